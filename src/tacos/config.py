@@ -1,0 +1,238 @@
+"""Settings: one frozen model per stage, two presets, and the only place that reads TOML.
+
+A stage's settings are part of its key, so a changed setting re-runs that stage and what depends on it.
+Precedence: the preset, then a TOML file, then `--set stage.key=value`. Unknown keys are errors that name the nearest
+known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tacos.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Settings of one stage: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ingest(Section):
+    """How rows are read; empty names mean "detect"."""
+
+    format: Literal["auto", "alpaca", "sharegpt", "openai", "self-instruct", "columns"] = "auto"
+    instruction: str = ""
+    input: str = ""
+    response: str = ""
+    tags: str = ""
+    """A column that already holds tags: the entry point after tagging."""
+    score: str = ""
+    """A column that already holds scores: the entry point after rating."""
+    keep: tuple[str, ...] = ()
+    """Sample ids or content hashes that must be selected."""
+    exclude: tuple[str, ...] = ()
+    """Sample ids or content hashes that must not be selected."""
+    max_failure_rate: float = Field(0.02, ge=0, le=1)
+
+
+class Tag(Section):
+    """Open tagging (TACOS, section 3.1): sampling as its authors ran it."""
+
+    model: str = "embedded"
+    temperature: float = Field(0.6, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(1024, gt=0)
+    max_chars: int = Field(8000, gt=0)
+    """Longer instructions are cut, visibly, before they are asked."""
+    max_failure_rate: float = Field(0.02, ge=0, le=1)
+
+
+class Normalise(Section):
+    """The four steps of InsTag, section 3.2."""
+
+    alpha: int | Literal["auto"] = "auto"
+    rules: bool = True
+    semantic: bool = True
+    eps: float = Field(0.05, gt=0, lt=2)
+    association: bool = True
+    min_support: int | Literal["auto"] = "auto"
+    """A count of samples, never a fraction."""
+    min_confidence: float = Field(0.99, gt=0, le=1)
+    encoder: str = "minilm"
+
+
+class Cluster(Section):
+    """K-means over tags, weighted by frequency (TACOS, section 3.2)."""
+
+    k: int | Literal["auto"] = "auto"
+    weighted: bool = True
+    encoder: str = "minilm"
+
+
+class Shortlist(Section):
+    """Which members of a cluster enter comparison."""
+
+    rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = "embedded-judge"
+    factor: float = Field(4.0, gt=0)
+    """Shortlisted rows per quota of the cluster (rules embedded-judge and random)."""
+    explore: float = Field(0.10, ge=0, le=1)
+    """Share of the shortlist that is drawn at random instead (rule embedded-judge)."""
+
+
+class Pair(Section):
+    """Which samples are compared with each other."""
+
+    method: Literal["neighbour", "chain+swiss"] = "chain+swiss"
+    rounds: int = Field(4, ge=1)
+    """One chain, then rounds - 1 Swiss rounds (method chain+swiss)."""
+    bridges: int = Field(2, ge=0)
+    """Pairs per cluster that tie it to another cluster, so that one rating spans all."""
+
+
+class Judge(Section):
+    """Comparative scoring, both orders (TACOS, section 3.3)."""
+
+    model: str = "embedded"
+    temperature: float = Field(0.0, ge=0, le=2)
+    max_tokens: int = Field(1024, gt=0)
+    max_chars: int = Field(12000, gt=0)
+    """Longer samples are cut, visibly and both alike, before they are asked."""
+    max_failure_rate: float = Field(0.02, ge=0, le=1)
+
+
+class Rate(Section):
+    """How verdicts become scores."""
+
+    method: Literal["mean", "least-squares"] = "least-squares"
+    """`mean` of the raw scores (paper), or least squares on score differences of both orders."""
+    scope: Literal["cluster", "global"] = "global"
+
+
+class Select(Section):
+    """How many, and how they are shared out among clusters."""
+
+    n: int = Field(1000, gt=0)
+    quota: Literal["ascending-size", "square-root", "proportional", "equal"] = "square-root"
+    fill: bool = False
+    """Take unjudged rows where there are fewer judged ones than asked for."""
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    preset: str = "robust"
+    seed: int = 1
+    homes: bool = True
+    """One home cluster per sample (robust), or membership in each cluster of its tags (paper)."""
+    ingest: Ingest = Ingest()
+    tag: Tag = Tag()
+    normalise: Normalise = Normalise()
+    cluster: Cluster = Cluster()
+    shortlist: Shortlist = Shortlist()
+    pair: Pair = Pair()
+    judge: Judge = Judge()
+    rate: Rate = Rate()
+    select: Select = Select()
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "robust": {},
+    "paper": {
+        "homes": False,
+        "normalise": {"semantic": False, "association": False},
+        "cluster": {"k": 50},
+        "shortlist": {"rule": "longest-per-tag-set"},
+        "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},
+        "rate": {"method": "mean", "scope": "cluster"},
+        "select": {"quota": "ascending-size"},
+    },
+}
+
+
+def load(preset: str = "robust", file: Path | None = None, sets: Iterable[str] = (), **top: Any) -> Settings:
+    """Settings from a preset, a TOML file, `stage.key=value` strings and top-level values, the later ones winning.
+
+    Raises `ConfigError` for an unknown preset, an unreadable file, an unknown key or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
+    values: dict[str, Any] = {"preset": preset}
+    layers = [PRESETS[preset], read_toml(file) if file else {}, *map(parse_set, sets), top]
+    for layer in layers:
+        values = merge(values, layer)
+    check_keys(values)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:2])
+        raise ConfigError(f"setting {where}: {first['msg']} (it was {first['input']!r})") from None
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The content of a TOML file."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"settings file {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings file {file} is not TOML: {error}") from None
+
+
+def parse_set(text: str) -> dict[str, Any]:
+    """`stage.key=value` as a nested dict; the value is read as TOML, else taken as a plain string.
+
+    >>> parse_set("cluster.k=20"), parse_set("tag.model=gpt-x")
+    ({'cluster': {'k': 20}}, {'tag': {'model': 'gpt-x'}})
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set {text!r} is not of the form stage.key=value")
+    try:
+        parsed: Any = tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for part in reversed(path.strip().split(".")):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """`new` laid over `old`, table by table."""
+    out = dict(old)
+    for key, value in new.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = merge(out[key], value) if both else value
+    return out
+
+
+def check_keys(values: Mapping[str, Any], model: type[BaseModel] = Settings, prefix: str = "") -> None:
+    """Raise `ConfigError` for the first unknown key, naming the nearest known one."""
+    for key, value in values.items():
+        if key not in model.model_fields:
+            near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.4)
+            near += difflib.get_close_matches(prefix + key, known_keys(), n=1, cutoff=0.4)
+            hint = f"; did you mean {near[-1]}?" if near else ""
+            raise ConfigError(f"unknown setting {prefix}{key}{hint}")
+        section = model.model_fields[key].annotation
+        if isinstance(value, Mapping) and isinstance(section, type) and issubclass(section, Section):
+            check_keys(value, section, f"{key}.")
+
+
+def known_keys() -> list[str]:
+    """Every setting's full name."""
+    names: list[str] = []
+    for key, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            names += [f"{key}.{inner}" for inner in section.model_fields]
+        else:
+            names.append(key)
+    return names

@@ -1,0 +1,235 @@
+"""The records that stages exchange, and the schema of each table beside them.
+
+A table is a `polars.DataFrame`; its schema stands here so that a reader finds every column of the system on one page.
+Texts are characters (never bytes), `length` counts characters of the response, scores are on the judge's scale 1..100.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import polars as pl
+
+Order = Literal["ab", "ba"]
+
+
+class Turn(NamedTuple):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of the input: a conversation whose last turn is the answer to be learned.
+
+    `id` is `<file>:<row from 0>`; `content_hash` (16 bytes, hex) survives a re-ordering of the input.
+    `raw` is the row as it was read, as JSON, so that the rows written at the end keep their own fields.
+    """
+
+    id: str
+    content_hash: str
+    turns: tuple[Turn, ...]
+    raw: str
+    tags: tuple[str, ...] | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that could not be used, as a value: kept beside the artifact, counted, never turned into a default."""
+
+    id: str
+    stage: str
+    reason: str
+    raw: str = ""
+    failure: bool = True
+    """Whether it counts towards the failure-rate gate (duplicates and empty rows do not)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model, structured: `tacos.llm` renders it to messages, an embedded model reads the fields.
+
+    `key` is the hash of everything that can change the answer, the template's content included.
+    """
+
+    task: str
+    fields: dict[str, Any]
+    template: str
+    template_hash: str
+    schema: dict[str, Any]
+    sampling: dict[str, float | int] = field(default_factory=dict)
+    repetition: int = 0
+
+    @property
+    def key(self) -> str:
+        """32 hex digits: the hash of this request's canonical JSON."""
+        return canonical_hash(
+            [self.task, self.fields, self.template_hash, self.schema, self.sampling, self.repetition]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one request: `text` is JSON by the request's schema, or `failure` says why there is none.
+
+    `raw` is the model's own text; `key` the ledger key of the reply it came from ("" for embedded models).
+    """
+
+    text: str | None
+    raw: str = ""
+    failure: str = ""
+    key: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one judge said of one ordered pair: scores on 1..100 of the pair's left and right sample.
+
+    `order` is "ab" when left was shown first, "ba" when right was.
+    """
+
+    pair: int
+    left: str
+    right: str
+    order: Order
+    score_left: float
+    score_right: float
+    judge: str = ""
+    repetition: int = 0
+    reason: str = ""
+
+
+class Model(Protocol):
+    """Whatever answers requests: an embedded model or a client of an endpoint. The loop does not know which.
+
+    `fingerprint` is part of a stage's key. `where` tells the engine where `answer` may run: "process" (pure and
+    picklable, many copies at once), "thread" (thread-safe, waits for a network), "here" (a user's own function).
+    `pointwise` says that a judge cannot see the order of a pair: flips and position bias are then "n/a", never 0%.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def where(self) -> Literal["process", "thread", "here"]: ...
+    @property
+    def pointwise(self) -> bool: ...
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, in the order of the requests; a failure is a `Reply` with `text=None`."""
+        ...
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors: `encode` gives float32 of shape (len(texts), dim), each row of length 1 (or all 0)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys: equal values give equal bytes."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def canonical_hash(value: Any) -> str:
+    """32 hex digits (BLAKE2b, 16 bytes) of `value`'s canonical JSON."""
+    return hashlib.blake2b(canonical_json(value), digest_size=16).hexdigest()
+
+
+TURN = pl.Struct({"role": pl.String, "text": pl.String})
+
+SAMPLES = pl.Schema(
+    {
+        "id": pl.String,
+        "content_hash": pl.String,
+        "source": pl.String,
+        "turns": pl.List(TURN),
+        "instruction": pl.String,  # every user turn, joined: what is tagged and compared
+        "response": pl.String,  # the last answer
+        "length": pl.UInt32,  # characters of the response
+        "given_tags": pl.List(pl.String),  # null unless the input named a column of tags
+        "given_score": pl.Float64,  # null unless the input named a column of scores
+        "keep": pl.Boolean,  # on the must-keep list
+        "raw": pl.String,
+    }
+)
+REJECTS = pl.Schema(
+    {"id": pl.String, "stage": pl.String, "reason": pl.String, "raw": pl.String, "failure": pl.Boolean}
+)
+TAGS = pl.Schema(
+    {
+        "id": pl.String,
+        "turn": pl.UInt16,
+        "tags": pl.List(pl.String),
+        "explanations": pl.List(pl.String),
+        "confidences": pl.List(pl.Float32),  # null for models that give none
+        "reply": pl.String,  # ledger key, "" for embedded models
+    }
+)
+VOCABULARY = pl.Schema(
+    {
+        "raw": pl.String,
+        "count": pl.UInt32,
+        "canonical": pl.String,  # null: dropped
+        "step": pl.String,  # the step that moved or dropped it, "" when it stayed itself
+        "reason": pl.String,
+    }
+)
+CANONICAL_TAGS = pl.Schema({"id": pl.String, "tags": pl.List(pl.String)})
+CLUSTERS = pl.Schema({"tag": pl.String, "cluster": pl.UInt32, "count": pl.UInt32, "name": pl.String})
+MEMBERSHIPS = pl.Schema({"id": pl.String, "clusters": pl.List(pl.UInt32), "home": pl.UInt32})
+GRADES = pl.Schema({"id": pl.String, "grade": pl.Float32})
+SHORTLIST = pl.Schema({"id": pl.String, "cluster": pl.UInt32, "rule": pl.String})
+PAIRS = pl.Schema(
+    {"pair": pl.UInt32, "cluster": pl.UInt32, "left": pl.String, "right": pl.String, "bridge": pl.Boolean}
+)
+VERDICTS = pl.Schema(
+    {
+        "pair": pl.UInt32,
+        "cluster": pl.UInt32,
+        "left": pl.String,
+        "right": pl.String,
+        "order": pl.String,
+        "judge": pl.String,
+        "repetition": pl.UInt16,
+        "score_left": pl.Float64,
+        "score_right": pl.Float64,
+        "reason": pl.String,
+        "reply": pl.String,
+    }
+)
+SCORES = pl.Schema(
+    {
+        "id": pl.String,
+        "cluster": pl.UInt32,
+        "score": pl.Float64,
+        "error": pl.Float64,  # standard error, null where it cannot be told
+        "n_comparisons": pl.UInt32,
+        "component": pl.UInt32,  # scores of different components are not comparable
+    }
+)
+SELECTION = pl.Schema(
+    {
+        "rank": pl.UInt32,
+        "id": pl.String,
+        "cluster": pl.UInt32,
+        "score": pl.Float64,
+        "rule": pl.String,  # must-keep, quota, remainder, fill
+    }
+)
