@@ -1,9 +1,9 @@
 # Each target sets up what it needs on a machine with python3 (>= 3.11, with venv), make and git.
 PYTHON ?= python3
-UV := .venv/uv/bin/uv
-RUN := $(UV) run --frozen --no-sync
+UV := .uv/bin/uv
+BIN := .venv/bin
 
-.PHONY: setup demo test test-slow check bench docs clean
+.PHONY: help setup demo test test-slow check format bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -12,5 +12,37 @@ help:  ## what there is
 setup: .venv/ready  ## make the virtual environment from the lock file
 
 $(UV):
-	$(PYTHON) -m venv .venv/uv
-	.venv/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<0.20'
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+.venv/ready: $(UV) pyproject.toml uv.lock
+	UV_PYTHON_DOWNLOADS=never $(UV) sync --quiet --frozen --python $(PYTHON)
+	@touch $@
+
+demo: setup  ## choose 50 rows of the bundled sample with the embedded models
+	$(BIN)/tacos select demo/sample.jsonl -n 50 -o demo/selected.jsonl --report demo/report.html
+
+test: setup  ## the tests, as CI runs them
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: setup  ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+check: setup  ## formatting, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## put the formatting right
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## every benchmark, one line of JSON each
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+bench-%: setup
+	$(BIN)/python benchmarks/bench_$*.py
+
+clean:  ## remove what make made
+	rm -rf .venv .uv demo/selected.jsonl demo/selected.jsonl.run demo/report.html
