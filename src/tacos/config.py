@@ -72,7 +72,10 @@ class Cluster(Section):
     """K-means over tags, weighted by frequency (TACOS, section 3.2)."""
 
     k: int | Literal["auto"] = "auto"
+    """"auto": one per 40 samples, between 5 and 50; never more than distinct tags."""
     weighted: bool = True
+    membership: Literal["home", "every"] = "home"
+    """One home cluster per sample (robust), or membership in each cluster of its tags (paper)."""
     encoder: str = "minilm"
 
 
@@ -129,8 +132,6 @@ class Settings(Section):
 
     preset: str = "robust"
     seed: int = 1
-    homes: bool = True
-    """One home cluster per sample (robust), or membership in each cluster of its tags (paper)."""
     ingest: Ingest = Ingest()
     tag: Tag = Tag()
     normalise: Normalise = Normalise()
@@ -145,9 +146,8 @@ class Settings(Section):
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "robust": {},
     "paper": {
-        "homes": False,
         "normalise": {"semantic": False, "association": False},
-        "cluster": {"k": 50},
+        "cluster": {"k": 50, "membership": "every"},
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},
         "rate": {"method": "mean", "scope": "cluster"},

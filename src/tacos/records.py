@@ -7,7 +7,7 @@ Texts are characters (never bytes), `length` counts characters of the response, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -140,6 +140,26 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int: ...
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
+
+
+class Table(Protocol):
+    """A committed table: read lazily, or batch by batch in its own order."""
+
+    def scan(self) -> pl.LazyFrame: ...
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]: ...
+
+
+class Made(NamedTuple):
+    """What a stage made of its input: the table, the rows it could not use, and figures for the manifest."""
+
+    table: pl.DataFrame
+    rejects: pl.DataFrame
+    notes: dict[str, Any]
+
+
+def reject_frame(rejects: Sequence[Reject] = ()) -> pl.DataFrame:
+    """Rejects as a table by `REJECTS`."""
+    return pl.DataFrame([(r.id, r.stage, r.reason, r.raw, r.failure) for r in rejects], schema=REJECTS, orient="row")
 
 
 def canonical_json(value: Any) -> bytes:

@@ -1,0 +1,26 @@
+"""What an engine is: it decides where work on batches runs, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+Where = Literal["process", "thread", "here"]
+
+
+class Engine(Protocol):
+    """Maps a function over batches, in order, holding only a few batches at a time."""
+
+    def map(self, work: Callable[[T], R], batches: Iterable[T], where: Where) -> Iterator[R]:
+        """`work(batch)` for each batch, in the order of the batches.
+
+        "process": in worker processes (work and batches must pickle); "thread": in threads, for work that waits for a
+        network; "here": in the caller's thread, one after another. An exception of `work` is raised to the caller.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back workers; further use starts them anew."""
+        ...

@@ -1,0 +1,78 @@
+"""The engine of one machine: worker processes for computing, threads for waiting.
+
+Memory does not grow with the number of batches: at most `workers + 1` computing batches, or `N_WAITING` waiting ones, are
+under way. A single batch runs here, since starting workers would cost more than it saves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import TypeVar
+
+from loky import get_reusable_executor
+
+from tacos.engines.base import Where
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+N_WAITING = 4
+"""Batches that wait for a network at the same time."""
+
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")} | {
+    "POLARS_MAX_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""Workers take one core each."""
+
+
+class LocalEngine:
+    """Runs work on this machine; `workers` defaults to the cores that this process may use."""
+
+    def __init__(self, workers: int = 0) -> None:
+        self.n_workers = workers or len(os.sched_getaffinity(0))
+        self._started = False
+
+    def map(self, work: Callable[[T], R], batches: Iterable[T], where: Where) -> Iterator[R]:
+        """See `tacos.engines.base.Engine.map`."""
+        stream = iter(batches)
+        if where == "thread":
+            with ThreadPoolExecutor(N_WAITING) as threads:
+                yield from ordered(threads, work, stream, N_WAITING)
+            return
+        head = list(islice(stream, 2))
+        stream = chain(head, stream)
+        if where == "here" or len(head) < 2 or self.n_workers == 1:
+            yield from map(work, stream)
+        else:
+            yield from ordered(self._pool(), work, stream, self.n_workers + 1)
+
+    def _pool(self) -> Executor:
+        self._started = True
+        pool: Executor = get_reusable_executor(max_workers=self.n_workers, timeout=60, env=ONE_THREAD)
+        return pool
+
+    def close(self) -> None:
+        """Stop the worker processes, if there are any."""
+        if self._started:
+            self._pool().shutdown(wait=True, cancel_futures=True)  # type: ignore[call-arg]
+            self._started = False
+
+
+def ordered(pool: Executor, work: Callable[[T], R], batches: Iterator[T], window: int) -> Iterator[R]:
+    """Results in the order of the batches, at most `window` of them under way."""
+    waiting: deque[Future[R]] = deque()
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(work, batch))
+            if len(waiting) >= window:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

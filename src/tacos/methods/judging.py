@@ -1,0 +1,102 @@
+"""Comparative judging: every pair is asked in both orders (TACOS, section 3.3), and what counts as a verdict.
+
+A score outside 1..100 or a reply that cannot be read is a `Reject`, never a default: the authors' code turned it into 0.
+`grade` asks for one sample alone; the embedded judge's grades serve as the prior that fills the shortlist.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import polars as pl
+
+from tacos.config import Judge
+from tacos.methods.truncating import truncate, truncate_pair
+from tacos.records import Reject, Reply, Request
+
+SCORE = {"type": "number", "minimum": 1, "maximum": 100}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"analysis": {"type": "string"}, "score_a": SCORE, "score_b": SCORE},
+    "required": ["analysis", "score_a", "score_b"],
+}
+GRADE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"analysis": {"type": "string"}, "score": SCORE},
+    "required": ["analysis", "score"],
+}
+
+
+def questions(pairs: pl.DataFrame, texts: pl.DataFrame, judge: str, repetitions: int = 1) -> pl.DataFrame:
+    """Two rows per pair and repetition, one per order, with the texts of both samples.
+
+    `pairs` by `PAIRS`; `texts` has id, instruction, response. Adds order, judge, repetition and, for left and right,
+    instruction_* and response_*.
+    """
+    sides = [
+        texts.rename({"id": side, "instruction": f"instruction_{side}", "response": f"response_{side}"})
+        for side in ("left", "right")
+    ]
+    orders = pl.DataFrame({"order": ["ab", "ba"]}).join(
+        pl.DataFrame({"repetition": range(repetitions)}, schema={"repetition": pl.UInt16}), how="cross"
+    )
+    return (
+        pairs.drop("bridge")
+        .join(sides[0], on="left", maintain_order="left")
+        .join(sides[1], on="right", maintain_order="left")
+        .join(orders, how="cross", maintain_order="left_right")
+        .with_columns(pl.lit(judge).alias("judge"))
+    )
+
+
+def ask(row: dict[str, Any], template: str, template_hash: str, config: Judge) -> Request:
+    """The question for one ordered pair: A is the one shown first."""
+    first, second = ("left", "right") if row["order"] == "ab" else ("right", "left")
+    texts = [(row[f"instruction_{side}"], row[f"response_{side}"]) for side in (first, second)]
+    (instruction_a, response_a), (instruction_b, response_b) = truncate_pair(texts[0], texts[1], config.max_chars)
+    fields = {
+        "instruction_a": instruction_a,
+        "response_a": response_a,
+        "instruction_b": instruction_b,
+        "response_b": response_b,
+    }
+    return Request("judge", fields, template, template_hash, SCHEMA, sampling(config), row["repetition"])
+
+
+def parse(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
+    """A row of `VERDICTS`, scores put back to left and right, or a `Reject`."""
+    if reply.text is None:
+        return Reject(f"pair {row['pair']} {row['order']}", "judge", reply.failure or "no reply", reply.raw)
+    answer = orjson.loads(reply.text)
+    scores = (answer["score_a"], answer["score_b"])
+    left, right = scores if row["order"] == "ab" else scores[::-1]
+    kept = ("pair", "cluster", "left", "right", "order", "judge", "repetition")
+    found = {"score_left": left, "score_right": right, "reason": answer["analysis"], "reply": reply.key}
+    return {key: row[key] for key in kept} | found
+
+
+def ask_grade(row: dict[str, Any], template: str, template_hash: str, config: Judge) -> Request:
+    """The question for one sample alone."""
+    fields = {
+        "instruction": truncate(row["instruction"], config.max_chars // 2),
+        "response": truncate(row["response"], config.max_chars // 2),
+    }
+    return Request("grade", fields, template, template_hash, GRADE_SCHEMA, sampling(config))
+
+
+def given_grade(row: dict[str, Any]) -> dict[str, Any] | None:
+    """The finished row where the input held a score, else None."""
+    return None if row["given_score"] is None else {"id": row["id"], "grade": row["given_score"]}
+
+
+def parse_grade(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
+    """A row of `GRADES`, or a `Reject`."""
+    if reply.text is None:
+        return Reject(row["id"], "grade", reply.failure or "no reply", reply.raw)
+    return {"id": row["id"], "grade": orjson.loads(reply.text)["score"]}
+
+
+def sampling(config: Judge) -> dict[str, float | int]:
+    """Sampling settings of a judgement."""
+    return {"temperature": config.temperature, "max_tokens": config.max_tokens}
