@@ -1,0 +1,27 @@
+"""Prompt templates as text files: `<template>.txt`, with the parts `[system]` and `[user]`.
+
+`{{name}}` is replaced by a field as fenced data, `{{=name}}` by a field word for word (settings only, never data), `{{fence}}` by the
+fence's mark. A paragraph that names a field which a request does not have is left out. `tacos.llm.prompting` renders them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from tacos.errors import ConfigError
+
+
+@cache
+def read(template: str) -> str:
+    """The text of a template. Raises `ConfigError` where there is none of that name."""
+    file = files(__name__).joinpath(f"{template}.txt")
+    if not file.is_file():
+        raise ConfigError(f"there is no prompt template {template!r}")
+    return file.read_text("utf-8")
+
+
+def content_hash(template: str) -> str:
+    """32 hex digits of the template's content: a changed wording is another question."""
+    return hashlib.blake2b(read(template).encode(), digest_size=16).hexdigest()
