@@ -34,7 +34,7 @@ def truncate_sample(instruction: str, response: str, max_chars: int) -> tuple[st
     >>> truncate_sample("i" * 3, "r" * 4, 10)
     ('iii', 'rrrr')
     >>> [len(text) for text in truncate_sample("i" * 900, "r" * 10, 300)]
-    [322, 10]
+    [325, 10]
     """
     for_instruction = max(max_chars // 3, max_chars - len(response))
     cut = truncate(instruction, for_instruction)
