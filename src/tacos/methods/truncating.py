@@ -39,3 +39,13 @@ def truncate_sample(instruction: str, response: str, max_chars: int) -> tuple[st
     for_instruction = max(max_chars // 3, max_chars - len(response))
     cut = truncate(instruction, for_instruction)
     return cut, truncate(response, max_chars - min(len(instruction), for_instruction))
+
+
+def truncate_pair(first: tuple[str, str], second: tuple[str, str], max_chars: int) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Both samples (instruction, response) of a comparison, each within `max_chars` by the rule above.
+
+    >>> a, b = ("question", "a" * 90), ("question", "b" * 9)
+    >>> truncate_pair(a, b, 60) == truncate_pair(b, a, 60)[::-1]
+    True
+    """
+    return truncate_sample(*first, max_chars), truncate_sample(*second, max_chars)
