@@ -11,9 +11,9 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tacos.errors import ConfigError
 
@@ -127,6 +127,10 @@ class Select(Section):
     """Take unjudged rows where there are fewer judged ones than asked for."""
 
 
+AsText = Annotated[str, BeforeValidator(str)]
+"""Text, also where `--set` read a number or a date."""
+
+
 class LLM(Section):
     """The endpoint that answers prompts. Nothing here can change an answer but `model`, `body` and `omit`.
 
@@ -141,8 +145,8 @@ class LLM(Section):
     key_env: str = "OPENAI_API_KEY"
     auth: Literal["bearer", "api-key", "none"] = "bearer"
     """How the key is sent: `Authorization: Bearer`, `api-key:` (Azure), or not at all."""
-    headers: dict[str, str] = {}
-    query: dict[str, str] = {}
+    headers: dict[str, AsText] = {}
+    query: dict[str, AsText] = {}
     """Added to every URL, for example `api-version`."""
     body: dict[str, Any] = {}
     """Added to every request's body, for example `reasoning_effort`; part of the ledger key."""
