@@ -1,0 +1,108 @@
+"""The static sentence encoder: a vector per WordPiece token, summed over a text and scaled to length 1.
+
+The table was distilled from all-MiniLM-L6-v2 and fitted to its sentence vectors (`training/`, `data/static.md`), after
+model2vec (Tulkens and van Dongen, 2024), whose files it could read but whose inference it does not need. A row's
+vector does not depend on the other rows: any batch gives the same bits. It knows neither word order nor context, and
+little but English; a text of unknown tokens only has the zero vector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
+
+from tacos.errors import ModelError
+
+DATA = Path(__file__).parent / "data"
+TABLE, TOKENIZER = "static.safetensors", "tokenizer.json"
+CHUNK = 4096
+Vectors = npt.NDArray[np.float32]
+
+
+class Loaded(NamedTuple):
+    """The files in memory: the tokenizer, the table (tokens, dim) and a hash of both."""
+
+    tokenizer: Tokenizer
+    table: Vectors
+    digest: str
+
+
+@dataclass(frozen=True)
+class Static:
+    """The encoder as a light, picklable value; the table is loaded once per process, when first needed.
+
+    `max_tokens` cuts longer texts; `folder` holds static.safetensors and tokenizer.json.
+    """
+
+    folder: str = str(DATA)
+    max_tokens: int = 512
+    name: str = "static"
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(load_files(self.folder, self.max_tokens).table.shape[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the vectors: a hash of the files, and the cut."""
+        return f"static-{load_files(self.folder, self.max_tokens).digest}-{self.max_tokens}"
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """float32 of shape (len(texts), dim), each row of length 1 (or all 0)."""
+        loaded = load_files(self.folder, self.max_tokens)
+        out = np.empty((len(texts), loaded.table.shape[1]), dtype=np.float32)
+        for start in range(0, len(texts), CHUNK):
+            rows = count_tokens(loaded.tokenizer, texts[start : start + CHUNK], self.max_tokens, len(loaded.table))
+            out[start : start + CHUNK] = scale_rows(rows @ loaded.table)
+        return out
+
+
+def count_tokens(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, n_tokens: int) -> sp.csr_array:
+    """A sparse float32 matrix (len(texts), n_tokens) of ones, one per token; a token seen twice stands there twice."""
+    short = [text[: 16 * max_tokens] for text in texts]
+    ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(short, add_special_tokens=False)]
+    ends = np.cumsum([0, *map(len, ids)], dtype=np.int32)
+    flat = np.fromiter((token for row in ids for token in row), dtype=np.int32, count=int(ends[-1]))
+    return sp.csr_array((np.ones(len(flat), dtype=np.float32), flat, ends), shape=(len(texts), n_tokens))
+
+
+def scale_rows(rows: Vectors) -> Vectors:
+    """Each row divided by its length; a row of zeros stays.
+
+    >>> scale_rows(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0), dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def load_files(folder: str, max_tokens: int) -> Loaded:
+    """Read the table (int8 with one scale per token) and its tokenizer; raises `ModelError` where they cannot be read."""
+    table, tokenizer = Path(folder) / TABLE, Path(folder) / TOKENIZER
+    try:
+        tensors = load_file(table)
+        digest = hashlib.blake2b(table.read_bytes() + tokenizer.read_bytes(), digest_size=8).hexdigest()
+        splitter = Tokenizer.from_file(str(tokenizer))
+    except Exception as error:
+        raise ModelError(f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}") from None
+    splitter.enable_truncation(max_tokens)
+    splitter.no_padding()
+    return Loaded(splitter, tensors["table"] * tensors["scale"][:, None], digest)
+
+
+def pack(table: Vectors) -> dict[str, npt.NDArray[np.generic]]:
+    """A float32 table as int8 with a scale per token (symmetric, rounded to nearest): a quarter of the size."""
+    scale = np.maximum(np.abs(table).max(axis=1), 1e-12).astype(np.float32) / np.float32(127)
+    return {"table": np.rint(table / scale[:, None]).astype(np.int8), "scale": scale}
