@@ -1,0 +1,212 @@
+"""Association aggregation: a tag that nearly always comes with another is merged into it (InsTag, section 3.2).
+
+A rule `A => B` holds when at least `min_support` SAMPLES (a count, never a fraction) carry both and they are at
+least `min_confidence` of the samples with A. What is merged is A into B, never B into A: whoever carries A carries
+B already, so hardly any sample changes its meaning, while the reverse would give A to every sample with B. InsTag
+says that the rules are merged "recursively into atomic tags"; here that means
+
+- a chain A => B => C: A and B both become C;
+- a cycle (A => B and B => A: nearly the same samples): one tag, named after the most frequent, ties the smaller string;
+- several rules A => B, A => C: A goes to the most specific one (the least frequent consequent; then the more
+  confident rule, then
+  the smaller string). B and C stay apart, which is why groups are not formed by union-find;
+- merged tags are looked at again, with their new samples, until no rule is left. So a second run changes nothing.
+
+Pair rules are found through the sparse product X'X, in blocks, so memory does not grow with rows x tags. Rules with
+several antecedents (`itemset_rules`, by pyfim's FP-growth) cannot rename a tag; see `thin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from tacos.errors import ConfigError
+
+Ints = npt.NDArray[np.int64]
+BLOCK_PRODUCTS = 6_000_000
+"""Multiplications per block of X'X: bounds its memory to about 100 MB."""
+FUZZ = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Pair rules as parallel arrays of tag numbers and sample counts, sorted by antecedent, then consequent."""
+
+    antecedent: Ints
+    consequent: Ints
+    n_both: Ints
+    n_antecedent: Ints
+
+    def __len__(self) -> int:
+        return len(self.antecedent)
+
+    @property
+    def confidence(self) -> npt.NDArray[np.float64]:
+        """Share of the samples with the antecedent that carry the consequent."""
+        return self.n_both / self.n_antecedent
+
+
+class ItemsetRule(NamedTuple):
+    """Samples with all of `antecedent` nearly always carry `consequent` too."""
+
+    antecedent: tuple[str, ...]
+    consequent: str
+    n_both: int
+    n_antecedent: int
+
+
+class Merged(NamedTuple):
+    """What merging came to: for each tag the tag it ends in, and the rules of each round."""
+
+    target: Ints
+    rounds: list[tuple[Rules, Ints]]
+    """The rules found in a round, and that round's own map."""
+
+
+def encode(frames: pl.DataFrame | Iterable[pl.DataFrame], codes: Mapping[str, int], n_tags: int) -> sparse.csr_array:
+    """Samples x tags, int32 ones, from frames (id, tags): `codes` gives the number of a raw tag; others are left out.
+
+    Frames are read one after the other, so an iterator of batches keeps memory at about 12 bytes per tag occurrence.
+    """
+    table = pl.DataFrame({"tags": list(codes), "code": list(codes.values())}, {"tags": pl.String, "code": pl.Int32})
+    parts: list[sparse.csr_array] = [
+        encode_batch(frame, table, n_tags) for frame in ([frames] if isinstance(frames, pl.DataFrame) else frames)
+    ]
+    if not parts:
+        return sparse.csr_array((0, n_tags), dtype=np.int32)
+    if len(parts) == 1:
+        return parts[0]
+    return cast(sparse.csr_array, sparse.vstack(parts, format="csr"))
+
+
+def encode_batch(frame: pl.DataFrame, table: pl.DataFrame, n_tags: int) -> sparse.csr_array:
+    """One batch of `encode`; `table` has tags, code."""
+    rows = pl.int_range(frame.height, dtype=pl.Int32, eager=True).alias("row")
+    flat = frame.select(rows, "tags").explode("tags").join(table, on="tags").select("row", "code")
+    return indicator(flat["row"].to_numpy(), flat["code"].to_numpy(), (frame.height, n_tags))
+
+
+def indicator(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> sparse.csr_array:
+    """A matrix of int32 ones at the given places, each once."""
+    x = sparse.coo_array((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape).tocsr()
+    x.data[:] = 1
+    return x
+
+
+def pair_rules(
+    x: sparse.csr_array, min_support: int, min_confidence: float, changed: npt.NDArray[np.bool_] | None = None
+) -> Rules:
+    """All rules between two tags; with `changed`, only those that have such a tag on either side.
+
+    `x` is samples x tags with ones. A rule has n_both >= min_support and n_both / n_antecedent >= min_confidence.
+    """
+    n = np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
+    frequent = n >= min_support
+    focus = np.flatnonzero(frequent if changed is None else frequent & changed)
+    found = []
+    for tag, other, both in cooccurrences(x, focus, n):
+        keep = (both >= min_support) & (tag != other)
+        tag, other, both = tag[keep], other[keep], both[keep]
+        forth = both >= min_confidence * n[tag] - FUZZ
+        back = both >= min_confidence * n[other] - FUZZ
+        found.append((tag[forth], other[forth], both[forth]))
+        found.append((other[back], tag[back], both[back]))
+    columns = [np.concatenate([part[k] for part in found] or [np.zeros(0, np.int64)]) for k in range(3)]
+    _, first = np.unique(columns[0] * x.shape[1] + columns[1], return_index=True)
+    a, b, both = (column[first] for column in columns)
+    return Rules(a, b, both, n[a])
+
+
+def cooccurrences(x: sparse.csr_array, focus: Ints, n: Ints) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """(tag, other, samples with both) for each tag of `focus`, in blocks of bounded size."""
+    by_tag = x.T.tocsr()
+    mean = max(1.0, x.nnz / max(1, x.shape[0]))
+    work = np.cumsum(n[focus] * mean) // BLOCK_PRODUCTS
+    for block in np.split(focus, np.flatnonzero(np.diff(work)) + 1):
+        product = (by_tag[block] @ x).tocoo()
+        yield block[product.row], product.col.astype(np.int64), product.data.astype(np.int64)
+
+
+def targets(rules: Rules, counts: Ints, names: Sequence[str]) -> Ints:
+    """Where each tag ends when all rules are followed at once (chains, cycles and choices as the module says).
+
+    `counts` are samples per tag. Returns one tag number per tag; tags without rules keep their own.
+    """
+    n = len(names)
+    order = np.array(sorted(range(n), key=lambda tag: (-counts[tag], names[tag])), dtype=np.int64)
+    rank = np.empty(n, dtype=np.int64)
+    rank[order] = np.arange(n)
+    graph = sparse.coo_array((np.ones(len(rules), bool), (rules.antecedent, rules.consequent)), shape=(n, n))
+    n_cycles, cycle = connected_components(graph, directed=True, connection="strong")
+    head = np.full(n_cycles, n, dtype=np.int64)
+    np.minimum.at(head, cycle, rank)
+    parent = parents(rules, counts, rank, cycle, n_cycles)
+    while (further := parent[parent]).tolist() != parent.tolist():
+        parent = further
+    return order[head[parent[cycle]]]
+
+
+def parents(rules: Rules, counts: Ints, rank: Ints, cycle: npt.NDArray[Any], n_cycles: int) -> Ints:
+    """For each cycle (most are single tags) the cycle that its best rule leads to, else itself."""
+    parent = np.arange(n_cycles, dtype=np.int64)
+    source, target = cycle[rules.antecedent], cycle[rules.consequent]
+    leaving = np.flatnonzero(source != target)
+    by_preference = np.lexsort((rank[rules.consequent], -rules.confidence, counts[rules.consequent], source))
+    chosen = by_preference[np.isin(by_preference, leaving)]
+    first = np.unique(source[chosen], return_index=True)[1]
+    parent[source[chosen[first]]] = target[chosen[first]]
+    return parent
+
+
+def relabel(x: sparse.csr_array, target: Ints) -> sparse.csr_array:
+    """`x` after every tag became its target; a sample that held both holds it once."""
+    places = x.tocoo()
+    return indicator(places.row, target[places.col], x.shape)
+
+
+def itemset_rules(
+    x: sparse.csr_array, names: Sequence[str], min_support: int, min_confidence: float, max_size: int = 5
+) -> list[ItemsetRule]:
+    """Rules with two or more antecedents, `max_size` tags in all at most, by pyfim's FP-growth; sorted.
+
+    A rule with a needless antecedent (the others suffice) is left out. Holds all samples as Python lists.
+    Raises `ConfigError` where pyfim is not installed.
+    """
+    try:
+        import fim
+    except ImportError:
+        raise ConfigError("rules between sets of tags need pyfim: pip install tacos[itemsets]") from None
+    samples = [row.tolist() for row in np.split(x.indices, x.indptr[1:-1])]
+    limits = {"supp": -min_support, "zmin": 3, "zmax": max_size, "conf": 100 * (min_confidence - FUZZ)}
+    found = fim.fpgrowth(samples, target="r", report="ab", mode="o", **limits)
+    bodies = {(head, frozenset(body)) for head, body, _, _ in found}
+    return sorted(
+        ItemsetRule(tuple(sorted(names[tag] for tag in body)), names[head], both, n_body)
+        for head, body, both, n_body in found
+        if not any((head, frozenset(body) - {tag}) in bodies for tag in body)
+    )
+
+
+def thin(tags: Sequence[str], rules: Iterable[ItemsetRule], counts: Mapping[str, int]) -> list[str]:
+    """A sample's tags without those that its other tags imply.
+
+    A rule {A, B} => C says that C adds nothing beside A and B; it cannot say that A is C. Implied tags leave one at
+    a time, the most frequent first (ties: the smaller string), each only while a whole antecedent is still there,
+    so that a cycle never empties a sample, and a second pass changes nothing.
+    """
+    left = set(tags)
+    by_head: dict[str, list[frozenset[str]]] = {}
+    for rule in rules:
+        by_head.setdefault(rule.consequent, []).append(frozenset(rule.antecedent))
+    for tag in sorted(left & by_head.keys(), key=lambda tag: (-counts[tag], tag)):
+        if any(body <= left for body in by_head[tag]):
+            left.discard(tag)
+    return [tag for tag in tags if tag in left]

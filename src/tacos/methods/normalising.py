@@ -1,0 +1,193 @@
+"""Normalisation: from raw open tags to a vocabulary of canonical tags, in InsTag's four steps and order (section 3.2).
+
+    frequency -> rules -> semantic -> association          (filtering, stemming, merging, associating)
+
+Each step turns names into fewer names and says, for every raw tag, where it went and why. The canonical name of a
+merged group is its most frequent surface form (ties: the smaller string); in the association step the consequent's.
+A hand-written override has its say before the first step, in every merge, and after the last one (`overriding`).
+
+Counts are occurrences of raw tags; where two merged spellings stand in one sample, both count. `build` looks at
+counts and a sparse matrix only, so its result does not depend on the order of rows or on how they are cut into
+batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tacos.config import Normalise
+from tacos.errors import ConfigError, InputError
+from tacos.methods import aggregating, associating, filtering, overriding, tracing
+from tacos.methods.associating import ItemsetRule
+from tacos.methods.overriding import Move, Overrides
+from tacos.methods.tracing import Step, Trace
+from tacos.records import Encoder
+
+Frames = pl.DataFrame | Iterable[pl.DataFrame]
+Hold = Callable[[Trace, Mapping[str, Move]], dict[str, Move]]
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """A vocabulary by `VOCABULARY` (sorted by raw tag) and how it came about; `rules` by `aggregating.RULES`."""
+
+    vocabulary: pl.DataFrame
+    steps: tuple[Step, ...]
+    rules: pl.DataFrame
+    alpha: int
+    min_support: int
+    notes: tuple[str, ...] = ()
+    """What a person should know: names in the override file that no tag has."""
+    itemsets: tuple[ItemsetRule, ...] = ()
+
+    @property
+    def mapping(self) -> dict[str, str | None]:
+        """For each raw tag its canonical tag (None: dropped); each canonical tag is its own."""
+        return mapping_of(self.vocabulary)
+
+
+def mapping_of(vocabulary: pl.DataFrame) -> dict[str, str | None]:
+    """The mapping that a table by `VOCABULARY` stands for, closed: what it gives, it maps to itself."""
+    own: dict[str, str | None] = {name: name for name in vocabulary["canonical"].drop_nulls().unique().to_list()}
+    return dict(zip(vocabulary["raw"].to_list(), vocabulary["canonical"].to_list(), strict=True)) | own
+
+
+def apply(tags_batch: Iterable[Sequence[str]], mapping: Mapping[str, str | None]) -> list[list[str]]:
+    """Each sample's canonical tags, each once, in the order of first sight; tags that are dropped or unknown leave.
+
+    >>> apply([["Maths", "noise", "maths", "Python"]], {"Maths": "maths", "maths": "maths", "Python": "Python"})
+    [['maths', 'Python']]
+    """
+    found = ((mapping.get(tag) for tag in tags) for tags in tags_batch)
+    return [list(dict.fromkeys(name for name in names if name is not None)) for names in found]
+
+
+def count(frames: Frames) -> pl.DataFrame:
+    """How many samples carry each raw tag: tag, count, sorted by tag; frames (id, tags) are read one by one."""
+    total = pl.DataFrame(schema={"tag": pl.String, "count": pl.UInt32})
+    for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
+        tags = frame.select(pl.col("tags").list.unique().alias("tag")).explode("tag").drop_nulls()
+        part = tags.group_by("tag").agg(pl.len().cast(pl.UInt32).alias("count"))
+        total = pl.concat([total, part]).group_by("tag").agg(pl.col("count").sum())
+    return total.sort("tag")
+
+
+def build(
+    counts: Mapping[str, int] | pl.DataFrame,
+    transactions: Frames | None,
+    n_samples: int,
+    settings: Normalise,
+    encoder: Encoder | None = None,
+    overrides: Overrides = overriding.NONE,
+) -> Normalised:
+    """The vocabulary of a data set.
+
+    `counts` are those of raw tags (tag, count); `transactions` are frames (id, tags) of raw tags, one row per
+    sample, read once and only where `settings.association` is on; `n_samples` serves "auto" settings. Raises
+    `InputError` where no tag is left after the filter, `ConfigError` where a step lacks what it needs.
+    """
+    alpha = filtering.choose_alpha(settings.alpha, n_samples)
+    min_support = filtering.choose_min_support(settings.min_support, n_samples)
+    vocabulary, steps, notes = by_hand(tracing.start(frame_of(counts)), overrides, settings.signs)
+    vocabulary, step = filtering.drop_rare(vocabulary, alpha)
+    if vocabulary["canonical"].is_null().all():
+        raise InputError(nothing_left(step, alpha))
+    dropped = vocabulary.filter(pl.col("canonical").is_null())
+    trace = tracing.read(vocabulary.filter(pl.col("canonical").is_not_null()))
+    hold = holder(trace, overrides, settings.signs)
+    steps += [step]
+    trace, merged = merge(trace, settings, encoder, hold)
+    trace, associated, rules, itemsets = associate(trace, transactions, settings, min_support, hold)
+    trace, renamed, unknown = rename(trace, overrides, settings.signs)
+    vocabulary = pl.concat([tracing.table(trace), dropped]).sort("raw")
+    steps += [*merged, *associated, *renamed]
+    return Normalised(vocabulary, tuple(steps), rules, alpha, min_support, (*notes, *unknown), itemsets)
+
+
+def frame_of(counts: Mapping[str, int] | pl.DataFrame) -> pl.DataFrame:
+    """Counts as a table tag, count."""
+    if isinstance(counts, pl.DataFrame):
+        return counts.select("tag", "count")
+    return pl.DataFrame({"tag": list(counts), "count": list(counts.values())}, {"tag": pl.String, "count": pl.UInt32})
+
+
+def nothing_left(step: Step, alpha: int) -> str:
+    """What to tell a person whose tags were all dropped."""
+    if step.n_in == 0:
+        return "there are no tags to normalise: no sample was given one"
+    return (
+        f"none of the {step.n_in:,} distinct tags is seen {alpha} times (alpha), so nothing is left; "
+        "lower it with --set normalise.alpha=1, or look at the tags"
+    )
+
+
+def by_hand(vocabulary: pl.DataFrame, overrides: Overrides, signs: bool) -> tuple[pl.DataFrame, list[Step], list[str]]:
+    """The vocabulary after `drop` and `merge` of the override file."""
+    if not overrides:
+        return vocabulary, [], []
+    moves, notes = overriding.first_moves(overrides, vocabulary["raw"].to_list(), signs)
+    trace, step = tracing.advance(tracing.read(vocabulary), "override", moves)
+    return tracing.table(trace), [step], notes
+
+
+def holder(start: Trace, overrides: Overrides, signs: bool) -> Hold:
+    """A function that takes back what `keep_apart` forbids; raw tags are looked up among those after the filter."""
+    sets = overriding.members_apart(overrides, list(start.counts), signs)
+    counts = start.totals()
+
+    def hold(trace: Trace, moves: Mapping[str, Move]) -> dict[str, Move]:
+        return overriding.hold_apart(moves, sets, trace.name, counts)
+
+    return hold
+
+
+def merge(trace: Trace, settings: Normalise, encoder: Encoder | None, hold: Hold) -> tuple[Trace, list[Step]]:
+    """The rule step and the semantic step, where they are on."""
+    steps, counts = [], trace.totals()
+    if settings.rules:
+        moves = aggregating.rule_moves(trace.names(), counts, settings.signs)
+        trace, step = tracing.advance(trace, "rules", hold(trace, moves))
+        steps.append(step)
+    if settings.semantic:
+        if encoder is None:
+            raise ConfigError("the semantic step needs an encoder; or switch it off: --set normalise.semantic=false")
+        moves = aggregating.semantic_moves(trace.names(), counts, encoder, settings.eps, settings.signs)
+        trace, step = tracing.advance(trace, "semantic", hold(trace, moves))
+        steps.append(step)
+    return trace, steps
+
+
+def associate(
+    trace: Trace, transactions: Frames | None, settings: Normalise, min_support: int, hold: Hold
+) -> tuple[Trace, list[Step], pl.DataFrame, tuple[ItemsetRule, ...]]:
+    """The association step, where it is on."""
+    if not settings.association:
+        return trace, [], pl.DataFrame(schema=aggregating.RULES), ()
+    if transactions is None:
+        raise ConfigError("the association step needs the samples' tags; or: --set normalise.association=false")
+    names = trace.names()
+    number = {name: i for i, name in enumerate(names)}
+    codes = {raw: number[name] for raw, name in trace.name.items() if name is not None}
+    x = associating.encode(transactions, codes, len(names))
+    confidence = settings.min_confidence
+    found = aggregating.associate(names, x, min_support, confidence, lambda moves: hold(trace, moves))
+    for moves in found.rounds:
+        trace, _ = tracing.advance(trace, "association", moves)
+    n_out = len(trace.names())
+    step = Step("association", len(names), n_out, len(names) - n_out, 0)
+    itemsets = associating.itemset_rules(found.samples, names, min_support, confidence) if settings.itemsets else []
+    return trace, [step], found.rules, tuple(itemsets)
+
+
+def rename(trace: Trace, overrides: Overrides, signs: bool) -> tuple[Trace, list[Step], list[str]]:
+    """The trace after `rename` of the override file; a raw tag spelt like a new name follows it."""
+    if not overrides.rename:
+        return trace, [], []
+    moves, notes = overriding.rename_moves(overrides, trace.names(), signs)
+    trace, step = tracing.advance(trace, "rename", moves)
+    new = {move.target for move in moves.values()}
+    name = {raw: raw if raw in new else now for raw, now in trace.name.items()}
+    return Trace(trace.counts, name, trace.step, trace.reason), [step], notes
