@@ -1,0 +1,192 @@
+"""The embedded judge: a score on 1..100 for one instruction and its response, and the features behind it.
+
+    s(instruction, response) = sum over features f of g_f(x_f)          (a generalised additive model)
+    P(a better than b)       = sigmoid(s(a) - s(b))                     (Bradley and Terry, 1952)
+    score                    = 1 + 99 sigmoid(slope (s - centre))
+
+The x_f are the readable features of `tacos.models.features`, g_f a saturating line through a few knots, fitted to pairs
+of which people preferred one (`tacos.models.training.judging`). `centre` and `slope` put the quartiles of a reference set at about 25, 50
+and 75. The judge sees one sample at a time, so it is pointwise: it has no position bias to measure.
+
+What it does not know: whether an answer is true, whether code runs, what a reader needs. On such pairs its scores say
+nothing; the card (`data/judge.md`) has the figures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from tacos.errors import ModelError
+from tacos.models import encoder, features
+from tacos.records import Encoder, Reply, Request
+
+DATA = Path(__file__).parent / "data"
+FILE = "judge.json"
+CHUNK = 2048
+Array = npt.NDArray[np.float64]
+Text = tuple[str, str]
+"""An instruction and its response."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A fitted judge: one weight per ramp (see `features.ramps`), and what turns their sum into 1..100.
+
+    `typical` is the mean contribution of each feature on the reference set: `explain` counts from there.
+    """
+
+    ramps: tuple[float, ...]
+    typical: tuple[float, ...]
+    centre: float
+    slope: float
+    encoder: str = "static"
+    encoder_fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A pointwise judge; its weights are read once per process, when first needed."""
+
+    folder: str = str(DATA)
+    name: str = "embedded-judge"
+    where: Literal["process"] = "process"
+    pointwise: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights, the code of the features and the encoder."""
+        digest = hashlib.blake2b((Path(self.folder) / FILE).read_bytes(), digest_size=8)
+        for module in (__file__, features.__file__):
+            digest.update(Path(module).read_bytes())
+        return f"judge-{digest.hexdigest()}-{_encoder(self.weights.encoder).fingerprint}"
+
+    @property
+    def weights(self) -> Weights:
+        """The fitted model."""
+        return read(self.folder)
+
+    def score(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
+        """float64 of shape (n,) on 1..100, two decimals, higher is better; the same whatever the batch or the order."""
+        return self.calibrate(self.contributions(instructions, responses).sum(axis=1))
+
+    def preference(self, first: Sequence[Text], second: Sequence[Text]) -> Array:
+        """P(the first sample is better) of shape (n,), each in (0, 1); `first` and `second` hold (instruction, response)."""
+        left, right = (self.contributions(*_columns(side)).sum(axis=1) for side in (first, second))
+        return np.asarray(1.0 / (1.0 + np.exp(right - left)))
+
+    def explain(self, instruction: str, response: str) -> list[tuple[str, float]]:
+        """(feature, contribution), the largest first by size: how far each moves s from a typical sample's, in logits."""
+        moved = self.contributions([instruction], [response])[0] - np.array(self.weights.typical)
+        order = np.argsort(-np.abs(moved), kind="stable")
+        return [(features.NAMES[i], round(float(moved[i]), 3)) for i in order if abs(moved[i]) >= 0.001]
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request of task "judge" (two samples) or "grade" (one); equal samples are scored once."""
+        sides = [samples_of(request) for request in requests]
+        rows = {text: row for row, text in enumerate(dict.fromkeys(text for each in sides for text in each.values()))}
+        parts = self.contributions(*_columns(rows))
+        scores, reasons = self.calibrate(parts.sum(axis=1)).tolist(), self.reasons(parts)
+        return [
+            self.reply({side: (scores[rows[text]], reasons[rows[text]]) for side, text in each.items()})
+            for each in sides
+        ]
+
+    def reply(self, graded: dict[str, tuple[float, str]]) -> Reply:
+        """The reply to one request, by side: "" for a grade, "a" and "b" for a pair."""
+        analysis = "; ".join(f"{side.upper()}: {why}" if side else why for side, (_, why) in graded.items())
+        numbers = {f"score_{side}" if side else "score": score for side, (score, _) in graded.items()}
+        return Reply(orjson.dumps({"analysis": analysis, **numbers}).decode(), model=self.name)
+
+    def contributions(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
+        """g_f(x_f) of shape (n, len(FEATURES)), in logits."""
+        blocks = [
+            contributions(self.weights, instructions[at : at + CHUNK], responses[at : at + CHUNK])
+            for at in range(0, len(instructions), CHUNK)
+        ]
+        return np.concatenate([np.zeros((0, len(features.FEATURES))), *blocks])
+
+    def calibrate(self, sums: Array) -> Array:
+        """From s to 1..100: 1 + 99 sigmoid(slope (s - centre)), rounded to two decimals."""
+        z = np.clip(self.weights.slope * (sums - self.weights.centre), -30, 30)
+        return np.round(1.0 + 99.0 / (1.0 + np.exp(-z)), 2)
+
+    def reasons(self, parts: Array) -> list[str]:
+        """For each sample the three features that move it most, with their sign."""
+        moved = parts - np.array(self.weights.typical)
+        largest = np.argsort(-np.abs(moved), axis=1, kind="stable")[:, :3]
+        return [
+            ", ".join(f"{'+' if row[i] > 0 else '-'} {features.NAMES[i]}" for i in top)
+            for row, top in zip(moved.tolist(), largest.tolist(), strict=True)
+        ]
+
+
+def load(path: str | Path | None = None) -> Judge:
+    """The shipped judge, or the one in the folder `path`. Raises `ModelError` where there is none."""
+    judge = Judge() if path is None else Judge(str(path), Path(path).name)
+    read(judge.folder)
+    return judge
+
+
+@lru_cache(maxsize=8)
+def read(folder: str) -> Weights:
+    """The weights in `folder`; raises `ModelError` where there are none, or of other features than this version's."""
+    try:
+        found: dict[str, Any] = orjson.loads((Path(folder) / FILE).read_bytes())
+        table = found["features"]
+        known = [feature.name for feature in features.FEATURES], [list(map(float, f.knots)) for f in features.FEATURES]
+        if ([row["name"] for row in table], [list(map(float, row["knots"])) for row in table]) != known:
+            raise ModelError(f"the judge in {folder} was trained with other features: train it again")
+        return Weights(
+            ramps=tuple(weight for row in table for weight in row["weights"]),
+            typical=tuple(row["typical"] for row in table),
+            centre=found["centre"],
+            slope=found["slope"],
+            encoder=found["encoder"],
+            encoder_fingerprint=found["encoder_fingerprint"],
+        )
+    except (OSError, KeyError, TypeError, orjson.JSONDecodeError) as error:
+        raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
+
+
+def contributions(weights: Weights, instructions: Sequence[str], responses: Sequence[str]) -> Array:
+    """g_f(x_f) of shape (n, len(FEATURES)); sums run along rows, so that a row never depends on its batch."""
+    steps = features.ramps(values(instructions, responses, _encoder(weights.encoder))) * np.array(weights.ramps)
+    starts = np.flatnonzero(np.diff(features.ramp_features(), prepend=-1))
+    return np.asarray(np.add.reduceat(steps, starts, axis=1))
+
+
+def values(instructions: Sequence[str], responses: Sequence[str], vectors: Encoder) -> Array:
+    """The features of shape (n, len(FEATURES)), the closeness of meaning among them."""
+    out = np.array([features.measure(i, r) for i, r in zip(instructions, responses, strict=True)], dtype=np.float64)
+    asked, given = vectors.encode(list(instructions)), vectors.encode(list(responses))
+    out[:, features.NAMES.index("closeness of meaning")] = (asked * given).sum(axis=1)
+    return out
+
+
+def samples_of(request: Request) -> dict[str, Text]:
+    """The samples that a request asks about, by side."""
+    sides = ("a", "b") if request.task == "judge" else ("",)
+    ends = [f"_{side}" if side else "" for side in sides]
+    return {
+        side: (str(request.fields[f"instruction{end}"]), str(request.fields[f"response{end}"]))
+        for side, end in zip(sides, ends, strict=True)
+    }
+
+
+def _columns(texts: Iterable[Text]) -> tuple[list[str], list[str]]:
+    pairs = list(texts)
+    return [instruction for instruction, _ in pairs], [response for _, response in pairs]
+
+
+@lru_cache(maxsize=4)
+def _encoder(name: str) -> Encoder:
+    return encoder.load(name)
