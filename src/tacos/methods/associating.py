@@ -63,28 +63,17 @@ class ItemsetRule(NamedTuple):
     n_antecedent: int
 
 
-class Merged(NamedTuple):
-    """What merging came to: for each tag the tag it ends in, and the rules of each round."""
-
-    target: Ints
-    rounds: list[tuple[Rules, Ints]]
-    """The rules found in a round, and that round's own map."""
-
-
 def encode(frames: pl.DataFrame | Iterable[pl.DataFrame], codes: Mapping[str, int], n_tags: int) -> sparse.csr_array:
     """Samples x tags, int32 ones, from frames (id, tags): `codes` gives the number of a raw tag; others are left out.
 
     Frames are read one after the other, so an iterator of batches keeps memory at about 12 bytes per tag occurrence.
     """
     table = pl.DataFrame({"tags": list(codes), "code": list(codes.values())}, {"tags": pl.String, "code": pl.Int32})
-    parts: list[sparse.csr_array] = [
-        encode_batch(frame, table, n_tags) for frame in ([frames] if isinstance(frames, pl.DataFrame) else frames)
-    ]
+    batches = [frames] if isinstance(frames, pl.DataFrame) else frames
+    parts = [encode_batch(frame, table, n_tags) for frame in batches]
     if not parts:
-        return sparse.csr_array((0, n_tags), dtype=np.int32)
-    if len(parts) == 1:
-        return parts[0]
-    return cast(sparse.csr_array, sparse.vstack(parts, format="csr"))
+        return indicator(np.zeros(0, np.int32), np.zeros(0, np.int32), (0, n_tags))
+    return parts[0] if len(parts) == 1 else cast(sparse.csr_array, sparse.vstack(parts, format="csr"))
 
 
 def encode_batch(frame: pl.DataFrame, table: pl.DataFrame, n_tags: int) -> sparse.csr_array:

@@ -14,7 +14,8 @@ batches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import polars as pl
 
@@ -39,7 +40,7 @@ class Normalised:
     rules: pl.DataFrame
     alpha: int
     min_support: int
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     """What a person should know: names in the override file that no tag has."""
     itemsets: tuple[ItemsetRule, ...] = ()
 
@@ -47,6 +48,17 @@ class Normalised:
     def mapping(self) -> dict[str, str | None]:
         """For each raw tag its canonical tag (None: dropped); each canonical tag is its own."""
         return mapping_of(self.vocabulary)
+
+    def notes(self) -> dict[str, Any]:
+        """What a report says: alpha, min_support, counts of each step, number of rules, remarks."""
+        return {
+            "alpha": self.alpha,
+            "min_support": self.min_support,
+            "steps": [asdict(step) for step in self.steps],
+            "n_rules": self.rules.height,
+            "n_itemset_rules": len(self.itemsets),
+            "remarks": list(self.remarks),
+        }
 
 
 def mapping_of(vocabulary: pl.DataFrame) -> dict[str, str | None]:
@@ -91,7 +103,7 @@ def build(
     """
     alpha = filtering.choose_alpha(settings.alpha, n_samples)
     min_support = filtering.choose_min_support(settings.min_support, n_samples)
-    vocabulary, steps, notes = by_hand(tracing.start(frame_of(counts)), overrides, settings.signs)
+    vocabulary, steps, remarks = by_hand(tracing.start(frame_of(counts)), overrides, settings.signs)
     vocabulary, step = filtering.drop_rare(vocabulary, alpha)
     if vocabulary["canonical"].is_null().all():
         raise InputError(nothing_left(step, alpha))
@@ -104,7 +116,7 @@ def build(
     trace, renamed, unknown = rename(trace, overrides, settings.signs)
     vocabulary = pl.concat([tracing.table(trace), dropped]).sort("raw")
     steps += [*merged, *associated, *renamed]
-    return Normalised(vocabulary, tuple(steps), rules, alpha, min_support, (*notes, *unknown), itemsets)
+    return Normalised(vocabulary, tuple(steps), rules, alpha, min_support, (*remarks, *unknown), itemsets)
 
 
 def frame_of(counts: Mapping[str, int] | pl.DataFrame) -> pl.DataFrame:
