@@ -2,9 +2,9 @@
 
 The idea is simdjson's (Langdale and Lemire 2019, arXiv 1902.08318, section 3.1), with numpy for SIMD: mark quotes,
 brackets and commas, drop escaped quotes, and the parity of quotes tells what lies inside strings; a running sum of
-brackets gives the depth. A row is what lies between two commas at the depth of the array. Rows come out as they stand in
-the file, so a broken one costs itself and no other; only a missing quote or bracket takes the rest of the file with it,
-and that is said.
+brackets gives the depth. A row is what lies between two commas at the depth of the array. Rows come out as they stand
+in the file, so a broken one costs itself and no other; only a missing quote or bracket takes the rest of the file with
+it, and that is said.
 """
 
 from __future__ import annotations
