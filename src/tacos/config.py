@@ -35,10 +35,6 @@ class Ingest(Section):
     """A column that already holds tags: the entry point after tagging."""
     score: str = ""
     """A column that already holds scores: the entry point after rating."""
-    keep: tuple[str, ...] = ()
-    """Sample ids or content hashes that must be selected."""
-    exclude: tuple[str, ...] = ()
-    """Sample ids or content hashes that must not be selected."""
     max_failure_rate: float = Field(0.02, ge=0, le=1)
 
 
@@ -59,12 +55,16 @@ class Normalise(Section):
 
     alpha: int | Literal["auto"] = "auto"
     rules: bool = True
+    signs: bool = True
+    """`+` and `#` at a word's end belong to it (C++, C#); the papers turn them into spaces and so merge them with C."""
     semantic: bool = True
     eps: float = Field(0.05, gt=0, lt=2)
     association: bool = True
     min_support: int | Literal["auto"] = "auto"
     """A count of samples, never a fraction."""
     min_confidence: float = Field(0.99, gt=0, le=1)
+    itemsets: bool = False
+    """Also look for rules with several antecedents (by pyfim); they thin rows out, they merge no tags."""
     encoder: str = "minilm"
 
 
@@ -123,6 +123,10 @@ class Select(Section):
 
     n: int = Field(1000, gt=0)
     quota: Literal["ascending-size", "square-root", "proportional", "equal"] = "square-root"
+    keep: tuple[str, ...] = ()
+    """Sample ids or content hashes that must be selected; they count towards n."""
+    exclude: tuple[str, ...] = ()
+    """Sample ids or content hashes that must not be selected."""
     fill: bool = False
     """Take unjudged rows where there are fewer judged ones than asked for."""
 
@@ -201,7 +205,7 @@ class Settings(Section):
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "robust": {},
     "paper": {
-        "normalise": {"semantic": False, "association": False},
+        "normalise": {"signs": False, "semantic": False, "association": False},
         "cluster": {"k": 50, "membership": "every"},
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},

@@ -185,7 +185,6 @@ SAMPLES = pl.Schema(
         "length": pl.UInt32,  # characters of the response
         "given_tags": pl.List(pl.String),  # null unless the input named a column of tags
         "given_score": pl.Float64,  # null unless the input named a column of scores
-        "keep": pl.Boolean,  # on the must-keep list
         "raw": pl.String,
     }
 )

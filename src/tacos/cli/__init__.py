@@ -1,0 +1,42 @@
+"""The command line: one small file per command, and the one place where an exception becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from tacos.cli import explain, runs, select
+from tacos.errors import TacosError
+
+HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
+
+Start with:  tacos select data.jsonl -n 1000 -o selected.jsonl
+
+That reads the rows, tags them, groups them by topic, compares rows of a topic with each other, and writes the best of
+every topic. Without an LLM it runs on small embedded models: no key, no GPU, no network. All that it makes stays in
+selected.jsonl.run, so the same command goes on where it was stopped, and a changed setting re-runs only what depends on it.
+
+Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row kept or dropped?
+             tacos runs show selected.jsonl.run                  what did the run do?
+"""
+
+app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("select")(select.select)
+app.command("explain")(explain.explain)
+app.add_typer(runs.app, name="runs")
+
+
+def main() -> None:
+    """Run the command line; errors that a person can mend become one line and an exit code."""
+    try:
+        app()
+    except TacosError as error:
+        print(f"tacos: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("tacos: interrupted; all finished work is kept, the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)

@@ -59,7 +59,7 @@ class LocalEngine:
     def close(self) -> None:
         """Stop the worker processes, if there are any."""
         if self._started:
-            self._pool().shutdown(wait=True, cancel_futures=True)  # type: ignore[call-arg]
+            self._pool().shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
             self._started = False
 
 

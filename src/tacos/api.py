@@ -1,0 +1,298 @@
+"""The Python interface: `select`, `load`, and the `Selection` that both give.
+
+>>> import tacos
+>>> rows = [{"instruction": f"Add {i} and {i}.", "output": f"The sum is {2 * i}."} for i in range(60)]
+>>> chosen = tacos.select(rows, n=5)
+>>> len(chosen.rows)
+5
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from tacos import config
+from tacos.assembling import Own, models_for
+from tacos.config import Settings
+from tacos.engines.local import LocalEngine
+from tacos.errors import InputError
+from tacos.report import data as report_data
+from tacos.report import explaining, html
+from tacos.methods.forecasting import n_questions
+from tacos.run import Models, Outcome, Progress, Source, execute, existing
+from tacos.stages import Step, plan
+from tacos.storage import reading, sources, writing
+from tacos.storage.artifacts import Artifact, Store
+
+STATE = "run.json"
+
+
+class Quiet:
+    """Progress that is not shown."""
+
+    def start(self, name: str, total: int | None) -> None: ...
+    def advance(self, name: str, n_rows: int) -> None: ...
+    def finish(self, name: str, n_rows: int, *, skipped: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where a run writes: the rows, the run directory (default `<output>.run`), the report (default in the run)."""
+
+    output: Path | None = None
+    run: Path | None = None
+    report: Path | None = None
+    columns: bool = False
+    """Whether scores and tags go into columns of the rows, and not only into the sidecar."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A finished run: the selected rows, their scores, and why."""
+
+    run: Path
+    settings: Settings
+    artifacts: Mapping[str, Artifact]
+    output: Path | None = None
+    sidecar: Path | None = None
+    report_path: Path | None = None
+    made: list[str] = field(default_factory=list)
+    """Artifacts that this call made; empty when all were there."""
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """The selection by rank: rank, id, cluster, score, rule, tags, length, instruction, response, raw."""
+        if "selection" not in self.artifacts:
+            raise InputError(f"{self.run} has no selection; it was stopped after stage {list(self.artifacts)[-1]}")
+        chosen = self.artifacts["selection"].scan()
+        samples = self.artifacts["samples"].scan().select("id", "content_hash", "length", "instruction", "response", "raw")
+        tags = self.artifacts["canonical_tags"].scan()
+        joined = chosen.join(samples, on="id", how="left").join(tags, on="id", how="left")
+        return joined.collect().sort("rank")
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The selected rows as they were read, in the order of the input."""
+        return [orjson.loads(raw) for raw in self.in_input_order["raw"]]
+
+    @cached_property
+    def in_input_order(self) -> pl.DataFrame:
+        """`table` in the order of the input."""
+        order = self.artifacts["samples"].scan().select("id").with_row_index("position").collect()
+        return self.table.join(order, on="id", how="left").sort("position").drop("position")
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """The sidecar: one line per selected row, in the order of the output."""
+        return self.in_input_order.select("id", "content_hash", "rank", "cluster", "score", "rule", "tags", "length")
+
+    def to_polars(self) -> pl.DataFrame:
+        """The selected rows as a polars frame."""
+        return pl.DataFrame(self.rows, infer_schema_length=None, strict=False)
+
+    @cached_property
+    def summary(self) -> report_data.Summary:
+        """The figures of the run."""
+        return report_data.summarise(self.artifacts, self.settings)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the self-contained HTML report."""
+        return writing.write_text(html.render(self.summary, self.scores, self.in_input_order), Path(path))
+
+    def explain(self, row: str) -> dict[str, Any]:
+        """Why a row (id or content hash) was kept or dropped; `InputError` where the input has no such row."""
+        return explaining.explain(self.artifacts, self.settings, row)
+
+
+def select(
+    data: Any,
+    n: int = 1000,
+    *,
+    output: str | Path | None = None,
+    run: str | Path | None = None,
+    preset: str = "robust",
+    seed: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    own: Own | None = None,
+    **functions: Any,
+) -> Selection:
+    """Select n rows of `data`: a path, several paths, a list of dicts, a polars frame or a `datasets.Dataset`.
+
+    `settings` are nested settings over the preset, e.g. `{"cluster": {"k": 20}}`. `tagger`, `judge`, `encoder` and
+    `selector` may be plain functions (see `tacos.models.functions`). Without `run` and `output` the run directory is a temporary
+    one. Raises the exceptions of `tacos.errors`.
+    """
+    chosen = config.load(preset, None, (), **{"seed": seed, **config.merge({"select": {"n": n}}, settings or {})})
+    targets = Targets(as_path(output), as_path(run))
+    return select_with(data, chosen, targets, own=own or Own(**functions))
+
+
+def as_path(value: str | Path | None) -> Path | None:
+    """A path, or None."""
+    return None if value is None else Path(value)
+
+
+def select_with(
+    data: Any,
+    settings: Settings,
+    targets: Targets,
+    *,
+    own: Own | None = None,
+    workers: int = 0,
+    progress: Progress | None = None,
+    until: str | None = None,
+) -> Selection:
+    """`select` with all settings made: what the command line calls."""
+    for path in (targets.output, targets.report):
+        if path is not None:
+            writing.check_writable(path)
+    directory = run_directory(targets.run, targets.output) or Path(tempfile.mkdtemp(prefix="tacos-")) / "run"
+    store, engine = Store(directory), LocalEngine(workers)
+    with store.lock():
+        source = sources.open_source(data, directory)
+        try:
+            outcome = execute(
+                source,
+                settings,
+                store,
+                engine,
+                models_for(settings, own or Own()),
+                progress or Quiet(),
+                until,
+                check=lambda name, artifact: check_size(name, artifact, settings),
+            )
+        finally:
+            engine.close()
+        done = finish(Selection(directory, settings, outcome.artifacts, made=outcome.made), targets)
+        store.write_state(STATE, state_of(done, outcome, source.names))
+    return done
+
+
+def run_directory(run: Path | None, output: Path | None) -> Path | None:
+    """The run directory: the one named, else `<output>.run`, else None."""
+    return run or (output.with_name(output.name + ".run") if output else None)
+
+
+def check_size(name: str, artifact: Artifact, settings: Settings) -> None:
+    """Stop before anything is paid for when the pool is smaller than what is asked of it."""
+    n_samples = artifact.manifest["n_rows"]
+    if name != "samples":
+        return
+    if n_samples == 0:
+        raise InputError(f"no usable row in the input; rejected: {artifact.manifest['rejects']}")
+    if n_samples < settings.select.n and not settings.select.fill:
+        raise InputError(
+            f"{settings.select.n} rows are asked for, but the input has {n_samples} usable ones; "
+            "ask for fewer with -n, or take all there are with --fill"
+        )
+
+
+def finish(done: Selection, targets: Targets) -> Selection:
+    """Write rows, sidecar and report of a run that reached its selection."""
+    if "selection" not in done.artifacts:
+        return done
+    report_path = done.report(targets.report or done.run / "report.html")
+    sidecar = None
+    if targets.output is not None:
+        scores = done.scores
+        writing.write_rows(writing.with_columns(done.rows, scores) if targets.columns else done.in_input_order["raw"], targets.output)
+        sidecar = writing.write_sidecar(scores, targets.output)
+    return Selection(done.run, done.settings, done.artifacts, targets.output, sidecar, report_path, done.made)
+
+
+def state_of(done: Selection, outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
+    """What `run.json` says: enough to load the run again."""
+    complete = "selection" in done.artifacts
+    return {
+        "status": "selected" if complete else f"stopped after {list(outcome.artifacts)[-1]}",
+        "preset": done.settings.preset,
+        "n": done.settings.select.n,
+        "input": list(names),
+        "output": str(done.output or ""),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": done.settings.model_dump(mode="json"),
+        "artifacts": {name: artifact.manifest["key"] for name, artifact in outcome.artifacts.items()},
+    }
+
+
+def load(run: str | Path) -> Selection:
+    """The selection of a run directory. Raises `RunError` where there is none."""
+    store = Store(Path(run))
+    state = store.read_state(STATE)
+    found = {name: store.find(name, key) for name, key in state["artifacts"].items()}
+    artifacts = {name: artifact for name, artifact in found.items() if artifact is not None}
+    output = Path(state["output"]) if state["output"] else None
+    return Selection(Path(run), Settings.model_validate(state["settings"]), artifacts, output)
+
+
+def with_lists(settings: Settings, keep: Path | None, exclude: Path | None) -> Settings:
+    """Settings with the ids of a must-keep and an exclude file added."""
+    lists = {
+        name: (*getattr(settings.select, name), *sorted(reading.read_ids(path)))
+        for name, path in (("keep", keep), ("exclude", exclude))
+        if path is not None
+    }
+    return settings.model_copy(update={"select": settings.select.model_copy(update=lists)})
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One step of a plan: what it would do, and how many rows or questions that is at most (None: not known yet)."""
+
+    artifact: str
+    action: str
+    n_rows: int | None
+    n_questions: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return dict(vars(self))
+
+    def text(self) -> str:
+        """For the terminal."""
+        rows = "" if self.n_rows is None else f", {self.n_rows:,} rows"
+        return f"{self.action}{rows}" + (f", {self.n_questions:,} questions" if self.n_questions is not None else "")
+
+
+def forecast(data: Any, settings: Settings, *, run: Path | None = None) -> list[Forecast]:
+    """What a run would do, from reading the input alone; nothing is kept and no model is asked.
+
+    Stages that are there already say so; numbers of questions of the others are upper bounds.
+    """
+    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
+        source = sources.open_source(data, Path(folder))
+        models = models_for(settings, Own())
+        store = Store(run) if run else Store(Path(folder))
+        known = existing(source, settings, store, models)
+        if "samples" in known:
+            samples = known["samples"]
+        else:
+            samples = ingest_only(source, settings, Store(Path(folder)), models)
+        n_turns = samples.scan().select(pl.col("turns").explode().struct.field("role").eq("user").sum()).collect().item()
+        n_samples = samples.manifest["n_rows"]
+        asked = n_questions(settings, n_samples, int(n_turns or 0))
+    return [forecast_step(step, known, n_samples, asked) for step in plan(settings)]
+
+
+def ingest_only(source: Source, settings: Settings, store: Store, models: Models) -> Artifact:
+    """The samples of a source, read into a store."""
+    engine = LocalEngine(1)
+    return execute(source, settings, store, engine, models, Quiet(), "ingest").artifacts["samples"]
+
+
+def forecast_step(step: Step, known: Mapping[str, Artifact], n_samples: int, asked: Mapping[str, int]) -> Forecast:
+    """One line of a forecast."""
+    if step.artifact in known:
+        return Forecast(step.artifact, "there already", known[step.artifact].manifest["n_rows"])
+    n_rows = n_samples if step.artifact in {"samples", "canonical_tags", "memberships", "grades"} else None
+    n_asked = asked.get(step.stage.name) if step.round in {None, 0} else None
+    return Forecast(step.artifact, "would run", n_rows, n_asked)

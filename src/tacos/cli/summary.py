@@ -1,0 +1,69 @@
+"""The closing table of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tacos.cli import console
+from tacos.report.data import Summary
+
+
+def show(summary: Summary) -> None:
+    """Print a summary as a table."""
+    console.out.print(console.table("", rows(summary)))
+
+
+def rows(summary: Summary) -> list[tuple[str, str]]:
+    """Label and text of each line; what did not run has none."""
+    lines = [("preset", f"{summary.preset}, seed {summary.seed}"), ("rows read", f"{summary.n_read:,}")]
+    lines += [(f"rejected by {stage}", reasons(found)) for stage, found in summary.rejects.items() if stage != "shortlist"]
+    if summary.n_raw_tags:
+        untagged = f"; {summary.n_untagged:,} rows without one" if summary.n_untagged else ""
+        lines.append(("tags", f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical{untagged}"))
+    if summary.clusters:
+        lines.append(("clusters", f"{len(summary.clusters):,}"))
+    if summary.n_shortlisted:
+        lines.append(("shortlist", f"{summary.n_shortlisted:,} rows"))
+    if summary.n_pairs:
+        lines += judging(summary)
+    if summary.selection:
+        lines.append(("selected", f"{summary.n_selected:,}"))
+        lines += [(name, described(figures)) for name, figures in summary.selection.items()]
+    lines += [("models", ", ".join(f"{stage}: {name}" for stage, name in summary.models.items()))]
+    lines.append(("seconds", f"{sum(summary.seconds.values()):.1f} ({times(summary.seconds)})"))
+    return lines
+
+
+def judging(summary: Summary) -> list[tuple[str, str]]:
+    """What the judge did and how far it can be trusted."""
+    found = summary.diagnostics
+    rates = ", ".join(f"{label} {percent(found.get(key))}" for label, key in RATES)
+    return [("comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts"), ("judge", rates)]
+
+
+RATES = (("flips", "flip_rate"), ("ties", "tie_rate"), ("first position wins", "first_share"))
+
+
+def percent(value: Any) -> str:
+    """A share as text; a figure that does not apply is n/a, never 0%."""
+    return "n/a" if value is None else f"{value:.1%}"
+
+
+def reasons(found: dict[str, int]) -> str:
+    """Reasons with their counts."""
+    shown = [f"{count:,} x {reason}" for reason, count in list(found.items())[:5]]
+    return ", ".join(shown) + (f", and {len(found) - 5} more reasons" if len(found) > 5 else "")
+
+
+def described(figures: dict[str, float]) -> str:
+    """One side of the comparison of pool and selection."""
+    return (
+        f"{figures['n']:,} rows, mean length {figures['mean_length']:,.0f} characters (median {figures['median_length']:,.0f}), "
+        f"{figures['mean_tags']:.2f} tags a row, {figures['coverage']:.1%} of the tags covered"
+    )
+
+
+def times(seconds: dict[str, float]) -> str:
+    """Stages by time, the slowest first."""
+    slowest = sorted(seconds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{stage} {value:.1f}" for stage, value in slowest if value >= 0.05)

@@ -1,0 +1,226 @@
+"""The whole system on one screen: `PIPELINE`.
+
+A stage is a pure function from tables to a table. There are three shapes, and `tacos.run` is the one loop that runs them:
+
+- `BatchStage`: row-wise, so any shard of any size gives the same rows.
+- `PromptStage`: one row is one question to a model.
+- `TableStage`: works on aggregates or on a few narrow columns, never on whole samples at once.
+
+`reads` names artifacts; inside the rounds `pairs/before` are those of all earlier rounds, `pairs/now` this round's,
+`verdicts/all` those of all rounds so far, `scores/last` the newest ones. `uses` names the settings that are part of the
+stage's key: all others can change without re-running it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from tacos import tables
+from tacos.config import Settings
+from tacos.methods import judging, tagging
+from tacos.records import (
+    CANONICAL_TAGS,
+    CLUSTERS,
+    GRADES,
+    MEMBERSHIPS,
+    PAIRS,
+    SAMPLES,
+    SCORES,
+    SELECTION,
+    SHORTLIST,
+    TAGS,
+    VERDICTS,
+    VOCABULARY,
+    Made,
+    Reject,
+    Reply,
+    Request,
+    Table,
+)
+
+Tables = Mapping[str, Table]
+Row = dict[str, Any]
+
+
+def always(settings: Settings) -> bool:
+    """Most stages run under every setting."""
+    return True
+
+
+def compares(settings: Settings) -> bool:
+    """Comparisons are made unless the input brought its own scores."""
+    return not settings.ingest.score
+
+
+def wants_grades(settings: Settings) -> bool:
+    """Grades of single samples are the prior that fills the shortlist, or they came with the input."""
+    return settings.shortlist.rule == "embedded-judge" or bool(settings.ingest.score)
+
+
+@dataclass(frozen=True)
+class BatchStage:
+    """`source` yields batches, `work` turns each into rows; `prepare` reads small side tables once, before."""
+
+    name: str
+    makes: str
+    schema: pl.Schema
+    reads: tuple[str, ...]
+    uses: tuple[str, ...]
+    source: Callable[[Tables], Iterator[Any]]
+    work: Callable[[Any, Any, Settings], Made]
+    prepare: Callable[[Tables, Settings], Any] = lambda tables, settings: None
+    where: Literal["process", "here"] = "here"
+    distinct: str = ""
+    """A column whose later repetitions are rejects ("duplicate of ...")."""
+    when: Callable[[Settings], bool] = always
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class PromptStage:
+    """One row is one question: `ask` makes the request, `parse` reads the reply; `given` rows are not asked."""
+
+    name: str
+    makes: str
+    schema: pl.Schema
+    reads: tuple[str, ...]
+    uses: tuple[str, ...]
+    template: str
+    questions: Callable[[Tables, Settings], Iterator[pl.DataFrame]]
+    ask: Callable[[Row, str, str, Any], Request]
+    parse: Callable[[Row, Reply], Row | Reject]
+    given: Callable[[Row], Row | None] = lambda row: None
+    section: str = ""
+    """The settings handed to `ask`, when they are not the stage's own."""
+    when: Callable[[Settings], bool] = always
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class TableStage:
+    """`run(tables, settings, tool, round)` makes the whole table; the tool is an encoder, a selector, or None."""
+
+    name: str
+    makes: str
+    schema: pl.Schema
+    reads: tuple[str, ...]
+    uses: tuple[str, ...]
+    run: Callable[[Tables, Settings, Any, int], Made]
+    when: Callable[[Settings], bool] = always
+    version: int = 1
+
+
+Stage = BatchStage | PromptStage | TableStage
+
+INGEST = BatchStage(
+    "ingest", "samples", SAMPLES, ("input",), ("ingest",),
+    source=tables.input_rows, work=tables.ingest, where="process", distinct="content_hash",
+)  # fmt: skip
+TAG = PromptStage(
+    "tag", "tags", TAGS, ("samples",), ("tag", "ingest.tags"), "tag",
+    questions=tables.tag_questions, ask=tagging.ask, parse=tagging.parse, given=tagging.given,
+)  # fmt: skip
+NORMALISE = TableStage(
+    "normalise", "vocabulary", VOCABULARY, ("tags",), ("normalise",),
+    run=tables.normalise,
+)  # fmt: skip
+CANONICALISE = BatchStage(
+    "canonicalise", "canonical_tags", CANONICAL_TAGS, ("tags", "vocabulary"), (),
+    source=tables.tag_rows, prepare=tables.vocabulary_mapping, work=tables.canonicalise,
+)  # fmt: skip
+CLUSTER = TableStage(
+    "cluster", "clusters", CLUSTERS, ("canonical_tags",), ("cluster", "seed"),
+    run=tables.cluster,
+)  # fmt: skip
+ASSIGN = BatchStage(
+    "assign", "memberships", MEMBERSHIPS, ("canonical_tags", "clusters"), (),
+    source=tables.canonical_rows, prepare=tables.cluster_table, work=tables.assign,
+)  # fmt: skip
+GRADE = PromptStage(
+    "grade", "grades", GRADES, ("samples",), ("judge.max_chars", "ingest.score"), "grade",
+    questions=tables.grade_questions, ask=judging.ask_grade, parse=judging.parse_grade, given=judging.given_grade,
+    section="judge", when=wants_grades,
+)  # fmt: skip
+SHORTLIST = TableStage(
+    "shortlist", "shortlist", SHORTLIST, ("samples", "memberships", "clusters", "grades"),
+    ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "ingest.score", "seed"),
+    run=tables.shortlist,
+)  # fmt: skip
+PAIR = TableStage(
+    "pair", "pairs", PAIRS, ("shortlist", "pairs/before", "scores/before", "grades"), ("pair", "seed"),
+    run=tables.pair, when=compares,
+)  # fmt: skip
+JUDGE = PromptStage(
+    "judge", "verdicts", VERDICTS, ("pairs/now", "samples"), ("judge",), "judge",
+    questions=tables.judge_questions, ask=judging.ask, parse=judging.parse, when=compares,
+)  # fmt: skip
+RATE = TableStage(
+    "rate", "scores", SCORES, ("shortlist", "verdicts/all", "samples", "grades"), ("rate", "ingest.score"),
+    run=tables.rate,
+)  # fmt: skip
+SELECT = TableStage(
+    "select", "selection", SELECTION, ("samples", "memberships", "clusters", "shortlist", "scores/last"),
+    ("select", "cluster.membership", "seed"),
+    run=tables.select,
+)  # fmt: skip
+
+PIPELINE: tuple[Stage | tuple[Stage, ...], ...] = (
+    INGEST, TAG, NORMALISE, CANONICALISE, CLUSTER, ASSIGN, GRADE, SHORTLIST,
+    (PAIR, JUDGE, RATE),  # once per round
+    SELECT,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of a plan; `round` is the number of its round, or None outside the rounds."""
+
+    stage: Stage
+    round: int | None = None
+
+    @property
+    def artifact(self) -> str:
+        """`<makes>` or `<makes>/<round>`."""
+        return self.stage.makes if self.round is None else f"{self.stage.makes}/{self.round}"
+
+
+def plan(settings: Settings) -> list[Step]:
+    """The steps under these settings, in order."""
+    n_rounds = settings.pair.rounds if compares(settings) else 1
+    steps: list[Step] = []
+    for entry in PIPELINE:
+        if isinstance(entry, tuple):
+            steps += [Step(stage, number) for number in range(n_rounds) for stage in entry]
+        else:
+            steps.append(Step(entry))
+    return [step for step in steps if step.stage.when(settings)]
+
+
+def inputs(step: Step, planned: list[Step]) -> dict[str, list[str]]:
+    """The artifacts that a step reads: plain name -> artifact names (several where rounds are joined).
+
+    Artifacts that the plan does not make are left out, but for "input".
+    """
+    made = {other.artifact for other in planned[: planned.index(step)]} | {"input"}
+    found: dict[str, list[str]] = {}
+    for read in step.stage.reads:
+        name, _, which = read.partition("/")
+        names = [name] if not which else rounds_of(name, which, step.round, made)
+        present = [each for each in names if each in made]
+        if present:
+            found[name] = present
+    return found
+
+
+def rounds_of(name: str, which: str, number: int | None, made: set[str]) -> list[str]:
+    """Artifact names of the rounds that `which` means, oldest first."""
+    so_far = sorted((each for each in made if each.startswith(f"{name}/")), key=lambda each: int(each.split("/")[1]))
+    if which == "now":
+        return [f"{name}/{number}"]
+    if which == "last" or (which == "before" and name == "scores"):
+        return so_far[-1:]
+    return so_far

@@ -1,0 +1,221 @@
+"""What each stage does with its tables: the seam between `tacos.stages` (what runs) and `tacos.methods` (how).
+
+Every function here reads named tables, hands columns to a pure method, and returns what the stage makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.errors import InputError
+from tacos.methods import clustering, ingesting, judging, normalising, pairing, rating, shortlisting, tagging
+from tacos.methods.selecting import quotas
+from tacos.records import SCORES, Encoder, Made, Table, reject_frame
+
+Tables = Mapping[str, Table]
+N_PAIRS_PER_BATCH = 1_000
+
+
+def input_rows(tables: Tables) -> Iterator[Any]:
+    """Batches of raw rows, as `tacos.storage.reading` yields them."""
+    yield from tables["input"].batches()
+
+
+def ingest(batch: Any, prepared: Any, settings: Settings) -> Made:
+    """Raw rows -> samples, row by row."""
+    samples, rejects = ingesting.parse_batch(batch, settings.ingest)
+    return Made(ingesting.to_frame(samples), reject_frame(rejects), {})
+
+
+def tag_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """One question per user turn, batch by batch."""
+    for samples in tables["samples"].batches(["id", "turns", "given_tags"]):
+        yield tagging.questions(samples)
+
+
+def tag_rows(tables: Tables) -> Iterator[pl.DataFrame]:
+    """The tags, batch by batch."""
+    yield from tables["tags"].batches(["id", "tags"])
+
+
+def normalise(tables: Tables, settings: Settings, encoder: Encoder, number: int) -> Made:
+    """Counts of raw tags -> vocabulary, with counts per step in the notes."""
+    tags = tables["tags"].scan().select("id", "tags")
+    counts = (
+        tags.explode("tags").drop_nulls("tags").group_by(pl.col("tags").alias("tag")).agg(pl.len().alias("count"))
+    ).sort("tag")
+    n_samples = int(tags.select(pl.col("id").n_unique()).collect().item())
+    transactions = (tagging.join_turns(batch) for batch in tables["tags"].batches(["id", "tags"]))
+    found = normalising.build(counts.collect(), transactions, n_samples, settings.normalise, encoder)
+    return Made(found.vocabulary, reject_frame(), found.notes())
+
+
+def vocabulary_mapping(tables: Tables, settings: Settings) -> dict[str, str | None]:
+    """Raw tag -> canonical tag, or None where it was dropped."""
+    frame = tables["vocabulary"].scan().select("raw", "canonical").collect()
+    return dict(frame.iter_rows())
+
+
+def canonicalise(batch: pl.DataFrame, mapping: dict[str, str | None], settings: Settings) -> Made:
+    """Raw tags -> canonical tags, one row per sample."""
+    joined = tagging.join_turns(batch)
+    tags = normalising.apply(joined["tags"].to_list(), mapping)
+    return Made(joined.with_columns(pl.Series("tags", tags, dtype=pl.List(pl.String))), reject_frame(), {})
+
+
+def cluster(tables: Tables, settings: Settings, encoder: Encoder, number: int) -> Made:
+    """Canonical tags -> clusters."""
+    tags = tables["canonical_tags"].scan()
+    counts = (
+        tags.explode("tags").drop_nulls("tags").group_by(pl.col("tags").alias("tag")).agg(pl.len().alias("count"))
+    )
+    counts_by_tag = counts.sort("tag").collect()
+    n_samples = int(tags.select(pl.len()).collect().item())
+    vectors = encoder.encode(counts_by_tag["tag"].to_list())
+    k = clustering.choose_k(settings.cluster.k, counts_by_tag.height, n_samples)
+    made = clustering.cluster_tags(counts_by_tag, vectors, k, weighted=settings.cluster.weighted, seed=settings.seed)
+    return Made(made, reject_frame(), {"n_clusters": made["cluster"].n_unique()})
+
+
+def canonical_rows(tables: Tables) -> Iterator[pl.DataFrame]:
+    """The canonical tags, batch by batch."""
+    yield from tables["canonical_tags"].batches()
+
+
+def cluster_table(tables: Tables, settings: Settings) -> pl.DataFrame:
+    """The clusters of all tags."""
+    return tables["clusters"].scan().collect()
+
+
+def assign(batch: pl.DataFrame, clusters: pl.DataFrame, settings: Settings) -> Made:
+    """Clusters of the tags -> clusters of the samples."""
+    return Made(clustering.assign(batch, clusters), reject_frame(), {})
+
+
+def grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """One question per sample, batch by batch."""
+    yield from tables["samples"].batches(["id", "instruction", "response", "given_score"])
+
+
+def members(tables: Tables, settings: Settings) -> pl.DataFrame:
+    """One row per (sample, cluster): id, clusters, cluster; samples without a tag in a cluster of their own (robust)."""
+    homes = settings.cluster.membership == "home"
+    untagged = int(tables["clusters"].scan().select(pl.col("cluster").n_unique()).collect().item()) if homes else None
+    return clustering.members(tables["memberships"].scan().collect(), homes=homes, untagged=untagged)
+
+
+def cluster_sizes(frame: pl.DataFrame) -> dict[int, int]:
+    """Members per cluster."""
+    return dict(frame.group_by("cluster").len().sort("cluster").iter_rows())
+
+
+def listed(samples: pl.LazyFrame, wanted: tuple[str, ...], name: str) -> list[str]:
+    """The ids that a list of ids or content hashes means; `InputError` where one is not in the data."""
+    if not wanted:
+        return []
+    either = pl.col("id").is_in(wanted) | pl.col("content_hash").is_in(wanted)
+    found = samples.select("id", "content_hash").filter(either).collect()
+    unknown = set(wanted) - set(found["id"]) - set(found["content_hash"])
+    if unknown:
+        raise InputError(f"the {name} list names {len(unknown)} rows that are not in the data, e.g. {min(unknown)!r}")
+    return found["id"].to_list()
+
+
+def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+    """Which members of each cluster enter comparison; the others are rejects of the rule that left them out."""
+    samples = tables["samples"].scan().select("id", "content_hash", "length").with_row_index("position").collect()
+    excluded = listed(samples.lazy(), settings.select.exclude, "exclude")
+    frame = members(tables, settings).filter(~pl.col("id").is_in(excluded))
+    shares = quotas.quotas(cluster_sizes(frame), settings.select.n, settings.select.quota)
+    grades = tables["grades"].scan().collect() if "grades" in tables else pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
+    table = frame.rename({"clusters": "tag_set"}).join(samples, on="id").join(grades, on="id", how="left")
+    config = settings.shortlist
+    rule = "all" if settings.ingest.score else config.rule
+    kept, dropped = shortlisting.shortlist(table, rule, shares, config.factor, config.explore, settings.seed)
+    return Made(kept, dropped_rejects(dropped), {})
+
+
+def dropped_rejects(dropped: pl.DataFrame) -> pl.DataFrame:
+    """Rows that a shortlist rule left out, as rejects that are no failures."""
+    return dropped.select(
+        "id",
+        pl.lit("shortlist").alias("stage"),
+        pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason"),
+        pl.concat_str(pl.lit("cluster "), "cluster").alias("raw"),
+        pl.lit(False).alias("failure"),
+    )
+
+
+def pair(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+    """The pairs of one round."""
+    config, seed = settings.pair, settings.seed
+    table = tables["shortlist"].scan().collect()
+    if config.method == "neighbour":
+        return Made(pairing.neighbour(table), reject_frame(), {})
+    if number == 0:
+        chain = pairing.chain(table, seed)
+        bridges = pairing.bridges(table, config.bridges, seed, asked=chain, first=chain.height)
+        return Made(pl.concat([chain, bridges]), reject_frame(), {"n_bridges": bridges.height})
+    asked = tables["pairs"].scan().collect()
+    scores = tables["scores"].scan().collect()
+    return Made(pairing.swiss(table, scores, asked, number, seed), reject_frame(), {})
+
+
+def judge_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """Both orders of every pair with the texts of both samples, batch by batch."""
+    pairs = tables["pairs"].scan().collect()
+    wanted = pl.concat([pairs["left"], pairs["right"]]).unique()
+    texts = tables["samples"].scan().select("id", "instruction", "response")
+    found = texts.filter(pl.col("id").is_in(wanted.implode())).collect()
+    for start in range(0, pairs.height, N_PAIRS_PER_BATCH):
+        yield judging.questions(pairs.slice(start, N_PAIRS_PER_BATCH), found, settings.judge.model)
+
+
+def rate(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+    """Verdicts of all rounds so far -> scores."""
+    if settings.ingest.score:
+        return Made(given_scores(tables), reject_frame(), {})
+    verdicts = tables["verdicts"].scan().collect()
+    if settings.rate.method == "mean":
+        return Made(rating.mean(verdicts), reject_frame(), {})
+    homes = tables["shortlist"].scan().select("id", "cluster").collect()
+    return Made(rating.least_squares(verdicts, settings.rate.scope, homes), reject_frame(), {})
+
+
+def given_scores(tables: Tables) -> pl.DataFrame:
+    """The scores that the input brought, by `SCORES`; rows without one are not scored."""
+    grades = tables["grades"].scan().collect()
+    found = tables["shortlist"].scan().select("id", "cluster").collect().join(grades, on="id")
+    return found.select(
+        "id",
+        "cluster",
+        pl.col("grade").alias("score"),
+        pl.lit(None).alias("error"),
+        pl.lit(0).alias("n_comparisons"),
+        pl.lit(0).alias("component"),
+    ).cast(dict(SCORES))
+
+
+def select(tables: Tables, settings: Settings, selector: Any, number: int) -> Made:
+    """The selection."""
+    config = settings.select
+    samples = tables["samples"].scan()
+    keep = listed(samples, config.keep, "must-keep")
+    exclude = listed(samples, config.exclude, "exclude")
+    frame = members(tables, settings)
+    scores = tables["scores"].scan().collect()
+    fill = unjudged(frame, scores, settings.seed) if config.fill else None
+    n = min(config.n, frame["id"].n_unique()) if config.fill else config.n
+    made = quotas.select(scores, cluster_sizes(frame), n, config.quota, settings.seed, keep, exclude, fill)
+    return Made(made, reject_frame(), {})
+
+
+def unjudged(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Rows without a score, one line each, in an order drawn by chance."""
+    rest = frame.join(scores, on="id", how="anti").unique("id", keep="first", maintain_order=True).sort("id")
+    return rest.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")
+

@@ -1,0 +1,75 @@
+"""Settings: presets, TOML, `--set`, and errors that help."""
+
+from pathlib import Path
+
+import pytest
+
+from tacos import config
+from tacos.errors import ConfigError
+
+
+def test_robust_is_the_default() -> None:
+    assert config.load() == config.load("robust") == config.Settings()
+
+
+def test_paper_is_the_procedure_of_the_authors() -> None:
+    paper = config.load("paper")
+    assert (paper.cluster.k, paper.select.n, paper.select.quota) == (50, 1000, "ascending-size")
+    assert (paper.pair.method, paper.pair.rounds, paper.rate.method) == ("neighbour", 1, "mean")
+    assert (paper.shortlist.rule, paper.cluster.membership) == ("longest-per-tag-set", "every")
+    assert (paper.tag.temperature, paper.judge.temperature) == (0.6, 0.0)
+
+
+def test_the_later_layer_wins(tmp_path: Path) -> None:
+    file = tmp_path / "tacos.toml"
+    file.write_text('[cluster]\nk = 7\n[tag]\nmodel = "from-file"\n')
+    found = config.load("paper", file, ["cluster.k=9"], seed=5)
+    assert (found.cluster.k, found.tag.model, found.seed, found.cluster.membership) == (9, "from-file", 5, "every")
+
+
+def test_values_are_read_as_toml_else_as_text() -> None:
+    assert config.parse_set("normalise.rules=false") == {"normalise": {"rules": False}}
+    assert config.parse_set("normalise.alpha=auto") == {"normalise": {"alpha": "auto"}}
+    assert config.parse_set('tag.model="a=b"') == {"tag": {"model": "a=b"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("cluster.kk=3", "cluster.k"),
+        ("clutser.k=3", "cluster"),
+        ("normalise.alfa=3", "normalise.alpha"),
+        ("judge.temprature=3", "judge.temperature"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(text: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean {hint}"):
+        config.load(sets=[text])
+
+
+@pytest.mark.parametrize("text", ["select.n=0", "tag.temperature=hot", "rate.scope=world", "cluster.k=some"])
+def test_a_value_out_of_range_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match=text.partition("=")[0].replace(".", r"\.")):
+        config.load(sets=[text])
+
+
+def test_other_mistakes_are_one_line(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("a = = 1")
+    for call in (
+        lambda: config.load("papper"),
+        lambda: config.load(file=tmp_path / "absent.toml"),
+        lambda: config.load(file=broken),
+        lambda: config.load(sets=["cluster.k"]),
+        lambda: config.load(sets=["cluster=3"]),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_settings_are_frozen_and_survive_json() -> None:
+    settings = config.load("paper", sets=["select.n=7"])
+    with pytest.raises(ValueError):
+        settings.seed = 2  # type: ignore[misc]
+    assert config.Settings.model_validate(settings.model_dump(mode="json")) == settings
