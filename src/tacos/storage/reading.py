@@ -1,49 +1,34 @@
 """Rows of anything: files in any known container, standard input, or Python data, as batches in bounded memory.
 
 A batch names its file (as ids do) and holds `(row from 0, row)` pairs; blank lines are no rows. Rows that are malformed
-are `Reject`s with the line number, never an exception: exceptions (`InputError`, one line) are for files that are no data
-set at all. NaN and Infinity, which are not JSON, are read as null.
+are `Reject`s with the line number, never an exception: exceptions (`InputError`, one line) are for files that are no
+data set at all.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import orjson
-import polars as pl
-
 from tacos.errors import InputError
 from tacos.records import Reject
 from tacos.storage.containers import PARQUET, Container, container_of, kind_of
 from tacos.storage.encodings import opened, plain_chunks, utf8_chunks
-from tacos.storage.splitting import Piece, split_array, split_lines, split_objects
+from tacos.storage.objects import data_rows, digest
+from tacos.storage.parsing import MAX_RAW, Item, Row, parsed
+from tacos.storage.splitting import split_array, split_lines, split_objects
 from tacos.storage.tabling import Line, read_delimited, read_parquet, spooled_parquet
 
+__all__ = ["RowBatch", "digest", "read_ids", "read_rows"]
+
 BATCH_SIZE = 10_000
-MAX_RAW = 2_000
-"""Characters of a rejected row that are kept."""
 STDIN = "-"
-HUGE = float(1 << 64)
-"""orjson reads integers from here on as floats."""
-
-JSON_TYPES = {
-    list: "a list",
-    str: "a text",
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    dict: "an object",
-}
-
-Row = dict[str, Any]
 Source = Any
 """A path or several, "-", or data: a list of dicts, a polars or pandas frame, a `datasets.Dataset`."""
 
@@ -155,10 +140,6 @@ def is_parquet(head: bytes, name: str) -> bool:
     return False
 
 
-Item = Row | tuple[int, str, str]
-"""A row, or (line, what is wrong, text) of one that cannot be read."""
-
-
 def text_rows(chunks: Iterator[bytes], container: Container, name: str) -> Iterator[Item]:
     """Rows of a container made of text."""
     if container == "csv" or container == "tsv":
@@ -171,55 +152,6 @@ def text_rows(chunks: Iterator[bytes], container: Container, name: str) -> Itera
 def table_rows(lines: Iterable[Line]) -> Iterator[Item]:
     """Rows of a table."""
     return (line.row if not line.problem else (line.line, line.problem, line.text) for line in lines)
-
-
-def parsed(piece: Piece) -> Item:
-    """The JSON object of a piece, or what is wrong with it."""
-    try:
-        value = orjson.loads(piece.text)
-    except ValueError as error:
-        value = lenient(piece.text)
-        if value is None:
-            return piece.line, f"malformed JSON: {reason_of(error)}", clipped(piece.text)
-    if type(value) is not dict:
-        return piece.line, f"{type_name(value)} where an object {{...}} should be", clipped(piece.text)
-    if any(type(each) is float and abs(each) >= HUGE for each in value.values()):
-        value = json.loads(piece.text)  # integers of any length
-    row: Row = value
-    return row
-
-
-def reason_of(error: ValueError) -> str:
-    """orjson's reason without its own line numbers, which count from the row's beginning."""
-    return str(error).partition(": line ")[0]
-
-
-def lenient(text: bytes) -> Row | None:
-    """Rows with NaN or Infinity, as Python writes them, with null in their place."""
-    if b"NaN" not in text and b"Infinity" not in text:
-        return None
-    try:
-        row = json.loads(text, parse_constant=lambda constant: None)
-        orjson.dumps(row)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def clipped(text: bytes) -> str:
-    """The beginning of a row's bytes as text."""
-    return text[: 4 * MAX_RAW].decode("utf-8", "replace")[:MAX_RAW]
-
-
-def type_name(value: object) -> str:
-    """What JSON calls a value's type.
-
-    >>> type_name([]), type_name("x"), type_name(None), type_name(1.5)
-    ('a list', 'a text', 'null', 'a number')
-    """
-    if value is None:
-        return "null"
-    return JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def batches_of(name: str, items: Iterator[Item], batch_size: int) -> Iterator[RowBatch]:
@@ -244,34 +176,6 @@ def batches_of(name: str, items: Iterator[Item], batch_size: int) -> Iterator[Ro
 def rejected(id: str, line: int, problem: str, text: str) -> Reject:
     """The reject of a malformed row; the reason begins with its line, where there are lines."""
     return Reject(id, "ingest", f"line {line}: {problem}" if line else problem, text[:MAX_RAW])
-
-
-def data_rows(data: Any) -> Iterator[Item]:
-    """Rows of Python data; `InputError` for what is none."""
-    if isinstance(data, pl.LazyFrame):
-        data = data.collect()
-    if isinstance(data, pl.DataFrame):
-        yield from data.iter_rows(named=True)
-        return
-    if hasattr(data, "to_dict") and hasattr(data, "columns"):  # a pandas frame
-        data = data.to_dict("records")
-    if isinstance(data, Mapping):
-        keys = ", ".join(map(str, list(data)[:5]))
-        raise InputError(f"data is a mapping ({keys}), not rows: give one split of it, or a list of dicts")
-    if not isinstance(data, Iterable):
-        what = type(data).__name__
-        raise InputError(f"data is {what}: give a path, a list of dicts, a polars frame or a datasets.Dataset")
-    for row in data:
-        problem = f"{type_name(row)} where a dict should be"
-        yield dict(row) if isinstance(row, Mapping) else (0, problem, str(row)[:MAX_RAW])
-
-
-def digest(data: Any) -> str:
-    """32 hex digits that change with any row of Python data, or with their order."""
-    state = hashlib.blake2b(digest_size=16)
-    for item in data_rows(data):
-        state.update(repr(item).encode("utf-8", "surrogatepass"))
-    return state.hexdigest()
 
 
 def read_ids(path: str | Path) -> set[str]:

@@ -60,7 +60,7 @@ def write_rows(rows: Iterable[RawRow], path: str | Path) -> Path:
     if kind == "parquet":
         return write_table(table_of(rows), Path(path))
     if kind == "lines":
-        parts = (json_text(row) + b"\n" for row in rows)
+        parts: Iterator[bytes] = (json_text(row) + b"\n" for row in rows)
     else:
         parts = array_parts(rows) if kind == "json" else delimited_parts(rows, "\t" if kind == "tsv" else ",")
     with replacing(Path(path)) as file:
