@@ -105,8 +105,7 @@ def build(
     min_support = filtering.choose_min_support(settings.min_support, n_samples)
     vocabulary, steps, remarks = by_hand(tracing.start(frame_of(counts)), overrides, settings.signs)
     vocabulary, step = filtering.drop_rare(vocabulary, alpha)
-    if vocabulary["canonical"].is_null().all():
-        raise InputError(nothing_left(step, alpha))
+    require_some(step, f"is seen {alpha} times (alpha); lower it with --set normalise.alpha=1, or look at the tags")
     dropped = vocabulary.filter(pl.col("canonical").is_null())
     trace = tracing.read(vocabulary.filter(pl.col("canonical").is_not_null()))
     hold = holder(trace, overrides, settings.signs)
@@ -126,14 +125,12 @@ def frame_of(counts: Mapping[str, int] | pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({"tag": list(counts), "count": list(counts.values())}, {"tag": pl.String, "count": pl.UInt32})
 
 
-def nothing_left(step: Step, alpha: int) -> str:
-    """What to tell a person whose tags were all dropped."""
+def require_some(step: Step, lacking: str) -> None:
+    """Raise `InputError` where a step left nothing."""
     if step.n_in == 0:
-        return "there are no tags to normalise: no sample was given one"
-    return (
-        f"none of the {step.n_in:,} distinct tags is seen {alpha} times (alpha), so nothing is left; "
-        "lower it with --set normalise.alpha=1, or look at the tags"
-    )
+        raise InputError("there are no tags to normalise: no sample was given one")
+    if step.n_out == 0:
+        raise InputError(f"no tag is left: none of the {step.n_in:,} distinct tags {lacking}")
 
 
 def by_hand(vocabulary: pl.DataFrame, overrides: Overrides, signs: bool) -> tuple[pl.DataFrame, list[Step], list[str]]:
@@ -162,6 +159,7 @@ def merge(trace: Trace, settings: Normalise, encoder: Encoder | None, hold: Hold
     if settings.rules:
         moves = aggregating.rule_moves(trace.names(), counts, settings.signs)
         trace, step = tracing.advance(trace, "rules", hold(trace, moves))
+        require_some(step, "has a letter or digit")
         steps.append(step)
     if settings.semantic:
         if encoder is None:

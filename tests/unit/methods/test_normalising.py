@@ -1,0 +1,195 @@
+"""The four steps together: counts, lineage, names, overrides, errors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+
+from tacos.config import Normalise
+from tacos.errors import ConfigError, InputError
+from tacos.methods import normalising
+from tacos.methods.normalising import Normalised
+from tacos.methods.overriding import Overrides
+from tacos.records import VOCABULARY
+
+
+@dataclass(frozen=True)
+class Angles:
+    """An encoder in the plane: texts it knows lie at the given angle, every other text on an axis of its own."""
+
+    angles: dict[str, float] = field(default_factory=dict)
+    name: str = "angles"
+    fingerprint: str = "angles"
+    dim: int = 2
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        vectors = np.zeros((len(texts), 2 + len(texts)), dtype=np.float32)
+        for i, text in enumerate(texts):
+            if text in self.angles:
+                vectors[i, :2] = np.cos(self.angles[text]), np.sin(self.angles[text])
+            else:
+                vectors[i, 2 + i] = 1
+        return vectors
+
+
+SETTINGS = Normalise(alpha=2, min_support=3)
+SAMPLES = (
+    [["Maths", "Pandas", "Python"]] * 3
+    + [["maths", "Python"]] * 2
+    + [["Mathematics", "Poem"]] * 4
+    + [["Poems", "rare"], ["Poem", "Python"], ["poems", "🎉"], ["🎉", ""], ["", "Poems"]]
+)
+
+
+def frame(samples: Sequence[Sequence[str]]) -> pl.DataFrame:
+    ids = [str(i) for i in range(len(samples))]
+    return pl.DataFrame({"id": ids, "tags": samples}, {"id": pl.String, "tags": pl.List(pl.String)})
+
+
+def build(
+    samples: Sequence[Sequence[str]], settings: Normalise = SETTINGS, overrides: Overrides | None = None
+) -> Normalised:
+    table = frame(samples)
+    encoder = Angles({"maths": 0.0, "mathematics": 0.3})
+    counts = normalising.count(table)
+    return normalising.build(counts, table, len(samples), settings, encoder, overrides or Overrides())
+
+
+def lineage(found: Normalised) -> dict[str, tuple[str | None, str]]:
+    return {row["raw"]: (row["canonical"], row["step"]) for row in found.vocabulary.iter_rows(named=True)}
+
+
+def test_every_raw_tag_has_its_canonical_tag_and_the_step_that_moved_it() -> None:
+    found = build(SAMPLES)
+    assert found.vocabulary.schema == VOCABULARY
+    assert lineage(found) == {
+        "": (None, "frequency"),
+        "rare": (None, "frequency"),
+        "poems": (None, "frequency"),
+        "🎉": (None, "rules"),
+        "Poem": ("Poem", ""),
+        "Poems": ("Poem", "rules"),
+        "Maths": ("Mathematics", "semantic"),
+        "maths": ("Mathematics", "semantic"),
+        "Mathematics": ("Mathematics", ""),
+        "Pandas": ("Python", "association"),
+        "Python": ("Python", ""),
+    }
+
+
+def test_the_reason_tells_every_move() -> None:
+    reasons = dict(build(SAMPLES).vocabulary.select("raw", "reason").iter_rows())
+    assert reasons["maths"] == "rules: same words as 'Maths'; semantic: cosine 0.955 with 'Mathematics'"
+    assert reasons["Pandas"] == "association: 100.0% of the 3 samples with it carry 'Python'"
+
+
+def test_counts_per_step_add_up() -> None:
+    found = build(SAMPLES)
+    table = [(s.name, s.n_in, s.n_out, s.n_merged, s.n_dropped) for s in found.steps]
+    assert table == [
+        ("frequency", 11, 8, 0, 3),
+        ("rules", 8, 5, 2, 1),
+        ("semantic", 5, 4, 1, 0),
+        ("association", 4, 3, 1, 0),
+    ]
+    assert found.notes()["steps"][0] == {"name": "frequency", "n_in": 11, "n_out": 8, "n_merged": 0, "n_dropped": 3}
+
+
+def test_rules_are_handed_out() -> None:
+    rules = build(SAMPLES).rules
+    assert ["Pandas"] in rules["antecedent"].to_list()
+    assert rules.filter(pl.col("confidence") < 0.99).is_empty()
+
+
+def test_steps_that_are_off_are_absent() -> None:
+    settings = Normalise(alpha=1, rules=False, semantic=False, association=False)
+    assert [step.name for step in build(SAMPLES, settings).steps] == ["frequency"]
+
+
+def test_the_canonical_name_is_the_most_frequent_surface_form() -> None:
+    counts = {"data analyses": 3, "Data Analysing": 2, "Data-Analyses": 3}
+    settings = Normalise(alpha=1, semantic=False, association=False)
+    found = normalising.build(counts, None, 8, settings)
+    assert set(found.mapping.values()) == {"Data-Analyses"}, "ties: the smaller string"
+
+
+def test_apply_maps_drops_and_counts_once_in_the_order_of_first_sight() -> None:
+    mapping = build(SAMPLES).mapping
+    assert normalising.apply([["rare", "Poems", "Maths", "Poem", "maths", "unheard of"], []], mapping) == [
+        ["Poem", "Mathematics"],
+        [],
+    ]
+
+
+def test_counting_reads_batches() -> None:
+    table = frame(SAMPLES)
+    assert normalising.count(table[i : i + 3] for i in range(0, len(SAMPLES), 3)).equals(normalising.count(table))
+
+
+def test_a_sample_that_repeats_a_tag_counts_once() -> None:
+    assert normalising.count(frame([["a", "a"], ["a"]])).rows() == [("a", 2)]
+
+
+def test_overrides_drop_merge_keep_apart_and_rename() -> None:
+    overrides = Overrides(
+        drop=("poem",),
+        merge={"Python": ("rare",)},
+        rename={"Mathematics": "Math"},
+        keep_apart=(("Maths", "Mathematics"),),
+    )
+    found = build(SAMPLES, Normalise(alpha=2, min_support=20), overrides)
+    canonical = found.mapping
+    assert canonical["Poems"] is None
+    assert canonical["rare"] == "Python"
+    assert canonical["Maths"] == "Maths"
+    assert canonical["Mathematics"] == "Math" == canonical["Math"]
+    assert [step.name for step in found.steps] == [
+        "override",
+        "frequency",
+        "rules",
+        "semantic",
+        "association",
+        "rename",
+    ]
+
+
+def test_tags_kept_apart_by_hand_stay_apart_through_association() -> None:
+    found = build(SAMPLES, overrides=Overrides(keep_apart=(("Pandas", "Python"),)))
+    assert found.mapping["Pandas"] == "Pandas"
+
+
+def test_names_in_the_override_file_that_no_tag_has_are_reported() -> None:
+    found = build(SAMPLES, overrides=Overrides(drop=("never seen",), rename={"nor this": "x"}))
+    assert found.remarks == ("no tag is called 'never seen'", "no canonical tag is called 'nor this' to rename")
+
+
+def test_a_million_tags_all_seen_once_is_one_clear_error() -> None:
+    counts = pl.DataFrame({"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1})
+    with pytest.raises(InputError, match="none of the 1,000,000 distinct tags is seen 20 times"):
+        normalising.build(counts, None, 306_044, Normalise(semantic=False, association=False))
+
+
+def test_no_tags_at_all_is_one_clear_error() -> None:
+    with pytest.raises(InputError, match="no tags to normalise"):
+        build([[], []])
+
+
+def test_symbols_only_leave_nothing_and_that_is_one_clear_error() -> None:
+    with pytest.raises(InputError, match="none of the 2 distinct tags has a letter or digit"):
+        build([["🎉", "?!"], ["🎉", "?!"]])
+
+
+def test_a_step_that_lacks_what_it_needs_says_so() -> None:
+    with pytest.raises(ConfigError, match="semantic step needs an encoder"):
+        normalising.build({"a": 1}, None, 1, Normalise(alpha=1))
+    with pytest.raises(ConfigError, match="association step needs the samples' tags"):
+        normalising.build({"a": 1}, None, 1, Normalise(alpha=1, semantic=False))
+
+
+def test_right_to_left_text_and_combining_marks_come_through_as_they_were_written() -> None:
+    tags = ["كتابة الشعر", "עברית", "हिन्दी अनुवाद", "e\u0301tude"]
+    settings = Normalise(alpha=1, semantic=False, association=False)
+    assert build([tags], settings).mapping == {tag: tag for tag in tags}

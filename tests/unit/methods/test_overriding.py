@@ -1,0 +1,72 @@
+"""The override file: what it says, and what it refuses."""
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from tacos.errors import InputError
+from tacos.methods import overriding
+from tacos.methods.overriding import Move, Overrides
+
+FILE = """
+drop = ["Request"]
+keep_apart = [["Python", "JavaScript"]]
+[merge]
+"Mathematics" = ["maths", "arithmetic"]
+[rename]
+"data analysi" = "Data Analysis"
+"""
+
+
+def test_a_file_is_read() -> None:
+    assert overriding.parse(tomllib.loads(FILE)) == Overrides(
+        drop=("Request",),
+        merge={"Mathematics": ("maths", "arithmetic")},
+        rename={"data analysi": "Data Analysis"},
+        keep_apart=(("Python", "JavaScript"),),
+    )
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ({"remove": ["a"]}, "unknown part 'remove'"),
+        ({"drop": "a"}, "drop is a list"),
+        ({"drop": [""]}, "drop is a list of names, not empty"),
+        ({"merge": ["a"]}, "merge and rename are tables"),
+        ({"merge": {"a": "b"}}, "merge.a is a list"),
+        ({"rename": {"a": ""}}, "rename gives one new name"),
+        ({"keep_apart": [["a", 3]]}, "keep_apart is a list of names"),
+        ({"keep_apart": "a"}, "keep_apart is a list of lists"),
+    ],
+)
+def test_a_wrong_file_is_an_error_that_names_the_part(value: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        overriding.parse(value)
+
+
+def test_drop_and_merge_mean_all_spellings_and_unknown_names_are_reported() -> None:
+    overrides = Overrides(drop=("request", "no such tag"), merge={"Mathematics": ("maths",)})
+    moves, notes = overriding.first_moves(overrides, ["Request", "Requests", "Maths", "maths", "Mathematics"], True)
+    assert {tag: move.target for tag, move in moves.items()} == {
+        "Request": None,
+        "Requests": None,
+        "Maths": "Mathematics",
+        "maths": "Mathematics",
+    }
+    assert notes == ["no tag is called 'no such tag'"]
+
+
+def test_of_two_tags_kept_apart_the_one_that_bears_the_name_keeps_it() -> None:
+    moves = {"a": Move("b", ""), "x": Move("b", "")}
+    now = {"a": "a", "b": "b", "x": "x"}
+    held = overriding.hold_apart(moves, [[["a"], ["b"]]], now, {"a": 9, "b": 1, "x": 1})
+    assert held == {"x": Move("b", "")}
+
+
+def test_else_the_more_frequent_moves() -> None:
+    moves = {"a": Move("x", ""), "b": Move("x", "")}
+    now = {"a": "a", "b": "b", "x": "x"}
+    held = overriding.hold_apart(moves, [[["a"], ["b"]]], now, {"a": 1, "b": 2, "x": 9})
+    assert held == {"b": Move("x", "")}
