@@ -72,9 +72,7 @@ class Request:
     @property
     def key(self) -> str:
         """32 hex digits: the hash of this request's canonical JSON."""
-        return canonical_hash(
-            [self.task, self.fields, self.template_hash, self.schema, self.sampling, self.repetition]
-        )
+        return canonical_hash([self.task, self.fields, self.template_hash, self.schema, self.sampling, self.repetition])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +155,16 @@ class Made(NamedTuple):
     notes: dict[str, Any]
 
 
+def schema(**columns: pl.DataType | type[pl.DataType]) -> pl.Schema:
+    """Columns and their types, in order."""
+    return pl.Schema(columns)
+
+
+def conform(table: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """The columns of a schema, in its order and types."""
+    return table.select(schema.names()).cast(schema)
+
+
 def reject_frame(rejects: Sequence[Reject] = ()) -> pl.DataFrame:
     """Rejects as a table by `REJECTS`."""
     return pl.DataFrame([(r.id, r.stage, r.reason, r.raw, r.failure) for r in rejects], schema=REJECTS, orient="row")
@@ -172,83 +180,68 @@ def canonical_hash(value: Any) -> str:
     return hashlib.blake2b(canonical_json(value), digest_size=16).hexdigest()
 
 
+STRINGS = pl.List(pl.String)
 TURN = pl.Struct({"role": pl.String, "text": pl.String})
 
-SAMPLES = pl.Schema(
-    {
-        "id": pl.String,
-        "content_hash": pl.String,
-        "source": pl.String,
-        "turns": pl.List(TURN),
-        "instruction": pl.String,  # every user turn, joined: what is tagged and compared
-        "response": pl.String,  # the last answer
-        "length": pl.UInt32,  # characters of the response
-        "given_tags": pl.List(pl.String),  # null unless the input named a column of tags
-        "given_score": pl.Float64,  # null unless the input named a column of scores
-        "raw": pl.String,
-    }
+SAMPLES = schema(
+    id=pl.String,
+    content_hash=pl.String,
+    source=pl.String,
+    turns=pl.List(TURN),
+    instruction=pl.String,  # what stands before the last answer: the question, or a transcript of several turns
+    response=pl.String,  # the last answer
+    length=pl.UInt32,  # characters of the response
+    given_tags=STRINGS,  # null unless the input named a column of tags
+    given_score=pl.Float64,  # null unless the input named a column of scores
+    raw=pl.String,
 )
-REJECTS = pl.Schema(
-    {"id": pl.String, "stage": pl.String, "reason": pl.String, "raw": pl.String, "failure": pl.Boolean}
+REJECTS = schema(id=pl.String, stage=pl.String, reason=pl.String, raw=pl.String, failure=pl.Boolean)
+TAGS = schema(
+    id=pl.String,
+    turn=pl.UInt16,
+    tags=STRINGS,
+    explanations=STRINGS,
+    confidences=pl.List(pl.Float32),  # null for models that give none
+    reply=pl.String,  # ledger key, "" for embedded models
 )
-TAGS = pl.Schema(
-    {
-        "id": pl.String,
-        "turn": pl.UInt16,
-        "tags": pl.List(pl.String),
-        "explanations": pl.List(pl.String),
-        "confidences": pl.List(pl.Float32),  # null for models that give none
-        "reply": pl.String,  # ledger key, "" for embedded models
-    }
+VOCABULARY = schema(
+    raw=pl.String,
+    count=pl.UInt32,
+    canonical=pl.String,  # null: dropped
+    step=pl.String,  # the step that moved or dropped it, "" when it stayed itself
+    reason=pl.String,
 )
-VOCABULARY = pl.Schema(
-    {
-        "raw": pl.String,
-        "count": pl.UInt32,
-        "canonical": pl.String,  # null: dropped
-        "step": pl.String,  # the step that moved or dropped it, "" when it stayed itself
-        "reason": pl.String,
-    }
+CANONICAL_TAGS = schema(id=pl.String, tags=STRINGS)
+CLUSTERS = schema(tag=pl.String, cluster=pl.UInt32, count=pl.UInt32, name=pl.String)
+MEMBERSHIPS = schema(id=pl.String, clusters=pl.List(pl.UInt32), home=pl.UInt32)
+GRADES = schema(id=pl.String, grade=pl.Float32)
+SHORTLIST = schema(id=pl.String, cluster=pl.UInt32, rule=pl.String)
+PAIRS = schema(pair=pl.UInt32, cluster=pl.UInt32, left=pl.String, right=pl.String, bridge=pl.Boolean)
+VERDICTS = schema(
+    pair=pl.UInt32,
+    cluster=pl.UInt32,
+    left=pl.String,
+    right=pl.String,
+    order=pl.String,
+    judge=pl.String,
+    repetition=pl.UInt16,
+    score_left=pl.Float64,
+    score_right=pl.Float64,
+    reason=pl.String,
+    reply=pl.String,
 )
-CANONICAL_TAGS = pl.Schema({"id": pl.String, "tags": pl.List(pl.String)})
-CLUSTERS = pl.Schema({"tag": pl.String, "cluster": pl.UInt32, "count": pl.UInt32, "name": pl.String})
-MEMBERSHIPS = pl.Schema({"id": pl.String, "clusters": pl.List(pl.UInt32), "home": pl.UInt32})
-GRADES = pl.Schema({"id": pl.String, "grade": pl.Float32})
-SHORTLIST = pl.Schema({"id": pl.String, "cluster": pl.UInt32, "rule": pl.String})
-PAIRS = pl.Schema(
-    {"pair": pl.UInt32, "cluster": pl.UInt32, "left": pl.String, "right": pl.String, "bridge": pl.Boolean}
+SCORES = schema(
+    id=pl.String,
+    cluster=pl.UInt32,
+    score=pl.Float64,
+    error=pl.Float64,  # standard error, null where it cannot be told
+    n_comparisons=pl.UInt32,
+    component=pl.UInt32,  # scores of different components are not comparable
 )
-VERDICTS = pl.Schema(
-    {
-        "pair": pl.UInt32,
-        "cluster": pl.UInt32,
-        "left": pl.String,
-        "right": pl.String,
-        "order": pl.String,
-        "judge": pl.String,
-        "repetition": pl.UInt16,
-        "score_left": pl.Float64,
-        "score_right": pl.Float64,
-        "reason": pl.String,
-        "reply": pl.String,
-    }
-)
-SCORES = pl.Schema(
-    {
-        "id": pl.String,
-        "cluster": pl.UInt32,
-        "score": pl.Float64,
-        "error": pl.Float64,  # standard error, null where it cannot be told
-        "n_comparisons": pl.UInt32,
-        "component": pl.UInt32,  # scores of different components are not comparable
-    }
-)
-SELECTION = pl.Schema(
-    {
-        "rank": pl.UInt32,
-        "id": pl.String,
-        "cluster": pl.UInt32,
-        "score": pl.Float64,
-        "rule": pl.String,  # must-keep, quota, remainder, fill
-    }
+SELECTION = schema(
+    rank=pl.UInt32,
+    id=pl.String,
+    cluster=pl.UInt32,
+    score=pl.Float64,
+    rule=pl.String,  # must-keep, quota, remainder, fill
 )

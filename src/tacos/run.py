@@ -19,7 +19,7 @@ from tacos import prompts, stages
 from tacos.config import Settings
 from tacos.engines.base import Engine
 from tacos.errors import ConfigError, FailureRateError
-from tacos.records import Made, Model, Reject, Table, canonical_hash, reject_frame
+from tacos.records import Made, Model, Reject, Table, canonical_hash, conform, reject_frame
 from tacos.stages import BatchStage, PromptStage, Stage, Step, TableStage, Tables
 from tacos.storage.artifacts import LAYOUT, Artifact, Draft, Store
 from tacos.storage.repeated import Repeated
@@ -199,12 +199,12 @@ def produce(
     draft = store.begin(step.artifact, key, resume=not (isinstance(stage, BatchStage) and stage.distinct))
     if isinstance(stage, TableStage):
         made = stage.run(tables, settings, models.of(stage), step.round or 0)
-        draft.write(0, made.table.select(stage.schema.names()).cast(dict(stage.schema)), made.rejects)
+        draft.write(0, conform(made.table, stage.schema), made.rejects)
         notes = made.notes
     else:
         notes = stream(step, settings, engine, models, tables, draft, progress)
     rejects = draft.read_rejects()
-    check_gate(stage.name, draft.n_rows(), rejects, gate(stage, settings))
+    check_gate(stage, draft.n_rows(), rejects, gate(stage, settings))
     return draft.commit(
         {
             "stage": stage.name,
@@ -253,7 +253,7 @@ def stream(
         n_done += made.table.height + made.rejects.height
         n_failed += int(made.rejects["failure"].sum())
         if isinstance(stage, PromptStage) and n_done >= EARLY_ROWS and n_failed > EARLY_FACTOR * gate(stage, settings) * n_done:
-            check_gate(stage.name, n_done - made.rejects.height, draft.read_rejects(), gate(stage, settings))
+            check_gate(stage, n_done - made.rejects.height, draft.read_rejects(), gate(stage, settings))
         progress.advance(step.artifact, made.table.height + made.rejects.height)
     if not numbers and not finished and not list(draft.path.glob("part-*")):
         draft.write(0, pl.DataFrame(schema=stage.schema), reject_frame())
@@ -272,14 +272,14 @@ def work_on(batch: Any, stage: str, prepared: Any, settings: Settings) -> Made:
     found = by_name(stage)
     assert isinstance(found, BatchStage)
     made = found.work(batch, prepared, settings)
-    return Made(made.table.select(found.schema.names()).cast(dict(found.schema)), made.rejects, made.notes)
+    return Made(conform(made.table, found.schema), made.rejects, made.notes)
 
 
 def answer(batch: pl.DataFrame, stage: str, settings: Settings, model: Model) -> Made:
     """Ask a model one question per row and read its replies, wherever the engine put it."""
     found = by_name(stage)
     assert isinstance(found, PromptStage)
-    config = getattr(settings, found.section or found.name)
+    config = getattr(settings, section_of(found))
     digest = prompts.content_hash(found.template)
     rows = batch.to_dicts()
     known = [found.given(row) for row in rows]
@@ -300,10 +300,15 @@ def by_name(name: str) -> Stage:
 
 def gate(stage: Stage, settings: Settings) -> float:
     """The share of failures that a stage may have."""
-    return float(getattr(getattr(settings, stage.name, None), "max_failure_rate", 0.02))
+    return float(getattr(getattr(settings, section_of(stage), None), "max_failure_rate", 0.0))
 
 
-def check_gate(name: str, n_rows: int, rejects: pl.DataFrame, limit: float) -> None:
+def section_of(stage: Stage) -> str:
+    """The name of a stage's settings."""
+    return (stage.section if isinstance(stage, PromptStage) else "") or stage.name
+
+
+def check_gate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -> None:
     """Raise `FailureRateError` when more than `limit` of a stage's rows failed, with reasons and examples."""
     failures = rejects.filter("failure")
     n_all = n_rows + failures.height
@@ -312,9 +317,9 @@ def check_gate(name: str, n_rows: int, rejects: pl.DataFrame, limit: float) -> N
     reasons = Counter(failures["reason"].to_list()).most_common(N_EXAMPLES)
     examples = [f"{row['id']}: {row['reason']}: {row['raw'][:120]!r}" for row in failures.head(N_EXAMPLES).to_dicts()]
     raise FailureRateError(
-        f"stage {name}: {failures.height} of {n_all} rows failed ({failures.height / n_all:.1%}, the limit is {limit:.1%}): "
+        f"stage {stage.name}: {failures.height} of {n_all} rows failed ({failures.height / n_all:.1%}, the limit is {limit:.1%}): "
         + "; ".join(f"{count} x {reason}" for reason, count in reasons)
         + ". For example "
         + " | ".join(examples)
-        + f". Mend the input, or raise the limit with --set {name}.max_failure_rate=..."
+        + f". Mend the input, or raise the limit with --set {section_of(stage)}.max_failure_rate=..."
     )

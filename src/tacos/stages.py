@@ -116,62 +116,55 @@ class TableStage:
 
 Stage = BatchStage | PromptStage | TableStage
 
-INGEST = BatchStage(
-    "ingest", "samples", SAMPLES, ("input",), ("ingest",),
-    source=tables.input_rows, work=tables.ingest, where="process", distinct="content_hash",
-)  # fmt: skip
-TAG = PromptStage(
-    "tag", "tags", TAGS, ("samples",), ("tag", "ingest.tags"), "tag",
-    questions=tables.tag_questions, ask=tagging.ask, parse=tagging.parse, given=tagging.given,
-)  # fmt: skip
-NORMALISE = TableStage(
-    "normalise", "vocabulary", VOCABULARY, ("tags",), ("normalise",),
-    run=tables.normalise,
-)  # fmt: skip
-CANONICALISE = BatchStage(
-    "canonicalise", "canonical_tags", CANONICAL_TAGS, ("tags", "vocabulary"), (),
-    source=tables.tag_rows, prepare=tables.vocabulary_mapping, work=tables.canonicalise,
-)  # fmt: skip
-CLUSTER = TableStage(
-    "cluster", "clusters", CLUSTERS, ("canonical_tags",), ("cluster", "seed"),
-    run=tables.cluster,
-)  # fmt: skip
-ASSIGN = BatchStage(
-    "assign", "memberships", MEMBERSHIPS, ("canonical_tags", "clusters"), (),
-    source=tables.canonical_rows, prepare=tables.cluster_table, work=tables.assign,
-)  # fmt: skip
-GRADE = PromptStage(
-    "grade", "grades", GRADES, ("samples",), ("judge.max_chars", "ingest.score"), "grade",
-    questions=tables.grade_questions, ask=judging.ask_grade, parse=judging.parse_grade, given=judging.given_grade,
-    section="judge", when=wants_grades,
-)  # fmt: skip
-SHORTLIST = TableStage(
-    "shortlist", "shortlist", SHORTLIST, ("samples", "memberships", "clusters", "grades"),
-    ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "ingest.score", "seed"),
-    run=tables.shortlist,
-)  # fmt: skip
-PAIR = TableStage(
-    "pair", "pairs", PAIRS, ("shortlist", "pairs/before", "scores/before", "grades"), ("pair", "seed"),
-    run=tables.pair, when=compares,
-)  # fmt: skip
-JUDGE = PromptStage(
-    "judge", "verdicts", VERDICTS, ("pairs/now", "samples"), ("judge",), "judge",
-    questions=tables.judge_questions, ask=judging.ask, parse=judging.parse, when=compares,
-)  # fmt: skip
-RATE = TableStage(
-    "rate", "scores", SCORES, ("shortlist", "verdicts/all", "samples", "grades"), ("rate", "ingest.score"),
-    run=tables.rate,
-)  # fmt: skip
-SELECT = TableStage(
-    "select", "selection", SELECTION, ("samples", "memberships", "clusters", "shortlist", "scores/last"),
-    ("select", "cluster.membership", "seed"),
-    run=tables.select,
-)  # fmt: skip
-
 PIPELINE: tuple[Stage | tuple[Stage, ...], ...] = (
-    INGEST, TAG, NORMALISE, CANONICALISE, CLUSTER, ASSIGN, GRADE, SHORTLIST,
-    (PAIR, JUDGE, RATE),  # once per round
-    SELECT,
+    BatchStage(
+        "ingest", "samples", SAMPLES, ("input",), ("ingest",),
+        source=tables.input_rows, work=tables.ingest, where="process", distinct="content_hash",
+    ),
+    PromptStage(
+        "tag", "tags", TAGS, ("samples",), ("tag", "ingest.tags"), template="tag",
+        questions=tables.tag_questions, ask=tagging.ask, parse=tagging.parse, given=tagging.given,
+    ),
+    TableStage("normalise", "vocabulary", VOCABULARY, ("tags",), ("normalise",), run=tables.normalise),
+    BatchStage(
+        "canonicalise", "canonical_tags", CANONICAL_TAGS, ("tags", "vocabulary"), (),
+        source=tables.tag_rows, prepare=tables.vocabulary_mapping, work=tables.canonicalise,
+    ),
+    TableStage("cluster", "clusters", CLUSTERS, ("canonical_tags",), ("cluster", "seed"), run=tables.cluster),
+    BatchStage(
+        "assign", "memberships", MEMBERSHIPS, ("canonical_tags", "clusters"), (),
+        source=tables.canonical_rows, prepare=tables.cluster_table, work=tables.assign,
+    ),
+    PromptStage(
+        "grade", "grades", GRADES, ("samples",), ("judge.max_chars", "ingest.score"), template="grade",
+        questions=tables.grade_questions, ask=judging.ask_grade, parse=judging.parse_grade, given=judging.given_grade,
+        section="judge", when=wants_grades,
+    ),
+    TableStage(
+        "shortlist", "shortlist", SHORTLIST, ("samples", "memberships", "clusters", "grades"),
+        ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "ingest.score", "seed"),
+        run=tables.shortlist,
+    ),
+    (  # once per round
+        TableStage(
+            "pair", "pairs", PAIRS, ("shortlist", "pairs/before", "scores/before", "grades"), ("pair", "seed"),
+            run=tables.pair, when=compares,
+        ),
+        PromptStage(
+            "judge", "verdicts", VERDICTS, ("pairs/now", "samples"), ("judge",), template="judge",
+            questions=tables.judge_questions, ask=judging.ask, parse=judging.parse, when=compares,
+        ),
+        TableStage(
+            "rate", "scores", SCORES, ("shortlist", "verdicts/all", "grades"), ("rate", "ingest.score"),
+            run=tables.rate,
+        ),
+    ),
+    TableStage(
+        "select", "selection", SELECTION,
+        ("samples", "canonical_tags", "memberships", "clusters", "shortlist", "scores/last"),
+        ("select", "cluster.membership", "seed"),
+        run=tables.select,
+    ),
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from tacos.config import Settings
 from tacos.errors import InputError
 from tacos.methods import clustering, ingesting, judging, normalising, pairing, rating, shortlisting, tagging
 from tacos.methods.selecting import quotas
-from tacos.records import SCORES, Encoder, Made, Table, reject_frame
+from tacos.records import SCORES, Encoder, Made, Table, conform, reject_frame
 
 Tables = Mapping[str, Table]
 N_PAIRS_PER_BATCH = 1_000
@@ -190,14 +190,10 @@ def given_scores(tables: Tables) -> pl.DataFrame:
     """The scores that the input brought, by `SCORES`; rows without one are not scored."""
     grades = tables["grades"].scan().collect()
     found = tables["shortlist"].scan().select("id", "cluster").collect().join(grades, on="id")
-    return found.select(
-        "id",
-        "cluster",
-        pl.col("grade").alias("score"),
-        pl.lit(None).alias("error"),
-        pl.lit(0).alias("n_comparisons"),
-        pl.lit(0).alias("component"),
-    ).cast(dict(SCORES))
+    scored = found.rename({"grade": "score"}).with_columns(
+        pl.lit(None).alias("error"), pl.lit(0).alias("n_comparisons"), pl.lit(0).alias("component")
+    )
+    return conform(scored, SCORES)
 
 
 def select(tables: Tables, settings: Settings, selector: Any, number: int) -> Made:
@@ -208,10 +204,29 @@ def select(tables: Tables, settings: Settings, selector: Any, number: int) -> Ma
     exclude = listed(samples, config.exclude, "exclude")
     frame = members(tables, settings)
     scores = tables["scores"].scan().collect()
+    if selector is not None:
+        return Made(ranked(chosen_by(selector, scores, tables, settings)), reject_frame(), {})
     fill = unjudged(frame, scores, settings.seed) if config.fill else None
     n = min(config.n, frame["id"].n_unique()) if config.fill else config.n
     made = quotas.select(scores, cluster_sizes(frame), n, config.quota, settings.seed, keep, exclude, fill)
-    return Made(made, reject_frame(), {})
+    return Made(ranked(made), reject_frame(), {})
+
+
+def chosen_by(selector: Any, scores: pl.DataFrame, tables: Tables, settings: Settings) -> pl.DataFrame:
+    """The selection of a user's own selector over the scored pool: id, cluster, score, length, tags."""
+    narrow = tables["samples"].scan().select("id", "length")
+    tags = tables["canonical_tags"].scan()
+    pool = scores.lazy().join(narrow, on="id").join(tags, on="id", how="left").sort("id", "cluster").collect()
+    ids = selector.choose(pool.select("id", "cluster", "score", "length", "tags"), settings.select.n)
+    best = scores.sort("score", descending=True).unique("id", keep="first").select("id", "cluster", "score")
+    chosen = pl.DataFrame({"id": ids}, schema={"id": pl.String}).join(best, on="id", maintain_order="left")
+    return chosen.with_row_index("rank", offset=1).with_columns(pl.lit(selector.name).alias("rule"))
+
+
+def ranked(selection: pl.DataFrame) -> pl.DataFrame:
+    """A selection with ranks from 1, best score first, rows without a score last."""
+    ordered = selection.drop("rank").sort("score", "id", descending=[True, False], nulls_last=True)
+    return ordered.with_row_index("rank", offset=1)
 
 
 def unjudged(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:

@@ -12,9 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sklearn.cluster import KMeans
 
-from tacos.records import CLUSTERS, MEMBERSHIPS
+from tacos.records import CLUSTERS, MEMBERSHIPS, conform
 
 N_RESTARTS = 3
 SAMPLES_PER_CLUSTER = 40
@@ -38,6 +37,8 @@ def cluster_tags(
 
     Clusters are numbered by falling total count, so that the numbers do not depend on the start.
     """
+    from sklearn.cluster import KMeans  # takes a second to import, which worker processes need not spend
+
     if counts.is_empty():
         return pl.DataFrame(schema=CLUSTERS)
     weights = counts["count"].to_numpy().astype(np.float64) if weighted else None
@@ -57,7 +58,7 @@ def name_clusters(table: pl.DataFrame) -> pl.DataFrame:
         .with_row_index("cluster")
     )
     joined = table.join(ranked.select("label", "cluster", "name"), on="label")
-    return joined.select(CLUSTERS.names()).cast(dict(CLUSTERS)).sort("tag")
+    return conform(joined, CLUSTERS).sort("tag")
 
 
 def assign(tags: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
@@ -75,7 +76,7 @@ def assign(tags: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("cluster").unique().sort().alias("clusters"), pl.col("cluster").first().alias("home"))
     )
     joined = tags.select("id").join(homes, on="id", how="left", maintain_order="left")
-    return joined.with_columns(pl.col("clusters").fill_null([])).select(MEMBERSHIPS.names()).cast(dict(MEMBERSHIPS))
+    return conform(joined.with_columns(pl.col("clusters").fill_null([])), MEMBERSHIPS)
 
 
 def members(memberships: pl.DataFrame, *, homes: bool, untagged: int | None) -> pl.DataFrame:

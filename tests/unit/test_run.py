@@ -1,0 +1,156 @@
+"""The one loop: skip, run, commit, and stop at a gate. Models are a user's own functions."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import tacos
+from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
+
+WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
+ROWS = [
+    {"instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[(i * 5 + i // 8) % 8]}, number {i}.", "output": "x" * (i % 97 + 1), "no": i}
+    for i in range(240)
+]
+
+
+def tagger(instructions: list[str]) -> list[list[str]]:
+    return [[word for word in WORDS if word in text] for text in instructions]
+
+
+def judge(instructions: list[str], responses: list[str]) -> list[float]:
+    return [float(len(response)) for response in responses]
+
+
+def encoder(texts: list[str]) -> list[list[float]]:
+    return [[float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+
+
+def run(tmp_path: Path, **changes: Any) -> tacos.Selection:
+    given: dict[str, Any] = {"n": 20, "tagger": tagger, "judge": judge, "encoder": encoder, **changes}
+    return tacos.select(given.pop("data", ROWS), run=tmp_path / "run", **given)
+
+
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+def test_it_selects_what_was_asked_from_the_input(tmp_path: Path, preset: str) -> None:
+    done = run(tmp_path, preset=preset, n=8)
+    numbers = [row["no"] for row in done.rows]
+    assert len(set(numbers)) == 8
+    assert all(row == ROWS[row["no"]] for row in done.rows)
+    assert numbers == sorted(numbers)
+
+
+def test_a_second_call_does_nothing_and_a_changed_setting_reruns_what_depends_on_it(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    assert first.made[0] == "samples"
+    assert run(tmp_path).made == []
+    assert run(tmp_path, n=21).made[0] == "shortlist"
+    assert run(tmp_path, settings={"cluster": {"k": 3}}).made[0] == "clusters"
+    assert run(tmp_path, settings={"select": {"quota": "equal"}, "shortlist": {"rule": "all"}}).made[0] == "shortlist"
+    assert run(tmp_path).made == []
+    assert run(tmp_path).table.equals(first.table)
+
+
+def test_a_changed_function_of_the_user_reruns_its_stage(tmp_path: Path) -> None:
+    run(tmp_path)
+    made = run(tmp_path, judge=lambda instructions, responses: [50.0 for _ in responses]).made
+    assert made[0] == "grades"
+
+
+def test_the_same_seed_gives_the_same_selection_and_another_one_differs(tmp_path: Path) -> None:
+    chance = {"shortlist": {"rule": "random", "factor": 2.0}}
+    runs = (("a", 1), ("b", 1), ("c", 2))
+    first, again, other = (run(tmp_path / name, seed=seed, settings=chance) for name, seed in runs)
+    assert first.table.equals(again.table)
+    assert set(first.table["id"]) != set(other.table["id"])
+
+
+def test_until_stops_after_a_stage(tmp_path: Path) -> None:
+    from tacos import api, config
+
+    settings = config.load(select={"n": 20})
+    own = api.Own(tagger=tagger, judge=judge, encoder=encoder)
+    done = api.select_with(ROWS, settings, api.Targets(run=tmp_path / "run"), own=own, until="tag")
+    assert list(done.artifacts) == ["samples", "tags"]
+    with pytest.raises(InputError, match="stopped after stage tags"):
+        _ = done.rows
+    with pytest.raises(ConfigError, match="no stage 'tagg'"):
+        api.select_with(ROWS, settings, api.Targets(run=tmp_path / "run"), own=own, until="tagg")
+
+
+def test_a_pool_smaller_than_n_is_an_error_that_names_fill(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--fill"):
+        run(tmp_path, n=1000)
+    assert len(run(tmp_path, n=1000, settings={"select": {"fill": True}}).rows) == len(ROWS)
+
+
+def test_failures_over_the_gate_stop_the_run_and_those_under_it_are_left_out(tmp_path: Path) -> None:
+    def sometimes(instructions: list[str], responses: list[str]) -> list[float]:
+        return [float("nan") if len(response) == bad else 50.0 for response in responses]
+
+    bad = 3
+    done = run(tmp_path / "few", judge=sometimes, settings={"judge": {"max_failure_rate": 0.1}})
+    assert done.summary.rejects["grades"] == {"score outside 1..100": 3}
+    unjudged = [f"data:{row['no']}" for row in ROWS if len(row["output"]) == bad]
+    assert not set(unjudged) & set(done.artifacts["scores/0"].scan().collect()["id"])
+
+    def never(instructions: list[str], responses: list[str]) -> list[float]:
+        return [0.0 for _ in responses]
+
+    with pytest.raises(FailureRateError, match="score outside 1..100") as caught:
+        run(tmp_path / "many", judge=never)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_column_of_scores_is_an_entry_point(tmp_path: Path) -> None:
+    rows = [{**row, "quality": row["no"]} for row in ROWS]
+    done = run(tmp_path, data=rows, settings={"ingest": {"score": "quality"}}, n=10)
+    assert not any(name.startswith(("pairs", "verdicts")) for name in done.artifacts)
+    assert set(done.table["score"]) <= set(range(240))
+    assert done.table["score"].min() > 100  # type: ignore[operator]
+
+
+def test_a_column_of_tags_is_an_entry_point(tmp_path: Path) -> None:
+    rows = [{**row, "labels": ["even" if row["no"] % 2 == 0 else "odd"]} for row in ROWS]
+
+    def fails(instructions: list[str]) -> list[list[str]]:
+        raise AssertionError("no row needs tagging")
+
+    done = run(tmp_path, data=rows, tagger=fails, settings={"ingest": {"tags": "labels"}, "normalise": {"alpha": 1}})
+    assert set(done.artifacts["vocabulary"].scan().collect()["raw"]) == {"even", "odd"}
+
+
+def test_must_keep_and_exclude_are_honoured(tmp_path: Path) -> None:
+    lists = {"select": {"keep": ["data:0", "data:1"], "exclude": ["data:96"]}}
+    done = run(tmp_path, settings=lists)
+    ids = set(done.table["id"])
+    assert {"data:0", "data:1"} <= ids
+    assert "data:96" not in ids
+    assert len(ids) == 20
+    with pytest.raises(InputError, match="not in the data"):
+        run(tmp_path, settings={"select": {"keep": ["data:999"]}})
+
+
+def test_a_selector_of_the_users_own_has_the_last_word(tmp_path: Path) -> None:
+    def shortest(pool: pl.DataFrame, n: int) -> list[str]:
+        return pool.sort("length", "id")["id"].to_list()[:n]
+
+    everything = {"shortlist": {"rule": "all"}}
+    done = run(tmp_path, selector=shortest, n=5, settings=everything)
+    assert sorted(len(row["output"]) for row in done.rows) == [1, 1, 1, 2, 2]
+    with pytest.raises(ModelError, match="distinct ids of the pool"):
+        run(tmp_path, selector=lambda pool, n: ["nobody"], settings=everything)
+
+
+def test_explain_says_why(tmp_path: Path) -> None:
+    done = run(tmp_path, data=[*ROWS, ROWS[0], {"instruction": "Say nothing.", "output": ""}])
+    kept = done.table["id"][0]
+    assert done.explain(kept)["verdict"].startswith("kept, rank 1 of 20")
+    assert done.explain("data:240")["verdict"] == "dropped at ingest: duplicate"
+    assert done.explain("data:241")["verdict"] == "dropped at ingest: empty response"
+    dropped = next(f"data:{i}" for i in range(240) if f"data:{i}" not in set(done.table["id"]))
+    assert done.explain(dropped)["verdict"].startswith("dropped")
+    with pytest.raises(InputError, match="no row"):
+        done.explain("elsewhere:3")
