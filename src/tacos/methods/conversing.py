@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-from tacos.methods.shaping import Row, Shape, Unusable
+from tacos.methods.shaping import SPEAKERS, Row, Shape, Unusable, is_message
 from tacos.records import Turn
 
 Role = Literal["system", "user", "assistant"]
@@ -60,12 +60,7 @@ def last_exchange(row: Row, shape: Shape) -> list[Turn]:
 
 def is_messages(value: Any) -> bool:
     """Whether a value is a list of messages."""
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and not is_part(value[0])
-
-
-def is_part(value: dict[str, Any]) -> bool:
-    """Whether an object is a part of a message, not a message."""
-    return "type" in value and "role" not in value
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and is_message(value[0])
 
 
 def instance_turns(row: Row, shape: Shape) -> list[Turn]:
@@ -166,7 +161,7 @@ def message_turn(message: Any) -> Turn:
     """One message as a turn."""
     if not isinstance(message, dict):
         raise Unusable(f"a message is {type(message).__name__}, not an object")
-    name = message.get("role", message.get("from", message.get("speaker")))
+    name = next((message[key] for key in SPEAKERS if key in message), None)
     content = message.get("content", message.get("value", message.get("text")))
     text = as_text(content, "content") or called(message)
     key = name.lower() if isinstance(name, str) else ""

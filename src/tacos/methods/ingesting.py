@@ -48,7 +48,7 @@ def parse_batch(batch: Batch, settings: Ingest) -> tuple[list[Sample], list[Reje
     Raises `InputError` when a file's first batch has rows but none with known columns: that is no failure of rows.
     """
     if batch.first_row == 0 and batch.rows:
-        detect([row for _, row in batch.rows], settings)
+        detect([row for _, row in batch.rows], settings, batch.file)
     made = [parse(row, f"{batch.file}:{number}", settings) for number, row in batch.rows]
     rejects = [*batch.rejects, *(each for each in made if isinstance(each, Reject))]
     rejects.sort(key=lambda reject: int(reject.id.rpartition(":")[2]))

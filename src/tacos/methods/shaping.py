@@ -22,6 +22,7 @@ CONTEXTS = ("input", "context")
 RESPONSES = ("output", "response", "completion", "answer", "solution", "chosen", "target")
 COUPLES = (("user", "assistant"), ("human", "assistant"), ("human", "bot"), ("source", "target"))
 """Names that mean question and answer only together."""
+SPEAKERS = ("role", "from", "speaker")
 SYSTEMS = ("system", "system_prompt")
 
 
@@ -82,7 +83,14 @@ def is_conversation(value: Any) -> bool:
     """Whether a value looks like a list of turns, or like its JSON."""
     if isinstance(value, str):
         return value.lstrip().startswith(("[{", '["'))
-    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], dict | str)
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return isinstance(value[0], str) or (isinstance(value[0], dict) and is_message(value[0]))
+
+
+def is_message(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a message: it says whose it is."""
+    return any(key in value for key in SPEAKERS)
 
 
 @lru_cache(maxsize=1024)
@@ -128,18 +136,29 @@ def first_of(wanted: Iterable[str], columns: tuple[str, ...]) -> str:
     return next((name for name in wanted if name in columns), "")
 
 
-def detect(rows: Iterable[Row], settings: Ingest) -> Shape:
+def detect(rows: Sequence[Row], settings: Ingest, name: str = "data") -> Shape:
     """The shape of the first row that has one; `InputError` that lists the columns when none has."""
-    columns: dict[str, None] = {}
     for row in rows:
         try:
             shape = shape_of(row, settings)
-            if all(each in row for each in (settings.tags, settings.score) if each):
-                return shape
         except Unusable:
-            pass
-        columns |= dict.fromkeys(map(str, row))
-    raise InputError(nothing_fits(list(columns), settings))
+            continue
+        if all(each in row for each in (settings.tags, settings.score) if each):
+            return shape
+    if len(rows) == 1 and (field := wrapping(rows[0])):
+        raise InputError(f"{name}: the rows are wrapped in an object, in its field {field!r}: give that list itself")
+    columns = list(dict.fromkeys(str(column) for row in rows for column in row))
+    raise InputError(f"{name}: {nothing_fits(columns, settings)}")
+
+
+def wrapping(row: Row) -> str:
+    """The field of an object that holds a list of objects that are no messages, or ""."""
+    return next((str(name) for name, value in row.items() if is_list_of_rows(value)), "")
+
+
+def is_list_of_rows(value: Any) -> bool:
+    """Whether a value is a list of objects that are no messages."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and not is_message(value[0])
 
 
 def nothing_fits(columns: Sequence[str], settings: Ingest) -> str:

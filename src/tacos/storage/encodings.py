@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     if path.is_dir():
         raise InputError(f"{path} is a folder: name the files in it, for example {path}/*.jsonl")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path} is no regular file: pipe its content in and name - as the input")
         file = path.open("rb")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

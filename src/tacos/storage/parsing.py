@@ -1,6 +1,7 @@
 """A row's JSON text -> a dict, or what is wrong with it.
 
-NaN and Infinity, which Python writes and JSON does not know, are read as null. Integers keep all their digits.
+NaN and Infinity, which Python writes and JSON does not know, are read as null. Integers of more than 64 bits keep their
+digits in a field of the row; deeper inside, they become floats.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from tacos.storage.splitting import Piece
 
 MAX_RAW = 2_000
 """Characters of a rejected row that are kept."""
-HUGE = float(1 << 64)
-"""orjson reads integers from here on as floats."""
+HUGE = float(1 << 63)
+"""orjson reads integers from about here on as floats."""
 JSON_TYPES = {
     list: "a list",
     str: "a text",
@@ -48,7 +49,8 @@ def parsed(piece: Piece) -> Item:
 
 def reason_of(error: ValueError) -> str:
     """orjson's reason without its own line numbers, which count from the row's beginning."""
-    return str(error).partition(": line ")[0]
+    reason = str(error).partition(": line ")[0]
+    return "not UTF-8" if "UTF-8" in reason else reason
 
 
 def lenient(text: bytes) -> Row | None:
@@ -57,8 +59,8 @@ def lenient(text: bytes) -> Row | None:
         return None
     try:
         row = json.loads(text, parse_constant=lambda constant: None)
-        orjson.dumps(row)
-    except (ValueError, TypeError, RecursionError):
+        json.dumps(row, ensure_ascii=False).encode()  # lone surrogates are no text
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 

@@ -43,21 +43,39 @@ def text_lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 def read_delimited(chunks: Iterable[bytes], name: str, container: Literal["csv", "tsv"]) -> Iterator[Line]:
-    """Rows of a delimited file with a header."""
+    """Rows of a delimited file with a header.
+
+    Raises `InputError` for a quotation mark that is never closed: it would swallow every row after it.
+    """
     csv.field_size_limit(MAX_FIELD)
     lines = text_lines(chunks)
     first = next(lines, "")
     delimiter = "\t" if container == "tsv" else max(DELIMITERS, key=first.count)
-    reader = csv.reader(prefixed(first, lines), delimiter=delimiter)
-    try:
-        header = checked_header(next(reader, []), name)
+    reader = csv.reader(prefixed(first, lines), delimiter=delimiter, strict=True)
+    header = checked_header(next_values(reader, name), name)
+    while True:
         line = reader.line_num + 1
-        for values in reader:
-            if values:
-                yield delimited_row(header, values, line)
-            line = reader.line_num + 1
+        values = next_values(reader, name)
+        if values is None:
+            return
+        if isinstance(values, str):
+            yield Line(line, {}, f"malformed CSV: {values}")
+        elif values:
+            yield delimited_row(header, values, line)
+
+
+def next_values(reader: Iterator[list[str]], name: str) -> list[str] | str | None:
+    """The next row's values, what is wrong with it, or None at the end."""
+    line = reader.line_num + 1  # type: ignore[attr-defined]
+    try:
+        return next(reader, None)
     except csv.Error as error:
-        raise InputError(f"{name}: line {reader.line_num}: {error}; is a quotation mark missing?") from None
+        problem = str(error)
+    if "field larger" in problem or "unexpected end" in problem:
+        raise InputError(f"{name}: a quotation mark in the row at line {line} is never closed")
+    if "new-line character" in problem:
+        raise InputError(f"{name}: line {line} has a carriage return without a line feed: convert the line ends first")
+    return problem
 
 
 def prefixed(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -66,8 +84,10 @@ def prefixed(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def checked_header(header: list[str], name: str) -> list[str]:
+def checked_header(header: list[str] | str | None, name: str) -> list[str]:
     """The header, when it can name columns."""
+    if not isinstance(header, list):
+        raise InputError(f"{name}: its header is malformed: {header}")
     twice = sorted({column for column in header if header.count(column) > 1})
     if twice:
         raise InputError(f"{name}: its header names the column {twice[0]!r} twice")
