@@ -124,6 +124,14 @@ def cosines(vectors: Floats, rows: Ints, columns: Ints) -> npt.NDArray[np.float6
     return products / np.where(lengths > 0, lengths, 1.0)
 
 
+def nearest(vectors: Floats, known: Floats) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """For each row of `vectors` the row of `known` with the largest cosine (ties: the first), and that cosine."""
+    step = BLOCK // 4
+    found = [np.argmax(vectors[start : start + step] @ known.T, axis=1) for start in range(0, len(vectors), step)]
+    which = np.concatenate([np.zeros(0, np.int64), *found]).astype(np.int64)
+    return which, cosines(np.concatenate([vectors, known]), np.arange(len(vectors)), which + len(vectors))
+
+
 def join(labels: Ints, rows: Ints, columns: Ints) -> Ints:
     """The labels after the components of each (row, column) pair became one."""
     n = len(labels)

@@ -87,7 +87,7 @@ def select(samples: pl.DataFrame, n: int, seed: int = 1) -> pl.DataFrame:
     offsets = np.concatenate([[0], np.cumsum(rows["tags"].list.len().to_numpy())])
     chance = np.random.default_rng(seed).random(rows.height)
     places, walks = take(offsets, numbered.to_numpy(), n, chance)
-    found = rows[places.tolist()].with_columns(pl.Series("walk", walks, pl.UInt32))
+    found: pl.DataFrame = rows[places.tolist()].with_columns(pl.Series("walk", walks, pl.UInt32))
     return found.with_row_index("rank", offset=1).select(
         "rank", "id", pl.col("tags").list.len().alias("n_tags"), "walk"
     )

@@ -1,0 +1,123 @@
+"""A vocabulary goes out, comes back, and takes in new data."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+
+from tacos.config import Normalise
+from tacos.errors import InputError
+from tacos.methods import normalising, publishing
+from tacos.methods.overriding import Overrides
+from tacos.methods.publishing import Vocabulary
+
+COUNTS = {"Poem": 9, "poems": 3, "Mathematics": 8, "Python": 5, "request": 7, "rare": 1}
+
+
+@dataclass(frozen=True)
+class Letters:
+    """An encoder by the letters of a text: anagrams are the same to it."""
+
+    name: str = "letters"
+    fingerprint: str = "letters"
+    dim: int = 26
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        rows = [[text.count(chr(97 + i)) for i in range(26)] for text in texts]
+        vectors = np.array(rows, dtype=np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def known() -> Vocabulary:
+    settings = Normalise(alpha=2, semantic=False, association=False)
+    found = normalising.build(COUNTS, None, 20, settings, overrides=Overrides(drop=("request",)))
+    return publishing.publish(found.vocabulary, 20, found.alpha, 0.05, True, "letters")
+
+
+def test_a_round_trip_through_json_changes_nothing(known: Vocabulary) -> None:
+    back = publishing.from_json(json.loads(json.dumps(publishing.to_json(known))))
+    assert back.table.equals(known.table)
+    assert (back.n_samples, back.alpha, back.eps, back.signs, back.encoder) == (20, 2, 0.05, True, "letters")
+
+
+def test_the_file_is_readable(known: Vocabulary) -> None:
+    value = publishing.to_json(known)
+    assert value["tags"]["Poem"] == {"Poem": 9, "poems": 3}
+    assert value["dropped"] == {"request": 7}
+
+
+def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_new(known: Vocabulary) -> None:
+    new = pl.DataFrame({"tag": ["Poem", "poems", "POEM!", "mathematics mathematics", "rare", "Requests"], "count": 1})
+    found = publishing.resolve(new, known, Letters())
+    assert {row["raw"]: (row["canonical"], row["step"]) for row in found.iter_rows(named=True)} == {
+        "Poem": ("Poem", ""),
+        "poems": ("Poem", "exact"),
+        "POEM!": ("Poem", "rules"),
+        "mathematics mathematics": ("Mathematics", "semantic"),
+        "rare": (None, "new"),
+        "Requests": (None, "rules"),
+    }
+
+
+def test_without_an_encoder_nothing_is_looked_up_by_meaning(known: Vocabulary) -> None:
+    found = publishing.resolve(pl.DataFrame({"tag": ["mathematics mathematics"], "count": [1]}), known)
+    assert found["step"].to_list() == ["new"]
+
+
+def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(known: Vocabulary) -> None:
+    counts = pl.DataFrame({"tag": list(COUNTS), "count": list(COUNTS.values())})
+    found = dict(publishing.resolve(counts, known, Letters()).select("raw", "canonical").iter_rows())
+    assert found == dict(known.table.select("raw", "canonical").iter_rows()) | {"rare": None}
+
+
+def test_drift_counts_occurrences(known: Vocabulary) -> None:
+    new = pl.DataFrame({"tag": ["Poem", "POEM", "SQL", "odd", "request"], "count": [4, 2, 3, 1, 2]})
+    found = publishing.drift(publishing.resolve(new, known, Letters()), known)
+    assert (found.n_distinct, found.n_occurrences) == (5, 12)
+    assert found.share_exact == pytest.approx(4 / 12)
+    assert found.share_rules == pytest.approx(2 / 12)
+    assert found.share_dropped == pytest.approx(2 / 12)
+    assert found.share_new == pytest.approx(4 / 12)
+    assert found.share_new_distinct == pytest.approx(2 / 5)
+    assert found.share_unseen == pytest.approx(2 / 3), "Mathematics and Python of three"
+    assert found.shift == pytest.approx(13 / 25), "12 of 25 were Poem, all are now"
+    assert found.new_frequent.rows() == [("SQL", 3)], "seen at least alpha = 2 times"
+
+
+def test_drift_of_nothing_is_an_error(known: Vocabulary) -> None:
+    with pytest.raises(InputError, match="no tags to compare"):
+        publishing.drift(publishing.resolve(pl.DataFrame({"tag": [], "count": []}), known), known)
+
+
+GOOD = {
+    "format": "tacos-vocabulary",
+    "version": 1,
+    "n_samples": 1,
+    "alpha": 1,
+    "eps": 0.05,
+    "signs": True,
+    "encoder": "",
+}
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ([], "no vocabulary"),
+        ({"format": "other"}, "no vocabulary"),
+        (GOOD | {"version": 9}, "version 9"),
+        (GOOD, "cannot be read"),
+        (GOOD | {"tags": {"a": ["b"]}}, "cannot be read"),
+        (GOOD | {"tags": {"a": {"b": "many"}}}, "cannot be read"),
+        (GOOD | {"tags": {"a": {"b": 1}, "c": {"b": 1}}}, "gives the raw tag 'b' two canonical tags"),
+    ],
+)
+def test_a_file_that_is_no_vocabulary_is_one_clear_error(value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        publishing.from_json(value)
