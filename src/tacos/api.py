@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,9 +26,9 @@ from tacos.assembling import Own, models_for
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
+from tacos.methods.forecasting import n_questions
 from tacos.report import data as report_data
 from tacos.report import explaining, html
-from tacos.methods.forecasting import n_questions
 from tacos.run import Models, Outcome, Progress, Source, execute, existing
 from tacos.stages import Step, plan
 from tacos.storage import reading, sources, writing
@@ -74,7 +75,9 @@ class Selection:
         if "selection" not in self.artifacts:
             raise InputError(f"{self.run} has no selection; it was stopped after stage {list(self.artifacts)[-1]}")
         chosen = self.artifacts["selection"].scan()
-        samples = self.artifacts["samples"].scan().select("id", "content_hash", "length", "instruction", "response", "raw")
+        samples = (
+            self.artifacts["samples"].scan().select("id", "content_hash", "length", "instruction", "response", "raw")
+        )
         tags = self.artifacts["canonical_tags"].scan()
         joined = chosen.join(samples, on="id", how="left").join(tags, on="id", how="left")
         return joined.collect().sort("rank")
@@ -128,7 +131,8 @@ def select(
     """Select n rows of `data`: a path, several paths, a list of dicts, a polars frame or a `datasets.Dataset`.
 
     `settings` are nested settings over the preset, e.g. `{"cluster": {"k": 20}}`. `tagger`, `judge`, `encoder` and
-    `selector` may be plain functions (see `tacos.models.functions`). Without `run` and `output` the run directory is a temporary
+    `selector` may be plain functions (see `tacos.models.functions`). Without `run` and `output` the run directory is a
+    temporary
     one. Raises the exceptions of `tacos.errors`.
     """
     chosen = config.load(preset, None, (), **{"seed": seed, **config.merge({"select": {"n": n}}, settings or {})})
@@ -147,31 +151,24 @@ def select_with(
     targets: Targets,
     *,
     own: Own | None = None,
+    ledger: Path | None = None,
     workers: int = 0,
     progress: Progress | None = None,
     until: str | None = None,
 ) -> Selection:
-    """`select` with all settings made: what the command line calls."""
+    """`select` with all settings made: what the command line calls. `ledger` defaults to the user's data folder."""
     for path in (targets.output, targets.report):
         if path is not None:
             writing.check_writable(path)
     directory = run_directory(targets.run, targets.output) or Path(tempfile.mkdtemp(prefix="tacos-")) / "run"
     store, engine = Store(directory), LocalEngine(workers)
-    with store.lock():
+
+    def check(name: str, artifact: Artifact) -> None:
+        check_size(name, artifact, settings)
+
+    with store.lock(), closing(engine), models_for(settings, own or Own(), ledger) as models:
         source = sources.open_source(data, directory)
-        try:
-            outcome = execute(
-                source,
-                settings,
-                store,
-                engine,
-                models_for(settings, own or Own()),
-                progress or Quiet(),
-                until,
-                check=lambda name, artifact: check_size(name, artifact, settings),
-            )
-        finally:
-            engine.close()
+        outcome = execute(source, settings, store, engine, models, progress or Quiet(), until, check)
         done = finish(Selection(directory, settings, outcome.artifacts, made=outcome.made), targets)
         store.write_state(STATE, state_of(done, outcome, source.names))
     return done
@@ -204,7 +201,9 @@ def finish(done: Selection, targets: Targets) -> Selection:
     sidecar = None
     if targets.output is not None:
         scores = done.scores
-        writing.write_rows(writing.with_columns(done.rows, scores) if targets.columns else done.in_input_order["raw"], targets.output)
+        writing.write_rows(
+            writing.with_columns(done.rows, scores) if targets.columns else done.in_input_order["raw"], targets.output
+        )
         sidecar = writing.write_sidecar(scores, targets.output)
     return Selection(done.run, done.settings, done.artifacts, targets.output, sidecar, report_path, done.made)
 
@@ -270,14 +269,13 @@ def forecast(data: Any, settings: Settings, *, run: Path | None = None) -> list[
     """
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         source = sources.open_source(data, Path(folder))
-        models = models_for(settings, Own())
         store = Store(run) if run else Store(Path(folder))
-        known = existing(source, settings, store, models)
-        if "samples" in known:
-            samples = known["samples"]
-        else:
-            samples = ingest_only(source, settings, Store(Path(folder)), models)
-        n_turns = samples.scan().select(pl.col("turns").explode().struct.field("role").eq("user").sum()).collect().item()
+        with models_for(settings, Own(), Path(folder) / "ledger.sqlite") as models:
+            known = existing(source, settings, store, models)
+            samples = known.get("samples") or ingest_only(source, settings, Store(Path(folder)), models)
+        n_turns = (
+            samples.scan().select(pl.col("turns").explode().struct.field("role").eq("user").sum()).collect().item()
+        )
         n_samples = samples.manifest["n_rows"]
         asked = n_questions(settings, n_samples, int(n_turns or 0))
     return [forecast_step(step, known, n_samples, asked) for step in plan(settings)]

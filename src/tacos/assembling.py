@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tacos.records import Encoder, Model
 from tacos.run import Models
 
 EMBEDDED = "embedded"
+LLM = "llm"
+"""As a stage's model: the model that the `llm` settings name."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +59,66 @@ class Remembering:
         return np.stack([self.vectors[text] for text in texts])
 
 
-def models_for(settings: Settings, own: Own) -> Models:
-    """The models and tools of a run. Raises `ModelError` where one cannot be had."""
-    judging = judging_model(settings, own)
-    return Models(
-        prompt={"tag": tagging_model(settings, own), "grade": grading_model(own), "judge": judging},
-        tools=tools_for(settings, own),
-    )
+@contextmanager
+def models_for(settings: Settings, own: Own, ledger: Path | None = None) -> Iterator[Models]:
+    """The models and tools of a run while the context lasts.
+
+    Raises `ModelError` or `ConfigError` where one cannot be had.
+    """
+    with ExitStack() as stack:
+        network = Network(settings, ledger, stack)
+        yield Models(
+            prompt={
+                "tag": tagging_model(settings, own, network),
+                "grade": grading_model(own),
+                "judge": judging_model(settings, own, network),
+            },
+            tools=tools_for(settings, own),
+        )
 
 
-def tagging_model(settings: Settings, own: Own) -> Model:
-    """The tagger: the user's function, the embedded one, or one in a folder."""
+@dataclass(frozen=True)
+class Network:
+    """Clients of the endpoint, one per model, with one ledger between them; nothing is opened before it is needed."""
+
+    settings: Settings
+    ledger: Path | None
+    stack: ExitStack
+    clients: dict[str, Model] = field(default_factory=dict)
+
+    def client(self, model: str) -> Model:
+        """The client for a model."""
+        if model not in self.clients:
+            from tacos import llm
+            from tacos.llm import ledger
+
+            opened = self.stack.enter_context(ledger.open(self.ledger))
+            self.clients[model] = self.stack.enter_context(llm.connect(self.settings.llm, model, opened))
+        return self.clients[model]
+
+
+def network_models(settings: Settings) -> dict[str, str]:
+    """Stage -> model for the stages that ask an endpoint."""
+    wanted = {"tag": settings.tag.model, "judge": settings.judge.model}
+    named = {stage: settings.llm.model if model == LLM else model for stage, model in wanted.items()}
+    return {stage: model for stage, model in named.items() if model != EMBEDDED and not Path(model).is_dir()}
+
+
+def tagging_model(settings: Settings, own: Own, network: Network) -> Model:
+    """The tagger: the user's function, a model of the endpoint, the embedded one, or one in a folder."""
     if own.tagger is not None:
         return functions.FunctionTagger(own.tagger)
+    if "tag" in network_models(settings):
+        return network.client(network_models(settings)["tag"])
     return tagger.load(None if settings.tag.model == EMBEDDED else Path(settings.tag.model))
 
 
-def judging_model(settings: Settings, own: Own) -> Model:
-    """The judge: the user's function, the embedded one, or one in a folder."""
+def judging_model(settings: Settings, own: Own, network: Network) -> Model:
+    """The judge: the user's function, a model of the endpoint, the embedded one, or one in a folder."""
     if own.judge is not None:
         return functions.FunctionJudge(own.judge)
+    if "judge" in network_models(settings):
+        return network.client(network_models(settings)["judge"])
     return judge.load(None if settings.judge.model == EMBEDDED else Path(settings.judge.model))
 
 

@@ -39,7 +39,7 @@ class Ingest(Section):
 
 
 class Tag(Section):
-    """Open tagging (TACOS, section 3.1): sampling as its authors ran it."""
+    """Open tagging (TACOS): sampling as its authors ran it."""
 
     model: str = "embedded"
     temperature: float = Field(0.6, ge=0, le=2)
@@ -69,7 +69,7 @@ class Normalise(Section):
 
 
 class Cluster(Section):
-    """K-means over tags, weighted by frequency (TACOS, section 3.2)."""
+    """K-means over tags, weighted by frequency (TACOS)."""
 
     k: int | Literal["auto"] = "auto"
     """"auto": one per 40 samples, between 5 and 50; never more than distinct tags."""
@@ -100,7 +100,7 @@ class Pair(Section):
 
 
 class Judge(Section):
-    """Comparative scoring, both orders (TACOS, section 3.3)."""
+    """Comparative scoring, both orders (TACOS)."""
 
     model: str = "embedded"
     temperature: float = Field(0.0, ge=0, le=2)
@@ -138,7 +138,7 @@ AsText = Annotated[str, BeforeValidator(str)]
 class LLM(Section):
     """The endpoint that answers prompts. Nothing here can change an answer but `model`, `body` and `omit`.
 
-    Secrets are never settings: the key comes from the environment variable that `key_env` names, and `${NAME}` in a header
+    Secrets are never settings: the key comes from the environment variable that `key_env` names; `${NAME}` in a header
     or in `proxy` stands for an environment variable.
     """
 
@@ -215,15 +215,21 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def load(preset: str = "robust", file: Path | None = None, sets: Iterable[str] = (), **top: Any) -> Settings:
-    """Settings from a preset, a TOML file, `stage.key=value` strings and top-level values, the later ones winning.
+def load(
+    preset: str = "robust",
+    file: Path | None = None,
+    sets: Iterable[str] = (),
+    under: Mapping[str, Any] | None = None,
+    **top: Any,
+) -> Settings:
+    """Settings from a preset, `under`, a TOML file, `stage.key=value` strings and top-level values: the later ones win.
 
     Raises `ConfigError` for an unknown preset, an unreadable file, an unknown key or a value out of range.
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
     values: dict[str, Any] = {"preset": preset}
-    layers = [PRESETS[preset], read_toml(file) if file else {}, *map(parse_set, sets), top]
+    layers = [PRESETS[preset], under or {}, read_toml(file) if file else {}, *map(parse_set, sets), top]
     for layer in layers:
         values = merge(values, layer)
     check_keys(values)

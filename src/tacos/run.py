@@ -1,11 +1,13 @@
 """The one loop: for each step of the plan, its key -> skip, or run -> commit.
 
-A key is the canonical hash of the stage's name and version, the settings it uses, its prompt, its model, and the digests
+A key is the canonical hash of the stage's name and version, the settings it uses, its prompt, its model, and the
+digests
 of the artifacts it reads. Models, clients and encoders are handed in; a stage never builds one.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +22,11 @@ from tacos.config import Settings
 from tacos.engines.base import Engine
 from tacos.errors import ConfigError, FailureRateError
 from tacos.records import Made, Model, Reject, Table, canonical_hash, conform, reject_frame
-from tacos.stages import BatchStage, PromptStage, Stage, Step, TableStage, Tables
+from tacos.stages import BatchStage, PromptStage, Stage, Step, Tables, TableStage
 from tacos.storage.artifacts import LAYOUT, Artifact, Draft, Store
 from tacos.storage.repeated import Repeated
+
+log = logging.getLogger(__name__)
 
 N_EXAMPLES = 3
 EARLY_ROWS = 500
@@ -93,7 +97,9 @@ def execute(
             found = produce(step, key, settings, store, engine, models, tables, progress)
             outcome.made.append(step.artifact)
             progress.finish(step.artifact, found.manifest["n_rows"], skipped=False)
+            log.info("%s: %s rows in %s s", step.artifact, found.manifest["n_rows"], found.manifest["duration_s"])
         else:
+            log.info("%s: there already (%s)", step.artifact, key)
             progress.finish(step.artifact, found.manifest["n_rows"], skipped=True)
         check(step.artifact, found)
         outcome.artifacts[step.artifact] = found
@@ -150,7 +156,9 @@ class Joined:
 def tables_for(step: Step, steps: list[Step], source: Source, made: Mapping[str, Artifact]) -> dict[str, Table]:
     """The tables that a step reads, under their plain names."""
     names = stages.inputs(step, steps)
-    return {name: source if name == "input" else Joined([made[each] for each in each_of]) for name, each_of in names.items()}
+    return {
+        name: source if name == "input" else Joined([made[each] for each in each_of]) for name, each_of in names.items()
+    }
 
 
 def expected_rows(tables: Mapping[str, Table]) -> int | None:
@@ -252,7 +260,11 @@ def stream(
         notes.update(made.notes)
         n_done += made.table.height + made.rejects.height
         n_failed += int(made.rejects["failure"].sum())
-        if isinstance(stage, PromptStage) and n_done >= EARLY_ROWS and n_failed > EARLY_FACTOR * gate(stage, settings) * n_done:
+        if (
+            isinstance(stage, PromptStage)
+            and n_done >= EARLY_ROWS
+            and n_failed > EARLY_FACTOR * gate(stage, settings) * n_done
+        ):
             check_gate(stage, n_done - made.rejects.height, draft.read_rejects(), gate(stage, settings))
         progress.advance(step.artifact, made.table.height + made.rejects.height)
     if not numbers and not finished and not list(draft.path.glob("part-*")):
@@ -317,7 +329,8 @@ def check_gate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -
     reasons = Counter(failures["reason"].to_list()).most_common(N_EXAMPLES)
     examples = [f"{row['id']}: {row['reason']}: {row['raw'][:120]!r}" for row in failures.head(N_EXAMPLES).to_dicts()]
     raise FailureRateError(
-        f"stage {stage.name}: {failures.height} of {n_all} rows failed ({failures.height / n_all:.1%}, the limit is {limit:.1%}): "
+        f"stage {stage.name}: {failures.height} of {n_all} rows failed "
+        f"({failures.height / n_all:.1%}, the limit is {limit:.1%}): "
         + "; ".join(f"{count} x {reason}" for reason, count in reasons)
         + ". For example "
         + " | ".join(examples)

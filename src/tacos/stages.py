@@ -1,6 +1,6 @@
 """The whole system on one screen: `PIPELINE`.
 
-A stage is a pure function from tables to a table. There are three shapes, and `tacos.run` is the one loop that runs them:
+A stage is a pure function from tables to a table. There are three shapes; `tacos.run` is the one loop that runs them:
 
 - `BatchStage`: row-wise, so any shard of any size gives the same rows.
 - `PromptStage`: one row is one question to a model.

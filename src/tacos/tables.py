@@ -70,9 +70,7 @@ def canonicalise(batch: pl.DataFrame, mapping: dict[str, str | None], settings: 
 def cluster(tables: Tables, settings: Settings, encoder: Encoder, number: int) -> Made:
     """Canonical tags -> clusters."""
     tags = tables["canonical_tags"].scan()
-    counts = (
-        tags.explode("tags").drop_nulls("tags").group_by(pl.col("tags").alias("tag")).agg(pl.len().alias("count"))
-    )
+    counts = tags.explode("tags").drop_nulls("tags").group_by(pl.col("tags").alias("tag")).agg(pl.len().alias("count"))
     counts_by_tag = counts.sort("tag").collect()
     n_samples = int(tags.select(pl.len()).collect().item())
     vectors = encoder.encode(counts_by_tag["tag"].to_list())
@@ -131,7 +129,11 @@ def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Mad
     excluded = listed(samples.lazy(), settings.select.exclude, "exclude")
     frame = members(tables, settings).filter(~pl.col("id").is_in(excluded))
     shares = quotas.quotas(cluster_sizes(frame), settings.select.n, settings.select.quota)
-    grades = tables["grades"].scan().collect() if "grades" in tables else pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
+    grades = (
+        tables["grades"].scan().collect()
+        if "grades" in tables
+        else pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
+    )
     table = frame.rename({"clusters": "tag_set"}).join(samples, on="id").join(grades, on="id", how="left")
     config = settings.shortlist
     rule = "all" if settings.ingest.score else config.rule
@@ -233,4 +235,3 @@ def unjudged(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFra
     """Rows without a score, one line each, in an order drawn by chance."""
     rest = frame.join(scores, on="id", how="anti").unique("id", keep="first", maintain_order=True).sort("id")
     return rest.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")
-

@@ -11,7 +11,11 @@ from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
-    {"instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[(i * 5 + i // 8) % 8]}, number {i}.", "output": "x" * (i % 97 + 1), "no": i}
+    {
+        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[(i * 5 + i // 8) % 8]}, number {i}.",
+        "output": "x" * (i % 97 + 1),
+        "no": i,
+    }
     for i in range(240)
 ]
 
@@ -99,7 +103,7 @@ def test_failures_over_the_gate_stop_the_run_and_those_under_it_are_left_out(tmp
     def never(instructions: list[str], responses: list[str]) -> list[float]:
         return [0.0 for _ in responses]
 
-    with pytest.raises(FailureRateError, match="score outside 1..100") as caught:
+    with pytest.raises(FailureRateError, match=r"score outside 1\.\.100") as caught:
         run(tmp_path / "many", judge=never)
     assert "\n" not in str(caught.value)
 

@@ -15,7 +15,8 @@ Start with:  tacos select data.jsonl -n 1000 -o selected.jsonl
 
 That reads the rows, tags them, groups them by topic, compares rows of a topic with each other, and writes the best of
 every topic. Without an LLM it runs on small embedded models: no key, no GPU, no network. All that it makes stays in
-selected.jsonl.run, so the same command goes on where it was stopped, and a changed setting re-runs only what depends on it.
+selected.jsonl.run, so the same command goes on where it was stopped, and a changed setting re-runs only what depends on
+it.
 
 Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row kept or dropped?
              tacos runs show selected.jsonl.run                  what did the run do?

@@ -23,7 +23,11 @@ def explain(
         console.out.print_json(orjson.dumps(found).decode())
         return
     console.out.print(f"{row}: {found['verdict']}", soft_wrap=True)
-    rows = [(name, str(value)) for name, value in found.items() if name not in {"verdict", "comparisons"} and value is not None]
+    rows = [
+        (name, str(value))
+        for name, value in found.items()
+        if name not in {"verdict", "comparisons"} and value is not None
+    ]
     console.out.print(console.table("", rows))
     for each in found.get("comparisons", []):
         console.out.print(each, soft_wrap=True, markup=False)

@@ -25,7 +25,9 @@ def list_runs(folder: Annotated[Path, typer.Argument(help="where to look")] = Pa
     for path in found:
         state = Store(path).read_state(api.STATE)
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        console.out.print(f"{path}  {state['status']}  {state['preset']}  n={state['n']}  {size / 1e6:.1f} MB", soft_wrap=True)
+        console.out.print(
+            f"{path}  {state['status']}  {state['preset']}  n={state['n']}  {size / 1e6:.1f} MB", soft_wrap=True
+        )
     if not found:
         console.out.print(f"no runs in {folder.resolve()}", soft_wrap=True)
 

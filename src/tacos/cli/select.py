@@ -4,55 +4,38 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
-from typing import Annotated
 
 import orjson
-import typer
 
-from tacos import api, config
-from tacos.cli import console, summary
+from tacos import api
+from tacos.cli import consent, console, options, summary
 from tacos.report.data import Summary
-
-Data = Annotated[list[str], typer.Argument(help="one or several files (.json .jsonl .csv .parquet, plain, .gz or .zst), or - for standard input")]
-N = Annotated[int, typer.Option("-n", help="how many rows to select", min=1)]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="where to write them; the suffix decides the container")]
-Run = Annotated[Path | None, typer.Option("--run", help="the run directory [default: <output>.run]")]
-Preset = Annotated[str, typer.Option(help="robust, or paper: the procedure of the TACOS authors")]
-Seed = Annotated[int, typer.Option(help="random state")]
-SettingsFile = Annotated[Path | None, typer.Option("--settings", help="a TOML file with settings")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="stage.key=value, e.g. cluster.k=30; may be repeated")]
-Keep = Annotated[Path | None, typer.Option(help="file of ids or content hashes that must be selected, one per line")]
-Exclude = Annotated[Path | None, typer.Option(help="file of ids or content hashes that must not be selected")]
-Fill = Annotated[bool, typer.Option("--fill", help="take unjudged rows where fewer are judged than asked for")]
-Columns = Annotated[bool, typer.Option("--columns", help="write scores and tags into columns of the rows (tacos_...)")]
-Until = Annotated[str | None, typer.Option(help="stop after this stage, e.g. tag")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would run, on how many rows and questions; write nothing")]
-AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON")]
-Report = Annotated[Path | None, typer.Option(help="where to write the HTML report [default: <run>/report.html]")]
-Workers = Annotated[int, typer.Option(help="worker processes [default: all cores]", min=0)]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log to standard error")]
 
 
 def select(  # noqa: PLR0913 - a command's options are its interface
-    data: Data,
-    n: N = 1000,
-    output: Output = None,
-    run: Run = None,
-    preset: Preset = "robust",
-    seed: Seed = 1,
-    settings: SettingsFile = None,
-    sets: Sets = None,
-    keep: Keep = None,
-    exclude: Exclude = None,
-    fill: Fill = False,
-    columns: Columns = False,
-    until: Until = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-    report: Report = None,
-    workers: Workers = 0,
-    verbose: Verbose = False,
+    data: options.Data,
+    n: options.N = 1000,
+    output: options.Output = None,
+    run: options.Run = None,
+    preset: options.Preset = "robust",
+    seed: options.Seed = 1,
+    settings: options.SettingsFile = None,
+    sets: options.Sets = None,
+    keep: options.Keep = None,
+    exclude: options.Exclude = None,
+    fill: options.Fill = False,
+    columns: options.Columns = False,
+    llm: options.Url = None,
+    model: options.Model = None,
+    budget: options.Budget = None,
+    ledger: options.Ledger = None,
+    yes: options.Yes = False,
+    until: options.Until = None,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    report: options.Report = None,
+    workers: options.Workers = 0,
+    verbose: options.Verbose = False,
 ) -> None:
     """Select n rows of a data set: diverse, of high quality, each with a reason.
 
@@ -67,18 +50,24 @@ def select(  # noqa: PLR0913 - a command's options are its interface
 
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    chosen = config.load(preset, settings, sets or (), seed=seed, select={"n": n, **({"fill": True} if fill else {})})
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    endpoint = {"url": llm, "model": model, "budget": budget}
+    wanted = {"n": n, **({"fill": True} if fill else {})}
+    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select=wanted)
     chosen = api.with_lists(chosen, keep, exclude)
     if dry_run:
         show_plan(api.forecast(data, chosen, run=api.run_directory(run, output)), as_json=as_json)
         return
+    consent.ask(chosen, api.run_directory(run, output), yes=yes)
     started = time.monotonic()
     with console.bars(show=not as_json) as bars:
         done = api.select_with(
             data,
             chosen,
             api.Targets(output, run, report, columns=columns),
+            ledger=ledger,
             workers=workers,
             progress=bars,
             until=until,
@@ -90,13 +79,23 @@ def close(done: api.Selection, *, as_json: bool, seconds: float) -> None:
     """Print what was done, or that there was nothing to do."""
     found: Summary = done.summary
     if as_json:
-        extra = {"run": str(done.run), "output": str(done.output or ""), "made": done.made, "wall_seconds": round(seconds, 2)}
+        extra = {
+            "run": str(done.run),
+            "output": str(done.output or ""),
+            "made": done.made,
+            "wall_seconds": round(seconds, 2),
+        }
         print(orjson.dumps({**found.as_dict(), **extra}, option=orjson.OPT_INDENT_2).decode())
         return
     summary.show(found)
     if not done.made:
         console.out.print("nothing to do: every stage was there already under these settings")
-    for label, path in (("rows", done.output), ("scores and tags", done.sidecar), ("report", done.report_path), ("run", done.run)):
+    for label, path in (
+        ("rows", done.output),
+        ("scores and tags", done.sidecar),
+        ("report", done.report_path),
+        ("run", done.run),
+    ):
         if path:
             console.out.print(f"{label}: {path}", soft_wrap=True)
 

@@ -16,7 +16,9 @@ def show(summary: Summary) -> None:
 def rows(summary: Summary) -> list[tuple[str, str]]:
     """Label and text of each line; what did not run has none."""
     lines = [("preset", f"{summary.preset}, seed {summary.seed}"), ("rows read", f"{summary.n_read:,}")]
-    lines += [(f"rejected by {stage}", reasons(found)) for stage, found in summary.rejects.items() if stage != "shortlist"]
+    lines += [
+        (f"rejected by {stage}", reasons(found)) for stage, found in summary.rejects.items() if stage != "shortlist"
+    ]
     if summary.n_raw_tags:
         untagged = f"; {summary.n_untagged:,} rows without one" if summary.n_untagged else ""
         lines.append(("tags", f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical{untagged}"))
@@ -58,7 +60,8 @@ def reasons(found: dict[str, int]) -> str:
 def described(figures: dict[str, float]) -> str:
     """One side of the comparison of pool and selection."""
     return (
-        f"{figures['n']:,} rows, mean length {figures['mean_length']:,.0f} characters (median {figures['median_length']:,.0f}), "
+        f"{figures['n']:,} rows, mean length {figures['mean_length']:,.0f} characters "
+        f"(median {figures['median_length']:,.0f}), "
         f"{figures['mean_tags']:.2f} tags a row, {figures['coverage']:.1%} of the tags covered"
     )
 

@@ -1,6 +1,7 @@
 """The engine of one machine: worker processes for computing, threads for waiting.
 
-Memory does not grow with the number of batches: at most `workers + 1` computing batches, or `N_WAITING` waiting ones, are
+Memory does not grow with the number of batches: at most `workers + 1` computing batches, or `N_WAITING` waiting ones,
+are
 under way. A single batch runs here, since starting workers would cost more than it saves.
 """
 
@@ -23,7 +24,7 @@ R = TypeVar("R")
 N_WAITING = 4
 """Batches that wait for a network at the same time."""
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")} | {
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1") | {
     "POLARS_MAX_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }

@@ -1,7 +1,7 @@
-"""Clusters of tags, and the clusters of a sample (TACOS, section 3.2).
+"""Clusters of tags, and the clusters of a sample (TACOS).
 
-K-means over the vectors of canonical tags, weighted by how often each tag occurs: the authors cluster tag occurrences with
-repeats, which is the same objective. A sample belongs to the clusters of its tags; its home is the cluster where most
+K-means over the vectors of canonical tags, weighted by how often each tag occurs: the authors cluster tag occurrences
+with repeats, which is the same objective. A sample belongs to the clusters of its tags; its home is the cluster where most
 of its inverse-frequency tag weight lies (ties: the smaller cluster, then the smaller number).
 """
 
@@ -62,11 +62,9 @@ def name_clusters(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def assign(tags: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
-    """Memberships by `MEMBERSHIPS` of samples (id, tags), row by row; a sample without a known tag has none (home null)."""
+    """Memberships by `MEMBERSHIPS` of samples (id, tags), row by row; one without a known tag has none (home null)."""
     sizes = clusters.group_by("cluster").agg(pl.col("count").sum().alias("size"))
-    known = clusters.join(sizes, on="cluster").select(
-        "tag", "cluster", "size", (1.0 / pl.col("count")).alias("weight")
-    )
+    known = clusters.join(sizes, on="cluster").select("tag", "cluster", "size", (1.0 / pl.col("count")).alias("weight"))
     long = tags.explode("tags").join(known, left_on="tags", right_on="tag", how="inner", maintain_order="left")
     homes = (
         long.group_by("id", "cluster", "size")
@@ -90,4 +88,3 @@ def members(memberships: pl.DataFrame, *, homes: bool, untagged: int | None) -> 
         frame = memberships.with_columns(pl.col("clusters").alias("cluster")).explode("cluster")
     frame = frame.with_columns(pl.col("cluster").cast(pl.UInt32))
     return frame.filter(pl.col("cluster").is_not_null())
-

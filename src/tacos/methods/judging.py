@@ -1,6 +1,6 @@
-"""Comparative judging: every pair is asked in both orders (TACOS, section 3.3), and what counts as a verdict.
+"""Comparative judging: every pair is asked in both orders (TACOS), and what counts as a verdict.
 
-A score outside 1..100 or a reply that cannot be read is a `Reject`, never a default: the authors' code turned it into 0.
+A score outside 1..100 or a reply that cannot be read is a `Reject`, never a default: the authors' code made it 0.
 `grade` asks for one sample alone; the embedded judge's grades serve as the prior that fills the shortlist.
 """
 

@@ -1,4 +1,4 @@
-"""Open tagging: which questions are asked of a sample, and what counts as an answer (TACOS, section 3.1; InsTag, section 3.1).
+"""Open tagging: which questions are asked of a sample, and what counts as an answer (as in TACOS and InsTag).
 
 Every user turn of a conversation is tagged on its own. An answer without a tag is an answer: the sample carries none.
 """
@@ -100,4 +100,3 @@ def join_turns(tags: pl.DataFrame) -> pl.DataFrame:
         .group_by("id", maintain_order=True)
         .agg(pl.col("tags").drop_nulls().unique(maintain_order=True))
     )
-

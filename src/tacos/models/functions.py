@@ -3,10 +3,10 @@
 - tagger: `f(instructions: list[str]) -> list[list[str]]`
 - judge: `f(instructions: list[str], responses: list[str]) -> array of scores on 1..100`; it is pointwise
 - encoder: `f(texts: list[str]) -> array (n, dim)`
-- selector: `f(pool: polars.DataFrame, n: int) -> list[str]`; the pool has id, cluster, score, length, tags; it gives ids
+- selector: `f(pool: polars.DataFrame, n: int) -> list[str]` of ids; the pool has id, cluster, score, length, tags
 
 They run in the caller's process, one batch after another. The fingerprint covers a function's own code and its
-`__version__` attribute, if it has one; what it reads from elsewhere is not seen, so set `__version__` when that changes.
+`__version__` attribute, if it has one; what it reads elsewhere is not seen, so set `__version__` when that changes.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ class FunctionSelector:
         ids = [str(each) for each in self.function(pool, n)]
         unknown = set(ids) - set(pool["id"])
         if unknown or len(set(ids)) != len(ids) or len(ids) > n:
-            raise ModelError(f"your selector must give at most {n} distinct ids of the pool; it gave {len(ids)}, e.g. {ids[:3]}")
+            raise ModelError(
+                f"your selector must give at most {n} distinct ids of the pool; it gave {len(ids)}, e.g. {ids[:3]}"
+            )
         return ids
 
 

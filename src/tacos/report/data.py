@@ -116,7 +116,9 @@ def judging_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     verdicts = pl.concat([art.scan() for name, art in artifacts.items() if name.startswith("verdicts/")]).collect()
     n_pairs = sum(art.manifest["n_rows"] for name, art in artifacts.items() if name.startswith("pairs/"))
     lengths = artifacts["samples"].scan().select("id", "length").collect()
-    pointwise = any(art.manifest["notes"].get("pointwise") for name, art in artifacts.items() if name.startswith("verdicts/"))
+    pointwise = any(
+        art.manifest["notes"].get("pointwise") for name, art in artifacts.items() if name.startswith("verdicts/")
+    )
     found = diagnosing.diagnose(verdicts, lengths, pointwise=pointwise)
     return {"n_pairs": n_pairs, "n_verdicts": verdicts.height, "diagnostics": asdict(found)}
 

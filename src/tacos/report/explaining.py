@@ -104,7 +104,7 @@ def shortlist_of(artifacts: Artifacts, row: str) -> dict[str, Any]:
 
 
 def scores_of(artifacts: Artifacts, row: str, clusters: Mapping[int, str]) -> dict[str, Any]:
-    """Every comparison of the sample, its score, its place among the scored rows of its cluster, and the cut-off there."""
+    """Every comparison of the sample, its score, its place among the scored rows of its cluster, the cut-off there."""
     newest = [name for name in artifacts if name.startswith("scores/")]
     if not newest:
         return {}
@@ -147,7 +147,8 @@ def verdict(artifacts: Artifacts, settings: Settings, row: str, trace: dict[str,
     """One sentence."""
     selected = rows_of(artifacts, "selection", row)
     if selected:
-        return f"kept, rank {selected[0]['rank']} of {settings.select.n} (rule {selected[0]['rule']}, cluster {selected[0]['cluster']})"
+        rank, rule, cluster = (selected[0][key] for key in ("rank", "rule", "cluster"))
+        return f"kept, rank {rank} of {settings.select.n} (rule {rule}, cluster {cluster})"
     if "selection" not in artifacts:
         return "not decided: the run was stopped before the selection"
     if row in settings.select.exclude:

@@ -18,7 +18,11 @@ N_BINS = 30
 
 def render(summary: Summary, scores: pl.DataFrame, rows: pl.DataFrame) -> str:
     """The report as HTML; `scores` and `rows` are the selection in input order."""
-    shown = rows.sort("rank").head(N_SHOWN).select("rank", "id", "score", "cluster", "rule", "tags", "instruction", "response")
+    shown = (
+        rows.sort("rank")
+        .head(N_SHOWN)
+        .select("rank", "id", "score", "cluster", "rule", "tags", "instruction", "response")
+    )
     return template().render(
         summary=summary,
         most=max((cluster["n_members"] for cluster in summary.clusters), default=1),

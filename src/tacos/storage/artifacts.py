@@ -4,7 +4,7 @@
                            rejects-00000.parquet ...   the rows that could not be used
                            manifest.json               stage, settings, inputs, counts, duration, digest
 
-An artifact that is there is complete. One in the making is `<run>/.making/<artifact>-<key>`; its finished parts are kept
+An artifact that is there is complete. One in the making is `<run>/.making/<artifact>-<key>`; its finished parts stay
 when the process dies, and the next one goes on from there. Nothing committed is ever overwritten.
 """
 

@@ -1,0 +1,52 @@
+"""Before data leaves this machine for the first time in a run: say what goes where, and ask."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+
+import typer
+
+from tacos.assembling import network_models
+from tacos.cli import console
+from tacos.config import Settings
+from tacos.errors import ConfigError
+from tacos.llm.endpoint import endpoint
+from tacos.storage.artifacts import write_json
+
+WHAT = {
+    "tag": "every instruction (each user turn)",
+    "judge": "instruction and response of every sample that is compared",
+}
+
+
+def ask(settings: Settings, run: Path | None, *, yes: bool) -> None:
+    """Ask unless the endpoint is this machine, `yes` was given, or this run has asked before.
+
+    Raises `ConfigError` where nobody is there to answer.
+    """
+    models = network_models(settings)
+    if not models:
+        return
+    host = endpoint(settings.llm).host
+    memory = run / f"consent-{host}.json" if run else None
+    if is_here(host) or yes or (memory is not None and memory.is_file()):
+        return
+    for stage, model in models.items():
+        console.errors.print(f"{stage}: {WHAT[stage]} will be sent to {host}, model {model}", soft_wrap=True)
+    if not sys.stdin.isatty():
+        raise ConfigError(f"nobody is here to agree that data goes to {host}; give --yes if you do")
+    if not typer.confirm("go on?"):
+        raise ConfigError("stopped before anything was sent")
+    if memory is not None:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_json(memory, {"host": host, "models": models})
+
+
+def is_here(host: str) -> bool:
+    """Whether a host name is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

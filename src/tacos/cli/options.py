@@ -1,0 +1,59 @@
+"""Options that commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tacos import config
+from tacos.config import Settings
+
+Data = Annotated[
+    list[str],
+    typer.Argument(
+        help="one or several files (.json .jsonl .csv .parquet, plain, .gz or .zst), or - for standard input"
+    ),
+]
+N = Annotated[int, typer.Option("-n", help="how many rows to select", min=1)]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="where to write them; the suffix decides the container")
+]
+Run = Annotated[Path | None, typer.Option("--run", help="the run directory [default: <output>.run]")]
+Preset = Annotated[str, typer.Option(help="robust, or paper: the procedure of the TACOS authors")]
+Seed = Annotated[int, typer.Option(help="random state")]
+SettingsFile = Annotated[Path | None, typer.Option("--settings", help="a TOML file with settings")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="stage.key=value, e.g. cluster.k=30; may be repeated")]
+Keep = Annotated[Path | None, typer.Option(help="file of ids or content hashes that must be selected, one per line")]
+Exclude = Annotated[Path | None, typer.Option(help="file of ids or content hashes that must not be selected")]
+Fill = Annotated[bool, typer.Option("--fill", help="take unjudged rows where fewer are judged than asked for")]
+Columns = Annotated[bool, typer.Option("--columns", help="write scores and tags into columns of the rows (tacos_...)")]
+Url = Annotated[
+    str | None,
+    typer.Option("--llm", help="an OpenAI-compatible endpoint, e.g. http://localhost:8000/v1; tags and judges with it"),
+]
+Model = Annotated[
+    str | None, typer.Option(help="the endpoint's model; without --llm, at OPENAI_BASE_URL or OpenAI's own")
+]
+Budget = Annotated[str | None, typer.Option(help="a hard cap for this command: 5usd, 2Mtokens or 1000requests")]
+Ledger = Annotated[Path | None, typer.Option(help="where paid replies are kept [default: the user's data folder]")]
+Yes = Annotated[bool, typer.Option("--yes", help="do not ask before data goes to another machine")]
+Until = Annotated[str | None, typer.Option(help="stop after this stage, e.g. tag")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="say what would run, on how many rows and questions; write nothing")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON")]
+Report = Annotated[Path | None, typer.Option(help="where to write the HTML report [default: <run>/report.html]")]
+Workers = Annotated[int, typer.Option(help="worker processes [default: all cores]", min=0)]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log to standard error")]
+
+
+def settings_from(
+    preset: str, file: Path | None, sets: list[str] | None, endpoint: dict[str, Any], **top: Any
+) -> Settings:
+    """Settings from the options; `endpoint` has url, model, budget (None: not given)."""
+    given = {"base_url": endpoint.get("url"), "model": endpoint.get("model"), "budget": endpoint.get("budget")}
+    llm = {name: value for name, value in given.items() if value is not None}
+    asks = {"tag": {"model": "llm"}, "judge": {"model": "llm"}} if "base_url" in llm or "model" in llm else {}
+    return config.load(preset, file, sets or (), under=config.merge(asks, {"llm": llm}), **top)
