@@ -1,7 +1,7 @@
 """Rows of anything: files in any known container, standard input, or Python data, as batches in bounded memory.
 
 A batch names its file (as ids do) and holds `(row from 0, row)` pairs; blank lines are no rows. Rows that are malformed
-are `Reject`s with the line number, never an exception: exceptions (`InputError`, one line) are for files that are no
+are `Reject`s that name their line, never an exception: exceptions (`InputError`, one line) are for files that are no
 data set at all.
 """
 
@@ -174,8 +174,8 @@ def batches_of(name: str, items: Iterator[Item], batch_size: int) -> Iterator[Ro
 
 
 def rejected(id: str, line: int, problem: str, text: str) -> Reject:
-    """The reject of a malformed row; the reason begins with its line, where there are lines."""
-    return Reject(id, "ingest", f"line {line}: {problem}" if line else problem, text[:MAX_RAW])
+    """The reject of a malformed row: reasons can be counted, `raw` begins with the line, where there are lines."""
+    return Reject(id, "ingest", problem, f"line {line}: {text}"[:MAX_RAW] if line else text[:MAX_RAW])
 
 
 def read_ids(path: str | Path) -> set[str]:
