@@ -1,0 +1,243 @@
+"""The client: a model behind an endpoint, as the one loop knows models (`tacos.records.Model`).
+
+`answer` may be called from many threads at once; each call blocks until its requests are answered. For every request:
+the ledger is looked up, what is missing is claimed and sent, the reply is written to the ledger, and only then read. An
+answer that cannot be read is asked about once more, with what is wrong with it; that second question has a key of its
+own.
+
+A reply without a usable answer is a `Reply` with `text=None`, a reason and the raw text: never a default.
+
+All of it runs on the sender's loop, in small slices; only the ledger's SQL runs elsewhere. (Python in other threads
+would hold the interpreter's lock when an answer comes in: measured, that costs a tenth of the speed at 1,024 in
+flight.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, TypeVar
+
+from tacos.config import LLM
+from tacos.errors import ConfigError, LLMError, TacosError
+from tacos.llm import budget, envelope, parsing, prices
+from tacos.llm.endpoint import Endpoint, endpoint
+from tacos.llm.flights import Batch, Flight, keys
+from tacos.llm.ledger import Entry, Ledger
+from tacos.llm.prompting import asked, asked_again
+from tacos.llm.sending import Sender, Tally
+from tacos.records import Reply, Request
+
+GRACE = 10.0
+"""Seconds that closing waits for what is in flight."""
+POLL = 0.2
+"""Seconds between looks for the replies that another process is asking for."""
+SLICE = 128
+"""Requests that are worked on before the loop may turn to others."""
+NOTE_AGE = 86_400.0
+"""Seconds for which what a server was found to take is remembered."""
+T = TypeVar("T")
+Progress = Callable[[Tally], None]
+
+
+def connect(settings: LLM, model: str, ledger: Ledger, progress: Progress | None = None) -> Client:
+    """A client of the endpoint in `settings` (and the environment) for `model`; a context manager.
+
+    Nothing is sent before the first `answer`. `progress` is called a few times a second from another thread.
+    Raises `ConfigError` for settings that cannot work.
+    """
+    if not (model or settings.model):
+        raise ConfigError("no model is named: give --model, or --set tag.model=... and judge.model=...")
+    return Client(settings, endpoint(settings), model or settings.model, ledger, progress)
+
+
+class Client:
+    """Answers requests over the network; `tally` says what it has done."""
+
+    where: Literal["thread"] = "thread"
+    pointwise = False
+
+    def __init__(
+        self, settings: LLM, endpoint: Endpoint, model: str, ledger: Ledger, progress: Progress | None = None
+    ) -> None:
+        self.settings, self.endpoint, self.ledger = settings, endpoint, ledger
+        self._name = model
+        price = prices.price(model, settings.price_in, settings.price_out)
+        ledger.meter.cap = budget.parse(settings.budget) or ledger.meter.cap
+        if ledger.meter.cap and ledger.meter.cap.unit == "usd" and price is None:
+            raise ConfigError(f"a budget in dollars needs the price of {model!r}: give --price-in and --price-out")
+        self._flying: dict[str, Flight] = {}
+        self._aside = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-aside")
+        self._closed = False
+        self._sender = Sender(endpoint, settings, self, ledger.meter, price)
+        self._sender.form = self._remembered()
+        self._sender.progress = progress
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._name
+
+    @property
+    def fingerprint(self) -> str:
+        """Part of a stage's key: the model and what is added to or left out of every body, not where it runs."""
+        extra = [f"{key}={value}" for key, value in sorted(self.settings.body.items())]
+        return " ".join([f"llm:{self._name}", *extra, *(f"-{name}" for name in sorted(self.settings.omit))])
+
+    @property
+    def tally(self) -> Tally:
+        """What was done so far."""
+        return self._sender.snapshot()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self, grace: float = GRACE) -> None:
+        """Wait up to `grace` seconds for what is in flight, so that it is kept; give up the rest."""
+        if self._closed:
+            return
+        self._closed = True
+        self._sender.land(grace)
+        self.ledger.flush()
+        self._sender.close()
+        self._aside.shutdown()
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, in order.
+
+        Raises `BudgetReached` at the cap and `LLMError` where the endpoint refuses every request; what was answered by
+        then is in the ledger.
+        """
+        if self._closed:
+            raise LLMError("the client was closed")
+        batch = Batch(len(requests))
+        self._sender.spawn_soon(self._start(batch, requests))
+        return batch.wait()
+
+    async def _start(self, batch: Batch, requests: Sequence[Request]) -> None:
+        try:
+            flights = []
+            for place, request in enumerate(requests):
+                flights.append(Flight(asked(request, self._name, self.settings.body), [(batch, place)]))
+                if place % SLICE == SLICE - 1:
+                    await asyncio.sleep(0)
+            await self._depart(flights)
+        except Exception as error:
+            batch.fail(error)
+            raise
+
+    async def _depart(self, flights: Iterable[Flight]) -> None:
+        """Answer flights from the ledger or send them, each question once."""
+        fresh = [flight for flight in flights if self._is_first(flight)]
+        while fresh:
+            try:
+                taken = await self._apart(self.ledger.take, keys(fresh))
+            except TacosError as error:
+                self.stopped(error, fresh)
+                return
+            self._sender.tally.n_known += len(taken.known)
+            self._sender.submit([flight for flight in fresh if flight.key in taken.ours])
+            await self._land([(flight, taken.known[flight.key]) for flight in fresh if flight.key in taken.known])
+            fresh = [flight for flight in fresh if flight.key in taken.theirs]
+            if fresh and self._sender.error is not None:
+                self.stopped(self._sender.error, fresh)
+                return
+            if fresh:  # another process is asking: look for its replies, and ask ourselves where it gives up
+                await asyncio.sleep(POLL)
+
+    def _is_first(self, flight: Flight) -> bool:
+        """Whether its question is not on its way yet; else it waits along."""
+        flying = self._flying.setdefault(flight.key, flight)
+        if flying is not flight:
+            flying.places.extend(flight.places)
+        return flying is flight
+
+    async def _land(self, arrived: Sequence[tuple[Flight, Entry]]) -> None:
+        """Read replies that are in the ledger; ask again about those that cannot be used."""
+        again = []
+        for number, (flight, entry) in enumerate(arrived):
+            reply, retry = read(flight, entry)
+            self._flying.pop(flight.key, None)
+            if retry:
+                again.append(Flight(asked_again(flight.asked, reply.raw, reply.failure), flight.places, again=True))
+            else:
+                flight.deliver(reply)
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+        if again:
+            self._sender.tally.n_asked_again += len(again)
+            await self._depart(again)
+
+    def replied(self, flight: Flight, entry: Entry) -> None:
+        """(from the sender) A reply came: into the ledger with it."""
+        self.ledger.put(entry, self._kept)
+
+    def _kept(self, entries: list[Entry], failure: TacosError | None) -> None:
+        """(from the ledger's thread) These are on disk."""
+        self._sender.loop.call_soon_threadsafe(self._arrived, entries, failure)
+
+    def _arrived(self, entries: list[Entry], failure: TacosError | None) -> None:
+        arrived = [(self._flying[entry.key], entry) for entry in entries if entry.key in self._flying]
+        if failure is None:
+            self._sender.spawn(self._land(arrived))
+        else:
+            self._sender.stop(failure)
+            self.stopped(failure, [flight for flight, _ in arrived])
+
+    def failed(self, flight: Flight, reason: str, raw: str) -> None:
+        """(from the sender) No reply will come for this row."""
+        self._flying.pop(flight.key, None)
+        self._sender.spawn(self._give_up([flight]))
+        self._sender.tally.n_failed += 1
+        flight.deliver(Reply(None, raw, reason, flight.key))
+
+    def stopped(self, error: TacosError, left: Sequence[Flight]) -> None:
+        """(from the sender) It sends nothing more; what had not gone out is given up."""
+        for flight in left:
+            self._flying.pop(flight.key, None)
+            flight.fail(error)
+        if left:
+            self._sender.spawn(self._give_up(left))
+
+    async def _give_up(self, flights: Sequence[Flight]) -> None:
+        """Others may ask these questions now."""
+        await self._apart(self.ledger.release, keys(flights))
+
+    def learned(self, form: envelope.Form) -> None:
+        """(from the sender) What the server takes was found out: remember it."""
+        self._sender.spawn(self._apart(self.ledger.note, self._server, "\n".join(form)))
+
+    async def _apart(self, work: Callable[..., T], *args: object) -> T:
+        """Run SQL off the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *args)
+
+    @property
+    def _server(self) -> str:
+        return f"{self.endpoint.base} {self._name}"
+
+    def _remembered(self) -> envelope.Form:
+        """The form to ask in: the settings', else what was found out in the last day, else the strictest."""
+        text = self.ledger.noted(self._server, NOTE_AGE)
+        form = envelope.Form(*text.split("\n")) if text else envelope.Form()
+        return form if self.settings.structured == "auto" else form._replace(level=self.settings.structured)
+
+
+def read(flight: Flight, entry: Entry) -> tuple[Reply, bool]:
+    """What a ledger entry says to a question, and whether it is worth asking again."""
+    try:
+        said = flight.said or envelope.read(entry.raw)
+    except envelope.BadEnvelope as error:
+        return Reply(None, entry.raw, str(error), entry.key, entry.model), False
+    if said.refusal or said.finish == "content_filter":
+        reason = f"refused: {said.refusal or 'content filter'}"
+        return Reply(None, said.text or said.refusal, reason, entry.key, entry.model), False
+    try:
+        text = parsing.parse(said.text, flight.asked.schema)
+    except parsing.Unusable as error:
+        cut = "it was cut off at the limit of tokens; " if said.finish == "length" else ""
+        return Reply(None, said.text, f"{cut}{error}", entry.key, entry.model), not flight.again
+    return Reply(text, said.text, "", entry.key, entry.model), False

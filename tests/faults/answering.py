@@ -1,0 +1,44 @@
+"""What the fault server's model says: a pure function of the question, so that any order and any number of runs agree.
+
+A sample's score depends on its own texts alone, so both orders of a pair agree too.
+"""
+
+import hashlib
+import re
+from typing import Any
+
+FENCED = re.compile(r"----- (DATA-[0-9a-f]+) (.+?) begins -----\n(.*?)\n----- \1 \2 ends -----", re.DOTALL)
+TAGS = ("spelling check", "role play", "creative writing", "code", "arithmetic", "history", "cooking", "health",
+        "translation", "summary", "travel", "law", "planning", "poetry", "science", "music")  # fmt: skip
+
+
+def fields(messages: list[dict[str, str]]) -> dict[str, str]:
+    """The data fields of a rendered prompt."""
+    user = next(message["content"] for message in messages if message["role"] == "user")
+    return {name.replace(" ", "_"): text for _, name, text in FENCED.findall(user)}
+
+
+def number(*texts: str) -> int:
+    """A number from texts."""
+    return int.from_bytes(hashlib.blake2b("\0".join(texts).encode(), digest_size=6).digest(), "big")
+
+
+def score(instruction: str, response: str) -> int:
+    """1..100."""
+    return 1 + number(instruction, response) % 100
+
+
+def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
+    """The right answer to a question, by which fields it shows."""
+    given = fields(messages)
+    if "instruction_a" in given:
+        return {
+            "analysis": "A and B differ.",
+            "score_a": score(given["instruction_a"], given["response_a"]),
+            "score_b": score(given["instruction_b"], given["response_b"]),
+        }
+    if "response" in given:
+        return {"analysis": "It is what it is.", "score": score(given["instruction"], given["response"])}
+    draw = number(given.get("instruction", ""))
+    chosen = dict.fromkeys(TAGS[(draw >> 8 * i) % len(TAGS)] for i in range(1 + draw % 4))
+    return {"tags": [{"tag": tag, "explanation": f"it asks for {tag}"} for tag in chosen]}
