@@ -19,6 +19,8 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 Ints = npt.NDArray[np.int64]
+Statistic = Callable[[Ints], float | None]
+"""A figure of ratings, shape (items, raters)."""
 MISSING = -1
 
 
@@ -29,6 +31,10 @@ class Interval(NamedTuple):
     low: float | None
     high: float | None
     n: int
+
+    def row(self) -> tuple[int, float | None, float | None, float | None]:
+        """n first, as tables have it."""
+        return self.n, self.value, self.low, self.high
 
 
 def wilson(n_yes: int, n: int, level: float = 0.95) -> Interval:
@@ -57,46 +63,47 @@ def majority(answers: Sequence[bool | None]) -> bool | None:
     return None if 2 * n_yes == len(given) else 2 * n_yes > len(given)
 
 
-def tally(ratings: npt.ArrayLike, n_categories: int) -> Ints:
+def tally(ratings: Ints, n_categories: int = 2) -> Ints:
     """Ratings, shape (items, raters), as counts, shape (items, categories); items with fewer than two ratings leave."""
-    table = np.asarray(ratings, np.int64)
-    counts = np.stack([(table == category).sum(axis=1) for category in range(n_categories)], axis=1)
+    counts = np.stack([(ratings == category).sum(axis=1) for category in range(n_categories)], axis=1)
     return np.asarray(counts[counts.sum(axis=1) >= 2], np.int64)
 
 
-def observed(counts: Ints) -> float | None:
+def agreement(ratings: Ints, n_categories: int = 2) -> float | None:
     """The share of agreeing pairs of raters, the mean over items."""
+    counts = tally(ratings, n_categories)
     if len(counts) == 0:
         return None
     n = counts.sum(axis=1)
     return float(((counts * (counts - 1)).sum(axis=1) / (n * (n - 1))).mean())
 
 
-def fleiss(counts: Ints) -> float | None:
-    """Fleiss' kappa (1971); items may have different numbers of ratings. `counts` has shape (items, categories)."""
-    agreement = observed(counts)
-    if agreement is None:
+def shares(counts: Ints) -> npt.NDArray[np.float64]:
+    """How often each category is given, the mean over items."""
+    return np.asarray((counts / counts.sum(axis=1, keepdims=True)).mean(axis=0))
+
+
+def fleiss(ratings: Ints, n_categories: int = 2) -> float | None:
+    """Fleiss' kappa (1971) of ratings, shape (items, raters); items may have different numbers of ratings."""
+    found = agreement(ratings, n_categories)
+    chance = shares(tally(ratings, n_categories)) if found is not None else np.ones(1)
+    return corrected(found, float((chance**2).sum()))
+
+
+def gwet(ratings: Ints, n_categories: int = 2) -> float | None:
+    """Gwet's AC1 (2008): chance agreement is the sum of p (1 - p) over the q categories, divided by q - 1."""
+    found = agreement(ratings, n_categories)
+    chance = shares(tally(ratings, n_categories)) if found is not None else np.ones(1)
+    return corrected(found, float((chance * (1 - chance)).sum() / (n_categories - 1)))
+
+
+def cohen(pairs: Ints, n_categories: int = 2) -> float | None:
+    """Cohen's kappa (1960) of two raters, shape (items, 2), over the items that both rated."""
+    rated = both_rated(*pairs.T)
+    if len(rated) == 0:
         return None
-    shares = (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
-    return corrected(agreement, float((shares**2).sum()))
-
-
-def gwet(counts: Ints) -> float | None:
-    """Gwet's AC1 (2008): chance agreement is the mean of p (1 - p) over categories, times q / (q - 1)."""
-    agreement = observed(counts)
-    if agreement is None:
-        return None
-    shares = (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
-    return corrected(agreement, float((shares * (1 - shares)).sum() / (counts.shape[1] - 1)))
-
-
-def cohen(first: npt.ArrayLike, second: npt.ArrayLike, n_categories: int) -> float | None:
-    """Cohen's kappa (1960) of two raters, over the items that both rated."""
-    pairs = both_rated(first, second)
-    if len(pairs) == 0:
-        return None
-    shares = [np.bincount(column, minlength=n_categories) / len(pairs) for column in pairs.T]
-    return corrected(float((pairs[:, 0] == pairs[:, 1]).mean()), float((shares[0] * shares[1]).sum()))
+    own = [np.bincount(column, minlength=n_categories) / len(rated) for column in rated.T]
+    return corrected(float((rated[:, 0] == rated[:, 1]).mean()), float((own[0] * own[1]).sum()))
 
 
 def both_rated(first: npt.ArrayLike, second: npt.ArrayLike) -> Ints:
@@ -105,14 +112,12 @@ def both_rated(first: npt.ArrayLike, second: npt.ArrayLike) -> Ints:
     return np.asarray(pairs[(pairs != MISSING).all(axis=1)], np.int64)
 
 
-def corrected(agreement: float, chance: float) -> float | None:
-    """(agreement - chance) / (1 - chance), None where chance agreement is certain."""
-    return None if np.isclose(chance, 1.0) else (agreement - chance) / (1 - chance)
+def corrected(found: float | None, chance: float) -> float | None:
+    """(agreement - chance) / (1 - chance), None where there is none or chance agreement is certain."""
+    return None if found is None or np.isclose(chance, 1.0) else (found - chance) / (1 - chance)
 
 
-def resampled(
-    statistic: Callable[[Ints], float | None], items: Ints, seed: int = 1, n_draws: int = 1000, level: float = 0.95
-) -> Interval:
+def resampled(statistic: Statistic, items: Ints, seed: int = 1, n_draws: int = 1000, level: float = 0.95) -> Interval:
     """`statistic` of `items` with a percentile interval over draws of items with replacement.
 
     Draws in which it is undefined are left out; where that is more than one in ten there is no interval.

@@ -1,6 +1,7 @@
 """Agreement statistics against printed examples and scikit-learn."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
@@ -22,18 +23,23 @@ FLEISS_1971 = np.array(  # the worked example of Fleiss' kappa that textbooks pr
 )
 
 
-def two_raters(yes_yes: int, yes_no: int, no_yes: int, no_no: int) -> np.ndarray:
+def ratings_of(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Ratings, shape (items, raters), that give these counts, shape (items, categories)."""
+    return np.stack([np.repeat(np.arange(counts.shape[1]), row) for row in counts])
+
+
+def two_raters(yes_yes: int, yes_no: int, no_yes: int, no_no: int) -> npt.NDArray[np.int64]:
     return np.array([[1, 1]] * yes_yes + [[1, 0]] * yes_no + [[0, 1]] * no_yes + [[0, 0]] * no_no)
 
 
 def test_fleiss_kappa_of_the_printed_example() -> None:
-    assert agreeing.fleiss(FLEISS_1971) == pytest.approx(0.210, abs=5e-4)
+    assert agreeing.fleiss(ratings_of(FLEISS_1971), 5) == pytest.approx(0.210, abs=5e-4)
 
 
 def test_gwets_paradox_kappa_falls_below_0_where_ac1_stays_high() -> None:
     ratings = two_raters(118, 5, 2, 0)
-    assert agreeing.cohen(ratings[:, 0], ratings[:, 1], 2) == pytest.approx(-0.0234, abs=5e-4)
-    assert agreeing.gwet(agreeing.tally(ratings, 2)) == pytest.approx(0.9408, abs=5e-4)
+    assert agreeing.cohen(ratings) == pytest.approx(-0.0234, abs=5e-4)
+    assert agreeing.gwet(ratings) == pytest.approx(0.9408, abs=5e-4)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -41,34 +47,35 @@ def test_cohens_kappa_is_scikit_learns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     a = rng.integers(3, size=60)
     b = np.where(rng.random(60) < 0.6, a, rng.integers(3, size=60))
-    assert agreeing.cohen(a, b, 3) == pytest.approx(cohen_kappa_score(a, b))
+    assert agreeing.cohen(np.stack([a, b], axis=1), 3) == pytest.approx(cohen_kappa_score(a, b))
 
 
 def test_complete_agreement_is_1_and_chance_is_about_0() -> None:
-    counts = agreeing.tally([[0, 0, 0], [1, 1, 1], [0, 0, 0]], 2)
-    assert agreeing.fleiss(counts) == agreeing.gwet(counts) == 1
-    coins = agreeing.tally(np.random.default_rng(1).integers(2, size=(20_000, 3)), 2)
+    same = np.array([[0, 0, 0], [1, 1, 1], [0, 0, 0]])
+    assert agreeing.fleiss(same) == agreeing.gwet(same) == agreeing.agreement(same) == 1
+    coins = np.random.default_rng(1).integers(2, size=(20_000, 3))
     assert agreeing.fleiss(coins) == pytest.approx(0, abs=0.02)
     assert agreeing.gwet(coins) == pytest.approx(0, abs=0.02)
 
 
 def test_missing_ratings_are_left_out_and_never_a_category() -> None:
-    some = [[1, 1, -1], [0, 1, -1], [-1, 1, -1], [0, 0, 0]]
-    assert agreeing.tally(some, 2).tolist() == [[0, 2], [1, 1], [3, 0]]
-    assert agreeing.cohen([1, -1, 0], [1, 0, -1], 2) is None, "one item, one answer: chance agreement is certain"
-    assert agreeing.cohen([1, 0, -1, 1], [1, 0, 1, -1], 2) == 1
+    some = np.array([[1, 1, -1], [0, 1, -1], [-1, 1, -1], [0, 0, 0]])
+    assert agreeing.tally(some).tolist() == [[0, 2], [1, 1], [3, 0]]
+    assert agreeing.cohen(np.array([[1, 1], [-1, 0], [0, -1]])) is None, "one item: chance agreement is certain"
+    assert agreeing.cohen(np.array([[1, 1], [0, 0], [-1, 1], [1, -1]])) == 1
 
 
 def test_one_answer_only_leaves_kappa_undefined_but_not_ac1() -> None:
-    counts = agreeing.tally([[1, 1, 1]] * 9, 2)
-    assert agreeing.fleiss(counts) is None
-    assert agreeing.gwet(counts) == 1
+    ones = np.ones((9, 3), np.int64)
+    assert agreeing.fleiss(ones) is None
+    assert agreeing.gwet(ones) == 1
 
 
 def test_nothing_rated_is_undefined() -> None:
-    empty = agreeing.tally(np.full((3, 3), -1), 2)
-    assert agreeing.fleiss(empty) is agreeing.gwet(empty) is agreeing.observed(empty) is None
-    assert agreeing.resampled(agreeing.gwet, empty) == (None, None, None, 0)
+    empty = np.full((3, 3), -1)
+    assert agreeing.fleiss(empty) is agreeing.gwet(empty) is agreeing.agreement(empty) is None
+    assert agreeing.resampled(agreeing.gwet, empty) == (None, None, None, 3)
+    assert agreeing.resampled(agreeing.gwet, empty[:0]) == (None, None, None, 0)
 
 
 def test_wilson_of_printed_values() -> None:
@@ -78,9 +85,9 @@ def test_wilson_of_printed_values() -> None:
 
 
 def test_resampling_brackets_the_figure_and_repeats_by_seed() -> None:
-    counts = agreeing.tally(two_raters(40, 5, 5, 20), 2)
-    found = agreeing.resampled(agreeing.fleiss, counts, seed=3)
-    assert found == agreeing.resampled(agreeing.fleiss, counts, seed=3)
+    ratings = two_raters(40, 5, 5, 20)
+    found = agreeing.resampled(agreeing.fleiss, ratings, seed=3)
+    assert found == agreeing.resampled(agreeing.fleiss, ratings, seed=3)
     assert found.low is not None
     assert found.value is not None
     assert found.high is not None
@@ -88,8 +95,8 @@ def test_resampling_brackets_the_figure_and_repeats_by_seed() -> None:
 
 
 def test_there_is_no_interval_where_draws_are_often_undefined() -> None:
-    counts = agreeing.tally([[1, 1]] * 9 + [[0, 0]], 2)
-    assert agreeing.resampled(agreeing.fleiss, counts)[:3] == (1, None, None)
+    ratings = two_raters(9, 0, 0, 1)
+    assert agreeing.resampled(agreeing.fleiss, ratings)[:3] == (1, None, None)
 
 
 def test_majority_needs_more_than_half() -> None:
