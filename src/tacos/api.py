@@ -157,9 +157,10 @@ def select_with(
     until: str | None = None,
 ) -> Selection:
     """`select` with all settings made: what the command line calls. `ledger` defaults to the user's data folder."""
-    for path in (targets.output, targets.report):
-        if path is not None:
-            writing.check_writable(path)
+    if targets.output is not None:
+        writing.check_rows_writable(targets.output)
+    if targets.report is not None:
+        writing.check_writable(targets.report)
     directory = run_directory(targets.run, targets.output) or Path(tempfile.mkdtemp(prefix="tacos-")) / "run"
     store, engine = Store(directory), LocalEngine(workers)
 

@@ -269,7 +269,7 @@ def stream(
         progress.advance(step.artifact, made.table.height + made.rejects.height)
     if not numbers and not finished and not list(draft.path.glob("part-*")):
         draft.write(0, pl.DataFrame(schema=stage.schema), reject_frame())
-    return dict(notes)
+    return {**notes, "pointwise": model.pointwise} if isinstance(stage, PromptStage) else dict(notes)
 
 
 def watched(todo: Iterator[tuple[int, Any]], numbers: list[int]) -> Iterator[Any]:
@@ -327,7 +327,7 @@ def check_gate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -
     if failures.height <= limit * n_all:
         return
     reasons = Counter(failures["reason"].to_list()).most_common(N_EXAMPLES)
-    examples = [f"{row['id']}: {row['reason']}: {row['raw'][:120]!r}" for row in failures.head(N_EXAMPLES).to_dicts()]
+    examples = [f"{row['id']}: {row['reason']}: {row['raw'][:80]!r}" for row in failures.head(N_EXAMPLES).to_dicts()]
     raise FailureRateError(
         f"stage {stage.name}: {failures.height} of {n_all} rows failed "
         f"({failures.height / n_all:.1%}, the limit is {limit:.1%}): "
