@@ -1,0 +1,219 @@
+"""Every strategy over one annotated pool, side by side, with no further question to any model.
+
+A pool is a table with a row per sample: `id`, `cluster` (its home, may be null), `score` (null: unjudged), `length`,
+`tags` (list of canonical tags). A strategy gives an order of preference; `walking.walk` takes from it what the limits
+allow. `tacos` also has scores per (sample, cluster), as its quotas need them.
+
+| strategy         | needs            | prefers                                            |
+|------------------|------------------|----------------------------------------------------|
+| tacos            | score, cluster   | the best of each cluster up to its quota           |
+| complexity-first | tags             | many tags, every tag covered                       |
+| mig              | score, tags      | score spread over tags that have little yet        |
+| deita            | score, tags, vectors | tags x score, no near duplicates               |
+| car              | score, vectors   | the best of each embedding cluster, then the best  |
+| k-center         | vectors          | rows far from all others taken                     |
+| singleton        | grade            | the best by their own grade                        |
+| longest          | length           | long responses                                     |
+| random           |                  | nothing                                            |
+
+What it does not know: what a good selection is. That is why random and longest stand beside every other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy.sparse import csr_array
+
+from tacos.errors import ConfigError, InputError
+from tacos.methods.selecting import car, chance, complexity_first, deita, k_center, longest, mig, quotas, singleton
+from tacos.methods.selecting.walking import Room, Tokens, walk
+from tacos.records import SELECTION
+
+Strategy = Literal["tacos", "complexity-first", "mig", "deita", "car", "k-center", "singleton", "longest", "random"]
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What some strategies need beside the pool, all by the pool's `id`.
+
+    `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`; `spread` is MIG's P over the sorted
+    tag names `tag_names` (None: no similar tags); `grades` has `id`, `grade`; `scores` is a table SCORES and `sizes`
+    the size of each cluster, for quotas (None: the pool's own).
+    """
+
+    ids: Sequence[str] = ()
+    vectors: npt.NDArray[np.float32] | None = None
+    tag_names: Sequence[str] = ()
+    spread: Any = None
+    grades: pl.DataFrame | None = None
+    scores: pl.DataFrame | None = None
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    quota: quotas.Quota = "square-root"
+
+
+def select(
+    pool: pl.DataFrame,
+    strategy: Strategy,
+    n: int,
+    seed: int = 1,
+    extras: Extras | None = None,
+    keep: Collection[str] = (),
+    exclude: Collection[str] = (),
+    limit: float = 1.0,
+) -> pl.DataFrame:
+    """A table SELECTION of n rows, in the order taken; must-keep rows first, excluded ones never.
+
+    `limit` below 1 turns rows away whose cosine to a row taken is larger (needs vectors). Raises `InputError` where
+    fewer than n rows can be had, or where the strategy lacks what it needs. The order of the pool is irrelevant.
+    """
+    quotas.check(n, keep, exclude)
+    table = settled(pool, exclude)
+    found = choose(table, strategy, n, seed, extras or Extras(), keep, limit)
+    if len(found) < n:
+        raise InputError(
+            f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take; ask for fewer"
+        )
+    return selection(table, found, strategy, keep)
+
+
+def choose(
+    table: pl.DataFrame, strategy: Strategy, n: int, seed: int, extras: Extras, keep: Collection[str], limit: float
+) -> Ints:
+    """Row numbers of a settled pool: asks the strategy for more until the limits leave n, or it has no more."""
+    start: list[int] = rows_of(table, sorted(set(keep))).tolist()
+    vectors = aligned(table, extras) if limit < 1 else None
+    asked = n + (n // 4 if limit < 1 else 0)
+    while True:
+        order = preference(table, strategy, min(asked, table.height), seed, extras, start)
+        found = walk(order, n, vectors=vectors, limit=limit, start=start)
+        if len(found) >= n or asked >= table.height:
+            return found
+        asked *= 4
+
+
+def preference(
+    table: pl.DataFrame, strategy: Strategy, n: int, seed: int, extras: Extras, start: Sequence[int] = ()
+) -> Ints:
+    """The strategy's order of preference: row numbers of a settled pool, n or more of them where there are as many."""
+    orders: dict[str, Callable[[], Ints]] = {
+        "tacos": lambda: by_quota(table, n, seed, extras),
+        "complexity-first": lambda: rows_of(table, complexity_first.select(table, n, seed)["id"].to_list()),
+        "mig": lambda: by_information(table, n, extras, start),
+        "deita": lambda: deita.order(complexity(table), floored(table), aligned(table, extras), n, seed),
+        "car": lambda: car.order(numbers(table, "score"), aligned(table, extras), seed),
+        "k-center": lambda: k_center.order(aligned(table, extras), n, seed, start),
+        "singleton": lambda: singleton.order(grades(table, extras), seed),
+        "longest": lambda: longest.order(numbers(table, "length"), seed),
+        "random": lambda: chance.order(table.height, seed),
+    }
+    if strategy not in orders:
+        raise ConfigError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+    return orders[strategy]()
+
+
+def limited(
+    pool: pl.DataFrame, strategy: Strategy, n: int, seed: int, extras: Extras, limits: Sequence[Room | Tokens]
+) -> pl.DataFrame:
+    """A table SELECTION of at most n rows that respects `limits` (per row of the pool sorted by id); may be shorter."""
+    table = settled(pool)
+    found = walk(preference(table, strategy, table.height, seed, extras), n, limits)
+    return selection(table, found, strategy)
+
+
+def by_quota(table: pl.DataFrame, n: int, seed: int, extras: Extras) -> Ints:
+    """The quotas' choice for n, then all other judged rows by score."""
+    scores = table.select("id", "cluster", "score") if extras.scores is None else extras.scores
+    here = scores.filter(pl.col("id").is_in(table["id"].implode()), pl.col("score").is_not_null())
+    sizes = extras.sizes or dict(table.drop_nulls("cluster").group_by("cluster").len().rows())
+    judged = here["id"].n_unique()
+    chosen = quotas.select(here, sizes, min(n, judged), extras.quota, seed)["id"].to_list() if judged else []
+    rest = quotas.rank(here, seed)["id"].unique(maintain_order=True).to_list()
+    return rows_of(table, [*chosen, *sorted_out(rest, chosen)])
+
+
+def sorted_out(ids: Sequence[str], without: Collection[str]) -> list[str]:
+    """`ids` in their order, without some."""
+    gone = set(without)
+    return [one for one in ids if one not in gone]
+
+
+def by_information(table: pl.DataFrame, n: int, extras: Extras, start: Sequence[int]) -> Ints:
+    """MIG's order; rows without a score add nothing, and must-keep rows count as taken."""
+    names = extras.tag_names or sorted(set(table["tags"].explode().drop_nulls()))
+    tags = tag_matrix(table, names)
+    score = np.nan_to_num(numbers(table, "score"))
+    rows = mig.information(tags, score, extras.spread)
+    rows.eliminate_zeros()
+    gathered = np.asarray(rows[np.asarray(start, np.int64)].sum(axis=0)).ravel() if len(start) else None
+    return mig.take(rows, n, gathered)
+
+
+def tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
+    """0/1, shape (rows, tags): which row carries which of the sorted tag names."""
+    pairs = table.with_row_index("row").select("row", tag=pl.col("tags").list.unique()).explode("tag").drop_nulls()
+    known = pl.DataFrame({"tag": names}, schema={"tag": pl.String}).with_row_index("column")
+    found = pairs.join(known, on="tag").sort("row", "column")
+    places = (found["row"].to_numpy(), found["column"].to_numpy())
+    return csr_array((np.ones(found.height), places), shape=(table.height, len(names)))
+
+
+def settled(pool: pl.DataFrame, exclude: Collection[str] = ()) -> pl.DataFrame:
+    """The pool sorted by id, without excluded rows: row numbers mean this order."""
+    return pool.filter(~pl.col("id").is_in(list(exclude))).sort("id")
+
+
+def rows_of(table: pl.DataFrame, ids: Collection[str]) -> Ints:
+    """The row numbers of `ids`, in their order; `InputError` for one that is not in the pool."""
+    place = {one: row for row, one in enumerate(table["id"].to_list())}
+    missing = [one for one in ids if one not in place]
+    if missing:
+        raise InputError(f"{len(missing)} rows asked for are not in the pool, e.g. {missing[0]!r}")
+    return np.array([place[one] for one in ids], np.int64)
+
+
+def numbers(table: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
+    """A column as numbers, NaN where it is null."""
+    return table[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def floored(table: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """Scores, those below 0 as 0, so that a product with them keeps its order."""
+    return np.maximum(numbers(table, "score"), 0.0)
+
+
+def complexity(table: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """The number of distinct tags of each row."""
+    return table["tags"].list.n_unique().fill_null(0).cast(pl.Float64).to_numpy()
+
+
+def grades(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float64]:
+    """The grade of each row, NaN where there is none."""
+    if extras.grades is None:
+        raise InputError("the strategy singleton needs grades of single rows; judge rows one by one first")
+    return numbers(table.join(extras.grades.select("id", "grade"), on="id", how="left", maintain_order="left"), "grade")
+
+
+def aligned(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float32]:
+    """The vectors of the pool's rows, in their order."""
+    if extras.vectors is None:
+        raise InputError("this strategy, or the near-duplicate limit, needs embeddings of the samples")
+    place = {one: row for row, one in enumerate(extras.ids)}
+    try:
+        return np.asarray(extras.vectors[[place[one] for one in table["id"].to_list()]], np.float32)
+    except KeyError as error:
+        raise InputError(f"row {error.args[0]!r} of the pool has no embedding") from None
+
+
+def selection(table: pl.DataFrame, rows: Ints, strategy: str, keep: Collection[str] = ()) -> pl.DataFrame:
+    """A table SELECTION of these rows in their order; `rule` is the strategy, or must-keep."""
+    rule = pl.when(pl.col("id").is_in(list(keep))).then(pl.lit("must-keep")).otherwise(pl.lit(strategy))
+    chosen: pl.DataFrame = table[rows.tolist()].with_columns(rule=rule).with_row_index("rank", offset=1)
+    return chosen.select(pl.col(name).cast(dtype) for name, dtype in SELECTION.items())
