@@ -21,11 +21,12 @@ from typing import Literal, TypeVar
 
 from tacos.config import LLM
 from tacos.errors import ConfigError, LLMError, TacosError
-from tacos.llm import budget, envelope, parsing, prices
+from tacos.llm import budget, envelope, prices
 from tacos.llm.endpoint import Endpoint, endpoint
 from tacos.llm.flights import Batch, Flight, keys
 from tacos.llm.ledger import Entry, Ledger
 from tacos.llm.prompting import asked, asked_again
+from tacos.llm.replies import read
 from tacos.llm.sending import Sender, Tally
 from tacos.records import Reply, Request
 
@@ -81,9 +82,8 @@ class Client:
 
     @property
     def fingerprint(self) -> str:
-        """Part of a stage's key: the model and what is added to or left out of every body, not where it runs."""
-        extra = [f"{key}={value}" for key, value in sorted(self.settings.body.items())]
-        return " ".join([f"llm:{self._name}", *extra, *(f"-{name}" for name in sorted(self.settings.omit))])
+        """Part of a stage's key, see `fingerprint`."""
+        return fingerprint(self._name, self.settings)
 
     @property
     def tally(self) -> Tally:
@@ -160,7 +160,7 @@ class Client:
         """Read replies that are in the ledger; ask again about those that cannot be used."""
         again = []
         for number, (flight, entry) in enumerate(arrived):
-            reply, retry = read(flight, entry)
+            reply, retry = read(flight.asked, entry, again=flight.again, said=flight.said)
             self._flying.pop(flight.key, None)
             if retry:
                 again.append(Flight(asked_again(flight.asked, reply.raw, reply.failure), flight.places, again=True))
@@ -226,18 +226,7 @@ class Client:
         return form if self.settings.structured == "auto" else form._replace(level=self.settings.structured)
 
 
-def read(flight: Flight, entry: Entry) -> tuple[Reply, bool]:
-    """What a ledger entry says to a question, and whether it is worth asking again."""
-    try:
-        said = flight.said or envelope.read(entry.raw)
-    except envelope.BadEnvelope as error:
-        return Reply(None, entry.raw, str(error), entry.key, entry.model), False
-    if said.refusal or said.finish == "content_filter":
-        reason = f"refused: {said.refusal or 'content filter'}"
-        return Reply(None, said.text or said.refusal, reason, entry.key, entry.model), False
-    try:
-        text = parsing.parse(said.text, flight.asked.schema)
-    except parsing.Unusable as error:
-        cut = "it was cut off at the limit of tokens; " if said.finish == "length" else ""
-        return Reply(None, said.text, f"{cut}{error}", entry.key, entry.model), not flight.again
-    return Reply(text, said.text, "", entry.key, entry.model), False
+def fingerprint(model: str, settings: LLM) -> str:
+    """Part of a stage's key: the model and what is added to or left out of every body, not where it runs."""
+    extra = [f"{key}={value}" for key, value in sorted(settings.body.items())]
+    return " ".join([f"llm:{model}", *extra, *(f"-{name}" for name in sorted(settings.omit))])

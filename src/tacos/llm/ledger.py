@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 import platformdirs
@@ -43,7 +43,6 @@ CREATE TABLE IF NOT EXISTS replies (
 CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, until REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, server TEXT, keys TEXT, state TEXT, at REAL) WITHOUT ROWID;
 """
 
 
@@ -123,6 +122,7 @@ class Ledger:
         self.meter = Meter()
         self.owner = owners.myself()
         self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
         self._waiting: deque[tuple[Entry, Done]] = deque()
         self._to_tell: deque[threading.Event] = deque()
         self._wake, self._full = threading.Event(), threading.Event()
@@ -163,7 +163,7 @@ class Ledger:
 
     def put_all(self, entries: Sequence[Entry]) -> int:
         """Write `entries` now; how many of them were new."""
-        with self._failing_clearly():
+        with self._failing_clearly(), self._write_lock:
             return write(self._writing, entries) if entries else 0
 
     def take(self, keys: Sequence[str]) -> Taken:
@@ -217,6 +217,39 @@ class Ledger:
             sql = "SELECT text FROM notes WHERE name = ? AND at > ?"
             row = self._reading.execute(sql, [name, time.time() - max_age]).fetchone()
         return str(row[0]) if row else ""
+
+    def sql(self, text: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement for another module of `tacos.llm` that keeps a table of its own here."""
+        with self._failing_clearly(), self._write_lock:
+            return self._writing.execute(text, values).fetchall()
+
+    def export(self, path: Path) -> int:
+        """Write every reply as a line of JSON; how many. Raises `OutputError`."""
+        n_replies = 0
+        try:
+            with path.open("wb") as file:
+                for entry in self.entries():
+                    file.write(orjson.dumps(entry._asdict()) + b"\n")
+                    n_replies += 1
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+        return n_replies
+
+    def restore(self, lines: Iterable[bytes]) -> tuple[int, int, int]:
+        """Take in lines as `export` writes them: how many were new, known already, and unreadable."""
+        n_new = n_read = n_bad = 0
+        group: list[Entry] = []
+        for line in lines:
+            try:
+                group.append(Entry(**orjson.loads(line)))
+                n_read += 1
+            except (orjson.JSONDecodeError, TypeError):
+                n_bad += bool(line.strip())
+            if len(group) == GROUP:
+                n_new += self.put_all(group)
+                group = []
+        n_new += self.put_all(group)
+        return n_new, n_read - n_new, n_bad
 
     def flush(self) -> None:
         """Return once everything put so far is on disk and its receivers are told."""
@@ -272,7 +305,8 @@ class Ledger:
     def _write_group(self, group: list[tuple[Entry, Done]]) -> None:
         failure: TacosError | None = None
         try:
-            write(self._writing, [entry for entry, _ in group])
+            with self._write_lock:
+                write(self._writing, [entry for entry, _ in group])
         except (sqlite3.Error, OSError) as error:
             failure = OutputError(f"the ledger {self.path} cannot be written: {error}")
         by_receiver: dict[Done, list[Entry]] = {}

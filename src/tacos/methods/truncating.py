@@ -1,10 +1,10 @@
 """Cutting long texts so that a question fits a model: visibly, and alike for every text that is compared.
 
-The rule, in full: a text of more than `max_chars` characters loses its middle. Two thirds of what may stay are taken from its
-start, one third from its end, and between them stands how many characters are missing. In a sample (instruction and
-response) the instruction may take a third of the limit, or more where the response leaves room, and the response the rest.
-The limits of a sample depend on that sample and `max_chars` alone, never on the sample it is compared with, so both sides of
-a comparison are cut by the same rule and swapping them changes nothing.
+The rule, in full: a text of more than `max_chars` characters loses its middle. Two thirds of what may stay are taken
+from its start, one third from its end, and between them stands how many characters are missing. In a sample
+(instruction and response) the instruction may take a third of the limit, or more where the response leaves room, and
+the response the rest. The limits of a sample depend on that sample and `max_chars` alone, never on the sample it is
+compared with, so both sides of a comparison are cut by the same rule and swapping them changes nothing.
 
 It does not know tokens: it counts characters.
 """
@@ -41,7 +41,9 @@ def truncate_sample(instruction: str, response: str, max_chars: int) -> tuple[st
     return cut, truncate(response, max_chars - min(len(instruction), for_instruction))
 
 
-def truncate_pair(first: tuple[str, str], second: tuple[str, str], max_chars: int) -> tuple[tuple[str, str], tuple[str, str]]:
+def truncate_pair(
+    first: tuple[str, str], second: tuple[str, str], max_chars: int
+) -> tuple[tuple[str, str], tuple[str, str]]:
     """Both samples (instruction, response) of a comparison, each within `max_chars` by the rule above.
 
     >>> a, b = ("question", "a" * 90), ("question", "b" * 9)

@@ -1,0 +1,97 @@
+"""`tacos quote`: requests, tokens, dollars and minutes before the run, from a pilot."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+import typer
+from rich.table import Table
+
+from tacos import quoting
+from tacos.cli import consent, console, options
+from tacos.llm import ledger as ledgers
+from tacos.llm.quote import BATCH_HOURS, Range, StageQuote
+
+Pilot = Annotated[int, typer.Option(help="requests per LLM stage that are asked, and paid for", min=2)]
+PriceIn = Annotated[float | None, typer.Option(help="dollars per million prompt tokens", min=0)]
+PriceOut = Annotated[float | None, typer.Option(help="dollars per million answered tokens", min=0)]
+
+
+def quote(  # noqa: PLR0913 - a command's options are its interface
+    data: options.Data,
+    n: options.N = 1000,
+    preset: options.Preset = "robust",
+    seed: options.Seed = 1,
+    settings: options.SettingsFile = None,
+    sets: options.Sets = None,
+    llm: options.Url = None,
+    model: options.Model = None,
+    pilot: Pilot = 20,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
+    ledger: options.Ledger = None,
+    yes: options.Yes = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what `tacos select` with the same options would cost and take, as a range, from a small paid pilot.
+
+    The pilot's replies stay in the ledger; those for tagging are used again by the run.
+
+      tacos quote data.jsonl -n 1000 --model gpt-4o-mini
+
+      tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 --model my-model --price-in 0.1 --price-out 0.3
+    """
+    endpoint = {"url": llm, "model": model, "budget": None}
+    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select={"n": n})
+    given = {name: value for name, value in (("price_in", price_in), ("price_out", price_out)) if value is not None}
+    chosen = chosen.model_copy(update={"llm": chosen.llm.model_copy(update=given)})
+    consent.ask(chosen, None, yes=yes)
+    with ledgers.open(ledger) as book:
+        quotes = quoting.quote_run(data, chosen, book, pilot)
+    if as_json:
+        print(orjson.dumps([as_dict(each) for each in quotes], option=orjson.OPT_INDENT_2).decode())
+        return
+    console.out.print(table(quotes))
+    console.out.print(
+        f"ranges: 90% by a pilot of {pilot} per stage; comparisons are counted at most; the batch API answers within "
+        f"{BATCH_HOURS:.0f} hours per stage and round",
+        soft_wrap=True,
+    )
+
+
+def as_dict(found: StageQuote) -> dict[str, object]:
+    """For JSON: ranges as low, mid, high."""
+    return {name: value._asdict() if isinstance(value, Range) else value for name, value in vars(found).items()}
+
+
+def table(quotes: list[StageQuote]) -> Table:
+    """A line per stage, and their sum."""
+    drawn = Table("stage", "model", "requests", "prompt tokens", "answer tokens", "usd", "usd by batch", "minutes")
+    for each in quotes:
+        drawn.add_row(
+            each.stage, each.model, span(each.requests), span(each.prompt_tokens), span(each.answer_tokens),
+            span(each.usd, 2), span(each.usd_batch, 2), span(each.minutes, 1),
+        )  # fmt: skip
+    if len(quotes) > 1:
+        columns = ("requests", "prompt_tokens", "answer_tokens", "usd", "usd_batch", "minutes")
+        sums = [added([getattr(each, column) for each in quotes]) for column in columns]
+        places = (0, 0, 0, 2, 2, 1)
+        drawn.add_row("all", "", *(span(each, digits) for each, digits in zip(sums, places, strict=True)))
+    return drawn
+
+
+def added(ranges: list[Range | None]) -> Range | None:
+    """The sum of ranges, end by end; None where one is unknown."""
+    known = [each for each in ranges if each is not None]
+    if len(known) < len(ranges):
+        return None
+    return Range(*(sum(ends) for ends in zip(*known, strict=True)))
+
+
+def span(found: Range | None, digits: int = 0) -> str:
+    """`likely (low to high)`."""
+    if found is None:
+        return "unknown price"
+    low, mid, high = (f"{value:,.{digits}f}" for value in found)
+    return f"{mid} ({low} to {high})"

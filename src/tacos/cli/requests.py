@@ -1,0 +1,113 @@
+"""`tacos requests export|import|batch`: let somebody else answer what a run asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tacos import asking
+from tacos.api import STATE
+from tacos.cli import consent, console, options
+from tacos.config import LLM, Settings
+from tacos.llm import batch as batches
+from tacos.llm import envelope, exchange
+from tacos.llm import ledger as ledgers
+from tacos.storage.artifacts import Store
+
+app = typer.Typer(
+    help="Answer what a run asks by other ways: files in the format of OpenAI's batch API, or that API itself.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Run = Annotated[Path, typer.Argument(help="the run directory")]
+Lines = Annotated[Path, typer.Option("-o", "--output", help="where to write the requests, one JSON object per line")]
+Replies = Annotated[Path, typer.Argument(help="the replies, one JSON object per line")]
+Poll = Annotated[float, typer.Option(help="seconds between looks", min=0.01)]
+
+
+@app.command("export")
+def export(run: Run, output: Lines, ledger: options.Ledger = None) -> None:
+    """Write what the next LLM stage would ask and has no reply to.
+
+    \b
+    tacos select data.jsonl -n 1000 -o out.jsonl --model MODEL --until ingest
+    tacos requests export out.jsonl.run -o requests.jsonl
+    ... answer them, e.g. with vLLM: python -m vllm.entrypoints.openai.run_batch -i requests.jsonl -o replies.jsonl ...
+    tacos requests import out.jsonl.run replies.jsonl
+    """
+    with ledgers.open(ledger) as book:
+        found = asking.pending(run, book)
+        if found is None:
+            say("nothing is left to ask")
+            return
+        settings = settings_of(run)
+        n_written = exchange.export(found.open.values(), output, form(settings.llm), settings.llm.omit)
+    say(f"{found.artifact}: {n_written:,} of {len(found.questions):,} requests have no reply yet; written to {output}")
+
+
+@app.command("import")
+def take_in(run: Run, replies: Replies, ledger: options.Ledger = None) -> None:
+    """Take replies into the ledger; the run then goes on with them."""
+    with ledgers.open(ledger) as book:
+        found = asking.pending(run, book)
+        if found is None:
+            say("nothing is left to ask")
+            return
+        counts = exchange.take_in(exchange.read_lines(replies), found.questions, book)
+        left = asking.pending(run, book)
+    say(
+        f"{found.artifact}: {counts.n_new:,} new replies; {counts.n_known:,} known or repeated, "
+        f"{counts.n_foreign:,} to something else, {counts.n_failed:,} errors, {counts.n_unreadable:,} unreadable lines"
+    )
+    say_what_is_left(left)
+
+
+@app.command("batch")
+def batch(
+    run: Run,
+    budget: options.Budget = None,
+    yes: options.Yes = False,
+    poll: Poll = 30.0,
+    ledger: options.Ledger = None,
+) -> None:
+    """Have the endpoint's batch API answer, stage by stage, until nothing is left to ask.
+
+    May be stopped and repeated: nothing is submitted twice.
+    """
+    settings = settings_of(run)
+    consent.ask(settings, run, yes=yes)
+    chosen = settings.llm.model_copy(update={"budget": budget or settings.llm.budget})
+    with ledgers.open(ledger) as book:
+        while (found := asking.pending(run, book)) is not None:
+            say(f"{found.artifact}: {len(found.open):,} requests have no reply yet")
+            done = batches.fetch(list(found.questions.values()), chosen, book, poll, say)
+            if done.failed:
+                say(f"{len(done.failed):,} got no answer, e.g. {next(iter(done.failed.values()))}")
+                say("an online run (`tacos select ...`) asks them again, or makes them rejects")
+                return
+    say_what_is_left(None)
+
+
+def form(settings: LLM) -> envelope.Form:
+    """The form that requests are written in: the settings', else the strictest."""
+    return envelope.Form() if settings.structured == "auto" else envelope.Form(settings.structured)
+
+
+def settings_of(run: Path) -> Settings:
+    """The settings that a run was made with."""
+    return Settings.model_validate(Store(run).read_state(STATE)["settings"])
+
+
+def say_what_is_left(left: asking.Pending | None) -> None:
+    """How to go on."""
+    if left is None:
+        say("every question is answered; `tacos select ...`, as before, now finishes without asking anything")
+    else:
+        say(f"{left.artifact}: {len(left.open):,} requests have no reply yet; export them, or let `tacos select` ask")
+
+
+def say(text: str) -> None:
+    """One line, as it is."""
+    console.out.print(text, soft_wrap=True, markup=False)

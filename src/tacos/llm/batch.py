@@ -1,0 +1,343 @@
+"""OpenAI's batch API: the same questions for half the price, answered within a day, and never submitted twice.
+
+`fetch` brings the answers to all questions into the ledger. It submits files within the limits, polls, collects,
+submits again what expired or failed, and goes on after a restart where it stopped: every submission is in the ledger
+before it is made, with a mark that the server keeps, so that a submission whose answer was lost is found again instead
+of repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+from tacos.config import LLM
+from tacos.errors import LLMError
+from tacos.llm import envelope, exchange, pacing, prices
+from tacos.llm.budget import NOTHING, cost
+from tacos.llm.endpoint import Endpoint, endpoint
+from tacos.llm.ledger import Ledger
+from tacos.llm.prompting import Asked
+from tacos.llm.proxied import session
+from tacos.llm.replies import resolve
+
+MAX_REQUESTS = 50_000
+MAX_BYTES = 190_000_000
+MAX_TRIES = 3
+"""Submissions of one question before it is given up."""
+WORKING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
+MARK = "tacos"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A batch in the ledger: our mark, the server's names for file and batch ("" until known), its questions."""
+
+    mark: str
+    server: str
+    file: str
+    batch: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch` did: questions answered, given up (with the reason of the last try), submissions made."""
+
+    n_answered: int
+    failed: dict[str, str]
+    n_submissions: int
+
+
+def fetch(
+    questions: Sequence[Asked], settings: LLM, ledger: Ledger, poll: float = 30.0, say: Say = lambda text: None,
+    max_requests: int = MAX_REQUESTS,
+) -> Fetched:  # fmt: skip
+    """Bring the answers to `questions`, and to the re-asks after unusable ones, into the ledger; waits until they are
+    there.
+
+    `poll` is the pause between looks, in seconds. Raises `LLMError` where the server refuses, `BudgetReached` at the
+    cap.
+    """
+    return asyncio.run(Fetching(questions, settings, ledger, poll, say, max_requests).run())
+
+
+class Fetching:
+    """One `fetch`."""
+
+    def __init__(
+        self, questions: Sequence[Asked], settings: LLM, ledger: Ledger, poll: float, say: Say, max_requests: int
+    ) -> None:
+        self.questions, self.settings, self.ledger = questions, settings, ledger
+        self.endpoint: Endpoint = endpoint(settings)
+        self.poll, self.say, self.max_requests = poll, say, max_requests
+        self.tries: Counter[str] = Counter()
+        self.failed: dict[str, str] = {}
+        self.n_submissions = 0
+
+    async def run(self) -> Fetched:
+        """Submit, wait, collect, until nothing is open."""
+        create_table(self.ledger)
+        async with session(self.endpoint, self.settings) as http:
+            self.http = http
+            while True:
+                found = resolve(self.questions, self.ledger)
+                open_now = {each.key: each for each in found if isinstance(each, Asked)}
+                waiting, under_way = await self.known()
+                fresh = [each for key, each in open_now.items() if key not in under_way and key not in self.failed]
+                taken = self.ledger.take([each.key for each in fresh])
+                waiting += await self.submit_all([each for each in fresh if each.key in taken.ours])
+                if waiting:
+                    await self.collect_some(waiting, open_now)
+                elif fresh or any(key in under_way for key in open_now):
+                    await asyncio.sleep(self.poll)  # another process is at it
+                else:
+                    return Fetched(len(found) - len(open_now), self.failed, self.n_submissions)
+
+    async def known(self) -> tuple[list[Submission], set[str]]:
+        """Submissions to wait for, and every key under way.
+
+        One that may or may not have reached the server is looked for there, unless a living process is just making it.
+        """
+        out: list[Submission] = []
+        keys: set[str] = set()
+        for submission in submissions(self.ledger, self.endpoint.base):
+            keys.update(submission.keys)
+            adopted: Submission | None = submission
+            if not submission.batch:
+                if self.ledger.take(submission.keys).theirs:
+                    continue
+                adopted = await self.look_for(submission)
+            if adopted is not None:
+                out.append(adopted)
+            else:
+                forget(self.ledger, submission)
+                keys.difference_update(submission.keys)
+        return out, keys
+
+    async def look_for(self, submission: Submission) -> Submission | None:
+        """The submission with the server's name for it, None where it never arrived."""
+        after = ""
+        while True:
+            page = await self.call("GET", f"/batches?limit=100{after}")
+            for batch in page.get("data", []):
+                if (batch.get("metadata") or {}).get(MARK) == submission.mark:
+                    return remember(self.ledger, submission, batch["id"])
+            if not page.get("has_more"):
+                return None
+            after = f"&after={page['data'][-1]['id']}"
+
+    async def submit_all(self, questions: Sequence[Asked]) -> list[Submission]:
+        """Submit what the budget allows, in files within the limits."""
+        affordable = self.affordable(questions)
+        out = []
+        for lines, keys in files(affordable, self.settings.omit, self.max_requests):
+            out.append(await self.submit(lines, keys))
+            self.say(f"submitted {len(keys):,} requests as {out[-1].batch}")
+        return out
+
+    def affordable(self, questions: Sequence[Asked]) -> list[Asked]:
+        """As many questions as the budget surely covers."""
+        meter, spent = self.ledger.meter, NOTHING
+        if meter.cap is None:
+            return list(questions)
+        out = []
+        for asked in questions:
+            price = self.price(asked.model)
+            n_prompt = sum(len(message["content"]) for message in asked.messages) / 3
+            spent = spent.plus(cost(price, n_prompt, float(asked.sampling.get("max_tokens", 1024))))
+            if meter.spent.of(meter.cap.unit) + spent.of(meter.cap.unit) > meter.cap.amount:
+                break
+            out.append(asked)
+        if questions and not out:
+            raise meter.reached()
+        return out
+
+    def price(self, model: str) -> prices.Price | None:
+        """The batch price of a model."""
+        listed = prices.price(model, self.settings.price_in, self.settings.price_out)
+        if listed is None:
+            return None
+        return prices.Price(listed.per_million_in * listed.batch, listed.per_million_out * listed.batch)
+
+    async def submit(self, lines: bytes, keys: Sequence[str]) -> Submission:
+        """Upload a file and make a batch of it; in the ledger before the server can have begun."""
+        form = aiohttp.FormData()
+        form.add_field("purpose", "batch")
+        form.add_field("file", lines, filename="requests.jsonl", content_type="application/jsonl")
+        file = await self.call("POST", "/files", form=form)
+        submission = Submission(secrets.token_hex(8), self.endpoint.base, file["id"], "", tuple(keys))
+        begin(self.ledger, submission)
+        body = {
+            "input_file_id": file["id"],
+            "endpoint": exchange.URL,
+            "completion_window": "24h",
+            "metadata": {MARK: submission.mark},
+        }
+        batch = await self.call("POST", "/batches", body=body, once=True)
+        self.n_submissions += 1
+        self.tries.update(keys)
+        return remember(self.ledger, submission, batch["id"])
+
+    async def collect_some(self, waiting: Sequence[Submission], questions: dict[str, Asked]) -> None:
+        """Wait until one submission or more has ended, and take in what came."""
+        while True:
+            ended = False
+            for submission in waiting:
+                batch = await self.call("GET", f"/batches/{submission.batch}")
+                if batch["status"] not in WORKING:
+                    await self.collect(submission, batch, questions)
+                    ended = True
+            if ended:
+                return
+            await asyncio.sleep(self.poll)
+
+    async def collect(self, submission: Submission, batch: dict[str, Any], questions: dict[str, Asked]) -> None:
+        """Take in a batch that has ended, whole or not."""
+        counts = exchange.Imported()
+        for name in ("output_file_id", "error_file_id"):
+            if batch.get(name):
+                lines = (await self.download(batch[name])).split(b"\n")
+                found = exchange.take_in(lines, questions, self.ledger, "batch", self.endpoint.redact)
+                counts = exchange.Imported(*(a + b for a, b in zip(counts, found, strict=True)))
+                self.note_errors(lines)
+        self.count_spending(submission)
+        forget(self.ledger, submission)
+        self.say(f"{submission.batch} {batch['status']}: {counts.n_new:,} answers, {counts.n_failed:,} errors")
+        missing = set(submission.keys) - set(self.ledger.get(submission.keys))
+        if batch["status"] == "failed" and len(missing) == len(submission.keys):
+            raise LLMError(self.endpoint.redact(f"the batch was refused: {reason_of(batch)}"))
+        for key in missing:
+            if self.tries[key] >= MAX_TRIES:
+                self.failed.setdefault(
+                    key, f"no answer in {MAX_TRIES} batches; the last one ended as {batch['status']}"
+                )
+
+    def note_errors(self, lines: Iterable[bytes]) -> None:
+        """Remember why questions failed that will not be submitted again."""
+        for line in lines:
+            found = exchange.read_line(line) if line.strip() else None
+            if found is not None and not found.body and self.tries[found.key] >= MAX_TRIES:
+                self.failed[found.key] = self.endpoint.redact(envelope.complaint(line))
+
+    def count_spending(self, submission: Submission) -> None:
+        """Count what a batch cost against the budget."""
+        for entry in self.ledger.get(submission.keys).values():
+            spent = cost(self.price(entry.asked), entry.prompt_tokens, entry.answer_tokens)
+            self.ledger.meter.settle(NOTHING, spent)
+
+    async def download(self, file: str) -> bytes:
+        """A file's content."""
+        return bytes(await self.call("GET", f"/files/{file}/content", raw=True))
+
+    async def call(
+        self, method: str, path: str, *, body: Any = None, form: aiohttp.FormData | None = None, raw: bool = False,
+        once: bool = False,
+    ) -> Any:  # fmt: skip
+        """One call, repeated where that is harmless. Raises `LLMError`."""
+        tries = 0
+        while True:
+            try:
+                return await self.call_once(method, path, body, form, raw)
+            except Again as again:
+                tries += 1
+                if (once and again.maybe_done) or form is not None or tries > self.settings.retries:
+                    raise LLMError(self.endpoint.redact(f"{method} {self.endpoint.base}{path}: {again}")) from None
+                await asyncio.sleep(again.after if again.after is not None else pacing.backoff(tries))
+
+    async def call_once(self, method: str, path: str, body: Any, form: aiohttp.FormData | None, raw: bool) -> Any:
+        """One call. Raises `Again` for what may pass, `LLMError` for what will not."""
+        headers = None if form is None else {"Content-Type": form().content_type}
+        data = form if form is not None else (orjson.dumps(body) if body is not None else None)
+        url, proxy = join(self.endpoint, path), self.endpoint.proxy or None
+        try:
+            async with self.http.request(method, url, data=data, headers=headers, proxy=proxy) as response:
+                content = await response.read()
+                if response.status == 200:
+                    return content if raw else orjson.loads(content)
+                reason = f"HTTP {response.status}: {envelope.complaint(content)}"
+                if response.status == 429 or response.status >= 500:
+                    named = {name.lower(): value for name, value in response.headers.items()}
+                    raise Again(reason, pacing.retry_after(named, time.time()), maybe_done=response.status >= 500)
+                raise LLMError(self.endpoint.redact(f"{method} {self.endpoint.base}{path}: {reason}"))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Again(str(error) or type(error).__name__, None, maybe_done=True) from None
+
+
+class Again(Exception):
+    """A call that may work later."""
+
+    def __init__(self, reason: str, after: float | None, *, maybe_done: bool) -> None:
+        super().__init__(reason)
+        self.after, self.maybe_done = after, maybe_done
+
+
+def join(endpoint: Endpoint, path: str) -> str:
+    """The URL of a path that may have a query of its own."""
+    plain, _, query = path.partition("?")
+    url = endpoint.url(plain)
+    return url if not query else f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+def files(questions: Iterable[Asked], omit: Collection[str], max_requests: int) -> Iterable[tuple[bytes, list[str]]]:
+    """Request files within the limits, each with the keys of its questions."""
+    lines: list[bytes] = []
+    keys: list[str] = []
+    n_bytes = 0
+    for asked in questions:
+        line = exchange.request_line(asked, envelope.Form(), omit) + b"\n"
+        if lines and (len(lines) == max_requests or n_bytes + len(line) > MAX_BYTES):
+            yield b"".join(lines), keys
+            lines, keys, n_bytes = [], [], 0
+        lines.append(line)
+        keys.append(asked.key)
+        n_bytes += len(line)
+    if lines:
+        yield b"".join(lines), keys
+
+
+def reason_of(batch: dict[str, Any]) -> str:
+    """Why a batch failed, on one line."""
+    errors = (batch.get("errors") or {}).get("data") or [{}]
+    return str(errors[0].get("message") or "the server does not say why")
+
+
+def create_table(ledger: Ledger) -> None:
+    """Make the table of submissions."""
+    ledger.sql(
+        "CREATE TABLE IF NOT EXISTS submissions (mark TEXT PRIMARY KEY, server TEXT, file TEXT, batch TEXT, keys TEXT)"
+    )
+
+
+def submissions(ledger: Ledger, server: str) -> list[Submission]:
+    """Submissions to a server whose answers were not collected yet."""
+    rows = ledger.sql("SELECT mark, server, file, batch, keys FROM submissions WHERE server = ?", server)
+    return [
+        Submission(mark, server, file, batch, tuple(orjson.loads(keys))) for mark, server, file, batch, keys in rows
+    ]
+
+
+def begin(ledger: Ledger, submission: Submission) -> None:
+    """Note a submission before it is made."""
+    row = (submission.mark, submission.server, submission.file, "", orjson.dumps(submission.keys).decode())
+    ledger.sql("INSERT INTO submissions VALUES (?, ?, ?, ?, ?)", *row)
+
+
+def remember(ledger: Ledger, submission: Submission, batch: str) -> Submission:
+    """Note the server's name for a submission."""
+    ledger.sql("UPDATE submissions SET batch = ? WHERE mark = ?", batch, submission.mark)
+    return Submission(submission.mark, submission.server, submission.file, batch, submission.keys)
+
+
+def forget(ledger: Ledger, submission: Submission) -> None:
+    """A submission is dealt with."""
+    ledger.sql("DELETE FROM submissions WHERE mark = ?", submission.mark)

@@ -1,0 +1,118 @@
+"""A pilot of k requests per LLM stage, and what the whole run will cost by it.
+
+The tagging pilot asks real questions of the run, so their replies are used by it later. What the judge will be shown is
+known only after tagging, so its pilot compares samples drawn at random, both ways round; those replies are in the
+ledger too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tacos import llm, prompts
+from tacos.api import ingest_only
+from tacos.assembling import EMBEDDED, Own, models_for, network_models
+from tacos.config import Settings
+from tacos.errors import ConfigError, LLMError
+from tacos.llm import prices
+from tacos.llm.ledger import Ledger
+from tacos.llm.prompting import asked
+from tacos.llm.quote import Speed, StageQuote, Usage, quote
+from tacos.methods import judging, tagging
+from tacos.methods.forecasting import n_questions
+from tacos.records import Request
+from tacos.storage import sources
+from tacos.storage.artifacts import Artifact, Store
+
+TEXTS = ("id", "instruction", "response")
+
+
+def quote_run(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> list[StageQuote]:
+    """A quote per LLM stage. Raises `ConfigError` where no stage asks an endpoint, `LLMError` where no pilot succeeds."""
+    asking = network_models(settings)
+    if not asking:
+        raise ConfigError("nothing to quote: no stage asks an endpoint; give --llm or --model")
+    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
+        samples = read(data, settings, Path(folder), asking)
+        n_turns = (
+            samples.scan().select(pl.col("turns").explode().struct.field("role").eq("user").sum()).collect().item()
+        )
+        n_asked = n_questions(settings, samples.manifest["n_rows"], int(n_turns or 0))
+        pilots = {"tag": tag_pilot, "judge": judge_pilot}
+        return [
+            quote_stage(stage, model, n_asked[stage], pilots[stage](samples, settings, k), settings, ledger)
+            for stage, model in asking.items()
+        ]
+
+
+def read(data: Any, settings: Settings, folder: Path, asking: dict[str, str]) -> Artifact:
+    """The samples of the data, read with embedded models only."""
+    local = settings.model_copy(
+        update={stage: getattr(settings, stage).model_copy(update={"model": EMBEDDED}) for stage in asking}
+    )
+    with models_for(local, Own()) as models:
+        return ingest_only(sources.open_source(data, folder), local, Store(folder), models)
+
+
+def quote_stage(
+    stage: str, model: str, n_requests: int, requests: Sequence[Request], settings: Settings, ledger: Ledger
+) -> StageQuote:
+    """Ask a pilot and work out the quote from what it used."""
+    with llm.connect(settings.llm, model, ledger) as client:
+        replies = client.answer(requests)
+    firsts = [asked(request, model, settings.llm.body).key for request in requests]
+    entries = ledger.get(firsts)
+    usages = [Usage(each.prompt_tokens, each.answer_tokens, each.latency) for each in entries.values()]
+    if not usages:
+        raise LLMError(f"no request of the {stage} pilot was answered: {replies[0].failure if replies else 'no rows'}")
+    n_again = sum(reply.key != first for reply, first in zip(replies, firsts, strict=True) if reply.key)
+    price = prices.price(model, settings.llm.price_in, settings.llm.price_out)
+    speed = Speed(settings.llm.concurrency, settings.llm.rpm, settings.llm.tpm)
+    return quote(stage, model, n_requests, usages, min(n_again, len(usages)), price, speed)
+
+
+def tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
+    """k of the questions that tagging will ask, drawn at random."""
+    drawn = draw(tagging_questions(samples), k, settings.seed)
+    return [tagging.ask(row, "tag", prompts.content_hash("tag"), settings.tag) for row in drawn]
+
+
+def tagging_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
+    """The questions of tagging that the input does not answer itself."""
+    for batch in samples.batches():
+        for row in tagging.questions(batch).iter_rows(named=True):
+            if tagging.given(row) is None:
+                yield row
+
+
+def judge_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
+    """k comparisons of samples drawn at random, each pair both ways round."""
+    rows = (row for batch in samples.batches(TEXTS) for row in batch.iter_rows(named=True))
+    drawn = draw(rows, 2 * max(1, k // 2), settings.seed)
+    half = len(drawn) // 2
+    pairs = [
+        {"pair": number, "cluster": 0, "left": left["id"], "right": right["id"], "bridge": False}
+        for number, (left, right) in enumerate(zip(drawn[:half], drawn[half:], strict=False))
+    ]
+    table = judging.questions(pl.DataFrame(pairs), pl.DataFrame(drawn).select(TEXTS), settings.judges)
+    digest = prompts.content_hash("judge")
+    return [judging.ask(row, "judge", digest, settings.judge) for row in table.iter_rows(named=True)][:k]
+
+
+def draw(rows: Iterator[dict[str, Any]], k: int, seed: int) -> list[dict[str, Any]]:
+    """k rows at random, each equally likely (reservoir sampling), in random order."""
+    random = np.random.default_rng(seed)
+    kept: list[dict[str, Any]] = []
+    for number, row in enumerate(rows):
+        place = number if number < k else int(random.integers(number + 1))
+        if number < k:
+            kept.append(row)
+        elif place < k:
+            kept[place] = row
+    return [kept[place] for place in random.permutation(len(kept))]
