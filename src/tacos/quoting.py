@@ -34,16 +34,18 @@ TEXTS = ("id", "instruction", "response")
 
 
 def quote_run(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> list[StageQuote]:
-    """A quote per LLM stage. Raises `ConfigError` where no stage asks an endpoint, `LLMError` where no pilot succeeds."""
+    """A quote per LLM stage.
+
+    Raises `ConfigError` where no stage asks an endpoint, `LLMError` where no request of a pilot is answered.
+    """
     asking = network_models(settings)
     if not asking:
         raise ConfigError("nothing to quote: no stage asks an endpoint; give --llm or --model")
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         samples = read(data, settings, Path(folder), asking)
-        n_turns = (
-            samples.scan().select(pl.col("turns").explode().struct.field("role").eq("user").sum()).collect().item()
-        )
-        n_asked = n_questions(settings, samples.manifest["n_rows"], int(n_turns or 0))
+        is_question = pl.col("turns").explode().struct.field("role").eq("user")
+        n_turns = samples.scan().select(is_question.sum()).collect().item() or 0
+        n_asked = n_questions(settings, samples.manifest["n_rows"], int(n_turns))
         pilots = {"tag": tag_pilot, "judge": judge_pilot}
         return [
             quote_stage(stage, model, n_asked[stage], pilots[stage](samples, settings, k), settings, ledger)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tacos.cli import explain, runs, select
+from tacos.cli import explain, ledger, quote, requests, runs, select
 from tacos.errors import TacosError
 
 HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
@@ -20,12 +20,18 @@ it.
 
 Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row kept or dropped?
              tacos runs show selected.jsonl.run                  what did the run do?
+
+With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
+             tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
 """
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("select")(select.select)
 app.command("explain")(explain.explain)
+app.command("quote")(quote.quote)
 app.add_typer(runs.app, name="runs")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(requests.app, name="requests")
 
 
 def main() -> None:

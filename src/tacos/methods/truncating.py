@@ -41,9 +41,11 @@ def truncate_sample(instruction: str, response: str, max_chars: int) -> tuple[st
     return cut, truncate(response, max_chars - min(len(instruction), for_instruction))
 
 
-def truncate_pair(
-    first: tuple[str, str], second: tuple[str, str], max_chars: int
-) -> tuple[tuple[str, str], tuple[str, str]]:
+Sample = tuple[str, str]
+"""Instruction and response."""
+
+
+def truncate_pair(first: Sample, second: Sample, max_chars: int) -> tuple[Sample, Sample]:
     """Both samples (instruction, response) of a comparison, each within `max_chars` by the rule above.
 
     >>> a, b = ("question", "a" * 90), ("question", "b" * 9)
