@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tacos.config import Settings
+from tacos.errors import ConfigError
 from tacos.models import encoder, functions, judge, tagger
+from tacos.models.panel import Panel
 from tacos.records import Encoder, Model
 from tacos.run import Models
 
@@ -70,7 +72,7 @@ def models_for(settings: Settings, own: Own, ledger: Path | None = None) -> Iter
         yield Models(
             prompt={
                 "tag": tagging_model(settings, own, network),
-                "grade": grading_model(own),
+                "grade": grading_model(settings, own, network),
                 "judge": judging_model(settings, own, network),
             },
             tools=tools_for(settings, own),
@@ -85,6 +87,8 @@ class Network:
     ledger: Path | None
     stack: ExitStack
     clients: dict[str, Model] = field(default_factory=dict)
+    ledgers: list[Any] = field(default_factory=list)
+    """The one ledger, once it is open: all clients share its budget."""
 
     def client(self, model: str) -> Model:
         """The client for a model."""
@@ -92,38 +96,77 @@ class Network:
             from tacos import llm
             from tacos.llm import ledger
 
-            opened = self.stack.enter_context(ledger.open(self.ledger))
-            self.clients[model] = self.stack.enter_context(llm.connect(self.settings.llm, model, opened))
+            if not self.ledgers:
+                self.ledgers.append(self.stack.enter_context(ledger.open(self.ledger)))
+            self.clients[model] = self.stack.enter_context(llm.connect(self.settings.llm, model, self.ledgers[0]))
         return self.clients[model]
 
 
+def asked_models(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Stage -> models of the endpoint that it asks, for the stages that ask one."""
+    tagger_name = settings.llm.model if settings.tag.model == LLM else settings.tag.model
+    wanted = {"tag": (tagger_name,), judging_stage(settings): settings.judges}
+    found = {stage: tuple(filter(is_networked, names)) for stage, names in wanted.items()}
+    return {stage: names for stage, names in found.items() if names}
+
+
 def network_models(settings: Settings) -> dict[str, str]:
-    """Stage -> model for the stages that ask an endpoint."""
-    wanted = {"tag": settings.tag.model, "judge": settings.judge.model}
-    named = {stage: settings.llm.model if model == LLM else model for stage, model in wanted.items()}
-    return {stage: model for stage, model in named.items() if model != EMBEDDED and not Path(model).is_dir()}
+    """`asked_models` for what knows one model per stage only; `ConfigError` where a panel or singleton mode asks."""
+    found = asked_models(settings)
+    if "grade" in found or any(len(names) > 1 for names in found.values()) or len(settings.judge.panel) > 1:
+        raise ConfigError("quotes and files of questions know one comparative judge: leave judge.models and judge.mode")
+    return {stage: names[0] for stage, names in found.items()}
+
+
+def judging_stage(settings: Settings) -> str:
+    """The stage that asks the judge."""
+    return "grade" if settings.judge.mode == "singleton" else "judge"
+
+
+def is_networked(model: str) -> bool:
+    """Whether a model is one of the endpoint: neither the embedded one nor one in a folder."""
+    return model != EMBEDDED and not (model and Path(model).is_dir())
 
 
 def tagging_model(settings: Settings, own: Own, network: Network) -> Model:
     """The tagger: the user's function, a model of the endpoint, the embedded one, or one in a folder."""
     if own.tagger is not None:
         return functions.FunctionTagger(own.tagger)
-    if "tag" in network_models(settings):
-        return network.client(network_models(settings)["tag"])
+    if "tag" in asked_models(settings):
+        return network.client(asked_models(settings)["tag"][0])
     return tagger.load(None if settings.tag.model == EMBEDDED else Path(settings.tag.model))
 
 
 def judging_model(settings: Settings, own: Own, network: Network) -> Model:
-    """The judge: the user's function, a model of the endpoint, the embedded one, or one in a folder."""
+    """The judge, or a panel: the user's function, models of the endpoint, the embedded one, ones in folders."""
+    check_judging(settings, own)
     if own.judge is not None:
         return functions.FunctionJudge(own.judge)
-    if "judge" in network_models(settings):
-        return network.client(network_models(settings)["judge"])
-    return judge.load(None if settings.judge.model == EMBEDDED else Path(settings.judge.model))
+    members = {name: network.client(name) if is_networked(name) else local_judge(name) for name in settings.judges}
+    return Panel(members) if len(members) > 1 else next(iter(members.values()))
 
 
-def grading_model(own: Own) -> Model:
-    """What grades every single sample for the shortlist: always a cheap model."""
+def local_judge(name: str) -> Model:
+    """The embedded judge, or one in a folder."""
+    return judge.load(None if name == EMBEDDED else Path(name))
+
+
+def check_judging(settings: Settings, own: Own) -> None:
+    """Raise `ConfigError` for what a judge would leave unread without a word."""
+    if own.judge is not None and settings.judge.models:
+        raise ConfigError("a judge of your own judges alone: leave out judge.models")
+    if own.judge is None and all(map(is_networked, settings.judges)):
+        return
+    if settings.judge.criteria:
+        raise ConfigError("only a language model reads criteria: name one with --model, or in judge.model")
+    if settings.judge.repetitions > 1:
+        raise ConfigError("a judge without a language model says the same each time: leave out judge.repetitions")
+
+
+def grading_model(settings: Settings, own: Own, network: Network) -> Model:
+    """What grades every single sample: the judge in singleton mode, else a cheap model, for the shortlist."""
+    if settings.judge.mode == "singleton":
+        return judging_model(settings, own, network)
     return functions.FunctionJudge(own.judge) if own.judge is not None else judge.load()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tacos.errors import ConfigError
 
@@ -100,14 +100,47 @@ class Pair(Section):
 
 
 class Judge(Section):
-    """Comparative scoring, both orders (TACOS)."""
+    """Comparative scoring, both orders (TACOS), or for ablation every sample alone (as AlpaGasus does)."""
 
     model: str = "embedded"
+    models: tuple[str, ...] = ()
+    """A panel instead of `model`: each of them is asked every question."""
+    mode: Literal["comparative", "singleton"] = "comparative"
+    """`singleton`: no pairs; the judge grades every sample alone, and the grade is the score."""
+    repetitions: int = Field(1, ge=1, le=100)
+    """How often each judge is asked the same question; says little at temperature 0."""
+    criteria: str = ""
+    """The user's own criteria and rubric, put into the prompt word for word."""
+    criteria_file: str = ""
+    """A text file to read `criteria` from; its content, not its name, is what counts afterwards."""
     temperature: float = Field(0.0, ge=0, le=2)
     max_tokens: int = Field(1024, gt=0)
     max_chars: int = Field(12000, gt=0)
     """Longer samples are cut, visibly and both alike, before they are asked."""
     max_failure_rate: float = Field(0.02, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_criteria(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not values.get("criteria_file"):
+            return values
+        return {**values, "criteria": read_criteria(Path(values["criteria_file"])), "criteria_file": ""}
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Judge:
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("a judge is named twice; to ask one more than once, set judge.repetitions")
+        return self
+
+    @property
+    def panel(self) -> tuple[str, ...]:
+        """The judges as they are named: one, or several."""
+        return self.models or (self.model,)
+
+    @property
+    def grading(self) -> dict[str, Any]:
+        """What the stage `grade` depends on: all of this where the judge grades, else only how texts are cut."""
+        return self.model_dump(mode="json") if self.mode == "singleton" else {"max_chars": self.max_chars}
 
 
 class Rate(Section):
@@ -201,6 +234,11 @@ class Settings(Section):
     select: Select = Select()
     llm: LLM = LLM()
 
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The judges' names, "llm" being the endpoint's model."""
+        return tuple(self.llm.model if name == "llm" else name for name in self.judge.panel)
+
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "robust": {},
@@ -239,6 +277,19 @@ def load(
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][:2])
         raise ConfigError(f"setting {where}: {first['msg']} (it was {first['input']!r})") from None
+
+
+def read_criteria(file: Path) -> str:
+    """The text of a criteria file."""
+    try:
+        text = file.read_text("utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"criteria file {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"criteria file {file} is not UTF-8 text") from None
+    if not text:
+        raise ConfigError(f"criteria file {file} is empty")
+    return text
 
 
 def read_toml(file: Path) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class Reject:
 class Request:
     """One question to a model, structured: `tacos.llm` renders it to messages, an embedded model reads the fields.
 
-    `key` is the hash of everything that can change the answer, the template's content included.
+    `key` is the hash of everything that can change the answer, the template's content included. `model` names the one
+    to ask where several answer together (`tacos.models.panel`); a model that answers alone does not read it.
     """
 
     task: str
@@ -68,11 +69,13 @@ class Request:
     schema: dict[str, Any]
     sampling: dict[str, float | int] = field(default_factory=dict)
     repetition: int = 0
+    model: str = ""
 
     @property
     def key(self) -> str:
         """32 hex digits: the hash of this request's canonical JSON."""
-        return canonical_hash([self.task, self.fields, self.template_hash, self.schema, self.sampling, self.repetition])
+        asked = [self.task, self.fields, self.template_hash, self.schema, self.sampling, self.repetition, self.model]
+        return canonical_hash(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,14 @@ VOCABULARY = schema(
 CANONICAL_TAGS = schema(id=pl.String, tags=STRINGS)
 CLUSTERS = schema(tag=pl.String, cluster=pl.UInt32, count=pl.UInt32, name=pl.String)
 MEMBERSHIPS = schema(id=pl.String, clusters=pl.List(pl.UInt32), home=pl.UInt32)
-GRADES = schema(id=pl.String, grade=pl.Float32)
+GRADES = schema(
+    id=pl.String,
+    judge=pl.String,  # "" unless the judge itself grades (judge.mode = "singleton")
+    repetition=pl.UInt16,
+    grade=pl.Float32,
+    reason=pl.String,
+    reply=pl.String,
+)
 SHORTLIST = schema(id=pl.String, cluster=pl.UInt32, rule=pl.String)
 PAIRS = schema(pair=pl.UInt32, cluster=pl.UInt32, left=pl.String, right=pl.String, bridge=pl.Boolean)
 VERDICTS = schema(

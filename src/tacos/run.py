@@ -269,7 +269,9 @@ def stream(
         progress.advance(step.artifact, made.table.height + made.rejects.height)
     if not numbers and not finished and not list(draft.path.glob("part-*")):
         draft.write(0, pl.DataFrame(schema=stage.schema), reject_frame())
-    return {**notes, "pointwise": model.pointwise} if isinstance(stage, PromptStage) else dict(notes)
+    if isinstance(stage, PromptStage):
+        return {**notes, "pointwise": getattr(model, "pointwise_members", model.pointwise)}
+    return dict(notes)
 
 
 def watched(todo: Iterator[tuple[int, Any]], numbers: list[int]) -> Iterator[Any]:

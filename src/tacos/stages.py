@@ -52,13 +52,13 @@ def always(settings: Settings) -> bool:
 
 
 def compares(settings: Settings) -> bool:
-    """Comparisons are made unless the input brought its own scores."""
-    return not settings.ingest.score
+    """Comparisons are made unless the input brought its own scores, or the judge grades every sample alone."""
+    return not settings.ingest.score and settings.judge.mode == "comparative"
 
 
 def wants_grades(settings: Settings) -> bool:
-    """Grades of single samples are the prior that fills the shortlist, or they came with the input."""
-    return settings.shortlist.rule == "embedded-judge" or bool(settings.ingest.score)
+    """Grades of single samples are the prior that fills the shortlist, or the scores themselves."""
+    return settings.shortlist.rule == "embedded-judge" or not compares(settings)
 
 
 @dataclass(frozen=True)
@@ -136,13 +136,14 @@ PIPELINE: tuple[Stage | tuple[Stage, ...], ...] = (
         source=tables.canonical_rows, prepare=tables.cluster_table, work=tables.assign,
     ),
     PromptStage(
-        "grade", "grades", GRADES, ("samples",), ("judge.max_chars", "ingest.score"), template="grade",
+        "grade", "grades", GRADES, ("samples",), ("judge.grading", "ingest.score"), template="grade",
         questions=tables.grade_questions, ask=judging.ask_grade, parse=judging.parse_grade, given=judging.given_grade,
         section="judge", when=wants_grades,
     ),
     TableStage(
         "shortlist", "shortlist", SHORTLIST, ("samples", "memberships", "clusters", "grades"),
-        ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "ingest.score", "seed"),
+        ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "ingest.score", "judge.mode",
+         "seed"),
         run=tables.shortlist,
     ),
     (  # once per round
@@ -155,7 +156,7 @@ PIPELINE: tuple[Stage | tuple[Stage, ...], ...] = (
             questions=tables.judge_questions, ask=judging.ask, parse=judging.parse, when=compares,
         ),
         TableStage(
-            "rate", "scores", SCORES, ("shortlist", "verdicts/all", "grades"), ("rate", "ingest.score"),
+            "rate", "scores", SCORES, ("shortlist", "verdicts/all", "grades"), ("rate", "ingest.score", "judge.mode"),
             run=tables.rate,
         ),
     ),

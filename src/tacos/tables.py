@@ -95,12 +95,19 @@ def assign(batch: pl.DataFrame, clusters: pl.DataFrame, settings: Settings) -> M
 
 
 def grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
-    """One question per sample, batch by batch."""
-    yield from tables["samples"].batches(["id", "instruction", "response", "given_score"])
+    """One question per sample, batch by batch; in singleton mode from every judge, as often as it is asked.
+
+    Where the input brought scores, they are not asked for: a sample without one has none.
+    """
+    alone = settings.judge.mode == "singleton" and not settings.ingest.score
+    judges, repetitions = (settings.judges, settings.judge.repetitions) if alone else (("",), 1)
+    for samples in tables["samples"].batches(["id", "instruction", "response", "given_score"]):
+        asked = samples.filter(pl.col("given_score").is_not_null()) if settings.ingest.score else samples
+        yield judging.grade_questions(asked, judges, repetitions)
 
 
 def members(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """One row per (sample, cluster): id, clusters, cluster; samples without a tag in a cluster of their own (robust)."""
+    """One row per (sample, cluster): id, clusters, cluster; untagged samples in a cluster of their own (robust)."""
     homes = settings.cluster.membership == "home"
     untagged = int(tables["clusters"].scan().select(pl.col("cluster").n_unique()).collect().item()) if homes else None
     return clustering.members(tables["memberships"].scan().collect(), homes=homes, untagged=untagged)
@@ -130,13 +137,13 @@ def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Mad
     frame = members(tables, settings).filter(~pl.col("id").is_in(excluded))
     shares = quotas.quotas(cluster_sizes(frame), settings.select.n, settings.select.quota)
     grades = (
-        tables["grades"].scan().collect()
+        judging.mean_grades(tables["grades"].scan().collect())
         if "grades" in tables
         else pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
     )
     table = frame.rename({"clusters": "tag_set"}).join(samples, on="id").join(grades, on="id", how="left")
     config = settings.shortlist
-    rule = "all" if settings.ingest.score else config.rule
+    rule = "all" if settings.ingest.score or settings.judge.mode == "singleton" else config.rule
     kept, dropped = shortlisting.shortlist(table, rule, shares, config.factor, config.explore, settings.seed)
     return Made(kept, dropped_rejects(dropped), {})
 
@@ -174,13 +181,14 @@ def judge_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame
     texts = tables["samples"].scan().select("id", "instruction", "response")
     found = texts.filter(pl.col("id").is_in(wanted.implode())).collect()
     for start in range(0, pairs.height, N_PAIRS_PER_BATCH):
-        yield judging.questions(pairs.slice(start, N_PAIRS_PER_BATCH), found, settings.judge.model)
+        batch = pairs.slice(start, N_PAIRS_PER_BATCH)
+        yield judging.questions(batch, found, settings.judges, settings.judge.repetitions)
 
 
 def rate(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
     """Verdicts of all rounds so far -> scores."""
-    if settings.ingest.score:
-        return Made(given_scores(tables), reject_frame(), {})
+    if settings.ingest.score or settings.judge.mode == "singleton":
+        return Made(graded_scores(tables), reject_frame(), {})
     verdicts = tables["verdicts"].scan().collect()
     if settings.rate.method == "mean":
         return Made(rating.mean(verdicts), reject_frame(), {})
@@ -188,9 +196,9 @@ def rate(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
     return Made(rating.least_squares(verdicts, settings.rate.scope, homes), reject_frame(), {})
 
 
-def given_scores(tables: Tables) -> pl.DataFrame:
-    """The scores that the input brought, by `SCORES`; rows without one are not scored."""
-    grades = tables["grades"].scan().collect()
+def graded_scores(tables: Tables) -> pl.DataFrame:
+    """Grades as scores, by `SCORES`: the input's own or a judge's of every sample alone. Rows without one have none."""
+    grades = judging.mean_grades(tables["grades"].scan().collect())
     found = tables["shortlist"].scan().select("id", "cluster").collect().join(grades, on="id")
     scored = found.rename({"grade": "score"}).with_columns(
         pl.lit(None).alias("error"), pl.lit(0).alias("n_comparisons"), pl.lit(0).alias("component")

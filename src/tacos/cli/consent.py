@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from tacos.assembling import network_models
+from tacos.assembling import asked_models
 from tacos.cli import console
 from tacos.config import Settings
 from tacos.errors import ConfigError
@@ -18,6 +18,7 @@ from tacos.storage.artifacts import write_json
 WHAT = {
     "tag": "every instruction (each user turn)",
     "judge": "instruction and response of every sample that is compared",
+    "grade": "instruction and response of every sample",
 }
 
 
@@ -26,15 +27,15 @@ def ask(settings: Settings, run: Path | None, *, yes: bool) -> None:
 
     Raises `ConfigError` where nobody is there to answer.
     """
-    models = network_models(settings)
+    models = asked_models(settings)
     if not models:
         return
     host = endpoint(settings.llm).host
     memory = run / f"consent-{host}.json" if run else None
     if is_here(host) or yes or (memory is not None and memory.is_file()):
         return
-    for stage, model in models.items():
-        console.errors.print(f"{stage}: {WHAT[stage]} will be sent to {host}, model {model}", soft_wrap=True)
+    for stage, names in models.items():
+        console.errors.print(f"{stage}: {WHAT[stage]} will be sent to {host}, model {', '.join(names)}", soft_wrap=True)
     if not sys.stdin.isatty():
         raise ConfigError(f"nobody is here to agree that data goes to {host}; give --yes if you do")
     if not typer.confirm("go on?"):

@@ -39,16 +39,22 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
 def judging(summary: Summary) -> list[tuple[str, str]]:
     """What the judge did and how far it can be trusted."""
     found = summary.diagnostics
-    rates = ", ".join(f"{label} {percent(found.get(key))}" for label, key in RATES)
-    return [("comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts"), ("judge", rates)]
+    lines = [("comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts")]
+    lines.append(("judge", ", ".join(f"{label} {figure(found[key])}" for label, key in RATES)))
+    correlation = found["length_correlation"]
+    if correlation["value"] is not None:
+        lines.append(("score and length", f"correlation {correlation['value']:.2f} over {correlation['n']:,} rows"))
+    if found["collapsed"]:
+        lines.append(("warning", "the judge gave nearly all rows the same score: its scores tell little"))
+    return lines
 
 
 RATES = (("flips", "flip_rate"), ("ties", "tie_rate"), ("first position wins", "first_share"))
 
 
-def percent(value: Any) -> str:
-    """A share as text; a figure that does not apply is n/a, never 0%."""
-    return "n/a" if value is None else f"{value:.1%}"
+def figure(found: dict[str, Any]) -> str:
+    """A share and how many rows it rests on; one that does not apply is n/a, never 0%."""
+    return "n/a" if found["value"] is None else f"{found['value']:.1%} of {found['n']:,}"
 
 
 def reasons(found: dict[str, int]) -> str:

@@ -1,8 +1,7 @@
 """The engine of one machine: worker processes for computing, threads for waiting.
 
 Memory does not grow with the number of batches: at most `workers + 1` computing batches, or `N_WAITING` waiting ones,
-are
-under way. A single batch runs here, since starting workers would cost more than it saves.
+are under way. A single batch runs here, since starting workers would cost more than it saves.
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ class LocalEngine:
         """See `tacos.engines.base.Engine.map`."""
         stream = iter(batches)
         if where == "thread":
-            with ThreadPoolExecutor(N_WAITING) as threads:
-                yield from ordered(threads, work, stream, N_WAITING)
+            yield from in_threads(work, stream)
             return
         head = list(islice(stream, 2))
         stream = chain(head, stream)
@@ -64,16 +62,21 @@ class LocalEngine:
             self._started = False
 
 
+def in_threads(work: Callable[[T], R], batches: Iterator[T]) -> Iterator[R]:
+    """Results of threads; an exception does not wait for the batches that are still under way."""
+    threads = ThreadPoolExecutor(N_WAITING)
+    try:
+        yield from ordered(threads, work, batches, N_WAITING)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
 def ordered(pool: Executor, work: Callable[[T], R], batches: Iterator[T], window: int) -> Iterator[R]:
     """Results in the order of the batches, at most `window` of them under way."""
     waiting: deque[Future[R]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(work, batch))
-            if len(waiting) >= window:
-                yield waiting.popleft().result()
-        while waiting:
+    for batch in batches:
+        waiting.append(pool.submit(work, batch))
+        if len(waiting) >= window:
             yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+    while waiting:
+        yield waiting.popleft().result()

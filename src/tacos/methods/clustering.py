@@ -1,8 +1,8 @@
 """Clusters of tags, and the clusters of a sample (TACOS).
 
-K-means over the vectors of canonical tags, weighted by how often each tag occurs: the authors cluster tag occurrences
-with repeats, which is the same objective. A sample belongs to the clusters of its tags; its home is the cluster where most
-of its inverse-frequency tag weight lies (ties: the smaller cluster, then the smaller number).
+K-means over the vectors of canonical tags, weighted by how often each tag occurs: the authors cluster tag
+occurrences with repeats, which is the same objective. A sample belongs to the clusters of its tags; its home is the
+cluster where most of its inverse-frequency tag weight lies (ties: the smaller cluster, then the smaller number).
 """
 
 from __future__ import annotations

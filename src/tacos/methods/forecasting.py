@@ -17,7 +17,10 @@ MEMBERSHIPS_PER_SAMPLE = 6
 def n_questions(settings: Settings, n_samples: int, n_turns: int) -> dict[str, int]:
     """Stage -> largest number of questions over all rounds; stages without questions are absent."""
     n_pairs = max_pairs(settings, max_shortlisted(settings, n_samples))
-    found = {"tag": n_turns, "judge": 2 * n_pairs}
+    n_sittings = len(settings.judge.panel) * settings.judge.repetitions
+    if settings.judge.mode == "singleton":
+        return {"tag": n_turns, "grade": n_sittings * n_samples}
+    found = {"tag": n_turns, "judge": 2 * n_pairs * n_sittings}
     if settings.shortlist.rule == "embedded-judge":
         found["grade"] = n_samples
     return found

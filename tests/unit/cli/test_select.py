@@ -53,7 +53,7 @@ def test_the_summary_says_what_happened(done: Path) -> None:
     found = json.loads(printed)
     assert (found["n_read"], found["n_selected"]) == (339, 30)
     assert found["rejects"]["samples"] == {"duplicate": 3, "empty response": 2}
-    assert found["diagnostics"]["flip_rate"] is None
+    assert found["diagnostics"]["flip_rate"]["value"] is None
     assert found["selection"]["pool"]["n"] == 334
 
 
