@@ -40,7 +40,8 @@ def judging(summary: Summary) -> list[tuple[str, str]]:
     """What the judge did and how far it can be trusted."""
     found = summary.diagnostics
     lines = [("comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts")]
-    lines.append(("judge", ", ".join(f"{label} {figure(found[key])}" for label, key in RATES)))
+    for name, own in (summary.judges or {"": found}).items():
+        lines.append((f"judge {name}".strip(), ", ".join(f"{label} {figure(own[key])}" for label, key in RATES)))
     correlation = found["length_correlation"]
     if correlation["value"] is not None:
         lines.append(("score and length", f"correlation {correlation['value']:.2f} over {correlation['n']:,} rows"))

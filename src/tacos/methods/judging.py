@@ -30,9 +30,7 @@ GRADE_SCHEMA: dict[str, Any] = {
 }
 
 
-def questions(
-    pairs: pl.DataFrame, texts: pl.DataFrame, judges: tuple[str, ...], repetitions: int = 1
-) -> pl.DataFrame:
+def questions(pairs: pl.DataFrame, texts: pl.DataFrame, judges: tuple[str, ...], repetitions: int = 1) -> pl.DataFrame:
     """Two rows per pair, judge and repetition, one per order, with the texts of both samples.
 
     `pairs` by `PAIRS`; `texts` has id, instruction, response. Adds order, judge, repetition and, for left and right,

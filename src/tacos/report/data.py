@@ -38,6 +38,8 @@ class Summary:
     n_pairs: int = 0
     n_verdicts: int = 0
     diagnostics: dict[str, Any] = field(default_factory=dict)
+    judges: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The same for each judge of a panel."""
     n_components: int = 0
     n_selected: int = 0
     selection: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -116,11 +118,21 @@ def judging_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     verdicts = pl.concat([art.scan() for name, art in artifacts.items() if name.startswith("verdicts/")]).collect()
     n_pairs = sum(art.manifest["n_rows"] for name, art in artifacts.items() if name.startswith("pairs/"))
     lengths = artifacts["samples"].scan().select("id", "length").collect()
-    pointwise = any(
-        art.manifest["notes"].get("pointwise") for name, art in artifacts.items() if name.startswith("verdicts/")
-    )
-    found = diagnosing.diagnose(verdicts, lengths, pointwise=pointwise)
-    return {"n_pairs": n_pairs, "n_verdicts": verdicts.height, "diagnostics": asdict(found)}
+    pointwise = pointwise_judges(artifacts, verdicts["judge"].unique().sort().to_list())
+    found = diagnosing.diagnose(verdicts, lengths, pointwise=all(pointwise.values()))
+    figures = {"n_pairs": n_pairs, "n_verdicts": verdicts.height, "diagnostics": asdict(found)}
+    if len(pointwise) > 1:
+        figures["judges"] = {
+            name: asdict(diagnosing.diagnose(verdicts.filter(pl.col("judge") == name), lengths, pointwise=alone))
+            for name, alone in pointwise.items()
+        }
+    return figures
+
+
+def pointwise_judges(artifacts: Mapping[str, Artifact], judges: list[str]) -> dict[str, bool]:
+    """Judge -> whether it cannot see the order of a pair."""
+    notes = [art.manifest["notes"].get("pointwise") for name, art in artifacts.items() if name.startswith("verdicts/")]
+    return {judge: any(judge in note if isinstance(note, list) else bool(note) for note in notes) for judge in judges}
 
 
 def selection_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
