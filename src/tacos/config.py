@@ -54,6 +54,9 @@ class Normalise(Section):
     """The four steps of InsTag, section 3.2."""
 
     alpha: int | Literal["auto"] = "auto"
+    """Tags seen fewer times are dropped; "auto": 20 at `auto_samples` samples, less at fewer, by the square root."""
+    auto_samples: int = Field(306_044, gt=0)
+    """InsTag's number of queries; `paper` has the 52,002 samples of TACOS, whose authors used 20 as well."""
     rules: bool = True
     signs: bool = True
     """`+` and `#` at a word's end belong to it (C++, C#); the papers turn them into spaces and so merge them with C."""
@@ -243,7 +246,7 @@ class Settings(Section):
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "robust": {},
     "paper": {
-        "normalise": {"signs": False, "semantic": False, "association": False},
+        "normalise": {"signs": False, "semantic": False, "association": False, "auto_samples": 52_002},
         "cluster": {"k": 50, "membership": "every"},
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},

@@ -1,14 +1,14 @@
 """Every exception of tacos; each message says what a person must do.
 
-    TacosError
-     +- InputError            the data given cannot be used (exit code 2)
-     +- ConfigError           a setting is unknown or out of range (exit code 2)
-     +- OutputError           the output cannot be written (exit code 2)
-     +- RunError              the run directory cannot be used: locked, or of another version (exit code 2)
-     +- FailureRateError      a stage lost more rows than its gate allows (exit code 2)
-     +- ModelError            a model cannot be loaded (exit code 2)
-     +- LLMError              an endpoint refuses every request: wrong key, wrong model, unreachable (exit code 2)
-     +- BudgetReached         the hard cap on money, tokens or requests is reached (exit code 3)
+TacosError
+ +- InputError            the data given cannot be used (exit code 2)
+ +- ConfigError           a setting is unknown or out of range (exit code 2)
+ +- OutputError           the output cannot be written (exit code 2)
+ +- RunError              the run directory cannot be used: locked, or of another version (exit code 2)
+ +- FailureRateError      a stage lost more rows than its gate allows (exit code 2)
+ +- ModelError            a model cannot be loaded (exit code 2)
+ +- LLMError              an endpoint refuses every request: wrong key, wrong model, unreachable (exit code 2)
+ +- BudgetReached         the hard cap on money, tokens or requests is reached (exit code 3)
 """
 
 

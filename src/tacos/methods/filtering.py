@@ -21,8 +21,8 @@ MIN_SUPPORT = 20
 MAX_CHARS = 200
 
 
-def choose_alpha(alpha: int | Literal["auto"], n_samples: int) -> int:
-    """Alpha as given, or for "auto" InsTag's 20 scaled by the square root of the number of samples, at least 1.
+def choose_alpha(alpha: int | Literal["auto"], n_samples: int, at: int = INSTAG_SAMPLES) -> int:
+    """Alpha as given, or for "auto" 20 `at` so many samples, scaled by the square root of their number, at least 1.
 
     The number of distinct tags grows about as the square root of the text (Heaps' law), and so does the count at which
     the tail begins. On 300 tagged instructions alpha = 2 would leave 17% of them without any tag, so nothing is dropped
@@ -33,7 +33,7 @@ def choose_alpha(alpha: int | Literal["auto"], n_samples: int) -> int:
     """
     if alpha != "auto":
         return alpha
-    return max(1, round(INSTAG_ALPHA * math.sqrt(n_samples / INSTAG_SAMPLES)))
+    return max(1, round(INSTAG_ALPHA * math.sqrt(n_samples / at)))
 
 
 def choose_min_support(min_support: int | Literal["auto"], n_samples: int) -> int:

@@ -101,7 +101,7 @@ def build(
     sample, read once and only where `settings.association` is on; `n_samples` serves "auto" settings. Raises
     `InputError` where no tag is left after the filter, `ConfigError` where a step lacks what it needs.
     """
-    alpha = filtering.choose_alpha(settings.alpha, n_samples)
+    alpha = filtering.choose_alpha(settings.alpha, n_samples, settings.auto_samples)
     min_support = filtering.choose_min_support(settings.min_support, n_samples)
     vocabulary, steps, remarks = by_hand(tracing.start(frame_of(counts)), overrides, settings.signs)
     vocabulary, step = filtering.drop_rare(vocabulary, alpha)
