@@ -19,6 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tacos.models import pleading, wanting
+from tacos.models.wanting import Wanted
+
 MAX_CHARS = 20_000
 """Longer texts are measured on their first 20,000 characters."""
 
@@ -36,29 +39,37 @@ ONE = (0.0, 1.0)
 SHARE = (0.0, 0.1, 0.3, 0.6, 1.0)
 FEATURES: tuple[Feature, ...] = (
     Feature("length", (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 0, "log2(1 + words) of the response"),
-    Feature("length when brevity is asked", (0, 1, 2, 3, 4, 5, 6, 7), 0, "the same, where a label or number is asked"),
-    Feature("length when prose is asked", (1, 2, 3, 4, 5, 6, 7, 8, 9), 0, "the same, where text is to be composed"),
-    Feature("length when explanation is asked", (1, 2, 3, 4, 5, 6, 7, 8, 9), 0, "the same, for why, how, describe"),
+    Feature("length where a label is asked", (0, 1, 2, 3, 4, 5, 6, 7), 0, "the same, less 3, for choices and sums"),
+    Feature("length where a short text is asked", (0, 1, 2, 3, 4, 5, 6, 7), 0, "the same, for titles and summaries"),
+    Feature("length where prose is asked", (2, 3, 4, 5, 6, 7, 8, 9), 0, "the same, for letters and stories"),
+    Feature("length where reasons are asked", (2, 3, 4, 5, 6, 7, 8, 9), 0, "the same, for why, how, describe"),
     Feature("length against the instruction", (-6, -4, -3, -2, -1, 0, 1, 2, 4), 0, "log2 ratio of the words"),
-    Feature("sentence length", (1, 2, 3, 3.7, 4.4, 5, 6), 0, "log2 of words per sentence"),
+    Feature("sentence length", (1, 2, 3, 3.7, 4.4, 5, 6), 0, "log2(1 + words per sentence)"),
+    Feature("variety of sentence length", (0, 1, 2, 3, 4), 0, "log2(1 + standard deviation of the words)"),
+    Feature("commas", (0, 0.04, 0.08, 0.12, 0.25), 0, "commas per word"),
     Feature("sentences", (0, 1, 1.6, 2.3, 3, 4, 5), 0, "log2(1 + sentences)"),
     Feature("paragraphs", (0, 1, 1.6, 2.3, 3, 4), 0, "log2(1 + blank lines)"),
     Feature("lines", (0, 1, 1.6, 2.3, 3, 4, 5), 0, "log2(1 + line breaks)"),
     Feature("list items", (0, 1, 1.6, 2.3, 3, 4), 0, "log2(1 + items)"),
+    Feature("list asked and given", ONE, 1, "marked items where several things are asked"),
     Feature("lead-in", ONE, 0, "the first line ends with a colon and more follows"),
     Feature("headings and emphasis", (0, 1, 2, 3), 0, "log2(1 + bold marks and headings)"),
     Feature("ends complete", ONE, 1, "the last character closes a sentence"),
     Feature("breaks off", ONE, -1, "a longer text that stops amid a sentence"),
     Feature("unbalanced marks", ONE, -1, "brackets, quotes or code fences that do not close"),
-    Feature("closing line is whole", ONE, 1, "in lists: the last item is as complete as the others"),
+    Feature("last item a stump", ONE, -1, "the last item of a list lacks the end that the others have"),
     Feature("repeated phrases", (0, 0.03, 0.08, 0.15, 0.3, 0.6), -1, "share of word trigrams seen before"),
-    Feature("repeated lines", (0, 0.1, 0.25, 0.5, 1), -1, "share of lines or sentences seen before"),
+    Feature("repeated lines", (0, 0.1, 0.25, 0.5, 1), -1, "share of lines, sentences or items seen before"),
+    Feature("same openings", (0.2, 0.4, 0.7, 1), -1, "share of lines and sentences that open as an earlier one"),
     Feature("word variety", (0.5, 0.7, 0.8, 0.87, 0.93, 1.0), 0, "log(distinct words) / log(words)"),
     Feature("stuck on a word", (0.1, 0.2, 0.3, 0.5), -1, "share of the most frequent longer word"),
     Feature("covers the instruction", (0, 0.1, 0.25, 0.4, 0.6, 0.8, 1), 0, "share of its content words that recur"),
-    Feature("closeness of meaning", (0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9), 0, "cosine of the embeddings"),
-    Feature("echo", (0, 0.2, 0.5, 0.8, 1), -1, "share of the response's 4-grams that are the instruction's"),
-    Feature("pure echo", ONE, -1, "the response is a piece of the instruction, where none was asked for"),
+    Feature(
+        "new content", (0, 1, 2, 3, 4, 5, 6, 7, 8), 0, "log2(1 + distinct longer words that the instruction lacks)"
+    ),
+    Feature("closeness of meaning", (0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1), 0, "cosine of the embeddings"),
+    Feature("echo", (0, 0.2, 0.5, 0.8, 1), -1, "share of 4-grams that are the instruction's, where no edit is asked"),
+    Feature("input handed back", (0.8, 0.9, 1), -1, "the same, where an edit or an extract is asked"),
     Feature("restates the question first", SHARE, 0, "share of the opening words that are the instruction's"),
     Feature("items asked and given", (-3, -2, -1, 0, 1, 2, 3), 0, "log2 of items given per item asked"),
     Feature("number of items met", ONE, 1, "as many items as the instruction asks for"),
@@ -66,12 +77,10 @@ FEATURES: tuple[Feature, ...] = (
     Feature("code asked and given", ONE, 1, "code where code is asked"),
     Feature("code asked, none given", ONE, -1, "no code where code is asked"),
     Feature("code not asked", ONE, 0, "code where none is asked"),
-    Feature("code fence", ONE, 0, "a fenced block"),
     Feature("other script", ONE, -1, "another writing system than the instruction's, no translation asked"),
-    Feature("small initial", ONE, -1, "starts with a lower-case letter"),
+    Feature("small initial", ONE, -1, "starts with a lower-case letter, where no label or short text is asked"),
     Feature("small sentence starts", SHARE, -1, "share of sentences that start in lower case"),
     Feature("slips of spacing", (0, 1, 2, 3), -1, "log2(1 + stray spaces and doubled marks)"),
-    Feature("stray spaces at line ends", (0, 1, 2, 3), -1, "log2(1 + lines that end in a space)"),
     Feature("placeholders", (0, 1, 2, 3), -1, "log2(1 + blanks, [Name], XXX)"),
     Feature("leftovers", ONE, -1, "labels of the prompt such as 'Output:', 'noinput'"),
     Feature("refusal", ONE, -1, "declines, or says what it is"),
@@ -79,176 +88,113 @@ FEATURES: tuple[Feature, ...] = (
     Feature("courtesy", (0, 1, 2), 0, "log2(1 + 'here are', 'sure', 'let me know', 'hope this helps')"),
     Feature("examples", (0, 1, 1.6, 2.3), 0, "log2(1 + 'for example', 'such as')"),
     Feature("reasons and order", (0, 0.01, 0.02, 0.04, 0.08), 0, "share of because, therefore, first, then, however"),
-    Feature("numbers", (0, 0.02, 0.06, 0.15, 0.4), 0, "share of words with digits"),
+    Feature("numbers", (0, 0.02, 0.06, 0.15, 0.4), 0, "share of words with digits, list marks apart"),
     Feature("exclamation", (0, 1, 2), 0, "log2(1 + exclamation marks)"),
     Feature("capitals", (0.05, 0.15, 0.4, 0.8), -1, "share of words in capitals, where there are several"),
     Feature("answers with a question", ONE, 0, "the response is one question"),
     Feature("long words", (3.0, 4.0, 4.7, 5.4, 6.5), 0, "mean letters per word"),
-    Feature("comma list instead of items", ONE, 0, "several items asked, given in one line"),
     Feature("speaks of itself", (0, 0.02, 0.06), 0, "share of I, me, my"),
     Feature("speaks to the reader", (0, 0.02, 0.06), 0, "share of you, your"),
-    Feature("address of a web page", ONE, -1, "a link, where none is asked for"),
+    Feature("link asked and given", ONE, 1, "the address of a web page, where one is asked for"),
+    Feature("link not asked", ONE, -1, "the address of a web page, where none is asked for"),
     Feature("plea to the judge", ONE, -1, "asks for a score; such sentences are cut before anything is measured"),
 )
 NAMES = tuple(feature.name for feature in FEATURES)
+CLOSENESS = NAMES.index("closeness of meaning")
 
 _WORD = re.compile(r"[^\W_]+(?:['’][a-z]+)?")
 _CJK = re.compile(r"[぀-ヿ㐀-鿿가-힯]")
 _SENTENCE = re.compile(r"[.!?]+(?=[\s\"'”)]|$)|[。!?]|\n")
-_ITEM = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|step \d+)[ \t]*(?=\S)", re.MULTILINE | re.IGNORECASE)
+_ITEM = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|[Ss]tep \d+)[ \t]*(?=\S)", re.MULTILINE)
 _MARK = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)])[ \t]*")
-_EMPHASIS = re.compile(r"\*\*[^*\n]+\*\*|^#{1,6} ", re.MULTILINE)
-_FENCE = re.compile(r"```")
+_HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _CODE = re.compile(
     r"^\s*(?:def |class \w+[(:]|import \w|from \w+ import|#include|public |function ?\w*\(|var |let |const |<\w+[^>]*>|"
     r"SELECT |INSERT |UPDATE |CREATE |for ?\(|while ?\(|if ?\(|return |print ?\(|\$ ?\w+|console\.)|[;{}]\s*$",
     re.MULTILINE,
 )
-_SMALL = re.compile(r"(?:^|[.!?]\s+)[a-z]")
-_SLIP = re.compile(r"\w [,.;:!?](?=\s|$)|,,|\.\.(?!\.)(?<!\.\.\.)|;;|\( | \)|[a-z][.!?][A-Z][a-z]|(?<=\S)  +(?=\S)")
-_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
+_CODE_MARKS = ("(", ";", "{", "<", "SELECT", "import", "$", "=")
+_SMALL = re.compile(r"[.!?]\s+[a-z]")
+_SLIP = re.compile(r"\w [,.;:!?](?=\s|$)|,,|(?<!\.)\.\.(?!\.)|;;|\( | \)|[a-z][.!?][A-Z][a-z]|(?<=\S)  +(?=\S)")
 _BLANK = re.compile(
     r"_{3,}|\[(?!\d)[A-Za-z][^\]\n]{1,40}\](?!\()|\bX{3,}\b|<[A-Za-z][A-Za-z ]{2,30}>|\{\{?\w+\}?\}|\.{5,}"
 )
 _LEFTOVER = re.compile(
-    r"###|(?:^|\n)\s*(?:instructions?|input|output|response|answer|human|assistant|user|q|a)\s*:|\bno ?input\b|<\|\w+\|>|"
-    r"</s>|�",
+    r"###|(?:^|\n)\s*(?:instructions?|input|output|response|answer|human|assistant|user|q|a)\s*:|\bno ?input\b|"
+    r"<\|\w+\|>|</s>|�",
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
-    r"\bas an? (?:ai|artificial|language)\b|\bi(?:'m| am) (?:sorry|unable|not able|not sure)|\bi (?:cannot|can't|can not|do not"
-    r"|don't) (?:know|have|provide|understand|answer|help|access|assist|complete|generate)|\bnot possible to\b|\bsorry,|"
-    r"\bi apologi[sz]e|无法|抱歉|对不起",
+    r"\bas an? (?:ai|artificial|language)\b|\bi(?:'m| am) (?:sorry|unable|not able|not sure)|"
+    r"\bi (?:cannot|can't|can not|do not|don't) (?:know|have|provide|understand|answer|help|access|assist|complete|"
+    r"generate)|\bnot possible to\b|\bsorry,|\bi apologi[sz]e|无法|抱歉|对不起",
     re.IGNORECASE,
 )
-_HEDGE = re.compile(
-    r"\b(?:maybe|perhaps|possibly|probably|might|i think|i guess|i believe|somewhat|sort of|kind of)\b", re.IGNORECASE
-)
-_COURTESY = re.compile(
-    r"^(?:sure|certainly|of course|absolutely|here(?:'s| is| are)|below (?:is|are)|okay)\b|let me know|hope (?:this|that|it) "
-    r"helps|feel free|以下是",
-    re.IGNORECASE,
-)
-_EXAMPLE = re.compile(r"\b(?:for (?:example|instance)|such as|e\.g\.|including)\b|例如|比如", re.IGNORECASE)
-_REASON = re.compile(
-    r"\b(?:because|therefore|thus|hence|since|however|although|while|whereas|first(?:ly)?|second(?:ly)?|third(?:ly)?|next|then|"
-    r"finally|additionally|furthermore|moreover|also|in order to|so that|as a result|due to|overall|in conclusion)\b",
-    re.IGNORECASE,
-)
-_SELF = frozenset({"i", "me", "my", "mine", "myself", "i'm", "i've", "i'd", "i'll"})
-_READER = frozenset({"you", "your", "yours", "yourself", "you're", "you'll", "you've"})
-_LINK = re.compile(r"https?://|www\.\w")
-_OPENING = re.compile(r"[(\[{]")
-_CLOSING = re.compile(r"[)\]}]")
-_PLEA = re.compile(
-    r"(?:\b(?:ignore|disregard|forget|override)\b[^.!?\n]{0,40}\b(?:above|previous|prior|earlier|instructions?|rubric|criteria|"
-    r"prompt|system)\b)|"
-    r"(?:\b(?:give|award|assign|rate|grade|score|mark|rank|deserves?|output|return|choose|select|prefer|judge|evaluate|pick)\b"
-    r"[^.!?\n]{0,60}(?:\b(?:score|rating|grade|marks?|points?|stars|verdict|winner|100|ten|10|five|5)\b|/ ?100|/ ?10\b)"
-    r"[^.!?\n]{0,60}\b(?:this|response|answer|me|highest|perfect|full|maximum|top|best|100|10/10|winner)\b)|"
-    r"(?:\b(?:this|my|the|above) (?:response|answer|output)\b[^.!?\n]{0,40}\b(?:deserves?|is worth|should (?:be|get|receive)|must "
-    r"(?:be|get|receive)|is (?:the best|perfect|better|superior|flawless))\b)|"
-    r"(?:\b(?:dear |note to (?:the )?|attention,? )(?:judge|evaluator|grader|reviewer|rater|annotator|assessor)s?\b)|"
-    r"(?:\b(?:full|maximum|highest|perfect|top)[- ](?:marks?|score|points|grade|rating)\b)|"
-    r"(?:\b(?:score|rating|grade)\s*[:=]\s*\d+(?:\s*/\s*\d+)?)|\b(?:100/100|10/10|5/5)\b",
-    re.IGNORECASE,
-)
-_JUDGING = re.compile(r"\b(?:rate|rating|score|grade|review|evaluate|judge|rank|feedback|stars|marks?|points)\b", re.IGNORECASE)
-_PIECE = re.compile(r"[^.!?\n]*(?:[.!?]+(?=\s|$)|\n|$)|[^\n]")
-
-_NUMBERS = {
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-}
-_ASKED = re.compile(
-    r"\b(?:list|name|give|provide|write|generate|suggest|identify|find|create|describe|come up with|make|tell me|propose|"
-    r"outline|state|recommend|brainstorm|explain|what are|show)\b[^.?!\n]{0,40}?\b(?P<n>\d{1,2}|two|three|four|five|six|seven|"
-    r"eight|nine|ten) (?!words?\b|sentences?\b|paragraphs?\b|lines?\b|characters?\b|minutes?\b|years?\b|hours?\b|days?\b|"
-    r"dollars?\b|stanzas?\b|percent\b|people\b|million\b|parts?\b)(?:[\w-]+ ){0,3}?[\w-]+s\b",
-    re.IGNORECASE,
-)
-_LIMIT = re.compile(
-    r"(?:\b(?:in|within|under|at most|no more than|less than|fewer than|maximum(?: of)?|max|up to|around|about|of)\s+"
-    r"(?P<n>\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten)\s+words?\b)|\b(?P<m>\d{1,4})[- ]words?\b",
-    re.IGNORECASE,
-)
-_BRIEF = re.compile(
-    r"\b(?:classify|categori[sz]e|true or false|yes or no|label|multiple choice|how many|how much|calculate|compute|solve|"
-    r"what is the (?:name|capital|value|sum|result|answer|year|date|word|correct|average|area|square)|choose|select|pick|which of|"
-    r"identify the|one word|single word|convert|sentiment|positive or negative|who (?:is|was|wrote|invented)|when (?:did|was|is)|"
-    r"where (?:is|was)|antonym|synonym|odd one|find the|detect|determine (?:whether|if)|tell (?:me )?(?:whether|if)|is (?:it|this|"
-    r"the)|a title|headline|slogan|(?:one|a|single) sentence|briefly|(?:be|in) (?:brief|short))\b",
-    re.IGNORECASE,
-)
-_PROSE = re.compile(
-    r"\b(?:essay|story|poem|paragraph|letter|email|e-mail|article|blog|speech|dialogue|conversation|script|song|lyrics|haiku|"
-    r"review|report|description|narrative|summary|post|message|plan|proposal|introduction|conclusion|script)\b",
-    re.IGNORECASE,
-)
-_EXPLAIN = re.compile(
-    r"\b(?:explain|why|how|describe|discuss|analy[sz]e|compare|contrast|elaborate|evaluate|outline|steps)\b", re.IGNORECASE
-)
-_EDIT = re.compile(
-    r"\b(?:rewrite|edit|correct|fix|rephrase|paraphrase|proofread|grammar|spelling|extract|copy|repeat|sort|rearrange|"
-    r"reorder|arrange|choose|select|which|highlight|find|identify|classify|insert|replace|remove|complete|fill|summari[sz]e|"
-    r"translate|convert|change|turn|punctuat\w*|capitali[sz]\w*|output|reverse|pick|categori[sz]e|group|match|delete|add)\b",
-    re.IGNORECASE,
-)
-_WANTS_CODE = re.compile(
-    r"\b(?:code|function|program|script|sql|query|html|css|python|java|javascript|c\+\+|regex|regular expression|algorithm|"
-    r"bash|command|pseudocode|class|loop|api|json)\b",
-    re.IGNORECASE,
-)
-_MUST_CODE = re.compile(
-    r"\b(?:write|create|generate|implement|develop|construct|design|build|provide|give)\b[^.\n]{0,60}\b(?:code|function|program|"
-    r"sql|query|html|css|python|javascript|regex|regular expression|bash)\b",
-    re.IGNORECASE,
-)
-_TRANSLATE = re.compile(
-    r"translat|\bin(?:to)? (?:french|spanish|german|chinese|japanese|italian|russian|korean|arabic|hindi|latin|greek|"
-    r"portuguese|mandarin|english)|语|译|english|chinese",
-    re.IGNORECASE,
-)
-_WANTS_LINK = re.compile(r"\b(?:link|url|website|web page|site|source|reference|citation)s?\b|https?:", re.IGNORECASE)
-_STOP = frozenset(
-    "the a an of to in and for is are on with that this it as be by from at or your you what how which write give generate create "
-    "describe explain provide list name make find identify following given using use sentence text please can could would should "
-    "about into some each two three four five ten one any their its them they his her he she we i my me do does was were has have "
-    "will not no than then these those there input output response answer".split()
-)
-
-
-def measure(instruction: str, response: str) -> list[float]:
-    """The features of one sample, in the order of `FEATURES`; "closeness of meaning" is left at 0 for the encoder.
-
-    Sentences that plead with the judge are cut first, unless the instruction itself speaks of scores.
-    """
-    instruction = instruction[:MAX_CHARS].strip()
-    response, plea = cut_pleas(instruction, response[:MAX_CHARS].strip())
-    asked, given = words(instruction), words(response)
-    pieces = [piece for piece in _SENTENCE.split(response) if piece.strip()]
-    return [
-        *_lengths(instruction, asked, given, len(pieces)),
-        *_layout(response, len(pieces)),
-        *_ending(response, given),
-        *_repetition(given, pieces),
-        *_relevance(instruction, asked, given),
-        *_requests(instruction, response, given),
-        *_code(instruction, response),
-        float(not _TRANSLATE.search(instruction) and _script(instruction) != _script(response)),
-        *_hygiene(response, given, len(pieces)),
-        *_phrases(response, given),
-        *_tone(instruction, response, given),
-        plea,
+_OPENERS = ("sure", "certainly", "of course", "absolutely", "here are", "here is", "here's", "below ", "okay", "以下是")
+_CLOSERS = ("let me know", "hope this", "hope that helps", "feel free")
+_EXAMPLES = ("for example", "for instance", "such as", "e.g.", "including", "例如", "比如")
+_HEDGES = frozenset(["maybe", "perhaps", "possibly", "probably", "might", "somewhat", "guess"])
+_REASONS = frozenset(
+    [
+        "because",
+        "therefore",
+        "thus",
+        "hence",
+        "since",
+        "however",
+        "although",
+        "while",
+        "whereas",
+        "first",
+        "firstly",
+        "second",
+        "secondly",
+        "third",
+        "thirdly",
+        "next",
+        "then",
+        "finally",
+        "additionally",
+        "furthermore",
+        "moreover",
+        "also",
+        "overall",
     ]
+)
+_SELF = frozenset(["i", "me", "my", "mine", "myself", "i'm", "i've", "i'd", "i'll"])
+_READER = frozenset(["you", "your", "yours", "yourself", "you're", "you'll", "you've"])
+
+
+def measure(instruction: str, response: str) -> tuple[list[float], str]:
+    """The features of one sample, in the order of `FEATURES`, and the response that was measured.
+
+    Sentences that plead with the judge are cut first, see `tacos.models.pleading`. "Closeness of meaning" is left at 0
+    for the encoder.
+    """
+    instruction, response = instruction[:MAX_CHARS].strip(), response[:MAX_CHARS].strip()
+    theirs = words(instruction)
+    want = wanting.read(instruction, theirs)
+    response, plea = pleading.cut(response, response.lower(), want.scoring)
+    lower = response.lower()
+    mine = words(lower)
+    pieces = [piece for piece in _SENTENCE.split(response) if piece.strip()]
+    n_items = len(_ITEM.findall(response))
+    counts = Counter(mine)
+    found = [
+        *_lengths(want, len(theirs), mine, pieces, response.count(",")),
+        *_layout(response, n_items, want),
+        *_ending(response, len(mine), n_items),
+        *_repetition(mine, pieces, counts),
+        *_relevance(want, theirs, mine),
+        *_requests(want, response, len(mine), n_items),
+        *_code(want, response),
+        float(not want.tongue and _script(instruction) != _script(response)),
+        *_hygiene(want, response, len(pieces)),
+        *_phrases(response, lower, counts, len(mine), n_items),
+        *_tone(want, response, counts, len(mine)),
+        float(plea),
+    ]
+    return found, response
 
 
 def ramps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -256,13 +202,13 @@ def ramps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
     Ramp j of a feature with knots k rises from 0 at k[j] to 1 at k[j + 1]: a weight is the rise of the score there.
     """
-    low, high, column = _ramp_table()
+    low, high, column = _TABLE
     return np.clip((values[:, column] - low) / (high - low), 0.0, 1.0)
 
 
 def ramp_features() -> npt.NDArray[np.int64]:
     """For each ramp the index of its feature."""
-    return _ramp_table()[2]
+    return _TABLE[2]
 
 
 def _ramp_table() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -271,126 +217,121 @@ def _ramp_table() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt
     return np.array(low, float), np.array(high, float), np.array(column)
 
 
+_TABLE = _ramp_table()
+
+
 def words(text: str) -> list[str]:
     """Lower-case words; in Chinese, Japanese and Korean each character is one."""
-    if not text.isascii() and _CJK.search(text):
+    if not text.isascii():
         text = _CJK.sub(r" \g<0> ", text)
     return _WORD.findall(text.lower())
-
-
-def cut_pleas(instruction: str, response: str) -> tuple[str, float]:
-    """The response without the sentences that plead for a score, and 1.0 if there were any."""
-    if not _PLEA.search(response) or _JUDGING.search(instruction):
-        return response, 0.0
-    kept = "".join(piece for piece in _PIECE.findall(response) if not _PLEA.search(piece)).strip()
-    return (kept, 1.0) if kept else ("", 1.0)
 
 
 def _log(count: float) -> float:
     return math.log2(1.0 + count)
 
 
-def _lengths(instruction: str, asked: Sequence[str], given: Sequence[str], n_sentences: int) -> tuple[float, ...]:
-    length = _log(len(given))
+def _lengths(
+    want: Wanted, n_theirs: int, mine: Sequence[str], pieces: Sequence[str], n_commas: int
+) -> tuple[float, ...]:
+    length, n_sentences = _log(len(mine)), len(pieces)
     return (
         length,
-        length if _BRIEF.search(instruction) else 0.0,
-        length if _PROSE.search(instruction) else 0.0,
-        length if _EXPLAIN.search(instruction) else 0.0,
-        length - _log(len(asked)),
-        _log(len(given) / max(n_sentences, 1)),
+        length if want.label else 0.0,
+        length if want.short else 0.0,
+        length if want.prose else 0.0,
+        length if want.explain else 0.0,
+        length - _log(n_theirs),
+        _log(len(mine) / max(n_sentences, 1)),
+        _log(_deviation([piece.count(" ") for piece in pieces])),
+        n_commas / max(len(mine), 1),
         _log(n_sentences),
     )
 
 
-def _layout(response: str, n_sentences: int) -> tuple[float, ...]:
+def _deviation(counts: Sequence[int]) -> float:
+    if len(counts) < 2:
+        return 0.0
+    mean = sum(counts) / len(counts)
+    return math.sqrt(sum((count - mean) ** 2 for count in counts) / len(counts))
+
+
+def _layout(response: str, n_items: int, want: Wanted) -> tuple[float, ...]:
     first, _, rest = response.partition("\n")
+    n_marks = response.count("**") // 2 + (len(_HEADING.findall(response)) if "#" in response else 0)
     return (
         _log(response.count("\n\n")),
         _log(response.count("\n")),
-        _log(len(_ITEM.findall(response))),
+        _log(n_items),
+        float(n_items > 1 and (want.listing or want.items > 1)),
         float(first.rstrip().endswith((":", ":")) and bool(rest.strip())),
-        _log(len(_EMPHASIS.findall(response))),
+        _log(n_marks),
     )
 
 
-def _ending(response: str, given: Sequence[str]) -> tuple[float, ...]:
+def _ending(response: str, n_mine: int, n_items: int) -> tuple[float, ...]:
     last = response[-1:]
-    lines = [line for line in response.split("\n") if line.strip()]
+    lines = [line for line in response.split("\n") if line.strip()] if n_items else []
     listed = len(lines) > 2 and bool(_ITEM.match(lines[-1]))
-    closed = last in ".!?。!?…\"'”’)]}`;>*|:" and last not in ":" if last else False
-    loose = bool(last) and not closed and len(given) > 12 and not listed and not _CODE.search(response)
+    closed = bool(last) and last in ".!?。!?…\"'”’)]}`;>*|"
     unbalanced = (
-        len(_OPENING.findall(response)) > len(_CLOSING.findall(response))
+        response.count("(") > response.count(")")
+        or response.count("[") > response.count("]")
         or response.count('"') % 2 == 1
-        or len(_FENCE.findall(response)) % 2 == 1
+        or response.count("```") % 2 == 1
     )
-    return (float(closed), float(loose), float(unbalanced), float(listed and _like_the_others(lines)))
+    loose = bool(last) and not closed and n_mine > 12 and not listed and not _is_code(response)
+    return (float(closed), float(loose), float(unbalanced), float(listed and _stump(lines)))
 
 
-def _like_the_others(lines: Sequence[str]) -> bool:
-    """Whether the last list item ends as the ones before it and is not a stump."""
-    body = [_MARK.sub("", line).rstrip() for line in lines if _ITEM.match(line)]
-    if len(body) < 2 or not body[-1]:
-        return False
-    stops = sum(item.endswith((".", "!", "?", "。")) for item in body[:-1]) * 2 > len(body) - 1
-    return not stops or body[-1].endswith((".", "!", "?", "。"))
+def _stump(lines: Sequence[str]) -> bool:
+    """Whether most list items end with a full stop and the last one does not."""
+    body = [line.rstrip().endswith((".", "!", "?", "。")) for line in lines if _ITEM.match(line)]
+    return len(body) > 1 and not body[-1] and 2 * sum(body[:-1]) > len(body) - 1
 
 
-def _repetition(given: Sequence[str], pieces: Sequence[str]) -> tuple[float, ...]:
-    n = len(given)
-    trigrams = set(zip(given, given[1:], given[2:], strict=False))
+def _repetition(mine: Sequence[str], pieces: Sequence[str], counts: Counter[str]) -> tuple[float, ...]:
+    n = len(mine)
+    trigrams = set(zip(mine, mine[1:], mine[2:], strict=False))
     lines = [_MARK.sub("", piece).strip().lower() for piece in pieces]
-    lines = [line for line in lines if line]
-    counts = Counter(word for word in given if len(word) > 3)
-    most = max(counts.values(), default=0)
+    if len(lines) < 4:
+        lines = [item.strip() for line in lines for item in line.split(",")]
+    openings = [line[:12] for line in lines]
+    most = max((count for word, count in counts.items() if len(word) > 3), default=0)
     return (
         1.0 - len(trigrams) / (n - 2) if n > 5 else 0.0,
         1.0 - len(set(lines)) / len(lines) if len(lines) > 1 else 0.0,
-        math.log(len(set(given))) / math.log(n) if n > 3 else 1.0,
+        1.0 - len(set(openings)) / len(openings) if len(openings) > 2 else 0.0,
+        math.log(len(counts)) / math.log(n) if n > 3 else 1.0,
         most / n if n > 8 and most > 2 else 0.0,
     )
 
 
-def _relevance(instruction: str, asked: Sequence[str], given: Sequence[str]) -> tuple[float, ...]:
-    topic = {word[:5] for word in asked if word not in _STOP and (len(word) > 2 or not word.isascii())}
-    said = {word[:5] for word in given}
-    theirs = set(zip(asked, asked[1:], asked[2:], asked[3:], strict=False))
-    mine = list(zip(given, given[1:], given[2:], given[3:], strict=False))
-    echo = sum(gram in theirs for gram in mine) / len(mine) if mine else 0.0
-    opening = [word[:5] for word in given[:8]]
-    edits = bool(_EDIT.search(instruction))
+def _relevance(want: Wanted, theirs: Sequence[str], mine: Sequence[str]) -> tuple[float, ...]:
+    topic = {word[:5] for word in theirs if word not in wanting.STOP and (len(word) > 2 or not word.isascii())}
+    said = {word[:5] for word in mine}
+    grams = set(zip(theirs, theirs[1:], theirs[2:], theirs[3:], strict=False))
+    own = list(zip(mine, mine[1:], mine[2:], mine[3:], strict=False))
+    echo = sum(gram in grams for gram in own) / len(own) if own else 0.0
+    opening = [word[:5] for word in mine[:8]]
     return (
         len(topic & said) / len(topic) if topic else 0.5,
+        _log(sum(len(word) > 3 or not word.isascii() for word in set(mine).difference(theirs))),
         0.0,
-        0.0 if edits else echo,
-        float(not edits and len(given) > 3 and " ".join(given) in " ".join(asked)),
+        0.0 if want.edit else echo,
+        echo if want.edit else 0.0,
         sum(word in topic for word in opening) / len(opening) if opening else 0.0,
     )
 
 
-def _requests(instruction: str, response: str, given: Sequence[str]) -> tuple[float, ...]:
-    n_asked = asked_items(instruction)
-    n_given = len(_ITEM.findall(response)) or _inline_items(response)
-    limit = _LIMIT.search(instruction)
-    allowed = _number((limit["n"] or limit["m"])) if limit else 0
-    over = math.log2(len(given) / (1.1 * allowed)) if allowed and given else 0.0
+def _requests(want: Wanted, response: str, n_mine: int, n_items: int) -> tuple[float, ...]:
+    n_given = (n_items or _inline_items(response)) if want.items else 0
+    over = math.log2(n_mine / (1.1 * want.limit)) if want.limit and n_mine else 0.0
     return (
-        math.log2((1 + n_given) / (1 + n_asked)) if n_asked else 0.0,
-        float(n_asked > 0 and n_given == n_asked),
+        math.log2((1 + n_given) / (1 + want.items)) if want.items else 0.0,
+        float(want.items > 0 and n_given == want.items),
         max(over, 0.0),
     )
-
-
-def asked_items(instruction: str) -> int:
-    """How many things the instruction asks for ("name five rivers": 5), 0 where it does not say."""
-    found = _ASKED.search(instruction)
-    n = _number(found["n"]) if found else 0
-    return n if n <= 30 else 0
-
-
-def _number(text: str) -> int:
-    return _NUMBERS.get(text.lower(), 0) or (int(text) if text.isdigit() else 0)
 
 
 def _inline_items(response: str) -> int:
@@ -398,19 +339,20 @@ def _inline_items(response: str) -> int:
     lines = [line for line in response.split("\n") if line.strip()]
     if len(lines) > 2:
         return len(lines) - lines[0].rstrip().endswith(":")
-    commas = re.split(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ", lines[-1]) if lines else []
-    return len(commas)
+    return len(re.split(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ", lines[-1])) if lines else 0
 
 
-def _code(instruction: str, response: str) -> tuple[float, ...]:
-    wanted, needed = bool(_WANTS_CODE.search(instruction)), bool(_MUST_CODE.search(instruction))
-    fence = bool(_FENCE.search(response))
-    there = fence or bool(_CODE.search(response))
-    return (float(wanted and there), float(needed and not there), float(there and not wanted), float(fence))
+def _is_code(response: str) -> bool:
+    return "```" in response or (any(mark in response for mark in _CODE_MARKS) and bool(_CODE.search(response)))
+
+
+def _code(want: Wanted, response: str) -> tuple[float, ...]:
+    there = _is_code(response)
+    return (float(want.code and there), float(want.only_code and not there), float(there and not want.code))
 
 
 def _script(text: str) -> str:
-    """The writing system of most letters: "latin", "cjk" or "other" ("" where there are too few)."""
+    """The writing system of most letters: "latin", "cjk" or "other"."""
     if text.isascii():
         return "latin"
     letters = [c for c in text[:2000] if c.isalpha()]
@@ -419,40 +361,47 @@ def _script(text: str) -> str:
     return "cjk" if n_cjk * 3 > n_latin else ("latin" if n_latin * 2 >= len(letters) else "other")
 
 
-def _hygiene(response: str, given: Sequence[str], n_sentences: int) -> tuple[float, ...]:
+def _hygiene(want: Wanted, response: str, n_sentences: int) -> tuple[float, ...]:
+    blanks = any(mark in response for mark in ("__", "[", "XXX", "<", "{", "....."))
+    leftovers = any(mark in response for mark in ("##", ":", "|>", "</s>", "�", "nput"))
     return (
-        float(response[:1].islower()),
+        float(response[:1].islower() and not want.label and not want.short),
         min(len(_SMALL.findall(response)) / max(n_sentences, 1), 1.0),
         _log(len(_SLIP.findall(response))),
-        _log(len(_TRAILING.findall(response))),
-        _log(len(_BLANK.findall(response))),
-        float(bool(_LEFTOVER.search(response))),
+        _log(len(_BLANK.findall(response)) if blanks else 0),
+        float(leftovers and bool(_LEFTOVER.search(response))),
     )
 
 
-def _phrases(response: str, given: Sequence[str]) -> tuple[float, ...]:
-    n = max(len(given), 1)
+def _phrases(response: str, lower: str, counts: Counter[str], n_mine: int, n_items: int) -> tuple[float, ...]:
+    n = max(n_mine, 1)
+    n_numbers = sum(count for word, count in counts.items() if word[0].isdigit())
+    n_courtesy = lower.startswith(_OPENERS) + sum(phrase in lower for phrase in _CLOSERS)
     return (
         float(bool(_REFUSAL.search(response))),
-        len(_HEDGE.findall(response)) / n,
-        _log(len(_COURTESY.findall(response))),
-        _log(len(_EXAMPLE.findall(response))),
-        len(_REASON.findall(response)) / n,
-        sum(any(c.isdigit() for c in word) for word in given) / n,
+        _share(_HEDGES, counts, n),
+        _log(n_courtesy),
+        _log(sum(map(lower.count, _EXAMPLES))),
+        _share(_REASONS, counts, n),
+        max(n_numbers - n_items, 0) / n,
     )
 
 
-def _tone(instruction: str, response: str, given: Sequence[str]) -> tuple[float, ...]:
-    n = max(len(given), 1)
-    shouted = sum(word.isupper() and len(word) > 3 for word in response.split()[:400])
-    n_asked = asked_items(instruction)
+def _share(known: frozenset[str], counts: Counter[str], n: int) -> float:
+    return sum(counts[word] for word in known & counts.keys()) / n
+
+
+def _tone(want: Wanted, response: str, counts: Counter[str], n_mine: int) -> tuple[float, ...]:
+    n = max(n_mine, 1)
+    n_shouted = sum(word.isupper() and len(word) > 3 for word in response.split()[:400])
+    link = "http" in response or "www." in response
     return (
         _log(response.count("!")),
-        shouted / n if shouted > 2 else 0.0,
-        float(response.endswith(("?", "?")) and response.count("?") + response.count("?") == 1 and len(given) < 30),
-        sum(map(len, given)) / n,
-        float(n_asked > 1 and "\n" not in response),
-        sum(word in _SELF for word in given) / n,
-        sum(word in _READER for word in given) / n,
-        float(bool(_LINK.search(response)) and not _WANTS_LINK.search(instruction)),
+        n_shouted / n if n_shouted > 2 else 0.0,
+        float(response.endswith(("?", "?")) and response.count("?") + response.count("?") == 1 and n < 30),
+        sum(len(word) * count for word, count in counts.items()) / n,
+        _share(_SELF, counts, n),
+        _share(_READER, counts, n),
+        float(link and want.link),
+        float(link and not want.link),
     )

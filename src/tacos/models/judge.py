@@ -1,11 +1,12 @@
 """The embedded judge: a score on 1..100 for one instruction and its response, and the features behind it.
 
-    s(instruction, response) = sum over features f of g_f(x_f)          (a generalised additive model)
-    P(a better than b)       = sigmoid(s(a) - s(b))                     (Bradley and Terry, 1952)
+    s(instruction, response) = sum over features f of g_f(x_f) + v . e(response)      (a generalised additive model)
+    P(a better than b)       = sigmoid(s(a) - s(b))                                   (Bradley and Terry, 1952)
     score                    = 1 + 99 sigmoid(slope (s - centre))
 
-The x_f are the readable features of `tacos.models.features`, g_f a saturating line through a few knots, fitted to pairs
-of which people preferred one (`tacos.models.training.judging`). `centre` and `slope` put the quartiles of a reference set at about 25, 50
+The x_f are the readable features of `tacos.models.features`, g_f a saturating line through a few knots, e the sentence
+encoder (its part is the feature "wording"), fitted to pairs of which people preferred one
+(`tacos.models.training.judging`). `centre` and `slope` put the quartiles of a reference set at about 25, 50
 and 75. The judge sees one sample at a time, so it is pointwise: it has no position bias to measure.
 
 What it does not know: whether an answer is true, whether code runs, what a reader needs. On such pairs its scores say
@@ -32,6 +33,7 @@ from tacos.records import Encoder, Reply, Request
 DATA = Path(__file__).parent / "data"
 FILE = "judge.json"
 CHUNK = 2048
+NAMES = (*features.NAMES, "wording")
 Array = npt.NDArray[np.float64]
 Text = tuple[str, str]
 """An instruction and its response."""
@@ -39,12 +41,13 @@ Text = tuple[str, str]
 
 @dataclass(frozen=True)
 class Weights:
-    """A fitted judge: one weight per ramp (see `features.ramps`), and what turns their sum into 1..100.
+    """A fitted judge: one weight per ramp (see `features.ramps`) and per dimension of the encoder, and the scale.
 
     `typical` is the mean contribution of each feature on the reference set: `explain` counts from there.
     """
 
     ramps: tuple[float, ...]
+    wording: tuple[float, ...]
     typical: tuple[float, ...]
     centre: float
     slope: float
@@ -79,15 +82,15 @@ class Judge:
         return self.calibrate(self.contributions(instructions, responses).sum(axis=1))
 
     def preference(self, first: Sequence[Text], second: Sequence[Text]) -> Array:
-        """P(the first sample is better) of shape (n,), each in (0, 1); `first` and `second` hold (instruction, response)."""
+        """P(the first is better) of shape (n,), each in (0, 1); `first` and `second` hold (instruction, response)."""
         left, right = (self.contributions(*_columns(side)).sum(axis=1) for side in (first, second))
         return np.asarray(1.0 / (1.0 + np.exp(right - left)))
 
     def explain(self, instruction: str, response: str) -> list[tuple[str, float]]:
-        """(feature, contribution), the largest first by size: how far each moves s from a typical sample's, in logits."""
+        """(feature, contribution), the largest first by size: how far each moves s from a typical one, in logits."""
         moved = self.contributions([instruction], [response])[0] - np.array(self.weights.typical)
         order = np.argsort(-np.abs(moved), kind="stable")
-        return [(features.NAMES[i], round(float(moved[i]), 3)) for i in order if abs(moved[i]) >= 0.001]
+        return [(NAMES[i], round(float(moved[i]), 3)) for i in order if abs(moved[i]) >= 0.001]
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request of task "judge" (two samples) or "grade" (one); equal samples are scored once."""
@@ -107,12 +110,12 @@ class Judge:
         return Reply(orjson.dumps({"analysis": analysis, **numbers}).decode(), model=self.name)
 
     def contributions(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
-        """g_f(x_f) of shape (n, len(FEATURES)), in logits."""
+        """The terms of s, of shape (n, len(NAMES)), in logits."""
         blocks = [
             contributions(self.weights, instructions[at : at + CHUNK], responses[at : at + CHUNK])
             for at in range(0, len(instructions), CHUNK)
         ]
-        return np.concatenate([np.zeros((0, len(features.FEATURES))), *blocks])
+        return np.concatenate([np.zeros((0, len(NAMES))), *blocks])
 
     def calibrate(self, sums: Array) -> Array:
         """From s to 1..100: 1 + 99 sigmoid(slope (s - centre)), rounded to two decimals."""
@@ -124,7 +127,7 @@ class Judge:
         moved = parts - np.array(self.weights.typical)
         largest = np.argsort(-np.abs(moved), axis=1, kind="stable")[:, :3]
         return [
-            ", ".join(f"{'+' if row[i] > 0 else '-'} {features.NAMES[i]}" for i in top)
+            ", ".join(f"{'+' if row[i] > 0 else '-'} {NAMES[i]}" for i in top)
             for row, top in zip(moved.tolist(), largest.tolist(), strict=True)
         ]
 
@@ -147,7 +150,8 @@ def read(folder: str) -> Weights:
             raise ModelError(f"the judge in {folder} was trained with other features: train it again")
         return Weights(
             ramps=tuple(weight for row in table for weight in row["weights"]),
-            typical=tuple(row["typical"] for row in table),
+            wording=tuple(found["wording"]["weights"]),
+            typical=(*(row["typical"] for row in table), found["wording"]["typical"]),
             centre=found["centre"],
             slope=found["slope"],
             encoder=found["encoder"],
@@ -158,18 +162,30 @@ def read(folder: str) -> Weights:
 
 
 def contributions(weights: Weights, instructions: Sequence[str], responses: Sequence[str]) -> Array:
-    """g_f(x_f) of shape (n, len(FEATURES)); sums run along rows, so that a row never depends on its batch."""
-    steps = features.ramps(values(instructions, responses, _encoder(weights.encoder))) * np.array(weights.ramps)
-    starts = np.flatnonzero(np.diff(features.ramp_features(), prepend=-1))
-    return np.asarray(np.add.reduceat(steps, starts, axis=1))
+    """The terms of s, of shape (n, len(NAMES)); sums run along rows, so that a row never depends on its batch."""
+    found, vectors = values(instructions, responses, _encoder(weights.encoder))
+    steps = features.ramps(found) * np.array(weights.ramps)
+    wording = (vectors * np.array(weights.wording)).sum(axis=1, keepdims=True)
+    return np.concatenate([np.add.reduceat(steps, STARTS, axis=1), wording], axis=1)
 
 
-def values(instructions: Sequence[str], responses: Sequence[str], vectors: Encoder) -> Array:
-    """The features of shape (n, len(FEATURES)), the closeness of meaning among them."""
-    out = np.array([features.measure(i, r) for i, r in zip(instructions, responses, strict=True)], dtype=np.float64)
-    asked, given = vectors.encode(list(instructions)), vectors.encode(list(responses))
-    out[:, features.NAMES.index("closeness of meaning")] = (asked * given).sum(axis=1)
-    return out
+STARTS = np.flatnonzero(np.diff(features.ramp_features(), prepend=-1))
+"""The first ramp of each feature."""
+
+
+def values(instructions: Sequence[str], responses: Sequence[str], vectors: Encoder) -> tuple[Array, Array]:
+    """The features of shape (n, len(FEATURES)) and the responses' vectors of shape (n, dim)."""
+    measured = [features.measure(_sound(i), _sound(r)) for i, r in zip(instructions, responses, strict=True)]
+    out = np.array([row for row, _ in measured], dtype=np.float64).reshape(len(measured), len(features.FEATURES))
+    asked = vectors.encode([_sound(text) for text in instructions])
+    given = vectors.encode([text for _, text in measured]).astype(np.float64)
+    out[:, features.CLOSENESS] = (asked * given).sum(axis=1)
+    return out, given
+
+
+def _sound(text: str) -> str:
+    """The text with lone surrogates, which no encoder reads, replaced."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def samples_of(request: Request) -> dict[str, Text]:

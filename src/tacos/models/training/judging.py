@@ -1,9 +1,10 @@
 """Trains the embedded judge from pairs of which one response was preferred, by people or by an LLM.
 
-    minimise  sum_k w_k [ p_k log(1 + exp(-z_k)) + (1 - p_k) log(1 + exp(z_k)) ] + l2 / 2 |b|^2,   z_k = (x_k - x'_k) . b
+    minimise  sum_k w_k [p_k log(1 + exp(-z_k)) + (1 - p_k) log(1 + exp(z_k))] + penalty(b),   z_k = (x_k - x'_k) . b
 
-over the weights b of the ramps, each kept to its feature's direction. Deterministic: weights are rounded to four
-decimals, far above what the order of sums can change.
+over the weights b of the ramps, each kept to its feature's direction, and of the encoder's dimensions. The penalty is a
+ridge, and for the ramps of one feature also on the differences of neighbours, so that g_f is a smooth line (Eilers and
+Marx, 1996). Deterministic: weights are rounded to four decimals, far above what the order of sums can change.
 
     python -m tacos.models.training.judging ../shared/data        # -> src/tacos/models/data/judge.json
 """
@@ -27,70 +28,86 @@ from tacos.models.training.pairs import Pair
 from tacos.records import Encoder
 
 Array = npt.NDArray[np.float64]
-L2 = 3.0
+RIDGE, SMOOTH, WORDING = 2.0, 6.0, 1.5
+"""Penalties of ramps, of the differences of neighbouring ramps, and of the encoder's dimensions."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """Pairs as numbers: ramps of either side, of shape (n, ramps), preferences and weights of shape (n,)."""
+    """Pairs as numbers: columns (ramps, then the encoder's dimensions) of a less those of b, preference, weight."""
 
-    a: Array
-    b: Array
+    difference: Array
     preference: Array
     weight: Array
 
 
-def fit(pairs: Sequence[Pair], vectors: Encoder, l2: float = L2, reference: Sequence[judge.Text] = ()) -> judge.Weights:
-    """A judge from pairs of texts with soft preferences; `reference` (by default both sides of the pairs) sets the scale.
+def fit(pairs: Sequence[Pair], vectors: Encoder, reference: Sequence[judge.Text] = ()) -> judge.Weights:
+    """A judge from pairs of texts with soft preferences; `reference` (or else the pairs' own texts) sets the scale.
 
-    Works as well on an LLM's verdicts: `preference` is then, for example, the mean of both orders.
+    Works as well on an LLM's verdicts: `preference` is then, for example, the share of both orders that a won.
     """
-    weights = solve(design(pairs, vectors), l2)
-    return scale(weights, reference or [text for pair in pairs for text in (pair.a, pair.b)], vectors)
+    texts = reference or [text for pair in pairs for text in (pair.a, pair.b)]
+    return scale(solve(design(pairs, vectors)), columns(texts, vectors), vectors)
 
 
 def design(pairs: Sequence[Pair], vectors: Encoder) -> Design:
-    """The pairs' ramps."""
-    a, b = (steps([getattr(pair, side) for pair in pairs], vectors) for side in ("a", "b"))
+    """The pairs as numbers; a text that stands in several pairs is measured once."""
+    rows = {text: row for row, text in enumerate(dict.fromkeys(text for pair in pairs for text in (pair.a, pair.b)))}
+    found = columns(list(rows), vectors)
+    a, b = (np.array([rows[getattr(pair, side)] for pair in pairs]) for side in ("a", "b"))
     preference = np.array([pair.preference for pair in pairs], dtype=np.float64)
-    return Design(a, b, preference, np.array([pair.weight for pair in pairs], dtype=np.float64))
+    return Design(found[a] - found[b], preference, np.array([pair.weight for pair in pairs], dtype=np.float64))
 
 
-def steps(texts: Sequence[judge.Text], vectors: Encoder) -> Array:
-    """Ramps of (instruction, response) texts, of shape (n, ramps)."""
-    return features.ramps(judge.values([text[0] for text in texts], [text[1] for text in texts], vectors))
+def columns(texts: Sequence[judge.Text], vectors: Encoder) -> Array:
+    """Ramps and vector of each (instruction, response), of shape (n, columns)."""
+    found, given = judge.values([text[0] for text in texts], [text[1] for text in texts], vectors)
+    return np.concatenate([features.ramps(found), given], axis=1)
 
 
-def solve(data: Design, l2: float = L2) -> Array:
-    """The weights of shape (ramps,), four decimals."""
-    x = data.a - data.b
+def solve(data: Design, penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WORDING)) -> Array:
+    """The weights of shape (columns,), four decimals."""
+    x, cost = data.difference, penalties(data.difference.shape[1], *penalty)
 
     def loss(b: Array) -> tuple[float, Array]:
         z = x @ b
         value = data.weight @ (np.logaddexp(0, z) - data.preference * z)
-        slope = x.T @ (data.weight * (expit(z) - data.preference)) + l2 * b
-        return float(value + l2 / 2 * b @ b), np.asarray(slope, dtype=np.float64)
+        slope = x.T @ (data.weight * (expit(z) - data.preference)) + cost @ b
+        return float(value + b @ cost @ b / 2), np.asarray(slope, dtype=np.float64)
 
     limits = [LIMITS[features.FEATURES[i].sign] for i in features.ramp_features()]
+    limits += [LIMITS[0]] * (x.shape[1] - len(limits))
     start = np.zeros(x.shape[1])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits, options=PRECISE)  # type: ignore[call-overload]
     return np.round(np.asarray(found.x, dtype=np.float64), 4) + 0.0
+
+
+def penalties(n_columns: int, ridge: float, smooth: float, wording: float) -> Array:
+    """The matrix Q of the penalty b' Q b / 2, of shape (columns, columns)."""
+    of = features.ramp_features()
+    cost = np.diag(np.concatenate([np.full(len(of), ridge), np.full(n_columns - len(of), wording)]))
+    for left in np.flatnonzero(of[:-1] == of[1:]):
+        cost[left : left + 2, left : left + 2] += smooth * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    return cost
 
 
 LIMITS = {1: (0.0, None), -1: (None, 0.0), 0: (None, None)}
 PRECISE = {"maxiter": 5000, "maxfun": 50000, "ftol": 1e-13, "gtol": 1e-7}
 
 
-def scale(ramps: Array, reference: Sequence[judge.Text], vectors: Encoder) -> judge.Weights:
-    """The judge whose quartiles on `reference` lie at about 25, 50 and 75: sigmoid(slope (q3 - q1) / 2) = 3 / 4."""
-    parts = steps(reference, vectors) * ramps
-    low, centre, high = np.quantile(parts.sum(axis=1), [0.25, 0.5, 0.75])
-    starts = np.flatnonzero(np.diff(features.ramp_features(), prepend=-1))
-    typical = np.add.reduceat(parts.mean(axis=0), starts)
+def scale(b: Array, reference: Array, vectors: Encoder) -> judge.Weights:
+    """The judge whose quartiles on `reference` (columns) lie at about 25, 50 and 75.
+
+    So that sigmoid(slope (q3 - q1) / 2) = 3 / 4.
+    """
+    low, centre, high = np.quantile(reference @ b, [0.25, 0.5, 0.75])
+    n, mean = len(features.ramp_features()), reference.mean(axis=0) * b
+    typical = [*np.add.reduceat(mean[:n], judge.STARTS).tolist(), float(mean[n:].sum())]
     slope = 2 * np.log(3) / max(float(high - low), 1e-6)
     return judge.Weights(
-        ramps=tuple(ramps.tolist()),
-        typical=tuple(np.round(typical, 4).tolist()),
+        ramps=tuple(b[:n].tolist()),
+        wording=tuple(b[n:].tolist()),
+        typical=tuple(round(value, 4) + 0.0 for value in typical),
         centre=round(float(centre), 4),
         slope=round(float(slope), 4),
         encoder=vectors.name,
@@ -101,16 +118,17 @@ def scale(ramps: Array, reference: Sequence[judge.Text], vectors: Encoder) -> ju
 def save(weights: judge.Weights, folder: str | Path) -> Path:
     """Write `judge.json`, one line per feature, so that a person can read it and a diff shows what moved."""
     values, at, lines = list(weights.ramps), 0, []
-    for feature, typical in zip(features.FEATURES, weights.typical, strict=True):
+    for feature, typical in zip(features.FEATURES, weights.typical, strict=False):
         n = len(feature.knots) - 1
         row = {"name": feature.name, "knots": feature.knots, "weights": values[at : at + n], "typical": typical}
         lines.append(orjson.dumps(row).decode())
         at += n
-    rest = {name: getattr(weights, name) for name in ("encoder", "encoder_fingerprint", "centre", "slope")}
-    head = orjson.dumps(rest).decode()[:-1]
+    head = {name: getattr(weights, name) for name in ("encoder", "encoder_fingerprint", "centre", "slope")}
+    head["wording"] = {"typical": weights.typical[-1], "weights": weights.wording}
     path = Path(folder) / judge.FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{head},"features":[\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
+    start = orjson.dumps(head).decode()[:-1]
+    path.write_text(f'{start},"features":[\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
     judge.read.cache_clear()
     return path
 

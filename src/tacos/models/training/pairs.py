@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "quality_pairs"
+_ESCAPE = re.compile(r'\\(u[0-9a-fA-F]{4}|["ntr])')
 _NO_INPUT = re.compile(r"\W*(?:no ?input|none|n/?a)\W*", re.IGNORECASE)
 _CAR = re.compile(r"Instruction: ?(.*?)(?:\s*\bInput: ?(.*))?", re.DOTALL)
 
@@ -65,11 +66,27 @@ def expert_choices(data: Path) -> list[Pair]:
     for part in ("train", "valid"):
         with gzip.open(data / FOLDER / f"car_pairs_{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                found = _CAR.fullmatch(row["src"].strip())
-                asked = join(found[1], found[2] or "") if found else row["src"].strip()
-                texts = [(asked, row[side].removeprefix("Response:").strip()) for side in ("pos", "neg")]
+                source = unescape(row["src"])
+                found = _CAR.fullmatch(source)
+                asked = join(found[1], found[2] or "") if found else source
+                texts = [(asked, unescape(row[side].removeprefix("Response:"))) for side in ("pos", "neg")]
                 out.append(Pair(texts[0], texts[1], group=asked))
     return out
+
+
+def unescape(text: str) -> str:
+    r"""A text without the JSON escapes that CaR's files left in (in a third of the originals, hardly a revision).
+
+    >>> unescape(r'She said \"yes\".\nThen \u2019no.') == 'She said "yes".\nThen ’no.'
+    True
+    """
+
+    def plain(found: re.Match[str]) -> str:
+        code = found[1]
+        return chr(int(code[1:], 16)) if code[0] == "u" else {"n": "\n", "t": "\t", "r": ""}.get(code, code)
+
+    whole = _ESCAPE.sub(plain, text)
+    return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
 
 
 def join(instruction: Any, given: Any) -> str:
