@@ -25,11 +25,11 @@ def mean(verdicts: pl.DataFrame) -> pl.DataFrame:
         judged.select("cluster", "low", "high", "sign", id=pl.col(side), score=pl.col(f"score_{side}"))
         for side in ("low", "high")
     )
-    orders = sides.group_by("id", "cluster", "low", "high", "sign").agg(pl.col("score").mean())
-    pairs = orders.group_by("id", "cluster", "low", "high").agg(pl.col("score").mean())
+    orders = sides.group_by("id", "cluster", "low", "high", "sign").agg(pl.col("score").sort().mean())
+    pairs = orders.group_by("id", "cluster", "low", "high").agg(pl.col("score").sort().mean())
     table = pairs.group_by("id", "cluster").agg(
         pl.col("score").sort().mean(),
-        (pl.col("score").std() / pl.len().sqrt()).alias("error"),
+        (pl.col("score").sort().std() / pl.len().sqrt()).alias("error"),
         pl.len().alias("n_comparisons"),
     )
     return (

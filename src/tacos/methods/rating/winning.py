@@ -14,8 +14,9 @@ solution (the Gauss-Newton form, positive by construction), b and g being taken 
 The error rate is a setting unless asked for (`error_rate=None`: e ~ Beta(1, 19)): the joint maximum puts it near 0
 whatever the truth, since the thetas can explain errors as well, and a rate of 0 would leave the fit without robustness.
 
-What it does not know: by how much a sample won (`least_squares` uses that); that a pointwise judge's two orders are
-one.
+What it does not know: by how much a sample won (`least_squares` uses that); whether long samples win because they are
+long or because they are better (g holds both: it compares samples, not versions of one); that a pointwise judge's two
+orders are one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, logit
 
 from tacos.methods.rating.equations import Floats, Ints, components, diagonal, standard_errors
-from tacos.methods.rating.least_squares import home_of
+from tacos.methods.rating.gaussian import home_of
 from tacos.methods.rating.orders import PAIR, usable
 from tacos.records import SCORES
 
