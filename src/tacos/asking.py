@@ -91,7 +91,7 @@ def advance(source: Source, settings: Settings, store: Store, models: Models, le
     step = next(step for step in steps if step.artifact not in made)
     assert isinstance(step.stage, PromptStage)
     model = models.prompt[step.stage.name].name
-    tables = tables_for(step, steps, source, made)
+    tables = tables_for(step, steps, {"input": source}, made)
     return collect(step.artifact, list(questions(step.stage, tables, settings, model)), model, ledger)
 
 

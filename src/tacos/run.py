@@ -86,10 +86,23 @@ def execute(
 
     `check` is called with each artifact as soon as it is there, and may raise.
     """
-    steps = plan_until(settings, until)
+    return walk(plan_until(settings, until), {"input": source}, settings, store, engine, models, progress, check)
+
+
+def walk(
+    steps: list[Step],
+    start: Mapping[str, Table],
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    models: Models,
+    progress: Progress,
+    check: Callable[[str, Artifact], None] = lambda name, artifact: None,
+) -> Outcome:
+    """The loop itself, over the steps of any pipeline; `start` are the tables that are there before the first one."""
     outcome = Outcome({})
     for step in steps:
-        tables = tables_for(step, steps, source, outcome.artifacts)
+        tables = tables_for(step, steps, start, outcome.artifacts)
         key = step_key(step, settings, models, tables)
         found = store.find(step.artifact, key)
         if found is None:
@@ -111,7 +124,7 @@ def existing(source: Source, settings: Settings, store: Store, models: Models) -
     steps = stages.plan(settings)
     found: dict[str, Artifact] = {}
     for step in steps:
-        tables = tables_for(step, steps, source, found)
+        tables = tables_for(step, steps, {"input": source}, found)
         artifact = store.find(step.artifact, step_key(step, settings, models, tables))
         if artifact is None:
             break
@@ -153,11 +166,14 @@ class Joined:
             yield from artifact.batches(columns)
 
 
-def tables_for(step: Step, steps: list[Step], source: Source, made: Mapping[str, Artifact]) -> dict[str, Table]:
+def tables_for(
+    step: Step, steps: list[Step], start: Mapping[str, Table], made: Mapping[str, Artifact]
+) -> dict[str, Table]:
     """The tables that a step reads, under their plain names."""
-    names = stages.inputs(step, steps)
+    names = stages.inputs(step, steps, start)
     return {
-        name: source if name == "input" else Joined([made[each] for each in each_of]) for name, each_of in names.items()
+        name: start[name] if name in start else Joined([made[each] for each in each_of])
+        for name, each_of in names.items()
     }
 
 
@@ -307,14 +323,20 @@ def answer(batch: pl.DataFrame, stage: str, settings: Settings, model: Model) ->
 
 
 def by_name(name: str) -> Stage:
-    """The stage of that name."""
-    flat = [each for entry in stages.PIPELINE for each in (entry if isinstance(entry, tuple) else (entry,))]
+    """The stage of that name, of whichever pipeline."""
+    entries = [entry for pipeline in stages.PIPELINES for entry in pipeline]
+    flat = [each for entry in entries for each in (entry if isinstance(entry, tuple) else (entry,))]
     return next(stage for stage in flat if stage.name == name)
 
 
 def gate(stage: Stage, settings: Settings) -> float:
     """The share of failures that a stage may have."""
-    return float(getattr(getattr(settings, section_of(stage), None), "max_failure_rate", 0.0))
+    return float(getattr(getattr(settings, gate_of(stage), None), "max_failure_rate", 0.0))
+
+
+def gate_of(stage: Stage) -> str:
+    """The name of the settings that hold a stage's gate."""
+    return ("" if isinstance(stage, TableStage) else stage.gate) or section_of(stage)
 
 
 def section_of(stage: Stage) -> str:
@@ -336,5 +358,5 @@ def check_gate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -
         + "; ".join(f"{count} x {reason}" for reason, count in reasons)
         + ". For example "
         + " | ".join(examples)
-        + f". Mend the input, or raise the limit with --set {section_of(stage)}.max_failure_rate=..."
+        + f". Mend the input, or raise the limit with --set {gate_of(stage)}.max_failure_rate=..."
     )

@@ -13,7 +13,7 @@ stage's key: all others can change without re-running it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,6 +76,8 @@ class BatchStage:
     where: Literal["process", "here"] = "here"
     distinct: str = ""
     """A column whose later repetitions are rejects ("duplicate of ...")."""
+    gate: str = ""
+    """The settings whose `max_failure_rate` holds, when not its own."""
     when: Callable[[Settings], bool] = always
     version: int = 1
 
@@ -96,6 +98,8 @@ class PromptStage:
     given: Callable[[Row], Row | None] = lambda row: None
     section: str = ""
     """The settings handed to `ask`, when they are not the stage's own."""
+    gate: str = ""
+    """The settings whose `max_failure_rate` holds, when not those."""
     when: Callable[[Settings], bool] = always
     version: int = 1
 
@@ -115,8 +119,9 @@ class TableStage:
 
 
 Stage = BatchStage | PromptStage | TableStage
+Pipeline = tuple[Stage | tuple[Stage, ...], ...]
 
-PIPELINE: tuple[Stage | tuple[Stage, ...], ...] = (
+PIPELINE: Pipeline = (
     BatchStage(
         "ingest", "samples", SAMPLES, ("input",), ("ingest",),
         source=tables.input_rows, work=tables.ingest, where="process", distinct="content_hash",
@@ -168,6 +173,9 @@ PIPELINE: tuple[Stage | tuple[Stage, ...], ...] = (
     ),
 )  # fmt: skip
 
+PIPELINES = (PIPELINE,)
+"""Every pipeline; their stages have distinct names."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -182,11 +190,11 @@ class Step:
         return self.stage.makes if self.round is None else f"{self.stage.makes}/{self.round}"
 
 
-def plan(settings: Settings) -> list[Step]:
-    """The steps under these settings, in order."""
+def plan(settings: Settings, pipeline: Pipeline = PIPELINE) -> list[Step]:
+    """The steps of a pipeline under these settings, in order."""
     n_rounds = settings.pair.rounds if compares(settings) else 1
     steps: list[Step] = []
-    for entry in PIPELINE:
+    for entry in pipeline:
         if isinstance(entry, tuple):
             steps += [Step(stage, number) for number in range(n_rounds) for stage in entry]
         else:
@@ -194,12 +202,12 @@ def plan(settings: Settings) -> list[Step]:
     return [step for step in steps if step.stage.when(settings)]
 
 
-def inputs(step: Step, planned: list[Step]) -> dict[str, list[str]]:
+def inputs(step: Step, planned: list[Step], start: Collection[str] = ("input",)) -> dict[str, list[str]]:
     """The artifacts that a step reads: plain name -> artifact names (several where rounds are joined).
 
-    Artifacts that the plan does not make are left out, but for "input".
+    Artifacts that the plan does not make are left out, but for those that are there at the start.
     """
-    made = {other.artifact for other in planned[: planned.index(step)]} | {"input"}
+    made = {other.artifact for other in planned[: planned.index(step)]} | set(start)
     found: dict[str, list[str]] = {}
     for read in step.stage.reads:
         name, _, which = read.partition("/")
