@@ -79,6 +79,27 @@ def models_for(settings: Settings, own: Own, ledger: Path | None = None) -> Iter
         )
 
 
+@contextmanager
+def judges_for(settings: Settings, ledger: Path | None = None, *, refine: bool = False) -> Iterator[Models]:
+    """The models of the side pipelines: the judge that confirms or is calibrated, and with `refine` what rewrites."""
+    with ExitStack() as stack:
+        network = Network(settings, ledger, stack)
+        judge = judging_model(settings, Own(), network)
+        if not refine:
+            yield Models({"calibrate": judge}, {})
+            return
+        editor = network.client(editing_model(settings))
+        yield Models({"rewrite": editor, "reword": editor, "confirm": judge}, {})
+
+
+def editing_model(settings: Settings) -> str:
+    """The model that rewrites; `ConfigError` for one that is no model of an endpoint."""
+    name = settings.llm.model if settings.refine.model == LLM else settings.refine.model
+    if not is_networked(name):
+        raise ConfigError(f"{name!r} cannot rewrite: refine.model must be a model of an endpoint")
+    return name
+
+
 @dataclass(frozen=True)
 class Network:
     """Clients of the endpoint, one per model, with one ledger between them; nothing is opened before it is needed."""

@@ -167,6 +167,20 @@ class Select(Section):
     """Take unjudged rows where there are fewer judged ones than asked for."""
 
 
+class Refine(Section):
+    """Rewriting of selected rows (TACOS, optional); judges of the section `judge` confirm each rewrite."""
+
+    model: str = "llm"
+    instructions: bool = True
+    """Rewrite the instruction, too, after the response."""
+    temperature: float = Field(0.3, ge=0, le=2)
+    max_tokens: int = Field(4096, gt=0)
+    max_chars: int = Field(8000, gt=0)
+    """Longer rows stay as they are: a text that was cut cannot be rewritten."""
+    max_failure_rate: float = Field(0.2, ge=0, le=1)
+    """More failures than this stop the command; under it, the originals stay."""
+
+
 AsText = Annotated[str, BeforeValidator(str)]
 """Text, also where `--set` read a number or a date."""
 
@@ -235,6 +249,7 @@ class Settings(Section):
     judge: Judge = Judge()
     rate: Rate = Rate()
     select: Select = Select()
+    refine: Refine = Refine()
     llm: LLM = LLM()
 
     @property

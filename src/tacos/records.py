@@ -255,3 +255,43 @@ SELECTION = schema(
     score=pl.Float64,
     rule=pl.String,  # must-keep, quota, remainder, fill
 )
+
+# Refinement of a selection (`tacos refine`).
+EXCERPTS = schema(
+    id=pl.String,
+    instruction=pl.String,  # the last question by itself
+    context=pl.String,  # what stands beside it and is not rewritten; "" for nothing
+    response=pl.String,
+    question=pl.String,  # all that stands before the answer, as judges see it
+    raw=pl.String,
+)
+RESPONSES = schema(id=pl.String, faults=pl.String, response=pl.String, reply=pl.String)
+INSTRUCTIONS = schema(id=pl.String, faults=pl.String, instruction=pl.String, reply=pl.String)
+CANDIDATES = schema(
+    id=pl.String,
+    question=pl.String,
+    response=pl.String,
+    raw=pl.String,  # the row with the rewritten texts in their place
+    changed=pl.Boolean,
+)
+REFINEMENTS = schema(
+    id=pl.String,
+    content_hash=pl.String,
+    status=pl.String,  # rewritten, kept, failed
+    reason=pl.String,
+    instruction=pl.String,  # the original's texts
+    response=pl.String,
+    new_instruction=pl.String,  # the proposed ones, null where there are none
+    new_response=pl.String,
+    faults=pl.String,
+)
+
+# Calibration of a judge (`tacos calibrate`).
+LABELS = schema(
+    id=pl.String,
+    instruction_a=pl.String,
+    response_a=pl.String,
+    instruction_b=pl.String,
+    response_b=pl.String,
+    preferred=pl.String,  # a, b, tie
+)

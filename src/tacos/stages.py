@@ -19,15 +19,20 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tacos import tables
+from tacos import side_tables, tables
 from tacos.config import Settings
-from tacos.methods import judging, tagging
+from tacos.methods import judging, refining, tagging
 from tacos.records import (
+    CANDIDATES,
     CANONICAL_TAGS,
     CLUSTERS,
+    EXCERPTS,
     GRADES,
+    INSTRUCTIONS,
+    LABELS,
     MEMBERSHIPS,
     PAIRS,
+    RESPONSES,
     SAMPLES,
     SCORES,
     SELECTION,
@@ -59,6 +64,11 @@ def compares(settings: Settings) -> bool:
 def wants_grades(settings: Settings) -> bool:
     """Grades of single samples are the prior that fills the shortlist, or the scores themselves."""
     return settings.shortlist.rule == "embedded-judge" or not compares(settings)
+
+
+def rewords(settings: Settings) -> bool:
+    """Whether a refinement rewrites instructions, too."""
+    return settings.refine.instructions
 
 
 @dataclass(frozen=True)
@@ -173,7 +183,42 @@ PIPELINE: Pipeline = (
     ),
 )  # fmt: skip
 
-PIPELINES = (PIPELINE,)
+REFINEMENT: Pipeline = (  # of a selection that is there: see `tacos.refinement`
+    BatchStage(
+        "excerpt", "excerpts", EXCERPTS, ("samples", "selection"), ("ingest", "refine.max_chars"),
+        source=side_tables.selected_rows, work=side_tables.excerpt,
+    ),
+    PromptStage(
+        "rewrite", "responses", RESPONSES, ("excerpts",), ("refine",), template="refine_response", section="refine",
+        questions=side_tables.response_questions, ask=refining.ask_response, parse=refining.parse_response,
+    ),
+    PromptStage(
+        "reword", "instructions", INSTRUCTIONS, ("excerpts", "responses"), ("refine",), template="refine_instruction",
+        questions=side_tables.instruction_questions, ask=refining.ask_instruction, parse=refining.parse_instruction,
+        section="refine", when=rewords,
+    ),
+    BatchStage(
+        "rebuild", "candidates", CANDIDATES, ("excerpts", "responses", "instructions"), ("ingest",),
+        source=side_tables.proposals, work=side_tables.rebuild, gate="refine",
+    ),
+    PromptStage(
+        "confirm", "confirmations", VERDICTS, ("candidates", "excerpts"), ("judge",), template="judge",
+        questions=side_tables.confirm_questions, ask=judging.ask, parse=refining.parse_confirmation,
+        section="judge", gate="refine",
+    ),
+)  # fmt: skip
+
+CALIBRATION: Pipeline = (  # of a judge by labelled pairs: see `tacos.calibration`
+    BatchStage(
+        "label", "labels", LABELS, ("input",), (), source=tables.input_rows, work=side_tables.label, gate="ingest"
+    ),
+    PromptStage(
+        "calibrate", "verdicts", VERDICTS, ("labels",), ("judge",), template="judge",
+        questions=side_tables.calibrate_questions, ask=judging.ask, parse=judging.parse, section="judge",
+    ),
+)  # fmt: skip
+
+PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION)
 """Every pipeline; their stages have distinct names."""
 
 

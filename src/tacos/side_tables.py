@@ -1,0 +1,85 @@
+"""What the stages of the two side pipelines do with their tables: refining a selection, calibrating a judge.
+
+As in `tacos.tables`, every function reads named tables, hands columns to a pure method, and returns what its stage
+makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.methods import calibrating, judging, refining
+from tacos.records import LABELS, Made, reject_frame
+from tacos.tables import N_PAIRS_PER_BATCH, Tables
+
+
+def selected_rows(tables: Tables) -> Iterator[pl.DataFrame]:
+    """The selected samples, batch by batch, in the order of the input."""
+    chosen = tables["selection"].scan().select("id").collect()
+    for samples in tables["samples"].batches(["id", "content_hash", "instruction", "raw"]):
+        yield samples.join(chosen, on="id", how="semi", maintain_order="left")
+
+
+def excerpt(batch: pl.DataFrame, prepared: Any, settings: Settings) -> Made:
+    """Selected samples -> the texts to rewrite."""
+    return Made(*refining.excerpts(batch, settings.ingest, settings.refine.max_chars), {})
+
+
+def response_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """One question per excerpt."""
+    yield from tables["excerpts"].batches()
+
+
+def new_responses(tables: Tables, batch: pl.DataFrame) -> pl.DataFrame:
+    """Excerpts that have a new response, with it."""
+    found = tables["responses"].scan().select("id", "response").filter(pl.col("id").is_in(batch["id"].implode()))
+    return batch.join(found.rename({"response": "new_response"}).collect(), on="id", maintain_order="left")
+
+
+def instruction_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """One question per excerpt with a new response."""
+    for batch in tables["excerpts"].batches():
+        yield new_responses(tables, batch)
+
+
+def proposals(tables: Tables) -> Iterator[pl.DataFrame]:
+    """Excerpts with the new texts; where instructions are not rewritten, the old one stands for the new."""
+    for batch in tables["excerpts"].batches():
+        found = new_responses(tables, batch)
+        if "instructions" not in tables:
+            yield found.with_columns(pl.col("instruction").str.strip_chars().alias("new_instruction"))
+            continue
+        reworded = tables["instructions"].scan().select("id", new_instruction="instruction").collect()
+        yield found.join(reworded, on="id", maintain_order="left")
+
+
+def rebuild(batch: pl.DataFrame, prepared: Any, settings: Settings) -> Made:
+    """New texts -> rows with these texts in their place."""
+    return Made(*refining.rebuild(batch, settings.ingest), {})
+
+
+def confirm_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """Every changed row against its original, in both orders, from every judge."""
+    candidates, originals = (tables[name].scan().collect() for name in ("candidates", "excerpts"))
+    asked = refining.confirmations(candidates, originals, settings.judges, settings.judge.repetitions)
+    yield from asked.iter_slices(2 * N_PAIRS_PER_BATCH)
+
+
+def label(batch: Any, prepared: Any, settings: Settings) -> Made:
+    """Raw rows -> labelled pairs."""
+    rows, rejects = calibrating.parse_batch(batch)
+    return Made(pl.DataFrame(rows, schema=LABELS, orient="row"), reject_frame(rejects), {})
+
+
+def calibrate_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """Both orders of every labelled pair, from every judge."""
+    first = 0
+    for batch in tables["labels"].batches():
+        for labels in batch.iter_slices(N_PAIRS_PER_BATCH):
+            pairs, texts = calibrating.pairs_and_texts(labels, first)
+            first += labels.height
+            yield judging.questions(pairs, texts, settings.judges, settings.judge.repetitions)
