@@ -8,7 +8,7 @@ judge's scale. With f the sample shown first and s the other,
 for judge j: b_j is its position bias, e_j the share of verdicts that are a coin's toss, g what length alone is worth
 (fitted only where lengths are given; the form is that of the length-controlled win rate of AlpacaEval 2.0, Dubois et
 al. 2024). A pair that flips with the order thus gives half a win to either side. Maximum a posteriori: theta ~ N(0,
-spread^2), b and g ~ N(0, 2^2); L-BFGS with exact gradients. Standard errors of theta come from the curvature at the
+spread^2), b and g ~ N(0, 2^2); Gauss-Newton steps. Standard errors of theta come from the curvature at the
 solution (the Gauss-Newton form, positive by construction), b and g being taken as known.
 
 The error rate is a setting unless asked for (`error_rate=None`: e ~ Beta(1, 19)): the joint maximum puts it near 0
@@ -21,24 +21,31 @@ orders are one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.optimize import minimize
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 from scipy.special import expit, logit
 
-from tacos.methods.rating.equations import Floats, Ints, components, diagonal, standard_errors
+from tacos.methods.rating.equations import (
+    Floats,
+    Ints,
+    components,
+    conjugate_gradients,
+    diagonal,
+    standard_errors,
+)
 from tacos.methods.rating.gaussian import home_of
 from tacos.methods.rating.orders import PAIR, usable
 from tacos.records import SCORES
 
 BIAS_SPREAD = 2.0
 ERROR_PRIOR = (1.0, 19.0)
+N_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,23 +148,83 @@ def split(x: Floats, games: Games) -> tuple[Floats, Floats, float]:
 
 
 def fit(games: Games, spread: float, with_length: bool, error_rate: float | None) -> Floats:
-    """The unknowns with the highest posterior density."""
+    """The unknowns with the highest posterior density: Gauss-Newton steps, each solved by conjugate gradients."""
     rates = slice(games.n + games.n_judges, games.n + 2 * games.n_judges)
     free = np.ones(games.n + 2 * games.n_judges + 1)
     free[rates], free[-1] = error_rate is None, with_length
-    start = np.zeros(len(free))
-    start[rates] = logit(np.clip(0.05 if error_rate is None else error_rate, 1e-9, 0.999))
-    options: Any = {"maxiter": 1000, "maxfun": 2000, "ftol": 1e-12, "gtol": 1e-5}
-    found = minimize(loss, start, (games, spread, free), "L-BFGS-B", jac=True, options=options)
-    return np.asarray(found.x)
+    x = np.zeros(len(free))
+    x[: games.n] = win_rates(games)
+    x[rates] = logit(np.clip(0.05 if error_rate is None else error_rate, 1e-9, 0.999))
+    for _ in range(N_STEPS):
+        value, gradient = loss(x, games, spread, free)
+        step = conjugate_gradients(Curvature(games, x, spread, free), -gradient[:, None], 1e-2)[0][:, 0]
+        gain, x = descend(x, step, value, lambda y: loss(y, games, spread, free)[0])
+        if gain < 1e-9 * abs(value) + 1e-9:
+            break
+    return x
+
+
+def descend(x: Floats, step: Floats, value: float, at: Callable[[Floats], float]) -> tuple[float, Floats]:
+    """The gain and the place of the longest of the steps 1, 1/2, 1/4, ... that leads down."""
+    for halving in range(20):
+        there = x + step / 2**halving
+        gain = value - at(there)
+        if gain >= 0:
+            return gain, there
+    return 0.0, x
+
+
+class Curvature:
+    """The Gauss-Newton curvature at x as a matrix that is never formed: `self @ v` and `diagonal()`."""
+
+    def __init__(self, games: Games, x: Floats, spread: float, free: Floats) -> None:
+        _, rate, _ = split(x, games)
+        self.factor = factor_of(games, x) * free
+        self.squares = (self.factor**2).sum(axis=0)
+        scale = prior_scale(games, spread)
+        rates = slice(games.n + games.n_judges, games.n + 2 * games.n_judges)
+        self.prior = 1 / scale**2
+        self.prior[rates] = sum(ERROR_PRIOR) * rate * (1 - rate)
+
+    def diagonal(self) -> Floats:
+        """The diagonal of the curvature."""
+        return np.asarray(self.squares + self.prior)
+
+    def __matmul__(self, v: Floats) -> Floats:
+        return np.asarray(self.factor.T @ (self.factor @ v) + self.prior[:, None] * v)
+
+
+def chances(x: Floats, games: Games) -> tuple[Floats, Floats, Floats]:
+    """Of each game: the error rate of its judge, sigma of the odds, and the chance that the first wins."""
+    bias, rate, length = split(x, games)
+    e = rate[games.judge]
+    s = expit(x[games.first] - x[games.second] + bias[games.judge] + length * games.length)
+    return e, s, np.clip((1 - e) * s + e / 2, 1e-12, 1 - 1e-12)
+
+
+def factor_of(games: Games, x: Floats) -> Any:
+    """F, shape (games, unknowns), with F'F the curvature of the log likelihood."""
+    e, s, p = chances(x, games)
+    unit = np.sqrt(games.weight / (p * (1 - p)))
+    pull, toss = unit * (1 - e) * s * (1 - s), unit * (0.5 - s) * e * (1 - e)
+    m, n, j = len(p), games.n, games.n_judges
+    columns = [games.first, games.second, n + games.judge, n + j + games.judge, np.full(m, n + 2 * j)]
+    values = np.stack([pull, -pull, pull, toss, pull * games.length], axis=1)
+    places = np.arange(0, 5 * m + 1, 5)
+    return csr_array((values.ravel(), np.stack(columns, axis=1).ravel(), places), shape=(m, n + 2 * j + 1))
+
+
+def win_rates(games: Games) -> Floats:
+    """Where to start: the log odds of each sample's share of wins, with a win and a loss added."""
+    won = np.bincount(games.first, games.win, games.n) + np.bincount(games.second, 1 - games.win, games.n)
+    played = np.bincount(games.first, minlength=games.n) + np.bincount(games.second, minlength=games.n)
+    return np.asarray(logit((won + 1) / (played + 2)))
 
 
 def loss(x: Floats, games: Games, spread: float, free: Floats) -> tuple[float, Floats]:
     """The negative log posterior and its gradient, which is 0 for the unknowns that are not `free`."""
-    bias, rate, length = split(x, games)
-    e = rate[games.judge]
-    s = expit(x[games.first] - x[games.second] + bias[games.judge] + length * games.length)
-    p = np.clip((1 - e) * s + e / 2, 1e-12, 1 - 1e-12)
+    _, rate, _ = split(x, games)
+    e, s, p = chances(x, games)
     value = -(games.weight * (games.win * np.log(p) + (1 - games.win) * np.log1p(-p))).sum()
     slope = -games.weight * (games.win / p - (1 - games.win) / (1 - p))
     pull = slope * (1 - e) * s * (1 - s)
@@ -173,10 +240,16 @@ def loss(x: Floats, games: Games, spread: float, free: Floats) -> tuple[float, F
     return float(value + prior), (gradient + prior_gradient) * free
 
 
+def prior_scale(games: Games, spread: float) -> Floats:
+    """The prior standard deviation of each unknown (error rates have a prior of another form)."""
+    n, j = games.n, games.n_judges
+    return np.concatenate([np.full(n, spread), np.full(j, BIAS_SPREAD), np.full(j, np.inf), [BIAS_SPREAD]])
+
+
 def log_prior(x: Floats, games: Games, spread: float) -> tuple[float, Floats]:
     """The negative log prior and its gradient."""
     n, j = games.n, games.n_judges
-    scale = np.concatenate([np.full(n, spread), np.full(j, BIAS_SPREAD), np.full(j, np.inf), [BIAS_SPREAD]])
+    scale = prior_scale(games, spread)
     _, rate, _ = split(x, games)
     a, b = ERROR_PRIOR
     value = float((x**2 / scale**2).sum() / 2 - (a * np.log(rate) + b * np.log1p(-rate)).sum())
@@ -186,22 +259,10 @@ def log_prior(x: Floats, games: Games, spread: float) -> tuple[float, Floats]:
 
 
 def curvature(games: Games, x: Floats, spread: float) -> tuple[Any, Any]:
-    """The Gauss-Newton curvature of the thetas, and F with F'F equal to it (a row per game and per prior)."""
-    bias, rate, length = split(x, games)
-    e = rate[games.judge]
-    s = expit(x[games.first] - x[games.second] + bias[games.judge] + length * games.length)
-    p = np.clip((1 - e) * s + e / 2, 1e-12, 1 - 1e-12)
-    root = (1 - e) * s * (1 - s) * np.sqrt(games.weight / (p * (1 - p)))
-    m, here = len(root), np.arange(games.n)
-    rows = np.concatenate([np.arange(m), np.arange(m), m + here])
-    columns = np.concatenate([games.first, games.second, here])
-    values = np.concatenate([root, -root, np.full(games.n, 1 / spread)])
-    factor = csr_array((values, (rows, columns)), shape=(m + games.n, games.n))
-    pair = csr_array(
-        (np.tile(-(root**2), 2), (columns[: 2 * m], np.roll(columns[: 2 * m], m))), shape=(games.n, games.n)
-    )
-    own: Floats = np.bincount(columns[: 2 * m], np.tile(root**2, 2), games.n).astype(np.float64) + 1 / spread**2
-    return pair + diagonal(own), factor
+    """The Gauss-Newton curvature of the thetas, sparse, and F with F'F equal to it (a row per game and per prior)."""
+    likelihood = factor_of(games, x)[:, : games.n]
+    factor = csr_array(vstack([likelihood, diagonal(np.full(games.n, 1 / spread))]))
+    return csr_array(factor.T @ factor), factor
 
 
 def scaled(judged: pl.DataFrame, ids: pl.Series, theta: Floats, error: Floats) -> pl.DataFrame:

@@ -18,7 +18,7 @@ def verdicts(rows) -> pl.DataFrame:
 
 
 def simulate(n=60, degree=6, noise=0.3, bias=0.3, shift=0.0, seed=0, orders=("ab", "ba")):
-    """Verdicts on random pairs (a ring first), and true qualities by id: points are 50 + 15 (quality + bias + noise)."""
+    """Verdicts on random pairs, and true qualities by id: points are 50 + 15 (quality + bias + noise)."""
     rng = np.random.default_rng(seed)
     quality = rng.standard_normal(n)
     steps = [1, *rng.choice(np.arange(2, n // 2), degree // 2 - 1, replace=False)]
