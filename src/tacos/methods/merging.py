@@ -7,6 +7,7 @@ without the n x n matrix:
 1. Rotate the vectors to principal axes and keep the first ones; the rest is summed up by the lengths of a few groups of
    axes. By Cauchy and Schwarz the product of two such short vectors is never below the true cosine, so a pair whose
    short product is under the threshold needs no further look. Blocks of the upper triangle only.
+   BLAS runs on one thread: its products are small, and its threads wait for each other where other work shares the cores.
 2. The true cosine of the pairs that are left, unless they are known to be connected already; where float32 cannot
 tell, in
    float64.
@@ -22,21 +23,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
 from tacos.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-N_AXES = 48
-N_GROUPS = 16
+N_AXES = 32
+N_GROUPS = 8
 N_COVARIANCE = 20_000
 SLACK = 1e-4
 """How far rounding may put a short product below the true cosine: about 100 units of float32 in the last place."""
 UNSURE = 1e-5
 """Where a float32 cosine is this near to the threshold, float64 decides."""
-BLOCK = 1024
-WIDTH = 4096
+BLOCK = 512
+WIDTH = 2048
 CHUNK = 8192
 
 
@@ -60,7 +62,8 @@ def components(vectors: Floats, eps: float) -> Ints:
     live = np.flatnonzero(lengths > 0)
     unit = (vectors[live] / lengths[live, None]).astype(np.float32)
     labels = np.arange(len(vectors), dtype=np.int64)
-    found = connect(Search(unit, shorten(unit), 1.0 - eps), vectors, live)
+    with threadpool_limits(1, user_api="blas"):
+        found = connect(Search(unit, shorten(unit), 1.0 - eps), vectors, live)
     labels[live] = live[first_members(found)] if len(live) else live
     return number(labels)
 
@@ -126,7 +129,7 @@ def cosines(vectors: Floats, rows: Ints, columns: Ints) -> npt.NDArray[np.float6
 
 def nearest(vectors: Floats, known: Floats) -> tuple[Ints, npt.NDArray[np.float64]]:
     """For each row of `vectors` the row of `known` with the largest cosine (ties: the first), and that cosine."""
-    step = BLOCK // 4
+    step = BLOCK // 2
     found = [np.argmax(vectors[start : start + step] @ known.T, axis=1) for start in range(0, len(vectors), step)]
     which = np.concatenate([np.zeros(0, np.int64), *found]).astype(np.int64)
     return which, cosines(np.concatenate([vectors, known]), np.arange(len(vectors)), which + len(vectors))
@@ -134,10 +137,12 @@ def nearest(vectors: Floats, known: Floats) -> tuple[Ints, npt.NDArray[np.float6
 
 def join(labels: Ints, rows: Ints, columns: Ints) -> Ints:
     """The labels after the components of each (row, column) pair became one."""
-    n = len(labels)
-    graph = sparse.coo_array((np.ones(len(rows), dtype=bool), (labels[rows], labels[columns])), shape=(n, n))
+    known, ends = np.unique(np.stack([labels[rows], labels[columns]]), return_inverse=True)
+    graph = sparse.coo_array((np.ones(len(rows), dtype=bool), tuple(ends.reshape(2, -1))), shape=(len(known),) * 2)
     _, merged = connected_components(graph, directed=False)
-    return merged[labels].astype(np.int64)
+    renamed = np.arange(len(labels), dtype=np.int64)
+    renamed[known] = known[first_members(merged.astype(np.int64))]
+    return renamed[labels]
 
 
 def first_members(labels: Ints) -> Ints:
