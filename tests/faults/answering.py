@@ -28,9 +28,18 @@ def score(instruction: str, response: str) -> int:
     return 1 + number(instruction, response) % 100
 
 
+def rewrite(given: dict[str, str], field: str) -> dict[str, Any]:
+    """A rewritten text; one in four is found to be good as it is."""
+    if number(given[field]) % 4 == 0:
+        return {"faults": "none", field: given[field]}
+    return {"faults": "It could be clearer.", field: f"{given[field]} (clearer)"}
+
+
 def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
     """The right answer to a question, by which fields it shows."""
     given = fields(messages)
+    if '{"faults"' in messages[0]["content"]:
+        return rewrite(given, "response" if '"response": "..."' in messages[0]["content"] else "instruction")
     if "instruction_a" in given:
         return {
             "analysis": "A and B differ.",

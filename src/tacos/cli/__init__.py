@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tacos.cli import explain, ledger, quote, requests, runs, select
+from tacos.cli import calibrate, explain, ledger, quote, refine, requests, runs, select
 from tacos.errors import TacosError
 
 HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
@@ -23,12 +23,16 @@ Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row
 
 With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
              tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
+             tacos calibrate pairs.jsonl --model MODEL           does the judge agree with pairs that you labelled?
+             tacos refine selected.jsonl.run --model MODEL -o refined.jsonl    rewrite rows where judges prefer it
 """
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("select")(select.select)
 app.command("explain")(explain.explain)
 app.command("quote")(quote.quote)
+app.command("calibrate")(calibrate.calibrate)
+app.command("refine")(refine.refine)
 app.add_typer(runs.app, name="runs")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(requests.app, name="requests")

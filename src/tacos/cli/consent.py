@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import orjson
 import typer
 
 from tacos.assembling import asked_models
@@ -19,20 +22,26 @@ WHAT = {
     "tag": "every instruction (each user turn)",
     "judge": "instruction and response of every sample that is compared",
     "grade": "instruction and response of every sample",
+    "refine": "every selected row",
+    "confirm": "every selected row and its rewrite",
+    "calibrate": "instruction and responses of every labelled pair",
 }
 
 
-def ask(settings: Settings, run: Path | None, *, yes: bool) -> None:
-    """Ask unless the endpoint is this machine, `yes` was given, or this run has asked before.
+def ask(
+    settings: Settings, run: Path | None, *, yes: bool, models: Mapping[str, tuple[str, ...]] | None = None
+) -> None:
+    """Ask unless the endpoint is this machine, `yes` was given, or this run has asked before about the same stages.
 
-    Raises `ConfigError` where nobody is there to answer.
+    `models` (stage -> models) defaults to those of a selection. Raises `ConfigError` where nobody is there to answer.
     """
-    models = asked_models(settings)
+    models = asked_models(settings) if models is None else models
     if not models:
         return
     host = endpoint(settings.llm).host
     memory = run / f"consent-{host}.json" if run else None
-    if is_here(host) or yes or (memory is not None and memory.is_file()):
+    known = remembered(memory)
+    if is_here(host) or yes or set(models) <= set(known):
         return
     for stage, names in models.items():
         console.errors.print(f"{stage}: {WHAT[stage]} will be sent to {host}, model {', '.join(names)}", soft_wrap=True)
@@ -42,7 +51,14 @@ def ask(settings: Settings, run: Path | None, *, yes: bool) -> None:
         raise ConfigError("stopped before anything was sent")
     if memory is not None:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        write_json(memory, {"host": host, "models": models})
+        write_json(memory, {"host": host, "models": {**known, **models}})
+
+
+def remembered(memory: Path | None) -> dict[str, Any]:
+    """What this run has asked before: stage -> models."""
+    if memory is None or not memory.is_file():
+        return {}
+    return dict(orjson.loads(memory.read_bytes())["models"])
 
 
 def is_here(host: str) -> bool:

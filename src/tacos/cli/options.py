@@ -39,6 +39,9 @@ Model = Annotated[
 Budget = Annotated[str | None, typer.Option(help="a hard cap for this command: 5usd, 2Mtokens or 1000requests")]
 Ledger = Annotated[Path | None, typer.Option(help="where paid replies are kept [default: the user's data folder]")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask before data goes to another machine")]
+Criteria = Annotated[
+    Path | None, typer.Option(help="a text file with your own criteria and rubric for the judge, put into its prompt")
+]
 Until = Annotated[str | None, typer.Option(help="stop after this stage, e.g. tag")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="say what would run, on how many rows and questions; write nothing")
@@ -47,6 +50,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON"
 Report = Annotated[Path | None, typer.Option(help="where to write the HTML report [default: <run>/report.html]")]
 Workers = Annotated[int, typer.Option(help="worker processes [default: all cores]", min=0)]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log to standard error")]
+
+
+def criteria_from(file: Path | None) -> dict[str, Any]:
+    """The settings that a criteria file makes."""
+    return {} if file is None else {"judge": {"criteria_file": str(file)}}
 
 
 def settings_from(

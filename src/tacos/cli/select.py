@@ -27,6 +27,7 @@ def select(  # noqa: PLR0913 - a command's options are its interface
     columns: options.Columns = False,
     llm: options.Url = None,
     model: options.Model = None,
+    criteria: options.Criteria = None,
     budget: options.Budget = None,
     ledger: options.Ledger = None,
     yes: options.Yes = False,
@@ -55,7 +56,8 @@ def select(  # noqa: PLR0913 - a command's options are its interface
     )
     endpoint = {"url": llm, "model": model, "budget": budget}
     wanted = {"n": n, **({"fill": True} if fill else {})}
-    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select=wanted)
+    own = options.criteria_from(criteria)
+    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select=wanted, **own)
     chosen = api.with_lists(chosen, keep, exclude)
     if dry_run:
         show_plan(api.forecast(data, chosen, run=api.run_directory(run, output)), as_json=as_json)
