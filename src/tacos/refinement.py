@@ -104,7 +104,10 @@ def settled(selected: pl.DataFrame, made: Mapping[str, Artifact], settings: Sett
     if verdicts.is_empty():
         verdicts = pl.DataFrame(schema=VERDICTS)
     texts = proposed(made)
-    found = refining.settle(selected.drop("raw"), texts, candidates, verdicts, rejects, n_sittings)
+    parts = made["excerpts"].scan().select("id", own="instruction").collect()
+    before = selected.join(parts, on="id", how="left", maintain_order="left")
+    before = before.with_columns(instruction=pl.coalesce("own", "instruction")).drop("own", "raw")
+    found = refining.settle(before, texts, candidates, verdicts, rejects, n_sittings)
     return found.select(REFINEMENTS.names())
 
 

@@ -163,7 +163,7 @@ def settle(
 ) -> pl.DataFrame:  # fmt: skip
     """`REFINEMENTS`: for every selected row (id, content_hash, instruction, response) what came of it, in its order.
 
-    `proposals` has id, new_instruction, new_response, faults; `rejects` those of all stages of the refinement.
+    A row's instruction is what of it was to be rewritten. `proposals` has id, new_instruction, new_response, faults; `rejects` those of all stages of the refinement.
     """
     confirmed = won(verdicts)
     told = {row["id"]: row for row in rejects.iter_rows(named=True)}
@@ -186,7 +186,7 @@ def outcome(
         return ("failed" if reject["failure"] else "kept"), f"{reject['stage']}: {reject['reason']}"
     if not changed[id_]:
         return "kept", "no fault was found"
-    return "kept", f"the rewrite was better in both orders in only {n_won} of {n_sittings} sittings"
+    return "kept", f"the rewrite was not better in both orders ({n_won} of {n_sittings} sittings)"
 
 
 def won(verdicts: pl.DataFrame) -> dict[str, int]:
