@@ -1,0 +1,153 @@
+"""Every strategy over one pool."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tacos.errors import ConfigError, InputError
+from tacos.methods.selecting import car, curves, deita, k_center, longest, singleton
+from tacos.methods.selecting.strategies import STRATEGIES, Extras, limited, select
+from tacos.methods.selecting.walking import Room, Tokens, bands, walk
+from tacos.records import SELECTION
+
+N = 80
+
+
+def made(seed: int = 0) -> tuple[pl.DataFrame, Extras]:
+    """A pool of 80 rows with everything a strategy may need."""
+    rng = np.random.default_rng(seed)
+    names = [f"t{i}" for i in range(12)]
+    pool = pl.DataFrame(
+        {
+            "id": [f"f:{i}" for i in range(N)],
+            "cluster": rng.integers(0, 5, N).astype(np.uint32),
+            "score": rng.uniform(1, 100, N),
+            "length": rng.integers(10, 2000, N).astype(np.uint32),
+            "tags": [sorted(rng.choice(names, rng.integers(1, 6), replace=False).tolist()) for _ in range(N)],
+        }
+    )
+    vectors = rng.standard_normal((N, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    grades = pl.DataFrame({"id": pool["id"], "grade": rng.uniform(0, 5, N)})
+    return pool, Extras(ids=pool["id"].to_list(), vectors=vectors, grades=grades)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_strategy_takes_n_different_rows_and_keeps_the_wishes(strategy) -> None:
+    pool, extras = made()
+    found = select(pool, strategy, 20, 3, extras, keep=["f:7", "f:5"], exclude=["f:0", "f:1"])
+    assert found.schema == SELECTION
+    assert found["id"].n_unique() == found.height == 20
+    assert found["rank"].to_list() == list(range(1, 21))
+    assert found["id"].to_list()[:2] == ["f:5", "f:7"]
+    assert set(found["rule"][:2]) == {"must-keep"}
+    assert set(found["rule"][2:]) == {strategy}
+    assert not {"f:0", "f:1"} & set(found["id"])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_row_order_does_not_matter(strategy) -> None:
+    pool, extras = made()
+    mixed = pool.sample(fraction=1.0, shuffle=True, seed=4)
+    assert select(pool, strategy, 30, 2, extras).equals(select(mixed, strategy, 30, 2, extras))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_near_duplicates_are_turned_away(strategy) -> None:
+    pool, extras = made()
+    twins = extras.vectors.copy()
+    twins[1::2] = twins[::2]  # rows 2k and 2k + 1 are the same
+    found = select(pool, strategy, 30, 2, Extras(extras.ids, twins, grades=extras.grades), limit=0.999)
+    assert len({int(one[2:]) // 2 for one in found["id"]}) == 30
+
+
+@pytest.mark.parametrize("strategy", ["deita", "car", "k-center"])
+def test_what_needs_embeddings_says_so(strategy) -> None:
+    with pytest.raises(InputError, match="embeddings"):
+        select(made()[0], strategy, 5)
+
+
+def test_what_else_is_missing_is_said() -> None:
+    pool, extras = made()
+    with pytest.raises(InputError, match="grades"):
+        select(pool, "singleton", 5)
+    with pytest.raises(InputError, match="only 80"):
+        select(pool, "longest", 81)
+    with pytest.raises(ConfigError, match="complexity-first"):
+        select(pool, "best", 5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not in the pool"):
+        select(pool, "random", 5, keep=["nobody"])
+    with pytest.raises(InputError, match="f:79"):
+        select(pool, "k-center", 5, extras=Extras(ids=extras.ids[:79], vectors=extras.vectors))
+
+
+@pytest.mark.parametrize("strategy", ["tacos", "mig", "deita", "car"])
+def test_unjudged_rows_are_not_taken_for_their_score(strategy) -> None:
+    pool, extras = made()
+    part = pool.with_columns(score=pl.when(pl.int_range(N) % 2 == 0).then("score"))
+    found = select(part, strategy, 30, 1, extras)
+    assert found["score"].null_count() == 0
+    with pytest.raises(InputError, match=r"only (39|40)"):
+        select(part, strategy, 41, 1, extras)
+
+
+def test_the_longest_and_the_best_come_first() -> None:
+    assert longest.order([3, 9, float("nan"), 5], 1).tolist() == [1, 3, 0]
+    assert singleton.order([4.5, 2.0, 5.0], 1, at_least=4.5).tolist() == [2, 0]
+
+
+def test_deita_minds_only_the_rows_it_took() -> None:
+    angles = np.array([0.0, 0.5, 1.0])  # cosines: neighbours .88, ends .54
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    assert deita.order([3, 2, 1], [1, 1, 1], vectors, 3, 1, limit=0.8).tolist() == [0, 2]
+
+
+def test_k_center_takes_the_farthest_and_starts_from_what_is_in() -> None:
+    vectors = np.array([[1, 0], [0.9, 0.436], [0, 1], [-1, 0]], np.float32)
+    assert k_center.order(vectors, 2, 1, start=[0]).tolist() == [3, 2]
+    assert sorted(k_center.order(vectors, 9, 1).tolist()) == [0, 1, 2, 3]
+
+
+def test_car_takes_the_best_of_each_cluster_first() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(4, dtype=np.float32)
+    vectors = np.repeat(centres, 10, axis=0) + 0.01 * rng.standard_normal((40, 4)).astype(np.float32)
+    quality = np.arange(40.0)
+    assert car.order(quality, vectors, 1, k=4)[:6].tolist() == [39, 29, 19, 9, 38, 37]
+
+
+def test_limits_by_group_and_by_tokens() -> None:
+    order = np.arange(10)
+    assert walk(order, 10, [Room(order % 2, {0: 2})]).tolist() == [0, 1, 2, 3, 5, 7, 9]
+    assert walk(order, 10, [Tokens([5] * 9 + [1], 11)]).tolist() == [0, 1, 9]  # the cheap one still fits
+    assert walk(order, 3, [Room(order % 2, {0: 2})], start=[4, 6]).tolist() == [4, 6, 1]
+
+
+def test_length_matching_gives_the_lengths_of_the_pool() -> None:
+    pool, extras = made()
+    table = pool.sort("id")
+    room = bands(table["length"].to_numpy(), 40, np.arange(N), n_bands=4)
+    plain, matched = select(pool, "longest", 40, 1, extras), limited(pool, "longest", 40, 1, extras, [room])
+    mean = pool["length"].mean()
+    lengths = [pool.filter(pl.col("id").is_in(t["id"].implode()))["length"].mean() for t in (plain, matched)]
+    assert matched.height == 40
+    assert abs(lengths[1] - mean) < 0.35 * abs(lengths[0] - mean)
+
+
+def test_figures_of_a_selection_and_the_n_curve() -> None:
+    pool, extras = made()
+    row = curves.figures(pool, ["f:0", "f:1"])
+    tags = set(pool["tags"][0]) | set(pool["tags"][1])
+    assert row["coverage"][0] == pytest.approx(len(tags) / 12)
+    assert row["mean_length"][0] == pytest.approx(pool["length"][:2].mean())
+    curve = curves.n_curve(pool, lambda n: select(pool, "complexity-first", n, 1, extras)["id"].to_list(), [5, 20, 60])
+    assert curve["n"].to_list() == [5, 20, 60]
+    assert curve["coverage"].is_sorted()
+    assert curves.n_curve(pool, lambda n: [], []).is_empty()
+
+
+def test_the_random_band_holds_most_random_selections() -> None:
+    pool, _ = made()
+    band = curves.random_band(pool, lambda n, seed: select(pool, "random", n, seed)["id"].to_list(), 20)
+    low, high = band.filter(pl.col("figure") == "mean_score").select("low", "high").row(0)
+    assert low < pool["score"].mean() < high

@@ -1,0 +1,95 @@
+"""What verdicts say of their judge."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tacos.methods.diagnosing import Figure, diagnose
+from tacos.records import VERDICTS
+
+LENGTHS = pl.DataFrame({"id": ["a", "b", "c", "d"], "length": [400, 300, 200, 100]})
+
+
+def verdicts(*rows) -> pl.DataFrame:
+    """Rows (left, right, order, score of left, score of right)."""
+    full = [(i, 0, a, b, order, "j", 0, x, y, "", "") for i, (a, b, order, x, y) in enumerate(rows)]
+    return pl.DataFrame(full, schema=VERDICTS, orient="row")
+
+
+BOTH = verdicts(
+    ("a", "b", "ab", 80, 60),  # a wins in both orders
+    ("a", "b", "ba", 70, 60),
+    ("a", "c", "ab", 80, 60),  # the first wins in both orders: a flip
+    ("a", "c", "ba", 60, 80),
+    ("b", "c", "ab", 50, 50),  # a tie in one order
+    ("b", "c", "ba", 40, 60),
+)
+
+
+def test_flips_ties_and_first_position_by_hand() -> None:
+    found = diagnose(BOTH, LENGTHS, pointwise=False)
+    assert found.n_verdicts == 6
+    assert found.flip_rate == Figure(pytest.approx(1 / 3), 3)
+    assert found.one_sided_tie_rate == Figure(pytest.approx(1 / 3), 3)
+    assert found.tie_rate == Figure(pytest.approx(1 / 6), 6)
+    # decided: a first and won; b first and lost; a first and won; c first and won; c first and won
+    assert found.first_share == Figure(pytest.approx(4 / 5), 5)
+
+
+def test_what_depends_on_order_is_null_for_a_pointwise_judge_and_never_0() -> None:
+    found = diagnose(BOTH, LENGTHS, pointwise=True)
+    assert found.flip_rate == found.one_sided_tie_rate == found.first_share == Figure(None, 0)
+    assert found.tie_rate.n == 6
+
+
+def test_missing_scores_are_counted_and_left_out() -> None:
+    table = pl.concat([BOTH, verdicts(("a", "d", "ab", None, 50))])
+    found = diagnose(table, LENGTHS, pointwise=False)
+    assert (found.n_verdicts, found.n_missing) == (6, 1)
+
+
+def test_pairs_in_one_order_cannot_flip() -> None:
+    found = diagnose(verdicts(("a", "b", "ab", 80, 60)), LENGTHS, pointwise=False)
+    assert found.flip_rate == Figure(None, 0)
+
+
+def test_length_correlation_is_over_samples() -> None:
+    table = verdicts(("a", "b", "ab", 90, 80), ("c", "d", "ab", 70, 60))
+    assert diagnose(table, LENGTHS, False).length_correlation == Figure(pytest.approx(1.0), 4)
+    assert diagnose(table, LENGTHS.head(2), False).length_correlation == Figure(None, 2)
+    flat = LENGTHS.with_columns(length=pl.lit(5))
+    assert diagnose(table, flat, False).length_correlation == Figure(None, 4)
+
+
+def test_a_circle_is_a_violation() -> None:
+    circle = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1), ("c", "a", "ab", 2, 1))
+    assert diagnose(circle, LENGTHS, False).violation_rate == Figure(1.0, 1)
+    ordered = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1), ("c", "a", "ab", 1, 2))
+    assert diagnose(ordered, LENGTHS, False).violation_rate == Figure(0.0, 1)
+    chain = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1))
+    assert diagnose(chain, LENGTHS, False).violation_rate == Figure(None, 0)
+
+
+def test_a_coin_violates_a_quarter_of_the_triples_as_counted_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    n = 25
+    beats = {(i, j): bool(rng.random() < 0.5) for i in range(n) for j in range(i + 1, n) if rng.random() < 0.8}
+    rows = [(f"s{i:02}", f"s{j:02}", "ab", 60 if w else 40, 50) for (i, j), w in beats.items()]
+    found = diagnose(verdicts(*rows), LENGTHS, False).violation_rate
+    triples = [(i, j, k) for i, j in beats for k in range(j + 1, n) if (j, k) in beats and (i, k) in beats]
+    circles = sum(beats[i, j] == beats[j, k] != beats[i, k] for i, j, k in triples)
+    assert found == Figure(pytest.approx(circles / len(triples)), len(triples))
+    assert 0.2 < circles / len(triples) < 0.3
+
+
+@pytest.mark.parametrize("scores, collapsed", [([70] * 12 + [60, 50], True), (list(range(40, 54)), False)])
+def test_the_alarm_for_collapsed_scores(scores, collapsed) -> None:
+    found = diagnose(verdicts(*[("a", "b", "ab", s, s) for s in scores]), LENGTHS, False)
+    assert found.collapsed is collapsed
+    assert found.top_score_share.n == 28
+
+
+def test_no_verdicts_no_figures() -> None:
+    found = diagnose(verdicts(), LENGTHS, False)
+    assert found.tie_rate == found.flip_rate == found.violation_rate == found.top_score_share == Figure(None, 0)
+    assert not found.collapsed
