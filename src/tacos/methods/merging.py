@@ -6,11 +6,10 @@ without the n x n matrix:
 
 1. Rotate the vectors to principal axes and keep the first ones; the rest is summed up by the lengths of a few groups of
    axes. By Cauchy and Schwarz the product of two such short vectors is never below the true cosine, so a pair whose
-   short product is under the threshold needs no further look. Blocks of the upper triangle only.
-   BLAS runs on one thread: its products are small, and its threads wait for each other where other work shares the cores.
-2. The true cosine of the pairs that are left, unless they are known to be connected already; where float32 cannot
-tell, in
-   float64.
+   short product is under the threshold needs no further look. Blocks of the upper triangle only, on one thread of BLAS:
+   the products are small, and its threads wait for each other where other work shares the cores.
+2. The true cosine of the pairs that are left, unless they are known to be connected already; where float32 cannot tell,
+   in float64.
 
 It does not know meaning: single linkage may chain. A vector of length 0 (an empty text) is like no other.
 """
@@ -58,9 +57,9 @@ def components(vectors: Floats, eps: float) -> Ints:
     """
     if not np.isfinite(vectors).all():
         raise InputError("the encoder gave vectors that are not finite numbers; no tag can be merged by meaning")
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1) if len(vectors) else np.zeros(0)
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     live = np.flatnonzero(lengths > 0)
-    unit = (vectors[live] / lengths[live, None]).astype(np.float32)
+    unit = vectors[live] / lengths[live, None].astype(np.float32)
     labels = np.arange(len(vectors), dtype=np.int64)
     with threadpool_limits(1, user_api="blas"):
         found = connect(Search(unit, shorten(unit), 1.0 - eps), vectors, live)
