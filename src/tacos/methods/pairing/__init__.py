@@ -11,8 +11,8 @@ hold none of it, in either direction. Which sample is `left` says nothing: the j
 What it does not know: the verdicts. `swiss` and `active` read scores that `tacos.methods.rating` made of them.
 """
 
-from tacos.methods.pairing.active import active, opening
+from tacos.methods.pairing.active import active, allowances, opening
 from tacos.methods.pairing.fixed import bridges, chain, neighbour, reference
 from tacos.methods.pairing.swiss import swiss
 
-__all__ = ["active", "bridges", "chain", "neighbour", "opening", "reference", "swiss"]
+__all__ = ["active", "allowances", "bridges", "chain", "neighbour", "opening", "reference", "swiss"]

@@ -115,11 +115,24 @@ def active(
     return pl.DataFrame(numbered, schema=ORDERED_PAIRS, orient="row")
 
 
+def allowances(shortlist: pl.DataFrame, asked: pl.DataFrame, budget: float, n_rounds: int) -> dict[int, int]:
+    """What each cluster may ask in the next of `n_rounds` rounds: an even part of `budget` x its size not yet spent.
+
+    `budget` is in requests per sample of the shortlist (the paper's procedure takes 1); `asked` holds all earlier plans.
+    """
+    plans = asked if "orders" in asked.columns else asked.with_columns(orders=pl.lit("both"))
+    cost = pl.when(pl.col("orders") == "both").then(2).otherwise(1)
+    spent = dict(plans.group_by("cluster").agg(cost.sum()).iter_rows())
+    sizes = shortlist.group_by("cluster").agg(pl.col("id").n_unique()).iter_rows()
+    return {c: max(round((budget * size - spent.get(c, 0)) / n_rounds), 0) for c, size in sizes}
+
+
 def stored_orders(asked: pl.DataFrame) -> dict[int, Stored]:
     """The number and the asked orders of each pair, by cluster, then by (left, right)."""
     plans = asked if "orders" in asked.columns else asked.with_columns(orders=pl.lit("both"))
     stored: dict[int, Stored] = defaultdict(dict)
-    for cluster, number, left, right, orders in plans.select("cluster", "pair", "left", "right", "orders").iter_rows():
+    columns = plans.select("cluster", "pair", "left", "right", "orders")
+    for cluster, number, left, right, orders in columns.iter_rows():
         stored[cluster].setdefault((left, right), (number, set()))[1].update(ORDERS[orders])
     return stored
 

@@ -1,4 +1,4 @@
-"""Pairs as a graph between numbers: the unknowns, who meets whom, which samples are tied together, where each is at home."""
+"""Pairs as a graph between numbers: the unknowns, who meets whom, who is tied together, where each is at home."""
 
 from __future__ import annotations
 

@@ -160,6 +160,13 @@ def test_active_never_asks_an_order_twice_and_a_second_order_keeps_its_number() 
     assert every.group_by("pair").agg(pl.struct("left", "right").n_unique())["left"].max() == 1
 
 
+def test_allowances_share_what_is_left_of_the_budget_over_the_rounds() -> None:
+    shortlist = listed(20, 10, 4)
+    opening = pairing.opening(shortlist, seed=1, linked=False, pilot=1000)  # 1 + 10, 5 and 2 requests
+    assert pairing.allowances(shortlist, opening, 1.0, 3) == {0: 3, 1: 2, 2: 1}
+    assert pairing.allowances(shortlist, opening, 0.2, 3) == {0: 0, 1: 0, 2: 0}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_plans_do_not_depend_on_row_order(seed) -> None:
     shortlist = listed(9, 4, 17)
