@@ -118,7 +118,7 @@ def active(
 def allowances(shortlist: pl.DataFrame, asked: pl.DataFrame, budget: float, n_rounds: int) -> dict[int, int]:
     """What each cluster may ask in the next of `n_rounds` rounds: an even part of `budget` x its size not yet spent.
 
-    `budget` is in requests per sample of the shortlist (the paper's procedure takes 1); `asked` holds all earlier plans.
+    `budget` is in requests per sample of the shortlist (the paper takes 1); `asked` holds all earlier plans.
     """
     plans = asked if "orders" in asked.columns else asked.with_columns(orders=pl.lit("both"))
     cost = pl.when(pl.col("orders") == "both").then(2).otherwise(1)
