@@ -60,6 +60,8 @@ class Normalise(Section):
     rules: bool = True
     signs: bool = True
     """`+` and `#` at a word's end belong to it (C++, C#); the papers turn them into spaces and so merge them with C."""
+    guard: float = Field(0.6, ge=0, le=1)
+    """Tags with the same stems are merged only if their words have this cosine; 0 merges them all, as the papers do."""
     semantic: bool = True
     eps: float = Field(0.05, gt=0, lt=2)
     association: bool = True
@@ -261,7 +263,7 @@ class Settings(Section):
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "robust": {},
     "paper": {
-        "normalise": {"signs": False, "semantic": False, "association": False, "auto_samples": 52_002},
+        "normalise": {"signs": False, "guard": 0.0, "semantic": False, "association": False, "auto_samples": 52_002},
         "cluster": {"k": 50, "membership": "every"},
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},

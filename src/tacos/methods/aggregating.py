@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ from tacos.methods.overriding import Move
 from tacos.records import Encoder
 
 Hold = Callable[[Mapping[str, Move]], dict[str, Move]]
-"""Takes back the moves that an override forbids."""
+"""Takes back the moves that an override forbids; called once per round, with all its moves."""
+Likeness = Callable[[str, str], float]
 
 
 class Association(NamedTuple):
@@ -39,21 +40,52 @@ RULES = pl.Schema(
 )
 
 
-def first_of(names: Iterable[str], counts: Mapping[str, int]) -> str:
-    """The most frequent name; ties: the smaller string."""
-    return min(names, key=lambda name: (-counts[name], name))
+def rule_moves(
+    names: Sequence[str], counts: Mapping[str, int], signs: bool, encoder: Encoder | None = None, guard: float = 0.0
+) -> dict[str, Move]:
+    """Names with the same key go to the most frequent of them; names without a letter or digit are dropped.
 
-
-def rule_moves(names: Sequence[str], counts: Mapping[str, int], signs: bool) -> dict[str, Move]:
-    """Names with the same key go to the most frequent of them; names without a letter or digit are dropped."""
+    Porter's stemmer gives unlike words one stem (vegetation, vegetable). With an `encoder` and a `guard` above 0 a name
+    follows only one whose words have at least that cosine with its own; what is like none of the group stays.
+    """
     groups: dict[str, list[str]] = {}
     for name, key in zip(names, stemming.keys(names, signs), strict=True):
         groups.setdefault(key, []).append(name)
     moves = {name: Move(None, "no letter or digit") for name in groups.pop("", [])}
-    for group in groups.values():
-        head = first_of(group, counts)
-        moves |= {name: Move(head, f"same words as '{head}'") for name in group if name != head}
+    several = [group for group in groups.values() if len(group) > 1]
+    alike = likeness([name for group in several for name in group], signs, encoder if guard > 0 else None)
+    for group in several:
+        heads: list[str] = []
+        for name in sorted(group, key=lambda name: (-counts[name], name)):
+            head = most_alike(name, heads, alike, guard)
+            if head is None:
+                heads.append(name)
+            else:
+                moves[name] = Move(head, f"same words as '{head}'")
     return moves
+
+
+def likeness(names: Sequence[str], signs: bool, encoder: Encoder | None) -> Likeness:
+    """The cosine of the words of two of `names`: 1 for the same words, and always without an encoder."""
+    phrases = {name: stemming.phrase(name, signs) for name in names}
+    if encoder is None or not phrases:
+        return lambda one, other: 1.0
+    distinct = sorted(set(phrases.values()))
+    row = {phrase: i for i, phrase in enumerate(distinct)}
+    vectors = encoder.encode(distinct)
+
+    def cosine(one: str, other: str) -> float:
+        i, j = row[phrases[one]], row[phrases[other]]
+        return 1.0 if i == j else float(merging.cosines(vectors, np.array([i]), np.array([j]))[0])
+
+    return cosine
+
+
+def most_alike(name: str, heads: Sequence[str], alike: Likeness, guard: float) -> str | None:
+    """The head most like `name`, if it is like enough; of equals the first."""
+    found = [(alike(name, head), -place) for place, head in enumerate(heads)]
+    best = max(found, default=(-2.0, 0))
+    return heads[-best[1]] if best[0] >= guard else None
 
 
 def semantic_moves(

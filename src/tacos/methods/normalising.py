@@ -156,14 +156,14 @@ def holder(start: Trace, overrides: Overrides, signs: bool) -> Hold:
 def merge(trace: Trace, settings: Normalise, encoder: Encoder | None, hold: Hold) -> tuple[Trace, list[Step]]:
     """The rule step and the semantic step, where they are on."""
     steps, counts = [], trace.totals()
+    if encoder is None and (settings.semantic or (settings.rules and settings.guard > 0)):
+        raise ConfigError("merging by meaning needs an encoder; or: --set normalise.semantic=false normalise.guard=0")
     if settings.rules:
-        moves = aggregating.rule_moves(trace.names(), counts, settings.signs)
+        moves = aggregating.rule_moves(trace.names(), counts, settings.signs, encoder, settings.guard)
         trace, step = tracing.advance(trace, "rules", hold(trace, moves))
         require_some(step, "has a letter or digit")
         steps.append(step)
-    if settings.semantic:
-        if encoder is None:
-            raise ConfigError("the semantic step needs an encoder; or switch it off: --set normalise.semantic=false")
+    if settings.semantic and encoder is not None:
         moves = aggregating.semantic_moves(trace.names(), counts, encoder, settings.eps, settings.signs)
         trace, step = tracing.advance(trace, "semantic", hold(trace, moves))
         steps.append(step)
@@ -182,14 +182,21 @@ def associate(
     number = {name: i for i, name in enumerate(names)}
     codes = {raw: number[name] for raw, name in trace.name.items() if name is not None}
     x = associating.encode(transactions, codes, len(names))
-    confidence = settings.min_confidence
-    found = aggregating.associate(names, x, min_support, confidence, lambda moves: hold(trace, moves))
-    for moves in found.rounds:
-        trace, _ = tracing.advance(trace, "association", moves)
-    n_out = len(trace.names())
+    after = trace
+
+    def accept(moves: Mapping[str, Move]) -> dict[str, Move]:
+        nonlocal after
+        held = hold(after, moves)
+        after, _ = tracing.advance(after, "association", held)
+        return held
+
+    found = aggregating.associate(names, x, min_support, settings.min_confidence, accept)
+    n_out = len(after.names())
     step = Step("association", len(names), n_out, len(names) - n_out, 0)
-    itemsets = associating.itemset_rules(found.samples, names, min_support, confidence) if settings.itemsets else []
-    return trace, [step], found.rules, tuple(itemsets)
+    itemsets: list[ItemsetRule] = []
+    if settings.itemsets:
+        itemsets = associating.itemset_rules(found.samples, names, min_support, settings.min_confidence)
+    return after, [step], found.rules, tuple(itemsets)
 
 
 def rename(trace: Trace, overrides: Overrides, signs: bool) -> tuple[Trace, list[Step], list[str]]:

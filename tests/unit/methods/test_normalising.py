@@ -35,7 +35,7 @@ class Angles:
         return vectors
 
 
-SETTINGS = Normalise(alpha=2, min_support=3)
+SETTINGS = Normalise(alpha=2, min_support=3, guard=0)
 SAMPLES = (
     [["Maths", "Pandas", "Python"]] * 3
     + [["maths", "Python"]] * 2
@@ -105,13 +105,13 @@ def test_rules_are_handed_out() -> None:
 
 
 def test_steps_that_are_off_are_absent() -> None:
-    settings = Normalise(alpha=1, rules=False, semantic=False, association=False)
+    settings = Normalise(alpha=1, rules=False, guard=0, semantic=False, association=False)
     assert [step.name for step in build(SAMPLES, settings).steps] == ["frequency"]
 
 
 def test_the_canonical_name_is_the_most_frequent_surface_form() -> None:
     counts = {"data analyses": 3, "Data Analysing": 2, "Data-Analyses": 3}
-    settings = Normalise(alpha=1, semantic=False, association=False)
+    settings = Normalise(alpha=1, guard=0, semantic=False, association=False)
     found = normalising.build(counts, None, 8, settings)
     assert set(found.mapping.values()) == {"Data-Analyses"}, "ties: the smaller string"
 
@@ -140,7 +140,7 @@ def test_overrides_drop_merge_keep_apart_and_rename() -> None:
         rename={"Mathematics": "Math"},
         keep_apart=(("Maths", "Mathematics"),),
     )
-    found = build(SAMPLES, Normalise(alpha=2, min_support=20), overrides)
+    found = build(SAMPLES, Normalise(alpha=2, min_support=20, guard=0), overrides)
     canonical = found.mapping
     assert canonical["Poems"] is None
     assert canonical["rare"] == "Python"
@@ -161,6 +161,32 @@ def test_tags_kept_apart_by_hand_stay_apart_through_association() -> None:
     assert found.mapping["Pandas"] == "Pandas"
 
 
+def test_tags_kept_apart_are_held_against_what_an_earlier_round_merged() -> None:
+    # "a" becomes "b" in the first round; only then does "d" imply "b", where "a" is by now.
+    samples = [["a", "b"]] * 300 + [["a", "d"]] * 3 + [["b", "d"]] * 3 + [["b"]] * 99
+    settings = Normalise(alpha=1, min_support=2, guard=0, semantic=False)
+    assert build(samples, settings).mapping == {"a": "b", "b": "b", "d": "b"}
+    apart = build(samples, settings, Overrides(keep_apart=(("a", "d"),)))
+    assert apart.mapping == {"a": "b", "b": "b", "d": "d"}
+
+
+def test_the_guard_keeps_unlike_words_with_one_stem_apart() -> None:
+    counts = {"vegetable": 9, "Vegetables": 4, "vegetation": 3, "VEGETATION": 2}
+    encoder = Angles({"vegetable": 0.0, "vegetables": 0.3, "vegetation": 1.5})
+
+    def mapping(guard: float) -> dict[str, str | None]:
+        settings = Normalise(alpha=1, guard=guard, semantic=False, association=False)
+        return normalising.build(counts, None, 9, settings, encoder).mapping
+
+    assert set(mapping(0.0).values()) == {"vegetable"}
+    assert mapping(0.6) == {
+        "vegetable": "vegetable",
+        "Vegetables": "vegetable",
+        "vegetation": "vegetation",
+        "VEGETATION": "vegetation",
+    }
+
+
 def test_names_in_the_override_file_that_no_tag_has_are_reported() -> None:
     found = build(SAMPLES, overrides=Overrides(drop=("never seen",), rename={"nor this": "x"}))
     assert found.remarks == ("no tag is called 'never seen'", "no canonical tag is called 'nor this' to rename")
@@ -169,7 +195,7 @@ def test_names_in_the_override_file_that_no_tag_has_are_reported() -> None:
 def test_a_million_tags_all_seen_once_is_one_clear_error() -> None:
     counts = pl.DataFrame({"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1})
     with pytest.raises(InputError, match="none of the 1,000,000 distinct tags is seen 20 times"):
-        normalising.build(counts, None, 306_044, Normalise(semantic=False, association=False))
+        normalising.build(counts, None, 306_044, Normalise(guard=0, semantic=False, association=False))
 
 
 def test_no_tags_at_all_is_one_clear_error() -> None:
@@ -183,13 +209,15 @@ def test_symbols_only_leave_nothing_and_that_is_one_clear_error() -> None:
 
 
 def test_a_step_that_lacks_what_it_needs_says_so() -> None:
-    with pytest.raises(ConfigError, match="semantic step needs an encoder"):
-        normalising.build({"a": 1}, None, 1, Normalise(alpha=1))
-    with pytest.raises(ConfigError, match="association step needs the samples' tags"):
+    with pytest.raises(ConfigError, match="needs an encoder"):
+        normalising.build({"a": 1}, None, 1, Normalise(alpha=1, guard=0))
+    with pytest.raises(ConfigError, match="needs an encoder"):
         normalising.build({"a": 1}, None, 1, Normalise(alpha=1, semantic=False))
+    with pytest.raises(ConfigError, match="association step needs the samples' tags"):
+        normalising.build({"a": 1}, None, 1, Normalise(alpha=1, guard=0, semantic=False))
 
 
 def test_right_to_left_text_and_combining_marks_come_through_as_they_were_written() -> None:
     tags = ["كتابة الشعر", "עברית", "हिन्दी अनुवाद", "e\u0301tude"]
-    settings = Normalise(alpha=1, semantic=False, association=False)
+    settings = Normalise(alpha=1, guard=0, semantic=False, association=False)
     assert build([tags], settings).mapping == {tag: tag for tag in tags}
