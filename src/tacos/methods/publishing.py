@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from tacos.config import Normalise
 from tacos.errors import InputError
 from tacos.methods import aggregating, merging, stemming, tracing
 from tacos.methods.overriding import Move
@@ -34,6 +35,7 @@ class Vocabulary:
     alpha: int
     eps: float
     signs: bool
+    guard: float
     encoder: str
     """Name of the encoder it was made with, "" where meaning played no part."""
 
@@ -72,6 +74,7 @@ def to_json(vocabulary: Vocabulary) -> dict[str, Any]:
         "alpha": vocabulary.alpha,
         "eps": vocabulary.eps,
         "signs": vocabulary.signs,
+        "guard": vocabulary.guard,
         "encoder": vocabulary.encoder,
         "tags": dict(sorted(members.items())),
         "dropped": dropped,
@@ -90,7 +93,8 @@ def from_json(value: Any) -> Vocabulary:
         schema = {"raw": pl.String, "count": pl.UInt32, "canonical": pl.String}
         table = pl.DataFrame(rows, schema, orient="row", strict=True)
         numbers = int(value["n_samples"]), int(value["alpha"]), float(value["eps"])
-        found = Vocabulary(table.sort("raw"), *numbers, bool(value["signs"]), str(value["encoder"]))
+        words = bool(value["signs"]), float(value["guard"])
+        found = Vocabulary(table.sort("raw"), *numbers, *words, str(value["encoder"]))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, pl.exceptions.PolarsError) as error:
         raise InputError(f"this vocabulary cannot be read: {type(error).__name__} {error}") from None
     twice = found.table.filter(pl.col("raw").is_duplicated())["raw"].to_list()
@@ -99,23 +103,23 @@ def from_json(value: Any) -> Vocabulary:
     return found
 
 
-def publish(vocabulary: pl.DataFrame, n_samples: int, alpha: int, eps: float, signs: bool, encoder: str) -> Vocabulary:
+def publish(vocabulary: pl.DataFrame, n_samples: int, alpha: int, settings: Normalise, encoder: str) -> Vocabulary:
     """What of a table by `VOCABULARY` is published: the tags it kept, and those dropped by hand."""
     by_hand = pl.col("step") == "override"
     kept = vocabulary.filter(pl.col("canonical").is_not_null() | by_hand).select("raw", "count", "canonical")
-    return Vocabulary(kept.sort("raw"), n_samples, alpha, eps, signs, encoder)
+    return Vocabulary(kept.sort("raw"), n_samples, alpha, settings.eps, settings.signs, settings.guard, encoder)
 
 
 def resolve(counts: pl.DataFrame, known: Vocabulary, encoder: Encoder | None = None) -> pl.DataFrame:
     """New raw tags (tag, count) on a known vocabulary, by `VOCABULARY`.
 
     `step` is "" (a canonical tag itself), "exact", "rules", "semantic" or "new" (canonical null). Without an
-    encoder nothing is looked up by meaning.
+    encoder nothing is looked up by meaning, and words need not be alike.
     """
     start = tracing.start(counts)
     tags = start["raw"].to_list()
     moves = exact_moves(tags, known)
-    by_words = word_moves([tag for tag in tags if tag not in moves], known)
+    by_words = word_moves([tag for tag in tags if tag not in moves], known, encoder)
     left = [tag for tag in tags if tag not in moves and tag not in by_words]
     by_meaning = meaning_moves(left, known, encoder) if encoder is not None and left else {}
     new = {tag: Move(None, "not in the vocabulary") for tag in left if tag not in by_meaning}
@@ -133,27 +137,32 @@ def exact_moves(tags: Sequence[str], known: Vocabulary) -> dict[str, Move]:
     return {tag: Move(where[tag], "in the vocabulary") for tag in tags if tag in where}
 
 
-def representatives(known: Vocabulary) -> dict[str, tuple[str, str | None]]:
-    """For each key of a known tag its most frequent raw tag and the canonical tag of that one."""
-    found: dict[str, tuple[str, str | None]] = {}
+def representatives(known: Vocabulary) -> dict[str, dict[str, str | None]]:
+    """For each key the most frequent raw tag of each canonical tag with that key, and the canonical tag of that one."""
+    found: dict[str, dict[str, str | None]] = {}
     table = known.table.sort("count", "raw", descending=[True, False])
     for key, raw, name in zip(stemming.keys(table["raw"], known.signs), table["raw"], table["canonical"], strict=True):
-        if key:
-            found.setdefault(key, (raw, name))
+        of_key = found.setdefault(key, {})
+        if key and name not in of_key.values():
+            of_key[raw] = name
     return found
 
 
-def word_moves(tags: Sequence[str], known: Vocabulary) -> dict[str, Move]:
-    """Tags with the same words as a known one."""
+def word_moves(tags: Sequence[str], known: Vocabulary, encoder: Encoder | None) -> dict[str, Move]:
+    """Tags with the same words as a known one, like enough to it where the vocabulary was made with a guard."""
     known_keys = representatives(known)
     keyed = zip(tags, stemming.keys(tags, known.signs), strict=True)
-    found = ((tag, *known_keys[key]) for tag, key in keyed if key in known_keys)
-    return {tag: Move(name, f"same words as '{raw}'") for tag, raw, name in found}
+    pairs = {tag: known_keys[key] for tag, key in keyed if known_keys.get(key)}
+    names = [name for tag, heads in pairs.items() for name in (tag, *heads)]
+    alike = aggregating.likeness(names, known.signs, encoder if known.guard > 0 else None)
+    heads = {tag: aggregating.most_alike(tag, list(found), alike, known.guard) for tag, found in pairs.items()}
+    return {tag: Move(pairs[tag][head], f"same words as '{head}'") for tag, head in heads.items() if head is not None}
 
 
 def meaning_moves(tags: Sequence[str], known: Vocabulary, encoder: Encoder) -> dict[str, Move]:
     """Tags whose nearest known tag lies within the vocabulary's threshold."""
-    anchors = sorted((raw, name) for raw, name in representatives(known).values() if name is not None)
+    heads = [pair for of_key in representatives(known).values() for pair in of_key.items()]
+    anchors = sorted((raw, name) for raw, name in heads if name is not None)
     if not anchors:
         return {}
     near = encoder.encode([stemming.phrase(raw, known.signs) for raw, _ in anchors])

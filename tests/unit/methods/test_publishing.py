@@ -35,15 +35,22 @@ class Letters:
 
 @pytest.fixture
 def known() -> Vocabulary:
-    settings = Normalise(alpha=2, semantic=False, association=False)
+    settings = Normalise(alpha=2, guard=0, semantic=False, association=False)
     found = normalising.build(COUNTS, None, 20, settings, overrides=Overrides(drop=("request",)))
-    return publishing.publish(found.vocabulary, 20, found.alpha, 0.05, True, "letters")
+    return publishing.publish(found.vocabulary, 20, found.alpha, settings, "letters")
 
 
 def test_a_round_trip_through_json_changes_nothing(known: Vocabulary) -> None:
     back = publishing.from_json(json.loads(json.dumps(publishing.to_json(known))))
     assert back.table.equals(known.table)
-    assert (back.n_samples, back.alpha, back.eps, back.signs, back.encoder) == (20, 2, 0.05, True, "letters")
+    assert (back.n_samples, back.alpha, back.eps, back.signs, back.guard, back.encoder) == (
+        20,
+        2,
+        0.05,
+        True,
+        0,
+        "letters",
+    )
 
 
 def test_the_file_is_readable(known: Vocabulary) -> None:
@@ -76,6 +83,15 @@ def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(known: Vocabulary) 
     assert found == dict(known.table.select("raw", "canonical").iter_rows()) | {"rare": None}
 
 
+def test_a_guard_holds_for_new_tags_too() -> None:
+    settings = Normalise(alpha=1, guard=0.9, semantic=False, association=False)
+    found = normalising.build({"generic": 5}, None, 5, settings, Letters())
+    known = publishing.publish(found.vocabulary, 5, 1, settings, "letters")
+    new = pl.DataFrame({"tag": ["generics", "generation", "GENERIC"], "count": 1})
+    steps = publishing.resolve(new, known, Letters()).select("raw", "step").rows()
+    assert steps == [("GENERIC", "rules"), ("generation", "new"), ("generics", "rules")]
+
+
 def test_drift_counts_occurrences(known: Vocabulary) -> None:
     new = pl.DataFrame({"tag": ["Poem", "POEM", "SQL", "odd", "request"], "count": [4, 2, 3, 1, 2]})
     found = publishing.drift(publishing.resolve(new, known, Letters()), known)
@@ -102,6 +118,7 @@ GOOD = {
     "alpha": 1,
     "eps": 0.05,
     "signs": True,
+    "guard": 0.0,
     "encoder": "",
 }
 
