@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtri
 
 Ints = npt.NDArray[np.int64]
 Statistic = Callable[[Ints], float | None]
@@ -45,7 +45,7 @@ def wilson(n_yes: int, n: int, level: float = 0.95) -> Interval:
     """
     if n == 0:
         return Interval(None, None, None, 0)
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(ndtri(0.5 + level / 2))
     share, factor = n_yes / n, 1 + z * z / n
     middle = (share + z * z / (2 * n)) / factor
     half = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / factor

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
-from scipy.stats import spearmanr
 
 from tacos.methods.rating.orders import PAIR, usable
 
@@ -107,8 +106,7 @@ def length_correlation(judged: pl.DataFrame, lengths: pl.DataFrame) -> Figure:
     table = means.join(lengths.select("id", "length").unique("id"), on="id").drop_nulls().sort("id")
     if table.height < 3 or table["score"].n_unique() < 2 or table["length"].n_unique() < 2:
         return Figure(None, table.height)
-    found = spearmanr(table["score"].to_numpy(), table["length"].to_numpy())
-    return Figure(float(found.statistic), table.height)
+    return Figure(float(table.select(pl.corr("score", "length", method="spearman")).item()), table.height)
 
 
 def violations(winner: pl.DataFrame) -> Figure:

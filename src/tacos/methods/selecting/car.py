@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import MiniBatchKMeans
 
 from tacos.methods.selecting import longest
 
@@ -41,5 +40,7 @@ def clusters(vectors: npt.NDArray[np.float32], seed: int, k: int | None = None) 
         return np.zeros(0, np.int64)
     wanted = k or max(1, math.isqrt(len(vectors) // 2))
     n_clusters = min(wanted, len(np.unique(vectors, axis=0)))
+    from sklearn.cluster import MiniBatchKMeans  # takes a second to import
+
     model = MiniBatchKMeans(n_clusters, batch_size=BATCH, n_init=1, random_state=seed, max_iter=20)
     return np.asarray(model.fit_predict(vectors), np.int64)
