@@ -111,7 +111,7 @@ class Judge(Section):
     models: tuple[str, ...] = ()
     """A panel instead of `model`: each of them is asked every question."""
     mode: Literal["comparative", "singleton"] = "comparative"
-    """`singleton`: no pairs; the judge grades every sample alone, and the grade is the score."""
+    """`singleton`: no shortlist, no pairs; the judge grades every sample alone, and the grade is the score."""
     repetitions: int = Field(1, ge=1, le=100)
     """How often each judge is asked the same question; says little at temperature 0."""
     criteria: str = ""

@@ -94,7 +94,8 @@ def shortlist_of(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """The grade of the sample, where it was shortlisted, and which rule left it out."""
     grades = rows_of(artifacts, "grades", row)
     kept = rows_of(artifacts, "shortlist", row)
-    trace: dict[str, Any] = {"grade": round(grades[0]["grade"], 2)} if grades else {}
+    mean = sum(entry["grade"] for entry in grades) / max(len(grades), 1)
+    trace: dict[str, Any] = {"grade": round(mean, 2)} if grades else {}
     if kept:
         trace["shortlist"] = [f"cluster {entry['cluster']} by rule {entry['rule']}" for entry in kept]
     elif "shortlist" in artifacts:
@@ -139,7 +140,9 @@ def comparisons(artifacts: Artifacts, row: str) -> list[str]:
                     scores = f"{entry[f'score_{side}']:g} : {entry[f'score_{other}']:g}"
                     first = "shown first" if (entry["order"] == "ab") == (side == "left") else "shown second"
                     reason = f" | {clip(entry['reason'], 160)}" if entry["reason"] else ""
-                    lines.append(f"round {name.split('/')[1]}, against {entry[other]}: {scores}, {first}{reason}")
+                    again = f", time {entry['repetition'] + 1}" if entry["repetition"] else ""
+                    who = f"by {entry['judge']}{again}, against {entry[other]}"
+                    lines.append(f"round {name.split('/')[1]}, {who}: {scores}, {first}{reason}")
     return sorted(lines)
 
 
