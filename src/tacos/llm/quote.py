@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from scipy import stats
+from scipy import special
 
 from tacos.llm.prices import Price
 
@@ -96,7 +96,7 @@ def total(values: Sequence[float], requests: Range) -> Range:
     """
     k, mean = len(values), sum(values) / len(values)
     spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (k - 1)) if k > 1 else mean
-    factor = float(stats.t.ppf((1 + LEVEL) / 2, max(1, k - 1)))
+    factor = float(special.stdtrit(max(1, k - 1), (1 + LEVEL) / 2))
 
     def side(n: float, sign: int) -> float:
         return max(0.0, n * mean + sign * factor * spread * math.sqrt(n + n * n / k))
@@ -106,7 +106,7 @@ def total(values: Sequence[float], requests: Range) -> Range:
 
 def share_range(n: int, k: int) -> Range:
     """A share n / k with Wilson's interval; its low end is 0 where nothing was seen."""
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    z = float(special.ndtri((1 + LEVEL) / 2))
     share, bottom = n / k, 1 + z * z / k
     middle = (share + z * z / (2 * k)) / bottom
     half = z / bottom * math.sqrt(share * (1 - share) / k + z * z / (4 * k * k))
