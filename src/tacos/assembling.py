@@ -135,7 +135,9 @@ def network_models(settings: Settings) -> dict[str, str]:
     """`asked_models` for what knows one model per stage only; `ConfigError` where a panel or singleton mode asks."""
     found = asked_models(settings)
     if "grade" in found or any(len(names) > 1 for names in found.values()) or len(settings.judge.panel) > 1:
-        raise ConfigError("quotes and files of questions know one comparative judge: leave judge.models and judge.mode")
+        raise ConfigError(
+            "quotes and files of questions know one judge of pairs: leave out judge.models and judge.mode"
+        )
     return {stage: names[0] for stage, names in found.items()}
 
 

@@ -163,7 +163,8 @@ def settle(
 ) -> pl.DataFrame:  # fmt: skip
     """`REFINEMENTS`: for every selected row (id, content_hash, instruction, response) what came of it, in its order.
 
-    A row's instruction is what of it was to be rewritten. `proposals` has id, new_instruction, new_response, faults; `rejects` those of all stages of the refinement.
+    A row's instruction is what of it was to be rewritten. `proposals` has id, new_instruction, new_response, faults;
+    `rejects` are those of all stages of the refinement.
     """
     confirmed = won(verdicts)
     told = {row["id"]: row for row in rejects.iter_rows(named=True)}
