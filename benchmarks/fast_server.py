@@ -13,7 +13,8 @@ REPLY = (
     b'{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"fast-1-2026-01-01","choices":[{"index":0,'
     b'"finish_reason":"stop","logprobs":null,"message":{"role":"assistant","refusal":null,"content":"{\\"tags\\": '
     b'[{\\"tag\\": \\"spelling check\\", \\"explanation\\": \\"asks to have spelling corrected\\"}, '
-    b'{\\"tag\\": \\"email\\", \\"explanation\\": \\"the text is an email\\"}]}"}}],"usage":{"prompt_tokens":412,"completion_tokens":48,'
+    b'{\\"tag\\": \\"email\\", \\"explanation\\": \\"the text is an email\\"}]}"}}],'
+    b'"usage":{"prompt_tokens":412,"completion_tokens":48,'
     b'"total_tokens":460}}'
 )
 MESSAGE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(REPLY) + REPLY

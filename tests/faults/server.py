@@ -10,6 +10,7 @@ came back.
 import argparse
 import asyncio
 import json
+import ssl
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from typing import Any
 from aiohttp import web
 
 from .answering import answer, number
+from .batching import BatchApi, BatchBehaviour
 
 TRANSPORT = ("429", "429-date", "500", "503", "reset", "timeout", "slow-body", "cut-body", "twice")
 ENVELOPE = ("wrong-envelope", "html", "error-200")
@@ -52,8 +54,9 @@ class Behaviour:
 class FaultServer:
     """The server, its counts, and the files and batches of its batch API."""
 
-    def __init__(self, behaviour: Behaviour | None = None) -> None:
+    def __init__(self, behaviour: Behaviour | None = None, batches: BatchBehaviour | None = None) -> None:
         self.behaviour = behaviour or Behaviour()
+        self.batches = BatchApi(self, batches or BatchBehaviour())
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
@@ -72,6 +75,7 @@ class FaultServer:
         app = web.Application(client_max_size=256 * 2**20)
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_get("/stats", self.stats)
+        self.batches.add_routes(app)
         return app
 
     async def stats(self, request: web.Request) -> web.Response:
@@ -234,17 +238,17 @@ class FaultServer:
             },
         }
 
-    def start(self, port: int = 0) -> "FaultServer":
+    def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> "FaultServer":
         """Serve from a thread; `url` is the base URL then."""
         ready = threading.Event()
         loop = asyncio.new_event_loop()
 
         async def up() -> web.AppRunner:
-            runner = web.AppRunner(self.app(), access_log=None)
+            runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=0.1)
             await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096, shutdown_timeout=0.1)
+            site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096, ssl_context=tls)
             await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+            self.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/v1"
             return runner
 
         def serve() -> None:
@@ -253,11 +257,12 @@ class FaultServer:
             ready.set()
             loop.run_forever()
             loop.run_until_complete(runner.cleanup())
+            loop.run_until_complete(asyncio.sleep(0.02))  # transports close on the next turns
             loop.close()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        ready.wait()
+        assert ready.wait(20)
 
         def stop() -> None:
             loop.call_soon_threadsafe(loop.stop)

@@ -365,6 +365,9 @@ class Sender:
 
     def _give_up(self, flight: Flight, reason: str, body: bytes) -> None:
         """No answer for this row; stop where this has become the rule."""
+        if self.error is not None:  # the rule, not this row, is at fault: the row is not lost, only not answered
+            self.queue.append(flight)
+            return
         self.n_given_up += 1
         reason = self.endpoint.redact(reason)
         self.receiver.failed(flight, reason, self.endpoint.redact(body.decode("utf-8", "replace")))

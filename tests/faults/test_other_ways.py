@@ -1,0 +1,192 @@
+"""Batch API and exchange files: the same replies as online, each question paid for once."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from tests.faults.batching import BatchBehaviour
+from tests.faults.questions import judge_requests, tag_requests
+from tests.faults.server import Behaviour, FaultServer
+
+from tacos.config import LLM
+from tacos.errors import BudgetReached, InputError, LLMError
+from tacos.llm import batch, envelope, exchange
+from tacos.llm import ledger as ledgers
+from tacos.llm.client import Client
+from tacos.llm.ledger import Ledger
+from tacos.llm.prompting import Asked, asked
+from tacos.llm.replaying import Replaying, Unanswered
+from tacos.llm.replies import resolve
+from tacos.records import Reply, Request
+
+REQUESTS = tag_requests(60) + judge_requests(60)
+FAULTS = {"invalid-json": 0.1, "wrong-schema!": 0.1, "fenced": 0.1}
+Connect = Callable[..., Client]
+
+
+def questions(requests: list[Request] = REQUESTS) -> list[Asked]:
+    return [asked(request, "tiny-1") for request in requests]
+
+
+def settings(server: FaultServer, **more: object) -> LLM:
+    return LLM(base_url=server.url, proxy="none", **more)  # type: ignore[arg-type]
+
+
+def answers(replies: list[Reply]) -> list[tuple[str | None, str, str]]:
+    return [(reply.text, reply.failure, reply.key) for reply in replies]
+
+
+def from_ledger(book: Ledger) -> list[tuple[str | None, str, str]]:
+    return answers(Replaying(LLM(), "tiny-1", book).answer(REQUESTS))
+
+
+@pytest.fixture
+def online(connect: Connect, tmp_path: Path) -> list[tuple[str | None, str, str]]:
+    """What an online run answers."""
+    with FaultServer(Behaviour(FAULTS)) as server, ledgers.open(tmp_path / "online.sqlite") as book:
+        client = connect(server.url, ledger=book)
+        found = answers(client.answer(REQUESTS))
+        assert from_ledger(book) == found
+        client.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [{}, {"expire": 0.4}, {"fail": 0.4}, {"expire": 0.2, "fail": 0.2}, {"lose_reply": True}],
+    ids=["plain", "expired", "errors", "both", "reply lost"],
+)
+def test_the_batch_api_gives_what_online_gives(behaviour: dict[str, float], book: Ledger, online: list[object]) -> None:
+    with FaultServer(Behaviour(FAULTS), BatchBehaviour(**behaviour)) as server:  # type: ignore[arg-type]
+        try:
+            done = batch.fetch(questions(), settings(server), book, poll=0.01, max_requests=50)
+        except LLMError:  # the submission whose reply was lost; the next command finds it
+            assert "lose_reply" in behaviour
+            done = batch.fetch(questions(), settings(server), book, poll=0.01, max_requests=50)
+        assert from_ledger(book) == online
+        assert done.failed == {}
+        assert max(server.batches.submitted.values()) <= (2 if behaviour.keys() & {"expire", "fail"} else 1)
+        n_submitted = server.batches.submitted.total()
+        batch.fetch(questions(), settings(server), book, poll=0.01)
+        assert server.batches.submitted.total() == n_submitted
+    assert {entry.way for entry in book.entries()} == {"batch"}
+
+
+def test_a_restart_goes_on_with_the_batches_under_way(book: Ledger, online: list[object]) -> None:
+    with FaultServer(Behaviour(FAULTS), BatchBehaviour(polls=5)) as server:
+        stopped = KeyboardInterrupt("stopped")
+
+        def stop(text: str) -> None:
+            if text.startswith("batch-"):
+                raise stopped
+
+        with pytest.raises(KeyboardInterrupt):
+            batch.fetch(questions(), settings(server), book, poll=0.01, say=stop, max_requests=50)
+        batch.fetch(questions(), settings(server), book, poll=0.01)
+        assert max(server.batches.submitted.values()) == 1
+        assert from_ledger(book) == online
+
+
+def test_questions_that_never_get_an_answer_are_given_up_with_a_reason(book: Ledger) -> None:
+    with FaultServer(batches=BatchBehaviour(fail_always=0.2)) as server:
+        done = batch.fetch(questions(), settings(server), book, poll=0.01)
+        assert 10 <= len(done.failed) <= 40
+        assert all("the model fell over" in reason for reason in done.failed.values())
+        assert max(server.batches.submitted.values()) == batch.MAX_TRIES
+        assert done.n_answered + len(done.failed) == len(REQUESTS)
+
+
+def test_a_refused_batch_is_one_clear_error(book: Ledger) -> None:
+    with FaultServer(batches=BatchBehaviour(refuse="the file has a line too long")) as server:
+        with pytest.raises(LLMError, match="the file has a line too long"):
+            batch.fetch(questions(), settings(server), book, poll=0.01)
+
+
+def test_the_budget_holds_for_batches(book: Ledger) -> None:
+    book.meter.cap = None
+    with FaultServer() as server:
+        from tacos.llm import budget
+
+        book.meter.cap = budget.parse("30requests")
+        with pytest.raises(BudgetReached):
+            batch.fetch(questions(), settings(server), book, poll=0.01)
+        assert server.batches.submitted.total() == 30
+        assert book.size().n_replies == 30
+
+
+def write_replies(server: FaultServer, requests: Path, replies: Path) -> list[str]:
+    """Answer a request file as vLLM's batch runner would; the lines written."""
+    lines = []
+    for line in requests.read_text().splitlines():
+        request = json.loads(line)
+        assert (request["method"], request["url"]) == ("POST", exchange.URL)
+        fault = server.fault(json.dumps(request["body"]["messages"], sort_keys=True))
+        body = server.envelope(request["body"], fault)
+        lines.append(json.dumps({"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}}))
+    replies.write_text("\n".join(lines))
+    return lines
+
+
+def still_open(book: Ledger) -> dict[str, Asked]:
+    return {each.key: each for each in resolve(questions(), book) if isinstance(each, Asked)}
+
+
+def test_exchange_files_give_what_online_gives(book: Ledger, tmp_path: Path, online: list[object]) -> None:
+    server, out, back = FaultServer(Behaviour(FAULTS)), tmp_path / "requests.jsonl", tmp_path / "replies.jsonl"
+    n_files = 0
+    while still := still_open(book):
+        assert exchange.export(still.values(), out, envelope.Form()) == len(still)
+        write_replies(server, out, back)
+        counts = exchange.take_in(exchange.read_lines(back), still, book)
+        assert counts == (len(still), 0, 0, 0, 0)
+        n_files += 1
+    assert n_files == 2  # the second one holds the re-asks
+    assert from_ledger(book) == online
+
+
+def test_partial_repeated_shuffled_and_foreign_lines_do_no_harm(
+    book: Ledger, tmp_path: Path, online: list[object]
+) -> None:
+    server, out, back = FaultServer(Behaviour(FAULTS)), tmp_path / "requests.jsonl", tmp_path / "replies.jsonl"
+    exchange.export(questions(), out, envelope.Form())
+    lines = write_replies(server, out, back)
+    random.Random(1).shuffle(lines)
+    foreign = lines[0].replace(json.loads(lines[0])["custom_id"], "f" * 32)
+    failed = json.dumps({"custom_id": json.loads(lines[-1])["custom_id"], "response": {"status_code": 500, "body": {}}})
+    back.write_text("\n".join([*lines[:70], foreign, "{broken", "", failed, *lines[:20]]))
+    counts = exchange.take_in(exchange.read_lines(back), {each.key: each for each in questions()}, book)
+    assert counts == (70, 20, 1, 1, 1)
+    with pytest.raises(Unanswered, match="of 120 requests have no reply yet"):
+        from_ledger(book)
+    while still := still_open(book):
+        exchange.export(still.values(), out, envelope.Form())
+        write_replies(server, out, back)
+        exchange.take_in(exchange.read_lines(back), still, book)
+    assert from_ledger(book) == online
+
+
+def test_answers_may_be_written_by_hand(book: Ledger) -> None:
+    one, two = questions(tag_requests(2))
+    tags = {"tags": [{"tag": "poem", "explanation": "it asks for one"}]}
+    lines = [
+        orjson.dumps({"custom_id": one.key, "content": tags}),
+        orjson.dumps({"custom_id": two.key, "content": orjson.dumps(tags).decode()}),
+    ]
+    assert exchange.take_in(lines, {one.key: one, two.key: two}, book).n_new == 2
+    found = resolve([one, two], book)
+    assert [orjson.loads(reply.text) for reply in found] == [tags, tags]
+
+
+def test_a_reply_file_that_is_not_there_is_one_clear_error(book: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        exchange.take_in(exchange.read_lines(tmp_path / "none.jsonl"), {}, book)
+
+
+def test_an_online_reply_is_not_bought_again_by_other_ways(connect: Connect, book: Ledger) -> None:
+    with FaultServer() as server:
+        connect(server.url).answer(REQUESTS)
+        assert still_open(book) == {}
+        assert batch.fetch(questions(), settings(server), book, poll=0.01).n_submissions == 0

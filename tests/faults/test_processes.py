@@ -1,0 +1,103 @@
+"""Processes that share a ledger, and processes that are killed."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.faults.server import Behaviour, FaultServer
+
+from tacos.llm import ledger as ledgers
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(server: FaultServer, ledger: Path, first: int, n: int, out: Path, concurrency: int) -> subprocess.Popen[str]:
+    """A process that asks questions `first` to `first + n`."""
+    numbers = map(str, (first, n))
+    command = [sys.executable, "-m", "tests.faults.asking_process", server.url, ledger, *numbers, out, str(concurrency)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def share(folder: Path, n: int) -> FaultServer:
+    """Two processes ask n questions each, half of them the same ones."""
+    with FaultServer(Behaviour(latency=0.05)) as server:
+        outs = [folder / "one.jsonl", folder / "two.jsonl"]
+        firsts = (0, n // 2)
+        both = [start(server, folder / "l.sqlite", first, n, out, 64) for first, out in zip(firsts, outs, strict=True)]
+        assert [process.wait(600) for process in both] == [0, 0]
+        one, two = (out.read_bytes().splitlines() for out in outs)
+    assert len(one) == len(two) == n
+    assert one[n // 2 :] == two[: n // 2]
+    assert not any(b"null" in line for line in one + two)
+    return server
+
+
+def test_two_processes_ask_no_question_twice(tmp_path: Path) -> None:
+    server = share(tmp_path, 1000)
+    assert len(server.asked) == server.asked.total() == 1500
+
+
+@pytest.mark.slow
+def test_two_processes_of_20000_questions_each(tmp_path: Path) -> None:
+    started = time.monotonic()
+    server = share(tmp_path, 20_000)
+    n_twice = server.asked.total() - len(server.asked)
+    print(f"30,000 questions, {n_twice} asked twice, {time.monotonic() - started:.0f} s")
+    assert len(server.asked) == 30_000
+    assert n_twice == 0
+
+
+def kill_and_resume(
+    folder: Path, n: int, share_done: float, concurrency: int, latency: float
+) -> tuple[int, int, float]:
+    """Kill a process once so many questions are answered, let another one finish.
+
+    Questions asked twice, replies that came in the last commit interval before the kill, seconds of the second process.
+    """
+    with FaultServer(Behaviour(latency=latency)) as server:
+        out, ledger = folder / "out.jsonl", folder / "l.sqlite"
+        first = start(server, ledger, 0, n, out, concurrency)
+        while server.answered.total() < share_done * n:
+            time.sleep(0.001)
+        n_before = server.answered.total()
+        while server.answered.total() == n_before:
+            time.sleep(0.0005)
+        first.kill()
+        first.wait()
+        time.sleep(2 * latency)  # what was in flight ends at the server
+        started = time.monotonic()
+        assert start(server, ledger, 0, n, out, concurrency).wait(300) == 0
+        seconds = time.monotonic() - started
+        assert len(out.read_bytes().splitlines()) == n
+        with ledgers.open(ledger) as book:
+            assert book.size().n_replies == n
+        return server.asked.total() - n, n_before, seconds
+
+
+@pytest.mark.parametrize("share_done", [0.5])
+def test_a_kill_costs_no_more_than_what_was_in_flight(tmp_path: Path, share_done: float) -> None:
+    n_twice, _, _ = kill_and_resume(tmp_path, 1000, share_done, concurrency=32, latency=0.05)
+    per_interval = ledgers.INTERVAL * 2 * 32 / 0.05
+    assert n_twice <= 32 + per_interval
+
+
+@pytest.mark.slow
+def test_ten_kills_around_half_of_5000_questions(tmp_path: Path) -> None:
+    """Prints a line per kill: `pytest -m slow -s tests/faults/test_processes.py -k kills`."""
+    random.seed(3)
+    outputs = set()
+    for number in range(10):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        share_done = random.uniform(0.4, 0.6)
+        n_twice, n_before, seconds = kill_and_resume(folder, 5000, share_done, concurrency=64, latency=0.1)
+        per_interval = (ledgers.INTERVAL + 0.05) * 64 / 0.1  # an interval, and a commit under way
+        print(
+            f"kill {number}: after {n_before} answers; asked twice {n_twice} <= 64 + {per_interval:.0f}; {seconds:.1f} s"
+        )
+        assert n_twice <= 64 + per_interval
+        outputs.add((folder / "out.jsonl").read_bytes())
+    assert len(outputs) == 1

@@ -1,0 +1,79 @@
+"""What goes out, and what comes back."""
+
+import orjson
+import pytest
+
+from tacos.llm import envelope
+from tacos.llm.envelope import LEVELS, BadEnvelope, Form
+from tacos.llm.prompting import asked
+from tacos.llm.refusing import meaning
+from tacos.methods import judging
+from tacos.records import Request
+
+FIELDS = {"instruction_a": "a", "response_a": "b", "instruction_b": "c", "response_b": "d"}
+ASKED = asked(Request("judge", FIELDS, "judge", "", judging.SCHEMA, {"temperature": 0.0, "max_tokens": 50}), "m")
+
+
+def test_the_strictest_form_closes_every_object() -> None:
+    wanted = envelope.fields(ASKED, Form())["response_format"]["json_schema"]
+    assert wanted["strict"] is True
+    assert wanted["schema"]["additionalProperties"] is False
+    assert wanted["schema"]["properties"]["score_a"]["maximum"] == 100
+    assert judging.SCHEMA.get("additionalProperties") is None  # ours stays as it is
+
+
+@pytest.mark.parametrize(
+    ("level", "kind"), [(LEVELS[1], "json_schema"), ("json_object", "json_object"), ("none", None)]
+)
+def test_simpler_forms(level: str, kind: str | None) -> None:
+    wanted = envelope.fields(ASKED, Form(level)).get("response_format")
+    assert (wanted or {}).get("type") == kind
+    assert "maximum" not in orjson.dumps(wanted).decode()
+
+
+def test_fields_can_be_renamed_and_left_out() -> None:
+    body = envelope.fields(ASKED, Form(tokens_field="max_completion_tokens"), ("temperature",))
+    assert body["max_completion_tokens"] == 50
+    assert "max_tokens" not in body
+    assert "temperature" not in body
+
+
+def test_a_reply_is_read() -> None:
+    body = {
+        "model": "m-2026",
+        "choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+    }
+    assert envelope.read(orjson.dumps(body)) == ("ab", "", "stop", "m-2026", 3, 2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"error": {"message": "x"}}', b'{"choices": [{"message": 1}]}'],
+)
+def test_other_bodies_are_no_reply(body: bytes) -> None:
+    with pytest.raises(BadEnvelope):
+        envelope.read(body)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "answered", "kind"),
+    [
+        (429, '{"error": {"message": "slow down"}}', True, "wait"),
+        (429, '{"error": {"code": "insufficient_quota"}}', True, "stop"),
+        (503, "busy", False, "wait"),
+        (500, "oops", False, "retry"),
+        (529, "overloaded", True, "retry"),
+        (401, '{"error": {"message": "bad key"}}', True, "stop"),
+        (403, "flagged", True, "row"),
+        (403, "no", False, "stop"),
+        (404, '{"error": {"message": "The model `x` does not exist"}}', False, "stop"),
+        (400, '{"error": {"code": "model_not_found", "message": "?"}}', True, "stop"),
+        (400, '{"error": {"message": "Unknown field response_format"}}', False, "simpler"),
+        (400, '{"error": {"message": "Use max_completion_tokens instead"}}', False, "tokens-field"),
+        (400, '{"error": {"message": "maximum context length is 4096"}}', False, "row"),
+        (301, "", False, "stop"),
+    ],
+)
+def test_what_a_refusal_means(status: int, body: str, answered: bool, kind: str) -> None:
+    assert meaning(status, body.encode(), answered).kind == kind

@@ -1,0 +1,133 @@
+"""The ledger: what is put is there, once, and claims keep two processes off one question."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tacos.errors import OutputError
+from tacos.llm import ledger as ledgers
+from tacos.llm import owners
+from tacos.llm.ledger import Entry, Ledger
+
+
+def entry(key: str, raw: str = "{}", model: str = "m", at: float = 1.8e9) -> Entry:
+    return Entry(key, model, f"{model}-1", "tag", "stop", 10, 5, 0.2, at, "online", raw)
+
+
+@pytest.fixture
+def book(tmp_path: Path):
+    with ledgers.open(tmp_path / "deep" / "ledger.sqlite") as opened:
+        yield opened
+
+
+def test_what_is_put_is_there_when_its_receiver_is_told(book: Ledger) -> None:
+    told, done = [], threading.Event()
+
+    def receiver(entries: list[Entry], failure: Exception | None) -> None:
+        other = sqlite3.connect(book.path)
+        told.append((entries, failure, other.execute("SELECT count(*) FROM replies").fetchone()[0]))
+        other.close()
+        done.set()
+
+    book.put(entry("a"), receiver)
+    assert done.wait(5)
+    assert told == [([entry("a")], None, 1)]
+    assert book.get(["a", "b"]) == {"a": entry("a")}
+
+
+def test_replies_are_committed_in_groups(book: Ledger) -> None:
+    groups: list[int] = []
+    for number in range(2000):
+        book.put(entry(str(number)), lambda entries, failure: groups.append(len(entries)))
+    book.flush()
+    assert sum(groups) == 2000
+    assert len(book.get([str(number) for number in range(2000)])) == 2000
+
+
+def test_the_first_reply_stays(book: Ledger) -> None:
+    assert book.put_all([entry("a", "first"), entry("b")]) == 2
+    assert book.put_all([entry("a", "second"), entry("c")]) == 1
+    assert book.get(["a"])["a"].raw == "first"
+
+
+def test_a_claim_keeps_others_off_until_it_is_given_up(book: Ledger) -> None:
+    with ledgers.open(book.path) as other:
+        assert book.take(["a", "b"]).ours == {"a", "b"}
+        assert other.take(["b", "c"]) == ({}, {"c"}, {"b"})
+        book.release(["b"])
+        assert other.take(["b"]).ours == {"b"}
+        book.put_all([entry("a")])
+        assert other.take(["a"]).known == {"a": entry("a")}
+
+
+def test_claims_end_with_their_ledger(book: Ledger) -> None:
+    with ledgers.open(book.path) as other:
+        other.take(["a"])
+        assert book.take(["a"]).theirs == {"a"}
+    assert book.take(["a"]).ours == {"a"}
+
+
+def test_claims_of_a_dead_process_are_void_at_once(book: Ledger) -> None:
+    code = f"""
+import os, signal
+from tacos.llm import ledger
+ledger.open({str(book.path)!r}).take(["a"])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert book.take(["a"]).ours == {"a"}
+
+
+def test_claims_of_another_machine_hold_for_a_lease(book: Ledger) -> None:
+    book.sql("INSERT INTO owners VALUES ('elsewhere/1/1/x', ?)", time.time() + 0.3)
+    book.sql("INSERT INTO claims VALUES ('a', 'elsewhere/1/1/x')")
+    assert book.take(["a"]).theirs == {"a"}
+    time.sleep(0.35)
+    assert book.take(["a"]).ours == {"a"}
+
+
+def test_this_process_is_not_gone_and_a_reused_number_is(book: Ledger) -> None:
+    place, number, start, random = book.owner.rsplit("/", 3)
+    assert not owners.is_gone(book.owner)
+    if start:
+        assert owners.is_gone(f"{place}/{number}/{int(start) + 1}/{random}")
+    assert not owners.is_gone(f"elsewhere/{number}/1/{random}")
+
+
+def test_spend_is_told_by_model_and_day(book: Ledger) -> None:
+    day = 86_400
+    book.put_all([entry("a", model="x"), entry("b", model="x"), entry("c", model="y"), entry("d", at=1.8e9 + day)])
+    assert [(row.model, row.n_replies, row.prompt_tokens) for row in book.spend()] == [
+        ("m", 1, 10),
+        ("x", 2, 20),
+        ("y", 1, 10),
+    ]
+    assert book.size().n_replies == 4
+
+
+def test_export_and_import_give_the_same_ledger(book: Ledger, tmp_path: Path) -> None:
+    book.put_all([entry(str(number), raw=f'{{"text": "ü\\n{number}"}}') for number in range(700)])
+    assert book.export(tmp_path / "out.jsonl") == 700
+    lines = [*(tmp_path / "out.jsonl").read_bytes().splitlines(), b"", b"nonsense", b'{"key": "x"}']
+    with ledgers.open(tmp_path / "second.sqlite") as second:
+        assert second.restore(lines) == (700, 0, 2)
+        assert second.restore(lines) == (0, 700, 2)
+        assert list(second.entries()) == list(book.entries())
+
+
+def test_a_file_that_is_no_ledger_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "x.sqlite").write_text("this is no database, and long enough to be seen as none" * 20)
+    with pytest.raises(OutputError, match=r"ledger .* cannot be used"):
+        ledgers.open(tmp_path / "x.sqlite")
+
+
+def test_notes_are_forgotten_after_a_while(book: Ledger) -> None:
+    book.note("server", "json_object")
+    assert book.noted("server", 60) == "json_object"
+    assert book.noted("server", 0) == ""
+    assert book.noted("other", 60) == ""

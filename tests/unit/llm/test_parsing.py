@@ -1,0 +1,97 @@
+"""What counts as an answer, and what never does."""
+
+import orjson
+import pytest
+
+from tacos.llm.parsing import Unusable, parse
+from tacos.methods import judging, tagging
+
+TAGS = {"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}]}
+VERDICT = {"analysis": "A is better.", "score_a": 80, "score_b": 35}
+
+
+def read(text: str, schema: dict = tagging.SCHEMA) -> object:
+    return orjson.loads(parse(text, schema))
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "{0}",
+        " \n{0}\n ",
+        "```json\n{0}\n```",
+        "Here you are:\n```\n{0}\n```\nAnything else?",
+        "Certainly! {0} I hope that helps {{you}}.",
+        "<think>maybe {{'tags': []}}? no.</think>{0}",
+        "so I think...</think>\n{0}",
+        "{0}\n{0}",
+        "{0}{0}",
+        "{0}\n<think>was that right?",
+    ],
+)
+def test_json_is_found_in_whatever_stands_around_it(wrapped: str) -> None:
+    assert read(wrapped.format(orjson.dumps(TAGS).decode())) == TAGS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        str(TAGS),  # Python's quotes
+        "{'tags': [{'tag': 'code', 'explanation': \"asks for code\"}, {'tag': 'math', 'explanation': 'numbers',},],}",
+        '{tags: [{"tag": "code", "explanation": "asks for code"}, /* */ {"tag": "math", "explanation": "numbers"}]}',
+        '[{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}]',  # bare list
+        '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}, {"tag": "po',
+        '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}',
+    ],
+)
+def test_loose_json_is_read(text: str) -> None:
+    assert read(text) == TAGS
+
+
+def test_apostrophes_in_single_quotes_are_kept() -> None:
+    assert read("{'tags': [{'tag': 'it''s', 'explanation': 'don\\'t, can't'}]}".replace("it''s", "its")) == {
+        "tags": [{"tag": "its", "explanation": "don't, can't"}]
+    }
+
+
+def test_scores_in_quotes_are_numbers() -> None:
+    assert read('{"analysis": "x", "score_a": "80", "score_b": "35.5"}', judging.SCHEMA) == {
+        "analysis": "x",
+        "score_a": 80,
+        "score_b": 35.5,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "I would give both a 7.",
+        '{"analysis": "x", "score_a": 80}',
+        '{"analysis": "x", "score_a": 80, "score_b": 0}',
+        '{"analysis": "x", "score_a": 80, "score_b": 1000}',
+        '{"analysis": "x", "score_a": 80, "score_b": null}',
+        '{"analysis": "x", "score_a": 80, "score_b": NaN}',
+        '{"analysis": "x", "score_a": 80, "score_b": true}',
+        '{"analysis": "x", "score_a": 80, "score_b": "about 50"}',
+        '{"analysis": "x", "score_a": 80, "score_b": 3',  # 3, or 35?
+        '<think>{"analysis": "x", "score_a": 80, "score_b": 35}',
+        '{"analysis": "x", "score_a": 80, "score_b": 35} {"analysis": "x", "score_a": 10, "score_b": 35}',
+    ],
+)
+def test_a_score_is_never_guessed(text: str) -> None:
+    with pytest.raises(Unusable):
+        parse(text, judging.SCHEMA)
+
+
+def test_tags_that_were_all_cut_off_are_not_an_empty_list() -> None:
+    with pytest.raises(Unusable):
+        parse('{"tags": [{"tag": "co', tagging.SCHEMA)
+    assert read('{"tags": []}') == {"tags": []}
+
+
+def test_the_complaint_says_what_is_wrong() -> None:
+    with pytest.raises(Unusable, match=r"score_b.* must be smaller than or equal to 100"):
+        parse('{"analysis": "x", "score_a": 80, "score_b": 1000}', judging.SCHEMA)
+    with pytest.raises(Unusable, match="several different answers"):
+        parse(f"{orjson.dumps(VERDICT).decode()} or {orjson.dumps(VERDICT | {'score_a': 1}).decode()}", judging.SCHEMA)
