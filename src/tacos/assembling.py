@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tacos.config import Settings
 from tacos.errors import ConfigError
+from tacos.methods import overriding, publishing
 from tacos.models import encoder, functions, judge, tagger
 from tacos.models.panel import Panel
 from tacos.records import Encoder, Model
@@ -193,8 +194,16 @@ def grading_model(settings: Settings, own: Own, network: Network) -> Model:
     return functions.FunctionJudge(own.judge) if own.judge is not None else judge.load()
 
 
+def check_normalising(settings: Settings) -> None:
+    """Raise `InputError` for overrides or a vocabulary that cannot be read, before anything is paid for."""
+    overriding.parse(settings.normalise.overrides)
+    if settings.normalise.vocabulary:
+        publishing.from_json(settings.normalise.vocabulary)
+
+
 def tools_for(settings: Settings, own: Own) -> dict[str, Any]:
     """Encoders of normalise and cluster (one object where it is the same model), and the selector."""
+    check_normalising(settings)
     loaded: dict[str, Encoder] = {}
 
     def encoder_of(name: str) -> Encoder:

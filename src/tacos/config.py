@@ -8,6 +8,7 @@ known one.
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -69,8 +70,31 @@ class Normalise(Section):
     """A count of samples, never a fraction."""
     min_confidence: float = Field(0.99, gt=0, le=1)
     itemsets: bool = False
-    """Also look for rules with several antecedents (by pyfim); they thin rows out, they merge no tags."""
+    """Also list rules with several antecedents (by pyfim). They merge no tags; see `tacos.methods.associating.thin`."""
     encoder: str = "minilm"
+    overrides: dict[str, Any] = {}
+    """What a person decided about tags (drop, merge, rename, keep_apart); see `tacos.methods.overriding`."""
+    overrides_file: str = ""
+    """A TOML or JSON file to read `overrides` from; its content, not its name, is what counts afterwards."""
+    vocabulary: dict[str, Any] = {}
+    """A published vocabulary to map the tags onto, instead of making one; see `tacos.methods.publishing`."""
+    vocabulary_file: str = ""
+    """A JSON file to read `vocabulary` from; its content, not its name, is what counts afterwards."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        named = {name: values.get(f"{name}_file") for name in ("overrides", "vocabulary")}
+        read = {name: read_object(Path(file)) for name, file in named.items() if file}
+        return {**values, **read, **{f"{name}_file": "" for name in read}}
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Normalise:
+        if self.overrides and self.vocabulary:
+            raise ValueError("overrides do not apply to a published vocabulary; edit its file instead")
+        return self
 
 
 class Cluster(Section):
@@ -310,6 +334,21 @@ def read_criteria(file: Path) -> str:
     if not text:
         raise ConfigError(f"criteria file {file} is empty")
     return text
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The object in a TOML or a JSON file, told by its suffix."""
+    if file.suffix.lower() != ".json":
+        return read_toml(file)
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"file {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"file {file} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"file {file} holds no JSON object")
+    return value
 
 
 def read_toml(file: Path) -> dict[str, Any]:

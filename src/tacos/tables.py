@@ -12,7 +12,18 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.errors import InputError
-from tacos.methods import clustering, ingesting, judging, normalising, pairing, rating, shortlisting, tagging
+from tacos.methods import (
+    clustering,
+    ingesting,
+    judging,
+    normalising,
+    overriding,
+    pairing,
+    publishing,
+    rating,
+    shortlisting,
+    tagging,
+)
 from tacos.methods.selecting import quotas
 from tacos.records import SCORES, Encoder, Made, Table, conform, reject_frame
 
@@ -43,14 +54,20 @@ def tag_rows(tables: Tables) -> Iterator[pl.DataFrame]:
 
 
 def normalise(tables: Tables, settings: Settings, encoder: Encoder, number: int) -> Made:
-    """Counts of raw tags -> vocabulary, with counts per step in the notes."""
+    """Counts of raw tags -> vocabulary, made or given, with counts per step in the notes."""
     tags = tables["tags"].scan().select("id", "tags")
     counts = (
         tags.explode("tags").drop_nulls("tags").group_by(pl.col("tags").alias("tag")).agg(pl.len().alias("count"))
     ).sort("tag")
+    config = settings.normalise
+    if config.vocabulary:
+        known = publishing.from_json(config.vocabulary)
+        resolved = publishing.resolve(counts.collect(), known, encoder if config.semantic else None)
+        return Made(resolved, reject_frame(), publishing.notes(resolved, known))
     n_samples = int(tags.select(pl.col("id").n_unique()).collect().item())
     transactions = (tagging.join_turns(batch) for batch in tables["tags"].batches(["id", "tags"]))
-    found = normalising.build(counts.collect(), transactions, n_samples, settings.normalise, encoder)
+    overrides = overriding.parse(config.overrides)
+    found = normalising.build(counts.collect(), transactions, n_samples, config, encoder, overrides)
     return Made(found.vocabulary, reject_frame(), found.notes())
 
 

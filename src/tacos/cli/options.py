@@ -42,6 +42,12 @@ Yes = Annotated[bool, typer.Option("--yes", help="do not ask before data goes to
 Criteria = Annotated[
     Path | None, typer.Option(help="a text file with your own criteria and rubric for the judge, put into its prompt")
 ]
+Overrides = Annotated[
+    Path | None, typer.Option(help="a TOML or JSON file: tags to drop, merge, rename or keep apart, decided by hand")
+]
+Vocabulary = Annotated[
+    Path | None, typer.Option(help="a vocabulary from `tacos tags RUN --publish FILE`, to map the tags onto")
+]
 Until = Annotated[str | None, typer.Option(help="stop after this stage, e.g. tag")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="say what would run, on how many rows and questions; write nothing")
@@ -55,6 +61,13 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log to standard 
 def criteria_from(file: Path | None) -> dict[str, Any]:
     """The settings that a criteria file makes."""
     return {} if file is None else {"judge": {"criteria_file": str(file)}}
+
+
+def normalise_from(overrides: Path | None, vocabulary: Path | None = None) -> dict[str, Any]:
+    """The settings that an override file and a vocabulary make."""
+    files = {"overrides_file": overrides, "vocabulary_file": vocabulary}
+    given = {name: str(file) for name, file in files.items() if file is not None}
+    return {"normalise": given} if given else {}
 
 
 def settings_from(

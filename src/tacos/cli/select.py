@@ -28,6 +28,8 @@ def select(  # noqa: PLR0913 - a command's options are its interface
     llm: options.Url = None,
     model: options.Model = None,
     criteria: options.Criteria = None,
+    overrides: options.Overrides = None,
+    vocabulary: options.Vocabulary = None,
     budget: options.Budget = None,
     ledger: options.Ledger = None,
     yes: options.Yes = False,
@@ -56,7 +58,7 @@ def select(  # noqa: PLR0913 - a command's options are its interface
     )
     endpoint = {"url": llm, "model": model, "budget": budget}
     wanted = {"n": n, **({"fill": True} if fill else {})}
-    own = options.criteria_from(criteria)
+    own = options.criteria_from(criteria) | options.normalise_from(overrides, vocabulary)
     chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select=wanted, **own)
     chosen = api.with_lists(chosen, keep, exclude)
     if dry_run:

@@ -56,7 +56,7 @@ class Normalised:
             "min_support": self.min_support,
             "steps": [asdict(step) for step in self.steps],
             "n_rules": self.rules.height,
-            "n_itemset_rules": len(self.itemsets),
+            "itemset_rules": [list(rule) for rule in self.itemsets],
             "remarks": list(self.remarks),
         }
 

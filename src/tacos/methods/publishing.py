@@ -11,7 +11,7 @@ It does not know when a vocabulary is too old; `drift` gives the figures by whic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
@@ -20,10 +20,13 @@ from tacos.config import Normalise
 from tacos.errors import InputError
 from tacos.methods import aggregating, merging, stemming, tracing
 from tacos.methods.overriding import Move
+from tacos.methods.tracing import Step
 from tacos.records import Encoder
 
 FORMAT = "tacos-vocabulary"
 VERSION = 1
+N_SHOWN = 50
+"""New tags that the notes list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,20 @@ def drift(resolved: pl.DataFrame, known: Vocabulary) -> Drift:
         .select(pl.col("raw").alias("tag"), "count")
         .sort("count", "tag", descending=[True, False]),
     )
+
+
+def notes(resolved: pl.DataFrame, known: Vocabulary) -> dict[str, Any]:
+    """What a report says: the step, and the drift with the most frequent new tags."""
+    n_in, n_out = resolved.height, resolved["canonical"].drop_nulls().n_unique()
+    n_dropped = resolved["canonical"].null_count()
+    step = Step("vocabulary", n_in, n_out, n_in - n_out - n_dropped, n_dropped)
+    found = drift(resolved, known)
+    figures = {name: getattr(found, name) for name in Drift.__dataclass_fields__ if name != "new_frequent"}
+    return {
+        "alpha": known.alpha,
+        "steps": [asdict(step)],
+        "drift": figures | {"new_frequent": found.new_frequent.head(N_SHOWN).rows()},
+    }
 
 
 def frequencies(table: pl.DataFrame) -> Mapping[str, float]:
