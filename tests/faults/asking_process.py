@@ -1,6 +1,6 @@
-"""A process that asks and writes what it was answered: `python -m tests.faults.asking_process URL LEDGER START N OUT`.
+"""A process that asks and writes what it was answered: `python -m tests.faults.asking_process URL LEDGER START N OUT CONCURRENCY`.
 
-It asks from four threads in batches, as the engine does, and prints "asking" when it begins.
+It asks from four threads in batches, as the engine does.
 """
 
 import os
@@ -24,7 +24,6 @@ def main() -> None:
     settings = LLM(base_url=url, proxy="none", concurrency=int(concurrency))
     first, last = int(start), int(start) + int(n)
     with ledger.open(path) as book, llm.connect(settings, "tiny-1", book) as client, ThreadPoolExecutor(4) as threads:
-        print("asking", flush=True)
 
         def batch(begin: int) -> list[Reply]:
             return client.answer(tag_requests(min(500, last - begin), begin))

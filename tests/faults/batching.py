@@ -51,7 +51,8 @@ class BatchApi:
         form = await request.post()
         assert form["purpose"] == "batch"
         name = f"file-{len(self.files)}"
-        self.files[name] = form["file"].file.read()
+        with form["file"].file as file:
+            self.files[name] = file.read()
         return web.json_response({"id": name, "object": "file"})
 
     async def content(self, request: web.Request) -> web.Response:

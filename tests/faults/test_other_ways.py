@@ -13,7 +13,7 @@ from tests.faults.server import Behaviour, FaultServer
 
 from tacos.config import LLM
 from tacos.errors import BudgetReached, InputError, LLMError
-from tacos.llm import batch, envelope, exchange
+from tacos.llm import batch, budget, envelope, exchange
 from tacos.llm import ledger as ledgers
 from tacos.llm.client import Client
 from tacos.llm.ledger import Ledger
@@ -100,16 +100,13 @@ def test_questions_that_never_get_an_answer_are_given_up_with_a_reason(book: Led
 
 
 def test_a_refused_batch_is_one_clear_error(book: Ledger) -> None:
-    with FaultServer(batches=BatchBehaviour(refuse="the file has a line too long")) as server:
-        with pytest.raises(LLMError, match="the file has a line too long"):
-            batch.fetch(questions(), settings(server), book, poll=0.01)
+    reason = "the file has a line too long"
+    with FaultServer(batches=BatchBehaviour(refuse=reason)) as server, pytest.raises(LLMError, match=reason):
+        batch.fetch(questions(), settings(server), book, poll=0.01)
 
 
 def test_the_budget_holds_for_batches(book: Ledger) -> None:
-    book.meter.cap = None
     with FaultServer() as server:
-        from tacos.llm import budget
-
         book.meter.cap = budget.parse("30requests")
         with pytest.raises(BudgetReached):
             batch.fetch(questions(), settings(server), book, poll=0.01)

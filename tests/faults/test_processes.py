@@ -14,11 +14,13 @@ from tacos.llm import ledger as ledgers
 ROOT = Path(__file__).parents[2]
 
 
-def start(server: FaultServer, ledger: Path, first: int, n: int, out: Path, concurrency: int) -> subprocess.Popen[str]:
+def start(
+    server: FaultServer, ledger: Path, first: int, n: int, out: Path, concurrency: int
+) -> subprocess.Popen[bytes]:
     """A process that asks questions `first` to `first + n`."""
     numbers = map(str, (first, n))
     command = [sys.executable, "-m", "tests.faults.asking_process", server.url, ledger, *numbers, out, str(concurrency)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT)
 
 
 def share(folder: Path, n: int) -> FaultServer:
@@ -50,12 +52,10 @@ def test_two_processes_of_20000_questions_each(tmp_path: Path) -> None:
     assert n_twice == 0
 
 
-def kill_and_resume(
-    folder: Path, n: int, share_done: float, concurrency: int, latency: float
-) -> tuple[int, int, float]:
+def kill_and_resume(folder: Path, n: int, share_done: float, concurrency: int, latency: float) -> tuple[int, int]:
     """Kill a process once so many questions are answered, let another one finish.
 
-    Questions asked twice, replies that came in the last commit interval before the kill, seconds of the second process.
+    Questions that the server was asked twice, and answers when the kill came.
     """
     with FaultServer(Behaviour(latency=latency)) as server:
         out, ledger = folder / "out.jsonl", folder / "l.sqlite"
@@ -68,18 +68,16 @@ def kill_and_resume(
         first.kill()
         first.wait()
         time.sleep(2 * latency)  # what was in flight ends at the server
-        started = time.monotonic()
         assert start(server, ledger, 0, n, out, concurrency).wait(300) == 0
-        seconds = time.monotonic() - started
         assert len(out.read_bytes().splitlines()) == n
         with ledgers.open(ledger) as book:
             assert book.size().n_replies == n
-        return server.asked.total() - n, n_before, seconds
+        return server.asked.total() - n, n_before
 
 
 @pytest.mark.parametrize("share_done", [0.5])
 def test_a_kill_costs_no_more_than_what_was_in_flight(tmp_path: Path, share_done: float) -> None:
-    n_twice, _, _ = kill_and_resume(tmp_path, 1000, share_done, concurrency=32, latency=0.05)
+    n_twice, _ = kill_and_resume(tmp_path, 1000, share_done, concurrency=32, latency=0.05)
     per_interval = ledgers.INTERVAL * 2 * 32 / 0.05
     assert n_twice <= 32 + per_interval
 
@@ -93,11 +91,9 @@ def test_ten_kills_around_half_of_5000_questions(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         share_done = random.uniform(0.4, 0.6)
-        n_twice, n_before, seconds = kill_and_resume(folder, 5000, share_done, concurrency=64, latency=0.1)
+        n_twice, n_before = kill_and_resume(folder, 5000, share_done, concurrency=64, latency=0.1)
         per_interval = (ledgers.INTERVAL + 0.05) * 64 / 0.1  # an interval, and a commit under way
-        print(
-            f"kill {number}: after {n_before} answers; asked twice {n_twice} <= 64 + {per_interval:.0f}; {seconds:.1f} s"
-        )
+        print(f"kill {number}: after {n_before} answers; asked twice {n_twice} <= 64 + {per_interval:.0f}")
         assert n_twice <= 64 + per_interval
         outputs.add((folder / "out.jsonl").read_bytes())
     assert len(outputs) == 1

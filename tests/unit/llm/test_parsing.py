@@ -40,7 +40,7 @@ def test_json_is_found_in_whatever_stands_around_it(wrapped: str) -> None:
         "{'tags': [{'tag': 'code', 'explanation': \"asks for code\"}, {'tag': 'math', 'explanation': 'numbers',},],}",
         '{tags: [{"tag": "code", "explanation": "asks for code"}, /* */ {"tag": "math", "explanation": "numbers"}]}',
         '[{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}]',  # bare list
-        '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}, {"tag": "po',
+        '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}, {"ta',
         '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}',
     ],
 )
