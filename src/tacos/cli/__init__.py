@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tacos.cli import calibrate, explain, ledger, quote, refine, requests, runs, select
+from tacos.cli import calibrate, explain, ledger, quote, refine, requests, runs, select, tags
 from tacos.errors import TacosError
 
 HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
@@ -20,6 +20,7 @@ it.
 
 Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row kept or dropped?
              tacos runs show selected.jsonl.run                  what did the run do?
+             tacos tags selected.jsonl.run --tag "poetry"        where did this tag come from?
 
 With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
              tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
@@ -33,6 +34,7 @@ app.command("explain")(explain.explain)
 app.command("quote")(quote.quote)
 app.command("calibrate")(calibrate.calibrate)
 app.command("refine")(refine.refine)
+app.command("tags")(tags.tags)
 app.add_typer(runs.app, name="runs")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(requests.app, name="requests")
