@@ -61,7 +61,7 @@ class Normalise(Section):
     rules: bool = True
     signs: bool = True
     """`+` and `#` at a word's end belong to it (C++, C#); the papers turn them into spaces and so merge them with C."""
-    guard: float = Field(0.6, ge=0, le=1)
+    guard: float = Field(0.7, ge=0, le=1)
     """Tags with the same stems are merged only if their words have this cosine; 0 merges them all, as the papers do."""
     semantic: bool = True
     eps: float = Field(0.05, gt=0, lt=2)

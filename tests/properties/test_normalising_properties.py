@@ -40,7 +40,7 @@ thresholds = st.builds(
     alpha=st.integers(1, 3),
     min_support=st.integers(1, 4),
     min_confidence=st.sampled_from([0.5, 0.8, 0.99]),
-    guard=st.sampled_from([0.0, 0.6]),
+    guard=st.sampled_from([0.0, 0.7]),
     eps=st.sampled_from([0.05, 0.3, 0.9]),
 )
 
