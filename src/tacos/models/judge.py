@@ -27,7 +27,7 @@ import numpy.typing as npt
 import orjson
 
 from tacos.errors import ModelError
-from tacos.models import encoder, features
+from tacos.models import encoder, features, measuring, pleading, wanting
 from tacos.records import Encoder, Reply, Request
 
 DATA = Path(__file__).parent / "data"
@@ -68,8 +68,8 @@ class Judge:
     def fingerprint(self) -> str:
         """Of the weights, the code of the features and the encoder."""
         digest = hashlib.blake2b((Path(self.folder) / FILE).read_bytes(), digest_size=8)
-        for module in (__file__, features.__file__):
-            digest.update(Path(module).read_bytes())
+        for module in (features, measuring, pleading, wanting):
+            digest.update(Path(str(module.__file__)).read_bytes())
         return f"judge-{digest.hexdigest()}-{_encoder(self.weights.encoder).fingerprint}"
 
     @property
@@ -175,7 +175,7 @@ STARTS = np.flatnonzero(np.diff(features.ramp_features(), prepend=-1))
 
 def values(instructions: Sequence[str], responses: Sequence[str], vectors: Encoder) -> tuple[Array, Array]:
     """The features of shape (n, len(FEATURES)) and the responses' vectors of shape (n, dim)."""
-    measured = [features.measure(_sound(i), _sound(r)) for i, r in zip(instructions, responses, strict=True)]
+    measured = [measuring.measure(_sound(i), _sound(r)) for i, r in zip(instructions, responses, strict=True)]
     out = np.array([row for row, _ in measured], dtype=np.float64).reshape(len(measured), len(features.FEATURES))
     asked = vectors.encode([_sound(text) for text in instructions])
     given = vectors.encode([text for _, text in measured]).astype(np.float64)

@@ -10,465 +10,66 @@ import re
 from collections.abc import Sequence, Set
 from typing import NamedTuple
 
-LABEL = frozenset(
-    [
-        "classify",
-        "categorize",
-        "categorise",
-        "label",
-        "calculate",
-        "compute",
-        "solve",
-        "choose",
-        "select",
-        "pick",
-        "detect",
-        "determine",
-        "sentiment",
-        "antonym",
-        "synonym",
-        "odd",
-        "convert",
-        "which",
-        "true",
-        "false",
-        "whether",
-        "correct",
-        "identify",
-        "predict",
-        "分类",
-        "计算",
-    ]
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+LABEL = _set(
+    "classify categorize categorise label calculate compute solve choose select pick detect determine sentiment "
+    "antonym synonym odd convert which true false whether correct identify predict 分类 计算"
 )
-SHORT = frozenset(
-    [
-        "title",
-        "headline",
-        "slogan",
-        "tagline",
-        "caption",
-        "hook",
-        "tweet",
-        "username",
-        "nickname",
-        "acronym",
-        "pun",
-        "haiku",
-        "motto",
-        "bio",
-        "hashtag",
-        "hashtags",
-        "phrase",
-        "briefly",
-        "brief",
-        "concise",
-        "shorten",
-        "shorter",
-        "summarize",
-        "summarise",
-        "summary",
-        "标题",
-    ]
+SHORT = _set(
+    "title headline slogan tagline caption hook tweet username nickname acronym pun haiku motto bio hashtag "
+    "hashtags phrase briefly brief concise shorten shorter summarize summarise summary 标题"
 )
-PROSE = frozenset(
-    [
-        "essay",
-        "story",
-        "poem",
-        "paragraph",
-        "paragraphs",
-        "letter",
-        "email",
-        "e-mail",
-        "article",
-        "blog",
-        "speech",
-        "dialogue",
-        "conversation",
-        "script",
-        "song",
-        "lyrics",
-        "review",
-        "report",
-        "narrative",
-        "proposal",
-        "introduction",
-        "conclusion",
-        "monologue",
-        "scene",
-        "letter",
-        "memo",
-        "post",
-        "plot",
-        "故事",
-        "文章",
-    ]
+PROSE = _set(
+    "essay story poem paragraph paragraphs letter email e-mail article blog speech dialogue conversation script "
+    "song lyrics review report narrative proposal introduction conclusion monologue scene memo post plot 故事 文章"
 )
-EXPLAIN = frozenset(
-    [
-        "explain",
-        "why",
-        "how",
-        "describe",
-        "discuss",
-        "analyze",
-        "analyse",
-        "compare",
-        "contrast",
-        "elaborate",
-        "evaluate",
-        "outline",
-        "steps",
-        "process",
-        "difference",
-        "differences",
-        "explanation",
-        "解释",
-        "描述",
-    ]
+EXPLAIN = _set(
+    "explain why how describe discuss analyze analyse compare contrast elaborate evaluate outline steps process "
+    "difference differences explanation 解释 描述"
 )
-LIST = frozenset(
-    [
-        "list",
-        "ideas",
-        "ways",
-        "tips",
-        "steps",
-        "reasons",
-        "examples",
-        "items",
-        "things",
-        "suggestions",
-        "advantages",
-        "benefits",
-        "names",
-        "strategies",
-        "methods",
-        "questions",
-        "facts",
-        "characteristics",
-        "features",
-        "activities",
-        "words",
-        "adjectives",
-        "books",
-        "songs",
-        "movies",
-        "recipes",
-        "topics",
-        "pros",
-        "cons",
-        "列出",
-    ]
+LIST = _set(
+    "list ideas ways tips steps reasons examples items things suggestions advantages benefits names strategies "
+    "methods questions facts characteristics features activities words adjectives books songs movies recipes "
+    "topics pros cons 列出"
 )
-EDIT = frozenset(
-    [
-        "rewrite",
-        "edit",
-        "correct",
-        "fix",
-        "rephrase",
-        "paraphrase",
-        "proofread",
-        "grammar",
-        "spelling",
-        "extract",
-        "copy",
-        "repeat",
-        "sort",
-        "rearrange",
-        "reorder",
-        "arrange",
-        "choose",
-        "select",
-        "which",
-        "highlight",
-        "find",
-        "identify",
-        "classify",
-        "insert",
-        "replace",
-        "remove",
-        "complete",
-        "fill",
-        "summarize",
-        "summarise",
-        "translate",
-        "convert",
-        "change",
-        "turn",
-        "punctuate",
-        "punctuation",
-        "capitalize",
-        "output",
-        "reverse",
-        "pick",
-        "categorize",
-        "group",
-        "match",
-        "delete",
-        "add",
-        "retrieve",
-        "reword",
-        "add",
-        "transform",
-        "modify",
-        "combine",
-    ]
+EDIT = _set(
+    "rewrite edit correct fix rephrase paraphrase proofread grammar spelling extract copy repeat sort rearrange "
+    "reorder arrange choose select which highlight find identify classify insert replace remove complete fill "
+    "summarize summarise translate convert change turn punctuate punctuation capitalize output reverse pick "
+    "categorize group match delete add retrieve reword transform modify combine"
 )
-CODE = frozenset(
-    [
-        "code",
-        "function",
-        "program",
-        "script",
-        "sql",
-        "query",
-        "html",
-        "css",
-        "python",
-        "java",
-        "javascript",
-        "c++",
-        "regex",
-        "algorithm",
-        "bash",
-        "command",
-        "pseudocode",
-        "class",
-        "loop",
-        "api",
-        "json",
-        "xml",
-        "php",
-        "ruby",
-        "rust",
-    ]
+CODE = _set(
+    "code function program script sql query html css python java javascript c++ regex algorithm bash command "
+    "pseudocode class loop api json xml php ruby rust"
 )
-MAKE = frozenset(
-    ["write", "create", "generate", "implement", "develop", "construct", "design", "build", "provide", "give", "code"]
+MAKE = _set("write create generate implement develop construct design build provide give code")
+CODE_ONLY = _set("code function program sql html css python javascript java regex bash pseudocode php")
+LINK = _set("link links url urls website websites site sites source sources reference references http https")
+TONGUES = _set(
+    "translate translation french spanish german chinese japanese italian russian korean arabic hindi latin greek "
+    "portuguese mandarin english language languages 翻译"
 )
-CODE_ONLY = frozenset(
-    [
-        "code",
-        "function",
-        "program",
-        "sql",
-        "html",
-        "css",
-        "python",
-        "javascript",
-        "java",
-        "regex",
-        "bash",
-        "pseudocode",
-        "php",
-    ]
+SCORING = _set(
+    "rate rating ratings score scores scoring grade grades grading judge judges evaluate evaluator evaluation "
+    "review reviewer rank ranking stars marks points feedback assess assessment prompt instructions"
 )
-LINK = frozenset(
-    [
-        "link",
-        "links",
-        "url",
-        "urls",
-        "website",
-        "websites",
-        "site",
-        "sites",
-        "source",
-        "sources",
-        "reference",
-        "references",
-        "http",
-        "https",
-    ]
+STOP = _set(
+    "the a an of to in and for is are on with that this it as be by from at or your you what how which write give "
+    "generate create describe explain provide list name make find identify following given using use sentence "
+    "text please can could would should about into some each two three four five ten one any their its them they "
+    "his her he she we i my me do does was were has have will not no than then these those there input output "
+    "response answer 的 了 是 在 一 个 和 有 请 这 中 下"
 )
-TONGUES = frozenset(
-    [
-        "translate",
-        "translation",
-        "french",
-        "spanish",
-        "german",
-        "chinese",
-        "japanese",
-        "italian",
-        "russian",
-        "korean",
-        "arabic",
-        "hindi",
-        "latin",
-        "greek",
-        "portuguese",
-        "mandarin",
-        "english",
-        "language",
-        "languages",
-        "翻译",
-    ]
+NUMBERS = dict(
+    zip(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), range(1, 11), strict=True)
 )
-SCORING = frozenset(
-    [
-        "rate",
-        "rating",
-        "ratings",
-        "score",
-        "scores",
-        "scoring",
-        "grade",
-        "grades",
-        "grading",
-        "judge",
-        "judges",
-        "evaluate",
-        "evaluator",
-        "evaluation",
-        "review",
-        "reviewer",
-        "rank",
-        "ranking",
-        "stars",
-        "marks",
-        "points",
-        "feedback",
-        "assess",
-        "assessment",
-        "prompt",
-        "instructions",
-    ]
-)
-STOP = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "of",
-        "to",
-        "in",
-        "and",
-        "for",
-        "is",
-        "are",
-        "on",
-        "with",
-        "that",
-        "this",
-        "it",
-        "as",
-        "be",
-        "by",
-        "from",
-        "at",
-        "or",
-        "your",
-        "you",
-        "what",
-        "how",
-        "which",
-        "write",
-        "give",
-        "generate",
-        "create",
-        "describe",
-        "explain",
-        "provide",
-        "list",
-        "name",
-        "make",
-        "find",
-        "identify",
-        "following",
-        "given",
-        "using",
-        "use",
-        "sentence",
-        "text",
-        "please",
-        "can",
-        "could",
-        "would",
-        "should",
-        "about",
-        "into",
-        "some",
-        "each",
-        "two",
-        "three",
-        "four",
-        "five",
-        "ten",
-        "one",
-        "any",
-        "their",
-        "its",
-        "them",
-        "they",
-        "his",
-        "her",
-        "he",
-        "she",
-        "we",
-        "i",
-        "my",
-        "me",
-        "do",
-        "does",
-        "was",
-        "were",
-        "has",
-        "have",
-        "will",
-        "not",
-        "no",
-        "than",
-        "then",
-        "these",
-        "those",
-        "there",
-        "input",
-        "output",
-        "response",
-        "answer",
-        "的",
-        "了",
-        "是",
-        "在",
-        "一",
-        "个",
-        "和",
-        "有",
-        "请",
-        "这",
-        "中",
-        "下",
-    ]
-)
-NUMBERS = {
-    w: n for n, w in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], start=1)
-}
-_UNITS = frozenset(
-    [
-        "words",
-        "sentences",
-        "paragraphs",
-        "lines",
-        "characters",
-        "minutes",
-        "years",
-        "hours",
-        "days",
-        "dollars",
-        "stanzas",
-        "percent",
-        "people",
-        "million",
-        "parts",
-        "syllables",
-        "times",
-        "weeks",
-        "months",
-        "pages",
-    ]
+_UNITS = _set(
+    "words sentences paragraphs lines characters minutes years hours days dollars stanzas percent people million "
+    "parts syllables times weeks months pages"
 )
 _TRUTH = re.compile(
     r"\b(?:yes or no|true or false|how (?:many|much)|one word|single word|positive or negative|name (?:for|of) )"

@@ -23,13 +23,16 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from tacos.models import encoder, features, judge
+from tacos.models.training import corrupting
 from tacos.models.training import pairs as sources
 from tacos.models.training.pairs import Pair
 from tacos.records import Encoder
 
 Array = npt.NDArray[np.float64]
-RIDGE, SMOOTH, WORDING = 2.0, 6.0, 1.5
+RIDGE, SMOOTH, WORDING = 2.0, 6.0, 3.0
 """Penalties of ramps, of the differences of neighbouring ramps, and of the encoder's dimensions."""
+LEVEL = 0.5
+"""The share of what an instruction lets one expect that is taken off, see `level`."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,16 @@ class Design:
     weight: Array
 
 
-def fit(pairs: Sequence[Pair], vectors: Encoder, reference: Sequence[judge.Text] = ()) -> judge.Weights:
-    """A judge from pairs of texts with soft preferences; `reference` (or else the pairs' own texts) sets the scale.
+def fit(
+    pairs: Sequence[Pair], vectors: Encoder, reference: Sequence[judge.Text] = (), share: float = 0.0
+) -> judge.Weights:
+    """A judge from pairs of texts with soft preferences; `reference` (or else the pairs' texts) sets the scale.
 
-    Works as well on an LLM's verdicts: `preference` is then, for example, the share of both orders that a won.
+    Works as well on an LLM's verdicts: `preference` is then, for example, the share of both orders that a won. Where
+    the two samples of a pair answer different instructions, leave `share` at 0; else see `level`.
     """
-    texts = reference or [text for pair in pairs for text in (pair.a, pair.b)]
-    return scale(solve(design(pairs, vectors)), columns(texts, vectors), vectors)
+    known = columns(reference or [text for pair in pairs for text in (pair.a, pair.b)], vectors)
+    return scale(level(solve(design(pairs, vectors)), known, share), known, vectors)
 
 
 def design(pairs: Sequence[Pair], vectors: Encoder) -> Design:
@@ -79,20 +85,36 @@ def solve(data: Design, penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WO
     limits += [LIMITS[0]] * (x.shape[1] - len(limits))
     start = np.zeros(x.shape[1])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits, options=PRECISE)  # type: ignore[call-overload]
-    return np.round(np.asarray(found.x, dtype=np.float64), 4) + 0.0
+    weights: Array = np.round(found.x, 4) + 0.0
+    return weights
 
 
 def penalties(n_columns: int, ridge: float, smooth: float, wording: float) -> Array:
     """The matrix Q of the penalty b' Q b / 2, of shape (columns, columns)."""
     of = features.ramp_features()
-    cost = np.diag(np.concatenate([np.full(len(of), ridge), np.full(n_columns - len(of), wording)]))
+    cost: Array = np.diag(np.repeat([float(ridge), float(wording)], [len(of), n_columns - len(of)])).astype(np.float64)
     for left in np.flatnonzero(of[:-1] == of[1:]):
         cost[left : left + 2, left : left + 2] += smooth * np.array([[1.0, -1.0], [-1.0, 1.0]])
     return cost
 
 
 LIMITS = {1: (0.0, None), -1: (None, 0.0), 0: (None, None)}
-PRECISE = {"maxiter": 5000, "maxfun": 50000, "ftol": 1e-13, "gtol": 1e-7}
+PRECISE = {"maxiter": 5000, "maxfun": 50000, "ftol": 1e-12, "gtol": 1e-6}
+
+
+def level(b: Array, reference: Array, share: float = LEVEL) -> Array:
+    """`b` with weights for what is asked, which pairs of answers to the same instruction cannot tell.
+
+    Regresses s on what is asked over `reference` and takes `share` of that off: with 1 the judge expects as much as is
+    usual for an instruction of that kind, with 0 a one-word answer to a yes-no question scores as one to an essay's.
+    """
+    asked = np.flatnonzero(np.isin(features.ramp_features(), features.ASKED))
+    x = reference[:, asked] - reference[:, asked].mean(axis=0)
+    s = reference @ b
+    expected = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(len(asked)), x.T @ (s - s.mean()))
+    out = b.copy()
+    out[asked] -= share * expected
+    return np.round(out, 4) + 0.0
 
 
 def scale(b: Array, reference: Array, vectors: Encoder) -> judge.Weights:
@@ -135,9 +157,9 @@ def save(weights: judge.Weights, folder: str | Path) -> Path:
 
 def train(data: Path, folder: Path = judge.DATA) -> Path:
     """Train the shipped judge from the files under `data` and write it to `folder`."""
-    revised, voted = sources.revisions(data), sources.votes(data)
+    revised, voted, spoilt = sources.revisions(data), sources.votes(data), corrupting.spoil(sources.answers(data))
     reference = [text for pair in revised for text in (pair.a, pair.b)]
-    return save(fit([*revised, *voted], encoder.load("static"), reference=reference), folder)
+    return save(fit([*revised, *voted, *spoilt], encoder.load("static"), reference, LEVEL), folder)
 
 
 if __name__ == "__main__":

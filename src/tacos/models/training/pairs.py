@@ -59,19 +59,29 @@ def votes(data: Path) -> list[Pair]:
     return out
 
 
-def expert_choices(data: Path) -> list[Pair]:
-    """CaR, both files: preferred (a) against original (b). For testing only."""
+def expert_choices(data: Path, plain: bool = True) -> list[Pair]:
+    """CaR, both files: preferred (a) against original (b). For testing only; `plain` takes the JSON escapes out."""
     csv.field_size_limit(1 << 30)
     out = []
     for part in ("train", "valid"):
         with gzip.open(data / FOLDER / f"car_pairs_{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                source = unescape(row["src"])
+                clean = unescape if plain else str.strip
+                source = clean(row["src"])
                 found = _CAR.fullmatch(source)
                 asked = join(found[1], found[2] or "") if found else source
-                texts = [(asked, unescape(row[side].removeprefix("Response:"))) for side in ("pos", "neg")]
+                texts = [(asked, clean(row[side].removeprefix("Response:"))) for side in ("pos", "neg")]
                 out.append(Pair(texts[0], texts[1], group=asked))
     return out
+
+
+def answers(data: Path) -> list[tuple[str, str]]:
+    """LIMA: instructions with a carefully written answer, single turns only (repository under Apache-2)."""
+    rows = read_json(data / "corpora" / "lima_1029.json.gz")
+    texts = [
+        (join(r["instruction"], r.get("input", "")), str(r["output"]).strip()) for r in rows if not r.get("history")
+    ]
+    return [text for text in texts if text[1]]
 
 
 def unescape(text: str) -> str:
