@@ -100,7 +100,8 @@ def paper(world: World, judge: Judge, seed: int) -> Iterator[Point]:
     verdicts = ask(plan, world.quality, judge, seed)
     chance = pl.DataFrame({"pair": plan["pair"], "chance": np.random.default_rng(seed).random(plan.height)})
     for share in (0.25, 0.5, 0.625, 0.75, 1.0):
-        part = verdicts.join(chance.filter(pl.col("chance") < share), on="pair", how="semi")
+        asked = chance.sort("chance").head(round(share * plan.height))
+        part = verdicts.join(asked, on="pair", how="semi")
         yield "paper", part.height / world.members.height, recalls(world, rating.mean(part), seed)
 
 
