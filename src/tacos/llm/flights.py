@@ -53,6 +53,7 @@ class Flight:
     again: bool = False
     """Whether this is the re-ask after an unusable answer."""
     n_tries: int = 0
+    n_waits: int = 0
     sent_at: float = 0.0
     level: str = ""
     tokens_field: str = ""

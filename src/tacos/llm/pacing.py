@@ -4,8 +4,8 @@ time.
 Concurrency: the limit starts small, quadruples per round trip until the server first complains, then grows by one per
 round trip; a complaint (429, 503, a time-out) takes it down to 0.7 of itself, once per round trip. It never exceeds the
 cap. Rates: a bucket per limit (requests, tokens) that fills evenly; tokens are taken at a guess and corrected by what
-was used. Pauses: after Retry-After, or when the server's `x-ratelimit-remaining-*` says 0, nothing goes out before the
-time it names.
+was used. Pauses: after several refusals in a row with a Retry-After, or when the server's `x-ratelimit-remaining-*`
+says 0, nothing goes out before the time it names.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from tacos.llm import envelope
 
 Kind = Literal["wait", "retry", "simpler", "tokens-field", "row", "stop"]
 NO_MONEY = re.compile(r"insufficient_quota|billing|credit balance|payment", re.IGNORECASE)
+TOO_LARGE = re.compile(r"request too large|reduce the length", re.IGNORECASE)
 NO_MODEL = re.compile(
     r"model_not_found|model.{0,80}(does not exist|not found|not exist)|unknown model|no such model", re.IGNORECASE
 )
@@ -32,6 +33,8 @@ def meaning(status: int, body: bytes, answered_before: bool) -> Meaning:
     """
     text = body.decode("utf-8", "replace")
     reason = f"HTTP {status}: {envelope.complaint(body)}"
+    if status == 429 and TOO_LARGE.search(text):
+        return Meaning("row", reason)
     if status == 429:
         return Meaning("stop" if NO_MONEY.search(text) else "wait", reason)
     if status == 503:

@@ -30,6 +30,12 @@ from tacos.llm.proxied import ProxiedWire
 from tacos.llm.wire import DirectWire, Response, Wire, WireError
 
 TICK = 0.25
+N_ALIKE = 3
+"""Refusals in a row after which a Retry-After holds for every request."""
+MAX_WAITS = 60
+"""Refusals of one request for lack of room before it is given up."""
+MARGIN = 0.005
+"""Added to a Retry-After, since timers may go off a little early."""
 PATH = "/chat/completions"
 
 
@@ -76,6 +82,7 @@ class Sender:
         self.n_given_up = 0
         self.tokens_per_byte = 0.0
         self.waiting_since = 0.0
+        self.n_refused = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._pausing: dict[Flight, asyncio.TimerHandle] = {}
@@ -258,7 +265,7 @@ class Sender:
         if said.prompt_tokens:
             self.tokens_per_byte = max(self.tokens_per_byte, said.prompt_tokens / flight.n_bytes)
         self.pace.answered(flight.guess, n_prompt + n_answer)
-        self.n_given_up, self.waiting_since = 0, 0.0
+        self.n_given_up, self.n_refused, self.waiting_since = 0, 0, 0.0
         spent = cost(self.price, n_prompt, n_answer)
         self.tally.n_answered += 1
         self.tally.prompt_tokens += n_prompt
@@ -314,23 +321,30 @@ class Sender:
         return True
 
     def _wait(self, flight: Flight, reason: str, response: Response) -> None:
-        """The server is pressed: all wait as long as it says, and fewer go out after that. The row keeps its tries."""
+        """The server is pressed: the row comes back no earlier than it says, and fewer go out after that.
+
+        Once it has refused `N_ALIKE` in a row, everything waits as long as it says. 429 costs a row none of its tries.
+        """
         now = self.loop.time()
         self.pace.complaint(now, flight.sent_at)
-        asked_for = pacing.retry_after(response.named(), time.time())
+        self.n_refused += 1
         self.waiting_since = self.waiting_since or now
-        limit = self.settings.max_wait
-        if (asked_for or 0) > limit or now - self.waiting_since > limit:
-            self.stop(
-                LLMError(self.endpoint.redact(f"{self.endpoint.base}: {reason}; it has no room within {limit:g} s"))
-            )
+        named = pacing.retry_after(response.named(), time.time())
+        if (named or 0) > self.settings.max_wait or now - self.waiting_since > self.settings.max_wait:
+            text = f"{self.endpoint.base}: {reason}; it has no room within {self.settings.max_wait:g} s"
+            self.stop(LLMError(self.endpoint.redact(text)))
             self.queue.appendleft(flight)
             return
-        self.tally.n_retried += 1
-        if asked_for is not None:
-            self.pace.pause(now + asked_for)
         flight.n_tries += response.status == 503
-        self._later(flight, asked_for if asked_for is not None else pacing.backoff(flight.n_tries + 1))
+        flight.n_waits += 1
+        if flight.n_tries > self.settings.retries or flight.n_waits > MAX_WAITS:
+            self._give_up(flight, f"{reason} ({flight.n_waits} tries)", response.body)
+            return
+        self.tally.n_retried += 1
+        seconds = pacing.backoff(flight.n_waits) if named is None else named + MARGIN
+        if named is not None and self.n_refused >= N_ALIKE:
+            self.pace.pause(now + seconds)
+        self._later(flight, seconds)
 
     def _no_answer(self, flight: Flight, error: WireError) -> None:
         """The connection failed."""

@@ -61,6 +61,7 @@ def test_other_bodies_are_no_reply(body: bytes) -> None:
     [
         (429, '{"error": {"message": "slow down"}}', True, "wait"),
         (429, '{"error": {"code": "insufficient_quota"}}', True, "stop"),
+        (429, '{"error": {"message": "Request too large for gpt-x: Limit 30000, Requested 41000"}}', True, "row"),
         (503, "busy", False, "wait"),
         (500, "oops", False, "retry"),
         (529, "overloaded", True, "retry"),
