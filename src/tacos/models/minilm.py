@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 
 from tacos.errors import ModelError
 from tacos.models import weights
+from tacos.models.static import well_formed
 
 GRAPH = Path(__file__).parent / "data" / "minilm.onnx"
 LAYERS, DIM, VOCABULARY = 6, 384, 30522
@@ -48,7 +49,7 @@ class MiniLM:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """float32 of shape (len(texts), 384), each row of length 1."""
         tokenizer = load_tokenizer(self.folder, self.max_tokens)
-        ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+        ids = [encoding.ids for encoding in tokenizer.encode_batch_fast([well_formed(text) for text in texts])]
         return encode_ids(load_session(self.folder, self.threads), ids, self.batch)
 
 

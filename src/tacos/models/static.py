@@ -26,6 +26,7 @@ from tacos.models import tensors
 DATA = Path(__file__).parent / "data"
 TABLE, TOKENIZER = "static.safetensors", "tokenizer.json"
 CHUNK = 4096
+MAX_TOKENS = 512
 Vectors = npt.NDArray[np.float32]
 
 
@@ -45,7 +46,7 @@ class Static:
     """
 
     folder: str = str(DATA)
-    max_tokens: int = 512
+    max_tokens: int = MAX_TOKENS
     name: str = "static"
 
     @property
@@ -70,11 +71,20 @@ class Static:
 
 def count_tokens(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, n_tokens: int) -> sp.csr_array:
     """A sparse float32 matrix (len(texts), n_tokens) of ones, one per token; a token seen twice stands there twice."""
-    short = [text[: 16 * max_tokens] for text in texts]
+    short = [well_formed(text[: 16 * max_tokens]) for text in texts]
     ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(short, add_special_tokens=False)]
     ends = np.cumsum([0, *map(len, ids)], dtype=np.int32)
     flat = np.fromiter((token for row in ids for token in row), dtype=np.int32, count=int(ends[-1]))
     return sp.csr_array((np.ones(len(flat), dtype=np.float32), flat, ends), shape=(len(texts), n_tokens))
+
+
+def well_formed(text: str) -> str:
+    """The text with lone surrogates, which no tokenizer reads, replaced by question marks.
+
+    >>> well_formed("a\\ud800b")
+    'a?b'
+    """
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def scale_rows(rows: Vectors) -> Vectors:

@@ -32,7 +32,8 @@ def pack(name: str, rows: Matrix) -> dict[str, Array]:
 
 def unpack(tensors: Mapping[str, Array], name: str) -> Matrix:
     """The float32 matrix that `pack` was given, up to rounding."""
-    return np.asarray(tensors[name] * tensors[f"{name}.scale"][:, None], dtype=np.float32)
+    values, scale = (np.asarray(tensors[part], dtype=np.float32) for part in (name, f"{name}.scale"))
+    return values * scale[:, None]
 
 
 def pack_sparse(name: str, rows: sp.csr_array) -> dict[str, Array]:
