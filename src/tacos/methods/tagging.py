@@ -96,7 +96,7 @@ def join_turns(tags: pl.DataFrame) -> pl.DataFrame:
     """One row per sample: id, tags of all its turns (each once), in the order of the samples."""
     return (
         tags.select("id", "tags")
-        .explode("tags")
+        .explode("tags", empty_as_null=True)
         .group_by("id", maintain_order=True)
         .agg(pl.col("tags").drop_nulls().unique(maintain_order=True))
     )
