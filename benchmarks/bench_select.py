@@ -1,9 +1,9 @@
 """The main job on the 52,002 rows of Alpaca: wall time, peak memory, rows per second of each stage, sameness.
 
-`make bench-select`, or `python benchmarks/bench_select.py [DATA] [-n 1000]`. For each preset: a first call, a second call
-in the same run directory, one with one worker in a fresh directory (same bytes?), and one with another seed (other rows?).
-Peak memory is that of all processes together (proportional set size, sampled every 0.1 s). Goals: <= 120 s and <= 2 GB on
-2 cores; the second call under 3 s.
+`make bench-select`, or `python benchmarks/bench_select.py [DATA] [-n 1000]`. For each preset: a first call, a second
+call in the same run directory, one with one worker in a fresh directory (same bytes?), and one with another seed (other
+rows?). Peak memory is that of all processes together (proportional set size, sampled every 0.1 s).
+Goals: <= 120 s, <= 2 GB on 2 cores, and the second call under 3 s.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tacos.cli import calibrate, explain, ledger, quote, refine, requests, runs, select, tags
+from tacos.cli import analyse, calibrate, explain, ledger, quote, refine, requests, runs, select, tags
 from tacos.errors import TacosError
 
 HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
@@ -22,6 +22,8 @@ Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row
              tacos runs show selected.jsonl.run                  what did the run do?
              tacos tags selected.jsonl.run --tag "poetry"        where did this tag come from?
 
+Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, how complex, how much in common?
+
 With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
              tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
              tacos calibrate pairs.jsonl --model MODEL           does the judge agree with pairs that you labelled?
@@ -34,6 +36,7 @@ app.command("explain")(explain.explain)
 app.command("quote")(quote.quote)
 app.command("calibrate")(calibrate.calibrate)
 app.command("refine")(refine.refine)
+app.command("analyse")(analyse.analyse)
 app.command("tags")(tags.tags)
 app.add_typer(runs.app, name="runs")
 app.add_typer(ledger.app, name="ledger")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 
 import orjson
 
@@ -15,7 +16,7 @@ from tacos.report.data import Summary
 def select(  # noqa: PLR0913 - a command's options are its interface
     data: options.Data,
     n: options.N = 1000,
-    output: options.Output = None,
+    output: options.Output = Path("selected.jsonl"),
     run: options.Run = None,
     preset: options.Preset = "robust",
     seed: options.Seed = 1,

@@ -66,8 +66,8 @@ def look_up(model: str) -> Price | None:
 def is_snapshot(model: str, name: str) -> bool:
     """Whether `model` is `name` or `name` with a date behind it.
 
-    >>> is_snapshot("gpt-4o-2024-08-06", "gpt-4o"), is_snapshot("gpt-4o-mini", "gpt-4o"), is_snapshot("openai/gpt-4o",
-    "gpt-4o") (True, False, True)
+    >>> [is_snapshot(model, "gpt-4o") for model in ("gpt-4o-2024-08-06", "gpt-4o-mini", "openai/gpt-4o")]
+    [True, False, True]
     """
     rest = model.rpartition("/")[2].removeprefix(name) if model.rpartition("/")[2].startswith(name) else None
     return rest is not None and (not rest or rest.strip("-@").replace("-", "").isdigit())

@@ -1,0 +1,125 @@
+"""`tacos analyse A B ...`: diversity, complexity and overlap of data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import polars as pl
+import typer
+from rich.table import Table
+
+from tacos import analysis
+from tacos.analysis import Analysis
+from tacos.assembling import asked_models
+from tacos.cli import consent, console, options
+from tacos.cli.tags import drift_rows, step_text
+from tacos.report import charting
+from tacos.storage import writing
+
+N_FREQUENT = 8
+
+Data = Annotated[list[str], typer.Argument(help="data files and run directories, as many as you like")]
+Folder = Annotated[
+    Path | None, typer.Option("-o", "--output", help="a folder for tables (.csv), analysis.json and figures (.svg)")
+]
+
+
+def analyse(  # noqa: PLR0913 - a command's options are its interface
+    data: Data,
+    output: Folder = None,
+    preset: options.Preset = "robust",
+    seed: options.Seed = 1,
+    settings: options.SettingsFile = None,
+    sets: options.Sets = None,
+    overrides: options.Overrides = None,
+    vocabulary: options.Vocabulary = None,
+    llm: options.Url = None,
+    model: options.Model = None,
+    budget: options.Budget = None,
+    ledger: options.Ledger = None,
+    yes: options.Yes = False,
+    as_json: options.AsJson = False,
+    workers: options.Workers = 0,
+) -> None:
+    """How diverse and how complex are data sets, and how much of one does another cover?
+
+    Coverage (diversity) is the share of all tags together that a data set has, complexity its mean number of tags per
+    sample. Data files are tagged first; runs bring their tags. All are normalised together.
+
+    Examples:
+
+      tacos analyse alpaca.json lima.json -o analysis
+
+      tacos analyse selected.jsonl.run pool.jsonl --vocabulary vocabulary.json
+    """
+    endpoint = {"url": llm, "model": model, "budget": budget}
+    own = options.normalise_from(overrides, vocabulary)
+    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, **own)
+    asked = {stage: names for stage, names in asked_models(chosen).items() if stage == "tag"}
+    consent.ask(chosen, None, yes=yes, models=asked)
+    if output is not None:
+        writing.make_folder(output)
+    with console.bars(show=not as_json) as bars:
+        found = analysis.analyse(data, chosen, ledger=ledger, workers=workers, progress=bars, seed=seed)
+    written = [] if output is None else write(found, output)
+    if as_json:
+        print(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode())
+        return
+    show(found)
+    for path in written:
+        console.out.print(f"written: {path}", soft_wrap=True)
+
+
+def write(found: Analysis, folder: Path) -> list[Path]:
+    """Write tables, JSON and figures."""
+    paths = [writing.write_text(table.write_csv(), folder / f"{name}.csv") for name, table in found.tables.items()]
+    text = orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode()
+    paths.append(writing.write_text(text, folder / "analysis.json"))
+    drawn = charting.charts(found.tables).items()
+    return paths + [writing.write_text(charting.svg(chart), folder / f"{name}.svg") for name, chart in drawn]
+
+
+def show(found: Analysis) -> None:
+    """Print the tables."""
+    steps = [(step["name"], step_text(step)) for step in found.notes["steps"]]
+    console.out.print(console.table("normalisation of all tags together", steps))
+    if "drift" in found.notes:
+        console.out.print(console.table("drift from the vocabulary", drift_rows(found.notes["drift"])))
+    console.out.print(summary_table(found.summary))
+    if found.recall.height > 1:
+        console.out.print(recall_table(found.recall))
+    for name in found.summary["data"].to_list():
+        most = found.frequencies.filter(data=name).select("tag", "share").head(N_FREQUENT)
+        tags = ", ".join(f"{tag} ({share:.0%})" for tag, share in most.rows())
+        console.out.print(f"{name}: {tags}", soft_wrap=True, markup=False)
+
+
+def summary_table(summary: pl.DataFrame) -> Table:
+    """One line per data set."""
+    least = min(summary["n_samples"].to_list())
+    drawn = Table(title="diversity and complexity", title_justify="left")
+    for title in ("data", "samples", "untagged", "tags", "coverage", f"coverage of {least:,}", "tags per sample"):
+        drawn.add_column(title, justify="left" if title == "data" else "right", overflow="fold")
+    for row in summary.iter_rows(named=True):
+        drawn.add_row(
+            row["data"],
+            f"{row['n_samples']:,}",
+            f"{row['n_untagged']:,}",
+            f"{row['n_tags']:,}",
+            f"{row['coverage']:.1%}",
+            f"{row['coverage_same_size']:.1%}",
+            f"{row['complexity']:.2f} ± {1.96 * row['complexity_error']:.2f}",
+        )
+    return drawn
+
+
+def recall_table(recall: pl.DataFrame) -> Table:
+    """The matrix of tag recall."""
+    drawn = Table(title="share of the column's tags that the row has", title_justify="left")
+    for title in recall.columns:
+        drawn.add_column("" if title == "data" else title, justify="left" if title == "data" else "right")
+    for name, *shares in recall.iter_rows():
+        drawn.add_row(name, *(f"{share:.0%}" for share in shares))
+    return drawn
