@@ -18,6 +18,7 @@ Data = Annotated[
 ]
 N = Annotated[int, typer.Option("-n", help="how many rows to select", min=1)]
 Output = Annotated[Path, typer.Option("-o", "--output", help="where to write them; the suffix decides the container")]
+AnyOutput = Annotated[Path | None, typer.Option("-o", "--output", help="where to write them, if anywhere")]
 Run = Annotated[Path | None, typer.Option("--run", help="the run directory [default: <output>.run]")]
 Preset = Annotated[str, typer.Option(help="robust, or paper: the procedure of the TACOS authors")]
 Seed = Annotated[int, typer.Option(help="random state")]

@@ -19,7 +19,7 @@ Run = Annotated[Path, typer.Argument(help="the run directory, e.g. selected.json
 
 def refine(  # noqa: PLR0913 - a command's options are its interface
     run: Run,
-    output: options.Output = None,
+    output: options.AnyOutput = None,
     llm: options.Url = None,
     model: options.Model = None,
     criteria: options.Criteria = None,
