@@ -150,6 +150,13 @@ def write_text(text: str, path: str | Path) -> Path:
     return Path(path)
 
 
+def make_folder(path: str | Path) -> Path:
+    """Make a folder and its parents, if they are not there; `OutputError` in one line where that cannot be."""
+    with failing_clearly(Path(path)):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return Path(path)
+
+
 def sidecar_path(output: str | Path) -> Path:
     """`<output>.scores.jsonl`, or `.parquet` beside Parquet.
 

@@ -1,0 +1,96 @@
+"""Charts of an analysis as Vega-Lite, drawn to SVG or PNG without a network; InsTag's figure 2 among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import polars as pl
+import vl_convert
+
+WIDTH, HEIGHT = 460, 320
+
+
+def charts(tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
+    """Name -> Vega-Lite, from the tables of `tacos.analysis.Analysis`."""
+    drawn = {
+        "complexity-coverage": complexity_coverage(tables["summary"]),
+        "rarefaction": rarefaction(tables["rarefaction"]),
+        "recall": recall(tables["recall"]),
+        "frequencies": frequencies(tables["frequencies"]),
+    }
+    return {name: chart.to_dict() for name, chart in drawn.items()}
+
+
+def svg(chart: Mapping[str, Any]) -> str:
+    """A chart as SVG."""
+    return str(vl_convert.vegalite_to_svg(dict(chart)))
+
+
+def png(chart: Mapping[str, Any]) -> bytes:
+    """A chart as PNG, at twice the size."""
+    return bytes(vl_convert.vegalite_to_png(dict(chart), scale=2))
+
+
+def values(table: pl.DataFrame) -> alt.InlineData:
+    """A table as data inside the chart."""
+    return alt.InlineData(values=table.to_dicts())
+
+
+def complexity_coverage(summary: pl.DataFrame) -> Any:
+    """Data sets as points: mean tags per sample against the share of the joint tag set (InsTag, figure 2)."""
+    shown = summary.with_columns(
+        low=pl.col("complexity") - 1.96 * pl.col("complexity_error"),
+        high=pl.col("complexity") + 1.96 * pl.col("complexity_error"),
+    )
+    x = alt.X("coverage:Q", title="coverage of the joint tag set", axis=alt.Axis(format="%"))
+    y = alt.Y("complexity:Q", title="mean tags per sample", scale=alt.Scale(zero=False, padding=24))
+    base = alt.Chart(values(shown)).encode(x=x)
+    points = base.mark_circle(opacity=0.8).encode(
+        y=y, size=alt.Size("n_samples:Q", title="samples", scale=alt.Scale(type="log", range=[40, 500]))
+    )
+    bars = base.mark_rule().encode(y=alt.Y("low:Q", title=""), y2="high:Q")
+    names = base.mark_text(dy=-16, fontSize=11).encode(y=y, text="data:N")
+    return (bars + points + names).properties(width=WIDTH, height=HEIGHT)
+
+
+def rarefaction(curves: pl.DataFrame) -> Any:
+    """Coverage against sample size, with the interval of random samples."""
+    x = alt.X("size:Q", title="samples, drawn at random", scale=alt.Scale(type="log"))
+    base = alt.Chart(values(curves.filter(pl.col("size") > 0))).encode(x=x, color=alt.Color("data:N", title=""))
+    band = base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
+    line = base.mark_line().encode(
+        y=alt.Y("expected:Q", title="coverage of the joint tag set", axis=alt.Axis(format="%"))
+    )
+    return (band + line).properties(width=WIDTH, height=HEIGHT)
+
+
+def recall(table: pl.DataFrame) -> Any:
+    """Which data set has how much of another's tags."""
+    long = table.unpivot(index="data", variable_name="of", value_name="share")
+    base = alt.Chart(values(long)).encode(
+        x=alt.X("of:N", title="tags of", sort=table["data"].to_list()),
+        y=alt.Y("data:N", title="found in", sort=table["data"].to_list()),
+    )
+    cells = base.mark_rect().encode(color=alt.Color("share:Q", title="recall", scale=alt.Scale(domain=[0, 1])))
+    ink = alt.condition("datum.share > 0.6", alt.value("white"), alt.value("black"))
+    return (cells + base.mark_text().encode(text=alt.Text("share:Q", format=".0%"), color=ink)).properties(
+        width=alt.Step(64), height=alt.Step(36)
+    )
+
+
+def frequencies(table: pl.DataFrame) -> Any:
+    """Share of samples against the rank of a tag, both logarithmic; ranks thinned out evenly on that scale."""
+    step = (pl.col("rank").cast(pl.Float64).log() * 40).floor()
+    thin = table.filter(step.ne(step.shift(1).over("data")).fill_null(True))
+    return (
+        alt.Chart(values(thin.select("data", "rank", "share", "tag")))
+        .mark_line()
+        .encode(
+            x=alt.X("rank:Q", title="rank of the tag", scale=alt.Scale(type="log")),
+            y=alt.Y("share:Q", title="share of samples", scale=alt.Scale(type="log")),
+            color=alt.Color("data:N", title=""),
+        )
+        .properties(width=WIDTH, height=HEIGHT)
+    )
