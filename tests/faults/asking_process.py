@@ -1,6 +1,6 @@
-"""A process that asks and writes what it was answered: `python -m tests.faults.asking_process URL LEDGER START N OUT CONCURRENCY`.
+"""A process that asks from four threads, as the engine does, and writes what it was answered.
 
-It asks from four threads in batches, as the engine does.
+`python -m tests.faults.asking_process URL LEDGER START N OUT CONCURRENCY`
 """
 
 import os

@@ -200,7 +200,7 @@ class FaultServer:
         transport = request.transport
         assert isinstance(transport, asyncio.Transport)
         if name == "twice":
-            wrong = text.replace(b'"explanation": "', b'"explanation": "SOMEONE ELSE\'S ')
+            wrong = text.replace(b"asks", b"SOMEONE ELSE").replace(b"differ", b"SOMEONE ELSE")
             transport.write(head + text)
             transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(wrong) + wrong)
             await asyncio.sleep(0.05)

@@ -253,6 +253,8 @@ class Ledger:
 
     def flush(self) -> None:
         """Return once everything put so far is on disk and its receivers are told."""
+        if self._closing:  # closing writes everything
+            return
         told = threading.Event()
         self._to_tell.append(told)
         self._start_writer()

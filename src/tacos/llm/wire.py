@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ from tacos.llm.endpoint import Endpoint
 
 MAX_BODY = 64 * 2**20
 MAX_OPENING = 64
+REST = 0.01
+"""Seconds that a connection rests before its next use: a second answer to one request must not answer the next one."""
 
 
 class Response(NamedTuple):
@@ -72,44 +75,50 @@ class DirectWire:
         self.tls = endpoint.tls()
         self.head = head(parts.path + (f"?{parts.query}" if parts.query else ""), parts.netloc, endpoint.headers)
         self.loop = asyncio.get_running_loop()
-        self.idle: list[Connection] = []
+        self.idle: deque[Connection] = deque()
         self.busy: set[Connection] = set()
         self.waiting: deque[tuple[bytes, Done]] = deque()
         self.opening: set[asyncio.Task[None]] = set()
 
     def post(self, body: bytes, done: Done) -> None:
-        """Send a request, over a kept connection if one is idle."""
-        message = self.head + b"%d\r\n\r\n" % len(body) + body
-        if self.idle:
-            self.start(self.idle.pop(), message, done)
-            return
-        self.waiting.append((message, done))
-        self.open()
+        """Send a request, over a kept connection if one is rested."""
+        self.waiting.append((self.head + b"%d\r\n\r\n" % len(body) + body, done))
+        self.serve()
+        if self.waiting:
+            self.open()
+
+    def serve(self) -> None:
+        """Give rested connections to those who wait."""
+        now = self.loop.time()
+        while self.waiting and self.idle:
+            if self.idle[0].ended:
+                self.idle.popleft()
+            elif now - self.idle[0].heard > REST:
+                self.start(self.idle.popleft(), *self.waiting.popleft())
+            else:
+                return
 
     def start(self, connection: Connection, message: bytes, done: Done) -> None:
         """One exchange on a connection."""
         self.busy.add(connection)
+        connection.send(message, partial(self.ended, connection, message, done))
 
-        def ended(result: Response | WireError) -> None:
-            self.busy.discard(connection)
-            if isinstance(result, StaleConnection):  # nothing of the request was answered: it takes another connection
-                self.waiting.appendleft((message, done))
-                self.open()
-                return
-            if connection.reusable:
-                self.free(connection)
-            else:
-                connection.abort()
-            done(result)
-
-        connection.send(message, ended)
-
-    def free(self, connection: Connection) -> None:
-        """A connection for whoever waits for one, else for later."""
-        if self.waiting:
-            self.start(connection, *self.waiting.popleft())
-        else:
+    def ended(self, connection: Connection, message: bytes, done: Done, result: Response | WireError) -> None:
+        """An exchange is over; one that a kept connection never began is begun again on another."""
+        self.busy.discard(connection)
+        if isinstance(result, StaleConnection):
+            self.waiting.appendleft((message, done))
+            self.open()
+            return
+        if connection.reusable:
             self.idle.append(connection)
+            if self.waiting:
+                self.loop.call_later(REST + 0.001, self.serve)
+        else:
+            connection.abort()
+            if self.waiting:
+                self.open()
+        done(result)
 
     def open(self) -> None:
         """Open a connection, unless enough are being opened."""
@@ -119,12 +128,13 @@ class DirectWire:
             task.add_done_callback(self.opened)
 
     def opened(self, task: asyncio.Task[None]) -> None:
-        """A connection was opened, or not."""
+        """A connection was opened, or not; then whoever waits takes one of those at work, where there are any."""
         self.opening.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, WireError) and self.waiting:
+        if isinstance(error, WireError) and self.waiting and not (self.busy or self.idle):
             self.waiting.popleft()[1](error)
-        self.open()
+        elif error is None:
+            self.open()
 
     async def connect(self) -> None:
         """Open a connection. Raises `WireError`."""
@@ -138,10 +148,16 @@ class DirectWire:
             raise WireError("connect", f"no connection within {self.settings.connect_timeout:g} s") from None
         except OSError as error:  # TLS errors are OSErrors too
             raise WireError("connect", str(error) or type(error).__name__) from None
-        self.free(connection)
+        if self.waiting:
+            self.start(connection, *self.waiting.popleft())
+        else:
+            self.idle.append(connection)
 
     def sweep(self) -> None:
         """Give up connections that were silent, or at work, for too long."""
+        self.serve()
+        if self.waiting:
+            self.open()
         now = self.loop.time()
         for connection in list(self.busy):
             if now - connection.heard > self.settings.read_timeout:
