@@ -93,6 +93,24 @@ def judges_for(settings: Settings, ledger: Path | None = None, *, refine: bool =
         yield Models({"rewrite": editor, "reword": editor, "confirm": judge}, {})
 
 
+@contextmanager
+def checker_for(settings: Settings, ledger: Path | None = None) -> Iterator[Models]:
+    """The model that checks tags."""
+    with ExitStack() as stack:
+        model = Network(settings, ledger, stack).client(checking_model(settings))
+        yield Models({"check-precision": model, "check-consistency": model}, {})
+
+
+def checking_model(settings: Settings) -> str:
+    """The model that checks tags; `ConfigError` for one that is no model of an endpoint."""
+    name = settings.llm.model if settings.check.model == LLM else settings.check.model
+    if not name or not is_networked(name):
+        raise ConfigError(
+            "tags are checked by a language model (--model MODEL) or by people (--sheet FILE)"
+        )
+    return name
+
+
 def editing_model(settings: Settings) -> str:
     """The model that rewrites; `ConfigError` for one that is no model of an endpoint."""
     name = settings.llm.model if settings.refine.model == LLM else settings.refine.model

@@ -207,6 +207,25 @@ class Refine(Section):
     """More failures than this stop the command; under it, the originals stay."""
 
 
+class Check(Section):
+    """Tag quality (InsTag, section 3.3): cases drawn from the samples of a run, judged by a model or by people."""
+
+    model: str = "llm"
+    n_precision: int = Field(200, ge=0)
+    """Is this tag right for this instruction? InsTag asked 2,000."""
+    n_consistency: int = Field(200, ge=0)
+    """Does this tag mean the same in these instructions? InsTag asked 2,000."""
+    n_planted: int = Field(50, ge=0)
+    """Cases of either kind with a wrong tag or a foreign instruction planted, on top of these."""
+    n_instructions: int = Field(4, ge=2, le=6)
+    """Instructions per consistency case."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    max_tokens: int = Field(512, gt=0)
+    max_chars: int = Field(4000, gt=0)
+    """Longer instructions are cut, visibly, before they are asked."""
+    max_failure_rate: float = Field(0.1, ge=0, le=1)
+
+
 AsText = Annotated[str, BeforeValidator(str)]
 """Text, also where `--set` read a number or a date."""
 
@@ -276,6 +295,7 @@ class Settings(Section):
     rate: Rate = Rate()
     select: Select = Select()
     refine: Refine = Refine()
+    check: Check = Check()
     llm: LLM = LLM()
 
     @property

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from tacos.config import Settings
-from tacos.methods import calibrating, judging, refining
-from tacos.records import LABELS, Made, reject_frame
+from tacos.methods import associating, calibrating, checking, judging, refining
+from tacos.records import LABELS, Made, Table, reject_frame
 from tacos.tables import N_PAIRS_PER_BATCH, Tables
 
 
@@ -83,3 +83,35 @@ def calibrate_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataF
             pairs, texts = calibrating.pairs_and_texts(labels, first)
             first += labels.height
             yield judging.questions(pairs, texts, settings.judges, settings.judge.repetitions)
+
+
+def draw_cases(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+    """Canonical tags -> cases to judge."""
+    tags = tables["canonical_tags"].scan().select("id", "tags").collect()
+    names = tags["tags"].explode().drop_nulls().unique().sort().to_list()
+    codes = {name: code for code, name in enumerate(names)}
+    x = associating.encode(tags, codes, len(names))
+    return Made(checking.draw(x, tags["id"].to_list(), names, settings.check, settings.seed), reject_frame(), {})
+
+
+def case_questions(tables: Tables, task: str) -> Iterator[pl.DataFrame]:
+    """One question per case of a task."""
+    cases = tables["cases"].scan().collect()
+    yield from checking.questions(cases, case_texts(tables["samples"], cases), task).iter_slices(N_PAIRS_PER_BATCH)
+
+
+def case_texts(samples: Table, cases: pl.DataFrame) -> dict[str, str]:
+    """The instruction of each sample that a case shows."""
+    shown = cases["ids"].explode().unique()
+    found = samples.scan().select("id", "instruction").filter(pl.col("id").is_in(shown.implode())).collect()
+    return dict(found.iter_rows())
+
+
+def precision_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """Is the tag right?"""
+    yield from case_questions(tables, checking.PRECISION)
+
+
+def consistency_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """Does the tag mean the same everywhere?"""
+    yield from case_questions(tables, checking.CONSISTENCY)

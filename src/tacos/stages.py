@@ -21,7 +21,8 @@ import polars as pl
 
 from tacos import side_tables, tables
 from tacos.config import Settings
-from tacos.methods import judging, refining, tagging
+from tacos.methods import checking, judging, refining, tagging
+from tacos.methods.checking import CASES, JUDGEMENTS
 from tacos.records import (
     CANDIDATES,
     CANONICAL_TAGS,
@@ -218,7 +219,25 @@ CALIBRATION: Pipeline = (  # of a judge by labelled pairs: see `tacos.calibratio
     ),
 )  # fmt: skip
 
-PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION)
+CHECKING: Pipeline = (  # of the tags of a run: see `tacos.quality`
+    TableStage(
+        "draw", "cases", CASES, ("canonical_tags",),
+        ("check.n_precision", "check.n_consistency", "check.n_planted", "check.n_instructions", "seed"),
+        run=side_tables.draw_cases,
+    ),
+    PromptStage(
+        "check-precision", "precision", JUDGEMENTS, ("cases", "samples"), ("check",), template="check_precision",
+        questions=side_tables.precision_questions, ask=checking.ask, parse=checking.parse, section="check",
+        gate="check",
+    ),
+    PromptStage(
+        "check-consistency", "consistency", JUDGEMENTS, ("cases", "samples"), ("check",), template="check_consistency",
+        questions=side_tables.consistency_questions, ask=checking.ask, parse=checking.parse, section="check",
+        gate="check",
+    ),
+)  # fmt: skip
+
+PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING)
 """Every pipeline; their stages have distinct names."""
 
 

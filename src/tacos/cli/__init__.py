@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tacos.cli import analyse, calibrate, explain, ledger, quote, refine, requests, runs, select, tags
+from tacos.cli import analyse, calibrate, check_tags, explain, ledger, quote, refine, requests, runs, select, tags
 from tacos.errors import TacosError
 
 HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
@@ -26,6 +26,7 @@ Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, ho
 
 With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
              tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
+             tacos check-tags selected.jsonl.run --model MODEL   are the tags right?
              tacos calibrate pairs.jsonl --model MODEL           does the judge agree with pairs that you labelled?
              tacos refine selected.jsonl.run --model MODEL -o refined.jsonl    rewrite rows where judges prefer it
 """
@@ -37,6 +38,7 @@ app.command("quote")(quote.quote)
 app.command("calibrate")(calibrate.calibrate)
 app.command("refine")(refine.refine)
 app.command("analyse")(analyse.analyse)
+app.command("check-tags")(check_tags.check_tags)
 app.command("tags")(tags.tags)
 app.add_typer(runs.app, name="runs")
 app.add_typer(ledger.app, name="ledger")

@@ -24,6 +24,7 @@ WHAT = {
     "grade": "instruction and response of every sample",
     "refine": "every selected row",
     "confirm": "every selected row and its rewrite",
+    "check": "the instructions and tags of the cases to check",
     "calibrate": "instruction and responses of every labelled pair",
 }
 

@@ -23,16 +23,16 @@ import orjson
 import polars as pl
 from scipy import sparse
 
+from tacos.config import Check
 from tacos.errors import InputError
 from tacos.methods.truncating import truncate
 from tacos.records import Reject, Reply, Request
 
 Ints = npt.NDArray[np.int64]
 PRECISION, CONSISTENCY = "precision", "consistency"
-TEMPLATES = {PRECISION: "check_precision", CONSISTENCY: "check_consistency"}
 FIELD = {PRECISION: "right", CONSISTENCY: "consistent"}
 LETTERS = "abcdef"
-"""A consistency case has at most as many instructions."""
+"""The instructions of a consistency case; `check.n_instructions` is at most as many."""
 
 CASES = pl.Schema(
     {
@@ -56,16 +56,6 @@ JUDGEMENTS = pl.Schema(
 )
 
 
-class Wanted(NamedTuple):
-    """How many cases of each kind, and instructions per consistency case."""
-
-    n_precision: int = 200
-    n_consistency: int = 200
-    n_planted: int = 50
-    """Planted cases per task, on top of the others."""
-    n_instructions: int = 4
-
-
 class Case(NamedTuple):
     """A case before it is numbered: tag and rows by number."""
 
@@ -76,15 +66,13 @@ class Case(NamedTuple):
     odd: int | None = None
 
 
-def draw(x: sparse.csr_array, ids: Sequence[str], names: Sequence[str], wanted: Wanted, seed: int = 1) -> pl.DataFrame:
+def draw(x: sparse.csr_array, ids: Sequence[str], names: Sequence[str], wanted: Check, seed: int = 1) -> pl.DataFrame:
     """Cases by `CASES`, shuffled, numbered from 1; fewer than wanted where the data has no more.
 
     `x` is samples x tags, with `ids` of its rows and `names` of its columns. Raises `InputError` where there is no tag.
     """
     if x.nnz == 0:
         raise InputError("there are no tags to check")
-    if not 2 <= wanted.n_instructions <= len(LETTERS):
-        raise InputError(f"a consistency case has 2 to {len(LETTERS)} instructions, not {wanted.n_instructions}")
     rng = np.random.default_rng(seed)
     by_tag = x.T.tocsr()
     cases = [
@@ -165,14 +153,20 @@ def schema(task: str) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def ask(case: Mapping[str, Any], texts: Mapping[str, str], template_hash: str, max_chars: int = 4000) -> Request:
-    """The question of one case (a row of `CASES`); `texts` gives the instruction of each id, cut to `max_chars`."""
-    shown = [truncate(texts[id_], max_chars) for id_ in case["ids"]]
-    names = ["instruction"] if case["task"] == PRECISION else [f"instruction_{letter}" for letter in LETTERS]
-    fields = {"label": case["tag"], **dict(zip(names, shown, strict=False))}
-    sampling: dict[str, float | int] = {"temperature": 0.0, "max_tokens": 512}
-    template = TEMPLATES[case["task"]]
-    return Request(f"check-{case['task']}", fields, template, template_hash, schema(case["task"]), sampling)
+def questions(cases: pl.DataFrame, texts: Mapping[str, str], task: str) -> pl.DataFrame:
+    """The cases of one task with the instructions in place of their ids: case, task, tag, texts."""
+    rows = cases.filter(pl.col("task") == task).select("case", "task", "tag", "ids")
+    shown = [[texts[id_] for id_ in ids] for ids in rows["ids"].to_list()]
+    return rows.drop("ids").with_columns(pl.Series("texts", shown, dtype=pl.List(pl.String)))
+
+
+def ask(row: Mapping[str, Any], template: str, template_hash: str, config: Check) -> Request:
+    """The question of one case (a row of `questions`)."""
+    shown = [truncate(text, config.max_chars) for text in row["texts"]]
+    names = ["instruction"] if row["task"] == PRECISION else [f"instruction_{letter}" for letter in LETTERS]
+    fields = {"label": row["tag"], **dict(zip(names, shown, strict=False))}
+    sampling: dict[str, float | int] = {"temperature": config.temperature, "max_tokens": config.max_tokens}
+    return Request(f"check-{row['task']}", fields, template, template_hash, schema(row["task"]), sampling)
 
 
 def parse(case: Mapping[str, Any], reply: Reply) -> dict[str, Any] | Reject:

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from scipy import sparse
 
+from tacos.config import Check
 from tacos.errors import InputError
 from tacos.methods import associating, checking
-from tacos.methods.checking import Wanted
 from tacos.records import Reject, Reply
 
 NAMES = [f"tag {i}" for i in range(30)]
@@ -28,7 +28,7 @@ def tags_of(x: sparse.csr_array, id_: str) -> set[str]:
     return {NAMES[tag] for tag in x[[IDS.index(id_)]].indices}
 
 
-WANTED = Wanted(n_precision=40, n_consistency=20, n_planted=10, n_instructions=4)
+WANTED = Check(n_precision=40, n_consistency=20, n_planted=10, n_instructions=4)
 
 
 def test_cases_that_are_not_planted_carry_their_tag(x: sparse.csr_array) -> None:
@@ -71,32 +71,45 @@ def test_the_same_seed_draws_the_same_cases(x: sparse.csr_array) -> None:
 
 def test_little_data_gives_fewer_cases() -> None:
     x = associating.indicator(np.array([0, 1]), np.array([0, 0]), (2, 1))
-    cases = checking.draw(x, ["a", "b"], ["only"], Wanted(9, 9, 9, 2))
+    cases = checking.draw(x, ["a", "b"], ["only"], Check(n_precision=9, n_consistency=9, n_planted=9, n_instructions=2))
     assert cases["task"].sort().to_list() == ["consistency", "precision", "precision"]
     assert not cases["planted"].any(), "there is no tag or sample to plant"
 
 
-def test_no_tags_and_impossible_sizes_are_clear_errors(x: sparse.csr_array) -> None:
+def test_no_tags_are_a_clear_error(x: sparse.csr_array) -> None:
     with pytest.raises(InputError, match="no tags to check"):
         checking.draw(x[:1], IDS, NAMES, WANTED)
-    with pytest.raises(InputError, match="2 to 6 instructions, not 7"):
-        checking.draw(x, IDS, NAMES, Wanted(n_instructions=7))
 
 
-CASE = {"case": 7, "task": "consistency", "tag": "poem", "ids": ["a", "b"], "planted": True, "odd": 1}
+CASES = pl.DataFrame(
+    [(7, "consistency", "poem", ["a", "b"], True, 1), (8, "precision", "poem", ["a"], False, None)],
+    checking.CASES,
+    orient="row",
+)
+TEXTS = {"a": "Write a poem", "b": "Sum up"}
 
 
 def test_a_question_holds_label_and_instructions_and_no_hint_of_planting() -> None:
-    request = checking.ask(CASE, {"a": "Write a poem", "b": "Sum up"}, "hash")
+    (row,) = checking.questions(CASES, TEXTS, "consistency").iter_rows(named=True)
+    request = checking.ask(row, "check_consistency", "hash", Check())
     assert request.fields == {"label": "poem", "instruction_a": "Write a poem", "instruction_b": "Sum up"}
     assert "planted" not in str(request)
-    single = checking.ask(CASE | {"task": "precision", "ids": ["a"]}, {"a": "Write a poem"}, "hash")
-    assert single.fields == {"label": "poem", "instruction": "Write a poem"}
+    (row,) = checking.questions(CASES, TEXTS, "precision").iter_rows(named=True)
+    single = checking.ask(row, "check_precision", "hash", Check(max_chars=6))
+    assert single.fields["instruction"].startswith("Writ\n[... 6 characters left out")
 
 
 def test_answers_become_judgements_and_failures_rejects() -> None:
+    row = {"case": 7, "task": "consistency", "tag": "poem", "texts": []}
     text = '{"reason": "b is no poem", "consistent": false}'
-    row = checking.parse(CASE, Reply(text, key="k", model="gpt"))
-    assert row == {"case": 7, "judge": "gpt", "person": False, "answer": False, "reason": "b is no poem", "reply": "k"}
-    lost = checking.parse(CASE, Reply(None, raw="I cannot", failure="refusal"))
+    found = checking.parse(row, Reply(text, key="k", model="gpt"))
+    assert found == {
+        "case": 7,
+        "judge": "gpt",
+        "person": False,
+        "answer": False,
+        "reason": "b is no poem",
+        "reply": "k",
+    }
+    lost = checking.parse(row, Reply(None, raw="I cannot", failure="refusal"))
     assert lost == Reject("case 7", "check-tags", "refusal", "I cannot")
