@@ -105,9 +105,7 @@ def checking_model(settings: Settings) -> str:
     """The model that checks tags; `ConfigError` for one that is no model of an endpoint."""
     name = settings.llm.model if settings.check.model == LLM else settings.check.model
     if not name or not is_networked(name):
-        raise ConfigError(
-            "tags are checked by a language model (--model MODEL) or by people (--sheet FILE)"
-        )
+        raise ConfigError("tags are checked by a language model (--model MODEL) or by people (--sheet FILE)")
     return name
 
 
