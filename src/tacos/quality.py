@@ -121,8 +121,6 @@ def read_sheet(path: Path) -> pl.DataFrame:
     if broken:
         raise InputError(f"{path}: {broken[0].reason}")
     rows = [row for batch in batches for _, row in batch.rows]
-    if not rows:
-        raise InputError(f"{path} has no rows")
     return pl.DataFrame([{name: text(value) for name, value in row.items()} for row in rows], infer_schema_length=None)
 
 

@@ -40,6 +40,10 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
     given = fields(messages)
     if '{"faults"' in messages[0]["content"]:
         return rewrite(given, "response" if '"response": "..."' in messages[0]["content"] else "instruction")
+    if "label" in given:
+        shown = [text for name, text in given.items() if name.startswith("instruction")]
+        fits = all(given["label"].lower() in text.lower() for text in shown)
+        return {"reason": "The word is there or not.", "right" if "instruction" in given else "consistent": fits}
     if "instruction_a" in given:
         return {
             "analysis": "A and B differ.",

@@ -1,0 +1,157 @@
+"""Checking the tags of a run against a real server, healthy or not, and with sheets that people fill."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.faults.server import Behaviour, FaultServer
+from typer.testing import CliRunner
+
+from tacos import api, config, quality
+from tacos.assembling import Own
+from tacos.cli import app
+from tacos.config import Settings
+from tacos.errors import ConfigError, FailureRateError, InputError, TacosError
+from tacos.quality import Quality
+
+WORDS = ("sum", "poem", "river", "bread")
+ROWS = [{"instruction": f"Tell me about {WORDS[i % 4]} {i}.", "output": f"It is {i}."} for i in range(48)]
+OWN = Own(
+    tagger=lambda instructions: [[word for word in WORDS if word in text] for text in instructions],
+    encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts],
+)
+SNAPSHOT = "tiny-1-2026-01-01"
+"""What the server says that it is."""
+SETS = ["check.n_precision=20", "check.n_consistency=9", "check.n_planted=4", "check.n_instructions=3"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with four tags, each on the twelve samples that have its word."""
+    folder = tmp_path_factory.mktemp("checked") / "run"
+    chosen = config.load(normalise={"alpha": 1}, select={"n": 8})
+    api.select_with(ROWS, chosen, api.Targets(run=folder), own=OWN, until="canonicalise")
+    return folder
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer(Behaviour()) as running:
+        yield running
+
+
+def settings(server: FaultServer | None = None, *sets: str) -> Settings:
+    llm = {"base_url": server.url, "model": "tiny-1", "retries": 1} if server else {}
+    return config.load("robust", None, [*SETS, *sets], llm=llm)
+
+
+def figure(found: Quality, **where: str) -> dict[str, object]:
+    return found.assessment.shares.filter(**where).row(0, named=True)
+
+
+def test_a_judge_that_knows_finds_all_tags_right_and_every_planted_case(
+    run: Path, server: FaultServer, tmp_path: Path
+) -> None:
+    found = quality.check(run, settings(server), ledger=tmp_path / "ledger.sqlite")
+    assert found.cases.group_by("task", "planted").len().sort("task", "planted")["len"].to_list() == [4, 4, 20, 4]
+    assert figure(found, task="precision", measure="right")["value"] == 1
+    assert figure(found, task="consistency", measure="right")["value"] == 1
+    assert figure(found, task="precision", measure="detected")["value"] == 1
+    assert figure(found, task="consistency", measure="detected")["value"] == 1
+    assert found.judgements["judge"].unique().to_list() == [SNAPSHOT]
+
+
+def test_asking_again_costs_nothing(run: Path, server: FaultServer, tmp_path: Path) -> None:
+    first = quality.check(run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite")
+    asked = server.asked.total()
+    again = quality.check(run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite")
+    assert server.asked.total() == asked
+    assert again.as_dict() == first.as_dict()
+
+
+def test_answers_that_cannot_be_read_are_missing_and_never_a_default(run: Path, tmp_path: Path) -> None:
+    with FaultServer(Behaviour({"refusal": 0.2})) as server:
+        chosen = settings(server, "check.max_failure_rate=0.9", "seed=3")
+        found = quality.check(run, chosen, ledger=tmp_path / "ledger.sqlite")
+        assert found.rejects.height > 0
+        assert found.judgements.height + found.rejects.height == found.cases.height
+        assert figure(found, task="precision", measure="right")["value"] == 1
+        with pytest.raises(FailureRateError, match="check-precision"):
+            quality.check(run, settings(server, "check.max_failure_rate=0", "seed=4"), ledger=tmp_path / "l.sqlite")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_people_fill_sheets_and_are_compared_with_the_model(
+    run: Path, server: FaultServer, tmp_path: Path, suffix: str
+) -> None:
+    sheet = tmp_path / f"sheet.{suffix}"
+    n_cases = quality.write_sheet(run, settings(), sheet)
+    names = ("ann", "bea", "cem")
+    for wrong, name in enumerate(names):
+        fill(sheet, tmp_path / f"{name}.{suffix}", wrong)
+    sheets = [tmp_path / f"{name}.{suffix}" for name in names]
+    found = quality.check(run, settings(server), sheets, ledger=tmp_path / "ledger.sqlite")
+    assert found.judgements.height == 4 * n_cases
+    kappa = found.assessment.agreement.filter(task="precision", measure="Cohen kappa").row(0, named=True)
+    assert kappa["between"] == f"{SNAPSHOT} and majority of people"
+    assert kappa["value"] == 1
+    assert figure(found, task="precision", judge="majority of people", measure="right")["value"] == 1
+    assert figure(found, task="precision", judge="ann", measure="right")["value"] == 19 / 20
+
+
+def fill(sheet: Path, target: Path, wrong: int) -> None:
+    """A person who looks for the tag's word, and errs once, in a right precision case of their own."""
+    text = sheet.suffix == ".jsonl"
+    table = pl.read_ndjson(sheet) if text else pl.read_csv(sheet, infer_schema=False)
+    rows = table.to_dicts()
+    for row in rows:
+        parts = row["text"].split("\n\n") if row["task"] == "consistency" else [row["text"]]
+        row["answer"] = "yes" if all(row["tag"] in part for part in parts) else "no"
+    right = [row for row in rows if row["task"] == "precision" and row["answer"] == "yes"]
+    right[wrong]["answer"] = "No"
+    filled = pl.DataFrame(rows)
+    filled.write_ndjson(target) if text else filled.write_csv(target)
+
+
+def test_nobody_to_judge_a_run_without_tags_and_a_sheet_of_other_cases_are_clear_errors(
+    run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="nobody judges"):
+        quality.check(run, settings(), ask=False)
+    with pytest.raises(ConfigError, match="checked by a language model"):
+        quality.check(run, settings())
+    sheet = tmp_path / "ann.csv"
+    quality.write_sheet(run, settings(), sheet)
+    with pytest.raises(InputError, match="belongs to other cases"):
+        quality.check(run, settings(None, "seed=9"), [sheet], ask=False)
+    (tmp_path / "empty.csv").write_text("case,tag,answer\n")
+    with pytest.raises(InputError, match="holds no rows"):
+        quality.check(run, settings(), [tmp_path / "empty.csv"], ask=False)
+
+
+def command(*words: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(result.exception, TacosError):
+        return result.exception.exit_code, str(result.exception)
+    return result.exit_code, result.output
+
+
+def test_the_command_asks_a_model_writes_sheets_and_reads_them(run: Path, server: FaultServer, tmp_path: Path) -> None:
+    sets = [word for each in SETS for word in ("--set", each)]
+    code, printed = command("check-tags", run, *sets)
+    assert (code, "who judges?" in printed) == (2, True)
+    ledger = tmp_path / "ledger.sqlite"
+    asking = ("--llm", server.url, "--model", "tiny-1", "--ledger", ledger)
+    code, printed = command("check-tags", run, *sets, *asking, "--json")
+    assert code == 0, printed
+    shares = {(row["task"], row["measure"]): row["value"] for row in json.loads(printed)["shares"]}
+    assert shares == {(task, m): 1.0 for task in ("precision", "consistency") for m in ("right", "detected")}
+    code, printed = command("check-tags", run, *sets, "--sheet", tmp_path / "ann.csv")
+    assert (code, "32 cases" in printed) == (0, True)
+    fill(tmp_path / "ann.csv", tmp_path / "bea.csv", 0)
+    code, printed = command("check-tags", run, *sets, *asking, "--answers", tmp_path / "bea.csv")
+    assert code == 0, printed
+    assert "Cohen kappa" in printed
+    assert "95.0%" in printed
