@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +21,16 @@ from typing import Any
 import orjson
 import polars as pl
 
-from tacos import config
+from tacos import config, reselecting
 from tacos.assembling import Own, models_for
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
 from tacos.methods.forecasting import n_questions
+from tacos.methods.selecting.strategies import Strategy
 from tacos.report import data as report_data
 from tacos.report import explaining, html
+from tacos.reselecting import Wish
 from tacos.run import Models, Outcome, Progress, Source, execute, existing
 from tacos.stages import Step, plan
 from tacos.storage import reading, sources, writing
@@ -115,6 +117,24 @@ class Selection:
         """Why a row (id or content hash) was kept or dropped; `InputError` where the input has no such row."""
         return explaining.explain(self.artifacts, self.settings, row)
 
+    def reselect(
+        self,
+        n: str | int,
+        strategy: Strategy = "tacos",
+        *,
+        seed: int = 1,
+        limit: float = 1.0,
+        by: reselecting.By = "score",
+        output: str | Path | None = None,
+    ) -> Selection:
+        """Another selection from the same annotated pool, with no further question to any model.
+
+        `n` is rows (500), a share ("10%") or a token budget ("2Mtokens"); `limit` below 1 turns near duplicates away;
+        see `tacos.reselecting.Wish`. The run's must-keep and exclude lists hold. Nothing of the run is changed.
+        """
+        wish = Wish(n, strategy, seed, limit, by)
+        return reselect_with(self, wish, Targets(as_path(output)))
+
 
 def select(
     data: Any,
@@ -170,9 +190,23 @@ def select_with(
     with store.lock(), closing(engine), models_for(settings, own or Own(), ledger) as models:
         source = sources.open_source(data, directory)
         outcome = execute(source, settings, store, engine, models, progress or Quiet(), until, check)
-        done = finish(Selection(directory, settings, outcome.artifacts, made=outcome.made), targets)
+        where = replace(targets, report=targets.report or directory / "report.html")
+        done = finish(Selection(directory, settings, outcome.artifacts, made=outcome.made), where)
         store.write_state(STATE, state_of(done, outcome, source.names))
     return done
+
+
+def reselect_with(done: Selection, wish: Wish, targets: Targets) -> Selection:
+    """`Selection.reselect` with all settings made: what the command line calls. A report is written if one is named."""
+    if targets.output is not None:
+        writing.check_rows_writable(targets.output)
+    if targets.report is not None:
+        writing.check_writable(targets.report)
+    found, is_new = reselecting.reselect(done.run, done.artifacts, done.settings, wish)
+    wanted = done.settings.select.model_copy(update={"n": found.manifest["n_rows"]})
+    settings = done.settings.model_copy(update={"select": wanted, "seed": wish.seed})
+    artifacts = {**done.artifacts, "selection": found}
+    return finish(Selection(done.run, settings, artifacts, made=[reselecting.NAME] if is_new else []), targets)
 
 
 def run_directory(run: Path | None, output: Path | None) -> Path | None:
@@ -195,10 +229,10 @@ def check_size(name: str, artifact: Artifact, settings: Settings) -> None:
 
 
 def finish(done: Selection, targets: Targets) -> Selection:
-    """Write rows, sidecar and report of a run that reached its selection."""
+    """Write rows, sidecar and report (where one is named) of a run that reached its selection."""
     if "selection" not in done.artifacts:
         return done
-    report_path = done.report(targets.report or done.run / "report.html")
+    report_path = done.report(targets.report) if targets.report is not None else None
     sidecar = None
     if targets.output is not None:
         scores = done.scores

@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from tacos.cli import analyse, calibrate, check_tags, explain, ledger, quote, refine, requests, runs, select, tags
+from tacos.cli import (
+    analyse,
+    calibrate,
+    check_tags,
+    explain,
+    ledger,
+    quote,
+    refine,
+    requests,
+    reselect,
+    runs,
+    select,
+    tags,
+)
 from tacos.errors import TacosError
 
 HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
@@ -22,6 +35,8 @@ Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row
              tacos runs show selected.jsonl.run                  what did the run do?
              tacos tags selected.jsonl.run --tag "poetry"        where did this tag come from?
 
+Try others:  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl    ask no model again
+
 Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, how complex, how much in common?
 
 With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
@@ -36,6 +51,7 @@ app.command("select")(select.select)
 app.command("explain")(explain.explain)
 app.command("quote")(quote.quote)
 app.command("calibrate")(calibrate.calibrate)
+app.command("reselect")(reselect.reselect)
 app.command("refine")(refine.refine)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)

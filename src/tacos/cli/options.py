@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from tacos import config
 from tacos.config import Settings
+from tacos.errors import ConfigError
 
 Data = Annotated[
     list[str],
@@ -77,3 +79,10 @@ def settings_from(
     llm = {name: value for name, value in given.items() if value is not None}
     asks = {"tag": {"model": "llm"}, "judge": {"model": "llm"}} if "base_url" in llm or "model" in llm else {}
     return config.load(preset, file, sets or (), under=config.merge(asks, {"llm": llm}), **top)
+
+
+def one_of(name: str, value: str, known: Sequence[str]) -> Any:
+    """`value`, if it is one of those known; else `ConfigError`."""
+    if value not in known:
+        raise ConfigError(f"{name} {value}: there are {', '.join(known)}")
+    return value

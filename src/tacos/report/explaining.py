@@ -156,6 +156,8 @@ def verdict(artifacts: Artifacts, settings: Settings, row: str, trace: dict[str,
         return "not decided: the run was stopped before the selection"
     if row in settings.select.exclude:
         return "dropped: it is on the exclude list"
+    if artifacts["selection"].manifest["stage"] == "reselect":
+        return f"dropped: the strategy {artifacts['selection'].manifest['settings']['strategy']} did not take it"
     if "scores" in trace:
         return "dropped: its score did not reach the cut-off of its cluster"
     if not rows_of(artifacts, "shortlist", row) and trace.get("shortlist"):

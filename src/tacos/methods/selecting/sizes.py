@@ -1,0 +1,92 @@
+"""How large a selection is to be: rows, a share of the pool, or a budget of tokens.
+
+A budget of tokens is met by the largest number of rows that a strategy's selection of that size fits into. Selections
+of different sizes need not be nested (quotas are not), so the size is searched for, by interpolation between a size
+that fits and one that does not.
+
+What it does not know: a tokenizer. Tokens are whatever the pool's costs say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from tacos.errors import ConfigError, InputError
+
+FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)\s*(%|tokens|rows|)", re.ASCII)
+SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+CHARS_PER_TOKEN = 4
+N_TRIES = 24
+
+
+@dataclass(frozen=True)
+class Size:
+    """`value` rows, `value` of the pool (0..1), or `value` tokens."""
+
+    unit: Literal["rows", "share", "tokens"]
+    value: float
+
+
+def parse(text: str | int) -> Size:
+    """A size from what a person writes; `ConfigError` for anything else.
+
+    >>> parse(500), parse("10%"), parse("2Mtokens")
+    (Size(unit='rows', value=500.0), Size(unit='share', value=0.1), Size(unit='tokens', value=2000000.0))
+    """
+    found = FORM.fullmatch(str(text).strip())
+    if not found or (found[3] == "%" and found[2]):
+        raise ConfigError(f"-n {text!r} is no size: write rows (500), a share (10%) or a token budget (2Mtokens)")
+    value = float(found[1]) * SCALES[found[2].lower()]
+    if found[3] == "%":
+        size = Size("share", value / 100)
+    else:
+        size = Size("tokens" if found[3] == "tokens" else "rows", value)
+    if value <= 0 or (size.unit == "share" and value > 100) or (size.unit == "rows" and value % 1):
+        raise ConfigError(f"-n {text!r}: a size is more than 0, a share at most 100%, and rows are whole")
+    return size
+
+
+def tokens(characters: pl.Expr) -> pl.Expr:
+    """Tokens estimated from characters: a quarter of them, rounded up. Right within a tenth or so for English."""
+    return (characters / CHARS_PER_TOKEN).ceil().cast(pl.Int64)
+
+
+def fixed(size: Size, n_pool: int) -> int | None:
+    """The number of rows, at least 1; None where it depends on the rows taken."""
+    if size.unit == "tokens":
+        return None
+    return int(size.value) if size.unit == "rows" else max(1, round(size.value * n_pool))
+
+
+def within(budget: float, choose: Callable[[int], pl.DataFrame], costs: pl.DataFrame, least: int = 1) -> pl.DataFrame:
+    """The largest selection, of at least `least` rows, whose tokens stay within the budget.
+
+    `choose` gives the selection of n rows, or raises `InputError` where there are not so many; `costs` has id and
+    tokens, a row for every row of the pool. Neighbouring sizes are told apart unless the search ends after 24 tries;
+    what is returned fits in any case. `InputError` where nothing fits.
+    """
+    mean = max(float(costs["tokens"].mean() or 1), 1.0)  # type: ignore[arg-type]
+    fits, over = least - 1, costs.height + 1
+    best, reason = None, f"a budget of {budget:,.0f} tokens is too small for this selection"
+    guess = min(max(int(budget / mean), least), costs.height)
+    for _ in range(N_TRIES):
+        try:
+            found = choose(guess)
+            cost = float(found.join(costs, on="id")["tokens"].sum())
+        except InputError as error:
+            found, cost, reason = None, 2 * budget, str(error)
+        if found is not None and cost <= budget:
+            fits, best = guess, found
+        else:
+            over = guess
+        if over - fits <= 1:
+            break
+        guess = min(max(round(guess * budget / max(cost, 1)), fits + 1), over - 1)
+    if best is None:
+        raise InputError(reason)
+    return best
