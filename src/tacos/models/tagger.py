@@ -1,9 +1,10 @@
-"""The embedded tagger: open tags for an instruction, with a confidence, from a linear head over a learned vocabulary.
+"""The embedded tagger: open tags for an instruction, each with the probability that an annotator would give it.
 
-A tag's score is the sum of what the instruction's n-grams say (sparse weights on tf-idf, `tacos.models.words`) and what
-its sentence vector says (a Gaussian-like kernel exp(gamma (x.l - 1)) to a few hundred landmark instructions l). Tags
-above a threshold are given, six at most; none above it gives an honest empty list. What it was trained on, how often it
-is right and where it fails: `data/tagger.md`. Tags are English whatever the instruction's language.
+First every learned tag gets a score, the sum of what the instruction's n-grams say (sparse weights on tf-idf,
+`tacos.models.words`) and what its sentence vector says (a kernel exp(gamma (x.l - 1)) to a few hundred landmarks l).
+Then the best of them, and whatever tags the text mentions, are looked at once more (`tacos.models.candidates`), and
+the most certain are given: as many as make the expected F1 highest, none where nothing is certain enough. What it was
+trained on, how often it is right and where it fails: `data/tagger.md`. Tags are English whatever the text's language.
 """
 
 from __future__ import annotations
@@ -21,26 +22,51 @@ import orjson
 import scipy.sparse as sp
 
 from tacos.errors import ModelError
-from tacos.models import encoder, tensors, words
+from tacos.models import candidates, encoder, phrases, tensors, words
 from tacos.records import Encoder, Reply, Request
 
 DATA = Path(__file__).parent / "data"
 FILES = ("tagger.json", "tagger.safetensors")
-CHUNK = 2048
+CHUNK = 512
+MAX_TAGS = 6
 Matrix = npt.NDArray[np.float32]
 
 
-class Loaded(NamedTuple):
-    """The files in memory; `tags` has one name per column of `n_gram_weights` (n-grams, tags) and `head` (landmarks, tags)."""
+class Scorer(NamedTuple):
+    """Scores of learned tags: `n_gram_weights` is (n-grams, tags), `landmarks` (m, dim), `head` (m, tags)."""
 
-    tags: list[str]
     columns: dict[str, int]
     idf: Matrix
     n_gram_weights: sp.csr_array
     landmarks: Matrix
     head: Matrix
-    meta: dict[str, Any]
+    gamma: float
+
+    def scores(self, texts: Sequence[str], vectors: Matrix) -> Matrix:
+        """float32 (texts, tags): near 1 for a sure tag, near 0 for any other."""
+        by_words = words.tf_idf([words.split(text) for text in texts], self.columns, self.idf) @ self.n_gram_weights
+        kernel = np.exp(np.float32(self.gamma) * (vectors @ self.landmarks.T - 1))
+        return np.asarray(by_words.toarray() + kernel @ self.head, dtype=np.float32)
+
+
+class Choice(NamedTuple):
+    """How many tags are given: see `choose`."""
+
+    floor: float
+    first_floor: float
+    expected_tags: float
+
+
+class Loaded(NamedTuple):
+    """A tagger in memory: `encoder` feeds the scorer, `closeness` compares texts with tags."""
+
+    scorer: Scorer
+    known: candidates.Known
+    network: candidates.Network
+    choice: Choice
     encoder: Encoder
+    closeness: Encoder
+    meta: dict[str, Any]
     digest: str
 
 
@@ -59,9 +85,9 @@ class Tagger:
 
     @property
     def fingerprint(self) -> str:
-        """What decides the tags: a hash of its files, and the encoder's fingerprint."""
+        """What decides the tags: a hash of its files, and the encoders' fingerprints."""
         loaded = load_files(self.folder)
-        return f"tagger-{loaded.digest}-{loaded.encoder.fingerprint}"
+        return f"tagger-{loaded.digest}-{loaded.encoder.fingerprint}-{loaded.closeness.fingerprint}"
 
     def tag(self, instructions: Sequence[str]) -> list[list[str]]:
         """The tags of each instruction, most certain first; empty where nothing is certain enough."""
@@ -69,17 +95,12 @@ class Tagger:
 
     def tag_with_confidence(self, instructions: Sequence[str]) -> list[list[tuple[str, float]]]:
         """Tags with the probability that an annotator would have given them, most certain first."""
-        loaded = load_files(self.folder)
-        out: list[list[tuple[str, float]]] = []
-        for start in range(0, len(instructions), CHUNK):
-            out += choose(scores(loaded, instructions[start : start + CHUNK]), loaded)
-        return out
+        return [[(tag, p) for tag, p, _ in row] for row in tag_all(load_files(self.folder), instructions)]
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request of the task "tag", which has the field `instruction`."""
-        instructions = [str(request.fields["instruction"]) for request in requests]
-        found = self.tag_with_confidence(instructions)
-        return [Reply(render(text, tags), model=self.name) for text, tags in zip(instructions, found, strict=True)]
+        rows = tag_all(load_files(self.folder), [str(request.fields["instruction"]) for request in requests])
+        return [Reply(render(row), model=self.name) for row in rows]
 
 
 def load(path: str | Path | None = None) -> Tagger:
@@ -94,38 +115,53 @@ def load(path: str | Path | None = None) -> Tagger:
     return Tagger(str(folder))
 
 
-def scores(loaded: Loaded, instructions: Sequence[str]) -> Matrix:
-    """float32 (len(instructions), number of tags): about 1 for a sure tag, about 0 for any other."""
-    texts = [words.split(text) for text in instructions]
-    by_words = words.tf_idf(texts, loaded.columns, loaded.idf) @ loaded.n_gram_weights
-    vectors = loaded.encoder.encode(instructions)
-    kernel = np.exp(np.float32(loaded.meta["gamma"]) * (vectors @ loaded.landmarks.T - 1))
-    return np.asarray(by_words.toarray() + kernel @ loaded.head, dtype=np.float32)
-
-
-def choose(rows: Matrix, loaded: Loaded) -> list[list[tuple[str, float]]]:
-    """The tags of each row of scores, at most `max_tags` above `threshold`, with their calibrated probability."""
-    meta = loaded.meta
-    out = []
-    for row in rows:
-        best = np.flatnonzero(row > meta["threshold"])
-        best = best[np.argsort(-row[best], kind="stable")][: meta["max_tags"]]
-        chance = 1 / (1 + np.exp(-(meta["slope"] * row[best] + meta["intercept"])))
-        out.append([(loaded.tags[tag], float(p)) for tag, p in zip(best, chance, strict=True)])
+def tag_all(loaded: Loaded, instructions: Sequence[str]) -> list[list[tuple[str, float, bool]]]:
+    """For each instruction (tag, probability, whether the text mentions it), most certain first."""
+    out: list[list[tuple[str, float, bool]]] = []
+    for start in range(0, len(instructions), CHUNK):
+        texts = instructions[start : start + CHUNK]
+        near = loaded.closeness.encode(texts)
+        vectors = near if loaded.encoder == loaded.closeness else loaded.encoder.encode(texts)
+        out += look_twice(loaded, loaded.scorer.scores(texts, vectors), texts, near)
     return out
 
 
-def render(instruction: str, tags: Sequence[tuple[str, float]]) -> str:
-    """The reply's JSON."""
-    text = instruction.lower()
-    items = [
-        {
-            "tag": tag,
-            "explanation": "key phrase in the text" if tag.lower() in text else "learned",
-            "confidence": round(confidence, 4),
-        }
-        for tag, confidence in tags
+def look_twice(
+    loaded: Loaded, scores: Matrix, texts: Sequence[str], vectors: Matrix
+) -> list[list[tuple[str, float, bool]]]:
+    """The tags of each text from the scores of learned tags and the text's vectors in the tags' space."""
+    known, stems = loaded.known, [phrases.stem(text) for text in texts]
+    found = candidates.propose(known, scores, stems)
+    chance = loaded.network.probability(candidates.describe(known, scores, stems, vectors, found))
+    chance[found[0] < 0] = 0
+    return [
+        [(known.lexicon.tags[tags[n]], float(row[n]), bool(mentioned[n])) for n in choose(row, loaded.choice)]
+        for row, tags, mentioned in zip(chance, *found, strict=True)
     ]
+
+
+def choose(chance: Matrix, choice: Choice) -> list[int]:
+    """Which candidates to give, most certain first, `MAX_TAGS` at most.
+
+    The k best by the expected F1, about 2 (p_1 + ... + p_k) / (k + expected_tags), but none below `floor`, and none at
+    all where the best is below `first_floor`.
+
+    >>> choose(np.array([0.1, 0.9, 0.5], dtype=np.float32), Choice(0.2, 0.2, 3.0))
+    [1, 2]
+    """
+    order = np.argsort(-chance, kind="stable")[:MAX_TAGS]
+    best = chance[order]
+    if best[0] < choice.first_floor:
+        return []
+    gain = np.cumsum(best) / (np.arange(1, len(best) + 1) + choice.expected_tags)
+    n = min(int(gain.argmax()) + 1, max(int((best >= choice.floor).sum()), 1))
+    return [int(number) for number in order[:n]]
+
+
+def render(tags: Sequence[tuple[str, float, bool]]) -> str:
+    """The reply's JSON."""
+    says = {True: "key phrase in the text", False: "learned"}
+    items = [{"tag": tag, "explanation": says[found], "confidence": round(p, 4)} for tag, p, found in tags]
     return orjson.dumps({"tags": items}).decode()
 
 
@@ -134,19 +170,42 @@ def load_files(folder: str) -> Loaded:
     """Read a tagger's files; raises `ModelError` where they cannot be read."""
     paths = [Path(folder) / name for name in FILES]
     try:
-        meta = orjson.loads(paths[0].read_bytes())
-        digest = hashlib.blake2b(b"".join(path.read_bytes() for path in paths), digest_size=8).hexdigest()
+        contents = [path.read_bytes() for path in paths]
+        meta = orjson.loads(contents[0])
     except (OSError, orjson.JSONDecodeError) as error:
         raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
-    packed = tensors.load(paths[1])
-    return Loaded(
-        tags=meta.pop("tags"),
-        columns={gram: number for number, gram in enumerate(meta.pop("n_grams"))},
-        idf=np.asarray(packed["idf"], dtype=np.float32),
-        n_gram_weights=tensors.unpack_sparse(packed, "n_gram_weights"),
-        landmarks=tensors.unpack(packed, "landmarks"),
-        head=tensors.unpack(packed, "head"),
-        meta=meta,
-        encoder=encoder.load(meta["encoder"]),
-        digest=digest,
+    digest = hashlib.blake2b(b"".join(contents), digest_size=8).hexdigest()
+    try:
+        return assemble(meta, tensors.load(paths[1]), digest)
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"the tagger in {folder} is of another version or damaged: {error!r}") from None
+
+
+def assemble(meta: dict[str, Any], packed: dict[str, tensors.Array], digest: str = "") -> Loaded:
+    """A tagger from the content of its two files."""
+    scorer = Scorer(
+        {gram: number for number, gram in enumerate(meta["n_grams"])},
+        np.asarray(packed["idf"], dtype=np.float32),
+        tensors.unpack_sparse(packed, "n_gram_weights"),
+        tensors.unpack(packed, "landmarks"),
+        tensors.unpack(packed, "head"),
+        meta["gamma"],
     )
+    closeness = encoder.load(meta["closeness"])
+    lexicon = phrases.Lexicon(tuple(meta["tags"]), meta["stems"], meta["rare"])
+    given, published = (np.asarray(packed[name], dtype=np.float32) for name in ("given", "published"))
+    columns = np.asarray(packed["columns"], dtype=np.int64)
+    known = candidates.Known(lexicon, closeness.encode(meta["tags"]), given, published, columns)
+    own = encoder.load(meta["encoder"])
+    return Loaded(scorer, known, read_network(packed), Choice(**meta["choice"]), own, closeness, meta, digest)
+
+
+def read_network(packed: dict[str, tensors.Array]) -> candidates.Network:
+    """The network's arrays."""
+    n_layers = sum(name.startswith("network.bias") for name in packed)
+    layers = [
+        [np.asarray(packed[f"network.{part}{n}"], dtype=np.float32) for n in range(n_layers)]
+        for part in ("weights", "bias")
+    ]
+    mean, spread = (np.asarray(packed[f"network.{part}"], dtype=np.float32) for part in ("mean", "spread"))
+    return candidates.Network(mean, spread, *layers)

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +39,12 @@ def n_grams(words: Sequence[str]) -> list[str]:
     >>> n_grams(["name", "two"])
     ['name', 'two', 'name two', '^name', '^two', '^^name two']
     """
-    pairs = [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    pairs = [f"{a} {b}" for a, b in pairwise(words)]
     return [*words, *pairs, *(f"^{word}" for word in words[:2]), f"^^{' '.join(words[:2])}"]
 
 
 def learn_vocabulary(texts: Sequence[Sequence[str]], min_texts: int = 2) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """The n-grams that stand in at least `min_texts` of the word lists, sorted, and ln((1 + n) / (1 + df)) + 1 of each."""
+    """The n-grams that stand in `min_texts` word lists or more, sorted, and ln((1 + n) / (1 + df)) + 1 of each."""
     found = Counter(gram for words in texts for gram in set(n_grams(words)))
     grams = sorted(gram for gram, count in found.items() if count >= min_texts)
     weights = [math.log((1 + len(texts)) / (1 + found[gram])) + 1 for gram in grams]

@@ -1,0 +1,211 @@
+"""Figures of the embedded models, as their cards print them.
+
+    python benchmarks/bench_models.py [encoder] [tagger] [judge] [--data ../shared/data] [--encoders static,minilm]
+
+Every figure is on rows that the model was not trained on: the tagger is trained anew for each of five folds (by
+instruction), the encoder's tag pairs leave out the training's phrases. The last line is the figures as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from tacos.models import agreement, encoder, minilm, phrases, static, tagger, train
+from tacos.models.training import corpora, distilling, tagging
+from tacos.records import Encoder
+
+N_FOLDS, N_PAIRS = 5, 60_000
+
+
+def rounded(value: float) -> float:
+    return round(float(value), 4)
+
+
+def summary(counts: agreement.Counts) -> dict[str, Any]:
+    """Micro and macro F1 with the interval of the first."""
+    low, high = counts.interval()
+    return {
+        "micro": rounded(counts.micro()),
+        "interval": [rounded(low), rounded(high)],
+        "macro": rounded(counts.macro()),
+    }
+
+
+def both(predicted: list[list[str]], given: list[list[str]], judge: Encoder) -> dict[str, Any]:
+    return {
+        "exact": summary(agreement.exact(predicted, given)),
+        "fuzzy": summary(agreement.fuzzy(predicted, given, judge)),
+    }
+
+
+# --- encoder
+
+
+def pair_agreement(a: np.ndarray, b: np.ndarray, seed: int = 0) -> float:
+    """Spearman correlation of the cosines of random pairs."""
+    i, j = np.random.default_rng(seed).integers(0, len(a), (2, N_PAIRS))
+    i, j = i[i != j], j[i != j]
+    return rounded(spearmanr((a[i] * a[j]).sum(axis=1), (b[i] * b[j]).sum(axis=1))[0])
+
+
+def topic_accuracy(vectors: np.ndarray, labels: list[str]) -> tuple[float, float]:
+    """Of a logistic regression in five folds, and half its 95% interval."""
+    folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0)
+    model = LogisticRegression(C=10, max_iter=1000)
+    right = cross_val_predict(model, vectors, labels, cv=folds) == np.array(labels)
+    return rounded(right.mean()), rounded(1.96 * right.std() / np.sqrt(len(right)))
+
+
+def speed(encode: Callable[[list[str]], Any], texts: list[str]) -> int:
+    """Rows per second, the best of three."""
+    best = np.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        encode(texts)
+        best = min(best, time.perf_counter() - start)
+    return round(len(texts) / best)
+
+
+class Plain:
+    """The static table before it was trained: plain distillation, for comparison."""
+
+    def __init__(self, teacher: minilm.MiniLM, reference: np.ndarray, dim: int = 256) -> None:
+        directions = distilling.main_directions(reference, dim)
+        self.table = distilling.distil(distilling.encode_tokens(teacher), directions)
+        self.tokenizer = minilm.load_tokenizer(teacher.folder, static.MAX_TOKENS)
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        counts = static.count_tokens(self.tokenizer, texts, static.MAX_TOKENS, len(self.table))
+        return static.scale_rows(counts @ self.table)
+
+
+def bench_encoder(data: Path) -> dict[str, Any]:
+    teacher = minilm.load()
+    tags = [tag for tag in corpora.read_tags(data) if corpora.held_out(tag)]
+    trained_on = set(corpora.instructions(data))
+    asked = [text for text in corpora.first_annotations(data) if text not in trained_on][:2000]
+    topics = corpora.read_rows(data / "topics/autoj_scenarios_train_2383.jsonl.gz")
+    texts, labels = [row["instruction"] for row in topics], [row["category"] for row in topics]
+    truth = {"tags": teacher.encode(tags), "asked": teacher.encode(asked)}
+    models = {"static before": Plain(teacher, truth["tags"]), "static": static.Static(), "minilm": teacher}
+    out: dict[str, Any] = {"n_tags": len(tags), "n_instructions": len(asked), "n_topics": len(texts)}
+    for name, model in models.items():
+        accuracy, half = topic_accuracy(model.encode(texts), labels)
+        out[name] = {
+            "tag pairs": pair_agreement(model.encode(tags), truth["tags"]),
+            "instruction pairs": pair_agreement(model.encode(asked), truth["asked"]),
+            "topic accuracy": accuracy,
+            "topic accuracy +-": half,
+            "tags/s": speed(model.encode, tags),
+            "instructions/s": speed(model.encode, asked[:500] if name == "minilm" else asked),
+        }
+        print(name, out[name], flush=True)
+    return out
+
+
+# --- tagger
+
+
+def cross_validate(data: Path, name: str) -> tuple[list[list[tuple[str, float]]], dict[str, Any]]:
+    """Each instruction's tags by a tagger that has not seen it."""
+    texts, tags, lore = train.tagging_data(data)
+    recipe = tagging.Recipe(encoder=name)
+    rows = tagging.read(texts, tags, recipe)
+    folds = np.array([tagging.fold_of(text, N_FOLDS) for text in texts])
+    out: list[list[tuple[str, float]]] = [[] for _ in texts]
+    for fold in range(N_FOLDS):
+        unseen = np.flatnonzero(folds == fold)
+        seen = rows.take(np.flatnonzero(folds != fold).tolist())
+        spelling = tagging.Lore(tagging.spelling([tags[row] for row in np.flatnonzero(folds != fold)]), lore.published)
+        made = tagger.assemble(*tagging.freeze(tagging.fit(seen, spelling, recipe)))
+        for row, found in zip(unseen, tagger.tag_all(made, [texts[row] for row in unseen]), strict=True):
+            out[row] = [(tag, p) for tag, p, _ in found]
+        print(name, "fold", fold, made.choice, flush=True)
+    right = [tagging.plain(tag) in set(map(tagging.plain, tags[n])) for n, row in enumerate(out) for tag, _ in row]
+    error = agreement.calibration_error([p for row in out for _, p in row], right)
+    return out, {
+        "calibration error": rounded(error),
+        "empty": rounded(np.mean([not row for row in out])),
+        "tags per row": rounded(np.mean([len(row) for row in out])),
+    }
+
+
+def by_source(data: Path, predicted: list[list[str]], judge: Encoder) -> dict[str, Any]:
+    """All figures, over every instruction and per source."""
+    rows = list(corpora.first_annotations(data).values())
+    sources = np.array([row["id"].rsplit("-", 1)[0] for row in rows])
+    out = {"all": both(predicted, [row["tags"] for row in rows], judge)}
+    for source in sorted(set(sources)):
+        picked = np.flatnonzero(sources == source)
+        out[source] = both([predicted[n] for n in picked], [rows[n]["tags"] for n in picked], judge)
+        out[source]["n"] = len(picked)
+    return out
+
+
+def annotators(data: Path, judge: Encoder) -> dict[str, Any]:
+    """Agreement between every two annotators of the instructions that five of them tagged: the ceiling."""
+    seen: dict[str, list[list[str]]] = {}
+    for row in corpora.read_rows(data / "tags/open_tags.jsonl.gz"):
+        seen.setdefault(row["instruction"], []).append(row["tags"])
+    pairs = [(a, b) for rows in seen.values() if len(rows) == 5 for n, a in enumerate(rows) for b in rows[n + 1 :]]
+    return both([a for a, _ in pairs], [b for _, b in pairs], judge)
+
+
+def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
+    """The three most frequent tags for every row; and only the tags that the text mentions."""
+    texts, tags, lore = train.tagging_data(data)
+    folds = np.array([tagging.fold_of(text, N_FOLDS) for text in texts])
+    frequent: list[list[str]] = [[] for _ in texts]
+    mentioned: list[list[str]] = [[] for _ in texts]
+    for fold in range(N_FOLDS):
+        seen = [tags[row] for row in np.flatnonzero(folds != fold)]
+        names = tagging.spelling(seen)
+        counts = {tag: sum(tag in map(tagging.plain, row) for row in seen) for tag in names}
+        top = sorted(counts, key=lambda tag: (-counts[tag], tag))[:3]
+        lexicon = phrases.Lexicon(tuple(sorted({*names, *lore.published})), {}, 1.0)
+        for row in np.flatnonzero(folds == fold):
+            frequent[row] = top
+            mentioned[row] = [lexicon.tags[tag] for tag in lexicon.mentions(phrases.stem(texts[row]))[:3]]
+    return {"most frequent": both(frequent, tags, judge), "key phrases": both(mentioned, tags, judge)}
+
+
+def bench_tagger(data: Path, names: list[str]) -> dict[str, Any]:
+    judge = encoder.load("minilm")
+    out: dict[str, Any] = {"annotators": annotators(data, judge), **baselines(data, judge)}
+    print(out, flush=True)
+    for name in names:
+        predicted, more = cross_validate(data, name)
+        out[name] = by_source(data, [[tag for tag, _ in row] for row in predicted], judge) | more
+        print(name, out[name], flush=True)
+    rows = corpora.read_rows(data / "corpora/alpaca_data.json.gz")
+    texts = [corpora.join(row["instruction"], row["input"]) for row in rows]
+    out["instructions/s"] = speed(tagger.load().tag, texts[:5000])
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=["encoder", "tagger"])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--encoders", default="static")
+    asked = parser.parse_args()
+    out: dict[str, Any] = {}
+    if "encoder" in asked.models:
+        out["encoder"] = bench_encoder(asked.data)
+    if "tagger" in asked.models:
+        out["tagger"] = bench_tagger(asked.data, asked.encoders.split(","))
+    print(json.dumps(out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""How well two taggings of the same instructions agree: tag F1, exact and fuzzy, micro and macro, with intervals.
+
+Exact: the same words, whatever the case. Fuzzy: two tags match where the cosine of their sentence vectors is at least
+0.8; matches are one to one, the closest pair first (as InsTagger was measured, arXiv 2308.07074, by phrase cosine).
+Two empty taggings agree fully. A cosine says little about negation or names, so fuzzy is no proof of the same meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tacos.records import Encoder
+
+FUZZY = 0.8
+Vectors = npt.NDArray[np.float32]
+Tags = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Per instruction: tags that match, tags given by either side (both sides added up)."""
+
+    hits: npt.NDArray[np.float64]
+    totals: npt.NDArray[np.float64]
+
+    def micro(self) -> float:
+        """2 hits / totals over all instructions; NaN where there is no tag at all."""
+        return float(2 * self.hits.sum() / self.totals.sum()) if self.totals.sum() else float("nan")
+
+    def macro(self) -> float:
+        """The mean over instructions of 2 hits / totals; 1 where neither side gives a tag."""
+        share = np.divide(2 * self.hits, self.totals, out=np.ones_like(self.hits), where=self.totals > 0)
+        return float(share.mean()) if len(share) else float("nan")
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Counts:
+        """The counts of these instructions only."""
+        return Counts(self.hits[rows], self.totals[rows])
+
+    def interval(self, n_draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+        """95% interval of `micro`, by drawing instructions with replacement."""
+        rng = np.random.default_rng(seed)
+        drawn = [self.take(rng.integers(0, len(self.hits), len(self.hits))).micro() for _ in range(n_draws)]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return float(low), float(high)
+
+
+def exact(a: Sequence[Tags], b: Sequence[Tags]) -> Counts:
+    """Counts where tags match by their words; each tag counts once per instruction.
+
+    >>> exact([["SQL", "Joins"]], [["sql"]]).micro()
+    0.6666666666666666
+    """
+    rows = [(plain(x), plain(y)) for x, y in zip(a, b, strict=True)]
+    return Counts(
+        np.array([len(set(x) & set(y)) for x, y in rows], dtype=np.float64),
+        np.array([len(x) + len(y) for x, y in rows], dtype=np.float64),
+    )
+
+
+def fuzzy(a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder) -> Counts:
+    """Counts where tags match one to one at a cosine of `FUZZY` or more, by the encoder (MiniLM, to be comparable)."""
+    rows = [(plain(x), plain(y)) for x, y in zip(a, b, strict=True)]
+    names = list(dict.fromkeys(tag for x, y in rows for tag in (*x, *y)))
+    vectors = dict(zip(names, encoder.encode(names), strict=True))
+    return Counts(
+        np.array([n_matches(x, y, vectors) for x, y in rows], dtype=np.float64),
+        np.array([len(x) + len(y) for x, y in rows], dtype=np.float64),
+    )
+
+
+def n_matches(a: Sequence[str], b: Sequence[str], vectors: Mapping[str, Vectors]) -> int:
+    """How many tags match one to one, the closest pair first."""
+    if not a or not b:
+        return 0
+    cosines = np.array([vectors[tag] for tag in a]) @ np.array([vectors[tag] for tag in b]).T
+    n = 0
+    while cosines.max() >= FUZZY:
+        row, column = divmod(int(cosines.argmax()), cosines.shape[1])
+        cosines[row], cosines[:, column] = -1, -1
+        n += 1
+    return n
+
+
+def plain(tags: Tags) -> list[str]:
+    """Tags in lower case with single blanks, each once."""
+    return list(dict.fromkeys(" ".join(tag.lower().split()) for tag in tags))
+
+
+def calibration_error(confidences: Sequence[float], right: Sequence[bool], n_bins: int = 10) -> float:
+    """Expected calibration error: mean |confidence - share right| over bins of equal width, weighted by their size.
+
+    >>> round(calibration_error([0.9, 0.9], [True, False]), 3)
+    0.4
+    """
+    p, hit = np.asarray(confidences, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    bins = np.minimum((p * n_bins).astype(np.int64), n_bins - 1)
+    gaps = np.abs(np.bincount(bins, p, n_bins) - np.bincount(bins, hit, n_bins))
+    return float(gaps.sum() / max(len(p), 1))

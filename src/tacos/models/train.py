@@ -1,0 +1,45 @@
+"""Trains the shipped models from the corpora: `python -m tacos.models.train encoder|tagger --data DATA --out DIR`.
+
+Every training is deterministic on one machine: two give identical files. The encoder needs MiniLM's weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tacos.models.training import corpora, encoding, tagging
+
+DATA, OUT = Path("../shared/data"), Path(__file__).parent / "data"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, train, and print where the files are."""
+    parser = argparse.ArgumentParser(prog="python -m tacos.models.train", description=__doc__)
+    parser.add_argument("model", choices=["encoder", "tagger"])
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder of corpora")
+    parser.add_argument("--out", type=Path, default=OUT, help="where the files go (default: the shipped ones)")
+    parser.add_argument("--encoder", default="static", help="the tagger's encoder: static or minilm")
+    asked = parser.parse_args(arguments)
+    print(encoding.make(asked.data, asked.out) if asked.model == "encoder" else train_tagger(asked))
+
+
+def train_tagger(asked: argparse.Namespace) -> Path:
+    """The tagger from our annotators' tags, with the published counts as further lexicon."""
+    instructions, tags, lore = tagging_data(asked.data)
+    recipe = tagging.Recipe(encoder=asked.encoder, name=f"tacos-tagger-{asked.encoder}")
+    return tagging.write(asked.out, tagging.fit(tagging.read(instructions, tags, recipe), lore, recipe))
+
+
+def tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagging.Lore]:
+    """Distinct instructions with the first annotator's tags, and what is known of tags beside them."""
+    first = corpora.first_annotations(data)
+    published = corpora.read_rows(data / "tags/raw_tag_counts_11976.jsonl.gz")
+    counts = {tagging.plain(row["tag"]): int(row["count"]) for row in published}
+    tags = [row["tags"] for row in first.values()]
+    return list(first), tags, tagging.Lore(tagging.spelling(tags), counts)
+
+
+if __name__ == "__main__":
+    main()

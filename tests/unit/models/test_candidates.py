@@ -1,0 +1,47 @@
+"""The second look: which candidates, and what is said of them."""
+
+import numpy as np
+
+from tacos.models import candidates
+from tacos.models.candidates import NAMES, WIDTH, Known, Network
+from tacos.models.phrases import Lexicon, stem
+
+LEXICON = Lexicon(("Cooking", "Poetry", "Rare Thing"), {"cook": 1.0}, 4.0)
+VECTORS = np.array([[1, 0], [0.6, 0.8], [0, 1]], dtype=np.float32)
+COUNTS = np.array([5, 3, 1], dtype=np.float32)
+KNOWN = Known(LEXICON, VECTORS, COUNTS, np.zeros(3, dtype=np.float32), np.array([1, 0, -1]))
+TEXT = [stem("a poem about a rare thing")]
+SCORES = np.array([[0.9, 0.2]], dtype=np.float32)
+
+
+def described() -> tuple[list[int], dict[str, list[float]]]:
+    found = candidates.propose(KNOWN, SCORES, TEXT)
+    rows = candidates.describe(KNOWN, SCORES, TEXT, VECTORS[:1], found)
+    tags = [int(tag) for tag in found[0][0] if tag >= 0]
+    places = [int(np.flatnonzero(found[0][0] == tag)[0]) for tag in tags]
+    return tags, {name: rows[0, places, number].tolist() for number, name in enumerate(NAMES)}
+
+
+def test_learned_tags_and_mentioned_ones_are_candidates() -> None:
+    tags, values = described()
+    assert tags == [0, 1, 2]
+    assert values["mentioned"] == [0, 0, 1]
+    assert values["learned"] == [1, 1, 0]
+
+
+def test_scores_are_found_by_the_tags_own_column() -> None:
+    _, values = described()
+    assert np.allclose(values["score"], [0.2, 0.9, 0])
+    assert np.allclose(values["gap to the best"], [0.7, 0, 0.9])
+
+
+def test_a_better_neighbour_is_noticed() -> None:
+    _, values = described()
+    assert np.allclose(values["closest better tag"], [0.6, 0, 0.8])
+
+
+def test_an_untrained_network_says_one_half() -> None:
+    zeros = [np.zeros((len(NAMES), 3), dtype=np.float32), np.zeros((3, 1), dtype=np.float32)]
+    biases = [np.zeros(3, dtype=np.float32), np.zeros(1, dtype=np.float32)]
+    network = Network(np.zeros(len(NAMES), dtype=np.float32), np.ones(len(NAMES), dtype=np.float32), zeros, biases)
+    assert (network.probability(np.ones((2, WIDTH, len(NAMES)), dtype=np.float32)) == 0.5).all()

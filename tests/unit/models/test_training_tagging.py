@@ -1,0 +1,67 @@
+"""Training a tagger on a small world of our own, where the truth is known."""
+
+import numpy as np
+import pytest
+
+from tacos.errors import ModelError
+from tacos.models import tagger
+from tacos.models.training import tagging
+
+TASKS = {
+    "Summary": "Summarise this text about",
+    "Poetry": "Write a poem about",
+    "Translation": "Translate this text about",
+}
+TOPICS = ["volcanoes", "gardening", "chess", "violins", "taxes", "whales", "bicycles", "cheese", "rockets", "football"]
+RECIPE = tagging.Recipe(n_landmarks=20, n_folds=3, n_weights=2000, n_epochs=60)
+
+
+def world() -> tuple[list[str], list[list[str]]]:
+    texts, tags = [], []
+    for topic in TOPICS:
+        for task, words in TASKS.items():
+            for ending in ("", " please", ", briefly"):
+                texts.append(f"{words} {topic}{ending}.")
+                tags.append([task, topic.title()])
+    return texts, tags
+
+
+@pytest.fixture(scope="module")
+def made() -> tagger.Loaded:
+    texts, tags = world()
+    return tagging.fit(tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE)
+
+
+def test_it_learns_what_is_there_to_learn(made, tmp_path) -> None:
+    model = tagger.load(tagging.write(tmp_path, made))
+    assert set(model.tag(["Translate this text about whales now."])[0]) == {"Translation", "Whales"}
+
+
+def test_two_trainings_give_identical_files(made, tmp_path) -> None:
+    texts, tags = world()
+    again = tagging.fit(tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE)
+    for name, loaded in (("a", made), ("b", again)):
+        tagging.write(tmp_path / name, loaded)
+    for file in tagger.FILES:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_too_little_to_learn_from_is_an_error() -> None:
+    rows = tagging.read(["a", "b"], [["X"], ["Y"]], RECIPE)
+    with pytest.raises(ModelError, match="too little to learn from"):
+        tagging.fit(rows, tagging.Lore(), RECIPE)
+
+
+def test_the_largest_weights_stay() -> None:
+    kept = tagging.largest(np.array([[0.1, -3], [2, 0.2]], dtype=np.float32), 2)
+    assert kept.toarray().tolist() == [[0, -3], [2, 0]]
+
+
+def test_folds_keep_an_instruction_together_and_are_even() -> None:
+    folds = [tagging.fold_of(f"text {n}", 5) for n in range(5000)]
+    assert folds == [tagging.fold_of(f"text {n}", 5) for n in range(5000)]
+    assert all(850 < folds.count(fold) < 1150 for fold in range(5))
+
+
+def test_a_tag_is_written_as_most_write_it() -> None:
+    assert tagging.spelling([["SQL"], ["Sql", "sql"], ["SQL"]]) == {"sql": "SQL"}
