@@ -153,7 +153,7 @@ class FaultServer:
         for name, share in self.behaviour.faults.items():
             if start <= draw < start + share:
                 plain = name.rstrip("!")
-                healed = self.asked[question] > self.behaviour.n_times or (plain in CONTENT and first != question)
+                healed = first != question if plain in CONTENT else self.asked[question] > self.behaviour.n_times
                 return "" if healed and not name.endswith("!") else plain
             start += share
         return ""
@@ -215,6 +215,11 @@ class FaultServer:
             await asyncio.sleep(0.05)
         transport.abort() if name == "cut-body" else transport.close()
         return web.Response()
+
+    def answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The chat completion that a request gets by another way than HTTP, faults of the content included."""
+        fault = self.fault(json.dumps(body["messages"], sort_keys=True))
+        return self.envelope(body, fault if fault in (*CONTENT, *HARMLESS) else "")
 
     def envelope(self, body: dict[str, Any], fault: str) -> dict[str, Any]:
         """A chat completion with the right answer, spoilt by a fault of the content."""
