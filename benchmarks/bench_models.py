@@ -31,9 +31,9 @@ def rounded(value: float) -> float:
     return round(float(value), 4)
 
 
-def summary(counts: agreement.Counts) -> dict[str, Any]:
+def summary(counts: agreement.Counts, groups: list[int] | None = None) -> dict[str, Any]:
     """Micro and macro F1 with the interval of the first."""
-    low, high = counts.interval()
+    low, high = counts.interval(groups)
     return {
         "micro": rounded(counts.micro()),
         "interval": [rounded(low), rounded(high)],
@@ -41,10 +41,12 @@ def summary(counts: agreement.Counts) -> dict[str, Any]:
     }
 
 
-def both(predicted: list[list[str]], given: list[list[str]], judge: Encoder) -> dict[str, Any]:
+def both(
+    predicted: list[list[str]], given: list[list[str]], judge: Encoder, groups: list[int] | None = None
+) -> dict[str, Any]:
     return {
-        "exact": summary(agreement.exact(predicted, given)),
-        "fuzzy": summary(agreement.fuzzy(predicted, given, judge)),
+        "exact": summary(agreement.exact(predicted, given), groups),
+        "fuzzy": summary(agreement.fuzzy(predicted, given, judge), groups),
     }
 
 
@@ -157,8 +159,9 @@ def annotators(data: Path, judge: Encoder) -> dict[str, Any]:
     seen: dict[str, list[list[str]]] = {}
     for row in corpora.read_rows(data / "tags/open_tags.jsonl.gz"):
         seen.setdefault(row["instruction"], []).append(row["tags"])
-    pairs = [(a, b) for rows in seen.values() if len(rows) == 5 for n, a in enumerate(rows) for b in rows[n + 1 :]]
-    return both([a for a, _ in pairs], [b for _, b in pairs], judge)
+    five = [rows for rows in seen.values() if len(rows) == 5]
+    pairs = [(g, a, b) for g, rows in enumerate(five) for n, a in enumerate(rows) for b in rows[n + 1 :]]
+    return both([a for _, a, _ in pairs], [b for _, _, b in pairs], judge, [g for g, _, _ in pairs])
 
 
 def baselines(data: Path, judge: Encoder) -> dict[str, Any]:

@@ -36,14 +36,13 @@ class Counts:
         share = np.divide(2 * self.hits, self.totals, out=np.ones_like(self.hits), where=self.totals > 0)
         return float(share.mean()) if len(share) else float("nan")
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Counts:
-        """The counts of these instructions only."""
-        return Counts(self.hits[rows], self.totals[rows])
-
-    def interval(self, n_draws: int = 1000, seed: int = 0) -> tuple[float, float]:
-        """95% interval of `micro`, by drawing instructions with replacement."""
+    def interval(self, groups: Sequence[int] | None = None, n_draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+        """95% interval of `micro`, by drawing instructions with replacement; rows of one group are drawn together."""
         rng = np.random.default_rng(seed)
-        drawn = [self.take(rng.integers(0, len(self.hits), len(self.hits))).micro() for _ in range(n_draws)]
+        group = np.arange(len(self.hits)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        hits, totals = np.bincount(group, self.hits), np.bincount(group, self.totals)
+        draws = rng.integers(0, len(hits), (n_draws, len(hits)))
+        drawn = [2 * hits[rows].sum() / max(totals[rows].sum(), 1) for rows in draws]
         low, high = np.quantile(drawn, [0.025, 0.975])
         return float(low), float(high)
 

@@ -67,9 +67,9 @@ def propose(known: Known, scores: Matrix, texts: Sequence[Sequence[str]]) -> Fou
     out[:, :n_scored] = np.sort(learned[best], axis=1)
     mentioned = np.zeros(out.shape, dtype=np.bool_)
     for row, stems in enumerate(texts):
-        found = known.lexicon.mentions(stems)
-        mentioned[row, :n_scored] = np.isin(out[row, :n_scored], found)
-        new = sorted(set(found) - set(out[row, :n_scored].tolist()))
+        found, scored = set(known.lexicon.mentions(stems)), out[row, :n_scored].tolist()
+        mentioned[row, :n_scored] = [tag in found for tag in scored]
+        new = sorted(found.difference(scored))
         out[row, n_scored : n_scored + len(new)] = new
         mentioned[row, n_scored : n_scored + len(new)] = True
     return out, mentioned

@@ -70,13 +70,18 @@ class Lexicon:
         table = [0.0, *(self.weights.get(each, self.rare) for each in self.by_stem)]
         return np.array(table, dtype=np.float32)[self.parts]
 
+    @cached_property
+    def weight(self) -> list[float]:
+        """The weight of each tag: the sum of its stems'."""
+        return [float(total) for total in self.part_weights.sum(axis=1)]
+
     def mentions(self, stems: Sequence[str]) -> list[int]:
         """The tags whose stems stand side by side in the text, the weightiest first, `MAX_MENTIONS` at most."""
         found: set[int] = set()
         for n in range(1, LONGEST_TAG + 1):
             runs = (" ".join(stems[start : start + n]) for start in range(len(stems) - n + 1))
             found.update(tag for run in runs for tag in self.by_phrase.get(run, ()))
-        return sorted(found, key=lambda tag: (-float(self.part_weights[tag].sum()), tag))[:MAX_MENTIONS]
+        return sorted(found, key=lambda tag: (-self.weight[tag], tag))[:MAX_MENTIONS]
 
     def present(self, texts: Sequence[Sequence[str]]) -> npt.NDArray[np.bool_]:
         """Which numbered stems each text has: bool (texts, stems + 1); column 0 is always False."""

@@ -82,7 +82,8 @@ def test_no_instruction_is_stored() -> None:
     assert names == {
         "idf", "n_gram_weights", "n_gram_weights.columns", "n_gram_weights.ends", "n_gram_weights.scale",
         "n_gram_weights.width", "landmarks", "landmarks.scale", "head", "head.scale", "given", "published", "columns",
-        *(f"network.{name}" for name in ("mean", "spread", "weights0", "weights1", "weights2", "bias0", "bias1", "bias2")),
+        *(f"network.{part}" for part in ("mean", "spread")),
+        *(f"network.{part}{n}" for part in ("weights", "bias") for n in range(3)),
     }  # fmt: skip
 
 
