@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tacos.analysis import Analysis, analyse
     from tacos.api import Selection, load, select
+    from tacos.comparing import Comparison, compare
 
-__all__ = ["Analysis", "Selection", "analyse", "load", "select"]
+__all__ = ["Analysis", "Comparison", "Selection", "analyse", "compare", "load", "select"]
+
+MODULES = {"Analysis": "analysis", "analyse": "analysis", "Comparison": "comparing", "compare": "comparing"}
 
 
 def __getattr__(name: str) -> Any:
     """The public names, loaded when they are first asked for, so that `import tacos` costs nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'tacos' has no attribute {name!r}")
-    from tacos import analysis, api
-
-    return getattr(analysis if name in {"Analysis", "analyse"} else api, name)
+    return getattr(import_module(f"tacos.{MODULES.get(name, 'api')}"), name)

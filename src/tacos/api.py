@@ -30,7 +30,7 @@ from tacos.methods.forecasting import n_questions
 from tacos.methods.selecting.strategies import Strategy
 from tacos.report import data as report_data
 from tacos.report import explaining, html
-from tacos.reselecting import Wish
+from tacos.reselecting import Pool, Wish
 from tacos.run import Models, Outcome, Progress, Source, execute, existing
 from tacos.stages import Step, plan
 from tacos.storage import reading, sources, writing
@@ -202,7 +202,7 @@ def reselect_with(done: Selection, wish: Wish, targets: Targets) -> Selection:
         writing.check_rows_writable(targets.output)
     if targets.report is not None:
         writing.check_writable(targets.report)
-    found, is_new = reselecting.reselect(done.run, done.artifacts, done.settings, wish)
+    found, is_new = reselecting.reselect(done.run, Pool(done.artifacts, done.settings, wish.by), wish)
     wanted = done.settings.select.model_copy(update={"n": found.manifest["n_rows"]})
     settings = done.settings.model_copy(update={"select": wanted, "seed": wish.seed})
     artifacts = {**done.artifacts, "selection": found}

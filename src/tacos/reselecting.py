@@ -181,10 +181,9 @@ def key_of(pool: Pool, wish: Wish) -> str:
     )[:16]
 
 
-def reselect(run: Path, artifacts: Mapping[str, Artifact], settings: Settings, wish: Wish) -> tuple[Artifact, bool]:
+def reselect(run: Path, pool: Pool, wish: Wish) -> tuple[Artifact, bool]:
     """The selection as an artifact of the run, and whether it was made now (else it was there)."""
-    store, pool = Store(run), Pool(artifacts, settings, wish.by)
-    key = key_of(pool, wish)
+    store, key = Store(run), key_of(pool, wish)
     found = store.find(NAME, key)
     if found is not None:
         return found, False

@@ -10,6 +10,7 @@ from tacos.cli import (
     analyse,
     calibrate,
     check_tags,
+    compare,
     explain,
     ledger,
     quote,
@@ -36,6 +37,7 @@ Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row
              tacos tags selected.jsonl.run --tag "poetry"        where did this tag come from?
 
 Try others:  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl    ask no model again
+             tacos compare selected.jsonl.run -n 1000 -o strategies.svg    mig, deita, longest, random, ... side by side
 
 Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, how complex, how much in common?
 
@@ -52,6 +54,7 @@ app.command("explain")(explain.explain)
 app.command("quote")(quote.quote)
 app.command("calibrate")(calibrate.calibrate)
 app.command("reselect")(reselect.reselect)
+app.command("compare")(compare.compare)
 app.command("refine")(refine.refine)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)

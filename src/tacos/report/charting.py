@@ -94,3 +94,49 @@ def frequencies(table: pl.DataFrame) -> Any:
         )
         .properties(width=WIDTH, height=HEIGHT)
     )
+
+
+PANELS = {
+    "coverage": "share of tags covered",
+    "mean_tags": "mean tags per sample",
+    "mean_length": "mean length (characters)",
+    "mean_score": "mean score",
+    "cluster_distance": "distance from the pool's mix of clusters",
+}
+
+
+def strategies(table: pl.DataFrame, random: pl.DataFrame, overlap: pl.DataFrame) -> dict[str, Any]:
+    """Strategies as points, a panel per figure, random's draws as a band; and which rows they have in common.
+
+    `table`, `random` and `overlap` are those of `tacos.comparing.Comparison`.
+    """
+    names = table["strategy"].to_list()
+    bands = {figure: (low, high) for figure, _, low, high in random.iter_rows()}
+    panels = [panel(table, name, title, bands[name]) for name, title in PANELS.items() if table[name].count()]
+    rows = [alt.hconcat(*panels[i : i + 3]) for i in range(0, len(panels), 3)]
+    drawn: dict[str, Any] = alt.vconcat(*rows, shares(overlap, [n for n in names if n != "pool"])).to_dict()
+    return drawn
+
+
+def panel(table: pl.DataFrame, figure: str, title: str, bounds: tuple[float, float]) -> Any:
+    """One figure of every strategy; the band is what random selections have."""
+    order = table["strategy"].to_list()
+    shown = table.select("strategy", figure).drop_nulls()
+    x = alt.X(f"{figure}:Q", title=title, scale=alt.Scale(zero=False, padding=12))
+    points = alt.Chart(values(shown)).mark_circle(size=70).encode(x=x, y=alt.Y("strategy:N", title="", sort=order))
+    chance = pl.DataFrame({figure: [bounds[0]], "high": [bounds[1]]})
+    band = alt.Chart(values(chance)).mark_rect(opacity=0.25, color="gray").encode(x=x, x2="high:Q")
+    return (band + points).properties(width=200, height=alt.Step(22))
+
+
+def shares(overlap: pl.DataFrame, order: list[str]) -> Any:
+    """Which share of a selection's rows another one has, too."""
+    long = overlap.unpivot(index="strategy", variable_name="other", value_name="share")
+    base = alt.Chart(values(long)).encode(
+        x=alt.X("other:N", title="rows also in", sort=order), y=alt.Y("strategy:N", title="share of", sort=order)
+    )
+    cells = base.mark_rect().encode(color=alt.Color("share:Q", title="share", scale=alt.Scale(domain=[0, 1])))
+    ink = alt.condition("datum.share > 0.6", alt.value("white"), alt.value("black"))
+    return (cells + base.mark_text().encode(text=alt.Text("share:Q", format=".0%"), color=ink)).properties(
+        width=alt.Step(64), height=alt.Step(28)
+    )

@@ -150,6 +150,13 @@ def write_text(text: str, path: str | Path) -> Path:
     return Path(path)
 
 
+def write_bytes(content: bytes, path: str | Path) -> Path:
+    """Write a file as it is."""
+    with replacing(Path(path)) as file:
+        file.write(content)
+    return Path(path)
+
+
 def make_folder(path: str | Path) -> Path:
     """Make a folder and its parents, if they are not there; `OutputError` in one line where that cannot be."""
     with failing_clearly(Path(path)):
