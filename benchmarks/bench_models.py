@@ -1,6 +1,6 @@
 """Figures of the embedded models, as their cards print them.
 
-    python benchmarks/bench_models.py [encoder] [tagger] [judge] [--data ../shared/data] [--encoders static,minilm]
+    python benchmarks/bench_models.py [encoder] [tagger] [--data ../shared/data] [--encoders static,minilm]
 
 Every figure is on rows that the model was not trained on: the tagger is trained anew for each of five folds (by
 instruction), the encoder's tag pairs leave out the training's phrases. The last line is the figures as JSON.
