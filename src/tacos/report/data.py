@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tacos.config import Settings
 from tacos.methods import clustering, diagnosing
+from tacos.methods.selecting import chance, longest
 from tacos.storage.artifacts import Artifact
 
+N_DRAWS = 5
 UNTAGGED = "(no canonical tag)"
 
 
@@ -43,7 +48,8 @@ class Summary:
     n_components: int = 0
     n_selected: int = 0
     selection: dict[str, dict[str, float]] = field(default_factory=dict)
-    """"pool" and "selection": n, mean and median length, mean tags, share of the canonical tags covered."""
+    """"pool", "selection", as many "random" rows (means of several draws), as many of the "longest": n, mean and median
+    length, mean tags, share of the canonical tags covered."""
     seconds: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
     if any(name.startswith("verdicts/") for name in artifacts):
         figures |= judging_figures(artifacts)
     if "selection" in artifacts:
-        figures |= selection_figures(artifacts)
+        figures |= selection_figures(artifacts, settings)
     return Summary(**figures)
 
 
@@ -135,31 +141,45 @@ def pointwise_judges(artifacts: Mapping[str, Artifact], judges: list[str]) -> di
     return {judge: any(judge in note if isinstance(note, list) else bool(note) for note in notes) for judge in judges}
 
 
-def selection_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Pool and selection side by side."""
-    chosen = artifacts["selection"].scan().select("id")
+def selection_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, Any]:
+    """Pool and selection side by side, and beside them as many rows by chance and as many of the longest.
+
+    The figures of "random" are means over draws with the seeds `seed`, `seed + 1`, ...
+    """
+    tags = artifacts["canonical_tags"].scan().select("id", pl.col("tags").list.unique())
     samples = artifacts["samples"].scan().select("id", "length")
-    tags = artifacts["canonical_tags"].scan()
-    n_tags = int(tags.select(pl.col("tags").explode().drop_nulls().n_unique()).collect().item())
+    pool = coded(samples.join(tags, on="id", how="left").collect().sort("id"))
+    chosen = artifacts["selection"].scan().select("id").collect()["id"]
+    picked = np.flatnonzero(pool["id"].is_in(chosen.implode()).to_numpy())
+    lengths, seed = pool["length"].to_numpy(), settings.seed
+    by_chance = [chance.order(pool.height, seed + i)[: len(picked)] for i in range(N_DRAWS)]
+    drawn = [describe(pool, rows) for rows in by_chance]
     figures = {
-        name: describe(rows.select("id", "length").collect(), tagged.collect(), n_tags)
-        for name, rows, tagged in (
-            ("pool", samples, tags),
-            ("selection", samples.join(chosen, on="id", how="semi"), tags.join(chosen, on="id", how="semi")),
-        )
+        "pool": describe(pool, np.arange(pool.height)),
+        "selection": describe(pool, picked),
+        "random": {name: round(fmean(each[name] for each in drawn), 4) for name in drawn[0]} | {"n": len(picked)},
+        "longest": describe(pool, longest.order(lengths, seed)[: len(picked)]),
     }
     return {"n_selected": int(figures["selection"]["n"]), "selection": figures}
 
 
-def describe(samples: pl.DataFrame, tags: pl.DataFrame, n_tags: int) -> dict[str, float]:
+def coded(pool: pl.DataFrame) -> pl.DataFrame:
+    """The pool with a number for each tag: `codes` instead of `tags`."""
+    names = pool["tags"].explode().drop_nulls().unique().sort()
+    codes = pl.col("tags").list.eval(pl.element().cast(pl.Enum(names)).to_physical())
+    return pool.select("id", "length", codes.alias("codes"))
+
+
+def describe(pool: pl.DataFrame, rows: npt.NDArray[np.int64]) -> dict[str, float]:
     """Length, complexity (mean tags) and coverage (share of the canonical tags; InsTag, section 3.3) of some rows."""
-    if samples.is_empty():
+    part = pool[rows]
+    if part.is_empty():
         return {"n": 0}
-    covered = int(tags.select(pl.col("tags").explode().drop_nulls().n_unique()).item())
+    n_tags, covered = (each["codes"].explode().drop_nulls().n_unique() for each in (pool, part))
     return {
-        "n": samples.height,
-        "mean_length": round(float(samples["length"].mean() or 0), 1),  # type: ignore[arg-type]
-        "median_length": float(samples["length"].median() or 0),  # type: ignore[arg-type]
-        "mean_tags": round(float(tags["tags"].list.len().mean() or 0), 3),  # type: ignore[arg-type]
+        "n": part.height,
+        "mean_length": round(float(part["length"].mean() or 0), 1),  # type: ignore[arg-type]
+        "median_length": float(part["length"].median() or 0),  # type: ignore[arg-type]
+        "mean_tags": round(float(part["codes"].list.len().mean() or 0), 3),  # type: ignore[arg-type]
         "coverage": round(covered / n_tags, 4) if n_tags else 0.0,
     }
