@@ -25,13 +25,13 @@ from tacos import config, reselecting
 from tacos.assembling import Own, models_for
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
-from tacos.errors import InputError
+from tacos.errors import InputError, RunError
 from tacos.methods.forecasting import n_questions
 from tacos.methods.selecting.strategies import Strategy
 from tacos.report import data as report_data
 from tacos.report import explaining, html
 from tacos.reselecting import Pool, Wish
-from tacos.run import Models, Outcome, Progress, Source, execute, existing
+from tacos.run import Models, Progress, Source, execute, existing
 from tacos.stages import Step, plan
 from tacos.storage import reading, sources, writing
 from tacos.storage.artifacts import Artifact, Store
@@ -185,14 +185,18 @@ def select_with(
     store, engine = Store(directory), LocalEngine(workers)
 
     def check(name: str, artifact: Artifact) -> None:
-        check_size(name, artifact, settings)
+        if until in {None, "select"}:
+            check_size(name, artifact, settings)
 
     with store.lock(), closing(engine), models_for(settings, own or Own(), ledger) as models:
         source = sources.open_source(data, directory)
+        if not store.has_state(STATE):
+            store.write_state(STATE, state_of(Selection(directory, settings, {}), source.names))
         outcome = execute(source, settings, store, engine, models, progress or Quiet(), until, check)
         where = replace(targets, report=targets.report or directory / "report.html")
         done = finish(Selection(directory, settings, outcome.artifacts, made=outcome.made), where)
-        store.write_state(STATE, state_of(done, outcome, source.names))
+        store.write_state(STATE, state_of(done, source.names))
+        store.clear_drafts()
     return done
 
 
@@ -243,18 +247,18 @@ def finish(done: Selection, targets: Targets) -> Selection:
     return Selection(done.run, done.settings, done.artifacts, targets.output, sidecar, report_path, done.made)
 
 
-def state_of(done: Selection, outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
+def state_of(done: Selection, names: Sequence[str]) -> dict[str, Any]:
     """What `run.json` says: enough to load the run again."""
-    complete = "selection" in done.artifacts
+    last = list(done.artifacts)[-1] if done.artifacts else ""
     return {
-        "status": "selected" if complete else f"stopped after {list(outcome.artifacts)[-1]}",
+        "status": "selected" if last == "selection" else f"stopped after {last}" if last else "unfinished",
         "preset": done.settings.preset,
         "n": done.settings.select.n,
         "input": list(names),
         "output": str(done.output or ""),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": done.settings.model_dump(mode="json"),
-        "artifacts": {name: artifact.manifest["key"] for name, artifact in outcome.artifacts.items()},
+        "artifacts": {name: artifact.manifest["key"] for name, artifact in done.artifacts.items()},
     }
 
 
@@ -264,6 +268,8 @@ def load(run: str | Path) -> Selection:
     state = store.read_state(STATE)
     found = {name: store.find(name, key) for name, key in state["artifacts"].items()}
     artifacts = {name: artifact for name, artifact in found.items() if artifact is not None}
+    if not artifacts:
+        raise RunError(f"{run} has not got to its end yet: give its command again")
     output = Path(state["output"]) if state["output"] else None
     return Selection(Path(run), Settings.model_validate(state["settings"]), artifacts, output)
 

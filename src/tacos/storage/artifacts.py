@@ -15,7 +15,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import polars as pl
 from tacos.errors import OutputError, RunError
 from tacos.records import REJECTS
 
+OWN_FILES = ("run.json", "stdin*", "consent-*.json", ".lock")
 LAYOUT = 1
 """Version of the run directory's layout."""
 
@@ -129,9 +130,20 @@ class Store:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.root / name} cannot be read: {error}") from None
 
+    def has_state(self, name: str) -> bool:
+        """Whether such a file is there."""
+        return (self.root / name).is_file()
+
+    def clear_drafts(self) -> None:
+        """Throw away what runs under other settings left unfinished."""
+        shutil.rmtree(self.root / ".making", ignore_errors=True)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second process off this run for as long as the context lasts."""
+        """Keep a second process off this run for as long as the context lasts.
+
+        A directory in which nothing was made by then is removed again.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             handle = open(self.root / ".lock", "a+")  # noqa: SIM115
@@ -142,7 +154,21 @@ class Store:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunError(f"{self.root} is in use by another process; wait for it or name another --run") from None
-            yield
+            try:
+                yield
+            finally:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove the run's own files where no artifact was made, and the directory where nothing else is in it."""
+        if next(self.root.rglob("manifest.json"), None) is not None:
+            return
+        self.clear_drafts()
+        for pattern in OWN_FILES:
+            for path in self.root.glob(pattern):
+                path.unlink()
+        with suppress(OSError):
+            self.root.rmdir()
 
 
 def write_parquet(table: pl.DataFrame, path: Path) -> None:

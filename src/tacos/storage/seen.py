@@ -2,8 +2,8 @@
 
 A log-structured merge (O'Neil et al. 1996): each batch becomes a sorted run, and a run is merged with the newer one
 that has grown to a fraction of it, so that there are few runs and each hash is merged a few times. 16 bytes per
-distinct hash, twice that while runs are merged. Rows whose hashes share their first 64 bits count as duplicates; the chance
-that this happens to any two different ones is about n^2 / 2^65: 1 in 15,000 for 50M rows.
+distinct hash, twice that while runs are merged. Rows whose hashes share their first 64 bits count as duplicates; the
+chance that this happens to any two different ones is about n^2 / 2^65: 1 in 15,000 for 50M rows.
 """
 
 from __future__ import annotations

@@ -60,10 +60,21 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
 
 
 def test_a_lock_keeps_a_second_process_off(tmp_path: Path) -> None:
+    (tmp_path / "something").write_text("")
     with Store(tmp_path).lock(), pytest.raises(RunError, match="in use"), Store(tmp_path).lock():
         pass
     with Store(tmp_path).lock():
         pass
+
+
+def test_a_run_in_which_nothing_was_made_leaves_nothing(tmp_path: Path) -> None:
+    with Store(tmp_path / "run").lock():
+        pass
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "notes.txt").write_text("mine")
+    with Store(tmp_path).lock():
+        Store(tmp_path).write_state("run.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_run_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
