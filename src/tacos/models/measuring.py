@@ -95,9 +95,10 @@ def measure(instruction: str, response: str) -> tuple[list[float], str]:
     theirs = words(instruction)
     want = wanting.read(instruction, theirs)
     mine = words(response)
-    if plea := pleading.suspect(response, mine, want.scoring):
-        response = pleading.cut(response, want.scoring)
-        mine = words(response)
+    plea = False
+    if pleading.suspect(response, mine, want.scoring):
+        kept = pleading.cut(response, frozenset(theirs), want.scoring)
+        plea, response, mine = kept != response, kept, words(kept)
     pieces = [piece for piece in _SENTENCE.split(response) if piece.strip()]
     n_items = len(_ITEM.findall(response))
     counts = Counter(mine)

@@ -1,4 +1,4 @@
-"""Trains the shipped models from the corpora: `python -m tacos.models.train encoder|tagger --data DATA --out DIR`.
+"""Trains the shipped models from the corpora: `python -m tacos.models.train encoder|tagger|judge --data DATA`.
 
 Every training is deterministic on one machine: two give identical files. The encoder needs MiniLM's weights.
 """
@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tacos.models.training import corpora, encoding, tagging
+from tacos.models.training import corpora, encoding, judging, tagging
 
 DATA, OUT = Path("../shared/data"), Path(__file__).parent / "data"
 
@@ -17,12 +17,15 @@ DATA, OUT = Path("../shared/data"), Path(__file__).parent / "data"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, train, and print where the files are."""
     parser = argparse.ArgumentParser(prog="python -m tacos.models.train", description=__doc__)
-    parser.add_argument("model", choices=["encoder", "tagger"])
+    parser.add_argument("model", choices=["encoder", "tagger", "judge"])
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of corpora")
     parser.add_argument("--out", type=Path, default=OUT, help="where the files go (default: the shipped ones)")
     parser.add_argument("--encoder", default="static", help="the tagger's encoder: static or minilm")
     asked = parser.parse_args(arguments)
-    print(encoding.make(asked.data, asked.out) if asked.model == "encoder" else train_tagger(asked))
+    if asked.model == "judge":
+        print(judging.train(asked.data, asked.out))
+    else:
+        print(encoding.make(asked.data, asked.out) if asked.model == "encoder" else train_tagger(asked))
 
 
 def train_tagger(asked: argparse.Namespace) -> Path:

@@ -6,12 +6,11 @@ over the weights b of the ramps, each kept to its feature's direction, and of th
 ridge, and for the ramps of one feature also on the differences of neighbours, so that g_f is a smooth line (Eilers and
 Marx, 1996). Deterministic: weights are rounded to four decimals, far above what the order of sums can change.
 
-    python -m tacos.models.training.judging ../shared/data        # -> src/tacos/models/data/judge.json
+    python -m tacos.models.train judge --data ../shared/data        # -> src/tacos/models/data/judge.json
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from tacos.models.training.pairs import Pair
 from tacos.records import Encoder
 
 Array = npt.NDArray[np.float64]
-RIDGE, SMOOTH, WORDING = 2.0, 6.0, 3.0
+RIDGE, SMOOTH, WORDING = 2.0, 6.0, 2.0
 """Penalties of ramps, of the differences of neighbouring ramps, and of the encoder's dimensions."""
 LEVEL = 0.5
 """The share of what an instruction lets one expect that is taken off, see `level`."""
@@ -160,7 +159,3 @@ def train(data: Path, folder: Path = judge.DATA) -> Path:
     revised, voted, spoilt = sources.revisions(data), sources.votes(data), corrupting.spoil(sources.answers(data))
     reference = [text for pair in revised for text in (pair.a, pair.b)]
     return save(fit([*revised, *voted, *spoilt], encoder.load("static"), reference, LEVEL), folder)
-
-
-if __name__ == "__main__":
-    print(train(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data")))
