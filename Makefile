@@ -28,6 +28,9 @@ test: setup  ## the tests, as CI runs them
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/pytest -m slow
 
+test-llm-server: setup  ## build llama.cpp's server once, ask it with schemas on
+	$(UV) run --frozen --with 'gguf>=0.17' --with pip --with cmake --with ninja python scripts/llm_server.py check
+
 check: setup  ## formatting, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

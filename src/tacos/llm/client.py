@@ -90,6 +90,11 @@ class Client:
         """What was done so far."""
         return self._sender.snapshot()
 
+    @property
+    def form(self) -> envelope.Form:
+        """How the server is asked for JSON."""
+        return self._sender.form
+
     def __enter__(self) -> Client:
         return self
 

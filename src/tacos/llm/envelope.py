@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from tacos.llm.prompting import Asked
-from tacos.records import canonical_json
 
 LEVELS = ("json_schema", "json_schema without bounds", "json_object", "none")
 """How strictly `response_format` asks, the strictest first; a server that refuses one is asked with the next."""
@@ -58,12 +57,12 @@ def response_format(asked: Asked, level: str) -> dict[str, Any] | None:
         return None
     if level == "json_object":
         return {"type": "json_object"}
-    return closed_format(asked.task, canonical_json(asked.schema), level == LEVELS[1])
+    return closed_format(asked.task, orjson.dumps(asked.schema), level == LEVELS[1])
 
 
 @cache
 def closed_format(task: str, schema: bytes, plain: bool) -> dict[str, Any]:
-    """A strict `json_schema` format, computed once per schema."""
+    """A strict `json_schema` format, computed once per schema; fields are answered in the order that `schema` has."""
     name = "".join(sign if sign.isalnum() else "_" for sign in task) or "answer"
     return {
         "type": "json_schema",
@@ -74,8 +73,10 @@ def closed_format(task: str, schema: bytes, plain: bool) -> dict[str, Any]:
 def closed(schema: Any, plain: bool) -> Any:
     """`schema` with every object closed to other keys, as strict servers demand; `plain` takes the bounds out.
 
+    A number from a whole number on is asked for as a whole number (what comes back is checked against `schema` itself).
+
     >>> closed({"type": "object", "properties": {"n": {"type": "number", "minimum": 1}}}, plain=True)
-    {'type': 'object', 'properties': {'n': {'type': 'number'}}, 'additionalProperties': False, 'required': ['n']}
+    {'type': 'object', 'properties': {'n': {'type': 'integer'}}, 'additionalProperties': False, 'required': ['n']}
     """
     if isinstance(schema, list):
         return [closed(each, plain) for each in schema]
@@ -87,6 +88,8 @@ def closed(schema: Any, plain: bool) -> Any:
             out[key] = {name: closed(kind, plain) for name, kind in each.items()}
         elif not (plain and key in BOUNDS):
             out[key] = closed(each, plain)
+    if schema.get("type") == "number" and isinstance(schema.get("minimum"), int):
+        out["type"] = "integer"
     if "properties" in out:
         out |= {"additionalProperties": False, "required": list(out["properties"])}
     return out
