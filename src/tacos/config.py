@@ -121,11 +121,22 @@ class Shortlist(Section):
 class Pair(Section):
     """Which samples are compared with each other."""
 
-    method: Literal["neighbour", "chain+swiss"] = "chain+swiss"
+    method: Literal["neighbour", "reference", "chain+swiss", "active"] = "chain+swiss"
+    """`neighbour`: the paper's. `reference`: each against the middle one of its cluster by grade (without grades one at
+    random). `active`: where an answer can still change who is among the best; second orders only where they can, too.
+    """
     rounds: int = Field(4, ge=1)
-    """One chain, then rounds - 1 Swiss rounds (method chain+swiss)."""
+    """One chain, then rounds - 1 Swiss rounds (chain+swiss); one opening, then rounds - 1 active ones (active)."""
+    budget: float = Field(2.0, ge=0.6)
+    """Requests per shortlisted sample and judge, bridges and openings included (method active); a pair in both orders
+    is two. From 2 on the opening ties each cluster together. Rounds end early where no answer could change anything."""
     bridges: int = Field(2, ge=0)
     """Pairs per cluster that tie it to another cluster, so that one rating spans all."""
+
+    @property
+    def n_rounds(self) -> int:
+        """The rounds that there are: plans that read no verdict have one."""
+        return self.rounds if self.method in {"chain+swiss", "active"} else 1
 
 
 class Judge(Section):
@@ -175,9 +186,28 @@ class Judge(Section):
 class Rate(Section):
     """How verdicts become scores."""
 
-    method: Literal["mean", "least-squares"] = "least-squares"
-    """`mean` of the raw scores (paper), or least squares on score differences of both orders."""
+    method: Literal["mean", "least-squares", "bradley-terry"] = "least-squares"
+    """`mean` of the raw scores (paper), least squares on score differences, or who won (robust against outliers)."""
     scope: Literal["cluster", "global"] = "global"
+    prior: Literal["none", "grades"] = "none"
+    """`grades`: scores are drawn towards what the cheap grade predicts, the more the less certain they are; worth it
+    where there are fewer requests than samples. Not with a judge that made the grades (method least-squares)."""
+    length: bool = False
+    """Take off what length alone is worth to the judge (method bradley-terry)."""
+    weights: dict[str, float] = {}
+    """What a judge's verdicts count for, by its name; others count 1 (method bradley-terry)."""
+
+    @model_validator(mode="after")
+    def _can(self) -> Rate:
+        if self.prior != "none" and self.method != "least-squares":
+            raise ValueError("a prior is for the method least-squares")
+        if (self.length or self.weights) and self.method != "bradley-terry":
+            raise ValueError("length and weights are for the method bradley-terry")
+        if self.scope == "cluster" and self.method == "bradley-terry":
+            raise ValueError("the method bradley-terry rates all clusters together; leave out scope")
+        if any(not weight > 0 for weight in self.weights.values()):
+            raise ValueError("a weight is a number above 0")
+        return self
 
 
 class Select(Section):

@@ -226,7 +226,14 @@ GRADES = schema(
     reply=pl.String,
 )
 SHORTLIST = schema(id=pl.String, cluster=pl.UInt32, rule=pl.String)
-PAIRS = schema(pair=pl.UInt32, cluster=pl.UInt32, left=pl.String, right=pl.String, bridge=pl.Boolean)
+PAIRS = schema(
+    pair=pl.UInt32,
+    cluster=pl.UInt32,
+    left=pl.String,
+    right=pl.String,
+    bridge=pl.Boolean,
+    orders=pl.String,  # both, or the one order that is asked: ab, ba
+)
 VERDICTS = schema(
     pair=pl.UInt32,
     cluster=pl.UInt32,

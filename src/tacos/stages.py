@@ -64,7 +64,7 @@ def compares(settings: Settings) -> bool:
 
 def wants_grades(settings: Settings) -> bool:
     """Grades of single samples are the prior that fills the shortlist, or the scores themselves."""
-    return settings.shortlist.rule == "embedded-judge" or not compares(settings)
+    return settings.shortlist.rule == "embedded-judge" or settings.rate.prior == "grades" or not compares(settings)
 
 
 def rewords(settings: Settings) -> bool:
@@ -164,15 +164,18 @@ PIPELINE: Pipeline = (
     ),
     (  # once per round
         TableStage(
-            "pair", "pairs", PAIRS, ("shortlist", "pairs/before", "scores/before", "grades"), ("pair", "seed"),
-            run=tables.pair, when=compares,
+            "pair", "pairs", PAIRS,
+            ("shortlist", "pairs/before", "scores/before", "grades", "memberships", "clusters"),
+            ("pair", "cluster.membership", "select.n", "select.quota", "seed"),
+            run=tables.pair, when=compares, version=2,
         ),
         PromptStage(
             "judge", "verdicts", VERDICTS, ("pairs/now", "samples"), ("judge",), template="judge",
             questions=tables.judge_questions, ask=judging.ask, parse=judging.parse, when=compares,
         ),
         TableStage(
-            "rate", "scores", SCORES, ("shortlist", "verdicts/all", "grades"), ("rate", "ingest.score", "judge.mode"),
+            "rate", "scores", SCORES, ("shortlist", "verdicts/all", "grades", "samples"),
+            ("rate", "ingest.score", "judge.mode", "seed"),
             run=tables.rate,
         ),
     ),
@@ -256,7 +259,7 @@ class Step:
 
 def plan(settings: Settings, pipeline: Pipeline = PIPELINE) -> list[Step]:
     """The steps of a pipeline under these settings, in order."""
-    n_rounds = settings.pair.rounds if compares(settings) else 1
+    n_rounds = settings.pair.n_rounds if compares(settings) else 1
     steps: list[Step] = []
     for entry in pipeline:
         if isinstance(entry, tuple):

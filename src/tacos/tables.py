@@ -6,6 +6,7 @@ Every function here reads named tables, hands columns to a pure method, and retu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -29,6 +30,8 @@ from tacos.records import SCORES, Encoder, Made, Table, conform, reject_frame
 
 Tables = Mapping[str, Table]
 N_PAIRS_PER_BATCH = 1_000
+LINKED = 2.0
+"""Requests per sample from which active pairing can afford to open with a chain (1.1 of them) in place of pairs."""
 
 
 def input_rows(tables: Tables) -> Iterator[Any]:
@@ -183,16 +186,47 @@ def pair(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
     if config.method == "neighbour":
         return Made(pairing.neighbour(table), reject_frame(), {})
     if number == 0:
-        chain = pairing.chain(table, seed)
-        bridges = pairing.bridges(table, config.bridges, seed, asked=chain, first=chain.height)
-        return Made(pl.concat([chain, bridges]), reject_frame(), {"n_bridges": bridges.height})
+        first = opening(table, tables, settings)
+        bridges = pairing.bridges(table, config.bridges, seed, asked=first, first=first.height)
+        return Made(pl.concat([first, bridges]), reject_frame(), {"n_bridges": bridges.height})
     asked = tables["pairs"].scan().collect()
     scores = tables["scores"].scan().collect()
+    if config.method == "active":
+        return Made(active(table, scores, asked, tables, settings, number), reject_frame(), {})
     return Made(pairing.swiss(table, scores, asked, number, seed), reject_frame(), {})
 
 
+def opening(shortlist: pl.DataFrame, tables: Tables, settings: Settings) -> pl.DataFrame:
+    """The first round's pairs within clusters."""
+    config, seed = settings.pair, settings.seed
+    if config.method == "reference":
+        return pairing.reference(shortlist, seed, middles(shortlist, tables))
+    if config.method == "active":
+        return pairing.opening(shortlist, seed, linked=config.budget >= LINKED)
+    return pairing.chain(shortlist, seed)
+
+
+def middles(shortlist: pl.DataFrame, tables: Tables) -> dict[int, str]:
+    """The sample of each cluster whose grade is the middle one; clusters without grades have none."""
+    if "grades" not in tables:
+        return {}
+    graded = shortlist.join(judging.mean_grades(tables["grades"].scan().collect()), on="id").drop_nulls("grade")
+    ordered = graded.sort("cluster", "grade", "id").group_by("cluster", maintain_order=True)
+    return dict(ordered.agg(pl.col("id").get((pl.len() - 1) // 2)).iter_rows())
+
+
+def active(
+    shortlist: pl.DataFrame, scores: pl.DataFrame, asked: pl.DataFrame, tables: Tables, settings: Settings, number: int
+) -> pl.DataFrame:
+    """An active round: an even part of what is left of the budget, where it can change who is in the quota."""
+    config = settings.pair
+    shares = quotas.quotas(cluster_sizes(members(tables, settings)), settings.select.n, settings.select.quota)
+    allowed = pairing.allowances(shortlist, asked, config.budget, config.n_rounds - number)
+    return pairing.active(shortlist, scores, asked, shares, allowed, settings.seed + number)
+
+
 def judge_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
-    """Both orders of every pair with the texts of both samples, batch by batch."""
+    """The orders of every pair that are to be asked, with the texts of both samples, batch by batch."""
     pairs = tables["pairs"].scan().collect()
     wanted = pl.concat([pairs["left"], pairs["right"]]).unique()
     texts = tables["samples"].scan().select("id", "instruction", "response")
@@ -206,11 +240,17 @@ def rate(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
     """Verdicts of all rounds so far -> scores."""
     if settings.ingest.score or settings.judge.mode == "singleton":
         return Made(graded_scores(tables), reject_frame(), {})
-    verdicts = tables["verdicts"].scan().collect()
-    if settings.rate.method == "mean":
+    config, verdicts = settings.rate, tables["verdicts"].scan().collect()
+    if config.method == "mean":
         return Made(rating.mean(verdicts), reject_frame(), {})
     homes = tables["shortlist"].scan().select("id", "cluster").collect()
-    return Made(rating.least_squares(verdicts, settings.rate.scope, homes), reject_frame(), {})
+    if config.method == "bradley-terry":
+        lengths = tables["samples"].scan().select("id", "length").collect() if config.length else None
+        table, habits = rating.bradley_terry(verdicts, homes, lengths, config.weights, seed=settings.seed)
+        return Made(table, reject_frame(), {"habits": asdict(habits)})
+    grades = judging.mean_grades(tables["grades"].scan().collect()) if config.prior == "grades" else None
+    found = rating.least_squares(verdicts, config.scope, homes, grades, seed=settings.seed)
+    return Made(found, reject_frame(), {})
 
 
 def graded_scores(tables: Tables) -> pl.DataFrame:

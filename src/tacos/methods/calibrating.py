@@ -91,9 +91,10 @@ def pairs_and_texts(labels: pl.DataFrame, first: int) -> tuple[pl.DataFrame, pl.
         labels.select(pl.col("id") + end, instruction=f"instruction_{side}", response=f"response_{side}")
         for side, end in (("a", LEFT), ("b", RIGHT))
     ]
-    numbered = labels.with_row_index("pair", first).with_columns(cluster=pl.lit(0, pl.UInt32), bridge=pl.lit(False))
+    constant = {"cluster": pl.lit(0, pl.UInt32), "bridge": pl.lit(False), "orders": pl.lit("both")}
+    numbered = labels.with_row_index("pair", first).with_columns(**constant)
     sides = {"left": pl.col("id") + LEFT, "right": pl.col("id") + RIGHT}
-    return numbered.select("pair", "cluster", **sides, bridge="bridge"), pl.concat(texts)
+    return numbered.select("pair", "cluster", **sides, bridge="bridge", orders="orders"), pl.concat(texts)
 
 
 def calibrate(labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: Iterable[str] = ()) -> list[Calibration]:

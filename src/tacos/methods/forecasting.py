@@ -10,17 +10,19 @@ import math
 
 from tacos.config import Settings
 
+PILOT = 10
+"""An active opening asks every tenth pair in both orders."""
 MEMBERSHIPS_PER_SAMPLE = 6
 """The embedded tagger gives at most six tags, so a sample is in at most six clusters (membership "every")."""
 
 
 def n_questions(settings: Settings, n_samples: int, n_turns: int) -> dict[str, int]:
     """Stage -> largest number of questions over all rounds; stages without questions are absent."""
-    n_pairs = max_pairs(settings, max_shortlisted(settings, n_samples))
+    n_requests = max_requests(settings, max_shortlisted(settings, n_samples))
     n_sittings = len(settings.judge.panel) * settings.judge.repetitions
     if settings.judge.mode == "singleton":
         return {"tag": n_turns, "grade": n_sittings * n_samples}
-    found = {"tag": n_turns, "judge": 2 * n_pairs * n_sittings}
+    found = {"tag": n_turns, "judge": n_requests * n_sittings}
     if settings.shortlist.rule == "embedded-judge":
         found["grade"] = n_samples
     return found
@@ -35,9 +37,15 @@ def max_shortlisted(settings: Settings, n_samples: int) -> int:
     return min(every, math.ceil(settings.shortlist.factor * settings.select.n) + n_clusters)
 
 
-def max_pairs(settings: Settings, n_shortlisted: int) -> int:
-    """The largest number of pairs over all rounds."""
-    if settings.pair.method == "neighbour":
-        return n_shortlisted // 2
+def max_requests(settings: Settings, n_shortlisted: int) -> int:
+    """The largest number of requests per judge and repetition over all rounds; a pair in both orders is two."""
+    config = settings.pair
     n_clusters = settings.cluster.k if isinstance(settings.cluster.k, int) else 50
-    return n_shortlisted + settings.pair.bridges * n_clusters + (settings.pair.rounds - 1) * (n_shortlisted // 2)
+    n_bridges = config.bridges * n_clusters
+    if config.method == "active":  # never more than the opening and bridges, or the budget, each cluster rounded up
+        opening = n_shortlisted + n_shortlisted // PILOT + n_clusters
+        rest = math.ceil(config.budget * n_shortlisted) + n_clusters * config.n_rounds
+        return max(opening, rest) + 2 * n_bridges
+    if config.method == "neighbour":
+        return 2 * (n_shortlisted // 2)
+    return 2 * (n_shortlisted + n_bridges + (config.n_rounds - 1) * (n_shortlisted // 2))

@@ -31,7 +31,7 @@ GRADE_SCHEMA: dict[str, Any] = {
 
 
 def questions(pairs: pl.DataFrame, texts: pl.DataFrame, judges: tuple[str, ...], repetitions: int = 1) -> pl.DataFrame:
-    """Two rows per pair, judge and repetition, one per order, with the texts of both samples.
+    """A row per pair, order that is to be asked, judge and repetition, with the texts of both samples.
 
     `pairs` by `PAIRS`; `texts` has id, instruction, response. Adds order, judge, repetition and, for left and right,
     instruction_* and response_*.
@@ -46,6 +46,8 @@ def questions(pairs: pl.DataFrame, texts: pl.DataFrame, judges: tuple[str, ...],
         .join(sides[0], on="left", maintain_order="left")
         .join(sides[1], on="right", maintain_order="left")
         .join(orders, how="cross", maintain_order="left_right")
+        .filter((pl.col("orders") == "both") | (pl.col("orders") == pl.col("order")))
+        .drop("orders")
     )
 
 

@@ -143,7 +143,8 @@ def confirmations(
 ) -> pl.DataFrame:
     """The questions of `judging.questions`: every changed candidate (right) against its original (left)."""
     changed = candidates.filter("changed").with_columns(left="id", right=pl.col("id") + REWRITTEN)
-    pairs = changed.select("left", "right", pl.lit(0, pl.UInt32).alias("cluster"), pl.lit(False).alias("bridge"))
+    constant = {"cluster": pl.lit(0, pl.UInt32), "bridge": pl.lit(False), "orders": pl.lit("both")}
+    pairs = changed.select("left", "right", **constant)
     texts = [
         originals.select("id", pl.col("question").alias("instruction"), "response"),
         changed.select(pl.col("right").alias("id"), pl.col("question").alias("instruction"), "response"),

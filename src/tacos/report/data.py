@@ -122,7 +122,8 @@ def cluster_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> li
 def judging_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """What the judge did, over all rounds."""
     verdicts = pl.concat([art.scan() for name, art in artifacts.items() if name.startswith("verdicts/")]).collect()
-    n_pairs = sum(art.manifest["n_rows"] for name, art in artifacts.items() if name.startswith("pairs/"))
+    pairs = pl.concat([art.scan().select("pair") for name, art in artifacts.items() if name.startswith("pairs/")])
+    n_pairs = int(pairs.select(pl.col("pair").n_unique()).collect().item())  # a second order has its pair's number
     lengths = artifacts["samples"].scan().select("id", "length").collect()
     pointwise = pointwise_judges(artifacts, verdicts["judge"].unique().sort().to_list())
     found = diagnosing.diagnose(verdicts, lengths, pointwise=all(pointwise.values()))

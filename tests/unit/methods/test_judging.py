@@ -10,7 +10,7 @@ from tacos.llm.prompting import render
 from tacos.methods import judging
 from tacos.records import PAIRS, VERDICTS, Reject, Reply
 
-PAIR = pl.DataFrame([(7, 2, "x:0", "x:1", False)], schema=PAIRS, orient="row")
+PAIR = pl.DataFrame([(7, 2, "x:0", "x:1", False, "both")], schema=PAIRS, orient="row")
 TEXTS = pl.DataFrame(
     {"id": ["x:0", "x:1"], "instruction": ["Add 1 and 2.", "Name a river."], "response": ["3", "The Elbe."]}
 )
@@ -22,6 +22,15 @@ def test_each_judge_is_asked_each_pair_in_both_orders_as_often_as_wanted() -> No
     assert asked.height == 2 * 2 * 3
     assert asked.select("order", "judge", "repetition").is_unique().all()
     assert asked["instruction_left"].unique().to_list() == ["Add 1 and 2."]
+
+
+def test_only_the_orders_of_a_plan_are_asked() -> None:
+    plan = pl.concat(
+        PAIR.with_columns(pair=pl.lit(i, pl.UInt32), orders=pl.lit(o)) for i, o in enumerate(("ba", "both"))
+    )
+    asked = judging.questions(plan, TEXTS, ("a", "b"))
+    assert asked.select("pair", "order").unique(maintain_order=True).rows() == [(0, "ba"), (1, "ab"), (1, "ba")]
+    assert asked.height == 2 * 3
 
 
 def test_the_order_is_the_order_shown_and_scores_find_back_to_their_sample() -> None:

@@ -13,8 +13,8 @@ The rule by which a second order is skipped: a pair's second order (like any fur
 gain of one of its samples is more than 0; it is taken as 0 where the threshold is more than 3 steps away, so that no
 answer could be expected to change the outcome.
 
-A plan has the columns of PAIRS and `orders`: "both", or the one order ("ab", "ba") that is to be asked. A second order
-keeps the number of its pair.
+A plan's `orders` are "both", or the one order ("ab", "ba") that is to be asked. A second order keeps the number of its
+pair.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from scipy.special import ndtr
 from tacos.methods.pairing.plans import Link, members, next_number, shuffled
 from tacos.records import PAIRS
 
-ORDERED_PAIRS = pl.Schema([*PAIRS.items(), ("orders", pl.String)])
 ORDERS = {"both": ("ab", "ba"), "ab": ("ab",), "ba": ("ba",)}
 Places = tuple[int, int]
 Stored = dict[tuple[str, str], tuple[int, set[str]]]
@@ -69,7 +68,7 @@ def opening(shortlist: pl.DataFrame, seed: int, linked: bool = True, pilot: int 
 
     `linked` makes a chain of each cluster (n - 1 pairs: the graph is connected, each sample is seen on either place);
     otherwise samples are paired once (n / 2 pairs; in an odd cluster the last one meets the first). The pilot pairs
-    tell the judge's position bias and noise. Returns PAIRS and `orders`.
+    tell the judge's position bias and noise. Returns a table PAIRS.
     """
     links: list[Link] = []
     for cluster, ids in members(shortlist).items():
@@ -81,7 +80,7 @@ def opening(shortlist: pl.DataFrame, seed: int, linked: bool = True, pilot: int 
         (first + i, cluster, left, right, False, "both" if i % pilot == 0 else "ab")
         for i, (cluster, left, right) in enumerate(links)
     ]
-    return pl.DataFrame(rows, schema=ORDERED_PAIRS, orient="row")
+    return pl.DataFrame(rows, schema=PAIRS, orient="row")
 
 
 def active(
@@ -112,7 +111,7 @@ def active(
             rows += [(here[a, b][0] if (a, b) in here else -1, cluster, a, b, False, o) for a, b, o in wanted]
     fresh = iter(range(number, number + len(rows)))
     numbered = [(next(fresh) if row[0] < 0 else row[0], *row[1:]) for row in rows]
-    return pl.DataFrame(numbered, schema=ORDERED_PAIRS, orient="row")
+    return pl.DataFrame(numbered, schema=PAIRS, orient="row")
 
 
 def allowances(shortlist: pl.DataFrame, asked: pl.DataFrame, budget: float, n_rounds: int) -> dict[int, int]:

@@ -43,8 +43,8 @@ def known(asked: pl.DataFrame | None) -> set[frozenset[str]]:
 
 
 def table(links: Iterable[Link], first: int, bridge: bool = False) -> pl.DataFrame:
-    """A table PAIRS, numbered from `first`."""
-    rows = [(first + i, cluster, left, right, bridge) for i, (cluster, left, right) in enumerate(links)]
+    """A table PAIRS, numbered from `first`, both orders of each."""
+    rows = [(first + i, cluster, left, right, bridge, "both") for i, (cluster, left, right) in enumerate(links)]
     return pl.DataFrame(rows, schema=PAIRS, orient="row")
 
 
