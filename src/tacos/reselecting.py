@@ -147,7 +147,7 @@ def newest_scores(artifacts: Mapping[str, Artifact]) -> str:
     names = [name for name in artifacts if name.startswith("scores/")]
     if not names:
         raise InputError("this run has no scores; it was stopped before its rows were rated, so let it finish first")
-    return names[-1]
+    return max(names, key=lambda name: int(name.partition("/")[2]))
 
 
 def choose(pool: Pool, wish: Wish) -> pl.DataFrame:

@@ -109,7 +109,7 @@ def scores_of(artifacts: Artifacts, row: str, clusters: Mapping[int, str]) -> di
     newest = [name for name in artifacts if name.startswith("scores/")]
     if not newest:
         return {}
-    scores = artifacts[newest[-1]].scan().collect()
+    scores = artifacts[max(newest, key=lambda name: int(name.partition("/")[2]))].scan().collect()
     mine = scores.filter(pl.col("id") == row)
     trace: dict[str, Any] = {"comparisons": comparisons(artifacts, row)}
     if mine.height:
