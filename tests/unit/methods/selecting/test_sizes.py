@@ -1,0 +1,75 @@
+"""Rows, shares and token budgets."""
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tacos.errors import ConfigError, InputError
+from tacos.methods.selecting import sizes, tabulating
+from tacos.methods.selecting.sizes import Size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        (500, Size("rows", 500)),
+        ("2k", Size("rows", 2000)),
+        ("0.5%", Size("share", 0.005)),
+        ("1.5Mtokens", Size("tokens", 1.5e6)),
+        ("800 tokens", Size("tokens", 800)),
+    ],
+)
+def test_what_a_person_writes(text: str | int, size: Size) -> None:
+    assert sizes.parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "-1", "1.5", "0%", "101%", "5k%", "5 usd", "1e3"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ConfigError, match="-n"):
+        sizes.parse(text)
+
+
+def test_a_share_of_little_is_one_row() -> None:
+    assert sizes.fixed(sizes.parse("1%"), 20) == 1
+    assert sizes.fixed(sizes.parse("10%"), 205) == 20
+    assert sizes.fixed(sizes.parse("9tokens"), 20) is None
+
+
+def pool(costs: list[int]) -> pl.DataFrame:
+    return pl.DataFrame({"id": [str(i) for i in range(len(costs))], "tokens": costs})
+
+
+@settings(max_examples=80, deadline=None)
+@given(costs=st.lists(st.integers(1, 400), min_size=1, max_size=120), budget=st.integers(1, 20_000))
+def test_a_budget_takes_the_longest_part_of_an_order_that_fits(costs: list[int], budget: int) -> None:
+    table = pool(costs)
+    sums = table["tokens"].cum_sum().to_list()
+    wanted = sum(total <= budget for total in sums)
+    if wanted == 0:
+        with pytest.raises(InputError, match="too small"):
+            sizes.within(budget, table.head, table)
+    else:
+        found = sizes.within(budget, table.head, table.select("id", "tokens"))
+        assert found.height == wanted
+
+
+def test_where_a_strategy_has_no_more_rows_the_budget_stays_unspent() -> None:
+    table = pool([10] * 50)
+
+    def seven(n: int) -> pl.DataFrame:
+        if n > 7:
+            raise InputError("only 7")
+        return table.select("id").head(n)
+
+    assert sizes.within(400, seven, table).height == 7
+
+
+def test_mixes_and_distances() -> None:
+    rows = pl.DataFrame(
+        {"id": ["a", "b", "c", "d"], "cluster": [0, 0, 1, None]}, schema_overrides={"cluster": pl.UInt32}
+    )
+    found = tabulating.mixes(rows, {"one": ["a", "b"], "two": ["c", "d"]}, "cluster")
+    assert found.rows() == [(0, 0.5, 1.0, 0.0), (1, 0.25, 0.0, 0.5), (None, 0.25, 0.0, 0.5)]
+    assert tabulating.distance(tabulating.mix(rows, "cluster"), {0: 1.0}) == 0.5
+    assert tabulating.overlap({"one": ["a", "b"], "two": ["b"]}).rows() == [("one", 1.0, 0.5), ("two", 1.0, 1.0)]
