@@ -1,0 +1,56 @@
+"""Spoilt copies of good answers, and the readers of pairs."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tacos.models.training import corrupting, pairs
+
+TEXTS = [
+    (
+        "Name rivers.",
+        "The Rhine is long. The Rhone is shorter than it. The Danube is the longest of the three, by far.",
+    ),
+    (
+        "Bake bread.",
+        "Mix flour and water first. Knead the dough well for a while. Bake it until it is brown and crisp.",
+    ),
+    ("Say no.", "No."),
+]
+
+
+def test_the_good_answer_stands_first_and_the_instruction_stays() -> None:
+    for pair in corrupting.spoil(TEXTS, n_ways=4):
+        assert pair.a in TEXTS
+        assert pair.a[0] == pair.b[0]
+        assert pair.a[1] != pair.b[1]
+
+
+def test_the_seed_decides_what_is_spoilt() -> None:
+    assert corrupting.spoil(TEXTS, seed=1) == corrupting.spoil(TEXTS, seed=1)
+    assert corrupting.spoil(TEXTS, seed=1, n_ways=5) != corrupting.spoil(TEXTS, seed=2, n_ways=5)
+
+
+@pytest.mark.parametrize("way", dict.fromkeys(corrupting.WAYS))
+def test_each_way_gives_another_text_or_nothing(way) -> None:
+    good, other = TEXTS[0], TEXTS[1]
+    assert way(good, other, random.Random(0)) != good[1]
+
+
+def test_an_answer_off_the_topic_is_next_in_length() -> None:
+    texts = [("a", "x" * n) for n in (1, 50, 2, 51)]
+    assert [len(other[1]) for other in corrupting.neighbours(texts)] == [2, 51, 50, 50]
+
+
+def test_inputs_that_say_there_is_none_are_left_out() -> None:
+    assert pairs.join("Name a river.", "<noinput>") == "Name a river."
+    assert pairs.join("Name it.", "Rhine") == "Name it.\nRhine"
+
+
+@pytest.mark.data
+def test_the_pairs_of_the_shared_data(shared_data: Path) -> None:
+    revised, voted, chosen = pairs.revisions(shared_data), pairs.votes(shared_data), pairs.expert_choices(shared_data)
+    assert (len(revised), len(voted), len(chosen)) == (1747, 894, 1985)
+    assert not any(r"\n" in pair.b[1] and "\n" not in pair.b[1] for pair in chosen[:200])
+    assert all(pair.a[1] != pair.b[1] for pair in revised)
