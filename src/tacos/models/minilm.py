@@ -7,6 +7,7 @@ English only: its vocabulary has few characters of other scripts, and what it do
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,13 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from tacos.errors import ModelError
 from tacos.models import weights
 from tacos.models.static import well_formed
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # from 1.31 on, onnxruntime reports its use to its maker when it is imported
+import onnxruntime as ort  # noqa: E402
 
 GRAPH = Path(__file__).parent / "data" / "minilm.onnx"
 LAYERS, DIM, VOCABULARY = 6, 384, 30522
