@@ -10,6 +10,7 @@ is a process of its own.
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -31,6 +32,7 @@ def ours(port: int, concurrency: int, n: int) -> dict[str, float]:
     from tacos.methods.tagging import SCHEMA
     from tacos.records import Request
 
+    gc.set_threshold(20_000, 20, 20)  # as `tacos` on the command line does
     settings = LLM(base_url=f"http://127.0.0.1:{port}/v1", concurrency=concurrency)
     sampling = {"temperature": 0.6, "top_p": 1.0, "max_tokens": 1024}
     text = "Please check the spelling of the following email and correct it where needed. " * 3
