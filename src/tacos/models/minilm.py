@@ -23,7 +23,7 @@ from tacos.models import weights
 from tacos.models.static import well_formed
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # from 1.31 on, onnxruntime reports its use to its maker when it is imported
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 GRAPH = Path(__file__).parent / "data" / "minilm.onnx"
 LAYERS, DIM, VOCABULARY = 6, 384, 30522
