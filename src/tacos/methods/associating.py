@@ -7,13 +7,13 @@ says that the rules are merged "recursively into atomic tags"; here that means
 
 - a chain A => B => C: A and B both become C;
 - a cycle (A => B and B => A: nearly the same samples): one tag, named after the most frequent, ties the smaller string;
-- several rules A => B, A => C: A goes to the most specific one (the least frequent consequent; then the more
-  confident rule, then
-  the smaller string). B and C stay apart, which is why groups are not formed by union-find;
+- several rules A => B, A => C: A goes to the most specific one (the least frequent consequent; then the more confident
+  rule, then the smaller string). B and C stay apart, which is why groups are not formed by union-find;
 - merged tags are looked at again, with their new samples, until no rule is left. So a second run changes nothing.
 
-Pair rules are found through the sparse product X'X, in blocks, so memory does not grow with rows x tags. Rules with
-several antecedents (`itemset_rules`, by pyfim's FP-growth) cannot rename a tag; see `thin`.
+Pair rules are found through the sparse product X'X, in blocks and only for tags that may have one, so memory does not
+grow with rows x tags. Rules with several antecedents (`itemset_rules`, by pyfim's FP-growth) cannot rename a tag; see
+`thin`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from tacos.errors import ConfigError
 Ints = npt.NDArray[np.int64]
 BLOCK_PRODUCTS = 6_000_000
 """Multiplications per block of X'X: bounds its memory to about 100 MB."""
+FIRST = 8
+"""Samples of a tag that are looked at first, beyond twice the exceptions its rules may have."""
 FUZZ = 1e-9
 
 
@@ -97,28 +99,49 @@ def pair_rules(
 
     `x` is samples x tags with ones. A rule has n_both >= min_support and n_both / n_antecedent >= min_confidence.
     """
-    n = np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
-    frequent = n >= min_support
-    focus = np.flatnonzero(frequent if changed is None else frequent & changed)
-    found = []
-    for tag, other, both in cooccurrences(x, focus, n):
-        keep = (both >= min_support) & (tag != other)
-        tag, other, both = tag[keep], other[keep], both[keep]
-        forth = both >= min_confidence * n[tag] - FUZZ
-        back = both >= min_confidence * n[other] - FUZZ
-        found.append((tag[forth], other[forth], both[forth]))
-        found.append((other[back], tag[back], both[back]))
-    columns = [np.concatenate([part[k] for part in found] or [np.zeros(0, np.int64)]) for k in range(3)]
-    _, first = np.unique(columns[0] * x.shape[1] + columns[1], return_index=True)
-    a, b, both = (column[first] for column in columns)
-    return Rules(a, b, both, n[a])
-
-
-def cooccurrences(x: sparse.csr_array, focus: Ints, n: Ints) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """(tag, other, samples with both) for each tag of `focus`, in blocks of bounded size."""
     by_tag = x.T.tocsr()
+    n = np.diff(by_tag.indptr).astype(np.int64)
+    matters = np.ones(len(n), dtype=bool) if changed is None else changed
+    found = [np.zeros((3, 0), np.int64)]
+    for tag, other, both in cooccurrences(by_tag, x, antecedents(by_tag, x, min_support, min_confidence, matters)):
+        keep = (both >= min_support) & (tag != other) & (both >= min_confidence * n[tag] - FUZZ)
+        keep &= matters[tag] | matters[other]
+        found.append(np.stack([tag[keep], other[keep], both[keep]]))
+    a, b, both = np.concatenate(found, axis=1)
+    order = np.lexsort((b, a))
+    return Rules(a[order], b[order], both[order], n[a[order]])
+
+
+def antecedents(
+    by_tag: sparse.csr_array,
+    x: sparse.csr_array,
+    min_support: int,
+    min_confidence: float,
+    matters: npt.NDArray[np.bool_],
+) -> Ints:
+    """The tags that may have a rule, none missing that has one: most are ruled out by a look at few of their samples.
+
+    A rule of a tag with n samples has at most m = (1 - min_confidence) n exceptions, so among any s samples of the
+    tag the consequent is in s - m at least. We look at the first s = 2 m + FIRST of them.
+    """
+    n = np.diff(by_tag.indptr).astype(np.int64)
+    exceptions = np.floor((1 - min_confidence) * n + FUZZ).astype(np.int64)
+    size = np.where(n >= min_support, np.minimum(n, 2 * exceptions + FIRST), 0)
+    ends = np.cumsum(size)
+    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(by_tag.indptr[:-1] - (ends - size), size)
+    rows = by_tag.indices[places]
+    some = sparse.csr_array((np.ones(len(rows), np.int32), rows, np.r_[0, ends]), shape=by_tag.shape)
+    found = []
+    for tag, other, both in cooccurrences(some, x, np.flatnonzero(size)):
+        keep = (tag != other) & (both >= size[tag] - exceptions[tag]) & (n[other] >= min_support)
+        found.append(tag[keep & (matters[tag] | matters[other])])
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
+
+def cooccurrences(by_tag: sparse.csr_array, x: sparse.csr_array, focus: Ints) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """(tag, other, samples with both) for each tag of `focus`, in blocks; `by_tag` is tags x samples."""
     mean = max(1.0, x.nnz / max(1, x.shape[0]))
-    work = np.cumsum(n[focus] * mean) // BLOCK_PRODUCTS
+    work = np.cumsum(np.diff(by_tag.indptr)[focus] * mean) // BLOCK_PRODUCTS
     for block in np.split(focus, np.flatnonzero(np.diff(work)) + 1):
         product = (by_tag[block] @ x).tocoo()
         yield block[product.row], product.col.astype(np.int64), product.data.astype(np.int64)

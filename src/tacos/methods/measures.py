@@ -182,7 +182,7 @@ def cooccurrence(x: sparse.csr_array, names: Sequence[str], min_both: int = 5, t
     n, counts = x.shape[0], np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
     focus = np.flatnonzero(counts >= min_both)
     found = [np.zeros((3, 0), np.int64)]
-    for tag, other, both in associating.cooccurrences(x, focus, counts):
+    for tag, other, both in associating.cooccurrences(x.T.tocsr(), x, focus):
         keep = (both >= min_both) & (tag < other)
         found.append(np.stack([tag[keep], other[keep], both[keep]]))
     tag, other, both = np.concatenate(found, axis=1)
