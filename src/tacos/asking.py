@@ -6,7 +6,8 @@ artifacts as an online run would, and stops at the first stage that has open que
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ import polars as pl
 
 from tacos import prompts
 from tacos.api import STATE, Quiet
-from tacos.assembling import EMBEDDED, Own, models_for, network_models
+from tacos.assembling import (
+    Network,
+    Own,
+    asked_models,
+    grading_model,
+    judging_model,
+    tagging_model,
+    tools_for,
+)
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, RunError
@@ -23,10 +32,10 @@ from tacos.llm.ledger import Ledger
 from tacos.llm.prompting import Asked, asked
 from tacos.llm.replaying import Replaying, Unanswered
 from tacos.llm.replies import resolve
-from tacos.records import Reply
+from tacos.records import Model, Reply
 from tacos.run import Models, execute, existing, section_of, tables_for
 from tacos.stages import PromptStage, Tables, plan
-from tacos.storage.artifacts import Store
+from tacos.storage.artifacts import Artifact, Store
 
 GROUP = 1000
 
@@ -51,7 +60,6 @@ class Pending:
     """The next stage that asks, and all its questions: answered ones, and those that are open (re-asks among them)."""
 
     artifact: str
-    model: str
     questions: dict[str, Asked]
     open: dict[str, Asked]
 
@@ -61,20 +69,33 @@ def pending(run: Path, ledger: Ledger) -> Pending | None:
     store = Store(run)
     state = store.read_state(STATE)
     settings = Settings.model_validate(state["settings"])
-    asking = network_models(settings)
-    if not asking:
-        raise ConfigError(f"the run {run} asks no endpoint; select with --llm or --model first")
-    samples = store.find("samples", state["artifacts"].get("samples", ""))
-    if samples is None:
-        raise RunError(f"{run} has read no input yet; run `tacos select DATA ... --until ingest` first")
-    source = Source(samples.manifest["inputs"]["input"])
-    local = settings.model_copy(
-        update={stage: getattr(settings, stage).model_copy(update={"model": EMBEDDED}) for stage in asking}
-    )
-    with store.lock(), models_for(local, Own()) as embedded:
-        replaying = {stage: Replaying(settings.llm, model, ledger) for stage, model in asking.items()}
-        models = Models({**embedded.prompt, **replaying}, embedded.tools)
-        return advance(source, settings, store, models, ledger)
+    source = Source(samples_of(store, state).manifest["inputs"]["input"])
+    with store.lock():
+        return advance(source, settings, store, replaying_models(settings, ledger), ledger)
+
+
+def samples_of(store: Store, state: dict[str, Any]) -> Artifact:
+    """The samples that a run has read, also where it was stopped later on. Raises `RunError`."""
+    keys = [state["artifacts"].get("samples", ""), *sorted(path.name for path in (store.root / "samples").glob("*"))]
+    found = [artifact for key in keys if key and (artifact := store.find("samples", key)) is not None]
+    if not found:
+        raise RunError(f"{store.root} has read no input yet; run `tacos select DATA ... --until ingest` first")
+    return found[0]
+
+
+def replaying_models(settings: Settings, ledger: Ledger) -> Models:
+    """The models of a run, those of the endpoint answering from the ledger alone. Raises `ConfigError` without any."""
+    names = {name for asked_of_stage in asked_models(settings).values() for name in asked_of_stage}
+    if not names:
+        raise ConfigError("the run asks no endpoint; select with --llm or --model first")
+    clients: dict[str, Model] = {name: Replaying(settings.llm, name, ledger) for name in names}
+    network = Network(settings, None, ExitStack(), clients)
+    prompt = {
+        "tag": tagging_model(settings, Own(), network),
+        "grade": grading_model(settings, Own(), network),
+        "judge": judging_model(settings, Own(), network),
+    }
+    return Models(prompt, tools_for(settings, Own()))
 
 
 def advance(source: Source, settings: Settings, store: Store, models: Models, ledger: Ledger) -> Pending | None:
@@ -90,24 +111,25 @@ def advance(source: Source, settings: Settings, store: Store, models: Models, le
     steps = plan(settings)
     step = next(step for step in steps if step.artifact not in made)
     assert isinstance(step.stage, PromptStage)
-    model = models.prompt[step.stage.name].name
-    tables = tables_for(step, steps, {"input": source}, made)
-    return collect(step.artifact, list(questions(step.stage, tables, settings, model)), model, ledger)
+    names = asked_models(settings)[step.stage.name]
+    found = list(questions(step.stage, tables_for(step, steps, {"input": source}, made), settings, names))
+    return collect(step.artifact, found, ledger)
 
 
-def questions(stage: PromptStage, tables: Tables, settings: Settings, model: str) -> Iterator[Asked]:
-    """The questions of a stage, as they go out to a model."""
+def questions(stage: PromptStage, tables: Tables, settings: Settings, names: Sequence[str]) -> Iterator[Asked]:
+    """The questions of a stage to models of the endpoint, as they go out; those of a panel name their model."""
     digest, config = prompts.content_hash(stage.template), getattr(settings, section_of(stage))
     for batch in stage.questions(tables, settings):
         for row in batch.iter_rows(named=True):
-            if stage.given(row) is None:
-                yield asked(stage.ask(row, stage.template, digest, config), model, settings.llm.body)
+            request = stage.ask(row, stage.template, digest, config) if stage.given(row) is None else None
+            if request is not None and (not request.model or request.model in names):
+                yield asked(request, request.model or names[0], settings.llm.body)
 
 
-def collect(artifact: str, all_asked: list[Asked], model: str, ledger: Ledger) -> Pending:
+def collect(artifact: str, all_asked: list[Asked], ledger: Ledger) -> Pending:
     """Which of the questions are open."""
     still: dict[str, Asked] = {}
     for start in range(0, len(all_asked), GROUP):
         found = resolve(all_asked[start : start + GROUP], ledger)
         still |= {each.key: each for each in found if not isinstance(each, Reply)}
-    return Pending(artifact, model, {each.key: each for each in all_asked} | still, still)
+    return Pending(artifact, {each.key: each for each in all_asked} | still, still)

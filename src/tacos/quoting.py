@@ -8,7 +8,7 @@ ledger too.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 
 from tacos import llm, prompts
-from tacos.api import ingest_only
-from tacos.assembling import EMBEDDED, Own, models_for, network_models
+from tacos.api import Quiet
+from tacos.assembling import asked_models
 from tacos.config import Settings
+from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, LLMError
 from tacos.llm import prices
 from tacos.llm.ledger import Ledger
@@ -26,7 +27,8 @@ from tacos.llm.prompting import asked
 from tacos.llm.quote import Speed, StageQuote, Usage, quote
 from tacos.methods import judging, tagging
 from tacos.methods.forecasting import n_questions
-from tacos.records import Request
+from tacos.records import PAIRS, Request
+from tacos.run import Models, execute
 from tacos.storage import sources
 from tacos.storage.artifacts import Artifact, Store
 
@@ -38,28 +40,40 @@ def quote_run(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> lis
 
     Raises `ConfigError` where no stage asks an endpoint, `LLMError` where no request of a pilot is answered.
     """
-    asking = network_models(settings)
+    asking = asked_models(settings)
     if not asking:
         raise ConfigError("nothing to quote: no stage asks an endpoint; give --llm or --model")
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        samples = read(data, settings, Path(folder), asking)
+        samples = read(data, settings, Path(folder))
         is_question = pl.col("turns").explode().struct.field("role").eq("user")
         n_turns = samples.scan().select(is_question.sum()).collect().item() or 0
         n_asked = n_questions(settings, samples.manifest["n_rows"], int(n_turns))
-        pilots = {"tag": tag_pilot, "judge": judge_pilot}
+        asked_of = [(stage, model) for stage, models in asking.items() for model in models]
         return [
-            quote_stage(stage, model, n_asked[stage], pilots[stage](samples, settings, k), settings, ledger)
-            for stage, model in asking.items()
+            quote_stage(stage, model, share(stage, n_asked, settings), requests, settings, ledger)
+            for stage, model in asked_of
+            if (requests := pilot(stage, model, samples, settings, k))
         ]
 
 
-def read(data: Any, settings: Settings, folder: Path, asking: dict[str, str]) -> Artifact:
-    """The samples of the data, read with embedded models only."""
-    local = settings.model_copy(
-        update={stage: getattr(settings, stage).model_copy(update={"model": EMBEDDED}) for stage in asking}
-    )
-    with models_for(local, Own()) as models:
-        return ingest_only(sources.open_source(data, folder), local, Store(folder), models)
+def share(stage: str, n_asked: Mapping[str, int], settings: Settings) -> int:
+    """The questions of a stage that go to one of its models: judges of a panel are asked alike."""
+    return n_asked[stage] if stage == "tag" else n_asked[stage] // len(settings.judges)
+
+
+def pilot(stage: str, model: str, samples: Artifact, settings: Settings, k: int) -> list[Request]:
+    """k requests of a stage to a model."""
+    if stage == "tag":
+        return tag_pilot(samples, settings, k)
+    return (grade_pilot if stage == "grade" else judge_pilot)(samples, settings, model, k)
+
+
+def read(data: Any, settings: Settings, folder: Path) -> Artifact:
+    """The samples of the data; reading them needs no model."""
+    source, store = sources.open_source(data, folder), Store(folder)
+    engine = LocalEngine(1)
+    models = Models({}, {})
+    return execute(source, settings, store, engine, models, Quiet(), "ingest").artifacts["samples"]
 
 
 def quote_stage(
@@ -93,18 +107,30 @@ def tagging_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def judge_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
+def grade_pilot(samples: Artifact, settings: Settings, model: str, k: int) -> list[Request]:
+    """k of the questions that a judge of single samples will be asked, drawn at random."""
+    drawn = draw(texts_of(samples), k, settings.seed)
+    digest = prompts.content_hash("grade")
+    rows = [{**row, "judge": model, "repetition": 0} for row in drawn]
+    return [judging.ask_grade(row, "grade", digest, settings.judge) for row in rows]
+
+
+def judge_pilot(samples: Artifact, settings: Settings, model: str, k: int) -> list[Request]:
     """k comparisons of samples drawn at random, each pair both ways round."""
-    rows = (row for batch in samples.batches(TEXTS) for row in batch.iter_rows(named=True))
-    drawn = draw(rows, 2 * max(1, k // 2), settings.seed)
+    drawn = draw(texts_of(samples), 2 * max(1, k // 2), settings.seed)
     half = len(drawn) // 2
     pairs = [
-        {"pair": number, "cluster": 0, "left": left["id"], "right": right["id"], "bridge": False}
+        {"pair": number, "cluster": 0, "left": left["id"], "right": right["id"], "bridge": False, "orders": "both"}
         for number, (left, right) in enumerate(zip(drawn[:half], drawn[half:], strict=False))
     ]
-    table = judging.questions(pl.DataFrame(pairs), pl.DataFrame(drawn).select(TEXTS), settings.judges)
+    table = judging.questions(pl.DataFrame(pairs, schema=PAIRS), pl.DataFrame(drawn), (model,))
     digest = prompts.content_hash("judge")
     return [judging.ask(row, "judge", digest, settings.judge) for row in table.iter_rows(named=True)][:k]
+
+
+def texts_of(samples: Artifact) -> Iterator[dict[str, Any]]:
+    """id, instruction and response of every sample."""
+    return (row for batch in samples.batches(TEXTS) for row in batch.iter_rows(named=True))
 
 
 def draw(rows: Iterator[dict[str, Any]], k: int, seed: int) -> list[dict[str, Any]]:

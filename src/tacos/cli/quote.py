@@ -65,19 +65,23 @@ def as_dict(found: StageQuote) -> dict[str, object]:
     return {name: value._asdict() if isinstance(value, Range) else value for name, value in vars(found).items()}
 
 
+FIGURES = (
+    ("requests", "requests", 0),
+    ("tokens in", "prompt_tokens", 0),
+    ("tokens out", "answer_tokens", 0),
+    ("usd", "usd", 2),
+    ("usd by batch", "usd_batch", 2),
+    ("minutes", "minutes", 1),
+)
+
+
 def table(quotes: list[StageQuote]) -> Table:
-    """A line per stage, and their sum."""
-    drawn = Table("stage", "model", "requests", "prompt tokens", "answer tokens", "usd", "usd by batch", "minutes")
-    for each in quotes:
-        drawn.add_row(
-            each.stage, each.model, span(each.requests), span(each.prompt_tokens), span(each.answer_tokens),
-            span(each.usd, 2), span(each.usd_batch, 2), span(each.minutes, 1),
-        )  # fmt: skip
-    if len(quotes) > 1:
-        columns = ("requests", "prompt_tokens", "answer_tokens", "usd", "usd_batch", "minutes")
-        sums = [added([getattr(each, column) for each in quotes]) for column in columns]
-        places = (0, 0, 0, 2, 2, 1)
-        drawn.add_row("all", "", *(span(each, digits) for each, digits in zip(sums, places, strict=True)))
+    """A line per figure, a column per stage, and their sum."""
+    sums = ("all",) if len(quotes) > 1 else ()
+    drawn = Table("", *(f"{each.stage}: {each.model}" for each in quotes), *sums)
+    for label, name, digits in FIGURES:
+        found = [getattr(each, name) for each in quotes]
+        drawn.add_row(label, *(span(each, digits) for each in (*found, *([added(found)] if sums else []))))
     return drawn
 
 
@@ -90,8 +94,19 @@ def added(ranges: list[Range | None]) -> Range | None:
 
 
 def span(found: Range | None, digits: int = 0) -> str:
-    """`likely (low to high)`."""
+    """`likely (low-high)`."""
     if found is None:
         return "unknown price"
-    low, mid, high = (f"{value:,.{digits}f}" for value in found)
-    return f"{mid} ({low} to {high})"
+    low, mid, high = (short(value, digits) for value in found)
+    return f"{mid} ({low}-{high})"
+
+
+def short(value: float, digits: int) -> str:
+    """A number in few signs.
+
+    >>> short(1234, 0), short(159_240, 0), short(2_345_678, 0), short(0.187, 2)
+    ('1,234', '159k', '2.35M', '0.19')
+    """
+    if value >= 1e6:
+        return f"{value / 1e6:.2f}M"
+    return f"{value / 1e3:.0f}k" if value >= 1e5 else f"{value:,.{digits}f}"
