@@ -16,7 +16,7 @@ $(UV):
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
 .venv/ready: $(UV) pyproject.toml uv.lock
-	UV_PYTHON_DOWNLOADS=never $(UV) sync --quiet --frozen --python $(PYTHON)
+	UV_PYTHON_DOWNLOADS=never $(UV) sync --quiet --frozen --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 demo: setup  ## choose 50 rows of the bundled sample with the embedded models

@@ -15,7 +15,6 @@ from tacos.analysis import Analysis
 from tacos.assembling import asked_models
 from tacos.cli import consent, console, options
 from tacos.cli.tags import drift_rows, step_text
-from tacos.report import charting
 from tacos.storage import writing
 
 N_FREQUENT = 8
@@ -77,6 +76,8 @@ def write(found: Analysis, folder: Path) -> list[Path]:
     paths = [writing.write_text(table.write_csv(), folder / f"{name}.csv") for name, table in found.tables.items()]
     text = orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode()
     paths.append(writing.write_text(text, folder / "analysis.json"))
+    from tacos.report import charting  # altair takes half a second to import
+
     drawn = charting.charts(found.tables).items()
     return paths + [writing.write_text(charting.svg(chart), folder / f"{name}.svg") for name, chart in drawn]
 

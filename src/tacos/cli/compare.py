@@ -14,7 +14,6 @@ from tacos import comparing
 from tacos.cli import console, options
 from tacos.cli.reselect import BY, By, Limit, Run, Size
 from tacos.comparing import Comparison
-from tacos.report import charting
 from tacos.storage import writing
 
 N_CLUSTERS = 8
@@ -72,6 +71,8 @@ def compare(
 
 def draw(found: Comparison, output: Path) -> None:
     """Write the figure; the suffix decides how."""
+    from tacos.report import charting  # altair takes half a second to import
+
     chart = charting.strategies(found.table, found.random, found.overlap)
     if output.suffix == ".png":
         writing.write_bytes(charting.png(chart), output)
