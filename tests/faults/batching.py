@@ -48,11 +48,10 @@ class BatchApi:
 
     async def upload(self, request: web.Request) -> web.Response:
         """A file of requests."""
-        form = await request.post()
-        assert form["purpose"] == "batch"
+        parts = {part.name: bytes(await part.read()) async for part in await request.multipart()}
+        assert parts["purpose"] == b"batch"
         name = f"file-{len(self.files)}"
-        with form["file"].file as file:
-            self.files[name] = file.read()
+        self.files[name] = parts["file"]
         return web.json_response({"id": name, "object": "file"})
 
     async def content(self, request: web.Request) -> web.Response:

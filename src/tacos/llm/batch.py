@@ -10,43 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import orjson
 
 from tacos.config import LLM
 from tacos.errors import LLMError
-from tacos.llm import envelope, exchange, pacing, prices
+from tacos.llm import envelope, exchange, prices
 from tacos.llm.budget import NOTHING, cost
+from tacos.llm.calling import Caller
 from tacos.llm.endpoint import Endpoint, endpoint
 from tacos.llm.ledger import Ledger
 from tacos.llm.prompting import Asked
 from tacos.llm.proxied import session
 from tacos.llm.replies import resolve
+from tacos.llm.submissions import Submission, begin, create_table, files, forget, remember, submissions
 
 MAX_REQUESTS = 50_000
-MAX_BYTES = 190_000_000
 MAX_TRIES = 3
 """Submissions of one question before it is given up."""
 WORKING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 MARK = "tacos"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A batch in the ledger: our mark, the server's names for file and batch ("" until known), its questions."""
-
-    mark: str
-    server: str
-    file: str
-    batch: str
-    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -88,7 +76,7 @@ class Fetching:
         """Submit, wait, collect, until nothing is open."""
         create_table(self.ledger)
         async with session(self.endpoint, self.settings) as http:
-            self.http = http
+            self.call = Caller(self.endpoint, self.settings, http).call
             while True:
                 found = resolve(self.questions, self.ledger)
                 open_now = {each.key: each for each in found if isinstance(each, Asked)}
@@ -239,105 +227,8 @@ class Fetching:
         """A file's content."""
         return bytes(await self.call("GET", f"/files/{file}/content", raw=True))
 
-    async def call(
-        self, method: str, path: str, *, body: Any = None, form: aiohttp.FormData | None = None, raw: bool = False,
-        once: bool = False,
-    ) -> Any:  # fmt: skip
-        """One call, repeated where that is harmless. Raises `LLMError`."""
-        tries = 0
-        while True:
-            try:
-                return await self.call_once(method, path, body, form, raw)
-            except Again as again:
-                tries += 1
-                if (once and again.maybe_done) or form is not None or tries > self.settings.retries:
-                    raise LLMError(self.endpoint.redact(f"{method} {self.endpoint.base}{path}: {again}")) from None
-                await asyncio.sleep(again.after if again.after is not None else pacing.backoff(tries))
-
-    async def call_once(self, method: str, path: str, body: Any, form: aiohttp.FormData | None, raw: bool) -> Any:
-        """One call. Raises `Again` for what may pass, `LLMError` for what will not."""
-        headers = None if form is None else {"Content-Type": form().content_type}
-        data = form if form is not None else (orjson.dumps(body) if body is not None else None)
-        url, proxy = join(self.endpoint, path), self.endpoint.proxy or None
-        try:
-            async with self.http.request(method, url, data=data, headers=headers, proxy=proxy) as response:
-                content = await response.read()
-                if response.status == 200:
-                    return content if raw else orjson.loads(content)
-                reason = f"HTTP {response.status}: {envelope.complaint(content)}"
-                if response.status == 429 or response.status >= 500:
-                    named = {name.lower(): value for name, value in response.headers.items()}
-                    raise Again(reason, pacing.retry_after(named, time.time()), maybe_done=response.status >= 500)
-                raise LLMError(self.endpoint.redact(f"{method} {self.endpoint.base}{path}: {reason}"))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Again(str(error) or type(error).__name__, None, maybe_done=True) from None
-
-
-class Again(Exception):
-    """A call that may work later."""
-
-    def __init__(self, reason: str, after: float | None, *, maybe_done: bool) -> None:
-        super().__init__(reason)
-        self.after, self.maybe_done = after, maybe_done
-
-
-def join(endpoint: Endpoint, path: str) -> str:
-    """The URL of a path that may have a query of its own."""
-    plain, _, query = path.partition("?")
-    url = endpoint.url(plain)
-    return url if not query else f"{url}{'&' if '?' in url else '?'}{query}"
-
-
-def files(questions: Iterable[Asked], omit: Collection[str], max_requests: int) -> Iterable[tuple[bytes, list[str]]]:
-    """Request files within the limits, each with the keys of its questions."""
-    lines: list[bytes] = []
-    keys: list[str] = []
-    n_bytes = 0
-    for asked in questions:
-        line = exchange.request_line(asked, envelope.Form(), omit) + b"\n"
-        if lines and (len(lines) == max_requests or n_bytes + len(line) > MAX_BYTES):
-            yield b"".join(lines), keys
-            lines, keys, n_bytes = [], [], 0
-        lines.append(line)
-        keys.append(asked.key)
-        n_bytes += len(line)
-    if lines:
-        yield b"".join(lines), keys
-
 
 def reason_of(batch: dict[str, Any]) -> str:
     """Why a batch failed, on one line."""
     errors = (batch.get("errors") or {}).get("data") or [{}]
     return str(errors[0].get("message") or "the server does not say why")
-
-
-def create_table(ledger: Ledger) -> None:
-    """Make the table of submissions."""
-    ledger.sql(
-        "CREATE TABLE IF NOT EXISTS submissions (mark TEXT PRIMARY KEY, server TEXT, file TEXT, batch TEXT, keys TEXT)"
-    )
-
-
-def submissions(ledger: Ledger, server: str) -> list[Submission]:
-    """Submissions to a server whose answers were not collected yet."""
-    rows = ledger.sql("SELECT mark, server, file, batch, keys FROM submissions WHERE server = ?", server)
-    return [
-        Submission(mark, server, file, batch, tuple(orjson.loads(keys))) for mark, server, file, batch, keys in rows
-    ]
-
-
-def begin(ledger: Ledger, submission: Submission) -> None:
-    """Note a submission before it is made."""
-    row = (submission.mark, submission.server, submission.file, "", orjson.dumps(submission.keys).decode())
-    ledger.sql("INSERT INTO submissions VALUES (?, ?, ?, ?, ?)", *row)
-
-
-def remember(ledger: Ledger, submission: Submission, batch: str) -> Submission:
-    """Note the server's name for a submission."""
-    ledger.sql("UPDATE submissions SET batch = ? WHERE mark = ?", batch, submission.mark)
-    return Submission(submission.mark, submission.server, submission.file, batch, submission.keys)
-
-
-def forget(ledger: Ledger, submission: Submission) -> None:
-    """A submission is dealt with."""
-    ledger.sql("DELETE FROM submissions WHERE mark = ?", submission.mark)

@@ -23,11 +23,13 @@ from tacos.config import LLM
 from tacos.errors import ConfigError, LLMError, TacosError
 from tacos.llm import budget, envelope, prices
 from tacos.llm.endpoint import Endpoint, endpoint
+from tacos.llm.entries import Entry
 from tacos.llm.flights import Batch, Flight, keys
-from tacos.llm.ledger import Entry, Ledger
+from tacos.llm.ledger import Ledger
 from tacos.llm.prompting import asked, asked_again
+from tacos.llm.reacting import Tally
 from tacos.llm.replies import read
-from tacos.llm.sending import Sender, Tally
+from tacos.llm.sending import Sender
 from tacos.records import Reply, Request
 
 GRACE = 10.0
@@ -72,8 +74,9 @@ class Client:
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-aside")
         self._closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
-        self._sender.form = self._remembered()
+        self._sender.reactions.form = self._remembered()
         self._sender.progress = progress
+        self._tally = self._sender.reactions.tally
 
     @property
     def name(self) -> str:
@@ -88,12 +91,12 @@ class Client:
     @property
     def tally(self) -> Tally:
         """What was done so far."""
-        return self._sender.snapshot()
+        return self._sender.tally
 
     @property
     def form(self) -> envelope.Form:
         """How the server is asked for JSON."""
-        return self._sender.form
+        return self._sender.reactions.form
 
     def __enter__(self) -> Client:
         return self
@@ -108,7 +111,7 @@ class Client:
         self._closed = True
         self._sender.land(grace)
         self.ledger.flush()
-        self._sender.close()
+        self._sender.loop.close()
         self._aside.shutdown()
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
@@ -120,7 +123,7 @@ class Client:
         if self._closed:
             raise LLMError("the client was closed")
         batch = Batch(len(requests))
-        self._sender.spawn_soon(self._start(batch, requests))
+        self._sender.loop.spawn_soon(self._start(batch, requests))
         return batch.wait()
 
     async def _start(self, batch: Batch, requests: Sequence[Request]) -> None:
@@ -144,7 +147,7 @@ class Client:
             except TacosError as error:
                 self.stopped(error, fresh)
                 return
-            self._sender.tally.n_known += len(taken.known)
+            self._tally.n_known += len(taken.known)
             self._sender.submit([flight for flight in fresh if flight.key in taken.ours])
             await self._land([(flight, taken.known[flight.key]) for flight in fresh if flight.key in taken.known])
             fresh = [flight for flight in fresh if flight.key in taken.theirs]
@@ -174,7 +177,7 @@ class Client:
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
         if again:
-            self._sender.tally.n_asked_again += len(again)
+            self._tally.n_asked_again += len(again)
             await self._depart(again)
 
     def replied(self, flight: Flight, entry: Entry) -> None:
@@ -183,12 +186,12 @@ class Client:
 
     def _kept(self, entries: list[Entry], failure: TacosError | None) -> None:
         """(from the ledger's thread) These are on disk."""
-        self._sender.loop.call_soon_threadsafe(self._arrived, entries, failure)
+        self._sender.loop.asyncio.call_soon_threadsafe(self._arrived, entries, failure)
 
     def _arrived(self, entries: list[Entry], failure: TacosError | None) -> None:
         arrived = [(self._flying[entry.key], entry) for entry in entries if entry.key in self._flying]
         if failure is None:
-            self._sender.spawn(self._land(arrived))
+            self._sender.loop.spawn(self._land(arrived))
         else:
             self._sender.stop(failure)
             self.stopped(failure, [flight for flight, _ in arrived])
@@ -196,8 +199,8 @@ class Client:
     def failed(self, flight: Flight, reason: str, raw: str) -> None:
         """(from the sender) No reply will come for this row."""
         self._flying.pop(flight.key, None)
-        self._sender.spawn(self._give_up([flight]))
-        self._sender.tally.n_failed += 1
+        self._sender.loop.spawn(self._give_up([flight]))
+        self._tally.n_failed += 1
         flight.deliver(Reply(None, raw, reason, flight.key))
 
     def stopped(self, error: TacosError, left: Sequence[Flight]) -> None:
@@ -206,7 +209,7 @@ class Client:
             self._flying.pop(flight.key, None)
             flight.fail(error)
         if left:
-            self._sender.spawn(self._give_up(left))
+            self._sender.loop.spawn(self._give_up(left))
 
     async def _give_up(self, flights: Sequence[Flight]) -> None:
         """Others may ask these questions now."""
@@ -214,7 +217,7 @@ class Client:
 
     def learned(self, form: envelope.Form) -> None:
         """(from the sender) What the server takes was found out: remember it."""
-        self._sender.spawn(self._apart(self.ledger.note, self._server, "\n".join(form)))
+        self._sender.loop.spawn(self._apart(self.ledger.note, self._server, "\n".join(form)))
 
     async def _apart(self, work: Callable[..., T], *args: object) -> T:
         """Run SQL off the loop."""

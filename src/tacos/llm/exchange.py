@@ -18,7 +18,8 @@ import orjson
 
 from tacos.errors import InputError, OutputError
 from tacos.llm import envelope
-from tacos.llm.ledger import Entry, Ledger, Way
+from tacos.llm.entries import Entry, Way
+from tacos.llm.ledger import Ledger
 from tacos.llm.prompting import Asked
 
 URL = "/v1/chat/completions"

@@ -14,7 +14,6 @@ Only raw replies are kept, never requests, keys or headers. A reply that could n
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -22,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import platformdirs
@@ -30,48 +29,11 @@ import platformdirs
 from tacos.errors import OutputError, TacosError
 from tacos.llm import owners
 from tacos.llm.budget import Meter
+from tacos.llm.claims import LEASE, beat, bury, claim
+from tacos.llm.entries import SELECT, Entry, as_json, connect, transaction, write
 
 INTERVAL = 0.05
 GROUP = 256
-LEASE = 15.0
-Way = Literal["online", "batch", "exchange"]
-
-TABLES = """
-CREATE TABLE IF NOT EXISTS replies (
-  key TEXT PRIMARY KEY, asked TEXT, model TEXT, task TEXT, finish TEXT, prompt_tokens INTEGER, answer_tokens INTEGER,
-  latency REAL, at REAL, way TEXT, raw TEXT);
-CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, until REAL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WITHOUT ROWID;
-"""
-
-
-class Entry(NamedTuple):
-    """One paid reply.
-
-    `asked` is the model that was asked for, `model` the snapshot that the server says answered; `latency` in seconds;
-    `at` in seconds since 1970; `raw` the server's whole answer as it came.
-    """
-
-    key: str
-    asked: str
-    model: str
-    task: str
-    finish: str
-    prompt_tokens: int
-    answer_tokens: int
-    latency: float
-    at: float
-    way: Way
-    raw: str
-
-
-COLUMNS = Entry._fields
-ROW = f"({', '.join('?' * len(COLUMNS))})"
-CHUNK = 64
-"""Rows that go in by one statement, so that the interpreter's lock is given back once, not once per row."""
-INSERT = "INSERT OR IGNORE INTO replies VALUES "
-SELECT = f"SELECT {', '.join(COLUMNS)} FROM replies"
 
 
 class Spend(NamedTuple):
@@ -323,71 +285,3 @@ class Ledger:
                 beat(self._reading, self.owner)
         except sqlite3.Error:  # a heart that misses a beat may find its claims taken: no reply is lost by that
             return
-
-
-def connect(path: Path, synchronous: str) -> sqlite3.Connection:
-    """A connection in autocommit mode that waits a minute for others."""
-    database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute(f"PRAGMA synchronous = {synchronous}")
-    database.executescript(TABLES)
-    return database
-
-
-@contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """A write transaction that takes its lock at once, so that it waits instead of failing."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield database
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
-
-
-def write(database: sqlite3.Connection, entries: Sequence[Entry]) -> int:
-    """Insert `entries` (a key that is there stays as it is) and void the claims on them; how many were new."""
-    n_new = 0
-    with transaction(database):
-        for start in range(0, len(entries), CHUNK):
-            rows = entries[start : start + CHUNK]
-            sql = INSERT + ", ".join([ROW] * len(rows))
-            n_new += database.execute(sql, [value for row in rows for value in row]).rowcount
-        keys = as_json([entry.key for entry in entries])
-        database.execute("DELETE FROM claims WHERE key IN (SELECT value FROM json_each(?))", [keys])
-    return n_new
-
-
-def beat(database: sqlite3.Connection, owner: str) -> None:
-    """This process lives: its claims hold for another lease."""
-    database.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", [owner, time.time() + LEASE])
-
-
-def bury(database: sqlite3.Connection) -> None:
-    """Void the claims of processes that are gone."""
-    rows = database.execute("SELECT owner, until FROM owners").fetchall()
-    dead = [owner for owner, until in rows if until < time.time() or owners.is_gone(owner)]
-    if dead:
-        database.execute("DELETE FROM owners WHERE owner IN (SELECT value FROM json_each(?))", [as_json(dead)])
-        database.execute("DELETE FROM claims WHERE owner NOT IN (SELECT owner FROM owners)")
-
-
-def claim(database: sqlite3.Connection, keys: Sequence[str], owner: str) -> set[str]:
-    """Those of `keys` that are this owner's from now on."""
-    text = as_json(keys)
-    database.execute("INSERT OR IGNORE INTO claims SELECT value, ? FROM json_each(?) WHERE true", [owner, text])
-    rows = database.execute(
-        "SELECT key FROM claims WHERE owner = ? AND key IN (SELECT value FROM json_each(?))", [owner, text]
-    )
-    return {row[0] for row in rows}
-
-
-def as_json(keys: Sequence[str]) -> str:
-    """A list of keys as one SQL parameter."""
-    return orjson.dumps(keys).decode()
-
-
-def here(path: Path) -> bool:
-    """Whether there is a ledger at `path`."""
-    return os.path.exists(path)

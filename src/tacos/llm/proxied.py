@@ -8,8 +8,8 @@ import aiohttp
 
 from tacos.config import LLM
 from tacos.errors import ConfigError
+from tacos.llm.connection import Done, Response, WireError
 from tacos.llm.endpoint import Endpoint
-from tacos.llm.wire import Done, Response, WireError
 
 
 class ProxiedWire:

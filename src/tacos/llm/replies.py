@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tacos.llm import envelope, parsing
-from tacos.llm.ledger import Entry, Ledger
+from tacos.llm.entries import Entry
+from tacos.llm.ledger import Ledger
 from tacos.llm.prompting import Asked, asked_again
 from tacos.records import Reply
 

@@ -1,0 +1,89 @@
+"""The ledger's file: its tables, a row of replies, and how rows are written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import orjson
+
+Way = Literal["online", "batch", "exchange"]
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS replies (
+  key TEXT PRIMARY KEY, asked TEXT, model TEXT, task TEXT, finish TEXT, prompt_tokens INTEGER, answer_tokens INTEGER,
+  latency REAL, at REAL, way TEXT, raw TEXT);
+CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, until REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WITHOUT ROWID;
+"""
+
+
+class Entry(NamedTuple):
+    """One paid reply.
+
+    `asked` is the model that was asked for, `model` the snapshot that the server says answered; `latency` in seconds;
+    `at` in seconds since 1970; `raw` the server's whole answer as it came.
+    """
+
+    key: str
+    asked: str
+    model: str
+    task: str
+    finish: str
+    prompt_tokens: int
+    answer_tokens: int
+    latency: float
+    at: float
+    way: Way
+    raw: str
+
+
+COLUMNS = Entry._fields
+ROW = f"({', '.join('?' * len(COLUMNS))})"
+CHUNK = 64
+"""Rows that go in by one statement, so that the interpreter's lock is given back once, not once per row."""
+INSERT = "INSERT OR IGNORE INTO replies VALUES "
+SELECT = f"SELECT {', '.join(COLUMNS)} FROM replies"
+
+
+def connect(path: Path, synchronous: str) -> sqlite3.Connection:
+    """A connection in autocommit mode that waits a minute for others."""
+    database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute(f"PRAGMA synchronous = {synchronous}")
+    database.executescript(TABLES)
+    return database
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A write transaction that takes its lock at once, so that it waits instead of failing."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield database
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+
+
+def write(database: sqlite3.Connection, entries: Sequence[Entry]) -> int:
+    """Insert `entries` (a key that is there stays as it is) and void the claims on them; how many were new."""
+    n_new = 0
+    with transaction(database):
+        for start in range(0, len(entries), CHUNK):
+            rows = entries[start : start + CHUNK]
+            sql = INSERT + ", ".join([ROW] * len(rows))
+            n_new += database.execute(sql, [value for row in rows for value in row]).rowcount
+        keys = as_json([entry.key for entry in entries])
+        database.execute("DELETE FROM claims WHERE key IN (SELECT value FROM json_each(?))", [keys])
+    return n_new
+
+
+def as_json(keys: Sequence[str]) -> str:
+    """A list of keys as one SQL parameter."""
+    return orjson.dumps(keys).decode()
