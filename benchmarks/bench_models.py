@@ -149,8 +149,8 @@ def by_source(data: Path, predicted: list[list[str]], judge: Encoder) -> dict[st
     out = {"all": both(predicted, [row["tags"] for row in rows], judge)}
     for source in sorted(set(sources)):
         picked = np.flatnonzero(sources == source)
-        out[source] = both([predicted[n] for n in picked], [rows[n]["tags"] for n in picked], judge)
-        out[source]["n"] = len(picked)
+        out[str(source)] = both([predicted[n] for n in picked], [rows[n]["tags"] for n in picked], judge)
+        out[str(source)]["n"] = len(picked)
     return out
 
 
