@@ -1,0 +1,53 @@
+"""The semantic step and the association step on real tags, against scikit-learn and mlxtend."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from mlxtend.frequent_patterns import association_rules, fpgrowth
+from sklearn.cluster import DBSCAN
+
+from tacos.errors import ModelError
+from tacos.methods import associating, merging, normalising
+from tacos.models import encoder
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture(scope="module")
+def tagged(shared_data: Path) -> pl.DataFrame:
+    """5,540 instructions with the tags that annotators gave them."""
+    lines = gzip.decompress((shared_data / "tags" / "open_tags.jsonl.gz").read_bytes())
+    return pl.read_ndjson(lines).unique("id", maintain_order=True).select("id", "tags")
+
+
+@pytest.mark.parametrize("support, confidence", [(3, 0.8), (5, 0.99)])
+def test_pair_rules_equal_mlxtends(tagged: pl.DataFrame, support: int, confidence: float) -> None:
+    counts = normalising.count(tagged)
+    names = counts.filter(pl.col("count") >= support)["tag"].to_list()
+    x = associating.encode(tagged, {name: i for i, name in enumerate(names)}, len(names))
+    rules = associating.pair_rules(x, support, confidence)
+    found = {(names[a], names[b]) for a, b in zip(rules.antecedent.tolist(), rules.consequent.tolist(), strict=True)}
+    table = pd.DataFrame(x.toarray().astype(bool), columns=names)
+    itemsets = fpgrowth(table, min_support=(support - 0.5) / len(table), max_len=2, use_colnames=True)
+    peer = association_rules(itemsets, metric="confidence", min_threshold=confidence - 1e-9)
+    assert found == {(*row.antecedents, *row.consequents) for row in peer.itertuples()}
+    assert len(found) > 2
+
+
+@pytest.mark.minilm
+@pytest.mark.parametrize("eps", [0.05, 0.15])
+def test_groups_equal_dbscans(shared_data: Path, eps: float) -> None:
+    lines = gzip.decompress((shared_data / "tags" / "raw_tag_counts_11976.jsonl.gz").read_bytes())
+    tags = pl.read_ndjson(lines)["tag"].sort().gather_every(1, 3000).head(1500).to_list()
+    try:
+        vectors = encoder.load("minilm").encode(tags)
+    except ModelError as error:
+        pytest.skip(str(error))
+    labels = DBSCAN(eps=eps, min_samples=1, metric="cosine").fit_predict(vectors.astype(np.float64))
+    found = merging.components(vectors, eps)
+    assert (found == merging.number(labels)).all()
+    assert found.max() + 1 < len(tags)
