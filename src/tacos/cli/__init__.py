@@ -73,9 +73,6 @@ def main() -> None:
     except TacosError as error:
         print(f"tacos: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("tacos: interrupted; all finished work is kept, the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
