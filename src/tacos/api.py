@@ -10,8 +10,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,7 +25,7 @@ from tacos import config, reselecting
 from tacos.assembling import Own, models_for
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
-from tacos.errors import InputError, RunError
+from tacos.errors import InputError, OutputError, RunError
 from tacos.methods.forecasting import n_questions
 from tacos.methods.selecting.strategies import Strategy
 from tacos.report import data as report_data
@@ -188,8 +188,10 @@ def select_with(
         if until in {None, "select"}:
             check_size(name, artifact, settings)
 
-    with store.lock(), closing(engine), models_for(settings, own or Own(), ledger) as models:
+    with store.lock(), readable(directory), closing(engine), models_for(settings, own or Own(), ledger) as models:
         source = sources.open_source(data, directory)
+        if targets.output is not None:
+            check_apart(targets.output, source.files)
         if not store.has_state(STATE):
             store.write_state(STATE, state_of(Selection(directory, settings, {}), source.names))
         outcome = execute(source, settings, store, engine, models, progress or Quiet(), until, check)
@@ -211,6 +213,22 @@ def reselect_with(done: Selection, wish: Wish, targets: Targets) -> Selection:
     settings = done.settings.model_copy(update={"select": wanted, "seed": wish.seed})
     artifacts = {**done.artifacts, "selection": found}
     return finish(Selection(done.run, settings, artifacts, made=[reselecting.NAME] if is_new else []), targets)
+
+
+@contextmanager
+def readable(directory: Path) -> Iterator[None]:
+    """Turn a table that cannot be read into one clear line."""
+    try:
+        yield
+    except pl.exceptions.ComputeError as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{directory} is damaged ({reason}): remove it and give the command again") from None
+
+
+def check_apart(output: Path, names: Sequence[Path]) -> None:
+    """Raise `OutputError` where the output would take the place of an input."""
+    if any(output.exists() and path.exists() and output.samefile(path) for path in names):
+        raise OutputError(f"{output} is one of the inputs: name another file with -o")
 
 
 def run_directory(run: Path | None, output: Path | None) -> Path | None:

@@ -106,6 +106,8 @@ class Store:
             return Artifact(path, orjson.loads((path / "manifest.json").read_bytes()))
         except OSError:
             return None
+        except ValueError:
+            raise RunError(f"{path / 'manifest.json'} is damaged: remove {path} and give the command again") from None
 
     def begin(self, name: str, key: str, *, resume: bool = True) -> Draft:
         """A draft of an artifact; without `resume`, what an earlier process left of it is thrown away."""

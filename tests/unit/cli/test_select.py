@@ -123,6 +123,25 @@ def test_a_directory_an_absent_file_and_an_unwritable_output_are_refused(tmp_pat
         assert len(printed.strip().splitlines()) == 1
 
 
+def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", LINE)
+    code, printed = tacos("select", file, "-n", 1, "-o", file)
+    assert code == 2
+    assert "one of the inputs" in printed
+    assert file.read_bytes() == LINE
+
+
+@pytest.mark.parametrize("damaged", ["manifest.json", "part-00000.parquet"])
+def test_a_damaged_run_is_one_clear_line(tmp_path: Path, damaged: str) -> None:
+    words = ("select", SAMPLE, "-n", 5, "-o", tmp_path / "out.jsonl")
+    assert tacos(*words, "--until", "ingest")[0] == 0
+    next((tmp_path / "out.jsonl.run" / "samples").rglob(damaged)).write_bytes(b"garbage")
+    code, printed = tacos(*words)
+    assert code == 2, printed
+    assert "damaged" in printed
+    assert len(printed.strip().splitlines()) == 1
+
+
 def numbered(n: int, n_broken: int) -> bytes:
     """A file of n lines, some of them broken."""
     rows = [json.dumps({**ROW, "output": f"Answer number {i} is bread."}).encode() for i in range(n)]
