@@ -51,7 +51,7 @@ def source() -> Path:
     folder = HOME / f"llama_cpp_python-{VERSION}" / "vendor" / "llama.cpp"
     if not folder.is_dir():
         HOME.mkdir(exist_ok=True)
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python"]
         subprocess.run([*pip, f"llama-cpp-python=={VERSION}", "--dest", HOME], check=True)
         with tarfile.open(HOME / f"llama_cpp_python-{VERSION}.tar.gz") as package:
             package.extractall(HOME, filter="data")

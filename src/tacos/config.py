@@ -70,7 +70,7 @@ class Normalise(Section):
     """A count of samples, never a fraction."""
     min_confidence: float = Field(0.99, gt=0, le=1)
     itemsets: bool = False
-    """Also list rules with several antecedents (by pyfim). They merge no tags; see `tacos.methods.associating.thin`."""
+    """Also take from each sample the tags that several of its others imply (rules by pyfim); they merge no tags."""
     encoder: str = "minilm"
     overrides: dict[str, Any] = {}
     """What a person decided about tags (drop, merge, rename, keep_apart); see `tacos.methods.overriding`."""

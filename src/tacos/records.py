@@ -214,6 +214,13 @@ VOCABULARY = schema(
     step=pl.String,  # the step that moved or dropped it, "" when it stayed itself
     reason=pl.String,
 )
+IMPLICATIONS = schema(  # rules {A, B, ...} => C between canonical tags
+    antecedent=STRINGS,
+    consequent=pl.String,
+    n_both=pl.UInt32,  # samples with all of the antecedent and the consequent
+    n_antecedent=pl.UInt32,
+    n_consequent=pl.UInt32,
+)
 CANONICAL_TAGS = schema(id=pl.String, tags=STRINGS)
 CLUSTERS = schema(tag=pl.String, cluster=pl.UInt32, count=pl.UInt32, name=pl.String)
 MEMBERSHIPS = schema(id=pl.String, clusters=pl.List(pl.UInt32), home=pl.UInt32)

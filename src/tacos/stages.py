@@ -29,6 +29,7 @@ from tacos.records import (
     CLUSTERS,
     EXCERPTS,
     GRADES,
+    IMPLICATIONS,
     INSTRUCTIONS,
     LABELS,
     MEMBERSHIPS,
@@ -65,6 +66,11 @@ def compares(settings: Settings) -> bool:
 def wants_grades(settings: Settings) -> bool:
     """Grades of single samples are the prior that fills the shortlist, or the scores themselves."""
     return settings.shortlist.rule == "embedded-judge" or settings.rate.prior == "grades" or not compares(settings)
+
+
+def implies(settings: Settings) -> bool:
+    """Whether rules between sets of tags are looked for."""
+    return settings.normalise.itemsets
 
 
 def rewords(settings: Settings) -> bool:
@@ -142,9 +148,14 @@ PIPELINE: Pipeline = (
         questions=tables.tag_questions, ask=tagging.ask, parse=tagging.parse, given=tagging.given,
     ),
     TableStage("normalise", "vocabulary", VOCABULARY, ("tags",), ("normalise",), run=tables.normalise),
+    TableStage(
+        "imply", "implications", IMPLICATIONS, ("tags", "vocabulary"),
+        ("normalise.itemsets", "normalise.min_support", "normalise.min_confidence"),
+        run=tables.imply, when=implies,
+    ),
     BatchStage(
-        "canonicalise", "canonical_tags", CANONICAL_TAGS, ("tags", "vocabulary"), (),
-        source=tables.tag_rows, prepare=tables.vocabulary_mapping, work=tables.canonicalise,
+        "canonicalise", "canonical_tags", CANONICAL_TAGS, ("tags", "vocabulary", "implications"), (),
+        source=tables.tag_rows, prepare=tables.naming, work=tables.canonicalise,
     ),
     TableStage("cluster", "clusters", CLUSTERS, ("canonical_tags",), ("cluster", "seed"), run=tables.cluster),
     BatchStage(

@@ -15,6 +15,7 @@ from tacos.config import Settings
 from tacos.errors import InputError
 from tacos.methods import (
     clustering,
+    implying,
     ingesting,
     judging,
     normalising,
@@ -29,6 +30,7 @@ from tacos.methods.selecting import quotas
 from tacos.records import SCORES, Encoder, Made, Table, conform, reject_frame
 
 Tables = Mapping[str, Table]
+Naming = tuple[dict[str, str | None], implying.Implied]
 N_PAIRS_PER_BATCH = 1_000
 LINKED = 2.0
 """Requests per sample from which active pairing can afford to open with a chain (1.1 of them) in place of pairs."""
@@ -80,11 +82,37 @@ def vocabulary_mapping(tables: Tables, settings: Settings) -> dict[str, str | No
     return dict(frame.iter_rows())
 
 
-def canonicalise(batch: pl.DataFrame, mapping: dict[str, str | None], settings: Settings) -> Made:
+def imply(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+    """Rules between sets of canonical tags."""
+    mapping = vocabulary_mapping(tables, settings)
+    named = (canonical(batch, mapping) for batch in tables["tags"].batches(["id", "tags"]))
+    made = implying.rules(named, settings.normalise.min_support, settings.normalise.min_confidence)
+    return Made(made, reject_frame(), {"n_rules": made.height})
+
+
+def naming(tables: Tables, settings: Settings) -> Naming:
+    """What canonicalising goes by: the vocabulary, and where they are asked for, rules between sets of tags."""
+    rules = tables["implications"].scan().collect() if "implications" in tables else None
+    return vocabulary_mapping(tables, settings), implying.by_consequent(rules)
+
+
+def canonical(batch: pl.DataFrame, mapping: dict[str, str | None]) -> pl.DataFrame:
     """Raw tags -> canonical tags, one row per sample."""
     joined = tagging.join_turns(batch)
     tags = normalising.apply(joined["tags"].to_list(), mapping)
-    return Made(joined.with_columns(pl.Series("tags", tags, dtype=pl.List(pl.String))), reject_frame(), {})
+    return joined.with_columns(pl.Series("tags", tags, dtype=pl.List(pl.String)))
+
+
+def canonicalise(batch: pl.DataFrame, naming: Naming, settings: Settings) -> Made:
+    """Raw tags -> canonical tags without those that others imply, one row per sample."""
+    mapping, implied = naming
+    named = canonical(batch, mapping)
+    if not implied:
+        return Made(named, reject_frame(), {})
+    tags = [implying.thin(each, implied) for each in named["tags"].to_list()]
+    thinned = named.with_columns(pl.Series("tags", tags, dtype=pl.List(pl.String)))
+    n_implied = int(named["tags"].list.len().sum()) - int(thinned["tags"].list.len().sum())
+    return Made(thinned, reject_frame(), {"n_implied": n_implied})
 
 
 def cluster(tables: Tables, settings: Settings, encoder: Encoder, number: int) -> Made:

@@ -12,23 +12,20 @@ says that the rules are merged "recursively into atomic tags"; here that means
 - merged tags are looked at again, with their new samples, until no rule is left. So a second run changes nothing.
 
 Pair rules are found through the sparse product X'X, in blocks and only for tags that may have one, so memory does not
-grow with rows x tags. Rules with several antecedents (`itemset_rules`, by pyfim's FP-growth) cannot rename a tag; see
-`thin`.
+grow with rows x tags. Rules with several antecedents cannot rename a tag; see `tacos.methods.implying`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-
-from tacos.errors import ConfigError
 
 Ints = npt.NDArray[np.int64]
 BLOCK_PRODUCTS = 6_000_000
@@ -54,15 +51,6 @@ class Rules:
     def confidence(self) -> npt.NDArray[np.float64]:
         """Share of the samples with the antecedent that carry the consequent."""
         return self.n_both / self.n_antecedent
-
-
-class ItemsetRule(NamedTuple):
-    """Samples with all of `antecedent` nearly always carry `consequent` too."""
-
-    antecedent: tuple[str, ...]
-    consequent: str
-    n_both: int
-    n_antecedent: int
 
 
 def encode(frames: pl.DataFrame | Iterable[pl.DataFrame], codes: Mapping[str, int], n_tags: int) -> sparse.csr_array:
@@ -182,43 +170,3 @@ def relabel(x: sparse.csr_array, target: Ints) -> sparse.csr_array:
     """`x` after every tag became its target; a sample that held both holds it once."""
     places = x.tocoo()
     return indicator(places.row, target[places.col], x.shape)
-
-
-def itemset_rules(
-    x: sparse.csr_array, names: Sequence[str], min_support: int, min_confidence: float, max_size: int = 5
-) -> list[ItemsetRule]:
-    """Rules with two or more antecedents, `max_size` tags in all at most, by pyfim's FP-growth; sorted.
-
-    A rule with a needless antecedent (the others suffice) is left out. Holds all samples as Python lists.
-    Raises `ConfigError` where pyfim is not installed.
-    """
-    try:
-        import fim
-    except ImportError:
-        raise ConfigError("rules between sets of tags need pyfim: pip install tacos[itemsets]") from None
-    samples = [row.tolist() for row in np.split(x.indices, x.indptr[1:-1])]
-    limits = {"supp": -min_support, "zmin": 3, "zmax": max_size, "conf": 100 * (min_confidence - FUZZ)}
-    found = fim.fpgrowth(samples, target="r", report="ab", mode="o", **limits)
-    bodies = {(head, frozenset(body)) for head, body, _, _ in found}
-    return sorted(
-        ItemsetRule(tuple(sorted(names[tag] for tag in body)), names[head], both, n_body)
-        for head, body, both, n_body in found
-        if not any((head, frozenset(body) - {tag}) in bodies for tag in body)
-    )
-
-
-def thin(tags: Sequence[str], rules: Iterable[ItemsetRule], counts: Mapping[str, int]) -> list[str]:
-    """A sample's tags without those that its other tags imply.
-
-    A rule {A, B} => C says that C adds nothing beside A and B; it cannot say that A is C. Implied tags leave one at
-    a time, the most frequent first (ties: the smaller string), each only while a whole antecedent is still there,
-    so that a cycle never empties a sample, and a second pass changes nothing.
-    """
-    left = set(tags)
-    by_head: dict[str, list[frozenset[str]]] = {}
-    for rule in rules:
-        by_head.setdefault(rule.consequent, []).append(frozenset(rule.antecedent))
-    for tag in sorted(left & by_head.keys(), key=lambda tag: (-counts[tag], tag)):
-        if any(body <= left for body in by_head[tag]):
-            left.discard(tag)
-    return [tag for tag in tags if tag in left]

@@ -22,7 +22,6 @@ import polars as pl
 from tacos.config import Normalise
 from tacos.errors import ConfigError, InputError
 from tacos.methods import aggregating, associating, filtering, overriding, tracing
-from tacos.methods.associating import ItemsetRule
 from tacos.methods.overriding import Move, Overrides
 from tacos.methods.tracing import Step, Trace
 from tacos.records import Encoder
@@ -42,7 +41,6 @@ class Normalised:
     min_support: int
     remarks: tuple[str, ...] = ()
     """What a person should know: names in the override file that no tag has."""
-    itemsets: tuple[ItemsetRule, ...] = ()
 
     @property
     def mapping(self) -> dict[str, str | None]:
@@ -56,7 +54,6 @@ class Normalised:
             "min_support": self.min_support,
             "steps": [asdict(step) for step in self.steps],
             "n_rules": self.rules.height,
-            "itemset_rules": [list(rule) for rule in self.itemsets],
             "remarks": list(self.remarks),
         }
 
@@ -111,11 +108,11 @@ def build(
     hold = holder(trace, overrides, settings.signs)
     steps += [step]
     trace, merged = merge(trace, settings, encoder, hold)
-    trace, associated, rules, itemsets = associate(trace, transactions, settings, min_support, hold)
+    trace, associated, rules = associate(trace, transactions, settings, min_support, hold)
     trace, renamed, unknown = rename(trace, overrides, settings.signs)
     vocabulary = pl.concat([tracing.table(trace), dropped]).sort("raw")
     steps += [*merged, *associated, *renamed]
-    return Normalised(vocabulary, tuple(steps), rules, alpha, min_support, (*remarks, *unknown), itemsets)
+    return Normalised(vocabulary, tuple(steps), rules, alpha, min_support, (*remarks, *unknown))
 
 
 def frame_of(counts: Mapping[str, int] | pl.DataFrame) -> pl.DataFrame:
@@ -172,10 +169,10 @@ def merge(trace: Trace, settings: Normalise, encoder: Encoder | None, hold: Hold
 
 def associate(
     trace: Trace, transactions: Frames | None, settings: Normalise, min_support: int, hold: Hold
-) -> tuple[Trace, list[Step], pl.DataFrame, tuple[ItemsetRule, ...]]:
+) -> tuple[Trace, list[Step], pl.DataFrame]:
     """The association step, where it is on."""
     if not settings.association:
-        return trace, [], pl.DataFrame(schema=aggregating.RULES), ()
+        return trace, [], pl.DataFrame(schema=aggregating.RULES)
     if transactions is None:
         raise ConfigError("the association step needs the samples' tags; or: --set normalise.association=false")
     names = trace.names()
@@ -193,10 +190,7 @@ def associate(
     found = aggregating.associate(names, x, min_support, settings.min_confidence, accept)
     n_out = len(after.names())
     step = Step("association", len(names), n_out, len(names) - n_out, 0)
-    itemsets: list[ItemsetRule] = []
-    if settings.itemsets:
-        itemsets = associating.itemset_rules(found.samples, names, min_support, settings.min_confidence)
-    return after, [step], found.rules, tuple(itemsets)
+    return after, [step], found.rules
 
 
 def rename(trace: Trace, overrides: Overrides, signs: bool) -> tuple[Trace, list[Step], list[str]]:

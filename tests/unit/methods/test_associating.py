@@ -10,7 +10,6 @@ from mlxtend.frequent_patterns import association_rules, fpgrowth
 from scipy import sparse
 
 from tacos.methods import aggregating, associating
-from tacos.methods.associating import ItemsetRule, thin
 
 NAMES = [f"tag {i:03}" for i in range(40)]
 
@@ -57,26 +56,6 @@ def test_pair_rules_equal_mlxtends(seed: int, support: int, confidence: float) -
     found = zip(rules.antecedent.tolist(), rules.consequent.tolist(), rules.n_both.tolist(), strict=True)
     assert {(frozenset([a]), b, n) for a, b, n in found} == oracle(rows, support, confidence, 2)
     assert len(rules) > 0
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_itemset_rules_are_mlxtends_without_needless_antecedents(seed: int) -> None:
-    pytest.importorskip("fim")
-    rows = random_samples(1500, seed)
-    wanted = oracle(rows, 20, 0.95, 4)
-    implied = {(body, head) for body, head, _ in wanted if len(body) > 1}
-    minimal = {
-        (body, head, n)
-        for body, head, n in wanted
-        if len(body) > 1 and not any((body - {tag}, head) in implied for tag in body)
-    }
-    found = associating.itemset_rules(matrix(rows), NAMES, 20, 0.95, max_size=4)
-    number = {name: i for i, name in enumerate(NAMES)}
-    plain = {
-        (frozenset(number[tag] for tag in rule.antecedent), number[rule.consequent], rule.n_both) for rule in found
-    }
-    assert plain == minimal
-    assert (frozenset([1, 2]), 9) in implied, "the planted rule"
 
 
 def test_support_is_a_count_of_samples() -> None:
@@ -156,18 +135,3 @@ def test_encode_reads_batches_and_counts_a_tag_once_per_sample() -> None:
     assert associating.encode(frame, codes, 2).toarray().tolist() == expected
     assert associating.encode(batches(), codes, 2).toarray().tolist() == expected
     assert associating.encode([], codes, 2).shape == (0, 2)
-
-
-COUNTS = {"a": 5, "b": 6, "c": 9}
-
-
-def test_thin_takes_out_what_the_others_imply() -> None:
-    rules = [ItemsetRule(("a", "b"), "c", 5, 5)]
-    assert thin(["c", "a", "b"], rules, COUNTS) == ["a", "b"]
-    assert thin(["c", "a"], rules, COUNTS) == ["c", "a"]
-
-
-def test_thin_never_empties_a_sample_along_a_cycle() -> None:
-    rules = [ItemsetRule(("a", "b"), "c", 5, 5), ItemsetRule(("b", "c"), "a", 5, 5), ItemsetRule(("a", "c"), "b", 5, 5)]
-    assert thin(["a", "b", "c"], rules, COUNTS) == ["a", "b"]
-    assert thin(["a", "b"], rules, COUNTS) == ["a", "b"]
