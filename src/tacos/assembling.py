@@ -148,16 +148,6 @@ def asked_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     return {stage: names for stage, names in found.items() if names}
 
 
-def network_models(settings: Settings) -> dict[str, str]:
-    """`asked_models` for what knows one model per stage only; `ConfigError` where a panel or singleton mode asks."""
-    found = asked_models(settings)
-    if "grade" in found or any(len(names) > 1 for names in found.values()) or len(settings.judge.panel) > 1:
-        raise ConfigError(
-            "quotes and files of questions know one judge of pairs: leave out judge.models and judge.mode"
-        )
-    return {stage: names[0] for stage, names in found.items()}
-
-
 def judging_stage(settings: Settings) -> str:
     """The stage that asks the judge."""
     return "grade" if settings.judge.mode == "singleton" else "judge"

@@ -47,6 +47,10 @@ class Behaviour:
     """Body fields that are answered with 400."""
     max_in_flight: int = 0
     """More than so many at once are answered with 429; 0: any number."""
+    change: Callable[[str], str] = str
+    """What is done to the text of every good answer."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with every good answer."""
     echo_key: bool = False
     """Whether errors repeat the key that came, as some servers do."""
 
@@ -118,7 +122,8 @@ class FaultServer:
             self.met[name] += 1
         if name in TRANSPORT or name in ENVELOPE:
             return await self.misbehave(name, question, request, body)
-        return web.json_response(self.envelope(body, name))
+        text = self.behaviour.change(json.dumps(self.envelope(body, name)))
+        return web.Response(text=text, headers=self.behaviour.headers, content_type="application/json")
 
     def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
         """401, 404, 400 or 429 by the behaviour."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 
 import typer
@@ -68,6 +69,7 @@ app.add_typer(requests.app, name="requests")
 def main() -> None:
     """Run the command line; errors that a person can mend become one line and an exit code."""
     gc.set_threshold(20_000, 20, 20)  # the default looks at a run's many small objects so often that the wire waits
+    signal.siginterrupt(signal.SIGINT, True)  # polars' handler has waits go on after Ctrl-C, and so requests go out
     try:
         app()
     except TacosError as error:

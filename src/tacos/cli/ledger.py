@@ -41,17 +41,17 @@ def show(context: typer.Context, ledger: options.Ledger = None, as_json: AsJson 
 
 
 @app.command("export")
-def export(context: typer.Context, file: File) -> None:
+def export(context: typer.Context, file: File, ledger: options.Ledger = None) -> None:
     """Write every reply as a line of JSON."""
-    with ledgers.open(context.obj) as book:
+    with ledgers.open(ledger or context.obj) as book:
         n_written = book.export(file)
     console.out.print(f"{n_written:,} replies written to {file}", soft_wrap=True, markup=False)
 
 
 @app.command("import")
-def take_in(context: typer.Context, file: File) -> None:
+def take_in(context: typer.Context, file: File, ledger: options.Ledger = None) -> None:
     """Take in replies that were exported elsewhere."""
-    with ledgers.open(context.obj) as book:
+    with ledgers.open(ledger or context.obj) as book:
         n_new, n_known, n_bad = book.restore(exchange.read_lines(file))
     console.out.print(f"{n_new:,} new replies, {n_known:,} known already, {n_bad:,} unreadable lines", soft_wrap=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -77,6 +77,13 @@ def ordered(pool: Executor, work: Callable[[T], R], batches: Iterator[T], window
     for batch in batches:
         waiting.append(pool.submit(work, batch))
         if len(waiting) >= window:
-            yield waiting.popleft().result()
+            yield result_of(waiting.popleft())
     while waiting:
-        yield waiting.popleft().result()
+        yield result_of(waiting.popleft())
+
+
+def result_of(future: Future[R]) -> R:
+    """Its result, waited for in short steps: where polars is loaded, Ctrl-C does not wake one long wait."""
+    while not wait([future], timeout=0.2).done:
+        pass
+    return future.result()

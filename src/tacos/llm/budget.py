@@ -18,7 +18,7 @@ from tacos.errors import BudgetReached, ConfigError
 from tacos.llm.prices import Price
 
 Unit = Literal["usd", "tokens", "requests"]
-FORM = re.compile(r"([\d_,.]+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)")
+FORM = re.compile(r"(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)")
 FACTOR = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
@@ -69,10 +69,7 @@ def parse(text: str) -> Cap | None:
         raise ConfigError(f"budget {text!r} is not of the form 5usd, 2000000tokens or 1000requests")
     amount, factor, unit = match.groups()
     units: dict[str, Unit] = {"u": "usd", "$": "usd", "t": "tokens", "r": "requests"}
-    try:
-        return Cap(float(amount.replace(",", "").replace("_", "")) * FACTOR[factor], units[unit[0]])
-    except ValueError:
-        raise ConfigError(f"budget {text!r}: {amount!r} is not a number") from None
+    return Cap(float(amount.replace(",", "").replace("_", "")) * FACTOR[factor], units[unit[0]])
 
 
 def cost(price: Price | None, prompt_tokens: float, answer_tokens: float) -> Cost:
@@ -114,7 +111,9 @@ class Meter:
     def reached(self) -> BudgetReached:
         """The exception that says where things stand."""
         spent, cap = self.spent, self.cap
-        what = f"{spent.requests:,.0f} requests, {spent.tokens:,.0f} tokens, {spent.usd:.4f} usd"
+        what = f"{spent.requests:,.0f} requests, {spent.tokens:,.0f} tokens"
+        if spent.usd or (cap and cap.unit == "usd"):  # else no price is known
+            what += f", {spent.usd:.4f} usd"
         return BudgetReached(
             f"the budget of {cap} is reached ({what}); all replies are kept: the same command goes on from here"
         )

@@ -69,7 +69,10 @@ class Client:
         price = prices.price(model, settings.price_in, settings.price_out)
         ledger.meter.cap = budget.parse(settings.budget) or ledger.meter.cap
         if ledger.meter.cap and ledger.meter.cap.unit == "usd" and price is None:
-            raise ConfigError(f"a budget in dollars needs the price of {model!r}: give --price-in and --price-out")
+            raise ConfigError(
+                f"a budget in dollars needs the price of {model!r}: give dollars per million tokens, with "
+                "--set llm.price_in=... and --set llm.price_out=..."
+            )
         self._flying: dict[str, Flight] = {}
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-aside")
         self._closed = False

@@ -11,7 +11,8 @@ from typing import NamedTuple, cast
 
 import httptools
 
-MAX_BODY = 64 * 2**20
+MAX_BODY = 8 * 2**20
+"""Bytes; an answer to one of our questions has some thousands."""
 
 
 class Response(NamedTuple):

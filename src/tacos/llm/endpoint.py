@@ -12,7 +12,7 @@ import ssl
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
 
 from tacos.config import LLM
 from tacos.errors import ConfigError
@@ -20,6 +20,8 @@ from tacos.errors import ConfigError
 OPENAI = "https://api.openai.com/v1"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 HIDDEN = "[secret]"
+SECRET = re.compile(r"auth|key|token|secret|password|cookie", re.IGNORECASE)
+"""Names of headers and query fields that hold a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ def endpoint(settings: LLM, environment: Mapping[str, str] = os.environ) -> Endp
     base = (settings.base_url or environment.get("OPENAI_BASE_URL", "") or OPENAI).rstrip("/")
     parts = checked(base)
     used: list[str] = []
+    check_literals(settings)
     headers = {name: filled(value, environment, used) for name, value in settings.headers.items()}
+    query = {name: filled(value, environment, used) for name, value in settings.query.items()}
     key = environment.get(settings.key_env, "").strip()
     if key and settings.auth == "bearer":
         headers["Authorization"] = f"Bearer {key}"
@@ -72,14 +76,19 @@ def endpoint(settings: LLM, environment: Mapping[str, str] = os.environ) -> Endp
         headers["api-key"] = key
     check_headers(headers)
     proxy = proxy_for(settings, parts, environment, used)
-    secrets = tuple(sorted({each for each in (key, *used) if len(each) > 3}, key=len, reverse=True))
-    return Endpoint(base, urlencode(settings.query), proxy, headers, secrets, settings.ca_file)
+    said = {form for each in (key, *used) for form in (each, quote_plus(each)) if len(each) > 3}
+    secrets = tuple(sorted(said, key=len, reverse=True))
+    return Endpoint(base, urlencode(query), proxy, headers, secrets, settings.ca_file)
 
 
 def checked(base: str) -> SplitResult:
     """The URL's parts, when it is one that can be used."""
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(base)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port or an address that cannot be
+        good = False
+    if not good:
         raise ConfigError(f"llm.base_url {base!r} is no http(s) URL; it looks like https://api.openai.com/v1")
     if parts.username or parts.password:
         raise ConfigError("llm.base_url holds a user or password: put the key into the environment variable instead")
@@ -98,6 +107,19 @@ def filled(value: str, environment: Mapping[str, str], used: list[str]) -> str:
         return environment[match[1]]
 
     return VARIABLE.sub(one, value)
+
+
+def check_literals(settings: LLM) -> None:
+    """Settings are written into the run, so none may hold a key itself. Raises `ConfigError`."""
+    for section, values in (("headers", settings.headers), ("query", settings.query)):
+        for name, value in values.items():
+            if SECRET.search(name) and value and not VARIABLE.search(value):
+                raise ConfigError(
+                    f"llm.{section}.{name} would write a key into the run: put it into an environment variable NAME, "
+                    "and ${NAME} here"
+                )
+    if "@" in settings.proxy and not VARIABLE.search(settings.proxy):
+        raise ConfigError("llm.proxy would write a password into the run: put ${NAME}, an environment variable, there")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, until REAL) WITHOUT R
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WITHOUT ROWID;
 """
 
+VERSION = 1
+"""Of the tables."""
+
 
 class Entry(NamedTuple):
     """One paid reply.
@@ -53,9 +56,14 @@ SELECT = f"SELECT {', '.join(COLUMNS)} FROM replies"
 def connect(path: Path, synchronous: str) -> sqlite3.Connection:
     """A connection in autocommit mode that waits a minute for others."""
     database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise sqlite3.NotSupportedError("it was written by a newer tacos")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA synchronous = {synchronous}")
     database.executescript(TABLES)
+    if version < VERSION:
+        database.execute(f"PRAGMA user_version = {VERSION}")
     return database
 
 
@@ -66,7 +74,8 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
         yield database
     except BaseException:
-        database.execute("ROLLBACK")
+        if database.in_transaction:  # SQLite may have rolled back by itself, as where the disk is full
+            database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
 
@@ -87,3 +96,18 @@ def write(database: sqlite3.Connection, entries: Sequence[Entry]) -> int:
 def as_json(keys: Sequence[str]) -> str:
     """A list of keys as one SQL parameter."""
     return orjson.dumps(keys).decode()
+
+
+def checked(entry: Entry) -> Entry:
+    """An entry that came from a file, its fields of the kinds that the tables hold. Raises `TypeError`."""
+    texts = (entry.key, entry.asked, entry.model, entry.task, entry.finish, entry.way, entry.raw)
+    numbers = (entry.prompt_tokens, entry.answer_tokens, entry.latency, entry.at)
+    whole = all(isinstance(each, int) for each in numbers[:2])
+    if not (whole and all(isinstance(each, str) for each in texts) and all(is_number(each) for each in numbers)):
+        raise TypeError("no line of a ledger")
+    return entry
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a plain number that SQLite can hold."""
+    return isinstance(value, int | float) and abs(value) < 1e15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from functools import cache
 from typing import Any, NamedTuple
@@ -14,6 +15,11 @@ LEVELS = ("json_schema", "json_schema without bounds", "json_object", "none")
 """How strictly `response_format` asks, the strictest first; a server that refuses one is asked with the next."""
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems",
                     "minLength", "maxLength", "pattern", "format", "multipleOf"})  # fmt: skip
+
+MAX_TOKENS = 1e9
+"""More than this in one reply is no count."""
+MAX_COMPLAINT = 2000
+"""Characters of an error's body that are looked at."""
 
 
 class Form(NamedTuple):
@@ -36,6 +42,10 @@ class Said(NamedTuple):
 
 class BadEnvelope(ValueError):
     """The body is no chat completion; the message says what it is instead."""
+
+
+class NoChat(BadEnvelope):
+    """Nor is it an error: whoever sent it may be no such server at all."""
 
 
 def fields(asked: Asked, form: Form, omit: Collection[str] = ()) -> dict[str, Any]:
@@ -97,27 +107,50 @@ def closed(schema: Any, plain: bool) -> Any:
 
 def read(body: bytes | str) -> Said:
     """What a reply says. Raises `BadEnvelope`."""
-    try:
-        reply = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadEnvelope(f"the reply is no JSON: {error}") from None
+    reply = loads(body)
     if not isinstance(reply, dict):
-        raise BadEnvelope("the reply is no JSON object")
+        raise NoChat("the reply is no JSON object")
     if reply.get("error"):
         raise BadEnvelope(f"the reply is an error: {complaint(reply)}")
     try:
         choice = reply["choices"][0]
         message = choice["message"]
-        text = plain_text(message.get("content"))
+        text = plain_text(message.get("content")) or called_with(message)
         refusal = message.get("refusal") or ""
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise BadEnvelope("the reply is no chat completion") from None
+        raise NoChat("the reply is no chat completion") from None
     usage = reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     return Said(
         text, str(refusal), str(choice.get("finish_reason") or ""), str(reply.get("model") or ""),
         count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")),
     )  # fmt: skip
+
+
+def loads(body: bytes | str) -> Any:
+    """A body's JSON; half a character (an escaped lone surrogate, as of an emoji that was cut) becomes a question mark.
+
+    Raises `NoChat`.
+
+    >>> loads(b'["caf\\u00e9 \\ud83d"]')
+    ['café ?']
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        try:
+            return orjson.loads(json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            raise NoChat(f"the reply is no JSON: {error}") from None
+
+
+def called_with(message: dict[str, Any]) -> str:
+    """What a tool was called with, where a model calls one instead of answering (none was offered)."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list) or len(calls) != 1 or not isinstance(calls[0], dict):
+        return ""
+    function = calls[0].get("function")
+    return plain_text(function.get("arguments")) if isinstance(function, dict) else ""
 
 
 def plain_text(content: Any) -> str:
@@ -128,8 +161,8 @@ def plain_text(content: Any) -> str:
 
 
 def count(value: Any) -> int:
-    """A number of tokens, 0 where the server named none."""
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
+    """A number of tokens, 0 where the server named none, or one that cannot be."""
+    return int(value) if isinstance(value, int | float) and 0 < value < MAX_TOKENS else 0
 
 
 def complaint(body: bytes | str | dict[str, Any]) -> str:
@@ -143,4 +176,5 @@ def complaint(body: bytes | str | dict[str, Any]) -> str:
             value = value[key]
     if isinstance(value, dict | list):
         value = orjson.dumps(value).decode()
-    return " ".join(str(value).split())[:300]
+    text = "".join(sign if sign.isprintable() else " " for sign in str(value)[:MAX_COMPLAINT])
+    return " ".join(text.split())[:300]

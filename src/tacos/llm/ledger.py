@@ -30,7 +30,7 @@ from tacos.errors import OutputError, TacosError
 from tacos.llm import owners
 from tacos.llm.budget import Meter
 from tacos.llm.claims import LEASE, beat, bury, claim
-from tacos.llm.entries import SELECT, Entry, as_json, connect, transaction, write
+from tacos.llm.entries import SELECT, Entry, as_json, checked, connect, transaction, write
 
 INTERVAL = 0.05
 GROUP = 256
@@ -203,7 +203,7 @@ class Ledger:
         group: list[Entry] = []
         for line in lines:
             try:
-                group.append(Entry(**orjson.loads(line)))
+                group.append(checked(Entry(**orjson.loads(line))))
                 n_read += 1
             except (orjson.JSONDecodeError, TypeError):
                 n_bad += bool(line.strip())
@@ -271,7 +271,7 @@ class Ledger:
         try:
             with self._write_lock:
                 write(self._writing, [entry for entry, _ in group])
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # whatever it is, those who wait must hear of it
             failure = OutputError(f"the ledger {self.path} cannot be written: {error}")
         by_receiver: dict[Done, list[Entry]] = {}
         for entry, done in group:

@@ -21,7 +21,7 @@ DECREASE = 0.7
 FIRST_LIMIT = 64
 STEEPNESS = 3
 """Growth of the limit per reply until the first complaint: 1 + STEEPNESS times itself per round trip."""
-DURATION = re.compile(r"([\d.]+)(ms|s|m|h|d)")
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

@@ -7,6 +7,8 @@ configuration.
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +18,8 @@ from typing import Any
 import platformdirs
 
 from tacos.errors import ConfigError
+
+SNAPSHOT = re.compile(r"(?:[-@]\d{3,}(?:-\d\d){0,2})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +68,26 @@ def look_up(model: str) -> Price | None:
 
 
 def is_snapshot(model: str, name: str) -> bool:
-    """Whether `model` is `name` or `name` with a date behind it.
+    """Whether `model` is `name` or `name` with a date (or a build's number) behind it, not another version.
 
     >>> [is_snapshot(model, "gpt-4o") for model in ("gpt-4o-2024-08-06", "gpt-4o-mini", "openai/gpt-4o")]
     [True, False, True]
+    >>> is_snapshot("claude-opus-4-5", "claude-opus-4"), is_snapshot("claude-opus-4-20250514", "claude-opus-4")
+    (False, True)
     """
-    rest = model.rpartition("/")[2].removeprefix(name) if model.rpartition("/")[2].startswith(name) else None
-    return rest is not None and (not rest or rest.strip("-@").replace("-", "").isdigit())
+    plain = model.rpartition("/")[2]
+    return plain.startswith(name) and SNAPSHOT.fullmatch(plain.removeprefix(name)) is not None
 
 
 def as_price(line: Any, source: str) -> Price:
     """A line of a table: `{in = 2.5, out = 10.0, batch = 0.5}`."""
     try:
-        return Price(float(line["in"]), float(line["out"]), float(line.get("batch", 1.0)), source)
+        found = Price(float(line["in"]), float(line["out"]), float(line.get("batch", 1.0)), source)
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ConfigError(f"prices ({source}): {line!r} is not of the form {{in = 2.5, out = 10.0}}") from None
+        found = Price(math.nan, math.nan)
+    if not all(0 <= each < math.inf for each in (found.per_million_in, found.per_million_out, found.batch)):
+        raise ConfigError(f"prices ({source}): {line!r} is not of the form {{in = 2.5, out = 10.0}}")
+    return found
 
 
 def shipped() -> dict[str, Any]:
@@ -89,8 +98,11 @@ def shipped() -> dict[str, Any]:
 def read(file: Path) -> dict[str, Any]:
     """A user's table, empty where there is none."""
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        table = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"prices file {file}: {error}") from None
+    if not isinstance(table.get("models", {}), dict):
+        raise ConfigError(f"prices file {file}: [models] must be a table, a line per model")
+    return table

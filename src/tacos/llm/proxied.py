@@ -8,7 +8,7 @@ import aiohttp
 
 from tacos.config import LLM
 from tacos.errors import ConfigError
-from tacos.llm.connection import Done, Response, WireError
+from tacos.llm.connection import MAX_BODY, Done, Response, WireError
 from tacos.llm.endpoint import Endpoint
 
 
@@ -42,7 +42,12 @@ class ProxiedWire:
             async with self.session.post(self.url, data=body, proxy=self.proxy, allow_redirects=False) as response:
                 headers = [(name.lower(), value) for name, value in response.raw_headers]
                 limited = any(name.startswith(b"x-ratelimit") for name, _ in headers)
-                return Response(response.status, headers, await response.read(), limited)
+                body = b""
+                async for piece in response.content.iter_any():
+                    body += piece
+                    if len(body) > MAX_BODY:
+                        raise WireError("cut", f"an answer of more than {MAX_BODY} bytes")
+                return Response(response.status, headers, body, limited)
         except aiohttp.ClientHttpProxyError as error:
             raise WireError("connect", f"the proxy says {error.status} {error.message}") from None
         except aiohttp.ClientConnectorError as error:

@@ -85,7 +85,7 @@ class Reactions:
         self.traffic, self.pace, self.price = traffic, pace, price
         self.form = envelope.Form()
         self.tally = Tally()
-        self.n_given_up = self.n_refused = 0
+        self.n_given_up = self.n_refused = self.n_strange = 0
         self.tokens_per_byte = self.waiting_since = 0.0
 
     def react(self, flight: Flight, result: Response | WireError) -> Cost:
@@ -107,7 +107,11 @@ class Reactions:
         try:
             said = envelope.read(response.body)
         except envelope.BadEnvelope as error:
-            self.retry(flight, str(error), response.body)
+            self.n_strange += isinstance(error, envelope.NoChat)
+            if self.tally.n_answered == 0 and flight.n_tries >= 2 and self.n_strange > self.tally.n_sent / 2:
+                self.stop_at(f"{error}; {self.hint(response.status)}", flight)
+            else:
+                self.retry(flight, str(error), response.body)
             return Cost(1)
         return self.answered(flight, said, response.body)
 
@@ -140,14 +144,16 @@ class Reactions:
         elif kind == "retry":
             self.retry(flight, reason, response.body)
         elif kind == "stop":
-            self.traffic.stop(
-                LLMError(self.endpoint.redact(f"{self.endpoint.base}: {reason}; {self.hint(response.status)}"))
-            )
-            self.traffic.back(flight)
+            self.stop_at(f"{reason}{leads_to(response)}; {self.hint(response.status)}", flight)
         elif kind == "row" or not self.simplify(flight, kind):
             self.give_up(flight, reason, response.body)
         else:
             self.traffic.back(flight)
+
+    def stop_at(self, reason: str, flight: Flight) -> None:
+        """Send nothing more; this row is not lost, only not answered."""
+        self.traffic.stop(LLMError(self.endpoint.redact(f"{self.endpoint.base}: {reason}")))
+        self.traffic.back(flight)
 
     def hint(self, status: int) -> str:
         """What a person can do about a refusal."""
@@ -186,9 +192,7 @@ class Reactions:
         self.waiting_since = self.waiting_since or now
         named = pacing.retry_after(response.named(), time.time())
         if (named or 0) > self.settings.max_wait or now - self.waiting_since > self.settings.max_wait:
-            text = f"{self.endpoint.base}: {reason}; it has no room within {self.settings.max_wait:g} s"
-            self.traffic.stop(LLMError(self.endpoint.redact(text)))
-            self.traffic.back(flight)
+            self.stop_at(f"{reason}; it has no room within {self.settings.max_wait:g} s", flight)
             return
         flight.n_tries += response.status == 503
         flight.n_waits += 1
@@ -196,8 +200,8 @@ class Reactions:
             self.give_up(flight, f"{reason} ({flight.n_waits} tries)", response.body)
             return
         self.tally.n_retried += 1
-        seconds = pacing.backoff(flight.n_waits) if named is None else named + MARGIN
-        if named is not None and self.n_refused >= N_ALIKE:
+        seconds = named + MARGIN if named else pacing.backoff(flight.n_waits)  # "0" names no time
+        if named and self.n_refused >= N_ALIKE:
             self.pace.pause(now + seconds)
         self.traffic.later(flight, seconds)
 
@@ -237,3 +241,9 @@ class Reactions:
             self.traffic.stop(
                 LLMError(f"{self.endpoint.base}: {self.n_given_up} requests in a row failed, the last one: {reason}")
             )
+
+
+def leads_to(response: Response) -> str:
+    """Where a redirect, which is never followed, leads."""
+    place = response.named().get("location", "") if 300 <= response.status < 400 else ""
+    return f": {envelope.complaint(place)}" if place else ""

@@ -52,7 +52,7 @@ def meaning(status: int, body: bytes, answered_before: bool) -> Meaning:
 def of_bad_request(status: int, text: str, reason: str) -> Meaning:
     """The meaning of a 3xx or 4xx that may be about this one row."""
     if status < 400:
-        return Meaning("stop", f"{reason} (a redirect: use the address it leads to)")
+        return Meaning("stop", f"{reason} a redirect, which is not followed; use the address it leads to")
     if NO_SUCH_FIELD.search(text):
         return Meaning("tokens-field", reason)
     if NO_FORMAT.search(text):

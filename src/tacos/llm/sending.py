@@ -160,9 +160,13 @@ class Sender:
 
     def _returned(self, flight: Flight, result: Response | WireError) -> None:
         """An exchange has ended: act on it, and send the next one at once."""
-        self._flying.discard(flight)
         self.pace.returned()
-        spent = self.reactions.react(flight, result)
+        try:
+            spent = self.reactions.react(flight, result)
+        except Exception as error:  # the flight stays among those in flight, which are told that there is no answer
+            self._failed(error)
+            return
+        self._flying.discard(flight)
         self.meter.settle(flight.most, spent)
         self._pump()
 

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tacos.errors import OutputError
@@ -131,3 +133,24 @@ def test_notes_are_forgotten_after_a_while(book: Ledger) -> None:
     assert book.noted("server", 60) == "json_object"
     assert book.noted("server", 0) == ""
     assert book.noted("other", 60) == ""
+
+
+def test_a_ledger_of_a_newer_tacos_is_left_alone(tmp_path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledgers.open(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(OutputError, match="newer tacos"):
+        ledgers.open(path)
+
+
+def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
+    good = {
+        "key": "k", "asked": "m", "model": "m", "task": "tag", "finish": "stop", "prompt_tokens": 1, "answer_tokens": 1,
+        "latency": 0.5, "at": 1.0, "way": "online", "raw": "{}",
+    }  # fmt: skip
+    bad = [{"key": None}, {"raw": {}}, {"prompt_tokens": 10**30}, {"prompt_tokens": "many"}, {"at": "today"}]
+    lines = [orjson.dumps({**good, **each}) for each in bad if each.get("prompt_tokens") != 10**30]
+    lines.append(orjson.dumps(good).replace(b'"prompt_tokens":1', b'"prompt_tokens":1' + b"0" * 30))
+    with ledgers.open(tmp_path / "ledger.sqlite") as book:
+        assert book.restore([*lines, orjson.dumps(good)]) == (1, 0, 5)

@@ -125,3 +125,30 @@ def test_a_share_never_leaves_0_and_1() -> None:
     assert 0 < share_range(0, 20).high < 0.2
     assert share_range(20, 20).high == 1
     assert share_range(5, 20).low < 0.25 < share_range(5, 20).high
+
+
+@pytest.mark.parametrize("line", ["{in = nan, out = 1}", "{in = -1, out = 1}", "{in = 1, out = inf}", "{in = 1}", "5"])
+def test_a_price_that_cannot_be_is_no_price(line, own_folder) -> None:
+    """With any of them a budget in dollars would never be reached."""
+    (own_folder / "prices.toml").write_text(f'[models]\n"mine" = {line}\n')
+    with pytest.raises(ConfigError, match="not of the form"):
+        prices.price("mine")
+
+
+def test_a_price_table_must_be_a_table(own_folder) -> None:
+    (own_folder / "prices.toml").write_text("models = 5\n")
+    with pytest.raises(ConfigError, match="must be a table"):
+        prices.price("mine")
+
+
+def test_a_decimal_comma_is_not_ten_times_as_much() -> None:
+    with pytest.raises(ConfigError, match="not of the form"):
+        budget.parse("1,5usd")
+    assert budget.parse("1,500requests").amount == 1500
+
+
+def test_dollars_are_not_named_where_no_price_is_known() -> None:
+    meter = budget.Meter()
+    meter.cap = budget.parse("2requests")
+    meter.settle(Cost(), cost(None, 10, 10))
+    assert "usd" not in str(meter.reached())
