@@ -139,6 +139,18 @@ class Network:
             self.clients[model] = self.stack.enter_context(llm.connect(self.settings.llm, model, self.ledgers[0]))
         return self.clients[model]
 
+    def grouped(self, model: str, template: str, per_request: int) -> Model:
+        """The client for a model, asked so many questions of a template in one request."""
+        client = self.client(model)
+        if per_request == 1:
+            return client
+        from tacos.llm import Client
+        from tacos.llm.grouped import Grouped
+
+        if not isinstance(client, Client):
+            raise ConfigError("batch and exchange files hold one instruction per request: leave out tag.per_request")
+        return Grouped(client, template, per_request)
+
 
 def asked_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Stage -> models of the endpoint that it asks, for the stages that ask one."""
@@ -160,10 +172,13 @@ def is_networked(model: str) -> bool:
 
 def tagging_model(settings: Settings, own: Own, network: Network) -> Model:
     """The tagger: the user's function, a model of the endpoint, the embedded one, or one in a folder."""
+    in_network = own.tagger is None and "tag" in asked_models(settings)
+    if in_network:
+        return network.grouped(asked_models(settings)["tag"][0], "tag", settings.tag.per_request)
+    if settings.tag.per_request > 1:
+        raise ConfigError("only a language model is asked several instructions at once: leave out tag.per_request")
     if own.tagger is not None:
         return functions.FunctionTagger(own.tagger)
-    if "tag" in asked_models(settings):
-        return network.client(asked_models(settings)["tag"][0])
     return tagger.load(None if settings.tag.model == EMBEDDED else Path(settings.tag.model))
 
 

@@ -7,8 +7,10 @@ ledger too.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from tacos.assembling import asked_models
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, LLMError
-from tacos.llm import prices
+from tacos.llm import grouping, prices
+from tacos.llm.grouped import Grouped
 from tacos.llm.ledger import Ledger
 from tacos.llm.prompting import asked
 from tacos.llm.quote import Speed, StageQuote, Usage, quote
@@ -62,9 +65,9 @@ def share(stage: str, n_asked: Mapping[str, int], settings: Settings) -> int:
 
 
 def pilot(stage: str, model: str, samples: Artifact, settings: Settings, k: int) -> list[Request]:
-    """k requests of a stage to a model."""
+    """The questions behind k requests of a stage to a model."""
     if stage == "tag":
-        return tag_pilot(samples, settings, k)
+        return tag_pilot(samples, settings, k * settings.tag.per_request)
     return (grade_pilot if stage == "grade" else judge_pilot)(samples, settings, model, k)
 
 
@@ -80,6 +83,8 @@ def quote_stage(
     stage: str, model: str, n_requests: int, requests: Sequence[Request], settings: Settings, ledger: Ledger
 ) -> StageQuote:
     """Ask a pilot and work out the quote from what it used."""
+    if stage == "tag" and settings.tag.per_request > 1:
+        return quote_groups(model, n_requests, requests, settings, ledger)
     with llm.connect(settings.llm, model, ledger) as client:
         replies = client.answer(requests)
     firsts = [asked(request, model, settings.llm.body).key for request in requests]
@@ -91,6 +96,33 @@ def quote_stage(
     price = prices.price(model, settings.llm.price_in, settings.llm.price_out)
     speed = Speed(settings.llm.concurrency, settings.llm.rpm, settings.llm.tpm)
     return quote(stage, model, n_requests, usages, min(n_again, len(usages)), price, speed)
+
+
+def quote_groups(
+    model: str, n_questions: int, requests: Sequence[Request], settings: Settings, ledger: Ledger
+) -> StageQuote:
+    """The quote of tagging several instructions per request: a group's usage has in it that of questions asked alone
+    after it."""
+    n = settings.tag.per_request
+    with llm.connect(settings.llm, model, ledger) as client:
+        grouped = Grouped(client, "tag", n)
+        replies = grouped.answer(requests)
+    members = [grouping.member(request, model, settings.llm.body, n).key for request in requests]
+    came = {member: {member, reply.key} for member, reply in zip(members, replies, strict=True)}
+    entries = ledger.get([key for keys in came.values() for key in keys])
+    groups = [[entries[key] for member in group for key in came[member] if key in entries]
+              for group in grouping.chunks(list(came), n)]  # fmt: skip
+    usages = [
+        Usage(sum(e.prompt_tokens for e in group), sum(e.answer_tokens for e in group), max(e.latency for e in group))
+        for group in groups
+        if group
+    ]
+    if not usages:
+        raise LLMError(f"no request of the tag pilot was answered: {replies[0].failure if replies else 'no rows'}")
+    price = prices.price(model, settings.llm.price_in, settings.llm.price_out)
+    speed = Speed(settings.llm.concurrency, settings.llm.rpm, settings.llm.tpm)
+    found = quote("tag", model, math.ceil(n_questions / n), usages, 0, price, speed)
+    return replace(found, requests=found.requests.times(1 + grouped.n_alone / len(groups)))
 
 
 def tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:

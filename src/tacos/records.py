@@ -114,7 +114,8 @@ class Model(Protocol):
     """Whatever answers requests: an embedded model or a client of an endpoint. The loop does not know which.
 
     `fingerprint` is part of a stage's key. `where` tells the engine where `answer` may run: "process" (pure and
-    picklable, many copies at once), "thread" (thread-safe, waits for a network), "here" (a user's own function).
+    picklable, many copies at once), "thread" (thread-safe, waits for a network), "here" (one batch after
+    another in this process: a user's own function, or questions that are put together).
     `pointwise` says that a judge cannot see the order of a pair: flips and position bias are then "n/a", never 0%.
     """
 

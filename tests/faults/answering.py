@@ -38,6 +38,8 @@ def rewrite(given: dict[str, str], field: str) -> dict[str, Any]:
 def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
     """The right answer to a question, by which fields it shows."""
     given = fields(messages)
+    if '{"answers"' in messages[0]["content"]:
+        return {"answers": [{"number": place, **tags(text)} for place, text in enumerate(given.values(), 1)]}
     if '{"faults"' in messages[0]["content"]:
         return rewrite(given, "response" if '"response": "..."' in messages[0]["content"] else "instruction")
     if "label" in given:
@@ -52,6 +54,11 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
         }
     if "response" in given:
         return {"analysis": "It is what it is.", "score": score(given["instruction"], given["response"])}
-    draw = number(given.get("instruction", ""))
+    return tags(given.get("instruction", ""))
+
+
+def tags(instruction: str) -> dict[str, Any]:
+    """One to four tags."""
+    draw = number(instruction)
     chosen = dict.fromkeys(TAGS[(draw >> 8 * i) % len(TAGS)] for i in range(1 + draw % 4))
     return {"tags": [{"tag": tag, "explanation": f"it asks for {tag}"} for tag in chosen]}

@@ -28,6 +28,8 @@ TRANSPORT = ("429", "429-date", "500", "503", "reset", "timeout", "slow-body", "
 ENVELOPE = ("wrong-envelope", "html", "error-200")
 CONTENT = ("invalid-json", "wrong-schema", "empty", "refusal", "length", "repeated", "contradiction")
 HARMLESS = ("fenced", "chatty", "single-quotes", "think")
+ITEMS = ("item-missing", "item-invalid", "item-twice", "item-renumbered", "item-cut")
+"""Faults of one answer among several."""
 ALL = (*TRANSPORT, *ENVELOPE, *CONTENT, *HARMLESS)
 
 
@@ -230,7 +232,8 @@ class FaultServer:
         """A chat completion with the right answer, spoilt by a fault of the content."""
         question = json.dumps(body["messages"], sort_keys=True)
         self.answered[question] += 1
-        text = spoil(json.dumps(answer(body["messages"])), fault)
+        text = json.dumps(answer(body["messages"]))
+        text = spoil_items(text, fault) if fault in ITEMS else spoil(text, fault)
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if fault == "refusal":
             message = {"role": "assistant", "content": None, "refusal": "I can't help with that."}
@@ -314,6 +317,24 @@ def spoil(text: str, fault: str) -> str:
         "single-quotes": str(json.loads(text)),
         "think": '<think>It may be {"tags": []} or {"score_a": 5}.</think>' + text,
     }[fault]  # fmt: skip
+
+
+def spoil_items(text: str, fault: str) -> str:
+    """The model's text with one answer among several spoilt; an answer that stands alone is left as it is."""
+    found = json.loads(text)
+    items = found.get("answers", [])
+    if not items:
+        return text
+    if fault == "item-missing":
+        items.pop(0)
+    elif fault == "item-invalid":
+        items[0]["tags"] = "none"
+    elif fault == "item-twice":
+        items.append({"number": 1, "tags": [{"tag": "another", "explanation": "x"}]})
+    elif fault == "item-renumbered":
+        items[0]["number"] = 77
+    text = json.dumps(found)
+    return text[: len(text) - 12] if fault == "item-cut" else text
 
 
 def main() -> None:

@@ -11,6 +11,7 @@
     client      all of this behind `answer`      replaying   the same from the ledger alone (replies.py)
     budget      the hard cap                     prices      what models cost
     quote       what a run will cost             exchange    questions and answers as files
+    grouped     several questions in a request   grouping    how they are put together
     batch       OpenAI's batch API (calling, submissions)
 """
 

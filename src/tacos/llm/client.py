@@ -117,8 +117,8 @@ class Client:
         self._sender.loop.close()
         self._aside.shutdown()
 
-    def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request, in order.
+    def answer(self, requests: Sequence[Request], *, once: bool = False) -> list[Reply]:
+        """One reply per request, in order; with `once` none is asked about again because its answer is unusable.
 
         Raises `BudgetReached` at the cap and `LLMError` where the endpoint refuses every request; what was answered by
         then is in the ledger.
@@ -126,14 +126,14 @@ class Client:
         if self._closed:
             raise LLMError("the client was closed")
         batch = Batch(len(requests))
-        self._sender.loop.spawn_soon(self._start(batch, requests))
+        self._sender.loop.spawn_soon(self._start(batch, requests, once=once))
         return batch.wait()
 
-    async def _start(self, batch: Batch, requests: Sequence[Request]) -> None:
+    async def _start(self, batch: Batch, requests: Sequence[Request], *, once: bool) -> None:
         try:
             flights = []
             for place, request in enumerate(requests):
-                flights.append(Flight(asked(request, self._name, self.settings.body), [(batch, place)]))
+                flights.append(Flight(asked(request, self._name, self.settings.body), [(batch, place)], again=once))
                 if place % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
             await self._depart(flights)

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-Way = Literal["online", "batch", "exchange"]
+Way = Literal["online", "batch", "exchange", "grouped"]
+"""How a reply came; `grouped`: as part of a reply to several questions."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -80,8 +81,11 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     database.execute("COMMIT")
 
 
-def write(database: sqlite3.Connection, entries: Sequence[Entry]) -> int:
-    """Insert `entries` (a key that is there stays as it is) and void the claims on them; how many were new."""
+def write(database: sqlite3.Connection, entries: Sequence[Entry], replaced: Sequence[str] = ()) -> int:
+    """Insert `entries` (a key that is there stays as it is) and void the claims on them; how many were new.
+
+    The keys in `replaced` count no tokens from now on: the entries count them.
+    """
     n_new = 0
     with transaction(database):
         for start in range(0, len(entries), CHUNK):
@@ -90,6 +94,9 @@ def write(database: sqlite3.Connection, entries: Sequence[Entry]) -> int:
             n_new += database.execute(sql, [value for row in rows for value in row]).rowcount
         keys = as_json([entry.key for entry in entries])
         database.execute("DELETE FROM claims WHERE key IN (SELECT value FROM json_each(?))", [keys])
+        sql = "UPDATE replies SET prompt_tokens = 0, answer_tokens = 0 WHERE key IN (SELECT value FROM json_each(?))"
+        if replaced:
+            database.execute(sql, [as_json(replaced)])
     return n_new
 
 

@@ -51,7 +51,7 @@ class Flight:
     asked: Asked
     places: list[tuple[Batch, int]]
     again: bool = False
-    """Whether this is the re-ask after an unusable answer."""
+    """Whether this is the re-ask after an unusable answer, or shall have none."""
     n_tries: int = 0
     n_waits: int = 0
     sent_at: float = 0.0

@@ -123,10 +123,10 @@ class Ledger:
         elif len(self._waiting) == GROUP:
             self._full.set()
 
-    def put_all(self, entries: Sequence[Entry]) -> int:
-        """Write `entries` now; how many of them were new."""
+    def put_all(self, entries: Sequence[Entry], replaced: Sequence[str] = ()) -> int:
+        """Write `entries` now; how many of them were new. Those with the keys `replaced` hand their tokens to them."""
         with self._failing_clearly(), self._write_lock:
-            return write(self._writing, entries) if entries else 0
+            return write(self._writing, entries, replaced) if entries else 0
 
     def take(self, keys: Sequence[str]) -> Taken:
         """Look `keys` up and claim those that nobody has answered or claimed, in one transaction."""

@@ -4,9 +4,9 @@ Data stands between two lines that carry a mark made from the data's own hash: a
 prompt that it is part of, so nothing inside it can end the fence. The prompt says before and after that what is fenced
 is data.
 
-Settings text (`{{=name}}`) is put in word for word; data (`{{name}}`) always fenced. A paragraph that names a field
-which the request does not have is left out. A placeholder inside data is data: replacing is done once, never again on
-the result.
+Settings text (`{{=name}}`) is put in word for word; data (`{{name}}`) always fenced, a list one by one and numbered. A
+paragraph that names a field which the request does not have is left out. A placeholder inside data is data: replacing
+is done once, never again on the result.
 """
 
 from __future__ import annotations
@@ -99,7 +99,10 @@ def put(piece: str | tuple[str, str], fields: Mapping[str, Any], mark: str) -> s
     verbatim, name = piece
     if name == "fence":
         return mark
-    return str(fields[name]) if verbatim else fence(name, str(fields[name]), mark)
+    value = fields[name]
+    if isinstance(value, list):
+        return "\n\n".join(fence(f"{name}_{number}", str(each), mark) for number, each in enumerate(value, 1))
+    return str(value) if verbatim else fence(name, str(value), mark)
 
 
 class Chunk(NamedTuple):
