@@ -146,9 +146,10 @@ def bias(token: bytes) -> float:
 
 
 @contextmanager
-def serving(port: int = PORT) -> Iterator[str]:
-    """The base URL of a running server."""
-    command = [build(), "-m", model(), "--port", str(port), "-c", str(4 * N_CONTEXT), "--parallel", "4", "--no-webui"]
+def serving(port: int = PORT, weights: Path | None = None, *more: str) -> Iterator[str]:
+    """The base URL of a running server, of the random model unless `weights` names another GGUF file."""
+    command = [build(), "-m", weights or model(), "--port", str(port), "--no-webui"]
+    command += ["-c", str(4 * N_CONTEXT), "--parallel", "4", *more]
     with (HOME / "server.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             wait_for(f"http://127.0.0.1:{port}/health", process)

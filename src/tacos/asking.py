@@ -20,6 +20,7 @@ from tacos.assembling import (
     Network,
     Own,
     asked_models,
+    encoding_models,
     grading_model,
     judging_model,
     tagging_model,
@@ -28,11 +29,12 @@ from tacos.assembling import (
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, RunError
+from tacos.llm.embedder import Recalling
 from tacos.llm.ledger import Ledger
 from tacos.llm.prompting import Asked, asked
 from tacos.llm.replaying import Replaying, Unanswered
 from tacos.llm.replies import resolve
-from tacos.records import Model, Reply
+from tacos.records import Encoder, Model, Reply
 from tacos.run import Models, execute, existing, section_of, tables_for
 from tacos.stages import PromptStage, Tables, plan
 from tacos.storage.artifacts import Artifact, Store
@@ -89,13 +91,15 @@ def replaying_models(settings: Settings, ledger: Ledger) -> Models:
     if not names:
         raise ConfigError("the run asks no endpoint; select with --llm or --model first")
     clients: dict[str, Model] = {name: Replaying(settings.llm, name, ledger) for name in names}
-    network = Network(settings, None, ExitStack(), clients)
+    models = {model for (model,) in encoding_models(settings).values()}
+    encoders: dict[str, Encoder] = {model: Recalling(model, settings.embed, ledger) for model in models}
+    network = Network(settings, None, ExitStack(), clients, encoders=encoders)
     prompt = {
         "tag": tagging_model(settings, Own(), network),
         "grade": grading_model(settings, Own(), network),
         "judge": judging_model(settings, Own(), network),
     }
-    return Models(prompt, tools_for(settings, Own()))
+    return Models(prompt, tools_for(settings, Own(), network))
 
 
 def advance(source: Source, settings: Settings, store: Store, models: Models, ledger: Ledger) -> Pending | None:

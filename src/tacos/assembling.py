@@ -23,6 +23,9 @@ EMBEDDED = "embedded"
 LLM = "llm"
 """As a stage's model: the model that the `llm` settings name."""
 
+ENDPOINT = "endpoint:"
+"""Before the name of a model of the embeddings endpoint, as an encoder."""
+
 
 @dataclass(frozen=True)
 class Own:
@@ -76,7 +79,7 @@ def models_for(settings: Settings, own: Own, ledger: Path | None = None) -> Iter
                 "grade": grading_model(settings, own, network),
                 "judge": judging_model(settings, own, network),
             },
-            tools=tools_for(settings, own),
+            tools=tools_for(settings, own, network),
         )
 
 
@@ -127,17 +130,33 @@ class Network:
     clients: dict[str, Model] = field(default_factory=dict)
     ledgers: list[Any] = field(default_factory=list)
     """The one ledger, once it is open: all clients share its budget."""
+    encoders: dict[str, Encoder] = field(default_factory=dict)
+
+    def book(self) -> Any:
+        """The ledger, opened now if it is not open yet."""
+        from tacos.llm import ledger
+
+        if not self.ledgers:
+            self.ledgers.append(self.stack.enter_context(ledger.open(self.ledger)))
+        return self.ledgers[0]
 
     def client(self, model: str) -> Model:
         """The client for a model."""
         if model not in self.clients:
             from tacos import llm
-            from tacos.llm import ledger
 
-            if not self.ledgers:
-                self.ledgers.append(self.stack.enter_context(ledger.open(self.ledger)))
-            self.clients[model] = self.stack.enter_context(llm.connect(self.settings.llm, model, self.ledgers[0]))
+            self.clients[model] = self.stack.enter_context(llm.connect(self.settings.llm, model, self.book()))
         return self.clients[model]
+
+    def encoder(self, model: str) -> Encoder:
+        """The encoder that a model of the embeddings endpoint is."""
+        if model not in self.encoders:
+            from tacos.llm.embedder import Embedder
+
+            embed = self.settings.embed
+            made = Embedder(embed.endpoint(self.settings.llm), embed, model, self.book())
+            self.encoders[model] = self.stack.enter_context(made)
+        return self.encoders[model]
 
     def grouped(self, model: str, template: str, per_request: int) -> Model:
         """The client for a model, asked so many questions of a template in one request."""
@@ -158,6 +177,21 @@ def asked_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     wanted = {"tag": (tagger_name,), judging_stage(settings): settings.judges}
     found = {stage: tuple(filter(is_networked, names)) for stage, names in wanted.items()}
     return {stage: names for stage, names in found.items() if names}
+
+
+def encoding_models(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Stage -> model of the embeddings endpoint that it asks for vectors, for the stages that ask one."""
+    wanted = {"normalise": settings.normalise.encoder, "cluster": settings.cluster.encoder}
+    return {stage: (model,) for stage, name in wanted.items() if (model := embedding_model(name))}
+
+
+def embedding_model(encoder: str) -> str:
+    """The model that an encoder's name means at an embeddings endpoint, "" for an encoder that is none.
+
+    >>> embedding_model("endpoint:text-embedding-3-small"), embedding_model("minilm")
+    ('text-embedding-3-small', '')
+    """
+    return encoder.removeprefix(ENDPOINT) if encoder.startswith(ENDPOINT) else ""
 
 
 def judging_stage(settings: Settings) -> str:
@@ -222,14 +256,15 @@ def check_normalising(settings: Settings) -> None:
         publishing.from_json(settings.normalise.vocabulary)
 
 
-def tools_for(settings: Settings, own: Own) -> dict[str, Any]:
+def tools_for(settings: Settings, own: Own, network: Network) -> dict[str, Any]:
     """Encoders of normalise and cluster (one object where it is the same model), and the selector."""
     check_normalising(settings)
     loaded: dict[str, Encoder] = {}
 
     def encoder_of(name: str) -> Encoder:
         if name not in loaded:
-            loaded[name] = Remembering(encoder.load(name))
+            model = embedding_model(name)
+            loaded[name] = Remembering(network.encoder(model) if model else encoder.load(name))
         return loaded[name]
 
     if own.encoder is not None:

@@ -75,6 +75,7 @@ class Normalise(Section):
     itemsets: bool = False
     """Also take from each sample the tags that several of its others imply (rules by pyfim); they merge no tags."""
     encoder: str = "minilm"
+    """A name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see `embed`)."""
     overrides: dict[str, Any] = {}
     """What a person decided about tags (drop, merge, rename, keep_apart); see `tacos.methods.overriding`."""
     overrides_file: str = ""
@@ -109,6 +110,7 @@ class Cluster(Section):
     membership: Literal["home", "every"] = "home"
     """One home cluster per sample (robust), or membership in each cluster of its tags (paper)."""
     encoder: str = "minilm"
+    """A name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see `embed`)."""
 
 
 class Shortlist(Section):
@@ -313,6 +315,37 @@ class LLM(Section):
     """Dollars per million answered tokens, over the price table."""
 
 
+class Embed(Section):
+    """Encoders of an embeddings endpoint: `endpoint:MODEL` as `normalise.encoder` or `cluster.encoder`."""
+
+    base_url: str = ""
+    """Empty: the endpoint of `llm`, with its key, headers and query. Another one gets only what stands here; either way
+    time-outs, rates, retries, proxy and budget are those of `llm`."""
+    key_env: str = ""
+    """The environment variable with the key of `base_url`; empty: it gets none."""
+    auth: Literal["bearer", "api-key", "none"] = "bearer"
+    headers: dict[str, AsText] = {}
+    query: dict[str, AsText] = {}
+    body: dict[str, Any] = {}
+    """Added to every request's body, for example `dimensions`; part of the ledger key."""
+    encoding: Literal["float", "base64"] = "float"
+    """How vectors are asked for; `base64` is a third of the bytes, where the server knows it."""
+    per_request: int = Field(64, ge=1, le=2048)
+    """Texts per request; changes no vector."""
+    max_chars: int = Field(2000, gt=0)
+    """Longer texts lose their middle, visibly, before they are asked."""
+    price_in: float | None = Field(None, ge=0)
+    """Dollars per million tokens, over the price table."""
+
+    def endpoint(self, llm: LLM) -> LLM:
+        """How the endpoint is reached: `llm` with what differs."""
+        own: dict[str, Any] = {"body": {}, "omit": (), "price_in": self.price_in}
+        own["price_out"] = None if self.price_in is None else 0.0
+        if self.base_url:
+            own |= {name: getattr(self, name) for name in ("base_url", "key_env", "auth", "headers", "query")}
+        return llm.model_copy(update=own)
+
+
 class Settings(Section):
     """All settings of a run."""
 
@@ -330,6 +363,7 @@ class Settings(Section):
     refine: Refine = Refine()
     check: Check = Check()
     llm: LLM = LLM()
+    embed: Embed = Embed()
 
     @property
     def judges(self) -> tuple[str, ...]:

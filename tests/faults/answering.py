@@ -62,3 +62,8 @@ def tags(instruction: str) -> dict[str, Any]:
     draw = number(instruction)
     chosen = dict.fromkeys(TAGS[(draw >> 8 * i) % len(TAGS)] for i in range(1 + draw % 4))
     return {"tags": [{"tag": tag, "explanation": f"it asks for {tag}"} for tag in chosen]}
+
+
+def vector(text: str, dim: int) -> list[float]:
+    """The embedding of a text: numbers drawn from its hash."""
+    return [number(text, str(place)) / 2**47 - 1 for place in range(dim)]

@@ -9,8 +9,10 @@ came back.
 
 import argparse
 import asyncio
+import base64
 import json
 import ssl
+import struct
 import threading
 import time
 from collections import Counter
@@ -21,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .answering import answer, number
+from .answering import answer, number, vector
 from .batching import BatchApi, BatchBehaviour
 
 TRANSPORT = ("429", "429-date", "500", "503", "reset", "timeout", "slow-body", "cut-body", "twice")
@@ -30,6 +32,8 @@ CONTENT = ("invalid-json", "wrong-schema", "empty", "refusal", "length", "repeat
 HARMLESS = ("fenced", "chatty", "single-quotes", "think")
 ITEMS = ("item-missing", "item-invalid", "item-twice", "item-renumbered", "item-cut")
 """Faults of one answer among several."""
+VECTORS = ("wrong-count", "nan", "no-index", "ragged", "same-index")
+"""Faults of a reply with embeddings."""
 ALL = (*TRANSPORT, *ENVELOPE, *CONTENT, *HARMLESS)
 
 
@@ -53,8 +57,16 @@ class Behaviour:
     """What is done to the text of every good answer."""
     headers: dict[str, str] = field(default_factory=dict)
     """Sent with every good answer."""
+    dim: int = 16
+    """Length of an embedding."""
+    poison: str = ""
+    """A word that makes a request for embeddings be refused with 400."""
     echo_key: bool = False
     """Whether errors repeat the key that came, as some servers do."""
+
+
+Good = Callable[[dict[str, Any], str], dict[str, Any]]
+"""From a request's body and a fault of the content to the reply."""
 
 
 class FaultServer:
@@ -80,6 +92,7 @@ class FaultServer:
         """The routes."""
         app = web.Application(client_max_size=256 * 2**20)
         app.router.add_post("/v1/chat/completions", self.chat)
+        app.router.add_post("/v1/embeddings", self.embed)
         app.router.add_get("/stats", self.stats)
         self.batches.add_routes(app)
         return app
@@ -100,31 +113,40 @@ class FaultServer:
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """One chat completion, or what goes wrong with it."""
+        return await self.counted(request, "messages", self.envelope)
+
+    async def embed(self, request: web.Request) -> web.StreamResponse:
+        """Embeddings of some texts, or what goes wrong with them."""
+        return await self.counted(request, "input", self.embeddings)
+
+    async def counted(self, request: web.Request, name: str, good: Good) -> web.StreamResponse:
+        """The reply to one request, while it is counted as in flight."""
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            return await self.reply(request)
+            return await self.reply(request, name, good)
         finally:
             self.in_flight -= 1
 
-    async def reply(self, request: web.Request) -> web.StreamResponse:
-        """The reply to one request."""
+    async def reply(self, request: web.Request, name: str, good: Good) -> web.StreamResponse:
+        """The reply to one request; `name` is the field of the body that holds the question."""
         body = json.loads(await request.read())
         self.headers.append(dict(request.headers))
         self.queries.append(request.query_string)
-        question = json.dumps(body["messages"], sort_keys=True)
+        self.bodies.append(body)
+        question = json.dumps(body[name], sort_keys=True)
         self.asked[question] += 1
         self.note_return(question)
         refused = self.refusal(request, body)
         if refused is not None:
             return refused
         await asyncio.sleep(self.behaviour.latency)
-        name = self.fault(question)
-        if name:
-            self.met[name] += 1
-        if name in TRANSPORT or name in ENVELOPE:
-            return await self.misbehave(name, question, request, body)
-        text = self.behaviour.change(json.dumps(self.envelope(body, name)))
+        fault = self.fault(question)
+        if fault:
+            self.met[fault] += 1
+        if fault in TRANSPORT or fault in ENVELOPE:
+            return await self.misbehave(fault, question, request, good(body, ""))
+        text = self.behaviour.change(json.dumps(good(body, fault)))
         return web.Response(text=text, headers=self.behaviour.headers, content_type="application/json")
 
     def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
@@ -140,6 +162,9 @@ class FaultServer:
             if wanted in body and (not value or value in json.dumps(body[wanted])):
                 hint = ": use 'max_completion_tokens' instead" if wanted == "max_tokens" else ""
                 return problem(400, f"Unsupported parameter: '{wanted}'{hint}", "unsupported_parameter")
+        texts = body.get("input", [])
+        if "" in texts or (self.behaviour.poison and self.behaviour.poison in " ".join(texts)):
+            return problem(400, "'$.input' is invalid", "invalid_request_error")
         if self.behaviour.max_in_flight and self.in_flight > self.behaviour.max_in_flight:
             return problem(429, "too many at once", "rate_limit")
         return None
@@ -166,7 +191,7 @@ class FaultServer:
         return ""
 
     async def misbehave(
-        self, name: str, question: str, request: web.Request, body: dict[str, Any]
+        self, name: str, question: str, request: web.Request, good: dict[str, Any]
     ) -> web.StreamResponse:
         """A fault of the transport or the envelope."""
         if name in ("429", "503", "429-date"):
@@ -180,7 +205,7 @@ class FaultServer:
             request.transport.abort()
             return web.Response()
         if name in ("slow-body", "cut-body", "twice"):
-            return await self.raw(name, request, body)
+            return await self.raw(name, request, good)
         return {
             "wrong-envelope": web.json_response({"result": "ok"}),
             "html": web.Response(text="<html>gateway</html>", content_type="text/html"),
@@ -200,9 +225,9 @@ class FaultServer:
         self.told_to_wait[question] = (time.monotonic(), seconds)
         return response
 
-    async def raw(self, name: str, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    async def raw(self, name: str, request: web.Request, good: dict[str, Any]) -> web.StreamResponse:
         """A body that dribbles, ends early, or comes twice."""
-        text = json.dumps(self.envelope(body, "")).encode()
+        text = json.dumps(good).encode()
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text)
         transport = request.transport
         assert isinstance(transport, asyncio.Transport)
@@ -250,6 +275,28 @@ class FaultServer:
                 "total_tokens": n_prompt + n_answer,
             },
         }
+
+    def embeddings(self, body: dict[str, Any], fault: str) -> dict[str, Any]:
+        """Embeddings, last ones first, whose last digits depend on how many there are."""
+        texts = body["input"]
+        noise = 1e-9 * len(texts)
+        rows = [[value + noise for value in vector(text, body.get("dimensions", self.behaviour.dim))] for text in texts]
+        self.answered.update(texts)
+        if fault == "nan":
+            rows[0][0] = None
+        if fault == "ragged" and len(rows) > 1:
+            rows[0].append(1.0)
+        coded = [encoded(row) for row in rows] if body.get("encoding_format") == "base64" else rows
+        data = [{"object": "embedding", "index": place, "embedding": row} for place, row in enumerate(coded)][::-1]
+        if fault == "wrong-count":
+            data.pop()
+        if fault == "no-index":
+            data[0].pop("index")
+        if fault == "same-index":
+            data[0]["index"] = data[-1]["index"] if len(data) > 1 else 5
+        n_tokens = sum(1 + len(text) // 4 for text in texts)
+        usage = {"prompt_tokens": n_tokens, "total_tokens": n_tokens}
+        return {"object": "list", "model": self.behaviour.snapshot, "data": data, "usage": usage}
 
     def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> "FaultServer":
         """Serve from a thread; `url` is the base URL then."""
@@ -317,6 +364,12 @@ def spoil(text: str, fault: str) -> str:
         "single-quotes": str(json.loads(text)),
         "think": '<think>It may be {"tags": []} or {"score_a": 5}.</think>' + text,
     }[fault]  # fmt: skip
+
+
+def encoded(row: list[float | None]) -> str:
+    """A vector as base64 of little-endian float32."""
+    values = [float("nan") if value is None else value for value in row]
+    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
 
 
 def spoil_items(text: str, fault: str) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tacos import analysis
 from tacos.analysis import Analysis
-from tacos.assembling import asked_models
+from tacos.assembling import asked_models, encoding_models
 from tacos.cli import consent, console, options
 from tacos.cli.tags import UNSEEN, drift_rows, step_text
 from tacos.storage import writing
@@ -56,7 +56,8 @@ def analyse(  # noqa: PLR0913 - a command's options are its interface
     endpoint = {"url": llm, "model": model, "budget": budget}
     own = options.normalise_from(overrides, vocabulary)
     chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, **own)
-    asked = {stage: names for stage, names in asked_models(chosen).items() if stage == "tag"}
+    every = {**asked_models(chosen), **encoding_models(chosen)}
+    asked = {stage: names for stage, names in every.items() if stage in ("tag", "normalise")}
     consent.ask(chosen, None, yes=yes, models=asked)
     if output is not None:
         writing.make_folder(output)

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import typer
 
-from tacos.assembling import asked_models
+from tacos.assembling import asked_models, encoding_models
 from tacos.cli import console
 from tacos.config import Settings
 from tacos.errors import ConfigError
@@ -26,7 +26,11 @@ WHAT = {
     "confirm": "every selected row and its rewrite",
     "check": "the instructions and tags of the cases to check",
     "calibrate": "instruction and responses of every labelled pair",
+    "normalise": "every distinct tag",
+    "cluster": "every canonical tag",
 }
+EMBEDDED = frozenset({"normalise", "cluster"})
+"""Stages that ask for vectors, from the endpoint of `embed`."""
 
 
 def ask(
@@ -34,32 +38,54 @@ def ask(
 ) -> None:
     """Ask unless the endpoint is this machine, `yes` was given, or this run has asked before about the same stages.
 
-    `models` (stage -> models) defaults to those of a selection. Raises `ConfigError` where nobody is there to answer.
+    `models` (stage -> models) defaults to those of a selection, its encoders included. Raises `ConfigError` where
+    nobody is there to answer.
     """
-    models = asked_models(settings) if models is None else models
-    if not models:
-        return
-    host = endpoint(settings.llm).host
-    memory = run / f"consent-{host}.json" if run else None
-    known = remembered(memory)
-    if is_here(host) or yes or set(models) <= set(known):
-        return
+    models = {**asked_models(settings), **encoding_models(settings)} if models is None else models
+    hosts: dict[str, dict[str, tuple[str, ...]]] = {}
     for stage, names in models.items():
-        console.errors.print(f"{stage}: {WHAT[stage]} will be sent to {host}, model {', '.join(names)}", soft_wrap=True)
+        asked = settings.embed.endpoint(settings.llm) if stage in EMBEDDED else settings.llm
+        hosts.setdefault(endpoint(asked).host, {})[stage] = names
+    open_hosts = {
+        host: stages for host, stages in hosts.items() if not (yes or is_here(host) or known(run, host, stages))
+    }
+    if not open_hosts:
+        return
+    for host, stages in open_hosts.items():
+        for stage, names in stages.items():
+            line = f"{stage}: {WHAT[stage]} will be sent to {host}, model {', '.join(names)}"
+            console.errors.print(line, soft_wrap=True)
     if not sys.stdin.isatty():
-        raise ConfigError(f"nobody is here to agree that data goes to {host}; give --yes if you do")
+        raise ConfigError(f"nobody is here to agree that data goes to {' and '.join(open_hosts)}; give --yes if you do")
     if not typer.confirm("go on?"):
         raise ConfigError("stopped before anything was sent")
-    if memory is not None:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_json(memory, {"host": host, "models": {**known, **models}})
+    for host, stages in open_hosts.items():
+        remember(run, host, stages)
 
 
-def remembered(memory: Path | None) -> dict[str, Any]:
-    """What this run has asked before: stage -> models."""
-    if memory is None or not memory.is_file():
+def memory(run: Path, host: str) -> Path:
+    """Where a run keeps what it has asked about a host."""
+    return run / f"consent-{host}.json"
+
+
+def known(run: Path | None, host: str, stages: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether this run has asked about all of these stages before."""
+    return run is not None and set(stages) <= set(remembered(memory(run, host)))
+
+
+def remember(run: Path | None, host: str, stages: Mapping[str, tuple[str, ...]]) -> None:
+    """Keep that a person agreed."""
+    if run is None:
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(memory(run, host), {"host": host, "models": {**remembered(memory(run, host)), **stages}})
+
+
+def remembered(file: Path) -> dict[str, Any]:
+    """What was asked before: stage -> models."""
+    if not file.is_file():
         return {}
-    return dict(orjson.loads(memory.read_bytes())["models"])
+    return dict(orjson.loads(file.read_bytes())["models"])
 
 
 def is_here(host: str) -> bool:

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from tacos import quoting
+from tacos.assembling import asked_models, encoding_models
 from tacos.cli import consent, console, options
 from tacos.llm import ledger as ledgers
 from tacos.llm.quote import BATCH_HOURS, Range, StageQuote
@@ -46,7 +47,7 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
     chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select={"n": n})
     given = {name: value for name, value in (("price_in", price_in), ("price_out", price_out)) if value is not None}
     chosen = chosen.model_copy(update={"llm": chosen.llm.model_copy(update=given)})
-    consent.ask(chosen, None, yes=yes)
+    consent.ask(chosen, None, yes=yes, models=asked_models(chosen))
     with ledgers.open(ledger) as book:
         quotes = quoting.quote_run(data, chosen, book, pilot)
     if as_json:
@@ -58,6 +59,10 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
         f"{BATCH_HOURS:.0f} hours per stage and round",
         soft_wrap=True,
     )
+    for stage, names in encoding_models(chosen).items():
+        console.out.print(
+            f"not counted: the vectors that {stage} asks {names[0]} for, a few tokens per distinct tag", soft_wrap=True
+        )
 
 
 def as_dict(found: StageQuote) -> dict[str, object]:

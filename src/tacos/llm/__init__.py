@@ -12,6 +12,7 @@
     budget      the hard cap                     prices      what models cost
     quote       what a run will cost             exchange    questions and answers as files
     grouped     several questions in a request   grouping    how they are put together
+    embedder    encoders of an endpoint          embedding   the embeddings format
     batch       OpenAI's batch API (calling, submissions)
 """
 

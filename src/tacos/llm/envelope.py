@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -41,7 +41,17 @@ class Said(NamedTuple):
 
 
 class BadEnvelope(ValueError):
-    """The body is no chat completion; the message says what it is instead."""
+    """The body is not what was asked for; the message says what it is instead."""
+
+
+class Format(NamedTuple):
+    """What is asked for: the path, the body of a request, what is read from a reply to it (raises `BadEnvelope`), and
+    whether tokens are answered."""
+
+    path: str
+    fields: Callable[[Asked, Form, Collection[str]], dict[str, Any]]
+    read: Callable[[bytes, Asked], Said]
+    answers: bool = True
 
 
 class NoChat(BadEnvelope):
@@ -151,6 +161,9 @@ def called_with(message: dict[str, Any]) -> str:
         return ""
     function = calls[0].get("function")
     return plain_text(function.get("arguments")) if isinstance(function, dict) else ""
+
+
+CHAT = Format("/chat/completions", fields, lambda body, asked: read(body))
 
 
 def plain_text(content: Any) -> str:

@@ -80,7 +80,9 @@ class Reactions:
         traffic: Traffic,
         pace: pacing.Pace,
         price: Price | None,
+        form: envelope.Format,
     ) -> None:
+        self.format = form
         self.endpoint, self.settings, self.receiver = endpoint, settings, receiver
         self.traffic, self.pace, self.price = traffic, pace, price
         self.form = envelope.Form()
@@ -105,7 +107,7 @@ class Reactions:
             self.refused(flight, response)
             return Cost(1 if response.status not in (429, 503) else 0)
         try:
-            said = envelope.read(response.body)
+            said = self.format.read(response.body, flight.asked)
         except envelope.BadEnvelope as error:
             self.n_strange += isinstance(error, envelope.NoChat)
             if self.tally.n_answered == 0 and flight.n_tries >= 2 and self.n_strange > self.tally.n_sent / 2:

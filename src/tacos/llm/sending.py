@@ -26,15 +26,21 @@ from tacos.llm.reacting import Reactions, Receiver, Tally
 from tacos.llm.wire import DirectWire, Wire
 
 TICK = 0.25
-PATH = "/chat/completions"
 
 
 class Sender:
     """Sends flights to one endpoint. Unless it says otherwise, a method is called on the loop's thread."""
 
     def __init__(
-        self, endpoint: Endpoint, settings: LLM, receiver: Receiver, meter: Meter, price: Price | None
+        self,
+        endpoint: Endpoint,
+        settings: LLM,
+        receiver: Receiver,
+        meter: Meter,
+        price: Price | None,
+        form: envelope.Format = envelope.CHAT,
     ) -> None:
+        self.format = form
         self.endpoint, self.settings, self.receiver, self.meter, self.price = endpoint, settings, receiver, meter, price
         self.progress: Callable[[Tally], None] | None = None
         self.queue: deque[Flight] = deque()
@@ -45,7 +51,7 @@ class Sender:
         self._closing = False
         self.loop = Loop(self._failed)
         self.pace = pacing.Pace(settings.concurrency, settings.rpm, settings.tpm, self.loop.time())
-        self.reactions = Reactions(endpoint, settings, receiver, self, self.pace, price)
+        self.reactions = Reactions(endpoint, settings, receiver, self, self.pace, price, form)
         self.wire: Wire
         self.loop.start(self._open())
 
@@ -103,7 +109,7 @@ class Sender:
 
     async def _open(self) -> None:
         road = ProxiedWire if self.endpoint.proxy else DirectWire
-        self.wire = road(self.endpoint, PATH, self.settings)
+        self.wire = road(self.endpoint, self.format.path, self.settings)
         self.loop.asyncio.call_later(TICK, self._tick)
 
     def _tick(self) -> None:
@@ -141,11 +147,12 @@ class Sender:
 
     def _send(self, flight: Flight) -> bool:
         """Let one out, if the budget allows it."""
-        body = orjson.dumps(envelope.fields(flight.asked, self.reactions.form, self.settings.omit))
+        body = orjson.dumps(self.format.fields(flight.asked, self.reactions.form, self.settings.omit))
         flight.level, flight.tokens_field = self.reactions.form
         flight.n_bytes = len(body)
         most_prompt = len(body) * (self.reactions.tokens_per_byte * 1.1 if self.reactions.tokens_per_byte else 1 / 3)
-        flight.most = cost(self.price, most_prompt, float(flight.asked.sampling.get("max_tokens", 1024)))
+        most_answer = float(flight.asked.sampling.get("max_tokens", 1024)) if self.format.answers else 0.0
+        flight.most = cost(self.price, most_prompt, most_answer)
         if not self.meter.hold(flight.most):
             if self.meter.held.requests < 0.5:
                 self.stop(self.meter.reached())

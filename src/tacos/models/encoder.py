@@ -41,7 +41,8 @@ def load(name: str = "static", threads: int | None = None) -> Encoder:
     if Path(name).is_dir():
         return load_folder(Path(name))
     raise ModelError(
-        f"no encoder {name!r}: there are {', '.join(NAMES)}, or a folder with a sentence-transformers model"
+        f"no encoder {name!r}: there are {', '.join(NAMES)}, a folder with a sentence-transformers model, "
+        "or endpoint:MODEL for a model of an embeddings endpoint"
     )
 
 
