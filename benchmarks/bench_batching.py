@@ -91,25 +91,24 @@ def tags_of(reply: Reply) -> list[str]:
     return [] if reply.text is None else [item["tag"] for item in orjson.loads(reply.text)["tags"]]
 
 
-def ask(questions: Sequence[Request], size: int, settings: LLM, model: str) -> dict[str, Any]:
-    """Ask all questions, `size` per request, from an empty ledger; the tags and what they cost."""
+def ask(questions: Sequence[Request], size: int, settings: LLM, model: str, path: Path) -> dict[str, Any]:
+    """Ask all questions, `size` per request; the tags and what they cost. What the ledger at `path` has is there."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        book = stack.enter_context(ledger.open(folder / "ledger.sqlite"))
+        book = stack.enter_context(ledger.open(path))
+        n_known = book.size().n_replies
         client = stack.enter_context(llm.connect(settings, model, book))
         asked = Grouped(client, "tag", size) if size > 1 else client
         began = time.monotonic()
         replies = asked.answer(questions)
-        tally = client.tally
+        spent = book.spend()
         return {
             "tags": [tags_of(reply) for reply in replies],
-            "requests": tally.n_sent,
-            "prompt_tokens": tally.prompt_tokens,
-            "answer_tokens": tally.answer_tokens,
+            "requests": sum(row.n_replies for row in spent if row.way == "online"),
+            "prompt_tokens": sum(row.prompt_tokens for row in spent),
+            "answer_tokens": sum(row.answer_tokens for row in spent),
             "asked_alone": round(getattr(asked, "n_alone", 0) / len(questions), 3),
-            "asked_again": tally.n_asked_again,
             "unanswered": round(sum(reply.text is None for reply in replies) / len(replies), 3),
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": None if n_known else round(time.monotonic() - began, 1),
         }
 
 
@@ -150,6 +149,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=48)
     parser.add_argument("--url", default="")
     parser.add_argument("--model", default="SmolLM2-135M-Instruct Q4_1")
+    parser.add_argument("--ledgers", type=Path, help="a folder that keeps the replies, to go on after a stop")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     args = parser.parse_args()
     if not args.data.is_dir():
@@ -161,10 +161,10 @@ def main() -> None:
     truth = [tags for _, tags in rows]
     found: dict[int, dict[str, Any]] = {}
     table: dict[int, dict[str, Any]] = {}
-    with serving(args.url) as url:
+    with serving(args.url) as url, tempfile.TemporaryDirectory() as folder:
         settings = LLM(base_url=url, concurrency=4, proxy="none", total_timeout=900, read_timeout=900, body={"seed": 1})
         for size in args.sizes:
-            found[size] = ask(questions, size, settings, args.model)
+            found[size] = ask(questions, size, settings, args.model, (args.ledgers or Path(folder)) / f"{size}.sqlite")
             table[size] = figures(found[size], truth, found[args.sizes[0]])
             print(size, json.dumps(table[size]), found[size]["tags"][:3], flush=True)
     print(json.dumps({"model": args.model, "n": len(rows), "per_request": table}))

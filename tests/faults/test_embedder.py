@@ -33,7 +33,7 @@ def open_encoder(book: Ledger) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def make(url: str, ledger: Ledger = book, embed: Embed | None = None, **llm: object) -> Embedder:
-            settings = LLM(base_url=url, proxy="none", **{"retries": 2, "read_timeout": 0.5, **llm})  # type: ignore[arg-type]
+            settings = LLM(base_url=url, proxy="none", **{"retries": 2, **llm})  # type: ignore[arg-type]
             own = embed or Embed()
             return stack.enter_context(Embedder(own.endpoint(settings), own, "tiny-1", ledger))
 
@@ -45,7 +45,9 @@ def right(texts: list[str], dim: int = 16) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_vectors_have_length_one_and_stand_in_the_order_of_the_texts(open_encoder: Open, book: Ledger) -> None:
+def test_vectors_have_length_one_and_stand_in_the_order_of_the_texts(
+    open_encoder: Open, book: Ledger, tmp_path: Path
+) -> None:
     with FaultServer() as server:
         encoder = open_encoder(server.url)
         found = encoder.encode([*TEXTS, TEXTS[3]])
@@ -57,6 +59,8 @@ def test_vectors_have_length_one_and_stand_in_the_order_of_the_texts(open_encode
     assert (found[150] == found[3]).all()
     assert book.spend()[0].prompt_tokens == encoder.tally.prompt_tokens
     assert book.size().n_replies == 150
+    assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
+    assert not any(KEY.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
@@ -155,14 +159,12 @@ def test_the_budget_holds_for_vectors_too(open_encoder: Open, book: Ledger) -> N
             open_encoder(server.url, budget="1usd")
 
 
-def test_a_wrong_key_ends_at_the_first_reply_and_is_never_shown(open_encoder: Open, tmp_path: Path) -> None:
+def test_a_wrong_key_ends_at_the_first_reply_and_is_never_shown(open_encoder: Open) -> None:
     with FaultServer(Behaviour(key="another key", echo_key=True)) as server:
         with pytest.raises(LLMError, match=r"401.*\[secret\]") as error:
             open_encoder(server.url).encode(TEXTS)
         assert KEY not in str(error.value)
         assert server.asked.total() <= 3
-    for file in tmp_path.rglob("*"):
-        assert not file.is_file() or KEY.encode() not in file.read_bytes()
 
 
 def test_an_endpoint_of_its_own_gets_no_key_or_header_of_the_other(open_encoder: Open) -> None:
@@ -172,6 +174,9 @@ def test_an_endpoint_of_its_own_gets_no_key_or_header_of_the_other(open_encoder:
         assert encoder.encode(["a"]).shape == (1, 16)
         assert "Authorization" not in server.headers[0]
         assert "X-Tenant" not in server.headers[0]
+        server.behaviour.key = "a key"
+        with pytest.raises(LLMError, match=r"embed.key_env"):
+            encoder.encode(["b"])
 
 
 SETS = ("normalise.encoder=endpoint:tiny-1", "cluster.encoder=endpoint:tiny-1", "normalise.alpha=1")

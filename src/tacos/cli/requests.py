@@ -9,6 +9,7 @@ import typer
 
 from tacos import asking
 from tacos.api import STATE
+from tacos.assembling import asked_models
 from tacos.cli import consent, console, options
 from tacos.config import LLM, Settings
 from tacos.llm import batch as batches
@@ -77,7 +78,7 @@ def batch(
     May be stopped and repeated: nothing is submitted twice.
     """
     settings = settings_of(run)
-    consent.ask(settings, run, yes=yes)
+    consent.ask(settings, run, yes=yes, models=asked_models(settings))
     chosen = settings.llm.model_copy(update={"budget": budget or settings.llm.budget})
     with ledgers.open(ledger) as book:
         while (found := asking.pending(run, book)) is not None:

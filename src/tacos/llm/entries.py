@@ -30,7 +30,8 @@ class Entry(NamedTuple):
     """One paid reply.
 
     `asked` is the model that was asked for, `model` the snapshot that the server says answered; `latency` in seconds;
-    `at` in seconds since 1970; `raw` the server's whole answer as it came.
+    `at` in seconds since 1970; `raw` the server's whole answer as it came, or the part
+    of it that is this question's where several were asked at once (`grouping`, `embedding`).
     """
 
     key: str

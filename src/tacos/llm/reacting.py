@@ -159,10 +159,14 @@ class Reactions:
 
     def hint(self, status: int) -> str:
         """What a person can do about a refusal."""
+        if status in (401, 403) and not self.settings.key_env:
+            return "it wants a key: name the environment variable that holds it in embed.key_env"
         if status in (401, 403):
             return f"is the environment variable {self.settings.key_env} the right key for this server?"
         if status in (402, 429):
             return "the account has no credit left"
+        if not self.format.answers:
+            return "are embed.base_url (or --llm) and the MODEL in endpoint:MODEL right?"
         return "are --llm (the URL up to /v1) and --model right?"
 
     def simplify(self, flight: Flight, kind: str) -> bool:
