@@ -112,8 +112,10 @@ def ask(questions: Sequence[Request], size: int, settings: LLM, model: str, path
         }
 
 
-def ratio(of: agreement.Counts, to: agreement.Counts, seed: int = 0) -> list[float]:
-    """Micro F1 of one over that of the other on the same instructions, with its 95% interval."""
+def ratio(of: agreement.Counts, to: agreement.Counts, seed: int = 0) -> list[float] | None:
+    """Micro F1 of one over that of the other on the same instructions, with its 95% interval; None over 0."""
+    if not to.hits.any():
+        return None
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(of.hits), (1000, len(of.hits)))
     drawn = [f1(of, rows) / max(f1(to, rows), 1e-9) for rows in draws]

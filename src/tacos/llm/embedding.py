@@ -60,12 +60,9 @@ FORMAT = envelope.Format(PATH, fields, read, answers=False)
 
 def opened(body: bytes | str) -> dict[str, Any]:
     """The reply's object. Raises `BadEnvelope`."""
-    try:
-        reply = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise envelope.BadEnvelope(f"the reply is no JSON: {error}") from None
+    reply = envelope.loads(body)
     if not isinstance(reply, dict):
-        raise envelope.BadEnvelope("the reply is no JSON object")
+        raise envelope.NoChat("the reply is no JSON object")
     if reply.get("error"):
         raise envelope.BadEnvelope(f"the reply is an error: {envelope.complaint(reply)}")
     return reply
@@ -79,7 +76,7 @@ def vectors(reply: Mapping[str, Any], n: int) -> list[npt.NDArray[np.float64]]:
     """
     data = reply.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise envelope.BadEnvelope("the reply holds no embeddings")
+        raise envelope.NoChat("the reply holds no embeddings")
     if len(data) != n:
         raise envelope.BadEnvelope(f"the reply holds {len(data)} vectors for {n} texts")
     places = [item.get("index") for item in data]
