@@ -145,7 +145,7 @@ class FaultServer:
         if fault:
             self.met[fault] += 1
         if fault in TRANSPORT or fault in ENVELOPE:
-            return await self.misbehave(fault, question, request, good(body, ""))
+            return await self.misbehave(fault, question, request, lambda: good(body, ""))
         text = self.behaviour.change(json.dumps(good(body, fault)))
         return web.Response(text=text, headers=self.behaviour.headers, content_type="application/json")
 
@@ -191,7 +191,7 @@ class FaultServer:
         return ""
 
     async def misbehave(
-        self, name: str, question: str, request: web.Request, good: dict[str, Any]
+        self, name: str, question: str, request: web.Request, good: Callable[[], dict[str, Any]]
     ) -> web.StreamResponse:
         """A fault of the transport or the envelope."""
         if name in ("429", "503", "429-date"):
@@ -205,7 +205,7 @@ class FaultServer:
             request.transport.abort()
             return web.Response()
         if name in ("slow-body", "cut-body", "twice"):
-            return await self.raw(name, request, good)
+            return await self.raw(name, request, good())
         return {
             "wrong-envelope": web.json_response({"result": "ok"}),
             "html": web.Response(text="<html>gateway</html>", content_type="text/html"),
