@@ -208,7 +208,7 @@ def check_normalising(settings: Settings) -> None:
 
 
 def tools_for(settings: Settings, own: Own) -> dict[str, Any]:
-    """Encoders of normalise and cluster (one object where it is the same model), and the selector."""
+    """Encoders of normalise and cluster (one object where it is the same model), and what select is given."""
     check_normalising(settings)
     loaded: dict[str, Encoder] = {}
 
@@ -224,4 +224,6 @@ def tools_for(settings: Settings, own: Own) -> dict[str, Any]:
         tools = {"normalise": encoder_of(settings.normalise.encoder), "cluster": encoder_of(settings.cluster.encoder)}
     if own.selector is not None:
         tools["select"] = functions.FunctionSelector(own.selector)
+    elif settings.select.limit < 1:
+        tools["select"] = encoder.load("static")
     return tools

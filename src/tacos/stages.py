@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tacos import side_tables, tables
+from tacos import selection_tables, side_tables, tables
 from tacos.config import Settings
 from tacos.methods import checking, judging, refining, tagging
 from tacos.methods.checking import CASES, JUDGEMENTS
@@ -168,15 +168,15 @@ PIPELINE: Pipeline = (
         section="judge", when=wants_grades,
     ),
     TableStage(
-        "shortlist", "shortlist", SHORTLIST, ("samples", "memberships", "clusters", "grades"),
-        ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "ingest.score", "judge.mode",
-         "seed"),
-        run=tables.shortlist,
+        "shortlist", "shortlist", SHORTLIST, ("samples", "canonical_tags", "memberships", "clusters", "grades"),
+        ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "select.per_source",
+         "select.per_tag", "select.match_length", "ingest.score", "judge.mode", "seed"),
+        run=selection_tables.shortlist,
     ),
     (  # once per round
         TableStage(
             "pair", "pairs", PAIRS,
-            ("shortlist", "pairs/before", "scores/before", "grades", "memberships", "clusters"),
+            ("shortlist", "pairs/before", "scores/before", "grades", "memberships", "clusters", "samples"),
             ("pair", "cluster.membership", "select.n", "select.quota", "seed"),
             run=tables.pair, when=compares, version=2,
         ),
@@ -194,7 +194,7 @@ PIPELINE: Pipeline = (
         "select", "selection", SELECTION,
         ("samples", "canonical_tags", "memberships", "clusters", "shortlist", "scores/last"),
         ("select", "cluster.membership", "seed"),
-        run=tables.select,
+        run=selection_tables.select,
     ),
 )  # fmt: skip
 
