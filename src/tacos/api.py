@@ -276,6 +276,8 @@ def check_size(name: str, artifact: Artifact, settings: Settings) -> None:
     if wanted.per_source:
         sources = artifact.scan().select(pl.col("source").unique().sort()).collect()["source"]
         limiting.resolved(wanted.parts("per_source"), sources.to_list())
+        if wanted.size.unit != "tokens":
+            limiting.by_source(sources, pool_tables.n_wanted(artifact, wanted.size), wanted.parts("per_source"))
     if wanted.size.unit == "rows" and n_samples < wanted.size.value and not wanted.fill:
         raise InputError(
             f"{wanted.n} rows are asked for, but the input has {n_samples} usable ones; "

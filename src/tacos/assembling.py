@@ -217,11 +217,18 @@ def tools_for(settings: Settings, own: Own) -> dict[str, Any]:
             loaded[name] = Remembering(encoder.load(name))
         return loaded[name]
 
+    by_embedding = settings.cluster.by == "embedding"
     if own.encoder is not None:
-        mine = Remembering(functions.FunctionEncoder(own.encoder))
-        tools: dict[str, Any] = {"normalise": mine, "cluster": mine}
+        plain = functions.FunctionEncoder(own.encoder)
+        mine = Remembering(plain)
+        tools: dict[str, Any] = {"normalise": mine, "cluster": plain if by_embedding else mine}
     else:
-        tools = {"normalise": encoder_of(settings.normalise.encoder), "cluster": encoder_of(settings.cluster.encoder)}
+        clusters = (
+            encoder.load(settings.cluster.sample_encoder) if by_embedding else encoder_of(settings.cluster.encoder)
+        )
+        tools = {"normalise": encoder_of(settings.normalise.encoder), "cluster": clusters}
+    if by_embedding:
+        tools["assign"] = tools["cluster"]
     if own.selector is not None:
         tools["select"] = functions.FunctionSelector(own.selector)
     elif settings.select.limit < 1:

@@ -123,14 +123,23 @@ class Normalise(Section):
 
 
 class Cluster(Section):
-    """K-means over tags, weighted by frequency (TACOS)."""
+    """K-means over tags, weighted by frequency (TACOS), or for comparison over the samples' embeddings."""
 
+    by: Literal["tags", "embedding"] = "tags"
+    """`embedding`: of instruction and response; each sample is in the one cluster whose centre is nearest."""
     k: int | Literal["auto"] = "auto"
     """"auto": one per 40 samples, between 5 and 50; never more than distinct tags."""
     weighted: bool = True
     membership: Literal["home", "every"] = "home"
     """One home cluster per sample (robust), or membership in each cluster of its tags (paper)."""
+    smallest: int = Field(0, ge=0)
+    """Clusters with fewer samples are merged into the nearest; 0: none are. See `tacos.methods.resizing`."""
+    largest: float = Field(1.0, gt=0, le=1)
+    """Clusters with a larger share of all samples are split by a second K-means; 1: none are."""
     encoder: str = "minilm"
+    """The encoder of tags."""
+    sample_encoder: str = "static"
+    """The encoder of samples (by embedding)."""
 
 
 class Shortlist(Section):
@@ -386,6 +395,15 @@ class Settings(Section):
     refine: Refine = Refine()
     check: Check = Check()
     llm: LLM = LLM()
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.cluster.by == "embedding" and self.shortlist.rule == "longest-per-tag-set":
+            raise ConfigError(
+                "shortlist.rule longest-per-tag-set needs clusters of tags; by embedding it leaves one row of each. "
+                "Set shortlist.rule, too, e.g. to embedded-judge"
+            )
+        return self
 
     @property
     def judges(self) -> tuple[str, ...]:

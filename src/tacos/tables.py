@@ -14,7 +14,6 @@ import polars as pl
 from tacos import pool_tables
 from tacos.config import Settings
 from tacos.methods import (
-    clustering,
     implying,
     ingesting,
     judging,
@@ -89,7 +88,7 @@ def imply(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
     return Made(made, reject_frame(), {"n_rules": made.height})
 
 
-def naming(tables: Tables, settings: Settings) -> Naming:
+def naming(tables: Tables, settings: Settings, tool: Any = None) -> Naming:
     """What canonicalising goes by: the vocabulary, and where they are asked for, rules between sets of tags."""
     rules = tables["implications"].scan().collect() if "implications" in tables else None
     return vocabulary_mapping(tables, settings), implying.by_consequent(rules)
@@ -112,33 +111,6 @@ def canonicalise(batch: pl.DataFrame, naming: Naming, settings: Settings) -> Mad
     thinned = named.with_columns(pl.Series("tags", tags, dtype=pl.List(pl.String)))
     n_implied = int(named["tags"].list.len().sum()) - int(thinned["tags"].list.len().sum())
     return Made(thinned, reject_frame(), {"n_implied": n_implied})
-
-
-def cluster(tables: Tables, settings: Settings, encoder: Encoder, number: int) -> Made:
-    """Canonical tags -> clusters."""
-    tags = tables["canonical_tags"].scan()
-    counts = tags.explode("tags").drop_nulls("tags").group_by(pl.col("tags").alias("tag")).agg(pl.len().alias("count"))
-    counts_by_tag = counts.sort("tag").collect()
-    n_samples = int(tags.select(pl.len()).collect().item())
-    vectors = encoder.encode(counts_by_tag["tag"].to_list())
-    k = clustering.choose_k(settings.cluster.k, counts_by_tag.height, n_samples)
-    made = clustering.cluster_tags(counts_by_tag, vectors, k, weighted=settings.cluster.weighted, seed=settings.seed)
-    return Made(made, reject_frame(), {"n_clusters": made["cluster"].n_unique()})
-
-
-def canonical_rows(tables: Tables) -> Iterator[pl.DataFrame]:
-    """The canonical tags, batch by batch."""
-    yield from tables["canonical_tags"].batches()
-
-
-def cluster_table(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """The clusters of all tags."""
-    return tables["clusters"].scan().collect()
-
-
-def assign(batch: pl.DataFrame, clusters: pl.DataFrame, settings: Settings) -> Made:
-    """Clusters of the tags -> clusters of the samples."""
-    return Made(clustering.assign(batch, clusters), reject_frame(), {})
 
 
 def grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
