@@ -4,22 +4,41 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.test_limits import cli, run
+from typer.testing import CliRunner
 
+import tacos
 from tacos import curving
+from tacos.cli import app
 from tacos.errors import ConfigError, InputError
 from tacos.reselecting import Wish
+
+WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
+ROWS = [
+    {"instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[i // 8 % 8]}, number {i}.", "output": "x" * (i % 97 + 1)}
+    for i in range(160)
+]
+
+
+def cli(*words: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run in which every row was judged."""
-    return run(tmp_path_factory.mktemp("curve"), settings={"shortlist": {"rule": "all"}}).run
+    return tacos.select(
+        ROWS,
+        n=20,
+        run=tmp_path_factory.mktemp("curve") / "run",
+        tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
+        judge=lambda texts, responses: [float(len(text)) for text in responses],
+        encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts],
+        settings={"shortlist": {"rule": "all"}, "normalise": {"alpha": 1}, "pair": {"rounds": 1}},
+    ).run
 
 
 def test_every_size_is_the_selection_that_reselect_makes(folder: Path) -> None:
-    import tacos
-
     found = curving.curve(folder, Wish(1, "mig"), ["10%", 40, 20])
     assert found.table["n"].to_list() == [16, 20, 40]
     table = tacos.load(folder).reselect(20, "mig").table

@@ -51,6 +51,12 @@ def run(folder: Path, n: str | float = 20, settings: dict[str, Any] | None = Non
     return tacos.select(files(folder), n, run=folder / "run", settings=more, **own)
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run directory for all: what a test does not change is there already."""
+    return tmp_path_factory.mktemp("limits")
+
+
 def cli(*words: object) -> tuple[int, str]:
     """Exit code and output of a command line; errors as `main` turns them into codes."""
     result = CliRunner().invoke(app, [str(word) for word in words])
@@ -65,23 +71,23 @@ def n_tokens(done: tacos.Selection) -> int:
 
 
 @pytest.mark.parametrize(("n", "n_rows"), [("10%", 16), (0.05, 8), ("12", 12)])
-def test_n_is_rows_or_a_share(tmp_path: Path, n: str | float, n_rows: int) -> None:
-    assert run(tmp_path, n).table.height == n_rows
+def test_n_is_rows_or_a_share(place: Path, n: str | float, n_rows: int) -> None:
+    assert run(place, n).table.height == n_rows
 
 
-def test_a_share_is_the_same_selection_as_so_many_rows(tmp_path: Path) -> None:
-    share = run(tmp_path, "10%").table["id"].to_list()
-    assert share == run(tmp_path, 16).table["id"].to_list()
+def test_a_share_is_the_same_selection_as_so_many_rows(place: Path) -> None:
+    share = run(place, "10%").table["id"].to_list()
+    assert share == run(place, 16).table["id"].to_list()
 
 
-def test_a_token_budget_is_kept_and_nearly_used_up(tmp_path: Path) -> None:
-    done = run(tmp_path, "600tokens")
-    assert n_tokens(done) <= 600 < n_tokens(run(tmp_path, done.table.height + 1))
+def test_a_token_budget_is_kept_and_nearly_used_up(place: Path) -> None:
+    done = run(place, "600tokens")
+    assert n_tokens(done) <= 600 < n_tokens(run(place, done.table.height + 1))
 
 
-def test_quotas_of_sources_and_tags_hold_and_are_explained(tmp_path: Path) -> None:
+def test_quotas_of_sources_and_tags_hold_and_are_explained(place: Path) -> None:
     limits = {"per_source": {"few": 0.5}, "per_tag": {"poem": "<=2"}}
-    done = run(tmp_path, 20, {"select": limits, "shortlist": {"factor": 2.0}})
+    done = run(place, 20, {"select": limits, "shortlist": {"factor": 2.0}})
     assert Counter(one.partition(":")[0] for one in done.table["id"]) == {"few.jsonl": 10, "many.jsonl": 10}
     assert done.table["tags"].list.contains("poem").sum() <= 2
     assert set(done.table["rule"]) <= {"quota", "remainder"}
@@ -92,33 +98,33 @@ def test_quotas_of_sources_and_tags_hold_and_are_explained(tmp_path: Path) -> No
     assert all("the quota of the source few.jsonl was full (10 of 10 rows)" in each for each in told)
 
 
-def test_matched_lengths_undo_the_preference_for_long_responses(tmp_path: Path) -> None:
-    free = run(tmp_path, 40).table["length"].median()
-    matched = run(tmp_path, 40, {"select": {"match_length": True}})
+def test_matched_lengths_undo_the_preference_for_long_responses(place: Path) -> None:
+    free = run(place, 40).table["length"].median()
+    matched = run(place, 40, {"select": {"match_length": True}})
     pool = matched.artifacts["samples"].scan().select("length").collect()["length"].median()
     assert abs(matched.table["length"].median() - pool) < abs(free - pool) / 3
     assert "reserve" in matched.summary.shortlist["kept"]
 
 
-def test_near_duplicates_are_turned_away_and_explained(tmp_path: Path) -> None:
-    done = run(tmp_path, 8, {"select": {"limit": 0.6}, "shortlist": {"rule": "all"}})
+def test_near_duplicates_are_turned_away_and_explained(place: Path) -> None:
+    done = run(place, 8, {"select": {"limit": 0.6}, "shortlist": {"rule": "all"}})
     chosen = set(done.table["id"])
     ids = done.artifacts["samples"].scan().select("id").collect()["id"].to_list()
-    told = [done.explain(one)["verdict"] for one in ids if one not in chosen][:20]
+    told = [done.explain(one)["verdict"] for one in ids if one not in chosen and one.endswith("6")]
     assert any("near duplicate of" in each for each in told)
-    assert set(run(tmp_path, 8, {"shortlist": {"rule": "all"}}).table["id"]) != chosen
+    assert set(run(place, 8, {"shortlist": {"rule": "all"}}).table["id"]) != chosen
 
 
-def test_unjudged_rows_may_fill_what_limits_leave(tmp_path: Path) -> None:
+def test_unjudged_rows_may_fill_what_limits_leave(place: Path) -> None:
     limits = {"fill": True, "per_source": {"few": 35}}
-    found = run(tmp_path, 60, {"select": limits, "shortlist": {"factor": 0.3, "cap": 3}}).table
+    found = run(place, 60, {"select": limits, "shortlist": {"factor": 0.3, "cap": 3}}).table
     assert Counter(one.partition(":")[0] for one in found["id"])["few.jsonl"] == 35
     assert "fill" in found["rule"].to_list()
 
 
-def test_keep_and_exclude_hold_under_limits(tmp_path: Path) -> None:
+def test_keep_and_exclude_hold_under_limits(place: Path) -> None:
     lists = {"keep": ["few.jsonl:0"], "exclude": ["few.jsonl:16"], "per_source": {"few": 6}}
-    done = run(tmp_path, 12, {"select": lists})
+    done = run(place, 12, {"select": lists})
     ids = done.table["id"].to_list()
     assert "few.jsonl:0" in ids
     assert "few.jsonl:16" not in ids
@@ -127,8 +133,8 @@ def test_keep_and_exclude_hold_under_limits(tmp_path: Path) -> None:
     assert "exclude list" in done.explain("few.jsonl:16")["verdict"]
 
 
-def test_reselect_has_the_same_limits_and_says_so(tmp_path: Path) -> None:
-    done = run(tmp_path, settings={"shortlist": {"rule": "all"}})
+def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
+    done = run(place, settings={"shortlist": {"rule": "all"}})
     again = done.reselect(20, "longest", per_source={"few": "<=3"}, match_length=True)
     assert sum(one.startswith("few") for one in again.table["id"]) == 3
     gone = "few.jsonl:16"
@@ -149,33 +155,36 @@ def test_reselect_has_the_same_limits_and_says_so(tmp_path: Path) -> None:
         (("--quota-source", "few=abc"), "a quota of 'abc'"),
         (("--quota-source", "few=0.3", "--quota-source", "few=0.2"), "two quotas"),
         (("--quota-source", "few=0.7", "--quota-source", "many=0.6"), "sum to 130%"),
-        (("--quota-tag", "peom=0.3"), "no row carries the tag 'peom'"),
         (("-n", "150%"), "at most 100%"),
         (("-n", "-5"), "no size"),
         (("--limit", "2"), "select.limit"),
     ],
 )
-def test_what_cannot_be_is_one_clear_line(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
-    fast = ("--set", "normalise.encoder=static", "--set", "cluster.encoder=static")
-    code, printed = cli("select", *files(tmp_path), "-n", 5, "-o", tmp_path / "out.jsonl", *fast, *words)
+def test_what_cannot_be_is_one_clear_line(place: Path, words: tuple[str, ...], message: str) -> None:
+    code, printed = cli("select", *files(place), "-n", 5, "-o", place / "out.jsonl", "--workers", 1, *words)
     assert code == 2
     assert message in printed
     assert "\n" not in printed.strip()
 
 
-def test_a_selector_of_ones_own_decides_alone(tmp_path: Path) -> None:
+def test_a_tag_that_no_row_carries_is_named_with_those_near_it(place: Path) -> None:
+    with pytest.raises(InputError, match="no row carries the tag 'peom' after normalisation; near it: poem"):
+        run(place, 5, {"select": {"per_tag": {"peom": 0.3}}})
+
+
+def test_a_selector_of_ones_own_decides_alone(place: Path) -> None:
     first = lambda pool, n: pool["id"].to_list()[:n]  # noqa: E731 - as a user would write it
-    assert run(tmp_path, "5%", selector=first).table.height == 8
+    assert run(place, "5%", selector=first).table.height == 8
     with pytest.raises(ConfigError, match="decides alone"):
-        run(tmp_path, 8, {"select": {"match_length": True}}, selector=first)
+        run(place, 8, {"select": {"match_length": True}}, selector=first)
     with pytest.raises(ConfigError, match="rows or a share"):
-        run(tmp_path, "600tokens", selector=first)
+        run(place, "600tokens", selector=first)
 
 
 @pytest.mark.parametrize("preset", ["robust", "paper"])
-def test_clusters_by_embedding(tmp_path: Path, preset: str) -> None:
+def test_clusters_by_embedding(place: Path, preset: str) -> None:
     settings = {"cluster": {"by": "embedding", "k": 8, "smallest": 10, "largest": 0.4}, "shortlist": {"rule": "all"}}
-    done = run(tmp_path, 20, settings, preset=preset)
+    done = run(place, 20, settings, preset=preset)
     clusters = done.summary.clusters
     assert sum(each["n_members"] for each in clusters) == 160
     assert min(each["n_members"] for each in clusters) >= 10
@@ -185,14 +194,14 @@ def test_clusters_by_embedding(tmp_path: Path, preset: str) -> None:
     assert done.table.height == 20
 
 
-def test_a_cap_and_its_rows_are_in_summary_and_report(tmp_path: Path) -> None:
-    done = run(tmp_path, 10, {"shortlist": {"rule": "all", "cap": 5}})
+def test_a_cap_and_its_rows_are_in_summary_and_report(place: Path) -> None:
+    done = run(place, 10, {"shortlist": {"rule": "all", "cap": 5}})
     found = done.summary.shortlist
     assert found["kept"]["all"] + found["left out"]["cap"] == 160
     html = (done.run / "report.html").read_text("utf-8")
     assert f'<td>cap</td><td>left out</td><td class="n">{found["left out"]["cap"]}</td>' in html
 
 
-def test_more_rows_than_there_are(tmp_path: Path) -> None:
+def test_more_rows_than_there_are(place: Path) -> None:
     with pytest.raises(InputError, match="has 160 usable ones"):
-        run(tmp_path, 161)
+        run(place, 161)
