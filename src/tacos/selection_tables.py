@@ -199,7 +199,7 @@ class Choice:
 
     def relabelled(self, made: pl.DataFrame) -> pl.DataFrame:
         """A limited selection with the rule of each row: what the quotas alone take, too, keeps their rule."""
-        n_judged = self.pool["score"].count()
+        n_judged = self.pool.filter(pl.col("score").is_finite()).height
         alone = quotas.select(
             self.scores, pool_tables.cluster_sizes(self.members), min(made.height, n_judged),
             self.settings.select.quota, self.settings.seed, (), self.exclude,

@@ -33,7 +33,6 @@ COLUMNS = {
     "gain": ("gain", "{:.2f}"),
     "score": ("mean_score", "{:.1f}"),
     "tags a row": ("mean_tags", "{:.2f}"),
-    "mean length": ("mean_length", "{:,.0f}"),
 }
 
 
