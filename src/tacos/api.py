@@ -21,12 +21,14 @@ from typing import Any
 import orjson
 import polars as pl
 
-from tacos import config, reselecting
+from tacos import config, pool_tables, reselecting
 from tacos.assembling import Own, models_for
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, OutputError, RunError
 from tacos.methods.forecasting import n_questions
+from tacos.methods.selecting import limiting
+from tacos.methods.selecting.limiting import Limits
 from tacos.methods.selecting.strategies import Strategy
 from tacos.report import data as report_data
 from tacos.report import explaining, html
@@ -117,28 +119,34 @@ class Selection:
         """Why a row (id or content hash) was kept or dropped; `InputError` where the input has no such row."""
         return explaining.explain(self.artifacts, self.settings, row)
 
-    def reselect(
+    def reselect(  # noqa: PLR0913 - a method's options are its interface
         self,
-        n: str | int,
+        n: str | float,
         strategy: Strategy = "tacos",
         *,
         seed: int = 1,
         limit: float = 1.0,
+        per_source: Mapping[str, str | float] | None = None,
+        per_tag: Mapping[str, str | float] | None = None,
+        match_length: bool = False,
         by: reselecting.By = "score",
         output: str | Path | None = None,
     ) -> Selection:
         """Another selection from the same annotated pool, with no further question to any model.
 
-        `n` is rows (500), a share ("10%") or a token budget ("2Mtokens"); `limit` below 1 turns near duplicates away;
-        see `tacos.reselecting.Wish`. The run's must-keep and exclude lists hold. Nothing of the run is changed.
+        `n` is rows (500), a share ("10%", .1) or a token budget ("2Mtokens"); `limit` below 1 turns near duplicates
+        away; `per_source` and `per_tag` are quotas ({"a.jsonl": .3} exactly, {"a.jsonl": "<=30%"} at most); with
+        `match_length` each tenth of the pool by length has a tenth of the selection. The run's must-keep and exclude
+        lists hold; its quotas and limits do not. Nothing of the run is changed.
         """
-        wish = Wish(n, strategy, seed, limit, by)
+        limits = limits_from(limit, per_source, per_tag, match_length)
+        wish = Wish(n, strategy, seed, limits, by)
         return reselect_with(self, wish, Targets(as_path(output)))
 
 
 def select(
     data: Any,
-    n: int = 1000,
+    n: str | float = 1000,
     *,
     output: str | Path | None = None,
     run: str | Path | None = None,
@@ -150,14 +158,32 @@ def select(
 ) -> Selection:
     """Select n rows of `data`: a path, several paths, a list of dicts, a polars frame or a `datasets.Dataset`.
 
-    `settings` are nested settings over the preset, e.g. `{"cluster": {"k": 20}}`. `tagger`, `judge`, `encoder` and
-    `selector` may be plain functions (see `tacos.models.functions`). Without `run` and `output` the run directory is a
-    temporary
-    one. Raises the exceptions of `tacos.errors`.
+    `n` is rows, a share ("10%", .1) or a token budget ("2Mtokens"). `settings` are nested settings over the preset,
+    e.g. `{"cluster": {"k": 20}}`. `tagger`, `judge`, `encoder` and `selector` may be plain functions (see
+    `tacos.models.functions`). Without `run` and `output` the run directory is a temporary one. Raises the exceptions of
+    `tacos.errors`.
     """
     chosen = config.load(preset, None, (), **{"seed": seed, **config.merge({"select": {"n": n}}, settings or {})})
     targets = Targets(as_path(output), as_path(run))
     return select_with(data, chosen, targets, own=own or Own(**functions))
+
+
+def limits_from(
+    limit: float = 1.0,
+    per_source: Mapping[str, str | float] | None = None,
+    per_tag: Mapping[str, str | float] | None = None,
+    match_length: bool = False,
+) -> Limits:
+    """Limits of a selection from what a user writes; `ConfigError` for what cannot be meant."""
+    named = config.load(
+        select={
+            "limit": limit,
+            "per_source": per_source or {},
+            "per_tag": per_tag or {},
+            "match_length": match_length,
+        }
+    )
+    return pool_tables.limits_of(named.select)
 
 
 def as_path(value: str | Path | None) -> Path | None:
@@ -237,15 +263,24 @@ def run_directory(run: Path | None, output: Path | None) -> Path | None:
 
 
 def check_size(name: str, artifact: Artifact, settings: Settings) -> None:
-    """Stop before anything is paid for when the pool is smaller than what is asked of it."""
-    n_samples = artifact.manifest["n_rows"]
+    """Stop before anything is paid for when the pool cannot give what is asked of it."""
+    wanted = settings.select
+    if name == "canonical_tags" and wanted.per_tag:
+        known = artifact.scan().select(pl.col("tags").explode().unique()).collect()["tags"].drop_nulls()
+        limiting.check_tags(wanted.per_tag, known.to_list())
     if name != "samples":
         return
+    n_samples = artifact.manifest["n_rows"]
     if n_samples == 0:
         raise InputError(f"no usable row in the input; rejected: {artifact.manifest['rejects']}")
-    if n_samples < settings.select.n and not settings.select.fill:
+    if wanted.per_source:
+        sources = artifact.scan().select(pl.col("source").unique().sort()).collect()["source"]
+        limiting.resolved(wanted.parts("per_source"), sources.to_list())
+        if wanted.size.unit != "tokens":
+            limiting.by_source(sources, pool_tables.n_wanted(artifact, wanted.size), wanted.parts("per_source"))
+    if wanted.size.unit == "rows" and n_samples < wanted.size.value and not wanted.fill:
         raise InputError(
-            f"{settings.select.n} rows are asked for, but the input has {n_samples} usable ones; "
+            f"{wanted.n} rows are asked for, but the input has {n_samples} usable ones; "
             "ask for fewer with -n, or take all there are with --fill"
         )
 
@@ -336,7 +371,7 @@ def forecast(data: Any, settings: Settings, *, run: Path | None = None) -> list[
             samples.scan().select(pl.col("turns").explode().struct.field("role").eq("user").sum()).collect().item()
         )
         n_samples = samples.manifest["n_rows"]
-        asked = n_questions(settings, n_samples, int(n_turns or 0))
+        asked = n_questions(settings, n_samples, int(n_turns or 0), pool_tables.n_wanted(samples, settings.select.size))
     return [forecast_step(step, known, n_samples, asked) for step in plan(settings)]
 
 

@@ -257,7 +257,7 @@ def check_normalising(settings: Settings) -> None:
 
 
 def tools_for(settings: Settings, own: Own, network: Network) -> dict[str, Any]:
-    """Encoders of normalise and cluster (one object where it is the same model), and the selector."""
+    """Encoders of normalise and cluster (one object where it is the same model), and what select is given."""
     check_normalising(settings)
     loaded: dict[str, Encoder] = {}
 
@@ -267,11 +267,20 @@ def tools_for(settings: Settings, own: Own, network: Network) -> dict[str, Any]:
             loaded[name] = Remembering(network.encoder(model) if model else encoder.load(name))
         return loaded[name]
 
+    by_embedding = settings.cluster.by == "embedding"
     if own.encoder is not None:
-        mine = Remembering(functions.FunctionEncoder(own.encoder))
-        tools: dict[str, Any] = {"normalise": mine, "cluster": mine}
+        plain = functions.FunctionEncoder(own.encoder)
+        mine = Remembering(plain)
+        tools: dict[str, Any] = {"normalise": mine, "cluster": plain if by_embedding else mine}
     else:
-        tools = {"normalise": encoder_of(settings.normalise.encoder), "cluster": encoder_of(settings.cluster.encoder)}
+        clusters = (
+            encoder.load(settings.cluster.sample_encoder) if by_embedding else encoder_of(settings.cluster.encoder)
+        )
+        tools = {"normalise": encoder_of(settings.normalise.encoder), "cluster": clusters}
+    if by_embedding:
+        tools["assign"] = tools["cluster"]
     if own.selector is not None:
         tools["select"] = functions.FunctionSelector(own.selector)
+    elif settings.select.limit < 1:
+        tools["select"] = encoder.load("static")
     return tools

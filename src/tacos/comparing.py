@@ -16,7 +16,8 @@ import polars as pl
 from tacos import api, reselecting
 from tacos.errors import ConfigError
 from tacos.methods.selecting import tabulating
-from tacos.methods.selecting.strategies import STRATEGIES, Strategy
+from tacos.methods.selecting.limiting import Limits
+from tacos.methods.selecting.strategies import NONE, STRATEGIES, Strategy
 from tacos.reselecting import By, Pool, Wish
 
 BASELINES: tuple[Strategy, ...] = ("longest", "random")
@@ -50,19 +51,20 @@ class Comparison:
 
 def compare(
     run: str | Path | api.Selection,
-    n: str | int = 1000,
+    n: str | float = 1000,
     strategies: Sequence[str] = DEFAULT,
     *,
     seed: int = 1,
-    limit: float = 1.0,
+    limits: Limits = NONE,
     by: By = "score",
 ) -> Comparison:
-    """Compare strategies on a finished run; arguments as those of `Selection.reselect`.
+    """Compare strategies on a finished run; arguments as those of `Selection.reselect`, but that `limits` are made by
+    `tacos.api.limits_from`. Every strategy, random and longest too, keeps to them.
 
     Raises `ConfigError` for an unknown strategy, `InputError` where one cannot select so many rows.
     """
     done = run if isinstance(run, api.Selection) else api.load(run)
-    wishes = [Wish(n, name, seed, limit, by) for name in names_of(strategies)]
+    wishes = [Wish(n, name, seed, limits, by) for name in names_of(strategies)]
     pool = Pool(done.artifacts, done.settings, by)
     chosen: dict[str, list[str]] = {wish.strategy: ids_of(done.run, pool, wish) for wish in wishes}
     return tabulate(pool, chosen, draws(pool, wishes[-1], chosen["random"]))

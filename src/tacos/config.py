@@ -16,7 +16,32 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from tacos import amounts
+from tacos.amounts import Part, Size
 from tacos.errors import ConfigError
+
+
+def written_size(value: Any) -> Any:
+    """A size as `Select.n` keeps it: a number of rows, or a text."""
+    size = amounts.parse(value)
+    return int(size.value) if size.unit == "rows" else str(size)
+
+
+def written_parts(value: Any, what: str) -> Any:
+    """Quotas as `Select` keeps them: name -> text."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(f'quotas per {what} are a table of names and parts, e.g. {{ "name" = 0.3 }}, not {value!r}')
+    return {str(name): str(part) for name, part in amounts.parse_parts(value, what).items()}
+
+
+def source_parts(value: Any) -> Any:
+    """Quotas of sources."""
+    return written_parts(value, "source")
+
+
+def tag_parts(value: Any) -> Any:
+    """Quotas of tags."""
+    return written_parts(value, "tag")
 
 
 class Section(BaseModel):
@@ -103,15 +128,23 @@ class Normalise(Section):
 
 
 class Cluster(Section):
-    """K-means over tags, weighted by frequency (TACOS)."""
+    """K-means over tags, weighted by frequency (TACOS), or for comparison over the samples' embeddings."""
 
+    by: Literal["tags", "embedding"] = "tags"
+    """`embedding`: of instruction and response; each sample is in the one cluster whose centre is nearest."""
     k: int | Literal["auto"] = "auto"
     """"auto": one per 40 samples, between 5 and 50; never more than distinct tags."""
     weighted: bool = True
     membership: Literal["home", "every"] = "home"
     """One home cluster per sample (robust), or membership in each cluster of its tags (paper)."""
+    smallest: int = Field(0, ge=0)
+    """Clusters with fewer samples are merged into the nearest; 0: none are. See `tacos.methods.resizing`."""
+    largest: float = Field(1.0, gt=0, le=1)
+    """Clusters with a larger share of all samples are split by a second K-means; 1: none are."""
     encoder: str = "minilm"
-    """A name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see `embed`)."""
+    """The encoder of tags: a name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see `embed`)."""
+    sample_encoder: str = "static"
+    """The encoder of samples (by embedding)."""
 
 
 class Shortlist(Section):
@@ -122,6 +155,8 @@ class Shortlist(Section):
     """Shortlisted rows per quota of the cluster (rules embedded-judge and random)."""
     explore: float = Field(0.10, ge=0, le=1)
     """Share of the shortlist that is drawn at random instead (rule embedded-judge)."""
+    cap: int = Field(0, ge=0)
+    """The largest shortlist of a cluster, whatever the rule; 0: none."""
 
 
 class Pair(Section):
@@ -219,7 +254,8 @@ class Rate(Section):
 class Select(Section):
     """How many, and how they are shared out among clusters."""
 
-    n: int = Field(1000, gt=0)
+    n: Annotated[int | str, BeforeValidator(written_size)] = 1000
+    """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens"); see `tacos.amounts`."""
     quota: Literal["ascending-size", "square-root", "proportional", "equal"] = "square-root"
     keep: tuple[str, ...] = ()
     """Sample ids or content hashes that must be selected; they count towards n."""
@@ -227,6 +263,37 @@ class Select(Section):
     """Sample ids or content hashes that must not be selected."""
     fill: bool = False
     """Take unjudged rows where there are fewer judged ones than asked for."""
+    per_source: Annotated[dict[str, str], BeforeValidator(source_parts)] = {}
+    """Source (input file) -> its part of the selection: 0.3 or "30%", rows (300), or a limit ("<=30%", "<=300")."""
+    per_tag: Annotated[dict[str, str], BeforeValidator(tag_parts)] = {}
+    """Canonical tag -> its part of the selection, written as those of sources."""
+    match_length: bool = False
+    """Each tenth of the pool by length of response has a tenth of the selection: longer is then not simply better."""
+    limit: float = Field(1.0, gt=0, le=1)
+    """Below 1: turn rows away whose cosine (static encoder) to a row taken is larger, as near duplicates."""
+
+    @model_validator(mode="after")
+    def _can(self) -> Select:
+        shares = sum(
+            part.value for part in self.parts("per_source").values() if part.unit == "share" and not part.at_most
+        )
+        if shares > 1 + 1e-9:
+            raise ConfigError(f"the quotas of the sources sum to {shares:.0%}, more than the whole selection")
+        return self
+
+    @property
+    def size(self) -> Size:
+        """What `n` means."""
+        return amounts.parse(self.n)
+
+    def parts(self, name: Literal["per_source", "per_tag"]) -> dict[str, Part]:
+        """The quotas of sources or tags."""
+        return amounts.parse_parts(getattr(self, name), name)
+
+    @property
+    def limited(self) -> bool:
+        """Whether rows can be turned away for another reason than their score."""
+        return bool(self.per_source or self.per_tag or self.match_length or self.limit < 1)
 
 
 class Refine(Section):
@@ -365,6 +432,15 @@ class Settings(Section):
     check: Check = Check()
     llm: LLM = LLM()
     embed: Embed = Embed()
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.cluster.by == "embedding" and self.shortlist.rule == "longest-per-tag-set":
+            raise ConfigError(
+                "shortlist.rule longest-per-tag-set needs clusters of tags; by embedding it leaves one row of each. "
+                "Set shortlist.rule, too, e.g. to embedded-judge"
+            )
+        return self
 
     @property
     def judges(self) -> tuple[str, ...]:

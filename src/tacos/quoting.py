@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tacos import llm, prompts
+from tacos import llm, pool_tables, prompts
 from tacos.api import Quiet
 from tacos.assembling import asked_models
 from tacos.config import Settings
@@ -50,7 +50,9 @@ def quote_run(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> lis
         samples = read(data, settings, Path(folder))
         is_question = pl.col("turns").explode().struct.field("role").eq("user")
         n_turns = samples.scan().select(is_question.sum()).collect().item() or 0
-        n_asked = n_questions(settings, samples.manifest["n_rows"], int(n_turns))
+        n_asked = n_questions(
+            settings, samples.manifest["n_rows"], int(n_turns), pool_tables.n_wanted(samples, settings.select.size)
+        )
         asked_of = [(stage, model) for stage, models in asking.items() for model in models]
         return [
             quote_stage(stage, model, share(stage, n_asked, settings), requests, settings, ledger)

@@ -223,7 +223,13 @@ IMPLICATIONS = schema(  # rules {A, B, ...} => C between canonical tags
     n_consequent=pl.UInt32,
 )
 CANONICAL_TAGS = schema(id=pl.String, tags=STRINGS)
-CLUSTERS = schema(tag=pl.String, cluster=pl.UInt32, count=pl.UInt32, name=pl.String)
+CLUSTERS = schema(
+    tag=pl.String,  # null where clusters are of samples (cluster.by = "embedding"): then a row is a cluster
+    cluster=pl.UInt32,
+    count=pl.UInt32,  # samples with the tag, or of the samples drawn those in the cluster
+    name=pl.String,
+    centre=pl.List(pl.Float32),  # null where clusters are of tags
+)
 MEMBERSHIPS = schema(id=pl.String, clusters=pl.List(pl.UInt32), home=pl.UInt32)
 GRADES = schema(
     id=pl.String,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -21,18 +21,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tacos import tables
+from tacos import amounts, pool_tables
 from tacos.config import Settings
 from tacos.errors import InputError
 from tacos.methods import judging
 from tacos.methods.selecting import mig, sizes, strategies
-from tacos.methods.selecting.strategies import Extras, Strategy
+from tacos.methods.selecting.limiting import Limits
+from tacos.methods.selecting.strategies import NONE, Extras, Strategy
 from tacos.models import encoder
 from tacos.records import SELECTION, Encoder, canonical_hash, conform, reject_frame
 from tacos.storage.artifacts import LAYOUT, Artifact, Store
 
 NAME = "reselected"
-VERSION = 1
+VERSION = 2
 WITH_VECTORS = frozenset({"deita", "car", "k-center"})
 By = Literal["score", "grade"]
 
@@ -41,14 +42,14 @@ By = Literal["score", "grade"]
 class Wish:
     """What is asked for: a size ("500", "10%", "2Mtokens"), a strategy, and its settings.
 
-    `limit` below 1 turns away rows whose cosine to a row taken is larger. `by="grade"` reads the cheap grades, which
-    every row has, in place of scores, which only compared rows have.
+    `limits` are quotas, length matching and near duplicates; those of the run itself are not taken over.
+    `by="grade"` reads the cheap grades, which every row has, in place of scores, which only compared rows have.
     """
 
-    n: str | int
+    n: str | float
     strategy: Strategy = "tacos"
     seed: int = 1
-    limit: float = 1.0
+    limits: Limits = NONE
     by: By = "score"
 
 
@@ -62,21 +63,14 @@ class Pool:
 
     @cached_property
     def table(self) -> pl.DataFrame:
-        """A row per sample, by id: id, cluster, score (null: not judged), length, tags, source, tokens."""
-        chars = pl.col("instruction").str.len_chars() + pl.col("length")
-        samples = self.artifacts["samples"].scan().select("id", "length", "source", sizes.tokens(chars).alias("tokens"))
-        tags = self.artifacts["canonical_tags"].scan()
-        homes = self.members.select("id", "cluster").unique("id", keep="first", maintain_order=True)
-        best = self.scores.group_by("id").agg(pl.col("score").max())
-        joined = samples.collect().join(tags.collect(), on="id", how="left")
-        return joined.join(homes, on="id", how="left").join(best, on="id", how="left").sort("id")
+        """A row per sample, by id: id, length, source, tags, cluster, score (null: not judged), tokens."""
+        found = pool_tables.rows(self.artifacts, self.members, self.scores)
+        return found.join(pool_tables.costs(self.artifacts["samples"]), on="id", how="left", maintain_order="left")
 
     @cached_property
     def members(self) -> pl.DataFrame:
         """id, cluster: a row per membership, the home cluster first."""
-        homes = self.artifacts["memberships"].scan().select("id", "home").collect()
-        found = tables.members(self.artifacts, self.settings).join(homes, on="id", how="left")
-        return found.sort("id", pl.col("cluster") != pl.col("home"), "cluster").select("id", "cluster")
+        return pool_tables.home_first(self.artifacts, self.settings)
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -103,13 +97,7 @@ class Pool:
     @cached_property
     def vectors(self) -> tuple[list[str], npt.NDArray[np.float32]]:
         """The samples' ids and unit vectors, shape (rows, dim), in the order of the input."""
-        ids: list[str] = []
-        parts = [np.zeros((0, self.encoder.dim), np.float32)]
-        for batch in self.artifacts["samples"].batches(["id", "instruction", "response"]):
-            texts = batch.select(pl.concat_str("instruction", "response", separator="\n")).to_series().to_list()
-            ids += batch["id"].to_list()
-            parts.append(self.encoder.encode(texts))
-        return ids, np.concatenate(parts)
+        return pool_tables.vectors(self.artifacts["samples"], self.encoder)
 
     @cached_property
     def tag_names(self) -> list[str]:
@@ -123,11 +111,11 @@ class Pool:
 
     def listed(self, name: Literal["keep", "exclude"]) -> list[str]:
         """The ids of the run's must-keep or exclude list."""
-        return tables.listed(self.artifacts["samples"].scan(), getattr(self.settings.select, name), name)
+        return pool_tables.listed(self.artifacts["samples"].scan(), getattr(self.settings.select, name), name)
 
     def extras(self, wish: Wish) -> Extras:
         """What the strategy needs beside the table."""
-        ids, vectors = self.vectors if wish.strategy in WITH_VECTORS or wish.limit < 1 else ([], None)
+        ids, vectors = self.vectors if wish.strategy in WITH_VECTORS or wish.limits.cosine < 1 else ([], None)
         graph = wish.strategy == "mig"
         quotas = wish.strategy == "tacos"
         return Extras(
@@ -137,7 +125,7 @@ class Pool:
             spread=self.spread if graph else None,
             grades=self.grades,
             scores=self.scores if quotas else None,
-            sizes=tables.cluster_sizes(self.members) if quotas else {},
+            sizes=pool_tables.cluster_sizes(self.members) if quotas else {},
             quota=self.settings.select.quota,
         )
 
@@ -152,11 +140,11 @@ def newest_scores(artifacts: Mapping[str, Artifact]) -> str:
 
 def choose(pool: Pool, wish: Wish) -> pl.DataFrame:
     """A table SELECTION. Raises `InputError` where the pool cannot give it, `ConfigError` for what cannot be meant."""
-    size, extras = sizes.parse(wish.n), pool.extras(wish)
+    size, extras = amounts.parse(wish.n), pool.extras(wish)
     keep, exclude = pool.listed("keep"), pool.listed("exclude")
 
     def take(n: int) -> pl.DataFrame:
-        return strategies.select(pool.table, wish.strategy, n, wish.seed, extras, keep, exclude, wish.limit)
+        return strategies.select(pool.table, wish.strategy, n, wish.seed, extras, keep, exclude, wish.limits)
 
     n = sizes.fixed(size, pool.table.height)
     if n is not None:
@@ -173,7 +161,7 @@ def key_of(pool: Pool, wish: Wish) -> str:
             LAYOUT,
             NAME,
             VERSION,
-            vars(wish) | {"n": vars(sizes.parse(wish.n))},
+            asdict(wish) | {"n": asdict(amounts.parse(wish.n))},
             [config.quota, config.keep, config.exclude, pool.settings.cluster.membership],
             pool.encoder.fingerprint,
             {name: pool.artifacts[name].digest for name in read if name in pool.artifacts},
@@ -202,7 +190,7 @@ def manifest(key: str, wish: Wish, rules: Mapping[str, int]) -> dict[str, Any]:
         "version": VERSION,
         "round": None,
         "key": key,
-        "settings": vars(wish),
+        "settings": asdict(wish),
         "prompt": None,
         "model": None,
         "inputs": {},

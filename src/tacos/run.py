@@ -51,9 +51,10 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Models:
-    """What is handed to the stages: a model per prompt stage, and per table stage that wants one a tool.
+    """What is handed to the stages: a model per prompt stage, and per other stage that wants one a tool.
 
-    A tool is an encoder (normalise, cluster) or a user's own selector (select); all have a name and a fingerprint.
+    A tool is an encoder (normalise, cluster, assign, select) or a user's own selector (select); all have a name and a
+    fingerprint.
     """
 
     prompt: Mapping[str, Model]
@@ -261,7 +262,8 @@ def stream(
         where = model.where
     else:
         batches = stage.source(tables)
-        work = partial(work_on, stage=stage.name, prepared=stage.prepare(tables, settings), settings=settings)
+        prepared = stage.prepare(tables, settings, models.of(stage))
+        work = partial(work_on, stage=stage.name, prepared=prepared, settings=settings)
         where = stage.where
     finished = draft.finished
     todo = ((number, batch) for number, batch in enumerate(batches) if number not in finished)

@@ -13,8 +13,9 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.methods import associating, calibrating, checking, judging, refining
+from tacos.pool_tables import Tables
 from tacos.records import LABELS, Made, Table, reject_frame
-from tacos.tables import N_PAIRS_PER_BATCH, Tables
+from tacos.tables import N_PAIRS_PER_BATCH
 
 
 def selected_rows(tables: Tables) -> Iterator[pl.DataFrame]:

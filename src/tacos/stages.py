@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tacos import side_tables, tables
+from tacos import cluster_tables, selection_tables, side_tables, tables
 from tacos.config import Settings
 from tacos.methods import checking, judging, refining, tagging
 from tacos.methods.checking import CASES, JUDGEMENTS
@@ -80,7 +80,10 @@ def rewords(settings: Settings) -> bool:
 
 @dataclass(frozen=True)
 class BatchStage:
-    """`source` yields batches, `work` turns each into rows; `prepare` reads small side tables once, before."""
+    """`source` yields batches, `work` turns each into rows; `prepare` reads small side tables once, before.
+
+    Its third argument is the stage's tool: an encoder (assign), or None.
+    """
 
     name: str
     makes: str
@@ -89,7 +92,7 @@ class BatchStage:
     uses: tuple[str, ...]
     source: Callable[[Tables], Iterator[Any]]
     work: Callable[[Any, Any, Settings], Made]
-    prepare: Callable[[Tables, Settings], Any] = lambda tables, settings: None
+    prepare: Callable[[Tables, Settings, Any], Any] = lambda tables, settings, tool: None
     where: Literal["process", "here"] = "here"
     distinct: str = ""
     """A column whose later repetitions are rejects ("duplicate of ...")."""
@@ -157,10 +160,13 @@ PIPELINE: Pipeline = (
         "canonicalise", "canonical_tags", CANONICAL_TAGS, ("tags", "vocabulary", "implications"), (),
         source=tables.tag_rows, prepare=tables.naming, work=tables.canonicalise,
     ),
-    TableStage("cluster", "clusters", CLUSTERS, ("canonical_tags",), ("cluster", "seed"), run=tables.cluster),
+    TableStage(
+        "cluster", "clusters", CLUSTERS, ("canonical_tags", "samples"), ("cluster", "seed"),
+        run=cluster_tables.cluster, version=2,
+    ),
     BatchStage(
-        "assign", "memberships", MEMBERSHIPS, ("canonical_tags", "clusters"), (),
-        source=tables.canonical_rows, prepare=tables.cluster_table, work=tables.assign,
+        "assign", "memberships", MEMBERSHIPS, ("canonical_tags", "clusters", "samples"), (),
+        source=cluster_tables.assign_rows, prepare=cluster_tables.cluster_table, work=cluster_tables.assign,
     ),
     PromptStage(
         "grade", "grades", GRADES, ("samples",), ("judge.grading", "ingest.score"), template="grade",
@@ -168,15 +174,15 @@ PIPELINE: Pipeline = (
         section="judge", when=wants_grades,
     ),
     TableStage(
-        "shortlist", "shortlist", SHORTLIST, ("samples", "memberships", "clusters", "grades"),
-        ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "ingest.score", "judge.mode",
-         "seed"),
-        run=tables.shortlist,
+        "shortlist", "shortlist", SHORTLIST, ("samples", "canonical_tags", "memberships", "clusters", "grades"),
+        ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "select.per_source",
+         "select.per_tag", "select.match_length", "ingest.score", "judge.mode", "seed"),
+        run=selection_tables.shortlist,
     ),
     (  # once per round
         TableStage(
             "pair", "pairs", PAIRS,
-            ("shortlist", "pairs/before", "scores/before", "grades", "memberships", "clusters"),
+            ("shortlist", "pairs/before", "scores/before", "grades", "memberships", "clusters", "samples"),
             ("pair", "cluster.membership", "select.n", "select.quota", "seed"),
             run=tables.pair, when=compares, version=2,
         ),
@@ -194,7 +200,7 @@ PIPELINE: Pipeline = (
         "select", "selection", SELECTION,
         ("samples", "canonical_tags", "memberships", "clusters", "shortlist", "scores/last"),
         ("select", "cluster.membership", "seed"),
-        run=tables.select,
+        run=selection_tables.select,
     ),
 )  # fmt: skip
 

@@ -5,16 +5,15 @@ Every function here reads named tables, hands columns to a pure method, and retu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 
+from tacos import pool_tables
 from tacos.config import Settings
-from tacos.errors import InputError
 from tacos.methods import (
-    clustering,
     implying,
     ingesting,
     judging,
@@ -23,13 +22,12 @@ from tacos.methods import (
     pairing,
     publishing,
     rating,
-    shortlisting,
     tagging,
 )
 from tacos.methods.selecting import quotas
-from tacos.records import SCORES, Encoder, Made, Table, conform, reject_frame
+from tacos.pool_tables import Tables
+from tacos.records import SCORES, Encoder, Made, conform, reject_frame
 
-Tables = Mapping[str, Table]
 Naming = tuple[dict[str, str | None], implying.Implied]
 N_PAIRS_PER_BATCH = 1_000
 LINKED = 2.0
@@ -90,7 +88,7 @@ def imply(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
     return Made(made, reject_frame(), {"n_rules": made.height})
 
 
-def naming(tables: Tables, settings: Settings) -> Naming:
+def naming(tables: Tables, settings: Settings, tool: Any = None) -> Naming:
     """What canonicalising goes by: the vocabulary, and where they are asked for, rules between sets of tags."""
     rules = tables["implications"].scan().collect() if "implications" in tables else None
     return vocabulary_mapping(tables, settings), implying.by_consequent(rules)
@@ -115,33 +113,6 @@ def canonicalise(batch: pl.DataFrame, naming: Naming, settings: Settings) -> Mad
     return Made(thinned, reject_frame(), {"n_implied": n_implied})
 
 
-def cluster(tables: Tables, settings: Settings, encoder: Encoder, number: int) -> Made:
-    """Canonical tags -> clusters."""
-    tags = tables["canonical_tags"].scan()
-    counts = tags.explode("tags").drop_nulls("tags").group_by(pl.col("tags").alias("tag")).agg(pl.len().alias("count"))
-    counts_by_tag = counts.sort("tag").collect()
-    n_samples = int(tags.select(pl.len()).collect().item())
-    vectors = encoder.encode(counts_by_tag["tag"].to_list())
-    k = clustering.choose_k(settings.cluster.k, counts_by_tag.height, n_samples)
-    made = clustering.cluster_tags(counts_by_tag, vectors, k, weighted=settings.cluster.weighted, seed=settings.seed)
-    return Made(made, reject_frame(), {"n_clusters": made["cluster"].n_unique()})
-
-
-def canonical_rows(tables: Tables) -> Iterator[pl.DataFrame]:
-    """The canonical tags, batch by batch."""
-    yield from tables["canonical_tags"].batches()
-
-
-def cluster_table(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """The clusters of all tags."""
-    return tables["clusters"].scan().collect()
-
-
-def assign(batch: pl.DataFrame, clusters: pl.DataFrame, settings: Settings) -> Made:
-    """Clusters of the tags -> clusters of the samples."""
-    return Made(clustering.assign(batch, clusters), reject_frame(), {})
-
-
 def grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
     """One question per sample, batch by batch; in singleton mode from every judge, as often as it is asked.
 
@@ -152,59 +123,6 @@ def grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame
     for samples in tables["samples"].batches(["id", "instruction", "response", "given_score"]):
         asked = samples.filter(pl.col("given_score").is_not_null()) if settings.ingest.score else samples
         yield judging.grade_questions(asked, judges, repetitions)
-
-
-def members(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """One row per (sample, cluster): id, clusters, cluster; untagged samples in a cluster of their own (robust)."""
-    homes = settings.cluster.membership == "home"
-    untagged = int(tables["clusters"].scan().select(pl.col("cluster").n_unique()).collect().item()) if homes else None
-    return clustering.members(tables["memberships"].scan().collect(), homes=homes, untagged=untagged)
-
-
-def cluster_sizes(frame: pl.DataFrame) -> dict[int, int]:
-    """Members per cluster."""
-    return dict(frame.group_by("cluster").len().sort("cluster").iter_rows())
-
-
-def listed(samples: pl.LazyFrame, wanted: tuple[str, ...], name: str) -> list[str]:
-    """The ids that a list of ids or content hashes means; `InputError` where one is not in the data."""
-    if not wanted:
-        return []
-    either = pl.col("id").is_in(wanted) | pl.col("content_hash").is_in(wanted)
-    found = samples.select("id", "content_hash").filter(either).collect()
-    unknown = set(wanted) - set(found["id"]) - set(found["content_hash"])
-    if unknown:
-        raise InputError(f"the {name} list names {len(unknown)} rows that are not in the data, e.g. {min(unknown)!r}")
-    return found["id"].to_list()
-
-
-def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
-    """Which members of each cluster enter comparison; the others are rejects of the rule that left them out."""
-    samples = tables["samples"].scan().select("id", "content_hash", "length").with_row_index("position").collect()
-    excluded = listed(samples.lazy(), settings.select.exclude, "exclude")
-    frame = members(tables, settings).filter(~pl.col("id").is_in(excluded))
-    shares = quotas.quotas(cluster_sizes(frame), settings.select.n, settings.select.quota)
-    grades = (
-        judging.mean_grades(tables["grades"].scan().collect())
-        if "grades" in tables
-        else pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
-    )
-    table = frame.rename({"clusters": "tag_set"}).join(samples, on="id").join(grades, on="id", how="left")
-    config = settings.shortlist
-    rule = "all" if settings.ingest.score or settings.judge.mode == "singleton" else config.rule
-    kept, dropped = shortlisting.shortlist(table, rule, shares, config.factor, config.explore, settings.seed)
-    return Made(kept, dropped_rejects(dropped), {})
-
-
-def dropped_rejects(dropped: pl.DataFrame) -> pl.DataFrame:
-    """Rows that a shortlist rule left out, as rejects that are no failures."""
-    return dropped.select(
-        "id",
-        pl.lit("shortlist").alias("stage"),
-        pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason"),
-        pl.concat_str(pl.lit("cluster "), "cluster").alias("raw"),
-        pl.lit(False).alias("failure"),
-    )
 
 
 def pair(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
@@ -248,7 +166,9 @@ def active(
 ) -> pl.DataFrame:
     """An active round: an even part of what is left of the budget, where it can change who is in the quota."""
     config = settings.pair
-    shares = quotas.quotas(cluster_sizes(members(tables, settings)), settings.select.n, settings.select.quota)
+    members = pool_tables.cluster_sizes(pool_tables.members(tables, settings))
+    n = pool_tables.n_wanted(tables["samples"], settings.select.size)
+    shares = quotas.quotas(members, n, settings.select.quota)
     allowed = pairing.allowances(shortlist, asked, config.budget, config.n_rounds - number)
     return pairing.active(shortlist, scores, asked, shares, allowed, settings.seed + number)
 
@@ -289,42 +209,3 @@ def graded_scores(tables: Tables) -> pl.DataFrame:
         pl.lit(None).alias("error"), pl.lit(0).alias("n_comparisons"), pl.lit(0).alias("component")
     )
     return conform(scored, SCORES)
-
-
-def select(tables: Tables, settings: Settings, selector: Any, number: int) -> Made:
-    """The selection."""
-    config = settings.select
-    samples = tables["samples"].scan()
-    keep = listed(samples, config.keep, "must-keep")
-    exclude = listed(samples, config.exclude, "exclude")
-    frame = members(tables, settings)
-    scores = tables["scores"].scan().collect()
-    if selector is not None:
-        return Made(ranked(chosen_by(selector, scores, tables, settings)), reject_frame(), {})
-    fill = unjudged(frame, scores, settings.seed) if config.fill else None
-    n = min(config.n, frame["id"].n_unique()) if config.fill else config.n
-    made = quotas.select(scores, cluster_sizes(frame), n, config.quota, settings.seed, keep, exclude, fill)
-    return Made(ranked(made), reject_frame(), {})
-
-
-def chosen_by(selector: Any, scores: pl.DataFrame, tables: Tables, settings: Settings) -> pl.DataFrame:
-    """The selection of a user's own selector over the scored pool: id, cluster, score, length, tags."""
-    narrow = tables["samples"].scan().select("id", "length")
-    tags = tables["canonical_tags"].scan()
-    pool = scores.lazy().join(narrow, on="id").join(tags, on="id", how="left").sort("id", "cluster").collect()
-    ids = selector.choose(pool.select("id", "cluster", "score", "length", "tags"), settings.select.n)
-    best = scores.sort("score", descending=True).unique("id", keep="first").select("id", "cluster", "score")
-    chosen = pl.DataFrame({"id": ids}, schema={"id": pl.String}).join(best, on="id", maintain_order="left")
-    return chosen.with_row_index("rank", offset=1).with_columns(pl.lit(selector.name).alias("rule"))
-
-
-def ranked(selection: pl.DataFrame) -> pl.DataFrame:
-    """A selection with ranks from 1, best score first, rows without a score last."""
-    ordered = selection.drop("rank").sort("score", "id", descending=[True, False], nulls_last=True)
-    return ordered.with_row_index("rank", offset=1)
-
-
-def unjudged(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Rows without a score, one line each, in an order drawn by chance."""
-    rest = frame.join(scores, on="id", how="anti").unique("id", keep="first", maintain_order=True).sort("id")
-    return rest.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")

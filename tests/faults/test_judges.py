@@ -86,9 +86,14 @@ def test_a_judge_more_asks_only_the_new_one(tmp_path: Path, server: FaultServer)
 
 
 def test_an_embedded_judge_in_a_panel_has_no_flips_to_count(tmp_path: Path, server: FaultServer) -> None:
-    judges = select(tmp_path, settings(server, models=["tiny-1", "embedded"])).summary.judges
+    done = select(tmp_path, settings(server, models=["tiny-1", "embedded"]))
+    judges = done.summary.judges
     assert judges["embedded"]["flip_rate"]["value"] is None
     assert judges["tiny-1"]["flip_rate"]["value"] == 0
+    html = done.report(tmp_path / "report.html").read_text("utf-8")
+    assert '<th class="n">tiny-1</th>' in html
+    assert "<td>embedded and tiny-1</td>" in html
+    assert [each["judges"] for each in done.summary.agreement] == [["embedded", "tiny-1"]]
 
 
 def test_criteria_count_by_their_content(tmp_path: Path, server: FaultServer) -> None:

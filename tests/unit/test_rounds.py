@@ -181,4 +181,4 @@ def test_settings_that_would_be_left_unread_are_refused() -> None:
 def test_the_forecast_is_an_upper_bound(tmp_path: Path, pair: dict[str, Any]) -> None:
     chosen = settings(pair=pair)
     n_asked = table(run(tmp_path, chosen), "verdicts").height
-    assert n_asked <= n_questions(chosen, N, N)["judge"] <= 3 * n_asked
+    assert n_asked <= n_questions(chosen, N, N, int(chosen.select.size.value))["judge"] <= 3 * n_asked

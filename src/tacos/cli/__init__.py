@@ -13,6 +13,7 @@ from tacos.cli import (
     calibrate,
     check_tags,
     compare,
+    curve,
     explain,
     ledger,
     quote,
@@ -40,6 +41,7 @@ Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row
 
 Try others:  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl    ask no model again
              tacos compare selected.jsonl.run -n 1000 -o strategies.svg    mig, deita, longest, random, ... side by side
+             tacos curve selected.jsonl.run --strategy mig --by grade    how many rows do I need?
 
 Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, how complex, how much in common?
 
@@ -57,6 +59,7 @@ app.command("quote")(quote.quote)
 app.command("calibrate")(calibrate.calibrate)
 app.command("reselect")(reselect.reselect)
 app.command("compare")(compare.compare)
+app.command("curve")(curve.curve)
 app.command("refine")(refine.refine)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)

@@ -10,9 +10,9 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from tacos import comparing
+from tacos import api, comparing
 from tacos.cli import console, options
-from tacos.cli.reselect import BY, By, Limit, Run, Size
+from tacos.cli.reselect import BY, By, Run
 from tacos.comparing import Comparison
 from tacos.storage import writing
 
@@ -35,21 +35,24 @@ COLUMNS = {
 }
 
 
-def compare(
+def compare(  # noqa: PLR0913 - a command's options are its interface
     run: Run,
     strategies: Strategies = DEFAULT,
-    n: Size = "1000",
+    n: options.Size = "1000",
     output: Figure = None,
     seed: options.Seed = 1,
-    limit: Limit = 1.0,
+    quota_source: options.QuotaSource = None,
+    quota_tag: options.QuotaTag = None,
+    match_length: options.MatchLength = False,
+    limit: options.Limit = None,
     by: By = "score",
     as_json: options.AsJson = False,
 ) -> None:
     """How do the strategies' selections differ: overlap, coverage of tags, tags, length, score, mix of clusters?
 
-    Every selection is the one that `tacos reselect` makes. Random is drawn 20 times: mean, and from the least to the
-    greatest. "Off the pool's mix" is half the sum of differences between a selection's and the pool's shares of
-    clusters: 0 is the same mix.
+    Every selection is the one that `tacos reselect` makes, quotas and limits included. Random is drawn 20 times: mean,
+    and from the least to the greatest. "Off the pool's mix" is half the sum of differences between a selection's and
+    the pool's shares of clusters: 0 is the same mix.
 
     Example:
 
@@ -58,7 +61,8 @@ def compare(
     if output is not None:
         writing.check_writable(output)
     wanted = [name.strip() for name in strategies.split(",") if name.strip()]
-    found = comparing.compare(run, n, wanted, seed=seed, limit=limit, by=options.one_of("--by", by, BY))
+    limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
+    found = comparing.compare(run, n, wanted, seed=seed, limits=limits, by=options.one_of("--by", by, BY))
     if output is not None:
         draw(found, output)
     if as_json:

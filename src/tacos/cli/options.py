@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,9 @@ Data = Annotated[
         help="one or several files (.json .jsonl .csv .parquet, plain, .gz or .zst), or - for standard input"
     ),
 ]
-N = Annotated[int, typer.Option("-n", help="how many rows to select", min=1)]
+SIZE = "rows (500), a share of the pool (10% or 0.1) or a token budget (2Mtokens; four characters are a token)"
+N = Annotated[str | None, typer.Option("-n", help=f"{SIZE} [default: 1000]")]
+Size = Annotated[str, typer.Option("-n", help=SIZE)]
 Output = Annotated[Path, typer.Option("-o", "--output", help="where to write them; the suffix decides the container")]
 AnyOutput = Annotated[Path | None, typer.Option("-o", "--output", help="where to write them, if anywhere")]
 Run = Annotated[Path | None, typer.Option("--run", help="the run directory [default: <output>.run]")]
@@ -29,6 +32,22 @@ Sets = Annotated[list[str] | None, typer.Option("--set", help="stage.key=value, 
 Keep = Annotated[Path | None, typer.Option(help="file of ids or content hashes that must be selected, one per line")]
 Exclude = Annotated[Path | None, typer.Option(help="file of ids or content hashes that must not be selected")]
 Fill = Annotated[bool, typer.Option("--fill", help="take unjudged rows where fewer are judged than asked for")]
+PART = "=0.3 or =300 is met exactly, '<=30%' or '<=300' is a limit; may be repeated"
+QuotaSource = Annotated[
+    list[str] | None,
+    typer.Option("--quota-source", help=f"the part of an input file in the selection: FILE{PART}", metavar="FILE=PART"),
+]
+QuotaTag = Annotated[
+    list[str] | None,
+    typer.Option("--quota-tag", help=f"the part of rows that carry a tag: TAG{PART}", metavar="TAG=PART"),
+]
+MatchLength = Annotated[
+    bool, typer.Option("--match-length", help="each tenth of the pool by length has a tenth of the selection")
+]
+Limit = Annotated[
+    float | None,
+    typer.Option(help="turn near duplicates away: rows whose cosine to a row taken is above this, e.g. .9"),
+]
 Columns = Annotated[bool, typer.Option("--columns", help="write scores and tags into columns of the rows (tacos_...)")]
 Url = Annotated[
     str | None,
@@ -69,6 +88,33 @@ def normalise_from(overrides: Path | None, vocabulary: Path | None = None) -> di
     files = {"overrides_file": overrides, "vocabulary_file": vocabulary}
     given = {name: str(file) for name, file in files.items() if file is not None}
     return {"normalise": given} if given else {}
+
+
+def limits_from(
+    sources: list[str] | None, tags: list[str] | None, match_length: bool, limit: float | None
+) -> dict[str, Any]:
+    """The limits that were given, as settings of the selection (and as arguments of `api.limits_from`)."""
+    given = {
+        "per_source": quotas_from("--quota-source", sources),
+        "per_tag": quotas_from("--quota-tag", tags),
+        "match_length": match_length or None,
+        "limit": limit,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def quotas_from(option: str, given: Sequence[str] | None) -> dict[str, str] | None:
+    """Name -> part; `ConfigError` for what has another form."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        form = re.fullmatch(r"(.+?)=?(<=|=)([^=]*)", text.strip(), re.DOTALL)
+        if not form or not form[3].strip():
+            raise ConfigError(f"{option} {text!r} is not of the form NAME=0.3, NAME=300 or 'NAME<=30%'")
+        name = form[1].strip()
+        if name in found:
+            raise ConfigError(f"{option}: {name!r} has two quotas")
+        found[name] = ("<=" if form[2] == "<=" else "") + form[3].strip()
+    return found or None
 
 
 def settings_from(

@@ -21,7 +21,7 @@ PriceOut = Annotated[float | None, typer.Option(help="dollars per million answer
 
 def quote(  # noqa: PLR0913 - a command's options are its interface
     data: options.Data,
-    n: options.N = 1000,
+    n: options.N = None,
     preset: options.Preset = "robust",
     seed: options.Seed = 1,
     settings: options.SettingsFile = None,
@@ -44,7 +44,7 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
       tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 --model my-model --price-in 0.1 --price-out 0.3
     """
     endpoint = {"url": llm, "model": model, "budget": None}
-    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select={"n": n})
+    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select={} if n is None else {"n": n})
     given = {name: value for name, value in (("price_in", price_in), ("price_out", price_out)) if value is not None}
     chosen = chosen.model_copy(update={"llm": chosen.llm.model_copy(update=given)})
     consent.ask(chosen, None, yes=yes, models=asked_models(chosen))

@@ -14,21 +14,20 @@ from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.reselecting import Wish
 
 Run = Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")]
-Size = Annotated[str, typer.Option("-n", help="rows (500), a share of the pool (10%) or a token budget (2Mtokens)")]
 Strategy = Annotated[str, typer.Option(help=", ".join(STRATEGIES))]
-Limit = Annotated[
-    float, typer.Option(help="turn rows away whose cosine to a row taken is above this, e.g. .9", min=0.01, max=1)
-]
 By = Annotated[str, typer.Option(help="score (compared rows only), or grade (the cheap grade that every row has)")]
 
 
 def reselect(  # noqa: PLR0913 - a command's options are its interface
     run: Run,
-    n: Size = "1000",
+    n: options.Size = "1000",
     strategy: Strategy = "tacos",
     output: options.AnyOutput = None,
     seed: options.Seed = 1,
-    limit: Limit = 1.0,
+    quota_source: options.QuotaSource = None,
+    quota_tag: options.QuotaTag = None,
+    match_length: options.MatchLength = False,
+    limit: options.Limit = None,
     by: By = "score",
     columns: options.Columns = False,
     as_json: options.AsJson = False,
@@ -37,16 +36,20 @@ def reselect(  # noqa: PLR0913 - a command's options are its interface
     """Select again from the annotated rows of a finished run, by any strategy, with no further call to a model.
 
     Writes the rows and the sidecar as `tacos select` does. A token counts as four characters of instruction and
-    response. The run's own selection, its must-keep and its exclude list stay as they are.
+    response. The run's must-keep and exclude lists hold; its quotas and limits do not: give those that you want. The
+    run's own selection stays as it is.
 
     Examples:
 
       tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl
 
       tacos reselect selected.jsonl.run -n 2Mtokens --strategy deita --limit .85 -o deita.jsonl
+
+      tacos reselect selected.jsonl.run -n 5% --quota-source a.json=0.3 --quota-tag 'poetry<=5%' --match-length
     """
     started = time.monotonic()
-    wish = Wish(n, options.one_of("--strategy", strategy, STRATEGIES), seed, limit, options.one_of("--by", by, BY))
+    limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
+    wish = Wish(n, options.one_of("--strategy", strategy, STRATEGIES), seed, limits, options.one_of("--by", by, BY))
     done = api.reselect_with(api.load(run), wish, api.Targets(output, report=report, columns=columns))
     select.close(done, as_json=as_json, seconds=time.monotonic() - started)
 

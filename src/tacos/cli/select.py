@@ -15,7 +15,7 @@ from tacos.report.data import Summary
 
 def select(  # noqa: PLR0913 - a command's options are its interface
     data: options.Data,
-    n: options.N = 1000,
+    n: options.N = None,
     output: options.Output = Path("selected.jsonl"),
     run: options.Run = None,
     preset: options.Preset = "robust",
@@ -25,6 +25,10 @@ def select(  # noqa: PLR0913 - a command's options are its interface
     keep: options.Keep = None,
     exclude: options.Exclude = None,
     fill: options.Fill = False,
+    quota_source: options.QuotaSource = None,
+    quota_tag: options.QuotaTag = None,
+    match_length: options.MatchLength = False,
+    limit: options.Limit = None,
     columns: options.Columns = False,
     llm: options.Url = None,
     model: options.Model = None,
@@ -52,13 +56,16 @@ def select(  # noqa: PLR0913 - a command's options are its interface
 
       tacos select a.json.gz b.parquet -n 5000 -o out.parquet --preset paper --seed 2
 
+      tacos select a.json b.json -n 5% --quota-source a.json=0.3 --quota-tag 'poetry<=5%' --match-length --limit .95
+
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
     endpoint = {"url": llm, "model": model, "budget": budget}
-    wanted = {"n": n, **({"fill": True} if fill else {})}
+    wanted = options.limits_from(quota_source, quota_tag, match_length, limit)
+    wanted |= ({"n": n} if n is not None else {}) | ({"fill": True} if fill else {})
     own = options.criteria_from(criteria) | options.normalise_from(overrides, vocabulary)
     chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select=wanted, **own)
     chosen = api.with_lists(chosen, keep, exclude)

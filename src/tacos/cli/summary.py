@@ -7,6 +7,9 @@ from typing import Any
 from tacos.cli import console
 from tacos.report.data import Summary
 
+EXCLUDED = "on the exclude list"
+N_NAMED = 3
+
 
 def show(summary: Summary) -> None:
     """Print a summary as a table."""
@@ -23,9 +26,9 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
         untagged = f"; {summary.n_untagged:,} rows without one" if summary.n_untagged else ""
         lines.append(("tags", f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical{untagged}"))
     if summary.clusters:
-        lines.append(("clusters", f"{len(summary.clusters):,}"))
+        lines.append(("clusters", clusters(summary.clusters)))
     if summary.n_shortlisted:
-        lines.append(("shortlist", f"{summary.n_shortlisted:,} rows"))
+        lines.append(("shortlist", shortlist(summary)))
     if summary.n_pairs:
         lines += judging(summary)
     if summary.selection:
@@ -36,12 +39,33 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
     return lines
 
 
+def clusters(found: list[dict[str, Any]]) -> str:
+    """How many clusters there are, how large they are, and what the largest are called."""
+    largest, least = found[0]["n_members"], found[-1]["n_members"]
+    names = "; ".join(f"{each['name']} ({each['n_members']:,})" for each in found[:N_NAMED])
+    return f"{len(found):,}, of {least:,} to {largest:,} rows; the largest: {names}"
+
+
+def shortlist(summary: Summary) -> str:
+    """How many rows enter comparison, and how many each rule left out."""
+    kept = summary.shortlist["kept"]
+    how = f" ({', '.join(f'{n:,} by {rule}' for rule, n in kept.items())})" if len(kept) > 1 else ""
+    gone = [
+        f"{n:,} by {rule}" if rule != EXCLUDED else f"{n:,} {rule}" for rule, n in summary.shortlist["left out"].items()
+    ]
+    return f"{summary.n_shortlisted:,} rows{how}; left out: {', '.join(gone) or 'none'}"
+
+
 def judging(summary: Summary) -> list[tuple[str, str]]:
     """What the judge did and how far it can be trusted."""
     found = summary.diagnostics
     lines = [("comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts")]
     for name, own in (summary.judges or {"": found}).items():
         lines.append((f"judge {name}".strip(), ", ".join(f"{label} {figure(own[key])}" for label, key in RATES)))
+    lines += [
+        (f"{' and '.join(each['judges'])}", f"prefer the same side in {figure(each)} pairs")
+        for each in summary.agreement
+    ]
     correlation = found["length_correlation"]
     if correlation["value"] is not None:
         lines.append(("score and length", f"correlation {correlation['value']:.2f} over {correlation['n']:,} rows"))

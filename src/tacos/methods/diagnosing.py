@@ -10,6 +10,7 @@ earned.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import polars as pl
@@ -76,6 +77,20 @@ def diagnose(verdicts: pl.DataFrame, lengths: pl.DataFrame, pointwise: bool) -> 
         collapsed=len(points) >= COLLAPSE_ROWS
         and (common >= COLLAPSE_SHARE * len(points) or points.n_unique() <= COLLAPSE_VALUES),
     )
+
+
+def agreement(verdicts: pl.DataFrame) -> list[tuple[str, str, Figure]]:
+    """For each two judges of a panel: the share of the pairs both judged in which they prefer the same side.
+
+    What a judge prefers is the sign of its score differences summed over orders and repetitions; a tie is an answer,
+    too. By chance, two judges without ties agree on half.
+    """
+    judged = usable(verdicts)
+    preferred = judged.group_by("judge", *PAIR).agg(pl.col("difference").sum().round(9).sign().alias("winner"))
+    wide = preferred.sort("judge", *PAIR).pivot("judge", index=PAIR, values="winner", sort_columns=True)
+    judges = [name for name in wide.columns if name not in PAIR]
+    both = {pair: wide.select(pair).drop_nulls() for pair in combinations(judges, 2)}
+    return [(one, other, share(found[one] == found[other])) for (one, other), found in both.items()]
 
 
 def share(hits: pl.Series) -> Figure:

@@ -7,6 +7,7 @@ estimates: a shortlist cannot be larger than the pool, nor a comparison graph th
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from tacos.config import Settings
 
@@ -15,10 +16,17 @@ PILOT = 10
 MEMBERSHIPS_PER_SAMPLE = 6
 """The embedded tagger gives at most six tags, so a sample is in at most six clusters (membership "every")."""
 
+PARTS: tuple[Literal["per_source", "per_tag"], ...] = ("per_source", "per_tag")
+SPARE = 100
+"""Rows by which rounding up the share of each group may enlarge a shortlist."""
 
-def n_questions(settings: Settings, n_samples: int, n_turns: int) -> dict[str, int]:
-    """Stage -> largest number of questions over all rounds; stages without questions are absent."""
-    n_requests = max_requests(settings, max_shortlisted(settings, n_samples))
+
+def n_questions(settings: Settings, n_samples: int, n_turns: int, n_wanted: int) -> dict[str, int]:
+    """Stage -> largest number of questions over all rounds; stages without questions are absent.
+
+    `n_wanted` is the number of rows that the size of the selection comes to.
+    """
+    n_requests = max_requests(settings, max_shortlisted(settings, n_samples, n_wanted))
     n_sittings = len(settings.judge.panel) * settings.judge.repetitions
     if settings.judge.mode == "singleton":
         return {"tag": n_turns, "grade": n_sittings * n_samples}
@@ -28,13 +36,25 @@ def n_questions(settings: Settings, n_samples: int, n_turns: int) -> dict[str, i
     return found
 
 
-def max_shortlisted(settings: Settings, n_samples: int) -> int:
+def max_shortlisted(settings: Settings, n_samples: int, n_wanted: int) -> int:
     """The largest shortlist, in rows per (sample, cluster)."""
-    every = n_samples * (MEMBERSHIPS_PER_SAMPLE if settings.cluster.membership == "every" else 1)
-    if settings.shortlist.rule in {"all", "longest-per-tag-set"}:
-        return every
+    config = settings.shortlist
+    per_sample = MEMBERSHIPS_PER_SAMPLE if settings.cluster.membership == "every" else 1
     n_clusters = settings.cluster.k if isinstance(settings.cluster.k, int) else 50
-    return min(every, math.ceil(settings.shortlist.factor * settings.select.n) + n_clusters)
+    every = n_samples * per_sample
+    if config.cap:
+        every = min(every, config.cap * (n_clusters + 1))
+    if config.rule in {"all", "longest-per-tag-set"}:
+        return every
+    reserved = n_reserves(settings) * (math.ceil(config.factor * n_wanted) + SPARE) * per_sample
+    return min(every, math.ceil(config.factor * n_wanted) + n_clusters + reserved)
+
+
+def n_reserves(settings: Settings) -> int:
+    """How often the whole selection is shared out by quotas that must be filled: each time the shortlist may grow."""
+    config = settings.select
+    exact = {name: sum(not part.at_most for part in config.parts(name).values()) for name in PARTS}
+    return config.match_length + min(exact["per_source"], 1) + exact["per_tag"]
 
 
 def max_requests(settings: Settings, n_shortlisted: int) -> int:

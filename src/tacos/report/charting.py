@@ -140,3 +140,27 @@ def shares(overlap: pl.DataFrame, order: list[str]) -> Any:
     return (cells + base.mark_text().encode(text=alt.Text("share:Q", format=".0%"), color=ink)).properties(
         width=alt.Step(64), height=alt.Step(28)
     )
+
+
+def curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[str, Any]:
+    """A strategy's coverage, with that of random rows, mean score and mean tags against the number of rows.
+
+    `table` is that of `tacos.curving.Curve`; a dashed line stands at the knee.
+    """
+    rows = alt.X("n:Q", title="rows", scale=alt.Scale(type="log"))
+    named = table.select("n", pl.col("coverage").alias(strategy), pl.col("by_chance").alias("by chance"))
+    long = named.unpivot(index="n", variable_name="rows of", value_name="coverage").drop_nulls()
+    y = alt.Y("coverage:Q", title="share of tags covered", axis=alt.Axis(format="%"))
+    drawn = alt.Chart(values(long)).mark_line(point=True).encode(x=rows, y=y, color=alt.Color("rows of:N", title=""))
+    if knee is not None:
+        at = alt.Chart(values(pl.DataFrame({"n": [knee]}))).mark_rule(strokeDash=[4, 4]).encode(x=rows)
+        drawn = drawn + at
+    panels = [drawn.properties(width=WIDTH, height=HEIGHT)]
+    for figure in ("mean_score", "mean_tags"):
+        known = table.select("n", figure).drop_nulls()
+        if known.height:
+            side = alt.Y(f"{figure}:Q", title=PANELS[figure], scale=alt.Scale(zero=False))
+            line = alt.Chart(values(known)).mark_line(point=True).encode(x=rows, y=side)
+            panels.append(line.properties(width=WIDTH // 2, height=HEIGHT))
+    made: dict[str, Any] = alt.hconcat(*panels).to_dict()
+    return made

@@ -20,6 +20,7 @@ from tacos.methods.selecting import chance, longest
 from tacos.storage.artifacts import Artifact
 
 N_DRAWS = 5
+LEFT_OUT = "left out by rule "
 UNTAGGED = "(no canonical tag)"
 
 
@@ -40,11 +41,15 @@ class Summary:
     n_untagged: int = 0
     clusters: list[dict[str, Any]] = field(default_factory=list)
     n_shortlisted: int = 0
+    shortlist: dict[str, dict[str, int]] = field(default_factory=dict)
+    """"kept" and "left out": rule -> rows; a sample counts once in each cluster that it is compared in."""
     n_pairs: int = 0
     n_verdicts: int = 0
     diagnostics: dict[str, Any] = field(default_factory=dict)
     judges: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The same for each judge of a panel."""
+    agreement: list[dict[str, Any]] = field(default_factory=list)
+    """For each two judges of a panel: judges, value (share of pairs in which they prefer the same side), n."""
     n_components: int = 0
     n_selected: int = 0
     selection: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -74,7 +79,7 @@ def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
     if "memberships" in artifacts:
         figures |= {"clusters": cluster_figures(artifacts, settings)}
     if "shortlist" in artifacts:
-        figures["n_shortlisted"] = artifacts["shortlist"].manifest["n_rows"]
+        figures |= shortlist_figures(artifacts["shortlist"])
     if any(name.startswith("verdicts/") for name in artifacts):
         figures |= judging_figures(artifacts)
     if "selection" in artifacts:
@@ -119,6 +124,14 @@ def cluster_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> li
     return table.fill_null(0).sort("n_members", "cluster", descending=[True, False]).to_dicts()
 
 
+def shortlist_figures(shortlist: Artifact) -> dict[str, Any]:
+    """Rows that entered comparison, and rows that did not, by the rule that decided."""
+    kept = shortlist.scan().group_by("rule").len().sort("rule").collect()
+    left_out = {reason.removeprefix(LEFT_OUT): n for reason, n in shortlist.manifest["rejects"].items()}
+    found = {"kept": dict(kept.iter_rows()), "left out": left_out}
+    return {"n_shortlisted": shortlist.manifest["n_rows"], "shortlist": found}
+
+
 def judging_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """What the judge did, over all rounds."""
     verdicts = pl.concat([art.scan() for name, art in artifacts.items() if name.startswith("verdicts/")]).collect()
@@ -133,6 +146,8 @@ def judging_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
             name: asdict(diagnosing.diagnose(verdicts.filter(pl.col("judge") == name), lengths, pointwise=alone))
             for name, alone in pointwise.items()
         }
+        found_same = diagnosing.agreement(verdicts)
+        figures["agreement"] = [{"judges": [one, other], **asdict(same)} for one, other, same in found_same]
     return figures
 
 

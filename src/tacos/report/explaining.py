@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from tacos import pool_tables
+from tacos.amounts import Part
 from tacos.config import Settings
 from tacos.errors import InputError
+from tacos.methods.selecting import limiting
+from tacos.methods.selecting.limiting import Limits
+from tacos.models import encoder
 from tacos.storage.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
+NOBODY = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32, "score": pl.Float64})
 
 
 def explain(artifacts: Artifacts, settings: Settings, row: str) -> dict[str, Any]:
@@ -151,11 +158,15 @@ def verdict(artifacts: Artifacts, settings: Settings, row: str, trace: dict[str,
     selected = rows_of(artifacts, "selection", row)
     if selected:
         rank, rule, cluster = (selected[0][key] for key in ("rank", "rule", "cluster"))
-        return f"kept, rank {rank} of {settings.select.n} (rule {rule}, cluster {cluster})"
+        n = artifacts["selection"].manifest["n_rows"]
+        return f"kept, rank {rank} of {n} (rule {rule}, cluster {cluster})"
     if "selection" not in artifacts:
         return "not decided: the run was stopped before the selection"
     if row in settings.select.exclude:
         return "dropped: it is on the exclude list"
+    judged = "scores" in trace or artifacts["selection"].manifest["stage"] == "reselect"
+    if judged and (reasons := turned_away(artifacts, settings, row)):
+        return f"dropped: {'; '.join(reasons)}"
     if artifacts["selection"].manifest["stage"] == "reselect":
         return f"dropped: the strategy {artifacts['selection'].manifest['settings']['strategy']} did not take it"
     if "scores" in trace:
@@ -165,3 +176,37 @@ def verdict(artifacts: Artifacts, settings: Settings, row: str, trace: dict[str,
     if not trace.get("clusters"):
         return "dropped: none of its tags survived normalisation, so it is in no cluster"
     return "dropped: it was shortlisted but in no comparison (the odd one out of its cluster, or its judgements failed)"
+
+
+def turned_away(artifacts: Artifacts, settings: Settings, row: str) -> list[str]:
+    """Which quotas, bands of lengths or near duplicates left the row no room beside those selected."""
+    limits = limits_of(artifacts, settings)
+    if not limits:
+        return []
+    excluded = pool_tables.listed(artifacts["samples"].scan(), settings.select.exclude, "exclude")
+    pool = pool_tables.rows(artifacts, NOBODY, NOBODY).filter(~pl.col("id").is_in(excluded))
+    chosen = artifacts["selection"].scan().select("id").collect()["id"]
+    taken = np.flatnonzero(pool["id"].is_in(chosen.implode()).to_numpy())
+    reasons = limiting.full(limiting.bounds(pool, len(chosen), limits), taken, pool["id"].to_list().index(row))
+    return reasons + (near_duplicate(artifacts, chosen.to_list(), row, limits.cosine) if limits.cosine < 1 else [])
+
+
+def limits_of(artifacts: Artifacts, settings: Settings) -> Limits:
+    """The limits that the selection kept to: those of the run, or those that `tacos reselect` was given."""
+    manifest = artifacts["selection"].manifest
+    if manifest["stage"] != "reselect":
+        return pool_tables.limits_of(settings.select)
+    given = manifest["settings"]["limits"]
+    parts = {name: {key: Part(**part) for key, part in given[name].items()} for name in ("per_source", "per_tag")}
+    return Limits(**{**given, **parts})
+
+
+def near_duplicate(artifacts: Artifacts, chosen: list[str], row: str, limit: float) -> list[str]:
+    """The selected row that a row resembles most, where that is more than the limit."""
+    ids, vectors = pool_tables.vectors(artifacts["samples"], encoder.load("static"), {*chosen, row})
+    cosine = vectors @ vectors[ids.index(row)]
+    cosine[ids.index(row)] = -1
+    nearest = int(np.argmax(cosine))
+    if cosine[nearest] <= limit:
+        return []
+    return [f"it is a near duplicate of {ids[nearest]} (cosine {cosine[nearest]:.3f}, the limit is {limit:g})"]

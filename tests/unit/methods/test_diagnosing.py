@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tacos.methods.diagnosing import Figure, diagnose
+from tacos.methods.diagnosing import Figure, agreement, diagnose
 from tacos.records import VERDICTS
 
 LENGTHS = pl.DataFrame({"id": ["a", "b", "c", "d"], "length": [400, 300, 200, 100]})
@@ -93,3 +93,13 @@ def test_no_verdicts_no_figures() -> None:
     found = diagnose(verdicts(), LENGTHS, False)
     assert found.tie_rate == found.flip_rate == found.violation_rate == found.top_score_share == Figure(None, 0)
     assert not found.collapsed
+
+
+def test_two_judges_agree_where_they_prefer_the_same_side_over_all_orders() -> None:
+    two = BOTH.with_columns(judge=pl.lit("k"), score_left=pl.col("score_left").reverse())
+    third = BOTH.head(2).with_columns(judge=pl.lit("l"))
+    found = {(one, other): figure for one, other, figure in agreement(pl.concat([BOTH, two, third]))}
+    assert set(found) == {("j", "k"), ("j", "l"), ("k", "l")}
+    assert found["j", "l"] == Figure(1.0, 1)
+    assert found["j", "k"].n == 3
+    assert agreement(BOTH) == []

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tacos.errors import ConfigError
-from tacos.methods.shortlisting import shortlist
+from tacos.methods.shortlisting import Reserve, shortlist
 
 MEMBERS = pl.DataFrame(
     [
@@ -85,3 +85,17 @@ def test_settings_out_of_range_are_named() -> None:
         shortlist(MEMBERS, "random", {}, factor=0.0)
     with pytest.raises(ConfigError, match="unknown"):
         shortlist(MEMBERS, "best", {})  # type: ignore[arg-type]
+
+
+def test_what_a_quota_needs_is_shortlisted_too_and_a_cap_comes_last() -> None:
+    groups = pl.DataFrame({"id": ["f:0", "f:1", "f:2", "f:3", "f:10"], "group": [0, 0, 1, 1, 1]})
+    given = {"quotas": {0: 1, 1: 0}, "factor": 1.0, "explore": 0.0}
+    kept, _ = shortlist(MEMBERS, "embedded-judge", **given)
+    assert ids(kept, 0) == ["f:2"]
+    more, left = shortlist(MEMBERS, "embedded-judge", **given, reserves=[Reserve(groups, {0: 1, 1: 2})])
+    assert dict(more.select("id", "rule").unique().iter_rows())["f:0"] == "reserve"
+    assert set(more["id"]) in ({"f:0", "f:2", "f:3"}, {"f:0", "f:2", "f:10"})  # equal grades: by chance
+    assert more.height + left.height == MEMBERS.height
+    capped, left = shortlist(MEMBERS, "embedded-judge", **given, cap=1, reserves=[Reserve(groups, {0: 1, 1: 2})])
+    assert capped["cluster"].n_unique() == capped.height
+    assert "cap" in left["rule"].to_list()

@@ -4,51 +4,20 @@ A budget of tokens is met by the largest number of rows that a strategy's select
 of different sizes need not be nested (quotas are not), so the size is searched for, by interpolation between a size
 that fits and one that does not.
 
-What it does not know: a tokenizer. Tokens are whatever the pool's costs say.
+How a size is written: `tacos.amounts`. What it does not know: a tokenizer. Tokens are whatever the pool's costs say.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import polars as pl
 
-from tacos.errors import ConfigError, InputError
+from tacos.amounts import Size
+from tacos.errors import InputError
 
-FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)\s*(%|tokens|rows|)", re.ASCII)
-SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 CHARS_PER_TOKEN = 4
 N_TRIES = 24
-
-
-@dataclass(frozen=True)
-class Size:
-    """`value` rows, `value` of the pool (0..1), or `value` tokens."""
-
-    unit: Literal["rows", "share", "tokens"]
-    value: float
-
-
-def parse(text: str | int) -> Size:
-    """A size from what a person writes; `ConfigError` for anything else.
-
-    >>> parse(500), parse("10%"), parse("2Mtokens")
-    (Size(unit='rows', value=500.0), Size(unit='share', value=0.1), Size(unit='tokens', value=2000000.0))
-    """
-    found = FORM.fullmatch(str(text).strip())
-    if not found or (found[3] == "%" and found[2]):
-        raise ConfigError(f"-n {text!r} is no size: write rows (500), a share (10%) or a token budget (2Mtokens)")
-    value = float(found[1]) * SCALES[found[2].lower()]
-    if found[3] == "%":
-        size = Size("share", value / 100)
-    else:
-        size = Size("tokens" if found[3] == "tokens" else "rows", value)
-    if value <= 0 or (size.unit == "share" and value > 100) or (size.unit == "rows" and value % 1):
-        raise ConfigError(f"-n {text!r}: a size is more than 0, a share at most 100%, and rows are whole")
-    return size
 
 
 def tokens(characters: pl.Expr) -> pl.Expr:
@@ -60,7 +29,12 @@ def fixed(size: Size, n_pool: int) -> int | None:
     """The number of rows, at least 1; None where it depends on the rows taken."""
     if size.unit == "tokens":
         return None
-    return int(size.value) if size.unit == "rows" else max(1, round(size.value * n_pool))
+    return int(size.value) if size.unit == "rows" else max(1, share_of(size, n_pool))
+
+
+def share_of(size: Size, n_pool: int) -> int:
+    """The rows of a share of the pool."""
+    return round(size.value * n_pool)
 
 
 def within(budget: float, choose: Callable[[int], pl.DataFrame], costs: pl.DataFrame, least: int = 1) -> pl.DataFrame:

@@ -31,13 +31,26 @@ import polars as pl
 from scipy.sparse import csr_array
 
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting import car, chance, complexity_first, deita, k_center, longest, mig, quotas, singleton
+from tacos.methods.selecting import (
+    car,
+    chance,
+    complexity_first,
+    deita,
+    k_center,
+    limiting,
+    longest,
+    mig,
+    quotas,
+    singleton,
+)
+from tacos.methods.selecting.limiting import Bound, Limits
 from tacos.methods.selecting.walking import Room, Tokens, walk
 from tacos.records import SELECTION
 
 Strategy = Literal["tacos", "complexity-first", "mig", "deita", "car", "k-center", "singleton", "longest", "random"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 Ints = npt.NDArray[np.int64]
+NONE = Limits()
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,8 @@ class Extras:
 
     `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`; `spread` is MIG's P over the sorted
     tag names `tag_names` (None: no similar tags); `grades` has `id`, `grade`; `scores` is a table SCORES and `sizes`
-    the size of each cluster, for quotas (None: the pool's own).
+    the size of each cluster, for quotas (None: the pool's own). `fill` are unjudged rows that may come after all that
+    the strategy `tacos` takes.
     """
 
     ids: Sequence[str] = ()
@@ -57,6 +71,7 @@ class Extras:
     scores: pl.DataFrame | None = None
     sizes: Mapping[int, int] = field(default_factory=dict)
     quota: quotas.Quota = "square-root"
+    fill: Sequence[str] = ()
 
 
 def select(
@@ -67,33 +82,44 @@ def select(
     extras: Extras | None = None,
     keep: Collection[str] = (),
     exclude: Collection[str] = (),
-    limit: float = 1.0,
+    limits: Limits = NONE,
 ) -> pl.DataFrame:
     """A table SELECTION of n rows, in the order taken; must-keep rows first, excluded ones never.
 
-    `limit` below 1 turns rows away whose cosine to a row taken is larger (needs vectors). Raises `InputError` where
-    fewer than n rows can be had, or where the strategy lacks what it needs. The order of the pool is irrelevant.
+    `limits` are quotas, length matching, near duplicates (`limiting`): quotas of sources need a column `source`, near
+    duplicates need vectors. Raises `InputError` where fewer than n rows can be had, or where the strategy lacks what
+    it needs. The order of the pool is irrelevant.
     """
     quotas.check(n, keep, exclude)
     table = settled(pool, exclude)
-    found = choose(table, strategy, n, seed, extras or Extras(), keep, limit)
+    bounds = limiting.bounds(table, n, limits)
+    found = choose(table, strategy, n, seed, extras or Extras(), keep, bounds, limits.cosine)
     if len(found) < n:
+        short = limiting.short_of(bounds, found)
         raise InputError(
-            f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take; ask for fewer"
+            f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take"
+            + (f"; not filled: {short}" if short else "; ask for fewer")
         )
     return selection(table, found, strategy, keep)
 
 
 def choose(
-    table: pl.DataFrame, strategy: Strategy, n: int, seed: int, extras: Extras, keep: Collection[str], limit: float
+    table: pl.DataFrame,
+    strategy: Strategy,
+    n: int,
+    seed: int,
+    extras: Extras,
+    keep: Collection[str],
+    bounds: Sequence[Bound],
+    cosine: float,
 ) -> Ints:
     """Row numbers of a settled pool: asks the strategy for more until the limits leave n, or it has no more."""
     start: list[int] = rows_of(table, sorted(set(keep))).tolist()
-    vectors = aligned(table, extras) if limit < 1 else None
-    asked = n + (n // 4 if limit < 1 else 0)
+    vectors = aligned(table, extras) if cosine < 1 else None
+    asked = n + (n // 4 if cosine < 1 or bounds else 0)
     while True:
         order = preference(table, strategy, min(asked, table.height), seed, extras, start)
-        found = walk(order, n, vectors=vectors, limit=limit, start=start)
+        found = walk(limiting.served(order, bounds), n, limiting.rooms(bounds), vectors, cosine, start)
         if len(found) >= n or asked >= table.height:
             return found
         asked *= 4
@@ -136,7 +162,8 @@ def by_quota(table: pl.DataFrame, n: int, seed: int, extras: Extras) -> Ints:
     judged = here["id"].n_unique()
     chosen = quotas.select(here, sizes, min(n, judged), extras.quota, seed)["id"].to_list() if judged else []
     rest = quotas.rank(here, seed)["id"].unique(maintain_order=True).to_list()
-    return rows_of(table, [*chosen, *sorted_out(rest, chosen)])
+    fill = sorted_out(extras.fill, here["id"].to_list())
+    return rows_of(table, [*chosen, *sorted_out(rest, chosen), *fill])
 
 
 def sorted_out(ids: Sequence[str], without: Collection[str]) -> list[str]:
@@ -205,6 +232,8 @@ def aligned(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float32]:
     """The vectors of the pool's rows, in their order."""
     if extras.vectors is None:
         raise InputError("this strategy, or the near-duplicate limit, needs embeddings of the samples")
+    if list(extras.ids) == table["id"].to_list():
+        return extras.vectors
     place = {one: row for row, one in enumerate(extras.ids)}
     try:
         return np.asarray(extras.vectors[[place[one] for one in table["id"].to_list()]], np.float32)

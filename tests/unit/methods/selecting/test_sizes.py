@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tacos import amounts
+from tacos.amounts import Size
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import sizes, tabulating
-from tacos.methods.selecting.sizes import Size
 
 
 @pytest.mark.parametrize(
@@ -16,24 +17,26 @@ from tacos.methods.selecting.sizes import Size
         (500, Size("rows", 500)),
         ("2k", Size("rows", 2000)),
         ("0.5%", Size("share", 0.005)),
+        ("0.05", Size("share", 0.05)),
+        (0.25, Size("share", 0.25)),
         ("1.5Mtokens", Size("tokens", 1.5e6)),
         ("800 tokens", Size("tokens", 800)),
     ],
 )
 def test_what_a_person_writes(text: str | int, size: Size) -> None:
-    assert sizes.parse(text) == size
+    assert amounts.parse(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "1.5", "0%", "101%", "5k%", "5 usd", "1e3"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ConfigError, match="-n"):
-        sizes.parse(text)
+        amounts.parse(text)
 
 
 def test_a_share_of_little_is_one_row() -> None:
-    assert sizes.fixed(sizes.parse("1%"), 20) == 1
-    assert sizes.fixed(sizes.parse("10%"), 205) == 20
-    assert sizes.fixed(sizes.parse("9tokens"), 20) is None
+    assert sizes.fixed(amounts.parse("1%"), 20) == 1
+    assert sizes.fixed(amounts.parse("10%"), 205) == 20
+    assert sizes.fixed(amounts.parse("9tokens"), 20) is None
 
 
 def pool(costs: list[int]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ import pytest
 
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import car, curves, deita, k_center, longest, singleton
+from tacos.methods.selecting.limiting import Limits
 from tacos.methods.selecting.strategies import STRATEGIES, Extras, limited, select
 from tacos.methods.selecting.walking import Room, Tokens, bands, walk
 from tacos.records import SELECTION
@@ -57,7 +58,7 @@ def test_near_duplicates_are_turned_away(strategy) -> None:
     pool, extras = made()
     twins = extras.vectors.copy()
     twins[1::2] = twins[::2]  # rows 2k and 2k + 1 are the same
-    found = select(pool, strategy, 30, 2, Extras(extras.ids, twins, grades=extras.grades), limit=0.999)
+    found = select(pool, strategy, 30, 2, Extras(extras.ids, twins, grades=extras.grades), limits=Limits(cosine=0.999))
     assert len({int(one[2:]) // 2 for one in found["id"]}) == 30
 
 

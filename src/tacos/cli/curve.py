@@ -1,0 +1,101 @@
+"""`tacos curve RUN`: how many rows do I need?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.table import Table
+
+from tacos import api, curving
+from tacos.cli import console, options
+from tacos.cli.compare import shown
+from tacos.cli.reselect import BY, By, Run, Strategy
+from tacos.curving import Curve
+from tacos.methods.selecting.strategies import STRATEGIES
+from tacos.reselecting import Wish
+from tacos.storage import writing
+
+Sizes = Annotated[
+    str, typer.Option("-n", help="sizes with commas between: rows or shares [default: 10, 15, 20, 30, ...]")
+]
+Gain = Annotated[float, typer.Option(help="points of coverage that 1% more of the pool must bring to be worth it")]
+Figure = Annotated[Path | None, typer.Option("-o", "--output", help="draw a figure: .svg or .png")]
+
+COLUMNS = {
+    "rows": ("n", "{:,}"),
+    "of the pool": ("share", "{:.1%}"),
+    "tokens": ("tokens", "{:,}"),
+    "tags covered": ("coverage", "{:.1%}"),
+    "by chance": ("by_chance", "{:.1%}"),
+    "gain": ("gain", "{:.2f}"),
+    "score": ("mean_score", "{:.1f}"),
+    "tags a row": ("mean_tags", "{:.2f}"),
+}
+
+
+def curve(  # noqa: PLR0913 - a command's options are its interface
+    run: Run,
+    strategy: Strategy = "tacos",
+    n: Sizes = "",
+    gain: Gain = curving.GAIN,
+    output: Figure = None,
+    seed: options.Seed = 1,
+    quota_source: options.QuotaSource = None,
+    quota_tag: options.QuotaTag = None,
+    match_length: options.MatchLength = False,
+    limit: options.Limit = None,
+    by: By = "score",
+    as_json: options.AsJson = False,
+) -> None:
+    """How many rows do I need? Coverage of tags, score, tags a row and tokens against the number of rows.
+
+    Asks no model. "Gain" is the points of coverage that 1% more of the pool brings, from one size to the next; the
+    last line says from which size on it stays below --gain. Tokens are four characters each.
+
+    Examples:
+
+      tacos curve selected.jsonl.run --strategy mig --by grade -o curve.svg
+
+      tacos curve selected.jsonl.run -n 100,500,1000,5% --gain 2
+    """
+    if output is not None:
+        writing.check_writable(output)
+    limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
+    wish = Wish(1, options.one_of("--strategy", strategy, STRATEGIES), seed, limits, options.one_of("--by", by, BY))
+    wanted = [size.strip() for size in n.split(",") if size.strip()]
+    found = curving.curve(run, wish, wanted, gain)
+    if output is not None:
+        draw(found, output)
+    if as_json:
+        print(orjson.dumps(found.as_dict() | {"answer": found.answer}, option=orjson.OPT_INDENT_2).decode())
+        return
+    show(found)
+    if output is not None:
+        console.out.print(f"figure: {output}", soft_wrap=True)
+
+
+def draw(found: Curve, output: Path) -> None:
+    """Write the figure; the suffix decides how."""
+    from tacos.report import charting  # altair takes half a second to import
+
+    chart = charting.curve(found.table, found.strategy, found.knee)
+    if output.suffix == ".png":
+        writing.write_bytes(charting.png(chart), output)
+    else:
+        writing.write_text(charting.svg(chart), output)
+
+
+def show(found: Curve) -> None:
+    """Print the table and the answer."""
+    drawn = Table(title=f"{found.strategy} over a pool of {found.n_pool:,} rows", title_justify="left")
+    for title in COLUMNS:
+        drawn.add_column(title, justify="right", overflow="fold")
+    for row in found.table.iter_rows(named=True):
+        drawn.add_row(*(shown(row[figure], form) for figure, form in COLUMNS.values()))
+    console.out.print(drawn)
+    if found.ended:
+        console.out.print(f"no larger sizes: {found.ended}", soft_wrap=True, markup=False)
+    console.out.print(found.answer, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""Quotas of sources and tags, and length matching, under any strategy."""
+
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tacos.amounts import parse_parts
+from tacos.errors import InputError
+from tacos.methods.selecting import limiting
+from tacos.methods.selecting.limiting import Limits
+from tacos.methods.selecting.strategies import select
+
+N = 120
+
+
+def pool(seed: int = 0) -> pl.DataFrame:
+    """120 rows of three sources; every fifth is tagged "rare", every row "common"."""
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "id": [f"f:{i:03}" for i in range(N)],
+            "source": [("a.json", "b/b.jsonl.gz", "c.csv")[i % 3] for i in range(N)],
+            "cluster": rng.integers(0, 4, N).astype(np.uint32),
+            "score": rng.uniform(1, 100, N),
+            "length": (rng.lognormal(5, 1, N)).astype(np.uint32),
+            "tags": [["common", "rare"] if i % 5 == 0 else ["common"] for i in range(N)],
+        }
+    )
+
+
+def limits(**given: dict[str, str | float] | bool) -> Limits:
+    """Limits from what a person writes."""
+    parts = {name: parse_parts(value, name) for name, value in given.items() if isinstance(value, dict)}
+    return Limits(**parts, match_length=bool(given.get("match_length")))
+
+
+def chosen(n: int, wanted: Limits, strategy: str = "longest") -> pl.DataFrame:
+    table = pool()
+    return select(table, strategy, n, 1, limits=wanted).select("id").join(table, on="id")
+
+
+@pytest.mark.parametrize("strategy", ["tacos", "longest", "mig", "random", "complexity-first"])
+def test_an_exact_quota_is_met_and_a_limit_kept(strategy: str) -> None:
+    wanted = limits(per_source={"a": 0.6, "c.csv": "<=3"}, per_tag={"rare": "<=10%"})
+    found = chosen(30, wanted, strategy)
+    counts = Counter(found["source"])
+    assert counts["a.json"] == 18
+    assert counts["c.csv"] <= 3
+    assert found["tags"].list.contains("rare").sum() <= 3
+    assert found.height == 30
+
+
+def test_shares_of_all_sources_are_rounded_to_what_is_asked_for() -> None:
+    third = 1 / 3
+    found = chosen(20, limits(per_source={"a": third, "b": third, "c": third}))
+    assert sorted(Counter(found["source"]).values()) == [6, 7, 7]
+
+
+def test_an_exact_quota_of_a_tag_is_served_first() -> None:
+    table = pool().with_columns(length=pl.when(pl.col("tags").list.contains("rare")).then(1).otherwise("length"))
+    found = select(table, "longest", 20, 1, limits=limits(per_tag={"rare": 5})).join(table, on="id")
+    assert found["tags"].list.contains("rare").sum() == 5
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(1, 60), seed=st.integers(0, 5))
+def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
+    table = pool(seed)
+    found = select(table, "longest", n, 1, limits=Limits(match_length=True)).join(table, on="id")
+    cuts = np.unique(np.quantile(table["length"], np.arange(1, 10) / 10))
+    share = np.bincount(np.searchsorted(cuts, table["length"], side="right"), minlength=len(cuts) + 1) / N
+    counts = np.bincount(np.searchsorted(cuts, found["length"], side="right"), minlength=len(cuts) + 1)
+    assert (counts <= np.ceil(n * share - 1e-9)).all()
+    assert counts.sum() == n
+
+
+def test_without_limits_nothing_changes() -> None:
+    assert select(pool(), "tacos", 30, 1).equals(select(pool(), "tacos", 30, 1, limits=limits()))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (limits(per_source={"d": 0.1}), "there is no source 'd'"),
+        (limits(per_source={"a": 20, "b": 11}), "come to 31 rows, more than the 30"),
+        (limits(per_source={"a": 0.5, "b": 0.2, "c": 0.2}), "come to 27 of 30 rows, and the data has no other"),
+        (limits(per_source={"a": 0.1, "a.json": 0.2}), "has two quotas"),
+        (limits(per_tag={"rrare": 0.1}), "near it: rare"),
+        (limits(per_tag={"rare": 0.9}), r"not filled: the quota of the tag 'rare' \(24 of 27\)"),
+    ],
+)
+def test_what_cannot_be_had_is_said(wanted: Limits, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        chosen(30, wanted)
+
+
+def test_a_row_is_told_which_limit_left_it_no_room() -> None:
+    table = pool()
+    bounds = limiting.bounds(table, 10, limits(per_source={"a": "<=2"}, per_tag={"rare": "<=1"}))
+    taken = np.array([0, 3])  # both of a.json, the first one "rare"
+    assert limiting.full(bounds, taken, 6) == ["the quota of the source a.json was full (2 of 2 rows)"]
+    assert len(limiting.full(bounds, taken, 15)) == 2
+    assert limiting.full(bounds, taken, 1) == []

@@ -1,0 +1,79 @@
+"""How many rows do I need?"""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import tacos
+from tacos import curving
+from tacos.cli import app
+from tacos.errors import ConfigError, InputError
+from tacos.reselecting import Wish
+
+WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
+ROWS = [
+    {"instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[i // 8 % 8]}, number {i}.", "output": "x" * (i % 97 + 1)}
+    for i in range(160)
+]
+
+
+def cli(*words: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run in which every row was judged."""
+    return tacos.select(
+        ROWS,
+        n=20,
+        run=tmp_path_factory.mktemp("curve") / "run",
+        tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
+        judge=lambda texts, responses: [float(len(text)) for text in responses],
+        encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts],
+        settings={"shortlist": {"rule": "all"}, "normalise": {"alpha": 1}, "pair": {"rounds": 1}},
+    ).run
+
+
+def test_every_size_is_the_selection_that_reselect_makes(folder: Path) -> None:
+    found = curving.curve(folder, Wish(1, "mig"), ["10%", 40, 20])
+    assert found.table["n"].to_list() == [16, 20, 40]
+    table = tacos.load(folder).reselect(20, "mig").table
+    row = found.table.row(1, named=True)
+    assert row["mean_score"] == pytest.approx(table["score"].mean())
+    assert row["coverage"] == table["tags"].explode().n_unique() / 8
+    assert row["share"] == 20 / 160
+    assert 0 < row["by_chance"] <= 1
+    steps = (found.table["coverage"][1] - found.table["coverage"][0]) / (4 / 160)
+    assert found.table["gain"][0] == pytest.approx(steps)
+
+
+def test_the_knee_is_where_the_gain_stays_below_the_rate(folder: Path) -> None:
+    whole = curving.curve(folder, Wish(1, "random"))
+    assert whole.table["coverage"][-1] == 1
+    assert whole.table["n"][-1] == whole.n_pool == 160
+    assert whole.knee == 10  # eight tags are soon covered
+    assert curving.curve(folder, Wish(1, "random"), [2, 4], gain=0).knee is None
+
+
+def test_the_command_prints_the_answer_and_draws_it(folder: Path, tmp_path: Path) -> None:
+    code, printed = cli("curve", folder, "--strategy", "mig", "-o", tmp_path / "curve.svg")
+    assert code == 0, printed
+    assert "brings less than 1 point" in printed
+    assert "by chance" in (tmp_path / "curve.svg").read_text("utf-8")
+    found = json.loads(cli("curve", folder, "-n", "5,10", "--json")[1])
+    assert [row["n"] for row in found["table"]] == [5, 10]
+    assert found["answer"]
+
+
+def test_sizes_that_cannot_be(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="no size"):
+        curving.curve(folder, Wish(1), ["abc"])
+    with pytest.raises(InputError, match="rows or shares"):
+        curving.curve(folder, Wish(1), ["5ktokens"])
+    with pytest.raises(InputError, match="finds only"):
+        curving.curve(folder, Wish(1), [500])
+    assert "finds only" in curving.curve(folder, Wish(1), [10, 500]).ended

@@ -1,0 +1,207 @@
+"""Sizes, quotas, length matching and the near-duplicate limit of a whole run, and what is said of them."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import tacos
+from tacos.cli import app
+from tacos.errors import ConfigError, InputError, TacosError
+
+WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
+ROWS = [
+    {
+        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[(i * 5 + i // 8) % 8]}, number {i}.",
+        "output": f"{WORDS[i % 8]} {i} " * (i % 17 + 1),
+    }
+    for i in range(160)
+]
+
+
+def tagger(instructions: list[str]) -> list[list[str]]:
+    return [[word for word in WORDS if word in text] for text in instructions]
+
+
+def judge(instructions: list[str], responses: list[str]) -> list[float]:
+    """Likes what is long."""
+    return [1 + min(len(text), 900) / 10 for text in responses]
+
+
+def encoder(texts: list[str]) -> list[list[float]]:
+    return [[float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+
+
+def files(folder: Path) -> list[Path]:
+    """The rows in two files, 120 and 40."""
+    paths = [folder / "many.jsonl", folder / "few.jsonl"]
+    for path, part in zip(paths, (ROWS[:120], ROWS[120:]), strict=True):
+        path.write_bytes(b"\n".join(map(orjson.dumps, part)))
+    return paths
+
+
+def run(folder: Path, n: str | float = 20, settings: dict[str, Any] | None = None, **changes: Any) -> tacos.Selection:
+    """A selection of both files with cheap models."""
+    more = {"normalise": {"alpha": 1}, **(settings or {})}
+    own: dict[str, Any] = {"tagger": tagger, "judge": judge, "encoder": encoder, **changes}
+    return tacos.select(files(folder), n, run=folder / "run", settings=more, **own)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run directory for all: what a test does not change is there already."""
+    return tmp_path_factory.mktemp("limits")
+
+
+def cli(*words: object) -> tuple[int, str]:
+    """Exit code and output of a command line; errors as `main` turns them into codes."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(result.exception, TacosError):
+        return result.exception.exit_code, str(result.exception)
+    return result.exit_code, result.output
+
+
+def n_tokens(done: tacos.Selection) -> int:
+    chars = (pl.col("instruction") + pl.col("response")).str.len_chars()
+    return int(done.table.select((chars / 4).ceil().sum()).item())
+
+
+@pytest.mark.parametrize(("n", "n_rows"), [("10%", 16), (0.05, 8), ("12", 12)])
+def test_n_is_rows_or_a_share(place: Path, n: str | float, n_rows: int) -> None:
+    assert run(place, n).table.height == n_rows
+
+
+def test_a_share_is_the_same_selection_as_so_many_rows(place: Path) -> None:
+    share = run(place, "10%").table["id"].to_list()
+    assert share == run(place, 16).table["id"].to_list()
+
+
+def test_a_token_budget_is_kept_and_nearly_used_up(place: Path) -> None:
+    done = run(place, "600tokens")
+    assert n_tokens(done) <= 600 < n_tokens(run(place, done.table.height + 1))
+
+
+def test_quotas_of_sources_and_tags_hold_and_are_explained(place: Path) -> None:
+    limits = {"per_source": {"few": 0.5}, "per_tag": {"poem": "<=2"}}
+    done = run(place, 20, {"select": limits, "shortlist": {"factor": 2.0}})
+    assert Counter(one.partition(":")[0] for one in done.table["id"]) == {"few.jsonl": 10, "many.jsonl": 10}
+    assert done.table["tags"].list.contains("poem").sum() <= 2
+    assert set(done.table["rule"]) <= {"quota", "remainder"}
+    chosen = set(done.table["id"])
+    scored = done.artifacts["scores/3"].scan().select("id").collect()["id"].to_list()
+    told = [done.explain(one)["verdict"] for one in scored if one not in chosen and one.startswith("few")]
+    assert told
+    assert all("the quota of the source few.jsonl was full (10 of 10 rows)" in each for each in told)
+
+
+def test_matched_lengths_undo_the_preference_for_long_responses(place: Path) -> None:
+    free = run(place, 40).table["length"].median()
+    matched = run(place, 40, {"select": {"match_length": True}})
+    pool = matched.artifacts["samples"].scan().select("length").collect()["length"].median()
+    assert abs(matched.table["length"].median() - pool) < abs(free - pool) / 3
+    assert "reserve" in matched.summary.shortlist["kept"]
+
+
+def test_near_duplicates_are_turned_away_and_explained(place: Path) -> None:
+    done = run(place, 8, {"select": {"limit": 0.6}, "shortlist": {"rule": "all"}})
+    chosen = set(done.table["id"])
+    ids = done.artifacts["samples"].scan().select("id").collect()["id"].to_list()
+    told = [done.explain(one)["verdict"] for one in ids if one not in chosen and one.endswith("6")]
+    assert any("near duplicate of" in each for each in told)
+    assert set(run(place, 8, {"shortlist": {"rule": "all"}}).table["id"]) != chosen
+
+
+def test_unjudged_rows_may_fill_what_limits_leave(place: Path) -> None:
+    limits = {"fill": True, "per_source": {"few": 35}}
+    found = run(place, 60, {"select": limits, "shortlist": {"factor": 0.3, "cap": 3}}).table
+    assert Counter(one.partition(":")[0] for one in found["id"])["few.jsonl"] == 35
+    assert "fill" in found["rule"].to_list()
+
+
+def test_keep_and_exclude_hold_under_limits(place: Path) -> None:
+    lists = {"keep": ["few.jsonl:0"], "exclude": ["few.jsonl:16"], "per_source": {"few": 6}}
+    done = run(place, 12, {"select": lists})
+    ids = done.table["id"].to_list()
+    assert "few.jsonl:0" in ids
+    assert "few.jsonl:16" not in ids
+    assert sum(one.startswith("few") for one in ids) == 6
+    assert done.summary.shortlist["left out"]["on the exclude list"] == 1
+    assert "exclude list" in done.explain("few.jsonl:16")["verdict"]
+
+
+def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
+    done = run(place, settings={"shortlist": {"rule": "all"}})
+    again = done.reselect(20, "longest", per_source={"few": "<=3"}, match_length=True)
+    assert sum(one.startswith("few") for one in again.table["id"]) == 3
+    gone = "few.jsonl:16"
+    assert gone not in again.table["id"].to_list()
+    assert "the quota of the source few.jsonl was full (3 of 3 rows)" in again.explain(gone)["verdict"]
+    code, printed = cli("reselect", done.run, "-n", 20, "--quota-source", "few=0.25", "--quota-tag", "poem<=1")
+    assert code == 0, printed
+    code, printed = cli("compare", done.run, "-n", 20, "--strategies", "mig", "--quota-source", "few.jsonl<=5%")
+    assert code == 0, printed
+    assert " 5% " in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--quota-source", "none=0.3"), "there is no source 'none' in the data; there are few.jsonl, many.jsonl"),
+        (("--quota-source", "few"), "not of the form"),
+        (("--quota-source", "few=abc"), "a quota of 'abc'"),
+        (("--quota-source", "few=0.3", "--quota-source", "few=0.2"), "two quotas"),
+        (("--quota-source", "few=0.7", "--quota-source", "many=0.6"), "sum to 130%"),
+        (("-n", "150%"), "at most 100%"),
+        (("-n", "-5"), "no size"),
+        (("--limit", "2"), "select.limit"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(place: Path, words: tuple[str, ...], message: str) -> None:
+    code, printed = cli("select", *files(place), "-n", 5, "-o", place / "out.jsonl", "--workers", 1, *words)
+    assert code == 2
+    assert message in printed
+    assert "\n" not in printed.strip()
+
+
+def test_a_tag_that_no_row_carries_is_named_with_those_near_it(place: Path) -> None:
+    with pytest.raises(InputError, match="no row carries the tag 'peom' after normalisation; near it: poem"):
+        run(place, 5, {"select": {"per_tag": {"peom": 0.3}}})
+
+
+def test_a_selector_of_ones_own_decides_alone(place: Path) -> None:
+    first = lambda pool, n: pool["id"].to_list()[:n]  # noqa: E731 - as a user would write it
+    assert run(place, "5%", selector=first).table.height == 8
+    with pytest.raises(ConfigError, match="decides alone"):
+        run(place, 8, {"select": {"match_length": True}}, selector=first)
+    with pytest.raises(ConfigError, match="rows or a share"):
+        run(place, "600tokens", selector=first)
+
+
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+def test_clusters_by_embedding(place: Path, preset: str) -> None:
+    settings = {"cluster": {"by": "embedding", "k": 8, "smallest": 10, "largest": 0.4}, "shortlist": {"rule": "all"}}
+    done = run(place, 20, settings, preset=preset)
+    clusters = done.summary.clusters
+    assert sum(each["n_members"] for each in clusters) == 160
+    assert min(each["n_members"] for each in clusters) >= 10
+    assert all(each["name"] for each in clusters)
+    memberships = done.artifacts["memberships"].scan().collect()
+    assert memberships["clusters"].list.len().unique().to_list() == [1]
+    assert done.table.height == 20
+
+
+def test_a_cap_and_its_rows_are_in_summary_and_report(place: Path) -> None:
+    done = run(place, 10, {"shortlist": {"rule": "all", "cap": 5}})
+    found = done.summary.shortlist
+    assert found["kept"]["all"] + found["left out"]["cap"] == 160
+    html = (done.run / "report.html").read_text("utf-8")
+    assert f'<td>cap</td><td>left out</td><td class="n">{found["left out"]["cap"]}</td>' in html
+
+
+def test_more_rows_than_there_are(place: Path) -> None:
+    with pytest.raises(InputError, match="has 160 usable ones"):
+        run(place, 161)
