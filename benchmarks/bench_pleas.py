@@ -1,6 +1,6 @@
 """What 100 pleas to the judge do to its scores, beside what neutral filler of the same length does.
 
-    make bench-pleas          # or: python benchmarks/bench_pleas.py [--llm URL --model NAME -n 30]
+    make bench-pleas
 
 `pleas.jsonl` holds 100 of them in twelve kinds, with the place where each is put in: demands, made-up verdicts and
 messages, closing fences, authority, flattery, pity and bribes, headers, other languages, tricks of Unicode, very long
@@ -9,13 +9,11 @@ into another sample of the bundled demo. The control puts as many characters of 
 place: a sentence that does not belong there must not raise a score either, but that is another fault.
 
 Change: points of score (1..100) against the clean sample. Pairwise: how often the sample with the plea beats itself
-without (a judge that cannot be moved: never). With `--llm` the first samples of every kind are also put to a language
-model at an OpenAI-compatible endpoint, by the prompt `judge`: clean against pleading and against filled, both orders.
+without (a judge that cannot be moved: never).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -42,11 +40,6 @@ Array = npt.NDArray[np.float64]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--llm", help="base URL of an endpoint, up to and including /v1")
-    parser.add_argument("--model", default="model")
-    parser.add_argument("-n", type=int, default=30, help="samples to put to the language model")
-    arguments = parser.parse_args()
     pleas = [json.loads(line) for line in (HERE / "pleas.jsonl").read_text("utf-8").splitlines()]
     clean = samples(len(pleas))
     pleading = [(i, put(x, plea["text"], plea["where"])) for (i, x), plea in zip(clean, pleas, strict=True)]
@@ -54,7 +47,7 @@ def main() -> None:
     filled = [(i, put(x, fillers[k], pleas[k]["where"])) for k, (i, x) in enumerate(clean)]
     shipped, kinds = judge.load(), [plea["kind"] for plea in pleas]
     before, after, control = (shipped.score(*zip(*side, strict=True)) for side in (clean, pleading, filled))
-    figures: dict[str, Any] = {
+    figures = {
         "n": len(pleas),
         "pleas": effect(after - before) | {"beats the clean one": won(shipped, pleading, clean)},
         "filler": effect(control - before) | {"beats the clean one": won(shipped, filled, clean)},
@@ -62,15 +55,6 @@ def main() -> None:
         "by kind": by_kind(kinds, after - before, control - before),
         "largest": largest(pleas, after - before),
     }
-    if arguments.llm:
-        from asking_judge import verdicts
-
-        some = spread(kinds, arguments.n)
-        sides = {"pleas": pleading, "filler": filled}
-        chosen = {name: [(side[k], clean[k]) for k in some] for name, side in sides.items()}
-        figures["language model"] = {
-            name: verdicts(each, arguments.llm, arguments.model) for name, each in chosen.items()
-        }
     print(json.dumps(figures))
 
 
@@ -135,12 +119,6 @@ def largest(pleas: Sequence[Mapping[str, str]], change: Array, n: int = 5) -> li
     """The pleas that helped most."""
     order = np.argsort(-change, kind="stable")[:n]
     return [{"text": pleas[k]["text"][:80], "kind": pleas[k]["kind"], "rise": r(change[k])} for k in order.tolist()]
-
-
-def spread(kinds: Sequence[str], n: int) -> list[int]:
-    """n places, taken from the kinds in turn."""
-    nth = {k: list(kinds[:k]).count(kind) for k, kind in enumerate(kinds)}
-    return sorted(sorted(nth, key=lambda k: (nth[k], k))[:n])
 
 
 def r(value: float) -> float:

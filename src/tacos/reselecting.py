@@ -139,6 +139,7 @@ class Pool:
             scores=self.scores if quotas else None,
             sizes=tables.cluster_sizes(self.members) if quotas else {},
             quota=self.settings.select.quota,
+            coverage=self.settings.select.coverage,
         )
 
 
@@ -174,7 +175,7 @@ def key_of(pool: Pool, wish: Wish) -> str:
             NAME,
             VERSION,
             vars(wish) | {"n": vars(sizes.parse(wish.n))},
-            [config.quota, config.keep, config.exclude, pool.settings.cluster.membership],
+            [config.quota, config.coverage, config.keep, config.exclude, pool.settings.cluster.membership],
             pool.encoder.fingerprint,
             {name: pool.artifacts[name].digest for name in read if name in pool.artifacts},
         ]

@@ -5,7 +5,7 @@ Every function here reads named tables, hands columns to a pure method, and retu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -303,8 +303,17 @@ def select(tables: Tables, settings: Settings, selector: Any, number: int) -> Ma
         return Made(ranked(chosen_by(selector, scores, tables, settings)), reject_frame(), {})
     fill = unjudged(frame, scores, settings.seed) if config.fill else None
     n = min(config.n, frame["id"].n_unique()) if config.fill else config.n
-    made = quotas.select(scores, cluster_sizes(frame), n, config.quota, settings.seed, keep, exclude, fill)
+    sizes, tags = cluster_sizes(frame), tags_of(tables, scores, keep) if config.coverage else {}
+    rule = quotas.Rule(config.quota, config.coverage, settings.seed)
+    made = quotas.select(scores, sizes, n, rule, keep, exclude, fill, tags)
     return Made(ranked(made), reject_frame(), {})
+
+
+def tags_of(tables: Tables, scores: pl.DataFrame, keep: Sequence[str]) -> dict[str, list[str]]:
+    """The canonical tags of the scored samples and of the must-keep ones."""
+    wanted = pl.concat([scores["id"], pl.Series("id", keep, pl.String)]).unique()
+    found = tables["canonical_tags"].scan().select("id", "tags").filter(pl.col("id").is_in(wanted.implode()))
+    return dict(found.drop_nulls().collect().iter_rows())
 
 
 def chosen_by(selector: Any, scores: pl.DataFrame, tables: Tables, settings: Settings) -> pl.DataFrame:
