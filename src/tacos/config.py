@@ -257,6 +257,9 @@ class Select(Section):
     n: Annotated[int | str, BeforeValidator(written_size)] = 1000
     """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens"); see `tacos.amounts`."""
     quota: Literal["ascending-size", "square-root", "proportional", "equal"] = "square-root"
+    coverage: float = Field(0.5, ge=0)
+    """What one more canonical tag covered is worth, in standard deviations of the scores; 0: only scores count (paper).
+    """
     keep: tuple[str, ...] = ()
     """Sample ids or content hashes that must be selected; they count towards n."""
     exclude: tuple[str, ...] = ()
@@ -456,7 +459,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},
         "rate": {"method": "mean", "scope": "cluster"},
-        "select": {"quota": "ascending-size"},
+        "select": {"quota": "ascending-size", "coverage": 0.0},
     },
 }
 

@@ -127,6 +127,7 @@ class Pool:
             scores=self.scores if quotas else None,
             sizes=pool_tables.cluster_sizes(self.members) if quotas else {},
             quota=self.settings.select.quota,
+            coverage=self.settings.select.coverage,
         )
 
 
@@ -162,7 +163,7 @@ def key_of(pool: Pool, wish: Wish) -> str:
             NAME,
             VERSION,
             asdict(wish) | {"n": asdict(amounts.parse(wish.n))},
-            [config.quota, config.keep, config.exclude, pool.settings.cluster.membership],
+            [config.quota, config.coverage, config.keep, config.exclude, pool.settings.cluster.membership],
             pool.encoder.fingerprint,
             {name: pool.artifacts[name].digest for name in read if name in pool.artifacts},
         ]

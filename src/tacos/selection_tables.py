@@ -150,13 +150,26 @@ class Choice:
         """Unjudged rows that may stand in, where the settings let them."""
         return unjudged(self.members, self.scores, self.settings.seed) if self.settings.select.fill else None
 
+    @property
+    def rule(self) -> quotas.Rule:
+        """How rows are shared out among clusters, and what covering tags is worth."""
+        config = self.settings.select
+        return quotas.Rule(config.quota, config.coverage, self.settings.seed)
+
+    @cached_property
+    def tags(self) -> dict[str, list[str]]:
+        """The canonical tags of the scored samples and of the must-keep ones, where covering tags counts."""
+        if not self.settings.select.coverage:
+            return {}
+        wanted = pl.concat([self.scores["id"], pl.Series("id", self.keep, pl.String)]).unique()
+        found = self.tables["canonical_tags"].scan().select("id", "tags").filter(pl.col("id").is_in(wanted.implode()))
+        return dict(found.drop_nulls().collect().iter_rows())
+
     def plain(self, n: int) -> pl.DataFrame:
         """n rows by the quotas of the clusters alone."""
         config, sizes_now = self.settings.select, pool_tables.cluster_sizes(self.members)
         n = min(n, self.members["id"].n_unique()) if config.fill else n
-        return quotas.select(
-            self.scores, sizes_now, n, config.quota, self.settings.seed, self.keep, self.exclude, self.fill
-        )
+        return quotas.select(self.scores, sizes_now, n, self.rule, self.keep, self.exclude, self.fill, self.tags)
 
     def limited(self, n: int) -> pl.DataFrame:
         """n rows by the quotas of the clusters, as far as the limits have room."""
@@ -184,6 +197,7 @@ class Choice:
             scores=self.scores,
             sizes=pool_tables.cluster_sizes(self.members),
             quota=self.settings.select.quota,
+            coverage=self.settings.select.coverage,
             fill=fill,
         )
 
@@ -202,7 +216,7 @@ class Choice:
         n_judged = self.pool.filter(pl.col("score").is_finite()).height
         alone = quotas.select(
             self.scores, pool_tables.cluster_sizes(self.members), min(made.height, n_judged),
-            self.settings.select.quota, self.settings.seed, (), self.exclude,
+            self.rule, (), self.exclude, tags=self.tags,
         )  # fmt: skip
         rules = dict(alone.select("id", "rule").iter_rows())
         other = pl.when(pl.col("score").is_null()).then(pl.lit("fill")).otherwise(pl.lit("remainder"))

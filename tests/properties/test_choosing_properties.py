@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tacos.errors import InputError
 from tacos.methods import pairing, rating
 from tacos.methods.rating.equations import components
-from tacos.methods.selecting.quotas import quotas, select
+from tacos.methods.selecting.quotas import Rule, quotas, select
 from tacos.methods.selecting.strategies import Extras
 from tacos.methods.selecting.strategies import select as select_by
 from tacos.methods.shortlisting import shortlist
@@ -66,12 +66,13 @@ def shuffled(table: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 @CALM
-@given(score_tables(), st.sampled_from(QUOTAS), st.integers(1, 30), st.integers(0, 3))
-def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed) -> None:
+@given(score_tables(), st.sampled_from(QUOTAS), st.integers(1, 30), st.integers(0, 3), st.sampled_from([0.0, 0.5, 3.0]))
+def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed, coverage) -> None:
     sizes = dict(table.group_by("cluster").len().rows())
+    rule, tags = Rule(quota, coverage, seed), {f"f:{i}": "abcdef"[i % 4 : i % 7] for i in range(30)}
     judged = set(table.drop_nulls("score")["id"])
     try:
-        found = select(table, sizes, n, quota, seed)
+        found = select(table, sizes, n, rule, tags=tags)
     except InputError:
         assert len(judged) < n
         return
@@ -79,7 +80,7 @@ def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed) -> None
     assert set(found["id"]) <= judged
     known = set(table.drop_nulls("score").select("id", "cluster", "score").rows())
     assert set(found.select("id", "cluster", "score").rows()) <= known
-    assert found.equals(select(shuffled(table, seed), sizes, n, quota, seed))
+    assert found.equals(select(shuffled(table, seed), sizes, n, rule, tags=tags))
 
 
 @CALM

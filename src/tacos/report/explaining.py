@@ -169,6 +169,8 @@ def verdict(artifacts: Artifacts, settings: Settings, row: str, trace: dict[str,
         return f"dropped: {'; '.join(reasons)}"
     if artifacts["selection"].manifest["stage"] == "reselect":
         return f"dropped: the strategy {artifacts['selection'].manifest['settings']['strategy']} did not take it"
+    if "scores" in trace and settings.select.coverage:
+        return "dropped: its score and the tags that only it would add did not reach the cut-off of its cluster"
     if "scores" in trace:
         return "dropped: its score did not reach the cut-off of its cluster"
     if not rows_of(artifacts, "shortlist", row) and trace.get("shortlist"):

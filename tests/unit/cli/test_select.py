@@ -98,7 +98,7 @@ LINE = json.dumps(ROW).encode()
         ("truncated.json", b"[" + LINE + b", " + LINE[:40]),
         ("picture.json", b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
         ("words.txt", b"just some words\non two lines\n"),
-        ("broken.jsonl.gz", gzip.compress(LINE)[:-12]),
+        ("broken.jsonl.gz", gzip.compress(LINE, mtime=0)[:-12]),
         ("other.jsonl", b'{"a": 1, "b": 2}\n' * 20),
     ],
 )

@@ -4,6 +4,10 @@
 q = ceil(n / clusters) best of each, rows already taken skipped and the next best one taken. `equal`, `square-root` and
 `proportional` share n out by the sizes of the clusters instead; what a small cluster cannot give goes to the others.
 
+With `coverage` above 0 a row's gain is its score and, for each of its tags that no row taken has, `coverage` standard
+deviations of all scores; rows are then taken by gain, from whatever cluster has room (`covering`). Best scores alone
+take much the same tags again and again: fewer than as many random rows have.
+
 Must-keep rows are always in and count towards n (and towards the quota of the cluster where they were judged); excluded
 rows never are. Equal scores are ordered by chance, drawn from `seed`, never by their place in the input.
 
@@ -15,17 +19,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from tacos.errors import ConfigError, InputError
+from tacos.methods.selecting import covering
 from tacos.records import SELECTION
 
 Quota = Literal["ascending-size", "square-root", "proportional", "equal"]
 Pick = tuple[str, int | None, float | None, str]
 """What SELECTION holds of a row: id, cluster, score, rule."""
+
+
+class Rule(NamedTuple):
+    """How many rows a cluster gives, what one more tag covered is worth (in standard deviations), the seed of ties."""
+
+    quota: Quota = "square-root"
+    coverage: float = 0.0
+    seed: int = 1
 
 
 def quotas(sizes: Mapping[int, int], n: int, quota: Quota) -> dict[int, int]:
@@ -74,26 +87,31 @@ def select(
     scores: pl.DataFrame,
     sizes: Mapping[int, int],
     n: int,
-    quota: Quota = "square-root",
-    seed: int = 1,
+    rule: Rule | None = None,
     keep: Collection[str] = (),
     exclude: Collection[str] = (),
     fill: pl.DataFrame | None = None,
+    tags: Mapping[str, Collection[str]] | None = None,
 ) -> pl.DataFrame:
     """n rows: must-keep ones, each cluster's quota by score, a remainder by score over all, then `fill` if given.
 
     `scores` is a table SCORES (a row per sample, or per sample and cluster; null scores are unjudged rows). `sizes` is
     the number of members of each cluster, which sets the quotas; what a cluster has too few judged rows for goes to the
-    best rows left, wherever they are. `fill` lists unjudged rows (`id`, `cluster`, in the order wanted) that may stand
-    in where judged ones run out. Raises `InputError` where fewer than n rows can be had, and where a row is both
+    best rows left, wherever they are. `tags` are the canonical tags of each id, for `coverage`. `fill` lists unjudged
+    rows (`id`, `cluster`, in the order wanted) that may stand in where judged ones run out. Raises `InputError` where
+    fewer than n rows can be had, and where a row is both
     must-keep and excluded.
     """
     check(n, keep, exclude)
+    quota, coverage, seed = rule or Rule()
     ranked = rank(scores, seed).filter(~pl.col("id").is_in(list(exclude)))
     picks = must_keep(ranked, keep)
     share = quotas(sizes, n, quota)
-    picks = by_quota(picks, ranked, share, ascending(sizes))
-    picks = by_score(cut(picks, n), ranked, n)
+    if coverage > 0:
+        picks = by_gain(picks, ranked, share, n, tags or {}, coverage)
+    else:
+        picks = by_quota(picks, ranked, share, ascending(sizes))
+        picks = by_score(cut(picks, n), ranked, n)
     if len(picks) < n and fill is not None:
         picks = by_fill(picks, fill, n, exclude)
     if len(picks) < n:
@@ -164,6 +182,26 @@ def by_score(picks: dict[str, Pick], ranked: pl.DataFrame, n: int) -> dict[str, 
                 taken[id_] = (id_, cluster, score, "remainder")
             if len(taken) == n:
                 break
+    return taken
+
+
+def by_gain(
+    picks: dict[str, Pick],
+    ranked: pl.DataFrame,
+    share: Mapping[int, int],
+    n: int,
+    tags: Mapping[str, Collection[str]],
+    coverage: float,
+) -> dict[str, Pick]:
+    """`picks` and, up to n, the rows with the largest gains: first within the quotas, then from wherever they are."""
+    rows = ranked.select("id", "cluster", "score").rows()
+    worth = coverage * float(np.std(ranked["score"].to_numpy())) if rows else 0.0
+    room = {c: limit - sum(pick[1] == c for pick in picks.values()) for c, limit in share.items()}
+    taken = dict(picks)
+    limits: tuple[tuple[str, Mapping[int, int] | None], ...] = (("quota", room), ("remainder", None))
+    for rule, limit in limits:
+        found = covering.take(rows, n - len(taken), limit, tags, worth, taken)
+        taken |= {rows[place][0]: (*rows[place], rule) for place in found}
     return taken
 
 

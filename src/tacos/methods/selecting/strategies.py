@@ -59,8 +59,8 @@ class Extras:
 
     `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`; `spread` is MIG's P over the sorted
     tag names `tag_names` (None: no similar tags); `grades` has `id`, `grade`; `scores` is a table SCORES and `sizes`
-    the size of each cluster, for quotas (None: the pool's own). `fill` are unjudged rows that may come after all that
-    the strategy `tacos` takes.
+    the size of each cluster, for quotas (None: the pool's own); `coverage` is what a tag is worth to them. `fill` are
+    unjudged rows that may come after all that the strategy `tacos` takes.
     """
 
     ids: Sequence[str] = ()
@@ -72,6 +72,7 @@ class Extras:
     sizes: Mapping[int, int] = field(default_factory=dict)
     quota: quotas.Quota = "square-root"
     fill: Sequence[str] = ()
+    coverage: float = 0.0
 
 
 def select(
@@ -159,8 +160,9 @@ def by_quota(table: pl.DataFrame, n: int, seed: int, extras: Extras) -> Ints:
     scores = table.select("id", "cluster", "score") if extras.scores is None else extras.scores
     here = scores.filter(pl.col("id").is_in(table["id"].implode()), pl.col("score").is_not_null())
     sizes = extras.sizes or dict(table.drop_nulls("cluster").group_by("cluster").len().rows())
-    judged = here["id"].n_unique()
-    chosen = quotas.select(here, sizes, min(n, judged), extras.quota, seed)["id"].to_list() if judged else []
+    judged, tags = here["id"].n_unique(), dict(table.select("id", "tags").drop_nulls("tags").iter_rows())
+    rule = quotas.Rule(extras.quota, extras.coverage, seed)
+    chosen = quotas.select(here, sizes, min(n, judged), rule, tags=tags)["id"].to_list() if judged else []
     rest = quotas.rank(here, seed)["id"].unique(maintain_order=True).to_list()
     fill = sorted_out(extras.fill, here["id"].to_list())
     return rows_of(table, [*chosen, *sorted_out(rest, chosen), *fill])

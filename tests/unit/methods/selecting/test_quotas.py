@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting.quotas import quotas, select
+from tacos.methods.selecting.quotas import Rule, quotas, select
 from tacos.records import SCORES, SELECTION
 
 
@@ -47,7 +47,7 @@ def test_an_unknown_quota_is_named() -> None:
 
 
 def test_the_paper_takes_from_the_smallest_cluster_first_and_skips_what_is_taken() -> None:
-    found = select(TABLE, SIZES, 4, "ascending-size")
+    found = select(TABLE, SIZES, 4, Rule("ascending-size"))
     assert found.schema == SELECTION
     assert found.select("id", "cluster", "score").rows() == [
         ("a", 0, 90.0),
@@ -58,22 +58,22 @@ def test_the_paper_takes_from_the_smallest_cluster_first_and_skips_what_is_taken
 
 
 def test_a_remainder_goes_by_score() -> None:
-    found = select(TABLE, SIZES, 6, "ascending-size")
+    found = select(TABLE, SIZES, 6, Rule("ascending-size"))
     assert found["rule"].to_list() == ["quota"] * 6
-    few = select(TABLE.filter(pl.col("id") != "c"), SIZES, 5, "ascending-size")
+    few = select(TABLE.filter(pl.col("id") != "c"), SIZES, 5, Rule("ascending-size"))
     assert few.filter(pl.col("rule") == "remainder").is_empty()
-    more = select(scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)), {0: 1, 1: 3}, 3, "ascending-size")
+    more = select(scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)), {0: 1, 1: 3}, 3, Rule("ascending-size"))
     assert more.select("id", "rule").rows() == [("a", "quota"), ("b", "quota"), ("c", "quota")]
-    rest = select(scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)), {0: 9, 1: 3}, 4, "equal")
+    rest = select(scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)), {0: 9, 1: 3}, 4, Rule("equal"))
     assert rest.select("id", "rule").rows()[-1] == ("d", "remainder")
 
 
 def test_where_the_quotas_are_more_than_n_the_lowest_scores_go() -> None:
-    assert ids(select(TABLE, SIZES, 3, "ascending-size")) == ["a", "b", "d"]  # 2 + 2 taken, e is the lowest
+    assert ids(select(TABLE, SIZES, 3, Rule("ascending-size"))) == ["a", "b", "d"]  # 2 + 2 taken, e is the lowest
 
 
 def test_must_keep_rows_are_in_and_count() -> None:
-    found = select(TABLE, SIZES, 4, "ascending-size", keep=["f", "x"])
+    found = select(TABLE, SIZES, 4, Rule("ascending-size"), keep=["f", "x"])
     assert ids(found)[:2] == ["f", "x"]
     assert found["rule"].to_list()[:2] == ["must-keep", "must-keep"]
     assert found.filter(pl.col("id") == "x").select("cluster", "score").row(0) == (None, None)
@@ -105,6 +105,25 @@ def test_fill_takes_unjudged_rows_last_and_says_so() -> None:
 
 def test_equal_scores_are_a_matter_of_the_seed_not_of_the_place() -> None:
     ties = scored(*[(f"r{i}", 0, 50) for i in range(20)])
-    chosen = [tuple(ids(select(ties, {0: 20}, 5, seed=seed))) for seed in range(5)]
+    chosen = [tuple(ids(select(ties, {0: 20}, 5, Rule(seed=seed)))) for seed in range(5)]
     assert len(set(chosen)) > 1
-    assert ids(select(ties.reverse(), {0: 20}, 5, seed=3)) == list(chosen[3])
+    assert ids(select(ties.reverse(), {0: 20}, 5, Rule(seed=3))) == list(chosen[3])
+
+
+def test_coverage_prefers_tags_that_no_row_has_and_keeps_the_quotas() -> None:
+    rows = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60), ("e", 1, 50))
+    tags = {"a": ["x"], "b": ["x"], "c": ["y"], "d": ["x"], "e": ["z"]}
+    assert ids(select(rows, {0: 9, 1: 9}, 3, tags=tags)) == ["a", "b", "d"]
+    assert ids(select(rows, {0: 9, 1: 9}, 3, Rule(coverage=1), tags=tags)) == ["a", "c", "e"]
+
+
+def test_coverage_counts_the_tags_of_must_keep_rows_and_says_what_a_remainder_is() -> None:
+    rows = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60))
+    tags = {"k": ["x"], "a": ["x"], "b": ["x"], "c": ["y"]}
+    found = select(rows, {0: 1, 1: 3}, 4, Rule("ascending-size", coverage=3), keep=["k"], tags=tags)
+    assert found.select("id", "rule").rows() == [
+        ("k", "must-keep"),
+        ("c", "quota"),
+        ("d", "quota"),
+        ("a", "remainder"),
+    ]
