@@ -29,6 +29,8 @@ from tacos.storage.artifacts import Artifact
 
 MIN_PAIRS = 200
 """The fewest compared pairs that a judge is distilled from."""
+FEW = 500
+"""Of so few instructions every fifth is held out in turn, since one alone would tell little."""
 CARD = "card.md"
 FILES = (*tagger.FILES, judge.FILE, CARD)
 PAID = pl.col("reply") != ""
@@ -90,10 +92,11 @@ def train(part: str, lessons: Lessons, folder: Path, encoder: str) -> Figures:
     if part == "judge":
         judging.save(imitating.fit_judge(lessons.rows), folder)
         return came_from | imitating.measure_judge(lessons.rows)
+    n_folds = imitating.N_FOLDS if len(lessons.rows) <= FEW else 1
     texts, tags = [text for text, _ in lessons.rows], [own for _, own in lessons.rows]
     made = imitating.fit_tagger(texts, tags, f"distilled from {' + '.join(lessons.models)}", encoder)
     training.write(folder, made)
-    return came_from | {"encoder": encoder} | imitating.measure_tagger(texts, tags, encoder)
+    return came_from | {"encoder": encoder} | imitating.measure_tagger(texts, tags, encoder, n_folds)
 
 
 def source_of(done: Selection) -> Mapping[str, Any]:
