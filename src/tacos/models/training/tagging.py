@@ -150,9 +150,10 @@ def indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
 
 
 def centres(vectors: Matrix, recipe: Recipe) -> Matrix:
-    """The landmarks: centres of a K-means, each scaled to length 1."""
-    n = min(recipe.n_landmarks, len(vectors))
-    found = KMeans(n, n_init=1, max_iter=8, random_state=recipe.seed).fit(vectors).cluster_centers_
+    """The landmarks: centres of a K-means, each scaled to length 1; where there are few vectors, these themselves."""
+    if len(vectors) <= recipe.n_landmarks:
+        return vectors
+    found = KMeans(recipe.n_landmarks, n_init=1, max_iter=8, random_state=recipe.seed).fit(vectors).cluster_centers_
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
 
