@@ -44,7 +44,7 @@ format: setup  ## put the formatting right
 bench: setup  ## every benchmark, one line of JSON each
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
-bench-%: setup
+bench-%: setup  ## one of them: bench-models, bench-cascade, bench-ranking, ...
 	$(BIN)/python benchmarks/bench_$*.py
 
 clean:  ## remove what make made

@@ -1,9 +1,10 @@
 """Figures of the embedded models, as their cards print them.
 
-    python benchmarks/bench_models.py [encoder] [tagger] [--data ../shared/data] [--encoders static,minilm]
+    python benchmarks/bench_models.py [encoder] [tagger] [judge] [--data ../shared/data] [--encoders static,minilm]
 
 Every figure is on rows that the model was not trained on: the tagger is trained anew for each of five folds (by
-instruction), the encoder's tag pairs leave out the training's phrases. The last line is the figures as JSON.
+instruction), the encoder's tag pairs leave out the training's phrases, the judge's part is `bench_judge.py`. The last
+line is the figures as JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+import bench_judge
 from tacos.models import agreement, encoder, minilm, phrases, static, tagger, train
 from tacos.models.training import corpora, distilling, tagging
 from tacos.records import Encoder
@@ -29,25 +31,6 @@ N_FOLDS, N_PAIRS = 5, 60_000
 
 def rounded(value: float) -> float:
     return round(float(value), 4)
-
-
-def summary(counts: agreement.Counts, groups: list[int] | None = None) -> dict[str, Any]:
-    """Micro and macro F1 with the interval of the first."""
-    low, high = counts.interval(groups)
-    return {
-        "micro": rounded(counts.micro()),
-        "interval": [rounded(low), rounded(high)],
-        "macro": rounded(counts.macro()),
-    }
-
-
-def both(
-    predicted: list[list[str]], given: list[list[str]], judge: Encoder, groups: list[int] | None = None
-) -> dict[str, Any]:
-    return {
-        "exact": summary(agreement.exact(predicted, given), groups),
-        "fuzzy": summary(agreement.fuzzy(predicted, given, judge), groups),
-    }
 
 
 # --- encoder
@@ -146,10 +129,10 @@ def by_source(data: Path, predicted: list[list[str]], judge: Encoder) -> dict[st
     """All figures, over every instruction and per source."""
     rows = list(corpora.first_annotations(data).values())
     sources = np.array([row["id"].rsplit("-", 1)[0] for row in rows])
-    out = {"all": both(predicted, [row["tags"] for row in rows], judge)}
+    out = {"all": agreement.figures(predicted, [row["tags"] for row in rows], judge)}
     for source in sorted(set(sources)):
         picked = np.flatnonzero(sources == source)
-        out[str(source)] = both([predicted[n] for n in picked], [rows[n]["tags"] for n in picked], judge)
+        out[str(source)] = agreement.figures([predicted[n] for n in picked], [rows[n]["tags"] for n in picked], judge)
         out[str(source)]["n"] = len(picked)
     return out
 
@@ -161,7 +144,7 @@ def annotators(data: Path, judge: Encoder) -> dict[str, Any]:
         seen.setdefault(row["instruction"], []).append(row["tags"])
     five = [rows for rows in seen.values() if len(rows) == 5]
     pairs = [(g, a, b) for g, rows in enumerate(five) for n, a in enumerate(rows) for b in rows[n + 1 :]]
-    return both([a for _, a, _ in pairs], [b for _, _, b in pairs], judge, [g for g, _, _ in pairs])
+    return agreement.figures([a for _, a, _ in pairs], [b for _, _, b in pairs], judge, [g for g, _, _ in pairs])
 
 
 def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
@@ -179,7 +162,10 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
         for row in np.flatnonzero(folds == fold):
             frequent[row] = top
             mentioned[row] = [lexicon.tags[tag] for tag in lexicon.mentions(phrases.stem(texts[row]))[:3]]
-    return {"most frequent": both(frequent, tags, judge), "key phrases": both(mentioned, tags, judge)}
+    return {
+        "most frequent": agreement.figures(frequent, tags, judge),
+        "key phrases": agreement.figures(mentioned, tags, judge),
+    }
 
 
 def bench_tagger(data: Path, names: list[str]) -> dict[str, Any]:
@@ -198,7 +184,7 @@ def bench_tagger(data: Path, names: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=["encoder", "tagger"])
+    parser.add_argument("models", nargs="*", default=["encoder", "tagger", "judge"])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--encoders", default="static")
     asked = parser.parse_args()
@@ -207,6 +193,9 @@ def main() -> None:
         out["encoder"] = bench_encoder(asked.data)
     if "tagger" in asked.models:
         out["tagger"] = bench_tagger(asked.data, asked.encoders.split(","))
+    if "judge" in asked.models:
+        out["judge"] = bench_judge.main(asked.data)
+        print("judge", out["judge"], flush=True)
     print(json.dumps(out))
 
 

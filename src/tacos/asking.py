@@ -20,11 +20,8 @@ from tacos.assembling import (
     Network,
     Own,
     asked_models,
+    assemble,
     encoding_models,
-    grading_model,
-    judging_model,
-    tagging_model,
-    tools_for,
 )
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
@@ -94,12 +91,7 @@ def replaying_models(settings: Settings, ledger: Ledger) -> Models:
     models = {model for (model,) in encoding_models(settings).values()}
     encoders: dict[str, Encoder] = {model: Recalling(model, settings.embed, ledger) for model in models}
     network = Network(settings, None, ExitStack(), clients, encoders=encoders)
-    prompt = {
-        "tag": tagging_model(settings, Own(), network),
-        "grade": grading_model(settings, Own(), network),
-        "judge": judging_model(settings, Own(), network),
-    }
-    return Models(prompt, tools_for(settings, Own(), network))
+    return assemble(settings, Own(), network)
 
 
 def advance(source: Source, settings: Settings, store: Store, models: Models, ledger: Ledger) -> Pending | None:

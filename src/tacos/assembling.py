@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tacos.config import Settings
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, ModelError
 from tacos.methods import overriding, publishing
 from tacos.models import encoder, functions, judge, tagger
 from tacos.models.panel import Panel
@@ -72,15 +72,20 @@ def models_for(settings: Settings, own: Own, ledger: Path | None = None) -> Iter
     Raises `ModelError` or `ConfigError` where one cannot be had.
     """
     with ExitStack() as stack:
-        network = Network(settings, ledger, stack)
-        yield Models(
-            prompt={
-                "tag": tagging_model(settings, own, network),
-                "grade": grading_model(settings, own, network),
-                "judge": judging_model(settings, own, network),
-            },
-            tools=tools_for(settings, own, network),
-        )
+        yield assemble(settings, own, Network(settings, ledger, stack))
+
+
+def assemble(settings: Settings, own: Own, network: Network) -> Models:
+    """The models and tools of a run, those of the endpoint by `network`."""
+    check_cascade(settings, own)
+    tagging = tagging_model(settings, own, network)
+    prompt = {
+        "tag-sample": tagging,
+        "tag": tagging,
+        "grade": grading_model(settings, own, network),
+        "judge": judging_model(settings, own, network),
+    }
+    return Models(prompt, tools_for(settings, own, network))
 
 
 @contextmanager
@@ -174,7 +179,8 @@ class Network:
 def asked_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Stage -> models of the endpoint that it asks, for the stages that ask one."""
     tagger_name = settings.llm.model if settings.tag.model == LLM else settings.tag.model
-    wanted = {"tag": (tagger_name,), judging_stage(settings): settings.judges}
+    sampling = {"tag-sample": (tagger_name,)} if settings.cascade.sample else {}
+    wanted = {**sampling, "tag": (tagger_name,), judging_stage(settings): settings.judges}
     found = {stage: tuple(filter(is_networked, names)) for stage, names in wanted.items()}
     return {stage: names for stage, names in found.items() if names}
 
@@ -213,7 +219,17 @@ def tagging_model(settings: Settings, own: Own, network: Network) -> Model:
         raise ConfigError("only a language model is asked several instructions at once: leave out tag.per_request")
     if own.tagger is not None:
         return functions.FunctionTagger(own.tagger)
-    return tagger.load(None if settings.tag.model == EMBEDDED else Path(settings.tag.model))
+    name = settings.tag.model
+    try:
+        return tagger.load(None if name == EMBEDDED else Path(name))
+    except ModelError as error:
+        raise ModelError(f"{error}; name another one with --set tag.model=... (embedded: the shipped one)") from None
+
+
+def check_cascade(settings: Settings, own: Own) -> None:
+    """Raise `ConfigError` for a cascade that saves nothing."""
+    if settings.cascade.sample and own.tagger is None and "tag" not in asked_models(settings):
+        raise ConfigError("a cascade saves a language model's work: name one with --model, or leave out cascade.sample")
 
 
 def judging_model(settings: Settings, own: Own, network: Network) -> Model:
@@ -227,7 +243,10 @@ def judging_model(settings: Settings, own: Own, network: Network) -> Model:
 
 def local_judge(name: str) -> Model:
     """The embedded judge, or one in a folder."""
-    return judge.load(None if name == EMBEDDED else Path(name))
+    try:
+        return judge.load(None if name == EMBEDDED else Path(name))
+    except ModelError as error:
+        raise ModelError(f"{error}; name another one with --set judge.model=... (embedded: the shipped one)") from None
 
 
 def check_judging(settings: Settings, own: Own) -> None:
@@ -279,6 +298,8 @@ def tools_for(settings: Settings, own: Own, network: Network) -> dict[str, Any]:
         tools = {"normalise": encoder_of(settings.normalise.encoder), "cluster": clusters}
     if by_embedding:
         tools["assign"] = tools["cluster"]
+    if settings.cascade.sample:
+        tools |= {"distill": tagger.load(), "guess": tagger.load()}
     if own.selector is not None:
         tools["select"] = functions.FunctionSelector(own.selector)
     elif settings.select.limit < 1:

@@ -80,6 +80,41 @@ class Tag(Section):
     max_failure_rate: float = Field(0.02, ge=0, le=1)
 
 
+MIN_TAGGED = 200
+"""The fewest tagged instructions that a tagger is distilled from."""
+
+
+class Cascade(Section):
+    """A language model tags a sample, a small one learns from it and tags the rest; what it is least sure of goes back.
+
+    No hard cap: `llm.budget` is that. The requests are `sample` plus `unsure` of the rest, and the re-asks of both.
+    """
+
+    sample: int = Field(0, ge=0)
+    """Instructions of the sample; 0: no cascade, the model of the section `tag` tags everything."""
+    unsure: int | Annotated[float, Field(le=1)] = Field(0.1, ge=0)
+    """What goes back: a share of the rest (0.1, 1.0), or a number of instructions (500)."""
+
+    @model_validator(mode="after")
+    def _enough(self) -> Cascade:
+        if 0 < self.sample < MIN_TAGGED:
+            raise ValueError(f"a tagger cannot learn from fewer than {MIN_TAGGED} instructions")
+        return self
+
+    @property
+    def again(self) -> float | None:
+        """`unsure` where there is a cascade: what the stage `tag` depends on."""
+        return self.unsure if self.sample else None
+
+    def n_again(self, n_rest: int) -> int:
+        """How many instructions of the rest go back.
+
+        >>> Cascade(sample=200, unsure=0.25).n_again(1000), Cascade(sample=200, unsure=30).n_again(20)
+        (250, 20)
+        """
+        return round(self.unsure * n_rest) if isinstance(self.unsure, float) else min(self.unsure, n_rest)
+
+
 class Normalise(Section):
     """The four steps of InsTag, section 3.2."""
 
@@ -424,6 +459,7 @@ class Settings(Section):
     seed: int = 1
     ingest: Ingest = Ingest()
     tag: Tag = Tag()
+    cascade: Cascade = Cascade()
     normalise: Normalise = Normalise()
     cluster: Cluster = Cluster()
     shortlist: Shortlist = Shortlist()

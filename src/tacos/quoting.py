@@ -35,6 +35,7 @@ from tacos.run import Models, execute
 from tacos.storage import sources
 from tacos.storage.artifacts import Artifact, Store
 
+TAGGING = ("tag-sample", "tag")
 TEXTS = ("id", "instruction", "response")
 
 
@@ -63,12 +64,12 @@ def quote_run(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> lis
 
 def share(stage: str, n_asked: Mapping[str, int], settings: Settings) -> int:
     """The questions of a stage that go to one of its models: judges of a panel are asked alike."""
-    return n_asked[stage] if stage == "tag" else n_asked[stage] // len(settings.judges)
+    return n_asked[stage] if stage in TAGGING else n_asked[stage] // len(settings.judges)
 
 
 def pilot(stage: str, model: str, samples: Artifact, settings: Settings, k: int) -> list[Request]:
     """The questions behind k requests of a stage to a model."""
-    if stage == "tag":
+    if stage in TAGGING:
         return tag_pilot(samples, settings, k * settings.tag.per_request)
     return (grade_pilot if stage == "grade" else judge_pilot)(samples, settings, model, k)
 
@@ -85,8 +86,8 @@ def quote_stage(
     stage: str, model: str, n_requests: int, requests: Sequence[Request], settings: Settings, ledger: Ledger
 ) -> StageQuote:
     """Ask a pilot and work out the quote from what it used."""
-    if stage == "tag" and settings.tag.per_request > 1:
-        return quote_groups(model, n_requests, requests, settings, ledger)
+    if stage in TAGGING and settings.tag.per_request > 1:
+        return quote_groups(stage, model, n_requests, requests, settings, ledger)
     with llm.connect(settings.llm, model, ledger) as client:
         replies = client.answer(requests)
     firsts = [asked(request, model, settings.llm.body).key for request in requests]
@@ -101,7 +102,7 @@ def quote_stage(
 
 
 def quote_groups(
-    model: str, n_questions: int, requests: Sequence[Request], settings: Settings, ledger: Ledger
+    stage: str, model: str, n_questions: int, requests: Sequence[Request], settings: Settings, ledger: Ledger
 ) -> StageQuote:
     """The quote of tagging several instructions per request: a group's usage has in it that of questions asked alone
     after it."""
@@ -123,7 +124,7 @@ def quote_groups(
         raise LLMError(f"no request of the tag pilot was answered: {replies[0].failure if replies else 'no rows'}")
     price = prices.price(model, settings.llm.price_in, settings.llm.price_out)
     speed = Speed(settings.llm.concurrency, settings.llm.rpm, settings.llm.tpm)
-    found = quote("tag", model, math.ceil(n_questions / n), usages, 0, price, speed)
+    found = quote(stage, model, math.ceil(n_questions / n), usages, 0, price, speed)
     return replace(found, requests=found.requests.times(1 + grouped.n_alone / len(groups)))
 
 

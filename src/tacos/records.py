@@ -207,7 +207,14 @@ TAGS = schema(
     explanations=STRINGS,
     confidences=pl.List(pl.Float32),  # null for models that give none
     reply=pl.String,  # ledger key, "" for embedded models
+    model=pl.String,  # the model that gave them, "" where the input did
 )
+GUESSES = pl.Schema({  # tags by a model that was distilled on the way (see `tacos.methods.cascading`)
+    **TAGS,
+    "sureness": pl.Float32(),  # the mean of the confidences, 0 without a tag
+    "lot": pl.UInt64(),  # a number by chance, from the instruction and the seed alone
+})  # fmt: skip
+FILES = schema(name=pl.String, content=pl.Binary)  # a small model as a table: one row per file
 VOCABULARY = schema(
     raw=pl.String,
     count=pl.UInt32,

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tacos import cluster_tables, selection_tables, side_tables, tables
+from tacos import cascade_tables, cluster_tables, selection_tables, side_tables, tables
 from tacos.config import Settings
 from tacos.methods import checking, judging, refining, tagging
 from tacos.methods.checking import CASES, JUDGEMENTS
@@ -28,7 +28,9 @@ from tacos.records import (
     CANONICAL_TAGS,
     CLUSTERS,
     EXCERPTS,
+    FILES,
     GRADES,
+    GUESSES,
     IMPLICATIONS,
     INSTRUCTIONS,
     LABELS,
@@ -71,6 +73,11 @@ def wants_grades(settings: Settings) -> bool:
 def implies(settings: Settings) -> bool:
     """Whether rules between sets of tags are looked for."""
     return settings.normalise.itemsets
+
+
+def cascades(settings: Settings) -> bool:
+    """Whether a language model tags a sample, and a model distilled from it the rest."""
+    return settings.cascade.sample > 0
 
 
 def rewords(settings: Settings) -> bool:
@@ -147,8 +154,23 @@ PIPELINE: Pipeline = (
         source=tables.input_rows, work=tables.ingest, where="process", distinct="content_hash",
     ),
     PromptStage(
-        "tag", "tags", TAGS, ("samples",), ("tag", "ingest.tags"), template="tag",
-        questions=tables.tag_questions, ask=tagging.ask, parse=tagging.parse, given=tagging.given,
+        "tag-sample", "sample_tags", TAGS, ("samples",), ("tag", "ingest.tags", "cascade.sample", "seed"),
+        template="tag", questions=cascade_tables.sample_questions, ask=tagging.ask, parse=tagging.parse,
+        section="tag", when=cascades,
+    ),
+    TableStage(
+        "distill", "tagger", FILES, ("sample_tags", "samples"), ("tag.max_chars",), run=cascade_tables.distill,
+        when=cascades,
+    ),
+    BatchStage(
+        "guess", "guesses", GUESSES, ("samples", "sample_tags", "tagger"), ("tag.max_chars", "ingest.tags", "seed"),
+        source=cascade_tables.rest, prepare=cascade_tables.distilled, work=cascade_tables.guess, where="process",
+        when=cascades,
+    ),
+    PromptStage(
+        "tag", "tags", TAGS, ("samples", "sample_tags", "guesses"), ("tag", "ingest.tags", "cascade.again"),
+        template="tag", questions=cascade_tables.tag_questions, ask=tagging.ask, parse=tagging.parse,
+        given=tagging.given, version=2,
     ),
     TableStage("normalise", "vocabulary", VOCABULARY, ("tags",), ("normalise",), run=tables.normalise),
     TableStage(

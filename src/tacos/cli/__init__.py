@@ -14,6 +14,7 @@ from tacos.cli import (
     check_tags,
     compare,
     curve,
+    distill,
     explain,
     ledger,
     quote,
@@ -47,6 +48,8 @@ Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, ho
 
 With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
              tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
+             tacos distill selected.jsonl.run -o mymodel/        small models that answer like it: --llm mymodel/
+             tacos select data.jsonl -n 1000 --model MODEL --set cascade.sample=2000    and a model that learned from it
              tacos check-tags selected.jsonl.run --model MODEL   are the tags right?
              tacos calibrate pairs.jsonl --model MODEL           does the judge agree with pairs that you labelled?
              tacos refine selected.jsonl.run --model MODEL -o refined.jsonl    rewrite rows where judges prefer it
@@ -60,6 +63,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("reselect")(reselect.reselect)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
+app.command("distill")(distill.distill)
 app.command("refine")(refine.refine)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)

@@ -19,6 +19,7 @@ from tacos.llm.endpoint import endpoint
 from tacos.storage.artifacts import write_json
 
 WHAT = {
+    "tag-sample": "a sample of the instructions (each user turn)",
     "tag": "every instruction (each user turn)",
     "judge": "instruction and response of every sample that is compared",
     "grade": "instruction and response of every sample",

@@ -51,7 +51,10 @@ Limit = Annotated[
 Columns = Annotated[bool, typer.Option("--columns", help="write scores and tags into columns of the rows (tacos_...)")]
 Url = Annotated[
     str | None,
-    typer.Option("--llm", help="an OpenAI-compatible endpoint, e.g. http://localhost:8000/v1; tags and judges with it"),
+    typer.Option(
+        "--llm",
+        help="what tags and judges: an OpenAI-compatible endpoint (http://localhost:8000/v1), or a folder of models",
+    ),
 ]
 Model = Annotated[
     str | None, typer.Option(help="the endpoint's model; without --llm, at OPENAI_BASE_URL or OpenAI's own")
@@ -121,10 +124,20 @@ def settings_from(
     preset: str, file: Path | None, sets: list[str] | None, endpoint: dict[str, Any], **top: Any
 ) -> Settings:
     """Settings from the options; `endpoint` has url, model, budget (None: not given)."""
+    if endpoint.get("url") and Path(endpoint["url"]).is_dir():
+        return config.load(preset, file, sets or (), under=folder_model(endpoint), **top)
     given = {"base_url": endpoint.get("url"), "model": endpoint.get("model"), "budget": endpoint.get("budget")}
     llm = {name: value for name, value in given.items() if value is not None}
     asks = {"tag": {"model": "llm"}, "judge": {"model": "llm"}} if "base_url" in llm or "model" in llm else {}
     return config.load(preset, file, sets or (), under=config.merge(asks, {"llm": llm}), **top)
+
+
+def folder_model(endpoint: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a folder of distilled models makes, in place of an endpoint."""
+    folder = endpoint["url"]
+    if endpoint.get("model"):
+        raise ConfigError(f"--llm {folder} is a folder and has no model to name: leave out --model")
+    return {"tag": {"model": folder}, "judge": {"model": folder}}
 
 
 def one_of(name: str, value: str, known: Sequence[str]) -> Any:

@@ -25,6 +25,8 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
     if summary.n_raw_tags:
         untagged = f"; {summary.n_untagged:,} rows without one" if summary.n_untagged else ""
         lines.append(("tags", f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical{untagged}"))
+    if summary.tagged_by:
+        lines += cascade(summary)
     if summary.clusters:
         lines.append(("clusters", clusters(summary.clusters)))
     if summary.n_shortlisted:
@@ -54,6 +56,22 @@ def shortlist(summary: Summary) -> str:
         f"{n:,} by {rule}" if rule != EXCLUDED else f"{n:,} {rule}" for rule, n in summary.shortlist["left out"].items()
     ]
     return f"{summary.n_shortlisted:,} rows{how}; left out: {', '.join(gone) or 'none'}"
+
+
+def cascade(summary: Summary) -> list[tuple[str, str]]:
+    """Who tagged what, and how far the distilled model agrees with the one that it learned from."""
+    found = summary.distilled
+    micro, (low, high) = found["exact"]["micro"], found["exact"]["interval"]
+    who = ", ".join(f"{model} {n:,} instructions" for model, n in summary.tagged_by.items())
+    worth = (
+        f"tag F1 {micro:.2f} ({low:.2f} to {high:.2f}), fuzzy {found['fuzzy']['micro']:.2f}, on {found['n']:,} held out"
+    )
+    return [("tagged by", who), ("distilled tagger", f"{worth}; most frequent tags {commonest(found)}")]
+
+
+def commonest(found: dict[str, Any]) -> str:
+    """What the trivial baseline of a distilled tagger comes to."""
+    return f"{found['most frequent tags']['exact']['micro']:.2f}"
 
 
 def judging(summary: Summary) -> list[tuple[str, str]]:

@@ -89,7 +89,7 @@ def checked(base: str) -> SplitResult:
     except ValueError:  # a port or an address that cannot be
         good = False
     if not good:
-        raise ConfigError(f"llm.base_url {base!r} is no http(s) URL; it looks like https://api.openai.com/v1")
+        raise ConfigError(f"llm.base_url {base!r} is no folder and no http(s) URL like https://api.openai.com/v1")
     if parts.username or parts.password:
         raise ConfigError("llm.base_url holds a user or password: put the key into the environment variable instead")
     if parts.query or parts.fragment:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from tacos.config import Settings
+from tacos.config import Cascade, Settings
 
 PILOT = 10
 """An active opening asks every tenth pair in both orders."""
@@ -28,12 +28,21 @@ def n_questions(settings: Settings, n_samples: int, n_turns: int, n_wanted: int)
     """
     n_requests = max_requests(settings, max_shortlisted(settings, n_samples, n_wanted))
     n_sittings = len(settings.judge.panel) * settings.judge.repetitions
+    tagging = n_tag_questions(settings.cascade, n_turns)
     if settings.judge.mode == "singleton":
-        return {"tag": n_turns, "grade": n_sittings * n_samples}
-    found = {"tag": n_turns, "judge": n_requests * n_sittings}
+        return {**tagging, "grade": n_sittings * n_samples}
+    found = {**tagging, "judge": n_requests * n_sittings}
     if settings.shortlist.rule == "embedded-judge":
         found["grade"] = n_samples
     return found
+
+
+def n_tag_questions(cascade: Cascade, n_turns: int) -> dict[str, int]:
+    """The questions of tagging: all at once, or those of a cascade."""
+    if not cascade.sample:
+        return {"tag": n_turns}
+    n_drawn = min(cascade.sample, n_turns)
+    return {"tag-sample": n_drawn, "tag": cascade.n_again(n_turns - n_drawn)}
 
 
 def max_shortlisted(settings: Settings, n_samples: int, n_wanted: int) -> int:

@@ -1,6 +1,7 @@
 """Open tagging: which questions are asked of a sample, and what counts as an answer (as in TACOS and InsTag).
 
-Every user turn of a conversation is tagged on its own. An answer without a tag is an answer: the sample carries none.
+Every user turn of a conversation is tagged on its own; in a cascade some tags are known before the question. An answer
+without a tag is an answer: the sample carries none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import polars as pl
 
 from tacos.config import Tag
 from tacos.methods.truncating import truncate
-from tacos.records import Reject, Reply, Request
+from tacos.records import TAGS, Reject, Reply, Request
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -32,10 +33,11 @@ SCHEMA: dict[str, Any] = {
 """A list of tags with a short explanation each; embedded taggers add a `confidence`."""
 
 
-def questions(samples: pl.DataFrame) -> pl.DataFrame:
-    """One row per user turn: id, turn (number in the conversation), instruction, given.
+def questions(samples: pl.DataFrame, known: pl.DataFrame | None = None) -> pl.DataFrame:
+    """One row per user turn: id, turn (number in the conversation), instruction, given, known.
 
-    Where the input already held tags, one row per sample carries them in `given` and is not asked.
+    Where the input already held tags, one row per sample carries them in `given` and is not asked; where `known` (by
+    `TAGS`) has a turn, its row carries that in `known` and is not asked either.
     """
     asked = (
         samples.filter(pl.col("given_tags").is_null())
@@ -44,15 +46,25 @@ def questions(samples: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("turns").struct.field("role") == "user")
         .select("id", "turn", pl.col("turns").struct.field("text").alias("instruction"))
     )
-    known = samples.filter(pl.col("given_tags").is_not_null()).select(
+    held = samples.filter(pl.col("given_tags").is_not_null()).select(
         "id", pl.lit(0).alias("turn"), pl.lit("").alias("instruction"), pl.col("given_tags").alias("given")
     )
     frame = asked.with_columns(pl.lit(None, pl.List(pl.String)).alias("given")).cast({"turn": pl.UInt16})
-    return pl.concat([frame, known.cast({"turn": pl.UInt16})])
+    return pl.concat([frame, held.cast({"turn": pl.UInt16})]).join(
+        answers(known), on=["id", "turn"], how="left", maintain_order="left"
+    )
+
+
+def answers(known: pl.DataFrame | None) -> pl.DataFrame:
+    """id, turn, and the other columns of `TAGS` as one: `known`."""
+    table = pl.DataFrame(schema=TAGS) if known is None else known
+    return table.select("id", "turn", known=pl.struct(name for name in TAGS if name not in ("id", "turn")))
 
 
 def given(row: dict[str, Any]) -> dict[str, Any] | None:
-    """The finished row where the input held the tags, else None."""
+    """The finished row where the tags are there: from the input, or from an earlier stage; else None."""
+    if row["known"] is not None:
+        return {"id": row["id"], "turn": row["turn"], **row["known"]}
     if row["given"] is None:
         return None
     return tags_row(row, [{"tag": tag, "explanation": "given in the input"} for tag in row["given"]], "")
@@ -74,10 +86,10 @@ def parse(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
     if reply.text is None:
         return Reject(row["id"], "tag", reply.failure or "no reply", reply.raw)
     items = [item for item in orjson.loads(reply.text)["tags"] if item["tag"].strip()]
-    return tags_row(row, items, reply.key)
+    return tags_row(row, items, reply.key, reply.model)
 
 
-def tags_row(row: dict[str, Any], items: list[dict[str, Any]], key: str) -> dict[str, Any]:
+def tags_row(row: dict[str, Any], items: list[dict[str, Any]], key: str, model: str = "") -> dict[str, Any]:
     """A row of `TAGS`; repeated tags of one turn count once."""
     first = {item["tag"].strip(): item for item in reversed(items)}
     ordered = sorted(first.values(), key=items.index)
@@ -89,6 +101,7 @@ def tags_row(row: dict[str, Any], items: list[dict[str, Any]], key: str) -> dict
         "explanations": [str(item.get("explanation", "")) for item in ordered],
         "confidences": None if None in confidences else confidences,
         "reply": key,
+        "model": model,
     }
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from tacos.records import Encoder
 FUZZY = 0.8
 Vectors = npt.NDArray[np.float32]
 Tags = Sequence[str]
+Figures = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,34 @@ def n_matches(a: Sequence[str], b: Sequence[str], vectors: Mapping[str, Vectors]
 def plain(tags: Tags) -> list[str]:
     """Tags in lower case with single blanks, each once."""
     return list(dict.fromkeys(" ".join(tag.lower().split()) for tag in tags))
+
+
+def figures(a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder, groups: Sequence[int] | None = None) -> Figures:
+    """Exact and fuzzy: micro F1 with its interval, and macro F1; four decimals."""
+    out = {}
+    for name, counts in (("exact", exact(a, b)), ("fuzzy", fuzzy(a, b, encoder))):
+        low, high = counts.interval(groups)
+        out[name] = {
+            "micro": round(counts.micro(), 4),
+            "interval": [round(low, 4), round(high, 4)],
+            "macro": round(counts.macro(), 4),
+        }
+    return out
+
+
+def reliability(confidences: Sequence[float], right: Sequence[float], edges: Sequence[float]) -> list[Figures]:
+    """For the confidences in each [edge, next edge): their mean ("said"), the mean of `right`, and how many ("n").
+
+    >>> reliability([0.9, 0.8, 0.2], [True, False, False], [0, 0.5, 1.01])[1]
+    {'said': 0.85, 'right': 0.5, 'n': 2}
+    """
+    p, hit = np.asarray(confidences, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    bins = [(p >= low) & (p < high) for low, high in pairwise(edges)]
+    return [
+        {"said": round(float(p[m].mean()), 3), "right": round(float(hit[m].mean()), 3), "n": int(m.sum())}
+        for m in bins
+        if m.any()
+    ]
 
 
 def calibration_error(confidences: Sequence[float], right: Sequence[bool], n_bins: int = 10) -> float:

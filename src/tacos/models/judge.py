@@ -142,6 +142,8 @@ def load(path: str | Path | None = None) -> Judge:
 @lru_cache(maxsize=8)
 def read(folder: str) -> Weights:
     """The weights in `folder`; raises `ModelError` where there are none, or of other features than this version's."""
+    if not (Path(folder) / FILE).is_file():
+        raise ModelError(f"{folder} holds no judge: {FILE} missing")
     try:
         found: dict[str, Any] = orjson.loads((Path(folder) / FILE).read_bytes())
         table = found["features"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,12 @@ def stem(text: str) -> list[str]:
     return list(Stemmer.Stemmer("porter").stemWords(PIECE.findall(text[: 12 * MAX_PIECES].lower())[:MAX_PIECES]))
 
 
+@lru_cache(maxsize=50_000)
+def stem_tag(tag: str) -> tuple[str, ...]:
+    """The stems of a tag, `LONGEST_TAG` at most; lexicons share most of their tags while a tagger is trained."""
+    return tuple(stem(tag)[:LONGEST_TAG])
+
+
 @dataclass(frozen=True)
 class Lexicon:
     """Tags with their stems; `weights` gives each stem's inverse frequency in instructions (unknown: `rare`)."""
@@ -40,7 +46,7 @@ class Lexicon:
     @cached_property
     def stems(self) -> list[list[str]]:
         """The stems of each tag, `LONGEST_TAG` at most."""
-        return [stem(tag)[:LONGEST_TAG] for tag in self.tags]
+        return [list(stem_tag(tag)) for tag in self.tags]
 
     @cached_property
     def by_phrase(self) -> dict[str, list[int]]:

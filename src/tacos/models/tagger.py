@@ -160,9 +160,13 @@ def choose(chance: Matrix, choice: Choice) -> list[int]:
 
 def render(tags: Sequence[tuple[str, float, bool]]) -> str:
     """The reply's JSON."""
+    return orjson.dumps({"tags": items(tags)}).decode()
+
+
+def items(tags: Sequence[tuple[str, float, bool]]) -> list[dict[str, Any]]:
+    """Tags as a reply lists them."""
     says = {True: "key phrase in the text", False: "learned"}
-    items = [{"tag": tag, "explanation": says[found], "confidence": round(p, 4)} for tag, p, found in tags]
-    return orjson.dumps({"tags": items}).decode()
+    return [{"tag": tag, "explanation": says[found], "confidence": round(p, 4)} for tag, p, found in tags]
 
 
 @lru_cache(maxsize=4)
@@ -171,14 +175,27 @@ def load_files(folder: str) -> Loaded:
     paths = [Path(folder) / name for name in FILES]
     try:
         contents = [path.read_bytes() for path in paths]
-        meta = orjson.loads(contents[0])
-    except (OSError, orjson.JSONDecodeError) as error:
+    except OSError as error:
         raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
-    digest = hashlib.blake2b(b"".join(contents), digest_size=8).hexdigest()
     try:
-        return assemble(meta, tensors.load(paths[1]), digest)
+        return unpack(*contents)
+    except ModelError as error:
+        raise ModelError(f"the tagger in {folder}: {error}") from None
+
+
+@lru_cache(maxsize=4)
+def unpack(meta: bytes, packed: bytes) -> Loaded:
+    """A tagger from the bytes of its two files; raises `ModelError` where they are none."""
+    digest = hashlib.blake2b(meta + packed, digest_size=8).hexdigest()
+    try:
+        return assemble(orjson.loads(meta), tensors.from_bytes(packed), digest)
     except (KeyError, ValueError) as error:
-        raise ModelError(f"the tagger in {folder} is of another version or damaged: {error!r}") from None
+        raise ModelError(f"of another version or damaged: {error!r}") from None
+
+
+def pack(meta: dict[str, Any], packed: dict[str, tensors.Array]) -> list[tuple[str, bytes]]:
+    """Name and bytes of a tagger's two files; equal taggers give equal bytes."""
+    return list(zip(FILES, (orjson.dumps(meta, option=orjson.OPT_SORT_KEYS), tensors.to_bytes(packed)), strict=True))
 
 
 def assemble(meta: dict[str, Any], packed: dict[str, tensors.Array], digest: str = "") -> Loaded:

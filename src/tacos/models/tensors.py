@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from safetensors.numpy import load_file, save_file
+from safetensors import numpy as safetensors
 
 from tacos.errors import ModelError
 
@@ -62,13 +62,26 @@ def unpack_sparse(tensors: Mapping[str, Array], name: str) -> sp.csr_array:
 
 def save(path: Path, tensors: Mapping[str, Array]) -> None:
     """Write a safetensors file; equal tensors give equal bytes."""
-    save_file({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}, str(path))
+    path.write_bytes(to_bytes(tensors))
     path.chmod(0o644)
+
+
+def to_bytes(tensors: Mapping[str, Array]) -> bytes:
+    """The content of a safetensors file; equal tensors give equal bytes."""
+    return bytes(safetensors.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}))
+
+
+def from_bytes(content: bytes) -> dict[str, Array]:
+    """The tensors of a safetensors file's content; raises `ModelError` where it is none."""
+    try:
+        return dict(safetensors.load(content))
+    except Exception as error:
+        raise ModelError(f"no safetensors file: {error}") from None
 
 
 def load(path: Path) -> dict[str, Array]:
     """The tensors of a safetensors file; raises `ModelError` where it cannot be read."""
     try:
-        return dict(load_file(path))
-    except Exception as error:
+        return from_bytes(path.read_bytes())
+    except (OSError, ModelError) as error:
         raise ModelError(f"cannot read the model file {path}: {error}") from None

@@ -35,6 +35,10 @@ class Summary:
     rejects: dict[str, dict[str, int]]
     """Stage -> reason -> rows."""
     models: dict[str, str]
+    tagged_by: dict[str, int] = field(default_factory=dict)
+    """Model -> instructions that have its tags; of a cascade alone."""
+    distilled: dict[str, Any] = field(default_factory=dict)
+    """How far the tagger of a cascade agrees with the language model; see `imitating.measure_tagger`."""
     normalisation: list[dict[str, Any]] = field(default_factory=list)
     n_raw_tags: int = 0
     n_canonical_tags: int = 0
@@ -74,6 +78,8 @@ def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
         "models": {art.manifest["stage"]: art.manifest["model"] for art in artifacts.values() if art.manifest["model"]},
         "seconds": seconds(artifacts),
     }
+    if "tagger" in artifacts and "tags" in artifacts:
+        figures |= cascade_figures(artifacts)
     if "vocabulary" in artifacts:
         figures |= tag_figures(artifacts)
     if "memberships" in artifacts:
@@ -94,6 +100,12 @@ def seconds(artifacts: Mapping[str, Artifact]) -> dict[str, float]:
         stage = artifact.manifest["stage"]
         total[stage] = round(total.get(stage, 0.0) + artifact.manifest["duration_s"], 2)
     return total
+
+
+def cascade_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+    """Which model gave how many tags, and what the distilled one is worth."""
+    counts = artifacts["tags"].scan().group_by("model").len().sort("len", "model", descending=[True, False]).collect()
+    return {"tagged_by": dict(counts.iter_rows()), "distilled": artifacts["tagger"].manifest["notes"]["agreement"]}
 
 
 def tag_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:

@@ -68,13 +68,15 @@ def rows_of(artifacts: Artifacts, name: str, row: str, column: str = "id") -> li
 
 
 def tags_of(artifacts: Artifacts, row: str) -> dict[str, Any]:
-    """Raw tags and what became of each."""
-    raw = [tag for turn in rows_of(artifacts, "tags", row) for tag in turn["tags"]]
+    """Who tagged the sample, raw tags and what became of each."""
+    turns = rows_of(artifacts, "tags", row)
+    raw = [tag for turn in turns for tag in turn["tags"]]
+    who = sorted({turn["model"] or "the input" for turn in turns if "model" in turn})
     if "vocabulary" not in artifacts:
-        return {"tags": raw}
+        return {"tagged_by": who, "tags": raw}
     lineage = artifacts["vocabulary"].scan().filter(pl.col("raw").is_in(raw)).collect()
     moved = {entry["raw"]: entry for entry in lineage.to_dicts()}
-    return {"tags": [became(tag, moved.get(tag)) for tag in dict.fromkeys(raw)]}
+    return {"tagged_by": who, "tags": [became(tag, moved.get(tag)) for tag in dict.fromkeys(raw)]}
 
 
 def became(tag: str, entry: dict[str, Any] | None) -> str:

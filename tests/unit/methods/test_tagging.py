@@ -51,7 +51,9 @@ def test_a_long_instruction_is_cut_visibly() -> None:
 def tags() -> pl.DataFrame:
     rows = [("a", 1, ["Poetry"]), ("a", 3, ["French", "Poetry"]), ("b", 0, []), ("c", 0, ["Code"])]
     table = pl.DataFrame(rows, ["id", "turn", "tags"], orient="row")
-    return table.with_columns(explanations=pl.col("tags"), confidences=pl.lit(None), reply=pl.lit("")).cast(TAGS)
+    return table.with_columns(
+        explanations=pl.col("tags"), confidences=pl.lit(None), reply=pl.lit(""), model=pl.lit("")
+    ).cast(TAGS)
 
 
 def test_the_tags_of_all_turns_are_joined_each_once(tags: pl.DataFrame) -> None:

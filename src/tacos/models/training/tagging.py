@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import scipy.sparse as sp
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.cluster import KMeans
@@ -108,8 +107,9 @@ def fold_of(text: str, n_folds: int, salt: str = "") -> int:
 
 def fit(rows: Tagged, lore: Lore, recipe: Recipe) -> tagger.Loaded:
     """A tagger from the rows; raises `ModelError` where too few tags are given twice."""
-    scorer, known = fit_scorer(rows, recipe), learn_tags(rows, lore)
-    network, choice = second_look(rows, lore, recipe)
+    vectors = tag_vectors(rows, lore)
+    scorer, known = fit_scorer(rows, recipe), learn_tags(rows, lore, vectors)
+    network, choice = second_look(rows, lore, vectors, recipe)
     meta = {"name": recipe.name, "encoder": recipe.encoder, "closeness": "static"}
     return tagger.Loaded(
         scorer, known, network, choice, encoder.load(recipe.encoder), encoder.load("static"), meta, digest=""
@@ -150,9 +150,10 @@ def indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
 
 
 def centres(vectors: Matrix, recipe: Recipe) -> Matrix:
-    """The landmarks: centres of a K-means, each scaled to length 1."""
-    n = min(recipe.n_landmarks, len(vectors))
-    found = KMeans(n, n_init=1, max_iter=8, random_state=recipe.seed).fit(vectors).cluster_centers_
+    """The landmarks: centres of a K-means, each scaled to length 1; where there are few vectors, these themselves."""
+    if len(vectors) <= recipe.n_landmarks:
+        return vectors
+    found = KMeans(recipe.n_landmarks, n_init=1, max_iter=8, random_state=recipe.seed).fit(vectors).cluster_centers_
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
 
@@ -169,7 +170,19 @@ def largest(weights: Matrix, n: int) -> sp.csr_array:
     return sp.csr_array(np.where(np.abs(weights) >= least, weights, np.float32(0)))
 
 
-def learn_tags(rows: Tagged, lore: Lore) -> candidates.Known:
+def tag_vectors(rows: Tagged, lore: Lore) -> dict[str, Matrix]:
+    """The vector of every tag given here or published, by how it is written."""
+    tags = sorted({*lore.published, *(tag for row in rows.tags for tag in row)})
+    names = [written(tag, lore) for tag in tags]
+    return dict(zip(names, encoder.load("static").encode(names), strict=True))
+
+
+def written(tag: str, lore: Lore) -> str:
+    """How a tag is written, with capitals where nobody is known to have written it."""
+    return lore.written.get(tag, tag.title())
+
+
+def learn_tags(rows: Tagged, lore: Lore, vectors: Mapping[str, Matrix]) -> candidates.Known:
     """The lexicon (every tag given here or published) and what is known of each tag."""
     counts, learned = Counter(tag for row in rows.tags for tag in row), learned_tags(rows)
     column = {tag: number for number, tag in enumerate(learned)}
@@ -177,21 +190,23 @@ def learn_tags(rows: Tagged, lore: Lore) -> candidates.Known:
     seen = Counter(stem for stems in rows.stems for stem in set(stems))
     rare = float(np.log(1 + len(rows.texts)))
     weights = {stem: round(float(np.log((1 + len(rows.texts)) / (1 + n))), 4) for stem, n in seen.items()}
-    names = tuple(lore.written.get(tag, tag.title()) for tag in tags)
+    names = tuple(written(tag, lore) for tag in tags)
     in_tags = phrases.Lexicon(names, {}, rare).by_stem
     return candidates.Known(
         phrases.Lexicon(names, {stem: weight for stem, weight in sorted(weights.items()) if stem in in_tags}, rare),
-        encoder.load("static").encode(names),
+        np.stack([vectors[name] for name in names]),
         np.array([counts[tag] for tag in tags], dtype=np.float32),
         np.array([lore.published.get(tag, 0) for tag in tags], dtype=np.float32),
         np.array([column.get(tag, -1) for tag in tags], dtype=np.int64),
     )
 
 
-def second_look(rows: Tagged, lore: Lore, recipe: Recipe) -> tuple[candidates.Network, tagger.Choice]:
+def second_look(
+    rows: Tagged, lore: Lore, vectors: Mapping[str, Matrix], recipe: Recipe
+) -> tuple[candidates.Network, tagger.Choice]:
     """Steps 3 and 4 of the module's docstring."""
     folds = np.array([fold_of(text, recipe.n_folds, "inner") for text in rows.texts])
-    parts = [look(rows, np.flatnonzero(folds == fold), lore, recipe) for fold in np.unique(folds)]
+    parts = [look(rows, np.flatnonzero(folds == fold), lore, vectors, recipe) for fold in np.unique(folds)]
     inputs, right, filled = (np.concatenate(each) for each in zip(*parts, strict=True))
     network = fit_network(inputs[filled], right[filled], recipe)
     chance = np.where(filled, network.probability(inputs), np.float32(0))
@@ -200,12 +215,12 @@ def second_look(rows: Tagged, lore: Lore, recipe: Recipe) -> tuple[candidates.Ne
 
 
 def look(
-    rows: Tagged, unseen: npt.NDArray[np.int64], lore: Lore, recipe: Recipe
+    rows: Tagged, unseen: npt.NDArray[np.int64], lore: Lore, vectors: Mapping[str, Matrix], recipe: Recipe
 ) -> tuple[Matrix, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Inputs, truth and whether there is a candidate, (rows, WIDTH), for rows that the scorer has not seen."""
     seen = rows.take(np.setdiff1d(np.arange(len(rows.texts)), unseen).tolist())
     asked = rows.take(unseen.tolist())
-    scorer, known = fit_scorer(seen, recipe), learn_tags(seen, lore)
+    scorer, known = fit_scorer(seen, recipe), learn_tags(seen, lore, vectors)
     scores = scorer.scores(asked.texts, asked.vectors)
     found = candidates.propose(known, scores, asked.stems)
     inputs = candidates.describe(known, scores, asked.stems, asked.near, found)
@@ -258,9 +273,8 @@ def f1(chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64
 def write(out: Path, made: tagger.Loaded) -> Path:
     """The two files of a tagger."""
     out.mkdir(parents=True, exist_ok=True)
-    meta, packed = freeze(made)
-    tensors.save(out / "tagger.safetensors", packed)
-    (out / "tagger.json").write_bytes(orjson.dumps(meta, option=orjson.OPT_SORT_KEYS))
+    for name, content in tagger.pack(*freeze(made)):
+        (out / name).write_bytes(content)
     return out
 
 

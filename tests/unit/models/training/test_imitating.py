@@ -1,0 +1,49 @@
+"""What is held out when a small model is measured against a language model, and the card's words."""
+
+import numpy as np
+
+from tacos.models.training import cards, imitating
+from tacos.models.training.pairs import Pair
+
+
+def pairs(n: int) -> list[Pair]:
+    """Each of n samples against the next ones; the model prefers whatever has a full stop."""
+    texts = [(f"Question {i}?", f"It is {i}" + "." * (i % 2)) for i in range(n)]
+    return [
+        Pair(texts[i], texts[j], 0.5 + 0.5 * ((i % 2) - (j % 2))) for i in range(n) for j in (i + 1, i + 4) if j < n
+    ]
+
+
+def test_a_pair_is_tested_only_by_a_judge_that_saw_neither_of_its_instructions() -> None:
+    some = pairs(60)
+    folds = [imitating.folds_of([getattr(pair, side)[0] for pair in some]) for side in ("a", "b")]
+    found = imitating.measure_judge(some)
+    same = folds[0] == folds[1]
+    assert found["n"] + found["ties left out"] == int(same.sum())
+    assert found["trained on"] == min(int(((folds[0] != k) & (folds[1] != k)).sum()) for k in np.unique(folds[0][same]))
+
+
+def test_a_plain_habit_is_learned_and_length_is_measured_beside_it() -> None:
+    found = imitating.measure_judge(pairs(120))
+    assert found["agreement"]["value"] > 0.9
+    low, high = found["agreement"]["interval"]
+    assert low <= found["agreement"]["value"] <= high
+    assert found["brier"] < 0.25
+
+
+def test_what_is_taken_does_not_depend_on_the_order() -> None:
+    texts = [f"text {i}" for i in range(50)]
+    taken = {texts[row] for row in imitating.drawn(texts, 10)}
+    back = texts[::-1]
+    assert {back[row] for row in imitating.drawn(back, 10)} == taken
+    assert imitating.drawn(texts, 99) == list(range(50))
+
+
+def test_where_nothing_could_be_held_out_the_card_says_so() -> None:
+    nothing = {"value": None, "interval": None}
+    judge = {"models": ["m"], "replies": 2, "learned from": 1, "n": 0, "trained on": 0, "ties left out": 0}
+    figures = {"judge": judge | {"agreement": nothing, "length only": nothing, "brier": None, "reliability": []}}
+    source = {"run": "a.run", "rows": 3, "preset": "robust", "seed": 1, "input": "f00"}
+    card = cards.render(source, figures, {"tagger": "too few"})
+    assert "| distilled | 0 | n/a |" in card
+    assert card.endswith("No tagger here: too few.\n")
