@@ -4,7 +4,7 @@ What is held out is a fifth of the instructions, by their hash, or one fifth aft
 when both its instructions are held out, and trained on when neither is.
 
 Training runs on one thread, so that it gives the same numbers on any number of cores, and on `MAX_TAGGED` instructions
-or `MAX_PAIRS` pairs at most, drawn by hash, so that its memory has a limit (about 2 GiB). It learns what the language
+or `MAX_PAIRS` pairs at most, drawn by hash, so that its memory has a limit (1.4 GiB). It learns what the language
 model says, its errors with it: agreement is no measure of truth.
 """
 
