@@ -1,7 +1,7 @@
 """Rounds of pairing, judging and rating under every method, with a judge that has noise and a bias of place."""
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import pytest
 
 from tacos import api, config
 from tacos.api import Quiet
-from tacos.assembling import Own, tools_for
+from tacos.assembling import Network, Own, tools_for
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError
@@ -63,7 +63,8 @@ def settings(**changes: Any) -> Settings:
 def run(folder: Path, chosen: Settings) -> Outcome:
     own = Own(encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts])
     tagger = FunctionTagger(lambda texts: [[word for word in WORDS if word in text] for text in texts])
-    models = Models({"tag": tagger, "grade": Biased(), "judge": Biased()}, tools_for(chosen, own))
+    tools = tools_for(chosen, own, Network(chosen, None, ExitStack()))
+    models = Models({"tag": tagger, "grade": Biased(), "judge": Biased()}, tools)
     store = Store(folder)
     with closing(LocalEngine(1)) as engine, store.lock():
         return execute(sources.open_source(ROWS, folder), chosen, store, engine, models, Quiet())

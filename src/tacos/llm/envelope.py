@@ -138,11 +138,11 @@ def read(body: bytes | str) -> Said:
 
 
 def loads(body: bytes | str) -> Any:
-    """A body's JSON; half a character (an escaped lone surrogate, as of an emoji that was cut) becomes a question mark.
+    r"""A body's JSON; half a character (an escaped lone surrogate, as of an emoji that was cut) becomes a question mark.
 
     Raises `NoChat`.
 
-    >>> loads(b'["caf\\u00e9 \\ud83d"]')
+    >>> loads('["caf\\u00e9 \\ud83d"]')
     ['café ?']
     """
     try:
