@@ -138,7 +138,7 @@ def read(body: bytes | str) -> Said:
 
 
 def loads(body: bytes | str) -> Any:
-    r"""A body's JSON; half a character (an escaped lone surrogate, as of an emoji that was cut) becomes a question mark.
+    r"""A body's JSON; half a character (a lone surrogate, as of an emoji that was cut) becomes a question mark.
 
     Raises `NoChat`.
 
