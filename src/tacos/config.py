@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from tacos import amounts
 from tacos.amounts import Part, Size
@@ -118,7 +118,7 @@ class Cascade(Section):
 class Normalise(Section):
     """The four steps of InsTag, section 3.2."""
 
-    alpha: int | Literal["auto"] = "auto"
+    alpha: NonNegativeInt | Literal["auto"] = "auto"
     """Tags seen fewer times are dropped; "auto": 20 at `auto_samples` samples, less at fewer, by the square root."""
     auto_samples: int = Field(306_044, gt=0)
     """InsTag's number of queries; `paper` has the 52,002 samples of TACOS, whose authors used 20 as well."""
@@ -130,7 +130,7 @@ class Normalise(Section):
     semantic: bool = True
     eps: float = Field(0.05, gt=0, lt=2)
     association: bool = True
-    min_support: int | Literal["auto"] = "auto"
+    min_support: NonNegativeInt | Literal["auto"] = "auto"
     """A count of samples, never a fraction."""
     min_confidence: float = Field(0.99, gt=0, le=1)
     itemsets: bool = False

@@ -50,7 +50,17 @@ def test_an_unknown_key_names_the_nearest_known_one(text: str, hint: str) -> Non
         config.load(sets=[text])
 
 
-@pytest.mark.parametrize("text", ["select.n=0", "tag.temperature=hot", "rate.scope=world", "cluster.k=some"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select.n=0",
+        "tag.temperature=hot",
+        "rate.scope=world",
+        "cluster.k=some",
+        "normalise.alpha=-5",
+        "normalise.min_support=-3",
+    ],
+)
 def test_a_value_out_of_range_is_named(text: str) -> None:
     with pytest.raises(ConfigError, match=text.partition("=")[0].replace(".", r"\.")):
         config.load(sets=[text])

@@ -11,8 +11,8 @@
     keep_apart = [["Python", "JavaScript"]]          # no step may give these one name
 
 A name stands for the tag spelt exactly so, else for all tags with the same words (case, special characters and
-endings aside); `drop` and the sources of `merge` always mean all spellings. Names that no tag has are reported. (In
-TOML, `keep_apart` and `drop` stand before the tables.)
+endings aside); `drop` and the sources of `merge` always mean all spellings. Names that no tag has are reported;
+contradictions (two targets, chains, cycles) are errors. (In TOML, `keep_apart` and `drop` stand before the tables.)
 """
 
 from __future__ import annotations
@@ -62,12 +62,54 @@ def parse(value: Mapping[str, Any]) -> Overrides:
     sets = value.get("keep_apart", [])
     if not isinstance(sets, list):
         raise InputError("overrides: keep_apart is a list of lists of names")
-    return Overrides(
+    found = Overrides(
         drop=strings("drop", value.get("drop", [])),
         merge={target: strings(f"merge.{target}", sources) for target, sources in merge.items()},
         rename=dict(rename),
         keep_apart=tuple(strings("keep_apart", members) for members in sets),
     )
+    refuse_contradictions(found)
+    return found
+
+
+def refuse_contradictions(overrides: Overrides) -> None:
+    """Raise `InputError` where the file says two things of one name (chains and cycles too); names by their words."""
+    into = targets(overrides)
+    refuse_chains(into, "merged into")
+    refuse_chains({word_key(old): new for old, new in overrides.rename.items()}, "renamed to")
+    for members in overrides.keep_apart:
+        ends = [into.get(word_key(name), name) for name in members]
+        for name, end in zip(members, ends, strict=True):
+            if end != name and ends.count(end) > 1:
+                raise InputError(f"overrides: '{name}' is merged into '{end}', and keep_apart forbids it")
+
+
+def targets(overrides: Overrides) -> dict[str, str]:
+    """Where `merge` takes each name, by its words: one place, and none that is dropped."""
+    strings("merge", list(overrides.merge))
+    dropped = {word_key(name) for name in overrides.drop}
+    into: dict[str, str] = {}
+    for target, sources in overrides.merge.items():
+        if word_key(target) in dropped:
+            raise InputError(f"overrides: '{target}' is dropped, so nothing can be merged into it")
+        for source in sources:
+            first = into.setdefault(word_key(source), target)
+            if first != target:
+                raise InputError(f"overrides: '{source}' is merged into '{first}' and into '{target}'")
+    return into
+
+
+def refuse_chains(moves: Mapping[str, str], kind: str) -> None:
+    """Raise `InputError` where a name that is moved to is moved on."""
+    for target in moves.values():
+        last = moves.get(word_key(target), target)
+        if last != target:
+            raise InputError(f"overrides: '{target}' is itself {kind} '{last}'; give each name its last one")
+
+
+def word_key(name: str) -> str:
+    """The words of a name; what has no words is itself."""
+    return keys([name])[0] or name
 
 
 def strings(part: str, value: Any) -> tuple[str, ...]:

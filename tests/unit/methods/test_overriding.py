@@ -1,5 +1,6 @@
 """The override file: what it says, and what it refuses."""
 
+import re
 import tomllib
 from typing import Any
 
@@ -70,3 +71,26 @@ def test_else_the_more_frequent_moves() -> None:
     now = {"a": "a", "b": "b", "x": "x"}
     held = overriding.hold_apart(moves, [[["a"], ["b"]]], now, {"a": 1, "b": 2, "x": 9})
     assert held == {"b": Move("x", "")}
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "said"),
+    [
+        ({"merge": {"Food": ["Cooking"], "Cooking": ["Baking"]}}, "'Cooking' is itself merged into 'Food'"),
+        ({"merge": {"Food": ["Cooking"], "Cooking": ["food"]}}, "is itself merged into"),
+        ({"merge": {"A": ["Physics"], "B": ["physics"]}}, "'physics' is merged into 'A' and into 'B'"),
+        ({"merge": {"": ["Food"]}}, "merge is a list of names, not empty"),
+        ({"merge": {"Cooking": ["Food"]}, "drop": ["cooking"]}, "'Cooking' is dropped"),
+        ({"rename": {"Physics": "Geometry", "Geometry": "Physics"}}, "is itself renamed to"),
+        ({"merge": {"A": ["B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
+        ({"merge": {"C": ["A", "B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(contradiction: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        overriding.parse(contradiction)
+
+
+def test_other_spellings_of_the_target_are_no_contradiction() -> None:
+    agreeing = {"merge": {"Maths": ["maths", "Mathematic"]}, "rename": {"data analysi": "Data Analysi", "X": "X"}}
+    assert overriding.parse(agreeing).merge == {"Maths": ("maths", "Mathematic")}
