@@ -66,13 +66,17 @@ def check(
     """
     if not ask and not sheets:
         raise InputError("nobody judges: name a model, or sheets that people filled")
+    people = [sheet.name.partition(".")[0] for sheet in sheets]
+    for name in people:
+        if people.count(name) > 1:
+            raise InputError(f"two sheets are named after {name!r}: give each person one sheet with a name of its own")
     with artifacts(run, settings, None if ask else "draw", ledger, progress) as made:
         cases = made["cases"].scan().collect()
         found = [made[name] for name in ("precision", "consistency") if name in made]
         judged = [each.scan().collect() for each in found]
         lost = [each.rejects() for each in found]
-    for sheet in sheets:
-        judgements, rejects = annotating.read(read_sheet(sheet), cases, sheet.name.partition(".")[0])
+    for person, sheet in zip(people, sheets, strict=True):
+        judgements, rejects = annotating.read(read_sheet(sheet), cases, person)
         judged.append(judgements)
         lost.append(rejects)
     judgements = pl.concat(judged)

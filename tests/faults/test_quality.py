@@ -155,3 +155,11 @@ def test_the_command_asks_a_model_writes_sheets_and_reads_them(run: Path, server
     assert code == 0, printed
     assert "Cohen kappa" in printed
     assert "95.0%" in printed
+
+
+def test_two_sheets_of_one_person_are_an_error(run: Path, tmp_path: Path) -> None:
+    sheets = [tmp_path / "ann.csv", tmp_path / "ann.jsonl"]
+    for sheet in sheets:
+        quality.write_sheet(run, settings(), sheet)
+    with pytest.raises(InputError, match="two sheets are named after 'ann'"):
+        quality.check(run, settings(), sheets, ask=False)
