@@ -559,9 +559,9 @@ def read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"settings file {file}: {error.strerror}") from None
+        raise ConfigError(f"file {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"settings file {file} is not TOML: {error}") from None
+        raise ConfigError(f"file {file} is not TOML: {error}") from None
 
 
 def parse_set(text: str) -> dict[str, Any]:

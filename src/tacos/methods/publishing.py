@@ -99,7 +99,10 @@ def from_json(value: Any) -> Vocabulary:
         words = bool(value["signs"]), float(value["guard"])
         found = Vocabulary(table.sort("raw"), *numbers, *words, str(value["encoder"]))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"this vocabulary cannot be read: {type(error).__name__} {error}") from None
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"this vocabulary cannot be read: {type(error).__name__} {reason}") from None
+    if not (found.n_samples >= 0 and found.alpha >= 0 and 0 < found.eps < 2 and 0 <= found.guard <= 1):
+        raise InputError("this vocabulary has a number out of range: n_samples, alpha, eps or guard")
     twice = found.table.filter(pl.col("raw").is_duplicated())["raw"].to_list()
     if twice:
         raise InputError(f"this vocabulary gives the raw tag {twice[0]!r} two canonical tags")

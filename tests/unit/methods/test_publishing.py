@@ -132,6 +132,9 @@ GOOD = {
         (GOOD, "cannot be read"),
         (GOOD | {"tags": {"a": ["b"]}}, "cannot be read"),
         (GOOD | {"tags": {"a": {"b": "many"}}}, "cannot be read"),
+        (GOOD | {"tags": {"a": {"b": -1}}}, "cannot be read"),
+        (GOOD | {"tags": {}, "eps": float("nan")}, "out of range"),
+        (GOOD | {"tags": {}, "n_samples": -1}, "out of range"),
         (GOOD | {"tags": {"a": {"b": 1}, "c": {"b": 1}}}, "gives the raw tag 'b' two canonical tags"),
     ],
 )
