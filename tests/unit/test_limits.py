@@ -122,6 +122,22 @@ def test_unjudged_rows_may_fill_what_limits_leave(place: Path) -> None:
     assert "fill" in found["rule"].to_list()
 
 
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+def test_a_limit_that_binds_nowhere_changes_nothing(place: Path, preset: str) -> None:
+    lists = {"keep": ["few.jsonl:0", "many.jsonl:3"], "exclude": ["few.jsonl:16"]}
+    free, limited = (
+        run(place, 24, {"select": {**lists, **limit}}, preset=preset).table.sort("id").select("id", "rule")
+        for limit in ({}, {"per_source": {"few": "<=24"}})
+    )
+    assert free.equals(limited)
+
+
+@pytest.mark.parametrize("limit", [{}, {"per_source": {"few": "<=40"}}])
+def test_filling_takes_all_but_excluded_rows_where_more_are_asked_for(place: Path, limit: dict[str, Any]) -> None:
+    found = run(place, 160, {"select": {"fill": True, "exclude": ["few.jsonl:16"], **limit}}).table
+    assert found.height == 159
+
+
 def test_keep_and_exclude_hold_under_limits(place: Path) -> None:
     lists = {"keep": ["few.jsonl:0"], "exclude": ["few.jsonl:16"], "per_source": {"few": 6}}
     done = run(place, 12, {"select": lists})

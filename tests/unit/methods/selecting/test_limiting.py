@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tacos.amounts import parse_parts
 from tacos.errors import InputError
-from tacos.methods.selecting import limiting
+from tacos.methods.selecting import limiting, quotas
 from tacos.methods.selecting.limiting import Limits
-from tacos.methods.selecting.strategies import select
+from tacos.methods.selecting.strategies import Extras, select
 
 N = 120
 
@@ -80,6 +80,16 @@ def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
 
 def test_without_limits_nothing_changes() -> None:
     assert select(pool(), "tacos", 30, 1).equals(select(pool(), "tacos", 30, 1, limits=limits()))
+
+
+@pytest.mark.parametrize("coverage", [0.0, 0.5])
+def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(coverage: float) -> None:
+    extras, keep = Extras(coverage=coverage), ["f:003", "f:077"]
+    free = select(pool(), "tacos", 30, 1, extras, keep)
+    kept = select(pool(), "tacos", 30, 1, extras, keep, limits=limits(per_source={"a": "<=30"}))
+    assert set(kept["id"]) == set(free["id"])
+    sizes = dict(pool().group_by("cluster").len().rows())
+    assert dict(kept.group_by("cluster").len().rows()) == quotas.quotas(sizes, 30, "square-root")
 
 
 @pytest.mark.parametrize(
