@@ -149,6 +149,17 @@ def test_keep_and_exclude_hold_under_limits(place: Path) -> None:
     assert "exclude list" in done.explain("few.jsonl:16")["verdict"]
 
 
+@pytest.mark.parametrize("limits", [{}, {"match_length": True}])
+def test_a_row_excluded_by_its_content_is_explained_as_such_also_in_another_selection(
+    place: Path, limits: dict[str, Any]
+) -> None:
+    samples = run(place, 12).artifacts["samples"].scan().collect()
+    [content] = samples.filter(id="few.jsonl:16")["content_hash"]
+    done = run(place, 12, {"select": {"exclude": [content]}})
+    other = done.reselect(12, "longest", **limits)
+    assert done.explain(content)["verdict"] == other.explain(content)["verdict"] == "dropped: it is on the exclude list"
+
+
 def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
     done = run(place, settings={"shortlist": {"rule": "all"}})
     again = done.reselect(20, "longest", per_source={"few": "<=3"}, match_length=True)
