@@ -115,7 +115,9 @@ def choose(
     cosine: float,
 ) -> Ints:
     """Row numbers of a settled pool: asks the strategy for more until the limits leave n, or it has no more."""
-    start: list[int] = rows_of(table, sorted(set(keep))).tolist()
+    kept = rows_of(table, sorted(set(keep)))
+    limiting.check_kept(bounds, kept)
+    start: list[int] = kept.tolist()
     vectors = aligned(table, extras) if cosine < 1 else None
     asked = n + (n // 4 if cosine < 1 or bounds else 0)
     while True:

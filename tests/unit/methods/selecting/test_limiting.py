@@ -108,6 +108,14 @@ def test_what_cannot_be_had_is_said(wanted: Limits, message: str) -> None:
         chosen(30, wanted)
 
 
+@pytest.mark.parametrize("part", ["<=2", 2, "20%"])
+def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(part: str | float) -> None:
+    rare = ["f:000", "f:005", "f:010"]
+    with pytest.raises(InputError, match=r"must-keep list alone .* quota of the tag 'rare' \(3, room for 2\)"):
+        select(pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part}))
+    assert select(pool(), "tacos", 10, keep=rare[:2], limits=limits(per_tag={"rare": part})).height == 10
+
+
 def test_a_row_is_told_which_limit_left_it_no_room() -> None:
     table = pool()
     bounds = limiting.bounds(table, 10, limits(per_source={"a": "<=2"}, per_tag={"rare": "<=1"}))
