@@ -98,7 +98,7 @@ def select(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
         least = max(1, len(choice.keep))
         made = sizes.within(config.size.value, take, pool_tables.costs(tables["samples"]), least)
     else:
-        made = take(n_rows)
+        made = take(min(n_rows, choice.n_most) if config.fill else n_rows)
     return Made(ranked(choice.relabelled(made) if config.limited else made), reject_frame(), {})
 
 
@@ -135,6 +135,11 @@ class Choice:
         """Rows of the pool."""
         return int(self.tables["samples"].scan().select(pl.len()).collect().item())
 
+    @property
+    def n_most(self) -> int:
+        """Rows that can be taken where unjudged ones may stand in."""
+        return len({*self.members["id"].to_list(), *self.keep} - set(self.exclude))
+
     @cached_property
     def members(self) -> pl.DataFrame:
         """Rows per (sample, cluster)."""
@@ -167,8 +172,7 @@ class Choice:
 
     def plain(self, n: int) -> pl.DataFrame:
         """n rows by the quotas of the clusters alone."""
-        config, sizes_now = self.settings.select, pool_tables.cluster_sizes(self.members)
-        n = min(n, self.members["id"].n_unique()) if config.fill else n
+        sizes_now = pool_tables.cluster_sizes(self.members)
         return quotas.select(self.scores, sizes_now, n, self.rule, self.keep, self.exclude, self.fill, self.tags)
 
     def limited(self, n: int) -> pl.DataFrame:
@@ -213,10 +217,10 @@ class Choice:
 
     def relabelled(self, made: pl.DataFrame) -> pl.DataFrame:
         """A limited selection with the rule of each row: what the quotas alone take, too, keeps their rule."""
-        n_judged = self.pool.filter(pl.col("score").is_finite()).height
+        n_most = len({*self.pool.filter(pl.col("score").is_finite())["id"].to_list(), *self.keep})
         alone = quotas.select(
-            self.scores, pool_tables.cluster_sizes(self.members), min(made.height, n_judged),
-            self.rule, (), self.exclude, tags=self.tags,
+            self.scores, pool_tables.cluster_sizes(self.members), min(made.height, n_most),
+            self.rule, self.keep, self.exclude, tags=self.tags,
         )  # fmt: skip
         rules = dict(alone.select("id", "rule").iter_rows())
         other = pl.when(pl.col("score").is_null()).then(pl.lit("fill")).otherwise(pl.lit("remainder"))

@@ -222,7 +222,7 @@ PIPELINE: Pipeline = (
         "select", "selection", SELECTION,
         ("samples", "canonical_tags", "memberships", "clusters", "shortlist", "scores/last"),
         ("select", "cluster.membership", "seed"),
-        run=selection_tables.select,
+        run=selection_tables.select, version=2,
     ),
 )  # fmt: skip
 

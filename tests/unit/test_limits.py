@@ -122,6 +122,22 @@ def test_unjudged_rows_may_fill_what_limits_leave(place: Path) -> None:
     assert "fill" in found["rule"].to_list()
 
 
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+def test_a_limit_that_binds_nowhere_changes_nothing(place: Path, preset: str) -> None:
+    lists = {"keep": ["few.jsonl:0", "many.jsonl:3"], "exclude": ["few.jsonl:16"]}
+    free, limited = (
+        run(place, 24, {"select": {**lists, **limit}}, preset=preset).table.sort("id").select("id", "rule")
+        for limit in ({}, {"per_source": {"few": "<=24"}})
+    )
+    assert free.equals(limited)
+
+
+@pytest.mark.parametrize("limit", [{}, {"per_source": {"few": "<=40"}}])
+def test_filling_takes_all_but_excluded_rows_where_more_are_asked_for(place: Path, limit: dict[str, Any]) -> None:
+    found = run(place, 160, {"select": {"fill": True, "exclude": ["few.jsonl:16"], **limit}}).table
+    assert found.height == 159
+
+
 def test_keep_and_exclude_hold_under_limits(place: Path) -> None:
     lists = {"keep": ["few.jsonl:0"], "exclude": ["few.jsonl:16"], "per_source": {"few": 6}}
     done = run(place, 12, {"select": lists})
@@ -131,6 +147,17 @@ def test_keep_and_exclude_hold_under_limits(place: Path) -> None:
     assert sum(one.startswith("few") for one in ids) == 6
     assert done.summary.shortlist["left out"]["on the exclude list"] == 1
     assert "exclude list" in done.explain("few.jsonl:16")["verdict"]
+
+
+@pytest.mark.parametrize("limits", [{}, {"match_length": True}])
+def test_a_row_excluded_by_its_content_is_explained_as_such_also_in_another_selection(
+    place: Path, limits: dict[str, Any]
+) -> None:
+    samples = run(place, 12).artifacts["samples"].scan().collect()
+    [content] = samples.filter(id="few.jsonl:16")["content_hash"]
+    done = run(place, 12, {"select": {"exclude": [content]}})
+    other = done.reselect(12, "longest", **limits)
+    assert done.explain(content)["verdict"] == other.explain(content)["verdict"] == "dropped: it is on the exclude list"
 
 
 def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:

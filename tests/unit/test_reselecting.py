@@ -72,8 +72,9 @@ def test_every_strategy_selects_n_rows_of_the_pool_and_says_so(graded: tacos.Sel
 
 @pytest.mark.parametrize("preset", ["robust", "paper"])
 def test_the_runs_own_strategy_size_and_seed_give_the_runs_own_selection(tmp_path: Path, preset: str) -> None:
-    first = run(tmp_path, preset=preset, n=8)
-    assert set(first.reselect(8, "tacos").table["id"]) == set(first.table["id"])
+    lists = {"select": {"keep": ["data:0", "data:9"], "exclude": ["data:16"]}}
+    first = run(tmp_path, settings=lists, preset=preset, n=12)
+    assert set(first.reselect(12, "tacos").table["id"]) == set(first.table["id"])
 
 
 def test_a_second_call_finds_the_first_and_the_run_keeps_its_own_selection(done: tacos.Selection) -> None:

@@ -164,7 +164,7 @@ def verdict(artifacts: Artifacts, settings: Settings, row: str, trace: dict[str,
         return f"kept, rank {rank} of {n} (rule {rule}, cluster {cluster})"
     if "selection" not in artifacts:
         return "not decided: the run was stopped before the selection"
-    if row in settings.select.exclude:
+    if row in pool_tables.listed(artifacts["samples"].scan(), settings.select.exclude, "exclude"):
         return "dropped: it is on the exclude list"
     judged = "scores" in trace or artifacts["selection"].manifest["stage"] == "reselect"
     if judged and (reasons := turned_away(artifacts, settings, row)):

@@ -191,6 +191,15 @@ def listing(names: Sequence[str]) -> str:
     return ", ".join(names[:N_NAMED]) + (f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else "")
 
 
+def check_kept(found: Iterable[Bound], kept: Ints) -> None:
+    """Raise `InputError` where the must-keep rows alone are more than a group has room for."""
+    for bound in found:
+        for group, n_kept in counted(bound, kept).items():
+            if n_kept > bound.room.get(group, n_kept):
+                room = f"{bound.names[group]} ({n_kept:,}, room for {bound.room[group]:,})"
+                raise InputError(f"the must-keep list alone has more rows than {room}")
+
+
 def short_of(found: Iterable[Bound], taken: Ints) -> str:
     """Which groups of exact bounds the rows taken do not fill, for a message; "" where there is none."""
     lacking = []

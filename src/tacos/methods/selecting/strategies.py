@@ -115,11 +115,13 @@ def choose(
     cosine: float,
 ) -> Ints:
     """Row numbers of a settled pool: asks the strategy for more until the limits leave n, or it has no more."""
-    start: list[int] = rows_of(table, sorted(set(keep))).tolist()
+    kept = rows_of(table, sorted(set(keep)))
+    limiting.check_kept(bounds, kept)
+    start: list[int] = kept.tolist()
     vectors = aligned(table, extras) if cosine < 1 else None
     asked = n + (n // 4 if cosine < 1 or bounds else 0)
     while True:
-        order = preference(table, strategy, min(asked, table.height), seed, extras, start)
+        order = preference(table, strategy, min(asked, table.height), seed, extras, start, n)
         found = walk(limiting.served(order, bounds), n, limiting.rooms(bounds), vectors, cosine, start)
         if len(found) >= n or asked >= table.height:
             return found
@@ -127,11 +129,20 @@ def choose(
 
 
 def preference(
-    table: pl.DataFrame, strategy: Strategy, n: int, seed: int, extras: Extras, start: Sequence[int] = ()
+    table: pl.DataFrame,
+    strategy: Strategy,
+    n: int,
+    seed: int,
+    extras: Extras,
+    start: Sequence[int] = (),
+    wanted: int | None = None,
 ) -> Ints:
-    """The strategy's order of preference: row numbers of a settled pool, n or more of them where there are as many."""
+    """The strategy's order of preference: row numbers of a settled pool, n or more of them where there are as many.
+
+    `wanted` is how many will be taken, where that is less than n.
+    """
     orders: dict[str, Callable[[], Ints]] = {
-        "tacos": lambda: by_quota(table, n, seed, extras),
+        "tacos": lambda: by_quota(table, (n if wanted is None else wanted, n), seed, extras, start),
         "complexity-first": lambda: rows_of(table, complexity_first.select(table, n, seed)["id"].to_list()),
         "mig": lambda: by_information(table, n, extras, start),
         "deita": lambda: deita.order(complexity(table), floored(table), aligned(table, extras), n, seed),
@@ -155,23 +166,29 @@ def limited(
     return selection(table, found, strategy)
 
 
-def by_quota(table: pl.DataFrame, n: int, seed: int, extras: Extras) -> Ints:
-    """The quotas' choice for n, then all other judged rows by score."""
+def by_quota(table: pl.DataFrame, ns: Sequence[int], seed: int, extras: Extras, start: Sequence[int] = ()) -> Ints:
+    """The quotas' choice for each size of `ns`, one after the other, then all other judged rows by score.
+
+    The must-keep rows `start` count towards the quotas and the tags covered. Without coverage the rows of a choice come
+    best first, since the walk may pass by the last ones.
+    """
     scores = table.select("id", "cluster", "score") if extras.scores is None else extras.scores
     here = scores.filter(pl.col("id").is_in(table["id"].implode()), pl.col("score").is_not_null())
     sizes = extras.sizes or dict(table.drop_nulls("cluster").group_by("cluster").len().rows())
-    judged, tags = here["id"].n_unique(), dict(table.select("id", "tags").drop_nulls("tags").iter_rows())
-    rule = quotas.Rule(extras.quota, extras.coverage, seed)
-    chosen = quotas.select(here, sizes, min(n, judged), rule, tags=tags)["id"].to_list() if judged else []
-    rest = quotas.rank(here, seed)["id"].unique(maintain_order=True).to_list()
-    fill = sorted_out(extras.fill, here["id"].to_list())
-    return rows_of(table, [*chosen, *sorted_out(rest, chosen), *fill])
+    keep, tags = table["id"][list(start)].to_list(), dict(table.select("id", "tags").drop_nulls("tags").iter_rows())
+    rule, best = quotas.Rule(extras.quota, extras.coverage, seed), quotas.rank(here, seed)["id"].to_list()
+    n_most = len({*best, *keep})
+    order: dict[str, None] = {}
+    for n in dict.fromkeys(min(n, n_most) for n in ns):
+        chosen = quotas.select(here, sizes, n, rule, keep, tags=tags)["id"].to_list() if n else []
+        order |= dict.fromkeys(chosen if extras.coverage else sorted_by(chosen, best))
+    return rows_of(table, list(order | dict.fromkeys((*best, *extras.fill))))
 
 
-def sorted_out(ids: Sequence[str], without: Collection[str]) -> list[str]:
-    """`ids` in their order, without some."""
-    gone = set(without)
-    return [one for one in ids if one not in gone]
+def sorted_by(ids: Collection[str], order: Sequence[str]) -> list[str]:
+    """Those of `order` that are among `ids`, in that order; the others after them."""
+    wanted = dict.fromkeys(ids)
+    return list(dict.fromkeys((*(one for one in order if one in wanted), *wanted)))
 
 
 def by_information(table: pl.DataFrame, n: int, extras: Extras, start: Sequence[int]) -> Ints:

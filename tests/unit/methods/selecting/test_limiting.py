@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tacos.amounts import parse_parts
 from tacos.errors import InputError
-from tacos.methods.selecting import limiting
+from tacos.methods.selecting import limiting, quotas
 from tacos.methods.selecting.limiting import Limits
-from tacos.methods.selecting.strategies import select
+from tacos.methods.selecting.strategies import Extras, select
 
 N = 120
 
@@ -82,6 +82,16 @@ def test_without_limits_nothing_changes() -> None:
     assert select(pool(), "tacos", 30, 1).equals(select(pool(), "tacos", 30, 1, limits=limits()))
 
 
+@pytest.mark.parametrize("coverage", [0.0, 0.5])
+def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(coverage: float) -> None:
+    extras, keep = Extras(coverage=coverage), ["f:003", "f:077"]
+    free = select(pool(), "tacos", 30, 1, extras, keep)
+    kept = select(pool(), "tacos", 30, 1, extras, keep, limits=limits(per_source={"a": "<=30"}))
+    assert set(kept["id"]) == set(free["id"])
+    sizes = dict(pool().group_by("cluster").len().rows())
+    assert dict(kept.group_by("cluster").len().rows()) == quotas.quotas(sizes, 30, "square-root")
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
@@ -96,6 +106,14 @@ def test_without_limits_nothing_changes() -> None:
 def test_what_cannot_be_had_is_said(wanted: Limits, message: str) -> None:
     with pytest.raises(InputError, match=message):
         chosen(30, wanted)
+
+
+@pytest.mark.parametrize("part", ["<=2", 2, "20%"])
+def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(part: str | float) -> None:
+    rare = ["f:000", "f:005", "f:010"]
+    with pytest.raises(InputError, match=r"must-keep list alone .* quota of the tag 'rare' \(3, room for 2\)"):
+        select(pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part}))
+    assert select(pool(), "tacos", 10, keep=rare[:2], limits=limits(per_tag={"rare": part})).height == 10
 
 
 def test_a_row_is_told_which_limit_left_it_no_room() -> None:
