@@ -65,6 +65,7 @@ def bounds(table: pl.DataFrame, n: int, limits: Limits) -> list[Bound]:
     Raises `InputError` for a source or a tag that the pool does not have, and for quotas that cannot make n rows.
     """
     found: list[Bound] = []
+    check_some(limits, n)
     if limits.per_source:
         found += by_source(table["source"], n, limits.per_source)
     if limits.per_tag:
@@ -72,6 +73,13 @@ def bounds(table: pl.DataFrame, n: int, limits: Limits) -> list[Bound]:
     if limits.match_length and table.height:
         found.append(by_length(table["length"], n))
     return found
+
+
+def check_some(limits: Limits, n: int) -> None:
+    """Raise `InputError` for a share that a person wants rows of and that comes to none of n."""
+    for name, part in [*limits.per_source.items(), *limits.per_tag.items()]:
+        if part.value > 0 and not part.at_most and part.rows(n) == 0:
+            raise InputError(f"the quota {part} of {name!r} comes to no row of {n:,}; give it in rows")
 
 
 def rooms(found: Iterable[Bound]) -> list[Room]:

@@ -100,6 +100,7 @@ def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(cove
         (limits(per_source={"a": 0.5, "b": 0.2, "c": 0.2}), "come to 27 of 30 rows, and the data has no other"),
         (limits(per_source={"a": 0.1, "a.json": 0.2}), "has two quotas"),
         (limits(per_tag={"rrare": 0.1}), "near it: rare"),
+        (limits(per_tag={"rare": "1%"}), "quota 1% of 'rare' comes to no row of 30"),
         (limits(per_tag={"rare": 0.9}), r"not filled: the quota of the tag 'rare' \(24 of 27\)"),
     ],
 )
