@@ -24,6 +24,8 @@ class BatchBehaviour:
     fail_always: float = 0.0
     lose_reply: bool = False
     """Whether the reply to the first submission is lost on its way, although the batch was made."""
+    slow: str = ""
+    """The name of a batch that takes thrice as many looks."""
     refuse: str = ""
     """Every batch ends as failed, for this reason."""
 
@@ -84,7 +86,7 @@ class BatchApi:
         """A batch, which gets on by being looked at."""
         batch = self.batches[request.match_info["id"]]
         batch["looks"] += 1
-        if batch["looks"] == self.behaviour.polls:
+        if batch["looks"] == self.behaviour.polls * (3 if batch["id"] == self.behaviour.slow else 1):
             self.end(batch)
         elif batch["status"] == "validating":
             batch["status"] = "in_progress"
