@@ -1,5 +1,6 @@
 """Batch API and exchange files: the same replies as online, each question paid for once."""
 
+import codecs
 import json
 import random
 from collections.abc import Callable
@@ -220,6 +221,21 @@ def test_answers_may_be_written_by_hand(book: Ledger) -> None:
     assert exchange.take_in(lines, {one.key: one, two.key: two}, book).n_new == 2
     found = resolve([one, two], book)
     assert [orjson.loads(reply.text) for reply in found] == [tags, tags]
+
+
+def test_half_a_character_or_a_mark_at_the_start_of_a_file_lose_no_reply(book: Ledger, tmp_path: Path) -> None:
+    one, two, three = questions(tag_requests(3))
+    cut = r'{"tags": [{"tag": "poem \ud83d", "explanation": "cut"}]}'
+    first = f'{{"custom_id": "{one.key}", "content": {cut}}}'.encode()
+    second = orjson.dumps({"custom_id": two.key, "content": {"tags": []}})
+    nothing = orjson.dumps({"custom_id": three.key, "content": None})
+    path = tmp_path / "replies.jsonl"
+    path.write_bytes(codecs.BOM_UTF8 + b"\r\n".join([first, second, nothing]))
+    counts = exchange.take_in(exchange.read_lines(path), {each.key: each for each in (one, two, three)}, book)
+    assert (counts.n_new, counts.n_failed, counts.n_unreadable) == (2, 1, 0)
+    found = resolve([one, two, three], book)
+    assert orjson.loads(found[0].text)["tags"][0]["tag"] == "poem ?"
+    assert found[2] == three
 
 
 def test_a_reply_file_that_is_not_there_is_one_clear_error(book: Ledger, tmp_path: Path) -> None:
