@@ -149,7 +149,7 @@ def bias(token: bytes) -> float:
 def serving(port: int = PORT, weights: Path | None = None, *more: str) -> Iterator[str]:
     """The base URL of a running server, of the random model unless `weights` names another GGUF file."""
     command = [build(), "-m", weights or model(), "--port", str(port), "--no-webui"]
-    command += ["-c", str(4 * N_CONTEXT), "--parallel", "4", *more]
+    command += ["-c", str(4 * N_CONTEXT), "--parallel", "4", "--threads", "1", "--poll", "0", *more]
     with (HOME / "server.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             wait_for(f"http://127.0.0.1:{port}/health", process)

@@ -360,5 +360,15 @@ def check_gate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -
         + "; ".join(f"{count} x {reason}" for reason, count in reasons)
         + ". For example "
         + " | ".join(examples)
-        + f". Mend the input, or raise the limit with --set {gate_of(stage)}.max_failure_rate=..."
+        + f". {advice(stage, [reason for reason, _ in reasons])}, or go on without such rows: "
+        + f"--set {gate_of(stage)}.max_failure_rate=..."
     )
+
+
+def advice(stage: Stage, reasons: Sequence[str]) -> str:
+    """What a person may do about rows that failed for these reasons."""
+    if not isinstance(stage, PromptStage):
+        return "Mend the input"
+    if any("limit of tokens" in reason for reason in reasons):
+        return f"Allow longer answers with --set {section_of(stage)}.max_tokens=..., ask another model"
+    return "Mend the input, ask another model"

@@ -156,3 +156,18 @@ def test_ledgers_can_be_moved(tmp_path: Path) -> None:
     assert "2 replies" in here("ledger", "--ledger", one)
     here("ledger", "--ledger", one, "export", lines)
     assert "2 new replies, 0 known already, 0 unreadable" in here("ledger", "--ledger", two, "import", lines)
+
+
+def test_an_import_says_what_it_took_in_also_where_the_run_cannot_go_on(
+    tmp_path: Path, data: Path, server: FaultServer
+) -> None:
+    book, run, out, back = ("--ledger", tmp_path / "l.sqlite"), *(tmp_path / name for name in ("run", "out", "back"))
+    endpoint = ("--llm", server.url, "--model", "tiny-1", "--set", "normalise.encoder=endpoint:tiny-1")
+    here("select", data, "-n", 20, "--run", run, *endpoint, "--until", "ingest", *book)
+    here("requests", "export", run, "-o", out, *book)
+    requests = [json.loads(line) for line in out.read_text().splitlines()]
+    tags = {"tags": [{"tag": "poem", "explanation": "x"}]}
+    back.write_text("\n".join(json.dumps({"custom_id": each["custom_id"], "content": tags}) for each in requests))
+    printed = here("requests", "import", run, back, *book)
+    assert f"{len(requests)} new replies" in printed
+    assert "vectors by tiny-1 are not in the ledger; run `tacos select` as before" in printed

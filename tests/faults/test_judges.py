@@ -96,6 +96,17 @@ def test_an_embedded_judge_in_a_panel_has_no_flips_to_count(tmp_path: Path, serv
     assert [each["judges"] for each in done.summary.agreement] == [["embedded", "tiny-1"]]
 
 
+def test_verdicts_without_a_usable_answer_are_counted_as_missing(tmp_path: Path, server: FaultServer) -> None:
+    server.behaviour.faults = {"wrong-schema!": 0.2}
+    done = select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "tiny-2"], max_failure_rate=0.5))
+    n_missing = sum(done.summary.rejects["verdicts/0"].values())
+    assert n_missing > 4
+    assert done.summary.diagnostics["n_missing"] == n_missing
+    assert [each["n_missing"] for each in done.summary.judges.values()] == [n_missing // 2] * 2  # the same questions
+    html = done.report(tmp_path / "report.html").read_text("utf-8")
+    assert "n/a: too few rows to say" in html
+
+
 def test_criteria_count_by_their_content(tmp_path: Path, server: FaultServer) -> None:
     (tmp_path / "one.txt").write_text("Metric units only.")
     (tmp_path / "two.txt").write_text("Metric units only.\n")

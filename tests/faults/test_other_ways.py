@@ -1,5 +1,6 @@
 """Batch API and exchange files: the same replies as online, each question paid for once."""
 
+import codecs
 import json
 import random
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from tests.faults.questions import judge_requests, tag_requests
 from tests.faults.server import Behaviour, FaultServer
 
 from tacos.config import LLM
-from tacos.errors import BudgetReached, InputError, LLMError
-from tacos.llm import batch, budget, envelope, exchange
+from tacos.errors import BudgetReached, ConfigError, InputError, LLMError
+from tacos.llm import batch, envelope, exchange
 from tacos.llm import ledger as ledgers
 from tacos.llm.client import Client
 from tacos.llm.ledger import Ledger
@@ -107,11 +108,57 @@ def test_a_refused_batch_is_one_clear_error(book: Ledger) -> None:
 
 def test_the_budget_holds_for_batches(book: Ledger) -> None:
     with FaultServer() as server:
-        book.meter.cap = budget.parse("30requests")
         with pytest.raises(BudgetReached):
-            batch.fetch(questions(), settings(server), book, poll=0.01)
+            batch.fetch(questions(), settings(server, budget="30requests"), book, poll=0.01)
         assert server.batches.submitted.total() == 30
         assert book.size().n_replies == 30
+
+
+def test_the_budget_counts_the_batches_under_way(book: Ledger) -> None:
+    with FaultServer(batches=BatchBehaviour(expire=0.4, slow="batch-1")) as server:
+        with pytest.raises(BudgetReached):
+            batch.fetch(questions(), settings(server, budget="100requests"), book, poll=0.01, max_requests=50)
+        assert book.size().n_replies <= 100
+
+
+def test_a_budget_in_dollars_needs_a_price_for_batches_too(book: Ledger) -> None:
+    with FaultServer() as server:
+        with pytest.raises(ConfigError, match="needs the price of 'tiny-1'"):
+            batch.fetch(questions(), settings(server, budget="1usd"), book, poll=0.01)
+        assert not server.batches.batches
+
+
+def stopped_in_batch(asked: list[Asked], server: FaultServer, book: Ledger) -> None:
+    """Submit questions and stop before their batch has ended."""
+
+    def stop(text: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        batch.fetch(asked, settings(server), book, poll=0.01, say=stop)
+
+
+def test_another_run_leaves_a_batch_to_the_run_that_submitted_it(book: Ledger, online: list[object]) -> None:
+    mine, others = questions()[:60], questions()[60:]
+    with FaultServer(Behaviour(FAULTS), BatchBehaviour()) as server:
+        stopped_in_batch(mine, server, book)
+        batch.fetch(others, settings(server), book, poll=0.01)
+        batch.fetch(mine, settings(server), book, poll=0.01)
+        assert max(server.batches.submitted.values()) == 1
+    assert from_ledger(book) == online
+
+
+@pytest.mark.parametrize("behaviour", [{}, {"expire": 0.4}], ids=["plain", "expired"])
+def test_runs_with_common_questions_share_a_batch(
+    behaviour: dict[str, float], book: Ledger, online: list[object]
+) -> None:
+    asked = questions()
+    with FaultServer(Behaviour(FAULTS), BatchBehaviour(**behaviour)) as server:  # type: ignore[arg-type]
+        stopped_in_batch(asked[:80], server, book)
+        batch.fetch(asked[40:], settings(server), book, poll=0.01)
+        batch.fetch(asked[:80], settings(server), book, poll=0.01)
+        assert max(server.batches.submitted.values()) == (2 if behaviour else 1)
+    assert from_ledger(book) == online
 
 
 def write_replies(server: FaultServer, requests: Path, replies: Path) -> list[str]:
@@ -174,6 +221,21 @@ def test_answers_may_be_written_by_hand(book: Ledger) -> None:
     assert exchange.take_in(lines, {one.key: one, two.key: two}, book).n_new == 2
     found = resolve([one, two], book)
     assert [orjson.loads(reply.text) for reply in found] == [tags, tags]
+
+
+def test_half_a_character_or_a_mark_at_the_start_of_a_file_lose_no_reply(book: Ledger, tmp_path: Path) -> None:
+    one, two, three = questions(tag_requests(3))
+    cut = r'{"tags": [{"tag": "poem \ud83d", "explanation": "cut"}]}'
+    first = f'{{"custom_id": "{one.key}", "content": {cut}}}'.encode()
+    second = orjson.dumps({"custom_id": two.key, "content": {"tags": []}})
+    nothing = orjson.dumps({"custom_id": three.key, "content": None})
+    path = tmp_path / "replies.jsonl"
+    path.write_bytes(codecs.BOM_UTF8 + b"\r\n".join([first, second, nothing]))
+    counts = exchange.take_in(exchange.read_lines(path), {each.key: each for each in (one, two, three)}, book)
+    assert (counts.n_new, counts.n_failed, counts.n_unreadable) == (2, 1, 0)
+    found = resolve([one, two, three], book)
+    assert orjson.loads(found[0].text)["tags"][0]["tag"] == "poem ?"
+    assert found[2] == three
 
 
 def test_a_reply_file_that_is_not_there_is_one_clear_error(book: Ledger, tmp_path: Path) -> None:

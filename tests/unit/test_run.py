@@ -7,7 +7,10 @@ import polars as pl
 import pytest
 
 import tacos
+from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
+from tacos.run import check_gate
+from tacos.stages import plan
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -106,6 +109,14 @@ def test_failures_over_the_gate_stop_the_run_and_those_under_it_are_left_out(tmp
     with pytest.raises(FailureRateError, match=r"score outside 1\.\.100") as caught:
         run(tmp_path / "many", judge=never)
     assert "\n" not in str(caught.value)
+
+
+def test_a_gate_says_what_can_be_done_about_it() -> None:
+    rejects = pl.DataFrame({"id": ["a"], "reason": ["cut off at the limit of tokens"], "raw": [""], "failure": [True]})
+    stages = {step.stage.name: step.stage for step in plan(Settings())}
+    for name, advice in (("judge", r"--set judge\.max_tokens"), ("ingest", "Mend the input, or go on without")):
+        with pytest.raises(FailureRateError, match=advice):
+            check_gate(stages[name], 0, rejects, 0.02)
 
 
 def test_a_column_of_scores_is_an_entry_point(tmp_path: Path) -> None:

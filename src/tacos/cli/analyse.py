@@ -14,7 +14,7 @@ from tacos import analysis
 from tacos.analysis import Analysis
 from tacos.assembling import asked_models, encoding_models
 from tacos.cli import consent, console, options
-from tacos.cli.tags import UNSEEN, drift_rows, step_text
+from tacos.cli.tags import drift_rows, step_text
 from tacos.storage import writing
 
 N_FREQUENT = 8
@@ -95,7 +95,7 @@ def show(found: Analysis) -> None:
     for name in found.summary["data"].to_list():
         most = found.frequencies.filter(data=name).select("tag", "share").head(N_FREQUENT)
         tags = ", ".join(f"{tag} ({share:.0%})" for tag, share in most.rows())
-        console.out.print(f"{name}: {tags}".translate(UNSEEN), soft_wrap=True, markup=False)
+        console.out.print(f"{name}: {tags}".translate(console.UNSEEN), soft_wrap=True, markup=False)
 
 
 def summary_table(summary: pl.DataFrame) -> Table:

@@ -9,8 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-errors = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+out = Console(highlight=False, markup=False, emoji=False)  # what is printed is data: [b] and :x: mean themselves
+UNSEEN = dict.fromkeys(
+    [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}"
+)
+"""Characters that a terminal would obey: control characters and changes of direction."""
 
 
 class Bars:
@@ -41,10 +45,10 @@ def bars(*, show: bool) -> Iterator[Bars]:
 
 
 def table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
-    """A two-column table."""
+    """A two-column table; what a terminal would obey in its cells, line breaks aside, is shown as a sign."""
     drawn = Table(title=title, show_header=False, title_justify="left")
     drawn.add_column(style="bold")
     drawn.add_column(overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*("\n".join(line.translate(UNSEEN) for line in cell.split("\n")) for cell in row))
     return drawn

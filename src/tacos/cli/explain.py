@@ -30,4 +30,4 @@ def explain(
     ]
     console.out.print(console.table("", rows))
     for each in found.get("comparisons", []):
-        console.out.print(each, soft_wrap=True, markup=False)
+        console.out.print(each.translate(console.UNSEEN), soft_wrap=True, markup=False)

@@ -57,12 +57,12 @@ def take_in(run: Run, replies: Replies, ledger: options.Ledger = None) -> None:
             say("nothing is left to ask")
             return
         counts = exchange.take_in(exchange.read_lines(replies), found.questions, book)
-        left = asking.pending(run, book)
-    say(
-        f"{found.artifact}: {counts.n_new:,} new replies; {counts.n_known:,} known or repeated, "
-        f"{counts.n_foreign:,} to something else, {counts.n_failed:,} errors, {counts.n_unreadable:,} unreadable lines"
-    )
-    say_what_is_left(left)
+        say(
+            f"{found.artifact}: {counts.n_new:,} new replies; {counts.n_known:,} known or repeated, "
+            f"{counts.n_foreign:,} to something else, {counts.n_failed:,} errors, "
+            f"{counts.n_unreadable:,} unreadable lines"
+        )
+        say_what_is_left(asking.pending(run, book))
 
 
 @app.command("batch")

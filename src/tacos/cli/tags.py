@@ -18,10 +18,6 @@ from tacos.storage import writing
 from tacos.storage.artifacts import Artifact
 
 N_MEMBERS = 6
-UNSEEN = dict.fromkeys(
-    [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}"
-)
-"""Characters that a terminal would obey: control characters and changes of direction."""
 
 
 def tags(
@@ -74,13 +70,17 @@ def one(found: Found, *, as_json: bool) -> None:
         return
     for row in found.as_raw.iter_rows(named=True):
         console.out.print(
-            f"{found.name}: seen {row['count']:,} times, {where(row)}".translate(UNSEEN), soft_wrap=True, markup=False
+            f"{found.name}: seen {row['count']:,} times, {where(row)}".translate(console.UNSEEN),
+            soft_wrap=True,
+            markup=False,
         )
     if found.as_canonical.height:
         console.out.print(f"{found.name}: the canonical tag of {found.as_canonical.height:,} raw tags", markup=False)
     for row in found.as_canonical.iter_rows(named=True):
         why = f"  {row['reason']}" if row["reason"] else ""
-        console.out.print(f"  {row['count']:>7,}  {row['raw']}{why}".translate(UNSEEN), soft_wrap=True, markup=False)
+        console.out.print(
+            f"  {row['count']:>7,}  {row['raw']}{why}".translate(console.UNSEEN), soft_wrap=True, markup=False
+        )
 
 
 def where(row: dict[str, Any]) -> str:
@@ -104,10 +104,7 @@ def all_of_them(vocabulary: pl.DataFrame, notes: dict[str, Any], top: int, *, as
         console.out.print(f"note: {remark}", soft_wrap=True, markup=False)
     if "drift" in notes:
         console.out.print(console.table("drift from the vocabulary", drift_rows(notes["drift"])))
-    rows = [
-        (row["canonical"].translate(UNSEEN), member_text(row).translate(UNSEEN))
-        for row in groups.head(top).iter_rows(named=True)
-    ]
+    rows = [(row["canonical"], member_text(row)) for row in groups.head(top).iter_rows(named=True)]
     console.out.print(console.table("most frequent", rows))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +20,14 @@ import aiohttp
 from tacos.config import LLM
 from tacos.errors import LLMError
 from tacos.llm import envelope, exchange, prices
-from tacos.llm.budget import NOTHING, cost
+from tacos.llm.budget import NOTHING, Cost, cost
 from tacos.llm.calling import Caller
 from tacos.llm.endpoint import Endpoint, endpoint
 from tacos.llm.ledger import Ledger
 from tacos.llm.prompting import Asked
 from tacos.llm.proxied import session
 from tacos.llm.replies import resolve
-from tacos.llm.submissions import Submission, begin, create_table, files, forget, remember, submissions
+from tacos.llm.submissions import Submission, begin, create_table, files, forget, leave, remember, submissions
 
 MAX_REQUESTS = 50_000
 MAX_TRIES = 3
@@ -54,7 +54,7 @@ def fetch(
     there.
 
     `poll` is the pause between looks, in seconds. Raises `LLMError` where the server refuses, `BudgetReached` at the
-    cap.
+    cap, `ConfigError` for a budget in dollars without a price.
     """
     return asyncio.run(Fetching(questions, settings, ledger, poll, say, max_requests).run())
 
@@ -68,6 +68,8 @@ class Fetching:
         self.questions, self.settings, self.ledger = questions, settings, ledger
         self.endpoint: Endpoint = endpoint(settings)
         self.poll, self.say, self.max_requests = poll, say, max_requests
+        for model in dict.fromkeys(asked.model for asked in questions):
+            ledger.meter.limit(settings.budget, model, self.price(model))
         self.tries: Counter[str] = Counter()
         self.failed: dict[str, str] = {}
         self.n_submissions = 0
@@ -80,10 +82,11 @@ class Fetching:
             while True:
                 found = resolve(self.questions, self.ledger)
                 open_now = {each.key: each for each in found if isinstance(each, Asked)}
-                waiting, under_way = await self.known()
+                waiting, under_way = await self.known(open_now)
                 fresh = [each for key, each in open_now.items() if key not in under_way and key not in self.failed]
                 taken = self.ledger.take([each.key for each in fresh])
-                waiting += await self.submit_all([each for each in fresh if each.key in taken.ours])
+                flying = [open_now[key] for key in open_now.keys() & under_way]
+                waiting += await self.submit_all([each for each in fresh if each.key in taken.ours], flying)
                 if waiting:
                     await self.collect_some(waiting, open_now)
                 elif fresh or any(key in under_way for key in open_now):
@@ -91,14 +94,17 @@ class Fetching:
                 else:
                     return Fetched(len(found) - len(open_now), self.failed, self.n_submissions)
 
-    async def known(self) -> tuple[list[Submission], set[str]]:
-        """Submissions to wait for, and every key under way.
+    async def known(self, questions: Mapping[str, Asked]) -> tuple[list[Submission], set[str]]:
+        """Submissions to wait for, and every key in them and in those that a living process is just making.
 
-        One that may or may not have reached the server is looked for there, unless a living process is just making it.
+        Those without any of `questions` are another run's to collect. One that may or may not have reached the server
+        is looked for there.
         """
         out: list[Submission] = []
         keys: set[str] = set()
         for submission in submissions(self.ledger, self.endpoint.base):
+            if questions.keys().isdisjoint(submission.keys):
+                continue
             keys.update(submission.keys)
             adopted: Submission | None = submission
             if not submission.batch:
@@ -124,31 +130,36 @@ class Fetching:
                 return None
             after = f"&after={page['data'][-1]['id']}"
 
-    async def submit_all(self, questions: Sequence[Asked]) -> list[Submission]:
-        """Submit what the budget allows, in files within the limits."""
-        affordable = self.affordable(questions)
+    async def submit_all(self, questions: Sequence[Asked], flying: Sequence[Asked]) -> list[Submission]:
+        """Submit what the budget allows beside what is under way, in files within the limits."""
+        affordable = self.affordable(questions, flying)
         out = []
         for lines, keys in files(affordable, self.settings.omit, self.max_requests):
             out.append(await self.submit(lines, keys))
             self.say(f"submitted {len(keys):,} requests as {out[-1].batch}")
         return out
 
-    def affordable(self, questions: Sequence[Asked]) -> list[Asked]:
-        """As many questions as the budget surely covers."""
-        meter, spent = self.ledger.meter, NOTHING
+    def affordable(self, questions: Sequence[Asked], flying: Sequence[Asked]) -> list[Asked]:
+        """As many questions as the budget surely covers beside those under way."""
+        meter = self.ledger.meter
         if meter.cap is None:
             return list(questions)
-        out = []
+        spent, out = meter.spent, []
+        for asked in flying:
+            spent = spent.plus(self.most(asked))
         for asked in questions:
-            price = self.price(asked.model)
-            n_prompt = sum(len(message["content"]) for message in asked.messages) / 3
-            spent = spent.plus(cost(price, n_prompt, float(asked.sampling.get("max_tokens", 1024))))
-            if meter.spent.of(meter.cap.unit) + spent.of(meter.cap.unit) > meter.cap.amount:
+            spent = spent.plus(self.most(asked))
+            if spent.of(meter.cap.unit) > meter.cap.amount:
                 break
             out.append(asked)
-        if questions and not out:
+        if questions and not out and not flying:
             raise meter.reached()
         return out
+
+    def most(self, asked: Asked) -> Cost:
+        """The most that a question can cost."""
+        n_prompt = sum(len(message["content"]) for message in asked.messages) / 3
+        return cost(self.price(asked.model), n_prompt, float(asked.sampling.get("max_tokens", 1024)))
 
     def price(self, model: str) -> prices.Price | None:
         """The batch price of a model."""
@@ -199,10 +210,11 @@ class Fetching:
                 counts = exchange.Imported(*(a + b for a, b in zip(counts, found, strict=True)))
                 self.note_errors(lines)
         self.count_spending(submission)
-        forget(self.ledger, submission)
-        self.say(f"{submission.batch} {batch['status']}: {counts.n_new:,} answers, {counts.n_failed:,} errors")
         missing = set(submission.keys) - set(self.ledger.get(submission.keys))
-        if batch["status"] == "failed" and len(missing) == len(submission.keys):
+        refused = batch["status"] == "failed" and len(missing) == len(submission.keys)
+        leave(self.ledger, submission, set() if refused else missing - questions.keys())
+        self.say(f"{submission.batch} {batch['status']}: {counts.n_new:,} answers, {counts.n_failed:,} errors")
+        if refused:
             raise LLMError(self.endpoint.redact(f"the batch was refused: {reason_of(batch)}"))
         for key in missing:
             if self.tries[key] >= MAX_TRIES:

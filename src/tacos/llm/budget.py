@@ -90,6 +90,18 @@ class Meter:
         self.held = Cost()
         self._lock = threading.Lock()
 
+    def limit(self, text: str, model: str, price: Price | None, section: Literal["llm", "embed"] = "llm") -> None:
+        """Set the cap that `text` names, if it names one.
+
+        Raises `ConfigError` where it is in dollars and the price of `model` is unknown; `section` has the settings.
+        """
+        self.cap = parse(text) or self.cap
+        if self.cap and self.cap.unit == "usd" and price is None:
+            raise ConfigError(
+                f"a budget in dollars needs the price of {model!r}: give dollars per million tokens, with "
+                f"--set {section}.price_in=..." + (" and --set llm.price_out=..." if section == "llm" else "")
+            )
+
     def hold(self, most: Cost) -> bool:
         """Set the most that a request can cost aside; False where the cap does not allow it."""
         if self.cap is None:

@@ -21,7 +21,7 @@ from typing import Literal, TypeVar
 
 from tacos.config import LLM
 from tacos.errors import ConfigError, LLMError, TacosError
-from tacos.llm import budget, envelope, prices
+from tacos.llm import envelope, prices
 from tacos.llm.endpoint import Endpoint, endpoint
 from tacos.llm.entries import Entry
 from tacos.llm.flights import Batch, Flight, keys
@@ -67,12 +67,7 @@ class Client:
         self.settings, self.endpoint, self.ledger = settings, endpoint, ledger
         self._name = model
         price = prices.price(model, settings.price_in, settings.price_out)
-        ledger.meter.cap = budget.parse(settings.budget) or ledger.meter.cap
-        if ledger.meter.cap and ledger.meter.cap.unit == "usd" and price is None:
-            raise ConfigError(
-                f"a budget in dollars needs the price of {model!r}: give dollars per million tokens, with "
-                "--set llm.price_in=... and --set llm.price_out=..."
-            )
+        ledger.meter.limit(settings.budget, model, price)
         self._flying: dict[str, Flight] = {}
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-aside")
         self._closed = False

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tacos.config import LLM, Embed
-from tacos.errors import ConfigError, LLMError, TacosError
-from tacos.llm import budget, embedding, envelope, prices
+from tacos.errors import LLMError, TacosError
+from tacos.llm import embedding, envelope, prices
 from tacos.llm.client import GRACE, POLL
 from tacos.llm.embedding import Vector
 from tacos.llm.endpoint import endpoint
@@ -96,9 +96,7 @@ class Embedder:
         """Raises `ConfigError` for settings that cannot work."""
         self.known, self.settings, self.ledger = Recalling(model, settings, ledger), settings, ledger
         price = prices.price(model, llm.price_in, llm.price_out)
-        ledger.meter.cap = budget.parse(llm.budget) or ledger.meter.cap
-        if ledger.meter.cap and ledger.meter.cap.unit == "usd" and price is None:
-            raise ConfigError(f"a budget in dollars needs the price of {model!r}: --set embed.price_in=...")
+        ledger.meter.limit(llm.budget, model, price, "embed")
         self._failure: TacosError | None = None
         self._sender = Sender(endpoint(llm), llm, self, ledger.meter, price, embedding.FORMAT)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,9 +72,11 @@ def export(questions: Iterable[Asked], path: Path, form: envelope.Form, omit: Co
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file. Raises `InputError`."""
+    """The lines of a file, without the mark that some editors begin one with. Raises `InputError`."""
     try:
         with path.open("rb") as file:
+            if file.read(len(BOM_UTF8)) != BOM_UTF8:
+                file.seek(0)
             yield from file
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
@@ -136,13 +139,13 @@ def read_line(text: bytes) -> Line | None:
     Line(key='a', body='')
     """
     try:
-        value = orjson.loads(text)
+        value = envelope.loads(text)
         key = value["custom_id"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except (envelope.BadEnvelope, KeyError, TypeError):
         return None
     if not isinstance(key, str):
         return None
-    if "content" in value:
+    if value.get("content") is not None:
         return Line(key, by_hand(value["content"]))
     response = value.get("response")
     good = isinstance(response, dict) and response.get("status_code", 200) == 200 and not value.get("error")

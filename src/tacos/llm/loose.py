@@ -10,10 +10,9 @@ It does not know schemas, and it does not guess names: keys must be quoted or pl
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
-
-import orjson
 
 BLANK = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -122,13 +121,17 @@ def string(text: str, at: int) -> tuple[str, int]:
 
 
 def unescaped(inner: str, single: bool = False) -> str:
-    """The text that a quoted string stands for; raw line breaks are allowed."""
+    r"""The text that a quoted string stands for; raw line breaks are allowed, half a character becomes a question mark.
+
+    >>> unescaped(r"caf\u00e9 \ud83d")
+    'café ?'
+    """
     plain = inner.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
     if single:
         plain = re.sub(r'(?<!\\)"', r"\"", plain)
     try:
-        return str(orjson.loads(f'"{plain}"'))
-    except orjson.JSONDecodeError:
+        return str(json.loads(f'"{plain}"', strict=False)).encode("utf-8", "replace").decode()
+    except json.JSONDecodeError:
         return inner
 
 

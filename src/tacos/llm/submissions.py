@@ -69,6 +69,15 @@ def remember(ledger: Ledger, submission: Submission, batch: str) -> Submission:
     return Submission(submission.mark, submission.server, submission.file, batch, submission.keys)
 
 
+def leave(ledger: Ledger, submission: Submission, keys: Collection[str]) -> None:
+    """A submission is dealt with, but for these questions: the run that asked them has not collected them yet."""
+    if not keys:
+        forget(ledger, submission)
+        return
+    left = orjson.dumps([key for key in submission.keys if key in keys]).decode()
+    ledger.sql("UPDATE submissions SET keys = ? WHERE mark = ?", left, submission.mark)
+
+
 def forget(ledger: Ledger, submission: Submission) -> None:
     """A submission is dealt with."""
     ledger.sql("DELETE FROM submissions WHERE mark = ?", submission.mark)

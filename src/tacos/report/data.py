@@ -6,7 +6,7 @@ Every figure says how many rows it rests on. A stage that the settings leave out
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -146,16 +146,23 @@ def shortlist_figures(shortlist: Artifact) -> dict[str, Any]:
 
 def judging_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """What the judge did, over all rounds."""
-    verdicts = pl.concat([art.scan() for name, art in artifacts.items() if name.startswith("verdicts/")]).collect()
+    verdicts = pl.concat([art.scan() for name, art in artifacts.items() if is_verdicts(name)]).collect()
     pairs = pl.concat([art.scan().select("pair") for name, art in artifacts.items() if name.startswith("pairs/")])
     n_pairs = int(pairs.select(pl.col("pair").n_unique()).collect().item())  # a second order has its pair's number
     lengths = artifacts["samples"].scan().select("id", "length").collect()
     pointwise = pointwise_judges(artifacts, verdicts["judge"].unique().sort().to_list())
-    found = diagnosing.diagnose(verdicts, lengths, pointwise=all(pointwise.values()))
-    figures = {"n_pairs": n_pairs, "n_verdicts": verdicts.height, "diagnostics": asdict(found)}
-    if len(pointwise) > 1:
+    n_rejected = sum(sum(art.manifest["rejects"].values()) for name, art in artifacts.items() if is_verdicts(name))
+    n_asked = verdicts.height + n_rejected
+
+    def diagnosed(table: pl.DataFrame, n_asked: int, *, pointwise: bool) -> dict[str, Any]:
+        found = diagnosing.diagnose(table, lengths, pointwise)
+        return asdict(replace(found, n_missing=n_asked - found.n_verdicts))
+
+    found = diagnosed(verdicts, n_asked, pointwise=all(pointwise.values()))
+    figures = {"n_pairs": n_pairs, "n_verdicts": verdicts.height, "diagnostics": found}
+    if len(pointwise) > 1:  # judges of a panel are asked alike
         figures["judges"] = {
-            name: asdict(diagnosing.diagnose(verdicts.filter(pl.col("judge") == name), lengths, pointwise=alone))
+            name: diagnosed(verdicts.filter(pl.col("judge") == name), n_asked // len(pointwise), pointwise=alone)
             for name, alone in pointwise.items()
         }
         found_same = diagnosing.agreement(verdicts)
@@ -163,9 +170,14 @@ def judging_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     return figures
 
 
+def is_verdicts(artifact: str) -> bool:
+    """Whether an artifact of this name holds a round's verdicts."""
+    return artifact.startswith("verdicts/")
+
+
 def pointwise_judges(artifacts: Mapping[str, Artifact], judges: list[str]) -> dict[str, bool]:
     """Judge -> whether it cannot see the order of a pair."""
-    notes = [art.manifest["notes"].get("pointwise") for name, art in artifacts.items() if name.startswith("verdicts/")]
+    notes = [art.manifest["notes"].get("pointwise") for name, art in artifacts.items() if is_verdicts(name)]
     return {judge: any(judge in note if isinstance(note, list) else bool(note) for note in notes) for judge in judges}
 
 
