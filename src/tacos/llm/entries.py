@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WIT
 
 VERSION = 1
 """Of the tables."""
+PATIENCE = 60.0
+"""Seconds that a connection waits for others."""
 
 
 class Entry(NamedTuple):
@@ -57,7 +60,20 @@ SELECT = f"SELECT {', '.join(COLUMNS)} FROM replies"
 
 def connect(path: Path, synchronous: str) -> sqlite3.Connection:
     """A connection in autocommit mode that waits a minute for others."""
-    database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            prepare(database, synchronous)
+            return database
+        except sqlite3.OperationalError as error:  # SQLite itself does not wait where two make a file's journal at once
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
+def prepare(database: sqlite3.Connection, synchronous: str) -> None:
+    """The journal and the tables, made where there are none."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise sqlite3.NotSupportedError("it was written by a newer tacos")
@@ -66,7 +82,6 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
     database.executescript(TABLES)
     if version < VERSION:
         database.execute(f"PRAGMA user_version = {VERSION}")
-    return database
 
 
 @contextmanager

@@ -154,3 +154,14 @@ def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
     lines.append(orjson.dumps(good).replace(b'"prompt_tokens":1', b'"prompt_tokens":1' + b"0" * 30))
     with ledgers.open(tmp_path / "ledger.sqlite") as book:
         assert book.restore([*lines, orjson.dumps(good)]) == (1, 0, 5)
+
+
+def test_opening_waits_for_another_process_that_is_making_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")  # SQLite gives up on a new journal at once where a file is locked like this
+        timer = threading.Timer(0.3, other.execute, ["COMMIT"])
+        timer.start()
+        with ledgers.open(path) as book:
+            assert book.get(["k"]) == {}
+        timer.join()
