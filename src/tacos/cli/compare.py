@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from tacos import api, comparing
-from tacos.cli import console, options
+from tacos.cli import console, figures, options
 from tacos.cli.reselect import BY, By, Run
 from tacos.comparing import Comparison
 from tacos.storage import writing
@@ -19,7 +19,6 @@ from tacos.storage import writing
 N_CLUSTERS = 8
 DEFAULT = ",".join(comparing.DEFAULT)
 Strategies = Annotated[str, typer.Option(help="names with commas between; longest and random always stand beside them")]
-Figure = Annotated[Path | None, typer.Option("-o", "--output", help="draw a figure: .svg or .png")]
 
 COLUMNS = {
     "rows": ("n", "{:,.0f}"),
@@ -39,7 +38,7 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
     run: Run,
     strategies: Strategies = DEFAULT,
     n: options.Size = "1000",
-    output: Figure = None,
+    output: figures.Figure = None,
     seed: options.Seed = 1,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,
@@ -74,14 +73,10 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
 
 
 def draw(found: Comparison, output: Path) -> None:
-    """Write the figure; the suffix decides how."""
+    """Write the figure."""
     from tacos.report import charting  # altair takes half a second to import
 
-    chart = charting.strategies(found.table, found.random, found.overlap)
-    if output.suffix == ".png":
-        writing.write_bytes(charting.png(chart), output)
-    else:
-        writing.write_text(charting.svg(chart), output)
+    figures.write(charting.strategies(found.table, found.random, found.overlap), output)
 
 
 def show(found: Comparison) -> None:

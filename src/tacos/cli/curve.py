@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from tacos import api, curving
-from tacos.cli import console, options
+from tacos.cli import console, figures, options
 from tacos.cli.compare import shown
 from tacos.cli.reselect import BY, By, Run, Strategy
 from tacos.curving import Curve
@@ -22,7 +22,6 @@ Sizes = Annotated[
     str, typer.Option("-n", help="sizes with commas between: rows or shares [default: 10, 15, 20, 30, ...]")
 ]
 Gain = Annotated[float, typer.Option(help="points of coverage that 1% more of the pool must bring to be worth it")]
-Figure = Annotated[Path | None, typer.Option("-o", "--output", help="draw a figure: .svg or .png")]
 
 COLUMNS = {
     "rows": ("n", "{:,}"),
@@ -41,7 +40,7 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
     strategy: Strategy = "tacos",
     n: Sizes = "",
     gain: Gain = curving.GAIN,
-    output: Figure = None,
+    output: figures.Figure = None,
     seed: options.Seed = 1,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,
@@ -78,14 +77,10 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
 
 
 def draw(found: Curve, output: Path) -> None:
-    """Write the figure; the suffix decides how."""
+    """Write the figure."""
     from tacos.report import charting  # altair takes half a second to import
 
-    chart = charting.curve(found.table, found.strategy, found.knee)
-    if output.suffix == ".png":
-        writing.write_bytes(charting.png(chart), output)
-    else:
-        writing.write_text(charting.svg(chart), output)
+    figures.write(charting.curve(found.table, found.strategy, found.knee), output)
 
 
 def show(found: Curve) -> None:

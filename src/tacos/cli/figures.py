@@ -1,0 +1,22 @@
+"""Figures that a command writes where it is told to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tacos.storage import writing
+
+Figure = Annotated[Path | None, typer.Option("-o", "--output", help="draw a figure: .svg or .png")]
+
+
+def write(chart: Any, output: Path) -> None:
+    """Write a chart; the suffix decides how."""
+    from tacos.report import charting  # altair takes half a second to import
+
+    if output.suffix == ".png":
+        writing.write_bytes(charting.png(chart), output)
+    else:
+        writing.write_text(charting.svg(chart), output)
