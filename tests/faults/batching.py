@@ -48,6 +48,7 @@ class BatchApi:
         app.router.add_post("/v1/batches", self.create)
         app.router.add_get("/v1/batches", self.list)
         app.router.add_get("/v1/batches/{id}", self.look)
+        app.router.add_post("/v1/batches/{id}/cancel", self.cancel)
 
     async def upload(self, request: web.Request) -> web.Response:
         """A file of requests."""
@@ -91,6 +92,14 @@ class BatchApi:
             self.end(batch)
         elif batch["status"] == "validating":
             batch["status"] = "in_progress"
+        return web.json_response(self.shown(batch))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """A batch stops; half of it is answered by then."""
+        batch = self.batches[request.match_info["id"]]
+        batch["lines"] = batch["lines"][: len(batch["lines"]) // 2]
+        self.end(batch)
+        batch |= {"status": "cancelled", "looks": 1000}
         return web.json_response(self.shown(batch))
 
     def shown(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -166,6 +166,7 @@ def test_an_import_says_what_it_took_in_also_where_the_run_cannot_go_on(
     here("select", data, "-n", 20, "--run", run, *endpoint, "--until", "ingest", *book)
     here("requests", "export", run, "-o", out, *book)
     requests = [json.loads(line) for line in out.read_text().splitlines()]
+    assert "no reply to anything that this run asks" in here("requests", "import", run, out, *book)
     tags = {"tags": [{"tag": "poem", "explanation": "x"}]}
     back.write_text("\n".join(json.dumps({"custom_id": each["custom_id"], "content": tags}) for each in requests))
     printed = here("requests", "import", run, back, *book)

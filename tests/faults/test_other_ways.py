@@ -161,6 +161,20 @@ def test_runs_with_common_questions_share_a_batch(
     assert from_ledger(book) == online
 
 
+def test_questions_that_a_batch_is_about_to_answer_are_not_paid_for_online_too(
+    book: Ledger, connect: Connect, online: list[object]
+) -> None:
+    with FaultServer(Behaviour(FAULTS), BatchBehaviour(polls=100)) as server:
+        stopped_in_batch(questions()[:60], server, book)
+        with pytest.raises(LLMError, match=r"60 of these questions are out in a batch \(batch-0\).*--abandon"):
+            connect(server.url).answer(REQUESTS)
+        assert not {json.dumps(each.messages, sort_keys=True) for each in questions()[:60]} & server.asked.keys()
+        n_answered = batch.abandon(questions(), settings(server), book, poll=0.01)
+        assert 20 <= n_answered < 40  # half of the batch was done; unusable answers are still to be asked again
+        assert answers(connect(server.url).answer(REQUESTS)) == online
+        assert max(server.batches.submitted.values()) == 1
+
+
 def write_replies(server: FaultServer, requests: Path, replies: Path) -> list[str]:
     """Answer a request file as vLLM's batch runner would; the lines written."""
     lines = []

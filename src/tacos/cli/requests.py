@@ -12,6 +12,7 @@ from tacos.api import STATE
 from tacos.assembling import asked_models
 from tacos.cli import consent, console, options
 from tacos.config import LLM, Settings
+from tacos.errors import InputError
 from tacos.llm import batch as batches
 from tacos.llm import envelope, exchange
 from tacos.llm import ledger as ledgers
@@ -25,6 +26,9 @@ app = typer.Typer(
 Run = Annotated[Path, typer.Argument(help="the run directory")]
 Lines = Annotated[Path, typer.Option("-o", "--output", help="where to write the requests, one JSON object per line")]
 Replies = Annotated[Path, typer.Argument(help="the replies, one JSON object per line")]
+Abandon = Annotated[
+    bool, typer.Option("--abandon", help="submit nothing; cancel the batches that are out and keep what they answered")
+]
 Poll = Annotated[float, typer.Option(help="seconds between looks", min=0.01)]
 
 
@@ -62,6 +66,8 @@ def take_in(run: Run, replies: Replies, ledger: options.Ledger = None) -> None:
             f"{counts.n_foreign:,} to something else, {counts.n_failed:,} errors, "
             f"{counts.n_unreadable:,} unreadable lines"
         )
+        if counts.n_new + counts.n_known == 0:
+            raise InputError(f"{replies} has no reply to anything that this run asks now")
         say_what_is_left(asking.pending(run, book))
 
 
@@ -72,10 +78,12 @@ def batch(
     yes: options.Yes = False,
     poll: Poll = 30.0,
     ledger: options.Ledger = None,
+    abandon: Abandon = False,
 ) -> None:
     """Have the endpoint's batch API answer, stage by stage, until nothing is left to ask.
 
-    May be stopped and repeated: nothing is submitted twice.
+    May be stopped and repeated: nothing is submitted twice. While a batch is out, `tacos select` does not ask the same
+    questions again.
     """
     settings = settings_of(run)
     consent.ask(settings, run, yes=yes, models=asked_models(settings))
@@ -83,6 +91,10 @@ def batch(
     with ledgers.open(ledger) as book:
         while (found := asking.pending(run, book)) is not None:
             say(f"{found.artifact}: {len(found.open):,} requests have no reply yet")
+            if abandon:
+                n_answered = batches.abandon(list(found.questions.values()), chosen, book, poll, say)
+                say(f"{n_answered:,} are answered; an online run (`tacos select ...`) asks the others")
+                return
             done = batches.fetch(list(found.questions.values()), chosen, book, poll, say)
             if done.failed:
                 say(f"{len(done.failed):,} got no answer, e.g. {next(iter(done.failed.values()))}")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,18 @@ def fetch(
     return asyncio.run(Fetching(questions, settings, ledger, poll, say, max_requests).run())
 
 
+def abandon(
+    questions: Sequence[Asked], settings: LLM, ledger: Ledger, poll: float = 30.0, say: Say = lambda text: None
+) -> int:
+    """Cancel the batches that hold any of `questions`; what they had answered by then comes into the ledger.
+
+    Waits until they have ended. Returns how many of `questions` have an answer. Raises `LLMError`.
+    """
+    return asyncio.run(Fetching(questions, settings, ledger, poll, say, MAX_REQUESTS).give_up())
+
+
 class Fetching:
-    """One `fetch`."""
+    """One `fetch`, or one `abandon`."""
 
     def __init__(
         self, questions: Sequence[Asked], settings: LLM, ledger: Ledger, poll: float, say: Say, max_requests: int
@@ -74,14 +85,36 @@ class Fetching:
         self.failed: dict[str, str] = {}
         self.n_submissions = 0
 
-    async def run(self) -> Fetched:
-        """Submit, wait, collect, until nothing is open."""
+    @asynccontextmanager
+    async def calls(self) -> AsyncIterator[None]:
+        """With `self.call`, and the table of submissions."""
         create_table(self.ledger)
         async with session(self.endpoint, self.settings) as http:
             self.call = Caller(self.endpoint, self.settings, http).call
+            yield
+
+    def open_now(self) -> dict[str, Asked]:
+        """The questions without a reply, re-asks among them, by key."""
+        return {each.key: each for each in resolve(self.questions, self.ledger) if isinstance(each, Asked)}
+
+    async def give_up(self) -> int:
+        """Cancel what is under way, wait until that has ended, collect."""
+        async with self.calls():
+            waiting, _ = await self.known(self.open_now())
+            for submission in waiting:
+                batch = await self.call("GET", f"/batches/{submission.batch}")
+                if batch["status"] in WORKING - {"cancelling"}:
+                    await self.call("POST", f"/batches/{submission.batch}/cancel")
+            while waiting:
+                await self.collect_some(waiting, self.open_now())
+                waiting, _ = await self.known(self.open_now())
+            return len(self.questions) - len(self.open_now())
+
+    async def run(self) -> Fetched:
+        """Submit, wait, collect, until nothing is open."""
+        async with self.calls():
             while True:
-                found = resolve(self.questions, self.ledger)
-                open_now = {each.key: each for each in found if isinstance(each, Asked)}
+                open_now = self.open_now()
                 waiting, under_way = await self.known(open_now)
                 fresh = [each for key, each in open_now.items() if key not in under_way and key not in self.failed]
                 taken = self.ledger.take([each.key for each in fresh])
@@ -92,7 +125,7 @@ class Fetching:
                 elif fresh or any(key in under_way for key in open_now):
                     await asyncio.sleep(self.poll)  # another process is at it
                 else:
-                    return Fetched(len(found) - len(open_now), self.failed, self.n_submissions)
+                    return Fetched(len(self.questions) - len(open_now), self.failed, self.n_submissions)
 
     async def known(self, questions: Mapping[str, Asked]) -> tuple[list[Submission], set[str]]:
         """Submissions to wait for, and every key in them and in those that a living process is just making.

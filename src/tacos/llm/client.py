@@ -15,7 +15,7 @@ flight.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
@@ -30,6 +30,7 @@ from tacos.llm.prompting import asked, asked_again
 from tacos.llm.reacting import Tally
 from tacos.llm.replies import read
 from tacos.llm.sending import Sender
+from tacos.llm.submissions import out_in_batches
 from tacos.records import Reply, Request
 
 GRACE = 10.0
@@ -69,6 +70,7 @@ class Client:
         price = prices.price(model, settings.price_in, settings.price_out)
         ledger.meter.limit(settings.budget, model, price)
         self._flying: dict[str, Flight] = {}
+        self._in_batches = out_in_batches(ledger, endpoint.base)
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-aside")
         self._closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
@@ -146,6 +148,8 @@ class Client:
                 self.stopped(error, fresh)
                 return
             self._tally.n_known += len(taken.known)
+            if owed := self._in_batches.keys() & taken.ours:
+                self._sender.stop(twice(owed, self._in_batches))
             self._sender.submit([flight for flight in fresh if flight.key in taken.ours])
             await self._land([(flight, taken.known[flight.key]) for flight in fresh if flight.key in taken.known])
             fresh = [flight for flight in fresh if flight.key in taken.theirs]
@@ -230,6 +234,15 @@ class Client:
         text = self.ledger.noted(self._server, NOTE_AGE)
         form = envelope.Form(*text.split("\n")) if text else envelope.Form()
         return form if self.settings.structured == "auto" else form._replace(level=self.settings.structured)
+
+
+def twice(owed: Collection[str], batches: Mapping[str, str]) -> LLMError:
+    """Why questions that a batch is about to answer are not asked and paid for once more."""
+    names = ", ".join(sorted({batches[key] or "one just being submitted" for key in owed})[:3])
+    return LLMError(
+        f"{len(owed):,} of these questions are out in a batch ({names}); `tacos requests batch RUN` waits for its answers "
+        "and `tacos requests batch RUN --abandon` cancels it and keeps what was answered"
+    )
 
 
 def fingerprint(model: str, settings: LLM) -> str:
