@@ -55,11 +55,13 @@ def quote_run(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> lis
             settings, samples.manifest["n_rows"], int(n_turns), pool_tables.n_wanted(samples, settings.select.size)
         )
         asked_of = [(stage, model) for stage, models in asking.items() for model in models]
-        return [
+        quotes = [
             quote_stage(stage, model, share(stage, n_asked, settings), requests, settings, ledger)
             for stage, model in asked_of
             if (requests := pilot(stage, model, samples, settings, k))
         ]
+        by_batch = settings.tag.per_request == 1  # files of the batch API hold one instruction per request
+        return [each if by_batch else replace(each, usd_batch=None) for each in quotes]
 
 
 def share(stage: str, n_asked: Mapping[str, int], settings: Settings) -> int:

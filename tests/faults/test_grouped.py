@@ -178,6 +178,7 @@ def test_a_quote_counts_requests_of_several_instructions(tmp_path: Path, book: L
     assert 30 < found.requests.mid <= 60
     assert found.prompt_tokens.mid > 0
     assert found.usd is not None
+    assert found.usd_batch is None  # the batch API takes one instruction per request
     assert 5 <= n_pilot <= 10
 
 
