@@ -100,14 +100,16 @@ def train(part: str, lessons: Lessons, folder: Path, encoder: str) -> Figures:
 
 
 def source_of(done: Selection) -> Mapping[str, Any]:
-    """What a card says of the run."""
-    samples = done.artifacts["samples"]
+    """What a card says of the run; "unsure": replies about what the small tagger of a cascade was least sure of."""
+    samples, sample_tags = done.artifacts["samples"], done.artifacts.get("sample_tags")
+    n_unsure = n_paid(done.artifacts["tags"]) - n_paid(sample_tags) if sample_tags and "tags" in done.artifacts else 0
     return {
         "run": done.run.name,
         "preset": done.settings.preset,
         "seed": done.settings.seed,
         "rows": samples.manifest["n_rows"],
         "input": samples.manifest["inputs"]["input"],
+        "unsure": n_unsure,
     }
 
 
@@ -116,11 +118,16 @@ def tag_lessons(done: Selection) -> Lessons:
     if "tags" not in done.artifacts:
         return Lessons()
     tags = done.artifacts["tags"]
-    n_replies = int(tags.scan().filter(PAID).select(pl.len()).collect().item())
+    n_replies = n_paid(tags)
     drawn = cascading.draw(tagged_turns(done.artifacts["samples"], tags), MAX_TAGGED, SEED)
     limit = done.settings.tag.max_chars
     rows = [(truncate(text, limit), own) for text, own in drawn.select("instruction", "tags").iter_rows()]
     return Lessons((tags.manifest["model"],), n_replies, rows)
+
+
+def n_paid(tags: Artifact) -> int:
+    """The turns that a language model tagged."""
+    return int(tags.scan().filter(PAID).select(pl.len()).collect().item())
 
 
 def tagged_turns(samples: Artifact, tags: Artifact) -> Iterator[pl.DataFrame]:

@@ -174,6 +174,7 @@ def test_a_cascade_asks_about_the_sample_and_what_the_small_model_is_least_sure_
     assert tags["id"].to_list() == done.artifacts["samples"].scan().collect()["id"].to_list()
     assert (tags["reply"] == "").to_list() == (tags["model"] == small).to_list()
     kept = guesses.join(tags.filter(model=small), on=["id", "turn"])
+    assert distillation.source_of(done)["unsure"] == 10
     assert kept["sureness"].min() >= guesses.join(kept, on="id", how="anti")["sureness"].max()
 
 

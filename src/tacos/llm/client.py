@@ -240,8 +240,8 @@ def twice(owed: Collection[str], batches: Mapping[str, str]) -> LLMError:
     """Why questions that a batch is about to answer are not asked and paid for once more."""
     names = ", ".join(sorted({batches[key] or "one just being submitted" for key in owed})[:3])
     return LLMError(
-        f"{len(owed):,} of these questions are out in a batch ({names}); `tacos requests batch RUN` waits for its answers "
-        "and `tacos requests batch RUN --abandon` cancels it and keeps what was answered"
+        f"{len(owed):,} of these questions are out in a batch ({names}); `tacos requests batch RUN` waits for its "
+        "answers and `tacos requests batch RUN --abandon` cancels it and keeps what was answered"
     )
 
 

@@ -58,7 +58,7 @@ def submissions(ledger: Ledger, server: str) -> list[Submission]:
 
 
 def out_in_batches(ledger: Ledger, server: str) -> dict[str, str]:
-    """The questions whose answers a batch at this server still owes, with the batch's name ("" if that is not known)."""
+    """The questions whose answers a batch at this server still owes: key -> batch ("" if not known)."""
     create_table(ledger)
     return {key: each.batch for each in submissions(ledger, server) for key in each.keys}
 

@@ -43,7 +43,7 @@ def test_where_nothing_could_be_held_out_the_card_says_so() -> None:
     nothing = {"value": None, "interval": None}
     judge = {"models": ["m"], "replies": 2, "learned from": 1, "n": 0, "trained on": 0, "ties left out": 0}
     figures = {"judge": judge | {"agreement": nothing, "length only": nothing, "brier": None, "reliability": []}}
-    source = {"run": "a.run", "rows": 3, "preset": "robust", "seed": 1, "input": "f00"}
+    source = {"run": "a.run", "rows": 3, "preset": "robust", "seed": 1, "input": "f00", "unsure": 0}
     card = cards.render(source, figures, {"tagger": "too few"})
     assert "| distilled | 0 | n/a |" in card
     assert card.endswith("No tagger here: too few.\n")
