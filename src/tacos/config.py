@@ -75,7 +75,7 @@ class Tag(Section):
     """Longer instructions are cut, visibly, before they are asked."""
     per_request: int = Field(1, ge=1, le=50)
     """Instructions that a language model is asked in one request (`max_tokens` is for each). Cheaper; what it
-    costs in quality depends on the model (`make bench-batching` measures it). Each size has answers of its own in the
+    costs in quality depends on the model (`tacos quote --quality` measures it). Each size has answers of its own in the
     ledger. Not for batch and exchange files."""
     max_failure_rate: float = Field(0.02, ge=0, le=1)
 

@@ -20,6 +20,7 @@ import polars as pl
 from tacos import llm, pool_tables, prompts
 from tacos.api import Quiet
 from tacos.assembling import asked_models
+from tacos.batch_prompting import QualityCost, quality_cost
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, LLMError
@@ -62,6 +63,19 @@ def quote_run(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> lis
         ]
         by_batch = settings.tag.per_request == 1  # files of the batch API hold one instruction per request
         return [each if by_batch else replace(each, usd_batch=None) for each in quotes]
+
+
+def quality_of_groups(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> QualityCost:
+    """What `tag.per_request` costs in quality on the instructions of a pilot of k requests, see `quality_cost`.
+
+    Raises `ConfigError` where no language model is asked several instructions at once.
+    """
+    models = asked_models(settings).get("tag", ())
+    if not models or settings.tag.per_request == 1:
+        raise ConfigError("there is nothing to compare: set tag.per_request to 2 or more, and name a language model")
+    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
+        requests = pilot("tag", models[0], read(data, settings, Path(folder)), settings, k)
+    return quality_cost(requests, models[0], settings, ledger)
 
 
 def share(stage: str, n_asked: Mapping[str, int], settings: Settings) -> int:

@@ -31,6 +31,8 @@ ENVELOPE = ("wrong-envelope", "html", "error-200")
 CONTENT = ("invalid-json", "wrong-schema", "empty", "refusal", "length", "repeated", "contradiction")
 HARMLESS = ("fenced", "chatty", "single-quotes", "think")
 ITEMS = ("item-missing", "item-invalid", "item-twice", "item-renumbered", "item-cut")
+LAZY = "item-lazy"
+"""One tag at most for each instruction of several, more for one that is asked alone."""
 """Faults of one answer among several."""
 VECTORS = ("wrong-count", "nan", "no-index", "ragged", "same-index")
 """Faults of a reply with embeddings."""
@@ -258,7 +260,7 @@ class FaultServer:
         question = json.dumps(body["messages"], sort_keys=True)
         self.answered[question] += 1
         text = json.dumps(answer(body["messages"]))
-        text = spoil_items(text, fault) if fault in ITEMS else spoil(text, fault)
+        text = spoil_items(text, fault) if fault in (*ITEMS, LAZY) else spoil(text, fault)
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if fault == "refusal":
             message = {"role": "assistant", "content": None, "refusal": "I can't help with that."}
@@ -386,6 +388,9 @@ def spoil_items(text: str, fault: str) -> str:
         items.append({"number": 1, "tags": [{"tag": "another", "explanation": "x"}]})
     elif fault == "item-renumbered":
         items[0]["number"] = 77
+    elif fault == LAZY:
+        for item in items:
+            item["tags"] = item["tags"][:1]
     text = json.dumps(found)
     return text[: len(text) - 12] if fault == "item-cut" else text
 

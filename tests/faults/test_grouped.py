@@ -10,7 +10,7 @@ import orjson
 import pytest
 from tests.faults.answering import tags
 from tests.faults.questions import tag_requests
-from tests.faults.server import ITEMS, Behaviour, FaultServer
+from tests.faults.server import ITEMS, LAZY, Behaviour, FaultServer
 
 from tacos import api, asking, config, quoting
 from tacos.config import Settings
@@ -180,6 +180,29 @@ def test_a_quote_counts_requests_of_several_instructions(tmp_path: Path, book: L
     assert found.usd is not None
     assert found.usd_batch is None  # the batch API takes one instruction per request
     assert 5 <= n_pilot <= 10
+
+
+@pytest.mark.parametrize(("faults", "cost"), [({}, 0.0), ({LAZY: 1.0}, 0.4)], ids=["careful", "lazy"])
+def test_what_asking_together_costs_in_quality(
+    faults: dict[str, float], cost: float, tmp_path: Path, book: Ledger
+) -> None:
+    with FaultServer(Behaviour(faults)) as server:
+        found = quoting.quality_of_groups(files(tmp_path), settings(server), book, 20)
+        n_asked = server.asked.total()
+    assert (found.per_request, found.n_left_out) == (4, 0)
+    assert n_asked == -(-found.n // 4) + 2 * found.n
+    assert found.again == (1.0, 1.0, 1.0)
+    assert found.cost[0] == pytest.approx(cost, abs=0.1)
+    low, high = found.cost[1:]
+    assert low <= found.cost[0] <= high
+    assert (found.tags_together < found.tags_alone) == bool(faults)
+
+
+def test_there_is_no_cost_of_asking_together_where_nothing_is(tmp_path: Path, book: Ledger) -> None:
+    with FaultServer() as server:
+        alone = config.load(llm={"base_url": server.url, "model": "tiny-1"}, tag={"model": "llm"}, select={"n": 10})
+    with pytest.raises(ConfigError, match=r"set tag.per_request to 2 or more"):
+        quoting.quality_of_groups(files(tmp_path), alone, book)
 
 
 def test_what_cannot_be_put_together_says_so(tmp_path: Path, book: Ledger) -> None:

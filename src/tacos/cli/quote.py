@@ -10,11 +10,19 @@ from rich.table import Table
 
 from tacos import quoting
 from tacos.assembling import asked_models, encoding_models
+from tacos.batch_prompting import QualityCost
 from tacos.cli import consent, console, options
 from tacos.llm import ledger as ledgers
 from tacos.llm.quote import BATCH_HOURS, Range, StageQuote
 
 Pilot = Annotated[int, typer.Option(help="requests per LLM stage that are asked, and paid for", min=2)]
+Quality = Annotated[
+    bool,
+    typer.Option(
+        "--quality",
+        help="also ask the pilot's instructions alone, twice: what tag.per_request costs in quality (more requests)",
+    ),
+]
 PriceIn = Annotated[float | None, typer.Option(help="dollars per million prompt tokens", min=0)]
 PriceOut = Annotated[float | None, typer.Option(help="dollars per million answered tokens", min=0)]
 
@@ -31,6 +39,7 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
     pilot: Pilot = 20,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
+    quality: Quality = False,
     ledger: options.Ledger = None,
     yes: options.Yes = False,
     as_json: options.AsJson = False,
@@ -41,6 +50,8 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
 
       tacos quote data.jsonl -n 1000 --model gpt-4o-mini
 
+      tacos quote data.jsonl -n 1000 --model gpt-4o-mini --set tag.per_request=4 --quality
+
       tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 --model my-model --price-in 0.1 --price-out 0.3
     """
     endpoint = {"url": llm, "model": model, "budget": None}
@@ -50,19 +61,38 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
     consent.ask(chosen, None, yes=yes, models=asked_models(chosen))
     with ledgers.open(ledger) as book:
         quotes = quoting.quote_run(data, chosen, book, pilot)
+        cost = quoting.quality_of_groups(data, chosen, book, pilot) if quality else None
     if as_json:
-        print(orjson.dumps([as_dict(each) for each in quotes], option=orjson.OPT_INDENT_2).decode())
+        stages = [as_dict(each) for each in quotes]
+        whole = stages if cost is None else {"stages": stages, "quality": vars(cost)}
+        print(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode())
         return
     console.out.print(table(quotes))
-    console.out.print(
-        f"ranges: 90% by a pilot of {pilot} per stage; comparisons are counted at most; the batch API answers within "
-        f"{BATCH_HOURS:.0f} hours per stage and round",
-        soft_wrap=True,
+    by_batch = (
+        f"the batch API answers within {BATCH_HOURS:.0f} hours per stage and round"
+        if chosen.tag.per_request == 1
+        else "the batch API is not for tag.per_request"
     )
+    ranges = f"ranges: 90% by a pilot of {pilot} per stage; comparisons are counted at most; {by_batch}"
+    console.out.print(ranges, soft_wrap=True)
+    if cost is not None:
+        console.out.print(in_words(cost), soft_wrap=True)
     for stage, names in encoding_models(chosen).items():
         console.out.print(
             f"not counted: the vectors that {stage} asks {names[0]} for, a few tokens per distinct tag", soft_wrap=True
         )
+
+
+def in_words(cost: QualityCost) -> str:
+    """What asking several at once does to the tags, with 95% intervals."""
+    together, again, less = (
+        f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in (cost.together, cost.again, cost.cost)
+    )
+    return (
+        f"quality: {cost.per_request} instructions per request give the tags given alone with an F1 of {together}; "
+        f"alone twice {again}; so it costs {less}. Tags an instruction: {cost.tags_together:.1f} together, "
+        f"{cost.tags_alone:.1f} alone. {cost.n:,} instructions, {cost.n_left_out:,} left out without an answer"
+    )
 
 
 def as_dict(found: StageQuote) -> dict[str, object]:
@@ -101,7 +131,7 @@ def added(ranges: list[Range | None]) -> Range | None:
 def span(found: Range | None, digits: int = 0) -> str:
     """`likely (low-high)`."""
     if found is None:
-        return "unknown price"
+        return "unknown"
     low, mid, high = (short(value, digits) for value in found)
     return f"{mid} ({low}-{high})"
 
