@@ -35,11 +35,14 @@ N_DRAWS = 20
 N_QUERIES = 306_044
 """InsTag's, which the raw counts are not from: what "auto" settings take the number of samples to be."""
 VARIANTS: dict[str, dict[str, Any]] = {
-    "InsTag's (alpha 20, guard 0)": {"alpha": 20, "guard": 0.0},
+    "InsTag's (alpha 20, guard 0)": {"alpha": 20, "guard": 0.0, "signs": False},
     "robust (alpha 20, guard .7)": {"alpha": 20},
     "robust, alpha 1": {"alpha": 1},
 }
-ALPACA: dict[str, dict[str, Any]] = {"robust": {}, "InsTag's": {"alpha": 20, "min_support": 40, "guard": 0.0}}
+ALPACA: dict[str, dict[str, Any]] = {
+    "robust": {},
+    "InsTag's": {"alpha": 20, "min_support": 40, "guard": 0.0, "signs": False},
+}
 
 
 def raw_counts(data: Path) -> dict[str, int]:
