@@ -84,8 +84,13 @@ def check(
 
 
 def write_sheet(run: Path, settings: Settings, path: Path, progress: Progress | None = None) -> int:
-    """Write a sheet for people (.csv, .jsonl ...; see `tacos.methods.annotating`); gives the number of its cases."""
+    """Write a sheet for people (.csv, .jsonl ...; see `tacos.methods.annotating`); gives the number of its cases.
+
+    Raises `InputError` where the file exists: it may hold what a person answered.
+    """
     writing.check_rows_writable(path)
+    if path.exists():
+        raise InputError(f"{path} exists, and somebody may have answered in it: give another name, or remove it")
     with artifacts(run, settings, "draw", None, progress) as made:
         cases = made["cases"].scan().collect()
         texts = case_texts(Joined([api.load(run).artifacts["samples"]]), cases)

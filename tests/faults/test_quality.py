@@ -163,3 +163,18 @@ def test_two_sheets_of_one_person_are_an_error(run: Path, tmp_path: Path) -> Non
         quality.write_sheet(run, settings(), sheet)
     with pytest.raises(InputError, match="two sheets are named after 'ann'"):
         quality.check(run, settings(), sheets, ask=False)
+
+
+def test_a_sheet_is_never_written_over_what_a_person_answered(run: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "ann.csv"
+    sheet.write_text("case,tag,answer\n1,sum,yes\n")
+    with pytest.raises(InputError, match="somebody may have answered in it"):
+        quality.write_sheet(run, settings(), sheet)
+    assert "1,sum,yes" in sheet.read_text()
+
+
+def test_a_sheet_read_with_other_settings_than_it_was_written_with_says_so(run: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "ann.csv"
+    quality.write_sheet(run, settings(), sheet)
+    with pytest.raises(InputError, match="the same check settings"):
+        quality.check(run, settings(None, "check.n_precision=5"), [sheet], ask=False)

@@ -47,9 +47,12 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
 
       tacos check-tags selected.jsonl.run --model MODEL
 
-      tacos check-tags selected.jsonl.run --sheet ann.csv --set check.n_precision=20 --set check.n_consistency=20
+      tacos check-tags selected.jsonl.run --sheet ann.csv
 
       tacos check-tags selected.jsonl.run --model MODEL --answers ann.csv --answers bea.csv
+
+    How many cases: --set check.n_precision=20 --set check.n_consistency=20 --set check.n_planted=10 (planted of each
+    kind), the same with --sheet and with --answers.
     """
     endpoint = {"base_url": llm, "model": model, "budget": budget}
     given = {name: value for name, value in endpoint.items() if value is not None}
@@ -57,7 +60,9 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
     ask = bool(given.get("model") or chosen.check.model != "llm")
     if sheet is not None:
         n_cases = quality.write_sheet(run, chosen, sheet)
-        console.out.print(f"{n_cases:,} cases: {sheet}; answer yes or no, then --answers {sheet}", soft_wrap=True)
+        planted = f", at most {2 * chosen.check.n_planted:,} of them planted" if chosen.check.n_planted else ""
+        text = f"{n_cases:,} cases{planted}: {sheet}; answer yes or no, then --answers {sheet} (a copy for each person)"
+        console.out.print(text, soft_wrap=True)
         return
     if not ask and not answers:
         raise ConfigError("who judges? name a model with --model, or write a sheet for people with --sheet FILE")
@@ -87,7 +92,10 @@ def show(found: Quality) -> None:
     if found.assessment.agreement.height:
         console.out.print(figures("agreement", found.assessment.agreement, "between", percent=False))
     for row in found.rejects.head(N_SHOWN).iter_rows(named=True):
-        console.out.print(f"no judgement: {row['id']}: {row['reason']}", soft_wrap=True, markup=False)
+        text = f"no judgement: {row['id']}: {row['reason']}".translate(console.UNSEEN)
+        console.out.print(text, soft_wrap=True, markup=False)
+    if found.rejects.height > N_SHOWN:
+        console.out.print(f"no judgement: {found.rejects.height - N_SHOWN:,} more")
 
 
 def figures(title: str, table: pl.DataFrame, who: str, *, percent: bool) -> Table:

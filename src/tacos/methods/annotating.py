@@ -20,6 +20,8 @@ YES = ("yes", "y", "true", "1", "right")
 NO = ("no", "n", "false", "0", "wrong")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell that starts so is a formula to a spreadsheet."""
+N_SHOWN = 40
+"""Characters of an unclear answer that its reason repeats."""
 COLUMNS = ["case", "task", "question", "tag", "text", "answer", "comment"]
 
 
@@ -43,15 +45,19 @@ def plain(text: str) -> str:
 def read(filled: pl.DataFrame, cases: pl.DataFrame, judge: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One person's judgements by `JUDGEMENTS`, and by `REJECTS` the answers that cannot be read.
 
-    Raises `InputError` where the sheet lacks a column, repeats a case, or belongs to other cases.
+    Lines with nothing in them, which spreadsheets like to add, are no rows. Raises `InputError` where the sheet lacks a
+    column, repeats a case, belongs to other cases, or nothing is answered.
     """
     lacking = [name for name in ("case", "tag", "answer") if name not in filled.columns]
     if lacking:
         raise InputError(f"the sheet of {judge} has no column {lacking[0]!r}")
+    filled = filled.filter(~pl.all_horizontal(pl.all().cast(pl.String).fill_null("").str.strip_chars() == ""))
     check(filled, cases, judge)
     answer = pl.col("answer").cast(pl.String).fill_null("").str.strip_chars().str.to_lowercase()
     comment = pl.col("comment").cast(pl.String).fill_null("") if "comment" in filled.columns else pl.lit("")
     rows = filled.select(pl.col("case").cast(pl.UInt32), answer, comment.alias("reason")).sort("case")
+    if (rows["answer"] == "").all():
+        raise InputError(f"the sheet of {judge} has no answer: write yes or no into its column 'answer'")
     clear = pl.col("answer").is_in([*YES, *NO, ""])
     said = pl.when(pl.col("answer").is_in(YES)).then(True).when(pl.col("answer").is_in(NO)).then(False)
     known = rows.filter(clear).with_columns(
@@ -60,7 +66,7 @@ def read(filled: pl.DataFrame, cases: pl.DataFrame, judge: str) -> tuple[pl.Data
     unclear = rows.filter(~clear).select(
         id=pl.format("case {}", "case"),
         stage=pl.lit("check-tags"),
-        reason=pl.lit(f"the answer of {judge} is neither yes nor no"),
+        reason=pl.lit(f"the answer of {judge} is neither yes nor no: ") + pl.col("answer").str.slice(0, N_SHOWN),
         raw="answer",
         failure=pl.lit(True),
     )
@@ -77,4 +83,7 @@ def check(filled: pl.DataFrame, cases: pl.DataFrame, judge: str) -> None:
     tags = dict(cases.select("case", "tag").iter_rows())
     for number, tag in zip(numbers, filled["tag"].cast(pl.String), strict=True):
         if number not in tags or (tag or "").strip().removeprefix("'") != plain(tags[number]).strip().removeprefix("'"):
-            raise InputError(f"the sheet of {judge} belongs to other cases: case {number} is not about {tag!r} here")
+            raise InputError(
+                f"the sheet of {judge} belongs to other cases: case {number} is not about {tag!r} here; "
+                "is it of this run, and written with the same check settings (--set, --settings) as now?"
+            )

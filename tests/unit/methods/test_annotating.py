@@ -58,7 +58,7 @@ def test_an_answer_that_cannot_be_read_is_a_reject_and_never_a_default(cases: pl
     judgements, rejects = annotating.read(filled(cases, "perhaps", "1", None), cases, "Ann")
     assert judgements["answer"].to_list() == [True, None]
     assert rejects.select("id", "reason", "raw").rows() == [
-        ("case 1", "the answer of Ann is neither yes nor no", "perhaps")
+        ("case 1", "the answer of Ann is neither yes nor no: perhaps", "perhaps")
     ]
 
 
@@ -79,3 +79,15 @@ def test_a_sheet_of_other_cases_is_refused(cases: pl.DataFrame) -> None:
         annotating.read(sheet.drop("answer"), cases, "Ann")
     with pytest.raises(InputError, match="without a case number"):
         annotating.read(sheet.with_columns(case=pl.Series(["x", "2", "3"])), cases, "Ann")
+
+
+def test_empty_lines_that_a_spreadsheet_added_are_no_rows(cases: pl.DataFrame) -> None:
+    sheet = filled(cases, "y", "n", "y").cast(pl.String)
+    blank = pl.DataFrame({name: [None, " "] for name in sheet.columns}, sheet.schema)
+    judgements, rejects = annotating.read(pl.concat([sheet, blank]), cases, "Ann")
+    assert (judgements.height, rejects.height) == (3, 0)
+
+
+def test_a_sheet_in_which_nothing_is_answered_is_refused(cases: pl.DataFrame) -> None:
+    with pytest.raises(InputError, match="the sheet of Ann has no answer"):
+        annotating.read(filled(cases, "", " ", ""), cases, "Ann")
