@@ -129,6 +129,9 @@ class Normalise(Section):
     """Tags with the same stems are merged only if their words have this cosine; 0 merges them all, as the papers do."""
     semantic: bool = True
     eps: float = Field(0.05, gt=0, lt=2)
+    max_tags: int = Field(200_000, gt=0)
+    """More tags after the frequency filter are not merged by meaning but refused: the time grows with the square of
+    their number, and MiniLM embeds some hundred a second."""
     association: bool = True
     min_support: NonNegativeInt | Literal["auto"] = "auto"
     """A count of samples, never a fraction."""

@@ -74,6 +74,18 @@ def drop_rare(vocabulary: pl.DataFrame, alpha: int) -> tuple[pl.DataFrame, Step]
     return after, Step("frequency", n_in, n_out, 0, n_in - n_out)
 
 
+def alpha_for(vocabulary: pl.DataFrame, n: int) -> tuple[int, int]:
+    """The smallest alpha that leaves at most `n` (at least 0) names of `vocabulary`, and how many it leaves.
+
+    >>> alpha_for(pl.DataFrame({"canonical": ["a", "b", "b", "c"], "count": [5, 1, 1, 1]}), 2)
+    (2, 2)
+    """
+    totals = vocabulary.drop_nulls("canonical").group_by("canonical").agg(pl.col("count").cast(pl.UInt64).sum())
+    counts = totals["count"].sort(descending=True)
+    alpha = int(counts[n]) + 1 if n < len(counts) else 1
+    return alpha, int((counts >= alpha).sum())
+
+
 def n_names(vocabulary: pl.DataFrame) -> int:
     """How many distinct canonical names there are."""
     return vocabulary["canonical"].drop_nulls().n_unique()

@@ -96,13 +96,16 @@ def build(
 
     `counts` are those of raw tags (tag, count); `transactions` are frames (id, tags) of raw tags, one row per
     sample, read once and only where `settings.association` is on; `n_samples` serves "auto" settings. Raises
-    `InputError` where no tag is left after the filter, `ConfigError` where a step lacks what it needs.
+    `InputError` where no tag is left after the filter, or too many to merge by meaning, `ConfigError` where a step
+    lacks what it needs.
     """
     alpha = filtering.choose_alpha(settings.alpha, n_samples, settings.auto_samples)
     min_support = filtering.choose_min_support(settings.min_support, n_samples)
     vocabulary, steps, remarks = by_hand(tracing.start(frame_of(counts)), overrides, settings.signs)
     vocabulary, step = filtering.drop_rare(vocabulary, alpha)
     require_some(step, f"is seen {alpha} times (alpha); lower it with --set normalise.alpha=1, or look at the tags")
+    if settings.semantic and step.n_out > settings.max_tags:
+        raise InputError(too_many(vocabulary, step.n_out, alpha, settings.max_tags))
     dropped = vocabulary.filter(pl.col("canonical").is_null())
     trace = tracing.read(vocabulary.filter(pl.col("canonical").is_not_null()))
     hold = holder(trace, overrides, settings.signs)
@@ -128,6 +131,17 @@ def require_some(step: Step, lacking: str) -> None:
         raise InputError("there are no tags to normalise: no sample was given one")
     if step.n_out == 0:
         raise InputError(f"no tag is left: none of the {step.n_in:,} distinct tags {lacking}")
+
+
+def too_many(vocabulary: pl.DataFrame, n: int, alpha: int, most: int) -> str:
+    """What to do where more tags are left after the filter than are merged by meaning."""
+    higher, left = filtering.alpha_for(vocabulary, most)
+    raised = f"raise it (--set normalise.alpha={higher} leaves {left:,})" if left else "no higher one leaves any tag"
+    return (
+        f"{n:,} distinct tags are left after the frequency filter (alpha = {alpha}), more than are merged by meaning "
+        f"({most:,}), since the time grows with the square of their number: {raised}, leave meaning out (--set "
+        f"normalise.semantic=false), or take the time (--set normalise.max_tags={n})"
+    )
 
 
 def by_hand(vocabulary: pl.DataFrame, overrides: Overrides, signs: bool) -> tuple[pl.DataFrame, list[Step], list[str]]:

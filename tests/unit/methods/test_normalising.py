@@ -198,6 +198,19 @@ def test_a_million_tags_all_seen_once_is_one_clear_error() -> None:
         normalising.build(counts, None, 306_044, Normalise(guard=0, semantic=False, association=False))
 
 
+def test_more_tags_than_can_be_merged_by_meaning_are_refused_before_any_is_embedded() -> None:
+    counts = pl.DataFrame({"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1})
+    with pytest.raises(
+        InputError, match=r"1,000,000 distinct .*200,000.*no higher one leaves any tag.*max_tags=1000000"
+    ):
+        normalising.build(counts, None, 200_000, Normalise(alpha=1), Angles())
+    few = counts.head(6).with_columns(count=pl.Series([1, 1, 1, 2, 2, 3]))
+    with pytest.raises(InputError, match=r"6 distinct tags .*alpha = 1.*alpha=2 leaves 3.*semantic=false"):
+        normalising.build(few, None, 10, Normalise(alpha=1, max_tags=4), Angles())
+    found = normalising.build(few, None, 10, Normalise(alpha=1, max_tags=6, association=False), Angles())
+    assert found.steps[-1].n_out == 6
+
+
 def test_no_tags_at_all_is_one_clear_error() -> None:
     with pytest.raises(InputError, match="no tags to normalise"):
         build([[], []])
