@@ -150,7 +150,7 @@ def joint_vocabulary(
     if config.vocabulary:
         known = publishing.from_json(config.vocabulary)
         resolved = publishing.resolve(counts, known, encoder if config.semantic else None)
-        return resolved, publishing.notes(resolved, known)
+        return resolved, publishing.notes(resolved, known, encoder.name if config.semantic else "")
     n_samples = sum(int(frame.select(pl.col("id").n_unique()).collect().item()) for frame in frames)
     transactions = (batch for each in tags.values() for batch in per_sample(each))
     overrides = overriding.parse(config.overrides)

@@ -66,7 +66,9 @@ def normalise(tables: Tables, settings: Settings, encoder: Encoder, number: int)
     if config.vocabulary:
         known = publishing.from_json(config.vocabulary)
         resolved = publishing.resolve(counts.collect(), known, encoder if config.semantic else None)
-        return Made(resolved, reject_frame(), publishing.notes(resolved, known))
+        return Made(
+            resolved, reject_frame(), publishing.notes(resolved, known, encoder.name if config.semantic else "")
+        )
     n_samples = int(tags.select(pl.col("id").n_unique()).collect().item())
     transactions = (tagging.join_turns(batch) for batch in tables["tags"].batches(["id", "tags"]))
     overrides = overriding.parse(config.overrides)

@@ -87,6 +87,8 @@ def show(found: Analysis) -> None:
     """Print the tables."""
     steps = [(step["name"], step_text(step)) for step in found.notes["steps"]]
     console.out.print(console.table("normalisation of all tags together", steps))
+    for remark in found.notes.get("remarks", []):
+        console.out.print(f"note: {remark}".translate(console.UNSEEN), soft_wrap=True, markup=False)
     if "drift" in found.notes:
         console.out.print(console.table("drift from the vocabulary", drift_rows(found.notes["drift"])))
     console.out.print(summary_table(found.summary))

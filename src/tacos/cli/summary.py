@@ -9,6 +9,7 @@ from tacos.report.data import Summary
 
 EXCLUDED = "on the exclude list"
 N_NAMED = 3
+N_REMARKS = 5
 
 
 def show(summary: Summary) -> None:
@@ -25,6 +26,9 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
     if summary.n_raw_tags:
         untagged = f"; {summary.n_untagged:,} rows without one" if summary.n_untagged else ""
         lines.append(("tags", f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical{untagged}"))
+    if summary.drift:
+        lines.append(("vocabulary", drift(summary.drift)))
+    lines += [("note", remark) for remark in shortened(summary.remarks)]
     if summary.tagged_by:
         lines += cascade(summary)
     if summary.clusters:
@@ -39,6 +43,21 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
     lines += [("models", ", ".join(f"{stage}: {name}" for stage, name in summary.models.items()))]
     lines.append(("seconds", f"{sum(summary.seconds.values()):.1f} ({times(summary.seconds)})"))
     return lines
+
+
+def drift(found: dict[str, Any]) -> str:
+    """How far a given vocabulary covers the tags."""
+    frequent = ", ".join(f"{tag} ({count:,})" for tag, count in found["new_frequent"][:N_NAMED])
+    known = found["share_exact"] + found["share_rules"] + found["share_semantic"]
+    often = f", most often {frequent}" if frequent else ""
+    n = found["n_occurrences"]
+    return f"has {known:.1%} of {n:,} tag occurrences; {found['share_new']:.1%} are new and left out{often}"
+
+
+def shortened(remarks: list[str]) -> list[str]:
+    """The first remarks, and how many more there are."""
+    more = len(remarks) - N_REMARKS
+    return remarks[:N_REMARKS] + ([f"and {more:,} more; see `tacos tags`"] if more > 0 else [])
 
 
 def clusters(found: list[dict[str, Any]]) -> str:

@@ -101,7 +101,7 @@ def all_of_them(vocabulary: pl.DataFrame, notes: dict[str, Any], top: int, *, as
     steps = [(step["name"], step_text(step)) for step in notes["steps"]]
     console.out.print(console.table(f"{vocabulary.height:,} raw tags -> {groups.height:,} canonical tags", steps))
     for remark in notes.get("remarks", []):
-        console.out.print(f"note: {remark}", soft_wrap=True, markup=False)
+        console.out.print(f"note: {remark}".translate(console.UNSEEN), soft_wrap=True, markup=False)
     if "drift" in notes:
         console.out.print(console.table("drift from the vocabulary", drift_rows(notes["drift"])))
     rows = [(row["canonical"], member_text(row)) for row in groups.head(top).iter_rows(named=True)]

@@ -25,6 +25,7 @@ from tacos.records import Encoder
 
 FORMAT = "tacos-vocabulary"
 VERSION = 1
+FIELDS = ("n_samples", "alpha", "eps", "signs", "guard", "encoder", "tags")
 N_SHOWN = 50
 """New tags that the notes list."""
 
@@ -90,22 +91,37 @@ def from_json(value: Any) -> Vocabulary:
         raise InputError(f"this is no vocabulary: its field 'format' is not '{FORMAT}'")
     if value.get("version") != VERSION:
         raise InputError(f"this vocabulary has version {value.get('version')!r}; this tacos reads version {VERSION}")
+    lacking = [name for name in FIELDS if name not in value]
+    if lacking:
+        raise InputError(f"this vocabulary cannot be read: it has no field {lacking[0]!r}")
+    rows = [*members(value["tags"], "tags"), *members({None: value.get("dropped", {})}, "dropped")]
     try:
-        rows = [(raw, n, name) for name, raws in value["tags"].items() for raw, n in raws.items()]
-        rows += [(raw, n, None) for raw, n in value.get("dropped", {}).items()]
         schema = {"raw": pl.String, "count": pl.UInt32, "canonical": pl.String}
         table = pl.DataFrame(rows, schema, orient="row", strict=True)
         numbers = int(value["n_samples"]), int(value["alpha"]), float(value["eps"])
         words = bool(value["signs"]), float(value["guard"])
         found = Vocabulary(table.sort("raw"), *numbers, *words, str(value["encoder"]))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, pl.exceptions.PolarsError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"this vocabulary cannot be read: {type(error).__name__} {reason}") from None
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"this vocabulary cannot be read: {error}".partition("\n")[0]) from None
     if not (found.n_samples >= 0 and found.alpha >= 0 and 0 < found.eps < 2 and 0 <= found.guard <= 1):
         raise InputError("this vocabulary has a number out of range: n_samples, alpha, eps or guard")
     twice = found.table.filter(pl.col("raw").is_duplicated())["raw"].to_list()
     if twice:
         raise InputError(f"this vocabulary gives the raw tag {twice[0]!r} two canonical tags")
+    return found
+
+
+def members(tags: Any, field: str) -> list[tuple[str, int, str | None]]:
+    """(raw, count, canonical) of a field of the file. Raises `InputError` that names what is wrong."""
+    wrong = f"this vocabulary cannot be read: its field {field!r}"
+    if not isinstance(tags, Mapping) or not all(isinstance(raws, Mapping) for raws in tags.values()):
+        raise InputError(f"{wrong} is no object of raw tags and counts")
+    found = [(raw, n, name) for name, raws in tags.items() for raw, n in raws.items()]
+    for raw, n, name in found:
+        if not raw.strip() or (name is not None and not name.strip()):
+            raise InputError(f"{wrong} has an empty name")
+        if type(n) is not int or not 0 <= n < 2**32:
+            raise InputError(f"{wrong} has {n!r} as the count of {raw!r}, which is no whole number from 0 to {2**32:,}")
     return found
 
 
@@ -210,16 +226,24 @@ def drift(resolved: pl.DataFrame, known: Vocabulary) -> Drift:
     )
 
 
-def notes(resolved: pl.DataFrame, known: Vocabulary) -> dict[str, Any]:
-    """What a report says: the step, and the drift with the most frequent new tags."""
+def notes(resolved: pl.DataFrame, known: Vocabulary, encoder: str = "") -> dict[str, Any]:
+    """What a report says: the step, the drift with the most frequent new tags, and where `encoder` ("": meaning played
+    no part) is not the vocabulary's, that. Raises `InputError` where the vocabulary knows none of the tags."""
+    other = encoder and known.encoder and encoder != known.encoder
+    remark = f"the vocabulary was made with the encoder {known.encoder}, and tags are looked up with {encoder}: the "
+    remark += f"threshold {known.eps} may not fit; see --set normalise.encoder"
     n_in, n_out = resolved.height, resolved["canonical"].drop_nulls().n_unique()
     n_dropped = resolved["canonical"].null_count()
+    if n_in and not n_out:
+        n_known = known.table["canonical"].drop_nulls().n_unique()
+        raise InputError(f"none of the {n_in:,} tags is in the vocabulary of {n_known:,}: is it the right file?")
     step = Step("vocabulary", n_in, n_out, n_in - n_out - n_dropped, n_dropped)
     found = drift(resolved, known)
     figures = {name: getattr(found, name) for name in Drift.__dataclass_fields__ if name != "new_frequent"}
     return {
         "alpha": known.alpha,
         "steps": [asdict(step)],
+        "remarks": [remark] if other else [],
         "drift": figures | {"new_frequent": found.new_frequent.head(N_SHOWN).rows()},
     }
 

@@ -40,6 +40,10 @@ class Summary:
     distilled: dict[str, Any] = field(default_factory=dict)
     """How far the tagger of a cascade agrees with the language model; see `imitating.measure_tagger`."""
     normalisation: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """What a person should know of overrides or a vocabulary: names that no tag has, an encoder that is another."""
+    drift: dict[str, Any] = field(default_factory=dict)
+    """Where tags are mapped onto a vocabulary: the figures of `publishing.Drift`."""
     n_raw_tags: int = 0
     n_canonical_tags: int = 0
     n_untagged: int = 0
@@ -118,7 +122,9 @@ def tag_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     if "canonical_tags" in artifacts:
         tagged = artifacts["canonical_tags"].scan()
         figures["n_untagged"] = int(tagged.filter(pl.col("tags").list.len() == 0).select(pl.len()).collect().item())
-    return {**figures, "normalisation": artifacts["vocabulary"].manifest["notes"].get("steps", [])}
+    notes = artifacts["vocabulary"].manifest["notes"]
+    said = {"remarks": notes.get("remarks", []), "drift": notes.get("drift", {})}
+    return {**figures, **said, "normalisation": notes.get("steps", [])}
 
 
 def cluster_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> list[dict[str, Any]]:

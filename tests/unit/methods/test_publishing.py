@@ -106,6 +106,23 @@ def test_drift_counts_occurrences(known: Vocabulary) -> None:
     assert found.new_frequent.rows() == [("SQL", 3)], "seen at least alpha = 2 times"
 
 
+def test_a_vocabulary_that_knows_none_of_the_tags_is_an_error(known: Vocabulary) -> None:
+    with pytest.raises(InputError, match="none of the 2 tags is in the vocabulary"):
+        publishing.notes(
+            publishing.resolve(pl.DataFrame({"tag": ["SQL", "Zebra"], "count": [4, 2]}), known, Letters()), known
+        )
+
+
+def test_another_encoder_than_the_vocabulary_was_made_with_is_remarked_on(known: Vocabulary) -> None:
+    resolved = publishing.resolve(pl.DataFrame({"tag": ["Poem"], "count": [1]}), known, Letters())
+    assert publishing.notes(resolved, known, "letters")["remarks"] == []
+    assert publishing.notes(resolved, known)["remarks"] == []
+    assert (
+        "made with the encoder letters, and tags are looked up with words"
+        in (publishing.notes(resolved, known, "words")["remarks"][0])
+    )
+
+
 def test_drift_of_nothing_is_an_error(known: Vocabulary) -> None:
     with pytest.raises(InputError, match="no tags to compare"):
         publishing.drift(publishing.resolve(pl.DataFrame({"tag": [], "count": []}), known), known)
@@ -129,10 +146,15 @@ GOOD = {
         ([], "no vocabulary"),
         ({"format": "other"}, "no vocabulary"),
         (GOOD | {"version": 9}, "version 9"),
-        (GOOD, "cannot be read"),
-        (GOOD | {"tags": {"a": ["b"]}}, "cannot be read"),
-        (GOOD | {"tags": {"a": {"b": "many"}}}, "cannot be read"),
-        (GOOD | {"tags": {"a": {"b": -1}}}, "cannot be read"),
+        (GOOD, "cannot be read: it has no field 'tags'"),
+        (GOOD | {"tags": {"a": ["b"]}}, "'tags' is no object of raw tags and counts"),
+        (GOOD | {"tags": {"a": None}}, "'tags' is no object of raw tags and counts"),
+        (GOOD | {"tags": {"a": {"b": "many"}}}, "'many' as the count of 'b'"),
+        (GOOD | {"tags": {"a": {"b": -1}}}, "-1 as the count of 'b'"),
+        (GOOD | {"tags": {"a": {"b": 2.5}}}, "2.5 as the count of 'b'"),
+        (GOOD | {"tags": {" ": {"b": 2}}}, "'tags' has an empty name"),
+        (GOOD | {"tags": {}, "dropped": ["b"]}, "'dropped' is no object"),
+        (GOOD | {"tags": {}, "eps": "big"}, "cannot be read: could not convert"),
         (GOOD | {"tags": {}, "eps": float("nan")}, "out of range"),
         (GOOD | {"tags": {}, "n_samples": -1}, "out of range"),
         (GOOD | {"tags": {"a": {"b": 1}, "c": {"b": 1}}}, "gives the raw tag 'b' two canonical tags"),

@@ -1,0 +1,51 @@
+"""Tags on the command line: what overrides and a vocabulary did is said where the run is made, not only on asking."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.test_select import tacos
+
+TAGS = ("Poetry Writing", "Geometry", "Cooking", "Cook\ning")
+UNTIL = ("--until", "canonicalise", "--set", "ingest.tags=tags", "--set", "normalise.alpha=1")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve rows that bring their tags."""
+    file = tmp_path_factory.mktemp("tagged") / "data.jsonl"
+    rows = [{"instruction": f"Do {k}.", "output": f"Done {k}.", "tags": [TAGS[k % 4]]} for k in range(12)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(data: Path) -> Path:
+    out = data.with_name("out.jsonl")
+    code, printed = tacos("select", data, "-n", 3, "-o", out, *UNTIL)
+    assert code == 0, printed
+    return Path(f"{out}.run")
+
+
+def test_names_in_an_override_file_that_no_tag_has_are_told_by_select_and_analyse(data: Path, tmp_path: Path) -> None:
+    names = {"drop": [f"Typo {k}" for k in range(7)]}
+    (tmp_path / "by-hand.json").write_text(json.dumps(names))
+    overrides = ("--overrides", tmp_path / "by-hand.json")
+    code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *UNTIL, *overrides)
+    assert (code, printed.count("no tag is called 'Typo")) == (0, 5)
+    assert "and 2 more" in printed
+    code, printed = tacos("analyse", f"{tmp_path / 'out.jsonl'}.run", "--set", "normalise.alpha=1", *overrides)
+    assert (code, printed.count("no tag is called 'Typo")) == (0, 7)
+
+
+def test_select_says_how_far_a_vocabulary_has_the_tags(data: Path, run: Path, tmp_path: Path) -> None:
+    vocabulary = tmp_path / "vocabulary.json"
+    assert tacos("tags", run, "--publish", vocabulary)[0] == 0
+    known = json.loads(vocabulary.read_text())
+    known["tags"] = {"Cooking": {"Cooking": 3}, "Geometry": {"Geometry": 3}}
+    vocabulary.write_text(json.dumps(known | {"encoder": "static"}))
+    code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *UNTIL, "--vocabulary", vocabulary)
+    told = " ".join(printed.replace("│", " ").split())
+    assert code == 0, printed
+    assert "has 50.0% of 12 tag occurrences; 50.0% are new and left out, most often Cook" in told
+    assert "made with the encoder static, and tags are looked up with minilm" in told
