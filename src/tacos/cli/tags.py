@@ -75,7 +75,9 @@ def one(found: Found, *, as_json: bool) -> None:
             markup=False,
         )
     if found.as_canonical.height:
-        console.out.print(f"{found.name}: the canonical tag of {found.as_canonical.height:,} raw tags", markup=False)
+        n = found.as_canonical.height
+        text = f"{found.name}: the canonical tag of {n:,} raw tag{'s' if n > 1 else ''}".translate(console.UNSEEN)
+        console.out.print(text, markup=False)
     for row in found.as_canonical.iter_rows(named=True):
         why = f"  {row['reason']}" if row["reason"] else ""
         console.out.print(
@@ -104,8 +106,12 @@ def all_of_them(vocabulary: pl.DataFrame, notes: dict[str, Any], top: int, *, as
         console.out.print(f"note: {remark}".translate(console.UNSEEN), soft_wrap=True, markup=False)
     if "drift" in notes:
         console.out.print(console.table("drift from the vocabulary", drift_rows(notes["drift"])))
-    rows = [(row["canonical"], member_text(row)) for row in groups.head(top).iter_rows(named=True)]
-    console.out.print(console.table("most frequent", rows))
+    rows = [
+        (row["canonical"].translate(console.UNSEEN), member_text(row).translate(console.UNSEEN))
+        for row in groups.head(top).iter_rows(named=True)
+    ]
+    if rows:
+        console.out.print(console.table("most frequent", rows))
 
 
 def step_text(step: dict[str, Any]) -> str:

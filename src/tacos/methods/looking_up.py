@@ -50,11 +50,28 @@ def find(vocabulary: pl.DataFrame, name: str) -> Found:
     known = vocabulary["raw"].to_list() + vocabulary["canonical"].drop_nulls().unique().to_list()
     spelt = name if name in set(known) else same_words(vocabulary, name)
     if spelt is None:
-        near = difflib.get_close_matches(name, sorted(set(known)), n=N_NEAR, cutoff=0.5)
+        near = nearest(vocabulary, name)
         hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
         raise InputError(f"no tag is called {name!r}{hint}")
     ordered = vocabulary.sort("count", "raw", descending=[True, False])
     return Found(spelt, ordered.filter(pl.col("raw") == spelt), ordered.filter(pl.col("canonical") == spelt))
+
+
+def nearest(vocabulary: pl.DataFrame, name: str) -> list[str]:
+    """Up to `N_NEAR` tags that `name` may mean: those with all its words, most frequent first, then those spelt alike.
+
+    >>> nearest(pl.DataFrame({"raw": ["geometry", "Poetry Writing"], "count": [9, 2], "canonical": None}), "poetry")
+    ['Poetry Writing', 'geometry']
+    """
+    names = pl.concat_list("raw", pl.col("canonical").fill_null(pl.col("raw"))).list.unique()
+    counts = vocabulary.select("count", tag=names).explode("tag").group_by("tag").agg(pl.col("count").sum())
+    tags = counts.sort("count", "tag", descending=[True, False])["tag"].to_list()
+    words = set(stemming.keys([name])[0].split())
+    with_words = [
+        tag for tag, key in zip(tags, stemming.keys(tags), strict=True) if words and words <= set(key.split())
+    ]
+    alike = difflib.get_close_matches(name, sorted(tags), n=N_NEAR, cutoff=0.5)
+    return list(dict.fromkeys([*with_words, *alike]))[:N_NEAR]
 
 
 def same_words(vocabulary: pl.DataFrame, name: str) -> str | None:

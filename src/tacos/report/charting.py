@@ -51,14 +51,15 @@ def complexity_coverage(summary: pl.DataFrame) -> Any:
         y=y, size=alt.Size("n_samples:Q", title="samples", scale=alt.Scale(type="log", range=[40, 500]))
     )
     bars = base.mark_rule().encode(y=alt.Y("low:Q", title=""), y2="high:Q")
-    names = base.mark_text(dy=-16, fontSize=11).encode(y=y, text="data:N")
+    names = base.mark_text(dy=-16, fontSize=11).encode(y="high:Q", text="data:N")
     return (bars + points + names).properties(width=WIDTH, height=HEIGHT)
 
 
 def rarefaction(curves: pl.DataFrame) -> Any:
     """Coverage against sample size, with the interval of random samples."""
     x = alt.X("size:Q", title="samples, drawn at random", scale=alt.Scale(type="log"))
-    base = alt.Chart(values(curves.filter(pl.col("size") > 0))).encode(x=x, color=alt.Color("data:N", title=""))
+    color = alt.Color("data:N", title="", legend=alt.Legend(symbolOpacity=1))
+    base = alt.Chart(values(curves.filter(pl.col("size") > 0))).encode(x=x, color=color)
     band = base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
     line = base.mark_line().encode(
         y=alt.Y("expected:Q", title="coverage of the joint tag set", axis=alt.Axis(format="%"))

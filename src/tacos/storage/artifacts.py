@@ -129,6 +129,8 @@ class Store:
             return dict(orjson.loads((self.root / name).read_bytes()))
         except FileNotFoundError:
             raise RunError(f"{self.root} is not a finished run: it has no {name}") from None
+        except NotADirectoryError:
+            raise RunError(f"{self.root} is a file; a run is a folder, such as {self.root}.run") from None
         except (OSError, ValueError) as error:
             raise RunError(f"{self.root / name} cannot be read: {error}") from None
 

@@ -49,3 +49,23 @@ def test_select_says_how_far_a_vocabulary_has_the_tags(data: Path, run: Path, tm
     assert code == 0, printed
     assert "has 50.0% of 12 tag occurrences; 50.0% are new and left out, most often Cook" in told
     assert "made with the encoder static, and tags are looked up with minilm" in told
+
+
+def test_a_tag_that_is_not_there_is_answered_with_those_that_have_its_words(run: Path) -> None:
+    code, printed = tacos("tags", run, "--tag", "poetry")
+    assert (code, "near it are 'Poetry Writing', 'Geometry'" in printed) == (2, True)
+
+
+def test_a_tag_with_a_line_break_stays_on_its_line(run: Path) -> None:
+    assert "Cook�ing" in tacos("tags", run)[1]
+    assert "Cook�ing: seen 3 times, kept as it is" in tacos("tags", run, "--tag", "Cook\ning")[1]
+    assert "most frequent" not in tacos("tags", run, "--top", 0)[1]
+
+
+def test_the_written_rows_given_for_the_run_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("{}")
+    code, printed = tacos("tags", tmp_path / "out.jsonl")
+    assert (code, printed) == (
+        2,
+        f"{tmp_path}/out.jsonl is a file; a run is a folder, such as {tmp_path}/out.jsonl.run",
+    )
