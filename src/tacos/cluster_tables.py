@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from tacos.config import Settings
+from tacos.errors import InputError
 from tacos.methods import clustering, resizing, telling
 from tacos.pool_tables import Tables, text_of_sample
 from tacos.records import Encoder, Made, Table, reject_frame
@@ -28,10 +29,12 @@ def cluster(tables: Tables, settings: Settings, encoder: Encoder, number: int) -
 
 
 def by_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.DataFrame:
-    """Clusters of tags."""
+    """Clusters of tags. Raises `InputError` where they are more than the settings allow."""
     config, tags = settings.cluster, tables["canonical_tags"].scan()
     counts = tags.explode("tags").drop_nulls("tags").group_by(pl.col("tags").alias("tag")).agg(pl.len().alias("count"))
     counts_by_tag = counts.sort("tag").collect()
+    if counts_by_tag.height > config.max_tags:
+        raise InputError(too_many(counts_by_tag.height, config.max_tags))
     n_samples = int(tags.select(pl.len()).collect().item())
     vectors = encoder.encode(counts_by_tag["tag"].to_list())
     k = clustering.choose_k(config.k, counts_by_tag.height, n_samples)
@@ -45,6 +48,15 @@ def by_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.DataFram
     some = drawn(tables["canonical_tags"], ["id", "tags"], settings.seed)
     homes = clustering.assign(some, found).select("id", pl.col("home").alias("cluster"))
     return clustering.of_tags(found, telling.names(some.join(homes, on="id"), found))
+
+
+def too_many(n: int, most: int) -> str:
+    """What to do where there are more tags than are clustered."""
+    return (
+        f"{n:,} distinct tags are to be clustered, more than {most:,}, and each must be embedded: raise "
+        "normalise.alpha, cluster whole samples instead (--set cluster.by=embedding), or take the time "
+        f"(--set cluster.max_tags={n}; faster with --set cluster.encoder=static)"
+    )
 
 
 def sizes(rows: Table, table: pl.DataFrame, *, homes: bool) -> Mapping[int, int]:

@@ -181,6 +181,8 @@ class Cluster(Section):
     """Clusters with a larger share of all samples are split by a second K-means; 1: none are."""
     encoder: str = "minilm"
     """The encoder of tags: a name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see `embed`)."""
+    max_tags: int = Field(200_000, gt=0)
+    """More tags are refused rather than embedded for hours (by tags)."""
     sample_encoder: str = "static"
     """The encoder of samples (by embedding)."""
 

@@ -36,16 +36,20 @@ every topic. Without an LLM it runs on small embedded models: no key, no GPU, no
 selected.jsonl.run, so the same command goes on where it was stopped, and a changed setting re-runs only what depends on
 it.
 
+\b
 Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row kept or dropped?
              tacos runs show selected.jsonl.run                  what did the run do?
              tacos tags selected.jsonl.run --tag "poetry"        where did this tag come from?
 
+\b
 Try others:  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl    ask no model again
              tacos compare selected.jsonl.run -n 1000 -o strategies.svg    mig, deita, longest, random, ... side by side
              tacos curve selected.jsonl.run --strategy mig --by grade    how many rows do I need?
 
+\b
 Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, how complex, how much in common?
 
+\b
 With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
              tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
              tacos distill selected.jsonl.run -o mymodel/        small models that answer like it: --llm mymodel/

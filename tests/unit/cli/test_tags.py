@@ -69,3 +69,11 @@ def test_the_written_rows_given_for_the_run_are_told_apart(tmp_path: Path) -> No
         2,
         f"{tmp_path}/out.jsonl is a file; a run is a folder, such as {tmp_path}/out.jsonl.run",
     )
+
+
+def test_more_tags_than_can_be_clustered_are_refused_before_they_are_embedded(data: Path, tmp_path: Path) -> None:
+    sets = ("--set", "ingest.tags=tags", "--set", "normalise.alpha=1", "--set", "cluster.max_tags=2")
+    code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *sets)
+    assert (code, "4 distinct tags are to be clustered, more than 2" in printed) == (2, True)
+    code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *sets, "--set", "cluster.by=embedding")
+    assert code == 0, printed
