@@ -45,11 +45,14 @@ def analyse(  # noqa: PLR0913 - a command's options are its interface
     """How diverse and how complex are data sets, and how much of one does another cover?
 
     Coverage (diversity) is the share of all tags together that a data set has, complexity its mean number of tags per
-    sample. Data files are tagged first; runs bring their tags. All are normalised together.
+    sample. Data files are tagged first; runs bring the tags of their whole pool, not of their selection: for that give
+    the file it was written to. All are normalised together.
 
     Examples:
 
       tacos analyse alpaca.json lima.json -o analysis
+
+      tacos analyse selected.jsonl.run selected.jsonl
 
       tacos analyse selected.jsonl.run pool.jsonl --vocabulary vocabulary.json
     """

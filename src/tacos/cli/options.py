@@ -66,7 +66,11 @@ Criteria = Annotated[
     Path | None, typer.Option(help="a text file with your own criteria and rubric for the judge, put into its prompt")
 ]
 Overrides = Annotated[
-    Path | None, typer.Option(help="a TOML or JSON file: tags to drop, merge, rename or keep apart, decided by hand")
+    Path | None,
+    typer.Option(
+        help="a TOML or JSON file of what you decide about tags by hand, in this order: "
+        'drop = ["a"], keep_apart = [["a", "b"]], [merge] "into" = ["a", "b"], [rename] "old" = "new"'
+    ),
 ]
 Vocabulary = Annotated[
     Path | None, typer.Option(help="a vocabulary from `tacos tags RUN --publish FILE`, to map the tags onto")

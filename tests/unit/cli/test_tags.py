@@ -1,10 +1,13 @@
 """Tags on the command line: what overrides and a vocabulary did is said where the run is made, not only on asking."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 from tests.unit.cli.test_select import tacos
+
+from tacos.methods import overriding
 
 TAGS = ("Poetry Writing", "Geometry", "Cooking", "Cook\ning")
 UNTIL = ("--until", "canonicalise", "--set", "ingest.tags=tags", "--set", "normalise.alpha=1")
@@ -77,3 +80,12 @@ def test_more_tags_than_can_be_clustered_are_refused_before_they_are_embedded(da
     assert (code, "4 distinct tags are to be clustered, more than 2" in printed) == (2, True)
     code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *sets, "--set", "cluster.by=embedding")
     assert code == 0, printed
+
+
+def test_the_override_file_of_the_readme_is_one() -> None:
+    text = (Path(__file__).parents[3] / "README.md").read_text("utf-8").partition("```toml\n")[2].partition("```")[0]
+    found = overriding.parse(tomllib.loads(text))
+    assert found.drop
+    assert found.keep_apart
+    assert found.merge
+    assert found.rename
