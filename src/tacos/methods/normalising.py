@@ -40,7 +40,7 @@ class Normalised:
     alpha: int
     min_support: int
     remarks: tuple[str, ...] = ()
-    """What a person should know: names in the override file that no tag has."""
+    """What a person should know of the override file: merges that it forbade, and names that no tag has."""
 
     @property
     def mapping(self) -> dict[str, str | None]:
@@ -108,14 +108,17 @@ def build(
         raise InputError(too_many(vocabulary, step.n_out, alpha, settings.max_tags))
     dropped = vocabulary.filter(pl.col("canonical").is_null())
     trace = tracing.read(vocabulary.filter(pl.col("canonical").is_not_null()))
-    hold = holder(trace, overrides, settings.signs)
+    kept_apart: list[str] = []
+    hold = holder(trace, overrides, settings.signs, kept_apart)
     steps += [step]
     trace, merged = merge(trace, settings, encoder, hold)
     trace, associated, rules = associate(trace, transactions, settings, min_support, hold)
     trace, renamed, unknown = rename(trace, overrides, settings.signs)
     vocabulary = pl.concat([tracing.table(trace), dropped]).sort("raw")
     steps += [*merged, *associated, *renamed]
-    return Normalised(vocabulary, tuple(steps), rules, alpha, min_support, (*remarks, *unknown))
+    return Normalised(
+        vocabulary, tuple(steps), rules, alpha, min_support, (*remarks, *dict.fromkeys(kept_apart), *unknown)
+    )
 
 
 def frame_of(counts: Mapping[str, int] | pl.DataFrame) -> pl.DataFrame:
@@ -153,13 +156,16 @@ def by_hand(vocabulary: pl.DataFrame, overrides: Overrides, signs: bool) -> tupl
     return tracing.table(trace), [step], notes
 
 
-def holder(start: Trace, overrides: Overrides, signs: bool) -> Hold:
-    """A function that takes back what `keep_apart` forbids; raw tags are looked up among those after the filter."""
+def holder(start: Trace, overrides: Overrides, signs: bool, told: list[str]) -> Hold:
+    """A function that takes back what `keep_apart` forbids, and adds to `told` what that is; raw tags are looked up
+    among those after the filter."""
     sets = overriding.members_apart(overrides, list(start.counts), signs)
     counts = start.totals()
 
     def hold(trace: Trace, moves: Mapping[str, Move]) -> dict[str, Move]:
-        return overriding.hold_apart(moves, sets, trace.name, counts)
+        held = overriding.hold_apart(moves, sets, trace.name, counts)
+        told.extend(f"kept apart by hand: '{a}' from '{moves[a].target}'" for a in sorted(moves.keys() - held.keys()))
+        return held
 
     return hold
 

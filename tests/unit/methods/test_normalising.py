@@ -159,6 +159,7 @@ def test_overrides_drop_merge_keep_apart_and_rename() -> None:
 def test_tags_kept_apart_by_hand_stay_apart_through_association() -> None:
     found = build(SAMPLES, overrides=Overrides(keep_apart=(("Pandas", "Python"),)))
     assert found.mapping["Pandas"] == "Pandas"
+    assert found.remarks == ("kept apart by hand: 'Pandas' from 'Python'",)
 
 
 def test_tags_kept_apart_are_held_against_what_an_earlier_round_merged() -> None:
