@@ -1,6 +1,7 @@
 """A hand-written file of overrides, honoured by every step of normalisation and reported.
 
     drop = ["request"]                               # these tags, in all their spellings, leave before the first step
+    keep_apart = [["Python", "JavaScript"]]          # no step may give these one name
 
     [merge]                                          # before the first step: counts add up
     "Mathematics" = ["maths", "arithmetic"]
@@ -8,11 +9,10 @@
     [rename]                                         # after the last step: the name shown
     "data analysi" = "Data Analysis"
 
-    keep_apart = [["Python", "JavaScript"]]          # no step may give these one name
-
 A name stands for the tag spelt exactly so, else for all tags with the same words (case, special characters and
 endings aside); `drop` and the sources of `merge` always mean all spellings. Names that no tag has are reported;
-contradictions (two targets, chains, cycles) are errors. (In TOML, `keep_apart` and `drop` stand before the tables.)
+contradictions (two targets, chains, cycles) are errors. In TOML, `drop` and `keep_apart` stand before the tables: below
+one they would be part of it, which is an error too.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ def parse(value: Mapping[str, Any]) -> Overrides:
     merge, rename = value.get("merge", {}), value.get("rename", {})
     if not isinstance(merge, Mapping) or not isinstance(rename, Mapping):
         raise InputError("overrides: merge and rename are tables")
+    for part, table in (("merge", merge), ("rename", rename)):
+        if swallowed := known & table.keys():
+            raise InputError(f"overrides: {min(swallowed)} is part of [{part}]: write it before the tables")
     if not all(isinstance(new, str) and new.strip() for new in rename.values()):
         raise InputError("overrides: rename gives one new name, not empty, for each old one")
     sets = value.get("keep_apart", [])

@@ -39,6 +39,8 @@ def test_a_file_is_read() -> None:
         ({"merge": {"a": "b"}}, "merge.a is a list"),
         ({"rename": {"a": ""}}, "rename gives one new name"),
         ({"keep_apart": [["a", 3]]}, "keep_apart is a list of names"),
+        ({"merge": {"A": ["b"], "drop": ["c"]}}, r"drop is part of \[merge\]: write it before the tables"),
+        ({"rename": {"a": "b", "keep_apart": [["c", "d"]]}}, r"keep_apart is part of \[rename\]"),
         ({"keep_apart": "a"}, "keep_apart is a list of lists"),
     ],
 )
