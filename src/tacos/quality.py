@@ -86,13 +86,15 @@ def check(
 def write_sheet(run: Path, settings: Settings, path: Path, progress: Progress | None = None) -> int:
     """Write a sheet for people (.csv, .jsonl ...; see `tacos.methods.annotating`); gives the number of its cases.
 
-    Raises `InputError` where the file exists: it may hold what a person answered.
+    Raises `InputError` where the file exists (it may hold what a person answered), and where there is no case.
     """
     writing.check_rows_writable(path)
     if path.exists():
         raise InputError(f"{path} exists, and somebody may have answered in it: give another name, or remove it")
     with artifacts(run, settings, "draw", None, progress) as made:
         cases = made["cases"].scan().collect()
+        if cases.height == 0:
+            raise InputError("there is no case to judge: the check settings ask for none, or no tag is frequent enough")
         texts = case_texts(Joined([api.load(run).artifacts["samples"]]), cases)
     writing.write_rows(annotating.sheet(cases, texts, settings.check.max_chars).iter_rows(named=True), path)
     return cases.height

@@ -173,6 +173,12 @@ def test_a_sheet_is_never_written_over_what_a_person_answered(run: Path, tmp_pat
     assert "1,sum,yes" in sheet.read_text()
 
 
+def test_a_sheet_without_a_case_is_an_error(run: Path, tmp_path: Path) -> None:
+    none = settings(None, "check.n_precision=0", "check.n_consistency=0", "check.n_planted=0")
+    with pytest.raises(InputError, match="no case to judge"):
+        quality.write_sheet(run, none, tmp_path / "ann.csv")
+
+
 def test_a_sheet_read_with_other_settings_than_it_was_written_with_says_so(run: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "ann.csv"
     quality.write_sheet(run, settings(), sheet)

@@ -60,7 +60,7 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
     ask = bool(given.get("model") or chosen.check.model != "llm")
     if sheet is not None:
         n_cases = quality.write_sheet(run, chosen, sheet)
-        planted = f", at most {2 * chosen.check.n_planted:,} of them planted" if chosen.check.n_planted else ""
+        planted = ", some of them planted" if chosen.check.n_planted else ""
         text = f"{n_cases:,} cases{planted}: {sheet}; answer yes or no, then --answers {sheet} (a copy for each person)"
         console.out.print(text, soft_wrap=True)
         return

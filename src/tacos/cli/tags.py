@@ -11,7 +11,7 @@ import typer
 
 from tacos import api
 from tacos.cli import console
-from tacos.errors import RunError
+from tacos.errors import InputError, RunError
 from tacos.methods import looking_up, publishing
 from tacos.methods.looking_up import Found
 from tacos.storage import writing
@@ -45,7 +45,7 @@ def tags(
         raise RunError(f"{run} was stopped before its tags were normalised; run it again with --until normalise")
     vocabulary = artifact.scan().collect()
     if publish is not None:
-        written = writing.write_text(published(vocabulary, selection, artifact), publish)
+        written = write_once(published(vocabulary, selection, artifact), publish)
         console.errors.print(f"vocabulary: {written}", soft_wrap=True)
     elif tag is not None:
         one(looking_up.find(vocabulary, tag), as_json=as_json)
@@ -60,6 +60,13 @@ def published(vocabulary: pl.DataFrame, selection: api.Selection, artifact: Arti
     encoder = str(artifact.manifest["model"]) if config.semantic else ""
     found = publishing.publish(vocabulary, n_samples, notes["alpha"], config, encoder)
     return orjson.dumps(publishing.to_json(found), option=orjson.OPT_INDENT_2).decode()
+
+
+def write_once(text: str, path: Path) -> Path:
+    """Write a file that people may edit: `InputError` where there is one that says something else."""
+    if path.exists() and (not path.is_file() or path.read_bytes() != text.encode()):
+        raise InputError(f"{path} exists, and somebody may have edited it: give another name, or remove it")
+    return writing.write_text(text, path)
 
 
 def one(found: Found, *, as_json: bool) -> None:

@@ -89,3 +89,11 @@ def test_the_override_file_of_the_readme_is_one() -> None:
     assert found.keep_apart
     assert found.merge
     assert found.rename
+
+
+def test_a_vocabulary_is_never_written_over_one_that_somebody_edited(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "vocabulary.json"
+    assert [tacos("tags", run, "--publish", file)[0] for _ in range(2)] == [0, 0]
+    file.write_text("{}")
+    code, printed = tacos("tags", run, "--publish", file)
+    assert (code, "somebody may have edited it" in printed, file.read_text()) == (2, True, "{}")
