@@ -40,7 +40,7 @@ def calibrate(
         labels, verdicts = (made[name].scan().collect() for name in ("labels", "verdicts"))
         note = made["verdicts"].manifest["notes"]["pointwise"]
     pointwise = note if isinstance(note, list) else list(settings.judges) if note else []
-    return calibrating.calibrate(labels, verdicts, pointwise)
+    return calibrating.calibrate(labels, verdicts, pointwise, settings.judges)
 
 
 def check(name: str, artifact: Artifact) -> None:

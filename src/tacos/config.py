@@ -225,7 +225,8 @@ class Judge(Section):
 
     model: str = "embedded"
     models: tuple[str, ...] = ()
-    """A panel instead of `model`: each of them is asked every question."""
+    """A panel instead of `model`: each of them is asked every question. Of `model` and `models` the one set later counts.
+    """
     mode: Literal["comparative", "singleton"] = "comparative"
     """`singleton`: no shortlist, no pairs; the judge grades every sample alone, and the grade is the score."""
     repetitions: int = Field(1, ge=1, le=100)
@@ -521,7 +522,7 @@ def load(
     values: dict[str, Any] = {"preset": preset}
     layers = [PRESETS[preset], under or {}, read_toml(file) if file else {}, *map(parse_set, sets), top]
     for layer in layers:
-        values = merge(values, layer)
+        values = merge(merge(values, without_panel(layer)), layer)
     check_keys(values)
     try:
         return Settings.model_validate(values)
@@ -529,6 +530,13 @@ def load(
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][:2])
         raise ConfigError(f"setting {where}: {first['msg']} (it was {first['input']!r})") from None
+
+
+def without_panel(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """What takes an earlier panel of judges away where a layer names a judge of its own."""
+    judge = layer.get("judge")
+    own = isinstance(judge, Mapping) and "model" in judge and "models" not in judge
+    return {"judge": {"models": ()}} if own else {}
 
 
 def read_criteria(file: Path) -> str:

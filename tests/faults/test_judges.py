@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import tacos
 from tacos import api, calibration, config, refinement
 from tacos.assembling import Own
-from tacos.cli import app
+from tacos.cli import app, summary
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError
 
@@ -32,10 +32,13 @@ OWN = Own(
 
 
 class AnyModel(FaultServer):
-    """A server that has every model; what one says is a matter of its name, too."""
+    """A server that has every model; the one called mute refuses every question."""
 
     def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
         return None
+
+    def envelope(self, body: dict[str, Any], fault: str) -> dict[str, Any]:
+        return super().envelope(body, "refusal" if body["model"] == "mute" else fault)
 
 
 @pytest.fixture
@@ -105,6 +108,19 @@ def test_verdicts_without_a_usable_answer_are_counted_as_missing(tmp_path: Path,
     assert [each["n_missing"] for each in done.summary.judges.values()] == [n_missing // 2] * 2  # the same questions
     html = done.report(tmp_path / "report.html").read_text("utf-8")
     assert "n/a: too few rows to say" in html
+
+
+def test_a_judge_of_a_panel_that_gives_no_usable_verdict_is_named(tmp_path: Path, server: FaultServer) -> None:
+    with pytest.raises(FailureRateError, match="pair 0 ab by mute: refused"):
+        select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "mute"]))
+    done = select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "mute"], max_failure_rate=0.6))
+    judges = done.summary.judges
+    assert (judges["mute"]["n_verdicts"], judges["mute"]["n_missing"]) == (0, judges["tiny-1"]["n_verdicts"])
+    assert judges["tiny-1"]["n_missing"] == 0
+    shown = dict(summary.rows(done.summary))
+    assert shown["warning"] == "no usable verdict by mute: the scores are the others' alone"
+    assert shown["judge mute"].endswith(f"missing {judges['mute']['n_missing']} of {judges['mute']['n_missing']}")
+    done.report(tmp_path / "report.html")
 
 
 def test_criteria_count_by_their_content(tmp_path: Path, server: FaultServer) -> None:
@@ -231,6 +247,8 @@ def test_a_calibration_counts_agreement_with_the_labels(tmp_path: Path, server: 
     both = calibration.calibrate(labels(), settings(server, models=["tiny-1", "embedded"]), ledger=ledger)
     assert [each.judge for each in both] == ["embedded", "tiny-1", "panel"]
     assert both[0].flip_rate.value is None
+    (silent,) = calibration.calibrate(labels(), settings(server, model="mute", max_failure_rate=1.0), ledger=ledger)
+    assert (silent.judge, silent.n_judged) == ("mute", 0)
 
 
 def test_the_commands(tmp_path: Path, server: FaultServer) -> None:

@@ -30,6 +30,14 @@ def test_the_later_layer_wins(tmp_path: Path) -> None:
     assert (found.cluster.k, found.tag.model, found.seed, found.cluster.membership) == (9, "from-file", 5, "every")
 
 
+def test_a_judge_that_is_named_later_takes_the_place_of_a_panel() -> None:
+    panel = {"judge": {"model": "llm", "models": ["a", "b"]}}
+    assert config.load(under=panel).judges == ("a", "b")
+    assert config.load(under=panel, sets=["judge.model=c"]).judges == ("c",)
+    assert config.load(sets=["judge.model=c", 'judge.models=["a", "b"]']).judges == ("a", "b")
+    assert config.load(under=panel, sets=["judge.repetitions=2"]).judges == ("a", "b")
+
+
 def test_values_are_read_as_toml_else_as_text() -> None:
     assert config.parse_set("normalise.rules=false") == {"normalise": {"rules": False}}
     assert config.parse_set("normalise.alpha=auto") == {"normalise": {"alpha": "auto"}}

@@ -98,7 +98,7 @@ def judging(summary: Summary) -> list[tuple[str, str]]:
     found = summary.diagnostics
     lines = [("comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts")]
     for name, own in (summary.judges or {"": found}).items():
-        lines.append((f"judge {name}".strip(), ", ".join(f"{label} {figure(own[key])}" for label, key in RATES)))
+        lines.append((f"judge {name}".strip(), judged(own)))
     lines += [
         (f"{' and '.join(each['judges'])}", f"prefer the same side in {figure(each)} pairs")
         for each in summary.agreement
@@ -106,9 +106,19 @@ def judging(summary: Summary) -> list[tuple[str, str]]:
     correlation = found["length_correlation"]
     if correlation["value"] is not None:
         lines.append(("score and length", f"correlation {correlation['value']:.2f} over {correlation['n']:,} rows"))
+    silent = [name for name, own in summary.judges.items() if not own["n_verdicts"]]
+    if silent:
+        lines.append(("warning", f"no usable verdict by {' and '.join(silent)}: the scores are the others' alone"))
     if found["collapsed"]:
         lines.append(("warning", "the judge gave nearly all rows the same score: its scores tell little"))
     return lines
+
+
+def judged(own: dict[str, Any]) -> str:
+    """The rates of one judge, and how many of its verdicts are missing."""
+    rates = ", ".join(f"{label} {figure(own[key])}" for label, key in RATES)
+    n_missing = own["n_missing"]
+    return f"{rates}, missing {n_missing:,} of {own['n_verdicts'] + n_missing:,}" if n_missing else rates
 
 
 RATES = (("flips", "flip_rate"), ("ties", "tie_rate"), ("first position wins", "first_share"))

@@ -97,11 +97,16 @@ def pairs_and_texts(labels: pl.DataFrame, first: int) -> tuple[pl.DataFrame, pl.
     return numbered.select("pair", "cluster", **sides, bridge="bridge", orders="orders"), pl.concat(texts)
 
 
-def calibrate(labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: Iterable[str] = ()) -> list[Calibration]:
-    """One calibration per judge, and one of all together where there are several; `pointwise` cannot see order."""
-    judges, blind = verdicts["judge"].unique().sort().to_list(), set(pointwise)
-    found = [of_judge(name, labels, verdicts.filter(judge=name), name in blind) for name in judges]
-    return [*found, of_judge(PANEL, labels, verdicts, blind >= set(judges))] if len(judges) > 1 else found
+def calibrate(
+    labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: Iterable[str] = (), judges: Iterable[str] = ()
+) -> list[Calibration]:
+    """One calibration per judge, and one of all together where there are several.
+
+    `pointwise` cannot see order; `judges` were asked, so they have one even where they gave no usable verdict.
+    """
+    asked, blind = sorted({*verdicts["judge"], *judges}), set(pointwise)
+    found = [of_judge(name, labels, verdicts.filter(judge=name), name in blind) for name in asked]
+    return [*found, of_judge(PANEL, labels, verdicts, blind >= set(asked))] if len(asked) > 1 else found
 
 
 def of_judge(name: str, labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: bool) -> Calibration:
@@ -187,10 +192,13 @@ def sides_by_length(labels: pl.DataFrame) -> pl.DataFrame:
 def suggest(found: Calibration, collapsed: bool) -> list[str]:
     """What to change, by fixed rules; an empty list says that none of them applies, not that the judge is good."""
     rules = (
+        (f"nothing can be said of {found.judge}: none of its answers could be used", found.n_judged == 0),
+        ("no agreement can be told: in no pair that it judged did you name a winner",
+         found.n_judged > 0 and found.agreement.n == 0),
         ("label more pairs: fewer than 100 with a winner leave agreement uncertain by 10 points or more either way",
-         found.agreement.n < FEW),
+         0 < found.agreement.n < FEW),
         ("do not rely on this judge: its agreement with you is not shown to be better than chance",
-         found.agreement_decided.low is None or found.agreement_decided.low <= 0.5),
+         found.agreement.n > 0 and (found.agreement_decided.low is None or found.agreement_decided.low <= 0.5)),
         ("it gives nearly everything the same score: ask for the whole scale in your criteria, or take another model",
          collapsed),
         ("keep both orders, and add judge.repetitions or a second judge (judge.models): it often changes its mind "
@@ -203,7 +211,7 @@ def suggest(found: Calibration, collapsed: bool) -> list[str]:
         ("it calls more ties than you do: name in your criteria what should decide between good responses",
          apart(found.tie_rate, found.label_tie_rate)),
         ("some pairs have no verdict in both orders: look at the model's replies before you trust the rest",
-         found.n_judged < 0.98 * found.n_labels),
+         0 < found.n_judged < 0.98 * found.n_labels),
     )  # fmt: skip
     return [text for text, holds in rules if holds]
 

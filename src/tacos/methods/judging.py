@@ -75,7 +75,8 @@ def ask(row: dict[str, Any], template: str, template_hash: str, config: Judge) -
 def parse(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
     """A row of `VERDICTS`, scores put back to left and right, or a `Reject`."""
     if reply.text is None:
-        return Reject(f"pair {row['pair']} {row['order']}", "judge", reply.failure or "no reply", reply.raw)
+        where = f"pair {row['pair']} {row['order']} by {row['judge']}"
+        return Reject(where, "judge", reply.failure or "no reply", reply.raw)
     answer = orjson.loads(reply.text)
     scores = (answer["score_a"], answer["score_b"])
     left, right = scores if row["order"] == "ab" else scores[::-1]

@@ -91,7 +91,7 @@ def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
     if "shortlist" in artifacts:
         figures |= shortlist_figures(artifacts["shortlist"])
     if any(name.startswith("verdicts/") for name in artifacts):
-        figures |= judging_figures(artifacts)
+        figures |= judging_figures(artifacts, settings)
     if "selection" in artifacts:
         figures |= selection_figures(artifacts, settings)
     return Summary(**figures)
@@ -150,13 +150,14 @@ def shortlist_figures(shortlist: Artifact) -> dict[str, Any]:
     return {"n_shortlisted": shortlist.manifest["n_rows"], "shortlist": found}
 
 
-def judging_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
-    """What the judge did, over all rounds."""
+def judging_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, Any]:
+    """What the judges did, over all rounds; one that gave no usable verdict is there, too."""
     verdicts = pl.concat([art.scan() for name, art in artifacts.items() if is_verdicts(name)]).collect()
     pairs = pl.concat([art.scan().select("pair") for name, art in artifacts.items() if name.startswith("pairs/")])
     n_pairs = int(pairs.select(pl.col("pair").n_unique()).collect().item())  # a second order has its pair's number
     lengths = artifacts["samples"].scan().select("id", "length").collect()
-    pointwise = pointwise_judges(artifacts, verdicts["judge"].unique().sort().to_list())
+    judges = sorted({*verdicts["judge"], *(settings.judges if len(settings.judges) > 1 else ())})
+    pointwise = pointwise_judges(artifacts, judges)
     n_rejected = sum(sum(art.manifest["rejects"].values()) for name, art in artifacts.items() if is_verdicts(name))
     n_asked = verdicts.height + n_rejected
 

@@ -121,6 +121,21 @@ def test_a_panel_has_a_calibration_of_its_own_beside_each_judge() -> None:
     assert (panel.agreement.value or 0) > max(alone_a.agreement.value or 1, alone_b.agreement.value or 1)
 
 
+def test_a_judge_without_one_usable_answer_is_said_to_have_none() -> None:
+    labels = labelled(120)
+    talking, mute, panel = calibrating.calibrate(labels, judged(labels), judges=["j", "mute"])
+    assert (talking.judge, mute.judge, panel.judge) == ("j", "mute", calibrating.PANEL)
+    assert (talking.n_judged, mute.n_judged, panel.n_judged) == (120, 0, 120)
+    assert mute.suggestions == ("nothing can be said of mute: none of its answers could be used",)
+
+
+def test_labels_without_a_winner_tell_nothing_of_agreement() -> None:
+    labels = labelled(30).with_columns(preferred=pl.lit("tie"))
+    told = of(labels, judged(labels)).suggestions
+    assert told[0] == "no agreement can be told: in no pair that it judged did you name a winner"
+    assert not any("better than chance" in text or "label more" in text for text in told)
+
+
 def test_the_sides_of_the_table_do_not_matter() -> None:
     labels = labelled(ties=0.2)
     mirror = {"a": "b", "b": "a", "tie": "tie"}

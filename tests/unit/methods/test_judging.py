@@ -71,7 +71,7 @@ def test_a_reply_that_failed_is_a_reject_with_its_text() -> None:
     row = next(judging.questions(PAIR, TEXTS, ("a",)).iter_rows(named=True))
     found = judging.parse(row, Reply(None, "So so.", "no JSON"))
     assert isinstance(found, Reject)
-    assert (found.id, found.reason, found.raw, found.failure) == ("pair 7 ab", "no JSON", "So so.", True)
+    assert (found.id, found.reason, found.raw, found.failure) == ("pair 7 ab by a", "no JSON", "So so.", True)
 
 
 def test_grades_of_several_sittings_are_averaged_per_sample_in_order() -> None:
