@@ -124,7 +124,7 @@ class Selection:
         n: str | float,
         strategy: Strategy = "tacos",
         *,
-        seed: int = 1,
+        seed: int | None = None,
         limit: float = 1.0,
         per_source: Mapping[str, str | float] | None = None,
         per_tag: Mapping[str, str | float] | None = None,
@@ -136,11 +136,11 @@ class Selection:
 
         `n` is rows (500), a share ("10%", .1) or a token budget ("2Mtokens"); `limit` below 1 turns near duplicates
         away; `per_source` and `per_tag` are quotas ({"a.jsonl": .3} exactly, {"a.jsonl": "<=30%"} at most); with
-        `match_length` each tenth of the pool by length has a tenth of the selection. The run's must-keep and exclude
-        lists hold; its quotas and limits do not. Nothing of the run is changed.
+        `match_length` each tenth of the pool by length has a tenth of the selection. The run's seed (unless given), its
+        must-keep and exclude lists and `select.fill` hold; its quotas and limits do not. Nothing of the run is changed.
         """
         limits = limits_from(limit, per_source, per_tag, match_length)
-        wish = Wish(n, strategy, seed, limits, by)
+        wish = Wish(n, strategy, self.settings.seed if seed is None else seed, limits, by)
         return reselect_with(self, wish, Targets(as_path(output)))
 
 

@@ -54,7 +54,7 @@ def compare(
     n: str | float = 1000,
     strategies: Sequence[str] = DEFAULT,
     *,
-    seed: int = 1,
+    seed: int | None = None,
     limits: Limits = NONE,
     by: By = "score",
 ) -> Comparison:
@@ -64,7 +64,8 @@ def compare(
     Raises `ConfigError` for an unknown strategy, `InputError` where one cannot select so many rows.
     """
     done = run if isinstance(run, api.Selection) else api.load(run)
-    wishes = [Wish(n, name, seed, limits, by) for name in names_of(strategies)]
+    used = done.settings.seed if seed is None else seed
+    wishes = [Wish(n, name, used, limits, by) for name in names_of(strategies)]
     pool = Pool(done.artifacts, done.settings, by)
     chosen: dict[str, list[str]] = {wish.strategy: ids_of(done.run, pool, wish) for wish in wishes}
     return tabulate(pool, chosen, draws(pool, wishes[-1], chosen["random"]))

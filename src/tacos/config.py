@@ -225,8 +225,7 @@ class Judge(Section):
 
     model: str = "embedded"
     models: tuple[str, ...] = ()
-    """A panel instead of `model`: each of them is asked every question. Of `model` and `models` the one set later counts.
-    """
+    """A panel instead of `model`: each is asked every question. Of `model` and `models` the one set later counts."""
     mode: Literal["comparative", "singleton"] = "comparative"
     """`singleton`: no shortlist, no pairs; the judge grades every sample alone, and the grade is the score."""
     repetitions: int = Field(1, ge=1, le=100)
@@ -306,7 +305,7 @@ class Select(Section):
     exclude: tuple[str, ...] = ()
     """Sample ids or content hashes that must not be selected."""
     fill: bool = False
-    """Take unjudged rows where there are fewer judged ones than asked for."""
+    """Take unjudged rows where there are fewer judged ones than asked for, and fewer rows where there are no more."""
     per_source: Annotated[dict[str, str], BeforeValidator(source_parts)] = {}
     """Source (input file) -> its part of the selection: 0.3 or "30%", rows (300), or a limit ("<=30%", "<=300")."""
     per_tag: Annotated[dict[str, str], BeforeValidator(tag_parts)] = {}

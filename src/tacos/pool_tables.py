@@ -88,6 +88,12 @@ def home_first(tables: Tables, settings: Settings) -> pl.DataFrame:
     return found.sort("id", pl.col("cluster") != pl.col("home"), "cluster").select("id", "cluster")
 
 
+def unjudged(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Rows of `members` without a score, one line each, in an order drawn by chance."""
+    rest = frame.join(scores, on="id", how="anti").unique("id", keep="first", maintain_order=True).sort("id")
+    return rest.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")
+
+
 def text_of_sample() -> pl.Expr:
     """What a sample's embedding is made of: instruction and response."""
     return pl.concat_str("instruction", "response", separator="\n").alias("text")

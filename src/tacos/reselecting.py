@@ -35,6 +35,7 @@ from tacos.storage.artifacts import LAYOUT, Artifact, Store
 NAME = "reselected"
 VERSION = 3
 WITH_VECTORS = frozenset({"deita", "car", "k-center"})
+BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 By = Literal["score", "grade"]
 
 
@@ -42,7 +43,8 @@ By = Literal["score", "grade"]
 class Wish:
     """What is asked for: a size ("500", "10%", "2Mtokens"), a strategy, and its settings.
 
-    `limits` are quotas, length matching and near duplicates; those of the run itself are not taken over.
+    `limits` are quotas, length matching and near duplicates; those of the run itself are not taken over. Its must-keep
+    and exclude lists are, and whether unjudged rows may fill up (`select.fill`, strategy tacos).
     `by="grade"` reads the cheap grades, which every row has, in place of scores, which only compared rows have.
     """
 
@@ -113,6 +115,14 @@ class Pool:
         """The ids of the run's must-keep or exclude list."""
         return pool_tables.listed(self.artifacts["samples"].scan(), getattr(self.settings.select, name), name)
 
+    def fill(self, wish: Wish) -> list[str]:
+        """Unjudged rows that may come last, where the run's own settings let them; for the strategy tacos."""
+        if not self.settings.select.fill or wish.strategy != "tacos":
+            return []
+        found = pool_tables.unjudged(pool_tables.members(self.artifacts, self.settings), self.scores, wish.seed)
+        gone = set(self.listed("exclude"))
+        return [one for one in found["id"].to_list() if one not in gone]
+
     def extras(self, wish: Wish) -> Extras:
         """What the strategy needs beside the table."""
         ids, vectors = self.vectors if wish.strategy in WITH_VECTORS or wish.limits.cosine < 1 else ([], None)
@@ -128,6 +138,7 @@ class Pool:
             sizes=pool_tables.cluster_sizes(self.members) if quotas else {},
             quota=self.settings.select.quota,
             coverage=self.settings.select.coverage,
+            fill=self.fill(wish),
         )
 
 
@@ -149,8 +160,19 @@ def choose(pool: Pool, wish: Wish) -> pl.DataFrame:
 
     n = sizes.fixed(size, pool.table.height)
     if n is not None:
-        return take(n)
+        try:
+            return take(n)
+        except InputError as error:
+            raise InputError(f"{error}{graded_hint(pool, wish)}") from None
     return sizes.within(size.value, take, pool.table.select("id", "tokens"), max(1, len(keep)))
+
+
+def graded_hint(pool: Pool, wish: Wish) -> str:
+    """What an error adds where rows are out of reach only because they were never compared."""
+    n_judged, n_rows = pool.table["score"].count(), pool.table.height
+    if wish.by == "grade" or wish.strategy not in BY_SCORE or n_judged == n_rows or pool.grades is None:
+        return ""
+    return f" ({n_judged:,} of {n_rows:,} rows have a score; --by grade reads the cheap grades, which all have)"
 
 
 def key_of(pool: Pool, wish: Wish) -> str:
@@ -163,7 +185,7 @@ def key_of(pool: Pool, wish: Wish) -> str:
             NAME,
             VERSION,
             asdict(wish) | {"n": asdict(amounts.parse(wish.n))},
-            [config.quota, config.coverage, config.keep, config.exclude, pool.settings.cluster.membership],
+            [config.quota, config.coverage, config.fill, config.keep, config.exclude, pool.settings.cluster.membership],
             pool.encoder.fingerprint,
             {name: pool.artifacts[name].digest for name in read if name in pool.artifacts},
         ]

@@ -93,13 +93,15 @@ def select(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
         n = pool_tables.n_wanted(tables["samples"], config.size)
         return Made(ranked(chosen_by(tool, choice.scores, tables, n)), reject_frame(), {})
     take = choice.limited if config.limited else choice.plain
+    notes = {}
     n_rows = sizes.fixed(config.size, choice.n_samples)
     if n_rows is None:
         least = max(1, len(choice.keep))
         made = sizes.within(config.size.value, take, pool_tables.costs(tables["samples"]), least)
     else:
         made = take(min(n_rows, choice.n_most) if config.fill else n_rows)
-    return Made(ranked(choice.relabelled(made) if config.limited else made), reject_frame(), {})
+        notes = {"n_missing": n_rows - made.height} if made.height < n_rows else {}
+    return Made(ranked(choice.relabelled(made) if config.limited else made), reject_frame(), notes)
 
 
 def check_own(settings: Settings) -> None:
@@ -153,7 +155,9 @@ class Choice:
     @cached_property
     def fill(self) -> pl.DataFrame | None:
         """Unjudged rows that may stand in, where the settings let them."""
-        return unjudged(self.members, self.scores, self.settings.seed) if self.settings.select.fill else None
+        if not self.settings.select.fill:
+            return None
+        return pool_tables.unjudged(self.members, self.scores, self.settings.seed)
 
     @property
     def rule(self) -> quotas.Rule:
@@ -203,6 +207,7 @@ class Choice:
             quota=self.settings.select.quota,
             coverage=self.settings.select.coverage,
             fill=fill,
+            partial=self.settings.select.fill,
         )
 
     def vectors(self, wanted: set[str]) -> npt.NDArray[np.float32]:
@@ -243,9 +248,3 @@ def ranked(selection: pl.DataFrame) -> pl.DataFrame:
     """A selection with ranks from 1, best score first, rows without a score last."""
     ordered = selection.drop("rank").sort("score", "id", descending=[True, False], nulls_last=True)
     return ordered.with_row_index("rank", offset=1)
-
-
-def unjudged(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Rows without a score, one line each, in an order drawn by chance."""
-    rest = frame.join(scores, on="id", how="anti").unique("id", keep="first", maintain_order=True).sort("id")
-    return rest.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")

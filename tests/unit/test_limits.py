@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tacos
-from tacos.cli import app
+from tacos.cli import app, summary
 from tacos.errors import ConfigError, InputError, TacosError
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
@@ -232,3 +232,17 @@ def test_a_cap_and_its_rows_are_in_summary_and_report(place: Path) -> None:
 def test_more_rows_than_there_are(place: Path) -> None:
     with pytest.raises(InputError, match="has 160 usable ones"):
         run(place, 161)
+
+
+def test_fill_takes_what_there_is_past_near_duplicates_and_says_what_is_missing(place: Path) -> None:
+    done = run(place, 1000, {"select": {"fill": True, "limit": 0.6}})
+    n = done.table.height
+    assert n < 160
+    assert done.summary.n_missing == 1000 - n
+    assert (
+        dict(summary.rows(done.summary))["selected"] == f"{n} of 1,000 asked for; there are no more that can be taken"
+    )
+    with pytest.raises(InputError, match="not filled: the quota of the source few"):
+        run(place, 160, {"select": {"fill": True, "limit": 0.6, "per_source": {"few": 0.25}}})
+    plain = run(place, 1000, {"select": {"fill": True}})
+    assert (plain.table.height, plain.summary.n_missing) == (160, 840)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -159,3 +160,25 @@ def test_the_command_names_the_strategies_where_it_knows_none(done: tacos.Select
     assert code == 2
     assert "k-center" in printed
     assert cli("reselect", tmp_path, "-n", 5)[0] == 2
+
+
+def test_the_runs_own_seed_and_fill_hold(tmp_path: Path) -> None:
+    wished = {"shortlist": {"cap": 8}, "select": {"fill": True}}
+    first = run(tmp_path, settings=wished, n=90, seed=7)
+    assert "fill" in set(first.table["rule"])
+    again = first.reselect(90)
+    assert set(again.table["id"]) == set(first.table["id"])
+    assert again.settings.seed == 7
+    code, out = cli("reselect", tmp_path / "run", "-n", 90, "--json", "-o", tmp_path / "again.jsonl")
+    assert code == 0, out
+    assert {
+        row["id"] for row in map(orjson.loads, (tmp_path / "again.jsonl.scores.jsonl").read_bytes().splitlines())
+    } == (set(first.table["id"]))
+
+
+def test_rows_that_only_lack_a_score_are_named_where_too_few_are_found(graded: tacos.Selection) -> None:
+    with pytest.raises(InputError, match=r"of 160 rows have a score; --by grade reads"):
+        graded.reselect(150)
+    assert graded.reselect(150, by="grade").table.height == 150
+    with pytest.raises(InputError, match=r"ask for fewer$"):
+        graded.reselect(200, "random")

@@ -39,7 +39,7 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
     strategies: Strategies = DEFAULT,
     n: options.Size = "1000",
     output: figures.Figure = None,
-    seed: options.Seed = 1,
+    seed: options.RunSeed = None,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,
     match_length: options.MatchLength = False,

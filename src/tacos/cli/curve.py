@@ -41,7 +41,7 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
     n: Sizes = "",
     gain: Gain = curving.GAIN,
     output: figures.Figure = None,
-    seed: options.Seed = 1,
+    seed: options.RunSeed = None,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,
     match_length: options.MatchLength = False,
@@ -63,9 +63,11 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
     if output is not None:
         writing.check_writable(output)
     limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
-    wish = Wish(1, options.one_of("--strategy", strategy, STRATEGIES), seed, limits, options.one_of("--by", by, BY))
+    of_run = api.load(run)
+    used = of_run.settings.seed if seed is None else seed
+    wish = Wish(1, options.one_of("--strategy", strategy, STRATEGIES), used, limits, options.one_of("--by", by, BY))
     wanted = [size.strip() for size in n.split(",") if size.strip()]
-    found = curving.curve(run, wish, wanted, gain)
+    found = curving.curve(of_run, wish, wanted, gain)
     if output is not None:
         draw(found, output)
     if as_json:

@@ -27,6 +27,7 @@ AnyOutput = Annotated[Path | None, typer.Option("-o", "--output", help="where to
 Run = Annotated[Path | None, typer.Option("--run", help="the run directory [default: <output>.run]")]
 Preset = Annotated[str, typer.Option(help="robust, or paper: the procedure of the TACOS authors")]
 Seed = Annotated[int, typer.Option(help="random state")]
+RunSeed = Annotated[int | None, typer.Option("--seed", help="random state  [default: the run's own]")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="a TOML file with settings")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="stage.key=value, e.g. cluster.k=30; may be repeated")]
 Keep = Annotated[Path | None, typer.Option(help="file of ids or content hashes that must be selected, one per line")]

@@ -23,7 +23,7 @@ def reselect(  # noqa: PLR0913 - a command's options are its interface
     n: options.Size = "1000",
     strategy: Strategy = "tacos",
     output: options.AnyOutput = None,
-    seed: options.Seed = 1,
+    seed: options.RunSeed = None,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,
     match_length: options.MatchLength = False,
@@ -36,8 +36,8 @@ def reselect(  # noqa: PLR0913 - a command's options are its interface
     """Select again from the annotated rows of a finished run, by any strategy, with no further call to a model.
 
     Writes the rows and the sidecar as `tacos select` does. A token counts as four characters of instruction and
-    response. The run's must-keep and exclude lists hold; its quotas and limits do not: give those that you want. The
-    run's own selection stays as it is.
+    response. The run's seed, --fill, must-keep and exclude lists hold; its quotas and limits do not: give those that
+    you want. The run's own selection stays as it is.
 
     Examples:
 
@@ -49,8 +49,10 @@ def reselect(  # noqa: PLR0913 - a command's options are its interface
     """
     started = time.monotonic()
     limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
-    wish = Wish(n, options.one_of("--strategy", strategy, STRATEGIES), seed, limits, options.one_of("--by", by, BY))
-    done = api.reselect_with(api.load(run), wish, api.Targets(output, report=report, columns=columns))
+    of_run = api.load(run)
+    used = of_run.settings.seed if seed is None else seed
+    wish = Wish(n, options.one_of("--strategy", strategy, STRATEGIES), used, limits, options.one_of("--by", by, BY))
+    done = api.reselect_with(of_run, wish, api.Targets(output, report=report, columns=columns))
     select.close(done, as_json=as_json, seconds=time.monotonic() - started)
 
 

@@ -38,7 +38,9 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
     if summary.n_pairs:
         lines += judging(summary)
     if summary.selection:
-        lines.append(("selected", f"{summary.n_selected:,}"))
+        n, missing = summary.n_selected, summary.n_missing
+        short = f" of {n + missing:,} asked for; there are no more that can be taken" if missing else ""
+        lines.append(("selected", f"{n:,}{short}"))
         lines += [(name, described(figures)) for name, figures in summary.selection.items()]
     lines += [("models", ", ".join(f"{stage}: {name}" for stage, name in summary.models.items()))]
     lines.append(("seconds", f"{sum(summary.seconds.values()):.1f} ({times(summary.seconds)})"))

@@ -60,6 +60,8 @@ class Summary:
     """For each two judges of a panel: judges, value (share of pairs in which they prefer the same side), n."""
     n_components: int = 0
     n_selected: int = 0
+    n_missing: int = 0
+    """Rows that were asked for, but that the pool does not have (select.fill)."""
     selection: dict[str, dict[str, float]] = field(default_factory=dict)
     """"pool", "selection", as many "random" rows (means of several draws), as many of the "longest": n, mean and median
     length, mean tags, share of the canonical tags covered."""
@@ -207,7 +209,8 @@ def selection_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> 
         "random": {name: round(fmean(each[name] for each in drawn), 4) for name in drawn[0]} | {"n": len(picked)},
         "longest": describe(pool, longest.order(lengths, seed)[: len(picked)]),
     }
-    return {"n_selected": int(figures["selection"]["n"]), "selection": figures}
+    n_missing = artifacts["selection"].manifest["notes"].get("n_missing", 0)
+    return {"n_selected": int(figures["selection"]["n"]), "n_missing": n_missing, "selection": figures}
 
 
 def coded(pool: pl.DataFrame) -> pl.DataFrame:

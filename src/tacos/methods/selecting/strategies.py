@@ -60,7 +60,8 @@ class Extras:
     `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`; `spread` is MIG's P over the sorted
     tag names `tag_names` (None: no similar tags); `grades` has `id`, `grade`; `scores` is a table SCORES and `sizes`
     the size of each cluster, for quotas (None: the pool's own); `coverage` is what a tag is worth to them. `fill` are
-    unjudged rows that may come after all that the strategy `tacos` takes.
+    unjudged rows that may come after all that the strategy `tacos` takes. With `partial` too few rows are an error only
+    where they leave an exact quota or a band of lengths short.
     """
 
     ids: Sequence[str] = ()
@@ -72,6 +73,7 @@ class Extras:
     sizes: Mapping[int, int] = field(default_factory=dict)
     quota: quotas.Quota = "square-root"
     fill: Sequence[str] = ()
+    partial: bool = False
     coverage: float = 0.0
 
 
@@ -94,13 +96,15 @@ def select(
     quotas.check(n, keep, exclude)
     table = settled(pool, exclude)
     bounds = limiting.bounds(table, n, limits)
-    found = choose(table, strategy, n, seed, extras or Extras(), keep, bounds, limits.cosine)
+    extras = extras or Extras()
+    found = choose(table, strategy, n, seed, extras, keep, bounds, limits.cosine)
     if len(found) < n:
         short = limiting.short_of(bounds, found)
-        raise InputError(
-            f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take"
-            + (f"; not filled: {short}" if short else "; ask for fewer")
-        )
+        if short or not extras.partial:
+            raise InputError(
+                f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take"
+                + (f"; not filled: {short}" if short else "; ask for fewer")
+            )
     return selection(table, found, strategy, keep)
 
 
