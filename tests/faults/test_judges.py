@@ -1,6 +1,7 @@
 """Panels, criteria, singleton scores, calibration and refinement against a real server, healthy or not."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,18 @@ OWN = Own(
 
 
 class AnyModel(FaultServer):
-    """A server that has every model; the one called mute refuses every question."""
+    """A server that has every model: mute refuses everything, place-lover gives what it sees first 10 points more."""
 
     def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
         return None
 
     def envelope(self, body: dict[str, Any], fault: str) -> dict[str, Any]:
-        return super().envelope(body, "refusal" if body["model"] == "mute" else fault)
+        reply = super().envelope(body, "refusal" if body["model"] == "mute" else fault)
+        if body["model"] == "place-lover":
+            message = reply["choices"][0]["message"]
+            said = json.loads(message["content"])
+            message["content"] = json.dumps(said | {"score_a": min(100, said.get("score_a", 1) + 10)})
+        return reply
 
 
 @pytest.fixture
@@ -77,6 +83,17 @@ def test_every_judge_of_a_panel_judges_every_pair_in_both_orders_as_often_as_wan
     before = server.asked.total()
     again = select(tmp_path, settings(server, models=["tiny-1", "tiny-2"], repetitions=2))
     assert (again.made, server.asked.total()) == ([], before)
+
+
+def test_the_summary_says_how_certain_the_selection_is(tmp_path: Path, server: FaultServer) -> None:
+    done = select(tmp_path, settings(server, "shortlist.rule=all", models=["tiny-1", "place-lover"]))
+    found = done.summary.certainty
+    assert found["error"] > 0
+    assert 0 < found["recall"] <= 1
+    told = dict(summary.rows(done.summary))["certainty"]
+    assert re.fullmatch(r"a score is sure to about \+- [\d.]+ points; of the \d+ best by score, \d+% are .*", told)
+    assert "owe it to noise" in done.report(tmp_path / "report.html").read_text("utf-8")
+    assert done.reselect(8, "longest").summary.certainty == {}, "it is about the cut by score"
 
 
 def test_a_judge_more_asks_only_the_new_one(tmp_path: Path, server: FaultServer) -> None:

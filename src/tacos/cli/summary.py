@@ -41,6 +41,8 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
         n, missing = summary.n_selected, summary.n_missing
         short = f" of {n + missing:,} asked for; there are no more that can be taken" if missing else ""
         lines.append(("selected", f"{n:,}{short}"))
+        if summary.n_pairs:
+            lines.append(("certainty", certainty(summary.certainty)))
         lines += [(name, described(figures)) for name, figures in summary.selection.items()]
     lines += [("models", ", ".join(f"{stage}: {name}" for stage, name in summary.models.items()))]
     lines.append(("seconds", f"{sum(summary.seconds.values()):.1f} ({times(summary.seconds)})"))
@@ -121,6 +123,16 @@ def judged(own: dict[str, Any]) -> str:
     rates = ", ".join(f"{label} {figure(own[key])}" for label, key in RATES)
     n_missing = own["n_missing"]
     return f"{rates}, missing {n_missing:,} of {own['n_verdicts'] + n_missing:,}" if n_missing else rates
+
+
+def certainty(found: dict[str, float | None]) -> str:
+    """How far the scores, and the cut by them, can be told from noise."""
+    if not found:
+        return "n/a: no standard errors, since the verdicts never contradict each other"
+    scores = f"a score is sure to about +- {1.96 * (found['error'] or 0):.1f} points"
+    if found["recall"] is None:
+        return scores
+    return f"{scores}; of the {found['n']:,} best by score, {found['recall']:.0%} are expected to be truly the best"
 
 
 RATES = (("flips", "flip_rate"), ("ties", "tie_rate"), ("first position wins", "first_share"))

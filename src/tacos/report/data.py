@@ -17,6 +17,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.methods import clustering, diagnosing
 from tacos.methods.selecting import chance, longest
+from tacos.methods.selecting.certainty import certainty
 from tacos.storage.artifacts import Artifact
 
 N_DRAWS = 5
@@ -58,6 +59,8 @@ class Summary:
     """The same for each judge of a panel."""
     agreement: list[dict[str, Any]] = field(default_factory=list)
     """For each two judges of a panel: judges, value (share of pairs in which they prefer the same side), n."""
+    certainty: dict[str, float | None] = field(default_factory=dict)
+    """How sure the cut by score is: error, recall, n of `certainty.Certainty`; empty where no error can be told."""
     n_components: int = 0
     n_selected: int = 0
     n_missing: int = 0
@@ -95,7 +98,7 @@ def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
     if any(name.startswith("verdicts/") for name in artifacts):
         figures |= judging_figures(artifacts, settings)
     if "selection" in artifacts:
-        figures |= selection_figures(artifacts, settings)
+        figures |= selection_figures(artifacts, settings) | certainty_figures(artifacts)
     return Summary(**figures)
 
 
@@ -211,6 +214,17 @@ def selection_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> 
     }
     n_missing = artifacts["selection"].manifest["notes"].get("n_missing", 0)
     return {"n_selected": int(figures["selection"]["n"]), "n_missing": n_missing, "selection": figures}
+
+
+def certainty_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+    """How far the run's own selection would be another one with other verdicts of the same judges."""
+    rounds = [name for name in artifacts if name.startswith("scores/")]
+    if not rounds or artifacts["selection"].manifest["stage"] != "select":
+        return {}
+    newest = max(rounds, key=lambda name: int(name.partition("/")[2]))
+    chosen = artifacts["selection"].scan().drop_nulls(["cluster", "score"]).group_by("cluster").len().collect()
+    found = certainty(artifacts[newest].scan().collect(), dict(chosen.iter_rows()))
+    return {} if found is None else {"certainty": found._asdict()}
 
 
 def coded(pool: pl.DataFrame) -> pl.DataFrame:

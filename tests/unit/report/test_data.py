@@ -3,6 +3,7 @@
 import pytest
 
 import tacos
+from tacos.cli import summary
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -48,3 +49,9 @@ def test_the_report_and_another_summary_show_the_same(done: tacos.Selection) -> 
     assert "<th>random</th>" in html
     assert "<th>longest</th>" in html
     assert tacos.load(done.run).summary.selection == done.summary.selection
+
+
+def test_certainty_is_told_where_verdicts_leave_something_to_tell_it_from(done: tacos.Selection) -> None:
+    assert done.summary.certainty == {}, "this judge never contradicts itself"
+    assert "It cannot be told" in (done.run / "report.html").read_text("utf-8")
+    assert dict(summary.rows(done.summary))["certainty"].startswith("n/a")
