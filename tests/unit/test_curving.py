@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 import tacos
 from tacos import curving
-from tacos.cli import app
+from tacos.cli import app, figures
 from tacos.errors import ConfigError, InputError
+from tacos.report import charting
 from tacos.reselecting import Wish
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
@@ -67,6 +68,21 @@ def test_the_command_prints_the_answer_and_draws_it(folder: Path, tmp_path: Path
     found = json.loads(cli("curve", folder, "-n", "5,10", "--json")[1])
     assert [row["n"] for row in found["table"]] == [5, 10]
     assert found["answer"]
+
+
+def test_a_strategy_has_one_colour_in_all_panels_of_the_figure(folder: Path) -> None:
+    drawn = charting.curve(curving.curve(folder, Wish(1, "mig"), [10, 40]).table, "mig", None)
+    coverage, *others = drawn["hconcat"]
+    scale = coverage["encoding"]["color"]["scale"]
+    ours = dict(zip(scale["domain"], scale["range"], strict=True))["mig"]
+    assert [panel["mark"]["color"] for panel in others] == [ours, ours]
+    assert coverage["encoding"]["x"]["scale"]["domain"] == [10, 40]
+
+
+def test_a_figure_is_svg_or_png_and_a_gain_is_a_number(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"curve\.pdf: a figure is \.svg or \.png"):
+        figures.check(tmp_path / "curve.pdf")
+    assert cli("curve", folder, "--gain", "nan")[0] == 2
 
 
 def test_sizes_that_cannot_be(folder: Path) -> None:

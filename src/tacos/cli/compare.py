@@ -14,7 +14,6 @@ from tacos import api, comparing
 from tacos.cli import console, figures, options
 from tacos.cli.reselect import BY, By, Run
 from tacos.comparing import Comparison
-from tacos.storage import writing
 
 N_CLUSTERS = 8
 DEFAULT = ",".join(comparing.DEFAULT)
@@ -58,7 +57,7 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
       tacos compare selected.jsonl.run --strategies tacos,mig,deita -n 1000 -o strategies.svg
     """
     if output is not None:
-        writing.check_writable(output)
+        figures.check(output)
     wanted = [name.strip() for name in strategies.split(",") if name.strip()]
     limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
     found = comparing.compare(run, n, wanted, seed=seed, limits=limits, by=options.one_of("--by", by, BY))

@@ -16,12 +16,13 @@ from tacos.cli.reselect import BY, By, Run, Strategy
 from tacos.curving import Curve
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.reselecting import Wish
-from tacos.storage import writing
 
 Sizes = Annotated[
     str, typer.Option("-n", help="sizes with commas between: rows or shares [default: 10, 15, 20, 30, ...]")
 ]
-Gain = Annotated[float, typer.Option(help="points of coverage that 1% more of the pool must bring to be worth it")]
+Gain = Annotated[
+    float, typer.Option(min=0, max=100, help="points of coverage that 1% more of the pool must bring to be worth it")
+]
 
 COLUMNS = {
     "rows": ("n", "{:,}"),
@@ -61,7 +62,7 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
       tacos curve selected.jsonl.run -n 100,500,1000,5% --gain 2
     """
     if output is not None:
-        writing.check_writable(output)
+        figures.check(output)
     limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
     of_run = api.load(run)
     used = of_run.settings.seed if seed is None else seed

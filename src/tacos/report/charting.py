@@ -113,18 +113,27 @@ def strategies(table: pl.DataFrame, random: pl.DataFrame, overlap: pl.DataFrame)
     """
     names = table["strategy"].to_list()
     bands = {figure: (low, high) for figure, _, low, high in random.iter_rows()}
-    panels = [panel(table, name, title, bands[name]) for name, title in PANELS.items() if table[name].count()]
+    panels = [
+        panel(shown(table, name), name, title, bands[name]) for name, title in PANELS.items() if table[name].count()
+    ]
     rows = [alt.hconcat(*panels[i : i + 3]) for i in range(0, len(panels), 3)]
-    drawn: dict[str, Any] = alt.vconcat(*rows, shares(overlap, [n for n in names if n != "pool"])).to_dict()
-    return drawn
+    below = shares(overlap, [n for n in names if n != "pool"])
+    drawn = alt.vconcat(*rows, below, title="grey: the range of random selections of the same size")
+    made: dict[str, Any] = drawn.to_dict()
+    return made
+
+
+def shown(table: pl.DataFrame, figure: str) -> pl.DataFrame:
+    """The rows that a panel shows: without the pool where that is 1 or 0 by definition and would squeeze the others."""
+    return table.filter(pl.col("strategy") != "pool") if figure in {"coverage", "cluster_distance"} else table
 
 
 def panel(table: pl.DataFrame, figure: str, title: str, bounds: tuple[float, float]) -> Any:
     """One figure of every strategy; the band is what random selections have."""
     order = table["strategy"].to_list()
-    shown = table.select("strategy", figure).drop_nulls()
+    known = table.select("strategy", figure).drop_nulls()
     x = alt.X(f"{figure}:Q", title=title, scale=alt.Scale(zero=False, padding=12))
-    points = alt.Chart(values(shown)).mark_circle(size=70).encode(x=x, y=alt.Y("strategy:N", title="", sort=order))
+    points = alt.Chart(values(known)).mark_circle(size=70).encode(x=x, y=alt.Y("strategy:N", title="", sort=order))
     chance = pl.DataFrame({figure: [bounds[0]], "high": [bounds[1]]})
     band = alt.Chart(values(chance)).mark_rect(opacity=0.25, color="gray").encode(x=x, x2="high:Q")
     return (band + points).properties(width=200, height=alt.Step(22))
@@ -143,16 +152,22 @@ def shares(overlap: pl.DataFrame, order: list[str]) -> Any:
     )
 
 
+OURS, CHANCE = "#4c78a8", "#9d9d9d"
+
+
 def curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[str, Any]:
     """A strategy's coverage, with that of random rows, mean score and mean tags against the number of rows.
 
     `table` is that of `tacos.curving.Curve`; a dashed line stands at the knee.
     """
-    rows = alt.X("n:Q", title="rows", scale=alt.Scale(type="log"))
+    bounds = [int(table["n"].min()), int(table["n"].max())]  # type: ignore[arg-type]
+    rows = alt.X("n:Q", title="rows", scale=alt.Scale(type="log", domain=bounds, nice=False))
+    colours = alt.Scale(domain=[strategy, "by chance"], range=[OURS, CHANCE])
     named = table.select("n", pl.col("coverage").alias(strategy), pl.col("by_chance").alias("by chance"))
     long = named.unpivot(index="n", variable_name="rows of", value_name="coverage").drop_nulls()
     y = alt.Y("coverage:Q", title="share of tags covered", axis=alt.Axis(format="%"))
-    drawn = alt.Chart(values(long)).mark_line(point=True).encode(x=rows, y=y, color=alt.Color("rows of:N", title=""))
+    colour = alt.Color("rows of:N", title="", scale=colours)
+    drawn = alt.Chart(values(long)).mark_line(point=True).encode(x=rows, y=y, color=colour)
     if knee is not None:
         at = alt.Chart(values(pl.DataFrame({"n": [knee]}))).mark_rule(strokeDash=[4, 4]).encode(x=rows)
         drawn = drawn + at
@@ -161,7 +176,11 @@ def curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[str, Any
         known = table.select("n", figure).drop_nulls()
         if known.height:
             side = alt.Y(f"{figure}:Q", title=PANELS[figure], scale=alt.Scale(zero=False))
-            line = alt.Chart(values(known)).mark_line(point=True).encode(x=rows, y=side)
+            line = (
+                alt.Chart(values(known))
+                .mark_line(point=alt.OverlayMarkDef(color=OURS), color=OURS)
+                .encode(x=rows, y=side)
+            )
             panels.append(line.properties(width=WIDTH // 2, height=HEIGHT))
     made: dict[str, Any] = alt.hconcat(*panels).to_dict()
     return made
