@@ -191,6 +191,7 @@ class Shortlist(Section):
     """Which members of a cluster enter comparison."""
 
     rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = "embedded-judge"
+    """`embedded-judge`: the best by a cheap grade; `longest-per-tag-set`: the paper authors' unwritten heuristic."""
     factor: float = Field(4.0, gt=0)
     """Shortlisted rows per quota of the cluster (rules embedded-judge and random)."""
     explore: float = Field(0.10, ge=0, le=1)
@@ -204,8 +205,8 @@ class Pair(Section):
 
     method: Literal["neighbour", "reference", "chain+swiss", "active"] = "chain+swiss"
     """`neighbour`: the paper's. `reference`: each against the middle one of its cluster by grade (without grades one at
-    random). `active`: where an answer can still change who is among the best; second orders only where they can, too.
-    """
+    random). `active`: where an answer can still change who is among the best by score, second orders only where they
+    can, too; `select.coverage`, quotas and limits, which also decide, are not looked at."""
     rounds: int = Field(4, ge=1)
     """One chain, then rounds - 1 Swiss rounds (chain+swiss); one opening, then rounds - 1 active ones (active)."""
     budget: float = Field(2.0, ge=0.6)
@@ -224,8 +225,9 @@ class Judge(Section):
     """Comparative scoring, both orders (TACOS), or for ablation every sample alone (as AlpaGasus does)."""
 
     model: str = "embedded"
+    """`embedded`, `llm` (the model of `--model`), another model of that endpoint, or a folder of `tacos distill`."""
     models: tuple[str, ...] = ()
-    """A panel instead of `model`: each is asked every question. Of `model` and `models` the one set later counts."""
+    """A panel (["a", "b"]) instead of `model`: each is asked every question. Of the two the one set later counts."""
     mode: Literal["comparative", "singleton"] = "comparative"
     """`singleton`: no shortlist, no pairs; the judge grades every sample alone, and the grade is the score."""
     repetitions: int = Field(1, ge=1, le=100)
@@ -239,6 +241,7 @@ class Judge(Section):
     max_chars: int = Field(12000, gt=0)
     """Longer samples are cut, visibly and both alike, before they are asked."""
     max_failure_rate: float = Field(0.02, ge=0, le=1)
+    """A larger share of verdicts without a usable answer stops the run."""
 
     @model_validator(mode="before")
     @classmethod
@@ -297,6 +300,7 @@ class Select(Section):
     n: Annotated[int | str, BeforeValidator(written_size)] = 1000
     """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens"); see `tacos.amounts`."""
     quota: Literal["ascending-size", "square-root", "proportional", "equal"] = "square-root"
+    """A cluster's share by its size; `ascending-size`: the same for all, the smallest cluster first (paper)."""
     coverage: float = Field(0.5, ge=0)
     """What one more canonical tag covered is worth, in standard deviations of the scores; 0: only scores count (paper).
     """
@@ -343,6 +347,7 @@ class Refine(Section):
     """Rewriting of selected rows (TACOS, optional); judges of the section `judge` confirm each rewrite."""
 
     model: str = "llm"
+    """The model that rewrites: `llm` is that of `--model`. The judges of the section `judge` are asked apart."""
     instructions: bool = True
     """Rewrite the instruction, too, after the response."""
     temperature: float = Field(0.3, ge=0, le=2)
@@ -609,7 +614,7 @@ def check_keys(values: Mapping[str, Any], model: type[BaseModel] = Settings, pre
         if key not in model.model_fields:
             near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.4)
             near += difflib.get_close_matches(prefix + key, known_keys(), n=1, cutoff=0.4)
-            hint = f"; did you mean {near[-1]}?" if near else ""
+            hint = f"; did you mean {near[-1]}?" if near else "; `tacos settings` lists all"
             raise ConfigError(f"unknown setting {prefix}{key}{hint}")
         section = model.model_fields[key].annotation
         if isinstance(value, Mapping) and isinstance(section, type) and issubclass(section, Section):

@@ -23,6 +23,7 @@ from tacos.cli import (
     reselect,
     runs,
     select,
+    settings,
     tags,
 )
 from tacos.errors import TacosError
@@ -45,6 +46,9 @@ Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row
 Try others:  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl    ask no model again
              tacos compare selected.jsonl.run -n 1000 -o strategies.svg    mig, deita, longest, random, ... side by side
              tacos curve selected.jsonl.run --strategy mig --by grade    how many rows do I need?
+
+\b
+Settings:    tacos settings judge    what --set judge.KEY=VALUE can change: panels, repetitions, criteria, ...
 
 \b
 Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, how complex, how much in common?
@@ -72,6 +76,7 @@ app.command("refine")(refine.refine)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
 app.command("tags")(tags.tags)
+app.command("settings")(settings.settings)
 app.add_typer(runs.app, name="runs")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(requests.app, name="requests")

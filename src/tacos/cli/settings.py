@@ -1,0 +1,86 @@
+"""`tacos settings`: what can be set with `--set` or in a settings file."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from itertools import pairwise
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import orjson
+import typer
+
+from tacos import config
+from tacos.cli import console, options
+from tacos.errors import ConfigError
+
+Name = Annotated[str, typer.Argument(help="a stage (judge) or one setting (judge.models) [default: all]")]
+Preset = Annotated[str, typer.Option(help=f"whose values: {', '.join(config.PRESETS)}")]
+
+
+def settings(name: Name = "", preset: Preset = "robust", as_json: options.AsJson = False) -> None:
+    """Every setting of `--set` and of `--settings FILE`: its value, what else it can be, and what it means.
+
+    Examples:
+
+      tacos settings judge
+
+      tacos select data.jsonl -n 1000 --model MODEL --set judge.repetitions=3 --set pair.method=active
+    """
+    found = [each for each in described(preset) if not name or each["name"] == name or each["stage"] == name]
+    if not found:
+        raise ConfigError(f"there is no setting and no stage {name!r}; `tacos settings` lists all")
+    if as_json:
+        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        return
+    rows = [(f"{each['name']} = {written(each['value'])}", told(each)) for each in found]
+    console.out.print(console.table("", rows))
+
+
+def described(preset: str) -> list[dict[str, Any]]:
+    """Stage, name, value in a preset, choices and meaning of every setting, in the order of the stages."""
+    values, meanings = config.load(preset).model_dump(mode="json"), docstrings()
+    found = []
+    for stage, section in config.Settings.model_fields.items():
+        inner = getattr(section.annotation, "model_fields", None)
+        for key, field in (inner or {}).items():
+            known = {"value": values[stage][key], "choices": choices(field.annotation)}
+            meaning = meanings.get(f"{getattr(section.annotation, '__name__', '')}.{key}", "")
+            found.append({"stage": stage, "name": f"{stage}.{key}", **known, "meaning": meaning})
+        if inner is None:
+            found.append({"stage": stage, "name": stage, "value": values[stage], "choices": [], "meaning": ""})
+    return found
+
+
+def docstrings() -> dict[str, str]:
+    """Class.attribute -> the text under the attribute, read from the source of `tacos.config`."""
+    found = {}
+    for part in ast.parse(inspect.getsource(config)).body:
+        body = part.body if isinstance(part, ast.ClassDef) else []
+        for one, after in pairwise(body):
+            text = after.value if isinstance(after, ast.Expr) else None
+            if isinstance(one, ast.AnnAssign) and isinstance(text, ast.Constant):
+                key = f"{getattr(part, 'name', '')}.{ast.unparse(one.target)}"
+                found[key] = " ".join(str(text.value).split())
+    return found
+
+
+def choices(annotation: Any) -> list[str]:
+    """What a setting can be, where these are words.
+
+    >>> choices(Literal["a", "b"]), choices(int | Literal["auto"]), choices(int)
+    (['a', 'b'], ['auto'], [])
+    """
+    if get_origin(annotation) is Literal:
+        return [str(each) for each in get_args(annotation)]
+    return [word for part in get_args(annotation) if get_origin(part) is Literal for word in choices(part)]
+
+
+def written(value: Any) -> str:
+    """A value as `--set` takes it."""
+    return value if isinstance(value, str) and value else orjson.dumps(value).decode()
+
+
+def told(each: dict[str, Any]) -> str:
+    """Choices and meaning."""
+    return "\n".join(filter(None, (" | ".join(each["choices"]), each["meaning"])))
