@@ -1,7 +1,8 @@
 """Amounts that a person writes: the size of a selection, and the part of it that a source or a tag may have.
 
-A size is rows (`500`, `2k`), a share of the pool (`5%`, `0.05`) or a budget of tokens (`2Mtokens`). A part is a share
-of the selection (`30%`, `0.3`) or rows (`300`); `<=` before it makes it a limit, else it is met exactly.
+A size is rows (`500`, `2k`), a share of the pool (`5%`, `0.05`, `1.0` for all) or a budget of tokens (`2Mtokens`). A
+part is a share of the selection (`30%`, `0.3`) or rows (`300`); `<=` before it makes it a limit, else it is met
+exactly.
 
 A token is four characters of instruction and response (`sizes.tokens`): right within a tenth or so for English.
 """
@@ -53,7 +54,7 @@ def parse(text: str | float) -> Size:
     value, unit = float(found[1]) * SCALES[found[2].lower()], found[3]
     if unit == "%":
         size = Size("share", value / 100)
-    elif unit == "" and not found[2] and 0 < value < 1:
+    elif unit == "" and not found[2] and (0 < value < 1 or (value == 1 and "." in found[1])):
         size = Size("share", value)
     else:
         size = Size("tokens" if unit == "tokens" else "rows", value)
@@ -92,8 +93,6 @@ def parse_part(text: str | float, what: str = "a quota") -> Part:
     at_most, written = written.startswith("<="), written.removeprefix("<=").strip()
     if re.fullmatch(r"0(\.0*)?%?", written) and at_most:
         return Part(0.0, "rows", at_most)
-    if written in {"1.0", "1."}:
-        return Part(1.0, "share", at_most)
     try:
         size = parse(written)
     except ConfigError:

@@ -14,7 +14,7 @@ from tacos import api
 from tacos.assembling import judges_for
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
-from tacos.errors import InputError
+from tacos.errors import ConfigError, InputError
 from tacos.methods import calibrating
 from tacos.methods.calibrating import Calibration
 from tacos.run import Progress, walk
@@ -31,6 +31,10 @@ def calibrate(
     `pairs` is whatever `tacos.select` reads, with rows as `tacos.methods.calibrating.parse` takes them. Raises
     `InputError` where there are none, and what the loop raises.
     """
+    if settings.judge.mode != "comparative":
+        raise ConfigError(
+            "calibration asks for comparisons, which the mode singleton does not make: leave out judge.mode"
+        )
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store, engine = Store(Path(folder)), LocalEngine(1)
         with store.lock(), closing(engine), judges_for(settings, ledger) as models:

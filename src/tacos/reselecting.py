@@ -35,7 +35,6 @@ from tacos.storage.artifacts import LAYOUT, Artifact, Store
 NAME = "reselected"
 VERSION = 3
 WITH_VECTORS = frozenset({"deita", "car", "k-center"})
-BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 By = Literal["score", "grade"]
 
 
@@ -160,19 +159,8 @@ def choose(pool: Pool, wish: Wish) -> pl.DataFrame:
 
     n = sizes.fixed(size, pool.table.height)
     if n is not None:
-        try:
-            return take(n)
-        except InputError as error:
-            raise InputError(f"{error}{graded_hint(pool, wish)}") from None
+        return take(n)
     return sizes.within(size.value, take, pool.table.select("id", "tokens"), max(1, len(keep)))
-
-
-def graded_hint(pool: Pool, wish: Wish) -> str:
-    """What an error adds where rows are out of reach only because they were never compared."""
-    n_judged, n_rows = pool.table["score"].count(), pool.table.height
-    if wish.by == "grade" or wish.strategy not in BY_SCORE or n_judged == n_rows or pool.grades is None:
-        return ""
-    return f" ({n_judged:,} of {n_rows:,} rows have a score; --by grade reads the cheap grades, which all have)"
 
 
 def key_of(pool: Pool, wish: Wish) -> str:

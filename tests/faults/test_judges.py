@@ -266,6 +266,8 @@ def test_a_calibration_counts_agreement_with_the_labels(tmp_path: Path, server: 
     assert both[0].flip_rate.value is None
     (silent,) = calibration.calibrate(labels(), settings(server, model="mute", max_failure_rate=1.0), ledger=ledger)
     assert (silent.judge, silent.n_judged) == ("mute", 0)
+    with pytest.raises(ConfigError, match="asks for comparisons"):
+        calibration.calibrate(labels(), settings(server, mode="singleton"), ledger=ledger)
 
 
 def test_the_commands(tmp_path: Path, server: FaultServer) -> None:

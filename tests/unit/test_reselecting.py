@@ -177,7 +177,7 @@ def test_the_runs_own_seed_and_fill_hold(tmp_path: Path) -> None:
 
 
 def test_rows_that_only_lack_a_score_are_named_where_too_few_are_found(graded: tacos.Selection) -> None:
-    with pytest.raises(InputError, match=r"of 160 rows have a score; --by grade reads"):
+    with pytest.raises(InputError, match=r"of 160 rows have a score; to select by grade"):
         graded.reselect(150)
     assert graded.reselect(150, by="grade").table.height == 150
     with pytest.raises(InputError, match=r"ask for fewer$"):

@@ -51,6 +51,7 @@ Strategy = Literal["tacos", "complexity-first", "mig", "deita", "car", "k-center
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 Ints = npt.NDArray[np.int64]
 NONE = Limits()
+BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,17 @@ def select(
         if short or not extras.partial:
             raise InputError(
                 f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take"
-                + (f"; not filled: {short}" if short else "; ask for fewer")
+                + (f"; not filled: {short}" if short else f"; ask for fewer{unscored(table, strategy)}")
             )
     return selection(table, found, strategy, keep)
+
+
+def unscored(table: pl.DataFrame, strategy: str) -> str:
+    """What an error adds where rows are out of reach because they were never compared."""
+    n_scored = table["score"].count()
+    if strategy not in BY_SCORE or n_scored == table.height:
+        return ""
+    return f" ({n_scored:,} of {table.height:,} rows have a score; to select by grade, which more have: --by grade)"
 
 
 def choose(
