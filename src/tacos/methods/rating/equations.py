@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 from scipy.sparse import csgraph, csr_array
 from scipy.sparse.linalg import splu
+from threadpoolctl import threadpool_limits
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -121,10 +122,12 @@ def exact_variances(matrix: Any, nodes: Ints, floating: bool) -> Floats:
 
 
 def inverse_diagonals(blocks: Floats) -> Floats:
-    """The diagonal of the inverse of each symmetric positive definite block, shape (blocks, size)."""
-    if blocks.shape[1] <= 64:
-        return np.asarray(np.linalg.inv(blocks).diagonal(axis1=1, axis2=2))
-    return np.stack([lapack.dpotri(lapack.dpotrf(block)[0])[0].diagonal() for block in blocks])
+    """The diagonal of the inverse of each symmetric positive definite block, shape (blocks, size), by one thread: the
+    same bits on any number of cores, so that plans made from the errors are the same as well."""
+    with threadpool_limits(1, user_api="blas"):
+        if blocks.shape[1] <= 64:
+            return np.asarray(np.linalg.inv(blocks).diagonal(axis1=1, axis2=2))
+        return np.stack([lapack.dpotri(lapack.dpotrf(block)[0])[0].diagonal() for block in blocks])
 
 
 def drawn_variances(

@@ -3,10 +3,11 @@
 import numpy as np
 import polars as pl
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tacos.methods import rating
 from tacos.methods.rating import gaussian as module
-from tacos.methods.rating.equations import standard_errors
+from tacos.methods.rating.equations import inverse_diagonals, standard_errors
 from tacos.methods.rating.orders import pairs_of
 from tacos.records import SCORES, VERDICTS
 
@@ -305,3 +306,14 @@ def test_a_judge_of_no_weight_is_not_heard() -> None:
     right = np.array([theta[one] for one in alone["id"]])
     assert np.corrcoef(heard["score"], right)[0, 1] < 0
     np.testing.assert_allclose(np.argsort(silent["score"]), np.argsort(alone["score"]))
+
+
+def test_errors_have_the_same_bits_on_any_number_of_cores() -> None:
+    rng = np.random.default_rng(3)
+    factors = rng.standard_normal((40, 200, 220))
+    blocks = factors @ factors.transpose(0, 2, 1)
+    with threadpool_limits(1, user_api="blas"):
+        one = inverse_diagonals(blocks)
+    with threadpool_limits(4, user_api="blas"):
+        four = inverse_diagonals(blocks)
+    assert one.tobytes() == four.tobytes()
