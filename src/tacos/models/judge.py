@@ -37,6 +37,10 @@ NAMES = (*features.NAMES, "wording")
 Array = npt.NDArray[np.float64]
 Text = tuple[str, str]
 """An instruction and its response."""
+Grade = tuple[float, str]
+"""A score and what moves it most."""
+MAX_REMEMBERED = 100_000
+"""Grades that a process remembers, some 20 MB; then it forgets them all."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +97,25 @@ class Judge:
         return [(NAMES[i], round(float(moved[i]), 3)) for i in order if abs(moved[i]) >= 0.001]
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request of task "judge" (two samples) or "grade" (one); equal samples are scored once."""
+        """One reply per request of task "judge" (two samples) or "grade" (one); a process scores equal samples once."""
         sides = [samples_of(request) for request in requests]
-        rows = {text: row for row, text in enumerate(dict.fromkeys(text for each in sides for text in each.values()))}
-        parts = self.contributions(*_columns(rows))
-        scores, reasons = self.calibrate(parts.sum(axis=1)).tolist(), self.reasons(parts)
-        return [
-            self.reply({side: (scores[rows[text]], reasons[rows[text]]) for side, text in each.items()})
-            for each in sides
-        ]
+        graded = self.graded(list(dict.fromkeys(text for each in sides for text in each.values())))
+        return [self.reply({side: graded[text] for side, text in each.items()}) for each in sides]
+
+    def graded(self, texts: Sequence[Text]) -> dict[Text, Grade]:
+        """Score and reasons of each of the distinct (instruction, response); those of earlier calls are remembered,
+        since rounds of comparisons ask about the same samples again and again."""
+        keys, memory = [key_of(text) for text in texts], remembered(self.folder)
+        known = {text: grade for text, key in zip(texts, keys, strict=True) if (grade := memory.get(key)) is not None}
+        fresh = [text for text in texts if text not in known]
+        parts = self.contributions(*_columns(fresh))
+        new = dict(
+            zip(fresh, zip(self.calibrate(parts.sum(axis=1)).tolist(), self.reasons(parts), strict=True), strict=True)
+        )
+        if len(memory) + len(new) > MAX_REMEMBERED:
+            memory.clear()
+        memory.update((key, new[text]) for text, key in zip(texts, keys, strict=True) if text in new)
+        return known | new
 
     def reply(self, graded: dict[str, tuple[float, str]]) -> Reply:
         """The reply to one request, by side: "" for a grade, "a" and "b" for a pair."""
@@ -137,6 +151,18 @@ def load(path: str | Path | None = None) -> Judge:
     judge = Judge() if path is None else Judge(str(path), Path(path).name)
     read(judge.folder)
     return judge
+
+
+@lru_cache(maxsize=8)
+def remembered(folder: str) -> dict[bytes, Grade]:
+    """What this process has graded with the judge in `folder`: key -> score and reasons."""
+    return {}
+
+
+def key_of(text: Text) -> bytes:
+    """16 bytes that stand for an instruction with its response."""
+    instruction, response = (part.encode("utf-8", "surrogatepass") for part in text)
+    return hashlib.blake2b(b"%d %b%b" % (len(instruction), instruction, response), digest_size=16).digest()
 
 
 @lru_cache(maxsize=8)

@@ -81,13 +81,14 @@ class Tagger:
     @property
     def name(self) -> str:
         """The name that its maker gave it."""
-        return str(load_files(self.folder).meta["name"])
+        return str(read_meta(self.folder)[0]["name"])
 
     @property
     def fingerprint(self) -> str:
         """What decides the tags: a hash of its files, and the encoders' fingerprints."""
-        loaded = load_files(self.folder)
-        return f"tagger-{loaded.digest}-{loaded.encoder.fingerprint}-{loaded.closeness.fingerprint}"
+        meta, digest = read_meta(self.folder)
+        encoders = [encoder.load(meta[name]).fingerprint for name in ("encoder", "closeness")]
+        return "-".join(["tagger", digest, *encoders])
 
     def tag(self, instructions: Sequence[str]) -> list[list[str]]:
         """The tags of each instruction, most certain first; empty where nothing is certain enough."""
@@ -172,23 +173,43 @@ def items(tags: Sequence[tuple[str, float, bool]]) -> list[dict[str, Any]]:
 @lru_cache(maxsize=4)
 def load_files(folder: str) -> Loaded:
     """Read a tagger's files; raises `ModelError` where they cannot be read."""
-    paths = [Path(folder) / name for name in FILES]
     try:
-        contents = [path.read_bytes() for path in paths]
-    except OSError as error:
-        raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
-    try:
-        return unpack(*contents)
+        return unpack(*read_files(folder))
     except ModelError as error:
         raise ModelError(f"the tagger in {folder}: {error}") from None
+
+
+def read_files(folder: str) -> list[bytes]:
+    """The bytes of a tagger's files; raises `ModelError` where they cannot be read."""
+    try:
+        return [(Path(folder) / name).read_bytes() for name in FILES]
+    except OSError as error:
+        raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
+
+
+@lru_cache(maxsize=4)
+def read_meta(folder: str) -> tuple[dict[str, Any], str]:
+    """What a tagger says of itself, and the digest of its files: enough to know it by, without making it."""
+    meta, packed = read_files(folder)
+    try:
+        found: dict[str, Any] = orjson.loads(meta)
+        if not {"name", "encoder", "closeness"} <= found.keys():
+            raise ModelError(f"the tagger in {folder}: of another version")
+        return found, digest_of(meta, packed)
+    except (orjson.JSONDecodeError, AttributeError) as error:
+        raise ModelError(f"the tagger in {folder}: of another version or damaged: {error!r}") from None
+
+
+def digest_of(meta: bytes, packed: bytes) -> str:
+    """A hash of a tagger's files."""
+    return hashlib.blake2b(meta + packed, digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=4)
 def unpack(meta: bytes, packed: bytes) -> Loaded:
     """A tagger from the bytes of its two files; raises `ModelError` where they are none."""
-    digest = hashlib.blake2b(meta + packed, digest_size=8).hexdigest()
     try:
-        return assemble(orjson.loads(meta), tensors.from_bytes(packed), digest)
+        return assemble(orjson.loads(meta), tensors.from_bytes(packed), digest_of(meta, packed))
     except (KeyError, ValueError) as error:
         raise ModelError(f"of another version or damaged: {error!r}") from None
 

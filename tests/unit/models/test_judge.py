@@ -130,6 +130,21 @@ def test_replies_hold_the_scores_of_both_samples_or_of_one() -> None:
     assert shipped.answer([]) == []
 
 
+@pytest.mark.parametrize("most", [0, 7, 1000])
+def test_what_was_graded_before_changes_no_reply(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "MAX_REMEMBERED", most)
+    judge.remembered.cache_clear()
+    asked, said = samples()
+    texts = [{"instruction": i, "response": r} for i, r in zip(asked, [*said[:-1], "\ud83d"], strict=True)]
+    requests = [request("grade", **text) for text in texts]
+    model = judge.load()
+    whole = model.answer(requests)
+    for start in range(0, 55, 5):  # each batch holds half of the one before
+        assert model.answer(requests[start : start + 10]) == whole[start : start + 10]
+    assert model.answer(requests[::-1]) == whole[::-1]
+    assert len(judge.remembered(model.folder)) <= max(most, len(requests))
+
+
 def test_a_judge_is_a_light_value_that_can_be_sent_to_workers() -> None:
     shipped = judge.load()
     sent = pickle.dumps(shipped)

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 Floats = npt.NDArray[np.float64]
@@ -57,6 +56,8 @@ def expected_hits(score: Floats, error: Floats, k: int, mean: float, spread: flo
     >>> expected_hits(np.array([10.0, 20.0, 30.0, 40.0]), np.full(4, 9.0), 2, 25.0, 0.0)
     1.0
     """
+    from scipy.optimize import brentq  # a third of a second that not every command needs
+
     if spread == 0:
         return k * k / len(score)
     weight = spread**2 / (spread**2 + error**2)
