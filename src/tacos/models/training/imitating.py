@@ -64,8 +64,7 @@ def fit_tagger(texts: Sequence[str], tags: Sequence[Tags], name: str, encoder: s
     rows = drawn(texts, MAX_TAGGED)
     some, given = [texts[row] for row in rows], [tags[row] for row in rows]
     recipe = tagging.Recipe(name=name, encoder=encoder)
-    with threadpool_limits(1):
-        return tagging.fit(tagging.read(some, given, recipe), lore(given), recipe)
+    return tagging.fit(tagging.read(some, given, recipe), lore(given), recipe)
 
 
 def measure_tagger(texts: Sequence[str], tags: Sequence[Tags], encoder: str = "static", n_folds: int = 1) -> Figures:

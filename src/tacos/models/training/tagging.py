@@ -25,6 +25,7 @@ import scipy.sparse as sp
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.cluster import KMeans
 from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 
 from tacos.errors import ModelError
 from tacos.models import candidates, encoder, phrases, tagger, tensors, words
@@ -106,10 +107,14 @@ def fold_of(text: str, n_folds: int, salt: str = "") -> int:
 
 
 def fit(rows: Tagged, lore: Lore, recipe: Recipe) -> tagger.Loaded:
-    """A tagger from the rows; raises `ModelError` where too few tags are given twice."""
+    """A tagger from the rows, by one thread: the same bits on any number of cores.
+
+    Raises `ModelError` where too few tags are given twice.
+    """
     vectors = tag_vectors(rows, lore)
-    scorer, known = fit_scorer(rows, recipe), learn_tags(rows, lore, vectors)
-    network, choice = second_look(rows, lore, vectors, recipe)
+    with threadpool_limits(1):
+        scorer, known = fit_scorer(rows, recipe), learn_tags(rows, lore, vectors)
+        network, choice = second_look(rows, lore, vectors, recipe)
     meta = {"name": recipe.name, "encoder": recipe.encoder, "closeness": "static"}
     return tagger.Loaded(
         scorer, known, network, choice, encoder.load(recipe.encoder), encoder.load("static"), meta, digest=""
