@@ -1,6 +1,6 @@
 """Trains the shipped models from the corpora: `python -m tacos.models.train encoder|tagger|judge --data DATA`.
 
-Every training is deterministic on one machine: two give identical files. The encoder needs MiniLM's weights.
+Every training gives identical files each time, whatever the number of cores. The encoder needs MiniLM's weights.
 """
 
 from __future__ import annotations
