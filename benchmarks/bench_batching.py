@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from tacos import llm, prompts
+from tacos.batch_prompting import tags_of
 from tacos.config import LLM, Tag
 from tacos.llm import ledger
 from tacos.llm.grouped import Grouped
 from tacos.methods import tagging
 from tacos.models import agreement, encoder
-from tacos.records import Reply, Request
+from tacos.records import Request
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
@@ -84,11 +84,6 @@ def published(folder: Path, n: int, seed: int = 1) -> list[tuple[str, list[str]]
     short = sorted(text for text in first if len(text) <= MAX_CHARS)
     drawn = np.random.default_rng(seed).permutation(len(short))[:n]
     return [(short[place], first[short[place]]) for place in drawn]
-
-
-def tags_of(reply: Reply) -> list[str]:
-    """The tags of a reply, none where there is no answer."""
-    return [] if reply.text is None else [item["tag"] for item in orjson.loads(reply.text)["tags"]]
 
 
 def ask(questions: Sequence[Request], size: int, settings: LLM, model: str, path: Path) -> dict[str, Any]:

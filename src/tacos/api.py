@@ -119,6 +119,10 @@ class Selection:
         """Why a row (id or content hash) was kept or dropped; `InputError` where the input has no such row."""
         return explaining.explain(self.artifacts, self.settings, row)
 
+    def seed_or(self, seed: int | None) -> int:
+        """The seed that was given, else the run's own."""
+        return self.settings.seed if seed is None else seed
+
     def reselect(  # noqa: PLR0913 - a method's options are its interface
         self,
         n: str | float,
@@ -140,7 +144,7 @@ class Selection:
         must-keep and exclude lists and `select.fill` hold; its quotas and limits do not. Nothing of the run is changed.
         """
         limits = limits_from(limit, per_source, per_tag, match_length)
-        wish = Wish(n, strategy, self.settings.seed if seed is None else seed, limits, by)
+        wish = Wish(n, strategy, self.seed_or(seed), limits, by)
         return reselect_with(self, wish, Targets(as_path(output)))
 
 

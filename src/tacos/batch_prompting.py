@@ -92,5 +92,5 @@ def f1(counts: Counts, rows: np.ndarray) -> float:
 
 
 def tags_of(reply: Reply) -> list[str]:
-    """The tags of an answer."""
-    return [item["tag"] for item in orjson.loads(reply.text or "{}")["tags"]]
+    """The tags of a reply, none where there is no answer."""
+    return [] if reply.text is None else [item["tag"] for item in orjson.loads(reply.text)["tags"]]

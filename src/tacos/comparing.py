@@ -64,8 +64,7 @@ def compare(
     Raises `ConfigError` for an unknown strategy, `InputError` where one cannot select so many rows.
     """
     done = run if isinstance(run, api.Selection) else api.load(run)
-    used = done.settings.seed if seed is None else seed
-    wishes = [Wish(n, name, used, limits, by) for name in names_of(strategies)]
+    wishes = [Wish(n, name, done.seed_or(seed), limits, by) for name in names_of(strategies)]
     pool = Pool(done.artifacts, done.settings, by)
     chosen: dict[str, list[str]] = {wish.strategy: ids_of(done.run, pool, wish) for wish in wishes}
     return tabulate(pool, chosen, draws(pool, wishes[-1], chosen["random"]))

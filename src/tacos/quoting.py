@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,32 +41,36 @@ TAGGING = ("tag-sample", "tag")
 TEXTS = ("id", "instruction", "response")
 
 
-def quote_run(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> list[StageQuote]:
-    """A quote per LLM stage.
+@contextmanager
+def samples_of(data: Any, settings: Settings) -> Iterator[Artifact]:
+    """The samples of the data, read once for all that is asked about them.
 
-    Raises `ConfigError` where no stage asks an endpoint, `LLMError` where no request of a pilot is answered.
+    Raises `ConfigError` where no stage asks an endpoint.
     """
-    asking = asked_models(settings)
-    if not asking:
+    if not asked_models(settings):
         raise ConfigError("nothing to quote: no stage asks an endpoint; give --llm or --model")
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        samples = read(data, settings, Path(folder))
-        is_question = pl.col("turns").explode().struct.field("role").eq("user")
-        n_turns = samples.scan().select(is_question.sum()).collect().item() or 0
-        n_asked = n_questions(
-            settings, samples.manifest["n_rows"], int(n_turns), pool_tables.n_wanted(samples, settings.select.size)
-        )
-        asked_of = [(stage, model) for stage, models in asking.items() for model in models]
-        quotes = [
-            quote_stage(stage, model, share(stage, n_asked, settings), requests, settings, ledger)
-            for stage, model in asked_of
-            if (requests := pilot(stage, model, samples, settings, k))
-        ]
-        by_batch = settings.tag.per_request == 1  # files of the batch API hold one instruction per request
-        return [each if by_batch else replace(each, usd_batch=None) for each in quotes]
+        yield read(data, settings, Path(folder))
 
 
-def quality_of_groups(data: Any, settings: Settings, ledger: Ledger, k: int = 20) -> QualityCost:
+def quote_run(samples: Artifact, settings: Settings, ledger: Ledger, k: int = 20) -> list[StageQuote]:
+    """A quote per LLM stage. Raises `LLMError` where no request of a pilot is answered."""
+    is_question = pl.col("turns").explode().struct.field("role").eq("user")
+    n_turns = samples.scan().select(is_question.sum()).collect().item() or 0
+    n_asked = n_questions(
+        settings, samples.manifest["n_rows"], int(n_turns), pool_tables.n_wanted(samples, settings.select.size)
+    )
+    asked_of = [(stage, model) for stage, models in asked_models(settings).items() for model in models]
+    quotes = [
+        quote_stage(stage, model, share(stage, n_asked, settings), requests, settings, ledger)
+        for stage, model in asked_of
+        if (requests := pilot(stage, model, samples, settings, k))
+    ]
+    by_batch = settings.tag.per_request == 1  # files of the batch API hold one instruction per request
+    return [each if by_batch else replace(each, usd_batch=None) for each in quotes]
+
+
+def quality_of_groups(samples: Artifact, settings: Settings, ledger: Ledger, k: int = 20) -> QualityCost:
     """What `tag.per_request` costs in quality on the instructions of a pilot of k requests, see `quality_cost`.
 
     Raises `ConfigError` where no language model is asked several instructions at once.
@@ -73,9 +78,7 @@ def quality_of_groups(data: Any, settings: Settings, ledger: Ledger, k: int = 20
     models = asked_models(settings).get("tag", ())
     if not models or settings.tag.per_request == 1:
         raise ConfigError("there is nothing to compare: set tag.per_request to 2 or more, and name a language model")
-    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        requests = pilot("tag", models[0], read(data, settings, Path(folder)), settings, k)
-    return quality_cost(requests, models[0], settings, ledger)
+    return quality_cost(pilot("tag", models[0], samples, settings, k), models[0], settings, ledger)
 
 
 def share(stage: str, n_asked: Mapping[str, int], settings: Settings) -> int:

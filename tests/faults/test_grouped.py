@@ -172,7 +172,8 @@ def test_a_run_asks_the_same_groups_whatever_the_workers_and_stops(tmp_path: Pat
 def test_a_quote_counts_requests_of_several_instructions(tmp_path: Path, book: Ledger) -> None:
     with FaultServer(Behaviour({"item-invalid": 0.3})) as server:
         chosen = settings(server, price_in=1.0, price_out=2.0)
-        found = quoting.quote_run(files(tmp_path), chosen, book, 5)[0]
+        with quoting.samples_of(files(tmp_path), chosen) as samples:
+            found = quoting.quote_run(samples, chosen, book, 5)[0]
         n_pilot = server.asked.total()
     assert found.n_pilot == 5
     assert 30 < found.requests.mid <= 60
@@ -187,7 +188,9 @@ def test_what_asking_together_costs_in_quality(
     faults: dict[str, float], cost: float, tmp_path: Path, book: Ledger
 ) -> None:
     with FaultServer(Behaviour(faults)) as server:
-        found = quoting.quality_of_groups(files(tmp_path), settings(server), book, 20)
+        chosen = settings(server)
+        with quoting.samples_of(files(tmp_path), chosen) as samples:
+            found = quoting.quality_of_groups(samples, chosen, book, 20)
         n_asked = server.asked.total()
     assert (found.per_request, found.n_left_out) == (4, 0)
     assert n_asked == -(-found.n // 4) + 2 * found.n
@@ -201,8 +204,9 @@ def test_what_asking_together_costs_in_quality(
 def test_there_is_no_cost_of_asking_together_where_nothing_is(tmp_path: Path, book: Ledger) -> None:
     with FaultServer() as server:
         alone = config.load(llm={"base_url": server.url, "model": "tiny-1"}, tag={"model": "llm"}, select={"n": 10})
-    with pytest.raises(ConfigError, match=r"set tag.per_request to 2 or more"):
-        quoting.quality_of_groups(files(tmp_path), alone, book)
+    nothing = pytest.raises(ConfigError, match=r"set tag.per_request to 2 or more")
+    with quoting.samples_of(files(tmp_path), alone) as samples, nothing:
+        quoting.quality_of_groups(samples, alone, book)
 
 
 def test_what_cannot_be_put_together_says_so(tmp_path: Path, book: Ledger) -> None:

@@ -65,7 +65,7 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
         figures.check(output)
     limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
     of_run = api.load(run)
-    used = of_run.settings.seed if seed is None else seed
+    used = of_run.seed_or(seed)
     wish = Wish(1, options.one_of("--strategy", strategy, STRATEGIES), used, limits, options.one_of("--by", by, BY))
     wanted = [size.strip() for size in n.split(",") if size.strip()]
     found = curving.curve(of_run, wish, wanted, gain)

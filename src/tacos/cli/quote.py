@@ -59,9 +59,9 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
     given = {name: value for name, value in (("price_in", price_in), ("price_out", price_out)) if value is not None}
     chosen = chosen.model_copy(update={"llm": chosen.llm.model_copy(update=given)})
     consent.ask(chosen, None, yes=yes, models=asked_models(chosen))
-    with ledgers.open(ledger) as book:
-        quotes = quoting.quote_run(data, chosen, book, pilot)
-        cost = quoting.quality_of_groups(data, chosen, book, pilot) if quality else None
+    with ledgers.open(ledger) as book, quoting.samples_of(data, chosen) as samples:
+        cost = quoting.quality_of_groups(samples, chosen, book, pilot) if quality else None
+        quotes = quoting.quote_run(samples, chosen, book, pilot)
     if as_json:
         stages = [as_dict(each) for each in quotes]
         whole = stages if cost is None else {"stages": stages, "quality": vars(cost)}

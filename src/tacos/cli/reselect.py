@@ -50,7 +50,7 @@ def reselect(  # noqa: PLR0913 - a command's options are its interface
     started = time.monotonic()
     limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
     of_run = api.load(run)
-    used = of_run.settings.seed if seed is None else seed
+    used = of_run.seed_or(seed)
     wish = Wish(n, options.one_of("--strategy", strategy, STRATEGIES), used, limits, options.one_of("--by", by, BY))
     done = api.reselect_with(of_run, wish, api.Targets(output, report=report, columns=columns))
     select.close(done, as_json=as_json, seconds=time.monotonic() - started)

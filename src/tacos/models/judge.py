@@ -28,7 +28,7 @@ import orjson
 
 from tacos.errors import ModelError
 from tacos.models import encoder, features, measuring, pleading, wanting
-from tacos.records import Encoder, Reply, Request
+from tacos.records import Encoder, Reply, Request, canonical_hash
 
 DATA = Path(__file__).parent / "data"
 FILE = "judge.json"
@@ -105,7 +105,7 @@ class Judge:
     def graded(self, texts: Sequence[Text]) -> dict[Text, Grade]:
         """Score and reasons of each of the distinct (instruction, response); those of earlier calls are remembered,
         since rounds of comparisons ask about the same samples again and again."""
-        keys, memory = [key_of(text) for text in texts], remembered(self.folder)
+        keys, memory = [canonical_hash([*map(_sound, text)]) for text in texts], remembered(self.folder)
         known = {text: grade for text, key in zip(texts, keys, strict=True) if (grade := memory.get(key)) is not None}
         fresh = [text for text in texts if text not in known]
         parts = self.contributions(*_columns(fresh))
@@ -154,15 +154,9 @@ def load(path: str | Path | None = None) -> Judge:
 
 
 @lru_cache(maxsize=8)
-def remembered(folder: str) -> dict[bytes, Grade]:
+def remembered(folder: str) -> dict[str, Grade]:
     """What this process has graded with the judge in `folder`: key -> score and reasons."""
     return {}
-
-
-def key_of(text: Text) -> bytes:
-    """16 bytes that stand for an instruction with its response."""
-    instruction, response = (part.encode("utf-8", "surrogatepass") for part in text)
-    return hashlib.blake2b(b"%d %b%b" % (len(instruction), instruction, response), digest_size=16).digest()
 
 
 @lru_cache(maxsize=8)
