@@ -24,12 +24,21 @@ from tacos.llm.ledger import Ledger
 from tacos.records import Reply
 
 Connect = Callable[..., Client]
-FAST = {"retries": 2, "read_timeout": 0.5}
+FAST = {"retries": 4, "read_timeout": 1.0}
 
 
 def behaving(faults: dict[str, float] | None = None, **more: object) -> FaultServer:
     """A server with short pauses."""
     return FaultServer(Behaviour(faults or {}, **{"seconds": 0.3, "hang": 2.0, **more}))  # type: ignore[arg-type]
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for what must happen some time."""
+    for _ in range(60_000):
+        if happened():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it did not happen within a minute")
 
 
 def texts(replies: list[Reply]) -> list[str | None]:
@@ -128,10 +137,8 @@ def test_a_wrong_key_or_model_ends_at_the_first_reply(
 ) -> None:
     with behaving(**behaviour) as server:
         client = connect(server.url, model)
-        started = time.monotonic()
         with pytest.raises(LLMError, match=message) as error:
             client.answer(tag_requests(2000))
-        assert time.monotonic() - started < 2
         assert server.asked.total() <= 64
         assert KEY not in str(error.value)
         assert "\n" not in str(error.value)
@@ -147,7 +154,7 @@ def test_an_address_where_nobody_answers_is_one_clear_error(connect: Connect) ->
 def test_a_server_that_dies_trips_the_breaker_and_loses_nothing(connect: Connect, book: Ledger) -> None:
     server = behaving(latency=0.05).start()
     client = connect(server.url, retries=1, concurrency=20)
-    threading.Timer(0.5, server.stop).start()
+    threading.Thread(target=lambda: (until(lambda: server.answered.total() > 50), server.stop())).start()
     with pytest.raises(LLMError, match=r"requests in a row failed|cannot reach"):
         client.answer(tag_requests(5000))
     n_kept = book.size().n_replies
@@ -212,7 +219,7 @@ def test_snapshot_usage_and_latency_are_kept(connect: Connect, book: Ledger) -> 
     entry = book.get([reply.key])[reply.key]
     assert (entry.asked, entry.model, entry.finish, entry.way) == ("tiny-1", "tiny-1-2026-01-01", "stop", "online")
     assert entry.prompt_tokens > 100
-    assert 0.02 <= entry.latency < 2
+    assert 0.02 <= entry.latency < 30
     assert reply.model == "tiny-1-2026-01-01"
 
 
@@ -288,11 +295,13 @@ def test_closing_keeps_what_is_in_flight(connect: Connect, book: Ledger) -> None
 
         thread = threading.Thread(target=ask)
         thread.start()
-        time.sleep(0.6)
+        until(lambda: server.in_flight > 0 and server.answered.total() > 0)
+        n_before = server.answered.total()
         client.close()
-        thread.join(5)
+        thread.join(30)
         assert len(failures) == 1
-        assert book.size().n_replies == server.answered.total() == 32
+        assert n_before < server.answered.total() < 100
+        assert book.size().n_replies == server.answered.total() == server.asked.total()
 
 
 def test_the_key_is_nowhere(connect: Connect, book: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,8 @@ That costs a tenth of what a general client's objects cost per request, and this
 from __future__ import annotations
 
 import asyncio
+import select
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
@@ -52,6 +54,7 @@ class Connection(asyncio.Protocol):
         self.loop = loop
         self.parser = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
+        self.poller = select.poll()
         self.done: Done | None = None
         self.began = self.heard = 0.0
         self.n_sent = self.n_bytes = 0
@@ -65,10 +68,14 @@ class Connection(asyncio.Protocol):
         """Whether another request may follow."""
         return self.keep and not self.ended
 
+    def unread(self) -> bool:
+        """Whether something came that the loop has not read yet: what nobody asked for, or the connection's end."""
+        return bool(self.poller.poll(0))
+
     def send(self, message: bytes, done: Done) -> None:
         """Write a request; `done` is told how it ends."""
         self.done = done
-        self.began = self.heard = self.loop.time()
+        self.began = self.heard = time.monotonic()  # a loop's own time is that of the beginning of its turn
         self.headers, self.body, self.n_bytes = [], [], 0
         self.framed = self.keep = self.limited = False
         self.status = 0
@@ -97,12 +104,13 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's own class is none of asyncio's
+        self.poller.register(transport.get_extra_info("socket"), select.POLLIN)
         self.transport.set_write_buffer_limits(high=0)  # uvloop then writes at once, not at the end of its turn
 
     def data_received(self, data: bytes) -> None:
         if self.ended:
             return
-        self.heard = self.loop.time()
+        self.heard = time.monotonic()
         self.n_bytes += len(data)
         try:
             self.parser.feed_data(data)

@@ -7,6 +7,7 @@ compressed bodies (it asks for none) or speak HTTP/2.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
@@ -53,19 +54,17 @@ class DirectWire:
         """Send a request, over a kept connection if one is rested."""
         self.waiting.append((self.head + b"%d\r\n\r\n" % len(body) + body, done))
         self.serve()
-        if self.waiting:
-            self.open()
 
     def serve(self) -> None:
-        """Give rested connections to those who wait."""
-        now = self.loop.time()
-        while self.waiting and self.idle:
-            if self.idle[0].ended:
-                self.idle.popleft()
-            elif now - self.idle[0].heard > REST:
-                self.start(self.idle.popleft(), *self.waiting.popleft())
+        """Give rested connections to those who wait; open one for those who get none."""
+        while self.waiting and self.idle and time.monotonic() - self.idle[0].heard > REST:
+            connection = self.idle.popleft()
+            if connection.ended or connection.unread():
+                connection.abort()
             else:
-                return
+                self.start(connection, *self.waiting.popleft())
+        if self.waiting:
+            self.open()
 
     def start(self, connection: Connection, message: bytes, done: Done) -> None:
         """One exchange on a connection."""
@@ -125,9 +124,7 @@ class DirectWire:
     def sweep(self) -> None:
         """Give up connections that were silent, or at work, for too long."""
         self.serve()
-        if self.waiting:
-            self.open()
-        now = self.loop.time()
+        now = time.monotonic()
         for connection in list(self.busy):
             if now - connection.heard > self.settings.read_timeout:
                 connection.fail(WireError("timeout", f"silent for {self.settings.read_timeout:g} s"))
