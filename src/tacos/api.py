@@ -293,15 +293,16 @@ def finish(done: Selection, targets: Targets) -> Selection:
     """Write rows, sidecar and report (where one is named) of a run that reached its selection."""
     if "selection" not in done.artifacts:
         return done
-    report_path = done.report(targets.report) if targets.report is not None else None
-    sidecar = None
+    sidecar = writing.sidecar_path(targets.output) if targets.output is not None else None
+    written = replace(done, output=targets.output, sidecar=sidecar, report_path=targets.report)
+    if targets.report is not None:
+        written.report(targets.report)
     if targets.output is not None:
-        scores = done.scores
-        writing.write_rows(
-            writing.with_columns(done.rows, scores) if targets.columns else done.in_input_order["raw"], targets.output
-        )
-        sidecar = writing.write_sidecar(scores, targets.output)
-    return Selection(done.run, done.settings, done.artifacts, targets.output, sidecar, report_path, done.made)
+        scores = written.scores
+        rows = writing.with_columns(written.rows, scores) if targets.columns else written.in_input_order["raw"]
+        writing.write_rows(rows, targets.output)
+        writing.write_sidecar(scores, targets.output)
+    return written
 
 
 def state_of(done: Selection, names: Sequence[str]) -> dict[str, Any]:
