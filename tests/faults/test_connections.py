@@ -89,13 +89,13 @@ def two_answers(server: Talkative, between) -> tuple[bytes, bytes]:
         loop.close()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_a_rested_connection_is_used_again(server: Talkative) -> None:
     assert two_answers(server, lambda: None) == (b"right", b"right")
     assert len(server.connections) == 1
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("surprise", [Talkative.speak, Talkative.hang_up])
 def test_one_with_something_unread_is_not(surprise, server: Talkative) -> None:
     assert two_answers(server, lambda: surprise(server)) == (b"right", b"right")

@@ -13,7 +13,7 @@ from tacos.methods.selecting.strategies import select as select_by
 from tacos.methods.shortlisting import shortlist
 from tacos.records import SCORES, VERDICTS
 
-CALM = settings(deadline=None, max_examples=60)
+CALM = settings(max_examples=60)
 QUOTAS = ("ascending-size", "square-root", "proportional", "equal")
 RULES = ("all", "longest-per-tag-set", "embedded-judge", "random")
 

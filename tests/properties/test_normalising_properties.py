@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tacos.config import Normalise
@@ -76,7 +76,6 @@ def build(samples: Samples, config: Normalise, seed: int, cuts: Sequence[int] = 
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99))
-@settings(deadline=None)
 def test_normalising_what_is_normalised_changes_nothing(samples: Samples, config: Normalise, seed: int) -> None:
     found = build(samples, config, seed)
     if found is None:
@@ -91,7 +90,6 @@ def test_normalising_what_is_normalised_changes_nothing(samples: Samples, config
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_neither_the_order_of_rows_nor_of_tags_matters(
     samples: Samples, config: Normalise, seed: int, random: Random
 ) -> None:
@@ -108,7 +106,6 @@ def test_neither_the_order_of_rows_nor_of_tags_matters(
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99), st.lists(st.integers(0, 25), max_size=4))
-@settings(deadline=None)
 def test_shards_of_any_size_give_the_same_vocabulary_and_rows(
     samples: Samples, config: Normalise, seed: int, cuts: list[int]
 ) -> None:
@@ -125,7 +122,6 @@ def test_shards_of_any_size_give_the_same_vocabulary_and_rows(
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99))
-@settings(deadline=None)
 def test_every_raw_tag_is_accounted_for(samples: Samples, config: Normalise, seed: int) -> None:
     found = build(samples, config, seed)
     if found is None:

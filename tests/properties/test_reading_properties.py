@@ -62,7 +62,7 @@ NAMES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(BYTES, st.sampled_from(NAMES))
 @example(b'{"instruction": "q", "output": "a"}\n{"instr', "x.jsonl")
 @example(b"[" * 100_000, "x.json")
@@ -81,7 +81,7 @@ def test_any_bytes_end_in_rows_rejects_or_one_line(content: bytes, name: str) ->
     assert all(len(each.raw) <= reading.MAX_RAW and each.reason for each in made if isinstance(each, Reject))
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=70)
 @given(ROWS, st.data())
 def test_a_broken_byte_costs_a_json_line_at_most_itself(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     lines = [orjson_or_json(row) for row in rows]
@@ -100,7 +100,7 @@ def test_a_broken_byte_costs_a_json_line_at_most_itself(rows: list[dict[str, Any
         assert number == broken or found[number] == row
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=70)
 @given(ROWS, st.sampled_from([None, 1, 4]), st.booleans(), st.integers(1, 50))
 def test_splitting_agrees_with_the_json_module(
     rows: list[Any], indent: int | None, ascii_only: bool, size: int
@@ -122,7 +122,7 @@ def orjson_or_json(row: dict[str, Any]) -> bytes:
     return json.dumps(row, ensure_ascii=False).encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, st.sampled_from([".json", ".jsonl", ".json.gz", ".jsonl.zst"]))
 def test_what_is_written_is_read_back(rows: list[dict[str, Any]], suffix: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +134,7 @@ def test_what_is_written_is_read_back(rows: list[dict[str, Any]], suffix: str) -
 CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.fixed_dictionaries({"a": CELL, "b": CELL}), min_size=1, max_size=8))
 def test_csv_keeps_every_text(rows: list[dict[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +159,7 @@ SHAPED = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(SHAPED, min_size=1, max_size=12), SHARDS)
 def test_shards_of_any_size_give_the_same_samples(rows: list[dict[str, Any]], size: int) -> None:
     known = [{"instruction": "q", "output": "a"}, *rows]
@@ -173,7 +173,7 @@ def test_shards_of_any_size_give_the_same_samples(rows: list[dict[str, Any]], si
             assert json.loads(each.raw) == known[int(each.id.partition(":")[2])]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(st.integers(0, 30) | st.integers(0, (1 << 64) - 1), max_size=20), max_size=15))
 def test_first_seen_equals_a_dict(batches: list[list[int]]) -> None:
     seen, known, row = FirstSeen(), {}, 0

@@ -51,7 +51,7 @@ def test_a_cluster_of_one_tag_cannot_be_split() -> None:
     assert resizing.resize(one, VECTORS[:1], n_of, 3, 0, 0.1, 1).equals(one)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cut=st.integers(1, 49))
 def test_the_nearest_centre_does_not_depend_on_the_batch(cut: int) -> None:
     centres = clustering.centres_of(VECTORS, 3, 1)

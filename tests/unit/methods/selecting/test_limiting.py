@@ -66,7 +66,7 @@ def test_an_exact_quota_of_a_tag_is_served_first() -> None:
     assert found["tags"].list.contains("rare").sum() == 5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(1, 60), seed=st.integers(0, 5))
 def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
     table = pool(seed)

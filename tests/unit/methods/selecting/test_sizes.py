@@ -43,7 +43,7 @@ def pool(costs: list[int]) -> pl.DataFrame:
     return pl.DataFrame({"id": [str(i) for i in range(len(costs))], "tokens": costs})
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(costs=st.lists(st.integers(1, 400), min_size=1, max_size=120), budget=st.integers(1, 20_000))
 def test_a_budget_takes_the_longest_part_of_an_order_that_fits(costs: list[int], budget: int) -> None:
     table = pool(costs)
