@@ -56,7 +56,8 @@ def distill(tables: Tables, settings: Settings, shipped: Tagger, number: int) ->
         )
     asked = instructions(tables, tags, settings)
     shown = tags.join(asked, on=["id", "turn"], maintain_order="left")
-    texts, given = shown["instruction"].to_list(), shown["tags"].to_list()
+    once = shown[imitating.distinct(shown["instruction"].to_list())]
+    texts, given = once["instruction"].to_list(), once["tags"].to_list()
     name = f"distilled from {' + '.join(sorted(set(tags['model'])))}"
     made = imitating.fit_tagger(texts, given, name)
     notes = {"agreement": imitating.measure_tagger(texts, given), "n_shown": tags.height}
