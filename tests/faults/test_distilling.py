@@ -200,6 +200,21 @@ def test_the_hard_cap_holds_in_a_cascade(tmp_path: Path, server: FaultServer) ->
     assert server.asked.total() - before <= 50
 
 
+def test_a_sample_of_the_least_size_teaches_although_a_few_of_it_are_refused(
+    tmp_path: Path, server: FaultServer, calm: tacos.Selection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = set(calm.artifacts["sample_tags"].scan().head(3).collect()["id"])
+    texts = [ROWS[int(id_.rsplit(":", 1)[1])]["instruction"] for id_ in sample]
+    monkeypatch.setattr(
+        servers, "answer", lambda messages: {"no": 1} if fields(messages)["instruction"] in texts else answer(messages)
+    )
+    done = select(tmp_path, settings(server, *CASCADE[:1], "cascade.unsure=0"), tmp_path / "book.sqlite", until="tag")
+    assert done.summary.tagged_by["tiny-1-2026-01-01"] == 197
+    tags = done.artifacts["tags"].scan().collect()
+    assert tags["id"].to_list() == calm.artifacts["tags"].scan().collect()["id"].to_list(), "none is missing"
+    assert set(tags.filter(model="distilled from tiny-1-2026-01-01")["id"]) >= sample
+
+
 def test_what_a_cascade_cannot_do_is_said_before_anything_is_asked(tmp_path: Path, server: FaultServer) -> None:
     with pytest.raises(ConfigError, match="fewer than 200"):
         settings(server, "cascade.sample=20")
