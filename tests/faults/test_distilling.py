@@ -120,6 +120,17 @@ def test_what_a_folder_lacks_is_named_with_the_setting_that_helps(
         CliRunner().invoke(app, [*words, "--model", "x"], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("setting", ["tag.model=./mymodle", "tag.model=mymodle/", "judge.model=~/mymodle"])
+def test_a_folder_that_is_not_there_is_an_error_and_no_model_of_an_endpoint(
+    setting: str, server: FaultServer, tmp_path: Path
+) -> None:
+    before = server.asked.total()
+    chosen = config.load("robust", None, [setting], llm={"base_url": server.url, "model": "tiny-1"})
+    with pytest.raises(ModelError, match="there is no folder"):
+        select(tmp_path, chosen, tmp_path / "ledger.sqlite")
+    assert server.asked.total() == before, "nothing left this machine"
+
+
 @pytest.mark.slow
 def test_two_trainings_give_identical_files_and_an_older_model_makes_way(
     taught: tacos.Selection, made: distillation.Distillation, tmp_path: Path
