@@ -148,24 +148,39 @@ def annotators(data: Path, judge: Encoder) -> dict[str, Any]:
 
 
 def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
-    """The three most frequent tags for every row; and only the tags that the text mentions."""
+    """The three most frequent tags for every row; only tags that the text mentions; and what the ten instructions of
+    training that are closest by the static encoder vote for."""
     texts, tags, lore = train.tagging_data(data)
     folds = np.array([tagging.fold_of(text, N_FOLDS) for text in texts])
     frequent: list[list[str]] = [[] for _ in texts]
     mentioned: list[list[str]] = [[] for _ in texts]
+    voted: list[list[str]] = [[] for _ in texts]
+    vectors = encoder.load("static").encode(texts)
     for fold in range(N_FOLDS):
         seen = [tags[row] for row in np.flatnonzero(folds != fold)]
+        cosines = vectors @ vectors[folds != fold].T
         names = tagging.spelling(seen)
         counts = {tag: sum(tag in map(tagging.plain, row) for row in seen) for tag in names}
         top = sorted(counts, key=lambda tag: (-counts[tag], tag))[:3]
         lexicon = phrases.Lexicon(tuple(sorted({*names, *lore.published})), {}, 1.0)
         for row in np.flatnonzero(folds == fold):
             frequent[row] = top
+            voted[row] = vote(seen, cosines[row])
             mentioned[row] = [lexicon.tags[tag] for tag in lexicon.mentions(phrases.stem(texts[row]))[:3]]
     return {
         "most frequent": agreement.figures(frequent, tags, judge),
         "key phrases": agreement.figures(mentioned, tags, judge),
+        "nearest ten": agreement.figures(voted, tags, judge),
     }
+
+
+def vote(seen: list[list[str]], cosines: np.ndarray, n: int = 10) -> list[str]:
+    """The three tags of most weight among the `n` closest rows, each of the weight exp(8 cosine)."""
+    weights: dict[str, float] = {}
+    for row in np.argsort(-cosines, kind="stable")[:n]:
+        for tag in map(tagging.plain, seen[row]):
+            weights[tag] = weights.get(tag, 0.0) + float(np.exp(8 * cosines[row]))
+    return sorted(weights, key=lambda tag: (-weights[tag], tag))[:3]
 
 
 def bench_tagger(data: Path, names: list[str]) -> dict[str, Any]:

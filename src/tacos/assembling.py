@@ -206,8 +206,15 @@ def judging_stage(settings: Settings) -> str:
 
 
 def is_networked(model: str) -> bool:
-    """Whether a model is one of the endpoint: neither the embedded one nor one in a folder."""
-    return model != EMBEDDED and not (model and Path(model).is_dir())
+    """Whether a model is one of the endpoint: neither the embedded one nor one in a folder.
+
+    Raises `ModelError` for what can only be a folder and is none: no endpoint should be asked in its place.
+    """
+    if model == EMBEDDED or (model and Path(model).is_dir()):
+        return False
+    if model.startswith(("./", "../", "~")) or model.endswith("/"):
+        raise ModelError(f"there is no folder {model}: name one with --llm, or in tag.model and judge.model")
+    return True
 
 
 def tagging_model(settings: Settings, own: Own, network: Network) -> Model:

@@ -9,6 +9,7 @@ the small one is least sure. Without a cascade `tag` alone asks about everything
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import polars as pl
@@ -43,20 +44,22 @@ def distill(tables: Tables, settings: Settings, shipped: Tagger, number: int) ->
     """Tags of the sample -> a tagger, by `FILES`; how far it agrees with held-out ones is in the notes.
 
     Encoder and lexicon are those of the shipped tagger: it is the stage's tool so that its fingerprint is in the key.
-    Raises `InputError` where too few instructions are tagged.
+    Raises `InputError` where too few instructions are tagged: fewer than `MIN_TAGGED` less what may go unanswered.
     """
     from tacos.models.training import imitating  # takes a second to import
     from tacos.models.training.tagging import freeze
 
     tags = tables["sample_tags"].scan().collect()
-    if tags.height < MIN_TAGGED:
+    least = math.floor(MIN_TAGGED * (1 - settings.tag.max_failure_rate))
+    if tags.height < least:
         raise InputError(
-            f"the cascade has {tags.height} tagged instructions to learn from and needs {MIN_TAGGED}: "
+            f"the cascade has {tags.height} tagged instructions to learn from and needs {least}: "
             "leave out cascade.sample for so small a data set"
         )
     asked = instructions(tables, tags, settings)
     shown = tags.join(asked, on=["id", "turn"], maintain_order="left")
-    texts, given = shown["instruction"].to_list(), shown["tags"].to_list()
+    once = shown[imitating.distinct(shown["instruction"].to_list())]
+    texts, given = once["instruction"].to_list(), once["tags"].to_list()
     name = f"distilled from {' + '.join(sorted(set(tags['model'])))}"
     made = imitating.fit_tagger(texts, given, name)
     notes = {"agreement": imitating.measure_tagger(texts, given), "n_shown": tags.height}

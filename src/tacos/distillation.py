@@ -122,7 +122,8 @@ def tag_lessons(done: Selection) -> Lessons:
     drawn = cascading.draw(tagged_turns(done.artifacts["samples"], tags), MAX_TAGGED, SEED)
     limit = done.settings.tag.max_chars
     rows = [(truncate(text, limit), own) for text, own in drawn.select("instruction", "tags").iter_rows()]
-    return Lessons((tags.manifest["model"],), n_replies, rows)
+    kept = imitating.distinct([text for text, _ in rows])
+    return Lessons((tags.manifest["model"],), n_replies, [rows[row] for row in kept])
 
 
 def n_paid(tags: Artifact) -> int:

@@ -120,6 +120,17 @@ def test_what_a_folder_lacks_is_named_with_the_setting_that_helps(
         CliRunner().invoke(app, [*words, "--model", "x"], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("setting", ["tag.model=./mymodle", "tag.model=mymodle/", "judge.model=~/mymodle"])
+def test_a_folder_that_is_not_there_is_an_error_and_no_model_of_an_endpoint(
+    setting: str, server: FaultServer, tmp_path: Path
+) -> None:
+    before = server.asked.total()
+    chosen = config.load("robust", None, [setting], llm={"base_url": server.url, "model": "tiny-1"})
+    with pytest.raises(ModelError, match="there is no folder"):
+        select(tmp_path, chosen, tmp_path / "ledger.sqlite")
+    assert server.asked.total() == before, "nothing left this machine"
+
+
 @pytest.mark.slow
 def test_two_trainings_give_identical_files_and_an_older_model_makes_way(
     taught: tacos.Selection, made: distillation.Distillation, tmp_path: Path
@@ -198,6 +209,21 @@ def test_the_hard_cap_holds_in_a_cascade(tmp_path: Path, server: FaultServer) ->
     with pytest.raises(BudgetReached):
         select(tmp_path, capped, tmp_path / "ledger.sqlite", until="tag")
     assert server.asked.total() - before <= 50
+
+
+def test_a_sample_of_the_least_size_teaches_although_a_few_of_it_are_refused(
+    tmp_path: Path, server: FaultServer, calm: tacos.Selection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = set(calm.artifacts["sample_tags"].scan().head(3).collect()["id"])
+    texts = [ROWS[int(id_.rsplit(":", 1)[1])]["instruction"] for id_ in sample]
+    monkeypatch.setattr(
+        servers, "answer", lambda messages: {"no": 1} if fields(messages)["instruction"] in texts else answer(messages)
+    )
+    done = select(tmp_path, settings(server, *CASCADE[:1], "cascade.unsure=0"), tmp_path / "book.sqlite", until="tag")
+    assert done.summary.tagged_by["tiny-1-2026-01-01"] == 197
+    tags = done.artifacts["tags"].scan().collect()
+    assert tags["id"].to_list() == calm.artifacts["tags"].scan().collect()["id"].to_list(), "none is missing"
+    assert set(tags.filter(model="distilled from tiny-1-2026-01-01")["id"]) >= sample
 
 
 def test_what_a_cascade_cannot_do_is_said_before_anything_is_asked(tmp_path: Path, server: FaultServer) -> None:

@@ -37,7 +37,7 @@ def load(name: str = "static", threads: int | None = None) -> Encoder:
     if name == "minilm-or-static":
         return minilm.load(threads=threads) if weights.find() else static.Static()
     if (Path(name) / static.TABLE).is_file():
-        return static.Static(str(Path(name)), name=Path(name).name)
+        return static.load(Path(name))
     if Path(name).is_dir():
         return load_folder(Path(name))
     raise ModelError(
@@ -52,25 +52,26 @@ def load_folder(folder: Path) -> Encoder:
         raise ModelError(f"{folder} holds no sentence-transformers model (no modules.json and no config.json)")
     if find_spec("sentence_transformers") is None:
         raise ModelError(f"the model in {folder} needs the package sentence-transformers: pip install it, then go on")
-    return SentenceTransformer(str(folder.resolve()))
+    return SentenceTransformer(str(folder.resolve()), fingerprint_of(folder))
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Of names, sizes and modification times: hashing gigabytes at every start would cost too much."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return canonical_hash([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files])
 
 
 @dataclass(frozen=True)
 class SentenceTransformer:
-    """A sentence-transformers model in a folder. Its fingerprint covers names, sizes and times of the files there."""
+    """A sentence-transformers model in a folder; its fingerprint is of the files that were there when it was loaded."""
 
     folder: str
+    fingerprint: str
 
     @property
     def name(self) -> str:
         """The folder's own name."""
         return Path(self.folder).name
-
-    @property
-    def fingerprint(self) -> str:
-        """Of names, sizes and modification times: hashing gigabytes at every start would cost too much."""
-        files = sorted(path for path in Path(self.folder).rglob("*") if path.is_file())
-        return canonical_hash([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files])
 
     @property
     def dim(self) -> int:
@@ -79,14 +80,17 @@ class SentenceTransformer:
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """float32 of shape (len(texts), dim), each row of length 1."""
-        model = load_transformer(self.folder)
+        model = load_transformer(self.folder, self.fingerprint)
         rows = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(rows, dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
-def load_transformer(folder: str) -> Any:
-    """The model in memory."""
+def load_transformer(folder: str, fingerprint: str) -> Any:
+    """The model in memory; raises `ModelError` where its files have changed since they had this fingerprint."""
     from sentence_transformers import SentenceTransformer as Model  # type: ignore[import-not-found, unused-ignore]
+
+    if fingerprint != fingerprint_of(Path(folder)):
+        raise ModelError(f"the encoder in {folder} has changed while it was in use: start again")
 
     return Model(folder)

@@ -61,17 +61,21 @@ class Weights:
 
 @dataclass(frozen=True)
 class Judge:
-    """A pointwise judge; its weights are read once per process, when first needed."""
+    """A pointwise judge; its weights are read once per process, when first needed.
 
-    folder: str = str(DATA)
-    name: str = "embedded-judge"
+    `digest` is its file's when it was loaded: a file that changes after that is an error, not another judge.
+    """
+
+    folder: str
+    name: str
+    digest: str
     where: Literal["process"] = "process"
     pointwise: bool = True
 
     @property
     def fingerprint(self) -> str:
         """Of the weights, the code of the features and the encoder."""
-        digest = hashlib.blake2b((Path(self.folder) / FILE).read_bytes(), digest_size=8)
+        digest = hashlib.blake2b(read_file(self.folder, self.digest), digest_size=8)
         for module in (features, measuring, pleading, wanting):
             digest.update(Path(str(module.__file__)).read_bytes())
         return f"judge-{digest.hexdigest()}-{_encoder(self.weights.encoder).fingerprint}"
@@ -79,7 +83,7 @@ class Judge:
     @property
     def weights(self) -> Weights:
         """The fitted model."""
-        return read(self.folder)
+        return read(self.folder, self.digest)
 
     def score(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
         """float64 of shape (n,) on 1..100, two decimals, higher is better; the same whatever the batch or the order."""
@@ -105,7 +109,7 @@ class Judge:
     def graded(self, texts: Sequence[Text]) -> dict[Text, Grade]:
         """Score and reasons of each of the distinct (instruction, response); those of earlier calls are remembered,
         since rounds of comparisons ask about the same samples again and again."""
-        keys, memory = [canonical_hash([*map(_sound, text)]) for text in texts], remembered(self.folder)
+        keys, memory = [canonical_hash([*map(_sound, text)]) for text in texts], remembered(self.digest)
         known = {text: grade for text, key in zip(texts, keys, strict=True) if (grade := memory.get(key)) is not None}
         fresh = [text for text in texts if text not in known]
         parts = self.contributions(*_columns(fresh))
@@ -147,40 +151,74 @@ class Judge:
 
 
 def load(path: str | Path | None = None) -> Judge:
-    """The shipped judge, or the one in the folder `path`. Raises `ModelError` where there is none."""
-    judge = Judge() if path is None else Judge(str(path), Path(path).name)
-    read(judge.folder)
-    return judge
+    """The shipped judge, or the one in the folder `path`.
+
+    Raises `ModelError` where there is none, or one of other features or another encoder than this version's.
+    """
+    folder = Path(path) if path is not None else DATA
+    digest = digest_of(read_file(str(folder)))
+    read(str(folder), digest)
+    return Judge(str(folder), "embedded-judge" if path is None else folder.absolute().name, digest)
 
 
 @lru_cache(maxsize=8)
-def remembered(folder: str) -> dict[str, Grade]:
-    """What this process has graded with the judge in `folder`: key -> score and reasons."""
+def remembered(digest: str) -> dict[str, Grade]:
+    """What this process has graded with the judge of this digest: key -> score and reasons."""
     return {}
 
 
-@lru_cache(maxsize=8)
-def read(folder: str) -> Weights:
-    """The weights in `folder`; raises `ModelError` where there are none, or of other features than this version's."""
-    if not (Path(folder) / FILE).is_file():
-        raise ModelError(f"{folder} holds no judge: {FILE} missing")
+def digest_of(content: bytes) -> str:
+    """A hash of a judge's file."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def read_file(folder: str, digest: str = "") -> bytes:
+    """A judge's file; raises `ModelError` where it cannot be read, or where its digest is not the one expected."""
     try:
-        found: dict[str, Any] = orjson.loads((Path(folder) / FILE).read_bytes())
+        content = (Path(folder) / FILE).read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{folder} holds no judge: {FILE} missing") from None
+    except OSError as error:
+        raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
+    if digest and digest != digest_of(content):
+        raise ModelError(f"the judge in {folder} has changed while it was in use: start again")
+    return content
+
+
+@lru_cache(maxsize=8)
+def read(folder: str, digest: str) -> Weights:
+    """The weights in `folder`; raises `ModelError` where there are none, or of other features than this version's."""
+    content = read_file(folder, digest)
+    try:
+        found: dict[str, Any] = orjson.loads(content)
         table = found["features"]
         known = [feature.name for feature in features.FEATURES], [list(map(float, f.knots)) for f in features.FEATURES]
         if ([row["name"] for row in table], [list(map(float, row["knots"])) for row in table]) != known:
             raise ModelError(f"the judge in {folder} was trained with other features: train it again")
-        return Weights(
-            ramps=tuple(weight for row in table for weight in row["weights"]),
-            wording=tuple(found["wording"]["weights"]),
-            typical=(*(row["typical"] for row in table), found["wording"]["typical"]),
-            centre=found["centre"],
-            slope=found["slope"],
+        weights = Weights(
+            ramps=tuple(float(weight) for row in table for weight in row["weights"]),
+            wording=tuple(map(float, found["wording"]["weights"])),
+            typical=(*(float(row["typical"]) for row in table), float(found["wording"]["typical"])),
+            centre=float(found["centre"]),
+            slope=float(found["slope"]),
             encoder=found["encoder"],
             encoder_fingerprint=found["encoder_fingerprint"],
         )
-    except (OSError, KeyError, TypeError, orjson.JSONDecodeError) as error:
+        check(weights, [len(row["weights"]) for row in table])
+    except (KeyError, TypeError, ValueError) as error:  # a JSONDecodeError is a ValueError
         raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
+    if weights.encoder_fingerprint != _encoder(weights.encoder).fingerprint:
+        raise ModelError(f"the judge in {folder} was trained with another encoder {weights.encoder!r}: train it again")
+    return weights
+
+
+def check(weights: Weights, n_ramps: list[int]) -> None:
+    """Raise `ValueError` for weights that are too few or too many (`n_ramps`: of each feature), or not finite."""
+    dim = _encoder(weights.encoder).dim
+    if n_ramps != np.bincount(features.ramp_features()).tolist() or len(weights.wording) != dim:
+        raise ValueError("other numbers of weights than features and the encoder have")
+    if not np.isfinite([*weights.ramps, *weights.wording, *weights.typical, weights.centre, weights.slope]).all():
+        raise ValueError("weights that are not finite")
 
 
 def contributions(weights: Weights, instructions: Sequence[str], responses: Sequence[str]) -> Array:

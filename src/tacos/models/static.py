@@ -42,26 +42,33 @@ class Loaded(NamedTuple):
 class Static:
     """The encoder as a light, picklable value; the table is loaded once per process, when first needed.
 
-    `max_tokens` cuts longer texts; `folder` holds static.safetensors and tokenizer.json.
+    `max_tokens` cuts longer texts; `folder` holds static.safetensors and tokenizer.json. `digest`, where it is given,
+    is theirs when it was loaded: files that change after that are an error.
     """
 
     folder: str = str(DATA)
     max_tokens: int = MAX_TOKENS
     name: str = "static"
+    digest: str = ""
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return int(load_files(self.folder, self.max_tokens).table.shape[1])
+        return int(self.loaded.table.shape[1])
 
     @property
     def fingerprint(self) -> str:
         """What decides the vectors: a hash of the files, and the cut."""
-        return f"static-{load_files(self.folder, self.max_tokens).digest}-{self.max_tokens}"
+        return f"static-{self.loaded.digest}-{self.max_tokens}"
+
+    @property
+    def loaded(self) -> Loaded:
+        """The files in memory; raises `ModelError` where they cannot be read."""
+        return load_files(self.folder, self.max_tokens, self.digest)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """float32 of shape (len(texts), dim), each row of length 1 (or all 0)."""
-        loaded = load_files(self.folder, self.max_tokens)
+        loaded = self.loaded
         out = np.empty((len(texts), loaded.table.shape[1]), dtype=np.float32)
         for start in range(0, len(texts), CHUNK):
             rows = count_tokens(loaded.tokenizer, texts[start : start + CHUNK], self.max_tokens, len(loaded.table))
@@ -97,14 +104,33 @@ def scale_rows(rows: Vectors) -> Vectors:
     return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0), dtype=np.float32)
 
 
-@lru_cache(maxsize=4)
-def load_files(folder: str, max_tokens: int) -> Loaded:
-    """Read the table and its tokenizer; raises `ModelError` where they cannot be read."""
-    table, tokenizer = Path(folder) / TABLE, Path(folder) / TOKENIZER
-    packed = tensors.load(table)
+def load(folder: str | Path) -> Static:
+    """The static encoder in a folder; raises `ModelError` where its files cannot be read."""
+    return Static(str(folder), name=Path(folder).absolute().name, digest=digest_of(*read_files(str(folder))))
+
+
+def read_files(folder: str) -> tuple[bytes, bytes]:
+    """Table and tokenizer; raises `ModelError` where they cannot be read."""
     try:
-        digest = hashlib.blake2b(table.read_bytes() + tokenizer.read_bytes(), digest_size=8).hexdigest()
-        splitter = Tokenizer.from_file(str(tokenizer))
+        return (Path(folder) / TABLE).read_bytes(), (Path(folder) / TOKENIZER).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}") from None
+
+
+def digest_of(table: bytes, tokenizer: bytes) -> str:
+    """A hash of an encoder's files."""
+    return hashlib.blake2b(table + tokenizer, digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def load_files(folder: str, max_tokens: int, expected: str = "") -> Loaded:
+    """Read the table and its tokenizer; raises `ModelError` where they are none, or of another digest than expected."""
+    table, tokenizer = read_files(folder)
+    digest = digest_of(table, tokenizer)
+    if expected and expected != digest:
+        raise ModelError(f"the encoder in {folder} has changed while it was in use: start again")
+    try:
+        packed, splitter = tensors.from_bytes(table), Tokenizer.from_buffer(tokenizer)
     except Exception as error:
         raise ModelError(f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}") from None
     splitter.enable_truncation(max_tokens)

@@ -72,23 +72,31 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Tagger:
-    """The tagger as a light, picklable value; its files are loaded once per process, when first needed."""
+    """The tagger as a light, picklable value; its files are loaded once per process, when first needed.
 
-    folder: str = str(DATA)
+    `digest` is theirs when it was loaded: files that change after that are an error, not another tagger.
+    """
+
+    folder: str
+    digest: str
     where: Literal["process"] = "process"
     pointwise: bool = True
 
     @property
     def name(self) -> str:
         """The name that its maker gave it."""
-        return str(read_meta(self.folder)[0]["name"])
+        return str(read_meta(self.folder, self.digest)["name"])
 
     @property
     def fingerprint(self) -> str:
         """What decides the tags: a hash of its files, and the encoders' fingerprints."""
-        meta, digest = read_meta(self.folder)
-        encoders = [encoder.load(meta[name]).fingerprint for name in ("encoder", "closeness")]
-        return "-".join(["tagger", digest, *encoders])
+        meta = read_meta(self.folder, self.digest)
+        return "-".join(["tagger", self.digest, *fingerprints(meta["encoder"], meta["closeness"])])
+
+    @property
+    def loaded(self) -> Loaded:
+        """The tagger in memory; raises `ModelError` where its files are damaged."""
+        return load_files(self.folder, self.digest)
 
     def tag(self, instructions: Sequence[str]) -> list[list[str]]:
         """The tags of each instruction, most certain first; empty where nothing is certain enough."""
@@ -96,11 +104,11 @@ class Tagger:
 
     def tag_with_confidence(self, instructions: Sequence[str]) -> list[list[tuple[str, float]]]:
         """Tags with the probability that an annotator would have given them, most certain first."""
-        return [[(tag, p) for tag, p, _ in row] for row in tag_all(load_files(self.folder), instructions)]
+        return [[(tag, p) for tag, p, _ in row] for row in tag_all(self.loaded, instructions)]
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request of the task "tag", which has the field `instruction`."""
-        rows = tag_all(load_files(self.folder), [str(request.fields["instruction"]) for request in requests])
+        rows = tag_all(self.loaded, [str(request.fields["instruction"]) for request in requests])
         return [Reply(render(row), model=self.name) for row in rows]
 
 
@@ -113,7 +121,7 @@ def load(path: str | Path | None = None) -> Tagger:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder} holds no tagger: {', '.join(missing)} missing")
-    return Tagger(str(folder))
+    return Tagger(str(folder), digest_of(*read_files(str(folder))))
 
 
 def tag_all(loaded: Loaded, instructions: Sequence[str]) -> list[list[tuple[str, float, bool]]]:
@@ -171,31 +179,33 @@ def items(tags: Sequence[tuple[str, float, bool]]) -> list[dict[str, Any]]:
 
 
 @lru_cache(maxsize=4)
-def load_files(folder: str) -> Loaded:
-    """Read a tagger's files; raises `ModelError` where they cannot be read."""
+def load_files(folder: str, digest: str) -> Loaded:
+    """Read a tagger's files; raises `ModelError` where they cannot be read, or have another digest by now."""
     try:
-        return unpack(*read_files(folder))
+        return unpack(*read_files(folder, digest))
     except ModelError as error:
         raise ModelError(f"the tagger in {folder}: {error}") from None
 
 
-def read_files(folder: str) -> list[bytes]:
-    """The bytes of a tagger's files; raises `ModelError` where they cannot be read."""
+def read_files(folder: str, digest: str = "") -> list[bytes]:
+    """The bytes of a tagger's files; raises `ModelError` where they cannot be read, or have another digest by now."""
     try:
-        return [(Path(folder) / name).read_bytes() for name in FILES]
+        meta, packed = ((Path(folder) / name).read_bytes() for name in FILES)
     except OSError as error:
         raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
+    if digest and digest != digest_of(meta, packed):
+        raise ModelError(f"the tagger in {folder} has changed while it was in use: start again")
+    return [meta, packed]
 
 
 @lru_cache(maxsize=4)
-def read_meta(folder: str) -> tuple[dict[str, Any], str]:
-    """What a tagger says of itself, and the digest of its files: enough to know it by, without making it."""
-    meta, packed = read_files(folder)
+def read_meta(folder: str, digest: str) -> dict[str, Any]:
+    """What a tagger says of itself: enough to know it by, without making it."""
     try:
-        found: dict[str, Any] = orjson.loads(meta)
-        if not {"name", "encoder", "closeness"} <= found.keys():
+        found: dict[str, Any] = orjson.loads(read_files(folder, digest)[0])
+        if not all(isinstance(found.get(key), str) for key in ("name", "encoder", "closeness")):
             raise ModelError(f"the tagger in {folder}: of another version")
-        return found, digest_of(meta, packed)
+        return found
     except (orjson.JSONDecodeError, AttributeError) as error:
         raise ModelError(f"the tagger in {folder}: of another version or damaged: {error!r}") from None
 
@@ -210,7 +220,7 @@ def unpack(meta: bytes, packed: bytes) -> Loaded:
     """A tagger from the bytes of its two files; raises `ModelError` where they are none."""
     try:
         return assemble(orjson.loads(meta), tensors.from_bytes(packed), digest_of(meta, packed))
-    except (KeyError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"of another version or damaged: {error!r}") from None
 
 
@@ -220,22 +230,44 @@ def pack(meta: dict[str, Any], packed: dict[str, tensors.Array]) -> list[tuple[s
 
 
 def assemble(meta: dict[str, Any], packed: dict[str, tensors.Array], digest: str = "") -> Loaded:
-    """A tagger from the content of its two files."""
+    """A tagger from the content of its two files; raises `ValueError` (or `KeyError`) where they don't fit together."""
+    closeness, own = encoder.load(meta["closeness"]), encoder.load(meta["encoder"])
+    now = fingerprints(meta["encoder"], meta["closeness"])
+    if meta.get("fingerprints", now) != now:
+        raise ValueError(f"trained with another encoder than {meta['encoder']} is now")
+    tensors.check_shapes(packed, shapes_of(meta, packed, own.dim))
     scorer = Scorer(
         {gram: number for number, gram in enumerate(meta["n_grams"])},
         np.asarray(packed["idf"], dtype=np.float32),
         tensors.unpack_sparse(packed, "n_gram_weights"),
         tensors.unpack(packed, "landmarks"),
         tensors.unpack(packed, "head"),
-        meta["gamma"],
+        float(meta["gamma"]),
     )
-    closeness = encoder.load(meta["closeness"])
     lexicon = phrases.Lexicon(tuple(meta["tags"]), meta["stems"], meta["rare"])
     given, published = (np.asarray(packed[name], dtype=np.float32) for name in ("given", "published"))
     columns = np.asarray(packed["columns"], dtype=np.int64)
     known = candidates.Known(lexicon, closeness.encode(meta["tags"]), given, published, columns)
-    own = encoder.load(meta["encoder"])
+    if sorted(columns[columns >= 0].tolist()) != list(range(scorer.head.shape[1])):
+        raise ValueError("other columns than learned tags")
     return Loaded(scorer, known, read_network(packed), Choice(**meta["choice"]), own, closeness, meta, digest)
+
+
+def fingerprints(*names: str) -> list[str]:
+    """Of these encoders."""
+    return [encoder.load(name).fingerprint for name in names]
+
+
+def shapes_of(meta: dict[str, Any], packed: dict[str, tensors.Array], dim: int) -> dict[str, tuple[int, ...]]:
+    """The shapes that a tagger's tensors must have to fit together, for an encoder of this dimension."""
+    n_landmarks, n_learned = len(packed["landmarks"]), int(packed["n_gram_weights.width"][0])
+    return {
+        **dict.fromkeys(("idf", "n_gram_weights.scale"), (len(meta["n_grams"]),)),
+        **dict.fromkeys(("given", "published", "columns"), (len(meta["tags"]),)),
+        **dict.fromkeys(("network.mean", "network.spread"), (len(candidates.NAMES),)),
+        "landmarks": (n_landmarks, dim),
+        "head": (n_landmarks, n_learned),
+    }
 
 
 def read_network(packed: dict[str, tensors.Array]) -> candidates.Network:
@@ -246,4 +278,6 @@ def read_network(packed: dict[str, tensors.Array]) -> candidates.Network:
         for part in ("weights", "bias")
     ]
     mean, spread = (np.asarray(packed[f"network.{part}"], dtype=np.float32) for part in ("mean", "spread"))
-    return candidates.Network(mean, spread, *layers)
+    network = candidates.Network(mean, spread, *layers)
+    network.probability(mean[None])  # a ValueError where the layers don't fit
+    return network

@@ -52,12 +52,21 @@ def pack_sparse(name: str, rows: sp.csr_array) -> dict[str, Array]:
 
 
 def unpack_sparse(tensors: Mapping[str, Array], name: str) -> sp.csr_array:
-    """The float32 matrix that `pack_sparse` was given, up to rounding."""
+    """The float32 matrix that `pack_sparse` was given, up to rounding; raises `ValueError` for what is none."""
     ends = np.asarray(tensors[f"{name}.ends"], dtype=np.int32)
     scale = np.asarray(tensors[f"{name}.scale"], dtype=np.float32)
     values = np.asarray(tensors[name], dtype=np.float32) * np.repeat(scale, np.diff(ends))
     columns = np.asarray(tensors[f"{name}.columns"], dtype=np.int32)
-    return sp.csr_array((values, columns, ends), shape=(len(scale), int(tensors[f"{name}.width"][0])))
+    out = sp.csr_array((values, columns, ends), shape=(len(scale), int(tensors[f"{name}.width"][0])))
+    out.check_format()  # in full: a column out of bounds would be read from elsewhere in memory
+    return out
+
+
+def check_shapes(tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise `ValueError` for a tensor of another shape, `KeyError` for one that is missing."""
+    for name, shape in shapes.items():
+        if tensors[name].shape != shape:
+            raise ValueError(f"{name} is {tensors[name].shape}, not {shape}")
 
 
 def save(path: Path, tensors: Mapping[str, Array]) -> None:
@@ -72,16 +81,12 @@ def to_bytes(tensors: Mapping[str, Array]) -> bytes:
 
 
 def from_bytes(content: bytes) -> dict[str, Array]:
-    """The tensors of a safetensors file's content; raises `ModelError` where it is none."""
+    """The tensors of a safetensors file's content; raises `ModelError` where it is none, or where one is not finite."""
     try:
-        return dict(safetensors.load(content))
+        found: dict[str, Array] = dict(safetensors.load(content))
     except Exception as error:
         raise ModelError(f"no safetensors file: {error}") from None
-
-
-def load(path: Path) -> dict[str, Array]:
-    """The tensors of a safetensors file; raises `ModelError` where it cannot be read."""
-    try:
-        return from_bytes(path.read_bytes())
-    except (OSError, ModelError) as error:
-        raise ModelError(f"cannot read the model file {path}: {error}") from None
+    strange = sorted(name for name, values in found.items() if not np.isfinite(values).all())
+    if strange:
+        raise ModelError(f"not all numbers are finite in {', '.join(strange)}")
+    return found

@@ -25,17 +25,32 @@ def check_folder(target: Path, own: Collection[str]) -> None:
 
 @contextmanager
 def replacing_folder(target: Path, own: Collection[str]) -> Iterator[Path]:
-    """An empty folder that becomes `target` when all went well; an older one of ours (`check_folder`) makes way."""
+    """An empty folder that becomes `target` when all went well; an older one of ours (`check_folder`) makes way.
+
+    Where `target` is a link, the folder that it leads to is replaced.
+    """
     check_folder(target, own)
-    place = target.absolute()
+    place = target.resolve()
     fresh, old = (place.with_name(f".{place.name}.{kind}-{os.getpid()}") for kind in ("new", "old"))
     with failing_clearly(target):
         try:
+            shutil.rmtree(fresh, ignore_errors=True)  # of a killed process with our number
             fresh.mkdir()
             yield fresh
-            if place.is_dir():
-                place.rename(old)
-            fresh.rename(place)
+            swap(fresh, place, old)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+
+
+def swap(fresh: Path, place: Path, old: Path) -> None:
+    """Put `fresh` in the place of an older folder, which is kept as `old` until that has worked."""
+    if place.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+        place.rename(old)
+    try:
+        fresh.rename(place)
+    except OSError:
+        if old.is_dir():
+            old.rename(place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

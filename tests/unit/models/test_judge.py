@@ -142,7 +142,7 @@ def test_what_was_graded_before_changes_no_reply(most: int, monkeypatch: pytest.
     for start in range(0, 55, 5):  # each batch holds half of the one before
         assert model.answer(requests[start : start + 10]) == whole[start : start + 10]
     assert model.answer(requests[::-1]) == whole[::-1]
-    assert len(judge.remembered(model.folder)) <= max(most, len(requests))
+    assert len(judge.remembered(model.digest)) <= max(most, len(requests))
 
 
 def test_a_judge_is_a_light_value_that_can_be_sent_to_workers() -> None:

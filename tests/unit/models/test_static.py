@@ -58,5 +58,8 @@ def test_another_table_has_another_fingerprint(tmp_path) -> None:
 
 def test_a_damaged_folder_says_what_is_wrong(tmp_path) -> None:
     (tmp_path / static.TABLE).write_bytes(b"no tensors")
-    with pytest.raises(ModelError, match="cannot read the model file"):
+    with pytest.raises(ModelError, match="holds no static encoder"):
+        encoder.load(str(tmp_path))
+    (tmp_path / static.TOKENIZER).write_bytes((static.DATA / static.TOKENIZER).read_bytes())
+    with pytest.raises(ModelError, match="no safetensors file"):
         encoder.load(str(tmp_path)).encode(["a"])

@@ -1,7 +1,8 @@
 """Trains a tagger or a judge to answer as a language model did, and measures how far it agrees on what it has not seen.
 
-What is held out is a fifth of the instructions, by their hash, or one fifth after the other. A judge's pair is tested
-when both its instructions are held out, and trained on when neither is.
+What is held out is a fifth of the instructions, by their hash, or one fifth after the other; those that differ only in
+case or blanks go together. A judge's pair is tested when both its instructions are held out, and trained on when
+neither is.
 
 Training runs on one thread, so that it gives the same numbers on any number of cores, and on `MAX_TAGGED` instructions
 or `MAX_PAIRS` pairs at most, drawn by hash, so that its memory has a limit (1.4 GiB). It learns what the language
@@ -36,8 +37,24 @@ Confident = list[tuple[str, float]]
 
 
 def folds_of(texts: Sequence[str]) -> Rows:
-    """Which fifth each instruction belongs to."""
-    return np.array([tagging.fold_of(text, N_FOLDS, "distill") for text in texts], dtype=np.int64)
+    """Which fifth each instruction belongs to, whatever its case and blanks.
+
+    >>> len(set(folds_of(["Name a colour.", "name  a colour. "]).tolist()))
+    1
+    """
+    return np.array([tagging.fold_of(tagging.plain(text), N_FOLDS, "distill") for text in texts], dtype=np.int64)
+
+
+def distinct(texts: Sequence[str]) -> list[int]:
+    """The first row of each instruction, whatever its case and blanks: one that stands often teaches once.
+
+    >>> distinct(["Name a colour.", "name  a colour. ", "Name a fruit."])
+    [0, 2]
+    """
+    first: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        first.setdefault(tagging.plain(text), row)
+    return list(first.values())
 
 
 def drawn(texts: Sequence[str], n: int) -> list[int]:
@@ -51,7 +68,7 @@ def drawn(texts: Sequence[str], n: int) -> list[int]:
 
 def lore(tags: Sequence[Tags]) -> tagging.Lore:
     """How each tag is written, and the published counts that the shipped tagger knows."""
-    known = tagger.load_files(str(tagger.DATA)).known
+    known = tagger.load().loaded.known
     counts = {tagging.plain(tag): int(n) for tag, n in zip(known.lexicon.tags, known.published, strict=True) if n > 0}
     return tagging.Lore(tagging.spelling(tags), counts)
 
@@ -130,7 +147,7 @@ def measure_judge(pairs: Sequence[Pair]) -> Figures:
     """Held-out agreement of a judge with the preferences of these pairs; ties of the language model are left out.
 
     Gives "n" (pairs tested), "trained on" (the fewest of a fold), "agreement" and that of "length only" (each a share
-    with its interval, drawn by instruction), "brier" (mean squared error of the probability; .25 is a coin's) and
+    with its interval, see `share`), "brier" (mean squared error of the probability; .25 is a coin's) and
     "reliability" (of the probability that the preferred side of the judge wins).
     """
     some = [pairs[row] for row in drawn([pair.a[0] + pair.b[0] for pair in pairs], MAX_PAIRS)]
@@ -140,16 +157,17 @@ def measure_judge(pairs: Sequence[Pair]) -> Figures:
         data = judging.design(some, vectors)
         z, tested, n_trained = hold_out(data, sides[0], sides[1])
     lengths = np.array([len(pair.a[1]) - len(pair.b[1]) for pair in some], dtype=np.float64)
-    names = {text: number for number, text in enumerate(pair.a[0] for pair in some)}
     decided = tested & (data.preference != 0.5)
     won, p = data.preference[decided], 1 / (1 + np.exp(-z[decided]))
-    groups = np.array([names[pair.a[0]] for pair in some], dtype=np.int64)[decided]
+    number: dict[str, int] = {}
+    asked = [number.setdefault(tagging.plain(text), len(number)) for pair in some for text, _ in (pair.a, pair.b)]
+    instructions = np.array(asked, dtype=np.int64).reshape(-1, 2)[decided]
     return {
         "n": int(decided.sum()),
         "trained on": n_trained,
         "ties left out": int((tested & ~decided).sum()),
-        "agreement": share(hits(z[decided], won), groups),
-        "length only": share(hits(lengths[decided], won), groups),
+        "agreement": share(hits(z[decided], won), instructions),
+        "length only": share(hits(lengths[decided], won), instructions),
         "brier": round(float(np.mean((p - won) ** 2)), 4) if len(p) else None,
         "reliability": agreement.reliability(
             np.maximum(p, 1 - p).tolist(), np.where(p >= 0.5, won, 1 - won).tolist(), [0.5, 0.6, 0.7, 0.8, 0.9, 1.01]
@@ -173,10 +191,21 @@ def hits(z: Numbers, won: Numbers) -> Numbers:
     return np.where(z == 0, 0.5, ((z > 0) == (won > 0.5)).astype(np.float64))
 
 
-def share(values: Numbers, groups: Rows) -> Figures:
-    """The mean of values in 0..1 with its 95% interval; rows of one group are drawn together."""
+def share(values: Numbers, instructions: Rows, n_draws: int = 1000, seed: int = 0) -> Figures:
+    """The mean of values in 0..1 with its 95% interval; `instructions` (n, 2) are the numbers of each pair's two.
+
+    Instructions are drawn with replacement, and a pair counts as often as both of its own are drawn: an instruction
+    stands in many pairs, on either side (the pigeonhole bootstrap; Owen, 2007, Annals of Applied Statistics 1).
+    """
     if not len(values):
         return {"value": None, "interval": None}
-    counts = agreement.Counts(values / 2, np.ones(len(values)))
-    low, high = counts.interval(groups.tolist())
-    return {"value": round(counts.micro(), 4), "interval": [round(low, 4), round(high, 4)]}
+    names, numbers = np.unique(instructions, return_inverse=True)
+    rng, (left, right) = np.random.default_rng(seed), numbers.reshape(-1, 2).T
+    n, drawn = len(names), []
+    for _ in range(n_draws):
+        times = np.bincount(rng.integers(0, n, n), minlength=n)
+        weight = np.where(left == right, times[left], times[left] * times[right])
+        if weight.any():
+            drawn.append(float(weight @ values / weight.sum()))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {"value": round(float(values.mean()), 4), "interval": [round(float(low), 4), round(float(high), 4)]}

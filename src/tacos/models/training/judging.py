@@ -150,7 +150,6 @@ def save(weights: judge.Weights, folder: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     start = orjson.dumps(head).decode()[:-1]
     path.write_text(f'{start},"features":[\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
-    judge.read.cache_clear()
     return path
 
 

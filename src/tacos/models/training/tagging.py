@@ -115,7 +115,8 @@ def fit(rows: Tagged, lore: Lore, recipe: Recipe) -> tagger.Loaded:
     with threadpool_limits(1):
         scorer, known = fit_scorer(rows, recipe), learn_tags(rows, lore, vectors)
         network, choice = second_look(rows, lore, vectors, recipe)
-    meta = {"name": recipe.name, "encoder": recipe.encoder, "closeness": "static"}
+    meta: dict[str, Any] = {"name": recipe.name, "encoder": recipe.encoder, "closeness": "static"}
+    meta["fingerprints"] = tagger.fingerprints(recipe.encoder, "static")
     return tagger.Loaded(
         scorer, known, network, choice, encoder.load(recipe.encoder), encoder.load("static"), meta, digest=""
     )
@@ -158,6 +159,8 @@ def centres(vectors: Matrix, recipe: Recipe) -> Matrix:
     """The landmarks: centres of a K-means, each scaled to length 1; where there are few vectors, these themselves."""
     if len(vectors) <= recipe.n_landmarks:
         return vectors
+    if len(distinct := np.unique(vectors, axis=0)) <= recipe.n_landmarks:
+        return distinct
     found = KMeans(recipe.n_landmarks, n_init=1, max_iter=8, random_state=recipe.seed).fit(vectors).cluster_centers_
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 

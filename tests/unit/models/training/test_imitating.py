@@ -47,3 +47,21 @@ def test_where_nothing_could_be_held_out_the_card_says_so() -> None:
     card = cards.render(source, figures, {"tagger": "too few"})
     assert "| distilled | 0 | n/a |" in card
     assert card.endswith("No tagger here: too few.\n")
+
+
+def test_instructions_that_differ_in_case_and_blanks_only_are_held_out_together_and_teach_once() -> None:
+    texts = [f"Question {i}?" for i in range(40)]
+    others = [f"  {text.upper()}\n" for text in texts]
+    assert imitating.folds_of(texts).tolist() == imitating.folds_of(others).tolist()
+    assert imitating.distinct([*texts, *others]) == list(range(40))
+
+
+def test_the_interval_of_pairs_counts_an_instruction_on_either_side() -> None:
+    """Ten instructions on the right decide everything, so hundreds of pairs are no hundreds of observations."""
+    rng = np.random.default_rng(0)
+    right, left = rng.integers(0, 10, 600), 10 + np.arange(600)
+    won = np.where(right % 3 == 0, 0.0, 1.0)
+    low, high = imitating.share(won, np.stack([left, right], axis=1))["interval"]
+    low_, high_ = imitating.share(won, np.stack([right, left], axis=1))["interval"]
+    assert high - low > 0.4
+    assert abs(high - low - (high_ - low_)) < 0.1
