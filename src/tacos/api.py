@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -167,6 +167,10 @@ def select(
     `tacos.models.functions`). Without `run` and `output` the run directory is a temporary one. Raises the exceptions of
     `tacos.errors`.
     """
+    if strangers := sorted(functions.keys() - {each.name for each in fields(Own)}):
+        raise TypeError(
+            f"select() has no argument {strangers[0]!r}; settings go into settings={{...}}, as nested tables"
+        )
     chosen = config.load(preset, None, (), **{"seed": seed, **config.merge({"select": {"n": n}}, settings or {})})
     targets = Targets(as_path(output), as_path(run))
     return select_with(data, chosen, targets, own=own or Own(**functions))

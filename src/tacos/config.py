@@ -612,6 +612,9 @@ def check_keys(values: Mapping[str, Any], model: type[BaseModel] = Settings, pre
     """Raise `ConfigError` for the first unknown key, naming the nearest known one."""
     for key, value in values.items():
         if key not in model.model_fields:
+            section_name, dot, inner = key.partition(".")
+            if dot and key in known_keys():
+                raise ConfigError(f'settings are nested tables: {{"{section_name}": {{"{inner}": ...}}}}, not {key!r}')
             near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.4)
             near += difflib.get_close_matches(prefix + key, known_keys(), n=1, cutoff=0.4)
             hint = f"; did you mean {near[-1]}?" if near else "; `tacos settings` lists all"

@@ -58,6 +58,13 @@ def test_an_unknown_key_names_the_nearest_known_one(text: str, hint: str) -> Non
         config.load(sets=[text])
 
 
+def test_a_dotted_name_where_a_table_is_meant_shows_the_table() -> None:
+    with pytest.raises(ConfigError, match=r'\{"tag": \{"model": \.\.\.\}\}, not'):
+        config.load(**{"tag.model": "mymodel/"})
+    with pytest.raises(ConfigError, match="did you mean seed"):
+        config.load(sets=["tag.seed=3"])
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -40,6 +40,11 @@ def run(tmp_path: Path, **changes: Any) -> tacos.Selection:
     return tacos.select(given.pop("data", ROWS), run=tmp_path / "run", **given)
 
 
+def test_an_argument_that_select_does_not_have_says_where_settings_go() -> None:
+    with pytest.raises(TypeError, match=r"no argument 'llm'; settings go into settings="):
+        tacos.select(ROWS, n=5, llm="mymodel/")
+
+
 @pytest.mark.parametrize("preset", ["robust", "paper"])
 def test_it_selects_what_was_asked_from_the_input(tmp_path: Path, preset: str) -> None:
     done = run(tmp_path, preset=preset, n=8)

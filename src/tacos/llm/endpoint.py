@@ -12,6 +12,7 @@ import ssl
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
 
 from tacos.config import LLM
@@ -83,6 +84,8 @@ def endpoint(settings: LLM, environment: Mapping[str, str] = os.environ) -> Endp
 
 def checked(base: str) -> SplitResult:
     """The URL's parts, when it is one that can be used."""
+    if Path(base).is_dir():
+        raise ConfigError(f"{base} is a folder of models, and a language model is asked for here: give its URL")
     try:
         parts = urlsplit(base)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

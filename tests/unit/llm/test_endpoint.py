@@ -47,6 +47,12 @@ def test_bad_addresses_are_one_clear_error(url: str) -> None:
         endpoint(LLM(base_url=url), {})
 
 
+def test_a_folder_of_models_is_no_language_model(tmp_path) -> None:
+    """As `tacos refine RUN --llm mymodel/` would have it rewrite."""
+    with pytest.raises(ConfigError, match="is a folder of models, and a language model is asked for here"):
+        endpoint(LLM(base_url=str(tmp_path)), {})
+
+
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "日本"])
 def test_headers_cannot_smuggle(value: str) -> None:
     with pytest.raises(ConfigError):
