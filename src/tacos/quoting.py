@@ -48,7 +48,7 @@ def samples_of(data: Any, settings: Settings) -> Iterator[Artifact]:
     Raises `ConfigError` where no stage asks an endpoint.
     """
     if not asked_models(settings):
-        raise ConfigError("nothing to quote: no stage asks an endpoint; give --llm or --model")
+        raise ConfigError("nothing to quote: no stage asks an endpoint; give --model, or a URL with --llm")
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         yield read(data, settings, Path(folder))
 
