@@ -10,12 +10,12 @@ published weights are used only for what needs no people: pleas, planted faults,
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import hashlib
 import json
 import random
 import re
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -262,4 +262,6 @@ def r(value: float) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data"))))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", nargs="?", type=Path, default=Path("../shared/data"), help="the folder of corpora")
+    print(json.dumps(main(parser.parse_args().data)))

@@ -17,6 +17,7 @@ from tacos.cli import app
 from tacos.config import Settings
 from tacos.errors import BudgetReached, ConfigError, ModelError, OutputError, RunError
 from tacos.models import tagger
+from tacos.models.training import cards
 
 TASKS = {"Summary": "Summarise a text about", "Poetry": "Write a poem about", "Translation": "Translate a text about",
          "Quiz": "Make a quiz about"}  # fmt: skip
@@ -90,6 +91,16 @@ def test_the_card_says_where_they_came_from_and_what_they_are_worth(made: distil
     assert card.startswith("# Distilled from tiny-1\n")
     assert f"{made.figures['tagger']['exact']['micro']:.3f}" in card
     assert card.count("**Known failures.**") == 2
+    assert "Use it with `--llm FOLDER`" in card
+    assert '**The judge agrees no better than "the longer one": it adds nothing to length.**' in card
+
+
+def test_the_card_of_a_tagger_alone_gives_commands_that_run(made: distillation.Distillation) -> None:
+    source = {"run": "a.run", "rows": 3, "preset": "robust", "seed": 1, "input": "f00", "unsure": 0}
+    alone = {"tagger": made.figures["tagger"] | {"encoder": "minilm"}}
+    card = cards.render(source, alone, {"judge": "too few"})
+    assert "Use it with `--set tag.model=FOLDER`." in card, "--llm would ask it to judge"
+    assert "`tacos distill a.run -o FOLDER --encoder minilm`" in card
 
 
 def test_a_folder_of_models_stands_for_an_endpoint(

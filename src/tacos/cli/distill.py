@@ -27,6 +27,7 @@ def distill(run: Run, output: Folder, encoder: EncoderName = "static", as_json: 
     tacos select more.jsonl -n 1000 --llm mymodel/ -o more-selected.jsonl
     """
     from tacos import distillation  # takes a second to import
+    from tacos.models.training import cards
 
     options.one_of("--encoder", encoder, ("static", "minilm"))
     done = distillation.distill(run, output, encoder)
@@ -37,7 +38,10 @@ def distill(run: Run, output: Folder, encoder: EncoderName = "static", as_json: 
         console.out.print(console.table(part, ROWS[part](found)))
     for part, why in done.left_out.items():
         console.out.print(f"no {part}: {why}", soft_wrap=True)
-    console.out.print(f"written to {output}; use it with --llm {output}", soft_wrap=True)
+    for caution in cards.cautions(done.figures):
+        console.out.print(caution, soft_wrap=True)
+    use = cards.way_to_use(str(output), done.figures)
+    console.out.print(f"written to {output}; use it with {use}", soft_wrap=True)
 
 
 def tagger_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -45,7 +49,7 @@ def tagger_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     common = found["most frequent tags"]
     return [
         ("learned from", f"{found['learned from']:,} of {found['replies']:,} replies by {', '.join(found['models'])}"),
-        ("held out", f"{found['n']:,} instructions, training on {found['trained on']:,}"),
+        ("held out", f"{found['n']:,} instructions, training on {found['trained on']:,} or more"),
         *((f"tag F1, {kind}", f"{f1(found[kind])}; most frequent tags {f1(common[kind])}") for kind in KINDS),
         ("fuzzy", f"a cosine of .8 or more by {found['fuzzy by']}"),
         ("calibration error", f"{found['calibration error']:.3f}"),

@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="where the files go (default: the shipped ones)")
     parser.add_argument("--encoder", default="static", help="the tagger's encoder: static or minilm")
     asked = parser.parse_args(arguments)
+    if not asked.data.is_dir():
+        parser.error(f"there is no folder {asked.data}: the corpora that the cards list are not part of tacos")
     if asked.model == "judge":
         print(judging.train(asked.data, asked.out))
     else:

@@ -5,6 +5,7 @@ import pytest
 
 from tacos.errors import ModelError
 from tacos.models import tagger
+from tacos.models.train import main
 from tacos.models.training import tagging
 
 TASKS = {
@@ -50,6 +51,12 @@ def test_too_little_to_learn_from_is_an_error() -> None:
     rows = tagging.read(["a", "b"], [["X"], ["Y"]], RECIPE)
     with pytest.raises(ModelError, match="too little to learn from"):
         tagging.fit(rows, tagging.Lore(), RECIPE)
+
+
+def test_training_without_the_corpora_says_that_they_are_not_here(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["tagger", "--data", "nowhere"])
+    assert "the corpora that the cards list are not part of tacos" in capsys.readouterr().err
 
 
 def test_the_largest_weights_stay() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +18,34 @@ def render(source: Figures, figures: Mapping[str, Figures], left_out: Mapping[st
     template = environment.from_string(files("tacos.models.training").joinpath("card.md.jinja").read_text("utf-8"))
     models = list(dict.fromkeys(name for found in figures.values() for name in found["models"]))
     parts = {part: figures.get(part) for part in ("tagger", "judge")}
-    return template.render(source=source, models=models, left_out=left_out, **parts).rstrip() + "\n"
+    use, warnings = way_to_use("FOLDER", figures), cautions(figures)
+    shown = {"source": source, "models": models, "left_out": left_out, "use": use, "cautions": warnings, **parts}
+    return template.render(shown).rstrip() + "\n"
+
+
+def way_to_use(folder: str, parts: Collection[str]) -> str:
+    """The option of `tacos select` that takes what a folder holds.
+
+    >>> way_to_use("mymodel", ["tagger", "judge"]), way_to_use("mymodel", ["tagger"])
+    ('--llm mymodel', '--set tag.model=mymodel')
+    """
+    settings = {"tagger": "tag.model", "judge": "judge.model"}
+    if set(parts) == set(settings):
+        return f"--llm {folder}"
+    return " ".join(f"--set {settings[part]}={folder}" for part in parts)
+
+
+def cautions(figures: Mapping[str, Figures]) -> list[str]:
+    """Why a part is better not used: it agrees no better than a rule that learned nothing."""
+    found = []
+    if (tagger := figures.get("tagger")) and tagger["exact"]["micro"] <= tagger["most frequent tags"]["exact"]["micro"]:
+        found.append("The tagger agrees no better than the most frequent tags for every row: better not use it.")
+    if (judge := figures.get("judge")) and judge["agreement"]["value"] is not None:
+        if judge["agreement"]["interval"][0] <= 0.5:
+            found.append("The judge may agree no better than a coin: better not use it before it has seen more pairs.")
+        elif judge["agreement"]["value"] <= judge["length only"]["value"]:
+            found.append('The judge agrees no better than "the longer one": it adds nothing to length.')
+    return found
 
 
 def spread(found: Figures) -> str:

@@ -87,14 +87,14 @@ def fit_tagger(texts: Sequence[str], tags: Sequence[Tags], name: str, encoder: s
 def measure_tagger(texts: Sequence[str], tags: Sequence[Tags], encoder: str = "static", n_folds: int = 1) -> Figures:
     """Held-out agreement of a tagger with these tags, on `n_folds` of the fifths, each with a training of its own.
 
-    Gives "n" (tested), "trained on", "fuzzy by", "exact" and "fuzzy" (see `agreement.figures`), the same of the "most
-    frequent tags", "calibration error", "reliability", "tags per row" and "without a tag".
+    Gives "n" (tested), "trained on" (the fewest of a fold), "fuzzy by", "exact" and "fuzzy" (see `agreement.figures`),
+    the same of the "most frequent tags", "calibration error", "reliability", "tags per row" and "without a tag".
     """
     folds = folds_of(texts)
     found: list[Confident] = []
     truth: list[Tags] = []
     common: list[Tags] = []
-    n_trained = 0
+    n_trained = len(texts)
     for fold in range(n_folds):
         seen, unseen = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
         shown = [tags[row] for row in seen]
@@ -102,7 +102,7 @@ def measure_tagger(texts: Sequence[str], tags: Sequence[Tags], encoder: str = "s
         found += [[(tag, p) for tag, p, _ in row] for row in tagger.tag_all(made, [texts[row] for row in unseen])]
         truth += [tags[row] for row in unseen]
         common += [most_frequent(shown)] * len(unseen)
-        n_trained = min(len(seen), MAX_TAGGED)
+        n_trained = min(n_trained, len(seen), MAX_TAGGED)
     return {"n": len(truth), "trained on": n_trained, **describe(found, truth, common, fuzzy_encoder())}
 
 

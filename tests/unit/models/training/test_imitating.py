@@ -1,5 +1,7 @@
 """What is held out when a small model is measured against a language model, and the card's words."""
 
+from typing import Any
+
 import numpy as np
 
 from tacos.models.training import cards, imitating
@@ -47,6 +49,7 @@ def test_where_nothing_could_be_held_out_the_card_says_so() -> None:
     card = cards.render(source, figures, {"tagger": "too few"})
     assert "| distilled | 0 | n/a |" in card
     assert card.endswith("No tagger here: too few.\n")
+    assert "Use it with `--set judge.model=FOLDER`." in card
 
 
 def test_instructions_that_differ_in_case_and_blanks_only_are_held_out_together_and_teach_once() -> None:
@@ -65,3 +68,18 @@ def test_the_interval_of_pairs_counts_an_instruction_on_either_side() -> None:
     low_, high_ = imitating.share(won, np.stack([right, left], axis=1))["interval"]
     assert high - low > 0.4
     assert abs(high - low - (high_ - low_)) < 0.1
+
+
+def shares(agreement: float, low: float, length: float) -> dict[str, Any]:
+    """What `cautions` reads of a judge."""
+    return {"agreement": {"value": agreement, "interval": [low, 1.0]}, "length only": {"value": length}}
+
+
+def test_what_agrees_no_better_than_a_rule_that_learned_nothing_is_better_not_used() -> None:
+    poor = {"exact": {"micro": 0.04}, "most frequent tags": {"exact": {"micro": 0.14}}}
+    fair = {"exact": {"micro": 0.36}, "most frequent tags": {"exact": {"micro": 0.04}}}
+    (said,) = cards.cautions({"tagger": poor, "judge": shares(0.8, 0.7, 0.6)})
+    assert said.startswith("The tagger agrees no better than the most frequent tags")
+    assert "than a coin" in cards.cautions({"tagger": fair, "judge": shares(0.55, 0.47, 0.5)})[0]
+    assert "nothing to length" in cards.cautions({"tagger": fair, "judge": shares(0.8, 0.7, 0.9)})[0]
+    assert cards.cautions({"tagger": fair, "judge": shares(0.8, 0.7, 0.6)}) == []
