@@ -87,6 +87,10 @@ class Judge:
 
     def score(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
         """float64 of shape (n,) on 1..100, two decimals, higher is better; the same whatever the batch or the order."""
+        if isinstance(instructions, str) or isinstance(responses, str):
+            raise TypeError("lists of instructions and responses are asked for, not one text: give [text]")
+        if len(instructions) != len(responses):
+            raise ValueError(f"{len(instructions)} instructions, but {len(responses)} responses")
         return self.calibrate(self.contributions(instructions, responses).sum(axis=1))
 
     def preference(self, first: Sequence[Text], second: Sequence[Text]) -> Array:

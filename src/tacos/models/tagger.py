@@ -104,6 +104,8 @@ class Tagger:
 
     def tag_with_confidence(self, instructions: Sequence[str]) -> list[list[tuple[str, float]]]:
         """Tags with the probability that an annotator would have given them, most certain first."""
+        if isinstance(instructions, str):
+            raise TypeError("a list of instructions is asked for, not one text: give [text]")
         return [[(tag, p) for tag, p, _ in row] for row in tag_all(self.loaded, instructions)]
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:

@@ -222,3 +222,10 @@ def test_the_shipped_file_is_what_training_gives(shared_data: Path, tmp_path: Pa
     made, shipped = (orjson.loads((folder / judge.FILE).read_bytes()) for folder in (tmp_path, judge.DATA))
     for mine, theirs in zip(made["features"], shipped["features"], strict=True):
         assert mine["weights"] == pytest.approx(theirs["weights"], abs=0.01)
+
+
+def test_one_text_is_no_list_of_texts() -> None:
+    with pytest.raises(TypeError, match="not one text"):
+        judge.load().score("What is 2 + 2?", "4")
+    with pytest.raises(ValueError, match="2 instructions, but 1 responses"):
+        judge.load().score(["What is 2 + 2?", "And 3 + 3?"], ["4"])

@@ -105,3 +105,8 @@ def test_choosing_weighs_hits_against_misses() -> None:
     assert choose(np.array([0.9, 0.1, 0.3], dtype=np.float32), Choice(0.2, 0.1, 3.0)) == [0, 2]
     assert choose(np.array([0.05, 0.02], dtype=np.float32), Choice(0.2, 0.1, 3.0)) == []
     assert len(choose(np.full(20, 0.9, dtype=np.float32), Choice(0.2, 0.1, 3.0))) == 6
+
+
+def test_one_text_is_no_list_of_texts() -> None:
+    with pytest.raises(TypeError, match="not one text"):
+        tagger.load().tag("Write a haiku.")
