@@ -35,27 +35,33 @@ def open_questions(tables: Tables) -> Iterator[pl.DataFrame]:
 
 
 def sample_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
-    """The questions of the sample, in the order of their lots."""
+    """The questions of the sample, in the order of their lots. Raises `InputError` for too few to learn from."""
     drawn = cascading.draw(open_questions(tables), settings.cascade.sample, settings.seed)
+    check_enough(drawn.height, settings)
     yield from drawn.iter_slices(N_QUESTIONS_PER_BATCH)
+
+
+def check_enough(n: int, settings: Settings) -> None:
+    """Raise `InputError` for fewer instructions than `MIN_TAGGED` less what may go unanswered."""
+    least = math.floor(MIN_TAGGED * (1 - settings.tag.max_failure_rate))
+    if n < least:
+        raise InputError(
+            f"the cascade has {n} instructions to learn from and needs {least}: "
+            "leave out cascade.sample for so small a data set"
+        )
 
 
 def distill(tables: Tables, settings: Settings, shipped: Tagger, number: int) -> Made:
     """Tags of the sample -> a tagger, by `FILES`; how far it agrees with held-out ones is in the notes.
 
     Encoder and lexicon are those of the shipped tagger: it is the stage's tool so that its fingerprint is in the key.
-    Raises `InputError` where too few instructions are tagged: fewer than `MIN_TAGGED` less what may go unanswered.
+    Raises `InputError` where too few instructions are tagged.
     """
     from tacos.models.training import imitating  # takes a second to import
     from tacos.models.training.tagging import freeze
 
     tags = tables["sample_tags"].scan().collect()
-    least = math.floor(MIN_TAGGED * (1 - settings.tag.max_failure_rate))
-    if tags.height < least:
-        raise InputError(
-            f"the cascade has {tags.height} tagged instructions to learn from and needs {least}: "
-            "leave out cascade.sample for so small a data set"
-        )
+    check_enough(tags.height, settings)
     asked = instructions(tables, tags, settings)
     shown = tags.join(asked, on=["id", "turn"], maintain_order="left")
     once = shown[imitating.distinct(shown["instruction"].to_list())]

@@ -15,7 +15,7 @@ import tacos
 from tacos import api, config, distillation
 from tacos.cli import app
 from tacos.config import Settings
-from tacos.errors import BudgetReached, ConfigError, ModelError, OutputError, RunError
+from tacos.errors import BudgetReached, ConfigError, InputError, ModelError, OutputError, RunError
 from tacos.models import tagger
 from tacos.models.training import cards
 
@@ -191,6 +191,7 @@ def test_a_cascade_asks_about_the_sample_and_what_the_small_model_is_least_sure_
     done = calm
     small = "distilled from tiny-1-2026-01-01"
     assert done.summary.tagged_by == {"tiny-1-2026-01-01": 210, small: 310}
+    assert done.summary.models == {"tag-sample": "tiny-1", "tag": "tiny-1", "normalise": "static"}
     assert 20 < done.summary.distilled["n"] < 60
     tags, guesses = (done.artifacts[name].scan().collect() for name in ("tags", "guesses"))
     assert tags["id"].to_list() == done.artifacts["samples"].scan().collect()["id"].to_list()
@@ -242,6 +243,10 @@ def test_what_a_cascade_cannot_do_is_said_before_anything_is_asked(tmp_path: Pat
         settings(server, "cascade.sample=20")
     with pytest.raises(ConfigError, match="--model"):
         select(tmp_path, config.load("robust", None, CASCADE), tmp_path / "ledger.sqlite")
+    before, few = server.asked.total(), api.Targets(run=tmp_path / "few")
+    with pytest.raises(InputError, match="has 100 instructions to learn from and needs"):
+        api.select_with(ROWS[:100], settings(server, *CASCADE), few, ledger=tmp_path / "l.sqlite", workers=1)
+    assert server.asked.total() == before
 
 
 def test_a_dry_run_counts_the_questions_of_a_cascade(server: FaultServer) -> None:

@@ -84,7 +84,7 @@ def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
         "n_read": samples.manifest["n_rows"] + samples.manifest["n_rejects"],
         "n_samples": samples.manifest["n_rows"],
         "rejects": {name: art.manifest["rejects"] for name, art in artifacts.items() if art.manifest["rejects"]},
-        "models": {art.manifest["stage"]: art.manifest["model"] for art in artifacts.values() if art.manifest["model"]},
+        "models": models(artifacts),
         "seconds": seconds(artifacts),
     }
     if "tagger" in artifacts and "tags" in artifacts:
@@ -100,6 +100,12 @@ def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
     if "selection" in artifacts:
         figures |= selection_figures(artifacts, settings) | certainty_figures(artifacts)
     return Summary(**figures)
+
+
+def models(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
+    """Stage -> model; not of a cascade's own stages, whose tool is the tagger that theirs is shaped after."""
+    made = [art.manifest for name, art in artifacts.items() if name not in ("tagger", "guesses")]
+    return {each["stage"]: each["model"] for each in made if each["model"]}
 
 
 def seconds(artifacts: Mapping[str, Artifact]) -> dict[str, float]:
