@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from tacos.methods import cascading
-from tacos.models import agreement, encoder, tagger, train
+from tacos.models import agreement, encoder, tagger, tagger_files, train
 from tacos.models.agreement import Counts
 from tacos.models.training import imitating, tagging
 
@@ -54,7 +54,7 @@ def guesses(
     order = np.argsort(cascading.lots(texts, seed).to_numpy(), kind="stable")
     seen, rest = order[:size].tolist(), order[size:].tolist()
     made = imitating.fit_tagger([texts[row] for row in seen], [tags[row] for row in seen], "")
-    found = tagger.tag_all(tagger.assemble(*tagging.freeze(made)), [texts[row] for row in rest])
+    found = tagger.tag_all(tagger_files.assemble(*tagging.freeze(made)), [texts[row] for row in rest])
     sure = pl.DataFrame({"confidences": [[p for _, p, _ in row] for row in found]}).select(cascading.sureness())
     return [[tag for tag, _, _ in row] for row in found], [tags[row] for row in rest], sure["sureness"].to_list()
 

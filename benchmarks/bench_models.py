@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 import bench_judge
-from tacos.models import agreement, encoder, minilm, phrases, static, tagger, train
+from tacos.models import agreement, encoder, minilm, phrases, static, tagger, tagger_files, train
 from tacos.models.training import corpora, distilling, tagging
 from tacos.records import Encoder
 
@@ -112,7 +112,7 @@ def cross_validate(data: Path, name: str) -> tuple[list[list[tuple[str, float]]]
         unseen = np.flatnonzero(folds == fold)
         seen = rows.take(np.flatnonzero(folds != fold).tolist())
         spelling = tagging.Lore(tagging.spelling([tags[row] for row in np.flatnonzero(folds != fold)]), lore.published)
-        made = tagger.assemble(*tagging.freeze(tagging.fit(seen, spelling, recipe)))
+        made = tagger_files.assemble(*tagging.freeze(tagging.fit(seen, spelling, recipe)))
         for row, found in zip(unseen, tagger.tag_all(made, [texts[row] for row in unseen]), strict=True):
             out[row] = [(tag, p) for tag, p, _ in found]
         print(name, "fold", fold, made.choice, flush=True)

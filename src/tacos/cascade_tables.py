@@ -19,7 +19,7 @@ from tacos.config import MIN_TAGGED, Settings
 from tacos.errors import InputError
 from tacos.methods import cascading, tagging
 from tacos.methods.truncating import truncate
-from tacos.models import tagger
+from tacos.models import tagger, tagger_files
 from tacos.models.tagger import Tagger
 from tacos.pool_tables import Tables
 from tacos.records import FILES, GUESSES, Made, reject_frame
@@ -69,7 +69,7 @@ def distill(tables: Tables, settings: Settings, shipped: Tagger, number: int) ->
     name = f"distilled from {' + '.join(sorted(set(tags['model'])))}"
     made = imitating.fit_tagger(texts, given, name)
     notes = {"agreement": imitating.measure_tagger(texts, given), "n_shown": tags.height}
-    files = pl.DataFrame(tagger.pack(*freeze(made)), schema=FILES, orient="row")
+    files = pl.DataFrame(tagger_files.pack(*freeze(made)), schema=FILES, orient="row")
     return Made(files, reject_frame(), notes)
 
 
@@ -100,7 +100,7 @@ def distilled(tables: Tables, settings: Settings, shipped: Tagger) -> dict[str, 
 
 def guess(asked: pl.DataFrame, files: dict[str, bytes], settings: Settings) -> Made:
     """Questions -> tags of the distilled tagger, by `GUESSES`."""
-    model = tagger.unpack(*(files[name] for name in tagger.FILES))
+    model = tagger_files.unpack(*(files[name] for name in tagger_files.FILES))
     found = tagger.tag_all(model, cut(asked, settings))
     rows = [
         tagging.tags_row(row, tagger.items(tags), "", model.meta["name"])

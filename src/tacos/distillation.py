@@ -19,7 +19,7 @@ from tacos.config import MIN_TAGGED
 from tacos.errors import RunError
 from tacos.methods import cascading, tagging
 from tacos.methods.truncating import truncate
-from tacos.models import judge, tagger
+from tacos.models import judge, tagger_files
 from tacos.models.training import cards, imitating, judging
 from tacos.models.training import tagging as training
 from tacos.models.training.imitating import MAX_PAIRS, MAX_TAGGED, Figures
@@ -32,7 +32,7 @@ MIN_PAIRS = 200
 FEW = 500
 """Of so few instructions every fifth is held out in turn, since one alone would tell little."""
 CARD = "card.md"
-FILES = (*tagger.FILES, judge.FILE, CARD)
+FILES = (*tagger_files.FILES, judge.FILE, CARD)
 PAID = pl.col("reply") != ""
 SEED = 0
 

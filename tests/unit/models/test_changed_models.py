@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from tacos.errors import ModelError
-from tacos.models import encoder, judge, static, tagger, tensors
+from tacos.models import encoder, judge, static, tagger, tagger_files, tensors
 from tacos.records import Request
 
 GRADE = Request("grade", {"instruction": "Name a colour.", "response": "Blue is a colour."}, "grade", "", {})
@@ -29,7 +29,7 @@ def change(path: Path, *changes: Changes) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A user's copy of the shipped tagger and judge."""
-    for name in (*tagger.FILES, judge.FILE):
+    for name in (*tagger_files.FILES, judge.FILE):
         shutil.copy(judge.DATA / name, tmp_path)
     return tmp_path
 

@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from tacos.errors import ModelError
-from tacos.models import tagger, tensors
-from tacos.models.tagger import Choice, choose
+from tacos.models import tagger, tagger_files, tensors
+from tacos.models.tagger import choose
+from tacos.models.tagger_files import Choice
 from tacos.records import Request
 
 CLEAR = {
@@ -74,7 +75,7 @@ def test_it_is_a_light_value() -> None:
 
 
 def test_the_files_are_small() -> None:
-    assert sum((tagger.DATA / name).stat().st_size for name in tagger.FILES) < 10_000_000
+    assert sum((tagger.DATA / name).stat().st_size for name in tagger_files.FILES) < 10_000_000
 
 
 def test_no_instruction_is_stored() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tacos.errors import ModelError
-from tacos.models import tagger
+from tacos.models import tagger, tagger_files
 from tacos.models.train import main
 from tacos.models.training import tagging
 
@@ -28,7 +28,7 @@ def world() -> tuple[list[str], list[list[str]]]:
 
 
 @pytest.fixture(scope="module")
-def made() -> tagger.Loaded:
+def made() -> tagger_files.Loaded:
     texts, tags = world()
     return tagging.fit(tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE)
 
@@ -43,7 +43,7 @@ def test_two_trainings_give_identical_files(made, tmp_path) -> None:
     again = tagging.fit(tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE)
     for name, loaded in (("a", made), ("b", again)):
         tagging.write(tmp_path / name, loaded)
-    for file in tagger.FILES:
+    for file in tagger_files.FILES:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 

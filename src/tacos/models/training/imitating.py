@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tacos.models import agreement, judge, tagger
+from tacos.models import agreement, judge, tagger, tagger_files
 from tacos.models import encoder as encoders
 from tacos.models.training import judging, tagging
 from tacos.models.training.pairs import Pair
@@ -73,7 +73,7 @@ def lore(tags: Sequence[Tags]) -> tagging.Lore:
     return tagging.Lore(tagging.spelling(tags), counts)
 
 
-def fit_tagger(texts: Sequence[str], tags: Sequence[Tags], name: str, encoder: str = "static") -> tagger.Loaded:
+def fit_tagger(texts: Sequence[str], tags: Sequence[Tags], name: str, encoder: str = "static") -> tagger_files.Loaded:
     """A tagger from what a language model said of these instructions.
 
     Raises `ModelError` where no two tags are given twice.
@@ -98,7 +98,7 @@ def measure_tagger(texts: Sequence[str], tags: Sequence[Tags], encoder: str = "s
     for fold in range(n_folds):
         seen, unseen = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
         shown = [tags[row] for row in seen]
-        made = tagger.assemble(*tagging.freeze(fit_tagger([texts[row] for row in seen], shown, "", encoder)))
+        made = tagger_files.assemble(*tagging.freeze(fit_tagger([texts[row] for row in seen], shown, "", encoder)))
         found += [[(tag, p) for tag, p, _ in row] for row in tagger.tag_all(made, [texts[row] for row in unseen])]
         truth += [tags[row] for row in unseen]
         common += [most_frequent(shown)] * len(unseen)

@@ -28,7 +28,7 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from tacos.errors import ModelError
-from tacos.models import candidates, encoder, phrases, tagger, tensors, words
+from tacos.models import candidates, encoder, phrases, tagger, tagger_files, tensors, words
 
 Matrix = npt.NDArray[np.float32]
 MIN_GIVEN = 2
@@ -106,7 +106,7 @@ def fold_of(text: str, n_folds: int, salt: str = "") -> int:
     return int.from_bytes(hashlib.sha256((salt + text).encode("utf-8", "replace")).digest()[:8], "big") % n_folds
 
 
-def fit(rows: Tagged, lore: Lore, recipe: Recipe) -> tagger.Loaded:
+def fit(rows: Tagged, lore: Lore, recipe: Recipe) -> tagger_files.Loaded:
     """A tagger from the rows, by one thread: the same bits on any number of cores.
 
     Raises `ModelError` where too few tags are given twice.
@@ -116,8 +116,8 @@ def fit(rows: Tagged, lore: Lore, recipe: Recipe) -> tagger.Loaded:
         scorer, known = fit_scorer(rows, recipe), learn_tags(rows, lore, vectors)
         network, choice = second_look(rows, lore, vectors, recipe)
     meta: dict[str, Any] = {"name": recipe.name, "encoder": recipe.encoder, "closeness": "static"}
-    meta["fingerprints"] = tagger.fingerprints(recipe.encoder, "static")
-    return tagger.Loaded(
+    meta["fingerprints"] = tagger_files.fingerprints(recipe.encoder, "static")
+    return tagger_files.Loaded(
         scorer, known, network, choice, encoder.load(recipe.encoder), encoder.load("static"), meta, digest=""
     )
 
@@ -131,7 +131,7 @@ def learned_tags(rows: Tagged) -> list[str]:
     return learned
 
 
-def fit_scorer(rows: Tagged, recipe: Recipe) -> tagger.Scorer:
+def fit_scorer(rows: Tagged, recipe: Recipe) -> tagger_files.Scorer:
     """Steps 1 and 2 of the module's docstring."""
     grams, idf = words.learn_vocabulary(rows.words)
     columns = {gram: number for number, gram in enumerate(grams)}
@@ -143,7 +143,7 @@ def fit_scorer(rows: Tagged, recipe: Recipe) -> tagger.Scorer:
     landmarks = centres(rows.vectors, recipe)
     features = np.exp(np.float32(recipe.gamma) * (rows.vectors @ landmarks.T - 1))
     head = np.asarray(project(features, near) @ duals, dtype=np.float32)
-    return tagger.Scorer(columns, idf, largest(texts.T @ duals, recipe.n_weights), landmarks, head, recipe.gamma)
+    return tagger_files.Scorer(columns, idf, largest(texts.T @ duals, recipe.n_weights), landmarks, head, recipe.gamma)
 
 
 def indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
@@ -211,7 +211,7 @@ def learn_tags(rows: Tagged, lore: Lore, vectors: Mapping[str, Matrix]) -> candi
 
 def second_look(
     rows: Tagged, lore: Lore, vectors: Mapping[str, Matrix], recipe: Recipe
-) -> tuple[candidates.Network, tagger.Choice]:
+) -> tuple[candidates.Network, tagger_files.Choice]:
     """Steps 3 and 4 of the module's docstring."""
     folds = np.array([fold_of(text, recipe.n_folds, "inner") for text in rows.texts])
     parts = [look(rows, np.flatnonzero(folds == fold), lore, vectors, recipe) for fold in np.unique(folds)]
@@ -259,10 +259,10 @@ def quiet() -> Any:
     return warnings.catch_warnings(action="ignore")
 
 
-def best_choice(chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]) -> tagger.Choice:
+def best_choice(chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]) -> tagger_files.Choice:
     """The floors with the largest mean of micro and macro F1 on these rows."""
     grid = [
-        tagger.Choice(floor, first, expected)
+        tagger_files.Choice(floor, first, expected)
         for floor in (0.1, 0.15, 0.2, 0.25, 0.3)
         for first in (0.1, 0.15)
         for expected in (1.6, 2.4, 3.2, 4.8)
@@ -270,7 +270,9 @@ def best_choice(chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray
     return max(grid, key=lambda choice: f1(chance, right, sizes, choice))
 
 
-def f1(chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64], choice: tagger.Choice) -> float:
+def f1(
+    chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64], choice: tagger_files.Choice
+) -> float:
     """Mean of micro and macro F1 when tags are chosen so."""
     chosen = [tagger.choose(row, choice) for row in chance]
     hits = np.array([right[row, picks].sum() for row, picks in enumerate(chosen)])
@@ -278,15 +280,15 @@ def f1(chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64
     return float(hits.sum() / totals.sum() + np.mean(hits / np.maximum(totals, 1)))
 
 
-def write(out: Path, made: tagger.Loaded) -> Path:
+def write(out: Path, made: tagger_files.Loaded) -> Path:
     """The two files of a tagger."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, content in tagger.pack(*freeze(made)):
+    for name, content in tagger_files.pack(*freeze(made)):
         (out / name).write_bytes(content)
     return out
 
 
-def freeze(made: tagger.Loaded) -> tuple[dict[str, Any], dict[str, tensors.Array]]:
+def freeze(made: tagger_files.Loaded) -> tuple[dict[str, Any], dict[str, tensors.Array]]:
     """The content of the two files."""
     scorer, known, network = made.scorer, made.known, made.network
     packed = {
