@@ -53,14 +53,16 @@ def described(preset: str) -> list[dict[str, Any]]:
 
 
 def docstrings() -> dict[str, str]:
-    """Class.attribute -> the text under the attribute, read from the source of `tacos.config`."""
+    """Class.attribute -> the text under the attribute, read from the classes' source."""
     found = {}
-    for part in ast.parse(inspect.getsource(config)).body:
-        body = part.body if isinstance(part, ast.ClassDef) else []
-        for one, after in pairwise(body):
+    for section in (field.annotation for field in config.Settings.model_fields.values()):
+        if not (isinstance(section, type) and issubclass(section, config.Section)):
+            continue
+        [written] = ast.parse(inspect.getsource(section)).body
+        for one, after in pairwise(written.body if isinstance(written, ast.ClassDef) else ()):
             text = after.value if isinstance(after, ast.Expr) else None
             if isinstance(one, ast.AnnAssign) and isinstance(text, ast.Constant):
-                key = f"{getattr(part, 'name', '')}.{ast.unparse(one.target)}"
+                key = f"{section.__name__}.{ast.unparse(one.target)}"
                 found[key] = " ".join(str(text.value).split())
     return found
 

@@ -1,0 +1,74 @@
+"""All settings of a run, and the two presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import model_validator
+
+from tacos.config.endpoints import LLM, Embed
+from tacos.config.section import Section
+from tacos.config.sections import (
+    Cascade,
+    Check,
+    Cluster,
+    Ingest,
+    Judge,
+    Normalise,
+    Pair,
+    Rate,
+    Refine,
+    Select,
+    Shortlist,
+    Tag,
+)
+from tacos.errors import ConfigError
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    preset: str = "robust"
+    seed: int = 1
+    ingest: Ingest = Ingest()
+    tag: Tag = Tag()
+    cascade: Cascade = Cascade()
+    normalise: Normalise = Normalise()
+    cluster: Cluster = Cluster()
+    shortlist: Shortlist = Shortlist()
+    pair: Pair = Pair()
+    judge: Judge = Judge()
+    rate: Rate = Rate()
+    select: Select = Select()
+    refine: Refine = Refine()
+    check: Check = Check()
+    llm: LLM = LLM()
+    embed: Embed = Embed()
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.cluster.by == "embedding" and self.shortlist.rule == "longest-per-tag-set":
+            raise ConfigError(
+                "shortlist.rule longest-per-tag-set needs clusters of tags; by embedding it leaves one row of each. "
+                "Set shortlist.rule, too, e.g. to embedded-judge"
+            )
+        return self
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The judges' names, "llm" being the endpoint's model."""
+        return tuple(self.llm.model if name == "llm" else name for name in self.judge.panel)
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "robust": {},
+    "paper": {
+        "normalise": {"signs": False, "guard": 0.0, "semantic": False, "association": False, "auto_samples": 52_002},
+        "cluster": {"k": 50, "membership": "every"},
+        "shortlist": {"rule": "longest-per-tag-set"},
+        "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},
+        "rate": {"method": "mean", "scope": "cluster"},
+        "select": {"quota": "ascending-size", "coverage": 0.0},
+    },
+}
