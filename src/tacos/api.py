@@ -22,7 +22,7 @@ import orjson
 import polars as pl
 
 from tacos import config, pool_tables, reselecting
-from tacos.assembling import Own, models_for
+from tacos.assembling import Own, asked_models, models_for
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, OutputError, RunError
@@ -354,6 +354,8 @@ class Forecast:
     action: str
     n_rows: int | None
     n_questions: int | None = None
+    models: tuple[str, ...] = ()
+    """Models of the endpoint that the questions go to; none where an embedded model answers, free."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -362,7 +364,10 @@ class Forecast:
     def text(self) -> str:
         """For the terminal."""
         rows = "" if self.n_rows is None else f", {self.n_rows:,} rows"
-        return f"{self.action}{rows}" + (f", {self.n_questions:,} questions" if self.n_questions is not None else "")
+        if self.n_questions is None:
+            return self.action + rows
+        whom = " and ".join(self.models) or "an embedded model, free"
+        return f"{self.action}{rows}, at most {self.n_questions:,} questions to {whom}"
 
 
 def forecast(data: Any, settings: Settings, *, run: Path | None = None) -> list[Forecast]:
@@ -381,7 +386,9 @@ def forecast(data: Any, settings: Settings, *, run: Path | None = None) -> list[
         )
         n_samples = samples.manifest["n_rows"]
         asked = n_questions(settings, n_samples, int(n_turns or 0), pool_tables.n_wanted(samples, settings.select.size))
-    return [forecast_step(step, known, n_samples, asked) for step in plan(settings)]
+    online = asked_models(settings)
+    steps = ((step, online.get(step.stage.name, ())) for step in plan(settings))
+    return [forecast_step(step, known, n_samples, asked, models) for step, models in steps]
 
 
 def ingest_only(source: Source, settings: Settings, store: Store, models: Models) -> Artifact:
@@ -390,10 +397,12 @@ def ingest_only(source: Source, settings: Settings, store: Store, models: Models
     return execute(source, settings, store, engine, models, Quiet(), "ingest").artifacts["samples"]
 
 
-def forecast_step(step: Step, known: Mapping[str, Artifact], n_samples: int, asked: Mapping[str, int]) -> Forecast:
+def forecast_step(
+    step: Step, known: Mapping[str, Artifact], n_samples: int, asked: Mapping[str, int], models: tuple[str, ...]
+) -> Forecast:
     """One line of a forecast."""
     if step.artifact in known:
         return Forecast(step.artifact, "there already", known[step.artifact].manifest["n_rows"])
     n_rows = n_samples if step.artifact in {"samples", "canonical_tags", "memberships", "grades"} else None
     n_asked = asked.get(step.stage.name) if step.round in {None, 0} else None
-    return Forecast(step.artifact, "would run", n_rows, n_asked)
+    return Forecast(step.artifact, "would run", n_rows, n_asked, models if n_asked is not None else ())

@@ -71,6 +71,13 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_says_which_questions_go_to_whom(tmp_path: Path) -> None:
+    online = ("--model", "big", "--set", "judge.model=embedded", "--json")
+    _, printed = tacos("select", SAMPLE, "-n", 30, "-o", tmp_path / "out.jsonl", "--dry-run", *online)
+    asked = {step["artifact"]: step["models"] for step in json.loads(printed) if step["n_questions"]}
+    assert asked == {"tags": ["big"], "grades": [], "verdicts/0": []}
+
+
 def test_explain_and_runs(done: Path) -> None:
     run = done.with_name("out.jsonl.run")
     code, printed = tacos("explain", run, "sample.jsonl:0")
