@@ -46,9 +46,10 @@ def complexity_coverage(summary: pl.DataFrame) -> Any:
     )
     x = alt.X("coverage:Q", title="coverage of the joint tag set", axis=alt.Axis(format="%"))
     y = alt.Y("complexity:Q", title="mean tags per sample", scale=alt.Scale(zero=False, padding=24))
+    beside = alt.Legend(offset=48)  # names of points at the right edge stand out of the chart
     base = alt.Chart(values(shown)).encode(x=x)
     points = base.mark_circle(opacity=0.8).encode(
-        y=y, size=alt.Size("n_samples:Q", title="samples", scale=alt.Scale(type="log", range=[40, 500]))
+        y=y, size=alt.Size("n_samples:Q", title="samples", scale=alt.Scale(type="log", range=[40, 500]), legend=beside)
     )
     bars = base.mark_rule().encode(y=alt.Y("low:Q", title=""), y2="high:Q")
     names = base.mark_text(dy=-16, fontSize=11).encode(y="high:Q", text="data:N")
