@@ -33,7 +33,7 @@ from tacos.records import SELECTION, Encoder, canonical_hash, conform, reject_fr
 from tacos.storage.artifacts import LAYOUT, Artifact, Store
 
 NAME = "reselected"
-VERSION = 3
+VERSION = 4
 WITH_VECTORS = frozenset({"deita", "car", "k-center"})
 By = Literal["score", "grade"]
 

@@ -215,14 +215,14 @@ PIPELINE: Pipeline = (
         TableStage(
             "rate", "scores", SCORES, ("shortlist", "verdicts/all", "grades", "samples"),
             ("rate", "ingest.score", "judge.mode", "seed"),
-            run=tables.rate,
+            run=tables.rate, version=2,
         ),
     ),
     TableStage(
         "select", "selection", SELECTION,
         ("samples", "canonical_tags", "memberships", "clusters", "shortlist", "scores/last"),
         ("select", "cluster.membership", "seed"),
-        run=selection_tables.select, version=2,
+        run=selection_tables.select, version=3,
     ),
 )  # fmt: skip
 

@@ -173,8 +173,9 @@ def requests(
 ) -> Iterator[tuple[str, str, str]]:
     """Left, right and orders of what is to be asked, the largest gain first."""
     closed: dict[int, set[int]] = defaultdict(set)
-    for pair in orders:
-        close(closed, orders, pair)
+    for pair, asked in orders.items():
+        if len(asked) == 2:
+            close(closed, pair)
     while n_requests > 0:
         found = next_pair(standing, closed)
         if found is None:
@@ -183,18 +184,17 @@ def requests(
         missing = {"ab", "ba"} - orders.setdefault(pair, set())
         wanted = missing if both and n_requests > 1 else {min(missing)}
         orders[pair] |= wanted
-        close(closed, orders, pair)
+        close(closed, pair)  # what is left of it may follow in a later round
         n_requests -= len(wanted)
         for place in pair * len(wanted):
             standing.count(place)
         yield standing.ids[pair[0]], standing.ids[pair[1]], "both" if len(wanted) > 1 else min(wanted)
 
 
-def close(closed: dict[int, set[int]], orders: Mapping[Places, set[str]], pair: Places) -> None:
-    """Note that a pair cannot be asked again, once both its orders were."""
-    if len(orders[pair]) == 2:
-        closed[pair[0]].add(pair[1])
-        closed[pair[1]].add(pair[0])
+def close(closed: dict[int, set[int]], pair: Places) -> None:
+    """Note that a pair cannot be asked (again)."""
+    closed[pair[0]].add(pair[1])
+    closed[pair[1]].add(pair[0])
 
 
 def next_pair(standing: Standing, closed: Mapping[int, set[int]]) -> Places | None:

@@ -81,7 +81,7 @@ def each_walk(by_tag: Sequence[list[int]], n_rows: int) -> Iterator[list[int]]:
 
 def select(samples: pl.DataFrame, n: int, seed: int = 1) -> pl.DataFrame:
     """n rows of `samples` (id, tags), ties broken by chance, whatever their order: rank from 1, id, n_tags, walk."""
-    rows = samples.select("id", pl.col("tags").list.unique()).sort("id")
+    rows = samples.select("id", pl.col("tags").fill_null([]).list.unique()).sort("id")
     names = rows["tags"].explode().drop_nulls().unique().sort()
     numbered = rows.explode("tags").select(pl.col("tags").cast(pl.Enum(names)).to_physical())["tags"].drop_nulls()
     offsets = np.concatenate([[0], np.cumsum(rows["tags"].list.len().to_numpy())])

@@ -29,5 +29,9 @@ def order(
 
     `quality` must not be negative; `vectors` are unit vectors, shape (rows, dim).
     """
-    product = np.asarray(complexity, np.float64) * np.asarray(quality, np.float64)
-    return walk(longest.order(product, seed), n, vectors=vectors, limit=limit)
+    return walk(ranking(complexity, quality, seed), n, vectors=vectors, limit=limit)
+
+
+def ranking(complexity: npt.ArrayLike, quality: npt.ArrayLike, seed: int) -> npt.NDArray[np.int64]:
+    """All row numbers by complexity x quality, largest first, equal ones by chance, whatever they resemble."""
+    return longest.order(np.asarray(complexity, np.float64) * np.asarray(quality, np.float64), seed)

@@ -152,7 +152,7 @@ def by_length(lengths: pl.Series, n: int) -> Bound:
     values = lengths.to_numpy()
     room = bands(values, n, np.arange(len(values)))
     groups = np.asarray(room.groups, np.int64)
-    names = {band: band_name(values[groups == band]) for band in room.room}
+    names = {band: band_name(values[groups == band]) for band in np.unique(groups).tolist()}
     return Bound(groups, room.room, names, True)
 
 

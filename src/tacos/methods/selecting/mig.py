@@ -27,6 +27,8 @@ Ints = npt.NDArray[np.int64]
 EDGE = 0.9
 POWER = 0.8
 EPSILON = 1e-6
+TIE = 1e-9
+"""Gains nearer to each other than this share of them are equal: the order of a sum changes their last digits."""
 
 
 def propagation(vectors: npt.NDArray[np.floating[Any]], edge: float = EDGE, block: int = 2048) -> Any:
@@ -76,12 +78,24 @@ def take(rows: Any, n: int, start: Floats | None = None, pool: int = 8192) -> In
 
 
 def best(gains: Floats, pool: int) -> tuple[Ints, float]:
-    """The rows with the largest gains, ascending by number, and the largest gain of any other row."""
+    """The rows with the largest gains (of equal ones those with the lowest numbers), ascending by number, and the
+    largest gain of any other row."""
     n_free = int((gains > -np.inf).sum())
     if n_free <= pool:
         return np.flatnonzero(gains > -np.inf), -np.inf
-    order = np.argpartition(-gains, pool)
-    return np.sort(order[:pool]), float(gains[order[pool:]].max())
+    least = np.partition(gains, -pool)[-pool]
+    above = np.flatnonzero(gains > least * (1 + TIE))
+    equal = np.flatnonzero((gains >= least * (1 - TIE)) & (gains <= least * (1 + TIE)))
+    held = np.sort(np.concatenate([above, equal[: pool - len(above)]]))
+    others = gains.copy()
+    others[held] = -np.inf
+    return held, float(others.max())
+
+
+def largest(gains: Floats) -> int:
+    """The lowest number of a row with the largest gain (positive, or minus infinity), whatever rounding makes of it."""
+    most = gains.max()
+    return int(np.argmax(gains >= most * (1 - TIE))) if most > -np.inf else 0
 
 
 def drain(rows: Any, gains: Floats, bound: float, x: Floats, n: int) -> list[int]:
@@ -93,8 +107,8 @@ def drain(rows: Any, gains: Floats, bound: float, x: Floats, n: int) -> list[int
     gains = gains.copy()
     taken: list[int] = []
     while len(taken) < min(n, len(gains)):
-        one = int(np.argmax(gains))
-        if gains[one] == -np.inf or (taken and gains[one] <= bound):
+        one = largest(gains)
+        if gains[one] == -np.inf or (taken and gains[one] <= bound * (1 + TIE)):
             break
         taken.append(one)
         gains[one] = -np.inf
@@ -114,7 +128,7 @@ def take_plainly(rows: Any, n: int) -> Ints:
     x, free = np.zeros(rows.shape[1]), np.diff(rows.indptr) > 0
     taken: list[int] = []
     while len(taken) < n and free.any():
-        one = int(np.argmax(np.where(free, rows @ slope(x), -np.inf)))
+        one = largest(np.where(free, rows @ slope(x), -np.inf))
         taken.append(one)
         free[one] = False
         span = slice(rows.indptr[one], rows.indptr[one + 1])

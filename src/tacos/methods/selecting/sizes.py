@@ -2,7 +2,7 @@
 
 A budget of tokens is met by the largest number of rows that a strategy's selection of that size fits into. Selections
 of different sizes need not be nested (quotas are not), so the size is searched for, by interpolation between a size
-that fits and one that does not.
+that fits and one that does not, and where that creeps by halving what lies between them.
 
 How a size is written: `tacos.amounts`. What it does not know: a tokenizer. Tokens are whatever the pool's costs say.
 """
@@ -17,7 +17,8 @@ from tacos.amounts import Size
 from tacos.errors import InputError
 
 CHARS_PER_TOKEN = 4
-N_TRIES = 24
+N_TRIES = 48
+N_INTERPOLATED = 4
 
 
 def tokens(characters: pl.Expr) -> pl.Expr:
@@ -41,14 +42,14 @@ def within(budget: float, choose: Callable[[int], pl.DataFrame], costs: pl.DataF
     """The largest selection, of at least `least` rows, whose tokens stay within the budget.
 
     `choose` gives the selection of n rows, or raises `InputError` where there are not so many; `costs` has id and
-    tokens, a row for every row of the pool. Neighbouring sizes are told apart unless the search ends after 24 tries;
+    tokens, a row for every row of the pool. Neighbouring sizes are told apart unless the search ends after 48 tries;
     what is returned fits in any case. `InputError` where nothing fits.
     """
     mean = max(float(costs["tokens"].mean() or 1), 1.0)  # type: ignore[arg-type]
     fits, over = least - 1, costs.height + 1
     best, reason = None, f"a budget of {budget:,.0f} tokens is too small for this selection"
     guess = min(max(int(budget / mean), least), costs.height)
-    for _ in range(N_TRIES):
+    for n_tried in range(1, N_TRIES + 1):
         try:
             found = choose(guess)
             cost = float(found.join(costs, on="id")["tokens"].sum())
@@ -60,7 +61,9 @@ def within(budget: float, choose: Callable[[int], pl.DataFrame], costs: pl.DataF
             over = guess
         if over - fits <= 1:
             break
-        guess = min(max(round(guess * budget / max(cost, 1)), fits + 1), over - 1)
+        by_cost = n_tried < N_INTERPOLATED or n_tried % 2
+        guess = round(guess * budget / max(cost, 1)) if by_cost else (fits + over) // 2
+        guess = min(max(guess, fits + 1), over - 1)
     if best is None:
         raise InputError(reason)
     return best

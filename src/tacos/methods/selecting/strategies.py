@@ -131,6 +131,7 @@ def choose(
     kept = rows_of(table, sorted(set(keep)))
     limiting.check_kept(bounds, kept)
     start: list[int] = kept.tolist()
+    cosine = nearness(strategy, cosine)
     vectors = aligned(table, extras) if cosine < 1 else None
     asked = n + (n // 4 if cosine < 1 or bounds else 0)
     while True:
@@ -158,7 +159,7 @@ def preference(
         "tacos": lambda: by_quota(table, (n if wanted is None else wanted, n), seed, extras, start),
         "complexity-first": lambda: rows_of(table, complexity_first.select(table, n, seed)["id"].to_list()),
         "mig": lambda: by_information(table, n, extras, start),
-        "deita": lambda: deita.order(complexity(table), floored(table), aligned(table, extras), n, seed),
+        "deita": lambda: deita.ranking(complexity(table), floored(table), seed),
         "car": lambda: car.order(numbers(table, "score"), aligned(table, extras), seed),
         "k-center": lambda: k_center.order(aligned(table, extras), n, seed, start),
         "singleton": lambda: singleton.order(grades(table, extras), seed),
@@ -175,8 +176,16 @@ def limited(
 ) -> pl.DataFrame:
     """A table SELECTION of at most n rows that respects `limits` (per row of the pool sorted by id); may be shorter."""
     table = settled(pool)
-    found = walk(preference(table, strategy, table.height, seed, extras), n, limits)
+    cosine = nearness(strategy, 1.0)
+    vectors = aligned(table, extras) if cosine < 1 else None
+    found = walk(preference(table, strategy, table.height, seed, extras), n, limits, vectors, cosine)
     return selection(table, found, strategy)
+
+
+def nearness(strategy: str, cosine: float) -> float:
+    """The largest cosine to a row taken. That of DEITA is its own, and is kept to in the walk itself, so that it counts
+    must-keep rows, and none that a quota passes by."""
+    return min(cosine, deita.LIMIT) if strategy == "deita" else cosine
 
 
 def by_quota(table: pl.DataFrame, ns: Sequence[int], seed: int, extras: Extras, start: Sequence[int] = ()) -> Ints:

@@ -184,3 +184,12 @@ def test_plans_do_not_depend_on_row_order(seed) -> None:
         lambda table: pairing.active(table, scores, asked, quotas, requests, seed),
     ):
         assert make(mixed).equals(make(shortlist))
+
+
+def test_one_order_first_asks_no_pair_twice_in_a_round() -> None:
+    shortlist = listed(4)
+    scores = scored(shortlist, {f"f:{i}": 1.0 * i for i in range(4)}, error=30.0)
+    opening = pairing.opening(shortlist, seed=1, linked=False, pilot=1000)
+    plan = pairing.active(shortlist, scores, opening, {0: 2}, {0: 12}, seed=1, both=False)
+    assert len(met(plan)) == len(set(met(plan))) == 5
+    assert not {"both"} & set(plan["orders"])

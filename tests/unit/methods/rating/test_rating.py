@@ -165,6 +165,26 @@ def test_swapped_scores_swap_the_samples() -> None:
         assert rate(two)["score"].to_list() == pytest.approx([b, a])
 
 
+def test_levels_of_islands_are_right_where_differences_leave_nothing_to_tell_their_noise_from() -> None:
+    rng = np.random.default_rng(5)
+    quality = rng.normal(50, 15, 32)
+    rows = []
+    for pair, (a, b) in enumerate((4 * island + i, 4 * island + i + 1) for island in range(8) for i in range(3)):
+        x, y = quality[[a, b]] + rng.normal(0, 6)  # the judge's mood: both scores of a call are off alike
+        rows.append((pair, f"f:{a:02}", f"f:{b:02}", "ab", x, y))
+    table = verdicts(rows)
+    scores = rating.least_squares(table)
+    centred = pairs_of(table).join(scores.select("component", low="id"), on="low")
+    for component, island in scores.group_by("component"):
+        seen = centred.filter(pl.col("component") == component[0])
+        # without noise the differences are exact, and a chain is as high as its pairs are on the mean
+        pairs = seen.join(island.select(low="id", x="score"), on="low").join(
+            island.select(high="id", y="score"), on="high"
+        )
+        np.testing.assert_allclose(pairs["x"] - pairs["y"], pairs["difference"], atol=1e-3)
+        np.testing.assert_allclose((pairs["x"] + pairs["y"]).mean() / 2, pairs["level"].mean(), atol=1e-3)
+
+
 def test_islands_are_told_and_without_levels_each_keeps_its_own_mean() -> None:
     table = verdicts([(0, "a", "b", "ab", 90, 70), (0, "a", "b", "ba", 90, 70), (1, "c", "d", "ab", 20, 40)])
     scores = rating.least_squares(table, level="ignore")

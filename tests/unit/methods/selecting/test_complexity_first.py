@@ -71,3 +71,8 @@ def test_rows_without_tags_are_never_taken_and_fewer_rows_are_fewer() -> None:
     assert complexity_first.select(FRAME, 99).height == 4
     assert complexity_first.select(FRAME[3:4], 1).height == 0
     assert complexity_first.select(FRAME[:0], 1).height == 0
+
+
+def test_a_row_whose_tags_are_missing_is_a_row_without_tags() -> None:
+    table = pl.DataFrame({"id": ["a", "b", "c"], "tags": [["x"], None, ["y", "z"]]})
+    assert complexity_first.select(table, 3)["id"].to_list() == ["c", "a"]

@@ -78,6 +78,13 @@ def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
     assert counts.sum() == n
 
 
+@pytest.mark.parametrize("lengths", [[1, 100], [5, 5, 5, 9], [3] * 30 + [40] * 11 + [50] * 59])
+def test_a_tenth_of_the_lengths_may_be_empty(lengths: list[int]) -> None:
+    table = pool()[: len(lengths)].with_columns(length=pl.Series(lengths, dtype=pl.UInt32))
+    found = select(table, "random", len(lengths), 1, limits=Limits(match_length=True))
+    assert sorted(found["id"]) == sorted(table["id"])
+
+
 def test_without_limits_nothing_changes() -> None:
     assert select(pool(), "tacos", 30, 1).equals(select(pool(), "tacos", 30, 1, limits=limits()))
 

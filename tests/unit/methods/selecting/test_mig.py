@@ -55,3 +55,12 @@ def test_rows_without_tags_are_never_taken_and_the_first_gain_counts_what_is_the
 
 def test_a_score_below_0_adds_nothing() -> None:
     assert mig.information(csr_array(np.ones((1, 2))), [-3.0]).toarray().tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("held", [1, 4, 1000])
+def test_of_equal_gains_the_lowest_number_is_taken_however_many_tie(held) -> None:
+    tags, scores = pool(200, 12, 2, levels=1)
+    rows = mig.information(tags, scores)
+    np.testing.assert_array_equal(mig.take(rows, 150, pool=held), mig.take_plainly(rows, 150))
+    twins = mig.information(csr_array(np.ones((30, 3))), np.full(30, 7.0))
+    assert mig.take(twins, 30, pool=held).tolist() == list(range(30))

@@ -68,6 +68,24 @@ def test_where_a_strategy_has_no_more_rows_the_budget_stays_unspent() -> None:
     assert sizes.within(400, seven, table).height == 7
 
 
+@pytest.mark.parametrize("n_scored", [51, 72, 500])
+def test_where_few_rows_of_a_large_pool_can_be_had_a_large_budget_takes_all_of_them(n_scored: int) -> None:
+    table = pool([10] * 5000)
+
+    def scored(n: int) -> pl.DataFrame:
+        if n > n_scored:
+            raise InputError("no more scores")
+        return table.select("id").head(n)
+
+    assert sizes.within(40_000, scored, table).height == n_scored
+
+
+def test_a_few_very_long_rows_do_not_end_the_search_early() -> None:
+    costs = [1] * 300 + [10_000] * 30
+    assert sizes.within(1_000, pool(costs).head, pool(costs)).height == 300
+    assert sizes.within(10_300, pool(costs[::-1]).head, pool(costs)).height == 1
+
+
 def test_mixes_and_distances() -> None:
     rows = pl.DataFrame(
         {"id": ["a", "b", "c", "d"], "cluster": [0, 0, 1, None]}, schema_overrides={"cluster": pl.UInt32}

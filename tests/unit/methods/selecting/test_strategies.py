@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tacos.amounts import parse_parts
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import car, curves, deita, k_center, longest, singleton
 from tacos.methods.selecting.limiting import Limits
@@ -152,3 +153,20 @@ def test_the_random_band_holds_most_random_selections() -> None:
     band = curves.random_band(pool, lambda n, seed: select(pool, "random", n, seed)["id"].to_list(), 20)
     low, high = band.filter(pl.col("figure") == "mean_score").select("low", "high").row(0)
     assert low < pool["score"].mean() < high
+
+
+def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_without_room() -> None:
+    pool = pl.DataFrame(
+        {
+            "id": ["a", "b", "c", "d"],
+            "cluster": np.zeros(4, np.uint32),
+            "score": [9.0, 8.0, 7.0, 6.0],
+            "length": np.ones(4, np.uint32),
+            "tags": [["x"]] * 4,
+            "source": ["one", "two", "one", "two"],
+        }
+    )
+    extras = Extras(ids=list("abcd"), vectors=np.eye(3, dtype=np.float32)[[0, 0, 1, 2]])  # a and b are the same
+    assert select(pool, "deita", 3, 1, extras, keep=["b"])["id"].to_list() == ["b", "c", "d"]
+    none_of_one = Limits(per_source=parse_parts({"one": "<=0"}, "per_source"))
+    assert select(pool, "deita", 2, 1, extras, limits=none_of_one)["id"].to_list() == ["b", "d"]
