@@ -80,6 +80,10 @@ def refuse_contradictions(overrides: Overrides) -> None:
     into = targets(overrides)
     refuse_chains(into, "merged into")
     refuse_chains({word_key(old): new for old, new in overrides.rename.items()}, "renamed to")
+    dropped = {word_key(name) for name in overrides.drop}
+    for new in overrides.rename.values():
+        if word_key(new) in dropped:
+            raise InputError(f"overrides: '{new}' is dropped, so nothing can be renamed to it")
     for members in overrides.keep_apart:
         ends = [into.get(word_key(name), name) for name in members]
         for name, end in zip(members, ends, strict=True):

@@ -83,6 +83,7 @@ def test_else_the_more_frequent_moves() -> None:
         ({"merge": {"A": ["Physics"], "B": ["physics"]}}, "'physics' is merged into 'A' and into 'B'"),
         ({"merge": {"": ["Food"]}}, "merge is a list of names, not empty"),
         ({"merge": {"Cooking": ["Food"]}, "drop": ["cooking"]}, "'Cooking' is dropped"),
+        ({"rename": {"Cookery": "Cooking"}, "drop": ["cooking"]}, "'Cooking' is dropped"),
         ({"rename": {"Physics": "Geometry", "Geometry": "Physics"}}, "is itself renamed to"),
         ({"merge": {"A": ["B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
         ({"merge": {"C": ["A", "B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
