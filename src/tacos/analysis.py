@@ -155,7 +155,7 @@ def joint_vocabulary(
         return resolved, publishing.notes(resolved, known, encoder.name if config.semantic else "")
     n_samples = sum(int(frame.select(pl.col("id").n_unique()).collect().item()) for frame in frames)
     transactions = (batch for each in tags.values() for batch in per_sample(each))
-    overrides = overriding.parse(config.overrides)
+    overrides = overriding.parse(config.overrides, config.signs)
     found = normalising.build(counts, transactions, n_samples, config, encoder, overrides)
     return found.vocabulary, found.notes()
 
