@@ -92,13 +92,15 @@ def analyse(
 
 
 def names_of(data: Sequence[Any]) -> list[str]:
-    """What the data sets are called: as short as tells them apart."""
+    """What the data sets are called: as short as tells them apart, and never as the column that holds their names."""
     if not data:
         raise InputError("name at least one data file or run")
     paths = [each if isinstance(each, str | Path) else f"data {number}" for number, each in enumerate(data, 1)]
     names = reading.names_of(paths)
     short = [name.partition(".")[0] for name in names]
-    return short if all(short) and len(set(short)) == len(short) else names
+    if all(short) and len(set(short)) == len(short) and "data" not in short:
+        return short
+    return ["./data" if name == "data" else name for name in names]
 
 
 def run_tags(data: Any) -> Artifact | None:
@@ -153,7 +155,7 @@ def joint_vocabulary(
         return resolved, publishing.notes(resolved, known, encoder.name if config.semantic else "")
     n_samples = sum(int(frame.select(pl.col("id").n_unique()).collect().item()) for frame in frames)
     transactions = (batch for each in tags.values() for batch in per_sample(each))
-    overrides = overriding.parse(config.overrides)
+    overrides = overriding.parse(config.overrides, config.signs)
     found = normalising.build(counts, transactions, n_samples, config, encoder, overrides)
     return found.vocabulary, found.notes()
 

@@ -277,7 +277,7 @@ def grading_model(settings: Settings, own: Own, network: Network) -> Model:
 
 def check_normalising(settings: Settings) -> None:
     """Raise `InputError` for overrides or a vocabulary that cannot be read, before anything is paid for."""
-    overriding.parse(settings.normalise.overrides)
+    overriding.parse(settings.normalise.overrides, settings.normalise.signs)
     if settings.normalise.vocabulary:
         publishing.from_json(settings.normalise.vocabulary)
 

@@ -81,8 +81,8 @@ def compare(per_request: int, tags: Sequence[tuple[list[str], ...]], n_left_out:
 
 
 def estimate(value: float, drawn: np.ndarray) -> Estimate:
-    """A figure with its percentile interval."""
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    """A figure with its percentile interval; all NaN where there is no tag at all."""
+    low, high = (np.nan, np.nan) if np.isnan(drawn).all() else np.nanquantile(drawn, [0.025, 0.975])
     return float(value), float(low), float(high)
 
 
@@ -92,5 +92,6 @@ def f1(counts: Counts, rows: np.ndarray) -> float:
 
 
 def tags_of(reply: Reply) -> list[str]:
-    """The tags of a reply, none where there is no answer."""
-    return [] if reply.text is None else [item["tag"] for item in orjson.loads(reply.text)["tags"]]
+    """The tags of a reply as a run keeps them, each once; none where there is no answer."""
+    found = [] if reply.text is None else orjson.loads(reply.text)["tags"]
+    return list(dict.fromkeys(tag for item in found if (tag := item["tag"].strip())))

@@ -80,7 +80,16 @@ def check(
         judged.append(judgements)
         lost.append(rejects)
     judgements = pl.concat(judged)
+    refuse_namesakes(people, judgements)
     return Quality(cases, judgements, pl.concat(lost), assessing.assess(cases, judgements, settings.seed))
+
+
+def refuse_namesakes(people: Sequence[str], judgements: pl.DataFrame) -> None:
+    """Raise `InputError` where a person has the name of a model that judged, or of the majority: theirs are told apart
+    by name."""
+    others = {assessing.MAJORITY, *judgements.filter(~pl.col("person"))["judge"].to_list()}
+    if namesakes := sorted(others.intersection(people)):
+        raise InputError(f"a sheet is named {namesakes[0]!r}, as another judge is: name it after the person")
 
 
 def write_sheet(run: Path, settings: Settings, path: Path, progress: Progress | None = None) -> int:

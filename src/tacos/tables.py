@@ -71,7 +71,7 @@ def normalise(tables: Tables, settings: Settings, encoder: Encoder, number: int)
         )
     n_samples = int(tags.select(pl.col("id").n_unique()).collect().item())
     transactions = (tagging.join_turns(batch) for batch in tables["tags"].batches(["id", "tags"]))
-    overrides = overriding.parse(config.overrides)
+    overrides = overriding.parse(config.overrides, config.signs)
     found = normalising.build(counts.collect(), transactions, n_samples, config, encoder, overrides)
     return Made(found.vocabulary, reject_frame(), found.notes())
 

@@ -165,6 +165,14 @@ def test_two_sheets_of_one_person_are_an_error(run: Path, tmp_path: Path) -> Non
         quality.check(run, settings(), sheets, ask=False)
 
 
+def test_a_sheet_named_as_the_model_is_an_error(run: Path, server: FaultServer, tmp_path: Path) -> None:
+    sheet = tmp_path / f"{SNAPSHOT}.csv"
+    quality.write_sheet(run, settings(), sheet)
+    pl.read_csv(sheet, infer_schema=False).with_columns(answer=pl.lit("yes")).write_csv(sheet)
+    with pytest.raises(InputError, match=f"named '{SNAPSHOT}', as another judge is"):
+        quality.check(run, settings(server), [sheet], ledger=tmp_path / "ledger.sqlite")
+
+
 def test_a_sheet_is_never_written_over_what_a_person_answered(run: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "ann.csv"
     sheet.write_text("case,tag,answer\n1,sum,yes\n")

@@ -127,3 +127,12 @@ def test_lineage_is_shown_both_ways(files: tuple[Path, Path], tmp_path: Path) ->
     code, printed = command("tags", run, "--tag", "Naturr")
     assert (code, "near it are 'Nature'" in printed) == (2, True)
     assert "5 -> 2" in command("tags", run)[1]
+
+
+def test_a_data_set_called_data_is_one_like_any_other(tmp_path: Path) -> None:
+    for name, tags in (("data", A), ("b", B)):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows(tags, name))))
+    both = [tmp_path / "data.jsonl", tmp_path / "b.jsonl"]
+    found = analysis.analyse(both, config.load(sets=SETTINGS))
+    assert found.recall["data"].to_list() == ["data.jsonl", "b.jsonl"] == found.recall.columns[1:]
+    assert analysis.names_of(["somewhere/data", "b.jsonl"]) == ["./data", "b.jsonl"]

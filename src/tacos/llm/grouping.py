@@ -6,7 +6,8 @@ the largest size of a group, not of its neighbours. Inside a group questions sta
 own content, so that no row is first in every run of a data set that was sorted somehow.
 
 An answer is matched by its number and must satisfy the single question's schema. One that is missing, misshapen, or
-given twice and differently is no answer.
+given twice and differently is no answer; where one has the number 0 the model counts from there, so that each answer
+would go to the question before its own, and none is one.
 """
 
 from __future__ import annotations
@@ -90,8 +91,10 @@ def answers(text: str, schema: dict[str, Any], n: int) -> list[str | None]:
     """
     shape = parsing.shape(schema)
     found: dict[int, set[str]] = {}
-    for each in listed(text):
-        number = parsing.unquoted(each.get("number"), NUMBER)
+    entries = [(parsing.unquoted(each.get("number"), NUMBER), each) for each in listed(text)]
+    if any(type(number) is int and number == 0 for number, _ in entries):
+        return [None] * n
+    for number, each in entries:
         try:
             fitted = parsing.fit({name: value for name, value in each.items() if name != "number"}, shape)
         except fastjsonschema.JsonSchemaValueException:

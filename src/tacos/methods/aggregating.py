@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
@@ -92,7 +93,7 @@ def semantic_moves(
     names: Sequence[str], counts: Mapping[str, int], encoder: Encoder, eps: float, signs: bool
 ) -> dict[str, Move]:
     """Names whose phrases lie within cosine distance `eps`, directly or through others, go to the most frequent."""
-    vectors = encoder.encode([stemming.phrase(name, signs) for name in names])
+    vectors = phrase_vectors(names, encoder, signs)
     labels = merging.components(vectors, eps)
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
@@ -105,6 +106,13 @@ def semantic_moves(
     near = merging.cosines(vectors, np.array(moved, np.int64), np.array(heads, np.int64)).tolist()
     found = zip(moved, heads, near, strict=True)
     return {names[i]: Move(names[h], closeness(names[h], cosine, eps)) for i, h, cosine in found}
+
+
+def phrase_vectors(names: Sequence[str], encoder: Encoder, signs: bool) -> npt.NDArray[np.float32]:
+    """A vector per name, of its words, shape (n, dim); a name without words is like no other, so all 0."""
+    phrases = [stemming.phrase(name, signs) for name in names]
+    vectors = encoder.encode(phrases)
+    return vectors * np.array([bool(phrase) for phrase in phrases], np.float32)[:, None]
 
 
 def closeness(head: str, cosine: float, eps: float) -> str:

@@ -113,8 +113,8 @@ def build(
     steps += [step]
     trace, merged = merge(trace, settings, encoder, hold)
     trace, associated, rules = associate(trace, transactions, settings, min_support, hold)
-    trace, renamed, unknown = rename(trace, overrides, settings.signs)
     vocabulary = pl.concat([tracing.table(trace), dropped]).sort("raw")
+    vocabulary, renamed, unknown = rename(vocabulary, overrides, settings.signs)
     steps += [*merged, *associated, *renamed]
     return Normalised(
         vocabulary, tuple(steps), rules, alpha, min_support, (*remarks, *dict.fromkeys(kept_apart), *unknown)
@@ -213,12 +213,14 @@ def associate(
     return after, [step], found.rules
 
 
-def rename(trace: Trace, overrides: Overrides, signs: bool) -> tuple[Trace, list[Step], list[str]]:
-    """The trace after `rename` of the override file; a raw tag spelt like a new name follows it."""
+def rename(vocabulary: pl.DataFrame, overrides: Overrides, signs: bool) -> tuple[pl.DataFrame, list[Step], list[str]]:
+    """The vocabulary after `rename` of the override file; a raw tag spelt like a new name follows it, wherever it had
+    gone, so that every canonical tag is its own."""
     if not overrides.rename:
-        return trace, [], []
+        return vocabulary, [], []
+    trace = tracing.read(vocabulary)
     moves, notes = overriding.rename_moves(overrides, trace.names(), signs)
-    trace, step = tracing.advance(trace, "rename", moves)
-    new = {move.target for move in moves.values()}
-    name = {raw: raw if raw in new else now for raw, now in trace.name.items()}
-    return Trace(trace.counts, name, trace.step, trace.reason), [step], notes
+    after, _ = tracing.advance(trace, "rename", moves)
+    after = tracing.settle(after, "rename", {move.target for move in moves.values()})
+    n_in, n_out = len(trace.names()), len(after.names())
+    return tracing.table(after), [Step("rename", n_in, n_out, n_in - n_out, 0)], notes

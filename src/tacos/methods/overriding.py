@@ -48,8 +48,11 @@ class Overrides:
 NONE = Overrides()
 
 
-def parse(value: Mapping[str, Any]) -> Overrides:
-    """Overrides from a parsed TOML or JSON file. Raises `InputError` that names the part which is wrong."""
+def parse(value: Mapping[str, Any], signs: bool = True) -> Overrides:
+    """Overrides from a parsed TOML or JSON file. Raises `InputError` that names the part which is wrong.
+
+    Without `signs` C++ and C# are other spellings of C, so more of what a file says may contradict itself.
+    """
     known = {"drop", "merge", "rename", "keep_apart"}
     for part in value:
         if part not in known:
@@ -71,48 +74,52 @@ def parse(value: Mapping[str, Any]) -> Overrides:
         rename=dict(rename),
         keep_apart=tuple(strings("keep_apart", members) for members in sets),
     )
-    refuse_contradictions(found)
+    refuse_contradictions(found, signs)
     return found
 
 
-def refuse_contradictions(overrides: Overrides) -> None:
+def refuse_contradictions(overrides: Overrides, signs: bool) -> None:
     """Raise `InputError` where the file says two things of one name (chains and cycles too); names by their words."""
-    into = targets(overrides)
-    refuse_chains(into, "merged into")
-    refuse_chains({word_key(old): new for old, new in overrides.rename.items()}, "renamed to")
+    into = targets(overrides, signs)
+    refuse_chains(into, "merged into", signs)
+    refuse_chains({word_key(old, signs): new for old, new in overrides.rename.items()}, "renamed to", signs)
+    dropped = {word_key(name, signs) for name in overrides.drop}
+    for new in overrides.rename.values():
+        if word_key(new, signs) in dropped:
+            raise InputError(f"overrides: '{new}' is dropped, so nothing can be renamed to it")
     for members in overrides.keep_apart:
-        ends = [into.get(word_key(name), name) for name in members]
+        ends = [into.get(word_key(name, signs), name) for name in members]
         for name, end in zip(members, ends, strict=True):
             if end != name and ends.count(end) > 1:
                 raise InputError(f"overrides: '{name}' is merged into '{end}', and keep_apart forbids it")
 
 
-def targets(overrides: Overrides) -> dict[str, str]:
+def targets(overrides: Overrides, signs: bool) -> dict[str, str]:
     """Where `merge` takes each name, by its words: one place, and none that is dropped."""
     strings("merge", list(overrides.merge))
-    dropped = {word_key(name) for name in overrides.drop}
+    dropped = {word_key(name, signs) for name in overrides.drop}
     into: dict[str, str] = {}
     for target, sources in overrides.merge.items():
-        if word_key(target) in dropped:
+        if word_key(target, signs) in dropped:
             raise InputError(f"overrides: '{target}' is dropped, so nothing can be merged into it")
         for source in sources:
-            first = into.setdefault(word_key(source), target)
+            first = into.setdefault(word_key(source, signs), target)
             if first != target:
                 raise InputError(f"overrides: '{source}' is merged into '{first}' and into '{target}'")
     return into
 
 
-def refuse_chains(moves: Mapping[str, str], kind: str) -> None:
+def refuse_chains(moves: Mapping[str, str], kind: str, signs: bool) -> None:
     """Raise `InputError` where a name that is moved to is moved on."""
     for target in moves.values():
-        last = moves.get(word_key(target), target)
+        last = moves.get(word_key(target, signs), target)
         if last != target:
             raise InputError(f"overrides: '{target}' is itself {kind} '{last}'; give each name its last one")
 
 
-def word_key(name: str) -> str:
+def word_key(name: str, signs: bool) -> str:
     """The words of a name; what has no words is itself."""
-    return keys([name])[0] or name
+    return keys([name], signs)[0] or name
 
 
 def strings(part: str, value: Any) -> tuple[str, ...]:

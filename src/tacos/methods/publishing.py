@@ -187,8 +187,8 @@ def meaning_moves(tags: Sequence[str], known: Vocabulary, encoder: Encoder) -> d
     anchors = sorted((raw, name) for raw, name in heads if name is not None)
     if not anchors:
         return {}
-    near = encoder.encode([stemming.phrase(raw, known.signs) for raw, _ in anchors])
-    far = encoder.encode([stemming.phrase(tag, known.signs) for tag in tags])
+    near = aggregating.phrase_vectors([raw for raw, _ in anchors], encoder, known.signs)
+    far = aggregating.phrase_vectors(tags, encoder, known.signs)
     which, cosine = merging.nearest(far, near)
     return {
         tag: Move(anchors[i][1], aggregating.closeness(anchors[i][0], c, known.eps))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -82,3 +82,13 @@ def advance(trace: Trace, step: str, moves: Mapping[str, Move]) -> tuple[Trace, 
     n_dropped = sum(moves[tag].target is None for tag in before if tag in moves)
     n_out = len(after.names())
     return after, Step(step, len(before), n_out, len(before) - n_out - n_dropped, n_dropped)
+
+
+def settle(trace: Trace, step: str, names: Collection[str | None]) -> Trace:
+    """The trace after every raw tag spelt like one of `names` bears that name, whatever became of it before."""
+    name, steps, reasons = dict(trace.name), dict(trace.step), dict(trace.reason)
+    for raw in trace.counts:
+        if raw in names and name[raw] != raw:
+            name[raw], steps[raw] = raw, step
+            reasons[raw] = "; ".join(part for part in (reasons[raw], f"{step}: spelt like the new name") if part)
+    return Trace(trace.counts, name, steps, reasons)

@@ -235,3 +235,28 @@ def test_right_to_left_text_and_combining_marks_come_through_as_they_were_writte
     tags = ["كتابة الشعر", "עברית", "हिन्दी अनुवाद", "e\u0301tude"]
     settings = Normalise(alpha=1, guard=0, semantic=False, association=False)
     assert build([tags], settings).mapping == {tag: tag for tag in tags}
+
+
+@pytest.mark.parametrize("rare", [1, 3], ids=["dropped as rare", "merged elsewhere"])
+def test_a_raw_tag_spelt_like_a_new_name_follows_it_wherever_it_had_gone(rare: int) -> None:
+    counts = {"maths": 5, "Maths!": rare, "Poem": 3}
+    settings = Normalise(alpha=2, guard=0, semantic=False, association=False)
+    overrides = Overrides(rename={"maths": "Maths!"})
+    found = normalising.build(counts, None, 9, settings, overrides=overrides)
+    assert dict(found.vocabulary.select("raw", "canonical").iter_rows()) == found.mapping
+    assert found.mapping == {"maths": "Maths!", "Maths!": "Maths!", "Poem": "Poem"}
+    assert found.vocabulary.row(by_predicate=pl.col("raw") == "Maths!", named=True)["step"] == "rename"
+
+
+@dataclass(frozen=True)
+class Sentences(Angles):
+    """An encoder that, as sentence encoders do, gives an empty text a vector like any other."""
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return np.array([[1, 0] if text == "" else [0, 1] for text in texts], dtype=np.float32)
+
+
+def test_tags_without_a_letter_are_not_one_where_only_meaning_merges() -> None:
+    settings = Normalise(alpha=1, rules=False, guard=0, association=False)
+    found = normalising.build({"🎉": 3, "!!!": 2, "Poem": 2}, None, 7, settings, Sentences())
+    assert found.mapping == {"🎉": "🎉", "!!!": "!!!", "Poem": "Poem"}

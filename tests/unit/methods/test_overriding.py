@@ -83,6 +83,7 @@ def test_else_the_more_frequent_moves() -> None:
         ({"merge": {"A": ["Physics"], "B": ["physics"]}}, "'physics' is merged into 'A' and into 'B'"),
         ({"merge": {"": ["Food"]}}, "merge is a list of names, not empty"),
         ({"merge": {"Cooking": ["Food"]}, "drop": ["cooking"]}, "'Cooking' is dropped"),
+        ({"rename": {"Cookery": "Cooking"}, "drop": ["cooking"]}, "'Cooking' is dropped"),
         ({"rename": {"Physics": "Geometry", "Geometry": "Physics"}}, "is itself renamed to"),
         ({"merge": {"A": ["B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
         ({"merge": {"C": ["A", "B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
@@ -96,3 +97,10 @@ def test_a_file_that_contradicts_itself_is_refused(contradiction: dict[str, obje
 def test_other_spellings_of_the_target_are_no_contradiction() -> None:
     agreeing = {"merge": {"Maths": ["maths", "Mathematic"]}, "rename": {"data analysi": "Data Analysi", "X": "X"}}
     assert overriding.parse(agreeing).merge == {"Maths": ("maths", "Mathematic")}
+
+
+def test_without_signs_c_sharp_is_c_so_more_is_a_contradiction() -> None:
+    both = {"merge": {"C#": ["Visual Studio"], "Mathematics": ["C"]}}
+    assert overriding.parse(both).merge["C#"] == ("Visual Studio",)
+    with pytest.raises(InputError, match="'C#' is itself merged into 'Mathematics'"):
+        overriding.parse(both, signs=False)
