@@ -54,16 +54,18 @@ class DirectWire:
         """Send a request, over a kept connection if one is rested."""
         self.waiting.append((self.head + b"%d\r\n\r\n" % len(body) + body, done))
         self.serve()
+        if self.waiting:
+            self.open()
 
     def serve(self) -> None:
-        """Give rested connections to those who wait; open one for those who get none."""
+        """Give rested connections to those who wait; open one where none is left, not where some still rest."""
         while self.waiting and self.idle and time.monotonic() - self.idle[0].heard > REST:
             connection = self.idle.popleft()
             if connection.ended or connection.unread():
                 connection.abort()
             else:
                 self.start(connection, *self.waiting.popleft())
-        if self.waiting:
+        if self.waiting and not self.idle:
             self.open()
 
     def start(self, connection: Connection, message: bytes, done: Done) -> None:
@@ -124,6 +126,8 @@ class DirectWire:
     def sweep(self) -> None:
         """Give up connections that were silent, or at work, for too long."""
         self.serve()
+        if self.waiting:
+            self.open()
         now = time.monotonic()
         for connection in list(self.busy):
             if now - connection.heard > self.settings.read_timeout:
