@@ -12,26 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tacos.methods.selecting import longest
-from tacos.methods.selecting.walking import walk
 
 LIMIT = 0.9
-
-
-def order(
-    complexity: npt.ArrayLike,
-    quality: npt.ArrayLike,
-    vectors: npt.NDArray[np.float32],
-    n: int,
-    seed: int,
-    limit: float = LIMIT,
-) -> npt.NDArray[np.int64]:
-    """At most n row numbers in the order taken; rows without a complexity or a quality are left out.
-
-    `quality` must not be negative; `vectors` are unit vectors, shape (rows, dim).
-    """
-    return walk(ranking(complexity, quality, seed), n, vectors=vectors, limit=limit)
+"""The largest cosine to a row that was taken; `walking.walk` keeps to it."""
 
 
 def ranking(complexity: npt.ArrayLike, quality: npt.ArrayLike, seed: int) -> npt.NDArray[np.int64]:
-    """All row numbers by complexity x quality, largest first, equal ones by chance, whatever they resemble."""
+    """Row numbers by complexity x quality (not negative), largest first, equal ones by chance, whatever they resemble.
+
+    Rows without one of the two are left out.
+    """
     return longest.order(np.asarray(complexity, np.float64) * np.asarray(quality, np.float64), seed)

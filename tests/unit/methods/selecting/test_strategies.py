@@ -101,7 +101,8 @@ def test_the_longest_and_the_best_come_first() -> None:
 def test_deita_minds_only_the_rows_it_took() -> None:
     angles = np.array([0.0, 0.5, 1.0])  # cosines: neighbours .88, ends .54
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    assert deita.order([3, 2, 1], [1, 1, 1], vectors, 3, 1, limit=0.8).tolist() == [0, 2]
+    ranked = deita.ranking([3, 2, 1], [1, 1, 1], 1)
+    assert walk(ranked, 3, vectors=vectors, limit=0.8).tolist() == [0, 2]
 
 
 def test_k_center_takes_the_farthest_and_starts_from_what_is_in() -> None:
