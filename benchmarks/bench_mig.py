@@ -1,11 +1,11 @@
-"""MIG: 50,000 of 1,000,000 rows, 4,531 tags with Zipf 1.0 frequencies, Poisson(4.5) tags per row; limit 120 s on one
-core.
+"""MIG: 50,000 of 1,000,000 rows, 4,531 tags with Zipf 1.0 frequencies, Poisson(4.5) tags per row;
+limit 120 s on one core.
 
     taskset -c 0 python benchmarks/bench_mig.py [--rows 1000000] [--take 50000] [--neighbours]
 
-Scores are uniform in 1..100. `--neighbours` adds edges between similar tags (random vectors, about two neighbours
-each), which triples the matrix. A small pool is compared with plain greedy, choice by choice. Memory is the peak of the
-whole process.
+Scores are uniform in 1..100. `--neighbours` adds edges between similar tags (random vectors, about
+two neighbours each), which triples the matrix. A small pool is compared with plain greedy, choice
+by choice. Memory is the peak of the whole process.
 """
 
 import argparse
@@ -27,7 +27,10 @@ def pool(n_rows: int, n_tags: int, seed: int) -> tuple[csr_array, np.ndarray]:
     counts = rng.poisson(4.5, n_rows)
     zipf = 1 / np.arange(1, n_tags + 1)
     columns = rng.choice(n_tags, counts.sum(), p=zipf / zipf.sum())
-    tags = csr_array((np.ones(len(columns)), columns, np.concatenate([[0], np.cumsum(counts)])), shape=(n_rows, n_tags))
+    tags = csr_array(
+        (np.ones(len(columns)), columns, np.concatenate([[0], np.cumsum(counts)])),
+        shape=(n_rows, n_tags),
+    )
     tags.sum_duplicates()
     tags.data[:] = 1.0
     return tags, rng.uniform(1, 100, n_rows)
@@ -41,7 +44,9 @@ def edges(n_tags: int, seed: int) -> csr_array:
 
 def main() -> None:
     """Time the lazy greedy; compare with the plain one on a small pool."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--take", type=int, default=50_000)
     parser.add_argument("--neighbours", action="store_true")

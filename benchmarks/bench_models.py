@@ -1,10 +1,11 @@
 """Figures of the embedded models, as their cards print them.
 
-    python benchmarks/bench_models.py [encoder] [tagger] [judge] [--data ../shared/data] [--encoders static,minilm]
+    python benchmarks/bench_models.py [encoder] [tagger] [judge] [--data ../shared/data] [--encoders
+    static,minilm]
 
-Every figure is on rows that the model was not trained on: the tagger is trained anew for each of five folds (by
-instruction), the encoder's tag pairs leave out the training's phrases, the judge's part is `bench_judge.py`. The last
-line is the figures as JSON.
+Every figure is on rows that the model was not trained on: the tagger is trained anew for each of
+five folds (by instruction), the encoder's tag pairs leave out the training's phrases, the judge's
+part is `bench_judge.py`. The last line is the figures as JSON.
 """
 
 from __future__ import annotations
@@ -22,8 +23,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 import bench_judge
-from tacos.models import agreement, encoder, minilm, phrases, static, tagger, tagger_files, train
-from tacos.models.training import corpora, distilling, tagging
+from tacos.models import (
+    encoder,
+    minilm_encoder,
+    static_encoder,
+    tag_agreement,
+    tag_phrases,
+    tagger,
+    tagger_files,
+    train,
+)
+from tacos.models.training import corpora, token_distillation
+from tacos.models.training import tagger as tagging
 from tacos.records import Encoder
 
 N_FOLDS, N_PAIRS = 5, 60_000
@@ -64,26 +75,40 @@ def speed(encode: Callable[[list[str]], Any], texts: list[str]) -> int:
 class Plain:
     """The static table before it was trained: plain distillation, for comparison."""
 
-    def __init__(self, teacher: minilm.MiniLM, reference: np.ndarray, dim: int = 256) -> None:
-        directions = distilling.main_directions(reference, dim)
-        self.table = distilling.distil(distilling.encode_tokens(teacher), directions)
-        self.tokenizer = minilm.load_tokenizer(teacher.folder, static.MAX_TOKENS)
+    def __init__(
+        self, teacher: minilm_encoder.MiniLM, reference: np.ndarray, dim: int = 256
+    ) -> None:
+        directions = token_distillation.main_directions(reference, dim)
+        self.table = token_distillation.distil(
+            token_distillation.encode_tokens(teacher), directions
+        )
+        self.tokenizer = minilm_encoder.load_tokenizer(teacher.folder, static_encoder.MAX_TOKENS)
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        counts = static.count_tokens(self.tokenizer, texts, static.MAX_TOKENS, len(self.table))
-        return static.scale_rows(counts @ self.table)
+        counts = static_encoder.count_tokens(
+            self.tokenizer, texts, static_encoder.MAX_TOKENS, len(self.table)
+        )
+        return static_encoder.scale_rows(counts @ self.table)
 
 
 def bench_encoder(data: Path) -> dict[str, Any]:
-    teacher = minilm.load()
+    teacher = minilm_encoder.load()
     tags = [tag for tag in corpora.read_tags(data) if corpora.held_out(tag)]
     trained_on = set(corpora.instructions(data))
     asked = [text for text in corpora.first_annotations(data) if text not in trained_on][:2000]
     topics = corpora.read_rows(data / "topics/autoj_scenarios_train_2383.jsonl.gz")
     texts, labels = [row["instruction"] for row in topics], [row["category"] for row in topics]
     truth = {"tags": teacher.encode(tags), "asked": teacher.encode(asked)}
-    models = {"static before": Plain(teacher, truth["tags"]), "static": static.Static(), "minilm": teacher}
-    out: dict[str, Any] = {"n_tags": len(tags), "n_instructions": len(asked), "n_topics": len(texts)}
+    models = {
+        "static before": Plain(teacher, truth["tags"]),
+        "static": static_encoder.Static(),
+        "minilm": teacher,
+    }
+    out: dict[str, Any] = {
+        "n_tags": len(tags),
+        "n_instructions": len(asked),
+        "n_topics": len(texts),
+    }
     for name, model in models.items():
         accuracy, half = topic_accuracy(model.encode(texts), labels)
         out[name] = {
@@ -111,13 +136,21 @@ def cross_validate(data: Path, name: str) -> tuple[list[list[tuple[str, float]]]
     for fold in range(N_FOLDS):
         unseen = np.flatnonzero(folds == fold)
         seen = rows.take(np.flatnonzero(folds != fold).tolist())
-        spelling = tagging.Lore(tagging.spelling([tags[row] for row in np.flatnonzero(folds != fold)]), lore.published)
+        spelling = tagging.Lore(
+            tagging.spelling([tags[row] for row in np.flatnonzero(folds != fold)]), lore.published
+        )
         made = tagger_files.assemble(*tagging.freeze(tagging.fit(seen, spelling, recipe)))
-        for row, found in zip(unseen, tagger.tag_all(made, [texts[row] for row in unseen]), strict=True):
+        for row, found in zip(
+            unseen, tagger.tag_all(made, [texts[row] for row in unseen]), strict=True
+        ):
             out[row] = [(tag, p) for tag, p, _ in found]
         print(name, "fold", fold, made.choice, flush=True)
-    right = [tagging.plain(tag) in set(map(tagging.plain, tags[n])) for n, row in enumerate(out) for tag, _ in row]
-    error = agreement.calibration_error([p for row in out for _, p in row], right)
+    right = [
+        tagging.plain(tag) in set(map(tagging.plain, tags[n]))
+        for n, row in enumerate(out)
+        for tag, _ in row
+    ]
+    error = tag_agreement.calibration_error([p for row in out for _, p in row], right)
     return out, {
         "calibration error": rounded(error),
         "empty": rounded(np.mean([not row for row in out])),
@@ -129,27 +162,36 @@ def by_source(data: Path, predicted: list[list[str]], judge: Encoder) -> dict[st
     """All figures, over every instruction and per source."""
     rows = list(corpora.first_annotations(data).values())
     sources = np.array([row["id"].rsplit("-", 1)[0] for row in rows])
-    out = {"all": agreement.figures(predicted, [row["tags"] for row in rows], judge)}
+    out = {"all": tag_agreement.figures(predicted, [row["tags"] for row in rows], judge)}
     for source in sorted(set(sources)):
         picked = np.flatnonzero(sources == source)
-        out[str(source)] = agreement.figures([predicted[n] for n in picked], [rows[n]["tags"] for n in picked], judge)
+        out[str(source)] = tag_agreement.figures(
+            [predicted[n] for n in picked], [rows[n]["tags"] for n in picked], judge
+        )
         out[str(source)]["n"] = len(picked)
     return out
 
 
 def annotators(data: Path, judge: Encoder) -> dict[str, Any]:
-    """Agreement between every two annotators of the instructions that five of them tagged: the ceiling."""
+    """Agreement between every two annotators of the instructions that five of them tagged: the
+    ceiling.
+    """
     seen: dict[str, list[list[str]]] = {}
     for row in corpora.read_rows(data / "tags/open_tags.jsonl.gz"):
         seen.setdefault(row["instruction"], []).append(row["tags"])
     five = [rows for rows in seen.values() if len(rows) == 5]
-    pairs = [(g, a, b) for g, rows in enumerate(five) for n, a in enumerate(rows) for b in rows[n + 1 :]]
-    return agreement.figures([a for _, a, _ in pairs], [b for _, _, b in pairs], judge, [g for g, _, _ in pairs])
+    pairs = [
+        (g, a, b) for g, rows in enumerate(five) for n, a in enumerate(rows) for b in rows[n + 1 :]
+    ]
+    return tag_agreement.figures(
+        [a for _, a, _ in pairs], [b for _, _, b in pairs], judge, [g for g, _, _ in pairs]
+    )
 
 
 def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
-    """The three most frequent tags for every row; only tags that the text mentions; and what the ten instructions of
-    training that are closest by the static encoder vote for."""
+    """The three most frequent tags for every row; only tags that the text mentions; and what the
+    ten instructions of training that are closest by the static encoder vote for.
+    """
     texts, tags, lore = train.tagging_data(data)
     folds = np.array([tagging.fold_of(text, N_FOLDS) for text in texts])
     frequent: list[list[str]] = [[] for _ in texts]
@@ -162,15 +204,17 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
         names = tagging.spelling(seen)
         counts = {tag: sum(tag in map(tagging.plain, row) for row in seen) for tag in names}
         top = sorted(counts, key=lambda tag: (-counts[tag], tag))[:3]
-        lexicon = phrases.Lexicon(tuple(sorted({*names, *lore.published})), {}, 1.0)
+        lexicon = tag_phrases.Lexicon(tuple(sorted({*names, *lore.published})), {}, 1.0)
         for row in np.flatnonzero(folds == fold):
             frequent[row] = top
             voted[row] = vote(seen, cosines[row])
-            mentioned[row] = [lexicon.tags[tag] for tag in lexicon.mentions(phrases.stem(texts[row]))[:3]]
+            mentioned[row] = [
+                lexicon.tags[tag] for tag in lexicon.mentions(tag_phrases.stem(texts[row]))[:3]
+            ]
     return {
-        "most frequent": agreement.figures(frequent, tags, judge),
-        "key phrases": agreement.figures(mentioned, tags, judge),
-        "nearest ten": agreement.figures(voted, tags, judge),
+        "most frequent": tag_agreement.figures(frequent, tags, judge),
+        "key phrases": tag_agreement.figures(mentioned, tags, judge),
+        "nearest ten": tag_agreement.figures(voted, tags, judge),
     }
 
 

@@ -1,17 +1,22 @@
-"""Needle test: does a selection prefer the version of a row that language experts revised to the raw one?
+"""Needle test: does a selection prefer the version of a row that language experts revised to the
+raw one?
 
-    make bench-needle                 # or: python benchmarks/bench_needle.py [../shared/data] [-n 1000 -n 5000]
+    # or: python benchmarks/bench_needle.py [../shared/data] [-n 1000 -n 5000]
+    make bench-needle
 
-The pool is Alpaca, with every expert-revised pair of CoachLM in BOTH versions, shuffled. Of the pairs' rows that a
-strategy selects the share of revised ones is counted: by chance it is a half, whatever the strategy takes from where.
-Beside all pairs stand bands of the length of the revised response over that of the raw one, since most revisions are
-longer: within 5% or 10% of each other length can hardly help. "One of two" is the share of revised ones among pairs of
-which exactly one version was selected. Intervals are 95% (Wilson; rows of one pair are taken as independent, which
-makes them too wide, if anything); random is 20 draws: their mean, and from the least to the greatest.
+The pool is Alpaca, with every expert-revised pair of CoachLM in BOTH versions, shuffled. Of the
+pairs' rows that a strategy selects the share of revised ones is counted: by chance it is a half,
+whatever the strategy takes from where. Beside all pairs stand bands of the length of the revised
+response over that of the raw one, since most revisions are longer: within 5% or 10% of each other
+length can hardly help. "One of two" is the share of revised ones among pairs of which exactly one
+version was selected. Intervals are 95% (Wilson; rows of one pair are taken as independent, which
+makes them too wide, if anything); random is 20 draws: their mean, and from the least to the
+greatest.
 
-Cross-fit: five judges, each fitted without a fifth of the pairs (by instruction) and without any pair that shares a
-text with one of these. Both versions of a pair are scored by the judge that saw neither; all other rows by the judge
-of the fold that their instruction falls into. The encoder and the tagger have never seen a preference.
+Cross-fit: five judges, each fitted without a fifth of the pairs (by instruction) and without any
+pair that shares a text with one of these. Both versions of a pair are scored by the judge that saw
+neither; all other rows by the judge of the fold that their instruction falls into. The encoder and
+the tagger have never seen a preference.
 """
 
 from __future__ import annotations
@@ -31,9 +36,10 @@ from scipy.stats import binomtest
 
 import tacos
 from bench_judge import FOLDS, fold
-from tacos import comparing
 from tacos.models import encoder, judge
-from tacos.models.training import corrupting, judging, pairs
+from tacos.models.training import judge as judging
+from tacos.models.training import preference_pairs, spoilt_responses
+from tacos.workflows import compare
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 BANDS = {
@@ -47,7 +53,9 @@ BANDS = {
 """Characters of the revised response over those of the raw one."""
 OTHERS = ("complexity-first", "mig", "deita", "car", "k-center", "singleton", "longest")
 BY_GRADE = ("mig", "deita", "car")
-"""Strategies that can read the grade of every row in place of the score, which shortlisted rows have."""
+"""Strategies that can read the grade of every row in place of the score, which shortlisted rows
+have.
+"""
 Row = dict[str, str]
 
 
@@ -67,7 +75,9 @@ class Needle:
 def needles(data: Path) -> list[Needle]:
     """The pairs of CoachLM whose versions differ, each raw version once."""
     found: dict[tuple[str, ...], Needle] = {}
-    for row in pairs.read_json(data / pairs.FOLDER / "coachlm_expert_revision.json.gz"):
+    for row in preference_pairs.read_json(
+        data / preference_pairs.FOLDER / "coachlm_expert_revision.json.gz"
+    ):
         raw, revised = (version(row, name) for name in ("Raw", "Revised"))
         if raw["output"] and revised["output"] and raw != revised:
             found.setdefault(tuple(raw.values()), Needle(raw, revised))
@@ -83,7 +93,12 @@ def version(row: Mapping[str, Any], name: str) -> Row:
 def haystack(data: Path, found: Sequence[Needle]) -> list[tuple[Row, int]]:
     """Rows, and which needle's version each is: 2 k raw, 2 k + 1 revised, -1 neither; shuffled."""
     own = {tuple(needle.raw.values()) for needle in found}
-    rows = [(one, -1) for one in map(stripped, pairs.read_json(data / "corpora" / "alpaca_data.json.gz"))]
+    rows = [
+        (one, -1)
+        for one in map(
+            stripped, preference_pairs.read_json(data / "corpora" / "alpaca_data.json.gz")
+        )
+    ]
     pool = [(row, mark) for row, mark in rows if tuple(row.values()) not in own]
     for k, needle in enumerate(found):
         pool += [(needle.raw, 2 * k), (needle.revised, 2 * k + 1)]
@@ -98,8 +113,11 @@ def stripped(row: Mapping[str, Any]) -> Row:
 
 def cross_fit(data: Path, folder: Path) -> list[judge.Judge]:
     """Judge k, which saw no pair of fold k, nor any that shares a text with one."""
-    vectors, revised = encoder.load("static"), pairs.revisions(data)
-    others = [*pairs.votes(data), *corrupting.spoil(pairs.answers(data))]
+    vectors, revised = encoder.load("static"), preference_pairs.revisions(data)
+    others = [
+        *preference_pairs.votes(data),
+        *spoilt_responses.spoil(preference_pairs.answers(data)),
+    ]
     made = []
     for k in range(FOLDS):
         held = {text for pair in revised if fold(pair.group) == k for text in texts(pair)}
@@ -112,14 +130,22 @@ def cross_fit(data: Path, folder: Path) -> list[judge.Judge]:
     return made
 
 
-def texts(pair: pairs.Pair) -> set[str]:
-    """The texts of a pair: instructions, and responses longer than a word or a number, which anyone may give."""
+def texts(pair: preference_pairs.Pair) -> set[str]:
+    """The texts of a pair: instructions, and responses longer than a word or a number, which anyone
+    may give.
+    """
     return {pair.group, pair.a[0], *(text for _, text in (pair.a, pair.b) if len(text) > 20)}
 
 
-def scorer(judges: Sequence[judge.Judge], found: Sequence[Needle]) -> Callable[[list[str], list[str]], list[float]]:
-    """A user's function as the judge: every row by the judge of its fold, both versions of a pair by the same."""
-    groups = {asked(row): group_of(needle) for needle in found for row in (needle.revised, needle.raw)}
+def scorer(
+    judges: Sequence[judge.Judge], found: Sequence[Needle]
+) -> Callable[[list[str], list[str]], list[float]]:
+    """A user's function as the judge: every row by the judge of its fold, both versions of a pair
+    by the same.
+    """
+    groups = {
+        asked(row): group_of(needle) for needle in found for row in (needle.revised, needle.raw)
+    }
     known: dict[judge.Text, float] = {}
 
     def cross_fitted(instructions: list[str], responses: list[str]) -> list[float]:
@@ -141,7 +167,7 @@ def asked(row: Row) -> str:
 
 def group_of(needle: Needle) -> str:
     """What `cross_fit` folds by."""
-    return pairs.join(needle.raw["instruction"], needle.raw["input"])
+    return preference_pairs.join(needle.raw["instruction"], needle.raw["input"])
 
 
 def shares(chosen: Collection[int], found: Sequence[Needle]) -> dict[str, Any]:
@@ -172,7 +198,11 @@ def random_shares(draws: Sequence[Collection[int]], found: Sequence[Needle]) -> 
     for name in each[0]:
         values = [one[name]["revised"] for one in each if one[name]["n"]]
         n = float(np.mean([one[name]["n"] for one in each]))
-        out[name] = {"n": r(n), "revised": r(np.mean(values)), "interval": [r(min(values)), r(max(values))]}
+        out[name] = {
+            "n": r(n),
+            "revised": r(np.mean(values)),
+            "interval": [r(min(values)), r(max(values))],
+        }
     return out
 
 
@@ -187,13 +217,13 @@ def selections(
     ids["tacos (robust), coverage 0"] = scores_only.table["id"].to_list()
     paper = tacos.select(rows, n, run=folder / "paper", preset="paper", judge=scored)
     ids["tacos (paper)"] = paper.table["id"].to_list()
-    compared = comparing.compare(robust, n, OTHERS)
+    compared = compare.compare(robust, n, OTHERS)
     ids |= {name: list(compared.chosen[name]) for name in OTHERS}
-    graded = comparing.compare(robust, n, BY_GRADE, by="grade")
+    graded = compare.compare(robust, n, BY_GRADE, by="grade")
     ids |= {f"{name}, by grade": list(graded.chosen[name]) for name in BY_GRADE}
-    pool = comparing.Pool(robust.artifacts, robust.settings)
-    wish = comparing.Wish(n, "random")
-    return ids, comparing.draws(pool, wish, list(compared.chosen["random"]))
+    pool = compare.Pool(robust.artifacts, robust.settings)
+    wish = compare.Wish(n, "random")
+    return ids, compare.draws(pool, wish, list(compared.chosen["random"]))
 
 
 def main() -> None:
@@ -204,23 +234,38 @@ def main() -> None:
     started, found = time.monotonic(), needles(arguments.data)
     pool = haystack(arguments.data, found)
     rows, marks = [row for row, _ in pool], [mark for _, mark in pool]
-    bands = {name: sum(low <= needle.ratio <= high for needle in found) for name, (low, high) in BANDS.items()}
+    bands = {
+        name: sum(low <= needle.ratio <= high for needle in found)
+        for name, (low, high) in BANDS.items()
+    }
     figures: dict[str, Any] = {"rows": len(rows), "pairs": len(found), "pairs by band": bands}
     with tempfile.TemporaryDirectory() as folder:
         scored = scorer(cross_fit(arguments.data, Path(folder)), found)
         figures["judge alone"] = judge_alone(scored, found)
         for n in arguments.n or (1000, 5000):
             chosen, draws = selections(rows, n, scored, Path(folder))
-            figures[f"n = {n}"] = {name: shares(marked(ids, marks), found) for name, ids in chosen.items()}
-            figures[f"n = {n}"]["random"] = random_shares([marked(ids, marks) for ids in draws], found)
+            figures[f"n = {n}"] = {
+                name: shares(marked(ids, marks), found) for name, ids in chosen.items()
+            }
+            figures[f"n = {n}"]["random"] = random_shares(
+                [marked(ids, marks) for ids in draws], found
+            )
     print(json.dumps(figures | {"seconds": round(time.monotonic() - started)}))
 
 
 def judge_alone(scored: Callable[..., Any], found: Sequence[Needle]) -> dict[str, Any]:
-    """How often the revised version has the higher score (ties half), each version with its own instruction."""
+    """How often the revised version has the higher score (ties half), each version with its own
+    instruction.
+    """
     sides = [[needle.raw for needle in found], [needle.revised for needle in found]]
-    raw, revised = (np.array(scored([asked(row) for row in side], [row["output"] for row in side])) for side in sides)
-    wins, ratios = (revised > raw) + 0.5 * (revised == raw), np.array([needle.ratio for needle in found])
+    raw, revised = (
+        np.array(scored([asked(row) for row in side], [row["output"] for row in side]))
+        for side in sides
+    )
+    wins, ratios = (
+        (revised > raw) + 0.5 * (revised == raw),
+        np.array([needle.ratio for needle in found]),
+    )
     inside = {name: (ratios >= low) & (ratios <= high) for name, (low, high) in BANDS.items()}
     return {"all": r(wins.mean())} | {name: r(wins[mask].mean()) for name, mask in inside.items()}
 

@@ -1,12 +1,15 @@
-"""Time and peak memory of associating and merging tags at scale, beside mlxtend, pyfim and scikit-learn.
+"""Time and peak memory of associating and merging tags at scale, beside mlxtend, pyfim and
+scikit-learn.
 
-Transactions: Poisson(5) distinct tags each, Zipf exponent 0.9, fixed seed, with planted pair rules (a tag that never
-stands without another) and itemset rules (two tags, planted together with a third in 200 samples). Tags: unit vectors
-whose principal axes fall off as MiniLM's do on 11,976 real tags, one in five a near copy of another.
+Transactions: Poisson(5) distinct tags each, Zipf exponent 0.9, fixed seed, with planted pair rules
+(a tag that never stands without another) and itemset rules (two tags, planted together with a third
+in 200 samples). Tags: unit vectors whose principal axes fall off as MiniLM's do on 11,976 real
+tags, one in five a near copy of another.
 
-Every case runs in a process of its own. `mib` is the growth of its resident memory over what its input took, at the
-highest; the time of making the input is left out of `seconds`, but is in `cpu_seconds` for `associate`, whose input is
-made batch by batch. A peer that needs more than --limit seconds or --memory GiB is stopped, and that is its figure.
+Every case runs in a process of its own. `mib` is the growth of its resident memory over what its
+input took, at the highest; the time of making the input is left out of `seconds`, but is in
+`cpu_seconds` for `associate`, whose input is made batch by batch. A peer that needs more than
+--limit seconds or --memory GiB is stopped, and that is its figure.
 
     python benchmarks/bench_normalise.py [--quick] [--limit 120] [--memory 12]
 """
@@ -30,8 +33,9 @@ import polars as pl
 import psutil
 from scipy import sparse
 
-from tacos.methods import aggregating, associating, merging
 from tacos.methods.selecting import complexity_first
+from tacos.methods.tags import association_rules as associating
+from tacos.methods.tags import merge_steps, semantic_merging
 
 Ints = npt.NDArray[np.int64]
 SUPPORT, CONFIDENCE, EPS = 40, 0.99, 0.05
@@ -48,17 +52,25 @@ def transactions(n: int, n_tags: int, seed: int = 1) -> sparse.csr_array:
     sizes = rng.poisson(5, n)
     keys = np.unique(drawn(sizes, edges, n_tags, rng))
     more = np.zeros(0, np.int64)
-    while (lacking := sizes - np.bincount(np.concatenate([keys, more]) // n_tags, minlength=n)).any():
+    while (
+        lacking := sizes - np.bincount(np.concatenate([keys, more]) // n_tags, minlength=n)
+    ).any():
         new = drawn(lacking, edges, n_tags, rng)
         known = keys[np.searchsorted(keys, new).clip(max=len(keys) - 1)] == new
         more = np.unique(np.concatenate([more, new[~known]]))
     keys = np.sort(np.concatenate([keys, more]))
     keys = plant(keys, n, n_tags, rng)
-    return associating.indicator((keys // n_tags).astype(np.int32), (keys % n_tags).astype(np.int32), (n, n_tags))
+    return associating.indicator(
+        (keys // n_tags).astype(np.int32), (keys % n_tags).astype(np.int32), (n, n_tags)
+    )
 
 
-def drawn(sizes: Ints, edges: npt.NDArray[np.float64], n_tags: int, rng: np.random.Generator) -> Ints:
-    """Occurrences (row * n_tags + tag) with as many tags per row as `sizes` says, repeats among them."""
+def drawn(
+    sizes: Ints, edges: npt.NDArray[np.float64], n_tags: int, rng: np.random.Generator
+) -> Ints:
+    """Occurrences (row * n_tags + tag) with as many tags per row as `sizes` says, repeats among
+    them.
+    """
     rows = np.repeat(np.arange(len(sizes)), sizes)
     return rows * n_tags + np.searchsorted(edges, rng.random(len(rows))).clip(max=n_tags - 1)
 
@@ -69,18 +81,25 @@ def plant(keys: Ints, n: int, n_tags: int, rng: np.random.Generator) -> Ints:
     pairs = chosen[: 2 * N_PAIRS].reshape(-1, 2)
     triples = chosen[2 * N_PAIRS :][: 3 * N_ITEMSETS].reshape(-1, 3)
     more = [keys[keys % n_tags == a] - a + b for a, b in pairs]
-    more += [(rng.choice(n, size=(200, 1), replace=False) * n_tags + triple).ravel() for triple in triples]
+    more += [
+        (rng.choice(n, size=(200, 1), replace=False) * n_tags + triple).ravel()
+        for triple in triples
+    ]
     return np.unique(np.concatenate([keys, *more]))
 
 
 def vectors(n: int, dim: int = 384, seed: int = 1) -> npt.NDArray[np.float32]:
-    """Unit vectors as the module says: variance of the k-th axis proportional to (k + 3) ** -0.9, the mean apart."""
+    """Unit vectors as the module says: variance of the k-th axis proportional to (k + 3) ** -0.9,
+    the mean apart.
+    """
     rng = np.random.default_rng(seed)
     scale = np.sqrt((np.arange(dim) + 3) ** -0.9)
     x = rng.normal(size=(n, dim)) * scale / np.linalg.norm(scale)
     x[:, 0] += 0.4
     copies = rng.choice(n, size=n // 5, replace=False)
-    noise = rng.uniform(0.1, 0.5, size=(len(copies), 1)) * rng.normal(size=(len(copies), dim)) * scale
+    noise = (
+        rng.uniform(0.1, 0.5, size=(len(copies), 1)) * rng.normal(size=(len(copies), dim)) * scale
+    )
     x[copies] = x[rng.integers(n, size=len(copies))] + noise / np.linalg.norm(scale)
     turn, _ = np.linalg.qr(rng.normal(size=(dim, dim)))
     x = x @ turn
@@ -102,7 +121,11 @@ def associate(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
             flat = words.gather(part.indices)
             rows = pl.Series(np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)))
             all_rows = pl.DataFrame({"id": pl.int_range(part.shape[0], eager=True)})
-            tags = pl.DataFrame({"id": rows, "tags": flat}).group_by("id", maintain_order=True).agg("tags")
+            tags = (
+                pl.DataFrame({"id": rows, "tags": flat})
+                .group_by("id", maintain_order=True)
+                .agg("tags")
+            )
             frame = all_rows.join(tags, on="id", how="left", maintain_order="left")
             spent += time.perf_counter() - began
             yield frame
@@ -112,9 +135,14 @@ def associate(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
         codes = {name: i for i, name in enumerate(names)}
         encoded = associating.encode(frames(), codes, n_tags)
         encoding = time.perf_counter() - began - spent
-        found = aggregating.associate(names, encoded, SUPPORT, CONFIDENCE)
+        found = merge_steps.associate(names, encoded, SUPPORT, CONFIDENCE)
         seconds = time.perf_counter() - began - spent
-        return {"seconds": seconds, "encoding": encoding, "rules": found.rules.height, "rounds": len(found.rounds)}
+        return {
+            "seconds": seconds,
+            "encoding": encoding,
+            "rules": found.rules.height,
+            "rounds": len(found.rounds),
+        }
 
     return run
 
@@ -122,7 +150,7 @@ def associate(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
 def merge(n: int) -> Callable[[], dict[str, Any]]:
     """Ours: vectors in, groups out."""
     x = vectors(n)
-    return timed(lambda: {"groups": int(merging.components(x, EPS).max()) + 1})
+    return timed(lambda: {"groups": int(semantic_merging.components(x, EPS).max()) + 1})
 
 
 def sample(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
@@ -150,7 +178,11 @@ def mlxtend(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
 
     def run() -> dict[str, Any]:
         itemsets = fpgrowth(table, min_support=(SUPPORT - 0.5) / n, max_len=2)
-        return {"rules": len(association_rules(itemsets, metric="confidence", min_threshold=CONFIDENCE - 1e-9))}
+        return {
+            "rules": len(
+                association_rules(itemsets, metric="confidence", min_threshold=CONFIDENCE - 1e-9)
+            )
+        }
 
     return timed(run)
 
@@ -161,7 +193,14 @@ def pyfim(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
 
     x = transactions(n, n_tags)
     samples = [row.tolist() for row in np.split(x.indices, x.indptr[1:-1])]
-    how = {"target": "r", "supp": -SUPPORT, "zmin": 2, "zmax": 2, "conf": 100 * (CONFIDENCE - 1e-9), "mode": "o"}
+    how = {
+        "target": "r",
+        "supp": -SUPPORT,
+        "zmin": 2,
+        "zmax": 2,
+        "conf": 100 * (CONFIDENCE - 1e-9),
+        "mode": "o",
+    }
     return timed(lambda: {"rules": len(fim.fpgrowth(samples, **how))})
 
 
@@ -176,7 +215,14 @@ def timed(call: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
     return run
 
 
-CASES = {"associate": associate, "merge": merge, "sample": sample, "dbscan": dbscan, "mlxtend": mlxtend, "pyfim": pyfim}
+CASES = {
+    "associate": associate,
+    "merge": merge,
+    "sample": sample,
+    "dbscan": dbscan,
+    "mlxtend": mlxtend,
+    "pyfim": pyfim,
+}
 
 
 def one(name: str, sizes: list[int]) -> None:
@@ -187,8 +233,14 @@ def one(name: str, sizes: list[int]) -> None:
     before, cpu = psutil.Process().memory_info().rss, time.process_time()
     found = run()
     status = Path("/proc/self/status").read_text()
-    largest = next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM"))
-    cost = {"cpu_seconds": time.process_time() - cpu, "mib": (largest - before) >> 20, "mib_in_all": largest >> 20}
+    largest = next(
+        int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM")
+    )
+    cost = {
+        "cpu_seconds": time.process_time() - cpu,
+        "mib": (largest - before) >> 20,
+        "mib_in_all": largest >> 20,
+    }
     print(json.dumps({**found, **cost}))
 
 
@@ -210,7 +262,9 @@ def apart(name: str, sizes: list[int], limit: float, memory: float) -> dict[str,
     if child.returncode:
         return {"stopped": (errors.strip().splitlines() or [f"exit {child.returncode}"])[-1][:80]}
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
-    return {key: round(value, 2) if isinstance(value, float) else value for key, value in found.items()}
+    return {
+        key: round(value, 2) if isinstance(value, float) else value for key, value in found.items()
+    }
 
 
 def plan(quick: bool) -> list[tuple[str, list[int]]]:
@@ -219,8 +273,14 @@ def plan(quick: bool) -> list[tuple[str, list[int]]]:
     tags = [30_000, 100_000]
     if quick:
         sizes, tags = sizes[:2], tags[:1]
-    ours = [("associate", [*size]) for size in sizes] + [("merge", [n]) for n in tags] + [("sample", [*sizes[1]])]
-    peers = [(peer, [*size]) for peer in ("mlxtend", "pyfim") for size in sizes[:3]] + [("dbscan", [n]) for n in tags]
+    ours = (
+        [("associate", [*size]) for size in sizes]
+        + [("merge", [n]) for n in tags]
+        + [("sample", [*sizes[1]])]
+    )
+    peers = [(peer, [*size]) for peer in ("mlxtend", "pyfim") for size in sizes[:3]] + [
+        ("dbscan", [n]) for n in tags
+    ]
     return ours + peers
 
 
@@ -240,7 +300,14 @@ def main() -> None:
         case = " ".join([name, *map(str, sizes)])
         figures[case] = apart(name, sizes, args.limit, args.memory)
         print(f"{case:<28} {figures[case]}", flush=True)
-    print(json.dumps({"figures": figures, "goals": {case: goal for case, goal in GOALS.items() if case in figures}}))
+    print(
+        json.dumps(
+            {
+                "figures": figures,
+                "goals": {case: goal for case, goal in GOALS.items() if case in figures},
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
     make bench-pleas
 
-`pleas.jsonl` holds 100 of them in twelve kinds, with the place where each is put in: demands, made-up verdicts and
-messages, closing fences, authority, flattery, pity and bribes, headers, other languages, tricks of Unicode, very long
-and subtle ones. They were written for this benchmark, and nothing of the judge was tuned to them: keep it so. Each goes
-into another sample of the bundled demo. The control puts as many characters of plain prose, about nothing, in the same
-place: a sentence that does not belong there must not raise a score either, but that is another fault.
+`pleas.jsonl` holds 100 of them in twelve kinds, with the place where each is put in: demands,
+made-up verdicts and messages, closing fences, authority, flattery, pity and bribes, headers, other
+languages, tricks of Unicode, very long and subtle ones. They were written for this benchmark, and
+nothing of the judge was tuned to them: keep it so. Each goes into another sample of the bundled
+demo. The control puts as many characters of plain prose, about nothing, in the same place: a
+sentence that does not belong there must not raise a score either, but that is another fault.
 
-Change: points of score (1..100) against the clean sample. Pairwise: how often the sample with the plea beats itself
-without (a judge that cannot be moved: never).
+Change: points of score (1..100) against the clean sample. Pairwise: how often the sample with the
+plea beats itself without (a judge that cannot be moved: never).
 """
 
 from __future__ import annotations
@@ -42,11 +43,15 @@ Array = npt.NDArray[np.float64]
 def main() -> None:
     pleas = [json.loads(line) for line in (HERE / "pleas.jsonl").read_text("utf-8").splitlines()]
     clean = samples(len(pleas))
-    pleading = [(i, put(x, plea["text"], plea["where"])) for (i, x), plea in zip(clean, pleas, strict=True)]
+    pleading = [
+        (i, put(x, plea["text"], plea["where"])) for (i, x), plea in zip(clean, pleas, strict=True)
+    ]
     fillers = [filler(len(plea["text"]), k) for k, plea in enumerate(pleas)]
     filled = [(i, put(x, fillers[k], pleas[k]["where"])) for k, (i, x) in enumerate(clean)]
     shipped, kinds = judge.load(), [plea["kind"] for plea in pleas]
-    before, after, control = (shipped.score(*zip(*side, strict=True)) for side in (clean, pleading, filled))
+    before, after, control = (
+        shipped.score(*zip(*side, strict=True)) for side in (clean, pleading, filled)
+    )
     figures = {
         "n": len(pleas),
         "pleas": effect(after - before) | {"beats the clean one": won(shipped, pleading, clean)},
@@ -62,7 +67,10 @@ def samples(n: int) -> list[Text]:
     """n samples of the demo, drawn once and for all, as (instruction, response)."""
     rows = [json.loads(line) for line in SAMPLE.read_text("utf-8").splitlines()]
     found = [
-        ("\n\n".join(filter(None, (str(row["instruction"]), str(row.get("input") or "")))), str(row["output"]))
+        (
+            "\n\n".join(filter(None, (str(row["instruction"]), str(row.get("input") or "")))),
+            str(row["output"]),
+        )
         for row in rows
         if str(row.get("output") or "").strip()
     ]
@@ -105,7 +113,9 @@ def won(shipped: judge.Judge, one: Sequence[Text], other: Sequence[Text]) -> flo
 
 
 def by_kind(kinds: Sequence[str], change: Array, control: Array) -> dict[str, dict[str, float]]:
-    """Of each kind: how many, the mean change and the control's, and the share that gains more than a point."""
+    """Of each kind: how many, the mean change and the control's, and the share that gains more than
+    a point.
+    """
     out = {}
     for kind in dict.fromkeys(kinds):
         mask = np.array([each == kind for each in kinds])
@@ -118,7 +128,10 @@ def by_kind(kinds: Sequence[str], change: Array, control: Array) -> dict[str, di
 def largest(pleas: Sequence[Mapping[str, str]], change: Array, n: int = 5) -> list[dict[str, Any]]:
     """The pleas that helped most."""
     order = np.argsort(-change, kind="stable")[:n]
-    return [{"text": pleas[k]["text"][:80], "kind": pleas[k]["kind"], "rise": r(change[k])} for k in order.tolist()]
+    return [
+        {"text": pleas[k]["text"][:80], "kind": pleas[k]["kind"], "rise": r(change[k])}
+        for k in order.tolist()
+    ]
 
 
 def r(value: float) -> float:

@@ -1,16 +1,19 @@
-"""Recall of the true top 20 of a cluster against the number of requests, for the paper's pairing and each of ours.
+"""Recall of the true top 20 of a cluster against the number of requests, for the paper's pairing
+and each of ours.
 
-    python benchmarks/bench_ranking.py [--clusters 200] [--seed 1] [--judge fitted|noisy|moody] [--figure
-    docs/figures/ranking.svg]
+    python benchmarks/bench_ranking.py [--clusters 200] [--seed 1] [--judge fitted|noisy|moody]
+    [--figure docs/figures/ranking.svg]
 
-One run of 200 clusters of 100 to 300 samples with true qualities N(0, 1); a request is one comparison in one order, and
-the paper's procedure (list neighbours, both orders, means of raw scores) takes one per sample. Two scenarios: no prior,
-and a grade correlated .4 with quality, given to the rating and to the shortlist. All plans and ratings are the
-package's own functions, all clusters in one global fit; the judge is `simulated_judge.py`. Intervals are 95%, over
-clusters; a gain is paired by cluster.
+One run of 200 clusters of 100 to 300 samples with true qualities N(0, 1); a request is one
+comparison in one order, and the paper's procedure (list neighbours, both orders, means of raw
+scores) takes one per sample. Two scenarios: no prior, and a grade correlated .4 with quality, given
+to the rating and to the shortlist. All plans and ratings are the package's own functions, all
+clusters in one global fit; the judge is `simulated_judge.py`. Intervals are 95%, over clusters; a
+gain is paired by cluster.
 
-At fewer requests than its own the paper's procedure asks that share of its pairs. `noisy` is a judge with noise .5;
-`moody` adds a shift of .5 to both scores of a call: they show what the result depends on, they are not the benchmark.
+At fewer requests than its own the paper's procedure asks that share of its pairs. `noisy` is a
+judge with noise .5; `moody` adds a shift of .5 to both scores of a call: they show what the result
+depends on, they are not the benchmark.
 """
 
 import argparse
@@ -25,8 +28,8 @@ import numpy as np
 import polars as pl
 
 from simulated_judge import FITTED, Judge, ask
-from tacos.methods import pairing, rating
-from tacos.methods.shortlisting import shortlist
+from tacos.methods.judging import pairing, rating
+from tacos.methods.judging.shortlist import shortlist
 
 K = 20
 RHO = 0.4
@@ -35,8 +38,9 @@ JUDGES = {"fitted": FITTED, "noisy": Judge(noise=0.5), "moody": Judge(shift=0.5)
 
 @dataclass(frozen=True)
 class World:
-    """The clusters: `members` (id, cluster, position, grade), the true `quality`, and the true top 20 of each
-    cluster."""
+    """The clusters: `members` (id, cluster, position, grade), the true `quality`, and the true top
+    20 of each cluster.
+    """
 
     members: pl.DataFrame
     quality: dict[str, float]
@@ -63,7 +67,10 @@ def make_world(n_clusters: int, seed: int) -> World:
     )
     top = table.filter(pl.col("quality").rank("ordinal", descending=True).over("cluster") <= K)
     return World(
-        table, dict(table.select("id", "quality").rows()), top.select("id", "cluster"), dict(enumerate(sizes.tolist()))
+        table,
+        dict(table.select("id", "quality").rows()),
+        top.select("id", "cluster"),
+        dict(enumerate(sizes.tolist())),
     )
 
 
@@ -98,7 +105,9 @@ def paper(world: World, judge: Judge, seed: int) -> Iterator[Point]:
     """The paper's procedure, in full and with a share of its pairs."""
     plan = pairing.neighbour(world.members)
     verdicts = ask(plan, world.quality, judge, seed)
-    chance = pl.DataFrame({"pair": plan["pair"], "chance": np.random.default_rng(seed).random(plan.height)})
+    chance = pl.DataFrame(
+        {"pair": plan["pair"], "chance": np.random.default_rng(seed).random(plan.height)}
+    )
     for share in (0.25, 0.5, 0.625, 0.75, 1.0):
         asked = chance.sort("chance").head(round(share * plan.height))
         part = verdicts.join(asked, on="pair", how="semi")
@@ -112,7 +121,9 @@ def referenced(world: World, judge: Judge, seed: int) -> Iterator[Point]:
     yield "reference", n_requests(plan) / world.members.height, recalls(world, scores, seed)
 
 
-def swiss(world: World, judge: Judge, seed: int, entered: pl.DataFrame, prior: bool) -> Iterator[Point]:
+def swiss(
+    world: World, judge: Judge, seed: int, entered: pl.DataFrame, prior: bool
+) -> Iterator[Point]:
     """A chain, then three Swiss rounds, both orders always."""
     plan = pairing.chain(entered, seed)
     verdicts = ask(plan, world.quality, judge, seed)
@@ -125,11 +136,19 @@ def swiss(world: World, judge: Judge, seed: int, entered: pl.DataFrame, prior: b
 
 
 def active(
-    world: World, judge: Judge, seed: int, prior: bool, budget: float, linked: bool = False, n_rounds: int = 6
+    world: World,
+    judge: Judge,
+    seed: int,
+    prior: bool,
+    budget: float,
+    linked: bool = False,
+    n_rounds: int = 6,
 ) -> Point:
-    """An opening in one order, then active rounds that share the rest of the budget (requests per sample).
+    """An opening in one order, then active rounds that share the rest of the budget (requests per
+    sample).
 
-    Where the budget is small the opening holds 1.5 x budget of each cluster: the best by grade, or some at random.
+    Where the budget is small the opening holds 1.5 x budget of each cluster: the best by grade, or
+    some at random.
     """
     entered = enter(world, min(1.0, (0.75 if linked else 1.5) * budget), prior, seed)
     plan = pairing.opening(entered, seed, linked)
@@ -137,14 +156,23 @@ def active(
     quotas = dict.fromkeys(world.sizes, K)
     for number in range(1, n_rounds):
         scores = rate(verdicts, world, prior)
-        orders = plan.group_by("cluster").agg((1 + (pl.col("orders") == "both").cast(pl.Int64)).sum())
+        orders = plan.group_by("cluster").agg(
+            (1 + (pl.col("orders") == "both").cast(pl.Int64)).sum()
+        )
         spent = dict(orders.iter_rows())
-        rest = {c: round((budget * size - spent[c]) / (n_rounds - number)) for c, size in world.sizes.items()}
+        rest = {
+            c: round((budget * size - spent[c]) / (n_rounds - number))
+            for c, size in world.sizes.items()
+        }
         more = pairing.active(entered, scores, plan, quotas, rest, seed + number)
         verdicts = pl.concat([verdicts, ask(more, world.quality, judge, seed + number)])
         plan = pl.concat([plan, more])
     name = "active, from a chain" if linked else "active"
-    return name, n_requests(plan) / world.members.height, recalls(world, rate(verdicts, world, prior), seed)
+    return (
+        name,
+        n_requests(plan) / world.members.height,
+        recalls(world, rate(verdicts, world, prior), seed),
+    )
 
 
 def enter(world: World, share: float, prior: bool, seed: int) -> pl.DataFrame:
@@ -156,7 +184,9 @@ def enter(world: World, share: float, prior: bool, seed: int) -> pl.DataFrame:
 
 
 def rate(verdicts: pl.DataFrame, world: World, prior: bool) -> pl.DataFrame:
-    """Least squares with shrinkage, cluster by cluster (no bridges here), with the grades where there are any."""
+    """Least squares with shrinkage, cluster by cluster (no bridges here), with the grades where
+    there are any.
+    """
     grades = world.members.select("id", "grade") if prior else None
     return rating.least_squares(verdicts, "cluster", None, grades, shrink=True)
 
@@ -166,8 +196,13 @@ def run(world: World, judge: Judge, seed: int, prior: bool) -> list[Point]:
     points = [*paper(world, judge, seed)]
     points += [] if prior else [*referenced(world, judge, seed)]
     points += swiss(world, judge, seed, world.members, prior)
-    points += [active(world, judge, seed, prior, budget) for budget in (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.5)]
-    points += [active(world, judge, seed, prior, budget, linked=True) for budget in (1.25, 1.5, 2.0)]
+    points += [
+        active(world, judge, seed, prior, budget)
+        for budget in (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.5)
+    ]
+    points += [
+        active(world, judge, seed, prior, budget, linked=True) for budget in (1.25, 1.5, 2.0)
+    ]
     return points
 
 
@@ -185,11 +220,15 @@ def row(point: Point, scenario: str) -> dict[str, object]:
 
 
 def gains(points: list[Point]) -> list[dict[str, float]]:
-    """Active against the paper at equal or fewer requests (paired by cluster), and the most that could be gained."""
+    """Active against the paper at equal or fewer requests (paired by cluster), and the most that
+    could be gained.
+    """
     out = []
     for share, theirs in [(round(p[1], 2), p) for p in points if p[0] == "paper"]:
         ours = max(
-            (p for p in points if p[0] == "active" and p[1] <= theirs[1] + 0.005), key=lambda p: p[1], default=None
+            (p for p in points if p[0] == "active" and p[1] <= theirs[1] + 0.005),
+            key=lambda p: p[1],
+            default=None,
         )
         if ours is not None:
             gap = ours[2] - theirs[2]
@@ -212,7 +251,9 @@ def draw(rows: list[dict[str, object]], file: Path) -> None:
     scale, axis = alt.Scale(type="log", nice=False), alt.Axis(values=[0.25, 0.5, 1, 2, 4])
     order = ["paper", "active", "active, from a chain", "chain+swiss", "reference"]
     base = alt.Chart(table).encode(
-        x=alt.X("requests", title="requests per sample (log; the paper: 1)", scale=scale, axis=axis),
+        x=alt.X(
+            "requests", title="requests per sample (log; the paper: 1)", scale=scale, axis=axis
+        ),
         color=alt.Color("procedure", title=None, sort=order),
     )
     band = base.mark_errorbar().encode(y=alt.Y("low", title="recall of the true top 20"), y2="high")
@@ -224,13 +265,19 @@ def draw(rows: list[dict[str, object]], file: Path) -> None:
 
 def main() -> None:
     """Run both scenarios, draw, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clusters", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--judge", choices=JUDGES, default="fitted")
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
-    began, world, judge = time.perf_counter(), make_world(options.clusters, options.seed), JUDGES[options.judge]
+    began, world, judge = (
+        time.perf_counter(),
+        make_world(options.clusters, options.seed),
+        JUDGES[options.judge],
+    )
     scenarios = {"no prior": False, "a prior correlated .4": True}
     points = {name: run(world, judge, options.seed, prior) for name, prior in scenarios.items()}
     rows = [row(point, name) for name, some in points.items() for point in some]
@@ -239,8 +286,16 @@ def main() -> None:
         print(line.format(**one))
     if options.figure:
         draw(rows, options.figure)
-    figures = {"judge": options.judge, "clusters": options.clusters, "gains": {n: gains(p) for n, p in points.items()}}
-    print(json.dumps({"bench": "ranking", **figures, "seconds": round(time.perf_counter() - began, 1)}))
+    figures = {
+        "judge": options.judge,
+        "clusters": options.clusters,
+        "gains": {n: gains(p) for n, p in points.items()},
+    }
+    print(
+        json.dumps(
+            {"bench": "ranking", **figures, "seconds": round(time.perf_counter() - began, 1)}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Rating: 1,000,000 verdicts over 200,000 samples (limit 30 s); how well it finds what was planted; its standard
-errors.
+"""Rating: 1,000,000 verdicts over 200,000 samples (limit 30 s); how well it finds what was planted;
+its standard errors.
 
-    OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 taskset -c 0 python benchmarks/bench_rating.py [--samples 200000] [--pairs
-    500000]
+    OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 taskset -c 0 python benchmarks/bench_rating.py [--samples
+    200000] [--pairs 500000]
 
-Pairs: a chain through every cluster of 4,000 and random ones; both orders, noise .3 and position bias .3 in units of
-quality, whole points. `z` is the spread of (score - truth) / standard error, 1 where errors are right; every error here
-is by random draws, as the component has more than 5,000 samples; of Bradley-Terry it says little here, as these
-verdicts are not drawn from its model. `exact` times one component of 5,000 with exact errors. Memory is the peak of the
-process.
+Pairs: a chain through every cluster of 4,000 and random ones; both orders, noise .3 and position
+bias .3 in units of quality, whole points. `z` is the spread of (score - truth) / standard error, 1
+where errors are right; every error here is by random draws, as the component has more than 5,000
+samples; of Bradley-Terry it says little here, as these verdicts are not drawn from its model.
+`exact` times one component of 5,000 with exact errors. Memory is the peak of the process.
 """
 
 import argparse
@@ -20,10 +20,12 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from tacos.methods import rating
+from tacos.methods.judging import rating
 
 
-def verdicts(n: int, n_pairs: int, seed: int, bias: float = 0.3, noise: float = 0.3) -> tuple[pl.DataFrame, np.ndarray]:
+def verdicts(
+    n: int, n_pairs: int, seed: int, bias: float = 0.3, noise: float = 0.3
+) -> tuple[pl.DataFrame, np.ndarray]:
     """A table VERDICTS and the true qualities of f:0, f:1, ..."""
     rng = np.random.default_rng(seed)
     quality = rng.standard_normal(n)
@@ -42,7 +44,9 @@ def verdicts(n: int, n_pairs: int, seed: int, bias: float = 0.3, noise: float = 
             "score_right": np.round(50 + 15 * y),
         }
         parts.append(
-            pl.DataFrame(columns).with_columns(pair=pl.int_range(n_pairs, dtype=pl.UInt32), order=pl.lit(order))
+            pl.DataFrame(columns).with_columns(
+                pair=pl.int_range(n_pairs, dtype=pl.UInt32), order=pl.lit(order)
+            )
         )
     table = pl.concat(parts).with_columns(
         cluster=(pl.col("left").str.slice(2).cast(pl.UInt32) // 4000),
@@ -52,7 +56,9 @@ def verdicts(n: int, n_pairs: int, seed: int, bias: float = 0.3, noise: float = 
     return table, quality
 
 
-def measure(rate: Callable[[pl.DataFrame], pl.DataFrame], table: pl.DataFrame, quality: np.ndarray) -> dict[str, float]:
+def measure(
+    rate: Callable[[pl.DataFrame], pl.DataFrame], table: pl.DataFrame, quality: np.ndarray
+) -> dict[str, float]:
     """Seconds, correlation with the truth, and how right the errors are."""
     began = time.perf_counter()
     scores = rate(table)
@@ -71,7 +77,9 @@ def measure(rate: Callable[[pl.DataFrame], pl.DataFrame], table: pl.DataFrame, q
 
 def main() -> None:
     """Time and check every rating."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=int, default=200_000)
     parser.add_argument("--pairs", type=int, default=500_000)
     options = parser.parse_args()
@@ -83,7 +91,9 @@ def main() -> None:
         "samples": options.samples,
         "limit": 30,
         "least_squares": measure(rating.least_squares, table, quality),
-        "differences_only": measure(lambda t: rating.least_squares(t, level="ignore"), table, quality),
+        "differences_only": measure(
+            lambda t: rating.least_squares(t, level="ignore"), table, quality
+        ),
         "mean": measure(rating.mean, table, quality),
         "bradley_terry": measure(lambda t: rating.bradley_terry(t)[0], table, quality),
         "exact": measure(rating.least_squares, small, small_quality),

@@ -1,9 +1,11 @@
-"""The main job on the 52,002 rows of Alpaca: wall time, peak memory, rows per second of each stage, sameness.
+"""The main job on the 52,002 rows of Alpaca: wall time, peak memory, rows per second of each stage,
+sameness.
 
-`make bench-select`, or `python benchmarks/bench_select.py [DATA] [-n 1000]`. For each preset: a first call, a second
-call in the same run directory, one with one worker in a fresh directory (same bytes?), and one with another seed (other
-rows?). Peak memory is that of all processes together (proportional set size, sampled every 0.1 s).
-Goals: <= 120 s, <= 2 GB on 2 cores, and the second call under 3 s.
+`make bench-select`, or `python benchmarks/bench_select.py [DATA] [-n 1000]`. For each preset: a
+first call, a second call in the same run directory, one with one worker in a fresh directory (same
+bytes?), and one with another seed (other rows?). Peak memory is that of all processes together
+(proportional set size, sampled every 0.1 s). Goals: <= 120 s, <= 2 GB on 2 cores, and the second
+call under 3 s.
 """
 
 from __future__ import annotations
@@ -45,7 +47,11 @@ def timed(*words: object) -> dict[str, Any]:
             raise SystemExit(process.returncode)
         printed.seek(0)
         summary = json.loads(printed.read())
-    return {"summary": summary, "wall_s": round(time.monotonic() - started, 2), "peak_mb": round(peak / 1e6)}
+    return {
+        "summary": summary,
+        "wall_s": round(time.monotonic() - started, 2),
+        "peak_mb": round(peak / 1e6),
+    }
 
 
 def preset_figures(data: Path, n: int, preset: str, folder: Path) -> dict[str, Any]:
@@ -65,10 +71,14 @@ def preset_figures(data: Path, n: int, preset: str, folder: Path) -> dict[str, A
         "same_bytes_with_one_worker": first.read_bytes() == other.read_bytes(),
         "n_selected": len(rows),
         "n_distinct": len({json.dumps(row) for row in rows}),
-        "share_shared_with_seed_2": round(len({json.dumps(r) for r in rows} & {json.dumps(r) for r in rows2}) / n, 3),
+        "share_shared_with_seed_2": round(
+            len({json.dumps(r) for r in rows} & {json.dumps(r) for r in rows2}) / n, 3
+        ),
         "seconds": one["summary"]["seconds"],
         "rows_per_s": {
-            stage: round(n_rows / max(s, 0.01)) for stage, s in one["summary"]["seconds"].items() if s > 0.5
+            stage: round(n_rows / max(s, 0.01))
+            for stage, s in one["summary"]["seconds"].items()
+            if s > 0.5
         },
     }
 

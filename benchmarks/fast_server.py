@@ -1,5 +1,5 @@
-"""A chat-completions server that does nothing but wait: it answers every POST with the same reply after a fixed
-latency.
+"""A chat-completions server that does nothing but wait: it answers every POST with the same reply
+after a fixed latency.
 
 As little Python per request as can be, so that a benchmark of a client measures the client.
 """
@@ -17,7 +17,10 @@ REPLY = (
     b'"usage":{"prompt_tokens":412,"completion_tokens":48,'
     b'"total_tokens":460}}'
 )
-MESSAGE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(REPLY) + REPLY
+MESSAGE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(REPLY)
+    + REPLY
+)
 
 
 class Exchange(asyncio.Protocol):

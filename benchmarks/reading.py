@@ -1,10 +1,12 @@
-"""Rows in: how fast files are read and parsed into samples, and how much memory that takes, on one core.
+"""Rows in: how fast files are read and parsed into samples, and how much memory that takes, on one
+core.
 
     python benchmarks/reading.py [FILE] [--copies 20]
 
-Reads FILE (default the Alpaca corpus in ../shared/data, or rows made here where that is absent) as it is, and its
-rows again from a JSON array, JSON lines, CSV and Parquet of `copies` times the rows. Peak memory is that of a process
-that only reads, so that it shows whether it grows with the file (Linux only). The last line is JSON.
+Reads FILE (default the Alpaca corpus in ../shared/data, or rows made here where that is absent) as
+it is, and its rows again from a JSON array, JSON lines, CSV and Parquet of `copies` times the rows.
+Peak memory is that of a process that only reads, so that it shows whether it grows with the file
+(Linux only). The last line is JSON.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from pathlib import Path
 import orjson
 
 from tacos.config import Ingest
-from tacos.methods import ingesting
-from tacos.storage import reading, writing
+from tacos.formats import reading, writing
+from tacos.methods.samples import samples as ingesting
 
 ALPACA = Path(__file__).resolve().parents[2] / "shared" / "data" / "corpora" / "alpaca_data.json.gz"
 
@@ -38,7 +40,9 @@ def timed(path: Path, parse: bool) -> dict[str, float]:
 
 
 def in_own_process(path: Path, parse: bool) -> dict[str, float]:
-    """`timed` in a fresh process, with its peak memory in MiB and what it had before it read anything."""
+    """`timed` in a fresh process, with its peak memory in MiB and what it had before it read
+    anything.
+    """
     command = [sys.executable, __file__, "--only", str(path), *(["--parse"] if parse else [])]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -51,14 +55,18 @@ def only(path: Path, parse: bool) -> None:
 
 
 def peak_mib() -> int:
-    """The most memory that this process held so far (`ru_maxrss` would count its parent's before exec)."""
+    """The most memory that this process held so far (`ru_maxrss` would count its parent's before
+    exec).
+    """
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def best(path: Path, parse: bool, n_runs: int = 3) -> dict[str, float]:
     """The fastest of several runs."""
-    return min((in_own_process(path, parse) for _ in range(n_runs)), key=lambda figures: figures["seconds"])
+    return min(
+        (in_own_process(path, parse) for _ in range(n_runs)), key=lambda figures: figures["seconds"]
+    )
 
 
 def rows_of(file: Path | None) -> list[bytes]:
@@ -66,7 +74,8 @@ def rows_of(file: Path | None) -> list[bytes]:
     if file is not None:
         return [orjson.dumps(row) for batch in reading.read_rows(file) for _, row in batch.rows]
     return [
-        orjson.dumps({"instruction": f"Count to {i}.", "input": "", "output": "1, 2, " * 40}) for i in range(50_000)
+        orjson.dumps({"instruction": f"Count to {i}.", "input": "", "output": "1, 2, " * 40})
+        for i in range(50_000)
     ]
 
 
@@ -85,11 +94,19 @@ def main() -> None:
     figures: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         once = options.file or writing.write_rows(rows, Path(folder) / "once.json.gz")
-        figures["as it is, read"], figures["as it is, read and parsed"] = best(once, False), best(once, True)
+        figures["as it is, read"], figures["as it is, read and parsed"] = (
+            best(once, False),
+            best(once, True),
+        )
         for suffix in (".json", ".jsonl", ".csv", ".parquet"):
-            path = writing.write_rows((row for _ in range(options.copies) for row in rows), Path(folder) / f"x{suffix}")
+            path = writing.write_rows(
+                (row for _ in range(options.copies) for row in rows), Path(folder) / f"x{suffix}"
+            )
             mib = path.stat().st_size / (1 << 20)
-            figures[f"{suffix} x {options.copies}"] = {**best(path, False, 1), "mib_file": round(mib)}
+            figures[f"{suffix} x {options.copies}"] = {
+                **best(path, False, 1),
+                "mib_file": round(mib),
+            }
             path.unlink()
     for name, each in figures.items():
         print(f"{name:28}" + "  ".join(f"{key} {value:,.2f}" for key, value in each.items()))

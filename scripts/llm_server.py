@@ -1,15 +1,17 @@
-"""A real server to try the LLM layer on: llama.cpp's `llama-server` with a tiny model of random weights.
+"""A real server to try the LLM layer on: llama.cpp's `llama-server` with a tiny model of random
+weights.
 
     make test-llm-server        (builds once, some 10 to 20 minutes on two cores; needs a C++ compiler)
 
-What it does: fetch the source package of llama-cpp-python (it contains llama.cpp), build `llama-server`, write a GGUF
-file, serve it on this machine, and ask questions of tagging and judging with schemas on. Everything lies in
-`.llm-server/`.
+What it does: fetch the source package of llama-cpp-python (it contains llama.cpp), build
+`llama-server`, write a GGUF file, serve it on this machine, and ask questions of tagging and
+judging with schemas on. Everything lies in `.llm-server/`.
 
-The model knows nothing. Its weights are random but for one dimension of the embedding, which is constant, so that the
-logits of control tokens, byte tokens and the backslash can be kept low and those of a closing quote and bracket high,
-whatever it reads. Within the grammar that the server makes of a schema it then writes short, valid JSON: what is tested
-is the way from the schema to a parsed reply, not what it says.
+The model knows nothing. Its weights are random but for one dimension of the embedding, which is
+constant, so that the logits of control tokens, byte tokens and the backslash can be kept low and
+those of a closing quote and bracket high, whatever it reads. Within the grammar that the server
+makes of a schema it then writes short, valid JSON: what is tested is the way from the schema to a
+parsed reply, not what it says.
 """
 
 from __future__ import annotations
@@ -37,8 +39,18 @@ PORT = 8129
 N_LAYERS, N_EMBD, N_HEADS, N_FF, N_CONTEXT = 2, 64, 4, 128, 8192
 FLAGS = (
     *("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1", "-DCMAKE_C_FLAGS_RELEASE=-O2"),
-    *("-DBUILD_SHARED_LIBS=OFF", "-DGGML_OPENMP=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_UI=OFF"),
-    *("-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_BUILD_APP=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF"),
+    *(
+        "-DBUILD_SHARED_LIBS=OFF",
+        "-DGGML_OPENMP=OFF",
+        "-DLLAMA_OPENSSL=OFF",
+        "-DLLAMA_BUILD_UI=OFF",
+    ),
+    *(
+        "-DLLAMA_USE_PREBUILT_UI=OFF",
+        "-DLLAMA_BUILD_APP=OFF",
+        "-DLLAMA_BUILD_TESTS=OFF",
+        "-DLLAMA_BUILD_EXAMPLES=OFF",
+    ),
 )
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
@@ -51,7 +63,16 @@ def source() -> Path:
     folder = HOME / f"llama_cpp_python-{VERSION}" / "vendor" / "llama.cpp"
     if not folder.is_dir():
         HOME.mkdir(exist_ok=True)
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--no-binary",
+            "llama-cpp-python",
+        ]
         subprocess.run([*pip, f"llama-cpp-python=={VERSION}", "--dest", HOME], check=True)
         with tarfile.open(HOME / f"llama_cpp_python-{VERSION}.tar.gz") as package:
             package.extractall(HOME, filter="data")
@@ -63,9 +84,13 @@ def build() -> Path:
     binary = HOME / "build" / "bin" / "llama-server"
     if not binary.is_file():
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-        subprocess.run(["cmake", "-S", source(), "-B", HOME / "build", *generator, *FLAGS], check=True)
+        subprocess.run(
+            ["cmake", "-S", source(), "-B", HOME / "build", *generator, *FLAGS], check=True
+        )
         jobs = str(os.cpu_count() or 1)
-        subprocess.run(["cmake", "--build", HOME / "build", "--target", "llama-server", "-j", jobs], check=True)
+        subprocess.run(
+            ["cmake", "--build", HOME / "build", "--target", "llama-server", "-j", jobs], check=True
+        )
     return binary
 
 
@@ -78,13 +103,17 @@ def model() -> Path:
 
 
 def vocabulary() -> tuple[list[bytes], list[int]]:
-    """Tokens and their kinds: three control tokens, a byte token per byte, one token per printable character."""
+    """Tokens and their kinds: three control tokens, a byte token per byte, one token per printable
+    character.
+    """
     from gguf import TokenType
 
     tokens = [b"<unk>", b"<s>", b"</s>", *(f"<0x{byte:02X}>".encode() for byte in range(256))]
     kinds = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL, *[TokenType.BYTE] * 256]
     characters = ["\n", "▁", *(chr(code) for code in range(33, 127))]
-    return tokens + [each.encode() for each in characters], kinds + [TokenType.NORMAL] * len(characters)
+    return tokens + [each.encode() for each in characters], kinds + [TokenType.NORMAL] * len(
+        characters
+    )
 
 
 def write_model(path: Path) -> None:
@@ -120,7 +149,9 @@ def write_model(path: Path) -> None:
 
 
 def tensors(tokens: list[bytes]) -> dict[str, np.ndarray]:
-    """Weights by name, each of shape (outputs, inputs); dimension 0 of the residual stream is 8 everywhere."""
+    """Weights by name, each of shape (outputs, inputs); dimension 0 of the residual stream is 8
+    everywhere.
+    """
     random = np.random.default_rng(0)
 
     def draw(*shape: int) -> np.ndarray:
@@ -128,10 +159,18 @@ def tensors(tokens: list[bytes]) -> dict[str, np.ndarray]:
 
     embedding, output = draw(len(tokens), N_EMBD), draw(len(tokens), N_EMBD)
     embedding[:, 0], output[:, 0] = 8.0, [bias(token) for token in tokens]
-    found = {"token_embd.weight": embedding, "output.weight": output, "output_norm.weight": np.ones(N_EMBD, np.float32)}
+    found = {
+        "token_embd.weight": embedding,
+        "output.weight": output,
+        "output_norm.weight": np.ones(N_EMBD, np.float32),
+    }
     for layer in range(N_LAYERS):
         block = {f"attn_{part}": draw(N_EMBD, N_EMBD) for part in ("q", "k", "v", "output")}
-        block |= {"ffn_gate": draw(N_FF, N_EMBD), "ffn_up": draw(N_FF, N_EMBD), "ffn_down": draw(N_EMBD, N_FF)}
+        block |= {
+            "ffn_gate": draw(N_FF, N_EMBD),
+            "ffn_up": draw(N_FF, N_EMBD),
+            "ffn_down": draw(N_EMBD, N_FF),
+        }
         block["attn_output"][0] = block["ffn_down"][0] = 0.0
         block |= {"attn_norm": np.ones(N_EMBD, np.float32), "ffn_norm": np.ones(N_EMBD, np.float32)}
         found |= {f"blk.{layer}.{name}.weight": weights for name, weights in block.items()}
@@ -147,10 +186,15 @@ def bias(token: bytes) -> float:
 
 @contextmanager
 def serving(port: int = PORT, weights: Path | None = None, *more: str) -> Iterator[str]:
-    """The base URL of a running server, of the random model unless `weights` names another GGUF file."""
+    """The base URL of a running server, of the random model unless `weights` names another GGUF
+    file.
+    """
     command = [build(), "-m", weights or model(), "--port", str(port), "--no-webui"]
     command += ["-c", str(4 * N_CONTEXT), "--parallel", "4", "--threads", "1", "--poll", "0", *more]
-    with (HOME / "server.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with (
+        (HOME / "server.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
         try:
             wait_for(f"http://127.0.0.1:{port}/health", process)
             yield f"http://127.0.0.1:{port}/v1"
@@ -171,11 +215,14 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 60) ->
 
 
 def check(url: str, n: int) -> dict[str, object]:
-    """Ask n questions of tagging and n of judging; how many were parsed, and how the server was asked."""
+    """Ask n questions of tagging and n of judging; how many were parsed, and how the server was
+    asked.
+    """
     from tacos import llm, prompts
     from tacos.config import LLM
-    from tacos.llm import ledger
-    from tacos.methods import judging, tagging
+    from tacos.llm.ledger import ledger
+    from tacos.methods.judging import comparisons
+    from tacos.methods.tags import open_tags
     from tacos.records import Request
 
     sampling: dict[str, float | int] = {"temperature": 0.6, "max_tokens": 1024}
@@ -187,7 +234,14 @@ def check(url: str, n: int) -> dict[str, object]:
     ]
     pairs = [(f"{words[row % 4]} ({row}).", f"Here it is, number {row}.") for row in range(n)]
     tag = [
-        Request("tag", {"instruction": i}, "tag", prompts.content_hash("tag"), tagging.SCHEMA, sampling)
+        Request(
+            "tag",
+            {"instruction": i},
+            "tag",
+            prompts.content_hash("tag"),
+            open_tags.SCHEMA,
+            sampling,
+        )
         for i, _ in pairs
     ]
     judge = [
@@ -196,7 +250,7 @@ def check(url: str, n: int) -> dict[str, object]:
             {"instruction_a": a[0], "response_a": a[1], "instruction_b": b[0], "response_b": b[1]},
             "judge",
             prompts.content_hash("judge"),
-            judging.SCHEMA,
+            comparisons.SCHEMA,
             sampling,
         )
         for a, b in zip(pairs, pairs[1:] + pairs[:1], strict=True)
@@ -209,8 +263,12 @@ def check(url: str, n: int) -> dict[str, object]:
         client = stack.enter_context(llm.connect(settings, "random", book))
         replies = {"tag": client.answer(tag), "judge": client.answer(judge)}
         level, tally = client.form.level, client.tally
-    parsed = {task: sum(reply.text is not None for reply in found) for task, found in replies.items()}
-    failures = [reply.failure for found in replies.values() for reply in found if reply.text is None][:3]
+    parsed = {
+        task: sum(reply.text is not None for reply in found) for task, found in replies.items()
+    }
+    failures = [
+        reply.failure for found in replies.values() for reply in found if reply.text is None
+    ][:3]
     return {
         "n_asked": n, "n_parsed": parsed, "asked_as": level, "n_asked_again": tally.n_asked_again, "failures": failures,
         "example": {task: found[0].text for task, found in replies.items()},
@@ -220,7 +278,9 @@ def check(url: str, n: int) -> dict[str, object]:
 
 def main() -> None:
     """Build what is missing, then serve, or check and say what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("build", "serve", "check"))
     parser.add_argument("-n", type=int, default=20, help="questions per task")
     args = parser.parse_args()

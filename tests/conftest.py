@@ -7,9 +7,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(  # the same examples each time, however slow the machine is
-    "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    "steady",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
 )
-settings.register_profile("explore", settings.get_profile("steady"), derandomize=False, max_examples=1000)
+settings.register_profile(
+    "explore", settings.get_profile("steady"), derandomize=False, max_examples=1000
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

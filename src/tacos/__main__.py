@@ -1,4 +1,6 @@
-"""The entry of the command line: Ctrl-C ends with one line, even while the program is still being loaded."""
+"""The entry of the command line: Ctrl-C ends with one line, even while the program is still being
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:  # typer ends so on Ctrl-C
             raise
-        print("tacos: interrupted; all finished work is kept, the same command goes on from there", file=sys.stderr)
+        print(
+            "tacos: interrupted; all finished work is kept, the same command goes on from there",
+            file=sys.stderr,
+        )
         sys.exit(INTERRUPTED)
 
 

@@ -1,10 +1,12 @@
-"""Amounts that a person writes: the size of a selection, and the part of it that a source or a tag may have.
+"""Amounts that a person writes: the size of a selection, and the part of it that a source or a tag
+may have.
 
-A size is rows (`500`, `2k`), a share of the pool (`5%`, `0.05`, `1.0` for all) or a budget of tokens (`2Mtokens`). A
-part is a share of the selection (`30%`, `0.3`) or rows (`300`); `<=` before it makes it a limit, else it is met
-exactly.
+A size is rows (`500`, `2k`), a share of the pool (`5%`, `0.05`, `1.0` for all) or a budget of
+tokens (`2Mtokens`). A part is a share of the selection (`30%`, `0.3`) or rows (`300`); `<=` before
+it makes it a limit, else it is met exactly.
 
-A token is four characters of instruction and response (`sizes.tokens`): right within a tenth or so for English.
+A token is four characters of instruction and response (`sizes.tokens`): right within a tenth or so
+for English.
 """
 
 from __future__ import annotations
@@ -58,14 +60,22 @@ def parse(text: str | float) -> Size:
         size = Size("share", value)
     else:
         size = Size("tokens" if unit == "tokens" else "rows", value)
-    if value <= 0 or (size.unit == "share" and size.value > 1) or (size.unit == "rows" and value % 1):
-        raise ConfigError(f"-n {text!r} (select.n): a size is more than 0, a share at most 100%, and rows are whole")
+    if (
+        value <= 0
+        or (size.unit == "share" and size.value > 1)
+        or (size.unit == "rows" and value % 1)
+    ):
+        raise ConfigError(
+            f"-n {text!r} (select.n): a size is more than 0, a share at most 100%, and rows are whole"
+        )
     return size
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a source or a tag has of a selection: `value` rows or `value` of all (0..1), exactly or at most."""
+    """What a source or a tag has of a selection: `value` rows or `value` of all (0..1), exactly or
+    at most.
+    """
 
     value: float
     unit: Literal["rows", "share"]
@@ -80,7 +90,9 @@ class Part:
         """How many of n rows: a limit is rounded down, an exact share to the nearest number."""
         if self.unit == "rows":
             return int(self.value)
-        return math.floor(self.value * n + 1e-9) if self.at_most else math.floor(self.value * n + 0.5)
+        return (
+            math.floor(self.value * n + 1e-9) if self.at_most else math.floor(self.value * n + 0.5)
+        )
 
 
 def parse_part(text: str | float, what: str = "a quota") -> Part:
@@ -106,4 +118,6 @@ def parse_part(text: str | float, what: str = "a quota") -> Part:
 
 def parse_parts(given: Mapping[str, str | float], what: str) -> dict[str, Part]:
     """The part of each name."""
-    return {name: parse_part(value, f"the {what} {name!r} has a quota") for name, value in given.items()}
+    return {
+        name: parse_part(value, f"the {what} {name!r} has a quota") for name, value in given.items()
+    }

@@ -1,7 +1,8 @@
 """The records that stages exchange, and the schema of each table beside them.
 
-A table is a `polars.DataFrame`; its schema stands here so that a reader finds every column of the system on one page.
-Texts are characters (never bytes), `length` counts characters of the response, scores are on the judge's scale 1..100.
+A table is a `polars.DataFrame`; its schema stands here so that a reader finds every column of the
+system on one page. Texts are characters (never bytes), `length` counts characters of the response,
+scores are on the judge's scale 1..100.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class Turn(NamedTuple):
 class Sample:
     """One row of the input: a conversation whose last turn is the answer to be learned.
 
-    `id` is `<file>:<row from 0>`; `content_hash` (16 bytes, hex) survives a re-ordering of the input.
-    `raw` is the row as it was read, as JSON, so that the rows written at the end keep their own fields.
+    `id` is `<file>:<row from 0>`; `content_hash` (16 bytes, hex) survives a re-ordering of the
+    input. `raw` is the row as it was read, as JSON, so that the rows written at the end keep their
+    own fields.
     """
 
     id: str
@@ -44,7 +46,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that could not be used, as a value: kept beside the artifact, counted, never turned into a default."""
+    """A row that could not be used, as a value: kept beside the artifact, counted, never turned
+    into a default.
+    """
 
     id: str
     stage: str
@@ -56,10 +60,12 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to a model, structured: `tacos.llm` renders it to messages, an embedded model reads the fields.
+    """One question to a model, structured: `tacos.llm` renders it to messages, an embedded model
+    reads the fields.
 
-    `key` is the hash of everything that can change the answer, the template's content included. `model` names the one
-    to ask where several answer together (`tacos.models.panel`); a model that answers alone does not read it.
+    `key` is the hash of everything that can change the answer, the template's content included.
+    `model` names the one to ask where several answer together (`tacos.models.judge_panel`); a model
+    that answers alone does not read it.
     """
 
     task: str
@@ -74,15 +80,25 @@ class Request:
     @property
     def key(self) -> str:
         """32 hex digits: the hash of this request's canonical JSON."""
-        asked = [self.task, self.fields, self.template_hash, self.schema, self.sampling, self.repetition, self.model]
+        asked = [
+            self.task,
+            self.fields,
+            self.template_hash,
+            self.schema,
+            self.sampling,
+            self.repetition,
+            self.model,
+        ]
         return canonical_hash(asked)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to one request: `text` is JSON by the request's schema, or `failure` says why there is none.
+    """The answer to one request: `text` is JSON by the request's schema, or `failure` says why
+    there is none.
 
-    `raw` is the model's own text; `key` the ledger key of the reply it came from ("" for embedded models).
+    `raw` is the model's own text; `key` the ledger key of the reply it came from ("" for embedded
+    models).
     """
 
     text: str | None
@@ -94,7 +110,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one judge said of one ordered pair: scores on 1..100 of the pair's left and right sample.
+    """What one judge said of one ordered pair: scores on 1..100 of the pair's left and right
+    sample.
 
     `order` is "ab" when left was shown first, "ba" when right was.
     """
@@ -111,12 +128,14 @@ class Verdict:
 
 
 class Model(Protocol):
-    """Whatever answers requests: an embedded model or a client of an endpoint. The loop does not know which.
+    """Whatever answers requests: an embedded model or a client of an endpoint. The loop does not
+    know which.
 
-    `fingerprint` is part of a stage's key. `where` tells the engine where `answer` may run: "process" (pure and
-    picklable, many copies at once), "thread" (thread-safe, waits for a network), "here" (one batch after
-    another in this process: a user's own function, or questions that are put together).
-    `pointwise` says that a judge cannot see the order of a pair: flips and position bias are then "n/a", never 0%.
+    `fingerprint` is part of a stage's key. `where` tells the engine where `answer` may run:
+    "process" (pure and picklable, many copies at once), "thread" (thread-safe, waits for a
+    network), "here" (one batch after another in this process: a user's own function, or questions
+    that are put together). `pointwise` says that a judge cannot see the order of a pair: flips and
+    position bias are then "n/a", never 0%.
     """
 
     @property
@@ -128,12 +147,16 @@ class Model(Protocol):
     @property
     def pointwise(self) -> bool: ...
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request, in the order of the requests; a failure is a `Reply` with `text=None`."""
+        """One reply per request, in the order of the requests; a failure is a `Reply` with
+        `text=None`.
+        """
         ...
 
 
 class Encoder(Protocol):
-    """Turns texts into vectors: `encode` gives float32 of shape (len(texts), dim), each row of length 1 (or all 0)."""
+    """Turns texts into vectors: `encode` gives float32 of shape (len(texts), dim), each row of
+    length 1 (or all 0).
+    """
 
     @property
     def name(self) -> str: ...
@@ -152,7 +175,9 @@ class Table(Protocol):
 
 
 class Made(NamedTuple):
-    """What a stage made of its input: the table, the rows it could not use, and figures for the manifest."""
+    """What a stage made of its input: the table, the rows it could not use, and figures for the
+    manifest.
+    """
 
     table: pl.DataFrame
     rejects: pl.DataFrame
@@ -171,7 +196,9 @@ def conform(table: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
 
 def reject_frame(rejects: Sequence[Reject] = ()) -> pl.DataFrame:
     """Rejects as a table by `REJECTS`."""
-    return pl.DataFrame([(r.id, r.stage, r.reason, r.raw, r.failure) for r in rejects], schema=REJECTS, orient="row")
+    return pl.DataFrame(
+        [(r.id, r.stage, r.reason, r.raw, r.failure) for r in rejects], schema=REJECTS, orient="row"
+    )
 
 
 def canonical_json(value: Any) -> bytes:
@@ -192,7 +219,8 @@ SAMPLES = schema(
     content_hash=pl.String,
     source=pl.String,
     turns=pl.List(TURN),
-    instruction=pl.String,  # what stands before the last answer: the question, or a transcript of several turns
+    # what stands before the last answer: the question, or a transcript of several turns
+    instruction=pl.String,
     response=pl.String,  # the last answer
     length=pl.UInt32,  # characters of the response
     given_tags=STRINGS,  # null unless the input named a column of tags
@@ -209,7 +237,8 @@ TAGS = schema(
     reply=pl.String,  # ledger key, "" for embedded models
     model=pl.String,  # the model that gave them, "" where the input did
 )
-GUESSES = pl.Schema({  # tags by a model that was distilled on the way (see `tacos.methods.cascading`)
+# tags by a model that was distilled on the way (see `tacos.methods.tags.tagger_cascade`)
+GUESSES = pl.Schema({
     **TAGS,
     "sureness": pl.Float32(),  # the mean of the confidences, 0 without a tag
     "lot": pl.UInt64(),  # a number by chance, from the instruction and the seed alone
@@ -231,7 +260,8 @@ IMPLICATIONS = schema(  # rules {A, B, ...} => C between canonical tags
 )
 CANONICAL_TAGS = schema(id=pl.String, tags=STRINGS)
 CLUSTERS = schema(
-    tag=pl.String,  # null where clusters are of samples (cluster.by = "embedding"): then a row is a cluster
+    # null where clusters are of samples (cluster.by = "embedding"): then a row is a cluster
+    tag=pl.String,
     cluster=pl.UInt32,
     count=pl.UInt32,  # samples with the tag, or of the samples drawn those in the cluster
     name=pl.String,

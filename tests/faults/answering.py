@@ -1,4 +1,5 @@
-"""What the fault server's model says: a pure function of the question, so that any order and any number of runs agree.
+"""What the fault server's model says: a pure function of the question, so that any order and any
+number of runs agree.
 
 A sample's score depends on its own texts alone, so both orders of a pair agree too.
 """
@@ -7,7 +8,9 @@ import hashlib
 import re
 from typing import Any
 
-FENCED = re.compile(r"----- (DATA-[0-9a-f]+) (.+?) begins -----\n(.*?)\n----- \1 \2 ends -----", re.DOTALL)
+FENCED = re.compile(
+    r"----- (DATA-[0-9a-f]+) (.+?) begins -----\n(.*?)\n----- \1 \2 ends -----", re.DOTALL
+)
 TAGS = ("spelling check", "role play", "creative writing", "code", "arithmetic", "history", "cooking", "health",
         "translation", "summary", "travel", "law", "planning", "poetry", "science", "music")  # fmt: skip
 
@@ -39,13 +42,22 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
     """The right answer to a question, by which fields it shows."""
     given = fields(messages)
     if '{"answers"' in messages[0]["content"]:
-        return {"answers": [{"number": place, **tags(text)} for place, text in enumerate(given.values(), 1)]}
+        return {
+            "answers": [
+                {"number": place, **tags(text)} for place, text in enumerate(given.values(), 1)
+            ]
+        }
     if '{"faults"' in messages[0]["content"]:
-        return rewrite(given, "response" if '"response": "..."' in messages[0]["content"] else "instruction")
+        return rewrite(
+            given, "response" if '"response": "..."' in messages[0]["content"] else "instruction"
+        )
     if "label" in given:
         shown = [text for name, text in given.items() if name.startswith("instruction")]
         fits = all(given["label"].lower() in text.lower() for text in shown)
-        return {"reason": "The word is there or not.", "right" if "instruction" in given else "consistent": fits}
+        return {
+            "reason": "The word is there or not.",
+            "right" if "instruction" in given else "consistent": fits,
+        }
     if "instruction_a" in given:
         return {
             "analysis": "A and B differ.",
@@ -53,7 +65,10 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
             "score_b": score(given["instruction_b"], given["response_b"]),
         }
     if "response" in given:
-        return {"analysis": "It is what it is.", "score": score(given["instruction"], given["response"])}
+        return {
+            "analysis": "It is what it is.",
+            "score": score(given["instruction"], given["response"]),
+        }
     return tags(given.get("instruction", ""))
 
 

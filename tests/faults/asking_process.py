@@ -13,7 +13,7 @@ from tests.faults.questions import KEY, tag_requests
 
 from tacos import llm
 from tacos.config import LLM
-from tacos.llm import ledger
+from tacos.llm.ledger import ledger
 from tacos.records import Reply
 
 
@@ -23,13 +23,19 @@ def main() -> None:
     os.environ.setdefault("OPENAI_API_KEY", KEY)
     settings = LLM(base_url=url, proxy="none", concurrency=int(concurrency))
     first, last = int(start), int(start) + int(n)
-    with ledger.open(path) as book, llm.connect(settings, "tiny-1", book) as client, ThreadPoolExecutor(4) as threads:
+    with (
+        ledger.open(path) as book,
+        llm.connect(settings, "tiny-1", book) as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
 
         def batch(begin: int) -> list[Reply]:
             return client.answer(tag_requests(min(500, last - begin), begin))
 
         replies = [reply for part in threads.map(batch, range(first, last, 500)) for reply in part]
-    Path(out).write_bytes(b"\n".join(orjson.dumps([reply.text, reply.key, reply.failure]) for reply in replies))
+    Path(out).write_bytes(
+        b"\n".join(orjson.dumps([reply.text, reply.key, reply.failure]) for reply in replies)
+    )
 
 
 if __name__ == "__main__":

@@ -82,13 +82,17 @@ class BatchApi:
 
     async def list(self, request: web.Request) -> web.Response:
         """All batches."""
-        return web.json_response({"data": [self.shown(batch) for batch in self.batches.values()], "has_more": False})
+        return web.json_response(
+            {"data": [self.shown(batch) for batch in self.batches.values()], "has_more": False}
+        )
 
     async def look(self, request: web.Request) -> web.Response:
         """A batch, which gets on by being looked at."""
         batch = self.batches[request.match_info["id"]]
         batch["looks"] += 1
-        if batch["looks"] == self.behaviour.polls * (3 if batch["id"] == self.behaviour.slow else 1):
+        if batch["looks"] == self.behaviour.polls * (
+            3 if batch["id"] == self.behaviour.slow else 1
+        ):
             self.end(batch)
         elif batch["status"] == "validating":
             batch["status"] = "in_progress"
@@ -116,8 +120,14 @@ class BatchApi:
             first, draw = self.submitted[line["custom_id"]] == 1, number(line["custom_id"]) / 2**48
             if first and draw < self.behaviour.expire:
                 n_left_out += 1
-            elif (first and draw > 1 - self.behaviour.fail) or draw > 1 - self.behaviour.fail_always:
-                bad.append(reply_line(line["custom_id"], 500, {"error": {"message": "the model fell over"}}))
+            elif (
+                first and draw > 1 - self.behaviour.fail
+            ) or draw > 1 - self.behaviour.fail_always:
+                bad.append(
+                    reply_line(
+                        line["custom_id"], 500, {"error": {"message": "the model fell over"}}
+                    )
+                )
             else:
                 good.append(reply_line(line["custom_id"], 200, self.server.answer(line["body"])))
         random.Random(len(good)).shuffle(good)
@@ -133,7 +143,9 @@ def parts_of(kind: str, body: bytes) -> dict[str, bytes]:
     """The parts of a form by name; aiohttp's own reader warns where a boundary comes in two pieces."""
     form = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
     return {
-        str(part.get_param("name", header="content-disposition")): bytes(part.get_payload(decode=True))  # type: ignore[arg-type]
+        str(part.get_param("name", header="content-disposition")): bytes(
+            part.get_payload(decode=True)
+        )  # type: ignore[arg-type]
         for part in form.walk()
         if not part.is_multipart()
     }
@@ -141,4 +153,11 @@ def parts_of(kind: str, body: bytes) -> dict[str, bytes]:
 
 def reply_line(key: str, status: int, body: dict[str, Any]) -> str:
     """A line of an output or error file."""
-    return json.dumps({"id": "x", "custom_id": key, "response": {"status_code": status, "body": body}, "error": None})
+    return json.dumps(
+        {
+            "id": "x",
+            "custom_id": key,
+            "response": {"status_code": status, "body": body},
+            "error": None,
+        }
+    )

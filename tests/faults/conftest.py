@@ -8,9 +8,9 @@ from tests.faults.questions import KEY
 
 from tacos import llm
 from tacos.config import LLM
-from tacos.llm import ledger as ledgers
 from tacos.llm.client import Client
-from tacos.llm.ledger import Ledger
+from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import Ledger
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,10 @@
-"""A real local HTTP server that behaves as badly as it is told to: `python -m tests.faults.server --port 8089 --faults
-500=0.1`.
+"""A real local HTTP server that behaves as badly as it is told to: `python -m tests.faults.server
+--port 8089 --faults 500=0.1`.
 
-`faults` gives the share of questions that meet each fault. A question always meets the same one, its first `n_times`
-times (so a retry, or the re-ask after an unusable answer, finds it healed), or for ever when the name ends in "!".
-Everything that came in is counted: `/stats` says how often each question was asked and how long after a Retry-After it
-came back.
+`faults` gives the share of questions that meet each fault. A question always meets the same one,
+its first `n_times` times (so a retry, or the re-ask after an unusable answer, finds it healed), or
+for ever when the name ends in "!". Everything that came in is counted: `/stats` says how often each
+question was asked and how long after a Retry-After it came back.
 """
 
 import argparse
@@ -28,7 +28,15 @@ from .batching import BatchApi, BatchBehaviour
 
 TRANSPORT = ("429", "429-date", "500", "503", "reset", "timeout", "slow-body", "cut-body", "twice")
 ENVELOPE = ("wrong-envelope", "html", "error-200")
-CONTENT = ("invalid-json", "wrong-schema", "empty", "refusal", "length", "repeated", "contradiction")
+CONTENT = (
+    "invalid-json",
+    "wrong-schema",
+    "empty",
+    "refusal",
+    "length",
+    "repeated",
+    "contradiction",
+)
 HARMLESS = ("fenced", "chatty", "single-quotes", "think")
 ITEMS = ("item-missing", "item-invalid", "item-twice", "item-renumbered", "item-cut")
 LAZY = "item-lazy"
@@ -74,7 +82,9 @@ Good = Callable[[dict[str, Any], str], dict[str, Any]]
 class FaultServer:
     """The server, its counts, and the files and batches of its batch API."""
 
-    def __init__(self, behaviour: Behaviour | None = None, batches: BatchBehaviour | None = None) -> None:
+    def __init__(
+        self, behaviour: Behaviour | None = None, batches: BatchBehaviour | None = None
+    ) -> None:
         self.behaviour = behaviour or Behaviour()
         self.batches = BatchApi(self, batches or BatchBehaviour())
         self.asked: Counter[str] = Counter()
@@ -149,7 +159,9 @@ class FaultServer:
         if fault in TRANSPORT or fault in ENVELOPE:
             return await self.misbehave(fault, question, request, lambda: good(body, ""))
         text = self.behaviour.change(json.dumps(good(body, fault)))
-        return web.Response(text=text, headers=self.behaviour.headers, content_type="application/json")
+        return web.Response(
+            text=text, headers=self.behaviour.headers, content_type="application/json"
+        )
 
     def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
         """401, 404, 400 or 429 by the behaviour."""
@@ -163,7 +175,9 @@ class FaultServer:
             wanted, _, value = name.partition("=")
             if wanted in body and (not value or value in json.dumps(body[wanted])):
                 hint = ": use 'max_completion_tokens' instead" if wanted == "max_tokens" else ""
-                return problem(400, f"Unsupported parameter: '{wanted}'{hint}", "unsupported_parameter")
+                return problem(
+                    400, f"Unsupported parameter: '{wanted}'{hint}", "unsupported_parameter"
+                )
         texts = body.get("input", [])
         if "" in texts or (self.behaviour.poison and self.behaviour.poison in " ".join(texts)):
             return problem(400, "'$.input' is invalid", "invalid_request_error")
@@ -187,7 +201,11 @@ class FaultServer:
         for name, share in self.behaviour.faults.items():
             if start <= draw < start + share:
                 plain = name.rstrip("!")
-                healed = first != question if plain in CONTENT else self.asked[question] > self.behaviour.n_times
+                healed = (
+                    first != question
+                    if plain in CONTENT
+                    else self.asked[question] > self.behaviour.n_times
+                )
                 return "" if healed and not name.endswith("!") else plain
             start += share
         return ""
@@ -227,16 +245,23 @@ class FaultServer:
         self.told_to_wait[question] = (time.monotonic(), seconds)
         return response
 
-    async def raw(self, name: str, request: web.Request, good: dict[str, Any]) -> web.StreamResponse:
+    async def raw(
+        self, name: str, request: web.Request, good: dict[str, Any]
+    ) -> web.StreamResponse:
         """A body that dribbles, ends early, or comes twice."""
         text = json.dumps(good).encode()
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text)
+        head = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            % len(text)
+        )
         transport = request.transport
         assert isinstance(transport, asyncio.Transport)
         if name == "twice":
             wrong = text.replace(b"asks", b"SOMEONE ELSE").replace(b"differ", b"SOMEONE ELSE")
             again = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(wrong) + wrong
-            transport.write(head + text + again)  # at once: nobody can tell a late one from the next answer
+            transport.write(
+                head + text + again
+            )  # at once: nobody can tell a late one from the next answer
             await asyncio.sleep(0.05)
         elif name == "cut-body":
             transport.write(head + text[: len(text) // 2])
@@ -251,7 +276,9 @@ class FaultServer:
         return web.Response()
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The chat completion that a request gets by another way than HTTP, faults of the content included."""
+        """The chat completion that a request gets by another way than HTTP, faults of the content
+        included.
+        """
         fault = self.fault(json.dumps(body["messages"], sort_keys=True))
         return self.envelope(body, fault if fault in (*CONTENT, *HARMLESS) else "")
 
@@ -282,14 +309,20 @@ class FaultServer:
         """Embeddings, last ones first, whose last digits depend on how many there are."""
         texts = body["input"]
         noise = 1e-9 * len(texts)
-        rows = [[value + noise for value in vector(text, body.get("dimensions", self.behaviour.dim))] for text in texts]
+        rows = [
+            [value + noise for value in vector(text, body.get("dimensions", self.behaviour.dim))]
+            for text in texts
+        ]
         self.answered.update(texts)
         if fault == "nan":
             rows[0][0] = None
         if fault == "ragged" and len(rows) > 1:
             rows[0].append(1.0)
         coded = [encoded(row) for row in rows] if body.get("encoding_format") == "base64" else rows
-        data = [{"object": "embedding", "index": place, "embedding": row} for place, row in enumerate(coded)][::-1]
+        data = [
+            {"object": "embedding", "index": place, "embedding": row}
+            for place, row in enumerate(coded)
+        ][::-1]
         if fault == "wrong-count":
             data.pop()
         if fault == "no-index":
@@ -346,7 +379,9 @@ class FaultServer:
 
 def problem(status: int, message: str, code: str) -> web.Response:
     """An error as OpenAI writes it."""
-    return web.json_response({"error": {"message": message, "type": code, "code": code}}, status=status)
+    return web.json_response(
+        {"error": {"message": message, "type": code, "code": code}}, status=status
+    )
 
 
 def spoil(text: str, fault: str) -> str:
@@ -375,7 +410,9 @@ def encoded(row: list[float | None]) -> str:
 
 
 def spoil_items(text: str, fault: str) -> str:
-    """The model's text with one answer among several spoilt; an answer that stands alone is left as it is."""
+    """The model's text with one answer among several spoilt; an answer that stands alone is left as
+    it is.
+    """
     found = json.loads(text)
     items = found.get("answers", [])
     if not items:
@@ -400,12 +437,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8089)
     parser.add_argument("--latency", type=float, default=0.0)
-    parser.add_argument("--faults", default="", help="name=share,name=share; names: " + " ".join(ALL))
+    parser.add_argument(
+        "--faults", default="", help="name=share,name=share; names: " + " ".join(ALL)
+    )
     parser.add_argument("--n-times", type=int, default=1)
     parser.add_argument("--key", default="")
     args = parser.parse_args()
     pairs = (each.split("=") for each in args.faults.split(",") if each)
-    behaviour = Behaviour({name: float(share) for name, share in pairs}, args.latency, args.n_times, key=args.key)
+    behaviour = Behaviour(
+        {name: float(share) for name, share in pairs}, args.latency, args.n_times, key=args.key
+    )
     server = FaultServer(behaviour).start(args.port)
     print(server.url, flush=True)
     threading.Event().wait()

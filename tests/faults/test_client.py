@@ -18,9 +18,9 @@ from tests.faults.server import ALL, CONTENT, ENVELOPE, HARMLESS, TRANSPORT, Beh
 from tacos import llm
 from tacos.config import LLM
 from tacos.errors import BudgetReached, LLMError
-from tacos.llm import ledger as ledgers
 from tacos.llm.client import Client
-from tacos.llm.ledger import Ledger
+from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import Ledger
 from tacos.records import Reply
 
 Connect = Callable[..., Client]
@@ -52,12 +52,19 @@ def right_answers(tmp_path_factory: pytest.TempPathFactory) -> list[str | None]:
         patch.setenv("OPENAI_API_KEY", KEY)
         folder = tmp_path_factory.mktemp("undisturbed")
         settings = LLM(base_url=server.url, proxy="none")
-        with ledgers.open(folder / "ledger.sqlite") as book, llm.connect(settings, "tiny-1", book) as client:
+        with (
+            ledgers.open(folder / "ledger.sqlite") as book,
+            llm.connect(settings, "tiny-1", book) as client,
+        ):
             return texts(client.answer(tag_requests(60)))
 
 
-@pytest.mark.parametrize("fault", [name for name in ALL if name not in ("refusal", "contradiction", "repeated")])
-def test_a_passing_fault_loses_nothing(fault: str, connect: Connect, right_answers: list[str | None]) -> None:
+@pytest.mark.parametrize(
+    "fault", [name for name in ALL if name not in ("refusal", "contradiction", "repeated")]
+)
+def test_a_passing_fault_loses_nothing(
+    fault: str, connect: Connect, right_answers: list[str | None]
+) -> None:
     with behaving({fault: 0.3}) as server:
         client = connect(server.url, **FAST)
         answers = texts(client.answer(tag_requests(60)))
@@ -77,7 +84,9 @@ def same(text: str | None) -> object:
 
 
 @pytest.mark.parametrize("fault", [*CONTENT, *ENVELOPE, "500", "cut-body", "reset"])
-def test_a_lasting_fault_is_a_failure_with_its_text_and_never_a_default(fault: str, connect: Connect) -> None:
+def test_a_lasting_fault_is_a_failure_with_its_text_and_never_a_default(
+    fault: str, connect: Connect
+) -> None:
     with behaving({f"{fault}!": 0.2}) as server:
         replies = connect(server.url, retries=1).answer(judge_requests(60))
     if fault == "repeated":  # the same answer twice is the answer
@@ -92,7 +101,9 @@ def test_a_lasting_fault_is_a_failure_with_its_text_and_never_a_default(fault: s
             assert {"score_a", "score_b"} <= orjson.loads(reply.text).keys()
 
 
-def test_a_lasting_bad_answer_is_asked_about_once_more_and_paid_for_once(connect: Connect, book: Ledger) -> None:
+def test_a_lasting_bad_answer_is_asked_about_once_more_and_paid_for_once(
+    connect: Connect, book: Ledger
+) -> None:
     with behaving({"invalid-json!": 1.0}) as server:
         first = connect(server.url).answer(tag_requests(10))
         assert server.asked.total() == 20
@@ -151,10 +162,14 @@ def test_an_address_where_nobody_answers_is_one_clear_error(connect: Connect) ->
         connect("http://127.0.0.1:9/v1").answer(tag_requests(3))
 
 
-def test_a_server_that_dies_trips_the_breaker_and_loses_nothing(connect: Connect, book: Ledger) -> None:
+def test_a_server_that_dies_trips_the_breaker_and_loses_nothing(
+    connect: Connect, book: Ledger
+) -> None:
     server = behaving(latency=0.05).start()
     client = connect(server.url, retries=1, concurrency=20)
-    threading.Thread(target=lambda: (until(lambda: server.answered.total() > 50), server.stop())).start()
+    threading.Thread(
+        target=lambda: (until(lambda: server.answered.total() > 50), server.stop())
+    ).start()
     with pytest.raises(LLMError, match=r"requests in a row failed|cannot reach"):
         client.answer(tag_requests(5000))
     n_kept = book.size().n_replies
@@ -217,7 +232,12 @@ def test_snapshot_usage_and_latency_are_kept(connect: Connect, book: Ledger) -> 
     with behaving(latency=0.02) as server:
         reply = connect(server.url).answer(tag_requests(1))[0]
     entry = book.get([reply.key])[reply.key]
-    assert (entry.asked, entry.model, entry.finish, entry.way) == ("tiny-1", "tiny-1-2026-01-01", "stop", "online")
+    assert (entry.asked, entry.model, entry.finish, entry.way) == (
+        "tiny-1",
+        "tiny-1-2026-01-01",
+        "stop",
+        "online",
+    )
     assert entry.prompt_tokens > 100
     assert 0.02 <= entry.latency < 30
     assert reply.model == "tiny-1-2026-01-01"
@@ -225,7 +245,9 @@ def test_snapshot_usage_and_latency_are_kept(connect: Connect, book: Ledger) -> 
 
 def test_headers_and_query_go_along(connect: Connect) -> None:
     with behaving() as server:
-        connect(server.url, headers={"X-Team": "blue"}, query={"api-version": "2024-10-21"}).answer(tag_requests(1))
+        connect(server.url, headers={"X-Team": "blue"}, query={"api-version": "2024-10-21"}).answer(
+            tag_requests(1)
+        )
         assert server.headers[0]["X-Team"] == "blue"
         assert server.queries == ["api-version=2024-10-21"]
 
@@ -244,7 +266,9 @@ def test_tls_is_checked_against_the_given_certificates(connect: Connect, tmp_pat
     try:
         with pytest.raises(LLMError, match="certificate verify failed"):
             connect(server.url).answer(tag_requests(1))
-        assert all(texts(connect(server.url, ca_file=str(tmp_path / "cert.pem")).answer(tag_requests(30))))
+        assert all(
+            texts(connect(server.url, ca_file=str(tmp_path / "cert.pem")).answer(tag_requests(30)))
+        )
     finally:
         server.stop()
 
@@ -254,7 +278,20 @@ def self_signed(folder: Path):
     import ssl
 
     key, cert = folder / "key.pem", folder / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        cert,
+        "-days",
+        "2",
+    ]
     names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     try:
         subprocess.run([*command, *names], check=True, capture_output=True)
@@ -266,7 +303,9 @@ def self_signed(folder: Path):
 
 
 @pytest.mark.parametrize("budget", ["60requests", "20ktokens", "0.02usd"])
-def test_the_budget_is_a_hard_cap_and_the_rest_is_asked_later(budget: str, connect: Connect, book: Ledger) -> None:
+def test_the_budget_is_a_hard_cap_and_the_rest_is_asked_later(
+    budget: str, connect: Connect, book: Ledger
+) -> None:
     prices = {"price_in": 1.0, "price_out": 1.0}
     with behaving(latency=0.01) as server:
         client = connect(server.url, budget=budget, **prices)
@@ -304,7 +343,9 @@ def test_closing_keeps_what_is_in_flight(connect: Connect, book: Ledger) -> None
         assert book.size().n_replies == server.answered.total() == server.asked.total()
 
 
-def test_the_key_is_nowhere(connect: Connect, book: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_key_is_nowhere(
+    connect: Connect, book: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with behaving({"500!": 0.2, "invalid-json!": 0.2}, key=KEY, echo_key=True) as server:
         replies = connect(server.url, retries=0).answer(tag_requests(40))
     assert book.export(tmp_path / "export.jsonl")
@@ -318,7 +359,9 @@ def test_the_key_is_nowhere(connect: Connect, book: Ledger, tmp_path: Path, capl
 
 @pytest.mark.slow
 def test_every_fault_at_a_tenth_of_2000_requests(connect: Connect, tmp_path: Path) -> None:
-    """Prints the table of the closing note: `pytest -m slow -s tests/faults/test_client.py -k tenth`."""
+    """Prints the table of the closing note: `pytest -m slow -s tests/faults/test_client.py -k
+    tenth`.
+    """
     for name in [
         *TRANSPORT,
         *ENVELOPE,
@@ -326,7 +369,10 @@ def test_every_fault_at_a_tenth_of_2000_requests(connect: Connect, tmp_path: Pat
         *HARMLESS,
         *(f"{each}!" for each in ("500", "invalid-json", "empty")),
     ]:
-        with behaving({name: 0.1}, seconds=1.0) as server, ledgers.open(tmp_path / f"{name}.sqlite") as book:
+        with (
+            behaving({name: 0.1}, seconds=1.0) as server,
+            ledgers.open(tmp_path / f"{name}.sqlite") as book,
+        ):
             started = time.monotonic()
             client = connect(server.url, ledger=book, read_timeout=1.0, retries=2)
             replies = client.answer(judge_requests(1000)) + client.answer(tag_requests(1000))

@@ -1,4 +1,6 @@
-"""The whole way through the command line: online, batch, exchange, budget, kills; the same rows every time, no key."""
+"""The whole way through the command line: online, batch, exchange, budget, kills; the same rows
+every time, no key.
+"""
 
 import json
 import os
@@ -15,7 +17,7 @@ from typer.testing import CliRunner
 
 from tacos.cli import app
 from tacos.errors import TacosError
-from tacos.llm import ledger as ledgers
+from tacos.llm.ledger import ledger as ledgers
 
 SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
 N_ROWS = 120
@@ -42,7 +44,9 @@ def tacos(folder: Path, *words: object, ledger: str = "ledger.sqlite", code: int
     """Run a command in a process of its own; what it printed."""
     command = [sys.executable, "-m", "tacos", *map(str, words), "--ledger", str(folder / ledger)]
     environment = {**os.environ, "OPENAI_API_KEY": KEY, "NO_PROXY": "*"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=folder, check=False
+    )
     assert done.returncode == code, done.stdout + done.stderr
     assert KEY not in done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -51,17 +55,25 @@ def tacos(folder: Path, *words: object, ledger: str = "ledger.sqlite", code: int
 def select(folder: Path, data: Path, server: FaultServer, *more: object, **rest: object) -> str:
     """`tacos select` at the server."""
     endpoint = ("--llm", server.url, "--model", "tiny-1", *PRICES)
-    return tacos(folder, "select", data, "-n", 20, "-o", folder / "out.jsonl", *endpoint, *more, **rest)  # type: ignore[arg-type]
+    return tacos(
+        folder, "select", data, "-n", 20, "-o", folder / "out.jsonl", *endpoint, *more, **rest
+    )  # type: ignore[arg-type]
 
 
 def artifacts(folder: Path) -> dict[str, bytes]:
     """Every table of a run, and its output."""
-    files = [*folder.glob("out.jsonl.run/**/*.parquet"), folder / "out.jsonl", folder / "out.jsonl.scores.jsonl"]
+    files = [
+        *folder.glob("out.jsonl.run/**/*.parquet"),
+        folder / "out.jsonl",
+        folder / "out.jsonl.scores.jsonl",
+    ]
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 @pytest.fixture(scope="module")
-def online(tmp_path_factory: pytest.TempPathFactory, data: Path, server: FaultServer) -> dict[str, bytes]:
+def online(
+    tmp_path_factory: pytest.TempPathFactory, data: Path, server: FaultServer
+) -> dict[str, bytes]:
     """The tables of an undisturbed online run."""
     folder = tmp_path_factory.mktemp("online")
     select(folder, data, server)
@@ -76,11 +88,16 @@ def test_exchange_files_make_the_same_artifacts(
 ) -> None:
     select(tmp_path, data, server, "--until", "ingest")
     asked = server.asked.total()
-    run, out, back = tmp_path / "out.jsonl.run", tmp_path / "requests.jsonl", tmp_path / "replies.jsonl"
+    run, out, back = (
+        tmp_path / "out.jsonl.run",
+        tmp_path / "requests.jsonl",
+        tmp_path / "replies.jsonl",
+    )
     while "nothing is left" not in tacos(tmp_path, "requests", "export", run, "-o", out):
         lines = [json.loads(line) for line in out.read_text().splitlines()]
         answers = [
-            {"custom_id": each["custom_id"], "response": {"body": server.answer(each["body"])}} for each in lines
+            {"custom_id": each["custom_id"], "response": {"body": server.answer(each["body"])}}
+            for each in lines
         ]
         back.write_text("\n".join(map(json.dumps, answers)))
         tacos(tmp_path, "requests", "import", run, back)
@@ -119,12 +136,34 @@ def test_the_budget_stops_cleanly_and_the_same_command_goes_on(
 
 
 @pytest.mark.slow
-def test_kills_change_nothing(tmp_path: Path, data: Path, server: FaultServer, online: dict[str, bytes]) -> None:
-    command = [sys.executable, "-m", "tacos", "select", str(data), "-n", "20", "-o", str(tmp_path / "out.jsonl")]
-    command += ["--llm", server.url, "--model", "tiny-1", *PRICES, "--ledger", str(tmp_path / "ledger.sqlite")]
+def test_kills_change_nothing(
+    tmp_path: Path, data: Path, server: FaultServer, online: dict[str, bytes]
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tacos",
+        "select",
+        str(data),
+        "-n",
+        "20",
+        "-o",
+        str(tmp_path / "out.jsonl"),
+    ]
+    command += [
+        "--llm",
+        server.url,
+        "--model",
+        "tiny-1",
+        *PRICES,
+        "--ledger",
+        str(tmp_path / "ledger.sqlite"),
+    ]
     environment = {**os.environ, "OPENAI_API_KEY": KEY, "NO_PROXY": "*"}
     for seconds in (2.0, 2.5, 3.0, 4.0):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         time.sleep(seconds)
         process.kill()
         process.wait()
@@ -141,34 +180,68 @@ def here(*words: object) -> str:
 
 
 def test_data_does_not_leave_this_machine_unasked(tmp_path: Path, data: Path) -> None:
-    endpoint = ("--llm", "https://api.example.com/v1", "--model", "m", "--ledger", tmp_path / "ledger.sqlite")
-    for command in (("select", data, "-n", 20, "-o", tmp_path / "out.jsonl"), ("quote", data, "-n", 20)):
+    endpoint = (
+        "--llm",
+        "https://api.example.com/v1",
+        "--model",
+        "m",
+        "--ledger",
+        tmp_path / "ledger.sqlite",
+    )
+    for command in (
+        ("select", data, "-n", 20, "-o", tmp_path / "out.jsonl"),
+        ("quote", data, "-n", 20),
+    ):
         printed = here(*command, *endpoint)
-        assert "nobody is here to agree that data goes to api.example.com; give --yes if you do" in printed
+        assert (
+            "nobody is here to agree that data goes to api.example.com; give --yes if you do"
+            in printed
+        )
     assert not (tmp_path / "ledger.sqlite").exists()
 
 
 def test_ledgers_can_be_moved(tmp_path: Path) -> None:
     one, two, lines = (tmp_path / name for name in ("one.sqlite", "two.sqlite", "all.jsonl"))
     with ledgers.open(one) as book:
-        book.put_all([ledgers.Entry(key, "m", "m", "tag", "stop", 1, 1, 0.1, 0.0, "online", "{}") for key in "ab"])
+        book.put_all(
+            [
+                ledgers.Entry(key, "m", "m", "tag", "stop", 1, 1, 0.1, 0.0, "online", "{}")
+                for key in "ab"
+            ]
+        )
     assert json.loads(here("ledger", "--ledger", one, "--json"))["n_replies"] == 2
     assert "2 replies" in here("ledger", "--ledger", one)
     here("ledger", "--ledger", one, "export", lines)
-    assert "2 new replies, 0 known already, 0 unreadable" in here("ledger", "--ledger", two, "import", lines)
+    assert "2 new replies, 0 known already, 0 unreadable" in here(
+        "ledger", "--ledger", two, "import", lines
+    )
 
 
 def test_an_import_says_what_it_took_in_also_where_the_run_cannot_go_on(
     tmp_path: Path, data: Path, server: FaultServer
 ) -> None:
-    book, run, out, back = ("--ledger", tmp_path / "l.sqlite"), *(tmp_path / name for name in ("run", "out", "back"))
-    endpoint = ("--llm", server.url, "--model", "tiny-1", "--set", "normalise.encoder=endpoint:tiny-1")
+    book, run, out, back = (
+        ("--ledger", tmp_path / "l.sqlite"),
+        *(tmp_path / name for name in ("run", "out", "back")),
+    )
+    endpoint = (
+        "--llm",
+        server.url,
+        "--model",
+        "tiny-1",
+        "--set",
+        "normalise.encoder=endpoint:tiny-1",
+    )
     here("select", data, "-n", 20, "--run", run, *endpoint, "--until", "ingest", *book)
     here("requests", "export", run, "-o", out, *book)
     requests = [json.loads(line) for line in out.read_text().splitlines()]
     assert "no reply to anything that this run asks" in here("requests", "import", run, out, *book)
     tags = {"tags": [{"tag": "poem", "explanation": "x"}]}
-    back.write_text("\n".join(json.dumps({"custom_id": each["custom_id"], "content": tags}) for each in requests))
+    back.write_text(
+        "\n".join(
+            json.dumps({"custom_id": each["custom_id"], "content": tags}) for each in requests
+        )
+    )
     printed = here("requests", "import", run, back, *book)
     assert f"{len(requests)} new replies" in printed
     assert "vectors by tiny-1 are not in the ledger; run `tacos select` as before" in printed

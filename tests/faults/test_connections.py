@@ -1,4 +1,6 @@
-"""What a kept connection holds when it is used again: bytes that nobody asked for must not answer the next request."""
+"""What a kept connection holds when it is used again: bytes that nobody asked for must not answer
+the next request.
+"""
 
 import asyncio
 import socket
@@ -10,10 +12,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from tacos.config import LLM
-from tacos.llm.connection import Response, WireError
-from tacos.llm.endpoint import endpoint
-from tacos.llm.looping import new_loop
-from tacos.llm.wire import REST, DirectWire
+from tacos.llm.sending.event_loop import new_loop
+from tacos.llm.transport.connection_pool import REST, DirectWire
+from tacos.llm.transport.endpoint import endpoint
+from tacos.llm.transport.http_connection import Response, WireError
 
 
 def message(body: bytes) -> bytes:
@@ -22,7 +24,9 @@ def message(body: bytes) -> bytes:
 
 @dataclass
 class Talkative:
-    """A server that answers every request with "right" and, when told to `speak`, says more on its first connection."""
+    """A server that answers every request with "right" and, when told to `speak`, says more on its
+    first connection.
+    """
 
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     connections: list[socket.socket] = field(default_factory=list)
@@ -63,7 +67,9 @@ def server() -> Iterator[Talkative]:
 
 
 def two_answers(server: Talkative, between) -> tuple[bytes, bytes]:
-    """The bodies that two requests get on a rested connection; `between` happens while the loop does nothing else."""
+    """The bodies that two requests get on a rested connection; `between` happens while the loop
+    does nothing else.
+    """
 
     async def ask(wire: DirectWire) -> bytes:
         found: asyncio.Future[Response | WireError] = asyncio.get_running_loop().create_future()

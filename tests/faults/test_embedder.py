@@ -14,14 +14,15 @@ from tests.faults.server import VECTORS, Behaviour, FaultServer
 from typer.testing import CliRunner
 
 import tacos
-from tacos import api, asking, config
-from tacos.assembling import Own
+from tacos import config
 from tacos.cli import app
 from tacos.config import LLM, Embed
 from tacos.errors import BudgetReached, ConfigError, LLMError
-from tacos.llm import ledger as ledgers
-from tacos.llm.embedder import Embedder, Recalling
-from tacos.llm.ledger import Ledger
+from tacos.llm.embedding.encoder import Embedder, Recalling
+from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import Ledger
+from tacos.pipeline.model_factory import Own
+from tacos.workflows import requests, select
 
 TEXTS = [f"tag number {row}" for row in range(150)]
 Open = Callable[..., Embedder]
@@ -32,7 +33,9 @@ def open_encoder(book: Ledger) -> Iterator[Open]:
     """Encoders that are closed after the test."""
     with ExitStack() as stack:
 
-        def make(url: str, ledger: Ledger = book, embed: Embed | None = None, **llm: object) -> Embedder:
+        def make(
+            url: str, ledger: Ledger = book, embed: Embed | None = None, **llm: object
+        ) -> Embedder:
             settings = LLM(base_url=url, proxy="none", **{"retries": 2, **llm})  # type: ignore[arg-type]
             own = embed or Embed()
             return stack.enter_context(Embedder(own.endpoint(settings), own, "tiny-1", ledger))
@@ -60,11 +63,15 @@ def test_vectors_have_length_one_and_stand_in_the_order_of_the_texts(
     assert book.spend()[0].prompt_tokens == encoder.tally.prompt_tokens
     assert book.size().n_replies == 150
     assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
-    assert not any(KEY.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert not any(
+        KEY.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+    )
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
-def test_the_size_of_requests_changes_no_vector(encoding: str, open_encoder: Open, tmp_path: Path) -> None:
+def test_the_size_of_requests_changes_no_vector(
+    encoding: str, open_encoder: Open, tmp_path: Path
+) -> None:
     found = []
     with FaultServer() as server:
         for n in (1, 7, 64, 150):
@@ -86,7 +93,9 @@ def test_a_passing_fault_loses_nothing(fault: str, open_encoder: Open) -> None:
 
 
 @pytest.mark.parametrize("fault", ["nan", "wrong-count", "no-index", "500"])
-def test_a_text_without_a_vector_stops_the_run_and_is_no_default(fault: str, open_encoder: Open) -> None:
+def test_a_text_without_a_vector_stops_the_run_and_is_no_default(
+    fault: str, open_encoder: Open
+) -> None:
     with FaultServer(Behaviour({f"{fault}!": 1.0})) as server:
         encoder = open_encoder(server.url, retries=0)
         with pytest.raises(LLMError):
@@ -95,9 +104,14 @@ def test_a_text_without_a_vector_stops_the_run_and_is_no_default(fault: str, ope
             encoder.encode(TEXTS)
 
 
-def test_one_text_that_is_refused_is_found_and_the_others_are_kept(open_encoder: Open, book: Ledger) -> None:
+def test_one_text_that_is_refused_is_found_and_the_others_are_kept(
+    open_encoder: Open, book: Ledger
+) -> None:
     server = FaultServer(Behaviour(poison="number 77"))
-    with server, pytest.raises(LLMError, match=r"no vector by tiny-1 for the text 'tag number 77'.*400"):
+    with (
+        server,
+        pytest.raises(LLMError, match=r"no vector by tiny-1 for the text 'tag number 77'.*400"),
+    ):
         open_encoder(server.url).encode(TEXTS)
     assert book.size().n_replies >= 64
 
@@ -110,7 +124,9 @@ def test_a_vector_is_bought_once(open_encoder: Open, book: Ledger) -> None:
         assert server.asked.total() == n_asked
         open_encoder(server.url).encode([*TEXTS, "new"])
         assert server.bodies[-1]["input"] == ["new"]
-        open_encoder(server.url, embed=Embed(body={"dimensions": 8})).encode(["new"])  # other vectors, other keys
+        open_encoder(server.url, embed=Embed(body={"dimensions": 8})).encode(
+            ["new"]
+        )  # other vectors, other keys
         assert server.asked.total() == n_asked + 2
     assert (again == first[::-1]).all()
     assert (Recalling("tiny-1", Embed(), book).encode(TEXTS) == first).all()
@@ -120,7 +136,10 @@ def test_a_vector_is_bought_once(open_encoder: Open, book: Ledger) -> None:
 
 def test_two_processes_share_the_work(open_encoder: Open, tmp_path: Path) -> None:
     with FaultServer(Behaviour(latency=0.1)) as server, ThreadPoolExecutor(2) as threads:
-        with ledgers.open(tmp_path / "one.sqlite") as one, ledgers.open(tmp_path / "one.sqlite") as two:
+        with (
+            ledgers.open(tmp_path / "one.sqlite") as one,
+            ledgers.open(tmp_path / "one.sqlite") as two,
+        ):
             encoders = [open_encoder(server.url, book) for book in (one, two)]
             first, second = threads.map(Embedder.encode, encoders, (TEXTS[:100], TEXTS[50:]))
             assert (first[50:] == second[:50]).all()
@@ -150,7 +169,9 @@ def test_a_model_that_changes_its_dimension_is_one_clear_error(open_encoder: Ope
 
 def test_the_budget_holds_for_vectors_too(open_encoder: Open, book: Ledger) -> None:
     with FaultServer() as server:
-        encoder = open_encoder(server.url, embed=Embed(per_request=10), budget="5requests", concurrency=2)
+        encoder = open_encoder(
+            server.url, embed=Embed(per_request=10), budget="5requests", concurrency=2
+        )
         with pytest.raises(BudgetReached):
             encoder.encode(TEXTS)
         assert server.asked.total() == 5
@@ -170,7 +191,9 @@ def test_a_wrong_key_ends_at_the_first_reply_and_is_never_shown(open_encoder: Op
 def test_an_endpoint_of_its_own_gets_no_key_or_header_of_the_other(open_encoder: Open) -> None:
     with FaultServer() as server:
         embed = Embed(base_url=server.url)
-        encoder = open_encoder("http://other.invalid/v1", embed=embed, headers={"X-Tenant": "secret tenant"})
+        encoder = open_encoder(
+            "http://other.invalid/v1", embed=embed, headers={"X-Tenant": "secret tenant"}
+        )
         assert encoder.encode(["a"]).shape == (1, 16)
         assert "Authorization" not in server.headers[0]
         assert "X-Tenant" not in server.headers[0]
@@ -181,17 +204,26 @@ def test_an_endpoint_of_its_own_gets_no_key_or_header_of_the_other(open_encoder:
 
 SETS = ("normalise.encoder=endpoint:tiny-1", "cluster.encoder=endpoint:tiny-1", "normalise.alpha=1")
 WORDS = ("poem", "sum", "river", "bread", "law", "song", "map", "tax")
-ROWS = [{"instruction": f"{WORDS[row % 8]} {WORDS[row // 8]}", "output": f"It is {row}."} for row in range(64)]
+ROWS = [
+    {"instruction": f"{WORDS[row % 8]} {WORDS[row // 8]}", "output": f"It is {row}."}
+    for row in range(64)
+]
 
 
 def run(folder: Path, server: FaultServer, until: str, *sets: str) -> tacos.Selection:
     """A run whose encoders are the server's, and whose tags are words."""
     chosen = config.load(
-        "robust", None, (*SETS, *sets), llm={"base_url": server.url, "proxy": "none"}, select={"n": 10}
+        "robust",
+        None,
+        (*SETS, *sets),
+        llm={"base_url": server.url, "proxy": "none"},
+        select={"n": 10},
     )
     own = Own() if sets else Own(tagger=lambda texts: [text.split() for text in texts])
-    targets = api.Targets(run=folder)
-    return api.select_with(ROWS, chosen, targets, own=own, ledger=folder.parent / "ledger", workers=1, until=until)
+    targets = select.Targets(run=folder)
+    return select.select_with(
+        ROWS, chosen, targets, own=own, ledger=folder.parent / "ledger", workers=1, until=until
+    )
 
 
 def test_a_run_normalises_and_clusters_by_the_endpoint(tmp_path: Path) -> None:
@@ -205,19 +237,31 @@ def test_a_run_normalises_and_clusters_by_the_endpoint(tmp_path: Path) -> None:
         assert server.asked.total() == n_asked
 
 
-def test_files_of_questions_are_made_without_asking_for_vectors(tmp_path: Path, book: Ledger) -> None:
+def test_files_of_questions_are_made_without_asking_for_vectors(
+    tmp_path: Path, book: Ledger
+) -> None:
     with FaultServer() as server:
         run(tmp_path / "run", server, "tag", "tag.model=tiny-1")
         n_asked = server.asked.total()
-        with ledgers.open(tmp_path / "ledger") as paid, pytest.raises(LLMError, match="are not in the ledger"):
-            asking.pending(tmp_path / "run", paid)
+        with (
+            ledgers.open(tmp_path / "ledger") as paid,
+            pytest.raises(LLMError, match="are not in the ledger"),
+        ):
+            requests.pending(tmp_path / "run", paid)
         assert server.asked.total() == n_asked
 
 
 def test_it_says_that_tags_leave_the_machine(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
     words = ["select", str(tmp_path / "rows.jsonl"), "-n", "10", "-o", str(tmp_path / "out.jsonl")]
-    words += ["--set", "cluster.encoder=endpoint:tiny-1", "--set", "embed.base_url=http://vectors.invalid/v1"]
+    words += [
+        "--set",
+        "cluster.encoder=endpoint:tiny-1",
+        "--set",
+        "embed.base_url=http://vectors.invalid/v1",
+    ]
     done = CliRunner().invoke(app, words)
-    assert "cluster: every canonical tag will be sent to vectors.invalid, model tiny-1" in done.output
+    assert (
+        "cluster: every canonical tag will be sent to vectors.invalid, model tiny-1" in done.output
+    )
     assert isinstance(done.exception, ConfigError)

@@ -12,14 +12,16 @@ from tests.faults.answering import tags
 from tests.faults.questions import tag_requests
 from tests.faults.server import ITEMS, LAZY, Behaviour, FaultServer
 
-from tacos import api, asking, config, quoting
+from tacos import config
 from tacos.config import Settings
 from tacos.errors import BudgetReached, ConfigError
-from tacos.llm import ledger as ledgers
+from tacos.llm.chat.grouped_model import Grouped
 from tacos.llm.client import Client
-from tacos.llm.grouped import Grouped
-from tacos.llm.ledger import Ledger
+from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import Ledger
 from tacos.records import Reply, Request
+from tacos.workflows import quote, select
+from tacos.workflows import requests as asking
 
 Connect = Callable[..., Client]
 
@@ -40,7 +42,9 @@ def tokens(book: Ledger) -> int:
     return sum(row.prompt_tokens + row.answer_tokens for row in book.spend())
 
 
-def test_questions_are_put_together_and_every_answer_finds_its_row(connect: Connect, book: Ledger) -> None:
+def test_questions_are_put_together_and_every_answer_finds_its_row(
+    connect: Connect, book: Ledger
+) -> None:
     requests = tag_requests(50)
     with FaultServer() as server:
         client = connect(server.url)
@@ -49,8 +53,12 @@ def test_questions_are_put_together_and_every_answer_finds_its_row(connect: Conn
     assert tokens(book) == client.tally.prompt_tokens + client.tally.answer_tokens
 
 
-@pytest.mark.parametrize("fault", [*ITEMS, "invalid-json", "wrong-schema", "refusal", "wrong-envelope", "empty"])
-def test_what_a_group_leaves_open_is_asked_alone(fault: str, connect: Connect, book: Ledger) -> None:
+@pytest.mark.parametrize(
+    "fault", [*ITEMS, "invalid-json", "wrong-schema", "refusal", "wrong-envelope", "empty"]
+)
+def test_what_a_group_leaves_open_is_asked_alone(
+    fault: str, connect: Connect, book: Ledger
+) -> None:
     requests = tag_requests(60)
     with FaultServer(Behaviour({fault: 1.0} if fault in ITEMS else {f"{fault}!": 0.6})) as server:
         client = connect(server.url, retries=0)
@@ -63,7 +71,9 @@ def test_what_a_group_leaves_open_is_asked_alone(fault: str, connect: Connect, b
             assert server.asked.total() == model.n_groups + model.n_alone
         else:
             answered = [place for place, reply in enumerate(replies) if reply.text is not None]
-            assert [said(replies)[place] for place in answered] == [right(requests)[place] for place in answered]
+            assert [said(replies)[place] for place in answered] == [
+                right(requests)[place] for place in answered
+            ]
             assert all(reply.failure for reply in replies if reply.text is None)
             assert 60 > len(answered) > 15
         n_asked = server.asked.total()
@@ -96,7 +106,9 @@ def test_a_question_that_comes_twice_is_asked_once(connect: Connect) -> None:
     assert replies[:6] == replies[6:]
 
 
-def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(connect: Connect, tmp_path: Path) -> None:
+def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(
+    connect: Connect, tmp_path: Path
+) -> None:
     requests = tag_requests(400)
     with FaultServer(Behaviour({"item-missing": 0.2}, latency=0.005)) as server:
         with ledgers.open(tmp_path / "whole.sqlite") as book:
@@ -107,7 +119,9 @@ def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(connect: Con
     with FaultServer(Behaviour({"item-missing": 0.2}, latency=0.005)) as server:
         for n_requests in (30, 40):
             with ledgers.open(tmp_path / "parts.sqlite") as book:
-                client = connect(server.url, ledger=book, budget=f"{n_requests}requests", concurrency=4)
+                client = connect(
+                    server.url, ledger=book, budget=f"{n_requests}requests", concurrency=4
+                )
                 with pytest.raises(BudgetReached):
                     ask(client, requests)
                 client.close()
@@ -122,7 +136,10 @@ def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(connect: Con
 def test_two_ledgers_of_one_file_share_the_work(connect: Connect, tmp_path: Path) -> None:
     requests = tag_requests(200)
     with FaultServer(Behaviour(latency=0.05)) as server, ThreadPoolExecutor(2) as threads:
-        with ledgers.open(tmp_path / "one.sqlite") as one, ledgers.open(tmp_path / "one.sqlite") as two:
+        with (
+            ledgers.open(tmp_path / "one.sqlite") as one,
+            ledgers.open(tmp_path / "one.sqlite") as two,
+        ):
             clients = [connect(server.url, ledger=book) for book in (one, two)]
             parts = (requests[:150], requests[50:])  # other groups over the same questions
             first, second = threads.map(ask, clients, parts)
@@ -136,7 +153,9 @@ def files(folder: Path) -> list[Path]:
     """Four files of 30 rows, each a shard of its own; a third of the questions is in all of them."""
     paths = [folder / f"part-{number}.jsonl" for number in range(4)]
     for number, path in enumerate(paths):
-        questions = [f"Poem {row}?" if row % 3 == 0 else f"Poem {row} of {number}?" for row in range(30)]
+        questions = [
+            f"Poem {row}?" if row % 3 == 0 else f"Poem {row} of {number}?" for row in range(30)
+        ]
         rows = [{"instruction": text, "output": f"It is {number}."} for text in questions]
         path.write_text("\n".join(map(json.dumps, rows)))
     return paths
@@ -148,9 +167,11 @@ def settings(server: FaultServer, **llm: object) -> Settings:
 
 
 def tagged(folder: Path, run: str, chosen: Settings, workers: int = 1) -> bytes:
-    targets = api.Targets(run=folder / run)
+    targets = select.Targets(run=folder / run)
     ledger = folder / f"{run}.sqlite"
-    done = api.select_with(files(folder), chosen, targets, ledger=ledger, workers=workers, until="tag")
+    done = select.select_with(
+        files(folder), chosen, targets, ledger=ledger, workers=workers, until="tag"
+    )
     return done.artifacts["tags"].scan().collect().serialize()
 
 
@@ -172,8 +193,8 @@ def test_a_run_asks_the_same_groups_whatever_the_workers_and_stops(tmp_path: Pat
 def test_a_quote_counts_requests_of_several_instructions(tmp_path: Path, book: Ledger) -> None:
     with FaultServer(Behaviour({"item-invalid": 0.3})) as server:
         chosen = settings(server, price_in=1.0, price_out=2.0)
-        with quoting.samples_of(files(tmp_path), chosen) as samples:
-            found = quoting.quote_run(samples, chosen, book, 5)[0]
+        with quote.samples_of(files(tmp_path), chosen) as samples:
+            found = quote.quote_run(samples, chosen, book, 5)[0]
         n_pilot = server.asked.total()
     assert found.n_pilot == 5
     assert 30 < found.requests.mid <= 60
@@ -183,14 +204,16 @@ def test_a_quote_counts_requests_of_several_instructions(tmp_path: Path, book: L
     assert 5 <= n_pilot <= 10
 
 
-@pytest.mark.parametrize(("faults", "cost"), [({}, 0.0), ({LAZY: 1.0}, 0.4)], ids=["careful", "lazy"])
+@pytest.mark.parametrize(
+    ("faults", "cost"), [({}, 0.0), ({LAZY: 1.0}, 0.4)], ids=["careful", "lazy"]
+)
 def test_what_asking_together_costs_in_quality(
     faults: dict[str, float], cost: float, tmp_path: Path, book: Ledger
 ) -> None:
     with FaultServer(Behaviour(faults)) as server:
         chosen = settings(server)
-        with quoting.samples_of(files(tmp_path), chosen) as samples:
-            found = quoting.quality_of_groups(samples, chosen, book, 20)
+        with quote.samples_of(files(tmp_path), chosen) as samples:
+            found = quote.quality_of_groups(samples, chosen, book, 20)
         n_asked = server.asked.total()
     assert (found.per_request, found.n_left_out) == (4, 0)
     assert n_asked == -(-found.n // 4) + 2 * found.n
@@ -203,10 +226,12 @@ def test_what_asking_together_costs_in_quality(
 
 def test_there_is_no_cost_of_asking_together_where_nothing_is(tmp_path: Path, book: Ledger) -> None:
     with FaultServer() as server:
-        alone = config.load(llm={"base_url": server.url, "model": "tiny-1"}, tag={"model": "llm"}, select={"n": 10})
+        alone = config.load(
+            llm={"base_url": server.url, "model": "tiny-1"}, tag={"model": "llm"}, select={"n": 10}
+        )
     nothing = pytest.raises(ConfigError, match=r"set tag.per_request to 2 or more")
-    with quoting.samples_of(files(tmp_path), alone) as samples, nothing:
-        quoting.quality_of_groups(samples, alone, book)
+    with quote.samples_of(files(tmp_path), alone) as samples, nothing:
+        quote.quality_of_groups(samples, alone, book)
 
 
 def test_what_cannot_be_put_together_says_so(tmp_path: Path, book: Ledger) -> None:

@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM during an online stage: one line, nothing lost, and the next call asks nothing again."""
+"""Ctrl-C and SIGTERM during an online stage: one line, nothing lost, and the next call asks nothing
+again.
+"""
 
 import os
 import signal
@@ -15,15 +17,31 @@ SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
 
 
 def start(folder: Path, server: FaultServer) -> subprocess.Popen[str]:
-    """`tacos select`, up to tagging, in a process that gets signals (those of a shell's background ignore SIGINT)."""
-    command = [sys.executable, "-m", "tacos", "select", str(SAMPLE), "-o", str(folder / "out.jsonl"), "--until", "tag"]
+    """`tacos select`, up to tagging, in a process that gets signals (those of a shell's background
+    ignore SIGINT).
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "tacos",
+        "select",
+        str(SAMPLE),
+        "-o",
+        str(folder / "out.jsonl"),
+        "--until",
+        "tag",
+    ]
     command += ["--llm", server.url, "--model", "tiny-1", "--ledger", str(folder / "ledger.sqlite")]
     command += ["--set", "llm.concurrency=4"]
     environment = {**os.environ, "OPENAI_API_KEY": KEY, "NO_PROXY": "*"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
 
 
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)]
+)
 def test_what_was_answered_is_kept(sign: signal.Signals, code: int, tmp_path: Path) -> None:
     with FaultServer(Behaviour(latency=0.1)) as server:
         process = start(tmp_path, server)
@@ -40,5 +58,7 @@ def test_what_was_answered_is_kept(sign: signal.Signals, code: int, tmp_path: Pa
         assert again.communicate(timeout=120)[0]
         assert again.returncode == 0
         twice = sum(n > 1 for n in server.asked.values())
-        assert twice <= (0 if sign == signal.SIGINT else 8), "Ctrl-C waits for what is in flight, a kill does not"
+        assert twice <= (0 if sign == signal.SIGINT else 8), (
+            "Ctrl-C waits for what is in flight, a kill does not"
+        )
         assert len(server.asked) == 334

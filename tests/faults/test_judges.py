@@ -1,4 +1,6 @@
-"""Panels, criteria, singleton scores, calibration and refinement against a real server, healthy or not."""
+"""Panels, criteria, singleton scores, calibration and refinement against a real server, healthy or
+not.
+"""
 
 import json
 import re
@@ -15,25 +17,37 @@ from tests.faults.server import Behaviour, FaultServer
 from typer.testing import CliRunner
 
 import tacos
-from tacos import api, calibration, config, refinement
-from tacos.assembling import Own
-from tacos.cli import app, summary
+from tacos import config
+from tacos.cli import app
+from tacos.cli.shared import summary
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError
+from tacos.pipeline.model_factory import Own
+from tacos.workflows import calibrate, refine
+from tacos.workflows import select as api
 
 WORDS = ("sum", "poem", "river", "bread")
 ROWS = [
-    {"instruction": f"Tell me about {WORDS[i % 4]} {i}.", "input": "", "output": f"It is {i}.", "no": i}
+    {
+        "instruction": f"Tell me about {WORDS[i % 4]} {i}.",
+        "input": "",
+        "output": f"It is {i}.",
+        "no": i,
+    }
     for i in range(48)
 ]
 OWN = Own(
     tagger=lambda instructions: [[word for word in WORDS if word in text] for text in instructions],
-    encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts],
+    encoder=lambda texts: [
+        [float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts
+    ],
 )
 
 
 class AnyModel(FaultServer):
-    """A server that has every model: mute refuses everything, place-lover gives what it sees first 10 points more."""
+    """A server that has every model: mute refuses everything, place-lover gives what it sees first
+    10 points more.
+    """
 
     def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
         return None
@@ -43,7 +57,9 @@ class AnyModel(FaultServer):
         if body["model"] == "place-lover":
             message = reply["choices"][0]["message"]
             said = json.loads(message["content"])
-            message["content"] = json.dumps(said | {"score_a": min(100, said.get("score_a", 1) + 10)})
+            message["content"] = json.dumps(
+                said | {"score_a": min(100, said.get("score_a", 1) + 10)}
+            )
         return reply
 
 
@@ -59,7 +75,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
 def settings(server: FaultServer, *sets: str, n: int = 8, **judge: Any) -> Settings:
     llm = {"base_url": server.url, "model": "tiny-1", "retries": 1}
     judging = {"model": "llm", **judge}
-    return config.load("robust", None, sets, judge=judging, llm=llm, select={"n": n}, normalise={"alpha": 1})
+    return config.load(
+        "robust", None, sets, judge=judging, llm=llm, select={"n": n}, normalise={"alpha": 1}
+    )
 
 
 def select(tmp_path: Path, chosen: Settings) -> tacos.Selection:
@@ -68,7 +86,9 @@ def select(tmp_path: Path, chosen: Settings) -> tacos.Selection:
 
 
 def verdicts(done: tacos.Selection) -> pl.DataFrame:
-    return pl.concat([art.scan() for name, art in done.artifacts.items() if name.startswith("verdicts")]).collect()
+    return pl.concat(
+        [art.scan() for name, art in done.artifacts.items() if name.startswith("verdicts")]
+    ).collect()
 
 
 def test_every_judge_of_a_panel_judges_every_pair_in_both_orders_as_often_as_wanted(
@@ -76,7 +96,9 @@ def test_every_judge_of_a_panel_judges_every_pair_in_both_orders_as_often_as_wan
 ) -> None:
     done = select(tmp_path, settings(server, models=["tiny-1", "tiny-2"], repetitions=2))
     table = verdicts(done)
-    per_pair = table.group_by("left", "right").agg(pl.struct("judge", "repetition", "order").n_unique())
+    per_pair = table.group_by("left", "right").agg(
+        pl.struct("judge", "repetition", "order").n_unique()
+    )
     assert per_pair[:, 2].unique().to_list() == [2 * 2 * 2]
     assert set(done.summary.judges) == {"tiny-1", "tiny-2"}
     assert done.summary.judges["tiny-1"]["flip_rate"] == {"value": 0.0, "n": table.height // 4}
@@ -86,12 +108,16 @@ def test_every_judge_of_a_panel_judges_every_pair_in_both_orders_as_often_as_wan
 
 
 def test_the_summary_says_how_certain_the_selection_is(tmp_path: Path, server: FaultServer) -> None:
-    done = select(tmp_path, settings(server, "shortlist.rule=all", models=["tiny-1", "place-lover"]))
+    done = select(
+        tmp_path, settings(server, "shortlist.rule=all", models=["tiny-1", "place-lover"])
+    )
     found = done.summary.certainty
     assert found["error"] > 0
     assert 0 < found["recall"] <= 1
     told = dict(summary.rows(done.summary))["certainty"]
-    assert re.fullmatch(r"a score is sure to about \+- [\d.]+ points; of the \d+ best by score, \d+% are .*", told)
+    assert re.fullmatch(
+        r"a score is sure to about \+- [\d.]+ points; of the \d+ best by score, \d+% are .*", told
+    )
     assert "owe it to noise" in done.report(tmp_path / "report.html").read_text("utf-8")
     assert done.reselect(8, "longest").summary.certainty == {}, "it is about the cut by score"
 
@@ -105,7 +131,9 @@ def test_a_judge_more_asks_only_the_new_one(tmp_path: Path, server: FaultServer)
     assert verdicts(both).filter(pl.col("judge") == "tiny-1").height == verdicts(first).height
 
 
-def test_an_embedded_judge_in_a_panel_has_no_flips_to_count(tmp_path: Path, server: FaultServer) -> None:
+def test_an_embedded_judge_in_a_panel_has_no_flips_to_count(
+    tmp_path: Path, server: FaultServer
+) -> None:
     done = select(tmp_path, settings(server, models=["tiny-1", "embedded"]))
     judges = done.summary.judges
     assert judges["embedded"]["flip_rate"]["value"] is None
@@ -116,27 +144,43 @@ def test_an_embedded_judge_in_a_panel_has_no_flips_to_count(tmp_path: Path, serv
     assert [each["judges"] for each in done.summary.agreement] == [["embedded", "tiny-1"]]
 
 
-def test_verdicts_without_a_usable_answer_are_counted_as_missing(tmp_path: Path, server: FaultServer) -> None:
+def test_verdicts_without_a_usable_answer_are_counted_as_missing(
+    tmp_path: Path, server: FaultServer
+) -> None:
     server.behaviour.faults = {"wrong-schema!": 0.2}
-    done = select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "tiny-2"], max_failure_rate=0.5))
+    done = select(
+        tmp_path,
+        settings(server, "pair.rounds=1", models=["tiny-1", "tiny-2"], max_failure_rate=0.5),
+    )
     n_missing = sum(done.summary.rejects["verdicts/0"].values())
     assert n_missing > 4
     assert done.summary.diagnostics["n_missing"] == n_missing
-    assert [each["n_missing"] for each in done.summary.judges.values()] == [n_missing // 2] * 2  # the same questions
+    assert [each["n_missing"] for each in done.summary.judges.values()] == [
+        n_missing // 2
+    ] * 2  # the same questions
     html = done.report(tmp_path / "report.html").read_text("utf-8")
     assert "n/a: too few rows to say" in html
 
 
-def test_a_judge_of_a_panel_that_gives_no_usable_verdict_is_named(tmp_path: Path, server: FaultServer) -> None:
+def test_a_judge_of_a_panel_that_gives_no_usable_verdict_is_named(
+    tmp_path: Path, server: FaultServer
+) -> None:
     with pytest.raises(FailureRateError, match="pair 0 ab by mute: refused"):
         select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "mute"]))
-    done = select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "mute"], max_failure_rate=0.6))
+    done = select(
+        tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "mute"], max_failure_rate=0.6)
+    )
     judges = done.summary.judges
-    assert (judges["mute"]["n_verdicts"], judges["mute"]["n_missing"]) == (0, judges["tiny-1"]["n_verdicts"])
+    assert (judges["mute"]["n_verdicts"], judges["mute"]["n_missing"]) == (
+        0,
+        judges["tiny-1"]["n_verdicts"],
+    )
     assert judges["tiny-1"]["n_missing"] == 0
     shown = dict(summary.rows(done.summary))
     assert shown["warning"] == "no usable verdict by mute: the scores are the others' alone"
-    assert shown["judge mute"].endswith(f"missing {judges['mute']['n_missing']} of {judges['mute']['n_missing']}")
+    assert shown["judge mute"].endswith(
+        f"missing {judges['mute']['n_missing']} of {judges['mute']['n_missing']}"
+    )
     done.report(tmp_path / "report.html")
 
 
@@ -149,7 +193,10 @@ def test_criteria_count_by_their_content(tmp_path: Path, server: FaultServer) ->
     assert "memberships" not in strict.made
     assert select(tmp_path, settings(server, criteria_file=str(tmp_path / "two.txt"))).made == []
     (tmp_path / "one.txt").write_text("Imperial units only.")
-    assert "verdicts/0" in select(tmp_path, settings(server, criteria_file=str(tmp_path / "one.txt"))).made
+    assert (
+        "verdicts/0"
+        in select(tmp_path, settings(server, criteria_file=str(tmp_path / "one.txt"))).made
+    )
     assert plain.settings.judge.criteria == ""
     with pytest.raises(ConfigError, match=r"criteria file .*: No such file"):
         settings(server, criteria_file=str(tmp_path / "three.txt"))
@@ -158,20 +205,28 @@ def test_criteria_count_by_their_content(tmp_path: Path, server: FaultServer) ->
 def test_what_a_judge_without_a_language_model_would_leave_unread_is_an_error(
     tmp_path: Path, server: FaultServer
 ) -> None:
-    for unread in ({"criteria": "Be brief."}, {"repetitions": 2}, {"models": ["tiny-1", "embedded"], "criteria": "x"}):
+    for unread in (
+        {"criteria": "Be brief."},
+        {"repetitions": 2},
+        {"models": ["tiny-1", "embedded"], "criteria": "x"},
+    ):
         with pytest.raises(ConfigError, match="language model"):
             select(tmp_path, settings(server, **{"model": "embedded", **unread}))
     with pytest.raises(ConfigError, match="named twice"):
         settings(server, models=["a", "a"])
 
 
-def test_singleton_scores_are_the_judge_s_own_grades_of_every_sample(tmp_path: Path, server: FaultServer) -> None:
+def test_singleton_scores_are_the_judge_s_own_grades_of_every_sample(
+    tmp_path: Path, server: FaultServer
+) -> None:
     done = select(tmp_path, settings(server, mode="singleton"))
     assert not any(name.startswith(("pairs", "verdicts")) for name in done.artifacts)
     assert server.asked.total() == len(ROWS)
     texts = dict(done.table.select("id", pl.struct("instruction", "response")).iter_rows())
     scores = dict(done.table.select("id", "score").iter_rows())
-    assert scores == {id_: score(text["instruction"], text["response"]) for id_, text in texts.items()}
+    assert scores == {
+        id_: score(text["instruction"], text["response"]) for id_, text in texts.items()
+    }
     grades = done.artifacts["grades"].scan().collect()
     assert grades["reason"].unique().to_list() == ["It is what it is."]
     assert grades["reply"].n_unique() == len(ROWS)
@@ -179,15 +234,19 @@ def test_singleton_scores_are_the_judge_s_own_grades_of_every_sample(tmp_path: P
     assert "grades" in cheaper.made, "in this mode the judge's sampling counts"
 
 
-def refined(tmp_path: Path, chosen: Settings, name: str = "out.jsonl") -> refinement.Refinement:
-    return refinement.refine(tmp_path / "run", chosen, tmp_path / name, ledger=tmp_path / "ledger.sqlite")
+def refined(tmp_path: Path, chosen: Settings, name: str = "out.jsonl") -> refine.Refinement:
+    return refine.refine(
+        tmp_path / "run", chosen, tmp_path / name, ledger=tmp_path / "ledger.sqlite"
+    )
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_rewrites_are_taken_where_the_judge_prefers_them_in_both_orders(tmp_path: Path, server: FaultServer) -> None:
+def test_rewrites_are_taken_where_the_judge_prefers_them_in_both_orders(
+    tmp_path: Path, server: FaultServer
+) -> None:
     chosen = settings(server, "shortlist.rule=all", n=40)
     run = select(tmp_path, chosen)
     done = refined(tmp_path, chosen)
@@ -196,13 +255,17 @@ def test_rewrites_are_taken_where_the_judge_prefers_them_in_both_orders(tmp_path
     for before, after, change in zip(run.rows, read(done.output), read(done.sidecar), strict=True):
         assert change["instruction"] == before["instruction"]
         new = {"instruction": change["new_instruction"], "output": change["new_response"]}
-        better = score(new["instruction"], new["output"]) > score(before["instruction"], before["output"])
+        better = score(new["instruction"], new["output"]) > score(
+            before["instruction"], before["output"]
+        )
         same = new == {name: before[name] for name in new}
         assert (change["status"] == "rewritten") == (better and not same)
         assert after == ({**before, **new} if change["status"] == "rewritten" else before)
 
 
-def test_a_second_call_asks_nothing_and_writes_the_same(tmp_path: Path, server: FaultServer) -> None:
+def test_a_second_call_asks_nothing_and_writes_the_same(
+    tmp_path: Path, server: FaultServer
+) -> None:
     chosen = settings(server)
     select(tmp_path, chosen)
     first = refined(tmp_path, chosen)
@@ -210,17 +273,23 @@ def test_a_second_call_asks_nothing_and_writes_the_same(tmp_path: Path, server: 
     again = refined(tmp_path, chosen, "again.jsonl")
     assert (again.made, server.asked.total()) == ([], before)
     assert again.output.read_bytes() == first.output.read_bytes()
-    assert api.load(tmp_path / "run").table.equals(select(tmp_path, chosen).table), "the selection is what it was"
+    assert api.load(tmp_path / "run").table.equals(select(tmp_path, chosen).table), (
+        "the selection is what it was"
+    )
 
 
-def test_replies_that_fail_leave_the_original_and_say_why(tmp_path: Path, server: FaultServer) -> None:
+def test_replies_that_fail_leave_the_original_and_say_why(
+    tmp_path: Path, server: FaultServer
+) -> None:
     chosen = settings(server, "shortlist.rule=all", "refine.max_failure_rate=1.0", n=40)
     run = select(tmp_path, chosen)
     server.behaviour.faults = {"invalid-json!": 0.1, "refusal!": 0.1, "wrong-schema!": 0.1}
     done = refined(tmp_path, chosen)
     assert done.counts["failed"] > 5
     changes = read(done.sidecar)
-    stages = {change["reason"].partition(":")[0] for change in changes if change["status"] == "failed"}
+    stages = {
+        change["reason"].partition(":")[0] for change in changes if change["status"] == "failed"
+    }
     assert stages == {"rewrite", "reword", "confirm"}
     for before, after, change in zip(run.rows, read(done.output), changes, strict=True):
         assert (after == before) == (change["status"] != "rewritten")
@@ -235,7 +304,9 @@ def test_too_many_failures_stop_it(tmp_path: Path, server: FaultServer) -> None:
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_only_responses_are_rewritten_where_that_is_wanted(tmp_path: Path, server: FaultServer) -> None:
+def test_only_responses_are_rewritten_where_that_is_wanted(
+    tmp_path: Path, server: FaultServer
+) -> None:
     chosen = settings(server, "refine.instructions=false")
     select(tmp_path, chosen)
     done = refined(tmp_path, chosen)
@@ -244,30 +315,44 @@ def test_only_responses_are_rewritten_where_that_is_wanted(tmp_path: Path, serve
 
 
 def labels(n: int = 40) -> list[dict[str, Any]]:
-    """Pairs labelled as the server's model judges them, but for every fifth, which is labelled the other way round."""
-    rows = [{"instruction": f"Say {i}.", "response_a": f"{i}", "response_b": f"It is {i}."} for i in range(n)]
-    better = [score(r["instruction"], r["response_a"]) > score(r["instruction"], r["response_b"]) for r in rows]
+    """Pairs labelled as the server's model judges them, but for every fifth, which is labelled the
+    other way round.
+    """
+    rows = [
+        {"instruction": f"Say {i}.", "response_a": f"{i}", "response_b": f"It is {i}."}
+        for i in range(n)
+    ]
+    better = [
+        score(r["instruction"], r["response_a"]) > score(r["instruction"], r["response_b"])
+        for r in rows
+    ]
     return [
         {**row, "preferred": "a" if won != (number % 5 == 0) else "b"}
         for number, (row, won) in enumerate(zip(rows, better, strict=True))
     ]
 
 
-def test_a_calibration_counts_agreement_with_the_labels(tmp_path: Path, server: FaultServer) -> None:
+def test_a_calibration_counts_agreement_with_the_labels(
+    tmp_path: Path, server: FaultServer
+) -> None:
     ledger = tmp_path / "ledger.sqlite"
-    (found,) = calibration.calibrate(labels(), settings(server), ledger=ledger)
+    (found,) = calibrate.calibrate(labels(), settings(server), ledger=ledger)
     assert (found.judge, found.agreement.value, found.agreement.n) == ("tiny-1", 0.8, 40)
     assert (found.flip_rate.value, found.flip_rate.n, found.position_bias) == (0.0, 40, 0.0)
     assert server.asked.total() == 80
-    calibration.calibrate(labels(), settings(server), ledger=ledger)
+    calibrate.calibrate(labels(), settings(server), ledger=ledger)
     assert server.asked.total() == 80, "paid replies are not bought twice"
-    both = calibration.calibrate(labels(), settings(server, models=["tiny-1", "embedded"]), ledger=ledger)
+    both = calibrate.calibrate(
+        labels(), settings(server, models=["tiny-1", "embedded"]), ledger=ledger
+    )
     assert [each.judge for each in both] == ["embedded", "tiny-1", "panel"]
     assert both[0].flip_rate.value is None
-    (silent,) = calibration.calibrate(labels(), settings(server, model="mute", max_failure_rate=1.0), ledger=ledger)
+    (silent,) = calibrate.calibrate(
+        labels(), settings(server, model="mute", max_failure_rate=1.0), ledger=ledger
+    )
     assert (silent.judge, silent.n_judged) == ("mute", 0)
     with pytest.raises(ConfigError, match="asks for comparisons"):
-        calibration.calibrate(labels(), settings(server, mode="singleton"), ledger=ledger)
+        calibrate.calibrate(labels(), settings(server, mode="singleton"), ledger=ledger)
 
 
 def test_the_commands(tmp_path: Path, server: FaultServer) -> None:
@@ -276,15 +361,21 @@ def test_the_commands(tmp_path: Path, server: FaultServer) -> None:
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text("\n".join(json.dumps(row) for row in labels()))
     where = ["--llm", server.url, "--model", "tiny-1", "--ledger", str(tmp_path / "ledger.sqlite")]
-    run = CliRunner().invoke(app, ["calibrate", str(pairs), *where, "--json"], catch_exceptions=False)
+    run = CliRunner().invoke(
+        app, ["calibrate", str(pairs), *where, "--json"], catch_exceptions=False
+    )
     assert orjson.loads(run.stdout)[0]["agreement"]["value"] == 0.8
     shown = CliRunner().invoke(app, ["calibrate", str(pairs), *where], catch_exceptions=False)
     assert "label more pairs" in shown.stdout
     out = tmp_path / "refined.jsonl"
     run = CliRunner().invoke(
-        app, ["refine", str(tmp_path / "run"), *where, "-o", str(out), "--json"], catch_exceptions=False
+        app,
+        ["refine", str(tmp_path / "run"), *where, "-o", str(out), "--json"],
+        catch_exceptions=False,
     )
     told = orjson.loads(run.stdout)
     assert sum(told["counts"].values()) == len(read(out)) == 8
-    confirmed = pl.read_parquet(sorted((tmp_path / "run" / "confirmations").glob("*/part-*.parquet")))
+    confirmed = pl.read_parquet(
+        sorted((tmp_path / "run" / "confirmations").glob("*/part-*.parquet"))
+    )
     assert confirmed["judge"].unique().to_list() == ["tiny-1"], "not the embedded judge of the run"

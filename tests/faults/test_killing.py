@@ -13,7 +13,17 @@ SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
 
 
 def command(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "tacos", "select", str(SAMPLE), "-n", "40", "-o", str(folder / "out.jsonl")]
+    return [
+        sys.executable,
+        "-m",
+        "tacos",
+        "select",
+        str(SAMPLE),
+        "-n",
+        "40",
+        "-o",
+        str(folder / "out.jsonl"),
+    ]
 
 
 def results(folder: Path) -> list[bytes]:
@@ -21,7 +31,9 @@ def results(folder: Path) -> list[bytes]:
 
 
 def kill_after(folder: Path, seconds: float) -> None:
-    process = subprocess.Popen(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -39,13 +51,17 @@ def test_five_kills_change_nothing(tmp_path: Path) -> None:
     for _ in range(5):
         kill_after(rough, moments.uniform(0.3, took))
         done = [path for path in rough.glob("*") if path.suffix == ".jsonl"]
-        assert all(path.read_bytes() == (calm / path.name).read_bytes() for path in done), "half-written output"
+        assert all(path.read_bytes() == (calm / path.name).read_bytes() for path in done), (
+            "half-written output"
+        )
     subprocess.run(command(rough), check=True, capture_output=True)
     assert results(rough) == results(calm)
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
-    process = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     while process.poll() is None and not (tmp_path / "out.jsonl.run" / "samples").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -14,13 +14,14 @@ from tests.faults.server import Behaviour, FaultServer
 
 from tacos.config import LLM
 from tacos.errors import BudgetReached, ConfigError, InputError, LLMError
-from tacos.llm import batch, envelope, exchange
-from tacos.llm import ledger as ledgers
+from tacos.llm.chat import envelope
+from tacos.llm.chat.messages import Asked, asked
 from tacos.llm.client import Client
-from tacos.llm.ledger import Ledger
-from tacos.llm.prompting import Asked, asked
-from tacos.llm.replaying import Replaying, Unanswered
-from tacos.llm.replies import resolve
+from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.lookup import resolve
+from tacos.llm.offline import batch_api, exchange_files
+from tacos.llm.offline.ledger_replay import Replaying, Unanswered
 from tacos.records import Reply, Request
 
 REQUESTS = tag_requests(60) + judge_requests(60)
@@ -60,18 +61,22 @@ def online(connect: Connect, tmp_path: Path) -> list[tuple[str | None, str, str]
     [{}, {"expire": 0.4}, {"fail": 0.4}, {"expire": 0.2, "fail": 0.2}, {"lose_reply": True}],
     ids=["plain", "expired", "errors", "both", "reply lost"],
 )
-def test_the_batch_api_gives_what_online_gives(behaviour: dict[str, float], book: Ledger, online: list[object]) -> None:
+def test_the_batch_api_gives_what_online_gives(
+    behaviour: dict[str, float], book: Ledger, online: list[object]
+) -> None:
     with FaultServer(Behaviour(FAULTS), BatchBehaviour(**behaviour)) as server:  # type: ignore[arg-type]
         try:
-            done = batch.fetch(questions(), settings(server), book, poll=0.01, max_requests=50)
+            done = batch_api.fetch(questions(), settings(server), book, poll=0.01, max_requests=50)
         except LLMError:  # the submission whose reply was lost; the next command finds it
             assert "lose_reply" in behaviour
-            done = batch.fetch(questions(), settings(server), book, poll=0.01, max_requests=50)
+            done = batch_api.fetch(questions(), settings(server), book, poll=0.01, max_requests=50)
         assert from_ledger(book) == online
         assert done.failed == {}
-        assert max(server.batches.submitted.values()) <= (2 if behaviour.keys() & {"expire", "fail"} else 1)
+        assert max(server.batches.submitted.values()) <= (
+            2 if behaviour.keys() & {"expire", "fail"} else 1
+        )
         n_submitted = server.batches.submitted.total()
-        batch.fetch(questions(), settings(server), book, poll=0.01)
+        batch_api.fetch(questions(), settings(server), book, poll=0.01)
         assert server.batches.submitted.total() == n_submitted
     assert {entry.way for entry in book.entries()} == {"batch"}
 
@@ -85,31 +90,36 @@ def test_a_restart_goes_on_with_the_batches_under_way(book: Ledger, online: list
                 raise stopped
 
         with pytest.raises(KeyboardInterrupt):
-            batch.fetch(questions(), settings(server), book, poll=0.01, say=stop, max_requests=50)
-        batch.fetch(questions(), settings(server), book, poll=0.01)
+            batch_api.fetch(
+                questions(), settings(server), book, poll=0.01, say=stop, max_requests=50
+            )
+        batch_api.fetch(questions(), settings(server), book, poll=0.01)
         assert max(server.batches.submitted.values()) == 1
         assert from_ledger(book) == online
 
 
 def test_questions_that_never_get_an_answer_are_given_up_with_a_reason(book: Ledger) -> None:
     with FaultServer(batches=BatchBehaviour(fail_always=0.2)) as server:
-        done = batch.fetch(questions(), settings(server), book, poll=0.01)
+        done = batch_api.fetch(questions(), settings(server), book, poll=0.01)
         assert 10 <= len(done.failed) <= 40
         assert all("the model fell over" in reason for reason in done.failed.values())
-        assert max(server.batches.submitted.values()) == batch.MAX_TRIES
+        assert max(server.batches.submitted.values()) == batch_api.MAX_TRIES
         assert done.n_answered + len(done.failed) == len(REQUESTS)
 
 
 def test_a_refused_batch_is_one_clear_error(book: Ledger) -> None:
     reason = "the file has a line too long"
-    with FaultServer(batches=BatchBehaviour(refuse=reason)) as server, pytest.raises(LLMError, match=reason):
-        batch.fetch(questions(), settings(server), book, poll=0.01)
+    with (
+        FaultServer(batches=BatchBehaviour(refuse=reason)) as server,
+        pytest.raises(LLMError, match=reason),
+    ):
+        batch_api.fetch(questions(), settings(server), book, poll=0.01)
 
 
 def test_the_budget_holds_for_batches(book: Ledger) -> None:
     with FaultServer() as server:
         with pytest.raises(BudgetReached):
-            batch.fetch(questions(), settings(server, budget="30requests"), book, poll=0.01)
+            batch_api.fetch(questions(), settings(server, budget="30requests"), book, poll=0.01)
         assert server.batches.submitted.total() == 30
         assert book.size().n_replies == 30
 
@@ -117,14 +127,20 @@ def test_the_budget_holds_for_batches(book: Ledger) -> None:
 def test_the_budget_counts_the_batches_under_way(book: Ledger) -> None:
     with FaultServer(batches=BatchBehaviour(expire=0.4, slow="batch-1")) as server:
         with pytest.raises(BudgetReached):
-            batch.fetch(questions(), settings(server, budget="100requests"), book, poll=0.01, max_requests=50)
+            batch_api.fetch(
+                questions(),
+                settings(server, budget="100requests"),
+                book,
+                poll=0.01,
+                max_requests=50,
+            )
         assert book.size().n_replies <= 100
 
 
 def test_a_budget_in_dollars_needs_a_price_for_batches_too(book: Ledger) -> None:
     with FaultServer() as server:
         with pytest.raises(ConfigError, match="needs the price of 'tiny-1'"):
-            batch.fetch(questions(), settings(server, budget="1usd"), book, poll=0.01)
+            batch_api.fetch(questions(), settings(server, budget="1usd"), book, poll=0.01)
         assert not server.batches.batches
 
 
@@ -135,15 +151,17 @@ def stopped_in_batch(asked: list[Asked], server: FaultServer, book: Ledger) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        batch.fetch(asked, settings(server), book, poll=0.01, say=stop)
+        batch_api.fetch(asked, settings(server), book, poll=0.01, say=stop)
 
 
-def test_another_run_leaves_a_batch_to_the_run_that_submitted_it(book: Ledger, online: list[object]) -> None:
+def test_another_run_leaves_a_batch_to_the_run_that_submitted_it(
+    book: Ledger, online: list[object]
+) -> None:
     mine, others = questions()[:60], questions()[60:]
     with FaultServer(Behaviour(FAULTS), BatchBehaviour()) as server:
         stopped_in_batch(mine, server, book)
-        batch.fetch(others, settings(server), book, poll=0.01)
-        batch.fetch(mine, settings(server), book, poll=0.01)
+        batch_api.fetch(others, settings(server), book, poll=0.01)
+        batch_api.fetch(mine, settings(server), book, poll=0.01)
         assert max(server.batches.submitted.values()) == 1
     assert from_ledger(book) == online
 
@@ -155,8 +173,8 @@ def test_runs_with_common_questions_share_a_batch(
     asked = questions()
     with FaultServer(Behaviour(FAULTS), BatchBehaviour(**behaviour)) as server:  # type: ignore[arg-type]
         stopped_in_batch(asked[:80], server, book)
-        batch.fetch(asked[40:], settings(server), book, poll=0.01)
-        batch.fetch(asked[:80], settings(server), book, poll=0.01)
+        batch_api.fetch(asked[40:], settings(server), book, poll=0.01)
+        batch_api.fetch(asked[:80], settings(server), book, poll=0.01)
         assert max(server.batches.submitted.values()) == (2 if behaviour else 1)
     assert from_ledger(book) == online
 
@@ -166,11 +184,18 @@ def test_questions_that_a_batch_is_about_to_answer_are_not_paid_for_online_too(
 ) -> None:
     with FaultServer(Behaviour(FAULTS), BatchBehaviour(polls=100)) as server:
         stopped_in_batch(questions()[:60], server, book)
-        with pytest.raises(LLMError, match=r"60 of these questions are out in a batch \(batch-0\).*--abandon"):
+        with pytest.raises(
+            LLMError, match=r"60 of these questions are out in a batch \(batch-0\).*--abandon"
+        ):
             connect(server.url).answer(REQUESTS)
-        assert not {json.dumps(each.messages, sort_keys=True) for each in questions()[:60]} & server.asked.keys()
-        n_answered = batch.abandon(questions(), settings(server), book, poll=0.01)
-        assert 20 <= n_answered < 40  # half of the batch was done; unusable answers are still to be asked again
+        assert (
+            not {json.dumps(each.messages, sort_keys=True) for each in questions()[:60]}
+            & server.asked.keys()
+        )
+        n_answered = batch_api.abandon(questions(), settings(server), book, poll=0.01)
+        assert (
+            20 <= n_answered < 40
+        )  # half of the batch was done; unusable answers are still to be asked again
         assert answers(connect(server.url).answer(REQUESTS)) == online
         assert max(server.batches.submitted.values()) == 1
 
@@ -180,9 +205,13 @@ def write_replies(server: FaultServer, requests: Path, replies: Path) -> list[st
     lines = []
     for line in requests.read_text().splitlines():
         request = json.loads(line)
-        assert (request["method"], request["url"]) == ("POST", exchange.URL)
+        assert (request["method"], request["url"]) == ("POST", exchange_files.URL)
         body = server.answer(request["body"])
-        lines.append(json.dumps({"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}}))
+        lines.append(
+            json.dumps(
+                {"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}}
+            )
+        )
     replies.write_text("\n".join(lines))
     return lines
 
@@ -191,13 +220,19 @@ def still_open(book: Ledger) -> dict[str, Asked]:
     return {each.key: each for each in resolve(questions(), book) if isinstance(each, Asked)}
 
 
-def test_exchange_files_give_what_online_gives(book: Ledger, tmp_path: Path, online: list[object]) -> None:
-    server, out, back = FaultServer(Behaviour(FAULTS)), tmp_path / "requests.jsonl", tmp_path / "replies.jsonl"
+def test_exchange_files_give_what_online_gives(
+    book: Ledger, tmp_path: Path, online: list[object]
+) -> None:
+    server, out, back = (
+        FaultServer(Behaviour(FAULTS)),
+        tmp_path / "requests.jsonl",
+        tmp_path / "replies.jsonl",
+    )
     n_files = 0
     while still := still_open(book):
-        assert exchange.export(still.values(), out, envelope.Form()) == len(still)
+        assert exchange_files.export(still.values(), out, envelope.Form()) == len(still)
         write_replies(server, out, back)
-        counts = exchange.take_in(exchange.read_lines(back), still, book)
+        counts = exchange_files.take_in(exchange_files.read_lines(back), still, book)
         assert counts == (len(still), 0, 0, 0, 0)
         n_files += 1
     assert n_files == 2  # the second one holds the re-asks
@@ -207,21 +242,32 @@ def test_exchange_files_give_what_online_gives(book: Ledger, tmp_path: Path, onl
 def test_partial_repeated_shuffled_and_foreign_lines_do_no_harm(
     book: Ledger, tmp_path: Path, online: list[object]
 ) -> None:
-    server, out, back = FaultServer(Behaviour(FAULTS)), tmp_path / "requests.jsonl", tmp_path / "replies.jsonl"
-    exchange.export(questions(), out, envelope.Form())
+    server, out, back = (
+        FaultServer(Behaviour(FAULTS)),
+        tmp_path / "requests.jsonl",
+        tmp_path / "replies.jsonl",
+    )
+    exchange_files.export(questions(), out, envelope.Form())
     lines = write_replies(server, out, back)
     random.Random(1).shuffle(lines)
     foreign = lines[0].replace(json.loads(lines[0])["custom_id"], "f" * 32)
-    failed = json.dumps({"custom_id": json.loads(lines[-1])["custom_id"], "response": {"status_code": 500, "body": {}}})
+    failed = json.dumps(
+        {
+            "custom_id": json.loads(lines[-1])["custom_id"],
+            "response": {"status_code": 500, "body": {}},
+        }
+    )
     back.write_text("\n".join([*lines[:70], foreign, "{broken", "", failed, *lines[:20]]))
-    counts = exchange.take_in(exchange.read_lines(back), {each.key: each for each in questions()}, book)
+    counts = exchange_files.take_in(
+        exchange_files.read_lines(back), {each.key: each for each in questions()}, book
+    )
     assert counts == (70, 20, 1, 1, 1)
     with pytest.raises(Unanswered, match="of 120 requests have no reply yet"):
         from_ledger(book)
     while still := still_open(book):
-        exchange.export(still.values(), out, envelope.Form())
+        exchange_files.export(still.values(), out, envelope.Form())
         write_replies(server, out, back)
-        exchange.take_in(exchange.read_lines(back), still, book)
+        exchange_files.take_in(exchange_files.read_lines(back), still, book)
     assert from_ledger(book) == online
 
 
@@ -232,12 +278,14 @@ def test_answers_may_be_written_by_hand(book: Ledger) -> None:
         orjson.dumps({"custom_id": one.key, "content": tags}),
         orjson.dumps({"custom_id": two.key, "content": orjson.dumps(tags).decode()}),
     ]
-    assert exchange.take_in(lines, {one.key: one, two.key: two}, book).n_new == 2
+    assert exchange_files.take_in(lines, {one.key: one, two.key: two}, book).n_new == 2
     found = resolve([one, two], book)
     assert [orjson.loads(reply.text) for reply in found] == [tags, tags]
 
 
-def test_half_a_character_or_a_mark_at_the_start_of_a_file_lose_no_reply(book: Ledger, tmp_path: Path) -> None:
+def test_half_a_character_or_a_mark_at_the_start_of_a_file_lose_no_reply(
+    book: Ledger, tmp_path: Path
+) -> None:
     one, two, three = questions(tag_requests(3))
     cut = r'{"tags": [{"tag": "poem \ud83d", "explanation": "cut"}]}'
     first = f'{{"custom_id": "{one.key}", "content": {cut}}}'.encode()
@@ -245,7 +293,9 @@ def test_half_a_character_or_a_mark_at_the_start_of_a_file_lose_no_reply(book: L
     nothing = orjson.dumps({"custom_id": three.key, "content": None})
     path = tmp_path / "replies.jsonl"
     path.write_bytes(codecs.BOM_UTF8 + b"\r\n".join([first, second, nothing]))
-    counts = exchange.take_in(exchange.read_lines(path), {each.key: each for each in (one, two, three)}, book)
+    counts = exchange_files.take_in(
+        exchange_files.read_lines(path), {each.key: each for each in (one, two, three)}, book
+    )
     assert (counts.n_new, counts.n_failed, counts.n_unreadable) == (2, 1, 0)
     found = resolve([one, two, three], book)
     assert orjson.loads(found[0].text)["tags"][0]["tag"] == "poem ?"
@@ -254,11 +304,11 @@ def test_half_a_character_or_a_mark_at_the_start_of_a_file_lose_no_reply(book: L
 
 def test_a_reply_file_that_is_not_there_is_one_clear_error(book: Ledger, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        exchange.take_in(exchange.read_lines(tmp_path / "none.jsonl"), {}, book)
+        exchange_files.take_in(exchange_files.read_lines(tmp_path / "none.jsonl"), {}, book)
 
 
 def test_an_online_reply_is_not_bought_again_by_other_ways(connect: Connect, book: Ledger) -> None:
     with FaultServer() as server:
         connect(server.url).answer(REQUESTS)
         assert still_open(book) == {}
-        assert batch.fetch(questions(), settings(server), book, poll=0.01).n_submissions == 0
+        assert batch_api.fetch(questions(), settings(server), book, poll=0.01).n_submissions == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.faults.server import Behaviour, FaultServer
 
-from tacos.llm import ledger as ledgers
+from tacos.llm.ledger import ledger as ledgers
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +19,16 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """A process that asks questions `first` to `first + n`."""
     numbers = map(str, (first, n))
-    command = [sys.executable, "-m", "tests.faults.asking_process", server.url, ledger, *numbers, out, str(concurrency)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.faults.asking_process",
+        server.url,
+        ledger,
+        *numbers,
+        out,
+        str(concurrency),
+    ]
     return subprocess.Popen(command, cwd=ROOT)
 
 
@@ -28,7 +37,10 @@ def share(folder: Path, n: int) -> FaultServer:
     with FaultServer(Behaviour(latency=0.05)) as server:
         outs = [folder / "one.jsonl", folder / "two.jsonl"]
         firsts = (0, n // 2)
-        both = [start(server, folder / "l.sqlite", first, n, out, 64) for first, out in zip(firsts, outs, strict=True)]
+        both = [
+            start(server, folder / "l.sqlite", first, n, out, 64)
+            for first, out in zip(firsts, outs, strict=True)
+        ]
         assert [process.wait(600) for process in both] == [0, 0]
         one, two = (out.read_bytes().splitlines() for out in outs)
     assert len(one) == len(two) == n
@@ -52,7 +64,9 @@ def test_two_processes_of_20000_questions_each(tmp_path: Path) -> None:
     assert n_twice == 0
 
 
-def kill_and_resume(folder: Path, n: int, share_done: float, concurrency: int, latency: float) -> tuple[int, int]:
+def kill_and_resume(
+    folder: Path, n: int, share_done: float, concurrency: int, latency: float
+) -> tuple[int, int]:
     """Kill a process once so many questions are answered, let another one finish.
 
     Questions that the server was asked twice, and answers when the kill came.
@@ -79,7 +93,9 @@ def kill_and_resume(folder: Path, n: int, share_done: float, concurrency: int, l
 def test_a_kill_costs_no_more_than_what_was_in_flight(tmp_path: Path, share_done: float) -> None:
     n_twice, _ = kill_and_resume(tmp_path, 1000, share_done, concurrency=32, latency=0.05)
     per_interval = ledgers.INTERVAL * 32 / 0.05
-    assert n_twice <= 32 + 4 * per_interval, "a slow machine commits late; without commits it would be all 500"
+    assert n_twice <= 32 + 4 * per_interval, (
+        "a slow machine commits late; without commits it would be all 500"
+    )
 
 
 @pytest.mark.slow
@@ -93,7 +109,9 @@ def test_ten_kills_around_half_of_5000_questions(tmp_path: Path) -> None:
         share_done = random.uniform(0.4, 0.6)
         n_twice, n_before = kill_and_resume(folder, 5000, share_done, concurrency=64, latency=0.1)
         per_interval = (ledgers.INTERVAL + 0.05) * 64 / 0.1  # an interval, and a commit under way
-        print(f"kill {number}: after {n_before} answers; asked twice {n_twice} <= 64 + {per_interval:.0f}")
+        print(
+            f"kill {number}: after {n_before} answers; asked twice {n_twice} <= 64 + {per_interval:.0f}"
+        )
         assert n_twice <= 64 + per_interval
         outputs.add((folder / "out.jsonl").read_bytes())
     assert len(outputs) == 1

@@ -1,4 +1,6 @@
-"""Checking the tags of a run against a real server, healthy or not, and with sheets that people fill."""
+"""Checking the tags of a run against a real server, healthy or not, and with sheets that people
+fill.
+"""
 
 import json
 from collections.abc import Iterator
@@ -9,22 +11,33 @@ import pytest
 from tests.faults.server import Behaviour, FaultServer
 from typer.testing import CliRunner
 
-from tacos import api, config, quality
-from tacos.assembling import Own
+from tacos import config
 from tacos.cli import app
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError, InputError, TacosError
-from tacos.quality import Quality
+from tacos.pipeline.model_factory import Own
+from tacos.workflows import check_tags, select
+from tacos.workflows.check_tags import Quality
 
 WORDS = ("sum", "poem", "river", "bread")
-ROWS = [{"instruction": f"Tell me about {WORDS[i % 4]} {i}.", "output": f"It is {i}."} for i in range(48)]
+ROWS = [
+    {"instruction": f"Tell me about {WORDS[i % 4]} {i}.", "output": f"It is {i}."}
+    for i in range(48)
+]
 OWN = Own(
     tagger=lambda instructions: [[word for word in WORDS if word in text] for text in instructions],
-    encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts],
+    encoder=lambda texts: [
+        [float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts
+    ],
 )
 SNAPSHOT = "tiny-1-2026-01-01"
 """What the server says that it is."""
-SETS = ["check.n_precision=20", "check.n_consistency=9", "check.n_planted=4", "check.n_instructions=3"]
+SETS = [
+    "check.n_precision=20",
+    "check.n_consistency=9",
+    "check.n_planted=4",
+    "check.n_instructions=3",
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with four tags, each on the twelve samples that have its word."""
     folder = tmp_path_factory.mktemp("checked") / "run"
     chosen = config.load(normalise={"alpha": 1}, select={"n": 8})
-    api.select_with(ROWS, chosen, api.Targets(run=folder), own=OWN, until="canonicalise")
+    select.select_with(ROWS, chosen, select.Targets(run=folder), own=OWN, until="canonicalise")
     return folder
 
 
@@ -54,8 +67,10 @@ def figure(found: Quality, **where: str) -> dict[str, object]:
 def test_a_judge_that_knows_finds_all_tags_right_and_every_planted_case(
     run: Path, server: FaultServer, tmp_path: Path
 ) -> None:
-    found = quality.check(run, settings(server), ledger=tmp_path / "ledger.sqlite")
-    assert found.cases.group_by("task", "planted").len().sort("task", "planted")["len"].to_list() == [4, 4, 20, 4]
+    found = check_tags.check(run, settings(server), ledger=tmp_path / "ledger.sqlite")
+    assert found.cases.group_by("task", "planted").len().sort("task", "planted")[
+        "len"
+    ].to_list() == [4, 4, 20, 4]
     assert figure(found, task="precision", measure="right")["value"] == 1
     assert figure(found, task="consistency", measure="right")["value"] == 1
     assert figure(found, task="precision", measure="detected")["value"] == 1
@@ -64,22 +79,28 @@ def test_a_judge_that_knows_finds_all_tags_right_and_every_planted_case(
 
 
 def test_asking_again_costs_nothing(run: Path, server: FaultServer, tmp_path: Path) -> None:
-    first = quality.check(run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite")
+    first = check_tags.check(run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite")
     asked = server.asked.total()
-    again = quality.check(run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite")
+    again = check_tags.check(run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite")
     assert server.asked.total() == asked
     assert again.as_dict() == first.as_dict()
 
 
-def test_answers_that_cannot_be_read_are_missing_and_never_a_default(run: Path, tmp_path: Path) -> None:
+def test_answers_that_cannot_be_read_are_missing_and_never_a_default(
+    run: Path, tmp_path: Path
+) -> None:
     with FaultServer(Behaviour({"refusal": 0.2})) as server:
         chosen = settings(server, "check.max_failure_rate=0.9", "seed=3")
-        found = quality.check(run, chosen, ledger=tmp_path / "ledger.sqlite")
+        found = check_tags.check(run, chosen, ledger=tmp_path / "ledger.sqlite")
         assert found.rejects.height > 0
         assert found.judgements.height + found.rejects.height == found.cases.height
         assert figure(found, task="precision", measure="right")["value"] == 1
         with pytest.raises(FailureRateError, match="check-precision"):
-            quality.check(run, settings(server, "check.max_failure_rate=0", "seed=4"), ledger=tmp_path / "l.sqlite")
+            check_tags.check(
+                run,
+                settings(server, "check.max_failure_rate=0", "seed=4"),
+                ledger=tmp_path / "l.sqlite",
+            )
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -87,17 +108,21 @@ def test_people_fill_sheets_and_are_compared_with_the_model(
     run: Path, server: FaultServer, tmp_path: Path, suffix: str
 ) -> None:
     sheet = tmp_path / f"sheet.{suffix}"
-    n_cases = quality.write_sheet(run, settings(), sheet)
+    n_cases = check_tags.write_sheet(run, settings(), sheet)
     names = ("ann", "bea", "cem")
     for wrong, name in enumerate(names):
         fill(sheet, tmp_path / f"{name}.{suffix}", wrong)
     sheets = [tmp_path / f"{name}.{suffix}" for name in names]
-    found = quality.check(run, settings(server), sheets, ledger=tmp_path / "ledger.sqlite")
+    found = check_tags.check(run, settings(server), sheets, ledger=tmp_path / "ledger.sqlite")
     assert found.judgements.height == 4 * n_cases
-    kappa = found.assessment.agreement.filter(task="precision", measure="Cohen kappa").row(0, named=True)
+    kappa = found.assessment.agreement.filter(task="precision", measure="Cohen kappa").row(
+        0, named=True
+    )
     assert kappa["between"] == f"{SNAPSHOT} and majority of people"
     assert kappa["value"] == 1
-    assert figure(found, task="precision", judge="majority of people", measure="right")["value"] == 1
+    assert (
+        figure(found, task="precision", judge="majority of people", measure="right")["value"] == 1
+    )
     assert figure(found, task="precision", judge="ann", measure="right")["value"] == 19 / 20
 
 
@@ -119,16 +144,16 @@ def test_nobody_to_judge_a_run_without_tags_and_a_sheet_of_other_cases_are_clear
     run: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="nobody judges"):
-        quality.check(run, settings(), ask=False)
+        check_tags.check(run, settings(), ask=False)
     with pytest.raises(ConfigError, match="checked by a language model"):
-        quality.check(run, settings())
+        check_tags.check(run, settings())
     sheet = tmp_path / "ann.csv"
-    quality.write_sheet(run, settings(), sheet)
+    check_tags.write_sheet(run, settings(), sheet)
     with pytest.raises(InputError, match="belongs to other cases"):
-        quality.check(run, settings(None, "seed=9"), [sheet], ask=False)
+        check_tags.check(run, settings(None, "seed=9"), [sheet], ask=False)
     (tmp_path / "empty.csv").write_text("case,tag,answer\n")
     with pytest.raises(InputError, match="holds no rows"):
-        quality.check(run, settings(), [tmp_path / "empty.csv"], ask=False)
+        check_tags.check(run, settings(), [tmp_path / "empty.csv"], ask=False)
 
 
 def command(*words: object) -> tuple[int, str]:
@@ -138,7 +163,9 @@ def command(*words: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_command_asks_a_model_writes_sheets_and_reads_them(run: Path, server: FaultServer, tmp_path: Path) -> None:
+def test_the_command_asks_a_model_writes_sheets_and_reads_them(
+    run: Path, server: FaultServer, tmp_path: Path
+) -> None:
     sets = [word for each in SETS for word in ("--set", each)]
     code, printed = command("check-tags", run, *sets)
     assert (code, "who judges?" in printed) == (2, True)
@@ -147,7 +174,9 @@ def test_the_command_asks_a_model_writes_sheets_and_reads_them(run: Path, server
     code, printed = command("check-tags", run, *sets, *asking, "--json")
     assert code == 0, printed
     shares = {(row["task"], row["measure"]): row["value"] for row in json.loads(printed)["shares"]}
-    assert shares == {(task, m): 1.0 for task in ("precision", "consistency") for m in ("right", "detected")}
+    assert shares == {
+        (task, m): 1.0 for task in ("precision", "consistency") for m in ("right", "detected")
+    }
     code, printed = command("check-tags", run, *sets, "--sheet", tmp_path / "ann.csv")
     assert (code, "32 cases" in printed) == (0, True)
     fill(tmp_path / "ann.csv", tmp_path / "bea.csv", 0)
@@ -160,35 +189,39 @@ def test_the_command_asks_a_model_writes_sheets_and_reads_them(run: Path, server
 def test_two_sheets_of_one_person_are_an_error(run: Path, tmp_path: Path) -> None:
     sheets = [tmp_path / "ann.csv", tmp_path / "ann.jsonl"]
     for sheet in sheets:
-        quality.write_sheet(run, settings(), sheet)
+        check_tags.write_sheet(run, settings(), sheet)
     with pytest.raises(InputError, match="two sheets are named after 'ann'"):
-        quality.check(run, settings(), sheets, ask=False)
+        check_tags.check(run, settings(), sheets, ask=False)
 
 
-def test_a_sheet_named_as_the_model_is_an_error(run: Path, server: FaultServer, tmp_path: Path) -> None:
+def test_a_sheet_named_as_the_model_is_an_error(
+    run: Path, server: FaultServer, tmp_path: Path
+) -> None:
     sheet = tmp_path / f"{SNAPSHOT}.csv"
-    quality.write_sheet(run, settings(), sheet)
+    check_tags.write_sheet(run, settings(), sheet)
     pl.read_csv(sheet, infer_schema=False).with_columns(answer=pl.lit("yes")).write_csv(sheet)
     with pytest.raises(InputError, match=f"named '{SNAPSHOT}', as another judge is"):
-        quality.check(run, settings(server), [sheet], ledger=tmp_path / "ledger.sqlite")
+        check_tags.check(run, settings(server), [sheet], ledger=tmp_path / "ledger.sqlite")
 
 
 def test_a_sheet_is_never_written_over_what_a_person_answered(run: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "ann.csv"
     sheet.write_text("case,tag,answer\n1,sum,yes\n")
     with pytest.raises(InputError, match="somebody may have answered in it"):
-        quality.write_sheet(run, settings(), sheet)
+        check_tags.write_sheet(run, settings(), sheet)
     assert "1,sum,yes" in sheet.read_text()
 
 
 def test_a_sheet_without_a_case_is_an_error(run: Path, tmp_path: Path) -> None:
     none = settings(None, "check.n_precision=0", "check.n_consistency=0", "check.n_planted=0")
     with pytest.raises(InputError, match="no case to judge"):
-        quality.write_sheet(run, none, tmp_path / "ann.csv")
+        check_tags.write_sheet(run, none, tmp_path / "ann.csv")
 
 
-def test_a_sheet_read_with_other_settings_than_it_was_written_with_says_so(run: Path, tmp_path: Path) -> None:
+def test_a_sheet_read_with_other_settings_than_it_was_written_with_says_so(
+    run: Path, tmp_path: Path
+) -> None:
     sheet = tmp_path / "ann.csv"
-    quality.write_sheet(run, settings(), sheet)
+    check_tags.write_sheet(run, settings(), sheet)
     with pytest.raises(InputError, match="the same check settings"):
-        quality.check(run, settings(None, "check.n_precision=5"), [sheet], ask=False)
+        check_tags.check(run, settings(None, "check.n_precision=5"), [sheet], ask=False)

@@ -9,7 +9,7 @@ from tests.faults.questions import tag_requests
 from tests.faults.server import Behaviour, FaultServer
 
 from tacos.errors import ConfigError, LLMError, OutputError
-from tacos.llm import ledger as ledgers
+from tacos.llm.ledger import ledger as ledgers
 
 
 def in_envelope(change: Callable[[dict], object]) -> Callable[[str], str]:
@@ -25,7 +25,11 @@ def in_envelope(change: Callable[[dict], object]) -> Callable[[str], str]:
 
 def as_tool_call(reply: dict) -> None:
     message = reply["choices"][0]["message"]
-    call = {"id": "1", "type": "function", "function": {"name": "answer", "arguments": message["content"]}}
+    call = {
+        "id": "1",
+        "type": "function",
+        "function": {"name": "answer", "arguments": message["content"]},
+    }
     message |= {"content": None, "tool_calls": [call]}
 
 
@@ -34,11 +38,17 @@ STRANGE = {
     "half a character in the text": lambda text: text.replace("it asks", r"\\ud83d it asks"),
     "a tool is called": in_envelope(as_tool_call),
     "reasoning beside the text": in_envelope(
-        lambda reply: reply["choices"][0]["message"].update(reasoning_content='It may be {"tags": []}.')
+        lambda reply: reply["choices"][0]["message"].update(
+            reasoning_content='It may be {"tags": []}.'
+        )
     ),
     "no usage": in_envelope(lambda reply: reply.pop("usage")),
-    "negative usage": in_envelope(lambda reply: reply["usage"].update(prompt_tokens=-5, completion_tokens=-5)),
-    "absurd usage": in_envelope(lambda reply: reply["usage"].update(prompt_tokens=10**17, completion_tokens=1e300)),
+    "negative usage": in_envelope(
+        lambda reply: reply["usage"].update(prompt_tokens=-5, completion_tokens=-5)
+    ),
+    "absurd usage": in_envelope(
+        lambda reply: reply["usage"].update(prompt_tokens=10**17, completion_tokens=1e300)
+    ),
 }
 
 
@@ -49,7 +59,9 @@ def test_each_question_is_asked_once_and_answered(strange, connect, book) -> Non
         replies = connect(server.url).answer(tag_requests(8))
         assert all(reply.text for reply in replies)
         assert max(server.asked.values()) == 1
-    assert 100 < book.spend()[0].prompt_tokens < 10_000, "a count that cannot be is replaced by a guess"
+    assert 100 < book.spend()[0].prompt_tokens < 10_000, (
+        "a count that cannot be is replaced by a guess"
+    )
 
 
 @pytest.mark.timeout(120)
@@ -99,7 +111,9 @@ def test_an_answer_larger_than_any_answer_is_cut_off(connect) -> None:
         assert "more than" in reply.failure
 
 
-@pytest.mark.parametrize("url", ["http://localhost:99999/v1", "http://[::1/v1", "http://localhost:x/v1"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:99999/v1", "http://[::1/v1", "http://localhost:x/v1"]
+)
 def test_a_url_that_cannot_be_is_a_clear_message(url, connect) -> None:
     with pytest.raises(ConfigError, match="no http"):
         connect(url)

@@ -1,7 +1,9 @@
-"""The golden run: 40 instructions of the bundled sample through both presets, compared with what they gave before.
+"""The golden run: 40 instructions of the bundled sample through both presets, compared with what
+they gave before.
 
-A difference is no error in itself, but it must be wanted: look at it, then `python -m tests.golden.test_golden` writes
-the new files. Scores are compared to 0.05 points, since the last bits of a product differ between processors.
+A difference is no error in itself, but it must be wanted: look at it, then `python -m
+tests.golden.test_golden` writes the new files. Scores are compared to 0.05 points, since the last
+bits of a product differ between processors.
 """
 
 import json
@@ -31,7 +33,9 @@ def test_the_run_is_what_it_was(preset: str) -> None:
     found = result(preset)
     assert [row["id"] for row in found] == [row["id"] for row in expected]
     assert [row["tags"] for row in found] == [row["tags"] for row in expected]
-    assert [row["score"] for row in found] == pytest.approx([row["score"] for row in expected], abs=0.05)
+    assert [row["score"] for row in found] == pytest.approx(
+        [row["score"] for row in expected], abs=0.05
+    )
 
 
 if __name__ == "__main__":

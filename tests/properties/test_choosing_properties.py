@@ -1,16 +1,18 @@
-"""What holds for any pool: subsets of the asked size without duplicates, and row order never matters."""
+"""What holds for any pool: subsets of the asked size without duplicates, and row order never
+matters.
+"""
 
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tacos.errors import InputError
-from tacos.methods import pairing, rating
-from tacos.methods.rating.equations import components
+from tacos.methods.judging import pairing, rating
+from tacos.methods.judging.rating.normal_equations import components
+from tacos.methods.judging.shortlist import shortlist
 from tacos.methods.selecting.quotas import Rule, quotas, select
 from tacos.methods.selecting.strategies import Extras
 from tacos.methods.selecting.strategies import select as select_by
-from tacos.methods.shortlisting import shortlist
 from tacos.records import SCORES, VERDICTS
 
 CALM = settings(max_examples=60)
@@ -25,7 +27,10 @@ def score_tables(draw) -> pl.DataFrame:
     rows = []
     for i in range(size):
         clusters = draw(st.sets(st.integers(0, 4), min_size=1, max_size=3))
-        rows += [(f"f:{i}", c, draw(st.one_of(st.none(), st.integers(1, 5))), None, 1, 0) for c in sorted(clusters)]
+        rows += [
+            (f"f:{i}", c, draw(st.one_of(st.none(), st.integers(1, 5))), None, 1, 0)
+            for c in sorted(clusters)
+        ]
     return pl.DataFrame(rows, schema=SCORES, orient="row")
 
 
@@ -35,7 +40,13 @@ def pools(draw) -> pl.DataFrame:
     size = draw(st.integers(1, 25))
     tags = st.lists(st.sampled_from("abcdef"), max_size=4)
     rows = [
-        (f"f:{i}", draw(st.integers(0, 3)), float(draw(st.integers(1, 9))), draw(st.integers(1, 99)), draw(tags))
+        (
+            f"f:{i}",
+            draw(st.integers(0, 3)),
+            float(draw(st.integers(1, 9))),
+            draw(st.integers(1, 99)),
+            draw(tags),
+        )
         for i in range(size)
     ]
     schema = {
@@ -56,8 +67,14 @@ def verdict_tables(draw) -> pl.DataFrame:
     rows = []
     for pair in range(size):
         a, b = draw(st.lists(st.integers(0, 8), min_size=2, max_size=2, unique=True))
-        judge, orders = draw(st.sampled_from("jk")), draw(st.sampled_from([("ab",), ("ba",), ("ab", "ba")]))
-        rows += [(pair, 0, f"f:{a}", f"f:{b}", order, judge, 0, draw(score), draw(score), "", "") for order in orders]
+        judge, orders = (
+            draw(st.sampled_from("jk")),
+            draw(st.sampled_from([("ab",), ("ba",), ("ab", "ba")])),
+        )
+        rows += [
+            (pair, 0, f"f:{a}", f"f:{b}", order, judge, 0, draw(score), draw(score), "", "")
+            for order in orders
+        ]
     return pl.DataFrame(rows, schema=VERDICTS, orient="row")
 
 
@@ -66,7 +83,13 @@ def shuffled(table: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 @CALM
-@given(score_tables(), st.sampled_from(QUOTAS), st.integers(1, 30), st.integers(0, 3), st.sampled_from([0.0, 0.5, 3.0]))
+@given(
+    score_tables(),
+    st.sampled_from(QUOTAS),
+    st.integers(1, 30),
+    st.integers(0, 3),
+    st.sampled_from([0.0, 0.5, 3.0]),
+)
 def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed, coverage) -> None:
     sizes = dict(table.group_by("cluster").len().rows())
     rule, tags = Rule(quota, coverage, seed), {f"f:{i}": "abcdef"[i % 4 : i % 7] for i in range(30)}
@@ -106,7 +129,9 @@ def test_every_strategy_chooses_a_subset_of_the_asked_size(pool, strategy, n, se
     try:
         found = select_by(pool, strategy, n, seed, Extras())
     except InputError:
-        assert n > pool.filter(pl.col("tags").list.len() > 0).height  # rows without tags have nothing to offer
+        assert (
+            n > pool.filter(pl.col("tags").list.len() > 0).height
+        )  # rows without tags have nothing to offer
         return
     assert found.height == found["id"].n_unique() == n
     assert set(found["id"]) <= set(pool["id"])
@@ -142,7 +167,9 @@ def test_swapped_sides_mirror_a_verdict(table) -> None:
 @given(pools(), st.sampled_from(RULES), st.integers(0, 9), st.integers(0, 3))
 def test_a_shortlist_and_what_it_drops_are_the_members(pool, rule, quota, seed) -> None:
     members = pool.with_columns(
-        position=pl.int_range(pl.len()), tag_set=pl.concat_list("cluster"), grade=pl.col("score").cast(pl.Float32)
+        position=pl.int_range(pl.len()),
+        tag_set=pl.concat_list("cluster"),
+        grade=pl.col("score").cast(pl.Float32),
     )
     sizes = dict.fromkeys(range(4), quota)
     kept, dropped = shortlist(members, rule, sizes, 2.0, 0.3, seed)
@@ -155,7 +182,9 @@ def test_a_shortlist_and_what_it_drops_are_the_members(pool, rule, quota, seed) 
 
 @CALM
 @given(pools(), st.integers(0, 3), st.integers(0, 4))
-def test_a_chain_and_bridges_connect_everything_and_no_pair_comes_twice(pool, seed, n_bridges) -> None:
+def test_a_chain_and_bridges_connect_everything_and_no_pair_comes_twice(
+    pool, seed, n_bridges
+) -> None:
     chain = pairing.chain(pool, seed)
     plan = pl.concat([chain, pairing.bridges(pool, n_bridges, seed, chain, chain.height)])
     assert plan["pair"].to_list() == list(range(plan.height))

@@ -1,4 +1,6 @@
-"""Normalisation is idempotent and blind to the order of rows, of tags and to how rows are cut into batches."""
+"""Normalisation is idempotent and blind to the order of rows, of tags and to how rows are cut into
+batches.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tacos.config import Normalise
-from tacos.methods import normalising
-from tacos.methods.normalising import Normalised
+from tacos.methods.tags import normalisation
+from tacos.methods.tags.normalisation import Normalised
 
 WORDS = [
     "Poem",
@@ -64,28 +66,34 @@ def frame(samples: Samples) -> pl.DataFrame:
     return pl.DataFrame({"id": ids, "tags": samples}, {"id": pl.String, "tags": pl.List(pl.String)})
 
 
-def build(samples: Samples, config: Normalise, seed: int, cuts: Sequence[int] = ()) -> Normalised | None:
+def build(
+    samples: Samples, config: Normalise, seed: int, cuts: Sequence[int] = ()
+) -> Normalised | None:
     """None where no tag passes the filter."""
     table = frame(samples)
     edges = sorted({0, *cuts, len(samples)})
     batches = [table[a:b] for a, b in pairwise(edges)]
     try:
-        return normalising.build(normalising.count(batches), iter(batches), len(samples), config, Hashed(seed))
-    except normalising.InputError:
+        return normalisation.build(
+            normalisation.count(batches), iter(batches), len(samples), config, Hashed(seed)
+        )
+    except normalisation.InputError:
         return None
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99))
-def test_normalising_what_is_normalised_changes_nothing(samples: Samples, config: Normalise, seed: int) -> None:
+def test_normalising_what_is_normalised_changes_nothing(
+    samples: Samples, config: Normalise, seed: int
+) -> None:
     found = build(samples, config, seed)
     if found is None:
         return
-    once = normalising.apply(samples, found.mapping)
-    assert normalising.apply(once, found.mapping) == once
+    once = normalisation.apply(samples, found.mapping)
+    assert normalisation.apply(once, found.mapping) == once
     again = build(once, config, seed)
     assert again is not None or not any(once)
     if again is not None:
-        assert normalising.apply(once, again.mapping) == once
+        assert normalisation.apply(once, again.mapping) == once
         assert again.rules.is_empty()
 
 
@@ -117,8 +125,8 @@ def test_shards_of_any_size_give_the_same_vocabulary_and_rows(
     assert whole.vocabulary.equals(parts.vocabulary)
     assert whole.rules.equals(parts.rules)
     edges = sorted({0, *cuts, len(samples)})
-    rows = [normalising.apply(samples[a:b], parts.mapping) for a, b in pairwise(edges)]
-    assert list(chain.from_iterable(rows)) == normalising.apply(samples, whole.mapping)
+    rows = [normalisation.apply(samples[a:b], parts.mapping) for a, b in pairwise(edges)]
+    assert list(chain.from_iterable(rows)) == normalisation.apply(samples, whole.mapping)
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99))

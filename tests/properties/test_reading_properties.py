@@ -1,4 +1,6 @@
-"""Whatever bytes come, reading ends in rows, rejects or one clear line; shards of any size give the same samples."""
+"""Whatever bytes come, reading ends in rows, rejects or one clear line; shards of any size give the
+same samples.
+"""
 
 import json
 import math
@@ -14,19 +16,25 @@ from hypothesis import strategies as st
 
 from tacos.config import Ingest
 from tacos.errors import InputError
-from tacos.methods import ingesting
+from tacos.formats import reading, writing
+from tacos.formats.json_splitting import split_array, split_lines, split_objects
+from tacos.methods.samples import samples as ingesting
 from tacos.records import Reject, Sample
-from tacos.storage import reading, writing
-from tacos.storage.seen import FirstSeen
-from tacos.storage.splitting import split_array, split_lines, split_objects
+from tacos.store.seen_hashes import FirstSeen
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 SCALAR = (
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT
 )
 SMALL = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | TEXT
 VALUE = SCALAR | st.recursive(
-    SMALL, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=8
+    SMALL,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
 )
 ROW = st.dictionaries(TEXT, VALUE, min_size=1, max_size=4)
 ROWS = st.lists(ROW, min_size=1, max_size=8)
@@ -50,11 +58,18 @@ def ingested(source: Any, batch_size: int = 5) -> list[Sample | Reject]:
 
 
 SYNTAX = [*b'{ } [ ] " , : null NaN 1e999'.split(), b"\\", b"\n", b"\r\n", b" "]
-ROWLIKE = [b'{"instruction": "q", "output": "a"}', b"instruction,output\n", b"a,b\n", b'"messages": [']
+ROWLIKE = [
+    b'{"instruction": "q", "output": "a"}',
+    b"instruction,output\n",
+    b"a,b\n",
+    b'"messages": [',
+]
 MAGIC = [b"PAR1", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b"\xef\xbb\xbf", b"\xff\xfe"]
 ODD = [b"\xff", b"\x00", "é".encode(), "\ud800".encode("utf-8", "surrogatepass")]
 FRAGMENTS = st.sampled_from([*SYNTAX, *ROWLIKE, *MAGIC, *ODD])
-BYTES = st.binary(max_size=200) | st.lists(FRAGMENTS | st.binary(max_size=5), max_size=40).map(b"".join)
+BYTES = st.binary(max_size=200) | st.lists(FRAGMENTS | st.binary(max_size=5), max_size=40).map(
+    b"".join
+)
 NAMES = [
     f"x{suffix}{packed}"
     for suffix in (".json", ".jsonl", ".csv", ".tsv", ".parquet", "")
@@ -78,17 +93,26 @@ def test_any_bytes_end_in_rows_rejects_or_one_line(content: bytes, name: str) ->
         assert said.strip()
         assert "\n" not in said
     assert len({each.id for each in made}) == len(made)
-    assert all(len(each.raw) <= reading.MAX_RAW and each.reason for each in made if isinstance(each, Reject))
+    assert all(
+        len(each.raw) <= reading.MAX_RAW and each.reason
+        for each in made
+        if isinstance(each, Reject)
+    )
 
 
 @settings(max_examples=70)
 @given(ROWS, st.data())
-def test_a_broken_byte_costs_a_json_line_at_most_itself(rows: list[dict[str, Any]], data: st.DataObject) -> None:
+def test_a_broken_byte_costs_a_json_line_at_most_itself(
+    rows: list[dict[str, Any]], data: st.DataObject
+) -> None:
     lines = [orjson_or_json(row) for row in rows]
     broken = data.draw(st.integers(0, len(lines) - 1))
     at = data.draw(st.integers(0, len(lines[broken]) - 1))
     byte = data.draw(st.sampled_from([b"\xff", b'"', b"{", b"}", b"\\", b"\x01"]))
-    damaged = [line[:at] + byte + line[at + 1 :] if number == broken else line for number, line in enumerate(lines)]
+    damaged = [
+        line[:at] + byte + line[at + 1 :] if number == broken else line
+        for number, line in enumerate(lines)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         path = written(b"\n".join(damaged) + b"\n", "x.jsonl", folder)
         try:
@@ -126,7 +150,9 @@ def orjson_or_json(row: dict[str, Any]) -> bytes:
 @given(ROWS, st.sampled_from([".json", ".jsonl", ".json.gz", ".jsonl.zst"]))
 def test_what_is_written_is_read_back(rows: list[dict[str, Any]], suffix: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = writing.write_rows([orjson_or_json(row) for row in rows], Path(folder) / f"x{suffix}")
+        path = writing.write_rows(
+            [orjson_or_json(row) for row in rows], Path(folder) / f"x{suffix}"
+        )
         back = [row for batch in reading.read_rows(path) for _, row in batch.rows]
     assert [list(row.items()) for row in back] == [list(row.items()) for row in rows]
 
@@ -153,7 +179,10 @@ SHAPED = st.one_of(
     st.fixed_dictionaries({"prompt": TEXT, "response": TEXT, "history": VALUE, "system": SCALAR}),
     st.fixed_dictionaries({"messages": st.lists(MESSAGE, max_size=4) | VALUE}),
     st.fixed_dictionaries(
-        {"instruction": TEXT, "instances": st.lists(st.fixed_dictionaries({"output": TEXT}), max_size=2) | VALUE}
+        {
+            "instruction": TEXT,
+            "instances": st.lists(st.fixed_dictionaries({"output": TEXT}), max_size=2) | VALUE,
+        }
     ),
     ROW,
 )
@@ -174,7 +203,9 @@ def test_shards_of_any_size_give_the_same_samples(rows: list[dict[str, Any]], si
 
 
 @settings(max_examples=200)
-@given(st.lists(st.lists(st.integers(0, 30) | st.integers(0, (1 << 64) - 1), max_size=20), max_size=15))
+@given(
+    st.lists(st.lists(st.integers(0, 30) | st.integers(0, (1 << 64) - 1), max_size=20), max_size=15)
+)
 def test_first_seen_equals_a_dict(batches: list[list[int]]) -> None:
     seen, known, row = FirstSeen(), {}, 0
     for batch in batches:

@@ -34,7 +34,10 @@ def test_what_is_no_part(text: str) -> None:
 
 
 def test_one_is_a_row_and_one_point_nought_all_rows() -> None:
-    assert (parse("1"), parse(1), parse("1.0"), parse(1.0)) == (*[Size("rows", 1)] * 2, *[Size("share", 1)] * 2)
+    assert (parse("1"), parse(1), parse("1.0"), parse(1.0)) == (
+        *[Size("rows", 1)] * 2,
+        *[Size("share", 1)] * 2,
+    )
 
 
 @pytest.mark.parametrize("size", [Size("rows", 2000), Size("share", 0.005), Size("tokens", 1.5e6)])

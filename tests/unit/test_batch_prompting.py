@@ -1,20 +1,25 @@
-"""What several instructions in one request cost in quality: the tags compared are those that a run would keep."""
+"""What several instructions in one request cost in quality: the tags compared are those that a run
+would keep.
+"""
 
 import math
 
 import orjson
 
-from tacos import batch_prompting
 from tacos.records import Reply
+from tacos.workflows import grouped_tagging_quality
 
 
 def test_a_tag_given_twice_counts_once_and_a_blank_one_not_at_all_as_in_a_run() -> None:
     items = [{"tag": tag, "explanation": ""} for tag in ("Poetry", " Poetry", "", "Nature")]
-    assert batch_prompting.tags_of(Reply(orjson.dumps({"tags": items}).decode())) == ["Poetry", "Nature"]
-    assert batch_prompting.tags_of(Reply(None)) == []
+    assert grouped_tagging_quality.tags_of(Reply(orjson.dumps({"tags": items}).decode())) == [
+        "Poetry",
+        "Nature",
+    ]
+    assert grouped_tagging_quality.tags_of(Reply(None)) == []
 
 
 def test_agreement_without_any_tag_is_undefined_and_no_warning() -> None:
-    found = batch_prompting.compare(4, [([], [], []), ([], [], [])], 0)
+    found = grouped_tagging_quality.compare(4, [([], [], []), ([], [], [])], 0)
     assert all(math.isnan(value) for value in (*found.together, *found.again, *found.cost))
     assert found.tags_together == found.tags_alone == 0

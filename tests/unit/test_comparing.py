@@ -29,7 +29,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
         run=tmp_path_factory.mktemp("done") / "run",
         tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
         judge=lambda texts, responses: [float(len(text) % 89 + 1) for text in texts],
-        encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts],
+        encoder=lambda texts: [
+            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts
+        ],
         settings={"shortlist": {"rule": "all"}, "normalise": {"alpha": 1}},
     )
 
@@ -46,7 +48,9 @@ def test_the_figures_are_those_of_the_rows(done: tacos.Selection) -> None:
     pool, ours, longest, random = found.table.iter_rows(named=True)
     table = done.reselect(16, "longest").table
     assert longest["mean_length"] == pytest.approx(table["length"].mean())
-    assert longest["coverage"] == pytest.approx(len({t for tags in table["tags"] for t in tags}) / 8)
+    assert longest["coverage"] == pytest.approx(
+        len({t for tags in table["tags"] for t in tags}) / 8
+    )
     assert longest["mean_length"] > max(ours["mean_length"], random["mean_length"])
     assert (pool["coverage"], pool["cluster_distance"]) == (1, 0)
     assert ours["mean_score"] > pool["mean_score"]
@@ -78,7 +82,12 @@ def test_the_command_prints_json_and_draws(done: tacos.Selection, tmp_path: Path
     words = ["compare", str(done.run), "--strategies", "mig,random", "-n", "16", "-o", str(figure)]
     result = CliRunner().invoke(app, [*words, "--json"])
     assert result.exit_code == 0, result.output
-    assert [row["strategy"] for row in json.loads(result.output)["table"]] == ["pool", "mig", "longest", "random"]
+    assert [row["strategy"] for row in json.loads(result.output)["table"]] == [
+        "pool",
+        "mig",
+        "longest",
+        "random",
+    ]
     assert "grey: the range of random selections" in figure.read_text("utf-8")
     printed = CliRunner().invoke(app, words).output
     assert "tags covered" in printed

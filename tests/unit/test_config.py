@@ -27,7 +27,12 @@ def test_the_later_layer_wins(tmp_path: Path) -> None:
     file = tmp_path / "tacos.toml"
     file.write_text('[cluster]\nk = 7\n[tag]\nmodel = "from-file"\n')
     found = config.load("paper", file, ["cluster.k=9"], seed=5)
-    assert (found.cluster.k, found.tag.model, found.seed, found.cluster.membership) == (9, "from-file", 5, "every")
+    assert (found.cluster.k, found.tag.model, found.seed, found.cluster.membership) == (
+        9,
+        "from-file",
+        5,
+        "every",
+    )
 
 
 def test_a_judge_that_is_named_later_takes_the_place_of_a_panel() -> None:

@@ -7,15 +7,19 @@ import pytest
 from typer.testing import CliRunner
 
 import tacos
-from tacos import curving
-from tacos.cli import app, figures
+from tacos.cli import app
+from tacos.cli.shared import figures
 from tacos.errors import ConfigError, InputError
-from tacos.report import charting
-from tacos.reselecting import Wish
+from tacos.report import charts
+from tacos.workflows import curve
+from tacos.workflows.reselect import Wish
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
-    {"instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[i // 8 % 8]}, number {i}.", "output": "x" * (i % 97 + 1)}
+    {
+        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[i // 8 % 8]}, number {i}.",
+        "output": "x" * (i % 97 + 1),
+    }
     for i in range(160)
 ]
 
@@ -34,13 +38,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run=tmp_path_factory.mktemp("curve") / "run",
         tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
         judge=lambda texts, responses: [float(len(text)) for text in responses],
-        encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts],
+        encoder=lambda texts: [
+            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts
+        ],
         settings={"shortlist": {"rule": "all"}, "normalise": {"alpha": 1}, "pair": {"rounds": 1}},
     ).run
 
 
 def test_every_size_is_the_selection_that_reselect_makes(folder: Path) -> None:
-    found = curving.curve(folder, Wish(1, "mig"), ["10%", 40, 20])
+    found = curve.curve(folder, Wish(1, "mig"), ["10%", 40, 20])
     assert found.table["n"].to_list() == [16, 20, 40]
     table = tacos.load(folder).reselect(20, "mig").table
     row = found.table.row(1, named=True)
@@ -53,11 +59,11 @@ def test_every_size_is_the_selection_that_reselect_makes(folder: Path) -> None:
 
 
 def test_the_knee_is_where_the_gain_stays_below_the_rate(folder: Path) -> None:
-    whole = curving.curve(folder, Wish(1, "random"))
+    whole = curve.curve(folder, Wish(1, "random"))
     assert whole.table["coverage"][-1] == 1
     assert whole.table["n"][-1] == whole.n_pool == 160
     assert whole.knee == 10  # eight tags are soon covered
-    assert curving.curve(folder, Wish(1, "random"), [2, 4], gain=0).knee is None
+    assert curve.curve(folder, Wish(1, "random"), [2, 4], gain=0).knee is None
 
 
 def test_the_command_prints_the_answer_and_draws_it(folder: Path, tmp_path: Path) -> None:
@@ -71,7 +77,7 @@ def test_the_command_prints_the_answer_and_draws_it(folder: Path, tmp_path: Path
 
 
 def test_a_strategy_has_one_colour_in_all_panels_of_the_figure(folder: Path) -> None:
-    drawn = charting.curve(curving.curve(folder, Wish(1, "mig"), [10, 40]).table, "mig", None)
+    drawn = charts.curve(curve.curve(folder, Wish(1, "mig"), [10, 40]).table, "mig", None)
     coverage, *others = drawn["hconcat"]
     scale = coverage["encoding"]["color"]["scale"]
     ours = dict(zip(scale["domain"], scale["range"], strict=True))["mig"]
@@ -87,9 +93,9 @@ def test_a_figure_is_svg_or_png_and_a_gain_is_a_number(folder: Path, tmp_path: P
 
 def test_sizes_that_cannot_be(folder: Path) -> None:
     with pytest.raises(ConfigError, match="no size"):
-        curving.curve(folder, Wish(1), ["abc"])
+        curve.curve(folder, Wish(1), ["abc"])
     with pytest.raises(InputError, match="rows or shares"):
-        curving.curve(folder, Wish(1), ["5ktokens"])
+        curve.curve(folder, Wish(1), ["5ktokens"])
     with pytest.raises(InputError, match="finds only"):
-        curving.curve(folder, Wish(1), [500])
-    assert "finds only" in curving.curve(folder, Wish(1), [10, 500]).ended
+        curve.curve(folder, Wish(1), [500])
+    assert "finds only" in curve.curve(folder, Wish(1), [10, 500]).ended

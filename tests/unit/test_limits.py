@@ -1,4 +1,6 @@
-"""Sizes, quotas, length matching and the near-duplicate limit of a whole run, and what is said of them."""
+"""Sizes, quotas, length matching and the near-duplicate limit of a whole run, and what is said of
+them.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import tacos
-from tacos.cli import app, summary
+from tacos.cli import app
+from tacos.cli.shared import summary
 from tacos.errors import ConfigError, InputError, TacosError
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
@@ -33,7 +36,10 @@ def judge(instructions: list[str], responses: list[str]) -> list[float]:
 
 
 def encoder(texts: list[str]) -> list[list[float]]:
-    return [[float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+    return [
+        [float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"]
+        for text in texts
+    ]
 
 
 def files(folder: Path) -> list[Path]:
@@ -44,7 +50,9 @@ def files(folder: Path) -> list[Path]:
     return paths
 
 
-def run(folder: Path, n: str | float = 20, settings: dict[str, Any] | None = None, **changes: Any) -> tacos.Selection:
+def run(
+    folder: Path, n: str | float = 20, settings: dict[str, Any] | None = None, **changes: Any
+) -> tacos.Selection:
     """A selection of both files with cheap models."""
     more = {"normalise": {"alpha": 1}, **(settings or {})}
     own: dict[str, Any] = {"tagger": tagger, "judge": judge, "encoder": encoder, **changes}
@@ -88,14 +96,23 @@ def test_a_token_budget_is_kept_and_nearly_used_up(place: Path) -> None:
 def test_quotas_of_sources_and_tags_hold_and_are_explained(place: Path) -> None:
     limits = {"per_source": {"few": 0.5}, "per_tag": {"poem": "<=2"}}
     done = run(place, 20, {"select": limits, "shortlist": {"factor": 2.0}})
-    assert Counter(one.partition(":")[0] for one in done.table["id"]) == {"few.jsonl": 10, "many.jsonl": 10}
+    assert Counter(one.partition(":")[0] for one in done.table["id"]) == {
+        "few.jsonl": 10,
+        "many.jsonl": 10,
+    }
     assert done.table["tags"].list.contains("poem").sum() <= 2
     assert set(done.table["rule"]) <= {"quota", "remainder"}
     chosen = set(done.table["id"])
     scored = done.artifacts["scores/3"].scan().select("id").collect()["id"].to_list()
-    told = [done.explain(one)["verdict"] for one in scored if one not in chosen and one.startswith("few")]
+    told = [
+        done.explain(one)["verdict"]
+        for one in scored
+        if one not in chosen and one.startswith("few")
+    ]
     assert told
-    assert all("the quota of the source few.jsonl was full (10 of 10 rows)" in each for each in told)
+    assert all(
+        "the quota of the source few.jsonl was full (10 of 10 rows)" in each for each in told
+    )
 
 
 def test_matched_lengths_undo_the_preference_for_long_responses(place: Path) -> None:
@@ -126,14 +143,18 @@ def test_unjudged_rows_may_fill_what_limits_leave(place: Path) -> None:
 def test_a_limit_that_binds_nowhere_changes_nothing(place: Path, preset: str) -> None:
     lists = {"keep": ["few.jsonl:0", "many.jsonl:3"], "exclude": ["few.jsonl:16"]}
     free, limited = (
-        run(place, 24, {"select": {**lists, **limit}}, preset=preset).table.sort("id").select("id", "rule")
+        run(place, 24, {"select": {**lists, **limit}}, preset=preset)
+        .table.sort("id")
+        .select("id", "rule")
         for limit in ({}, {"per_source": {"few": "<=24"}})
     )
     assert free.equals(limited)
 
 
 @pytest.mark.parametrize("limit", [{}, {"per_source": {"few": "<=40"}}])
-def test_filling_takes_all_but_excluded_rows_where_more_are_asked_for(place: Path, limit: dict[str, Any]) -> None:
+def test_filling_takes_all_but_excluded_rows_where_more_are_asked_for(
+    place: Path, limit: dict[str, Any]
+) -> None:
     found = run(place, 160, {"select": {"fill": True, "exclude": ["few.jsonl:16"], **limit}}).table
     assert found.height == 159
 
@@ -157,7 +178,11 @@ def test_a_row_excluded_by_its_content_is_explained_as_such_also_in_another_sele
     [content] = samples.filter(id="few.jsonl:16")["content_hash"]
     done = run(place, 12, {"select": {"exclude": [content]}})
     other = done.reselect(12, "longest", **limits)
-    assert done.explain(content)["verdict"] == other.explain(content)["verdict"] == "dropped: it is on the exclude list"
+    assert (
+        done.explain(content)["verdict"]
+        == other.explain(content)["verdict"]
+        == "dropped: it is on the exclude list"
+    )
 
 
 def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
@@ -166,10 +191,16 @@ def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
     assert sum(one.startswith("few") for one in again.table["id"]) == 3
     gone = "few.jsonl:16"
     assert gone not in again.table["id"].to_list()
-    assert "the quota of the source few.jsonl was full (3 of 3 rows)" in again.explain(gone)["verdict"]
-    code, printed = cli("reselect", done.run, "-n", 20, "--quota-source", "few=0.25", "--quota-tag", "poem<=1")
+    assert (
+        "the quota of the source few.jsonl was full (3 of 3 rows)" in again.explain(gone)["verdict"]
+    )
+    code, printed = cli(
+        "reselect", done.run, "-n", 20, "--quota-source", "few=0.25", "--quota-tag", "poem<=1"
+    )
     assert code == 0, printed
-    code, printed = cli("compare", done.run, "-n", 20, "--strategies", "mig", "--quota-source", "few.jsonl<=5%")
+    code, printed = cli(
+        "compare", done.run, "-n", 20, "--strategies", "mig", "--quota-source", "few.jsonl<=5%"
+    )
     assert code == 0, printed
     assert " 5% " in printed
 
@@ -177,7 +208,10 @@ def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--quota-source", "none=0.3"), "there is no source 'none' in the data; there are few.jsonl, many.jsonl"),
+        (
+            ("--quota-source", "none=0.3"),
+            "there is no source 'none' in the data; there are few.jsonl, many.jsonl",
+        ),
         (("--quota-source", "few"), "not of the form"),
         (("--quota-source", "few=abc"), "a quota of 'abc'"),
         (("--quota-source", "few=0.3", "--quota-source", "few=0.2"), "two quotas"),
@@ -187,15 +221,21 @@ def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
         (("--limit", "2"), "select.limit"),
     ],
 )
-def test_what_cannot_be_is_one_clear_line(place: Path, words: tuple[str, ...], message: str) -> None:
-    code, printed = cli("select", *files(place), "-n", 5, "-o", place / "out.jsonl", "--workers", 1, *words)
+def test_what_cannot_be_is_one_clear_line(
+    place: Path, words: tuple[str, ...], message: str
+) -> None:
+    code, printed = cli(
+        "select", *files(place), "-n", 5, "-o", place / "out.jsonl", "--workers", 1, *words
+    )
     assert code == 2
     assert message in printed
     assert "\n" not in printed.strip()
 
 
 def test_a_tag_that_no_row_carries_is_named_with_those_near_it(place: Path) -> None:
-    with pytest.raises(InputError, match="no row carries the tag 'peom' after normalisation; near it: poem"):
+    with pytest.raises(
+        InputError, match="no row carries the tag 'peom' after normalisation; near it: poem"
+    ):
         run(place, 5, {"select": {"per_tag": {"peom": 0.3}}})
 
 
@@ -210,7 +250,10 @@ def test_a_selector_of_ones_own_decides_alone(place: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["robust", "paper"])
 def test_clusters_by_embedding(place: Path, preset: str) -> None:
-    settings = {"cluster": {"by": "embedding", "k": 8, "smallest": 10, "largest": 0.4}, "shortlist": {"rule": "all"}}
+    settings = {
+        "cluster": {"by": "embedding", "k": 8, "smallest": 10, "largest": 0.4},
+        "shortlist": {"rule": "all"},
+    }
     done = run(place, 20, settings, preset=preset)
     clusters = done.summary.clusters
     assert sum(each["n_members"] for each in clusters) == 160
@@ -234,13 +277,16 @@ def test_more_rows_than_there_are(place: Path) -> None:
         run(place, 161)
 
 
-def test_fill_takes_what_there_is_past_near_duplicates_and_says_what_is_missing(place: Path) -> None:
+def test_fill_takes_what_there_is_past_near_duplicates_and_says_what_is_missing(
+    place: Path,
+) -> None:
     done = run(place, 1000, {"select": {"fill": True, "limit": 0.6}})
     n = done.table.height
     assert n < 160
     assert done.summary.n_missing == 1000 - n
     assert (
-        dict(summary.rows(done.summary))["selected"] == f"{n} of 1,000 asked for; there are no more that can be taken"
+        dict(summary.rows(done.summary))["selected"]
+        == f"{n} of 1,000 asked for; there are no more that can be taken"
     )
     with pytest.raises(InputError, match="not filled: the quota of the source few"):
         run(place, 160, {"select": {"fill": True, "limit": 0.6, "per_source": {"few": 0.25}}})

@@ -1,4 +1,6 @@
-"""Other selections from a finished run: every strategy, every kind of size, and no question to any model."""
+"""Other selections from a finished run: every strategy, every kind of size, and no question to any
+model.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import tacos
 from tacos.cli import app
 from tacos.errors import ConfigError, InputError, TacosError
 from tacos.methods.selecting.strategies import STRATEGIES
-from tacos.reselecting import newest_scores
+from tacos.workflows.reselect import newest_scores
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -34,11 +36,20 @@ def judge(instructions: list[str], responses: list[str]) -> list[float]:
 
 
 def encoder(texts: list[str]) -> list[list[float]]:
-    return [[float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+    return [
+        [float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"]
+        for text in texts
+    ]
 
 
 def run(folder: Path, **changes: Any) -> tacos.Selection:
-    given: dict[str, Any] = {"n": 20, "tagger": tagger, "judge": judge, "encoder": encoder, **changes}
+    given: dict[str, Any] = {
+        "n": 20,
+        "tagger": tagger,
+        "judge": judge,
+        "encoder": encoder,
+        **changes,
+    }
     return tacos.select(ROWS, run=folder / "run", **given)
 
 
@@ -63,7 +74,9 @@ def cli(*words: object) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_strategy_selects_n_rows_of_the_pool_and_says_so(graded: tacos.Selection, strategy: Any) -> None:
+def test_every_strategy_selects_n_rows_of_the_pool_and_says_so(
+    graded: tacos.Selection, strategy: Any
+) -> None:
     found = graded.reselect(12, strategy)
     assert found.table["id"].n_unique() == found.table.height == 12
     assert found.table["rank"].to_list() == list(range(1, 13))
@@ -72,13 +85,17 @@ def test_every_strategy_selects_n_rows_of_the_pool_and_says_so(graded: tacos.Sel
 
 
 @pytest.mark.parametrize("preset", ["robust", "paper"])
-def test_the_runs_own_strategy_size_and_seed_give_the_runs_own_selection(tmp_path: Path, preset: str) -> None:
+def test_the_runs_own_strategy_size_and_seed_give_the_runs_own_selection(
+    tmp_path: Path, preset: str
+) -> None:
     lists = {"select": {"keep": ["data:0", "data:9"], "exclude": ["data:16"]}}
     first = run(tmp_path, settings=lists, preset=preset, n=12)
     assert set(first.reselect(12, "tacos").table["id"]) == set(first.table["id"])
 
 
-def test_a_second_call_finds_the_first_and_the_run_keeps_its_own_selection(done: tacos.Selection) -> None:
+def test_a_second_call_finds_the_first_and_the_run_keeps_its_own_selection(
+    done: tacos.Selection,
+) -> None:
     before = (done.run / "run.json").read_bytes(), (done.run / "report.html").read_bytes()
     first, again = (done.reselect(15, "mig", seed=3) for _ in range(2))
     assert (first.made, again.made) == (["reselected"], [])
@@ -111,7 +128,9 @@ def test_a_token_budget_is_kept_and_nearly_used_up(done: tacos.Selection, strate
     assert n_tokens(found) <= 500 < n_tokens(one_more)
 
 
-def test_a_budget_larger_than_the_pool_takes_all_that_the_strategy_can(done: tacos.Selection) -> None:
+def test_a_budget_larger_than_the_pool_takes_all_that_the_strategy_can(
+    done: tacos.Selection,
+) -> None:
     assert done.reselect("1Gtokens", "longest").table.height == len(ROWS)
 
 
@@ -132,7 +151,10 @@ def test_rows_without_a_score_are_taken_only_by_grade(graded: tacos.Selection) -
 
 def test_must_keep_and_exclude_of_the_run_hold(tmp_path: Path) -> None:
     lists = {"select": {"keep": ["data:0"], "exclude": ["data:16"]}}
-    ids = [run(tmp_path, settings=lists).reselect(9, name).table["id"].to_list() for name in ("longest", "mig")]
+    ids = [
+        run(tmp_path, settings=lists).reselect(9, name).table["id"].to_list()
+        for name in ("longest", "mig")
+    ]
     assert all("data:0" in found and "data:16" not in found for found in ids)
 
 
@@ -155,7 +177,9 @@ def test_the_command_writes_rows_and_sidecar(done: tacos.Selection, tmp_path: Pa
     assert "nothing to do" in cli("reselect", done.run, "-n", "5%", "--strategy", "mig")[1]
 
 
-def test_the_command_names_the_strategies_where_it_knows_none(done: tacos.Selection, tmp_path: Path) -> None:
+def test_the_command_names_the_strategies_where_it_knows_none(
+    done: tacos.Selection, tmp_path: Path
+) -> None:
     code, printed = cli("reselect", done.run, "--strategy", "magic")
     assert code == 2
     assert "k-center" in printed
@@ -169,14 +193,21 @@ def test_the_runs_own_seed_and_fill_hold(tmp_path: Path) -> None:
     again = first.reselect(90)
     assert set(again.table["id"]) == set(first.table["id"])
     assert again.settings.seed == 7
-    code, out = cli("reselect", tmp_path / "run", "-n", 90, "--json", "-o", tmp_path / "again.jsonl")
+    code, out = cli(
+        "reselect", tmp_path / "run", "-n", 90, "--json", "-o", tmp_path / "again.jsonl"
+    )
     assert code == 0, out
     assert {
-        row["id"] for row in map(orjson.loads, (tmp_path / "again.jsonl.scores.jsonl").read_bytes().splitlines())
+        row["id"]
+        for row in map(
+            orjson.loads, (tmp_path / "again.jsonl.scores.jsonl").read_bytes().splitlines()
+        )
     } == (set(first.table["id"]))
 
 
-def test_rows_that_only_lack_a_score_are_named_where_too_few_are_found(graded: tacos.Selection) -> None:
+def test_rows_that_only_lack_a_score_are_named_where_too_few_are_found(
+    graded: tacos.Selection,
+) -> None:
     with pytest.raises(InputError, match=r"of 160 rows have a score; to select by grade"):
         graded.reselect(150)
     assert graded.reselect(150, by="grade").table.height == 150

@@ -1,4 +1,6 @@
-"""Rounds of pairing, judging and rating under every method, with a judge that has noise and a bias of place."""
+"""Rounds of pairing, judging and rating under every method, with a judge that has noise and a bias
+of place.
+"""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -9,23 +11,27 @@ import orjson
 import polars as pl
 import pytest
 
-from tacos import api, config
-from tacos.api import Quiet
-from tacos.assembling import Network, Own, tools_for
+from tacos import config
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError
-from tacos.methods.forecasting import n_questions
-from tacos.models.functions import FunctionTagger
+from tacos.formats import sources
+from tacos.methods.measures.request_counts import n_questions
+from tacos.models.user_functions import FunctionTagger
+from tacos.pipeline.model_factory import Network, Own, tools_for
+from tacos.pipeline.run_loop import Models, Outcome, execute
 from tacos.records import Reply, Request, canonical_hash
-from tacos.run import Models, Outcome, execute
-from tacos.storage import sources
-from tacos.storage.artifacts import Store
+from tacos.store.artifacts import Store
+from tacos.workflows import select
+from tacos.workflows.select import Quiet
 
 WORDS = ("sum", "poem", "garden")
 N = 90
 BIAS = 6.0
-ROWS = [{"instruction": f"Tell me about a {WORDS[i % 3]}, number {i}.", "output": f"{i}"} for i in range(N)]
+ROWS = [
+    {"instruction": f"Tell me about a {WORDS[i % 3]}, number {i}.", "output": f"{i}"}
+    for i in range(N)
+]
 
 
 def quality(response: str) -> float:
@@ -47,7 +53,10 @@ class Biased:
     pointwise = False
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        return [Reply(orjson.dumps({"analysis": "", **self.scores(each.fields)}).decode()) for each in requests]
+        return [
+            Reply(orjson.dumps({"analysis": "", **self.scores(each.fields)}).decode())
+            for each in requests
+        ]
 
     def scores(self, fields: dict[str, Any]) -> dict[str, float]:
         if "response" in fields:
@@ -57,12 +66,24 @@ class Biased:
 
 
 def settings(**changes: Any) -> Settings:
-    return config.load(select={"n": 15}, normalise={"alpha": 1}, shortlist={"rule": "all"}, cluster={"k": 3}, **changes)
+    return config.load(
+        select={"n": 15},
+        normalise={"alpha": 1},
+        shortlist={"rule": "all"},
+        cluster={"k": 3},
+        **changes,
+    )
 
 
 def run(folder: Path, chosen: Settings) -> Outcome:
-    own = Own(encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts])
-    tagger = FunctionTagger(lambda texts: [[word for word in WORDS if word in text] for text in texts])
+    own = Own(
+        encoder=lambda texts: [
+            [float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts
+        ]
+    )
+    tagger = FunctionTagger(
+        lambda texts: [[word for word in WORDS if word in text] for text in texts]
+    )
     tools = tools_for(chosen, own, Network(chosen, None, ExitStack()))
     models = Models({"tag": tagger, "grade": Biased(), "judge": Biased()}, tools)
     store = Store(folder)
@@ -95,7 +116,9 @@ def test_active_rounds_keep_to_the_budget_and_find_the_best(tmp_path: Path) -> N
     assert recall(done) >= 0.8
 
 
-def test_a_second_order_is_asked_only_where_it_can_matter_and_keeps_its_pair(tmp_path: Path) -> None:
+def test_a_second_order_is_asked_only_where_it_can_matter_and_keeps_its_pair(
+    tmp_path: Path,
+) -> None:
     pairs = table(run(tmp_path, settings(pair=ACTIVE)), "pairs")
     assert set(pairs["orders"]) >= {"ab", "both"}
     by_number = pairs.group_by("pair").agg(pl.struct("left", "right").n_unique())
@@ -115,7 +138,9 @@ def test_active_rounds_go_where_the_quota_ends(tmp_path: Path) -> None:
 
 def test_the_same_settings_give_the_same_bytes_and_a_second_run_nothing(tmp_path: Path) -> None:
     first, other = (run(tmp_path / name, settings(pair=ACTIVE)) for name in ("a", "b"))
-    assert {n: a.digest for n, a in first.artifacts.items()} == {n: a.digest for n, a in other.artifacts.items()}
+    assert {n: a.digest for n, a in first.artifacts.items()} == {
+        n: a.digest for n, a in other.artifacts.items()
+    }
     assert run(tmp_path / "a", settings(pair=ACTIVE)).made == []
 
 
@@ -124,9 +149,13 @@ def test_a_judge_who_cannot_see_the_order_is_not_asked_again(tmp_path: Path) -> 
     own = Own(
         tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
         judge=lambda texts, responses: [float(len(text)) for text in responses],
-        encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts],
+        encoder=lambda texts: [
+            [float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts
+        ],
     )
-    done = api.select_with(rows, settings(pair=ACTIVE), api.Targets(run=tmp_path / "run"), own=own)
+    done = select.select_with(
+        rows, settings(pair=ACTIVE), select.Targets(run=tmp_path / "run"), own=own
+    )
     assert [done.artifacts[f"pairs/{i}"].manifest["n_rows"] for i in range(1, 5)] == [0, 0, 0, 0]
     assert done.table.height == 15
 
@@ -160,7 +189,9 @@ def test_a_prior_by_grades_draws_scores_to_it(tmp_path: Path) -> None:
     both = [one.artifacts["scores/1"].scan().collect() for one in (plain, drawn)]
     assert both[1]["error"].mean() < both[0]["error"].mean()
     grades = table(drawn, "grades").select("id", "grade")
-    like = [scores.join(grades, on="id").select(pl.corr("score", "grade")).item() for scores in both]
+    like = [
+        scores.join(grades, on="id").select(pl.corr("score", "grade")).item() for scores in both
+    ]
     assert like[1] > like[0]
 
 
@@ -178,8 +209,12 @@ def test_settings_that_would_be_left_unread_are_refused() -> None:
         settings(pair={"budget": 0.1})
 
 
-@pytest.mark.parametrize("pair", [ACTIVE, {"method": "reference"}, {"method": "neighbour", "rounds": 3}, {}])
+@pytest.mark.parametrize(
+    "pair", [ACTIVE, {"method": "reference"}, {"method": "neighbour", "rounds": 3}, {}]
+)
 def test_the_forecast_is_an_upper_bound(tmp_path: Path, pair: dict[str, Any]) -> None:
     chosen = settings(pair=pair)
     n_asked = table(run(tmp_path, chosen), "verdicts").height
-    assert n_asked <= n_questions(chosen, N, N, int(chosen.select.size.value))["judge"] <= 3 * n_asked
+    assert (
+        n_asked <= n_questions(chosen, N, N, int(chosen.select.size.value))["judge"] <= 3 * n_asked
+    )

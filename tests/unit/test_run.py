@@ -9,8 +9,8 @@ import pytest
 import tacos
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
-from tacos.run import check_gate
-from tacos.stages import plan
+from tacos.pipeline.run_loop import check_gate
+from tacos.pipeline.stages import plan
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -32,11 +32,20 @@ def judge(instructions: list[str], responses: list[str]) -> list[float]:
 
 
 def encoder(texts: list[str]) -> list[list[float]]:
-    return [[float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+    return [
+        [float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"]
+        for text in texts
+    ]
 
 
 def run(tmp_path: Path, **changes: Any) -> tacos.Selection:
-    given: dict[str, Any] = {"n": 20, "tagger": tagger, "judge": judge, "encoder": encoder, **changes}
+    given: dict[str, Any] = {
+        "n": 20,
+        "tagger": tagger,
+        "judge": judge,
+        "encoder": encoder,
+        **changes,
+    }
     return tacos.select(given.pop("data", ROWS), run=tmp_path / "run", **given)
 
 
@@ -54,13 +63,18 @@ def test_it_selects_what_was_asked_from_the_input(tmp_path: Path, preset: str) -
     assert numbers == sorted(numbers)
 
 
-def test_a_second_call_does_nothing_and_a_changed_setting_reruns_what_depends_on_it(tmp_path: Path) -> None:
+def test_a_second_call_does_nothing_and_a_changed_setting_reruns_what_depends_on_it(
+    tmp_path: Path,
+) -> None:
     first = run(tmp_path)
     assert first.made[0] == "samples"
     assert run(tmp_path).made == []
     assert run(tmp_path, n=21).made[0] == "shortlist"
     assert run(tmp_path, settings={"cluster": {"k": 3}}).made[0] == "clusters"
-    assert run(tmp_path, settings={"select": {"quota": "equal"}, "shortlist": {"rule": "all"}}).made[0] == "shortlist"
+    assert (
+        run(tmp_path, settings={"select": {"quota": "equal"}, "shortlist": {"rule": "all"}}).made[0]
+        == "shortlist"
+    )
     assert run(tmp_path).made == []
     assert run(tmp_path).table.equals(first.table)
 
@@ -80,16 +94,21 @@ def test_the_same_seed_gives_the_same_selection_and_another_one_differs(tmp_path
 
 
 def test_until_stops_after_a_stage(tmp_path: Path) -> None:
-    from tacos import api, config
+    from tacos import config
+    from tacos.workflows import select
 
     settings = config.load(select={"n": 20})
-    own = api.Own(tagger=tagger, judge=judge, encoder=encoder)
-    done = api.select_with(ROWS, settings, api.Targets(run=tmp_path / "run"), own=own, until="tag")
+    own = select.Own(tagger=tagger, judge=judge, encoder=encoder)
+    done = select.select_with(
+        ROWS, settings, select.Targets(run=tmp_path / "run"), own=own, until="tag"
+    )
     assert list(done.artifacts) == ["samples", "tags"]
     with pytest.raises(InputError, match="stopped after stage tags"):
         _ = done.rows
     with pytest.raises(ConfigError, match="no stage 'tagg'"):
-        api.select_with(ROWS, settings, api.Targets(run=tmp_path / "run"), own=own, until="tagg")
+        select.select_with(
+            ROWS, settings, select.Targets(run=tmp_path / "run"), own=own, until="tagg"
+        )
 
 
 def test_a_pool_smaller_than_n_is_an_error_that_names_fill(tmp_path: Path) -> None:
@@ -98,7 +117,9 @@ def test_a_pool_smaller_than_n_is_an_error_that_names_fill(tmp_path: Path) -> No
     assert len(run(tmp_path, n=1000, settings={"select": {"fill": True}}).rows) == len(ROWS)
 
 
-def test_failures_over_the_gate_stop_the_run_and_those_under_it_are_left_out(tmp_path: Path) -> None:
+def test_failures_over_the_gate_stop_the_run_and_those_under_it_are_left_out(
+    tmp_path: Path,
+) -> None:
     def sometimes(instructions: list[str], responses: list[str]) -> list[float]:
         return [float("nan") if len(response) == bad else 50.0 for response in responses]
 
@@ -117,9 +138,14 @@ def test_failures_over_the_gate_stop_the_run_and_those_under_it_are_left_out(tmp
 
 
 def test_a_gate_says_what_can_be_done_about_it() -> None:
-    rejects = pl.DataFrame({"id": ["a"], "reason": ["cut off at the limit of tokens"], "raw": [""], "failure": [True]})
+    rejects = pl.DataFrame(
+        {"id": ["a"], "reason": ["cut off at the limit of tokens"], "raw": [""], "failure": [True]}
+    )
     stages = {step.stage.name: step.stage for step in plan(Settings())}
-    for name, advice in (("judge", r"--set judge\.max_tokens"), ("ingest", "Mend the input, or go on without")):
+    for name, advice in (
+        ("judge", r"--set judge\.max_tokens"),
+        ("ingest", "Mend the input, or go on without"),
+    ):
         with pytest.raises(FailureRateError, match=advice):
             check_gate(stages[name], 0, rejects, 0.02)
 
@@ -138,7 +164,12 @@ def test_a_column_of_tags_is_an_entry_point(tmp_path: Path) -> None:
     def fails(instructions: list[str]) -> list[list[str]]:
         raise AssertionError("no row needs tagging")
 
-    done = run(tmp_path, data=rows, tagger=fails, settings={"ingest": {"tags": "labels"}, "normalise": {"alpha": 1}})
+    done = run(
+        tmp_path,
+        data=rows,
+        tagger=fails,
+        settings={"ingest": {"tags": "labels"}, "normalise": {"alpha": 1}},
+    )
     assert set(done.artifacts["vocabulary"].scan().collect()["raw"]) == {"even", "odd"}
 
 

@@ -1,4 +1,6 @@
-"""The command line: one small file per command, and the one place where an exception becomes an exit code."""
+"""The command line: one small file per command, and the one place where an exception becomes an
+exit code.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it c
              tacos refine selected.jsonl.run --model MODEL -o refined.jsonl    rewrite rows where judges prefer it
 """
 
-app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 app.command("select")(select.select)
 app.command("explain")(explain.explain)
 app.command("quote")(quote.quote)
@@ -84,8 +88,12 @@ app.add_typer(requests.app, name="requests")
 
 def main() -> None:
     """Run the command line; errors that a person can mend become one line and an exit code."""
-    gc.set_threshold(20_000, 20, 20)  # the default looks at a run's many small objects so often that the wire waits
-    signal.siginterrupt(signal.SIGINT, True)  # polars' handler has waits go on after Ctrl-C, and so requests go out
+    gc.set_threshold(
+        20_000, 20, 20
+    )  # the default looks at a run's many small objects so often that the wire waits
+    signal.siginterrupt(
+        signal.SIGINT, True
+    )  # polars' handler has waits go on after Ctrl-C, and so requests go out
     try:
         app()
     except TacosError as error:

@@ -10,18 +10,23 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from tacos import analysis
-from tacos.analysis import Analysis
-from tacos.assembling import asked_models, encoding_models
-from tacos.cli import consent, console, options
+from tacos.cli.shared import consent, console, options
 from tacos.cli.tags import drift_rows, step_text
-from tacos.storage import writing
+from tacos.pipeline.model_factory import asked_models, encoding_models
+from tacos.store import files
+from tacos.workflows import analyse as analysis
+from tacos.workflows.analyse import Analysis
 
 N_FREQUENT = 8
 
-Data = Annotated[list[str], typer.Argument(help="data files and run directories, as many as you like")]
+Data = Annotated[
+    list[str], typer.Argument(help="data files and run directories, as many as you like")
+]
 Folder = Annotated[
-    Path | None, typer.Option("-o", "--output", help="a folder for tables (.csv), analysis.json and figures (.svg)")
+    Path | None,
+    typer.Option(
+        "-o", "--output", help="a folder for tables (.csv), analysis.json and figures (.svg)"
+    ),
 ]
 
 
@@ -44,9 +49,9 @@ def analyse(  # noqa: PLR0913 - a command's options are its interface
 ) -> None:
     """How diverse and how complex are data sets, and how much of one does another cover?
 
-    Coverage (diversity) is the share of all tags together that a data set has, complexity its mean number of tags per
-    sample. Data files are tagged first; runs bring the tags of their whole pool, not of their selection: for that give
-    the file it was written to. All are normalised together.
+    Coverage (diversity) is the share of all tags together that a data set has, complexity its mean
+    number of tags per sample. Data files are tagged first; runs bring the tags of their whole pool,
+    not of their selection: for that give the file it was written to. All are normalised together.
 
     Examples:
 
@@ -63,9 +68,11 @@ def analyse(  # noqa: PLR0913 - a command's options are its interface
     asked = {stage: names for stage, names in every.items() if stage in ("tag", "normalise")}
     consent.ask(chosen, None, yes=yes, models=asked)
     if output is not None:
-        writing.make_folder(output)
+        files.make_folder(output)
     with console.bars(show=not as_json) as bars:
-        found = analysis.analyse(data, chosen, ledger=ledger, workers=workers, progress=bars, seed=seed)
+        found = analysis.analyse(
+            data, chosen, ledger=ledger, workers=workers, progress=bars, seed=seed
+        )
     written = [] if output is None else write(found, output)
     if as_json:
         print(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode())
@@ -77,13 +84,18 @@ def analyse(  # noqa: PLR0913 - a command's options are its interface
 
 def write(found: Analysis, folder: Path) -> list[Path]:
     """Write tables, JSON and figures."""
-    paths = [writing.write_text(table.write_csv(), folder / f"{name}.csv") for name, table in found.tables.items()]
+    paths = [
+        files.write_text(table.write_csv(), folder / f"{name}.csv")
+        for name, table in found.tables.items()
+    ]
     text = orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode()
-    paths.append(writing.write_text(text, folder / "analysis.json"))
-    from tacos.report import charting  # altair takes half a second to import
+    paths.append(files.write_text(text, folder / "analysis.json"))
+    from tacos.report import charts  # altair takes half a second to import
 
-    drawn = charting.charts(found.tables).items()
-    return paths + [writing.write_text(charting.svg(chart), folder / f"{name}.svg") for name, chart in drawn]
+    drawn = charts.charts(found.tables).items()
+    return paths + [
+        files.write_text(charts.svg(chart), folder / f"{name}.svg") for name, chart in drawn
+    ]
 
 
 def show(found: Analysis) -> None:
@@ -93,7 +105,9 @@ def show(found: Analysis) -> None:
     for remark in found.notes.get("remarks", []):
         console.out.print(f"note: {remark}".translate(console.UNSEEN), soft_wrap=True, markup=False)
     if "drift" in found.notes:
-        console.out.print(console.table("drift from the vocabulary", drift_rows(found.notes["drift"])))
+        console.out.print(
+            console.table("drift from the vocabulary", drift_rows(found.notes["drift"]))
+        )
     console.out.print(summary_table(found.summary))
     if found.recall.height > 1:
         console.out.print(recall_table(found.recall))
@@ -107,7 +121,15 @@ def summary_table(summary: pl.DataFrame) -> Table:
     """One line per data set."""
     least = min(summary["n_samples"].to_list())
     drawn = Table(title="diversity and complexity", title_justify="left")
-    for title in ("data", "samples", "untagged", "tags", "coverage", f"coverage of {least:,}", "tags per sample"):
+    for title in (
+        "data",
+        "samples",
+        "untagged",
+        "tags",
+        "coverage",
+        f"coverage of {least:,}",
+        "tags per sample",
+    ):
         drawn.add_column(title, justify="left" if title == "data" else "right", overflow="fold")
     for row in summary.iter_rows(named=True):
         drawn.add_row(
@@ -126,7 +148,9 @@ def recall_table(recall: pl.DataFrame) -> Table:
     """The matrix of tag recall."""
     drawn = Table(title="share of the column's tags that the row has", title_justify="left")
     for title in recall.columns:
-        drawn.add_column("" if title == "data" else title, justify="left" if title == "data" else "right")
+        drawn.add_column(
+            "" if title == "data" else title, justify="left" if title == "data" else "right"
+        )
     for name, *shares in recall.iter_rows():
         drawn.add_row(name, *(f"{share:.0%}" for share in shares))
     return drawn

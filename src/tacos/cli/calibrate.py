@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from tacos import calibration
-from tacos.assembling import asked_models
-from tacos.cli import consent, console, options
-from tacos.methods.agreeing import Interval
-from tacos.methods.calibrating import Calibration
+from tacos.cli.shared import consent, console, options
+from tacos.methods.judging.calibration import Calibration
+from tacos.methods.measures.rater_agreement import Interval
+from tacos.pipeline.model_factory import asked_models
+from tacos.workflows import calibrate as calibration
 
 Pairs = Annotated[
     str,
@@ -47,7 +47,9 @@ def calibrate(  # noqa: PLR0913 - a command's options are its interface
       tacos calibrate pairs.jsonl --llm http://localhost:8000/v1 --set 'judge.models=["a","b"]'
     """
     endpoint = {"url": llm, "model": model, "budget": budget}
-    chosen = options.settings_from("robust", settings, sets, endpoint, **options.criteria_from(criteria))
+    chosen = options.settings_from(
+        "robust", settings, sets, endpoint, **options.criteria_from(criteria)
+    )
     models = asked_models(chosen)
     judges = models.get("judge") or models.get("grade")
     consent.ask(chosen, None, yes=yes, models={"calibrate": judges} if judges else {})
@@ -63,13 +65,17 @@ def calibrate(  # noqa: PLR0913 - a command's options are its interface
 def as_dict(found: Calibration) -> dict[str, Any]:
     """For JSON: intervals by name."""
     plain = asdict(found)
-    return plain | {name: value._asdict() for name, value in vars(found).items() if isinstance(value, Interval)}
+    return plain | {
+        name: value._asdict() for name, value in vars(found).items() if isinstance(value, Interval)
+    }
 
 
 def show(found: Calibration) -> None:
     """Print one judge's calibration."""
     console.out.print(console.table(f"judge {found.judge}", rows(found)))
-    console.out.print("what to change:" if found.suggestions else "no rule suggests a change", soft_wrap=True)
+    console.out.print(
+        "what to change:" if found.suggestions else "no rule suggests a change", soft_wrap=True
+    )
     for text in found.suggestions:
         console.out.print(f"- {text}", soft_wrap=True, markup=False)
 
@@ -78,19 +84,36 @@ def rows(found: Calibration) -> list[tuple[str, str]]:
     """Label and text of each line."""
     bias, error = found.position_bias, found.position_error
     points = (
-        "n/a" if bias is None else f"{bias:+.1f} points" + ("" if error is None else f" (standard error {error:.1f})")
+        "n/a"
+        if bias is None
+        else f"{bias:+.1f} points" + ("" if error is None else f" (standard error {error:.1f})")
     )
     shares = {"flips with the order": found.flip_rate, "first position wins": found.first_share}
     return [
         ("pairs", f"{found.n_judged:,} of {found.n_labels:,} judged in both orders"),
-        ("agreement", f"{interval(found.agreement)} of the pairs with a winner; its ties count as misses"),
+        (
+            "agreement",
+            f"{interval(found.agreement)} of the pairs with a winner; its ties count as misses",
+        ),
         ("  where it decides", interval(found.agreement_decided)),
-        ("  where it is steady", f"{interval(found.agreement_steady)}: the same winner in both orders"),
-        ("agreement beyond chance", f"kappa {number(found.kappa)}, AC1 {number(found.ac1)} (a, b, tie)"),
+        (
+            "  where it is steady",
+            f"{interval(found.agreement_steady)}: the same winner in both orders",
+        ),
+        (
+            "agreement beyond chance",
+            f"kappa {number(found.kappa)}, AC1 {number(found.ac1)} (a, b, tie)",
+        ),
         ("ties", f"{interval(found.tie_rate)}; people {interval(found.label_tie_rate)}"),
-        *((name, "n/a" if one.value is None else f"{one.value:.1%} of {one.n:,}") for name, one in shares.items()),
+        *(
+            (name, "n/a" if one.value is None else f"{one.value:.1%} of {one.n:,}")
+            for name, one in shares.items()
+        ),
         ("first position is worth", points),
-        ("chose the longer one", f"{interval(found.longer_judge)}; people {interval(found.longer_people)}"),
+        (
+            "chose the longer one",
+            f"{interval(found.longer_judge)}; people {interval(found.longer_people)}",
+        ),
     ]
 
 

@@ -10,17 +10,22 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from tacos import api, config, quality
-from tacos.assembling import checking_model
-from tacos.cli import consent, console, options
+from tacos import config
+from tacos.cli.shared import consent, console, options
 from tacos.config import Settings
 from tacos.errors import ConfigError
-from tacos.quality import Quality
+from tacos.pipeline.model_factory import checking_model
+from tacos.workflows import check_tags as quality
+from tacos.workflows import select
+from tacos.workflows.check_tags import Quality
 
 Run = Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")]
-Sheet = Annotated[Path | None, typer.Option(help="write the cases for people to judge (.csv, .jsonl), and stop")]
+Sheet = Annotated[
+    Path | None, typer.Option(help="write the cases for people to judge (.csv, .jsonl), and stop")
+]
 Answers = Annotated[
-    list[Path] | None, typer.Option(help="a sheet that a person filled, named after that person; may be repeated")
+    list[Path] | None,
+    typer.Option(help="a sheet that a person filled, named after that person; may be repeated"),
 ]
 N_SHOWN = 5
 
@@ -40,8 +45,8 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
 ) -> None:
     """Precision and consistency of the tags of a run, judged by a model, by people, or by both.
 
-    Some cases are planted (a wrong tag, a foreign instruction): the share of them that is noticed says what the judge's
-    good marks are worth.
+    Some cases are planted (a wrong tag, a foreign instruction): the share of them that is noticed
+    says what the judge's good marks are worth.
 
     Examples:
 
@@ -51,8 +56,8 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
 
       tacos check-tags selected.jsonl.run --model MODEL --answers ann.csv --answers bea.csv
 
-    How many cases: --set check.n_precision=20 --set check.n_consistency=20 --set check.n_planted=10 (planted of each
-    kind), the same with --sheet and with --answers.
+    How many cases: --set check.n_precision=20 --set check.n_consistency=20 --set check.n_planted=10
+    (planted of each kind), the same with --sheet and with --answers.
     """
     endpoint = {"base_url": llm, "model": model, "budget": budget}
     given = {name: value for name, value in endpoint.items() if value is not None}
@@ -65,7 +70,9 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
         console.out.print(text, soft_wrap=True)
         return
     if not ask and not answers:
-        raise ConfigError("who judges? name a model with --model, or write a sheet for people with --sheet FILE")
+        raise ConfigError(
+            "who judges? name a model with --model, or write a sheet for people with --sheet FILE"
+        )
     if ask:
         consent.ask(chosen, run, yes=yes, models={"check": (checking_model(chosen),)})
     with console.bars(show=not as_json) as bars:
@@ -76,21 +83,32 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
         show(found)
 
 
-def settings_over(run: Path, file: Path | None, sets: list[str] | None, endpoint: dict[str, str]) -> Settings:
+def settings_over(
+    run: Path, file: Path | None, sets: list[str] | None, endpoint: dict[str, str]
+) -> Settings:
     """The run's settings with an endpoint."""
-    of_run = api.load(run).settings
+    of_run = select.load(run).settings
     under = config.merge(of_run.model_dump(mode="json"), {"llm": endpoint})
     return config.load(of_run.preset, file, sets or (), under=under)
 
 
 def show(found: Quality) -> None:
     """Print shares, agreement, and what could not be read."""
-    counts = found.cases.group_by("task", "planted").len().sort("task", "planted", descending=[True, False]).rows()
-    lines = [(task + (", planted" if planted else ""), f"{n:,} cases") for task, planted, n in counts]
+    counts = (
+        found.cases.group_by("task", "planted")
+        .len()
+        .sort("task", "planted", descending=[True, False])
+        .rows()
+    )
+    lines = [
+        (task + (", planted" if planted else ""), f"{n:,} cases") for task, planted, n in counts
+    ]
     console.out.print(console.table("judged", lines))
     console.out.print(figures("shares", found.assessment.shares, "judge", percent=True))
     if found.assessment.agreement.height:
-        console.out.print(figures("agreement", found.assessment.agreement, "between", percent=False))
+        console.out.print(
+            figures("agreement", found.assessment.agreement, "between", percent=False)
+        )
     for row in found.rejects.head(N_SHOWN).iter_rows(named=True):
         text = f"no judgement: {row['id']}: {row['reason']}".translate(console.UNSEEN)
         console.out.print(text, soft_wrap=True, markup=False)
@@ -102,11 +120,17 @@ def figures(title: str, table: pl.DataFrame, who: str, *, percent: bool) -> Tabl
     """Figures with their intervals and what they rest on."""
     drawn = Table(title=title, title_justify="left")
     for name in ("task", who, "measure", "value", "95% interval", "cases"):
-        drawn.add_column(name, justify="right" if name in {"value", "95% interval", "cases"} else "left")
+        drawn.add_column(
+            name, justify="right" if name in {"value", "95% interval", "cases"} else "left"
+        )
     form = "{:.1%}" if percent else "{:.2f}"
     for row in table.iter_rows(named=True):
         value = "n/a" if row["value"] is None else form.format(row["value"])
-        interval = "" if row["low"] is None else f"{form.format(row['low'])} to {form.format(row['high'])}"
+        interval = (
+            "" if row["low"] is None else f"{form.format(row['low'])} to {form.format(row['high'])}"
+        )
         missing = f" ({row['n_missing']} missing)" if row.get("n_missing") else ""
-        drawn.add_row(row["task"], row[who], row["measure"], value, interval, f"{row['n']:,}{missing}")
+        drawn.add_row(
+            row["task"], row[who], row["measure"], value, interval, f"{row['n']:,}{missing}"
+        )
     return drawn

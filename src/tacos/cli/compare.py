@@ -10,14 +10,17 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from tacos import api, comparing
-from tacos.cli import console, figures, options
 from tacos.cli.reselect import BY, By, Run
-from tacos.comparing import Comparison
+from tacos.cli.shared import console, figures, options
+from tacos.workflows import compare as comparing
+from tacos.workflows import select
+from tacos.workflows.compare import Comparison
 
 N_CLUSTERS = 8
 DEFAULT = ",".join(comparing.DEFAULT)
-Strategies = Annotated[str, typer.Option(help="names with commas between; longest and random always stand beside them")]
+Strategies = Annotated[
+    str, typer.Option(help="names with commas between; longest and random always stand beside them")
+]
 
 COLUMNS = {
     "rows": ("n", "{:,.0f}"),
@@ -46,11 +49,12 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
     by: By = "score",
     as_json: options.AsJson = False,
 ) -> None:
-    """How do the strategies' selections differ: overlap, coverage of tags, tags, length, score, mix of clusters?
+    """How do the strategies' selections differ: overlap, coverage of tags, tags, length, score, mix
+    of clusters?
 
-    Every selection is the one that `tacos reselect` makes, quotas and limits included. Random is drawn 20 times: mean,
-    and from the least to the greatest. "Off the pool's mix" is half the sum of differences between a selection's and
-    the pool's shares of clusters: 0 is the same mix.
+    Every selection is the one that `tacos reselect` makes, quotas and limits included. Random is
+    drawn 20 times: mean, and from the least to the greatest. "Off the pool's mix" is half the sum
+    of differences between a selection's and the pool's shares of clusters: 0 is the same mix.
 
     Example:
 
@@ -59,8 +63,10 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
     if output is not None:
         figures.check(output)
     wanted = [name.strip() for name in strategies.split(",") if name.strip()]
-    limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
-    found = comparing.compare(run, n, wanted, seed=seed, limits=limits, by=options.one_of("--by", by, BY))
+    limits = select.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
+    found = comparing.compare(
+        run, n, wanted, seed=seed, limits=limits, by=options.one_of("--by", by, BY)
+    )
     if output is not None:
         draw(found, output)
     if as_json:
@@ -73,20 +79,26 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
 
 def draw(found: Comparison, output: Path) -> None:
     """Write the figure."""
-    from tacos.report import charting  # altair takes half a second to import
+    from tacos.report import charts  # altair takes half a second to import
 
-    figures.write(charting.strategies(found.table, found.random, found.overlap), output)
+    figures.write(charts.strategies(found.table, found.random, found.overlap), output)
 
 
 def show(found: Comparison) -> None:
     """Print the tables."""
     console.out.print(figure_table(found))
-    console.out.print(share_table("rows in common: share of the row's that the column has", found.overlap, "strategy"))
+    console.out.print(
+        share_table(
+            "rows in common: share of the row's that the column has", found.overlap, "strategy"
+        )
+    )
     names = pl.coalesce("name", pl.lit("(no canonical tag)")).alias("cluster")
     largest = found.clusters.head(N_CLUSTERS).select(names, pl.exclude("cluster", "name"))
     console.out.print(share_table("the pool's largest clusters: share of rows", largest, "cluster"))
     if found.sources.height > 1:
-        console.out.print(share_table("files: share of rows", found.sources.head(N_CLUSTERS), "source"))
+        console.out.print(
+            share_table("files: share of rows", found.sources.head(N_CLUSTERS), "source")
+        )
 
 
 def figure_table(found: Comparison) -> Table:
@@ -99,8 +111,14 @@ def figure_table(found: Comparison) -> Table:
     for title, (figure, form) in COLUMNS.items():
         *values, random = found.table[figure].to_list()
         low, high = bounds[figure]
-        spread = f"\n{form.format(low)} .. {form.format(high)}" if low is not None and low != high else ""
-        drawn.add_row(title, *(shown(value, form) for value in values), shown(random, form) + spread)
+        spread = (
+            f"\n{form.format(low)} .. {form.format(high)}"
+            if low is not None and low != high
+            else ""
+        )
+        drawn.add_row(
+            title, *(shown(value, form) for value in values), shown(random, form) + spread
+        )
     return drawn
 
 
@@ -113,7 +131,11 @@ def share_table(title: str, table: pl.DataFrame, first: str) -> Table:
     """Shares as percentages."""
     drawn = Table(title=title, title_justify="left")
     for name in table.columns:
-        drawn.add_column("" if name == first else name, justify="left" if name == first else "right", overflow="fold")
+        drawn.add_column(
+            "" if name == first else name,
+            justify="left" if name == first else "right",
+            overflow="fold",
+        )
     for name, *shares in table.iter_rows():
         drawn.add_row(str(name), *(f"{share:.0%}" for share in shares))
     return drawn

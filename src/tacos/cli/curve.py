@@ -9,19 +9,26 @@ import orjson
 import typer
 from rich.table import Table
 
-from tacos import api, curving
-from tacos.cli import console, figures, options
 from tacos.cli.compare import shown
 from tacos.cli.reselect import BY, By, Run, Strategy
-from tacos.curving import Curve
+from tacos.cli.shared import console, figures, options
 from tacos.methods.selecting.strategies import STRATEGIES
-from tacos.reselecting import Wish
+from tacos.workflows import curve as curving
+from tacos.workflows import select
+from tacos.workflows.curve import Curve
+from tacos.workflows.reselect import Wish
 
 Sizes = Annotated[
-    str, typer.Option("-n", help="sizes with commas between: rows or shares [default: 10, 15, 20, 30, ...]")
+    str,
+    typer.Option(
+        "-n", help="sizes with commas between: rows or shares [default: 10, 15, 20, 30, ...]"
+    ),
 ]
 Gain = Annotated[
-    float, typer.Option(min=0, max=100, help="points of coverage that 1% more of the pool must bring to be worth it")
+    float,
+    typer.Option(
+        min=0, max=100, help="points of coverage that 1% more of the pool must bring to be worth it"
+    ),
 ]
 
 COLUMNS = {
@@ -50,10 +57,12 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
     by: By = "score",
     as_json: options.AsJson = False,
 ) -> None:
-    """How many rows do I need? Coverage of tags, score, tags a row and tokens against the number of rows.
+    """How many rows do I need? Coverage of tags, score, tags a row and tokens against the number of
+    rows.
 
-    Asks no model. "Gain" is the points of coverage that 1% more of the pool brings, from one size to the next; the
-    last line says from which size on it stays below --gain. Tokens are four characters each.
+    Asks no model. "Gain" is the points of coverage that 1% more of the pool brings, from one size
+    to the next; the last line says from which size on it stays below --gain. Tokens are four
+    characters each.
 
     Examples:
 
@@ -63,16 +72,26 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
     """
     if output is not None:
         figures.check(output)
-    limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
-    of_run = api.load(run)
+    limits = select.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
+    of_run = select.load(run)
     used = of_run.seed_or(seed)
-    wish = Wish(1, options.one_of("--strategy", strategy, STRATEGIES), used, limits, options.one_of("--by", by, BY))
+    wish = Wish(
+        1,
+        options.one_of("--strategy", strategy, STRATEGIES),
+        used,
+        limits,
+        options.one_of("--by", by, BY),
+    )
     wanted = [size.strip() for size in n.split(",") if size.strip()]
     found = curving.curve(of_run, wish, wanted, gain)
     if output is not None:
         draw(found, output)
     if as_json:
-        print(orjson.dumps(found.as_dict() | {"answer": found.answer}, option=orjson.OPT_INDENT_2).decode())
+        print(
+            orjson.dumps(
+                found.as_dict() | {"answer": found.answer}, option=orjson.OPT_INDENT_2
+            ).decode()
+        )
         return
     show(found)
     if output is not None:
@@ -81,14 +100,16 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
 
 def draw(found: Curve, output: Path) -> None:
     """Write the figure."""
-    from tacos.report import charting  # altair takes half a second to import
+    from tacos.report import charts  # altair takes half a second to import
 
-    figures.write(charting.curve(found.table, found.strategy, found.knee), output)
+    figures.write(charts.curve(found.table, found.strategy, found.knee), output)
 
 
 def show(found: Curve) -> None:
     """Print the table and the answer."""
-    drawn = Table(title=f"{found.strategy} over a pool of {found.n_pool:,} rows", title_justify="left")
+    drawn = Table(
+        title=f"{found.strategy} over a pool of {found.n_pool:,} rows", title_justify="left"
+    )
     for title in COLUMNS:
         drawn.add_column(title, justify="right", overflow="fold")
     for row in found.table.iter_rows(named=True):

@@ -8,26 +8,32 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from tacos.cli import console, options
+from tacos.cli.shared import console, options
 
 Run = Annotated[Path, typer.Argument(help="a run whose tags or verdicts are by a language model")]
 Folder = Annotated[Path, typer.Option("-o", "--output", help="the folder to write")]
-EncoderName = Annotated[str, typer.Option("--encoder", help="what the tagger reads with: static, or minilm (slower)")]
+EncoderName = Annotated[
+    str, typer.Option("--encoder", help="what the tagger reads with: static, or minilm (slower)")
+]
 
 
-def distill(run: Run, output: Folder, encoder: EncoderName = "static", as_json: options.AsJson = False) -> None:
-    """Train a tagger and a judge from the language model's replies of a run, and say how far they agree with it.
+def distill(
+    run: Run, output: Folder, encoder: EncoderName = "static", as_json: options.AsJson = False
+) -> None:
+    """Train a tagger and a judge from the language model's replies of a run, and say how far they
+    agree with it.
 
-    A tagger needs 200 tagged instructions, a judge 200 compared pairs; what a run has too few of is left out. Agreement
-    is measured on instructions that were held out; the folder has a card with all figures.
+    A tagger needs 200 tagged instructions, a judge 200 compared pairs; what a run has too few of is
+    left out. Agreement is measured on instructions that were held out; the folder has a card with
+    all figures.
 
     \b
     tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl
     tacos distill selected.jsonl.run -o mymodel/
     tacos select more.jsonl -n 1000 --llm mymodel/ -o more-selected.jsonl
     """
-    from tacos import distillation  # takes a second to import
     from tacos.models.training import cards
+    from tacos.workflows import distill as distillation  # takes a second to import
 
     options.one_of("--encoder", encoder, ("static", "minilm"))
     done = distillation.distill(run, output, encoder)
@@ -48,9 +54,15 @@ def tagger_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and text of each line."""
     common = found["most frequent tags"]
     return [
-        ("learned from", f"{found['learned from']:,} of {found['replies']:,} replies by {', '.join(found['models'])}"),
+        (
+            "learned from",
+            f"{found['learned from']:,} of {found['replies']:,} replies by {', '.join(found['models'])}",
+        ),
         ("held out", f"{found['n']:,} instructions, training on {found['trained on']:,} or more"),
-        *((f"tag F1, {kind}", f"{f1(found[kind])}; most frequent tags {f1(common[kind])}") for kind in KINDS),
+        *(
+            (f"tag F1, {kind}", f"{f1(found[kind])}; most frequent tags {f1(common[kind])}")
+            for kind in KINDS
+        ),
         ("fuzzy", f"a cosine of .8 or more by {found['fuzzy by']}"),
         ("calibration error", f"{found['calibration error']:.3f}"),
     ]
@@ -59,11 +71,20 @@ def tagger_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 def judge_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and text of each line."""
     return [
-        ("learned from", f"{found['learned from']:,} pairs, verdicts by {', '.join(found['models'])}"),
-        ("held out", f"{found['n']:,} pairs with a winner, training on {found['trained on']:,} or more"),
+        (
+            "learned from",
+            f"{found['learned from']:,} pairs, verdicts by {', '.join(found['models'])}",
+        ),
+        (
+            "held out",
+            f"{found['n']:,} pairs with a winner, training on {found['trained on']:,} or more",
+        ),
         ("same winner", share(found["agreement"])),
         ("the longer one", share(found["length only"])),
-        ("Brier score", "n/a" if found["brier"] is None else f"{found['brier']:.3f}; a coin has .250"),
+        (
+            "Brier score",
+            "n/a" if found["brier"] is None else f"{found['brier']:.3f}; a coin has .250",
+        ),
     ]
 
 

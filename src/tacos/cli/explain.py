@@ -8,17 +8,21 @@ from typing import Annotated
 import orjson
 import typer
 
-from tacos import api
-from tacos.cli import console
+from tacos.cli.shared import console
+from tacos.workflows import select
 
 
 def explain(
     run: Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")],
-    row: Annotated[str, typer.Argument(help="the row's id, e.g. data.jsonl:17, or its content hash")],
+    row: Annotated[
+        str, typer.Argument(help="the row's id, e.g. data.jsonl:17, or its content hash")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Why was this row kept or dropped? Its tags, clusters, comparisons, score, rank, and the cut-off it met."""
-    found = api.load(run).explain(row)
+    """Why was this row kept or dropped? Its tags, clusters, comparisons, score, rank, and the
+    cut-off it met.
+    """
+    found = select.load(run).explain(row)
     if as_json:
         console.out.print_json(orjson.dumps(found).decode())
         return

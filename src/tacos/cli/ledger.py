@@ -9,10 +9,11 @@ import orjson
 import typer
 from rich.table import Table
 
-from tacos.cli import console, options
-from tacos.llm import exchange, prices
-from tacos.llm import ledger as ledgers
-from tacos.llm.ledger import Spend
+from tacos.cli.shared import console, options
+from tacos.llm.cost import prices
+from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import Spend
+from tacos.llm.offline import exchange_files
 
 app = typer.Typer(
     help="Paid replies: size, spend by model and day; export and import them.",
@@ -35,7 +36,9 @@ def show(context: typer.Context, ledger: options.Ledger = None, as_json: AsJson 
         rows = [{**row._asdict(), "usd": usd(row)} for row in spend]
         print(orjson.dumps({**size._asdict(), "spend": rows}, option=orjson.OPT_INDENT_2).decode())
         return
-    console.out.print(f"{size.path}: {size.n_replies:,} replies, {size.n_bytes / 1e6:.1f} MB", soft_wrap=True)
+    console.out.print(
+        f"{size.path}: {size.n_replies:,} replies, {size.n_bytes / 1e6:.1f} MB", soft_wrap=True
+    )
     if spend:
         console.out.print(table(spend))
 
@@ -52,8 +55,11 @@ def export(context: typer.Context, file: File, ledger: options.Ledger = None) ->
 def take_in(context: typer.Context, file: File, ledger: options.Ledger = None) -> None:
     """Take in replies that were exported elsewhere."""
     with ledgers.open(ledger or context.obj) as book:
-        n_new, n_known, n_bad = book.restore(exchange.read_lines(file))
-    console.out.print(f"{n_new:,} new replies, {n_known:,} known already, {n_bad:,} unreadable lines", soft_wrap=True)
+        n_new, n_known, n_bad = book.restore(exchange_files.read_lines(file))
+    console.out.print(
+        f"{n_new:,} new replies, {n_known:,} known already, {n_bad:,} unreadable lines",
+        soft_wrap=True,
+    )
 
 
 def table(spend: list[Spend]) -> Table:
@@ -73,4 +79,6 @@ def usd(row: Spend) -> float | None:
     price = prices.price(row.model)
     if price is None:
         return None
-    return price.usd(row.prompt_tokens, row.answer_tokens) * (price.batch if row.way == "batch" else 1.0)
+    return price.usd(row.prompt_tokens, row.answer_tokens) * (
+        price.batch if row.way == "batch" else 1.0
+    )

@@ -8,14 +8,16 @@ import orjson
 import typer
 from rich.table import Table
 
-from tacos import quoting
-from tacos.assembling import asked_models, encoding_models
-from tacos.batch_prompting import QualityCost
-from tacos.cli import consent, console, options
-from tacos.llm import ledger as ledgers
-from tacos.llm.quote import BATCH_HOURS, Range, StageQuote
+from tacos.cli.shared import consent, console, options
+from tacos.llm.cost.forecast import BATCH_HOURS, Range, StageQuote
+from tacos.llm.ledger import ledger as ledgers
+from tacos.pipeline.model_factory import asked_models, encoding_models
+from tacos.workflows import quote as quoting
+from tacos.workflows.grouped_tagging_quality import QualityCost
 
-Pilot = Annotated[int, typer.Option(help="requests per LLM stage that are asked, and paid for", min=2)]
+Pilot = Annotated[
+    int, typer.Option(help="requests per LLM stage that are asked, and paid for", min=2)
+]
 Quality = Annotated[
     bool,
     typer.Option(
@@ -44,7 +46,8 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
     yes: options.Yes = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what `tacos select` with the same options would cost and take, as a range, from a small paid pilot.
+    """Say what `tacos select` with the same options would cost and take, as a range, from a small
+    paid pilot.
 
     The pilot's replies stay in the ledger; those for tagging are used again by the run.
 
@@ -52,11 +55,18 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
 
       tacos quote data.jsonl -n 1000 --model gpt-4o-mini --set tag.per_request=4 --quality
 
-      tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 --model my-model --price-in 0.1 --price-out 0.3
+      tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 --model my-model --price-in 0.1
+      --price-out 0.3
     """
     endpoint = {"url": llm, "model": model, "budget": None}
-    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select={} if n is None else {"n": n})
-    given = {name: value for name, value in (("price_in", price_in), ("price_out", price_out)) if value is not None}
+    chosen = options.settings_from(
+        preset, settings, sets, endpoint, seed=seed, select={} if n is None else {"n": n}
+    )
+    given = {
+        name: value
+        for name, value in (("price_in", price_in), ("price_out", price_out))
+        if value is not None
+    }
     chosen = chosen.model_copy(update={"llm": chosen.llm.model_copy(update=given)})
     consent.ask(chosen, None, yes=yes, models=asked_models(chosen))
     with ledgers.open(ledger) as book, quoting.samples_of(data, chosen) as samples:
@@ -73,20 +83,24 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
         if chosen.tag.per_request == 1
         else "the batch API is not for tag.per_request"
     )
-    ranges = f"ranges: 90% by a pilot of {pilot} per stage; comparisons are counted at most; {by_batch}"
+    ranges = (
+        f"ranges: 90% by a pilot of {pilot} per stage; comparisons are counted at most; {by_batch}"
+    )
     console.out.print(ranges, soft_wrap=True)
     if cost is not None:
         console.out.print(in_words(cost), soft_wrap=True)
     for stage, names in encoding_models(chosen).items():
         console.out.print(
-            f"not counted: the vectors that {stage} asks {names[0]} for, a few tokens per distinct tag", soft_wrap=True
+            f"not counted: the vectors that {stage} asks {names[0]} for, a few tokens per distinct tag",
+            soft_wrap=True,
         )
 
 
 def in_words(cost: QualityCost) -> str:
     """What asking several at once does to the tags, with 95% intervals."""
     together, again, less = (
-        f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in (cost.together, cost.again, cost.cost)
+        f"{value:.2f} ({low:.2f} to {high:.2f})"
+        for value, low, high in (cost.together, cost.again, cost.cost)
     )
     return (
         f"quality: {cost.per_request} instructions per request give the tags given alone with an F1 of {together}; "
@@ -97,7 +111,10 @@ def in_words(cost: QualityCost) -> str:
 
 def as_dict(found: StageQuote) -> dict[str, object]:
     """For JSON: ranges as low, mid, high."""
-    return {name: value._asdict() if isinstance(value, Range) else value for name, value in vars(found).items()}
+    return {
+        name: value._asdict() if isinstance(value, Range) else value
+        for name, value in vars(found).items()
+    }
 
 
 FIGURES = (
@@ -116,7 +133,9 @@ def table(quotes: list[StageQuote]) -> Table:
     drawn = Table("", *(f"{each.stage}: {each.model}" for each in quotes), *sums)
     for label, name, digits in FIGURES:
         found = [getattr(each, name) for each in quotes]
-        drawn.add_row(label, *(span(each, digits) for each in (*found, *([added(found)] if sums else []))))
+        drawn.add_row(
+            label, *(span(each, digits) for each in (*found, *([added(found)] if sums else [])))
+        )
     return drawn
 
 

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from tacos import api, config, refinement
-from tacos.assembling import asked_models, editing_model
-from tacos.cli import consent, console, options
+from tacos import config
+from tacos.cli.shared import consent, console, options
 from tacos.config import Settings
-from tacos.refinement import Refinement
+from tacos.pipeline.model_factory import asked_models, editing_model
+from tacos.workflows import refine as refinement
+from tacos.workflows import select
+from tacos.workflows.refine import Refinement
 
 Run = Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")]
 
@@ -30,10 +32,11 @@ def refine(  # noqa: PLR0913 - a command's options are its interface
     yes: options.Yes = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Rewrite the selected rows: response, then instruction, each kept only if judges prefer it in both orders.
+    """Rewrite the selected rows: response, then instruction, each kept only if judges prefer it in
+    both orders.
 
-    The rewritten rows go to the output [default: <run>/refined.jsonl], all others with them as they were. Beside it,
-    <output>.changes.jsonl says for every row what happened, with both texts.
+    The rewritten rows go to the output [default: <run>/refined.jsonl], all others with them as they
+    were. Beside it, <output>.changes.jsonl says for every row what happened, with both texts.
 
     Examples:
 
@@ -43,7 +46,9 @@ def refine(  # noqa: PLR0913 - a command's options are its interface
     """
     endpoint = {"base_url": llm, "model": model, "budget": budget}
     given = {name: value for name, value in endpoint.items() if value is not None}
-    chosen = settings_over(api.load(run).settings, settings, sets, given, options.criteria_from(criteria))
+    chosen = settings_over(
+        select.load(run).settings, settings, sets, given, options.criteria_from(criteria)
+    )
     judges = asked_models(chosen).get("judge", ())
     asked = {"refine": (editing_model(chosen),)} | ({"confirm": judges} if judges else {})
     consent.ask(chosen, run, yes=yes, models=asked)
@@ -56,9 +61,15 @@ def refine(  # noqa: PLR0913 - a command's options are its interface
 
 
 def settings_over(
-    of_run: Settings, file: Path | None, sets: list[str] | None, endpoint: dict[str, Any], top: dict[str, Any]
+    of_run: Settings,
+    file: Path | None,
+    sets: list[str] | None,
+    endpoint: dict[str, Any],
+    top: dict[str, Any],
 ) -> Settings:
-    """The run's settings with an endpoint; a run judged by embedded models is confirmed by the endpoint's model."""
+    """The run's settings with an endpoint; a run judged by embedded models is confirmed by the
+    endpoint's model.
+    """
     local = "judge" not in asked_models(of_run)
     asks = {"judge": {"model": "llm", "models": [], "mode": "comparative"}} if local else {}
     under = config.merge(of_run.model_dump(mode="json"), config.merge(asks, {"llm": endpoint}))
@@ -70,7 +81,12 @@ def show(done: Refinement) -> None:
     lengths = done.lengths()
     lines = [(status, f"{count:,} rows") for status, count in done.counts.items()]
     if done.counts["rewritten"]:
-        lines.append(("mean response", f"{lengths['before']:,.0f} characters before, {lengths['after']:,.0f} after"))
+        lines.append(
+            (
+                "mean response",
+                f"{lengths['before']:,.0f} characters before, {lengths['after']:,.0f} after",
+            )
+        )
     console.out.print(console.table("", lines))
     for reason, count in list(done.reasons.items())[:8]:
         console.out.print(f"{count:,} x {reason}", soft_wrap=True, markup=False)

@@ -8,14 +8,18 @@ from typing import Annotated
 
 import typer
 
-from tacos import api
-from tacos.cli import options, select
+from tacos.cli import select
+from tacos.cli.shared import options
 from tacos.methods.selecting.strategies import STRATEGIES
-from tacos.reselecting import Wish
+from tacos.workflows import select as api
+from tacos.workflows.reselect import Wish
 
 Run = Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")]
 Strategy = Annotated[str, typer.Option(help=", ".join(STRATEGIES))]
-By = Annotated[str, typer.Option(help="score (compared rows only), or grade (the cheap grade that every row has)")]
+By = Annotated[
+    str,
+    typer.Option(help="score (compared rows only), or grade (the cheap grade that every row has)"),
+]
 
 
 def reselect(  # noqa: PLR0913 - a command's options are its interface
@@ -33,11 +37,12 @@ def reselect(  # noqa: PLR0913 - a command's options are its interface
     as_json: options.AsJson = False,
     report: options.Report = None,
 ) -> None:
-    """Select again from the annotated rows of a finished run, by any strategy, with no further call to a model.
+    """Select again from the annotated rows of a finished run, by any strategy, with no further call
+    to a model.
 
-    Writes the rows and the sidecar as `tacos select` does. A token counts as four characters of instruction and
-    response. The run's seed, --fill, must-keep and exclude lists hold; its quotas and limits do not: give those that
-    you want. The run's own selection stays as it is.
+    Writes the rows and the sidecar as `tacos select` does. A token counts as four characters of
+    instruction and response. The run's seed, --fill, must-keep and exclude lists hold; its quotas
+    and limits do not: give those that you want. The run's own selection stays as it is.
 
     Examples:
 
@@ -45,13 +50,20 @@ def reselect(  # noqa: PLR0913 - a command's options are its interface
 
       tacos reselect selected.jsonl.run -n 2Mtokens --strategy deita --limit .85 -o deita.jsonl
 
-      tacos reselect selected.jsonl.run -n 5% --quota-source a.json=0.3 --quota-tag 'poetry<=5%' --match-length
+      tacos reselect selected.jsonl.run -n 5% --quota-source a.json=0.3 --quota-tag 'poetry<=5%'
+      --match-length
     """
     started = time.monotonic()
     limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
     of_run = api.load(run)
     used = of_run.seed_or(seed)
-    wish = Wish(n, options.one_of("--strategy", strategy, STRATEGIES), used, limits, options.one_of("--by", by, BY))
+    wish = Wish(
+        n,
+        options.one_of("--strategy", strategy, STRATEGIES),
+        used,
+        limits,
+        options.one_of("--by", by, BY),
+    )
     done = api.reselect_with(of_run, wish, api.Targets(output, report=report, columns=columns))
     select.close(done, as_json=as_json, seconds=time.monotonic() - started)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import orjson
 
-from tacos import api
-from tacos.cli import consent, console, options, summary
-from tacos.report.data import Summary
+from tacos.cli.shared import consent, console, options, summary
+from tacos.report.facts import Summary
+from tacos.workflows import select as api
 
 
 def select(  # noqa: PLR0913 - a command's options are its interface
@@ -47,8 +47,8 @@ def select(  # noqa: PLR0913 - a command's options are its interface
 ) -> None:
     """Select n rows of a data set: diverse, of high quality, each with a reason.
 
-    Runs offline on embedded models. A second call with the same settings does nothing but say so; a changed setting
-    re-runs only what depends on it.
+    Runs offline on embedded models. A second call with the same settings does nothing but say so; a
+    changed setting re-runs only what depends on it.
 
     Examples:
 
@@ -56,18 +56,22 @@ def select(  # noqa: PLR0913 - a command's options are its interface
 
       tacos select a.json.gz b.parquet -n 5000 -o out.parquet --preset paper --seed 2
 
-      tacos select a.json b.json -n 5% --quota-source a.json=0.3 --quota-tag 'poetry<=5%' --match-length --limit .95
+      tacos select a.json b.json -n 5% --quota-source a.json=0.3 --quota-tag 'poetry<=5%'
+      --match-length --limit .95
 
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
     )
     endpoint = {"url": llm, "model": model, "budget": budget}
     wanted = options.limits_from(quota_source, quota_tag, match_length, limit)
     wanted |= ({"n": n} if n is not None else {}) | ({"fill": True} if fill else {})
     own = options.criteria_from(criteria) | options.normalise_from(overrides, vocabulary)
-    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, select=wanted, **own)
+    chosen = options.settings_from(
+        preset, settings, sets, endpoint, seed=seed, select=wanted, **own
+    )
     chosen = api.with_lists(chosen, keep, exclude)
     if dry_run:
         show_plan(api.forecast(data, chosen, run=api.run_directory(run, output)), as_json=as_json)

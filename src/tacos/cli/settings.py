@@ -11,23 +11,31 @@ import orjson
 import typer
 
 from tacos import config
-from tacos.cli import console, options
+from tacos.cli.shared import console, options
 from tacos.errors import ConfigError
 
-Name = Annotated[str, typer.Argument(help="a stage (judge) or one setting (judge.models) [default: all]")]
+Name = Annotated[
+    str, typer.Argument(help="a stage (judge) or one setting (judge.models) [default: all]")
+]
 Preset = Annotated[str, typer.Option(help=f"whose values: {', '.join(config.PRESETS)}")]
 
 
 def settings(name: Name = "", preset: Preset = "robust", as_json: options.AsJson = False) -> None:
-    """Every setting of `--set` and of `--settings FILE`: its value, what else it can be, and what it means.
+    """Every setting of `--set` and of `--settings FILE`: its value, what else it can be, and what
+    it means.
 
     Examples:
 
       tacos settings judge
 
-      tacos select data.jsonl -n 1000 --model MODEL --set judge.repetitions=3 --set pair.method=active
+      tacos select data.jsonl -n 1000 --model MODEL --set judge.repetitions=3 --set
+      pair.method=active
     """
-    found = [each for each in described(preset) if not name or each["name"] == name or each["stage"] == name]
+    found = [
+        each
+        for each in described(preset)
+        if not name or each["name"] == name or each["stage"] == name
+    ]
     if not found:
         raise ConfigError(f"there is no setting and no stage {name!r}; `tacos settings` lists all")
     if as_json:
@@ -38,7 +46,9 @@ def settings(name: Name = "", preset: Preset = "robust", as_json: options.AsJson
 
 
 def described(preset: str) -> list[dict[str, Any]]:
-    """Stage, name, value in a preset, choices and meaning of every setting, in the order of the stages."""
+    """Stage, name, value in a preset, choices and meaning of every setting, in the order of the
+    stages.
+    """
     values, meanings = config.load(preset).model_dump(mode="json"), docstrings()
     found = []
     for stage, section in config.Settings.model_fields.items():
@@ -48,7 +58,15 @@ def described(preset: str) -> list[dict[str, Any]]:
             meaning = meanings.get(f"{getattr(section.annotation, '__name__', '')}.{key}", "")
             found.append({"stage": stage, "name": f"{stage}.{key}", **known, "meaning": meaning})
         if inner is None:
-            found.append({"stage": stage, "name": stage, "value": values[stage], "choices": [], "meaning": ""})
+            found.append(
+                {
+                    "stage": stage,
+                    "name": stage,
+                    "value": values[stage],
+                    "choices": [],
+                    "meaning": "",
+                }
+            )
     return found
 
 
@@ -75,7 +93,12 @@ def choices(annotation: Any) -> list[str]:
     """
     if get_origin(annotation) is Literal:
         return [str(each) for each in get_args(annotation)]
-    return [word for part in get_args(annotation) if get_origin(part) is Literal for word in choices(part)]
+    return [
+        word
+        for part in get_args(annotation)
+        if get_origin(part) is Literal
+        for word in choices(part)
+    ]
 
 
 def written(value: Any) -> str:

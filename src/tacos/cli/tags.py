@@ -9,13 +9,13 @@ import orjson
 import polars as pl
 import typer
 
-from tacos import api
-from tacos.cli import console
+from tacos.cli.shared import console
 from tacos.errors import InputError, RunError
-from tacos.methods import looking_up, publishing
-from tacos.methods.looking_up import Found
-from tacos.storage import writing
-from tacos.storage.artifacts import Artifact
+from tacos.methods.tags import published_vocabulary, tag_lineage
+from tacos.methods.tags.tag_lineage import Found
+from tacos.store import files
+from tacos.store.artifacts import Artifact
+from tacos.workflows import select
 
 N_MEMBERS = 6
 
@@ -23,13 +23,17 @@ N_MEMBERS = 6
 def tags(
     run: Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")],
     tag: Annotated[
-        str | None, typer.Option(help="a raw or canonical tag: where it went, or where it came from")
+        str | None,
+        typer.Option(help="a raw or canonical tag: where it went, or where it came from"),
     ] = None,
     top: Annotated[int, typer.Option(help="how many canonical tags to show", min=0)] = 30,
-    publish: Annotated[Path | None, typer.Option(help="write the vocabulary, for --vocabulary (.json)")] = None,
+    publish: Annotated[
+        Path | None, typer.Option(help="write the vocabulary, for --vocabulary (.json)")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """What became of the raw tags: counts per step, canonical tags, and for any tag the steps that moved it and why.
+    """What became of the raw tags: counts per step, canonical tags, and for any tag the steps that
+    moved it and why.
 
     Examples:
 
@@ -39,40 +43,50 @@ def tags(
 
       tacos tags selected.jsonl.run --publish vocabulary.json
     """
-    selection = api.load(run)
+    selection = select.load(run)
     artifact = selection.artifacts.get("vocabulary")
     if artifact is None:
-        raise RunError(f"{run} was stopped before its tags were normalised; run it again with --until normalise")
+        raise RunError(
+            f"{run} was stopped before its tags were normalised; run it again with --until normalise"
+        )
     vocabulary = artifact.scan().collect()
     if publish is not None:
         written = write_once(published(vocabulary, selection, artifact), publish)
         console.errors.print(f"vocabulary: {written}", soft_wrap=True)
     elif tag is not None:
-        one(looking_up.find(vocabulary, tag), as_json=as_json)
+        one(tag_lineage.find(vocabulary, tag), as_json=as_json)
     else:
         all_of_them(vocabulary, artifact.manifest["notes"], top, as_json=as_json)
 
 
-def published(vocabulary: pl.DataFrame, selection: api.Selection, artifact: Artifact) -> str:
+def published(vocabulary: pl.DataFrame, selection: select.Selection, artifact: Artifact) -> str:
     """The vocabulary as the text of a JSON file."""
     config, notes = selection.settings.normalise, artifact.manifest["notes"]
-    n_samples = int(selection.artifacts["tags"].scan().select(pl.col("id").n_unique()).collect().item())
+    n_samples = int(
+        selection.artifacts["tags"].scan().select(pl.col("id").n_unique()).collect().item()
+    )
     encoder = str(artifact.manifest["model"]) if config.semantic else ""
-    found = publishing.publish(vocabulary, n_samples, notes["alpha"], config, encoder)
-    return orjson.dumps(publishing.to_json(found), option=orjson.OPT_INDENT_2).decode()
+    found = published_vocabulary.publish(vocabulary, n_samples, notes["alpha"], config, encoder)
+    return orjson.dumps(published_vocabulary.to_json(found), option=orjson.OPT_INDENT_2).decode()
 
 
 def write_once(text: str, path: Path) -> Path:
     """Write a file that people may edit: `InputError` where there is one that says something else."""
     if path.exists() and (not path.is_file() or path.read_bytes() != text.encode()):
-        raise InputError(f"{path} exists, and somebody may have edited it: give another name, or remove it")
-    return writing.write_text(text, path)
+        raise InputError(
+            f"{path} exists, and somebody may have edited it: give another name, or remove it"
+        )
+    return files.write_text(text, path)
 
 
 def one(found: Found, *, as_json: bool) -> None:
     """Print the lineage of one tag."""
     if as_json:
-        plain = {"name": found.name, "as_raw": found.as_raw.to_dicts(), "as_canonical": found.as_canonical.to_dicts()}
+        plain = {
+            "name": found.name,
+            "as_raw": found.as_raw.to_dicts(),
+            "as_canonical": found.as_canonical.to_dicts(),
+        }
         console.out.print_json(orjson.dumps(plain).decode())
         return
     for row in found.as_raw.iter_rows(named=True):
@@ -83,12 +97,16 @@ def one(found: Found, *, as_json: bool) -> None:
         )
     if found.as_canonical.height:
         n = found.as_canonical.height
-        text = f"{found.name}: the canonical tag of {n:,} raw tag{'s' if n > 1 else ''}".translate(console.UNSEEN)
+        text = f"{found.name}: the canonical tag of {n:,} raw tag{'s' if n > 1 else ''}".translate(
+            console.UNSEEN
+        )
         console.out.print(text, markup=False)
     for row in found.as_canonical.iter_rows(named=True):
         why = f"  {row['reason']}" if row["reason"] else ""
         console.out.print(
-            f"  {row['count']:>7,}  {row['raw']}{why}".translate(console.UNSEEN), soft_wrap=True, markup=False
+            f"  {row['count']:>7,}  {row['raw']}{why}".translate(console.UNSEEN),
+            soft_wrap=True,
+            markup=False,
         )
 
 
@@ -101,14 +119,22 @@ def where(row: dict[str, Any]) -> str:
     return f"now '{row['canonical']}' ({row['reason']})"
 
 
-def all_of_them(vocabulary: pl.DataFrame, notes: dict[str, Any], top: int, *, as_json: bool) -> None:
+def all_of_them(
+    vocabulary: pl.DataFrame, notes: dict[str, Any], top: int, *, as_json: bool
+) -> None:
     """Print the steps and the most frequent canonical tags."""
-    groups = looking_up.members(vocabulary)
+    groups = tag_lineage.members(vocabulary)
     if as_json:
-        print(orjson.dumps({**notes, "tags": groups.head(top).to_dicts()}, option=orjson.OPT_INDENT_2).decode())
+        print(
+            orjson.dumps(
+                {**notes, "tags": groups.head(top).to_dicts()}, option=orjson.OPT_INDENT_2
+            ).decode()
+        )
         return
     steps = [(step["name"], step_text(step)) for step in notes["steps"]]
-    console.out.print(console.table(f"{vocabulary.height:,} raw tags -> {groups.height:,} canonical tags", steps))
+    console.out.print(
+        console.table(f"{vocabulary.height:,} raw tags -> {groups.height:,} canonical tags", steps)
+    )
     for remark in notes.get("remarks", []):
         console.out.print(f"note: {remark}".translate(console.UNSEEN), soft_wrap=True, markup=False)
     if "drift" in notes:
@@ -137,11 +163,17 @@ def drift_rows(drift: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures of a drift report."""
     new = ", ".join(f"{tag} ({count:,})" for tag, count in drift["new_frequent"][:10])
     return [
-        ("found exactly", f"{drift['share_exact']:.1%} of {drift['n_occurrences']:,} tag occurrences"),
+        (
+            "found exactly",
+            f"{drift['share_exact']:.1%} of {drift['n_occurrences']:,} tag occurrences",
+        ),
         ("found by words", f"{drift['share_rules']:.1%}"),
         ("found by meaning", f"{drift['share_semantic']:.1%}"),
         ("dropped by hand", f"{drift['share_dropped']:.1%}"),
-        ("new", f"{drift['share_new']:.1%} ({drift['share_new_distinct']:.1%} of {drift['n_distinct']:,} raw tags)"),
+        (
+            "new",
+            f"{drift['share_new']:.1%} ({drift['share_new_distinct']:.1%} of {drift['n_distinct']:,} raw tags)",
+        ),
         ("vocabulary unseen", f"{drift['share_unseen']:.1%} of its canonical tags"),
         ("shift of frequencies", f"{drift['shift']:.2f} (0: the same, 1: nothing in common)"),
         ("new and frequent", new or "none"),

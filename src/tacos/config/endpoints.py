@@ -13,10 +13,11 @@ AsText = Annotated[str, BeforeValidator(str)]
 
 
 class LLM(Section):
-    """The endpoint that answers prompts. Nothing here can change an answer but `model`, `body` and `omit`.
+    """The endpoint that answers prompts. Nothing here can change an answer but `model`, `body` and
+    `omit`.
 
-    Secrets are never settings: the key comes from the environment variable that `key_env` names; `${NAME}` in a header
-    or in `proxy` stands for an environment variable.
+    Secrets are never settings: the key comes from the environment variable that `key_env` names;
+    `${NAME}` in a header or in `proxy` stands for an environment variable.
     """
 
     base_url: str = ""
@@ -63,11 +64,14 @@ class LLM(Section):
 
 
 class Embed(Section):
-    """Encoders of an embeddings endpoint: `endpoint:MODEL` as `normalise.encoder` or `cluster.encoder`."""
+    """Encoders of an embeddings endpoint: `endpoint:MODEL` as `normalise.encoder` or
+    `cluster.encoder`.
+    """
 
     base_url: str = ""
-    """Empty: the endpoint of `llm`, with its key, headers and query. Another one gets only what stands here; either way
-    time-outs, rates, retries, proxy and budget are those of `llm`."""
+    """Empty: the endpoint of `llm`, with its key, headers and query. Another one gets only what
+    stands here; either way time-outs, rates, retries, proxy and budget are those of `llm`.
+    """
     key_env: str = ""
     """The environment variable with the key of `base_url`; empty: it gets none."""
     auth: Literal["bearer", "api-key", "none"] = "bearer"
@@ -89,5 +93,8 @@ class Embed(Section):
         own: dict[str, Any] = {"body": {}, "omit": (), "price_in": self.price_in}
         own["price_out"] = None if self.price_in is None else 0.0
         if self.base_url:
-            own |= {name: getattr(self, name) for name in ("base_url", "key_env", "auth", "headers", "query")}
+            own |= {
+                name: getattr(self, name)
+                for name in ("base_url", "key_env", "auth", "headers", "query")
+            }
         return llm.model_copy(update=own)

@@ -26,14 +26,22 @@ def load(
     under: Mapping[str, Any] | None = None,
     **top: Any,
 ) -> Settings:
-    """Settings from a preset, `under`, a TOML file, `stage.key=value` strings and top-level values: the later ones win.
+    """Settings from a preset, `under`, a TOML file, `stage.key=value` strings and top-level values:
+    the later ones win.
 
-    Raises `ConfigError` for an unknown preset, an unreadable file, an unknown key or a value out of range.
+    Raises `ConfigError` for an unknown preset, an unreadable file, an unknown key or a value out of
+    range.
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
     values: dict[str, Any] = {"preset": preset}
-    layers = [PRESETS[preset], under or {}, read_toml(file) if file else {}, *map(parse_set, sets), top]
+    layers = [
+        PRESETS[preset],
+        under or {},
+        read_toml(file) if file else {},
+        *map(parse_set, sets),
+        top,
+    ]
     for layer in layers:
         values = merge(merge(values, without_panel(layer)), layer)
     check_keys(values)
@@ -79,19 +87,27 @@ def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def check_keys(values: Mapping[str, Any], model: type[BaseModel] = Settings, prefix: str = "") -> None:
+def check_keys(
+    values: Mapping[str, Any], model: type[BaseModel] = Settings, prefix: str = ""
+) -> None:
     """Raise `ConfigError` for the first unknown key, naming the nearest known one."""
     for key, value in values.items():
         if key not in model.model_fields:
             section_name, dot, inner = key.partition(".")
             if dot and key in known_keys():
-                raise ConfigError(f'settings are nested tables: {{"{section_name}": {{"{inner}": ...}}}}, not {key!r}')
+                raise ConfigError(
+                    f'settings are nested tables: {{"{section_name}": {{"{inner}": ...}}}}, not {key!r}'
+                )
             near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.4)
             near += difflib.get_close_matches(prefix + key, known_keys(), n=1, cutoff=0.4)
             hint = f"; did you mean {near[-1]}?" if near else "; `tacos settings` lists all"
             raise ConfigError(f"unknown setting {prefix}{key}{hint}")
         section = model.model_fields[key].annotation
-        if isinstance(value, Mapping) and isinstance(section, type) and issubclass(section, Section):
+        if (
+            isinstance(value, Mapping)
+            and isinstance(section, type)
+            and issubclass(section, Section)
+        ):
             check_keys(value, section, f"{key}.")
 
 

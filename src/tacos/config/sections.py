@@ -24,7 +24,9 @@ def written_size(value: Any) -> Any:
 def written_parts(value: Any, what: str) -> Any:
     """Quotas as `Select` keeps them: name -> text."""
     if not isinstance(value, Mapping):
-        raise ConfigError(f'quotas per {what} are a table of names and parts, e.g. {{ "name" = 0.3 }}, not {value!r}')
+        raise ConfigError(
+            f'quotas per {what} are a table of names and parts, e.g. {{ "name" = 0.3 }}, not {value!r}'
+        )
     return {str(name): str(part) for name, part in amounts.parse_parts(value, what).items()}
 
 
@@ -62,9 +64,10 @@ class Tag(Section):
     max_chars: int = Field(8000, gt=0)
     """Longer instructions are cut, visibly, before they are asked."""
     per_request: int = Field(1, ge=1, le=50)
-    """Instructions that a language model is asked in one request (`max_tokens` is for each). Cheaper; what it
-    costs in quality depends on the model (`tacos quote --quality` measures it). Each size has answers of its own in the
-    ledger. Not for batch and exchange files."""
+    """Instructions that a language model is asked in one request (`max_tokens` is for each).
+    Cheaper; what it costs in quality depends on the model (`tacos quote --quality` measures it).
+    Each size has answers of its own in the ledger. Not for batch and exchange files.
+    """
     max_failure_rate: float = Field(0.02, ge=0, le=1)
 
 
@@ -73,9 +76,11 @@ MIN_TAGGED = 200
 
 
 class Cascade(Section):
-    """A language model tags a sample, a small one learns from it and tags the rest; what it is least sure of goes back.
+    """A language model tags a sample, a small one learns from it and tags the rest; what it is
+    least sure of goes back.
 
-    No hard cap: `llm.budget` is that. The requests are `sample` plus `unsure` of the rest, and the re-asks of both.
+    No hard cap: `llm.budget` is that. The requests are `sample` plus `unsure` of the rest, and the
+    re-asks of both.
     """
 
     sample: int = Field(0, ge=0)
@@ -100,42 +105,64 @@ class Cascade(Section):
         >>> Cascade(sample=200, unsure=0.25).n_again(1000), Cascade(sample=200, unsure=30).n_again(20)
         (250, 20)
         """
-        return round(self.unsure * n_rest) if isinstance(self.unsure, float) else min(self.unsure, n_rest)
+        return (
+            round(self.unsure * n_rest)
+            if isinstance(self.unsure, float)
+            else min(self.unsure, n_rest)
+        )
 
 
 class Normalise(Section):
     """The four steps of InsTag, section 3.2."""
 
     alpha: NonNegativeInt | Literal["auto"] = "auto"
-    """Tags seen fewer times are dropped; "auto": 20 at `auto_samples` samples, less at fewer, by the square root."""
+    """Tags seen fewer times are dropped; "auto": 20 at `auto_samples` samples, less at fewer, by
+    the square root.
+    """
     auto_samples: int = Field(306_044, gt=0)
-    """InsTag's number of queries; `paper` has the 52,002 samples of TACOS, whose authors used 20 as well."""
+    """InsTag's number of queries; `paper` has the 52,002 samples of TACOS, whose authors used 20 as
+    well.
+    """
     rules: bool = True
     signs: bool = True
-    """`+` and `#` at a word's end belong to it (C++, C#); the papers turn them into spaces and so merge them with C."""
+    """`+` and `#` at a word's end belong to it (C++, C#); the papers turn them into spaces and so
+    merge them with C.
+    """
     guard: float = Field(0.7, ge=0, le=1)
-    """Tags with the same stems are merged only if their words have this cosine; 0 merges them all, as the papers do."""
+    """Tags with the same stems are merged only if their words have this cosine; 0 merges them all,
+    as the papers do.
+    """
     semantic: bool = True
     eps: float = Field(0.05, gt=0, lt=2)
     max_tags: int = Field(200_000, gt=0)
-    """More tags after the frequency filter are not merged by meaning but refused: the time grows with the square of
-    their number, and MiniLM embeds some hundred a second."""
+    """More tags after the frequency filter are not merged by meaning but refused: the time grows
+    with the square of their number, and MiniLM embeds some hundred a second.
+    """
     association: bool = True
     min_support: NonNegativeInt | Literal["auto"] = "auto"
     """A count of samples, never a fraction."""
     min_confidence: float = Field(0.99, gt=0, le=1)
     itemsets: bool = False
-    """Also take from each sample the tags that several of its others imply (rules by pyfim); they merge no tags."""
+    """Also take from each sample the tags that several of its others imply (rules by pyfim); they
+    merge no tags.
+    """
     encoder: str = "minilm"
     """A name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see `embed`)."""
     overrides: dict[str, Any] = {}
-    """What a person decided about tags (drop, merge, rename, keep_apart); see `tacos.methods.overriding`."""
+    """What a person decided about tags (drop, merge, rename, keep_apart); see
+    `tacos.methods.tags.overrides`.
+    """
     overrides_file: str = ""
-    """A TOML or JSON file to read `overrides` from; its content, not its name, is what counts afterwards."""
+    """A TOML or JSON file to read `overrides` from; its content, not its name, is what counts
+    afterwards.
+    """
     vocabulary: dict[str, Any] = {}
-    """A published vocabulary to map the tags onto, instead of making one; see `tacos.methods.publishing`."""
+    """A published vocabulary to map the tags onto, instead of making one; see
+    `tacos.methods.tags.published_vocabulary`.
+    """
     vocabulary_file: str = ""
-    """A JSON file to read `vocabulary` from; its content, not its name, is what counts afterwards."""
+    """A JSON file to read `vocabulary` from; its content, not its name, is what counts afterwards.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -149,26 +176,36 @@ class Normalise(Section):
     @model_validator(mode="after")
     def _one_of_them(self) -> Normalise:
         if self.overrides and self.vocabulary:
-            raise ValueError("overrides do not apply to a published vocabulary; edit its file instead")
+            raise ValueError(
+                "overrides do not apply to a published vocabulary; edit its file instead"
+            )
         return self
 
 
 class Cluster(Section):
-    """K-means over tags, weighted by frequency (TACOS), or for comparison over the samples' embeddings."""
+    """K-means over tags, weighted by frequency (TACOS), or for comparison over the samples'
+    embeddings.
+    """
 
     by: Literal["tags", "embedding"] = "tags"
-    """`embedding`: of instruction and response; each sample is in the one cluster whose centre is nearest."""
+    """`embedding`: of instruction and response; each sample is in the one cluster whose centre is
+    nearest.
+    """
     k: int | Literal["auto"] = "auto"
     """"auto": one per 40 samples, between 5 and 50; never more than distinct tags."""
     weighted: bool = True
     membership: Literal["home", "every"] = "home"
     """One home cluster per sample (robust), or membership in each cluster of its tags (paper)."""
     smallest: int = Field(0, ge=0)
-    """Clusters with fewer samples are merged into the nearest; 0: none are. See `tacos.methods.resizing`."""
+    """Clusters with fewer samples are merged into the nearest; 0: none are. See
+    `tacos.methods.clusters.cluster_size_limits`.
+    """
     largest: float = Field(1.0, gt=0, le=1)
     """Clusters with a larger share of all samples are split by a second K-means; 1: none are."""
     encoder: str = "minilm"
-    """The encoder of tags: a name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see `embed`)."""
+    """The encoder of tags: a name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see
+    `embed`).
+    """
     max_tags: int = Field(200_000, gt=0)
     """More tags are refused rather than embedded for hours (by tags)."""
     sample_encoder: str = "static"
@@ -179,7 +216,9 @@ class Shortlist(Section):
     """Which members of a cluster enter comparison."""
 
     rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = "embedded-judge"
-    """`embedded-judge`: the best by a cheap grade; `longest-per-tag-set`: the paper authors' unwritten heuristic."""
+    """`embedded-judge`: the best by a cheap grade; `longest-per-tag-set`: the paper authors'
+    unwritten heuristic.
+    """
     factor: float = Field(4.0, gt=0)
     """Shortlisted rows per quota of the cluster (rules embedded-judge and random)."""
     explore: float = Field(0.10, ge=0, le=1)
@@ -192,14 +231,20 @@ class Pair(Section):
     """Which samples are compared with each other."""
 
     method: Literal["neighbour", "reference", "chain+swiss", "active"] = "chain+swiss"
-    """`neighbour`: the paper's. `reference`: each against the middle one of its cluster by grade (without grades one at
-    random). `active`: where an answer can still change who is among the best by score, second orders only where they
-    can, too; `select.coverage`, quotas and limits, which also decide, are not looked at."""
+    """`neighbour`: the paper's. `reference`: each against the middle one of its cluster by grade
+    (without grades one at random). `active`: where an answer can still change who is among the best
+    by score, second orders only where they can, too; `select.coverage`, quotas and limits, which
+    also decide, are not looked at.
+    """
     rounds: int = Field(4, ge=1)
-    """One chain, then rounds - 1 Swiss rounds (chain+swiss); one opening, then rounds - 1 active ones (active)."""
+    """One chain, then rounds - 1 Swiss rounds (chain+swiss); one opening, then rounds - 1 active
+    ones (active).
+    """
     budget: float = Field(2.0, ge=0.6)
-    """Requests per shortlisted sample and judge, bridges and openings included (method active); a pair in both orders
-    is two. From 2 on the opening ties each cluster together. Rounds end early where no answer could change anything."""
+    """Requests per shortlisted sample and judge, bridges and openings included (method active); a
+    pair in both orders is two. From 2 on the opening ties each cluster together. Rounds end early
+    where no answer could change anything.
+    """
     bridges: int = Field(2, ge=0)
     """Pairs per cluster that tie it to another cluster, so that one rating spans all."""
 
@@ -210,14 +255,22 @@ class Pair(Section):
 
 
 class Judge(Section):
-    """Comparative scoring, both orders (TACOS), or for ablation every sample alone (as AlpaGasus does)."""
+    """Comparative scoring, both orders (TACOS), or for ablation every sample alone (as AlpaGasus
+    does).
+    """
 
     model: str = "embedded"
-    """`embedded`, `llm` (the model of `--model`), another model of that endpoint, or a folder of `tacos distill`."""
+    """`embedded`, `llm` (the model of `--model`), another model of that endpoint, or a folder of
+    `tacos distill`.
+    """
     models: tuple[str, ...] = ()
-    """A panel (["a", "b"]) instead of `model`: each is asked every question. Of the two the one set later counts."""
+    """A panel (["a", "b"]) instead of `model`: each is asked every question. Of the two the one set
+    later counts.
+    """
     mode: Literal["comparative", "singleton"] = "comparative"
-    """`singleton`: no shortlist, no pairs; the judge grades every sample alone, and the grade is the score."""
+    """`singleton`: no shortlist, no pairs; the judge grades every sample alone, and the grade is
+    the score.
+    """
     repetitions: int = Field(1, ge=1, le=100)
     """How often each judge is asked the same question; says little at temperature 0."""
     criteria: str = ""
@@ -236,12 +289,18 @@ class Judge(Section):
     def _read_criteria(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or not values.get("criteria_file"):
             return values
-        return {**values, "criteria": read_criteria(Path(values["criteria_file"])), "criteria_file": ""}
+        return {
+            **values,
+            "criteria": read_criteria(Path(values["criteria_file"])),
+            "criteria_file": "",
+        }
 
     @model_validator(mode="after")
     def _distinct(self) -> Judge:
         if len(set(self.models)) < len(self.models):
-            raise ValueError("a judge is named twice; to ask one more than once, set judge.repetitions")
+            raise ValueError(
+                "a judge is named twice; to ask one more than once, set judge.repetitions"
+            )
         return self
 
     @property
@@ -251,19 +310,29 @@ class Judge(Section):
 
     @property
     def grading(self) -> dict[str, Any]:
-        """What the stage `grade` depends on: all of this where the judge grades, else only how texts are cut."""
-        return self.model_dump(mode="json") if self.mode == "singleton" else {"max_chars": self.max_chars}
+        """What the stage `grade` depends on: all of this where the judge grades, else only how
+        texts are cut.
+        """
+        return (
+            self.model_dump(mode="json")
+            if self.mode == "singleton"
+            else {"max_chars": self.max_chars}
+        )
 
 
 class Rate(Section):
     """How verdicts become scores."""
 
     method: Literal["mean", "least-squares", "bradley-terry"] = "least-squares"
-    """`mean` of the raw scores (paper), least squares on score differences, or who won (robust against outliers)."""
+    """`mean` of the raw scores (paper), least squares on score differences, or who won (robust
+    against outliers).
+    """
     scope: Literal["cluster", "global"] = "global"
     prior: Literal["none", "grades"] = "none"
-    """`grades`: scores are drawn towards what the cheap grade predicts, the more the less certain they are; worth it
-    where there are fewer requests than samples. Not with a judge that made the grades (method least-squares)."""
+    """`grades`: scores are drawn towards what the cheap grade predicts, the more the less certain
+    they are; worth it where there are fewer requests than samples. Not with a judge that made the
+    grades (method least-squares).
+    """
     length: bool = False
     """Take off what length alone is worth to the judge (method bradley-terry)."""
     weights: dict[str, float] = {}
@@ -276,7 +345,9 @@ class Rate(Section):
         if (self.length or self.weights) and self.method != "bradley-terry":
             raise ValueError("length and weights are for the method bradley-terry")
         if self.scope == "cluster" and self.method == "bradley-terry":
-            raise ValueError("the method bradley-terry rates all clusters together; leave out scope")
+            raise ValueError(
+                "the method bradley-terry rates all clusters together; leave out scope"
+            )
         if any(not weight > 0 for weight in self.weights.values()):
             raise ValueError("a weight is a number above 0")
         return self
@@ -286,34 +357,51 @@ class Select(Section):
     """How many, and how they are shared out among clusters."""
 
     n: Annotated[int | str, BeforeValidator(written_size)] = 1000
-    """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens"); see `tacos.amounts`."""
+    """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens"); see
+    `tacos.amounts`.
+    """
     quota: Literal["ascending-size", "square-root", "proportional", "equal"] = "square-root"
-    """A cluster's share by its size; `ascending-size`: the same for all, the smallest cluster first (paper)."""
+    """A cluster's share by its size; `ascending-size`: the same for all, the smallest cluster first
+    (paper).
+    """
     coverage: float = Field(0.5, ge=0)
-    """What one more canonical tag covered is worth, in standard deviations of the scores; 0: only scores count (paper).
+    """What one more canonical tag covered is worth, in standard deviations of the scores; 0: only
+    scores count (paper).
     """
     keep: tuple[str, ...] = ()
     """Sample ids or content hashes that must be selected; they count towards n."""
     exclude: tuple[str, ...] = ()
     """Sample ids or content hashes that must not be selected."""
     fill: bool = False
-    """Take unjudged rows where there are fewer judged ones than asked for, and fewer rows where there are no more."""
+    """Take unjudged rows where there are fewer judged ones than asked for, and fewer rows where
+    there are no more.
+    """
     per_source: Annotated[dict[str, str], BeforeValidator(source_parts)] = {}
-    """Source (input file) -> its part of the selection: 0.3 or "30%", rows (300), or a limit ("<=30%", "<=300")."""
+    """Source (input file) -> its part of the selection: 0.3 or "30%", rows (300), or a limit
+    ("<=30%", "<=300").
+    """
     per_tag: Annotated[dict[str, str], BeforeValidator(tag_parts)] = {}
     """Canonical tag -> its part of the selection, written as those of sources."""
     match_length: bool = False
-    """Each tenth of the pool by length of response has a tenth of the selection: longer is then not simply better."""
+    """Each tenth of the pool by length of response has a tenth of the selection: longer is then not
+    simply better.
+    """
     limit: float = Field(1.0, gt=0, le=1)
-    """Below 1: turn rows away whose cosine (static encoder) to a row taken is larger, as near duplicates."""
+    """Below 1: turn rows away whose cosine (static encoder) to a row taken is larger, as near
+    duplicates.
+    """
 
     @model_validator(mode="after")
     def _can(self) -> Select:
         shares = sum(
-            part.value for part in self.parts("per_source").values() if part.unit == "share" and not part.at_most
+            part.value
+            for part in self.parts("per_source").values()
+            if part.unit == "share" and not part.at_most
         )
         if shares > 1 + 1e-9:
-            raise ConfigError(f"the quotas of the sources sum to {shares:.0%}, more than the whole selection")
+            raise ConfigError(
+                f"the quotas of the sources sum to {shares:.0%}, more than the whole selection"
+            )
         return self
 
     @property
@@ -332,10 +420,14 @@ class Select(Section):
 
 
 class Refine(Section):
-    """Rewriting of selected rows (TACOS, optional); judges of the section `judge` confirm each rewrite."""
+    """Rewriting of selected rows (TACOS, optional); judges of the section `judge` confirm each
+    rewrite.
+    """
 
     model: str = "llm"
-    """The model that rewrites: `llm` is that of `--model`. The judges of the section `judge` are asked apart."""
+    """The model that rewrites: `llm` is that of `--model`. The judges of the section `judge` are
+    asked apart.
+    """
     instructions: bool = True
     """Rewrite the instruction, too, after the response."""
     temperature: float = Field(0.3, ge=0, le=2)
@@ -347,7 +439,9 @@ class Refine(Section):
 
 
 class Check(Section):
-    """Tag quality (InsTag, section 3.3): cases drawn from the samples of a run, judged by a model or by people."""
+    """Tag quality (InsTag, section 3.3): cases drawn from the samples of a run, judged by a model
+    or by people.
+    """
 
     model: str = "llm"
     n_precision: int = Field(200, ge=0)

@@ -64,7 +64,13 @@ class Settings(Section):
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "robust": {},
     "paper": {
-        "normalise": {"signs": False, "guard": 0.0, "semantic": False, "association": False, "auto_samples": 52_002},
+        "normalise": {
+            "signs": False,
+            "guard": 0.0,
+            "semantic": False,
+            "association": False,
+            "auto_samples": 52_002,
+        },
         "cluster": {"k": 50, "membership": "every"},
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},

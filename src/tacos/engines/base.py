@@ -16,8 +16,9 @@ class Engine(Protocol):
     def map(self, work: Callable[[T], R], batches: Iterable[T], where: Where) -> Iterator[R]:
         """`work(batch)` for each batch, in the order of the batches.
 
-        "process": in worker processes (work and batches must pickle); "thread": in threads, for work that waits for a
-        network; "here": in the caller's thread, one after another. An exception of `work` is raised to the caller.
+        "process": in worker processes (work and batches must pickle); "thread": in threads, for
+        work that waits for a network; "here": in the caller's thread, one after another. An
+        exception of `work` is raised to the caller.
         """
         ...
 

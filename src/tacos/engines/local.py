@@ -1,7 +1,8 @@
 """The engine of one machine: worker processes for computing, threads for waiting.
 
-Memory does not grow with the number of batches: at most `workers + 1` computing batches, or `N_WAITING` waiting ones,
-are under way. A single batch runs here, since starting workers would cost more than it saves.
+Memory does not grow with the number of batches: at most `workers + 1` computing batches, or
+`N_WAITING` waiting ones, are under way. A single batch runs here, since starting workers would cost
+more than it saves.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class LocalEngine:
 
     def _pool(self) -> Executor:
         self._started = True
-        pool: Executor = get_reusable_executor(max_workers=self.n_workers, timeout=60, env=ONE_THREAD)
+        pool: Executor = get_reusable_executor(
+            max_workers=self.n_workers, timeout=60, env=ONE_THREAD
+        )
         return pool
 
     def close(self) -> None:
@@ -71,7 +74,9 @@ def in_threads(work: Callable[[T], R], batches: Iterator[T]) -> Iterator[R]:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def ordered(pool: Executor, work: Callable[[T], R], batches: Iterator[T], window: int) -> Iterator[R]:
+def ordered(
+    pool: Executor, work: Callable[[T], R], batches: Iterator[T], window: int
+) -> Iterator[R]:
     """Results in the order of the batches, at most `window` of them under way."""
     waiting: deque[Future[R]] = deque()
     for batch in batches:
@@ -83,7 +88,9 @@ def ordered(pool: Executor, work: Callable[[T], R], batches: Iterator[T], window
 
 
 def result_of(future: Future[R]) -> R:
-    """Its result, waited for in short steps: where polars is loaded, Ctrl-C does not wake one long wait."""
+    """Its result, waited for in short steps: where polars is loaded, Ctrl-C does not wake one long
+    wait.
+    """
     while not wait([future], timeout=0.2).done:
         pass
     return future.result()

@@ -1,6 +1,7 @@
 """The only way to a model over a network.
 
-`connect` gives a client, `ledger.open` the ledger that keeps every paid reply. One module per concern:
+`connect` gives a client, `ledger.open` the ledger that keeps every paid reply. One module per
+concern:
 
     prompting   a request -> messages            endpoint    URL, headers, key, certificates
     parsing     a reply -> JSON (loose.py)       connection  one HTTP exchange after another

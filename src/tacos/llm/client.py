@@ -1,15 +1,16 @@
 """The client: a model behind an endpoint, as the one loop knows models (`tacos.records.Model`).
 
-`answer` may be called from many threads at once; each call blocks until its requests are answered. For every request:
-the ledger is looked up, what is missing is claimed and sent, the reply is written to the ledger, and only then read. An
-answer that cannot be read is asked about once more, with what is wrong with it; that second question has a key of its
-own.
+`answer` may be called from many threads at once; each call blocks until its requests are answered.
+For every request: the ledger is looked up, what is missing is claimed and sent, the reply is
+written to the ledger, and only then read. An answer that cannot be read is asked about once more,
+with what is wrong with it; that second question has a key of its own.
 
-A reply without a usable answer is a `Reply` with `text=None`, a reason and the raw text: never a default.
+A reply without a usable answer is a `Reply` with `text=None`, a reason and the raw text: never a
+default.
 
-All of it runs on the sender's loop, in small slices; only the ledger's SQL runs elsewhere. (Python in other threads
-would hold the interpreter's lock when an answer comes in: measured, that costs a tenth of the speed at 1,024 in
-flight.)
+All of it runs on the sender's loop, in small slices; only the ledger's SQL runs elsewhere. (Python
+in other threads would hold the interpreter's lock when an answer comes in: measured, that costs a
+tenth of the speed at 1,024 in flight.)
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from typing import Literal, TypeVar
 
 from tacos.config import LLM
 from tacos.errors import ConfigError, LLMError, TacosError
-from tacos.llm import envelope, prices
-from tacos.llm.endpoint import Endpoint, endpoint
-from tacos.llm.entries import Entry
-from tacos.llm.flights import Batch, Flight, keys
-from tacos.llm.ledger import Ledger
-from tacos.llm.prompting import asked, asked_again
-from tacos.llm.reacting import Tally
-from tacos.llm.replies import read
-from tacos.llm.sending import Sender
-from tacos.llm.submissions import out_in_batches
+from tacos.llm.chat import envelope
+from tacos.llm.chat.messages import asked, asked_again
+from tacos.llm.cost import prices
+from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.lookup import read
+from tacos.llm.ledger.schema import Entry
+from tacos.llm.ledger.submissions import out_in_batches
+from tacos.llm.sending.requests_in_flight import Batch, Flight, keys
+from tacos.llm.sending.response_policy import Tally
+from tacos.llm.sending.sender import Sender
+from tacos.llm.transport.endpoint import Endpoint, endpoint
 from tacos.records import Reply, Request
 
 GRACE = 10.0
@@ -48,11 +50,13 @@ Progress = Callable[[Tally], None]
 def connect(settings: LLM, model: str, ledger: Ledger, progress: Progress | None = None) -> Client:
     """A client of the endpoint in `settings` (and the environment) for `model`; a context manager.
 
-    Nothing is sent before the first `answer`. `progress` is called a few times a second from another thread.
-    Raises `ConfigError` for settings that cannot work.
+    Nothing is sent before the first `answer`. `progress` is called a few times a second from
+    another thread. Raises `ConfigError` for settings that cannot work.
     """
     if not (model or settings.model):
-        raise ConfigError("no model is named: give --model, or --set tag.model=... and judge.model=...")
+        raise ConfigError(
+            "no model is named: give --model, or --set tag.model=... and judge.model=..."
+        )
     return Client(settings, endpoint(settings), model or settings.model, ledger, progress)
 
 
@@ -63,7 +67,12 @@ class Client:
     pointwise = False
 
     def __init__(
-        self, settings: LLM, endpoint: Endpoint, model: str, ledger: Ledger, progress: Progress | None = None
+        self,
+        settings: LLM,
+        endpoint: Endpoint,
+        model: str,
+        ledger: Ledger,
+        progress: Progress | None = None,
     ) -> None:
         self.settings, self.endpoint, self.ledger = settings, endpoint, ledger
         self._name = model
@@ -115,10 +124,11 @@ class Client:
         self._aside.shutdown()
 
     def answer(self, requests: Sequence[Request], *, once: bool = False) -> list[Reply]:
-        """One reply per request, in order; with `once` none is asked about again because its answer is unusable.
+        """One reply per request, in order; with `once` none is asked about again because its answer
+        is unusable.
 
-        Raises `BudgetReached` at the cap and `LLMError` where the endpoint refuses every request; what was answered by
-        then is in the ledger.
+        Raises `BudgetReached` at the cap and `LLMError` where the endpoint refuses every request;
+        what was answered by then is in the ledger.
         """
         if self._closed:
             raise LLMError("the client was closed")
@@ -130,7 +140,11 @@ class Client:
         try:
             flights = []
             for place, request in enumerate(requests):
-                flights.append(Flight(asked(request, self._name, self.settings.body), [(batch, place)], again=once))
+                flights.append(
+                    Flight(
+                        asked(request, self._name, self.settings.body), [(batch, place)], again=once
+                    )
+                )
                 if place % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
             await self._depart(flights)
@@ -151,12 +165,15 @@ class Client:
             if owed := self._in_batches.keys() & taken.ours:
                 self._sender.stop(twice(owed, self._in_batches))
             self._sender.submit([flight for flight in fresh if flight.key in taken.ours])
-            await self._land([(flight, taken.known[flight.key]) for flight in fresh if flight.key in taken.known])
+            await self._land(
+                [(flight, taken.known[flight.key]) for flight in fresh if flight.key in taken.known]
+            )
             fresh = [flight for flight in fresh if flight.key in taken.theirs]
             if fresh and self._sender.error is not None:
                 self.stopped(self._sender.error, fresh)
                 return
-            if fresh:  # another process is asking: look for its replies, and ask ourselves where it gives up
+            # another process is asking: look for its replies, and ask ourselves where it gives up
+            if fresh:
                 await asyncio.sleep(POLL)
 
     def _is_first(self, flight: Flight) -> bool:
@@ -173,7 +190,13 @@ class Client:
             reply, retry = read(flight.asked, entry, again=flight.again, said=flight.said)
             self._flying.pop(flight.key, None)
             if retry:
-                again.append(Flight(asked_again(flight.asked, reply.raw, reply.failure), flight.places, again=True))
+                again.append(
+                    Flight(
+                        asked_again(flight.asked, reply.raw, reply.failure),
+                        flight.places,
+                        again=True,
+                    )
+                )
             else:
                 flight.deliver(reply)
             if number % SLICE == SLICE - 1:
@@ -191,7 +214,9 @@ class Client:
         self._sender.loop.asyncio.call_soon_threadsafe(self._arrived, entries, failure)
 
     def _arrived(self, entries: list[Entry], failure: TacosError | None) -> None:
-        arrived = [(self._flying[entry.key], entry) for entry in entries if entry.key in self._flying]
+        arrived = [
+            (self._flying[entry.key], entry) for entry in entries if entry.key in self._flying
+        ]
         if failure is None:
             self._sender.loop.spawn(self._land(arrived))
         else:
@@ -230,10 +255,16 @@ class Client:
         return f"{self.endpoint.base} {self._name}"
 
     def _remembered(self) -> envelope.Form:
-        """The form to ask in: the settings', else what was found out in the last day, else the strictest."""
+        """The form to ask in: the settings', else what was found out in the last day, else the
+        strictest.
+        """
         text = self.ledger.noted(self._server, NOTE_AGE)
         form = envelope.Form(*text.split("\n")) if text else envelope.Form()
-        return form if self.settings.structured == "auto" else form._replace(level=self.settings.structured)
+        return (
+            form
+            if self.settings.structured == "auto"
+            else form._replace(level=self.settings.structured)
+        )
 
 
 def twice(owed: Collection[str], batches: Mapping[str, str]) -> LLMError:
@@ -246,6 +277,8 @@ def twice(owed: Collection[str], batches: Mapping[str, str]) -> LLMError:
 
 
 def fingerprint(model: str, settings: LLM) -> str:
-    """Part of a stage's key: the model and what is added to or left out of every body, not where it runs."""
+    """Part of a stage's key: the model and what is added to or left out of every body, not where it
+    runs.
+    """
     extra = [f"{key}={value}" for key, value in sorted(settings.body.items())]
     return " ".join([f"llm:{model}", *extra, *(f"-{name}" for name in sorted(settings.omit))])

@@ -1,7 +1,9 @@
-"""Sentence encoders behind one interface: `load("static")`, `load("minilm")`, or a folder of the user's own model.
+"""Sentence encoders behind one interface: `load("static")`, `load("minilm")`, or a folder of the
+user's own model.
 
-Every encoder is a light, frozen, picklable value whose weights are loaded once per process, when first needed, so the
-engine may send it to workers. Which texts an encoder is good at, its card says (`data/static.md`).
+Every encoder is a light, frozen, picklable value whose weights are loaded once per process, when
+first needed, so the engine may send it to workers. Which texts an encoder is good at, its card says
+(`data/static.md`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tacos.errors import ModelError
-from tacos.models import minilm, static, weights
+from tacos.models import minilm_encoder, static_encoder, weights
 from tacos.records import Encoder, canonical_hash
 
 NAMES = ("static", "minilm", "minilm-or-static")
@@ -26,18 +28,18 @@ NAMES = ("static", "minilm", "minilm-or-static")
 def load(name: str = "static", threads: int | None = None) -> Encoder:
     """The encoder of that name, or the sentence-transformers model in a folder of that name.
 
-    "minilm-or-static" is MiniLM where its weights are on this machine and the static table elsewhere; the `name` of
-    what comes back says which. `threads` None leaves the number to the runtime; the static encoder uses one.
-    Raises `ModelError` where there is no such model.
+    "minilm-or-static" is MiniLM where its weights are on this machine and the static table
+    elsewhere; the `name` of what comes back says which. `threads` None leaves the number to the
+    runtime; the static encoder uses one. Raises `ModelError` where there is no such model.
     """
     if name == "static":
-        return static.Static()
+        return static_encoder.Static()
     if name == "minilm":
-        return minilm.load(threads=threads)
+        return minilm_encoder.load(threads=threads)
     if name == "minilm-or-static":
-        return minilm.load(threads=threads) if weights.find() else static.Static()
-    if (Path(name) / static.TABLE).is_file():
-        return static.load(Path(name))
+        return minilm_encoder.load(threads=threads) if weights.find() else static_encoder.Static()
+    if (Path(name) / static_encoder.TABLE).is_file():
+        return static_encoder.load(Path(name))
     if Path(name).is_dir():
         return load_folder(Path(name))
     raise ModelError(
@@ -49,21 +51,29 @@ def load(name: str = "static", threads: int | None = None) -> Encoder:
 def load_folder(folder: Path) -> Encoder:
     """A user's own sentence-transformers model; needs that package, which tacos does not install."""
     if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
-        raise ModelError(f"{folder} holds no sentence-transformers model (no modules.json and no config.json)")
+        raise ModelError(
+            f"{folder} holds no sentence-transformers model (no modules.json and no config.json)"
+        )
     if find_spec("sentence_transformers") is None:
-        raise ModelError(f"the model in {folder} needs the package sentence-transformers: pip install it, then go on")
+        raise ModelError(
+            f"the model in {folder} needs the package sentence-transformers: pip install it, then go on"
+        )
     return SentenceTransformer(str(folder.resolve()), fingerprint_of(folder))
 
 
 def fingerprint_of(folder: Path) -> str:
     """Of names, sizes and modification times: hashing gigabytes at every start would cost too much."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return canonical_hash([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files])
+    return canonical_hash(
+        [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    )
 
 
 @dataclass(frozen=True)
 class SentenceTransformer:
-    """A sentence-transformers model in a folder; its fingerprint is of the files that were there when it was loaded."""
+    """A sentence-transformers model in a folder; its fingerprint is of the files that were there
+    when it was loaded.
+    """
 
     folder: str
     fingerprint: str
@@ -87,7 +97,9 @@ class SentenceTransformer:
 
 @lru_cache(maxsize=1)
 def load_transformer(folder: str, fingerprint: str) -> Any:
-    """The model in memory; raises `ModelError` where its files have changed since they had this fingerprint."""
+    """The model in memory; raises `ModelError` where its files have changed since they had this
+    fingerprint.
+    """
     from sentence_transformers import SentenceTransformer as Model  # type: ignore[import-not-found, unused-ignore]
 
     if fingerprint != fingerprint_of(Path(folder)):

@@ -1,10 +1,12 @@
-"""The embedded tagger: open tags for an instruction, each with the probability that an annotator would give it.
+"""The embedded tagger: open tags for an instruction, each with the probability that an annotator
+would give it.
 
-First every learned tag gets a score, the sum of what the instruction's n-grams say (sparse weights on tf-idf,
-`tacos.models.words`) and what its sentence vector says (a kernel exp(gamma (x.l - 1)) to a few hundred landmarks l).
-Then the best of them, and whatever tags the text mentions, are looked at once more (`tacos.models.candidates`), and
-the most certain are given: as many as make the expected F1 highest, none where nothing is certain enough. What it was
-trained on, how often it is right and where it fails: `data/tagger.md`. Tags are English whatever the text's language.
+First every learned tag gets a score, the sum of what the instruction's n-grams say (sparse weights
+on tf-idf, `tacos.models.ngrams`) and what its sentence vector says (a kernel exp(gamma (x.l - 1))
+to a few hundred landmarks l). Then the best of them, and whatever tags the text mentions, are
+looked at once more (`tacos.models.tag_candidates`), and the most certain are given: as many as make
+the expected F1 highest, none where nothing is certain enough. What it was trained on, how often it
+is right and where it fails: `data/tagger.md`. Tags are English whatever the text's language.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 import orjson
 
 from tacos.errors import ModelError
-from tacos.models import candidates, phrases
+from tacos.models import tag_candidates, tag_phrases
 from tacos.models.tagger_files import (
     FILES,
     Choice,
@@ -39,9 +41,11 @@ MAX_TAGS = 6
 
 @dataclass(frozen=True)
 class Tagger:
-    """The tagger as a light, picklable value; its files are loaded once per process, when first needed.
+    """The tagger as a light, picklable value; its files are loaded once per process, when first
+    needed.
 
-    `digest` is theirs when it was loaded: files that change after that are an error, not another tagger.
+    `digest` is theirs when it was loaded: files that change after that are an error, not another
+    tagger.
     """
 
     folder: str
@@ -107,13 +111,20 @@ def tag_all(loaded: Loaded, instructions: Sequence[str]) -> list[list[tuple[str,
 def look_twice(
     loaded: Loaded, scores: Matrix, texts: Sequence[str], vectors: Matrix
 ) -> list[list[tuple[str, float, bool]]]:
-    """The tags of each text from the scores of learned tags and the text's vectors in the tags' space."""
-    known, stems = loaded.known, [phrases.stem(text) for text in texts]
-    found = candidates.propose(known, scores, stems)
-    chance = loaded.network.probability(candidates.describe(known, scores, stems, vectors, found))
+    """The tags of each text from the scores of learned tags and the text's vectors in the tags'
+    space.
+    """
+    known, stems = loaded.known, [tag_phrases.stem(text) for text in texts]
+    found = tag_candidates.propose(known, scores, stems)
+    chance = loaded.network.probability(
+        tag_candidates.describe(known, scores, stems, vectors, found)
+    )
     chance[found[0] < 0] = 0
     return [
-        [(known.lexicon.tags[tags[n]], float(row[n]), bool(mentioned[n])) for n in choose(row, loaded.choice)]
+        [
+            (known.lexicon.tags[tags[n]], float(row[n]), bool(mentioned[n]))
+            for n in choose(row, loaded.choice)
+        ]
         for row, tags, mentioned in zip(chance, *found, strict=True)
     ]
 
@@ -121,8 +132,8 @@ def look_twice(
 def choose(chance: Matrix, choice: Choice) -> list[int]:
     """Which candidates to give, most certain first, `MAX_TAGS` at most.
 
-    The k best by the expected F1, about 2 (p_1 + ... + p_k) / (k + expected_tags), but none below `floor`, and none at
-    all where the best is below `first_floor`.
+    The k best by the expected F1, about 2 (p_1 + ... + p_k) / (k + expected_tags), but none below
+    `floor`, and none at all where the best is below `first_floor`.
 
     >>> choose(np.array([0.1, 0.9, 0.5], dtype=np.float32), Choice(0.2, 0.2, 3.0))
     [1, 2]
@@ -144,4 +155,7 @@ def render(tags: Sequence[tuple[str, float, bool]]) -> str:
 def items(tags: Sequence[tuple[str, float, bool]]) -> list[dict[str, Any]]:
     """Tags as a reply lists them."""
     says = {True: "key phrase in the text", False: "learned"}
-    return [{"tag": tag, "explanation": says[found], "confidence": round(p, 4)} for tag, p, found in tags]
+    return [
+        {"tag": tag, "explanation": says[found], "confidence": round(p, 4)}
+        for tag, p, found in tags
+    ]

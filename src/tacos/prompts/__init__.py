@@ -1,8 +1,8 @@
 """Prompt templates as text files: `<template>.txt`, with the parts `[system]` and `[user]`.
 
-`{{name}}` is replaced by a field as fenced data, `{{=name}}` by a field word for word (settings only, never data),
-`{{fence}}` by the fence's mark. A paragraph that names a field which a request does not have is left out.
-`tacos.llm.prompting` renders them.
+`{{name}}` is replaced by a field as fenced data, `{{=name}}` by a field word for word (settings
+only, never data), `{{fence}}` by the fence's mark. A paragraph that names a field which a request
+does not have is left out. `tacos.llm.chat.messages` renders them.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, StrictUndefined, Template
 
-from tacos.report.data import Summary
+from tacos.report.facts import Summary
 
 N_SHOWN = 200
 """Selected rows shown in full; the sidecar has all of them."""
@@ -43,7 +43,12 @@ def histogram(values: pl.Series) -> list[dict[str, Any]]:
     counts = dict(bins.value_counts().iter_rows())
     most = max(counts.values())
     return [
-        {"low": low + i * width, "high": low + (i + 1) * width, "n": counts.get(i, 0), "share": counts.get(i, 0) / most}
+        {
+            "low": low + i * width,
+            "high": low + (i + 1) * width,
+            "n": counts.get(i, 0),
+            "share": counts.get(i, 0) / most,
+        }
         for i in range(N_BINS)
     ]
 
@@ -51,5 +56,9 @@ def histogram(values: pl.Series) -> list[dict[str, Any]]:
 @cache
 def template() -> Template:
     """The report's template; everything put into it is escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files("tacos.report").joinpath("report.html.jinja").read_text("utf-8"))
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(
+        files("tacos.report").joinpath("report.html.jinja").read_text("utf-8")
+    )

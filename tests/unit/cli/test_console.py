@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.unit.cli.test_select import tacos
 
-from tacos.cli import console
+from tacos.cli.shared import console
 
 
 def shown(cell: str) -> str:
@@ -20,7 +20,9 @@ def test_brackets_and_colons_are_no_markup() -> None:
 
 
 def test_control_characters_and_changes_of_direction_are_signs() -> None:
-    assert "nul � escape �[31m right to left �" in shown("nul \0 escape \x1b[31m right to left \u202e")
+    assert "nul � escape �[31m right to left �" in shown(
+        "nul \0 escape \x1b[31m right to left \u202e"
+    )
     assert "one" in shown("one\ntwo").splitlines()[1]
 
 
@@ -30,7 +32,18 @@ def test_rows_and_tags_with_brackets_can_be_selected_and_explained(tmp_path: Pat
     rows = [{"instruction": text, "output": f"an answer to {text}", "tags": ["[/b]", f"t{k % 3}"]}
             for k, text in enumerate(texts)]  # fmt: skip
     data.write_text("\n".join(map(json.dumps, rows)))
-    code, printed = tacos("select", data, "-n", 3, "-o", out, "--set", "ingest.tags=tags", "--set", "normalise.alpha=1")
+    code, printed = tacos(
+        "select",
+        data,
+        "-n",
+        3,
+        "-o",
+        out,
+        "--set",
+        "ingest.tags=tags",
+        "--set",
+        "normalise.alpha=1",
+    )
     assert code == 0, printed
     code, printed = tacos("explain", f"{out}.run", "[data].jsonl:0")
     assert code == 0, printed

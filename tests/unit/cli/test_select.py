@@ -73,8 +73,12 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 def test_a_dry_run_says_which_questions_go_to_whom(tmp_path: Path) -> None:
     online = ("--model", "big", "--set", "judge.model=embedded", "--json")
-    _, printed = tacos("select", SAMPLE, "-n", 30, "-o", tmp_path / "out.jsonl", "--dry-run", *online)
-    asked = {step["artifact"]: step["models"] for step in json.loads(printed) if step["n_questions"]}
+    _, printed = tacos(
+        "select", SAMPLE, "-n", 30, "-o", tmp_path / "out.jsonl", "--dry-run", *online
+    )
+    asked = {
+        step["artifact"]: step["models"] for step in json.loads(printed) if step["n_questions"]
+    }
     assert asked == {"tags": ["big"], "grades": [], "verdicts/0": []}
 
 
@@ -94,7 +98,10 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
-ROW = {"instruction": "Say something about bread.", "output": "Bread is baked from flour and water."}
+ROW = {
+    "instruction": "Say something about bread.",
+    "output": "Bread is baked from flour and water.",
+}
 LINE = json.dumps(ROW).encode()
 
 
@@ -109,8 +116,12 @@ LINE = json.dumps(ROW).encode()
         ("other.jsonl", b'{"a": 1, "b": 2}\n' * 20),
     ],
 )
-def test_what_is_no_data_set_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes) -> None:
-    code, printed = tacos("select", write(tmp_path / name, content), "-n", 5, "-o", tmp_path / "out.jsonl")
+def test_what_is_no_data_set_is_refused_in_one_line(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    code, printed = tacos(
+        "select", write(tmp_path / name, content), "-n", 5, "-o", tmp_path / "out.jsonl"
+    )
     assert code == 2
     assert len(printed.strip().splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -151,9 +162,13 @@ def test_a_damaged_run_is_one_clear_line(tmp_path: Path, damaged: str) -> None:
 
 def numbered(n: int, n_broken: int) -> bytes:
     """A file of n lines, some of them broken."""
-    rows = [json.dumps({**ROW, "output": f"Answer number {i} is bread."}).encode() for i in range(n)]
+    rows = [
+        json.dumps({**ROW, "output": f"Answer number {i} is bread."}).encode() for i in range(n)
+    ]
     step = n // n_broken
-    return b"\n".join(b'{"instruction": broken' if i % step == step - 1 else row for i, row in enumerate(rows))
+    return b"\n".join(
+        b'{"instruction": broken' if i % step == step - 1 else row for i, row in enumerate(rows)
+    )
 
 
 def test_one_broken_line_in_a_hundred_is_a_reject_and_five_stop_the_run(tmp_path: Path) -> None:
@@ -172,7 +187,9 @@ def test_one_broken_line_in_a_hundred_is_a_reject_and_five_stop_the_run(tmp_path
 def test_other_encodings_are_read(tmp_path: Path, encoding: str) -> None:
     text = SAMPLE.read_text("utf-8").splitlines()[:60]
     file = write(tmp_path / "rows.jsonl", "\n".join(text).encode(encoding))
-    code, printed = tacos("select", file, "-n", 5, "-o", tmp_path / "out.jsonl", "--until", "ingest")
+    code, printed = tacos(
+        "select", file, "-n", 5, "-o", tmp_path / "out.jsonl", "--until", "ingest"
+    )
     assert code == 0, printed
 
 

@@ -1,4 +1,6 @@
-"""Tags on the command line: what overrides and a vocabulary did is said where the run is made, not only on asking."""
+"""Tags on the command line: what overrides and a vocabulary did is said where the run is made, not
+only on asking.
+"""
 
 import json
 import tomllib
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.test_select import tacos
 
-from tacos.methods import overriding
+from tacos.methods.tags import overrides as overriding
 
 TAGS = ("Poetry Writing", "Geometry", "Cooking", "Cook\ning")
 UNTIL = ("--until", "canonicalise", "--set", "ingest.tags=tags", "--set", "normalise.alpha=1")
@@ -17,7 +19,10 @@ UNTIL = ("--until", "canonicalise", "--set", "ingest.tags=tags", "--set", "norma
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve rows that bring their tags."""
     file = tmp_path_factory.mktemp("tagged") / "data.jsonl"
-    rows = [{"instruction": f"Do {k}.", "output": f"Done {k}.", "tags": [TAGS[k % 4]]} for k in range(12)]
+    rows = [
+        {"instruction": f"Do {k}.", "output": f"Done {k}.", "tags": [TAGS[k % 4]]}
+        for k in range(12)
+    ]
     file.write_text("\n".join(map(json.dumps, rows)))
     return file
 
@@ -30,24 +35,32 @@ def run(data: Path) -> Path:
     return Path(f"{out}.run")
 
 
-def test_names_in_an_override_file_that_no_tag_has_are_told_by_select_and_analyse(data: Path, tmp_path: Path) -> None:
+def test_names_in_an_override_file_that_no_tag_has_are_told_by_select_and_analyse(
+    data: Path, tmp_path: Path
+) -> None:
     names = {"drop": [f"Typo {k}" for k in range(7)]}
     (tmp_path / "by-hand.json").write_text(json.dumps(names))
     overrides = ("--overrides", tmp_path / "by-hand.json")
     code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *UNTIL, *overrides)
     assert (code, printed.count("no tag is called 'Typo")) == (0, 5)
     assert "and 2 more" in printed
-    code, printed = tacos("analyse", f"{tmp_path / 'out.jsonl'}.run", "--set", "normalise.alpha=1", *overrides)
+    code, printed = tacos(
+        "analyse", f"{tmp_path / 'out.jsonl'}.run", "--set", "normalise.alpha=1", *overrides
+    )
     assert (code, printed.count("no tag is called 'Typo")) == (0, 7)
 
 
-def test_select_says_how_far_a_vocabulary_has_the_tags(data: Path, run: Path, tmp_path: Path) -> None:
+def test_select_says_how_far_a_vocabulary_has_the_tags(
+    data: Path, run: Path, tmp_path: Path
+) -> None:
     vocabulary = tmp_path / "vocabulary.json"
     assert tacos("tags", run, "--publish", vocabulary)[0] == 0
     known = json.loads(vocabulary.read_text())
     known["tags"] = {"Cooking": {"Cooking": 3}, "Geometry": {"Geometry": 3}}
     vocabulary.write_text(json.dumps(known | {"encoder": "static"}))
-    code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *UNTIL, "--vocabulary", vocabulary)
+    code, printed = tacos(
+        "select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *UNTIL, "--vocabulary", vocabulary
+    )
     told = " ".join(printed.replace("│", " ").split())
     assert code == 0, printed
     assert "has 50.0% of 12 tag occurrences; 50.0% are new and left out, most often Cook" in told
@@ -74,16 +87,40 @@ def test_the_written_rows_given_for_the_run_are_told_apart(tmp_path: Path) -> No
     )
 
 
-def test_more_tags_than_can_be_clustered_are_refused_before_they_are_embedded(data: Path, tmp_path: Path) -> None:
-    sets = ("--set", "ingest.tags=tags", "--set", "normalise.alpha=1", "--set", "cluster.max_tags=2")
+def test_more_tags_than_can_be_clustered_are_refused_before_they_are_embedded(
+    data: Path, tmp_path: Path
+) -> None:
+    sets = (
+        "--set",
+        "ingest.tags=tags",
+        "--set",
+        "normalise.alpha=1",
+        "--set",
+        "cluster.max_tags=2",
+    )
     code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *sets)
     assert (code, "4 distinct tags are to be clustered, more than 2" in printed) == (2, True)
-    code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *sets, "--set", "cluster.by=embedding")
+    code, printed = tacos(
+        "select",
+        data,
+        "-n",
+        3,
+        "-o",
+        tmp_path / "out.jsonl",
+        *sets,
+        "--set",
+        "cluster.by=embedding",
+    )
     assert code == 0, printed
 
 
 def test_the_override_file_of_the_readme_is_one() -> None:
-    text = (Path(__file__).parents[3] / "README.md").read_text("utf-8").partition("```toml\n")[2].partition("```")[0]
+    text = (
+        (Path(__file__).parents[3] / "README.md")
+        .read_text("utf-8")
+        .partition("```toml\n")[2]
+        .partition("```")[0]
+    )
     found = overriding.parse(tomllib.loads(text))
     assert found.drop
     assert found.keep_apart
@@ -91,7 +128,9 @@ def test_the_override_file_of_the_readme_is_one() -> None:
     assert found.rename
 
 
-def test_a_vocabulary_is_never_written_over_one_that_somebody_edited(run: Path, tmp_path: Path) -> None:
+def test_a_vocabulary_is_never_written_over_one_that_somebody_edited(
+    run: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "vocabulary.json"
     assert [tacos("tags", run, "--publish", file)[0] for _ in range(2)] == [0, 0]
     file.write_text("{}")

@@ -4,20 +4,25 @@ import pytest
 
 from tacos.config import LLM
 from tacos.errors import ConfigError
-from tacos.llm.endpoint import HIDDEN, endpoint
+from tacos.llm.transport.endpoint import HIDDEN, endpoint
 
 KEY = "sk-very-secret-key"
 
 
 def test_the_environment_names_server_and_key() -> None:
-    found = endpoint(LLM(proxy="none"), {"OPENAI_BASE_URL": "http://host:1/v1/", "OPENAI_API_KEY": KEY})
+    found = endpoint(
+        LLM(proxy="none"), {"OPENAI_BASE_URL": "http://host:1/v1/", "OPENAI_API_KEY": KEY}
+    )
     assert found.url("/chat/completions") == "http://host:1/v1/chat/completions"
     assert found.headers["Authorization"] == f"Bearer {KEY}"
 
 
 def test_azure_takes_its_own_header_and_a_query() -> None:
     settings = LLM(
-        base_url="https://x.example/openai", auth="api-key", query={"api-version": "2024-10-21"}, proxy="none"
+        base_url="https://x.example/openai",
+        auth="api-key",
+        query={"api-version": "2024-10-21"},
+        proxy="none",
     )
     found = endpoint(settings, {"OPENAI_API_KEY": KEY})
     assert found.headers == {"api-key": KEY}
@@ -40,7 +45,14 @@ def test_no_secret_is_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x/v1", "localhost:8000", "http://", "https://me:pw@host/v1", "https://host/v1?api-version=1"]
+    "url",
+    [
+        "ftp://x/v1",
+        "localhost:8000",
+        "http://",
+        "https://me:pw@host/v1",
+        "https://host/v1?api-version=1",
+    ],
 )
 def test_bad_addresses_are_one_clear_error(url: str) -> None:
     with pytest.raises(ConfigError):
@@ -49,7 +61,9 @@ def test_bad_addresses_are_one_clear_error(url: str) -> None:
 
 def test_a_folder_of_models_is_no_language_model(tmp_path) -> None:
     """As `tacos refine RUN --llm mymodel/` would have it rewrite."""
-    with pytest.raises(ConfigError, match="is a folder of models, and a language model is asked for here"):
+    with pytest.raises(
+        ConfigError, match="is a folder of models, and a language model is asked for here"
+    ):
         endpoint(LLM(base_url=str(tmp_path)), {})
 
 

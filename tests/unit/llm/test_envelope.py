@@ -3,15 +3,20 @@
 import orjson
 import pytest
 
-from tacos.llm import envelope
-from tacos.llm.envelope import LEVELS, BadEnvelope, Form
-from tacos.llm.prompting import asked
-from tacos.llm.refusing import meaning
-from tacos.methods import judging
+from tacos.llm.chat import envelope
+from tacos.llm.chat.envelope import LEVELS, BadEnvelope, Form
+from tacos.llm.chat.messages import asked
+from tacos.llm.sending.error_replies import meaning
+from tacos.methods.judging import comparisons
 from tacos.records import Request
 
 FIELDS = {"instruction_a": "a", "response_a": "b", "instruction_b": "c", "response_b": "d"}
-ASKED = asked(Request("judge", FIELDS, "judge", "", judging.SCHEMA, {"temperature": 0.0, "max_tokens": 50}), "m")
+ASKED = asked(
+    Request(
+        "judge", FIELDS, "judge", "", comparisons.SCHEMA, {"temperature": 0.0, "max_tokens": 50}
+    ),
+    "m",
+)
 
 
 def test_the_strictest_form_closes_every_object() -> None:
@@ -20,7 +25,7 @@ def test_the_strictest_form_closes_every_object() -> None:
     assert wanted["schema"]["additionalProperties"] is False
     assert wanted["schema"]["properties"]["score_a"]["maximum"] == 100
     assert list(wanted["schema"]["properties"]) == ["analysis", "score_a", "score_b"]
-    assert judging.SCHEMA.get("additionalProperties") is None  # ours stays as it is
+    assert comparisons.SCHEMA.get("additionalProperties") is None  # ours stays as it is
 
 
 @pytest.mark.parametrize(
@@ -42,7 +47,12 @@ def test_fields_can_be_renamed_and_left_out() -> None:
 def test_a_reply_is_read() -> None:
     body = {
         "model": "m-2026",
-        "choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "finish_reason": "stop"}],
+        "choices": [
+            {
+                "message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}]},
+                "finish_reason": "stop",
+            }
+        ],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2},
     }
     assert envelope.read(orjson.dumps(body)) == ("ab", "", "stop", "m-2026", 3, 2)
@@ -50,7 +60,14 @@ def test_a_reply_is_read() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"error": {"message": "x"}}', b'{"choices": [{"message": 1}]}'],
+    [
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"choices": []}',
+        b'{"error": {"message": "x"}}',
+        b'{"choices": [{"message": 1}]}',
+    ],
 )
 def test_other_bodies_are_no_reply(body: bytes) -> None:
     with pytest.raises(BadEnvelope):
@@ -62,7 +79,12 @@ def test_other_bodies_are_no_reply(body: bytes) -> None:
     [
         (429, '{"error": {"message": "slow down"}}', True, "wait"),
         (429, '{"error": {"code": "insufficient_quota"}}', True, "stop"),
-        (429, '{"error": {"message": "Request too large for gpt-x: Limit 30000, Requested 41000"}}', True, "row"),
+        (
+            429,
+            '{"error": {"message": "Request too large for gpt-x: Limit 30000, Requested 41000"}}',
+            True,
+            "row",
+        ),
         (503, "busy", False, "wait"),
         (500, "oops", False, "retry"),
         (529, "overloaded", True, "retry"),

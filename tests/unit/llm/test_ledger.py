@@ -12,9 +12,9 @@ import orjson
 import pytest
 
 from tacos.errors import OutputError
-from tacos.llm import ledger as ledgers
-from tacos.llm import owners
-from tacos.llm.ledger import Entry, Ledger
+from tacos.llm.ledger import lease_holders
+from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import Entry, Ledger
 
 
 def entry(key: str, raw: str = "{}", model: str = "m", at: float = 1.8e9) -> Entry:
@@ -95,15 +95,22 @@ def test_claims_of_another_machine_hold_for_a_lease(book: Ledger) -> None:
 
 def test_this_process_is_not_gone_and_a_reused_number_is(book: Ledger) -> None:
     place, number, start, random = book.owner.rsplit("/", 3)
-    assert not owners.is_gone(book.owner)
+    assert not lease_holders.is_gone(book.owner)
     if start:
-        assert owners.is_gone(f"{place}/{number}/{int(start) + 1}/{random}")
-    assert not owners.is_gone(f"elsewhere/{number}/1/{random}")
+        assert lease_holders.is_gone(f"{place}/{number}/{int(start) + 1}/{random}")
+    assert not lease_holders.is_gone(f"elsewhere/{number}/1/{random}")
 
 
 def test_spend_is_told_by_model_and_day(book: Ledger) -> None:
     day = 86_400
-    book.put_all([entry("a", model="x"), entry("b", model="x"), entry("c", model="y"), entry("d", at=1.8e9 + day)])
+    book.put_all(
+        [
+            entry("a", model="x"),
+            entry("b", model="x"),
+            entry("c", model="y"),
+            entry("d", at=1.8e9 + day),
+        ]
+    )
     assert [(row.model, row.n_replies, row.prompt_tokens) for row in book.spend()] == [
         ("m", 1, 10),
         ("x", 2, 20),
@@ -123,7 +130,9 @@ def test_export_and_import_give_the_same_ledger(book: Ledger, tmp_path: Path) ->
 
 
 def test_a_file_that_is_no_ledger_is_one_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "x.sqlite").write_text("this is no database, and long enough to be seen as none" * 20)
+    (tmp_path / "x.sqlite").write_text(
+        "this is no database, and long enough to be seen as none" * 20
+    )
     with pytest.raises(OutputError, match=r"ledger .* cannot be used"):
         ledgers.open(tmp_path / "x.sqlite")
 
@@ -149,7 +158,13 @@ def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
         "key": "k", "asked": "m", "model": "m", "task": "tag", "finish": "stop", "prompt_tokens": 1, "answer_tokens": 1,
         "latency": 0.5, "at": 1.0, "way": "online", "raw": "{}",
     }  # fmt: skip
-    bad = [{"key": None}, {"raw": {}}, {"prompt_tokens": 10**30}, {"prompt_tokens": "many"}, {"at": "today"}]
+    bad = [
+        {"key": None},
+        {"raw": {}},
+        {"prompt_tokens": 10**30},
+        {"prompt_tokens": "many"},
+        {"at": "today"},
+    ]
     lines = [orjson.dumps({**good, **each}) for each in bad if each.get("prompt_tokens") != 10**30]
     lines.append(orjson.dumps(good).replace(b'"prompt_tokens":1', b'"prompt_tokens":1' + b"0" * 30))
     with ledgers.open(tmp_path / "ledger.sqlite") as book:
@@ -159,7 +174,9 @@ def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
 def test_opening_waits_for_another_process_that_is_making_the_file(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
-        other.execute("BEGIN IMMEDIATE")  # SQLite gives up on a new journal at once where a file is locked like this
+        other.execute(
+            "BEGIN IMMEDIATE"
+        )  # SQLite gives up on a new journal at once where a file is locked like this
         timer = threading.Timer(0.3, other.execute, ["COMMIT"])
         timer.start()
         with ledgers.open(path) as book:

@@ -5,10 +5,10 @@ import random
 import pytest
 
 from tacos.errors import ConfigError
-from tacos.llm import budget, prices
-from tacos.llm.budget import Cap, Cost, Meter, cost
-from tacos.llm.prices import Price
-from tacos.llm.quote import Range, Speed, Usage, quote, share_range, total
+from tacos.llm.cost import budget, prices
+from tacos.llm.cost.budget import Cap, Cost, Meter, cost
+from tacos.llm.cost.forecast import Range, Speed, Usage, quote, share_range, total
+from tacos.llm.cost.prices import Price
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,9 @@ def test_without_a_cap_everything_goes_and_is_counted() -> None:
 
 
 def test_a_quote_of_equal_requests_is_exact() -> None:
-    found = quote("tag", "m", 1000, [Usage(100, 10, 2.0)] * 20, 0, Price(1.0, 10.0, batch=0.5), Speed(10))
+    found = quote(
+        "tag", "m", 1000, [Usage(100, 10, 2.0)] * 20, 0, Price(1.0, 10.0, batch=0.5), Speed(10)
+    )
     assert found.requests.low == found.requests.mid == 1000
     assert found.requests.high > 1000  # twenty good answers do not prove that all will be
     assert found.prompt_tokens.mid == 100_000
@@ -105,8 +107,12 @@ def test_a_quote_of_equal_requests_is_exact() -> None:
 
 def test_limits_set_the_pace() -> None:
     usages = [Usage(100, 0, 0.1)] * 5
-    assert quote("tag", "m", 600, usages, 0, None, Speed(256, rpm=60)).minutes.mid == pytest.approx(10)
-    assert quote("tag", "m", 600, usages, 0, None, Speed(256, tpm=6000)).minutes.mid == pytest.approx(10)
+    assert quote("tag", "m", 600, usages, 0, None, Speed(256, rpm=60)).minutes.mid == pytest.approx(
+        10
+    )
+    assert quote(
+        "tag", "m", 600, usages, 0, None, Speed(256, tpm=6000)
+    ).minutes.mid == pytest.approx(10)
     assert quote("tag", "m", 600, usages, 0, None, Speed(256)).usd is None
 
 
@@ -127,7 +133,9 @@ def test_a_share_never_leaves_0_and_1() -> None:
     assert share_range(5, 20).low < 0.25 < share_range(5, 20).high
 
 
-@pytest.mark.parametrize("line", ["{in = nan, out = 1}", "{in = -1, out = 1}", "{in = 1, out = inf}", "{in = 1}", "5"])
+@pytest.mark.parametrize(
+    "line", ["{in = nan, out = 1}", "{in = -1, out = 1}", "{in = 1, out = inf}", "{in = 1}", "5"]
+)
 def test_a_price_that_cannot_be_is_no_price(line, own_folder) -> None:
     """With any of them a budget in dollars would never be reached."""
     (own_folder / "prices.toml").write_text(f'[models]\n"mine" = {line}\n')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tacos.llm.pacing import FIRST_LIMIT, Bucket, Pace, backoff, exhausted_for, retry_after
+from tacos.llm.sending.pacing import FIRST_LIMIT, Bucket, Pace, backoff, exhausted_for, retry_after
 
 
 def fly(pace: Pace, n: int) -> None:

@@ -3,14 +3,20 @@
 import orjson
 import pytest
 
-from tacos.llm.parsing import Unusable, parse
-from tacos.methods import judging, tagging
+from tacos.llm.chat.reply_parsing import Unusable, parse
+from tacos.methods.judging import comparisons
+from tacos.methods.tags import open_tags
 
-TAGS = {"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}]}
+TAGS = {
+    "tags": [
+        {"tag": "code", "explanation": "asks for code"},
+        {"tag": "math", "explanation": "numbers"},
+    ]
+}
 VERDICT = {"analysis": "A is better.", "score_a": 80, "score_b": 35}
 
 
-def read(text: str, schema: dict = tagging.SCHEMA) -> object:
+def read(text: str, schema: dict = open_tags.SCHEMA) -> object:
     return orjson.loads(parse(text, schema))
 
 
@@ -39,7 +45,8 @@ def test_json_is_found_in_whatever_stands_around_it(wrapped: str) -> None:
         str(TAGS),  # Python's quotes
         "{'tags': [{'tag': 'code', 'explanation': \"asks for code\"}, {'tag': 'math', 'explanation': 'numbers',},],}",
         '{tags: [{"tag": "code", "explanation": "asks for code"}, /* */ {"tag": "math", "explanation": "numbers"}]}',
-        '[{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}]',  # bare list
+        # bare list
+        '[{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}]',
         '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}, {"ta',
         '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}',
     ],
@@ -49,13 +56,13 @@ def test_loose_json_is_read(text: str) -> None:
 
 
 def test_apostrophes_in_single_quotes_are_kept() -> None:
-    assert read("{'tags': [{'tag': 'it''s', 'explanation': 'don\\'t, can't'}]}".replace("it''s", "its")) == {
-        "tags": [{"tag": "its", "explanation": "don't, can't"}]
-    }
+    assert read(
+        "{'tags': [{'tag': 'it''s', 'explanation': 'don\\'t, can't'}]}".replace("it''s", "its")
+    ) == {"tags": [{"tag": "its", "explanation": "don't, can't"}]}
 
 
 def test_scores_in_quotes_are_numbers() -> None:
-    assert read('{"analysis": "x", "score_a": "80", "score_b": "35.5"}', judging.SCHEMA) == {
+    assert read('{"analysis": "x", "score_a": "80", "score_b": "35.5"}', comparisons.SCHEMA) == {
         "analysis": "x",
         "score_a": 80,
         "score_b": 35.5,
@@ -81,17 +88,20 @@ def test_scores_in_quotes_are_numbers() -> None:
 )
 def test_a_score_is_never_guessed(text: str) -> None:
     with pytest.raises(Unusable):
-        parse(text, judging.SCHEMA)
+        parse(text, comparisons.SCHEMA)
 
 
 def test_tags_that_were_all_cut_off_are_not_an_empty_list() -> None:
     with pytest.raises(Unusable):
-        parse('{"tags": [{"tag": "co', tagging.SCHEMA)
+        parse('{"tags": [{"tag": "co', open_tags.SCHEMA)
     assert read('{"tags": []}') == {"tags": []}
 
 
 def test_the_complaint_says_what_is_wrong() -> None:
     with pytest.raises(Unusable, match=r"score_b.* must be smaller than or equal to 100"):
-        parse('{"analysis": "x", "score_a": 80, "score_b": 1000}', judging.SCHEMA)
+        parse('{"analysis": "x", "score_a": 80, "score_b": 1000}', comparisons.SCHEMA)
     with pytest.raises(Unusable, match="several different answers"):
-        parse(f"{orjson.dumps(VERDICT).decode()} or {orjson.dumps(VERDICT | {'score_a': 1}).decode()}", judging.SCHEMA)
+        parse(
+            f"{orjson.dumps(VERDICT).decode()} or {orjson.dumps(VERDICT | {'score_a': 1}).decode()}",
+            comparisons.SCHEMA,
+        )

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from tacos.methods import assessing
-from tacos.methods.checking import CASES, JUDGEMENTS
+from tacos.methods.tags import tag_quality
+from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
 
 N_REAL, N_PLANTED = 16, 4
 
@@ -15,7 +15,9 @@ def cases(task: str = "precision") -> pl.DataFrame:
 
 
 def judged(judge: str, answers: dict[int, bool | None], *, person: bool = False) -> pl.DataFrame:
-    return pl.DataFrame([(c, judge, person, a, "", "") for c, a in answers.items()], JUDGEMENTS, orient="row")
+    return pl.DataFrame(
+        [(c, judge, person, a, "", "") for c, a in answers.items()], JUDGEMENTS, orient="row"
+    )
 
 
 def figure(table: pl.DataFrame, **where: str) -> dict[str, object]:
@@ -24,7 +26,7 @@ def figure(table: pl.DataFrame, **where: str) -> dict[str, object]:
 
 def test_shares_leave_planted_cases_to_the_detection_rate() -> None:
     answers = {i: i <= 15 for i in range(1, 21)} | {20: True}
-    found = assessing.assess(cases(), judged("gpt", answers)).shares
+    found = tag_quality.assess(cases(), judged("gpt", answers)).shares
     right = figure(found, judge="gpt", measure="right")
     assert (right["n"], right["n_missing"], right["value"]) == (16, 0, 15 / 16)
     detected = figure(found, judge="gpt", measure="detected")
@@ -32,7 +34,7 @@ def test_shares_leave_planted_cases_to_the_detection_rate() -> None:
 
 
 def test_a_missing_judgement_is_missing_and_never_wrong() -> None:
-    found = assessing.assess(cases(), judged("gpt", {1: True, 2: None}))
+    found = tag_quality.assess(cases(), judged("gpt", {1: True, 2: None}))
     right = figure(found.shares, judge="gpt", measure="right")
     assert (right["n"], right["n_missing"], right["value"]) == (1, 15, 1.0)
     detected = figure(found.shares, judge="gpt", measure="detected")
@@ -45,35 +47,48 @@ def test_people_agree_with_each_other_and_their_majority_with_the_model() -> Non
     sheets = [judged("gpt", truth)]
     for k, name in enumerate(("Ann", "Bea", "Cem")):
         sheets.append(judged(name, truth | {k + 1: False}, person=True))
-    found = assessing.assess(cases(), pl.concat(sheets))
+    found = tag_quality.assess(cases(), pl.concat(sheets))
     assert figure(found.shares, judge="majority of people", measure="right")["value"] == 1
     among = figure(found.agreement, between="3 people", measure="agreement")
     assert among["value"] == pytest.approx((17 + 3 / 3) / 20)
     assert among["n"] == 20
-    with_model = figure(found.agreement, between="gpt and majority of people", measure="Cohen kappa")
+    with_model = figure(
+        found.agreement, between="gpt and majority of people", measure="Cohen kappa"
+    )
     assert with_model["value"] == 1
     measures = found.agreement["measure"].to_list()
-    assert measures == ["agreement", "Fleiss kappa", "Gwet AC1", "agreement", "Cohen kappa", "Gwet AC1"]
+    assert measures == [
+        "agreement",
+        "Fleiss kappa",
+        "Gwet AC1",
+        "agreement",
+        "Cohen kappa",
+        "Gwet AC1",
+    ]
 
 
 def test_one_person_is_compared_with_the_model_directly() -> None:
     truth = {i: i <= N_REAL for i in range(1, 21)}
     both = pl.concat([judged("gpt", truth), judged("Ann", truth | {1: False}, person=True)])
-    found = assessing.assess(cases(), both).agreement
+    found = tag_quality.assess(cases(), both).agreement
     assert set(found["between"]) == {"gpt and Ann"}
     assert figure(found, measure="agreement")["value"] == 19 / 20
 
 
 def test_a_tie_of_people_is_no_majority() -> None:
-    both = pl.concat([judged("Ann", {1: True}, person=True), judged("Bea", {1: False}, person=True)])
-    found = assessing.assess(cases(), both).shares
+    both = pl.concat(
+        [judged("Ann", {1: True}, person=True), judged("Bea", {1: False}, person=True)]
+    )
+    found = tag_quality.assess(cases(), both).shares
     assert figure(found, judge="majority of people", measure="right")["n"] == 0
 
 
 def test_tasks_are_kept_apart() -> None:
     two = pl.concat([cases(), cases("consistency").with_columns(pl.col("case") + 100)])
-    answers = judged("gpt", dict.fromkeys(range(1, 21), True) | dict.fromkeys(range(101, 121), False))
-    found = assessing.assess(two, answers).shares
+    answers = judged(
+        "gpt", dict.fromkeys(range(1, 21), True) | dict.fromkeys(range(101, 121), False)
+    )
+    found = tag_quality.assess(two, answers).shares
     assert figure(found, task="precision", measure="right")["value"] == 1
     assert figure(found, task="consistency", measure="right")["value"] == 0
     assert figure(found, task="consistency", measure="detected")["value"] == 1

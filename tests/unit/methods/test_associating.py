@@ -1,4 +1,6 @@
-"""Association rules equal mlxtend's; merging along chains, cycles and choices is what the module says."""
+"""Association rules equal mlxtend's; merging along chains, cycles and choices is what the module
+says.
+"""
 
 from collections.abc import Iterator
 
@@ -9,7 +11,8 @@ import pytest
 from mlxtend.frequent_patterns import association_rules, fpgrowth
 from scipy import sparse
 
-from tacos.methods import aggregating, associating
+from tacos.methods.tags import association_rules as associating
+from tacos.methods.tags import merge_steps
 
 NAMES = [f"tag {i:03}" for i in range(40)]
 
@@ -34,7 +37,9 @@ def matrix(rows: list[list[int]], n_tags: int = 40) -> sparse.csr_array:
     return associating.indicator(places[:, 0], places[:, 1], (len(rows), n_tags))
 
 
-def oracle(rows: list[list[int]], support: int, confidence: float, size: int) -> set[tuple[frozenset[int], int, int]]:
+def oracle(
+    rows: list[list[int]], support: int, confidence: float, size: int
+) -> set[tuple[frozenset[int], int, int]]:
     """mlxtend's rules with one consequent: antecedent, consequent, samples with both."""
     table = pd.DataFrame(matrix(rows).toarray().astype(bool))
     itemsets = fpgrowth(table, min_support=(support - 0.5) / len(rows), max_len=size)
@@ -53,7 +58,9 @@ def oracle(rows: list[list[int]], support: int, confidence: float, size: int) ->
 def test_pair_rules_equal_mlxtends(seed: int, support: int, confidence: float) -> None:
     rows = random_samples(1500, seed)
     rules = associating.pair_rules(matrix(rows), support, confidence)
-    found = zip(rules.antecedent.tolist(), rules.consequent.tolist(), rules.n_both.tolist(), strict=True)
+    found = zip(
+        rules.antecedent.tolist(), rules.consequent.tolist(), rules.n_both.tolist(), strict=True
+    )
     assert {(frozenset([a]), b, n) for a, b, n in found} == oracle(rows, support, confidence, 2)
     assert len(rules) > 0
 
@@ -69,7 +76,10 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = associating.pair_rules(x, 5, 0.6)
     monkeypatch.setattr(associating, "BLOCK_PRODUCTS", 50)
     parts = associating.pair_rules(x, 5, 0.6)
-    assert all((getattr(whole, c) == getattr(parts, c)).all() for c in ("antecedent", "consequent", "n_both"))
+    assert all(
+        (getattr(whole, c) == getattr(parts, c)).all()
+        for c in ("antecedent", "consequent", "n_both")
+    )
 
 
 def test_only_changed_tags_are_looked_at_again() -> None:
@@ -85,7 +95,7 @@ def test_only_changed_tags_are_looked_at_again() -> None:
 
 def merged(rows: list[list[int]], names: list[str]) -> dict[str, str]:
     """The end of every tag that was merged, at support 2 and confidence 99%."""
-    found = aggregating.associate(names, matrix(rows, len(names)), 2, 0.99)
+    found = merge_steps.associate(names, matrix(rows, len(names)), 2, 0.99)
     end = {name: name for name in names}
     for moves in found.rounds:
         end = {raw: (moves[now].target or "") if now in moves else now for raw, now in end.items()}
@@ -117,14 +127,17 @@ def test_of_two_consequents_the_more_specific_is_taken_and_they_stay_apart() -> 
 
 
 def test_merged_tags_are_looked_at_again() -> None:
-    # "d" stands beside "a" or beside "b", so it implies neither; once "a" has become "b" it implies "b".
+    # "d" stands beside "a" or beside "b", so it implies neither; once "a" has become "b" it implies
+    # "b".
     rows = [[0, 1]] * 300 + [[0, 3]] * 3 + [[1, 3]] * 3 + [[1]] * 99
     assert merged(rows, ["a", "b", "c", "d"]) == {"a": "b", "d": "b"}
     assert len(associating.pair_rules(matrix(rows, 4), 2, 0.99)) == 1
 
 
 def test_encode_reads_batches_and_counts_a_tag_once_per_sample() -> None:
-    frame = pl.DataFrame({"id": ["1", "2", "3", "4"], "tags": [["A", "a", "b"], [], ["zzz"], ["b"]]})
+    frame = pl.DataFrame(
+        {"id": ["1", "2", "3", "4"], "tags": [["A", "a", "b"], [], ["zzz"], ["b"]]}
+    )
     codes = {"A": 0, "a": 0, "b": 1}
 
     def batches() -> Iterator[pl.DataFrame]:

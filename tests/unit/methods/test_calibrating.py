@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tacos.methods import calibrating
-from tacos.methods.calibrating import LEFT, RIGHT, Calibration
+from tacos.methods.judging import calibration
+from tacos.methods.judging.calibration import LEFT, RIGHT, Calibration
 from tacos.records import LABELS, VERDICTS, Reject
 
 N = 600
@@ -19,31 +19,62 @@ def labelled(n: int = N, ties: float = 0.0, seed: int = 1) -> pl.DataFrame:
     rows = []
     for number in range(n):
         longer = rng.random() < 0.5
-        texts = {f"response_{side}": "x" * (200 if (side == "a") == longer else 100) for side in "ab"}
+        texts = {
+            f"response_{side}": "x" * (200 if (side == "a") == longer else 100) for side in "ab"
+        }
         preferred = "tie" if rng.random() < ties else "ab"[int(rng.random() < 0.5)]
-        rows.append({"id": f"p:{number}", "instruction_a": "i", "instruction_b": "i", **texts, "preferred": preferred})
+        rows.append(
+            {
+                "id": f"p:{number}",
+                "instruction_a": "i",
+                "instruction_b": "i",
+                **texts,
+                "preferred": preferred,
+            }
+        )
     return pl.DataFrame(rows, schema=LABELS, orient="row")
 
 
 def judged(
-    labels: pl.DataFrame, noise: float = 8, place: float = 0, length: float = 0, judge: str = "j", seed: int = 2
+    labels: pl.DataFrame,
+    noise: float = 8,
+    place: float = 0,
+    length: float = 0,
+    judge: str = "j",
+    seed: int = 2,
 ) -> pl.DataFrame:
-    """Verdicts: people's choice is worth 10 points, the first place `place`, the longer response `length`."""
+    """Verdicts: people's choice is worth 10 points, the first place `place`, the longer response
+    `length`.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for number, row in enumerate(labels.iter_rows(named=True)):
         better = {"a": 10.0, "b": -10.0, "tie": 0.0}[row["preferred"]]
-        own = better + rng.normal(0, noise) + length * np.sign(len(row["response_a"]) - len(row["response_b"]))
+        own = (
+            better
+            + rng.normal(0, noise)
+            + length * np.sign(len(row["response_a"]) - len(row["response_b"]))
+        )
         for order, sign in (("ab", 1), ("ba", -1)):
             gap = round(own + sign * place)
-            known = {"pair": number, "cluster": 0, "left": row["id"] + LEFT, "right": row["id"] + RIGHT, "order": order}
+            known = {
+                "pair": number,
+                "cluster": 0,
+                "left": row["id"] + LEFT,
+                "right": row["id"] + RIGHT,
+                "order": order,
+            }
             scores = {"score_left": 50 + gap / 2, "score_right": 50 - gap / 2}
-            rows.append(known | {"judge": judge, "repetition": 0, "reason": "", "reply": ""} | scores)
+            rows.append(
+                known | {"judge": judge, "repetition": 0, "reason": "", "reply": ""} | scores
+            )
     return pl.DataFrame(rows, schema=VERDICTS, orient="row")
 
 
-def of(labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: tuple[str, ...] = ()) -> Calibration:
-    (found,) = calibrating.calibrate(labels, verdicts, pointwise)
+def of(
+    labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: tuple[str, ...] = ()
+) -> Calibration:
+    (found,) = calibration.calibrate(labels, verdicts, pointwise)
     return found
 
 
@@ -71,7 +102,9 @@ def test_a_place_that_is_worth_points_is_measured_and_told() -> None:
     assert found.position_bias == pytest.approx(6, abs=0.1)
     assert (found.first_share.value or 0) > 0.6
     assert (found.flip_rate.value or 0) > 0.1
-    assert {"never ask one order", "keep both orders, a"} <= {text[:19] for text in found.suggestions}
+    assert {"never ask one order", "keep both orders, a"} <= {
+        text[:19] for text in found.suggestions
+    }
     assert found.agreement == of(labels, judged(labels)).agreement, "both orders cancel it"
 
 
@@ -80,7 +113,9 @@ def test_a_liking_for_length_is_told_from_people_who_share_it() -> None:
     found = of(labels, judged(labels, length=8))
     assert (found.longer_judge.value or 0) > (found.longer_people.value or 1) + 0.15
     assert any("length is no merit" in text for text in found.suggestions)
-    longer = pl.when(pl.col("response_a").str.len_chars() > 150).then(pl.lit("a")).otherwise(pl.lit("b"))
+    longer = (
+        pl.when(pl.col("response_a").str.len_chars() > 150).then(pl.lit("a")).otherwise(pl.lit("b"))
+    )
     alike = labels.with_columns(preferred=longer)
     assert not any("length" in text for text in of(alike, judged(alike, length=8)).suggestions)
 
@@ -109,22 +144,30 @@ def test_a_pair_without_both_orders_is_missing_not_a_tie() -> None:
 def test_a_judge_that_cannot_see_order_has_no_flips_to_count() -> None:
     labels = labelled(50)
     found = of(labels, judged(labels), pointwise=("j",))
-    assert (found.flip_rate.value, found.first_share.value, found.position_bias) == (None, None, None)
+    assert (found.flip_rate.value, found.first_share.value, found.position_bias) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_a_panel_has_a_calibration_of_its_own_beside_each_judge() -> None:
     labels = labelled()
-    both = pl.concat([judged(labels, noise=20, judge=name, seed=seed) for name, seed in (("a", 3), ("b", 4))])
-    alone_a, alone_b, panel = calibrating.calibrate(labels, both)
-    assert [each.judge for each in (alone_a, alone_b, panel)] == ["a", "b", calibrating.PANEL]
+    both = pl.concat(
+        [judged(labels, noise=20, judge=name, seed=seed) for name, seed in (("a", 3), ("b", 4))]
+    )
+    alone_a, alone_b, panel = calibration.calibrate(labels, both)
+    assert [each.judge for each in (alone_a, alone_b, panel)] == ["a", "b", calibration.PANEL]
     assert panel.n_judged == N
-    assert (panel.agreement.value or 0) > max(alone_a.agreement.value or 1, alone_b.agreement.value or 1)
+    assert (panel.agreement.value or 0) > max(
+        alone_a.agreement.value or 1, alone_b.agreement.value or 1
+    )
 
 
 def test_a_judge_without_one_usable_answer_is_said_to_have_none() -> None:
     labels = labelled(120)
-    talking, mute, panel = calibrating.calibrate(labels, judged(labels), judges=["j", "mute"])
-    assert (talking.judge, mute.judge, panel.judge) == ("j", "mute", calibrating.PANEL)
+    talking, mute, panel = calibration.calibrate(labels, judged(labels), judges=["j", "mute"])
+    assert (talking.judge, mute.judge, panel.judge) == ("j", "mute", calibration.PANEL)
     assert (talking.n_judged, mute.n_judged, panel.n_judged) == (120, 0, 120)
     assert mute.suggestions == ("nothing can be said of mute: none of its answers could be used",)
 
@@ -139,7 +182,9 @@ def test_labels_without_a_winner_tell_nothing_of_agreement() -> None:
 def test_the_sides_of_the_table_do_not_matter() -> None:
     labels = labelled(ties=0.2)
     mirror = {"a": "b", "b": "a", "tie": "tie"}
-    turned = labels.rename({"response_a": "response_b", "response_b": "response_a"}).select(LABELS.names())
+    turned = labels.rename({"response_a": "response_b", "response_b": "response_a"}).select(
+        LABELS.names()
+    )
     turned = turned.with_columns(pl.col("preferred").replace_strict(mirror))
     there, back = of(labels, judged(labels, noise=0)), of(turned, judged(turned, noise=0))
     assert there == back
@@ -148,12 +193,15 @@ def test_the_sides_of_the_table_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"instruction": "i", "response_a": "x", "response_b": "y"}, "preferred is not a, b or tie"),
+        (
+            {"instruction": "i", "response_a": "x", "response_b": "y"},
+            "preferred is not a, b or tie",
+        ),
         ({"instruction": "i", "response_a": "x", "preferred": "a"}, "no text in response_b"),
         ({"response_a": "x", "response_b": "y", "preferred": "a"}, "no text in instruction_a"),
     ],
 )
 def test_a_row_that_says_too_little_is_a_reject(row: dict[str, Any], reason: str) -> None:
-    found = calibrating.parse(row, "p:0")
+    found = calibration.parse(row, "p:0")
     assert isinstance(found, Reject)
     assert found.reason == reason

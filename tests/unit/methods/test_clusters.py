@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tacos.methods import clustering, resizing, telling
+from tacos.methods.clusters import cluster_names, cluster_size_limits, kmeans_clusters
 
 RNG = np.random.default_rng(0)
-BLOBS = np.concatenate([RNG.normal(centre, 0.02, (n, 2)) for centre, n in (((0, 0), 40), ((1, 0), 8), ((1, 0.2), 2))])
+BLOBS = np.concatenate(
+    [RNG.normal(centre, 0.02, (n, 2)) for centre, n in (((0, 0), 40), ((1, 0), 8), ((1, 0.2), 2))]
+)
 TAGS = pl.DataFrame({"tag": [f"t{i:02}" for i in range(50)], "count": [3] * 50})
 VECTORS = BLOBS.astype(np.float32)
-PLANTED = TAGS.select("tag", pl.Series("cluster", [0] * 40 + [1] * 8 + [2] * 2, dtype=pl.UInt32), "count")
+PLANTED = TAGS.select(
+    "tag", pl.Series("cluster", [0] * 40 + [1] * 8 + [2] * 2, dtype=pl.UInt32), "count"
+)
 
 
 def n_of(table: pl.DataFrame) -> dict[int, int]:
@@ -24,7 +28,9 @@ def n_of(table: pl.DataFrame) -> dict[int, int]:
 
 def resized(**wanted: float) -> Counter[int]:
     given = {"smallest": 0, "largest": 1.0, **wanted}
-    found = resizing.resize(PLANTED, VECTORS, n_of, 150, given["smallest"], given["largest"], 1)
+    found = cluster_size_limits.resize(
+        PLANTED, VECTORS, n_of, 150, given["smallest"], given["largest"], 1
+    )
     assert found["tag"].equals(PLANTED["tag"])
     return Counter(found["cluster"].to_list())
 
@@ -48,41 +54,46 @@ def test_a_giant_cluster_is_split_and_what_is_left_too_small_is_merged() -> None
 
 def test_a_cluster_of_one_tag_cannot_be_split() -> None:
     one = PLANTED.head(1)
-    assert resizing.resize(one, VECTORS[:1], n_of, 3, 0, 0.1, 1).equals(one)
+    assert cluster_size_limits.resize(one, VECTORS[:1], n_of, 3, 0, 0.1, 1).equals(one)
 
 
 @settings(max_examples=20)
 @given(cut=st.integers(1, 49))
 def test_the_nearest_centre_does_not_depend_on_the_batch(cut: int) -> None:
-    centres = clustering.centres_of(VECTORS, 3, 1)
-    whole = clustering.nearest(VECTORS, centres)
-    parts = [clustering.nearest(part, centres) for part in (VECTORS[:cut], VECTORS[cut:])]
+    centres = kmeans_clusters.centres_of(VECTORS, 3, 1)
+    whole = kmeans_clusters.nearest(VECTORS, centres)
+    parts = [kmeans_clusters.nearest(part, centres) for part in (VECTORS[:cut], VECTORS[cut:])]
     assert np.array_equal(whole, np.concatenate(parts))
 
 
 def test_centres_with_too_few_samples_are_dropped_and_large_ones_split() -> None:
     centres = np.array([[0, 0], [1, 0], [1, 0.2]], np.float32)
-    assert len(resizing.resize_centres(centres, VECTORS, 5, 1.0, 1)) == 2
-    assert len(resizing.resize_centres(centres, VECTORS, 0, 0.5, 1)) == 4
-    assert len(resizing.resize_centres(centres, VECTORS, 1_000, 1.0, 1)) == 1
+    assert len(cluster_size_limits.resize_centres(centres, VECTORS, 5, 1.0, 1)) == 2
+    assert len(cluster_size_limits.resize_centres(centres, VECTORS, 0, 0.5, 1)) == 4
+    assert len(cluster_size_limits.resize_centres(centres, VECTORS, 1_000, 1.0, 1)) == 1
 
 
 def test_a_name_is_what_tells_a_cluster_from_the_others_not_what_is_everywhere() -> None:
     rows = pl.DataFrame(
         {
             "cluster": [0] * 30 + [1] * 30,
-            "tags": [["writing", "poem"]] * 25 + [["writing", "odd"]] * 5 + [["writing", "code"]] * 29 + [["x"]],
+            "tags": [["writing", "poem"]] * 25
+            + [["writing", "odd"]] * 5
+            + [["writing", "code"]] * 29
+            + [["x"]],
         }
     )
-    called = telling.names(rows)
+    called = cluster_names.names(rows)
     assert called[0].startswith("poem")
     assert called[1].startswith("code")
     assert "writing" not in called[1]
 
 
 def test_the_z_score_is_that_of_the_paper() -> None:
-    rows = pl.DataFrame({"cluster": [0] * 4 + [1] * 6, "tags": [["a"]] * 3 + [[]] + [["a"]] + [[]] * 5})
-    found = telling.z_scores(rows).filter(pl.col("cluster") == 0).row(0, named=True)
+    rows = pl.DataFrame(
+        {"cluster": [0] * 4 + [1] * 6, "tags": [["a"]] * 3 + [[]] + [["a"]] + [[]] * 5}
+    )
+    found = cluster_names.z_scores(rows).filter(pl.col("cluster") == 0).row(0, named=True)
     p, prior = 0.4, 10.0
     inside, outside = 3 + prior * p, 1 + prior * p
     delta = np.log(inside / (4 + prior - inside)) - np.log(outside / (6 + prior - outside))
@@ -90,6 +101,8 @@ def test_the_z_score_is_that_of_the_paper() -> None:
 
 
 def test_the_most_frequent_tags_stand_in_where_too_few_are_telling() -> None:
-    tags = pl.DataFrame({"tag": ["a", "b", "c", "d"], "cluster": [0, 0, 0, 1], "count": [1, 9, 5, 3]})
+    tags = pl.DataFrame(
+        {"tag": ["a", "b", "c", "d"], "cluster": [0, 0, 0, 1], "count": [1, 9, 5, 3]}
+    )
     rows = pl.DataFrame({"cluster": [0, 1], "tags": [["a"], ["d"]]})
-    assert telling.names(rows, tags)[0] == "a, b, c"
+    assert cluster_names.names(rows, tags)[0] == "a, b, c"

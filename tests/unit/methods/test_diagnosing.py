@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tacos.methods.diagnosing import Figure, agreement, diagnose
+from tacos.methods.judging.judge_health import Figure, agreement, diagnose
 from tacos.records import VERDICTS
 
 LENGTHS = pl.DataFrame({"id": ["a", "b", "c", "d"], "length": [400, 300, 200, 100]})
@@ -73,16 +73,25 @@ def test_a_circle_is_a_violation() -> None:
 def test_a_coin_violates_a_quarter_of_the_triples_as_counted_by_hand() -> None:
     rng = np.random.default_rng(0)
     n = 25
-    beats = {(i, j): bool(rng.random() < 0.5) for i in range(n) for j in range(i + 1, n) if rng.random() < 0.8}
+    beats = {
+        (i, j): bool(rng.random() < 0.5)
+        for i in range(n)
+        for j in range(i + 1, n)
+        if rng.random() < 0.8
+    }
     rows = [(f"s{i:02}", f"s{j:02}", "ab", 60 if w else 40, 50) for (i, j), w in beats.items()]
     found = diagnose(verdicts(*rows), LENGTHS, False).violation_rate
-    triples = [(i, j, k) for i, j in beats for k in range(j + 1, n) if (j, k) in beats and (i, k) in beats]
+    triples = [
+        (i, j, k) for i, j in beats for k in range(j + 1, n) if (j, k) in beats and (i, k) in beats
+    ]
     circles = sum(beats[i, j] == beats[j, k] != beats[i, k] for i, j, k in triples)
     assert found == Figure(pytest.approx(circles / len(triples)), len(triples))
     assert 0.2 < circles / len(triples) < 0.3
 
 
-@pytest.mark.parametrize("scores, collapsed", [([70] * 12 + [60, 50], True), (list(range(40, 54)), False)])
+@pytest.mark.parametrize(
+    "scores, collapsed", [([70] * 12 + [60, 50], True), (list(range(40, 54)), False)]
+)
 def test_the_alarm_for_collapsed_scores(scores, collapsed) -> None:
     found = diagnose(verdicts(*[("a", "b", "ab", s, s) for s in scores]), LENGTHS, False)
     assert found.collapsed is collapsed
@@ -91,14 +100,22 @@ def test_the_alarm_for_collapsed_scores(scores, collapsed) -> None:
 
 def test_no_verdicts_no_figures() -> None:
     found = diagnose(verdicts(), LENGTHS, False)
-    assert found.tie_rate == found.flip_rate == found.violation_rate == found.top_score_share == Figure(None, 0)
+    assert (
+        found.tie_rate
+        == found.flip_rate
+        == found.violation_rate
+        == found.top_score_share
+        == Figure(None, 0)
+    )
     assert not found.collapsed
 
 
 def test_two_judges_agree_where_they_prefer_the_same_side_over_all_orders() -> None:
     two = BOTH.with_columns(judge=pl.lit("k"), score_left=pl.col("score_left").reverse())
     third = BOTH.head(2).with_columns(judge=pl.lit("l"))
-    found = {(one, other): figure for one, other, figure in agreement(pl.concat([BOTH, two, third]))}
+    found = {
+        (one, other): figure for one, other, figure in agreement(pl.concat([BOTH, two, third]))
+    }
     assert set(found) == {("j", "k"), ("j", "l"), ("k", "l")}
     assert found["j", "l"] == Figure(1.0, 1)
     assert found["j", "k"].n == 3

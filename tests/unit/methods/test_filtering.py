@@ -2,12 +2,12 @@
 
 import polars as pl
 
-from tacos.methods import filtering, tracing
+from tacos.methods.tags import frequency_filter, tag_trace
 
 
 def filtered(counts: dict[str, int], alpha: int) -> dict[str, tuple[str | None, str]]:
-    start = tracing.start(pl.DataFrame({"tag": list(counts), "count": list(counts.values())}))
-    after, _ = filtering.drop_rare(start, alpha)
+    start = tag_trace.start(pl.DataFrame({"tag": list(counts), "count": list(counts.values())}))
+    after, _ = frequency_filter.drop_rare(start, alpha)
     return {row["raw"]: (row["canonical"], row["reason"]) for row in after.iter_rows(named=True)}
 
 
@@ -25,18 +25,18 @@ def test_what_is_no_tag_leaves_however_often_it_is_seen() -> None:
 
 
 def test_counts_of_a_step_add_up() -> None:
-    start = tracing.start(pl.DataFrame({"tag": ["a", "b", "c"], "count": [1, 2, 3]}))
-    _, step = filtering.drop_rare(start, 2)
+    start = tag_trace.start(pl.DataFrame({"tag": ["a", "b", "c"], "count": [1, 2, 3]}))
+    _, step = frequency_filter.drop_rare(start, 2)
     assert (step.n_in, step.n_out, step.n_dropped, step.n_merged) == (3, 2, 1, 0)
 
 
 def test_auto_alpha_is_instags_at_instags_size_and_1_for_small_sets() -> None:
-    assert filtering.choose_alpha("auto", 306_044) == 20
-    assert filtering.choose_alpha("auto", 300) == 1
-    assert filtering.choose_alpha(7, 300) == 7
+    assert frequency_filter.choose_alpha("auto", 306_044) == 20
+    assert frequency_filter.choose_alpha("auto", 300) == 1
+    assert frequency_filter.choose_alpha(7, 300) == 7
 
 
 def test_auto_support_is_a_count_and_instags_at_instags_size() -> None:
-    assert filtering.choose_min_support("auto", 306_044) == 40
-    assert filtering.choose_min_support("auto", 300) == 20
-    assert filtering.choose_min_support(3, 10**6) == 3
+    assert frequency_filter.choose_min_support("auto", 306_044) == 40
+    assert frequency_filter.choose_min_support("auto", 300) == 20
+    assert frequency_filter.choose_min_support(3, 10**6) == 3

@@ -1,4 +1,6 @@
-"""Rules with several antecedents equal mlxtend's; a sample loses what its other tags imply, and never everything."""
+"""Rules with several antecedents equal mlxtend's; a sample loses what its other tags imply, and
+never everything.
+"""
 
 import polars as pl
 import pytest
@@ -6,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.methods.test_associating import NAMES, matrix, oracle, random_samples
 
-from tacos import stages, tables
 from tacos.config import load
-from tacos.methods import implying
-from tacos.methods.implying import Implied, thin
+from tacos.methods.tags import itemset_rules
+from tacos.methods.tags.itemset_rules import Implied, thin
+from tacos.pipeline import stages
+from tacos.pipeline.steps import tables
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -23,28 +26,37 @@ def test_rules_are_mlxtends_without_needless_antecedents(seed: int) -> None:
         for body, head, n in wanted
         if len(body) > 1 and not any((body - {tag}, head) in implied for tag in body)
     }
-    found = implying.itemset_rules(matrix(rows), NAMES, 20, 0.95, max_size=4)
+    found = itemset_rules.itemset_rules(matrix(rows), NAMES, 20, 0.95, max_size=4)
     number = {name: i for i, name in enumerate(NAMES)}
-    plain = {(frozenset(number[tag] for tag in row[0]), number[row[1]], row[2]) for row in found.iter_rows()}
+    plain = {
+        (frozenset(number[tag] for tag in row[0]), number[row[1]], row[2])
+        for row in found.iter_rows()
+    }
     assert plain == minimal
     assert (frozenset([1, 2]), 9) in implied, "the planted rule"
-    assert dict(found.select("consequent", "n_consequent").iter_rows())[NAMES[9]] == sum(9 in row for row in rows)
+    assert dict(found.select("consequent", "n_consequent").iter_rows())[NAMES[9]] == sum(
+        9 in row for row in rows
+    )
 
 
 def test_rows_and_batches_in_any_order_give_the_same_rules() -> None:
     pytest.importorskip("fim")
     rows = random_samples(800, 4)
-    frame = pl.DataFrame({"id": [str(i) for i in range(800)], "tags": [[NAMES[tag] for tag in row] for row in rows]})
-    whole = implying.rules([frame], 20, 0.95)
+    frame = pl.DataFrame(
+        {"id": [str(i) for i in range(800)], "tags": [[NAMES[tag] for tag in row] for row in rows]}
+    )
+    whole = itemset_rules.rules([frame], 20, 0.95)
     assert whole.height > 0
-    assert implying.rules([frame.reverse()[:300], frame.reverse()[300:]], 20, 0.95).equals(whole)
+    assert itemset_rules.rules([frame.reverse()[:300], frame.reverse()[300:]], 20, 0.95).equals(
+        whole
+    )
 
 
 def test_too_many_rules_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("fim")
-    monkeypatch.setattr(implying, "N_RULES", 1)
-    with pytest.raises(implying.ConfigError, match=r"raise normalise\.min_support \(5\)"):
-        implying.itemset_rules(matrix(random_samples(800, 4)), NAMES, 5, 0.5)
+    monkeypatch.setattr(itemset_rules, "N_RULES", 1)
+    with pytest.raises(itemset_rules.ConfigError, match=r"raise normalise\.min_support \(5\)"):
+        itemset_rules.itemset_rules(matrix(random_samples(800, 4)), NAMES, 5, 0.5)
 
 
 COUNTS = {"a": 5, "b": 6, "c": 9}
@@ -97,7 +109,9 @@ def test_canonical_tags_lose_what_is_implied() -> None:
     pytest.importorskip("fim")
     settings = load(sets=["normalise.itemsets=true", "normalise.min_support=3"])
     rows = [["A", "b", "c"]] * 4 + [["A", "c"]] * 2 + [["b", "c"]] + [["A"], ["b"]]
-    tags = pl.DataFrame({"id": [f"{i}" for i in range(9)], "tags": rows}).with_columns(turn=pl.lit(0))
+    tags = pl.DataFrame({"id": [f"{i}" for i in range(9)], "tags": rows}).with_columns(
+        turn=pl.lit(0)
+    )
     vocabulary = pl.DataFrame({"raw": ["A", "b", "c"], "canonical": ["a", "b", "c"]})
     tables_now = {"tags": Stored(tags), "vocabulary": Stored(vocabulary)}
     made = tables.imply(tables_now, settings, None, 0)

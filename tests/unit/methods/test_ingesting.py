@@ -9,9 +9,9 @@ import pytest
 
 from tacos.config import Ingest
 from tacos.errors import InputError
-from tacos.methods.ingesting import parse, parse_batch, to_frame
+from tacos.formats.reading import RowBatch, read_rows
+from tacos.methods.samples.samples import parse, parse_batch, to_frame
 from tacos.records import SAMPLES, Reject, Sample, Turn
-from tacos.storage.reading import RowBatch, read_rows
 
 AUTO = Ingest()
 
@@ -52,7 +52,10 @@ MESSAGES = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "
         {"user": "q", "assistant": "a"},
         {"source": "q", "target": "a"},
         {"instruction": "q", "context": "", "response": "a", "category": "open_qa"},
-        {"instruction": "q", "instances": [{"input": "", "output": "a"}, {"input": "x", "output": "y"}]},
+        {
+            "instruction": "q",
+            "instances": [{"input": "", "output": "a"}, {"input": "x", "output": "y"}],
+        },
         {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
         {"messages": MESSAGES},
         {"messages": orjson.dumps(MESSAGES).decode()},
@@ -71,20 +74,32 @@ def test_the_usual_shapes_are_told_by_their_columns(row: dict) -> None:
 
 
 def test_input_follows_the_instruction_after_a_blank_line() -> None:
-    assert talk({"instruction": "Add.", "input": "1, 2", "output": "3"})[0] == ("user", "Add.\n\n1, 2")
-    assert talk({"question": "Who?", "context": "Ann did.", "answer": "Ann"})[0] == ("user", "Who?\n\nAnn did.")
-    assert talk({"instruction": "", "input": "only this", "output": "a"})[0] == ("user", "only this")
+    assert talk({"instruction": "Add.", "input": "1, 2", "output": "3"})[0] == (
+        "user",
+        "Add.\n\n1, 2",
+    )
+    assert talk({"question": "Who?", "context": "Ann did.", "answer": "Ann"})[0] == (
+        "user",
+        "Who?\n\nAnn did.",
+    )
+    assert talk({"instruction": "", "input": "only this", "output": "a"})[0] == (
+        "user",
+        "only this",
+    )
 
 
 @pytest.mark.parametrize(
-    "marker", ["<noinput>", "No input.", "N/A", '"<no input>"', "&lt;无输入&gt;", " \n", "no input required"]
+    "marker",
+    ["<noinput>", "No input.", "N/A", '"<no input>"', "&lt;无输入&gt;", " \n", "no input required"],
 )
 def test_an_input_that_says_there_is_none_is_none(marker: str) -> None:
     assert talk({"instruction": "q", "input": marker, "output": "a"}) == QA
 
 
 def test_an_input_that_merely_speaks_of_inputs_stays() -> None:
-    assert talk({"instruction": "q", "input": "no input device found", "output": "a"})[0][1].endswith("device found")
+    assert talk({"instruction": "q", "input": "no input device found", "output": "a"})[0][
+        1
+    ].endswith("device found")
 
 
 def test_history_and_system_turns_come_first() -> None:
@@ -95,14 +110,24 @@ def test_history_and_system_turns_come_first() -> None:
         "input": "",
         "output": "a",
     }
-    past = [("system", "Be brief."), ("user", "q1"), ("assistant", "a1"), ("user", "q2"), ("assistant", "a2")]
+    past = [
+        ("system", "Be brief."),
+        ("user", "q1"),
+        ("assistant", "a1"),
+        ("user", "q2"),
+        ("assistant", "a2"),
+    ]
     assert talk(row) == past + QA
     assert talk({**row, "history": orjson.dumps(row["history"]).decode()}) == past + QA
     assert talk({**row, "history": "", "system": ""}) == QA
 
 
 def test_a_conversation_is_cut_back_to_its_last_answer() -> None:
-    trailing = [*MESSAGES, {"role": "user", "content": "thanks"}, {"role": "system", "content": "end"}]
+    trailing = [
+        *MESSAGES,
+        {"role": "user", "content": "thanks"},
+        {"role": "system", "content": "end"},
+    ]
     assert talk({"messages": trailing}) == QA
 
 
@@ -139,15 +164,25 @@ def test_empty_turns_in_the_middle_are_left_out() -> None:
         ({"messages": MESSAGES[:1]}, "no answer"),
         ({"messages": MESSAGES[1:]}, "empty instruction"),
         ({"messages": []}, "empty conversation"),
-        ({"messages": [*MESSAGES, MESSAGES[0], {"role": "assistant", "content": ""}]}, "empty response"),
+        (
+            {"messages": [*MESSAGES, MESSAGES[0], {"role": "assistant", "content": ""}]},
+            "empty response",
+        ),
         ({}, "empty object"),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "u"}]}, MESSAGES[1]]},
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": "u"}]},
+                    MESSAGES[1],
+                ]
+            },
             "content has a part that is no text: image_url",
         ),
     ],
 )
-def test_rows_without_something_to_learn_are_counted_but_no_failures(row: dict, reason: str) -> None:
+def test_rows_without_something_to_learn_are_counted_but_no_failures(
+    row: dict, reason: str
+) -> None:
     assert refusal(row) == (reason, False)
 
 
@@ -159,7 +194,10 @@ def test_rows_without_something_to_learn_are_counted_but_no_failures(row: dict, 
         ({"instruction": True, "output": "a"}, "instruction is bool, not text"),
         ({"instruction": "q", "output": [1]}, "output is a list of int, not text"),
         ({"instruction": "q", "instances": "none"}, "instances is not a list of objects"),
-        ({"instruction": "q", "output": "a", "history": [["q1"]]}, "history is not a list of pairs"),
+        (
+            {"instruction": "q", "output": "a", "history": [["q1"]]},
+            "history is not a list of pairs",
+        ),
         ({"instruction": "q", "output": "a", "history": 5}, "history is not a list"),
         ({"messages": 5}, "the conversation is not a list"),
         ({"messages": "[{not json"}, "the conversation is not JSON"),
@@ -195,7 +233,9 @@ def test_a_format_can_be_forced() -> None:
 
 def test_tags_and_scores_are_taken_from_named_columns() -> None:
     settings = Ingest(tags="t", score="s")
-    sample = parse({"prompt": "q", "response": "a", "t": ["b", "a", "b", " "], "s": "4.5"}, "x:0", settings)
+    sample = parse(
+        {"prompt": "q", "response": "a", "t": ["b", "a", "b", " "], "s": "4.5"}, "x:0", settings
+    )
     assert (sample.tags, sample.score) == (("b", "a"), 4.5)
     sample = parse({"prompt": "q", "response": "a", "t": None, "s": "good"}, "x:0", settings)
     assert (sample.tags, sample.score) == (None, None)
@@ -215,34 +255,52 @@ def test_the_content_hash_sees_turns_alone() -> None:
 
 
 def test_raw_is_the_row_with_its_fields_in_order_and_letters_readable() -> None:
-    row = {"output": "ñ", "instruction": "q", "n": 12345678901234567890123, "day": date(2026, 1, 2), "blob": b"\x00"}
+    row = {
+        "output": "ñ",
+        "instruction": "q",
+        "n": 12345678901234567890123,
+        "day": date(2026, 1, 2),
+        "blob": b"\x00",
+    }
     raw = parse(row, "x:0", AUTO).raw
     assert raw.startswith('{"output":"ñ","instruction":"q","n":12345678901234567890123')
     small = {key: row[key] for key in ("output", "instruction", "day", "blob")}
-    assert orjson.loads(parse(small, "x:0", AUTO).raw) == {**small, "day": "2026-01-02", "blob": "AA=="}
+    assert orjson.loads(parse(small, "x:0", AUTO).raw) == {
+        **small,
+        "day": "2026-01-02",
+        "blob": "AA==",
+    }
 
 
 def test_text_that_is_no_unicode_is_a_reject() -> None:
-    assert refusal({"instruction": "\ud800", "output": "a"}) == ("no JSON can hold it: UnicodeEncodeError", True)
+    assert refusal({"instruction": "\ud800", "output": "a"}) == (
+        "no JSON can hold it: UnicodeEncodeError",
+        True,
+    )
 
 
 def test_a_batch_keeps_the_order_of_rows_and_the_rejects_of_reading() -> None:
     broken = Reject("x:1", "ingest", "line 2: malformed JSON")
-    rows = RowBatch("x", 0, [(0, {"q": 1}), (2, {"prompt": "q", "response": "a"}), (10, {"q": 2})], [broken])
+    rows = RowBatch(
+        "x", 0, [(0, {"q": 1}), (2, {"prompt": "q", "response": "a"}), (10, {"q": 2})], [broken]
+    )
     samples, rejects = parse_batch(rows, AUTO)
     assert [sample.id for sample in samples] == ["x:2"]
     assert [reject.id for reject in rejects] == ["x:0", "x:1", "x:10"]
 
 
 def test_rows_of_several_shapes_may_be_mixed() -> None:
-    samples, rejects = parse_batch(batch({"messages": MESSAGES}, {"prompt": "q", "response": "a"}), AUTO)
+    samples, rejects = parse_batch(
+        batch({"messages": MESSAGES}, {"prompt": "q", "response": "a"}), AUTO
+    )
     assert len(samples) == 2
     assert not rejects
 
 
 def test_a_file_without_known_columns_is_an_error_that_says_how_to_name_them() -> None:
     with pytest.raises(
-        InputError, match=r"x: no instruction and response found in the columns: foo, bar; name them with --set"
+        InputError,
+        match=r"x: no instruction and response found in the columns: foo, bar; name them with --set",
     ):
         parse_batch(batch({"foo": 1}, {"bar": 2}), AUTO)
     with pytest.raises(InputError, match="no row has the column 'src'; the columns are: foo"):
@@ -251,7 +309,9 @@ def test_a_file_without_known_columns_is_an_error_that_says_how_to_name_them() -
         parse_batch(batch({"prompt": "q", "response": "a"}), Ingest(tags="t"))
     with pytest.raises(InputError, match="wrapped in an object, in its field 'data'"):
         parse_batch(batch({"version": 1, "data": [{"prompt": "q", "response": "a"}]}), AUTO)
-    _, rejects = parse_batch(batch({"foo": 1}, first_row=10), AUTO)  # a later batch: the file was fine so far
+    _, rejects = parse_batch(
+        batch({"foo": 1}, first_row=10), AUTO
+    )  # a later batch: the file was fine so far
     assert len(rejects) == 1
 
 
@@ -259,7 +319,14 @@ def test_the_table_has_the_schema_of_samples() -> None:
     rows = ({"instruction": "q", "output": "añ"}, {"data": ["q1", "a1", "q2", "a2"]})
     samples, _ = parse_batch(batch(*rows), Ingest())
     table = to_frame(
-        [*samples, parse({"prompt": "q", "response": "a", "t": "x, y", "s": 3}, "y:7", Ingest(tags="t", score="s"))]
+        [
+            *samples,
+            parse(
+                {"prompt": "q", "response": "a", "t": "x, y", "s": 3},
+                "y:7",
+                Ingest(tags="t", score="s"),
+            ),
+        ]
     )
     assert table.schema == SAMPLES
     assert table["source"].to_list() == ["x", "x", "y"]
@@ -268,12 +335,17 @@ def test_the_table_has_the_schema_of_samples() -> None:
     assert table["length"].to_list() == [2, 2, 1]
     assert table["given_tags"].to_list() == [None, None, ["x", "y"]]
     assert table["given_score"].to_list() == [None, None, 3.0]
-    assert table["turns"].to_list()[0] == [{"role": "user", "text": "q"}, {"role": "assistant", "text": "añ"}]
+    assert table["turns"].to_list()[0] == [
+        {"role": "user", "text": "q"},
+        {"role": "assistant", "text": "añ"},
+    ]
     assert to_frame([]).schema == SAMPLES
 
 
 def test_a_system_turn_is_part_of_what_is_judged() -> None:
-    sample = Sample("x:0", "", (Turn("system", "s"), Turn("user", "q"), Turn("assistant", "a")), "{}")
+    sample = Sample(
+        "x:0", "", (Turn("system", "s"), Turn("user", "q"), Turn("assistant", "a")), "{}"
+    )
     assert to_frame([sample])["instruction"].to_list() == ["System: s\n\nUser: q"]
 
 

@@ -6,19 +6,23 @@ import pytest
 
 from tacos import prompts
 from tacos.config import Judge
-from tacos.llm.prompting import render
-from tacos.methods import judging
+from tacos.llm.chat.messages import render
+from tacos.methods.judging import comparisons
 from tacos.records import PAIRS, VERDICTS, Reject, Reply
 
 PAIR = pl.DataFrame([(7, 2, "x:0", "x:1", False, "both")], schema=PAIRS, orient="row")
 TEXTS = pl.DataFrame(
-    {"id": ["x:0", "x:1"], "instruction": ["Add 1 and 2.", "Name a river."], "response": ["3", "The Elbe."]}
+    {
+        "id": ["x:0", "x:1"],
+        "instruction": ["Add 1 and 2.", "Name a river."],
+        "response": ["3", "The Elbe."],
+    }
 )
 CONFIG = Judge()
 
 
 def test_each_judge_is_asked_each_pair_in_both_orders_as_often_as_wanted() -> None:
-    asked = judging.questions(PAIR, TEXTS, ("a", "b"), repetitions=3)
+    asked = comparisons.questions(PAIR, TEXTS, ("a", "b"), repetitions=3)
     assert asked.height == 2 * 2 * 3
     assert asked.select("order", "judge", "repetition").is_unique().all()
     assert asked["instruction_left"].unique().to_list() == ["Add 1 and 2."]
@@ -26,37 +30,56 @@ def test_each_judge_is_asked_each_pair_in_both_orders_as_often_as_wanted() -> No
 
 def test_only_the_orders_of_a_plan_are_asked() -> None:
     plan = pl.concat(
-        PAIR.with_columns(pair=pl.lit(i, pl.UInt32), orders=pl.lit(o)) for i, o in enumerate(("ba", "both"))
+        PAIR.with_columns(pair=pl.lit(i, pl.UInt32), orders=pl.lit(o))
+        for i, o in enumerate(("ba", "both"))
     )
-    asked = judging.questions(plan, TEXTS, ("a", "b"))
-    assert asked.select("pair", "order").unique(maintain_order=True).rows() == [(0, "ba"), (1, "ab"), (1, "ba")]
+    asked = comparisons.questions(plan, TEXTS, ("a", "b"))
+    assert asked.select("pair", "order").unique(maintain_order=True).rows() == [
+        (0, "ba"),
+        (1, "ab"),
+        (1, "ba"),
+    ]
     assert asked.height == 2 * 3
 
 
 def test_the_order_is_the_order_shown_and_scores_find_back_to_their_sample() -> None:
-    forth, back = judging.questions(PAIR, TEXTS, ("a",)).iter_rows(named=True)
-    asked = [judging.ask(row, "judge", "", CONFIG) for row in (forth, back)]
+    forth, back = comparisons.questions(PAIR, TEXTS, ("a",)).iter_rows(named=True)
+    asked = [comparisons.ask(row, "judge", "", CONFIG) for row in (forth, back)]
     assert [request.fields["response_a"] for request in asked] == ["3", "The Elbe."]
     assert [request.fields["response_b"] for request in asked] == ["The Elbe.", "3"]
-    reply = Reply(orjson.dumps({"analysis": "A is better.", "score_a": 80, "score_b": 30}).decode(), key="k")
-    found = [judging.parse(row, reply) for row in (forth, back)]
+    reply = Reply(
+        orjson.dumps({"analysis": "A is better.", "score_a": 80, "score_b": 30}).decode(), key="k"
+    )
+    found = [comparisons.parse(row, reply) for row in (forth, back)]
     table = pl.DataFrame(found, schema=VERDICTS, orient="row")
-    assert table.select("order", "score_left", "score_right").rows() == [("ab", 80, 30), ("ba", 30, 80)]
+    assert table.select("order", "score_left", "score_right").rows() == [
+        ("ab", 80, 30),
+        ("ba", 30, 80),
+    ]
     assert table["reason"].unique().to_list() == ["A is better."]
 
 
 def test_a_request_names_its_judge_and_repetition() -> None:
-    rows = judging.questions(PAIR, TEXTS, ("a", "b"), repetitions=2).iter_rows(named=True)
-    asked = [judging.ask(row, "judge", "", CONFIG) for row in rows]
-    assert {(request.model, request.repetition) for request in asked} == {("a", 0), ("a", 1), ("b", 0), ("b", 1)}
+    rows = comparisons.questions(PAIR, TEXTS, ("a", "b"), repetitions=2).iter_rows(named=True)
+    asked = [comparisons.ask(row, "judge", "", CONFIG) for row in rows]
+    assert {(request.model, request.repetition) for request in asked} == {
+        ("a", 0),
+        ("a", 1),
+        ("b", 0),
+        ("b", 1),
+    }
     assert len({request.key for request in asked}) == len(asked)
 
 
 @pytest.mark.parametrize("template", ["judge", "grade"])
-def test_own_criteria_are_in_the_prompt_word_for_word_and_without_any_nothing_is(template: str) -> None:
+def test_own_criteria_are_in_the_prompt_word_for_word_and_without_any_nothing_is(
+    template: str,
+) -> None:
     texts = {"instruction": "i", "response": "r", "id": "x", "repetition": 0, "judge": "a"}
-    row = texts | {f"{name}_{side}": name for name in ("instruction", "response") for side in ("left", "right")}
-    ask = judging.ask if template == "judge" else judging.ask_grade
+    row = texts | {
+        f"{name}_{side}": name for name in ("instruction", "response") for side in ("left", "right")
+    }
+    ask = comparisons.ask if template == "judge" else comparisons.ask_grade
     criteria = "Metric units only.\n\n90 and more: none of {{instruction}} is left out."
 
     def system(config: Judge) -> str:
@@ -68,15 +91,20 @@ def test_own_criteria_are_in_the_prompt_word_for_word_and_without_any_nothing_is
 
 
 def test_a_reply_that_failed_is_a_reject_with_its_text() -> None:
-    row = next(judging.questions(PAIR, TEXTS, ("a",)).iter_rows(named=True))
-    found = judging.parse(row, Reply(None, "So so.", "no JSON"))
+    row = next(comparisons.questions(PAIR, TEXTS, ("a",)).iter_rows(named=True))
+    found = comparisons.parse(row, Reply(None, "So so.", "no JSON"))
     assert isinstance(found, Reject)
-    assert (found.id, found.reason, found.raw, found.failure) == ("pair 7 ab by a", "no JSON", "So so.", True)
+    assert (found.id, found.reason, found.raw, found.failure) == (
+        "pair 7 ab by a",
+        "no JSON",
+        "So so.",
+        True,
+    )
 
 
 def test_grades_of_several_sittings_are_averaged_per_sample_in_order() -> None:
     samples = pl.DataFrame({"id": ["x:1", "x:0"], "given_score": [None, None]})
-    asked = judging.grade_questions(samples, ("a", "b"), 2)
+    asked = comparisons.grade_questions(samples, ("a", "b"), 2)
     assert asked.height == 8
     grades = asked.with_columns(grade=pl.Series([10.0, 20, 30, 40, 50, 50, 50, 50]))
-    assert judging.mean_grades(grades).rows() == [("x:1", 25.0), ("x:0", 50.0)]
+    assert comparisons.mean_grades(grades).rows() == [("x:1", 25.0), ("x:0", 50.0)]

@@ -10,15 +10,17 @@ import pytest
 
 from tacos.config import Normalise
 from tacos.errors import ConfigError, InputError
-from tacos.methods import normalising
-from tacos.methods.normalising import Normalised
-from tacos.methods.overriding import Overrides
+from tacos.methods.tags import normalisation
+from tacos.methods.tags.normalisation import Normalised
+from tacos.methods.tags.overrides import Overrides
 from tacos.records import VOCABULARY
 
 
 @dataclass(frozen=True)
 class Angles:
-    """An encoder in the plane: texts it knows lie at the given angle, every other text on an axis of its own."""
+    """An encoder in the plane: texts it knows lie at the given angle, every other text on an axis
+    of its own.
+    """
 
     angles: dict[str, float] = field(default_factory=dict)
     name: str = "angles"
@@ -50,16 +52,23 @@ def frame(samples: Sequence[Sequence[str]]) -> pl.DataFrame:
 
 
 def build(
-    samples: Sequence[Sequence[str]], settings: Normalise = SETTINGS, overrides: Overrides | None = None
+    samples: Sequence[Sequence[str]],
+    settings: Normalise = SETTINGS,
+    overrides: Overrides | None = None,
 ) -> Normalised:
     table = frame(samples)
     encoder = Angles({"maths": 0.0, "mathematics": 0.3})
-    counts = normalising.count(table)
-    return normalising.build(counts, table, len(samples), settings, encoder, overrides or Overrides())
+    counts = normalisation.count(table)
+    return normalisation.build(
+        counts, table, len(samples), settings, encoder, overrides or Overrides()
+    )
 
 
 def lineage(found: Normalised) -> dict[str, tuple[str | None, str]]:
-    return {row["raw"]: (row["canonical"], row["step"]) for row in found.vocabulary.iter_rows(named=True)}
+    return {
+        row["raw"]: (row["canonical"], row["step"])
+        for row in found.vocabulary.iter_rows(named=True)
+    }
 
 
 def test_every_raw_tag_has_its_canonical_tag_and_the_step_that_moved_it() -> None:
@@ -82,7 +91,10 @@ def test_every_raw_tag_has_its_canonical_tag_and_the_step_that_moved_it() -> Non
 
 def test_the_reason_tells_every_move() -> None:
     reasons = dict(build(SAMPLES).vocabulary.select("raw", "reason").iter_rows())
-    assert reasons["maths"] == "rules: same words as 'Maths'; semantic: cosine 0.955 with 'Mathematics'"
+    assert (
+        reasons["maths"]
+        == "rules: same words as 'Maths'; semantic: cosine 0.955 with 'Mathematics'"
+    )
     assert reasons["Pandas"] == "association: 100.0% of the 3 samples with it carry 'Python'"
 
 
@@ -95,7 +107,13 @@ def test_counts_per_step_add_up() -> None:
         ("semantic", 5, 4, 1, 0),
         ("association", 4, 3, 1, 0),
     ]
-    assert found.notes()["steps"][0] == {"name": "frequency", "n_in": 11, "n_out": 8, "n_merged": 0, "n_dropped": 3}
+    assert found.notes()["steps"][0] == {
+        "name": "frequency",
+        "n_in": 11,
+        "n_out": 8,
+        "n_merged": 0,
+        "n_dropped": 3,
+    }
 
 
 def test_rules_are_handed_out() -> None:
@@ -112,13 +130,15 @@ def test_steps_that_are_off_are_absent() -> None:
 def test_the_canonical_name_is_the_most_frequent_surface_form() -> None:
     counts = {"data analyses": 3, "Data Analysing": 2, "Data-Analyses": 3}
     settings = Normalise(alpha=1, guard=0, semantic=False, association=False)
-    found = normalising.build(counts, None, 8, settings)
+    found = normalisation.build(counts, None, 8, settings)
     assert set(found.mapping.values()) == {"Data-Analyses"}, "ties: the smaller string"
 
 
 def test_apply_maps_drops_and_counts_once_in_the_order_of_first_sight() -> None:
     mapping = build(SAMPLES).mapping
-    assert normalising.apply([["rare", "Poems", "Maths", "Poem", "maths", "unheard of"], []], mapping) == [
+    assert normalisation.apply(
+        [["rare", "Poems", "Maths", "Poem", "maths", "unheard of"], []], mapping
+    ) == [
         ["Poem", "Mathematics"],
         [],
     ]
@@ -126,11 +146,13 @@ def test_apply_maps_drops_and_counts_once_in_the_order_of_first_sight() -> None:
 
 def test_counting_reads_batches() -> None:
     table = frame(SAMPLES)
-    assert normalising.count(table[i : i + 3] for i in range(0, len(SAMPLES), 3)).equals(normalising.count(table))
+    assert normalisation.count(table[i : i + 3] for i in range(0, len(SAMPLES), 3)).equals(
+        normalisation.count(table)
+    )
 
 
 def test_a_sample_that_repeats_a_tag_counts_once() -> None:
-    assert normalising.count(frame([["a", "a"], ["a"]])).rows() == [("a", 2)]
+    assert normalisation.count(frame([["a", "a"], ["a"]])).rows() == [("a", 2)]
 
 
 def test_overrides_drop_merge_keep_apart_and_rename() -> None:
@@ -177,7 +199,7 @@ def test_the_guard_keeps_unlike_words_with_one_stem_apart() -> None:
 
     def mapping(guard: float) -> dict[str, str | None]:
         settings = Normalise(alpha=1, guard=guard, semantic=False, association=False)
-        return normalising.build(counts, None, 9, settings, encoder).mapping
+        return normalisation.build(counts, None, 9, settings, encoder).mapping
 
     assert set(mapping(0.0).values()) == {"vegetable"}
     assert mapping(0.6) == {
@@ -190,25 +212,35 @@ def test_the_guard_keeps_unlike_words_with_one_stem_apart() -> None:
 
 def test_names_in_the_override_file_that_no_tag_has_are_reported() -> None:
     found = build(SAMPLES, overrides=Overrides(drop=("never seen",), rename={"nor this": "x"}))
-    assert found.remarks == ("no tag is called 'never seen'", "no canonical tag is called 'nor this' to rename")
+    assert found.remarks == (
+        "no tag is called 'never seen'",
+        "no canonical tag is called 'nor this' to rename",
+    )
 
 
 def test_a_million_tags_all_seen_once_is_one_clear_error() -> None:
     counts = pl.DataFrame({"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1})
     with pytest.raises(InputError, match="none of the 1,000,000 distinct tags is seen 20 times"):
-        normalising.build(counts, None, 306_044, Normalise(guard=0, semantic=False, association=False))
+        normalisation.build(
+            counts, None, 306_044, Normalise(guard=0, semantic=False, association=False)
+        )
 
 
 def test_more_tags_than_can_be_merged_by_meaning_are_refused_before_any_is_embedded() -> None:
     counts = pl.DataFrame({"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1})
     with pytest.raises(
-        InputError, match=r"1,000,000 distinct .*200,000.*no higher one leaves any tag.*max_tags=1000000"
+        InputError,
+        match=r"1,000,000 distinct .*200,000.*no higher one leaves any tag.*max_tags=1000000",
     ):
-        normalising.build(counts, None, 200_000, Normalise(alpha=1), Angles())
+        normalisation.build(counts, None, 200_000, Normalise(alpha=1), Angles())
     few = counts.head(6).with_columns(count=pl.Series([1, 1, 1, 2, 2, 3]))
-    with pytest.raises(InputError, match=r"6 distinct tags .*alpha = 1.*alpha=2 leaves 3.*semantic=false"):
-        normalising.build(few, None, 10, Normalise(alpha=1, max_tags=4), Angles())
-    found = normalising.build(few, None, 10, Normalise(alpha=1, max_tags=6, association=False), Angles())
+    with pytest.raises(
+        InputError, match=r"6 distinct tags .*alpha = 1.*alpha=2 leaves 3.*semantic=false"
+    ):
+        normalisation.build(few, None, 10, Normalise(alpha=1, max_tags=4), Angles())
+    found = normalisation.build(
+        few, None, 10, Normalise(alpha=1, max_tags=6, association=False), Angles()
+    )
     assert found.steps[-1].n_out == 6
 
 
@@ -224,11 +256,11 @@ def test_symbols_only_leave_nothing_and_that_is_one_clear_error() -> None:
 
 def test_a_step_that_lacks_what_it_needs_says_so() -> None:
     with pytest.raises(ConfigError, match="needs an encoder"):
-        normalising.build({"a": 1}, None, 1, Normalise(alpha=1, guard=0))
+        normalisation.build({"a": 1}, None, 1, Normalise(alpha=1, guard=0))
     with pytest.raises(ConfigError, match="needs an encoder"):
-        normalising.build({"a": 1}, None, 1, Normalise(alpha=1, semantic=False))
+        normalisation.build({"a": 1}, None, 1, Normalise(alpha=1, semantic=False))
     with pytest.raises(ConfigError, match="association step needs the samples' tags"):
-        normalising.build({"a": 1}, None, 1, Normalise(alpha=1, guard=0, semantic=False))
+        normalisation.build({"a": 1}, None, 1, Normalise(alpha=1, guard=0, semantic=False))
 
 
 def test_right_to_left_text_and_combining_marks_come_through_as_they_were_written() -> None:
@@ -242,10 +274,12 @@ def test_a_raw_tag_spelt_like_a_new_name_follows_it_wherever_it_had_gone(rare: i
     counts = {"maths": 5, "Maths!": rare, "Poem": 3}
     settings = Normalise(alpha=2, guard=0, semantic=False, association=False)
     overrides = Overrides(rename={"maths": "Maths!"})
-    found = normalising.build(counts, None, 9, settings, overrides=overrides)
+    found = normalisation.build(counts, None, 9, settings, overrides=overrides)
     assert dict(found.vocabulary.select("raw", "canonical").iter_rows()) == found.mapping
     assert found.mapping == {"maths": "Maths!", "Maths!": "Maths!", "Poem": "Poem"}
-    assert found.vocabulary.row(by_predicate=pl.col("raw") == "Maths!", named=True)["step"] == "rename"
+    assert (
+        found.vocabulary.row(by_predicate=pl.col("raw") == "Maths!", named=True)["step"] == "rename"
+    )
 
 
 @dataclass(frozen=True)
@@ -258,5 +292,5 @@ class Sentences(Angles):
 
 def test_tags_without_a_letter_are_not_one_where_only_meaning_merges() -> None:
     settings = Normalise(alpha=1, rules=False, guard=0, association=False)
-    found = normalising.build({"🎉": 3, "!!!": 2, "Poem": 2}, None, 7, settings, Sentences())
+    found = normalisation.build({"🎉": 3, "!!!": 2, "Poem": 2}, None, 7, settings, Sentences())
     assert found.mapping == {"🎉": "🎉", "!!!": "!!!", "Poem": "Poem"}

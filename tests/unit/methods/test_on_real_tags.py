@@ -11,7 +11,8 @@ from mlxtend.frequent_patterns import association_rules, fpgrowth
 from sklearn.cluster import DBSCAN
 
 from tacos.errors import ModelError
-from tacos.methods import associating, merging, normalising
+from tacos.methods.tags import association_rules as associating
+from tacos.methods.tags import normalisation, semantic_merging
 from tacos.models import encoder
 
 pytestmark = pytest.mark.data
@@ -26,13 +27,18 @@ def tagged(shared_data: Path) -> pl.DataFrame:
 
 @pytest.mark.parametrize("support, confidence", [(3, 0.8), (5, 0.99)])
 def test_pair_rules_equal_mlxtends(tagged: pl.DataFrame, support: int, confidence: float) -> None:
-    counts = normalising.count(tagged)
+    counts = normalisation.count(tagged)
     names = counts.filter(pl.col("count") >= support)["tag"].to_list()
     x = associating.encode(tagged, {name: i for i, name in enumerate(names)}, len(names))
     rules = associating.pair_rules(x, support, confidence)
-    found = {(names[a], names[b]) for a, b in zip(rules.antecedent.tolist(), rules.consequent.tolist(), strict=True)}
+    found = {
+        (names[a], names[b])
+        for a, b in zip(rules.antecedent.tolist(), rules.consequent.tolist(), strict=True)
+    }
     table = pd.DataFrame(x.toarray().astype(bool), columns=names)
-    itemsets = fpgrowth(table, min_support=(support - 0.5) / len(table), max_len=2, use_colnames=True)
+    itemsets = fpgrowth(
+        table, min_support=(support - 0.5) / len(table), max_len=2, use_colnames=True
+    )
     peer = association_rules(itemsets, metric="confidence", min_threshold=confidence - 1e-9)
     assert found == {(*row.antecedents, *row.consequents) for row in peer.itertuples()}
     assert len(found) > 2
@@ -48,6 +54,6 @@ def test_groups_equal_dbscans(shared_data: Path, eps: float) -> None:
     except ModelError as error:
         pytest.skip(str(error))
     labels = DBSCAN(eps=eps, min_samples=1, metric="cosine").fit_predict(vectors.astype(np.float64))
-    found = merging.components(vectors, eps)
-    assert (found == merging.number(labels)).all()
+    found = semantic_merging.components(vectors, eps)
+    assert (found == semantic_merging.number(labels)).all()
     assert found.max() + 1 < len(tags)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tacos.errors import InputError
-from tacos.methods import overriding
-from tacos.methods.overriding import Move, Overrides
+from tacos.methods.tags import overrides as overriding
+from tacos.methods.tags.overrides import Move, Overrides
 
 FILE = """
 drop = ["Request"]
@@ -39,7 +39,10 @@ def test_a_file_is_read() -> None:
         ({"merge": {"a": "b"}}, "merge.a is a list"),
         ({"rename": {"a": ""}}, "rename gives one new name"),
         ({"keep_apart": [["a", 3]]}, "keep_apart is a list of names"),
-        ({"merge": {"A": ["b"], "drop": ["c"]}}, r"drop is part of \[merge\]: write it before the tables"),
+        (
+            {"merge": {"A": ["b"], "drop": ["c"]}},
+            r"drop is part of \[merge\]: write it before the tables",
+        ),
         ({"rename": {"a": "b", "keep_apart": [["c", "d"]]}}, r"keep_apart is part of \[rename\]"),
         ({"keep_apart": "a"}, "keep_apart is a list of lists"),
     ],
@@ -51,7 +54,9 @@ def test_a_wrong_file_is_an_error_that_names_the_part(value: dict[str, Any], mes
 
 def test_drop_and_merge_mean_all_spellings_and_unknown_names_are_reported() -> None:
     overrides = Overrides(drop=("request", "no such tag"), merge={"Mathematics": ("maths",)})
-    moves, notes = overriding.first_moves(overrides, ["Request", "Requests", "Maths", "maths", "Mathematics"], True)
+    moves, notes = overriding.first_moves(
+        overrides, ["Request", "Requests", "Maths", "maths", "Mathematics"], True
+    )
     assert {tag: move.target for tag, move in moves.items()} == {
         "Request": None,
         "Requests": None,
@@ -78,9 +83,15 @@ def test_else_the_more_frequent_moves() -> None:
 @pytest.mark.parametrize(
     ("contradiction", "said"),
     [
-        ({"merge": {"Food": ["Cooking"], "Cooking": ["Baking"]}}, "'Cooking' is itself merged into 'Food'"),
+        (
+            {"merge": {"Food": ["Cooking"], "Cooking": ["Baking"]}},
+            "'Cooking' is itself merged into 'Food'",
+        ),
         ({"merge": {"Food": ["Cooking"], "Cooking": ["food"]}}, "is itself merged into"),
-        ({"merge": {"A": ["Physics"], "B": ["physics"]}}, "'physics' is merged into 'A' and into 'B'"),
+        (
+            {"merge": {"A": ["Physics"], "B": ["physics"]}},
+            "'physics' is merged into 'A' and into 'B'",
+        ),
         ({"merge": {"": ["Food"]}}, "merge is a list of names, not empty"),
         ({"merge": {"Cooking": ["Food"]}, "drop": ["cooking"]}, "'Cooking' is dropped"),
         ({"rename": {"Cookery": "Cooking"}, "drop": ["cooking"]}, "'Cooking' is dropped"),
@@ -89,13 +100,18 @@ def test_else_the_more_frequent_moves() -> None:
         ({"merge": {"C": ["A", "B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
     ],
 )
-def test_a_file_that_contradicts_itself_is_refused(contradiction: dict[str, object], said: str) -> None:
+def test_a_file_that_contradicts_itself_is_refused(
+    contradiction: dict[str, object], said: str
+) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
         overriding.parse(contradiction)
 
 
 def test_other_spellings_of_the_target_are_no_contradiction() -> None:
-    agreeing = {"merge": {"Maths": ["maths", "Mathematic"]}, "rename": {"data analysi": "Data Analysi", "X": "X"}}
+    agreeing = {
+        "merge": {"Maths": ["maths", "Mathematic"]},
+        "rename": {"data analysi": "Data Analysi", "X": "X"},
+    }
     assert overriding.parse(agreeing).merge == {"Maths": ("maths", "Mathematic")}
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from tacos.config import Normalise
 from tacos.errors import InputError
-from tacos.methods import normalising, publishing
-from tacos.methods.overriding import Overrides
-from tacos.methods.publishing import Vocabulary
+from tacos.methods.tags import normalisation, published_vocabulary
+from tacos.methods.tags.overrides import Overrides
+from tacos.methods.tags.published_vocabulary import Vocabulary
 
 COUNTS = {"Poem": 9, "poems": 3, "Mathematics": 8, "Python": 5, "request": 7, "rare": 1}
 
@@ -36,12 +36,14 @@ class Letters:
 @pytest.fixture
 def known() -> Vocabulary:
     settings = Normalise(alpha=2, guard=0, semantic=False, association=False)
-    found = normalising.build(COUNTS, None, 20, settings, overrides=Overrides(drop=("request",)))
-    return publishing.publish(found.vocabulary, 20, found.alpha, settings, "letters")
+    found = normalisation.build(COUNTS, None, 20, settings, overrides=Overrides(drop=("request",)))
+    return published_vocabulary.publish(found.vocabulary, 20, found.alpha, settings, "letters")
 
 
 def test_a_round_trip_through_json_changes_nothing(known: Vocabulary) -> None:
-    back = publishing.from_json(json.loads(json.dumps(publishing.to_json(known))))
+    back = published_vocabulary.from_json(
+        json.loads(json.dumps(published_vocabulary.to_json(known)))
+    )
     assert back.table.equals(known.table)
     assert (back.n_samples, back.alpha, back.eps, back.signs, back.guard, back.encoder) == (
         20,
@@ -54,14 +56,21 @@ def test_a_round_trip_through_json_changes_nothing(known: Vocabulary) -> None:
 
 
 def test_the_file_is_readable(known: Vocabulary) -> None:
-    value = publishing.to_json(known)
+    value = published_vocabulary.to_json(known)
     assert value["tags"]["Poem"] == {"Poem": 9, "poems": 3}
     assert value["dropped"] == {"request": 7}
 
 
-def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_new(known: Vocabulary) -> None:
-    new = pl.DataFrame({"tag": ["Poem", "poems", "POEM!", "mathematics mathematics", "rare", "Requests"], "count": 1})
-    found = publishing.resolve(new, known, Letters())
+def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_new(
+    known: Vocabulary,
+) -> None:
+    new = pl.DataFrame(
+        {
+            "tag": ["Poem", "poems", "POEM!", "mathematics mathematics", "rare", "Requests"],
+            "count": 1,
+        }
+    )
+    found = published_vocabulary.resolve(new, known, Letters())
     assert {row["raw"]: (row["canonical"], row["step"]) for row in found.iter_rows(named=True)} == {
         "Poem": ("Poem", ""),
         "poems": ("Poem", "exact"),
@@ -73,28 +82,34 @@ def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_
 
 
 def test_without_an_encoder_nothing_is_looked_up_by_meaning(known: Vocabulary) -> None:
-    found = publishing.resolve(pl.DataFrame({"tag": ["mathematics mathematics"], "count": [1]}), known)
+    found = published_vocabulary.resolve(
+        pl.DataFrame({"tag": ["mathematics mathematics"], "count": [1]}), known
+    )
     assert found["step"].to_list() == ["new"]
 
 
 def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(known: Vocabulary) -> None:
     counts = pl.DataFrame({"tag": list(COUNTS), "count": list(COUNTS.values())})
-    found = dict(publishing.resolve(counts, known, Letters()).select("raw", "canonical").iter_rows())
+    found = dict(
+        published_vocabulary.resolve(counts, known, Letters())
+        .select("raw", "canonical")
+        .iter_rows()
+    )
     assert found == dict(known.table.select("raw", "canonical").iter_rows()) | {"rare": None}
 
 
 def test_a_guard_holds_for_new_tags_too() -> None:
     settings = Normalise(alpha=1, guard=0.9, semantic=False, association=False)
-    found = normalising.build({"generic": 5}, None, 5, settings, Letters())
-    known = publishing.publish(found.vocabulary, 5, 1, settings, "letters")
+    found = normalisation.build({"generic": 5}, None, 5, settings, Letters())
+    known = published_vocabulary.publish(found.vocabulary, 5, 1, settings, "letters")
     new = pl.DataFrame({"tag": ["generics", "generation", "GENERIC"], "count": 1})
-    steps = publishing.resolve(new, known, Letters()).select("raw", "step").rows()
+    steps = published_vocabulary.resolve(new, known, Letters()).select("raw", "step").rows()
     assert steps == [("GENERIC", "rules"), ("generation", "new"), ("generics", "rules")]
 
 
 def test_drift_counts_occurrences(known: Vocabulary) -> None:
     new = pl.DataFrame({"tag": ["Poem", "POEM", "SQL", "odd", "request"], "count": [4, 2, 3, 1, 2]})
-    found = publishing.drift(publishing.resolve(new, known, Letters()), known)
+    found = published_vocabulary.drift(published_vocabulary.resolve(new, known, Letters()), known)
     assert (found.n_distinct, found.n_occurrences) == (5, 12)
     assert found.share_exact == pytest.approx(4 / 12)
     assert found.share_rules == pytest.approx(2 / 12)
@@ -108,24 +123,33 @@ def test_drift_counts_occurrences(known: Vocabulary) -> None:
 
 def test_a_vocabulary_that_knows_none_of_the_tags_is_an_error(known: Vocabulary) -> None:
     with pytest.raises(InputError, match="none of the 2 tags is in the vocabulary"):
-        publishing.notes(
-            publishing.resolve(pl.DataFrame({"tag": ["SQL", "Zebra"], "count": [4, 2]}), known, Letters()), known
+        published_vocabulary.notes(
+            published_vocabulary.resolve(
+                pl.DataFrame({"tag": ["SQL", "Zebra"], "count": [4, 2]}), known, Letters()
+            ),
+            known,
         )
 
 
-def test_another_encoder_than_the_vocabulary_was_made_with_is_remarked_on(known: Vocabulary) -> None:
-    resolved = publishing.resolve(pl.DataFrame({"tag": ["Poem"], "count": [1]}), known, Letters())
-    assert publishing.notes(resolved, known, "letters")["remarks"] == []
-    assert publishing.notes(resolved, known)["remarks"] == []
+def test_another_encoder_than_the_vocabulary_was_made_with_is_remarked_on(
+    known: Vocabulary,
+) -> None:
+    resolved = published_vocabulary.resolve(
+        pl.DataFrame({"tag": ["Poem"], "count": [1]}), known, Letters()
+    )
+    assert published_vocabulary.notes(resolved, known, "letters")["remarks"] == []
+    assert published_vocabulary.notes(resolved, known)["remarks"] == []
     assert (
         "made with the encoder letters, and tags are looked up with words"
-        in (publishing.notes(resolved, known, "words")["remarks"][0])
+        in (published_vocabulary.notes(resolved, known, "words")["remarks"][0])
     )
 
 
 def test_drift_of_nothing_is_an_error(known: Vocabulary) -> None:
     with pytest.raises(InputError, match="no tags to compare"):
-        publishing.drift(publishing.resolve(pl.DataFrame({"tag": [], "count": []}), known), known)
+        published_vocabulary.drift(
+            published_vocabulary.resolve(pl.DataFrame({"tag": [], "count": []}), known), known
+        )
 
 
 GOOD = {
@@ -157,9 +181,12 @@ GOOD = {
         (GOOD | {"tags": {}, "eps": "big"}, "cannot be read: could not convert"),
         (GOOD | {"tags": {}, "eps": float("nan")}, "out of range"),
         (GOOD | {"tags": {}, "n_samples": -1}, "out of range"),
-        (GOOD | {"tags": {"a": {"b": 1}, "c": {"b": 1}}}, "gives the raw tag 'b' two canonical tags"),
+        (
+            GOOD | {"tags": {"a": {"b": 1}, "c": {"b": 1}}},
+            "gives the raw tag 'b' two canonical tags",
+        ),
     ],
 )
 def test_a_file_that_is_no_vocabulary_is_one_clear_error(value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        publishing.from_json(value)
+        published_vocabulary.from_json(value)

@@ -7,7 +7,8 @@ import orjson
 import polars as pl
 
 from tacos.config import Ingest, Refine
-from tacos.methods import ingesting, refining
+from tacos.methods.judging import refinement
+from tacos.methods.samples import samples as ingesting
 from tacos.records import CANDIDATES, EXCERPTS, VERDICTS, Reject, Reply, reject_frame
 
 ROW = {"instruction": "Add.", "input": "1 and 2", "output": "3", "no": 7}
@@ -19,13 +20,28 @@ def samples(*rows: dict[str, Any]) -> pl.DataFrame:
 
 
 def excerpt() -> dict[str, Any]:
-    found, _ = refining.excerpts(samples(ROW), Ingest(), 1000)
+    found, _ = refinement.excerpts(samples(ROW), Ingest(), 1000)
     return found.row(0, named=True)
 
 
-def verdict(left: str, order: str, original: float, rewrite: float, judge: str = "a") -> dict[str, Any]:
-    known = {"pair": 0, "cluster": 0, "left": left, "right": left + refining.REWRITTEN, "order": order, "judge": judge}
-    return known | {"repetition": 0, "score_left": original, "score_right": rewrite, "reason": "", "reply": ""}
+def verdict(
+    left: str, order: str, original: float, rewrite: float, judge: str = "a"
+) -> dict[str, Any]:
+    known = {
+        "pair": 0,
+        "cluster": 0,
+        "left": left,
+        "right": left + refinement.REWRITTEN,
+        "order": order,
+        "judge": judge,
+    }
+    return known | {
+        "repetition": 0,
+        "score_left": original,
+        "score_right": rewrite,
+        "reason": "",
+        "reply": "",
+    }
 
 
 def settle(
@@ -33,12 +49,19 @@ def settle(
 ) -> tuple[str, str]:
     selected = samples(ROW).drop("raw")
     proposals = pl.DataFrame(
-        {"id": ["x:0"], "new_instruction": ["Sum up."], "new_response": ["It is 3."], "faults": ["curt"]}
+        {
+            "id": ["x:0"],
+            "new_instruction": ["Sum up."],
+            "new_response": ["It is 3."],
+            "faults": ["curt"],
+        }
     )
     candidate = {"id": "x:0", "question": "q", "response": "r", "raw": "{}", "changed": changed}
     table = pl.DataFrame(list(verdicts), schema=VERDICTS, orient="row")
     candidates = pl.DataFrame([candidate], schema=CANDIDATES, orient="row")
-    found = refining.settle(selected, proposals, candidates, table, reject_frame(rejects), n).row(0, named=True)
+    found = refinement.settle(selected, proposals, candidates, table, reject_frame(rejects), n).row(
+        0, named=True
+    )
     assert found["new_response"] == "It is 3."
     return found["status"], found["reason"]
 
@@ -68,19 +91,23 @@ def test_most_of_a_panel_must_prefer_it() -> None:
 def test_where_nothing_changed_nothing_is_asked_and_the_original_stays() -> None:
     assert settle(changed=False) == ("kept", "no fault was found")
     row = {**excerpt(), "new_instruction": "Add.", "new_response": "3"}
-    candidates, _ = refining.rebuild(pl.DataFrame([row]), Ingest())
+    candidates, _ = refinement.rebuild(pl.DataFrame([row]), Ingest())
     originals = pl.DataFrame([excerpt()], schema=EXCERPTS, orient="row")
     assert candidates["changed"].to_list() == [False]
-    assert refining.confirmations(candidates, originals, ("a",), 1).is_empty()
+    assert refinement.confirmations(candidates, originals, ("a",), 1).is_empty()
 
 
 def test_the_judge_sees_both_rows_as_a_reader_would() -> None:
     row = {**excerpt(), "new_instruction": "Sum up.", "new_response": "It is 3."}
-    candidates, rejects = refining.rebuild(pl.DataFrame([row]), Ingest())
+    candidates, rejects = refinement.rebuild(pl.DataFrame([row]), Ingest())
     assert rejects.is_empty()
-    assert json.loads(candidates["raw"][0]) == {**ROW, "instruction": "Sum up.", "output": "It is 3."}
+    assert json.loads(candidates["raw"][0]) == {
+        **ROW,
+        "instruction": "Sum up.",
+        "output": "It is 3.",
+    }
     originals = pl.DataFrame([excerpt()], schema=EXCERPTS, orient="row")
-    asked = refining.confirmations(candidates, originals, ("a", "b"), 2)
+    asked = refinement.confirmations(candidates, originals, ("a", "b"), 2)
     assert asked.height == 2 * 2 * 2
     assert asked["instruction_left"][0] == "Add.\n\n1 and 2"
     assert asked["instruction_right"][0] == "Sum up.\n\n1 and 2"
@@ -88,21 +115,28 @@ def test_the_judge_sees_both_rows_as_a_reader_would() -> None:
 
 
 def test_what_cannot_be_shown_in_full_is_not_rewritten_and_that_is_no_failure() -> None:
-    kept, rejects = refining.excerpts(samples(ROW, {**ROW, "output": "3" * 500}), Ingest(), 100)
+    kept, rejects = refinement.excerpts(samples(ROW, {**ROW, "output": "3" * 500}), Ingest(), 100)
     assert kept["id"].to_list() == ["x:0"]
-    assert rejects.select("id", "reason", "failure").rows() == [("x:1", "too long to be rewritten as a whole", False)]
+    assert rejects.select("id", "reason", "failure").rows() == [
+        ("x:1", "too long to be rewritten as a whole", False)
+    ]
 
 
 def test_an_empty_or_failed_rewrite_is_a_reject() -> None:
     empty = Reply(orjson.dumps({"faults": "all", "response": "  "}).decode(), "raw")
     for reply, reason in ((empty, "empty response"), (Reply(None, "So so.", "no JSON"), "no JSON")):
-        found = refining.parse_response(excerpt(), reply)
+        found = refinement.parse_response(excerpt(), reply)
         assert isinstance(found, Reject)
         assert (found.id, found.reason) == ("x:0", reason)
 
 
 def test_the_instruction_is_rewritten_with_the_new_response_in_view() -> None:
     row = {**excerpt(), "new_response": "It is 3."}
-    asked = refining.ask_instruction(row, "refine_instruction", "", Refine())
+    asked = refinement.ask_instruction(row, "refine_instruction", "", Refine())
     assert asked.fields == {"instruction": "Add.", "context": "1 and 2", "response": "It is 3."}
-    assert "context" not in refining.ask_response({**row, "context": ""}, "refine_response", "", Refine()).fields
+    assert (
+        "context"
+        not in refinement.ask_response(
+            {**row, "context": ""}, "refine_response", "", Refine()
+        ).fields
+    )

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tacos.config import Ingest
-from tacos.methods import ingesting
-from tacos.methods.replacing import parts_of, replaced
-from tacos.methods.shaping import Unusable
+from tacos.methods.samples import samples
+from tacos.methods.samples.row_layout import Unusable
+from tacos.methods.samples.row_rewriting import parts_of, replaced
 from tacos.records import Sample
 
 ALPACA = {"no": 1, "instruction": "Add.", "input": "1 and 2", "output": "3"}
@@ -33,8 +33,14 @@ OPENAI = {
 }
 AS_TEXT = {"messages": json.dumps(OPENAI["messages"])}
 TALK = {"data": ["Hi", "Yo", "Bye", "So long"]}
-SELF = {"instruction": "Add.", "instances": [{"input": "1, 2", "output": "3"}, {"input": "2, 2", "output": "4"}]}
-TRL = {"prompt": [{"role": "user", "content": "Hi"}], "completion": [{"role": "assistant", "content": "Yo"}]}
+SELF = {
+    "instruction": "Add.",
+    "instances": [{"input": "1, 2", "output": "3"}, {"input": "2, 2", "output": "4"}],
+}
+TRL = {
+    "prompt": [{"role": "user", "content": "Hi"}],
+    "completion": [{"role": "assistant", "content": "Yo"}],
+}
 CHOSEN = {
     "prompt": "Hi",
     "chosen": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}],
@@ -58,7 +64,7 @@ NAMES = [
 
 
 def read(row: dict[str, Any]) -> Sample:
-    found = ingesting.parse(row, "x:0", Ingest())
+    found = samples.parse(row, "x:0", Ingest())
     assert isinstance(found, Sample), found
     return found
 
@@ -80,7 +86,10 @@ def test_read_again_the_new_texts_stand_where_the_old_ones_stood(row: dict[str, 
 def test_the_same_texts_give_the_same_sample(row: dict[str, Any]) -> None:
     raw = json.dumps(row)
     parts = parts_of(raw, Ingest())
-    assert read(replaced(raw, Ingest(), parts.instruction, parts.response)).content_hash == read(row).content_hash
+    assert (
+        read(replaced(raw, Ingest(), parts.instruction, parts.response)).content_hash
+        == read(row).content_hash
+    )
 
 
 def test_an_alpaca_row_keeps_its_input_and_its_other_fields() -> None:
@@ -90,12 +99,18 @@ def test_an_alpaca_row_keeps_its_input_and_its_other_fields() -> None:
 
 def test_a_conversation_keeps_its_earlier_and_later_turns_and_the_fields_of_its_messages() -> None:
     new = replaced(json.dumps(SHAREGPT), Ingest(), "And you?", "Well.")["conversations"]
-    assert new[3:5] == [{"from": "human", "value": "And you?", "w": 1}, {"from": "gpt", "value": "Well.", "w": 0}]
+    assert new[3:5] == [
+        {"from": "human", "value": "And you?", "w": 1},
+        {"from": "gpt", "value": "Well.", "w": 0},
+    ]
     assert [new[0], new[1], new[2], new[5]] == [SHAREGPT["conversations"][n] for n in (0, 1, 2, 5)]
 
 
 def test_context_is_what_is_not_rewritten() -> None:
-    contexts = [parts_of(json.dumps(row), Ingest()).context for row in (ALPACA, NO_INPUT, SHAREGPT, SELF, HISTORY)]
+    contexts = [
+        parts_of(json.dumps(row), Ingest()).context
+        for row in (ALPACA, NO_INPUT, SHAREGPT, SELF, HISTORY)
+    ]
     assert contexts[:2] == ["1 and 2", ""]
     assert contexts[2] == "System: Be kind.\n\nUser: Hi\n\nAssistant: Yo"
     assert contexts[3:] == ["1, 2", "System: Count.\n\nUser: 1 + 1?\n\nAssistant: 2"]
@@ -103,12 +118,14 @@ def test_context_is_what_is_not_rewritten() -> None:
 
 def test_a_number_that_is_too_large_for_64_bits_survives() -> None:
     raw = json.dumps({**ALPACA, "big": 2**80})
-    assert ingesting.as_json(replaced(raw, Ingest(), "a", "b")).count(str(2**80)) == 1
+    assert samples.as_json(replaced(raw, Ingest(), "a", "b")).count(str(2**80)) == 1
 
 
 def test_what_has_no_text_of_its_own_cannot_be_rewritten() -> None:
     call = {"role": "assistant", "content": None, "tool_calls": [{"name": "add"}]}
     with pytest.raises(Unusable, match="call of a tool"):
-        replaced(json.dumps({"messages": [{"role": "user", "content": "Add"}, call]}), Ingest(), "a", "b")
+        replaced(
+            json.dumps({"messages": [{"role": "user", "content": "Add"}, call]}), Ingest(), "a", "b"
+        )
     with pytest.raises(Unusable, match="instruction is empty"):
         parts_of(json.dumps({"instruction": " ", "input": "1 + 1", "output": "2"}), Ingest())

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tacos.errors import ConfigError
-from tacos.methods.shortlisting import Reserve, shortlist
+from tacos.methods.judging.shortlist import Reserve, shortlist
 
 MEMBERS = pl.DataFrame(
     [
@@ -48,10 +48,15 @@ def test_a_share_is_drawn_from_the_rest_at_random() -> None:
     seen = {
         one
         for seed in range(30)
-        for one in ids(shortlist(MEMBERS, "embedded-judge", {0: 1}, factor=2.0, explore=0.5, seed=seed)[0], 0)
+        for one in ids(
+            shortlist(MEMBERS, "embedded-judge", {0: 1}, factor=2.0, explore=0.5, seed=seed)[0], 0
+        )
     }
     assert seen == {"f:0", "f:1", "f:2", "f:3"}
-    every = [shortlist(MEMBERS, "embedded-judge", {0: 1}, factor=2.0, explore=0.5, seed=s)[0] for s in range(30)]
+    every = [
+        shortlist(MEMBERS, "embedded-judge", {0: 1}, factor=2.0, explore=0.5, seed=s)[0]
+        for s in range(30)
+    ]
     assert all("f:2" in ids(table, 0) and len(ids(table, 0)) == 2 for table in every)
 
 
@@ -69,13 +74,18 @@ def test_a_cluster_without_a_quota_gives_nothing() -> None:
 def test_the_cap_removes_the_rest_under_its_own_name() -> None:
     kept, dropped = shortlist(MEMBERS, "longest-per-tag-set", {}, cap=1)
     assert kept.group_by("cluster").len()["len"].max() == 1
-    assert dropped["rule"].value_counts().sort("rule").rows() == [("cap", 2), ("longest-per-tag-set", 2)]
+    assert dropped["rule"].value_counts().sort("rule").rows() == [
+        ("cap", 2),
+        ("longest-per-tag-set", 2),
+    ]
 
 
 @pytest.mark.parametrize("rule", ["all", "longest-per-tag-set", "embedded-judge", "random"])
 def test_row_order_does_not_matter(rule) -> None:
     one = shortlist(MEMBERS, rule, {0: 1, 1: 1}, 2.0, 0.5, 7)
-    two = shortlist(MEMBERS.sample(fraction=1.0, shuffle=True, seed=2), rule, {0: 1, 1: 1}, 2.0, 0.5, 7)
+    two = shortlist(
+        MEMBERS.sample(fraction=1.0, shuffle=True, seed=2), rule, {0: 1, 1: 1}, 2.0, 0.5, 7
+    )
     assert one[0].equals(two[0])
     assert one[1].equals(two[1])
 
@@ -92,10 +102,17 @@ def test_what_a_quota_needs_is_shortlisted_too_and_a_cap_comes_last() -> None:
     given = {"quotas": {0: 1, 1: 0}, "factor": 1.0, "explore": 0.0}
     kept, _ = shortlist(MEMBERS, "embedded-judge", **given)
     assert ids(kept, 0) == ["f:2"]
-    more, left = shortlist(MEMBERS, "embedded-judge", **given, reserves=[Reserve(groups, {0: 1, 1: 2})])
+    more, left = shortlist(
+        MEMBERS, "embedded-judge", **given, reserves=[Reserve(groups, {0: 1, 1: 2})]
+    )
     assert dict(more.select("id", "rule").unique().iter_rows())["f:0"] == "reserve"
-    assert set(more["id"]) in ({"f:0", "f:2", "f:3"}, {"f:0", "f:2", "f:10"})  # equal grades: by chance
+    assert set(more["id"]) in (
+        {"f:0", "f:2", "f:3"},
+        {"f:0", "f:2", "f:10"},
+    )  # equal grades: by chance
     assert more.height + left.height == MEMBERS.height
-    capped, left = shortlist(MEMBERS, "embedded-judge", **given, cap=1, reserves=[Reserve(groups, {0: 1, 1: 2})])
+    capped, left = shortlist(
+        MEMBERS, "embedded-judge", **given, cap=1, reserves=[Reserve(groups, {0: 1, 1: 2})]
+    )
     assert capped["cluster"].n_unique() == capped.height
     assert "cap" in left["rule"].to_list()

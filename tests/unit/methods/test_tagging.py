@@ -1,10 +1,12 @@
-"""Open tags: which turns are asked, what counts as an answer, how the turns of a conversation are joined."""
+"""Open tags: which turns are asked, what counts as an answer, how the turns of a conversation are
+joined.
+"""
 
 import polars as pl
 import pytest
 
 from tacos.config import Tag
-from tacos.methods import tagging
+from tacos.methods.tags import open_tags
 from tacos.records import TAGS, Reject, Reply
 
 TURNS = [
@@ -22,28 +24,35 @@ def samples(given: list[str] | None) -> pl.DataFrame:
 
 
 def test_every_user_turn_is_a_question() -> None:
-    asked = tagging.questions(samples(None))
-    assert asked.select("id", "turn", "instruction").rows() == [("a", 1, "Write a poem."), ("a", 3, "Now in French.")]
+    asked = open_tags.questions(samples(None))
+    assert asked.select("id", "turn", "instruction").rows() == [
+        ("a", 1, "Write a poem."),
+        ("a", 3, "Now in French."),
+    ]
 
 
 def test_tags_of_the_input_are_not_asked_for() -> None:
-    (row,) = tagging.questions(samples(["Poetry", "Poetry", "French"])).iter_rows(named=True)
-    found = tagging.given(row)
+    (row,) = open_tags.questions(samples(["Poetry", "Poetry", "French"])).iter_rows(named=True)
+    found = open_tags.given(row)
     assert found is not None
     assert found["tags"] == ["Poetry", "French"]
 
 
 def test_an_answer_is_read_and_a_failure_is_a_reject() -> None:
     row = {"id": "a", "turn": 1}
-    answer = '{"tags": [{"tag": " Poetry ", "explanation": "a poem"}, {"tag": "", "explanation": ""}]}'
-    found = tagging.parse(row, Reply(answer, key="k"))
+    answer = (
+        '{"tags": [{"tag": " Poetry ", "explanation": "a poem"}, {"tag": "", "explanation": ""}]}'
+    )
+    found = open_tags.parse(row, Reply(answer, key="k"))
     assert isinstance(found, dict)
     assert (found["tags"], found["explanations"], found["reply"]) == (["Poetry"], ["a poem"], "k")
-    assert tagging.parse(row, Reply(None, raw="no", failure="refusal")) == Reject("a", "tag", "refusal", "no")
+    assert open_tags.parse(row, Reply(None, raw="no", failure="refusal")) == Reject(
+        "a", "tag", "refusal", "no"
+    )
 
 
 def test_a_long_instruction_is_cut_visibly() -> None:
-    request = tagging.ask({"instruction": "x" * 99}, "tag", "hash", Tag(max_chars=30))
+    request = open_tags.ask({"instruction": "x" * 99}, "tag", "hash", Tag(max_chars=30))
     assert "characters left out" in request.fields["instruction"]
 
 
@@ -57,8 +66,8 @@ def tags() -> pl.DataFrame:
 
 
 def test_the_tags_of_all_turns_are_joined_each_once(tags: pl.DataFrame) -> None:
-    assert tagging.join_turns(tags).rows()[0] == ("a", ["Poetry", "French"])
+    assert open_tags.join_turns(tags).rows()[0] == ("a", ["Poetry", "French"])
 
 
 def test_a_sample_without_tags_stays_without_tags_and_is_not_lost(tags: pl.DataFrame) -> None:
-    assert tagging.join_turns(tags).rows()[1:] == [("b", []), ("c", ["Code"])]
+    assert open_tags.join_turns(tags).rows()[1:] == [("b", []), ("c", ["Code"])]

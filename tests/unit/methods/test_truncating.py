@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.methods.truncating import truncate, truncate_pair, truncate_sample
+from tacos.methods.samples.truncation import truncate, truncate_pair, truncate_sample
 
 TEXT = st.text(max_size=60)
 
@@ -19,7 +19,9 @@ def test_short_texts_stay_and_long_ones_say_what_is_missing(text: str, limit: in
 
 
 @given(TEXT, TEXT, st.integers(3, 100))
-def test_a_sample_keeps_as_much_as_the_limit_allows(instruction: str, response: str, limit: int) -> None:
+def test_a_sample_keeps_as_much_as_the_limit_allows(
+    instruction: str, response: str, limit: int
+) -> None:
     parts = truncate_sample(instruction, response, limit)
     n_left_out = max(0, len(instruction) + len(response) - limit)
     n_words = sum(len(part) for part in parts) - (len(instruction) + len(response) - n_left_out)
@@ -28,6 +30,8 @@ def test_a_sample_keeps_as_much_as_the_limit_allows(instruction: str, response: 
 
 
 @given(st.tuples(TEXT, TEXT), st.tuples(TEXT, TEXT), st.integers(3, 100))
-def test_swapping_the_sides_swaps_the_cuts(a: tuple[str, str], b: tuple[str, str], limit: int) -> None:
+def test_swapping_the_sides_swaps_the_cuts(
+    a: tuple[str, str], b: tuple[str, str], limit: int
+) -> None:
     assert truncate_pair(a, b, limit) == truncate_pair(b, a, limit)[::-1]
     assert truncate_pair(a, b, limit)[0] == truncate_pair(a, ("", ""), limit)[0]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tacos.models import candidates
-from tacos.models.candidates import NAMES, WIDTH, Known, Network
-from tacos.models.phrases import Lexicon, stem
+from tacos.models import tag_candidates
+from tacos.models.tag_candidates import NAMES, WIDTH, Known, Network
+from tacos.models.tag_phrases import Lexicon, stem
 
 LEXICON = Lexicon(("Cooking", "Poetry", "Rare Thing"), {"cook": 1.0}, 4.0)
 VECTORS = np.array([[1, 0], [0.6, 0.8], [0, 1]], dtype=np.float32)
@@ -15,8 +15,8 @@ SCORES = np.array([[0.9, 0.2]], dtype=np.float32)
 
 
 def described() -> tuple[list[int], dict[str, list[float]]]:
-    found = candidates.propose(KNOWN, SCORES, TEXT)
-    rows = candidates.describe(KNOWN, SCORES, TEXT, VECTORS[:1], found)
+    found = tag_candidates.propose(KNOWN, SCORES, TEXT)
+    rows = tag_candidates.describe(KNOWN, SCORES, TEXT, VECTORS[:1], found)
     tags = [int(tag) for tag in found[0][0] if tag >= 0]
     places = [int(np.flatnonzero(found[0][0] == tag)[0]) for tag in tags]
     return tags, {name: rows[0, places, number].tolist() for number, name in enumerate(NAMES)}
@@ -43,5 +43,7 @@ def test_a_better_neighbour_is_noticed() -> None:
 def test_an_untrained_network_says_one_half() -> None:
     zeros = [np.zeros((len(NAMES), 3), dtype=np.float32), np.zeros((3, 1), dtype=np.float32)]
     biases = [np.zeros(3, dtype=np.float32), np.zeros(1, dtype=np.float32)]
-    network = Network(np.zeros(len(NAMES), dtype=np.float32), np.ones(len(NAMES), dtype=np.float32), zeros, biases)
+    network = Network(
+        np.zeros(len(NAMES), dtype=np.float32), np.ones(len(NAMES), dtype=np.float32), zeros, biases
+    )
     assert (network.probability(np.ones((2, WIDTH, len(NAMES)), dtype=np.float32)) == 0.5).all()

@@ -1,4 +1,6 @@
-"""Models in folders that a user replaces or damages: the new one is used, a changed or broken one is an error."""
+"""Models in folders that a user replaces or damages: the new one is used, a changed or broken one
+is an error.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -10,10 +12,12 @@ import orjson
 import pytest
 
 from tacos.errors import ModelError
-from tacos.models import encoder, judge, static, tagger, tagger_files, tensors
+from tacos.models import encoder, int8_tensors, judge, static_encoder, tagger, tagger_files
 from tacos.records import Request
 
-GRADE = Request("grade", {"instruction": "Name a colour.", "response": "Blue is a colour."}, "grade", "", {})
+GRADE = Request(
+    "grade", {"instruction": "Name a colour.", "response": "Blue is a colour."}, "grade", "", {}
+)
 TAG = Request("tag", {"instruction": "Write a poem about whales."}, "tag", "", {})
 Changes = Callable[[dict[str, Any]], Any]
 
@@ -49,7 +53,10 @@ def test_a_tagger_that_was_replaced_in_place_tags_anew(folder: Path) -> None:
     old = tagger.load(folder)
     name = old.fingerprint
     before = old.tag([TAG.fields["instruction"]])
-    change(folder / "tagger.json", lambda content: content.update(tags=[f"{tag} Too" for tag in content["tags"]]))
+    change(
+        folder / "tagger.json",
+        lambda content: content.update(tags=[f"{tag} Too" for tag in content["tags"]]),
+    )
     new = tagger.load(folder)
     assert new.fingerprint != name
     assert new.tag([TAG.fields["instruction"]]) == [[f"{tag} Too" for tag in before[0]]]
@@ -63,11 +70,11 @@ def test_a_tagger_that_changes_before_a_worker_has_read_it_is_an_error(folder: P
 
 
 def test_an_encoder_that_was_replaced_in_place_encodes_anew(tmp_path: Path) -> None:
-    shutil.copy(static.DATA / static.TOKENIZER, tmp_path)
+    shutil.copy(static_encoder.DATA / static_encoder.TOKENIZER, tmp_path)
     found = []
     for seed in (1, 2):
         table = np.random.default_rng(seed).normal(size=(30522, 3)).astype(np.float32)
-        tensors.save(tmp_path / static.TABLE, tensors.pack("table", table))
+        int8_tensors.save(tmp_path / static_encoder.TABLE, int8_tensors.pack("table", table))
         model = encoder.load(str(tmp_path))
         found.append((model.fingerprint, model.encode(["a blue whale"]).tolist()))
     assert found[0][0] != found[1][0]
@@ -104,15 +111,21 @@ def test_a_damaged_judge_is_an_error_and_no_score(folder: Path, break_it: Change
 )
 def test_a_damaged_tagger_is_an_error_and_no_tags(folder: Path, break_it: Changes) -> None:
     path = folder / "tagger.safetensors"
-    packed = {name: values.copy() for name, values in tensors.from_bytes(path.read_bytes()).items()}
+    packed = {
+        name: values.copy() for name, values in int8_tensors.from_bytes(path.read_bytes()).items()
+    }
     break_it(packed)
-    path.write_bytes(tensors.to_bytes(packed))
+    path.write_bytes(int8_tensors.to_bytes(packed))
     with pytest.raises(ModelError, match="the tagger in"):
         tagger.load(folder).answer([TAG])
 
 
-@pytest.mark.parametrize("say", [{"encoder": 3}, {"gamma": "x"}, {"choice": {}}, {"fingerprints": ["a", "b"]}])
-def test_a_tagger_that_says_strange_things_of_itself_is_an_error(folder: Path, say: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "say", [{"encoder": 3}, {"gamma": "x"}, {"choice": {}}, {"fingerprints": ["a", "b"]}]
+)
+def test_a_tagger_that_says_strange_things_of_itself_is_an_error(
+    folder: Path, say: dict[str, Any]
+) -> None:
     change(folder / "tagger.json", lambda content: content.update(say))
     loaded = tagger.load(folder)
     with pytest.raises(ModelError, match="the tagger in"):

@@ -4,19 +4,27 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from tacos.models import encoder, minilm, weights
+from tacos.models import encoder, minilm_encoder, weights
 
-TEXTS = ["Hello world", "Explain photosynthesis to a five-year-old.", "naïve café ☕ 你好", "", "word " * 400]
+TEXTS = [
+    "Hello world",
+    "Explain photosynthesis to a five-year-old.",
+    "naïve café ☕ 你好",
+    "",
+    "word " * 400,
+]
 
 pytestmark = [
     pytest.mark.minilm,
-    pytest.mark.skipif(weights.find() is None, reason="the weights of all-MiniLM-L6-v2 are not on this machine"),
+    pytest.mark.skipif(
+        weights.find() is None, reason="the weights of all-MiniLM-L6-v2 are not on this machine"
+    ),
 ]
 
 
 @pytest.fixture(scope="module")
-def model() -> minilm.MiniLM:
-    return minilm.load(threads=1)
+def model() -> minilm_encoder.MiniLM:
+    return minilm_encoder.load(threads=1)
 
 
 def norm(x, gamma, beta):
@@ -24,7 +32,7 @@ def norm(x, gamma, beta):
     return centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + 1e-12) * gamma + beta
 
 
-def reference(model: minilm.MiniLM, text: str) -> np.ndarray:
+def reference(model: minilm_encoder.MiniLM, text: str) -> np.ndarray:
     """BERT with mean pooling, one text at a time, in float64."""
     from safetensors.numpy import load_file
 
@@ -33,15 +41,27 @@ def reference(model: minilm.MiniLM, text: str) -> np.ndarray:
         for k, v in load_file(f"{model.folder}/model.safetensors").items()
         if v.dtype.kind == "f"
     }
-    ids = minilm.load_tokenizer(model.folder, model.max_tokens).encode(text).ids
+    ids = minilm_encoder.load_tokenizer(model.folder, model.max_tokens).encode(text).ids
     at = "embeddings."
     x = w[at + "word_embeddings.weight"][ids] + w[at + "position_embeddings.weight"][: len(ids)]
-    x = norm(x + w[at + "token_type_embeddings.weight"][0], w[at + "LayerNorm.weight"], w[at + "LayerNorm.bias"])
+    x = norm(
+        x + w[at + "token_type_embeddings.weight"][0],
+        w[at + "LayerNorm.weight"],
+        w[at + "LayerNorm.bias"],
+    )
     for n in range(6):
-        dense = lambda name, v, at=f"encoder.layer.{n}.": v @ w[f"{at}{name}.weight"].T + w[f"{at}{name}.bias"]  # noqa: E731
-        q, k, v = (dense(f"attention.self.{p}", x).reshape(len(ids), 12, 32) for p in ("query", "key", "value"))
+
+        def dense(name, v, at=f"encoder.layer.{n}."):
+            return v @ w[f"{at}{name}.weight"].T + w[f"{at}{name}.bias"]
+
+        q, k, v = (
+            dense(f"attention.self.{p}", x).reshape(len(ids), 12, 32)
+            for p in ("query", "key", "value")
+        )
         weight = np.exp(np.einsum("ihd,jhd->hij", q, k) / np.sqrt(32))
-        mixed = np.einsum("hij,jhd->ihd", weight / weight.sum(axis=2, keepdims=True), v).reshape(len(ids), 384)
+        mixed = np.einsum("hij,jhd->ihd", weight / weight.sum(axis=2, keepdims=True), v).reshape(
+            len(ids), 384
+        )
         for name, update in (("attention.output", mixed), ("output", None)):
             if update is None:
                 up = dense("intermediate.dense", x)
@@ -71,5 +91,7 @@ def test_lone_surrogates_do_no_harm(model) -> None:
 
 
 def test_the_shipped_graph_is_what_its_script_builds() -> None:
-    graph = pytest.importorskip("tacos.models.training.graph", reason="needs the package onnx")
-    assert graph.build().SerializeToString(deterministic=True) == minilm.GRAPH.read_bytes()
+    graph = pytest.importorskip(
+        "tacos.models.training.minilm_graph", reason="needs the package onnx"
+    )
+    assert graph.build().SerializeToString(deterministic=True) == minilm_encoder.GRAPH.read_bytes()

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from tacos.models.panel import Panel
+from tacos.models.judge_panel import Panel
 from tacos.records import Reply, Request
 
 
@@ -60,4 +60,7 @@ def test_it_sees_order_if_one_does_and_runs_where_all_may() -> None:
 def test_another_member_or_another_name_is_another_panel() -> None:
     one = Panel({"a": Parrot("a")}).fingerprint
     assert one == Panel({"a": Parrot("a")}).fingerprint
-    assert len({one, Panel({"a": Parrot("b")}).fingerprint, Panel({"b": Parrot("a")}).fingerprint}) == 3
+    assert (
+        len({one, Panel({"a": Parrot("b")}).fingerprint, Panel({"b": Parrot("a")}).fingerprint})
+        == 3
+    )

@@ -1,8 +1,12 @@
 """Finding tags in a text."""
 
-from tacos.models.phrases import Lexicon, stem
+from tacos.models.tag_phrases import Lexicon, stem
 
-LEXICON = Lexicon(("Sorting Algorithms", "Cooking", "C++", "List", "The"), {"the": 0.1, "list": 1.0, "cook": 3.0}, 5.0)
+LEXICON = Lexicon(
+    ("Sorting Algorithms", "Cooking", "C++", "List", "The"),
+    {"the": 0.1, "list": 1.0, "cook": 3.0},
+    5.0,
+)
 
 
 def test_inflected_words_are_found() -> None:

@@ -2,15 +2,19 @@
 
 import pytest
 
-from tacos.models import measuring, pleading
+from tacos.models import persuasion_attacks, response_features
 
 ANSWER = "Paris is the capital of France."
 
 
-def cut(response: str, instruction: str = "What is the capital of France?", scoring: bool = False) -> str:
-    if not pleading.suspect(response, measuring.words(response), scoring):
+def cut(
+    response: str, instruction: str = "What is the capital of France?", scoring: bool = False
+) -> str:
+    if not persuasion_attacks.suspect(response, response_features.words(response), scoring):
         return response
-    return pleading.cut(response, frozenset(measuring.words(instruction)), scoring)
+    return persuasion_attacks.cut(
+        response, frozenset(response_features.words(instruction)), scoring
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,59 +7,77 @@ import numpy as np
 import pytest
 
 from tacos.errors import ModelError
-from tacos.models import encoder, static, tensors
+from tacos.models import encoder, int8_tensors, static_encoder
 
-TEXTS = ["Sort a list in Python.", "", "机器学习", "Write a poem about the sea", "a\ud800b", "x" * 100_000, "sea poem"]
+TEXTS = [
+    "Sort a list in Python.",
+    "",
+    "机器学习",
+    "Write a poem about the sea",
+    "a\ud800b",
+    "x" * 100_000,
+    "sea poem",
+]
 
 
 def test_rows_have_length_one_or_zero() -> None:
-    lengths = np.linalg.norm(static.Static().encode(TEXTS), axis=1)
+    lengths = np.linalg.norm(static_encoder.Static().encode(TEXTS), axis=1)
     assert lengths[1] == 0
     assert np.allclose(np.delete(lengths, 1), 1, atol=1e-5)
 
 
 def test_any_batch_gives_the_same_bits() -> None:
-    model = static.Static()
+    model = static_encoder.Static()
     whole = model.encode(TEXTS * 700)
     for number in (0, 2, 3, 4899):
         assert np.array_equal(whole[number], model.encode([(TEXTS * 700)[number]])[0])
 
 
 def test_near_in_meaning_is_near_in_vectors() -> None:
-    a, b, c = static.Static().encode(["climate change", "global warming", "tax return"])
+    a, b, c = static_encoder.Static().encode(["climate change", "global warming", "tax return"])
     assert a @ b > a @ c + 0.2
 
 
 def test_no_text_gives_no_row() -> None:
-    assert static.Static().encode([]).shape == (0, static.Static().dim)
+    assert static_encoder.Static().encode([]).shape == (0, static_encoder.Static().dim)
 
 
 def test_it_is_a_light_value() -> None:
-    assert len(pickle.dumps(static.Static())) < 500
-    assert pickle.loads(pickle.dumps(static.Static())) == static.Static()
+    assert len(pickle.dumps(static_encoder.Static())) < 500
+    assert pickle.loads(pickle.dumps(static_encoder.Static())) == static_encoder.Static()
 
 
 def test_the_files_are_small_and_load_fast() -> None:
-    files = [static.DATA / static.TABLE, static.DATA / static.TOKENIZER]
+    files = [
+        static_encoder.DATA / static_encoder.TABLE,
+        static_encoder.DATA / static_encoder.TOKENIZER,
+    ]
     assert sum(file.stat().st_size for file in files) < 16_000_000
-    static.load_files.cache_clear()
+    static_encoder.load_files.cache_clear()
     start = time.process_time()
-    static.load_files(str(static.DATA), 512)
+    static_encoder.load_files(str(static_encoder.DATA), 512)
     assert time.process_time() - start < 2
 
 
 def test_another_table_has_another_fingerprint(tmp_path) -> None:
-    (tmp_path / static.TOKENIZER).write_bytes((static.DATA / static.TOKENIZER).read_bytes())
-    tensors.save(tmp_path / static.TABLE, tensors.pack("table", np.eye(30522, 4, dtype=np.float32)))
+    (tmp_path / static_encoder.TOKENIZER).write_bytes(
+        (static_encoder.DATA / static_encoder.TOKENIZER).read_bytes()
+    )
+    int8_tensors.save(
+        tmp_path / static_encoder.TABLE,
+        int8_tensors.pack("table", np.eye(30522, 4, dtype=np.float32)),
+    )
     other = encoder.load(str(tmp_path))
     assert other.dim == 4
     assert other.fingerprint != encoder.load("static").fingerprint
 
 
 def test_a_damaged_folder_says_what_is_wrong(tmp_path) -> None:
-    (tmp_path / static.TABLE).write_bytes(b"no tensors")
+    (tmp_path / static_encoder.TABLE).write_bytes(b"no tensors")
     with pytest.raises(ModelError, match="holds no static encoder"):
         encoder.load(str(tmp_path))
-    (tmp_path / static.TOKENIZER).write_bytes((static.DATA / static.TOKENIZER).read_bytes())
+    (tmp_path / static_encoder.TOKENIZER).write_bytes(
+        (static_encoder.DATA / static_encoder.TOKENIZER).read_bytes()
+    )
     with pytest.raises(ModelError, match="no safetensors file"):
         encoder.load(str(tmp_path)).encode(["a"])

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from tacos.errors import ModelError
-from tacos.models import tagger, tagger_files, tensors
+from tacos.models import int8_tensors, tagger, tagger_files
 from tacos.models.tagger import choose
 from tacos.models.tagger_files import Choice
 from tacos.records import Request
@@ -49,7 +49,12 @@ def test_at_most_six_tags_most_certain_first() -> None:
 
 
 def test_tags_are_ascii_english_whatever_the_language() -> None:
-    texts = ["写一首关于春天的诗", "Écris un poème sur la mer", "Напиши стихотворение", "請將這句話翻譯成英文"]
+    texts = [
+        "写一首关于春天的诗",
+        "Écris un poème sur la mer",
+        "Напиши стихотворение",
+        "請將這句話翻譯成英文",
+    ]
     assert all(tag.isascii() for row in tagger.load().tag(texts) for tag in row)
 
 
@@ -79,7 +84,7 @@ def test_the_files_are_small() -> None:
 
 
 def test_no_instruction_is_stored() -> None:
-    names = set(tensors.from_bytes((tagger.DATA / "tagger.safetensors").read_bytes()))
+    names = set(int8_tensors.from_bytes((tagger.DATA / "tagger.safetensors").read_bytes()))
     assert names == {
         "idf", "n_gram_weights", "n_gram_weights.columns", "n_gram_weights.ends", "n_gram_weights.scale",
         "n_gram_weights.width", "landmarks", "landmarks.scale", "head", "head.scale", "given", "published", "columns",
@@ -89,13 +94,15 @@ def test_no_instruction_is_stored() -> None:
 
 
 def test_a_folder_without_a_tagger_says_so(tmp_path) -> None:
-    with pytest.raises(ModelError, match=r"holds no tagger: tagger.json, tagger.safetensors missing"):
+    with pytest.raises(
+        ModelError, match=r"holds no tagger: tagger.json, tagger.safetensors missing"
+    ):
         tagger.load(tmp_path)
 
 
 def test_a_damaged_tagger_says_so(tmp_path) -> None:
     (tmp_path / "tagger.json").write_text('{"tags": []}')
-    tensors.save(tmp_path / "tagger.safetensors", {"idf": np.zeros(1, dtype=np.float32)})
+    int8_tensors.save(tmp_path / "tagger.safetensors", {"idf": np.zeros(1, dtype=np.float32)})
     with pytest.raises(ModelError, match="another version or damaged"):
         tagger.load(tmp_path).tag(["a"])
 

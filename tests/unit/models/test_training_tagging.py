@@ -6,14 +6,25 @@ import pytest
 from tacos.errors import ModelError
 from tacos.models import tagger, tagger_files
 from tacos.models.train import main
-from tacos.models.training import tagging
+from tacos.models.training import tagger as tagging
 
 TASKS = {
     "Summary": "Summarise this text about",
     "Poetry": "Write a poem about",
     "Translation": "Translate this text about",
 }
-TOPICS = ["volcanoes", "gardening", "chess", "violins", "taxes", "whales", "bicycles", "cheese", "rockets", "football"]
+TOPICS = [
+    "volcanoes",
+    "gardening",
+    "chess",
+    "violins",
+    "taxes",
+    "whales",
+    "bicycles",
+    "cheese",
+    "rockets",
+    "football",
+]
 RECIPE = tagging.Recipe(n_landmarks=20, n_folds=3, n_weights=2000, n_epochs=60)
 
 
@@ -30,7 +41,9 @@ def world() -> tuple[list[str], list[list[str]]]:
 @pytest.fixture(scope="module")
 def made() -> tagger_files.Loaded:
     texts, tags = world()
-    return tagging.fit(tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE)
+    return tagging.fit(
+        tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE
+    )
 
 
 def test_it_learns_what_is_there_to_learn(made, tmp_path) -> None:
@@ -40,7 +53,9 @@ def test_it_learns_what_is_there_to_learn(made, tmp_path) -> None:
 
 def test_two_trainings_give_identical_files(made, tmp_path) -> None:
     texts, tags = world()
-    again = tagging.fit(tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE)
+    again = tagging.fit(
+        tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE
+    )
     for name, loaded in (("a", made), ("b", again)):
         tagging.write(tmp_path / name, loaded)
     for file in tagger_files.FILES:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tacos.models import measuring, wanting
+from tacos.models import instruction_intent, response_features
 
 
-def read(text: str) -> wanting.Wanted:
-    return wanting.read(text, measuring.words(text))
+def read(text: str) -> instruction_intent.Wanted:
+    return instruction_intent.read(text, response_features.words(text))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,9 @@ def test_how_many_items_are_asked(text: str, n: int) -> None:
     assert read(text).items == n
 
 
-@pytest.mark.parametrize("text, n", [("In at most 50 words, say why.", 50), ("a 20-word tweet", 20), ("five words", 0)])
+@pytest.mark.parametrize(
+    "text, n", [("In at most 50 words, say why.", 50), ("a 20-word tweet", 20), ("five words", 0)]
+)
 def test_the_limit_of_words(text: str, n: int) -> None:
     assert read(text).limit == n
 

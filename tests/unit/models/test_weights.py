@@ -66,7 +66,12 @@ def test_other_weights_are_refused(tmp_path) -> None:
 
 
 def test_the_hub_cache_is_found(nothing_here, tmp_path) -> None:
-    snapshot = weights.hub_cache() / "models--sentence-transformers--all-MiniLM-L6-v2" / "snapshots" / "abc"
+    snapshot = (
+        weights.hub_cache()
+        / "models--sentence-transformers--all-MiniLM-L6-v2"
+        / "snapshots"
+        / "abc"
+    )
     snapshot.mkdir(parents=True)
     for name in weights.FILES:
         (snapshot / name).touch()
@@ -79,11 +84,15 @@ def test_download_only_when_asked(nothing_here, hub, monkeypatch, tmp_path) -> N
     with pytest.raises(ModelError, match="not on this machine"):
         weights.obtain()
     assert weights.obtain(fetch=True) == tmp_path / "downloaded"
-    assert (tmp_path / "downloaded" / "tokenizer.json").read_bytes() == (hub / "tokenizer.json").read_bytes()
+    assert (tmp_path / "downloaded" / "tokenizer.json").read_bytes() == (
+        hub / "tokenizer.json"
+    ).read_bytes()
     assert weights.find() == tmp_path / "downloaded"
 
 
-def test_a_download_that_is_not_the_published_model_leaves_nothing(nothing_here, hub, tmp_path) -> None:
+def test_a_download_that_is_not_the_published_model_leaves_nothing(
+    nothing_here, hub, tmp_path
+) -> None:
     with pytest.raises(ModelError, match="not the published"):
         weights.obtain(fetch=True)
     assert not (tmp_path / "downloaded" / "model.safetensors").exists()

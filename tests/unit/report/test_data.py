@@ -3,11 +3,14 @@
 import pytest
 
 import tacos
-from tacos.cli import summary
+from tacos.cli.shared import summary
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
-    {"instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[i // 8 % 8]}, number {i}.", "output": "x" * (i % 97 + 1)}
+    {
+        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[i // 8 % 8]}, number {i}.",
+        "output": "x" * (i % 97 + 1),
+    }
     for i in range(160)
 ]
 
@@ -21,7 +24,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
         run=tmp_path_factory.mktemp("done") / "run",
         tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
         judge=lambda texts, responses: [float(len(text)) for text in responses],
-        encoder=lambda texts: [[float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts],
+        encoder=lambda texts: [
+            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts
+        ],
         settings={"normalise": {"alpha": 1}},
     )
 
@@ -51,7 +56,9 @@ def test_the_report_and_another_summary_show_the_same(done: tacos.Selection) -> 
     assert tacos.load(done.run).summary.selection == done.summary.selection
 
 
-def test_certainty_is_told_where_verdicts_leave_something_to_tell_it_from(done: tacos.Selection) -> None:
+def test_certainty_is_told_where_verdicts_leave_something_to_tell_it_from(
+    done: tacos.Selection,
+) -> None:
     assert done.summary.certainty == {}, "this judge never contradicts itself"
     assert "It cannot be told" in (done.run / "report.html").read_text("utf-8")
     assert dict(summary.rows(done.summary))["certainty"].startswith("n/a")

@@ -7,7 +7,7 @@ import pytest
 
 from tacos.errors import OutputError, RunError
 from tacos.records import Reject, reject_frame
-from tacos.storage.artifacts import Store
+from tacos.store.artifacts import Store
 
 ROWS = pl.DataFrame({"x": [1, 2, 3]})
 NONE = reject_frame()
@@ -79,7 +79,10 @@ def test_a_run_in_which_nothing_was_made_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_run_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write the run directory"), Store(tmp_path / "file" / "run").lock():
+    with (
+        pytest.raises(OutputError, match="cannot write the run directory"),
+        Store(tmp_path / "file" / "run").lock(),
+    ):
         pass
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tacos.errors import OutputError
-from tacos.storage import folders
+from tacos.store import folders
 
 
 def write(target: Path, text: str) -> None:

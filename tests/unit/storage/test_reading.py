@@ -1,4 +1,6 @@
-"""Rows come in from any container; what is broken is a value, what is no data set is one clear line."""
+"""Rows come in from any container; what is broken is a value, what is no data set is one clear
+line.
+"""
 
 import gzip
 import io
@@ -12,9 +14,11 @@ import pytest
 import zstandard
 
 from tacos.errors import InputError
-from tacos.storage import reading
+from tacos.formats import reading
 
-ROWS = [{"instruction": f"Name {i}.", "input": "", "output": f"Añ “{i}” {{[,\\\n"} for i in range(25)]
+ROWS = [
+    {"instruction": f"Name {i}.", "input": "", "output": f"Añ “{i}” {{[,\\\n"} for i in range(25)
+]
 ARRAY = json.dumps(ROWS, indent=4).encode()
 LINES = b"".join(orjson.dumps(row) + b"\n" for row in ROWS)
 PRETTY = "\n".join(json.dumps(row, indent=2, ensure_ascii=False) for row in ROWS).encode()
@@ -62,12 +66,17 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-@pytest.mark.parametrize("pack", [None, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"])
+@pytest.mark.parametrize(
+    "pack", [None, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"]
+)
 def test_every_container_gives_the_same_rows(tmp_path: Path, name: str, pack: object) -> None:
     content = CONTAINERS[name]
     path = tmp_path / name
     if pack is not None:
-        path, content = path.with_name(f"{name}.{'gz' if pack is gzip.compress else 'zst'}"), pack(content)
+        path, content = (
+            path.with_name(f"{name}.{'gz' if pack is gzip.compress else 'zst'}"),
+            pack(content),
+        )
     path.write_bytes(content)
     assert read(path) == ROWS
 
@@ -81,7 +90,9 @@ def test_byte_order_marks_are_understood(tmp_path: Path, name: str, encoding: st
 
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.csv", "rows.parquet", "lines named.json"])
-def test_standard_input_tells_its_container_by_itself(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_standard_input_tells_its_container_by_itself(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(CONTAINERS[name])))
     batches = list(reading.read_rows("-", 10))
     assert [row for batch in batches for _, row in batch.rows] == ROWS
@@ -104,7 +115,10 @@ def test_several_files_follow_each_other_under_their_own_names(tmp_path: Path) -
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.jsonl").write_bytes(LINES)
-    files = [batch.file for batch in reading.read_rows([tmp_path / "a" / "x.jsonl", tmp_path / "b" / "x.jsonl"])]
+    files = [
+        batch.file
+        for batch in reading.read_rows([tmp_path / "a" / "x.jsonl", tmp_path / "b" / "x.jsonl"])
+    ]
     assert files == ["a/x.jsonl", "b/x.jsonl"]
 
 
@@ -132,7 +146,9 @@ def test_a_broken_row_of_an_array_costs_itself_alone(tmp_path: Path) -> None:
     path.write_bytes(b'[\n {"a": 1},\n {"a": oops},\n {"a": 3},\n]\n')
     (batch,) = reading.read_rows(path)
     assert batch.rows == [(0, {"a": 1}), (2, {"a": 3})]
-    assert [(each.id, each.raw) for each in batch.rejects] == [("rows.json:1", 'line 3: {"a": oops}')]
+    assert [(each.id, each.raw) for each in batch.rejects] == [
+        ("rows.json:1", 'line 3: {"a": oops}')
+    ]
 
 
 def test_a_rejected_row_keeps_the_beginning_of_its_text(tmp_path: Path) -> None:
@@ -159,7 +175,10 @@ def test_numbers_keep_their_digits_and_nan_is_null(tmp_path: Path) -> None:
     path.write_bytes(
         b'{"id": 123456789012345678901234567890, "x": NaN, "y": [-Infinity]}\n{"id": 18446744073709551616}'
     )
-    assert read(path) == [{"id": 123456789012345678901234567890, "x": None, "y": [None]}, {"id": 1 << 64}]
+    assert read(path) == [
+        {"id": 123456789012345678901234567890, "x": None, "y": [None]},
+        {"id": 1 << 64},
+    ]
 
 
 REFUSED = {
@@ -170,22 +189,43 @@ REFUSED = {
     "picture.json": (b"\x89PNG\r\n\x1a\n\x00", "is a PNG image"),
     "archive.jsonl": (b"PK\x03\x04....", "is a zip archive"),
     "bytes.json": (b"{\x01\x02\x00\x00", "is not text"),
-    "prose.json": (b"Once upon a time\nthere was", "is not JSON: it begins with 'Once upon a time'"),
+    "prose.json": (
+        b"Once upon a time\nthere was",
+        "is not JSON: it begins with 'Once upon a time'",
+    ),
     "prose.txt": (b"Once upon a time\nthere was", "is none of JSON, JSON lines"),
     "scalar.json": (b'"rows"', "is not JSON"),
     "truncated.json": (ARRAY[: len(ARRAY) // 2], "ends within the row that begins at line"),
     "no end.json": (ARRAY[:-2], "ends within the row that begins at line 122"),
     "truncated.json.gz": (gzip.compress(ARRAY)[:-20], "is truncated: the gzip stream has no end"),
-    "truncated.json.zst": (zstandard.compress(ARRAY)[:-20], "is truncated: the zstd stream has no end"),
-    "damaged.json.gz": (gzip.compress(ARRAY)[:60] + bytes(40) + gzip.compress(ARRAY)[100:], "is damaged"),
+    "truncated.json.zst": (
+        zstandard.compress(ARRAY)[:-20],
+        "is truncated: the zstd stream has no end",
+    ),
+    "damaged.json.gz": (
+        gzip.compress(ARRAY)[:60] + bytes(40) + gzip.compress(ARRAY)[100:],
+        "is damaged",
+    ),
     "damaged.json.zst": (zstandard.compress(ARRAY)[:4] + b"\xff" * 60, "is damaged"),
     "two lists.json": (ARRAY + b"\n" + ARRAY, "line 128 goes on after the end of the list: '['"),
-    "missing quote.json": (ARRAY.replace(b'"Name 3."', b'"Name 3.', 1), "ends within the row that begins at line 17"),
+    "missing quote.json": (
+        ARRAY.replace(b'"Name 3."', b'"Name 3.', 1),
+        "ends within the row that begins at line 17",
+    ),
     "wrong bracket.json": (b'[{"a": 1}}]', "line 1 closes what was not opened"),
-    "utf-16 without mark.json": (ARRAY.decode().encode("utf-16-le"), "looks like UTF-16 without a byte order mark"),
-    "half a character.json": (ARRAY.decode().encode("utf-16")[:-1], "is not the UTF-16 that its first bytes promise"),
+    "utf-16 without mark.json": (
+        ARRAY.decode().encode("utf-16-le"),
+        "looks like UTF-16 without a byte order mark",
+    ),
+    "half a character.json": (
+        ARRAY.decode().encode("utf-16")[:-1],
+        "is not the UTF-16 that its first bytes promise",
+    ),
     "twice.csv": (b"a,a\n1,2\n", "names the column 'a' twice"),
-    "open quote.csv": (b'q,a\n1,"2\n3,4\n', "a quotation mark in the row at line 2 is never closed"),
+    "open quote.csv": (
+        b'q,a\n1,"2\n3,4\n',
+        "a quotation mark in the row at line 2 is never closed",
+    ),
     "old mac.csv": (b"q,a\r1,2\r", "carriage return"),
     "json.parquet": (ARRAY, "is not Parquet"),
     "broken.parquet": (b"PAR1" + bytes(20), "is not a readable Parquet file"),
@@ -209,9 +249,11 @@ def test_missing_files_folders_and_pipes_are_refused_at_once(tmp_path: Path) -> 
         reading.read_rows("/dev/null")
 
 
-def test_an_endless_row_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tacos.storage.splitting.MAX_ROW", 1000)
-    monkeypatch.setattr("tacos.storage.encodings.CHUNK", 100)
+def test_an_endless_row_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tacos.formats.json_splitting.MAX_ROW", 1000)
+    monkeypatch.setattr("tacos.formats.compression.CHUNK", 100)
     for name, content in {"x.jsonl": b'{"a": 1}\n{"a": "', "x.json": b'[{"a": 1}, {"a": "'}.items():
         (tmp_path / name).write_bytes(content + b"b" * 5000)
         assert "line" in problem(tmp_path / name)
@@ -227,25 +269,37 @@ def test_python_data_is_read_alike(tmp_path: Path) -> None:
 def test_a_data_set_of_datasets_is_read_alike() -> None:
     datasets = pytest.importorskip("datasets")
     assert read(datasets.Dataset.from_list(ROWS)) == ROWS
-    assert "give one split of it" in problem(datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS)))
+    assert "give one split of it" in problem(
+        datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS))
+    )
 
 
 def test_python_data_that_holds_no_rows_is_refused() -> None:
     assert "holds no rows" in problem([])
     assert "data is int" in problem(5)
     (batch,) = reading.read_rows([{"a": 1}, "b"], name="mine")
-    assert [(each.id, each.reason) for each in batch.rejects] == [("mine:1", "a text where a dict should be")]
+    assert [(each.id, each.reason) for each in batch.rejects] == [
+        ("mine:1", "a text where a dict should be")
+    ]
 
 
 def test_the_digest_of_data_changes_with_any_row_and_their_order() -> None:
-    digests = {reading.digest(data) for data in (ROWS, ROWS[::-1], ROWS[:-1], [{**ROWS[0], "input": "x"}, *ROWS[1:]])}
+    digests = {
+        reading.digest(data)
+        for data in (ROWS, ROWS[::-1], ROWS[:-1], [{**ROWS[0], "input": "x"}, *ROWS[1:]])
+    }
     assert len(digests) == 4
     assert reading.digest(ROWS) == reading.digest(pl.DataFrame(ROWS))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["a.json:1\n\n  b:2\n", '["a.json:1", "b:2"]', '{"id": "a.json:1", "note": 1}\n{"id": "b:2"}', '"a.json:1"\n"b:2"'],
+    [
+        "a.json:1\n\n  b:2\n",
+        '["a.json:1", "b:2"]',
+        '{"id": "a.json:1", "note": 1}\n{"id": "b:2"}',
+        '"a.json:1"\n"b:2"',
+    ],
 )
 def test_lists_of_ids_come_as_lines_or_json(tmp_path: Path, text: str) -> None:
     path = tmp_path / "ids"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tacos.storage.seen import FirstSeen, hash_keys
+from tacos.store.seen_hashes import FirstSeen, hash_keys
 
 
 def check(seen: FirstSeen, hashes: list[int], first_row: int) -> list[int]:
@@ -23,7 +23,9 @@ def test_memory_is_16_bytes_per_distinct_hash_in_few_runs() -> None:
     seen = FirstSeen()
     rng = np.random.default_rng(1)
     for start in range(0, 200_000, 1_000):
-        seen.check(rng.integers(0, 1 << 63, 1_000, dtype=np.uint64), np.arange(start, start + 1_000))
+        seen.check(
+            rng.integers(0, 1 << 63, 1_000, dtype=np.uint64), np.arange(start, start + 1_000)
+        )
     assert sum(keys.nbytes + rows.nbytes for keys, rows in seen._runs) == 16 * len(seen)
     assert len(seen._runs) <= 4
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tacos.errors import InputError
-from tacos.storage.splitting import split_array, split_lines, split_objects
+from tacos.formats.json_splitting import split_array, split_lines, split_objects
 
 TRICKY = [{"a": '",][{}'}, {"b": "\\"}, {"c": '\\"'}, {"d": {"e": [[], {}]}}, [], "x,y", 1.5, None]
 

@@ -11,10 +11,18 @@ import polars as pl
 import pytest
 
 from tacos.errors import OutputError
-from tacos.storage import reading, writing
+from tacos.formats import reading, writing
+from tacos.store import files
 
 ROWS = [
-    {"output": "Añ “1”\n", "instruction": 'a,"b"\r', "meta": {"k": [1, None]}, "n": 3, "x": 1.5, "ok": True},
+    {
+        "output": "Añ “1”\n",
+        "instruction": 'a,"b"\r',
+        "meta": {"k": [1, None]},
+        "n": 3,
+        "x": 1.5,
+        "ok": True,
+    },
     {"output": "", "instruction": "c", "meta": {"k": []}, "n": -1, "x": None, "ok": False},
 ]
 RAW = [orjson.dumps(row).decode() for row in ROWS]
@@ -26,7 +34,9 @@ def read(path: Path) -> list[dict]:
 
 @pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
-@pytest.mark.parametrize("rows", [RAW, ROWS, [raw.encode() for raw in RAW]], ids=["text", "dicts", "bytes"])
+@pytest.mark.parametrize(
+    "rows", [RAW, ROWS, [raw.encode() for raw in RAW]], ids=["text", "dicts", "bytes"]
+)
 def test_rows_come_back_as_they_were(tmp_path: Path, rows: list, suffix: str, packed: str) -> None:
     path = writing.write_rows(rows, tmp_path / f"out{suffix}{packed}")
     assert [list(row.items()) for row in read(path)] == [list(row.items()) for row in ROWS]
@@ -78,8 +88,8 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_devices_are_written_to_not_replaced() -> None:
-    writing.check_writable("/dev/null")
-    writing.write_text("text", "/dev/null")
+    files.check_writable("/dev/null")
+    files.write_text("text", "/dev/null")
     assert Path("/dev/null").is_char_device()
 
 
@@ -93,7 +103,9 @@ def test_devices_are_written_to_not_replaced() -> None:
         ("x" * 300 + ".json", "cannot be written: File name too long"),
     ],
 )
-def test_what_cannot_be_written_is_known_before_the_run(tmp_path: Path, name: str, said: str) -> None:
+def test_what_cannot_be_written_is_known_before_the_run(
+    tmp_path: Path, name: str, said: str
+) -> None:
     (tmp_path / "folder.json").mkdir()
     for act in (writing.check_rows_writable, lambda path: writing.write_rows(RAW, path)):
         with pytest.raises(OutputError, match=said) as caught:
@@ -104,11 +116,13 @@ def test_what_cannot_be_written_is_known_before_the_run(tmp_path: Path, name: st
 
 def test_a_file_system_that_refuses_is_said_in_one_line() -> None:
     with pytest.raises(OutputError, match="cannot be written"):
-        writing.check_writable("/proc/out.html")
+        files.check_writable("/proc/out.html")
 
 
 def test_parquet_refuses_a_column_of_texts_and_numbers(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"column 'a' with its values of int and str: write \.jsonl instead"):
+    with pytest.raises(
+        OutputError, match=r"column 'a' with its values of int and str: write \.jsonl instead"
+    ):
         writing.write_rows([{"a": 1}, {"a": "x"}], tmp_path / "out.parquet")
     assert os.listdir(tmp_path) == []
 
@@ -127,11 +141,14 @@ def test_the_sidecar_lies_beside_the_output(tmp_path: Path) -> None:
 def test_scores_become_columns_on_request() -> None:
     scores = pl.DataFrame({"rank": [2, 1], "tags": [["a"], []]})
     made = list(writing.with_columns(['{"q":"x"}', {"q": "y", "tacos_rank": 9}], scores))
-    assert made == [{"q": "x", "tacos_rank": 2, "tacos_tags": ["a"]}, {"q": "y", "tacos_rank": 1, "tacos_tags": []}]
+    assert made == [
+        {"q": "x", "tacos_rank": 2, "tacos_tags": ["a"]},
+        {"q": "y", "tacos_rank": 1, "tacos_tags": []},
+    ]
 
 
 def test_text_files_are_utf_8(tmp_path: Path) -> None:
-    assert writing.write_text("“ñ”", tmp_path / "report.html").read_bytes() == "“ñ”".encode()
+    assert files.write_text("“ñ”", tmp_path / "report.html").read_bytes() == "“ñ”".encode()
 
 
 def test_packed_files_open_with_the_usual_tools(tmp_path: Path) -> None:

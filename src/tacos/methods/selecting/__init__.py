@@ -1,1 +1,3 @@
-"""Strategies that choose rows of one annotated pool, with no further question to any model: one module each."""
+"""Strategies that choose rows of one annotated pool, with no further question to any model: one
+module each.
+"""

@@ -1,7 +1,9 @@
-"""CaR, clustering and ranking (arXiv 2402.18191): the best of all, and the best of each cluster whatever its level.
+"""CaR, clustering and ranking (arXiv 2402.18191): the best of all, and the best of each cluster
+whatever its level.
 
-K-means over sentence embeddings with k = sqrt(N / 2); the best row of each cluster comes first, then the best rows
-left. With their 1,000 + one per cluster on Alpaca that is their selection but for the number asked for.
+K-means over sentence embeddings with k = sqrt(N / 2); the best row of each cluster comes first,
+then the best rows left. With their 1,000 + one per cluster on Alpaca that is their selection but
+for the number asked for.
 
 Quality here is whatever score the pool has, not the ranking model of CaR.
 """
@@ -23,7 +25,8 @@ def order(
 ) -> npt.NDArray[np.int64]:
     """The row numbers, the best of each cluster first; rows without a quality are left out.
 
-    `vectors` has shape (rows, dim); `k` is sqrt(rows / 2) unless given. A cluster's best rows are in order of quality.
+    `vectors` has shape (rows, dim); `k` is sqrt(rows / 2) unless given. A cluster's best rows are
+    in order of quality.
     """
     numbers = np.asarray(quality, np.float64)
     ranked = longest.order(numbers, seed)
@@ -34,7 +37,9 @@ def order(
     return np.concatenate([ranked[is_best], ranked[~is_best]])
 
 
-def clusters(vectors: npt.NDArray[np.float32], seed: int, k: int | None = None) -> npt.NDArray[np.int64]:
+def clusters(
+    vectors: npt.NDArray[np.float32], seed: int, k: int | None = None
+) -> npt.NDArray[np.int64]:
     """The cluster of each row."""
     if not len(vectors):
         return np.zeros(0, np.int64)

@@ -1,13 +1,15 @@
 """How certain a cut by score is: of the rows above it, how many are truly among the best?
 
-A score is an estimate with a standard error. True scores are taken to be normal with a spread estimated from the scores
-themselves (their variance less the mean squared error), so each row's true score is normal about a value drawn towards
-the mean: the highest estimates owe part of their height to luck. A cluster's cut-off t is where the chances of lying
-above it sum to the k rows that the cluster gave; the mean of these chances over the k best by score is the recall of
-its true top k to be expected.
+A score is an estimate with a standard error. True scores are taken to be normal with a spread
+estimated from the scores themselves (their variance less the mean squared error), so each row's
+true score is normal about a value drawn towards the mean: the highest estimates owe part of their
+height to luck. A cluster's cut-off t is where the chances of lying above it sum to the k rows that
+the cluster gave; the mean of these chances over the k best by score is the recall of its true top k
+to be expected.
 
-What it does not know: a bias that all verdicts share (length, a panel that agrees on a fault), errors that go together,
-and rows that were never compared. It is about scores alone, not about what covering tags is worth.
+What it does not know: a bias that all verdicts share (length, a panel that agrees on a fault),
+errors that go together, and rows that were never compared. It is about scores alone, not about what
+covering tags is worth.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ Floats = npt.NDArray[np.float64]
 
 
 class Certainty(NamedTuple):
-    """`error`: the median standard error, in points; `recall`: 0..1, of the true best to be expected among the `n` best
-    by score (of clusters that had more rows than they gave; None where there is none)."""
+    """`error`: the median standard error, in points; `recall`: 0..1, of the true best to be
+    expected among the `n` best by score (of clusters that had more rows than they gave; None where
+    there is none).
+    """
 
     error: float
     recall: float | None
@@ -33,8 +37,14 @@ class Certainty(NamedTuple):
 
 
 def certainty(scores: pl.DataFrame, taken: Mapping[int, int]) -> Certainty | None:
-    """The certainty of a table SCORES of which each cluster gave `taken` rows; None where no error is known."""
-    known = scores.drop_nulls(["score", "error"]).filter(pl.col("error") > 0).sort("cluster", "score", "id")
+    """The certainty of a table SCORES of which each cluster gave `taken` rows; None where no error
+    is known.
+    """
+    known = (
+        scores.drop_nulls(["score", "error"])
+        .filter(pl.col("error") > 0)
+        .sort("cluster", "score", "id")
+    )
     if known.height < 2:
         return None
     value, error = known["score"].to_numpy(), known["error"].to_numpy()
@@ -43,13 +53,16 @@ def certainty(scores: pl.DataFrame, taken: Mapping[int, int]) -> Certainty | Non
     for (cluster,), part in known.group_by("cluster", maintain_order=True):
         k = taken.get(int(str(cluster)), 0)
         if 0 < k < part.height:
-            hits += expected_hits(part["score"].to_numpy(), part["error"].to_numpy(), k, float(value.mean()), spread)
+            hits += expected_hits(
+                part["score"].to_numpy(), part["error"].to_numpy(), k, float(value.mean()), spread
+            )
             n += k
     return Certainty(float(np.median(error)), hits / n if n else None, n)
 
 
 def expected_hits(score: Floats, error: Floats, k: int, mean: float, spread: float) -> float:
-    """How many of the k best by score are to be expected among the true k best; scores of shape (rows,), 0 < k < rows.
+    """How many of the k best by score are to be expected among the true k best; scores of shape
+    (rows,), 0 < k < rows.
 
     >>> expected_hits(np.array([10.0, 20.0, 30.0, 40.0]), np.full(4, 0.1), 2, 25.0, 10.0)
     2.0

@@ -1,16 +1,19 @@
-"""Complexity-first diverse sampling (InsTag, Algorithm 1), exact and in time linear in the number of tag occurrences.
+"""Complexity-first diverse sampling (InsTag, Algorithm 1), exact and in time linear in the number
+of tag occurrences.
 
-Rows are sorted by their number of distinct tags, descending. Until n are taken: start an empty tag set; walk the
-rows that are left in order and take each whose tags add at least one new tag to the set. Early walks so cover every
-tag with long rows; each further walk covers every tag that is left once more.
+Rows are sorted by their number of distinct tags, descending. Until n are taken: start an empty tag
+set; walk the rows that are left in order and take each whose tags add at least one new tag to the
+set. Early walks so cover every tag with long rows; each further walk covers every tag that is left
+once more.
 
-A row that a walk passes by adds nothing, so after a row, taken or not, all its tags are in the walk's set. Hence a
-row is taken if and only if it is the first one left with some tag of its, and a walk takes exactly the first row
-left of every tag. Each tag keeps a place in its list of rows, and every place moves on only, once per walk at
-least.
+A row that a walk passes by adds nothing, so after a row, taken or not, all its tags are in the
+walk's set. Hence a row is taken if and only if it is the first one left with some tag of its, and a
+walk takes exactly the first row left of every tag. Each tag keeps a place in its list of rows, and
+every place moves on only, once per walk at least.
 
-InsTag does not say how rows with equally many tags are ordered; here `priority` says it, else their place in the input.
-Rows without a tag are never taken. It does not know quality or length: a row with many tags tends to be a long one.
+InsTag does not say how rows with equally many tags are ordered; here `priority` says it, else their
+place in the input. Rows without a tag are never taken. It does not know quality or length: a row
+with many tags tends to be a long one.
 """
 
 from __future__ import annotations
@@ -28,10 +31,12 @@ Ints = npt.NDArray[np.int64]
 def take(
     offsets: npt.ArrayLike, tags: npt.ArrayLike, n: int, priority: npt.ArrayLike | None = None
 ) -> tuple[Ints, Ints]:
-    """The rows taken, in order, and the walk (from 0) in which each was; fewer than n where fewer rows have tags.
+    """The rows taken, in order, and the walk (from 0) in which each was; fewer than n where fewer
+    rows have tags.
 
-    Row i has the tag numbers `tags[offsets[i]:offsets[i + 1]]` (repeats count once). Of rows with equally many tags
-    the one with the smaller `priority` comes first, then the one with the smaller number.
+    Row i has the tag numbers `tags[offsets[i]:offsets[i + 1]]` (repeats count once). Of rows with
+    equally many tags the one with the smaller `priority` comes first, then the one with the smaller
+    number.
 
     >>> rows, walks = take([0, 2, 3, 5, 6], [0, 1, 0, 1, 2, 2], 4)
     >>> rows.tolist(), walks.tolist()
@@ -49,10 +54,16 @@ def take(
     return order[np.array(taken, np.int64)], np.array(walks, np.int64)
 
 
-def postings(offsets: Ints, tags: Ints, priority: npt.ArrayLike | None) -> tuple[Ints, list[list[int]]]:
-    """The order of rows, and for every tag the places in that order of the rows that carry it, ascending."""
+def postings(
+    offsets: Ints, tags: Ints, priority: npt.ArrayLike | None
+) -> tuple[Ints, list[list[int]]]:
+    """The order of rows, and for every tag the places in that order of the rows that carry it,
+    ascending.
+    """
     n_rows, width = len(offsets) - 1, int(tags.max(initial=-1)) + 1
-    x = sparse.csr_array((np.ones(len(tags), bool), tags, offsets), shape=(n_rows, width), copy=True)
+    x = sparse.csr_array(
+        (np.ones(len(tags), bool), tags, offsets), shape=(n_rows, width), copy=True
+    )
     x.sum_duplicates()
     ties = np.zeros(n_rows) if priority is None else np.asarray(priority)
     order = np.lexsort((np.arange(n_rows), ties, -np.diff(x.indptr)))
@@ -80,10 +91,16 @@ def each_walk(by_tag: Sequence[list[int]], n_rows: int) -> Iterator[list[int]]:
 
 
 def select(samples: pl.DataFrame, n: int, seed: int = 1) -> pl.DataFrame:
-    """n rows of `samples` (id, tags), ties broken by chance, whatever their order: rank from 1, id, n_tags, walk."""
+    """n rows of `samples` (id, tags), ties broken by chance, whatever their order: rank from 1, id,
+    n_tags, walk.
+    """
     rows = samples.select("id", pl.col("tags").fill_null([]).list.unique()).sort("id")
     names = rows["tags"].explode().drop_nulls().unique().sort()
-    numbered = rows.explode("tags").select(pl.col("tags").cast(pl.Enum(names)).to_physical())["tags"].drop_nulls()
+    numbered = (
+        rows.explode("tags")
+        .select(pl.col("tags").cast(pl.Enum(names)).to_physical())["tags"]
+        .drop_nulls()
+    )
     offsets = np.concatenate([[0], np.cumsum(rows["tags"].list.len().to_numpy())])
     chance = np.random.default_rng(seed).random(rows.height)
     places, walks = take(offsets, numbered.to_numpy(), n, chance)

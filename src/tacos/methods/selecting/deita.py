@@ -1,9 +1,10 @@
 """DEITA: best first, far enough from what is taken (arXiv 2312.15685, section 2.4).
 
-Rows are sorted by complexity x quality; a row is taken if its largest cosine to a row already taken is at most `limit`.
-What a row that was turned away resembles does not matter.
+Rows are sorted by complexity x quality; a row is taken if its largest cosine to a row already taken
+is at most `limit`. What a row that was turned away resembles does not matter.
 
-DEITA predicts complexity by a model of its own; here it is the number of tags, so this is DEITA-style, not DEITA.
+DEITA predicts complexity by a model of its own; here it is the number of tags, so this is
+DEITA-style, not DEITA.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ LIMIT = 0.9
 
 
 def ranking(complexity: npt.ArrayLike, quality: npt.ArrayLike, seed: int) -> npt.NDArray[np.int64]:
-    """Row numbers by complexity x quality (not negative), largest first, equal ones by chance, whatever they resemble.
+    """Row numbers by complexity x quality (not negative), largest first, equal ones by chance,
+    whatever they resemble.
 
     Rows without one of the two are left out.
     """

@@ -1,15 +1,17 @@
 """MIG: the rows that add most information to a graph of tags (arXiv 2504.13835), greedily.
 
-A row spreads its score over its tags, v = score / n_tags on each, and each tag passes on some of it to similar tags: P
-has an entry where the cosine of two tags is at least .9 (1 on the diagonal), its columns normalised to sum 1. With x
-the sum of v P over the rows taken, the next row is the one with the largest
+A row spreads its score over its tags, v = score / n_tags on each, and each tag passes on some of it
+to similar tags: P has an entry where the cosine of two tags is at least .9 (1 on the diagonal), its
+columns normalised to sum 1. With x the sum of v P over the rows taken, the next row is the one with
+the largest
 
     gain = (v P) . phi'(x),    phi'(x) = 0.8 (x + 1e-6)^-0.2
 
-phi is concave, so gains only fall as rows are taken: an old gain is an upper bound of the present one. The lazy greedy
-used here computes the gains of all rows, holds the best few thousand up to date, and takes from these as long as the
-best of them is at least the bound of every other row; then it computes all again. It takes what plain greedy takes
-(ties: the lower row number), in a fraction of the time.
+phi is concave, so gains only fall as rows are taken: an old gain is an upper bound of the present
+one. The lazy greedy used here computes the gains of all rows, holds the best few thousand up to
+date, and takes from these as long as the best of them is at least the bound of every other row;
+then it computes all again. It takes what plain greedy takes (ties: the lower row number), in a
+fraction of the time.
 
 What it does not know: clusters, lengths, or how certain a score is. Scores below 0 count as 0.
 """
@@ -28,11 +30,17 @@ EDGE = 0.9
 POWER = 0.8
 EPSILON = 1e-6
 TIE = 1e-9
-"""Gains nearer to each other than this share of them are equal: the order of a sum changes their last digits."""
+"""Gains nearer to each other than this share of them are equal: the order of a sum changes their
+last digits.
+"""
 
 
-def propagation(vectors: npt.NDArray[np.floating[Any]], edge: float = EDGE, block: int = 2048) -> Any:
-    """P, sparse, shape (tags, tags), from the tags' unit vectors, shape (tags, dim): columns sum to 1."""
+def propagation(
+    vectors: npt.NDArray[np.floating[Any]], edge: float = EDGE, block: int = 2048
+) -> Any:
+    """P, sparse, shape (tags, tags), from the tags' unit vectors, shape (tags, dim): columns sum to
+    1.
+    """
     n = len(vectors)
     parts = []
     for start in range(0, n, block):
@@ -40,16 +48,21 @@ def propagation(vectors: npt.NDArray[np.floating[Any]], edge: float = EDGE, bloc
         rows, columns = np.nonzero(cosine >= edge)
         parts.append((rows + start, columns, np.asarray(cosine[rows, columns], np.float64)))
     rows, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    graph = csr_array((values[rows != columns], (rows[rows != columns], columns[rows != columns])), shape=(n, n))
+    graph = csr_array(
+        (values[rows != columns], (rows[rows != columns], columns[rows != columns])), shape=(n, n)
+    )
     full = csr_array(graph + identity(n, format="csr"))
     return csr_array(full / full.sum(axis=0))
 
 
 def information(tags: Any, scores: npt.ArrayLike, spread: Any | None = None) -> Any:
-    """V with a row v P for every sample, sparse, shape (samples, tags); `tags` is 0/1 of that shape, `scores`
-    (samples,)."""
+    """V with a row v P for every sample, sparse, shape (samples, tags); `tags` is 0/1 of that
+    shape, `scores` (samples,).
+    """
     n_tags = np.maximum(np.diff(tags.indptr), 1)
-    values = np.repeat(np.maximum(np.asarray(scores, np.float64), 0.0) / n_tags, np.diff(tags.indptr))
+    values = np.repeat(
+        np.maximum(np.asarray(scores, np.float64), 0.0) / n_tags, np.diff(tags.indptr)
+    )
     plain = csr_array((values, tags.indices, tags.indptr), shape=tags.shape)
     return plain if spread is None else csr_array(plain @ spread)
 
@@ -60,10 +73,11 @@ def slope(x: Floats) -> Floats:
 
 
 def take(rows: Any, n: int, start: Floats | None = None, pool: int = 8192) -> Ints:
-    """The numbers of n rows of V in the order taken (fewer where fewer have any information); lazy greedy.
+    """The numbers of n rows of V in the order taken (fewer where fewer have any information); lazy
+    greedy.
 
-    `start` is the information already gathered, per tag (of must-keep rows). `pool` is the number of rows held up to
-    date at once; it does not change the result.
+    `start` is the information already gathered, per tag (of must-keep rows). `pool` is the number
+    of rows held up to date at once; it does not change the result.
     """
     x = np.zeros(rows.shape[1]) if start is None else start.astype(np.float64).copy()
     free = np.diff(rows.indptr) > 0
@@ -78,8 +92,9 @@ def take(rows: Any, n: int, start: Floats | None = None, pool: int = 8192) -> In
 
 
 def best(gains: Floats, pool: int) -> tuple[Ints, float]:
-    """The rows with the largest gains (of equal ones those with the lowest numbers), ascending by number, and the
-    largest gain of any other row."""
+    """The rows with the largest gains (of equal ones those with the lowest numbers), ascending by
+    number, and the largest gain of any other row.
+    """
     n_free = int((gains > -np.inf).sum())
     if n_free <= pool:
         return np.flatnonzero(gains > -np.inf), -np.inf
@@ -93,13 +108,16 @@ def best(gains: Floats, pool: int) -> tuple[Ints, float]:
 
 
 def largest(gains: Floats) -> int:
-    """The lowest number of a row with the largest gain (positive, or minus infinity), whatever rounding makes of it."""
+    """The lowest number of a row with the largest gain (positive, or minus infinity), whatever
+    rounding makes of it.
+    """
     most = gains.max()
     return int(np.argmax(gains >= most * (1 - TIE))) if most > -np.inf else 0
 
 
 def drain(rows: Any, gains: Floats, bound: float, x: Floats, n: int) -> list[int]:
-    """Take from the held rows, at most n, while the best of them is above `bound`; x is brought up to date in place.
+    """Take from the held rows, at most n, while the best of them is above `bound`; x is brought up
+    to date in place.
 
     The first is taken in any case: it is the best of all rows.
     """
@@ -124,7 +142,9 @@ def drain(rows: Any, gains: Floats, bound: float, x: Floats, n: int) -> list[int
 
 
 def take_plainly(rows: Any, n: int) -> Ints:
-    """What `take` takes, by computing every gain before every choice: the definition, for tests and small pools."""
+    """What `take` takes, by computing every gain before every choice: the definition, for tests and
+    small pools.
+    """
     x, free = np.zeros(rows.shape[1]), np.diff(rows.indptr) > 0
     taken: list[int] = []
     while len(taken) < n and free.any():

@@ -1,18 +1,21 @@
 """The selection of TACOS: a quota of each cluster, best scores first.
 
-`ascending-size` is the paper's rule (its section 3.4 and public code): clusters from the smallest to the largest, the
-q = ceil(n / clusters) best of each, rows already taken skipped and the next best one taken. `equal`, `square-root` and
-`proportional` share n out by the sizes of the clusters instead; what a small cluster cannot give goes to the others.
+`ascending-size` is the paper's rule (its section 3.4 and public code): clusters from the smallest
+to the largest, the q = ceil(n / clusters) best of each, rows already taken skipped and the next
+best one taken. `equal`, `square-root` and `proportional` share n out by the sizes of the clusters
+instead; what a small cluster cannot give goes to the others.
 
-With `coverage` above 0 a row's gain is its score and, for each of its tags that no row taken has, `coverage` standard
-deviations of all scores; rows are then taken by gain, from whatever cluster has room (`covering`). Best scores alone
-take much the same tags again and again: fewer than as many random rows have.
+With `coverage` above 0 a row's gain is its score and, for each of its tags that no row taken has,
+`coverage` standard deviations of all scores; rows are then taken by gain, from whatever cluster has
+room (`covering`). Best scores alone take much the same tags again and again: fewer than as many
+random rows have.
 
-Must-keep rows are always in and count towards n (and towards the quota of the cluster where they were judged); excluded
-rows never are. Equal scores are ordered by chance, drawn from `seed`, never by their place in the input.
+Must-keep rows are always in and count towards n (and towards the quota of the cluster where they
+were judged); excluded rows never are. Equal scores are ordered by chance, drawn from `seed`, never
+by their place in the input.
 
-What it does not know: what a score means or how certain it is. A row without a score is unjudged; it is taken only from
-`fill`, and listed as such.
+What it does not know: what a score means or how certain it is. A row without a score is unjudged;
+it is taken only from `fill`, and listed as such.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import numpy as np
 import polars as pl
 
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting import covering
+from tacos.methods.selecting import tag_coverage
 from tacos.records import SELECTION
 
 Quota = Literal["ascending-size", "square-root", "proportional", "equal"]
@@ -34,7 +37,9 @@ Pick = tuple[str, int | None, float | None, str]
 
 
 class Rule(NamedTuple):
-    """How many rows a cluster gives, what one more tag covered is worth (in standard deviations), the seed of ties."""
+    """How many rows a cluster gives, what one more tag covered is worth (in standard deviations),
+    the seed of ties.
+    """
 
     quota: Quota = "square-root"
     coverage: float = 0.0
@@ -44,7 +49,8 @@ class Rule(NamedTuple):
 def quotas(sizes: Mapping[int, int], n: int, quota: Quota) -> dict[int, int]:
     """How many rows each cluster may give: at most its size; together n, or all there is.
 
-    `ascending-size` gives each ceil(n / clusters), so together up to one row per cluster more than n.
+    `ascending-size` gives each ceil(n / clusters), so together up to one row per cluster more than
+    n.
 
     >>> quotas({0: 100, 1: 400, 2: 2}, 30, "square-root")
     {0: 10, 1: 19, 2: 1}
@@ -54,8 +60,12 @@ def quotas(sizes: Mapping[int, int], n: int, quota: Quota) -> dict[int, int]:
         return {cluster: min(each, size) for cluster, size in sorted(sizes.items())}
     powers = {"square-root": 0.5, "proportional": 1.0, "equal": 0.0}
     if quota not in powers:
-        raise ConfigError(f"unknown select.quota {quota!r}; there are ascending-size, {', '.join(powers)}")
-    return share_out(n, {c: size ** powers[quota] if size else 0.0 for c, size in sizes.items()}, sizes)
+        raise ConfigError(
+            f"unknown select.quota {quota!r}; there are ascending-size, {', '.join(powers)}"
+        )
+    return share_out(
+        n, {c: size ** powers[quota] if size else 0.0 for c, size in sizes.items()}, sizes
+    )
 
 
 def share_out(n: int, weights: Mapping[int, float], limits: Mapping[int, int]) -> dict[int, int]:
@@ -75,7 +85,9 @@ def share_out(n: int, weights: Mapping[int, float], limits: Mapping[int, int]) -
 
 
 def round_shares(exact: Mapping[int, float], n: int) -> dict[int, int]:
-    """Whole numbers that sum to n, each the exact share or the next whole number: the largest rests are rounded up."""
+    """Whole numbers that sum to n, each the exact share or the next whole number: the largest rests
+    are rounded up.
+    """
     whole = {c: math.floor(x) for c, x in exact.items()}
     rest = sorted(exact, key=lambda c: (whole[c] - exact[c], c))
     for c in rest[: n - sum(whole.values())]:
@@ -93,14 +105,15 @@ def select(
     fill: pl.DataFrame | None = None,
     tags: Mapping[str, Collection[str]] | None = None,
 ) -> pl.DataFrame:
-    """n rows: must-keep ones, each cluster's quota by score, a remainder by score over all, then `fill` if given.
+    """n rows: must-keep ones, each cluster's quota by score, a remainder by score over all, then
+    `fill` if given.
 
-    `scores` is a table SCORES (a row per sample, or per sample and cluster; null scores are unjudged rows). `sizes` is
-    the number of members of each cluster, which sets the quotas; what a cluster has too few judged rows for goes to the
-    best rows left, wherever they are. `tags` are the canonical tags of each id, for `coverage`. `fill` lists unjudged
-    rows (`id`, `cluster`, in the order wanted) that may stand in where judged ones run out. Raises `InputError` where
-    fewer than n rows can be had, and where a row is both
-    must-keep and excluded.
+    `scores` is a table SCORES (a row per sample, or per sample and cluster; null scores are
+    unjudged rows). `sizes` is the number of members of each cluster, which sets the quotas; what a
+    cluster has too few judged rows for goes to the best rows left, wherever they are. `tags` are
+    the canonical tags of each id, for `coverage`. `fill` lists unjudged rows (`id`, `cluster`, in
+    the order wanted) that may stand in where judged ones run out. Raises `InputError` where fewer
+    than n rows can be had, and where a row is both must-keep and excluded.
     """
     check(n, keep, exclude)
     quota, coverage, seed = rule or Rule()
@@ -129,13 +142,19 @@ def check(n: int, keep: Collection[str], exclude: Collection[str]) -> None:
     if both:
         raise InputError(f"{both[0]} is both on the must-keep list and on the exclude list")
     if len(set(keep)) > n:
-        raise InputError(f"the must-keep list has {len(set(keep))} rows, more than the {n} asked for")
+        raise InputError(
+            f"the must-keep list has {len(set(keep))} rows, more than the {n} asked for"
+        )
 
 
 def rank(scores: pl.DataFrame, seed: int) -> pl.DataFrame:
     """The judged rows, best first; equal scores by chance, whatever the order of the table."""
-    judged = scores.filter(pl.col("score").is_not_null() & pl.col("score").is_not_nan()).sort("id", "cluster")
-    chance = pl.Series("chance", np.random.default_rng(seed).random(judged.height), dtype=pl.Float64)
+    judged = scores.filter(pl.col("score").is_not_null() & pl.col("score").is_not_nan()).sort(
+        "id", "cluster"
+    )
+    chance = pl.Series(
+        "chance", np.random.default_rng(seed).random(judged.height), dtype=pl.Float64
+    )
     return judged.with_columns(chance).sort(["score", "chance"], descending=[True, False])
 
 
@@ -153,7 +172,9 @@ def must_keep(ranked: pl.DataFrame, keep: Iterable[str]) -> dict[str, Pick]:
 def by_quota(
     picks: dict[str, Pick], ranked: pl.DataFrame, share: Mapping[int, int], order: Iterable[int]
 ) -> dict[str, Pick]:
-    """`picks` and the best rows of each cluster, cluster by cluster, skipping what was taken before."""
+    """`picks` and the best rows of each cluster, cluster by cluster, skipping what was taken
+    before.
+    """
     taken = dict(picks)
     groups = {c: rows for c, *rows in ranked.group_by("cluster").agg("id", "score").rows()}
     for cluster in order:
@@ -166,7 +187,9 @@ def by_quota(
 
 
 def cut(picks: dict[str, Pick], n: int) -> dict[str, Pick]:
-    """`picks` without the lowest-scoring quota rows beyond n (where ceil(n / clusters) each is more than n)."""
+    """`picks` without the lowest-scoring quota rows beyond n (where ceil(n / clusters) each is more
+    than n).
+    """
     last_first = [pick for pick in reversed(picks.values()) if pick[3] == "quota"]
     over = sorted(last_first, key=lambda pick: pick[2] or 0.0)[: max(len(picks) - n, 0)]
     dropped = {pick[0] for pick in over}
@@ -193,21 +216,32 @@ def by_gain(
     tags: Mapping[str, Collection[str]],
     coverage: float,
 ) -> dict[str, Pick]:
-    """`picks` and, up to n, the rows with the largest gains: first within the quotas, then from wherever they are."""
+    """`picks` and, up to n, the rows with the largest gains: first within the quotas, then from
+    wherever they are.
+    """
     rows = ranked.select("id", "cluster", "score").rows()
     worth = coverage * float(np.std(ranked["score"].to_numpy())) if rows else 0.0
     room = {c: limit - sum(pick[1] == c for pick in picks.values()) for c, limit in share.items()}
     taken = dict(picks)
-    limits: tuple[tuple[str, Mapping[int, int] | None], ...] = (("quota", room), ("remainder", None))
+    limits: tuple[tuple[str, Mapping[int, int] | None], ...] = (
+        ("quota", room),
+        ("remainder", None),
+    )
     for rule, limit in limits:
-        found = covering.take(rows, n - len(taken), limit, tags, worth, taken)
+        found = tag_coverage.take(rows, n - len(taken), limit, tags, worth, taken)
         taken |= {rows[place][0]: (*rows[place], rule) for place in found}
     return taken
 
 
-def by_fill(picks: dict[str, Pick], fill: pl.DataFrame, n: int, exclude: Collection[str]) -> dict[str, Pick]:
+def by_fill(
+    picks: dict[str, Pick], fill: pl.DataFrame, n: int, exclude: Collection[str]
+) -> dict[str, Pick]:
     """`picks` and, up to n, unjudged rows in the order of `fill`."""
-    free = (row for row in fill.select("id", "cluster").iter_rows() if row[0] not in picks and row[0] not in exclude)
+    free = (
+        row
+        for row in fill.select("id", "cluster").iter_rows()
+        if row[0] not in picks and row[0] not in exclude
+    )
     taken = dict(picks)
     for id_, cluster in free:
         if len(taken) == n:

@@ -1,7 +1,8 @@
-"""Each row's own grade, best first, as AlpaGasus does it (arXiv 2307.08701): no comparison, no clusters.
+"""Each row's own grade, best first, as AlpaGasus does it (arXiv 2307.08701): no comparison, no
+clusters.
 
-AlpaGasus keeps every row with at least 4.5 of 5 points and so cannot be asked for a number of rows; `at_least` does the
-same.
+AlpaGasus keeps every row with at least 4.5 of 5 points and so cannot be asked for a number of rows;
+`at_least` does the same.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from tacos.methods.selecting import longest
 
 
 def order(grades: npt.ArrayLike, seed: int, at_least: float = -np.inf) -> npt.NDArray[np.int64]:
-    """The row numbers by grade, best first, equal ones by chance; rows without a grade, or below `at_least`, are left
-    out."""
+    """The row numbers by grade, best first, equal ones by chance; rows without a grade, or below
+    `at_least`, are left out.
+    """
     numbers = np.asarray(grades, np.float64)
     by_grade = longest.order(numbers, seed)
     return by_grade[numbers[by_grade] >= at_least]

@@ -1,10 +1,12 @@
 """How large a selection is to be: rows, a share of the pool, or a budget of tokens.
 
-A budget of tokens is met by the largest number of rows that a strategy's selection of that size fits into. Selections
-of different sizes need not be nested (quotas are not), so the size is searched for, by interpolation between a size
-that fits and one that does not, and where that creeps by halving what lies between them.
+A budget of tokens is met by the largest number of rows that a strategy's selection of that size
+fits into. Selections of different sizes need not be nested (quotas are not), so the size is
+searched for, by interpolation between a size that fits and one that does not, and where that creeps
+by halving what lies between them.
 
-How a size is written: `tacos.amounts`. What it does not know: a tokenizer. Tokens are whatever the pool's costs say.
+How a size is written: `tacos.amounts`. What it does not know: a tokenizer. Tokens are whatever the
+pool's costs say.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ N_INTERPOLATED = 4
 
 
 def tokens(characters: pl.Expr) -> pl.Expr:
-    """Tokens estimated from characters: a quarter of them, rounded up. Right within a tenth or so for English."""
+    """Tokens estimated from characters: a quarter of them, rounded up. Right within a tenth or so
+    for English.
+    """
     return (characters / CHARS_PER_TOKEN).ceil().cast(pl.Int64)
 
 
@@ -38,12 +42,15 @@ def share_of(size: Size, n_pool: int) -> int:
     return round(size.value * n_pool)
 
 
-def within(budget: float, choose: Callable[[int], pl.DataFrame], costs: pl.DataFrame, least: int = 1) -> pl.DataFrame:
+def within(
+    budget: float, choose: Callable[[int], pl.DataFrame], costs: pl.DataFrame, least: int = 1
+) -> pl.DataFrame:
     """The largest selection, of at least `least` rows, whose tokens stay within the budget.
 
-    `choose` gives the selection of n rows, or raises `InputError` where there are not so many; `costs` has id and
-    tokens, a row for every row of the pool. Neighbouring sizes are told apart unless the search ends after 48 tries;
-    what is returned fits in any case. `InputError` where nothing fits.
+    `choose` gives the selection of n rows, or raises `InputError` where there are not so many;
+    `costs` has id and tokens, a row for every row of the pool. Neighbouring sizes are told apart
+    unless the search ends after 48 tries; what is returned fits in any case. `InputError` where
+    nothing fits.
     """
     mean = max(float(costs["tokens"].mean() or 1), 1.0)  # type: ignore[arg-type]
     fits, over = least - 1, costs.height + 1

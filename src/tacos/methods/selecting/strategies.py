@@ -1,8 +1,9 @@
 """Every strategy over one annotated pool, side by side, with no further question to any model.
 
-A pool is a table with a row per sample: `id`, `cluster` (its home, may be null), `score` (null: unjudged), `length`,
-`tags` (list of canonical tags). A strategy gives an order of preference; `walking.walk` takes from it what the limits
-allow. `tacos` also has scores per (sample, cluster), as its quotas need them.
+A pool is a table with a row per sample: `id`, `cluster` (its home, may be null), `score` (null:
+unjudged), `length`, `tags` (list of canonical tags). A strategy gives an order of preference;
+`walking.walk` takes from it what the limits allow. `tacos` also has scores per (sample, cluster),
+as its quotas need them.
 
 | strategy         | needs            | prefers                                            |
 |------------------|------------------|----------------------------------------------------|
@@ -16,7 +17,8 @@ allow. `tacos` also has scores per (sample, cluster), as its quotas need them.
 | longest          | length           | long responses                                     |
 | random           |                  | nothing                                            |
 
-What it does not know: what a good selection is. That is why random and longest stand beside every other.
+What it does not know: what a good selection is. That is why random and longest stand beside every
+other.
 """
 
 from __future__ import annotations
@@ -33,21 +35,23 @@ from scipy.sparse import csr_array
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import (
     car,
-    chance,
     complexity_first,
     deita,
     k_center,
-    limiting,
     longest,
     mig,
     quotas,
+    random_rows,
     singleton,
 )
-from tacos.methods.selecting.limiting import Bound, Limits
-from tacos.methods.selecting.walking import Room, Tokens, walk
+from tacos.methods.selecting import limits as limiting
+from tacos.methods.selecting.limits import Bound, Limits
+from tacos.methods.selecting.preference_walk import Room, Tokens, walk
 from tacos.records import SELECTION
 
-Strategy = Literal["tacos", "complexity-first", "mig", "deita", "car", "k-center", "singleton", "longest", "random"]
+Strategy = Literal[
+    "tacos", "complexity-first", "mig", "deita", "car", "k-center", "singleton", "longest", "random"
+]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 Ints = npt.NDArray[np.int64]
 NONE = Limits()
@@ -58,11 +62,12 @@ BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 class Extras:
     """What some strategies need beside the pool, all by the pool's `id`.
 
-    `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`; `spread` is MIG's P over the sorted
-    tag names `tag_names` (None: no similar tags); `grades` has `id`, `grade`; `scores` is a table SCORES and `sizes`
-    the size of each cluster, for quotas (None: the pool's own); `coverage` is what a tag is worth to them. `fill` are
-    unjudged rows that may come after all that the strategy `tacos` takes. With `partial` too few rows are an error only
-    where they leave an exact quota or a band of lengths short.
+    `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`; `spread` is
+    MIG's P over the sorted tag names `tag_names` (None: no similar tags); `grades` has `id`,
+    `grade`; `scores` is a table SCORES and `sizes` the size of each cluster, for quotas (None: the
+    pool's own); `coverage` is what a tag is worth to them. `fill` are unjudged rows that may come
+    after all that the strategy `tacos` takes. With `partial` too few rows are an error only where
+    they leave an exact quota or a band of lengths short.
     """
 
     ids: Sequence[str] = ()
@@ -90,9 +95,9 @@ def select(
 ) -> pl.DataFrame:
     """A table SELECTION of n rows, in the order taken; must-keep rows first, excluded ones never.
 
-    `limits` are quotas, length matching, near duplicates (`limiting`): quotas of sources need a column `source`, near
-    duplicates need vectors. Raises `InputError` where fewer than n rows can be had, or where the strategy lacks what
-    it needs. The order of the pool is irrelevant.
+    `limits` are quotas, length matching, near duplicates (`limiting`): quotas of sources need a
+    column `source`, near duplicates need vectors. Raises `InputError` where fewer than n rows can
+    be had, or where the strategy lacks what it needs. The order of the pool is irrelevant.
     """
     quotas.check(n, keep, exclude)
     table = settled(pool, exclude)
@@ -104,7 +109,11 @@ def select(
         if short or not extras.partial:
             raise InputError(
                 f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take"
-                + (f"; not filled: {short}" if short else f"; ask for fewer{unscored(table, strategy)}")
+                + (
+                    f"; not filled: {short}"
+                    if short
+                    else f"; ask for fewer{unscored(table, strategy)}"
+                )
             )
     return selection(table, found, strategy, keep)
 
@@ -127,7 +136,9 @@ def choose(
     bounds: Sequence[Bound],
     cosine: float,
 ) -> Ints:
-    """Row numbers of a settled pool: asks the strategy for more until the limits leave n, or it has no more."""
+    """Row numbers of a settled pool: asks the strategy for more until the limits leave n, or it has
+    no more.
+    """
     kept = rows_of(table, sorted(set(keep)))
     limiting.check_kept(bounds, kept)
     start: list[int] = kept.tolist()
@@ -136,7 +147,9 @@ def choose(
     asked = n + (n // 4 if cosine < 1 or bounds else 0)
     while True:
         order = preference(table, strategy, min(asked, table.height), seed, extras, start, n)
-        found = walk(limiting.served(order, bounds), n, limiting.rooms(bounds), vectors, cosine, start)
+        found = walk(
+            limiting.served(order, bounds), n, limiting.rooms(bounds), vectors, cosine, start
+        )
         if len(found) >= n or asked >= table.height:
             return found
         asked *= 4
@@ -151,20 +164,23 @@ def preference(
     start: Sequence[int] = (),
     wanted: int | None = None,
 ) -> Ints:
-    """The strategy's order of preference: row numbers of a settled pool, n or more of them where there are as many.
+    """The strategy's order of preference: row numbers of a settled pool, n or more of them where
+    there are as many.
 
     `wanted` is how many will be taken, where that is less than n.
     """
     orders: dict[str, Callable[[], Ints]] = {
         "tacos": lambda: by_quota(table, (n if wanted is None else wanted, n), seed, extras, start),
-        "complexity-first": lambda: rows_of(table, complexity_first.select(table, n, seed)["id"].to_list()),
+        "complexity-first": lambda: rows_of(
+            table, complexity_first.select(table, n, seed)["id"].to_list()
+        ),
         "mig": lambda: by_information(table, n, extras, start),
         "deita": lambda: deita.ranking(complexity(table), floored(table), seed),
         "car": lambda: car.order(numbers(table, "score"), aligned(table, extras), seed),
         "k-center": lambda: k_center.order(aligned(table, extras), n, seed, start),
         "singleton": lambda: singleton.order(grades(table, extras), seed),
         "longest": lambda: longest.order(numbers(table, "length"), seed),
-        "random": lambda: chance.order(table.height, seed),
+        "random": lambda: random_rows.order(table.height, seed),
     }
     if strategy not in orders:
         raise ConfigError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
@@ -172,33 +188,52 @@ def preference(
 
 
 def limited(
-    pool: pl.DataFrame, strategy: Strategy, n: int, seed: int, extras: Extras, limits: Sequence[Room | Tokens]
+    pool: pl.DataFrame,
+    strategy: Strategy,
+    n: int,
+    seed: int,
+    extras: Extras,
+    limits: Sequence[Room | Tokens],
 ) -> pl.DataFrame:
-    """A table SELECTION of at most n rows that respects `limits` (per row of the pool sorted by id); may be shorter."""
+    """A table SELECTION of at most n rows that respects `limits` (per row of the pool sorted by
+    id); may be shorter.
+    """
     table = settled(pool)
     cosine = nearness(strategy, 1.0)
     vectors = aligned(table, extras) if cosine < 1 else None
-    found = walk(preference(table, strategy, table.height, seed, extras), n, limits, vectors, cosine)
+    found = walk(
+        preference(table, strategy, table.height, seed, extras), n, limits, vectors, cosine
+    )
     return selection(table, found, strategy)
 
 
 def nearness(strategy: str, cosine: float) -> float:
-    """The largest cosine to a row taken. That of DEITA is its own, and is kept to in the walk itself, so that it counts
-    must-keep rows, and none that a quota passes by."""
+    """The largest cosine to a row taken. That of DEITA is its own, and is kept to in the walk
+    itself, so that it counts must-keep rows, and none that a quota passes by.
+    """
     return min(cosine, deita.LIMIT) if strategy == "deita" else cosine
 
 
-def by_quota(table: pl.DataFrame, ns: Sequence[int], seed: int, extras: Extras, start: Sequence[int] = ()) -> Ints:
-    """The quotas' choice for each size of `ns`, one after the other, then all other judged rows by score.
+def by_quota(
+    table: pl.DataFrame, ns: Sequence[int], seed: int, extras: Extras, start: Sequence[int] = ()
+) -> Ints:
+    """The quotas' choice for each size of `ns`, one after the other, then all other judged rows by
+    score.
 
-    The must-keep rows `start` count towards the quotas and the tags covered. Without coverage the rows of a choice come
-    best first, since the walk may pass by the last ones.
+    The must-keep rows `start` count towards the quotas and the tags covered. Without coverage the
+    rows of a choice come best first, since the walk may pass by the last ones.
     """
     scores = table.select("id", "cluster", "score") if extras.scores is None else extras.scores
     here = scores.filter(pl.col("id").is_in(table["id"].implode()), pl.col("score").is_not_null())
     sizes = extras.sizes or dict(table.drop_nulls("cluster").group_by("cluster").len().rows())
-    keep, tags = table["id"][list(start)].to_list(), dict(table.select("id", "tags").drop_nulls("tags").iter_rows())
-    rule, best = quotas.Rule(extras.quota, extras.coverage, seed), quotas.rank(here, seed)["id"].to_list()
+    keep, tags = (
+        table["id"][list(start)].to_list(),
+        dict(table.select("id", "tags").drop_nulls("tags").iter_rows()),
+    )
+    rule, best = (
+        quotas.Rule(extras.quota, extras.coverage, seed),
+        quotas.rank(here, seed)["id"].to_list(),
+    )
     n_most = len({*best, *keep})
     order: dict[str, None] = {}
     for n in dict.fromkeys(min(n, n_most) for n in ns):
@@ -220,13 +255,20 @@ def by_information(table: pl.DataFrame, n: int, extras: Extras, start: Sequence[
     score = np.nan_to_num(numbers(table, "score"))
     rows = mig.information(tags, score, extras.spread)
     rows.eliminate_zeros()
-    gathered = np.asarray(rows[np.asarray(start, np.int64)].sum(axis=0)).ravel() if len(start) else None
+    gathered = (
+        np.asarray(rows[np.asarray(start, np.int64)].sum(axis=0)).ravel() if len(start) else None
+    )
     return mig.take(rows, n, gathered)
 
 
 def tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
     """0/1, shape (rows, tags): which row carries which of the sorted tag names."""
-    pairs = table.with_row_index("row").select("row", tag=pl.col("tags").list.unique()).explode("tag").drop_nulls()
+    pairs = (
+        table.with_row_index("row")
+        .select("row", tag=pl.col("tags").list.unique())
+        .explode("tag")
+        .drop_nulls()
+    )
     known = pl.DataFrame({"tag": names}, schema={"tag": pl.String}).with_row_index("column")
     found = pairs.join(known, on="tag").sort("row", "column")
     places = (found["row"].to_numpy(), found["column"].to_numpy())
@@ -265,14 +307,21 @@ def complexity(table: pl.DataFrame) -> npt.NDArray[np.float64]:
 def grades(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float64]:
     """The grade of each row, NaN where there is none."""
     if extras.grades is None:
-        raise InputError("the strategy singleton needs grades of single rows; judge rows one by one first")
-    return numbers(table.join(extras.grades.select("id", "grade"), on="id", how="left", maintain_order="left"), "grade")
+        raise InputError(
+            "the strategy singleton needs grades of single rows; judge rows one by one first"
+        )
+    return numbers(
+        table.join(extras.grades.select("id", "grade"), on="id", how="left", maintain_order="left"),
+        "grade",
+    )
 
 
 def aligned(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float32]:
     """The vectors of the pool's rows, in their order."""
     if extras.vectors is None:
-        raise InputError("this strategy, or the near-duplicate limit, needs embeddings of the samples")
+        raise InputError(
+            "this strategy, or the near-duplicate limit, needs embeddings of the samples"
+        )
     if list(extras.ids) == table["id"].to_list():
         return extras.vectors
     place = {one: row for row, one in enumerate(extras.ids)}
@@ -282,8 +331,16 @@ def aligned(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float32]:
         raise InputError(f"row {error.args[0]!r} of the pool has no embedding") from None
 
 
-def selection(table: pl.DataFrame, rows: Ints, strategy: str, keep: Collection[str] = ()) -> pl.DataFrame:
+def selection(
+    table: pl.DataFrame, rows: Ints, strategy: str, keep: Collection[str] = ()
+) -> pl.DataFrame:
     """A table SELECTION of these rows in their order; `rule` is the strategy, or must-keep."""
-    rule = pl.when(pl.col("id").is_in(list(keep))).then(pl.lit("must-keep")).otherwise(pl.lit(strategy))
-    chosen: pl.DataFrame = table[rows.tolist()].with_columns(rule=rule).with_row_index("rank", offset=1)
+    rule = (
+        pl.when(pl.col("id").is_in(list(keep)))
+        .then(pl.lit("must-keep"))
+        .otherwise(pl.lit(strategy))
+    )
+    chosen: pl.DataFrame = (
+        table[rows.tolist()].with_columns(rule=rule).with_row_index("rank", offset=1)
+    )
     return chosen.select(pl.col(name).cast(dtype) for name, dtype in SELECTION.items())

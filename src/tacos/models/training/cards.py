@@ -1,4 +1,6 @@
-"""The card of distilled models: what they learned from, how far they agree with it, where they fail. Markdown."""
+"""The card of distilled models: what they learned from, how far they agree with it, where they
+fail. Markdown.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,27 @@ Figures = Mapping[str, Any]
 
 
 def render(source: Figures, figures: Mapping[str, Figures], left_out: Mapping[str, str]) -> str:
-    """The card's text: `source` says which run, `figures` has "tagger", "judge" or both. Equal figures, equal text."""
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    """The card's text: `source` says which run, `figures` has "tagger", "judge" or both. Equal
+    figures, equal text.
+    """
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
     environment.filters["spread"] = spread
-    template = environment.from_string(files("tacos.models.training").joinpath("card.md.jinja").read_text("utf-8"))
+    template = environment.from_string(
+        files("tacos.models.training").joinpath("card.md.jinja").read_text("utf-8")
+    )
     models = list(dict.fromkeys(name for found in figures.values() for name in found["models"]))
     parts = {part: figures.get(part) for part in ("tagger", "judge")}
     use, warnings = way_to_use("FOLDER", figures), cautions(figures)
-    shown = {"source": source, "models": models, "left_out": left_out, "use": use, "cautions": warnings, **parts}
+    shown = {
+        "source": source,
+        "models": models,
+        "left_out": left_out,
+        "use": use,
+        "cautions": warnings,
+        **parts,
+    }
     return template.render(shown).rstrip() + "\n"
 
 
@@ -38,13 +53,21 @@ def way_to_use(folder: str, parts: Collection[str]) -> str:
 def cautions(figures: Mapping[str, Figures]) -> list[str]:
     """Why a part is better not used: it agrees no better than a rule that learned nothing."""
     found = []
-    if (tagger := figures.get("tagger")) and tagger["exact"]["micro"] <= tagger["most frequent tags"]["exact"]["micro"]:
-        found.append("The tagger agrees no better than the most frequent tags for every row: better not use it.")
+    if (tagger := figures.get("tagger")) and tagger["exact"]["micro"] <= tagger[
+        "most frequent tags"
+    ]["exact"]["micro"]:
+        found.append(
+            "The tagger agrees no better than the most frequent tags for every row: better not use it."
+        )
     if (judge := figures.get("judge")) and judge["agreement"]["value"] is not None:
         if judge["agreement"]["interval"][0] <= 0.5:
-            found.append("The judge may agree no better than a coin: better not use it before it has seen more pairs.")
+            found.append(
+                "The judge may agree no better than a coin: better not use it before it has seen more pairs."
+            )
         elif judge["agreement"]["value"] <= judge["length only"]["value"]:
-            found.append('The judge agrees no better than "the longer one": it adds nothing to length.')
+            found.append(
+                'The judge agrees no better than "the longer one": it adds nothing to length.'
+            )
     return found
 
 

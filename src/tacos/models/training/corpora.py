@@ -1,7 +1,9 @@
-"""The texts that the static table is fitted to. Only what may go into shipped weights: Apache-2, MIT or our own.
+"""The texts that the static table is fitted to. Only what may go into shipped weights: Apache-2,
+MIT or our own.
 
-Whole instructions, single sentences of responses, tags, and phrases of one to three words cut out of those texts or put
-together from the words of tags. One tag in ten and no phrase made of it is left out (`held_out`), for measuring.
+Whole instructions, single sentences of responses, tags, and phrases of one to three words cut out
+of those texts or put together from the words of tags. One tag in ten and no phrase made of it is
+left out (`held_out`), for measuring.
 """
 
 from __future__ import annotations
@@ -32,7 +34,11 @@ LONGEST = 1500
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a gzipped JSON or JSON-lines file."""
     text = gzip.decompress(path.read_bytes()).decode("utf-8")
-    return list(json.loads(text)) if path.suffixes[-2] == ".json" else [json.loads(line) for line in text.splitlines()]
+    return (
+        list(json.loads(text))
+        if path.suffixes[-2] == ".json"
+        else [json.loads(line) for line in text.splitlines()]
+    )
 
 
 def read_tags(data: Path) -> list[str]:
@@ -43,7 +49,9 @@ def read_tags(data: Path) -> list[str]:
 
 
 def first_annotations(data: Path) -> dict[str, dict[str, Any]]:
-    """Distinct instruction (its input on a line of its own) -> the row of the first annotator who tagged it."""
+    """Distinct instruction (its input on a line of its own) -> the row of the first annotator who
+    tagged it.
+    """
     out: dict[str, dict[str, Any]] = {}
     for row in read_rows(data / "tags/open_tags.jsonl.gz"):
         out.setdefault(row["instruction"].replace(" || INPUT: ", "\n"), row)
@@ -56,9 +64,14 @@ def held_out(text: str) -> bool:
 
 
 def instructions(data: Path) -> Iterator[str]:
-    """Instructions with their inputs, whole: LIMA, CoachLM, PandaLM, Self-Instruct, ShareGPT, OASST (all Apache-2)."""
+    """Instructions with their inputs, whole: LIMA, CoachLM, PandaLM, Self-Instruct, ShareGPT, OASST
+    (all Apache-2).
+    """
     for row in read_rows(data / "corpora/lima_1029.json.gz"):
-        yield from [join(row["instruction"], row["input"]), *(asked for asked, _ in row.get("history") or [])]
+        yield from [
+            join(row["instruction"], row["input"]),
+            *(asked for asked, _ in row.get("history") or []),
+        ]
     for row in read_rows(data / "quality_pairs/coachlm_expert_revision.json.gz"):
         yield join(row["Raw Instruction"], row["Raw Input"])
         yield join(row["Revised Instruction"], row["Revised Input"])
@@ -68,13 +81,19 @@ def instructions(data: Path) -> Iterator[str]:
         yield from (join(row["instruction"], instance["input"]) for instance in row["instances"])
     for row in read_rows(data / "corpora/sharegpt_dummy_500.json.gz"):
         yield from (turn["value"] for turn in row["conversations"])
-    yield from (row["instruction"] for row in read_rows(data / "corpora/oasst_sft_zh_multiturn.json.gz"))
+    yield from (
+        row["instruction"] for row in read_rows(data / "corpora/oasst_sft_zh_multiturn.json.gz")
+    )
 
 
 def responses(data: Path) -> Iterator[Any]:
     """Answers of LIMA, CoachLM, PandaLM and Self-Instruct."""
     for row in read_rows(data / "corpora/lima_1029.json.gz"):
-        yield from [row["instruction"], row["output"], *(answer for _, answer in row.get("history") or [])]
+        yield from [
+            row["instruction"],
+            row["output"],
+            *(answer for _, answer in row.get("history") or []),
+        ]
     for row in read_rows(data / "quality_pairs/coachlm_expert_revision.json.gz"):
         yield from (row["Raw Response"], row["Revised Response"])
     for row in read_rows(data / "quality_pairs/pandalm_human_999.json.gz"):
@@ -93,17 +112,24 @@ def running_text(data: Path) -> list[str]:
     asked = [text.strip()[:LONGEST] for text in instructions(data)]
     answers = [text for text in responses(data) if isinstance(text, str)]
     parts = [part.strip() for text in answers for part in SENTENCE.split(text)]
-    return list(dict.fromkeys([text for text in asked if len(text) > 1] + [p for p in parts if 15 <= len(p) <= 400]))
+    return list(
+        dict.fromkeys(
+            [text for text in asked if len(text) > 1] + [p for p in parts if 15 <= len(p) <= 400]
+        )
+    )
 
 
 def phrases(texts: Iterable[str], n_longer: int) -> list[str]:
-    """Words seen twice, and the `n_longer` most frequent phrases of two or three words, no function word at an end.
+    """Words seen twice, and the `n_longer` most frequent phrases of two or three words, no function
+    word at an end.
 
     >>> phrases(["the climate change of the planet", "climate change"], 1)
     ['change', 'climate', 'climate change']
     """
     counts = Counter(phrase for text in texts for phrase in cut(WORD.findall(text.lower())))
-    ordered = sorted(counts, key=lambda phrase: (-counts[phrase], hashlib.sha256(phrase.encode()).digest()))
+    ordered = sorted(
+        counts, key=lambda phrase: (-counts[phrase], hashlib.sha256(phrase.encode()).digest())
+    )
     words = sorted(phrase for phrase in ordered if " " not in phrase and counts[phrase] > 1)
     return words + [phrase for phrase in ordered if " " in phrase][:n_longer]
 
@@ -125,7 +151,9 @@ def made_up(tags: Iterable[str], n: int, seed: int) -> list[str]:
     return [f"{words[a]} {words[b]}" for a, b in drawn.tolist()] + words
 
 
-def training_texts(data: Path, n_longer: int = 90_000, n_made_up: int = 40_000, seed: int = 0) -> list[str]:
+def training_texts(
+    data: Path, n_longer: int = 90_000, n_made_up: int = 40_000, seed: int = 0
+) -> list[str]:
     """All texts to fit to, each once, held-out tags left out."""
     tags = read_tags(data)
     seen = [tag for tag in tags if not held_out(tag)]

@@ -4,20 +4,30 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tacos.methods import pairing
-from tacos.methods.rating.equations import components
+from tacos.methods.judging import pairing
+from tacos.methods.judging.rating.normal_equations import components
 from tacos.records import PAIRS, SCORES
 
 
 def listed(*sizes: int) -> pl.DataFrame:
     """Clusters 0, 1, ... of these sizes."""
-    rows = [(f"f:{sum(sizes[:c]) + i}", c, "all") for c, size in enumerate(sizes) for i in range(size)]
-    return pl.DataFrame(rows, schema={"id": pl.String, "cluster": pl.UInt32, "rule": pl.String}, orient="row")
+    rows = [
+        (f"f:{sum(sizes[:c]) + i}", c, "all") for c, size in enumerate(sizes) for i in range(size)
+    ]
+    return pl.DataFrame(
+        rows, schema={"id": pl.String, "cluster": pl.UInt32, "rule": pl.String}, orient="row"
+    )
 
 
-def scored(shortlist: pl.DataFrame, values: dict[str, float], error: float | None = 5.0) -> pl.DataFrame:
+def scored(
+    shortlist: pl.DataFrame, values: dict[str, float], error: float | None = 5.0
+) -> pl.DataFrame:
     """A table SCORES."""
-    rows = [(i, c, values[i], error, 1, 0) for i, c in shortlist.select("id", "cluster").rows() if i in values]
+    rows = [
+        (i, c, values[i], error, 1, 0)
+        for i, c in shortlist.select("id", "cluster").rows()
+        if i in values
+    ]
     return pl.DataFrame(rows, schema=SCORES, orient="row")
 
 
@@ -35,14 +45,20 @@ def test_neighbours_meet_in_input_order_and_an_odd_last_one_is_dropped() -> None
     plan = pairing.neighbour(listed(13, 2).reverse(), first=5)
     assert plan.schema == PAIRS
     assert plan.select("left", "right").rows()[0] == ("f:0", "f:1")
-    assert plan.select("left", "right").rows()[5] == ("f:10", "f:11")  # row 10 comes after 9, not after 1
+    assert plan.select("left", "right").rows()[5] == (
+        "f:10",
+        "f:11",
+    )  # row 10 comes after 9, not after 1
     assert plan.select("left", "right").rows()[6] == ("f:13", "f:14")
     assert plan["pair"].to_list() == list(range(5, 12))
 
 
 def test_a_position_column_is_the_input_order() -> None:
     shortlist = listed(4).with_columns(position=pl.Series([3, 2, 1, 0]))
-    assert pairing.neighbour(shortlist).select("left", "right").rows() == [("f:3", "f:2"), ("f:1", "f:0")]
+    assert pairing.neighbour(shortlist).select("left", "right").rows() == [
+        ("f:3", "f:2"),
+        ("f:1", "f:0"),
+    ]
 
 
 def test_the_paper_pairs_leave_islands_and_a_chain_with_bridges_does_not() -> None:
@@ -125,7 +141,9 @@ def test_active_stops_where_no_answer_can_change_the_outcome() -> None:
     shortlist = listed(10)
     opening = pairing.opening(shortlist, seed=1)
     values = {f"f:{i}": 90.0 if i < 3 else 10.0 for i in range(10)}
-    assert pairing.active(shortlist, scored(shortlist, values, 2.0), opening, {0: 3}, {0: 50}, seed=1).is_empty()
+    assert pairing.active(
+        shortlist, scored(shortlist, values, 2.0), opening, {0: 3}, {0: 50}, seed=1
+    ).is_empty()
 
 
 @pytest.mark.parametrize("quota", [0, 10])
@@ -139,7 +157,9 @@ def test_active_asks_nothing_where_all_or_none_are_taken(quota) -> None:
 def test_active_asks_nothing_of_a_judge_whose_scores_have_no_error() -> None:
     shortlist = listed(10)
     scores = scored(shortlist, {f"f:{i}": 1.0 * i for i in range(10)}, error=None)
-    assert pairing.active(shortlist, scores, pairing.opening(shortlist, 1), {0: 3}, {0: 50}, seed=1).is_empty()
+    assert pairing.active(
+        shortlist, scores, pairing.opening(shortlist, 1), {0: 3}, {0: 50}, seed=1
+    ).is_empty()
 
 
 def test_active_never_asks_an_order_twice_and_a_second_order_keeps_its_number() -> None:
@@ -148,7 +168,15 @@ def test_active_never_asks_an_order_twice_and_a_second_order_keeps_its_number() 
     plans = [pairing.opening(shortlist, seed=1, linked=False, pilot=1000)]
     for number in range(6):
         plans.append(
-            pairing.active(shortlist, scores, pl.concat(plans), {0: 3}, {0: 7}, seed=number, both=number % 2 == 0)
+            pairing.active(
+                shortlist,
+                scores,
+                pl.concat(plans),
+                {0: 3},
+                {0: 7},
+                seed=number,
+                both=number % 2 == 0,
+            )
         )
     every = pl.concat(plans)
     orders = [
@@ -162,7 +190,9 @@ def test_active_never_asks_an_order_twice_and_a_second_order_keeps_its_number() 
 
 def test_allowances_share_what_is_left_of_the_budget_over_the_rounds() -> None:
     shortlist = listed(20, 10, 4)
-    opening = pairing.opening(shortlist, seed=1, linked=False, pilot=1000)  # 1 + 10, 5 and 2 requests
+    opening = pairing.opening(
+        shortlist, seed=1, linked=False, pilot=1000
+    )  # 1 + 10, 5 and 2 requests
     assert pairing.allowances(shortlist, opening, 1.0, 3) == {0: 3, 1: 2, 2: 1}
     assert pairing.allowances(shortlist, opening, 0.2, 3) == {0: 0, 1: 0, 2: 0}
 
@@ -180,7 +210,9 @@ def test_plans_do_not_depend_on_row_order(seed) -> None:
         lambda table: pairing.bridges(table, 2, seed),
         lambda table: pairing.reference(table, seed),
         lambda table: pairing.opening(table, seed),
-        lambda table: pairing.swiss(table, scores.reverse() if table is mixed else scores, asked, 1, seed),
+        lambda table: pairing.swiss(
+            table, scores.reverse() if table is mixed else scores, asked, 1, seed
+        ),
         lambda table: pairing.active(table, scores, asked, quotas, requests, seed),
     ):
         assert make(mixed).equals(make(shortlist))

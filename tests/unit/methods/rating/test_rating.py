@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 from threadpoolctl import threadpool_limits
 
-from tacos.methods import rating
-from tacos.methods.rating import gaussian as module
-from tacos.methods.rating.equations import inverse_diagonals, standard_errors
-from tacos.methods.rating.orders import pairs_of
+from tacos.methods.judging import rating
+from tacos.methods.judging.rating import gaussian_experts as module
+from tacos.methods.judging.rating.normal_equations import inverse_diagonals, standard_errors
+from tacos.methods.judging.rating.presentation_orders import pairs_of
 from tacos.records import SCORES, VERDICTS
 
 
@@ -19,7 +19,9 @@ def verdicts(rows) -> pl.DataFrame:
 
 
 def simulate(n=60, degree=6, noise=0.3, bias=0.3, shift=0.0, seed=0, orders=("ab", "ba")):
-    """Verdicts on random pairs, and true qualities by id: points are 50 + 15 (quality + bias + noise)."""
+    """Verdicts on random pairs, and true qualities by id: points are 50 + 15 (quality + bias +
+    noise).
+    """
     rng = np.random.default_rng(seed)
     quality = rng.standard_normal(n)
     steps = [1, *rng.choice(np.arange(2, n // 2), degree // 2 - 1, replace=False)]
@@ -30,7 +32,9 @@ def simulate(n=60, degree=6, noise=0.3, bias=0.3, shift=0.0, seed=0, orders=("ab
             x, y = quality[[a, b]] + noise * rng.standard_normal(2) + shift * rng.standard_normal()
             first = bias if order == "ab" else 0.0
             second = bias if order == "ba" else 0.0
-            rows.append((pair, f"f:{a}", f"f:{b}", order, 50 + 15 * (x + first), 50 + 15 * (y + second)))
+            rows.append(
+                (pair, f"f:{a}", f"f:{b}", order, 50 + 15 * (x + first), 50 + 15 * (y + second))
+            )
     return verdicts(rows), {f"f:{i}": q for i, q in enumerate(quality)}
 
 
@@ -50,13 +54,21 @@ def test_the_mean_is_over_both_orders() -> None:
 
 def test_a_missing_verdict_is_left_out_and_never_a_default() -> None:
     scores = rating.mean(
-        verdicts([(0, "a", "b", "ab", 80, 60), (0, "a", "b", "ba", None, 64), (1, "c", "d", "ab", None, 50)])
+        verdicts(
+            [
+                (0, "a", "b", "ab", 80, 60),
+                (0, "a", "b", "ba", None, 64),
+                (1, "c", "d", "ab", None, 50),
+            ]
+        )
     )
     assert scores.select("id", "score").rows() == [("a", 80.0), ("b", 60.0)]
 
 
 def test_a_sample_has_a_score_per_cluster_and_disjoint_pairs_are_components() -> None:
-    rows = verdicts([(0, "a", "b", "ab", 80, 60), (1, "a", "c", "ab", 20, 30), (2, "d", "e", "ab", 1, 2)])
+    rows = verdicts(
+        [(0, "a", "b", "ab", 80, 60), (1, "a", "c", "ab", 20, 30), (2, "d", "e", "ab", 1, 2)]
+    )
     table = rows.with_columns(cluster=pl.Series([0, 1, 0], dtype=pl.UInt32))
     scores = rating.mean(table)
     assert scores.select("id", "cluster", "score").rows() == [
@@ -77,7 +89,9 @@ def test_exact_verdicts_give_back_the_planted_scores() -> None:
     table, quality = simulate(noise=0.0)
     scores = rating.least_squares(table)
     planted = truth(scores, quality)
-    np.testing.assert_allclose(scores["score"] - scores["score"].mean(), planted - planted.mean(), atol=1e-6)
+    np.testing.assert_allclose(
+        scores["score"] - scores["score"].mean(), planted - planted.mean(), atol=1e-6
+    )
     assert scores["error"].is_null().all()  # all verdicts agree: nothing to tell an error from
 
 
@@ -98,8 +112,13 @@ def test_levels_help_where_a_judge_is_steady_and_differences_where_it_is_moody()
         off = scores["score"].to_numpy() - truth(scores, quality)
         return np.std(off)
 
-    steady, moody = simulate(n=300, degree=4, shift=0.0, seed=2), simulate(n=300, degree=4, shift=2.0, seed=2)
-    assert rms(*steady, rating.least_squares) < 0.6 * rms(*steady, lambda t: rating.least_squares(t, level="ignore"))
+    steady, moody = (
+        simulate(n=300, degree=4, shift=0.0, seed=2),
+        simulate(n=300, degree=4, shift=2.0, seed=2),
+    )
+    assert rms(*steady, rating.least_squares) < 0.6 * rms(
+        *steady, lambda t: rating.least_squares(t, level="ignore")
+    )
     assert rms(*moody, rating.least_squares) < 0.6 * rms(*moody, rating.mean)
 
 
@@ -152,9 +171,13 @@ def test_order_of_verdicts_and_names_of_sides_do_not_matter(seed) -> None:
 
 def test_scores_mirror_when_every_score_is_mirrored() -> None:
     table, _ = simulate(seed=6)
-    mirrored = table.with_columns(score_left=100 - pl.col("score_left"), score_right=100 - pl.col("score_right"))
+    mirrored = table.with_columns(
+        score_left=100 - pl.col("score_left"), score_right=100 - pl.col("score_right")
+    )
     for rate in (rating.mean, rating.least_squares):
-        np.testing.assert_allclose(rate(mirrored)["score"], 100 - rate(table)["score"].to_numpy(), atol=1e-6)
+        np.testing.assert_allclose(
+            rate(mirrored)["score"], 100 - rate(table)["score"].to_numpy(), atol=1e-6
+        )
 
 
 def test_swapped_scores_swap_the_samples() -> None:
@@ -165,28 +188,39 @@ def test_swapped_scores_swap_the_samples() -> None:
         assert rate(two)["score"].to_list() == pytest.approx([b, a])
 
 
-def test_levels_of_islands_are_right_where_differences_leave_nothing_to_tell_their_noise_from() -> None:
+def test_levels_of_islands_are_right_where_differences_leave_nothing_to_tell_their_noise_from() -> (
+    None
+):
     rng = np.random.default_rng(5)
     quality = rng.normal(50, 15, 32)
     rows = []
-    for pair, (a, b) in enumerate((4 * island + i, 4 * island + i + 1) for island in range(8) for i in range(3)):
-        x, y = quality[[a, b]] + rng.normal(0, 6)  # the judge's mood: both scores of a call are off alike
+    for pair, (a, b) in enumerate(
+        (4 * island + i, 4 * island + i + 1) for island in range(8) for i in range(3)
+    ):
+        x, y = quality[[a, b]] + rng.normal(
+            0, 6
+        )  # the judge's mood: both scores of a call are off alike
         rows.append((pair, f"f:{a:02}", f"f:{b:02}", "ab", x, y))
     table = verdicts(rows)
     scores = rating.least_squares(table)
     centred = pairs_of(table).join(scores.select("component", low="id"), on="low")
     for component, island in scores.group_by("component"):
         seen = centred.filter(pl.col("component") == component[0])
-        # without noise the differences are exact, and a chain is as high as its pairs are on the mean
+        # without noise the differences are exact, and a chain is as high as its pairs are on the
+        # mean
         pairs = seen.join(island.select(low="id", x="score"), on="low").join(
             island.select(high="id", y="score"), on="high"
         )
         np.testing.assert_allclose(pairs["x"] - pairs["y"], pairs["difference"], atol=1e-3)
-        np.testing.assert_allclose((pairs["x"] + pairs["y"]).mean() / 2, pairs["level"].mean(), atol=1e-3)
+        np.testing.assert_allclose(
+            (pairs["x"] + pairs["y"]).mean() / 2, pairs["level"].mean(), atol=1e-3
+        )
 
 
 def test_islands_are_told_and_without_levels_each_keeps_its_own_mean() -> None:
-    table = verdicts([(0, "a", "b", "ab", 90, 70), (0, "a", "b", "ba", 90, 70), (1, "c", "d", "ab", 20, 40)])
+    table = verdicts(
+        [(0, "a", "b", "ab", 90, 70), (0, "a", "b", "ba", 90, 70), (1, "c", "d", "ab", 20, 40)]
+    )
     scores = rating.least_squares(table, level="ignore")
     assert scores["component"].to_list() == [0, 0, 1, 1]
     assert scores["score"].to_list() == pytest.approx([90.0, 70.0, 20.0, 40.0])
@@ -195,7 +229,9 @@ def test_islands_are_told_and_without_levels_each_keeps_its_own_mean() -> None:
 def test_panels_of_judges_with_different_levels_are_put_on_one() -> None:
     table, quality = simulate(n=100, noise=0.1, seed=7)
     harsh = table.filter(pl.col("pair") % 2 == 1).with_columns(
-        judge=pl.lit("harsh"), score_left=pl.col("score_left") - 30, score_right=pl.col("score_right") - 30
+        judge=pl.lit("harsh"),
+        score_left=pl.col("score_left") - 30,
+        score_right=pl.col("score_right") - 30,
     )
     scores = rating.least_squares(pl.concat([table.filter(pl.col("pair") % 2 == 0), harsh]))
     assert np.corrcoef(scores["score"], truth(scores, quality))[0, 1] > 0.98
@@ -206,7 +242,10 @@ def test_a_prior_on_grades_helps_the_samples_with_few_comparisons() -> None:
     grades = pl.DataFrame({"id": list(quality), "grade": [q * 3 + 7 for q in quality.values()]})
     plain, informed = rating.least_squares(table), rating.least_squares(table, grades=grades)
     right = truth(plain, quality)
-    assert np.corrcoef(informed["score"], right)[0, 1] > np.corrcoef(plain["score"], right)[0, 1] + 0.05
+    assert (
+        np.corrcoef(informed["score"], right)[0, 1]
+        > np.corrcoef(plain["score"], right)[0, 1] + 0.05
+    )
     assert (informed["error"].mean() or 9) < (plain["error"].mean() or 0)
 
 
@@ -219,8 +258,14 @@ def test_shrinking_draws_towards_the_mean() -> None:
 
 def test_homes_name_the_cluster_in_a_global_fit() -> None:
     table = verdicts([(0, "a", "b", "ab", 80, 60), (1, "b", "c", "ab", 60, 50)])
-    homes = pl.DataFrame({"id": ["a", "b", "c"], "cluster": [4, 5, 5]}, schema_overrides={"cluster": pl.UInt32})
-    assert rating.least_squares(table, homes=homes).select("id", "cluster").rows() == [("a", 4), ("b", 5), ("c", 5)]
+    homes = pl.DataFrame(
+        {"id": ["a", "b", "c"], "cluster": [4, 5, 5]}, schema_overrides={"cluster": pl.UInt32}
+    )
+    assert rating.least_squares(table, homes=homes).select("id", "cluster").rows() == [
+        ("a", 4),
+        ("b", 5),
+        ("c", 5),
+    ]
     assert set(rating.least_squares(table)["cluster"]) == {0}
 
 
@@ -267,7 +312,9 @@ def test_a_long_chain_is_solved_too() -> None:
 # ---- Bradley-Terry
 
 
-def play(n: int, degree: int, bias: float, seed: int, error_rate: float = 0.05, length: float = 0.0):
+def play(
+    n: int, degree: int, bias: float, seed: int, error_rate: float = 0.05, length: float = 0.0
+):
     """Verdicts drawn from the model itself, the true thetas by id, and lengths."""
     rng = np.random.default_rng(seed)
     theta, lengths = rng.standard_normal(n), np.exp(rng.standard_normal(n))
@@ -282,7 +329,8 @@ def play(n: int, degree: int, bias: float, seed: int, error_rate: float = 0.05, 
         won = rng.random(len(a)) < (1 - error_rate) / (1 + np.exp(-logit)) + error_rate / 2
         left = np.where(won == (order == "ab"), 70.0, 30.0)
         parts += [
-            (p, f"f:{i}", f"f:{j}", order, s, 100 - s) for p, (i, j, s) in enumerate(zip(a, b, left, strict=True))
+            (p, f"f:{i}", f"f:{j}", order, s, 100 - s)
+            for p, (i, j, s) in enumerate(zip(a, b, left, strict=True))
         ]
     return (
         verdicts(parts),
@@ -318,7 +366,9 @@ def test_a_flip_is_half_a_win_each() -> None:
 
 def test_a_judge_of_no_weight_is_not_heard() -> None:
     table, theta, _ = play(100, 10, bias=0.0, seed=5)
-    liar = table.with_columns(judge=pl.lit("liar"), score_left=pl.col("score_right"), score_right=pl.col("score_left"))
+    liar = table.with_columns(
+        judge=pl.lit("liar"), score_left=pl.col("score_right"), score_right=pl.col("score_left")
+    )
     both = pl.concat([table, liar, liar.with_columns(repetition=pl.lit(1, pl.UInt16))])
     alone, _ = rating.bradley_terry(table)
     heard, _ = rating.bradley_terry(both)

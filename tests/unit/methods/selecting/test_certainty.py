@@ -16,7 +16,11 @@ def planted(
     true = 50 + rng.normal(0, spread, (clusters, rows))
     errors = rng.uniform(0.5 * error, 1.5 * error, true.shape)
     seen = true + rng.normal(0, 1, true.shape) * errors
-    made = [(f"{c}:{r}", c, seen[c, r], errors[c, r], 4, 0) for c in range(clusters) for r in range(rows)]
+    made = [
+        (f"{c}:{r}", c, seen[c, r], errors[c, r], 4, 0)
+        for c in range(clusters)
+        for r in range(rows)
+    ]
     return pl.DataFrame(made, schema=SCORES, orient="row"), true
 
 

@@ -40,7 +40,9 @@ def test_equals_the_algorithm_as_printed(rows: list[list[int]], n: int) -> None:
 def test_the_first_walk_covers_every_tag() -> None:
     rng = np.random.default_rng(1)
     rows = [rng.choice(50, size=rng.integers(0, 6), replace=False).tolist() for _ in range(1000)]
-    taken, walks = complexity_first.take(offsets_of(rows), [tag for row in rows for tag in row], 1000)
+    taken, walks = complexity_first.take(
+        offsets_of(rows), [tag for row in rows for tag in row], 1000
+    )
     covered = {tag for i in taken[walks == 0].tolist() for tag in rows[i]}
     assert covered == {tag for row in rows for tag in row}
 
@@ -64,7 +66,9 @@ def test_select_gives_ranks_ids_tags_and_walks() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     shuffled = FRAME.sample(fraction=1, shuffle=True, seed=seed)
-    assert complexity_first.select(shuffled, 3, seed=1).equals(complexity_first.select(FRAME, 3, seed=1))
+    assert complexity_first.select(shuffled, 3, seed=1).equals(
+        complexity_first.select(FRAME, 3, seed=1)
+    )
 
 
 def test_rows_without_tags_are_never_taken_and_fewer_rows_are_fewer() -> None:

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from tacos.methods.selecting import covering
+from tacos.methods.selecting import tag_coverage
 
 ROWS = [("a", 0, 9.0), ("b", 0, 8.0), ("c", 1, 7.0), ("d", 1, 6.0)]
 TAGS = {"a": ["x", "y"], "b": ["x"], "c": ["y"], "d": ["z"]}
@@ -16,30 +16,32 @@ def names(places: list[int]) -> str:
 
 
 def test_where_tags_are_worth_nothing_scores_decide() -> None:
-    assert names(covering.take(ROWS, 3, None, TAGS, worth=0)) == "abc"
+    assert names(tag_coverage.take(ROWS, 3, None, TAGS, worth=0)) == "abc"
 
 
 def test_a_new_tag_is_worth_so_many_points() -> None:
-    assert names(covering.take(ROWS, 2, None, TAGS, worth=1.9)) == "ab"
-    assert names(covering.take(ROWS, 2, None, TAGS, worth=2.1)) == "ad"
+    assert names(tag_coverage.take(ROWS, 2, None, TAGS, worth=1.9)) == "ab"
+    assert names(tag_coverage.take(ROWS, 2, None, TAGS, worth=2.1)) == "ad"
 
 
 def test_no_cluster_gives_more_than_it_has_room_for() -> None:
-    assert names(covering.take(ROWS, 4, {0: 1, 1: 1}, TAGS, worth=0)) == "ac"
-    assert names(covering.take(ROWS, 4, {0: 1}, TAGS, worth=0)) == "a"
+    assert names(tag_coverage.take(ROWS, 4, {0: 1, 1: 1}, TAGS, worth=0)) == "ac"
+    assert names(tag_coverage.take(ROWS, 4, {0: 1}, TAGS, worth=0)) == "a"
 
 
 def test_tags_of_rows_that_are_in_count_as_covered() -> None:
-    assert names(covering.take(ROWS, 1, None, TAGS, worth=5)) == "a"
-    assert names(covering.take(ROWS, 2, None, TAGS, worth=5, start=["a"])) == "db"
+    assert names(tag_coverage.take(ROWS, 1, None, TAGS, worth=5)) == "a"
+    assert names(tag_coverage.take(ROWS, 2, None, TAGS, worth=5, start=["a"])) == "db"
 
 
 def test_a_sample_in_two_clusters_is_taken_once() -> None:
     rows = [("a", 0, 9.0), ("a", 1, 8.0), ("b", 1, 1.0)]
-    assert covering.take(rows, 3, {0: 1, 1: 1}, {}, worth=1) == [0, 2]
+    assert tag_coverage.take(rows, 3, {0: 1, 1: 1}, {}, worth=1) == [0, 2]
 
 
-def pool(seed: int, size: int) -> tuple[list[covering.Row], dict[str, list[str]], dict[int, int]]:
+def pool(
+    seed: int, size: int
+) -> tuple[list[tag_coverage.Row], dict[str, list[str]], dict[int, int]]:
     rng = random.Random(seed)
     rows = [(f"r{i}", rng.randrange(3), float(rng.randrange(1, 9))) for i in range(size)]
     tags = {id_: rng.sample("abcdefghijkl", rng.randrange(5)) for id_, _, _ in rows}
@@ -51,11 +53,13 @@ def test_lazy_greedy_is_plain_greedy(seed: int) -> None:
     rows, tags, room = pool(seed, 40)
     left, covered, expected = dict(room), set(), []
     while free := [k for k, row in enumerate(rows) if left[row[1]] > 0 and k not in expected]:
-        best = max(free, key=lambda k: (rows[k][2] + 2.5 * len(set(tags[rows[k][0]]) - covered), -k))
+        best = max(
+            free, key=lambda k: (rows[k][2] + 2.5 * len(set(tags[rows[k][0]]) - covered), -k)
+        )
         expected.append(best)
         covered.update(tags[rows[best][0]])
         left[rows[best][1]] -= 1
-    assert covering.take(rows, 99, room, tags, worth=2.5) == expected
+    assert tag_coverage.take(rows, 99, room, tags, worth=2.5) == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -63,10 +67,12 @@ def test_it_reaches_at_least_half_of_the_best(seed: int) -> None:
     rows, tags, room = pool(seed, 9)
 
     def value(places) -> float:
-        return sum(rows[k][2] for k in places) + 3 * len({tag for k in places for tag in tags[rows[k][0]]})
+        return sum(rows[k][2] for k in places) + 3 * len(
+            {tag for k in places for tag in tags[rows[k][0]]}
+        )
 
     def fits(places) -> bool:
         return all(sum(rows[k][1] == cluster for k in places) <= room[cluster] for cluster in room)
 
     best = max(value(places) for places in combinations(range(9), 4) if fits(places))
-    assert value(covering.take(rows, 4, room, tags, worth=3)) >= best / 2
+    assert value(tag_coverage.take(rows, 4, room, tags, worth=3)) >= best / 2

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tacos.amounts import parse_parts
 from tacos.errors import InputError
-from tacos.methods.selecting import limiting, quotas
-from tacos.methods.selecting.limiting import Limits
+from tacos.methods.selecting import limits as limiting
+from tacos.methods.selecting import quotas
+from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import Extras, select
 
 N = 120
@@ -34,7 +35,9 @@ def pool(seed: int = 0) -> pl.DataFrame:
 
 def limits(**given: dict[str, str | float] | bool) -> Limits:
     """Limits from what a person writes."""
-    parts = {name: parse_parts(value, name) for name, value in given.items() if isinstance(value, dict)}
+    parts = {
+        name: parse_parts(value, name) for name, value in given.items() if isinstance(value, dict)
+    }
     return Limits(**parts, match_length=bool(given.get("match_length")))
 
 
@@ -61,7 +64,9 @@ def test_shares_of_all_sources_are_rounded_to_what_is_asked_for() -> None:
 
 
 def test_an_exact_quota_of_a_tag_is_served_first() -> None:
-    table = pool().with_columns(length=pl.when(pl.col("tags").list.contains("rare")).then(1).otherwise("length"))
+    table = pool().with_columns(
+        length=pl.when(pl.col("tags").list.contains("rare")).then(1).otherwise("length")
+    )
     found = select(table, "longest", 20, 1, limits=limits(per_tag={"rare": 5})).join(table, on="id")
     assert found["tags"].list.contains("rare").sum() == 5
 
@@ -72,8 +77,13 @@ def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
     table = pool(seed)
     found = select(table, "longest", n, 1, limits=Limits(match_length=True)).join(table, on="id")
     cuts = np.unique(np.quantile(table["length"], np.arange(1, 10) / 10))
-    share = np.bincount(np.searchsorted(cuts, table["length"], side="right"), minlength=len(cuts) + 1) / N
-    counts = np.bincount(np.searchsorted(cuts, found["length"], side="right"), minlength=len(cuts) + 1)
+    share = (
+        np.bincount(np.searchsorted(cuts, table["length"], side="right"), minlength=len(cuts) + 1)
+        / N
+    )
+    counts = np.bincount(
+        np.searchsorted(cuts, found["length"], side="right"), minlength=len(cuts) + 1
+    )
     assert (counts <= np.ceil(n * share - 1e-9)).all()
     assert counts.sum() == n
 
@@ -90,7 +100,9 @@ def test_without_limits_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize("coverage", [0.0, 0.5])
-def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(coverage: float) -> None:
+def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(
+    coverage: float,
+) -> None:
     extras, keep = Extras(coverage=coverage), ["f:003", "f:077"]
     free = select(pool(), "tacos", 30, 1, extras, keep)
     kept = select(pool(), "tacos", 30, 1, extras, keep, limits=limits(per_source={"a": "<=30"}))
@@ -104,7 +116,10 @@ def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(cove
     [
         (limits(per_source={"d": 0.1}), "there is no source 'd'"),
         (limits(per_source={"a": 20, "b": 11}), "come to 31 rows, more than the 30"),
-        (limits(per_source={"a": 0.5, "b": 0.2, "c": 0.2}), "come to 27 of 30 rows, and the data has no other"),
+        (
+            limits(per_source={"a": 0.5, "b": 0.2, "c": 0.2}),
+            "come to 27 of 30 rows, and the data has no other",
+        ),
         (limits(per_source={"a": 0.1, "a.json": 0.2}), "has two quotas"),
         (limits(per_tag={"rrare": 0.1}), "near it: rare"),
         (limits(per_tag={"rare": "1%"}), "quota 1% of 'rare' comes to no row of 30"),
@@ -119,15 +134,22 @@ def test_what_cannot_be_had_is_said(wanted: Limits, message: str) -> None:
 @pytest.mark.parametrize("part", ["<=2", 2, "20%"])
 def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(part: str | float) -> None:
     rare = ["f:000", "f:005", "f:010"]
-    with pytest.raises(InputError, match=r"must-keep list alone .* quota of the tag 'rare' \(3, room for 2\)"):
+    with pytest.raises(
+        InputError, match=r"must-keep list alone .* quota of the tag 'rare' \(3, room for 2\)"
+    ):
         select(pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part}))
-    assert select(pool(), "tacos", 10, keep=rare[:2], limits=limits(per_tag={"rare": part})).height == 10
+    assert (
+        select(pool(), "tacos", 10, keep=rare[:2], limits=limits(per_tag={"rare": part})).height
+        == 10
+    )
 
 
 def test_a_row_is_told_which_limit_left_it_no_room() -> None:
     table = pool()
     bounds = limiting.bounds(table, 10, limits(per_source={"a": "<=2"}, per_tag={"rare": "<=1"}))
     taken = np.array([0, 3])  # both of a.json, the first one "rare"
-    assert limiting.full(bounds, taken, 6) == ["the quota of the source a.json was full (2 of 2 rows)"]
+    assert limiting.full(bounds, taken, 6) == [
+        "the quota of the source a.json was full (2 of 2 rows)"
+    ]
     assert len(limiting.full(bounds, taken, 15)) == 2
     assert limiting.full(bounds, taken, 1) == []

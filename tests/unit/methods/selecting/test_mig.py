@@ -11,7 +11,11 @@ def pool(n_rows: int, n_tags: int, seed: int, levels: int | None = None):
     """0/1 tags and scores; `levels` makes scores, and so gains, tie often."""
     rng = np.random.default_rng(seed)
     tags = csr_array((rng.random((n_rows, n_tags)) < 0.15).astype(float))
-    scores = rng.uniform(1, 100, n_rows) if levels is None else rng.integers(1, levels + 1, n_rows).astype(float)
+    scores = (
+        rng.uniform(1, 100, n_rows)
+        if levels is None
+        else rng.integers(1, levels + 1, n_rows).astype(float)
+    )
     return tags, scores
 
 
@@ -34,8 +38,14 @@ def test_the_formula_by_hand() -> None:
     tags = csr_array(np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]))
     rows = mig.information(tags, [8.0, 5.0, 4.0])
     np.testing.assert_allclose(rows.toarray(), [[4, 4], [5, 0], [0, 4]])
-    np.testing.assert_allclose(mig.slope(np.array([0.0, 4.0])), [0.8 * 1e-6**-0.2, 0.8 * 4.000001**-0.2])
-    assert mig.take(rows, 3).tolist() == [0, 1, 2]  # 8 > 5 > 4, then 5 on one tag beats 4 on the other
+    np.testing.assert_allclose(
+        mig.slope(np.array([0.0, 4.0])), [0.8 * 1e-6**-0.2, 0.8 * 4.000001**-0.2]
+    )
+    assert mig.take(rows, 3).tolist() == [
+        0,
+        1,
+        2,
+    ]  # 8 > 5 > 4, then 5 on one tag beats 4 on the other
 
 
 def test_columns_of_p_sum_to_1_and_edges_need_a_cosine_of_9_tenths() -> None:

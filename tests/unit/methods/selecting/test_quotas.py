@@ -13,7 +13,9 @@ def scored(*rows) -> pl.DataFrame:
     return pl.DataFrame([(i, c, s, None, 1, 0) for i, c, s in rows], schema=SCORES, orient="row")
 
 
-TABLE = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 10), ("a", 1, 99), ("d", 1, 50), ("e", 1, 40), ("f", 1, 30))
+TABLE = scored(
+    ("a", 0, 90), ("b", 0, 80), ("c", 0, 10), ("a", 1, 99), ("d", 1, 50), ("e", 1, 40), ("f", 1, 30)
+)
 SIZES = {0: 10, 1: 400}
 
 
@@ -62,14 +64,25 @@ def test_a_remainder_goes_by_score() -> None:
     assert found["rule"].to_list() == ["quota"] * 6
     few = select(TABLE.filter(pl.col("id") != "c"), SIZES, 5, Rule("ascending-size"))
     assert few.filter(pl.col("rule") == "remainder").is_empty()
-    more = select(scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)), {0: 1, 1: 3}, 3, Rule("ascending-size"))
+    more = select(
+        scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)),
+        {0: 1, 1: 3},
+        3,
+        Rule("ascending-size"),
+    )
     assert more.select("id", "rule").rows() == [("a", "quota"), ("b", "quota"), ("c", "quota")]
-    rest = select(scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)), {0: 9, 1: 3}, 4, Rule("equal"))
+    rest = select(
+        scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)), {0: 9, 1: 3}, 4, Rule("equal")
+    )
     assert rest.select("id", "rule").rows()[-1] == ("d", "remainder")
 
 
 def test_where_the_quotas_are_more_than_n_the_lowest_scores_go() -> None:
-    assert ids(select(TABLE, SIZES, 3, Rule("ascending-size"))) == ["a", "b", "d"]  # 2 + 2 taken, e is the lowest
+    assert ids(select(TABLE, SIZES, 3, Rule("ascending-size"))) == [
+        "a",
+        "b",
+        "d",
+    ]  # 2 + 2 taken, e is the lowest
 
 
 def test_must_keep_rows_are_in_and_count() -> None:
@@ -78,7 +91,9 @@ def test_must_keep_rows_are_in_and_count() -> None:
     assert found["rule"].to_list()[:2] == ["must-keep", "must-keep"]
     assert found.filter(pl.col("id") == "x").select("cluster", "score").row(0) == (None, None)
     assert found.height == 4
-    assert found.filter(pl.col("cluster") == 1).height <= 2  # f counts towards the quota of its cluster
+    assert (
+        found.filter(pl.col("cluster") == 1).height <= 2
+    )  # f counts towards the quota of its cluster
 
 
 def test_excluded_rows_are_never_in() -> None:
@@ -96,9 +111,15 @@ def test_too_few_judged_rows_are_an_error_that_names_fill() -> None:
 
 
 def test_fill_takes_unjudged_rows_last_and_says_so() -> None:
-    fill = pl.DataFrame({"id": ["y", "a", "z", "w"], "cluster": [1, 0, 1, 0]}, schema_overrides={"cluster": pl.UInt32})
+    fill = pl.DataFrame(
+        {"id": ["y", "a", "z", "w"], "cluster": [1, 0, 1, 0]},
+        schema_overrides={"cluster": pl.UInt32},
+    )
     found = select(TABLE, SIZES, 8, fill=fill, exclude=["y"])
-    assert found.select("id", "score", "rule").rows()[-2:] == [("z", None, "fill"), ("w", None, "fill")]
+    assert found.select("id", "score", "rule").rows()[-2:] == [
+        ("z", None, "fill"),
+        ("w", None, "fill"),
+    ]
     with pytest.raises(InputError, match="--fill"):
         select(TABLE, SIZES, 10, fill=fill)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tacos import amounts
 from tacos.amounts import Size
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting import sizes, tabulating
+from tacos.methods.selecting import sizes, strategy_comparison
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,9 @@ def pool(costs: list[int]) -> pl.DataFrame:
 
 @settings(max_examples=80)
 @given(costs=st.lists(st.integers(1, 400), min_size=1, max_size=120), budget=st.integers(1, 20_000))
-def test_a_budget_takes_the_longest_part_of_an_order_that_fits(costs: list[int], budget: int) -> None:
+def test_a_budget_takes_the_longest_part_of_an_order_that_fits(
+    costs: list[int], budget: int
+) -> None:
     table = pool(costs)
     sums = table["tokens"].cum_sum().to_list()
     wanted = sum(total <= budget for total in sums)
@@ -69,7 +71,9 @@ def test_where_a_strategy_has_no_more_rows_the_budget_stays_unspent() -> None:
 
 
 @pytest.mark.parametrize("n_scored", [51, 72, 500])
-def test_where_few_rows_of_a_large_pool_can_be_had_a_large_budget_takes_all_of_them(n_scored: int) -> None:
+def test_where_few_rows_of_a_large_pool_can_be_had_a_large_budget_takes_all_of_them(
+    n_scored: int,
+) -> None:
     table = pool([10] * 5000)
 
     def scored(n: int) -> pl.DataFrame:
@@ -88,9 +92,13 @@ def test_a_few_very_long_rows_do_not_end_the_search_early() -> None:
 
 def test_mixes_and_distances() -> None:
     rows = pl.DataFrame(
-        {"id": ["a", "b", "c", "d"], "cluster": [0, 0, 1, None]}, schema_overrides={"cluster": pl.UInt32}
+        {"id": ["a", "b", "c", "d"], "cluster": [0, 0, 1, None]},
+        schema_overrides={"cluster": pl.UInt32},
     )
-    found = tabulating.mixes(rows, {"one": ["a", "b"], "two": ["c", "d"]}, "cluster")
+    found = strategy_comparison.mixes(rows, {"one": ["a", "b"], "two": ["c", "d"]}, "cluster")
     assert found.rows() == [(0, 0.5, 1.0, 0.0), (1, 0.25, 0.0, 0.5), (None, 0.25, 0.0, 0.5)]
-    assert tabulating.distance(tabulating.mix(rows, "cluster"), {0: 1.0}) == 0.5
-    assert tabulating.overlap({"one": ["a", "b"], "two": ["b"]}).rows() == [("one", 1.0, 0.5), ("two", 1.0, 1.0)]
+    assert strategy_comparison.distance(strategy_comparison.mix(rows, "cluster"), {0: 1.0}) == 0.5
+    assert strategy_comparison.overlap({"one": ["a", "b"], "two": ["b"]}).rows() == [
+        ("one", 1.0, 0.5),
+        ("two", 1.0, 1.0),
+    ]

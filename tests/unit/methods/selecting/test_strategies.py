@@ -6,10 +6,10 @@ import pytest
 
 from tacos.amounts import parse_parts
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting import car, curves, deita, k_center, longest, singleton
-from tacos.methods.selecting.limiting import Limits
+from tacos.methods.selecting import car, deita, k_center, longest, singleton, size_curves
+from tacos.methods.selecting.limits import Limits
+from tacos.methods.selecting.preference_walk import Room, Tokens, bands, walk
 from tacos.methods.selecting.strategies import STRATEGIES, Extras, limited, select
-from tacos.methods.selecting.walking import Room, Tokens, bands, walk
 from tacos.records import SELECTION
 
 N = 80
@@ -25,7 +25,10 @@ def made(seed: int = 0) -> tuple[pl.DataFrame, Extras]:
             "cluster": rng.integers(0, 5, N).astype(np.uint32),
             "score": rng.uniform(1, 100, N),
             "length": rng.integers(10, 2000, N).astype(np.uint32),
-            "tags": [sorted(rng.choice(names, rng.integers(1, 6), replace=False).tolist()) for _ in range(N)],
+            "tags": [
+                sorted(rng.choice(names, rng.integers(1, 6), replace=False).tolist())
+                for _ in range(N)
+            ],
         }
     )
     vectors = rng.standard_normal((N, 8)).astype(np.float32)
@@ -59,7 +62,14 @@ def test_near_duplicates_are_turned_away(strategy) -> None:
     pool, extras = made()
     twins = extras.vectors.copy()
     twins[1::2] = twins[::2]  # rows 2k and 2k + 1 are the same
-    found = select(pool, strategy, 30, 2, Extras(extras.ids, twins, grades=extras.grades), limits=Limits(cosine=0.999))
+    found = select(
+        pool,
+        strategy,
+        30,
+        2,
+        Extras(extras.ids, twins, grades=extras.grades),
+        limits=Limits(cosine=0.999),
+    )
     assert len({int(one[2:]) // 2 for one in found["id"]}) == 30
 
 
@@ -114,7 +124,9 @@ def test_k_center_takes_the_farthest_and_starts_from_what_is_in() -> None:
 def test_car_takes_the_best_of_each_cluster_first() -> None:
     rng = np.random.default_rng(0)
     centres = np.eye(4, dtype=np.float32)
-    vectors = np.repeat(centres, 10, axis=0) + 0.01 * rng.standard_normal((40, 4)).astype(np.float32)
+    vectors = np.repeat(centres, 10, axis=0) + 0.01 * rng.standard_normal((40, 4)).astype(
+        np.float32
+    )
     quality = np.arange(40.0)
     assert car.order(quality, vectors, 1, k=4)[:6].tolist() == [39, 29, 19, 9, 38, 37]
 
@@ -122,7 +134,11 @@ def test_car_takes_the_best_of_each_cluster_first() -> None:
 def test_limits_by_group_and_by_tokens() -> None:
     order = np.arange(10)
     assert walk(order, 10, [Room(order % 2, {0: 2})]).tolist() == [0, 1, 2, 3, 5, 7, 9]
-    assert walk(order, 10, [Tokens([5] * 9 + [1], 11)]).tolist() == [0, 1, 9]  # the cheap one still fits
+    assert walk(order, 10, [Tokens([5] * 9 + [1], 11)]).tolist() == [
+        0,
+        1,
+        9,
+    ]  # the cheap one still fits
     assert walk(order, 3, [Room(order % 2, {0: 2})], start=[4, 6]).tolist() == [4, 6, 1]
 
 
@@ -130,28 +146,38 @@ def test_length_matching_gives_the_lengths_of_the_pool() -> None:
     pool, extras = made()
     table = pool.sort("id")
     room = bands(table["length"].to_numpy(), 40, np.arange(N), n_bands=4)
-    plain, matched = select(pool, "longest", 40, 1, extras), limited(pool, "longest", 40, 1, extras, [room])
+    plain, matched = (
+        select(pool, "longest", 40, 1, extras),
+        limited(pool, "longest", 40, 1, extras, [room]),
+    )
     mean = pool["length"].mean()
-    lengths = [pool.filter(pl.col("id").is_in(t["id"].implode()))["length"].mean() for t in (plain, matched)]
+    lengths = [
+        pool.filter(pl.col("id").is_in(t["id"].implode()))["length"].mean()
+        for t in (plain, matched)
+    ]
     assert matched.height == 40
     assert abs(lengths[1] - mean) < 0.35 * abs(lengths[0] - mean)
 
 
 def test_figures_of_a_selection_and_the_n_curve() -> None:
     pool, extras = made()
-    row = curves.figures(pool, ["f:0", "f:1"])
+    row = size_curves.figures(pool, ["f:0", "f:1"])
     tags = set(pool["tags"][0]) | set(pool["tags"][1])
     assert row["coverage"][0] == pytest.approx(len(tags) / 12)
     assert row["mean_length"][0] == pytest.approx(pool["length"][:2].mean())
-    curve = curves.n_curve(pool, lambda n: select(pool, "complexity-first", n, 1, extras)["id"].to_list(), [5, 20, 60])
+    curve = size_curves.n_curve(
+        pool, lambda n: select(pool, "complexity-first", n, 1, extras)["id"].to_list(), [5, 20, 60]
+    )
     assert curve["n"].to_list() == [5, 20, 60]
     assert curve["coverage"].is_sorted()
-    assert curves.n_curve(pool, lambda n: [], []).is_empty()
+    assert size_curves.n_curve(pool, lambda n: [], []).is_empty()
 
 
 def test_the_random_band_holds_most_random_selections() -> None:
     pool, _ = made()
-    band = curves.random_band(pool, lambda n, seed: select(pool, "random", n, seed)["id"].to_list(), 20)
+    band = size_curves.random_band(
+        pool, lambda n, seed: select(pool, "random", n, seed)["id"].to_list(), 20
+    )
     low, high = band.filter(pl.col("figure") == "mean_score").select("low", "high").row(0)
     assert low < pool["score"].mean() < high
 
@@ -167,7 +193,9 @@ def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_witho
             "source": ["one", "two", "one", "two"],
         }
     )
-    extras = Extras(ids=list("abcd"), vectors=np.eye(3, dtype=np.float32)[[0, 0, 1, 2]])  # a and b are the same
+    extras = Extras(
+        ids=list("abcd"), vectors=np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    )  # a and b are the same
     assert select(pool, "deita", 3, 1, extras, keep=["b"])["id"].to_list() == ["b", "c", "d"]
     none_of_one = Limits(per_source=parse_parts({"one": "<=0"}, "per_source"))
     assert select(pool, "deita", 2, 1, extras, limits=none_of_one)["id"].to_list() == ["b", "d"]

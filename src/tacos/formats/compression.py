@@ -1,0 +1,171 @@
+"""From a file's bytes to UTF-8 chunks: compression and text encoding are undone, in bounded memory.
+
+The content decides, not the suffix: gzip and zstd by their first bytes, UTF-8 with a byte order
+mark, UTF-16 and UTF-32 by theirs. Other encodings (Latin-1, GBK, UTF-16 without a mark) are not
+guessed.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import zstandard
+
+from tacos.errors import InputError
+
+CHUNK = 1 << 21
+"""Bytes per chunk, after decompression."""
+
+BINARY = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a zip archive (or an Excel or Word file)",
+    b"ARROW1": "an Arrow file",
+    b"SQLite format 3": "an SQLite data base",
+    b"\x7fELF": "a program",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Obj\x01": "an Avro file",
+}
+"""First bytes of what people hand in by mistake."""
+
+MARKS = (  # the longer mark first: UTF-32's begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file open for reading; `InputError` in one line where that cannot be."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name the files in it, for example {path}/*.jsonl")
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(
+                f"{path} is no regular file: pipe its content in and name - as the input"
+            )
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    with file:
+        yield file
+
+
+def plain_chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Chunks of the file's content, decompressed."""
+    head = file.read(8)
+    source = Rejoined(head, file)
+    if head.startswith(b"\x1f\x8b"):
+        yield from gunzipped(source, name)
+    elif head.startswith(b"\x28\xb5\x2f\xfd"):
+        yield from unzstd(source, name)
+    else:
+        yield from iter(lambda: source.read(CHUNK), b"")
+
+
+class Rejoined:
+    """A stream whose first bytes were read already (standard input cannot go back)."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes (all of them if negative); b"" at the end."""
+        if size < 0:
+            head, self._head = self._head, b""
+            return head + self._rest.read()
+        head, self._head = self._head[:size], self._head[size:]
+        return head + self._rest.read(size - len(head)) if len(head) < size else head
+
+
+def gunzipped(source: Rejoined, name: str) -> Iterator[bytes]:
+    """Chunks of a gzip stream (several members are read as one)."""
+    try:
+        with gzip.GzipFile(fileobj=cast(BinaryIO, source)) as file:
+            yield from iter(lambda: file.read(CHUNK), b"")
+    except EOFError:
+        raise InputError(
+            f"{name} is truncated: the gzip stream has no end; fetch the file again"
+        ) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
+
+
+def unzstd(source: Rejoined, name: str) -> Iterator[bytes]:
+    """Chunks of a zstd stream (several frames are read as one)."""
+    frame = zstandard.ZstdDecompressor().decompressobj(write_size=CHUNK)
+    try:
+        for data in iter(lambda: source.read(CHUNK // 8), b""):
+            while data:
+                if frame.eof:
+                    frame = zstandard.ZstdDecompressor().decompressobj(write_size=CHUNK)
+                if out := frame.decompress(data):
+                    yield out
+                data = frame.unused_data
+    except zstandard.ZstdError as error:
+        raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
+    if not frame.eof:
+        raise InputError(f"{name} is truncated: the zstd stream has no end; fetch the file again")
+
+
+def utf8_chunks(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Chunks of UTF-8 without a byte order mark; UTF-16 and UTF-32 are converted.
+
+    Bytes that are not UTF-8 pass through: the row that holds them is rejected later, with its line.
+    """
+    stream = iter(chunks)
+    head = b""
+    while len(head) < 64 and (chunk := next(stream, b"")):
+        head += chunk
+    refuse_binary(head, name)
+    encoding = next((encoding for mark, encoding in MARKS if head.startswith(mark)), "")
+    rest = chain((head.removeprefix(codecs.BOM_UTF8),), stream)
+    yield from transcoded(rest, encoding, name) if encoding else rest
+
+
+def transcoded(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
+    """Chunks of another Unicode encoding as UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode()
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise InputError(
+            f"{name} is not the {encoding.upper()} that its first bytes promise: {error}"
+        ) from None
+
+
+def refuse_binary(head: bytes, name: str) -> None:
+    """Raise `InputError` for content that is no text."""
+    for magic, what in BINARY.items():
+        if head.startswith(magic):
+            raise InputError(
+                f"{name} is {what}: give JSON, JSON lines, CSV or Parquet (plain, .gz or .zst)"
+            )
+    if any(head.startswith(mark) for mark, _ in MARKS) or b"\x00" not in head[:1024]:
+        return
+    if head[1:2] == b"\x00" or head[:1] == b"\x00":
+        raise InputError(
+            f"{name} looks like UTF-16 without a byte order mark: convert it to UTF-8 first (iconv)"
+        )
+    raise InputError(
+        f"{name} is not text: give JSON, JSON lines, CSV or Parquet (plain, .gz or .zst)"
+    )

@@ -1,0 +1,46 @@
+"""Rows of Python data: a list of dicts, a polars or pandas frame, a `datasets.Dataset`, any
+iterable of mappings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from tacos.errors import InputError
+from tacos.formats.json_rows import MAX_RAW, Item, type_name
+
+
+def data_rows(data: Any) -> Iterator[Item]:
+    """Rows of Python data; `InputError` for what is none."""
+    if isinstance(data, pl.LazyFrame):
+        data = data.collect()
+    if isinstance(data, pl.DataFrame):
+        yield from data.iter_rows(named=True)
+        return
+    if hasattr(data, "to_dict") and hasattr(data, "columns"):  # a pandas frame
+        data = data.to_dict("records")
+    if isinstance(data, Mapping):
+        keys = ", ".join(map(str, list(data)[:5]))
+        raise InputError(
+            f"data is a mapping ({keys}), not rows: give one split of it, or a list of dicts"
+        )
+    if not isinstance(data, Iterable):
+        what = type(data).__name__
+        raise InputError(
+            f"data is {what}: give a path, a list of dicts, a polars frame or a datasets.Dataset"
+        )
+    for row in data:
+        problem = f"{type_name(row)} where a dict should be"
+        yield dict(row) if isinstance(row, Mapping) else (0, problem, str(row)[:MAX_RAW])
+
+
+def digest(data: Any) -> str:
+    """32 hex digits that change with any row of Python data, or with their order."""
+    state = hashlib.blake2b(digest_size=16)
+    for item in data_rows(data):
+        state.update(repr(item).encode("utf-8", "surrogatepass"))
+    return state.hexdigest()

@@ -1,0 +1,72 @@
+"""The input of a run: what it is called, a digest of all of it, and its rows batch by batch.
+
+Standard input can be read only once, so it is first copied into the run directory; the next call
+with the same content finds the same digest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tacos.errors import InputError
+from tacos.formats import reading
+from tacos.records import canonical_hash
+from tacos.store.files import digest_files
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files by name, or Python data; see `tacos.pipeline.run_loop.Source`."""
+
+    digest: str
+    names: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+    data: Any = None
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """Batches of raw rows (`reading.RowBatch`)."""
+        if self.data is not None:
+            return reading.read_rows(self.data, name=self.names[0])
+        named = zip(self.names, self.files, strict=True)
+        return chain.from_iterable(
+            reading.read_file(path, name, reading.BATCH_SIZE) for name, path in named
+        )
+
+    def scan(self) -> pl.LazyFrame:
+        """Raw rows are no table."""
+        raise NotImplementedError("raw rows have no columns before they are ingested")
+
+
+def open_source(data: Any, run: Path) -> Source:
+    """The source of a run; `InputError` in one line for what cannot be read."""
+    paths = reading.paths_of(data)
+    if paths is None:
+        data = list(data) if isinstance(data, Iterator) else data
+        return Source(reading.digest(data), ("data",), data=data)
+    names = reading.names_of(paths)
+    files = [spooled(run) if str(path) == reading.STDIN else Path(path) for path in paths]
+    for name, file in zip(names, files, strict=True):
+        reading.check_file(file, name)
+    try:
+        return Source(canonical_hash([names, digest_files(files)]), tuple(names), tuple(files))
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def spooled(run: Path) -> Path:
+    """Standard input as a file of the run directory, named by its content."""
+    temporary = run / "stdin.tmp"
+    with temporary.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    target = run / f"stdin-{digest_files([temporary])[:16]}"
+    os.replace(temporary, target)
+    return target

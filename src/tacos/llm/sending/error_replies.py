@@ -1,0 +1,69 @@
+"""What an answer other than 200 means: wait, try again, ask more simply, give this row up, or stop
+altogether. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from tacos.llm.chat import envelope
+
+Kind = Literal["wait", "retry", "simpler", "tokens-field", "row", "stop"]
+NO_MONEY = re.compile(r"insufficient_quota|billing|credit balance|payment", re.IGNORECASE)
+TOO_LARGE = re.compile(r"request too large|reduce the length", re.IGNORECASE)
+NO_MODEL = re.compile(
+    r"model_not_found|model.{0,80}(does not exist|not found|not exist)|unknown model|no such model",
+    re.IGNORECASE,
+)
+NO_FORMAT = re.compile(
+    r"response_format|json_schema|json_object|structured.output|guided|grammar", re.IGNORECASE
+)
+NO_SUCH_FIELD = re.compile(r"max_completion_tokens")
+
+
+class Meaning(NamedTuple):
+    """What to do, and why in one line."""
+
+    kind: Kind
+    reason: str
+
+
+def meaning(status: int, body: bytes, answered_before: bool) -> Meaning:
+    """The meaning of an answer with this status and body; `answered_before`: whether the server has
+    answered anything yet.
+
+    >>> meaning(401, b'{"error": {"message": "Incorrect API key"}}', False).kind, meaning(503, b"busy", True).kind
+    ('stop', 'wait')
+    """
+    text = body.decode("utf-8", "replace")
+    reason = f"HTTP {status}: {envelope.complaint(body)}"
+    if status == 429 and TOO_LARGE.search(text):
+        return Meaning("row", reason)
+    if status == 429:
+        return Meaning("stop" if NO_MONEY.search(text) else "wait", reason)
+    if status == 503:
+        return Meaning("wait", reason)
+    if status in (408, 409, 425) or status >= 500:
+        simpler = status == 501 and NO_FORMAT.search(text)
+        return Meaning("simpler" if simpler else "retry", reason)
+    if status in (401, 402):
+        return Meaning("stop", reason)
+    if status in (403, 404, 405) and not answered_before and not NO_FORMAT.search(text):
+        return Meaning("stop", reason)
+    return of_bad_request(status, text, reason)
+
+
+def of_bad_request(status: int, text: str, reason: str) -> Meaning:
+    """The meaning of a 3xx or 4xx that may be about this one row."""
+    if status < 400:
+        return Meaning(
+            "stop", f"{reason} a redirect, which is not followed; use the address it leads to"
+        )
+    if NO_SUCH_FIELD.search(text):
+        return Meaning("tokens-field", reason)
+    if NO_FORMAT.search(text):
+        return Meaning("simpler", reason)
+    if NO_MODEL.search(text):
+        return Meaning("stop", reason)
+    return Meaning("row", reason)

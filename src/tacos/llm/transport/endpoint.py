@@ -1,0 +1,170 @@
+"""Where requests go and what goes with them: URL, headers, key, proxy, certificates; made once from
+the settings.
+
+The key and every header value that came from an environment variable are secrets: `redact` takes
+them out of whatever a server says, before it is written or shown anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
+
+from tacos.config import LLM
+from tacos.errors import ConfigError
+
+OPENAI = "https://api.openai.com/v1"
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+HIDDEN = "[secret]"
+SECRET = re.compile(r"auth|key|token|secret|password|cookie", re.IGNORECASE)
+"""Names of headers and query fields that hold a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server's address and how to talk to it; printing it shows no secret."""
+
+    base: str
+    query: str
+    proxy: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    ca_file: str = ""
+
+    def url(self, path: str) -> str:
+        """The full URL of a path below the base, the settings' query added."""
+        return f"{self.base}{path}" + (f"?{self.query}" if self.query else "")
+
+    @property
+    def host(self) -> str:
+        """The host's name, without the port."""
+        return urlsplit(self.base).hostname or ""
+
+    def redact(self, text: str) -> str:
+        """`text` without secrets."""
+        for secret in self.secrets:
+            if secret in text:
+                text = text.replace(secret, HIDDEN)
+        return text
+
+    def tls(self) -> ssl.SSLContext | None:
+        """What to check the server's certificate with; None for plain http."""
+        if not self.base.startswith("https:"):
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca_file or None)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"llm.ca_file {self.ca_file}: {error}") from None
+
+
+def endpoint(settings: LLM, environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """The endpoint that the settings and the environment name. Raises `ConfigError`."""
+    base = (settings.base_url or environment.get("OPENAI_BASE_URL", "") or OPENAI).rstrip("/")
+    parts = checked(base)
+    used: list[str] = []
+    check_literals(settings)
+    headers = {name: filled(value, environment, used) for name, value in settings.headers.items()}
+    query = {name: filled(value, environment, used) for name, value in settings.query.items()}
+    key = environment.get(settings.key_env, "").strip()
+    if key and settings.auth == "bearer":
+        headers["Authorization"] = f"Bearer {key}"
+    elif key and settings.auth == "api-key":
+        headers["api-key"] = key
+    check_headers(headers)
+    proxy = proxy_for(settings, parts, environment, used)
+    said = {form for each in (key, *used) for form in (each, quote_plus(each)) if len(each) > 3}
+    secrets = tuple(sorted(said, key=len, reverse=True))
+    return Endpoint(base, urlencode(query), proxy, headers, secrets, settings.ca_file)
+
+
+def checked(base: str) -> SplitResult:
+    """The URL's parts, when it is one that can be used."""
+    if Path(base).is_dir():
+        raise ConfigError(
+            f"{base} is a folder of models, and a language model is asked for here: give its URL"
+        )
+    try:
+        parts = urlsplit(base)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port or an address that cannot be
+        good = False
+    if not good:
+        raise ConfigError(
+            f"llm.base_url {base!r} is no folder and no http(s) URL like https://api.openai.com/v1"
+        )
+    if parts.username or parts.password:
+        raise ConfigError(
+            "llm.base_url holds a user or password: put the key into the environment variable instead"
+        )
+    if parts.query or parts.fragment:
+        raise ConfigError(
+            "llm.base_url holds a query: put it into llm.query, as in --set llm.query.api-version=..."
+        )
+    return parts
+
+
+def filled(value: str, environment: Mapping[str, str], used: list[str]) -> str:
+    """`value` with `${NAME}` replaced from the environment; what was put in is added to `used`."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise ConfigError(
+                f"the environment variable {match[1]}, which a setting of llm names, is not set"
+            )
+        used.append(environment[match[1]])
+        return environment[match[1]]
+
+    return VARIABLE.sub(one, value)
+
+
+def check_literals(settings: LLM) -> None:
+    """Settings are written into the run, so none may hold a key itself. Raises `ConfigError`."""
+    for section, values in (("headers", settings.headers), ("query", settings.query)):
+        for name, value in values.items():
+            if SECRET.search(name) and value and not VARIABLE.search(value):
+                raise ConfigError(
+                    f"llm.{section}.{name} would write a key into the run: put it into an environment variable NAME, "
+                    "and ${NAME} here"
+                )
+    if "@" in settings.proxy and not VARIABLE.search(settings.proxy):
+        raise ConfigError(
+            "llm.proxy would write a password into the run: put ${NAME}, an environment variable, there"
+        )
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Header names and values must be plain, so that none can smuggle in another."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", name, re.ASCII) or re.search(
+            r"[\r\n\0]", value
+        ):
+            raise ConfigError(f"the header {name!r} holds characters that no header may hold")
+        try:
+            value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"the header {name!r} (or the key) holds characters that no header may hold"
+            ) from None
+
+
+def proxy_for(
+    settings: LLM, parts: SplitResult, environment: Mapping[str, str], used: list[str]
+) -> str:
+    """The proxy's URL, "" for none."""
+    if settings.proxy == "none":
+        return ""
+    if settings.proxy:
+        return filled(settings.proxy, environment, used)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    found = urllib.request.getproxies().get(parts.scheme, "")
+    credentials = urlsplit(found).password
+    if credentials:
+        used.append(credentials)
+    return found

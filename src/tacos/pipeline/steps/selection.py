@@ -1,0 +1,314 @@
+"""What shortlist and select do with their tables: see `tacos.pipeline.steps.tables`.
+
+With quotas of sources or tags, length matching or a near-duplicate limit, `select` walks the order
+in which the quotas of clusters would take rows and passes by those that a limit has no room for;
+the next best rows come in instead. What such limits need filled is shortlisted, too: `factor` x the
+rows of each source, tag or band of lengths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tacos.config import Settings
+from tacos.errors import ConfigError
+from tacos.methods.judging import comparisons
+from tacos.methods.judging import shortlist as shortlisting
+from tacos.methods.judging.shortlist import Reserve
+from tacos.methods.selecting import limits as limiting
+from tacos.methods.selecting import quotas, sizes, strategies
+from tacos.methods.selecting.strategies import Extras
+from tacos.pipeline.steps import pool as pool_tables
+from tacos.pipeline.steps.pool import Tables, listed
+from tacos.records import Encoder, Made, reject_frame
+
+EXCLUDED = "on the exclude list"
+
+
+def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+    """Which members of each cluster enter comparison; the others are rejects of the rule that left
+    them out.
+    """
+    samples = (
+        tables["samples"]
+        .scan()
+        .select("id", "content_hash", "length")
+        .with_row_index("position")
+        .collect()
+    )
+    excluded = listed(samples.lazy(), settings.select.exclude, "exclude")
+    everyone = pool_tables.members(tables, settings)
+    frame = everyone.filter(~pl.col("id").is_in(excluded))
+    n = pool_tables.n_wanted(tables["samples"], settings.select.size)
+    shares = quotas.quotas(pool_tables.cluster_sizes(frame), n, settings.select.quota)
+    grades = (
+        comparisons.mean_grades(tables["grades"].scan().collect())
+        if "grades" in tables
+        else pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
+    )
+    table = (
+        frame.rename({"clusters": "tag_set"})
+        .join(samples, on="id")
+        .join(grades, on="id", how="left")
+    )
+    config = settings.shortlist
+    rule = "all" if settings.ingest.score or settings.judge.mode == "singleton" else config.rule
+    kept, dropped = shortlisting.shortlist(
+        table,
+        rule,
+        shares,
+        config.factor,
+        config.explore,
+        settings.seed,
+        config.cap or None,
+        reserves(tables, settings, excluded, n),
+    )
+    gone = everyone.filter(pl.col("id").is_in(excluded)).select(
+        "id", pl.lit(EXCLUDED).alias("reason"), "cluster"
+    )
+    rejects = dropped.select(
+        "id", pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason"), "cluster"
+    )
+    return Made(kept, dropped_rejects(pl.concat([rejects, gone])), {})
+
+
+def reserves(tables: Tables, settings: Settings, excluded: list[str], n: int) -> list[Reserve]:
+    """The groups of rows that exact quotas and length matching need filled."""
+    limits = pool_tables.limits_of(settings.select)
+    if not limits:
+        return []
+    nobody = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32, "score": pl.Float64})
+    pool = pool_tables.rows(tables, nobody, nobody).filter(~pl.col("id").is_in(excluded))
+    return [
+        Reserve(pool.select("id", pl.Series("group", bound.groups, pl.Int64)), bound.room)
+        for bound in limiting.bounds(pool, n, limits)
+        if bound.exact
+    ]
+
+
+def dropped_rejects(dropped: pl.DataFrame) -> pl.DataFrame:
+    """Rows that did not enter the shortlist (id, reason, cluster), as rejects that are no failures."""
+    return dropped.select(
+        "id",
+        pl.lit("shortlist").alias("stage"),
+        "reason",
+        pl.concat_str(pl.lit("cluster "), "cluster").alias("raw"),
+        pl.lit(False).alias("failure"),
+    )
+
+
+def select(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+    """The selection; the tool is a user's own selector, the encoder of the near-duplicate limit, or
+    None.
+    """
+    config = settings.select
+    choice = Choice(tables, settings, tool)
+    if hasattr(tool, "choose"):
+        check_own(settings)
+        n = pool_tables.n_wanted(tables["samples"], config.size)
+        return Made(ranked(chosen_by(tool, choice.scores, tables, n)), reject_frame(), {})
+    take = choice.limited if config.limited else choice.plain
+    notes = {}
+    n_rows = sizes.fixed(config.size, choice.n_samples)
+    if n_rows is None:
+        least = max(1, len(choice.keep))
+        made = sizes.within(config.size.value, take, pool_tables.costs(tables["samples"]), least)
+    else:
+        made = take(min(n_rows, choice.n_most) if config.fill else n_rows)
+        notes = {"n_missing": n_rows - made.height} if made.height < n_rows else {}
+    return Made(ranked(choice.relabelled(made) if config.limited else made), reject_frame(), notes)
+
+
+def check_own(settings: Settings) -> None:
+    """Raise `ConfigError` for what a selector of the user's own would not obey."""
+    if settings.select.limited:
+        raise ConfigError(
+            "a selector of your own decides alone: leave out quotas, select.match_length and select.limit"
+        )
+    if settings.select.size.unit == "tokens":
+        raise ConfigError(
+            "a selector of your own is asked for rows or a share, not for a budget of tokens"
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The selection by quotas of clusters, for any number of rows; its parts are read once."""
+
+    tables: Tables
+    settings: Settings
+    encoder: Encoder | None
+
+    @cached_property
+    def keep(self) -> list[str]:
+        """The must-keep rows."""
+        return listed(self.tables["samples"].scan(), self.settings.select.keep, "must-keep")
+
+    @cached_property
+    def exclude(self) -> list[str]:
+        """The excluded rows."""
+        return listed(self.tables["samples"].scan(), self.settings.select.exclude, "exclude")
+
+    @cached_property
+    def n_samples(self) -> int:
+        """Rows of the pool."""
+        return int(self.tables["samples"].scan().select(pl.len()).collect().item())
+
+    @property
+    def n_most(self) -> int:
+        """Rows that can be taken where unjudged ones may stand in."""
+        return len({*self.members["id"].to_list(), *self.keep} - set(self.exclude))
+
+    @cached_property
+    def members(self) -> pl.DataFrame:
+        """Rows per (sample, cluster)."""
+        return pool_tables.members(self.tables, self.settings)
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """The newest scores."""
+        return self.tables["scores"].scan().collect()
+
+    @cached_property
+    def fill(self) -> pl.DataFrame | None:
+        """Unjudged rows that may stand in, where the settings let them."""
+        if not self.settings.select.fill:
+            return None
+        return pool_tables.unjudged(self.members, self.scores, self.settings.seed)
+
+    @property
+    def rule(self) -> quotas.Rule:
+        """How rows are shared out among clusters, and what covering tags is worth."""
+        config = self.settings.select
+        return quotas.Rule(config.quota, config.coverage, self.settings.seed)
+
+    @cached_property
+    def tags(self) -> dict[str, list[str]]:
+        """The canonical tags of the scored samples and of the must-keep ones, where covering tags
+        counts.
+        """
+        if not self.settings.select.coverage:
+            return {}
+        wanted = pl.concat([self.scores["id"], pl.Series("id", self.keep, pl.String)]).unique()
+        found = (
+            self.tables["canonical_tags"]
+            .scan()
+            .select("id", "tags")
+            .filter(pl.col("id").is_in(wanted.implode()))
+        )
+        return dict(found.drop_nulls().collect().iter_rows())
+
+    def plain(self, n: int) -> pl.DataFrame:
+        """n rows by the quotas of the clusters alone."""
+        sizes_now = pool_tables.cluster_sizes(self.members)
+        return quotas.select(
+            self.scores, sizes_now, n, self.rule, self.keep, self.exclude, self.fill, self.tags
+        )
+
+    def limited(self, n: int) -> pl.DataFrame:
+        """n rows by the quotas of the clusters, as far as the limits have room."""
+        config = self.settings.select
+        limits = pool_tables.limits_of(config)
+        return strategies.select(
+            self.pool, "tacos", n, self.settings.seed, self.extras, self.keep, self.exclude, limits
+        )
+
+    @cached_property
+    def pool(self) -> pl.DataFrame:
+        """Every sample that is not excluded."""
+        homes = pool_tables.home_first(self.tables, self.settings)
+        return pool_tables.rows(self.tables, homes, self.scores).filter(
+            ~pl.col("id").is_in(self.exclude)
+        )
+
+    @cached_property
+    def extras(self) -> Extras:
+        """What the strategy needs beside the pool."""
+        gone = set(self.exclude)
+        fill = (
+            []
+            if self.fill is None
+            else [one for one in self.fill["id"].to_list() if one not in gone]
+        )
+        wanted = {*self.scores["id"].to_list(), *self.keep, *fill}
+        return Extras(
+            ids=self.pool["id"].to_list(),
+            vectors=None if self.settings.select.limit >= 1 else self.vectors(wanted),
+            scores=self.scores,
+            sizes=pool_tables.cluster_sizes(self.members),
+            quota=self.settings.select.quota,
+            coverage=self.settings.select.coverage,
+            fill=fill,
+            partial=self.settings.select.fill,
+        )
+
+    def vectors(self, wanted: set[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors by the pool's rows; those of rows that cannot be taken are 0, which costs no
+        memory.
+        """
+        assert self.encoder is not None
+        ids, found = pool_tables.vectors(self.tables["samples"], self.encoder, wanted)
+        place = {one: row for row, one in enumerate(self.pool["id"].to_list())}
+        out = np.zeros((self.pool.height, self.encoder.dim), np.float32)
+        known = [number for number, one in enumerate(ids) if one in place]
+        out[[place[ids[number]] for number in known]] = found[known]
+        return out
+
+    def relabelled(self, made: pl.DataFrame) -> pl.DataFrame:
+        """A limited selection with the rule of each row: what the quotas alone take, too, keeps
+        their rule.
+        """
+        n_most = len({*self.pool.filter(pl.col("score").is_finite())["id"].to_list(), *self.keep})
+        alone = quotas.select(
+            self.scores, pool_tables.cluster_sizes(self.members), min(made.height, n_most),
+            self.rule, self.keep, self.exclude, tags=self.tags,
+        )  # fmt: skip
+        rules = dict(alone.select("id", "rule").iter_rows())
+        other = (
+            pl.when(pl.col("score").is_null()).then(pl.lit("fill")).otherwise(pl.lit("remainder"))
+        )
+        by_quota = (
+            pl.col("id")
+            .replace_strict(rules, default=None, return_dtype=pl.String)
+            .fill_null(other)
+        )
+        return made.with_columns(
+            rule=pl.when(pl.col("rule") == "must-keep").then("rule").otherwise(by_quota)
+        )
+
+
+def chosen_by(selector: Any, scores: pl.DataFrame, tables: Tables, n: int) -> pl.DataFrame:
+    """The selection of a user's own selector over the scored pool: id, cluster, score, length,
+    tags.
+    """
+    narrow = tables["samples"].scan().select("id", "length")
+    tags = tables["canonical_tags"].scan()
+    pool = (
+        scores.lazy()
+        .join(narrow, on="id")
+        .join(tags, on="id", how="left")
+        .sort("id", "cluster")
+        .collect()
+    )
+    ids = selector.choose(pool.select("id", "cluster", "score", "length", "tags"), n)
+    best = (
+        scores.sort("score", descending=True)
+        .unique("id", keep="first")
+        .select("id", "cluster", "score")
+    )
+    chosen = pl.DataFrame({"id": ids}, schema={"id": pl.String}).join(
+        best, on="id", maintain_order="left"
+    )
+    return chosen.with_row_index("rank", offset=1).with_columns(pl.lit(selector.name).alias("rule"))
+
+
+def ranked(selection: pl.DataFrame) -> pl.DataFrame:
+    """A selection with ranks from 1, best score first, rows without a score last."""
+    ordered = selection.drop("rank").sort("score", "id", descending=[True, False], nulls_last=True)
+    return ordered.with_row_index("rank", offset=1)

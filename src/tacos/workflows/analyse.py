@@ -1,0 +1,230 @@
+"""Comparing tagged data sets: `analyse` tags what is not tagged, makes ONE vocabulary for all of
+them, and measures.
+
+Diversity is a share of the joint tag set, so tags of different data sets must mean the same: raw
+tags of all of them are normalised together, whatever vocabulary a run may have made for itself. A
+data file is tagged as `tacos select --until tag` would; a run brings the tags that it has.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from tacos.config import Settings
+from tacos.engines.local import LocalEngine
+from tacos.errors import InputError
+from tacos.formats import reading, sources
+from tacos.methods.measures import tag_measures
+from tacos.methods.measures.tag_measures import Profile
+from tacos.methods.tags import association_rules, normalisation, open_tags, published_vocabulary
+from tacos.methods.tags import overrides as overriding
+from tacos.pipeline.model_factory import Own, models_for
+from tacos.pipeline.run_loop import Models, Progress, execute
+from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import select
+
+N_SIZES = 24
+N_DRAWS = 200
+DRAWN_OCCURRENCES = 400_000_000
+"""Tag occurrences that the draws of one rarefaction curve look at; a large data set has fewer
+draws, at least 20.
+"""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What the data sets come to; each table has a column `data`."""
+
+    summary: pl.DataFrame
+    """Sizes, coverage (diversity), complexity; see `tacos.methods.measures.tag_measures.summary`.
+    """
+    recall: pl.DataFrame
+    frequencies: pl.DataFrame
+    rarefaction: pl.DataFrame
+    cooccurrence: pl.DataFrame
+    vocabulary: pl.DataFrame
+    """By `VOCABULARY`: of all data sets together."""
+    notes: Mapping[str, Any]
+    """Counts of each step of normalisation, or the drift from a given vocabulary."""
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The tables by name."""
+        names = ("summary", "recall", "frequencies", "rarefaction", "cooccurrence", "vocabulary")
+        return {name: getattr(self, name) for name in names}
+
+    def as_dict(self, top: int = 50) -> dict[str, Any]:
+        """For JSON; of the long tables the first `top` rows per data set, of the vocabulary
+        nothing.
+        """
+        short = {
+            name: self.tables[name].group_by("data", maintain_order=True).head(top).to_dicts()
+            for name in ("frequencies", "cooccurrence")
+        }
+        whole = {
+            name: self.tables[name].to_dicts() for name in ("summary", "recall", "rarefaction")
+        }
+        return {**whole, **short, "normalisation": dict(self.notes)}
+
+
+def analyse(
+    data: Sequence[Any],
+    settings: Settings,
+    *,
+    ledger: Path | None = None,
+    workers: int = 0,
+    progress: Progress | None = None,
+    seed: int = 1,
+) -> Analysis:
+    """Compare data sets: each a path of a data file, a run directory, or whatever else
+    `tacos.select` reads.
+
+    Raises `InputError` where none has a tag, and what the loop raises.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tacos-")))
+        engine = stack.enter_context(closing(LocalEngine(workers)))
+        models = stack.enter_context(models_for(settings, Own(), ledger))
+        tags = {}
+        for number, (name, each) in enumerate(zip(names_of(data), data, strict=True)):
+            tags[name] = run_tags(each) or tagged(
+                each, folder / str(number), settings, engine, models, progress or select.Quiet()
+            )
+        return measure(tags, settings, models, seed)
+
+
+def names_of(data: Sequence[Any]) -> list[str]:
+    """What the data sets are called: as short as tells them apart, and never as the column that
+    holds their names.
+    """
+    if not data:
+        raise InputError("name at least one data file or run")
+    paths = [
+        each if isinstance(each, str | Path) else f"data {number}"
+        for number, each in enumerate(data, 1)
+    ]
+    names = reading.names_of(paths)
+    short = [name.partition(".")[0] for name in names]
+    if all(short) and len(set(short)) == len(short) and "data" not in short:
+        return short
+    return ["./data" if name == "data" else name for name in names]
+
+
+def run_tags(data: Any) -> Artifact | None:
+    """The raw tags of a run directory; None where `data` is none."""
+    if not isinstance(data, str | Path) or not (Path(data) / select.STATE).is_file():
+        return None
+    found = select.load(data).artifacts.get("tags")
+    if found is None:
+        raise InputError(
+            f"{data} was stopped before its rows were tagged; run it again with --until tag"
+        )
+    return found
+
+
+def tagged(
+    data: Any,
+    folder: Path,
+    settings: Settings,
+    engine: LocalEngine,
+    models: Models,
+    progress: Progress,
+) -> Artifact:
+    """The raw tags of a data file, tagged now."""
+    store = Store(folder)
+    with store.lock():
+        source = sources.open_source(data, folder)
+        return execute(source, settings, store, engine, models, progress, "tag").artifacts["tags"]
+
+
+def measure(
+    tags: Mapping[str, Artifact], settings: Settings, models: Models, seed: int
+) -> Analysis:
+    """One vocabulary for all, then every measure of every data set."""
+    vocabulary, notes = joint_vocabulary(tags, settings, models)
+    mapping = normalisation.mapping_of(vocabulary)
+    names = sorted({name for name in mapping.values() if name is not None})
+    codes = {name: number for number, name in enumerate(names)}
+    profiles = {data: tag_measures.profile(canonical(each, mapping)) for data, each in tags.items()}
+    matrices = {
+        data: association_rules.encode(canonical(each, mapping), codes, len(names))
+        for data, each in tags.items()
+    }
+    return Analysis(
+        summary=tag_measures.summary(profiles),
+        recall=tag_measures.recall(profiles),
+        frequencies=labelled(
+            {data: tag_measures.frequencies(each) for data, each in profiles.items()}
+        ),
+        rarefaction=labelled({data: curve(x, profiles, seed) for data, x in matrices.items()}),
+        cooccurrence=labelled(
+            {data: tag_measures.cooccurrence(x, names) for data, x in matrices.items()}
+        ),
+        vocabulary=vocabulary,
+        notes=notes,
+    )
+
+
+def joint_vocabulary(
+    tags: Mapping[str, Artifact], settings: Settings, models: Models
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The vocabulary of all data sets together, made or given, and its notes."""
+    config, encoder = settings.normalise, models.tools["normalise"]
+    frames = [joined for each in tags.values() for joined in [each.scan().select("id", "tags")]]
+    counts = (
+        pl.concat(frames)
+        .explode("tags")
+        .drop_nulls("tags")
+        .group_by(tag="tags")
+        .agg(count=pl.len())
+        .collect()
+    )
+    if config.vocabulary:
+        known = published_vocabulary.from_json(config.vocabulary)
+        resolved = published_vocabulary.resolve(counts, known, encoder if config.semantic else None)
+        return resolved, published_vocabulary.notes(
+            resolved, known, encoder.name if config.semantic else ""
+        )
+    n_samples = sum(int(frame.select(pl.col("id").n_unique()).collect().item()) for frame in frames)
+    transactions = (batch for each in tags.values() for batch in per_sample(each))
+    overrides = overriding.parse(config.overrides, config.signs)
+    found = normalisation.build(counts, transactions, n_samples, config, encoder, overrides)
+    return found.vocabulary, found.notes()
+
+
+def per_sample(tags: Artifact) -> Iterator[pl.DataFrame]:
+    """Raw tags, one row per sample, batch by batch."""
+    for batch in tags.batches(["id", "tags"]):
+        yield open_tags.join_turns(batch)
+
+
+def canonical(tags: Artifact, mapping: Mapping[str, str | None]) -> Iterator[pl.DataFrame]:
+    """Canonical tags, one row per sample, batch by batch."""
+    for batch in per_sample(tags):
+        mapped = normalisation.apply(batch["tags"].to_list(), mapping)
+        yield batch.with_columns(pl.Series("tags", mapped, dtype=pl.List(pl.String)))
+
+
+def curve(x: sparse.csr_array, profiles: Mapping[str, Profile], seed: int) -> pl.DataFrame:
+    """A rarefaction curve as shares of the joint tag set."""
+    n_joint = len(tag_measures.joint_tags(profiles.values()))
+    sizes = np.unique(np.geomspace(1, max(1, x.shape[0]), N_SIZES).round().astype(int)).tolist()
+    n_draws = int(np.clip(DRAWN_OCCURRENCES // max(1, x.nnz), 20, N_DRAWS))
+    found = tag_measures.rarefaction(x, sizes, n_draws, seed)
+    return found.with_columns(pl.col("expected", "low", "high") / n_joint)
+
+
+def labelled(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Tables of several data sets as one, with the column `data` first."""
+    return pl.concat(
+        [table.select(pl.lit(data).alias("data"), pl.all()) for data, table in tables.items()]
+    )

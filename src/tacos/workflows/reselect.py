@@ -1,0 +1,258 @@
+"""Other selections from the annotated pool of a finished run, with no further question to any
+model.
+
+All that a strategy needs is in the run: tags, clusters, scores, grades, lengths. Embeddings are
+made when one asks for them, by the static encoder, batch by batch: of the samples (instruction and
+response) for deita, car, k-center and the near-duplicate guard, of the tags for MIG's graph.
+Vectors of a million samples take 1 GB.
+
+Tokens are characters of instruction and response / 4. A selection is an artifact of the run,
+`reselected/<key>`; the run's own selection stays what it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tacos import amounts
+from tacos.config import Settings
+from tacos.errors import InputError
+from tacos.methods.judging import comparisons
+from tacos.methods.selecting import mig, sizes, strategies
+from tacos.methods.selecting.limits import Limits
+from tacos.methods.selecting.strategies import NONE, Extras, Strategy
+from tacos.models import encoder
+from tacos.pipeline.steps import pool as pool_tables
+from tacos.records import SELECTION, Encoder, canonical_hash, conform, reject_frame
+from tacos.store.artifacts import LAYOUT, Artifact, Store
+
+NAME = "reselected"
+VERSION = 4
+WITH_VECTORS = frozenset({"deita", "car", "k-center"})
+By = Literal["score", "grade"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for: a size ("500", "10%", "2Mtokens"), a strategy, and its settings.
+
+    `limits` are quotas, length matching and near duplicates; those of the run itself are not taken
+    over. Its must-keep and exclude lists are, and whether unjudged rows may fill up (`select.fill`,
+    strategy tacos). `by="grade"` reads the cheap grades, which every row has, in place of scores,
+    which only compared rows have.
+    """
+
+    n: str | float
+    strategy: Strategy = "tacos"
+    seed: int = 1
+    limits: Limits = NONE
+    by: By = "score"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The annotated pool of a run; its parts are read when first needed and then kept."""
+
+    artifacts: Mapping[str, Artifact]
+    settings: Settings
+    by: By = "score"
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """A row per sample, by id: id, length, source, tags, cluster, score (null: not judged),
+        tokens.
+        """
+        found = pool_tables.rows(self.artifacts, self.members, self.scores)
+        return found.join(
+            pool_tables.costs(self.artifacts["samples"]), on="id", how="left", maintain_order="left"
+        )
+
+    @cached_property
+    def members(self) -> pl.DataFrame:
+        """id, cluster: a row per membership, the home cluster first."""
+        return pool_tables.home_first(self.artifacts, self.settings)
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """id, cluster, score: the newest scores, or the grades where these are asked for."""
+        if self.by == "grade":
+            known = self.grades
+            if known is None:
+                raise InputError("this run has no grades; its shortlist did not ask for any")
+            homes = self.members.unique("id", keep="first", maintain_order=True)
+            return homes.join(known, on="id").rename({"grade": "score"})
+        return (
+            self.artifacts[newest_scores(self.artifacts)]
+            .scan()
+            .select("id", "cluster", "score")
+            .collect()
+        )
+
+    @cached_property
+    def grades(self) -> pl.DataFrame | None:
+        """id, grade; None where the run made none."""
+        found = self.artifacts.get("grades")
+        return (
+            None
+            if found is None
+            else comparisons.mean_grades(found.scan().collect()).cast({"grade": pl.Float64})
+        )
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The static encoder."""
+        return encoder.load("static")
+
+    @cached_property
+    def vectors(self) -> tuple[list[str], npt.NDArray[np.float32]]:
+        """The samples' ids and unit vectors, shape (rows, dim), in the order of the input."""
+        return pool_tables.vectors(self.artifacts["samples"], self.encoder)
+
+    @cached_property
+    def tag_names(self) -> list[str]:
+        """All canonical tags of the pool, sorted."""
+        return sorted(set(self.table["tags"].explode().drop_nulls()))
+
+    @cached_property
+    def spread(self) -> Any:
+        """MIG's graph of tags."""
+        return mig.propagation(self.encoder.encode(self.tag_names)) if self.tag_names else None
+
+    def listed(self, name: Literal["keep", "exclude"]) -> list[str]:
+        """The ids of the run's must-keep or exclude list."""
+        return pool_tables.listed(
+            self.artifacts["samples"].scan(), getattr(self.settings.select, name), name
+        )
+
+    def fill(self, wish: Wish) -> list[str]:
+        """Unjudged rows that may come last, where the run's own settings let them; for the strategy
+        tacos.
+        """
+        if not self.settings.select.fill or wish.strategy != "tacos":
+            return []
+        found = pool_tables.unjudged(
+            pool_tables.members(self.artifacts, self.settings), self.scores, wish.seed
+        )
+        gone = set(self.listed("exclude"))
+        return [one for one in found["id"].to_list() if one not in gone]
+
+    def extras(self, wish: Wish) -> Extras:
+        """What the strategy needs beside the table."""
+        ids, vectors = (
+            self.vectors if wish.strategy in WITH_VECTORS or wish.limits.cosine < 1 else ([], None)
+        )
+        graph = wish.strategy == "mig"
+        quotas = wish.strategy == "tacos"
+        return Extras(
+            ids=ids,
+            vectors=vectors,
+            tag_names=self.tag_names if graph else (),
+            spread=self.spread if graph else None,
+            grades=self.grades,
+            scores=self.scores if quotas else None,
+            sizes=pool_tables.cluster_sizes(self.members) if quotas else {},
+            quota=self.settings.select.quota,
+            coverage=self.settings.select.coverage,
+            fill=self.fill(wish),
+        )
+
+
+def newest_scores(artifacts: Mapping[str, Artifact]) -> str:
+    """The name of the newest scores; `InputError` where the run was stopped before it had any."""
+    names = [name for name in artifacts if name.startswith("scores/")]
+    if not names:
+        raise InputError(
+            "this run has no scores; it was stopped before its rows were rated, so let it finish first"
+        )
+    return max(names, key=lambda name: int(name.partition("/")[2]))
+
+
+def choose(pool: Pool, wish: Wish) -> pl.DataFrame:
+    """A table SELECTION. Raises `InputError` where the pool cannot give it, `ConfigError` for what
+    cannot be meant.
+    """
+    size, extras = amounts.parse(wish.n), pool.extras(wish)
+    keep, exclude = pool.listed("keep"), pool.listed("exclude")
+
+    def take(n: int) -> pl.DataFrame:
+        return strategies.select(
+            pool.table, wish.strategy, n, wish.seed, extras, keep, exclude, wish.limits
+        )
+
+    n = sizes.fixed(size, pool.table.height)
+    if n is not None:
+        return take(n)
+    return sizes.within(size.value, take, pool.table.select("id", "tokens"), max(1, len(keep)))
+
+
+def key_of(pool: Pool, wish: Wish) -> str:
+    """16 hex digits that change with anything that can change the selection."""
+    config = pool.settings.select
+    read = (
+        "samples",
+        "canonical_tags",
+        "memberships",
+        "clusters",
+        "grades",
+        newest_scores(pool.artifacts),
+    )
+    return canonical_hash(
+        [
+            LAYOUT,
+            NAME,
+            VERSION,
+            asdict(wish) | {"n": asdict(amounts.parse(wish.n))},
+            [
+                config.quota,
+                config.coverage,
+                config.fill,
+                config.keep,
+                config.exclude,
+                pool.settings.cluster.membership,
+            ],
+            pool.encoder.fingerprint,
+            {name: pool.artifacts[name].digest for name in read if name in pool.artifacts},
+        ]
+    )[:16]
+
+
+def reselect(run: Path, pool: Pool, wish: Wish) -> tuple[Artifact, bool]:
+    """The selection as an artifact of the run, and whether it was made now (else it was there)."""
+    store, key = Store(run), key_of(pool, wish)
+    found = store.find(NAME, key)
+    if found is not None:
+        return found, False
+    made = conform(choose(pool, wish), SELECTION)
+    with store.lock():
+        draft = store.begin(NAME, key, resume=False)
+        draft.write(0, made, reject_frame())
+        rules = dict(Counter(made["rule"].to_list()))
+        return draft.commit(manifest(key, wish, rules)), True
+
+
+def manifest(key: str, wish: Wish, rules: Mapping[str, int]) -> dict[str, Any]:
+    """What the artifact says of itself: the fields that every manifest has."""
+    return {
+        "stage": "reselect",
+        "version": VERSION,
+        "round": None,
+        "key": key,
+        "settings": asdict(wish),
+        "prompt": None,
+        "model": None,
+        "inputs": {},
+        "rejects": {},
+        "n_rejects": 0,
+        "n_failures": 0,
+        "notes": {"rules": dict(rules)},
+        "duration_s": 0.0,
+    }
