@@ -32,13 +32,13 @@ from typing import Any
 import numpy as np
 
 from tacos import llm, prompts
-from tacos.config import LLM, Tag
-from tacos.llm.chat.grouped_model import Grouped
+from tacos.config import LLMSettings, TagSettings
+from tacos.llm.chat.grouped_model import GroupedModel
 from tacos.llm.ledger import ledger
 from tacos.methods.tags import open_tags
 from tacos.models import encoder, tag_agreement
 from tacos.records import Request
-from tacos.workflows.grouped_tagging_quality import tags_of
+from tacos.workflows.grouped_tagging_quality import parse_reply_tags
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
@@ -97,21 +97,21 @@ def published(folder: Path, n: int, seed: int = 1) -> list[tuple[str, list[str]]
 
 
 def ask(
-    questions: Sequence[Request], size: int, settings: LLM, model: str, path: Path
+    questions: Sequence[Request], size: int, settings: LLMSettings, model: str, path: Path
 ) -> dict[str, Any]:
     """Ask all questions, `size` per request; the tags and what they cost. What the ledger at `path`
     has is there.
     """
     with ExitStack() as stack:
-        book = stack.enter_context(ledger.open(path))
+        book = stack.enter_context(ledger.open_ledger(path))
         n_known = book.size().n_replies
         client = stack.enter_context(llm.connect(settings, model, book))
-        asked = Grouped(client, "tag", size) if size > 1 else client
+        asked = GroupedModel(client, "tag", size) if size > 1 else client
         began = time.monotonic()
         replies = asked.answer(questions)
         spent = book.spend()
         return {
-            "tags": [tags_of(reply) for reply in replies],
+            "tags": [parse_reply_tags(reply) for reply in replies],
             "requests": sum(row.n_replies for row in spent if row.way == "online"),
             "prompt_tokens": sum(row.prompt_tokens for row in spent),
             "answer_tokens": sum(row.answer_tokens for row in spent),
@@ -121,7 +121,9 @@ def ask(
         }
 
 
-def ratio(of: tag_agreement.Counts, to: tag_agreement.Counts, seed: int = 0) -> list[float] | None:
+def ratio(
+    of: tag_agreement.MatchCounts, to: tag_agreement.MatchCounts, seed: int = 0
+) -> list[float] | None:
     """Micro F1 of one over that of the other on the same instructions, with its 95% interval; None
     over 0.
     """
@@ -136,7 +138,7 @@ def ratio(of: tag_agreement.Counts, to: tag_agreement.Counts, seed: int = 0) -> 
     ]
 
 
-def f1(counts: tag_agreement.Counts, rows: np.ndarray) -> float:
+def f1(counts: tag_agreement.MatchCounts, rows: np.ndarray) -> float:
     """Micro F1 of some instructions."""
     return float(2 * counts.hits[rows].sum() / max(counts.totals[rows].sum(), 1))
 
@@ -150,9 +152,9 @@ def figures(
     out["tags_per_instruction"] = round(float(np.mean([len(tags) for tags in found["tags"]])), 2)
     for name in ("exact", "fuzzy"):
         mine, alone = (
-            tag_agreement.exact(each["tags"], truth)
+            tag_agreement.count_exact_matches(each["tags"], truth)
             if name == "exact"
-            else tag_agreement.fuzzy(each["tags"], truth, minilm)
+            else tag_agreement.count_fuzzy_matches(each["tags"], truth, minilm)
             for each in (found, single)
         )
         out[name] = [round(each, 3) for each in (mine.micro(), *mine.interval())]
@@ -180,13 +182,19 @@ def main() -> None:
         print(json.dumps({"skipped": f"{args.data} is not here"}))
         return
     rows = published(args.data, args.n)
-    config, digest = Tag(model=args.model, max_tokens=MAX_TOKENS), prompts.content_hash("tag")
-    questions = [open_tags.ask({"instruction": text}, "tag", digest, config) for text, _ in rows]
+    config, digest = (
+        TagSettings(model=args.model, max_tokens=MAX_TOKENS),
+        prompts.hash_template("tag"),
+    )
+    questions = [
+        open_tags.build_tag_request({"instruction": text}, "tag", digest, config)
+        for text, _ in rows
+    ]
     truth = [tags for _, tags in rows]
     found: dict[int, dict[str, Any]] = {}
     table: dict[int, dict[str, Any]] = {}
     with serving(args.url) as url, tempfile.TemporaryDirectory() as folder:
-        settings = LLM(
+        settings = LLMSettings(
             base_url=url,
             concurrency=4,
             proxy="none",

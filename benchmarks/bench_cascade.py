@@ -23,7 +23,7 @@ import polars as pl
 
 from tacos.methods.tags import tagger_cascade
 from tacos.models import encoder, tag_agreement, tagger, tagger_files, train
-from tacos.models.tag_agreement import Counts
+from tacos.models.tag_agreement import MatchCounts
 from tacos.models.training import llm_imitation
 from tacos.models.training import tagger as tagging
 
@@ -37,7 +37,7 @@ def main() -> dict[str, Any]:
     parser.add_argument("--sizes", default="250,500,1000,2000,4000")
     parser.add_argument("--seeds", default="1,2,3")
     asked = parser.parse_args()
-    texts, tags, _ = train.tagging_data(asked.data)
+    texts, tags, _ = train.read_tagging_data(asked.data)
     first, *others = map(int, asked.seeds.split(","))
     out: dict[str, Any] = {"n": len(texts)}
     for size in map(int, asked.sizes.split(",")):
@@ -45,7 +45,9 @@ def main() -> dict[str, Any]:
         out[str(size)]["exact micro by seed"] = [
             out[str(size)]["alone"]["exact"]["micro"],
             *(
-                rounded(tag_agreement.exact(*guesses(texts, tags, size, seed)[:2]).micro())
+                rounded(
+                    tag_agreement.count_exact_matches(*guesses(texts, tags, size, seed)[:2]).micro()
+                )
                 for seed in others
             ),
         ]
@@ -57,14 +59,14 @@ def guesses(
     texts: list[str], tags: list[list[str]], size: int, seed: int
 ) -> tuple[list[list[str]], list[list[str]], list[float]]:
     """Tags of the rest by a tagger distilled from a sample, the known tags, and how sure it is."""
-    order = np.argsort(tagger_cascade.lots(texts, seed).to_numpy(), kind="stable")
+    order = np.argsort(tagger_cascade.hash_instructions(texts, seed).to_numpy(), kind="stable")
     seen, rest = order[:size].tolist(), order[size:].tolist()
     made = llm_imitation.fit_tagger([texts[row] for row in seen], [tags[row] for row in seen], "")
-    found = tagger.tag_all(
-        tagger_files.assemble(*tagging.freeze(made)), [texts[row] for row in rest]
+    found = tagger.tag_instructions(
+        tagger_files.assemble_tagger(*tagging.freeze_tagger(made)), [texts[row] for row in rest]
     )
     sure = pl.DataFrame({"confidences": [[p for _, p, _ in row] for row in found]}).select(
-        tagger_cascade.sureness()
+        tagger_cascade.mean_confidence()
     )
     return (
         [[tag for tag, _, _ in row] for row in found],
@@ -79,19 +81,19 @@ def figures(texts: list[str], tags: list[list[str]], size: int, seed: int) -> di
     found, truth, sure = guesses(texts, tags, size, seed)
     seconds = time.perf_counter() - start
     counts = {
-        "exact": tag_agreement.exact(found, truth),
-        "fuzzy": tag_agreement.fuzzy(found, truth, judge),
+        "exact": tag_agreement.count_exact_matches(found, truth),
+        "fuzzy": tag_agreement.count_fuzzy_matches(found, truth, judge),
     }
     order = np.argsort(
         sure, kind="stable"
     )  # the rest is in the order of its lots, which decide among equals
-    common = [llm_imitation.most_frequent([tags[n] for n in sample_of(texts, size, seed)])] * len(
-        truth
-    )
+    common = [
+        llm_imitation.find_frequent_tags([tags[n] for n in sample_of(texts, size, seed)])
+    ] * len(truth)
     return {
         "n": len(truth),
         "seconds": round(seconds, 1),
-        "most frequent tags": tag_agreement.figures(common, truth, judge),
+        "most frequent tags": tag_agreement.measure_tag_agreement(common, truth, judge),
         "alone": {name: both(each) for name, each in counts.items()},
         **{
             f"{share:.0%} again": {
@@ -105,19 +107,21 @@ def figures(texts: list[str], tags: list[list[str]], size: int, seed: int) -> di
 
 def sample_of(texts: list[str], size: int, seed: int) -> list[int]:
     """The rows of the sample."""
-    return np.argsort(tagger_cascade.lots(texts, seed).to_numpy(), kind="stable")[:size].tolist()
+    return np.argsort(tagger_cascade.hash_instructions(texts, seed).to_numpy(), kind="stable")[
+        :size
+    ].tolist()
 
 
-def asked_again(counts: Counts, truth: list[list[str]], rows: np.ndarray) -> dict[str, Any]:
+def asked_again(counts: MatchCounts, truth: list[list[str]], rows: np.ndarray) -> dict[str, Any]:
     """Agreement when these rows, or as many at random, have the known tags; the gain with its
     interval.
     """
-    n_tags = np.array([len(tag_agreement.plain(row)) for row in truth], dtype=np.float64)
+    n_tags = np.array([len(tag_agreement.lowercase_tags(row)) for row in truth], dtype=np.float64)
     share = len(rows) / len(truth)
     hits, totals = counts.hits.copy(), counts.totals.copy()
     hits[rows], totals[rows] = n_tags[rows], 2 * n_tags[rows]
-    chosen = Counts(hits, totals)
-    chance = Counts(
+    chosen = MatchCounts(hits, totals)
+    chance = MatchCounts(
         (1 - share) * counts.hits + share * n_tags, (1 - share) * counts.totals + share * 2 * n_tags
     )  # what a random choice of rows comes to on average
     draws = np.random.default_rng(0).integers(0, len(truth), (1000, len(truth)))
@@ -133,12 +137,12 @@ def asked_again(counts: Counts, truth: list[list[str]], rows: np.ndarray) -> dic
     }
 
 
-def micro(counts: Counts, rows: np.ndarray) -> float:
+def micro(counts: MatchCounts, rows: np.ndarray) -> float:
     """Micro F1 of some rows."""
-    return Counts(counts.hits[rows], counts.totals[rows]).micro()
+    return MatchCounts(counts.hits[rows], counts.totals[rows]).micro()
 
 
-def both(counts: Counts) -> dict[str, Any]:
+def both(counts: MatchCounts) -> dict[str, Any]:
     """Micro F1 with its interval, and macro F1."""
     low, high = counts.interval()
     return {

@@ -28,13 +28,13 @@ BATCH = 1000
 def ours(port: int, concurrency: int, n: int) -> dict[str, float]:
     """Our client, ledger on."""
     from tacos import llm
-    from tacos.config import LLM
+    from tacos.config import LLMSettings
     from tacos.llm.ledger import ledger
     from tacos.methods.tags.open_tags import SCHEMA
     from tacos.records import Request
 
     gc.set_threshold(20_000, 20, 20)  # as `tacos` on the command line does
-    settings = LLM(base_url=f"http://127.0.0.1:{port}/v1", concurrency=concurrency)
+    settings = LLMSettings(base_url=f"http://127.0.0.1:{port}/v1", concurrency=concurrency)
     sampling = {"temperature": 0.6, "top_p": 1.0, "max_tokens": 1024}
     text = "Please check the spelling of the following email and correct it where needed. " * 3
 
@@ -51,7 +51,7 @@ def ours(port: int, concurrency: int, n: int) -> dict[str, float]:
     n_threads = 4 + -(-4 * concurrency // BATCH)
     with (
         tempfile.TemporaryDirectory() as folder,
-        ledger.open(Path(folder) / "ledger.sqlite") as book,
+        ledger.open_ledger(Path(folder) / "ledger.sqlite") as book,
     ):
         with (
             llm.connect(settings, "fast-1", book) as client,
@@ -79,9 +79,14 @@ def sdk(port: int, concurrency: int, n: int) -> dict[str, float]:
         async def worker() -> None:
             for row in rows:
                 reply = await client.chat.completions.create(
-                    model="fast-1", temperature=0.6, max_tokens=1024,
-                    messages=[{"role": "system", "content": system}, {"role": "user", "content": f"{row} {user}"}],
-                )  # fmt: skip
+                    model="fast-1",
+                    temperature=0.6,
+                    max_tokens=1024,
+                    messages=[
+                        {"role": "system", "content": system},
+                        {"role": "user", "content": f"{row} {user}"},
+                    ],
+                )
                 json.loads(reply.choices[0].message.content or "")
 
         began, cpu = time.perf_counter(), time.process_time()

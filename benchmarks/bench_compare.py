@@ -68,9 +68,9 @@ def main() -> None:
         )
         pool = run.artifacts["samples"].scan().select("id", "length").collect()
         ids, lengths = pool["id"].to_list(), pool["length"].to_numpy()
-        papers = strategy_comparison.figures(paper_pool.table, paper.table["id"].to_list()).row(
-            0, named=True
-        )
+        papers = strategy_comparison.profile_selection(
+            paper_pool.table, paper.table["id"].to_list()
+        ).row(0, named=True)
     others = published(arguments.data, ids)
     bands = np.minimum(lengths.argsort(kind="stable").argsort() * N_BANDS // len(ids), N_BANDS - 1)
     marks = {name: np.isin(ids, list(chosen)) for name, chosen in found.chosen.items()}
@@ -97,12 +97,12 @@ def by_coverage(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
     for worth in WORTHS:
         done = tacos.select(str(data), n, run=run, settings={"select": {"coverage": worth}})
         pool = compare.Pool(done.artifacts, done.settings)
-        out[str(worth)] = strategy_comparison.figures(pool.table, done.table["id"].to_list()).row(
-            0, named=True
-        )
-    first = reselect.choose(pool, compare.Wish(n, "random"))["id"].to_list()
-    drawn = strategy_comparison.band(
-        pool.table, compare.draws(pool, compare.Wish(n, "random"), first)
+        out[str(worth)] = strategy_comparison.profile_selection(
+            pool.table, done.table["id"].to_list()
+        ).row(0, named=True)
+    first = reselect.choose_rows(pool, compare.Wish(n, "random"))["id"].to_list()
+    drawn = strategy_comparison.summarise_draws(
+        pool.table, compare.draw_random_selections(pool, compare.Wish(n, "random"), first)
     )
     out["random"] = dict(drawn.select("figure", "mean").iter_rows())
     wanted = ("coverage", "mean_score", "mean_tags", "mean_length")

@@ -96,16 +96,16 @@ def main(data: Path) -> dict[str, Any]:
     """Every figure."""
     vectors = encoder.load("static")
     revised, voted, chosen = (
-        preference_pairs.revisions(data),
-        preference_pairs.votes(data),
-        preference_pairs.expert_choices(data),
+        preference_pairs.read_revisions(data),
+        preference_pairs.read_votes(data),
+        preference_pairs.read_expert_choices(data),
     )
     as_is, spoilt = (
-        preference_pairs.expert_choices(data, plain=False),
-        spoilt_responses.spoil(preference_pairs.answers(data)),
+        preference_pairs.read_expert_choices(data, plain=False),
+        spoilt_responses.spoil_texts(preference_pairs.read_answers(data)),
     )
     coach, panda, car, raw, own = (
-        judging.design(group, vectors) for group in (revised, voted, chosen, as_is, spoilt)
+        judging.encode_pairs(group, vectors) for group in (revised, voted, chosen, as_is, spoilt)
     )
     z_coach, z_panda = cross_validate(revised, voted, coach, panda, own)
     z_car = hold_out_by_text(chosen, revised, car, [coach, panda, own])
@@ -118,10 +118,10 @@ def main(data: Path) -> dict[str, Any]:
             hold_out_by_text(as_is, revised, raw, [coach, panda, own]), as_is
         ),
         "pandalm, fitted to revisions only": accuracy(
-            panda.difference @ judging.solve(join([coach, own])), voted
+            panda.difference @ judging.solve_weights(join([coach, own])), voted
         ),
         "coachlm, fitted to votes only": accuracy(
-            coach.difference @ judging.solve(join([panda, own])), revised
+            coach.difference @ judging.solve_weights(join([panda, own])), revised
         ),
         "calibration": {"coachlm": calibration(z_coach), "pandalm": calibration(z_panda)},
         "planted faults": faults(shipped, [pair.a for pair in revised]),
@@ -142,8 +142,8 @@ def fold(text: str, repeat: int = 0) -> int:
 
 
 def join(
-    designs: Sequence[judging.Design], keep: Sequence[npt.NDArray[np.bool_] | None] = ()
-) -> judging.Design:
+    designs: Sequence[judging.PreferenceData], keep: Sequence[npt.NDArray[np.bool_] | None] = ()
+) -> judging.PreferenceData:
     """Designs below each other, each cut to the rows to keep."""
     masks = [
         slice(None) if mask is None else mask
@@ -152,15 +152,15 @@ def join(
     parts = [
         (d.difference[m], d.preference[m], d.weight[m]) for d, m in zip(designs, masks, strict=True)
     ]
-    return judging.Design(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return judging.PreferenceData(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def cross_validate(
-    revised: Sequence[preference_pairs.Pair],
-    voted: Sequence[preference_pairs.Pair],
-    coach: judging.Design,
-    panda: judging.Design,
-    own: judging.Design,
+    revised: Sequence[preference_pairs.PreferencePair],
+    voted: Sequence[preference_pairs.PreferencePair],
+    coach: judging.PreferenceData,
+    panda: judging.PreferenceData,
+    own: judging.PreferenceData,
 ) -> tuple[Array, Array]:
     """z of shape (repeats, pairs) of CoachLM and of PandaLM, by judges that saw no pair of the
     instruction.
@@ -171,17 +171,17 @@ def cross_validate(
             np.array([fold(pair.group, repeat) for pair in group]) == k
             for group in (revised, voted)
         ]
-        weights = judging.solve(join([coach, panda, own], [~at[0], ~at[1]]))
+        weights = judging.solve_weights(join([coach, panda, own], [~at[0], ~at[1]]))
         for z, held, design in zip(out, at, (coach, panda), strict=True):
             z[repeat, held] = design.difference[held] @ weights
     return out[0], out[1]
 
 
 def hold_out_by_text(
-    chosen: Sequence[preference_pairs.Pair],
-    revised: Sequence[preference_pairs.Pair],
-    car: judging.Design,
-    training: list[judging.Design],
+    chosen: Sequence[preference_pairs.PreferencePair],
+    revised: Sequence[preference_pairs.PreferencePair],
+    car: judging.PreferenceData,
+    training: list[judging.PreferenceData],
 ) -> Array:
     """z of every pair of CaR by a judge that saw none of its fold's texts; CaR itself is never
     trained on.
@@ -195,11 +195,11 @@ def hold_out_by_text(
             for text in (*pair.a, *pair.b)
         }
         unseen = np.array([not ({*pair.a, *pair.b, pair.group} & texts) for pair in revised])
-        z[folds == k] = car.difference[folds == k] @ judging.solve(join(training, [unseen]))
+        z[folds == k] = car.difference[folds == k] @ judging.solve_weights(join(training, [unseen]))
     return z
 
 
-def figures(z: Array, group: Sequence[preference_pairs.Pair]) -> dict[str, Any]:
+def figures(z: Array, group: Sequence[preference_pairs.PreferencePair]) -> dict[str, Any]:
     """Accuracy beside length-only: over all, within length bands of 10%, and where the shorter
     response won.
     """
@@ -218,7 +218,7 @@ def figures(z: Array, group: Sequence[preference_pairs.Pair]) -> dict[str, Any]:
     return out
 
 
-def accuracy(z: Array, group: Sequence[preference_pairs.Pair]) -> dict[str, Any]:
+def accuracy(z: Array, group: Sequence[preference_pairs.PreferencePair]) -> dict[str, Any]:
     """Share of pairs with z > 0 (ties half; the mean of the repeats), with its interval clustered
     by instruction.
     """
@@ -249,9 +249,9 @@ def calibration(z: Array) -> list[dict[str, float]]:
     ]
 
 
-def faults(shipped: judge.Judge, texts: Sequence[judge.Text]) -> dict[str, float]:
+def faults(shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text]) -> dict[str, float]:
     """Share of good responses that score above the same response spoilt, by way of spoiling."""
-    rng, others = random.Random(1), spoilt_responses.neighbours(texts)
+    rng, others = random.Random(1), spoilt_responses.find_length_neighbours(texts)
     out = {}
     for way in dict.fromkeys(spoilt_responses.WAYS):
         made = [
@@ -264,7 +264,7 @@ def faults(shipped: judge.Judge, texts: Sequence[judge.Text]) -> dict[str, float
 
 
 def pleas(
-    shipped: judge.Judge, texts: Sequence[judge.Text], wordings: Sequence[str], n: int = 100
+    shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text], wordings: Sequence[str], n: int = 100
 ) -> dict[str, float]:
     """Scores of `n` samples with and without a plea: how many rise, and by how much at most."""
     some = random.Random(5).sample(list(texts), n)
@@ -286,7 +286,7 @@ def pleas(
     }
 
 
-def digits(shipped: judge.Judge, texts: Sequence[judge.Text]) -> dict[str, float]:
+def digits(shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text]) -> dict[str, float]:
     """A wrong number instead of the right one: the judge cannot know, so its scores must hardly
     differ.
     """
@@ -296,13 +296,13 @@ def digits(shipped: judge.Judge, texts: Sequence[judge.Text]) -> dict[str, float
     return {"n": len(some), "mean change of score": r(change.mean()), "largest": r(change.max())}
 
 
-def corpus(shipped: judge.Judge, data: Path) -> dict[str, Any]:
+def corpus(shipped: judge.EmbeddedJudge, data: Path) -> dict[str, Any]:
     """Alpaca: rows a second on one core, quartiles, rank correlation with length, and what others
     selected.
     """
     rows = preference_pairs.read_json(data / "corpora" / "alpaca_data.json.gz")
     texts = [
-        (preference_pairs.join(row["instruction"], row["input"]), row["output"])
+        (preference_pairs.join_input(row["instruction"], row["input"]), row["output"])
         for row in rows
         if row["output"].strip()
     ]
@@ -311,7 +311,7 @@ def corpus(shipped: judge.Judge, data: Path) -> dict[str, Any]:
     seconds = time.process_time() - start
     lengths = np.array([len(x) for _, x in texts])
     ranks = [values.argsort(kind="stable").argsort() for values in (scores, lengths)]
-    lima = shipped.score(*zip(*preference_pairs.answers(data), strict=True))
+    lima = shipped.score(*zip(*preference_pairs.read_answers(data), strict=True))
     return {
         "rows": len(texts),
         "rows per CPU second": round(len(texts) / seconds),

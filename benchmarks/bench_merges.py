@@ -25,10 +25,10 @@ import polars as pl
 
 import tacos
 from tacos import config
-from tacos.config import Normalise
+from tacos.config import NormaliseSettings
 from tacos.methods.selecting import complexity_first
 from tacos.methods.tags import normalisation
-from tacos.methods.tags.normalisation import Normalised
+from tacos.methods.tags.normalisation import NormalisationResult
 from tacos.models import encoder
 from tacos.workflows import select
 
@@ -56,7 +56,7 @@ def raw_counts(data: Path) -> dict[str, int]:
         return {row["tag"]: row["count"] for row in map(json.loads, file)}
 
 
-def steps_of(found: Normalised) -> dict[str, int]:
+def steps_of(found: NormalisationResult) -> dict[str, int]:
     """Tags that are left after each step."""
     return {"raw": found.steps[0].n_in, **{step.name: step.n_out for step in found.steps}}
 
@@ -78,8 +78,11 @@ def tagged_alpaca(data: Path, run: Path, settings: dict[str, Any]) -> tacos.Sele
     """Alpaca, tagged by the embedded tagger and normalised by these settings; one `run` is tagged
     once.
     """
-    chosen, alpaca = config.load(normalise=settings), data / "corpora" / "alpaca_data.json.gz"
-    return select.select_with(alpaca, chosen, select.Targets(run=run), until="canonicalise")
+    chosen, alpaca = (
+        config.load_settings(normalise=settings),
+        data / "corpora" / "alpaca_data.json.gz",
+    )
+    return select.run_selection(alpaca, chosen, select.OutputTargets(run=run), until="canonicalise")
 
 
 def figures(tags: pl.Series, rows: np.ndarray, n_tags: int) -> dict[str, float]:
@@ -100,7 +103,7 @@ def algorithm_1(done: tacos.Selection) -> dict[str, Any]:
     )
     n_tags = table["tags"].explode().drop_nulls().n_unique()
     began = time.perf_counter()
-    chosen = complexity_first.select(table.select("id", "tags"), N_SAMPLED)
+    chosen = complexity_first.select_complex_first(table.select("id", "tags"), N_SAMPLED)
     seconds = time.perf_counter() - began
     places = (
         table.with_row_index().join(chosen.select("id"), on="id", how="semi")["index"].to_numpy()
@@ -140,8 +143,8 @@ def main() -> None:
     counts, minilm = raw_counts(args.data), encoder.load("minilm")
     out: dict[str, Any] = {}
     for name, settings in VARIANTS.items():
-        found = normalisation.build(
-            counts, None, N_QUERIES, Normalise(association=False, **settings), minilm
+        found = normalisation.build_vocabulary(
+            counts, None, N_QUERIES, NormaliseSettings(association=False, **settings), minilm
         )
         out[name] = steps_of(found)
         print(

@@ -39,7 +39,7 @@ def pool(n_rows: int, n_tags: int, seed: int) -> tuple[csr_array, np.ndarray]:
 def edges(n_tags: int, seed: int) -> csr_array:
     """P of random vectors."""
     vectors = np.random.default_rng(seed).standard_normal((n_tags, 8))
-    return mig.propagation(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    return mig.propagation_matrix(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def main() -> None:
@@ -51,12 +51,17 @@ def main() -> None:
     parser.add_argument("--take", type=int, default=50_000)
     parser.add_argument("--neighbours", action="store_true")
     options = parser.parse_args()
-    small = mig.information(*pool(5_000, 200, 2))
-    same = bool((mig.take(small, 1_000, pool=64) == mig.take_plainly(small, 1_000)).all())
+    small = mig.information_matrix(*pool(5_000, 200, 2))
+    same = bool(
+        (
+            mig.take_informative(small, 1_000, pool=64)
+            == mig.take_informative_plainly(small, 1_000)
+        ).all()
+    )
     tags, scores = pool(options.rows, N_TAGS, 1)
     began = time.perf_counter()
-    rows = mig.information(tags, scores, edges(N_TAGS, 1) if options.neighbours else None)
-    taken = mig.take(rows, options.take)
+    rows = mig.information_matrix(tags, scores, edges(N_TAGS, 1) if options.neighbours else None)
+    taken = mig.take_informative(rows, options.take)
     seconds = time.perf_counter() - began
     figures = {
         "bench": "mig",

@@ -78,8 +78,8 @@ class Plain:
     def __init__(
         self, teacher: minilm_encoder.MiniLM, reference: np.ndarray, dim: int = 256
     ) -> None:
-        directions = token_distillation.main_directions(reference, dim)
-        self.table = token_distillation.distil(
+        directions = token_distillation.find_main_directions(reference, dim)
+        self.table = token_distillation.distil_table(
             token_distillation.encode_tokens(teacher), directions
         )
         self.tokenizer = minilm_encoder.load_tokenizer(teacher.folder, static_encoder.MAX_TOKENS)
@@ -92,16 +92,16 @@ class Plain:
 
 
 def bench_encoder(data: Path) -> dict[str, Any]:
-    teacher = minilm_encoder.load()
-    tags = [tag for tag in corpora.read_tags(data) if corpora.held_out(tag)]
-    trained_on = set(corpora.instructions(data))
-    asked = [text for text in corpora.first_annotations(data) if text not in trained_on][:2000]
-    topics = corpora.read_rows(data / "topics/autoj_scenarios_train_2383.jsonl.gz")
+    teacher = minilm_encoder.load_minilm()
+    tags = [tag for tag in corpora.read_tags(data) if corpora.is_holdout_tag(tag)]
+    trained_on = set(corpora.read_instructions(data))
+    asked = [text for text in corpora.read_first_annotations(data) if text not in trained_on][:2000]
+    topics = corpora.read_corpus_rows(data / "topics/autoj_scenarios_train_2383.jsonl.gz")
     texts, labels = [row["instruction"] for row in topics], [row["category"] for row in topics]
     truth = {"tags": teacher.encode(tags), "asked": teacher.encode(asked)}
     models = {
         "static before": Plain(teacher, truth["tags"]),
-        "static": static_encoder.Static(),
+        "static": static_encoder.StaticEncoder(),
         "minilm": teacher,
     }
     out: dict[str, Any] = {
@@ -128,25 +128,28 @@ def bench_encoder(data: Path) -> dict[str, Any]:
 
 def cross_validate(data: Path, name: str) -> tuple[list[list[tuple[str, float]]], dict[str, Any]]:
     """Each instruction's tags by a tagger that has not seen it."""
-    texts, tags, lore = train.tagging_data(data)
-    recipe = tagging.Recipe(encoder=name)
-    rows = tagging.read(texts, tags, recipe)
-    folds = np.array([tagging.fold_of(text, N_FOLDS) for text in texts])
+    texts, tags, lore = train.read_tagging_data(data)
+    recipe = tagging.TaggerRecipe(encoder=name)
+    rows = tagging.encode_rows(texts, tags, recipe)
+    folds = np.array([tagging.hash_fold(text, N_FOLDS) for text in texts])
     out: list[list[tuple[str, float]]] = [[] for _ in texts]
     for fold in range(N_FOLDS):
         unseen = np.flatnonzero(folds == fold)
         seen = rows.take(np.flatnonzero(folds != fold).tolist())
-        spelling = tagging.Lore(
-            tagging.spelling([tags[row] for row in np.flatnonzero(folds != fold)]), lore.published
+        spelling = tagging.TagReference(
+            tagging.pick_spellings([tags[row] for row in np.flatnonzero(folds != fold)]),
+            lore.published,
         )
-        made = tagger_files.assemble(*tagging.freeze(tagging.fit(seen, spelling, recipe)))
+        made = tagger_files.assemble_tagger(
+            *tagging.freeze_tagger(tagging.fit_tagger_model(seen, spelling, recipe))
+        )
         for row, found in zip(
-            unseen, tagger.tag_all(made, [texts[row] for row in unseen]), strict=True
+            unseen, tagger.tag_instructions(made, [texts[row] for row in unseen]), strict=True
         ):
             out[row] = [(tag, p) for tag, p, _ in found]
         print(name, "fold", fold, made.choice, flush=True)
     right = [
-        tagging.plain(tag) in set(map(tagging.plain, tags[n]))
+        tagging.lowercase_text(tag) in set(map(tagging.lowercase_text, tags[n]))
         for n, row in enumerate(out)
         for tag, _ in row
     ]
@@ -160,12 +163,14 @@ def cross_validate(data: Path, name: str) -> tuple[list[list[tuple[str, float]]]
 
 def by_source(data: Path, predicted: list[list[str]], judge: Encoder) -> dict[str, Any]:
     """All figures, over every instruction and per source."""
-    rows = list(corpora.first_annotations(data).values())
+    rows = list(corpora.read_first_annotations(data).values())
     sources = np.array([row["id"].rsplit("-", 1)[0] for row in rows])
-    out = {"all": tag_agreement.figures(predicted, [row["tags"] for row in rows], judge)}
+    out = {
+        "all": tag_agreement.measure_tag_agreement(predicted, [row["tags"] for row in rows], judge)
+    }
     for source in sorted(set(sources)):
         picked = np.flatnonzero(sources == source)
-        out[str(source)] = tag_agreement.figures(
+        out[str(source)] = tag_agreement.measure_tag_agreement(
             [predicted[n] for n in picked], [rows[n]["tags"] for n in picked], judge
         )
         out[str(source)]["n"] = len(picked)
@@ -177,13 +182,13 @@ def annotators(data: Path, judge: Encoder) -> dict[str, Any]:
     ceiling.
     """
     seen: dict[str, list[list[str]]] = {}
-    for row in corpora.read_rows(data / "tags/open_tags.jsonl.gz"):
+    for row in corpora.read_corpus_rows(data / "tags/open_tags.jsonl.gz"):
         seen.setdefault(row["instruction"], []).append(row["tags"])
     five = [rows for rows in seen.values() if len(rows) == 5]
     pairs = [
         (g, a, b) for g, rows in enumerate(five) for n, a in enumerate(rows) for b in rows[n + 1 :]
     ]
-    return tag_agreement.figures(
+    return tag_agreement.measure_tag_agreement(
         [a for _, a, _ in pairs], [b for _, _, b in pairs], judge, [g for g, _, _ in pairs]
     )
 
@@ -192,8 +197,8 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
     """The three most frequent tags for every row; only tags that the text mentions; and what the
     ten instructions of training that are closest by the static encoder vote for.
     """
-    texts, tags, lore = train.tagging_data(data)
-    folds = np.array([tagging.fold_of(text, N_FOLDS) for text in texts])
+    texts, tags, lore = train.read_tagging_data(data)
+    folds = np.array([tagging.hash_fold(text, N_FOLDS) for text in texts])
     frequent: list[list[str]] = [[] for _ in texts]
     mentioned: list[list[str]] = [[] for _ in texts]
     voted: list[list[str]] = [[] for _ in texts]
@@ -201,20 +206,22 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
     for fold in range(N_FOLDS):
         seen = [tags[row] for row in np.flatnonzero(folds != fold)]
         cosines = vectors @ vectors[folds != fold].T
-        names = tagging.spelling(seen)
-        counts = {tag: sum(tag in map(tagging.plain, row) for row in seen) for tag in names}
+        names = tagging.pick_spellings(seen)
+        counts = {
+            tag: sum(tag in map(tagging.lowercase_text, row) for row in seen) for tag in names
+        }
         top = sorted(counts, key=lambda tag: (-counts[tag], tag))[:3]
         lexicon = tag_phrases.Lexicon(tuple(sorted({*names, *lore.published})), {}, 1.0)
         for row in np.flatnonzero(folds == fold):
             frequent[row] = top
             voted[row] = vote(seen, cosines[row])
             mentioned[row] = [
-                lexicon.tags[tag] for tag in lexicon.mentions(tag_phrases.stem(texts[row]))[:3]
+                lexicon.tags[tag] for tag in lexicon.mentions(tag_phrases.stem_text(texts[row]))[:3]
             ]
     return {
-        "most frequent": tag_agreement.figures(frequent, tags, judge),
-        "key phrases": tag_agreement.figures(mentioned, tags, judge),
-        "nearest ten": tag_agreement.figures(voted, tags, judge),
+        "most frequent": tag_agreement.measure_tag_agreement(frequent, tags, judge),
+        "key phrases": tag_agreement.measure_tag_agreement(mentioned, tags, judge),
+        "nearest ten": tag_agreement.measure_tag_agreement(voted, tags, judge),
     }
 
 
@@ -222,7 +229,7 @@ def vote(seen: list[list[str]], cosines: np.ndarray, n: int = 10) -> list[str]:
     """The three tags of most weight among the `n` closest rows, each of the weight exp(8 cosine)."""
     weights: dict[str, float] = {}
     for row in np.argsort(-cosines, kind="stable")[:n]:
-        for tag in map(tagging.plain, seen[row]):
+        for tag in map(tagging.lowercase_text, seen[row]):
             weights[tag] = weights.get(tag, 0.0) + float(np.exp(8 * cosines[row]))
     return sorted(weights, key=lambda tag: (-weights[tag], tag))[:3]
 
@@ -235,8 +242,8 @@ def bench_tagger(data: Path, names: list[str]) -> dict[str, Any]:
         predicted, more = cross_validate(data, name)
         out[name] = by_source(data, [[tag for tag, _ in row] for row in predicted], judge) | more
         print(name, out[name], flush=True)
-    rows = corpora.read_rows(data / "corpora/alpaca_data.json.gz")
-    texts = [corpora.join(row["instruction"], row["input"]) for row in rows]
+    rows = corpora.read_corpus_rows(data / "corpora/alpaca_data.json.gz")
+    texts = [corpora.join_raw_input(row["instruction"], row["input"]) for row in rows]
     out["instructions/s"] = speed(tagger.load().tag, texts[:5000])
     return out
 

@@ -111,12 +111,12 @@ def stripped(row: Mapping[str, Any]) -> Row:
     return {name: str(row[name]).strip() for name in ("instruction", "input", "output")}
 
 
-def cross_fit(data: Path, folder: Path) -> list[judge.Judge]:
+def cross_fit(data: Path, folder: Path) -> list[judge.EmbeddedJudge]:
     """Judge k, which saw no pair of fold k, nor any that shares a text with one."""
-    vectors, revised = encoder.load("static"), preference_pairs.revisions(data)
+    vectors, revised = encoder.load("static"), preference_pairs.read_revisions(data)
     others = [
-        *preference_pairs.votes(data),
-        *spoilt_responses.spoil(preference_pairs.answers(data)),
+        *preference_pairs.read_votes(data),
+        *spoilt_responses.spoil_texts(preference_pairs.read_answers(data)),
     ]
     made = []
     for k in range(FOLDS):
@@ -124,13 +124,13 @@ def cross_fit(data: Path, folder: Path) -> list[judge.Judge]:
         some = [pair for pair in revised if fold(pair.group) != k and held.isdisjoint(texts(pair))]
         training = [*some, *(pair for pair in others if held.isdisjoint(texts(pair)))]
         reference = [text for pair in some for text in (pair.a, pair.b)]
-        weights = judging.fit(training, vectors, reference, judging.LEVEL)
-        judging.save(weights, folder / f"judge-{k}")
+        weights = judging.fit_judge_weights(training, vectors, reference, judging.LEVEL)
+        judging.save_judge(weights, folder / f"judge-{k}")
         made.append(judge.load(folder / f"judge-{k}"))
     return made
 
 
-def texts(pair: preference_pairs.Pair) -> set[str]:
+def texts(pair: preference_pairs.PreferencePair) -> set[str]:
     """The texts of a pair: instructions, and responses longer than a word or a number, which anyone
     may give.
     """
@@ -138,7 +138,7 @@ def texts(pair: preference_pairs.Pair) -> set[str]:
 
 
 def scorer(
-    judges: Sequence[judge.Judge], found: Sequence[Needle]
+    judges: Sequence[judge.EmbeddedJudge], found: Sequence[Needle]
 ) -> Callable[[list[str], list[str]], list[float]]:
     """A user's function as the judge: every row by the judge of its fold, both versions of a pair
     by the same.
@@ -167,7 +167,7 @@ def asked(row: Row) -> str:
 
 def group_of(needle: Needle) -> str:
     """What `cross_fit` folds by."""
-    return preference_pairs.join(needle.raw["instruction"], needle.raw["input"])
+    return preference_pairs.join_input(needle.raw["instruction"], needle.raw["input"])
 
 
 def shares(chosen: Collection[int], found: Sequence[Needle]) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def selections(
     ids |= {f"{name}, by grade": list(graded.chosen[name]) for name in BY_GRADE}
     pool = compare.Pool(robust.artifacts, robust.settings)
     wish = compare.Wish(n, "random")
-    return ids, compare.draws(pool, wish, list(compared.chosen["random"]))
+    return ids, compare.draw_random_selections(pool, wish, list(compared.chosen["random"]))
 
 
 def main() -> None:

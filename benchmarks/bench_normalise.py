@@ -60,7 +60,7 @@ def transactions(n: int, n_tags: int, seed: int = 1) -> sparse.csr_array:
         more = np.unique(np.concatenate([more, new[~known]]))
     keys = np.sort(np.concatenate([keys, more]))
     keys = plant(keys, n, n_tags, rng)
-    return associating.indicator(
+    return associating.build_indicator(
         (keys // n_tags).astype(np.int32), (keys % n_tags).astype(np.int32), (n, n_tags)
     )
 
@@ -133,9 +133,9 @@ def associate(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
     def run() -> dict[str, Any]:
         began = time.perf_counter()
         codes = {name: i for i, name in enumerate(names)}
-        encoded = associating.encode(frames(), codes, n_tags)
+        encoded = associating.build_tag_matrix(frames(), codes, n_tags)
         encoding = time.perf_counter() - began - spent
-        found = merge_steps.associate(names, encoded, SUPPORT, CONFIDENCE)
+        found = merge_steps.merge_by_association(names, encoded, SUPPORT, CONFIDENCE)
         seconds = time.perf_counter() - began - spent
         return {
             "seconds": seconds,
@@ -150,13 +150,15 @@ def associate(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
 def merge(n: int) -> Callable[[], dict[str, Any]]:
     """Ours: vectors in, groups out."""
     x = vectors(n)
-    return timed(lambda: {"groups": int(semantic_merging.components(x, EPS).max()) + 1})
+    return timed(lambda: {"groups": int(semantic_merging.group_by_cosine(x, EPS).max()) + 1})
 
 
 def sample(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
     """Algorithm 1: 6,000 rows."""
     x = transactions(n, n_tags)
-    return timed(lambda: {"rows": len(complexity_first.take(x.indptr, x.indices, 6000)[0])})
+    return timed(
+        lambda: {"rows": len(complexity_first.take_by_walks(x.indptr, x.indices, 6000)[0])}
+    )
 
 
 def dbscan(n: int) -> Callable[[], dict[str, Any]]:

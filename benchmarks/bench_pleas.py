@@ -106,7 +106,7 @@ def effect(change: Array) -> dict[str, float]:
     }
 
 
-def won(shipped: judge.Judge, one: Sequence[Text], other: Sequence[Text]) -> float:
+def won(shipped: judge.EmbeddedJudge, one: Sequence[Text], other: Sequence[Text]) -> float:
     """Share of pairs in which the first is preferred; ties count half."""
     p = shipped.preference(one, other)
     return r(((p > 0.5) + 0.5 * (p == 0.5)).mean())

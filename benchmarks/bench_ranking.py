@@ -29,7 +29,7 @@ import polars as pl
 
 from simulated_judge import FITTED, Judge, ask
 from tacos.methods.judging import pairing, rating
-from tacos.methods.judging.shortlist import shortlist
+from tacos.methods.judging.shortlist import shortlist_members
 
 K = 20
 RHO = 0.4
@@ -103,7 +103,7 @@ Point = tuple[str, float, np.ndarray]
 
 def paper(world: World, judge: Judge, seed: int) -> Iterator[Point]:
     """The paper's procedure, in full and with a share of its pairs."""
-    plan = pairing.neighbour(world.members)
+    plan = pairing.pair_neighbours(world.members)
     verdicts = ask(plan, world.quality, judge, seed)
     chance = pl.DataFrame(
         {"pair": plan["pair"], "chance": np.random.default_rng(seed).random(plan.height)}
@@ -111,13 +111,19 @@ def paper(world: World, judge: Judge, seed: int) -> Iterator[Point]:
     for share in (0.25, 0.5, 0.625, 0.75, 1.0):
         asked = chance.sort("chance").head(round(share * plan.height))
         part = verdicts.join(asked, on="pair", how="semi")
-        yield "paper", part.height / world.members.height, recalls(world, rating.mean(part), seed)
+        yield (
+            "paper",
+            part.height / world.members.height,
+            recalls(world, rating.average_raw_scores(part), seed),
+        )
 
 
 def referenced(world: World, judge: Judge, seed: int) -> Iterator[Point]:
     """Every sample against one reference."""
-    plan = pairing.reference(world.members, seed)
-    scores = rating.least_squares(ask(plan, world.quality, judge, seed), "global", world.members)
+    plan = pairing.pair_with_reference(world.members, seed)
+    scores = rating.fit_least_squares(
+        ask(plan, world.quality, judge, seed), "global", world.members
+    )
     yield "reference", n_requests(plan) / world.members.height, recalls(world, scores, seed)
 
 
@@ -125,12 +131,12 @@ def swiss(
     world: World, judge: Judge, seed: int, entered: pl.DataFrame, prior: bool
 ) -> Iterator[Point]:
     """A chain, then three Swiss rounds, both orders always."""
-    plan = pairing.chain(entered, seed)
+    plan = pairing.pair_in_chain(entered, seed)
     verdicts = ask(plan, world.quality, judge, seed)
     for number in range(4):
         scores = rate(verdicts, world, prior)
         yield "chain+swiss", n_requests(plan) / world.members.height, recalls(world, scores, seed)
-        more = pairing.swiss(entered, scores, plan, number + 1, seed)
+        more = pairing.plan_swiss_round(entered, scores, plan, number + 1, seed)
         verdicts = pl.concat([verdicts, ask(more, world.quality, judge, seed + number + 1)])
         plan = pl.concat([plan, more])
 
@@ -151,7 +157,7 @@ def active(
     some at random.
     """
     entered = enter(world, min(1.0, (0.75 if linked else 1.5) * budget), prior, seed)
-    plan = pairing.opening(entered, seed, linked)
+    plan = pairing.plan_first_round(entered, seed, linked)
     verdicts = ask(plan, world.quality, judge, seed)
     quotas = dict.fromkeys(world.sizes, K)
     for number in range(1, n_rounds):
@@ -164,7 +170,7 @@ def active(
             c: round((budget * size - spent[c]) / (n_rounds - number))
             for c, size in world.sizes.items()
         }
-        more = pairing.active(entered, scores, plan, quotas, rest, seed + number)
+        more = pairing.plan_active_round(entered, scores, plan, quotas, rest, seed + number)
         verdicts = pl.concat([verdicts, ask(more, world.quality, judge, seed + number)])
         plan = pl.concat([plan, more])
     name = "active, from a chain" if linked else "active"
@@ -179,7 +185,7 @@ def enter(world: World, share: float, prior: bool, seed: int) -> pl.DataFrame:
     """The share of each cluster that enters comparison."""
     wanted = {cluster: round(share * size) for cluster, size in world.sizes.items()}
     rule = "embedded-judge" if prior else "random"
-    kept, _ = shortlist(world.members, rule, wanted, factor=1.0, explore=0.0, seed=seed)
+    kept, _ = shortlist_members(world.members, rule, wanted, factor=1.0, explore=0.0, seed=seed)
     return kept.join(world.members.select("id", "position"), on="id")
 
 
@@ -188,7 +194,7 @@ def rate(verdicts: pl.DataFrame, world: World, prior: bool) -> pl.DataFrame:
     there are any.
     """
     grades = world.members.select("id", "grade") if prior else None
-    return rating.least_squares(verdicts, "cluster", None, grades, shrink=True)
+    return rating.fit_least_squares(verdicts, "cluster", None, grades, shrink=True)
 
 
 def run(world: World, judge: Judge, seed: int, prior: bool) -> list[Point]:

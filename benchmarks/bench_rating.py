@@ -90,15 +90,15 @@ def main() -> None:
         "verdicts": table.height,
         "samples": options.samples,
         "limit": 30,
-        "least_squares": measure(rating.least_squares, table, quality),
+        "least_squares": measure(rating.fit_least_squares, table, quality),
         "differences_only": measure(
-            lambda t: rating.least_squares(t, level="ignore"), table, quality
+            lambda t: rating.fit_least_squares(t, level="ignore"), table, quality
         ),
-        "mean": measure(rating.mean, table, quality),
-        "bradley_terry": measure(lambda t: rating.bradley_terry(t)[0], table, quality),
-        "exact": measure(rating.least_squares, small, small_quality),
+        "mean": measure(rating.average_raw_scores, table, quality),
+        "bradley_terry": measure(lambda t: rating.fit_bradley_terry(t)[0], table, quality),
+        "exact": measure(rating.fit_least_squares, small, small_quality),
         "bias_planted": 4.5,
-        "bias_found": round(float(rating.position_bias(table)["bias"][0]), 3),
+        "bias_found": round(float(rating.estimate_position_bias(table)["bias"][0]), 3),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     print(json.dumps(figures))

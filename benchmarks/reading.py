@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from tacos.config import Ingest
+from tacos.config import IngestSettings
 from tacos.formats import reading, writing
 from tacos.methods.samples import samples as ingesting
 
@@ -34,8 +34,8 @@ def timed(path: Path, parse: bool) -> dict[str, float]:
     for batch in reading.read_rows(path):
         n_rows += len(batch.rows) + len(batch.rejects)
         if parse:
-            samples, _ = ingesting.parse_batch(batch, Ingest())
-            n_samples += ingesting.to_frame(samples).height
+            samples, _ = ingesting.parse_sample_batch(batch, IngestSettings())
+            n_samples += ingesting.samples_to_frame(samples).height
     return {"seconds": time.perf_counter() - started, "n_rows": n_rows, "n_samples": n_samples}
 
 

@@ -219,7 +219,7 @@ def check(url: str, n: int) -> dict[str, object]:
     asked.
     """
     from tacos import llm, prompts
-    from tacos.config import LLM
+    from tacos.config import LLMSettings
     from tacos.llm.ledger import ledger
     from tacos.methods.judging import comparisons
     from tacos.methods.tags import open_tags
@@ -238,7 +238,7 @@ def check(url: str, n: int) -> dict[str, object]:
             "tag",
             {"instruction": i},
             "tag",
-            prompts.content_hash("tag"),
+            prompts.hash_template("tag"),
             open_tags.SCHEMA,
             sampling,
         )
@@ -249,17 +249,19 @@ def check(url: str, n: int) -> dict[str, object]:
             "judge",
             {"instruction_a": a[0], "response_a": a[1], "instruction_b": b[0], "response_b": b[1]},
             "judge",
-            prompts.content_hash("judge"),
+            prompts.hash_template("judge"),
             comparisons.SCHEMA,
             sampling,
         )
         for a, b in zip(pairs, pairs[1:] + pairs[:1], strict=True)
     ]
-    settings = LLM(base_url=url, auth="none", concurrency=4, proxy="none", total_timeout=600)
+    settings = LLMSettings(
+        base_url=url, auth="none", concurrency=4, proxy="none", total_timeout=600
+    )
     began = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        book = stack.enter_context(ledger.open(folder / "ledger.sqlite"))
+        book = stack.enter_context(ledger.open_ledger(folder / "ledger.sqlite"))
         client = stack.enter_context(llm.connect(settings, "random", book))
         replies = {"tag": client.answer(tag), "judge": client.answer(judge)}
         level, tally = client.form.level, client.tally
@@ -270,10 +272,14 @@ def check(url: str, n: int) -> dict[str, object]:
         reply.failure for found in replies.values() for reply in found if reply.text is None
     ][:3]
     return {
-        "n_asked": n, "n_parsed": parsed, "asked_as": level, "n_asked_again": tally.n_asked_again, "failures": failures,
+        "n_asked": n,
+        "n_parsed": parsed,
+        "asked_as": level,
+        "n_asked_again": tally.n_asked_again,
+        "failures": failures,
         "example": {task: found[0].text for task, found in replies.items()},
         "seconds": round(time.monotonic() - began, 1),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

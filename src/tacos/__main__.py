@@ -14,7 +14,7 @@ def main() -> None:
     try:
         from tacos import cli
 
-        cli.main()
+        cli.run_app()
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:  # typer ends so on Ctrl-C
             raise

@@ -5,7 +5,7 @@ A size is rows (`500`, `2k`), a share of the pool (`5%`, `0.05`, `1.0` for all) 
 tokens (`2Mtokens`). A part is a share of the selection (`30%`, `0.3`) or rows (`300`); `<=` before
 it makes it a limit, else it is met exactly.
 
-A token is four characters of instruction and response (`sizes.tokens`): right within a tenth or so
+A token is four characters of instruction and response (`sizes.estimate_tokens`): right within a tenth or so
 for English.
 """
 
@@ -24,7 +24,7 @@ SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 @dataclass(frozen=True)
-class Size:
+class SelectionSize:
     """`value` rows, `value` of the pool (0..1), or `value` tokens."""
 
     unit: Literal["rows", "share", "tokens"]
@@ -33,7 +33,7 @@ class Size:
     def __str__(self) -> str:
         """As a person writes it, one way for each size.
 
-        >>> str(parse("2k")), str(parse(0.05)), str(parse("2Mtokens"))
+        >>> str(parse_size("2k")), str(parse_size(0.05)), str(parse_size("2Mtokens"))
         ('2000', '5%', '2000000tokens')
         """
         if self.unit == "share":
@@ -41,11 +41,11 @@ class Size:
         return f"{self.value:.15g}" + ("tokens" if self.unit == "tokens" else "")
 
 
-def parse(text: str | float) -> Size:
+def parse_size(text: str | float) -> SelectionSize:
     """A size from what a person writes; `ConfigError` for anything else.
 
-    >>> parse(500), parse("10%"), parse("2Mtokens")
-    (Size(unit='rows', value=500.0), Size(unit='share', value=0.1), Size(unit='tokens', value=2000000.0))
+    >>> parse_size(500), parse_size("10%"), parse_size("2Mtokens")
+    (SelectionSize(unit='rows', value=500.0), SelectionSize(unit='share', value=0.1), SelectionSize(unit='tokens', value=2000000.0))
     """
     found = FORM.fullmatch(str(text).strip())
     if not found or (found[3] == "%" and found[2]):
@@ -55,11 +55,11 @@ def parse(text: str | float) -> Size:
         )
     value, unit = float(found[1]) * SCALES[found[2].lower()], found[3]
     if unit == "%":
-        size = Size("share", value / 100)
+        size = SelectionSize("share", value / 100)
     elif unit == "" and not found[2] and (0 < value < 1 or (value == 1 and "." in found[1])):
-        size = Size("share", value)
+        size = SelectionSize("share", value)
     else:
-        size = Size("tokens" if unit == "tokens" else "rows", value)
+        size = SelectionSize("tokens" if unit == "tokens" else "rows", value)
     if (
         value <= 0
         or (size.unit == "share" and size.value > 1)
@@ -72,7 +72,7 @@ def parse(text: str | float) -> Size:
 
 
 @dataclass(frozen=True)
-class Part:
+class QuotaAmount:
     """What a source or a tag has of a selection: `value` rows or `value` of all (0..1), exactly or
     at most.
     """
@@ -95,29 +95,30 @@ class Part:
         )
 
 
-def parse_part(text: str | float, what: str = "a quota") -> Part:
+def parse_quota(text: str | float, what: str = "a quota") -> QuotaAmount:
     """A part from what a person writes; `ConfigError` for anything else.
 
-    >>> parse_part(0.3), parse_part("<=200")
-    (Part(value=0.3, unit='share', at_most=False), Part(value=200.0, unit='rows', at_most=True))
+    >>> parse_quota(0.3), parse_quota("<=200")
+    (QuotaAmount(value=0.3, unit='share', at_most=False), QuotaAmount(value=200.0, unit='rows', at_most=True))
     """
     written = str(text).strip()
     at_most, written = written.startswith("<="), written.removeprefix("<=").strip()
     if re.fullmatch(r"0(\.0*)?%?", written) and at_most:
-        return Part(0.0, "rows", at_most)
+        return QuotaAmount(0.0, "rows", at_most)
     try:
-        size = parse(written)
+        size = parse_size(written)
     except ConfigError:
-        size = Size("tokens", 0)
+        size = SelectionSize("tokens", 0)
     if size.unit == "tokens":
         raise ConfigError(
             f"{what} of {text!r}: write a share of the selection (0.3 or 30%), rows (300), or a limit (<=30%, <=300)"
         )
-    return Part(size.value, "share" if size.unit == "share" else "rows", at_most)
+    return QuotaAmount(size.value, "share" if size.unit == "share" else "rows", at_most)
 
 
-def parse_parts(given: Mapping[str, str | float], what: str) -> dict[str, Part]:
+def parse_quotas(given: Mapping[str, str | float], what: str) -> dict[str, QuotaAmount]:
     """The part of each name."""
     return {
-        name: parse_part(value, f"the {what} {name!r} has a quota") for name, value in given.items()
+        name: parse_quota(value, f"the {what} {name!r} has a quota")
+        for name, value in given.items()
     }

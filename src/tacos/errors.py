@@ -46,7 +46,7 @@ class LLMError(TacosError):
     """An endpoint refuses every request."""
 
 
-class BudgetReached(TacosError):
+class BudgetReachedError(TacosError):
     """The hard cap is reached; everything so far is kept and the same command goes on from there."""
 
     exit_code = 3

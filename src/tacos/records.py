@@ -174,7 +174,7 @@ class Table(Protocol):
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]: ...
 
 
-class Made(NamedTuple):
+class StageOutput(NamedTuple):
     """What a stage made of its input: the table, the rows it could not use, and figures for the
     manifest.
     """
@@ -184,17 +184,17 @@ class Made(NamedTuple):
     notes: dict[str, Any]
 
 
-def schema(**columns: pl.DataType | type[pl.DataType]) -> pl.Schema:
+def _define_schema(**columns: pl.DataType | type[pl.DataType]) -> pl.Schema:
     """Columns and their types, in order."""
     return pl.Schema(columns)
 
 
-def conform(table: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+def conform_table(table: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     """The columns of a schema, in its order and types."""
     return table.select(schema.names()).cast(schema)
 
 
-def reject_frame(rejects: Sequence[Reject] = ()) -> pl.DataFrame:
+def build_reject_frame(rejects: Sequence[Reject] = ()) -> pl.DataFrame:
     """Rejects as a table by `REJECTS`."""
     return pl.DataFrame(
         [(r.id, r.stage, r.reason, r.raw, r.failure) for r in rejects], schema=REJECTS, orient="row"
@@ -214,7 +214,7 @@ def canonical_hash(value: Any) -> str:
 STRINGS = pl.List(pl.String)
 TURN = pl.Struct({"role": pl.String, "text": pl.String})
 
-SAMPLES = schema(
+SAMPLES = _define_schema(
     id=pl.String,
     content_hash=pl.String,
     source=pl.String,
@@ -227,8 +227,10 @@ SAMPLES = schema(
     given_score=pl.Float64,  # null unless the input named a column of scores
     raw=pl.String,
 )
-REJECTS = schema(id=pl.String, stage=pl.String, reason=pl.String, raw=pl.String, failure=pl.Boolean)
-TAGS = schema(
+REJECTS = _define_schema(
+    id=pl.String, stage=pl.String, reason=pl.String, raw=pl.String, failure=pl.Boolean
+)
+TAGS = _define_schema(
     id=pl.String,
     turn=pl.UInt16,
     tags=STRINGS,
@@ -238,28 +240,32 @@ TAGS = schema(
     model=pl.String,  # the model that gave them, "" where the input did
 )
 # tags by a model that was distilled on the way (see `tacos.methods.tags.tagger_cascade`)
-GUESSES = pl.Schema({
-    **TAGS,
-    "sureness": pl.Float32(),  # the mean of the confidences, 0 without a tag
-    "lot": pl.UInt64(),  # a number by chance, from the instruction and the seed alone
-})  # fmt: skip
-FILES = schema(name=pl.String, content=pl.Binary)  # a small model as a table: one row per file
-VOCABULARY = schema(
+GUESSES = pl.Schema(
+    {
+        **TAGS,
+        "sureness": pl.Float32(),  # the mean of the confidences, 0 without a tag
+        "lot": pl.UInt64(),  # a number by chance, from the instruction and the seed alone
+    }
+)
+FILES = _define_schema(
+    name=pl.String, content=pl.Binary
+)  # a small model as a table: one row per file
+VOCABULARY = _define_schema(
     raw=pl.String,
     count=pl.UInt32,
     canonical=pl.String,  # null: dropped
     step=pl.String,  # the step that moved or dropped it, "" when it stayed itself
     reason=pl.String,
 )
-IMPLICATIONS = schema(  # rules {A, B, ...} => C between canonical tags
+IMPLICATIONS = _define_schema(  # rules {A, B, ...} => C between canonical tags
     antecedent=STRINGS,
     consequent=pl.String,
     n_both=pl.UInt32,  # samples with all of the antecedent and the consequent
     n_antecedent=pl.UInt32,
     n_consequent=pl.UInt32,
 )
-CANONICAL_TAGS = schema(id=pl.String, tags=STRINGS)
-CLUSTERS = schema(
+CANONICAL_TAGS = _define_schema(id=pl.String, tags=STRINGS)
+CLUSTERS = _define_schema(
     # null where clusters are of samples (cluster.by = "embedding"): then a row is a cluster
     tag=pl.String,
     cluster=pl.UInt32,
@@ -267,8 +273,8 @@ CLUSTERS = schema(
     name=pl.String,
     centre=pl.List(pl.Float32),  # null where clusters are of tags
 )
-MEMBERSHIPS = schema(id=pl.String, clusters=pl.List(pl.UInt32), home=pl.UInt32)
-GRADES = schema(
+MEMBERSHIPS = _define_schema(id=pl.String, clusters=pl.List(pl.UInt32), home=pl.UInt32)
+GRADES = _define_schema(
     id=pl.String,
     judge=pl.String,  # "" unless the judge itself grades (judge.mode = "singleton")
     repetition=pl.UInt16,
@@ -276,8 +282,8 @@ GRADES = schema(
     reason=pl.String,
     reply=pl.String,
 )
-SHORTLIST = schema(id=pl.String, cluster=pl.UInt32, rule=pl.String)
-PAIRS = schema(
+SHORTLIST = _define_schema(id=pl.String, cluster=pl.UInt32, rule=pl.String)
+PAIRS = _define_schema(
     pair=pl.UInt32,
     cluster=pl.UInt32,
     left=pl.String,
@@ -285,7 +291,7 @@ PAIRS = schema(
     bridge=pl.Boolean,
     orders=pl.String,  # both, or the one order that is asked: ab, ba
 )
-VERDICTS = schema(
+VERDICTS = _define_schema(
     pair=pl.UInt32,
     cluster=pl.UInt32,
     left=pl.String,
@@ -298,7 +304,7 @@ VERDICTS = schema(
     reason=pl.String,
     reply=pl.String,
 )
-SCORES = schema(
+SCORES = _define_schema(
     id=pl.String,
     cluster=pl.UInt32,
     score=pl.Float64,
@@ -306,7 +312,7 @@ SCORES = schema(
     n_comparisons=pl.UInt32,
     component=pl.UInt32,  # scores of different components are not comparable
 )
-SELECTION = schema(
+SELECTION = _define_schema(
     rank=pl.UInt32,
     id=pl.String,
     cluster=pl.UInt32,
@@ -315,7 +321,7 @@ SELECTION = schema(
 )
 
 # Refinement of a selection (`tacos refine`).
-EXCERPTS = schema(
+EXCERPTS = _define_schema(
     id=pl.String,
     instruction=pl.String,  # the last question by itself
     context=pl.String,  # what stands beside it and is not rewritten; "" for nothing
@@ -323,16 +329,18 @@ EXCERPTS = schema(
     question=pl.String,  # all that stands before the answer, as judges see it
     raw=pl.String,
 )
-RESPONSES = schema(id=pl.String, faults=pl.String, response=pl.String, reply=pl.String)
-INSTRUCTIONS = schema(id=pl.String, faults=pl.String, instruction=pl.String, reply=pl.String)
-CANDIDATES = schema(
+RESPONSES = _define_schema(id=pl.String, faults=pl.String, response=pl.String, reply=pl.String)
+INSTRUCTIONS = _define_schema(
+    id=pl.String, faults=pl.String, instruction=pl.String, reply=pl.String
+)
+CANDIDATES = _define_schema(
     id=pl.String,
     question=pl.String,
     response=pl.String,
     raw=pl.String,  # the row with the rewritten texts in their place
     changed=pl.Boolean,
 )
-REFINEMENTS = schema(
+REFINEMENTS = _define_schema(
     id=pl.String,
     content_hash=pl.String,
     status=pl.String,  # rewritten, kept, failed
@@ -345,7 +353,7 @@ REFINEMENTS = schema(
 )
 
 # Calibration of a judge (`tacos calibrate`).
-LABELS = schema(
+LABELS = _define_schema(
     id=pl.String,
     instruction_a=pl.String,
     response_a=pl.String,

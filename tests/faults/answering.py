@@ -11,8 +11,24 @@ from typing import Any
 FENCED = re.compile(
     r"----- (DATA-[0-9a-f]+) (.+?) begins -----\n(.*?)\n----- \1 \2 ends -----", re.DOTALL
 )
-TAGS = ("spelling check", "role play", "creative writing", "code", "arithmetic", "history", "cooking", "health",
-        "translation", "summary", "travel", "law", "planning", "poetry", "science", "music")  # fmt: skip
+TAGS = (
+    "spelling check",
+    "role play",
+    "creative writing",
+    "code",
+    "arithmetic",
+    "history",
+    "cooking",
+    "health",
+    "translation",
+    "summary",
+    "travel",
+    "law",
+    "planning",
+    "poetry",
+    "science",
+    "music",
+)
 
 
 def fields(messages: list[dict[str, str]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import orjson
 from tests.faults.questions import KEY, tag_requests
 
 from tacos import llm
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.llm.ledger import ledger
 from tacos.records import Reply
 
@@ -21,10 +21,10 @@ def main() -> None:
     """Ask n questions from `start` on, in batches of 500."""
     url, path, start, n, out, concurrency = sys.argv[1:7]
     os.environ.setdefault("OPENAI_API_KEY", KEY)
-    settings = LLM(base_url=url, proxy="none", concurrency=int(concurrency))
+    settings = LLMSettings(base_url=url, proxy="none", concurrency=int(concurrency))
     first, last = int(start), int(start) + int(n)
     with (
-        ledger.open(path) as book,
+        ledger.open_ledger(path) as book,
         llm.connect(settings, "tiny-1", book) as client,
         ThreadPoolExecutor(4) as threads,
     ):

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.questions import KEY
 
 from tacos import llm
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.llm.client import Client
 from tacos.llm.ledger import ledger as ledgers
 from tacos.llm.ledger.ledger import Ledger
@@ -24,7 +24,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def book(tmp_path: Path) -> Iterator[Ledger]:
     """An empty ledger."""
-    with ledgers.open(tmp_path / "ledger.sqlite") as opened:
+    with ledgers.open_ledger(tmp_path / "ledger.sqlite") as opened:
         yield opened
 
 
@@ -34,7 +34,7 @@ def connect(book: Ledger) -> Iterator[Callable[..., Client]]:
     clients: list[Client] = []
 
     def make(url: str, model: str = "tiny-1", ledger: Ledger = book, **settings: object) -> Client:
-        clients.append(llm.connect(LLM(base_url=url, **settings), model, ledger))  # type: ignore[arg-type]
+        clients.append(llm.connect(LLMSettings(base_url=url, **settings), model, ledger))  # type: ignore[arg-type]
         return clients[-1]
 
     yield make

@@ -388,19 +388,28 @@ def spoil(text: str, fault: str) -> str:
     """The model's text with a fault."""
     return {
         "": text,
-        "invalid-json": "I would say that this deserves " + text.replace(":", " is").replace("{", "").replace("[", ""),
+        "invalid-json": "I would say that this deserves "
+        + text.replace(":", " is").replace("{", "").replace("[", ""),
         "wrong-schema": json.dumps({"labels": ["a", "b"], "score_a": 1000}),
         "empty": "",
         "refusal": "",
         "length": text[: len(text) // 3],
         "repeated": f"{text}\n{text}",
-        "contradiction": text + json.dumps({"tags": [{"tag": "other", "explanation": "x"}], "analysis": "x",
-                                            "score_a": 100, "score_b": 100, "score": 100}),
+        "contradiction": text
+        + json.dumps(
+            {
+                "tags": [{"tag": "other", "explanation": "x"}],
+                "analysis": "x",
+                "score_a": 100,
+                "score_b": 100,
+                "score": 100,
+            }
+        ),
         "fenced": f"Here you are:\n```json\n{text}\n```\nAnything else?",
         "chatty": f"Certainly! {text} I hope that helps {{you}}.",
         "single-quotes": str(json.loads(text)),
         "think": '<think>It may be {"tags": []} or {"score_a": 5}.</think>' + text,
-    }[fault]  # fmt: skip
+    }[fault]
 
 
 def encoded(row: list[float | None]) -> str:

@@ -16,8 +16,8 @@ from tests.faults.questions import KEY, judge_requests, tag_requests
 from tests.faults.server import ALL, CONTENT, ENVELOPE, HARMLESS, TRANSPORT, Behaviour, FaultServer
 
 from tacos import llm
-from tacos.config import LLM
-from tacos.errors import BudgetReached, LLMError
+from tacos.config import LLMSettings
+from tacos.errors import BudgetReachedError, LLMError
 from tacos.llm.client import Client
 from tacos.llm.ledger import ledger as ledgers
 from tacos.llm.ledger.ledger import Ledger
@@ -51,9 +51,9 @@ def right_answers(tmp_path_factory: pytest.TempPathFactory) -> list[str | None]:
     with behaving() as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", KEY)
         folder = tmp_path_factory.mktemp("undisturbed")
-        settings = LLM(base_url=server.url, proxy="none")
+        settings = LLMSettings(base_url=server.url, proxy="none")
         with (
-            ledgers.open(folder / "ledger.sqlite") as book,
+            ledgers.open_ledger(folder / "ledger.sqlite") as book,
             llm.connect(settings, "tiny-1", book) as client,
         ):
             return texts(client.answer(tag_requests(60)))
@@ -309,7 +309,7 @@ def test_the_budget_is_a_hard_cap_and_the_rest_is_asked_later(
     prices = {"price_in": 1.0, "price_out": 1.0}
     with behaving(latency=0.01) as server:
         client = connect(server.url, budget=budget, **prices)
-        with pytest.raises(BudgetReached, match="same command goes on"):
+        with pytest.raises(BudgetReachedError, match="same command goes on"):
             client.answer(tag_requests(300))
         client.close()
         n_kept = book.size().n_replies
@@ -371,7 +371,7 @@ def test_every_fault_at_a_tenth_of_2000_requests(connect: Connect, tmp_path: Pat
     ]:
         with (
             behaving({name: 0.1}, seconds=1.0) as server,
-            ledgers.open(tmp_path / f"{name}.sqlite") as book,
+            ledgers.open_ledger(tmp_path / f"{name}.sqlite") as book,
         ):
             started = time.monotonic()
             client = connect(server.url, ledger=book, read_timeout=1.0, retries=2)

@@ -202,10 +202,10 @@ def test_data_does_not_leave_this_machine_unasked(tmp_path: Path, data: Path) ->
 
 def test_ledgers_can_be_moved(tmp_path: Path) -> None:
     one, two, lines = (tmp_path / name for name in ("one.sqlite", "two.sqlite", "all.jsonl"))
-    with ledgers.open(one) as book:
+    with ledgers.open_ledger(one) as book:
         book.put_all(
             [
-                ledgers.Entry(key, "m", "m", "tag", "stop", 1, 1, 0.1, 0.0, "online", "{}")
+                ledgers.LedgerEntry(key, "m", "m", "tag", "stop", 1, 1, 0.1, 0.0, "online", "{}")
                 for key in "ab"
             ]
         )

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tacos.config import LLM
-from tacos.llm.sending.event_loop import new_loop
-from tacos.llm.transport.connection_pool import REST, DirectWire
-from tacos.llm.transport.endpoint import endpoint
-from tacos.llm.transport.http_connection import Response, WireError
+from tacos.config import LLMSettings
+from tacos.llm.sending.event_loop import create_event_loop
+from tacos.llm.transport.connection_pool import REST, ConnectionPool
+from tacos.llm.transport.endpoint import resolve_endpoint
+from tacos.llm.transport.http_connection import HttpResponse, TransportError
 
 
 def message(body: bytes) -> bytes:
@@ -71,16 +71,18 @@ def two_answers(server: Talkative, between) -> tuple[bytes, bytes]:
     does nothing else.
     """
 
-    async def ask(wire: DirectWire) -> bytes:
-        found: asyncio.Future[Response | WireError] = asyncio.get_running_loop().create_future()
+    async def ask(wire: ConnectionPool) -> bytes:
+        found: asyncio.Future[HttpResponse | TransportError] = (
+            asyncio.get_running_loop().create_future()
+        )
         wire.post(b"{}", found.set_result)
         result = await asyncio.wait_for(found, 20)
-        assert isinstance(result, Response), result
+        assert isinstance(result, HttpResponse), result
         return result.body
 
     async def both() -> tuple[bytes, bytes]:
-        settings = LLM(base_url=server.url, proxy="none")
-        wire = DirectWire(endpoint(settings, {}), "/chat/completions", settings)
+        settings = LLMSettings(base_url=server.url, proxy="none")
+        wire = ConnectionPool(resolve_endpoint(settings, {}), "/chat/completions", settings)
         first = await ask(wire)
         await asyncio.sleep(2 * REST)
         between()
@@ -88,7 +90,7 @@ def two_answers(server: Talkative, between) -> tuple[bytes, bytes]:
         await wire.close()
         return first, second
 
-    loop = new_loop()
+    loop = create_event_loop()
     try:
         return loop.run_until_complete(both())
     finally:

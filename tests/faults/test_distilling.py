@@ -17,14 +17,25 @@ import tacos
 from tacos import config
 from tacos.cli import app
 from tacos.config import Settings
-from tacos.errors import BudgetReached, ConfigError, InputError, ModelError, OutputError, RunError
+from tacos.errors import (
+    BudgetReachedError,
+    ConfigError,
+    InputError,
+    ModelError,
+    OutputError,
+    RunError,
+)
 from tacos.models import tagger
 from tacos.models.training import cards
 from tacos.workflows import distill
 from tacos.workflows import select as api
 
-TASKS = {"Summary": "Summarise a text about", "Poetry": "Write a poem about", "Translation": "Translate a text about",
-         "Quiz": "Make a quiz about"}  # fmt: skip
+TASKS = {
+    "Summary": "Summarise a text about",
+    "Poetry": "Write a poem about",
+    "Translation": "Translate a text about",
+    "Quiz": "Make a quiz about",
+}
 TOPICS = [
     "volcanoes",
     "gardening",
@@ -37,8 +48,21 @@ TOPICS = [
     "rockets",
     "football",
 ]
-ENDINGS = ("", " please", ", briefly", " for children", " in detail", " today", " in verse", " for experts", " again",
-           " as a letter", " with humour", " in two lines", " for a friend")  # fmt: skip
+ENDINGS = (
+    "",
+    " please",
+    ", briefly",
+    " for children",
+    " in detail",
+    " today",
+    " in verse",
+    " for experts",
+    " again",
+    " as a letter",
+    " with humour",
+    " in two lines",
+    " for a friend",
+)
 ROWS = [
     {
         "instruction": f"{words} {topic}{ending}.",
@@ -77,7 +101,7 @@ def server() -> Iterator[FaultServer]:
 def settings(server: FaultServer, *sets: str, n: int = 40) -> Settings:
     llm = {"base_url": server.url, "model": "tiny-1", "retries": 1}
     static = {"normalise": {"encoder": "static"}, "cluster": {"encoder": "static"}}
-    return config.load(
+    return config.load_settings(
         "robust", None, sets, tag={"model": "llm"}, llm=llm, select={"n": n}, **static
     )
 
@@ -85,8 +109,8 @@ def settings(server: FaultServer, *sets: str, n: int = 40) -> Settings:
 def select(
     folder: Path, chosen: Settings, ledger: Path, until: str | None = None
 ) -> tacos.Selection:
-    return api.select_with(
-        ROWS, chosen, api.Targets(run=folder / "run"), ledger=ledger, workers=1, until=until
+    return api.run_selection(
+        ROWS, chosen, api.OutputTargets(run=folder / "run"), ledger=ledger, workers=1, until=until
     )
 
 
@@ -136,7 +160,7 @@ def test_the_card_says_where_they_came_from_and_what_they_are_worth(
 def test_the_card_of_a_tagger_alone_gives_commands_that_run(made: distill.Distillation) -> None:
     source = {"run": "a.run", "rows": 3, "preset": "robust", "seed": 1, "input": "f00", "unsure": 0}
     alone = {"tagger": made.figures["tagger"] | {"encoder": "minilm"}}
-    card = cards.render(source, alone, {"judge": "too few"})
+    card = cards.render_card(source, alone, {"judge": "too few"})
     assert "Use it with `--set tag.model=FOLDER`." in card, "--llm would ask it to judge"
     assert "`tacos distill a.run -o FOLDER --encoder minilm`" in card
 
@@ -191,7 +215,9 @@ def test_a_folder_that_is_not_there_is_an_error_and_no_model_of_an_endpoint(
     setting: str, server: FaultServer, tmp_path: Path
 ) -> None:
     before = server.asked.total()
-    chosen = config.load("robust", None, [setting], llm={"base_url": server.url, "model": "tiny-1"})
+    chosen = config.load_settings(
+        "robust", None, [setting], llm={"base_url": server.url, "model": "tiny-1"}
+    )
     with pytest.raises(ModelError, match="there is no folder"):
         select(tmp_path, chosen, tmp_path / "ledger.sqlite")
     assert server.asked.total() == before, "nothing left this machine"
@@ -220,8 +246,11 @@ def test_a_folder_of_somebody_else_is_left_alone(taught: tacos.Selection, tmp_pa
 def test_a_run_without_enough_replies_teaches_nothing_and_says_how_many_there_are(
     tmp_path: Path,
 ) -> None:
-    api.select_with(
-        ROWS[:60], config.load(select={"n": 5}), api.Targets(run=tmp_path / "run"), until="tag"
+    api.run_selection(
+        ROWS[:60],
+        config.load_settings(select={"n": 5}),
+        api.OutputTargets(run=tmp_path / "run"),
+        until="tag",
     )
     with pytest.raises(
         RunError, match="tagger: 0 tagged instructions by a language model, 200 or more"
@@ -264,7 +293,7 @@ def test_a_cascade_asks_about_the_sample_and_what_the_small_model_is_least_sure_
     assert tags["id"].to_list() == done.artifacts["samples"].scan().collect()["id"].to_list()
     assert (tags["reply"] == "").to_list() == (tags["model"] == small).to_list()
     kept = guesses.join(tags.filter(model=small), on=["id", "turn"])
-    assert distill.source_of(done)["unsure"] == 10
+    assert distill.describe_source(done)["unsure"] == 10
     assert kept["sureness"].min() >= guesses.join(kept, on="id", how="anti")["sureness"].max()
 
 
@@ -287,7 +316,7 @@ def test_a_cascade_that_was_stopped_at_every_stage_is_the_same_and_pays_nothing_
 def test_the_hard_cap_holds_in_a_cascade(tmp_path: Path, server: FaultServer) -> None:
     capped = settings(server, *CASCADE, "llm.budget=50requests")
     before = server.asked.total()
-    with pytest.raises(BudgetReached):
+    with pytest.raises(BudgetReachedError):
         select(tmp_path, capped, tmp_path / "ledger.sqlite", until="tag")
     assert server.asked.total() - before <= 50
 
@@ -324,17 +353,17 @@ def test_what_a_cascade_cannot_do_is_said_before_anything_is_asked(
     with pytest.raises(ConfigError, match="fewer than 200"):
         settings(server, "cascade.sample=20")
     with pytest.raises(ConfigError, match="--model"):
-        select(tmp_path, config.load("robust", None, CASCADE), tmp_path / "ledger.sqlite")
-    before, few = server.asked.total(), api.Targets(run=tmp_path / "few")
+        select(tmp_path, config.load_settings("robust", None, CASCADE), tmp_path / "ledger.sqlite")
+    before, few = server.asked.total(), api.OutputTargets(run=tmp_path / "few")
     with pytest.raises(InputError, match="has 100 instructions to learn from and needs"):
-        api.select_with(
+        api.run_selection(
             ROWS[:100], settings(server, *CASCADE), few, ledger=tmp_path / "l.sqlite", workers=1
         )
     assert server.asked.total() == before
 
 
 def test_a_dry_run_counts_the_questions_of_a_cascade(server: FaultServer) -> None:
-    steps = {step.artifact: step for step in api.forecast(ROWS, settings(server, *CASCADE))}
+    steps = {step.artifact: step for step in api.forecast_run(ROWS, settings(server, *CASCADE))}
     assert (steps["sample_tags"].n_questions, steps["tags"].n_questions) == (200, 10)
 
 

@@ -16,16 +16,16 @@ from typer.testing import CliRunner
 import tacos
 from tacos import config
 from tacos.cli import app
-from tacos.config import LLM, Embed
-from tacos.errors import BudgetReached, ConfigError, LLMError
-from tacos.llm.embedding.encoder import Embedder, Recalling
+from tacos.config import EmbedSettings, LLMSettings
+from tacos.errors import BudgetReachedError, ConfigError, LLMError
+from tacos.llm.embedding.encoder import EndpointEncoder, LedgerEncoder
 from tacos.llm.ledger import ledger as ledgers
 from tacos.llm.ledger.ledger import Ledger
-from tacos.pipeline.model_factory import Own
+from tacos.pipeline.model_factory import UserFunctions
 from tacos.workflows import requests, select
 
 TEXTS = [f"tag number {row}" for row in range(150)]
-Open = Callable[..., Embedder]
+Open = Callable[..., EndpointEncoder]
 
 
 @pytest.fixture
@@ -34,11 +34,13 @@ def open_encoder(book: Ledger) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def make(
-            url: str, ledger: Ledger = book, embed: Embed | None = None, **llm: object
-        ) -> Embedder:
-            settings = LLM(base_url=url, proxy="none", **{"retries": 2, **llm})  # type: ignore[arg-type]
-            own = embed or Embed()
-            return stack.enter_context(Embedder(own.endpoint(settings), own, "tiny-1", ledger))
+            url: str, ledger: Ledger = book, embed: EmbedSettings | None = None, **llm: object
+        ) -> EndpointEncoder:
+            settings = LLMSettings(base_url=url, proxy="none", **{"retries": 2, **llm})  # type: ignore[arg-type]
+            own = embed or EmbedSettings()
+            return stack.enter_context(
+                EndpointEncoder(own.endpoint(settings), own, "tiny-1", ledger)
+            )
 
         yield make
 
@@ -75,8 +77,8 @@ def test_the_size_of_requests_changes_no_vector(
     found = []
     with FaultServer() as server:
         for n in (1, 7, 64, 150):
-            with ledgers.open(tmp_path / f"{n}.sqlite") as book:
-                embed = Embed(per_request=n, encoding=encoding)  # type: ignore[arg-type]
+            with ledgers.open_ledger(tmp_path / f"{n}.sqlite") as book:
+                embed = EmbedSettings(per_request=n, encoding=encoding)  # type: ignore[arg-type]
                 found.append(open_encoder(server.url, book, embed).encode(TEXTS))
     assert all((other == found[0]).all() for other in found)
 
@@ -86,7 +88,7 @@ def test_the_size_of_requests_changes_no_vector(
 )
 def test_a_passing_fault_loses_nothing(fault: str, open_encoder: Open) -> None:
     with FaultServer(Behaviour({fault: 0.5}, seconds=0.2)) as server:
-        found = open_encoder(server.url, embed=Embed(per_request=5)).encode(TEXTS)
+        found = open_encoder(server.url, embed=EmbedSettings(per_request=5)).encode(TEXTS)
         assert server.met[fault] >= 5
         assert server.early == []
     np.testing.assert_allclose(found, right(TEXTS), atol=1e-4)
@@ -120,35 +122,35 @@ def test_a_vector_is_bought_once(open_encoder: Open, book: Ledger) -> None:
     with FaultServer() as server:
         first = open_encoder(server.url).encode(TEXTS)
         n_asked = server.asked.total()
-        again = open_encoder(server.url, embed=Embed(per_request=7)).encode(TEXTS[::-1])
+        again = open_encoder(server.url, embed=EmbedSettings(per_request=7)).encode(TEXTS[::-1])
         assert server.asked.total() == n_asked
         open_encoder(server.url).encode([*TEXTS, "new"])
         assert server.bodies[-1]["input"] == ["new"]
-        open_encoder(server.url, embed=Embed(body={"dimensions": 8})).encode(
+        open_encoder(server.url, embed=EmbedSettings(body={"dimensions": 8})).encode(
             ["new"]
         )  # other vectors, other keys
         assert server.asked.total() == n_asked + 2
     assert (again == first[::-1]).all()
-    assert (Recalling("tiny-1", Embed(), book).encode(TEXTS) == first).all()
+    assert (LedgerEncoder("tiny-1", EmbedSettings(), book).encode(TEXTS) == first).all()
     with pytest.raises(LLMError, match="1 vectors by tiny-1 are not in the ledger"):
-        Recalling("tiny-1", Embed(), book).encode(["never asked"])
+        LedgerEncoder("tiny-1", EmbedSettings(), book).encode(["never asked"])
 
 
 def test_two_processes_share_the_work(open_encoder: Open, tmp_path: Path) -> None:
     with FaultServer(Behaviour(latency=0.1)) as server, ThreadPoolExecutor(2) as threads:
         with (
-            ledgers.open(tmp_path / "one.sqlite") as one,
-            ledgers.open(tmp_path / "one.sqlite") as two,
+            ledgers.open_ledger(tmp_path / "one.sqlite") as one,
+            ledgers.open_ledger(tmp_path / "one.sqlite") as two,
         ):
             encoders = [open_encoder(server.url, book) for book in (one, two)]
-            first, second = threads.map(Embedder.encode, encoders, (TEXTS[:100], TEXTS[50:]))
+            first, second = threads.map(EndpointEncoder.encode, encoders, (TEXTS[:100], TEXTS[50:]))
             assert (first[50:] == second[:50]).all()
         assert max(server.answered.values()) == 1
 
 
 def test_blank_texts_are_zero_and_long_ones_lose_their_middle(open_encoder: Open) -> None:
     with FaultServer() as server:
-        encoder = open_encoder(server.url, embed=Embed(max_chars=30))
+        encoder = open_encoder(server.url, embed=EmbedSettings(max_chars=30))
         found = encoder.encode(["", "x" * 500, "  \n", "a\ud800b"])
         sent = server.bodies[0]["input"]
         assert encoder.encode(["", " "]).shape == (2, 16)
@@ -170,9 +172,9 @@ def test_a_model_that_changes_its_dimension_is_one_clear_error(open_encoder: Ope
 def test_the_budget_holds_for_vectors_too(open_encoder: Open, book: Ledger) -> None:
     with FaultServer() as server:
         encoder = open_encoder(
-            server.url, embed=Embed(per_request=10), budget="5requests", concurrency=2
+            server.url, embed=EmbedSettings(per_request=10), budget="5requests", concurrency=2
         )
-        with pytest.raises(BudgetReached):
+        with pytest.raises(BudgetReachedError):
             encoder.encode(TEXTS)
         assert server.asked.total() == 5
         assert book.size().n_replies == 50
@@ -190,7 +192,7 @@ def test_a_wrong_key_ends_at_the_first_reply_and_is_never_shown(open_encoder: Op
 
 def test_an_endpoint_of_its_own_gets_no_key_or_header_of_the_other(open_encoder: Open) -> None:
     with FaultServer() as server:
-        embed = Embed(base_url=server.url)
+        embed = EmbedSettings(base_url=server.url)
         encoder = open_encoder(
             "http://other.invalid/v1", embed=embed, headers={"X-Tenant": "secret tenant"}
         )
@@ -212,16 +214,20 @@ ROWS = [
 
 def run(folder: Path, server: FaultServer, until: str, *sets: str) -> tacos.Selection:
     """A run whose encoders are the server's, and whose tags are words."""
-    chosen = config.load(
+    chosen = config.load_settings(
         "robust",
         None,
         (*SETS, *sets),
         llm={"base_url": server.url, "proxy": "none"},
         select={"n": 10},
     )
-    own = Own() if sets else Own(tagger=lambda texts: [text.split() for text in texts])
-    targets = select.Targets(run=folder)
-    return select.select_with(
+    own = (
+        UserFunctions()
+        if sets
+        else UserFunctions(tagger=lambda texts: [text.split() for text in texts])
+    )
+    targets = select.OutputTargets(run=folder)
+    return select.run_selection(
         ROWS, chosen, targets, own=own, ledger=folder.parent / "ledger", workers=1, until=until
     )
 
@@ -244,10 +250,10 @@ def test_files_of_questions_are_made_without_asking_for_vectors(
         run(tmp_path / "run", server, "tag", "tag.model=tiny-1")
         n_asked = server.asked.total()
         with (
-            ledgers.open(tmp_path / "ledger") as paid,
+            ledgers.open_ledger(tmp_path / "ledger") as paid,
             pytest.raises(LLMError, match="are not in the ledger"),
         ):
-            requests.pending(tmp_path / "run", paid)
+            requests.find_pending_requests(tmp_path / "run", paid)
         assert server.asked.total() == n_asked
 
 

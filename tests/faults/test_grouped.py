@@ -14,8 +14,8 @@ from tests.faults.server import ITEMS, LAZY, Behaviour, FaultServer
 
 from tacos import config
 from tacos.config import Settings
-from tacos.errors import BudgetReached, ConfigError
-from tacos.llm.chat.grouped_model import Grouped
+from tacos.errors import BudgetReachedError, ConfigError
+from tacos.llm.chat.grouped_model import GroupedModel
 from tacos.llm.client import Client
 from tacos.llm.ledger import ledger as ledgers
 from tacos.llm.ledger.ledger import Ledger
@@ -27,7 +27,7 @@ Connect = Callable[..., Client]
 
 
 def ask(client: Client, requests: list[Request], n: int = 4) -> list[Reply]:
-    return Grouped(client, "tag", n).answer(requests)
+    return GroupedModel(client, "tag", n).answer(requests)
 
 
 def right(requests: list[Request]) -> list[object]:
@@ -62,7 +62,7 @@ def test_what_a_group_leaves_open_is_asked_alone(
     requests = tag_requests(60)
     with FaultServer(Behaviour({fault: 1.0} if fault in ITEMS else {f"{fault}!": 0.6})) as server:
         client = connect(server.url, retries=0)
-        model = Grouped(client, "tag", 4)
+        model = GroupedModel(client, "tag", 4)
         replies = model.answer(requests)
         assert model.n_groups == 15
         if fault in ITEMS:
@@ -111,21 +111,21 @@ def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(
 ) -> None:
     requests = tag_requests(400)
     with FaultServer(Behaviour({"item-missing": 0.2}, latency=0.005)) as server:
-        with ledgers.open(tmp_path / "whole.sqlite") as book:
+        with ledgers.open_ledger(tmp_path / "whole.sqlite") as book:
             client = connect(server.url, ledger=book)
             whole = ask(client, requests)
             client.close()
         n_asked, questions = server.asked.total(), set(server.asked)
     with FaultServer(Behaviour({"item-missing": 0.2}, latency=0.005)) as server:
         for n_requests in (30, 40):
-            with ledgers.open(tmp_path / "parts.sqlite") as book:
+            with ledgers.open_ledger(tmp_path / "parts.sqlite") as book:
                 client = connect(
                     server.url, ledger=book, budget=f"{n_requests}requests", concurrency=4
                 )
-                with pytest.raises(BudgetReached):
+                with pytest.raises(BudgetReachedError):
                     ask(client, requests)
                 client.close()
-        with ledgers.open(tmp_path / "parts.sqlite") as book:
+        with ledgers.open_ledger(tmp_path / "parts.sqlite") as book:
             client = connect(server.url, ledger=book)
             assert ask(client, requests) == whole
             client.close()
@@ -137,8 +137,8 @@ def test_two_ledgers_of_one_file_share_the_work(connect: Connect, tmp_path: Path
     requests = tag_requests(200)
     with FaultServer(Behaviour(latency=0.05)) as server, ThreadPoolExecutor(2) as threads:
         with (
-            ledgers.open(tmp_path / "one.sqlite") as one,
-            ledgers.open(tmp_path / "one.sqlite") as two,
+            ledgers.open_ledger(tmp_path / "one.sqlite") as one,
+            ledgers.open_ledger(tmp_path / "one.sqlite") as two,
         ):
             clients = [connect(server.url, ledger=book) for book in (one, two)]
             parts = (requests[:150], requests[50:])  # other groups over the same questions
@@ -163,13 +163,15 @@ def files(folder: Path) -> list[Path]:
 
 def settings(server: FaultServer, **llm: object) -> Settings:
     endpoint = {"base_url": server.url, "model": "tiny-1", "proxy": "none", **llm}
-    return config.load(llm=endpoint, tag={"model": "llm", "per_request": 4}, select={"n": 10})
+    return config.load_settings(
+        llm=endpoint, tag={"model": "llm", "per_request": 4}, select={"n": 10}
+    )
 
 
 def tagged(folder: Path, run: str, chosen: Settings, workers: int = 1) -> bytes:
-    targets = select.Targets(run=folder / run)
+    targets = select.OutputTargets(run=folder / run)
     ledger = folder / f"{run}.sqlite"
-    done = select.select_with(
+    done = select.run_selection(
         files(folder), chosen, targets, ledger=ledger, workers=workers, until="tag"
     )
     return done.artifacts["tags"].scan().collect().serialize()
@@ -181,7 +183,7 @@ def test_a_run_asks_the_same_groups_whatever_the_workers_and_stops(tmp_path: Pat
     for run, workers, budget in (("one", 1, ""), ("two", 2, ""), ("stopped", 1, "9requests")):
         with FaultServer(Behaviour({"item-invalid": 0.3}, latency=0.01)) as server:
             if budget:
-                with pytest.raises(BudgetReached):
+                with pytest.raises(BudgetReachedError):
                     tagged(tmp_path, run, settings(server, budget=budget, concurrency=3))
             tables.append(tagged(tmp_path, run, settings(server), workers))
             asked.append(server.asked)
@@ -193,8 +195,8 @@ def test_a_run_asks_the_same_groups_whatever_the_workers_and_stops(tmp_path: Pat
 def test_a_quote_counts_requests_of_several_instructions(tmp_path: Path, book: Ledger) -> None:
     with FaultServer(Behaviour({"item-invalid": 0.3})) as server:
         chosen = settings(server, price_in=1.0, price_out=2.0)
-        with quote.samples_of(files(tmp_path), chosen) as samples:
-            found = quote.quote_run(samples, chosen, book, 5)[0]
+        with quote.open_samples(files(tmp_path), chosen) as samples:
+            found = quote.quote(samples, chosen, book, 5)[0]
         n_pilot = server.asked.total()
     assert found.n_pilot == 5
     assert 30 < found.requests.mid <= 60
@@ -212,8 +214,8 @@ def test_what_asking_together_costs_in_quality(
 ) -> None:
     with FaultServer(Behaviour(faults)) as server:
         chosen = settings(server)
-        with quote.samples_of(files(tmp_path), chosen) as samples:
-            found = quote.quality_of_groups(samples, chosen, book, 20)
+        with quote.open_samples(files(tmp_path), chosen) as samples:
+            found = quote.quote_quality_cost(samples, chosen, book, 20)
         n_asked = server.asked.total()
     assert (found.per_request, found.n_left_out) == (4, 0)
     assert n_asked == -(-found.n // 4) + 2 * found.n
@@ -226,19 +228,19 @@ def test_what_asking_together_costs_in_quality(
 
 def test_there_is_no_cost_of_asking_together_where_nothing_is(tmp_path: Path, book: Ledger) -> None:
     with FaultServer() as server:
-        alone = config.load(
+        alone = config.load_settings(
             llm={"base_url": server.url, "model": "tiny-1"}, tag={"model": "llm"}, select={"n": 10}
         )
     nothing = pytest.raises(ConfigError, match=r"set tag.per_request to 2 or more")
-    with quote.samples_of(files(tmp_path), alone) as samples, nothing:
-        quote.quality_of_groups(samples, alone, book)
+    with quote.open_samples(files(tmp_path), alone) as samples, nothing:
+        quote.quote_quality_cost(samples, alone, book)
 
 
 def test_what_cannot_be_put_together_says_so(tmp_path: Path, book: Ledger) -> None:
     with FaultServer() as server:
         tagged(tmp_path, "run", settings(server))
         with pytest.raises(ConfigError, match=r"leave out tag.per_request"):
-            asking.pending(tmp_path / "run", book)
-    alone = config.load(tag={"per_request": 4}, select={"n": 10})
+            asking.find_pending_requests(tmp_path / "run", book)
+    alone = config.load_settings(tag={"per_request": 4}, select={"n": 10})
     with pytest.raises(ConfigError, match=r"leave out tag.per_request"):
         tagged(tmp_path, "embedded", alone)

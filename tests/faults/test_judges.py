@@ -22,7 +22,7 @@ from tacos.cli import app
 from tacos.cli.shared import summary
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError
-from tacos.pipeline.model_factory import Own
+from tacos.pipeline.model_factory import UserFunctions
 from tacos.workflows import calibrate, refine
 from tacos.workflows import select as api
 
@@ -36,7 +36,7 @@ ROWS = [
     }
     for i in range(48)
 ]
-OWN = Own(
+OWN = UserFunctions(
     tagger=lambda instructions: [[word for word in WORDS if word in text] for text in instructions],
     encoder=lambda texts: [
         [float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts
@@ -75,14 +75,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
 def settings(server: FaultServer, *sets: str, n: int = 8, **judge: Any) -> Settings:
     llm = {"base_url": server.url, "model": "tiny-1", "retries": 1}
     judging = {"model": "llm", **judge}
-    return config.load(
+    return config.load_settings(
         "robust", None, sets, judge=judging, llm=llm, select={"n": n}, normalise={"alpha": 1}
     )
 
 
 def select(tmp_path: Path, chosen: Settings) -> tacos.Selection:
-    targets = api.Targets(run=tmp_path / "run")
-    return api.select_with(ROWS, chosen, targets, own=OWN, ledger=tmp_path / "ledger.sqlite")
+    targets = api.OutputTargets(run=tmp_path / "run")
+    return api.run_selection(ROWS, chosen, targets, own=OWN, ledger=tmp_path / "ledger.sqlite")
 
 
 def verdicts(done: tacos.Selection) -> pl.DataFrame:
@@ -114,7 +114,7 @@ def test_the_summary_says_how_certain_the_selection_is(tmp_path: Path, server: F
     found = done.summary.certainty
     assert found["error"] > 0
     assert 0 < found["recall"] <= 1
-    told = dict(summary.rows(done.summary))["certainty"]
+    told = dict(summary.format_summary(done.summary))["certainty"]
     assert re.fullmatch(
         r"a score is sure to about \+- [\d.]+ points; of the \d+ best by score, \d+% are .*", told
     )
@@ -176,7 +176,7 @@ def test_a_judge_of_a_panel_that_gives_no_usable_verdict_is_named(
         judges["tiny-1"]["n_verdicts"],
     )
     assert judges["tiny-1"]["n_missing"] == 0
-    shown = dict(summary.rows(done.summary))
+    shown = dict(summary.format_summary(done.summary))
     assert shown["warning"] == "no usable verdict by mute: the scores are the others' alone"
     assert shown["judge mute"].endswith(
         f"missing {judges['mute']['n_missing']} of {judges['mute']['n_missing']}"

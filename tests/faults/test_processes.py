@@ -84,7 +84,7 @@ def kill_and_resume(
         time.sleep(2 * latency)  # what was in flight ends at the server
         assert start(server, ledger, 0, n, out, concurrency).wait(300) == 0
         assert len(out.read_bytes().splitlines()) == n
-        with ledgers.open(ledger) as book:
+        with ledgers.open_ledger(ledger) as book:
             assert book.size().n_replies == n
         return server.asked.total() - n, n_before
 

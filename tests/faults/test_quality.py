@@ -15,16 +15,16 @@ from tacos import config
 from tacos.cli import app
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError, InputError, TacosError
-from tacos.pipeline.model_factory import Own
+from tacos.pipeline.model_factory import UserFunctions
 from tacos.workflows import check_tags, select
-from tacos.workflows.check_tags import Quality
+from tacos.workflows.check_tags import TagCheck
 
 WORDS = ("sum", "poem", "river", "bread")
 ROWS = [
     {"instruction": f"Tell me about {WORDS[i % 4]} {i}.", "output": f"It is {i}."}
     for i in range(48)
 ]
-OWN = Own(
+OWN = UserFunctions(
     tagger=lambda instructions: [[word for word in WORDS if word in text] for text in instructions],
     encoder=lambda texts: [
         [float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts
@@ -44,8 +44,10 @@ SETS = [
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with four tags, each on the twelve samples that have its word."""
     folder = tmp_path_factory.mktemp("checked") / "run"
-    chosen = config.load(normalise={"alpha": 1}, select={"n": 8})
-    select.select_with(ROWS, chosen, select.Targets(run=folder), own=OWN, until="canonicalise")
+    chosen = config.load_settings(normalise={"alpha": 1}, select={"n": 8})
+    select.run_selection(
+        ROWS, chosen, select.OutputTargets(run=folder), own=OWN, until="canonicalise"
+    )
     return folder
 
 
@@ -57,17 +59,17 @@ def server() -> Iterator[FaultServer]:
 
 def settings(server: FaultServer | None = None, *sets: str) -> Settings:
     llm = {"base_url": server.url, "model": "tiny-1", "retries": 1} if server else {}
-    return config.load("robust", None, [*SETS, *sets], llm=llm)
+    return config.load_settings("robust", None, [*SETS, *sets], llm=llm)
 
 
-def figure(found: Quality, **where: str) -> dict[str, object]:
+def figure(found: TagCheck, **where: str) -> dict[str, object]:
     return found.assessment.shares.filter(**where).row(0, named=True)
 
 
 def test_a_judge_that_knows_finds_all_tags_right_and_every_planted_case(
     run: Path, server: FaultServer, tmp_path: Path
 ) -> None:
-    found = check_tags.check(run, settings(server), ledger=tmp_path / "ledger.sqlite")
+    found = check_tags.check_tags(run, settings(server), ledger=tmp_path / "ledger.sqlite")
     assert found.cases.group_by("task", "planted").len().sort("task", "planted")[
         "len"
     ].to_list() == [4, 4, 20, 4]
@@ -79,9 +81,13 @@ def test_a_judge_that_knows_finds_all_tags_right_and_every_planted_case(
 
 
 def test_asking_again_costs_nothing(run: Path, server: FaultServer, tmp_path: Path) -> None:
-    first = check_tags.check(run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite")
+    first = check_tags.check_tags(
+        run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite"
+    )
     asked = server.asked.total()
-    again = check_tags.check(run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite")
+    again = check_tags.check_tags(
+        run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite"
+    )
     assert server.asked.total() == asked
     assert again.as_dict() == first.as_dict()
 
@@ -91,12 +97,12 @@ def test_answers_that_cannot_be_read_are_missing_and_never_a_default(
 ) -> None:
     with FaultServer(Behaviour({"refusal": 0.2})) as server:
         chosen = settings(server, "check.max_failure_rate=0.9", "seed=3")
-        found = check_tags.check(run, chosen, ledger=tmp_path / "ledger.sqlite")
+        found = check_tags.check_tags(run, chosen, ledger=tmp_path / "ledger.sqlite")
         assert found.rejects.height > 0
         assert found.judgements.height + found.rejects.height == found.cases.height
         assert figure(found, task="precision", measure="right")["value"] == 1
         with pytest.raises(FailureRateError, match="check-precision"):
-            check_tags.check(
+            check_tags.check_tags(
                 run,
                 settings(server, "check.max_failure_rate=0", "seed=4"),
                 ledger=tmp_path / "l.sqlite",
@@ -113,7 +119,7 @@ def test_people_fill_sheets_and_are_compared_with_the_model(
     for wrong, name in enumerate(names):
         fill(sheet, tmp_path / f"{name}.{suffix}", wrong)
     sheets = [tmp_path / f"{name}.{suffix}" for name in names]
-    found = check_tags.check(run, settings(server), sheets, ledger=tmp_path / "ledger.sqlite")
+    found = check_tags.check_tags(run, settings(server), sheets, ledger=tmp_path / "ledger.sqlite")
     assert found.judgements.height == 4 * n_cases
     kappa = found.assessment.agreement.filter(task="precision", measure="Cohen kappa").row(
         0, named=True
@@ -144,16 +150,16 @@ def test_nobody_to_judge_a_run_without_tags_and_a_sheet_of_other_cases_are_clear
     run: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="nobody judges"):
-        check_tags.check(run, settings(), ask=False)
+        check_tags.check_tags(run, settings(), ask=False)
     with pytest.raises(ConfigError, match="checked by a language model"):
-        check_tags.check(run, settings())
+        check_tags.check_tags(run, settings())
     sheet = tmp_path / "ann.csv"
     check_tags.write_sheet(run, settings(), sheet)
     with pytest.raises(InputError, match="belongs to other cases"):
-        check_tags.check(run, settings(None, "seed=9"), [sheet], ask=False)
+        check_tags.check_tags(run, settings(None, "seed=9"), [sheet], ask=False)
     (tmp_path / "empty.csv").write_text("case,tag,answer\n")
     with pytest.raises(InputError, match="holds no rows"):
-        check_tags.check(run, settings(), [tmp_path / "empty.csv"], ask=False)
+        check_tags.check_tags(run, settings(), [tmp_path / "empty.csv"], ask=False)
 
 
 def command(*words: object) -> tuple[int, str]:
@@ -191,7 +197,7 @@ def test_two_sheets_of_one_person_are_an_error(run: Path, tmp_path: Path) -> Non
     for sheet in sheets:
         check_tags.write_sheet(run, settings(), sheet)
     with pytest.raises(InputError, match="two sheets are named after 'ann'"):
-        check_tags.check(run, settings(), sheets, ask=False)
+        check_tags.check_tags(run, settings(), sheets, ask=False)
 
 
 def test_a_sheet_named_as_the_model_is_an_error(
@@ -201,7 +207,7 @@ def test_a_sheet_named_as_the_model_is_an_error(
     check_tags.write_sheet(run, settings(), sheet)
     pl.read_csv(sheet, infer_schema=False).with_columns(answer=pl.lit("yes")).write_csv(sheet)
     with pytest.raises(InputError, match=f"named '{SNAPSHOT}', as another judge is"):
-        check_tags.check(run, settings(server), [sheet], ledger=tmp_path / "ledger.sqlite")
+        check_tags.check_tags(run, settings(server), [sheet], ledger=tmp_path / "ledger.sqlite")
 
 
 def test_a_sheet_is_never_written_over_what_a_person_answered(run: Path, tmp_path: Path) -> None:
@@ -224,4 +230,4 @@ def test_a_sheet_read_with_other_settings_than_it_was_written_with_says_so(
     sheet = tmp_path / "ann.csv"
     check_tags.write_sheet(run, settings(), sheet)
     with pytest.raises(InputError, match="the same check settings"):
-        check_tags.check(run, settings(None, "check.n_precision=5"), [sheet], ask=False)
+        check_tags.check_tags(run, settings(None, "check.n_precision=5"), [sheet], ask=False)

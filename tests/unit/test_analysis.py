@@ -36,7 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def found(files: tuple[Path, Path]) -> Analysis:
-    return analyse.analyse(files, config.load(sets=SETTINGS))
+    return analyse.analyse(files, config.load_settings(sets=SETTINGS))
 
 
 def test_coverage_is_of_the_tags_of_all_data_sets_together(found: Analysis) -> None:
@@ -75,19 +75,19 @@ def test_a_run_brings_its_tags_and_gives_what_its_file_gives(
         run=run,
         settings={"ingest": {"tags": "tags"}, "normalise": {"encoder": "static"}},
     )
-    again = tacos.analyse([files[0], run], config.load(sets=SETTINGS))
+    again = tacos.analyse([files[0], run], config.load_settings(sets=SETTINGS))
     assert again.summary.drop("data").equals(found.summary.drop("data"))
 
 
 def test_python_data_will_do(found: Analysis) -> None:
-    again = tacos.analyse([rows(A, "a"), rows(B, "b")], config.load(sets=SETTINGS))
+    again = tacos.analyse([rows(A, "a"), rows(B, "b")], config.load_settings(sets=SETTINGS))
     assert again.summary.drop("data").equals(found.summary.drop("data"))
     assert again.summary["data"].to_list() == ["data 1", "data 2"]
 
 
 def test_nothing_to_compare_is_an_error() -> None:
     with pytest.raises(InputError, match="at least one"):
-        analyse.analyse([], config.load())
+        analyse.analyse([], config.load_settings())
 
 
 def command(*words: object) -> tuple[int, str]:
@@ -165,6 +165,6 @@ def test_a_data_set_called_data_is_one_like_any_other(tmp_path: Path) -> None:
     for name, tags in (("data", A), ("b", B)):
         (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows(tags, name))))
     both = [tmp_path / "data.jsonl", tmp_path / "b.jsonl"]
-    found = analyse.analyse(both, config.load(sets=SETTINGS))
+    found = analyse.analyse(both, config.load_settings(sets=SETTINGS))
     assert found.recall["data"].to_list() == ["data.jsonl", "b.jsonl"] == found.recall.columns[1:]
-    assert analyse.names_of(["somewhere/data", "b.jsonl"]) == ["./data", "b.jsonl"]
+    assert analyse.name_data_sets(["somewhere/data", "b.jsonl"]) == ["./data", "b.jsonl"]

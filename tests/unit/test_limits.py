@@ -285,7 +285,7 @@ def test_fill_takes_what_there_is_past_near_duplicates_and_says_what_is_missing(
     assert n < 160
     assert done.summary.n_missing == 1000 - n
     assert (
-        dict(summary.rows(done.summary))["selected"]
+        dict(summary.format_summary(done.summary))["selected"]
         == f"{n} of 1,000 asked for; there are no more that can be taken"
     )
     with pytest.raises(InputError, match="not filled: the quota of the source few"):

@@ -16,14 +16,14 @@ from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError
 from tacos.formats import sources
-from tacos.methods.measures.request_counts import n_questions
+from tacos.methods.measures.request_counts import count_questions
 from tacos.models.user_functions import FunctionTagger
-from tacos.pipeline.model_factory import Network, Own, tools_for
-from tacos.pipeline.run_loop import Models, Outcome, execute
+from tacos.pipeline.model_factory import EndpointClients, UserFunctions, build_tools
+from tacos.pipeline.run_loop import RunResult, StageModels, run_plan
 from tacos.records import Reply, Request, canonical_hash
 from tacos.store.artifacts import Store
 from tacos.workflows import select
-from tacos.workflows.select import Quiet
+from tacos.workflows.select import SilentProgress
 
 WORDS = ("sum", "poem", "garden")
 N = 90
@@ -66,7 +66,7 @@ class Biased:
 
 
 def settings(**changes: Any) -> Settings:
-    return config.load(
+    return config.load_settings(
         select={"n": 15},
         normalise={"alpha": 1},
         shortlist={"rule": "all"},
@@ -75,8 +75,8 @@ def settings(**changes: Any) -> Settings:
     )
 
 
-def run(folder: Path, chosen: Settings) -> Outcome:
-    own = Own(
+def run(folder: Path, chosen: Settings) -> RunResult:
+    own = UserFunctions(
         encoder=lambda texts: [
             [float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts
         ]
@@ -84,20 +84,22 @@ def run(folder: Path, chosen: Settings) -> Outcome:
     tagger = FunctionTagger(
         lambda texts: [[word for word in WORDS if word in text] for text in texts]
     )
-    tools = tools_for(chosen, own, Network(chosen, None, ExitStack()))
-    models = Models({"tag": tagger, "grade": Biased(), "judge": Biased()}, tools)
+    tools = build_tools(chosen, own, EndpointClients(chosen, None, ExitStack()))
+    models = StageModels({"tag": tagger, "grade": Biased(), "judge": Biased()}, tools)
     store = Store(folder)
     with closing(LocalEngine(1)) as engine, store.lock():
-        return execute(sources.open_source(ROWS, folder), chosen, store, engine, models, Quiet())
+        return run_plan(
+            sources.open_source(ROWS, folder), chosen, store, engine, models, SilentProgress()
+        )
 
 
-def table(outcome: Outcome, name: str) -> pl.DataFrame:
+def table(outcome: RunResult, name: str) -> pl.DataFrame:
     """All rounds of an artifact."""
     parts = [art.scan() for each, art in outcome.artifacts.items() if each.split("/")[0] == name]
     return pl.concat(parts).collect()
 
 
-def recall(outcome: Outcome) -> float:
+def recall(outcome: RunResult) -> float:
     """The share of the best five of each word that was selected."""
     best = {i for w in range(3) for i in sorted(range(w, N, 3), key=lambda i: -quality(str(i)))[:5]}
     return len(best & {int(id_.split(":")[1]) for id_ in table(outcome, "selection")["id"]}) / 15
@@ -146,15 +148,15 @@ def test_the_same_settings_give_the_same_bytes_and_a_second_run_nothing(tmp_path
 
 def test_a_judge_who_cannot_see_the_order_is_not_asked_again(tmp_path: Path) -> None:
     rows = [{**row, "output": "x" * (int(row["output"]) + 1)} for row in ROWS]
-    own = Own(
+    own = UserFunctions(
         tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
         judge=lambda texts, responses: [float(len(text)) for text in responses],
         encoder=lambda texts: [
             [float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts
         ],
     )
-    done = select.select_with(
-        rows, settings(pair=ACTIVE), select.Targets(run=tmp_path / "run"), own=own
+    done = select.run_selection(
+        rows, settings(pair=ACTIVE), select.OutputTargets(run=tmp_path / "run"), own=own
     )
     assert [done.artifacts[f"pairs/{i}"].manifest["n_rows"] for i in range(1, 5)] == [0, 0, 0, 0]
     assert done.table.height == 15
@@ -216,5 +218,7 @@ def test_the_forecast_is_an_upper_bound(tmp_path: Path, pair: dict[str, Any]) ->
     chosen = settings(pair=pair)
     n_asked = table(run(tmp_path, chosen), "verdicts").height
     assert (
-        n_asked <= n_questions(chosen, N, N, int(chosen.select.size.value))["judge"] <= 3 * n_asked
+        n_asked
+        <= count_questions(chosen, N, N, int(chosen.select.size.value))["judge"]
+        <= 3 * n_asked
     )

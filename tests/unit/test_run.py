@@ -9,8 +9,8 @@ import pytest
 import tacos
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
-from tacos.pipeline.run_loop import check_gate
-from tacos.pipeline.stages import plan
+from tacos.pipeline.run_loop import check_failure_rate
+from tacos.pipeline.stages import plan_steps
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -97,17 +97,17 @@ def test_until_stops_after_a_stage(tmp_path: Path) -> None:
     from tacos import config
     from tacos.workflows import select
 
-    settings = config.load(select={"n": 20})
-    own = select.Own(tagger=tagger, judge=judge, encoder=encoder)
-    done = select.select_with(
-        ROWS, settings, select.Targets(run=tmp_path / "run"), own=own, until="tag"
+    settings = config.load_settings(select={"n": 20})
+    own = select.UserFunctions(tagger=tagger, judge=judge, encoder=encoder)
+    done = select.run_selection(
+        ROWS, settings, select.OutputTargets(run=tmp_path / "run"), own=own, until="tag"
     )
     assert list(done.artifacts) == ["samples", "tags"]
     with pytest.raises(InputError, match="stopped after stage tags"):
         _ = done.rows
     with pytest.raises(ConfigError, match="no stage 'tagg'"):
-        select.select_with(
-            ROWS, settings, select.Targets(run=tmp_path / "run"), own=own, until="tagg"
+        select.run_selection(
+            ROWS, settings, select.OutputTargets(run=tmp_path / "run"), own=own, until="tagg"
         )
 
 
@@ -141,13 +141,13 @@ def test_a_gate_says_what_can_be_done_about_it() -> None:
     rejects = pl.DataFrame(
         {"id": ["a"], "reason": ["cut off at the limit of tokens"], "raw": [""], "failure": [True]}
     )
-    stages = {step.stage.name: step.stage for step in plan(Settings())}
+    stages = {step.stage.name: step.stage for step in plan_steps(Settings())}
     for name, advice in (
         ("judge", r"--set judge\.max_tokens"),
         ("ingest", "Mend the input, or go on without"),
     ):
         with pytest.raises(FailureRateError, match=advice):
-            check_gate(stages[name], 0, rejects, 0.02)
+            check_failure_rate(stages[name], 0, rejects, 0.02)
 
 
 def test_a_column_of_scores_is_an_entry_point(tmp_path: Path) -> None:

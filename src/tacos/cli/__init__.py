@@ -86,7 +86,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(requests.app, name="requests")
 
 
-def main() -> None:
+def run_app() -> None:
     """Run the command line; errors that a person can mend become one line and an exit code."""
     gc.set_threshold(
         20_000, 20, 20

@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from tacos.cli.shared import consent, console, options
-from tacos.cli.tags import drift_rows, step_text
-from tacos.pipeline.model_factory import asked_models, encoding_models
+from tacos.cli.tags import format_drift_report, format_merge_step
+from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.store import files
 from tacos.workflows import analyse as analysis
 from tacos.workflows.analyse import Analysis
@@ -62,27 +62,27 @@ def analyse(  # noqa: PLR0913 - a command's options are its interface
       tacos analyse selected.jsonl.run pool.jsonl --vocabulary vocabulary.json
     """
     endpoint = {"url": llm, "model": model, "budget": budget}
-    own = options.normalise_from(overrides, vocabulary)
-    chosen = options.settings_from(preset, settings, sets, endpoint, seed=seed, **own)
-    every = {**asked_models(chosen), **encoding_models(chosen)}
+    own = options.load_normalise_settings(overrides, vocabulary)
+    chosen = options.build_settings(preset, settings, sets, endpoint, seed=seed, **own)
+    every = {**list_endpoint_models(chosen), **list_embedding_models(chosen)}
     asked = {stage: names for stage, names in every.items() if stage in ("tag", "normalise")}
-    consent.ask(chosen, None, yes=yes, models=asked)
+    consent.ask_consent(chosen, None, yes=yes, models=asked)
     if output is not None:
         files.make_folder(output)
-    with console.bars(show=not as_json) as bars:
+    with console.show_progress(show=not as_json) as bars:
         found = analysis.analyse(
             data, chosen, ledger=ledger, workers=workers, progress=bars, seed=seed
         )
-    written = [] if output is None else write(found, output)
+    written = [] if output is None else _write_analysis(found, output)
     if as_json:
         print(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode())
         return
-    show(found)
+    _print_analysis(found)
     for path in written:
         console.out.print(f"written: {path}", soft_wrap=True)
 
 
-def write(found: Analysis, folder: Path) -> list[Path]:
+def _write_analysis(found: Analysis, folder: Path) -> list[Path]:
     """Write tables, JSON and figures."""
     paths = [
         files.write_text(table.write_csv(), folder / f"{name}.csv")
@@ -92,32 +92,34 @@ def write(found: Analysis, folder: Path) -> list[Path]:
     paths.append(files.write_text(text, folder / "analysis.json"))
     from tacos.report import charts  # altair takes half a second to import
 
-    drawn = charts.charts(found.tables).items()
+    drawn = charts.chart_analysis(found.tables).items()
     return paths + [
-        files.write_text(charts.svg(chart), folder / f"{name}.svg") for name, chart in drawn
+        files.write_text(charts.render_svg(chart), folder / f"{name}.svg") for name, chart in drawn
     ]
 
 
-def show(found: Analysis) -> None:
+def _print_analysis(found: Analysis) -> None:
     """Print the tables."""
-    steps = [(step["name"], step_text(step)) for step in found.notes["steps"]]
-    console.out.print(console.table("normalisation of all tags together", steps))
+    steps = [(step["name"], format_merge_step(step)) for step in found.notes["steps"]]
+    console.out.print(console.build_table("normalisation of all tags together", steps))
     for remark in found.notes.get("remarks", []):
         console.out.print(f"note: {remark}".translate(console.UNSEEN), soft_wrap=True, markup=False)
     if "drift" in found.notes:
         console.out.print(
-            console.table("drift from the vocabulary", drift_rows(found.notes["drift"]))
+            console.build_table(
+                "drift from the vocabulary", format_drift_report(found.notes["drift"])
+            )
         )
-    console.out.print(summary_table(found.summary))
+    console.out.print(_build_summary_table(found.summary))
     if found.recall.height > 1:
-        console.out.print(recall_table(found.recall))
+        console.out.print(_build_recall_table(found.recall))
     for name in found.summary["data"].to_list():
         most = found.frequencies.filter(data=name).select("tag", "share").head(N_FREQUENT)
         tags = ", ".join(f"{tag} ({share:.0%})" for tag, share in most.rows())
         console.out.print(f"{name}: {tags}".translate(console.UNSEEN), soft_wrap=True, markup=False)
 
 
-def summary_table(summary: pl.DataFrame) -> Table:
+def _build_summary_table(summary: pl.DataFrame) -> Table:
     """One line per data set."""
     least = min(summary["n_samples"].to_list())
     drawn = Table(title="diversity and complexity", title_justify="left")
@@ -144,7 +146,7 @@ def summary_table(summary: pl.DataFrame) -> Table:
     return drawn
 
 
-def recall_table(recall: pl.DataFrame) -> Table:
+def _build_recall_table(recall: pl.DataFrame) -> Table:
     """The matrix of tag recall."""
     drawn = Table(title="share of the column's tags that the row has", title_justify="left")
     for title in recall.columns:

@@ -10,8 +10,8 @@ import typer
 
 from tacos.cli.shared import consent, console, options
 from tacos.methods.judging.calibration import Calibration
-from tacos.methods.measures.rater_agreement import Interval
-from tacos.pipeline.model_factory import asked_models
+from tacos.methods.measures.rater_agreement import ConfidenceInterval
+from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.workflows import calibrate as calibration
 
 Pairs = Annotated[
@@ -47,32 +47,38 @@ def calibrate(  # noqa: PLR0913 - a command's options are its interface
       tacos calibrate pairs.jsonl --llm http://localhost:8000/v1 --set 'judge.models=["a","b"]'
     """
     endpoint = {"url": llm, "model": model, "budget": budget}
-    chosen = options.settings_from(
-        "robust", settings, sets, endpoint, **options.criteria_from(criteria)
+    chosen = options.build_settings(
+        "robust", settings, sets, endpoint, **options.load_criteria_settings(criteria)
     )
-    models = asked_models(chosen)
+    models = list_endpoint_models(chosen)
     judges = models.get("judge") or models.get("grade")
-    consent.ask(chosen, None, yes=yes, models={"calibrate": judges} if judges else {})
-    with console.bars(show=not as_json) as bars:
+    consent.ask_consent(chosen, None, yes=yes, models={"calibrate": judges} if judges else {})
+    with console.show_progress(show=not as_json) as bars:
         found = calibration.calibrate(pairs, chosen, ledger=ledger, progress=bars)
     if as_json:
-        print(orjson.dumps([as_dict(each) for each in found], option=orjson.OPT_INDENT_2).decode())
+        print(
+            orjson.dumps(
+                [_serialise_calibration(each) for each in found], option=orjson.OPT_INDENT_2
+            ).decode()
+        )
         return
     for each in found:
-        show(each)
+        _print_calibration(each)
 
 
-def as_dict(found: Calibration) -> dict[str, Any]:
+def _serialise_calibration(found: Calibration) -> dict[str, Any]:
     """For JSON: intervals by name."""
     plain = asdict(found)
     return plain | {
-        name: value._asdict() for name, value in vars(found).items() if isinstance(value, Interval)
+        name: value._asdict()
+        for name, value in vars(found).items()
+        if isinstance(value, ConfidenceInterval)
     }
 
 
-def show(found: Calibration) -> None:
+def _print_calibration(found: Calibration) -> None:
     """Print one judge's calibration."""
-    console.out.print(console.table(f"judge {found.judge}", rows(found)))
+    console.out.print(console.build_table(f"judge {found.judge}", _format_calibration(found)))
     console.out.print(
         "what to change:" if found.suggestions else "no rule suggests a change", soft_wrap=True
     )
@@ -80,7 +86,7 @@ def show(found: Calibration) -> None:
         console.out.print(f"- {text}", soft_wrap=True, markup=False)
 
 
-def rows(found: Calibration) -> list[tuple[str, str]]:
+def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
     """Label and text of each line."""
     bias, error = found.position_bias, found.position_error
     points = (
@@ -93,18 +99,21 @@ def rows(found: Calibration) -> list[tuple[str, str]]:
         ("pairs", f"{found.n_judged:,} of {found.n_labels:,} judged in both orders"),
         (
             "agreement",
-            f"{interval(found.agreement)} of the pairs with a winner; its ties count as misses",
+            f"{_format_interval(found.agreement)} of the pairs with a winner; its ties count as misses",
         ),
-        ("  where it decides", interval(found.agreement_decided)),
+        ("  where it decides", _format_interval(found.agreement_decided)),
         (
             "  where it is steady",
-            f"{interval(found.agreement_steady)}: the same winner in both orders",
+            f"{_format_interval(found.agreement_steady)}: the same winner in both orders",
         ),
         (
             "agreement beyond chance",
-            f"kappa {number(found.kappa)}, AC1 {number(found.ac1)} (a, b, tie)",
+            f"kappa {_format_decimal(found.kappa)}, AC1 {_format_decimal(found.ac1)} (a, b, tie)",
         ),
-        ("ties", f"{interval(found.tie_rate)}; people {interval(found.label_tie_rate)}"),
+        (
+            "ties",
+            f"{_format_interval(found.tie_rate)}; people {_format_interval(found.label_tie_rate)}",
+        ),
         *(
             (name, "n/a" if one.value is None else f"{one.value:.1%} of {one.n:,}")
             for name, one in shares.items()
@@ -112,18 +121,18 @@ def rows(found: Calibration) -> list[tuple[str, str]]:
         ("first position is worth", points),
         (
             "chose the longer one",
-            f"{interval(found.longer_judge)}; people {interval(found.longer_people)}",
+            f"{_format_interval(found.longer_judge)}; people {_format_interval(found.longer_people)}",
         ),
     ]
 
 
-def interval(found: Interval) -> str:
+def _format_interval(found: ConfidenceInterval) -> str:
     """A share with its 95% interval and what it rests on."""
     if found.value is None:
         return "n/a"
     return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%}, n = {found.n:,})"
 
 
-def number(value: float | None) -> str:
+def _format_decimal(value: float | None) -> str:
     """Two decimals, or n/a."""
     return "n/a" if value is None else f"{value:.2f}"

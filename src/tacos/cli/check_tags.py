@@ -14,10 +14,10 @@ from tacos import config
 from tacos.cli.shared import consent, console, options
 from tacos.config import Settings
 from tacos.errors import ConfigError
-from tacos.pipeline.model_factory import checking_model
+from tacos.pipeline.model_factory import resolve_checker_model
 from tacos.workflows import check_tags as quality
 from tacos.workflows import select
-from tacos.workflows.check_tags import Quality
+from tacos.workflows.check_tags import TagCheck
 
 Run = Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")]
 Sheet = Annotated[
@@ -61,7 +61,7 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
     """
     endpoint = {"base_url": llm, "model": model, "budget": budget}
     given = {name: value for name, value in endpoint.items() if value is not None}
-    chosen = settings_over(run, settings, sets, given)
+    chosen = _load_check_settings(run, settings, sets, given)
     ask = bool(given.get("model") or chosen.check.model != "llm")
     if sheet is not None:
         n_cases = quality.write_sheet(run, chosen, sheet)
@@ -74,25 +74,29 @@ def check_tags(  # noqa: PLR0913 - a command's options are its interface
             "who judges? name a model with --model, or write a sheet for people with --sheet FILE"
         )
     if ask:
-        consent.ask(chosen, run, yes=yes, models={"check": (checking_model(chosen),)})
-    with console.bars(show=not as_json) as bars:
-        found = quality.check(run, chosen, answers or (), ask=ask, ledger=ledger, progress=bars)
+        consent.ask_consent(
+            chosen, run, yes=yes, models={"check": (resolve_checker_model(chosen),)}
+        )
+    with console.show_progress(show=not as_json) as bars:
+        found = quality.check_tags(
+            run, chosen, answers or (), ask=ask, ledger=ledger, progress=bars
+        )
     if as_json:
         print(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode())
     else:
-        show(found)
+        _print_tag_quality(found)
 
 
-def settings_over(
+def _load_check_settings(
     run: Path, file: Path | None, sets: list[str] | None, endpoint: dict[str, str]
 ) -> Settings:
     """The run's settings with an endpoint."""
     of_run = select.load(run).settings
-    under = config.merge(of_run.model_dump(mode="json"), {"llm": endpoint})
-    return config.load(of_run.preset, file, sets or (), under=under)
+    under = config.merge_layers(of_run.model_dump(mode="json"), {"llm": endpoint})
+    return config.load_settings(of_run.preset, file, sets or (), under=under)
 
 
-def show(found: Quality) -> None:
+def _print_tag_quality(found: TagCheck) -> None:
     """Print shares, agreement, and what could not be read."""
     counts = (
         found.cases.group_by("task", "planted")
@@ -103,11 +107,13 @@ def show(found: Quality) -> None:
     lines = [
         (task + (", planted" if planted else ""), f"{n:,} cases") for task, planted, n in counts
     ]
-    console.out.print(console.table("judged", lines))
-    console.out.print(figures("shares", found.assessment.shares, "judge", percent=True))
+    console.out.print(console.build_table("judged", lines))
+    console.out.print(
+        _build_figures_table("shares", found.assessment.shares, "judge", percent=True)
+    )
     if found.assessment.agreement.height:
         console.out.print(
-            figures("agreement", found.assessment.agreement, "between", percent=False)
+            _build_figures_table("agreement", found.assessment.agreement, "between", percent=False)
         )
     for row in found.rejects.head(N_SHOWN).iter_rows(named=True):
         text = f"no judgement: {row['id']}: {row['reason']}".translate(console.UNSEEN)
@@ -116,7 +122,7 @@ def show(found: Quality) -> None:
         console.out.print(f"no judgement: {found.rejects.height - N_SHOWN:,} more")
 
 
-def figures(title: str, table: pl.DataFrame, who: str, *, percent: bool) -> Table:
+def _build_figures_table(title: str, table: pl.DataFrame, who: str, *, percent: bool) -> Table:
     """Figures with their intervals and what they rest on."""
     drawn = Table(title=title, title_justify="left")
     for name in ("task", who, "measure", "value", "95% interval", "cases"):

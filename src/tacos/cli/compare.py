@@ -61,47 +61,51 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
       tacos compare selected.jsonl.run --strategies tacos,mig,deita -n 1000 -o strategies.svg
     """
     if output is not None:
-        figures.check(output)
+        figures.check_figure_path(output)
     wanted = [name.strip() for name in strategies.split(",") if name.strip()]
-    limits = select.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
+    limits = select.parse_limits(
+        **options.parse_limits(quota_source, quota_tag, match_length, limit)
+    )
     found = comparing.compare(
-        run, n, wanted, seed=seed, limits=limits, by=options.one_of("--by", by, BY)
+        run, n, wanted, seed=seed, limits=limits, by=options.check_choice("--by", by, BY)
     )
     if output is not None:
-        draw(found, output)
+        _draw_comparison(found, output)
     if as_json:
         print(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode())
         return
-    show(found)
+    _print_comparison(found)
     if output is not None:
         console.out.print(f"figure: {output}", soft_wrap=True)
 
 
-def draw(found: Comparison, output: Path) -> None:
+def _draw_comparison(found: Comparison, output: Path) -> None:
     """Write the figure."""
     from tacos.report import charts  # altair takes half a second to import
 
-    figures.write(charts.strategies(found.table, found.random, found.overlap), output)
+    figures.write_figure(charts.chart_strategies(found.table, found.random, found.overlap), output)
 
 
-def show(found: Comparison) -> None:
+def _print_comparison(found: Comparison) -> None:
     """Print the tables."""
-    console.out.print(figure_table(found))
+    console.out.print(_build_comparison_table(found))
     console.out.print(
-        share_table(
+        _build_share_table(
             "rows in common: share of the row's that the column has", found.overlap, "strategy"
         )
     )
     names = pl.coalesce("name", pl.lit("(no canonical tag)")).alias("cluster")
     largest = found.clusters.head(N_CLUSTERS).select(names, pl.exclude("cluster", "name"))
-    console.out.print(share_table("the pool's largest clusters: share of rows", largest, "cluster"))
+    console.out.print(
+        _build_share_table("the pool's largest clusters: share of rows", largest, "cluster")
+    )
     if found.sources.height > 1:
         console.out.print(
-            share_table("files: share of rows", found.sources.head(N_CLUSTERS), "source")
+            _build_share_table("files: share of rows", found.sources.head(N_CLUSTERS), "source")
         )
 
 
-def figure_table(found: Comparison) -> Table:
+def _build_comparison_table(found: Comparison) -> Table:
     """A line per figure, a column per strategy; random's with the least and the greatest draw."""
     drawn = Table(title=f"strategies over one pool of {found.n_pool:,} rows", title_justify="left")
     drawn.add_column("")
@@ -117,17 +121,19 @@ def figure_table(found: Comparison) -> Table:
             else ""
         )
         drawn.add_row(
-            title, *(shown(value, form) for value in values), shown(random, form) + spread
+            title,
+            *(format_figure(value, form) for value in values),
+            format_figure(random, form) + spread,
         )
     return drawn
 
 
-def shown(value: float | None, form: str) -> str:
+def format_figure(value: float | None, form: str) -> str:
     """A figure, or n/a where it rests on no row."""
     return "n/a" if value is None else form.format(value)
 
 
-def share_table(title: str, table: pl.DataFrame, first: str) -> Table:
+def _build_share_table(title: str, table: pl.DataFrame, first: str) -> Table:
     """Shares as percentages."""
     drawn = Table(title=title, title_justify="left")
     for name in table.columns:

@@ -9,14 +9,14 @@ import orjson
 import typer
 from rich.table import Table
 
-from tacos.cli.compare import shown
+from tacos.cli.compare import format_figure
 from tacos.cli.reselect import BY, By, Run, Strategy
 from tacos.cli.shared import console, figures, options
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.workflows import curve as curving
 from tacos.workflows import select
-from tacos.workflows.curve import Curve
-from tacos.workflows.reselect import Wish
+from tacos.workflows.curve import SizeCurve
+from tacos.workflows.reselect import SelectionRequest
 
 Sizes = Annotated[
     str,
@@ -71,21 +71,23 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
       tacos curve selected.jsonl.run -n 100,500,1000,5% --gain 2
     """
     if output is not None:
-        figures.check(output)
-    limits = select.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
+        figures.check_figure_path(output)
+    limits = select.parse_limits(
+        **options.parse_limits(quota_source, quota_tag, match_length, limit)
+    )
     of_run = select.load(run)
     used = of_run.seed_or(seed)
-    wish = Wish(
+    wish = SelectionRequest(
         1,
-        options.one_of("--strategy", strategy, STRATEGIES),
+        options.check_choice("--strategy", strategy, STRATEGIES),
         used,
         limits,
-        options.one_of("--by", by, BY),
+        options.check_choice("--by", by, BY),
     )
     wanted = [size.strip() for size in n.split(",") if size.strip()]
     found = curving.curve(of_run, wish, wanted, gain)
     if output is not None:
-        draw(found, output)
+        _draw_curve(found, output)
     if as_json:
         print(
             orjson.dumps(
@@ -93,19 +95,19 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
             ).decode()
         )
         return
-    show(found)
+    _print_curve(found)
     if output is not None:
         console.out.print(f"figure: {output}", soft_wrap=True)
 
 
-def draw(found: Curve, output: Path) -> None:
+def _draw_curve(found: SizeCurve, output: Path) -> None:
     """Write the figure."""
     from tacos.report import charts  # altair takes half a second to import
 
-    figures.write(charts.curve(found.table, found.strategy, found.knee), output)
+    figures.write_figure(charts.chart_curve(found.table, found.strategy, found.knee), output)
 
 
-def show(found: Curve) -> None:
+def _print_curve(found: SizeCurve) -> None:
     """Print the table and the answer."""
     drawn = Table(
         title=f"{found.strategy} over a pool of {found.n_pool:,} rows", title_justify="left"
@@ -113,7 +115,7 @@ def show(found: Curve) -> None:
     for title in COLUMNS:
         drawn.add_column(title, justify="right", overflow="fold")
     for row in found.table.iter_rows(named=True):
-        drawn.add_row(*(shown(row[figure], form) for figure, form in COLUMNS.values()))
+        drawn.add_row(*(format_figure(row[figure], form) for figure, form in COLUMNS.values()))
     console.out.print(drawn)
     if found.ended:
         console.out.print(f"no larger sizes: {found.ended}", soft_wrap=True, markup=False)

@@ -35,22 +35,22 @@ def distill(
     from tacos.models.training import cards
     from tacos.workflows import distill as distillation  # takes a second to import
 
-    options.one_of("--encoder", encoder, ("static", "minilm"))
+    options.check_choice("--encoder", encoder, ("static", "minilm"))
     done = distillation.distill(run, output, encoder)
     if as_json:
         print(orjson.dumps(done.as_dict(), option=orjson.OPT_INDENT_2).decode())
         return
     for part, found in done.figures.items():
-        console.out.print(console.table(part, ROWS[part](found)))
+        console.out.print(console.build_table(part, ROWS[part](found)))
     for part, why in done.left_out.items():
         console.out.print(f"no {part}: {why}", soft_wrap=True)
-    for caution in cards.cautions(done.figures):
+    for caution in cards.list_cautions(done.figures):
         console.out.print(caution, soft_wrap=True)
-    use = cards.way_to_use(str(output), done.figures)
+    use = cards.format_usage_options(str(output), done.figures)
     console.out.print(f"written to {output}; use it with {use}", soft_wrap=True)
 
 
-def tagger_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+def _format_tagger(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and text of each line."""
     common = found["most frequent tags"]
     return [
@@ -60,7 +60,10 @@ def tagger_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("held out", f"{found['n']:,} instructions, training on {found['trained on']:,} or more"),
         *(
-            (f"tag F1, {kind}", f"{f1(found[kind])}; most frequent tags {f1(common[kind])}")
+            (
+                f"tag F1, {kind}",
+                f"{_format_f1(found[kind])}; most frequent tags {_format_f1(common[kind])}",
+            )
             for kind in KINDS
         ),
         ("fuzzy", f"a cosine of .8 or more by {found['fuzzy by']}"),
@@ -68,7 +71,7 @@ def tagger_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def judge_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+def _format_judge(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and text of each line."""
     return [
         (
@@ -79,8 +82,8 @@ def judge_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
             "held out",
             f"{found['n']:,} pairs with a winner, training on {found['trained on']:,} or more",
         ),
-        ("same winner", share(found["agreement"])),
-        ("the longer one", share(found["length only"])),
+        ("same winner", _format_share(found["agreement"])),
+        ("the longer one", _format_share(found["length only"])),
         (
             "Brier score",
             "n/a" if found["brier"] is None else f"{found['brier']:.3f}; a coin has .250",
@@ -89,16 +92,16 @@ def judge_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 KINDS = ("exact", "fuzzy")
-ROWS = {"tagger": tagger_rows, "judge": judge_rows}
+ROWS = {"tagger": _format_tagger, "judge": _format_judge}
 
 
-def f1(found: dict[str, Any]) -> str:
+def _format_f1(found: dict[str, Any]) -> str:
     """Micro F1 with its interval, and macro F1."""
     low, high = found["interval"]
     return f"{found['micro']:.3f} ({low:.3f} to {high:.3f}), macro {found['macro']:.3f}"
 
 
-def share(found: dict[str, Any]) -> str:
+def _format_share(found: dict[str, Any]) -> str:
     """A share with its interval."""
     if found["value"] is None:
         return "n/a"

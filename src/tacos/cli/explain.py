@@ -32,6 +32,6 @@ def explain(
         for name, value in found.items()
         if name not in {"verdict", "comparisons"} and value is not None
     ]
-    console.out.print(console.table("", rows))
+    console.out.print(console.build_table("", rows))
     for each in found.get("comparisons", []):
         console.out.print(each.translate(console.UNSEEN), soft_wrap=True, markup=False)

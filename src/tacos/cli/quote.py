@@ -9,9 +9,9 @@ import typer
 from rich.table import Table
 
 from tacos.cli.shared import consent, console, options
-from tacos.llm.cost.forecast import BATCH_HOURS, Range, StageQuote
+from tacos.llm.cost.forecast import BATCH_HOURS, ForecastRange, StageForecast
 from tacos.llm.ledger import ledger as ledgers
-from tacos.pipeline.model_factory import asked_models, encoding_models
+from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.workflows import quote as quoting
 from tacos.workflows.grouped_tagging_quality import QualityCost
 
@@ -59,7 +59,7 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
       --price-out 0.3
     """
     endpoint = {"url": llm, "model": model, "budget": None}
-    chosen = options.settings_from(
+    chosen = options.build_settings(
         preset, settings, sets, endpoint, seed=seed, select={} if n is None else {"n": n}
     )
     given = {
@@ -68,16 +68,16 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
         if value is not None
     }
     chosen = chosen.model_copy(update={"llm": chosen.llm.model_copy(update=given)})
-    consent.ask(chosen, None, yes=yes, models=asked_models(chosen))
-    with ledgers.open(ledger) as book, quoting.samples_of(data, chosen) as samples:
-        cost = quoting.quality_of_groups(samples, chosen, book, pilot) if quality else None
-        quotes = quoting.quote_run(samples, chosen, book, pilot)
+    consent.ask_consent(chosen, None, yes=yes, models=list_endpoint_models(chosen))
+    with ledgers.open_ledger(ledger) as book, quoting.open_samples(data, chosen) as samples:
+        cost = quoting.quote_quality_cost(samples, chosen, book, pilot) if quality else None
+        quotes = quoting.quote(samples, chosen, book, pilot)
     if as_json:
-        stages = [as_dict(each) for each in quotes]
+        stages = [_serialise_quote(each) for each in quotes]
         whole = stages if cost is None else {"stages": stages, "quality": vars(cost)}
         print(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode())
         return
-    console.out.print(table(quotes))
+    console.out.print(_build_quote_table(quotes))
     by_batch = (
         f"the batch API answers within {BATCH_HOURS:.0f} hours per stage and round"
         if chosen.tag.per_request == 1
@@ -88,15 +88,15 @@ def quote(  # noqa: PLR0913 - a command's options are its interface
     )
     console.out.print(ranges, soft_wrap=True)
     if cost is not None:
-        console.out.print(in_words(cost), soft_wrap=True)
-    for stage, names in encoding_models(chosen).items():
+        console.out.print(_format_quality_cost(cost), soft_wrap=True)
+    for stage, names in list_embedding_models(chosen).items():
         console.out.print(
             f"not counted: the vectors that {stage} asks {names[0]} for, a few tokens per distinct tag",
             soft_wrap=True,
         )
 
 
-def in_words(cost: QualityCost) -> str:
+def _format_quality_cost(cost: QualityCost) -> str:
     """What asking several at once does to the tags, with 95% intervals."""
     together, again, less = (
         f"{value:.2f} ({low:.2f} to {high:.2f})"
@@ -109,10 +109,10 @@ def in_words(cost: QualityCost) -> str:
     )
 
 
-def as_dict(found: StageQuote) -> dict[str, object]:
+def _serialise_quote(found: StageForecast) -> dict[str, object]:
     """For JSON: ranges as low, mid, high."""
     return {
-        name: value._asdict() if isinstance(value, Range) else value
+        name: value._asdict() if isinstance(value, ForecastRange) else value
         for name, value in vars(found).items()
     }
 
@@ -127,38 +127,42 @@ FIGURES = (
 )
 
 
-def table(quotes: list[StageQuote]) -> Table:
+def _build_quote_table(quotes: list[StageForecast]) -> Table:
     """A line per figure, a column per stage, and their sum."""
     sums = ("all",) if len(quotes) > 1 else ()
     drawn = Table("", *(f"{each.stage}: {each.model}" for each in quotes), *sums)
     for label, name, digits in FIGURES:
         found = [getattr(each, name) for each in quotes]
         drawn.add_row(
-            label, *(span(each, digits) for each in (*found, *([added(found)] if sums else [])))
+            label,
+            *(
+                _format_range(each, digits)
+                for each in (*found, *([_sum_ranges(found)] if sums else []))
+            ),
         )
     return drawn
 
 
-def added(ranges: list[Range | None]) -> Range | None:
+def _sum_ranges(ranges: list[ForecastRange | None]) -> ForecastRange | None:
     """The sum of ranges, end by end; None where one is unknown."""
     known = [each for each in ranges if each is not None]
     if len(known) < len(ranges):
         return None
-    return Range(*(sum(ends) for ends in zip(*known, strict=True)))
+    return ForecastRange(*(sum(ends) for ends in zip(*known, strict=True)))
 
 
-def span(found: Range | None, digits: int = 0) -> str:
+def _format_range(found: ForecastRange | None, digits: int = 0) -> str:
     """`likely (low-high)`."""
     if found is None:
         return "unknown"
-    low, mid, high = (short(value, digits) for value in found)
+    low, mid, high = (_shorten_number(value, digits) for value in found)
     return f"{mid} ({low}-{high})"
 
 
-def short(value: float, digits: int) -> str:
+def _shorten_number(value: float, digits: int) -> str:
     """A number in few signs.
 
-    >>> short(1234, 0), short(159_240, 0), short(2_345_678, 0), short(0.187, 2)
+    >>> _shorten_number(1234, 0), _shorten_number(159_240, 0), _shorten_number(2_345_678, 0), _shorten_number(0.187, 2)
     ('1,234', '159k', '2.35M', '0.19')
     """
     if value >= 1e6:

@@ -11,7 +11,7 @@ import typer
 from tacos import config
 from tacos.cli.shared import consent, console, options
 from tacos.config import Settings
-from tacos.pipeline.model_factory import asked_models, editing_model
+from tacos.pipeline.model_factory import list_endpoint_models, resolve_editor_model
 from tacos.workflows import refine as refinement
 from tacos.workflows import select
 from tacos.workflows.refine import Refinement
@@ -46,21 +46,21 @@ def refine(  # noqa: PLR0913 - a command's options are its interface
     """
     endpoint = {"base_url": llm, "model": model, "budget": budget}
     given = {name: value for name, value in endpoint.items() if value is not None}
-    chosen = settings_over(
-        select.load(run).settings, settings, sets, given, options.criteria_from(criteria)
+    chosen = _load_refine_settings(
+        select.load(run).settings, settings, sets, given, options.load_criteria_settings(criteria)
     )
-    judges = asked_models(chosen).get("judge", ())
-    asked = {"refine": (editing_model(chosen),)} | ({"confirm": judges} if judges else {})
-    consent.ask(chosen, run, yes=yes, models=asked)
-    with console.bars(show=not as_json) as bars:
+    judges = list_endpoint_models(chosen).get("judge", ())
+    asked = {"refine": (resolve_editor_model(chosen),)} | ({"confirm": judges} if judges else {})
+    consent.ask_consent(chosen, run, yes=yes, models=asked)
+    with console.show_progress(show=not as_json) as bars:
         done = refinement.refine(run, chosen, output, ledger=ledger, progress=bars)
     if as_json:
         print(orjson.dumps(done.as_dict(), option=orjson.OPT_INDENT_2).decode())
     else:
-        show(done)
+        _print_refinement(done)
 
 
-def settings_over(
+def _load_refine_settings(
     of_run: Settings,
     file: Path | None,
     sets: list[str] | None,
@@ -70,13 +70,15 @@ def settings_over(
     """The run's settings with an endpoint; a run judged by embedded models is confirmed by the
     endpoint's model.
     """
-    local = "judge" not in asked_models(of_run)
+    local = "judge" not in list_endpoint_models(of_run)
     asks = {"judge": {"model": "llm", "models": [], "mode": "comparative"}} if local else {}
-    under = config.merge(of_run.model_dump(mode="json"), config.merge(asks, {"llm": endpoint}))
-    return config.load(of_run.preset, file, sets or (), under=under, **top)
+    under = config.merge_layers(
+        of_run.model_dump(mode="json"), config.merge_layers(asks, {"llm": endpoint})
+    )
+    return config.load_settings(of_run.preset, file, sets or (), under=under, **top)
 
 
-def show(done: Refinement) -> None:
+def _print_refinement(done: Refinement) -> None:
     """Print what happened."""
     lengths = done.lengths()
     lines = [(status, f"{count:,} rows") for status, count in done.counts.items()]
@@ -87,7 +89,7 @@ def show(done: Refinement) -> None:
                 f"{lengths['before']:,.0f} characters before, {lengths['after']:,.0f} after",
             )
         )
-    console.out.print(console.table("", lines))
+    console.out.print(console.build_table("", lines))
     for reason, count in list(done.reasons.items())[:8]:
         console.out.print(f"{count:,} x {reason}", soft_wrap=True, markup=False)
     if not done.made:

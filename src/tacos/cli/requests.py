@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from tacos.cli.shared import consent, console, options
-from tacos.config import LLM, Settings
+from tacos.config import LLMSettings, Settings
 from tacos.errors import InputError
 from tacos.llm.chat import envelope
 from tacos.llm.ledger import ledger as ledgers
 from tacos.llm.offline import batch_api as batches
 from tacos.llm.offline import exchange_files
-from tacos.pipeline.model_factory import asked_models
+from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.store.artifacts import Store
 from tacos.workflows import requests
 from tacos.workflows.select import STATE
@@ -41,7 +41,7 @@ Poll = Annotated[float, typer.Option(help="seconds between looks", min=0.01)]
 
 
 @app.command("export")
-def export(run: Run, output: Lines, ledger: options.Ledger = None) -> None:
+def export_requests(run: Run, output: Lines, ledger: options.Ledger = None) -> None:
     """Write what the next LLM stage would ask and has no reply to.
 
     \b
@@ -50,41 +50,43 @@ def export(run: Run, output: Lines, ledger: options.Ledger = None) -> None:
     ... answer them, e.g. with vLLM: python -m vllm.entrypoints.openai.run_batch -i requests.jsonl
     -o replies.jsonl ... tacos requests import out.jsonl.run replies.jsonl
     """
-    with ledgers.open(ledger) as book:
-        found = requests.pending(run, book)
+    with ledgers.open_ledger(ledger) as book:
+        found = requests.find_pending_requests(run, book)
         if found is None:
-            say("nothing is left to ask")
+            _print_line("nothing is left to ask")
             return
-        settings = settings_of(run)
-        n_written = exchange_files.export(
-            found.open.values(), output, form(settings.llm), settings.llm.omit
+        settings = _load_run_settings(run)
+        n_written = exchange_files.write_request_file(
+            found.open.values(), output, _choose_form(settings.llm), settings.llm.omit
         )
-    say(
+    _print_line(
         f"{found.artifact}: {n_written:,} of {len(found.questions):,} requests have no reply yet; written to {output}"
     )
 
 
 @app.command("import")
-def take_in(run: Run, replies: Replies, ledger: options.Ledger = None) -> None:
+def import_replies(run: Run, replies: Replies, ledger: options.Ledger = None) -> None:
     """Take replies into the ledger; the run then goes on with them."""
-    with ledgers.open(ledger) as book:
-        found = requests.pending(run, book)
+    with ledgers.open_ledger(ledger) as book:
+        found = requests.find_pending_requests(run, book)
         if found is None:
-            say("nothing is left to ask")
+            _print_line("nothing is left to ask")
             return
-        counts = exchange_files.take_in(exchange_files.read_lines(replies), found.questions, book)
-        say(
+        counts = exchange_files.store_replies(
+            exchange_files.read_exchange_lines(replies), found.questions, book
+        )
+        _print_line(
             f"{found.artifact}: {counts.n_new:,} new replies; {counts.n_known:,} known or repeated, "
             f"{counts.n_foreign:,} to something else, {counts.n_failed:,} errors, "
             f"{counts.n_unreadable:,} unreadable lines"
         )
         if counts.n_new + counts.n_known == 0:
             raise InputError(f"{replies} has no reply to anything that this run asks now")
-        say_what_is_left(requests.pending(run, book))
+        _print_pending(requests.find_pending_requests(run, book))
 
 
 @app.command("batch")
-def batch(
+def run_batch(
     run: Run,
     budget: options.Budget = None,
     yes: options.Yes = False,
@@ -97,50 +99,60 @@ def batch(
     May be stopped and repeated: nothing is submitted twice. While a batch is out, `tacos select`
     does not ask the same questions again.
     """
-    settings = settings_of(run)
-    consent.ask(settings, run, yes=yes, models=asked_models(settings))
+    settings = _load_run_settings(run)
+    consent.ask_consent(settings, run, yes=yes, models=list_endpoint_models(settings))
     chosen = settings.llm.model_copy(update={"budget": budget or settings.llm.budget})
-    with ledgers.open(ledger) as book:
-        while (found := requests.pending(run, book)) is not None:
-            say(f"{found.artifact}: {len(found.open):,} requests have no reply yet")
+    with ledgers.open_ledger(ledger) as book:
+        while (found := requests.find_pending_requests(run, book)) is not None:
+            _print_line(f"{found.artifact}: {len(found.open):,} requests have no reply yet")
             if abandon:
-                n_answered = batches.abandon(
-                    list(found.questions.values()), chosen, book, poll, say
+                n_answered = batches.cancel_batches(
+                    list(found.questions.values()), chosen, book, poll, _print_line
                 )
-                say(
+                _print_line(
                     f"{n_answered:,} are answered; an online run (`tacos select ...`) asks the others"
                 )
                 return
-            done = batches.fetch(list(found.questions.values()), chosen, book, poll, say)
+            done = batches.fetch_batch_replies(
+                list(found.questions.values()), chosen, book, poll, _print_line
+            )
             if done.failed:
-                say(f"{len(done.failed):,} got no answer, e.g. {next(iter(done.failed.values()))}")
-                say("an online run (`tacos select ...`) asks them again, or makes them rejects")
+                _print_line(
+                    f"{len(done.failed):,} got no answer, e.g. {next(iter(done.failed.values()))}"
+                )
+                _print_line(
+                    "an online run (`tacos select ...`) asks them again, or makes them rejects"
+                )
                 return
-    say_what_is_left(None)
+    _print_pending(None)
 
 
-def form(settings: LLM) -> envelope.Form:
+def _choose_form(settings: LLMSettings) -> envelope.RequestForm:
     """The form that requests are written in: the settings', else the strictest."""
-    return envelope.Form() if settings.structured == "auto" else envelope.Form(settings.structured)
+    return (
+        envelope.RequestForm()
+        if settings.structured == "auto"
+        else envelope.RequestForm(settings.structured)
+    )
 
 
-def settings_of(run: Path) -> Settings:
+def _load_run_settings(run: Path) -> Settings:
     """The settings that a run was made with."""
     return Settings.model_validate(Store(run).read_state(STATE)["settings"])
 
 
-def say_what_is_left(left: requests.Pending | None) -> None:
+def _print_pending(left: requests.PendingRequests | None) -> None:
     """How to go on."""
     if left is None:
-        say(
+        _print_line(
             "every question is answered; `tacos select ...`, as before, now finishes without asking anything"
         )
     else:
-        say(
+        _print_line(
             f"{left.artifact}: {len(left.open):,} requests have no reply yet; export them, or let `tacos select` ask"
         )
 
 
-def say(text: str) -> None:
+def _print_line(text: str) -> None:
     """One line, as it is."""
     console.out.print(text, soft_wrap=True, markup=False)

@@ -12,7 +12,7 @@ from tacos.cli import select
 from tacos.cli.shared import options
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.workflows import select as api
-from tacos.workflows.reselect import Wish
+from tacos.workflows.reselect import SelectionRequest
 
 Run = Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")]
 Strategy = Annotated[str, typer.Option(help=", ".join(STRATEGIES))]
@@ -54,18 +54,20 @@ def reselect(  # noqa: PLR0913 - a command's options are its interface
       --match-length
     """
     started = time.monotonic()
-    limits = api.limits_from(**options.limits_from(quota_source, quota_tag, match_length, limit))
+    limits = api.parse_limits(**options.parse_limits(quota_source, quota_tag, match_length, limit))
     of_run = api.load(run)
     used = of_run.seed_or(seed)
-    wish = Wish(
+    wish = SelectionRequest(
         n,
-        options.one_of("--strategy", strategy, STRATEGIES),
+        options.check_choice("--strategy", strategy, STRATEGIES),
         used,
         limits,
-        options.one_of("--by", by, BY),
+        options.check_choice("--by", by, BY),
     )
-    done = api.reselect_with(of_run, wish, api.Targets(output, report=report, columns=columns))
-    select.close(done, as_json=as_json, seconds=time.monotonic() - started)
+    done = api.run_reselection(
+        of_run, wish, api.OutputTargets(output, report=report, columns=columns)
+    )
+    select.print_outcome(done, as_json=as_json, seconds=time.monotonic() - started)
 
 
 BY = ("score", "grade")

@@ -34,7 +34,7 @@ def list_runs(folder: Annotated[Path, typer.Argument(help="where to look")] = Pa
 
 
 @app.command("show")
-def show(
+def show_run(
     run: Run, as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False
 ) -> None:
     """What a run did."""
@@ -42,11 +42,11 @@ def show(
     if as_json:
         console.out.print_json(orjson.dumps(selection.summary.as_dict()).decode())
     else:
-        summary.show(selection.summary)
+        summary.print_summary(selection.summary)
 
 
 @app.command("remove")
-def remove(
+def remove_run(
     run: Run, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False
 ) -> None:
     """Delete a run directory; replies of an LLM stay in the ledger."""

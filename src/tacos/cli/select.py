@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from tacos.cli.shared import consent, console, options, summary
-from tacos.report.facts import Summary
+from tacos.report.facts import RunSummary
 from tacos.workflows import select as api
 
 
@@ -66,34 +66,39 @@ def select(  # noqa: PLR0913 - a command's options are its interface
         format="%(levelname)s %(name)s: %(message)s",
     )
     endpoint = {"url": llm, "model": model, "budget": budget}
-    wanted = options.limits_from(quota_source, quota_tag, match_length, limit)
+    wanted = options.parse_limits(quota_source, quota_tag, match_length, limit)
     wanted |= ({"n": n} if n is not None else {}) | ({"fill": True} if fill else {})
-    own = options.criteria_from(criteria) | options.normalise_from(overrides, vocabulary)
-    chosen = options.settings_from(
+    own = options.load_criteria_settings(criteria) | options.load_normalise_settings(
+        overrides, vocabulary
+    )
+    chosen = options.build_settings(
         preset, settings, sets, endpoint, seed=seed, select=wanted, **own
     )
-    chosen = api.with_lists(chosen, keep, exclude)
+    chosen = api.add_id_lists(chosen, keep, exclude)
     if dry_run:
-        show_plan(api.forecast(data, chosen, run=api.run_directory(run, output)), as_json=as_json)
+        _print_forecast(
+            api.forecast_run(data, chosen, run=api.resolve_run_directory(run, output)),
+            as_json=as_json,
+        )
         return
-    consent.ask(chosen, api.run_directory(run, output), yes=yes)
+    consent.ask_consent(chosen, api.resolve_run_directory(run, output), yes=yes)
     started = time.monotonic()
-    with console.bars(show=not as_json) as bars:
-        done = api.select_with(
+    with console.show_progress(show=not as_json) as bars:
+        done = api.run_selection(
             data,
             chosen,
-            api.Targets(output, run, report, columns=columns),
+            api.OutputTargets(output, run, report, columns=columns),
             ledger=ledger,
             workers=workers,
             progress=bars,
             until=until,
         )
-    close(done, as_json=as_json, seconds=time.monotonic() - started)
+    print_outcome(done, as_json=as_json, seconds=time.monotonic() - started)
 
 
-def close(done: api.Selection, *, as_json: bool, seconds: float) -> None:
+def print_outcome(done: api.Selection, *, as_json: bool, seconds: float) -> None:
     """Print what was done, or that there was nothing to do."""
-    found: Summary = done.summary
+    found: RunSummary = done.summary
     if as_json:
         extra = {
             "run": str(done.run),
@@ -103,7 +108,7 @@ def close(done: api.Selection, *, as_json: bool, seconds: float) -> None:
         }
         print(orjson.dumps({**found.as_dict(), **extra}, option=orjson.OPT_INDENT_2).decode())
         return
-    summary.show(found)
+    summary.print_summary(found)
     if not done.made:
         console.out.print("nothing to do: every stage was there already under these settings")
     for label, path in (
@@ -116,9 +121,11 @@ def close(done: api.Selection, *, as_json: bool, seconds: float) -> None:
             console.out.print(f"{label}: {path}", soft_wrap=True)
 
 
-def show_plan(plan: list[api.Forecast], *, as_json: bool) -> None:
+def _print_forecast(plan: list[api.StepForecast], *, as_json: bool) -> None:
     """Print what would run."""
     if as_json:
         print(orjson.dumps([step.as_dict() for step in plan], option=orjson.OPT_INDENT_2).decode())
         return
-    console.out.print(console.table("would run", [(step.artifact, step.text()) for step in plan]))
+    console.out.print(
+        console.build_table("would run", [(step.artifact, step.text()) for step in plan])
+    )

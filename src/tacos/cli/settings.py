@@ -33,7 +33,7 @@ def settings(name: Name = "", preset: Preset = "robust", as_json: options.AsJson
     """
     found = [
         each
-        for each in described(preset)
+        for each in _list_settings(preset)
         if not name or each["name"] == name or each["stage"] == name
     ]
     if not found:
@@ -41,20 +41,23 @@ def settings(name: Name = "", preset: Preset = "robust", as_json: options.AsJson
     if as_json:
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
         return
-    rows = [(f"{each['name']} = {written(each['value'])}", told(each)) for each in found]
-    console.out.print(console.table("", rows))
+    rows = [
+        (f"{each['name']} = {_format_setting_value(each['value'])}", _describe_setting(each))
+        for each in found
+    ]
+    console.out.print(console.build_table("", rows))
 
 
-def described(preset: str) -> list[dict[str, Any]]:
+def _list_settings(preset: str) -> list[dict[str, Any]]:
     """Stage, name, value in a preset, choices and meaning of every setting, in the order of the
     stages.
     """
-    values, meanings = config.load(preset).model_dump(mode="json"), docstrings()
+    values, meanings = config.load_settings(preset).model_dump(mode="json"), _read_field_docs()
     found = []
     for stage, section in config.Settings.model_fields.items():
         inner = getattr(section.annotation, "model_fields", None)
         for key, field in (inner or {}).items():
-            known = {"value": values[stage][key], "choices": choices(field.annotation)}
+            known = {"value": values[stage][key], "choices": _list_choices(field.annotation)}
             meaning = meanings.get(f"{getattr(section.annotation, '__name__', '')}.{key}", "")
             found.append({"stage": stage, "name": f"{stage}.{key}", **known, "meaning": meaning})
         if inner is None:
@@ -70,11 +73,11 @@ def described(preset: str) -> list[dict[str, Any]]:
     return found
 
 
-def docstrings() -> dict[str, str]:
+def _read_field_docs() -> dict[str, str]:
     """Class.attribute -> the text under the attribute, read from the classes' source."""
     found = {}
     for section in (field.annotation for field in config.Settings.model_fields.values()):
-        if not (isinstance(section, type) and issubclass(section, config.Section)):
+        if not (isinstance(section, type) and issubclass(section, config.SettingsSection)):
             continue
         [written] = ast.parse(inspect.getsource(section)).body
         for one, after in pairwise(written.body if isinstance(written, ast.ClassDef) else ()):
@@ -85,10 +88,10 @@ def docstrings() -> dict[str, str]:
     return found
 
 
-def choices(annotation: Any) -> list[str]:
+def _list_choices(annotation: Any) -> list[str]:
     """What a setting can be, where these are words.
 
-    >>> choices(Literal["a", "b"]), choices(int | Literal["auto"]), choices(int)
+    >>> _list_choices(Literal["a", "b"]), _list_choices(int | Literal["auto"]), _list_choices(int)
     (['a', 'b'], ['auto'], [])
     """
     if get_origin(annotation) is Literal:
@@ -97,15 +100,15 @@ def choices(annotation: Any) -> list[str]:
         word
         for part in get_args(annotation)
         if get_origin(part) is Literal
-        for word in choices(part)
+        for word in _list_choices(part)
     ]
 
 
-def written(value: Any) -> str:
+def _format_setting_value(value: Any) -> str:
     """A value as `--set` takes it."""
     return value if isinstance(value, str) and value else orjson.dumps(value).decode()
 
 
-def told(each: dict[str, Any]) -> str:
+def _describe_setting(each: dict[str, Any]) -> str:
     """Choices and meaning."""
     return "\n".join(filter(None, (" | ".join(each["choices"]), each["meaning"])))

@@ -12,7 +12,7 @@ import typer
 from tacos.cli.shared import console
 from tacos.errors import InputError, RunError
 from tacos.methods.tags import published_vocabulary, tag_lineage
-from tacos.methods.tags.tag_lineage import Found
+from tacos.methods.tags.tag_lineage import TagLineage
 from tacos.store import files
 from tacos.store.artifacts import Artifact
 from tacos.workflows import select
@@ -51,26 +51,32 @@ def tags(
         )
     vocabulary = artifact.scan().collect()
     if publish is not None:
-        written = write_once(published(vocabulary, selection, artifact), publish)
+        written = _write_new_file(_render_vocabulary(vocabulary, selection, artifact), publish)
         console.errors.print(f"vocabulary: {written}", soft_wrap=True)
     elif tag is not None:
-        one(tag_lineage.find(vocabulary, tag), as_json=as_json)
+        _print_tag_lineage(tag_lineage.find_lineage(vocabulary, tag), as_json=as_json)
     else:
-        all_of_them(vocabulary, artifact.manifest["notes"], top, as_json=as_json)
+        _print_vocabulary(vocabulary, artifact.manifest["notes"], top, as_json=as_json)
 
 
-def published(vocabulary: pl.DataFrame, selection: select.Selection, artifact: Artifact) -> str:
+def _render_vocabulary(
+    vocabulary: pl.DataFrame, selection: select.Selection, artifact: Artifact
+) -> str:
     """The vocabulary as the text of a JSON file."""
     config, notes = selection.settings.normalise, artifact.manifest["notes"]
     n_samples = int(
         selection.artifacts["tags"].scan().select(pl.col("id").n_unique()).collect().item()
     )
     encoder = str(artifact.manifest["model"]) if config.semantic else ""
-    found = published_vocabulary.publish(vocabulary, n_samples, notes["alpha"], config, encoder)
-    return orjson.dumps(published_vocabulary.to_json(found), option=orjson.OPT_INDENT_2).decode()
+    found = published_vocabulary.publish_vocabulary(
+        vocabulary, n_samples, notes["alpha"], config, encoder
+    )
+    return orjson.dumps(
+        published_vocabulary.vocabulary_to_json(found), option=orjson.OPT_INDENT_2
+    ).decode()
 
 
-def write_once(text: str, path: Path) -> Path:
+def _write_new_file(text: str, path: Path) -> Path:
     """Write a file that people may edit: `InputError` where there is one that says something else."""
     if path.exists() and (not path.is_file() or path.read_bytes() != text.encode()):
         raise InputError(
@@ -79,7 +85,7 @@ def write_once(text: str, path: Path) -> Path:
     return files.write_text(text, path)
 
 
-def one(found: Found, *, as_json: bool) -> None:
+def _print_tag_lineage(found: TagLineage, *, as_json: bool) -> None:
     """Print the lineage of one tag."""
     if as_json:
         plain = {
@@ -91,7 +97,9 @@ def one(found: Found, *, as_json: bool) -> None:
         return
     for row in found.as_raw.iter_rows(named=True):
         console.out.print(
-            f"{found.name}: seen {row['count']:,} times, {where(row)}".translate(console.UNSEEN),
+            f"{found.name}: seen {row['count']:,} times, {_describe_destination(row)}".translate(
+                console.UNSEEN
+            ),
             soft_wrap=True,
             markup=False,
         )
@@ -110,7 +118,7 @@ def one(found: Found, *, as_json: bool) -> None:
         )
 
 
-def where(row: dict[str, Any]) -> str:
+def _describe_destination(row: dict[str, Any]) -> str:
     """Where a raw tag went, in words."""
     if row["canonical"] is None:
         return f"dropped ({row['reason']})"
@@ -119,11 +127,11 @@ def where(row: dict[str, Any]) -> str:
     return f"now '{row['canonical']}' ({row['reason']})"
 
 
-def all_of_them(
+def _print_vocabulary(
     vocabulary: pl.DataFrame, notes: dict[str, Any], top: int, *, as_json: bool
 ) -> None:
     """Print the steps and the most frequent canonical tags."""
-    groups = tag_lineage.members(vocabulary)
+    groups = tag_lineage.list_canonical_tags(vocabulary)
     if as_json:
         print(
             orjson.dumps(
@@ -131,35 +139,39 @@ def all_of_them(
             ).decode()
         )
         return
-    steps = [(step["name"], step_text(step)) for step in notes["steps"]]
+    steps = [(step["name"], format_merge_step(step)) for step in notes["steps"]]
     console.out.print(
-        console.table(f"{vocabulary.height:,} raw tags -> {groups.height:,} canonical tags", steps)
+        console.build_table(
+            f"{vocabulary.height:,} raw tags -> {groups.height:,} canonical tags", steps
+        )
     )
     for remark in notes.get("remarks", []):
         console.out.print(f"note: {remark}".translate(console.UNSEEN), soft_wrap=True, markup=False)
     if "drift" in notes:
-        console.out.print(console.table("drift from the vocabulary", drift_rows(notes["drift"])))
+        console.out.print(
+            console.build_table("drift from the vocabulary", format_drift_report(notes["drift"]))
+        )
     rows = [
-        (row["canonical"].translate(console.UNSEEN), member_text(row).translate(console.UNSEEN))
+        (row["canonical"].translate(console.UNSEEN), _format_members(row).translate(console.UNSEEN))
         for row in groups.head(top).iter_rows(named=True)
     ]
     if rows:
-        console.out.print(console.table("most frequent", rows))
+        console.out.print(console.build_table("most frequent", rows))
 
 
-def step_text(step: dict[str, Any]) -> str:
+def format_merge_step(step: dict[str, Any]) -> str:
     """Counts of one step."""
     return f"{step['n_in']:,} -> {step['n_out']:,}  ({step['n_merged']:,} merged, {step['n_dropped']:,} dropped)"
 
 
-def member_text(row: dict[str, Any]) -> str:
+def _format_members(row: dict[str, Any]) -> str:
     """Count of a canonical tag and its other raw tags."""
     others = [raw for raw in row["raws"] if raw != row["canonical"]]
     more = f", and {len(others) - N_MEMBERS} more" if len(others) > N_MEMBERS else ""
     return f"{row['count']:,}" + (f"  also {', '.join(others[:N_MEMBERS])}{more}" if others else "")
 
 
-def drift_rows(drift: dict[str, Any]) -> list[tuple[str, str]]:
+def format_drift_report(drift: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures of a drift report."""
     new = ", ".join(f"{tag} ({count:,})" for tag, count in drift["new_frequent"][:10])
     return [

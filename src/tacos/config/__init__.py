@@ -4,47 +4,47 @@ A stage's settings are part of its key, so a changed setting re-runs that stage 
 it.
 """
 
-from tacos.config.endpoints import LLM, Embed
-from tacos.config.loading import known_keys, load, merge, parse_set
-from tacos.config.section import Section
+from tacos.config.endpoints import EmbedSettings, LLMSettings
+from tacos.config.loading import list_setting_names, load_settings, merge_layers, parse_set_option
+from tacos.config.section import SettingsSection
 from tacos.config.sections import (
     MIN_TAGGED,
-    Cascade,
-    Check,
-    Cluster,
-    Ingest,
-    Judge,
-    Normalise,
-    Pair,
-    Rate,
-    Refine,
-    Select,
-    Shortlist,
-    Tag,
+    CascadeSettings,
+    CheckSettings,
+    ClusterSettings,
+    IngestSettings,
+    JudgeSettings,
+    NormaliseSettings,
+    PairSettings,
+    RateSettings,
+    RefineSettings,
+    SelectSettings,
+    ShortlistSettings,
+    TagSettings,
 )
 from tacos.config.settings import PRESETS, Settings
 
 __all__ = [
-    "LLM",
     "MIN_TAGGED",
     "PRESETS",
-    "Cascade",
-    "Check",
-    "Cluster",
-    "Embed",
-    "Ingest",
-    "Judge",
-    "Normalise",
-    "Pair",
-    "Rate",
-    "Refine",
-    "Section",
-    "Select",
+    "CascadeSettings",
+    "CheckSettings",
+    "ClusterSettings",
+    "EmbedSettings",
+    "IngestSettings",
+    "JudgeSettings",
+    "LLMSettings",
+    "NormaliseSettings",
+    "PairSettings",
+    "RateSettings",
+    "RefineSettings",
+    "SelectSettings",
     "Settings",
-    "Shortlist",
-    "Tag",
-    "known_keys",
-    "load",
-    "merge",
-    "parse_set",
+    "SettingsSection",
+    "ShortlistSettings",
+    "TagSettings",
+    "list_setting_names",
+    "load_settings",
+    "merge_layers",
+    "parse_set_option",
 ]

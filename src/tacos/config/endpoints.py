@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tacos.config.section import Section
+from tacos.config.section import SettingsSection
 
 AsText = Annotated[str, BeforeValidator(str)]
 """Text, also where `--set` read a number or a date."""
 
 
-class LLM(Section):
+class LLMSettings(SettingsSection):
     """The endpoint that answers prompts. Nothing here can change an answer but `model`, `body` and
     `omit`.
 
@@ -63,7 +63,7 @@ class LLM(Section):
     """Dollars per million answered tokens, over the price table."""
 
 
-class Embed(Section):
+class EmbedSettings(SettingsSection):
     """Encoders of an embeddings endpoint: `endpoint:MODEL` as `normalise.encoder` or
     `cluster.encoder`.
     """
@@ -88,7 +88,7 @@ class Embed(Section):
     price_in: float | None = Field(None, ge=0)
     """Dollars per million tokens, over the price table."""
 
-    def endpoint(self, llm: LLM) -> LLM:
+    def endpoint(self, llm: LLMSettings) -> LLMSettings:
         """How the endpoint is reached: `llm` with what differs."""
         own: dict[str, Any] = {"body": {}, "omit": (), "price_in": self.price_in}
         own["price_out"] = None if self.price_in is None else 0.0

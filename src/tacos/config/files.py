@@ -10,7 +10,7 @@ from typing import Any
 from tacos.errors import ConfigError
 
 
-def read_criteria(file: Path) -> str:
+def read_criteria_file(file: Path) -> str:
     """The text of a criteria file."""
     try:
         text = file.read_text("utf-8").strip()
@@ -23,10 +23,10 @@ def read_criteria(file: Path) -> str:
     return text
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def read_object_file(file: Path) -> dict[str, Any]:
     """The object in a TOML or a JSON file, told by its suffix."""
     if file.suffix.lower() != ".json":
-        return read_toml(file)
+        return read_toml_file(file)
     try:
         value = json.loads(file.read_text("utf-8"))
     except OSError as error:
@@ -38,7 +38,7 @@ def read_object(file: Path) -> dict[str, Any]:
     return value
 
 
-def read_toml(file: Path) -> dict[str, Any]:
+def read_toml_file(file: Path) -> dict[str, Any]:
     """The content of a TOML file."""
     try:
         return tomllib.loads(file.read_text("utf-8"))

@@ -13,13 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tacos.config.files import read_toml
-from tacos.config.section import Section
+from tacos.config.files import read_toml_file
+from tacos.config.section import SettingsSection
 from tacos.config.settings import PRESETS, Settings
 from tacos.errors import ConfigError
 
 
-def load(
+def load_settings(
     preset: str = "robust",
     file: Path | None = None,
     sets: Iterable[str] = (),
@@ -38,13 +38,13 @@ def load(
     layers = [
         PRESETS[preset],
         under or {},
-        read_toml(file) if file else {},
-        *map(parse_set, sets),
+        read_toml_file(file) if file else {},
+        *map(parse_set_option, sets),
         top,
     ]
     for layer in layers:
-        values = merge(merge(values, without_panel(layer)), layer)
-    check_keys(values)
+        values = merge_layers(merge_layers(values, _drop_earlier_panel(layer)), layer)
+    _check_setting_names(values)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -53,17 +53,17 @@ def load(
         raise ConfigError(f"setting {where}: {first['msg']} (it was {first['input']!r})") from None
 
 
-def without_panel(layer: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_earlier_panel(layer: Mapping[str, Any]) -> dict[str, Any]:
     """What takes an earlier panel of judges away where a layer names a judge of its own."""
     judge = layer.get("judge")
     own = isinstance(judge, Mapping) and "model" in judge and "models" not in judge
     return {"judge": {"models": ()}} if own else {}
 
 
-def parse_set(text: str) -> dict[str, Any]:
+def parse_set_option(text: str) -> dict[str, Any]:
     """`stage.key=value` as a nested dict; the value is read as TOML, else taken as a plain string.
 
-    >>> parse_set("cluster.k=20"), parse_set("tag.model=gpt-x")
+    >>> parse_set_option("cluster.k=20"), parse_set_option("tag.model=gpt-x")
     ({'cluster': {'k': 20}}, {'tag': {'model': 'gpt-x'}})
     """
     path, equals, value = text.partition("=")
@@ -78,45 +78,45 @@ def parse_set(text: str) -> dict[str, Any]:
     return dict(parsed)
 
 
-def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def merge_layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """`new` laid over `old`, table by table."""
     out = dict(old)
     for key, value in new.items():
         both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = merge(out[key], value) if both else value
+        out[key] = merge_layers(out[key], value) if both else value
     return out
 
 
-def check_keys(
+def _check_setting_names(
     values: Mapping[str, Any], model: type[BaseModel] = Settings, prefix: str = ""
 ) -> None:
     """Raise `ConfigError` for the first unknown key, naming the nearest known one."""
     for key, value in values.items():
         if key not in model.model_fields:
             section_name, dot, inner = key.partition(".")
-            if dot and key in known_keys():
+            if dot and key in list_setting_names():
                 raise ConfigError(
                     f'settings are nested tables: {{"{section_name}": {{"{inner}": ...}}}}, not {key!r}'
                 )
-            near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.4)
-            near += difflib.get_close_matches(prefix + key, known_keys(), n=1, cutoff=0.4)
+            near = difflib.get_close_matches(key, list_setting_names(), n=1, cutoff=0.4)
+            near += difflib.get_close_matches(prefix + key, list_setting_names(), n=1, cutoff=0.4)
             hint = f"; did you mean {near[-1]}?" if near else "; `tacos settings` lists all"
             raise ConfigError(f"unknown setting {prefix}{key}{hint}")
         section = model.model_fields[key].annotation
         if (
             isinstance(value, Mapping)
             and isinstance(section, type)
-            and issubclass(section, Section)
+            and issubclass(section, SettingsSection)
         ):
-            check_keys(value, section, f"{key}.")
+            _check_setting_names(value, section, f"{key}.")
 
 
-def known_keys() -> list[str]:
+def list_setting_names() -> list[str]:
     """Every setting's full name."""
     names: list[str] = []
     for key, field in Settings.model_fields.items():
         section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
+        if isinstance(section, type) and issubclass(section, SettingsSection):
             names += [f"{key}.{inner}" for inner in section.model_fields]
         else:
             names.append(key)

@@ -9,38 +9,38 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
 
 from tacos import amounts
-from tacos.amounts import Part, Size
-from tacos.config.files import read_criteria, read_object
-from tacos.config.section import Section
+from tacos.amounts import QuotaAmount, SelectionSize
+from tacos.config.files import read_criteria_file, read_object_file
+from tacos.config.section import SettingsSection
 from tacos.errors import ConfigError
 
 
-def written_size(value: Any) -> Any:
+def _normalise_size(value: Any) -> Any:
     """A size as `Select.n` keeps it: a number of rows, or a text."""
-    size = amounts.parse(value)
+    size = amounts.parse_size(value)
     return int(size.value) if size.unit == "rows" else str(size)
 
 
-def written_parts(value: Any, what: str) -> Any:
-    """Quotas as `Select` keeps them: name -> text."""
+def _normalise_quotas(value: Any, what: str) -> Any:
+    """Quotas as `SelectSettings` keeps them: name -> text."""
     if not isinstance(value, Mapping):
         raise ConfigError(
             f'quotas per {what} are a table of names and parts, e.g. {{ "name" = 0.3 }}, not {value!r}'
         )
-    return {str(name): str(part) for name, part in amounts.parse_parts(value, what).items()}
+    return {str(name): str(part) for name, part in amounts.parse_quotas(value, what).items()}
 
 
-def source_parts(value: Any) -> Any:
+def _normalise_source_quotas(value: Any) -> Any:
     """Quotas of sources."""
-    return written_parts(value, "source")
+    return _normalise_quotas(value, "source")
 
 
-def tag_parts(value: Any) -> Any:
+def _normalise_tag_quotas(value: Any) -> Any:
     """Quotas of tags."""
-    return written_parts(value, "tag")
+    return _normalise_quotas(value, "tag")
 
 
-class Ingest(Section):
+class IngestSettings(SettingsSection):
     """How rows are read; empty names mean "detect"."""
 
     format: Literal["auto", "alpaca", "sharegpt", "openai", "self-instruct", "columns"] = "auto"
@@ -54,7 +54,7 @@ class Ingest(Section):
     max_failure_rate: float = Field(0.02, ge=0, le=1)
 
 
-class Tag(Section):
+class TagSettings(SettingsSection):
     """Open tagging (TACOS): sampling as its authors ran it."""
 
     model: str = "embedded"
@@ -75,7 +75,7 @@ MIN_TAGGED = 200
 """The fewest tagged instructions that a tagger is distilled from."""
 
 
-class Cascade(Section):
+class CascadeSettings(SettingsSection):
     """A language model tags a sample, a small one learns from it and tags the rest; what it is
     least sure of goes back.
 
@@ -89,7 +89,7 @@ class Cascade(Section):
     """What goes back: a share of the rest (0.1, 1.0), or a number of instructions (500)."""
 
     @model_validator(mode="after")
-    def _enough(self) -> Cascade:
+    def _enough(self) -> CascadeSettings:
         if 0 < self.sample < MIN_TAGGED:
             raise ValueError(f"a tagger cannot learn from fewer than {MIN_TAGGED} instructions")
         return self
@@ -102,7 +102,7 @@ class Cascade(Section):
     def n_again(self, n_rest: int) -> int:
         """How many instructions of the rest go back.
 
-        >>> Cascade(sample=200, unsure=0.25).n_again(1000), Cascade(sample=200, unsure=30).n_again(20)
+        >>> CascadeSettings(sample=200, unsure=0.25).n_again(1000), CascadeSettings(sample=200, unsure=30).n_again(20)
         (250, 20)
         """
         return (
@@ -112,7 +112,7 @@ class Cascade(Section):
         )
 
 
-class Normalise(Section):
+class NormaliseSettings(SettingsSection):
     """The four steps of InsTag, section 3.2."""
 
     alpha: NonNegativeInt | Literal["auto"] = "auto"
@@ -170,11 +170,11 @@ class Normalise(Section):
         if not isinstance(values, Mapping):
             return values
         named = {name: values.get(f"{name}_file") for name in ("overrides", "vocabulary")}
-        read = {name: read_object(Path(file)) for name, file in named.items() if file}
+        read = {name: read_object_file(Path(file)) for name, file in named.items() if file}
         return {**values, **read, **{f"{name}_file": "" for name in read}}
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Normalise:
+    def _one_of_them(self) -> NormaliseSettings:
         if self.overrides and self.vocabulary:
             raise ValueError(
                 "overrides do not apply to a published vocabulary; edit its file instead"
@@ -182,7 +182,7 @@ class Normalise(Section):
         return self
 
 
-class Cluster(Section):
+class ClusterSettings(SettingsSection):
     """K-means over tags, weighted by frequency (TACOS), or for comparison over the samples'
     embeddings.
     """
@@ -212,7 +212,7 @@ class Cluster(Section):
     """The encoder of samples (by embedding)."""
 
 
-class Shortlist(Section):
+class ShortlistSettings(SettingsSection):
     """Which members of a cluster enter comparison."""
 
     rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = "embedded-judge"
@@ -227,7 +227,7 @@ class Shortlist(Section):
     """The largest shortlist of a cluster, whatever the rule; 0: none."""
 
 
-class Pair(Section):
+class PairSettings(SettingsSection):
     """Which samples are compared with each other."""
 
     method: Literal["neighbour", "reference", "chain+swiss", "active"] = "chain+swiss"
@@ -254,7 +254,7 @@ class Pair(Section):
         return self.rounds if self.method in {"chain+swiss", "active"} else 1
 
 
-class Judge(Section):
+class JudgeSettings(SettingsSection):
     """Comparative scoring, both orders (TACOS), or for ablation every sample alone (as AlpaGasus
     does).
     """
@@ -291,12 +291,12 @@ class Judge(Section):
             return values
         return {
             **values,
-            "criteria": read_criteria(Path(values["criteria_file"])),
+            "criteria": read_criteria_file(Path(values["criteria_file"])),
             "criteria_file": "",
         }
 
     @model_validator(mode="after")
-    def _distinct(self) -> Judge:
+    def _distinct(self) -> JudgeSettings:
         if len(set(self.models)) < len(self.models):
             raise ValueError(
                 "a judge is named twice; to ask one more than once, set judge.repetitions"
@@ -320,7 +320,7 @@ class Judge(Section):
         )
 
 
-class Rate(Section):
+class RateSettings(SettingsSection):
     """How verdicts become scores."""
 
     method: Literal["mean", "least-squares", "bradley-terry"] = "least-squares"
@@ -339,7 +339,7 @@ class Rate(Section):
     """What a judge's verdicts count for, by its name; others count 1 (method bradley-terry)."""
 
     @model_validator(mode="after")
-    def _can(self) -> Rate:
+    def _can(self) -> RateSettings:
         if self.prior != "none" and self.method != "least-squares":
             raise ValueError("a prior is for the method least-squares")
         if (self.length or self.weights) and self.method != "bradley-terry":
@@ -353,10 +353,10 @@ class Rate(Section):
         return self
 
 
-class Select(Section):
+class SelectSettings(SettingsSection):
     """How many, and how they are shared out among clusters."""
 
-    n: Annotated[int | str, BeforeValidator(written_size)] = 1000
+    n: Annotated[int | str, BeforeValidator(_normalise_size)] = 1000
     """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens"); see
     `tacos.amounts`.
     """
@@ -376,11 +376,11 @@ class Select(Section):
     """Take unjudged rows where there are fewer judged ones than asked for, and fewer rows where
     there are no more.
     """
-    per_source: Annotated[dict[str, str], BeforeValidator(source_parts)] = {}
+    per_source: Annotated[dict[str, str], BeforeValidator(_normalise_source_quotas)] = {}
     """Source (input file) -> its part of the selection: 0.3 or "30%", rows (300), or a limit
     ("<=30%", "<=300").
     """
-    per_tag: Annotated[dict[str, str], BeforeValidator(tag_parts)] = {}
+    per_tag: Annotated[dict[str, str], BeforeValidator(_normalise_tag_quotas)] = {}
     """Canonical tag -> its part of the selection, written as those of sources."""
     match_length: bool = False
     """Each tenth of the pool by length of response has a tenth of the selection: longer is then not
@@ -392,7 +392,7 @@ class Select(Section):
     """
 
     @model_validator(mode="after")
-    def _can(self) -> Select:
+    def _can(self) -> SelectSettings:
         shares = sum(
             part.value
             for part in self.parts("per_source").values()
@@ -405,13 +405,13 @@ class Select(Section):
         return self
 
     @property
-    def size(self) -> Size:
+    def size(self) -> SelectionSize:
         """What `n` means."""
-        return amounts.parse(self.n)
+        return amounts.parse_size(self.n)
 
-    def parts(self, name: Literal["per_source", "per_tag"]) -> dict[str, Part]:
+    def parts(self, name: Literal["per_source", "per_tag"]) -> dict[str, QuotaAmount]:
         """The quotas of sources or tags."""
-        return amounts.parse_parts(getattr(self, name), name)
+        return amounts.parse_quotas(getattr(self, name), name)
 
     @property
     def limited(self) -> bool:
@@ -419,7 +419,7 @@ class Select(Section):
         return bool(self.per_source or self.per_tag or self.match_length or self.limit < 1)
 
 
-class Refine(Section):
+class RefineSettings(SettingsSection):
     """Rewriting of selected rows (TACOS, optional); judges of the section `judge` confirm each
     rewrite.
     """
@@ -438,7 +438,7 @@ class Refine(Section):
     """More failures than this stop the command; under it, the originals stay."""
 
 
-class Check(Section):
+class CheckSettings(SettingsSection):
     """Tag quality (InsTag, section 3.3): cases drawn from the samples of a run, judged by a model
     or by people.
     """

@@ -7,44 +7,44 @@ from typing import Any
 
 from pydantic import model_validator
 
-from tacos.config.endpoints import LLM, Embed
-from tacos.config.section import Section
+from tacos.config.endpoints import EmbedSettings, LLMSettings
+from tacos.config.section import SettingsSection
 from tacos.config.sections import (
-    Cascade,
-    Check,
-    Cluster,
-    Ingest,
-    Judge,
-    Normalise,
-    Pair,
-    Rate,
-    Refine,
-    Select,
-    Shortlist,
-    Tag,
+    CascadeSettings,
+    CheckSettings,
+    ClusterSettings,
+    IngestSettings,
+    JudgeSettings,
+    NormaliseSettings,
+    PairSettings,
+    RateSettings,
+    RefineSettings,
+    SelectSettings,
+    ShortlistSettings,
+    TagSettings,
 )
 from tacos.errors import ConfigError
 
 
-class Settings(Section):
+class Settings(SettingsSection):
     """All settings of a run."""
 
     preset: str = "robust"
     seed: int = 1
-    ingest: Ingest = Ingest()
-    tag: Tag = Tag()
-    cascade: Cascade = Cascade()
-    normalise: Normalise = Normalise()
-    cluster: Cluster = Cluster()
-    shortlist: Shortlist = Shortlist()
-    pair: Pair = Pair()
-    judge: Judge = Judge()
-    rate: Rate = Rate()
-    select: Select = Select()
-    refine: Refine = Refine()
-    check: Check = Check()
-    llm: LLM = LLM()
-    embed: Embed = Embed()
+    ingest: IngestSettings = IngestSettings()
+    tag: TagSettings = TagSettings()
+    cascade: CascadeSettings = CascadeSettings()
+    normalise: NormaliseSettings = NormaliseSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    shortlist: ShortlistSettings = ShortlistSettings()
+    pair: PairSettings = PairSettings()
+    judge: JudgeSettings = JudgeSettings()
+    rate: RateSettings = RateSettings()
+    select: SelectSettings = SelectSettings()
+    refine: RefineSettings = RefineSettings()
+    check: CheckSettings = CheckSettings()
+    llm: LLMSettings = LLMSettings()
+    embed: EmbedSettings = EmbedSettings()
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:

@@ -42,14 +42,14 @@ class LocalEngine:
         """See `tacos.engines.base.Engine.map`."""
         stream = iter(batches)
         if where == "thread":
-            yield from in_threads(work, stream)
+            yield from _map_in_threads(work, stream)
             return
         head = list(islice(stream, 2))
         stream = chain(head, stream)
         if where == "here" or len(head) < 2 or self.n_workers == 1:
             yield from map(work, stream)
         else:
-            yield from ordered(self._pool(), work, stream, self.n_workers + 1)
+            yield from _map_in_order(self._pool(), work, stream, self.n_workers + 1)
 
     def _pool(self) -> Executor:
         self._started = True
@@ -65,16 +65,16 @@ class LocalEngine:
             self._started = False
 
 
-def in_threads(work: Callable[[T], R], batches: Iterator[T]) -> Iterator[R]:
+def _map_in_threads(work: Callable[[T], R], batches: Iterator[T]) -> Iterator[R]:
     """Results of threads; an exception does not wait for the batches that are still under way."""
     threads = ThreadPoolExecutor(N_WAITING)
     try:
-        yield from ordered(threads, work, batches, N_WAITING)
+        yield from _map_in_order(threads, work, batches, N_WAITING)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def ordered(
+def _map_in_order(
     pool: Executor, work: Callable[[T], R], batches: Iterator[T], window: int
 ) -> Iterator[R]:
     """Results in the order of the batches, at most `window` of them under way."""
@@ -82,12 +82,12 @@ def ordered(
     for batch in batches:
         waiting.append(pool.submit(work, batch))
         if len(waiting) >= window:
-            yield result_of(waiting.popleft())
+            yield _wait_for_result(waiting.popleft())
     while waiting:
-        yield result_of(waiting.popleft())
+        yield _wait_for_result(waiting.popleft())
 
 
-def result_of(future: Future[R]) -> R:
+def _wait_for_result(future: Future[R]) -> R:
     """Its result, waited for in short steps: where polars is loaded, Ctrl-C does not wake one long
     wait.
     """

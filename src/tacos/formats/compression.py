@@ -49,7 +49,7 @@ MARKS = (  # the longer mark first: UTF-32's begins like UTF-16's
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def open_input(path: Path) -> Iterator[BinaryIO]:
     """The file open for reading; `InputError` in one line where that cannot be."""
     if path.is_dir():
         raise InputError(f"{path} is a folder: name the files in it, for example {path}/*.jsonl")
@@ -67,19 +67,19 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def plain_chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
+def decompress_chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
     """Chunks of the file's content, decompressed."""
     head = file.read(8)
-    source = Rejoined(head, file)
+    source = _ReplayStream(head, file)
     if head.startswith(b"\x1f\x8b"):
-        yield from gunzipped(source, name)
+        yield from _decompress_gzip(source, name)
     elif head.startswith(b"\x28\xb5\x2f\xfd"):
-        yield from unzstd(source, name)
+        yield from _decompress_zstd(source, name)
     else:
         yield from iter(lambda: source.read(CHUNK), b"")
 
 
-class Rejoined:
+class _ReplayStream:
     """A stream whose first bytes were read already (standard input cannot go back)."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
@@ -95,7 +95,7 @@ class Rejoined:
         return head + self._rest.read(size - len(head)) if len(head) < size else head
 
 
-def gunzipped(source: Rejoined, name: str) -> Iterator[bytes]:
+def _decompress_gzip(source: _ReplayStream, name: str) -> Iterator[bytes]:
     """Chunks of a gzip stream (several members are read as one)."""
     try:
         with gzip.GzipFile(fileobj=cast(BinaryIO, source)) as file:
@@ -108,7 +108,7 @@ def gunzipped(source: Rejoined, name: str) -> Iterator[bytes]:
         raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
 
 
-def unzstd(source: Rejoined, name: str) -> Iterator[bytes]:
+def _decompress_zstd(source: _ReplayStream, name: str) -> Iterator[bytes]:
     """Chunks of a zstd stream (several frames are read as one)."""
     frame = zstandard.ZstdDecompressor().decompressobj(write_size=CHUNK)
     try:
@@ -125,7 +125,7 @@ def unzstd(source: Rejoined, name: str) -> Iterator[bytes]:
         raise InputError(f"{name} is truncated: the zstd stream has no end; fetch the file again")
 
 
-def utf8_chunks(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+def convert_to_utf8(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Chunks of UTF-8 without a byte order mark; UTF-16 and UTF-32 are converted.
 
     Bytes that are not UTF-8 pass through: the row that holds them is rejected later, with its line.
@@ -134,13 +134,13 @@ def utf8_chunks(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     head = b""
     while len(head) < 64 and (chunk := next(stream, b"")):
         head += chunk
-    refuse_binary(head, name)
+    _refuse_binary(head, name)
     encoding = next((encoding for mark, encoding in MARKS if head.startswith(mark)), "")
     rest = chain((head.removeprefix(codecs.BOM_UTF8),), stream)
-    yield from transcoded(rest, encoding, name) if encoding else rest
+    yield from _transcode_chunks(rest, encoding, name) if encoding else rest
 
 
-def transcoded(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
+def _transcode_chunks(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
     """Chunks of another Unicode encoding as UTF-8."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
@@ -153,7 +153,7 @@ def transcoded(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[by
         ) from None
 
 
-def refuse_binary(head: bytes, name: str) -> None:
+def _refuse_binary(head: bytes, name: str) -> None:
     """Raise `InputError` for content that is no text."""
     for magic, what in BINARY.items():
         if head.startswith(magic):

@@ -22,7 +22,7 @@ MAX_FIELD = 1 << 26
 DELIMITERS = ",;\t|"
 
 
-class Line(NamedTuple):
+class TableRow(NamedTuple):
     """One row of a table: its line (from 1; 0 where there are no lines), its values or why there
     are none.
     """
@@ -33,7 +33,7 @@ class Line(NamedTuple):
     text: str = ""
 
 
-def text_lines(chunks: Iterable[bytes]) -> Iterator[str]:
+def _decode_lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """Lines with their ends; bytes that are not UTF-8 become lone surrogates."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     rest = ""
@@ -46,30 +46,30 @@ def text_lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 def read_delimited(
     chunks: Iterable[bytes], name: str, container: Literal["csv", "tsv"]
-) -> Iterator[Line]:
+) -> Iterator[TableRow]:
     """Rows of a delimited file with a header.
 
     Raises `InputError` for a quotation mark that is never closed: it would swallow every row after
     it.
     """
     csv.field_size_limit(MAX_FIELD)
-    lines = text_lines(chunks)
+    lines = _decode_lines(chunks)
     first = next(lines, "")
     delimiter = "\t" if container == "tsv" else max(DELIMITERS, key=first.count)
-    reader = csv.reader(prefixed(first, lines), delimiter=delimiter, strict=True)
-    header = checked_header(next_values(reader, name), name)
+    reader = csv.reader(_prepend_line(first, lines), delimiter=delimiter, strict=True)
+    header = _check_header(_read_next_values(reader, name), name)
     while True:
         line = reader.line_num + 1
-        values = next_values(reader, name)
+        values = _read_next_values(reader, name)
         if values is None:
             return
         if isinstance(values, str):
-            yield Line(line, {}, f"malformed CSV: {values}")
+            yield TableRow(line, {}, f"malformed CSV: {values}")
         elif values:
-            yield delimited_row(header, values, line)
+            yield _build_delimited_row(header, values, line)
 
 
-def next_values(reader: Iterator[list[str]], name: str) -> list[str] | str | None:
+def _read_next_values(reader: Iterator[list[str]], name: str) -> list[str] | str | None:
     """The next row's values, what is wrong with it, or None at the end."""
     line = reader.line_num + 1  # type: ignore[attr-defined]
     try:
@@ -85,13 +85,13 @@ def next_values(reader: Iterator[list[str]], name: str) -> list[str] | str | Non
     return problem
 
 
-def prefixed(first: str, rest: Iterator[str]) -> Iterator[str]:
+def _prepend_line(first: str, rest: Iterator[str]) -> Iterator[str]:
     """`first`, then the rest."""
     yield first
     yield from rest
 
 
-def checked_header(header: list[str] | str | None, name: str) -> list[str]:
+def _check_header(header: list[str] | str | None, name: str) -> list[str]:
     """The header, when it can name columns."""
     if not isinstance(header, list):
         raise InputError(f"{name}: its header is malformed: {header}")
@@ -101,27 +101,27 @@ def checked_header(header: list[str] | str | None, name: str) -> list[str]:
     return header
 
 
-def delimited_row(header: list[str], values: list[str], line: int) -> Line:
+def _build_delimited_row(header: list[str], values: list[str], line: int) -> TableRow:
     """One row, or what is wrong with it."""
     if len(values) != len(header):
         problem = f"{len(values)} fields where the header has {len(header)}"
-        return Line(line, {}, problem, ",".join(values))
+        return TableRow(line, {}, problem, ",".join(values))
     row = dict(zip(header, values, strict=True))
     try:
         "".join(values).encode()
     except UnicodeEncodeError:
-        return Line(line, {}, "not UTF-8", ",".join(values).encode("utf-8", "replace").decode())
-    return Line(line, row)
+        return TableRow(line, {}, "not UTF-8", ",".join(values).encode("utf-8", "replace").decode())
+    return TableRow(line, row)
 
 
-def read_parquet(source: Path, name: str, batch_size: int) -> Iterator[Line]:
+def read_parquet(source: Path, name: str, batch_size: int) -> Iterator[TableRow]:
     """Rows of a Parquet file."""
     try:
         for frame in pl.scan_parquet(source).collect_batches(
             chunk_size=batch_size, maintain_order=True, lazy=True
         ):
             for row in frame.iter_rows(named=True):
-                yield Line(0, row)
+                yield TableRow(0, row)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
@@ -129,7 +129,7 @@ def read_parquet(source: Path, name: str, batch_size: int) -> Iterator[Line]:
         ) from None
 
 
-def spooled_parquet(chunks: Iterable[bytes], name: str, batch_size: int) -> Iterator[Line]:
+def read_parquet_stream(chunks: Iterable[bytes], name: str, batch_size: int) -> Iterator[TableRow]:
     """Rows of a Parquet file that comes as a stream: it is written to a temporary file first."""
     handle, path = tempfile.mkstemp(suffix=".parquet")
     try:

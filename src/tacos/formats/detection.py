@@ -30,10 +30,10 @@ COMPRESSED = (".gz", ".zst", ".zstd")
 PARQUET = b"PAR1"
 
 
-def kind_of(name: str) -> Kind:
+def infer_kind(name: str) -> Kind:
     """What the suffix promises, compression aside; "" where it says nothing.
 
-    >>> kind_of("a.json.gz"), kind_of("b.ndjson"), kind_of("c.txt"), kind_of("stdin")
+    >>> infer_kind("a.json.gz"), infer_kind("b.ndjson"), infer_kind("c.txt"), infer_kind("stdin")
     ('json', 'lines', '', '')
     """
     path = PurePath(name.lower())
@@ -42,39 +42,39 @@ def kind_of(name: str) -> Kind:
     return SUFFIXES.get(path.suffix, "")
 
 
-def container_of(head: bytes, name: str) -> Container:
+def detect_container(head: bytes, name: str) -> Container:
     """The container of a file by its suffix and its first decoded bytes.
 
     Raises `InputError` where they do not go together, with what to do.
     """
-    kind = kind_of(name)
+    kind = infer_kind(name)
     text = head.lstrip()
     if not text:
         raise InputError(f"{name} is empty")
     if text.startswith(b"["):
         return "array"
     if text.startswith(b"{"):
-        return "lines" if is_lines(text, kind) else "objects"
+        return "lines" if _is_one_per_line(text, kind) else "objects"
     if kind == "csv" or kind == "tsv":
         return kind
     if kind == "lines" and b"\n{" in text:
         return "lines"
-    if kind == "" and (found := tabular(text)):
+    if kind == "" and (found := _detect_delimited(text)):
         return found
-    raise InputError(refusal(text, kind, name))
+    raise InputError(_explain_refusal(text, kind, name))
 
 
-def is_lines(text: bytes, kind: Kind) -> bool:
+def _is_one_per_line(text: bytes, kind: Kind) -> bool:
     """Whether text that begins with "{" is one object per line, not objects printed over several
     lines.
     """
     first, newline, _ = text.partition(b"\n")
-    if complete(first):
+    if _is_complete_json(first):
         return True
     return kind == "lines" and bool(newline) and first.strip() != b"{"
 
 
-def complete(line: bytes) -> bool:
+def _is_complete_json(line: bytes) -> bool:
     """Whether a line is a JSON value by itself."""
     try:
         orjson.loads(line)
@@ -83,7 +83,7 @@ def complete(line: bytes) -> bool:
     return True
 
 
-def tabular(text: bytes) -> Literal["csv", "tsv", None]:
+def _detect_delimited(text: bytes) -> Literal["csv", "tsv", None]:
     """CSV or TSV, when the header has at least two columns and a second line follows it."""
     header, newline, rest = text.partition(b"\n")
     if not newline or not rest.strip():
@@ -94,7 +94,7 @@ def tabular(text: bytes) -> Literal["csv", "tsv", None]:
     return "csv" if b"," in header and b"," in second else None
 
 
-def refusal(text: bytes, kind: Kind, name: str) -> str:
+def _explain_refusal(text: bytes, kind: Kind, name: str) -> str:
     """Why this is no data set, and what would be one."""
     start = text[:30].decode("utf-8", "replace").splitlines()[0]
     if kind == "json" or kind == "lines":

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from tacos.formats.json_splitting import Piece
+from tacos.formats.json_splitting import RowText
 
 MAX_RAW = 2_000
 """Characters of a rejected row that are kept."""
@@ -31,19 +31,23 @@ Item = Row | tuple[int, str, str]
 """A row, or (line, what is wrong, text) of one that cannot be read."""
 
 
-def parsed(piece: Piece) -> Item:
+def parse_json_row(piece: RowText) -> Item:
     """The JSON object of a piece, or what is wrong with it."""
     try:
         value = orjson.loads(piece.text)
     except ValueError as error:
-        value = lenient(piece.text)
+        value = _parse_lenient(piece.text)
         if value is None:
-            return piece.line, f"malformed JSON: {reason_of(error)}", clipped(piece.text)
+            return (
+                piece.line,
+                f"malformed JSON: {_format_json_error(error)}",
+                _clip_row_text(piece.text),
+            )
     if type(value) is not dict:
         return (
             piece.line,
-            f"{type_name(value)} where an object {{...}} should be",
-            clipped(piece.text),
+            f"{name_json_type(value)} where an object {{...}} should be",
+            _clip_row_text(piece.text),
         )
     if any(type(each) is float and abs(each) >= HUGE for each in value.values()):
         value = json.loads(piece.text)  # integers of any length
@@ -51,13 +55,13 @@ def parsed(piece: Piece) -> Item:
     return row
 
 
-def reason_of(error: ValueError) -> str:
+def _format_json_error(error: ValueError) -> str:
     """orjson's reason without its own line numbers, which count from the row's beginning."""
     reason = str(error).partition(": line ")[0]
     return "not UTF-8" if "UTF-8" in reason else reason
 
 
-def lenient(text: bytes) -> Row | None:
+def _parse_lenient(text: bytes) -> Row | None:
     """Rows with NaN or Infinity, as Python writes them, with null in their place."""
     if b"NaN" not in text and b"Infinity" not in text:
         return None
@@ -69,15 +73,15 @@ def lenient(text: bytes) -> Row | None:
     return row if isinstance(row, dict) else None
 
 
-def clipped(text: bytes) -> str:
+def _clip_row_text(text: bytes) -> str:
     """The beginning of a row's bytes as text."""
     return text[: 4 * MAX_RAW].decode("utf-8", "replace")[:MAX_RAW]
 
 
-def type_name(value: object) -> str:
+def name_json_type(value: object) -> str:
     """What JSON calls a value's type.
 
-    >>> type_name([]), type_name("x"), type_name(None), type_name(1.5)
+    >>> name_json_type([]), name_json_type("x"), name_json_type(None), name_json_type(1.5)
     ('a list', 'a text', 'null', 'a number')
     """
     if value is None:

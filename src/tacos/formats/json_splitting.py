@@ -32,20 +32,20 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RowText:
     """A row's bytes, and the line (from 1) on which it begins."""
 
     line: int
     text: bytes
 
 
-def structure(text: bytes) -> tuple[Ints, Ints]:
+def _find_structure(text: bytes) -> tuple[Ints, Ints]:
     """Positions of commas and brackets outside strings, and the depth after each (0 at the start of
     `text`).
     """
     codes = np.frombuffer(text, np.uint8)
     marks = np.frombuffer(bytearray(text.translate(MARKED)), np.bool_)
-    escaped = escaped_positions(np.flatnonzero(codes == BACKSLASH))
+    escaped = _find_escaped(np.flatnonzero(codes == BACKSLASH))
     marks[escaped[escaped < len(text)]] = False
     at = np.flatnonzero(marks)
     found = codes[at]
@@ -55,7 +55,7 @@ def structure(text: bytes) -> tuple[Ints, Ints]:
     return at, np.cumsum(STEP[found], dtype=np.int64)
 
 
-def escaped_positions(backslashes: Ints) -> Ints:
+def _find_escaped(backslashes: Ints) -> Ints:
     """Positions after a backslash that is not escaped itself: every second one of a run counts."""
     if not len(backslashes):
         return backslashes
@@ -66,7 +66,7 @@ def escaped_positions(backslashes: Ints) -> Ints:
     return active + 1
 
 
-def split_lines(chunks: Iterable[bytes], name: str) -> Iterator[Piece]:
+def split_lines(chunks: Iterable[bytes], name: str) -> Iterator[RowText]:
     """One piece per line that is not blank."""
     line, rest = 1, b""
     for chunk in chunks:
@@ -74,65 +74,65 @@ def split_lines(chunks: Iterable[bytes], name: str) -> Iterator[Piece]:
         *whole, rest = rest.split(b"\n")
         for text in whole:
             if stripped := text.strip():
-                yield Piece(line, stripped)
+                yield RowText(line, stripped)
             line += 1
         if len(rest) > MAX_ROW:
             raise InputError(
                 f"{name}: line {line} is longer than {MAX_ROW >> 20} MiB: is it one row?"
             )
     if rest := rest.strip():
-        yield Piece(line, rest)
+        yield RowText(line, rest)
 
 
-def split_objects(chunks: Iterable[bytes], name: str) -> Iterator[Piece]:
+def split_objects(chunks: Iterable[bytes], name: str) -> Iterator[RowText]:
     """One piece per value of JSON values that follow one another, over as many lines as they like."""
     line, rest = 1, b""
     for chunk in chunks:
         rest += chunk
-        at, depth = structure(rest)
+        at, depth = _find_structure(rest)
         closed = at[(depth == 0) & (np.frombuffer(rest, np.uint8)[at] != COMMA)] + 1
         start = 0
         for end in closed.tolist():
-            piece, line = cut(rest, start, end, line)
+            piece, line = _cut_row(rest, start, end, line)
             yield piece
             start = end
-        rest = shortened(rest, start, name, line)
+        rest = _drop_consumed(rest, start, name, line)
     if rest.strip():
-        raise InputError(unclosed(name, line))
+        raise InputError(_format_unclosed(name, line))
 
 
-def split_array(chunks: Iterable[bytes], name: str) -> Iterator[Piece]:
+def split_array(chunks: Iterable[bytes], name: str) -> Iterator[RowText]:
     """One piece per element of a JSON array; `InputError` where the array has no end or something
     follows it.
     """
     stream = iter(chunks)
-    line, rest = inside_array(stream)
+    line, rest = _enter_array(stream)
     while True:
-        at, depth = structure(rest)
+        at, depth = _find_structure(rest)
         closers = at[depth < 0]
         stop = int(closers[0]) if len(closers) else len(rest)
         commas = at[(depth == 0) & (np.frombuffer(rest, np.uint8)[at] == COMMA)]
         start = 0
         for end in commas[commas < stop].tolist():
-            piece, line = cut(rest, start, end, line)
+            piece, line = _cut_row(rest, start, end, line)
             yield piece
             start = end + 1
         if len(closers):
-            piece, line = cut(rest, start, stop, line)
+            piece, line = _cut_row(rest, start, stop, line)
             if piece.text:  # nothing after the last comma is forgiven
                 yield piece
-            check_end(rest[stop:], stream, name, line)
+            _check_array_end(rest[stop:], stream, name, line)
             return
-        rest = shortened(rest, start, name, line)
+        rest = _drop_consumed(rest, start, name, line)
         chunk = next(stream, b"")
         if not chunk:
             raise InputError(
-                unclosed(name, line + rest.count(b"\n", 0, len(rest) - len(rest.lstrip())))
+                _format_unclosed(name, line + rest.count(b"\n", 0, len(rest) - len(rest.lstrip())))
             )
         rest += chunk
 
 
-def inside_array(stream: Iterator[bytes]) -> tuple[int, bytes]:
+def _enter_array(stream: Iterator[bytes]) -> tuple[int, bytes]:
     """The line of the array's opening bracket, and what has been read after it."""
     line = 1
     for chunk in stream:
@@ -143,7 +143,7 @@ def inside_array(stream: Iterator[bytes]) -> tuple[int, bytes]:
     return line, b""
 
 
-def check_end(rest: bytes, stream: Iterator[bytes], name: str, line: int) -> None:
+def _check_array_end(rest: bytes, stream: Iterator[bytes], name: str, line: int) -> None:
     """Raise `InputError` unless `rest` is the array's closing bracket and only blanks follow."""
     if rest[:1] != b"]":
         raise InputError(
@@ -157,23 +157,23 @@ def check_end(rest: bytes, stream: Iterator[bytes], name: str, line: int) -> Non
         line += chunk.count(b"\n")
 
 
-def cut(text: bytes, start: int, end: int, line: int) -> tuple[Piece, int]:
+def _cut_row(text: bytes, start: int, end: int, line: int) -> tuple[RowText, int]:
     """The piece `text[start:end]` without surrounding space, and the line on which the next one
     begins.
     """
     part = text[start:end]
     stripped = part.lstrip()
     begins = line + part.count(b"\n", 0, len(part) - len(stripped))
-    return Piece(begins, stripped.rstrip()), line + part.count(b"\n")
+    return RowText(begins, stripped.rstrip()), line + part.count(b"\n")
 
 
-def shortened(text: bytes, start: int, name: str, line: int) -> bytes:
+def _drop_consumed(text: bytes, start: int, name: str, line: int) -> bytes:
     """What is left of `text` from `start`; `InputError` when that is too long for one row."""
     if len(text) - start > MAX_ROW:
-        raise InputError(unclosed(name, line))
+        raise InputError(_format_unclosed(name, line))
     return text[start:]
 
 
-def unclosed(name: str, line: int) -> str:
+def _format_unclosed(name: str, line: int) -> str:
     """The message for a row without end."""
     return f"{name} ends within the row that begins at line {line}: truncated, or a quote or bracket is missing there"

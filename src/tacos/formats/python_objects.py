@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from tacos.errors import InputError
-from tacos.formats.json_rows import MAX_RAW, Item, type_name
+from tacos.formats.json_rows import MAX_RAW, Item, name_json_type
 
 
-def data_rows(data: Any) -> Iterator[Item]:
+def iterate_data_rows(data: Any) -> Iterator[Item]:
     """Rows of Python data; `InputError` for what is none."""
     if isinstance(data, pl.LazyFrame):
         data = data.collect()
@@ -34,13 +34,13 @@ def data_rows(data: Any) -> Iterator[Item]:
             f"data is {what}: give a path, a list of dicts, a polars frame or a datasets.Dataset"
         )
     for row in data:
-        problem = f"{type_name(row)} where a dict should be"
+        problem = f"{name_json_type(row)} where a dict should be"
         yield dict(row) if isinstance(row, Mapping) else (0, problem, str(row)[:MAX_RAW])
 
 
-def digest(data: Any) -> str:
+def digest_data(data: Any) -> str:
     """32 hex digits that change with any row of Python data, or with their order."""
     state = hashlib.blake2b(digest_size=16)
-    for item in data_rows(data):
+    for item in iterate_data_rows(data):
         state.update(repr(item).encode("utf-8", "surrogatepass"))
     return state.hexdigest()

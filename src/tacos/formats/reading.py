@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tacos.errors import InputError
-from tacos.formats.compression import opened, plain_chunks, utf8_chunks
-from tacos.formats.delimited import Line, read_delimited, read_parquet, spooled_parquet
-from tacos.formats.detection import PARQUET, Container, container_of, kind_of
-from tacos.formats.json_rows import MAX_RAW, Item, Row, parsed
+from tacos.formats.compression import convert_to_utf8, decompress_chunks, open_input
+from tacos.formats.delimited import TableRow, read_delimited, read_parquet, read_parquet_stream
+from tacos.formats.detection import PARQUET, Container, detect_container, infer_kind
+from tacos.formats.json_rows import MAX_RAW, Item, Row, parse_json_row
 from tacos.formats.json_splitting import split_array, split_lines, split_objects
-from tacos.formats.python_objects import data_rows, digest
+from tacos.formats.python_objects import digest_data, iterate_data_rows
 from tacos.records import Reject
 
-__all__ = ["RowBatch", "digest", "read_ids", "read_rows"]
+__all__ = ["RowBatch", "digest_data", "read_ids", "read_rows"]
 
 BATCH_SIZE = 10_000
 STDIN = "-"
@@ -56,16 +56,16 @@ def read_rows(
     Raises `InputError` in one line: at once for files that cannot be opened or are no data set,
     later for those that turn out truncated.
     """
-    paths = paths_of(source)
+    paths = list_input_paths(source)
     if paths is None:
-        return batches_of(name, data_rows(source), batch_size)
-    named = list(zip(names_of(paths), paths, strict=True))
+        return _batch_items(name, iterate_data_rows(source), batch_size)
+    named = list(zip(name_files(paths), paths, strict=True))
     for file, path in named:
-        check_file(path, file)
+        check_readable(path, file)
     return chain.from_iterable(read_file(path, file, batch_size) for file, path in named)
 
 
-def paths_of(source: Source) -> list[str | Path] | None:
+def list_input_paths(source: Source) -> list[str | Path] | None:
     """The paths that a source names ("-" is standard input), or None when it is data."""
     if isinstance(source, str | Path):
         return [source]
@@ -78,11 +78,11 @@ def paths_of(source: Source) -> list[str | Path] | None:
     return None
 
 
-def names_of(paths: Sequence[str | Path]) -> list[str]:
+def name_files(paths: Sequence[str | Path]) -> list[str]:
     """What files are called in ids: the base name; with as many parent folders as it takes to tell
     them apart.
 
-    >>> names_of(["a/x.json", "b/x.json", "y.csv", "-"])
+    >>> name_files(["a/x.json", "b/x.json", "y.csv", "-"])
     ['a/x.json', 'b/x.json', 'y.csv', 'stdin']
     """
     parts = [
@@ -101,46 +101,48 @@ def names_of(paths: Sequence[str | Path]) -> list[str]:
             depths[number] += 1
 
 
-def check_file(path: str | Path, name: str) -> None:
+def check_readable(path: str | Path, name: str) -> None:
     """Raise `InputError` for a file that cannot be opened or is no data set; standard input is not
     touched.
     """
     if str(path) == STDIN:
         return
-    with opened(Path(path)) as file:
-        head, _ = headed(plain_chunks(file, name))
-        if not is_parquet(head, name):
-            text, _ = headed(utf8_chunks([head], name))
-            container_of(text, name)
+    with open_input(Path(path)) as file:
+        head, _ = _peek_chunk(decompress_chunks(file, name))
+        if not _is_parquet(head, name):
+            text, _ = _peek_chunk(convert_to_utf8([head], name))
+            detect_container(text, name)
 
 
 def read_file(path: str | Path, name: str, batch_size: int) -> Iterator[RowBatch]:
     """Batches of one file."""
     if str(path) == STDIN:
-        yield from read_stream(sys.stdin.buffer, name, batch_size)
+        yield from _read_stream(sys.stdin.buffer, name, batch_size)
         return
-    with opened(Path(path)) as file:
+    with open_input(Path(path)) as file:
         if file.peek(4)[:4] == PARQUET:  # type: ignore[attr-defined]
-            yield from batches_of(
-                name, table_rows(read_parquet(Path(path), name, batch_size)), batch_size
+            yield from _batch_items(
+                name, _unpack_table_rows(read_parquet(Path(path), name, batch_size)), batch_size
             )
         else:
-            yield from read_stream(file, name, batch_size)
+            yield from _read_stream(file, name, batch_size)
 
 
-def read_stream(file: BinaryIO, name: str, batch_size: int) -> Iterator[RowBatch]:
+def _read_stream(file: BinaryIO, name: str, batch_size: int) -> Iterator[RowBatch]:
     """Batches of a stream, whatever it holds."""
-    head, chunks = headed(plain_chunks(file, name))
-    if is_parquet(head, name):
-        yield from batches_of(
-            name, table_rows(spooled_parquet(chunks, name, batch_size)), batch_size
+    head, chunks = _peek_chunk(decompress_chunks(file, name))
+    if _is_parquet(head, name):
+        yield from _batch_items(
+            name, _unpack_table_rows(read_parquet_stream(chunks, name, batch_size)), batch_size
         )
         return
-    head, chunks = headed(utf8_chunks(chunks, name))
-    yield from batches_of(name, text_rows(chunks, container_of(head, name), name), batch_size)
+    head, chunks = _peek_chunk(convert_to_utf8(chunks, name))
+    yield from _batch_items(
+        name, _parse_text_rows(chunks, detect_container(head, name), name), batch_size
+    )
 
 
-def headed(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+def _peek_chunk(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first chunk that is not blank, and all of them again."""
     head: list[bytes] = []
     for chunk in chunks:
@@ -150,43 +152,44 @@ def headed(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return b"".join(head), chain(head, chunks)
 
 
-def is_parquet(head: bytes, name: str) -> bool:
+def _is_parquet(head: bytes, name: str) -> bool:
     """Whether the content is Parquet; `InputError` when only the name is."""
     if head.startswith(PARQUET):
         return True
-    if kind_of(name) == "parquet":
+    if infer_kind(name) == "parquet":
         raise InputError(
             f"{name} is not Parquet, or damaged: name it by what it is (.json, .jsonl, .csv)"
         )
     return False
 
 
-def text_rows(chunks: Iterator[bytes], container: Container, name: str) -> Iterator[Item]:
+def _parse_text_rows(chunks: Iterator[bytes], container: Container, name: str) -> Iterator[Item]:
     """Rows of a container made of text."""
     if container == "csv" or container == "tsv":
-        return table_rows(read_delimited(chunks, name, container))
+        return _unpack_table_rows(read_delimited(chunks, name, container))
     if container == "array":
-        return map(parsed, split_array(chunks, name))
+        return map(parse_json_row, split_array(chunks, name))
     return map(
-        parsed, split_lines(chunks, name) if container == "lines" else split_objects(chunks, name)
+        parse_json_row,
+        split_lines(chunks, name) if container == "lines" else split_objects(chunks, name),
     )
 
 
-def table_rows(lines: Iterable[Line]) -> Iterator[Item]:
+def _unpack_table_rows(lines: Iterable[TableRow]) -> Iterator[Item]:
     """Rows of a table."""
     return (
         line.row if not line.problem else (line.line, line.problem, line.text) for line in lines
     )
 
 
-def batches_of(name: str, items: Iterator[Item], batch_size: int) -> Iterator[RowBatch]:
+def _batch_items(name: str, items: Iterator[Item], batch_size: int) -> Iterator[RowBatch]:
     """Rows numbered and gathered into batches; `InputError` when there is none at all."""
     rows: list[tuple[int, Row]] = []
     rejects: list[Reject] = []
     number = first = 0
     for number, item in enumerate(items, 1):
         if type(item) is tuple:
-            rejects.append(rejected(f"{name}:{number - 1}", *item))
+            rejects.append(_reject_malformed(f"{name}:{number - 1}", *item))
         else:
             rows.append((number - 1, item))  # type: ignore[arg-type]
         if number - first == batch_size:
@@ -198,7 +201,7 @@ def batches_of(name: str, items: Iterator[Item], batch_size: int) -> Iterator[Ro
         raise InputError(f"{name} holds no rows")
 
 
-def rejected(id: str, line: int, problem: str, text: str) -> Reject:
+def _reject_malformed(id: str, line: int, problem: str, text: str) -> Reject:
     """The reject of a malformed row: reasons can be counted, `raw` begins with the line, where
     there are lines.
     """
@@ -211,19 +214,19 @@ def read_ids(path: str | Path) -> set[str]:
     """Ids or content hashes: one per line, JSON strings or objects with an `id`, one per line or in
     a list.
     """
-    with opened(Path(path)) as file:
-        text = b"".join(utf8_chunks(plain_chunks(file, str(path)), str(path))).decode(
+    with open_input(Path(path)) as file:
+        text = b"".join(convert_to_utf8(decompress_chunks(file, str(path)), str(path))).decode(
             "utf-8", "replace"
         )
     try:
         value = json.loads(text)
     except ValueError:
-        value = [line_value(line.strip()) for line in text.splitlines() if line.strip()]
+        value = [_parse_id_line(line.strip()) for line in text.splitlines() if line.strip()]
     values = value if isinstance(value, list) else [value]
-    return {id_of(each, path) for each in values}
+    return {_extract_id(each, path) for each in values}
 
 
-def line_value(line: str) -> Any:
+def _parse_id_line(line: str) -> Any:
     """A line's JSON string or object, or the line itself."""
     if line[:1] not in ('"', "{"):
         return line
@@ -233,7 +236,7 @@ def line_value(line: str) -> Any:
         return line
 
 
-def id_of(value: Any, path: str | Path) -> str:
+def _extract_id(value: Any, path: str | Path) -> str:
     """The id that an entry of a list of ids names."""
     found = value.get("id", value.get("content_hash")) if isinstance(value, dict) else value
     if not isinstance(found, str | int) or isinstance(found, bool):

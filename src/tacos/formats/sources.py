@@ -24,7 +24,7 @@ from tacos.store.files import digest_files
 
 
 @dataclass(frozen=True)
-class Source:
+class InputSource:
     """Files by name, or Python data; see `tacos.pipeline.run_loop.Source`."""
 
     digest: str
@@ -46,23 +46,23 @@ class Source:
         raise NotImplementedError("raw rows have no columns before they are ingested")
 
 
-def open_source(data: Any, run: Path) -> Source:
+def open_source(data: Any, run: Path) -> InputSource:
     """The source of a run; `InputError` in one line for what cannot be read."""
-    paths = reading.paths_of(data)
+    paths = reading.list_input_paths(data)
     if paths is None:
         data = list(data) if isinstance(data, Iterator) else data
-        return Source(reading.digest(data), ("data",), data=data)
-    names = reading.names_of(paths)
-    files = [spooled(run) if str(path) == reading.STDIN else Path(path) for path in paths]
+        return InputSource(reading.digest_data(data), ("data",), data=data)
+    names = reading.name_files(paths)
+    files = [_spool_stdin(run) if str(path) == reading.STDIN else Path(path) for path in paths]
     for name, file in zip(names, files, strict=True):
-        reading.check_file(file, name)
+        reading.check_readable(file, name)
     try:
-        return Source(canonical_hash([names, digest_files(files)]), tuple(names), tuple(files))
+        return InputSource(canonical_hash([names, digest_files(files)]), tuple(names), tuple(files))
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
-def spooled(run: Path) -> Path:
+def _spool_stdin(run: Path) -> Path:
     """Standard input as a file of the run directory, named by its content."""
     temporary = run / "stdin.tmp"
     with temporary.open("wb") as file:

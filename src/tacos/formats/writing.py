@@ -18,7 +18,7 @@ import orjson
 import polars as pl
 
 from tacos.errors import OutputError
-from tacos.formats.detection import SUFFIXES, kind_of
+from tacos.formats.detection import SUFFIXES, infer_kind
 from tacos.store.files import check_writable, replacing
 
 RawRow = bytes | str | Mapping[str, Any]
@@ -27,7 +27,7 @@ PREFIX = "tacos_"
 
 def check_rows_writable(path: str | Path) -> None:
     """`check_writable`, and the suffix must name a container of rows."""
-    if not kind_of(str(path)):
+    if not infer_kind(str(path)):
         known = ", ".join(SUFFIXES)
         raise OutputError(
             f"{path}: its suffix names no container; use one of {known}, also with .gz or .zst"
@@ -42,16 +42,16 @@ def write_rows(rows: Iterable[RawRow], path: str | Path) -> Path:
     Raises `OutputError` in one line; the target is then as it was.
     """
     check_rows_writable(path)
-    kind = kind_of(str(path))
+    kind = infer_kind(str(path))
     if kind == "parquet":
-        return write_table(table_of(rows), Path(path))
+        return _write_parquet_file(_convert_to_table(rows), Path(path))
     if kind == "lines":
-        parts: Iterator[bytes] = (json_text(row) + b"\n" for row in rows)
+        parts: Iterator[bytes] = (_encode_json_row(row) + b"\n" for row in rows)
     else:
         parts = (
-            array_parts(rows)
+            _encode_array(rows)
             if kind == "json"
-            else delimited_parts(rows, "\t" if kind == "tsv" else ",")
+            else _encode_delimited(rows, "\t" if kind == "tsv" else ",")
         )
     with replacing(Path(path)) as file:
         for part in parts:
@@ -59,7 +59,7 @@ def write_rows(rows: Iterable[RawRow], path: str | Path) -> Path:
     return Path(path)
 
 
-def json_text(row: RawRow) -> bytes:
+def _encode_json_row(row: RawRow) -> bytes:
     """A row as one line of JSON."""
     if isinstance(row, str):
         return row.encode()
@@ -70,23 +70,26 @@ def json_text(row: RawRow) -> bytes:
     )
 
 
-def array_parts(rows: Iterable[RawRow]) -> Iterator[bytes]:
+def _encode_array(rows: Iterable[RawRow]) -> Iterator[bytes]:
     """A JSON array with one row per line."""
     before = b"[\n"
     for row in rows:
         yield before
-        yield json_text(row)
+        yield _encode_json_row(row)
         before = b",\n"
     yield b"[]\n" if before == b"[\n" else b"\n]\n"
 
 
-def delimited_parts(rows: Iterable[RawRow], delimiter: str) -> Iterator[bytes]:
+def _encode_delimited(rows: Iterable[RawRow], delimiter: str) -> Iterator[bytes]:
     """A header with every field of any row, in order of appearance, and a line per row (RFC 4180)."""
-    known = dicts_of(rows)
+    known = _convert_to_dicts(rows)
     columns = list(dict.fromkeys(key for row in known for key in row))
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=delimiter)
-    for cells in ([columns], ([cell(row.get(column)) for column in columns] for row in known)):
+    for cells in (
+        [columns],
+        ([_encode_cell(row.get(column)) for column in columns] for row in known),
+    ):
         for values in cells:
             writer.writerow(values)
             yield buffer.getvalue().encode()
@@ -94,10 +97,10 @@ def delimited_parts(rows: Iterable[RawRow], delimiter: str) -> Iterator[bytes]:
             buffer.truncate()
 
 
-def cell(value: Any) -> str:
+def _encode_cell(value: Any) -> str:
     """A value as a cell of CSV.
 
-    >>> cell("a"), cell(None), cell(True), cell(["a"])
+    >>> _encode_cell("a"), _encode_cell(None), _encode_cell(True), _encode_cell(["a"])
     ('a', '', 'true', '["a"]')
     """
     if value is None or isinstance(value, str):
@@ -105,19 +108,19 @@ def cell(value: Any) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def dicts_of(rows: Iterable[RawRow]) -> list[Mapping[str, Any]]:
+def _convert_to_dicts(rows: Iterable[RawRow]) -> list[Mapping[str, Any]]:
     """Rows as dicts."""
     return [row if isinstance(row, Mapping) else orjson.loads(row) for row in rows]
 
 
-def table_of(rows: Iterable[RawRow]) -> pl.DataFrame:
+def _convert_to_table(rows: Iterable[RawRow]) -> pl.DataFrame:
     """Rows as a table whose types hold every value; `OutputError` where there are no such types."""
-    known = dicts_of(rows)
+    known = _convert_to_dicts(rows)
     columns = list(dict.fromkeys(key for row in known for key in row))
-    return pl.DataFrame([column_of(name, [row.get(name) for row in known]) for name in columns])
+    return pl.DataFrame([_build_column(name, [row.get(name) for row in known]) for name in columns])
 
 
-def column_of(name: str, values: list[Any]) -> pl.Series:
+def _build_column(name: str, values: list[Any]) -> pl.Series:
     """One column; `OutputError` for values of several types."""
     try:
         series = pl.Series(name, values, strict=True)
@@ -132,7 +135,7 @@ def column_of(name: str, values: list[Any]) -> pl.Series:
     return series.cast(pl.String) if series.dtype == pl.Null else series
 
 
-def write_table(table: pl.DataFrame, path: Path) -> Path:
+def _write_parquet_file(table: pl.DataFrame, path: Path) -> Path:
     """Write a Parquet file."""
     with replacing(path) as file:
         buffer = io.BytesIO()
@@ -149,7 +152,7 @@ def sidecar_path(output: str | Path) -> Path:
     """
     target = Path(output)
     return target.with_name(
-        f"{target.name}.scores{'.parquet' if kind_of(target.name) == 'parquet' else '.jsonl'}"
+        f"{target.name}.scores{'.parquet' if infer_kind(target.name) == 'parquet' else '.jsonl'}"
     )
 
 
@@ -157,15 +160,15 @@ def write_sidecar(scores: pl.DataFrame, output: str | Path) -> Path:
     """Write one line per selected row, in the order of the output, beside it."""
     path = sidecar_path(output)
     return (
-        write_table(scores, path)
+        _write_parquet_file(scores, path)
         if path.suffix == ".parquet"
         else write_rows(scores.iter_rows(named=True), path)
     )
 
 
-def with_columns(rows: Iterable[RawRow], scores: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def add_score_columns(rows: Iterable[RawRow], scores: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows with the scores' columns added as `tacos_<column>` (replaced where they exist); both in
     the same order.
     """
-    for row, extra in zip(dicts_of(rows), scores.iter_rows(named=True), strict=True):
+    for row, extra in zip(_convert_to_dicts(rows), scores.iter_rows(named=True), strict=True):
         yield {**row, **{f"{PREFIX}{name}": value for name, value in extra.items()}}

@@ -1,6 +1,6 @@
 """The only way to a model over a network.
 
-`connect` gives a client, `ledger.open` the ledger that keeps every paid reply. One module per
+`connect` gives a client, `ledger.open_ledger` the ledger that keeps every paid reply. One module per
 concern:
 
     prompting   a request -> messages            endpoint    URL, headers, key, certificates

@@ -20,19 +20,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.errors import ConfigError, LLMError, TacosError
 from tacos.llm.chat import envelope
-from tacos.llm.chat.messages import asked, asked_again
+from tacos.llm.chat.messages import render_reask, render_request
 from tacos.llm.cost import prices
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.lookup import read
-from tacos.llm.ledger.schema import Entry
-from tacos.llm.ledger.submissions import out_in_batches
-from tacos.llm.sending.requests_in_flight import Batch, Flight, keys
-from tacos.llm.sending.response_policy import Tally
+from tacos.llm.ledger.lookup import interpret_entry
+from tacos.llm.ledger.schema import LedgerEntry
+from tacos.llm.ledger.submissions import find_keys_in_batches
+from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch, request_keys
+from tacos.llm.sending.response_policy import ClientTally
 from tacos.llm.sending.sender import Sender
-from tacos.llm.transport.endpoint import Endpoint, endpoint
+from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 from tacos.records import Reply, Request
 
 GRACE = 10.0
@@ -44,10 +44,12 @@ SLICE = 128
 NOTE_AGE = 86_400.0
 """Seconds for which what a server was found to take is remembered."""
 T = TypeVar("T")
-Progress = Callable[[Tally], None]
+Progress = Callable[[ClientTally], None]
 
 
-def connect(settings: LLM, model: str, ledger: Ledger, progress: Progress | None = None) -> Client:
+def connect(
+    settings: LLMSettings, model: str, ledger: Ledger, progress: Progress | None = None
+) -> Client:
     """A client of the endpoint in `settings` (and the environment) for `model`; a context manager.
 
     Nothing is sent before the first `answer`. `progress` is called a few times a second from
@@ -57,7 +59,7 @@ def connect(settings: LLM, model: str, ledger: Ledger, progress: Progress | None
         raise ConfigError(
             "no model is named: give --model, or --set tag.model=... and judge.model=..."
         )
-    return Client(settings, endpoint(settings), model or settings.model, ledger, progress)
+    return Client(settings, resolve_endpoint(settings), model or settings.model, ledger, progress)
 
 
 class Client:
@@ -68,7 +70,7 @@ class Client:
 
     def __init__(
         self,
-        settings: LLM,
+        settings: LLMSettings,
         endpoint: Endpoint,
         model: str,
         ledger: Ledger,
@@ -76,10 +78,10 @@ class Client:
     ) -> None:
         self.settings, self.endpoint, self.ledger = settings, endpoint, ledger
         self._name = model
-        price = prices.price(model, settings.price_in, settings.price_out)
+        price = prices.find_price(model, settings.price_in, settings.price_out)
         ledger.meter.limit(settings.budget, model, price)
-        self._flying: dict[str, Flight] = {}
-        self._in_batches = out_in_batches(ledger, endpoint.base)
+        self._flying: dict[str, InFlightRequest] = {}
+        self._in_batches = find_keys_in_batches(ledger, endpoint.base)
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-aside")
         self._closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
@@ -94,16 +96,16 @@ class Client:
 
     @property
     def fingerprint(self) -> str:
-        """Part of a stage's key, see `fingerprint`."""
-        return fingerprint(self._name, self.settings)
+        """Part of a stage's key, see `fingerprint_model`."""
+        return fingerprint_model(self._name, self.settings)
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> ClientTally:
         """What was done so far."""
         return self._sender.tally
 
     @property
-    def form(self) -> envelope.Form:
+    def form(self) -> envelope.RequestForm:
         """How the server is asked for JSON."""
         return self._sender.reactions.form
 
@@ -127,22 +129,24 @@ class Client:
         """One reply per request, in order; with `once` none is asked about again because its answer
         is unusable.
 
-        Raises `BudgetReached` at the cap and `LLMError` where the endpoint refuses every request;
+        Raises `BudgetReachedError` at the cap and `LLMError` where the endpoint refuses every request;
         what was answered by then is in the ledger.
         """
         if self._closed:
             raise LLMError("the client was closed")
-        batch = Batch(len(requests))
+        batch = ReplyBatch(len(requests))
         self._sender.loop.spawn_soon(self._start(batch, requests, once=once))
         return batch.wait()
 
-    async def _start(self, batch: Batch, requests: Sequence[Request], *, once: bool) -> None:
+    async def _start(self, batch: ReplyBatch, requests: Sequence[Request], *, once: bool) -> None:
         try:
             flights = []
             for place, request in enumerate(requests):
                 flights.append(
-                    Flight(
-                        asked(request, self._name, self.settings.body), [(batch, place)], again=once
+                    InFlightRequest(
+                        render_request(request, self._name, self.settings.body),
+                        [(batch, place)],
+                        again=once,
                     )
                 )
                 if place % SLICE == SLICE - 1:
@@ -152,18 +156,18 @@ class Client:
             batch.fail(error)
             raise
 
-    async def _depart(self, flights: Iterable[Flight]) -> None:
+    async def _depart(self, flights: Iterable[InFlightRequest]) -> None:
         """Answer flights from the ledger or send them, each question once."""
         fresh = [flight for flight in flights if self._is_first(flight)]
         while fresh:
             try:
-                taken = await self._apart(self.ledger.take, keys(fresh))
+                taken = await self._apart(self.ledger.take, request_keys(fresh))
             except TacosError as error:
                 self.stopped(error, fresh)
                 return
             self._tally.n_known += len(taken.known)
             if owed := self._in_batches.keys() & taken.ours:
-                self._sender.stop(twice(owed, self._in_batches))
+                self._sender.stop(_build_double_ask_error(owed, self._in_batches))
             self._sender.submit([flight for flight in fresh if flight.key in taken.ours])
             await self._land(
                 [(flight, taken.known[flight.key]) for flight in fresh if flight.key in taken.known]
@@ -176,23 +180,25 @@ class Client:
             if fresh:
                 await asyncio.sleep(POLL)
 
-    def _is_first(self, flight: Flight) -> bool:
+    def _is_first(self, flight: InFlightRequest) -> bool:
         """Whether its question is not on its way yet; else it waits along."""
         flying = self._flying.setdefault(flight.key, flight)
         if flying is not flight:
             flying.places.extend(flight.places)
         return flying is flight
 
-    async def _land(self, arrived: Sequence[tuple[Flight, Entry]]) -> None:
+    async def _land(self, arrived: Sequence[tuple[InFlightRequest, LedgerEntry]]) -> None:
         """Read replies that are in the ledger; ask again about those that cannot be used."""
         again = []
         for number, (flight, entry) in enumerate(arrived):
-            reply, retry = read(flight.asked, entry, again=flight.again, said=flight.said)
+            reply, retry = interpret_entry(
+                flight.asked, entry, again=flight.again, said=flight.said
+            )
             self._flying.pop(flight.key, None)
             if retry:
                 again.append(
-                    Flight(
-                        asked_again(flight.asked, reply.raw, reply.failure),
+                    InFlightRequest(
+                        render_reask(flight.asked, reply.raw, reply.failure),
                         flight.places,
                         again=True,
                     )
@@ -205,15 +211,15 @@ class Client:
             self._tally.n_asked_again += len(again)
             await self._depart(again)
 
-    def replied(self, flight: Flight, entry: Entry) -> None:
+    def replied(self, flight: InFlightRequest, entry: LedgerEntry) -> None:
         """(from the sender) A reply came: into the ledger with it."""
         self.ledger.put(entry, self._kept)
 
-    def _kept(self, entries: list[Entry], failure: TacosError | None) -> None:
+    def _kept(self, entries: list[LedgerEntry], failure: TacosError | None) -> None:
         """(from the ledger's thread) These are on disk."""
         self._sender.loop.asyncio.call_soon_threadsafe(self._arrived, entries, failure)
 
-    def _arrived(self, entries: list[Entry], failure: TacosError | None) -> None:
+    def _arrived(self, entries: list[LedgerEntry], failure: TacosError | None) -> None:
         arrived = [
             (self._flying[entry.key], entry) for entry in entries if entry.key in self._flying
         ]
@@ -223,14 +229,14 @@ class Client:
             self._sender.stop(failure)
             self.stopped(failure, [flight for flight, _ in arrived])
 
-    def failed(self, flight: Flight, reason: str, raw: str) -> None:
+    def failed(self, flight: InFlightRequest, reason: str, raw: str) -> None:
         """(from the sender) No reply will come for this row."""
         self._flying.pop(flight.key, None)
         self._sender.loop.spawn(self._give_up([flight]))
         self._tally.n_failed += 1
         flight.deliver(Reply(None, raw, reason, flight.key))
 
-    def stopped(self, error: TacosError, left: Sequence[Flight]) -> None:
+    def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None:
         """(from the sender) It sends nothing more; what had not gone out is given up."""
         for flight in left:
             self._flying.pop(flight.key, None)
@@ -238,11 +244,11 @@ class Client:
         if left:
             self._sender.loop.spawn(self._give_up(left))
 
-    async def _give_up(self, flights: Sequence[Flight]) -> None:
+    async def _give_up(self, flights: Sequence[InFlightRequest]) -> None:
         """Others may ask these questions now."""
-        await self._apart(self.ledger.release, keys(flights))
+        await self._apart(self.ledger.release, request_keys(flights))
 
-    def learned(self, form: envelope.Form) -> None:
+    def learned(self, form: envelope.RequestForm) -> None:
         """(from the sender) What the server takes was found out: remember it."""
         self._sender.loop.spawn(self._apart(self.ledger.note, self._server, "\n".join(form)))
 
@@ -254,12 +260,12 @@ class Client:
     def _server(self) -> str:
         return f"{self.endpoint.base} {self._name}"
 
-    def _remembered(self) -> envelope.Form:
+    def _remembered(self) -> envelope.RequestForm:
         """The form to ask in: the settings', else what was found out in the last day, else the
         strictest.
         """
         text = self.ledger.noted(self._server, NOTE_AGE)
-        form = envelope.Form(*text.split("\n")) if text else envelope.Form()
+        form = envelope.RequestForm(*text.split("\n")) if text else envelope.RequestForm()
         return (
             form
             if self.settings.structured == "auto"
@@ -267,7 +273,7 @@ class Client:
         )
 
 
-def twice(owed: Collection[str], batches: Mapping[str, str]) -> LLMError:
+def _build_double_ask_error(owed: Collection[str], batches: Mapping[str, str]) -> LLMError:
     """Why questions that a batch is about to answer are not asked and paid for once more."""
     names = ", ".join(sorted({batches[key] or "one just being submitted" for key in owed})[:3])
     return LLMError(
@@ -276,7 +282,7 @@ def twice(owed: Collection[str], batches: Mapping[str, str]) -> LLMError:
     )
 
 
-def fingerprint(model: str, settings: LLM) -> str:
+def fingerprint_model(model: str, settings: LLMSettings) -> str:
     """Part of a stage's key: the model and what is added to or left out of every body, not where it
     runs.
     """

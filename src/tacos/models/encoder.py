@@ -33,22 +33,26 @@ def load(name: str = "static", threads: int | None = None) -> Encoder:
     runtime; the static encoder uses one. Raises `ModelError` where there is no such model.
     """
     if name == "static":
-        return static_encoder.Static()
+        return static_encoder.StaticEncoder()
     if name == "minilm":
-        return minilm_encoder.load(threads=threads)
+        return minilm_encoder.load_minilm(threads=threads)
     if name == "minilm-or-static":
-        return minilm_encoder.load(threads=threads) if weights.find() else static_encoder.Static()
+        return (
+            minilm_encoder.load_minilm(threads=threads)
+            if weights.find_weights()
+            else static_encoder.StaticEncoder()
+        )
     if (Path(name) / static_encoder.TABLE).is_file():
-        return static_encoder.load(Path(name))
+        return static_encoder.load_static(Path(name))
     if Path(name).is_dir():
-        return load_folder(Path(name))
+        return _load_user_encoder(Path(name))
     raise ModelError(
         f"no encoder {name!r}: there are {', '.join(NAMES)}, a folder with a sentence-transformers model, "
         "or endpoint:MODEL for a model of an embeddings endpoint"
     )
 
 
-def load_folder(folder: Path) -> Encoder:
+def _load_user_encoder(folder: Path) -> Encoder:
     """A user's own sentence-transformers model; needs that package, which tacos does not install."""
     if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
         raise ModelError(
@@ -58,10 +62,10 @@ def load_folder(folder: Path) -> Encoder:
         raise ModelError(
             f"the model in {folder} needs the package sentence-transformers: pip install it, then go on"
         )
-    return SentenceTransformer(str(folder.resolve()), fingerprint_of(folder))
+    return SentenceTransformer(str(folder.resolve()), _fingerprint_folder(folder))
 
 
-def fingerprint_of(folder: Path) -> str:
+def _fingerprint_folder(folder: Path) -> str:
     """Of names, sizes and modification times: hashing gigabytes at every start would cost too much."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return canonical_hash(
@@ -90,19 +94,19 @@ class SentenceTransformer:
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """float32 of shape (len(texts), dim), each row of length 1."""
-        model = load_transformer(self.folder, self.fingerprint)
+        model = _load_transformer(self.folder, self.fingerprint)
         rows = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(rows, dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
-def load_transformer(folder: str, fingerprint: str) -> Any:
+def _load_transformer(folder: str, fingerprint: str) -> Any:
     """The model in memory; raises `ModelError` where its files have changed since they had this
     fingerprint.
     """
     from sentence_transformers import SentenceTransformer as Model  # type: ignore[import-not-found, unused-ignore]
 
-    if fingerprint != fingerprint_of(Path(folder)):
+    if fingerprint != _fingerprint_folder(Path(folder)):
         raise ModelError(f"the encoder in {folder} has changed while it was in use: start again")
 
     return Model(folder)

@@ -2,7 +2,7 @@
 embedded judge.
 
 Each feature is one number; `FEATURES` names them, in order, with the range in which it may count
-and the direction in which it may move a score. `ramps` turns numbers into saturating steps in [0,
+and the direction in which it may move a score. `apply_ramps` turns numbers into saturating steps in [0,
 1], the columns of the judge's model, so that no single feature can run away.
 `tacos.models.response_features` takes the numbers.
 """
@@ -207,7 +207,7 @@ ASKED = tuple(index for index, feature in enumerate(FEATURES) if feature.meaning
 CLOSENESS = NAMES.index("closeness of meaning")
 
 
-def ramps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def apply_ramps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Features of shape (rows, len(FEATURES)) as saturating ramps in [0, 1] of shape (rows, number
     of ramps).
 
@@ -218,12 +218,14 @@ def ramps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.clip((values[:, column] - low) / (high - low), 0.0, 1.0)
 
 
-def ramp_features() -> npt.NDArray[np.int64]:
+def index_ramp_features() -> npt.NDArray[np.int64]:
     """For each ramp the index of its feature."""
     return _TABLE[2]
 
 
-def _ramp_table() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _build_ramp_table() -> tuple[
+    npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]
+]:
     rows = [
         (a, b, i)
         for i, f in enumerate(FEATURES)
@@ -233,4 +235,4 @@ def _ramp_table() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt
     return np.array(low, float), np.array(high, float), np.array(column)
 
 
-_TABLE = _ramp_table()
+_TABLE = _build_ramp_table()

@@ -12,57 +12,57 @@ from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 
-def _set(text: str) -> frozenset[str]:
+def _word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-LABEL = _set(
+LABEL = _word_set(
     "classify categorize categorise label calculate compute solve choose select pick detect determine sentiment "
     "antonym synonym odd convert which true false whether correct identify predict 分类 计算"
 )
-SHORT = _set(
+SHORT = _word_set(
     "title headline slogan tagline caption hook tweet username nickname acronym pun haiku motto bio hashtag "
     "hashtags phrase briefly brief concise shorten shorter summarize summarise summary 标题"
 )
-PROSE = _set(
+PROSE = _word_set(
     "essay story poem paragraph paragraphs letter email e-mail article blog speech dialogue conversation script "
     "song lyrics review report narrative proposal introduction conclusion monologue scene memo post plot 故事 文章"
 )
-EXPLAIN = _set(
+EXPLAIN = _word_set(
     "explain why how describe discuss analyze analyse compare contrast elaborate evaluate outline steps process "
     "difference differences explanation 解释 描述"
 )
-LIST = _set(
+LIST = _word_set(
     "list ideas ways tips steps reasons examples items things suggestions advantages benefits names strategies "
     "methods questions facts characteristics features activities words adjectives books songs movies recipes "
     "topics pros cons 列出"
 )
-EDIT = _set(
+EDIT = _word_set(
     "rewrite edit correct fix rephrase paraphrase proofread grammar spelling extract copy repeat sort rearrange "
     "reorder arrange choose select which highlight find identify classify insert replace remove complete fill "
     "summarize summarise translate convert change turn punctuate punctuation capitalize output reverse pick "
     "categorize group match delete add retrieve reword transform modify combine"
 )
-CODE = _set(
+CODE = _word_set(
     "code function program script sql query html css python java javascript c++ regex algorithm bash command "
     "pseudocode class loop api json xml php ruby rust"
 )
-MAKE = _set("write create generate implement develop construct design build provide give code")
-CODE_ONLY = _set(
+MAKE = _word_set("write create generate implement develop construct design build provide give code")
+CODE_ONLY = _word_set(
     "code function program sql html css python javascript java regex bash pseudocode php"
 )
-LINK = _set(
+LINK = _word_set(
     "link links url urls website websites site sites source sources reference references http https"
 )
-TONGUES = _set(
+TONGUES = _word_set(
     "translate translation french spanish german chinese japanese italian russian korean arabic hindi latin greek "
     "portuguese mandarin english language languages 翻译"
 )
-SCORING = _set(
+SCORING = _word_set(
     "rate rating ratings score scores scoring grade grades grading judge judges evaluate evaluator evaluation "
     "review reviewer rank ranking stars marks points feedback assess assessment prompt instructions"
 )
-STOP = _set(
+STOP = _word_set(
     "the a an of to in and for is are on with that this it as be by from at or your you what how which write give "
     "generate create describe explain provide list name make find identify following given using use sentence "
     "text please can could would should about into some each two three four five ten one any their its them they "
@@ -76,7 +76,7 @@ NUMBERS = dict(
         strict=True,
     )
 )
-_UNITS = _set(
+_UNITS = _word_set(
     "words sentences paragraphs lines characters minutes years hours days dollars stanzas percent people million "
     "parts syllables times weeks months pages"
 )
@@ -90,7 +90,7 @@ _LIMIT = re.compile(
 )
 
 
-class Wanted(NamedTuple):
+class InstructionIntent(NamedTuple):
     """What an instruction asks for; `items` and `limit` (words) are 0 where it does not say."""
 
     label: bool
@@ -108,16 +108,16 @@ class Wanted(NamedTuple):
     limit: int
 
 
-def read(instruction: str, words: Sequence[str]) -> Wanted:
+def read_intent(instruction: str, words: Sequence[str]) -> InstructionIntent:
     """What `instruction` asks for; `words` are its words in lower case.
 
-    >>> read("Name five rivers.", ["name", "five", "rivers"]).items
+    >>> read_intent("Name five rivers.", ["name", "five", "rivers"]).items
     5
     """
     lower, known = instruction.lower(), frozenset(words)
     short = not SHORT.isdisjoint(known) or bool(_ONE_SENTENCE.search(lower))
     makes_code = not CODE_ONLY.isdisjoint(known) and not MAKE.isdisjoint(known)
-    return Wanted(
+    return InstructionIntent(
         label=not short and (not LABEL.isdisjoint(known) or bool(_TRUTH.search(lower))),
         short=short,
         prose=not PROSE.isdisjoint(known),
@@ -129,12 +129,12 @@ def read(instruction: str, words: Sequence[str]) -> Wanted:
         link=not LINK.isdisjoint(known),
         tongue=not TONGUES.isdisjoint(known),
         scoring=not SCORING.isdisjoint(known),
-        items=_items(words, known),
-        limit=_limit(lower) if "word" in lower else 0,
+        items=_find_item_count(words, known),
+        limit=_find_word_limit(lower) if "word" in lower else 0,
     )
 
 
-def _items(words: Sequence[str], known: Set[str]) -> int:
+def _find_item_count(words: Sequence[str], known: Set[str]) -> int:
     """The first number from 2 to 30 that a plural follows within four words, and that is no unit of
     length or time.
     """
@@ -149,7 +149,7 @@ def _items(words: Sequence[str], known: Set[str]) -> int:
     return 0
 
 
-def _limit(lower: str) -> int:
+def _find_word_limit(lower: str) -> int:
     found = _LIMIT.search(lower)
     text = (found[1] or found[2]) if found else ""
     return NUMBERS.get(text, 0) or (int(text) if text.isdigit() else 0)

@@ -20,11 +20,11 @@ Array = npt.NDArray[np.generic]
 Matrix = npt.NDArray[np.float32]
 
 
-def pack(name: str, rows: Matrix) -> dict[str, Array]:
+def pack_matrix(name: str, rows: Matrix) -> dict[str, Array]:
     """`name` (int8, the shape of `rows`) and `name.scale` (float32, one per row).
 
-    >>> packed = pack("a", np.array([[1.0, -0.5]], dtype=np.float32))
-    >>> packed["a"].tolist(), unpack(packed, "a").round(2).tolist()
+    >>> packed = pack_matrix("a", np.array([[1.0, -0.5]], dtype=np.float32))
+    >>> packed["a"].tolist(), unpack_matrix(packed, "a").round(2).tolist()
     ([[127, -64]], [[1.0, -0.5]])
     """
     scale = np.maximum(np.abs(rows).max(axis=1, initial=0), 1e-12).astype(np.float32) / np.float32(
@@ -33,8 +33,8 @@ def pack(name: str, rows: Matrix) -> dict[str, Array]:
     return {name: np.rint(rows / scale[:, None]).astype(np.int8), f"{name}.scale": scale}
 
 
-def unpack(tensors: Mapping[str, Array], name: str) -> Matrix:
-    """The float32 matrix that `pack` was given, up to rounding."""
+def unpack_matrix(tensors: Mapping[str, Array], name: str) -> Matrix:
+    """The float32 matrix that `pack_matrix` was given, up to rounding."""
     values, scale = (
         np.asarray(tensors[part], dtype=np.float32) for part in (name, f"{name}.scale")
     )
@@ -80,20 +80,20 @@ def check_shapes(tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, .
             raise ValueError(f"{name} is {tensors[name].shape}, not {shape}")
 
 
-def save(path: Path, tensors: Mapping[str, Array]) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
     """Write a safetensors file; equal tensors give equal bytes."""
-    path.write_bytes(to_bytes(tensors))
+    path.write_bytes(dump_tensors(tensors))
     path.chmod(0o644)
 
 
-def to_bytes(tensors: Mapping[str, Array]) -> bytes:
+def dump_tensors(tensors: Mapping[str, Array]) -> bytes:
     """The content of a safetensors file; equal tensors give equal bytes."""
     return bytes(
         safetensors.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
     )
 
 
-def from_bytes(content: bytes) -> dict[str, Array]:
+def parse_tensors(content: bytes) -> dict[str, Array]:
     """The tensors of a safetensors file's content; raises `ModelError` where it is none, or where
     one is not finite.
     """

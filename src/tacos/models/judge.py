@@ -56,7 +56,7 @@ MAX_REMEMBERED = 100_000
 
 
 @dataclass(frozen=True)
-class Weights:
+class JudgeWeights:
     """A fitted judge: one weight per ramp (see `features.ramps`) and per dimension of the encoder,
     and the scale.
 
@@ -74,7 +74,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Judge:
+class EmbeddedJudge:
     """A pointwise judge; its weights are read once per process, when first needed.
 
     `digest` is its file's when it was loaded: a file that changes after that is an error, not
@@ -90,15 +90,15 @@ class Judge:
     @property
     def fingerprint(self) -> str:
         """Of the weights, the version of the features and the encoder."""
-        digest = hashlib.blake2b(read_file(self.folder, self.digest), digest_size=8)
+        digest = hashlib.blake2b(_read_judge_file(self.folder, self.digest), digest_size=8)
         own = f"{FEATURES_VERSION}-{digest.hexdigest()}"
         own = EARLIER_FINGERPRINTS.get(own, own)
-        return f"judge-{own}-{_encoder(self.weights.encoder).fingerprint}"
+        return f"judge-{own}-{_load_encoder(self.weights.encoder).fingerprint}"
 
     @property
-    def weights(self) -> Weights:
+    def weights(self) -> JudgeWeights:
         """The fitted model."""
-        return read(self.folder, self.digest)
+        return _read_weights(self.folder, self.digest)
 
     def score(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
         """float64 of shape (n,) on 1..100, two decimals, higher is better; the same whatever the
@@ -116,7 +116,9 @@ class Judge:
         """P(the first is better) of shape (n,), each in (0, 1); `first` and `second` hold
         (instruction, response).
         """
-        left, right = (self.contributions(*_columns(side)).sum(axis=1) for side in (first, second))
+        left, right = (
+            self.contributions(*_split_columns(side)).sum(axis=1) for side in (first, second)
+        )
         return np.asarray(1.0 / (1.0 + np.exp(right - left)))
 
     def explain(self, instruction: str, response: str) -> list[tuple[str, float]]:
@@ -131,7 +133,7 @@ class Judge:
         """One reply per request of task "judge" (two samples) or "grade" (one); a process scores
         equal samples once.
         """
-        sides = [samples_of(request) for request in requests]
+        sides = [_read_request_samples(request) for request in requests]
         graded = self.graded(list(dict.fromkeys(text for each in sides for text in each.values())))
         return [self.reply({side: graded[text] for side, text in each.items()}) for each in sides]
 
@@ -140,8 +142,8 @@ class Judge:
         are remembered, since rounds of comparisons ask about the same samples again and again.
         """
         keys, memory = (
-            [canonical_hash([*map(_sound, text)]) for text in texts],
-            remembered(self.digest),
+            [canonical_hash([*map(_repair_surrogates, text)]) for text in texts],
+            recall_grades(self.digest),
         )
         known = {
             text: grade
@@ -149,7 +151,7 @@ class Judge:
             if (grade := memory.get(key)) is not None
         }
         fresh = [text for text in texts if text not in known]
-        parts = self.contributions(*_columns(fresh))
+        parts = self.contributions(*_split_columns(fresh))
         new = dict(
             zip(
                 fresh,
@@ -177,7 +179,9 @@ class Judge:
     def contributions(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
         """The terms of s, of shape (n, len(NAMES)), in logits."""
         blocks = [
-            contributions(self.weights, instructions[at : at + CHUNK], responses[at : at + CHUNK])
+            _compute_contributions(
+                self.weights, instructions[at : at + CHUNK], responses[at : at + CHUNK]
+            )
             for at in range(0, len(instructions), CHUNK)
         ]
         return np.concatenate([np.zeros((0, len(NAMES))), *blocks])
@@ -197,30 +201,32 @@ class Judge:
         ]
 
 
-def load(path: str | Path | None = None) -> Judge:
+def load(path: str | Path | None = None) -> EmbeddedJudge:
     """The shipped judge, or the one in the folder `path`.
 
     Raises `ModelError` where there is none, or one of other features or another encoder than this
     version's.
     """
     folder = Path(path) if path is not None else DATA
-    digest = digest_of(read_file(str(folder)))
-    read(str(folder), digest)
-    return Judge(str(folder), "embedded-judge" if path is None else folder.absolute().name, digest)
+    digest = _hash_judge_file(_read_judge_file(str(folder)))
+    _read_weights(str(folder), digest)
+    return EmbeddedJudge(
+        str(folder), "embedded-judge" if path is None else folder.absolute().name, digest
+    )
 
 
 @lru_cache(maxsize=8)
-def remembered(digest: str) -> dict[str, Grade]:
+def recall_grades(digest: str) -> dict[str, Grade]:
     """What this process has graded with the judge of this digest: key -> score and reasons."""
     return {}
 
 
-def digest_of(content: bytes) -> str:
+def _hash_judge_file(content: bytes) -> str:
     """A hash of a judge's file."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def read_file(folder: str, digest: str = "") -> bytes:
+def _read_judge_file(folder: str, digest: str = "") -> bytes:
     """A judge's file; raises `ModelError` where it cannot be read, or where its digest is not the
     one expected.
     """
@@ -230,17 +236,17 @@ def read_file(folder: str, digest: str = "") -> bytes:
         raise ModelError(f"{folder} holds no judge: {FILE} missing") from None
     except OSError as error:
         raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
-    if digest and digest != digest_of(content):
+    if digest and digest != _hash_judge_file(content):
         raise ModelError(f"the judge in {folder} has changed while it was in use: start again")
     return content
 
 
 @lru_cache(maxsize=8)
-def read(folder: str, digest: str) -> Weights:
+def _read_weights(folder: str, digest: str) -> JudgeWeights:
     """The weights in `folder`; raises `ModelError` where there are none, or of other features than
     this version's.
     """
-    content = read_file(folder, digest)
+    content = _read_judge_file(folder, digest)
     try:
         found: dict[str, Any] = orjson.loads(content)
         table = found["features"]
@@ -255,7 +261,7 @@ def read(folder: str, digest: str) -> Weights:
             raise ModelError(
                 f"the judge in {folder} was trained with other features: train it again"
             )
-        weights = Weights(
+        weights = JudgeWeights(
             ramps=tuple(float(weight) for row in table for weight in row["weights"]),
             wording=tuple(map(float, found["wording"]["weights"])),
             typical=(*(float(row["typical"]) for row in table), float(found["wording"]["typical"])),
@@ -264,23 +270,23 @@ def read(folder: str, digest: str) -> Weights:
             encoder=found["encoder"],
             encoder_fingerprint=found["encoder_fingerprint"],
         )
-        check(weights, [len(row["weights"]) for row in table])
+        _check_weights(weights, [len(row["weights"]) for row in table])
     except (KeyError, TypeError, ValueError) as error:  # a JSONDecodeError is a ValueError
         raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
-    if weights.encoder_fingerprint != _encoder(weights.encoder).fingerprint:
+    if weights.encoder_fingerprint != _load_encoder(weights.encoder).fingerprint:
         raise ModelError(
             f"the judge in {folder} was trained with another encoder {weights.encoder!r}: train it again"
         )
     return weights
 
 
-def check(weights: Weights, n_ramps: list[int]) -> None:
+def _check_weights(weights: JudgeWeights, n_ramps: list[int]) -> None:
     """Raise `ValueError` for weights that are too few or too many (`n_ramps`: of each feature), or
     not finite.
     """
-    dim = _encoder(weights.encoder).dim
+    dim = _load_encoder(weights.encoder).dim
     if (
-        n_ramps != np.bincount(feature_ramps.ramp_features()).tolist()
+        n_ramps != np.bincount(feature_ramps.index_ramp_features()).tolist()
         or len(weights.wording) != dim
     ):
         raise ValueError("other numbers of weights than features and the encoder have")
@@ -290,38 +296,40 @@ def check(weights: Weights, n_ramps: list[int]) -> None:
         raise ValueError("weights that are not finite")
 
 
-def contributions(weights: Weights, instructions: Sequence[str], responses: Sequence[str]) -> Array:
+def _compute_contributions(
+    weights: JudgeWeights, instructions: Sequence[str], responses: Sequence[str]
+) -> Array:
     """The terms of s, of shape (n, len(NAMES)); sums run along rows, so that a row never depends on
     its batch.
     """
-    found, vectors = values(instructions, responses, _encoder(weights.encoder))
-    steps = feature_ramps.ramps(found) * np.array(weights.ramps)
+    found, vectors = measure_samples(instructions, responses, _load_encoder(weights.encoder))
+    steps = feature_ramps.apply_ramps(found) * np.array(weights.ramps)
     wording = (vectors * np.array(weights.wording)).sum(axis=1, keepdims=True)
     return np.concatenate([np.add.reduceat(steps, STARTS, axis=1), wording], axis=1)
 
 
-STARTS = np.flatnonzero(np.diff(feature_ramps.ramp_features(), prepend=-1))
+STARTS = np.flatnonzero(np.diff(feature_ramps.index_ramp_features(), prepend=-1))
 """The first ramp of each feature."""
 
 
-def values(
+def measure_samples(
     instructions: Sequence[str], responses: Sequence[str], vectors: Encoder
 ) -> tuple[Array, Array]:
     """The features of shape (n, len(FEATURES)) and the responses' vectors of shape (n, dim)."""
     measured = [
-        response_features.measure(_sound(i), _sound(r))
+        response_features.measure_response(_repair_surrogates(i), _repair_surrogates(r))
         for i, r in zip(instructions, responses, strict=True)
     ]
     out = np.array([row for row, _ in measured], dtype=np.float64).reshape(
         len(measured), len(feature_ramps.FEATURES)
     )
-    asked = vectors.encode([_sound(text) for text in instructions])
+    asked = vectors.encode([_repair_surrogates(text) for text in instructions])
     given = vectors.encode([text for _, text in measured]).astype(np.float64)
     out[:, feature_ramps.CLOSENESS] = (asked * given).sum(axis=1)
     return out, given
 
 
-def _sound(text: str) -> str:
+def _repair_surrogates(text: str) -> str:
     """The text with lone surrogates, which no encoder reads, replaced."""
     return (
         text
@@ -330,7 +338,7 @@ def _sound(text: str) -> str:
     )
 
 
-def samples_of(request: Request) -> dict[str, Text]:
+def _read_request_samples(request: Request) -> dict[str, Text]:
     """The samples that a request asks about, by side."""
     sides = ("a", "b") if request.task == "judge" else ("",)
     ends = [f"_{side}" if side else "" for side in sides]
@@ -340,11 +348,11 @@ def samples_of(request: Request) -> dict[str, Text]:
     }
 
 
-def _columns(texts: Iterable[Text]) -> tuple[list[str], list[str]]:
+def _split_columns(texts: Iterable[Text]) -> tuple[list[str], list[str]]:
     pairs = list(texts)
     return [instruction for instruction, _ in pairs], [response for _, response in pairs]
 
 
 @lru_cache(maxsize=4)
-def _encoder(name: str) -> Encoder:
+def _load_encoder(name: str) -> Encoder:
     return encoder.load(name)

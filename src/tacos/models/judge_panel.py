@@ -16,7 +16,7 @@ from tacos.records import Model, Reply, Request, canonical_hash
 
 
 @dataclass(frozen=True)
-class Panel:
+class JudgePanel:
     """Judges by name; a request's `model` says which of them is asked."""
 
     members: Mapping[str, Model]

@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 from tacos.errors import ModelError
 from tacos.models import weights
-from tacos.models.static_encoder import well_formed
+from tacos.models.static_encoder import replace_surrogates
 
 os.environ["ORT_DISABLE_TELEMETRY"] = (
     "1"  # from 1.31 on, onnxruntime reports its use to its maker when it is imported
@@ -60,12 +60,14 @@ class MiniLM:
         tokenizer = load_tokenizer(self.folder, self.max_tokens)
         ids = [
             encoding.ids
-            for encoding in tokenizer.encode_batch_fast([well_formed(text) for text in texts])
+            for encoding in tokenizer.encode_batch_fast(
+                [replace_surrogates(text) for text in texts]
+            )
         ]
-        return encode_ids(load_session(self.folder, self.threads), ids, self.batch)
+        return encode_token_ids(load_session(self.folder, self.threads), ids, self.batch)
 
 
-def load(
+def load_minilm(
     folder: str | Path | None = None, threads: int | None = None, fetch: bool | None = None
 ) -> MiniLM:
     """MiniLM from the first place that has its weights (see `tacos.models.weights`), checked
@@ -73,16 +75,18 @@ def load(
 
     Raises `ModelError` where there are none.
     """
-    return MiniLM(str(weights.obtain(folder, fetch)), threads)
+    return MiniLM(str(weights.obtain_weights(folder, fetch)), threads)
 
 
-def encode_ids(session: ort.InferenceSession, ids: Sequence[Sequence[int]], batch: int) -> Vectors:
+def encode_token_ids(
+    session: ort.InferenceSession, ids: Sequence[Sequence[int]], batch: int
+) -> Vectors:
     """Vectors of token-id lists (special tokens included), in batches of similar length so that
     little is padded.
     """
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
     out = np.zeros((len(ids), DIM), dtype=np.float32)
-    for rows in batches(lengths, batch):
+    for rows in _cut_batches(lengths, batch):
         width = int(lengths[rows].max())
         tokens = np.zeros((len(rows), width), dtype=np.int32)
         mask = (np.arange(width) < lengths[rows, None]).astype(np.int32)
@@ -91,10 +95,10 @@ def encode_ids(session: ort.InferenceSession, ids: Sequence[Sequence[int]], batc
     return out
 
 
-def batches(lengths: npt.NDArray[np.int64], size: int) -> list[npt.NDArray[np.int64]]:
+def _cut_batches(lengths: npt.NDArray[np.int64], size: int) -> list[npt.NDArray[np.int64]]:
     """Row numbers, shortest first, cut where a batch would exceed `size` tokens with its padding.
 
-    >>> [rows.tolist() for rows in batches(np.array([9, 2, 3, 2]), 6)]
+    >>> [rows.tolist() for rows in _cut_batches(np.array([9, 2, 3, 2]), 6)]
     [[1, 3], [2], [0]]
     """
     out: list[npt.NDArray[np.int64]] = []
@@ -130,13 +134,13 @@ def load_session(folder: str, threads: int | None) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
-    arrays = load_weights(Path(folder) / "model.safetensors")
+    arrays = _load_weights(Path(folder) / "model.safetensors")
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
     options.add_external_initializers(list(arrays), values)
     return ort.InferenceSession(GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
-def load_weights(path: Path) -> dict[str, Vectors]:
+def _load_weights(path: Path) -> dict[str, Vectors]:
     """The published tensors under the graph's names: matrices as (inputs, outputs), query, key and
     value side by side.
 

@@ -24,20 +24,20 @@ MAX_WORDS = 200
 NUMBER = "<num>"
 
 
-def split(text: str) -> list[str]:
+def tokenise_text(text: str) -> list[str]:
     """The words of a text in lower case; every run of digits is `<num>`, punctuation counts.
 
-    >>> split("Name 3 C++ libraries!")
+    >>> tokenise_text("Name 3 C++ libraries!")
     ['name', '<num>', 'c++', 'libraries', '!']
     """
     words = WORD.findall(text[: 20 * MAX_WORDS].lower())[:MAX_WORDS]
     return [NUMBER if word[0].isdigit() else word for word in words]
 
 
-def n_grams(words: Sequence[str]) -> list[str]:
+def _build_n_grams(words: Sequence[str]) -> list[str]:
     """Words, pairs of neighbours, and the first two words marked as such.
 
-    >>> n_grams(["name", "two"])
+    >>> _build_n_grams(["name", "two"])
     ['name', 'two', 'name two', '^name', '^two', '^^name two']
     """
     pairs = [f"{a} {b}" for a, b in pairwise(words)]
@@ -50,13 +50,13 @@ def learn_vocabulary(
     """The n-grams that stand in `min_texts` word lists or more, sorted, and ln((1 + n) / (1 + df))
     + 1 of each.
     """
-    found = Counter(gram for words in texts for gram in set(n_grams(words)))
+    found = Counter(gram for words in texts for gram in set(_build_n_grams(words)))
     grams = sorted(gram for gram, count in found.items() if count >= min_texts)
     weights = [math.log((1 + len(texts)) / (1 + found[gram])) + 1 for gram in grams]
     return grams, np.array(weights, dtype=np.float32)
 
 
-def tf_idf(
+def tf_idf_matrix(
     texts: Sequence[Sequence[str]], columns: Mapping[str, int], weights: npt.NDArray[np.float32]
 ) -> sp.csr_array:
     """Sparse float32 (len(texts), len(columns)): (1 + ln count) * weight, each row of length 1 (or
@@ -66,7 +66,7 @@ def tf_idf(
     indices: list[int] = []
     ends = [0]
     for words in texts:
-        counts = Counter(columns[gram] for gram in n_grams(words) if gram in columns)
+        counts = Counter(columns[gram] for gram in _build_n_grams(words) if gram in columns)
         row = [
             (column, (1 + math.log(n)) * float(weights[column]))
             for column, n in sorted(counts.items())

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tacos.models import instruction_intent, persuasion_attacks
-from tacos.models.instruction_intent import Wanted
+from tacos.models.instruction_intent import InstructionIntent
 
 MAX_CHARS = 20_000
 """Longer texts are measured on their first 20,000 characters."""
@@ -102,98 +102,102 @@ _SELF = frozenset(["i", "me", "my", "mine", "myself", "i'm", "i've", "i'd", "i'l
 _READER = frozenset(["you", "your", "yours", "yourself", "you're", "you'll", "you've"])
 
 
-def measure(instruction: str, response: str) -> tuple[list[float], str]:
+def measure_response(instruction: str, response: str) -> tuple[list[float], str]:
     """The features of one sample, in the order of `FEATURES`, and the response that was measured.
 
     Sentences that plead with the judge are cut first, see `tacos.models.persuasion_attacks`.
     "Closeness of meaning" is left at 0 for the encoder.
     """
     instruction, response = instruction[:MAX_CHARS].strip(), response[:MAX_CHARS].strip()
-    theirs = words(instruction)
-    want = instruction_intent.read(instruction, theirs)
-    mine = words(response)
+    theirs = find_words(instruction)
+    want = instruction_intent.read_intent(instruction, theirs)
+    mine = find_words(response)
     plea = False
-    if persuasion_attacks.suspect(response, mine, want.scoring):
-        kept = persuasion_attacks.cut(response, frozenset(theirs), want.scoring)
-        plea, response, mine = kept != response, kept, words(kept)
+    if persuasion_attacks.suspect_plea(response, mine, want.scoring):
+        kept = persuasion_attacks.cut_pleas(response, frozenset(theirs), want.scoring)
+        plea, response, mine = kept != response, kept, find_words(kept)
     pieces = [piece for piece in _SENTENCE.split(response) if piece.strip()]
     n_items = len(_ITEM.findall(response))
     counts = Counter(mine)
     found = [
         float(not mine or (len(mine) < 3 and bool(_NOTHING.fullmatch(response)))),
-        *_lengths(want, len(theirs), mine, pieces, response.count(",")),
-        *_layout(response, n_items, want),
-        *_ending(response, len(mine), n_items),
-        *_repetition(mine, pieces, counts),
-        *_relevance(want, theirs, mine),
-        *_requests(want, response, len(mine), n_items),
-        *_code(want, response),
-        float(not want.tongue and _script(instruction) != _script(response)),
-        *_hygiene(want, response, len(pieces)),
-        *_phrases(response, counts, len(mine), n_items),
-        *_tone(want, response, counts, mine),
+        *_measure_lengths(want, len(theirs), mine, pieces, response.count(",")),
+        *_measure_layout(response, n_items, want),
+        *_measure_ending(response, len(mine), n_items),
+        *_measure_repetition(mine, pieces, counts),
+        *_measure_relevance(want, theirs, mine),
+        *_measure_compliance(want, response, len(mine), n_items),
+        *_measure_code(want, response),
+        float(not want.tongue and _detect_script(instruction) != _detect_script(response)),
+        *_measure_hygiene(want, response, len(pieces)),
+        *_measure_phrasing(response, counts, len(mine), n_items),
+        *_measure_tone(want, response, counts, mine),
         *map(
             float,
             (want.label, want.short, want.prose, want.explain, want.listing, want.edit, want.code),
         ),
-        _log(len(theirs)),
+        _log_count(len(theirs)),
         float(plea),
     ]
     return found, response
 
 
-def words(text: str) -> list[str]:
+def find_words(text: str) -> list[str]:
     """Lower-case words; in Chinese, Japanese and Korean each character is one."""
     if not text.isascii():
         text = _CJK.sub(r" \g<0> ", text)
     return _WORD.findall(text.lower())
 
 
-def _log(count: float) -> float:
+def _log_count(count: float) -> float:
     return math.log2(1.0 + count)
 
 
-def _lengths(
-    want: Wanted, n_theirs: int, mine: Sequence[str], pieces: Sequence[str], n_commas: int
+def _measure_lengths(
+    want: InstructionIntent,
+    n_theirs: int,
+    mine: Sequence[str],
+    pieces: Sequence[str],
+    n_commas: int,
 ) -> tuple[float, ...]:
-    length, n_sentences = _log(len(mine)), len(pieces)
+    length, n_sentences = _log_count(len(mine)), len(pieces)
     return (
         length,
         length if want.label else 0.0,
         length if want.short else 0.0,
         length if want.prose else 0.0,
         length if want.explain else 0.0,
-        length - _log(n_theirs),
-        _log(len(mine) / max(n_sentences, 1)),
-        _log(_deviation([piece.count(" ") for piece in pieces])),
+        length - _log_count(n_theirs),
+        _log_count(len(mine) / max(n_sentences, 1)),
+        _log_count(_standard_deviation([piece.count(" ") for piece in pieces])),
         n_commas / max(len(mine), 1),
-        _log(n_sentences),
+        _log_count(n_sentences),
     )
 
 
-def _deviation(counts: Sequence[int]) -> float:
+def _standard_deviation(counts: Sequence[int]) -> float:
     if len(counts) < 2:
         return 0.0
     mean = sum(counts) / len(counts)
     return math.sqrt(sum((count - mean) ** 2 for count in counts) / len(counts))
 
 
-def _layout(response: str, n_items: int, want: Wanted) -> tuple[float, ...]:
+def _measure_layout(response: str, n_items: int, want: InstructionIntent) -> tuple[float, ...]:
     first, _, rest = response.partition("\n")
     n_marks = response.count("**") // 2 + (
         len(_HEADING.findall(response)) if "#" in response else 0
     )
     return (
-        _log(response.count("\n\n")),
-        _log(response.count("\n")),
-        _log(n_items),
+        _log_count(response.count("\n\n")),
+        _log_count(response.count("\n")),
+        _log_count(n_items),
         float(n_items > 1 and (want.listing or want.items > 1)),
         float(first.rstrip().endswith((":", ":")) and bool(rest.strip())),
-        _log(n_marks),
+        _log_count(n_marks),
     )
 
 
-def _ending(response: str, n_mine: int, n_items: int) -> tuple[float, ...]:
+def _measure_ending(response: str, n_mine: int, n_items: int) -> tuple[float, ...]:
     last = response[-1:]
     lines = [line for line in response.split("\n") if line.strip()] if n_items else []
     listed = len(lines) > 2 and bool(_ITEM.match(lines[-1]))
@@ -205,16 +209,16 @@ def _ending(response: str, n_mine: int, n_items: int) -> tuple[float, ...]:
         or response.count("```") % 2 == 1
     )
     loose = bool(last) and not closed and n_mine > 12 and not listed and not _is_code(response)
-    return (float(closed), float(loose), float(unbalanced), float(listed and _stump(lines)))
+    return (float(closed), float(loose), float(unbalanced), float(listed and _ends_in_stump(lines)))
 
 
-def _stump(lines: Sequence[str]) -> bool:
+def _ends_in_stump(lines: Sequence[str]) -> bool:
     """Whether most list items end with a full stop and the last one does not."""
     body = [line.rstrip().endswith((".", "!", "?", "。")) for line in lines if _ITEM.match(line)]
     return len(body) > 1 and not body[-1] and 2 * sum(body[:-1]) > len(body) - 1
 
 
-def _repetition(
+def _measure_repetition(
     mine: Sequence[str], pieces: Sequence[str], counts: Counter[str]
 ) -> tuple[float, ...]:
     n = len(mine)
@@ -233,7 +237,9 @@ def _repetition(
     )
 
 
-def _relevance(want: Wanted, theirs: Sequence[str], mine: Sequence[str]) -> tuple[float, ...]:
+def _measure_relevance(
+    want: InstructionIntent, theirs: Sequence[str], mine: Sequence[str]
+) -> tuple[float, ...]:
     topic = {
         word[:5]
         for word in theirs
@@ -246,7 +252,9 @@ def _relevance(want: Wanted, theirs: Sequence[str], mine: Sequence[str]) -> tupl
     opening = [word[:5] for word in mine[:8]]
     return (
         len(topic & said) / len(topic) if topic else 0.5,
-        _log(sum(len(word) > 3 or not word.isascii() for word in set(mine).difference(theirs))),
+        _log_count(
+            sum(len(word) > 3 or not word.isascii() for word in set(mine).difference(theirs))
+        ),
         0.0,
         0.0 if want.edit else echo,
         echo if want.edit else 0.0,
@@ -254,8 +262,10 @@ def _relevance(want: Wanted, theirs: Sequence[str], mine: Sequence[str]) -> tupl
     )
 
 
-def _requests(want: Wanted, response: str, n_mine: int, n_items: int) -> tuple[float, ...]:
-    n_given = (n_items or _inline_items(response)) if want.items else 0
+def _measure_compliance(
+    want: InstructionIntent, response: str, n_mine: int, n_items: int
+) -> tuple[float, ...]:
+    n_given = (n_items or _count_inline_items(response)) if want.items else 0
     over = math.log2(n_mine / (1.1 * want.limit)) if want.limit and n_mine else 0.0
     return (
         math.log2((1 + n_given) / (1 + want.items)) if want.items else 0.0,
@@ -264,7 +274,7 @@ def _requests(want: Wanted, response: str, n_mine: int, n_items: int) -> tuple[f
     )
 
 
-def _inline_items(response: str) -> int:
+def _count_inline_items(response: str) -> int:
     """Items of a list that is written as lines without marks or as one sentence with commas."""
     lines = [line for line in response.split("\n") if line.strip()]
     if len(lines) > 2:
@@ -278,7 +288,7 @@ def _is_code(response: str) -> bool:
     )
 
 
-def _code(want: Wanted, response: str) -> tuple[float, ...]:
+def _measure_code(want: InstructionIntent, response: str) -> tuple[float, ...]:
     there = _is_code(response)
     return (
         float(want.code and there),
@@ -287,7 +297,7 @@ def _code(want: Wanted, response: str) -> tuple[float, ...]:
     )
 
 
-def _script(text: str) -> str:
+def _detect_script(text: str) -> str:
     """The writing system of most letters: "latin", "cjk" or "other"."""
     if text.isascii():
         return "latin"
@@ -297,46 +307,48 @@ def _script(text: str) -> str:
     return "cjk" if n_cjk * 3 > n_latin else ("latin" if n_latin * 2 >= len(letters) else "other")
 
 
-def _hygiene(want: Wanted, response: str, n_sentences: int) -> tuple[float, ...]:
+def _measure_hygiene(want: InstructionIntent, response: str, n_sentences: int) -> tuple[float, ...]:
     blanks = any(mark in response for mark in ("__", "[", "XXX", "<", "{", "....."))
     slips = any(mark in response for mark in _SLIPS)
     leftovers = any(mark in response for mark in ("##", ":", "|>", "</s>", "�", "nput"))
     return (
         float(response[:1].islower() and not want.label and not want.short),
         min(len(_SMALL.findall(response)) / max(n_sentences, 1), 1.0),
-        _log(len(_JOINED.findall(response)) + (len(_SLIP.findall(response)) if slips else 0)),
-        _log(len(_BLANK.findall(response)) if blanks else 0),
+        _log_count(len(_JOINED.findall(response)) + (len(_SLIP.findall(response)) if slips else 0)),
+        _log_count(len(_BLANK.findall(response)) if blanks else 0),
         float(leftovers and bool(_LEFTOVER.search(response))),
     )
 
 
-def _phrases(response: str, counts: Counter[str], n_mine: int, n_items: int) -> tuple[float, ...]:
+def _measure_phrasing(
+    response: str, counts: Counter[str], n_mine: int, n_items: int
+) -> tuple[float, ...]:
     n = max(n_mine, 1)
     n_numbers = sum(count for word, count in counts.items() if word[0].isdigit())
     lower = response.lower()
     n_courtesy = lower.startswith(_OPENERS) + sum(phrase in lower for phrase in _CLOSERS)
     return (
         float(not _DECLINING.isdisjoint(counts) and bool(_REFUSAL.search(lower))),
-        _share(_HEDGES, counts, n),
-        _log(n_courtesy),
-        _log(sum(map(lower.count, _EXAMPLES))),
-        _share(_REASONS, counts, n),
+        _word_share(_HEDGES, counts, n),
+        _log_count(n_courtesy),
+        _log_count(sum(map(lower.count, _EXAMPLES))),
+        _word_share(_REASONS, counts, n),
         max(n_numbers - n_items, 0) / n,
     )
 
 
-def _share(known: frozenset[str], counts: Counter[str], n: int) -> float:
+def _word_share(known: frozenset[str], counts: Counter[str], n: int) -> float:
     return sum(counts[word] for word in known & counts.keys()) / n
 
 
-def _tone(
-    want: Wanted, response: str, counts: Counter[str], mine: Sequence[str]
+def _measure_tone(
+    want: InstructionIntent, response: str, counts: Counter[str], mine: Sequence[str]
 ) -> tuple[float, ...]:
     n = max(len(mine), 1)
     n_shouted = len(_SHOUTED.findall(response))
     link = "http" in response or "www." in response
     return (
-        _log(response.count("!")),
+        _log_count(response.count("!")),
         n_shouted / n if n_shouted > 2 else 0.0,
         float(
             response.endswith(("?", "?"))
@@ -344,8 +356,8 @@ def _tone(
             and n < 30
         ),
         len("".join(mine)) / n,
-        _share(_SELF, counts, n),
-        _share(_READER, counts, n),
+        _word_share(_SELF, counts, n),
+        _word_share(_READER, counts, n),
         float(link and want.link),
         float(link and not want.link),
     )

@@ -32,7 +32,7 @@ MAX_TOKENS = 512
 Vectors = npt.NDArray[np.float32]
 
 
-class Loaded(NamedTuple):
+class TokenTable(NamedTuple):
     """The files in memory: the tokenizer, the table (tokens, dim) and a hash of both."""
 
     tokenizer: Tokenizer
@@ -41,7 +41,7 @@ class Loaded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Static:
+class StaticEncoder:
     """The encoder as a light, picklable value; the table is loaded once per process, when first
     needed.
 
@@ -65,9 +65,9 @@ class Static:
         return f"static-{self.loaded.digest}-{self.max_tokens}"
 
     @property
-    def loaded(self) -> Loaded:
+    def loaded(self) -> TokenTable:
         """The files in memory; raises `ModelError` where they cannot be read."""
-        return load_files(self.folder, self.max_tokens, self.digest)
+        return load_token_table(self.folder, self.max_tokens, self.digest)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """float32 of shape (len(texts), dim), each row of length 1 (or all 0)."""
@@ -87,7 +87,7 @@ def count_tokens(
     """A sparse float32 matrix (len(texts), n_tokens) of ones, one per token; a token seen twice
     stands there twice.
     """
-    short = [well_formed(text[: 16 * max_tokens]) for text in texts]
+    short = [replace_surrogates(text[: 16 * max_tokens]) for text in texts]
     ids = [
         encoding.ids for encoding in tokenizer.encode_batch_fast(short, add_special_tokens=False)
     ]
@@ -98,10 +98,10 @@ def count_tokens(
     )
 
 
-def well_formed(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """The text with lone surrogates, which no tokenizer reads, replaced by question marks.
 
-    >>> well_formed("a\\ud800b")
+    >>> replace_surrogates("a\\ud800b")
     'a?b'
     """
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
@@ -119,14 +119,16 @@ def scale_rows(rows: Vectors) -> Vectors:
     )
 
 
-def load(folder: str | Path) -> Static:
+def load_static(folder: str | Path) -> StaticEncoder:
     """The static encoder in a folder; raises `ModelError` where its files cannot be read."""
-    return Static(
-        str(folder), name=Path(folder).absolute().name, digest=digest_of(*read_files(str(folder)))
+    return StaticEncoder(
+        str(folder),
+        name=Path(folder).absolute().name,
+        digest=_hash_static_files(*_read_static_files(str(folder))),
     )
 
 
-def read_files(folder: str) -> tuple[bytes, bytes]:
+def _read_static_files(folder: str) -> tuple[bytes, bytes]:
     """Table and tokenizer; raises `ModelError` where they cannot be read."""
     try:
         return (Path(folder) / TABLE).read_bytes(), (Path(folder) / TOKENIZER).read_bytes()
@@ -136,26 +138,26 @@ def read_files(folder: str) -> tuple[bytes, bytes]:
         ) from None
 
 
-def digest_of(table: bytes, tokenizer: bytes) -> str:
+def _hash_static_files(table: bytes, tokenizer: bytes) -> str:
     """A hash of an encoder's files."""
     return hashlib.blake2b(table + tokenizer, digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=4)
-def load_files(folder: str, max_tokens: int, expected: str = "") -> Loaded:
+def load_token_table(folder: str, max_tokens: int, expected: str = "") -> TokenTable:
     """Read the table and its tokenizer; raises `ModelError` where they are none, or of another
     digest than expected.
     """
-    table, tokenizer = read_files(folder)
-    digest = digest_of(table, tokenizer)
+    table, tokenizer = _read_static_files(folder)
+    digest = _hash_static_files(table, tokenizer)
     if expected and expected != digest:
         raise ModelError(f"the encoder in {folder} has changed while it was in use: start again")
     try:
-        packed, splitter = int8_tensors.from_bytes(table), Tokenizer.from_buffer(tokenizer)
+        packed, splitter = int8_tensors.parse_tensors(table), Tokenizer.from_buffer(tokenizer)
     except Exception as error:
         raise ModelError(
             f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}"
         ) from None
     splitter.enable_truncation(max_tokens)
     splitter.no_padding()
-    return Loaded(splitter, int8_tensors.unpack(packed, "table"), digest)
+    return TokenTable(splitter, int8_tensors.unpack_matrix(packed, "table"), digest)

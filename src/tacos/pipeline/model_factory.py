@@ -17,8 +17,8 @@ from tacos.config import Settings
 from tacos.errors import ConfigError, ModelError
 from tacos.methods.tags import overrides, published_vocabulary
 from tacos.models import encoder, judge, tagger, user_functions
-from tacos.models.judge_panel import Panel
-from tacos.pipeline.run_loop import Models
+from tacos.models.judge_panel import JudgePanel
+from tacos.pipeline.run_loop import StageModels
 from tacos.records import Encoder, Model
 
 EMBEDDED = "embedded"
@@ -30,7 +30,7 @@ ENDPOINT = "endpoint:"
 
 
 @dataclass(frozen=True)
-class Own:
+class UserFunctions:
     """What a user brought along instead of the models of tacos: plain functions, see
     `tacos.models.user_functions`.
     """
@@ -42,7 +42,7 @@ class Own:
 
 
 @dataclass(frozen=True)
-class Remembering:
+class CachingEncoder:
     """An encoder that encodes each text once: normalising and clustering ask for much the same
     tags.
     """
@@ -72,73 +72,75 @@ class Remembering:
 
 
 @contextmanager
-def models_for(settings: Settings, own: Own, ledger: Path | None = None) -> Iterator[Models]:
+def open_models(
+    settings: Settings, own: UserFunctions, ledger: Path | None = None
+) -> Iterator[StageModels]:
     """The models and tools of a run while the context lasts.
 
     Raises `ModelError` or `ConfigError` where one cannot be had.
     """
     with ExitStack() as stack:
-        yield assemble(settings, own, Network(settings, ledger, stack))
+        yield build_models(settings, own, EndpointClients(settings, ledger, stack))
 
 
-def assemble(settings: Settings, own: Own, network: Network) -> Models:
+def build_models(settings: Settings, own: UserFunctions, network: EndpointClients) -> StageModels:
     """The models and tools of a run, those of the endpoint by `network`."""
-    check_cascade(settings, own)
-    tagging = tagging_model(settings, own, network)
+    _check_cascade(settings, own)
+    tagging = _build_tagger(settings, own, network)
     prompt = {
         "tag-sample": tagging,
         "tag": tagging,
-        "grade": grading_model(settings, own, network),
-        "judge": judging_model(settings, own, network),
+        "grade": _build_grader(settings, own, network),
+        "judge": _build_judge(settings, own, network),
     }
-    return Models(prompt, tools_for(settings, own, network))
+    return StageModels(prompt, build_tools(settings, own, network))
 
 
 @contextmanager
-def judges_for(
+def open_judges(
     settings: Settings, ledger: Path | None = None, *, refine: bool = False
-) -> Iterator[Models]:
+) -> Iterator[StageModels]:
     """The models of the side pipelines: the judge that confirms or is calibrated, and with `refine`
     what rewrites.
     """
     with ExitStack() as stack:
-        network = Network(settings, ledger, stack)
-        judge = judging_model(settings, Own(), network)
+        network = EndpointClients(settings, ledger, stack)
+        judge = _build_judge(settings, UserFunctions(), network)
         if not refine:
-            yield Models({"calibrate": judge}, {})
+            yield StageModels({"calibrate": judge}, {})
             return
-        editor = network.client(editing_model(settings))
-        yield Models({"rewrite": editor, "reword": editor, "confirm": judge}, {})
+        editor = network.client(resolve_editor_model(settings))
+        yield StageModels({"rewrite": editor, "reword": editor, "confirm": judge}, {})
 
 
 @contextmanager
-def checker_for(settings: Settings, ledger: Path | None = None) -> Iterator[Models]:
+def open_checker(settings: Settings, ledger: Path | None = None) -> Iterator[StageModels]:
     """The model that checks tags."""
     with ExitStack() as stack:
-        model = Network(settings, ledger, stack).client(checking_model(settings))
-        yield Models({"check-precision": model, "check-consistency": model}, {})
+        model = EndpointClients(settings, ledger, stack).client(resolve_checker_model(settings))
+        yield StageModels({"check-precision": model, "check-consistency": model}, {})
 
 
-def checking_model(settings: Settings) -> str:
+def resolve_checker_model(settings: Settings) -> str:
     """The model that checks tags; `ConfigError` for one that is no model of an endpoint."""
     name = settings.llm.model if settings.check.model == LLM else settings.check.model
-    if not name or not is_networked(name):
+    if not name or not _is_endpoint_model(name):
         raise ConfigError(
             "tags are checked by a language model (--model MODEL) or by people (--sheet FILE)"
         )
     return name
 
 
-def editing_model(settings: Settings) -> str:
+def resolve_editor_model(settings: Settings) -> str:
     """The model that rewrites; `ConfigError` for one that is no model of an endpoint."""
     name = settings.llm.model if settings.refine.model == LLM else settings.refine.model
-    if not is_networked(name):
+    if not _is_endpoint_model(name):
         raise ConfigError(f"{name!r} cannot rewrite: refine.model must be a model of an endpoint")
     return name
 
 
 @dataclass(frozen=True)
-class Network:
+class EndpointClients:
     """Clients of the endpoint, one per model, with one ledger between them; nothing is opened
     before it is needed.
     """
@@ -156,7 +158,7 @@ class Network:
         from tacos.llm.ledger import ledger as store
 
         if not self.ledgers:
-            self.ledgers.append(self.stack.enter_context(store.open(self.ledger)))
+            self.ledgers.append(self.stack.enter_context(store.open_ledger(self.ledger)))
         return self.ledgers[0]
 
     def client(self, model: str) -> Model:
@@ -172,10 +174,10 @@ class Network:
     def encoder(self, model: str) -> Encoder:
         """The encoder that a model of the embeddings endpoint is."""
         if model not in self.encoders:
-            from tacos.llm.embedding.encoder import Embedder
+            from tacos.llm.embedding.encoder import EndpointEncoder
 
             embed = self.settings.embed
-            made = Embedder(embed.endpoint(self.settings.llm), embed, model, self.book())
+            made = EndpointEncoder(embed.endpoint(self.settings.llm), embed, model, self.book())
             self.encoders[model] = self.stack.enter_context(made)
         return self.encoders[model]
 
@@ -185,48 +187,50 @@ class Network:
         if per_request == 1:
             return client
         from tacos.llm import Client
-        from tacos.llm.chat.grouped_model import Grouped
+        from tacos.llm.chat.grouped_model import GroupedModel
 
         if not isinstance(client, Client):
             raise ConfigError(
                 "batch and exchange files hold one instruction per request: leave out tag.per_request"
             )
-        return Grouped(client, template, per_request)
+        return GroupedModel(client, template, per_request)
 
 
-def asked_models(settings: Settings) -> dict[str, tuple[str, ...]]:
+def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Stage -> models of the endpoint that it asks, for the stages that ask one."""
     tagger_name = settings.llm.model if settings.tag.model == LLM else settings.tag.model
     sampling = {"tag-sample": (tagger_name,)} if settings.cascade.sample else {}
-    wanted = {**sampling, "tag": (tagger_name,), judging_stage(settings): settings.judges}
-    found = {stage: tuple(filter(is_networked, names)) for stage, names in wanted.items()}
+    wanted = {**sampling, "tag": (tagger_name,), _find_judging_stage(settings): settings.judges}
+    found = {stage: tuple(filter(_is_endpoint_model, names)) for stage, names in wanted.items()}
     return {stage: names for stage, names in found.items() if names}
 
 
-def encoding_models(settings: Settings) -> dict[str, tuple[str, ...]]:
+def list_embedding_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Stage -> model of the embeddings endpoint that it asks for vectors, for the stages that ask
     one.
     """
     wanted = {"normalise": settings.normalise.encoder, "cluster": settings.cluster.encoder}
-    return {stage: (model,) for stage, name in wanted.items() if (model := embedding_model(name))}
+    return {
+        stage: (model,) for stage, name in wanted.items() if (model := _parse_embedding_model(name))
+    }
 
 
-def embedding_model(encoder: str) -> str:
+def _parse_embedding_model(encoder: str) -> str:
     """The model that an encoder's name means at an embeddings endpoint, "" for an encoder that is
     none.
 
-    >>> embedding_model("endpoint:text-embedding-3-small"), embedding_model("minilm")
+    >>> _parse_embedding_model("endpoint:text-embedding-3-small"), _parse_embedding_model("minilm")
     ('text-embedding-3-small', '')
     """
     return encoder.removeprefix(ENDPOINT) if encoder.startswith(ENDPOINT) else ""
 
 
-def judging_stage(settings: Settings) -> str:
+def _find_judging_stage(settings: Settings) -> str:
     """The stage that asks the judge."""
     return "grade" if settings.judge.mode == "singleton" else "judge"
 
 
-def is_networked(model: str) -> bool:
+def _is_endpoint_model(model: str) -> bool:
     """Whether a model is one of the endpoint: neither the embedded one nor one in a folder.
 
     Raises `ModelError` for what can only be a folder and is none: no endpoint should be asked in
@@ -241,13 +245,15 @@ def is_networked(model: str) -> bool:
     return True
 
 
-def tagging_model(settings: Settings, own: Own, network: Network) -> Model:
+def _build_tagger(settings: Settings, own: UserFunctions, network: EndpointClients) -> Model:
     """The tagger: the user's function, a model of the endpoint, the embedded one, or one in a
     folder.
     """
-    in_network = own.tagger is None and "tag" in asked_models(settings)
+    in_network = own.tagger is None and "tag" in list_endpoint_models(settings)
     if in_network:
-        return network.grouped(asked_models(settings)["tag"][0], "tag", settings.tag.per_request)
+        return network.grouped(
+            list_endpoint_models(settings)["tag"][0], "tag", settings.tag.per_request
+        )
     if settings.tag.per_request > 1:
         raise ConfigError(
             "only a language model is asked several instructions at once: leave out tag.per_request"
@@ -263,29 +269,33 @@ def tagging_model(settings: Settings, own: Own, network: Network) -> Model:
         ) from None
 
 
-def check_cascade(settings: Settings, own: Own) -> None:
+def _check_cascade(settings: Settings, own: UserFunctions) -> None:
     """Raise `ConfigError` for a cascade that saves nothing."""
-    if settings.cascade.sample and own.tagger is None and "tag" not in asked_models(settings):
+    if (
+        settings.cascade.sample
+        and own.tagger is None
+        and "tag" not in list_endpoint_models(settings)
+    ):
         raise ConfigError(
             "a cascade saves a language model's work: name one with --model, or leave out cascade.sample"
         )
 
 
-def judging_model(settings: Settings, own: Own, network: Network) -> Model:
+def _build_judge(settings: Settings, own: UserFunctions, network: EndpointClients) -> Model:
     """The judge, or a panel: the user's function, models of the endpoint, the embedded one, ones in
     folders.
     """
-    check_judging(settings, own)
+    _check_judge(settings, own)
     if own.judge is not None:
         return user_functions.FunctionJudge(own.judge)
     members = {
-        name: network.client(name) if is_networked(name) else local_judge(name)
+        name: network.client(name) if _is_endpoint_model(name) else _load_local_judge(name)
         for name in settings.judges
     }
-    return Panel(members) if len(members) > 1 else next(iter(members.values()))
+    return JudgePanel(members) if len(members) > 1 else next(iter(members.values()))
 
 
-def local_judge(name: str) -> Model:
+def _load_local_judge(name: str) -> Model:
     """The embedded judge, or one in a folder."""
     try:
         return judge.load(None if name == EMBEDDED else Path(name))
@@ -295,11 +305,11 @@ def local_judge(name: str) -> Model:
         ) from None
 
 
-def check_judging(settings: Settings, own: Own) -> None:
+def _check_judge(settings: Settings, own: UserFunctions) -> None:
     """Raise `ConfigError` for what a judge would leave unread without a word."""
     if own.judge is not None and settings.judge.models:
         raise ConfigError("a judge of your own judges alone: leave out judge.models")
-    if own.judge is None and all(map(is_networked, settings.judges)):
+    if own.judge is None and all(map(_is_endpoint_model, settings.judges)):
         return
     if settings.judge.criteria:
         raise ConfigError(
@@ -311,41 +321,41 @@ def check_judging(settings: Settings, own: Own) -> None:
         )
 
 
-def grading_model(settings: Settings, own: Own, network: Network) -> Model:
+def _build_grader(settings: Settings, own: UserFunctions, network: EndpointClients) -> Model:
     """What grades every single sample: the judge in singleton mode, else a cheap model, for the
     shortlist.
     """
     if settings.judge.mode == "singleton":
-        return judging_model(settings, own, network)
+        return _build_judge(settings, own, network)
     return user_functions.FunctionJudge(own.judge) if own.judge is not None else judge.load()
 
 
-def check_normalising(settings: Settings) -> None:
+def _check_normalisation(settings: Settings) -> None:
     """Raise `InputError` for overrides or a vocabulary that cannot be read, before anything is paid
     for.
     """
-    overrides.parse(settings.normalise.overrides, settings.normalise.signs)
+    overrides.parse_overrides(settings.normalise.overrides, settings.normalise.signs)
     if settings.normalise.vocabulary:
-        published_vocabulary.from_json(settings.normalise.vocabulary)
+        published_vocabulary.vocabulary_from_json(settings.normalise.vocabulary)
 
 
-def tools_for(settings: Settings, own: Own, network: Network) -> dict[str, Any]:
+def build_tools(settings: Settings, own: UserFunctions, network: EndpointClients) -> dict[str, Any]:
     """Encoders of normalise and cluster (one object where it is the same model), and what select is
     given.
     """
-    check_normalising(settings)
+    _check_normalisation(settings)
     loaded: dict[str, Encoder] = {}
 
     def encoder_of(name: str) -> Encoder:
         if name not in loaded:
-            model = embedding_model(name)
-            loaded[name] = Remembering(network.encoder(model) if model else encoder.load(name))
+            model = _parse_embedding_model(name)
+            loaded[name] = CachingEncoder(network.encoder(model) if model else encoder.load(name))
         return loaded[name]
 
     by_embedding = settings.cluster.by == "embedding"
     if own.encoder is not None:
         plain = user_functions.FunctionEncoder(own.encoder)
-        mine = Remembering(plain)
+        mine = CachingEncoder(plain)
         tools: dict[str, Any] = {"normalise": mine, "cluster": plain if by_embedding else mine}
     else:
         clusters = (

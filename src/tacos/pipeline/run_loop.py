@@ -23,9 +23,17 @@ from tacos.engines.base import Engine
 from tacos.errors import ConfigError, FailureRateError
 from tacos.pipeline import stages
 from tacos.pipeline.stages import BatchStage, PromptStage, Stage, Step, Tables, TableStage
-from tacos.records import Made, Model, Reject, Table, canonical_hash, conform, reject_frame
+from tacos.records import (
+    Model,
+    Reject,
+    StageOutput,
+    Table,
+    build_reject_frame,
+    canonical_hash,
+    conform_table,
+)
 from tacos.store.artifacts import LAYOUT, Artifact, Draft, Store
-from tacos.store.exact_duplicates import Repeated
+from tacos.store.exact_duplicates import DuplicateFinder
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +61,7 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Models:
+class StageModels:
     """What is handed to the stages: a model per prompt stage, and per other stage that wants one a
     tool.
 
@@ -74,29 +82,29 @@ class Models:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a run left behind: artifact name -> artifact, and which of them were made by this call."""
 
     artifacts: dict[str, Artifact]
     made: list[str] = field(default_factory=list)
 
 
-def execute(
+def run_plan(
     source: Source,
     settings: Settings,
     store: Store,
     engine: Engine,
-    models: Models,
+    models: StageModels,
     progress: Progress,
     until: str | None = None,
     check: Callable[[str, Artifact], None] = lambda name, artifact: None,
-) -> Outcome:
+) -> RunResult:
     """Run the plan up to and including the stage `until`; the store must be locked by the caller.
 
     `check` is called with each artifact as soon as it is there, and may raise.
     """
-    return walk(
-        plan_until(settings, until),
+    return run_steps(
+        _plan_until(settings, until),
         {"input": source},
         settings,
         store,
@@ -107,27 +115,27 @@ def execute(
     )
 
 
-def walk(
+def run_steps(
     steps: list[Step],
     start: Mapping[str, Table],
     settings: Settings,
     store: Store,
     engine: Engine,
-    models: Models,
+    models: StageModels,
     progress: Progress,
     check: Callable[[str, Artifact], None] = lambda name, artifact: None,
-) -> Outcome:
+) -> RunResult:
     """The loop itself, over the steps of any pipeline; `start` are the tables that are there before
     the first one.
     """
-    outcome = Outcome({})
+    outcome = RunResult({})
     for step in steps:
-        tables = tables_for(step, steps, start, outcome.artifacts)
-        key = step_key(step, settings, models, tables)
+        tables = gather_tables(step, steps, start, outcome.artifacts)
+        key = _compute_step_key(step, settings, models, tables)
         found = store.find(step.artifact, key)
         if found is None:
-            progress.start(step.artifact, expected_rows(tables))
-            found = produce(step, key, settings, store, engine, models, tables, progress)
+            progress.start(step.artifact, _count_expected_rows(tables))
+            found = _run_step(step, key, settings, store, engine, models, tables, progress)
             outcome.made.append(step.artifact)
             progress.finish(step.artifact, found.manifest["n_rows"], skipped=False)
             log.info(
@@ -144,28 +152,28 @@ def walk(
     return outcome
 
 
-def existing(
-    source: Source, settings: Settings, store: Store, models: Models
+def find_existing_artifacts(
+    source: Source, settings: Settings, store: Store, models: StageModels
 ) -> dict[str, Artifact]:
     """The artifacts that are there already under these settings, up to the first one that is
     missing.
     """
-    steps = stages.plan(settings)
+    steps = stages.plan_steps(settings)
     found: dict[str, Artifact] = {}
     for step in steps:
-        tables = tables_for(step, steps, {"input": source}, found)
-        artifact = store.find(step.artifact, step_key(step, settings, models, tables))
+        tables = gather_tables(step, steps, {"input": source}, found)
+        artifact = store.find(step.artifact, _compute_step_key(step, settings, models, tables))
         if artifact is None:
             break
         found[step.artifact] = artifact
     return found
 
 
-def plan_until(settings: Settings, until: str | None) -> list[Step]:
+def _plan_until(settings: Settings, until: str | None) -> list[Step]:
     """The plan, cut after the last step of stage `until`; `ConfigError` for a stage that it does
     not have.
     """
-    steps = stages.plan(settings)
+    steps = stages.plan_steps(settings)
     if until is None:
         return steps
     last = [number for number, step in enumerate(steps) if step.stage.name == until]
@@ -176,7 +184,7 @@ def plan_until(settings: Settings, until: str | None) -> list[Step]:
 
 
 @dataclass(frozen=True)
-class Joined:
+class ConcatenatedTable:
     """Several artifacts of the same kind (one per round) read as one table."""
 
     artifacts: Sequence[Artifact]
@@ -197,24 +205,26 @@ class Joined:
             yield from artifact.batches(columns)
 
 
-def tables_for(
+def gather_tables(
     step: Step, steps: list[Step], start: Mapping[str, Table], made: Mapping[str, Artifact]
 ) -> dict[str, Table]:
     """The tables that a step reads, under their plain names."""
-    names = stages.inputs(step, steps, start)
+    names = stages.resolve_inputs(step, steps, start)
     return {
-        name: start[name] if name in start else Joined([made[each] for each in each_of])
+        name: start[name] if name in start else ConcatenatedTable([made[each] for each in each_of])
         for name, each_of in names.items()
     }
 
 
-def expected_rows(tables: Mapping[str, Table]) -> int | None:
+def _count_expected_rows(tables: Mapping[str, Table]) -> int | None:
     """Rows of the first table that a step reads, where it is known."""
     first = next(iter(tables.values()))
-    return first.n_rows if isinstance(first, Joined) else None
+    return first.n_rows if isinstance(first, ConcatenatedTable) else None
 
 
-def step_key(step: Step, settings: Settings, models: Models, tables: Mapping[str, Any]) -> str:
+def _compute_step_key(
+    step: Step, settings: Settings, models: StageModels, tables: Mapping[str, Any]
+) -> str:
     """16 hex digits that change with anything that can change the artifact."""
     stage = step.stage
     parts = [
@@ -222,15 +232,15 @@ def step_key(step: Step, settings: Settings, models: Models, tables: Mapping[str
         stage.name,
         stage.version,
         step.round,
-        {name: used(settings, name) for name in stage.uses},
-        prompts.content_hash(stage.template) if isinstance(stage, PromptStage) else "",
+        {name: _read_setting(settings, name) for name in stage.uses},
+        prompts.hash_template(stage.template) if isinstance(stage, PromptStage) else "",
         getattr(models.of(stage), "fingerprint", ""),
         {name: table.digest for name, table in tables.items()},
     ]
     return canonical_hash(parts)[:16]
 
 
-def used(settings: Settings, name: str) -> Any:
+def _read_setting(settings: Settings, name: str) -> Any:
     """The value of a setting by its full name, or a whole section."""
     value: Any = settings
     for part in name.split("."):
@@ -238,13 +248,13 @@ def used(settings: Settings, name: str) -> Any:
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
-def produce(
+def _run_step(
     step: Step,
     key: str,
     settings: Settings,
     store: Store,
     engine: Engine,
-    models: Models,
+    models: StageModels,
     tables: Tables,
     progress: Progress,
 ) -> Artifact:
@@ -256,20 +266,20 @@ def produce(
     )
     if isinstance(stage, TableStage):
         made = stage.run(tables, settings, models.of(stage), step.round or 0)
-        draft.write(0, conform(made.table, stage.schema), made.rejects)
+        draft.write(0, conform_table(made.table, stage.schema), made.rejects)
         notes = made.notes
     else:
-        notes = stream(step, settings, engine, models, tables, draft, progress)
+        notes = _run_batches(step, settings, engine, models, tables, draft, progress)
     rejects = draft.read_rejects()
-    check_gate(stage, draft.n_rows(), rejects, gate(stage, settings))
+    check_failure_rate(stage, draft.n_rows(), rejects, _read_failure_limit(stage, settings))
     return draft.commit(
         {
             "stage": stage.name,
             "version": stage.version,
             "round": step.round,
             "key": key,
-            "settings": {name: used(settings, name) for name in stage.uses},
-            "prompt": prompts.content_hash(stage.template)
+            "settings": {name: _read_setting(settings, name) for name in stage.uses},
+            "prompt": prompts.hash_template(stage.template)
             if isinstance(stage, PromptStage)
             else None,
             "model": getattr(models.of(stage), "name", None),
@@ -283,11 +293,11 @@ def produce(
     )
 
 
-def stream(
+def _run_batches(
     step: Step,
     settings: Settings,
     engine: Engine,
-    models: Models,
+    models: StageModels,
     tables: Tables,
     draft: Draft,
     progress: Progress,
@@ -298,24 +308,24 @@ def stream(
     if isinstance(stage, PromptStage):
         model = models.prompt[stage.name]
         batches: Iterator[Any] = stage.questions(tables, settings)
-        work = partial(answer, stage=stage.name, settings=settings, model=model)
+        work = partial(_answer_batch, stage=stage.name, settings=settings, model=model)
         where = model.where
     else:
         batches = stage.source(tables)
         prepared = stage.prepare(tables, settings, models.of(stage))
-        work = partial(work_on, stage=stage.name, prepared=prepared, settings=settings)
+        work = partial(_transform_batch, stage=stage.name, prepared=prepared, settings=settings)
         where = stage.where
     finished = draft.finished
     todo = ((number, batch) for number, batch in enumerate(batches) if number not in finished)
     numbers: list[int] = []
     repeated = (
-        Repeated(stage.distinct, stage.name)
+        DuplicateFinder(stage.distinct, stage.name)
         if isinstance(stage, BatchStage) and stage.distinct
         else None
     )
     notes: Counter[str] = Counter()
     n_done = n_failed = 0
-    for made in engine.map(work, watched(todo, numbers), where):
+    for made in engine.map(work, _note_batch_numbers(todo, numbers), where):
         if repeated is not None:
             made = repeated.drop(made)
         draft.write(numbers.pop(0), made.table, made.rejects)
@@ -325,40 +335,43 @@ def stream(
         if (
             isinstance(stage, PromptStage)
             and n_done >= EARLY_ROWS
-            and n_failed > EARLY_FACTOR * gate(stage, settings) * n_done
+            and n_failed > EARLY_FACTOR * _read_failure_limit(stage, settings) * n_done
         ):
-            check_gate(
-                stage, n_done - made.rejects.height, draft.read_rejects(), gate(stage, settings)
+            check_failure_rate(
+                stage,
+                n_done - made.rejects.height,
+                draft.read_rejects(),
+                _read_failure_limit(stage, settings),
             )
         progress.advance(step.artifact, made.table.height + made.rejects.height)
     if not numbers and not finished and not list(draft.path.glob("part-*")):
-        draft.write(0, pl.DataFrame(schema=stage.schema), reject_frame())
+        draft.write(0, pl.DataFrame(schema=stage.schema), build_reject_frame())
     if isinstance(stage, PromptStage):
         return {**notes, "pointwise": getattr(model, "pointwise_members", model.pointwise)}
     return dict(notes)
 
 
-def watched(todo: Iterator[tuple[int, Any]], numbers: list[int]) -> Iterator[Any]:
+def _note_batch_numbers(todo: Iterator[tuple[int, Any]], numbers: list[int]) -> Iterator[Any]:
     """The batches alone; their numbers are noted in the order in which they are handed out."""
     for number, batch in todo:
         numbers.append(number)
         yield batch
 
 
-def work_on(batch: Any, stage: str, prepared: Any, settings: Settings) -> Made:
+def _transform_batch(batch: Any, stage: str, prepared: Any, settings: Settings) -> StageOutput:
     """Row-wise work on one batch, wherever the engine put it."""
-    found = by_name(stage)
+    found = _find_stage(stage)
     assert isinstance(found, BatchStage)
     made = found.work(batch, prepared, settings)
-    return Made(conform(made.table, found.schema), made.rejects, made.notes)
+    return StageOutput(conform_table(made.table, found.schema), made.rejects, made.notes)
 
 
-def answer(batch: pl.DataFrame, stage: str, settings: Settings, model: Model) -> Made:
+def _answer_batch(batch: pl.DataFrame, stage: str, settings: Settings, model: Model) -> StageOutput:
     """Ask a model one question per row and read its replies, wherever the engine put it."""
-    found = by_name(stage)
+    found = _find_stage(stage)
     assert isinstance(found, PromptStage)
-    config = getattr(settings, section_of(found))
-    digest = prompts.content_hash(found.template)
+    config = getattr(settings, find_settings_section(found))
+    digest = prompts.hash_template(found.template)
     rows = batch.to_dicts()
     known = [found.given(row) for row in rows]
     asked = [row for row, given in zip(rows, known, strict=True) if given is None]
@@ -369,32 +382,34 @@ def answer(batch: pl.DataFrame, stage: str, settings: Settings, model: Model) ->
         [row for row in results if not isinstance(row, Reject)], schema=found.schema, orient="row"
     )
     rejects = [row for row in results if isinstance(row, Reject)]
-    return Made(table, reject_frame(rejects), {"n_asked": len(asked)})
+    return StageOutput(table, build_reject_frame(rejects), {"n_asked": len(asked)})
 
 
-def by_name(name: str) -> Stage:
+def _find_stage(name: str) -> Stage:
     """The stage of that name, of whichever pipeline."""
     entries = [entry for pipeline in stages.PIPELINES for entry in pipeline]
     flat = [each for entry in entries for each in (entry if isinstance(entry, tuple) else (entry,))]
     return next(stage for stage in flat if stage.name == name)
 
 
-def gate(stage: Stage, settings: Settings) -> float:
+def _read_failure_limit(stage: Stage, settings: Settings) -> float:
     """The share of failures that a stage may have."""
-    return float(getattr(getattr(settings, gate_of(stage), None), "max_failure_rate", 0.0))
+    return float(
+        getattr(getattr(settings, _find_gate_section(stage), None), "max_failure_rate", 0.0)
+    )
 
 
-def gate_of(stage: Stage) -> str:
+def _find_gate_section(stage: Stage) -> str:
     """The name of the settings that hold a stage's gate."""
-    return ("" if isinstance(stage, TableStage) else stage.gate) or section_of(stage)
+    return ("" if isinstance(stage, TableStage) else stage.gate) or find_settings_section(stage)
 
 
-def section_of(stage: Stage) -> str:
+def find_settings_section(stage: Stage) -> str:
     """The name of a stage's settings."""
     return (stage.section if isinstance(stage, PromptStage) else "") or stage.name
 
 
-def check_gate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -> None:
+def check_failure_rate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -> None:
     """Raise `FailureRateError` when more than `limit` of a stage's rows failed, with reasons and
     examples.
     """
@@ -413,17 +428,15 @@ def check_gate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -
         + "; ".join(f"{count} x {reason}" for reason, count in reasons)
         + ". For example "
         + " | ".join(examples)
-        + f". {advice(stage, [reason for reason, _ in reasons])}, or go on without such rows: "
-        + f"--set {gate_of(stage)}.max_failure_rate=..."
+        + f". {_suggest_remedy(stage, [reason for reason, _ in reasons])}, or go on without such rows: "
+        + f"--set {_find_gate_section(stage)}.max_failure_rate=..."
     )
 
 
-def advice(stage: Stage, reasons: Sequence[str]) -> str:
+def _suggest_remedy(stage: Stage, reasons: Sequence[str]) -> str:
     """What a person may do about rows that failed for these reasons."""
     if not isinstance(stage, PromptStage):
         return "Mend the input"
     if any("limit of tokens" in reason for reason in reasons):
-        return (
-            f"Allow longer answers with --set {section_of(stage)}.max_tokens=..., ask another model"
-        )
+        return f"Allow longer answers with --set {find_settings_section(stage)}.max_tokens=..., ask another model"
     return "Mend the input, ask another model"

@@ -47,10 +47,10 @@ from tacos.records import (
     TAGS,
     VERDICTS,
     VOCABULARY,
-    Made,
     Reject,
     Reply,
     Request,
+    StageOutput,
     Table,
 )
 
@@ -58,38 +58,38 @@ Tables = Mapping[str, Table]
 Row = dict[str, Any]
 
 
-def always(settings: Settings) -> bool:
+def _always_runs(settings: Settings) -> bool:
     """Most stages run under every setting."""
     return True
 
 
-def compares(settings: Settings) -> bool:
+def _uses_comparisons(settings: Settings) -> bool:
     """Comparisons are made unless the input brought its own scores, or the judge grades every
     sample alone.
     """
     return not settings.ingest.score and settings.judge.mode == "comparative"
 
 
-def wants_grades(settings: Settings) -> bool:
+def _uses_grades(settings: Settings) -> bool:
     """Grades of single samples are the prior that fills the shortlist, or the scores themselves."""
     return (
         settings.shortlist.rule == "embedded-judge"
         or settings.rate.prior == "grades"
-        or not compares(settings)
+        or not _uses_comparisons(settings)
     )
 
 
-def implies(settings: Settings) -> bool:
+def _uses_itemset_rules(settings: Settings) -> bool:
     """Whether rules between sets of tags are looked for."""
     return settings.normalise.itemsets
 
 
-def cascades(settings: Settings) -> bool:
+def _uses_cascade(settings: Settings) -> bool:
     """Whether a language model tags a sample, and a model distilled from it the rest."""
     return settings.cascade.sample > 0
 
 
-def rewords(settings: Settings) -> bool:
+def _rewrites_instructions(settings: Settings) -> bool:
     """Whether a refinement rewrites instructions, too."""
     return settings.refine.instructions
 
@@ -108,14 +108,14 @@ class BatchStage:
     reads: tuple[str, ...]
     uses: tuple[str, ...]
     source: Callable[[Tables], Iterator[Any]]
-    work: Callable[[Any, Any, Settings], Made]
+    work: Callable[[Any, Any, Settings], StageOutput]
     prepare: Callable[[Tables, Settings, Any], Any] = lambda tables, settings, tool: None
     where: Literal["process", "here"] = "here"
     distinct: str = ""
     """A column whose later repetitions are rejects ("duplicate of ...")."""
     gate: str = ""
     """The settings whose `max_failure_rate` holds, when not its own."""
-    when: Callable[[Settings], bool] = always
+    when: Callable[[Settings], bool] = _always_runs
     version: int = 1
 
 
@@ -139,7 +139,7 @@ class PromptStage:
     """The settings handed to `ask`, when they are not the stage's own."""
     gate: str = ""
     """The settings whose `max_failure_rate` holds, when not those."""
-    when: Callable[[Settings], bool] = always
+    when: Callable[[Settings], bool] = _always_runs
     version: int = 1
 
 
@@ -154,8 +154,8 @@ class TableStage:
     schema: pl.Schema
     reads: tuple[str, ...]
     uses: tuple[str, ...]
-    run: Callable[[Tables, Settings, Any, int], Made]
-    when: Callable[[Settings], bool] = always
+    run: Callable[[Tables, Settings, Any, int], StageOutput]
+    when: Callable[[Settings], bool] = _always_runs
     version: int = 1
 
 
@@ -164,135 +164,317 @@ Pipeline = tuple[Stage | tuple[Stage, ...], ...]
 
 PIPELINE: Pipeline = (
     BatchStage(
-        "ingest", "samples", SAMPLES, ("input",), ("ingest",),
-        source=tables.input_rows, work=tables.ingest, where="process", distinct="content_hash",
+        "ingest",
+        "samples",
+        SAMPLES,
+        ("input",),
+        ("ingest",),
+        source=tables.read_input_rows,
+        work=tables.ingest_batch,
+        where="process",
+        distinct="content_hash",
     ),
     PromptStage(
-        "tag-sample", "sample_tags", TAGS, ("samples",), ("tag", "ingest.tags", "cascade.sample", "seed"),
-        template="tag", questions=cascade.sample_questions, ask=open_tags.ask, parse=open_tags.parse,
-        section="tag", when=cascades,
+        "tag-sample",
+        "sample_tags",
+        TAGS,
+        ("samples",),
+        ("tag", "ingest.tags", "cascade.sample", "seed"),
+        template="tag",
+        questions=cascade.draw_sample_questions,
+        ask=open_tags.build_tag_request,
+        parse=open_tags.parse_tag_reply,
+        section="tag",
+        when=_uses_cascade,
     ),
     TableStage(
-        "distill", "tagger", FILES, ("sample_tags", "samples"), ("tag.max_chars",), run=cascade.distill,
-        when=cascades,
+        "distill",
+        "tagger",
+        FILES,
+        ("sample_tags", "samples"),
+        ("tag.max_chars",),
+        run=cascade.distill_tagger,
+        when=_uses_cascade,
     ),
     BatchStage(
-        "guess", "guesses", GUESSES, ("samples", "sample_tags", "tagger"), ("tag.max_chars", "ingest.tags", "seed"),
-        source=cascade.rest, prepare=cascade.distilled, work=cascade.guess, where="process",
-        when=cascades,
+        "guess",
+        "guesses",
+        GUESSES,
+        ("samples", "sample_tags", "tagger"),
+        ("tag.max_chars", "ingest.tags", "seed"),
+        source=cascade.list_remaining_questions,
+        prepare=cascade.read_tagger_files,
+        work=cascade.guess_tags,
+        where="process",
+        when=_uses_cascade,
     ),
     PromptStage(
-        "tag", "tags", TAGS, ("samples", "sample_tags", "guesses"), ("tag", "ingest.tags", "cascade.again"),
-        template="tag", questions=cascade.tag_questions, ask=open_tags.ask, parse=open_tags.parse,
-        given=open_tags.given, version=2,
+        "tag",
+        "tags",
+        TAGS,
+        ("samples", "sample_tags", "guesses"),
+        ("tag", "ingest.tags", "cascade.again"),
+        template="tag",
+        questions=cascade.build_cascade_questions,
+        ask=open_tags.build_tag_request,
+        parse=open_tags.parse_tag_reply,
+        given=open_tags.reuse_known_tags,
+        version=2,
     ),
-    TableStage("normalise", "vocabulary", VOCABULARY, ("tags",), ("normalise",), run=tables.normalise),
     TableStage(
-        "imply", "implications", IMPLICATIONS, ("tags", "vocabulary"),
+        "normalise", "vocabulary", VOCABULARY, ("tags",), ("normalise",), run=tables.normalise_tags
+    ),
+    TableStage(
+        "imply",
+        "implications",
+        IMPLICATIONS,
+        ("tags", "vocabulary"),
         ("normalise.itemsets", "normalise.min_support", "normalise.min_confidence"),
-        run=tables.imply, when=implies,
+        run=tables.mine_implications,
+        when=_uses_itemset_rules,
     ),
     BatchStage(
-        "canonicalise", "canonical_tags", CANONICAL_TAGS, ("tags", "vocabulary", "implications"), (),
-        source=tables.tag_rows, prepare=tables.naming, work=tables.canonicalise,
+        "canonicalise",
+        "canonical_tags",
+        CANONICAL_TAGS,
+        ("tags", "vocabulary", "implications"),
+        (),
+        source=tables.read_tag_rows,
+        prepare=tables.read_naming_rules,
+        work=tables.canonicalise_batch,
     ),
     TableStage(
-        "cluster", "clusters", CLUSTERS, ("canonical_tags", "samples"), ("cluster", "seed"),
-        run=clusters.cluster, version=2,
+        "cluster",
+        "clusters",
+        CLUSTERS,
+        ("canonical_tags", "samples"),
+        ("cluster", "seed"),
+        run=clusters.make_clusters,
+        version=2,
     ),
     BatchStage(
-        "assign", "memberships", MEMBERSHIPS, ("canonical_tags", "clusters", "samples"), (),
-        source=clusters.assign_rows, prepare=clusters.cluster_table, work=clusters.assign,
+        "assign",
+        "memberships",
+        MEMBERSHIPS,
+        ("canonical_tags", "clusters", "samples"),
+        (),
+        source=clusters.read_assignment_rows,
+        prepare=clusters.read_clusters,
+        work=clusters.assign_clusters,
     ),
     PromptStage(
-        "grade", "grades", GRADES, ("samples",), ("judge.grading", "ingest.score"), template="grade",
-        questions=tables.grade_questions, ask=comparisons.ask_grade,
-        parse=comparisons.parse_grade, given=comparisons.given_grade,
-        section="judge", when=wants_grades,
+        "grade",
+        "grades",
+        GRADES,
+        ("samples",),
+        ("judge.grading", "ingest.score"),
+        template="grade",
+        questions=tables.build_grade_questions,
+        ask=comparisons.ask_grade,
+        parse=comparisons.parse_grade,
+        given=comparisons.copy_given_grade,
+        section="judge",
+        when=_uses_grades,
     ),
     TableStage(
-        "shortlist", "shortlist", SHORTLIST, ("samples", "canonical_tags", "memberships", "clusters", "grades"),
-        ("shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude", "select.per_source",
-         "select.per_tag", "select.match_length", "ingest.score", "judge.mode", "seed"),
-        run=selection.shortlist,
+        "shortlist",
+        "shortlist",
+        SHORTLIST,
+        ("samples", "canonical_tags", "memberships", "clusters", "grades"),
+        (
+            "shortlist",
+            "cluster.membership",
+            "select.n",
+            "select.quota",
+            "select.exclude",
+            "select.per_source",
+            "select.per_tag",
+            "select.match_length",
+            "ingest.score",
+            "judge.mode",
+            "seed",
+        ),
+        run=selection.make_shortlist,
     ),
     (  # once per round
         TableStage(
-            "pair", "pairs", PAIRS,
-            ("shortlist", "pairs/before", "scores/before", "grades", "memberships", "clusters", "samples"),
+            "pair",
+            "pairs",
+            PAIRS,
+            (
+                "shortlist",
+                "pairs/before",
+                "scores/before",
+                "grades",
+                "memberships",
+                "clusters",
+                "samples",
+            ),
             ("pair", "cluster.membership", "select.n", "select.quota", "seed"),
-            run=tables.pair, when=compares, version=2,
+            run=tables.pair_samples,
+            when=_uses_comparisons,
+            version=2,
         ),
         PromptStage(
-            "judge", "verdicts", VERDICTS, ("pairs/now", "samples"), ("judge",), template="judge",
-            questions=tables.judge_questions, ask=comparisons.ask, parse=comparisons.parse, when=compares,
+            "judge",
+            "verdicts",
+            VERDICTS,
+            ("pairs/now", "samples"),
+            ("judge",),
+            template="judge",
+            questions=tables.build_judge_questions,
+            ask=comparisons.ask_comparison,
+            parse=comparisons.parse_verdict,
+            when=_uses_comparisons,
         ),
         TableStage(
-            "rate", "scores", SCORES, ("shortlist", "verdicts/all", "grades", "samples"),
+            "rate",
+            "scores",
+            SCORES,
+            ("shortlist", "verdicts/all", "grades", "samples"),
             ("rate", "ingest.score", "judge.mode", "seed"),
-            run=tables.rate, version=2,
+            run=tables.rate_samples,
+            version=2,
         ),
     ),
     TableStage(
-        "select", "selection", SELECTION,
+        "select",
+        "selection",
+        SELECTION,
         ("samples", "canonical_tags", "memberships", "clusters", "shortlist", "scores/last"),
         ("select", "cluster.membership", "seed"),
-        run=selection.select, version=3,
+        run=selection.make_selection,
+        version=3,
     ),
-)  # fmt: skip
+)
 
 REFINEMENT: Pipeline = (  # of a selection that is there: see `tacos.workflows.refine`
     BatchStage(
-        "excerpt", "excerpts", EXCERPTS, ("samples", "selection"), ("ingest", "refine.max_chars"),
-        source=side_tables.selected_rows, work=side_tables.excerpt,
+        "excerpt",
+        "excerpts",
+        EXCERPTS,
+        ("samples", "selection"),
+        ("ingest", "refine.max_chars"),
+        source=side_tables.read_selected_rows,
+        work=side_tables.extract_excerpts,
     ),
     PromptStage(
-        "rewrite", "responses", RESPONSES, ("excerpts",), ("refine",), template="refine_response", section="refine",
-        questions=side_tables.response_questions, ask=refinement.ask_response, parse=refinement.parse_response,
+        "rewrite",
+        "responses",
+        RESPONSES,
+        ("excerpts",),
+        ("refine",),
+        template="refine_response",
+        section="refine",
+        questions=side_tables.build_response_questions,
+        ask=refinement.ask_response,
+        parse=refinement.parse_response,
     ),
     PromptStage(
-        "reword", "instructions", INSTRUCTIONS, ("excerpts", "responses"), ("refine",), template="refine_instruction",
-        questions=side_tables.instruction_questions, ask=refinement.ask_instruction, parse=refinement.parse_instruction,
-        section="refine", when=rewords,
+        "reword",
+        "instructions",
+        INSTRUCTIONS,
+        ("excerpts", "responses"),
+        ("refine",),
+        template="refine_instruction",
+        questions=side_tables.build_instruction_questions,
+        ask=refinement.ask_instruction,
+        parse=refinement.parse_instruction,
+        section="refine",
+        when=_rewrites_instructions,
     ),
     BatchStage(
-        "rebuild", "candidates", CANDIDATES, ("excerpts", "responses", "instructions"), ("ingest",),
-        source=side_tables.proposals, work=side_tables.rebuild, gate="refine",
+        "rebuild",
+        "candidates",
+        CANDIDATES,
+        ("excerpts", "responses", "instructions"),
+        ("ingest",),
+        source=side_tables.read_proposals,
+        work=side_tables.rebuild_rows,
+        gate="refine",
     ),
     PromptStage(
-        "confirm", "confirmations", VERDICTS, ("candidates", "excerpts"), ("judge",), template="judge",
-        questions=side_tables.confirm_questions, ask=comparisons.ask, parse=refinement.parse_confirmation,
-        section="judge", gate="refine",
+        "confirm",
+        "confirmations",
+        VERDICTS,
+        ("candidates", "excerpts"),
+        ("judge",),
+        template="judge",
+        questions=side_tables.build_confirm_questions,
+        ask=comparisons.ask_comparison,
+        parse=refinement.parse_confirmation,
+        section="judge",
+        gate="refine",
     ),
-)  # fmt: skip
+)
 
 CALIBRATION: Pipeline = (  # of a judge by labelled pairs: see `tacos.workflows.calibrate`
     BatchStage(
-        "label", "labels", LABELS, ("input",), (), source=tables.input_rows, work=side_tables.label, gate="ingest"
+        "label",
+        "labels",
+        LABELS,
+        ("input",),
+        (),
+        source=tables.read_input_rows,
+        work=side_tables.parse_labelled_pairs,
+        gate="ingest",
     ),
     PromptStage(
-        "calibrate", "verdicts", VERDICTS, ("labels",), ("judge",), template="judge",
-        questions=side_tables.calibrate_questions, ask=comparisons.ask, parse=comparisons.parse, section="judge",
+        "calibrate",
+        "verdicts",
+        VERDICTS,
+        ("labels",),
+        ("judge",),
+        template="judge",
+        questions=side_tables.build_calibration_questions,
+        ask=comparisons.ask_comparison,
+        parse=comparisons.parse_verdict,
+        section="judge",
     ),
-)  # fmt: skip
+)
 
 CHECKING: Pipeline = (  # of the tags of a run: see `tacos.workflows.check_tags`
     TableStage(
-        "draw", "cases", CASES, ("canonical_tags",),
-        ("check.n_precision", "check.n_consistency", "check.n_planted", "check.n_instructions", "seed"),
+        "draw",
+        "cases",
+        CASES,
+        ("canonical_tags",),
+        (
+            "check.n_precision",
+            "check.n_consistency",
+            "check.n_planted",
+            "check.n_instructions",
+            "seed",
+        ),
         run=side_tables.draw_cases,
     ),
     PromptStage(
-        "check-precision", "precision", JUDGEMENTS, ("cases", "samples"), ("check",), template="check_precision",
-        questions=side_tables.precision_questions, ask=tag_checks.ask, parse=tag_checks.parse, section="check",
+        "check-precision",
+        "precision",
+        JUDGEMENTS,
+        ("cases", "samples"),
+        ("check",),
+        template="check_precision",
+        questions=side_tables.build_precision_questions,
+        ask=tag_checks.build_check_request,
+        parse=tag_checks.parse_check_reply,
+        section="check",
         gate="check",
     ),
     PromptStage(
-        "check-consistency", "consistency", JUDGEMENTS, ("cases", "samples"), ("check",), template="check_consistency",
-        questions=side_tables.consistency_questions, ask=tag_checks.ask, parse=tag_checks.parse, section="check",
+        "check-consistency",
+        "consistency",
+        JUDGEMENTS,
+        ("cases", "samples"),
+        ("check",),
+        template="check_consistency",
+        questions=side_tables.build_consistency_questions,
+        ask=tag_checks.build_check_request,
+        parse=tag_checks.parse_check_reply,
+        section="check",
         gate="check",
     ),
-)  # fmt: skip
+)
 
 PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING)
 """Every pipeline; their stages have distinct names."""
@@ -311,9 +493,9 @@ class Step:
         return self.stage.makes if self.round is None else f"{self.stage.makes}/{self.round}"
 
 
-def plan(settings: Settings, pipeline: Pipeline = PIPELINE) -> list[Step]:
+def plan_steps(settings: Settings, pipeline: Pipeline = PIPELINE) -> list[Step]:
     """The steps of a pipeline under these settings, in order."""
-    n_rounds = settings.pair.n_rounds if compares(settings) else 1
+    n_rounds = settings.pair.n_rounds if _uses_comparisons(settings) else 1
     steps: list[Step] = []
     for entry in pipeline:
         if isinstance(entry, tuple):
@@ -323,7 +505,7 @@ def plan(settings: Settings, pipeline: Pipeline = PIPELINE) -> list[Step]:
     return [step for step in steps if step.stage.when(settings)]
 
 
-def inputs(
+def resolve_inputs(
     step: Step, planned: list[Step], start: Collection[str] = ("input",)
 ) -> dict[str, list[str]]:
     """The artifacts that a step reads: plain name -> artifact names (several where rounds are
@@ -335,14 +517,14 @@ def inputs(
     found: dict[str, list[str]] = {}
     for read in step.stage.reads:
         name, _, which = read.partition("/")
-        names = [name] if not which else rounds_of(name, which, step.round, made)
+        names = [name] if not which else _list_rounds(name, which, step.round, made)
         present = [each for each in names if each in made]
         if present:
             found[name] = present
     return found
 
 
-def rounds_of(name: str, which: str, number: int | None, made: set[str]) -> list[str]:
+def _list_rounds(name: str, which: str, number: int | None, made: set[str]) -> list[str]:
     """Artifact names of the rounds that `which` means, oldest first."""
     so_far = sorted(
         (each for each in made if each.startswith(f"{name}/")),

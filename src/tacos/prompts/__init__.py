@@ -15,7 +15,7 @@ from tacos.errors import ConfigError
 
 
 @cache
-def read(template: str) -> str:
+def read_template(template: str) -> str:
     """The text of a template. Raises `ConfigError` where there is none of that name."""
     file = files(__name__).joinpath(f"{template}.txt")
     if not file.is_file():
@@ -23,6 +23,6 @@ def read(template: str) -> str:
     return file.read_text("utf-8")
 
 
-def content_hash(template: str) -> str:
+def hash_template(template: str) -> str:
     """32 hex digits of the template's content: a changed wording is another question."""
-    return hashlib.blake2b(read(template).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(read_template(template).encode(), digest_size=16).hexdigest()

@@ -14,33 +14,33 @@ import vl_convert
 WIDTH, HEIGHT = 460, 320
 
 
-def charts(tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
+def chart_analysis(tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
     """Name -> Vega-Lite, from the tables of `tacos.workflows.analyse.Analysis`."""
     drawn = {
-        "complexity-coverage": complexity_coverage(tables["summary"]),
-        "rarefaction": rarefaction(tables["rarefaction"]),
-        "recall": recall(tables["recall"]),
-        "frequencies": frequencies(tables["frequencies"]),
+        "complexity-coverage": _chart_complexity(tables["summary"]),
+        "rarefaction": _chart_rarefaction(tables["rarefaction"]),
+        "recall": _chart_recall(tables["recall"]),
+        "frequencies": _chart_frequencies(tables["frequencies"]),
     }
     return {name: chart.to_dict() for name, chart in drawn.items()}
 
 
-def svg(chart: Mapping[str, Any]) -> str:
+def render_svg(chart: Mapping[str, Any]) -> str:
     """A chart as SVG."""
     return str(vl_convert.vegalite_to_svg(dict(chart)))
 
 
-def png(chart: Mapping[str, Any]) -> bytes:
+def render_png(chart: Mapping[str, Any]) -> bytes:
     """A chart as PNG, at twice the size."""
     return bytes(vl_convert.vegalite_to_png(dict(chart), scale=2))
 
 
-def values(table: pl.DataFrame) -> alt.InlineData:
+def _inline_table(table: pl.DataFrame) -> alt.InlineData:
     """A table as data inside the chart."""
     return alt.InlineData(values=table.to_dicts())
 
 
-def complexity_coverage(summary: pl.DataFrame) -> Any:
+def _chart_complexity(summary: pl.DataFrame) -> Any:
     """Data sets as points: mean tags per sample against the share of the joint tag set (InsTag,
     figure 2).
     """
@@ -51,7 +51,7 @@ def complexity_coverage(summary: pl.DataFrame) -> Any:
     x = alt.X("coverage:Q", title="coverage of the joint tag set", axis=alt.Axis(format="%"))
     y = alt.Y("complexity:Q", title="mean tags per sample", scale=alt.Scale(zero=False, padding=24))
     beside = alt.Legend(offset=48)  # names of points at the right edge stand out of the chart
-    base = alt.Chart(values(shown)).encode(x=x)
+    base = alt.Chart(_inline_table(shown)).encode(x=x)
     points = base.mark_circle(opacity=0.8).encode(
         y=y,
         size=alt.Size(
@@ -66,11 +66,11 @@ def complexity_coverage(summary: pl.DataFrame) -> Any:
     return (bars + points + names).properties(width=WIDTH, height=HEIGHT)
 
 
-def rarefaction(curves: pl.DataFrame) -> Any:
+def _chart_rarefaction(curves: pl.DataFrame) -> Any:
     """Coverage against sample size, with the interval of random samples."""
     x = alt.X("size:Q", title="samples, drawn at random", scale=alt.Scale(type="log"))
     color = alt.Color("data:N", title="", legend=alt.Legend(symbolOpacity=1))
-    base = alt.Chart(values(curves.filter(pl.col("size") > 0))).encode(x=x, color=color)
+    base = alt.Chart(_inline_table(curves.filter(pl.col("size") > 0))).encode(x=x, color=color)
     band = base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
     line = base.mark_line().encode(
         y=alt.Y("expected:Q", title="coverage of the joint tag set", axis=alt.Axis(format="%"))
@@ -78,10 +78,10 @@ def rarefaction(curves: pl.DataFrame) -> Any:
     return (band + line).properties(width=WIDTH, height=HEIGHT)
 
 
-def recall(table: pl.DataFrame) -> Any:
+def _chart_recall(table: pl.DataFrame) -> Any:
     """Which data set has how much of another's tags."""
     long = table.unpivot(index="data", variable_name="of", value_name="share")
-    base = alt.Chart(values(long)).encode(
+    base = alt.Chart(_inline_table(long)).encode(
         x=alt.X("of:N", title="tags of", sort=table["data"].to_list()),
         y=alt.Y("data:N", title="found in", sort=table["data"].to_list()),
     )
@@ -94,14 +94,14 @@ def recall(table: pl.DataFrame) -> Any:
     ).properties(width=alt.Step(64), height=alt.Step(36))
 
 
-def frequencies(table: pl.DataFrame) -> Any:
+def _chart_frequencies(table: pl.DataFrame) -> Any:
     """Share of samples against the rank of a tag, both logarithmic; ranks thinned out evenly on
     that scale.
     """
     step = (pl.col("rank").cast(pl.Float64).log() * 40).floor()
     thin = table.filter(step.ne(step.shift(1).over("data")).fill_null(True))
     return (
-        alt.Chart(values(thin.select("data", "rank", "share", "tag")))
+        alt.Chart(_inline_table(thin.select("data", "rank", "share", "tag")))
         .mark_line()
         .encode(
             x=alt.X("rank:Q", title="rank of the tag", scale=alt.Scale(type="log")),
@@ -121,7 +121,9 @@ PANELS = {
 }
 
 
-def strategies(table: pl.DataFrame, random: pl.DataFrame, overlap: pl.DataFrame) -> dict[str, Any]:
+def chart_strategies(
+    table: pl.DataFrame, random: pl.DataFrame, overlap: pl.DataFrame
+) -> dict[str, Any]:
     """Strategies as points, a panel per figure, random's draws as a band; and which rows they have
     in common.
 
@@ -130,18 +132,18 @@ def strategies(table: pl.DataFrame, random: pl.DataFrame, overlap: pl.DataFrame)
     names = table["strategy"].to_list()
     bands = {figure: (low, high) for figure, _, low, high in random.iter_rows()}
     panels = [
-        panel(shown(table, name), name, title, bands[name])
+        _chart_panel(_drop_trivial_pool(table, name), name, title, bands[name])
         for name, title in PANELS.items()
         if table[name].count()
     ]
     rows = [alt.hconcat(*panels[i : i + 3]) for i in range(0, len(panels), 3)]
-    below = shares(overlap, [n for n in names if n != "pool"])
+    below = _chart_overlap(overlap, [n for n in names if n != "pool"])
     drawn = alt.vconcat(*rows, below, title="grey: the range of random selections of the same size")
     made: dict[str, Any] = drawn.to_dict()
     return made
 
 
-def shown(table: pl.DataFrame, figure: str) -> pl.DataFrame:
+def _drop_trivial_pool(table: pl.DataFrame, figure: str) -> pl.DataFrame:
     """The rows that a panel shows: without the pool where that is 1 or 0 by definition and would
     squeeze the others.
     """
@@ -152,25 +154,29 @@ def shown(table: pl.DataFrame, figure: str) -> pl.DataFrame:
     )
 
 
-def panel(table: pl.DataFrame, figure: str, title: str, bounds: tuple[float, float]) -> Any:
+def _chart_panel(table: pl.DataFrame, figure: str, title: str, bounds: tuple[float, float]) -> Any:
     """One figure of every strategy; the band is what random selections have."""
     order = table["strategy"].to_list()
     known = table.select("strategy", figure).drop_nulls()
     x = alt.X(f"{figure}:Q", title=title, scale=alt.Scale(zero=False, padding=12))
     points = (
-        alt.Chart(values(known))
+        alt.Chart(_inline_table(known))
         .mark_circle(size=70)
         .encode(x=x, y=alt.Y("strategy:N", title="", sort=order))
     )
     chance = pl.DataFrame({figure: [bounds[0]], "high": [bounds[1]]})
-    band = alt.Chart(values(chance)).mark_rect(opacity=0.25, color="gray").encode(x=x, x2="high:Q")
+    band = (
+        alt.Chart(_inline_table(chance))
+        .mark_rect(opacity=0.25, color="gray")
+        .encode(x=x, x2="high:Q")
+    )
     return (band + points).properties(width=200, height=alt.Step(22))
 
 
-def shares(overlap: pl.DataFrame, order: list[str]) -> Any:
+def _chart_overlap(overlap: pl.DataFrame, order: list[str]) -> Any:
     """Which share of a selection's rows another one has, too."""
     long = overlap.unpivot(index="strategy", variable_name="other", value_name="share")
-    base = alt.Chart(values(long)).encode(
+    base = alt.Chart(_inline_table(long)).encode(
         x=alt.X("other:N", title="rows also in", sort=order),
         y=alt.Y("strategy:N", title="share of", sort=order),
     )
@@ -186,11 +192,11 @@ def shares(overlap: pl.DataFrame, order: list[str]) -> Any:
 OURS, CHANCE = "#4c78a8", "#9d9d9d"
 
 
-def curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[str, Any]:
+def chart_curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[str, Any]:
     """A strategy's coverage, with that of random rows, mean score and mean tags against the number
     of rows.
 
-    `table` is that of `tacos.workflows.curve.Curve`; a dashed line stands at the knee.
+    `table` is that of `tacos.workflows.curve.SizeCurve`; a dashed line stands at the knee.
     """
     bounds = [int(table["n"].min()), int(table["n"].max())]  # type: ignore[arg-type]
     rows = alt.X("n:Q", title="rows", scale=alt.Scale(type="log", domain=bounds, nice=False))
@@ -201,10 +207,10 @@ def curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[str, Any
     long = named.unpivot(index="n", variable_name="rows of", value_name="coverage").drop_nulls()
     y = alt.Y("coverage:Q", title="share of tags covered", axis=alt.Axis(format="%"))
     colour = alt.Color("rows of:N", title="", scale=colours)
-    drawn = alt.Chart(values(long)).mark_line(point=True).encode(x=rows, y=y, color=colour)
+    drawn = alt.Chart(_inline_table(long)).mark_line(point=True).encode(x=rows, y=y, color=colour)
     if knee is not None:
         at = (
-            alt.Chart(values(pl.DataFrame({"n": [knee]})))
+            alt.Chart(_inline_table(pl.DataFrame({"n": [knee]})))
             .mark_rule(strokeDash=[4, 4])
             .encode(x=rows)
         )
@@ -215,7 +221,7 @@ def curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[str, Any
         if known.height:
             side = alt.Y(f"{figure}:Q", title=PANELS[figure], scale=alt.Scale(zero=False))
             line = (
-                alt.Chart(values(known))
+                alt.Chart(_inline_table(known))
                 .mark_line(point=alt.OverlayMarkDef(color=OURS), color=OURS)
                 .encode(x=rows, y=side)
             )

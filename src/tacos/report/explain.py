@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tacos.amounts import Part
+from tacos.amounts import QuotaAmount
 from tacos.config import Settings
 from tacos.errors import InputError
 from tacos.methods.selecting import limits as limiting
@@ -21,8 +21,8 @@ Artifacts = Mapping[str, Artifact]
 NOBODY = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32, "score": pl.Float64})
 
 
-def explain(artifacts: Artifacts, settings: Settings, row: str) -> dict[str, Any]:
-    """What happened to a row (id or content hash) at each stage, and in `verdict` why it was kept
+def explain_row(artifacts: Artifacts, settings: Settings, row: str) -> dict[str, Any]:
+    """What happened to a row (id or content hash) at each stage, and in `_explain_verdict` why it was kept
     or dropped.
     """
     found = (
@@ -32,67 +32,76 @@ def explain(artifacts: Artifacts, settings: Settings, row: str) -> dict[str, Any
         .collect()
     )
     if found.is_empty():
-        return rejected(artifacts, row)
+        return _trace_reject(artifacts, row)
     sample = found.row(0, named=True)
     row = sample["id"]
     trace: dict[str, Any] = {
         "row": row,
-        "instruction": clip(sample["instruction"]),
-        "response": clip(sample["response"]),
+        "instruction": _clip_text(sample["instruction"]),
+        "response": _clip_text(sample["response"]),
         "length": sample["length"],
     }
-    trace |= tags_of(artifacts, row) | clusters_of(artifacts, row) | shortlist_of(artifacts, row)
-    trace |= scores_of(artifacts, row, trace.get("clusters", {}))
-    return {"verdict": verdict(artifacts, settings, row, trace), **trace}
+    trace |= (
+        _trace_tags(artifacts, row)
+        | _trace_clusters(artifacts, row)
+        | _trace_shortlist(artifacts, row)
+    )
+    trace |= _trace_scores(artifacts, row, trace.get("clusters", {}))
+    return {"verdict": _explain_verdict(artifacts, settings, row, trace), **trace}
 
 
-def clip(text: str, limit: int = 300) -> str:
+def _clip_text(text: str, limit: int = 300) -> str:
     """The start of a text on one line."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[:limit] + " ..."
 
 
-def rejected(artifacts: Artifacts, row: str) -> dict[str, Any]:
+def _trace_reject(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """The trace of a row that did not become a sample."""
     found = artifacts["samples"].rejects().filter(pl.col("id") == row)
     if found.is_empty():
         raise InputError(
-            f"the input of this run has no row {row!r}; ids look like {example(artifacts)!r}"
+            f"the input of this run has no row {row!r}; ids look like {_find_example_id(artifacts)!r}"
         )
     reject = found.row(0, named=True)
     return {
         "verdict": f"dropped at ingest: {reject['reason']}",
         "row": row,
-        "raw": clip(reject["raw"]),
+        "raw": _clip_text(reject["raw"]),
     }
 
 
-def example(artifacts: Artifacts) -> str:
+def _find_example_id(artifacts: Artifacts) -> str:
     """Some id of the input."""
     ids = artifacts["samples"].scan().select("id").head(1).collect()["id"].to_list()
     return ids[0] if ids else "<file>:0"
 
 
-def rows_of(artifacts: Artifacts, name: str, row: str, column: str = "id") -> list[dict[str, Any]]:
+def _read_sample_rows(
+    artifacts: Artifacts, name: str, row: str, column: str = "id"
+) -> list[dict[str, Any]]:
     """The rows of an artifact that are about a sample; none where the artifact is not there."""
     if name not in artifacts:
         return []
     return artifacts[name].scan().filter(pl.col(column) == row).collect().to_dicts()
 
 
-def tags_of(artifacts: Artifacts, row: str) -> dict[str, Any]:
+def _trace_tags(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """Who tagged the sample, raw tags and what became of each."""
-    turns = rows_of(artifacts, "tags", row)
+    turns = _read_sample_rows(artifacts, "tags", row)
     raw = [tag for turn in turns for tag in turn["tags"]]
     who = sorted({turn["model"] or "the input" for turn in turns if "model" in turn})
     if "vocabulary" not in artifacts:
         return {"tagged_by": who, "tags": raw}
     lineage = artifacts["vocabulary"].scan().filter(pl.col("raw").is_in(raw)).collect()
     moved = {entry["raw"]: entry for entry in lineage.to_dicts()}
-    return {"tagged_by": who, "tags": [became(tag, moved.get(tag)) for tag in dict.fromkeys(raw)]}
+    return {
+        "tagged_by": who,
+        "tags": [_describe_tag_move(tag, moved.get(tag)) for tag in dict.fromkeys(raw)],
+    }
 
 
-def became(tag: str, entry: dict[str, Any] | None) -> str:
+def _describe_tag_move(tag: str, entry: dict[str, Any] | None) -> str:
     """A raw tag and its canonical tag, with the reason where it moved."""
     if entry is None or entry["canonical"] == tag:
         return tag
@@ -100,9 +109,9 @@ def became(tag: str, entry: dict[str, Any] | None) -> str:
     return f"{tag} -> {entry['canonical'] or 'dropped'}{reason}"
 
 
-def clusters_of(artifacts: Artifacts, row: str) -> dict[str, Any]:
+def _trace_clusters(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """The clusters of the sample: number -> name, its home first."""
-    found = rows_of(artifacts, "memberships", row)
+    found = _read_sample_rows(artifacts, "memberships", row)
     if not found:
         return {}
     names = dict(
@@ -114,10 +123,10 @@ def clusters_of(artifacts: Artifacts, row: str) -> dict[str, Any]:
     return {"clusters": {number: names[number] for number in dict.fromkeys([home, *others])}}
 
 
-def shortlist_of(artifacts: Artifacts, row: str) -> dict[str, Any]:
+def _trace_shortlist(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """The grade of the sample, where it was shortlisted, and which rule left it out."""
-    grades = rows_of(artifacts, "grades", row)
-    kept = rows_of(artifacts, "shortlist", row)
+    grades = _read_sample_rows(artifacts, "grades", row)
+    kept = _read_sample_rows(artifacts, "shortlist", row)
     mean = sum(entry["grade"] for entry in grades) / max(len(grades), 1)
     trace: dict[str, Any] = {"grade": round(mean, 2)} if grades else {}
     if kept:
@@ -130,7 +139,7 @@ def shortlist_of(artifacts: Artifacts, row: str) -> dict[str, Any]:
     return trace
 
 
-def scores_of(artifacts: Artifacts, row: str, clusters: Mapping[int, str]) -> dict[str, Any]:
+def _trace_scores(artifacts: Artifacts, row: str, clusters: Mapping[int, str]) -> dict[str, Any]:
     """Every comparison of the sample, its score, its place among the scored rows of its cluster,
     the cut-off there.
     """
@@ -139,13 +148,13 @@ def scores_of(artifacts: Artifacts, row: str, clusters: Mapping[int, str]) -> di
         return {}
     scores = artifacts[max(newest, key=lambda name: int(name.partition("/")[2]))].scan().collect()
     mine = scores.filter(pl.col("id") == row)
-    trace: dict[str, Any] = {"comparisons": comparisons(artifacts, row)}
+    trace: dict[str, Any] = {"comparisons": _list_comparisons(artifacts, row)}
     if mine.height:
-        trace["scores"] = [place(artifacts, scores, entry) for entry in mine.to_dicts()]
+        trace["scores"] = [_describe_rank(artifacts, scores, entry) for entry in mine.to_dicts()]
     return trace
 
 
-def place(artifacts: Artifacts, scores: pl.DataFrame, mine: dict[str, Any]) -> str:
+def _describe_rank(artifacts: Artifacts, scores: pl.DataFrame, mine: dict[str, Any]) -> str:
     """One score, its rank in the cluster, and the lowest score that was selected there."""
     others = scores.filter(pl.col("cluster") == mine["cluster"])["score"]
     rank = int((others > mine["score"]).sum()) + 1
@@ -164,39 +173,43 @@ def place(artifacts: Artifacts, scores: pl.DataFrame, mine: dict[str, Any]) -> s
     )
 
 
-def comparisons(artifacts: Artifacts, row: str) -> list[str]:
+def _list_comparisons(artifacts: Artifacts, row: str) -> list[str]:
     """One line per verdict that the sample is in."""
     lines = []
     for name in artifacts:
         if name.startswith("verdicts/"):
             for side, other in (("left", "right"), ("right", "left")):
-                for entry in rows_of(artifacts, name, row, side):
+                for entry in _read_sample_rows(artifacts, name, row, side):
                     scores = f"{entry[f'score_{side}']:g} : {entry[f'score_{other}']:g}"
                     first = (
                         "shown first"
                         if (entry["order"] == "ab") == (side == "left")
                         else "shown second"
                     )
-                    reason = f" | {clip(entry['reason'], 160)}" if entry["reason"] else ""
+                    reason = f" | {_clip_text(entry['reason'], 160)}" if entry["reason"] else ""
                     again = f", time {entry['repetition'] + 1}" if entry["repetition"] else ""
                     who = f"by {entry['judge']}{again}, against {entry[other]}"
                     lines.append(f"round {name.split('/')[1]}, {who}: {scores}, {first}{reason}")
     return sorted(lines)
 
 
-def verdict(artifacts: Artifacts, settings: Settings, row: str, trace: dict[str, Any]) -> str:
+def _explain_verdict(
+    artifacts: Artifacts, settings: Settings, row: str, trace: dict[str, Any]
+) -> str:
     """One sentence."""
-    selected = rows_of(artifacts, "selection", row)
+    selected = _read_sample_rows(artifacts, "selection", row)
     if selected:
         rank, rule, cluster = (selected[0][key] for key in ("rank", "rule", "cluster"))
         n = artifacts["selection"].manifest["n_rows"]
         return f"kept, rank {rank} of {n} (rule {rule}, cluster {cluster})"
     if "selection" not in artifacts:
         return "not decided: the run was stopped before the selection"
-    if row in pool_tables.listed(artifacts["samples"].scan(), settings.select.exclude, "exclude"):
+    if row in pool_tables.resolve_ids(
+        artifacts["samples"].scan(), settings.select.exclude, "exclude"
+    ):
         return "dropped: it is on the exclude list"
     judged = "scores" in trace or artifacts["selection"].manifest["stage"] == "reselect"
-    if judged and (reasons := turned_away(artifacts, settings, row)):
+    if judged and (reasons := _list_unmet_limits(artifacts, settings, row)):
         return f"dropped: {'; '.join(reasons)}"
     if artifacts["selection"].manifest["stage"] == "reselect":
         return f"dropped: the strategy {artifacts['selection'].manifest['settings']['strategy']} did not take it"
@@ -204,48 +217,58 @@ def verdict(artifacts: Artifacts, settings: Settings, row: str, trace: dict[str,
         return "dropped: its score and the tags that only it would add did not reach the cut-off of its cluster"
     if "scores" in trace:
         return "dropped: its score did not reach the cut-off of its cluster"
-    if not rows_of(artifacts, "shortlist", row) and trace.get("shortlist"):
+    if not _read_sample_rows(artifacts, "shortlist", row) and trace.get("shortlist"):
         return f"dropped before comparison: {trace['shortlist'][0]}"
     if not trace.get("clusters"):
         return "dropped: none of its tags survived normalisation, so it is in no cluster"
     return "dropped: it was shortlisted but in no comparison (the odd one out of its cluster, or its judgements failed)"
 
 
-def turned_away(artifacts: Artifacts, settings: Settings, row: str) -> list[str]:
+def _list_unmet_limits(artifacts: Artifacts, settings: Settings, row: str) -> list[str]:
     """Which quotas, bands of lengths or near duplicates left the row no room beside those selected."""
-    limits = limits_of(artifacts, settings)
+    limits = _read_selection_limits(artifacts, settings)
     if not limits:
         return []
-    excluded = pool_tables.listed(artifacts["samples"].scan(), settings.select.exclude, "exclude")
-    pool = pool_tables.rows(artifacts, NOBODY, NOBODY).filter(~pl.col("id").is_in(excluded))
+    excluded = pool_tables.resolve_ids(
+        artifacts["samples"].scan(), settings.select.exclude, "exclude"
+    )
+    pool = pool_tables.build_pool_table(artifacts, NOBODY, NOBODY).filter(
+        ~pl.col("id").is_in(excluded)
+    )
     chosen = artifacts["selection"].scan().select("id").collect()["id"]
     taken = np.flatnonzero(pool["id"].is_in(chosen.implode()).to_numpy())
-    reasons = limiting.full(
-        limiting.bounds(pool, len(chosen), limits), taken, pool["id"].to_list().index(row)
+    reasons = limiting.explain_full_limits(
+        limiting.build_bounds(pool, len(chosen), limits), taken, pool["id"].to_list().index(row)
     )
     return reasons + (
-        near_duplicate(artifacts, chosen.to_list(), row, limits.cosine) if limits.cosine < 1 else []
+        _find_near_duplicate(artifacts, chosen.to_list(), row, limits.cosine)
+        if limits.cosine < 1
+        else []
     )
 
 
-def limits_of(artifacts: Artifacts, settings: Settings) -> Limits:
+def _read_selection_limits(artifacts: Artifacts, settings: Settings) -> Limits:
     """The limits that the selection kept to: those of the run, or those that `tacos reselect` was
     given.
     """
     manifest = artifacts["selection"].manifest
     if manifest["stage"] != "reselect":
-        return pool_tables.limits_of(settings.select)
+        return pool_tables.build_limits(settings.select)
     given = manifest["settings"]["limits"]
     parts = {
-        name: {key: Part(**part) for key, part in given[name].items()}
+        name: {key: QuotaAmount(**part) for key, part in given[name].items()}
         for name in ("per_source", "per_tag")
     }
     return Limits(**{**given, **parts})
 
 
-def near_duplicate(artifacts: Artifacts, chosen: list[str], row: str, limit: float) -> list[str]:
+def _find_near_duplicate(
+    artifacts: Artifacts, chosen: list[str], row: str, limit: float
+) -> list[str]:
     """The selected row that a row resembles most, where that is more than the limit."""
-    ids, vectors = pool_tables.vectors(artifacts["samples"], encoder.load("static"), {*chosen, row})
+    ids, vectors = pool_tables.encode_samples(
+        artifacts["samples"], encoder.load("static"), {*chosen, row}
+    )
     cosine = vectors @ vectors[ids.index(row)]
     cosine[ids.index(row)] = -1
     nearest = int(np.argmax(cosine))

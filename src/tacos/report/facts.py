@@ -19,7 +19,7 @@ from tacos.config import Settings
 from tacos.methods.clusters import kmeans_clusters
 from tacos.methods.judging import judge_health
 from tacos.methods.selecting import longest, random_rows
-from tacos.methods.selecting.certainty import certainty
+from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.store.artifacts import Artifact
 
 N_DRAWS = 5
@@ -28,7 +28,7 @@ UNTAGGED = "(no canonical tag)"
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """The figures of one run; lengths are characters of the response."""
 
     preset: str
@@ -88,7 +88,7 @@ class Summary:
         return asdict(self)
 
 
-def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
+def summarise_run(artifacts: Mapping[str, Artifact], settings: Settings) -> RunSummary:
     """The summary of whatever stages have run."""
     samples = artifacts["samples"]
     figures: dict[str, Any] = {
@@ -101,25 +101,25 @@ def summarise(artifacts: Mapping[str, Artifact], settings: Settings) -> Summary:
             for name, art in artifacts.items()
             if art.manifest["rejects"]
         },
-        "models": models(artifacts),
-        "seconds": seconds(artifacts),
+        "models": _list_stage_models(artifacts),
+        "seconds": _sum_stage_seconds(artifacts),
     }
     if "tagger" in artifacts and "tags" in artifacts:
-        figures |= cascade_figures(artifacts)
+        figures |= _summarise_cascade(artifacts)
     if "vocabulary" in artifacts:
-        figures |= tag_figures(artifacts)
+        figures |= _summarise_tags(artifacts)
     if "memberships" in artifacts:
-        figures |= {"clusters": cluster_figures(artifacts, settings)}
+        figures |= {"clusters": _summarise_clusters(artifacts, settings)}
     if "shortlist" in artifacts:
-        figures |= shortlist_figures(artifacts["shortlist"])
+        figures |= _summarise_shortlist(artifacts["shortlist"])
     if any(name.startswith("verdicts/") for name in artifacts):
-        figures |= judging_figures(artifacts, settings)
+        figures |= _summarise_judging(artifacts, settings)
     if "selection" in artifacts:
-        figures |= selection_figures(artifacts, settings) | certainty_figures(artifacts)
-    return Summary(**figures)
+        figures |= _summarise_selection(artifacts, settings) | _summarise_certainty(artifacts)
+    return RunSummary(**figures)
 
 
-def models(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
+def _list_stage_models(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
     """Stage -> model; not of a cascade's own stages, whose tool is the tagger that theirs is shaped
     after.
     """
@@ -127,7 +127,7 @@ def models(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
     return {each["stage"]: each["model"] for each in made if each["model"]}
 
 
-def seconds(artifacts: Mapping[str, Artifact]) -> dict[str, float]:
+def _sum_stage_seconds(artifacts: Mapping[str, Artifact]) -> dict[str, float]:
     """Seconds per stage, rounds added up."""
     total: dict[str, float] = {}
     for artifact in artifacts.values():
@@ -136,7 +136,7 @@ def seconds(artifacts: Mapping[str, Artifact]) -> dict[str, float]:
     return total
 
 
-def cascade_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+def _summarise_cascade(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """Which model gave how many tags, and what the distilled one is worth."""
     counts = (
         artifacts["tags"]
@@ -152,7 +152,7 @@ def cascade_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     }
 
 
-def tag_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+def _summarise_tags(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """Tags before and after normalisation."""
     vocabulary = artifacts["vocabulary"].scan()
     counts = vocabulary.select(
@@ -170,14 +170,16 @@ def tag_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     return {**figures, **said, "normalisation": notes.get("steps", [])}
 
 
-def cluster_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> list[dict[str, Any]]:
+def _summarise_clusters(
+    artifacts: Mapping[str, Artifact], settings: Settings
+) -> list[dict[str, Any]]:
     """Per cluster: number, name, members, shortlisted, selected; the largest first."""
     names = artifacts["clusters"].scan().select("cluster", "name").unique().collect()
     memberships = artifacts["memberships"].scan().collect()
     homes = settings.cluster.membership == "home"
     untagged = int(names["cluster"].len()) if homes else None
     table = (
-        kmeans_clusters.members(memberships, homes=homes, untagged=untagged)
+        kmeans_clusters.list_cluster_members(memberships, homes=homes, untagged=untagged)
         .group_by("cluster")
         .len("n_members")
     )
@@ -191,7 +193,7 @@ def cluster_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> li
     return table.fill_null(0).sort("n_members", "cluster", descending=[True, False]).to_dicts()
 
 
-def shortlist_figures(shortlist: Artifact) -> dict[str, Any]:
+def _summarise_shortlist(shortlist: Artifact) -> dict[str, Any]:
     """Rows that entered comparison, and rows that did not, by the rule that decided."""
     kept = shortlist.scan().group_by("rule").len().sort("rule").collect()
     left_out = {
@@ -201,10 +203,10 @@ def shortlist_figures(shortlist: Artifact) -> dict[str, Any]:
     return {"n_shortlisted": shortlist.manifest["n_rows"], "shortlist": found}
 
 
-def judging_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, Any]:
+def _summarise_judging(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, Any]:
     """What the judges did, over all rounds; one that gave no usable verdict is there, too."""
     verdicts = pl.concat(
-        [art.scan() for name, art in artifacts.items() if is_verdicts(name)]
+        [art.scan() for name, art in artifacts.items() if _is_verdicts(name)]
     ).collect()
     pairs = pl.concat(
         [art.scan().select("pair") for name, art in artifacts.items() if name.startswith("pairs/")]
@@ -214,16 +216,16 @@ def judging_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> di
     )  # a second order has its pair's number
     lengths = artifacts["samples"].scan().select("id", "length").collect()
     judges = sorted({*verdicts["judge"], *(settings.judges if len(settings.judges) > 1 else ())})
-    pointwise = pointwise_judges(artifacts, judges)
+    pointwise = _find_pointwise_judges(artifacts, judges)
     n_rejected = sum(
         sum(art.manifest["rejects"].values())
         for name, art in artifacts.items()
-        if is_verdicts(name)
+        if _is_verdicts(name)
     )
     n_asked = verdicts.height + n_rejected
 
     def diagnosed(table: pl.DataFrame, n_asked: int, *, pointwise: bool) -> dict[str, Any]:
-        found = judge_health.diagnose(table, lengths, pointwise)
+        found = judge_health.diagnose_judge(table, lengths, pointwise)
         return asdict(replace(found, n_missing=n_asked - found.n_verdicts))
 
     found = diagnosed(verdicts, n_asked, pointwise=all(pointwise.values()))
@@ -235,24 +237,24 @@ def judging_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> di
             )
             for name, alone in pointwise.items()
         }
-        found_same = judge_health.agreement(verdicts)
+        found_same = judge_health.measure_judge_agreement(verdicts)
         figures["agreement"] = [
             {"judges": [one, other], **asdict(same)} for one, other, same in found_same
         ]
     return figures
 
 
-def is_verdicts(artifact: str) -> bool:
+def _is_verdicts(artifact: str) -> bool:
     """Whether an artifact of this name holds a round's verdicts."""
     return artifact.startswith("verdicts/")
 
 
-def pointwise_judges(artifacts: Mapping[str, Artifact], judges: list[str]) -> dict[str, bool]:
+def _find_pointwise_judges(artifacts: Mapping[str, Artifact], judges: list[str]) -> dict[str, bool]:
     """Judge -> whether it cannot see the order of a pair."""
     notes = [
         art.manifest["notes"].get("pointwise")
         for name, art in artifacts.items()
-        if is_verdicts(name)
+        if _is_verdicts(name)
     ]
     return {
         judge: any(judge in note if isinstance(note, list) else bool(note) for note in notes)
@@ -260,7 +262,7 @@ def pointwise_judges(artifacts: Mapping[str, Artifact], judges: list[str]) -> di
     }
 
 
-def selection_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, Any]:
+def _summarise_selection(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, Any]:
     """Pool and selection side by side, and beside them as many rows by chance and as many of the
     longest.
 
@@ -268,18 +270,20 @@ def selection_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> 
     """
     tags = artifacts["canonical_tags"].scan().select("id", pl.col("tags").list.unique())
     samples = artifacts["samples"].scan().select("id", "length")
-    pool = coded(samples.join(tags, on="id", how="left").collect().sort("id"))
+    pool = _encode_pool_tags(samples.join(tags, on="id", how="left").collect().sort("id"))
     chosen = artifacts["selection"].scan().select("id").collect()["id"]
     picked = np.flatnonzero(pool["id"].is_in(chosen.implode()).to_numpy())
     lengths, seed = pool["length"].to_numpy(), settings.seed
-    by_chance = [random_rows.order(pool.height, seed + i)[: len(picked)] for i in range(N_DRAWS)]
-    drawn = [describe(pool, rows) for rows in by_chance]
+    by_chance = [
+        random_rows.shuffle_rows(pool.height, seed + i)[: len(picked)] for i in range(N_DRAWS)
+    ]
+    drawn = [_describe_rows(pool, rows) for rows in by_chance]
     figures = {
-        "pool": describe(pool, np.arange(pool.height)),
-        "selection": describe(pool, picked),
+        "pool": _describe_rows(pool, np.arange(pool.height)),
+        "selection": _describe_rows(pool, picked),
         "random": {name: round(fmean(each[name] for each in drawn), 4) for name in drawn[0]}
         | {"n": len(picked)},
-        "longest": describe(pool, longest.order(lengths, seed)[: len(picked)]),
+        "longest": _describe_rows(pool, longest.rank_by_value(lengths, seed)[: len(picked)]),
     }
     n_missing = artifacts["selection"].manifest["notes"].get("n_missing", 0)
     return {
@@ -289,7 +293,7 @@ def selection_figures(artifacts: Mapping[str, Artifact], settings: Settings) -> 
     }
 
 
-def certainty_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+def _summarise_certainty(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """How far the run's own selection would be another one with other verdicts of the same judges."""
     rounds = [name for name in artifacts if name.startswith("scores/")]
     if not rounds or artifacts["selection"].manifest["stage"] != "select":
@@ -303,18 +307,18 @@ def certainty_figures(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
         .len()
         .collect()
     )
-    found = certainty(artifacts[newest].scan().collect(), dict(chosen.iter_rows()))
+    found = estimate_certainty(artifacts[newest].scan().collect(), dict(chosen.iter_rows()))
     return {} if found is None else {"certainty": found._asdict()}
 
 
-def coded(pool: pl.DataFrame) -> pl.DataFrame:
+def _encode_pool_tags(pool: pl.DataFrame) -> pl.DataFrame:
     """The pool with a number for each tag: `codes` instead of `tags`."""
     names = pool["tags"].explode().drop_nulls().unique().sort()
     codes = pl.col("tags").list.eval(pl.element().cast(pl.Enum(names)).to_physical())
     return pool.select("id", "length", codes.alias("codes"))
 
 
-def describe(pool: pl.DataFrame, rows: npt.NDArray[np.int64]) -> dict[str, float]:
+def _describe_rows(pool: pl.DataFrame, rows: npt.NDArray[np.int64]) -> dict[str, float]:
     """Length, complexity (mean tags) and coverage (share of the canonical tags; InsTag, section
     3.3) of some rows.
     """

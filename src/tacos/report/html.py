@@ -9,31 +9,31 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, StrictUndefined, Template
 
-from tacos.report.facts import Summary
+from tacos.report.facts import RunSummary
 
 N_SHOWN = 200
 """Selected rows shown in full; the sidecar has all of them."""
 N_BINS = 30
 
 
-def render(summary: Summary, scores: pl.DataFrame, rows: pl.DataFrame) -> str:
+def render_report(summary: RunSummary, scores: pl.DataFrame, rows: pl.DataFrame) -> str:
     """The report as HTML; `scores` and `rows` are the selection in input order."""
     shown = (
         rows.sort("rank")
         .head(N_SHOWN)
         .select("rank", "id", "score", "cluster", "rule", "tags", "instruction", "response")
     )
-    return template().render(
+    return _load_template().render(
         summary=summary,
         most=max((cluster["n_members"] for cluster in summary.clusters), default=1),
-        scores=histogram(scores["score"].drop_nulls()),
-        lengths=histogram(scores["length"]),
+        scores=_build_histogram(scores["score"].drop_nulls()),
+        lengths=_build_histogram(scores["length"]),
         rows=shown.to_dicts(),
         n_more=rows.height - shown.height,
     )
 
 
-def histogram(values: pl.Series) -> list[dict[str, Any]]:
+def _build_histogram(values: pl.Series) -> list[dict[str, Any]]:
     """Bins of equal width: from, to, n and the share of the fullest bin."""
     if values.is_empty():
         return []
@@ -54,7 +54,7 @@ def histogram(values: pl.Series) -> list[dict[str, Any]]:
 
 
 @cache
-def template() -> Template:
+def _load_template() -> Template:
     """The report's template; everything put into it is escaped."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -75,8 +75,8 @@ class Draft:
     def write(self, number: int, table: pl.DataFrame, rejects: pl.DataFrame) -> None:
         """Write one part; its rejects first, so that a part that is there is complete."""
         if rejects.height:
-            write_parquet(rejects, self.path / f"rejects-{number:05d}.parquet")
-        write_parquet(table, self.path / f"part-{number:05d}.parquet")
+            _write_parquet(rejects, self.path / f"rejects-{number:05d}.parquet")
+        _write_parquet(table, self.path / f"part-{number:05d}.parquet")
 
     def read_rejects(self) -> pl.DataFrame:
         return Artifact(self.path, {}).rejects()
@@ -192,7 +192,7 @@ class Store:
             self.root.rmdir()
 
 
-def write_parquet(table: pl.DataFrame, path: Path) -> None:
+def _write_parquet(table: pl.DataFrame, path: Path) -> None:
     """Write a table under a temporary name, then rename it."""
     temporary = path.with_suffix(".tmp")
     table.write_parquet(temporary, compression="zstd", compression_level=1, statistics=False)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from tacos.records import Made, Reject, reject_frame
-from tacos.store.seen_hashes import FirstSeen, hash_keys
+from tacos.records import Reject, StageOutput, build_reject_frame
+from tacos.store.seen_hashes import FirstOccurrences, hash_keys
 
 
 @dataclass
-class Repeated:
+class DuplicateFinder:
     """Finds rows whose value in one column was seen before, across all batches of a stage.
 
     Rows are remembered as (file, row) in one number, so an id comes back from 8 bytes.
@@ -22,10 +22,10 @@ class Repeated:
 
     column: str
     stage: str
-    seen: FirstSeen = field(default_factory=FirstSeen)
+    seen: FirstOccurrences = field(default_factory=FirstOccurrences)
     files: dict[str, int] = field(default_factory=dict)
 
-    def drop(self, made: Made) -> Made:
+    def drop(self, made: StageOutput) -> StageOutput:
         """`made` without the repeated rows, which become rejects that name the first one."""
         table = made.table
         if table.is_empty():
@@ -42,7 +42,7 @@ class Repeated:
             for row, number in zip(table["id"].to_numpy()[repeated], first[repeated], strict=True)
         ]
         kept = table.filter(pl.Series(~repeated))
-        return Made(kept, pl.concat([made.rejects, reject_frame(rejects)]), made.notes)
+        return StageOutput(kept, pl.concat([made.rejects, build_reject_frame(rejects)]), made.notes)
 
     def number(self, row: str) -> int:
         """`<file>:<row>` as one number."""

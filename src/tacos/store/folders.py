@@ -34,7 +34,7 @@ def check_folder(target: Path, own: Collection[str]) -> None:
 
 
 @contextmanager
-def replacing_folder(target: Path, own: Collection[str]) -> Iterator[Path]:
+def replace_folder(target: Path, own: Collection[str]) -> Iterator[Path]:
     """An empty folder that becomes `target` when all went well; an older one of ours
     (`check_folder`) makes way.
 
@@ -48,12 +48,12 @@ def replacing_folder(target: Path, own: Collection[str]) -> Iterator[Path]:
             shutil.rmtree(fresh, ignore_errors=True)  # of a killed process with our number
             fresh.mkdir()
             yield fresh
-            swap(fresh, place, old)
+            _swap_folders(fresh, place, old)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
-def swap(fresh: Path, place: Path, old: Path) -> None:
+def _swap_folders(fresh: Path, place: Path, old: Path) -> None:
     """Put `fresh` in the place of an older folder, which is kept as `old` until that has worked."""
     if place.is_dir():
         shutil.rmtree(old, ignore_errors=True)

@@ -30,7 +30,7 @@ def hash_keys(hashes: Sequence[str]) -> Hashes:
     return np.frombuffer(bytes.fromhex("".join(hashes)), ">u8")[::2].astype(np.uint64)
 
 
-class FirstSeen:
+class FirstOccurrences:
     """Remembers for each hash the row that had it first. Rows must come in ascending order."""
 
     def __init__(self) -> None:
@@ -74,11 +74,13 @@ class FirstSeen:
         if not len(keys):
             return
         while self._runs and len(self._runs[-1][0]) <= GROWTH * len(keys):
-            keys, rows = merged(*self._runs.pop(), keys, rows)
+            keys, rows = _merge_runs(*self._runs.pop(), keys, rows)
         self._runs.append((keys, rows))
 
 
-def merged(keys: Hashes, rows: Rows, more_keys: Hashes, more_rows: Rows) -> tuple[Hashes, Rows]:
+def _merge_runs(
+    keys: Hashes, rows: Rows, more_keys: Hashes, more_rows: Rows
+) -> tuple[Hashes, Rows]:
     """Two sorted runs as one."""
     at = np.searchsorted(keys, more_keys) + np.arange(len(more_keys))
     old = np.ones(len(keys) + len(more_keys), np.bool_)

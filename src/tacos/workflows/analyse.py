@@ -24,11 +24,11 @@ from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
 from tacos.formats import reading, sources
 from tacos.methods.measures import tag_measures
-from tacos.methods.measures.tag_measures import Profile
+from tacos.methods.measures.tag_measures import TagProfile
 from tacos.methods.tags import association_rules, normalisation, open_tags, published_vocabulary
 from tacos.methods.tags import overrides as overriding
-from tacos.pipeline.model_factory import Own, models_for
-from tacos.pipeline.run_loop import Models, Progress, execute
+from tacos.pipeline.model_factory import UserFunctions, open_models
+from tacos.pipeline.run_loop import Progress, StageModels, run_plan
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select
 
@@ -45,7 +45,7 @@ class Analysis:
     """What the data sets come to; each table has a column `data`."""
 
     summary: pl.DataFrame
-    """Sizes, coverage (diversity), complexity; see `tacos.methods.measures.tag_measures.summary`.
+    """Sizes, coverage (diversity), complexity; see `tacos.methods.measures.tag_measures.summarise_profiles`.
     """
     recall: pl.DataFrame
     frequencies: pl.DataFrame
@@ -93,16 +93,21 @@ def analyse(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tacos-")))
         engine = stack.enter_context(closing(LocalEngine(workers)))
-        models = stack.enter_context(models_for(settings, Own(), ledger))
+        models = stack.enter_context(open_models(settings, UserFunctions(), ledger))
         tags = {}
-        for number, (name, each) in enumerate(zip(names_of(data), data, strict=True)):
-            tags[name] = run_tags(each) or tagged(
-                each, folder / str(number), settings, engine, models, progress or select.Quiet()
+        for number, (name, each) in enumerate(zip(name_data_sets(data), data, strict=True)):
+            tags[name] = _load_run_tags(each) or _tag_data_set(
+                each,
+                folder / str(number),
+                settings,
+                engine,
+                models,
+                progress or select.SilentProgress(),
             )
-        return measure(tags, settings, models, seed)
+        return _measure_data_sets(tags, settings, models, seed)
 
 
-def names_of(data: Sequence[Any]) -> list[str]:
+def name_data_sets(data: Sequence[Any]) -> list[str]:
     """What the data sets are called: as short as tells them apart, and never as the column that
     holds their names.
     """
@@ -112,14 +117,14 @@ def names_of(data: Sequence[Any]) -> list[str]:
         each if isinstance(each, str | Path) else f"data {number}"
         for number, each in enumerate(data, 1)
     ]
-    names = reading.names_of(paths)
+    names = reading.name_files(paths)
     short = [name.partition(".")[0] for name in names]
     if all(short) and len(set(short)) == len(short) and "data" not in short:
         return short
     return ["./data" if name == "data" else name for name in names]
 
 
-def run_tags(data: Any) -> Artifact | None:
+def _load_run_tags(data: Any) -> Artifact | None:
     """The raw tags of a run directory; None where `data` is none."""
     if not isinstance(data, str | Path) or not (Path(data) / select.STATE).is_file():
         return None
@@ -131,51 +136,58 @@ def run_tags(data: Any) -> Artifact | None:
     return found
 
 
-def tagged(
+def _tag_data_set(
     data: Any,
     folder: Path,
     settings: Settings,
     engine: LocalEngine,
-    models: Models,
+    models: StageModels,
     progress: Progress,
 ) -> Artifact:
     """The raw tags of a data file, tagged now."""
     store = Store(folder)
     with store.lock():
         source = sources.open_source(data, folder)
-        return execute(source, settings, store, engine, models, progress, "tag").artifacts["tags"]
+        return run_plan(source, settings, store, engine, models, progress, "tag").artifacts["tags"]
 
 
-def measure(
-    tags: Mapping[str, Artifact], settings: Settings, models: Models, seed: int
+def _measure_data_sets(
+    tags: Mapping[str, Artifact], settings: Settings, models: StageModels, seed: int
 ) -> Analysis:
     """One vocabulary for all, then every measure of every data set."""
-    vocabulary, notes = joint_vocabulary(tags, settings, models)
-    mapping = normalisation.mapping_of(vocabulary)
+    vocabulary, notes = _build_joint_vocabulary(tags, settings, models)
+    mapping = normalisation.build_tag_mapping(vocabulary)
     names = sorted({name for name in mapping.values() if name is not None})
     codes = {name: number for number, name in enumerate(names)}
-    profiles = {data: tag_measures.profile(canonical(each, mapping)) for data, each in tags.items()}
+    profiles = {
+        data: tag_measures.build_tag_profile(_iterate_canonical_tags(each, mapping))
+        for data, each in tags.items()
+    }
     matrices = {
-        data: association_rules.encode(canonical(each, mapping), codes, len(names))
+        data: association_rules.build_tag_matrix(
+            _iterate_canonical_tags(each, mapping), codes, len(names)
+        )
         for data, each in tags.items()
     }
     return Analysis(
-        summary=tag_measures.summary(profiles),
-        recall=tag_measures.recall(profiles),
-        frequencies=labelled(
-            {data: tag_measures.frequencies(each) for data, each in profiles.items()}
+        summary=tag_measures.summarise_profiles(profiles),
+        recall=tag_measures.tag_recall_matrix(profiles),
+        frequencies=_stack_tables(
+            {data: tag_measures.tabulate_frequencies(each) for data, each in profiles.items()}
         ),
-        rarefaction=labelled({data: curve(x, profiles, seed) for data, x in matrices.items()}),
-        cooccurrence=labelled(
-            {data: tag_measures.cooccurrence(x, names) for data, x in matrices.items()}
+        rarefaction=_stack_tables(
+            {data: _compute_rarefaction(x, profiles, seed) for data, x in matrices.items()}
+        ),
+        cooccurrence=_stack_tables(
+            {data: tag_measures.rank_cooccurring_tags(x, names) for data, x in matrices.items()}
         ),
         vocabulary=vocabulary,
         notes=notes,
     )
 
 
-def joint_vocabulary(
-    tags: Mapping[str, Artifact], settings: Settings, models: Models
+def _build_joint_vocabulary(
+    tags: Mapping[str, Artifact], settings: Settings, models: StageModels
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The vocabulary of all data sets together, made or given, and its notes."""
     config, encoder = settings.normalise, models.tools["normalise"]
@@ -189,41 +201,49 @@ def joint_vocabulary(
         .collect()
     )
     if config.vocabulary:
-        known = published_vocabulary.from_json(config.vocabulary)
-        resolved = published_vocabulary.resolve(counts, known, encoder if config.semantic else None)
-        return resolved, published_vocabulary.notes(
+        known = published_vocabulary.vocabulary_from_json(config.vocabulary)
+        resolved = published_vocabulary.resolve_new_tags(
+            counts, known, encoder if config.semantic else None
+        )
+        return resolved, published_vocabulary.summarise_drift(
             resolved, known, encoder.name if config.semantic else ""
         )
     n_samples = sum(int(frame.select(pl.col("id").n_unique()).collect().item()) for frame in frames)
-    transactions = (batch for each in tags.values() for batch in per_sample(each))
-    overrides = overriding.parse(config.overrides, config.signs)
-    found = normalisation.build(counts, transactions, n_samples, config, encoder, overrides)
+    transactions = (batch for each in tags.values() for batch in _iterate_raw_tags(each))
+    overrides = overriding.parse_overrides(config.overrides, config.signs)
+    found = normalisation.build_vocabulary(
+        counts, transactions, n_samples, config, encoder, overrides
+    )
     return found.vocabulary, found.notes()
 
 
-def per_sample(tags: Artifact) -> Iterator[pl.DataFrame]:
+def _iterate_raw_tags(tags: Artifact) -> Iterator[pl.DataFrame]:
     """Raw tags, one row per sample, batch by batch."""
     for batch in tags.batches(["id", "tags"]):
-        yield open_tags.join_turns(batch)
+        yield open_tags.join_turn_tags(batch)
 
 
-def canonical(tags: Artifact, mapping: Mapping[str, str | None]) -> Iterator[pl.DataFrame]:
+def _iterate_canonical_tags(
+    tags: Artifact, mapping: Mapping[str, str | None]
+) -> Iterator[pl.DataFrame]:
     """Canonical tags, one row per sample, batch by batch."""
-    for batch in per_sample(tags):
-        mapped = normalisation.apply(batch["tags"].to_list(), mapping)
+    for batch in _iterate_raw_tags(tags):
+        mapped = normalisation.apply_mapping(batch["tags"].to_list(), mapping)
         yield batch.with_columns(pl.Series("tags", mapped, dtype=pl.List(pl.String)))
 
 
-def curve(x: sparse.csr_array, profiles: Mapping[str, Profile], seed: int) -> pl.DataFrame:
+def _compute_rarefaction(
+    x: sparse.csr_array, profiles: Mapping[str, TagProfile], seed: int
+) -> pl.DataFrame:
     """A rarefaction curve as shares of the joint tag set."""
-    n_joint = len(tag_measures.joint_tags(profiles.values()))
+    n_joint = len(tag_measures.collect_joint_tags(profiles.values()))
     sizes = np.unique(np.geomspace(1, max(1, x.shape[0]), N_SIZES).round().astype(int)).tolist()
     n_draws = int(np.clip(DRAWN_OCCURRENCES // max(1, x.nnz), 20, N_DRAWS))
-    found = tag_measures.rarefaction(x, sizes, n_draws, seed)
+    found = tag_measures.compute_rarefaction(x, sizes, n_draws, seed)
     return found.with_columns(pl.col("expected", "low", "high") / n_joint)
 
 
-def labelled(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def _stack_tables(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Tables of several data sets as one, with the column `data` first."""
     return pl.concat(
         [table.select(pl.lit(data).alias("data"), pl.all()) for data, table in tables.items()]

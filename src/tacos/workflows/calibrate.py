@@ -18,9 +18,9 @@ from tacos.errors import ConfigError, InputError
 from tacos.formats import sources
 from tacos.methods.judging import calibration
 from tacos.methods.judging.calibration import Calibration
-from tacos.pipeline.model_factory import judges_for
-from tacos.pipeline.run_loop import Progress, walk
-from tacos.pipeline.stages import CALIBRATION, plan
+from tacos.pipeline.model_factory import open_judges
+from tacos.pipeline.run_loop import Progress, run_steps
+from tacos.pipeline.stages import CALIBRATION, plan_steps
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select
 
@@ -30,7 +30,7 @@ def calibrate(
 ) -> list[Calibration]:
     """One calibration per judge of the settings, and one of the panel where there are several.
 
-    `pairs` is whatever `tacos.select` reads, with rows as `tacos.methods.judging.calibration.parse`
+    `pairs` is whatever `tacos.select` reads, with rows as `tacos.methods.judging.calibration.parse_label`
     takes them. Raises `InputError` where there are none, and what the loop raises.
     """
     if settings.judge.mode != "comparative":
@@ -39,19 +39,26 @@ def calibrate(
         )
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store, engine = Store(Path(folder)), LocalEngine(1)
-        with store.lock(), closing(engine), judges_for(settings, ledger) as models:
+        with store.lock(), closing(engine), open_judges(settings, ledger) as models:
             start = {"input": sources.open_source(pairs, store.root)}
-            steps = plan(settings, CALIBRATION)
-            made = walk(
-                steps, start, settings, store, engine, models, progress or select.Quiet(), check
+            steps = plan_steps(settings, CALIBRATION)
+            made = run_steps(
+                steps,
+                start,
+                settings,
+                store,
+                engine,
+                models,
+                progress or select.SilentProgress(),
+                _check_labels,
             ).artifacts
         labels, verdicts = (made[name].scan().collect() for name in ("labels", "verdicts"))
         note = made["verdicts"].manifest["notes"]["pointwise"]
     pointwise = note if isinstance(note, list) else list(settings.judges) if note else []
-    return calibration.calibrate(labels, verdicts, pointwise, settings.judges)
+    return calibration.calibrate_judges(labels, verdicts, pointwise, settings.judges)
 
 
-def check(name: str, artifact: Artifact) -> None:
+def _check_labels(name: str, artifact: Artifact) -> None:
     """Stop before anything is asked when there is nothing to ask about."""
     if name == "labels" and artifact.manifest["n_rows"] == 0:
         raise InputError(

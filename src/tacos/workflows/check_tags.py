@@ -1,4 +1,4 @@
-"""Checking the tags of a run: `check` draws cases, has a model and people judge them, and says what
+"""Checking the tags of a run: `check_tags` draws cases, has a model and people judge them, and says what
 that comes to.
 
 The pipeline `CHECKING` runs in the run's own directory. The same settings and seed draw the same
@@ -21,17 +21,17 @@ from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, RunError
 from tacos.formats import reading, writing
 from tacos.methods.tags import annotation_sheets, tag_quality
-from tacos.methods.tags.tag_quality import Assessment
-from tacos.pipeline.model_factory import checker_for
-from tacos.pipeline.run_loop import Joined, Models, Progress, walk
-from tacos.pipeline.stages import CHECKING, plan
-from tacos.pipeline.steps.side_tables import case_texts
+from tacos.methods.tags.tag_quality import TagQuality
+from tacos.pipeline.model_factory import open_checker
+from tacos.pipeline.run_loop import ConcatenatedTable, Progress, StageModels, run_steps
+from tacos.pipeline.stages import CHECKING, plan_steps
+from tacos.pipeline.steps.side_tables import read_case_texts
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select
 
 
 @dataclass(frozen=True)
-class Quality:
+class TagCheck:
     """What was judged, and what it comes to."""
 
     cases: pl.DataFrame
@@ -39,7 +39,7 @@ class Quality:
     judgements: pl.DataFrame
     """By `tacos.methods.tags.tag_checks.JUDGEMENTS`."""
     rejects: pl.DataFrame
-    assessment: Assessment
+    assessment: TagQuality
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -52,7 +52,7 @@ class Quality:
         }
 
 
-def check(
+def check_tags(
     run: Path,
     settings: Settings,
     sheets: Sequence[Path] = (),
@@ -60,7 +60,7 @@ def check(
     ask: bool = True,
     ledger: Path | None = None,
     progress: Progress | None = None,
-) -> Quality:
+) -> TagCheck:
     """Judge the tags of a run, with `ask` by the model of the settings, and by people's filled
     `sheets`.
 
@@ -75,23 +75,28 @@ def check(
             raise InputError(
                 f"two sheets are named after {name!r}: give each person one sheet with a name of its own"
             )
-    with artifacts(run, settings, None if ask else "draw", ledger, progress) as made:
+    with _run_check_pipeline(run, settings, None if ask else "draw", ledger, progress) as made:
         cases = made["cases"].scan().collect()
         found = [made[name] for name in ("precision", "consistency") if name in made]
         judged = [each.scan().collect() for each in found]
         lost = [each.rejects() for each in found]
     for person, sheet in zip(people, sheets, strict=True):
-        judgements, rejects = annotation_sheets.read(read_sheet(sheet), cases, person)
+        judgements, rejects = annotation_sheets.read_annotation_sheet(
+            _read_sheet(sheet), cases, person
+        )
         judged.append(judgements)
         lost.append(rejects)
     judgements = pl.concat(judged)
-    refuse_namesakes(people, judgements)
-    return Quality(
-        cases, judgements, pl.concat(lost), tag_quality.assess(cases, judgements, settings.seed)
+    _refuse_namesakes(people, judgements)
+    return TagCheck(
+        cases,
+        judgements,
+        pl.concat(lost),
+        tag_quality.assess_tag_quality(cases, judgements, settings.seed),
     )
 
 
-def refuse_namesakes(people: Sequence[str], judgements: pl.DataFrame) -> None:
+def _refuse_namesakes(people: Sequence[str], judgements: pl.DataFrame) -> None:
     """Raise `InputError` where a person has the name of a model that judged, or of the majority:
     theirs are told apart by name.
     """
@@ -114,21 +119,24 @@ def write_sheet(run: Path, settings: Settings, path: Path, progress: Progress | 
         raise InputError(
             f"{path} exists, and somebody may have answered in it: give another name, or remove it"
         )
-    with artifacts(run, settings, "draw", None, progress) as made:
+    with _run_check_pipeline(run, settings, "draw", None, progress) as made:
         cases = made["cases"].scan().collect()
         if cases.height == 0:
             raise InputError(
                 "there is no case to judge: the check settings ask for none, or no tag is frequent enough"
             )
-        texts = case_texts(Joined([select.load(run).artifacts["samples"]]), cases)
+        texts = read_case_texts(ConcatenatedTable([select.load(run).artifacts["samples"]]), cases)
     writing.write_rows(
-        annotation_sheets.sheet(cases, texts, settings.check.max_chars).iter_rows(named=True), path
+        annotation_sheets.build_annotation_sheet(cases, texts, settings.check.max_chars).iter_rows(
+            named=True
+        ),
+        path,
     )
     return cases.height
 
 
 @contextmanager
-def artifacts(
+def _run_check_pipeline(
     run: Path, settings: Settings, until: str | None, ledger: Path | None, progress: Progress | None
 ) -> Iterator[dict[str, Artifact]]:
     """What the pipeline makes, up to the stage `until` (None: all of it)."""
@@ -137,30 +145,34 @@ def artifacts(
         raise RunError(
             f"{run} was stopped before its tags were normalised; run it again with --until canonicalise"
         )
-    start = {name: Joined([done[name]]) for name in ("samples", "canonical_tags")}
-    steps = [step for step in plan(settings, CHECKING) if until is None or step.stage.name == until]
+    start = {name: ConcatenatedTable([done[name]]) for name in ("samples", "canonical_tags")}
+    steps = [
+        step for step in plan_steps(settings, CHECKING) if until is None or step.stage.name == until
+    ]
     store = Store(run)
     with (
         store.lock(),
         closing(LocalEngine(1)) as engine,
-        models_for(settings, until, ledger) as models,
+        _open_check_models(settings, until, ledger) as models,
     ):
-        yield walk(
-            steps, start, settings, store, engine, models, progress or select.Quiet()
+        yield run_steps(
+            steps, start, settings, store, engine, models, progress or select.SilentProgress()
         ).artifacts
 
 
 @contextmanager
-def models_for(settings: Settings, until: str | None, ledger: Path | None) -> Iterator[Models]:
+def _open_check_models(
+    settings: Settings, until: str | None, ledger: Path | None
+) -> Iterator[StageModels]:
     """The model that judges; none where only cases are drawn."""
     if until is not None:
-        yield Models({}, {})
+        yield StageModels({}, {})
         return
-    with checker_for(settings, ledger) as models:
+    with open_checker(settings, ledger) as models:
         yield models
 
 
-def read_sheet(path: Path) -> pl.DataFrame:
+def _read_sheet(path: Path) -> pl.DataFrame:
     """A filled sheet as a table of texts. Raises `InputError` where a line cannot be read."""
     batches = list(reading.read_rows(path))
     broken = [reject for batch in batches for reject in batch.rejects]
@@ -168,11 +180,11 @@ def read_sheet(path: Path) -> pl.DataFrame:
         raise InputError(f"{path}: {broken[0].reason}")
     rows = [row for batch in batches for _, row in batch.rows]
     return pl.DataFrame(
-        [{name: text(value) for name, value in row.items()} for row in rows],
+        [{name: _format_cell(value) for name, value in row.items()} for row in rows],
         infer_schema_length=None,
     )
 
 
-def text(value: Any) -> str | None:
+def _format_cell(value: Any) -> str | None:
     """A cell as text; a yes that a container made true is a yes again."""
     return None if value is None else str(value)

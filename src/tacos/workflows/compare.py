@@ -20,7 +20,7 @@ from tacos.methods.selecting import strategy_comparison
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import NONE, STRATEGIES, Strategy
 from tacos.workflows import reselect, select
-from tacos.workflows.reselect import By, Pool, Wish
+from tacos.workflows.reselect import By, Pool, SelectionRequest
 
 BASELINES: tuple[Strategy, ...] = ("longest", "random")
 DEFAULT: tuple[Strategy, ...] = ("tacos", "complexity-first", "mig", "deita", "car", "k-center")
@@ -64,19 +64,26 @@ def compare(
     by: By = "score",
 ) -> Comparison:
     """Compare strategies on a finished run; arguments as those of `Selection.reselect`, but that
-    `limits` are made by `tacos.workflows.select.limits_from`. Every strategy, random and longest
+    `limits` are made by `tacos.workflows.select.parse_limits`. Every strategy, random and longest
     too, keeps to them.
 
     Raises `ConfigError` for an unknown strategy, `InputError` where one cannot select so many rows.
     """
     done = run if isinstance(run, select.Selection) else select.load(run)
-    wishes = [Wish(n, name, done.seed_or(seed), limits, by) for name in names_of(strategies)]
+    wishes = [
+        SelectionRequest(n, name, done.seed_or(seed), limits, by)
+        for name in _order_strategies(strategies)
+    ]
     pool = Pool(done.artifacts, done.settings, by)
-    chosen: dict[str, list[str]] = {wish.strategy: ids_of(done.run, pool, wish) for wish in wishes}
-    return tabulate(pool, chosen, draws(pool, wishes[-1], chosen["random"]))
+    chosen: dict[str, list[str]] = {
+        wish.strategy: _select_ids(done.run, pool, wish) for wish in wishes
+    }
+    return _tabulate_strategies(
+        pool, chosen, draw_random_selections(pool, wishes[-1], chosen["random"])
+    )
 
 
-def names_of(strategies: Sequence[str]) -> list[Strategy]:
+def _order_strategies(strategies: Sequence[str]) -> list[Strategy]:
     """The strategies wanted, each once, longest and random among them, random last."""
     unknown = [name for name in strategies if name not in STRATEGIES]
     if unknown:
@@ -86,37 +93,39 @@ def names_of(strategies: Sequence[str]) -> list[Strategy]:
     return [name for name in dict.fromkeys((*ordered, *BASELINES)) if name != "random"] + ["random"]
 
 
-def ids_of(run: Path, pool: Pool, wish: Wish) -> list[str]:
+def _select_ids(run: Path, pool: Pool, wish: SelectionRequest) -> list[str]:
     """The ids of a selection by rank."""
     found, _ = reselect.reselect(run, pool, wish)
     return found.scan().collect().sort("rank")["id"].to_list()
 
 
-def draws(pool: Pool, wish: Wish, first: list[str]) -> list[list[str]]:
+def draw_random_selections(pool: Pool, wish: SelectionRequest, first: list[str]) -> list[list[str]]:
     """Random selections: the first one, and more with the seeds that follow."""
     more = (replace(wish, seed=wish.seed + i) for i in range(1, N_DRAWS))
-    return [first, *(reselect.choose(pool, each)["id"].to_list() for each in more)]
+    return [first, *(reselect.choose_rows(pool, each)["id"].to_list() for each in more)]
 
 
-def tabulate(pool: Pool, chosen: Mapping[str, list[str]], drawn: Sequence[list[str]]) -> Comparison:
+def _tabulate_strategies(
+    pool: Pool, chosen: Mapping[str, list[str]], drawn: Sequence[list[str]]
+) -> Comparison:
     """All tables of a comparison."""
     rows = pool.table if pool.grades is None else pool.table.join(pool.grades, on="id", how="left")
-    random = strategy_comparison.band(rows, drawn)
-    found = strategy_comparison.table(rows, {"pool": rows["id"].to_list(), **chosen})
+    random = strategy_comparison.summarise_draws(rows, drawn)
+    found = strategy_comparison.tabulate_selections(rows, {"pool": rows["id"].to_list(), **chosen})
     mean = pl.DataFrame({"strategy": "random", **dict(random.select("figure", "mean").iter_rows())})
     settled = found.filter(pl.col("strategy") != "random").cast(
         dict.fromkeys(strategy_comparison.FIGURES, pl.Float64)
     )
     names = pool.artifacts["clusters"].scan().select("cluster", "name").unique().collect()
-    clusters = strategy_comparison.mixes(rows, chosen, "cluster").join(
+    clusters = strategy_comparison.tabulate_value_shares(rows, chosen, "cluster").join(
         names, on="cluster", how="left", maintain_order="left"
     )
     return Comparison(
         n_pool=rows.height,
         table=pl.concat([settled, mean.select(settled.columns).cast(settled.schema)]),
         random=random,
-        overlap=strategy_comparison.overlap(chosen),
+        overlap=strategy_comparison.overlap_matrix(chosen),
         clusters=clusters.select("cluster", "name", "pool", *chosen),
-        sources=strategy_comparison.mixes(rows, chosen, "source"),
+        sources=strategy_comparison.tabulate_value_shares(rows, chosen, "source"),
         chosen=chosen,
     )

@@ -24,7 +24,7 @@ from tacos import amounts
 from tacos.errors import InputError
 from tacos.methods.selecting import size_curves, sizes
 from tacos.workflows import reselect, select
-from tacos.workflows.reselect import Pool, Wish
+from tacos.workflows.reselect import Pool, SelectionRequest
 
 STEPS = (1, 1.5, 2, 3, 5, 7)
 N_DRAWS = 5
@@ -32,7 +32,7 @@ GAIN = 1.0
 
 
 @dataclass(frozen=True)
-class Curve:
+class SizeCurve:
     """What selections of growing size are like."""
 
     strategy: str
@@ -69,10 +69,10 @@ class Curve:
 
 def curve(
     run: str | Path | select.Selection,
-    wish: Wish,
+    wish: SelectionRequest,
     ns: Sequence[str | float] = (),
     gain: float = GAIN,
-) -> Curve:
+) -> SizeCurve:
     """The curve of a wish's strategy, seed and limits; `wish.n` is not read.
 
     `ns` are sizes in rows or shares; without any, 1, 1.5, 2, 3, 5, 7 of each power of ten from 10
@@ -81,36 +81,38 @@ def curve(
     """
     done = run if isinstance(run, select.Selection) else select.load(run)
     pool = Pool(done.artifacts, done.settings, wish.by)
-    wanted = fixed_sizes(ns, pool.table.height) if ns else spaced(pool.table.height)
-    chosen, ended = selections(pool, wish, wanted)
-    table = tabulate(pool, chosen, wish.seed)
-    return Curve(wish.strategy, pool.table.height, table, gain, knee(table, gain), ended)
+    wanted = _parse_sizes(ns, pool.table.height) if ns else _space_sizes(pool.table.height)
+    chosen, ended = _select_each_size(pool, wish, wanted)
+    table = _tabulate_sizes(pool, chosen, wish.seed)
+    return SizeCurve(wish.strategy, pool.table.height, table, gain, _find_knee(table, gain), ended)
 
 
-def fixed_sizes(ns: Iterable[str | float], n_pool: int) -> list[int]:
+def _parse_sizes(ns: Iterable[str | float], n_pool: int) -> list[int]:
     """Sizes in rows, ascending, each once."""
-    found = [sizes.fixed(amounts.parse(n), n_pool) for n in ns]
+    found = [sizes.resolve_row_count(amounts.parse_size(n), n_pool) for n in ns]
     if None in found:
         raise InputError("the sizes of a curve are rows or shares; tokens are among its figures")
     return sorted({n for n in found if n is not None})
 
 
-def spaced(n_pool: int) -> list[int]:
+def _space_sizes(n_pool: int) -> list[int]:
     """About even steps on a logarithmic scale, and the whole pool.
 
-    >>> spaced(40)
+    >>> _space_sizes(40)
     [10, 15, 20, 30, 40]
     """
     steps = [int(step * 10**power) for power in range(1, len(str(n_pool)) + 1) for step in STEPS]
     return [n for n in steps if n < n_pool] + [n_pool]
 
 
-def selections(pool: Pool, wish: Wish, ns: Sequence[int]) -> tuple[dict[int, list[str]], str]:
+def _select_each_size(
+    pool: Pool, wish: SelectionRequest, ns: Sequence[int]
+) -> tuple[dict[int, list[str]], str]:
     """Size -> ids, up to the first size that the strategy cannot give, and why it cannot."""
     found: dict[int, list[str]] = {}
     for n in ns:
         try:
-            found[n] = reselect.choose(pool, replace(wish, n=n))["id"].to_list()
+            found[n] = reselect.choose_rows(pool, replace(wish, n=n))["id"].to_list()
         except InputError as error:
             if not found:
                 raise
@@ -118,16 +120,18 @@ def selections(pool: Pool, wish: Wish, ns: Sequence[int]) -> tuple[dict[int, lis
     return found, ""
 
 
-def tabulate(pool: Pool, chosen: dict[int, list[str]], seed: int) -> pl.DataFrame:
+def _tabulate_sizes(pool: Pool, chosen: dict[int, list[str]], seed: int) -> pl.DataFrame:
     """A row of figures for each size."""
     rows = pool.table
     tokens = dict(rows.select("id", "tokens").iter_rows())
-    table = size_curves.n_curve(rows, lambda n: chosen[n], chosen).with_columns(
+    table = size_curves.trace_size_curve(rows, lambda n: chosen[n], chosen).with_columns(
         share=pl.col("n") / rows.height,
         tokens=pl.Series(
             [sum(tokens[one] for one in ids) for ids in chosen.values()], dtype=pl.Int64
         ),
-        by_chance=pl.Series([chance(pool, n, seed) for n in chosen], dtype=pl.Float64),
+        by_chance=pl.Series(
+            [_measure_random_coverage(pool, n, seed) for n in chosen], dtype=pl.Float64
+        ),
     )
     following = (pl.col("coverage").shift(-1) - pl.col("coverage")) / (
         pl.col("share").shift(-1) - pl.col("share")
@@ -136,17 +140,19 @@ def tabulate(pool: Pool, chosen: dict[int, list[str]], seed: int) -> pl.DataFram
     return table.with_columns(gain=following).select(*names, pl.exclude(*names))
 
 
-def chance(pool: Pool, n: int, seed: int) -> float | None:
+def _measure_random_coverage(pool: Pool, n: int, seed: int) -> float | None:
     """The mean coverage of random rows."""
     draws = [pool.table["id"].sample(n, seed=seed + draw) for draw in range(N_DRAWS)]
-    found = [size_curves.figures(pool.table, ids.to_list())["coverage"].item() for ids in draws]
+    found = [
+        size_curves.measure_selection(pool.table, ids.to_list())["coverage"].item() for ids in draws
+    ]
     return None if None in found else fmean(found)
 
 
-def knee(table: pl.DataFrame, gain: float) -> int | None:
+def _find_knee(table: pl.DataFrame, gain: float) -> int | None:
     """The least size from which on every gain is below the rate.
 
-    >>> knee(pl.DataFrame({"n": [10, 20, 40], "gain": [3.0, 0.8, None]}), 1.0)
+    >>> _find_knee(pl.DataFrame({"n": [10, 20, 40], "gain": [3.0, 0.8, None]}), 1.0)
     20
     """
     known = table.drop_nulls("gain")

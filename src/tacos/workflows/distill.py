@@ -17,14 +17,14 @@ import polars as pl
 
 from tacos.config import MIN_TAGGED
 from tacos.errors import RunError
-from tacos.methods.samples.truncation import truncate
+from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags import open_tags, tagger_cascade
 from tacos.models import judge, tagger_files
 from tacos.models.training import cards, llm_imitation
 from tacos.models.training import judge as judging
 from tacos.models.training import tagger as training
 from tacos.models.training.llm_imitation import MAX_PAIRS, MAX_TAGGED, Figures
-from tacos.models.training.preference_pairs import Pair
+from tacos.models.training.preference_pairs import PreferencePair
 from tacos.store import files, folders
 from tacos.store.artifacts import Artifact
 from tacos.workflows import select
@@ -41,7 +41,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingExamples:
     """What a language model said in a run: who, how often in all, and the part of it that is
     learned from.
     """
@@ -49,7 +49,7 @@ class Lessons:
     models: tuple[str, ...] = ()
     n_replies: int = 0
     rows: list[Any] = field(default_factory=list)
-    """(instruction, tags) for the tagger, `Pair` for the judge."""
+    """(instruction, tags) for the tagger, `PreferencePair` for the judge."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def distill(run: Path, folder: Path, encoder: str = "static") -> Distillation:
     """
     done = select.load(run)
     folders.check_folder(folder, FILES)
-    tagged, judged = tag_lessons(done), pair_lessons(done)
+    tagged, judged = _collect_tag_examples(done), _collect_pair_examples(done)
     left_out = {
         part: f"{len(lessons.rows):,} {what} by a language model, {least} or more are needed"
         for part, lessons, what, least in (
@@ -93,13 +93,15 @@ def distill(run: Path, folder: Path, encoder: str = "static") -> Distillation:
         for part, lessons in (("tagger", tagged), ("judge", judged))
         if part not in left_out
     }
-    with folders.replacing_folder(folder, FILES) as fresh:
-        figures = {part: train(part, lessons, fresh, encoder) for part, lessons in taught.items()}
-        files.write_text(cards.render(source_of(done), figures, left_out), fresh / CARD)
+    with folders.replace_folder(folder, FILES) as fresh:
+        figures = {
+            part: _train_part(part, lessons, fresh, encoder) for part, lessons in taught.items()
+        }
+        files.write_text(cards.render_card(describe_source(done), figures, left_out), fresh / CARD)
     return Distillation(folder, figures, left_out)
 
 
-def train(part: str, lessons: Lessons, folder: Path, encoder: str) -> Figures:
+def _train_part(part: str, lessons: TrainingExamples, folder: Path, encoder: str) -> Figures:
     """Write one part; its figures, with where the lessons came from."""
     came_from = {
         "models": list(lessons.models),
@@ -107,14 +109,14 @@ def train(part: str, lessons: Lessons, folder: Path, encoder: str) -> Figures:
         "learned from": len(lessons.rows),
     }
     if part == "judge":
-        judging.save(llm_imitation.fit_judge(lessons.rows), folder)
+        judging.save_judge(llm_imitation.fit_judge(lessons.rows), folder)
         return came_from | llm_imitation.measure_judge(lessons.rows)
     n_folds = llm_imitation.N_FOLDS if len(lessons.rows) <= FEW else 1
     texts, tags = [text for text, _ in lessons.rows], [own for _, own in lessons.rows]
     made = llm_imitation.fit_tagger(
         texts, tags, f"distilled from {' + '.join(lessons.models)}", encoder
     )
-    training.write(folder, made)
+    training.write_tagger(folder, made)
     return (
         came_from
         | {"encoder": encoder}
@@ -122,13 +124,13 @@ def train(part: str, lessons: Lessons, folder: Path, encoder: str) -> Figures:
     )
 
 
-def source_of(done: Selection) -> Mapping[str, Any]:
+def describe_source(done: Selection) -> Mapping[str, Any]:
     """What a card says of the run; "unsure": replies about what the small tagger of a cascade was
     least sure of.
     """
     samples, sample_tags = done.artifacts["samples"], done.artifacts.get("sample_tags")
     n_unsure = (
-        n_paid(done.artifacts["tags"]) - n_paid(sample_tags)
+        _count_llm_turns(done.artifacts["tags"]) - _count_llm_turns(sample_tags)
         if sample_tags and "tags" in done.artifacts
         else 0
     )
@@ -142,28 +144,30 @@ def source_of(done: Selection) -> Mapping[str, Any]:
     }
 
 
-def tag_lessons(done: Selection) -> Lessons:
+def _collect_tag_examples(done: Selection) -> TrainingExamples:
     """Instructions with the language model's tags; `MAX_TAGGED` of them at most, by their lots."""
     if "tags" not in done.artifacts:
-        return Lessons()
+        return TrainingExamples()
     tags = done.artifacts["tags"]
-    n_replies = n_paid(tags)
-    drawn = tagger_cascade.draw(tagged_turns(done.artifacts["samples"], tags), MAX_TAGGED, SEED)
+    n_replies = _count_llm_turns(tags)
+    drawn = tagger_cascade.draw_tagging_questions(
+        _read_tagged_turns(done.artifacts["samples"], tags), MAX_TAGGED, SEED
+    )
     limit = done.settings.tag.max_chars
     rows = [
-        (truncate(text, limit), own)
+        (truncate_text(text, limit), own)
         for text, own in drawn.select("instruction", "tags").iter_rows()
     ]
-    kept = llm_imitation.distinct([text for text, _ in rows])
-    return Lessons((tags.manifest["model"],), n_replies, [rows[row] for row in kept])
+    kept = llm_imitation.find_distinct_rows([text for text, _ in rows])
+    return TrainingExamples((tags.manifest["model"],), n_replies, [rows[row] for row in kept])
 
 
-def n_paid(tags: Artifact) -> int:
+def _count_llm_turns(tags: Artifact) -> int:
     """The turns that a language model tagged."""
     return int(tags.scan().filter(PAID).select(pl.len()).collect().item())
 
 
-def tagged_turns(samples: Artifact, tags: Artifact) -> Iterator[pl.DataFrame]:
+def _read_tagged_turns(samples: Artifact, tags: Artifact) -> Iterator[pl.DataFrame]:
     """id, turn, instruction and tags of the turns that a language model tagged, batch by batch."""
     both = zip(
         samples.batches(["id", "turns", "given_tags"]),
@@ -171,11 +175,11 @@ def tagged_turns(samples: Artifact, tags: Artifact) -> Iterator[pl.DataFrame]:
         strict=True,
     )
     for asked, answered in both:
-        texts = open_tags.questions(asked).select("id", "turn", "instruction")
+        texts = open_tags.build_turn_questions(asked).select("id", "turn", "instruction")
         yield texts.join(answered.filter(PAID), on=["id", "turn"], maintain_order="left")
 
 
-def pair_lessons(done: Selection) -> Lessons:
+def _collect_pair_examples(done: Selection) -> TrainingExamples:
     """Pairs with the share of verdicts that the first sample won, ties half; `MAX_PAIRS` at most,
     by their lots.
     """
@@ -185,7 +189,7 @@ def pair_lessons(done: Selection) -> Lessons:
         if name.startswith("verdicts/")
     ]
     if not parts:
-        return Lessons()
+        return TrainingExamples()
     verdicts = pl.concat(parts)
     won = (pl.col("score_left") - pl.col("score_right")).sign() / 2 + 0.5
     pairs = (
@@ -194,7 +198,7 @@ def pair_lessons(done: Selection) -> Lessons:
         .sort("left", "right")
         .collect()
     )
-    lots = tagger_cascade.lots(
+    lots = tagger_cascade.hash_instructions(
         [f"{left}\0{right}" for left, right in pairs.select("left", "right").iter_rows()], SEED
     )
     drawn = pairs.with_columns(lots).sort("lot", "left", "right").head(MAX_PAIRS)
@@ -205,8 +209,8 @@ def pair_lessons(done: Selection) -> Lessons:
         for id_, asked, said in texts.select("id", "instruction", "response").collect().rows()
     }
     rows = [
-        Pair(known[left], known[right], share)
+        PreferencePair(known[left], known[right], share)
         for left, right, share in drawn.select("left", "right", "won").rows()
     ]
     judges = verdicts.select(pl.col("judge").unique().sort()).collect()["judge"].to_list()
-    return Lessons(tuple(judges), int(pairs["n"].sum()), rows)
+    return TrainingExamples(tuple(judges), int(pairs["n"].sum()), rows)

@@ -20,10 +20,10 @@ import orjson
 from tacos import llm
 from tacos.config import Settings
 from tacos.errors import LLMError
-from tacos.llm.chat.grouped_model import Grouped
+from tacos.llm.chat.grouped_model import GroupedModel
 from tacos.llm.ledger.ledger import Ledger
 from tacos.models import tag_agreement
-from tacos.models.tag_agreement import Counts
+from tacos.models.tag_agreement import MatchCounts
 from tacos.records import Reply, Request
 
 N_DRAWS = 2000
@@ -51,7 +51,7 @@ class QualityCost:
     tags_alone: float
 
 
-def quality_cost(
+def measure_quality_cost(
     requests: Sequence[Request], model: str, settings: Settings, ledger: Ledger
 ) -> QualityCost:
     """Ask the distinct tagging `requests` in all three ways; the replies stay in the ledger, where
@@ -61,7 +61,7 @@ def quality_cost(
     """
     n, requests = settings.tag.per_request, list({each.key: each for each in requests}.values())
     with llm.connect(settings.llm, model, ledger) as client:
-        together = Grouped(client, "tag", n).answer(requests)
+        together = GroupedModel(client, "tag", n).answer(requests)
         alone = client.answer(requests)
         again = client.answer([replace(each, repetition=each.repetition + 1) for each in requests])
     usable = [
@@ -71,43 +71,48 @@ def quality_cost(
     ]
     if not usable:
         raise LLMError("no instruction of the pilot was answered together, alone and alone again")
-    return compare(n, [tuple(map(tags_of, three)) for three in usable], len(requests) - len(usable))
+    return estimate_quality_cost(
+        n, [tuple(map(parse_reply_tags, three)) for three in usable], len(requests) - len(usable)
+    )
 
 
-def compare(
+def estimate_quality_cost(
     per_request: int, tags: Sequence[tuple[list[str], ...]], n_left_out: int
 ) -> QualityCost:
     """The figures from (together, alone, again) of each instruction; intervals by drawing
     instructions.
     """
     together, alone, again = (list(each) for each in zip(*tags, strict=True))
-    both, twice = tag_agreement.exact(together, alone), tag_agreement.exact(again, alone)
+    both, twice = (
+        tag_agreement.count_exact_matches(together, alone),
+        tag_agreement.count_exact_matches(again, alone),
+    )
     draws = np.random.default_rng(0).integers(0, len(tags), (N_DRAWS, len(tags)))
-    drawn = np.array([(f1(both, rows), f1(twice, rows)) for rows in draws])
+    drawn = np.array([(_micro_f1(both, rows), _micro_f1(twice, rows)) for rows in draws])
     return QualityCost(
         per_request,
         len(tags),
         n_left_out,
-        estimate(both.micro(), drawn[:, 0]),
-        estimate(twice.micro(), drawn[:, 1]),
-        estimate(twice.micro() - both.micro(), drawn[:, 1] - drawn[:, 0]),
+        _estimate_interval(both.micro(), drawn[:, 0]),
+        _estimate_interval(twice.micro(), drawn[:, 1]),
+        _estimate_interval(twice.micro() - both.micro(), drawn[:, 1] - drawn[:, 0]),
         float(np.mean([len(each) for each in together])),
         float(np.mean([len(each) for each in alone])),
     )
 
 
-def estimate(value: float, drawn: np.ndarray) -> Estimate:
+def _estimate_interval(value: float, drawn: np.ndarray) -> Estimate:
     """A figure with its percentile interval; all NaN where there is no tag at all."""
     low, high = (np.nan, np.nan) if np.isnan(drawn).all() else np.nanquantile(drawn, [0.025, 0.975])
     return float(value), float(low), float(high)
 
 
-def f1(counts: Counts, rows: np.ndarray) -> float:
+def _micro_f1(counts: MatchCounts, rows: np.ndarray) -> float:
     """Micro F1 of some instructions; NaN where none has a tag."""
-    return Counts(counts.hits[rows], counts.totals[rows]).micro()
+    return MatchCounts(counts.hits[rows], counts.totals[rows]).micro()
 
 
-def tags_of(reply: Reply) -> list[str]:
+def parse_reply_tags(reply: Reply) -> list[str]:
     """The tags of a reply as a run keeps them, each once; none where there is no answer."""
     found = [] if reply.text is None else orjson.loads(reply.text)["tags"]
     return list(dict.fromkeys(tag for item in found if (tag := item["tag"].strip())))

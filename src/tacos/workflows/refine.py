@@ -21,9 +21,9 @@ from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.formats import writing
 from tacos.methods.judging import refinement
-from tacos.pipeline.model_factory import judges_for
-from tacos.pipeline.run_loop import Joined, Progress, walk
-from tacos.pipeline.stages import REFINEMENT, plan
+from tacos.pipeline.model_factory import open_judges
+from tacos.pipeline.run_loop import ConcatenatedTable, Progress, run_steps
+from tacos.pipeline.stages import REFINEMENT, plan_steps
 from tacos.records import REFINEMENTS, REJECTS, VERDICTS
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select
@@ -93,19 +93,21 @@ def refine(
     target = output or run / "refined.jsonl"
     writing.check_rows_writable(target)
     store, engine = Store(run), LocalEngine(1)
-    start = {name: Joined([done.artifacts[name]]) for name in ("samples", "selection")}
-    with store.lock(), closing(engine), judges_for(settings, ledger, refine=True) as models:
-        steps = plan(settings, REFINEMENT)
-        outcome = walk(steps, start, settings, store, engine, models, progress or select.Quiet())
-        changes = settled(selected, outcome.artifacts, settings)
-        store.write_state(STATE, state_of(settings, outcome.artifacts))
-    writing.write_rows(rows(selected, changes, outcome.artifacts), target)
+    start = {name: ConcatenatedTable([done.artifacts[name]]) for name in ("samples", "selection")}
+    with store.lock(), closing(engine), open_judges(settings, ledger, refine=True) as models:
+        steps = plan_steps(settings, REFINEMENT)
+        outcome = run_steps(
+            steps, start, settings, store, engine, models, progress or select.SilentProgress()
+        )
+        changes = _collect_changes(selected, outcome.artifacts, settings)
+        store.write_state(STATE, _build_refine_state(settings, outcome.artifacts))
+    writing.write_rows(_apply_rewrites(selected, changes, outcome.artifacts), target)
     sidecar = target.with_name(f"{target.name}.changes.jsonl")
     writing.write_rows(changes.iter_rows(named=True), sidecar)
     return Refinement(run, target, sidecar, changes, outcome.made)
 
 
-def settled(
+def _collect_changes(
     selected: pl.DataFrame, made: Mapping[str, Artifact], settings: Settings
 ) -> pl.DataFrame:
     """What came of every selected row, by `REFINEMENTS`."""
@@ -119,15 +121,15 @@ def settled(
     n_sittings = len(settings.judges) * settings.judge.repetitions
     if verdicts.is_empty():
         verdicts = pl.DataFrame(schema=VERDICTS)
-    texts = proposed(made)
+    texts = _collect_proposals(made)
     parts = made["excerpts"].scan().select("id", own="instruction").collect()
     before = selected.join(parts, on="id", how="left", maintain_order="left")
     before = before.with_columns(instruction=pl.coalesce("own", "instruction")).drop("own", "raw")
-    found = refinement.settle(before, texts, candidates, verdicts, rejects, n_sittings)
+    found = refinement.settle_refinements(before, texts, candidates, verdicts, rejects, n_sittings)
     return found.select(REFINEMENTS.names())
 
 
-def proposed(made: Mapping[str, Artifact]) -> pl.DataFrame:
+def _collect_proposals(made: Mapping[str, Artifact]) -> pl.DataFrame:
     """id, new_instruction, new_response, faults, as far as there are any."""
     responses = (
         made["responses"].scan().select("id", new_response="response", wrong="faults").collect()
@@ -147,7 +149,9 @@ def proposed(made: Mapping[str, Artifact]) -> pl.DataFrame:
     )
 
 
-def rows(selected: pl.DataFrame, changes: pl.DataFrame, made: Mapping[str, Artifact]) -> list[str]:
+def _apply_rewrites(
+    selected: pl.DataFrame, changes: pl.DataFrame, made: Mapping[str, Artifact]
+) -> list[str]:
     """The rows as JSON: the rewritten ones with their new texts, all others as they were read."""
     taken = changes.filter(pl.col("status") == "rewritten")["id"]
     new = (
@@ -161,7 +165,7 @@ def rows(selected: pl.DataFrame, changes: pl.DataFrame, made: Mapping[str, Artif
     return joined.select(pl.coalesce("new", "raw")).to_series().to_list()
 
 
-def state_of(settings: Settings, made: Mapping[str, Artifact]) -> dict[str, Any]:
+def _build_refine_state(settings: Settings, made: Mapping[str, Artifact]) -> dict[str, Any]:
     """What `refine.json` says: enough to find the artifacts again."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

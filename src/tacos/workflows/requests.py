@@ -20,23 +20,35 @@ from tacos import prompts
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, RunError
-from tacos.llm.chat.messages import Asked, asked
-from tacos.llm.embedding.encoder import Recalling
+from tacos.llm.chat.messages import RenderedRequest, render_request
+from tacos.llm.embedding.encoder import LedgerEncoder
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.lookup import resolve
-from tacos.llm.offline.ledger_replay import Replaying, Unanswered
-from tacos.pipeline.model_factory import Network, Own, asked_models, assemble, encoding_models
-from tacos.pipeline.run_loop import Models, execute, existing, section_of, tables_for
-from tacos.pipeline.stages import PromptStage, Tables, plan
+from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
+from tacos.pipeline.model_factory import (
+    EndpointClients,
+    UserFunctions,
+    build_models,
+    list_embedding_models,
+    list_endpoint_models,
+)
+from tacos.pipeline.run_loop import (
+    StageModels,
+    find_existing_artifacts,
+    find_settings_section,
+    gather_tables,
+    run_plan,
+)
+from tacos.pipeline.stages import PromptStage, Tables, plan_steps
 from tacos.records import Encoder, Model, Reply
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows.select import STATE, Quiet
+from tacos.workflows.select import STATE, SilentProgress
 
 GROUP = 1000
 
 
 @dataclass(frozen=True)
-class Source:
+class DigestOnlySource:
     """The input of a run that has read it already: only its digest is needed any more."""
 
     digest: str
@@ -53,27 +65,27 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingRequests:
     """The next stage that asks, and all its questions: answered ones, and those that are open
     (re-asks among them).
     """
 
     artifact: str
-    questions: dict[str, Asked]
-    open: dict[str, Asked]
+    questions: dict[str, RenderedRequest]
+    open: dict[str, RenderedRequest]
 
 
-def pending(run: Path, ledger: Ledger) -> Pending | None:
+def find_pending_requests(run: Path, ledger: Ledger) -> PendingRequests | None:
     """What a run asks next; None where it asks nothing any more. Raises `RunError`, `ConfigError`."""
     store = Store(run)
     state = store.read_state(STATE)
     settings = Settings.model_validate(state["settings"])
-    source = Source(samples_of(store, state).manifest["inputs"]["input"])
+    source = DigestOnlySource(_find_samples(store, state).manifest["inputs"]["input"])
     with store.lock():
-        return advance(source, settings, store, replaying_models(settings, ledger), ledger)
+        return _advance_run(source, settings, store, _build_replay_models(settings, ledger), ledger)
 
 
-def samples_of(store: Store, state: dict[str, Any]) -> Artifact:
+def _find_samples(store: Store, state: dict[str, Any]) -> Artifact:
     """The samples that a run has read, also where it was stopped later on. Raises `RunError`."""
     keys = [
         state["artifacts"].get("samples", ""),
@@ -89,64 +101,75 @@ def samples_of(store: Store, state: dict[str, Any]) -> Artifact:
     return found[0]
 
 
-def replaying_models(settings: Settings, ledger: Ledger) -> Models:
+def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
     """The models of a run, those of the endpoint answering from the ledger alone. Raises
     `ConfigError` without any.
     """
-    names = {name for asked_of_stage in asked_models(settings).values() for name in asked_of_stage}
+    names = {
+        name
+        for asked_of_stage in list_endpoint_models(settings).values()
+        for name in asked_of_stage
+    }
     if not names:
         raise ConfigError("the run asks no endpoint; select with --llm or --model first")
-    clients: dict[str, Model] = {name: Replaying(settings.llm, name, ledger) for name in names}
-    models = {model for (model,) in encoding_models(settings).values()}
+    clients: dict[str, Model] = {name: LedgerModel(settings.llm, name, ledger) for name in names}
+    models = {model for (model,) in list_embedding_models(settings).values()}
     encoders: dict[str, Encoder] = {
-        model: Recalling(model, settings.embed, ledger) for model in models
+        model: LedgerEncoder(model, settings.embed, ledger) for model in models
     }
-    network = Network(settings, None, ExitStack(), clients, encoders=encoders)
-    return assemble(settings, Own(), network)
+    network = EndpointClients(settings, None, ExitStack(), clients, encoders=encoders)
+    return build_models(settings, UserFunctions(), network)
 
 
-def advance(
-    source: Source, settings: Settings, store: Store, models: Models, ledger: Ledger
-) -> Pending | None:
+def _advance_run(
+    source: DigestOnlySource, settings: Settings, store: Store, models: StageModels, ledger: Ledger
+) -> PendingRequests | None:
     """Run as far as the ledger reaches; what is asked then."""
     engine = LocalEngine(1)
     try:
-        execute(source, settings, store, engine, models, Quiet())
+        run_plan(source, settings, store, engine, models, SilentProgress())
         return None
-    except Unanswered:
-        made = existing(source, settings, store, models)
+    except MissingRepliesError:
+        made = find_existing_artifacts(source, settings, store, models)
     finally:
         engine.close()
-    steps = plan(settings)
+    steps = plan_steps(settings)
     step = next(step for step in steps if step.artifact not in made)
     assert isinstance(step.stage, PromptStage)
-    names = asked_models(settings)[step.stage.name]
+    names = list_endpoint_models(settings)[step.stage.name]
     found = list(
-        questions(step.stage, tables_for(step, steps, {"input": source}, made), settings, names)
+        _prepare_requests(
+            step.stage, gather_tables(step, steps, {"input": source}, made), settings, names
+        )
     )
-    return collect(step.artifact, found, ledger)
+    return _collect_open_requests(step.artifact, found, ledger)
 
 
-def questions(
+def _prepare_requests(
     stage: PromptStage, tables: Tables, settings: Settings, names: Sequence[str]
-) -> Iterator[Asked]:
+) -> Iterator[RenderedRequest]:
     """The questions of a stage to models of the endpoint, as they go out; those of a panel name
     their model.
     """
-    digest, config = prompts.content_hash(stage.template), getattr(settings, section_of(stage))
+    digest, config = (
+        prompts.hash_template(stage.template),
+        getattr(settings, find_settings_section(stage)),
+    )
     for batch in stage.questions(tables, settings):
         for row in batch.iter_rows(named=True):
             request = (
                 stage.ask(row, stage.template, digest, config) if stage.given(row) is None else None
             )
             if request is not None and (not request.model or request.model in names):
-                yield asked(request, request.model or names[0], settings.llm.body)
+                yield render_request(request, request.model or names[0], settings.llm.body)
 
 
-def collect(artifact: str, all_asked: list[Asked], ledger: Ledger) -> Pending:
+def _collect_open_requests(
+    artifact: str, all_asked: list[RenderedRequest], ledger: Ledger
+) -> PendingRequests:
     """Which of the questions are open."""
-    still: dict[str, Asked] = {}
+    still: dict[str, RenderedRequest] = {}
     for start in range(0, len(all_asked), GROUP):
-        found = resolve(all_asked[start : start + GROUP], ledger)
+        found = resolve_questions(all_asked[start : start + GROUP], ledger)
         still |= {each.key: each for each in found if not isinstance(each, Reply)}
-    return Pending(artifact, {each.key: each for each in all_asked} | still, still)
+    return PendingRequests(artifact, {each.key: each for each in all_asked} | still, still)

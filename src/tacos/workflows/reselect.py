@@ -29,10 +29,10 @@ from tacos.errors import InputError
 from tacos.methods.judging import comparisons
 from tacos.methods.selecting import mig, sizes, strategies
 from tacos.methods.selecting.limits import Limits
-from tacos.methods.selecting.strategies import NONE, Extras, Strategy
+from tacos.methods.selecting.strategies import NONE, Strategy, StrategyInputs
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_tables
-from tacos.records import SELECTION, Encoder, canonical_hash, conform, reject_frame
+from tacos.records import SELECTION, Encoder, build_reject_frame, canonical_hash, conform_table
 from tacos.store.artifacts import LAYOUT, Artifact, Store
 
 NAME = "reselected"
@@ -42,7 +42,7 @@ By = Literal["score", "grade"]
 
 
 @dataclass(frozen=True)
-class Wish:
+class SelectionRequest:
     """What is asked for: a size ("500", "10%", "2Mtokens"), a strategy, and its settings.
 
     `limits` are quotas, length matching and near duplicates; those of the run itself are not taken
@@ -71,15 +71,18 @@ class Pool:
         """A row per sample, by id: id, length, source, tags, cluster, score (null: not judged),
         tokens.
         """
-        found = pool_tables.rows(self.artifacts, self.members, self.scores)
+        found = pool_tables.build_pool_table(self.artifacts, self.members, self.scores)
         return found.join(
-            pool_tables.costs(self.artifacts["samples"]), on="id", how="left", maintain_order="left"
+            pool_tables.estimate_row_tokens(self.artifacts["samples"]),
+            on="id",
+            how="left",
+            maintain_order="left",
         )
 
     @cached_property
     def members(self) -> pl.DataFrame:
         """id, cluster: a row per membership, the home cluster first."""
-        return pool_tables.home_first(self.artifacts, self.settings)
+        return pool_tables.order_memberships(self.artifacts, self.settings)
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -91,7 +94,7 @@ class Pool:
             homes = self.members.unique("id", keep="first", maintain_order=True)
             return homes.join(known, on="id").rename({"grade": "score"})
         return (
-            self.artifacts[newest_scores(self.artifacts)]
+            self.artifacts[find_newest_scores(self.artifacts)]
             .scan()
             .select("id", "cluster", "score")
             .collect()
@@ -104,7 +107,7 @@ class Pool:
         return (
             None
             if found is None
-            else comparisons.mean_grades(found.scan().collect()).cast({"grade": pl.Float64})
+            else comparisons.average_grades(found.scan().collect()).cast({"grade": pl.Float64})
         )
 
     @cached_property
@@ -115,7 +118,7 @@ class Pool:
     @cached_property
     def vectors(self) -> tuple[list[str], npt.NDArray[np.float32]]:
         """The samples' ids and unit vectors, shape (rows, dim), in the order of the input."""
-        return pool_tables.vectors(self.artifacts["samples"], self.encoder)
+        return pool_tables.encode_samples(self.artifacts["samples"], self.encoder)
 
     @cached_property
     def tag_names(self) -> list[str]:
@@ -125,34 +128,36 @@ class Pool:
     @cached_property
     def spread(self) -> Any:
         """MIG's graph of tags."""
-        return mig.propagation(self.encoder.encode(self.tag_names)) if self.tag_names else None
+        return (
+            mig.propagation_matrix(self.encoder.encode(self.tag_names)) if self.tag_names else None
+        )
 
     def listed(self, name: Literal["keep", "exclude"]) -> list[str]:
         """The ids of the run's must-keep or exclude list."""
-        return pool_tables.listed(
+        return pool_tables.resolve_ids(
             self.artifacts["samples"].scan(), getattr(self.settings.select, name), name
         )
 
-    def fill(self, wish: Wish) -> list[str]:
+    def fill(self, wish: SelectionRequest) -> list[str]:
         """Unjudged rows that may come last, where the run's own settings let them; for the strategy
         tacos.
         """
         if not self.settings.select.fill or wish.strategy != "tacos":
             return []
-        found = pool_tables.unjudged(
-            pool_tables.members(self.artifacts, self.settings), self.scores, wish.seed
+        found = pool_tables.draw_unjudged_rows(
+            pool_tables.read_memberships(self.artifacts, self.settings), self.scores, wish.seed
         )
         gone = set(self.listed("exclude"))
         return [one for one in found["id"].to_list() if one not in gone]
 
-    def extras(self, wish: Wish) -> Extras:
+    def extras(self, wish: SelectionRequest) -> StrategyInputs:
         """What the strategy needs beside the table."""
         ids, vectors = (
             self.vectors if wish.strategy in WITH_VECTORS or wish.limits.cosine < 1 else ([], None)
         )
         graph = wish.strategy == "mig"
         quotas = wish.strategy == "tacos"
-        return Extras(
+        return StrategyInputs(
             ids=ids,
             vectors=vectors,
             tag_names=self.tag_names if graph else (),
@@ -166,7 +171,7 @@ class Pool:
         )
 
 
-def newest_scores(artifacts: Mapping[str, Artifact]) -> str:
+def find_newest_scores(artifacts: Mapping[str, Artifact]) -> str:
     """The name of the newest scores; `InputError` where the run was stopped before it had any."""
     names = [name for name in artifacts if name.startswith("scores/")]
     if not names:
@@ -176,25 +181,27 @@ def newest_scores(artifacts: Mapping[str, Artifact]) -> str:
     return max(names, key=lambda name: int(name.partition("/")[2]))
 
 
-def choose(pool: Pool, wish: Wish) -> pl.DataFrame:
+def choose_rows(pool: Pool, wish: SelectionRequest) -> pl.DataFrame:
     """A table SELECTION. Raises `InputError` where the pool cannot give it, `ConfigError` for what
     cannot be meant.
     """
-    size, extras = amounts.parse(wish.n), pool.extras(wish)
+    size, extras = amounts.parse_size(wish.n), pool.extras(wish)
     keep, exclude = pool.listed("keep"), pool.listed("exclude")
 
     def take(n: int) -> pl.DataFrame:
-        return strategies.select(
+        return strategies.select_by_strategy(
             pool.table, wish.strategy, n, wish.seed, extras, keep, exclude, wish.limits
         )
 
-    n = sizes.fixed(size, pool.table.height)
+    n = sizes.resolve_row_count(size, pool.table.height)
     if n is not None:
         return take(n)
-    return sizes.within(size.value, take, pool.table.select("id", "tokens"), max(1, len(keep)))
+    return sizes.fit_token_budget(
+        size.value, take, pool.table.select("id", "tokens"), max(1, len(keep))
+    )
 
 
-def key_of(pool: Pool, wish: Wish) -> str:
+def _selection_key(pool: Pool, wish: SelectionRequest) -> str:
     """16 hex digits that change with anything that can change the selection."""
     config = pool.settings.select
     read = (
@@ -203,14 +210,14 @@ def key_of(pool: Pool, wish: Wish) -> str:
         "memberships",
         "clusters",
         "grades",
-        newest_scores(pool.artifacts),
+        find_newest_scores(pool.artifacts),
     )
     return canonical_hash(
         [
             LAYOUT,
             NAME,
             VERSION,
-            asdict(wish) | {"n": asdict(amounts.parse(wish.n))},
+            asdict(wish) | {"n": asdict(amounts.parse_size(wish.n))},
             [
                 config.quota,
                 config.coverage,
@@ -225,21 +232,21 @@ def key_of(pool: Pool, wish: Wish) -> str:
     )[:16]
 
 
-def reselect(run: Path, pool: Pool, wish: Wish) -> tuple[Artifact, bool]:
+def reselect(run: Path, pool: Pool, wish: SelectionRequest) -> tuple[Artifact, bool]:
     """The selection as an artifact of the run, and whether it was made now (else it was there)."""
-    store, key = Store(run), key_of(pool, wish)
+    store, key = Store(run), _selection_key(pool, wish)
     found = store.find(NAME, key)
     if found is not None:
         return found, False
-    made = conform(choose(pool, wish), SELECTION)
+    made = conform_table(choose_rows(pool, wish), SELECTION)
     with store.lock():
         draft = store.begin(NAME, key, resume=False)
-        draft.write(0, made, reject_frame())
+        draft.write(0, made, build_reject_frame())
         rules = dict(Counter(made["rule"].to_list()))
-        return draft.commit(manifest(key, wish, rules)), True
+        return draft.commit(_build_manifest(key, wish, rules)), True
 
 
-def manifest(key: str, wish: Wish, rules: Mapping[str, int]) -> dict[str, Any]:
+def _build_manifest(key: str, wish: SelectionRequest, rules: Mapping[str, int]) -> dict[str, Any]:
     """What the artifact says of itself: the fields that every manifest has."""
     return {
         "stage": "reselect",

@@ -26,13 +26,13 @@ from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, OutputError, RunError
 from tacos.formats import reading, sources, writing
-from tacos.methods.measures.request_counts import n_questions
+from tacos.methods.measures.request_counts import count_questions
 from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import Strategy
-from tacos.pipeline.model_factory import Own, asked_models, models_for
-from tacos.pipeline.run_loop import Models, Progress, Source, execute, existing
-from tacos.pipeline.stages import Step, plan
+from tacos.pipeline.model_factory import UserFunctions, list_endpoint_models, open_models
+from tacos.pipeline.run_loop import Progress, Source, StageModels, find_existing_artifacts, run_plan
+from tacos.pipeline.stages import Step, plan_steps
 from tacos.pipeline.steps import pool
 from tacos.report import explain as explaining
 from tacos.report import facts as report_data
@@ -40,12 +40,12 @@ from tacos.report import html
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import reselect as reselecting
-from tacos.workflows.reselect import Pool, Wish
+from tacos.workflows.reselect import Pool, SelectionRequest
 
 STATE = "run.json"
 
 
-class Quiet:
+class SilentProgress:
     """Progress that is not shown."""
 
     def start(self, name: str, total: int | None) -> None: ...
@@ -54,7 +54,7 @@ class Quiet:
 
 
 @dataclass(frozen=True)
-class Targets:
+class OutputTargets:
     """Where a run writes: the rows, the run directory (default `<output>.run`), the report (default
     in the run).
     """
@@ -121,21 +121,21 @@ class Selection:
         return pl.DataFrame(self.rows, infer_schema_length=None, strict=False)
 
     @cached_property
-    def summary(self) -> report_data.Summary:
+    def summary(self) -> report_data.RunSummary:
         """The figures of the run."""
-        return report_data.summarise(self.artifacts, self.settings)
+        return report_data.summarise_run(self.artifacts, self.settings)
 
     def report(self, path: str | Path) -> Path:
         """Write the self-contained HTML report."""
         return files.write_text(
-            html.render(self.summary, self.scores, self.in_input_order), Path(path)
+            html.render_report(self.summary, self.scores, self.in_input_order), Path(path)
         )
 
     def explain(self, row: str) -> dict[str, Any]:
         """Why a row (id or content hash) was kept or dropped; `InputError` where the input has no
         such row.
         """
-        return explaining.explain(self.artifacts, self.settings, row)
+        return explaining.explain_row(self.artifacts, self.settings, row)
 
     def seed_or(self, seed: int | None) -> int:
         """The seed that was given, else the run's own."""
@@ -162,9 +162,9 @@ class Selection:
         tenth of the selection. The run's seed (unless given), its must-keep and exclude lists and
         `select.fill` hold; its quotas and limits do not. Nothing of the run is changed.
         """
-        limits = limits_from(limit, per_source, per_tag, match_length)
-        wish = Wish(n, strategy, self.seed_or(seed), limits, by)
-        return reselect_with(self, wish, Targets(as_path(output)))
+        limits = parse_limits(limit, per_source, per_tag, match_length)
+        wish = SelectionRequest(n, strategy, self.seed_or(seed), limits, by)
+        return run_reselection(self, wish, OutputTargets(_to_path(output)))
 
 
 def select(
@@ -176,7 +176,7 @@ def select(
     preset: str = "robust",
     seed: int = 1,
     settings: Mapping[str, Any] | None = None,
-    own: Own | None = None,
+    own: UserFunctions | None = None,
     **functions: Any,
 ) -> Selection:
     """Select n rows of `data`: a path, several paths, a list of dicts, a polars frame or a
@@ -187,25 +187,28 @@ def select(
     be plain functions (see `tacos.models.user_functions`). Without `run` and `output` the run
     directory is a temporary one. Raises the exceptions of `tacos.errors`.
     """
-    if strangers := sorted(functions.keys() - {each.name for each in fields(Own)}):
+    if strangers := sorted(functions.keys() - {each.name for each in fields(UserFunctions)}):
         raise TypeError(
             f"select() has no argument {strangers[0]!r}; settings go into settings={{...}}, as nested tables"
         )
-    chosen = config.load(
-        preset, None, (), **{"seed": seed, **config.merge({"select": {"n": n}}, settings or {})}
+    chosen = config.load_settings(
+        preset,
+        None,
+        (),
+        **{"seed": seed, **config.merge_layers({"select": {"n": n}}, settings or {})},
     )
-    targets = Targets(as_path(output), as_path(run))
-    return select_with(data, chosen, targets, own=own or Own(**functions))
+    targets = OutputTargets(_to_path(output), _to_path(run))
+    return run_selection(data, chosen, targets, own=own or UserFunctions(**functions))
 
 
-def limits_from(
+def parse_limits(
     limit: float = 1.0,
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,
 ) -> Limits:
     """Limits of a selection from what a user writes; `ConfigError` for what cannot be meant."""
-    named = config.load(
+    named = config.load_settings(
         select={
             "limit": limit,
             "per_source": per_source or {},
@@ -213,20 +216,20 @@ def limits_from(
             "match_length": match_length,
         }
     )
-    return pool.limits_of(named.select)
+    return pool.build_limits(named.select)
 
 
-def as_path(value: str | Path | None) -> Path | None:
+def _to_path(value: str | Path | None) -> Path | None:
     """A path, or None."""
     return None if value is None else Path(value)
 
 
-def select_with(
+def run_selection(
     data: Any,
     settings: Settings,
-    targets: Targets,
+    targets: OutputTargets,
     *,
-    own: Own | None = None,
+    own: UserFunctions | None = None,
     ledger: Path | None = None,
     workers: int = 0,
     progress: Progress | None = None,
@@ -240,37 +243,41 @@ def select_with(
     if targets.report is not None:
         files.check_writable(targets.report)
     directory = (
-        run_directory(targets.run, targets.output)
+        resolve_run_directory(targets.run, targets.output)
         or Path(tempfile.mkdtemp(prefix="tacos-")) / "run"
     )
     store, engine = Store(directory), LocalEngine(workers)
 
     def check(name: str, artifact: Artifact) -> None:
         if until in {None, "select"}:
-            check_size(name, artifact, settings)
+            _check_feasibility(name, artifact, settings)
 
     with (
         store.lock(),
-        readable(directory),
+        _translate_read_errors(directory),
         closing(engine),
-        models_for(settings, own or Own(), ledger) as models,
+        open_models(settings, own or UserFunctions(), ledger) as models,
     ):
         source = sources.open_source(data, directory)
         if targets.output is not None:
-            check_apart(targets.output, source.files)
+            _refuse_overwriting_inputs(targets.output, source.files)
         if not store.has_state(STATE):
-            store.write_state(STATE, state_of(Selection(directory, settings, {}), source.names))
-        outcome = execute(
-            source, settings, store, engine, models, progress or Quiet(), until, check
+            store.write_state(
+                STATE, _build_run_state(Selection(directory, settings, {}), source.names)
+            )
+        outcome = run_plan(
+            source, settings, store, engine, models, progress or SilentProgress(), until, check
         )
         where = replace(targets, report=targets.report or directory / "report.html")
-        done = finish(Selection(directory, settings, outcome.artifacts, made=outcome.made), where)
-        store.write_state(STATE, state_of(done, source.names))
+        done = _write_outputs(
+            Selection(directory, settings, outcome.artifacts, made=outcome.made), where
+        )
+        store.write_state(STATE, _build_run_state(done, source.names))
         store.clear_drafts()
     return done
 
 
-def reselect_with(done: Selection, wish: Wish, targets: Targets) -> Selection:
+def run_reselection(done: Selection, wish: SelectionRequest, targets: OutputTargets) -> Selection:
     """`Selection.reselect` with all settings made: what the command line calls. A report is written
     if one is named.
     """
@@ -284,13 +291,13 @@ def reselect_with(done: Selection, wish: Wish, targets: Targets) -> Selection:
     wanted = done.settings.select.model_copy(update={"n": found.manifest["n_rows"]})
     settings = done.settings.model_copy(update={"select": wanted, "seed": wish.seed})
     artifacts = {**done.artifacts, "selection": found}
-    return finish(
+    return _write_outputs(
         Selection(done.run, settings, artifacts, made=[reselecting.NAME] if is_new else []), targets
     )
 
 
 @contextmanager
-def readable(directory: Path) -> Iterator[None]:
+def _translate_read_errors(directory: Path) -> Iterator[None]:
     """Turn a table that cannot be read into one clear line."""
     try:
         yield
@@ -301,25 +308,25 @@ def readable(directory: Path) -> Iterator[None]:
         ) from None
 
 
-def check_apart(output: Path, names: Sequence[Path]) -> None:
+def _refuse_overwriting_inputs(output: Path, names: Sequence[Path]) -> None:
     """Raise `OutputError` where the output would take the place of an input."""
     if any(output.exists() and path.exists() and output.samefile(path) for path in names):
         raise OutputError(f"{output} is one of the inputs: name another file with -o")
 
 
-def run_directory(run: Path | None, output: Path | None) -> Path | None:
+def resolve_run_directory(run: Path | None, output: Path | None) -> Path | None:
     """The run directory: the one named, else `<output>.run`, else None."""
     return run or (output.with_name(output.name + ".run") if output else None)
 
 
-def check_size(name: str, artifact: Artifact, settings: Settings) -> None:
+def _check_feasibility(name: str, artifact: Artifact, settings: Settings) -> None:
     """Stop before anything is paid for when the pool cannot give what is asked of it."""
     wanted = settings.select
     if name == "canonical_tags" and wanted.per_tag:
         known = (
             artifact.scan().select(pl.col("tags").explode().unique()).collect()["tags"].drop_nulls()
         )
-        limiting.check_tags(wanted.per_tag, known.to_list())
+        limiting.check_tags_exist(wanted.per_tag, known.to_list())
     if name != "samples":
         return
     n_samples = artifact.manifest["n_rows"]
@@ -327,10 +334,12 @@ def check_size(name: str, artifact: Artifact, settings: Settings) -> None:
         raise InputError(f"no usable row in the input; rejected: {artifact.manifest['rejects']}")
     if wanted.per_source:
         sources = artifact.scan().select(pl.col("source").unique().sort()).collect()["source"]
-        limiting.resolved(wanted.parts("per_source"), sources.to_list())
+        limiting.resolve_sources(wanted.parts("per_source"), sources.to_list())
         if wanted.size.unit != "tokens":
-            limiting.by_source(
-                sources, pool.n_wanted(artifact, wanted.size), wanted.parts("per_source")
+            limiting.bound_sources(
+                sources,
+                pool.count_requested_rows(artifact, wanted.size),
+                wanted.parts("per_source"),
             )
     if wanted.size.unit == "rows" and n_samples < wanted.size.value and not wanted.fill:
         raise InputError(
@@ -339,7 +348,7 @@ def check_size(name: str, artifact: Artifact, settings: Settings) -> None:
         )
 
 
-def finish(done: Selection, targets: Targets) -> Selection:
+def _write_outputs(done: Selection, targets: OutputTargets) -> Selection:
     """Write rows, sidecar and report (where one is named) of a run that reached its selection."""
     if "selection" not in done.artifacts:
         return done
@@ -350,7 +359,7 @@ def finish(done: Selection, targets: Targets) -> Selection:
     if targets.output is not None:
         scores = written.scores
         rows = (
-            writing.with_columns(written.rows, scores)
+            writing.add_score_columns(written.rows, scores)
             if targets.columns
             else written.in_input_order["raw"]
         )
@@ -359,7 +368,7 @@ def finish(done: Selection, targets: Targets) -> Selection:
     return written
 
 
-def state_of(done: Selection, names: Sequence[str]) -> dict[str, Any]:
+def _build_run_state(done: Selection, names: Sequence[str]) -> dict[str, Any]:
     """What `run.json` says: enough to load the run again."""
     last = list(done.artifacts)[-1] if done.artifacts else ""
     return {
@@ -390,7 +399,7 @@ def load(run: str | Path) -> Selection:
     return Selection(Path(run), Settings.model_validate(state["settings"]), artifacts, output)
 
 
-def with_lists(settings: Settings, keep: Path | None, exclude: Path | None) -> Settings:
+def add_id_lists(settings: Settings, keep: Path | None, exclude: Path | None) -> Settings:
     """Settings with the ids of a must-keep and an exclude file added."""
     lists = {
         name: (*getattr(settings.select, name), *sorted(reading.read_ids(path)))
@@ -401,7 +410,7 @@ def with_lists(settings: Settings, keep: Path | None, exclude: Path | None) -> S
 
 
 @dataclass(frozen=True)
-class Forecast:
+class StepForecast:
     """One step of a plan: what it would do, and how many rows or questions that is at most (None:
     not known yet).
     """
@@ -427,7 +436,7 @@ class Forecast:
         return f"{self.action}{rows}, at most {self.n_questions:,} questions to {whom}"
 
 
-def forecast(data: Any, settings: Settings, *, run: Path | None = None) -> list[Forecast]:
+def forecast_run(data: Any, settings: Settings, *, run: Path | None = None) -> list[StepForecast]:
     """What a run would do, from reading the input alone; nothing is kept and no model is asked.
 
     Stages that are there already say so; numbers of questions of the others are upper bounds.
@@ -435,9 +444,9 @@ def forecast(data: Any, settings: Settings, *, run: Path | None = None) -> list[
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         source = sources.open_source(data, Path(folder))
         store = Store(run) if run else Store(Path(folder))
-        with models_for(settings, Own(), Path(folder) / "ledger.sqlite") as models:
-            known = existing(source, settings, store, models)
-            samples = known.get("samples") or ingest_only(
+        with open_models(settings, UserFunctions(), Path(folder) / "ledger.sqlite") as models:
+            known = find_existing_artifacts(source, settings, store, models)
+            samples = known.get("samples") or _ingest_samples(
                 source, settings, Store(Path(folder)), models
             )
         n_turns = (
@@ -447,36 +456,43 @@ def forecast(data: Any, settings: Settings, *, run: Path | None = None) -> list[
             .item()
         )
         n_samples = samples.manifest["n_rows"]
-        asked = n_questions(
-            settings, n_samples, int(n_turns or 0), pool.n_wanted(samples, settings.select.size)
+        asked = count_questions(
+            settings,
+            n_samples,
+            int(n_turns or 0),
+            pool.count_requested_rows(samples, settings.select.size),
         )
-    online = asked_models(settings)
-    steps = ((step, online.get(step.stage.name, ())) for step in plan(settings))
-    return [forecast_step(step, known, n_samples, asked, models) for step, models in steps]
+    online = list_endpoint_models(settings)
+    steps = ((step, online.get(step.stage.name, ())) for step in plan_steps(settings))
+    return [_forecast_step(step, known, n_samples, asked, models) for step, models in steps]
 
 
-def ingest_only(source: Source, settings: Settings, store: Store, models: Models) -> Artifact:
+def _ingest_samples(
+    source: Source, settings: Settings, store: Store, models: StageModels
+) -> Artifact:
     """The samples of a source, read into a store."""
     engine = LocalEngine(1)
-    return execute(source, settings, store, engine, models, Quiet(), "ingest").artifacts["samples"]
+    return run_plan(source, settings, store, engine, models, SilentProgress(), "ingest").artifacts[
+        "samples"
+    ]
 
 
-def forecast_step(
+def _forecast_step(
     step: Step,
     known: Mapping[str, Artifact],
     n_samples: int,
     asked: Mapping[str, int],
     models: tuple[str, ...],
-) -> Forecast:
+) -> StepForecast:
     """One line of a forecast."""
     if step.artifact in known:
-        return Forecast(step.artifact, "there already", known[step.artifact].manifest["n_rows"])
+        return StepForecast(step.artifact, "there already", known[step.artifact].manifest["n_rows"])
     n_rows = (
         n_samples
         if step.artifact in {"samples", "canonical_tags", "memberships", "grades"}
         else None
     )
     n_asked = asked.get(step.stage.name) if step.round in {None, 0} else None
-    return Forecast(
+    return StepForecast(
         step.artifact, "would run", n_rows, n_asked, models if n_asked is not None else ()
     )

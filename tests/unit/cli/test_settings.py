@@ -16,7 +16,7 @@ def listed(*words: str) -> list[dict[str, object]]:
 
 
 def test_every_setting_is_there() -> None:
-    assert [each["name"] for each in listed()] == config.known_keys()
+    assert [each["name"] for each in listed()] == config.list_setting_names()
 
 
 def test_a_stage_has_its_settings_with_values_choices_and_meaning() -> None:

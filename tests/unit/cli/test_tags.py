@@ -121,7 +121,7 @@ def test_the_override_file_of_the_readme_is_one() -> None:
         .partition("```toml\n")[2]
         .partition("```")[0]
     )
-    found = overriding.parse(tomllib.loads(text))
+    found = overriding.parse_overrides(tomllib.loads(text))
     assert found.drop
     assert found.keep_apart
     assert found.merge

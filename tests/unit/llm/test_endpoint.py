@@ -2,44 +2,48 @@
 
 import pytest
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.errors import ConfigError
-from tacos.llm.transport.endpoint import HIDDEN, endpoint
+from tacos.llm.transport.endpoint import HIDDEN, resolve_endpoint
 
 KEY = "sk-very-secret-key"
 
 
 def test_the_environment_names_server_and_key() -> None:
-    found = endpoint(
-        LLM(proxy="none"), {"OPENAI_BASE_URL": "http://host:1/v1/", "OPENAI_API_KEY": KEY}
+    found = resolve_endpoint(
+        LLMSettings(proxy="none"), {"OPENAI_BASE_URL": "http://host:1/v1/", "OPENAI_API_KEY": KEY}
     )
     assert found.url("/chat/completions") == "http://host:1/v1/chat/completions"
     assert found.headers["Authorization"] == f"Bearer {KEY}"
 
 
 def test_azure_takes_its_own_header_and_a_query() -> None:
-    settings = LLM(
+    settings = LLMSettings(
         base_url="https://x.example/openai",
         auth="api-key",
         query={"api-version": "2024-10-21"},
         proxy="none",
     )
-    found = endpoint(settings, {"OPENAI_API_KEY": KEY})
+    found = resolve_endpoint(settings, {"OPENAI_API_KEY": KEY})
     assert found.headers == {"api-key": KEY}
     assert found.url("/chat/completions").endswith("/chat/completions?api-version=2024-10-21")
 
 
 def test_headers_may_name_environment_variables() -> None:
-    settings = LLM(base_url="http://h/v1", headers={"X-Team": "${TEAM_TOKEN}"}, proxy="none")
-    found = endpoint(settings, {"TEAM_TOKEN": "tok-123456"})
+    settings = LLMSettings(
+        base_url="http://h/v1", headers={"X-Team": "${TEAM_TOKEN}"}, proxy="none"
+    )
+    found = resolve_endpoint(settings, {"TEAM_TOKEN": "tok-123456"})
     assert found.headers["X-Team"] == "tok-123456"
     assert found.redact("the header was tok-123456.") == f"the header was {HIDDEN}."
     with pytest.raises(ConfigError, match="TEAM_TOKEN"):
-        endpoint(settings, {})
+        resolve_endpoint(settings, {})
 
 
 def test_no_secret_is_printed() -> None:
-    found = endpoint(LLM(base_url="http://h/v1", proxy="none"), {"OPENAI_API_KEY": KEY})
+    found = resolve_endpoint(
+        LLMSettings(base_url="http://h/v1", proxy="none"), {"OPENAI_API_KEY": KEY}
+    )
     assert KEY not in repr(found)
     assert KEY not in found.redact(f"Incorrect API key provided: {KEY}")
 
@@ -56,7 +60,7 @@ def test_no_secret_is_printed() -> None:
 )
 def test_bad_addresses_are_one_clear_error(url: str) -> None:
     with pytest.raises(ConfigError):
-        endpoint(LLM(base_url=url), {})
+        resolve_endpoint(LLMSettings(base_url=url), {})
 
 
 def test_a_folder_of_models_is_no_language_model(tmp_path) -> None:
@@ -64,10 +68,10 @@ def test_a_folder_of_models_is_no_language_model(tmp_path) -> None:
     with pytest.raises(
         ConfigError, match="is a folder of models, and a language model is asked for here"
     ):
-        endpoint(LLM(base_url=str(tmp_path)), {})
+        resolve_endpoint(LLMSettings(base_url=str(tmp_path)), {})
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "日本"])
 def test_headers_cannot_smuggle(value: str) -> None:
     with pytest.raises(ConfigError):
-        endpoint(LLM(base_url="http://h/v1", headers={"X-A": value}), {})
+        resolve_endpoint(LLMSettings(base_url="http://h/v1", headers={"X-A": value}), {})

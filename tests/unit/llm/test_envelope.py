@@ -4,14 +4,14 @@ import orjson
 import pytest
 
 from tacos.llm.chat import envelope
-from tacos.llm.chat.envelope import LEVELS, BadEnvelope, Form
-from tacos.llm.chat.messages import asked
-from tacos.llm.sending.error_replies import meaning
+from tacos.llm.chat.envelope import LEVELS, EnvelopeError, RequestForm
+from tacos.llm.chat.messages import render_request
+from tacos.llm.sending.error_replies import classify_error_reply
 from tacos.methods.judging import comparisons
 from tacos.records import Request
 
 FIELDS = {"instruction_a": "a", "response_a": "b", "instruction_b": "c", "response_b": "d"}
-ASKED = asked(
+ASKED = render_request(
     Request(
         "judge", FIELDS, "judge", "", comparisons.SCHEMA, {"temperature": 0.0, "max_tokens": 50}
     ),
@@ -20,7 +20,7 @@ ASKED = asked(
 
 
 def test_the_strictest_form_closes_every_object() -> None:
-    wanted = envelope.fields(ASKED, Form())["response_format"]["json_schema"]
+    wanted = envelope.build_chat_body(ASKED, RequestForm())["response_format"]["json_schema"]
     assert wanted["strict"] is True
     assert wanted["schema"]["additionalProperties"] is False
     assert wanted["schema"]["properties"]["score_a"]["maximum"] == 100
@@ -32,13 +32,15 @@ def test_the_strictest_form_closes_every_object() -> None:
     ("level", "kind"), [(LEVELS[1], "json_schema"), ("json_object", "json_object"), ("none", None)]
 )
 def test_simpler_forms(level: str, kind: str | None) -> None:
-    wanted = envelope.fields(ASKED, Form(level)).get("response_format")
+    wanted = envelope.build_chat_body(ASKED, RequestForm(level)).get("response_format")
     assert (wanted or {}).get("type") == kind
     assert "maximum" not in orjson.dumps(wanted).decode()
 
 
 def test_fields_can_be_renamed_and_left_out() -> None:
-    body = envelope.fields(ASKED, Form(tokens_field="max_completion_tokens"), ("temperature",))
+    body = envelope.build_chat_body(
+        ASKED, RequestForm(tokens_field="max_completion_tokens"), ("temperature",)
+    )
     assert body["max_completion_tokens"] == 50
     assert "max_tokens" not in body
     assert "temperature" not in body
@@ -55,7 +57,7 @@ def test_a_reply_is_read() -> None:
         ],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2},
     }
-    assert envelope.read(orjson.dumps(body)) == ("ab", "", "stop", "m-2026", 3, 2)
+    assert envelope.read_chat_reply(orjson.dumps(body)) == ("ab", "", "stop", "m-2026", 3, 2)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,8 @@ def test_a_reply_is_read() -> None:
     ],
 )
 def test_other_bodies_are_no_reply(body: bytes) -> None:
-    with pytest.raises(BadEnvelope):
-        envelope.read(body)
+    with pytest.raises(EnvelopeError):
+        envelope.read_chat_reply(body)
 
 
 @pytest.mark.parametrize(
@@ -100,4 +102,4 @@ def test_other_bodies_are_no_reply(body: bytes) -> None:
     ],
 )
 def test_what_a_refusal_means(status: int, body: str, answered: bool, kind: str) -> None:
-    assert meaning(status, body.encode(), answered).kind == kind
+    assert classify_error_reply(status, body.encode(), answered).kind == kind

@@ -14,23 +14,23 @@ import pytest
 from tacos.errors import OutputError
 from tacos.llm.ledger import lease_holders
 from tacos.llm.ledger import ledger as ledgers
-from tacos.llm.ledger.ledger import Entry, Ledger
+from tacos.llm.ledger.ledger import Ledger, LedgerEntry
 
 
-def entry(key: str, raw: str = "{}", model: str = "m", at: float = 1.8e9) -> Entry:
-    return Entry(key, model, f"{model}-1", "tag", "stop", 10, 5, 0.2, at, "online", raw)
+def entry(key: str, raw: str = "{}", model: str = "m", at: float = 1.8e9) -> LedgerEntry:
+    return LedgerEntry(key, model, f"{model}-1", "tag", "stop", 10, 5, 0.2, at, "online", raw)
 
 
 @pytest.fixture
 def book(tmp_path: Path):
-    with ledgers.open(tmp_path / "deep" / "ledger.sqlite") as opened:
+    with ledgers.open_ledger(tmp_path / "deep" / "ledger.sqlite") as opened:
         yield opened
 
 
 def test_what_is_put_is_there_when_its_receiver_is_told(book: Ledger) -> None:
     told, done = [], threading.Event()
 
-    def receiver(entries: list[Entry], failure: Exception | None) -> None:
+    def receiver(entries: list[LedgerEntry], failure: Exception | None) -> None:
         other = sqlite3.connect(book.path)
         told.append((entries, failure, other.execute("SELECT count(*) FROM replies").fetchone()[0]))
         other.close()
@@ -58,7 +58,7 @@ def test_the_first_reply_stays(book: Ledger) -> None:
 
 
 def test_a_claim_keeps_others_off_until_it_is_given_up(book: Ledger) -> None:
-    with ledgers.open(book.path) as other:
+    with ledgers.open_ledger(book.path) as other:
         assert book.take(["a", "b"]).ours == {"a", "b"}
         assert other.take(["b", "c"]) == ({}, {"c"}, {"b"})
         book.release(["b"])
@@ -68,7 +68,7 @@ def test_a_claim_keeps_others_off_until_it_is_given_up(book: Ledger) -> None:
 
 
 def test_claims_end_with_their_ledger(book: Ledger) -> None:
-    with ledgers.open(book.path) as other:
+    with ledgers.open_ledger(book.path) as other:
         other.take(["a"])
         assert book.take(["a"]).theirs == {"a"}
     assert book.take(["a"]).ours == {"a"}
@@ -95,10 +95,10 @@ def test_claims_of_another_machine_hold_for_a_lease(book: Ledger) -> None:
 
 def test_this_process_is_not_gone_and_a_reused_number_is(book: Ledger) -> None:
     place, number, start, random = book.owner.rsplit("/", 3)
-    assert not lease_holders.is_gone(book.owner)
+    assert not lease_holders.is_holder_gone(book.owner)
     if start:
-        assert lease_holders.is_gone(f"{place}/{number}/{int(start) + 1}/{random}")
-    assert not lease_holders.is_gone(f"elsewhere/{number}/1/{random}")
+        assert lease_holders.is_holder_gone(f"{place}/{number}/{int(start) + 1}/{random}")
+    assert not lease_holders.is_holder_gone(f"elsewhere/{number}/1/{random}")
 
 
 def test_spend_is_told_by_model_and_day(book: Ledger) -> None:
@@ -123,7 +123,7 @@ def test_export_and_import_give_the_same_ledger(book: Ledger, tmp_path: Path) ->
     book.put_all([entry(str(number), raw=f'{{"text": "ü\\n{number}"}}') for number in range(700)])
     assert book.export(tmp_path / "out.jsonl") == 700
     lines = [*(tmp_path / "out.jsonl").read_bytes().splitlines(), b"", b"nonsense", b'{"key": "x"}']
-    with ledgers.open(tmp_path / "second.sqlite") as second:
+    with ledgers.open_ledger(tmp_path / "second.sqlite") as second:
         assert second.restore(lines) == (700, 0, 2)
         assert second.restore(lines) == (0, 700, 2)
         assert list(second.entries()) == list(book.entries())
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_ledger_is_one_clear_error(tmp_path: Path) -> None:
         "this is no database, and long enough to be seen as none" * 20
     )
     with pytest.raises(OutputError, match=r"ledger .* cannot be used"):
-        ledgers.open(tmp_path / "x.sqlite")
+        ledgers.open_ledger(tmp_path / "x.sqlite")
 
 
 def test_notes_are_forgotten_after_a_while(book: Ledger) -> None:
@@ -146,18 +146,27 @@ def test_notes_are_forgotten_after_a_while(book: Ledger) -> None:
 
 def test_a_ledger_of_a_newer_tacos_is_left_alone(tmp_path) -> None:
     path = tmp_path / "ledger.sqlite"
-    ledgers.open(path).close()
+    ledgers.open_ledger(path).close()
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(OutputError, match="newer tacos"):
-        ledgers.open(path)
+        ledgers.open_ledger(path)
 
 
 def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
     good = {
-        "key": "k", "asked": "m", "model": "m", "task": "tag", "finish": "stop", "prompt_tokens": 1, "answer_tokens": 1,
-        "latency": 0.5, "at": 1.0, "way": "online", "raw": "{}",
-    }  # fmt: skip
+        "key": "k",
+        "asked": "m",
+        "model": "m",
+        "task": "tag",
+        "finish": "stop",
+        "prompt_tokens": 1,
+        "answer_tokens": 1,
+        "latency": 0.5,
+        "at": 1.0,
+        "way": "online",
+        "raw": "{}",
+    }
     bad = [
         {"key": None},
         {"raw": {}},
@@ -167,7 +176,7 @@ def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
     ]
     lines = [orjson.dumps({**good, **each}) for each in bad if each.get("prompt_tokens") != 10**30]
     lines.append(orjson.dumps(good).replace(b'"prompt_tokens":1', b'"prompt_tokens":1' + b"0" * 30))
-    with ledgers.open(tmp_path / "ledger.sqlite") as book:
+    with ledgers.open_ledger(tmp_path / "ledger.sqlite") as book:
         assert book.restore([*lines, orjson.dumps(good)]) == (1, 0, 5)
 
 
@@ -179,6 +188,6 @@ def test_opening_waits_for_another_process_that_is_making_the_file(tmp_path: Pat
         )  # SQLite gives up on a new journal at once where a file is locked like this
         timer = threading.Timer(0.3, other.execute, ["COMMIT"])
         timer.start()
-        with ledgers.open(path) as book:
+        with ledgers.open_ledger(path) as book:
             assert book.get(["k"]) == {}
         timer.join()

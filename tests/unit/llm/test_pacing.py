@@ -2,16 +2,23 @@
 
 import pytest
 
-from tacos.llm.sending.pacing import FIRST_LIMIT, Bucket, Pace, backoff, exhausted_for, retry_after
+from tacos.llm.sending.pacing import (
+    FIRST_LIMIT,
+    Pacer,
+    TokenBucket,
+    backoff_seconds,
+    read_quota_wait,
+    read_retry_after,
+)
 
 
-def fly(pace: Pace, n: int) -> None:
+def fly(pace: Pacer, n: int) -> None:
     for _ in range(n):
         pace.sent(0)
 
 
 def test_the_limit_quadruples_per_round_trip_up_to_the_cap() -> None:
-    pace = Pace(1000, 0, 0, 0.0)
+    pace = Pacer(1000, 0, 0, 0.0)
     assert pace.limit == FIRST_LIMIT
     for _ in range(FIRST_LIMIT):
         pace.answered(0, 0)
@@ -22,7 +29,7 @@ def test_the_limit_quadruples_per_round_trip_up_to_the_cap() -> None:
 
 
 def test_after_a_complaint_it_falls_once_per_round_trip_and_grows_by_one() -> None:
-    pace = Pace(256, 0, 0, 0.0)
+    pace = Pacer(256, 0, 0, 0.0)
     pace.limit = 100.0
     fly(pace, 100)
     pace.complaint(now=10.0, sent_at=9.0)
@@ -37,7 +44,7 @@ def test_after_a_complaint_it_falls_once_per_round_trip_and_grows_by_one() -> No
 
 
 def test_no_more_than_the_limit_is_in_flight() -> None:
-    pace = Pace(2, 0, 0, 0.0)
+    pace = Pacer(2, 0, 0, 0.0)
     assert pace.wait(0.0) == 0
     fly(pace, 2)
     assert pace.wait(0.0) is None
@@ -46,7 +53,7 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
 
 
 def test_nothing_goes_out_during_a_pause() -> None:
-    pace = Pace(8, 0, 0, 0.0)
+    pace = Pacer(8, 0, 0, 0.0)
     pace.pause(5.0)
     pace.pause(3.0)
     assert pace.wait(1.0) == 4.0
@@ -55,7 +62,7 @@ def test_nothing_goes_out_during_a_pause() -> None:
 
 @pytest.mark.parametrize("per_minute", [30, 600, 6000])
 def test_a_bucket_lets_through_its_rate(per_minute: int) -> None:
-    bucket, now, n_sent = Bucket(per_minute), 0.0, 0
+    bucket, now, n_sent = TokenBucket(per_minute), 0.0, 0
     while now < 60:
         wait = bucket.wait(now)
         if wait > 0:
@@ -67,7 +74,7 @@ def test_a_bucket_lets_through_its_rate(per_minute: int) -> None:
 
 
 def test_tokens_are_corrected_by_what_was_used() -> None:
-    pace = Pace(8, 0, 60_000, 0.0)
+    pace = Pacer(8, 0, 60_000, 0.0)
     pace.sent(1500)
     assert pace.wait(0.0) == pytest.approx(0.5, abs=0.01)
     pace.answered(guessed=1500, used=200)
@@ -75,8 +82,8 @@ def test_tokens_are_corrected_by_what_was_used() -> None:
 
 
 def test_back_off_doubles_up_to_a_limit() -> None:
-    assert [backoff(n, draw=0.5) for n in (1, 2, 3, 9)] == [0.5, 1.0, 2.0, 30.0]
-    assert backoff(1, draw=0.0) == 0.25
+    assert [backoff_seconds(n, draw=0.5) for n in (1, 2, 3, 9)] == [0.5, 1.0, 2.0, 30.0]
+    assert backoff_seconds(1, draw=0.0) == 0.25
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_back_off_doubles_up_to_a_limit() -> None:
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, wall=10.0) == seconds
+    assert read_retry_after(headers, wall=10.0) == seconds
 
 
 def test_an_exhausted_quota_is_waited_for() -> None:
@@ -102,5 +109,5 @@ def test_an_exhausted_quota_is_waited_for() -> None:
         "x-ratelimit-remaining-tokens": "5000",
         "x-ratelimit-reset-tokens": "3h",
     }
-    assert exhausted_for(headers, 0.0) == 90.0
-    assert exhausted_for({**headers, "x-ratelimit-remaining-requests": "3"}, 0.0) == 0.0
+    assert read_quota_wait(headers, 0.0) == 90.0
+    assert read_quota_wait({**headers, "x-ratelimit-remaining-requests": "3"}, 0.0) == 0.0

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from tacos.llm.chat.reply_parsing import Unusable, parse
+from tacos.llm.chat.reply_parsing import UnusableReplyError, parse_reply_json
 from tacos.methods.judging import comparisons
 from tacos.methods.tags import open_tags
 
@@ -17,7 +17,7 @@ VERDICT = {"analysis": "A is better.", "score_a": 80, "score_b": 35}
 
 
 def read(text: str, schema: dict = open_tags.SCHEMA) -> object:
-    return orjson.loads(parse(text, schema))
+    return orjson.loads(parse_reply_json(text, schema))
 
 
 @pytest.mark.parametrize(
@@ -87,21 +87,21 @@ def test_scores_in_quotes_are_numbers() -> None:
     ],
 )
 def test_a_score_is_never_guessed(text: str) -> None:
-    with pytest.raises(Unusable):
-        parse(text, comparisons.SCHEMA)
+    with pytest.raises(UnusableReplyError):
+        parse_reply_json(text, comparisons.SCHEMA)
 
 
 def test_tags_that_were_all_cut_off_are_not_an_empty_list() -> None:
-    with pytest.raises(Unusable):
-        parse('{"tags": [{"tag": "co', open_tags.SCHEMA)
+    with pytest.raises(UnusableReplyError):
+        parse_reply_json('{"tags": [{"tag": "co', open_tags.SCHEMA)
     assert read('{"tags": []}') == {"tags": []}
 
 
 def test_the_complaint_says_what_is_wrong() -> None:
-    with pytest.raises(Unusable, match=r"score_b.* must be smaller than or equal to 100"):
-        parse('{"analysis": "x", "score_a": 80, "score_b": 1000}', comparisons.SCHEMA)
-    with pytest.raises(Unusable, match="several different answers"):
-        parse(
+    with pytest.raises(UnusableReplyError, match=r"score_b.* must be smaller than or equal to 100"):
+        parse_reply_json('{"analysis": "x", "score_a": 80, "score_b": 1000}', comparisons.SCHEMA)
+    with pytest.raises(UnusableReplyError, match="several different answers"):
+        parse_reply_json(
             f"{orjson.dumps(VERDICT).decode()} or {orjson.dumps(VERDICT | {'score_a': 1}).decode()}",
             comparisons.SCHEMA,
         )

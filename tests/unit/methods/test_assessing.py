@@ -26,7 +26,7 @@ def figure(table: pl.DataFrame, **where: str) -> dict[str, object]:
 
 def test_shares_leave_planted_cases_to_the_detection_rate() -> None:
     answers = {i: i <= 15 for i in range(1, 21)} | {20: True}
-    found = tag_quality.assess(cases(), judged("gpt", answers)).shares
+    found = tag_quality.assess_tag_quality(cases(), judged("gpt", answers)).shares
     right = figure(found, judge="gpt", measure="right")
     assert (right["n"], right["n_missing"], right["value"]) == (16, 0, 15 / 16)
     detected = figure(found, judge="gpt", measure="detected")
@@ -34,7 +34,7 @@ def test_shares_leave_planted_cases_to_the_detection_rate() -> None:
 
 
 def test_a_missing_judgement_is_missing_and_never_wrong() -> None:
-    found = tag_quality.assess(cases(), judged("gpt", {1: True, 2: None}))
+    found = tag_quality.assess_tag_quality(cases(), judged("gpt", {1: True, 2: None}))
     right = figure(found.shares, judge="gpt", measure="right")
     assert (right["n"], right["n_missing"], right["value"]) == (1, 15, 1.0)
     detected = figure(found.shares, judge="gpt", measure="detected")
@@ -47,7 +47,7 @@ def test_people_agree_with_each_other_and_their_majority_with_the_model() -> Non
     sheets = [judged("gpt", truth)]
     for k, name in enumerate(("Ann", "Bea", "Cem")):
         sheets.append(judged(name, truth | {k + 1: False}, person=True))
-    found = tag_quality.assess(cases(), pl.concat(sheets))
+    found = tag_quality.assess_tag_quality(cases(), pl.concat(sheets))
     assert figure(found.shares, judge="majority of people", measure="right")["value"] == 1
     among = figure(found.agreement, between="3 people", measure="agreement")
     assert among["value"] == pytest.approx((17 + 3 / 3) / 20)
@@ -70,7 +70,7 @@ def test_people_agree_with_each_other_and_their_majority_with_the_model() -> Non
 def test_one_person_is_compared_with_the_model_directly() -> None:
     truth = {i: i <= N_REAL for i in range(1, 21)}
     both = pl.concat([judged("gpt", truth), judged("Ann", truth | {1: False}, person=True)])
-    found = tag_quality.assess(cases(), both).agreement
+    found = tag_quality.assess_tag_quality(cases(), both).agreement
     assert set(found["between"]) == {"gpt and Ann"}
     assert figure(found, measure="agreement")["value"] == 19 / 20
 
@@ -79,7 +79,7 @@ def test_a_tie_of_people_is_no_majority() -> None:
     both = pl.concat(
         [judged("Ann", {1: True}, person=True), judged("Bea", {1: False}, person=True)]
     )
-    found = tag_quality.assess(cases(), both).shares
+    found = tag_quality.assess_tag_quality(cases(), both).shares
     assert figure(found, judge="majority of people", measure="right")["n"] == 0
 
 
@@ -88,7 +88,7 @@ def test_tasks_are_kept_apart() -> None:
     answers = judged(
         "gpt", dict.fromkeys(range(1, 21), True) | dict.fromkeys(range(101, 121), False)
     )
-    found = tag_quality.assess(two, answers).shares
+    found = tag_quality.assess_tag_quality(two, answers).shares
     assert figure(found, task="precision", measure="right")["value"] == 1
     assert figure(found, task="consistency", measure="right")["value"] == 0
     assert figure(found, task="consistency", measure="detected")["value"] == 1

@@ -34,7 +34,7 @@ def random_samples(n: int, seed: int, n_tags: int = 40) -> list[list[int]]:
 def matrix(rows: list[list[int]], n_tags: int = 40) -> sparse.csr_array:
     at = [(i, tag) for i, row in enumerate(rows) for tag in row]
     places = np.array(at, dtype=np.int64).reshape(-1, 2)
-    return associating.indicator(places[:, 0], places[:, 1], (len(rows), n_tags))
+    return associating.build_indicator(places[:, 0], places[:, 1], (len(rows), n_tags))
 
 
 def oracle(
@@ -57,7 +57,7 @@ def oracle(
 @pytest.mark.parametrize("support, confidence", [(2, 0.5), (20, 0.9), (10, 0.97), (40, 0.99)])
 def test_pair_rules_equal_mlxtends(seed: int, support: int, confidence: float) -> None:
     rows = random_samples(1500, seed)
-    rules = associating.pair_rules(matrix(rows), support, confidence)
+    rules = associating.mine_pair_rules(matrix(rows), support, confidence)
     found = zip(
         rules.antecedent.tolist(), rules.consequent.tolist(), rules.n_both.tolist(), strict=True
     )
@@ -67,15 +67,15 @@ def test_pair_rules_equal_mlxtends(seed: int, support: int, confidence: float) -
 
 def test_support_is_a_count_of_samples() -> None:
     rows = [[0, 1]] * 39 + [[2]] * 100_000
-    assert len(associating.pair_rules(matrix(rows), 40, 0.99)) == 0
-    assert len(associating.pair_rules(matrix([*rows, [0, 1]]), 40, 0.99)) == 2
+    assert len(associating.mine_pair_rules(matrix(rows), 40, 0.99)) == 0
+    assert len(associating.mine_pair_rules(matrix([*rows, [0, 1]]), 40, 0.99)) == 2
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x = matrix(random_samples(800, 1))
-    whole = associating.pair_rules(x, 5, 0.6)
+    whole = associating.mine_pair_rules(x, 5, 0.6)
     monkeypatch.setattr(associating, "BLOCK_PRODUCTS", 50)
-    parts = associating.pair_rules(x, 5, 0.6)
+    parts = associating.mine_pair_rules(x, 5, 0.6)
     assert all(
         (getattr(whole, c) == getattr(parts, c)).all()
         for c in ("antecedent", "consequent", "n_both")
@@ -84,10 +84,10 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_changed_tags_are_looked_at_again() -> None:
     x = matrix(random_samples(1500, 2))
-    rules = associating.pair_rules(x, 5, 0.6)
+    rules = associating.mine_pair_rules(x, 5, 0.6)
     changed = np.zeros(40, dtype=bool)
     changed[[3, 9]] = True
-    again = associating.pair_rules(x, 5, 0.6, changed)
+    again = associating.mine_pair_rules(x, 5, 0.6, changed)
     keep = changed[rules.antecedent] | changed[rules.consequent]
     assert again.antecedent.tolist() == rules.antecedent[keep].tolist()
     assert again.consequent.tolist() == rules.consequent[keep].tolist()
@@ -95,7 +95,7 @@ def test_only_changed_tags_are_looked_at_again() -> None:
 
 def merged(rows: list[list[int]], names: list[str]) -> dict[str, str]:
     """The end of every tag that was merged, at support 2 and confidence 99%."""
-    found = merge_steps.associate(names, matrix(rows, len(names)), 2, 0.99)
+    found = merge_steps.merge_by_association(names, matrix(rows, len(names)), 2, 0.99)
     end = {name: name for name in names}
     for moves in found.rounds:
         end = {raw: (moves[now].target or "") if now in moves else now for raw, now in end.items()}
@@ -131,7 +131,7 @@ def test_merged_tags_are_looked_at_again() -> None:
     # "b".
     rows = [[0, 1]] * 300 + [[0, 3]] * 3 + [[1, 3]] * 3 + [[1]] * 99
     assert merged(rows, ["a", "b", "c", "d"]) == {"a": "b", "d": "b"}
-    assert len(associating.pair_rules(matrix(rows, 4), 2, 0.99)) == 1
+    assert len(associating.mine_pair_rules(matrix(rows, 4), 2, 0.99)) == 1
 
 
 def test_encode_reads_batches_and_counts_a_tag_once_per_sample() -> None:
@@ -145,6 +145,6 @@ def test_encode_reads_batches_and_counts_a_tag_once_per_sample() -> None:
         yield frame[1:]
 
     expected = [[1, 1], [0, 0], [0, 0], [0, 1]]
-    assert associating.encode(frame, codes, 2).toarray().tolist() == expected
-    assert associating.encode(batches(), codes, 2).toarray().tolist() == expected
-    assert associating.encode([], codes, 2).shape == (0, 2)
+    assert associating.build_tag_matrix(frame, codes, 2).toarray().tolist() == expected
+    assert associating.build_tag_matrix(batches(), codes, 2).toarray().tolist() == expected
+    assert associating.build_tag_matrix([], codes, 2).shape == (0, 2)

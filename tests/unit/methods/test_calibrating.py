@@ -74,7 +74,7 @@ def judged(
 def of(
     labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: tuple[str, ...] = ()
 ) -> Calibration:
-    (found,) = calibration.calibrate(labels, verdicts, pointwise)
+    (found,) = calibration.calibrate_judges(labels, verdicts, pointwise)
     return found
 
 
@@ -156,7 +156,7 @@ def test_a_panel_has_a_calibration_of_its_own_beside_each_judge() -> None:
     both = pl.concat(
         [judged(labels, noise=20, judge=name, seed=seed) for name, seed in (("a", 3), ("b", 4))]
     )
-    alone_a, alone_b, panel = calibration.calibrate(labels, both)
+    alone_a, alone_b, panel = calibration.calibrate_judges(labels, both)
     assert [each.judge for each in (alone_a, alone_b, panel)] == ["a", "b", calibration.PANEL]
     assert panel.n_judged == N
     assert (panel.agreement.value or 0) > max(
@@ -166,7 +166,9 @@ def test_a_panel_has_a_calibration_of_its_own_beside_each_judge() -> None:
 
 def test_a_judge_without_one_usable_answer_is_said_to_have_none() -> None:
     labels = labelled(120)
-    talking, mute, panel = calibration.calibrate(labels, judged(labels), judges=["j", "mute"])
+    talking, mute, panel = calibration.calibrate_judges(
+        labels, judged(labels), judges=["j", "mute"]
+    )
     assert (talking.judge, mute.judge, panel.judge) == ("j", "mute", calibration.PANEL)
     assert (talking.n_judged, mute.n_judged, panel.n_judged) == (120, 0, 120)
     assert mute.suggestions == ("nothing can be said of mute: none of its answers could be used",)
@@ -202,6 +204,6 @@ def test_the_sides_of_the_table_do_not_matter() -> None:
     ],
 )
 def test_a_row_that_says_too_little_is_a_reject(row: dict[str, Any], reason: str) -> None:
-    found = calibration.parse(row, "p:0")
+    found = calibration.parse_label(row, "p:0")
     assert isinstance(found, Reject)
     assert found.reason == reason

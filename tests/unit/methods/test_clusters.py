@@ -28,7 +28,7 @@ def n_of(table: pl.DataFrame) -> dict[int, int]:
 
 def resized(**wanted: float) -> Counter[int]:
     given = {"smallest": 0, "largest": 1.0, **wanted}
-    found = cluster_size_limits.resize(
+    found = cluster_size_limits.resize_tag_clusters(
         PLANTED, VECTORS, n_of, 150, given["smallest"], given["largest"], 1
     )
     assert found["tag"].equals(PLANTED["tag"])
@@ -54,15 +54,18 @@ def test_a_giant_cluster_is_split_and_what_is_left_too_small_is_merged() -> None
 
 def test_a_cluster_of_one_tag_cannot_be_split() -> None:
     one = PLANTED.head(1)
-    assert cluster_size_limits.resize(one, VECTORS[:1], n_of, 3, 0, 0.1, 1).equals(one)
+    assert cluster_size_limits.resize_tag_clusters(one, VECTORS[:1], n_of, 3, 0, 0.1, 1).equals(one)
 
 
 @settings(max_examples=20)
 @given(cut=st.integers(1, 49))
 def test_the_nearest_centre_does_not_depend_on_the_batch(cut: int) -> None:
-    centres = kmeans_clusters.centres_of(VECTORS, 3, 1)
-    whole = kmeans_clusters.nearest(VECTORS, centres)
-    parts = [kmeans_clusters.nearest(part, centres) for part in (VECTORS[:cut], VECTORS[cut:])]
+    centres = kmeans_clusters.fit_kmeans_centres(VECTORS, 3, 1)
+    whole = kmeans_clusters.find_nearest_centre(VECTORS, centres)
+    parts = [
+        kmeans_clusters.find_nearest_centre(part, centres)
+        for part in (VECTORS[:cut], VECTORS[cut:])
+    ]
     assert np.array_equal(whole, np.concatenate(parts))
 
 
@@ -83,7 +86,7 @@ def test_a_name_is_what_tells_a_cluster_from_the_others_not_what_is_everywhere()
             + [["x"]],
         }
     )
-    called = cluster_names.names(rows)
+    called = cluster_names.name_clusters(rows)
     assert called[0].startswith("poem")
     assert called[1].startswith("code")
     assert "writing" not in called[1]
@@ -93,7 +96,7 @@ def test_the_z_score_is_that_of_the_paper() -> None:
     rows = pl.DataFrame(
         {"cluster": [0] * 4 + [1] * 6, "tags": [["a"]] * 3 + [[]] + [["a"]] + [[]] * 5}
     )
-    found = cluster_names.z_scores(rows).filter(pl.col("cluster") == 0).row(0, named=True)
+    found = cluster_names.score_cluster_tags(rows).filter(pl.col("cluster") == 0).row(0, named=True)
     p, prior = 0.4, 10.0
     inside, outside = 3 + prior * p, 1 + prior * p
     delta = np.log(inside / (4 + prior - inside)) - np.log(outside / (6 + prior - outside))
@@ -105,4 +108,4 @@ def test_the_most_frequent_tags_stand_in_where_too_few_are_telling() -> None:
         {"tag": ["a", "b", "c", "d"], "cluster": [0, 0, 0, 1], "count": [1, 9, 5, 3]}
     )
     rows = pl.DataFrame({"cluster": [0, 1], "tags": [["a"], ["d"]]})
-    assert cluster_names.names(rows, tags)[0] == "a, b, c"
+    assert cluster_names.name_clusters(rows, tags)[0] == "a, b, c"

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tacos.methods.judging.judge_health import Figure, agreement, diagnose
+from tacos.methods.judging.judge_health import Measurement, diagnose_judge, measure_judge_agreement
 from tacos.records import VERDICTS
 
 LENGTHS = pl.DataFrame({"id": ["a", "b", "c", "d"], "length": [400, 300, 200, 100]})
@@ -27,47 +27,49 @@ BOTH = verdicts(
 
 
 def test_flips_ties_and_first_position_by_hand() -> None:
-    found = diagnose(BOTH, LENGTHS, pointwise=False)
+    found = diagnose_judge(BOTH, LENGTHS, pointwise=False)
     assert found.n_verdicts == 6
-    assert found.flip_rate == Figure(pytest.approx(1 / 3), 3)
-    assert found.one_sided_tie_rate == Figure(pytest.approx(1 / 3), 3)
-    assert found.tie_rate == Figure(pytest.approx(1 / 6), 6)
+    assert found.flip_rate == Measurement(pytest.approx(1 / 3), 3)
+    assert found.one_sided_tie_rate == Measurement(pytest.approx(1 / 3), 3)
+    assert found.tie_rate == Measurement(pytest.approx(1 / 6), 6)
     # decided: a first and won; b first and lost; a first and won; c first and won; c first and won
-    assert found.first_share == Figure(pytest.approx(4 / 5), 5)
+    assert found.first_share == Measurement(pytest.approx(4 / 5), 5)
 
 
 def test_what_depends_on_order_is_null_for_a_pointwise_judge_and_never_0() -> None:
-    found = diagnose(BOTH, LENGTHS, pointwise=True)
-    assert found.flip_rate == found.one_sided_tie_rate == found.first_share == Figure(None, 0)
+    found = diagnose_judge(BOTH, LENGTHS, pointwise=True)
+    assert found.flip_rate == found.one_sided_tie_rate == found.first_share == Measurement(None, 0)
     assert found.tie_rate.n == 6
 
 
 def test_missing_scores_are_counted_and_left_out() -> None:
     table = pl.concat([BOTH, verdicts(("a", "d", "ab", None, 50))])
-    found = diagnose(table, LENGTHS, pointwise=False)
+    found = diagnose_judge(table, LENGTHS, pointwise=False)
     assert (found.n_verdicts, found.n_missing) == (6, 1)
 
 
 def test_pairs_in_one_order_cannot_flip() -> None:
-    found = diagnose(verdicts(("a", "b", "ab", 80, 60)), LENGTHS, pointwise=False)
-    assert found.flip_rate == Figure(None, 0)
+    found = diagnose_judge(verdicts(("a", "b", "ab", 80, 60)), LENGTHS, pointwise=False)
+    assert found.flip_rate == Measurement(None, 0)
 
 
 def test_length_correlation_is_over_samples() -> None:
     table = verdicts(("a", "b", "ab", 90, 80), ("c", "d", "ab", 70, 60))
-    assert diagnose(table, LENGTHS, False).length_correlation == Figure(pytest.approx(1.0), 4)
-    assert diagnose(table, LENGTHS.head(2), False).length_correlation == Figure(None, 2)
+    assert diagnose_judge(table, LENGTHS, False).length_correlation == Measurement(
+        pytest.approx(1.0), 4
+    )
+    assert diagnose_judge(table, LENGTHS.head(2), False).length_correlation == Measurement(None, 2)
     flat = LENGTHS.with_columns(length=pl.lit(5))
-    assert diagnose(table, flat, False).length_correlation == Figure(None, 4)
+    assert diagnose_judge(table, flat, False).length_correlation == Measurement(None, 4)
 
 
 def test_a_circle_is_a_violation() -> None:
     circle = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1), ("c", "a", "ab", 2, 1))
-    assert diagnose(circle, LENGTHS, False).violation_rate == Figure(1.0, 1)
+    assert diagnose_judge(circle, LENGTHS, False).violation_rate == Measurement(1.0, 1)
     ordered = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1), ("c", "a", "ab", 1, 2))
-    assert diagnose(ordered, LENGTHS, False).violation_rate == Figure(0.0, 1)
+    assert diagnose_judge(ordered, LENGTHS, False).violation_rate == Measurement(0.0, 1)
     chain = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1))
-    assert diagnose(chain, LENGTHS, False).violation_rate == Figure(None, 0)
+    assert diagnose_judge(chain, LENGTHS, False).violation_rate == Measurement(None, 0)
 
 
 def test_a_coin_violates_a_quarter_of_the_triples_as_counted_by_hand() -> None:
@@ -80,12 +82,12 @@ def test_a_coin_violates_a_quarter_of_the_triples_as_counted_by_hand() -> None:
         if rng.random() < 0.8
     }
     rows = [(f"s{i:02}", f"s{j:02}", "ab", 60 if w else 40, 50) for (i, j), w in beats.items()]
-    found = diagnose(verdicts(*rows), LENGTHS, False).violation_rate
+    found = diagnose_judge(verdicts(*rows), LENGTHS, False).violation_rate
     triples = [
         (i, j, k) for i, j in beats for k in range(j + 1, n) if (j, k) in beats and (i, k) in beats
     ]
     circles = sum(beats[i, j] == beats[j, k] != beats[i, k] for i, j, k in triples)
-    assert found == Figure(pytest.approx(circles / len(triples)), len(triples))
+    assert found == Measurement(pytest.approx(circles / len(triples)), len(triples))
     assert 0.2 < circles / len(triples) < 0.3
 
 
@@ -93,19 +95,19 @@ def test_a_coin_violates_a_quarter_of_the_triples_as_counted_by_hand() -> None:
     "scores, collapsed", [([70] * 12 + [60, 50], True), (list(range(40, 54)), False)]
 )
 def test_the_alarm_for_collapsed_scores(scores, collapsed) -> None:
-    found = diagnose(verdicts(*[("a", "b", "ab", s, s) for s in scores]), LENGTHS, False)
+    found = diagnose_judge(verdicts(*[("a", "b", "ab", s, s) for s in scores]), LENGTHS, False)
     assert found.collapsed is collapsed
     assert found.top_score_share.n == 28
 
 
 def test_no_verdicts_no_figures() -> None:
-    found = diagnose(verdicts(), LENGTHS, False)
+    found = diagnose_judge(verdicts(), LENGTHS, False)
     assert (
         found.tie_rate
         == found.flip_rate
         == found.violation_rate
         == found.top_score_share
-        == Figure(None, 0)
+        == Measurement(None, 0)
     )
     assert not found.collapsed
 
@@ -114,9 +116,10 @@ def test_two_judges_agree_where_they_prefer_the_same_side_over_all_orders() -> N
     two = BOTH.with_columns(judge=pl.lit("k"), score_left=pl.col("score_left").reverse())
     third = BOTH.head(2).with_columns(judge=pl.lit("l"))
     found = {
-        (one, other): figure for one, other, figure in agreement(pl.concat([BOTH, two, third]))
+        (one, other): figure
+        for one, other, figure in measure_judge_agreement(pl.concat([BOTH, two, third]))
     }
     assert set(found) == {("j", "k"), ("j", "l"), ("k", "l")}
-    assert found["j", "l"] == Figure(1.0, 1)
+    assert found["j", "l"] == Measurement(1.0, 1)
     assert found["j", "k"].n == 3
-    assert agreement(BOTH) == []
+    assert measure_judge_agreement(BOTH) == []

@@ -6,8 +6,10 @@ from tacos.methods.tags import frequency_filter, tag_trace
 
 
 def filtered(counts: dict[str, int], alpha: int) -> dict[str, tuple[str | None, str]]:
-    start = tag_trace.start(pl.DataFrame({"tag": list(counts), "count": list(counts.values())}))
-    after, _ = frequency_filter.drop_rare(start, alpha)
+    start = tag_trace.start_vocabulary(
+        pl.DataFrame({"tag": list(counts), "count": list(counts.values())})
+    )
+    after, _ = frequency_filter.drop_rare_tags(start, alpha)
     return {row["raw"]: (row["canonical"], row["reason"]) for row in after.iter_rows(named=True)}
 
 
@@ -25,8 +27,8 @@ def test_what_is_no_tag_leaves_however_often_it_is_seen() -> None:
 
 
 def test_counts_of_a_step_add_up() -> None:
-    start = tag_trace.start(pl.DataFrame({"tag": ["a", "b", "c"], "count": [1, 2, 3]}))
-    _, step = frequency_filter.drop_rare(start, 2)
+    start = tag_trace.start_vocabulary(pl.DataFrame({"tag": ["a", "b", "c"], "count": [1, 2, 3]}))
+    _, step = frequency_filter.drop_rare_tags(start, 2)
     assert (step.n_in, step.n_out, step.n_dropped, step.n_merged) == (3, 2, 1, 0)
 
 

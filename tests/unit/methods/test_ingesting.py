@@ -7,25 +7,25 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tacos.config import Ingest
+from tacos.config import IngestSettings
 from tacos.errors import InputError
 from tacos.formats.reading import RowBatch, read_rows
-from tacos.methods.samples.samples import parse, parse_batch, to_frame
+from tacos.methods.samples.samples import parse_sample, parse_sample_batch, samples_to_frame
 from tacos.records import SAMPLES, Reject, Sample, Turn
 
-AUTO = Ingest()
+AUTO = IngestSettings()
 
 
-def talk(row: dict, settings: Ingest = AUTO) -> list[tuple[str, str]]:
+def talk(row: dict, settings: IngestSettings = AUTO) -> list[tuple[str, str]]:
     """(role, text) of each turn of a row that can be used."""
-    sample = parse(row, "x:0", settings)
+    sample = parse_sample(row, "x:0", settings)
     assert isinstance(sample, Sample), sample
     return [tuple(turn) for turn in sample.turns]
 
 
-def refusal(row: dict, settings: Ingest = AUTO) -> tuple[str, bool]:
+def refusal(row: dict, settings: IngestSettings = AUTO) -> tuple[str, bool]:
     """(reason, failure) of a row that cannot."""
-    reject = parse(row, "x:0", settings)
+    reject = parse_sample(row, "x:0", settings)
     assert isinstance(reject, Reject)
     return reject.reason, reject.failure
 
@@ -216,39 +216,39 @@ def test_numbers_are_texts() -> None:
 
 def test_columns_can_be_named() -> None:
     row = {"instruction": "wrong", "src": "q", "ctx": "c", "pos": "a", "neg": "b"}
-    named = Ingest(instruction="src", input="ctx", response="pos")
+    named = IngestSettings(instruction="src", input="ctx", response="pos")
     assert talk(row, named) == [("user", "q\n\nc"), ("assistant", "a")]
-    assert talk(row, Ingest(response="neg")) == [("user", "wrong"), ("assistant", "b")]
-    assert talk({"thread": MESSAGES}, Ingest(instruction="thread")) == QA
-    assert talk({"thread": MESSAGES}, Ingest(format="openai", instruction="thread")) == QA
+    assert talk(row, IngestSettings(response="neg")) == [("user", "wrong"), ("assistant", "b")]
+    assert talk({"thread": MESSAGES}, IngestSettings(instruction="thread")) == QA
+    assert talk({"thread": MESSAGES}, IngestSettings(format="openai", instruction="thread")) == QA
     assert refusal({"pos": "a"}, named)[0].startswith("no instruction")
 
 
 def test_a_format_can_be_forced() -> None:
     row = {"messages": MESSAGES, "instruction": "q", "output": "other"}
     assert talk(row) == QA
-    assert talk(row, Ingest(format="alpaca")) == [("user", "q"), ("assistant", "other")]
-    assert refusal({"instruction": "q", "output": "a"}, Ingest(format="openai"))[1]
+    assert talk(row, IngestSettings(format="alpaca")) == [("user", "q"), ("assistant", "other")]
+    assert refusal({"instruction": "q", "output": "a"}, IngestSettings(format="openai"))[1]
 
 
 def test_tags_and_scores_are_taken_from_named_columns() -> None:
-    settings = Ingest(tags="t", score="s")
-    sample = parse(
+    settings = IngestSettings(tags="t", score="s")
+    sample = parse_sample(
         {"prompt": "q", "response": "a", "t": ["b", "a", "b", " "], "s": "4.5"}, "x:0", settings
     )
     assert (sample.tags, sample.score) == (("b", "a"), 4.5)
-    sample = parse({"prompt": "q", "response": "a", "t": None, "s": "good"}, "x:0", settings)
+    sample = parse_sample({"prompt": "q", "response": "a", "t": None, "s": "good"}, "x:0", settings)
     assert (sample.tags, sample.score) == (None, None)
-    sample = parse({"prompt": "q", "response": "a", "t": [], "s": True}, "x:0", settings)
+    sample = parse_sample({"prompt": "q", "response": "a", "t": [], "s": True}, "x:0", settings)
     assert (sample.tags, sample.score) == ((), None)
 
 
 def test_the_content_hash_sees_turns_alone() -> None:
-    one = parse({"instruction": "q", "input": "", "output": "a"}, "x:0", AUTO)
-    same = parse({"messages": MESSAGES, "id": 5}, "y:9", AUTO)
-    blanks = parse({"instruction": " q", "output": "a\n"}, "x:1", AUTO)
-    other = parse({"instruction": "q", "output": "A"}, "x:2", AUTO)
-    joined = parse({"instruction": "qa", "output": ""}, "x:2", AUTO)
+    one = parse_sample({"instruction": "q", "input": "", "output": "a"}, "x:0", AUTO)
+    same = parse_sample({"messages": MESSAGES, "id": 5}, "y:9", AUTO)
+    blanks = parse_sample({"instruction": " q", "output": "a\n"}, "x:1", AUTO)
+    other = parse_sample({"instruction": "q", "output": "A"}, "x:2", AUTO)
+    joined = parse_sample({"instruction": "qa", "output": ""}, "x:2", AUTO)
     assert one.content_hash == same.content_hash == blanks.content_hash != other.content_hash
     assert len(one.content_hash) == 32
     assert isinstance(joined, Reject)
@@ -262,10 +262,10 @@ def test_raw_is_the_row_with_its_fields_in_order_and_letters_readable() -> None:
         "day": date(2026, 1, 2),
         "blob": b"\x00",
     }
-    raw = parse(row, "x:0", AUTO).raw
+    raw = parse_sample(row, "x:0", AUTO).raw
     assert raw.startswith('{"output":"ñ","instruction":"q","n":12345678901234567890123')
     small = {key: row[key] for key in ("output", "instruction", "day", "blob")}
-    assert orjson.loads(parse(small, "x:0", AUTO).raw) == {
+    assert orjson.loads(parse_sample(small, "x:0", AUTO).raw) == {
         **small,
         "day": "2026-01-02",
         "blob": "AA==",
@@ -284,13 +284,13 @@ def test_a_batch_keeps_the_order_of_rows_and_the_rejects_of_reading() -> None:
     rows = RowBatch(
         "x", 0, [(0, {"q": 1}), (2, {"prompt": "q", "response": "a"}), (10, {"q": 2})], [broken]
     )
-    samples, rejects = parse_batch(rows, AUTO)
+    samples, rejects = parse_sample_batch(rows, AUTO)
     assert [sample.id for sample in samples] == ["x:2"]
     assert [reject.id for reject in rejects] == ["x:0", "x:1", "x:10"]
 
 
 def test_rows_of_several_shapes_may_be_mixed() -> None:
-    samples, rejects = parse_batch(
+    samples, rejects = parse_sample_batch(
         batch({"messages": MESSAGES}, {"prompt": "q", "response": "a"}), AUTO
     )
     assert len(samples) == 2
@@ -302,14 +302,14 @@ def test_a_file_without_known_columns_is_an_error_that_says_how_to_name_them() -
         InputError,
         match=r"x: no instruction and response found in the columns: foo, bar; name them with --set",
     ):
-        parse_batch(batch({"foo": 1}, {"bar": 2}), AUTO)
+        parse_sample_batch(batch({"foo": 1}, {"bar": 2}), AUTO)
     with pytest.raises(InputError, match="no row has the column 'src'; the columns are: foo"):
-        parse_batch(batch({"foo": 1}), Ingest(instruction="src"))
+        parse_sample_batch(batch({"foo": 1}), IngestSettings(instruction="src"))
     with pytest.raises(InputError, match="no row has the column 't'"):
-        parse_batch(batch({"prompt": "q", "response": "a"}), Ingest(tags="t"))
+        parse_sample_batch(batch({"prompt": "q", "response": "a"}), IngestSettings(tags="t"))
     with pytest.raises(InputError, match="wrapped in an object, in its field 'data'"):
-        parse_batch(batch({"version": 1, "data": [{"prompt": "q", "response": "a"}]}), AUTO)
-    _, rejects = parse_batch(
+        parse_sample_batch(batch({"version": 1, "data": [{"prompt": "q", "response": "a"}]}), AUTO)
+    _, rejects = parse_sample_batch(
         batch({"foo": 1}, first_row=10), AUTO
     )  # a later batch: the file was fine so far
     assert len(rejects) == 1
@@ -317,14 +317,14 @@ def test_a_file_without_known_columns_is_an_error_that_says_how_to_name_them() -
 
 def test_the_table_has_the_schema_of_samples() -> None:
     rows = ({"instruction": "q", "output": "añ"}, {"data": ["q1", "a1", "q2", "a2"]})
-    samples, _ = parse_batch(batch(*rows), Ingest())
-    table = to_frame(
+    samples, _ = parse_sample_batch(batch(*rows), IngestSettings())
+    table = samples_to_frame(
         [
             *samples,
-            parse(
+            parse_sample(
                 {"prompt": "q", "response": "a", "t": "x, y", "s": 3},
                 "y:7",
-                Ingest(tags="t", score="s"),
+                IngestSettings(tags="t", score="s"),
             ),
         ]
     )
@@ -339,14 +339,14 @@ def test_the_table_has_the_schema_of_samples() -> None:
         {"role": "user", "text": "q"},
         {"role": "assistant", "text": "añ"},
     ]
-    assert to_frame([]).schema == SAMPLES
+    assert samples_to_frame([]).schema == SAMPLES
 
 
 def test_a_system_turn_is_part_of_what_is_judged() -> None:
     sample = Sample(
         "x:0", "", (Turn("system", "s"), Turn("user", "q"), Turn("assistant", "a")), "{}"
     )
-    assert to_frame([sample])["instruction"].to_list() == ["System: s\n\nUser: q"]
+    assert samples_to_frame([sample])["instruction"].to_list() == ["System: s\n\nUser: q"]
 
 
 CORPORA = {
@@ -364,7 +364,7 @@ CORPORA = {
 @pytest.mark.data
 @pytest.mark.parametrize("name", CORPORA)
 def test_every_corpus_is_understood(shared_data: Path, name: str) -> None:
-    made = [parse_batch(rows, AUTO) for rows in read_rows(shared_data / "corpora" / name)]
+    made = [parse_sample_batch(rows, AUTO) for rows in read_rows(shared_data / "corpora" / name)]
     n_samples = sum(len(samples) for samples, _ in made)
     reasons = Counter(reject.reason for _, rejects in made for reject in rejects)
     assert (n_samples, dict(reasons)) == CORPORA[name]

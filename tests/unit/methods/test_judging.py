@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from tacos import prompts
-from tacos.config import Judge
-from tacos.llm.chat.messages import render
+from tacos.config import JudgeSettings
+from tacos.llm.chat.messages import render_messages
 from tacos.methods.judging import comparisons
 from tacos.records import PAIRS, VERDICTS, Reject, Reply
 
@@ -18,11 +18,11 @@ TEXTS = pl.DataFrame(
         "response": ["3", "The Elbe."],
     }
 )
-CONFIG = Judge()
+CONFIG = JudgeSettings()
 
 
 def test_each_judge_is_asked_each_pair_in_both_orders_as_often_as_wanted() -> None:
-    asked = comparisons.questions(PAIR, TEXTS, ("a", "b"), repetitions=3)
+    asked = comparisons.list_comparison_questions(PAIR, TEXTS, ("a", "b"), repetitions=3)
     assert asked.height == 2 * 2 * 3
     assert asked.select("order", "judge", "repetition").is_unique().all()
     assert asked["instruction_left"].unique().to_list() == ["Add 1 and 2."]
@@ -33,7 +33,7 @@ def test_only_the_orders_of_a_plan_are_asked() -> None:
         PAIR.with_columns(pair=pl.lit(i, pl.UInt32), orders=pl.lit(o))
         for i, o in enumerate(("ba", "both"))
     )
-    asked = comparisons.questions(plan, TEXTS, ("a", "b"))
+    asked = comparisons.list_comparison_questions(plan, TEXTS, ("a", "b"))
     assert asked.select("pair", "order").unique(maintain_order=True).rows() == [
         (0, "ba"),
         (1, "ab"),
@@ -43,14 +43,14 @@ def test_only_the_orders_of_a_plan_are_asked() -> None:
 
 
 def test_the_order_is_the_order_shown_and_scores_find_back_to_their_sample() -> None:
-    forth, back = comparisons.questions(PAIR, TEXTS, ("a",)).iter_rows(named=True)
-    asked = [comparisons.ask(row, "judge", "", CONFIG) for row in (forth, back)]
+    forth, back = comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).iter_rows(named=True)
+    asked = [comparisons.ask_comparison(row, "judge", "", CONFIG) for row in (forth, back)]
     assert [request.fields["response_a"] for request in asked] == ["3", "The Elbe."]
     assert [request.fields["response_b"] for request in asked] == ["The Elbe.", "3"]
     reply = Reply(
         orjson.dumps({"analysis": "A is better.", "score_a": 80, "score_b": 30}).decode(), key="k"
     )
-    found = [comparisons.parse(row, reply) for row in (forth, back)]
+    found = [comparisons.parse_verdict(row, reply) for row in (forth, back)]
     table = pl.DataFrame(found, schema=VERDICTS, orient="row")
     assert table.select("order", "score_left", "score_right").rows() == [
         ("ab", 80, 30),
@@ -60,8 +60,10 @@ def test_the_order_is_the_order_shown_and_scores_find_back_to_their_sample() -> 
 
 
 def test_a_request_names_its_judge_and_repetition() -> None:
-    rows = comparisons.questions(PAIR, TEXTS, ("a", "b"), repetitions=2).iter_rows(named=True)
-    asked = [comparisons.ask(row, "judge", "", CONFIG) for row in rows]
+    rows = comparisons.list_comparison_questions(PAIR, TEXTS, ("a", "b"), repetitions=2).iter_rows(
+        named=True
+    )
+    asked = [comparisons.ask_comparison(row, "judge", "", CONFIG) for row in rows]
     assert {(request.model, request.repetition) for request in asked} == {
         ("a", 0),
         ("a", 1),
@@ -79,20 +81,20 @@ def test_own_criteria_are_in_the_prompt_word_for_word_and_without_any_nothing_is
     row = texts | {
         f"{name}_{side}": name for name in ("instruction", "response") for side in ("left", "right")
     }
-    ask = comparisons.ask if template == "judge" else comparisons.ask_grade
+    ask = comparisons.ask_comparison if template == "judge" else comparisons.ask_grade
     criteria = "Metric units only.\n\n90 and more: none of {{instruction}} is left out."
 
-    def system(config: Judge) -> str:
-        digest = prompts.content_hash(template)
-        return render(ask({**row, "order": "ab"}, template, digest, config))[0]["content"]
+    def system(config: JudgeSettings) -> str:
+        digest = prompts.hash_template(template)
+        return render_messages(ask({**row, "order": "ab"}, template, digest, config))[0]["content"]
 
-    assert criteria in system(Judge(criteria=criteria))
-    assert "add the following" not in system(Judge())
+    assert criteria in system(JudgeSettings(criteria=criteria))
+    assert "add the following" not in system(JudgeSettings())
 
 
 def test_a_reply_that_failed_is_a_reject_with_its_text() -> None:
-    row = next(comparisons.questions(PAIR, TEXTS, ("a",)).iter_rows(named=True))
-    found = comparisons.parse(row, Reply(None, "So so.", "no JSON"))
+    row = next(comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).iter_rows(named=True))
+    found = comparisons.parse_verdict(row, Reply(None, "So so.", "no JSON"))
     assert isinstance(found, Reject)
     assert (found.id, found.reason, found.raw, found.failure) == (
         "pair 7 ab by a",
@@ -104,7 +106,7 @@ def test_a_reply_that_failed_is_a_reject_with_its_text() -> None:
 
 def test_grades_of_several_sittings_are_averaged_per_sample_in_order() -> None:
     samples = pl.DataFrame({"id": ["x:1", "x:0"], "given_score": [None, None]})
-    asked = comparisons.grade_questions(samples, ("a", "b"), 2)
+    asked = comparisons.list_grade_questions(samples, ("a", "b"), 2)
     assert asked.height == 8
     grades = asked.with_columns(grade=pl.Series([10.0, 20, 30, 40, 50, 50, 50, 50]))
-    assert comparisons.mean_grades(grades).rows() == [("x:1", 25.0), ("x:0", 50.0)]
+    assert comparisons.average_grades(grades).rows() == [("x:1", 25.0), ("x:0", 50.0)]

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
-from tacos.config import Normalise
+from tacos.config import NormaliseSettings
 from tacos.errors import ConfigError, InputError
 from tacos.methods.tags import normalisation
-from tacos.methods.tags.normalisation import Normalised
+from tacos.methods.tags.normalisation import NormalisationResult
 from tacos.methods.tags.overrides import Overrides
 from tacos.records import VOCABULARY
 
@@ -37,7 +37,7 @@ class Angles:
         return vectors
 
 
-SETTINGS = Normalise(alpha=2, min_support=3, guard=0)
+SETTINGS = NormaliseSettings(alpha=2, min_support=3, guard=0)
 SAMPLES = (
     [["Maths", "Pandas", "Python"]] * 3
     + [["maths", "Python"]] * 2
@@ -53,18 +53,18 @@ def frame(samples: Sequence[Sequence[str]]) -> pl.DataFrame:
 
 def build(
     samples: Sequence[Sequence[str]],
-    settings: Normalise = SETTINGS,
+    settings: NormaliseSettings = SETTINGS,
     overrides: Overrides | None = None,
-) -> Normalised:
+) -> NormalisationResult:
     table = frame(samples)
     encoder = Angles({"maths": 0.0, "mathematics": 0.3})
-    counts = normalisation.count(table)
-    return normalisation.build(
+    counts = normalisation.count_raw_tags(table)
+    return normalisation.build_vocabulary(
         counts, table, len(samples), settings, encoder, overrides or Overrides()
     )
 
 
-def lineage(found: Normalised) -> dict[str, tuple[str | None, str]]:
+def lineage(found: NormalisationResult) -> dict[str, tuple[str | None, str]]:
     return {
         row["raw"]: (row["canonical"], row["step"])
         for row in found.vocabulary.iter_rows(named=True)
@@ -123,20 +123,20 @@ def test_rules_are_handed_out() -> None:
 
 
 def test_steps_that_are_off_are_absent() -> None:
-    settings = Normalise(alpha=1, rules=False, guard=0, semantic=False, association=False)
+    settings = NormaliseSettings(alpha=1, rules=False, guard=0, semantic=False, association=False)
     assert [step.name for step in build(SAMPLES, settings).steps] == ["frequency"]
 
 
 def test_the_canonical_name_is_the_most_frequent_surface_form() -> None:
     counts = {"data analyses": 3, "Data Analysing": 2, "Data-Analyses": 3}
-    settings = Normalise(alpha=1, guard=0, semantic=False, association=False)
-    found = normalisation.build(counts, None, 8, settings)
+    settings = NormaliseSettings(alpha=1, guard=0, semantic=False, association=False)
+    found = normalisation.build_vocabulary(counts, None, 8, settings)
     assert set(found.mapping.values()) == {"Data-Analyses"}, "ties: the smaller string"
 
 
 def test_apply_maps_drops_and_counts_once_in_the_order_of_first_sight() -> None:
     mapping = build(SAMPLES).mapping
-    assert normalisation.apply(
+    assert normalisation.apply_mapping(
         [["rare", "Poems", "Maths", "Poem", "maths", "unheard of"], []], mapping
     ) == [
         ["Poem", "Mathematics"],
@@ -146,13 +146,13 @@ def test_apply_maps_drops_and_counts_once_in_the_order_of_first_sight() -> None:
 
 def test_counting_reads_batches() -> None:
     table = frame(SAMPLES)
-    assert normalisation.count(table[i : i + 3] for i in range(0, len(SAMPLES), 3)).equals(
-        normalisation.count(table)
+    assert normalisation.count_raw_tags(table[i : i + 3] for i in range(0, len(SAMPLES), 3)).equals(
+        normalisation.count_raw_tags(table)
     )
 
 
 def test_a_sample_that_repeats_a_tag_counts_once() -> None:
-    assert normalisation.count(frame([["a", "a"], ["a"]])).rows() == [("a", 2)]
+    assert normalisation.count_raw_tags(frame([["a", "a"], ["a"]])).rows() == [("a", 2)]
 
 
 def test_overrides_drop_merge_keep_apart_and_rename() -> None:
@@ -162,7 +162,7 @@ def test_overrides_drop_merge_keep_apart_and_rename() -> None:
         rename={"Mathematics": "Math"},
         keep_apart=(("Maths", "Mathematics"),),
     )
-    found = build(SAMPLES, Normalise(alpha=2, min_support=20, guard=0), overrides)
+    found = build(SAMPLES, NormaliseSettings(alpha=2, min_support=20, guard=0), overrides)
     canonical = found.mapping
     assert canonical["Poems"] is None
     assert canonical["rare"] == "Python"
@@ -187,7 +187,7 @@ def test_tags_kept_apart_by_hand_stay_apart_through_association() -> None:
 def test_tags_kept_apart_are_held_against_what_an_earlier_round_merged() -> None:
     # "a" becomes "b" in the first round; only then does "d" imply "b", where "a" is by now.
     samples = [["a", "b"]] * 300 + [["a", "d"]] * 3 + [["b", "d"]] * 3 + [["b"]] * 99
-    settings = Normalise(alpha=1, min_support=2, guard=0, semantic=False)
+    settings = NormaliseSettings(alpha=1, min_support=2, guard=0, semantic=False)
     assert build(samples, settings).mapping == {"a": "b", "b": "b", "d": "b"}
     apart = build(samples, settings, Overrides(keep_apart=(("a", "d"),)))
     assert apart.mapping == {"a": "b", "b": "b", "d": "d"}
@@ -198,8 +198,8 @@ def test_the_guard_keeps_unlike_words_with_one_stem_apart() -> None:
     encoder = Angles({"vegetable": 0.0, "vegetables": 0.3, "vegetation": 1.5})
 
     def mapping(guard: float) -> dict[str, str | None]:
-        settings = Normalise(alpha=1, guard=guard, semantic=False, association=False)
-        return normalisation.build(counts, None, 9, settings, encoder).mapping
+        settings = NormaliseSettings(alpha=1, guard=guard, semantic=False, association=False)
+        return normalisation.build_vocabulary(counts, None, 9, settings, encoder).mapping
 
     assert set(mapping(0.0).values()) == {"vegetable"}
     assert mapping(0.6) == {
@@ -221,8 +221,8 @@ def test_names_in_the_override_file_that_no_tag_has_are_reported() -> None:
 def test_a_million_tags_all_seen_once_is_one_clear_error() -> None:
     counts = pl.DataFrame({"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1})
     with pytest.raises(InputError, match="none of the 1,000,000 distinct tags is seen 20 times"):
-        normalisation.build(
-            counts, None, 306_044, Normalise(guard=0, semantic=False, association=False)
+        normalisation.build_vocabulary(
+            counts, None, 306_044, NormaliseSettings(guard=0, semantic=False, association=False)
         )
 
 
@@ -232,14 +232,16 @@ def test_more_tags_than_can_be_merged_by_meaning_are_refused_before_any_is_embed
         InputError,
         match=r"1,000,000 distinct .*200,000.*no higher one leaves any tag.*max_tags=1000000",
     ):
-        normalisation.build(counts, None, 200_000, Normalise(alpha=1), Angles())
+        normalisation.build_vocabulary(counts, None, 200_000, NormaliseSettings(alpha=1), Angles())
     few = counts.head(6).with_columns(count=pl.Series([1, 1, 1, 2, 2, 3]))
     with pytest.raises(
         InputError, match=r"6 distinct tags .*alpha = 1.*alpha=2 leaves 3.*semantic=false"
     ):
-        normalisation.build(few, None, 10, Normalise(alpha=1, max_tags=4), Angles())
-    found = normalisation.build(
-        few, None, 10, Normalise(alpha=1, max_tags=6, association=False), Angles()
+        normalisation.build_vocabulary(
+            few, None, 10, NormaliseSettings(alpha=1, max_tags=4), Angles()
+        )
+    found = normalisation.build_vocabulary(
+        few, None, 10, NormaliseSettings(alpha=1, max_tags=6, association=False), Angles()
     )
     assert found.steps[-1].n_out == 6
 
@@ -256,25 +258,29 @@ def test_symbols_only_leave_nothing_and_that_is_one_clear_error() -> None:
 
 def test_a_step_that_lacks_what_it_needs_says_so() -> None:
     with pytest.raises(ConfigError, match="needs an encoder"):
-        normalisation.build({"a": 1}, None, 1, Normalise(alpha=1, guard=0))
+        normalisation.build_vocabulary({"a": 1}, None, 1, NormaliseSettings(alpha=1, guard=0))
     with pytest.raises(ConfigError, match="needs an encoder"):
-        normalisation.build({"a": 1}, None, 1, Normalise(alpha=1, semantic=False))
+        normalisation.build_vocabulary(
+            {"a": 1}, None, 1, NormaliseSettings(alpha=1, semantic=False)
+        )
     with pytest.raises(ConfigError, match="association step needs the samples' tags"):
-        normalisation.build({"a": 1}, None, 1, Normalise(alpha=1, guard=0, semantic=False))
+        normalisation.build_vocabulary(
+            {"a": 1}, None, 1, NormaliseSettings(alpha=1, guard=0, semantic=False)
+        )
 
 
 def test_right_to_left_text_and_combining_marks_come_through_as_they_were_written() -> None:
     tags = ["كتابة الشعر", "עברית", "हिन्दी अनुवाद", "e\u0301tude"]
-    settings = Normalise(alpha=1, guard=0, semantic=False, association=False)
+    settings = NormaliseSettings(alpha=1, guard=0, semantic=False, association=False)
     assert build([tags], settings).mapping == {tag: tag for tag in tags}
 
 
 @pytest.mark.parametrize("rare", [1, 3], ids=["dropped as rare", "merged elsewhere"])
 def test_a_raw_tag_spelt_like_a_new_name_follows_it_wherever_it_had_gone(rare: int) -> None:
     counts = {"maths": 5, "Maths!": rare, "Poem": 3}
-    settings = Normalise(alpha=2, guard=0, semantic=False, association=False)
+    settings = NormaliseSettings(alpha=2, guard=0, semantic=False, association=False)
     overrides = Overrides(rename={"maths": "Maths!"})
-    found = normalisation.build(counts, None, 9, settings, overrides=overrides)
+    found = normalisation.build_vocabulary(counts, None, 9, settings, overrides=overrides)
     assert dict(found.vocabulary.select("raw", "canonical").iter_rows()) == found.mapping
     assert found.mapping == {"maths": "Maths!", "Maths!": "Maths!", "Poem": "Poem"}
     assert (
@@ -291,6 +297,8 @@ class Sentences(Angles):
 
 
 def test_tags_without_a_letter_are_not_one_where_only_meaning_merges() -> None:
-    settings = Normalise(alpha=1, rules=False, guard=0, association=False)
-    found = normalisation.build({"🎉": 3, "!!!": 2, "Poem": 2}, None, 7, settings, Sentences())
+    settings = NormaliseSettings(alpha=1, rules=False, guard=0, association=False)
+    found = normalisation.build_vocabulary(
+        {"🎉": 3, "!!!": 2, "Poem": 2}, None, 7, settings, Sentences()
+    )
     assert found.mapping == {"🎉": "🎉", "!!!": "!!!", "Poem": "Poem"}

@@ -27,10 +27,10 @@ def tagged(shared_data: Path) -> pl.DataFrame:
 
 @pytest.mark.parametrize("support, confidence", [(3, 0.8), (5, 0.99)])
 def test_pair_rules_equal_mlxtends(tagged: pl.DataFrame, support: int, confidence: float) -> None:
-    counts = normalisation.count(tagged)
+    counts = normalisation.count_raw_tags(tagged)
     names = counts.filter(pl.col("count") >= support)["tag"].to_list()
-    x = associating.encode(tagged, {name: i for i, name in enumerate(names)}, len(names))
-    rules = associating.pair_rules(x, support, confidence)
+    x = associating.build_tag_matrix(tagged, {name: i for i, name in enumerate(names)}, len(names))
+    rules = associating.mine_pair_rules(x, support, confidence)
     found = {
         (names[a], names[b])
         for a, b in zip(rules.antecedent.tolist(), rules.consequent.tolist(), strict=True)
@@ -54,6 +54,6 @@ def test_groups_equal_dbscans(shared_data: Path, eps: float) -> None:
     except ModelError as error:
         pytest.skip(str(error))
     labels = DBSCAN(eps=eps, min_samples=1, metric="cosine").fit_predict(vectors.astype(np.float64))
-    found = semantic_merging.components(vectors, eps)
-    assert (found == semantic_merging.number(labels)).all()
+    found = semantic_merging.group_by_cosine(vectors, eps)
+    assert (found == semantic_merging.number_labels(labels)).all()
     assert found.max() + 1 < len(tags)

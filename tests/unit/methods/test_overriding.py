@@ -21,7 +21,7 @@ keep_apart = [["Python", "JavaScript"]]
 
 
 def test_a_file_is_read() -> None:
-    assert overriding.parse(tomllib.loads(FILE)) == Overrides(
+    assert overriding.parse_overrides(tomllib.loads(FILE)) == Overrides(
         drop=("Request",),
         merge={"Mathematics": ("maths", "arithmetic")},
         rename={"data analysi": "Data Analysis"},
@@ -49,12 +49,12 @@ def test_a_file_is_read() -> None:
 )
 def test_a_wrong_file_is_an_error_that_names_the_part(value: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        overriding.parse(value)
+        overriding.parse_overrides(value)
 
 
 def test_drop_and_merge_mean_all_spellings_and_unknown_names_are_reported() -> None:
     overrides = Overrides(drop=("request", "no such tag"), merge={"Mathematics": ("maths",)})
-    moves, notes = overriding.first_moves(
+    moves, notes = overriding.find_override_moves(
         overrides, ["Request", "Requests", "Maths", "maths", "Mathematics"], True
     )
     assert {tag: move.target for tag, move in moves.items()} == {
@@ -69,14 +69,14 @@ def test_drop_and_merge_mean_all_spellings_and_unknown_names_are_reported() -> N
 def test_of_two_tags_kept_apart_the_one_that_bears_the_name_keeps_it() -> None:
     moves = {"a": Move("b", ""), "x": Move("b", "")}
     now = {"a": "a", "b": "b", "x": "x"}
-    held = overriding.hold_apart(moves, [[["a"], ["b"]]], now, {"a": 9, "b": 1, "x": 1})
+    held = overriding.enforce_keep_apart(moves, [[["a"], ["b"]]], now, {"a": 9, "b": 1, "x": 1})
     assert held == {"x": Move("b", "")}
 
 
 def test_else_the_more_frequent_moves() -> None:
     moves = {"a": Move("x", ""), "b": Move("x", "")}
     now = {"a": "a", "b": "b", "x": "x"}
-    held = overriding.hold_apart(moves, [[["a"], ["b"]]], now, {"a": 1, "b": 2, "x": 9})
+    held = overriding.enforce_keep_apart(moves, [[["a"], ["b"]]], now, {"a": 1, "b": 2, "x": 9})
     assert held == {"b": Move("x", "")}
 
 
@@ -104,7 +104,7 @@ def test_a_file_that_contradicts_itself_is_refused(
     contradiction: dict[str, object], said: str
 ) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
-        overriding.parse(contradiction)
+        overriding.parse_overrides(contradiction)
 
 
 def test_other_spellings_of_the_target_are_no_contradiction() -> None:
@@ -112,11 +112,11 @@ def test_other_spellings_of_the_target_are_no_contradiction() -> None:
         "merge": {"Maths": ["maths", "Mathematic"]},
         "rename": {"data analysi": "Data Analysi", "X": "X"},
     }
-    assert overriding.parse(agreeing).merge == {"Maths": ("maths", "Mathematic")}
+    assert overriding.parse_overrides(agreeing).merge == {"Maths": ("maths", "Mathematic")}
 
 
 def test_without_signs_c_sharp_is_c_so_more_is_a_contradiction() -> None:
     both = {"merge": {"C#": ["Visual Studio"], "Mathematics": ["C"]}}
-    assert overriding.parse(both).merge["C#"] == ("Visual Studio",)
+    assert overriding.parse_overrides(both).merge["C#"] == ("Visual Studio",)
     with pytest.raises(InputError, match="'C#' is itself merged into 'Mathematics'"):
-        overriding.parse(both, signs=False)
+        overriding.parse_overrides(both, signs=False)

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
-from tacos.config import Normalise
+from tacos.config import NormaliseSettings
 from tacos.errors import InputError
 from tacos.methods.tags import normalisation, published_vocabulary
 from tacos.methods.tags.overrides import Overrides
-from tacos.methods.tags.published_vocabulary import Vocabulary
+from tacos.methods.tags.published_vocabulary import PublishedVocabulary
 
 COUNTS = {"Poem": 9, "poems": 3, "Mathematics": 8, "Python": 5, "request": 7, "rare": 1}
 
@@ -34,15 +34,19 @@ class Letters:
 
 
 @pytest.fixture
-def known() -> Vocabulary:
-    settings = Normalise(alpha=2, guard=0, semantic=False, association=False)
-    found = normalisation.build(COUNTS, None, 20, settings, overrides=Overrides(drop=("request",)))
-    return published_vocabulary.publish(found.vocabulary, 20, found.alpha, settings, "letters")
+def known() -> PublishedVocabulary:
+    settings = NormaliseSettings(alpha=2, guard=0, semantic=False, association=False)
+    found = normalisation.build_vocabulary(
+        COUNTS, None, 20, settings, overrides=Overrides(drop=("request",))
+    )
+    return published_vocabulary.publish_vocabulary(
+        found.vocabulary, 20, found.alpha, settings, "letters"
+    )
 
 
-def test_a_round_trip_through_json_changes_nothing(known: Vocabulary) -> None:
-    back = published_vocabulary.from_json(
-        json.loads(json.dumps(published_vocabulary.to_json(known)))
+def test_a_round_trip_through_json_changes_nothing(known: PublishedVocabulary) -> None:
+    back = published_vocabulary.vocabulary_from_json(
+        json.loads(json.dumps(published_vocabulary.vocabulary_to_json(known)))
     )
     assert back.table.equals(known.table)
     assert (back.n_samples, back.alpha, back.eps, back.signs, back.guard, back.encoder) == (
@@ -55,14 +59,14 @@ def test_a_round_trip_through_json_changes_nothing(known: Vocabulary) -> None:
     )
 
 
-def test_the_file_is_readable(known: Vocabulary) -> None:
-    value = published_vocabulary.to_json(known)
+def test_the_file_is_readable(known: PublishedVocabulary) -> None:
+    value = published_vocabulary.vocabulary_to_json(known)
     assert value["tags"]["Poem"] == {"Poem": 9, "poems": 3}
     assert value["dropped"] == {"request": 7}
 
 
 def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_new(
-    known: Vocabulary,
+    known: PublishedVocabulary,
 ) -> None:
     new = pl.DataFrame(
         {
@@ -70,7 +74,7 @@ def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_
             "count": 1,
         }
     )
-    found = published_vocabulary.resolve(new, known, Letters())
+    found = published_vocabulary.resolve_new_tags(new, known, Letters())
     assert {row["raw"]: (row["canonical"], row["step"]) for row in found.iter_rows(named=True)} == {
         "Poem": ("Poem", ""),
         "poems": ("Poem", "exact"),
@@ -81,17 +85,17 @@ def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_
     }
 
 
-def test_without_an_encoder_nothing_is_looked_up_by_meaning(known: Vocabulary) -> None:
-    found = published_vocabulary.resolve(
+def test_without_an_encoder_nothing_is_looked_up_by_meaning(known: PublishedVocabulary) -> None:
+    found = published_vocabulary.resolve_new_tags(
         pl.DataFrame({"tag": ["mathematics mathematics"], "count": [1]}), known
     )
     assert found["step"].to_list() == ["new"]
 
 
-def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(known: Vocabulary) -> None:
+def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(known: PublishedVocabulary) -> None:
     counts = pl.DataFrame({"tag": list(COUNTS), "count": list(COUNTS.values())})
     found = dict(
-        published_vocabulary.resolve(counts, known, Letters())
+        published_vocabulary.resolve_new_tags(counts, known, Letters())
         .select("raw", "canonical")
         .iter_rows()
     )
@@ -99,17 +103,21 @@ def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(known: Vocabulary) 
 
 
 def test_a_guard_holds_for_new_tags_too() -> None:
-    settings = Normalise(alpha=1, guard=0.9, semantic=False, association=False)
-    found = normalisation.build({"generic": 5}, None, 5, settings, Letters())
-    known = published_vocabulary.publish(found.vocabulary, 5, 1, settings, "letters")
+    settings = NormaliseSettings(alpha=1, guard=0.9, semantic=False, association=False)
+    found = normalisation.build_vocabulary({"generic": 5}, None, 5, settings, Letters())
+    known = published_vocabulary.publish_vocabulary(found.vocabulary, 5, 1, settings, "letters")
     new = pl.DataFrame({"tag": ["generics", "generation", "GENERIC"], "count": 1})
-    steps = published_vocabulary.resolve(new, known, Letters()).select("raw", "step").rows()
+    steps = (
+        published_vocabulary.resolve_new_tags(new, known, Letters()).select("raw", "step").rows()
+    )
     assert steps == [("GENERIC", "rules"), ("generation", "new"), ("generics", "rules")]
 
 
-def test_drift_counts_occurrences(known: Vocabulary) -> None:
+def test_drift_counts_occurrences(known: PublishedVocabulary) -> None:
     new = pl.DataFrame({"tag": ["Poem", "POEM", "SQL", "odd", "request"], "count": [4, 2, 3, 1, 2]})
-    found = published_vocabulary.drift(published_vocabulary.resolve(new, known, Letters()), known)
+    found = published_vocabulary.measure_drift(
+        published_vocabulary.resolve_new_tags(new, known, Letters()), known
+    )
     assert (found.n_distinct, found.n_occurrences) == (5, 12)
     assert found.share_exact == pytest.approx(4 / 12)
     assert found.share_rules == pytest.approx(2 / 12)
@@ -121,10 +129,10 @@ def test_drift_counts_occurrences(known: Vocabulary) -> None:
     assert found.new_frequent.rows() == [("SQL", 3)], "seen at least alpha = 2 times"
 
 
-def test_a_vocabulary_that_knows_none_of_the_tags_is_an_error(known: Vocabulary) -> None:
+def test_a_vocabulary_that_knows_none_of_the_tags_is_an_error(known: PublishedVocabulary) -> None:
     with pytest.raises(InputError, match="none of the 2 tags is in the vocabulary"):
-        published_vocabulary.notes(
-            published_vocabulary.resolve(
+        published_vocabulary.summarise_drift(
+            published_vocabulary.resolve_new_tags(
                 pl.DataFrame({"tag": ["SQL", "Zebra"], "count": [4, 2]}), known, Letters()
             ),
             known,
@@ -132,23 +140,24 @@ def test_a_vocabulary_that_knows_none_of_the_tags_is_an_error(known: Vocabulary)
 
 
 def test_another_encoder_than_the_vocabulary_was_made_with_is_remarked_on(
-    known: Vocabulary,
+    known: PublishedVocabulary,
 ) -> None:
-    resolved = published_vocabulary.resolve(
+    resolved = published_vocabulary.resolve_new_tags(
         pl.DataFrame({"tag": ["Poem"], "count": [1]}), known, Letters()
     )
-    assert published_vocabulary.notes(resolved, known, "letters")["remarks"] == []
-    assert published_vocabulary.notes(resolved, known)["remarks"] == []
+    assert published_vocabulary.summarise_drift(resolved, known, "letters")["remarks"] == []
+    assert published_vocabulary.summarise_drift(resolved, known)["remarks"] == []
     assert (
         "made with the encoder letters, and tags are looked up with words"
-        in (published_vocabulary.notes(resolved, known, "words")["remarks"][0])
+        in (published_vocabulary.summarise_drift(resolved, known, "words")["remarks"][0])
     )
 
 
-def test_drift_of_nothing_is_an_error(known: Vocabulary) -> None:
+def test_drift_of_nothing_is_an_error(known: PublishedVocabulary) -> None:
     with pytest.raises(InputError, match="no tags to compare"):
-        published_vocabulary.drift(
-            published_vocabulary.resolve(pl.DataFrame({"tag": [], "count": []}), known), known
+        published_vocabulary.measure_drift(
+            published_vocabulary.resolve_new_tags(pl.DataFrame({"tag": [], "count": []}), known),
+            known,
         )
 
 
@@ -189,4 +198,4 @@ GOOD = {
 )
 def test_a_file_that_is_no_vocabulary_is_one_clear_error(value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        published_vocabulary.from_json(value)
+        published_vocabulary.vocabulary_from_json(value)

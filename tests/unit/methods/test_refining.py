@@ -6,21 +6,26 @@ from typing import Any
 import orjson
 import polars as pl
 
-from tacos.config import Ingest, Refine
+from tacos.config import IngestSettings, RefineSettings
 from tacos.methods.judging import refinement
 from tacos.methods.samples import samples as ingesting
-from tacos.records import CANDIDATES, EXCERPTS, VERDICTS, Reject, Reply, reject_frame
+from tacos.records import CANDIDATES, EXCERPTS, VERDICTS, Reject, Reply, build_reject_frame
 
 ROW = {"instruction": "Add.", "input": "1 and 2", "output": "3", "no": 7}
 
 
 def samples(*rows: dict[str, Any]) -> pl.DataFrame:
-    parsed = [ingesting.parse(row, f"x:{number}", Ingest()) for number, row in enumerate(rows)]
-    return ingesting.to_frame(parsed).select("id", "content_hash", "instruction", "response", "raw")  # type: ignore[arg-type]
+    parsed = [
+        ingesting.parse_sample(row, f"x:{number}", IngestSettings())
+        for number, row in enumerate(rows)
+    ]
+    return ingesting.samples_to_frame(parsed).select(
+        "id", "content_hash", "instruction", "response", "raw"
+    )  # type: ignore[arg-type]
 
 
 def excerpt() -> dict[str, Any]:
-    found, _ = refinement.excerpts(samples(ROW), Ingest(), 1000)
+    found, _ = refinement.build_excerpts(samples(ROW), IngestSettings(), 1000)
     return found.row(0, named=True)
 
 
@@ -59,9 +64,9 @@ def settle(
     candidate = {"id": "x:0", "question": "q", "response": "r", "raw": "{}", "changed": changed}
     table = pl.DataFrame(list(verdicts), schema=VERDICTS, orient="row")
     candidates = pl.DataFrame([candidate], schema=CANDIDATES, orient="row")
-    found = refinement.settle(selected, proposals, candidates, table, reject_frame(rejects), n).row(
-        0, named=True
-    )
+    found = refinement.settle_refinements(
+        selected, proposals, candidates, table, build_reject_frame(rejects), n
+    ).row(0, named=True)
     assert found["new_response"] == "It is 3."
     return found["status"], found["reason"]
 
@@ -91,15 +96,15 @@ def test_most_of_a_panel_must_prefer_it() -> None:
 def test_where_nothing_changed_nothing_is_asked_and_the_original_stays() -> None:
     assert settle(changed=False) == ("kept", "no fault was found")
     row = {**excerpt(), "new_instruction": "Add.", "new_response": "3"}
-    candidates, _ = refinement.rebuild(pl.DataFrame([row]), Ingest())
+    candidates, _ = refinement.rebuild_candidates(pl.DataFrame([row]), IngestSettings())
     originals = pl.DataFrame([excerpt()], schema=EXCERPTS, orient="row")
     assert candidates["changed"].to_list() == [False]
-    assert refinement.confirmations(candidates, originals, ("a",), 1).is_empty()
+    assert refinement.list_confirmations(candidates, originals, ("a",), 1).is_empty()
 
 
 def test_the_judge_sees_both_rows_as_a_reader_would() -> None:
     row = {**excerpt(), "new_instruction": "Sum up.", "new_response": "It is 3."}
-    candidates, rejects = refinement.rebuild(pl.DataFrame([row]), Ingest())
+    candidates, rejects = refinement.rebuild_candidates(pl.DataFrame([row]), IngestSettings())
     assert rejects.is_empty()
     assert json.loads(candidates["raw"][0]) == {
         **ROW,
@@ -107,7 +112,7 @@ def test_the_judge_sees_both_rows_as_a_reader_would() -> None:
         "output": "It is 3.",
     }
     originals = pl.DataFrame([excerpt()], schema=EXCERPTS, orient="row")
-    asked = refinement.confirmations(candidates, originals, ("a", "b"), 2)
+    asked = refinement.list_confirmations(candidates, originals, ("a", "b"), 2)
     assert asked.height == 2 * 2 * 2
     assert asked["instruction_left"][0] == "Add.\n\n1 and 2"
     assert asked["instruction_right"][0] == "Sum up.\n\n1 and 2"
@@ -115,7 +120,9 @@ def test_the_judge_sees_both_rows_as_a_reader_would() -> None:
 
 
 def test_what_cannot_be_shown_in_full_is_not_rewritten_and_that_is_no_failure() -> None:
-    kept, rejects = refinement.excerpts(samples(ROW, {**ROW, "output": "3" * 500}), Ingest(), 100)
+    kept, rejects = refinement.build_excerpts(
+        samples(ROW, {**ROW, "output": "3" * 500}), IngestSettings(), 100
+    )
     assert kept["id"].to_list() == ["x:0"]
     assert rejects.select("id", "reason", "failure").rows() == [
         ("x:1", "too long to be rewritten as a whole", False)
@@ -132,11 +139,11 @@ def test_an_empty_or_failed_rewrite_is_a_reject() -> None:
 
 def test_the_instruction_is_rewritten_with_the_new_response_in_view() -> None:
     row = {**excerpt(), "new_response": "It is 3."}
-    asked = refinement.ask_instruction(row, "refine_instruction", "", Refine())
+    asked = refinement.ask_instruction(row, "refine_instruction", "", RefineSettings())
     assert asked.fields == {"instruction": "Add.", "context": "1 and 2", "response": "It is 3."}
     assert (
         "context"
         not in refinement.ask_response(
-            {**row, "context": ""}, "refine_response", "", Refine()
+            {**row, "context": ""}, "refine_response", "", RefineSettings()
         ).fields
     )

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tacos.config import Ingest
+from tacos.config import IngestSettings
 from tacos.methods.samples import samples
-from tacos.methods.samples.row_layout import Unusable
-from tacos.methods.samples.row_rewriting import parts_of, replaced
+from tacos.methods.samples.row_layout import UnusableRow
+from tacos.methods.samples.row_rewriting import extract_parts, rewrite_row
 from tacos.records import Sample
 
 ALPACA = {"no": 1, "instruction": "Add.", "input": "1 and 2", "output": "3"}
@@ -64,7 +64,7 @@ NAMES = [
 
 
 def read(row: dict[str, Any]) -> Sample:
-    found = samples.parse(row, "x:0", Ingest())
+    found = samples.parse_sample(row, "x:0", IngestSettings())
     assert isinstance(found, Sample), found
     return found
 
@@ -72,8 +72,8 @@ def read(row: dict[str, Any]) -> Sample:
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_read_again_the_new_texts_stand_where_the_old_ones_stood(row: dict[str, Any]) -> None:
     raw = json.dumps(row)
-    parts = parts_of(raw, Ingest())
-    new = read(replaced(raw, Ingest(), "NEW QUESTION", "NEW ANSWER"))
+    parts = extract_parts(raw, IngestSettings())
+    new = read(rewrite_row(raw, IngestSettings(), "NEW QUESTION", "NEW ANSWER"))
     old = read(row)
     assert new.turns[-1].text == "NEW ANSWER"
     asked = max(number for number, turn in enumerate(old.turns) if turn.role == "user")
@@ -85,20 +85,20 @@ def test_read_again_the_new_texts_stand_where_the_old_ones_stood(row: dict[str, 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_the_same_texts_give_the_same_sample(row: dict[str, Any]) -> None:
     raw = json.dumps(row)
-    parts = parts_of(raw, Ingest())
+    parts = extract_parts(raw, IngestSettings())
     assert (
-        read(replaced(raw, Ingest(), parts.instruction, parts.response)).content_hash
+        read(rewrite_row(raw, IngestSettings(), parts.instruction, parts.response)).content_hash
         == read(row).content_hash
     )
 
 
 def test_an_alpaca_row_keeps_its_input_and_its_other_fields() -> None:
-    new = replaced(json.dumps(ALPACA), Ingest(), "Sum up.", "It is 3.")
+    new = rewrite_row(json.dumps(ALPACA), IngestSettings(), "Sum up.", "It is 3.")
     assert new == {"no": 1, "instruction": "Sum up.", "input": "1 and 2", "output": "It is 3."}
 
 
 def test_a_conversation_keeps_its_earlier_and_later_turns_and_the_fields_of_its_messages() -> None:
-    new = replaced(json.dumps(SHAREGPT), Ingest(), "And you?", "Well.")["conversations"]
+    new = rewrite_row(json.dumps(SHAREGPT), IngestSettings(), "And you?", "Well.")["conversations"]
     assert new[3:5] == [
         {"from": "human", "value": "And you?", "w": 1},
         {"from": "gpt", "value": "Well.", "w": 0},
@@ -108,7 +108,7 @@ def test_a_conversation_keeps_its_earlier_and_later_turns_and_the_fields_of_its_
 
 def test_context_is_what_is_not_rewritten() -> None:
     contexts = [
-        parts_of(json.dumps(row), Ingest()).context
+        extract_parts(json.dumps(row), IngestSettings()).context
         for row in (ALPACA, NO_INPUT, SHAREGPT, SELF, HISTORY)
     ]
     assert contexts[:2] == ["1 and 2", ""]
@@ -118,14 +118,19 @@ def test_context_is_what_is_not_rewritten() -> None:
 
 def test_a_number_that_is_too_large_for_64_bits_survives() -> None:
     raw = json.dumps({**ALPACA, "big": 2**80})
-    assert samples.as_json(replaced(raw, Ingest(), "a", "b")).count(str(2**80)) == 1
+    assert samples.row_to_json(rewrite_row(raw, IngestSettings(), "a", "b")).count(str(2**80)) == 1
 
 
 def test_what_has_no_text_of_its_own_cannot_be_rewritten() -> None:
     call = {"role": "assistant", "content": None, "tool_calls": [{"name": "add"}]}
-    with pytest.raises(Unusable, match="call of a tool"):
-        replaced(
-            json.dumps({"messages": [{"role": "user", "content": "Add"}, call]}), Ingest(), "a", "b"
+    with pytest.raises(UnusableRow, match="call of a tool"):
+        rewrite_row(
+            json.dumps({"messages": [{"role": "user", "content": "Add"}, call]}),
+            IngestSettings(),
+            "a",
+            "b",
         )
-    with pytest.raises(Unusable, match="instruction is empty"):
-        parts_of(json.dumps({"instruction": " ", "input": "1 + 1", "output": "2"}), Ingest())
+    with pytest.raises(UnusableRow, match="instruction is empty"):
+        extract_parts(
+            json.dumps({"instruction": " ", "input": "1 + 1", "output": "2"}), IngestSettings()
+        )

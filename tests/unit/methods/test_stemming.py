@@ -22,7 +22,7 @@ from tacos.methods.tags import stem_keys
     ],
 )
 def test_spellings_that_are_one(spellings: list[str]) -> None:
-    assert len(set(stem_keys.keys(spellings))) == 1
+    assert len(set(stem_keys.stem_tags(spellings))) == 1
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,11 @@ def test_spellings_that_are_one(spellings: list[str]) -> None:
     [["C", "C++", "C#"], ["poem", "poet"], ["数学", "物理"], ["हिन्दी", "हिन्दू"], ["شعر", "شعور"]],
 )
 def test_tags_that_stay_apart(tags: list[str]) -> None:
-    assert len(set(stem_keys.keys(tags))) == len(tags)
+    assert len(set(stem_keys.stem_tags(tags))) == len(tags)
 
 
 def test_without_signs_the_papers_rule_merges_programming_languages() -> None:
-    assert stem_keys.keys(["C", "C++", "C#"], signs=False) == ["c", "c", "c"]
+    assert stem_keys.stem_tags(["C", "C++", "C#"], signs=False) == ["c", "c", "c"]
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,20 @@ def test_without_signs_the_papers_rule_merges_programming_languages() -> None:
     ],
 )
 def test_other_scripts_survive_with_their_marks(tag: str) -> None:
-    assert stem_keys.phrase(tag).replace(" ", "") == tag.replace(" ", "")
+    assert stem_keys.join_tag_words(tag).replace(" ", "") == tag.replace(" ", "")
 
 
 @pytest.mark.parametrize("tag", ["", "   ", "🎉🎉", "---", "❤️", "\u200d", "?!", "\ufe0f"])
 def test_a_tag_without_letter_or_digit_has_no_key(tag: str) -> None:
-    assert stem_keys.keys([tag]) == [""]
+    assert stem_keys.stem_tags([tag]) == [""]
 
 
 def test_signs_count_only_at_the_end_of_a_word() -> None:
-    assert stem_keys.words("a+b #topic C++/C# 10+") == ["a", "b", "topic", "c++", "c#", "10+"]
+    assert stem_keys.split_tag_words("a+b #topic C++/C# 10+") == [
+        "a",
+        "b",
+        "topic",
+        "c++",
+        "c#",
+        "10+",
+    ]

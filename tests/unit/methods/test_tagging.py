@@ -5,7 +5,7 @@ joined.
 import polars as pl
 import pytest
 
-from tacos.config import Tag
+from tacos.config import TagSettings
 from tacos.methods.tags import open_tags
 from tacos.records import TAGS, Reject, Reply
 
@@ -24,7 +24,7 @@ def samples(given: list[str] | None) -> pl.DataFrame:
 
 
 def test_every_user_turn_is_a_question() -> None:
-    asked = open_tags.questions(samples(None))
+    asked = open_tags.build_turn_questions(samples(None))
     assert asked.select("id", "turn", "instruction").rows() == [
         ("a", 1, "Write a poem."),
         ("a", 3, "Now in French."),
@@ -32,8 +32,10 @@ def test_every_user_turn_is_a_question() -> None:
 
 
 def test_tags_of_the_input_are_not_asked_for() -> None:
-    (row,) = open_tags.questions(samples(["Poetry", "Poetry", "French"])).iter_rows(named=True)
-    found = open_tags.given(row)
+    (row,) = open_tags.build_turn_questions(samples(["Poetry", "Poetry", "French"])).iter_rows(
+        named=True
+    )
+    found = open_tags.reuse_known_tags(row)
     assert found is not None
     assert found["tags"] == ["Poetry", "French"]
 
@@ -43,16 +45,18 @@ def test_an_answer_is_read_and_a_failure_is_a_reject() -> None:
     answer = (
         '{"tags": [{"tag": " Poetry ", "explanation": "a poem"}, {"tag": "", "explanation": ""}]}'
     )
-    found = open_tags.parse(row, Reply(answer, key="k"))
+    found = open_tags.parse_tag_reply(row, Reply(answer, key="k"))
     assert isinstance(found, dict)
     assert (found["tags"], found["explanations"], found["reply"]) == (["Poetry"], ["a poem"], "k")
-    assert open_tags.parse(row, Reply(None, raw="no", failure="refusal")) == Reject(
+    assert open_tags.parse_tag_reply(row, Reply(None, raw="no", failure="refusal")) == Reject(
         "a", "tag", "refusal", "no"
     )
 
 
 def test_a_long_instruction_is_cut_visibly() -> None:
-    request = open_tags.ask({"instruction": "x" * 99}, "tag", "hash", Tag(max_chars=30))
+    request = open_tags.build_tag_request(
+        {"instruction": "x" * 99}, "tag", "hash", TagSettings(max_chars=30)
+    )
     assert "characters left out" in request.fields["instruction"]
 
 
@@ -66,8 +70,8 @@ def tags() -> pl.DataFrame:
 
 
 def test_the_tags_of_all_turns_are_joined_each_once(tags: pl.DataFrame) -> None:
-    assert open_tags.join_turns(tags).rows()[0] == ("a", ["Poetry", "French"])
+    assert open_tags.join_turn_tags(tags).rows()[0] == ("a", ["Poetry", "French"])
 
 
 def test_a_sample_without_tags_stays_without_tags_and_is_not_lost(tags: pl.DataFrame) -> None:
-    assert open_tags.join_turns(tags).rows()[1:] == [("b", []), ("c", ["Code"])]
+    assert open_tags.join_turn_tags(tags).rows()[1:] == [("b", []), ("c", ["Code"])]

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.methods.samples.truncation import truncate, truncate_pair, truncate_sample
+from tacos.methods.samples.truncation import truncate_pair, truncate_sample, truncate_text
 
 TEXT = st.text(max_size=60)
 
 
 @given(TEXT, st.integers(1, 50))
 def test_short_texts_stay_and_long_ones_say_what_is_missing(text: str, limit: int) -> None:
-    cut = truncate(text, limit)
+    cut = truncate_text(text, limit)
     if len(text) <= limit:
         assert cut == text
     else:

@@ -74,7 +74,9 @@ def test_an_encoder_that_was_replaced_in_place_encodes_anew(tmp_path: Path) -> N
     found = []
     for seed in (1, 2):
         table = np.random.default_rng(seed).normal(size=(30522, 3)).astype(np.float32)
-        int8_tensors.save(tmp_path / static_encoder.TABLE, int8_tensors.pack("table", table))
+        int8_tensors.save_tensors(
+            tmp_path / static_encoder.TABLE, int8_tensors.pack_matrix("table", table)
+        )
         model = encoder.load(str(tmp_path))
         found.append((model.fingerprint, model.encode(["a blue whale"]).tolist()))
     assert found[0][0] != found[1][0]
@@ -112,10 +114,11 @@ def test_a_damaged_judge_is_an_error_and_no_score(folder: Path, break_it: Change
 def test_a_damaged_tagger_is_an_error_and_no_tags(folder: Path, break_it: Changes) -> None:
     path = folder / "tagger.safetensors"
     packed = {
-        name: values.copy() for name, values in int8_tensors.from_bytes(path.read_bytes()).items()
+        name: values.copy()
+        for name, values in int8_tensors.parse_tensors(path.read_bytes()).items()
     }
     break_it(packed)
-    path.write_bytes(int8_tensors.to_bytes(packed))
+    path.write_bytes(int8_tensors.dump_tensors(packed))
     with pytest.raises(ModelError, match="the tagger in"):
         tagger.load(folder).answer([TAG])
 

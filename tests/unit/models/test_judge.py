@@ -10,9 +10,9 @@ import pytest
 
 from tacos.errors import ModelError
 from tacos.models import encoder, feature_ramps, judge
-from tacos.models.train import main
+from tacos.models.train import run_training
 from tacos.models.training import judge as judging
-from tacos.models.training.preference_pairs import Pair
+from tacos.models.training.preference_pairs import PreferencePair
 from tacos.records import Request
 
 ASKED = "Explain why leaves are green and change their colour in autumn."
@@ -174,7 +174,7 @@ def test_what_was_graded_before_changes_no_reply(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(judge, "MAX_REMEMBERED", most)
-    judge.remembered.cache_clear()
+    judge.recall_grades.cache_clear()
     asked, said = samples()
     texts = [
         {"instruction": i, "response": r}
@@ -186,7 +186,7 @@ def test_what_was_graded_before_changes_no_reply(
     for start in range(0, 55, 5):  # each batch holds half of the one before
         assert model.answer(requests[start : start + 10]) == whole[start : start + 10]
     assert model.answer(requests[::-1]) == whole[::-1]
-    assert len(judge.remembered(model.digest)) <= max(most, len(requests))
+    assert len(judge.recall_grades(model.digest)) <= max(most, len(requests))
 
 
 def test_a_judge_is_a_light_value_that_can_be_sent_to_workers() -> None:
@@ -212,18 +212,19 @@ def test_what_is_no_judge_is_an_error_that_says_so(tmp_path: Path) -> None:
         judge.load(tmp_path)
 
 
-def pairs_that_like_short_answers() -> list[Pair]:
+def pairs_that_like_short_answers() -> list[PreferencePair]:
     asked, given = samples(80)
     by_length = [
         sorted(two, key=lambda text: len(text[1]))
         for two in zip(*[iter(zip(asked, given, strict=True))] * 2, strict=True)
     ]
-    return [Pair(short, long, preference=0.9) for short, long in by_length]
+    return [PreferencePair(short, long, preference=0.9) for short, long in by_length]
 
 
 def test_a_judge_learns_whatever_taste_its_pairs_show(tmp_path: Path) -> None:
-    found = judging.save(
-        judging.fit(pairs_that_like_short_answers(), encoder.load("static")), tmp_path / "mine"
+    found = judging.save_judge(
+        judging.fit_judge_weights(pairs_that_like_short_answers(), encoder.load("static")),
+        tmp_path / "mine",
     )
     mine = judge.load(found.parent)
     short, long = mine.score([ASKED, ASKED], [GOOD.split(". ", maxsplit=1)[0] + ".", GOOD])
@@ -234,8 +235,9 @@ def test_a_judge_learns_whatever_taste_its_pairs_show(tmp_path: Path) -> None:
 
 def test_two_trainings_give_identical_files(tmp_path: Path) -> None:
     texts = [
-        judging.save(
-            judging.fit(pairs_that_like_short_answers(), encoder.load("static")), tmp_path / name
+        judging.save_judge(
+            judging.fit_judge_weights(pairs_that_like_short_answers(), encoder.load("static")),
+            tmp_path / name,
         ).read_bytes()
         for name in ("first", "second")
     ]
@@ -243,13 +245,15 @@ def test_two_trainings_give_identical_files(tmp_path: Path) -> None:
 
 
 def test_even_votes_teach_nothing() -> None:
-    even = [Pair(pair.a, pair.b, preference=0.5) for pair in pairs_that_like_short_answers()]
-    assert not np.any(judging.solve(judging.design(even, encoder.load("static"))))
+    even = [
+        PreferencePair(pair.a, pair.b, preference=0.5) for pair in pairs_that_like_short_answers()
+    ]
+    assert not np.any(judging.solve_weights(judging.encode_pairs(even, encoder.load("static"))))
 
 
 def test_weights_keep_to_the_direction_of_their_feature() -> None:
     signs = np.array(
-        [feature_ramps.FEATURES[index].sign for index in feature_ramps.ramp_features()]
+        [feature_ramps.FEATURES[index].sign for index in feature_ramps.index_ramp_features()]
     )
     assert (np.array(judge.load().weights.ramps) * signs >= 0).all()
 
@@ -258,13 +262,13 @@ def test_levelling_only_moves_what_is_asked_so_that_answers_to_one_instruction_k
     None
 ):
     vectors = encoder.load("static")
-    known = judging.columns(
+    known = judging.encode_sample_texts(
         [(ASKED, GOOD), ("Classify: cat", "Animal"), ("Write a poem", OTHER), ("Add 2 and 3", "5")],
         vectors,
     )
     weights = np.ones(known.shape[1])
-    moved = np.flatnonzero(judging.level(weights, known, 1.0) - weights)
-    assert {feature_ramps.NAMES[feature_ramps.ramp_features()[k]] for k in moved} <= {
+    moved = np.flatnonzero(judging.level_weights(weights, known, 1.0) - weights)
+    assert {feature_ramps.NAMES[feature_ramps.index_ramp_features()[k]] for k in moved} <= {
         feature_ramps.NAMES[k] for k in feature_ramps.ASKED
     }
     assert len(moved) > 0
@@ -273,7 +277,7 @@ def test_levelling_only_moves_what_is_asked_so_that_answers_to_one_instruction_k
 @pytest.mark.data
 @pytest.mark.slow
 def test_the_shipped_file_is_what_training_gives(shared_data: Path, tmp_path: Path) -> None:
-    main(["judge", "--data", str(shared_data), "--out", str(tmp_path)])
+    run_training(["judge", "--data", str(shared_data), "--out", str(tmp_path)])
     made, shipped = (
         orjson.loads((folder / judge.FILE).read_bytes()) for folder in (tmp_path, judge.DATA)
     )

@@ -9,12 +9,14 @@ from tacos.models import feature_ramps, response_features
 
 
 def value(name: str, instruction: str, response: str) -> float:
-    return response_features.measure(instruction, response)[0][feature_ramps.NAMES.index(name)]
+    return response_features.measure_response(instruction, response)[0][
+        feature_ramps.NAMES.index(name)
+    ]
 
 
 @given(st.text(max_size=200), st.text(max_size=400))
 def test_every_feature_is_a_number_for_any_text(instruction: str, response: str) -> None:
-    found, kept = response_features.measure(instruction, response)
+    found, kept = response_features.measure_response(instruction, response)
     assert len(found) == len(feature_ramps.FEATURES)
     assert np.isfinite(found).all()
     assert len(kept) <= len(response)
@@ -72,7 +74,7 @@ def test_a_feature_sees_what_its_name_says(name: str, instruction: str, yes: str
 
 
 def test_characters_of_chinese_count_as_words() -> None:
-    assert response_features.words("莱茵河 is long") == ["莱", "茵", "河", "is", "long"]
+    assert response_features.find_words("莱茵河 is long") == ["莱", "茵", "河", "is", "long"]
 
 
 def test_repetition_is_seen_in_phrases_lines_and_items() -> None:
@@ -91,10 +93,10 @@ def test_new_content_counts_longer_words_that_the_instruction_lacks() -> None:
 
 def test_ramps_lie_between_0_and_1_and_saturate_beyond_the_last_knot() -> None:
     n = len(feature_ramps.FEATURES)
-    low, high = (feature_ramps.ramps(np.full((1, n), at)) for at in (-1e9, 1e9))
+    low, high = (feature_ramps.apply_ramps(np.full((1, n), at)) for at in (-1e9, 1e9))
     assert not low.any()
     assert (high == 1).all()
-    assert len(feature_ramps.ramp_features()) == low.shape[1]
+    assert len(feature_ramps.index_ramp_features()) == low.shape[1]
 
 
 @given(st.floats(-20, 20), st.floats(-20, 20))
@@ -102,7 +104,8 @@ def test_ramps_never_fall(a: float, b: float) -> None:
     n = len(feature_ramps.FEATURES)
     below, above = sorted((a, b))
     assert (
-        feature_ramps.ramps(np.full((1, n), below)) <= feature_ramps.ramps(np.full((1, n), above))
+        feature_ramps.apply_ramps(np.full((1, n), below))
+        <= feature_ramps.apply_ramps(np.full((1, n), above))
     ).all()
 
 

@@ -17,14 +17,15 @@ TEXTS = [
 pytestmark = [
     pytest.mark.minilm,
     pytest.mark.skipif(
-        weights.find() is None, reason="the weights of all-MiniLM-L6-v2 are not on this machine"
+        weights.find_weights() is None,
+        reason="the weights of all-MiniLM-L6-v2 are not on this machine",
     ),
 ]
 
 
 @pytest.fixture(scope="module")
 def model() -> minilm_encoder.MiniLM:
-    return minilm_encoder.load(threads=1)
+    return minilm_encoder.load_minilm(threads=1)
 
 
 def norm(x, gamma, beta):
@@ -94,4 +95,7 @@ def test_the_shipped_graph_is_what_its_script_builds() -> None:
     graph = pytest.importorskip(
         "tacos.models.training.minilm_graph", reason="needs the package onnx"
     )
-    assert graph.build().SerializeToString(deterministic=True) == minilm_encoder.GRAPH.read_bytes()
+    assert (
+        graph.build_graph().SerializeToString(deterministic=True)
+        == minilm_encoder.GRAPH.read_bytes()
+    )

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from tacos.models.judge_panel import Panel
+from tacos.models.judge_panel import JudgePanel
 from tacos.records import Reply, Request
 
 
@@ -33,7 +33,7 @@ def request(model: str, n: int) -> Request:
 
 
 def test_replies_come_in_the_order_of_the_requests_each_from_its_judge() -> None:
-    panel = Panel({"a": Parrot("a"), "b": Parrot("b")})
+    panel = JudgePanel({"a": Parrot("a"), "b": Parrot("b")})
     replies = panel.answer([request("b", 0), request("a", 1), request("b", 2)])
     assert [reply.text for reply in replies] == ["b 0", "a 1", "b 2"]
     assert panel.answer([]) == []
@@ -41,7 +41,7 @@ def test_replies_come_in_the_order_of_the_requests_each_from_its_judge() -> None
 
 def test_a_judge_that_is_asked_nothing_is_not_called_and_an_unknown_one_is_an_error() -> None:
     silent = Parrot("b")
-    panel = Panel({"a": Parrot("a"), "b": silent})
+    panel = JudgePanel({"a": Parrot("a"), "b": silent})
     panel.answer([request("a", 0)])
     assert silent.asked == []
     with pytest.raises(KeyError):
@@ -49,18 +49,24 @@ def test_a_judge_that_is_asked_nothing_is_not_called_and_an_unknown_one_is_an_er
 
 
 def test_it_sees_order_if_one_does_and_runs_where_all_may() -> None:
-    mixed = Panel({"a": Parrot("a"), "b": Parrot("b", pointwise=True, where="process")})
+    mixed = JudgePanel({"a": Parrot("a"), "b": Parrot("b", pointwise=True, where="process")})
     assert not mixed.pointwise
     assert mixed.pointwise_members == ["b"]
     assert mixed.where == "thread"
-    assert Panel({"a": Parrot("a", pointwise=True, where="process")}).where == "process"
-    assert Panel({"a": Parrot("a"), "b": Parrot("b", where="here")}).where == "here"
+    assert JudgePanel({"a": Parrot("a", pointwise=True, where="process")}).where == "process"
+    assert JudgePanel({"a": Parrot("a"), "b": Parrot("b", where="here")}).where == "here"
 
 
 def test_another_member_or_another_name_is_another_panel() -> None:
-    one = Panel({"a": Parrot("a")}).fingerprint
-    assert one == Panel({"a": Parrot("a")}).fingerprint
+    one = JudgePanel({"a": Parrot("a")}).fingerprint
+    assert one == JudgePanel({"a": Parrot("a")}).fingerprint
     assert (
-        len({one, Panel({"a": Parrot("b")}).fingerprint, Panel({"b": Parrot("a")}).fingerprint})
+        len(
+            {
+                one,
+                JudgePanel({"a": Parrot("b")}).fingerprint,
+                JudgePanel({"b": Parrot("a")}).fingerprint,
+            }
+        )
         == 3
     )

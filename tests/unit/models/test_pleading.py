@@ -10,10 +10,12 @@ ANSWER = "Paris is the capital of France."
 def cut(
     response: str, instruction: str = "What is the capital of France?", scoring: bool = False
 ) -> str:
-    if not persuasion_attacks.suspect(response, response_features.words(response), scoring):
+    if not persuasion_attacks.suspect_plea(
+        response, response_features.find_words(response), scoring
+    ):
         return response
-    return persuasion_attacks.cut(
-        response, frozenset(response_features.words(instruction)), scoring
+    return persuasion_attacks.cut_pleas(
+        response, frozenset(response_features.find_words(instruction)), scoring
     )
 
 

@@ -21,30 +21,37 @@ TEXTS = [
 
 
 def test_rows_have_length_one_or_zero() -> None:
-    lengths = np.linalg.norm(static_encoder.Static().encode(TEXTS), axis=1)
+    lengths = np.linalg.norm(static_encoder.StaticEncoder().encode(TEXTS), axis=1)
     assert lengths[1] == 0
     assert np.allclose(np.delete(lengths, 1), 1, atol=1e-5)
 
 
 def test_any_batch_gives_the_same_bits() -> None:
-    model = static_encoder.Static()
+    model = static_encoder.StaticEncoder()
     whole = model.encode(TEXTS * 700)
     for number in (0, 2, 3, 4899):
         assert np.array_equal(whole[number], model.encode([(TEXTS * 700)[number]])[0])
 
 
 def test_near_in_meaning_is_near_in_vectors() -> None:
-    a, b, c = static_encoder.Static().encode(["climate change", "global warming", "tax return"])
+    a, b, c = static_encoder.StaticEncoder().encode(
+        ["climate change", "global warming", "tax return"]
+    )
     assert a @ b > a @ c + 0.2
 
 
 def test_no_text_gives_no_row() -> None:
-    assert static_encoder.Static().encode([]).shape == (0, static_encoder.Static().dim)
+    assert static_encoder.StaticEncoder().encode([]).shape == (
+        0,
+        static_encoder.StaticEncoder().dim,
+    )
 
 
 def test_it_is_a_light_value() -> None:
-    assert len(pickle.dumps(static_encoder.Static())) < 500
-    assert pickle.loads(pickle.dumps(static_encoder.Static())) == static_encoder.Static()
+    assert len(pickle.dumps(static_encoder.StaticEncoder())) < 500
+    assert (
+        pickle.loads(pickle.dumps(static_encoder.StaticEncoder())) == static_encoder.StaticEncoder()
+    )
 
 
 def test_the_files_are_small_and_load_fast() -> None:
@@ -53,9 +60,9 @@ def test_the_files_are_small_and_load_fast() -> None:
         static_encoder.DATA / static_encoder.TOKENIZER,
     ]
     assert sum(file.stat().st_size for file in files) < 16_000_000
-    static_encoder.load_files.cache_clear()
+    static_encoder.load_token_table.cache_clear()
     start = time.process_time()
-    static_encoder.load_files(str(static_encoder.DATA), 512)
+    static_encoder.load_token_table(str(static_encoder.DATA), 512)
     assert time.process_time() - start < 2
 
 
@@ -63,9 +70,9 @@ def test_another_table_has_another_fingerprint(tmp_path) -> None:
     (tmp_path / static_encoder.TOKENIZER).write_bytes(
         (static_encoder.DATA / static_encoder.TOKENIZER).read_bytes()
     )
-    int8_tensors.save(
+    int8_tensors.save_tensors(
         tmp_path / static_encoder.TABLE,
-        int8_tensors.pack("table", np.eye(30522, 4, dtype=np.float32)),
+        int8_tensors.pack_matrix("table", np.eye(30522, 4, dtype=np.float32)),
     )
     other = encoder.load(str(tmp_path))
     assert other.dim == 4

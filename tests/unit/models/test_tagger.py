@@ -8,8 +8,8 @@ import pytest
 
 from tacos.errors import ModelError
 from tacos.models import int8_tensors, tagger, tagger_files
-from tacos.models.tagger import choose
-from tacos.models.tagger_files import Choice
+from tacos.models.tagger import choose_tags
+from tacos.models.tagger_files import TagThresholds
 from tacos.records import Request
 
 CLEAR = {
@@ -84,13 +84,24 @@ def test_the_files_are_small() -> None:
 
 
 def test_no_instruction_is_stored() -> None:
-    names = set(int8_tensors.from_bytes((tagger.DATA / "tagger.safetensors").read_bytes()))
+    names = set(int8_tensors.parse_tensors((tagger.DATA / "tagger.safetensors").read_bytes()))
     assert names == {
-        "idf", "n_gram_weights", "n_gram_weights.columns", "n_gram_weights.ends", "n_gram_weights.scale",
-        "n_gram_weights.width", "landmarks", "landmarks.scale", "head", "head.scale", "given", "published", "columns",
+        "idf",
+        "n_gram_weights",
+        "n_gram_weights.columns",
+        "n_gram_weights.ends",
+        "n_gram_weights.scale",
+        "n_gram_weights.width",
+        "landmarks",
+        "landmarks.scale",
+        "head",
+        "head.scale",
+        "given",
+        "published",
+        "columns",
         *(f"network.{part}" for part in ("mean", "spread")),
         *(f"network.{part}{n}" for part in ("weights", "bias") for n in range(3)),
-    }  # fmt: skip
+    }
 
 
 def test_a_folder_without_a_tagger_says_so(tmp_path) -> None:
@@ -102,17 +113,21 @@ def test_a_folder_without_a_tagger_says_so(tmp_path) -> None:
 
 def test_a_damaged_tagger_says_so(tmp_path) -> None:
     (tmp_path / "tagger.json").write_text('{"tags": []}')
-    int8_tensors.save(tmp_path / "tagger.safetensors", {"idf": np.zeros(1, dtype=np.float32)})
+    int8_tensors.save_tensors(
+        tmp_path / "tagger.safetensors", {"idf": np.zeros(1, dtype=np.float32)}
+    )
     with pytest.raises(ModelError, match="another version or damaged"):
         tagger.load(tmp_path).tag(["a"])
 
 
 def test_choosing_weighs_hits_against_misses() -> None:
     certain = np.array([0.9, 0.8, 0.85], dtype=np.float32)
-    assert choose(certain, Choice(0.2, 0.1, 3.0)) == [0, 2, 1]
-    assert choose(np.array([0.9, 0.1, 0.3], dtype=np.float32), Choice(0.2, 0.1, 3.0)) == [0, 2]
-    assert choose(np.array([0.05, 0.02], dtype=np.float32), Choice(0.2, 0.1, 3.0)) == []
-    assert len(choose(np.full(20, 0.9, dtype=np.float32), Choice(0.2, 0.1, 3.0))) == 6
+    assert choose_tags(certain, TagThresholds(0.2, 0.1, 3.0)) == [0, 2, 1]
+    assert choose_tags(
+        np.array([0.9, 0.1, 0.3], dtype=np.float32), TagThresholds(0.2, 0.1, 3.0)
+    ) == [0, 2]
+    assert choose_tags(np.array([0.05, 0.02], dtype=np.float32), TagThresholds(0.2, 0.1, 3.0)) == []
+    assert len(choose_tags(np.full(20, 0.9, dtype=np.float32), TagThresholds(0.2, 0.1, 3.0))) == 6
 
 
 def test_one_text_is_no_list_of_texts() -> None:

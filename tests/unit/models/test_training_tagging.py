@@ -5,7 +5,7 @@ import pytest
 
 from tacos.errors import ModelError
 from tacos.models import tagger, tagger_files
-from tacos.models.train import main
+from tacos.models.train import run_training
 from tacos.models.training import tagger as tagging
 
 TASKS = {
@@ -25,7 +25,7 @@ TOPICS = [
     "rockets",
     "football",
 ]
-RECIPE = tagging.Recipe(n_landmarks=20, n_folds=3, n_weights=2000, n_epochs=60)
+RECIPE = tagging.TaggerRecipe(n_landmarks=20, n_folds=3, n_weights=2000, n_epochs=60)
 
 
 def world() -> tuple[list[str], list[list[str]]]:
@@ -39,51 +39,55 @@ def world() -> tuple[list[str], list[list[str]]]:
 
 
 @pytest.fixture(scope="module")
-def made() -> tagger_files.Loaded:
+def made() -> tagger_files.TaggerModel:
     texts, tags = world()
-    return tagging.fit(
-        tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE
+    return tagging.fit_tagger_model(
+        tagging.encode_rows(texts, tags, RECIPE),
+        tagging.TagReference(tagging.pick_spellings(tags)),
+        RECIPE,
     )
 
 
 def test_it_learns_what_is_there_to_learn(made, tmp_path) -> None:
-    model = tagger.load(tagging.write(tmp_path, made))
+    model = tagger.load(tagging.write_tagger(tmp_path, made))
     assert set(model.tag(["Translate this text about whales now."])[0]) == {"Translation", "Whales"}
 
 
 def test_two_trainings_give_identical_files(made, tmp_path) -> None:
     texts, tags = world()
-    again = tagging.fit(
-        tagging.read(texts, tags, RECIPE), tagging.Lore(tagging.spelling(tags)), RECIPE
+    again = tagging.fit_tagger_model(
+        tagging.encode_rows(texts, tags, RECIPE),
+        tagging.TagReference(tagging.pick_spellings(tags)),
+        RECIPE,
     )
     for name, loaded in (("a", made), ("b", again)):
-        tagging.write(tmp_path / name, loaded)
+        tagging.write_tagger(tmp_path / name, loaded)
     for file in tagger_files.FILES:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 def test_too_little_to_learn_from_is_an_error() -> None:
-    rows = tagging.read(["a", "b"], [["X"], ["Y"]], RECIPE)
+    rows = tagging.encode_rows(["a", "b"], [["X"], ["Y"]], RECIPE)
     with pytest.raises(ModelError, match="too little to learn from"):
-        tagging.fit(rows, tagging.Lore(), RECIPE)
+        tagging.fit_tagger_model(rows, tagging.TagReference(), RECIPE)
 
 
 def test_training_without_the_corpora_says_that_they_are_not_here(capsys) -> None:
     with pytest.raises(SystemExit):
-        main(["tagger", "--data", "nowhere"])
+        run_training(["tagger", "--data", "nowhere"])
     assert "the corpora that the cards list are not part of tacos" in capsys.readouterr().err
 
 
 def test_the_largest_weights_stay() -> None:
-    kept = tagging.largest(np.array([[0.1, -3], [2, 0.2]], dtype=np.float32), 2)
+    kept = tagging.keep_largest(np.array([[0.1, -3], [2, 0.2]], dtype=np.float32), 2)
     assert kept.toarray().tolist() == [[0, -3], [2, 0]]
 
 
 def test_folds_keep_an_instruction_together_and_are_even() -> None:
-    folds = [tagging.fold_of(f"text {n}", 5) for n in range(5000)]
-    assert folds == [tagging.fold_of(f"text {n}", 5) for n in range(5000)]
+    folds = [tagging.hash_fold(f"text {n}", 5) for n in range(5000)]
+    assert folds == [tagging.hash_fold(f"text {n}", 5) for n in range(5000)]
     assert all(850 < folds.count(fold) < 1150 for fold in range(5))
 
 
 def test_a_tag_is_written_as_most_write_it() -> None:
-    assert tagging.spelling([["SQL"], ["Sql", "sql"], ["SQL"]]) == {"sql": "SQL"}
+    assert tagging.pick_spellings([["SQL"], ["Sql", "sql"], ["SQL"]]) == {"sql": "SQL"}

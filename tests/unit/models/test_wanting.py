@@ -5,8 +5,8 @@ import pytest
 from tacos.models import instruction_intent, response_features
 
 
-def read(text: str) -> instruction_intent.Wanted:
-    return instruction_intent.read(text, response_features.words(text))
+def read(text: str) -> instruction_intent.InstructionIntent:
+    return instruction_intent.read_intent(text, response_features.find_words(text))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def nothing_here(monkeypatch, tmp_path):
     for name in ("TACOS_MINILM", "TACOS_DOWNLOAD", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setattr(weights, "download_folder", lambda: tmp_path / "downloaded")
+    monkeypatch.setattr(weights, "locate_download_folder", lambda: tmp_path / "downloaded")
 
 
 @pytest.fixture
@@ -55,19 +55,19 @@ def test_without_weights_the_static_table_serves_and_says_so(nothing_here) -> No
 def test_a_named_folder_must_have_the_files(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TACOS_MINILM", str(tmp_path))
     with pytest.raises(ModelError, match=r"has no tokenizer.json and no model.safetensors"):
-        weights.find()
+        weights.find_weights()
 
 
 def test_other_weights_are_refused(tmp_path) -> None:
     for name in weights.FILES:
         (tmp_path / name).write_bytes(b"other")
     with pytest.raises(ModelError, match="not the published"):
-        weights.obtain(tmp_path)
+        weights.obtain_weights(tmp_path)
 
 
 def test_the_hub_cache_is_found(nothing_here, tmp_path) -> None:
     snapshot = (
-        weights.hub_cache()
+        weights.locate_hub_cache()
         / "models--sentence-transformers--all-MiniLM-L6-v2"
         / "snapshots"
         / "abc"
@@ -75,26 +75,26 @@ def test_the_hub_cache_is_found(nothing_here, tmp_path) -> None:
     snapshot.mkdir(parents=True)
     for name in weights.FILES:
         (snapshot / name).touch()
-    assert weights.find() == snapshot
+    assert weights.find_weights() == snapshot
 
 
 def test_download_only_when_asked(nothing_here, hub, monkeypatch, tmp_path) -> None:
     published = hashlib.sha256((hub / "model.safetensors").read_bytes()).hexdigest()
     monkeypatch.setattr(weights, "SHA256", published)
     with pytest.raises(ModelError, match="not on this machine"):
-        weights.obtain()
-    assert weights.obtain(fetch=True) == tmp_path / "downloaded"
+        weights.obtain_weights()
+    assert weights.obtain_weights(fetch=True) == tmp_path / "downloaded"
     assert (tmp_path / "downloaded" / "tokenizer.json").read_bytes() == (
         hub / "tokenizer.json"
     ).read_bytes()
-    assert weights.find() == tmp_path / "downloaded"
+    assert weights.find_weights() == tmp_path / "downloaded"
 
 
 def test_a_download_that_is_not_the_published_model_leaves_nothing(
     nothing_here, hub, tmp_path
 ) -> None:
     with pytest.raises(ModelError, match="not the published"):
-        weights.obtain(fetch=True)
+        weights.obtain_weights(fetch=True)
     assert not (tmp_path / "downloaded" / "model.safetensors").exists()
     assert not list((tmp_path / "downloaded").glob("*.part"))
 
@@ -102,4 +102,4 @@ def test_a_download_that_is_not_the_published_model_leaves_nothing(
 def test_an_unreachable_hub_is_an_error_at_once(nothing_here, monkeypatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ModelError, match="could not fetch"):
-        weights.obtain(fetch=True)
+        weights.obtain_weights(fetch=True)

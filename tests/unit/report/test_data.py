@@ -61,4 +61,4 @@ def test_certainty_is_told_where_verdicts_leave_something_to_tell_it_from(
 ) -> None:
     assert done.summary.certainty == {}, "this judge never contradicts itself"
     assert "It cannot be told" in (done.run / "report.html").read_text("utf-8")
-    assert dict(summary.rows(done.summary))["certainty"].startswith("n/a")
+    assert dict(summary.format_summary(done.summary))["certainty"].startswith("n/a")

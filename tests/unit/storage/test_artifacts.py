@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 
 from tacos.errors import OutputError, RunError
-from tacos.records import Reject, reject_frame
+from tacos.records import Reject, build_reject_frame
 from tacos.store.artifacts import Store
 
 ROWS = pl.DataFrame({"x": [1, 2, 3]})
-NONE = reject_frame()
+NONE = build_reject_frame()
 
 
 def test_an_artifact_is_there_only_once_it_is_complete(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_other_keys_lie_beside_it(tmp_path: Path) -> None:
 def test_finished_parts_of_a_dead_process_are_kept_and_torn_ones_are_not(tmp_path: Path) -> None:
     store = Store(tmp_path)
     draft = store.begin("tags", "k")
-    draft.write(0, ROWS, reject_frame([Reject("a:0", "tag", "no reply")]))
+    draft.write(0, ROWS, build_reject_frame([Reject("a:0", "tag", "no reply")]))
     (draft.path / "part-00001.tmp").write_bytes(b"half a file")
     again = store.begin("tags", "k")
     assert again.finished == {0}

@@ -10,7 +10,7 @@ from tacos.store import folders
 
 
 def write(target: Path, text: str) -> None:
-    with folders.replacing_folder(target, ("model.txt",)) as fresh:
+    with folders.replace_folder(target, ("model.txt",)) as fresh:
         (fresh / "model.txt").write_text(text)
 
 

@@ -285,11 +285,11 @@ def test_python_data_that_holds_no_rows_is_refused() -> None:
 
 def test_the_digest_of_data_changes_with_any_row_and_their_order() -> None:
     digests = {
-        reading.digest(data)
+        reading.digest_data(data)
         for data in (ROWS, ROWS[::-1], ROWS[:-1], [{**ROWS[0], "input": "x"}, *ROWS[1:]])
     }
     assert len(digests) == 4
-    assert reading.digest(ROWS) == reading.digest(pl.DataFrame(ROWS))
+    assert reading.digest_data(ROWS) == reading.digest_data(pl.DataFrame(ROWS))
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from tacos.store.seen_hashes import FirstSeen, hash_keys
+from tacos.store.seen_hashes import FirstOccurrences, hash_keys
 
 
-def check(seen: FirstSeen, hashes: list[int], first_row: int) -> list[int]:
+def check(seen: FirstOccurrences, hashes: list[int], first_row: int) -> list[int]:
     rows = np.arange(first_row, first_row + len(hashes), dtype=np.int64)
     return seen.check(np.array(hashes, np.uint64), rows).tolist()
 
 
 def test_a_later_row_is_told_the_first_one() -> None:
-    seen = FirstSeen()
+    seen = FirstOccurrences()
     assert check(seen, [7, 8, 7, 9, 7], 0) == [-1, -1, 0, -1, 0]
     assert check(seen, [9, 1, 1, 7], 5) == [3, -1, 6, 0]
     assert check(seen, [], 9) == []
@@ -20,7 +20,7 @@ def test_a_later_row_is_told_the_first_one() -> None:
 
 
 def test_memory_is_16_bytes_per_distinct_hash_in_few_runs() -> None:
-    seen = FirstSeen()
+    seen = FirstOccurrences()
     rng = np.random.default_rng(1)
     for start in range(0, 200_000, 1_000):
         seen.check(

@@ -140,7 +140,7 @@ def test_the_sidecar_lies_beside_the_output(tmp_path: Path) -> None:
 
 def test_scores_become_columns_on_request() -> None:
     scores = pl.DataFrame({"rank": [2, 1], "tags": [["a"], []]})
-    made = list(writing.with_columns(['{"q":"x"}', {"q": "y", "tacos_rank": 9}], scores))
+    made = list(writing.add_score_columns(['{"q":"x"}', {"q": "y", "tacos_rank": 9}], scores))
     assert made == [
         {"q": "x", "tacos_rank": 2, "tacos_tags": ["a"]},
         {"q": "y", "tacos_rank": 1, "tacos_tags": []},

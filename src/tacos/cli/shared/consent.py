@@ -14,8 +14,8 @@ import typer
 from tacos.cli.shared import console
 from tacos.config import Settings
 from tacos.errors import ConfigError
-from tacos.llm.transport.endpoint import endpoint
-from tacos.pipeline.model_factory import asked_models, encoding_models
+from tacos.llm.transport.endpoint import resolve_endpoint
+from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.store.artifacts import write_json
 
 WHAT = {
@@ -34,7 +34,7 @@ EMBEDDED = frozenset({"normalise", "cluster"})
 """Stages that ask for vectors, from the endpoint of `embed`."""
 
 
-def ask(
+def ask_consent(
     settings: Settings,
     run: Path | None,
     *,
@@ -47,15 +47,19 @@ def ask(
     `models` (stage -> models) defaults to those of a selection, its encoders included. Raises
     `ConfigError` where nobody is there to answer.
     """
-    models = {**asked_models(settings), **encoding_models(settings)} if models is None else models
+    models = (
+        {**list_endpoint_models(settings), **list_embedding_models(settings)}
+        if models is None
+        else models
+    )
     hosts: dict[str, dict[str, tuple[str, ...]]] = {}
     for stage, names in models.items():
         asked = settings.embed.endpoint(settings.llm) if stage in EMBEDDED else settings.llm
-        hosts.setdefault(endpoint(asked).host, {})[stage] = names
+        hosts.setdefault(resolve_endpoint(asked).host, {})[stage] = names
     open_hosts = {
         host: stages
         for host, stages in hosts.items()
-        if not (yes or is_here(host) or known(run, host, stages))
+        if not (yes or _is_local_host(host) or _has_consent(run, host, stages))
     }
     if not open_hosts:
         return
@@ -70,37 +74,38 @@ def ask(
     if not typer.confirm("go on?"):
         raise ConfigError("stopped before anything was sent")
     for host, stages in open_hosts.items():
-        remember(run, host, stages)
+        _record_consent(run, host, stages)
 
 
-def memory(run: Path, host: str) -> Path:
+def _consent_path(run: Path, host: str) -> Path:
     """Where a run keeps what it has asked about a host."""
     return run / f"consent-{host}.json"
 
 
-def known(run: Path | None, host: str, stages: Mapping[str, tuple[str, ...]]) -> bool:
+def _has_consent(run: Path | None, host: str, stages: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether this run has asked about all of these stages before."""
-    return run is not None and set(stages) <= set(remembered(memory(run, host)))
+    return run is not None and set(stages) <= set(_read_consent(_consent_path(run, host)))
 
 
-def remember(run: Path | None, host: str, stages: Mapping[str, tuple[str, ...]]) -> None:
+def _record_consent(run: Path | None, host: str, stages: Mapping[str, tuple[str, ...]]) -> None:
     """Keep that a person agreed."""
     if run is None:
         return
     run.mkdir(parents=True, exist_ok=True)
     write_json(
-        memory(run, host), {"host": host, "models": {**remembered(memory(run, host)), **stages}}
+        _consent_path(run, host),
+        {"host": host, "models": {**_read_consent(_consent_path(run, host)), **stages}},
     )
 
 
-def remembered(file: Path) -> dict[str, Any]:
+def _read_consent(file: Path) -> dict[str, Any]:
     """What was asked before: stage -> models."""
     if not file.is_file():
         return {}
     return dict(orjson.loads(file.read_bytes())["models"])
 
 
-def is_here(host: str) -> bool:
+def _is_local_host(host: str) -> bool:
     """Whether a host name is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback

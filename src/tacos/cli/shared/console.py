@@ -27,7 +27,7 @@ UNSEEN = dict.fromkeys(
 """Characters that a terminal would obey: control characters and changes of direction."""
 
 
-class Bars:
+class ProgressBars:
     """Progress of the loop as bars; see `tacos.pipeline.run_loop.Progress`."""
 
     def __init__(self, progress: Progress) -> None:
@@ -47,7 +47,7 @@ class Bars:
 
 
 @contextmanager
-def bars(*, show: bool) -> Iterator[Bars]:
+def show_progress(*, show: bool) -> Iterator[ProgressBars]:
     """Progress bars on standard error while the context lasts."""
     columns = (
         TextColumn("{task.description:<16}"),
@@ -58,10 +58,10 @@ def bars(*, show: bool) -> Iterator[Bars]:
     with Progress(
         *columns, console=errors, disable=not (show and errors.is_terminal), transient=True
     ) as progress:
-        yield Bars(progress)
+        yield ProgressBars(progress)
 
 
-def table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+def build_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
     """A two-column table; what a terminal would obey in its cells, line breaks aside, is shown as a
     sign.
     """

@@ -13,7 +13,7 @@ from tacos.store import files
 Figure = Annotated[Path | None, typer.Option("-o", "--output", help="draw a figure: .svg or .png")]
 
 
-def check(output: Path) -> None:
+def check_figure_path(output: Path) -> None:
     """Raise `ConfigError` for a suffix that means no kind of figure, `OutputError` where it cannot
     be written.
     """
@@ -22,11 +22,11 @@ def check(output: Path) -> None:
     files.check_writable(output)
 
 
-def write(chart: Any, output: Path) -> None:
+def write_figure(chart: Any, output: Path) -> None:
     """Write a chart; the suffix decides how."""
     from tacos.report import charts  # altair takes half a second to import
 
     if output.suffix == ".png":
-        files.write_bytes(charts.png(chart), output)
+        files.write_bytes(charts.render_png(chart), output)
     else:
-        files.write_text(charts.svg(chart), output)
+        files.write_text(charts.render_svg(chart), output)

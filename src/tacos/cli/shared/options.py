@@ -133,34 +133,36 @@ Workers = Annotated[int, typer.Option(help="worker processes [default: all cores
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log to standard error")]
 
 
-def criteria_from(file: Path | None) -> dict[str, Any]:
+def load_criteria_settings(file: Path | None) -> dict[str, Any]:
     """The settings that a criteria file makes."""
     return {} if file is None else {"judge": {"criteria_file": str(file)}}
 
 
-def normalise_from(overrides: Path | None, vocabulary: Path | None = None) -> dict[str, Any]:
+def load_normalise_settings(
+    overrides: Path | None, vocabulary: Path | None = None
+) -> dict[str, Any]:
     """The settings that an override file and a vocabulary make."""
     files = {"overrides_file": overrides, "vocabulary_file": vocabulary}
     given = {name: str(file) for name, file in files.items() if file is not None}
     return {"normalise": given} if given else {}
 
 
-def limits_from(
+def parse_limits(
     sources: list[str] | None, tags: list[str] | None, match_length: bool, limit: float | None
 ) -> dict[str, Any]:
     """The limits that were given, as settings of the selection (and as arguments of
     `api.limits_from`).
     """
     given = {
-        "per_source": quotas_from("--quota-source", sources),
-        "per_tag": quotas_from("--quota-tag", tags),
+        "per_source": _parse_quotas("--quota-source", sources),
+        "per_tag": _parse_quotas("--quota-tag", tags),
         "match_length": match_length or None,
         "limit": limit,
     }
     return {name: value for name, value in given.items() if value is not None}
 
 
-def quotas_from(option: str, given: Sequence[str] | None) -> dict[str, str] | None:
+def _parse_quotas(option: str, given: Sequence[str] | None) -> dict[str, str] | None:
     """Name -> part; `ConfigError` for what has another form."""
     found: dict[str, str] = {}
     for text in given or ():
@@ -176,12 +178,14 @@ def quotas_from(option: str, given: Sequence[str] | None) -> dict[str, str] | No
     return found or None
 
 
-def settings_from(
+def build_settings(
     preset: str, file: Path | None, sets: list[str] | None, endpoint: dict[str, Any], **top: Any
 ) -> Settings:
     """Settings from the options; `endpoint` has url, model, budget (None: not given)."""
     if endpoint.get("url") and Path(endpoint["url"]).is_dir():
-        return config.load(preset, file, sets or (), under=folder_model(endpoint), **top)
+        return config.load_settings(
+            preset, file, sets or (), under=_folder_model_settings(endpoint), **top
+        )
     given = {
         "base_url": endpoint.get("url"),
         "model": endpoint.get("model"),
@@ -193,10 +197,12 @@ def settings_from(
         if "base_url" in llm or "model" in llm
         else {}
     )
-    return config.load(preset, file, sets or (), under=config.merge(asks, {"llm": llm}), **top)
+    return config.load_settings(
+        preset, file, sets or (), under=config.merge_layers(asks, {"llm": llm}), **top
+    )
 
 
-def folder_model(endpoint: dict[str, Any]) -> dict[str, Any]:
+def _folder_model_settings(endpoint: dict[str, Any]) -> dict[str, Any]:
     """The settings that a folder of distilled models makes, in place of an endpoint."""
     folder = endpoint["url"]
     if endpoint.get("model"):
@@ -204,7 +210,7 @@ def folder_model(endpoint: dict[str, Any]) -> dict[str, Any]:
     return {"tag": {"model": folder}, "judge": {"model": folder}}
 
 
-def one_of(name: str, value: str, known: Sequence[str]) -> Any:
+def check_choice(name: str, value: str, known: Sequence[str]) -> Any:
     """`value`, if it is one of those known; else `ConfigError`."""
     if value not in known:
         raise ConfigError(f"{name} {value}: there are {', '.join(known)}")

@@ -11,14 +11,27 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tacos.llm.chat.messages import Asked
+from tacos.llm.chat.messages import RenderedRequest
 
 LEVELS = ("json_schema", "json_schema without bounds", "json_object", "none")
-"""How strictly `response_format` asks, the strictest first; a server that refuses one is asked with
+"""How strictly `_build_response_format` asks, the strictest first; a server that refuses one is asked with
 the next.
 """
-BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems",
-                    "minLength", "maxLength", "pattern", "format", "multipleOf"})  # fmt: skip
+BOUNDS = frozenset(
+    {
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "minItems",
+        "maxItems",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "format",
+        "multipleOf",
+    }
+)
 
 MAX_TOKENS = 1e9
 """More than this in one reply is no count."""
@@ -26,14 +39,14 @@ MAX_COMPLAINT = 2000
 """Characters of an error's body that are looked at."""
 
 
-class Form(NamedTuple):
+class RequestForm(NamedTuple):
     """What a server was found to take."""
 
     level: str = LEVELS[0]
     tokens_field: str = "max_tokens"
 
 
-class Said(NamedTuple):
+class ChatReply(NamedTuple):
     """What a reply says: the text, or why there is none, and what it cost."""
 
     text: str
@@ -44,31 +57,33 @@ class Said(NamedTuple):
     answer_tokens: int
 
 
-class BadEnvelope(ValueError):
+class EnvelopeError(ValueError):
     """The body is not what was asked for; the message says what it is instead."""
 
 
-class Format(NamedTuple):
+class ApiFormat(NamedTuple):
     """What is asked for: the path, the body of a request, what is read from a reply to it (raises
-    `BadEnvelope`), and whether tokens are answered.
+    `EnvelopeError`), and whether tokens are answered.
     """
 
     path: str
-    fields: Callable[[Asked, Form, Collection[str]], dict[str, Any]]
-    read: Callable[[bytes, Asked], Said]
+    fields: Callable[[RenderedRequest, RequestForm, Collection[str]], dict[str, Any]]
+    read: Callable[[bytes, RenderedRequest], ChatReply]
     answers: bool = True
 
 
-class NoChat(BadEnvelope):
+class ForeignReplyError(EnvelopeError):
     """Nor is it an error: whoever sent it may be no such server at all."""
 
 
-def fields(asked: Asked, form: Form, omit: Collection[str] = ()) -> dict[str, Any]:
+def build_chat_body(
+    asked: RenderedRequest, form: RequestForm, omit: Collection[str] = ()
+) -> dict[str, Any]:
     """The body of a request, as a dict."""
     body: dict[str, Any] = {"model": asked.model, "messages": asked.messages, **asked.sampling}
     if form.tokens_field != "max_tokens" and "max_tokens" in body:
         body[form.tokens_field] = body.pop("max_tokens")
-    wanted = response_format(asked, form.level)
+    wanted = _build_response_format(asked, form.level)
     if wanted:
         body["response_format"] = wanted
     for name in omit:
@@ -76,17 +91,17 @@ def fields(asked: Asked, form: Form, omit: Collection[str] = ()) -> dict[str, An
     return body
 
 
-def response_format(asked: Asked, level: str) -> dict[str, Any] | None:
-    """The `response_format` of a level; None for none."""
+def _build_response_format(asked: RenderedRequest, level: str) -> dict[str, Any] | None:
+    """The `_build_response_format` of a level; None for none."""
     if level == "none" or not asked.schema:
         return None
     if level == "json_object":
         return {"type": "json_object"}
-    return closed_format(asked.task, orjson.dumps(asked.schema), level == LEVELS[1])
+    return _build_strict_format(asked.task, orjson.dumps(asked.schema), level == LEVELS[1])
 
 
 @cache
-def closed_format(task: str, schema: bytes, plain: bool) -> dict[str, Any]:
+def _build_strict_format(task: str, schema: bytes, plain: bool) -> dict[str, Any]:
     """A strict `json_schema` format, computed once per schema; fields are answered in the order
     that `schema` has.
     """
@@ -96,31 +111,31 @@ def closed_format(task: str, schema: bytes, plain: bool) -> dict[str, Any]:
         "json_schema": {
             "name": name,
             "strict": True,
-            "schema": closed(orjson.loads(schema), plain),
+            "schema": _close_schema(orjson.loads(schema), plain),
         },
     }
 
 
-def closed(schema: Any, plain: bool) -> Any:
+def _close_schema(schema: Any, plain: bool) -> Any:
     """`schema` with every object closed to other keys, as strict servers demand; `plain` takes the
     bounds out.
 
     A number from a whole number on is asked for as a whole number (what comes back is checked
     against `schema` itself).
 
-    >>> closed({"type": "object", "properties": {"n": {"type": "number", "minimum": 1}}}, plain=True)
+    >>> _close_schema({"type": "object", "properties": {"n": {"type": "number", "minimum": 1}}}, plain=True)
     {'type': 'object', 'properties': {'n': {'type': 'integer'}}, 'additionalProperties': False, 'required': ['n']}
     """
     if isinstance(schema, list):
-        return [closed(each, plain) for each in schema]
+        return [_close_schema(each, plain) for each in schema]
     if not isinstance(schema, dict):
         return schema
     out: dict[str, Any] = {}
     for key, each in schema.items():
         if key == "properties":
-            out[key] = {name: closed(kind, plain) for name, kind in each.items()}
+            out[key] = {name: _close_schema(kind, plain) for name, kind in each.items()}
         elif not (plain and key in BOUNDS):
-            out[key] = closed(each, plain)
+            out[key] = _close_schema(each, plain)
     if schema.get("type") == "number" and isinstance(schema.get("minimum"), int):
         out["type"] = "integer"
     if "properties" in out:
@@ -128,35 +143,39 @@ def closed(schema: Any, plain: bool) -> Any:
     return out
 
 
-def read(body: bytes | str) -> Said:
-    """What a reply says. Raises `BadEnvelope`."""
-    reply = loads(body)
+def read_chat_reply(body: bytes | str) -> ChatReply:
+    """What a reply says. Raises `EnvelopeError`."""
+    reply = parse_json_body(body)
     if not isinstance(reply, dict):
-        raise NoChat("the reply is no JSON object")
+        raise ForeignReplyError("the reply is no JSON object")
     if reply.get("error"):
-        raise BadEnvelope(f"the reply is an error: {complaint(reply)}")
+        raise EnvelopeError(f"the reply is an error: {read_error_message(reply)}")
     try:
         choice = reply["choices"][0]
         message = choice["message"]
-        text = plain_text(message.get("content")) or called_with(message)
+        text = _join_text_parts(message.get("content")) or _read_tool_call(message)
         refusal = message.get("refusal") or ""
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise NoChat("the reply is no chat completion") from None
+        raise ForeignReplyError("the reply is no chat completion") from None
     usage = reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    return Said(
-        text, str(refusal), str(choice.get("finish_reason") or ""), str(reply.get("model") or ""),
-        count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")),
-    )  # fmt: skip
+    return ChatReply(
+        text,
+        str(refusal),
+        str(choice.get("finish_reason") or ""),
+        str(reply.get("model") or ""),
+        read_token_count(usage.get("prompt_tokens")),
+        read_token_count(usage.get("completion_tokens")),
+    )
 
 
-def loads(body: bytes | str) -> Any:
+def parse_json_body(body: bytes | str) -> Any:
     r"""A body's JSON; half a character (a lone surrogate, as of an emoji that was cut) becomes a
     question mark.
 
-    Raises `NoChat`.
+    Raises `ForeignReplyError`.
 
-    >>> loads('["caf\\u00e9 \\ud83d"]')
+    >>> parse_json_body('["caf\\u00e9 \\ud83d"]')
     ['café ?']
     """
     try:
@@ -167,34 +186,34 @@ def loads(body: bytes | str) -> Any:
                 json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
             )
         except (ValueError, RecursionError):
-            raise NoChat(f"the reply is no JSON: {error}") from None
+            raise ForeignReplyError(f"the reply is no JSON: {error}") from None
 
 
-def called_with(message: dict[str, Any]) -> str:
+def _read_tool_call(message: dict[str, Any]) -> str:
     """What a tool was called with, where a model calls one instead of answering (none was offered)."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list) or len(calls) != 1 or not isinstance(calls[0], dict):
         return ""
     function = calls[0].get("function")
-    return plain_text(function.get("arguments")) if isinstance(function, dict) else ""
+    return _join_text_parts(function.get("arguments")) if isinstance(function, dict) else ""
 
 
-CHAT = Format("/chat/completions", fields, lambda body, asked: read(body))
+CHAT = ApiFormat("/chat/completions", build_chat_body, lambda body, asked: read_chat_reply(body))
 
 
-def plain_text(content: Any) -> str:
+def _join_text_parts(content: Any) -> str:
     """A message's text; some servers send a list of parts."""
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     return "" if content is None else str(content)
 
 
-def count(value: Any) -> int:
+def read_token_count(value: Any) -> int:
     """A number of tokens, 0 where the server named none, or one that cannot be."""
     return int(value) if isinstance(value, int | float) and 0 < value < MAX_TOKENS else 0
 
 
-def complaint(body: bytes | str | dict[str, Any]) -> str:
+def read_error_message(body: bytes | str | dict[str, Any]) -> str:
     """The message in an error's body, on one line; the body itself where there is none."""
     try:
         value = body if isinstance(body, dict) else orjson.loads(body)

@@ -19,16 +19,16 @@ from typing import Literal
 from tacos import prompts
 from tacos.errors import ConfigError
 from tacos.llm.chat import grouped_prompts
-from tacos.llm.chat.messages import Asked
+from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.client import POLL, Client
-from tacos.llm.ledger.lookup import read
-from tacos.llm.ledger.schema import Entry
+from tacos.llm.ledger.lookup import interpret_entry
+from tacos.llm.ledger.schema import LedgerEntry
 from tacos.records import Reply, Request
 
 log = logging.getLogger(__name__)
 
 
-class Grouped:
+class GroupedModel:
     """A client's model, asked up to `per_request` questions of one template at a time."""
 
     where: Literal["here"] = "here"
@@ -37,7 +37,7 @@ class Grouped:
     def __init__(self, client: Client, template: str, per_request: int) -> None:
         """Raises `ConfigError` for a template whose questions cannot be put together."""
         self.client, self.per_request = client, per_request
-        self.wording = prompts.content_hash(grouped_prompts.several(template))
+        self.wording = prompts.hash_template(grouped_prompts.name_grouped_template(template))
         if per_request < 2:
             raise ConfigError("a group has two questions or more")
         self.n_groups = self.n_alone = 0
@@ -57,7 +57,7 @@ class Grouped:
         """One reply per request, in order; raises what `Client.answer` raises."""
         body = self.client.settings.body
         members = [
-            grouped_prompts.member(request, self.name, body, self.per_request)
+            grouped_prompts.build_group_member(request, self.name, body, self.per_request)
             for request in requests
         ]
         by_key = {
@@ -65,7 +65,9 @@ class Grouped:
         }
         known = self._complete(by_key)
         replies = [
-            read(asked, known[asked.key], again=True)[0] if asked.key in known else Reply(None)
+            interpret_entry(asked, known[asked.key], again=True)[0]
+            if asked.key in known
+            else Reply(None)
             for asked in members
         ]
         alone = [place for place, reply in enumerate(replies) if reply.text is None]
@@ -82,12 +84,14 @@ class Grouped:
             replies[place] = reply
         return replies
 
-    def _complete(self, by_key: Mapping[str, tuple[Asked, Request]]) -> dict[str, Entry]:
+    def _complete(
+        self, by_key: Mapping[str, tuple[RenderedRequest, Request]]
+    ) -> dict[str, LedgerEntry]:
         """What the ledger has on these questions once all that were missing are asked, by us or by
         other processes.
         """
         ledger, keys, ours = self.client.ledger, list(by_key), set[str]()
-        groups = grouped_prompts.chunks(keys, self.per_request)
+        groups = grouped_prompts.split_into_groups(keys, self.per_request)
         try:
             while True:
                 taken = ledger.take(keys)
@@ -100,19 +104,23 @@ class Grouped:
         finally:
             ledger.release(ours)
 
-    def _ask(self, groups: Sequence[Sequence[tuple[Asked, Request]]]) -> None:
+    def _ask(self, groups: Sequence[Sequence[tuple[RenderedRequest, Request]]]) -> None:
         """Ask groups and keep what is said to each question; a group without any reply leaves
         nothing behind.
         """
         groups = [group for group in groups if group]
-        requests = [grouped_prompts.together([request for _, request in group]) for group in groups]
+        requests = [
+            grouped_prompts.merge_requests([request for _, request in group]) for group in groups
+        ]
         self.n_groups += len(groups)
         replies = self.client.answer(requests, once=True) if requests else []
         entries = self.client.ledger.get([reply.key for reply in replies if reply.key])
-        parts: list[Entry] = []
+        parts: list[LedgerEntry] = []
         for group, reply in zip(groups, replies, strict=True):
             if reply.key in entries:
                 members = [asked for asked, _ in group]
-                texts = grouped_prompts.answers(reply.raw, members[0].schema, len(members))
-                parts += grouped_prompts.shares(entries[reply.key], members, texts)
+                texts = grouped_prompts.read_grouped_answers(
+                    reply.raw, members[0].schema, len(members)
+                )
+                parts += grouped_prompts.split_group_entry(entries[reply.key], members, texts)
         self.client.ledger.put_all(parts, replaced=list(entries))

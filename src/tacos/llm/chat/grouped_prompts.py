@@ -23,40 +23,40 @@ import orjson
 
 from tacos import prompts
 from tacos.llm.chat import reply_parsing
-from tacos.llm.chat.messages import Asked, render
-from tacos.llm.ledger.schema import Entry
+from tacos.llm.chat.messages import RenderedRequest, render_messages
+from tacos.llm.ledger.schema import LedgerEntry
 from tacos.records import Request, canonical_hash
 
 NUMBER = {"type": "integer"}
 
 
-def several(template: str) -> str:
+def name_grouped_template(template: str) -> str:
     """The name of the template that asks several of a template's questions at once."""
     return f"{template}_several"
 
 
-def together(requests: Sequence[Request]) -> Request:
+def merge_requests(requests: Sequence[Request]) -> Request:
     """One request for several of one template: each field is the list of theirs. Raises
     `ConfigError` where there is no such template.
     """
-    first, template = requests[0], several(requests[0].template)
+    first, template = requests[0], name_grouped_template(requests[0].template)
     fields = {name: [request.fields[name] for request in requests] for name in first.fields}
     sampling = dict(first.sampling)
     if "max_tokens" in sampling:
         sampling["max_tokens"] *= len(requests)
-    schema = numbered(first.schema, len(requests))
+    schema = _build_numbered_schema(first.schema, len(requests))
     return Request(
         first.task,
         fields,
         template,
-        prompts.content_hash(template),
+        prompts.hash_template(template),
         schema,
         sampling,
         first.repetition,
     )
 
 
-def numbered(schema: Mapping[str, Any], n: int) -> dict[str, Any]:
+def _build_numbered_schema(schema: Mapping[str, Any], n: int) -> dict[str, Any]:
     """The schema of n numbered answers, each by `schema`."""
     one = {
         "type": "object",
@@ -67,54 +67,62 @@ def numbered(schema: Mapping[str, Any], n: int) -> dict[str, Any]:
     return {"type": "object", "properties": {"answers": answers}, "required": ["answers"]}
 
 
-def member(request: Request, model: str, extra: Mapping[str, Any], per_request: int) -> Asked:
+def build_group_member(
+    request: Request, model: str, extra: Mapping[str, Any], per_request: int
+) -> RenderedRequest:
     """A question as one of a group of at most `per_request`; it has a key and a schema, and is
     never sent itself.
     """
     sampling = {**request.sampling, **extra}
-    wording = render(together([request]))
+    wording = render_messages(merge_requests([request]))
     key = canonical_hash(
         [model, wording, sampling, request.schema, request.repetition, per_request]
     )
-    return Asked(key, request.task, model, [], sampling, request.schema, request.repetition)
+    return RenderedRequest(
+        key, request.task, model, [], sampling, request.schema, request.repetition
+    )
 
 
-def chunks(keys: Sequence[str], per_request: int) -> list[list[str]]:
+def split_into_groups(keys: Sequence[str], per_request: int) -> list[list[str]]:
     """Neighbours in groups of `per_request`, each group in an order of its own.
 
-    >>> sorted(map(sorted, chunks(["a", "b", "c"], 2)))
+    >>> sorted(map(sorted, split_into_groups(["a", "b", "c"], 2)))
     [['a', 'b'], ['c']]
     """
     return [
-        shuffled(keys[start : start + per_request]) for start in range(0, len(keys), per_request)
+        shuffle_group(keys[start : start + per_request])
+        for start in range(0, len(keys), per_request)
     ]
 
 
-def shuffled(keys: Sequence[str]) -> list[str]:
+def shuffle_group(keys: Sequence[str]) -> list[str]:
     """`keys` in an order that depends on which they are, not on how they came.
 
-    >>> shuffled(["a", "b", "c"]) == shuffled(["c", "b", "a"])
+    >>> shuffle_group(["a", "b", "c"]) == shuffle_group(["c", "b", "a"])
     True
     """
     whole = canonical_hash(sorted(keys))
     return sorted(keys, key=lambda key: canonical_hash([whole, key]))
 
 
-def answers(text: str, schema: dict[str, Any], n: int) -> list[str | None]:
+def read_grouped_answers(text: str, schema: dict[str, Any], n: int) -> list[str | None]:
     """The answers 1 to n in what a model wrote, each as JSON by `schema`; None where there is none.
 
     >>> one = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]}
-    >>> answers('{"answers": [{"number": 2, "a": 5}, {"number": 1, "b": 0}, {"number": 9, "a": 1}]}', one, 3)
+    >>> read_grouped_answers('{"answers": [{"number": 2, "a": 5}, {"number": 1, "b": 0}, {"number": 9, "a": 1}]}', one, 3)
     [None, '{"a":5}', None]
     """
-    shape = reply_parsing.shape(schema)
+    shape = reply_parsing.compile_schema(schema)
     found: dict[int, set[str]] = {}
-    entries = [(reply_parsing.unquoted(each.get("number"), NUMBER), each) for each in listed(text)]
+    entries = [
+        (reply_parsing.unquote_number(each.get("number"), NUMBER), each)
+        for each in _collect_answer_objects(text)
+    ]
     if any(type(number) is int and number == 0 for number, _ in entries):
         return [None] * n
     for number, each in entries:
         try:
-            fitted = reply_parsing.fit(
+            fitted = reply_parsing.fit_to_schema(
                 {name: value for name, value in each.items() if name != "number"}, shape
             )
         except fastjsonschema.JsonSchemaValueException:
@@ -125,12 +133,12 @@ def answers(text: str, schema: dict[str, Any], n: int) -> list[str | None]:
     return [next(iter(texts)) if len(texts) == 1 else None for texts in said]
 
 
-def listed(text: str) -> list[dict[str, Any]]:
+def _collect_answer_objects(text: str) -> list[dict[str, Any]]:
     """The objects of every list of answers in a text."""
     try:
         values = [orjson.loads(text)]
     except orjson.JSONDecodeError:
-        values = list(reply_parsing.candidates(reply_parsing.without_thoughts(text)))
+        values = list(reply_parsing.find_json_values(reply_parsing.strip_think_blocks(text)))
     lists = [value.get("answers") if isinstance(value, dict) else value for value in values]
     return [
         each
@@ -141,22 +149,27 @@ def listed(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def shares(entry: Entry, members: Sequence[Asked], texts: Sequence[str | None]) -> list[Entry]:
+def split_group_entry(
+    entry: LedgerEntry, members: Sequence[RenderedRequest], texts: Sequence[str | None]
+) -> list[LedgerEntry]:
     """What a group's reply says to each of its members, its tokens shared out evenly; no text for
     no answer.
     """
     n = len(members)
-    prompt, answer = even(entry.prompt_tokens, n), even(entry.answer_tokens, n)
+    prompt, answer = split_evenly(entry.prompt_tokens, n), split_evenly(entry.answer_tokens, n)
     return [
         entry._replace(
-            key=asked.key, prompt_tokens=prompt[place], answer_tokens=answer[place], way="grouped",
-            raw=part(entry, place + 1, texts[place]),
+            key=asked.key,
+            prompt_tokens=prompt[place],
+            answer_tokens=answer[place],
+            way="grouped",
+            raw=_build_member_reply(entry, place + 1, texts[place]),
         )
         for place, asked in enumerate(members)
-    ]  # fmt: skip
+    ]
 
 
-def part(entry: Entry, number: int, text: str | None) -> str:
+def _build_member_reply(entry: LedgerEntry, number: int, text: str | None) -> str:
     """One answer of a group's reply as a chat completion of its own, which says where it comes
     from.
     """
@@ -170,10 +183,10 @@ def part(entry: Entry, number: int, text: str | None) -> str:
     ).decode()
 
 
-def even(total: int, n: int) -> list[int]:
+def split_evenly(total: int, n: int) -> list[int]:
     """`total` in n whole parts that differ by one at most.
 
-    >>> even(8, 3)
+    >>> split_evenly(8, 3)
     [3, 3, 2]
     """
     base, rest = divmod(total, n)

@@ -24,111 +24,113 @@ CONSTANTS = {"true": True, "false": False, "null": None, "True": True, "False": 
 MAX_DEPTH = 40
 
 
-class Cut(Exception):
+class TruncatedJsonError(Exception):
     """The text ended inside a value; `kept` is what is complete of it."""
 
     def __init__(self, kept: Any = None) -> None:
         self.kept = kept
 
 
-class Broken(Exception):
+class InvalidJsonError(Exception):
     """What stands here is no value."""
 
 
-def read(text: str, start: int) -> tuple[Any, int]:
+def read_json_at(text: str, start: int) -> tuple[Any, int]:
     """The value that begins at `start` and where it ends; an end of `start` says that there is
     none.
 
-    >>> read("{'a': [1, 2,], 'b': None} and more", 0)
+    >>> read_json_at("{'a': [1, 2,], 'b': None} and more", 0)
     ({'a': [1, 2], 'b': None}, 25)
-    >>> read('{"tags": [{"tag": "x"}, {"tag": "y', 0)[0]
+    >>> read_json_at('{"tags": [{"tag": "x"}, {"tag": "y', 0)[0]
     {'tags': [{'tag': 'x'}]}
-    >>> read('{"score": 6', 0)
+    >>> read_json_at('{"score": 6', 0)
     (None, 0)
     """
     try:
-        return value(text, start, 0)
-    except Cut as cut:
+        return _read_value(text, start, 0)
+    except TruncatedJsonError as cut:
         return (cut.kept, len(text)) if cut.kept else (None, start)
-    except Broken:
+    except InvalidJsonError:
         return None, start
 
 
-def value(text: str, at: int, depth: int) -> tuple[Any, int]:
+def _read_value(text: str, at: int, depth: int) -> tuple[Any, int]:
     """Any value at `at`, blanks before it skipped."""
-    at = skip(text, at)
+    at = _skip_blanks(text, at)
     if at >= len(text):
-        raise Cut
+        raise TruncatedJsonError
     if depth > MAX_DEPTH:
-        raise Broken
+        raise InvalidJsonError
     if text[at] == "{":
-        return members(text, at + 1, depth)
+        return _read_members(text, at + 1, depth)
     if text[at] == "[":
-        return items(text, at + 1, depth)
+        return _read_items(text, at + 1, depth)
     if text[at] in "\"'":
-        return string(text, at)
-    return scalar(text, at)
+        return _read_string(text, at)
+    return _read_scalar(text, at)
 
 
-def members(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
+def _read_members(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
     """The rest of an object whose brace is open."""
     found: dict[str, Any] = {}
     try:
-        while (at := skip(text, at)) < len(text) and text[at] != "}":
-            key, at = name(text, at)
-            at = expect(text, at, ":")
-            found[key], at = value(text, at, depth + 1)
-            at = separator(text, at, "}")
-    except Cut as cut:
+        while (at := _skip_blanks(text, at)) < len(text) and text[at] != "}":
+            key, at = _read_key(text, at)
+            at = _expect_sign(text, at, ":")
+            found[key], at = _read_value(text, at, depth + 1)
+            at = _skip_separator(text, at, "}")
+    except TruncatedJsonError as cut:
         if depth == 0:
-            raise Cut(found | ({key: cut.kept} if cut.kept else {})) from None
-        raise Cut from None
+            raise TruncatedJsonError(found | ({key: cut.kept} if cut.kept else {})) from None
+        raise TruncatedJsonError from None
     if at >= len(text):
-        raise Cut(found if depth == 0 else None)
+        raise TruncatedJsonError(found if depth == 0 else None)
     return found, at + 1
 
 
-def items(text: str, at: int, depth: int) -> tuple[list[Any], int]:
+def _read_items(text: str, at: int, depth: int) -> tuple[list[Any], int]:
     """The rest of a list whose bracket is open."""
     found: list[Any] = []
     try:
-        while (at := skip(text, at)) < len(text) and text[at] != "]":
-            item, at = value(text, at, depth + 1)
+        while (at := _skip_blanks(text, at)) < len(text) and text[at] != "]":
+            item, at = _read_value(text, at, depth + 1)
             found.append(item)
-            at = separator(text, at, "]")
-    except Cut:
-        raise Cut(found) from None
+            at = _skip_separator(text, at, "]")
+    except TruncatedJsonError:
+        raise TruncatedJsonError(found) from None
     if at >= len(text):
-        raise Cut(found)
+        raise TruncatedJsonError(found)
     return found, at + 1
 
 
-def name(text: str, at: int) -> tuple[str, int]:
+def _read_key(text: str, at: int) -> tuple[str, int]:
     """A key: quoted, or a plain word."""
     if text[at] in "\"'":
-        return string(text, at)
+        return _read_string(text, at)
     word = WORD.match(text, at)
     if not word:
-        raise Broken
+        raise InvalidJsonError
     return word.group(), word.end()
 
 
-def string(text: str, at: int) -> tuple[str, int]:
+def _read_string(text: str, at: int) -> tuple[str, int]:
     """A quoted string."""
     match = (STRING if text[at] == '"' else SINGLE).match(text, at)
     if not match:
-        raise Cut
+        raise TruncatedJsonError
     inner = match.group()[1:-1]
     return (
-        unescaped(inner) if text[at] == '"' else unescaped(inner.replace("\\'", "'"), single=True)
+        _unescape_string(inner)
+        if text[at] == '"'
+        else _unescape_string(inner.replace("\\'", "'"), single=True)
     ), match.end()
 
 
-def unescaped(inner: str, single: bool = False) -> str:
+def _unescape_string(inner: str, single: bool = False) -> str:
     r"""The text that a quoted string stands for; raw line breaks are allowed, half a character
     becomes a question mark.
 
-    >>> unescaped(r"caf\u00e9 \ud83d")
+    >>> _unescape_string(r"caf\u00e9 \ud83d")
     'café ?'
     """
     plain = inner.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
@@ -140,51 +142,51 @@ def unescaped(inner: str, single: bool = False) -> str:
         return inner
 
 
-def scalar(text: str, at: int) -> tuple[Any, int]:
+def _read_scalar(text: str, at: int) -> tuple[Any, int]:
     """A number or constant, which must be followed by something: at the very end it may be cut
     short.
     """
     match = NUMBER.match(text, at) or WORD.match(text, at)
     if not match:
-        raise Broken
+        raise InvalidJsonError
     if match.end() == len(text):
-        raise Cut
+        raise TruncatedJsonError
     word = match.group()
     if word in CONSTANTS:
         return CONSTANTS[word], match.end()
     if word[0] == "-" or word[0].isdigit():
-        return number(word), match.end()
-    raise Broken
+        return _parse_number(word), match.end()
+    raise InvalidJsonError
 
 
-def number(word: str) -> int | float:
+def _parse_number(word: str) -> int | float:
     """The number that `word` writes; leading zeros are allowed."""
     return float(word) if any(sign in word for sign in ".eE") else int(word)
 
 
-def separator(text: str, at: int, close: str) -> int:
+def _skip_separator(text: str, at: int, close: str) -> int:
     """Past the comma after an item, or at the closing bracket."""
-    at = skip(text, at)
+    at = _skip_blanks(text, at)
     if at >= len(text):
-        raise Cut
+        raise TruncatedJsonError
     if text[at] == ",":
         return at + 1
     if text[at] == close:
         return at
-    raise Broken
+    raise InvalidJsonError
 
 
-def expect(text: str, at: int, sign: str) -> int:
+def _expect_sign(text: str, at: int, sign: str) -> int:
     """Past `sign`, which must stand here."""
-    at = skip(text, at)
+    at = _skip_blanks(text, at)
     if at >= len(text):
-        raise Cut
+        raise TruncatedJsonError
     if text[at] != sign:
-        raise Broken
+        raise InvalidJsonError
     return at + 1
 
 
-def skip(text: str, at: int) -> int:
+def _skip_blanks(text: str, at: int) -> int:
     """Past blanks and comments."""
     match = BLANK.match(text, at)
     return match.end() if match else at

@@ -31,12 +31,12 @@ MAX_STARTS = 256
 """Opening brackets that are tried in one text."""
 
 
-class Unusable(ValueError):
+class UnusableReplyError(ValueError):
     """The text holds no answer; the message says why, in words that a model can act on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class CompiledSchema:
     """A schema, ready to check with."""
 
     schema: dict[str, Any]
@@ -51,55 +51,55 @@ class Shape:
         return str(required[0]) if lonely else ""
 
 
-_shapes: dict[bytes, Shape] = {}
-_shapes_by_id: dict[int, Shape] = {}
+_shapes: dict[bytes, CompiledSchema] = {}
+_shapes_by_id: dict[int, CompiledSchema] = {}
 
 
-def shape(schema: dict[str, Any]) -> Shape:
+def compile_schema(schema: dict[str, Any]) -> CompiledSchema:
     """`schema` compiled, once."""
     known = _shapes_by_id.get(id(schema))
     if known is not None and known.schema is schema:
         return known
     text = canonical_json(schema)
     if text not in _shapes:
-        _shapes[text] = Shape(schema, fastjsonschema.compile(schema))
+        _shapes[text] = CompiledSchema(schema, fastjsonschema.compile(schema))
     if len(_shapes_by_id) < 256 and _shapes[text].schema is schema:
         _shapes_by_id[id(schema)] = _shapes[text]
     return _shapes[text]
 
 
-def parse(text: str, schema: dict[str, Any]) -> str:
-    """The answer as JSON text by `schema`. Raises `Unusable`.
+def parse_reply_json(text: str, schema: dict[str, Any]) -> str:
+    """The answer as JSON text by `schema`. Raises `UnusableReplyError`.
 
-    >>> parse('Sure! ```json\\n{"score": "80",}\\n``` Glad to help.', {"type": "object", "required": ["score"],
+    >>> parse_reply_json('Sure! ```json\\n{"score": "80",}\\n``` Glad to help.', {"type": "object", "required": ["score"],
     ...     "properties": {"score": {"type": "number"}}})
     '{"score":80}'
     """
-    wanted = shape(schema)
+    wanted = compile_schema(schema)
     try:
         wanted.check(orjson.loads(text))
     except (orjson.JSONDecodeError, fastjsonschema.JsonSchemaValueException):
-        return search(without_thoughts(text), wanted)
+        return _find_fitting_value(strip_think_blocks(text), wanted)
     return text
 
 
-def search(text: str, wanted: Shape) -> str:
+def _find_fitting_value(text: str, wanted: CompiledSchema) -> str:
     """The one value in `text` that satisfies the schema."""
     found: dict[bytes, None] = {}
     complaint = ""
-    for value in candidates(text):
+    for value in find_json_values(text):
         try:
-            found[canonical_json(fit(value, wanted))] = None
+            found[canonical_json(fit_to_schema(value, wanted))] = None
         except fastjsonschema.JsonSchemaValueException as error:
             complaint = complaint or str(error).replace("data", "the answer", 1)
     if len(found) == 1:
         return next(iter(found)).decode()
     if found:
-        raise Unusable("it holds several different answers")
-    raise Unusable(complaint or ("it is empty" if not text.strip() else "it is not JSON"))
+        raise UnusableReplyError("it holds several different answers")
+    raise UnusableReplyError(complaint or ("it is empty" if not text.strip() else "it is not JSON"))
 
 
-def fit(value: Any, wanted: Shape) -> Any:
+def fit_to_schema(value: Any, wanted: CompiledSchema) -> Any:
     """`value` by the schema: a bare list put into its field, numbers in quotes unquoted, then
     checked.
     """
@@ -107,11 +107,11 @@ def fit(value: Any, wanted: Shape) -> Any:
         value = {wanted.list_field: value}
     if isinstance(value, dict):
         kinds = wanted.schema.get("properties", {})
-        value = {key: unquoted(each, kinds.get(key, {})) for key, each in value.items()}
+        value = {key: unquote_number(each, kinds.get(key, {})) for key, each in value.items()}
     return wanted.check(value)
 
 
-def unquoted(value: Any, kind: dict[str, Any]) -> Any:
+def unquote_number(value: Any, kind: dict[str, Any]) -> Any:
     """A number where the schema wants one and the model wrote it as text."""
     if kind.get("type") not in ("number", "integer") or not isinstance(value, str):
         return value
@@ -121,10 +121,10 @@ def unquoted(value: Any, kind: dict[str, Any]) -> Any:
         return value
 
 
-def without_thoughts(text: str) -> str:
+def strip_think_blocks(text: str) -> str:
     """`text` without the think blocks of reasoning models, closed or not.
 
-    >>> without_thoughts("hm</think>{}"), without_thoughts("<think>a</think>{}<think>cut"), without_thoughts("{}")
+    >>> strip_think_blocks("hm</think>{}"), strip_think_blocks("<think>a</think>{}<think>cut"), strip_think_blocks("{}")
     ('{}', '{}', '{}')
     """
     if "<" not in text:
@@ -133,29 +133,29 @@ def without_thoughts(text: str) -> str:
     return THINK_OPEN.sub("", text)
 
 
-def candidates(text: str) -> Iterator[Any]:
+def find_json_values(text: str) -> Iterator[Any]:
     """Values that could be meant: those of fenced blocks if any can be read, else every outermost
     bracket's.
     """
-    blocks = [values(block) for block in FENCED.findall(text)]
+    blocks = [read_bracketed_values(block) for block in FENCED.findall(text)]
     fenced = [value for block in blocks for value in block]
-    yield from fenced or values(text)
+    yield from fenced or read_bracketed_values(text)
 
 
-def values(text: str) -> list[Any]:
+def read_bracketed_values(text: str) -> list[Any]:
     """What stands in the outermost brackets of `text`, read loosely, in order."""
     found = []
-    position, tries = next_start(text, 0), 0
+    position, tries = _find_next_bracket(text, 0), 0
     while position >= 0 and tries < MAX_STARTS:
         tries += 1
-        value, end = lenient_json.read(text, position)
+        value, end = lenient_json.read_json_at(text, position)
         if end > position:
             found.append(value)
-        position = next_start(text, max(end, position + 1))
+        position = _find_next_bracket(text, max(end, position + 1))
     return found
 
 
-def next_start(text: str, position: int) -> int:
+def _find_next_bracket(text: str, position: int) -> int:
     """Where the next { or [ stands, -1 for nowhere."""
     starts = [at for at in (text.find("{", position), text.find("[", position)) if at >= 0]
     return min(starts, default=-1)

@@ -14,8 +14,8 @@ import threading
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from tacos.errors import BudgetReached, ConfigError
-from tacos.llm.cost.prices import Price
+from tacos.errors import BudgetReachedError, ConfigError
+from tacos.llm.cost.prices import ModelPrice
 
 Unit = Literal["usd", "tokens", "requests"]
 FORM = re.compile(r"(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)")
@@ -23,7 +23,7 @@ FACTOR = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True)
-class Cap:
+class BudgetCap:
     """The most that may be spent."""
 
     amount: float
@@ -56,11 +56,11 @@ class Cost(NamedTuple):
 NOTHING = Cost()
 
 
-def parse(text: str) -> Cap | None:
+def parse_budget(text: str) -> BudgetCap | None:
     """A cap from `5usd`, `$5`, `2mtokens`, `1000 requests`; None for "". Raises `ConfigError`.
 
-    >>> parse("5usd"), parse("2.5Mtokens").amount, parse("")
-    (Cap(amount=5.0, unit='usd'), 2500000.0, None)
+    >>> parse_budget("5usd"), parse_budget("2.5Mtokens").amount, parse_budget("")
+    (BudgetCap(amount=5.0, unit='usd'), 2500000.0, None)
     """
     plain = text.strip().lower()
     if not plain:
@@ -71,36 +71,42 @@ def parse(text: str) -> Cap | None:
         raise ConfigError(f"budget {text!r} is not of the form 5usd, 2000000tokens or 1000requests")
     amount, factor, unit = match.groups()
     units: dict[str, Unit] = {"u": "usd", "$": "usd", "t": "tokens", "r": "requests"}
-    return Cap(float(amount.replace(",", "").replace("_", "")) * FACTOR[factor], units[unit[0]])
+    return BudgetCap(
+        float(amount.replace(",", "").replace("_", "")) * FACTOR[factor], units[unit[0]]
+    )
 
 
-def cost(price: Price | None, prompt_tokens: float, answer_tokens: float) -> Cost:
+def compute_cost(price: ModelPrice | None, prompt_tokens: float, answer_tokens: float) -> Cost:
     """What one reply cost; dollars are 0 without a price."""
     usd = price.usd(prompt_tokens, answer_tokens) if price else 0.0
     return Cost(1, prompt_tokens + answer_tokens, usd)
 
 
-class Meter:
+class BudgetMeter:
     """What was spent since it was made, what is in flight, and the cap on both. Thread-safe.
 
     One meter counts for all clients of a command (it hangs on their ledger).
     """
 
     def __init__(self) -> None:
-        self.cap: Cap | None = None
+        self.cap: BudgetCap | None = None
         self.spent = Cost()
         self.held = Cost()
         self._lock = threading.Lock()
 
     def limit(
-        self, text: str, model: str, price: Price | None, section: Literal["llm", "embed"] = "llm"
+        self,
+        text: str,
+        model: str,
+        price: ModelPrice | None,
+        section: Literal["llm", "embed"] = "llm",
     ) -> None:
         """Set the cap that `text` names, if it names one.
 
         Raises `ConfigError` where it is in dollars and the price of `model` is unknown; `section`
         has the settings.
         """
-        self.cap = parse(text) or self.cap
+        self.cap = parse_budget(text) or self.cap
         if self.cap and self.cap.unit == "usd" and price is None:
             raise ConfigError(
                 f"a budget in dollars needs the price of {model!r}: give dollars per million tokens, with "
@@ -126,12 +132,12 @@ class Meter:
                 self.held = self.held.plus(most, -1)
             self.spent = self.spent.plus(real)
 
-    def reached(self) -> BudgetReached:
+    def reached(self) -> BudgetReachedError:
         """The exception that says where things stand."""
         spent, cap = self.spent, self.cap
         what = f"{spent.requests:,.0f} requests, {spent.tokens:,.0f} tokens"
         if spent.usd or (cap and cap.unit == "usd"):  # else no price is known
             what += f", {spent.usd:.4f} usd"
-        return BudgetReached(
+        return BudgetReachedError(
             f"the budget of {cap} is reached ({what}); all replies are kept: the same command goes on from here"
         )

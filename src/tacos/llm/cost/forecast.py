@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 from scipy import special
 
-from tacos.llm.cost.prices import Price
+from tacos.llm.cost.prices import ModelPrice
 
 LEVEL = 0.90
 BATCH_HOURS = 24.0
 """Within how many hours the batch API promises to answer."""
 
 
-class Usage(NamedTuple):
+class RequestUsage(NamedTuple):
     """What one request of the pilot used; seconds from sending to the whole reply."""
 
     prompt_tokens: int
@@ -31,20 +31,20 @@ class Usage(NamedTuple):
     latency: float
 
 
-class Range(NamedTuple):
+class ForecastRange(NamedTuple):
     """Low, likely and high."""
 
     low: float
     mid: float
     high: float
 
-    def times(self, factor: float) -> Range:
+    def times(self, factor: float) -> ForecastRange:
         """Every figure multiplied."""
-        return Range(*(each * factor for each in self))
+        return ForecastRange(*(each * factor for each in self))
 
 
 @dataclass(frozen=True)
-class Speed:
+class RateLimits:
     """What limits the pace: requests in flight, requests and tokens per minute (0: no limit)."""
 
     concurrency: int
@@ -53,46 +53,53 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class StageQuote:
+class StageForecast:
     """One stage's figures; dollars are None where no price is known."""
 
     stage: str
     model: str
     n_pilot: int
-    requests: Range
-    prompt_tokens: Range
-    answer_tokens: Range
-    usd: Range | None
-    usd_batch: Range | None
-    minutes: Range
+    requests: ForecastRange
+    prompt_tokens: ForecastRange
+    answer_tokens: ForecastRange
+    usd: ForecastRange | None
+    usd_batch: ForecastRange | None
+    minutes: ForecastRange
 
 
-def quote(
+def forecast_stage(
     stage: str,
     model: str,
     n_requests: int,
-    pilot: Sequence[Usage],
+    pilot: Sequence[RequestUsage],
     n_asked_again: int,
-    price: Price | None,
-    speed: Speed,
-) -> StageQuote:
+    price: ModelPrice | None,
+    speed: RateLimits,
+) -> StageForecast:
     """The quote of a stage of `n_requests` from the usages of its pilot. Raises `ValueError` for an
     empty pilot.
     """
     if not pilot:
         raise ValueError("a quote needs a pilot")
-    again = share_range(n_asked_again, len(pilot))
-    requests = Range(*(n_requests * (1 + share) for share in again))
-    prompt = total([usage.prompt_tokens for usage in pilot], requests)
-    answer = total([usage.answer_tokens for usage in pilot], requests)
-    usd = dollars(prompt, answer, price)
-    return StageQuote(
-        stage, model, len(pilot), requests, prompt, answer, usd, usd.times(price.batch) if usd and price else None,
-        minutes(requests, prompt, answer, [usage.latency for usage in pilot], speed),
-    )  # fmt: skip
+    again = compute_wilson_range(n_asked_again, len(pilot))
+    requests = ForecastRange(*(n_requests * (1 + share) for share in again))
+    prompt = forecast_total([usage.prompt_tokens for usage in pilot], requests)
+    answer = forecast_total([usage.answer_tokens for usage in pilot], requests)
+    usd = _forecast_dollars(prompt, answer, price)
+    return StageForecast(
+        stage,
+        model,
+        len(pilot),
+        requests,
+        prompt,
+        answer,
+        usd,
+        usd.times(price.batch) if usd and price else None,
+        _forecast_minutes(requests, prompt, answer, [usage.latency for usage in pilot], speed),
+    )
 
 
-def total(values: Sequence[float], requests: Range) -> Range:
+def forecast_total(values: Sequence[float], requests: ForecastRange) -> ForecastRange:
     """The range of a sum over all requests, never below 0.
 
     The sum of n new values has standard deviation s * sqrt(n + n^2 / k) around n times the mean of
@@ -105,23 +112,25 @@ def total(values: Sequence[float], requests: Range) -> Range:
     def side(n: float, sign: int) -> float:
         return max(0.0, n * mean + sign * factor * spread * math.sqrt(n + n * n / k))
 
-    return Range(side(requests.low, -1), requests.mid * mean, side(requests.high, +1))
+    return ForecastRange(side(requests.low, -1), requests.mid * mean, side(requests.high, +1))
 
 
-def share_range(n: int, k: int) -> Range:
+def compute_wilson_range(n: int, k: int) -> ForecastRange:
     """A share n / k with Wilson's interval; its low end is 0 where nothing was seen."""
     z = float(special.ndtri((1 + LEVEL) / 2))
     share, bottom = n / k, 1 + z * z / k
     middle = (share + z * z / (2 * k)) / bottom
     half = z / bottom * math.sqrt(share * (1 - share) / k + z * z / (4 * k * k))
-    return Range(max(0.0, middle - half) if n else 0.0, share, min(1.0, middle + half))
+    return ForecastRange(max(0.0, middle - half) if n else 0.0, share, min(1.0, middle + half))
 
 
-def dollars(prompt: Range, answer: Range, price: Price | None) -> Range | None:
+def _forecast_dollars(
+    prompt: ForecastRange, answer: ForecastRange, price: ModelPrice | None
+) -> ForecastRange | None:
     """Dollars for tokens."""
     if price is None:
         return None
-    return Range(
+    return ForecastRange(
         *(
             price.usd(tokens_in, tokens_out)
             for tokens_in, tokens_out in zip(prompt, answer, strict=True)
@@ -129,9 +138,13 @@ def dollars(prompt: Range, answer: Range, price: Price | None) -> Range | None:
     )
 
 
-def minutes(
-    requests: Range, prompt: Range, answer: Range, latencies: Sequence[float], speed: Speed
-) -> Range:
+def _forecast_minutes(
+    requests: ForecastRange,
+    prompt: ForecastRange,
+    answer: ForecastRange,
+    latencies: Sequence[float],
+    speed: RateLimits,
+) -> ForecastRange:
     """Minutes at full pace: the slowest of latency / concurrency, requests per minute and tokens
     per minute.
     """
@@ -145,4 +158,4 @@ def minutes(
         return max(by_latency, by_requests, by_tokens)
 
     ends = ((requests.low, 0, min(latencies)), (requests.mid, 1, mean), (requests.high, 2, slowest))
-    return Range(*(least(n, prompt[i] + answer[i], latency) for n, i, latency in ends))
+    return ForecastRange(*(least(n, prompt[i] + answer[i], latency) for n, i, latency in ends))

@@ -23,7 +23,7 @@ SNAPSHOT = re.compile(r"(?:[-@]\d{3,}(?:-\d\d){0,2})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
+class ModelPrice:
     """Dollars per million tokens, and the factor of the batch API."""
 
     per_million_in: float
@@ -36,19 +36,21 @@ class Price:
         return (prompt_tokens * self.per_million_in + answer_tokens * self.per_million_out) / 1e6
 
 
-def user_file() -> Path:
+def find_user_file() -> Path:
     """Where a user's own prices stand."""
     return platformdirs.user_config_path("tacos") / "prices.toml"
 
 
-def price(model: str, per_in: float | None = None, per_out: float | None = None) -> Price | None:
+def find_price(
+    model: str, per_in: float | None = None, per_out: float | None = None
+) -> ModelPrice | None:
     """The price of `model`, None where nobody knows it.
 
     A dated snapshot (`gpt-x-2026-01-31`) costs what its family does, unless it has a line of its
     own. Raises `ConfigError` where only one of the two prices is given for a model that no table
     has.
     """
-    listed = look_up(model)
+    listed = _look_up_price(model)
     if per_in is None and per_out is None:
         return listed
     if listed is None and (per_in is None or per_out is None):
@@ -57,38 +59,43 @@ def price(model: str, per_in: float | None = None, per_out: float | None = None)
         )
     chosen_in = per_in if per_in is not None else listed.per_million_in if listed else 0.0
     chosen_out = per_out if per_out is not None else listed.per_million_out if listed else 0.0
-    return Price(chosen_in, chosen_out, listed.batch if listed else 1.0, "given")
+    return ModelPrice(chosen_in, chosen_out, listed.batch if listed else 1.0, "given")
 
 
-def look_up(model: str) -> Price | None:
+def _look_up_price(model: str) -> ModelPrice | None:
     """The line of the longest name that `model` is, or is a snapshot of; the user's table first."""
-    for source, table in (("your prices.toml", read(user_file())), ("tacos", shipped())):
-        names = [name for name in table.get("models", {}) if is_snapshot(model, name)]
+    for source, table in (
+        ("your prices.toml", _read_user_prices(find_user_file())),
+        ("tacos", read_shipped_prices()),
+    ):
+        names = [name for name in table.get("models", {}) if _is_snapshot(model, name)]
         if names:
             line = table["models"][max(names, key=len)]
-            return as_price(line, f"{source}, {table.get('date', 'undated')}")
+            return _parse_price(line, f"{source}, {table.get('date', 'undated')}")
     return None
 
 
-def is_snapshot(model: str, name: str) -> bool:
+def _is_snapshot(model: str, name: str) -> bool:
     """Whether `model` is `name` or `name` with a date (or a build's number) behind it, not another
     version.
 
-    >>> [is_snapshot(model, "gpt-4o") for model in ("gpt-4o-2024-08-06", "gpt-4o-mini", "openai/gpt-4o")]
+    >>> [_is_snapshot(model, "gpt-4o") for model in ("gpt-4o-2024-08-06", "gpt-4o-mini", "openai/gpt-4o")]
     [True, False, True]
-    >>> is_snapshot("claude-opus-4-5", "claude-opus-4"), is_snapshot("claude-opus-4-20250514", "claude-opus-4")
+    >>> _is_snapshot("claude-opus-4-5", "claude-opus-4"), _is_snapshot("claude-opus-4-20250514", "claude-opus-4")
     (False, True)
     """
     plain = model.rpartition("/")[2]
     return plain.startswith(name) and SNAPSHOT.fullmatch(plain.removeprefix(name)) is not None
 
 
-def as_price(line: Any, source: str) -> Price:
+def _parse_price(line: Any, source: str) -> ModelPrice:
     """A line of a table: `{in = 2.5, out = 10.0, batch = 0.5}`."""
     try:
-        found = Price(float(line["in"]), float(line["out"]), float(line.get("batch", 1.0)), source)
+        found = ModelPrice(
+            float(line["in"]), float(line["out"]), float(line.get("batch", 1.0)), source
+        )
     except (KeyError, TypeError, ValueError, AttributeError):
-        found = Price(math.nan, math.nan)
+        found = ModelPrice(math.nan, math.nan)
     if not all(
         0 <= each < math.inf for each in (found.per_million_in, found.per_million_out, found.batch)
     ):
@@ -98,12 +105,12 @@ def as_price(line: Any, source: str) -> Price:
     return found
 
 
-def shipped() -> dict[str, Any]:
+def read_shipped_prices() -> dict[str, Any]:
     """The table that comes with tacos."""
     return tomllib.loads(files("tacos.llm").joinpath("prices.toml").read_text("utf-8"))
 
 
-def read(file: Path) -> dict[str, Any]:
+def _read_user_prices(file: Path) -> dict[str, Any]:
     """A user's table, empty where there is none."""
     try:
         table = tomllib.loads(file.read_text("utf-8"))

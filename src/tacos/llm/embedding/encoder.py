@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tacos.config import LLM, Embed
+from tacos.config import EmbedSettings, LLMSettings
 from tacos.errors import LLMError, TacosError
 from tacos.llm.chat import envelope
 from tacos.llm.client import GRACE, POLL
@@ -24,23 +24,23 @@ from tacos.llm.cost import prices
 from tacos.llm.embedding import envelope as embedding
 from tacos.llm.embedding.envelope import Vector
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.schema import Entry
-from tacos.llm.sending.requests_in_flight import Batch, Flight
-from tacos.llm.sending.response_policy import Tally
+from tacos.llm.ledger.schema import LedgerEntry
+from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
+from tacos.llm.sending.response_policy import ClientTally
 from tacos.llm.sending.sender import Sender
-from tacos.llm.transport.endpoint import endpoint
-from tacos.methods.samples.truncation import truncate
+from tacos.llm.transport.endpoint import resolve_endpoint
+from tacos.methods.samples.truncation import truncate_text
 from tacos.records import Reply, canonical_hash
 
 ANY_TEXT = "dimension"
 
 
 @dataclass(frozen=True)
-class Recalling:
+class LedgerEncoder:
     """An encoder that knows the vectors in a ledger, and asks nobody for others."""
 
     name: str
-    settings: Embed
+    settings: EmbedSettings
     ledger: Ledger
 
     @property
@@ -64,13 +64,15 @@ class Recalling:
 
     def shown(self, text: str) -> str:
         """A text as it is sent."""
-        return truncate(text.encode("utf-8", "replace").decode(), self.settings.max_chars)
+        return truncate_text(text.encode("utf-8", "replace").decode(), self.settings.max_chars)
 
     def keys(self, texts: Sequence[str]) -> list[str]:
         """The ledger keys of texts, "" for blank ones."""
         shown = (self.shown(text) for text in texts)
         return [
-            embedding.key_of(text, self.name, self.settings.body) if text.strip() else ""
+            embedding.compute_embedding_key(text, self.name, self.settings.body)
+            if text.strip()
+            else ""
             for text in shown
         ]
 
@@ -87,7 +89,7 @@ class Recalling:
                 f"{missing:,} vectors by {self.name} are not in the ledger; run `tacos select` as before, with "
                 "--until cluster, then go on"
             )
-        found = {key: embedding.unpacked(entry.raw) for key, entry in entries.items()}
+        found = {key: embedding.unpack_vector(entry.raw) for key, entry in entries.items()}
         lengths = sorted({len(vector) for vector in found.values()})
         if len(lengths) > 1:
             raise LLMError(
@@ -95,23 +97,27 @@ class Recalling:
                 "another model than before; give --ledger a new file"
             )
         dim = lengths[0] if lengths else self.dim
-        return embedding.stacked([found.get(key) for key in keys], dim)
+        return embedding.stack_vectors([found.get(key) for key in keys], dim)
 
 
-class Embedder:
+class EndpointEncoder:
     """An encoder that asks the endpoint for what the ledger lacks; a context manager."""
 
-    def __init__(self, llm: LLM, settings: Embed, model: str, ledger: Ledger) -> None:
+    def __init__(
+        self, llm: LLMSettings, settings: EmbedSettings, model: str, ledger: Ledger
+    ) -> None:
         """Raises `ConfigError` for settings that cannot work."""
         self.known, self.settings, self.ledger = (
-            Recalling(model, settings, ledger),
+            LedgerEncoder(model, settings, ledger),
             settings,
             ledger,
         )
-        price = prices.price(model, llm.price_in, llm.price_out)
+        price = prices.find_price(model, llm.price_in, llm.price_out)
         ledger.meter.limit(llm.budget, model, price, "embed")
         self._failure: TacosError | None = None
-        self._sender = Sender(endpoint(llm), llm, self, ledger.meter, price, embedding.FORMAT)
+        self._sender = Sender(
+            resolve_endpoint(llm), llm, self, ledger.meter, price, embedding.FORMAT
+        )
 
     @property
     def name(self) -> str:
@@ -129,11 +135,11 @@ class Embedder:
         return int(self.encode([ANY_TEXT]).shape[1])
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> ClientTally:
         """What was done so far."""
         return self._sender.tally
 
-    def __enter__(self) -> Embedder:
+    def __enter__(self) -> EndpointEncoder:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,11 +150,11 @@ class Embedder:
     def encode(self, texts: Sequence[str]) -> Vector:
         """float32 of shape (len(texts), dim), each row of length 1 (or all 0).
 
-        Raises `BudgetReached` at the cap and `LLMError` where a text gets no vector; what came by
+        Raises `BudgetReachedError` at the cap and `LLMError` where a text gets no vector; what came by
         then is kept.
         """
         if not any(text.strip() for text in texts):
-            return embedding.stacked([None] * len(texts), self.dim)
+            return embedding.stack_vectors([None] * len(texts), self.dim)
         self._complete(
             {
                 key: self.known.shown(text)
@@ -176,7 +182,7 @@ class Embedder:
 
     def _ask(self, texts: dict[str, str]) -> None:
         """Ask for the vectors of texts and wait until they are in the ledger."""
-        batch, n = Batch(len(texts)), self.settings.per_request
+        batch, n = ReplyBatch(len(texts)), self.settings.per_request
         items = list(texts.items())
         flights = [
             self._flight(
@@ -193,21 +199,25 @@ class Embedder:
         if self._failure is not None:
             raise self._failure
 
-    def _flight(self, texts: Sequence[tuple[str, str]], places: list[tuple[Batch, int]]) -> Flight:
+    def _flight(
+        self, texts: Sequence[tuple[str, str]], places: list[tuple[ReplyBatch, int]]
+    ) -> InFlightRequest:
         """A request for texts (ledger key, text), and who waits for it."""
-        return Flight(embedding.asked(dict(texts), self.name, self.known.body), places)
+        return InFlightRequest(
+            embedding.build_embedding_request(dict(texts), self.name, self.known.body), places
+        )
 
-    def replied(self, flight: Flight, entry: Entry) -> None:
+    def replied(self, flight: InFlightRequest, entry: LedgerEntry) -> None:
         """(from the sender) A reply came: its vectors go into the ledger."""
-        for part in embedding.parts(flight.asked, entry):
+        for part in embedding.split_embedding_entry(flight.asked, entry):
             self.ledger.put(part, self._kept)
         flight.deliver(Reply(""))
 
-    def _kept(self, entries: list[Entry], failure: TacosError | None) -> None:
+    def _kept(self, entries: list[LedgerEntry], failure: TacosError | None) -> None:
         """(from the ledger's thread) These are on disk, or not."""
         self._failure = self._failure or failure
 
-    def failed(self, flight: Flight, reason: str, raw: str) -> None:
+    def failed(self, flight: InFlightRequest, reason: str, raw: str) -> None:
         """(from the sender) These texts got nothing: ask for fewer at once."""
         items = flight.asked.messages
         if len(items) == 1:
@@ -224,10 +234,10 @@ class Embedder:
         ]
         self._sender.loop.asyncio.call_soon(self._sender.submit, halves)
 
-    def stopped(self, error: TacosError, left: Sequence[Flight]) -> None:
+    def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None:
         """(from the sender) It sends nothing more."""
         for flight in left:
             flight.fail(error)
 
-    def learned(self, form: envelope.Form) -> None:
+    def learned(self, form: envelope.RequestForm) -> None:
         """(from the sender) Embeddings are asked for in one form only."""

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import orjson
 
 from tacos.llm.chat import envelope
-from tacos.llm.chat.grouped_prompts import even
-from tacos.llm.chat.messages import Asked
-from tacos.llm.ledger.schema import Entry
+from tacos.llm.chat.grouped_prompts import split_evenly
+from tacos.llm.chat.messages import RenderedRequest
+from tacos.llm.ledger.schema import LedgerEntry
 from tacos.records import canonical_hash
 
 Vector = npt.NDArray[np.float32]
@@ -29,20 +29,24 @@ TASK = "embed"
 STEPS = 10_000
 
 
-def key_of(text: str, model: str, body: Mapping[str, Any]) -> str:
+def compute_embedding_key(text: str, model: str, body: Mapping[str, Any]) -> str:
     """The ledger key of a text's vector: model, text, and what is added to the body (such as
     `dimensions`).
     """
     return canonical_hash([TASK, model, text, dict(body)])
 
 
-def asked(texts: Mapping[str, str], model: str, body: Mapping[str, Any]) -> Asked:
+def build_embedding_request(
+    texts: Mapping[str, str], model: str, body: Mapping[str, Any]
+) -> RenderedRequest:
     """One request for the vectors of texts (ledger key -> text)."""
     items = [{"key": key, "text": text} for key, text in texts.items()]
-    return Asked(canonical_hash(list(texts)), TASK, model, items, dict(body), {})
+    return RenderedRequest(canonical_hash(list(texts)), TASK, model, items, dict(body), {})
 
 
-def fields(asked: Asked, form: envelope.Form, omit: Collection[str] = ()) -> dict[str, Any]:
+def _build_embedding_body(
+    asked: RenderedRequest, form: envelope.RequestForm, omit: Collection[str] = ()
+) -> dict[str, Any]:
     """The body of a request, as a dict."""
     body = {
         "model": asked.model,
@@ -52,56 +56,57 @@ def fields(asked: Asked, form: envelope.Form, omit: Collection[str] = ()) -> dic
     return {name: value for name, value in body.items() if name not in omit}
 
 
-def read(body: bytes, asked: Asked) -> envelope.Said:
-    """What a reply cost, when it has one good vector per text. Raises `envelope.BadEnvelope`."""
-    reply = opened(body)
-    vectors(reply, len(asked.messages))
+def _read_embedding_reply(body: bytes, asked: RenderedRequest) -> envelope.ChatReply:
+    """What a reply cost, when it has one good vector per text. Raises `envelope.EnvelopeError`."""
+    reply = _parse_reply_object(body)
+    _read_vectors(reply, len(asked.messages))
     usage = reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    n_tokens = envelope.count(usage.get("prompt_tokens")) or envelope.count(
+    n_tokens = envelope.read_token_count(usage.get("prompt_tokens")) or envelope.read_token_count(
         usage.get("total_tokens")
     )
-    return envelope.Said("", "", "stop", str(reply.get("model") or ""), n_tokens, 0)
+    return envelope.ChatReply("", "", "stop", str(reply.get("model") or ""), n_tokens, 0)
 
 
-FORMAT = envelope.Format(PATH, fields, read, answers=False)
+FORMAT = envelope.ApiFormat(PATH, _build_embedding_body, _read_embedding_reply, answers=False)
 
 
-def opened(body: bytes | str) -> dict[str, Any]:
-    """The reply's object. Raises `BadEnvelope`."""
-    reply = envelope.loads(body)
+def _parse_reply_object(body: bytes | str) -> dict[str, Any]:
+    """The reply's object. Raises `EnvelopeError`."""
+    reply = envelope.parse_json_body(body)
     if not isinstance(reply, dict):
-        raise envelope.NoChat("the reply is no JSON object")
+        raise envelope.ForeignReplyError("the reply is no JSON object")
     if reply.get("error"):
-        raise envelope.BadEnvelope(f"the reply is an error: {envelope.complaint(reply)}")
+        raise envelope.EnvelopeError(f"the reply is an error: {envelope.read_error_message(reply)}")
     return reply
 
 
-def vectors(reply: Mapping[str, Any], n: int) -> list[npt.NDArray[np.float64]]:
+def _read_vectors(reply: Mapping[str, Any], n: int) -> list[npt.NDArray[np.float64]]:
     """The n vectors of a reply, in the order of the texts, whatever the order in which they came.
 
-    Raises `BadEnvelope` for another number of them, an `index` that is missing, repeated or out of
+    Raises `EnvelopeError` for another number of them, an `index` that is missing, repeated or out of
     range, vectors of several lengths, and numbers that are none.
     """
     data = reply.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise envelope.NoChat("the reply holds no embeddings")
+        raise envelope.ForeignReplyError("the reply holds no embeddings")
     if len(data) != n:
-        raise envelope.BadEnvelope(f"the reply holds {len(data)} vectors for {n} texts")
+        raise envelope.EnvelopeError(f"the reply holds {len(data)} vectors for {n} texts")
     places = [item.get("index") for item in data]
     if sorted(place for place in places if type(place) is int) != list(range(n)):
-        raise envelope.BadEnvelope("the reply does not say which vector is whose")
+        raise envelope.EnvelopeError("the reply does not say which vector is whose")
     found = {
-        place: numbers(item.get("embedding")) for place, item in zip(places, data, strict=True)
+        place: _decode_vector(item.get("embedding"))
+        for place, item in zip(places, data, strict=True)
     }
     if len({len(vector) for vector in found.values()}) > 1:
-        raise envelope.BadEnvelope("the reply holds vectors of several lengths")
+        raise envelope.EnvelopeError("the reply holds vectors of several lengths")
     return [found[place] for place in range(n)]
 
 
-def numbers(embedding: Any) -> npt.NDArray[np.float64]:
+def _decode_vector(embedding: Any) -> npt.NDArray[np.float64]:
     """A vector from a list of numbers, or from base64 of little-endian float32. Raises
-    `BadEnvelope`.
+    `EnvelopeError`.
     """
     try:
         if isinstance(embedding, str):
@@ -110,27 +115,29 @@ def numbers(embedding: Any) -> npt.NDArray[np.float64]:
         else:
             vector = np.array(embedding, dtype=np.float64)
     except (TypeError, ValueError, binascii.Error):
-        raise envelope.BadEnvelope("a vector of the reply is no list of numbers") from None
+        raise envelope.EnvelopeError("a vector of the reply is no list of numbers") from None
     if vector.ndim != 1 or not len(vector):
-        raise envelope.BadEnvelope("a vector of the reply is no list of numbers")
+        raise envelope.EnvelopeError("a vector of the reply is no list of numbers")
     if not np.isfinite(vector).all():
-        raise envelope.BadEnvelope("a vector of the reply holds NaN or infinity")
+        raise envelope.EnvelopeError("a vector of the reply holds NaN or infinity")
     return vector
 
 
-def parts(asked: Asked, entry: Entry) -> list[Entry]:
+def split_embedding_entry(asked: RenderedRequest, entry: LedgerEntry) -> list[LedgerEntry]:
     """A ledger entry per text of a request, with the rounded vector and an even share of the
     tokens.
     """
-    found = vectors(opened(entry.raw), len(asked.messages))
-    shares = even(entry.prompt_tokens, len(found))
+    found = _read_vectors(_parse_reply_object(entry.raw), len(asked.messages))
+    shares = split_evenly(entry.prompt_tokens, len(found))
     return [
-        entry._replace(key=item["key"], prompt_tokens=share, answer_tokens=0, raw=packed(vector))
+        entry._replace(
+            key=item["key"], prompt_tokens=share, answer_tokens=0, raw=_pack_vector(vector)
+        )
         for item, vector, share in zip(asked.messages, found, shares, strict=True)
     ]
 
 
-def packed(vector: npt.NDArray[np.float64]) -> str:
+def _pack_vector(vector: npt.NDArray[np.float64]) -> str:
     """A vector scaled to length 1 (or all 0) in steps of 1 / `STEPS`, as JSON."""
     length = float(np.linalg.norm(vector))
     steps = np.rint(vector / (length or 1.0) * STEPS).astype("<i2")
@@ -139,10 +146,10 @@ def packed(vector: npt.NDArray[np.float64]) -> str:
     ).decode()
 
 
-def unpacked(raw: str) -> Vector:
-    """The vector that `packed` wrote, of length 1 (or all 0).
+def unpack_vector(raw: str) -> Vector:
+    """The vector that `_pack_vector` wrote, of length 1 (or all 0).
 
-    >>> unpacked(packed(np.array([3.0, 0.0, 4.0]))).round(4).tolist()
+    >>> unpack_vector(_pack_vector(np.array([3.0, 0.0, 4.0]))).round(4).tolist()
     [0.6000000238418579, 0.0, 0.800000011920929]
     """
     steps = np.frombuffer(base64.b64decode(orjson.loads(raw)["int16"]), dtype="<i2").astype(
@@ -152,7 +159,7 @@ def unpacked(raw: str) -> Vector:
     return np.asarray(steps / (length or 1.0), dtype=np.float32)
 
 
-def stacked(found: Sequence[Vector | None], dim: int) -> Vector:
+def stack_vectors(found: Sequence[Vector | None], dim: int) -> Vector:
     """float32 of shape (len(found), dim), zeros for None."""
     out = np.zeros((len(found), dim), dtype=np.float32)
     for row, vector in enumerate(found):

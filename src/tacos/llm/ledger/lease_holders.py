@@ -14,26 +14,26 @@ from functools import cache
 from pathlib import Path
 
 
-def myself() -> str:
+def make_holder_id() -> str:
     """`<machine>/<process id>/<start time>/<random>`; the random part tells two ledgers of one
     process apart.
     """
-    return f"{machine()}/{os.getpid()}/{started(os.getpid())}/{secrets.token_hex(4)}"
+    return f"{_identify_machine()}/{os.getpid()}/{_read_start_time(os.getpid())}/{secrets.token_hex(4)}"
 
 
-def is_gone(owner: str) -> bool:
+def is_holder_gone(owner: str) -> bool:
     """Whether `owner` was a process of this machine that has ended, or another one now has its
     number.
     """
     place, number, start, _ = owner.rsplit("/", 3)
-    if place != machine():
+    if place != _identify_machine():
         return False
-    now = started(int(number))
-    return now != start if start else not exists(int(number))
+    now = _read_start_time(int(number))
+    return now != start if start else not _process_exists(int(number))
 
 
 @cache
-def machine() -> str:
+def _identify_machine() -> str:
     """Where process numbers mean the same: host, boot and, on Linux, the space of process numbers."""
     parts = [platform.node()]
     boot = Path("/proc/sys/kernel/random/boot_id")
@@ -44,7 +44,7 @@ def machine() -> str:
     return ":".join(parts)
 
 
-def started(number: int) -> str:
+def _read_start_time(number: int) -> str:
     """When a process started, in the kernel's ticks; "" where it has ended or the system does not
     say.
     """
@@ -56,7 +56,7 @@ def started(number: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
-def exists(number: int) -> bool:
+def _process_exists(number: int) -> bool:
     """Whether there is a process of that number; where asking is not harmless, it is taken to live."""
     if os.name == "nt":
         return True

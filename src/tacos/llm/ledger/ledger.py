@@ -30,16 +30,24 @@ import orjson
 import platformdirs
 
 from tacos.errors import OutputError, TacosError
-from tacos.llm.cost.budget import Meter
+from tacos.llm.cost.budget import BudgetMeter
 from tacos.llm.ledger import lease_holders
-from tacos.llm.ledger.leases import LEASE, beat, bury, claim
-from tacos.llm.ledger.schema import SELECT, Entry, as_json, checked, connect, transaction, write
+from tacos.llm.ledger.leases import LEASE, drop_dead_leases, lease_keys, renew_leases
+from tacos.llm.ledger.schema import (
+    SELECT,
+    LedgerEntry,
+    begin_transaction,
+    check_entry,
+    encode_keys,
+    open_database,
+    write_entries,
+)
 
 INTERVAL = 0.05
 GROUP = 256
 
 
-class Spend(NamedTuple):
+class DailySpend(NamedTuple):
     """Paid replies of one model on one day (UTC)."""
 
     model: str
@@ -50,15 +58,15 @@ class Spend(NamedTuple):
     answer_tokens: int
 
 
-class Taken(NamedTuple):
+class KeyLeases(NamedTuple):
     """What became of keys: already answered, ours to ask, or being asked by another process."""
 
-    known: dict[str, Entry]
+    known: dict[str, LedgerEntry]
     ours: set[str]
     theirs: set[str]
 
 
-class Size(NamedTuple):
+class LedgerSize(NamedTuple):
     """What a ledger holds."""
 
     path: str
@@ -66,19 +74,19 @@ class Size(NamedTuple):
     n_bytes: int
 
 
-Done = Callable[[list[Entry], TacosError | None], None]
+Done = Callable[[list[LedgerEntry], TacosError | None], None]
 
 
-def default_path() -> Path:
+def _default_ledger_path() -> Path:
     """`ledger.sqlite` in the user's data folder."""
     return platformdirs.user_data_path("tacos") / "ledger.sqlite"
 
 
-def open(path: Path | str | None = None) -> Ledger:
+def open_ledger(path: Path | str | None = None) -> Ledger:
     """The ledger at `path`, made where there is none. Raises `OutputError` where it cannot be
     opened.
     """
-    return Ledger(Path(path) if path else default_path())
+    return Ledger(Path(path) if path else _default_ledger_path())
 
 
 class Ledger:
@@ -88,19 +96,19 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.meter = Meter()
-        self.owner = lease_holders.myself()
+        self.meter = BudgetMeter()
+        self.owner = lease_holders.make_holder_id()
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
-        self._waiting: deque[tuple[Entry, Done]] = deque()
+        self._waiting: deque[tuple[LedgerEntry, Done]] = deque()
         self._to_tell: deque[threading.Event] = deque()
         self._wake, self._full = threading.Event(), threading.Event()
         self._closing = False
         self._writer: threading.Thread | None = None
         with self._failing_clearly():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._reading = connect(path, "NORMAL")
-            self._writing = connect(path, "FULL")
+            self._reading = open_database(path, "NORMAL")
+            self._writing = open_database(path, "FULL")
 
     def __enter__(self) -> Ledger:
         return self
@@ -115,15 +123,15 @@ class Ledger:
         except (sqlite3.Error, OSError) as error:
             raise OutputError(f"the ledger {self.path} cannot be used: {error}") from None
 
-    def get(self, keys: Sequence[str]) -> dict[str, Entry]:
+    def get(self, keys: Sequence[str]) -> dict[str, LedgerEntry]:
         """The replies known for `keys`."""
         with self._failing_clearly(), self._lock:
             rows = self._reading.execute(
-                f"{SELECT} WHERE key IN (SELECT value FROM json_each(?))", [as_json(keys)]
+                f"{SELECT} WHERE key IN (SELECT value FROM json_each(?))", [encode_keys(keys)]
             )
-            return {row[0]: Entry(*row) for row in rows}
+            return {row[0]: LedgerEntry(*row) for row in rows}
 
-    def put(self, entry: Entry, done: Done) -> None:
+    def put(self, entry: LedgerEntry, done: Done) -> None:
         """Write `entry` with the next group; `done(entries, error)` is called from the writer once
         it is on disk.
         """
@@ -134,54 +142,54 @@ class Ledger:
         elif len(self._waiting) == GROUP:
             self._full.set()
 
-    def put_all(self, entries: Sequence[Entry], replaced: Sequence[str] = ()) -> int:
+    def put_all(self, entries: Sequence[LedgerEntry], replaced: Sequence[str] = ()) -> int:
         """Write `entries` now; how many of them were new. Those with the keys `replaced` hand their
         tokens to them.
         """
         with self._failing_clearly(), self._write_lock:
-            return write(self._writing, entries, replaced) if entries else 0
+            return write_entries(self._writing, entries, replaced) if entries else 0
 
-    def take(self, keys: Sequence[str]) -> Taken:
+    def take(self, keys: Sequence[str]) -> KeyLeases:
         """Look `keys` up and claim those that nobody has answered or claimed, in one transaction."""
-        with self._failing_clearly(), self._lock, transaction(self._reading) as database:
+        with self._failing_clearly(), self._lock, begin_transaction(self._reading) as database:
             rows = database.execute(
-                f"{SELECT} WHERE key IN (SELECT value FROM json_each(?))", [as_json(keys)]
+                f"{SELECT} WHERE key IN (SELECT value FROM json_each(?))", [encode_keys(keys)]
             )
-            known = {row[0]: Entry(*row) for row in rows}
+            known = {row[0]: LedgerEntry(*row) for row in rows}
             missing = [key for key in keys if key not in known]
             if not missing:
-                return Taken(known, set(), set())
-            beat(database, self.owner)
-            bury(database)
-            ours = claim(database, missing, self.owner)
+                return KeyLeases(known, set(), set())
+            renew_leases(database, self.owner)
+            drop_dead_leases(database)
+            ours = lease_keys(database, missing, self.owner)
         self._start_writer()
-        return Taken(known, ours, set(missing) - ours)
+        return KeyLeases(known, ours, set(missing) - ours)
 
     def release(self, keys: Iterable[str]) -> None:
         """Give up claims without an answer."""
-        with self._failing_clearly(), self._lock, transaction(self._reading) as database:
+        with self._failing_clearly(), self._lock, begin_transaction(self._reading) as database:
             sql = "DELETE FROM claims WHERE owner = ? AND key IN (SELECT value FROM json_each(?))"
-            database.execute(sql, [self.owner, as_json(list(keys))])
+            database.execute(sql, [self.owner, encode_keys(list(keys))])
 
-    def spend(self) -> list[Spend]:
+    def spend(self) -> list[DailySpend]:
         """What was bought, by the model that was asked, day and way, newest first."""
         sql = """SELECT asked, date(at, 'unixepoch'), way, count(*), sum(prompt_tokens), sum(answer_tokens) FROM replies
                  GROUP BY 1, 2, 3 ORDER BY 2 DESC, 1, 3"""
         with self._failing_clearly(), self._lock:
-            return [Spend(*row) for row in self._reading.execute(sql)]
+            return [DailySpend(*row) for row in self._reading.execute(sql)]
 
-    def size(self) -> Size:
+    def size(self) -> LedgerSize:
         """How many replies, and how many bytes on disk."""
         with self._failing_clearly(), self._lock:
             (n_replies,) = self._reading.execute("SELECT count(*) FROM replies").fetchone()
         n_bytes = sum(file.stat().st_size for file in self.path.parent.glob(f"{self.path.name}*"))
-        return Size(str(self.path), n_replies, n_bytes)
+        return LedgerSize(str(self.path), n_replies, n_bytes)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[LedgerEntry]:
         """Every reply, ordered by key; from a connection of its own, so others may write meanwhile."""
-        with self._failing_clearly(), closing(connect(self.path, "NORMAL")) as database:
+        with self._failing_clearly(), closing(open_database(self.path, "NORMAL")) as database:
             for row in database.execute(f"{SELECT} ORDER BY key"):
-                yield Entry(*row)
+                yield LedgerEntry(*row)
 
     def note(self, name: str, text: str) -> None:
         """Remember something about a server."""
@@ -217,10 +225,10 @@ class Ledger:
     def restore(self, lines: Iterable[bytes]) -> tuple[int, int, int]:
         """Take in lines as `export` writes them: how many were new, known already, and unreadable."""
         n_new = n_read = n_bad = 0
-        group: list[Entry] = []
+        group: list[LedgerEntry] = []
         for line in lines:
             try:
-                group.append(checked(Entry(**orjson.loads(line))))
+                group.append(check_entry(LedgerEntry(**orjson.loads(line))))
                 n_read += 1
             except (orjson.JSONDecodeError, TypeError):
                 n_bad += bool(line.strip())
@@ -285,14 +293,14 @@ class Ledger:
                 self._beat()
                 last_beat = time.monotonic()
 
-    def _write_group(self, group: list[tuple[Entry, Done]]) -> None:
+    def _write_group(self, group: list[tuple[LedgerEntry, Done]]) -> None:
         failure: TacosError | None = None
         try:
             with self._write_lock:
-                write(self._writing, [entry for entry, _ in group])
+                write_entries(self._writing, [entry for entry, _ in group])
         except Exception as error:  # whatever it is, those who wait must hear of it
             failure = OutputError(f"the ledger {self.path} cannot be written: {error}")
-        by_receiver: dict[Done, list[Entry]] = {}
+        by_receiver: dict[Done, list[LedgerEntry]] = {}
         for entry, done in group:
             by_receiver.setdefault(done, []).append(entry)
         for done, entries in by_receiver.items():
@@ -301,7 +309,7 @@ class Ledger:
     def _beat(self) -> None:
         try:
             with self._lock:
-                beat(self._reading, self.owner)
+                renew_leases(self._reading, self.owner)
         except (
             sqlite3.Error
         ):  # a heart that misses a beat may find its claims taken: no reply is lost by that

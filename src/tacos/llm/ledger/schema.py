@@ -29,7 +29,7 @@ PATIENCE = 60.0
 """Seconds that a connection waits for others."""
 
 
-class Entry(NamedTuple):
+class LedgerEntry(NamedTuple):
     """One paid reply.
 
     `asked` is the model that was asked for, `model` the snapshot that the server says answered;
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
     raw: str
 
 
-COLUMNS = Entry._fields
+COLUMNS = LedgerEntry._fields
 ROW = f"({', '.join('?' * len(COLUMNS))})"
 CHUNK = 64
 """Rows that go in by one statement, so that the interpreter's lock is given back once, not once per
@@ -61,7 +61,7 @@ INSERT = "INSERT OR IGNORE INTO replies VALUES "
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM replies"
 
 
-def connect(path: Path, synchronous: str) -> sqlite3.Connection:
+def open_database(path: Path, synchronous: str) -> sqlite3.Connection:
     """A connection in autocommit mode that waits a minute for others."""
     database = sqlite3.connect(
         path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
@@ -69,7 +69,7 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            prepare(database, synchronous)
+            _prepare_database(database, synchronous)
             return database
         except (
             sqlite3.OperationalError
@@ -79,7 +79,7 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
             time.sleep(0.01)
 
 
-def prepare(database: sqlite3.Connection, synchronous: str) -> None:
+def _prepare_database(database: sqlite3.Connection, synchronous: str) -> None:
     """The journal and the tables, made where there are none."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
@@ -92,7 +92,7 @@ def prepare(database: sqlite3.Connection, synchronous: str) -> None:
 
 
 @contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def begin_transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """A write transaction that takes its lock at once, so that it waits instead of failing."""
     database.execute("BEGIN IMMEDIATE")
     try:
@@ -106,8 +106,8 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     database.execute("COMMIT")
 
 
-def write(
-    database: sqlite3.Connection, entries: Sequence[Entry], replaced: Sequence[str] = ()
+def write_entries(
+    database: sqlite3.Connection, entries: Sequence[LedgerEntry], replaced: Sequence[str] = ()
 ) -> int:
     """Insert `entries` (a key that is there stays as it is) and void the claims on them; how many
     were new.
@@ -115,25 +115,25 @@ def write(
     The keys in `replaced` count no tokens from now on: the entries count them.
     """
     n_new = 0
-    with transaction(database):
+    with begin_transaction(database):
         for start in range(0, len(entries), CHUNK):
             rows = entries[start : start + CHUNK]
             sql = INSERT + ", ".join([ROW] * len(rows))
             n_new += database.execute(sql, [value for row in rows for value in row]).rowcount
-        keys = as_json([entry.key for entry in entries])
+        keys = encode_keys([entry.key for entry in entries])
         database.execute("DELETE FROM claims WHERE key IN (SELECT value FROM json_each(?))", [keys])
         sql = "UPDATE replies SET prompt_tokens = 0, answer_tokens = 0 WHERE key IN (SELECT value FROM json_each(?))"
         if replaced:
-            database.execute(sql, [as_json(replaced)])
+            database.execute(sql, [encode_keys(replaced)])
     return n_new
 
 
-def as_json(keys: Sequence[str]) -> str:
+def encode_keys(keys: Sequence[str]) -> str:
     """A list of keys as one SQL parameter."""
     return orjson.dumps(keys).decode()
 
 
-def checked(entry: Entry) -> Entry:
+def check_entry(entry: LedgerEntry) -> LedgerEntry:
     """An entry that came from a file, its fields of the kinds that the tables hold. Raises
     `TypeError`.
     """
@@ -143,12 +143,12 @@ def checked(entry: Entry) -> Entry:
     if not (
         whole
         and all(isinstance(each, str) for each in texts)
-        and all(is_number(each) for each in numbers)
+        and all(_is_number(each) for each in numbers)
     ):
         raise TypeError("no line of a ledger")
     return entry
 
 
-def is_number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     """Whether a value is a plain number that SQLite can hold."""
     return isinstance(value, int | float) and abs(value) < 1e15

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from tacos.llm.chat import envelope
-from tacos.llm.chat.messages import Asked
+from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.offline import exchange_files
 
@@ -28,15 +28,15 @@ class Submission:
     keys: tuple[str, ...]
 
 
-def files(
-    questions: Iterable[Asked], omit: Collection[str], max_requests: int
+def build_request_files(
+    questions: Iterable[RenderedRequest], omit: Collection[str], max_requests: int
 ) -> Iterable[tuple[bytes, list[str]]]:
     """Request files within the limits, each with the keys of its questions."""
     lines: list[bytes] = []
     keys: list[str] = []
     n_bytes = 0
     for asked in questions:
-        line = exchange_files.request_line(asked, envelope.Form(), omit) + b"\n"
+        line = exchange_files.format_request_line(asked, envelope.RequestForm(), omit) + b"\n"
         if lines and (len(lines) == max_requests or n_bytes + len(line) > MAX_BYTES):
             yield b"".join(lines), keys
             lines, keys, n_bytes = [], [], 0
@@ -47,14 +47,14 @@ def files(
         yield b"".join(lines), keys
 
 
-def create_table(ledger: Ledger) -> None:
+def create_submission_table(ledger: Ledger) -> None:
     """Make the table of submissions."""
     ledger.sql(
         "CREATE TABLE IF NOT EXISTS submissions (mark TEXT PRIMARY KEY, server TEXT, file TEXT, batch TEXT, keys TEXT)"
     )
 
 
-def submissions(ledger: Ledger, server: str) -> list[Submission]:
+def list_submissions(ledger: Ledger, server: str) -> list[Submission]:
     """Submissions to a server whose answers were not collected yet."""
     rows = ledger.sql(
         "SELECT mark, server, file, batch, keys FROM submissions WHERE server = ?", server
@@ -65,15 +65,15 @@ def submissions(ledger: Ledger, server: str) -> list[Submission]:
     ]
 
 
-def out_in_batches(ledger: Ledger, server: str) -> dict[str, str]:
+def find_keys_in_batches(ledger: Ledger, server: str) -> dict[str, str]:
     """The questions whose answers a batch at this server still owes: key -> batch ("" if not
     known).
     """
-    create_table(ledger)
-    return {key: each.batch for each in submissions(ledger, server) for key in each.keys}
+    create_submission_table(ledger)
+    return {key: each.batch for each in list_submissions(ledger, server) for key in each.keys}
 
 
-def begin(ledger: Ledger, submission: Submission) -> None:
+def record_submission(ledger: Ledger, submission: Submission) -> None:
     """Note a submission before it is made."""
     row = (
         submission.mark,
@@ -85,23 +85,23 @@ def begin(ledger: Ledger, submission: Submission) -> None:
     ledger.sql("INSERT INTO submissions VALUES (?, ?, ?, ?, ?)", *row)
 
 
-def remember(ledger: Ledger, submission: Submission, batch: str) -> Submission:
+def record_batch_name(ledger: Ledger, submission: Submission, batch: str) -> Submission:
     """Note the server's name for a submission."""
     ledger.sql("UPDATE submissions SET batch = ? WHERE mark = ?", batch, submission.mark)
     return Submission(submission.mark, submission.server, submission.file, batch, submission.keys)
 
 
-def leave(ledger: Ledger, submission: Submission, keys: Collection[str]) -> None:
+def keep_open_keys(ledger: Ledger, submission: Submission, keys: Collection[str]) -> None:
     """A submission is dealt with, but for these questions: the run that asked them has not
     collected them yet.
     """
     if not keys:
-        forget(ledger, submission)
+        delete_submission(ledger, submission)
         return
     left = orjson.dumps([key for key in submission.keys if key in keys]).decode()
     ledger.sql("UPDATE submissions SET keys = ? WHERE mark = ?", left, submission.mark)
 
 
-def forget(ledger: Ledger, submission: Submission) -> None:
+def delete_submission(ledger: Ledger, submission: Submission) -> None:
     """A submission is dealt with."""
     ledger.sql("DELETE FROM submissions WHERE mark = ?", submission.mark)

@@ -11,45 +11,53 @@ from typing import Any
 import aiohttp
 import orjson
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.errors import LLMError
 from tacos.llm.chat import envelope
 from tacos.llm.sending import pacing
 from tacos.llm.transport.endpoint import Endpoint
 
 
-class Caller:
+class ApiCaller:
     """Calls over one session."""
 
-    def __init__(self, endpoint: Endpoint, settings: LLM, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, endpoint: Endpoint, settings: LLMSettings, http: aiohttp.ClientSession
+    ) -> None:
         self.endpoint, self.settings, self.http = endpoint, settings, http
 
     async def call(
-        self, method: str, path: str, *, body: Any = None, form: aiohttp.FormData | None = None, raw: bool = False,
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        form: aiohttp.FormData | None = None,
+        raw: bool = False,
         once: bool = False,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """One call, repeated where that is harmless. Raises `LLMError`."""
         tries = 0
         while True:
             try:
                 return await self.call_once(method, path, body, form, raw)
-            except Again as again:
+            except RetryableError as again:
                 tries += 1
                 if (once and again.maybe_done) or form is not None or tries > self.settings.retries:
                     raise LLMError(
                         self.endpoint.redact(f"{method} {self.endpoint.base}{path}: {again}")
                     ) from None
                 await asyncio.sleep(
-                    again.after if again.after is not None else pacing.backoff(tries)
+                    again.after if again.after is not None else pacing.backoff_seconds(tries)
                 )
 
     async def call_once(
         self, method: str, path: str, body: Any, form: aiohttp.FormData | None, raw: bool
     ) -> Any:
-        """One call. Raises `Again` for what may pass, `LLMError` for what will not."""
+        """One call. Raises `RetryableError` for what may pass, `LLMError` for what will not."""
         headers = None if form is None else {"Content-Type": form().content_type}
         data = form if form is not None else (orjson.dumps(body) if body is not None else None)
-        url, proxy = join(self.endpoint, path), self.endpoint.proxy or None
+        url, proxy = _join_url(self.endpoint, path), self.endpoint.proxy or None
         try:
             async with self.http.request(
                 method, url, data=data, headers=headers, proxy=proxy
@@ -57,22 +65,24 @@ class Caller:
                 content = await response.read()
                 if response.status == 200:
                     return content if raw else orjson.loads(content)
-                reason = f"HTTP {response.status}: {envelope.complaint(content)}"
+                reason = f"HTTP {response.status}: {envelope.read_error_message(content)}"
                 if response.status == 429 or response.status >= 500:
                     named = {name.lower(): value for name, value in response.headers.items()}
-                    raise Again(
+                    raise RetryableError(
                         reason,
-                        pacing.retry_after(named, time.time()),
+                        pacing.read_retry_after(named, time.time()),
                         maybe_done=response.status >= 500,
                     )
                 raise LLMError(
                     self.endpoint.redact(f"{method} {self.endpoint.base}{path}: {reason}")
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Again(str(error) or type(error).__name__, None, maybe_done=True) from None
+            raise RetryableError(
+                str(error) or type(error).__name__, None, maybe_done=True
+            ) from None
 
 
-class Again(Exception):
+class RetryableError(Exception):
     """A call that may work later."""
 
     def __init__(self, reason: str, after: float | None, *, maybe_done: bool) -> None:
@@ -80,7 +90,7 @@ class Again(Exception):
         self.after, self.maybe_done = after, maybe_done
 
 
-def join(endpoint: Endpoint, path: str) -> str:
+def _join_url(endpoint: Endpoint, path: str) -> str:
     """The URL of a path that may have a query of its own."""
     plain, _, query = path.partition("?")
     url = endpoint.url(plain)

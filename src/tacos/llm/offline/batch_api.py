@@ -1,7 +1,7 @@
 """OpenAI's batch API: the same questions for half the price, answered within a day, and never
 submitted twice.
 
-`fetch` brings the answers to all questions into the ledger. It submits files within the limits,
+`fetch_batch_replies` brings the answers to all questions into the ledger. It submits files within the limits,
 polls, collects, submits again what expired or failed, and goes on after a restart where it stopped:
 every submission is in the ledger before it is made, with a mark that the server keeps, so that a
 submission whose answer was lost is found again instead of repeated.
@@ -19,28 +19,28 @@ from typing import Any
 
 import aiohttp
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.errors import LLMError
 from tacos.llm.chat import envelope
-from tacos.llm.chat.messages import Asked
+from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.cost import prices
-from tacos.llm.cost.budget import NOTHING, Cost, cost
+from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.lookup import resolve
+from tacos.llm.ledger.lookup import resolve_questions
 from tacos.llm.ledger.submissions import (
     Submission,
-    begin,
-    create_table,
-    files,
-    forget,
-    leave,
-    remember,
-    submissions,
+    build_request_files,
+    create_submission_table,
+    delete_submission,
+    keep_open_keys,
+    list_submissions,
+    record_batch_name,
+    record_submission,
 )
 from tacos.llm.offline import exchange_files
-from tacos.llm.offline.api_calls import Caller
-from tacos.llm.transport.aiohttp_transport import session
-from tacos.llm.transport.endpoint import Endpoint, endpoint
+from tacos.llm.offline.api_calls import ApiCaller
+from tacos.llm.transport.aiohttp_transport import open_session
+from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 
 MAX_REQUESTS = 50_000
 MAX_TRIES = 3
@@ -51,8 +51,8 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """What `fetch` did: questions answered, given up (with the reason of the last try), submissions
+class BatchOutcome:
+    """What `fetch_batch_replies` did: questions answered, given up (with the reason of the last try), submissions
     made.
     """
 
@@ -61,22 +61,26 @@ class Fetched:
     n_submissions: int
 
 
-def fetch(
-    questions: Sequence[Asked], settings: LLM, ledger: Ledger, poll: float = 30.0, say: Say = lambda text: None,
+def fetch_batch_replies(
+    questions: Sequence[RenderedRequest],
+    settings: LLMSettings,
+    ledger: Ledger,
+    poll: float = 30.0,
+    say: Say = lambda text: None,
     max_requests: int = MAX_REQUESTS,
-) -> Fetched:  # fmt: skip
+) -> BatchOutcome:
     """Bring the answers to `questions`, and to the re-asks after unusable ones, into the ledger;
     waits until they are there.
 
     `poll` is the pause between looks, in seconds. Raises `LLMError` where the server refuses,
-    `BudgetReached` at the cap, `ConfigError` for a budget in dollars without a price.
+    `BudgetReachedError` at the cap, `ConfigError` for a budget in dollars without a price.
     """
-    return asyncio.run(Fetching(questions, settings, ledger, poll, say, max_requests).run())
+    return asyncio.run(BatchCollector(questions, settings, ledger, poll, say, max_requests).run())
 
 
-def abandon(
-    questions: Sequence[Asked],
-    settings: LLM,
+def cancel_batches(
+    questions: Sequence[RenderedRequest],
+    settings: LLMSettings,
     ledger: Ledger,
     poll: float = 30.0,
     say: Say = lambda text: None,
@@ -86,23 +90,25 @@ def abandon(
 
     Waits until they have ended. Returns how many of `questions` have an answer. Raises `LLMError`.
     """
-    return asyncio.run(Fetching(questions, settings, ledger, poll, say, MAX_REQUESTS).give_up())
+    return asyncio.run(
+        BatchCollector(questions, settings, ledger, poll, say, MAX_REQUESTS).give_up()
+    )
 
 
-class Fetching:
-    """One `fetch`, or one `abandon`."""
+class BatchCollector:
+    """One `fetch_batch_replies`, or one `cancel_batches`."""
 
     def __init__(
         self,
-        questions: Sequence[Asked],
-        settings: LLM,
+        questions: Sequence[RenderedRequest],
+        settings: LLMSettings,
         ledger: Ledger,
         poll: float,
         say: Say,
         max_requests: int,
     ) -> None:
         self.questions, self.settings, self.ledger = questions, settings, ledger
-        self.endpoint: Endpoint = endpoint(settings)
+        self.endpoint: Endpoint = resolve_endpoint(settings)
         self.poll, self.say, self.max_requests = poll, say, max_requests
         for model in dict.fromkeys(asked.model for asked in questions):
             ledger.meter.limit(settings.budget, model, self.price(model))
@@ -113,17 +119,17 @@ class Fetching:
     @asynccontextmanager
     async def calls(self) -> AsyncIterator[None]:
         """With `self.call`, and the table of submissions."""
-        create_table(self.ledger)
-        async with session(self.endpoint, self.settings) as http:
-            self.call = Caller(self.endpoint, self.settings, http).call
+        create_submission_table(self.ledger)
+        async with open_session(self.endpoint, self.settings) as http:
+            self.call = ApiCaller(self.endpoint, self.settings, http).call
             yield
 
-    def open_now(self) -> dict[str, Asked]:
+    def open_now(self) -> dict[str, RenderedRequest]:
         """The questions without a reply, re-asks among them, by key."""
         return {
             each.key: each
-            for each in resolve(self.questions, self.ledger)
-            if isinstance(each, Asked)
+            for each in resolve_questions(self.questions, self.ledger)
+            if isinstance(each, RenderedRequest)
         }
 
     async def give_up(self) -> int:
@@ -139,7 +145,7 @@ class Fetching:
                 waiting, _ = await self.known(self.open_now())
             return len(self.questions) - len(self.open_now())
 
-    async def run(self) -> Fetched:
+    async def run(self) -> BatchOutcome:
         """Submit, wait, collect, until nothing is open."""
         async with self.calls():
             while True:
@@ -160,11 +166,13 @@ class Fetching:
                 elif fresh or any(key in under_way for key in open_now):
                     await asyncio.sleep(self.poll)  # another process is at it
                 else:
-                    return Fetched(
+                    return BatchOutcome(
                         len(self.questions) - len(open_now), self.failed, self.n_submissions
                     )
 
-    async def known(self, questions: Mapping[str, Asked]) -> tuple[list[Submission], set[str]]:
+    async def known(
+        self, questions: Mapping[str, RenderedRequest]
+    ) -> tuple[list[Submission], set[str]]:
         """Submissions to wait for, and every key in them and in those that a living process is just
         making.
 
@@ -173,7 +181,7 @@ class Fetching:
         """
         out: list[Submission] = []
         keys: set[str] = set()
-        for submission in submissions(self.ledger, self.endpoint.base):
+        for submission in list_submissions(self.ledger, self.endpoint.base):
             if questions.keys().isdisjoint(submission.keys):
                 continue
             keys.update(submission.keys)
@@ -185,7 +193,7 @@ class Fetching:
             if adopted is not None:
                 out.append(adopted)
             else:
-                forget(self.ledger, submission)
+                delete_submission(self.ledger, submission)
                 keys.difference_update(submission.keys)
         return out, keys
 
@@ -196,23 +204,25 @@ class Fetching:
             page = await self.call("GET", f"/batches?limit=100{after}")
             for batch in page.get("data", []):
                 if (batch.get("metadata") or {}).get(MARK) == submission.mark:
-                    return remember(self.ledger, submission, batch["id"])
+                    return record_batch_name(self.ledger, submission, batch["id"])
             if not page.get("has_more"):
                 return None
             after = f"&after={page['data'][-1]['id']}"
 
     async def submit_all(
-        self, questions: Sequence[Asked], flying: Sequence[Asked]
+        self, questions: Sequence[RenderedRequest], flying: Sequence[RenderedRequest]
     ) -> list[Submission]:
         """Submit what the budget allows beside what is under way, in files within the limits."""
         affordable = self.affordable(questions, flying)
         out = []
-        for lines, keys in files(affordable, self.settings.omit, self.max_requests):
+        for lines, keys in build_request_files(affordable, self.settings.omit, self.max_requests):
             out.append(await self.submit(lines, keys))
             self.say(f"submitted {len(keys):,} requests as {out[-1].batch}")
         return out
 
-    def affordable(self, questions: Sequence[Asked], flying: Sequence[Asked]) -> list[Asked]:
+    def affordable(
+        self, questions: Sequence[RenderedRequest], flying: Sequence[RenderedRequest]
+    ) -> list[RenderedRequest]:
         """As many questions as the budget surely covers beside those under way."""
         meter = self.ledger.meter
         if meter.cap is None:
@@ -229,19 +239,19 @@ class Fetching:
             raise meter.reached()
         return out
 
-    def most(self, asked: Asked) -> Cost:
+    def most(self, asked: RenderedRequest) -> Cost:
         """The most that a question can cost."""
         n_prompt = sum(len(message["content"]) for message in asked.messages) / 3
-        return cost(
+        return compute_cost(
             self.price(asked.model), n_prompt, float(asked.sampling.get("max_tokens", 1024))
         )
 
-    def price(self, model: str) -> prices.Price | None:
+    def price(self, model: str) -> prices.ModelPrice | None:
         """The batch price of a model."""
-        listed = prices.price(model, self.settings.price_in, self.settings.price_out)
+        listed = prices.find_price(model, self.settings.price_in, self.settings.price_out)
         if listed is None:
             return None
-        return prices.Price(
+        return prices.ModelPrice(
             listed.per_million_in * listed.batch, listed.per_million_out * listed.batch
         )
 
@@ -254,7 +264,7 @@ class Fetching:
         submission = Submission(
             secrets.token_hex(8), self.endpoint.base, file["id"], "", tuple(keys)
         )
-        begin(self.ledger, submission)
+        record_submission(self.ledger, submission)
         body = {
             "input_file_id": file["id"],
             "endpoint": exchange_files.URL,
@@ -264,10 +274,10 @@ class Fetching:
         batch = await self.call("POST", "/batches", body=body, once=True)
         self.n_submissions += 1
         self.tries.update(keys)
-        return remember(self.ledger, submission, batch["id"])
+        return record_batch_name(self.ledger, submission, batch["id"])
 
     async def collect_some(
-        self, waiting: Sequence[Submission], questions: dict[str, Asked]
+        self, waiting: Sequence[Submission], questions: dict[str, RenderedRequest]
     ) -> None:
         """Wait until one submission or more has ended, and take in what came."""
         while True:
@@ -282,29 +292,31 @@ class Fetching:
             await asyncio.sleep(self.poll)
 
     async def collect(
-        self, submission: Submission, batch: dict[str, Any], questions: dict[str, Asked]
+        self, submission: Submission, batch: dict[str, Any], questions: dict[str, RenderedRequest]
     ) -> None:
         """Take in a batch that has ended, whole or not."""
-        counts = exchange_files.Imported()
+        counts = exchange_files.ImportCounts()
         for name in ("output_file_id", "error_file_id"):
             if batch.get(name):
                 lines = (await self.download(batch[name])).split(b"\n")
-                found = exchange_files.take_in(
+                found = exchange_files.store_replies(
                     lines, questions, self.ledger, "batch", self.endpoint.redact
                 )
-                counts = exchange_files.Imported(
+                counts = exchange_files.ImportCounts(
                     *(a + b for a, b in zip(counts, found, strict=True))
                 )
                 self.note_errors(lines)
         self.count_spending(submission)
         missing = set(submission.keys) - set(self.ledger.get(submission.keys))
         refused = batch["status"] == "failed" and len(missing) == len(submission.keys)
-        leave(self.ledger, submission, set() if refused else missing - questions.keys())
+        keep_open_keys(self.ledger, submission, set() if refused else missing - questions.keys())
         self.say(
             f"{submission.batch} {batch['status']}: {counts.n_new:,} answers, {counts.n_failed:,} errors"
         )
         if refused:
-            raise LLMError(self.endpoint.redact(f"the batch was refused: {reason_of(batch)}"))
+            raise LLMError(
+                self.endpoint.redact(f"the batch was refused: {_read_failure_reason(batch)}")
+            )
         for key in missing:
             if self.tries[key] >= MAX_TRIES:
                 self.failed.setdefault(
@@ -315,14 +327,14 @@ class Fetching:
     def note_errors(self, lines: Iterable[bytes]) -> None:
         """Remember why questions failed that will not be submitted again."""
         for line in lines:
-            found = exchange_files.read_line(line) if line.strip() else None
+            found = exchange_files.parse_reply_line(line) if line.strip() else None
             if found is not None and not found.body and self.tries[found.key] >= MAX_TRIES:
-                self.failed[found.key] = self.endpoint.redact(envelope.complaint(line))
+                self.failed[found.key] = self.endpoint.redact(envelope.read_error_message(line))
 
     def count_spending(self, submission: Submission) -> None:
         """Count what a batch cost against the budget."""
         for entry in self.ledger.get(submission.keys).values():
-            spent = cost(self.price(entry.asked), entry.prompt_tokens, entry.answer_tokens)
+            spent = compute_cost(self.price(entry.asked), entry.prompt_tokens, entry.answer_tokens)
             self.ledger.meter.settle(NOTHING, spent)
 
     async def download(self, file: str) -> bytes:
@@ -330,7 +342,7 @@ class Fetching:
         return bytes(await self.call("GET", f"/files/{file}/content", raw=True))
 
 
-def reason_of(batch: dict[str, Any]) -> str:
+def _read_failure_reason(batch: dict[str, Any]) -> str:
     """Why a batch failed, on one line."""
     errors = (batch.get("errors") or {}).get("data") or [{}]
     return str(errors[0].get("message") or "the server does not say why")

@@ -20,15 +20,15 @@ import orjson
 
 from tacos.errors import InputError, OutputError
 from tacos.llm.chat import envelope
-from tacos.llm.chat.messages import Asked
+from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.schema import Entry, Way
+from tacos.llm.ledger.schema import LedgerEntry, Way
 
 URL = "/v1/chat/completions"
 GROUP = 500
 
 
-class Imported(NamedTuple):
+class ImportCounts(NamedTuple):
     """What became of the lines of a reply file."""
 
     n_new: int = 0
@@ -41,21 +41,26 @@ class Imported(NamedTuple):
     n_unreadable: int = 0
 
 
-class Line(NamedTuple):
+class ReplyLine(NamedTuple):
     """A reply line: whose it is and the server's answer, "" where it failed."""
 
     key: str
     body: str
 
 
-def request_line(asked: Asked, form: envelope.Form, omit: Collection[str]) -> bytes:
+def format_request_line(
+    asked: RenderedRequest, form: envelope.RequestForm, omit: Collection[str]
+) -> bytes:
     """One request, without the line's end."""
-    body = envelope.fields(asked, form, omit)
+    body = envelope.build_chat_body(asked, form, omit)
     return orjson.dumps({"custom_id": asked.key, "method": "POST", "url": URL, "body": body})
 
 
-def export(
-    questions: Iterable[Asked], path: Path, form: envelope.Form, omit: Collection[str] = ()
+def write_request_file(
+    questions: Iterable[RenderedRequest],
+    path: Path,
+    form: envelope.RequestForm,
+    omit: Collection[str] = (),
 ) -> int:
     """Write each question once; how many. The file is there whole or not at all. Raises
     `OutputError`.
@@ -67,7 +72,7 @@ def export(
             for asked in questions:
                 if asked.key not in seen:
                     seen.add(asked.key)
-                    file.write(request_line(asked, form, omit) + b"\n")
+                    file.write(format_request_line(asked, form, omit) + b"\n")
         temporary.replace(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from None
@@ -76,7 +81,7 @@ def export(
     return len(seen)
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
+def read_exchange_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file, without the mark that some editors begin one with. Raises `InputError`."""
     try:
         with path.open("rb") as file:
@@ -87,73 +92,82 @@ def read_lines(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def take_in(
+def store_replies(
     lines: Iterable[bytes],
-    questions: Mapping[str, Asked],
+    questions: Mapping[str, RenderedRequest],
     ledger: Ledger,
     way: Way = "exchange",
     redact: Callable[[str], str] = str,
-) -> Imported:
+) -> ImportCounts:
     """Put the replies to `questions` (ledger key -> question) into the ledger."""
-    counts: dict[str, int] = dict.fromkeys(Imported._fields, 0)
-    group: list[Entry] = []
+    counts: dict[str, int] = dict.fromkeys(ImportCounts._fields, 0)
+    group: list[LedgerEntry] = []
     for text in lines:
         if not text.strip():
             continue
-        found = entry_of(text, questions, way, redact)
+        found = _build_entry(text, questions, way, redact)
         if isinstance(found, str):
             counts[found] += 1
         else:
             group.append(found)
         if len(group) == GROUP:
-            keep(group, ledger, counts)
+            _store_entries(group, ledger, counts)
             group = []
-    keep(group, ledger, counts)
-    return Imported(**counts)
+    _store_entries(group, ledger, counts)
+    return ImportCounts(**counts)
 
 
-def keep(group: list[Entry], ledger: Ledger, counts: dict[str, int]) -> None:
+def _store_entries(group: list[LedgerEntry], ledger: Ledger, counts: dict[str, int]) -> None:
     """Write a group of entries, count the new and the known ones."""
     n_new = ledger.put_all(group)
     counts["n_new"] += n_new
     counts["n_known"] += len(group) - n_new
 
 
-def entry_of(
-    text: bytes, questions: Mapping[str, Asked], way: Way, redact: Callable[[str], str]
-) -> Entry | str:
+def _build_entry(
+    text: bytes, questions: Mapping[str, RenderedRequest], way: Way, redact: Callable[[str], str]
+) -> LedgerEntry | str:
     """A line's ledger entry, or the name of the count it goes into."""
-    line = read_line(text)
+    line = parse_reply_line(text)
     if line is None:
         return "n_unreadable"
     if line.key not in questions:
         return "n_foreign"
     asked = questions[line.key]
     try:
-        said = envelope.read(line.body)
-    except envelope.BadEnvelope:
+        said = envelope.read_chat_reply(line.body)
+    except envelope.EnvelopeError:
         return "n_failed"
-    return Entry(
-        line.key, asked.model, said.model, asked.task, said.finish, said.prompt_tokens, said.answer_tokens,
-        0.0, time.time(), way, redact(line.body),
-    )  # fmt: skip
+    return LedgerEntry(
+        line.key,
+        asked.model,
+        said.model,
+        asked.task,
+        said.finish,
+        said.prompt_tokens,
+        said.answer_tokens,
+        0.0,
+        time.time(),
+        way,
+        redact(line.body),
+    )
 
 
-def read_line(text: bytes) -> Line | None:
+def parse_reply_line(text: bytes) -> ReplyLine | None:
     """A reply line; None for what is none.
 
-    >>> read_line(b'{"custom_id": "a", "response": {"status_code": 500, "body": {}}}')
-    Line(key='a', body='')
+    >>> parse_reply_line(b'{"custom_id": "a", "response": {"status_code": 500, "body": {}}}')
+    ReplyLine(key='a', body='')
     """
     try:
-        value = envelope.loads(text)
+        value = envelope.parse_json_body(text)
         key = value["custom_id"]
-    except (envelope.BadEnvelope, KeyError, TypeError):
+    except (envelope.EnvelopeError, KeyError, TypeError):
         return None
     if not isinstance(key, str):
         return None
     if value.get("content") is not None:
-        return Line(key, by_hand(value["content"]))
+        return ReplyLine(key, _wrap_handwritten_answer(value["content"]))
     response = value.get("response")
     good = (
         isinstance(response, dict)
@@ -161,10 +175,10 @@ def read_line(text: bytes) -> Line | None:
         and not value.get("error")
     )
     body = response.get("body") if good else None
-    return Line(key, orjson.dumps(body).decode() if isinstance(body, dict) else "")
+    return ReplyLine(key, orjson.dumps(body).decode() if isinstance(body, dict) else "")
 
 
-def by_hand(content: Any) -> str:
+def _wrap_handwritten_answer(content: Any) -> str:
     """A chat completion around an answer that somebody wrote: text, or the JSON itself."""
     text = content if isinstance(content, str) else orjson.dumps(content).decode()
     choice = {

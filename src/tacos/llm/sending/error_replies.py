@@ -22,48 +22,48 @@ NO_FORMAT = re.compile(
 NO_SUCH_FIELD = re.compile(r"max_completion_tokens")
 
 
-class Meaning(NamedTuple):
+class ErrorAction(NamedTuple):
     """What to do, and why in one line."""
 
     kind: Kind
     reason: str
 
 
-def meaning(status: int, body: bytes, answered_before: bool) -> Meaning:
+def classify_error_reply(status: int, body: bytes, answered_before: bool) -> ErrorAction:
     """The meaning of an answer with this status and body; `answered_before`: whether the server has
     answered anything yet.
 
-    >>> meaning(401, b'{"error": {"message": "Incorrect API key"}}', False).kind, meaning(503, b"busy", True).kind
+    >>> classify_error_reply(401, b'{"error": {"message": "Incorrect API key"}}', False).kind, classify_error_reply(503, b"busy", True).kind
     ('stop', 'wait')
     """
     text = body.decode("utf-8", "replace")
-    reason = f"HTTP {status}: {envelope.complaint(body)}"
+    reason = f"HTTP {status}: {envelope.read_error_message(body)}"
     if status == 429 and TOO_LARGE.search(text):
-        return Meaning("row", reason)
+        return ErrorAction("row", reason)
     if status == 429:
-        return Meaning("stop" if NO_MONEY.search(text) else "wait", reason)
+        return ErrorAction("stop" if NO_MONEY.search(text) else "wait", reason)
     if status == 503:
-        return Meaning("wait", reason)
+        return ErrorAction("wait", reason)
     if status in (408, 409, 425) or status >= 500:
         simpler = status == 501 and NO_FORMAT.search(text)
-        return Meaning("simpler" if simpler else "retry", reason)
+        return ErrorAction("simpler" if simpler else "retry", reason)
     if status in (401, 402):
-        return Meaning("stop", reason)
+        return ErrorAction("stop", reason)
     if status in (403, 404, 405) and not answered_before and not NO_FORMAT.search(text):
-        return Meaning("stop", reason)
-    return of_bad_request(status, text, reason)
+        return ErrorAction("stop", reason)
+    return _classify_bad_request(status, text, reason)
 
 
-def of_bad_request(status: int, text: str, reason: str) -> Meaning:
+def _classify_bad_request(status: int, text: str, reason: str) -> ErrorAction:
     """The meaning of a 3xx or 4xx that may be about this one row."""
     if status < 400:
-        return Meaning(
+        return ErrorAction(
             "stop", f"{reason} a redirect, which is not followed; use the address it leads to"
         )
     if NO_SUCH_FIELD.search(text):
-        return Meaning("tokens-field", reason)
+        return ErrorAction("tokens-field", reason)
     if NO_FORMAT.search(text):
-        return Meaning("simpler", reason)
+        return ErrorAction("simpler", reason)
     if NO_MODEL.search(text):
-        return Meaning("stop", reason)
-    return Meaning("row", reason)
+        return ErrorAction("stop", reason)
+    return ErrorAction("row", reason)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 
-class Loop:
+class EventLoopThread:
     """Runs coroutines; `failed` is told of any that ends with an exception, since nobody else would
     be.
     """
 
     def __init__(self, failed: Callable[[BaseException], None]) -> None:
         self.failed = failed
-        self.asyncio = new_loop()
+        self.asyncio = create_event_loop()
         self.time = self.asyncio.time
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="tacos-llm", daemon=True)
@@ -63,7 +63,7 @@ class Loop:
         self.asyncio.run_forever()
 
 
-def new_loop() -> asyncio.AbstractEventLoop:
+def create_event_loop() -> asyncio.AbstractEventLoop:
     """uvloop's loop where there is one."""
     try:
         import uvloop

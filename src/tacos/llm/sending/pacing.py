@@ -29,7 +29,7 @@ SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(slots=True)
-class Bucket:
+class TokenBucket:
     """Fills by `per_minute / 60` a second, holds at most a second's worth (at least 1), may go
     below 0.
     """
@@ -59,14 +59,14 @@ class Bucket:
         self.level -= amount
 
 
-class Pace:
+class Pacer:
     """The limits of one endpoint."""
 
     def __init__(self, cap: int, rpm: float, tpm: float, now: float) -> None:
         self.cap = cap
         self.limit = float(min(cap, FIRST_LIMIT))
         self.n_flying = 0
-        self.requests, self.tokens = Bucket(rpm, seen=now), Bucket(tpm, seen=now)
+        self.requests, self.tokens = TokenBucket(rpm, seen=now), TokenBucket(tpm, seen=now)
         self.not_before = 0.0
         self.complained = False
         self.lowered_at = -1.0
@@ -107,7 +107,7 @@ class Pace:
         self.not_before = max(self.not_before, until)
 
 
-def backoff(n_tries: int, draw: float | None = None) -> float:
+def backoff_seconds(n_tries: int, draw: float | None = None) -> float:
     """Seconds to wait after `n_tries` failed tries: 0.5 doubled each time, at most 30, times 0.5 to
     1.5 by chance.
     """
@@ -115,11 +115,11 @@ def backoff(n_tries: int, draw: float | None = None) -> float:
     return base * (0.5 + (random.random() if draw is None else draw))
 
 
-def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
+def read_retry_after(headers: Mapping[str, str], wall: float) -> float | None:
     """Seconds that the server asks to wait, by `retry-after-ms` or `Retry-After` (seconds or a
     date); None for no word.
 
-    >>> retry_after({"retry-after": "2"}, 0), retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:30 GMT"}, 10.0)
+    >>> read_retry_after({"retry-after": "2"}, 0), read_retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:30 GMT"}, 10.0)
     (2.0, 20.0)
     """
     for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
@@ -134,7 +134,7 @@ def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
         return None
 
 
-def exhausted_for(headers: Mapping[str, str], wall: float) -> float:
+def read_quota_wait(headers: Mapping[str, str], wall: float) -> float:
     """Seconds until the quota that `x-ratelimit-remaining-*` says is used up is there again; 0
     where none is.
     """
@@ -144,17 +144,17 @@ def exhausted_for(headers: Mapping[str, str], wall: float) -> float:
     ):
         return 0.0
     waits = [
-        duration(headers.get(f"x-ratelimit-reset-{kind}", ""), wall)
+        _parse_duration(headers.get(f"x-ratelimit-reset-{kind}", ""), wall)
         for kind in ("requests", "tokens")
         if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() == "0"
     ]
     return max(waits, default=0.0)
 
 
-def duration(text: str, wall: float) -> float:
+def _parse_duration(text: str, wall: float) -> float:
     """Seconds meant by `6m0s`, `120ms`, `1.5`, or a date as ISO 8601 writes it; 0 where nothing is.
 
-    >>> duration("6m0.5s", 0), duration("120ms", 0), duration("1970-01-01T00:00:05Z", 2.0), duration("soon", 0)
+    >>> _parse_duration("6m0.5s", 0), _parse_duration("120ms", 0), _parse_duration("1970-01-01T00:00:05Z", 2.0), _parse_duration("soon", 0)
     (360.5, 0.12, 3.0, 0.0)
     """
     pieces = DURATION.findall(text)

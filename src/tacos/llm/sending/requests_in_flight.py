@@ -6,13 +6,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tacos.llm.chat.envelope import Said
-from tacos.llm.chat.messages import Asked
+from tacos.llm.chat.envelope import ChatReply
+from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.cost.budget import NOTHING, Cost
 from tacos.records import Reply
 
 
-class Batch:
+class ReplyBatch:
     """The replies to one `answer` call; filled on the loop's thread, waited for on another."""
 
     def __init__(self, n: int) -> None:
@@ -45,13 +45,13 @@ class Batch:
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class InFlightRequest:
     """One question, who waits for its answer, and what happened to it; `level` is the form it was
     last sent in.
     """
 
-    asked: Asked
-    places: list[tuple[Batch, int]]
+    asked: RenderedRequest
+    places: list[tuple[ReplyBatch, int]]
     again: bool = False
     """Whether this is the re-ask after an unusable answer, or shall have none."""
     n_tries: int = 0
@@ -62,7 +62,7 @@ class Flight:
     n_bytes: int = 0
     guess: float = 0.0
     most: Cost = NOTHING
-    said: Said | None = None
+    said: ChatReply | None = None
     """What was answered, once it has been."""
 
     @property
@@ -81,6 +81,6 @@ class Flight:
             batch.fail(error)
 
 
-def keys(flights: Sequence[Flight]) -> list[str]:
+def request_keys(flights: Sequence[InFlightRequest]) -> list[str]:
     """Their ledger keys."""
     return [flight.key for flight in flights]

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.errors import LLMError, TacosError
 from tacos.llm.chat import envelope
-from tacos.llm.cost.budget import Cost, cost
-from tacos.llm.cost.prices import Price
-from tacos.llm.ledger.schema import Entry
+from tacos.llm.cost.budget import Cost, compute_cost
+from tacos.llm.cost.prices import ModelPrice
+from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending import error_replies, pacing
-from tacos.llm.sending.requests_in_flight import Flight
+from tacos.llm.sending.requests_in_flight import InFlightRequest
 from tacos.llm.transport.endpoint import Endpoint
-from tacos.llm.transport.http_connection import Response, WireError
+from tacos.llm.transport.http_connection import HttpResponse, TransportError
 
 N_ALIKE = 3
 """Refusals in a row after which a Retry-After holds for every request."""
@@ -31,17 +31,17 @@ MARGIN = 0.005
 """Added to a Retry-After, since timers may go off a little early."""
 
 
-class Receiver(Protocol):
+class ReplyReceiver(Protocol):
     """Who is told what became of a flight, on the loop's thread."""
 
-    def replied(self, flight: Flight, entry: Entry) -> None: ...
-    def failed(self, flight: Flight, reason: str, raw: str) -> None: ...
-    def stopped(self, error: TacosError, left: Sequence[Flight]) -> None: ...
-    def learned(self, form: envelope.Form) -> None: ...
+    def replied(self, flight: InFlightRequest, entry: LedgerEntry) -> None: ...
+    def failed(self, flight: InFlightRequest, reason: str, raw: str) -> None: ...
+    def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None: ...
+    def learned(self, form: envelope.RequestForm) -> None: ...
 
 
 @dataclass(slots=True)
-class Tally:
+class ClientTally:
     """What a client has done so far."""
 
     n_known: int = 0
@@ -58,52 +58,52 @@ class Tally:
     usd: float = 0.0
 
 
-class Traffic(Protocol):
+class SendingControl(Protocol):
     """The sender, as far as reactions need it."""
 
     error: TacosError | None
 
     def now(self) -> float: ...
-    def back(self, flight: Flight) -> None:
+    def back(self, flight: InFlightRequest) -> None:
         """To the front of the queue."""
         ...
 
-    def later(self, flight: Flight, seconds: float) -> None: ...
+    def later(self, flight: InFlightRequest, seconds: float) -> None: ...
     def stop(self, error: TacosError) -> None: ...
 
 
-class Reactions:
+class ResponsePolicy:
     """Reacts to the answers of one endpoint."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        settings: LLM,
-        receiver: Receiver,
-        traffic: Traffic,
-        pace: pacing.Pace,
-        price: Price | None,
-        form: envelope.Format,
+        settings: LLMSettings,
+        receiver: ReplyReceiver,
+        traffic: SendingControl,
+        pace: pacing.Pacer,
+        price: ModelPrice | None,
+        form: envelope.ApiFormat,
     ) -> None:
         self.format = form
         self.endpoint, self.settings, self.receiver = endpoint, settings, receiver
         self.traffic, self.pace, self.price = traffic, pace, price
-        self.form = envelope.Form()
-        self.tally = Tally()
+        self.form = envelope.RequestForm()
+        self.tally = ClientTally()
         self.n_given_up = self.n_refused = self.n_strange = 0
         self.tokens_per_byte = self.waiting_since = 0.0
 
-    def react(self, flight: Flight, result: Response | WireError) -> Cost:
+    def react(self, flight: InFlightRequest, result: HttpResponse | TransportError) -> Cost:
         """Act on how an exchange ended; what it cost."""
-        if isinstance(result, Response):
+        if isinstance(result, HttpResponse):
             return self.read(flight, result)
         self.no_answer(flight, result)
         return Cost(1)
 
-    def read(self, flight: Flight, response: Response) -> Cost:
+    def read(self, flight: InFlightRequest, response: HttpResponse) -> Cost:
         """Act on an answer; what it cost."""
         if response.limited:
-            pause = pacing.exhausted_for(response.named(), time.time())
+            pause = pacing.read_quota_wait(response.named(), time.time())
             if pause:
                 self.pace.pause(self.traffic.now() + min(pause, self.settings.max_wait))
         if response.status != 200:
@@ -111,8 +111,8 @@ class Reactions:
             return Cost(1 if response.status not in (429, 503) else 0)
         try:
             said = self.format.read(response.body, flight.asked)
-        except envelope.BadEnvelope as error:
-            self.n_strange += isinstance(error, envelope.NoChat)
+        except envelope.EnvelopeError as error:
+            self.n_strange += isinstance(error, envelope.ForeignReplyError)
             if (
                 self.tally.n_answered == 0
                 and flight.n_tries >= 2
@@ -124,7 +124,7 @@ class Reactions:
             return Cost(1)
         return self.answered(flight, said, response.body)
 
-    def answered(self, flight: Flight, said: envelope.Said, body: bytes) -> Cost:
+    def answered(self, flight: InFlightRequest, said: envelope.ChatReply, body: bytes) -> Cost:
         flight.said = said
         n_prompt = said.prompt_tokens or flight.n_bytes // 4
         n_answer = said.answer_tokens or len(said.text) // 4
@@ -132,22 +132,30 @@ class Reactions:
             self.tokens_per_byte = max(self.tokens_per_byte, said.prompt_tokens / flight.n_bytes)
         self.pace.answered(flight.guess, n_prompt + n_answer)
         self.n_given_up, self.n_refused, self.waiting_since = 0, 0, 0.0
-        spent = cost(self.price, n_prompt, n_answer)
+        spent = compute_cost(self.price, n_prompt, n_answer)
         self.tally.n_answered += 1
         self.tally.prompt_tokens += n_prompt
         self.tally.answer_tokens += n_answer
         self.tally.usd += spent.usd
-        entry = Entry(
-            flight.key, flight.asked.model, said.model, flight.asked.task, said.finish, n_prompt, n_answer,
-            round(self.traffic.now() - flight.sent_at, 4), time.time(), "online",
+        entry = LedgerEntry(
+            flight.key,
+            flight.asked.model,
+            said.model,
+            flight.asked.task,
+            said.finish,
+            n_prompt,
+            n_answer,
+            round(self.traffic.now() - flight.sent_at, 4),
+            time.time(),
+            "online",
             self.endpoint.redact(body.decode("utf-8", "replace")),
-        )  # fmt: skip
+        )
         self.receiver.replied(flight, entry)
         return spent
 
-    def refused(self, flight: Flight, response: Response) -> None:
+    def refused(self, flight: InFlightRequest, response: HttpResponse) -> None:
         """An answer other than 200."""
-        kind, reason = error_replies.meaning(
+        kind, reason = error_replies.classify_error_reply(
             response.status, response.body, self.tally.n_answered > 0
         )
         if kind == "wait":
@@ -155,13 +163,15 @@ class Reactions:
         elif kind == "retry":
             self.retry(flight, reason, response.body)
         elif kind == "stop":
-            self.stop_at(f"{reason}{leads_to(response)}; {self.hint(response.status)}", flight)
+            self.stop_at(
+                f"{reason}{_read_redirect_target(response)}; {self.hint(response.status)}", flight
+            )
         elif kind == "row" or not self.simplify(flight, kind):
             self.give_up(flight, reason, response.body)
         else:
             self.traffic.back(flight)
 
-    def stop_at(self, reason: str, flight: Flight) -> None:
+    def stop_at(self, reason: str, flight: InFlightRequest) -> None:
         """Send nothing more; this row is not lost, only not answered."""
         self.traffic.stop(LLMError(self.endpoint.redact(f"{self.endpoint.base}: {reason}")))
         self.traffic.back(flight)
@@ -178,7 +188,7 @@ class Reactions:
             return "are embed.base_url (or --llm) and the MODEL in endpoint:MODEL right?"
         return "are --llm (the URL up to /v1) and --model right?"
 
-    def simplify(self, flight: Flight, kind: str) -> bool:
+    def simplify(self, flight: InFlightRequest, kind: str) -> bool:
         """Ask in a form that the server takes; False where there is none left."""
         if kind == "tokens-field" and flight.tokens_field != self.form.tokens_field:
             return True
@@ -191,12 +201,12 @@ class Reactions:
             return False
         return self.learn(self.form._replace(level=envelope.LEVELS[step]))
 
-    def learn(self, form: envelope.Form) -> bool:
+    def learn(self, form: envelope.RequestForm) -> bool:
         self.form = form
         self.receiver.learned(form)
         return True
 
-    def wait(self, flight: Flight, reason: str, response: Response) -> None:
+    def wait(self, flight: InFlightRequest, reason: str, response: HttpResponse) -> None:
         """The server is pressed: the row comes back no earlier than it says, and fewer go out after
         that.
 
@@ -207,7 +217,7 @@ class Reactions:
         self.pace.complaint(now, flight.sent_at)
         self.n_refused += 1
         self.waiting_since = self.waiting_since or now
-        named = pacing.retry_after(response.named(), time.time())
+        named = pacing.read_retry_after(response.named(), time.time())
         if (
             named or 0
         ) > self.settings.max_wait or now - self.waiting_since > self.settings.max_wait:
@@ -219,12 +229,14 @@ class Reactions:
             self.give_up(flight, f"{reason} ({flight.n_waits} tries)", response.body)
             return
         self.tally.n_retried += 1
-        seconds = named + MARGIN if named else pacing.backoff(flight.n_waits)  # "0" names no time
+        seconds = (
+            named + MARGIN if named else pacing.backoff_seconds(flight.n_waits)
+        )  # "0" names no time
         if named and self.n_refused >= N_ALIKE:
             self.pace.pause(now + seconds)
         self.traffic.later(flight, seconds)
 
-    def no_answer(self, flight: Flight, error: WireError) -> None:
+    def no_answer(self, flight: InFlightRequest, error: TransportError) -> None:
         """The connection failed."""
         if self.traffic.error is not None:
             self.traffic.back(flight)
@@ -238,16 +250,16 @@ class Reactions:
             return
         self.retry(flight, f"{error.stage}: {error}", b"")
 
-    def retry(self, flight: Flight, reason: str, body: bytes) -> None:
+    def retry(self, flight: InFlightRequest, reason: str, body: bytes) -> None:
         """Try again after a pause, or give the row up."""
         flight.n_tries += 1
         if flight.n_tries > self.settings.retries:
             self.give_up(flight, f"{reason} ({flight.n_tries} tries)", body)
             return
         self.tally.n_retried += 1
-        self.traffic.later(flight, pacing.backoff(flight.n_tries))
+        self.traffic.later(flight, pacing.backoff_seconds(flight.n_tries))
 
-    def give_up(self, flight: Flight, reason: str, body: bytes) -> None:
+    def give_up(self, flight: InFlightRequest, reason: str, body: bytes) -> None:
         """No answer for this row; stop where this has become the rule."""
         if (
             self.traffic.error is not None
@@ -266,7 +278,7 @@ class Reactions:
             )
 
 
-def leads_to(response: Response) -> str:
+def _read_redirect_target(response: HttpResponse) -> str:
     """Where a redirect, which is never followed, leads."""
     place = response.named().get("location", "") if 300 <= response.status < 400 else ""
-    return f": {envelope.complaint(place)}" if place else ""
+    return f": {envelope.read_error_message(place)}" if place else ""

@@ -14,19 +14,19 @@ from functools import partial
 
 import orjson
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.errors import LLMError, TacosError
 from tacos.llm.chat import envelope
-from tacos.llm.cost.budget import Meter, cost
-from tacos.llm.cost.prices import Price
+from tacos.llm.cost.budget import BudgetMeter, compute_cost
+from tacos.llm.cost.prices import ModelPrice
 from tacos.llm.sending import pacing
-from tacos.llm.sending.event_loop import Loop
-from tacos.llm.sending.requests_in_flight import Flight
-from tacos.llm.sending.response_policy import Reactions, Receiver, Tally
-from tacos.llm.transport.aiohttp_transport import ProxiedWire
-from tacos.llm.transport.connection_pool import DirectWire, Wire
+from tacos.llm.sending.event_loop import EventLoopThread
+from tacos.llm.sending.requests_in_flight import InFlightRequest
+from tacos.llm.sending.response_policy import ClientTally, ReplyReceiver, ResponsePolicy
+from tacos.llm.transport.aiohttp_transport import AiohttpTransport
+from tacos.llm.transport.connection_pool import ConnectionPool, HttpTransport
 from tacos.llm.transport.endpoint import Endpoint
-from tacos.llm.transport.http_connection import Response, WireError
+from tacos.llm.transport.http_connection import HttpResponse, TransportError
 
 TICK = 0.25
 
@@ -39,11 +39,11 @@ class Sender:
     def __init__(
         self,
         endpoint: Endpoint,
-        settings: LLM,
-        receiver: Receiver,
-        meter: Meter,
-        price: Price | None,
-        form: envelope.Format = envelope.CHAT,
+        settings: LLMSettings,
+        receiver: ReplyReceiver,
+        meter: BudgetMeter,
+        price: ModelPrice | None,
+        form: envelope.ApiFormat = envelope.CHAT,
     ) -> None:
         self.format = form
         self.endpoint, self.settings, self.receiver, self.meter, self.price = (
@@ -53,24 +53,24 @@ class Sender:
             meter,
             price,
         )
-        self.progress: Callable[[Tally], None] | None = None
-        self.queue: deque[Flight] = deque()
+        self.progress: Callable[[ClientTally], None] | None = None
+        self.queue: deque[InFlightRequest] = deque()
         self.error: TacosError | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._pausing: dict[Flight, asyncio.TimerHandle] = {}
-        self._flying: set[Flight] = set()
+        self._pausing: dict[InFlightRequest, asyncio.TimerHandle] = {}
+        self._flying: set[InFlightRequest] = set()
         self._closing = False
-        self.loop = Loop(self._failed)
-        self.pace = pacing.Pace(settings.concurrency, settings.rpm, settings.tpm, self.loop.time())
-        self.reactions = Reactions(endpoint, settings, receiver, self, self.pace, price, form)
-        self.wire: Wire
+        self.loop = EventLoopThread(self._failed)
+        self.pace = pacing.Pacer(settings.concurrency, settings.rpm, settings.tpm, self.loop.time())
+        self.reactions = ResponsePolicy(endpoint, settings, receiver, self, self.pace, price, form)
+        self.wire: HttpTransport
         self.loop.start(self._open())
 
     def now(self) -> float:
         """The loop's time, in seconds."""
         return self.loop.time()
 
-    def submit(self, flights: Sequence[Flight]) -> None:
+    def submit(self, flights: Sequence[InFlightRequest]) -> None:
         """Queue flights."""
         if self.error is not None:
             self.receiver.stopped(self.error, flights)
@@ -100,7 +100,7 @@ class Sender:
         while self.pace.n_flying and self.loop.time() < end:
             await asyncio.sleep(0.01)
 
-    def _empty(self) -> list[Flight]:
+    def _empty(self) -> list[InFlightRequest]:
         """Everything that will get no answer; what still comes in is kept in the ledger all the
         same.
         """
@@ -127,7 +127,7 @@ class Sender:
         )
 
     async def _open(self) -> None:
-        road = ProxiedWire if self.endpoint.proxy else DirectWire
+        road = AiohttpTransport if self.endpoint.proxy else ConnectionPool
         self.wire = road(self.endpoint, self.format.path, self.settings)
         self.loop.asyncio.call_later(TICK, self._tick)
 
@@ -140,7 +140,7 @@ class Sender:
             self.loop.asyncio.call_later(TICK, self._tick)
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> ClientTally:
         """What was done so far."""
         found = self.reactions.tally
         found.in_flight, found.limit = self.pace.n_flying, int(self.pace.limit)
@@ -164,7 +164,7 @@ class Sender:
             self._alarm.cancel()
         self._alarm = self.loop.asyncio.call_later(seconds, self._pump)
 
-    def _send(self, flight: Flight) -> bool:
+    def _send(self, flight: InFlightRequest) -> bool:
         """Let one out, if the budget allows it."""
         body = orjson.dumps(
             self.format.fields(flight.asked, self.reactions.form, self.settings.omit)
@@ -177,7 +177,7 @@ class Sender:
         most_answer = (
             float(flight.asked.sampling.get("max_tokens", 1024)) if self.format.answers else 0.0
         )
-        flight.most = cost(self.price, most_prompt, most_answer)
+        flight.most = compute_cost(self.price, most_prompt, most_answer)
         if not self.meter.hold(flight.most):
             if self.meter.held.requests < 0.5:
                 self.stop(self.meter.reached())
@@ -190,7 +190,7 @@ class Sender:
         self.wire.post(body, partial(self._returned, flight))
         return True
 
-    def _returned(self, flight: Flight, result: Response | WireError) -> None:
+    def _returned(self, flight: InFlightRequest, result: HttpResponse | TransportError) -> None:
         """An exchange has ended: act on it, and send the next one at once."""
         self.pace.returned()
         try:
@@ -203,15 +203,15 @@ class Sender:
         self.meter.settle(flight.most, spent)
         self._pump()
 
-    def back(self, flight: Flight) -> None:
+    def back(self, flight: InFlightRequest) -> None:
         """To the front of the queue."""
         self.queue.appendleft(flight)
 
-    def later(self, flight: Flight, seconds: float) -> None:
+    def later(self, flight: InFlightRequest, seconds: float) -> None:
         """Queue a flight after a pause."""
         self._pausing[flight] = self.loop.asyncio.call_later(seconds, self._back, flight)
 
-    def _back(self, flight: Flight) -> None:
+    def _back(self, flight: InFlightRequest) -> None:
         self._pausing.pop(flight, None)
         self.queue.appendleft(flight)
         self._pump()

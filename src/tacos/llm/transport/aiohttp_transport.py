@@ -6,20 +6,20 @@ import asyncio
 
 import aiohttp
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.errors import ConfigError
 from tacos.llm.transport.endpoint import Endpoint
-from tacos.llm.transport.http_connection import MAX_BODY, Done, Response, WireError
+from tacos.llm.transport.http_connection import MAX_BODY, Done, HttpResponse, TransportError
 
 
-class ProxiedWire:
+class AiohttpTransport:
     """Posts through an HTTP proxy (CONNECT for https)."""
 
-    def __init__(self, endpoint: Endpoint, path: str, settings: LLM) -> None:
+    def __init__(self, endpoint: Endpoint, path: str, settings: LLMSettings) -> None:
         if not endpoint.proxy.startswith(("http://", "https://")):
             raise ConfigError("llm.proxy must be an http:// or https:// URL")
         self.url, self.proxy = endpoint.url(path), endpoint.proxy
-        self.session = session(endpoint, settings)
+        self.session = open_session(endpoint, settings)
         self.tasks: set[asyncio.Task[None]] = set()
 
     def post(self, body: bytes, done: Done) -> None:
@@ -27,8 +27,8 @@ class ProxiedWire:
 
         async def exchange() -> None:
             try:
-                result: Response | WireError = await self.exchange(body)
-            except WireError as error:
+                result: HttpResponse | TransportError = await self.exchange(body)
+            except TransportError as error:
                 result = error
             done(result)
 
@@ -36,8 +36,8 @@ class ProxiedWire:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def exchange(self, body: bytes) -> Response:
-        """The server's answer. Raises `WireError`."""
+    async def exchange(self, body: bytes) -> HttpResponse:
+        """The server's answer. Raises `TransportError`."""
         try:
             async with self.session.post(
                 self.url, data=body, proxy=self.proxy, allow_redirects=False
@@ -48,18 +48,20 @@ class ProxiedWire:
                 async for piece in response.content.iter_any():
                     body += piece
                     if len(body) > MAX_BODY:
-                        raise WireError("cut", f"an answer of more than {MAX_BODY} bytes")
-                return Response(response.status, headers, body, limited)
+                        raise TransportError("cut", f"an answer of more than {MAX_BODY} bytes")
+                return HttpResponse(response.status, headers, body, limited)
         except aiohttp.ClientHttpProxyError as error:
-            raise WireError("connect", f"the proxy says {error.status} {error.message}") from None
+            raise TransportError(
+                "connect", f"the proxy says {error.status} {error.message}"
+            ) from None
         except aiohttp.ClientConnectorError as error:
-            raise WireError("connect", str(error)) from None
+            raise TransportError("connect", str(error)) from None
         except (aiohttp.ServerTimeoutError, TimeoutError) as error:
-            raise WireError("timeout", str(error) or "timed out") from None
+            raise TransportError("timeout", str(error) or "timed out") from None
         except aiohttp.ClientPayloadError as error:
-            raise WireError("cut", str(error)) from None
+            raise TransportError("cut", str(error)) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise WireError("reset", str(error) or type(error).__name__) from None
+            raise TransportError("reset", str(error) or type(error).__name__) from None
 
     def sweep(self) -> None:
         """aiohttp keeps its own clocks."""
@@ -72,7 +74,7 @@ class ProxiedWire:
         await asyncio.sleep(0)
 
 
-def session(endpoint: Endpoint, settings: LLM) -> aiohttp.ClientSession:
+def open_session(endpoint: Endpoint, settings: LLMSettings) -> aiohttp.ClientSession:
     """A session with the endpoint's headers and certificates and the settings' time-outs; call it
     in a running loop.
     """

@@ -1,7 +1,7 @@
 """Connections to an endpoint that stay open, one request after another: the fast road (HTTP/1.1,
 with or without TLS).
 
-Proxies take the other road (`proxied.py`); both answer to `Wire`. It does not follow redirects,
+Proxies take the other road (`proxied.py`); both answer to `HttpTransport`. It does not follow redirects,
 keep cookies, unpack compressed bodies (it asks for none) or speak HTTP/2.
 """
 
@@ -15,14 +15,14 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.llm.transport.endpoint import Endpoint
 from tacos.llm.transport.http_connection import (
-    Connection,
     Done,
-    Response,
-    StaleConnection,
-    WireError,
+    HttpConnection,
+    HttpResponse,
+    StaleConnectionError,
+    TransportError,
 )
 
 MAX_OPENING = 64
@@ -32,7 +32,7 @@ answer the next one.
 """
 
 
-class Wire(Protocol):
+class HttpTransport(Protocol):
     """A way to post a body to the endpoint. All methods are called on one event loop's thread."""
 
     def post(self, body: bytes, done: Done) -> None: ...
@@ -43,21 +43,21 @@ class Wire(Protocol):
     async def close(self) -> None: ...
 
 
-class DirectWire:
+class ConnectionPool:
     """Connections to one URL, as many as there are requests at once."""
 
-    def __init__(self, endpoint: Endpoint, path: str, settings: LLM) -> None:
+    def __init__(self, endpoint: Endpoint, path: str, settings: LLMSettings) -> None:
         parts = urlsplit(endpoint.url(path))
         self.settings = settings
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.tls = endpoint.tls()
-        self.head = head(
+        self.head = _build_request_head(
             parts.path + (f"?{parts.query}" if parts.query else ""), parts.netloc, endpoint.headers
         )
         self.loop = asyncio.get_running_loop()
-        self.idle: deque[Connection] = deque()
-        self.busy: set[Connection] = set()
+        self.idle: deque[HttpConnection] = deque()
+        self.busy: set[HttpConnection] = set()
         self.waiting: deque[tuple[bytes, Done]] = deque()
         self.opening: set[asyncio.Task[None]] = set()
 
@@ -81,17 +81,21 @@ class DirectWire:
         if self.waiting and not self.idle:
             self.open()
 
-    def start(self, connection: Connection, message: bytes, done: Done) -> None:
+    def start(self, connection: HttpConnection, message: bytes, done: Done) -> None:
         """One exchange on a connection."""
         self.busy.add(connection)
         connection.send(message, partial(self.ended, connection, message, done))
 
     def ended(
-        self, connection: Connection, message: bytes, done: Done, result: Response | WireError
+        self,
+        connection: HttpConnection,
+        message: bytes,
+        done: Done,
+        result: HttpResponse | TransportError,
     ) -> None:
         """An exchange is over; one that a kept connection never began is begun again on another."""
         self.busy.discard(connection)
-        if isinstance(result, StaleConnection):
+        if isinstance(result, StaleConnectionError):
             self.waiting.appendleft((message, done))
             self.open()
             return
@@ -118,29 +122,29 @@ class DirectWire:
         """
         self.opening.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, WireError) and self.waiting and not (self.busy or self.idle):
+        if isinstance(error, TransportError) and self.waiting and not (self.busy or self.idle):
             self.waiting.popleft()[1](error)
         elif error is None:
             self.open()
 
     async def connect(self) -> None:
-        """Open a connection. Raises `WireError`."""
+        """Open a connection. Raises `TransportError`."""
         name = self.host if self.tls else None
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
                 _, connection = await self.loop.create_connection(
-                    lambda: Connection(self.loop),
+                    lambda: HttpConnection(self.loop),
                     self.host,
                     self.port,
                     ssl=self.tls,
                     server_hostname=name,
                 )
         except TimeoutError:
-            raise WireError(
+            raise TransportError(
                 "connect", f"no connection within {self.settings.connect_timeout:g} s"
             ) from None
         except OSError as error:  # TLS errors are OSErrors too
-            raise WireError("connect", str(error) or type(error).__name__) from None
+            raise TransportError("connect", str(error) or type(error).__name__) from None
         if self.waiting:
             self.start(connection, *self.waiting.popleft())
         else:
@@ -155,16 +159,18 @@ class DirectWire:
         for connection in list(self.busy):
             if now - connection.heard > self.settings.read_timeout:
                 connection.fail(
-                    WireError("timeout", f"silent for {self.settings.read_timeout:g} s")
+                    TransportError("timeout", f"silent for {self.settings.read_timeout:g} s")
                 )
             elif now - connection.began > self.settings.total_timeout:
                 connection.fail(
-                    WireError("timeout", f"not finished within {self.settings.total_timeout:g} s")
+                    TransportError(
+                        "timeout", f"not finished within {self.settings.total_timeout:g} s"
+                    )
                 )
 
     async def close(self) -> None:
         """Drop every connection."""
-        closed = WireError("reset", "the client was closed")
+        closed = TransportError("reset", "the client was closed")
         while self.waiting:
             self.waiting.popleft()[1](closed)
         for task in self.opening:
@@ -176,7 +182,7 @@ class DirectWire:
         await asyncio.sleep(0)
 
 
-def head(target: str, netloc: str, headers: Mapping[str, str]) -> bytes:
+def _build_request_head(target: str, netloc: str, headers: Mapping[str, str]) -> bytes:
     """A request's head up to the value of Content-Length."""
     fixed = {
         "Host": netloc,

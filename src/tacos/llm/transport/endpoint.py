@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
 
-from tacos.config import LLM
+from tacos.config import LLMSettings
 from tacos.errors import ConfigError
 
 OPENAI = "https://api.openai.com/v1"
@@ -63,27 +63,33 @@ class Endpoint:
             raise ConfigError(f"llm.ca_file {self.ca_file}: {error}") from None
 
 
-def endpoint(settings: LLM, environment: Mapping[str, str] = os.environ) -> Endpoint:
+def resolve_endpoint(
+    settings: LLMSettings, environment: Mapping[str, str] = os.environ
+) -> Endpoint:
     """The endpoint that the settings and the environment name. Raises `ConfigError`."""
     base = (settings.base_url or environment.get("OPENAI_BASE_URL", "") or OPENAI).rstrip("/")
-    parts = checked(base)
+    parts = _parse_base_url(base)
     used: list[str] = []
-    check_literals(settings)
-    headers = {name: filled(value, environment, used) for name, value in settings.headers.items()}
-    query = {name: filled(value, environment, used) for name, value in settings.query.items()}
+    _check_literals(settings)
+    headers = {
+        name: _fill_variables(value, environment, used) for name, value in settings.headers.items()
+    }
+    query = {
+        name: _fill_variables(value, environment, used) for name, value in settings.query.items()
+    }
     key = environment.get(settings.key_env, "").strip()
     if key and settings.auth == "bearer":
         headers["Authorization"] = f"Bearer {key}"
     elif key and settings.auth == "api-key":
         headers["api-key"] = key
-    check_headers(headers)
-    proxy = proxy_for(settings, parts, environment, used)
+    _check_headers(headers)
+    proxy = _resolve_proxy(settings, parts, environment, used)
     said = {form for each in (key, *used) for form in (each, quote_plus(each)) if len(each) > 3}
     secrets = tuple(sorted(said, key=len, reverse=True))
     return Endpoint(base, urlencode(query), proxy, headers, secrets, settings.ca_file)
 
 
-def checked(base: str) -> SplitResult:
+def _parse_base_url(base: str) -> SplitResult:
     """The URL's parts, when it is one that can be used."""
     if Path(base).is_dir():
         raise ConfigError(
@@ -109,7 +115,7 @@ def checked(base: str) -> SplitResult:
     return parts
 
 
-def filled(value: str, environment: Mapping[str, str], used: list[str]) -> str:
+def _fill_variables(value: str, environment: Mapping[str, str], used: list[str]) -> str:
     """`value` with `${NAME}` replaced from the environment; what was put in is added to `used`."""
 
     def one(match: re.Match[str]) -> str:
@@ -123,7 +129,7 @@ def filled(value: str, environment: Mapping[str, str], used: list[str]) -> str:
     return VARIABLE.sub(one, value)
 
 
-def check_literals(settings: LLM) -> None:
+def _check_literals(settings: LLMSettings) -> None:
     """Settings are written into the run, so none may hold a key itself. Raises `ConfigError`."""
     for section, values in (("headers", settings.headers), ("query", settings.query)):
         for name, value in values.items():
@@ -138,7 +144,7 @@ def check_literals(settings: LLM) -> None:
         )
 
 
-def check_headers(headers: Mapping[str, str]) -> None:
+def _check_headers(headers: Mapping[str, str]) -> None:
     """Header names and values must be plain, so that none can smuggle in another."""
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", name, re.ASCII) or re.search(
@@ -153,14 +159,14 @@ def check_headers(headers: Mapping[str, str]) -> None:
             ) from None
 
 
-def proxy_for(
-    settings: LLM, parts: SplitResult, environment: Mapping[str, str], used: list[str]
+def _resolve_proxy(
+    settings: LLMSettings, parts: SplitResult, environment: Mapping[str, str], used: list[str]
 ) -> str:
     """The proxy's URL, "" for none."""
     if settings.proxy == "none":
         return ""
     if settings.proxy:
-        return filled(settings.proxy, environment, used)
+        return _fill_variables(settings.proxy, environment, used)
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return ""
     found = urllib.request.getproxies().get(parts.scheme, "")

@@ -19,7 +19,7 @@ MAX_BODY = 8 * 2**20
 """Bytes; an answer to one of our questions has some thousands."""
 
 
-class Response(NamedTuple):
+class HttpResponse(NamedTuple):
     """Status, headers (names in lower case) and body of one answer."""
 
     status: int
@@ -33,7 +33,7 @@ class Response(NamedTuple):
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
 
 
-class WireError(Exception):
+class TransportError(Exception):
     """No whole answer came. `stage` says how far it got: connect, timeout, reset or cut."""
 
     def __init__(self, stage: str, message: str) -> None:
@@ -41,15 +41,15 @@ class WireError(Exception):
         self.stage = stage
 
 
-Done = Callable[[Response | WireError], None]
+Done = Callable[[HttpResponse | TransportError], None]
 """Told how an exchange ended; called once, on the loop's thread."""
 
 
-class StaleConnection(WireError):
+class StaleConnectionError(TransportError):
     """A kept connection turned out to be closed."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection and at most one exchange on it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -87,17 +87,19 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.n_sent += 1
         if self.transport is None or self.ended or self.transport.is_closing():
-            self.loop.call_soon(self.fail, StaleConnection("reset", "the connection was closed"))
+            self.loop.call_soon(
+                self.fail, StaleConnectionError("reset", "the connection was closed")
+            )
         else:
             self.transport.write(message)
 
-    def finish(self, result: Response | WireError) -> None:
+    def finish(self, result: HttpResponse | TransportError) -> None:
         """Tell who waits."""
         done, self.done = self.done, None
         if done is not None:
             done(result)
 
-    def fail(self, error: WireError) -> None:
+    def fail(self, error: TransportError) -> None:
         """End the exchange without an answer."""
         self.ended = True
         self.finish(error)
@@ -125,11 +127,11 @@ class Connection(asyncio.Protocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self.fail(WireError("cut", f"not HTTP: {error}"))
+            self.fail(TransportError("cut", f"not HTTP: {error}"))
         if self.status:  # only now, when it is known that nothing unasked for follows in `data`
-            self.finish(Response(self.status, self.headers, b"".join(self.body), self.limited))
+            self.finish(HttpResponse(self.status, self.headers, b"".join(self.body), self.limited))
         elif self.n_bytes > MAX_BODY:
-            self.fail(WireError("cut", f"an answer of more than {MAX_BODY} bytes"))
+            self.fail(TransportError("cut", f"an answer of more than {MAX_BODY} bytes"))
 
     def on_message_begin(self) -> None:
         """The parser met a message; one that nobody asked for must never answer the next request."""
@@ -166,14 +168,18 @@ class Connection(asyncio.Protocol):
         if self.done is None:
             return
         if self.n_bytes == 0 and self.n_sent > 1:
-            self.fail(StaleConnection("reset", "the server closed a kept connection"))
+            self.fail(StaleConnectionError("reset", "the server closed a kept connection"))
         elif (
             self.headers and not self.framed and exc is None
         ):  # no length given: the end of the connection is its end
-            self.finish(Response(self.parser.get_status_code(), self.headers, b"".join(self.body)))
+            self.finish(
+                HttpResponse(self.parser.get_status_code(), self.headers, b"".join(self.body))
+            )
         elif self.n_bytes:
-            self.fail(WireError("cut", f"the answer was cut after {self.n_bytes} bytes"))
+            self.fail(TransportError("cut", f"the answer was cut after {self.n_bytes} bytes"))
         else:
             self.fail(
-                WireError("reset", f"the server closed the connection{f': {exc}' if exc else ''}")
+                TransportError(
+                    "reset", f"the server closed the connection{f': {exc}' if exc else ''}"
+                )
             )

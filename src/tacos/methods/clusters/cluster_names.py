@@ -21,7 +21,7 @@ PRIOR = 10.0
 NAMELESS = "(no telling tag)"
 
 
-def z_scores(rows: pl.DataFrame) -> pl.DataFrame:
+def score_cluster_tags(rows: pl.DataFrame) -> pl.DataFrame:
     """cluster, tag, z, n (samples of all that carry the tag), from one row per sample: cluster,
     tags.
     """
@@ -39,25 +39,25 @@ def z_scores(rows: pl.DataFrame) -> pl.DataFrame:
     x, total, m = (pl.col(name).cast(pl.Float64) for name in ("x", "n", "m"))
     prior = PRIOR * total / n_rows
     inside, outside = x + prior, total - x + prior
-    delta = odds(inside, m + PRIOR) - odds(outside, n_rows - m + PRIOR)
+    delta = _log_odds(inside, m + PRIOR) - _log_odds(outside, n_rows - m + PRIOR)
     return table.select(
         "cluster", "tag", (delta / (1 / inside + 1 / outside).sqrt()).round(9).alias("z"), "n"
     )
 
 
-def odds(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+def _log_odds(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
     """The logarithm of the odds; a whole that is all part has those of half a sample less."""
     return (part / (whole - part).clip(lower_bound=0.5)).log()
 
 
-def names(rows: pl.DataFrame, tags: pl.DataFrame | None = None) -> dict[int, str]:
+def name_clusters(rows: pl.DataFrame, tags: pl.DataFrame | None = None) -> dict[int, str]:
     """Cluster -> its most telling tags.
 
     `rows` has one row per sample: cluster (null: none), tags. With `tags` (tag, cluster, count) a
     cluster is called by tags of its own, and the most frequent ones stand in where fewer than three
     are telling.
     """
-    found = z_scores(rows).filter(pl.col("z") > 0)
+    found = score_cluster_tags(rows).filter(pl.col("z") > 0)
     if tags is not None:
         own = tags.select(
             pl.col("cluster").cast(pl.UInt32), "tag", pl.col("count").cast(pl.Int64).alias("n")

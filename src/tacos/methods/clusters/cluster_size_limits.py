@@ -27,7 +27,7 @@ Count = Callable[[pl.DataFrame], Mapping[int, int]]
 """From tag, cluster, count to the samples of each cluster."""
 
 
-def resize(
+def resize_tag_clusters(
     table: pl.DataFrame,
     vectors: Vectors,
     n_of: Count,
@@ -41,26 +41,26 @@ def resize(
     `smallest` 0 and `largest` 1 leave them as they are.
     """
     if largest < 1 and table.height:
-        table = split_giants(table, vectors, n_of(table), largest * n_samples, seed)
+        table = _split_giants(table, vectors, n_of(table), largest * n_samples, seed)
     while smallest > 0 and table.height:
         sizes = n_of(table)
-        tiny = too_small(
+        tiny = _find_tiny_clusters(
             {cluster: sizes.get(cluster, 0) for cluster in table["cluster"].unique().sort()},
             smallest,
         )
         if not tiny:
             break
-        table = merge(table, vectors, tiny)
+        table = _merge_tiny_clusters(table, vectors, tiny)
     return table
 
 
-def too_small(sizes: Mapping[int, int], smallest: int) -> set[int]:
+def _find_tiny_clusters(sizes: Mapping[int, int], smallest: int) -> set[int]:
     """The clusters with fewer samples; never all of them: the largest stays."""
     kept = max(sizes, key=lambda cluster: (sizes[cluster], -cluster))
     return {cluster for cluster, size in sizes.items() if size < smallest and cluster != kept}
 
 
-def split_giants(
+def _split_giants(
     table: pl.DataFrame, vectors: Vectors, sizes: Mapping[int, int], most: float, seed: int
 ) -> pl.DataFrame:
     """The table with the clusters of more than `most` samples split."""
@@ -70,7 +70,7 @@ def split_giants(
     for cluster in sorted(sizes):
         if sizes[cluster] > most:
             rows = np.flatnonzero(labels == cluster)
-            parts = kmeans_clusters.split(
+            parts = kmeans_clusters.label_by_kmeans(
                 vectors[rows], math.ceil(sizes[cluster] / most), weights[rows], seed
             )
             labels[rows] = np.where(parts == 0, cluster, following + parts - 1)
@@ -78,18 +78,20 @@ def split_giants(
     return table.with_columns(pl.Series("cluster", labels, dtype=pl.UInt32))
 
 
-def merge(table: pl.DataFrame, vectors: Vectors, tiny: set[int]) -> pl.DataFrame:
+def _merge_tiny_clusters(table: pl.DataFrame, vectors: Vectors, tiny: set[int]) -> pl.DataFrame:
     """The table with each tiny cluster merged into the nearest of the others."""
     labels = table["cluster"].to_numpy().astype(np.int64)
     numbers = np.unique(labels)
-    centres = means(labels, vectors, table["count"].to_numpy().astype(np.float64), numbers)
+    centres = _average_clusters(
+        labels, vectors, table["count"].to_numpy().astype(np.float64), numbers
+    )
     large = ~np.isin(numbers, list(tiny))
-    goal = numbers[large][kmeans_clusters.nearest(centres, centres[large])]
+    goal = numbers[large][kmeans_clusters.find_nearest_centre(centres, centres[large])]
     moved = np.where(large, numbers, goal)[np.searchsorted(numbers, labels)]
     return table.with_columns(pl.Series("cluster", moved, dtype=pl.UInt32))
 
 
-def means(
+def _average_clusters(
     labels: Ints, vectors: Vectors, weights: npt.NDArray[np.float64], numbers: Ints
 ) -> Vectors:
     """The weighted mean of each cluster, shape (clusters, dim)."""
@@ -107,22 +109,26 @@ def resize_centres(
 
     `smallest` is a number of the samples drawn, `largest` a share of them.
     """
-    labels = kmeans_clusters.nearest(vectors, centres)
+    labels = kmeans_clusters.find_nearest_centre(vectors, centres)
     sizes = np.bincount(labels, minlength=len(centres))
     parts = []
     for number, size in enumerate(sizes.tolist()):
         if size > largest * len(vectors):
             n_parts = math.ceil(size / (largest * len(vectors)))
-            parts.append(kmeans_clusters.centres_of(vectors[labels == number], n_parts, seed))
+            parts.append(
+                kmeans_clusters.fit_kmeans_centres(vectors[labels == number], n_parts, seed)
+            )
         else:
             parts.append(centres[number : number + 1])
-    return without_tiny(np.concatenate(parts), vectors, smallest)
+    return _drop_tiny_centres(np.concatenate(parts), vectors, smallest)
 
 
-def without_tiny(centres: Vectors, vectors: Vectors, smallest: float) -> Vectors:
+def _drop_tiny_centres(centres: Vectors, vectors: Vectors, smallest: float) -> Vectors:
     """Centres less the smallest one with fewer rows, again and again until there is none."""
     while len(centres) > 1:
-        sizes = np.bincount(kmeans_clusters.nearest(vectors, centres), minlength=len(centres))
+        sizes = np.bincount(
+            kmeans_clusters.find_nearest_centre(vectors, centres), minlength=len(centres)
+        )
         least = int(np.argmin(sizes))
         if sizes[least] >= smallest:
             break

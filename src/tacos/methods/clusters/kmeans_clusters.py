@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tacos.records import CLUSTERS, MEMBERSHIPS, conform
+from tacos.records import CLUSTERS, MEMBERSHIPS, conform_table
 
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -50,16 +50,18 @@ def cluster_tags(
     """tag, cluster, count: `counts` (tag, count, sorted by tag) with a number for each tag's
     cluster.
 
-    `vectors` has a row per tag. Clusters are numbered as they come; see `numbered`.
+    `vectors` has a row per tag. Clusters are numbered as they come; see `number_by_size`.
     """
     if counts.is_empty():
         return pl.DataFrame(schema={"tag": pl.String, "cluster": pl.UInt32, "count": pl.UInt32})
     weights = counts["count"].to_numpy().astype(np.float64) if weighted else None
-    labels = split(vectors, k, weights, seed)
+    labels = label_by_kmeans(vectors, k, weights, seed)
     return counts.select("tag", pl.Series("cluster", labels, dtype=pl.UInt32), "count")
 
 
-def split(vectors: Vectors, k: int, weights: npt.NDArray[np.float64] | None, seed: int) -> Ints:
+def label_by_kmeans(
+    vectors: Vectors, k: int, weights: npt.NDArray[np.float64] | None, seed: int
+) -> Ints:
     """K-means: the label of each row, at most k of them (fewer where fewer rows are distinct)."""
     from sklearn.cluster import (
         KMeans,
@@ -70,7 +72,7 @@ def split(vectors: Vectors, k: int, weights: npt.NDArray[np.float64] | None, see
     return np.asarray(model.labels_, np.int64)
 
 
-def centres_of(vectors: Vectors, k: int, seed: int) -> Vectors:
+def fit_kmeans_centres(vectors: Vectors, k: int, seed: int) -> Vectors:
     """K-means: the centres of many rows, shape (at most k, dim), rounded, by one thread: the same
     on any number.
     """
@@ -83,7 +85,7 @@ def centres_of(vectors: Vectors, k: int, seed: int) -> Vectors:
     return np.asarray(model.cluster_centers_, np.float32).round(5)
 
 
-def nearest(vectors: Vectors, centres: Vectors) -> Ints:
+def find_nearest_centre(vectors: Vectors, centres: Vectors) -> Ints:
     """The centre nearest to each row (ties: the first). A row's answer does not depend on the other
     rows.
     """
@@ -93,7 +95,7 @@ def nearest(vectors: Vectors, centres: Vectors) -> Ints:
     )
 
 
-def numbered(table: pl.DataFrame) -> pl.DataFrame:
+def number_by_size(table: pl.DataFrame) -> pl.DataFrame:
     """tag, cluster, count with clusters numbered by falling total count, so that no number depends
     on the start.
     """
@@ -111,15 +113,19 @@ def numbered(table: pl.DataFrame) -> pl.DataFrame:
     return joined.select("tag", pl.col("number").alias("cluster"), "count").sort("tag")
 
 
-def of_tags(table: pl.DataFrame, names: dict[int, str]) -> pl.DataFrame:
+def build_tag_clusters(table: pl.DataFrame, names: dict[int, str]) -> pl.DataFrame:
     """Clusters of tags by `CLUSTERS`, from tag, cluster, count and a name for each cluster."""
     called = (
         pl.col("cluster").cast(pl.Int64).replace_strict(names, default="", return_dtype=pl.String)
     )
-    return conform(table.with_columns(called.alias("name"), pl.lit(None).alias("centre")), CLUSTERS)
+    return conform_table(
+        table.with_columns(called.alias("name"), pl.lit(None).alias("centre")), CLUSTERS
+    )
 
 
-def of_samples(centres: Vectors, sizes: dict[int, int], names: dict[int, str]) -> pl.DataFrame:
+def build_sample_clusters(
+    centres: Vectors, sizes: dict[int, int], names: dict[int, str]
+) -> pl.DataFrame:
     """Clusters of samples by `CLUSTERS`: a row per centre, without a tag; `sizes` and `names` by
     their numbers.
     """
@@ -134,7 +140,7 @@ def of_samples(centres: Vectors, sizes: dict[int, int], names: dict[int, str]) -
     return pl.DataFrame(table, schema=CLUSTERS)
 
 
-def assign(tags: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
+def assign_by_tags(tags: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
     """Memberships by `MEMBERSHIPS` of samples (id, tags), row by row; one without a known tag has
     none (home null).
     """
@@ -156,21 +162,23 @@ def assign(tags: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
         )
     )
     joined = tags.select("id").join(homes, on="id", how="left", maintain_order="left")
-    return conform(joined.with_columns(pl.col("clusters").fill_null([])), MEMBERSHIPS)
+    return conform_table(joined.with_columns(pl.col("clusters").fill_null([])), MEMBERSHIPS)
 
 
-def assign_nearest(ids: pl.Series, vectors: Vectors, clusters: pl.DataFrame) -> pl.DataFrame:
+def assign_by_centre(ids: pl.Series, vectors: Vectors, clusters: pl.DataFrame) -> pl.DataFrame:
     """Memberships by `MEMBERSHIPS`: each sample in the cluster of the nearest centre, its only one
     and its home.
     """
     ordered = clusters.sort("cluster")
-    found = nearest(vectors, np.array(ordered["centre"].to_list(), np.float32))
+    found = find_nearest_centre(vectors, np.array(ordered["centre"].to_list(), np.float32))
     homes = pl.Series("home", ordered["cluster"].to_numpy()[found], dtype=pl.UInt32)
     table = pl.DataFrame({"id": ids, "home": homes}).with_columns(clusters=pl.concat_list("home"))
-    return conform(table, MEMBERSHIPS)
+    return conform_table(table, MEMBERSHIPS)
 
 
-def members(memberships: pl.DataFrame, *, homes: bool, untagged: int | None) -> pl.DataFrame:
+def list_cluster_members(
+    memberships: pl.DataFrame, *, homes: bool, untagged: int | None
+) -> pl.DataFrame:
     """One row per (sample, cluster): each of its clusters (paper), or its home alone (robust).
 
     Samples without a canonical tag go into the cluster `untagged` where one is given, else they are

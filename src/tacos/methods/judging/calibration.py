@@ -19,9 +19,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tacos.methods.judging.judge_health import Figure, diagnose
-from tacos.methods.judging.rating.presentation_orders import position_bias
-from tacos.methods.measures.rater_agreement import Interval, cohen, gwet, wilson
+from tacos.methods.judging.judge_health import Measurement, diagnose_judge
+from tacos.methods.judging.rating.presentation_orders import estimate_position_bias
+from tacos.methods.measures.rater_agreement import (
+    ConfidenceInterval,
+    cohen_kappa,
+    gwet_ac1,
+    wilson_interval,
+)
 from tacos.records import Reject
 
 ANSWERS = ("a", "b", "tie")
@@ -46,41 +51,41 @@ class Calibration:
     n_labels: int
     n_judged: int
     """Pairs with a score from both orders."""
-    agreement: Interval
-    agreement_decided: Interval
-    agreement_steady: Interval
+    agreement: ConfidenceInterval
+    agreement_decided: ConfidenceInterval
+    agreement_steady: ConfidenceInterval
     """Of pairs with the same winner in both orders, at every repetition."""
     kappa: float | None
     ac1: float | None
-    tie_rate: Interval
-    label_tie_rate: Interval
-    flip_rate: Figure
-    first_share: Figure
+    tie_rate: ConfidenceInterval
+    label_tie_rate: ConfidenceInterval
+    flip_rate: Measurement
+    first_share: Measurement
     position_bias: float | None
     """What the first place is worth, in points; None for judges that cannot see it."""
     position_error: float | None
-    longer_judge: Interval
+    longer_judge: ConfidenceInterval
     """Choices of the longer response, where judge and people both chose and the lengths differ."""
-    longer_people: Interval
+    longer_people: ConfidenceInterval
     suggestions: tuple[str, ...]
 
 
-def parse_batch(batch: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
+def parse_label_batch(batch: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
     """Rows of `LABELS` and rejects of a batch of raw rows (see
-    `tacos.methods.samples.samples.Batch`).
+    `tacos.methods.samples.samples.NumberedRows`).
     """
-    made = [parse(row, f"{batch.file}:{number}") for number, row in batch.rows]
+    made = [parse_label(row, f"{batch.file}:{number}") for number, row in batch.rows]
     rejects = [*batch.rejects, *(each for each in made if isinstance(each, Reject))]
     return [each for each in made if not isinstance(each, Reject)], rejects
 
 
-def parse(row: dict[str, Any], id_: str) -> dict[str, Any] | Reject:
+def parse_label(row: dict[str, Any], id_: str) -> dict[str, Any] | Reject:
     """A row of `LABELS`: `instruction`, or `instruction_a` and `instruction_b`; both responses;
     `preferred`.
 
-    >>> parse({"instruction": "Hi", "response_a": "Yo", "response_b": "Hello.", "preferred": "B"}, "x:0")["preferred"]
+    >>> parse_label({"instruction": "Hi", "response_a": "Yo", "response_b": "Hello.", "preferred": "B"}, "x:0")["preferred"]
     'b'
-    >>> parse({"instruction": "Hi", "response_a": "Yo", "response_b": "Hello.", "preferred": "?"}, "x:1").reason
+    >>> parse_label({"instruction": "Hi", "response_a": "Yo", "response_b": "Hello.", "preferred": "?"}, "x:1").reason
     'preferred is not a, b or tie'
     """
     both = {
@@ -97,7 +102,7 @@ def parse(row: dict[str, Any], id_: str) -> dict[str, Any] | Reject:
     return {"id": id_, **texts, "preferred": preferred}
 
 
-def pairs_and_texts(labels: pl.DataFrame, first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def build_label_pairs(labels: pl.DataFrame, first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Labels as the pairs and texts of `judging.questions`; pairs are numbered from `first`."""
     texts = [
         labels.select(
@@ -113,7 +118,7 @@ def pairs_and_texts(labels: pl.DataFrame, first: int) -> tuple[pl.DataFrame, pl.
     )
 
 
-def calibrate(
+def calibrate_judges(
     labels: pl.DataFrame,
     verdicts: pl.DataFrame,
     pointwise: Iterable[str] = (),
@@ -125,38 +130,50 @@ def calibrate(
     usable verdict.
     """
     asked, blind = sorted({*verdicts["judge"], *judges}), set(pointwise)
-    found = [of_judge(name, labels, verdicts.filter(judge=name), name in blind) for name in asked]
+    found = [
+        _calibrate_judge(name, labels, verdicts.filter(judge=name), name in blind) for name in asked
+    ]
     return (
-        [*found, of_judge(PANEL, labels, verdicts, blind >= set(asked))]
+        [*found, _calibrate_judge(PANEL, labels, verdicts, blind >= set(asked))]
         if len(asked) > 1
         else found
     )
 
 
-def of_judge(
+def _calibrate_judge(
     name: str, labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: bool
 ) -> Calibration:
     """The calibration of one judge's verdicts."""
-    table = answers(labels, verdicts)
-    lengths = sides_by_length(labels)
-    checks = diagnose(verdicts, lengths, pointwise)
+    table = _collect_answers(labels, verdicts)
+    lengths = _measure_side_lengths(labels)
+    checks = diagnose_judge(verdicts, lengths, pointwise)
     bias = (
-        position_bias(verdicts).row(0, named=True)
+        estimate_position_bias(verdicts).row(0, named=True)
         if not pointwise and verdicts["judge"].n_unique() == 1
         else {}
     )
     judged = table.drop_nulls("answer")
-    ratings = coded(judged)
-    figures = agreements(judged) | ties(judged) | length_choices(judged)
+    ratings = _encode_answers(judged)
+    figures = _measure_agreement(judged) | _measure_ties(judged) | _measure_length_choices(judged)
     found = Calibration(
-        judge=name, n_labels=labels.height, n_judged=judged.height, kappa=cohen(ratings, 3), ac1=gwet(ratings, 3),
-        flip_rate=checks.flip_rate, first_share=checks.first_share, position_bias=bias.get("bias"),
-        position_error=bias.get("error"), suggestions=(), **figures,
-    )  # fmt: skip
-    return Calibration(**{**vars(found), "suggestions": tuple(suggest(found, checks.collapsed))})
+        judge=name,
+        n_labels=labels.height,
+        n_judged=judged.height,
+        kappa=cohen_kappa(ratings, 3),
+        ac1=gwet_ac1(ratings, 3),
+        flip_rate=checks.flip_rate,
+        first_share=checks.first_share,
+        position_bias=bias.get("bias"),
+        position_error=bias.get("error"),
+        suggestions=(),
+        **figures,
+    )
+    return Calibration(
+        **{**vars(found), "suggestions": tuple(_suggest_changes(found, checks.collapsed))}
+    )
 
 
-def answers(labels: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+def _collect_answers(labels: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """Per label: preferred, the judge's `answer` (null: missing), whether it was `steady`, and
     which side is longer.
     """
@@ -185,7 +202,7 @@ def answers(labels: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     return joined.select("id", "preferred", known.alias("answer"), "steady", "longer")
 
 
-def coded(judged: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def _encode_answers(judged: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     """People's and judge's answers as numbers, shape (pairs, 2)."""
     columns = [
         judged[name].cast(pl.Enum(ANSWERS)).to_physical().to_numpy()
@@ -194,12 +211,12 @@ def coded(judged: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.int64
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def share(hits: pl.Series) -> Interval:
+def _estimate_share(hits: pl.Series) -> ConfidenceInterval:
     """The share of true values, with Wilson's interval."""
-    return wilson(int(hits.sum()), len(hits))
+    return wilson_interval(int(hits.sum()), len(hits))
 
 
-def agreements(judged: pl.DataFrame) -> dict[str, Any]:
+def _measure_agreement(judged: pl.DataFrame) -> dict[str, Any]:
     """Agreement where people named a winner: over all of these, those the judge decided, those it
     was steady on.
     """
@@ -210,29 +227,32 @@ def agreements(judged: pl.DataFrame) -> dict[str, Any]:
         "agreement_decided": decided,
         "agreement_steady": decided.filter("steady"),
     }
-    return {name: share(table["preferred"] == table["answer"]) for name, table in named.items()}
-
-
-def ties(judged: pl.DataFrame) -> dict[str, Any]:
-    """The shares of ties, the judge's and the people's, over the same pairs."""
     return {
-        "tie_rate": share(judged["answer"] == "tie"),
-        "label_tie_rate": share(judged["preferred"] == "tie"),
+        name: _estimate_share(table["preferred"] == table["answer"])
+        for name, table in named.items()
     }
 
 
-def length_choices(judged: pl.DataFrame) -> dict[str, Any]:
+def _measure_ties(judged: pl.DataFrame) -> dict[str, Any]:
+    """The shares of ties, the judge's and the people's, over the same pairs."""
+    return {
+        "tie_rate": _estimate_share(judged["answer"] == "tie"),
+        "label_tie_rate": _estimate_share(judged["preferred"] == "tie"),
+    }
+
+
+def _measure_length_choices(judged: pl.DataFrame) -> dict[str, Any]:
     """How often judge and people chose the longer response, over the pairs in which both chose."""
     both = judged.filter(
         pl.col("preferred") != "tie", pl.col("answer") != "tie", pl.col("longer").is_not_null()
     )
     return {
-        "longer_judge": share(both["answer"] == both["longer"]),
-        "longer_people": share(both["preferred"] == both["longer"]),
+        "longer_judge": _estimate_share(both["answer"] == both["longer"]),
+        "longer_people": _estimate_share(both["preferred"] == both["longer"]),
     }
 
 
-def sides_by_length(labels: pl.DataFrame) -> pl.DataFrame:
+def _measure_side_lengths(labels: pl.DataFrame) -> pl.DataFrame:
     """id, length of both sides of every pair."""
     return pl.concat(
         labels.select(pl.col("id") + end, length=pl.col(f"response_{side}").str.len_chars())
@@ -240,48 +260,75 @@ def sides_by_length(labels: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def suggest(found: Calibration, collapsed: bool) -> list[str]:
+def _suggest_changes(found: Calibration, collapsed: bool) -> list[str]:
     """What to change, by fixed rules; an empty list says that none of them applies, not that the
     judge is good.
     """
     rules = (
-        (f"nothing can be said of {found.judge}: none of its answers could be used", found.n_judged == 0),
-        ("no agreement can be told: in no pair that it judged did you name a winner",
-         found.n_judged > 0 and found.agreement.n == 0),
-        ("label more pairs: fewer than 100 with a winner leave agreement uncertain by 10 points or more either way",
-         0 < found.agreement.n < FEW),
-        ("do not rely on this judge: its agreement with you is not shown to be better than chance",
-         found.agreement.n > 0 and (found.agreement_decided.low is None or found.agreement_decided.low <= 0.5)),
-        ("it gives nearly everything the same score: ask for the whole scale in your criteria, or take another model",
-         collapsed),
-        ("keep both orders, and add judge.repetitions or a second judge (judge.models): it often changes its mind "
-         "with the order", above(found.flip_rate.value, MANY_FLIPS)),
-        ("never ask one order only: the first place by itself is worth points to it", biased(found)),
-        ("it takes the longer response more often than you do: say in your criteria that length is no merit, or match "
-         "lengths when you select", apart(found.longer_judge, found.longer_people)),
-        ("it takes the shorter response more often than you do: say in your criteria what a full answer is",
-         apart(found.longer_people, found.longer_judge)),
-        ("it calls more ties than you do: name in your criteria what should decide between good responses",
-         apart(found.tie_rate, found.label_tie_rate)),
-        ("some pairs have no verdict in both orders: look at the model's replies before you trust the rest",
-         0 < found.n_judged < 0.98 * found.n_labels),
-    )  # fmt: skip
+        (
+            f"nothing can be said of {found.judge}: none of its answers could be used",
+            found.n_judged == 0,
+        ),
+        (
+            "no agreement can be told: in no pair that it judged did you name a winner",
+            found.n_judged > 0 and found.agreement.n == 0,
+        ),
+        (
+            "label more pairs: fewer than 100 with a winner leave agreement uncertain by 10 points or more either way",
+            0 < found.agreement.n < FEW,
+        ),
+        (
+            "do not rely on this judge: its agreement with you is not shown to be better than chance",
+            found.agreement.n > 0
+            and (found.agreement_decided.low is None or found.agreement_decided.low <= 0.5),
+        ),
+        (
+            "it gives nearly everything the same score: ask for the whole scale in your criteria, or take another model",
+            collapsed,
+        ),
+        (
+            "keep both orders, and add judge.repetitions or a second judge (judge.models): it often changes its mind "
+            "with the order",
+            _exceeds_limit(found.flip_rate.value, MANY_FLIPS),
+        ),
+        (
+            "never ask one order only: the first place by itself is worth points to it",
+            _has_position_bias(found),
+        ),
+        (
+            "it takes the longer response more often than you do: say in your criteria that length is no merit, or match "
+            "lengths when you select",
+            _is_clearly_above(found.longer_judge, found.longer_people),
+        ),
+        (
+            "it takes the shorter response more often than you do: say in your criteria what a full answer is",
+            _is_clearly_above(found.longer_people, found.longer_judge),
+        ),
+        (
+            "it calls more ties than you do: name in your criteria what should decide between good responses",
+            _is_clearly_above(found.tie_rate, found.label_tie_rate),
+        ),
+        (
+            "some pairs have no verdict in both orders: look at the model's replies before you trust the rest",
+            0 < found.n_judged < 0.98 * found.n_labels,
+        ),
+    )
     return [text for text, holds in rules if holds]
 
 
-def above(value: float | None, limit: float) -> bool:
+def _exceeds_limit(value: float | None, limit: float) -> bool:
     """Whether a figure is there and over a limit."""
     return value is not None and value > limit
 
 
-def biased(found: Calibration) -> bool:
+def _has_position_bias(found: Calibration) -> bool:
     """Whether the place is worth a point or more, and two standard errors."""
     if found.position_bias is None or found.position_error is None:
         return False
     return abs(found.position_bias) >= max(1.0, 2 * found.position_error)
 
 
-def apart(high: Interval, low: Interval) -> bool:
+def _is_clearly_above(high: ConfidenceInterval, low: ConfidenceInterval) -> bool:
     """Whether one share is above another by ten points, with intervals that do not touch."""
     if high.value is None or low.value is None or high.low is None or low.high is None:
         return False

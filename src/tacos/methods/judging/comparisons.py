@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 import polars as pl
 
-from tacos.config import Judge
-from tacos.methods.samples.truncation import truncate, truncate_pair
+from tacos.config import JudgeSettings
+from tacos.methods.samples.truncation import truncate_pair, truncate_text
 from tacos.records import Reject, Reply, Request
 
 SCORE = {"type": "number", "minimum": 1, "maximum": 100}
@@ -31,7 +31,7 @@ GRADE_SCHEMA: dict[str, Any] = {
 }
 
 
-def questions(
+def list_comparison_questions(
     pairs: pl.DataFrame, texts: pl.DataFrame, judges: tuple[str, ...], repetitions: int = 1
 ) -> pl.DataFrame:
     """A row per pair, order that is to be asked, judge and repetition, with the texts of both
@@ -46,7 +46,9 @@ def questions(
         )
         for side in ("left", "right")
     ]
-    orders = pl.DataFrame({"order": ["ab", "ba"]}).join(sittings(judges, repetitions), how="cross")
+    orders = pl.DataFrame({"order": ["ab", "ba"]}).join(
+        _list_sittings(judges, repetitions), how="cross"
+    )
     return (
         pairs.drop("bridge")
         .join(sides[0], on="left", maintain_order="left")
@@ -57,7 +59,7 @@ def questions(
     )
 
 
-def sittings(judges: tuple[str, ...], repetitions: int) -> pl.DataFrame:
+def _list_sittings(judges: tuple[str, ...], repetitions: int) -> pl.DataFrame:
     """judge, repetition: every time that a question is asked."""
     named = pl.DataFrame({"judge": judges}, schema={"judge": pl.String})
     return named.join(
@@ -66,7 +68,9 @@ def sittings(judges: tuple[str, ...], repetitions: int) -> pl.DataFrame:
     )
 
 
-def ask(row: dict[str, Any], template: str, template_hash: str, config: Judge) -> Request:
+def ask_comparison(
+    row: dict[str, Any], template: str, template_hash: str, config: JudgeSettings
+) -> Request:
     """The question for one ordered pair: A is the one shown first."""
     first, second = ("left", "right") if row["order"] == "ab" else ("right", "left")
     texts = [(row[f"instruction_{side}"], row[f"response_{side}"]) for side in (first, second)]
@@ -79,20 +83,20 @@ def ask(row: dict[str, Any], template: str, template_hash: str, config: Judge) -
         "instruction_b": instruction_b,
         "response_b": response_b,
     }
-    asked = fields | own_criteria(config)
+    asked = fields | _criteria_field(config)
     return Request(
         "judge",
         asked,
         template,
         template_hash,
         SCHEMA,
-        sampling(config),
+        _sampling_settings(config),
         row["repetition"],
         row["judge"],
     )
 
 
-def parse(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
+def parse_verdict(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
     """A row of `VERDICTS`, scores put back to left and right, or a `Reject`."""
     if reply.text is None:
         where = f"pair {row['pair']} {row['order']} by {row['judge']}"
@@ -110,31 +114,35 @@ def parse(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
     return {key: row[key] for key in kept} | found
 
 
-def grade_questions(
+def list_grade_questions(
     samples: pl.DataFrame, judges: tuple[str, ...], repetitions: int = 1
 ) -> pl.DataFrame:
     """A row per sample, judge and repetition."""
-    return samples.join(sittings(judges, repetitions), how="cross", maintain_order="left_right")
+    return samples.join(
+        _list_sittings(judges, repetitions), how="cross", maintain_order="left_right"
+    )
 
 
-def ask_grade(row: dict[str, Any], template: str, template_hash: str, config: Judge) -> Request:
+def ask_grade(
+    row: dict[str, Any], template: str, template_hash: str, config: JudgeSettings
+) -> Request:
     """The question for one sample alone."""
     fields = {
-        "instruction": truncate(row["instruction"], config.max_chars // 2),
-        "response": truncate(row["response"], config.max_chars // 2),
+        "instruction": truncate_text(row["instruction"], config.max_chars // 2),
+        "response": truncate_text(row["response"], config.max_chars // 2),
     }
-    asked, how = fields | own_criteria(config), sampling(config)
+    asked, how = fields | _criteria_field(config), _sampling_settings(config)
     return Request(
         "grade", asked, template, template_hash, GRADE_SCHEMA, how, row["repetition"], row["judge"]
     )
 
 
-def given_grade(row: dict[str, Any]) -> dict[str, Any] | None:
+def copy_given_grade(row: dict[str, Any]) -> dict[str, Any] | None:
     """The finished row where the input held a score, else None."""
     return (
         None
         if row["given_score"] is None
-        else grade_row(row, row["given_score"], "given in the input", "")
+        else _build_grade_row(row, row["given_score"], "given in the input", "")
     )
 
 
@@ -143,25 +151,25 @@ def parse_grade(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
     if reply.text is None:
         return Reject(row["id"], "grade", reply.failure or "no reply", reply.raw)
     answer = orjson.loads(reply.text)
-    return grade_row(row, answer["score"], answer["analysis"], reply.key)
+    return _build_grade_row(row, answer["score"], answer["analysis"], reply.key)
 
 
-def grade_row(row: dict[str, Any], grade: float, reason: str, reply: str) -> dict[str, Any]:
+def _build_grade_row(row: dict[str, Any], grade: float, reason: str, reply: str) -> dict[str, Any]:
     """A row of `GRADES`."""
     kept = {key: row[key] for key in ("id", "judge", "repetition")}
     return kept | {"grade": grade, "reason": reason, "reply": reply}
 
 
-def mean_grades(grades: pl.DataFrame) -> pl.DataFrame:
+def average_grades(grades: pl.DataFrame) -> pl.DataFrame:
     """id, grade: the mean over judges and repetitions, in the order of the samples."""
     return grades.group_by("id", maintain_order=True).agg(pl.col("grade").mean())
 
 
-def own_criteria(config: Judge) -> dict[str, str]:
+def _criteria_field(config: JudgeSettings) -> dict[str, str]:
     """The user's criteria as a field of a request; without any, the prompt has no such paragraph."""
     return {"criteria": config.criteria} if config.criteria else {}
 
 
-def sampling(config: Judge) -> dict[str, float | int]:
+def _sampling_settings(config: JudgeSettings) -> dict[str, float | int]:
     """Sampling settings of a judgement."""
     return {"temperature": config.temperature, "max_tokens": config.max_tokens}

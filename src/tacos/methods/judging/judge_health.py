@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from tacos.methods.judging.rating.presentation_orders import PAIR, usable
+from tacos.methods.judging.rating.presentation_orders import PAIR, keep_complete_verdicts
 
 COLLAPSE_SHARE = 0.5
 COLLAPSE_VALUES = 3
@@ -26,7 +26,7 @@ COLLAPSE_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Measurement:
     """A number and how many rows it rests on (pairs, verdicts, samples, ...); null where it cannot
     be told.
     """
@@ -36,25 +36,25 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnostics:
-    """What `diagnose` finds; shares are in 0..1."""
+class JudgeDiagnostics:
+    """What `diagnose_judge` finds; shares are in 0..1."""
 
     n_verdicts: int
     n_missing: int
     """Rows of the table without both scores."""
-    flip_rate: Figure
+    flip_rate: Measurement
     """Pairs judged in both orders whose winner changed with the order."""
-    one_sided_tie_rate: Figure
+    one_sided_tie_rate: Measurement
     """Pairs judged in both orders that are a tie in exactly one."""
-    tie_rate: Figure
+    tie_rate: Measurement
     """Verdicts with equal scores."""
-    first_share: Figure
+    first_share: Measurement
     """Verdicts with a winner in which it was the sample shown first; half is fair."""
-    length_correlation: Figure
+    length_correlation: Measurement
     """Spearman's correlation over samples of mean raw score and length of the response."""
-    violation_rate: Figure
+    violation_rate: Measurement
     """Triples compared all round (ties left out) that go in a circle; a quarter is chance."""
-    top_score_share: Figure
+    top_score_share: Measurement
     """The share of the most common score among all scores given."""
     collapsed: bool
     """Half of the scores, or more, are one and the same, or only three values or fewer occur (20
@@ -62,39 +62,43 @@ class Diagnostics:
     """
 
 
-def diagnose(verdicts: pl.DataFrame, lengths: pl.DataFrame, pointwise: bool) -> Diagnostics:
+def diagnose_judge(
+    verdicts: pl.DataFrame, lengths: pl.DataFrame, pointwise: bool
+) -> JudgeDiagnostics:
     """The diagnostics of a table VERDICTS; `lengths` has `id` and `length`. One judge at a time
     says most.
     """
-    judged = usable(verdicts)
+    judged = keep_complete_verdicts(verdicts)
     winner = judged.with_columns(winner=pl.col("difference").sign().cast(pl.Int8))
-    flips, half_ties = swapped(winner)
+    flips, half_ties = _measure_flips(winner)
     decided = winner.filter(pl.col("winner") != 0)
     points = pl.concat([judged["score_low"], judged["score_high"]])
     common = int(points.value_counts()["count"].max() or 0)  # type: ignore[arg-type]
-    return Diagnostics(
+    return JudgeDiagnostics(
         n_verdicts=judged.height,
         n_missing=verdicts.height - judged.height,
-        flip_rate=hidden(flips, pointwise),
-        one_sided_tie_rate=hidden(half_ties, pointwise),
-        tie_rate=share(winner["winner"] == 0),
-        first_share=hidden(share(decided["winner"] == decided["sign"].cast(pl.Int8)), pointwise),
-        length_correlation=length_correlation(judged, lengths),
-        violation_rate=violations(winner),
-        top_score_share=Figure(common / len(points) if len(points) else None, len(points)),
+        flip_rate=_hide_from_pointwise(flips, pointwise),
+        one_sided_tie_rate=_hide_from_pointwise(half_ties, pointwise),
+        tie_rate=_measure_share(winner["winner"] == 0),
+        first_share=_hide_from_pointwise(
+            _measure_share(decided["winner"] == decided["sign"].cast(pl.Int8)), pointwise
+        ),
+        length_correlation=_correlate_with_length(judged, lengths),
+        violation_rate=_measure_intransitivity(winner),
+        top_score_share=Measurement(common / len(points) if len(points) else None, len(points)),
         collapsed=len(points) >= COLLAPSE_ROWS
         and (common >= COLLAPSE_SHARE * len(points) or points.n_unique() <= COLLAPSE_VALUES),
     )
 
 
-def agreement(verdicts: pl.DataFrame) -> list[tuple[str, str, Figure]]:
+def measure_judge_agreement(verdicts: pl.DataFrame) -> list[tuple[str, str, Measurement]]:
     """For each two judges of a panel: the share of the pairs both judged in which they prefer the
     same side.
 
     What a judge prefers is the sign of its score differences summed over orders and repetitions; a
     tie is an answer, too. By chance, two judges without ties agree on half.
     """
-    judged = usable(verdicts)
+    judged = keep_complete_verdicts(verdicts)
     preferred = judged.group_by("judge", *PAIR).agg(
         pl.col("difference").sum().round(9).sign().alias("winner")
     )
@@ -103,20 +107,23 @@ def agreement(verdicts: pl.DataFrame) -> list[tuple[str, str, Figure]]:
     )
     judges = [name for name in wide.columns if name not in PAIR]
     both = {pair: wide.select(pair).drop_nulls() for pair in combinations(judges, 2)}
-    return [(one, other, share(found[one] == found[other])) for (one, other), found in both.items()]
+    return [
+        (one, other, _measure_share(found[one] == found[other]))
+        for (one, other), found in both.items()
+    ]
 
 
-def share(hits: pl.Series) -> Figure:
+def _measure_share(hits: pl.Series) -> Measurement:
     """The share of true values."""
-    return Figure(float(hits.sum()) / len(hits) if len(hits) else None, len(hits))
+    return Measurement(float(hits.sum()) / len(hits) if len(hits) else None, len(hits))
 
 
-def hidden(figure: Figure, pointwise: bool) -> Figure:
+def _hide_from_pointwise(figure: Measurement, pointwise: bool) -> Measurement:
     """Null for a judge that cannot see the order."""
-    return Figure(None, 0) if pointwise else figure
+    return Measurement(None, 0) if pointwise else figure
 
 
-def swapped(winner: pl.DataFrame) -> tuple[Figure, Figure]:
+def _measure_flips(winner: pl.DataFrame) -> tuple[Measurement, Measurement]:
     """Flips and one-sided ties among pairs that a judge saw in both orders."""
     orders = winner.group_by(*PAIR, "cluster", "judge", "repetition").agg(
         pl.col("winner").filter(pl.col("sign") > 0).first().alias("one"),
@@ -124,10 +131,12 @@ def swapped(winner: pl.DataFrame) -> tuple[Figure, Figure]:
     )
     both = orders.drop_nulls(["one", "two"])
     product = both["one"] * both["two"]
-    return share(product < 0), share((product == 0) & (both["one"] != both["two"]))
+    return _measure_share(product < 0), _measure_share(
+        (product == 0) & (both["one"] != both["two"])
+    )
 
 
-def length_correlation(judged: pl.DataFrame, lengths: pl.DataFrame) -> Figure:
+def _correlate_with_length(judged: pl.DataFrame, lengths: pl.DataFrame) -> Measurement:
     """Spearman's correlation over samples; null with fewer than three, or where either does not
     vary.
     """
@@ -137,13 +146,13 @@ def length_correlation(judged: pl.DataFrame, lengths: pl.DataFrame) -> Figure:
     means = sides.group_by("id").agg(pl.col("score").mean())
     table = means.join(lengths.select("id", "length").unique("id"), on="id").drop_nulls().sort("id")
     if table.height < 3 or table["score"].n_unique() < 2 or table["length"].n_unique() < 2:
-        return Figure(None, table.height)
-    return Figure(
+        return Measurement(None, table.height)
+    return Measurement(
         float(table.select(pl.corr("score", "length", method="spearman")).item()), table.height
     )
 
 
-def violations(winner: pl.DataFrame) -> Figure:
+def _measure_intransitivity(winner: pl.DataFrame) -> Measurement:
     """Circles (a beats b, b beats c, c beats a) among triples in which each beat another over all
     verdicts.
 
@@ -156,7 +165,7 @@ def violations(winner: pl.DataFrame) -> Figure:
         .filter(pl.col("winner") != 0)
     )
     if net.is_empty():
-        return Figure(None, 0)
+        return Measurement(None, 0)
     ids = pl.concat([net["low"], net["high"]]).unique().sort()
     a, b = (net[side].cast(pl.Enum(ids)).to_physical().to_numpy().astype(np.int64) for side in PAIR)
     sign = np.sign(net["winner"].to_numpy())
@@ -167,13 +176,13 @@ def violations(winner: pl.DataFrame) -> Figure:
         np.where(upward, b, a),
         np.where(upward, sign, -sign),
     )
-    won, lost = (edges(start[beats == s], end[beats == s], len(ids)) for s in (1, -1))
+    won, lost = (_adjacency_matrix(start[beats == s], end[beats == s], len(ids)) for s in (1, -1))
     every = won + lost
     n_triples = int((every @ every).multiply(every).sum())
     circles = (won @ won).multiply(lost).sum() + (lost @ lost).multiply(won).sum()
-    return Figure(float(circles) / n_triples if n_triples else None, n_triples)
+    return Measurement(float(circles) / n_triples if n_triples else None, n_triples)
 
 
-def edges(start: np.ndarray, end: np.ndarray, n: int) -> csr_array:
+def _adjacency_matrix(start: np.ndarray, end: np.ndarray, n: int) -> csr_array:
     """A sparse adjacency matrix."""
     return csr_array((np.ones(len(start)), (start, end)), shape=(n, n))

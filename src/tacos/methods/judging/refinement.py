@@ -19,11 +19,11 @@ from typing import Any
 import orjson
 import polars as pl
 
-from tacos.config import Ingest, Refine
+from tacos.config import IngestSettings, RefineSettings
 from tacos.methods.judging import comparisons
 from tacos.methods.samples import samples as ingesting
-from tacos.methods.samples.row_layout import Unusable
-from tacos.methods.samples.row_rewriting import parts_of, replaced
+from tacos.methods.samples.row_layout import UnusableRow
+from tacos.methods.samples.row_rewriting import extract_parts, rewrite_row
 from tacos.records import (
     CANDIDATES,
     EXCERPTS,
@@ -32,7 +32,7 @@ from tacos.records import (
     Reply,
     Request,
     Sample,
-    reject_frame,
+    build_reject_frame,
 )
 
 REWRITTEN = "/rewritten"
@@ -50,27 +50,27 @@ INSTRUCTION_SCHEMA: dict[str, Any] = {
 Row = dict[str, Any]
 
 
-def excerpts(
-    samples: pl.DataFrame, ingest: Ingest, max_chars: int
+def build_excerpts(
+    samples: pl.DataFrame, ingest: IngestSettings, max_chars: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """`EXCERPTS` of samples (id, content_hash, instruction, raw), and rejects for rows that cannot
     be rewritten.
     """
-    made = [excerpt(row, ingest, max_chars) for row in samples.iter_rows(named=True)]
+    made = [_build_excerpt(row, ingest, max_chars) for row in samples.iter_rows(named=True)]
     kept = pl.DataFrame(
         [row for row in made if not isinstance(row, Reject)], schema=EXCERPTS, orient="row"
     )
-    return kept, reject_frame([row for row in made if isinstance(row, Reject)])
+    return kept, build_reject_frame([row for row in made if isinstance(row, Reject)])
 
 
-def excerpt(row: Row, ingest: Ingest, max_chars: int) -> Row | Reject:
+def _build_excerpt(row: Row, ingest: IngestSettings, max_chars: int) -> Row | Reject:
     """What of one sample is rewritten, or why it is not: that is no failure."""
     try:
-        parts = parts_of(row["raw"], ingest)
-        same = ingesting.parse(
-            replaced(row["raw"], ingest, parts.instruction, parts.response), row["id"], ingest
+        parts = extract_parts(row["raw"], ingest)
+        same = ingesting.parse_sample(
+            rewrite_row(row["raw"], ingest, parts.instruction, parts.response), row["id"], ingest
         )
-    except Unusable as problem:
+    except UnusableRow as problem:
         return Reject(row["id"], "excerpt", problem.reason, failure=False)
     if isinstance(same, Reject) or same.content_hash != row["content_hash"]:
         return Reject(row["id"], "excerpt", "its shape cannot take a rewrite", failure=False)
@@ -82,40 +82,44 @@ def excerpt(row: Row, ingest: Ingest, max_chars: int) -> Row | Reject:
     return {"id": row["id"], **parts._asdict(), "question": row["instruction"], "raw": row["raw"]}
 
 
-def fields_of(row: Row, response: str) -> dict[str, Any]:
+def _question_fields(row: Row, response: str) -> dict[str, Any]:
     """The data of a question; a context only where there is one."""
     fields = {"instruction": row["instruction"], "response": response}
     return fields | ({"context": row["context"]} if row["context"] else {})
 
 
-def sampling(config: Refine) -> dict[str, float | int]:
+def _sampling_settings(config: RefineSettings) -> dict[str, float | int]:
     """Sampling settings of a rewrite."""
     return {"temperature": config.temperature, "max_tokens": config.max_tokens}
 
 
-def ask_response(row: Row, template: str, template_hash: str, config: Refine) -> Request:
+def ask_response(row: Row, template: str, template_hash: str, config: RefineSettings) -> Request:
     """The question for a better response to one excerpt."""
-    fields = fields_of(row, row["response"])
-    return Request("rewrite", fields, template, template_hash, RESPONSE_SCHEMA, sampling(config))
+    fields = _question_fields(row, row["response"])
+    return Request(
+        "rewrite", fields, template, template_hash, RESPONSE_SCHEMA, _sampling_settings(config)
+    )
 
 
 def parse_response(row: Row, reply: Reply) -> Row | Reject:
     """A row of `RESPONSES`, or a `Reject`."""
-    return rewritten(row, reply, "rewrite", "response")
+    return _parse_rewrite(row, reply, "rewrite", "response")
 
 
-def ask_instruction(row: Row, template: str, template_hash: str, config: Refine) -> Request:
+def ask_instruction(row: Row, template: str, template_hash: str, config: RefineSettings) -> Request:
     """The question for a better instruction, given the new response."""
-    fields = fields_of(row, row["new_response"])
-    return Request("reword", fields, template, template_hash, INSTRUCTION_SCHEMA, sampling(config))
+    fields = _question_fields(row, row["new_response"])
+    return Request(
+        "reword", fields, template, template_hash, INSTRUCTION_SCHEMA, _sampling_settings(config)
+    )
 
 
 def parse_instruction(row: Row, reply: Reply) -> Row | Reject:
     """A row of `INSTRUCTIONS`, or a `Reject`."""
-    return rewritten(row, reply, "reword", "instruction")
+    return _parse_rewrite(row, reply, "reword", "instruction")
 
 
-def rewritten(row: Row, reply: Reply, stage: str, field: str) -> Row | Reject:
+def _parse_rewrite(row: Row, reply: Reply, stage: str, field: str) -> Row | Reject:
     """id, faults, the new text, ledger key; an empty text is no rewrite."""
     if reply.text is None:
         return Reject(row["id"], stage, reply.failure or "no reply", reply.raw)
@@ -130,18 +134,20 @@ def rewritten(row: Row, reply: Reply, stage: str, field: str) -> Row | Reject:
     }
 
 
-def rebuild(proposals: pl.DataFrame, ingest: Ingest) -> tuple[pl.DataFrame, pl.DataFrame]:
+def rebuild_candidates(
+    proposals: pl.DataFrame, ingest: IngestSettings
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """`CANDIDATES` of excerpts with `new_instruction` and `new_response`, and rejects for those
     that fit no row.
     """
-    made = [candidate(row, ingest) for row in proposals.iter_rows(named=True)]
+    made = [_rebuild_candidate(row, ingest) for row in proposals.iter_rows(named=True)]
     kept = pl.DataFrame(
         [row for row in made if not isinstance(row, Reject)], schema=CANDIDATES, orient="row"
     )
-    return kept, reject_frame([row for row in made if isinstance(row, Reject)])
+    return kept, build_reject_frame([row for row in made if isinstance(row, Reject)])
 
 
-def candidate(row: Row, ingest: Ingest) -> Row | Reject:
+def _rebuild_candidate(row: Row, ingest: IngestSettings) -> Row | Reject:
     """The row with its new texts in their place, read again as any input is, to see that it says
     what it should.
     """
@@ -151,23 +157,25 @@ def candidate(row: Row, ingest: Ingest) -> Row | Reject:
         for new, old in zip(texts, (row["instruction"], row["response"]), strict=True)
     ]
     try:
-        new_row = replaced(row["raw"], ingest, *texts) if any(changed) else json.loads(row["raw"])
-        old = ingesting.parse(json.loads(row["raw"]), row["id"], ingest)
-        new = ingesting.parse(new_row, row["id"], ingest)
-    except Unusable as problem:
+        new_row = (
+            rewrite_row(row["raw"], ingest, *texts) if any(changed) else json.loads(row["raw"])
+        )
+        old = ingesting.parse_sample(json.loads(row["raw"]), row["id"], ingest)
+        new = ingesting.parse_sample(new_row, row["id"], ingest)
+    except UnusableRow as problem:
         return Reject(row["id"], "rebuild", problem.reason)
     if (
         isinstance(old, Reject)
         or isinstance(new, Reject)
-        or (any(changed) and not says(new, old, *texts))
+        or (any(changed) and not _changes_last_turn_only(new, old, *texts))
     ):
         return Reject(row["id"], "rebuild", "the row would not read as the rewrite was meant")
-    raw = ingesting.as_json(new_row)
-    found = {"question": ingesting.instruction_of(new.turns), "response": new.turns[-1].text}
+    raw = ingesting.row_to_json(new_row)
+    found = {"question": ingesting.extract_instruction(new.turns), "response": new.turns[-1].text}
     return {"id": row["id"], **found, "raw": raw, "changed": any(changed)}
 
 
-def says(new: Sample, old: Sample, instruction: str, response: str) -> bool:
+def _changes_last_turn_only(new: Sample, old: Sample, instruction: str, response: str) -> bool:
     """Whether only the last question and the last answer changed, and to these texts."""
     last = max(number for number, turn in enumerate(old.turns) if turn.role == "user")
     others = set(range(len(old.turns))) - {last, len(old.turns) - 1}
@@ -179,7 +187,7 @@ def says(new: Sample, old: Sample, instruction: str, response: str) -> bool:
     )
 
 
-def confirmations(
+def list_confirmations(
     candidates: pl.DataFrame, originals: pl.DataFrame, judges: tuple[str, ...], repetitions: int
 ) -> pl.DataFrame:
     """The questions of `judging.questions`: every changed candidate (right) against its original
@@ -194,14 +202,14 @@ def confirmations(
             pl.col("right").alias("id"), pl.col("question").alias("instruction"), "response"
         ),
     ]
-    return comparisons.questions(
+    return comparisons.list_comparison_questions(
         pairs.with_row_index("pair"), pl.concat(texts), judges, repetitions
     )
 
 
 def parse_confirmation(row: Row, reply: Reply) -> Row | Reject:
     """A row of `VERDICTS`, or a `Reject` under the id of the original."""
-    found = comparisons.parse(row, reply)
+    found = comparisons.parse_verdict(row, reply)
     return (
         Reject(row["left"], "confirm", found.reason, found.raw)
         if isinstance(found, Reject)
@@ -209,20 +217,24 @@ def parse_confirmation(row: Row, reply: Reply) -> Row | Reject:
     )
 
 
-def settle(
-    selected: pl.DataFrame, proposals: pl.DataFrame, candidates: pl.DataFrame, verdicts: pl.DataFrame,
-    rejects: pl.DataFrame, n_sittings: int,
-) -> pl.DataFrame:  # fmt: skip
+def settle_refinements(
+    selected: pl.DataFrame,
+    proposals: pl.DataFrame,
+    candidates: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    rejects: pl.DataFrame,
+    n_sittings: int,
+) -> pl.DataFrame:
     """`REFINEMENTS`: for every selected row (id, content_hash, instruction, response) what came of
     it, in its order.
 
     A row's instruction is what of it was to be rewritten. `proposals` has id, new_instruction,
     new_response, faults; `rejects` are those of all stages of the refinement.
     """
-    confirmed = won(verdicts)
+    confirmed = _count_wins(verdicts)
     told = {row["id"]: row for row in rejects.iter_rows(named=True)}
     known = {row["id"]: row["changed"] for row in candidates.iter_rows(named=True)}
-    outcomes = [outcome(id_, known, confirmed, told, n_sittings) for id_ in selected["id"]]
+    outcomes = [_decide_outcome(id_, known, confirmed, told, n_sittings) for id_ in selected["id"]]
     what = pl.DataFrame(outcomes, schema={"status": pl.String, "reason": pl.String}, orient="row")
     table = pl.concat([selected, what], how="horizontal").join(
         proposals, on="id", how="left", maintain_order="left"
@@ -230,7 +242,7 @@ def settle(
     return table.select(pl.col(name).cast(dtype) for name, dtype in REFINEMENTS.items())
 
 
-def outcome(
+def _decide_outcome(
     id_: str,
     changed: Mapping[str, bool],
     confirmed: Mapping[str, int],
@@ -249,7 +261,7 @@ def outcome(
     return "kept", f"the rewrite was not better in both orders ({n_won} of {n_sittings} sittings)"
 
 
-def won(verdicts: pl.DataFrame) -> dict[str, int]:
+def _count_wins(verdicts: pl.DataFrame) -> dict[str, int]:
     """Original's id -> sittings in which the rewrite (right) won in both orders."""
     better = (pl.col("score_right") > pl.col("score_left")).fill_null(False)
     sittings = verdicts.group_by("left", "judge", "repetition").agg(

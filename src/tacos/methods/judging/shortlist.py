@@ -43,7 +43,7 @@ class Reserve:
     wanted: Mapping[int, int]
 
 
-def shortlist(
+def shortlist_members(
     members: pl.DataFrame,
     rule: Rule,
     quotas: Mapping[int, int],
@@ -68,18 +68,24 @@ def shortlist(
         raise ConfigError(
             f"shortlist.factor must be positive and explore in 0..1, not {factor} and {explore}"
         )
-    table = members.sort("cluster", "position", "id").with_columns(chance=draw(members, seed))
-    by_rule = keeps(table, rule, quotas, factor, explore)
+    table = members.sort("cluster", "position", "id").with_columns(
+        chance=_draw_numbers(members, seed)
+    )
+    by_rule = _apply_rule(table, rule, quotas, factor, explore)
     within = by_rule
     for reserve in reserves:
-        within = within | lacking(table, within, reserve, rule, factor)
+        within = within | _flag_reserve_rows(table, within, reserve, rule, factor)
     why = pl.when(by_rule).then(pl.lit(rule)).otherwise(pl.lit("reserve"))
     kept = table.with_columns(rule=why).filter(within)
-    capped = kept if cap is None else kept.filter(rank(kept, order_of(rule)) < cap)
-    return named(capped), named(left_out(table, kept, capped, rule))
+    capped = (
+        kept if cap is None else kept.filter(_rank_in_cluster(kept, _rule_sort_keys(rule)) < cap)
+    )
+    return _select_shortlist_columns(capped), _select_shortlist_columns(
+        _list_removed_rows(table, kept, capped, rule)
+    )
 
 
-def lacking(
+def _flag_reserve_rows(
     table: pl.DataFrame, kept: pl.Series, reserve: Reserve, rule: Rule, factor: float
 ) -> pl.Series:
     """Whether a row is one of those that its group still needs."""
@@ -100,34 +106,36 @@ def lacking(
         for group, n in reserve.wanted.items()
     }
     wanted = rest["cluster"].replace_strict(missing, default=0, return_dtype=pl.Int64)
-    return table["id"].is_in(rest.filter(rank(rest, order_of(rule)) < wanted)["id"].implode())
+    return table["id"].is_in(
+        rest.filter(_rank_in_cluster(rest, _rule_sort_keys(rule)) < wanted)["id"].implode()
+    )
 
 
-def draw(members: pl.DataFrame, seed: int) -> pl.Series:
+def _draw_numbers(members: pl.DataFrame, seed: int) -> pl.Series:
     """A number in 0..1 for each row of `members` sorted by (cluster, position, id): chance without
     row order.
     """
     return pl.Series("chance", np.random.default_rng(seed).random(members.height), dtype=pl.Float64)
 
 
-def keeps(
+def _apply_rule(
     table: pl.DataFrame, rule: Rule, quotas: Mapping[int, int], factor: float, explore: float
 ) -> pl.Series:
     """Whether the rule keeps each row."""
     if rule == "all":
         return pl.Series([True]).new_from_index(0, table.height)
     if rule == "longest-per-tag-set":
-        return longest_per_tag_set(table)
+        return _flag_longest_per_tag_set(table)
     sizes = {cluster: math.ceil(round(factor * quota, 9)) for cluster, quota in quotas.items()}
     wanted = table["cluster"].cast(pl.Int64).replace_strict(sizes, default=0, return_dtype=pl.Int64)
     if rule == "random":
-        return rank(table, order_of(rule)) < wanted
+        return _rank_in_cluster(table, _rule_sort_keys(rule)) < wanted
     if rule == "embedded-judge":
-        return best_and_some(table, wanted, explore)
+        return _flag_best_and_explored(table, wanted, explore)
     raise ConfigError(f"unknown shortlist.rule {rule!r}")
 
 
-def longest_per_tag_set(table: pl.DataFrame) -> pl.Series:
+def _flag_longest_per_tag_set(table: pl.DataFrame) -> pl.Series:
     """Whether a row belongs to the sample with the longest response of its tag set (equal lengths:
     the earlier one).
     """
@@ -140,20 +148,20 @@ def longest_per_tag_set(table: pl.DataFrame) -> pl.Series:
     return table["id"].is_in(longest.implode())
 
 
-def best_and_some(table: pl.DataFrame, wanted: pl.Series, explore: float) -> pl.Series:
+def _flag_best_and_explored(table: pl.DataFrame, wanted: pl.Series, explore: float) -> pl.Series:
     """The best `wanted` rows by grade, of which the last `explore` share is drawn at random from
     the rest instead.
     """
     n_random = (wanted.cast(pl.Float64) * explore).floor().cast(pl.Int64)
-    place = rank(table, order_of("embedded-judge"))
+    place = _rank_in_cluster(table, _rule_sort_keys("embedded-judge"))
     best = place < wanted - n_random
     rest = table.with_columns(best=best).with_columns(
         chance=pl.when("best").then(2.0).otherwise("chance")
     )
-    return best | (~best & (rank(rest, order_of("random")) < n_random))
+    return best | (~best & (_rank_in_cluster(rest, _rule_sort_keys("random")) < n_random))
 
 
-def order_of(rule: Rule) -> list[pl.Expr]:
+def _rule_sort_keys(rule: Rule) -> list[pl.Expr]:
     """What a rule sorts a cluster by, the rows it wants first."""
     if rule == "embedded-judge":
         return [-pl.col("grade").cast(pl.Float64), pl.col("chance")]
@@ -162,7 +170,7 @@ def order_of(rule: Rule) -> list[pl.Expr]:
     return [pl.col("chance")]
 
 
-def rank(table: pl.DataFrame, order: list[pl.Expr]) -> pl.Series:
+def _rank_in_cluster(table: pl.DataFrame, order: list[pl.Expr]) -> pl.Series:
     """The place of each row in its cluster, from 0, when sorted by `order`; nulls come last."""
     keys = [by.alias(f"by{i}") for i, by in enumerate(order)]
     places = (
@@ -173,7 +181,7 @@ def rank(table: pl.DataFrame, order: list[pl.Expr]) -> pl.Series:
     return places.sort("row").get_column("place")
 
 
-def left_out(
+def _list_removed_rows(
     table: pl.DataFrame, kept: pl.DataFrame, capped: pl.DataFrame, rule: Rule
 ) -> pl.DataFrame:
     """The rows that the rule removed and those that the cap removed, with the name of either."""
@@ -182,6 +190,6 @@ def left_out(
     return pl.concat([by_rule.select(by_cap.columns), by_cap]).sort("cluster", "position", "id")
 
 
-def named(table: pl.DataFrame) -> pl.DataFrame:
+def _select_shortlist_columns(table: pl.DataFrame) -> pl.DataFrame:
     """The columns of SHORTLIST."""
     return table.select(pl.col(name).cast(dtype) for name, dtype in SHORTLIST.items())

@@ -24,7 +24,7 @@ Statistic = Callable[[Ints], float | None]
 MISSING = -1
 
 
-class Interval(NamedTuple):
+class ConfidenceInterval(NamedTuple):
     """A figure with its interval; `n` is what it rests on. All None where it is undefined."""
 
     value: float | None
@@ -37,25 +37,25 @@ class Interval(NamedTuple):
         return self.n, self.value, self.low, self.high
 
 
-def wilson(n_yes: int, n: int, level: float = 0.95) -> Interval:
+def wilson_interval(n_yes: int, n: int, level: float = 0.95) -> ConfidenceInterval:
     """The share n_yes / n with Wilson's score interval.
 
-    >>> [round(x, 3) for x in wilson(9, 10)[:3]]
+    >>> [round(x, 3) for x in wilson_interval(9, 10)[:3]]
     [0.9, 0.596, 0.982]
     """
     if n == 0:
-        return Interval(None, None, None, 0)
+        return ConfidenceInterval(None, None, None, 0)
     z = float(ndtri(0.5 + level / 2))
     share, factor = n_yes / n, 1 + z * z / n
     middle = (share + z * z / (2 * n)) / factor
     half = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / factor
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), n)
+    return ConfidenceInterval(share, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
-def majority(answers: Sequence[bool | None]) -> bool | None:
+def majority_answer(answers: Sequence[bool | None]) -> bool | None:
     """What more than half of the given answers say; None for a tie or where there is no answer.
 
-    >>> majority([True, True, False]), majority([True, False]), majority([None, False])
+    >>> majority_answer([True, True, False]), majority_answer([True, False]), majority_answer([None, False])
     (True, None, False)
     """
     given = [answer for answer in answers if answer is not None]
@@ -63,7 +63,7 @@ def majority(answers: Sequence[bool | None]) -> bool | None:
     return None if 2 * n_yes == len(given) else 2 * n_yes > len(given)
 
 
-def tally(ratings: Ints, n_categories: int = 2) -> Ints:
+def tally_ratings(ratings: Ints, n_categories: int = 2) -> Ints:
     """Ratings, shape (items, raters), as counts, shape (items, categories); items with fewer than
     two ratings leave.
     """
@@ -73,61 +73,67 @@ def tally(ratings: Ints, n_categories: int = 2) -> Ints:
     return np.asarray(counts[counts.sum(axis=1) >= 2], np.int64)
 
 
-def agreement(ratings: Ints, n_categories: int = 2) -> float | None:
+def pairwise_agreement(ratings: Ints, n_categories: int = 2) -> float | None:
     """The share of agreeing pairs of raters, the mean over items."""
-    counts = tally(ratings, n_categories)
+    counts = tally_ratings(ratings, n_categories)
     if len(counts) == 0:
         return None
     n = counts.sum(axis=1)
     return float(((counts * (counts - 1)).sum(axis=1) / (n * (n - 1))).mean())
 
 
-def shares(counts: Ints) -> npt.NDArray[np.float64]:
+def _category_shares(counts: Ints) -> npt.NDArray[np.float64]:
     """How often each category is given, the mean over items."""
     return np.asarray((counts / counts.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
-def fleiss(ratings: Ints, n_categories: int = 2) -> float | None:
+def fleiss_kappa(ratings: Ints, n_categories: int = 2) -> float | None:
     """Fleiss' kappa (1971) of ratings, shape (items, raters); items may have different numbers of
     ratings.
     """
-    found = agreement(ratings, n_categories)
-    chance = shares(tally(ratings, n_categories)) if found is not None else np.ones(1)
-    return corrected(found, float((chance**2).sum()))
+    found = pairwise_agreement(ratings, n_categories)
+    chance = (
+        _category_shares(tally_ratings(ratings, n_categories)) if found is not None else np.ones(1)
+    )
+    return _correct_for_chance(found, float((chance**2).sum()))
 
 
-def gwet(ratings: Ints, n_categories: int = 2) -> float | None:
+def gwet_ac1(ratings: Ints, n_categories: int = 2) -> float | None:
     """Gwet's AC1 (2008): chance agreement is the sum of p (1 - p) over the q categories, divided by
     q - 1.
     """
-    found = agreement(ratings, n_categories)
-    chance = shares(tally(ratings, n_categories)) if found is not None else np.ones(1)
-    return corrected(found, float((chance * (1 - chance)).sum() / (n_categories - 1)))
+    found = pairwise_agreement(ratings, n_categories)
+    chance = (
+        _category_shares(tally_ratings(ratings, n_categories)) if found is not None else np.ones(1)
+    )
+    return _correct_for_chance(found, float((chance * (1 - chance)).sum() / (n_categories - 1)))
 
 
-def cohen(pairs: Ints, n_categories: int = 2) -> float | None:
+def cohen_kappa(pairs: Ints, n_categories: int = 2) -> float | None:
     """Cohen's kappa (1960) of two raters, shape (items, 2), over the items that both rated."""
-    rated = both_rated(*pairs.T)
+    rated = pair_ratings(*pairs.T)
     if len(rated) == 0:
         return None
     own = [np.bincount(column, minlength=n_categories) / len(rated) for column in rated.T]
-    return corrected(float((rated[:, 0] == rated[:, 1]).mean()), float((own[0] * own[1]).sum()))
+    return _correct_for_chance(
+        float((rated[:, 0] == rated[:, 1]).mean()), float((own[0] * own[1]).sum())
+    )
 
 
-def both_rated(first: npt.ArrayLike, second: npt.ArrayLike) -> Ints:
+def pair_ratings(first: npt.ArrayLike, second: npt.ArrayLike) -> Ints:
     """The two ratings of each item that both raters rated, shape (items, 2)."""
     pairs = np.stack([np.asarray(first, np.int64), np.asarray(second, np.int64)], axis=1)
     return np.asarray(pairs[(pairs != MISSING).all(axis=1)], np.int64)
 
 
-def corrected(found: float | None, chance: float) -> float | None:
+def _correct_for_chance(found: float | None, chance: float) -> float | None:
     """(agreement - chance) / (1 - chance), None where there is none or chance agreement is certain."""
     return None if found is None or np.isclose(chance, 1.0) else (found - chance) / (1 - chance)
 
 
-def resampled(
+def bootstrap_interval(
     statistic: Statistic, items: Ints, seed: int = 1, n_draws: int = 1000, level: float = 0.95
-) -> Interval:
+) -> ConfidenceInterval:
     """`statistic` of `items` with a percentile interval over draws of items with replacement.
 
     Draws in which it is undefined are left out; where that is more than one in ten there is no
@@ -135,11 +141,11 @@ def resampled(
     """
     value, n = (statistic(items) if len(items) else None), len(items)
     if value is None:
-        return Interval(None, None, None, n)
+        return ConfidenceInterval(None, None, None, n)
     rng = np.random.default_rng(seed)
     found = [statistic(items[rng.integers(n, size=n)]) for _ in range(n_draws)]
     defined = [one for one in found if one is not None]
     if len(defined) < 0.9 * n_draws:
-        return Interval(value, None, None, n)
+        return ConfidenceInterval(value, None, None, n)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
-    return Interval(value, low, high, n)
+    return ConfidenceInterval(value, low, high, n)

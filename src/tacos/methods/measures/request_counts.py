@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from tacos.config import Cascade, Settings
+from tacos.config import CascadeSettings, Settings
 
 PILOT = 10
 """An active opening asks every tenth pair in both orders."""
@@ -25,14 +25,16 @@ SPARE = 100
 """Rows by which rounding up the share of each group may enlarge a shortlist."""
 
 
-def n_questions(settings: Settings, n_samples: int, n_turns: int, n_wanted: int) -> dict[str, int]:
+def count_questions(
+    settings: Settings, n_samples: int, n_turns: int, n_wanted: int
+) -> dict[str, int]:
     """Stage -> largest number of questions over all rounds; stages without questions are absent.
 
     `n_wanted` is the number of rows that the size of the selection comes to.
     """
-    n_requests = max_requests(settings, max_shortlisted(settings, n_samples, n_wanted))
+    n_requests = _bound_judge_requests(settings, _bound_shortlist(settings, n_samples, n_wanted))
     n_sittings = len(settings.judge.panel) * settings.judge.repetitions
-    tagging = n_tag_questions(settings.cascade, n_turns)
+    tagging = _count_tag_questions(settings.cascade, n_turns)
     if settings.judge.mode == "singleton":
         return {**tagging, "grade": n_sittings * n_samples}
     found = {**tagging, "judge": n_requests * n_sittings}
@@ -41,7 +43,7 @@ def n_questions(settings: Settings, n_samples: int, n_turns: int, n_wanted: int)
     return found
 
 
-def n_tag_questions(cascade: Cascade, n_turns: int) -> dict[str, int]:
+def _count_tag_questions(cascade: CascadeSettings, n_turns: int) -> dict[str, int]:
     """The questions of tagging: all at once, or those of a cascade."""
     if not cascade.sample:
         return {"tag": n_turns}
@@ -49,7 +51,7 @@ def n_tag_questions(cascade: Cascade, n_turns: int) -> dict[str, int]:
     return {"tag-sample": n_drawn, "tag": cascade.n_again(n_turns - n_drawn)}
 
 
-def max_shortlisted(settings: Settings, n_samples: int, n_wanted: int) -> int:
+def _bound_shortlist(settings: Settings, n_samples: int, n_wanted: int) -> int:
     """The largest shortlist, in rows per (sample, cluster)."""
     config = settings.shortlist
     per_sample = MEMBERSHIPS_PER_SAMPLE if settings.cluster.membership == "every" else 1
@@ -59,11 +61,13 @@ def max_shortlisted(settings: Settings, n_samples: int, n_wanted: int) -> int:
         every = min(every, config.cap * (n_clusters + 1))
     if config.rule in {"all", "longest-per-tag-set"}:
         return every
-    reserved = n_reserves(settings) * (math.ceil(config.factor * n_wanted) + SPARE) * per_sample
+    reserved = (
+        _count_reserves(settings) * (math.ceil(config.factor * n_wanted) + SPARE) * per_sample
+    )
     return min(every, math.ceil(config.factor * n_wanted) + n_clusters + reserved)
 
 
-def n_reserves(settings: Settings) -> int:
+def _count_reserves(settings: Settings) -> int:
     """How often the whole selection is shared out by quotas that must be filled: each time the
     shortlist may grow.
     """
@@ -72,7 +76,7 @@ def n_reserves(settings: Settings) -> int:
     return config.match_length + min(exact["per_source"], 1) + exact["per_tag"]
 
 
-def max_requests(settings: Settings, n_shortlisted: int) -> int:
+def _bound_judge_requests(settings: Settings, n_shortlisted: int) -> int:
     """The largest number of requests per judge and repetition over all rounds; a pair in both
     orders is two.
     """

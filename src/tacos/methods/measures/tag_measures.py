@@ -4,7 +4,7 @@ depend on size.
 Diversity is the share of the joint tag set of all data sets compared that one of them covers;
 complexity the mean number of tags per query, samples without a tag counted in. Both depend on which
 data sets stand in the comparison, and diversity on size: a larger data set covers more. So
-`rarefaction` gives the coverage expected of a random sample of any size, exactly, and `summary` the
+`compute_rarefaction` gives the coverage expected of a random sample of any size, exactly, and `summarise_profiles` the
 coverage of each data set at the size of the smallest.
 
 It does not know whether a tag is right (`checking` asks that), nor whether two tags mean the same
@@ -31,7 +31,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class TagProfile:
     """What the measures need of one data set; its size does not depend on the number of samples."""
 
     counts: Mapping[str, int]
@@ -62,7 +62,7 @@ class Profile:
         return float(np.sqrt(squares / max(1, n - 1) / max(1, n)))
 
 
-def profile(frames: pl.DataFrame | Iterable[pl.DataFrame]) -> Profile:
+def build_tag_profile(frames: pl.DataFrame | Iterable[pl.DataFrame]) -> TagProfile:
     """The profile of a data set from frames (id, tags), read one after the other."""
     counts: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
@@ -72,21 +72,21 @@ def profile(frames: pl.DataFrame | Iterable[pl.DataFrame]) -> Profile:
             lengths[length] += n
         for tag, n in tags.explode().drop_nulls().value_counts().rows():
             counts[tag] += n
-    return Profile(dict(sorted(counts.items())), dict(sorted(lengths.items())))
+    return TagProfile(dict(sorted(counts.items())), dict(sorted(lengths.items())))
 
 
-def joint_tags(profiles: Iterable[Profile]) -> frozenset[str]:
+def collect_joint_tags(profiles: Iterable[TagProfile]) -> frozenset[str]:
     """The tags of all data sets."""
     return frozenset(tag for one in profiles for tag in one.counts)
 
 
-def summary(profiles: Mapping[str, Profile]) -> pl.DataFrame:
+def summarise_profiles(profiles: Mapping[str, TagProfile]) -> pl.DataFrame:
     """One row per data set: sizes, coverage of the joint tag set (diversity), complexity.
 
     `coverage_same_size` is the coverage expected of a random sample as large as the smallest of the
     data sets. Raises `InputError` where there are no tags at all.
     """
-    joint = joint_tags(profiles.values())
+    joint = collect_joint_tags(profiles.values())
     if not joint:
         raise InputError("none of the data sets has a tag, so there is nothing to measure")
     least = min(one.n_samples for one in profiles.values())
@@ -97,7 +97,8 @@ def summary(profiles: Mapping[str, Profile]) -> pl.DataFrame:
             "n_untagged": one.n_untagged,
             "n_tags": len(one.counts),
             "coverage": len(one.counts) / len(joint),
-            "coverage_same_size": float(expected_tags(one, np.array([least]))[0]) / len(joint),
+            "coverage_same_size": float(count_expected_tags(one, np.array([least]))[0])
+            / len(joint),
             "complexity": one.complexity,
             "complexity_error": one.complexity_error,
         }
@@ -106,14 +107,14 @@ def summary(profiles: Mapping[str, Profile]) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def recall(profiles: Mapping[str, Profile]) -> pl.DataFrame:
+def tag_recall_matrix(profiles: Mapping[str, TagProfile]) -> pl.DataFrame:
     """Tag recall between data sets: row A, column B holds the share of B's tags that A has too."""
     tags = {name: frozenset(one.counts) for name, one in profiles.items()}
     columns = {b: [len(tags[a] & tags[b]) / max(1, len(tags[b])) for a in tags] for b in tags}
     return pl.DataFrame({"data": list(tags)} | columns)
 
 
-def frequencies(one: Profile) -> pl.DataFrame:
+def tabulate_frequencies(one: TagProfile) -> pl.DataFrame:
     """Tags by falling frequency: rank, tag, count, share of samples, cumulative share of all
     occurrences.
     """
@@ -125,7 +126,7 @@ def frequencies(one: Profile) -> pl.DataFrame:
     return ordered.with_columns(share, cumulative).with_row_index("rank", offset=1)
 
 
-def expected_tags(one: Profile, sizes: Ints) -> Floats:
+def count_expected_tags(one: TagProfile, sizes: Ints) -> Floats:
     """The exact expected number of distinct tags in random samples of the given sizes, drawn
     without replacement.
 
@@ -149,7 +150,7 @@ def expected_tags(one: Profile, sizes: Ints) -> Floats:
     return np.asarray((how_many * (1 - missed)).sum(axis=1), np.float64)
 
 
-def rarefaction(
+def compute_rarefaction(
     x: sparse.csr_array,
     sizes: Sequence[int],
     n_draws: int = 200,
@@ -167,18 +168,18 @@ def rarefaction(
     counts = np.asarray(x.sum(axis=0)).ravel()
     tags = {str(i): int(count) for i, count in enumerate(counts) if count > 0}
     wanted = np.unique(np.clip(np.asarray(sizes, np.int64), 0, n))
-    drawn = draws(x, wanted, n_draws, seed)
+    drawn = count_drawn_tags(x, wanted, n_draws, seed)
     tail = (1 - level) / 2
     columns = {
         "size": wanted,
-        "expected": expected_tags(Profile(tags, {1: n}), wanted),
+        "expected": count_expected_tags(TagProfile(tags, {1: n}), wanted),
         "low": np.quantile(drawn, tail, axis=0),
         "high": np.quantile(drawn, 1 - tail, axis=0),
     }
     return pl.DataFrame(columns)
 
 
-def draws(x: sparse.csr_array, sizes: Ints, n_draws: int, seed: int) -> Ints:
+def count_drawn_tags(x: sparse.csr_array, sizes: Ints, n_draws: int, seed: int) -> Ints:
     """Distinct tags among the first `sizes` samples of random orders, shape (n_draws, len(sizes))."""
     rng = np.random.default_rng(seed)
     by_tag = x.tocsc()
@@ -191,7 +192,7 @@ def draws(x: sparse.csr_array, sizes: Ints, n_draws: int, seed: int) -> Ints:
     return found
 
 
-def cooccurrence(
+def rank_cooccurring_tags(
     x: sparse.csr_array, names: Sequence[str], min_both: int = 5, top: int = 100
 ) -> pl.DataFrame:
     """The pairs of tags that most often stand together beyond chance: tag, other, n_both, jaccard,
@@ -204,7 +205,7 @@ def cooccurrence(
     n, counts = x.shape[0], np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
     focus = np.flatnonzero(counts >= min_both)
     found = [np.zeros((3, 0), np.int64)]
-    for tag, other, both in association_rules.cooccurrences(x.T.tocsr(), x, focus):
+    for tag, other, both in association_rules.count_cooccurrences(x.T.tocsr(), x, focus):
         keep = (both >= min_both) & (tag < other)
         found.append(np.stack([tag[keep], other[keep], both[keep]]))
     tag, other, both = np.concatenate(found, axis=1)
@@ -231,7 +232,7 @@ def cooccurrence(
     )
 
 
-def coverage_of(rows: Iterable[Collection[str]], joint: Collection[str]) -> float:
+def measure_coverage(rows: Iterable[Collection[str]], joint: Collection[str]) -> float:
     """The share of the tags in `joint` that some of the rows have."""
     wanted = frozenset(joint)
     return len(wanted & {tag for row in rows for tag in row}) / max(1, len(wanted))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from tacos.methods.samples.row_layout import SPEAKERS, Row, Shape, Unusable, is_message
+from tacos.methods.samples.row_layout import SPEAKERS, Row, RowLayout, UnusableRow, is_message
 from tacos.records import Turn
 
 Role = Literal["system", "user", "assistant"]
@@ -45,43 +45,46 @@ NO_INPUT_ZH = frozenset({"无输入", "没有输入", "无需输入", "不适用
 """What people write into an input column to say that there is none (letters alone)."""
 
 
-def turns_of(row: Row, shape: Shape) -> list[Turn]:
-    """Every turn of a row, in order. Raises `Unusable` for values of another type than the shape
+def read_turns(row: Row, shape: RowLayout) -> list[Turn]:
+    """Every turn of a row, in order. Raises `UnusableRow` for values of another type than the shape
     asks for.
     """
-    system = as_text(row[shape.system], shape.system) if shape.system else ""
+    system = cell_to_text(row[shape.system], shape.system) if shape.system else ""
     turns = [Turn("system", system)] if system.strip() else []
     if shape.format == "conversation":
-        return turns + conversation(row[shape.instruction])
+        return turns + read_conversation(row[shape.instruction])
     if shape.format == "self-instruct":
-        return turns + instance_turns(row, shape)
+        return turns + _read_instance_turns(row, shape)
     if shape.history:
-        turns += past_turns(row[shape.history])
-    return turns + last_exchange(row, shape)
+        turns += _read_history(row[shape.history])
+    return turns + _read_exchange(row, shape)
 
 
-def last_exchange(row: Row, shape: Shape) -> list[Turn]:
+def _read_exchange(row: Row, shape: RowLayout) -> list[Turn]:
     """Question and answer from columns; either may be messages (TRL's prompt and completion, or
     `chosen`).
     """
     instruction, response = row[shape.instruction], row[shape.response]
     answer = (
-        conversation(response)
-        if is_messages(response)
-        else [Turn("assistant", as_text(response, shape.response))]
+        read_conversation(response)
+        if is_message_list(response)
+        else [Turn("assistant", cell_to_text(response, shape.response))]
     )
     if answer[0].role == "user":
         return answer  # the whole conversation, its question included
-    if is_messages(instruction):
-        return conversation(instruction) + answer
+    if is_message_list(instruction):
+        return read_conversation(instruction) + answer
     context = row[shape.input] if shape.input else ""
     return [
-        Turn("user", with_input(as_text(instruction, shape.instruction), context, shape.input)),
+        Turn(
+            "user",
+            _append_input(cell_to_text(instruction, shape.instruction), context, shape.input),
+        ),
         *answer,
     ]
 
 
-def is_messages(value: Any) -> bool:
+def is_message_list(value: Any) -> bool:
     """Whether a value is a list of messages."""
     return (
         isinstance(value, list)
@@ -91,33 +94,33 @@ def is_messages(value: Any) -> bool:
     )
 
 
-def instance_turns(row: Row, shape: Shape) -> list[Turn]:
+def _read_instance_turns(row: Row, shape: RowLayout) -> list[Turn]:
     """The first instance of a self-instruct task: one row in is one row out."""
     instances = row[shape.response]
     if not isinstance(instances, list) or not all(isinstance(each, dict) for each in instances):
-        raise Unusable("instances is not a list of objects")
+        raise UnusableRow("instances is not a list of objects")
     if not instances:
-        raise Unusable("no answer", failure=False)
+        raise UnusableRow("no answer", failure=False)
     first = instances[0]
-    asked = with_input(
-        as_text(row[shape.instruction], shape.instruction), first.get("input"), "input"
+    asked = _append_input(
+        cell_to_text(row[shape.instruction], shape.instruction), first.get("input"), "input"
     )
-    return [Turn("user", asked), Turn("assistant", as_text(first.get("output"), "output"))]
+    return [Turn("user", asked), Turn("assistant", cell_to_text(first.get("output"), "output"))]
 
 
-def with_input(instruction: str, context: Any, column: str) -> str:
+def _append_input(instruction: str, context: Any, column: str) -> str:
     """Instruction, blank line, input; inputs that only say that there is none are left out.
 
-    >>> with_input("Name a fruit.", "<noinput>", "input")
+    >>> _append_input("Name a fruit.", "<noinput>", "input")
     'Name a fruit.'
     """
-    text = as_text(context, column)
-    if not text.strip() or says_none(text):
+    text = cell_to_text(context, column)
+    if not text.strip() or says_no_input(text):
         return instruction
     return f"{instruction}\n\n{text}" if instruction.strip() else text
 
 
-def says_none(text: str) -> bool:
+def says_no_input(text: str) -> bool:
     """Whether an input only says that there is no input."""
     if len(text) > 40:
         return False
@@ -125,106 +128,110 @@ def says_none(text: str) -> bool:
     return letters in NO_INPUT or letters in NO_INPUT_ZH
 
 
-def as_text(value: Any, column: str) -> str:
-    """The text of a cell or of a message ("" for null); `Unusable` for another type."""
+def cell_to_text(value: Any, column: str) -> str:
+    """The text of a cell or of a message ("" for null); `UnusableRow` for another type."""
     if type(value) is str:
         return value
     if value is None:
         return ""
     if isinstance(value, list):
-        return "\n".join(part_text(part, column) for part in value)
+        return "\n".join(_part_to_text(part, column) for part in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unusable(f"{column} is {type(value).__name__}, not text")
+        raise UnusableRow(f"{column} is {type(value).__name__}, not text")
     return str(value)
 
 
-def part_text(part: Any, column: str) -> str:
+def _part_to_text(part: Any, column: str) -> str:
     """The text of one part of a message."""
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
-        raise Unusable(f"{column} is a list of {type(part).__name__}, not text")
+        raise UnusableRow(f"{column} is a list of {type(part).__name__}, not text")
     kind, text = part.get("type", "text"), part.get("text")
     if kind not in TEXT_PARTS or not isinstance(text, str):
-        raise Unusable(f"{column} has a part that is no text: {str(kind)[:40]}", failure=False)
+        raise UnusableRow(f"{column} has a part that is no text: {str(kind)[:40]}", failure=False)
     return text
 
 
-def past_turns(history: Any) -> list[Turn]:
+def _read_history(history: Any) -> list[Turn]:
     """Turns of `history`: pairs of question and answer, or messages."""
-    past = loaded(history, "history") if isinstance(history, str) and history.strip() else history
+    past = (
+        load_json_cell(history, "history")
+        if isinstance(history, str) and history.strip()
+        else history
+    )
     if not past:
         return []
     if not isinstance(past, list | tuple):
-        raise Unusable("history is not a list")
+        raise UnusableRow("history is not a list")
     if all(isinstance(pair, dict) for pair in past):
-        return conversation(past)
+        return read_conversation(past)
     turns: list[Turn] = []
     for pair in past:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise Unusable("history is not a list of pairs")
+            raise UnusableRow("history is not a list of pairs")
         turns += [
-            Turn("user", as_text(pair[0], "history")),
-            Turn("assistant", as_text(pair[1], "history")),
+            Turn("user", cell_to_text(pair[0], "history")),
+            Turn("assistant", cell_to_text(pair[1], "history")),
         ]
     return turns
 
 
-def conversation(value: Any) -> list[Turn]:
+def read_conversation(value: Any) -> list[Turn]:
     """Turns of a list of messages, or of texts that take turns, the user first; both also as JSON."""
-    messages = loaded(value, "the conversation") if isinstance(value, str) else value
+    messages = load_json_cell(value, "the conversation") if isinstance(value, str) else value
     if not isinstance(messages, list | tuple):
-        raise Unusable("the conversation is not a list")
+        raise UnusableRow("the conversation is not a list")
     roles: tuple[Role, Role] = ("user", "assistant")
     return [
-        Turn(roles[number % 2], message) if isinstance(message, str) else message_turn(message)
+        Turn(roles[number % 2], message) if isinstance(message, str) else _message_to_turn(message)
         for number, message in enumerate(messages)
     ]
 
 
-def loaded(text: str, name: str) -> Any:
+def load_json_cell(text: str, name: str) -> Any:
     """The value of a cell that holds JSON."""
     try:
         return orjson.loads(text)
     except ValueError:
-        raise Unusable(f"{name} is not JSON") from None
+        raise UnusableRow(f"{name} is not JSON") from None
 
 
-def message_turn(message: Any) -> Turn:
+def _message_to_turn(message: Any) -> Turn:
     """One message as a turn."""
     if not isinstance(message, dict):
-        raise Unusable(f"a message is {type(message).__name__}, not an object")
+        raise UnusableRow(f"a message is {type(message).__name__}, not an object")
     name = next((message[key] for key in SPEAKERS if key in message), None)
     content = message.get("content", message.get("value", message.get("text")))
-    text = as_text(content, "content") or called(message)
+    text = cell_to_text(content, "content") or _render_tool_calls(message)
     key = name.lower() if isinstance(name, str) else ""
     if key in TOOLS:
         return Turn("system", f"Tool: {text}")
     if key not in ROLES:
-        raise Unusable(f"unknown role {str(name)[:40]!r}")
+        raise UnusableRow(f"unknown role {str(name)[:40]!r}")
     return Turn(ROLES[key], text)
 
 
-def called(message: dict[str, Any]) -> str:
+def _render_tool_calls(message: dict[str, Any]) -> str:
     """The calls of tools that a message makes, as JSON, or ""."""
     calls = message.get("tool_calls") or message.get("function_call")
     return orjson.dumps(calls, default=str).decode() if calls else ""
 
 
-def usable(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+def keep_answered_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     """The turns up to the last answer, empty ones left out.
 
-    Raises `Unusable`, as no failure, without a question or an answer, or where the last ones are
+    Raises `UnusableRow`, as no failure, without a question or an answer, or where the last ones are
     empty.
     """
     last = max(
         (number for number, turn in enumerate(turns) if turn.role == "assistant"), default=-1
     )
     if last < 0:
-        raise Unusable("no answer" if turns else "empty conversation", failure=False)
+        raise UnusableRow("no answer" if turns else "empty conversation", failure=False)
     if not turns[last].text.strip():
-        raise Unusable("empty response", failure=False)
+        raise UnusableRow("empty response", failure=False)
     asked = [turn for turn in turns[:last] if turn.role == "user"]
     if not asked or not asked[-1].text.strip():
-        raise Unusable("empty instruction", failure=False)
+        raise UnusableRow("empty instruction", failure=False)
     return tuple(turn for turn in turns[: last + 1] if turn.text.strip())

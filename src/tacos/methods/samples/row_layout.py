@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from tacos.config import Ingest
+from tacos.config import IngestSettings
 from tacos.errors import InputError
 
 Row = Mapping[str, Any]
@@ -27,7 +27,7 @@ SPEAKERS = ("role", "from", "speaker")
 SYSTEMS = ("system", "system_prompt")
 
 
-class Unusable(Exception):
+class UnusableRow(Exception):
     """Why a row cannot be used, on its way to becoming a `Reject`; `failure` as there."""
 
     def __init__(self, reason: str, failure: bool = True) -> None:
@@ -36,7 +36,7 @@ class Unusable(Exception):
         self.failure = failure
 
 
-class Shape(NamedTuple):
+class RowLayout(NamedTuple):
     """How a row is read, and the columns that matter ("" where there is none).
 
     `instruction` is the column of the conversation where there is one, `response` that of the
@@ -51,41 +51,41 @@ class Shape(NamedTuple):
     history: str = ""
 
 
-class Candidates(NamedTuple):
+class LayoutCandidates(NamedTuple):
     """The shapes that column names allow, by rank; whether a column holds a conversation its value
     must tell.
     """
 
-    first: tuple[Shape, ...]
-    columns: Shape | None
-    last: tuple[Shape, ...]
+    first: tuple[RowLayout, ...]
+    columns: RowLayout | None
+    last: tuple[RowLayout, ...]
 
 
-def shape_of(row: Row, settings: Ingest) -> Shape:
-    """How to read this row; `Unusable` when its columns fit nothing.
+def choose_row_layout(row: Row, settings: IngestSettings) -> RowLayout:
+    """How to read this row; `UnusableRow` when its columns fit nothing.
 
-    >>> shape_of({"question": "1 + 1?", "answer": "2"}, Ingest())[:4]
+    >>> choose_row_layout({"question": "1 + 1?", "answer": "2"}, IngestSettings())[:4]
     ('columns', 'question', '', 'answer')
     """
     names = (settings.format, settings.instruction, settings.input, settings.response)
-    found = candidates(tuple(row), *names)
+    found = _list_layouts(tuple(row), *names)
     for shape in found.first:
-        if is_conversation(row[shape.instruction]):
+        if _looks_like_conversation(row[shape.instruction]):
             return shape
     if found.columns is not None:
         return found.columns
     for shape in found.last:
-        if is_conversation(row[shape.instruction]):
+        if _looks_like_conversation(row[shape.instruction]):
             return shape
     if found.first:
         return found.first[0]  # whatever is wrong with it is said when it is read
     shown = ", ".join(map(str, list(row)[:8]))
-    raise Unusable(
+    raise UnusableRow(
         f"no instruction and response in the columns {shown}" if row else "empty object", bool(row)
     )
 
 
-def is_conversation(value: Any) -> bool:
+def _looks_like_conversation(value: Any) -> bool:
     """Whether a value looks like a list of turns, or like its JSON."""
     if isinstance(value, str):
         return value.lstrip().startswith(("[{", '["'))
@@ -100,88 +100,96 @@ def is_message(value: Mapping[str, Any]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def candidates(
+def _list_layouts(
     columns: tuple[str, ...], format: str, instruction: str, input: str, response: str
-) -> Candidates:
+) -> LayoutCandidates:
     """The shapes that the columns allow under the settings."""
     named = [each for each in (instruction, input, response) if each]
     if any(each not in columns for each in named):
-        return Candidates((), None, ())
+        return LayoutCandidates((), None, ())
     talks = not response and format in ("auto", "sharegpt", "openai")
     first = ((instruction,) if instruction else CONVERSATIONS) if talks else ()
     last = MAYBE_CONVERSATIONS if talks and not instruction else ()
     table = (
         None
         if format in ("sharegpt", "openai")
-        else table_shape(columns, format, instruction, input, response)
+        else _choose_table_layout(columns, format, instruction, input, response)
     )
     if instruction and table is not None and format == "auto":
         first, last = (
             (),
             first,
         )  # a named column beside a response is an instruction, even in brackets
-    system = first_of(SYSTEMS, columns)
-    return Candidates(
-        conversations(first, columns, system), table, conversations(last, columns, system)
+    system = _find_first_column(SYSTEMS, columns)
+    return LayoutCandidates(
+        _list_conversation_layouts(first, columns, system),
+        table,
+        _list_conversation_layouts(last, columns, system),
     )
 
 
-def conversations(names: Iterable[str], columns: tuple[str, ...], system: str) -> tuple[Shape, ...]:
+def _list_conversation_layouts(
+    names: Iterable[str], columns: tuple[str, ...], system: str
+) -> tuple[RowLayout, ...]:
     """A shape for each of the names that is a column."""
-    return tuple(Shape("conversation", name, system=system) for name in names if name in columns)
+    return tuple(
+        RowLayout("conversation", name, system=system) for name in names if name in columns
+    )
 
 
-def table_shape(
+def _choose_table_layout(
     columns: tuple[str, ...], format: str, instruction: str, input: str, response: str
-) -> Shape | None:
+) -> RowLayout | None:
     """The shape of rows that hold question and answer in columns of their own."""
-    system = first_of(SYSTEMS, columns)
-    asked = instruction or first_of(INSTRUCTIONS, columns)
+    system = _find_first_column(SYSTEMS, columns)
+    asked = instruction or _find_first_column(INSTRUCTIONS, columns)
     if asked and "instances" in columns and not response and format in ("auto", "self-instruct"):
-        return Shape("self-instruct", asked, response="instances", system=system)
+        return RowLayout("self-instruct", asked, response="instances", system=system)
     if not asked and not response:
         asked, response = next((pair for pair in COUPLES if set(pair) <= set(columns)), ("", ""))
     if not asked and "input" in columns and input != "input":
         asked = "input"
-    answered = response or first_of(
+    answered = response or _find_first_column(
         [each for each in RESPONSES if each not in (asked, input)], columns
     )
     if not asked or not answered or format == "self-instruct":
         return None
-    context = input or first_of(
+    context = input or _find_first_column(
         [each for each in CONTEXTS if each not in (asked, answered)], columns
     )
-    return Shape("columns", asked, context, answered, system, first_of(("history",), columns))
+    return RowLayout(
+        "columns", asked, context, answered, system, _find_first_column(("history",), columns)
+    )
 
 
-def first_of(wanted: Iterable[str], columns: tuple[str, ...]) -> str:
+def _find_first_column(wanted: Iterable[str], columns: tuple[str, ...]) -> str:
     """The first of the wanted names that is a column, or ""."""
     return next((name for name in wanted if name in columns), "")
 
 
-def detect(rows: Sequence[Row], settings: Ingest, name: str = "data") -> Shape:
+def detect_layout(rows: Sequence[Row], settings: IngestSettings, name: str = "data") -> RowLayout:
     """The shape of the first row that has one; `InputError` that lists the columns when none has."""
     for row in rows:
         try:
-            shape = shape_of(row, settings)
-        except Unusable:
+            shape = choose_row_layout(row, settings)
+        except UnusableRow:
             continue
         if all(each in row for each in (settings.tags, settings.score) if each):
             return shape
-    if len(rows) == 1 and (field := wrapping(rows[0])):
+    if len(rows) == 1 and (field := _find_wrapper_field(rows[0])):
         raise InputError(
             f"{name}: the rows are wrapped in an object, in its field {field!r}: give that list itself"
         )
     columns = list(dict.fromkeys(str(column) for row in rows for column in row))
-    raise InputError(f"{name}: {nothing_fits(columns, settings)}")
+    raise InputError(f"{name}: {_explain_no_layout(columns, settings)}")
 
 
-def wrapping(row: Row) -> str:
+def _find_wrapper_field(row: Row) -> str:
     """The field of an object that holds a list of objects that are no messages, or ""."""
-    return next((str(name) for name, value in row.items() if is_list_of_rows(value)), "")
+    return next((str(name) for name, value in row.items() if _is_list_of_rows(value)), "")
 
 
-def is_list_of_rows(value: Any) -> bool:
+def _is_list_of_rows(value: Any) -> bool:
     """Whether a value is a list of objects that are no messages."""
     return (
         isinstance(value, list)
@@ -191,7 +199,7 @@ def is_list_of_rows(value: Any) -> bool:
     )
 
 
-def nothing_fits(columns: Sequence[str], settings: Ingest) -> str:
+def _explain_no_layout(columns: Sequence[str], settings: IngestSettings) -> str:
     """Which columns there are, and how to say which of them to read."""
     named = (settings.instruction, settings.input, settings.response, settings.tags, settings.score)
     missing = [each for each in named if each and each not in columns]

@@ -14,13 +14,13 @@ It does not know tokens: it counts characters.
 from __future__ import annotations
 
 
-def truncate(text: str, max_chars: int) -> str:
+def truncate_text(text: str, max_chars: int) -> str:
     """`text`, or its start and end with a visible gap; never longer than `max_chars` plus the gap's
     own words.
 
-    >>> truncate("short", 10)
+    >>> truncate_text("short", 10)
     'short'
-    >>> truncate("abcdefghijkl", 6)
+    >>> truncate_text("abcdefghijkl", 6)
     'abcd\\n[... 6 characters left out ...]\\nkl'
     """
     if len(text) <= max_chars:
@@ -41,8 +41,8 @@ def truncate_sample(instruction: str, response: str, max_chars: int) -> tuple[st
     [325, 10]
     """
     for_instruction = max(max_chars // 3, max_chars - len(response))
-    cut = truncate(instruction, for_instruction)
-    return cut, truncate(response, max_chars - min(len(instruction), for_instruction))
+    cut = truncate_text(instruction, for_instruction)
+    return cut, truncate_text(response, max_chars - min(len(instruction), for_instruction))
 
 
 Sample = tuple[str, str]

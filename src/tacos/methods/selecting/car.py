@@ -20,7 +20,7 @@ from tacos.methods.selecting import longest
 BATCH = 4096
 
 
-def order(
+def rank_by_car(
     quality: npt.ArrayLike, vectors: npt.NDArray[np.float32], seed: int, k: int | None = None
 ) -> npt.NDArray[np.int64]:
     """The row numbers, the best of each cluster first; rows without a quality are left out.
@@ -29,15 +29,15 @@ def order(
     in order of quality.
     """
     numbers = np.asarray(quality, np.float64)
-    ranked = longest.order(numbers, seed)
-    labels = clusters(vectors, seed, k)[ranked]
+    ranked = longest.rank_by_value(numbers, seed)
+    labels = _cluster_rows(vectors, seed, k)[ranked]
     _, first = np.unique(labels, return_index=True)
     is_best = np.zeros(len(ranked), bool)
     is_best[first] = True
     return np.concatenate([ranked[is_best], ranked[~is_best]])
 
 
-def clusters(
+def _cluster_rows(
     vectors: npt.NDArray[np.float32], seed: int, k: int | None = None
 ) -> npt.NDArray[np.int64]:
     """The cluster of each row."""

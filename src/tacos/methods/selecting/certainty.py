@@ -36,7 +36,7 @@ class Certainty(NamedTuple):
     n: int
 
 
-def certainty(scores: pl.DataFrame, taken: Mapping[int, int]) -> Certainty | None:
+def estimate_certainty(scores: pl.DataFrame, taken: Mapping[int, int]) -> Certainty | None:
     """The certainty of a table SCORES of which each cluster gave `taken` rows; None where no error
     is known.
     """
@@ -53,20 +53,20 @@ def certainty(scores: pl.DataFrame, taken: Mapping[int, int]) -> Certainty | Non
     for (cluster,), part in known.group_by("cluster", maintain_order=True):
         k = taken.get(int(str(cluster)), 0)
         if 0 < k < part.height:
-            hits += expected_hits(
+            hits += _expected_hits(
                 part["score"].to_numpy(), part["error"].to_numpy(), k, float(value.mean()), spread
             )
             n += k
     return Certainty(float(np.median(error)), hits / n if n else None, n)
 
 
-def expected_hits(score: Floats, error: Floats, k: int, mean: float, spread: float) -> float:
+def _expected_hits(score: Floats, error: Floats, k: int, mean: float, spread: float) -> float:
     """How many of the k best by score are to be expected among the true k best; scores of shape
     (rows,), 0 < k < rows.
 
-    >>> expected_hits(np.array([10.0, 20.0, 30.0, 40.0]), np.full(4, 0.1), 2, 25.0, 10.0)
+    >>> _expected_hits(np.array([10.0, 20.0, 30.0, 40.0]), np.full(4, 0.1), 2, 25.0, 10.0)
     2.0
-    >>> expected_hits(np.array([10.0, 20.0, 30.0, 40.0]), np.full(4, 9.0), 2, 25.0, 0.0)
+    >>> _expected_hits(np.array([10.0, 20.0, 30.0, 40.0]), np.full(4, 9.0), 2, 25.0, 0.0)
     1.0
     """
     from scipy.optimize import brentq  # a third of a second that not every command needs

@@ -28,7 +28,7 @@ from scipy import sparse
 Ints = npt.NDArray[np.int64]
 
 
-def take(
+def take_by_walks(
     offsets: npt.ArrayLike, tags: npt.ArrayLike, n: int, priority: npt.ArrayLike | None = None
 ) -> tuple[Ints, Ints]:
     """The rows taken, in order, and the walk (from 0) in which each was; fewer than n where fewer
@@ -38,14 +38,16 @@ def take(
     equally many tags the one with the smaller `priority` comes first, then the one with the smaller
     number.
 
-    >>> rows, walks = take([0, 2, 3, 5, 6], [0, 1, 0, 1, 2, 2], 4)
+    >>> rows, walks = take_by_walks([0, 2, 3, 5, 6], [0, 1, 0, 1, 2, 2], 4)
     >>> rows.tolist(), walks.tolist()
     ([0, 2, 1, 3], [0, 0, 1, 1])
     """
-    order, by_tag = postings(np.asarray(offsets, np.int64), np.asarray(tags, np.int64), priority)
+    order, by_tag = _index_postings(
+        np.asarray(offsets, np.int64), np.asarray(tags, np.int64), priority
+    )
     taken: list[int] = []
     walks: list[int] = []
-    for walk, found in enumerate(each_walk(by_tag, len(order))):
+    for walk, found in enumerate(_iterate_walks(by_tag, len(order))):
         rows = found[: n - len(taken)]
         taken += rows
         walks += [walk] * len(rows)
@@ -54,7 +56,7 @@ def take(
     return order[np.array(taken, np.int64)], np.array(walks, np.int64)
 
 
-def postings(
+def _index_postings(
     offsets: Ints, tags: Ints, priority: npt.ArrayLike | None
 ) -> tuple[Ints, list[list[int]]]:
     """The order of rows, and for every tag the places in that order of the rows that carry it,
@@ -71,7 +73,7 @@ def postings(
     return order, [part.tolist() for part in np.split(by_tag.indices, by_tag.indptr[1:-1])]
 
 
-def each_walk(by_tag: Sequence[list[int]], n_rows: int) -> Iterator[list[int]]:
+def _iterate_walks(by_tag: Sequence[list[int]], n_rows: int) -> Iterator[list[int]]:
     """The places that each walk takes, ascending, until no row with a tag is left."""
     gone = bytearray(n_rows)
     left = [places[::-1] for places in by_tag if places]
@@ -90,7 +92,7 @@ def each_walk(by_tag: Sequence[list[int]], n_rows: int) -> Iterator[list[int]]:
         yield sorted(first)
 
 
-def select(samples: pl.DataFrame, n: int, seed: int = 1) -> pl.DataFrame:
+def select_complex_first(samples: pl.DataFrame, n: int, seed: int = 1) -> pl.DataFrame:
     """n rows of `samples` (id, tags), ties broken by chance, whatever their order: rank from 1, id,
     n_tags, walk.
     """
@@ -103,7 +105,7 @@ def select(samples: pl.DataFrame, n: int, seed: int = 1) -> pl.DataFrame:
     )
     offsets = np.concatenate([[0], np.cumsum(rows["tags"].list.len().to_numpy())])
     chance = np.random.default_rng(seed).random(rows.height)
-    places, walks = take(offsets, numbered.to_numpy(), n, chance)
+    places, walks = take_by_walks(offsets, numbered.to_numpy(), n, chance)
     found: pl.DataFrame = rows[places.tolist()].with_columns(pl.Series("walk", walks, pl.UInt32))
     return found.with_row_index("rank", offset=1).select(
         "rank", "id", pl.col("tags").list.len().alias("n_tags"), "walk"

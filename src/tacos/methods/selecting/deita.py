@@ -18,10 +18,14 @@ LIMIT = 0.9
 """The largest cosine to a row that was taken; `walking.walk` keeps to it."""
 
 
-def ranking(complexity: npt.ArrayLike, quality: npt.ArrayLike, seed: int) -> npt.NDArray[np.int64]:
+def rank_by_deita(
+    complexity: npt.ArrayLike, quality: npt.ArrayLike, seed: int
+) -> npt.NDArray[np.int64]:
     """Row numbers by complexity x quality (not negative), largest first, equal ones by chance,
     whatever they resemble.
 
     Rows without one of the two are left out.
     """
-    return longest.order(np.asarray(complexity, np.float64) * np.asarray(quality, np.float64), seed)
+    return longest.rank_by_value(
+        np.asarray(complexity, np.float64) * np.asarray(quality, np.float64), seed
+    )

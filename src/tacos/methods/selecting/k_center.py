@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def order(
+def rank_by_distance(
     vectors: npt.NDArray[np.float32], n: int, seed: int, start: npt.ArrayLike = ()
 ) -> npt.NDArray[np.int64]:
     """At most n row numbers in the order taken, not counting `start`, rows that are in already.
@@ -31,7 +31,7 @@ def order(
         one = (
             int(np.random.default_rng(seed).integers(len(vectors)))
             if first
-            else farthest(nearest, free)
+            else _find_farthest(nearest, free)
         )
         taken.append(one)
         free[one] = False
@@ -39,7 +39,7 @@ def order(
     return np.array(taken, np.int64)
 
 
-def farthest(nearest: npt.NDArray[np.float32], free: npt.NDArray[np.bool_]) -> int:
+def _find_farthest(nearest: npt.NDArray[np.float32], free: npt.NDArray[np.bool_]) -> int:
     """The free row whose largest cosine to a row taken is least; of equals the one with the lowest
     number.
     """

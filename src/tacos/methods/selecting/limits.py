@@ -1,7 +1,7 @@
 """Limits of a selection: how many rows a source, a tag or a band of lengths may have, and what to
 say where they bind.
 
-A quota is met exactly or not exceeded (`tacos.amounts.Part`). Each becomes a `Bound`: a group for
+A quota is met exactly or not exceeded (`tacos.amounts.QuotaAmount`). Each becomes a `GroupBound`: a group for
 every row, and room for so many rows of a group. Exact quotas give all groups together room for n
 rows, so a selection of n rows that keeps to them fills every one. A row has one source, so the
 exact quotas of sources are one bound; a row may have several tags, so each tag is a bound of its
@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tacos.amounts import Part
+from tacos.amounts import QuotaAmount
 from tacos.errors import InputError
-from tacos.methods.selecting.preference_walk import Room, bands
+from tacos.methods.selecting.preference_walk import GroupRoom, build_length_bands
 from tacos.methods.selecting.quotas import round_shares
 
 Ints = npt.NDArray[np.int64]
@@ -37,8 +37,8 @@ class Limits:
     `cosine` below 1 turns away rows whose cosine to a row taken is larger (near duplicates).
     """
 
-    per_source: Mapping[str, Part] = field(default_factory=dict)
-    per_tag: Mapping[str, Part] = field(default_factory=dict)
+    per_source: Mapping[str, QuotaAmount] = field(default_factory=dict)
+    per_tag: Mapping[str, QuotaAmount] = field(default_factory=dict)
     match_length: bool = False
     cosine: float = 1.0
 
@@ -47,7 +47,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Bound:
+class GroupBound:
     """Room for rows of groups: `groups` has the group of each row, `names` says what a group with
     room is.
 
@@ -62,24 +62,24 @@ class Bound:
     first: int | None = None
 
 
-def bounds(table: pl.DataFrame, n: int, limits: Limits) -> list[Bound]:
+def build_bounds(table: pl.DataFrame, n: int, limits: Limits) -> list[GroupBound]:
     """The bounds of n rows of a pool (id, source, tags, length, in the order of the row numbers).
 
     Raises `InputError` for a source or a tag that the pool does not have, and for quotas that
     cannot make n rows.
     """
-    found: list[Bound] = []
-    check_some(limits, n)
+    found: list[GroupBound] = []
+    _check_nonzero_shares(limits, n)
     if limits.per_source:
-        found += by_source(table["source"], n, limits.per_source)
+        found += bound_sources(table["source"], n, limits.per_source)
     if limits.per_tag:
-        found += by_tag(table["tags"], n, limits.per_tag)
+        found += _bound_tags(table["tags"], n, limits.per_tag)
     if limits.match_length and table.height:
-        found.append(by_length(table["length"], n))
+        found.append(_bound_lengths(table["length"], n))
     return found
 
 
-def check_some(limits: Limits, n: int) -> None:
+def _check_nonzero_shares(limits: Limits, n: int) -> None:
     """Raise `InputError` for a share that a person wants rows of and that comes to none of n."""
     for name, part in [*limits.per_source.items(), *limits.per_tag.items()]:
         if part.value > 0 and not part.at_most and part.rows(n) == 0:
@@ -88,12 +88,12 @@ def check_some(limits: Limits, n: int) -> None:
             )
 
 
-def rooms(found: Iterable[Bound]) -> list[Room]:
+def build_rooms(found: Iterable[GroupBound]) -> list[GroupRoom]:
     """Bounds as limits of a walk, with nothing taken yet."""
-    return [Room(bound.groups, bound.room) for bound in found]
+    return [GroupRoom(bound.groups, bound.room) for bound in found]
 
 
-def served(order: Ints, found: Iterable[Bound]) -> Ints:
+def move_first_served(order: Ints, found: Iterable[GroupBound]) -> Ints:
     """An order of preference with the rows in front that groups served first ask for; otherwise as
     it was.
     """
@@ -104,27 +104,31 @@ def served(order: Ints, found: Iterable[Bound]) -> Ints:
     return np.concatenate([order[ahead], order[~ahead]])
 
 
-def by_source(sources: pl.Series, n: int, parts: Mapping[str, Part]) -> list[Bound]:
+def bound_sources(sources: pl.Series, n: int, parts: Mapping[str, QuotaAmount]) -> list[GroupBound]:
     """At most two bounds: one of the exact quotas and all other rows together, one of the limits."""
-    named = resolved(parts, sources.unique().sort().to_list())
+    named = resolve_sources(parts, sources.unique().sort().to_list())
     number = {name: place for place, name in enumerate(named)}
     groups = sources.replace_strict(number, default=len(number), return_dtype=pl.Int64).to_numpy()
-    exact = exact_rows({number[name]: part for name, part in named.items() if not part.at_most}, n)
+    exact = _count_exact_rows(
+        {number[name]: part for name, part in named.items() if not part.at_most}, n
+    )
     most = {number[name]: part.rows(n) for name, part in named.items() if part.at_most}
     titles = {place: f"the quota of the source {name}" for name, place in number.items()}
-    found = [Bound(groups, most, {place: titles[place] for place in most}, False)] if most else []
+    found = (
+        [GroupBound(groups, most, {place: titles[place] for place in most}, False)] if most else []
+    )
     if exact:
         others, left = len(number), n - sum(exact.values())
         merged = np.where(np.isin(groups, list(exact)), groups, others)
-        check_rest(left, n, bool((merged == others).any()))
+        _check_source_total(left, n, bool((merged == others).any()))
         names = {place: titles[place] for place in exact} | {
             others: "the room that the quotas leave to other sources"
         }
-        found.append(Bound(merged, exact | {others: left}, names, True))
+        found.append(GroupBound(merged, exact | {others: left}, names, True))
     return found
 
 
-def check_rest(left: int, n: int, others: bool) -> None:
+def _check_source_total(left: int, n: int, others: bool) -> None:
     """Raise `InputError` where the quotas of sources are more than n rows, or less with no other
     source there.
     """
@@ -138,7 +142,7 @@ def check_rest(left: int, n: int, others: bool) -> None:
         )
 
 
-def exact_rows(parts: Mapping[int, Part], n: int) -> dict[int, int]:
+def _count_exact_rows(parts: Mapping[int, QuotaAmount], n: int) -> dict[int, int]:
     """Rows of each exact quota; shares are rounded so that together they are what they come to."""
     shares = {place: part.value * n for place, part in parts.items() if part.unit == "share"}
     rounded = round_shares(shares, int(sum(shares.values()) + 0.5))
@@ -147,65 +151,67 @@ def exact_rows(parts: Mapping[int, Part], n: int) -> dict[int, int]:
     }
 
 
-def by_tag(tags: pl.Series, n: int, parts: Mapping[str, Part]) -> list[Bound]:
+def _bound_tags(tags: pl.Series, n: int, parts: Mapping[str, QuotaAmount]) -> list[GroupBound]:
     """A bound per tag: group 1 is the rows that carry it, group 0 the others."""
-    check_tags(parts, tags.explode().drop_nulls().unique().to_list())
+    check_tags_exist(parts, tags.explode().drop_nulls().unique().to_list())
     found = []
     for name, part in parts.items():
         groups = tags.list.contains(name).fill_null(False).cast(pl.Int64).to_numpy()
         room = min(part.rows(n), n)
         title = f"the quota of the tag {name!r}"
         if part.at_most:
-            found.append(Bound(groups, {1: room}, {1: title}, False))
+            found.append(GroupBound(groups, {1: room}, {1: title}, False))
         else:
             names = {1: title, 0: f"the room for rows without the tag {name!r}"}
-            found.append(Bound(groups, {1: room, 0: n - room}, names, True, first=1))
+            found.append(GroupBound(groups, {1: room, 0: n - room}, names, True, first=1))
     return found
 
 
-def by_length(lengths: pl.Series, n: int) -> Bound:
+def _bound_lengths(lengths: pl.Series, n: int) -> GroupBound:
     """Tenths of the pool by length; their room is rounded up."""
     values = lengths.to_numpy()
-    room = bands(values, n, np.arange(len(values)))
+    room = build_length_bands(values, n, np.arange(len(values)))
     groups = np.asarray(room.groups, np.int64)
-    names = {band: band_name(values[groups == band]) for band in np.unique(groups).tolist()}
-    return Bound(groups, room.room, names, True)
+    names = {band: _describe_band(values[groups == band]) for band in np.unique(groups).tolist()}
+    return GroupBound(groups, room.room, names, True)
 
 
-def band_name(lengths: npt.NDArray[np.generic]) -> str:
+def _describe_band(lengths: npt.NDArray[np.generic]) -> str:
     """What a band of lengths is called."""
     return f"the band of responses of {int(lengths.min()):,} to {int(lengths.max()):,} characters"
 
 
-def resolved(parts: Mapping[str, Part], known: Sequence[str]) -> dict[str, Part]:
+def resolve_sources(
+    parts: Mapping[str, QuotaAmount], known: Sequence[str]
+) -> dict[str, QuotaAmount]:
     """Parts by the source's whole name; a name may be given without folder or without what follows
     its first dot.
     """
-    found: dict[str, Part] = {}
+    found: dict[str, QuotaAmount] = {}
     for name, part in parts.items():
         meant = [each for each in known if each == name] or [
-            each for each in known if name in short_names(each)
+            each for each in known if name in _list_short_names(each)
         ]
         if len(meant) != 1:
             what = "there is no source" if not meant else "more than one source is called"
-            raise InputError(f"{what} {name!r} in the data; there are {listing(known)}")
+            raise InputError(f"{what} {name!r} in the data; there are {_join_first_names(known)}")
         if meant[0] in found:
             raise InputError(f"the source {meant[0]} has two quotas")
         found[meant[0]] = part
     return found
 
 
-def short_names(source: str) -> set[str]:
+def _list_short_names(source: str) -> set[str]:
     """What else a source may be called.
 
-    >>> sorted(short_names("a/dolly.json.gz"))
+    >>> sorted(_list_short_names("a/dolly.json.gz"))
     ['a/dolly', 'dolly', 'dolly.json.gz']
     """
     base = source.rpartition("/")[2]
     return {base, base.partition(".")[0], source.removesuffix(base) + base.partition(".")[0]}
 
 
-def check_tags(parts: Collection[str], known: Collection[str]) -> None:
+def check_tags_exist(parts: Collection[str], known: Collection[str]) -> None:
     """Raise `InputError` for a tag that no row carries, naming the nearest ones."""
     for name in parts:
         if name not in known:
@@ -214,43 +220,43 @@ def check_tags(parts: Collection[str], known: Collection[str]) -> None:
             raise InputError(f"no row carries the tag {name!r} after normalisation{hint}")
 
 
-def listing(names: Sequence[str]) -> str:
+def _join_first_names(names: Sequence[str]) -> str:
     """The first few names."""
     return ", ".join(names[:N_NAMED]) + (
         f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
     )
 
 
-def check_kept(found: Iterable[Bound], kept: Ints) -> None:
+def check_must_keep(found: Iterable[GroupBound], kept: Ints) -> None:
     """Raise `InputError` where the must-keep rows alone are more than a group has room for."""
     for bound in found:
-        for group, n_kept in counted(bound, kept).items():
+        for group, n_kept in _count_by_group(bound, kept).items():
             if n_kept > bound.room.get(group, n_kept):
                 room = f"{bound.names[group]} ({n_kept:,}, room for {bound.room[group]:,})"
                 raise InputError(f"the must-keep list alone has more rows than {room}")
 
 
-def short_of(found: Iterable[Bound], taken: Ints) -> str:
+def describe_shortfall(found: Iterable[GroupBound], taken: Ints) -> str:
     """Which groups of exact bounds the rows taken do not fill, for a message; "" where there is
     none.
     """
     lacking = []
     for bound in found:
-        counts = counted(bound, taken)
+        counts = _count_by_group(bound, taken)
         lacking += [
             f"{bound.names[group]} ({counts.get(group, 0):,} of {room:,})"
             for group, room in bound.room.items()
             if bound.exact and counts.get(group, 0) < room
         ]
-    return listing(lacking)
+    return _join_first_names(lacking)
 
 
-def full(found: Iterable[Bound], taken: Ints, row: int) -> list[str]:
+def explain_full_limits(found: Iterable[GroupBound], taken: Ints, row: int) -> list[str]:
     """Which limits have no room left for a row beside the rows taken."""
     reasons = []
     for bound in found:
         group = int(bound.groups[row])
-        n_taken = counted(bound, taken).get(group, 0)
+        n_taken = _count_by_group(bound, taken).get(group, 0)
         named = bound.first is None or group == bound.first  # that a row lacks a tag is no reason
         if named and group in bound.room and n_taken >= bound.room[group]:
             reasons.append(
@@ -259,7 +265,7 @@ def full(found: Iterable[Bound], taken: Ints, row: int) -> list[str]:
     return reasons
 
 
-def counted(bound: Bound, taken: Ints) -> dict[int, int]:
+def _count_by_group(bound: GroupBound, taken: Ints) -> dict[int, int]:
     """Rows taken of each group."""
     groups, counts = np.unique(bound.groups[taken], return_counts=True)
     return dict(zip(groups.tolist(), counts.tolist(), strict=True))

@@ -35,7 +35,7 @@ last digits.
 """
 
 
-def propagation(
+def propagation_matrix(
     vectors: npt.NDArray[np.floating[Any]], edge: float = EDGE, block: int = 2048
 ) -> Any:
     """P, sparse, shape (tags, tags), from the tags' unit vectors, shape (tags, dim): columns sum to
@@ -55,7 +55,7 @@ def propagation(
     return csr_array(full / full.sum(axis=0))
 
 
-def information(tags: Any, scores: npt.ArrayLike, spread: Any | None = None) -> Any:
+def information_matrix(tags: Any, scores: npt.ArrayLike, spread: Any | None = None) -> Any:
     """V with a row v P for every sample, sparse, shape (samples, tags); `tags` is 0/1 of that
     shape, `scores` (samples,).
     """
@@ -67,12 +67,12 @@ def information(tags: Any, scores: npt.ArrayLike, spread: Any | None = None) -> 
     return plain if spread is None else csr_array(plain @ spread)
 
 
-def slope(x: Floats) -> Floats:
+def information_slope(x: Floats) -> Floats:
     """phi' of the information gathered per tag."""
     return np.asarray(POWER * (x + EPSILON) ** (POWER - 1))
 
 
-def take(rows: Any, n: int, start: Floats | None = None, pool: int = 8192) -> Ints:
+def take_informative(rows: Any, n: int, start: Floats | None = None, pool: int = 8192) -> Ints:
     """The numbers of n rows of V in the order taken (fewer where fewer have any information); lazy
     greedy.
 
@@ -83,15 +83,15 @@ def take(rows: Any, n: int, start: Floats | None = None, pool: int = 8192) -> In
     free = np.diff(rows.indptr) > 0
     taken: list[int] = []
     while len(taken) < n and free.any():
-        gains = np.where(free, rows @ slope(x), -np.inf)
-        held, bound = best(gains, pool)
-        found = drain(rows[held], gains[held], bound, x, n - len(taken))
+        gains = np.where(free, rows @ information_slope(x), -np.inf)
+        held, bound = _find_top_gains(gains, pool)
+        found = _drain_candidates(rows[held], gains[held], bound, x, n - len(taken))
         taken += held[found].tolist()
         free[held[found]] = False
     return np.array(taken, np.int64)
 
 
-def best(gains: Floats, pool: int) -> tuple[Ints, float]:
+def _find_top_gains(gains: Floats, pool: int) -> tuple[Ints, float]:
     """The rows with the largest gains (of equal ones those with the lowest numbers), ascending by
     number, and the largest gain of any other row.
     """
@@ -107,7 +107,7 @@ def best(gains: Floats, pool: int) -> tuple[Ints, float]:
     return held, float(others.max())
 
 
-def largest(gains: Floats) -> int:
+def _find_largest_gain(gains: Floats) -> int:
     """The lowest number of a row with the largest gain (positive, or minus infinity), whatever
     rounding makes of it.
     """
@@ -115,17 +115,17 @@ def largest(gains: Floats) -> int:
     return int(np.argmax(gains >= most * (1 - TIE))) if most > -np.inf else 0
 
 
-def drain(rows: Any, gains: Floats, bound: float, x: Floats, n: int) -> list[int]:
+def _drain_candidates(rows: Any, gains: Floats, bound: float, x: Floats, n: int) -> list[int]:
     """Take from the held rows, at most n, while the best of them is above `bound`; x is brought up
     to date in place.
 
     The first is taken in any case: it is the best of all rows.
     """
-    by_tag, now = rows.tocsc(), slope(x)
+    by_tag, now = rows.tocsc(), information_slope(x)
     gains = gains.copy()
     taken: list[int] = []
     while len(taken) < min(n, len(gains)):
-        one = largest(gains)
+        one = _find_largest_gain(gains)
         if gains[one] == -np.inf or (taken and gains[one] <= bound * (1 + TIE)):
             break
         taken.append(one)
@@ -133,7 +133,7 @@ def drain(rows: Any, gains: Floats, bound: float, x: Floats, n: int) -> list[int
         span = slice(rows.indptr[one], rows.indptr[one + 1])
         tags = rows.indices[span]
         x[tags] += rows.data[span]
-        new = slope(x[tags])
+        new = information_slope(x[tags])
         for tag, fall in zip(tags.tolist(), (now[tags] - new).tolist(), strict=True):
             part = slice(by_tag.indptr[tag], by_tag.indptr[tag + 1])
             gains[by_tag.indices[part]] -= fall * by_tag.data[part]
@@ -141,14 +141,14 @@ def drain(rows: Any, gains: Floats, bound: float, x: Floats, n: int) -> list[int
     return taken
 
 
-def take_plainly(rows: Any, n: int) -> Ints:
-    """What `take` takes, by computing every gain before every choice: the definition, for tests and
+def take_informative_plainly(rows: Any, n: int) -> Ints:
+    """What `take_informative` takes, by computing every gain before every choice: the definition, for tests and
     small pools.
     """
     x, free = np.zeros(rows.shape[1]), np.diff(rows.indptr) > 0
     taken: list[int] = []
     while len(taken) < n and free.any():
-        one = largest(np.where(free, rows @ slope(x), -np.inf))
+        one = _find_largest_gain(np.where(free, rows @ information_slope(x), -np.inf))
         taken.append(one)
         free[one] = False
         span = slice(rows.indptr[one], rows.indptr[one + 1])

@@ -21,7 +21,7 @@ CHUNK = 256
 
 
 @dataclass(slots=True)
-class Room:
+class GroupRoom:
     """So many rows of each group: `groups` is the group of each row; a group that `room` does not
     name has no limit.
     """
@@ -42,7 +42,7 @@ class Room:
 
 
 @dataclass(slots=True)
-class Tokens:
+class TokenBudget:
     """A budget of tokens: `costs` per row; a row that is too dear is passed by, a cheaper one may
     still fit.
     """
@@ -59,10 +59,10 @@ class Tokens:
         self.left -= int(self.costs[row])
 
 
-def walk(
+def walk_preference(
     order: npt.ArrayLike,
     n: int,
-    limits: Sequence[Room | Tokens] = (),
+    limits: Sequence[GroupRoom | TokenBudget] = (),
     vectors: Floats | None = None,
     limit: float = 1.0,
     start: Sequence[int] = (),
@@ -76,25 +76,25 @@ def walk(
     """
     taken: list[int] = []
     for row in start:
-        note(row, taken, limits)
-    for row in allowed(np.asarray(order, np.int64), taken, limits, vectors, limit):
+        _take_row(row, taken, limits)
+    for row in _iterate_allowed(np.asarray(order, np.int64), taken, limits, vectors, limit):
         if len(taken) >= n:
             break
-        note(row, taken, limits)
+        _take_row(row, taken, limits)
     return np.array(taken, np.int64)
 
 
-def note(row: int, taken: list[int], limits: Sequence[Room | Tokens]) -> None:
+def _take_row(row: int, taken: list[int], limits: Sequence[GroupRoom | TokenBudget]) -> None:
     """Take a row."""
     taken.append(int(row))
     for one in limits:
         one.count(row)
 
 
-def allowed(
+def _iterate_allowed(
     order: Ints,
     taken: list[int],
-    limits: Sequence[Room | Tokens],
+    limits: Sequence[GroupRoom | TokenBudget],
     vectors: Floats | None,
     limit: float,
 ) -> Iterator[int]:
@@ -102,7 +102,7 @@ def allowed(
     gone = set(taken)
     for begin in range(0, len(order), CHUNK):
         chunk = order[begin : begin + CHUNK]
-        nearest = nearest_of(chunk, taken, vectors)
+        nearest = _nearest_cosines(chunk, taken, vectors)
         for place, row in enumerate(chunk.tolist()):
             if row not in gone and nearest[place] <= limit and all(one.has(row) for one in limits):
                 gone.add(row)
@@ -111,7 +111,7 @@ def allowed(
                     np.maximum(nearest, vectors[chunk] @ vectors[row], out=nearest)
 
 
-def nearest_of(chunk: Ints, taken: Sequence[int], vectors: Floats | None) -> Floats:
+def _nearest_cosines(chunk: Ints, taken: Sequence[int], vectors: Floats | None) -> Floats:
     """The largest cosine of each row to a row taken, shape (chunk,); -1 where there is none."""
     found = np.full(len(chunk), -1.0, np.float32)
     if vectors is None:
@@ -122,7 +122,9 @@ def nearest_of(chunk: Ints, taken: Sequence[int], vectors: Floats | None) -> Flo
     return found
 
 
-def bands(lengths: npt.ArrayLike, n: int, like: npt.ArrayLike, n_bands: int = 10) -> Room:
+def build_length_bands(
+    lengths: npt.ArrayLike, n: int, like: npt.ArrayLike, n_bands: int = 10
+) -> GroupRoom:
     """Length matching: n rows shared out over bands of length as the rows `like` are.
 
     `lengths` are those of all rows; `like` are row numbers (all rows: the pool's own lengths;
@@ -133,6 +135,6 @@ def bands(lengths: npt.ArrayLike, n: int, like: npt.ArrayLike, n_bands: int = 10
     cuts = np.unique(np.quantile(theirs, np.arange(1, n_bands) / n_bands))
     groups = np.searchsorted(cuts, values, side="right")
     share = np.bincount(groups[np.asarray(like, np.int64)], minlength=len(cuts) + 1) / len(theirs)
-    return Room(
+    return GroupRoom(
         groups, {band: int(np.ceil(n * part - 1e-9)) for band, part in enumerate(share.tolist())}
     )

@@ -36,7 +36,7 @@ Pick = tuple[str, int | None, float | None, str]
 """What SELECTION holds of a row: id, cluster, score, rule."""
 
 
-class Rule(NamedTuple):
+class QuotaRule(NamedTuple):
     """How many rows a cluster gives, what one more tag covered is worth (in standard deviations),
     the seed of ties.
     """
@@ -46,13 +46,13 @@ class Rule(NamedTuple):
     seed: int = 1
 
 
-def quotas(sizes: Mapping[int, int], n: int, quota: Quota) -> dict[int, int]:
+def compute_quotas(sizes: Mapping[int, int], n: int, quota: Quota) -> dict[int, int]:
     """How many rows each cluster may give: at most its size; together n, or all there is.
 
     `ascending-size` gives each ceil(n / clusters), so together up to one row per cluster more than
     n.
 
-    >>> quotas({0: 100, 1: 400, 2: 2}, 30, "square-root")
+    >>> compute_quotas({0: 100, 1: 400, 2: 2}, 30, "square-root")
     {0: 10, 1: 19, 2: 1}
     """
     if quota == "ascending-size":
@@ -63,12 +63,14 @@ def quotas(sizes: Mapping[int, int], n: int, quota: Quota) -> dict[int, int]:
         raise ConfigError(
             f"unknown select.quota {quota!r}; there are ascending-size, {', '.join(powers)}"
         )
-    return share_out(
+    return _split_by_weights(
         n, {c: size ** powers[quota] if size else 0.0 for c, size in sizes.items()}, sizes
     )
 
 
-def share_out(n: int, weights: Mapping[int, float], limits: Mapping[int, int]) -> dict[int, int]:
+def _split_by_weights(
+    n: int, weights: Mapping[int, float], limits: Mapping[int, int]
+) -> dict[int, int]:
     """n split by `weights`, at most `limits` each: what is over a limit goes to the others."""
     share = dict.fromkeys(sorted(weights), 0)
     open_, left = [c for c in share if limits[c] > 0 and weights[c] > 0], n
@@ -95,11 +97,11 @@ def round_shares(exact: Mapping[int, float], n: int) -> dict[int, int]:
     return whole
 
 
-def select(
+def select_by_quota(
     scores: pl.DataFrame,
     sizes: Mapping[int, int],
     n: int,
-    rule: Rule | None = None,
+    rule: QuotaRule | None = None,
     keep: Collection[str] = (),
     exclude: Collection[str] = (),
     fill: pl.DataFrame | None = None,
@@ -115,18 +117,18 @@ def select(
     the order wanted) that may stand in where judged ones run out. Raises `InputError` where fewer
     than n rows can be had, and where a row is both must-keep and excluded.
     """
-    check(n, keep, exclude)
-    quota, coverage, seed = rule or Rule()
-    ranked = rank(scores, seed).filter(~pl.col("id").is_in(list(exclude)))
-    picks = must_keep(ranked, keep)
-    share = quotas(sizes, n, quota)
+    check_keep_and_exclude(n, keep, exclude)
+    quota, coverage, seed = rule or QuotaRule()
+    ranked = rank_judged_rows(scores, seed).filter(~pl.col("id").is_in(list(exclude)))
+    picks = _pick_must_keep(ranked, keep)
+    share = compute_quotas(sizes, n, quota)
     if coverage > 0:
-        picks = by_gain(picks, ranked, share, n, tags or {}, coverage)
+        picks = _pick_by_gain(picks, ranked, share, n, tags or {}, coverage)
     else:
-        picks = by_quota(picks, ranked, share, ascending(sizes))
-        picks = by_score(cut(picks, n), ranked, n)
+        picks = _pick_by_quota(picks, ranked, share, _order_by_size(sizes))
+        picks = _pick_by_score(_cut_to_size(picks, n), ranked, n)
     if len(picks) < n and fill is not None:
-        picks = by_fill(picks, fill, n, exclude)
+        picks = _pick_from_fill(picks, fill, n, exclude)
     if len(picks) < n:
         raise InputError(
             f"{n} rows are asked for, but only {len(picks)} have a score; ask for fewer, judge more, "
@@ -136,7 +138,7 @@ def select(
     return pl.DataFrame(rows, schema=SELECTION, orient="row")
 
 
-def check(n: int, keep: Collection[str], exclude: Collection[str]) -> None:
+def check_keep_and_exclude(n: int, keep: Collection[str], exclude: Collection[str]) -> None:
     """Raise `InputError` where the wishes contradict each other."""
     both = sorted(set(keep) & set(exclude))
     if both:
@@ -147,7 +149,7 @@ def check(n: int, keep: Collection[str], exclude: Collection[str]) -> None:
         )
 
 
-def rank(scores: pl.DataFrame, seed: int) -> pl.DataFrame:
+def rank_judged_rows(scores: pl.DataFrame, seed: int) -> pl.DataFrame:
     """The judged rows, best first; equal scores by chance, whatever the order of the table."""
     judged = scores.filter(pl.col("score").is_not_null() & pl.col("score").is_not_nan()).sort(
         "id", "cluster"
@@ -158,18 +160,18 @@ def rank(scores: pl.DataFrame, seed: int) -> pl.DataFrame:
     return judged.with_columns(chance).sort(["score", "chance"], descending=[True, False])
 
 
-def ascending(sizes: Mapping[int, int]) -> list[int]:
+def _order_by_size(sizes: Mapping[int, int]) -> list[int]:
     """The clusters from the smallest to the largest."""
     return sorted(sizes, key=lambda cluster: (sizes[cluster], cluster))
 
 
-def must_keep(ranked: pl.DataFrame, keep: Iterable[str]) -> dict[str, Pick]:
+def _pick_must_keep(ranked: pl.DataFrame, keep: Iterable[str]) -> dict[str, Pick]:
     """The must-keep rows, with their best score where they were judged."""
     best = {row[0]: row for row in reversed(ranked.select("id", "cluster", "score").rows())}
     return {id_: (*best.get(id_, (id_, None, None)), "must-keep") for id_ in sorted(set(keep))}
 
 
-def by_quota(
+def _pick_by_quota(
     picks: dict[str, Pick], ranked: pl.DataFrame, share: Mapping[int, int], order: Iterable[int]
 ) -> dict[str, Pick]:
     """`picks` and the best rows of each cluster, cluster by cluster, skipping what was taken
@@ -186,7 +188,7 @@ def by_quota(
     return taken
 
 
-def cut(picks: dict[str, Pick], n: int) -> dict[str, Pick]:
+def _cut_to_size(picks: dict[str, Pick], n: int) -> dict[str, Pick]:
     """`picks` without the lowest-scoring quota rows beyond n (where ceil(n / clusters) each is more
     than n).
     """
@@ -196,7 +198,7 @@ def cut(picks: dict[str, Pick], n: int) -> dict[str, Pick]:
     return {id_: pick for id_, pick in picks.items() if id_ not in dropped}
 
 
-def by_score(picks: dict[str, Pick], ranked: pl.DataFrame, n: int) -> dict[str, Pick]:
+def _pick_by_score(picks: dict[str, Pick], ranked: pl.DataFrame, n: int) -> dict[str, Pick]:
     """`picks` and, up to n, the best of all rows that are left, whatever their cluster."""
     taken = dict(picks)
     if len(taken) < n:
@@ -208,7 +210,7 @@ def by_score(picks: dict[str, Pick], ranked: pl.DataFrame, n: int) -> dict[str, 
     return taken
 
 
-def by_gain(
+def _pick_by_gain(
     picks: dict[str, Pick],
     ranked: pl.DataFrame,
     share: Mapping[int, int],
@@ -228,12 +230,12 @@ def by_gain(
         ("remainder", None),
     )
     for rule, limit in limits:
-        found = tag_coverage.take(rows, n - len(taken), limit, tags, worth, taken)
+        found = tag_coverage.take_covering(rows, n - len(taken), limit, tags, worth, taken)
         taken |= {rows[place][0]: (*rows[place], rule) for place in found}
     return taken
 
 
-def by_fill(
+def _pick_from_fill(
     picks: dict[str, Pick], fill: pl.DataFrame, n: int, exclude: Collection[str]
 ) -> dict[str, Pick]:
     """`picks` and, up to n, unjudged rows in the order of `fill`."""

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from tacos.methods.selecting import longest
 
 
-def order(grades: npt.ArrayLike, seed: int, at_least: float = -np.inf) -> npt.NDArray[np.int64]:
+def rank_by_grade(
+    grades: npt.ArrayLike, seed: int, at_least: float = -np.inf
+) -> npt.NDArray[np.int64]:
     """The row numbers by grade, best first, equal ones by chance; rows without a grade, or below
     `at_least`, are left out.
     """
     numbers = np.asarray(grades, np.float64)
-    by_grade = longest.order(numbers, seed)
+    by_grade = longest.rank_by_value(numbers, seed)
     return by_grade[numbers[by_grade] >= at_least]

@@ -25,7 +25,7 @@ FIGURES = pl.Schema(
 )
 
 
-def figures(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
+def measure_selection(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
     """One row, by `FIGURES`, of the rows `ids` of the pool."""
     part = pool.filter(pl.col("id").is_in(list(ids)))
     n_tags = pool["tags"].explode().drop_nulls().n_unique()
@@ -41,17 +41,17 @@ def figures(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
     return pl.DataFrame([row], schema=FIGURES)
 
 
-def n_curve(
+def trace_size_curve(
     pool: pl.DataFrame, choose: Callable[[int], Collection[str]], ns: Iterable[int]
 ) -> pl.DataFrame:
     """A row of figures for each n; `choose` gives the ids selected for an n (selections need not be
     nested).
     """
-    rows = [figures(pool, choose(n)) for n in ns]
+    rows = [measure_selection(pool, choose(n)) for n in ns]
     return pl.concat(rows) if rows else pl.DataFrame(schema=FIGURES)
 
 
-def random_band(
+def measure_random_band(
     pool: pl.DataFrame,
     choose: Callable[[int, int], Collection[str]],
     n: int,
@@ -63,7 +63,7 @@ def random_band(
     `choose` takes n and a seed; the seeds are `seed`, `seed + 1`, ... Columns: `figure`, `mean`,
     `low`, `high`.
     """
-    draws = pl.concat(figures(pool, choose(n, seed + i)) for i in range(n_draws))
+    draws = pl.concat(measure_selection(pool, choose(n, seed + i)) for i in range(n_draws))
     long = draws.unpivot(variable_name="figure", value_name="value")
     by_figure = long.group_by("figure", maintain_order=True)
     return by_figure.agg(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from tacos.amounts import Size
+from tacos.amounts import SelectionSize
 from tacos.errors import InputError
 
 CHARS_PER_TOKEN = 4
@@ -23,26 +23,26 @@ N_TRIES = 48
 N_INTERPOLATED = 4
 
 
-def tokens(characters: pl.Expr) -> pl.Expr:
+def estimate_tokens(characters: pl.Expr) -> pl.Expr:
     """Tokens estimated from characters: a quarter of them, rounded up. Right within a tenth or so
     for English.
     """
     return (characters / CHARS_PER_TOKEN).ceil().cast(pl.Int64)
 
 
-def fixed(size: Size, n_pool: int) -> int | None:
+def resolve_row_count(size: SelectionSize, n_pool: int) -> int | None:
     """The number of rows, at least 1; None where it depends on the rows taken."""
     if size.unit == "tokens":
         return None
-    return int(size.value) if size.unit == "rows" else max(1, share_of(size, n_pool))
+    return int(size.value) if size.unit == "rows" else max(1, count_share_rows(size, n_pool))
 
 
-def share_of(size: Size, n_pool: int) -> int:
+def count_share_rows(size: SelectionSize, n_pool: int) -> int:
     """The rows of a share of the pool."""
     return round(size.value * n_pool)
 
 
-def within(
+def fit_token_budget(
     budget: float, choose: Callable[[int], pl.DataFrame], costs: pl.DataFrame, least: int = 1
 ) -> pl.DataFrame:
     """The largest selection, of at least `least` rows, whose tokens stay within the budget.

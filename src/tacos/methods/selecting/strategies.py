@@ -45,8 +45,8 @@ from tacos.methods.selecting import (
     singleton,
 )
 from tacos.methods.selecting import limits as limiting
-from tacos.methods.selecting.limits import Bound, Limits
-from tacos.methods.selecting.preference_walk import Room, Tokens, walk
+from tacos.methods.selecting.limits import GroupBound, Limits
+from tacos.methods.selecting.preference_walk import GroupRoom, TokenBudget, walk_preference
 from tacos.records import SELECTION
 
 Strategy = Literal[
@@ -59,11 +59,11 @@ BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 
 
 @dataclass(frozen=True)
-class Extras:
+class StrategyInputs:
     """What some strategies need beside the pool, all by the pool's `id`.
 
     `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`; `spread` is
-    MIG's P over the sorted tag names `tag_names` (None: no similar tags); `grades` has `id`,
+    MIG's P over the sorted tag names `tag_names` (None: no similar tags); `_row_grades` has `id`,
     `grade`; `scores` is a table SCORES and `sizes` the size of each cluster, for quotas (None: the
     pool's own); `coverage` is what a tag is worth to them. `fill` are unjudged rows that may come
     after all that the strategy `tacos` takes. With `partial` too few rows are an error only where
@@ -83,12 +83,12 @@ class Extras:
     coverage: float = 0.0
 
 
-def select(
+def select_by_strategy(
     pool: pl.DataFrame,
     strategy: Strategy,
     n: int,
     seed: int = 1,
-    extras: Extras | None = None,
+    extras: StrategyInputs | None = None,
     keep: Collection[str] = (),
     exclude: Collection[str] = (),
     limits: Limits = NONE,
@@ -99,26 +99,26 @@ def select(
     column `source`, near duplicates need vectors. Raises `InputError` where fewer than n rows can
     be had, or where the strategy lacks what it needs. The order of the pool is irrelevant.
     """
-    quotas.check(n, keep, exclude)
-    table = settled(pool, exclude)
-    bounds = limiting.bounds(table, n, limits)
-    extras = extras or Extras()
-    found = choose(table, strategy, n, seed, extras, keep, bounds, limits.cosine)
+    quotas.check_keep_and_exclude(n, keep, exclude)
+    table = _settle_pool(pool, exclude)
+    bounds = limiting.build_bounds(table, n, limits)
+    extras = extras or StrategyInputs()
+    found = _choose_rows(table, strategy, n, seed, extras, keep, bounds, limits.cosine)
     if len(found) < n:
-        short = limiting.short_of(bounds, found)
+        short = limiting.describe_shortfall(bounds, found)
         if short or not extras.partial:
             raise InputError(
                 f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take"
                 + (
                     f"; not filled: {short}"
                     if short
-                    else f"; ask for fewer{unscored(table, strategy)}"
+                    else f"; ask for fewer{_explain_unscored(table, strategy)}"
                 )
             )
-    return selection(table, found, strategy, keep)
+    return _build_selection(table, found, strategy, keep)
 
 
-def unscored(table: pl.DataFrame, strategy: str) -> str:
+def _explain_unscored(table: pl.DataFrame, strategy: str) -> str:
     """What an error adds where rows are out of reach because they were never compared."""
     n_scored = table["score"].count()
     if strategy not in BY_SCORE or n_scored == table.height:
@@ -126,41 +126,48 @@ def unscored(table: pl.DataFrame, strategy: str) -> str:
     return f" ({n_scored:,} of {table.height:,} rows have a score; to select by grade, which more have: --by grade)"
 
 
-def choose(
+def _choose_rows(
     table: pl.DataFrame,
     strategy: Strategy,
     n: int,
     seed: int,
-    extras: Extras,
+    extras: StrategyInputs,
     keep: Collection[str],
-    bounds: Sequence[Bound],
+    bounds: Sequence[GroupBound],
     cosine: float,
 ) -> Ints:
     """Row numbers of a settled pool: asks the strategy for more until the limits leave n, or it has
     no more.
     """
-    kept = rows_of(table, sorted(set(keep)))
-    limiting.check_kept(bounds, kept)
+    kept = _find_rows(table, sorted(set(keep)))
+    limiting.check_must_keep(bounds, kept)
     start: list[int] = kept.tolist()
-    cosine = nearness(strategy, cosine)
-    vectors = aligned(table, extras) if cosine < 1 else None
+    cosine = _cosine_limit(strategy, cosine)
+    vectors = _align_vectors(table, extras) if cosine < 1 else None
     asked = n + (n // 4 if cosine < 1 or bounds else 0)
     while True:
-        order = preference(table, strategy, min(asked, table.height), seed, extras, start, n)
-        found = walk(
-            limiting.served(order, bounds), n, limiting.rooms(bounds), vectors, cosine, start
+        order = _rank_by_preference(
+            table, strategy, min(asked, table.height), seed, extras, start, n
+        )
+        found = walk_preference(
+            limiting.move_first_served(order, bounds),
+            n,
+            limiting.build_rooms(bounds),
+            vectors,
+            cosine,
+            start,
         )
         if len(found) >= n or asked >= table.height:
             return found
         asked *= 4
 
 
-def preference(
+def _rank_by_preference(
     table: pl.DataFrame,
     strategy: Strategy,
     n: int,
     seed: int,
-    extras: Extras,
+    extras: StrategyInputs,
     start: Sequence[int] = (),
     wanted: int | None = None,
 ) -> Ints:
@@ -170,52 +177,62 @@ def preference(
     `wanted` is how many will be taken, where that is less than n.
     """
     orders: dict[str, Callable[[], Ints]] = {
-        "tacos": lambda: by_quota(table, (n if wanted is None else wanted, n), seed, extras, start),
-        "complexity-first": lambda: rows_of(
-            table, complexity_first.select(table, n, seed)["id"].to_list()
+        "tacos": lambda: _rank_by_quota(
+            table, (n if wanted is None else wanted, n), seed, extras, start
         ),
-        "mig": lambda: by_information(table, n, extras, start),
-        "deita": lambda: deita.ranking(complexity(table), floored(table), seed),
-        "car": lambda: car.order(numbers(table, "score"), aligned(table, extras), seed),
-        "k-center": lambda: k_center.order(aligned(table, extras), n, seed, start),
-        "singleton": lambda: singleton.order(grades(table, extras), seed),
-        "longest": lambda: longest.order(numbers(table, "length"), seed),
-        "random": lambda: random_rows.order(table.height, seed),
+        "complexity-first": lambda: _find_rows(
+            table, complexity_first.select_complex_first(table, n, seed)["id"].to_list()
+        ),
+        "mig": lambda: _rank_by_information(table, n, extras, start),
+        "deita": lambda: deita.rank_by_deita(_count_tags(table), _floor_scores(table), seed),
+        "car": lambda: car.rank_by_car(
+            _column_values(table, "score"), _align_vectors(table, extras), seed
+        ),
+        "k-center": lambda: k_center.rank_by_distance(
+            _align_vectors(table, extras), n, seed, start
+        ),
+        "singleton": lambda: singleton.rank_by_grade(_row_grades(table, extras), seed),
+        "longest": lambda: longest.rank_by_value(_column_values(table, "length"), seed),
+        "random": lambda: random_rows.shuffle_rows(table.height, seed),
     }
     if strategy not in orders:
         raise ConfigError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
     return orders[strategy]()
 
 
-def limited(
+def select_within_limits(
     pool: pl.DataFrame,
     strategy: Strategy,
     n: int,
     seed: int,
-    extras: Extras,
-    limits: Sequence[Room | Tokens],
+    extras: StrategyInputs,
+    limits: Sequence[GroupRoom | TokenBudget],
 ) -> pl.DataFrame:
     """A table SELECTION of at most n rows that respects `limits` (per row of the pool sorted by
     id); may be shorter.
     """
-    table = settled(pool)
-    cosine = nearness(strategy, 1.0)
-    vectors = aligned(table, extras) if cosine < 1 else None
-    found = walk(
-        preference(table, strategy, table.height, seed, extras), n, limits, vectors, cosine
+    table = _settle_pool(pool)
+    cosine = _cosine_limit(strategy, 1.0)
+    vectors = _align_vectors(table, extras) if cosine < 1 else None
+    found = walk_preference(
+        _rank_by_preference(table, strategy, table.height, seed, extras), n, limits, vectors, cosine
     )
-    return selection(table, found, strategy)
+    return _build_selection(table, found, strategy)
 
 
-def nearness(strategy: str, cosine: float) -> float:
+def _cosine_limit(strategy: str, cosine: float) -> float:
     """The largest cosine to a row taken. That of DEITA is its own, and is kept to in the walk
     itself, so that it counts must-keep rows, and none that a quota passes by.
     """
     return min(cosine, deita.LIMIT) if strategy == "deita" else cosine
 
 
-def by_quota(
-    table: pl.DataFrame, ns: Sequence[int], seed: int, extras: Extras, start: Sequence[int] = ()
+def _rank_by_quota(
+    table: pl.DataFrame,
+    ns: Sequence[int],
+    seed: int,
+    extras: StrategyInputs,
+    start: Sequence[int] = (),
 ) -> Ints:
     """The quotas' choice for each size of `ns`, one after the other, then all other judged rows by
     score.
@@ -231,37 +248,43 @@ def by_quota(
         dict(table.select("id", "tags").drop_nulls("tags").iter_rows()),
     )
     rule, best = (
-        quotas.Rule(extras.quota, extras.coverage, seed),
-        quotas.rank(here, seed)["id"].to_list(),
+        quotas.QuotaRule(extras.quota, extras.coverage, seed),
+        quotas.rank_judged_rows(here, seed)["id"].to_list(),
     )
     n_most = len({*best, *keep})
     order: dict[str, None] = {}
     for n in dict.fromkeys(min(n, n_most) for n in ns):
-        chosen = quotas.select(here, sizes, n, rule, keep, tags=tags)["id"].to_list() if n else []
-        order |= dict.fromkeys(chosen if extras.coverage else sorted_by(chosen, best))
-    return rows_of(table, list(order | dict.fromkeys((*best, *extras.fill))))
+        chosen = (
+            quotas.select_by_quota(here, sizes, n, rule, keep, tags=tags)["id"].to_list()
+            if n
+            else []
+        )
+        order |= dict.fromkeys(chosen if extras.coverage else _sort_like(chosen, best))
+    return _find_rows(table, list(order | dict.fromkeys((*best, *extras.fill))))
 
 
-def sorted_by(ids: Collection[str], order: Sequence[str]) -> list[str]:
+def _sort_like(ids: Collection[str], order: Sequence[str]) -> list[str]:
     """Those of `order` that are among `ids`, in that order; the others after them."""
     wanted = dict.fromkeys(ids)
     return list(dict.fromkeys((*(one for one in order if one in wanted), *wanted)))
 
 
-def by_information(table: pl.DataFrame, n: int, extras: Extras, start: Sequence[int]) -> Ints:
+def _rank_by_information(
+    table: pl.DataFrame, n: int, extras: StrategyInputs, start: Sequence[int]
+) -> Ints:
     """MIG's order; rows without a score add nothing, and must-keep rows count as taken."""
     names = extras.tag_names or sorted(set(table["tags"].explode().drop_nulls()))
-    tags = tag_matrix(table, names)
-    score = np.nan_to_num(numbers(table, "score"))
-    rows = mig.information(tags, score, extras.spread)
+    tags = _tag_matrix(table, names)
+    score = np.nan_to_num(_column_values(table, "score"))
+    rows = mig.information_matrix(tags, score, extras.spread)
     rows.eliminate_zeros()
     gathered = (
         np.asarray(rows[np.asarray(start, np.int64)].sum(axis=0)).ravel() if len(start) else None
     )
-    return mig.take(rows, n, gathered)
+    return mig.take_informative(rows, n, gathered)
 
 
-def tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
+def _tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
     """0/1, shape (rows, tags): which row carries which of the sorted tag names."""
     pairs = (
         table.with_row_index("row")
@@ -275,12 +298,12 @@ def tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
     return csr_array((np.ones(found.height), places), shape=(table.height, len(names)))
 
 
-def settled(pool: pl.DataFrame, exclude: Collection[str] = ()) -> pl.DataFrame:
+def _settle_pool(pool: pl.DataFrame, exclude: Collection[str] = ()) -> pl.DataFrame:
     """The pool sorted by id, without excluded rows: row numbers mean this order."""
     return pool.filter(~pl.col("id").is_in(list(exclude))).sort("id")
 
 
-def rows_of(table: pl.DataFrame, ids: Collection[str]) -> Ints:
+def _find_rows(table: pl.DataFrame, ids: Collection[str]) -> Ints:
     """The row numbers of `ids`, in their order; `InputError` for one that is not in the pool."""
     place = {one: row for row, one in enumerate(table["id"].to_list())}
     missing = [one for one in ids if one not in place]
@@ -289,34 +312,34 @@ def rows_of(table: pl.DataFrame, ids: Collection[str]) -> Ints:
     return np.array([place[one] for one in ids], np.int64)
 
 
-def numbers(table: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
+def _column_values(table: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
     """A column as numbers, NaN where it is null."""
     return table[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def floored(table: pl.DataFrame) -> npt.NDArray[np.float64]:
+def _floor_scores(table: pl.DataFrame) -> npt.NDArray[np.float64]:
     """Scores, those below 0 as 0, so that a product with them keeps its order."""
-    return np.maximum(numbers(table, "score"), 0.0)
+    return np.maximum(_column_values(table, "score"), 0.0)
 
 
-def complexity(table: pl.DataFrame) -> npt.NDArray[np.float64]:
+def _count_tags(table: pl.DataFrame) -> npt.NDArray[np.float64]:
     """The number of distinct tags of each row."""
     return table["tags"].list.n_unique().fill_null(0).cast(pl.Float64).to_numpy()
 
 
-def grades(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float64]:
+def _row_grades(table: pl.DataFrame, extras: StrategyInputs) -> npt.NDArray[np.float64]:
     """The grade of each row, NaN where there is none."""
     if extras.grades is None:
         raise InputError(
             "the strategy singleton needs grades of single rows; judge rows one by one first"
         )
-    return numbers(
+    return _column_values(
         table.join(extras.grades.select("id", "grade"), on="id", how="left", maintain_order="left"),
         "grade",
     )
 
 
-def aligned(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float32]:
+def _align_vectors(table: pl.DataFrame, extras: StrategyInputs) -> npt.NDArray[np.float32]:
     """The vectors of the pool's rows, in their order."""
     if extras.vectors is None:
         raise InputError(
@@ -331,7 +354,7 @@ def aligned(table: pl.DataFrame, extras: Extras) -> npt.NDArray[np.float32]:
         raise InputError(f"row {error.args[0]!r} of the pool has no embedding") from None
 
 
-def selection(
+def _build_selection(
     table: pl.DataFrame, rows: Ints, strategy: str, keep: Collection[str] = ()
 ) -> pl.DataFrame:
     """A table SELECTION of these rows in their order; `rule` is the strategy, or must-keep."""

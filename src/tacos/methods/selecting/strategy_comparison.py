@@ -1,7 +1,7 @@
 """Selections of one pool side by side: what each is like, what they have in common, and where they
 take from.
 
-`figures` adds to those of `curves`: the median length, the mean grade, in how many clusters a
+`profile_selection` adds to those of `curves`: the median length, the mean grade, in how many clusters a
 selection is, and how far its mix of clusters is from the pool's: the total variation distance, half
 the sum of the differences of shares (0: the same mix, 1: nothing in common).
 
@@ -26,7 +26,7 @@ FIGURES = pl.Schema([*size_curves.FIGURES.items(), *MORE.items()])
 """A pool here may have a column `grade` beside those of `strategies`."""
 
 
-def figures(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
+def profile_selection(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
     """One row, by `FIGURES`, of the rows `ids` of the pool."""
     part = pool.filter(pl.col("id").is_in(list(ids)))
     grade = part["grade"].mean() if "grade" in pool.columns else None
@@ -34,28 +34,30 @@ def figures(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
         "median_length": part["length"].median(),
         "mean_grade": grade,
         "n_clusters": part["cluster"].drop_nulls().n_unique(),
-        "cluster_distance": distance(mix(part, "cluster"), mix(pool, "cluster")),
+        "cluster_distance": total_variation(
+            count_value_shares(part, "cluster"), count_value_shares(pool, "cluster")
+        ),
     }
-    found = size_curves.figures(pool, ids).with_columns(
+    found = size_curves.measure_selection(pool, ids).with_columns(
         pl.lit(value).alias(name) for name, value in more.items()
     )
     return found.select(pl.col(name).cast(dtype) for name, dtype in FIGURES.items())
 
 
-def table(pool: pl.DataFrame, chosen: Mapping[str, Collection[str]]) -> pl.DataFrame:
+def tabulate_selections(pool: pl.DataFrame, chosen: Mapping[str, Collection[str]]) -> pl.DataFrame:
     """`strategy` and its figures, a row per selection, in the order given."""
     rows = [
-        figures(pool, ids).select(pl.lit(name).alias("strategy"), pl.all())
+        profile_selection(pool, ids).select(pl.lit(name).alias("strategy"), pl.all())
         for name, ids in chosen.items()
     ]
     return pl.concat(rows)
 
 
-def band(pool: pl.DataFrame, draws: Sequence[Collection[str]]) -> pl.DataFrame:
+def summarise_draws(pool: pl.DataFrame, draws: Sequence[Collection[str]]) -> pl.DataFrame:
     """`figure`, `mean`, `low`, `high` over several selections; low and high are the least and the
     greatest.
     """
-    long = pl.concat(figures(pool, ids).cast(pl.Float64) for ids in draws).unpivot(
+    long = pl.concat(profile_selection(pool, ids).cast(pl.Float64) for ids in draws).unpivot(
         variable_name="figure"
     )
     value = pl.col("value")
@@ -64,7 +66,7 @@ def band(pool: pl.DataFrame, draws: Sequence[Collection[str]]) -> pl.DataFrame:
     )
 
 
-def overlap(chosen: Mapping[str, Collection[str]]) -> pl.DataFrame:
+def overlap_matrix(chosen: Mapping[str, Collection[str]]) -> pl.DataFrame:
     """Row A, column B: the share of A's rows that B has, too. By chance that is the size of B over
     that of the pool.
     """
@@ -73,13 +75,15 @@ def overlap(chosen: Mapping[str, Collection[str]]) -> pl.DataFrame:
     return pl.DataFrame({"strategy": list(sets)} | columns)
 
 
-def mixes(pool: pl.DataFrame, chosen: Mapping[str, Collection[str]], column: str) -> pl.DataFrame:
+def tabulate_value_shares(
+    pool: pl.DataFrame, chosen: Mapping[str, Collection[str]], column: str
+) -> pl.DataFrame:
     """The share of each value of a column, a row per value, a column per selection; the pool's
     largest first.
     """
-    shares = {"pool": mix(pool, column)}
+    shares = {"pool": count_value_shares(pool, column)}
     shares |= {
-        name: mix(pool.filter(pl.col("id").is_in(list(ids))), column)
+        name: count_value_shares(pool.filter(pl.col("id").is_in(list(ids))), column)
         for name, ids in chosen.items()
     }
     values = sorted(shares["pool"], key=lambda value: (-shares["pool"][value], str(value)))
@@ -87,16 +91,16 @@ def mixes(pool: pl.DataFrame, chosen: Mapping[str, Collection[str]], column: str
     return pl.DataFrame({column: pl.Series(values, dtype=pool[column].dtype)} | found)
 
 
-def mix(part: pl.DataFrame, column: str) -> dict[object, float]:
+def count_value_shares(part: pl.DataFrame, column: str) -> dict[object, float]:
     """Value -> share of the rows; a null is a value, too."""
     counts = part.group_by(column).len().iter_rows()
     return {value: count / part.height for value, count in counts}
 
 
-def distance(one: Mapping[object, float], other: Mapping[object, float]) -> float:
+def total_variation(one: Mapping[object, float], other: Mapping[object, float]) -> float:
     """Total variation distance.
 
-    >>> distance({"a": 0.5, "b": 0.5}, {"a": 1.0})
+    >>> total_variation({"a": 0.5, "b": 0.5}, {"a": 1.0})
     0.5
     """
     return sum(abs(one.get(value, 0.0) - other.get(value, 0.0)) for value in {*one, *other}) / 2

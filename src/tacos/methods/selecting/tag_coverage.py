@@ -21,7 +21,7 @@ Row = tuple[str, int, float]
 """Id, cluster and score; a sample may stand in several clusters."""
 
 
-def take(
+def take_covering(
     rows: Sequence[Row],
     n: int,
     room: Mapping[int, int] | None,
@@ -36,7 +36,7 @@ def take(
     those of `start` count as covered. Of equal gains the earlier row is taken.
 
     >>> rows = [("a", 0, 9.0), ("b", 0, 8.0), ("c", 0, 7.0)]
-    >>> take(rows, 2, None, {"a": ["x"], "b": ["x"], "c": ["y"]}, worth=2.0)
+    >>> take_covering(rows, 2, None, {"a": ["x"], "b": ["x"], "c": ["y"]}, worth=2.0)
     [0, 2]
     """
     left = None if room is None else Counter(room)

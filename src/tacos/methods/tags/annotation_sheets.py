@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from tacos.errors import InputError
-from tacos.methods.samples.truncation import truncate
+from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags.tag_checks import JUDGEMENTS, PRECISION
 from tacos.records import REJECTS
 
@@ -29,13 +29,15 @@ N_SHOWN = 40
 COLUMNS = ["case", "task", "question", "tag", "text", "answer", "comment"]
 
 
-def sheet(cases: pl.DataFrame, texts: Mapping[str, str], max_chars: int = 4000) -> pl.DataFrame:
+def build_annotation_sheet(
+    cases: pl.DataFrame, texts: Mapping[str, str], max_chars: int = 4000
+) -> pl.DataFrame:
     """The sheet of `cases` (by `CASES`): case, task, question, tag, text, answer (empty), comment
     (empty).
     """
     rows = []
     for case in cases.sort("case").iter_rows(named=True):
-        shown = [truncate(texts[id_], max_chars) for id_ in case["ids"]]
+        shown = [truncate_text(texts[id_], max_chars) for id_ in case["ids"]]
         single = case["task"] == PRECISION
         text = (
             shown[0]
@@ -43,18 +45,26 @@ def sheet(cases: pl.DataFrame, texts: Mapping[str, str], max_chars: int = 4000) 
             else "\n\n".join(f"[{i}] {one}" for i, one in enumerate(shown, start=1))
         )
         rows.append(
-            (case["case"], case["task"], QUESTIONS[single], plain(case["tag"]), plain(text), "", "")
+            (
+                case["case"],
+                case["task"],
+                QUESTIONS[single],
+                _escape_formula(case["tag"]),
+                _escape_formula(text),
+                "",
+                "",
+            )
         )
     schema = dict.fromkeys(COLUMNS, pl.String()) | {"case": pl.UInt32()}
     return pl.DataFrame(rows, schema, orient="row")
 
 
-def plain(text: str) -> str:
+def _escape_formula(text: str) -> str:
     """`text` so that a spreadsheet does not run it."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def read(
+def read_annotation_sheet(
     filled: pl.DataFrame, cases: pl.DataFrame, judge: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One person's judgements by `JUDGEMENTS`, and by `REJECTS` the answers that cannot be read.
@@ -68,7 +78,7 @@ def read(
     filled = filled.filter(
         ~pl.all_horizontal(pl.all().cast(pl.String).fill_null("").str.strip_chars() == "")
     )
-    check(filled, cases, judge)
+    _check_sheet(filled, cases, judge)
     answer = pl.col("answer").cast(pl.String).fill_null("").str.strip_chars().str.to_lowercase()
     comment = (
         pl.col("comment").cast(pl.String).fill_null("")
@@ -100,7 +110,7 @@ def read(
     return known.select(JUDGEMENTS.names()).cast(JUDGEMENTS), unclear.cast(REJECTS)
 
 
-def check(filled: pl.DataFrame, cases: pl.DataFrame, judge: str) -> None:
+def _check_sheet(filled: pl.DataFrame, cases: pl.DataFrame, judge: str) -> None:
     """Raise `InputError` unless each row of a sheet is one of the cases, once, with its tag."""
     numbers = filled["case"].cast(pl.UInt32, strict=False)
     if numbers.null_count():
@@ -111,7 +121,7 @@ def check(filled: pl.DataFrame, cases: pl.DataFrame, judge: str) -> None:
         )
     tags = dict(cases.select("case", "tag").iter_rows())
     for number, tag in zip(numbers, filled["tag"].cast(pl.String), strict=True):
-        if number not in tags or (tag or "").strip().removeprefix("'") != plain(
+        if number not in tags or (tag or "").strip().removeprefix("'") != _escape_formula(
             tags[number]
         ).strip().removeprefix("'"):
             raise InputError(

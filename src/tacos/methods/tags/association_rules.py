@@ -42,7 +42,7 @@ FUZZ = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PairRules:
     """Pair rules as parallel arrays of tag numbers and sample counts, sorted by antecedent, then
     consequent.
     """
@@ -61,7 +61,7 @@ class Rules:
         return self.n_both / self.n_antecedent
 
 
-def encode(
+def build_tag_matrix(
     frames: pl.DataFrame | Iterable[pl.DataFrame], codes: Mapping[str, int], n_tags: int
 ) -> sparse.csr_array:
     """Samples x tags, int32 ones, from frames (id, tags): `codes` gives the number of a raw tag;
@@ -74,22 +74,22 @@ def encode(
         {"tags": list(codes), "code": list(codes.values())}, {"tags": pl.String, "code": pl.Int32}
     )
     batches = [frames] if isinstance(frames, pl.DataFrame) else frames
-    parts = [encode_batch(frame, table, n_tags) for frame in batches]
+    parts = [_build_batch_matrix(frame, table, n_tags) for frame in batches]
     if not parts:
-        return indicator(np.zeros(0, np.int32), np.zeros(0, np.int32), (0, n_tags))
+        return build_indicator(np.zeros(0, np.int32), np.zeros(0, np.int32), (0, n_tags))
     return (
         parts[0] if len(parts) == 1 else cast(sparse.csr_array, sparse.vstack(parts, format="csr"))
     )
 
 
-def encode_batch(frame: pl.DataFrame, table: pl.DataFrame, n_tags: int) -> sparse.csr_array:
-    """One batch of `encode`; `table` has tags, code."""
+def _build_batch_matrix(frame: pl.DataFrame, table: pl.DataFrame, n_tags: int) -> sparse.csr_array:
+    """One batch of `build_tag_matrix`; `table` has tags, code."""
     rows = pl.int_range(frame.height, dtype=pl.Int32, eager=True).alias("row")
     flat = frame.select(rows, "tags").explode("tags").join(table, on="tags").select("row", "code")
-    return indicator(flat["row"].to_numpy(), flat["code"].to_numpy(), (frame.height, n_tags))
+    return build_indicator(flat["row"].to_numpy(), flat["code"].to_numpy(), (frame.height, n_tags))
 
 
-def indicator(
+def build_indicator(
     rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]
 ) -> sparse.csr_array:
     """A matrix of int32 ones at the given places, each once."""
@@ -98,12 +98,12 @@ def indicator(
     return x
 
 
-def pair_rules(
+def mine_pair_rules(
     x: sparse.csr_array,
     min_support: int,
     min_confidence: float,
     changed: npt.NDArray[np.bool_] | None = None,
-) -> Rules:
+) -> PairRules:
     """All rules between two tags; with `changed`, only those that have such a tag on either side.
 
     `x` is samples x tags with ones. A rule has n_both >= min_support and n_both / n_antecedent >=
@@ -113,18 +113,18 @@ def pair_rules(
     n = np.diff(by_tag.indptr).astype(np.int64)
     matters = np.ones(len(n), dtype=bool) if changed is None else changed
     found = [np.zeros((3, 0), np.int64)]
-    for tag, other, both in cooccurrences(
-        by_tag, x, antecedents(by_tag, x, min_support, min_confidence, matters)
+    for tag, other, both in count_cooccurrences(
+        by_tag, x, _find_antecedents(by_tag, x, min_support, min_confidence, matters)
     ):
         keep = (both >= min_support) & (tag != other) & (both >= min_confidence * n[tag] - FUZZ)
         keep &= matters[tag] | matters[other]
         found.append(np.stack([tag[keep], other[keep], both[keep]]))
     a, b, both = np.concatenate(found, axis=1)
     order = np.lexsort((b, a))
-    return Rules(a[order], b[order], both[order], n[a[order]])
+    return PairRules(a[order], b[order], both[order], n[a[order]])
 
 
-def antecedents(
+def _find_antecedents(
     by_tag: sparse.csr_array,
     x: sparse.csr_array,
     min_support: int,
@@ -150,13 +150,13 @@ def antecedents(
         (np.ones(len(rows), np.int32), rows, np.r_[0, ends]), shape=by_tag.shape
     )
     found = []
-    for tag, other, both in cooccurrences(some, x, np.flatnonzero(size)):
+    for tag, other, both in count_cooccurrences(some, x, np.flatnonzero(size)):
         keep = (tag != other) & (both >= size[tag] - exceptions[tag]) & (n[other] >= min_support)
         found.append(tag[keep & (matters[tag] | matters[other])])
     return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
 
-def cooccurrences(
+def count_cooccurrences(
     by_tag: sparse.csr_array, x: sparse.csr_array, focus: Ints
 ) -> Iterator[tuple[Ints, Ints, Ints]]:
     """(tag, other, samples with both) for each tag of `focus`, in blocks; `by_tag` is tags x
@@ -169,7 +169,7 @@ def cooccurrences(
         yield block[product.row], product.col.astype(np.int64), product.data.astype(np.int64)
 
 
-def targets(rules: Rules, counts: Ints, names: Sequence[str]) -> Ints:
+def resolve_rule_targets(rules: PairRules, counts: Ints, names: Sequence[str]) -> Ints:
     """Where each tag ends when all rules are followed at once (chains, cycles and choices as the
     module says).
 
@@ -185,13 +185,15 @@ def targets(rules: Rules, counts: Ints, names: Sequence[str]) -> Ints:
     n_cycles, cycle = connected_components(graph, directed=True, connection="strong")
     head = np.full(n_cycles, n, dtype=np.int64)
     np.minimum.at(head, cycle, rank)
-    parent = parents(rules, counts, rank, cycle, n_cycles)
+    parent = _choose_parents(rules, counts, rank, cycle, n_cycles)
     while (further := parent[parent]).tolist() != parent.tolist():
         parent = further
     return order[head[parent[cycle]]]
 
 
-def parents(rules: Rules, counts: Ints, rank: Ints, cycle: npt.NDArray[Any], n_cycles: int) -> Ints:
+def _choose_parents(
+    rules: PairRules, counts: Ints, rank: Ints, cycle: npt.NDArray[Any], n_cycles: int
+) -> Ints:
     """For each cycle (most are single tags) the cycle that its best rule leads to, else itself."""
     parent = np.arange(n_cycles, dtype=np.int64)
     source, target = cycle[rules.antecedent], cycle[rules.consequent]
@@ -205,7 +207,7 @@ def parents(rules: Rules, counts: Ints, rank: Ints, cycle: npt.NDArray[Any], n_c
     return parent
 
 
-def relabel(x: sparse.csr_array, target: Ints) -> sparse.csr_array:
+def merge_tag_columns(x: sparse.csr_array, target: Ints) -> sparse.csr_array:
     """`x` after every tag became its target; a sample that held both holds it once."""
     places = x.tocoo()
-    return indicator(places.row, target[places.col], x.shape)
+    return build_indicator(places.row, target[places.col], x.shape)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from tacos.methods.tags.tag_trace import Step
+from tacos.methods.tags.tag_trace import StepCounts
 
 INSTAG_ALPHA = 20
 INSTAG_SAMPLES = 306_044
@@ -52,7 +52,7 @@ def choose_min_support(min_support: int | Literal["auto"], n_samples: int) -> in
     return max(MIN_SUPPORT, choose_alpha("auto", n_samples) * INSTAG_SUPPORT // INSTAG_ALPHA)
 
 
-def drop_rare(vocabulary: pl.DataFrame, alpha: int) -> tuple[pl.DataFrame, Step]:
+def drop_rare_tags(vocabulary: pl.DataFrame, alpha: int) -> tuple[pl.DataFrame, StepCounts]:
     """`vocabulary` (by `VOCABULARY`) without the names that their raw tags together bring fewer
     than `alpha` times.
     """
@@ -79,15 +79,15 @@ def drop_rare(vocabulary: pl.DataFrame, alpha: int) -> tuple[pl.DataFrame, Step]
         pl.when(gone).then(pl.lit("frequency")).otherwise("step").alias("step"),
         pl.when(gone).then(before.str.strip_prefix("; ")).otherwise("reason").alias("reason"),
     ).drop("why")
-    n_in, n_out = n_names(vocabulary), n_names(after)
-    return after, Step("frequency", n_in, n_out, 0, n_in - n_out)
+    n_in, n_out = _count_names(vocabulary), _count_names(after)
+    return after, StepCounts("frequency", n_in, n_out, 0, n_in - n_out)
 
 
-def alpha_for(vocabulary: pl.DataFrame, n: int) -> tuple[int, int]:
+def find_alpha(vocabulary: pl.DataFrame, n: int) -> tuple[int, int]:
     """The smallest alpha that leaves at most `n` (at least 0) names of `vocabulary`, and how many
     it leaves.
 
-    >>> alpha_for(pl.DataFrame({"canonical": ["a", "b", "b", "c"], "count": [5, 1, 1, 1]}), 2)
+    >>> find_alpha(pl.DataFrame({"canonical": ["a", "b", "b", "c"], "count": [5, 1, 1, 1]}), 2)
     (2, 2)
     """
     totals = (
@@ -100,6 +100,6 @@ def alpha_for(vocabulary: pl.DataFrame, n: int) -> tuple[int, int]:
     return alpha, int((counts >= alpha).sum())
 
 
-def n_names(vocabulary: pl.DataFrame) -> int:
+def _count_names(vocabulary: pl.DataFrame) -> int:
     """How many distinct canonical names there are."""
     return vocabulary["canonical"].drop_nulls().n_unique()

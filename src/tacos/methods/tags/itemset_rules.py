@@ -24,8 +24,8 @@ N_RULES = 200_000
 """More rules than this are no description of the data any more."""
 
 
-class Implied(NamedTuple):
-    """What `thin` goes by: the antecedents of each consequent, and the samples that carry it."""
+class ImplicationIndex(NamedTuple):
+    """What `drop_implied_tags` goes by: the antecedents of each consequent, and the samples that carry it."""
 
     bodies: Mapping[str, Sequence[frozenset[str]]]
     counts: Mapping[str, int]
@@ -34,7 +34,7 @@ class Implied(NamedTuple):
         return bool(self.bodies)
 
 
-def rules(
+def mine_implications(
     frames: Iterable[pl.DataFrame], min_support: int | Literal["auto"], min_confidence: float
 ) -> pl.DataFrame:
     """A table by `IMPLICATIONS` from frames (id, tags) of canonical tags; `min_support` is a count
@@ -42,14 +42,14 @@ def rules(
     """
     held = list(frames)
     names = sorted({tag for frame in held for tag in frame["tags"].explode().drop_nulls().unique()})
-    x = association_rules.encode(
+    x = association_rules.build_tag_matrix(
         held, {name: number for number, name in enumerate(names)}, len(names)
     )
     support = frequency_filter.choose_min_support(min_support, x.shape[0])
-    return itemset_rules(x, names, support, min_confidence)
+    return mine_itemset_rules(x, names, support, min_confidence)
 
 
-def itemset_rules(
+def mine_itemset_rules(
     x: sparse.csr_array,
     names: Sequence[str],
     min_support: int,
@@ -95,17 +95,17 @@ def itemset_rules(
     return pl.DataFrame(rows, schema=IMPLICATIONS, orient="row")
 
 
-def by_consequent(table: pl.DataFrame | None) -> Implied:
-    """A table by `IMPLICATIONS` (None: no rules) as `thin` wants it."""
+def index_implications(table: pl.DataFrame | None) -> ImplicationIndex:
+    """A table by `IMPLICATIONS` (None: no rules) as `drop_implied_tags` wants it."""
     bodies: dict[str, list[frozenset[str]]] = {}
     counts: dict[str, int] = {}
     for body, head, _, _, count in table.iter_rows() if table is not None else ():
         bodies.setdefault(head, []).append(frozenset(body))
         counts[head] = count
-    return Implied(bodies, counts)
+    return ImplicationIndex(bodies, counts)
 
 
-def thin(tags: Sequence[str], implied: Implied) -> list[str]:
+def drop_implied_tags(tags: Sequence[str], implied: ImplicationIndex) -> list[str]:
     """A sample's tags without those that its other tags imply.
 
     Implied tags leave one at a time, the most frequent first (ties: the smaller string), each only

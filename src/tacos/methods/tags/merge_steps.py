@@ -13,7 +13,7 @@ import polars as pl
 from scipy import sparse
 
 from tacos.methods.tags import association_rules, semantic_merging, stem_keys
-from tacos.methods.tags.association_rules import Rules
+from tacos.methods.tags.association_rules import PairRules
 from tacos.methods.tags.overrides import Move
 from tacos.records import Encoder
 
@@ -22,7 +22,7 @@ Hold = Callable[[Mapping[str, Move]], dict[str, Move]]
 Likeness = Callable[[str, str], float]
 
 
-class Association(NamedTuple):
+class AssociationResult(NamedTuple):
     """What the association step found."""
 
     rounds: list[dict[str, Move]]
@@ -43,7 +43,7 @@ RULES = pl.Schema(
 )
 
 
-def rule_moves(
+def find_rule_moves(
     names: Sequence[str],
     counts: Mapping[str, int],
     signs: bool,
@@ -58,17 +58,17 @@ def rule_moves(
     is like none of the group stays.
     """
     groups: dict[str, list[str]] = {}
-    for name, key in zip(names, stem_keys.keys(names, signs), strict=True):
+    for name, key in zip(names, stem_keys.stem_tags(names, signs), strict=True):
         groups.setdefault(key, []).append(name)
     moves = {name: Move(None, "no letter or digit") for name in groups.pop("", [])}
     several = [group for group in groups.values() if len(group) > 1]
-    alike = likeness(
+    alike = make_likeness(
         [name for group in several for name in group], signs, encoder if guard > 0 else None
     )
     for group in several:
         heads: list[str] = []
         for name in sorted(group, key=lambda name: (-counts[name], name)):
-            head = most_alike(name, heads, alike, guard)
+            head = find_most_alike(name, heads, alike, guard)
             if head is None:
                 heads.append(name)
             else:
@@ -76,11 +76,11 @@ def rule_moves(
     return moves
 
 
-def likeness(names: Sequence[str], signs: bool, encoder: Encoder | None) -> Likeness:
+def make_likeness(names: Sequence[str], signs: bool, encoder: Encoder | None) -> Likeness:
     """The cosine of the words of two of `names`: 1 for the same words, and always without an
     encoder.
     """
-    phrases = {name: stem_keys.phrase(name, signs) for name in names}
+    phrases = {name: stem_keys.join_tag_words(name, signs) for name in names}
     if encoder is None or not phrases:
         return lambda one, other: 1.0
     distinct = sorted(set(phrases.values()))
@@ -92,27 +92,27 @@ def likeness(names: Sequence[str], signs: bool, encoder: Encoder | None) -> Like
         return (
             1.0
             if i == j
-            else float(semantic_merging.cosines(vectors, np.array([i]), np.array([j]))[0])
+            else float(semantic_merging.pair_cosines(vectors, np.array([i]), np.array([j]))[0])
         )
 
     return cosine
 
 
-def most_alike(name: str, heads: Sequence[str], alike: Likeness, guard: float) -> str | None:
+def find_most_alike(name: str, heads: Sequence[str], alike: Likeness, guard: float) -> str | None:
     """The head most like `name`, if it is like enough; of equals the first."""
     found = [(alike(name, head), -place) for place, head in enumerate(heads)]
     best = max(found, default=(-2.0, 0))
     return heads[-best[1]] if best[0] >= guard else None
 
 
-def semantic_moves(
+def find_semantic_moves(
     names: Sequence[str], counts: Mapping[str, int], encoder: Encoder, eps: float, signs: bool
 ) -> dict[str, Move]:
     """Names whose phrases lie within cosine distance `eps`, directly or through others, go to the
     most frequent.
     """
-    vectors = phrase_vectors(names, encoder, signs)
-    labels = semantic_merging.components(vectors, eps)
+    vectors = encode_phrases(names, encoder, signs)
+    labels = semantic_merging.group_by_cosine(vectors, eps)
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     moved, heads = [], []
@@ -121,60 +121,65 @@ def semantic_moves(
             head = min(group.tolist(), key=lambda i: (-counts[names[i]], names[i]))
             moved += [i for i in group.tolist() if i != head]
             heads += [head] * (len(group) - 1)
-    near = semantic_merging.cosines(
+    near = semantic_merging.pair_cosines(
         vectors, np.array(moved, np.int64), np.array(heads, np.int64)
     ).tolist()
     found = zip(moved, heads, near, strict=True)
-    return {names[i]: Move(names[h], closeness(names[h], cosine, eps)) for i, h, cosine in found}
+    return {
+        names[i]: Move(names[h], describe_semantic_merge(names[h], cosine, eps))
+        for i, h, cosine in found
+    }
 
 
-def phrase_vectors(names: Sequence[str], encoder: Encoder, signs: bool) -> npt.NDArray[np.float32]:
+def encode_phrases(names: Sequence[str], encoder: Encoder, signs: bool) -> npt.NDArray[np.float32]:
     """A vector per name, of its words, shape (n, dim); a name without words is like no other, so
     all 0.
     """
-    phrases = [stem_keys.phrase(name, signs) for name in names]
+    phrases = [stem_keys.join_tag_words(name, signs) for name in names]
     vectors = encoder.encode(phrases)
     return vectors * np.array([bool(phrase) for phrase in phrases], np.float32)[:, None]
 
 
-def closeness(head: str, cosine: float, eps: float) -> str:
+def describe_semantic_merge(head: str, cosine: float, eps: float) -> str:
     """The reason of a semantic merge."""
     chained = "" if 1 - cosine <= eps else ", through others between them"
     return f"cosine {cosine:.3f} with '{head}'{chained}"
 
 
-def associate(
+def merge_by_association(
     names: Sequence[str],
     x: sparse.csr_array,
     min_support: int,
     min_confidence: float,
     hold: Hold = dict,
-) -> Association:
+) -> AssociationResult:
     """Rules and merges, round by round until no rule is left (`associating` says what is merged
     into what).
     """
     rounds: list[dict[str, Move]] = []
     tables, changed = [pl.DataFrame(schema=RULES)], None
     while True:
-        rules = association_rules.pair_rules(x, min_support, min_confidence, changed)
-        tables.append(rules_table(rules, names, len(rounds)))
-        moves = hold(association_moves(rules, x, names))
+        rules = association_rules.mine_pair_rules(x, min_support, min_confidence, changed)
+        tables.append(_tabulate_rules(rules, names, len(rounds)))
+        moves = hold(_find_association_moves(rules, x, names))
         if not moves:
-            return Association(rounds, pl.concat(tables), x)
+            return AssociationResult(rounds, pl.concat(tables), x)
         rounds.append(moves)
         number = {name: i for i, name in enumerate(names)}
         target = np.arange(len(names), dtype=np.int64)
         for name, move in moves.items():
             target[number[name]] = number[move.target or name]
-        x = association_rules.relabel(x, target)
+        x = association_rules.merge_tag_columns(x, target)
         changed = np.zeros(len(names), dtype=bool)
         changed[target[target != np.arange(len(names))]] = True
 
 
-def association_moves(rules: Rules, x: sparse.csr_array, names: Sequence[str]) -> dict[str, Move]:
+def _find_association_moves(
+    rules: PairRules, x: sparse.csr_array, names: Sequence[str]
+) -> dict[str, Move]:
     """Where each tag with a rule goes, and the rule that is its reason."""
     counts = np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
-    target = association_rules.targets(rules, counts, names)
+    target = association_rules.resolve_rule_targets(rules, counts, names)
     why: dict[int, str] = {}
     columns = (rules.antecedent, rules.consequent, rules.n_antecedent, rules.confidence)
     for a, b, n, share in zip(*(column.tolist() for column in columns), strict=True):
@@ -185,7 +190,7 @@ def association_moves(rules: Rules, x: sparse.csr_array, names: Sequence[str]) -
     return {names[a]: Move(names[target[a]], why[a]) for a in moved}
 
 
-def rules_table(rules: Rules, names: Sequence[str], number: int) -> pl.DataFrame:
+def _tabulate_rules(rules: PairRules, names: Sequence[str], number: int) -> pl.DataFrame:
     """The rules of one round by `RULES`."""
     columns = {
         "round": [number] * len(rules),

@@ -9,7 +9,7 @@ the association step the consequent's. A hand-written override has its say befor
 every merge, and after the last one (`overriding`).
 
 Counts are occurrences of raw tags; where two merged spellings stand in one sample, both count.
-`build` looks at counts and a sparse matrix only, so its result does not depend on the order of rows
+`build_vocabulary` looks at counts and a sparse matrix only, so its result does not depend on the order of rows
 or on how they are cut into batches.
 """
 
@@ -21,26 +21,26 @@ from typing import Any
 
 import polars as pl
 
-from tacos.config import Normalise
+from tacos.config import NormaliseSettings
 from tacos.errors import ConfigError, InputError
 from tacos.methods.tags import association_rules, frequency_filter, merge_steps, tag_trace
 from tacos.methods.tags import overrides as overriding
 from tacos.methods.tags.overrides import Move, Overrides
-from tacos.methods.tags.tag_trace import Step, Trace
+from tacos.methods.tags.tag_trace import StepCounts, TagTrace
 from tacos.records import Encoder
 
 Frames = pl.DataFrame | Iterable[pl.DataFrame]
-Hold = Callable[[Trace, Mapping[str, Move]], dict[str, Move]]
+Hold = Callable[[TagTrace, Mapping[str, Move]], dict[str, Move]]
 
 
 @dataclass(frozen=True, slots=True)
-class Normalised:
+class NormalisationResult:
     """A vocabulary by `VOCABULARY` (sorted by raw tag) and how it came about; `rules` by
     `aggregating.RULES`.
     """
 
     vocabulary: pl.DataFrame
-    steps: tuple[Step, ...]
+    steps: tuple[StepCounts, ...]
     rules: pl.DataFrame
     alpha: int
     min_support: int
@@ -52,7 +52,7 @@ class Normalised:
     @property
     def mapping(self) -> dict[str, str | None]:
         """For each raw tag its canonical tag (None: dropped); each canonical tag is its own."""
-        return mapping_of(self.vocabulary)
+        return build_tag_mapping(self.vocabulary)
 
     def notes(self) -> dict[str, Any]:
         """What a report says: alpha, min_support, counts of each step, number of rules, remarks."""
@@ -65,7 +65,7 @@ class Normalised:
         }
 
 
-def mapping_of(vocabulary: pl.DataFrame) -> dict[str, str | None]:
+def build_tag_mapping(vocabulary: pl.DataFrame) -> dict[str, str | None]:
     """The mapping that a table by `VOCABULARY` stands for, closed: what it gives, it maps to
     itself.
     """
@@ -77,20 +77,20 @@ def mapping_of(vocabulary: pl.DataFrame) -> dict[str, str | None]:
     )
 
 
-def apply(
+def apply_mapping(
     tags_batch: Iterable[Sequence[str]], mapping: Mapping[str, str | None]
 ) -> list[list[str]]:
     """Each sample's canonical tags, each once, in the order of first sight; tags that are dropped
     or unknown leave.
 
-    >>> apply([["Maths", "noise", "maths", "Python"]], {"Maths": "maths", "maths": "maths", "Python": "Python"})
+    >>> apply_mapping([["Maths", "noise", "maths", "Python"]], {"Maths": "maths", "maths": "maths", "Python": "Python"})
     [['maths', 'Python']]
     """
     found = ((mapping.get(tag) for tag in tags) for tags in tags_batch)
     return [list(dict.fromkeys(name for name in names if name is not None)) for names in found]
 
 
-def count(frames: Frames) -> pl.DataFrame:
+def count_raw_tags(frames: Frames) -> pl.DataFrame:
     """How many samples carry each raw tag: tag, count, sorted by tag; frames (id, tags) are read
     one by one.
     """
@@ -102,14 +102,14 @@ def count(frames: Frames) -> pl.DataFrame:
     return total.sort("tag")
 
 
-def build(
+def build_vocabulary(
     counts: Mapping[str, int] | pl.DataFrame,
     transactions: Frames | None,
     n_samples: int,
-    settings: Normalise,
+    settings: NormaliseSettings,
     encoder: Encoder | None = None,
     overrides: Overrides = overriding.NONE,
-) -> Normalised:
+) -> NormalisationResult:
     """The vocabulary of a data set.
 
     `counts` are those of raw tags (tag, count); `transactions` are frames (id, tags) of raw tags,
@@ -119,27 +119,29 @@ def build(
     """
     alpha = frequency_filter.choose_alpha(settings.alpha, n_samples, settings.auto_samples)
     min_support = frequency_filter.choose_min_support(settings.min_support, n_samples)
-    vocabulary, steps, remarks = by_hand(
-        tag_trace.start(frame_of(counts)), overrides, settings.signs
+    vocabulary, steps, remarks = _apply_overrides(
+        tag_trace.start_vocabulary(_counts_to_frame(counts)), overrides, settings.signs
     )
-    vocabulary, step = frequency_filter.drop_rare(vocabulary, alpha)
-    require_some(
+    vocabulary, step = frequency_filter.drop_rare_tags(vocabulary, alpha)
+    _require_tags_left(
         step,
         f"is seen {alpha} times (alpha); lower it with --set normalise.alpha=1, or look at the tags",
     )
     if settings.semantic and step.n_out > settings.max_tags:
-        raise InputError(too_many(vocabulary, step.n_out, alpha, settings.max_tags))
+        raise InputError(_explain_too_many_tags(vocabulary, step.n_out, alpha, settings.max_tags))
     dropped = vocabulary.filter(pl.col("canonical").is_null())
-    trace = tag_trace.read(vocabulary.filter(pl.col("canonical").is_not_null()))
+    trace = tag_trace.read_trace(vocabulary.filter(pl.col("canonical").is_not_null()))
     kept_apart: list[str] = []
-    hold = holder(trace, overrides, settings.signs, kept_apart)
+    hold = _build_hold(trace, overrides, settings.signs, kept_apart)
     steps += [step]
-    trace, merged = merge(trace, settings, encoder, hold)
-    trace, associated, rules = associate(trace, transactions, settings, min_support, hold)
-    vocabulary = pl.concat([tag_trace.table(trace), dropped]).sort("raw")
-    vocabulary, renamed, unknown = rename(vocabulary, overrides, settings.signs)
+    trace, merged = _run_merge_steps(trace, settings, encoder, hold)
+    trace, associated, rules = _run_association_step(
+        trace, transactions, settings, min_support, hold
+    )
+    vocabulary = pl.concat([tag_trace.tabulate_trace(trace), dropped]).sort("raw")
+    vocabulary, renamed, unknown = _run_rename_step(vocabulary, overrides, settings.signs)
     steps += [*merged, *associated, *renamed]
-    return Normalised(
+    return NormalisationResult(
         vocabulary,
         tuple(steps),
         rules,
@@ -149,7 +151,7 @@ def build(
     )
 
 
-def frame_of(counts: Mapping[str, int] | pl.DataFrame) -> pl.DataFrame:
+def _counts_to_frame(counts: Mapping[str, int] | pl.DataFrame) -> pl.DataFrame:
     """Counts as a table tag, count."""
     if isinstance(counts, pl.DataFrame):
         return counts.select("tag", "count")
@@ -159,7 +161,7 @@ def frame_of(counts: Mapping[str, int] | pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def require_some(step: Step, lacking: str) -> None:
+def _require_tags_left(step: StepCounts, lacking: str) -> None:
     """Raise `InputError` where a step left nothing."""
     if step.n_in == 0:
         raise InputError("there are no tags to normalise: no sample was given one")
@@ -167,9 +169,9 @@ def require_some(step: Step, lacking: str) -> None:
         raise InputError(f"no tag is left: none of the {step.n_in:,} distinct tags {lacking}")
 
 
-def too_many(vocabulary: pl.DataFrame, n: int, alpha: int, most: int) -> str:
+def _explain_too_many_tags(vocabulary: pl.DataFrame, n: int, alpha: int, most: int) -> str:
     """What to do where more tags are left after the filter than are merged by meaning."""
-    higher, left = frequency_filter.alpha_for(vocabulary, most)
+    higher, left = frequency_filter.find_alpha(vocabulary, most)
     raised = (
         f"raise it (--set normalise.alpha={higher} leaves {left:,})"
         if left
@@ -182,26 +184,26 @@ def too_many(vocabulary: pl.DataFrame, n: int, alpha: int, most: int) -> str:
     )
 
 
-def by_hand(
+def _apply_overrides(
     vocabulary: pl.DataFrame, overrides: Overrides, signs: bool
-) -> tuple[pl.DataFrame, list[Step], list[str]]:
-    """The vocabulary after `drop` and `merge` of the override file."""
+) -> tuple[pl.DataFrame, list[StepCounts], list[str]]:
+    """The vocabulary after `drop` and `_run_merge_steps` of the override file."""
     if not overrides:
         return vocabulary, [], []
-    moves, notes = overriding.first_moves(overrides, vocabulary["raw"].to_list(), signs)
-    trace, step = tag_trace.advance(tag_trace.read(vocabulary), "override", moves)
-    return tag_trace.table(trace), [step], notes
+    moves, notes = overriding.find_override_moves(overrides, vocabulary["raw"].to_list(), signs)
+    trace, step = tag_trace.apply_moves(tag_trace.read_trace(vocabulary), "override", moves)
+    return tag_trace.tabulate_trace(trace), [step], notes
 
 
-def holder(start: Trace, overrides: Overrides, signs: bool, told: list[str]) -> Hold:
+def _build_hold(start: TagTrace, overrides: Overrides, signs: bool, told: list[str]) -> Hold:
     """A function that takes back what `keep_apart` forbids, and adds to `told` what that is; raw
     tags are looked up among those after the filter.
     """
-    sets = overriding.members_apart(overrides, list(start.counts), signs)
+    sets = overriding.expand_keep_apart(overrides, list(start.counts), signs)
     counts = start.totals()
 
-    def hold(trace: Trace, moves: Mapping[str, Move]) -> dict[str, Move]:
-        held = overriding.hold_apart(moves, sets, trace.name, counts)
+    def hold(trace: TagTrace, moves: Mapping[str, Move]) -> dict[str, Move]:
+        held = overriding.enforce_keep_apart(moves, sets, trace.name, counts)
         told.extend(
             f"kept apart by hand: '{a}' from '{moves[a].target}'"
             for a in sorted(moves.keys() - held.keys())
@@ -211,9 +213,9 @@ def holder(start: Trace, overrides: Overrides, signs: bool, told: list[str]) -> 
     return hold
 
 
-def merge(
-    trace: Trace, settings: Normalise, encoder: Encoder | None, hold: Hold
-) -> tuple[Trace, list[Step]]:
+def _run_merge_steps(
+    trace: TagTrace, settings: NormaliseSettings, encoder: Encoder | None, hold: Hold
+) -> tuple[TagTrace, list[StepCounts]]:
     """The rule step and the semantic step, where they are on."""
     steps, counts = [], trace.totals()
     if encoder is None and (settings.semantic or (settings.rules and settings.guard > 0)):
@@ -221,24 +223,28 @@ def merge(
             "merging by meaning needs an encoder; or: --set normalise.semantic=false normalise.guard=0"
         )
     if settings.rules:
-        moves = merge_steps.rule_moves(
+        moves = merge_steps.find_rule_moves(
             trace.names(), counts, settings.signs, encoder, settings.guard
         )
-        trace, step = tag_trace.advance(trace, "rules", hold(trace, moves))
-        require_some(step, "has a letter or digit")
+        trace, step = tag_trace.apply_moves(trace, "rules", hold(trace, moves))
+        _require_tags_left(step, "has a letter or digit")
         steps.append(step)
     if settings.semantic and encoder is not None:
-        moves = merge_steps.semantic_moves(
+        moves = merge_steps.find_semantic_moves(
             trace.names(), counts, encoder, settings.eps, settings.signs
         )
-        trace, step = tag_trace.advance(trace, "semantic", hold(trace, moves))
+        trace, step = tag_trace.apply_moves(trace, "semantic", hold(trace, moves))
         steps.append(step)
     return trace, steps
 
 
-def associate(
-    trace: Trace, transactions: Frames | None, settings: Normalise, min_support: int, hold: Hold
-) -> tuple[Trace, list[Step], pl.DataFrame]:
+def _run_association_step(
+    trace: TagTrace,
+    transactions: Frames | None,
+    settings: NormaliseSettings,
+    min_support: int,
+    hold: Hold,
+) -> tuple[TagTrace, list[StepCounts], pl.DataFrame]:
     """The association step, where it is on."""
     if not settings.association:
         return trace, [], pl.DataFrame(schema=merge_steps.RULES)
@@ -249,32 +255,36 @@ def associate(
     names = trace.names()
     number = {name: i for i, name in enumerate(names)}
     codes = {raw: number[name] for raw, name in trace.name.items() if name is not None}
-    x = association_rules.encode(transactions, codes, len(names))
+    x = association_rules.build_tag_matrix(transactions, codes, len(names))
     after = trace
 
     def accept(moves: Mapping[str, Move]) -> dict[str, Move]:
         nonlocal after
         held = hold(after, moves)
-        after, _ = tag_trace.advance(after, "association", held)
+        after, _ = tag_trace.apply_moves(after, "association", held)
         return held
 
-    found = merge_steps.associate(names, x, min_support, settings.min_confidence, accept)
+    found = merge_steps.merge_by_association(names, x, min_support, settings.min_confidence, accept)
     n_out = len(after.names())
-    step = Step("association", len(names), n_out, len(names) - n_out, 0)
+    step = StepCounts("association", len(names), n_out, len(names) - n_out, 0)
     return after, [step], found.rules
 
 
-def rename(
+def _run_rename_step(
     vocabulary: pl.DataFrame, overrides: Overrides, signs: bool
-) -> tuple[pl.DataFrame, list[Step], list[str]]:
-    """The vocabulary after `rename` of the override file; a raw tag spelt like a new name follows
+) -> tuple[pl.DataFrame, list[StepCounts], list[str]]:
+    """The vocabulary after `_run_rename_step` of the override file; a raw tag spelt like a new name follows
     it, wherever it had gone, so that every canonical tag is its own.
     """
     if not overrides.rename:
         return vocabulary, [], []
-    trace = tag_trace.read(vocabulary)
-    moves, notes = overriding.rename_moves(overrides, trace.names(), signs)
-    after, _ = tag_trace.advance(trace, "rename", moves)
-    after = tag_trace.settle(after, "rename", {move.target for move in moves.values()})
+    trace = tag_trace.read_trace(vocabulary)
+    moves, notes = overriding.find_rename_moves(overrides, trace.names(), signs)
+    after, _ = tag_trace.apply_moves(trace, "rename", moves)
+    after = tag_trace.assign_own_names(after, "rename", {move.target for move in moves.values()})
     n_in, n_out = len(trace.names()), len(after.names())
-    return tag_trace.table(after), [Step("rename", n_in, n_out, n_in - n_out, 0)], notes
+    return (
+        tag_trace.tabulate_trace(after),
+        [StepCounts("rename", n_in, n_out, n_in - n_out, 0)],
+        notes,
+    )

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import polars as pl
 
-from tacos.config import Tag
-from tacos.methods.samples.truncation import truncate
+from tacos.config import TagSettings
+from tacos.methods.samples.truncation import truncate_text
 from tacos.records import TAGS, Reject, Reply, Request
 
 SCHEMA: dict[str, Any] = {
@@ -34,10 +34,10 @@ SCHEMA: dict[str, Any] = {
 """A list of tags with a short explanation each; embedded taggers add a `confidence`."""
 
 
-def questions(samples: pl.DataFrame, known: pl.DataFrame | None = None) -> pl.DataFrame:
+def build_turn_questions(samples: pl.DataFrame, known: pl.DataFrame | None = None) -> pl.DataFrame:
     """One row per user turn: id, turn (number in the conversation), instruction, given, known.
 
-    Where the input already held tags, one row per sample carries them in `given` and is not asked;
+    Where the input already held tags, one row per sample carries them in `reuse_known_tags` and is not asked;
     where `known` (by `TAGS`) has a turn, its row carries that in `known` and is not asked either.
     """
     asked = (
@@ -57,11 +57,11 @@ def questions(samples: pl.DataFrame, known: pl.DataFrame | None = None) -> pl.Da
         {"turn": pl.UInt16}
     )
     return pl.concat([frame, held.cast({"turn": pl.UInt16})]).join(
-        answers(known), on=["id", "turn"], how="left", maintain_order="left"
+        _pack_known_tags(known), on=["id", "turn"], how="left", maintain_order="left"
     )
 
 
-def answers(known: pl.DataFrame | None) -> pl.DataFrame:
+def _pack_known_tags(known: pl.DataFrame | None) -> pl.DataFrame:
     """id, turn, and the other columns of `TAGS` as one: `known`."""
     table = pl.DataFrame(schema=TAGS) if known is None else known
     return table.select(
@@ -69,7 +69,7 @@ def answers(known: pl.DataFrame | None) -> pl.DataFrame:
     )
 
 
-def given(row: dict[str, Any]) -> dict[str, Any] | None:
+def reuse_known_tags(row: dict[str, Any]) -> dict[str, Any] | None:
     """The finished row where the tags are there: from the input, or from an earlier stage; else
     None.
     """
@@ -77,31 +77,33 @@ def given(row: dict[str, Any]) -> dict[str, Any] | None:
         return {"id": row["id"], "turn": row["turn"], **row["known"]}
     if row["given"] is None:
         return None
-    return tags_row(
+    return build_tags_row(
         row, [{"tag": tag, "explanation": "given in the input"} for tag in row["given"]], ""
     )
 
 
-def ask(row: dict[str, Any], template: str, template_hash: str, config: Tag) -> Request:
+def build_tag_request(
+    row: dict[str, Any], template: str, template_hash: str, config: TagSettings
+) -> Request:
     """The question for one turn."""
     sampling: dict[str, float | int] = {
         "temperature": config.temperature,
         "top_p": config.top_p,
         "max_tokens": config.max_tokens,
     }
-    fields = {"instruction": truncate(row["instruction"], config.max_chars)}
+    fields = {"instruction": truncate_text(row["instruction"], config.max_chars)}
     return Request("tag", fields, template, template_hash, SCHEMA, sampling)
 
 
-def parse(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
+def parse_tag_reply(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
     """A row of `TAGS`, or a `Reject` where there is no usable answer."""
     if reply.text is None:
         return Reject(row["id"], "tag", reply.failure or "no reply", reply.raw)
     items = [item for item in orjson.loads(reply.text)["tags"] if item["tag"].strip()]
-    return tags_row(row, items, reply.key, reply.model)
+    return build_tags_row(row, items, reply.key, reply.model)
 
 
-def tags_row(
+def build_tags_row(
     row: dict[str, Any], items: list[dict[str, Any]], key: str, model: str = ""
 ) -> dict[str, Any]:
     """A row of `TAGS`; repeated tags of one turn count once."""
@@ -119,7 +121,7 @@ def tags_row(
     }
 
 
-def join_turns(tags: pl.DataFrame) -> pl.DataFrame:
+def join_turn_tags(tags: pl.DataFrame) -> pl.DataFrame:
     """One row per sample: id, tags of all its turns (each once), in the order of the samples."""
     return (
         tags.select("id", "tags")

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tacos.errors import InputError
-from tacos.methods.tags.stem_keys import keys
+from tacos.methods.tags.stem_keys import stem_tags
 
 
 class Move(NamedTuple):
@@ -50,7 +50,7 @@ class Overrides:
 NONE = Overrides()
 
 
-def parse(value: Mapping[str, Any], signs: bool = True) -> Overrides:
+def parse_overrides(value: Mapping[str, Any], signs: bool = True) -> Overrides:
     """Overrides from a parsed TOML or JSON file. Raises `InputError` that names the part which is
     wrong.
 
@@ -77,30 +77,32 @@ def parse(value: Mapping[str, Any], signs: bool = True) -> Overrides:
     if not isinstance(sets, list):
         raise InputError("overrides: keep_apart is a list of lists of names")
     found = Overrides(
-        drop=strings("drop", value.get("drop", [])),
-        merge={target: strings(f"merge.{target}", sources) for target, sources in merge.items()},
+        drop=_read_names("drop", value.get("drop", [])),
+        merge={
+            target: _read_names(f"merge.{target}", sources) for target, sources in merge.items()
+        },
         rename=dict(rename),
-        keep_apart=tuple(strings("keep_apart", members) for members in sets),
+        keep_apart=tuple(_read_names("keep_apart", members) for members in sets),
     )
-    refuse_contradictions(found, signs)
+    _refuse_contradictions(found, signs)
     return found
 
 
-def refuse_contradictions(overrides: Overrides, signs: bool) -> None:
+def _refuse_contradictions(overrides: Overrides, signs: bool) -> None:
     """Raise `InputError` where the file says two things of one name (chains and cycles too); names
     by their words.
     """
-    into = targets(overrides, signs)
-    refuse_chains(into, "merged into", signs)
-    refuse_chains(
-        {word_key(old, signs): new for old, new in overrides.rename.items()}, "renamed to", signs
+    into = _resolve_merges(overrides, signs)
+    _refuse_chains(into, "merged into", signs)
+    _refuse_chains(
+        {_word_key(old, signs): new for old, new in overrides.rename.items()}, "renamed to", signs
     )
-    dropped = {word_key(name, signs) for name in overrides.drop}
+    dropped = {_word_key(name, signs) for name in overrides.drop}
     for new in overrides.rename.values():
-        if word_key(new, signs) in dropped:
+        if _word_key(new, signs) in dropped:
             raise InputError(f"overrides: '{new}' is dropped, so nothing can be renamed to it")
     for members in overrides.keep_apart:
-        ends = [into.get(word_key(name, signs), name) for name in members]
+        ends = [into.get(_word_key(name, signs), name) for name in members]
         for name, end in zip(members, ends, strict=True):
             if end != name and ends.count(end) > 1:
                 raise InputError(
@@ -108,16 +110,16 @@ def refuse_contradictions(overrides: Overrides, signs: bool) -> None:
                 )
 
 
-def targets(overrides: Overrides, signs: bool) -> dict[str, str]:
+def _resolve_merges(overrides: Overrides, signs: bool) -> dict[str, str]:
     """Where `merge` takes each name, by its words: one place, and none that is dropped."""
-    strings("merge", list(overrides.merge))
-    dropped = {word_key(name, signs) for name in overrides.drop}
+    _read_names("merge", list(overrides.merge))
+    dropped = {_word_key(name, signs) for name in overrides.drop}
     into: dict[str, str] = {}
     for target, sources in overrides.merge.items():
-        if word_key(target, signs) in dropped:
+        if _word_key(target, signs) in dropped:
             raise InputError(f"overrides: '{target}' is dropped, so nothing can be merged into it")
         for source in sources:
-            first = into.setdefault(word_key(source, signs), target)
+            first = into.setdefault(_word_key(source, signs), target)
             if first != target:
                 raise InputError(
                     f"overrides: '{source}' is merged into '{first}' and into '{target}'"
@@ -125,22 +127,22 @@ def targets(overrides: Overrides, signs: bool) -> dict[str, str]:
     return into
 
 
-def refuse_chains(moves: Mapping[str, str], kind: str, signs: bool) -> None:
+def _refuse_chains(moves: Mapping[str, str], kind: str, signs: bool) -> None:
     """Raise `InputError` where a name that is moved to is moved on."""
     for target in moves.values():
-        last = moves.get(word_key(target, signs), target)
+        last = moves.get(_word_key(target, signs), target)
         if last != target:
             raise InputError(
                 f"overrides: '{target}' is itself {kind} '{last}'; give each name its last one"
             )
 
 
-def word_key(name: str, signs: bool) -> str:
+def _word_key(name: str, signs: bool) -> str:
     """The words of a name; what has no words is itself."""
-    return keys([name], signs)[0] or name
+    return stem_tags([name], signs)[0] or name
 
 
-def strings(part: str, value: Any) -> tuple[str, ...]:
+def _read_names(part: str, value: Any) -> tuple[str, ...]:
     """`value` as a tuple of names, else `InputError`."""
     if not isinstance(value, list) or not all(
         isinstance(name, str) and name.strip() for name in value
@@ -149,19 +151,19 @@ def strings(part: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-class Speller:
+class SpellingLookup:
     """Finds the tags that a name in the file stands for."""
 
     def __init__(self, tags: Sequence[str], signs: bool) -> None:
         self.tags = frozenset(tags)
         self.signs = signs
         self.by_key: dict[str, list[str]] = {}
-        for tag, key in zip(tags, keys(tags, signs), strict=True):
+        for tag, key in zip(tags, stem_tags(tags, signs), strict=True):
             self.by_key.setdefault(key, []).append(tag)
 
     def spellings(self, name: str) -> list[str]:
         """All tags with the same words as `name`."""
-        key = keys([name], self.signs)[0]
+        key = stem_tags([name], self.signs)[0]
         return self.by_key.get(key, []) if key else [name] if name in self.tags else []
 
     def tag(self, name: str) -> list[str]:
@@ -169,11 +171,11 @@ class Speller:
         return [name] if name in self.tags else self.spellings(name)
 
 
-def first_moves(
+def find_override_moves(
     overrides: Overrides, tags: Sequence[str], signs: bool
 ) -> tuple[dict[str, Move], list[str]]:
     """Moves of `drop` and `merge`, and a note for every name of the file that no tag has."""
-    speller = Speller(tags, signs)
+    speller = SpellingLookup(tags, signs)
     moves: dict[str, Move] = {}
     for target, sources in overrides.merge.items():
         for source in sources:
@@ -190,13 +192,15 @@ def first_moves(
     return moves, [f"no tag is called '{name}'" for name in named if not speller.tag(name)]
 
 
-def members_apart(overrides: Overrides, tags: Sequence[str], signs: bool) -> list[list[list[str]]]:
+def expand_keep_apart(
+    overrides: Overrides, tags: Sequence[str], signs: bool
+) -> list[list[list[str]]]:
     """For each keep-apart set, for each of its members, the raw tags meant: none belongs to two
     members.
     """
     if not overrides.keep_apart:
         return []
-    speller = Speller(tags, signs)
+    speller = SpellingLookup(tags, signs)
     sets = []
     for members in overrides.keep_apart:
         exact = {name for name in members if name in speller.tags}
@@ -206,7 +210,7 @@ def members_apart(overrides: Overrides, tags: Sequence[str], signs: bool) -> lis
     return sets
 
 
-def hold_apart(
+def enforce_keep_apart(
     moves: Mapping[str, Move],
     sets: Iterable[Sequence[Sequence[str]]],
     name_of: Mapping[str, str | None],
@@ -226,25 +230,27 @@ def hold_apart(
             for name in {name_of.get(raw) for raw in raws}
             if name
         ]
-        for name, i in sorted(named, key=lambda pair: rank(pair[0], kept, counts)):
+        for name, i in sorted(named, key=lambda pair: _rank_name(pair[0], kept, counts)):
             target = kept[name].target if name in kept else name
             if target is not None and holder.setdefault(target, i) != i:
                 kept.pop(name, None)
     return kept
 
 
-def rank(name: str, moves: Mapping[str, Move], counts: Mapping[str, int]) -> tuple[bool, int, str]:
+def _rank_name(
+    name: str, moves: Mapping[str, Move], counts: Mapping[str, int]
+) -> tuple[bool, int, str]:
     """Names that stay come first, then the more frequent, then the smaller string."""
     return (name in moves, -counts.get(name, 0), name)
 
 
-def rename_moves(
+def find_rename_moves(
     overrides: Overrides, names: Sequence[str], signs: bool
 ) -> tuple[dict[str, Move], list[str]]:
     """Moves of `rename` on canonical names, and a note for every old name that is none."""
     if not overrides.rename:
         return {}, []
-    speller = Speller(names, signs)
+    speller = SpellingLookup(names, signs)
     moves = {
         tag: Move(new, f"renamed to '{new}' by hand")
         for old, new in overrides.rename.items()

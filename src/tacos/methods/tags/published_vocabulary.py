@@ -6,7 +6,7 @@ it are left out, so they count as new elsewhere. New raw tags are looked up exac
 words (`stemming`), then by meaning (the nearest known tag within the threshold), and are new
 otherwise: reported, never squeezed in.
 
-It does not know when a vocabulary is too old; `drift` gives the figures by which a person decides.
+It does not know when a vocabulary is too old; `measure_drift` gives the figures by which a person decides.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 import polars as pl
 
-from tacos.config import Normalise
+from tacos.config import NormaliseSettings
 from tacos.errors import InputError
 from tacos.methods.tags import merge_steps, semantic_merging, stem_keys, tag_trace
 from tacos.methods.tags.overrides import Move
-from tacos.methods.tags.tag_trace import Step
+from tacos.methods.tags.tag_trace import StepCounts
 from tacos.records import Encoder
 
 FORMAT = "tacos-vocabulary"
@@ -32,7 +32,7 @@ N_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class PublishedVocabulary:
     """A published vocabulary: `table` has raw, count, canonical (null: dropped by hand), sorted by
     raw.
     """
@@ -48,7 +48,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class VocabularyDrift:
     """How new data differs from its vocabulary. Shares are of tag occurrences, unless they say
     distinct or unseen.
     """
@@ -70,7 +70,7 @@ class Drift:
     """New tags seen at least alpha times: tag, count, most frequent first."""
 
 
-def to_json(vocabulary: Vocabulary) -> dict[str, Any]:
+def vocabulary_to_json(vocabulary: PublishedVocabulary) -> dict[str, Any]:
     """The object to be written."""
     members: dict[str, dict[str, int]] = {}
     dropped: dict[str, int] = {}
@@ -90,7 +90,7 @@ def to_json(vocabulary: Vocabulary) -> dict[str, Any]:
     }
 
 
-def from_json(value: Any) -> Vocabulary:
+def vocabulary_from_json(value: Any) -> PublishedVocabulary:
     """The vocabulary in a parsed file. Raises `InputError` where it is none."""
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise InputError(f"this is no vocabulary: its field 'format' is not '{FORMAT}'")
@@ -101,13 +101,16 @@ def from_json(value: Any) -> Vocabulary:
     lacking = [name for name in FIELDS if name not in value]
     if lacking:
         raise InputError(f"this vocabulary cannot be read: it has no field {lacking[0]!r}")
-    rows = [*members(value["tags"], "tags"), *members({None: value.get("dropped", {})}, "dropped")]
+    rows = [
+        *_parse_members(value["tags"], "tags"),
+        *_parse_members({None: value.get("dropped", {})}, "dropped"),
+    ]
     try:
         schema = {"raw": pl.String, "count": pl.UInt32, "canonical": pl.String}
         table = pl.DataFrame(rows, schema, orient="row", strict=True)
         numbers = int(value["n_samples"]), int(value["alpha"]), float(value["eps"])
         words = bool(value["signs"]), float(value["guard"])
-        found = Vocabulary(table.sort("raw"), *numbers, *words, str(value["encoder"]))
+        found = PublishedVocabulary(table.sort("raw"), *numbers, *words, str(value["encoder"]))
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         raise InputError(f"this vocabulary cannot be read: {error}".partition("\n")[0]) from None
     if not (
@@ -122,7 +125,7 @@ def from_json(value: Any) -> Vocabulary:
     return found
 
 
-def members(tags: Any, field: str) -> list[tuple[str, int, str | None]]:
+def _parse_members(tags: Any, field: str) -> list[tuple[str, int, str | None]]:
     """(raw, count, canonical) of a field of the file. Raises `InputError` that names what is wrong."""
     wrong = f"this vocabulary cannot be read: its field {field!r}"
     if not isinstance(tags, Mapping) or not all(
@@ -140,58 +143,61 @@ def members(tags: Any, field: str) -> list[tuple[str, int, str | None]]:
     return found
 
 
-def publish(
-    vocabulary: pl.DataFrame, n_samples: int, alpha: int, settings: Normalise, encoder: str
-) -> Vocabulary:
+def publish_vocabulary(
+    vocabulary: pl.DataFrame, n_samples: int, alpha: int, settings: NormaliseSettings, encoder: str
+) -> PublishedVocabulary:
     """What of a table by `VOCABULARY` is published: the tags it kept, and those dropped by hand."""
     by_hand = pl.col("step") == "override"
     kept = vocabulary.filter(pl.col("canonical").is_not_null() | by_hand).select(
         "raw", "count", "canonical"
     )
-    return Vocabulary(
+    return PublishedVocabulary(
         kept.sort("raw"), n_samples, alpha, settings.eps, settings.signs, settings.guard, encoder
     )
 
 
-def resolve(
-    counts: pl.DataFrame, known: Vocabulary, encoder: Encoder | None = None
+def resolve_new_tags(
+    counts: pl.DataFrame, known: PublishedVocabulary, encoder: Encoder | None = None
 ) -> pl.DataFrame:
     """New raw tags (tag, count) on a known vocabulary, by `VOCABULARY`.
 
     `step` is "" (a canonical tag itself), "exact", "rules", "semantic" or "new" (canonical null).
     Without an encoder nothing is looked up by meaning, and words need not be alike.
     """
-    start = tag_trace.start(counts)
+    start = tag_trace.start_vocabulary(counts)
     tags = start["raw"].to_list()
-    moves = exact_moves(tags, known)
-    by_words = word_moves([tag for tag in tags if tag not in moves], known, encoder)
+    moves = _find_exact_moves(tags, known)
+    by_words = _find_word_moves([tag for tag in tags if tag not in moves], known, encoder)
     left = [tag for tag in tags if tag not in moves and tag not in by_words]
-    by_meaning = meaning_moves(left, known, encoder) if encoder is not None and left else {}
+    by_meaning = _find_meaning_moves(left, known, encoder) if encoder is not None and left else {}
     new = {tag: Move(None, "not in the vocabulary") for tag in left if tag not in by_meaning}
-    trace = tag_trace.read(start)
+    trace = tag_trace.read_trace(start)
     steps = {"exact": moves, "rules": by_words, "semantic": by_meaning, "new": new}
     for step, found in steps.items():
-        trace, _ = tag_trace.advance(
+        trace, _ = tag_trace.apply_moves(
             trace, step, {tag: move for tag, move in found.items() if tag != move.target}
         )
-    return tag_trace.table(trace)
+    return tag_trace.tabulate_trace(trace)
 
 
-def exact_moves(tags: Sequence[str], known: Vocabulary) -> dict[str, Move]:
+def _find_exact_moves(tags: Sequence[str], known: PublishedVocabulary) -> dict[str, Move]:
     """Tags that the vocabulary has, spelt exactly so."""
     where: dict[str, str | None] = dict(known.table.select("raw", "canonical").iter_rows())
     where |= {name: name for name in where.values() if name is not None}
     return {tag: Move(where[tag], "in the vocabulary") for tag in tags if tag in where}
 
 
-def representatives(known: Vocabulary) -> dict[str, dict[str, str | None]]:
+def _find_representatives(known: PublishedVocabulary) -> dict[str, dict[str, str | None]]:
     """For each key the most frequent raw tag of each canonical tag with that key, and the canonical
     tag of that one.
     """
     found: dict[str, dict[str, str | None]] = {}
     table = known.table.sort("count", "raw", descending=[True, False])
     for key, raw, name in zip(
-        stem_keys.keys(table["raw"], known.signs), table["raw"], table["canonical"], strict=True
+        stem_keys.stem_tags(table["raw"], known.signs),
+        table["raw"],
+        table["canonical"],
+        strict=True,
     ):
         of_key = found.setdefault(key, {})
         if key and name not in of_key.values():
@@ -199,17 +205,19 @@ def representatives(known: Vocabulary) -> dict[str, dict[str, str | None]]:
     return found
 
 
-def word_moves(tags: Sequence[str], known: Vocabulary, encoder: Encoder | None) -> dict[str, Move]:
+def _find_word_moves(
+    tags: Sequence[str], known: PublishedVocabulary, encoder: Encoder | None
+) -> dict[str, Move]:
     """Tags with the same words as a known one, like enough to it where the vocabulary was made with
     a guard.
     """
-    known_keys = representatives(known)
-    keyed = zip(tags, stem_keys.keys(tags, known.signs), strict=True)
+    known_keys = _find_representatives(known)
+    keyed = zip(tags, stem_keys.stem_tags(tags, known.signs), strict=True)
     pairs = {tag: known_keys[key] for tag, key in keyed if known_keys.get(key)}
     names = [name for tag, heads in pairs.items() for name in (tag, *heads)]
-    alike = merge_steps.likeness(names, known.signs, encoder if known.guard > 0 else None)
+    alike = merge_steps.make_likeness(names, known.signs, encoder if known.guard > 0 else None)
     heads = {
-        tag: merge_steps.most_alike(tag, list(found), alike, known.guard)
+        tag: merge_steps.find_most_alike(tag, list(found), alike, known.guard)
         for tag, found in pairs.items()
     }
     return {
@@ -219,24 +227,26 @@ def word_moves(tags: Sequence[str], known: Vocabulary, encoder: Encoder | None) 
     }
 
 
-def meaning_moves(tags: Sequence[str], known: Vocabulary, encoder: Encoder) -> dict[str, Move]:
+def _find_meaning_moves(
+    tags: Sequence[str], known: PublishedVocabulary, encoder: Encoder
+) -> dict[str, Move]:
     """Tags whose nearest known tag lies within the vocabulary's threshold."""
-    heads = [pair for of_key in representatives(known).values() for pair in of_key.items()]
+    heads = [pair for of_key in _find_representatives(known).values() for pair in of_key.items()]
     anchors = sorted((raw, name) for raw, name in heads if name is not None)
     if not anchors:
         return {}
-    near = merge_steps.phrase_vectors([raw for raw, _ in anchors], encoder, known.signs)
-    far = merge_steps.phrase_vectors(tags, encoder, known.signs)
-    which, cosine = semantic_merging.nearest(far, near)
+    near = merge_steps.encode_phrases([raw for raw, _ in anchors], encoder, known.signs)
+    far = merge_steps.encode_phrases(tags, encoder, known.signs)
+    which, cosine = semantic_merging.find_nearest_known(far, near)
     return {
-        tag: Move(anchors[i][1], merge_steps.closeness(anchors[i][0], c, known.eps))
+        tag: Move(anchors[i][1], merge_steps.describe_semantic_merge(anchors[i][0], c, known.eps))
         for tag, i, c in zip(tags, which.tolist(), cosine.tolist(), strict=True)
         if 1 - c <= known.eps
     }
 
 
-def drift(resolved: pl.DataFrame, known: Vocabulary) -> Drift:
-    """The figures of `Drift` from what `resolve` gave. Raises `InputError` where there are no tags."""
+def measure_drift(resolved: pl.DataFrame, known: PublishedVocabulary) -> VocabularyDrift:
+    """The figures of `VocabularyDrift` from what `resolve_new_tags` gave. Raises `InputError` where there are no tags."""
     total = int(resolved["count"].sum())
     if total == 0:
         raise InputError("there are no tags to compare with the vocabulary")
@@ -246,8 +256,8 @@ def drift(resolved: pl.DataFrame, known: Vocabulary) -> Drift:
     def share(where: pl.Expr) -> float:
         return float(resolved.filter(where)["count"].sum() / total)
 
-    now, then = frequencies(resolved), frequencies(known.table)
-    return Drift(
+    now, then = _compute_tag_shares(resolved), _compute_tag_shares(known.table)
+    return VocabularyDrift(
         n_distinct=resolved.height,
         n_occurrences=total,
         share_exact=share(pl.col("step").is_in(["", "exact"]) & ~dropped),
@@ -268,7 +278,9 @@ def drift(resolved: pl.DataFrame, known: Vocabulary) -> Drift:
     )
 
 
-def notes(resolved: pl.DataFrame, known: Vocabulary, encoder: str = "") -> dict[str, Any]:
+def summarise_drift(
+    resolved: pl.DataFrame, known: PublishedVocabulary, encoder: str = ""
+) -> dict[str, Any]:
     """What a report says: the step, the drift with the most frequent new tags, and where `encoder`
     ("": meaning played no part) is not the vocabulary's, that. Raises `InputError` where the
     vocabulary knows none of the tags.
@@ -283,10 +295,12 @@ def notes(resolved: pl.DataFrame, known: Vocabulary, encoder: str = "") -> dict[
         raise InputError(
             f"none of the {n_in:,} tags is in the vocabulary of {n_known:,}: is it the right file?"
         )
-    step = Step("vocabulary", n_in, n_out, n_in - n_out - n_dropped, n_dropped)
-    found = drift(resolved, known)
+    step = StepCounts("vocabulary", n_in, n_out, n_in - n_out - n_dropped, n_dropped)
+    found = measure_drift(resolved, known)
     figures = {
-        name: getattr(found, name) for name in Drift.__dataclass_fields__ if name != "new_frequent"
+        name: getattr(found, name)
+        for name in VocabularyDrift.__dataclass_fields__
+        if name != "new_frequent"
     }
     return {
         "alpha": known.alpha,
@@ -296,7 +310,7 @@ def notes(resolved: pl.DataFrame, known: Vocabulary, encoder: str = "") -> dict[
     }
 
 
-def frequencies(table: pl.DataFrame) -> Mapping[str, float]:
+def _compute_tag_shares(table: pl.DataFrame) -> Mapping[str, float]:
     """Each canonical tag's share of the occurrences of canonical tags."""
     kept = (
         table.drop_nulls("canonical")

@@ -46,7 +46,7 @@ WIDTH = 2048
 CHUNK = 8192
 
 
-class Search(NamedTuple):
+class EdgeSearch(NamedTuple):
     """What the search for edges reads: unit vectors, their short vectors, and the cosine to reach."""
 
     vectors: Floats
@@ -54,7 +54,7 @@ class Search(NamedTuple):
     threshold: float
 
 
-def components(vectors: Floats, eps: float) -> Ints:
+def group_by_cosine(vectors: Floats, eps: float) -> Ints:
     """A group number per row: rows within cosine distance `eps`, directly or through others, share
     one.
 
@@ -71,26 +71,26 @@ def components(vectors: Floats, eps: float) -> Ints:
     unit = vectors[live] / lengths[live, None].astype(np.float32)
     labels = np.arange(len(vectors), dtype=np.int64)
     with threadpool_limits(1, user_api="blas"):
-        found = connect(Search(unit, shorten(unit), 1.0 - eps), vectors, live)
-    labels[live] = live[first_members(found)] if len(live) else live
-    return number(labels)
+        found = _label_components(EdgeSearch(unit, shorten_vectors(unit), 1.0 - eps), vectors, live)
+    labels[live] = live[find_first_members(found)] if len(live) else live
+    return number_labels(labels)
 
 
-def connect(search: Search, vectors: Floats, live: Ints) -> Ints:
+def _label_components(search: EdgeSearch, vectors: Floats, live: Ints) -> Ints:
     """Component labels of the rows of `search`, one block of rows after the other."""
     n = len(search.vectors)
     labels = np.arange(n, dtype=np.int64)
     for start in range(0, n, BLOCK):
         for left in range(start, n, WIDTH):
-            rows, columns = candidates(search, start, left)
+            rows, columns = _find_candidate_pairs(search, start, left)
             unknown = labels[rows] != labels[columns]
-            edges = confirm(search, vectors, live, rows[unknown], columns[unknown])
+            edges = _confirm_pairs(search, vectors, live, rows[unknown], columns[unknown])
             if len(edges[0]):
-                labels = join(labels, *edges)
+                labels = _join_components(labels, *edges)
     return labels
 
 
-def shorten(unit: Floats) -> Floats:
+def shorten_vectors(unit: Floats) -> Floats:
     """Short vectors, shape (n, N_AXES + N_GROUPS), whose products bound the cosines from above."""
     n, dim = unit.shape
     if dim <= N_AXES + N_GROUPS or n == 0:
@@ -103,7 +103,7 @@ def shorten(unit: Floats) -> Floats:
     return np.concatenate([turned[:, :N_AXES], np.stack(rest, axis=1)], axis=1)
 
 
-def candidates(search: Search, start: int, left: int) -> tuple[Ints, Ints]:
+def _find_candidate_pairs(search: EdgeSearch, start: int, left: int) -> tuple[Ints, Ints]:
     """Pairs (row < column) of one block whose bound reaches the threshold."""
     rows = search.short[start : start + BLOCK]
     columns = search.short[left : left + WIDTH]
@@ -113,8 +113,8 @@ def candidates(search: Search, start: int, left: int) -> tuple[Ints, Ints]:
     return i[upper], j[upper]
 
 
-def confirm(
-    search: Search, vectors: Floats, live: Ints, rows: Ints, columns: Ints
+def _confirm_pairs(
+    search: EdgeSearch, vectors: Floats, live: Ints, rows: Ints, columns: Ints
 ) -> tuple[Ints, Ints]:
     """Those of the pairs whose true cosine reaches the threshold."""
     kept = np.zeros(len(rows), dtype=bool)
@@ -124,12 +124,12 @@ def confirm(
         cosine = np.einsum("ij,ij->i", search.vectors[i], search.vectors[j])
         kept[part] = cosine >= search.threshold
         unsure = np.flatnonzero(np.abs(cosine - search.threshold) < UNSURE)
-        exact = cosines(vectors, live[i[unsure]], live[j[unsure]])
+        exact = pair_cosines(vectors, live[i[unsure]], live[j[unsure]])
         kept[start + unsure] = 1.0 - exact <= 1.0 - search.threshold
     return rows[kept], columns[kept]
 
 
-def cosines(vectors: Floats, rows: Ints, columns: Ints) -> npt.NDArray[np.float64]:
+def pair_cosines(vectors: Floats, rows: Ints, columns: Ints) -> npt.NDArray[np.float64]:
     """The cosines of pairs of rows, in float64."""
     a, b = vectors[rows].astype(np.float64), vectors[columns].astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
@@ -137,7 +137,7 @@ def cosines(vectors: Floats, rows: Ints, columns: Ints) -> npt.NDArray[np.float6
     return products / np.where(lengths > 0, lengths, 1.0)
 
 
-def nearest(vectors: Floats, known: Floats) -> tuple[Ints, npt.NDArray[np.float64]]:
+def find_nearest_known(vectors: Floats, known: Floats) -> tuple[Ints, npt.NDArray[np.float64]]:
     """For each row of `vectors` the row of `known` with the largest cosine (ties: the first), and
     that cosine.
     """
@@ -147,12 +147,12 @@ def nearest(vectors: Floats, known: Floats) -> tuple[Ints, npt.NDArray[np.float6
         for start in range(0, len(vectors), step)
     ]
     which = np.concatenate([np.zeros(0, np.int64), *found]).astype(np.int64)
-    return which, cosines(
+    return which, pair_cosines(
         np.concatenate([vectors, known]), np.arange(len(vectors)), which + len(vectors)
     )
 
 
-def join(labels: Ints, rows: Ints, columns: Ints) -> Ints:
+def _join_components(labels: Ints, rows: Ints, columns: Ints) -> Ints:
     """The labels after the components of each (row, column) pair became one."""
     known, ends = np.unique(np.stack([labels[rows], labels[columns]]), return_inverse=True)
     graph = sparse.coo_array(
@@ -160,17 +160,17 @@ def join(labels: Ints, rows: Ints, columns: Ints) -> Ints:
     )
     _, merged = connected_components(graph, directed=False)
     renamed = np.arange(len(labels), dtype=np.int64)
-    renamed[known] = known[first_members(merged.astype(np.int64))]
+    renamed[known] = known[find_first_members(merged.astype(np.int64))]
     return renamed[labels]
 
 
-def first_members(labels: Ints) -> Ints:
+def find_first_members(labels: Ints) -> Ints:
     """For each row the first row with the same label."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return first[inverse]
 
 
-def number(labels: Ints) -> Ints:
+def number_labels(labels: Ints) -> Ints:
     """Labels renumbered 0, 1, 2 ... in the order in which they first appear."""
-    _, inverse = np.unique(first_members(labels), return_inverse=True)
+    _, inverse = np.unique(find_first_members(labels), return_inverse=True)
     return inverse.astype(np.int64)

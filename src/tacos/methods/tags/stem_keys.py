@@ -7,7 +7,7 @@ serves for comparing only and is never shown. Scripts without case or Latin suff
 untouched, their combining marks included; joiners, direction marks and variation selectors are
 taken out. The underscore counts as a special character.
 
-    >>> keys(["Data-Analysis", "data analyses", "C++", "C#", "हिन्दी  अनुवाद", "🎉"])
+    >>> stem_tags(["Data-Analysis", "data analyses", "C++", "C#", "हिन्दी  अनुवाद", "🎉"])
     ['data analysi', 'data analys', 'c++', 'c#', 'हिन्दी अनुवाद', '']
 
 It does not know languages: Porter's stemmer is for English and is wrong about a few English words too (above,
@@ -28,7 +28,7 @@ SIGNS = re.compile(r"[^\s+#]+(?:[+#]+(?![^\s+#]))?")
 PLAIN = re.compile(r"[^\s+#]+")
 
 
-class Characters(dict[int, str]):
+class CharacterMap(dict[int, str]):
     """What becomes of a character, found once per character: kept, taken out, or turned into a
     space.
     """
@@ -42,14 +42,14 @@ class Characters(dict[int, str]):
         return self[code]
 
 
-CHARACTERS = Characters()
+CHARACTERS = CharacterMap()
 
 
-def words(tag: str, signs: bool = True) -> list[str]:
+def split_tag_words(tag: str, signs: bool = True) -> list[str]:
     """The lowercase words of a tag, unstemmed; with `signs`, `+` and `#` at a word's end belong to
     it.
 
-    >>> words("Spelling & Grammar-Check"), words("C++", signs=False)
+    >>> split_tag_words("Spelling & Grammar-Check"), split_tag_words("C++", signs=False)
     (['spelling', 'grammar', 'check'], ['c'])
     """
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", tag).casefold()).translate(
@@ -59,12 +59,12 @@ def words(tag: str, signs: bool = True) -> list[str]:
     return [word for word in found if any(char.isalnum() for char in word)]
 
 
-def phrase(tag: str, signs: bool = True) -> str:
+def join_tag_words(tag: str, signs: bool = True) -> str:
     """The words of a tag with one space between: what an encoder reads."""
-    return " ".join(words(tag, signs))
+    return " ".join(split_tag_words(tag, signs))
 
 
-def keys(tags: Iterable[str], signs: bool = True) -> list[str]:
+def stem_tags(tags: Iterable[str], signs: bool = True) -> list[str]:
     """The key of each tag; "" where a tag has no letter or digit."""
     stemmer = Stemmer.Stemmer("porter")
-    return [" ".join(stemmer.stemWords(words(tag, signs))) for tag in tags]
+    return [" ".join(stemmer.stemWords(split_tag_words(tag, signs))) for tag in tags]

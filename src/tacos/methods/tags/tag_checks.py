@@ -11,7 +11,7 @@ detection rate) says what a good mark is worth. A planted tag never stands with 
 sample anywhere in the data, where there is such a tag, so that it is hardly right by chance; it is
 drawn by frequency, so that its rarity does not betray it.
 
-A model judges by `ask` and `parse`, people by a sheet (`annotating`); `assessing` says what the
+A model judges by `build_check_request` and `parse_check_reply`, people by a sheet (`annotating`); `assessing` says what the
 judgements come to.
 """
 
@@ -26,9 +26,9 @@ import orjson
 import polars as pl
 from scipy import sparse
 
-from tacos.config import Check
+from tacos.config import CheckSettings
 from tacos.errors import InputError
-from tacos.methods.samples.truncation import truncate
+from tacos.methods.samples.truncation import truncate_text
 from tacos.records import Reject, Reply, Request
 
 Ints = npt.NDArray[np.int64]
@@ -59,7 +59,7 @@ JUDGEMENTS = pl.Schema(
 )
 
 
-class Case(NamedTuple):
+class UnnumberedCase(NamedTuple):
     """A case before it is numbered: tag and rows by number."""
 
     task: str
@@ -69,8 +69,12 @@ class Case(NamedTuple):
     odd: int | None = None
 
 
-def draw(
-    x: sparse.csr_array, ids: Sequence[str], names: Sequence[str], wanted: Check, seed: int = 1
+def draw_check_cases(
+    x: sparse.csr_array,
+    ids: Sequence[str],
+    names: Sequence[str],
+    wanted: CheckSettings,
+    seed: int = 1,
 ) -> pl.DataFrame:
     """Cases by `CASES`, shuffled, numbered from 1; fewer than wanted where the data has no more.
 
@@ -82,10 +86,10 @@ def draw(
     rng = np.random.default_rng(seed)
     by_tag = x.T.tocsr()
     cases = [
-        *precision_cases(x, wanted.n_precision, rng),
-        *planted_tags(x, by_tag, wanted.n_planted, rng),
-        *consistency_cases(by_tag, wanted.n_consistency, wanted.n_instructions, rng),
-        *planted_instructions(x, by_tag, wanted.n_planted, wanted.n_instructions, rng),
+        *_draw_precision_cases(x, wanted.n_precision, rng),
+        *_plant_wrong_tags(x, by_tag, wanted.n_planted, rng),
+        *_draw_consistency_cases(by_tag, wanted.n_consistency, wanted.n_instructions, rng),
+        *_plant_odd_instructions(x, by_tag, wanted.n_planted, wanted.n_instructions, rng),
     ]
     shuffled = [cases[i] for i in rng.permutation(len(cases))]
     rows = [
@@ -102,18 +106,21 @@ def draw(
     return pl.DataFrame(rows, CASES, orient="row")
 
 
-def precision_cases(x: sparse.csr_array, n: int, rng: np.random.Generator) -> list[Case]:
+def _draw_precision_cases(
+    x: sparse.csr_array, n: int, rng: np.random.Generator
+) -> list[UnnumberedCase]:
     """Tag occurrences, each at most once."""
     places = rng.choice(x.nnz, size=min(n, x.nnz), replace=False)
     rows = np.searchsorted(x.indptr, places, side="right") - 1
     return [
-        Case(PRECISION, int(x.indices[p]), [int(row)]) for p, row in zip(places, rows, strict=True)
+        UnnumberedCase(PRECISION, int(x.indices[p]), [int(row)])
+        for p, row in zip(places, rows, strict=True)
     ]
 
 
-def planted_tags(
+def _plant_wrong_tags(
     x: sparse.csr_array, by_tag: sparse.csr_array, n: int, rng: np.random.Generator
-) -> list[Case]:
+) -> list[UnnumberedCase]:
     """Samples with a tag that they do not have."""
     tagged = np.flatnonzero(np.diff(x.indptr))
     cases = []
@@ -126,25 +133,27 @@ def planted_tags(
         weights = foreign if foreign.any() else weights
         if weights.any():
             cases.append(
-                Case(
+                UnnumberedCase(
                     PRECISION, int(rng.choice(len(weights), p=weights / weights.sum())), [row], True
                 )
             )
     return cases
 
 
-def consistency_cases(
+def _draw_consistency_cases(
     by_tag: sparse.csr_array, n: int, size: int, rng: np.random.Generator
-) -> list[Case]:
+) -> list[UnnumberedCase]:
     """Tags with `size` samples of theirs."""
     enough = np.flatnonzero(np.diff(by_tag.indptr) >= size)
     tags = rng.choice(enough, size=min(n, len(enough)), replace=False).tolist()
-    return [Case(CONSISTENCY, tag, carriers(by_tag, tag, size, rng)) for tag in tags]
+    return [
+        UnnumberedCase(CONSISTENCY, tag, _draw_carriers(by_tag, tag, size, rng)) for tag in tags
+    ]
 
 
-def planted_instructions(
+def _plant_odd_instructions(
     x: sparse.csr_array, by_tag: sparse.csr_array, n: int, size: int, rng: np.random.Generator
-) -> list[Case]:
+) -> list[UnnumberedCase]:
     """Tags with one sample less, and in a place drawn by chance one sample without the tag."""
     enough = np.flatnonzero(np.diff(by_tag.indptr) >= size - 1)
     n_own = np.diff(x.indptr)
@@ -156,44 +165,48 @@ def planted_instructions(
         others = (
             foreign
             if len(foreign)
-            else np.setdiff1d(np.flatnonzero(n_own), carriers_of(by_tag, tag))
+            else np.setdiff1d(np.flatnonzero(n_own), _find_carriers(by_tag, tag))
         )
         if len(others):
-            odd, rows = int(rng.integers(size)), carriers(by_tag, tag, size - 1, rng)
+            odd, rows = int(rng.integers(size)), _draw_carriers(by_tag, tag, size - 1, rng)
             cases.append(
-                Case(
+                UnnumberedCase(
                     CONSISTENCY, tag, [*rows[:odd], int(rng.choice(others)), *rows[odd:]], True, odd
                 )
             )
     return cases
 
 
-def carriers_of(by_tag: sparse.csr_array, tag: int) -> npt.NDArray[Any]:
+def _find_carriers(by_tag: sparse.csr_array, tag: int) -> npt.NDArray[Any]:
     """The rows that carry a tag."""
     return np.asarray(by_tag.indices[by_tag.indptr[tag] : by_tag.indptr[tag + 1]])
 
 
-def carriers(by_tag: sparse.csr_array, tag: int, n: int, rng: np.random.Generator) -> list[int]:
+def _draw_carriers(
+    by_tag: sparse.csr_array, tag: int, n: int, rng: np.random.Generator
+) -> list[int]:
     """n rows that carry a tag, drawn by chance."""
-    return [int(row) for row in rng.choice(carriers_of(by_tag, tag), size=n, replace=False)]
+    return [int(row) for row in rng.choice(_find_carriers(by_tag, tag), size=n, replace=False)]
 
 
-def schema(task: str) -> dict[str, Any]:
+def _build_answer_schema(task: str) -> dict[str, Any]:
     """The JSON schema of an answer."""
     properties = {"reason": {"type": "string"}, FIELD[task]: {"type": "boolean"}}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def questions(cases: pl.DataFrame, texts: Mapping[str, str], task: str) -> pl.DataFrame:
+def build_check_questions(cases: pl.DataFrame, texts: Mapping[str, str], task: str) -> pl.DataFrame:
     """The cases of one task with the instructions in place of their ids: case, task, tag, texts."""
     rows = cases.filter(pl.col("task") == task).select("case", "task", "tag", "ids")
     shown = [[texts[id_] for id_ in ids] for ids in rows["ids"].to_list()]
     return rows.drop("ids").with_columns(pl.Series("texts", shown, dtype=pl.List(pl.String)))
 
 
-def ask(row: Mapping[str, Any], template: str, template_hash: str, config: Check) -> Request:
-    """The question of one case (a row of `questions`)."""
-    shown = [truncate(text, config.max_chars) for text in row["texts"]]
+def build_check_request(
+    row: Mapping[str, Any], template: str, template_hash: str, config: CheckSettings
+) -> Request:
+    """The question of one case (a row of `build_check_questions`)."""
+    shown = [truncate_text(text, config.max_chars) for text in row["texts"]]
     names = (
         ["instruction"]
         if row["task"] == PRECISION
@@ -205,11 +218,16 @@ def ask(row: Mapping[str, Any], template: str, template_hash: str, config: Check
         "max_tokens": config.max_tokens,
     }
     return Request(
-        f"check-{row['task']}", fields, template, template_hash, schema(row["task"]), sampling
+        f"check-{row['task']}",
+        fields,
+        template,
+        template_hash,
+        _build_answer_schema(row["task"]),
+        sampling,
     )
 
 
-def parse(case: Mapping[str, Any], reply: Reply) -> dict[str, Any] | Reject:
+def parse_check_reply(case: Mapping[str, Any], reply: Reply) -> dict[str, Any] | Reject:
     """A row of `JUDGEMENTS`, or a `Reject` where there is no usable answer."""
     if reply.text is None:
         return Reject(f"case {case['case']}", "check-tags", reply.failure or "no reply", reply.raw)

@@ -34,25 +34,25 @@ AGREEMENT = pl.Schema(
 
 
 AMONG: dict[str, rater_agreement.Statistic] = {
-    "agreement": rater_agreement.agreement,
-    "Fleiss kappa": rater_agreement.fleiss,
-    "Gwet AC1": rater_agreement.gwet,
+    "agreement": rater_agreement.pairwise_agreement,
+    "Fleiss kappa": rater_agreement.fleiss_kappa,
+    "Gwet AC1": rater_agreement.gwet_ac1,
 }
 BETWEEN: dict[str, rater_agreement.Statistic] = {
-    "agreement": rater_agreement.agreement,
-    "Cohen kappa": rater_agreement.cohen,
-    "Gwet AC1": rater_agreement.gwet,
+    "agreement": rater_agreement.pairwise_agreement,
+    "Cohen kappa": rater_agreement.cohen_kappa,
+    "Gwet AC1": rater_agreement.gwet_ac1,
 }
 
 
-class Assessment(NamedTuple):
+class TagQuality(NamedTuple):
     """Two tables, by `SHARES` and by `AGREEMENT`."""
 
     shares: pl.DataFrame
     agreement: pl.DataFrame
 
 
-def assess(cases: pl.DataFrame, judgements: pl.DataFrame, seed: int = 1) -> Assessment:
+def assess_tag_quality(cases: pl.DataFrame, judgements: pl.DataFrame, seed: int = 1) -> TagQuality:
     """`cases` by `CASES`, `judgements` by `JUDGEMENTS` (one per case and judge).
 
     Shares: "right" is the share of cases not planted that a judge finds right or consistent;
@@ -61,30 +61,32 @@ def assess(cases: pl.DataFrame, judgements: pl.DataFrame, seed: int = 1) -> Asse
     over all cases, planted ones included, since nearly all other answers are yes. Intervals by
     resampling cases.
     """
-    answers = with_majority(judgements.select("case", "judge", "person", "answer"))
+    answers = _add_majority_judge(judgements.select("case", "judge", "person", "answer"))
     shares, agreement = [], []
     for task in (PRECISION, CONSISTENCY):
         of_task = cases.filter(pl.col("task") == task)
         given = of_task.select("case", "planted").join(answers, on="case").sort("case", "judge")
-        shares += [(task, *row) for row in share_rows(of_task, given)]
-        agreement += [(task, *row) for row in agreement_rows(given, seed)]
-    return Assessment(
+        shares += [(task, *row) for row in _compute_share_rows(of_task, given)]
+        agreement += [(task, *row) for row in _compute_agreement_rows(given, seed)]
+    return TagQuality(
         pl.DataFrame(shares, SHARES, orient="row"), pl.DataFrame(agreement, AGREEMENT, orient="row")
     )
 
 
-def with_majority(answers: pl.DataFrame) -> pl.DataFrame:
+def _add_majority_judge(answers: pl.DataFrame) -> pl.DataFrame:
     """`answers` and, where there are several people, the answer of most of them as one more judge."""
     people = answers.filter(pl.col("person"))
     if people["judge"].n_unique() < 2:
         return answers
     votes = people.group_by("case").agg("answer").rows()
-    rows = [(case, MAJORITY, False, rater_agreement.majority(given)) for case, given in votes]
+    rows = [
+        (case, MAJORITY, False, rater_agreement.majority_answer(given)) for case, given in votes
+    ]
     schema = {name: JUDGEMENTS[name] for name in answers.columns}
     return pl.concat([answers, pl.DataFrame(rows, schema, orient="row")])
 
 
-def share_rows(cases: pl.DataFrame, given: pl.DataFrame) -> Iterator[tuple[object, ...]]:
+def _compute_share_rows(cases: pl.DataFrame, given: pl.DataFrame) -> Iterator[tuple[object, ...]]:
     """For each judge the share right and the share of planted cases detected."""
     for judge in given["judge"].unique().sort().to_list():
         for measure, planted in (("right", False), ("detected", True)):
@@ -97,37 +99,37 @@ def share_rows(cases: pl.DataFrame, given: pl.DataFrame) -> Iterator[tuple[objec
                 yield (
                     judge,
                     measure,
-                    *rater_agreement.wilson(n_hits, len(own)).row(),
+                    *rater_agreement.wilson_interval(n_hits, len(own)).row(),
                     asked - len(own),
                 )
 
 
-def agreement_rows(given: pl.DataFrame, seed: int) -> Iterator[tuple[object, ...]]:
+def _compute_agreement_rows(given: pl.DataFrame, seed: int) -> Iterator[tuple[object, ...]]:
     """Agreement among people, and between each model and their majority (or the one person)."""
     people = given.filter(pl.col("person"))["judge"].unique().sort().to_list()
     if not people:
         return
     if len(people) > 1:
-        table = ratings(given, people)
+        table = _build_ratings(given, people)
         table = table[(table != rater_agreement.MISSING).sum(axis=1) >= 2]
         for measure, statistic in AMONG.items():
             yield (
                 f"{len(people)} people",
                 measure,
-                *rater_agreement.resampled(statistic, table, seed).row(),
+                *rater_agreement.bootstrap_interval(statistic, table, seed).row(),
             )
     reference = MAJORITY if len(people) > 1 else people[0]
     for model in sorted(set(given["judge"]) - {*people, MAJORITY}):
-        pairs = rater_agreement.both_rated(*ratings(given, [model, reference]).T)
+        pairs = rater_agreement.pair_ratings(*_build_ratings(given, [model, reference]).T)
         for measure, statistic in BETWEEN.items():
             yield (
                 f"{model} and {reference}",
                 measure,
-                *rater_agreement.resampled(statistic, pairs, seed).row(),
+                *rater_agreement.bootstrap_interval(statistic, pairs, seed).row(),
             )
 
 
-def ratings(given: pl.DataFrame, judges: Sequence[str]) -> rater_agreement.Ints:
+def _build_ratings(given: pl.DataFrame, judges: Sequence[str]) -> rater_agreement.Ints:
     """Answers as numbers, shape (cases, judges), `MISSING` where there is none."""
     cases = given.select("case").unique().sort("case")
     table = np.full((cases.height, len(judges)), rater_agreement.MISSING, np.int64)

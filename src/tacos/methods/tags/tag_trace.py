@@ -15,7 +15,7 @@ from tacos.records import VOCABULARY
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepCounts:
     """How many distinct tags a step met and left: n_in = n_out + n_merged + n_dropped."""
 
     name: str
@@ -26,7 +26,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class TagTrace:
     """Where each raw tag stands: `name` (None: dropped), `step` and `reason` ("" while it is
     itself).
     """
@@ -49,7 +49,7 @@ class Trace:
         return dict(totals)
 
 
-def start(counts: pl.DataFrame) -> pl.DataFrame:
+def start_vocabulary(counts: pl.DataFrame) -> pl.DataFrame:
     """A vocabulary in which every raw tag is its own name; `counts` has tag, count (a tag's rows
     are added up).
     """
@@ -60,17 +60,17 @@ def start(counts: pl.DataFrame) -> pl.DataFrame:
     return itself.select(VOCABULARY.names()).cast(VOCABULARY)
 
 
-def read(vocabulary: pl.DataFrame) -> Trace:
+def read_trace(vocabulary: pl.DataFrame) -> TagTrace:
     """The trace that a table by `VOCABULARY` holds."""
     raws = vocabulary["raw"].to_list()
     columns = (
         dict(zip(raws, vocabulary[column].to_list(), strict=True))
         for column in VOCABULARY.names()[1:]
     )
-    return Trace(*columns)
+    return TagTrace(*columns)
 
 
-def table(trace: Trace) -> pl.DataFrame:
+def tabulate_trace(trace: TagTrace) -> pl.DataFrame:
     """The trace by `VOCABULARY`."""
     raws = list(trace.counts)
     columns = (trace.counts, trace.name, trace.step, trace.reason)
@@ -80,24 +80,26 @@ def table(trace: Trace) -> pl.DataFrame:
     )
 
 
-def advance(trace: Trace, step: str, moves: Mapping[str, Move]) -> tuple[Trace, Step]:
+def apply_moves(
+    trace: TagTrace, step: str, moves: Mapping[str, Move]
+) -> tuple[TagTrace, StepCounts]:
     """The trace after every name in `moves` went where its move says, and what that came to."""
     before = trace.names()
     if not moves:
-        return trace, Step(step, len(before), len(before), 0, 0)
+        return trace, StepCounts(step, len(before), len(before), 0, 0)
     names, steps, reasons = dict(trace.name), dict(trace.step), dict(trace.reason)
     for raw, now in trace.name.items():
         if now is not None and now in moves:
             target, why = moves[now]
             names[raw], steps[raw] = target, step
             reasons[raw] = "; ".join(part for part in (reasons[raw], f"{step}: {why}") if part)
-    after = Trace(trace.counts, names, steps, reasons)
+    after = TagTrace(trace.counts, names, steps, reasons)
     n_dropped = sum(moves[tag].target is None for tag in before if tag in moves)
     n_out = len(after.names())
-    return after, Step(step, len(before), n_out, len(before) - n_out - n_dropped, n_dropped)
+    return after, StepCounts(step, len(before), n_out, len(before) - n_out - n_dropped, n_dropped)
 
 
-def settle(trace: Trace, step: str, names: Collection[str | None]) -> Trace:
+def assign_own_names(trace: TagTrace, step: str, names: Collection[str | None]) -> TagTrace:
     """The trace after every raw tag spelt like one of `names` bears that name, whatever became of
     it before.
     """
@@ -108,4 +110,4 @@ def settle(trace: Trace, step: str, names: Collection[str | None]) -> Trace:
             reasons[raw] = "; ".join(
                 part for part in (reasons[raw], f"{step}: spelt like the new name") if part
             )
-    return Trace(trace.counts, name, steps, reasons)
+    return TagTrace(trace.counts, name, steps, reasons)

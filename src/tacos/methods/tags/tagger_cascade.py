@@ -19,7 +19,7 @@ import polars as pl
 TURN = ["id", "turn"]
 
 
-def lots(instructions: Sequence[str], seed: int) -> pl.Series:
+def hash_instructions(instructions: Sequence[str], seed: int) -> pl.Series:
     """The lot of each instruction, uint64."""
     salt = f"{seed}\0".encode()
     hashes = (
@@ -29,23 +29,23 @@ def lots(instructions: Sequence[str], seed: int) -> pl.Series:
     return pl.Series("lot", [int.from_bytes(each.digest()) for each in hashes], dtype=pl.UInt64)
 
 
-def draw(questions: Iterable[pl.DataFrame], n: int, seed: int) -> pl.DataFrame:
+def draw_tagging_questions(questions: Iterable[pl.DataFrame], n: int, seed: int) -> pl.DataFrame:
     """The `n` questions (id, turn, instruction, ...) with the smallest lots, in that order; holds
     no others.
     """
     kept: list[pl.DataFrame] = []
     for batch in questions:
-        marked = batch.with_columns(lots(batch["instruction"].to_list(), seed))
+        marked = batch.with_columns(hash_instructions(batch["instruction"].to_list(), seed))
         kept = [pl.concat([*kept, marked]).sort("lot", *TURN).head(n)]
     return pl.concat(kept)
 
 
-def sureness() -> pl.Expr:
+def mean_confidence() -> pl.Expr:
     """How sure a model is of a row: the mean of its `confidences`, 0 where it gives no tag."""
     return pl.col("confidences").list.mean().fill_null(0).cast(pl.Float32).alias("sureness")
 
 
-def least_sure(guesses: pl.LazyFrame, n: int) -> pl.DataFrame:
+def pick_least_confident(guesses: pl.LazyFrame, n: int) -> pl.DataFrame:
     """id and turn of the `n` guesses that the model is least sure of; among equals the smallest
     lots.
     """

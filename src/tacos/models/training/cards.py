@@ -13,20 +13,22 @@ from jinja2 import Environment, StrictUndefined
 Figures = Mapping[str, Any]
 
 
-def render(source: Figures, figures: Mapping[str, Figures], left_out: Mapping[str, str]) -> str:
+def render_card(
+    source: Figures, figures: Mapping[str, Figures], left_out: Mapping[str, str]
+) -> str:
     """The card's text: `source` says which run, `figures` has "tagger", "judge" or both. Equal
     figures, equal text.
     """
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
-    environment.filters["spread"] = spread
+    environment.filters["spread"] = _format_spread
     template = environment.from_string(
         files("tacos.models.training").joinpath("card.md.jinja").read_text("utf-8")
     )
     models = list(dict.fromkeys(name for found in figures.values() for name in found["models"]))
     parts = {part: figures.get(part) for part in ("tagger", "judge")}
-    use, warnings = way_to_use("FOLDER", figures), cautions(figures)
+    use, warnings = format_usage_options("FOLDER", figures), list_cautions(figures)
     shown = {
         "source": source,
         "models": models,
@@ -38,10 +40,10 @@ def render(source: Figures, figures: Mapping[str, Figures], left_out: Mapping[st
     return template.render(shown).rstrip() + "\n"
 
 
-def way_to_use(folder: str, parts: Collection[str]) -> str:
+def format_usage_options(folder: str, parts: Collection[str]) -> str:
     """The option of `tacos select` that takes what a folder holds.
 
-    >>> way_to_use("mymodel", ["tagger", "judge"]), way_to_use("mymodel", ["tagger"])
+    >>> format_usage_options("mymodel", ["tagger", "judge"]), format_usage_options("mymodel", ["tagger"])
     ('--llm mymodel', '--set tag.model=mymodel')
     """
     settings = {"tagger": "tag.model", "judge": "judge.model"}
@@ -50,7 +52,7 @@ def way_to_use(folder: str, parts: Collection[str]) -> str:
     return " ".join(f"--set {settings[part]}={folder}" for part in parts)
 
 
-def cautions(figures: Mapping[str, Figures]) -> list[str]:
+def list_cautions(figures: Mapping[str, Figures]) -> list[str]:
     """Why a part is better not used: it agrees no better than a rule that learned nothing."""
     found = []
     if (tagger := figures.get("tagger")) and tagger["exact"]["micro"] <= tagger[
@@ -71,7 +73,7 @@ def cautions(figures: Mapping[str, Figures]) -> list[str]:
     return found
 
 
-def spread(found: Figures) -> str:
+def _format_spread(found: Figures) -> str:
     """A figure (key "micro" or "value") with its interval, or n/a where nothing could be held out."""
     value = found.get("micro", found.get("value"))
     if value is None:

@@ -3,7 +3,7 @@ MIT or our own.
 
 Whole instructions, single sentences of responses, tags, and phrases of one to three words cut out
 of those texts or put together from the words of tags. One tag in ten and no phrase made of it is
-left out (`held_out`), for measuring.
+left out (`is_holdout_tag`), for measuring.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LONGEST = 1500
 """Characters of a text that are read."""
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_corpus_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a gzipped JSON or JSON-lines file."""
     text = gzip.decompress(path.read_bytes()).decode("utf-8")
     return (
@@ -43,74 +43,77 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def read_tags(data: Path) -> list[str]:
     """Every distinct tag, lower case: of the published counts (MIT) and of our own annotators."""
-    raw = [str(row["tag"]) for row in read_rows(data / "tags/raw_tag_counts_11976.jsonl.gz")]
-    own = [tag for row in read_rows(data / "tags/open_tags.jsonl.gz") for tag in row["tags"]]
+    raw = [str(row["tag"]) for row in read_corpus_rows(data / "tags/raw_tag_counts_11976.jsonl.gz")]
+    own = [tag for row in read_corpus_rows(data / "tags/open_tags.jsonl.gz") for tag in row["tags"]]
     return list(dict.fromkeys(" ".join(tag.lower().split()) for tag in raw + own))
 
 
-def first_annotations(data: Path) -> dict[str, dict[str, Any]]:
+def read_first_annotations(data: Path) -> dict[str, dict[str, Any]]:
     """Distinct instruction (its input on a line of its own) -> the row of the first annotator who
     tagged it.
     """
     out: dict[str, dict[str, Any]] = {}
-    for row in read_rows(data / "tags/open_tags.jsonl.gz"):
+    for row in read_corpus_rows(data / "tags/open_tags.jsonl.gz"):
         out.setdefault(row["instruction"].replace(" || INPUT: ", "\n"), row)
     return out
 
 
-def held_out(text: str) -> bool:
+def is_holdout_tag(text: str) -> bool:
     """Whether this tag is kept for measuring (one in ten, by its hash)."""
     return hashlib.sha256(text.encode()).digest()[0] % 10 == 0
 
 
-def instructions(data: Path) -> Iterator[str]:
+def read_instructions(data: Path) -> Iterator[str]:
     """Instructions with their inputs, whole: LIMA, CoachLM, PandaLM, Self-Instruct, ShareGPT, OASST
     (all Apache-2).
     """
-    for row in read_rows(data / "corpora/lima_1029.json.gz"):
+    for row in read_corpus_rows(data / "corpora/lima_1029.json.gz"):
         yield from [
-            join(row["instruction"], row["input"]),
+            join_raw_input(row["instruction"], row["input"]),
             *(asked for asked, _ in row.get("history") or []),
         ]
-    for row in read_rows(data / "quality_pairs/coachlm_expert_revision.json.gz"):
-        yield join(row["Raw Instruction"], row["Raw Input"])
-        yield join(row["Revised Instruction"], row["Revised Input"])
-    for row in read_rows(data / "quality_pairs/pandalm_human_999.json.gz"):
-        yield join(row["instruction"], row["input"])
-    for row in read_rows(data / "corpora/self_instruct_user_252.jsonl.gz"):
-        yield from (join(row["instruction"], instance["input"]) for instance in row["instances"])
-    for row in read_rows(data / "corpora/sharegpt_dummy_500.json.gz"):
+    for row in read_corpus_rows(data / "quality_pairs/coachlm_expert_revision.json.gz"):
+        yield join_raw_input(row["Raw Instruction"], row["Raw Input"])
+        yield join_raw_input(row["Revised Instruction"], row["Revised Input"])
+    for row in read_corpus_rows(data / "quality_pairs/pandalm_human_999.json.gz"):
+        yield join_raw_input(row["instruction"], row["input"])
+    for row in read_corpus_rows(data / "corpora/self_instruct_user_252.jsonl.gz"):
+        yield from (
+            join_raw_input(row["instruction"], instance["input"]) for instance in row["instances"]
+        )
+    for row in read_corpus_rows(data / "corpora/sharegpt_dummy_500.json.gz"):
         yield from (turn["value"] for turn in row["conversations"])
     yield from (
-        row["instruction"] for row in read_rows(data / "corpora/oasst_sft_zh_multiturn.json.gz")
+        row["instruction"]
+        for row in read_corpus_rows(data / "corpora/oasst_sft_zh_multiturn.json.gz")
     )
 
 
-def responses(data: Path) -> Iterator[Any]:
+def _read_responses(data: Path) -> Iterator[Any]:
     """Answers of LIMA, CoachLM, PandaLM and Self-Instruct."""
-    for row in read_rows(data / "corpora/lima_1029.json.gz"):
+    for row in read_corpus_rows(data / "corpora/lima_1029.json.gz"):
         yield from [
             row["instruction"],
             row["output"],
             *(answer for _, answer in row.get("history") or []),
         ]
-    for row in read_rows(data / "quality_pairs/coachlm_expert_revision.json.gz"):
+    for row in read_corpus_rows(data / "quality_pairs/coachlm_expert_revision.json.gz"):
         yield from (row["Raw Response"], row["Revised Response"])
-    for row in read_rows(data / "quality_pairs/pandalm_human_999.json.gz"):
+    for row in read_corpus_rows(data / "quality_pairs/pandalm_human_999.json.gz"):
         yield from (row["response1"], row["response2"])
-    for row in read_rows(data / "corpora/self_instruct_user_252.jsonl.gz"):
+    for row in read_corpus_rows(data / "corpora/self_instruct_user_252.jsonl.gz"):
         yield from (instance["output"] for instance in row["instances"])
 
 
-def join(instruction: str, given: str) -> str:
+def join_raw_input(instruction: str, given: str) -> str:
     """An instruction and its input, as one text."""
     return f"{instruction}\n{given}" if given else instruction
 
 
-def running_text(data: Path) -> list[str]:
+def _read_running_text(data: Path) -> list[str]:
     """Distinct instructions, then distinct sentences of 15 to 400 characters."""
-    asked = [text.strip()[:LONGEST] for text in instructions(data)]
-    answers = [text for text in responses(data) if isinstance(text, str)]
+    asked = [text.strip()[:LONGEST] for text in read_instructions(data)]
+    answers = [text for text in _read_responses(data) if isinstance(text, str)]
     parts = [part.strip() for text in answers for part in SENTENCE.split(text)]
     return list(
         dict.fromkeys(
@@ -119,14 +122,16 @@ def running_text(data: Path) -> list[str]:
     )
 
 
-def phrases(texts: Iterable[str], n_longer: int) -> list[str]:
+def _extract_phrases(texts: Iterable[str], n_longer: int) -> list[str]:
     """Words seen twice, and the `n_longer` most frequent phrases of two or three words, no function
     word at an end.
 
-    >>> phrases(["the climate change of the planet", "climate change"], 1)
+    >>> _extract_phrases(["the climate change of the planet", "climate change"], 1)
     ['change', 'climate', 'climate change']
     """
-    counts = Counter(phrase for text in texts for phrase in cut(WORD.findall(text.lower())))
+    counts = Counter(
+        phrase for text in texts for phrase in _cut_phrases(WORD.findall(text.lower()))
+    )
     ordered = sorted(
         counts, key=lambda phrase: (-counts[phrase], hashlib.sha256(phrase.encode()).digest())
     )
@@ -134,7 +139,7 @@ def phrases(texts: Iterable[str], n_longer: int) -> list[str]:
     return words + [phrase for phrase in ordered if " " in phrase][:n_longer]
 
 
-def cut(words: list[str]) -> Iterator[str]:
+def _cut_phrases(words: list[str]) -> Iterator[str]:
     """Runs of one to three words without punctuation, not starting or ending in a function word."""
     for n in (1, 2, 3):
         for start in range(len(words) - n + 1):
@@ -144,20 +149,22 @@ def cut(words: list[str]) -> Iterator[str]:
                 yield " ".join(run)
 
 
-def made_up(tags: Iterable[str], n: int, seed: int) -> list[str]:
+def _draw_phrases(tags: Iterable[str], n: int, seed: int) -> list[str]:
     """`n` phrases of two words drawn from those of the tags, and the words themselves."""
     words = sorted({word for tag in tags for word in tag.split()})
     drawn = np.random.default_rng(seed).integers(0, len(words), size=(n, 2))
     return [f"{words[a]} {words[b]}" for a, b in drawn.tolist()] + words
 
 
-def training_texts(
+def read_training_texts(
     data: Path, n_longer: int = 90_000, n_made_up: int = 40_000, seed: int = 0
 ) -> list[str]:
     """All texts to fit to, each once, held-out tags left out."""
     tags = read_tags(data)
-    seen = [tag for tag in tags if not held_out(tag)]
-    running = running_text(data)
-    every = running + seen + phrases(running, n_longer) + made_up(seen, n_made_up, seed)
+    seen = [tag for tag in tags if not is_holdout_tag(tag)]
+    running = _read_running_text(data)
+    every = (
+        running + seen + _extract_phrases(running, n_longer) + _draw_phrases(seen, n_made_up, seed)
+    )
     hidden = set(tags) - set(seen)
     return [text for text in dict.fromkeys(every) if text not in hidden]

@@ -26,18 +26,18 @@ from scipy.special import expit
 from tacos.models import encoder, feature_ramps, judge
 from tacos.models.training import preference_pairs as sources
 from tacos.models.training import spoilt_responses
-from tacos.models.training.preference_pairs import Pair
+from tacos.models.training.preference_pairs import PreferencePair
 from tacos.records import Encoder
 
 Array = npt.NDArray[np.float64]
 RIDGE, SMOOTH, WORDING = 2.0, 6.0, 2.0
 """Penalties of ramps, of the differences of neighbouring ramps, and of the encoder's dimensions."""
 LEVEL = 0.5
-"""The share of what an instruction lets one expect that is taken off, see `level`."""
+"""The share of what an instruction lets one expect that is taken off, see `level_weights`."""
 
 
 @dataclass(frozen=True)
-class Design:
+class PreferenceData:
     """Pairs as numbers: columns (ramps, then the encoder's dimensions) of a less those of b,
     preference, weight.
     """
@@ -47,24 +47,28 @@ class Design:
     weight: Array
 
 
-def fit(
-    pairs: Sequence[Pair],
+def fit_judge_weights(
+    pairs: Sequence[PreferencePair],
     vectors: Encoder,
     reference: Sequence[judge.Text] = (),
     share: float = 0.0,
-) -> judge.Weights:
+) -> judge.JudgeWeights:
     """A judge from pairs of texts with soft preferences; `reference` (or else the pairs' texts)
     sets the scale.
 
     Works as well on an LLM's verdicts: `preference` is then, for example, the share of both orders
     that a won. Where the two samples of a pair answer different instructions, leave `share` at 0;
-    else see `level`.
+    else see `level_weights`.
     """
-    known = columns(reference or [text for pair in pairs for text in (pair.a, pair.b)], vectors)
-    return scale(level(solve(design(pairs, vectors)), known, share), known, vectors)
+    known = encode_sample_texts(
+        reference or [text for pair in pairs for text in (pair.a, pair.b)], vectors
+    )
+    return _scale_weights(
+        level_weights(solve_weights(encode_pairs(pairs, vectors)), known, share), known, vectors
+    )
 
 
-def design(pairs: Sequence[Pair], vectors: Encoder) -> Design:
+def encode_pairs(pairs: Sequence[PreferencePair], vectors: Encoder) -> PreferenceData:
     """The pairs as numbers; a text that stands in several pairs is measured once."""
     rows = {
         text: row
@@ -72,23 +76,27 @@ def design(pairs: Sequence[Pair], vectors: Encoder) -> Design:
             dict.fromkeys(text for pair in pairs for text in (pair.a, pair.b))
         )
     }
-    found = columns(list(rows), vectors)
+    found = encode_sample_texts(list(rows), vectors)
     a, b = (np.array([rows[getattr(pair, side)] for pair in pairs]) for side in ("a", "b"))
     preference = np.array([pair.preference for pair in pairs], dtype=np.float64)
-    return Design(
+    return PreferenceData(
         found[a] - found[b], preference, np.array([pair.weight for pair in pairs], dtype=np.float64)
     )
 
 
-def columns(texts: Sequence[judge.Text], vectors: Encoder) -> Array:
+def encode_sample_texts(texts: Sequence[judge.Text], vectors: Encoder) -> Array:
     """Ramps and vector of each (instruction, response), of shape (n, columns)."""
-    found, given = judge.values([text[0] for text in texts], [text[1] for text in texts], vectors)
-    return np.concatenate([feature_ramps.ramps(found), given], axis=1)
+    found, given = judge.measure_samples(
+        [text[0] for text in texts], [text[1] for text in texts], vectors
+    )
+    return np.concatenate([feature_ramps.apply_ramps(found), given], axis=1)
 
 
-def solve(data: Design, penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WORDING)) -> Array:
+def solve_weights(
+    data: PreferenceData, penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WORDING)
+) -> Array:
     """The weights of shape (columns,), four decimals."""
-    x, cost = data.difference, penalties(data.difference.shape[1], *penalty)
+    x, cost = data.difference, _build_penalty_matrix(data.difference.shape[1], *penalty)
 
     def loss(b: Array) -> tuple[float, Array]:
         z = x @ b
@@ -96,7 +104,7 @@ def solve(data: Design, penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WO
         slope = x.T @ (data.weight * (expit(z) - data.preference)) + cost @ b
         return float(value + b @ cost @ b / 2), np.asarray(slope, dtype=np.float64)
 
-    limits = [LIMITS[feature_ramps.FEATURES[i].sign] for i in feature_ramps.ramp_features()]
+    limits = [LIMITS[feature_ramps.FEATURES[i].sign] for i in feature_ramps.index_ramp_features()]
     limits += [LIMITS[0]] * (x.shape[1] - len(limits))
     start = np.zeros(x.shape[1])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits, options=PRECISE)  # type: ignore[call-overload]
@@ -104,9 +112,9 @@ def solve(data: Design, penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WO
     return weights
 
 
-def penalties(n_columns: int, ridge: float, smooth: float, wording: float) -> Array:
+def _build_penalty_matrix(n_columns: int, ridge: float, smooth: float, wording: float) -> Array:
     """The matrix Q of the penalty b' Q b / 2, of shape (columns, columns)."""
-    of = feature_ramps.ramp_features()
+    of = feature_ramps.index_ramp_features()
     cost: Array = np.diag(
         np.repeat([float(ridge), float(wording)], [len(of), n_columns - len(of)])
     ).astype(np.float64)
@@ -119,7 +127,7 @@ LIMITS = {1: (0.0, None), -1: (None, 0.0), 0: (None, None)}
 PRECISE = {"maxiter": 5000, "maxfun": 50000, "ftol": 1e-12, "gtol": 1e-6}
 
 
-def level(b: Array, reference: Array, share: float = LEVEL) -> Array:
+def level_weights(b: Array, reference: Array, share: float = LEVEL) -> Array:
     """`b` with weights for what is asked, which pairs of answers to the same instruction cannot
     tell.
 
@@ -127,7 +135,7 @@ def level(b: Array, reference: Array, share: float = LEVEL) -> Array:
     expects as much as is usual for an instruction of that kind, with 0 a one-word answer to a
     yes-no question scores as one to an essay's.
     """
-    asked = np.flatnonzero(np.isin(feature_ramps.ramp_features(), feature_ramps.ASKED))
+    asked = np.flatnonzero(np.isin(feature_ramps.index_ramp_features(), feature_ramps.ASKED))
     x = reference[:, asked] - reference[:, asked].mean(axis=0)
     s = reference @ b
     expected = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(len(asked)), x.T @ (s - s.mean()))
@@ -136,16 +144,16 @@ def level(b: Array, reference: Array, share: float = LEVEL) -> Array:
     return np.round(out, 4) + 0.0
 
 
-def scale(b: Array, reference: Array, vectors: Encoder) -> judge.Weights:
+def _scale_weights(b: Array, reference: Array, vectors: Encoder) -> judge.JudgeWeights:
     """The judge whose quartiles on `reference` (columns) lie at about 25, 50 and 75.
 
     So that sigmoid(slope (q3 - q1) / 2) = 3 / 4.
     """
     low, centre, high = np.quantile(reference @ b, [0.25, 0.5, 0.75])
-    n, mean = len(feature_ramps.ramp_features()), reference.mean(axis=0) * b
+    n, mean = len(feature_ramps.index_ramp_features()), reference.mean(axis=0) * b
     typical = [*np.add.reduceat(mean[:n], judge.STARTS).tolist(), float(mean[n:].sum())]
     slope = 2 * np.log(3) / max(float(high - low), 1e-6)
-    return judge.Weights(
+    return judge.JudgeWeights(
         ramps=tuple(b[:n].tolist()),
         wording=tuple(b[n:].tolist()),
         typical=tuple(round(value, 4) + 0.0 for value in typical),
@@ -156,7 +164,7 @@ def scale(b: Array, reference: Array, vectors: Encoder) -> judge.Weights:
     )
 
 
-def save(weights: judge.Weights, folder: str | Path) -> Path:
+def save_judge(weights: judge.JudgeWeights, folder: str | Path) -> Path:
     """Write `judge.json`, one line per feature, so that a person can read it and a diff shows what
     moved.
     """
@@ -183,12 +191,15 @@ def save(weights: judge.Weights, folder: str | Path) -> Path:
     return path
 
 
-def train(data: Path, folder: Path = judge.DATA) -> Path:
+def train_judge(data: Path, folder: Path = judge.DATA) -> Path:
     """Train the shipped judge from the files under `data` and write it to `folder`."""
     revised, voted, spoilt = (
-        sources.revisions(data),
-        sources.votes(data),
-        spoilt_responses.spoil(sources.answers(data)),
+        sources.read_revisions(data),
+        sources.read_votes(data),
+        spoilt_responses.spoil_texts(sources.read_answers(data)),
     )
     reference = [text for pair in revised for text in (pair.a, pair.b)]
-    return save(fit([*revised, *voted, *spoilt], encoder.load("static"), reference, LEVEL), folder)
+    return save_judge(
+        fit_judge_weights([*revised, *voted, *spoilt], encoder.load("static"), reference, LEVEL),
+        folder,
+    )

@@ -5,7 +5,7 @@ The architecture is BERT's (Devlin et al., 2019, section 3) with 6 layers, 384 d
 heads, followed by mean pooling over the tokens and scaling to length 1 (Reimers and Gurevych, 2019,
 section 3). onnxruntime's fused operators (domain `com.microsoft`) make it fast on a CPU.
 `tacos.models.minilm_encoder` gives the weights at load time; their names are those of
-`initializers`. It does not know where weights come from.
+`_list_initializers`. It does not know where weights come from.
 
 Needs the `onnx` package (dependency group `train`).
 """
@@ -22,7 +22,7 @@ EPSILON = 1e-12
 FUSED = "com.microsoft"
 
 
-def initializers() -> dict[str, tuple[int, ...]]:
+def _list_initializers() -> dict[str, tuple[int, ...]]:
     """Name and shape of every weight that the graph asks for; all are float32, matrices are
     (inputs, outputs).
     """
@@ -50,7 +50,7 @@ def initializers() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def layer(n: int, x: str) -> tuple[list[onnx.NodeProto], str]:
+def _build_layer(n: int, x: str) -> tuple[list[onnx.NodeProto], str]:
     """The nodes of encoder layer `n` on input `x`, and the name of their output."""
     node = helper.make_node
     fused = {"domain": FUSED}
@@ -85,7 +85,7 @@ def layer(n: int, x: str) -> tuple[list[onnx.NodeProto], str]:
     return nodes, f"{n}.output"
 
 
-def pooling(x: str) -> list[onnx.NodeProto]:
+def _build_pooling(x: str) -> list[onnx.NodeProto]:
     """Nodes from token vectors `x` (batch, tokens, 384) to `vectors` (batch, 384), each row of
     length 1.
     """
@@ -99,7 +99,7 @@ def pooling(x: str) -> list[onnx.NodeProto]:
     ]
 
 
-def build() -> onnx.ModelProto:
+def build_graph() -> onnx.ModelProto:
     """The whole graph: int32 `tokens` and `mask` (batch, tokens) to float32 `vectors` (batch, 384).
 
     The mean's division by the number of tokens is left out: scaling to length 1 undoes it.
@@ -117,24 +117,24 @@ def build() -> onnx.ModelProto:
     ]
     x = "embedded"
     for n in range(LAYERS):
-        more, x = layer(n, x)
+        more, x = _build_layer(n, x)
         nodes += more
     graph = helper.make_graph(
-        nodes + pooling(x),
+        nodes + _build_pooling(x),
         "all-MiniLM-L6-v2",
         [
             helper.make_tensor_value_info(name, TensorProto.INT32, ids)
             for name in ("tokens", "mask")
         ],
         [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", HIDDEN])],
-        [external(name, shape) for name, shape in initializers().items()]
+        [_declare_weight(name, shape) for name, shape in _list_initializers().items()]
         + [helper.make_tensor("axis1", TensorProto.INT64, [1], [1])],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid(FUSED, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="tacos")
 
 
-def external(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
+def _declare_weight(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
     """A weight that is declared but not stored: the session must be given its values."""
     tensor = onnx.TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT)
     tensor.data_location = onnx.TensorProto.EXTERNAL
@@ -142,12 +142,12 @@ def external(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
     return tensor
 
 
-def write(folder: Path) -> Path:
+def write_graph(folder: Path) -> Path:
     """Write `minilm.onnx` into `folder`; the same bytes every time."""
     path = folder / "minilm.onnx"
-    path.write_bytes(build().SerializeToString(deterministic=True))
+    path.write_bytes(build_graph().SerializeToString(deterministic=True))
     return path
 
 
 if __name__ == "__main__":
-    print(write(Path(__file__).parents[1] / "data"))
+    print(write_graph(Path(__file__).parents[1] / "data"))

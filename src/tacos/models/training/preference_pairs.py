@@ -25,7 +25,7 @@ _CAR = re.compile(r"Instruction: ?(.*?)(?:\s*\bInput: ?(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Pair:
+class PreferencePair:
     """Two samples, each (instruction, response), and the probability that the first is better."""
 
     a: tuple[str, str]
@@ -35,7 +35,7 @@ class Pair:
     weight: float = 1.0
 
 
-def revisions(data: Path) -> list[Pair]:
+def read_revisions(data: Path) -> list[PreferencePair]:
     """CoachLM: the expert's revision (a) against the raw response (b).
 
     Both are read with the revised instruction, so that edits of the instruction cannot tell them
@@ -43,20 +43,20 @@ def revisions(data: Path) -> list[Pair]:
     """
     out = []
     for row in read_json(data / FOLDER / "coachlm_expert_revision.json.gz"):
-        asked = join(row["Revised Instruction"], row["Revised Input"])
+        asked = join_input(row["Revised Instruction"], row["Revised Input"])
         better, worse = str(row["Revised Response"]).strip(), str(row["Raw Response"]).strip()
         if better and worse and better != worse:
             out.append(
-                Pair(
+                PreferencePair(
                     (asked, better),
                     (asked, worse),
-                    group=join(row["Raw Instruction"], row["Raw Input"]),
+                    group=join_input(row["Raw Instruction"], row["Raw Input"]),
                 )
             )
     return out
 
 
-def votes(data: Path) -> list[Pair]:
+def read_votes(data: Path) -> list[PreferencePair]:
     """PandaLM: pairs on which at least two of three people prefer the same response (a); ties are
     left out.
     """
@@ -64,13 +64,13 @@ def votes(data: Path) -> list[Pair]:
     for row in read_json(data / FOLDER / "pandalm_human_999.json.gz"):
         choice, n = Counter(row[f"annotator{k}"] for k in (1, 2, 3)).most_common(1)[0]
         if n >= 2 and choice in (1, 2):
-            asked = join(row["instruction"], row["input"])
+            asked = join_input(row["instruction"], row["input"])
             texts = [(asked, str(row[f"response{k}"]).strip()) for k in (choice, 3 - choice)]
-            out.append(Pair(texts[0], texts[1], group=asked))
+            out.append(PreferencePair(texts[0], texts[1], group=asked))
     return out
 
 
-def expert_choices(data: Path, plain: bool = True) -> list[Pair]:
+def read_expert_choices(data: Path, plain: bool = True) -> list[PreferencePair]:
     """CaR, both files: preferred (a) against original (b). For testing only; `plain` takes the JSON
     escapes out.
     """
@@ -81,35 +81,35 @@ def expert_choices(data: Path, plain: bool = True) -> list[Pair]:
             data / FOLDER / f"car_pairs_{part}.csv.gz", "rt", encoding="utf-8", newline=""
         ) as file:
             for row in csv.DictReader(file):
-                clean = unescape if plain else str.strip
+                clean = _strip_json_escapes if plain else str.strip
                 source = clean(row["src"])
                 found = _CAR.fullmatch(source)
-                asked = join(found[1], found[2] or "") if found else source
+                asked = join_input(found[1], found[2] or "") if found else source
                 texts = [
                     (asked, clean(row[side].removeprefix("Response:"))) for side in ("pos", "neg")
                 ]
-                out.append(Pair(texts[0], texts[1], group=asked))
+                out.append(PreferencePair(texts[0], texts[1], group=asked))
     return out
 
 
-def answers(data: Path) -> list[tuple[str, str]]:
+def read_answers(data: Path) -> list[tuple[str, str]]:
     """LIMA: instructions with a carefully written answer, single turns only (repository under
     Apache-2).
     """
     rows = read_json(data / "corpora" / "lima_1029.json.gz")
     texts = [
-        (join(r["instruction"], r.get("input", "")), str(r["output"]).strip())
+        (join_input(r["instruction"], r.get("input", "")), str(r["output"]).strip())
         for r in rows
         if not r.get("history")
     ]
     return [text for text in texts if text[1]]
 
 
-def unescape(text: str) -> str:
+def _strip_json_escapes(text: str) -> str:
     r"""A text without the JSON escapes that CaR's files left in (in a third of the originals,
     hardly a revision).
 
-    >>> unescape(r'She said \"yes\".\nThen \u2019no.') == 'She said "yes".\nThen ’no.'
+    >>> _strip_json_escapes(r'She said \"yes\".\nThen \u2019no.') == 'She said "yes".\nThen ’no.'
     True
     """
 
@@ -125,10 +125,10 @@ def unescape(text: str) -> str:
     return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
 
 
-def join(instruction: Any, given: Any) -> str:
+def join_input(instruction: Any, given: Any) -> str:
     """Instruction and input as one text; an input that says there is none is left out.
 
-    >>> join("Name a colour.", "<noinput>")
+    >>> join_input("Name a colour.", "<noinput>")
     'Name a colour.'
     """
     asked, more = str(instruction).strip(), str(given).strip()

@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
-from tacos.models.training.preference_pairs import Pair
+from tacos.models.training.preference_pairs import PreferencePair
 
 Text = tuple[str, str]
 REFUSALS = (
@@ -29,20 +29,22 @@ PLEAS = (
 )
 
 
-def spoil(texts: Sequence[Text], seed: int = 0, weight: float = 0.1, n_ways: int = 2) -> list[Pair]:
+def spoil_texts(
+    texts: Sequence[Text], seed: int = 0, weight: float = 0.1, n_ways: int = 2
+) -> list[PreferencePair]:
     """For each (instruction, response) `n_ways` pairs of it (a) against a spoilt copy (b), each of
     weight `weight`.
     """
-    rng, others, out = random.Random(seed), neighbours(texts), []
+    rng, others, out = random.Random(seed), find_length_neighbours(texts), []
     for text, other in zip(texts, others, strict=True):
         for way in rng.sample(WAYS, n_ways):
             bad = way(text, other, rng)
-            if (bad or way is blank) and bad != text[1]:
-                out.append(Pair(text, (text[0], bad), group=text[0], weight=weight))
+            if (bad or way is blank_answer) and bad != text[1]:
+                out.append(PreferencePair(text, (text[0], bad), group=text[0], weight=weight))
     return out
 
 
-def neighbours(texts: Sequence[Text]) -> list[Text]:
+def find_length_neighbours(texts: Sequence[Text]) -> list[Text]:
     """For each text the one whose response is next in length, so that length does not give an
     off-topic answer away.
     """
@@ -51,12 +53,12 @@ def neighbours(texts: Sequence[Text]) -> list[Text]:
     return [texts[after[k]] for k in range(len(texts))]
 
 
-def swap(text: Text, other: Text, rng: random.Random) -> str:
+def swap_answer(text: Text, other: Text, rng: random.Random) -> str:
     """The answer to another question."""
     return other[1] if other[0] != text[0] else ""
 
 
-def cut(text: Text, other: Text, rng: random.Random) -> str:
+def cut_answer(text: Text, other: Text, rng: random.Random) -> str:
     """Broken off amid a sentence, after half to most of the words."""
     parts = text[1].split(" ")
     return (
@@ -66,7 +68,7 @@ def cut(text: Text, other: Text, rng: random.Random) -> str:
     )
 
 
-def loop(text: Text, other: Text, rng: random.Random) -> str:
+def loop_sentence(text: Text, other: Text, rng: random.Random) -> str:
     """The first sentences, then the same one over and over, to the length of the original."""
     sentences = re.split(r"(?<=[.!?])\s+", text[1])
     if len(sentences) < 3:
@@ -77,33 +79,33 @@ def loop(text: Text, other: Text, rng: random.Random) -> str:
     )
 
 
-def shuffle(text: Text, other: Text, rng: random.Random) -> str:
+def shuffle_words(text: Text, other: Text, rng: random.Random) -> str:
     """The words in random order."""
     parts = text[1].split(" ")
     return " ".join(rng.sample(parts, len(parts))) if len(parts) > 8 else ""
 
 
-def slip(text: Text, other: Text, rng: random.Random) -> str:
+def strip_marks(text: Text, other: Text, rng: random.Random) -> str:
     """No capitals, no marks."""
     return re.sub(r"[.,!?](?=\s|$)", "", text[1].lower())
 
 
-def plead(text: Text, other: Text, rng: random.Random) -> str:
+def append_plea(text: Text, other: Text, rng: random.Random) -> str:
     """With a plea for a high score."""
     return f"{text[1]} {rng.choice(PLEAS)}"
 
 
-def echo(text: Text, other: Text, rng: random.Random) -> str:
+def echo_instruction(text: Text, other: Text, rng: random.Random) -> str:
     """The instruction itself."""
     return text[0]
 
 
-def refuse(text: Text, other: Text, rng: random.Random) -> str:
+def refuse_answer(text: Text, other: Text, rng: random.Random) -> str:
     """A refusal where an answer exists."""
     return rng.choice(REFUSALS)
 
 
-def leave(text: Text, other: Text, rng: random.Random) -> str:
+def leave_labels(text: Text, other: Text, rng: random.Random) -> str:
     """With labels of a prompt left in."""
     asked, answer = text
     forms = (
@@ -114,11 +116,23 @@ def leave(text: Text, other: Text, rng: random.Random) -> str:
     return rng.choice(forms)
 
 
-def blank(text: Text, other: Text, rng: random.Random) -> str:
+def blank_answer(text: Text, other: Text, rng: random.Random) -> str:
     """Nothing, or a word for it."""
     return rng.choice(("", "...", "None", "N/A", "<no output>", "No output."))
 
 
 WAYS: tuple[Callable[[Text, Text, random.Random], str], ...] = (
-    *(swap, swap, cut, loop, shuffle, slip, plead, echo, refuse, leave, blank),
+    *(
+        swap_answer,
+        swap_answer,
+        cut_answer,
+        loop_sentence,
+        shuffle_words,
+        strip_marks,
+        append_plea,
+        echo_instruction,
+        refuse_answer,
+        leave_labels,
+        blank_answer,
+    ),
 )

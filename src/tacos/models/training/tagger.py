@@ -7,7 +7,7 @@
    no instruction is stored.
 3. The second look is fitted on candidates of instructions that the scorer of an inner fold had not
    seen.
-4. The floors of `Choice` are the best on these, for the mean of micro and macro F1.
+4. The floors of `TagThresholds` are the best on these, for the mean of micro and macro F1.
 
 It assumes that an instruction's tags are complete: a good tag that nobody gave counts as wrong.
 """
@@ -45,7 +45,7 @@ MIN_GIVEN = 2
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TaggerRecipe:
     """How a tagger is trained; `n_weights` and `n_landmarks` decide its size."""
 
     encoder: str = "static"
@@ -61,7 +61,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Tagged:
+class TrainingRows:
     """Instructions with their tags (lower case, blanks single), sentence vectors, words and stems,
     row by row.
     """
@@ -73,17 +73,17 @@ class Tagged:
     words: list[list[str]]
     stems: list[list[str]]
 
-    def take(self, rows: Sequence[int]) -> Tagged:
+    def take(self, rows: Sequence[int]) -> TrainingRows:
         """Only these rows."""
         pick = [
             [values[row] for row in rows]
             for values in (self.texts, self.tags, self.words, self.stems)
         ]
-        return Tagged(pick[0], pick[1], self.vectors[rows], self.near[rows], pick[2], pick[3])  # type: ignore[arg-type]
+        return TrainingRows(pick[0], pick[1], self.vectors[rows], self.near[rows], pick[2], pick[3])  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Lore:
+class TagReference:
     """What is known of tags beside the instructions: how each is written, and how often others gave
     it.
     """
@@ -92,32 +92,34 @@ class Lore:
     published: Mapping[str, int] = field(default_factory=dict)
 
 
-def plain(tag: str) -> str:
+def lowercase_text(tag: str) -> str:
     """A tag in lower case with single blanks: how tags are compared.
 
-    >>> plain(" Machine  Learning ")
+    >>> lowercase_text(" Machine  Learning ")
     'machine learning'
     """
     return " ".join(tag.lower().split())
 
 
-def read(instructions: Sequence[str], tags: Sequence[Sequence[str]], recipe: Recipe) -> Tagged:
+def encode_rows(
+    instructions: Sequence[str], tags: Sequence[Sequence[str]], recipe: TaggerRecipe
+) -> TrainingRows:
     """The training rows, encoded; each tag once per row."""
     texts = list(instructions)
     near = encoder.load("static").encode(texts)
     vectors = near if recipe.encoder == "static" else encoder.load(recipe.encoder).encode(texts)
-    distinct = [list(dict.fromkeys(filter(None, map(plain, row)))) for row in tags]
-    return Tagged(
+    distinct = [list(dict.fromkeys(filter(None, map(lowercase_text, row)))) for row in tags]
+    return TrainingRows(
         texts,
         distinct,
         vectors,
         near,
-        [ngrams.split(t) for t in texts],
-        [tag_phrases.stem(t) for t in texts],
+        [ngrams.tokenise_text(t) for t in texts],
+        [tag_phrases.stem_text(t) for t in texts],
     )
 
 
-def spelling(tags: Sequence[Sequence[str]]) -> dict[str, str]:
+def pick_spellings(tags: Sequence[Sequence[str]]) -> dict[str, str]:
     """How each tag is most often written (ties: the first in the alphabet)."""
     seen: dict[str, Counter[str]] = {}
     for tag in (" ".join(tag.split()) for row in tags for tag in row):
@@ -125,7 +127,7 @@ def spelling(tags: Sequence[Sequence[str]]) -> dict[str, str]:
     return {tag: min(forms, key=lambda form: (-forms[form], form)) for tag, forms in seen.items()}
 
 
-def fold_of(text: str, n_folds: int, salt: str = "") -> int:
+def hash_fold(text: str, n_folds: int, salt: str = "") -> int:
     """Which fold an instruction belongs to, by its hash: all its rows go together."""
     return (
         int.from_bytes(hashlib.sha256((salt + text).encode("utf-8", "replace")).digest()[:8], "big")
@@ -133,18 +135,20 @@ def fold_of(text: str, n_folds: int, salt: str = "") -> int:
     )
 
 
-def fit(rows: Tagged, lore: Lore, recipe: Recipe) -> tagger_files.Loaded:
+def fit_tagger_model(
+    rows: TrainingRows, lore: TagReference, recipe: TaggerRecipe
+) -> tagger_files.TaggerModel:
     """A tagger from the rows, by one thread: the same bits on any number of cores.
 
     Raises `ModelError` where too few tags are given twice.
     """
-    vectors = tag_vectors(rows, lore)
+    vectors = _encode_tags(rows, lore)
     with threadpool_limits(1):
-        scorer, known = fit_scorer(rows, recipe), learn_tags(rows, lore, vectors)
-        network, choice = second_look(rows, lore, vectors, recipe)
+        scorer, known = _fit_scorer(rows, recipe), _build_tag_table(rows, lore, vectors)
+        network, choice = _fit_second_look(rows, lore, vectors, recipe)
     meta: dict[str, Any] = {"name": recipe.name, "encoder": recipe.encoder, "closeness": "static"}
-    meta["fingerprints"] = tagger_files.fingerprints(recipe.encoder, "static")
-    return tagger_files.Loaded(
+    meta["fingerprints"] = tagger_files.fingerprint_encoders(recipe.encoder, "static")
+    return tagger_files.TaggerModel(
         scorer,
         known,
         network,
@@ -156,7 +160,7 @@ def fit(rows: Tagged, lore: Lore, recipe: Recipe) -> tagger_files.Loaded:
     )
 
 
-def learned_tags(rows: Tagged) -> list[str]:
+def _list_learned_tags(rows: TrainingRows) -> list[str]:
     """The tags given to `MIN_GIVEN` instructions or more, sorted."""
     counts = Counter(tag for row in rows.tags for tag in row)
     learned = sorted(tag for tag, count in counts.items() if count >= MIN_GIVEN)
@@ -167,26 +171,26 @@ def learned_tags(rows: Tagged) -> list[str]:
     return learned
 
 
-def fit_scorer(rows: Tagged, recipe: Recipe) -> tagger_files.Scorer:
+def _fit_scorer(rows: TrainingRows, recipe: TaggerRecipe) -> tagger_files.TagScorer:
     """Steps 1 and 2 of the module's docstring."""
     grams, idf = ngrams.learn_vocabulary(rows.words)
     columns = {gram: number for number, gram in enumerate(grams)}
-    texts = ngrams.tf_idf(rows.words, columns, idf)
+    texts = ngrams.tf_idf_matrix(rows.words, columns, idf)
     near = np.exp(np.float32(recipe.gamma) * (rows.vectors @ rows.vectors.T - 1))
     kernel = (texts @ texts.T).toarray() + near
     kernel[np.diag_indices_from(kernel)] += np.float32(recipe.ridge)
     duals = cho_solve(
-        cho_factor(kernel, overwrite_a=True), indicator(rows.tags, learned_tags(rows))
+        cho_factor(kernel, overwrite_a=True), _build_indicator(rows.tags, _list_learned_tags(rows))
     )
-    landmarks = centres(rows.vectors, recipe)
+    landmarks = _find_landmarks(rows.vectors, recipe)
     features = np.exp(np.float32(recipe.gamma) * (rows.vectors @ landmarks.T - 1))
-    head = np.asarray(project(features, near) @ duals, dtype=np.float32)
-    return tagger_files.Scorer(
-        columns, idf, largest(texts.T @ duals, recipe.n_weights), landmarks, head, recipe.gamma
+    head = np.asarray(_project_features(features, near) @ duals, dtype=np.float32)
+    return tagger_files.TagScorer(
+        columns, idf, keep_largest(texts.T @ duals, recipe.n_weights), landmarks, head, recipe.gamma
     )
 
 
-def indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
+def _build_indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
     """float32 (rows, learned tags): 1 where the row has the tag."""
     column = {tag: number for number, tag in enumerate(learned)}
     out = np.zeros((len(tags), len(learned)), dtype=np.float32)
@@ -195,7 +199,7 @@ def indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
     return out
 
 
-def centres(vectors: Matrix, recipe: Recipe) -> Matrix:
+def _find_landmarks(vectors: Matrix, recipe: TaggerRecipe) -> Matrix:
     """The landmarks: centres of a K-means, each scaled to length 1; where there are few vectors,
     these themselves.
     """
@@ -213,7 +217,7 @@ def centres(vectors: Matrix, recipe: Recipe) -> Matrix:
     )
 
 
-def project(features: Matrix, targets: Matrix, damping: float = 0.01) -> Matrix:
+def _project_features(features: Matrix, targets: Matrix, damping: float = 0.01) -> Matrix:
     """The weights H that bring features @ H closest to the targets (n, ...), kept small by
     `damping`.
     """
@@ -221,28 +225,30 @@ def project(features: Matrix, targets: Matrix, damping: float = 0.01) -> Matrix:
     return np.asarray(np.linalg.solve(square, features.T @ targets), dtype=np.float32)
 
 
-def largest(weights: Matrix, n: int) -> sp.csr_array:
+def keep_largest(weights: Matrix, n: int) -> sp.csr_array:
     """The `n` largest entries by size, as a sparse matrix."""
     n = min(n, weights.size)
     least = np.partition(np.abs(weights), weights.size - n, axis=None)[weights.size - n]
     return sp.csr_array(np.where(np.abs(weights) >= least, weights, np.float32(0)))
 
 
-def tag_vectors(rows: Tagged, lore: Lore) -> dict[str, Matrix]:
+def _encode_tags(rows: TrainingRows, lore: TagReference) -> dict[str, Matrix]:
     """The vector of every tag given here or published, by how it is written."""
     tags = sorted({*lore.published, *(tag for row in rows.tags for tag in row)})
-    names = [written(tag, lore) for tag in tags]
+    names = [_spell_tag(tag, lore) for tag in tags]
     return dict(zip(names, encoder.load("static").encode(names), strict=True))
 
 
-def written(tag: str, lore: Lore) -> str:
+def _spell_tag(tag: str, lore: TagReference) -> str:
     """How a tag is written, with capitals where nobody is known to have written it."""
     return lore.written.get(tag, tag.title())
 
 
-def learn_tags(rows: Tagged, lore: Lore, vectors: Mapping[str, Matrix]) -> tag_candidates.Known:
+def _build_tag_table(
+    rows: TrainingRows, lore: TagReference, vectors: Mapping[str, Matrix]
+) -> tag_candidates.TagTable:
     """The lexicon (every tag given here or published) and what is known of each tag."""
-    counts, learned = Counter(tag for row in rows.tags for tag in row), learned_tags(rows)
+    counts, learned = Counter(tag for row in rows.tags for tag in row), _list_learned_tags(rows)
     column = {tag: number for number, tag in enumerate(learned)}
     tags = sorted({*counts, *lore.published})
     seen = Counter(stem for stems in rows.stems for stem in set(stems))
@@ -250,9 +256,9 @@ def learn_tags(rows: Tagged, lore: Lore, vectors: Mapping[str, Matrix]) -> tag_c
     weights = {
         stem: round(float(np.log((1 + len(rows.texts)) / (1 + n))), 4) for stem, n in seen.items()
     }
-    names = tuple(written(tag, lore) for tag in tags)
+    names = tuple(_spell_tag(tag, lore) for tag in tags)
     in_tags = tag_phrases.Lexicon(names, {}, rare).by_stem
-    return tag_candidates.Known(
+    return tag_candidates.TagTable(
         tag_phrases.Lexicon(
             names,
             {stem: weight for stem, weight in sorted(weights.items()) if stem in in_tags},
@@ -265,41 +271,41 @@ def learn_tags(rows: Tagged, lore: Lore, vectors: Mapping[str, Matrix]) -> tag_c
     )
 
 
-def second_look(
-    rows: Tagged, lore: Lore, vectors: Mapping[str, Matrix], recipe: Recipe
-) -> tuple[tag_candidates.Network, tagger_files.Choice]:
+def _fit_second_look(
+    rows: TrainingRows, lore: TagReference, vectors: Mapping[str, Matrix], recipe: TaggerRecipe
+) -> tuple[tag_candidates.Perceptron, tagger_files.TagThresholds]:
     """Steps 3 and 4 of the module's docstring."""
-    folds = np.array([fold_of(text, recipe.n_folds, "inner") for text in rows.texts])
+    folds = np.array([hash_fold(text, recipe.n_folds, "inner") for text in rows.texts])
     parts = [
-        look(rows, np.flatnonzero(folds == fold), lore, vectors, recipe)
+        _prepare_fold(rows, np.flatnonzero(folds == fold), lore, vectors, recipe)
         for fold in np.unique(folds)
     ]
     inputs, right, filled = (np.concatenate(each) for each in zip(*parts, strict=True))
-    network = fit_network(inputs[filled], right[filled], recipe)
+    network = _fit_network(inputs[filled], right[filled], recipe)
     chance = np.where(filled, network.probability(inputs), np.float32(0))
     sizes = np.array(
         [len(rows.tags[row]) for fold in np.unique(folds) for row in np.flatnonzero(folds == fold)]
     )
-    return network, best_choice(chance, right, sizes)
+    return network, _search_thresholds(chance, right, sizes)
 
 
-def look(
-    rows: Tagged,
+def _prepare_fold(
+    rows: TrainingRows,
     unseen: npt.NDArray[np.int64],
-    lore: Lore,
+    lore: TagReference,
     vectors: Mapping[str, Matrix],
-    recipe: Recipe,
+    recipe: TaggerRecipe,
 ) -> tuple[Matrix, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Inputs, truth and whether there is a candidate, (rows, WIDTH), for rows that the scorer has
     not seen.
     """
     seen = rows.take(np.setdiff1d(np.arange(len(rows.texts)), unseen).tolist())
     asked = rows.take(unseen.tolist())
-    scorer, known = fit_scorer(seen, recipe), learn_tags(seen, lore, vectors)
+    scorer, known = _fit_scorer(seen, recipe), _build_tag_table(seen, lore, vectors)
     scores = scorer.scores(asked.texts, asked.vectors)
-    found = tag_candidates.propose(known, scores, asked.stems)
-    inputs = tag_candidates.describe(known, scores, asked.stems, asked.near, found)
-    names = [plain(tag) for tag in known.lexicon.tags]
+    found = tag_candidates.propose_candidates(known, scores, asked.stems)
+    inputs = tag_candidates.describe_candidates(known, scores, asked.stems, asked.near, found)
+    names = [lowercase_text(tag) for tag in known.lexicon.tags]
     right = [
         [tag >= 0 and names[tag] in given for tag in tags]
         for tags, given in zip(found[0], asked.tags, strict=True)
@@ -307,77 +313,84 @@ def look(
     return inputs, np.array(right, dtype=np.bool_), found[0] >= 0
 
 
-def fit_network(
-    inputs: Matrix, right: npt.NDArray[np.bool_], recipe: Recipe
-) -> tag_candidates.Network:
+def _fit_network(
+    inputs: Matrix, right: npt.NDArray[np.bool_], recipe: TaggerRecipe
+) -> tag_candidates.Perceptron:
     """The perceptron, by Adam on the log loss."""
     mean, spread = (
         inputs.mean(axis=0, dtype=np.float64),
         inputs.std(axis=0, dtype=np.float64) + 1e-6,
     )
     model = MLPClassifier(
-        recipe.hidden, alpha=1e-3, batch_size=512, learning_rate_init=2e-3, max_iter=recipe.n_epochs,
-        n_iter_no_change=recipe.n_epochs, random_state=recipe.seed,
-    )  # fmt: skip
-    with np.errstate(all="ignore"), quiet():
+        recipe.hidden,
+        alpha=1e-3,
+        batch_size=512,
+        learning_rate_init=2e-3,
+        max_iter=recipe.n_epochs,
+        n_iter_no_change=recipe.n_epochs,
+        random_state=recipe.seed,
+    )
+    with np.errstate(all="ignore"), _silence_warnings():
         model.fit((inputs - mean) / spread, right)
     arrays = [
         [each.astype(np.float32) for each in layer] for layer in (model.coefs_, model.intercepts_)
     ]
-    return tag_candidates.Network(
+    return tag_candidates.Perceptron(
         mean.astype(np.float32), spread.astype(np.float32), arrays[0], arrays[1]
     )
 
 
-def quiet() -> Any:
+def _silence_warnings() -> Any:
     """Without scikit-learn's warning that the epochs are over: their number is the recipe's."""
     import warnings
 
     return warnings.catch_warnings(action="ignore")
 
 
-def best_choice(
+def _search_thresholds(
     chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]
-) -> tagger_files.Choice:
+) -> tagger_files.TagThresholds:
     """The floors with the largest mean of micro and macro F1 on these rows."""
     grid = [
-        tagger_files.Choice(floor, first, expected)
+        tagger_files.TagThresholds(floor, first, expected)
         for floor in (0.1, 0.15, 0.2, 0.25, 0.3)
         for first in (0.1, 0.15)
         for expected in (1.6, 2.4, 3.2, 4.8)
     ]
-    return max(grid, key=lambda choice: f1(chance, right, sizes, choice))
+    return max(grid, key=lambda choice: _mean_f1(chance, right, sizes, choice))
 
 
-def f1(
+def _mean_f1(
     chance: Matrix,
     right: npt.NDArray[np.bool_],
     sizes: npt.NDArray[np.int64],
-    choice: tagger_files.Choice,
+    choice: tagger_files.TagThresholds,
 ) -> float:
     """Mean of micro and macro F1 when tags are chosen so."""
-    chosen = [tagger.choose(row, choice) for row in chance]
+    chosen = [tagger.choose_tags(row, choice) for row in chance]
     hits = np.array([right[row, picks].sum() for row, picks in enumerate(chosen)])
     totals = np.array([len(picks) for picks in chosen]) + sizes
     return float(hits.sum() / totals.sum() + np.mean(hits / np.maximum(totals, 1)))
 
 
-def write(out: Path, made: tagger_files.Loaded) -> Path:
+def write_tagger(out: Path, made: tagger_files.TaggerModel) -> Path:
     """The two files of a tagger."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, content in tagger_files.pack(*freeze(made)):
+    for name, content in tagger_files.pack_tagger(*freeze_tagger(made)):
         (out / name).write_bytes(content)
     return out
 
 
-def freeze(made: tagger_files.Loaded) -> tuple[dict[str, Any], dict[str, int8_tensors.Array]]:
+def freeze_tagger(
+    made: tagger_files.TaggerModel,
+) -> tuple[dict[str, Any], dict[str, int8_tensors.Array]]:
     """The content of the two files."""
     scorer, known, network = made.scorer, made.known, made.network
     packed = {
         "idf": scorer.idf,
         **int8_tensors.pack_sparse("n_gram_weights", scorer.n_gram_weights),
-        **int8_tensors.pack("landmarks", scorer.landmarks),
-        **int8_tensors.pack("head", scorer.head),
+        **int8_tensors.pack_matrix("landmarks", scorer.landmarks),
+        **int8_tensors.pack_matrix("head", scorer.head),
         "given": known.given.astype(np.int32),
         "published": known.published.astype(np.int32),
         "columns": known.columns.astype(np.int32),

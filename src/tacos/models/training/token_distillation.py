@@ -27,11 +27,11 @@ def encode_tokens(teacher: minilm_encoder.MiniLM) -> Vectors:
     session = minilm_encoder.load_session(teacher.folder, teacher.threads)
     ids = [[CLS, token, SEP] for token in range(FIRST_WORD, minilm_encoder.VOCABULARY)]
     out = np.zeros((minilm_encoder.VOCABULARY, minilm_encoder.DIM), dtype=np.float32)
-    out[FIRST_WORD:] = minilm_encoder.encode_ids(session, ids, teacher.batch)
+    out[FIRST_WORD:] = minilm_encoder.encode_token_ids(session, ids, teacher.batch)
     return out
 
 
-def main_directions(vectors: Vectors, dim: int) -> Vectors:
+def find_main_directions(vectors: Vectors, dim: int) -> Vectors:
     """The `dim` orthonormal directions (384, dim) that hold most of `vectors`' squared length,
     signs made unique.
 
@@ -54,7 +54,7 @@ def zipf_weights(n_tokens: int, first: int = FIRST_WORD, a: float = 1e-3) -> Vec
     return weights
 
 
-def distil(tokens: Vectors, directions: Vectors) -> Vectors:
+def distil_table(tokens: Vectors, directions: Vectors) -> Vectors:
     """The table (30522, dim): each token's vector, less the words' mean, projected and weighted."""
     centred = tokens.copy()
     centred[FIRST_WORD:] -= tokens[FIRST_WORD:].mean(axis=0)

@@ -23,7 +23,7 @@ from tacos.models.static_encoder import scale_rows
 Vectors = npt.NDArray[np.float32]
 
 
-def weigh(counts: sp.csr_array) -> sp.csr_array:
+def weigh_counts(counts: sp.csr_array) -> sp.csr_array:
     """Each row over the square root of its number of tokens."""
     sizes = np.maximum(np.diff(counts.indptr), 1).astype(np.float32)
     return sp.csr_array(sp.diags_array(1 / np.sqrt(sizes)) @ counts).astype(np.float32)
@@ -37,7 +37,7 @@ def scale_prior(texts: sp.csr_array, targets: Vectors, prior: Vectors) -> Vector
     )
 
 
-def least_squares(
+def solve_token_table(
     texts: sp.csr_array, targets: Vectors, prior: Vectors, pull: float, n_steps: int = 25
 ) -> Vectors:
     """The table (tokens, dim) that minimises |texts T - targets|^2 + pull |T - prior|^2, in
@@ -61,7 +61,7 @@ def least_squares(
     return np.asarray(table, dtype=np.float32)
 
 
-def descend(
+def descend_gradient(
     texts: sp.csr_array,
     targets: Vectors,
     table: Vectors,
@@ -82,15 +82,15 @@ def descend(
         if step % n_batches == 0:
             order = rng.permutation(texts.shape[0])
         rows = order[step % n_batches * batch :][:batch]
-        part, tokens = narrow(texts[rows])
-        change = part.T @ gradient(part @ table[tokens], targets[rows], relation)
+        part, tokens = _drop_empty_columns(texts[rows])
+        change = part.T @ cosine_gradient(part @ table[tokens], targets[rows], relation)
         power[tokens] += np.square(change).mean(axis=1)
         falling = rate * (1 - step / (n_epochs * n_batches))
         table[tokens] -= (falling / np.sqrt(power[tokens]))[:, None] * change
     return table
 
 
-def narrow(rows: sp.csr_array) -> tuple[sp.csr_array, npt.NDArray[np.int64]]:
+def _drop_empty_columns(rows: sp.csr_array) -> tuple[sp.csr_array, npt.NDArray[np.int64]]:
     """The rows with only the columns that occur, and which these are."""
     tokens = np.unique(rows.indices).astype(np.int64)
     columns = np.searchsorted(tokens, rows.indices)
@@ -99,7 +99,7 @@ def narrow(rows: sp.csr_array) -> tuple[sp.csr_array, npt.NDArray[np.int64]]:
     ), tokens
 
 
-def gradient(sums: Vectors, targets: Vectors, relation: float) -> Vectors:
+def cosine_gradient(sums: Vectors, targets: Vectors, relation: float) -> Vectors:
     """Of sum(1 - cos(sum, target)) + relation / n * sum over pairs (cosine - teacher's cosine)^2,
     by the sums.
     """
@@ -113,6 +113,6 @@ def gradient(sums: Vectors, targets: Vectors, relation: float) -> Vectors:
     )
 
 
-def unit_targets(vectors: Vectors, directions: Vectors) -> Vectors:
+def project_targets(vectors: Vectors, directions: Vectors) -> Vectors:
     """The teacher's vectors on the kept directions, each scaled to length 1 again."""
     return scale_rows(vectors @ directions)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tacos.amounts import Size
-from tacos.config import Select, Settings
+from tacos.amounts import SelectionSize
+from tacos.config import SelectSettings, Settings
 from tacos.errors import InputError
 from tacos.methods.clusters import kmeans_clusters
 from tacos.methods.selecting import sizes
@@ -24,7 +24,7 @@ from tacos.records import Encoder, Table
 Tables = Mapping[str, Table]
 
 
-def members(tables: Tables, settings: Settings) -> pl.DataFrame:
+def read_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
     """One row per (sample, cluster): id, clusters, cluster; untagged samples in a cluster of their
     own (robust).
     """
@@ -34,7 +34,7 @@ def members(tables: Tables, settings: Settings) -> pl.DataFrame:
         if homes
         else None
     )
-    return kmeans_clusters.members(
+    return kmeans_clusters.list_cluster_members(
         tables["memberships"].scan().collect(), homes=homes, untagged=untagged
     )
 
@@ -44,7 +44,7 @@ def cluster_sizes(frame: pl.DataFrame) -> dict[int, int]:
     return dict(frame.group_by("cluster").len().sort("cluster").iter_rows())
 
 
-def listed(samples: pl.LazyFrame, wanted: tuple[str, ...], name: str) -> list[str]:
+def resolve_ids(samples: pl.LazyFrame, wanted: tuple[str, ...], name: str) -> list[str]:
     """The ids that a list of ids or content hashes means; `InputError` where one is not in the
     data.
     """
@@ -60,33 +60,35 @@ def listed(samples: pl.LazyFrame, wanted: tuple[str, ...], name: str) -> list[st
     return found["id"].to_list()
 
 
-def costs(samples: Table) -> pl.DataFrame:
+def estimate_row_tokens(samples: Table) -> pl.DataFrame:
     """id, tokens: a quarter of the characters of instruction and response."""
     chars = pl.col("instruction").str.len_chars() + pl.col("length")
-    return samples.scan().select("id", sizes.tokens(chars).alias("tokens")).collect()
+    return samples.scan().select("id", sizes.estimate_tokens(chars).alias("tokens")).collect()
 
 
-def n_wanted(samples: Table, size: Size) -> int:
+def count_requested_rows(samples: Table, size: SelectionSize) -> int:
     """How many rows a size comes to, at least 1; for a budget of tokens as many as it buys of the
     pool's mean row.
     """
     if size.unit == "rows":
         return int(size.value)
     if size.unit == "share":
-        return max(1, sizes.share_of(size, int(samples.scan().select(pl.len()).collect().item())))
-    found = costs(samples)["tokens"]
+        return max(
+            1, sizes.count_share_rows(size, int(samples.scan().select(pl.len()).collect().item()))
+        )
+    found = estimate_row_tokens(samples)["tokens"]
     mean = max(float(found.sum()) / max(len(found), 1), 1.0)
     return max(1, min(len(found), int(size.value / mean)))
 
 
-def limits_of(config: Select) -> Limits:
+def build_limits(config: SelectSettings) -> Limits:
     """The limits that the settings ask for."""
     return Limits(
         config.parts("per_source"), config.parts("per_tag"), config.match_length, config.limit
     )
 
 
-def rows(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+def build_pool_table(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     """A row per sample, by id: id, length, source, tags, cluster (null: none), score (the best;
     null: not judged).
 
@@ -104,15 +106,15 @@ def rows(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFr
     return joined.sort("id")
 
 
-def home_first(tables: Tables, settings: Settings) -> pl.DataFrame:
+def order_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
     """id, cluster: a row per membership, the home cluster first."""
     homes = tables["memberships"].scan().select("id", "home").collect()
-    found = members(tables, settings).join(homes, on="id", how="left")
+    found = read_memberships(tables, settings).join(homes, on="id", how="left")
     return found.sort("id", pl.col("cluster") != pl.col("home"), "cluster").select("id", "cluster")
 
 
-def unjudged(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Rows of `members` without a score, one line each, in an order drawn by chance."""
+def draw_unjudged_rows(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Rows of `read_memberships` without a score, one line each, in an order drawn by chance."""
     rest = (
         frame.join(scores, on="id", how="anti")
         .unique("id", keep="first", maintain_order=True)
@@ -121,12 +123,12 @@ def unjudged(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFra
     return rest.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")
 
 
-def text_of_sample() -> pl.Expr:
+def build_embedding_text() -> pl.Expr:
     """What a sample's embedding is made of: instruction and response."""
     return pl.concat_str("instruction", "response", separator="\n").alias("text")
 
 
-def vectors(
+def encode_samples(
     samples: Table, encoder: Encoder, only: Collection[str] | None = None
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
     """The samples' ids and unit vectors, shape (rows, dim), in the order of the input; of some
@@ -138,5 +140,5 @@ def vectors(
     for batch in samples.batches(["id", "instruction", "response"]):
         some = batch if wanted is None else batch.filter(pl.col("id").is_in(wanted))
         ids += some["id"].to_list()
-        parts.append(encoder.encode(some.select(text_of_sample())["text"].to_list()))
+        parts.append(encoder.encode(some.select(build_embedding_text())["text"].to_list()))
     return ids, np.concatenate(parts)

@@ -1,6 +1,6 @@
 """What shortlist and select do with their tables: see `tacos.pipeline.steps.tables`.
 
-With quotas of sources or tags, length matching or a near-duplicate limit, `select` walks the order
+With quotas of sources or tags, length matching or a near-duplicate limit, `make_selection` walks the order
 in which the quotas of clusters would take rows and passes by those that a limit has no room for;
 the next best rows come in instead. What such limits need filled is shortlisted, too: `factor` x the
 rows of each source, tag or band of lengths.
@@ -23,15 +23,15 @@ from tacos.methods.judging import shortlist as shortlisting
 from tacos.methods.judging.shortlist import Reserve
 from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting import quotas, sizes, strategies
-from tacos.methods.selecting.strategies import Extras
+from tacos.methods.selecting.strategies import StrategyInputs
 from tacos.pipeline.steps import pool as pool_tables
-from tacos.pipeline.steps.pool import Tables, listed
-from tacos.records import Encoder, Made, reject_frame
+from tacos.pipeline.steps.pool import Tables, resolve_ids
+from tacos.records import Encoder, StageOutput, build_reject_frame
 
 EXCLUDED = "on the exclude list"
 
 
-def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
     """Which members of each cluster enter comparison; the others are rejects of the rule that left
     them out.
     """
@@ -42,13 +42,13 @@ def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Mad
         .with_row_index("position")
         .collect()
     )
-    excluded = listed(samples.lazy(), settings.select.exclude, "exclude")
-    everyone = pool_tables.members(tables, settings)
+    excluded = resolve_ids(samples.lazy(), settings.select.exclude, "exclude")
+    everyone = pool_tables.read_memberships(tables, settings)
     frame = everyone.filter(~pl.col("id").is_in(excluded))
-    n = pool_tables.n_wanted(tables["samples"], settings.select.size)
-    shares = quotas.quotas(pool_tables.cluster_sizes(frame), n, settings.select.quota)
+    n = pool_tables.count_requested_rows(tables["samples"], settings.select.size)
+    shares = quotas.compute_quotas(pool_tables.cluster_sizes(frame), n, settings.select.quota)
     grades = (
-        comparisons.mean_grades(tables["grades"].scan().collect())
+        comparisons.average_grades(tables["grades"].scan().collect())
         if "grades" in tables
         else pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
     )
@@ -59,7 +59,7 @@ def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Mad
     )
     config = settings.shortlist
     rule = "all" if settings.ingest.score or settings.judge.mode == "singleton" else config.rule
-    kept, dropped = shortlisting.shortlist(
+    kept, dropped = shortlisting.shortlist_members(
         table,
         rule,
         shares,
@@ -67,7 +67,7 @@ def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Mad
         config.explore,
         settings.seed,
         config.cap or None,
-        reserves(tables, settings, excluded, n),
+        _build_reserves(tables, settings, excluded, n),
     )
     gone = everyone.filter(pl.col("id").is_in(excluded)).select(
         "id", pl.lit(EXCLUDED).alias("reason"), "cluster"
@@ -75,24 +75,28 @@ def shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> Mad
     rejects = dropped.select(
         "id", pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason"), "cluster"
     )
-    return Made(kept, dropped_rejects(pl.concat([rejects, gone])), {})
+    return StageOutput(kept, _reject_dropped_rows(pl.concat([rejects, gone])), {})
 
 
-def reserves(tables: Tables, settings: Settings, excluded: list[str], n: int) -> list[Reserve]:
+def _build_reserves(
+    tables: Tables, settings: Settings, excluded: list[str], n: int
+) -> list[Reserve]:
     """The groups of rows that exact quotas and length matching need filled."""
-    limits = pool_tables.limits_of(settings.select)
+    limits = pool_tables.build_limits(settings.select)
     if not limits:
         return []
     nobody = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32, "score": pl.Float64})
-    pool = pool_tables.rows(tables, nobody, nobody).filter(~pl.col("id").is_in(excluded))
+    pool = pool_tables.build_pool_table(tables, nobody, nobody).filter(
+        ~pl.col("id").is_in(excluded)
+    )
     return [
         Reserve(pool.select("id", pl.Series("group", bound.groups, pl.Int64)), bound.room)
-        for bound in limiting.bounds(pool, n, limits)
+        for bound in limiting.build_bounds(pool, n, limits)
         if bound.exact
     ]
 
 
-def dropped_rejects(dropped: pl.DataFrame) -> pl.DataFrame:
+def _reject_dropped_rows(dropped: pl.DataFrame) -> pl.DataFrame:
     """Rows that did not enter the shortlist (id, reason, cluster), as rejects that are no failures."""
     return dropped.select(
         "id",
@@ -103,29 +107,39 @@ def dropped_rejects(dropped: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def select(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+def make_selection(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
     """The selection; the tool is a user's own selector, the encoder of the near-duplicate limit, or
     None.
     """
     config = settings.select
-    choice = Choice(tables, settings, tool)
+    choice = QuotaSelection(tables, settings, tool)
     if hasattr(tool, "choose"):
-        check_own(settings)
-        n = pool_tables.n_wanted(tables["samples"], config.size)
-        return Made(ranked(chosen_by(tool, choice.scores, tables, n)), reject_frame(), {})
+        _check_user_selector(settings)
+        n = pool_tables.count_requested_rows(tables["samples"], config.size)
+        return StageOutput(
+            _rank_selection(_run_user_selector(tool, choice.scores, tables, n)),
+            build_reject_frame(),
+            {},
+        )
     take = choice.limited if config.limited else choice.plain
     notes = {}
-    n_rows = sizes.fixed(config.size, choice.n_samples)
+    n_rows = sizes.resolve_row_count(config.size, choice.n_samples)
     if n_rows is None:
         least = max(1, len(choice.keep))
-        made = sizes.within(config.size.value, take, pool_tables.costs(tables["samples"]), least)
+        made = sizes.fit_token_budget(
+            config.size.value, take, pool_tables.estimate_row_tokens(tables["samples"]), least
+        )
     else:
         made = take(min(n_rows, choice.n_most) if config.fill else n_rows)
         notes = {"n_missing": n_rows - made.height} if made.height < n_rows else {}
-    return Made(ranked(choice.relabelled(made) if config.limited else made), reject_frame(), notes)
+    return StageOutput(
+        _rank_selection(choice.relabelled(made) if config.limited else made),
+        build_reject_frame(),
+        notes,
+    )
 
 
-def check_own(settings: Settings) -> None:
+def _check_user_selector(settings: Settings) -> None:
     """Raise `ConfigError` for what a selector of the user's own would not obey."""
     if settings.select.limited:
         raise ConfigError(
@@ -138,7 +152,7 @@ def check_own(settings: Settings) -> None:
 
 
 @dataclass(frozen=True)
-class Choice:
+class QuotaSelection:
     """The selection by quotas of clusters, for any number of rows; its parts are read once."""
 
     tables: Tables
@@ -148,12 +162,12 @@ class Choice:
     @cached_property
     def keep(self) -> list[str]:
         """The must-keep rows."""
-        return listed(self.tables["samples"].scan(), self.settings.select.keep, "must-keep")
+        return resolve_ids(self.tables["samples"].scan(), self.settings.select.keep, "must-keep")
 
     @cached_property
     def exclude(self) -> list[str]:
         """The excluded rows."""
-        return listed(self.tables["samples"].scan(), self.settings.select.exclude, "exclude")
+        return resolve_ids(self.tables["samples"].scan(), self.settings.select.exclude, "exclude")
 
     @cached_property
     def n_samples(self) -> int:
@@ -168,7 +182,7 @@ class Choice:
     @cached_property
     def members(self) -> pl.DataFrame:
         """Rows per (sample, cluster)."""
-        return pool_tables.members(self.tables, self.settings)
+        return pool_tables.read_memberships(self.tables, self.settings)
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -180,13 +194,13 @@ class Choice:
         """Unjudged rows that may stand in, where the settings let them."""
         if not self.settings.select.fill:
             return None
-        return pool_tables.unjudged(self.members, self.scores, self.settings.seed)
+        return pool_tables.draw_unjudged_rows(self.members, self.scores, self.settings.seed)
 
     @property
-    def rule(self) -> quotas.Rule:
+    def rule(self) -> quotas.QuotaRule:
         """How rows are shared out among clusters, and what covering tags is worth."""
         config = self.settings.select
-        return quotas.Rule(config.quota, config.coverage, self.settings.seed)
+        return quotas.QuotaRule(config.quota, config.coverage, self.settings.seed)
 
     @cached_property
     def tags(self) -> dict[str, list[str]]:
@@ -207,28 +221,28 @@ class Choice:
     def plain(self, n: int) -> pl.DataFrame:
         """n rows by the quotas of the clusters alone."""
         sizes_now = pool_tables.cluster_sizes(self.members)
-        return quotas.select(
+        return quotas.select_by_quota(
             self.scores, sizes_now, n, self.rule, self.keep, self.exclude, self.fill, self.tags
         )
 
     def limited(self, n: int) -> pl.DataFrame:
         """n rows by the quotas of the clusters, as far as the limits have room."""
         config = self.settings.select
-        limits = pool_tables.limits_of(config)
-        return strategies.select(
+        limits = pool_tables.build_limits(config)
+        return strategies.select_by_strategy(
             self.pool, "tacos", n, self.settings.seed, self.extras, self.keep, self.exclude, limits
         )
 
     @cached_property
     def pool(self) -> pl.DataFrame:
         """Every sample that is not excluded."""
-        homes = pool_tables.home_first(self.tables, self.settings)
-        return pool_tables.rows(self.tables, homes, self.scores).filter(
+        homes = pool_tables.order_memberships(self.tables, self.settings)
+        return pool_tables.build_pool_table(self.tables, homes, self.scores).filter(
             ~pl.col("id").is_in(self.exclude)
         )
 
     @cached_property
-    def extras(self) -> Extras:
+    def extras(self) -> StrategyInputs:
         """What the strategy needs beside the pool."""
         gone = set(self.exclude)
         fill = (
@@ -237,7 +251,7 @@ class Choice:
             else [one for one in self.fill["id"].to_list() if one not in gone]
         )
         wanted = {*self.scores["id"].to_list(), *self.keep, *fill}
-        return Extras(
+        return StrategyInputs(
             ids=self.pool["id"].to_list(),
             vectors=None if self.settings.select.limit >= 1 else self.vectors(wanted),
             scores=self.scores,
@@ -253,7 +267,7 @@ class Choice:
         memory.
         """
         assert self.encoder is not None
-        ids, found = pool_tables.vectors(self.tables["samples"], self.encoder, wanted)
+        ids, found = pool_tables.encode_samples(self.tables["samples"], self.encoder, wanted)
         place = {one: row for row, one in enumerate(self.pool["id"].to_list())}
         out = np.zeros((self.pool.height, self.encoder.dim), np.float32)
         known = [number for number, one in enumerate(ids) if one in place]
@@ -265,10 +279,15 @@ class Choice:
         their rule.
         """
         n_most = len({*self.pool.filter(pl.col("score").is_finite())["id"].to_list(), *self.keep})
-        alone = quotas.select(
-            self.scores, pool_tables.cluster_sizes(self.members), min(made.height, n_most),
-            self.rule, self.keep, self.exclude, tags=self.tags,
-        )  # fmt: skip
+        alone = quotas.select_by_quota(
+            self.scores,
+            pool_tables.cluster_sizes(self.members),
+            min(made.height, n_most),
+            self.rule,
+            self.keep,
+            self.exclude,
+            tags=self.tags,
+        )
         rules = dict(alone.select("id", "rule").iter_rows())
         other = (
             pl.when(pl.col("score").is_null()).then(pl.lit("fill")).otherwise(pl.lit("remainder"))
@@ -283,7 +302,7 @@ class Choice:
         )
 
 
-def chosen_by(selector: Any, scores: pl.DataFrame, tables: Tables, n: int) -> pl.DataFrame:
+def _run_user_selector(selector: Any, scores: pl.DataFrame, tables: Tables, n: int) -> pl.DataFrame:
     """The selection of a user's own selector over the scored pool: id, cluster, score, length,
     tags.
     """
@@ -308,7 +327,7 @@ def chosen_by(selector: Any, scores: pl.DataFrame, tables: Tables, n: int) -> pl
     return chosen.with_row_index("rank", offset=1).with_columns(pl.lit(selector.name).alias("rule"))
 
 
-def ranked(selection: pl.DataFrame) -> pl.DataFrame:
+def _rank_selection(selection: pl.DataFrame) -> pl.DataFrame:
     """A selection with ranks from 1, best score first, rows without a score last."""
     ordered = selection.drop("rank").sort("score", "id", descending=[True, False], nulls_last=True)
     return ordered.with_row_index("rank", offset=1)

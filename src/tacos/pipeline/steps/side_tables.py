@@ -17,27 +17,29 @@ from tacos.methods.judging import calibration, comparisons, refinement
 from tacos.methods.tags import association_rules, tag_checks
 from tacos.pipeline.steps.pool import Tables
 from tacos.pipeline.steps.tables import N_PAIRS_PER_BATCH
-from tacos.records import LABELS, Made, Table, reject_frame
+from tacos.records import LABELS, StageOutput, Table, build_reject_frame
 
 
-def selected_rows(tables: Tables) -> Iterator[pl.DataFrame]:
+def read_selected_rows(tables: Tables) -> Iterator[pl.DataFrame]:
     """The selected samples, batch by batch, in the order of the input."""
     chosen = tables["selection"].scan().select("id").collect()
     for samples in tables["samples"].batches(["id", "content_hash", "instruction", "raw"]):
         yield samples.join(chosen, on="id", how="semi", maintain_order="left")
 
 
-def excerpt(batch: pl.DataFrame, prepared: Any, settings: Settings) -> Made:
+def extract_excerpts(batch: pl.DataFrame, prepared: Any, settings: Settings) -> StageOutput:
     """Selected samples -> the texts to rewrite."""
-    return Made(*refinement.excerpts(batch, settings.ingest, settings.refine.max_chars), {})
+    return StageOutput(
+        *refinement.build_excerpts(batch, settings.ingest, settings.refine.max_chars), {}
+    )
 
 
-def response_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_response_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
     """One question per excerpt."""
     yield from tables["excerpts"].batches()
 
 
-def new_responses(tables: Tables, batch: pl.DataFrame) -> pl.DataFrame:
+def _join_new_responses(tables: Tables, batch: pl.DataFrame) -> pl.DataFrame:
     """Excerpts that have a new response, with it."""
     found = (
         tables["responses"]
@@ -50,18 +52,18 @@ def new_responses(tables: Tables, batch: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def instruction_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_instruction_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
     """One question per excerpt with a new response."""
     for batch in tables["excerpts"].batches():
-        yield new_responses(tables, batch)
+        yield _join_new_responses(tables, batch)
 
 
-def proposals(tables: Tables) -> Iterator[pl.DataFrame]:
+def read_proposals(tables: Tables) -> Iterator[pl.DataFrame]:
     """Excerpts with the new texts; where instructions are not rewritten, the old one stands for the
     new.
     """
     for batch in tables["excerpts"].batches():
-        found = new_responses(tables, batch)
+        found = _join_new_responses(tables, batch)
         if "instructions" not in tables:
             yield found.with_columns(
                 pl.col("instruction").str.strip_chars().alias("new_instruction")
@@ -73,58 +75,62 @@ def proposals(tables: Tables) -> Iterator[pl.DataFrame]:
         yield found.join(reworded, on="id", maintain_order="left")
 
 
-def rebuild(batch: pl.DataFrame, prepared: Any, settings: Settings) -> Made:
+def rebuild_rows(batch: pl.DataFrame, prepared: Any, settings: Settings) -> StageOutput:
     """New texts -> rows with these texts in their place."""
-    return Made(*refinement.rebuild(batch, settings.ingest), {})
+    return StageOutput(*refinement.rebuild_candidates(batch, settings.ingest), {})
 
 
-def confirm_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_confirm_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
     """Every changed row against its original, in both orders, from every judge."""
     candidates, originals = (tables[name].scan().collect() for name in ("candidates", "excerpts"))
-    asked = refinement.confirmations(
+    asked = refinement.list_confirmations(
         candidates, originals, settings.judges, settings.judge.repetitions
     )
     yield from asked.iter_slices(2 * N_PAIRS_PER_BATCH)
 
 
-def label(batch: Any, prepared: Any, settings: Settings) -> Made:
+def parse_labelled_pairs(batch: Any, prepared: Any, settings: Settings) -> StageOutput:
     """Raw rows -> labelled pairs."""
-    rows, rejects = calibration.parse_batch(batch)
-    return Made(pl.DataFrame(rows, schema=LABELS, orient="row"), reject_frame(rejects), {})
+    rows, rejects = calibration.parse_label_batch(batch)
+    return StageOutput(
+        pl.DataFrame(rows, schema=LABELS, orient="row"), build_reject_frame(rejects), {}
+    )
 
 
-def calibrate_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_calibration_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
     """Both orders of every labelled pair, from every judge."""
     first = 0
     for batch in tables["labels"].batches():
         for labels in batch.iter_slices(N_PAIRS_PER_BATCH):
-            pairs, texts = calibration.pairs_and_texts(labels, first)
+            pairs, texts = calibration.build_label_pairs(labels, first)
             first += labels.height
-            yield comparisons.questions(pairs, texts, settings.judges, settings.judge.repetitions)
+            yield comparisons.list_comparison_questions(
+                pairs, texts, settings.judges, settings.judge.repetitions
+            )
 
 
-def draw_cases(tables: Tables, settings: Settings, tool: Any, number: int) -> Made:
+def draw_cases(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
     """Canonical tags -> cases to judge."""
     tags = tables["canonical_tags"].scan().select("id", "tags").collect()
     names = tags["tags"].explode().drop_nulls().unique().sort().to_list()
     codes = {name: code for code, name in enumerate(names)}
-    x = association_rules.encode(tags, codes, len(names))
-    return Made(
-        tag_checks.draw(x, tags["id"].to_list(), names, settings.check, settings.seed),
-        reject_frame(),
+    x = association_rules.build_tag_matrix(tags, codes, len(names))
+    return StageOutput(
+        tag_checks.draw_check_cases(x, tags["id"].to_list(), names, settings.check, settings.seed),
+        build_reject_frame(),
         {},
     )
 
 
-def case_questions(tables: Tables, task: str) -> Iterator[pl.DataFrame]:
+def _build_case_questions(tables: Tables, task: str) -> Iterator[pl.DataFrame]:
     """One question per case of a task."""
     cases = tables["cases"].scan().collect()
-    yield from tag_checks.questions(cases, case_texts(tables["samples"], cases), task).iter_slices(
-        N_PAIRS_PER_BATCH
-    )
+    yield from tag_checks.build_check_questions(
+        cases, read_case_texts(tables["samples"], cases), task
+    ).iter_slices(N_PAIRS_PER_BATCH)
 
 
-def case_texts(samples: Table, cases: pl.DataFrame) -> dict[str, str]:
+def read_case_texts(samples: Table, cases: pl.DataFrame) -> dict[str, str]:
     """The instruction of each sample that a case shows."""
     shown = cases["ids"].explode().unique()
     found = (
@@ -136,11 +142,11 @@ def case_texts(samples: Table, cases: pl.DataFrame) -> dict[str, str]:
     return dict(found.iter_rows())
 
 
-def precision_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_precision_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
     """Is the tag right?"""
-    yield from case_questions(tables, tag_checks.PRECISION)
+    yield from _build_case_questions(tables, tag_checks.PRECISION)
 
 
-def consistency_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_consistency_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
     """Does the tag mean the same everywhere?"""
-    yield from case_questions(tables, tag_checks.CONSISTENCY)
+    yield from _build_case_questions(tables, tag_checks.CONSISTENCY)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tacos.methods.judging import pairing
-from tacos.methods.judging.rating.normal_equations import components
+from tacos.methods.judging.rating.normal_equations import label_components
 from tacos.records import PAIRS, SCORES
 
 
@@ -38,11 +38,11 @@ def met(plan: pl.DataFrame) -> list[frozenset[str]]:
 def n_islands(plan: pl.DataFrame, shortlist: pl.DataFrame) -> int:
     ids = sorted(set(shortlist["id"]))
     a, b = (np.array([ids.index(one) for one in plan[side]]) for side in ("left", "right"))
-    return int(components(a, b, len(ids)).max()) + 1
+    return int(label_components(a, b, len(ids)).max()) + 1
 
 
 def test_neighbours_meet_in_input_order_and_an_odd_last_one_is_dropped() -> None:
-    plan = pairing.neighbour(listed(13, 2).reverse(), first=5)
+    plan = pairing.pair_neighbours(listed(13, 2).reverse(), first=5)
     assert plan.schema == PAIRS
     assert plan.select("left", "right").rows()[0] == ("f:0", "f:1")
     assert plan.select("left", "right").rows()[5] == (
@@ -55,7 +55,7 @@ def test_neighbours_meet_in_input_order_and_an_odd_last_one_is_dropped() -> None
 
 def test_a_position_column_is_the_input_order() -> None:
     shortlist = listed(4).with_columns(position=pl.Series([3, 2, 1, 0]))
-    assert pairing.neighbour(shortlist).select("left", "right").rows() == [
+    assert pairing.pair_neighbours(shortlist).select("left", "right").rows() == [
         ("f:3", "f:2"),
         ("f:1", "f:0"),
     ]
@@ -63,29 +63,29 @@ def test_a_position_column_is_the_input_order() -> None:
 
 def test_the_paper_pairs_leave_islands_and_a_chain_with_bridges_does_not() -> None:
     shortlist = listed(7, 20, 2, 1)
-    assert n_islands(pairing.neighbour(shortlist), shortlist) > 4
-    chain = pairing.chain(shortlist, seed=1)
+    assert n_islands(pairing.pair_neighbours(shortlist), shortlist) > 4
+    chain = pairing.pair_in_chain(shortlist, seed=1)
     assert chain.height == 6 + 19 + 1
     assert n_islands(chain, shortlist) == 4
-    bridges = pairing.bridges(shortlist, 1, seed=1, asked=chain, first=chain.height)
+    bridges = pairing.bridge_clusters(shortlist, 1, seed=1, asked=chain, first=chain.height)
     assert bridges["bridge"].all()
     assert n_islands(pl.concat([chain, bridges]), shortlist) == 1
 
 
 def test_bridges_never_repeat_a_pair() -> None:
     shortlist = listed(2, 1, 1)
-    plan = pairing.bridges(shortlist, 5, seed=3)
+    plan = pairing.bridge_clusters(shortlist, 5, seed=3)
     assert len(set(met(plan))) == plan.height
-    again = pairing.bridges(shortlist, 5, seed=3, asked=plan, first=plan.height)
+    again = pairing.bridge_clusters(shortlist, 5, seed=3, asked=plan, first=plan.height)
     assert not set(met(again)) & set(met(plan))
 
 
 def test_one_cluster_has_no_bridges() -> None:
-    assert pairing.bridges(listed(5), 2, seed=1).is_empty()
+    assert pairing.bridge_clusters(listed(5), 2, seed=1).is_empty()
 
 
 def test_everything_meets_the_reference() -> None:
-    plan = pairing.reference(listed(5, 3), seed=1, references={0: "f:2"})
+    plan = pairing.pair_with_reference(listed(5, 3), seed=1, references={0: "f:2"})
     in_first = plan.filter(pl.col("cluster") == 0)
     assert set(in_first["right"]) == {"f:2"}
     assert sorted(in_first["left"]) == ["f:0", "f:1", "f:3", "f:4"]
@@ -95,11 +95,13 @@ def test_everything_meets_the_reference() -> None:
 def test_swiss_pairs_equals_and_nobody_twice() -> None:
     shortlist = listed(8)
     scores = scored(shortlist, {f"f:{i}": 10.0 * i for i in range(8)})
-    first = pairing.swiss(shortlist, scores, pairing.neighbour(listed(0)), 1, seed=1)
+    first = pairing.plan_swiss_round(
+        shortlist, scores, pairing.pair_neighbours(listed(0)), 1, seed=1
+    )
     assert set(met(first)) == {frozenset((f"f:{i}", f"f:{i + 1}")) for i in (0, 2, 4, 6)}
     asked = first
     for number in range(2, 8):
-        more = pairing.swiss(shortlist, scores, asked, number, seed=1)
+        more = pairing.plan_swiss_round(shortlist, scores, asked, number, seed=1)
         assert not set(met(more)) & set(met(asked))
         assert more.height == 0 or more["pair"].min() == asked.height
         asked = pl.concat([asked, more])
@@ -109,27 +111,29 @@ def test_swiss_pairs_equals_and_nobody_twice() -> None:
 def test_a_sample_without_a_score_stands_in_the_middle() -> None:
     shortlist = listed(4)
     scores = scored(shortlist, {"f:0": 90.0, "f:1": 60.0, "f:2": 10.0})
-    plan = pairing.swiss(shortlist, scores, pairing.neighbour(listed(0)), 1, seed=1)
+    plan = pairing.plan_swiss_round(
+        shortlist, scores, pairing.pair_neighbours(listed(0)), 1, seed=1
+    )
     assert frozenset(("f:2", "f:0")) not in met(plan)
 
 
 @pytest.mark.parametrize("linked, n_pairs", [(True, 8 + 4), (False, 5 + 3)])
 def test_an_opening_sees_every_sample_once_in_one_order_but_for_the_pilot(linked, n_pairs) -> None:
-    plan = pairing.opening(listed(9, 5), seed=1, linked=linked, pilot=4)
+    plan = pairing.plan_first_round(listed(9, 5), seed=1, linked=linked, pilot=4)
     assert plan.height == n_pairs
     assert set(plan["left"]) | set(plan["right"]) == {f"f:{i}" for i in range(14)}
     assert plan["orders"].to_list() == ["both" if i % 4 == 0 else "ab" for i in range(n_pairs)]
 
 
 def test_an_opening_of_a_lone_sample_is_empty() -> None:
-    assert pairing.opening(listed(1), seed=1, linked=False).is_empty()
+    assert pairing.plan_first_round(listed(1), seed=1, linked=False).is_empty()
 
 
 def test_active_asks_around_the_threshold_and_leaves_the_settled_alone() -> None:
     shortlist = listed(40)
-    opening = pairing.opening(shortlist, seed=1, linked=False, pilot=1000)
+    opening = pairing.plan_first_round(shortlist, seed=1, linked=False, pilot=1000)
     scores = scored(shortlist, {f"f:{i}": 2.0 * i for i in range(40)}, error=2.0)
-    plan = pairing.active(shortlist, scores, opening, {0: 10}, {0: 12}, seed=1)
+    plan = pairing.plan_active_round(shortlist, scores, opening, {0: 10}, {0: 12}, seed=1)
     asked = {int(one[2:]) for one in [*plan["left"], *plan["right"]]}
     assert asked <= set(range(26, 34))  # the threshold lies between 29 and 30
     assert {29, 30} <= asked
@@ -139,9 +143,9 @@ def test_active_asks_around_the_threshold_and_leaves_the_settled_alone() -> None
 
 def test_active_stops_where_no_answer_can_change_the_outcome() -> None:
     shortlist = listed(10)
-    opening = pairing.opening(shortlist, seed=1)
+    opening = pairing.plan_first_round(shortlist, seed=1)
     values = {f"f:{i}": 90.0 if i < 3 else 10.0 for i in range(10)}
-    assert pairing.active(
+    assert pairing.plan_active_round(
         shortlist, scored(shortlist, values, 2.0), opening, {0: 3}, {0: 50}, seed=1
     ).is_empty()
 
@@ -150,25 +154,27 @@ def test_active_stops_where_no_answer_can_change_the_outcome() -> None:
 def test_active_asks_nothing_where_all_or_none_are_taken(quota) -> None:
     shortlist = listed(10)
     scores = scored(shortlist, {f"f:{i}": 1.0 * i for i in range(10)})
-    opening = pairing.opening(shortlist, seed=1)
-    assert pairing.active(shortlist, scores, opening, {0: quota}, {0: 50}, seed=1).is_empty()
+    opening = pairing.plan_first_round(shortlist, seed=1)
+    assert pairing.plan_active_round(
+        shortlist, scores, opening, {0: quota}, {0: 50}, seed=1
+    ).is_empty()
 
 
 def test_active_asks_nothing_of_a_judge_whose_scores_have_no_error() -> None:
     shortlist = listed(10)
     scores = scored(shortlist, {f"f:{i}": 1.0 * i for i in range(10)}, error=None)
-    assert pairing.active(
-        shortlist, scores, pairing.opening(shortlist, 1), {0: 3}, {0: 50}, seed=1
+    assert pairing.plan_active_round(
+        shortlist, scores, pairing.plan_first_round(shortlist, 1), {0: 3}, {0: 50}, seed=1
     ).is_empty()
 
 
 def test_active_never_asks_an_order_twice_and_a_second_order_keeps_its_number() -> None:
     shortlist = listed(6)
     scores = scored(shortlist, {f"f:{i}": 1.0 * i for i in range(6)}, error=30.0)
-    plans = [pairing.opening(shortlist, seed=1, linked=False, pilot=1000)]
+    plans = [pairing.plan_first_round(shortlist, seed=1, linked=False, pilot=1000)]
     for number in range(6):
         plans.append(
-            pairing.active(
+            pairing.plan_active_round(
                 shortlist,
                 scores,
                 pl.concat(plans),
@@ -190,11 +196,11 @@ def test_active_never_asks_an_order_twice_and_a_second_order_keeps_its_number() 
 
 def test_allowances_share_what_is_left_of_the_budget_over_the_rounds() -> None:
     shortlist = listed(20, 10, 4)
-    opening = pairing.opening(
+    opening = pairing.plan_first_round(
         shortlist, seed=1, linked=False, pilot=1000
     )  # 1 + 10, 5 and 2 requests
-    assert pairing.allowances(shortlist, opening, 1.0, 3) == {0: 3, 1: 2, 2: 1}
-    assert pairing.allowances(shortlist, opening, 0.2, 3) == {0: 0, 1: 0, 2: 0}
+    assert pairing.allot_requests(shortlist, opening, 1.0, 3) == {0: 3, 1: 2, 2: 1}
+    assert pairing.allot_requests(shortlist, opening, 0.2, 3) == {0: 0, 1: 0, 2: 0}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -202,18 +208,18 @@ def test_plans_do_not_depend_on_row_order(seed) -> None:
     shortlist = listed(9, 4, 17)
     mixed = shortlist.sample(fraction=1.0, shuffle=True, seed=seed)
     scores = scored(shortlist, {f"f:{i}": float(i * 7 % 11) for i in range(30)})
-    asked = pairing.opening(shortlist, seed)
+    asked = pairing.plan_first_round(shortlist, seed)
     quotas, requests = dict.fromkeys(range(3), 3), dict.fromkeys(range(3), 9)
     for make in (
-        lambda table: pairing.neighbour(table),
-        lambda table: pairing.chain(table, seed),
-        lambda table: pairing.bridges(table, 2, seed),
-        lambda table: pairing.reference(table, seed),
-        lambda table: pairing.opening(table, seed),
-        lambda table: pairing.swiss(
+        lambda table: pairing.pair_neighbours(table),
+        lambda table: pairing.pair_in_chain(table, seed),
+        lambda table: pairing.bridge_clusters(table, 2, seed),
+        lambda table: pairing.pair_with_reference(table, seed),
+        lambda table: pairing.plan_first_round(table, seed),
+        lambda table: pairing.plan_swiss_round(
             table, scores.reverse() if table is mixed else scores, asked, 1, seed
         ),
-        lambda table: pairing.active(table, scores, asked, quotas, requests, seed),
+        lambda table: pairing.plan_active_round(table, scores, asked, quotas, requests, seed),
     ):
         assert make(mixed).equals(make(shortlist))
 
@@ -221,7 +227,9 @@ def test_plans_do_not_depend_on_row_order(seed) -> None:
 def test_one_order_first_asks_no_pair_twice_in_a_round() -> None:
     shortlist = listed(4)
     scores = scored(shortlist, {f"f:{i}": 1.0 * i for i in range(4)}, error=30.0)
-    opening = pairing.opening(shortlist, seed=1, linked=False, pilot=1000)
-    plan = pairing.active(shortlist, scores, opening, {0: 2}, {0: 12}, seed=1, both=False)
+    opening = pairing.plan_first_round(shortlist, seed=1, linked=False, pilot=1000)
+    plan = pairing.plan_active_round(
+        shortlist, scores, opening, {0: 2}, {0: 12}, seed=1, both=False
+    )
     assert len(met(plan)) == len(set(met(plan))) == 5
     assert not {"both"} & set(plan["orders"])

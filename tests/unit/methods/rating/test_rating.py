@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 from tacos.methods.judging import rating
 from tacos.methods.judging.rating import gaussian_experts as module
 from tacos.methods.judging.rating.normal_equations import inverse_diagonals, standard_errors
-from tacos.methods.judging.rating.presentation_orders import pairs_of
+from tacos.methods.judging.rating.presentation_orders import summarise_pairs
 from tacos.records import SCORES, VERDICTS
 
 
@@ -46,14 +46,16 @@ def truth(scores: pl.DataFrame, quality: dict[str, float]) -> np.ndarray:
 
 
 def test_the_mean_is_over_both_orders() -> None:
-    scores = rating.mean(verdicts([(0, "a", "b", "ab", 80, 60), (0, "a", "b", "ba", 70, 64)]))
+    scores = rating.average_raw_scores(
+        verdicts([(0, "a", "b", "ab", 80, 60), (0, "a", "b", "ba", 70, 64)])
+    )
     assert scores.schema == SCORES
     assert scores.select("id", "score", "n_comparisons").rows() == [("a", 75.0, 1), ("b", 62.0, 1)]
     assert scores["error"].to_list() == [None, None]
 
 
 def test_a_missing_verdict_is_left_out_and_never_a_default() -> None:
-    scores = rating.mean(
+    scores = rating.average_raw_scores(
         verdicts(
             [
                 (0, "a", "b", "ab", 80, 60),
@@ -70,7 +72,7 @@ def test_a_sample_has_a_score_per_cluster_and_disjoint_pairs_are_components() ->
         [(0, "a", "b", "ab", 80, 60), (1, "a", "c", "ab", 20, 30), (2, "d", "e", "ab", 1, 2)]
     )
     table = rows.with_columns(cluster=pl.Series([0, 1, 0], dtype=pl.UInt32))
-    scores = rating.mean(table)
+    scores = rating.average_raw_scores(table)
     assert scores.select("id", "cluster", "score").rows() == [
         ("a", 0, 80.0),
         ("b", 0, 60.0),
@@ -87,7 +89,7 @@ def test_a_sample_has_a_score_per_cluster_and_disjoint_pairs_are_components() ->
 
 def test_exact_verdicts_give_back_the_planted_scores() -> None:
     table, quality = simulate(noise=0.0)
-    scores = rating.least_squares(table)
+    scores = rating.fit_least_squares(table)
     planted = truth(scores, quality)
     np.testing.assert_allclose(
         scores["score"] - scores["score"].mean(), planted - planted.mean(), atol=1e-6
@@ -99,7 +101,7 @@ def test_exact_verdicts_give_back_the_planted_scores() -> None:
 @pytest.mark.parametrize("level", ["auto", "ignore"])
 def test_planted_scores_are_recovered_and_errors_are_right(shift, level) -> None:
     table, quality = simulate(n=200, shift=shift, seed=1)
-    scores = rating.least_squares(table, level=level)
+    scores = rating.fit_least_squares(table, level=level)
     off = scores["score"].to_numpy() - truth(scores, quality)
     off -= off.mean()
     assert np.corrcoef(scores["score"], truth(scores, quality))[0, 1] > 0.95
@@ -116,28 +118,28 @@ def test_levels_help_where_a_judge_is_steady_and_differences_where_it_is_moody()
         simulate(n=300, degree=4, shift=0.0, seed=2),
         simulate(n=300, degree=4, shift=2.0, seed=2),
     )
-    assert rms(*steady, rating.least_squares) < 0.6 * rms(
-        *steady, lambda t: rating.least_squares(t, level="ignore")
+    assert rms(*steady, rating.fit_least_squares) < 0.6 * rms(
+        *steady, lambda t: rating.fit_least_squares(t, level="ignore")
     )
-    assert rms(*moody, rating.least_squares) < 0.6 * rms(*moody, rating.mean)
+    assert rms(*moody, rating.fit_least_squares) < 0.6 * rms(*moody, rating.average_raw_scores)
 
 
 def test_a_steady_judge_with_two_orders_gets_the_means_of_raw_scores() -> None:
     table, _ = simulate(n=30, noise=0.3, seed=3)
-    pairs = pairs_of(table)
-    _, graph = module.graph_of(pairs, by_cluster=False)
-    trusting = module.Variances(np.ones(len(graph.a)), np.full(len(graph.a), 0.25), 0.0)
-    means = rating.mean(table).sort("id")["score"].to_numpy()
-    np.testing.assert_allclose(module.fit(graph, trusting), means, atol=1e-8)
+    pairs = summarise_pairs(table)
+    _, graph = module.build_comparison_graph(pairs, by_cluster=False)
+    trusting = module.PairVariances(np.ones(len(graph.a)), np.full(len(graph.a), 0.25), 0.0)
+    means = rating.average_raw_scores(table).sort("id")["score"].to_numpy()
+    np.testing.assert_allclose(module.fit_scores(graph, trusting), means, atol=1e-8)
 
 
 def test_position_bias_is_found_and_does_not_move_scores() -> None:
     table, _ = simulate(n=200, bias=0.3, seed=4)
-    bias = rating.position_bias(table)
+    bias = rating.estimate_position_bias(table)
     assert bias["bias"][0] == pytest.approx(15 * 0.3, rel=0.1)
     assert bias["n_pairs"][0] == 600
     fair, _ = simulate(n=200, bias=0.0, seed=4)
-    one, two = rating.least_squares(table), rating.least_squares(fair)
+    one, two = rating.fit_least_squares(table), rating.fit_least_squares(fair)
     gap = one["score"] - two["score"]
     assert gap.std() < 1e-6  # the whole scale moves up by half the bias, nobody changes places
 
@@ -145,10 +147,10 @@ def test_position_bias_is_found_and_does_not_move_scores() -> None:
 def test_pairs_in_one_order_are_used_after_the_bias_is_taken_off() -> None:
     table, quality = simulate(n=100, bias=1.0, noise=0.2, seed=5)
     part = table.filter((pl.col("pair") % 4 == 0) | (pl.col("order") == "ab"))
-    scores = rating.least_squares(part)
+    scores = rating.fit_least_squares(part)
     assert np.corrcoef(scores["score"], truth(scores, quality))[0, 1] > 0.97
     alone, _ = simulate(n=400, bias=1.0, noise=0.2, seed=5, orders=("ab",))
-    only = rating.position_bias(alone)
+    only = rating.estimate_position_bias(alone)
     assert only["bias"][0] == pytest.approx(15.0, rel=0.1)
     assert only["n_pairs"][0] == 0
 
@@ -164,7 +166,11 @@ def test_order_of_verdicts_and_names_of_sides_do_not_matter(seed) -> None:
         score_right=mixed["score_left"],
         order=mixed["order"].replace({"ab": "ba", "ba": "ab"}),
     )
-    for rate in (rating.mean, rating.least_squares, lambda t: rating.bradley_terry(t)[0]):
+    for rate in (
+        rating.average_raw_scores,
+        rating.fit_least_squares,
+        lambda t: rating.fit_bradley_terry(t)[0],
+    ):
         assert rate(table).equals(rate(mixed))
         assert rate(table).equals(rate(turned))
 
@@ -174,7 +180,7 @@ def test_scores_mirror_when_every_score_is_mirrored() -> None:
     mirrored = table.with_columns(
         score_left=100 - pl.col("score_left"), score_right=100 - pl.col("score_right")
     )
-    for rate in (rating.mean, rating.least_squares):
+    for rate in (rating.average_raw_scores, rating.fit_least_squares):
         np.testing.assert_allclose(
             rate(mirrored)["score"], 100 - rate(table)["score"].to_numpy(), atol=1e-6
         )
@@ -183,7 +189,11 @@ def test_scores_mirror_when_every_score_is_mirrored() -> None:
 def test_swapped_scores_swap_the_samples() -> None:
     one = verdicts([(0, "a", "b", "ab", 80, 60), (0, "a", "b", "ba", 75, 63)])
     two = verdicts([(0, "a", "b", "ab", 63, 75), (0, "a", "b", "ba", 60, 80)])
-    for rate in (rating.mean, rating.least_squares, lambda t: rating.bradley_terry(t)[0]):
+    for rate in (
+        rating.average_raw_scores,
+        rating.fit_least_squares,
+        lambda t: rating.fit_bradley_terry(t)[0],
+    ):
         a, b = rate(one)["score"]
         assert rate(two)["score"].to_list() == pytest.approx([b, a])
 
@@ -202,8 +212,8 @@ def test_levels_of_islands_are_right_where_differences_leave_nothing_to_tell_the
         )  # the judge's mood: both scores of a call are off alike
         rows.append((pair, f"f:{a:02}", f"f:{b:02}", "ab", x, y))
     table = verdicts(rows)
-    scores = rating.least_squares(table)
-    centred = pairs_of(table).join(scores.select("component", low="id"), on="low")
+    scores = rating.fit_least_squares(table)
+    centred = summarise_pairs(table).join(scores.select("component", low="id"), on="low")
     for component, island in scores.group_by("component"):
         seen = centred.filter(pl.col("component") == component[0])
         # without noise the differences are exact, and a chain is as high as its pairs are on the
@@ -221,7 +231,7 @@ def test_islands_are_told_and_without_levels_each_keeps_its_own_mean() -> None:
     table = verdicts(
         [(0, "a", "b", "ab", 90, 70), (0, "a", "b", "ba", 90, 70), (1, "c", "d", "ab", 20, 40)]
     )
-    scores = rating.least_squares(table, level="ignore")
+    scores = rating.fit_least_squares(table, level="ignore")
     assert scores["component"].to_list() == [0, 0, 1, 1]
     assert scores["score"].to_list() == pytest.approx([90.0, 70.0, 20.0, 40.0])
 
@@ -233,14 +243,17 @@ def test_panels_of_judges_with_different_levels_are_put_on_one() -> None:
         score_left=pl.col("score_left") - 30,
         score_right=pl.col("score_right") - 30,
     )
-    scores = rating.least_squares(pl.concat([table.filter(pl.col("pair") % 2 == 0), harsh]))
+    scores = rating.fit_least_squares(pl.concat([table.filter(pl.col("pair") % 2 == 0), harsh]))
     assert np.corrcoef(scores["score"], truth(scores, quality))[0, 1] > 0.98
 
 
 def test_a_prior_on_grades_helps_the_samples_with_few_comparisons() -> None:
     table, quality = simulate(n=300, degree=2, noise=1.0, seed=8)
     grades = pl.DataFrame({"id": list(quality), "grade": [q * 3 + 7 for q in quality.values()]})
-    plain, informed = rating.least_squares(table), rating.least_squares(table, grades=grades)
+    plain, informed = (
+        rating.fit_least_squares(table),
+        rating.fit_least_squares(table, grades=grades),
+    )
     right = truth(plain, quality)
     assert (
         np.corrcoef(informed["score"], right)[0, 1]
@@ -251,8 +264,8 @@ def test_a_prior_on_grades_helps_the_samples_with_few_comparisons() -> None:
 
 def test_shrinking_draws_towards_the_mean() -> None:
     table, _ = simulate(n=100, degree=2, noise=1.0, seed=9)
-    assert (rating.least_squares(table, shrink=True)["score"].std() or 9) < (
-        rating.least_squares(table)["score"].std() or 0
+    assert (rating.fit_least_squares(table, shrink=True)["score"].std() or 9) < (
+        rating.fit_least_squares(table)["score"].std() or 0
     )
 
 
@@ -261,39 +274,39 @@ def test_homes_name_the_cluster_in_a_global_fit() -> None:
     homes = pl.DataFrame(
         {"id": ["a", "b", "c"], "cluster": [4, 5, 5]}, schema_overrides={"cluster": pl.UInt32}
     )
-    assert rating.least_squares(table, homes=homes).select("id", "cluster").rows() == [
+    assert rating.fit_least_squares(table, homes=homes).select("id", "cluster").rows() == [
         ("a", 4),
         ("b", 5),
         ("c", 5),
     ]
-    assert set(rating.least_squares(table)["cluster"]) == {0}
+    assert set(rating.fit_least_squares(table)["cluster"]) == {0}
 
 
 def test_no_verdicts_give_no_scores() -> None:
     empty = verdicts([])
-    assert rating.mean(empty).is_empty()
-    assert rating.least_squares(empty).is_empty()
-    assert rating.bradley_terry(empty)[0].is_empty()
+    assert rating.average_raw_scores(empty).is_empty()
+    assert rating.fit_least_squares(empty).is_empty()
+    assert rating.fit_bradley_terry(empty)[0].is_empty()
 
 
 @pytest.mark.parametrize("level", ["auto", "ignore"])
 def test_errors_by_random_draws_are_near_the_exact_ones(level) -> None:
     table, _ = simulate(n=400, degree=6, shift=0.2, seed=10)
-    exact = rating.least_squares(table, level=level)["error"].to_numpy()
-    drawn = rating.least_squares(table, level=level, exact=10)["error"].to_numpy()
+    exact = rating.fit_least_squares(table, level=level)["error"].to_numpy()
+    drawn = rating.fit_least_squares(table, level=level, exact=10)["error"].to_numpy()
     assert np.abs(drawn / exact - 1).mean() < 0.06
     assert np.abs(drawn / exact - 1).max() < 0.3
 
 
 def test_exact_errors_are_the_diagonal_of_the_inverse() -> None:
     table, _ = simulate(n=90, degree=4, seed=11)
-    _, graph = module.graph_of(pairs_of(table), by_cluster=False)
-    variances = module.estimate(graph, ignore_level=False)
-    matrix, _ = module.equations(graph, variances, None)
+    _, graph = module.build_comparison_graph(summarise_pairs(table), by_cluster=False)
+    variances = module.estimate_variances(graph, ignore_level=False)
+    matrix, _ = module.build_equations(graph, variances, None)
     found = standard_errors(matrix, graph.labels, False, None, 1)
     np.testing.assert_allclose(found**2, np.linalg.inv(matrix.toarray()).diagonal(), rtol=1e-8)
-    floating = module.Variances(variances.difference, np.full(len(graph.a), np.inf), np.inf)
-    matrix, _ = module.equations(graph, floating, None)
+    floating = module.PairVariances(variances.difference, np.full(len(graph.a), np.inf), np.inf)
+    matrix, _ = module.build_equations(graph, floating, None)
     found = standard_errors(matrix, graph.labels, True, None, 1)
     np.testing.assert_allclose(found**2, np.linalg.pinv(matrix.toarray()).diagonal(), rtol=1e-6)
 
@@ -304,8 +317,8 @@ def test_a_long_chain_is_solved_too() -> None:
     steps = rng.normal(size=n - 1)
     rows = [(i, f"f:{i:05}", f"f:{i + 1:05}", "ab", 50.0, 50.0 - steps[i]) for i in range(n - 1)]
     table = verdicts(rows)
-    bias = rating.position_bias(table)["bias"][0]
-    scores = rating.least_squares(table, level="ignore")["score"].to_numpy()
+    bias = rating.estimate_position_bias(table)["bias"][0]
+    scores = rating.fit_least_squares(table, level="ignore")["score"].to_numpy()
     np.testing.assert_allclose(np.diff(scores), -(steps - bias), atol=1e-5)
 
 
@@ -341,7 +354,7 @@ def play(
 
 def test_bradley_terry_finds_thetas_and_a_position_bias_within_a_tenth() -> None:
     table, theta, _ = play(1000, 20, bias=0.3, seed=3)
-    scores, habits = rating.bradley_terry(table)
+    scores, habits = rating.fit_bradley_terry(table)
     right = np.array([theta[one] for one in scores["id"]])
     assert habits.bias["j"] == pytest.approx(0.3, rel=0.1)
     assert habits.length is None
@@ -353,13 +366,13 @@ def test_bradley_terry_finds_thetas_and_a_position_bias_within_a_tenth() -> None
 
 def test_bradley_terry_tells_what_length_alone_is_worth() -> None:
     table, _, lengths = play(3000, 6, bias=0.0, seed=4, length=0.8)
-    _, habits = rating.bradley_terry(table, lengths=lengths)
+    _, habits = rating.fit_bradley_terry(table, lengths=lengths)
     assert habits.length == pytest.approx(0.8, rel=0.2)
 
 
 def test_a_flip_is_half_a_win_each() -> None:
     flip = verdicts([(0, "a", "b", "ab", 80, 60), (0, "a", "b", "ba", 60, 80)])
-    scores, habits = rating.bradley_terry(flip)
+    scores, habits = rating.fit_bradley_terry(flip)
     assert scores["score"][0] == pytest.approx(scores["score"][1])
     assert habits.bias["j"] > 0
 
@@ -370,9 +383,9 @@ def test_a_judge_of_no_weight_is_not_heard() -> None:
         judge=pl.lit("liar"), score_left=pl.col("score_right"), score_right=pl.col("score_left")
     )
     both = pl.concat([table, liar, liar.with_columns(repetition=pl.lit(1, pl.UInt16))])
-    alone, _ = rating.bradley_terry(table)
-    heard, _ = rating.bradley_terry(both)
-    silent, _ = rating.bradley_terry(both, weights={"liar": 0.0})
+    alone, _ = rating.fit_bradley_terry(table)
+    heard, _ = rating.fit_bradley_terry(both)
+    silent, _ = rating.fit_bradley_terry(both, weights={"liar": 0.0})
     right = np.array([theta[one] for one in alone["id"]])
     assert np.corrcoef(heard["score"], right)[0, 1] < 0
     np.testing.assert_allclose(np.argsort(silent["score"]), np.argsort(alone["score"]))

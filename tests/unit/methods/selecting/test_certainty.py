@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tacos.methods.selecting.certainty import certainty
+from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.records import SCORES
 
 
@@ -27,7 +27,7 @@ def planted(
 @pytest.mark.parametrize(("spread", "error"), [(10, 1), (10, 5), (10, 15), (0.001, 8)])
 def test_the_promised_recall_is_the_true_one(spread: float, error: float) -> None:
     scores, true = planted(spread, error)
-    found = certainty(scores, dict.fromkeys(range(60), 20))
+    found = estimate_certainty(scores, dict.fromkeys(range(60), 20))
     seen = scores["score"].to_numpy().reshape(true.shape)
     pairs = zip(np.argsort(-true)[:, :20], np.argsort(-seen)[:, :20], strict=True)
     recall = np.mean([len(set(best) & set(top)) / 20 for best, top in pairs])
@@ -38,15 +38,15 @@ def test_the_promised_recall_is_the_true_one(spread: float, error: float) -> Non
 
 def test_clusters_that_gave_all_or_nothing_had_no_choice_to_be_certain_of() -> None:
     scores, _ = planted(10, 5, clusters=3)
-    only = certainty(scores, {0: 80, 1: 10, 2: 0})
+    only = estimate_certainty(scores, {0: 80, 1: 10, 2: 0})
     assert only is not None
     assert only.n == 10
-    nothing = certainty(scores, {0: 80})
+    nothing = estimate_certainty(scores, {0: 80})
     assert nothing is not None
     assert nothing.recall is None
 
 
 def test_scores_without_errors_have_no_certainty() -> None:
     scores, _ = planted(10, 5)
-    assert certainty(scores.with_columns(error=pl.lit(None, pl.Float64)), {0: 10}) is None
-    assert certainty(scores.clear(), {}) is None
+    assert estimate_certainty(scores.with_columns(error=pl.lit(None, pl.Float64)), {0: 10}) is None
+    assert estimate_certainty(scores.clear(), {}) is None

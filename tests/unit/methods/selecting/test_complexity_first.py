@@ -33,14 +33,16 @@ def offsets_of(rows: list[list[int]]) -> list[int]:
 
 @given(st.lists(st.lists(st.integers(0, 8), max_size=6), max_size=40), st.integers(0, 45))
 def test_equals_the_algorithm_as_printed(rows: list[list[int]], n: int) -> None:
-    taken, walks = complexity_first.take(offsets_of(rows), [tag for row in rows for tag in row], n)
+    taken, walks = complexity_first.take_by_walks(
+        offsets_of(rows), [tag for row in rows for tag in row], n
+    )
     assert (taken.tolist(), walks.tolist()) == as_printed(rows, n)
 
 
 def test_the_first_walk_covers_every_tag() -> None:
     rng = np.random.default_rng(1)
     rows = [rng.choice(50, size=rng.integers(0, 6), replace=False).tolist() for _ in range(1000)]
-    taken, walks = complexity_first.take(
+    taken, walks = complexity_first.take_by_walks(
         offsets_of(rows), [tag for row in rows for tag in row], 1000
     )
     covered = {tag for i in taken[walks == 0].tolist() for tag in rows[i]}
@@ -48,7 +50,7 @@ def test_the_first_walk_covers_every_tag() -> None:
 
 
 def test_priority_decides_between_rows_with_equally_many_tags() -> None:
-    rows, _ = complexity_first.take([0, 1, 2, 3], [7, 7, 7], 3, priority=[2, 0, 1])
+    rows, _ = complexity_first.take_by_walks([0, 1, 2, 3], [7, 7, 7], 3, priority=[2, 0, 1])
     assert rows.tolist() == [1, 2, 0]
 
 
@@ -56,7 +58,7 @@ FRAME = pl.DataFrame({"id": list("abcde"), "tags": [["x", "y", "x"], ["x", "y"],
 
 
 def test_select_gives_ranks_ids_tags_and_walks() -> None:
-    found = complexity_first.select(FRAME, 4, seed=3)
+    found = complexity_first.select_complex_first(FRAME, 4, seed=3)
     assert found.columns == ["rank", "id", "n_tags", "walk"]
     assert found["rank"].to_list() == [1, 2, 3, 4]
     assert found["n_tags"].to_list() == [2, 1, 2, 1]
@@ -66,17 +68,17 @@ def test_select_gives_ranks_ids_tags_and_walks() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     shuffled = FRAME.sample(fraction=1, shuffle=True, seed=seed)
-    assert complexity_first.select(shuffled, 3, seed=1).equals(
-        complexity_first.select(FRAME, 3, seed=1)
+    assert complexity_first.select_complex_first(shuffled, 3, seed=1).equals(
+        complexity_first.select_complex_first(FRAME, 3, seed=1)
     )
 
 
 def test_rows_without_tags_are_never_taken_and_fewer_rows_are_fewer() -> None:
-    assert complexity_first.select(FRAME, 99).height == 4
-    assert complexity_first.select(FRAME[3:4], 1).height == 0
-    assert complexity_first.select(FRAME[:0], 1).height == 0
+    assert complexity_first.select_complex_first(FRAME, 99).height == 4
+    assert complexity_first.select_complex_first(FRAME[3:4], 1).height == 0
+    assert complexity_first.select_complex_first(FRAME[:0], 1).height == 0
 
 
 def test_a_row_whose_tags_are_missing_is_a_row_without_tags() -> None:
     table = pl.DataFrame({"id": ["a", "b", "c"], "tags": [["x"], None, ["y", "z"]]})
-    assert complexity_first.select(table, 3)["id"].to_list() == ["c", "a"]
+    assert complexity_first.select_complex_first(table, 3)["id"].to_list() == ["c", "a"]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tacos.amounts import parse_parts
+from tacos.amounts import parse_quotas
 from tacos.errors import InputError
 from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting import quotas
 from tacos.methods.selecting.limits import Limits
-from tacos.methods.selecting.strategies import Extras, select
+from tacos.methods.selecting.strategies import StrategyInputs, select_by_strategy
 
 N = 120
 
@@ -36,14 +36,16 @@ def pool(seed: int = 0) -> pl.DataFrame:
 def limits(**given: dict[str, str | float] | bool) -> Limits:
     """Limits from what a person writes."""
     parts = {
-        name: parse_parts(value, name) for name, value in given.items() if isinstance(value, dict)
+        name: parse_quotas(value, name) for name, value in given.items() if isinstance(value, dict)
     }
     return Limits(**parts, match_length=bool(given.get("match_length")))
 
 
 def chosen(n: int, wanted: Limits, strategy: str = "longest") -> pl.DataFrame:
     table = pool()
-    return select(table, strategy, n, 1, limits=wanted).select("id").join(table, on="id")
+    return (
+        select_by_strategy(table, strategy, n, 1, limits=wanted).select("id").join(table, on="id")
+    )
 
 
 @pytest.mark.parametrize("strategy", ["tacos", "longest", "mig", "random", "complexity-first"])
@@ -67,7 +69,9 @@ def test_an_exact_quota_of_a_tag_is_served_first() -> None:
     table = pool().with_columns(
         length=pl.when(pl.col("tags").list.contains("rare")).then(1).otherwise("length")
     )
-    found = select(table, "longest", 20, 1, limits=limits(per_tag={"rare": 5})).join(table, on="id")
+    found = select_by_strategy(table, "longest", 20, 1, limits=limits(per_tag={"rare": 5})).join(
+        table, on="id"
+    )
     assert found["tags"].list.contains("rare").sum() == 5
 
 
@@ -75,7 +79,9 @@ def test_an_exact_quota_of_a_tag_is_served_first() -> None:
 @given(n=st.integers(1, 60), seed=st.integers(0, 5))
 def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
     table = pool(seed)
-    found = select(table, "longest", n, 1, limits=Limits(match_length=True)).join(table, on="id")
+    found = select_by_strategy(table, "longest", n, 1, limits=Limits(match_length=True)).join(
+        table, on="id"
+    )
     cuts = np.unique(np.quantile(table["length"], np.arange(1, 10) / 10))
     share = (
         np.bincount(np.searchsorted(cuts, table["length"], side="right"), minlength=len(cuts) + 1)
@@ -91,24 +97,30 @@ def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
 @pytest.mark.parametrize("lengths", [[1, 100], [5, 5, 5, 9], [3] * 30 + [40] * 11 + [50] * 59])
 def test_a_tenth_of_the_lengths_may_be_empty(lengths: list[int]) -> None:
     table = pool()[: len(lengths)].with_columns(length=pl.Series(lengths, dtype=pl.UInt32))
-    found = select(table, "random", len(lengths), 1, limits=Limits(match_length=True))
+    found = select_by_strategy(table, "random", len(lengths), 1, limits=Limits(match_length=True))
     assert sorted(found["id"]) == sorted(table["id"])
 
 
 def test_without_limits_nothing_changes() -> None:
-    assert select(pool(), "tacos", 30, 1).equals(select(pool(), "tacos", 30, 1, limits=limits()))
+    assert select_by_strategy(pool(), "tacos", 30, 1).equals(
+        select_by_strategy(pool(), "tacos", 30, 1, limits=limits())
+    )
 
 
 @pytest.mark.parametrize("coverage", [0.0, 0.5])
 def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(
     coverage: float,
 ) -> None:
-    extras, keep = Extras(coverage=coverage), ["f:003", "f:077"]
-    free = select(pool(), "tacos", 30, 1, extras, keep)
-    kept = select(pool(), "tacos", 30, 1, extras, keep, limits=limits(per_source={"a": "<=30"}))
+    extras, keep = StrategyInputs(coverage=coverage), ["f:003", "f:077"]
+    free = select_by_strategy(pool(), "tacos", 30, 1, extras, keep)
+    kept = select_by_strategy(
+        pool(), "tacos", 30, 1, extras, keep, limits=limits(per_source={"a": "<=30"})
+    )
     assert set(kept["id"]) == set(free["id"])
     sizes = dict(pool().group_by("cluster").len().rows())
-    assert dict(kept.group_by("cluster").len().rows()) == quotas.quotas(sizes, 30, "square-root")
+    assert dict(kept.group_by("cluster").len().rows()) == quotas.compute_quotas(
+        sizes, 30, "square-root"
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,19 +149,23 @@ def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(part: st
     with pytest.raises(
         InputError, match=r"must-keep list alone .* quota of the tag 'rare' \(3, room for 2\)"
     ):
-        select(pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part}))
+        select_by_strategy(pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part}))
     assert (
-        select(pool(), "tacos", 10, keep=rare[:2], limits=limits(per_tag={"rare": part})).height
+        select_by_strategy(
+            pool(), "tacos", 10, keep=rare[:2], limits=limits(per_tag={"rare": part})
+        ).height
         == 10
     )
 
 
 def test_a_row_is_told_which_limit_left_it_no_room() -> None:
     table = pool()
-    bounds = limiting.bounds(table, 10, limits(per_source={"a": "<=2"}, per_tag={"rare": "<=1"}))
+    bounds = limiting.build_bounds(
+        table, 10, limits(per_source={"a": "<=2"}, per_tag={"rare": "<=1"})
+    )
     taken = np.array([0, 3])  # both of a.json, the first one "rare"
-    assert limiting.full(bounds, taken, 6) == [
+    assert limiting.explain_full_limits(bounds, taken, 6) == [
         "the quota of the source a.json was full (2 of 2 rows)"
     ]
-    assert len(limiting.full(bounds, taken, 15)) == 2
-    assert limiting.full(bounds, taken, 1) == []
+    assert len(limiting.explain_full_limits(bounds, taken, 15)) == 2
+    assert limiting.explain_full_limits(bounds, taken, 1) == []

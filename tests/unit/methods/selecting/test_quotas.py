@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting.quotas import Rule, quotas, select
+from tacos.methods.selecting.quotas import QuotaRule, compute_quotas, select_by_quota
 from tacos.records import SCORES, SELECTION
 
 
@@ -33,23 +33,23 @@ def ids(selection: pl.DataFrame) -> list[str]:
     ],
 )
 def test_how_n_is_shared_out(quota, expected) -> None:
-    found = quotas({0: 100, 1: 900, 2: 180}, 100, quota)
+    found = compute_quotas({0: 100, 1: 900, 2: 180}, 100, quota)
     assert sum(found.values()) in (100, 102)
     assert found == pytest.approx(expected, abs=1)
 
 
 def test_what_a_small_cluster_cannot_give_goes_to_the_others() -> None:
-    assert quotas({0: 2, 1: 100, 2: 100, 3: 0}, 62, "equal") == {0: 2, 1: 30, 2: 30, 3: 0}
-    assert quotas({0: 2, 1: 3}, 50, "square-root") == {0: 2, 1: 3}
+    assert compute_quotas({0: 2, 1: 100, 2: 100, 3: 0}, 62, "equal") == {0: 2, 1: 30, 2: 30, 3: 0}
+    assert compute_quotas({0: 2, 1: 3}, 50, "square-root") == {0: 2, 1: 3}
 
 
 def test_an_unknown_quota_is_named() -> None:
     with pytest.raises(ConfigError, match="ascending-size"):
-        quotas({0: 1}, 1, "best")  # type: ignore[arg-type]
+        compute_quotas({0: 1}, 1, "best")  # type: ignore[arg-type]
 
 
 def test_the_paper_takes_from_the_smallest_cluster_first_and_skips_what_is_taken() -> None:
-    found = select(TABLE, SIZES, 4, Rule("ascending-size"))
+    found = select_by_quota(TABLE, SIZES, 4, QuotaRule("ascending-size"))
     assert found.schema == SELECTION
     assert found.select("id", "cluster", "score").rows() == [
         ("a", 0, 90.0),
@@ -60,25 +60,28 @@ def test_the_paper_takes_from_the_smallest_cluster_first_and_skips_what_is_taken
 
 
 def test_a_remainder_goes_by_score() -> None:
-    found = select(TABLE, SIZES, 6, Rule("ascending-size"))
+    found = select_by_quota(TABLE, SIZES, 6, QuotaRule("ascending-size"))
     assert found["rule"].to_list() == ["quota"] * 6
-    few = select(TABLE.filter(pl.col("id") != "c"), SIZES, 5, Rule("ascending-size"))
+    few = select_by_quota(TABLE.filter(pl.col("id") != "c"), SIZES, 5, QuotaRule("ascending-size"))
     assert few.filter(pl.col("rule") == "remainder").is_empty()
-    more = select(
+    more = select_by_quota(
         scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)),
         {0: 1, 1: 3},
         3,
-        Rule("ascending-size"),
+        QuotaRule("ascending-size"),
     )
     assert more.select("id", "rule").rows() == [("a", "quota"), ("b", "quota"), ("c", "quota")]
-    rest = select(
-        scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)), {0: 9, 1: 3}, 4, Rule("equal")
+    rest = select_by_quota(
+        scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)),
+        {0: 9, 1: 3},
+        4,
+        QuotaRule("equal"),
     )
     assert rest.select("id", "rule").rows()[-1] == ("d", "remainder")
 
 
 def test_where_the_quotas_are_more_than_n_the_lowest_scores_go() -> None:
-    assert ids(select(TABLE, SIZES, 3, Rule("ascending-size"))) == [
+    assert ids(select_by_quota(TABLE, SIZES, 3, QuotaRule("ascending-size"))) == [
         "a",
         "b",
         "d",
@@ -86,7 +89,7 @@ def test_where_the_quotas_are_more_than_n_the_lowest_scores_go() -> None:
 
 
 def test_must_keep_rows_are_in_and_count() -> None:
-    found = select(TABLE, SIZES, 4, Rule("ascending-size"), keep=["f", "x"])
+    found = select_by_quota(TABLE, SIZES, 4, QuotaRule("ascending-size"), keep=["f", "x"])
     assert ids(found)[:2] == ["f", "x"]
     assert found["rule"].to_list()[:2] == ["must-keep", "must-keep"]
     assert found.filter(pl.col("id") == "x").select("cluster", "score").row(0) == (None, None)
@@ -97,17 +100,17 @@ def test_must_keep_rows_are_in_and_count() -> None:
 
 
 def test_excluded_rows_are_never_in() -> None:
-    assert "a" not in ids(select(TABLE, SIZES, 5, exclude=["a"]))
+    assert "a" not in ids(select_by_quota(TABLE, SIZES, 5, exclude=["a"]))
     with pytest.raises(InputError, match="both"):
-        select(TABLE, SIZES, 2, keep=["a"], exclude=["a"])
+        select_by_quota(TABLE, SIZES, 2, keep=["a"], exclude=["a"])
     with pytest.raises(InputError, match="must-keep"):
-        select(TABLE, SIZES, 1, keep=["a", "b"])
+        select_by_quota(TABLE, SIZES, 1, keep=["a", "b"])
 
 
 def test_too_few_judged_rows_are_an_error_that_names_fill() -> None:
     unjudged = pl.concat([TABLE, scored(("g", 1, None), ("h", 1, float("nan")))])
     with pytest.raises(InputError, match=r"only 6 have a score.*--fill"):
-        select(unjudged, SIZES, 7)
+        select_by_quota(unjudged, SIZES, 7)
 
 
 def test_fill_takes_unjudged_rows_last_and_says_so() -> None:
@@ -115,33 +118,41 @@ def test_fill_takes_unjudged_rows_last_and_says_so() -> None:
         {"id": ["y", "a", "z", "w"], "cluster": [1, 0, 1, 0]},
         schema_overrides={"cluster": pl.UInt32},
     )
-    found = select(TABLE, SIZES, 8, fill=fill, exclude=["y"])
+    found = select_by_quota(TABLE, SIZES, 8, fill=fill, exclude=["y"])
     assert found.select("id", "score", "rule").rows()[-2:] == [
         ("z", None, "fill"),
         ("w", None, "fill"),
     ]
     with pytest.raises(InputError, match="--fill"):
-        select(TABLE, SIZES, 10, fill=fill)
+        select_by_quota(TABLE, SIZES, 10, fill=fill)
 
 
 def test_equal_scores_are_a_matter_of_the_seed_not_of_the_place() -> None:
     ties = scored(*[(f"r{i}", 0, 50) for i in range(20)])
-    chosen = [tuple(ids(select(ties, {0: 20}, 5, Rule(seed=seed)))) for seed in range(5)]
+    chosen = [
+        tuple(ids(select_by_quota(ties, {0: 20}, 5, QuotaRule(seed=seed)))) for seed in range(5)
+    ]
     assert len(set(chosen)) > 1
-    assert ids(select(ties.reverse(), {0: 20}, 5, Rule(seed=3))) == list(chosen[3])
+    assert ids(select_by_quota(ties.reverse(), {0: 20}, 5, QuotaRule(seed=3))) == list(chosen[3])
 
 
 def test_coverage_prefers_tags_that_no_row_has_and_keeps_the_quotas() -> None:
     rows = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60), ("e", 1, 50))
     tags = {"a": ["x"], "b": ["x"], "c": ["y"], "d": ["x"], "e": ["z"]}
-    assert ids(select(rows, {0: 9, 1: 9}, 3, tags=tags)) == ["a", "b", "d"]
-    assert ids(select(rows, {0: 9, 1: 9}, 3, Rule(coverage=1), tags=tags)) == ["a", "c", "e"]
+    assert ids(select_by_quota(rows, {0: 9, 1: 9}, 3, tags=tags)) == ["a", "b", "d"]
+    assert ids(select_by_quota(rows, {0: 9, 1: 9}, 3, QuotaRule(coverage=1), tags=tags)) == [
+        "a",
+        "c",
+        "e",
+    ]
 
 
 def test_coverage_counts_the_tags_of_must_keep_rows_and_says_what_a_remainder_is() -> None:
     rows = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60))
     tags = {"k": ["x"], "a": ["x"], "b": ["x"], "c": ["y"]}
-    found = select(rows, {0: 1, 1: 3}, 4, Rule("ascending-size", coverage=3), keep=["k"], tags=tags)
+    found = select_by_quota(
+        rows, {0: 1, 1: 3}, 4, QuotaRule("ascending-size", coverage=3), keep=["k"], tags=tags
+    )
     assert found.select("id", "rule").rows() == [
         ("k", "must-keep"),
         ("c", "quota"),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tacos import amounts
-from tacos.amounts import Size
+from tacos.amounts import SelectionSize
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import sizes, strategy_comparison
 
@@ -14,29 +14,29 @@ from tacos.methods.selecting import sizes, strategy_comparison
 @pytest.mark.parametrize(
     ("text", "size"),
     [
-        (500, Size("rows", 500)),
-        ("2k", Size("rows", 2000)),
-        ("0.5%", Size("share", 0.005)),
-        ("0.05", Size("share", 0.05)),
-        (0.25, Size("share", 0.25)),
-        ("1.5Mtokens", Size("tokens", 1.5e6)),
-        ("800 tokens", Size("tokens", 800)),
+        (500, SelectionSize("rows", 500)),
+        ("2k", SelectionSize("rows", 2000)),
+        ("0.5%", SelectionSize("share", 0.005)),
+        ("0.05", SelectionSize("share", 0.05)),
+        (0.25, SelectionSize("share", 0.25)),
+        ("1.5Mtokens", SelectionSize("tokens", 1.5e6)),
+        ("800 tokens", SelectionSize("tokens", 800)),
     ],
 )
-def test_what_a_person_writes(text: str | int, size: Size) -> None:
-    assert amounts.parse(text) == size
+def test_what_a_person_writes(text: str | int, size: SelectionSize) -> None:
+    assert amounts.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "1.5", "0%", "101%", "5k%", "5 usd", "1e3"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ConfigError, match="-n"):
-        amounts.parse(text)
+        amounts.parse_size(text)
 
 
 def test_a_share_of_little_is_one_row() -> None:
-    assert sizes.fixed(amounts.parse("1%"), 20) == 1
-    assert sizes.fixed(amounts.parse("10%"), 205) == 20
-    assert sizes.fixed(amounts.parse("9tokens"), 20) is None
+    assert sizes.resolve_row_count(amounts.parse_size("1%"), 20) == 1
+    assert sizes.resolve_row_count(amounts.parse_size("10%"), 205) == 20
+    assert sizes.resolve_row_count(amounts.parse_size("9tokens"), 20) is None
 
 
 def pool(costs: list[int]) -> pl.DataFrame:
@@ -53,9 +53,9 @@ def test_a_budget_takes_the_longest_part_of_an_order_that_fits(
     wanted = sum(total <= budget for total in sums)
     if wanted == 0:
         with pytest.raises(InputError, match="too small"):
-            sizes.within(budget, table.head, table)
+            sizes.fit_token_budget(budget, table.head, table)
     else:
-        found = sizes.within(budget, table.head, table.select("id", "tokens"))
+        found = sizes.fit_token_budget(budget, table.head, table.select("id", "tokens"))
         assert found.height == wanted
 
 
@@ -67,7 +67,7 @@ def test_where_a_strategy_has_no_more_rows_the_budget_stays_unspent() -> None:
             raise InputError("only 7")
         return table.select("id").head(n)
 
-    assert sizes.within(400, seven, table).height == 7
+    assert sizes.fit_token_budget(400, seven, table).height == 7
 
 
 @pytest.mark.parametrize("n_scored", [51, 72, 500])
@@ -81,13 +81,13 @@ def test_where_few_rows_of_a_large_pool_can_be_had_a_large_budget_takes_all_of_t
             raise InputError("no more scores")
         return table.select("id").head(n)
 
-    assert sizes.within(40_000, scored, table).height == n_scored
+    assert sizes.fit_token_budget(40_000, scored, table).height == n_scored
 
 
 def test_a_few_very_long_rows_do_not_end_the_search_early() -> None:
     costs = [1] * 300 + [10_000] * 30
-    assert sizes.within(1_000, pool(costs).head, pool(costs)).height == 300
-    assert sizes.within(10_300, pool(costs[::-1]).head, pool(costs)).height == 1
+    assert sizes.fit_token_budget(1_000, pool(costs).head, pool(costs)).height == 300
+    assert sizes.fit_token_budget(10_300, pool(costs[::-1]).head, pool(costs)).height == 1
 
 
 def test_mixes_and_distances() -> None:
@@ -95,10 +95,17 @@ def test_mixes_and_distances() -> None:
         {"id": ["a", "b", "c", "d"], "cluster": [0, 0, 1, None]},
         schema_overrides={"cluster": pl.UInt32},
     )
-    found = strategy_comparison.mixes(rows, {"one": ["a", "b"], "two": ["c", "d"]}, "cluster")
+    found = strategy_comparison.tabulate_value_shares(
+        rows, {"one": ["a", "b"], "two": ["c", "d"]}, "cluster"
+    )
     assert found.rows() == [(0, 0.5, 1.0, 0.0), (1, 0.25, 0.0, 0.5), (None, 0.25, 0.0, 0.5)]
-    assert strategy_comparison.distance(strategy_comparison.mix(rows, "cluster"), {0: 1.0}) == 0.5
-    assert strategy_comparison.overlap({"one": ["a", "b"], "two": ["b"]}).rows() == [
+    assert (
+        strategy_comparison.total_variation(
+            strategy_comparison.count_value_shares(rows, "cluster"), {0: 1.0}
+        )
+        == 0.5
+    )
+    assert strategy_comparison.overlap_matrix({"one": ["a", "b"], "two": ["b"]}).rows() == [
         ("one", 1.0, 0.5),
         ("two", 1.0, 1.0),
     ]

@@ -4,18 +4,28 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tacos.amounts import parse_parts
+from tacos.amounts import parse_quotas
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import car, deita, k_center, longest, singleton, size_curves
 from tacos.methods.selecting.limits import Limits
-from tacos.methods.selecting.preference_walk import Room, Tokens, bands, walk
-from tacos.methods.selecting.strategies import STRATEGIES, Extras, limited, select
+from tacos.methods.selecting.preference_walk import (
+    GroupRoom,
+    TokenBudget,
+    build_length_bands,
+    walk_preference,
+)
+from tacos.methods.selecting.strategies import (
+    STRATEGIES,
+    StrategyInputs,
+    select_by_strategy,
+    select_within_limits,
+)
 from tacos.records import SELECTION
 
 N = 80
 
 
-def made(seed: int = 0) -> tuple[pl.DataFrame, Extras]:
+def made(seed: int = 0) -> tuple[pl.DataFrame, StrategyInputs]:
     """A pool of 80 rows with everything a strategy may need."""
     rng = np.random.default_rng(seed)
     names = [f"t{i}" for i in range(12)]
@@ -34,13 +44,15 @@ def made(seed: int = 0) -> tuple[pl.DataFrame, Extras]:
     vectors = rng.standard_normal((N, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     grades = pl.DataFrame({"id": pool["id"], "grade": rng.uniform(0, 5, N)})
-    return pool, Extras(ids=pool["id"].to_list(), vectors=vectors, grades=grades)
+    return pool, StrategyInputs(ids=pool["id"].to_list(), vectors=vectors, grades=grades)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_each_strategy_takes_n_different_rows_and_keeps_the_wishes(strategy) -> None:
     pool, extras = made()
-    found = select(pool, strategy, 20, 3, extras, keep=["f:7", "f:5"], exclude=["f:0", "f:1"])
+    found = select_by_strategy(
+        pool, strategy, 20, 3, extras, keep=["f:7", "f:5"], exclude=["f:0", "f:1"]
+    )
     assert found.schema == SELECTION
     assert found["id"].n_unique() == found.height == 20
     assert found["rank"].to_list() == list(range(1, 21))
@@ -54,7 +66,9 @@ def test_each_strategy_takes_n_different_rows_and_keeps_the_wishes(strategy) -> 
 def test_row_order_does_not_matter(strategy) -> None:
     pool, extras = made()
     mixed = pool.sample(fraction=1.0, shuffle=True, seed=4)
-    assert select(pool, strategy, 30, 2, extras).equals(select(mixed, strategy, 30, 2, extras))
+    assert select_by_strategy(pool, strategy, 30, 2, extras).equals(
+        select_by_strategy(mixed, strategy, 30, 2, extras)
+    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -62,12 +76,12 @@ def test_near_duplicates_are_turned_away(strategy) -> None:
     pool, extras = made()
     twins = extras.vectors.copy()
     twins[1::2] = twins[::2]  # rows 2k and 2k + 1 are the same
-    found = select(
+    found = select_by_strategy(
         pool,
         strategy,
         30,
         2,
-        Extras(extras.ids, twins, grades=extras.grades),
+        StrategyInputs(extras.ids, twins, grades=extras.grades),
         limits=Limits(cosine=0.999),
     )
     assert len({int(one[2:]) // 2 for one in found["id"]}) == 30
@@ -76,49 +90,51 @@ def test_near_duplicates_are_turned_away(strategy) -> None:
 @pytest.mark.parametrize("strategy", ["deita", "car", "k-center"])
 def test_what_needs_embeddings_says_so(strategy) -> None:
     with pytest.raises(InputError, match="embeddings"):
-        select(made()[0], strategy, 5)
+        select_by_strategy(made()[0], strategy, 5)
 
 
 def test_what_else_is_missing_is_said() -> None:
     pool, extras = made()
     with pytest.raises(InputError, match="grades"):
-        select(pool, "singleton", 5)
+        select_by_strategy(pool, "singleton", 5)
     with pytest.raises(InputError, match="only 80"):
-        select(pool, "longest", 81)
+        select_by_strategy(pool, "longest", 81)
     with pytest.raises(ConfigError, match="complexity-first"):
-        select(pool, "best", 5)  # type: ignore[arg-type]
+        select_by_strategy(pool, "best", 5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not in the pool"):
-        select(pool, "random", 5, keep=["nobody"])
+        select_by_strategy(pool, "random", 5, keep=["nobody"])
     with pytest.raises(InputError, match="f:79"):
-        select(pool, "k-center", 5, extras=Extras(ids=extras.ids[:79], vectors=extras.vectors))
+        select_by_strategy(
+            pool, "k-center", 5, extras=StrategyInputs(ids=extras.ids[:79], vectors=extras.vectors)
+        )
 
 
 @pytest.mark.parametrize("strategy", ["tacos", "mig", "deita", "car"])
 def test_unjudged_rows_are_not_taken_for_their_score(strategy) -> None:
     pool, extras = made()
     part = pool.with_columns(score=pl.when(pl.int_range(N) % 2 == 0).then("score"))
-    found = select(part, strategy, 30, 1, extras)
+    found = select_by_strategy(part, strategy, 30, 1, extras)
     assert found["score"].null_count() == 0
     with pytest.raises(InputError, match=r"only (39|40)"):
-        select(part, strategy, 41, 1, extras)
+        select_by_strategy(part, strategy, 41, 1, extras)
 
 
 def test_the_longest_and_the_best_come_first() -> None:
-    assert longest.order([3, 9, float("nan"), 5], 1).tolist() == [1, 3, 0]
-    assert singleton.order([4.5, 2.0, 5.0], 1, at_least=4.5).tolist() == [2, 0]
+    assert longest.rank_by_value([3, 9, float("nan"), 5], 1).tolist() == [1, 3, 0]
+    assert singleton.rank_by_grade([4.5, 2.0, 5.0], 1, at_least=4.5).tolist() == [2, 0]
 
 
 def test_deita_minds_only_the_rows_it_took() -> None:
     angles = np.array([0.0, 0.5, 1.0])  # cosines: neighbours .88, ends .54
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    ranked = deita.ranking([3, 2, 1], [1, 1, 1], 1)
-    assert walk(ranked, 3, vectors=vectors, limit=0.8).tolist() == [0, 2]
+    ranked = deita.rank_by_deita([3, 2, 1], [1, 1, 1], 1)
+    assert walk_preference(ranked, 3, vectors=vectors, limit=0.8).tolist() == [0, 2]
 
 
 def test_k_center_takes_the_farthest_and_starts_from_what_is_in() -> None:
     vectors = np.array([[1, 0], [0.9, 0.436], [0, 1], [-1, 0]], np.float32)
-    assert k_center.order(vectors, 2, 1, start=[0]).tolist() == [3, 2]
-    assert sorted(k_center.order(vectors, 9, 1).tolist()) == [0, 1, 2, 3]
+    assert k_center.rank_by_distance(vectors, 2, 1, start=[0]).tolist() == [3, 2]
+    assert sorted(k_center.rank_by_distance(vectors, 9, 1).tolist()) == [0, 1, 2, 3]
 
 
 def test_car_takes_the_best_of_each_cluster_first() -> None:
@@ -128,27 +144,39 @@ def test_car_takes_the_best_of_each_cluster_first() -> None:
         np.float32
     )
     quality = np.arange(40.0)
-    assert car.order(quality, vectors, 1, k=4)[:6].tolist() == [39, 29, 19, 9, 38, 37]
+    assert car.rank_by_car(quality, vectors, 1, k=4)[:6].tolist() == [39, 29, 19, 9, 38, 37]
 
 
 def test_limits_by_group_and_by_tokens() -> None:
     order = np.arange(10)
-    assert walk(order, 10, [Room(order % 2, {0: 2})]).tolist() == [0, 1, 2, 3, 5, 7, 9]
-    assert walk(order, 10, [Tokens([5] * 9 + [1], 11)]).tolist() == [
+    assert walk_preference(order, 10, [GroupRoom(order % 2, {0: 2})]).tolist() == [
+        0,
+        1,
+        2,
+        3,
+        5,
+        7,
+        9,
+    ]
+    assert walk_preference(order, 10, [TokenBudget([5] * 9 + [1], 11)]).tolist() == [
         0,
         1,
         9,
     ]  # the cheap one still fits
-    assert walk(order, 3, [Room(order % 2, {0: 2})], start=[4, 6]).tolist() == [4, 6, 1]
+    assert walk_preference(order, 3, [GroupRoom(order % 2, {0: 2})], start=[4, 6]).tolist() == [
+        4,
+        6,
+        1,
+    ]
 
 
 def test_length_matching_gives_the_lengths_of_the_pool() -> None:
     pool, extras = made()
     table = pool.sort("id")
-    room = bands(table["length"].to_numpy(), 40, np.arange(N), n_bands=4)
+    room = build_length_bands(table["length"].to_numpy(), 40, np.arange(N), n_bands=4)
     plain, matched = (
-        select(pool, "longest", 40, 1, extras),
-        limited(pool, "longest", 40, 1, extras, [room]),
+        select_by_strategy(pool, "longest", 40, 1, extras),
+        select_within_limits(pool, "longest", 40, 1, extras, [room]),
     )
     mean = pool["length"].mean()
     lengths = [
@@ -161,22 +189,24 @@ def test_length_matching_gives_the_lengths_of_the_pool() -> None:
 
 def test_figures_of_a_selection_and_the_n_curve() -> None:
     pool, extras = made()
-    row = size_curves.figures(pool, ["f:0", "f:1"])
+    row = size_curves.measure_selection(pool, ["f:0", "f:1"])
     tags = set(pool["tags"][0]) | set(pool["tags"][1])
     assert row["coverage"][0] == pytest.approx(len(tags) / 12)
     assert row["mean_length"][0] == pytest.approx(pool["length"][:2].mean())
-    curve = size_curves.n_curve(
-        pool, lambda n: select(pool, "complexity-first", n, 1, extras)["id"].to_list(), [5, 20, 60]
+    curve = size_curves.trace_size_curve(
+        pool,
+        lambda n: select_by_strategy(pool, "complexity-first", n, 1, extras)["id"].to_list(),
+        [5, 20, 60],
     )
     assert curve["n"].to_list() == [5, 20, 60]
     assert curve["coverage"].is_sorted()
-    assert size_curves.n_curve(pool, lambda n: [], []).is_empty()
+    assert size_curves.trace_size_curve(pool, lambda n: [], []).is_empty()
 
 
 def test_the_random_band_holds_most_random_selections() -> None:
     pool, _ = made()
-    band = size_curves.random_band(
-        pool, lambda n, seed: select(pool, "random", n, seed)["id"].to_list(), 20
+    band = size_curves.measure_random_band(
+        pool, lambda n, seed: select_by_strategy(pool, "random", n, seed)["id"].to_list(), 20
     )
     low, high = band.filter(pl.col("figure") == "mean_score").select("low", "high").row(0)
     assert low < pool["score"].mean() < high
@@ -193,9 +223,16 @@ def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_witho
             "source": ["one", "two", "one", "two"],
         }
     )
-    extras = Extras(
+    extras = StrategyInputs(
         ids=list("abcd"), vectors=np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
     )  # a and b are the same
-    assert select(pool, "deita", 3, 1, extras, keep=["b"])["id"].to_list() == ["b", "c", "d"]
-    none_of_one = Limits(per_source=parse_parts({"one": "<=0"}, "per_source"))
-    assert select(pool, "deita", 2, 1, extras, limits=none_of_one)["id"].to_list() == ["b", "d"]
+    assert select_by_strategy(pool, "deita", 3, 1, extras, keep=["b"])["id"].to_list() == [
+        "b",
+        "c",
+        "d",
+    ]
+    none_of_one = Limits(per_source=parse_quotas({"one": "<=0"}, "per_source"))
+    assert select_by_strategy(pool, "deita", 2, 1, extras, limits=none_of_one)["id"].to_list() == [
+        "b",
+        "d",
+    ]

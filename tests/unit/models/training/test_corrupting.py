@@ -21,15 +21,17 @@ TEXTS = [
 
 
 def test_the_good_answer_stands_first_and_the_instruction_stays() -> None:
-    for pair in spoilt_responses.spoil(TEXTS, n_ways=4):
+    for pair in spoilt_responses.spoil_texts(TEXTS, n_ways=4):
         assert pair.a in TEXTS
         assert pair.a[0] == pair.b[0]
         assert pair.a[1] != pair.b[1]
 
 
 def test_the_seed_decides_what_is_spoilt() -> None:
-    assert spoilt_responses.spoil(TEXTS, seed=1) == spoilt_responses.spoil(TEXTS, seed=1)
-    assert spoilt_responses.spoil(TEXTS, seed=1, n_ways=5) != spoilt_responses.spoil(
+    assert spoilt_responses.spoil_texts(TEXTS, seed=1) == spoilt_responses.spoil_texts(
+        TEXTS, seed=1
+    )
+    assert spoilt_responses.spoil_texts(TEXTS, seed=1, n_ways=5) != spoilt_responses.spoil_texts(
         TEXTS, seed=2, n_ways=5
     )
 
@@ -42,20 +44,25 @@ def test_each_way_gives_another_text_or_nothing(way) -> None:
 
 def test_an_answer_off_the_topic_is_next_in_length() -> None:
     texts = [("a", "x" * n) for n in (1, 50, 2, 51)]
-    assert [len(other[1]) for other in spoilt_responses.neighbours(texts)] == [2, 51, 50, 50]
+    assert [len(other[1]) for other in spoilt_responses.find_length_neighbours(texts)] == [
+        2,
+        51,
+        50,
+        50,
+    ]
 
 
 def test_inputs_that_say_there_is_none_are_left_out() -> None:
-    assert preference_pairs.join("Name a river.", "<noinput>") == "Name a river."
-    assert preference_pairs.join("Name it.", "Rhine") == "Name it.\nRhine"
+    assert preference_pairs.join_input("Name a river.", "<noinput>") == "Name a river."
+    assert preference_pairs.join_input("Name it.", "Rhine") == "Name it.\nRhine"
 
 
 @pytest.mark.data
 def test_the_pairs_of_the_shared_data(shared_data: Path) -> None:
     revised, voted, chosen = (
-        preference_pairs.revisions(shared_data),
-        preference_pairs.votes(shared_data),
-        preference_pairs.expert_choices(shared_data),
+        preference_pairs.read_revisions(shared_data),
+        preference_pairs.read_votes(shared_data),
+        preference_pairs.read_expert_choices(shared_data),
     )
     assert (len(revised), len(voted), len(chosen)) == (1747, 894, 1985)
     assert not any(r"\n" in pair.b[1] and "\n" not in pair.b[1] for pair in chosen[:200])

@@ -14,8 +14,26 @@ What it does not know: the verdicts. `swiss` and `active` read scores that
 `tacos.methods.judging.rating` made of them.
 """
 
-from tacos.methods.judging.pairing.active_pairs import active, allowances, opening
-from tacos.methods.judging.pairing.fixed_pairs import bridges, chain, neighbour, reference
-from tacos.methods.judging.pairing.swiss_rounds import swiss
+from tacos.methods.judging.pairing.active_pairs import (
+    allot_requests,
+    plan_active_round,
+    plan_first_round,
+)
+from tacos.methods.judging.pairing.fixed_pairs import (
+    bridge_clusters,
+    pair_in_chain,
+    pair_neighbours,
+    pair_with_reference,
+)
+from tacos.methods.judging.pairing.swiss_rounds import plan_swiss_round
 
-__all__ = ["active", "allowances", "bridges", "chain", "neighbour", "opening", "reference", "swiss"]
+__all__ = [
+    "allot_requests",
+    "bridge_clusters",
+    "pair_in_chain",
+    "pair_neighbours",
+    "pair_with_reference",
+    "plan_active_round",
+    "plan_first_round",
+    "plan_swiss_round",
+]

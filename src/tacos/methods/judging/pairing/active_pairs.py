@@ -30,7 +30,12 @@ import numpy.typing as npt
 import polars as pl
 from scipy.special import ndtr
 
-from tacos.methods.judging.pairing.pair_plans import Link, members, next_number, shuffled
+from tacos.methods.judging.pairing.pair_plans import (
+    Link,
+    index_members,
+    next_pair_number,
+    shuffle_by_seed,
+)
 from tacos.records import PAIRS
 
 ORDERS = {"both": ("ab", "ba"), "ab": ("ab",), "ba": ("ba",)}
@@ -44,7 +49,7 @@ N_STEPS = 3.0
 
 
 @dataclass(slots=True)
-class Standing:
+class ClusterState:
     """One cluster as it stands: `score`, `variance` of shape (n,), `noise` of one verdict,
     `threshold`, in points.
     """
@@ -67,7 +72,7 @@ class Standing:
         self.variance[place] = 1 / (1 / self.variance[place] + 1 / self.noise)
 
 
-def opening(
+def plan_first_round(
     shortlist: pl.DataFrame, seed: int, linked: bool = True, pilot: int = 10, first: int = 0
 ) -> pl.DataFrame:
     """The first round: every sample once or twice in one order, every `pilot`-th pair in both.
@@ -78,8 +83,8 @@ def opening(
     PAIRS.
     """
     links: list[Link] = []
-    for cluster, ids in members(shortlist).items():
-        order = shuffled(ids, seed, cluster)
+    for cluster, ids in index_members(shortlist).items():
+        order = shuffle_by_seed(ids, seed, cluster)
         seats = order if linked or len(order) % 2 == 0 else [*order, order[0]]
         step = 1 if linked else 2
         links += [
@@ -92,7 +97,7 @@ def opening(
     return pl.DataFrame(rows, schema=PAIRS, orient="row")
 
 
-def active(
+def plan_active_round(
     shortlist: pl.DataFrame,
     scores: pl.DataFrame,
     asked: pl.DataFrame,
@@ -110,16 +115,18 @@ def active(
     once, or in one first (`both=False`; the other may follow in a later round). No order of a pair
     is asked twice. Fewer requests come back where no more can change the outcome.
     """
-    stored = stored_orders(asked)
-    beliefs = beliefs_of(scores, asked)
-    number = next_number(asked)
+    stored = _index_stored_orders(asked)
+    beliefs = _index_beliefs(scores, asked)
+    number = next_pair_number(asked)
     rows: list[Row] = []
-    for cluster, ids in members(shortlist).items():
-        standing = stand(shuffled(ids, seed, cluster), beliefs, quotas.get(cluster, 0))
+    for cluster, ids in index_members(shortlist).items():
+        standing = _build_cluster_state(
+            shuffle_by_seed(ids, seed, cluster), beliefs, quotas.get(cluster, 0)
+        )
         if standing is not None:
             here = stored.get(cluster, {})
-            wanted = requests(
-                standing, orders_within(standing.ids, here), n_requests.get(cluster, 0), both
+            wanted = _pick_requests(
+                standing, _index_orders_within(standing.ids, here), n_requests.get(cluster, 0), both
             )
             rows += [
                 (here[a, b][0] if (a, b) in here else -1, cluster, a, b, False, o)
@@ -130,7 +137,7 @@ def active(
     return pl.DataFrame(numbered, schema=PAIRS, orient="row")
 
 
-def allowances(
+def allot_requests(
     shortlist: pl.DataFrame, asked: pl.DataFrame, budget: float, n_rounds: int
 ) -> dict[int, int]:
     """What each cluster may ask in the next of `n_rounds` rounds: an even part of `budget` x its
@@ -146,7 +153,7 @@ def allowances(
     return {c: max(round((budget * size - spent.get(c, 0)) / n_rounds), 0) for c, size in sizes}
 
 
-def stored_orders(asked: pl.DataFrame) -> dict[int, Stored]:
+def _index_stored_orders(asked: pl.DataFrame) -> dict[int, Stored]:
     """The number and the asked orders of each pair, by cluster, then by (left, right)."""
     plans = asked if "orders" in asked.columns else asked.with_columns(orders=pl.lit("both"))
     stored: dict[int, Stored] = defaultdict(dict)
@@ -156,7 +163,7 @@ def stored_orders(asked: pl.DataFrame) -> dict[int, Stored]:
     return stored
 
 
-def beliefs_of(scores: pl.DataFrame, asked: pl.DataFrame) -> dict[str, Belief]:
+def _index_beliefs(scores: pl.DataFrame, asked: pl.DataFrame) -> dict[str, Belief]:
     """What is known of each sample: score, error, and the number of verdicts asked for."""
     plans = asked if "orders" in asked.columns else asked.with_columns(orders=pl.lit("both"))
     weight = pl.when(pl.col("orders") == "both").then(2).otherwise(1)
@@ -170,7 +177,9 @@ def beliefs_of(scores: pl.DataFrame, asked: pl.DataFrame) -> dict[str, Belief]:
     return {id_: (score, error, n) for id_, score, error, n in rows}
 
 
-def stand(ids: list[str], beliefs: Mapping[str, Belief], quota: int) -> Standing | None:
+def _build_cluster_state(
+    ids: list[str], beliefs: Mapping[str, Belief], quota: int
+) -> ClusterState | None:
     """The standing of a cluster; None where it gives all or nothing, or no error is known.
 
     The noise of one verdict is the median of error variance times verdicts. A sample without a
@@ -183,12 +192,12 @@ def stand(ids: list[str], beliefs: Mapping[str, Belief], quota: int) -> Standing
     values = np.array([beliefs.get(one, unknown) for one in ids])
     ranking = np.sort(values[:, 0])[::-1]
     noise = float(np.median(known[:, 1] ** 2 * known[:, 2]))
-    return Standing(
+    return ClusterState(
         ids, values[:, 0], values[:, 1] ** 2, noise, float(ranking[quota - 1] + ranking[quota]) / 2
     )
 
 
-def orders_within(ids: list[str], stored: Stored) -> dict[Places, set[str]]:
+def _index_orders_within(ids: list[str], stored: Stored) -> dict[Places, set[str]]:
     """The asked orders of each pair of these samples, by their places."""
     place = {one: i for i, one in enumerate(ids)}
     return {
@@ -198,23 +207,23 @@ def orders_within(ids: list[str], stored: Stored) -> dict[Places, set[str]]:
     }
 
 
-def requests(
-    standing: Standing, orders: dict[Places, set[str]], n_requests: int, both: bool
+def _pick_requests(
+    standing: ClusterState, orders: dict[Places, set[str]], n_requests: int, both: bool
 ) -> Iterator[tuple[str, str, str]]:
     """Left, right and orders of what is to be asked, the largest gain first."""
     closed: dict[int, set[int]] = defaultdict(set)
     for pair, asked in orders.items():
         if len(asked) == 2:
-            close(closed, pair)
+            _close_pair(closed, pair)
     while n_requests > 0:
-        found = next_pair(standing, closed)
+        found = _pick_next_pair(standing, closed)
         if found is None:
             return
         pair = found[::-1] if found[::-1] in orders else found
         missing = {"ab", "ba"} - orders.setdefault(pair, set())
         wanted = missing if both and n_requests > 1 else {min(missing)}
         orders[pair] |= wanted
-        close(closed, pair)  # what is left of it may follow in a later round
+        _close_pair(closed, pair)  # what is left of it may follow in a later round
         n_requests -= len(wanted)
         for place in pair * len(wanted):
             standing.count(place)
@@ -225,13 +234,13 @@ def requests(
         )
 
 
-def close(closed: dict[int, set[int]], pair: Places) -> None:
+def _close_pair(closed: dict[int, set[int]], pair: Places) -> None:
     """Note that a pair cannot be asked (again)."""
     closed[pair[0]].add(pair[1])
     closed[pair[1]].add(pair[0])
 
 
-def next_pair(standing: Standing, closed: Mapping[int, set[int]]) -> Places | None:
+def _pick_next_pair(standing: ClusterState, closed: Mapping[int, set[int]]) -> Places | None:
     """The sample with the largest gain and its best partner: the next largest gain, then the
     nearest score.
     """

@@ -9,10 +9,16 @@ from itertools import pairwise
 
 import polars as pl
 
-from tacos.methods.judging.pairing.pair_plans import Link, known, members, shuffled, table
+from tacos.methods.judging.pairing.pair_plans import (
+    Link,
+    build_pair_table,
+    collect_asked_pairs,
+    index_members,
+    shuffle_by_seed,
+)
 
 
-def neighbour(shortlist: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+def pair_neighbours(shortlist: pl.DataFrame, first: int = 0) -> pl.DataFrame:
     """The paper's pairs: (0, 1), (2, 3), ... of each cluster in input order; an odd last sample is
     dropped.
 
@@ -20,28 +26,28 @@ def neighbour(shortlist: pl.DataFrame, first: int = 0) -> pl.DataFrame:
     file and row number of the ids (`<file>:<row>`). `first` is the number of the first pair, here
     and below.
     """
-    groups = members(shortlist).items()
-    return table(
+    groups = index_members(shortlist).items()
+    return build_pair_table(
         ((c, a, b) for c, ids in groups for a, b in zip(ids[::2], ids[1::2], strict=False)), first
     )
 
 
-def chain(
+def pair_in_chain(
     shortlist: pl.DataFrame, seed: int, first: int = 0, asked: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """Each cluster in a random order, every sample compared with the next one: n - 1 pairs connect
     n samples.
     """
-    done = known(asked)
+    done = collect_asked_pairs(asked)
     links = (
         (c, a, b)
-        for c, ids in members(shortlist).items()
-        for a, b in pairwise(shuffled(ids, seed, c))
+        for c, ids in index_members(shortlist).items()
+        for a, b in pairwise(shuffle_by_seed(ids, seed, c))
     )
-    return table((link for link in links if frozenset(link[1:]) not in done), first)
+    return build_pair_table((link for link in links if frozenset(link[1:]) not in done), first)
 
 
-def reference(
+def pair_with_reference(
     shortlist: pl.DataFrame, seed: int, references: Mapping[int, str] | None = None, first: int = 0
 ) -> pl.DataFrame:
     """Every sample of a cluster against one chosen reference of it (a random one where none is
@@ -49,13 +55,13 @@ def reference(
     """
     chosen = references or {}
     links: list[Link] = []
-    for cluster, ids in members(shortlist).items():
-        centre = chosen.get(cluster, shuffled(ids, seed, cluster)[0])
+    for cluster, ids in index_members(shortlist).items():
+        centre = chosen.get(cluster, shuffle_by_seed(ids, seed, cluster)[0])
         links += [(cluster, other, centre) for other in ids if other != centre]
-    return table(links, first)
+    return build_pair_table(links, first)
 
 
-def bridges(
+def bridge_clusters(
     shortlist: pl.DataFrame,
     n_bridges: int,
     seed: int,
@@ -69,18 +75,18 @@ def bridges(
     on, from a random sample to a random sample, new ones as long as there are any. A pair's
     `cluster` is that of its left sample.
     """
-    groups = {c: shuffled(ids, seed + 1, c) for c, ids in members(shortlist).items()}
-    ring, done = shuffled(list(groups), seed, 0), known(asked)
+    groups = {c: shuffle_by_seed(ids, seed + 1, c) for c, ids in index_members(shortlist).items()}
+    ring, done = shuffle_by_seed(list(groups), seed, 0), collect_asked_pairs(asked)
     links: list[Link] = []
     for step in range(1, min(n_bridges, len(ring) - 1) + 1):
         for place, cluster in enumerate(ring):
-            links += bridge(
+            links += _find_bridge(
                 cluster, groups[cluster], groups[ring[(place + step) % len(ring)]], step, done
             )
-    return table(links, first, bridge=True)
+    return build_pair_table(links, first, bridge=True)
 
 
-def bridge(
+def _find_bridge(
     cluster: int, here: Sequence[str], there: Sequence[str], step: int, done: set[frozenset[str]]
 ) -> list[Link]:
     """The first pair, from the `step`-th sample of either side on, that was not asked before; none

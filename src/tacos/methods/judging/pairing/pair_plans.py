@@ -17,7 +17,7 @@ Link = tuple[int, str, str]
 """A cluster, and the left and the right sample of a pair."""
 
 
-def members(shortlist: pl.DataFrame) -> dict[int, list[str]]:
+def index_members(shortlist: pl.DataFrame) -> dict[int, list[str]]:
     """The ids of each cluster in input order, clusters ascending, whatever the order of the table."""
     if "position" in shortlist.columns:
         ordered = shortlist.sort("cluster", "position", "id")
@@ -34,13 +34,13 @@ def members(shortlist: pl.DataFrame) -> dict[int, list[str]]:
     }
 
 
-def shuffled(values: Sequence[T], seed: int, cluster: int) -> list[T]:
+def shuffle_by_seed(values: Sequence[T], seed: int, cluster: int) -> list[T]:
     """`values` in an order that depends on the seed and the cluster only."""
     order = np.random.default_rng([seed, cluster]).permutation(len(values))
     return [values[i] for i in order]
 
 
-def known(asked: pl.DataFrame | None) -> set[frozenset[str]]:
+def collect_asked_pairs(asked: pl.DataFrame | None) -> set[frozenset[str]]:
     """The pairs asked before, without direction."""
     return (
         set()
@@ -49,7 +49,7 @@ def known(asked: pl.DataFrame | None) -> set[frozenset[str]]:
     )
 
 
-def table(links: Iterable[Link], first: int, bridge: bool = False) -> pl.DataFrame:
+def build_pair_table(links: Iterable[Link], first: int, bridge: bool = False) -> pl.DataFrame:
     """A table PAIRS, numbered from `first`, both orders of each."""
     rows = [
         (first + i, cluster, left, right, bridge, "both")
@@ -58,6 +58,6 @@ def table(links: Iterable[Link], first: int, bridge: bool = False) -> pl.DataFra
     return pl.DataFrame(rows, schema=PAIRS, orient="row")
 
 
-def next_number(asked: pl.DataFrame) -> int:
+def next_pair_number(asked: pl.DataFrame) -> int:
     """The number of the next pair."""
     return 1 + int(asked["pair"].max() or 0) if asked.height else 0  # type: ignore[arg-type]

@@ -9,15 +9,15 @@ import polars as pl
 
 from tacos.methods.judging.pairing.pair_plans import (
     Link,
-    known,
-    members,
-    next_number,
-    shuffled,
-    table,
+    build_pair_table,
+    collect_asked_pairs,
+    index_members,
+    next_pair_number,
+    shuffle_by_seed,
 )
 
 
-def swiss(
+def plan_swiss_round(
     shortlist: pl.DataFrame,
     scores: pl.DataFrame,
     asked: pl.DataFrame,
@@ -32,15 +32,15 @@ def swiss(
     of its cluster); equal scores are ordered by chance, drawn from `seed` and `round`. In an odd
     cluster the last one left sits out.
     """
-    done, score = known(asked), score_of(scores)
+    done, score = collect_asked_pairs(asked), _index_scores(scores)
     links: list[Link] = []
-    for cluster, ids in members(shortlist).items():
-        ranked = by_score(shuffled(ids, seed + 7919 * round, cluster), score)
-        links += ((cluster, a, b) for a, b in meet(ranked, done))
-    return table(links, next_number(asked) if first is None else first)
+    for cluster, ids in index_members(shortlist).items():
+        ranked = _rank_by_score(shuffle_by_seed(ids, seed + 7919 * round, cluster), score)
+        links += ((cluster, a, b) for a, b in _pair_ranking(ranked, done))
+    return build_pair_table(links, next_pair_number(asked) if first is None else first)
 
 
-def meet(ranked: Sequence[str], done: set[frozenset[str]]) -> Iterator[tuple[str, str]]:
+def _pair_ranking(ranked: Sequence[str], done: set[frozenset[str]]) -> Iterator[tuple[str, str]]:
     """Pairs of the ranking from the top: each free sample with the next free one that it has not
     met.
     """
@@ -52,14 +52,14 @@ def meet(ranked: Sequence[str], done: set[frozenset[str]]) -> Iterator[tuple[str
             yield one, free.pop(other)
 
 
-def by_score(ids: Sequence[str], score: Mapping[str, float]) -> list[str]:
+def _rank_by_score(ids: Sequence[str], score: Mapping[str, float]) -> list[str]:
     """Best first; a sample without a score stands at the median; equal scores keep their order."""
     known_scores = [score[one] for one in ids if one in score]
     middle = float(np.median(known_scores)) if known_scores else 0.0
     return sorted(ids, key=lambda one: -score.get(one, middle))
 
 
-def score_of(scores: pl.DataFrame) -> dict[str, float]:
+def _index_scores(scores: pl.DataFrame) -> dict[str, float]:
     """The score of each sample, the mean over clusters where it has several."""
     means = scores.group_by("id").agg(pl.col("score").mean())
     return {i: s for i, s in means.rows() if s is not None}

@@ -1,8 +1,14 @@
 """How verdicts become scores: averages (the paper), least squares, or a robust Bradley-Terry model."""
 
-from tacos.methods.judging.rating.bradley_terry import Habits, bradley_terry
-from tacos.methods.judging.rating.gaussian_experts import least_squares
-from tacos.methods.judging.rating.mean_scores import mean
-from tacos.methods.judging.rating.presentation_orders import position_bias
+from tacos.methods.judging.rating.bradley_terry import JudgeEffects, fit_bradley_terry
+from tacos.methods.judging.rating.gaussian_experts import fit_least_squares
+from tacos.methods.judging.rating.mean_scores import average_raw_scores
+from tacos.methods.judging.rating.presentation_orders import estimate_position_bias
 
-__all__ = ["Habits", "bradley_terry", "least_squares", "mean", "position_bias"]
+__all__ = [
+    "JudgeEffects",
+    "average_raw_scores",
+    "estimate_position_bias",
+    "fit_bradley_terry",
+    "fit_least_squares",
+]

@@ -35,16 +35,16 @@ import polars as pl
 from scipy.sparse import csr_array, vstack
 from scipy.special import expit, logit
 
-from tacos.methods.judging.rating.comparison_graph import home_of
-from tacos.methods.judging.rating.games import Games, games_of
+from tacos.methods.judging.rating.comparison_graph import find_homes
+from tacos.methods.judging.rating.games import Games, build_games
 from tacos.methods.judging.rating.normal_equations import (
     Floats,
-    components,
     conjugate_gradients,
-    diagonal,
+    diagonal_matrix,
+    label_components,
     standard_errors,
 )
-from tacos.methods.judging.rating.presentation_orders import PAIR, usable
+from tacos.methods.judging.rating.presentation_orders import PAIR, keep_complete_verdicts
 from tacos.records import SCORES
 
 BIAS_SPREAD = 2.0
@@ -53,7 +53,7 @@ N_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class JudgeEffects:
     """What the fit found of the judges: position bias and error rate by name, the worth of length
     (logits; null: not asked).
     """
@@ -63,7 +63,7 @@ class Habits:
     length: float | None
 
 
-def bradley_terry(
+def fit_bradley_terry(
     verdicts: pl.DataFrame,
     homes: pl.DataFrame | None = None,
     lengths: pl.DataFrame | None = None,
@@ -71,7 +71,7 @@ def bradley_terry(
     error_rate: float | None = 0.05,
     spread: float = 1.5,
     seed: int = 1,
-) -> tuple[pl.DataFrame, Habits]:
+) -> tuple[pl.DataFrame, JudgeEffects]:
     """A table SCORES, one row per sample, and what was found of the judges.
 
     `homes` as in `least_squares`; `lengths` has `id` and `length`; `weights` multiplies a judge's
@@ -79,21 +79,23 @@ def bradley_terry(
     logits. Scores are theta on a straight line that gives them the mean and the spread of the
     samples' mean raw scores; `error` is on the same line. Equal for any order of rows.
     """
-    judged = usable(verdicts)
+    judged = keep_complete_verdicts(verdicts)
     if judged.is_empty():
-        return pl.DataFrame(schema=SCORES), Habits({}, {}, None)
+        return pl.DataFrame(schema=SCORES), JudgeEffects({}, {}, None)
     ids = pl.concat([judged["low"], judged["high"]]).unique().sort()
     judges = judged["judge"].unique().sort().to_list()
-    games = games_of(judged, ids, judges, lengths, weights or {})
-    found = fit(games, spread, lengths is not None, error_rate)
-    labels = components(games.first, games.second, games.n)
-    matrix, factor = curvature(games, found, spread)
+    games = build_games(judged, ids, judges, lengths, weights or {})
+    found = _fit_unknowns(games, spread, lengths is not None, error_rate)
+    labels = label_components(games.first, games.second, games.n)
+    matrix, factor = _theta_curvature(games, found, spread)
     error = standard_errors(matrix, labels, False, factor, seed)
-    table = scaled(judged, ids, found[: games.n], error).with_columns(component=pl.Series(labels))
-    home = home_of(judged.unique([*PAIR, "cluster"], maintain_order=True), homes)
+    table = _scale_scores(judged, ids, found[: games.n], error).with_columns(
+        component=pl.Series(labels)
+    )
+    home = find_homes(judged.unique([*PAIR, "cluster"], maintain_order=True), homes)
     named = table.join(home, on="id", how="left").sort("cluster", "id")
-    bias, rate, length = split(found, games)
-    habits = Habits(
+    bias, rate, length = _split_unknowns(found, games)
+    habits = JudgeEffects(
         dict(zip(judges, bias.tolist(), strict=True)),
         dict(zip(judges, rate.tolist(), strict=True)),
         float(length) if lengths is not None else None,
@@ -101,7 +103,7 @@ def bradley_terry(
     return named.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items()), habits
 
 
-def split(x: Floats, games: Games) -> tuple[Floats, Floats, float]:
+def _split_unknowns(x: Floats, games: Games) -> tuple[Floats, Floats, float]:
     """Biases, error rates and the worth of length out of the vector of unknowns (thetas, biases,
     logits of rates, length).
     """
@@ -109,7 +111,9 @@ def split(x: Floats, games: Games) -> tuple[Floats, Floats, float]:
     return x[n : n + j], expit(x[n + j : n + 2 * j]), float(x[-1])
 
 
-def fit(games: Games, spread: float, with_length: bool, error_rate: float | None) -> Floats:
+def _fit_unknowns(
+    games: Games, spread: float, with_length: bool, error_rate: float | None
+) -> Floats:
     """The unknowns with the highest posterior density: Gauss-Newton steps, each solved by conjugate
     gradients.
     """
@@ -117,20 +121,20 @@ def fit(games: Games, spread: float, with_length: bool, error_rate: float | None
     free = np.ones(games.n + 2 * games.n_judges + 1)
     free[rates], free[-1] = error_rate is None, with_length
     x = np.zeros(len(free))
-    x[: games.n] = win_rates(games)
+    x[: games.n] = _initial_log_odds(games)
     x[rates] = logit(np.clip(0.05 if error_rate is None else error_rate, 1e-9, 0.999))
     for _ in range(N_STEPS):
-        value, gradient = loss(x, games, spread, free)
-        step = conjugate_gradients(Curvature(games, x, spread, free), -gradient[:, None], 1e-2)[0][
-            :, 0
-        ]
-        gain, x = descend(x, step, value, lambda y: loss(y, games, spread, free)[0])
+        value, gradient = _log_loss(x, games, spread, free)
+        step = conjugate_gradients(
+            CurvatureOperator(games, x, spread, free), -gradient[:, None], 1e-2
+        )[0][:, 0]
+        gain, x = _search_step(x, step, value, lambda y: _log_loss(y, games, spread, free)[0])
         if gain < 1e-9 * abs(value) + 1e-9:
             break
     return x
 
 
-def descend(
+def _search_step(
     x: Floats, step: Floats, value: float, at: Callable[[Floats], float]
 ) -> tuple[float, Floats]:
     """The gain and the place of the longest of the steps 1, 1/2, 1/4, ... that leads down."""
@@ -142,16 +146,16 @@ def descend(
     return 0.0, x
 
 
-class Curvature:
+class CurvatureOperator:
     """The Gauss-Newton curvature at x as a matrix that is never formed: `self @ v` and
     `diagonal()`.
     """
 
     def __init__(self, games: Games, x: Floats, spread: float, free: Floats) -> None:
-        _, rate, _ = split(x, games)
-        self.factor = factor_of(games, x) * free
+        _, rate, _ = _split_unknowns(x, games)
+        self.factor = _likelihood_factor(games, x) * free
         self.squares = (self.factor**2).sum(axis=0)
-        scale = prior_scale(games, spread)
+        scale = _prior_scale(games, spread)
         rates = slice(games.n + games.n_judges, games.n + 2 * games.n_judges)
         self.prior = 1 / scale**2
         self.prior[rates] = sum(ERROR_PRIOR) * rate * (1 - rate)
@@ -164,19 +168,19 @@ class Curvature:
         return np.asarray(self.factor.T @ (self.factor @ v) + self.prior[:, None] * v)
 
 
-def chances(x: Floats, games: Games) -> tuple[Floats, Floats, Floats]:
+def _win_chances(x: Floats, games: Games) -> tuple[Floats, Floats, Floats]:
     """Of each game: the error rate of its judge, sigma of the odds, and the chance that the first
     wins.
     """
-    bias, rate, length = split(x, games)
+    bias, rate, length = _split_unknowns(x, games)
     e = rate[games.judge]
     s = expit(x[games.first] - x[games.second] + bias[games.judge] + length * games.length)
     return e, s, np.clip((1 - e) * s + e / 2, 1e-12, 1 - 1e-12)
 
 
-def factor_of(games: Games, x: Floats) -> Any:
+def _likelihood_factor(games: Games, x: Floats) -> Any:
     """F, shape (games, unknowns), with F'F the curvature of the log likelihood."""
-    e, s, p = chances(x, games)
+    e, s, p = _win_chances(x, games)
     unit = np.sqrt(games.weight / (p * (1 - p)))
     pull, toss = unit * (1 - e) * s * (1 - s), unit * (0.5 - s) * e * (1 - e)
     m, n, j = len(p), games.n, games.n_judges
@@ -194,7 +198,7 @@ def factor_of(games: Games, x: Floats) -> Any:
     )
 
 
-def win_rates(games: Games) -> Floats:
+def _initial_log_odds(games: Games) -> Floats:
     """Where to start: the log odds of each sample's share of wins, with a win and a loss added."""
     won = np.bincount(games.first, games.win, games.n) + np.bincount(
         games.second, 1 - games.win, games.n
@@ -205,10 +209,10 @@ def win_rates(games: Games) -> Floats:
     return np.asarray(logit((won + 1) / (played + 2)))
 
 
-def loss(x: Floats, games: Games, spread: float, free: Floats) -> tuple[float, Floats]:
+def _log_loss(x: Floats, games: Games, spread: float, free: Floats) -> tuple[float, Floats]:
     """The negative log posterior and its gradient, which is 0 for the unknowns that are not `free`."""
-    _, rate, _ = split(x, games)
-    e, s, p = chances(x, games)
+    _, rate, _ = _split_unknowns(x, games)
+    e, s, p = _win_chances(x, games)
     value = -(games.weight * (games.win * np.log(p) + (1 - games.win) * np.log1p(-p))).sum()
     slope = -games.weight * (games.win / p - (1 - games.win) / (1 - p))
     pull = slope * (1 - e) * s * (1 - s)
@@ -220,11 +224,11 @@ def loss(x: Floats, games: Games, spread: float, free: Floats) -> tuple[float, F
             [float((pull * games.length).sum())],
         ]
     )
-    prior, prior_gradient = log_prior(x, games, spread)
+    prior, prior_gradient = _log_prior(x, games, spread)
     return float(value + prior), (gradient + prior_gradient) * free
 
 
-def prior_scale(games: Games, spread: float) -> Floats:
+def _prior_scale(games: Games, spread: float) -> Floats:
     """The prior standard deviation of each unknown (error rates have a prior of another form)."""
     n, j = games.n, games.n_judges
     return np.concatenate(
@@ -232,11 +236,11 @@ def prior_scale(games: Games, spread: float) -> Floats:
     )
 
 
-def log_prior(x: Floats, games: Games, spread: float) -> tuple[float, Floats]:
+def _log_prior(x: Floats, games: Games, spread: float) -> tuple[float, Floats]:
     """The negative log prior and its gradient."""
     n, j = games.n, games.n_judges
-    scale = prior_scale(games, spread)
-    _, rate, _ = split(x, games)
+    scale = _prior_scale(games, spread)
+    _, rate, _ = _split_unknowns(x, games)
     a, b = ERROR_PRIOR
     value = float((x**2 / scale**2).sum() / 2 - (a * np.log(rate) + b * np.log1p(-rate)).sum())
     gradient = x / scale**2
@@ -244,16 +248,18 @@ def log_prior(x: Floats, games: Games, spread: float) -> tuple[float, Floats]:
     return value, gradient
 
 
-def curvature(games: Games, x: Floats, spread: float) -> tuple[Any, Any]:
+def _theta_curvature(games: Games, x: Floats, spread: float) -> tuple[Any, Any]:
     """The Gauss-Newton curvature of the thetas, sparse, and F with F'F equal to it (a row per game
     and per prior).
     """
-    likelihood = factor_of(games, x)[:, : games.n]
-    factor = csr_array(vstack([likelihood, diagonal(np.full(games.n, 1 / spread))]))
+    likelihood = _likelihood_factor(games, x)[:, : games.n]
+    factor = csr_array(vstack([likelihood, diagonal_matrix(np.full(games.n, 1 / spread))]))
     return csr_array(factor.T @ factor), factor
 
 
-def scaled(judged: pl.DataFrame, ids: pl.Series, theta: Floats, error: Floats) -> pl.DataFrame:
+def _scale_scores(
+    judged: pl.DataFrame, ids: pl.Series, theta: Floats, error: Floats
+) -> pl.DataFrame:
     """`id`, `score`, `error`, `n_comparisons`: theta on the judge's scale."""
     sides = pl.concat(
         judged.select(*PAIR, id=pl.col(side), raw=pl.col(f"score_{side}"))

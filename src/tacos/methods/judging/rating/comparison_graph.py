@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tacos.methods.judging.rating.normal_equations import Floats, Ints, components
+from tacos.methods.judging.rating.normal_equations import Floats, Ints, label_components
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class ComparisonGraph:
     """Pairs as numbers: samples `a` and `b` of each, `labels` the components of the samples."""
 
     n: int
@@ -26,7 +26,9 @@ class Graph:
     spread: Floats
 
 
-def graph_of(pairs: pl.DataFrame, by_cluster: bool) -> tuple[pl.DataFrame, Graph]:
+def build_comparison_graph(
+    pairs: pl.DataFrame, by_cluster: bool
+) -> tuple[pl.DataFrame, ComparisonGraph]:
     """The unknowns (`id`, `cluster`; the cluster is null in a global fit) and the pairs between
     them.
     """
@@ -44,10 +46,12 @@ def graph_of(pairs: pl.DataFrame, by_cluster: bool) -> tuple[pl.DataFrame, Graph
         pairs[name].to_numpy().astype(np.float64)
         for name in ("difference", "level", "n_verdicts", "spread")
     ]
-    return nodes, Graph(nodes.height, a, b, components(a, b, nodes.height), *numbers)
+    return nodes, ComparisonGraph(
+        nodes.height, a, b, label_components(a, b, nodes.height), *numbers
+    )
 
 
-def home_of(pairs: pl.DataFrame, homes: pl.DataFrame | None) -> pl.DataFrame:
+def find_homes(pairs: pl.DataFrame, homes: pl.DataFrame | None) -> pl.DataFrame:
     """`id`, `cluster`: as given, or the cluster of most of a sample's pairs (ties: the lower
     number).
     """
@@ -58,7 +62,7 @@ def home_of(pairs: pl.DataFrame, homes: pl.DataFrame | None) -> pl.DataFrame:
     return counts.unique("id", keep="first", maintain_order=True).select("id", "cluster")
 
 
-def grade_of(nodes: pl.DataFrame, grades: pl.DataFrame | None) -> Floats:
+def align_grades(nodes: pl.DataFrame, grades: pl.DataFrame | None) -> Floats:
     """The grade of each unknown, NaN where there is none."""
     if grades is None:
         return np.full(nodes.height, np.nan)

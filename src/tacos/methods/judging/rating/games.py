@@ -32,7 +32,7 @@ class Games:
     weight: Floats
 
 
-def games_of(
+def build_games(
     judged: pl.DataFrame,
     ids: pl.Series,
     judges: list[str],
@@ -55,12 +55,14 @@ def games_of(
         second,
         win,
         judge,
-        length_terms(ids, lengths, first, second),
+        _length_terms(ids, lengths, first, second),
         weight,
     )
 
 
-def length_terms(ids: pl.Series, lengths: pl.DataFrame | None, first: Ints, second: Ints) -> Floats:
+def _length_terms(
+    ids: pl.Series, lengths: pl.DataFrame | None, first: Ints, second: Ints
+) -> Floats:
     """tanh of the difference in length over its standard deviation; 0 where lengths are not given
     or not known.
     """

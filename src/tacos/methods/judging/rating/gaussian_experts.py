@@ -31,15 +31,20 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from tacos.methods.judging.rating.comparison_graph import Graph, grade_of, graph_of, home_of
+from tacos.methods.judging.rating.comparison_graph import (
+    ComparisonGraph,
+    align_grades,
+    build_comparison_graph,
+    find_homes,
+)
 from tacos.methods.judging.rating.normal_equations import (
     EXACT,
     Floats,
-    diagonal,
-    solve,
+    diagonal_matrix,
+    solve_equations,
     standard_errors,
 )
-from tacos.methods.judging.rating.presentation_orders import pairs_of
+from tacos.methods.judging.rating.presentation_orders import summarise_pairs
 from tacos.records import SCORES
 
 N_TO_TELL = 10
@@ -47,7 +52,7 @@ N_TO_TELL = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Variances:
+class PairVariances:
     """What is estimated before the scores, in squared points: `difference` and `level` per pair."""
 
     difference: Floats
@@ -56,14 +61,14 @@ class Variances:
 
 
 @dataclass(frozen=True, slots=True)
-class Prior:
+class ScorePrior:
     """A Gaussian prior of each score: `mean` of shape (n,), one `variance`."""
 
     mean: Floats
     variance: float
 
 
-def least_squares(
+def fit_least_squares(
     verdicts: pl.DataFrame,
     scope: Literal["global", "cluster"] = "global",
     homes: pl.DataFrame | None = None,
@@ -84,20 +89,22 @@ def least_squares(
     pointwise judge's do). `seed` is used for standard errors of components above `exact` samples
     only.
     """
-    pairs = pairs_of(verdicts)
-    nodes, graph = graph_of(pairs, by_cluster=scope == "cluster")
+    pairs = summarise_pairs(verdicts)
+    nodes, graph = build_comparison_graph(pairs, by_cluster=scope == "cluster")
     if graph.n == 0:
         return pl.DataFrame(schema=SCORES)
-    variances = estimate(graph, ignore_level=level == "ignore")
-    score = fit(graph, variances)
+    variances = estimate_variances(graph, ignore_level=level == "ignore")
+    score = fit_scores(graph, variances)
     prior = None
     if shrink or grades is not None:
-        prior = empirical_prior(
-            score, errors(graph, variances, None, seed, exact), grade_of(nodes, grades)
+        prior = _fit_prior(
+            score, _score_errors(graph, variances, None, seed, exact), align_grades(nodes, grades)
         )
-        score = fit(graph, variances, prior)
+        score = fit_scores(graph, variances, prior)
     told = variances.difference.max() > 1e-9
-    error = errors(graph, variances, prior, seed, exact) if told else np.full(graph.n, np.nan)
+    error = (
+        _score_errors(graph, variances, prior, seed, exact) if told else np.full(graph.n, np.nan)
+    )
     counts = np.bincount(graph.a, minlength=graph.n) + np.bincount(graph.b, minlength=graph.n)
     table = nodes.with_columns(
         score=pl.Series(score),
@@ -108,14 +115,14 @@ def least_squares(
     named = (
         table
         if scope == "cluster"
-        else table.drop("cluster").join(home_of(pairs, homes), on="id", how="left")
+        else table.drop("cluster").join(find_homes(pairs, homes), on="id", how="left")
     )
     return named.sort("cluster", "id").select(
         pl.col(name).cast(dtype) for name, dtype in SCORES.items()
     )
 
 
-def estimate(graph: Graph, ignore_level: bool) -> Variances:
+def estimate_variances(graph: ComparisonGraph, ignore_level: bool) -> PairVariances:
     """The variances of differences and levels, by moments.
 
     Noise within a pair is pooled from `spread`; what is left of the residuals of a fit on
@@ -123,32 +130,40 @@ def estimate(graph: Graph, ignore_level: bool) -> Variances:
     scores vary over its pairs, more than that noise explains. Where fewer than 10 degrees of
     freedom are left for one, it is taken as 0.
     """
-    within = ratio(graph.spread.sum(), graph.n_verdicts.sum() - len(graph.a))
-    plain = Variances(np.ones(len(graph.a)), np.full(len(graph.a), np.inf), 0.0)
-    alone = fit(graph, plain)
+    within = _variance_ratio(graph.spread.sum(), graph.n_verdicts.sum() - len(graph.a))
+    plain = PairVariances(np.ones(len(graph.a)), np.full(len(graph.a), np.inf), 0.0)
+    alone = fit_scores(graph, plain)
     rest = graph.difference - (alone[graph.a] - alone[graph.b])
     free = len(graph.a) - graph.n + graph.labels.max() + 1
-    between = max(ratio((rest**2).sum(), free) - within * float(np.mean(1 / graph.n_verdicts)), 0.0)
+    between = max(
+        _variance_ratio((rest**2).sum(), free) - within * float(np.mean(1 / graph.n_verdicts)), 0.0
+    )
     difference = np.maximum(between + within / graph.n_verdicts, 1e-9)
-    shift = np.inf if ignore_level else max(raw_variance(graph) - float(difference.mean()) / 2, 0.0)
-    return Variances(difference, shift + difference / 4, shift)
+    shift = (
+        np.inf
+        if ignore_level
+        else max(_pool_raw_variance(graph) - float(difference.mean()) / 2, 0.0)
+    )
+    return PairVariances(difference, shift + difference / 4, shift)
 
 
-def ratio(total: float, free: float) -> float:
+def _variance_ratio(total: float, free: float) -> float:
     """A variance from a sum of squares; 0 where fewer than `N_TO_TELL` degrees of freedom are left."""
     return float(total / free) if free >= N_TO_TELL else 0.0
 
 
-def raw_variance(graph: Graph) -> float:
+def _pool_raw_variance(graph: ComparisonGraph) -> float:
     """How much a sample's raw scores vary over its pairs: the pooled variance within samples."""
     node = np.concatenate([graph.a, graph.b])
     raw = np.concatenate([graph.level + graph.difference / 2, graph.level - graph.difference / 2])
     count = np.bincount(node, minlength=graph.n)
     mean = np.bincount(node, raw, minlength=graph.n) / count
-    return ratio(((raw - mean[node]) ** 2).sum(), len(node) - graph.n)
+    return _variance_ratio(((raw - mean[node]) ** 2).sum(), len(node) - graph.n)
 
 
-def equations(graph: Graph, variances: Variances, prior: Prior | None) -> tuple[Any, Floats]:
+def build_equations(
+    graph: ComparisonGraph, variances: PairVariances, prior: ScorePrior | None
+) -> tuple[Any, Floats]:
     """The normal equations A and their right-hand side."""
     d, m = 1 / variances.difference, 1 / variances.level
     here, there = np.concatenate([graph.a, graph.b]), np.concatenate([graph.b, graph.a])
@@ -160,40 +175,52 @@ def equations(graph: Graph, variances: Variances, prior: Prior | None) -> tuple[
     if prior is not None:
         own, right = own + 1 / prior.variance, right + prior.mean / prior.variance
     off = csr_array((np.tile(m / 4 - d, 2), (here, there)), shape=(graph.n, graph.n))
-    return off + diagonal(own), right
+    return off + diagonal_matrix(own), right
 
 
-def fit(graph: Graph, variances: Variances, prior: Prior | None = None) -> Floats:
+def fit_scores(
+    graph: ComparisonGraph, variances: PairVariances, prior: ScorePrior | None = None
+) -> Floats:
     """The scores, shape (n,). Without levels each component is centred on the mean of its raw
     scores.
     """
-    matrix, right = equations(graph, variances, prior)
+    matrix, right = build_equations(graph, variances, prior)
     floating = prior is None and bool(np.isinf(variances.shift) or np.isinf(variances.level).all())
     centre = graph.level.mean()
     if floating:
-        return solve(matrix, right[:, None], graph.labels, True)[:, 0] + component_levels(graph)
+        return solve_equations(matrix, right[:, None], graph.labels, True)[
+            :, 0
+        ] + _average_components(graph)
     start = matrix @ np.full(graph.n, centre)
-    return np.asarray(centre + solve(matrix, (right - start)[:, None], graph.labels, False)[:, 0])
+    return np.asarray(
+        centre + solve_equations(matrix, (right - start)[:, None], graph.labels, False)[:, 0]
+    )
 
 
-def component_levels(graph: Graph) -> Floats:
+def _average_components(graph: ComparisonGraph) -> Floats:
     """The mean raw score of each sample's component, shape (n,)."""
     where = graph.labels[graph.a]
     return np.asarray((np.bincount(where, graph.level) / np.bincount(where))[graph.labels])
 
 
-def errors(
-    graph: Graph, variances: Variances, prior: Prior | None, seed: int, exact: int
+def _score_errors(
+    graph: ComparisonGraph,
+    variances: PairVariances,
+    prior: ScorePrior | None,
+    seed: int,
+    exact: int,
 ) -> Floats:
     """The standard error of each score, shape (n,)."""
-    matrix, _ = equations(graph, variances, prior)
+    matrix, _ = build_equations(graph, variances, prior)
     floating = prior is None and bool(np.isinf(variances.shift))
     return standard_errors(
-        matrix, graph.labels, floating, factor_of(graph, variances, prior), seed, exact
+        matrix, graph.labels, floating, _build_factor(graph, variances, prior), seed, exact
     )
 
 
-def factor_of(graph: Graph, variances: Variances, prior: Prior | None) -> Any:
+def _build_factor(
+    graph: ComparisonGraph, variances: PairVariances, prior: ScorePrior | None
+) -> Any:
     """F with F'F = A: a row for each difference, level and prior."""
     m = len(graph.a)
     d, h = 1 / np.sqrt(variances.difference), 0.5 / np.sqrt(variances.level)
@@ -208,7 +235,7 @@ def factor_of(graph: Graph, variances: Variances, prior: Prior | None) -> Any:
     )
 
 
-def empirical_prior(score: Floats, error: Floats, grade: Floats) -> Prior:
+def _fit_prior(score: Floats, error: Floats, grade: Floats) -> ScorePrior:
     """The prior whose mean is the mean score, or its regression on the grade, and whose spread is
     what noise leaves.
 
@@ -221,4 +248,4 @@ def empirical_prior(score: Floats, error: Floats, grade: Floats) -> Prior:
         slope, offset = np.polyfit(grade[seen], score[seen], 1)
         mean[seen] = offset + slope * grade[seen]
     total = float(((score - mean) ** 2).mean())
-    return Prior(mean, max(total - float((error**2).mean()), total / 10, 1e-6))
+    return ScorePrior(mean, max(total - float((error**2).mean()), total / 10, 1e-6))

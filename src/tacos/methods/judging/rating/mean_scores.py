@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from tacos.methods.judging.rating.normal_equations import components
-from tacos.methods.judging.rating.presentation_orders import usable
+from tacos.methods.judging.rating.normal_equations import label_components
+from tacos.methods.judging.rating.presentation_orders import keep_complete_verdicts
 from tacos.records import SCORES
 
 
-def mean(verdicts: pl.DataFrame) -> pl.DataFrame:
+def average_raw_scores(verdicts: pl.DataFrame) -> pl.DataFrame:
     """A table SCORES, one row per (sample, cluster), from a table VERDICTS.
 
     A pair's score of a sample is the mean of its two orders (of as many as there are: a missing
@@ -21,7 +21,7 @@ def mean(verdicts: pl.DataFrame) -> pl.DataFrame:
     sample's score is the mean over its pairs. `n_comparisons` counts pairs. `error` is the standard
     error of the mean over pairs, null with fewer than two.
     """
-    judged = usable(verdicts)
+    judged = keep_complete_verdicts(verdicts)
     sides = pl.concat(
         judged.select(
             "cluster", "low", "high", "sign", id=pl.col(side), score=pl.col(f"score_{side}")
@@ -38,13 +38,13 @@ def mean(verdicts: pl.DataFrame) -> pl.DataFrame:
         pl.len().alias("n_comparisons"),
     )
     return (
-        table.join(components_of(judged), on=["id", "cluster"])
+        table.join(_find_components(judged), on=["id", "cluster"])
         .sort("cluster", "id")
         .select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
     )
 
 
-def components_of(judged: pl.DataFrame) -> pl.DataFrame:
+def _find_components(judged: pl.DataFrame) -> pl.DataFrame:
     """`id`, `cluster`, `component`: which samples are tied to each other by comparisons within a
     cluster.
     """
@@ -60,4 +60,4 @@ def components_of(judged: pl.DataFrame) -> pl.DataFrame:
         )["node"].to_numpy()
         for side in ("low", "high")
     ]
-    return nodes.with_columns(component=pl.Series(components(ends[0], ends[1], nodes.height)))
+    return nodes.with_columns(component=pl.Series(label_components(ends[0], ends[1], nodes.height)))

@@ -31,7 +31,7 @@ STACK = 4_000_000
 """Numbers in one stack of small dense matrices."""
 
 
-def components(a: npt.NDArray[Any], b: npt.NDArray[Any], n: int) -> Ints:
+def label_components(a: npt.NDArray[Any], b: npt.NDArray[Any], n: int) -> Ints:
     """The number of each node's connected component, from 0, by the component's first node. Edges
     join a[i] and b[i].
     """
@@ -41,7 +41,7 @@ def components(a: npt.NDArray[Any], b: npt.NDArray[Any], n: int) -> Ints:
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def centred(values: Floats, labels: Ints) -> Floats:
+def _centre_by_component(values: Floats, labels: Ints) -> Floats:
     """`values`, a column per right-hand side, with the mean of each component taken off."""
     sizes = np.bincount(labels)[:, None]
     sums = np.zeros((len(sizes), values.shape[1]))
@@ -49,7 +49,7 @@ def centred(values: Floats, labels: Ints) -> Floats:
     return np.asarray(values - (sums / sizes)[labels])
 
 
-def solve(
+def solve_equations(
     matrix: Any, right: Floats, labels: Ints, floating: bool, tolerance: float = 1e-10
 ) -> Floats:
     """x with A x = right, for each column of `right`, shape (n, m); `floating`: pure differences,
@@ -58,21 +58,21 @@ def solve(
     Conjugate gradients with a Jacobi preconditioner; where they have not met the tolerance in 2,000
     steps (long chains), a sparse factorisation.
     """
-    columns = centred(right, labels) if floating else right
+    columns = _centre_by_component(right, labels) if floating else right
     found, done = conjugate_gradients(matrix, columns, tolerance)
     if not done:
         anchor = np.zeros(matrix.shape[0])
         if floating:
             anchor[np.unique(labels, return_index=True)[1]] = matrix.diagonal().mean()
-        found = splu((matrix + diagonal(anchor)).tocsc()).solve(columns)
+        found = splu((matrix + diagonal_matrix(anchor)).tocsc()).solve(columns)
     return (
-        centred(found, labels)
+        _centre_by_component(found, labels)
         if floating
-        else found + left_level(matrix, columns - matrix @ found, labels)
+        else found + _find_level_shift(matrix, columns - matrix @ found, labels)
     )
 
 
-def left_level(matrix: Any, rest: Floats, labels: Ints) -> Floats:
+def _find_level_shift(matrix: Any, rest: Floats, labels: Ints) -> Floats:
     """The constant to add to each component, shape (n, m), so that the residual `rest` sums to 0
     there.
 
@@ -85,7 +85,7 @@ def left_level(matrix: Any, rest: Floats, labels: Ints) -> Floats:
     return np.asarray((sums / weight[:, None])[labels])
 
 
-def diagonal(values: Floats) -> Any:
+def diagonal_matrix(values: Floats) -> Any:
     """A sparse diagonal matrix."""
     place = np.arange(len(values))
     return csr_array((values, (place, place)), shape=(len(values), len(values)))
@@ -129,14 +129,14 @@ def standard_errors(
         n_chunks = min(len(small), -(-len(small) * int(size) ** 2 // STACK))
         for chunk in np.array_split(small, n_chunks):
             nodes = order[starts[chunk][:, None] + np.arange(size)]
-            variances[nodes] = exact_variances(matrix, nodes, floating)
+            variances[nodes] = _invert_exactly(matrix, nodes, floating)
     if (sizes > exact).any():
         large = sizes[labels] > exact
-        variances[large] = drawn_variances(matrix, labels, floating, factor, seed)[large]
+        variances[large] = _draw_variances(matrix, labels, floating, factor, seed)[large]
     return np.sqrt(np.maximum(variances, 0.0))
 
 
-def exact_variances(matrix: Any, nodes: Ints, floating: bool) -> Floats:
+def _invert_exactly(matrix: Any, nodes: Ints, floating: bool) -> Floats:
     """The diagonals of the inverses of the blocks of A, for `nodes` of shape (blocks, size); same
     shape.
     """
@@ -166,12 +166,12 @@ def inverse_diagonals(blocks: Floats) -> Floats:
         return np.stack([lapack.dpotri(lapack.dpotrf(block)[0])[0].diagonal() for block in blocks])
 
 
-def drawn_variances(
+def _draw_variances(
     matrix: Any, labels: Ints, floating: bool, factor: Any, seed: int, n_draws: int = N_DRAWS
 ) -> Floats:
     """Variances from random draws, Rao-Blackwellised, shape (n,)."""
     noise = np.random.default_rng(seed).standard_normal((factor.shape[0], n_draws))
-    draws = solve(matrix, factor.T @ noise, labels, floating, tolerance=1e-4)
+    draws = solve_equations(matrix, factor.T @ noise, labels, floating, tolerance=1e-4)
     main = matrix.diagonal()[:, None]
     given_neighbours = draws - (matrix @ draws) / main
     return np.asarray(1.0 / main[:, 0] + (given_neighbours**2).mean(axis=1))

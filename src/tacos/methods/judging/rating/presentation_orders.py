@@ -16,7 +16,7 @@ import polars as pl
 PAIR = ["low", "high"]
 
 
-def usable(verdicts: pl.DataFrame) -> pl.DataFrame:
+def keep_complete_verdicts(verdicts: pl.DataFrame) -> pl.DataFrame:
     """The verdicts with both scores, in an order of their own, whatever the order or the sides of
     the table.
 
@@ -46,7 +46,7 @@ def usable(verdicts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def position_bias(verdicts: pl.DataFrame) -> pl.DataFrame:
+def estimate_position_bias(verdicts: pl.DataFrame) -> pl.DataFrame:
     """What being shown first is worth to each judge, in points: `judge`, `bias`, `error`,
     `n_pairs`.
 
@@ -54,11 +54,11 @@ def position_bias(verdicts: pl.DataFrame) -> pl.DataFrame:
     is free of the samples' qualities. A judge with no such pair gets the mean of first minus second
     over its verdicts, which is right where orders were drawn at random; its `n_pairs` is 0.
     """
-    return biases(usable(verdicts))
+    return _estimate_biases(keep_complete_verdicts(verdicts))
 
 
-def biases(judged: pl.DataFrame) -> pl.DataFrame:
-    """`position_bias` of verdicts made `usable`."""
+def _estimate_biases(judged: pl.DataFrame) -> pl.DataFrame:
+    """`estimate_position_bias` of verdicts made `keep_complete_verdicts`."""
     by_order = judged.group_by(*PAIR, "cluster", "judge", "repetition", maintain_order=True).agg(
         pl.col("difference").filter(pl.col("sign") > 0).mean().alias("first"),
         pl.col("difference").filter(pl.col("sign") < 0).mean().alias("second"),
@@ -79,7 +79,7 @@ def biases(judged: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def pairs_of(verdicts: pl.DataFrame) -> pl.DataFrame:
+def summarise_pairs(verdicts: pl.DataFrame) -> pl.DataFrame:
     """One row per pair and cluster: what all its verdicts say, freed of position bias and of the
     judges' own levels.
 
@@ -87,10 +87,10 @@ def pairs_of(verdicts: pl.DataFrame) -> pl.DataFrame:
     `n_verdicts`, and `spread`, the sum of squares of the differences around their mean (n_verdicts
     - 1 degrees of freedom).
     """
-    judged = usable(verdicts)
+    judged = keep_complete_verdicts(verdicts)
     overall = judged["level"].mean()
     centred = judged.join(
-        biases(judged).select("judge", "bias"), on="judge", maintain_order="left"
+        _estimate_biases(judged).select("judge", "bias"), on="judge", maintain_order="left"
     ).with_columns(
         difference=pl.col("difference") - pl.col("sign") * pl.col("bias"),
         level=pl.col("level") - pl.col("level").mean().over("judge") + overall,
