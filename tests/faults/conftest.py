@@ -1,42 +1,5 @@
-"""What the tests of the client share."""
+"""The fixtures of the fault server, for all tests of this folder."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from tests.server.support import book, connect, environment
 
-import pytest
-from tests.faults.questions import KEY
-
-from tacos import llm
-from tacos.config import LLMSettings
-from tacos.llm.client import Client
-from tacos.llm.ledger import ledger as ledgers
-from tacos.llm.ledger.ledger import Ledger
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key, and no proxy of the machine that runs the tests."""
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger."""
-    with ledgers.open_ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
-
-
-@pytest.fixture
-def connect(book: Ledger) -> Iterator[Callable[..., Client]]:
-    """Clients that are closed after the test; keywords are settings."""
-    clients: list[Client] = []
-
-    def make(url: str, model: str = "tiny-1", ledger: Ledger = book, **settings: object) -> Client:
-        clients.append(llm.connect(LLMSettings(base_url=url, **settings), model, ledger))  # type: ignore[arg-type]
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        client.close()
+__all__ = ["book", "connect", "environment"]

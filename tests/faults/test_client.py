@@ -12,8 +12,16 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.faults.questions import KEY, judge_requests, tag_requests
-from tests.faults.server import ALL, CONTENT, ENVELOPE, HARMLESS, TRANSPORT, Behaviour, FaultServer
+from tests.server.fault_server import (
+    ALL,
+    CONTENT,
+    ENVELOPE,
+    HARMLESS,
+    TRANSPORT,
+    Behaviour,
+    FaultServer,
+)
+from tests.server.questions import KEY, judge_requests, tag_requests
 
 from tacos import llm
 from tacos.config import LLMSettings

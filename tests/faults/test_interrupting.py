@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.faults.questions import KEY
-from tests.faults.server import Behaviour, FaultServer
+from tests.server.fault_server import Behaviour, FaultServer
+from tests.server.questions import KEY
 
 SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.faults.server import Behaviour, FaultServer
+from tests.server.fault_server import Behaviour, FaultServer
 
 from tacos.llm.ledger import ledger as ledgers
 
@@ -22,7 +22,7 @@ def start(
     command = [
         sys.executable,
         "-m",
-        "tests.faults.asking_process",
+        "tests.server.asking_process",
         server.url,
         ledger,
         *numbers,

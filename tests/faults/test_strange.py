@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.faults.questions import tag_requests
-from tests.faults.server import Behaviour, FaultServer
+from tests.server.fault_server import Behaviour, FaultServer
+from tests.server.questions import tag_requests
 
 from tacos.errors import ConfigError, LLMError, OutputError
 from tacos.llm.ledger import ledger as ledgers

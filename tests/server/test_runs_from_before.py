@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.faults.server import FaultServer
+from tests.server.fault_server import FaultServer
 
 BEFORE = Path(__file__).parents[1] / "fixtures" / "before_0_2"
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""A real local HTTP server that behaves as badly as it is told to: `python -m tests.faults.server
+"""A real local HTTP server that behaves as badly as it is told to: `python -m tests.server.fault_server
 --port 8089 --faults 500=0.1`.
 
 `faults` gives the share of questions that meet each fault. A question always meets the same one,

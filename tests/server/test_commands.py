@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.faults.questions import KEY
-from tests.faults.server import Behaviour, FaultServer
+from tests.server.fault_server import Behaviour, FaultServer
+from tests.server.questions import KEY
 from typer.testing import CliRunner
 
 from tacos.cli import app

@@ -12,8 +12,8 @@ import orjson
 import polars as pl
 import pytest
 from aiohttp import web
-from tests.faults.answering import score
-from tests.faults.server import Behaviour, FaultServer
+from tests.server.answering import score
+from tests.server.fault_server import Behaviour, FaultServer
 from typer.testing import CliRunner
 
 import tacos

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.methods.test_associating import NAMES, matrix, oracle, random_samples
+from tests.unit.methods.tags.test_association_rules import NAMES, matrix, oracle, random_samples
 
 from tacos.config import load_settings
 from tacos.methods.tags import itemset_rules

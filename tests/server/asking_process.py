@@ -1,6 +1,6 @@
 """A process that asks from four threads, as the engine does, and writes what it was answered.
 
-`python -m tests.faults.asking_process URL LEDGER START N OUT CONCURRENCY`
+`python -m tests.server.asking_process URL LEDGER START N OUT CONCURRENCY`
 """
 
 import os
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
-from tests.faults.questions import KEY, tag_requests
+from tests.server.questions import KEY, tag_requests
 
 from tacos import llm
 from tacos.config import LLMSettings

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.faults import server as servers
-from tests.faults.answering import fields
-from tests.faults.server import Behaviour, FaultServer
+from tests.server import fault_server as servers
+from tests.server.answering import fields
+from tests.server.fault_server import Behaviour, FaultServer
 from typer.testing import CliRunner
 
 import tacos

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.faults.answering import vector
-from tests.faults.questions import KEY
-from tests.faults.server import VECTORS, Behaviour, FaultServer
+from tests.server.answering import vector
+from tests.server.fault_server import VECTORS, Behaviour, FaultServer
+from tests.server.questions import KEY
 from typer.testing import CliRunner
 
 import tacos

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.faults.answering import tags
-from tests.faults.questions import tag_requests
-from tests.faults.server import ITEMS, LAZY, Behaviour, FaultServer
+from tests.server.answering import tags
+from tests.server.fault_server import ITEMS, LAZY, Behaviour, FaultServer
+from tests.server.questions import tag_requests
 
 from tacos import config
 from tacos.config import Settings

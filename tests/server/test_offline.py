@@ -8,9 +8,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.faults.batching import BatchBehaviour
-from tests.faults.questions import judge_requests, tag_requests
-from tests.faults.server import Behaviour, FaultServer
+from tests.server.batching import BatchBehaviour
+from tests.server.fault_server import Behaviour, FaultServer
+from tests.server.questions import judge_requests, tag_requests
 
 from tacos.config import LLMSettings
 from tacos.errors import BudgetReachedError, ConfigError, InputError, LLMError

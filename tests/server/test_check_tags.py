@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.faults.server import Behaviour, FaultServer
+from tests.server.fault_server import Behaviour, FaultServer
 from typer.testing import CliRunner
 
 from tacos import config
