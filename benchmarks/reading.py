@@ -23,7 +23,7 @@ import orjson
 
 from tacos.config import IngestSettings
 from tacos.formats import reading, writing
-from tacos.methods.samples import samples as ingesting
+from tacos.methods.samples import sample_parsing as ingesting
 
 ALPACA = Path(__file__).resolve().parents[2] / "shared" / "data" / "corpora" / "alpaca_data.json.gz"
 

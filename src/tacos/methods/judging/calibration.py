@@ -72,7 +72,7 @@ class Calibration:
 
 def parse_label_batch(batch: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
     """Rows of `LABELS` and rejects of a batch of raw rows (see
-    `tacos.methods.samples.samples.NumberedRows`).
+    `tacos.methods.samples.sample_parsing.NumberedRows`).
     """
     made = [parse_label(row, f"{batch.file}:{number}") for number, row in batch.rows]
     rejects = [*batch.rejects, *(each for each in made if isinstance(each, Reject))]

@@ -15,7 +15,7 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.methods.judging import comparisons, pairing, rating
-from tacos.methods.samples import samples as ingesting
+from tacos.methods.samples import sample_parsing as ingesting
 from tacos.methods.selecting import quotas
 from tacos.methods.tags import itemset_rules, normalisation, open_tags, published_vocabulary
 from tacos.methods.tags import overrides as overriding

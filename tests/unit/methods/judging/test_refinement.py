@@ -8,7 +8,7 @@ import polars as pl
 
 from tacos.config import IngestSettings, RefineSettings
 from tacos.methods.judging import refinement
-from tacos.methods.samples import samples as ingesting
+from tacos.methods.samples import sample_parsing as ingesting
 from tacos.records import CANDIDATES, EXCERPTS, VERDICTS, Reject, Reply, build_reject_frame
 
 ROW = {"instruction": "Add.", "input": "1 and 2", "output": "3", "no": 7}

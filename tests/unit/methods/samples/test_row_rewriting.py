@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tacos.config import IngestSettings
-from tacos.methods.samples import samples
+from tacos.methods.samples import sample_parsing
 from tacos.methods.samples.row_layout import UnusableRow
 from tacos.methods.samples.row_rewriting import extract_parts, rewrite_row
 from tacos.records import Sample
@@ -64,7 +64,7 @@ NAMES = [
 
 
 def read(row: dict[str, Any]) -> Sample:
-    found = samples.parse_sample(row, "x:0", IngestSettings())
+    found = sample_parsing.parse_sample(row, "x:0", IngestSettings())
     assert isinstance(found, Sample), found
     return found
 
@@ -118,7 +118,7 @@ def test_context_is_what_is_not_rewritten() -> None:
 
 def test_a_number_that_is_too_large_for_64_bits_survives() -> None:
     raw = json.dumps({**ALPACA, "big": 2**80})
-    assert samples.row_to_json(rewrite_row(raw, IngestSettings(), "a", "b")).count(str(2**80)) == 1
+    assert sample_parsing.row_to_json(rewrite_row(raw, IngestSettings(), "a", "b")).count(str(2**80)) == 1
 
 
 def test_what_has_no_text_of_its_own_cannot_be_rewritten() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tacos.config import IngestSettings
 from tacos.errors import InputError
 from tacos.formats.reading import RowBatch, read_rows
-from tacos.methods.samples.samples import parse_sample, parse_sample_batch, samples_to_frame
+from tacos.methods.samples.sample_parsing import parse_sample, parse_sample_batch, samples_to_frame
 from tacos.records import SAMPLES, Reject, Sample, Turn
 
 AUTO = IngestSettings()
