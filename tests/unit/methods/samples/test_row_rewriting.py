@@ -118,7 +118,10 @@ def test_context_is_what_is_not_rewritten() -> None:
 
 def test_a_number_that_is_too_large_for_64_bits_survives() -> None:
     raw = json.dumps({**ALPACA, "big": 2**80})
-    assert sample_parsing.row_to_json(rewrite_row(raw, IngestSettings(), "a", "b")).count(str(2**80)) == 1
+    assert (
+        sample_parsing.row_to_json(rewrite_row(raw, IngestSettings(), "a", "b")).count(str(2**80))
+        == 1
+    )
 
 
 def test_what_has_no_text_of_its_own_cannot_be_rewritten() -> None:
