@@ -108,25 +108,6 @@ class Reply:
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one judge said of one ordered pair: scores on 1..100 of the pair's left and right
-    sample.
-
-    `order` is "ab" when left was shown first, "ba" when right was.
-    """
-
-    pair: int
-    left: str
-    right: str
-    order: Order
-    score_left: float
-    score_right: float
-    judge: str = ""
-    repetition: int = 0
-    reason: str = ""
-
-
 class Model(Protocol):
     """Whatever answers requests: an embedded model or a client of an endpoint. The loop does not
     know which.
@@ -182,6 +163,13 @@ class StageOutput(NamedTuple):
     table: pl.DataFrame
     rejects: pl.DataFrame
     notes: dict[str, Any]
+
+    @classmethod
+    def without_rejects(
+        cls, table: pl.DataFrame, notes: dict[str, Any] | None = None
+    ) -> StageOutput:
+        """The output of a stage that could use every row."""
+        return cls(table, build_reject_frame(), notes or {})
 
 
 def _define_schema(**columns: pl.DataType | type[pl.DataType]) -> pl.Schema:

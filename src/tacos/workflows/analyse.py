@@ -9,7 +9,7 @@ data file is tagged as `tacos select --until tag` would; a run brings the tags t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,10 @@ from tacos.errors import InputError
 from tacos.formats import reading, sources
 from tacos.methods.measures import tag_measures
 from tacos.methods.measures.tag_measures import TagProfile
-from tacos.methods.tags import association_rules, normalisation, open_tags, published_vocabulary
-from tacos.methods.tags import overrides as overriding
+from tacos.methods.tags import association_rules, normalisation
 from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, StageModels, run_plan
+from tacos.pipeline.steps import tags as tag_steps
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select
 
@@ -155,17 +155,19 @@ def _measure_data_sets(
     tags: Mapping[str, Artifact], settings: Settings, models: StageModels, seed: int
 ) -> Analysis:
     """One vocabulary for all, then every measure of every data set."""
-    vocabulary, notes = _build_joint_vocabulary(tags, settings, models)
+    vocabulary, notes = tag_steps.make_vocabulary(
+        list(tags.values()), settings.normalise, models.tools["normalise"]
+    )
     mapping = normalisation.build_tag_mapping(vocabulary)
     names = sorted({name for name in mapping.values() if name is not None})
     codes = {name: number for number, name in enumerate(names)}
     profiles = {
-        data: tag_measures.build_tag_profile(_iterate_canonical_tags(each, mapping))
+        data: tag_measures.build_tag_profile(tag_steps.iterate_canonical_tags(each, mapping))
         for data, each in tags.items()
     }
     matrices = {
         data: association_rules.build_tag_matrix(
-            _iterate_canonical_tags(each, mapping), codes, len(names)
+            tag_steps.iterate_canonical_tags(each, mapping), codes, len(names)
         )
         for data, each in tags.items()
     }
@@ -184,52 +186,6 @@ def _measure_data_sets(
         vocabulary=vocabulary,
         notes=notes,
     )
-
-
-def _build_joint_vocabulary(
-    tags: Mapping[str, Artifact], settings: Settings, models: StageModels
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """The vocabulary of all data sets together, made or given, and its notes."""
-    config, encoder = settings.normalise, models.tools["normalise"]
-    frames = [joined for each in tags.values() for joined in [each.scan().select("id", "tags")]]
-    counts = (
-        pl.concat(frames)
-        .explode("tags")
-        .drop_nulls("tags")
-        .group_by(tag="tags")
-        .agg(count=pl.len())
-        .collect()
-    )
-    if config.vocabulary:
-        known = published_vocabulary.vocabulary_from_json(config.vocabulary)
-        resolved = published_vocabulary.resolve_new_tags(
-            counts, known, encoder if config.semantic else None
-        )
-        return resolved, published_vocabulary.summarise_drift(
-            resolved, known, encoder.name if config.semantic else ""
-        )
-    n_samples = sum(int(frame.select(pl.col("id").n_unique()).collect().item()) for frame in frames)
-    transactions = (batch for each in tags.values() for batch in _iterate_raw_tags(each))
-    overrides = overriding.parse_overrides(config.overrides, config.signs)
-    found = normalisation.build_vocabulary(
-        counts, transactions, n_samples, config, encoder, overrides
-    )
-    return found.vocabulary, found.notes()
-
-
-def _iterate_raw_tags(tags: Artifact) -> Iterator[pl.DataFrame]:
-    """Raw tags, one row per sample, batch by batch."""
-    for batch in tags.batches(["id", "tags"]):
-        yield open_tags.join_turn_tags(batch)
-
-
-def _iterate_canonical_tags(
-    tags: Artifact, mapping: Mapping[str, str | None]
-) -> Iterator[pl.DataFrame]:
-    """Canonical tags, one row per sample, batch by batch."""
-    for batch in _iterate_raw_tags(tags):
-        mapped = normalisation.apply_mapping(batch["tags"].to_list(), mapping)
-        yield batch.with_columns(pl.Series("tags", mapped, dtype=pl.List(pl.String)))
 
 
 def _compute_rarefaction(

@@ -25,7 +25,7 @@ from tacos.methods.tags.tag_quality import TagQuality
 from tacos.pipeline.model_factory import open_checker
 from tacos.pipeline.run_loop import ConcatenatedTable, Progress, StageModels, run_steps
 from tacos.pipeline.stages import CHECKING, plan_steps
-from tacos.pipeline.steps.side_tables import read_case_texts
+from tacos.pipeline.steps.check_tags import read_case_texts
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select
 

@@ -22,7 +22,7 @@ from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags import open_tags, tagger_cascade
 from tacos.models import tagger, tagger_files
 from tacos.models.tagger import EmbeddedTagger
-from tacos.pipeline.steps import tables as plain
+from tacos.pipeline.steps import tags as plain
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import FILES, GUESSES, StageOutput, build_reject_frame
 

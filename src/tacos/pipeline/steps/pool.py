@@ -1,7 +1,7 @@
 """The annotated pool of a run, as stages and other selections read it: memberships, lists, sizes,
 rows, vectors.
 
-Like `tacos.pipeline.steps.tables`: it reads columns and hands them to pure functions of
+Like all of `tacos.pipeline.steps`, it reads columns and hands them to pure functions of
 `tacos.methods`.
 """
 

@@ -12,7 +12,7 @@ from tacos.config import load_settings
 from tacos.methods.tags import itemset_rules
 from tacos.methods.tags.itemset_rules import ImplicationIndex, drop_implied_tags
 from tacos.pipeline import stages
-from tacos.pipeline.steps import tables
+from tacos.pipeline.steps import tags as tag_steps
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -119,9 +119,9 @@ def test_canonical_tags_lose_what_is_implied() -> None:
     )
     vocabulary = pl.DataFrame({"raw": ["A", "b", "c"], "canonical": ["a", "b", "c"]})
     tables_now = {"tags": Stored(tags), "vocabulary": Stored(vocabulary)}
-    made = tables.mine_implications(tables_now, settings, None, 0)
+    made = tag_steps.mine_implications(tables_now, settings, None, 0)
     assert made.table["consequent"].to_list() == ["c"]
-    named = tables.read_naming_rules(tables_now | {"implications": Stored(made.table)}, settings)
-    thinned = tables.canonicalise_batch(tags.select("id", "tags"), named, settings)
+    named = tag_steps.read_naming_rules(tables_now | {"implications": Stored(made.table)}, settings)
+    thinned = tag_steps.canonicalise_batch(tags.select("id", "tags"), named, settings)
     assert thinned.notes == {"n_implied": 4}
     assert thinned.table["tags"].to_list()[:5] == [["a", "b"]] * 4 + [["a", "c"]]

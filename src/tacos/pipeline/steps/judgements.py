@@ -1,0 +1,184 @@
+"""The stages grade, pair, judge and rate: which samples a judge sees, and what its answers come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.methods.judging import comparisons, pairing, rating
+from tacos.methods.selecting import quotas
+from tacos.pipeline.steps import pool
+from tacos.pipeline.steps.pool import Tables
+from tacos.records import SCORES, StageOutput, conform_table
+
+N_PAIRS_PER_BATCH = 1_000
+
+CHAIN_BUDGET = 2.0
+"""Requests per sample from which active pairing can afford to open with a chain (1.1 requests per
+sample) instead of separate pairs.
+"""
+
+
+def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """One question per sample, batch by batch.
+
+    In singleton mode there is one for every judge and repetition. Where the input brings its own
+    scores, they stand in for grades, and a sample without a score gets none.
+    """
+    has_scores = bool(settings.ingest.score)
+    judges: tuple[str, ...] = ("",)
+    repetitions = 1
+    if settings.judge.mode == "singleton" and not has_scores:
+        judges = settings.judges
+        repetitions = settings.judge.repetitions
+
+    for samples in tables["samples"].batches(["id", "instruction", "response", "given_score"]):
+        if has_scores:
+            samples = samples.filter(pl.col("given_score").is_not_null())
+        yield comparisons.list_grade_questions(samples, judges, repetitions)
+
+
+def pair_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+    """The pairs of one round."""
+    method = settings.pair.method
+    shortlist = tables["shortlist"].scan().collect()
+    if method == "neighbour":
+        return StageOutput.without_rejects(pairing.pair_neighbours(shortlist))
+    if number == 0:
+        return _pair_first_round(shortlist, tables, settings)
+
+    earlier = tables["pairs"].scan().collect()
+    scores = tables["scores"].scan().collect()
+    if method == "active":
+        pairs = _pair_actively(shortlist, scores, earlier, tables, settings, number)
+    else:
+        pairs = pairing.plan_swiss_round(shortlist, scores, earlier, number, settings.seed)
+    return StageOutput.without_rejects(pairs)
+
+
+def build_judge_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """The orders of every pair that are to be judged, with both samples' texts, batch by batch."""
+    pairs = tables["pairs"].scan().collect()
+    paired_ids = pl.concat([pairs["left"], pairs["right"]]).unique()
+    texts = (
+        tables["samples"]
+        .scan()
+        .select("id", "instruction", "response")
+        .filter(pl.col("id").is_in(paired_ids.implode()))
+        .collect()
+    )
+    for batch in pairs.iter_slices(N_PAIRS_PER_BATCH):
+        yield comparisons.list_comparison_questions(
+            batch, texts, settings.judges, settings.judge.repetitions
+        )
+
+
+def rate_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+    """Verdicts of all rounds so far -> scores."""
+    if settings.ingest.score or settings.judge.mode == "singleton":
+        return StageOutput.without_rejects(_convert_grades(tables))
+
+    config = settings.rate
+    verdicts = tables["verdicts"].scan().collect()
+    if config.method == "mean":
+        return StageOutput.without_rejects(rating.average_raw_scores(verdicts))
+
+    homes = tables["shortlist"].scan().select("id", "cluster").collect()
+    if config.method == "bradley-terry":
+        lengths = None
+        if config.length:
+            lengths = tables["samples"].scan().select("id", "length").collect()
+        scores, habits = rating.fit_bradley_terry(
+            verdicts, homes, lengths, config.weights, seed=settings.seed
+        )
+        return StageOutput.without_rejects(scores, {"habits": asdict(habits)})
+
+    grades = _average_grades(tables) if config.prior == "grades" else None
+    scores = rating.fit_least_squares(verdicts, config.scope, homes, grades, seed=settings.seed)
+    return StageOutput.without_rejects(scores)
+
+
+def _pair_first_round(shortlist: pl.DataFrame, tables: Tables, settings: Settings) -> StageOutput:
+    """The first round: pairs within clusters, and bridges between clusters."""
+    config = settings.pair
+    seed = settings.seed
+    if config.method == "reference":
+        medians = _find_median_samples(shortlist, tables)
+        within = pairing.pair_with_reference(shortlist, seed, medians)
+    elif config.method == "active":
+        within = pairing.plan_first_round(shortlist, seed, linked=config.budget >= CHAIN_BUDGET)
+    else:
+        within = pairing.pair_in_chain(shortlist, seed)
+    bridges = pairing.bridge_clusters(
+        shortlist,
+        config.bridges,
+        seed,
+        asked=within,
+        first=within.height,
+    )
+    return StageOutput.without_rejects(
+        pl.concat([within, bridges]),
+        {"n_bridges": bridges.height},
+    )
+
+
+def _find_median_samples(shortlist: pl.DataFrame, tables: Tables) -> dict[int, str]:
+    """Cluster -> the sample with the median grade; clusters without grades are left out."""
+    if "grades" not in tables:
+        return {}
+    graded = shortlist.join(_average_grades(tables), on="id").drop_nulls("grade")
+    ordered = graded.sort("cluster", "grade", "id")
+    # With an even number of samples, the lower of the two in the middle.
+    lower_middle = (pl.len() - 1) // 2
+    medians = ordered.group_by("cluster", maintain_order=True).agg(pl.col("id").get(lower_middle))
+    return dict(medians.iter_rows())
+
+
+def _pair_actively(
+    shortlist: pl.DataFrame,
+    scores: pl.DataFrame,
+    earlier: pl.DataFrame,
+    tables: Tables,
+    settings: Settings,
+    number: int,
+) -> pl.DataFrame:
+    """An active round: an even part of the budget that is left, spent where an answer can still
+    change who is within the quota.
+    """
+    config = settings.pair
+    sizes = pool.cluster_sizes(pool.read_memberships(tables, settings))
+    n = pool.count_requested_rows(tables["samples"], settings.select.size)
+    shares = quotas.compute_quotas(sizes, n, settings.select.quota)
+    rounds_left = config.n_rounds - number
+    allowance = pairing.allot_requests(shortlist, earlier, config.budget, rounds_left)
+    return pairing.plan_active_round(
+        shortlist,
+        scores,
+        earlier,
+        shares,
+        allowance,
+        settings.seed + number,
+    )
+
+
+def _average_grades(tables: Tables) -> pl.DataFrame:
+    """id, grade: the mean over judges and repetitions."""
+    return comparisons.average_grades(tables["grades"].scan().collect())
+
+
+def _convert_grades(tables: Tables) -> pl.DataFrame:
+    """Grades as scores, by `SCORES`: the input's own, or those of a judge that sees each sample
+    alone. Rows without a grade are left out.
+    """
+    homes = tables["shortlist"].scan().select("id", "cluster").collect()
+    graded = homes.join(_average_grades(tables), on="id").rename({"grade": "score"})
+    scores = graded.with_columns(
+        pl.lit(None).alias("error"),
+        pl.lit(0).alias("n_comparisons"),
+        pl.lit(0).alias("component"),
+    )
+    return conform_table(scores, SCORES)

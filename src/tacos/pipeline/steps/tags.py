@@ -1,0 +1,162 @@
+"""The stages from tag to canonicalise: questions about tags, the vocabulary, canonical tags.
+
+A cascade of taggers has stages of its own before `tag`: see `tacos.pipeline.steps.cascade`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from tacos.config import NormaliseSettings, Settings
+from tacos.methods.tags import itemset_rules, normalisation, open_tags, published_vocabulary
+from tacos.methods.tags import overrides as overriding
+from tacos.pipeline.steps.pool import Tables
+from tacos.records import Encoder, StageOutput, Table
+
+TagMapping = Mapping[str, str | None]
+NamingRules = tuple[TagMapping, itemset_rules.ImplicationIndex]
+
+
+def build_tag_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """One question per user turn, batch by batch."""
+    for samples in tables["samples"].batches(["id", "turns", "given_tags"]):
+        yield open_tags.build_turn_questions(samples)
+
+
+def read_tag_rows(tables: Tables) -> Iterator[pl.DataFrame]:
+    """The raw tags of each turn, batch by batch."""
+    yield from tables["tags"].batches(["id", "tags"])
+
+
+def normalise_tags(
+    tables: Tables, settings: Settings, encoder: Encoder, number: int
+) -> StageOutput:
+    """Raw tags -> vocabulary, with the counts of each step in the notes."""
+    vocabulary, notes = make_vocabulary([tables["tags"]], settings.normalise, encoder)
+    return StageOutput.without_rejects(vocabulary, notes)
+
+
+def mine_implications(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+    """Rules between sets of canonical tags."""
+    config = settings.normalise
+    mapping = _read_tag_mapping(tables)
+    rules = itemset_rules.mine_implications(
+        iterate_canonical_tags(tables["tags"], mapping),
+        config.min_support,
+        config.min_confidence,
+    )
+    return StageOutput.without_rejects(rules, {"n_rules": rules.height})
+
+
+def read_naming_rules(tables: Tables, settings: Settings, tool: Any = None) -> NamingRules:
+    """The vocabulary, and the rules between sets of tags where the settings ask for them."""
+    rules = None
+    if "implications" in tables:
+        rules = tables["implications"].scan().collect()
+    return _read_tag_mapping(tables), itemset_rules.index_implications(rules)
+
+
+def canonicalise_batch(batch: pl.DataFrame, naming: NamingRules, settings: Settings) -> StageOutput:
+    """Raw tags -> canonical tags without those that others imply, one row per sample."""
+    mapping, implied_by = naming
+    canonical = canonicalise_tags(batch, mapping)
+    if not implied_by:
+        return StageOutput.without_rejects(canonical)
+
+    kept = [
+        itemset_rules.drop_implied_tags(tags, implied_by) for tags in canonical["tags"].to_list()
+    ]
+    thinned = _replace_tags(canonical, kept)
+    n_implied = _count_tags(canonical) - _count_tags(thinned)
+    return StageOutput.without_rejects(thinned, {"n_implied": n_implied})
+
+
+# Shared with `tacos.workflows.analyse`, which makes one vocabulary for several data sets.
+
+
+def make_vocabulary(
+    tag_tables: Sequence[Table], config: NormaliseSettings, encoder: Encoder
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The vocabulary (by `VOCABULARY`) of all raw tags in these tables, and its notes.
+
+    It is made by the steps of normalisation, or the published one of the settings is applied;
+    then the notes measure how far the tags drift from it.
+    """
+    tags = [table.scan().select("id", "tags") for table in tag_tables]
+    counts = _count_raw_tags(tags)
+    if config.vocabulary:
+        return _apply_published_vocabulary(counts, config, encoder)
+
+    n_samples = sum(_count_distinct_ids(frame) for frame in tags)
+    result = normalisation.build_vocabulary(
+        counts,
+        _iterate_transactions(tag_tables),
+        n_samples,
+        config,
+        encoder,
+        overriding.parse_overrides(config.overrides, config.signs),
+    )
+    return result.vocabulary, result.notes()
+
+
+def iterate_canonical_tags(table: Table, mapping: TagMapping) -> Iterator[pl.DataFrame]:
+    """Canonical tags, one row per sample, batch by batch."""
+    for batch in table.batches(["id", "tags"]):
+        yield canonicalise_tags(batch, mapping)
+
+
+def canonicalise_tags(batch: pl.DataFrame, mapping: TagMapping) -> pl.DataFrame:
+    """Raw tags, one row per turn -> canonical tags, one row per sample."""
+    joined = open_tags.join_turn_tags(batch)
+    return _replace_tags(joined, normalisation.apply_mapping(joined["tags"].to_list(), mapping))
+
+
+def _apply_published_vocabulary(
+    counts: pl.DataFrame, config: NormaliseSettings, encoder: Encoder
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The tags mapped onto a published vocabulary, and how far they drift from it."""
+    published = published_vocabulary.vocabulary_from_json(config.vocabulary)
+    matcher = encoder if config.semantic else None
+    resolved = published_vocabulary.resolve_new_tags(counts, published, matcher)
+    drift = published_vocabulary.summarise_drift(
+        resolved, published, encoder.name if config.semantic else ""
+    )
+    return resolved, drift
+
+
+def _count_raw_tags(tags: Iterable[pl.LazyFrame]) -> pl.DataFrame:
+    """tag, count: turns with each raw tag, sorted by tag."""
+    occurrences = pl.concat(tags).explode("tags").drop_nulls("tags")
+    counts = occurrences.group_by(tag="tags").agg(count=pl.len())
+    return counts.sort("tag").collect()
+
+
+def _count_distinct_ids(frame: pl.LazyFrame) -> int:
+    """Samples in a table with a row per turn."""
+    return int(frame.select(pl.col("id").n_unique()).collect().item())
+
+
+def _iterate_transactions(tag_tables: Sequence[Table]) -> Iterator[pl.DataFrame]:
+    """Raw tags, one row per sample, batch by batch, table after table."""
+    for table in tag_tables:
+        for batch in table.batches(["id", "tags"]):
+            yield open_tags.join_turn_tags(batch)
+
+
+def _read_tag_mapping(tables: Tables) -> dict[str, str | None]:
+    """Raw tag -> canonical tag, or None where it was dropped."""
+    columns = tables["vocabulary"].scan().select("raw", "canonical")
+    return dict(columns.collect().iter_rows())
+
+
+def _replace_tags(frame: pl.DataFrame, tags: list[list[str]]) -> pl.DataFrame:
+    """The frame with other tags in each row."""
+    return frame.with_columns(pl.Series("tags", tags, dtype=pl.List(pl.String)))
+
+
+def _count_tags(frame: pl.DataFrame) -> int:
+    """Tags in all rows together."""
+    return int(frame["tags"].list.len().sum())
