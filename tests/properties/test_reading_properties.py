@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from tacos.config import IngestSettings
 from tacos.errors import InputError
 from tacos.formats import reading, writing
-from tacos.formats.json_splitting import split_array, split_lines, split_objects
+from tacos.formats.json import split_array, split_objects
+from tacos.formats.jsonl import split_lines
 from tacos.methods.samples import sample_parsing as ingesting
 from tacos.records import Reject, Sample
 from tacos.store.seen_hashes import FirstOccurrences

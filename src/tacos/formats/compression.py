@@ -1,4 +1,4 @@
-"""From a file's bytes to UTF-8 chunks: compression and text encoding are undone, in bounded memory.
+"""Undoes compression and text encoding: a file's bytes as chunks of UTF-8, in bounded memory.
 
 The content decides, not the suffix: gzip and zstd by their first bytes, UTF-8 with a byte order
 mark, UTF-16 and UTF-32 by theirs. Other encodings (Latin-1, GBK, UTF-16 without a mark) are not
@@ -24,6 +24,9 @@ from tacos.errors import InputError
 CHUNK = 1 << 21
 """Bytes per chunk, after decompression."""
 
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
+
 BINARY = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -31,52 +34,80 @@ BINARY = {
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a zip archive (or an Excel or Word file)",
     b"ARROW1": "an Arrow file",
-    b"SQLite format 3": "an SQLite data base",
+    b"SQLite format 3": "an SQLite database",
     b"\x7fELF": "a program",
     b"BZh": "compressed with bzip2",
     b"\xfd7zXZ": "compressed with xz",
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"Obj\x01": "an Avro file",
 }
-"""First bytes of what people hand in by mistake."""
+"""First bytes of files that are given by mistake."""
 
-MARKS = (  # the longer mark first: UTF-32's begins like UTF-16's
+# The longer mark first: UTF-32's begins like UTF-16's.
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+ACCEPTED = "give JSON, JSON Lines, CSV or Parquet (plain, .gz or .zst)"
+
 
 @contextmanager
 def open_input(path: Path) -> Iterator[BinaryIO]:
-    """The file open for reading; `InputError` in one line where that cannot be."""
+    """The file open for reading. Raises `InputError` where that is impossible."""
     if path.is_dir():
         raise InputError(f"{path} is a folder: name the files in it, for example {path}/*.jsonl")
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(
-                f"{path} is no regular file: pipe its content in and name - as the input"
+                f"{path} is not a regular file: pipe its content in and give - as the input"
             )
         file = path.open("rb")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file; check the name") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise InputError(
+            f"{path} cannot be read: {error.strerror or error}; check the file and its permissions"
+        ) from None
     with file:
         yield file
 
 
 def decompress_chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Chunks of the file's content, decompressed."""
+    """Chunks of the file's content, decompressed. Raises `InputError` for a damaged or truncated
+    stream.
+    """
     head = file.read(8)
-    source = _ReplayStream(head, file)
-    if head.startswith(b"\x1f\x8b"):
-        yield from _decompress_gzip(source, name)
-    elif head.startswith(b"\x28\xb5\x2f\xfd"):
-        yield from _decompress_zstd(source, name)
+    stream = _ReplayStream(head, file)
+    if head.startswith(GZIP):
+        yield from _decompress_gzip(stream, name)
+    elif head.startswith(ZSTD):
+        yield from _decompress_zstd(stream, name)
     else:
-        yield from iter(lambda: source.read(CHUNK), b"")
+        yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def convert_to_utf8(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Chunks of UTF-8 without a byte order mark; UTF-16 and UTF-32 are converted.
+
+    Bytes that are not UTF-8 pass through: the row that holds them is rejected later, with its line.
+    Raises `InputError` for content that is not text.
+    """
+    stream = iter(chunks)
+    head = b""
+    for chunk in stream:
+        head += chunk
+        if len(head) >= 64:  # enough for every mark and magic number
+            break
+    _refuse_binary(head, name)
+    encoding = _detect_encoding(head)
+    rest = chain([head.removeprefix(codecs.BOM_UTF8)], stream)
+    if encoding:
+        yield from _transcode_chunks(rest, encoding, name)
+    else:
+        yield from rest
 
 
 class _ReplayStream:
@@ -88,17 +119,20 @@ class _ReplayStream:
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes (all of them if negative); b"" at the end."""
+        head = self._head
         if size < 0:
-            head, self._head = self._head, b""
+            self._head = b""
             return head + self._rest.read()
-        head, self._head = self._head[:size], self._head[size:]
-        return head + self._rest.read(size - len(head)) if len(head) < size else head
+        self._head = head[size:]
+        if len(head) >= size:
+            return head[:size]
+        return head + self._rest.read(size - len(head))
 
 
-def _decompress_gzip(source: _ReplayStream, name: str) -> Iterator[bytes]:
+def _decompress_gzip(stream: _ReplayStream, name: str) -> Iterator[bytes]:
     """Chunks of a gzip stream (several members are read as one)."""
     try:
-        with gzip.GzipFile(fileobj=cast(BinaryIO, source)) as file:
+        with gzip.GzipFile(fileobj=cast(BinaryIO, stream)) as file:
             yield from iter(lambda: file.read(CHUNK), b"")
     except EOFError:
         raise InputError(
@@ -108,16 +142,17 @@ def _decompress_gzip(source: _ReplayStream, name: str) -> Iterator[bytes]:
         raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
 
 
-def _decompress_zstd(source: _ReplayStream, name: str) -> Iterator[bytes]:
+def _decompress_zstd(stream: _ReplayStream, name: str) -> Iterator[bytes]:
     """Chunks of a zstd stream (several frames are read as one)."""
     frame = zstandard.ZstdDecompressor().decompressobj(write_size=CHUNK)
     try:
-        for data in iter(lambda: source.read(CHUNK // 8), b""):
+        for data in iter(lambda: stream.read(CHUNK // 8), b""):
             while data:
                 if frame.eof:
                     frame = zstandard.ZstdDecompressor().decompressobj(write_size=CHUNK)
-                if out := frame.decompress(data):
-                    yield out
+                chunk = frame.decompress(data)
+                if chunk:
+                    yield chunk
                 data = frame.unused_data
     except zstandard.ZstdError as error:
         raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
@@ -125,19 +160,12 @@ def _decompress_zstd(source: _ReplayStream, name: str) -> Iterator[bytes]:
         raise InputError(f"{name} is truncated: the zstd stream has no end; fetch the file again")
 
 
-def convert_to_utf8(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Chunks of UTF-8 without a byte order mark; UTF-16 and UTF-32 are converted.
-
-    Bytes that are not UTF-8 pass through: the row that holds them is rejected later, with its line.
-    """
-    stream = iter(chunks)
-    head = b""
-    while len(head) < 64 and (chunk := next(stream, b"")):
-        head += chunk
-    _refuse_binary(head, name)
-    encoding = next((encoding for mark, encoding in MARKS if head.startswith(mark)), "")
-    rest = chain((head.removeprefix(codecs.BOM_UTF8),), stream)
-    yield from _transcode_chunks(rest, encoding, name) if encoding else rest
+def _detect_encoding(head: bytes) -> str:
+    """The encoding that the byte order mark names, "" for none or UTF-8's."""
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return encoding
+    return ""
 
 
 def _transcode_chunks(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
@@ -149,23 +177,21 @@ def _transcode_chunks(chunks: Iterable[bytes], encoding: str, name: str) -> Iter
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         raise InputError(
-            f"{name} is not the {encoding.upper()} that its first bytes promise: {error}"
+            f"{name} is not valid {encoding.upper()}, though its byte order mark says so: {error}; "
+            "convert it to UTF-8"
         ) from None
 
 
 def _refuse_binary(head: bytes, name: str) -> None:
-    """Raise `InputError` for content that is no text."""
-    for magic, what in BINARY.items():
+    """Raise `InputError` for content that is not text."""
+    for magic, description in BINARY.items():
         if head.startswith(magic):
-            raise InputError(
-                f"{name} is {what}: give JSON, JSON lines, CSV or Parquet (plain, .gz or .zst)"
-            )
-    if any(head.startswith(mark) for mark, _ in MARKS) or b"\x00" not in head[:1024]:
+            raise InputError(f"{name} is {description}: {ACCEPTED}")
+    if _detect_encoding(head) or b"\x00" not in head[:1024]:
         return
+    # ASCII in UTF-16 has a zero in every second byte.
     if head[1:2] == b"\x00" or head[:1] == b"\x00":
         raise InputError(
             f"{name} looks like UTF-16 without a byte order mark: convert it to UTF-8 first (iconv)"
         )
-    raise InputError(
-        f"{name} is not text: give JSON, JSON lines, CSV or Parquet (plain, .gz or .zst)"
-    )
+    raise InputError(f"{name} is not text: {ACCEPTED}")

@@ -1,8 +1,7 @@
-"""Which container a file is: the suffix decides, the content is checked (and decides where the
-suffix says nothing).
+"""Detects the format of a file: by its suffix, checked against its first bytes.
 
-A .jsonl that really is a JSON array, a .json of JSON lines, and objects printed over several lines
-one after another are told apart by their first bytes.
+The content decides where the two disagree harmlessly: a .jsonl that really is a JSON array, a .json
+of JSON Lines, objects printed over several lines, and files whose suffix says nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +13,10 @@ import orjson
 
 from tacos.errors import InputError
 
-Container = Literal["array", "lines", "objects", "csv", "tsv", "parquet"]
 Kind = Literal["json", "lines", "csv", "tsv", "parquet", ""]
+"""What a suffix promises."""
+Container = Literal["array", "lines", "objects", "csv", "tsv", "parquet"]
+"""What a file is."""
 
 SUFFIXES: dict[str, Kind] = {
     ".json": "json",
@@ -28,6 +29,7 @@ SUFFIXES: dict[str, Kind] = {
 }
 COMPRESSED = (".gz", ".zst", ".zstd")
 PARQUET = b"PAR1"
+"""The first bytes of every Parquet file."""
 
 
 def infer_kind(name: str) -> Kind:
@@ -42,36 +44,53 @@ def infer_kind(name: str) -> Kind:
     return SUFFIXES.get(path.suffix, "")
 
 
-def detect_container(head: bytes, name: str) -> Container:
-    """The container of a file by its suffix and its first decoded bytes.
+def is_parquet(head: bytes, name: str) -> bool:
+    """Whether the content is Parquet. Raises `InputError` where only the suffix says so."""
+    if head.startswith(PARQUET):
+        return True
+    if infer_kind(name) == "parquet":
+        raise InputError(
+            f"{name} is not Parquet, or is damaged: "
+            "give it the suffix of its format (.json, .jsonl, .csv), or fetch it again"
+        )
+    return False
 
-    Raises `InputError` where they do not go together, with what to do.
+
+def detect_container(head: bytes, name: str) -> Container:
+    """The container of a text file by its suffix and its first decoded bytes.
+
+    Raises `InputError` where the file is empty or is no data set.
     """
     kind = infer_kind(name)
     text = head.lstrip()
     if not text:
-        raise InputError(f"{name} is empty")
+        raise InputError(f"{name} is empty: give a file with at least one row")
+
+    # Brackets say more than the suffix does.
     if text.startswith(b"["):
         return "array"
     if text.startswith(b"{"):
-        return "lines" if _is_one_per_line(text, kind) else "objects"
+        return "lines" if _has_object_per_line(text, kind) else "objects"
+
     if kind == "csv" or kind == "tsv":
         return kind
-    if kind == "lines" and b"\n{" in text:
+    if kind == "lines" and b"\n{" in text:  # only the first line is malformed
         return "lines"
-    if kind == "" and (found := _detect_delimited(text)):
-        return found
+    delimited = _detect_delimited(text) if kind == "" else None
+    if delimited is not None:
+        return delimited
     raise InputError(_explain_refusal(text, kind, name))
 
 
-def _is_one_per_line(text: bytes, kind: Kind) -> bool:
-    """Whether text that begins with "{" is one object per line, not objects printed over several
+def _has_object_per_line(text: bytes, kind: Kind) -> bool:
+    """Whether text that begins with "{" has one object per line, not objects printed over several
     lines.
     """
-    first, newline, _ = text.partition(b"\n")
-    if _is_complete_json(first):
+    first_line, newline, _ = text.partition(b"\n")
+    if _is_complete_json(first_line):
         return True
-    return kind == "lines" and bool(newline) and first.strip() != b"{"
+    # A malformed first line of JSON Lines, unless it is the brace of a printed object.
+    return kind == "lines" and bool(newline) and first_line.strip() != b"{"
 
 
 def _is_complete_json(line: bytes) -> bool:
@@ -83,24 +102,33 @@ def _is_complete_json(line: bytes) -> bool:
     return True
 
 
-def _detect_delimited(text: bytes) -> Literal["csv", "tsv", None]:
+def _detect_delimited(text: bytes) -> Literal["csv", "tsv"] | None:
     """CSV or TSV, when the header has at least two columns and a second line follows it."""
     header, newline, rest = text.partition(b"\n")
     if not newline or not rest.strip():
         return None
-    second = rest.partition(b"\n")[0]
-    if b"\t" in header and b"\t" in second:
+    second_line = rest.partition(b"\n")[0]
+    if b"\t" in header and b"\t" in second_line:
         return "tsv"
-    return "csv" if b"," in header and b"," in second else None
+    if b"," in header and b"," in second_line:
+        return "csv"
+    return None
 
 
 def _explain_refusal(text: bytes, kind: Kind, name: str) -> str:
     """Why this is no data set, and what would be one."""
     start = text[:30].decode("utf-8", "replace").splitlines()[0]
     if kind == "json" or kind == "lines":
-        return f"{name} is not JSON: it begins with {start!r} where a row ({{...}}) or a list of rows ([...]) should"
+        return (
+            f"{name} is not JSON: it begins with {start!r} "
+            "instead of a row ({...}) or a list of rows ([...])"
+        )
     if kind == "parquet":
-        return f"{name} is not Parquet: it begins with {start!r}; name it by what it is (.json, .jsonl, .csv)"
+        return (
+            f"{name} is not Parquet: it begins with {start!r}; "
+            "give it the suffix of its format (.json, .jsonl, .csv)"
+        )
     return (
-        f"{name} is none of JSON, JSON lines, CSV with a header, Parquet: it begins with {start!r}"
+        f"{name} is not JSON, JSON Lines, CSV with a header or Parquet: it begins with {start!r}; "
+        "convert it to one of these"
     )

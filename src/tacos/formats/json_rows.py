@@ -1,20 +1,21 @@
-"""A row's JSON text -> a dict, or what is wrong with it.
+"""The JSON text of one row, parsed and encoded.
 
-NaN and Infinity, which Python writes and JSON does not know, are read as null. Integers of more
+NaN and Infinity, which Python writes but JSON does not allow, are read as null. Integers of more
 than 64 bits keep their digits in a field of the row; deeper inside, they become floats.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from tacos.formats.json_splitting import RowText
+from tacos.formats.rows import MAX_RAW, Item, MalformedRow, RawRow, Row
 
-MAX_RAW = 2_000
-"""Characters of a rejected row that are kept."""
+MAX_ROW = 1 << 26
+"""Bytes of one row's text at most (64 MiB)."""
 HUGE = float(1 << 63)
 """orjson reads integers from about here on as floats."""
 JSON_TYPES = {
@@ -26,9 +27,13 @@ JSON_TYPES = {
     dict: "an object",
 }
 
-Row = dict[str, Any]
-Item = Row | tuple[int, str, str]
-"""A row, or (line, what is wrong, text) of one that cannot be read."""
+
+@dataclass(frozen=True, slots=True)
+class RowText:
+    """A row's bytes, and the line (from 1) on which it begins."""
+
+    line: int
+    text: bytes
 
 
 def parse_json_row(piece: RowText) -> Item:
@@ -38,44 +43,28 @@ def parse_json_row(piece: RowText) -> Item:
     except ValueError as error:
         value = _parse_lenient(piece.text)
         if value is None:
-            return (
-                piece.line,
-                f"malformed JSON: {_format_json_error(error)}",
-                _clip_row_text(piece.text),
-            )
+            return _reject_piece(piece, f"malformed JSON: {_shorten_json_error(error)}")
     if type(value) is not dict:
-        return (
-            piece.line,
-            f"{name_json_type(value)} where an object {{...}} should be",
-            _clip_row_text(piece.text),
-        )
-    if any(type(each) is float and abs(each) >= HUGE for each in value.values()):
-        value = json.loads(piece.text)  # integers of any length
+        return _reject_piece(piece, f"{name_json_type(value)} where an object {{...}} should be")
+    if any(type(cell) is float and abs(cell) >= HUGE for cell in value.values()):
+        # The standard library keeps every digit of an integer.
+        value = json.loads(piece.text)
     row: Row = value
     return row
 
 
-def _format_json_error(error: ValueError) -> str:
-    """orjson's reason without its own line numbers, which count from the row's beginning."""
-    reason = str(error).partition(": line ")[0]
-    return "not UTF-8" if "UTF-8" in reason else reason
+def encode_json_row(row: RawRow) -> bytes:
+    """A row as one line of JSON, without the line end; JSON text stays as it is."""
+    if isinstance(row, bytes):
+        return row
+    if isinstance(row, str):
+        return row.encode()
+    return encode_json_value(row)
 
 
-def _parse_lenient(text: bytes) -> Row | None:
-    """Rows with NaN or Infinity, as Python writes them, with null in their place."""
-    if b"NaN" not in text and b"Infinity" not in text:
-        return None
-    try:
-        row = json.loads(text, parse_constant=lambda constant: None)
-        json.dumps(row, ensure_ascii=False).encode()  # lone surrogates are no text
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _clip_row_text(text: bytes) -> str:
-    """The beginning of a row's bytes as text."""
-    return text[: 4 * MAX_RAW].decode("utf-8", "replace")[:MAX_RAW]
+def encode_json_value(value: Any) -> bytes:
+    """Any value as JSON; what JSON does not know becomes its `str`."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def name_json_type(value: object) -> str:
@@ -87,3 +76,27 @@ def name_json_type(value: object) -> str:
     if value is None:
         return "null"
     return JSON_TYPES.get(type(value), type(value).__name__)
+
+
+def _reject_piece(piece: RowText, problem: str) -> MalformedRow:
+    # A character takes at most 4 bytes, so the text is decoded no further than needed.
+    beginning = piece.text[: 4 * MAX_RAW].decode("utf-8", "replace")
+    return MalformedRow(piece.line, problem, beginning[:MAX_RAW])
+
+
+def _shorten_json_error(error: ValueError) -> str:
+    """orjson's reason without its own line numbers, which count from the row's beginning."""
+    reason = str(error).partition(": line ")[0]
+    return "not UTF-8" if "UTF-8" in reason else reason
+
+
+def _parse_lenient(text: bytes) -> Row | None:
+    """A row with NaN or Infinity, as Python writes them, with null in their place."""
+    if b"NaN" not in text and b"Infinity" not in text:
+        return None
+    try:
+        row = json.loads(text, parse_constant=lambda constant: None)
+        json.dumps(row, ensure_ascii=False).encode()  # fails on lone surrogates: they are not text
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None

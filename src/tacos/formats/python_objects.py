@@ -1,5 +1,5 @@
-"""Rows of Python data: a list of dicts, a polars or pandas frame, a `datasets.Dataset`, any
-iterable of mappings.
+"""Python data: a list of dicts, a polars or pandas frame, a `datasets.Dataset`, any iterable of
+mappings.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 
 from tacos.errors import InputError
-from tacos.formats.json_rows import MAX_RAW, Item, name_json_type
+from tacos.formats.json_rows import name_json_type
+from tacos.formats.rows import MAX_RAW, Item, MalformedRow
 
 
 def iterate_data_rows(data: Any) -> Iterator[Item]:
-    """Rows of Python data; `InputError` for what is none."""
+    """Rows of Python data. Raises `InputError` for data that has no rows."""
     if isinstance(data, pl.LazyFrame):
         data = data.collect()
     if isinstance(data, pl.DataFrame):
@@ -23,24 +24,34 @@ def iterate_data_rows(data: Any) -> Iterator[Item]:
         return
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # a pandas frame
         data = data.to_dict("records")
-    if isinstance(data, Mapping):
-        keys = ", ".join(map(str, list(data)[:5]))
-        raise InputError(
-            f"data is a mapping ({keys}), not rows: give one split of it, or a list of dicts"
-        )
-    if not isinstance(data, Iterable):
-        what = type(data).__name__
-        raise InputError(
-            f"data is {what}: give a path, a list of dicts, a polars frame or a datasets.Dataset"
-        )
+    _check_iterable(data)
     for row in data:
-        problem = f"{name_json_type(row)} where a dict should be"
-        yield dict(row) if isinstance(row, Mapping) else (0, problem, str(row)[:MAX_RAW])
+        if isinstance(row, Mapping):
+            yield dict(row)
+        else:
+            problem = f"{name_json_type(row)} where a dict should be"
+            yield MalformedRow(0, problem, str(row)[:MAX_RAW])
 
 
 def digest_data(data: Any) -> str:
     """32 hex digits that change with any row of Python data, or with their order."""
     state = hashlib.blake2b(digest_size=16)
     for item in iterate_data_rows(data):
-        state.update(repr(item).encode("utf-8", "surrogatepass"))
+        # Digests are parts of keys: a malformed row counts as a plain tuple, whatever its class.
+        plain = tuple(item) if isinstance(item, MalformedRow) else item
+        state.update(repr(plain).encode("utf-8", "surrogatepass"))
     return state.hexdigest()
+
+
+def _check_iterable(data: Any) -> None:
+    """Raise `InputError` for a mapping (a `DatasetDict`, say) and for what cannot be iterated."""
+    if isinstance(data, Mapping):
+        keys = ", ".join(map(str, list(data)[:5]))
+        raise InputError(
+            f"data is a mapping ({keys}), not rows: give one split of it, or a list of dicts"
+        )
+    if not isinstance(data, Iterable):
+        raise InputError(
+            f"data is {type(data).__name__}: "
+            "give a path, a list of dicts, a polars frame or a datasets.Dataset"
+        )

@@ -1,7 +1,7 @@
-"""The input of a run: what it is called, a digest of all of it, and its rows batch by batch.
+"""The input of a run: its names, a digest of its content, and its rows batch by batch.
 
-Standard input can be read only once, so it is first copied into the run directory; the next call
-with the same content finds the same digest.
+Standard input can be read only once, so it is first copied into the run directory, under a name
+made from its content: the next command with the same content finds the same digest.
 """
 
 from __future__ import annotations
@@ -36,37 +36,42 @@ class InputSource:
         """Batches of raw rows (`reading.RowBatch`)."""
         if self.data is not None:
             return reading.read_rows(self.data, name=self.names[0])
-        named = zip(self.names, self.files, strict=True)
+        named_files = zip(self.names, self.files, strict=True)
         return chain.from_iterable(
-            reading.read_file(path, name, reading.BATCH_SIZE) for name, path in named
+            reading.read_file(path, name, reading.BATCH_SIZE) for name, path in named_files
         )
 
     def scan(self) -> pl.LazyFrame:
-        """Raw rows are no table."""
+        """Raises `NotImplementedError`: raw rows are no table."""
         raise NotImplementedError("raw rows have no columns before they are ingested")
 
 
 def open_source(data: Any, run: Path) -> InputSource:
-    """The source of a run; `InputError` in one line for what cannot be read."""
+    """The source of a run in the directory `run`. Raises `InputError` for what cannot be read."""
     paths = reading.list_input_paths(data)
     if paths is None:
-        data = list(data) if isinstance(data, Iterator) else data
-        return InputSource(reading.digest_data(data), ("data",), data=data)
+        # An iterator can be read only once, but is read twice: for its digest and for its rows.
+        rows = list(data) if isinstance(data, Iterator) else data
+        return InputSource(reading.digest_data(rows), ("data",), data=rows)
     names = reading.name_files(paths)
     files = [_spool_stdin(run) if str(path) == reading.STDIN else Path(path) for path in paths]
     for name, file in zip(names, files, strict=True):
         reading.check_readable(file, name)
     try:
-        return InputSource(canonical_hash([names, digest_files(files)]), tuple(names), tuple(files))
+        digest = canonical_hash([names, digest_files(files)])
     except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
+        raise InputError(
+            f"{error.filename} cannot be read: {error.strerror}; check the file and its permissions"
+        ) from None
+    return InputSource(digest, tuple(names), tuple(files))
 
 
 def _spool_stdin(run: Path) -> Path:
-    """Standard input as a file of the run directory, named by its content."""
+    """Copy standard input into the run directory; the file is named by its content."""
     temporary = run / "stdin.tmp"
     with temporary.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
-    target = run / f"stdin-{digest_files([temporary])[:16]}"
+    digest = digest_files([temporary])
+    target = run / f"stdin-{digest[:16]}"
     os.replace(temporary, target)
     return target

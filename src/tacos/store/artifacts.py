@@ -1,12 +1,12 @@
-"""The store: a run is a directory, one folder per artifact, committed by rename.
+"""The run directory: one folder per artifact, committed by rename.
 
     <run>/<artifact>/<key>/part-00000.parquet ...      the table, in its own order
                            rejects-00000.parquet ...   the rows that could not be used
                            manifest.json               stage, settings, inputs, counts, duration, digest
 
-An artifact that is there is complete. One in the making is `<run>/.making/<artifact>-<key>`; its
-finished parts stay when the process dies, and the next one goes on from there. Nothing committed is
-ever overwritten.
+An artifact that exists is complete. A draft is `<run>/.making/<artifact>-<key>`; its finished parts
+stay when the process dies, and the next one goes on from there. Nothing committed is ever
+overwritten.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tacos.records import REJECTS
 from tacos.store.files import digest_files
 
 OWN_FILES = ("run.json", "stdin*", "consent-*.json", ".lock")
+"""What tacos itself puts at the root of a run directory."""
 LAYOUT = 1
 """Version of the run directory's layout."""
 
@@ -46,23 +47,30 @@ class Artifact:
 
     @property
     def parts(self) -> list[Path]:
+        """The files of the table, in its order."""
         return sorted(self.path.glob("part-*.parquet"))
 
     def scan(self) -> pl.LazyFrame:
+        """The table, read lazily."""
         return pl.scan_parquet(self.parts)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The table part by part; only `columns`, if given."""
+        wanted = list(columns) if columns else None
         for part in self.parts:
-            yield pl.read_parquet(part, columns=list(columns) if columns else None)
+            yield pl.read_parquet(part, columns=wanted)
 
     def rejects(self) -> pl.DataFrame:
+        """The rows that could not be used (`records.REJECTS`)."""
         parts = sorted(self.path.glob("rejects-*.parquet"))
-        return pl.read_parquet(parts) if parts else pl.DataFrame(schema=REJECTS)
+        if not parts:
+            return pl.DataFrame(schema=REJECTS)
+        return pl.read_parquet(parts)
 
 
 @dataclass(frozen=True)
 class Draft:
-    """An artifact in the making."""
+    """An artifact while it is written, part by part."""
 
     path: Path
     target: Path
@@ -70,32 +78,39 @@ class Draft:
     @property
     def finished(self) -> set[int]:
         """Numbers of the parts that an earlier process left complete."""
-        return {int(part.stem.partition("-")[2]) for part in self.path.glob("part-*.parquet")}
+        numbers = [part.stem.removeprefix("part-") for part in self.path.glob("part-*.parquet")]
+        return {int(number) for number in numbers}
 
     def write(self, number: int, table: pl.DataFrame, rejects: pl.DataFrame) -> None:
-        """Write one part; its rejects first, so that a part that is there is complete."""
+        """Write one part. Its rejects first, so that a part that exists is complete."""
         if rejects.height:
             _write_parquet(rejects, self.path / f"rejects-{number:05d}.parquet")
         _write_parquet(table, self.path / f"part-{number:05d}.parquet")
 
     def read_rejects(self) -> pl.DataFrame:
+        """The rejects so far."""
         return Artifact(self.path, {}).rejects()
 
     def n_rows(self) -> int:
+        """Rows so far."""
         parts = Artifact(self.path, {}).parts
-        return int(pl.scan_parquet(parts).select(pl.len()).collect().item()) if parts else 0
+        if not parts:
+            return 0
+        count = pl.scan_parquet(parts).select(pl.len())
+        return int(count.collect().item())
 
     def commit(self, manifest: dict[str, Any]) -> Artifact:
-        """Seal the artifact: manifest in, folder renamed into place."""
-        full = {
+        """Complete the artifact: write its manifest and rename the folder into place."""
+        parts = Artifact(self.path, {}).parts
+        complete_manifest = {
             **manifest,
             "n_rows": self.n_rows(),
-            "digest": digest_files(Artifact(self.path, {}).parts),
+            "digest": digest_files(parts),
         }
-        write_json(self.path / "manifest.json", full)
+        write_json(self.path / "manifest.json", complete_manifest)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(self.path, self.target)
-        return Artifact(self.target, full)
+        return Artifact(self.target, complete_manifest)
 
 
 @dataclass(frozen=True)
@@ -105,20 +120,24 @@ class Store:
     root: Path
 
     def find(self, name: str, key: str) -> Artifact | None:
-        """The committed artifact of that name and key, or None."""
+        """The committed artifact of that name and key, or None. Raises `RunError` where its manifest
+        is damaged.
+        """
         path = self.root / name / key
+        manifest_file = path / "manifest.json"
         try:
-            return Artifact(path, orjson.loads((path / "manifest.json").read_bytes()))
+            manifest = orjson.loads(manifest_file.read_bytes())
         except OSError:
             return None
         except ValueError:
             raise RunError(
-                f"{path / 'manifest.json'} is damaged: remove {path} and give the command again"
+                f"{manifest_file} is damaged: remove {path} and run the command again"
             ) from None
+        return Artifact(path, manifest)
 
     def begin(self, name: str, key: str, *, resume: bool = True) -> Draft:
-        """A draft of an artifact; without `resume`, what an earlier process left of it is thrown
-        away.
+        """A draft of an artifact; with `resume`, it begins with the parts that an earlier process
+        left complete.
         """
         path = self.root / ".making" / f"{name.replace('/', '.')}-{key}"
         if not resume:
@@ -133,38 +152,43 @@ class Store:
         write_json(self.root / name, state)
 
     def read_state(self, name: str) -> dict[str, Any]:
-        """Read it back; `RunError` where there is none."""
+        """A small JSON file at the run's root. Raises `RunError` where it cannot be read."""
         try:
             return dict(orjson.loads((self.root / name).read_bytes()))
         except FileNotFoundError:
-            raise RunError(f"{self.root} is not a finished run: it has no {name}") from None
+            raise RunError(
+                f"{self.root} is not a finished run (no {name}): name a run, or finish this one"
+            ) from None
         except NotADirectoryError:
             raise RunError(
                 f"{self.root} is a file; a run is a folder, such as {self.root}.run"
             ) from None
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.root / name} cannot be read: {error}") from None
+            raise RunError(
+                f"{self.root / name} cannot be read: {error}; remove it and run the command again"
+            ) from None
 
     def has_state(self, name: str) -> bool:
-        """Whether such a file is there."""
+        """Whether such a file exists."""
         return (self.root / name).is_file()
 
     def clear_drafts(self) -> None:
-        """Throw away what runs under other settings left unfinished."""
+        """Remove what other commands left unfinished."""
         shutil.rmtree(self.root / ".making", ignore_errors=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second process off this run for as long as the context lasts.
+        """Keep other processes off this run while the context lasts. Raises `RunError` where another
+        process holds it, `OutputError` where the directory cannot be written.
 
-        A directory in which nothing was made by then is removed again.
+        A directory without an artifact at the end is removed again.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             handle = open(self.root / ".lock", "a+")  # noqa: SIM115
         except OSError as error:
             raise OutputError(
-                f"cannot write the run directory {self.root}: {error.strerror}"
+                f"cannot write the run directory {self.root}: {error.strerror}; name another --run"
             ) from None
         with handle:
             try:
@@ -179,28 +203,29 @@ class Store:
                 self._tidy()
 
     def _tidy(self) -> None:
-        """Remove the run's own files where no artifact was made, and the directory where nothing
-        else is in it.
+        """Where no artifact was made, remove the run's own files, and the directory if nothing else
+        is in it.
         """
-        if next(self.root.rglob("manifest.json"), None) is not None:
+        has_artifact = next(self.root.rglob("manifest.json"), None) is not None
+        if has_artifact:
             return
         self.clear_drafts()
         for pattern in OWN_FILES:
             for path in self.root.glob(pattern):
                 path.unlink()
-        with suppress(OSError):
+        with suppress(OSError):  # the user's own files stay, and so does their folder
             self.root.rmdir()
-
-
-def _write_parquet(table: pl.DataFrame, path: Path) -> None:
-    """Write a table under a temporary name, then rename it."""
-    temporary = path.with_suffix(".tmp")
-    table.write_parquet(temporary, compression="zstd", compression_level=1, statistics=False)
-    os.replace(temporary, path)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write JSON under a temporary name, then rename it."""
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    os.replace(temporary, path)
+
+
+def _write_parquet(table: pl.DataFrame, path: Path) -> None:
+    """Write a table under a temporary name, then rename it."""
+    temporary = path.with_suffix(".tmp")
+    table.write_parquet(temporary, compression="zstd", compression_level=1, statistics=False)
     os.replace(temporary, path)

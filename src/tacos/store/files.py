@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the digest of what they hold.
+"""Files that are written whole or not at all, and the digest of their content.
 
 Everything is written to a temporary file beside its target and renamed, so that a target is old,
 absent or complete.
@@ -18,62 +18,67 @@ import zstandard
 
 from tacos.errors import OutputError
 
+READ_SIZE = 1 << 20
+"""Bytes that are hashed at a time."""
+
 
 def check_writable(path: str | Path) -> None:
-    """Raise `OutputError` in one line where a file cannot be written; nothing is left behind."""
+    """Raise `OutputError` where a file cannot be written; nothing is left behind."""
     target = Path(path)
-    with failing_clearly(target):
+    with explain_os_errors(target):
         if target.is_dir():
             raise OutputError(f"{target} is a folder: name a file in it")
-        if not target.parent.is_dir():
-            raise OutputError(
-                f"{target} cannot be written: there is no folder {target.parent}; make it first"
-            )
-        if is_special(target):
+        check_parent(target, target.parent)
+        if _is_special_file(target):
             return
-        probe = temporary_of(target)
+        probe = _temporary_path(target)
         probe.touch()
         probe.unlink()
 
 
+def check_parent(target: Path, parent: Path) -> None:
+    """Raise `OutputError` where the folder of a target does not exist."""
+    if not parent.is_dir():
+        raise OutputError(
+            f"{target} cannot be written: the folder {target.parent} does not exist; make it first"
+        )
+
+
 def write_text(text: str, path: str | Path) -> Path:
-    """Write a text file in UTF-8."""
-    with replacing(Path(path)) as file:
-        file.write(text.encode())
-    return Path(path)
+    """Write a text file in UTF-8. Raises `OutputError`."""
+    return write_bytes(text.encode(), path)
 
 
-def write_bytes(content: bytes, path: str | Path) -> Path:
-    """Write a file as it is."""
-    with replacing(Path(path)) as file:
+def write_bytes(content: bytes | memoryview, path: str | Path) -> Path:
+    """Write a file; the suffix may ask for compression. Raises `OutputError`."""
+    with replace_file(Path(path)) as file:
         file.write(content)
     return Path(path)
 
 
 def make_folder(path: str | Path) -> Path:
-    """Make a folder and its parents, if they are not there; `OutputError` in one line where that
-    cannot be.
-    """
-    with failing_clearly(Path(path)):
+    """Make a folder and its parents where they do not exist. Raises `OutputError`."""
+    with explain_os_errors(Path(path)):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes the target's place when all went well; compressed by the
-    suffix.
+def replace_file(target: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the target's place if all goes well; compressed if the suffix
+    says so. Raises `OutputError`.
     """
-    with failing_clearly(target):
-        if is_special(target):
-            with target.open("wb") as file, compressed(file, target.name) as writer:
+    with explain_os_errors(target):
+        if _is_special_file(target):
+            with target.open("wb") as file, _compress_by_suffix(file, target.name) as writer:
                 yield writer
             return
-        temporary = temporary_of(target)
+        temporary = _temporary_path(target)
         try:
             with temporary.open("wb") as file:
-                with compressed(file, target.name) as writer:
+                with _compress_by_suffix(file, target.name) as writer:
                     yield writer
+                # On disk before the rename, so that a power cut leaves no empty target.
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target.resolve())
@@ -82,39 +87,12 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def failing_clearly(target: Path) -> Iterator[None]:
-    """Failures of the file system as `OutputError` in one line."""
+def explain_os_errors(target: Path) -> Iterator[None]:
+    """Turn failures of the file system into `OutputError`s of one line."""
     try:
         yield
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {error.strerror or error}") from None
-
-
-def is_special(target: Path) -> bool:
-    """Whether the target is a pipe or a device, which cannot be replaced."""
-    return target.exists() and not target.is_file() and not target.is_dir()
-
-
-def temporary_of(target: Path) -> Path:
-    """The name under which a file is written at first: beside the file that it will replace."""
-    final = target.resolve()
-    return final.with_name(f".{final.name}.{os.getpid()}.tmp")
-
-
-@contextmanager
-def compressed(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """The file, or a compressor before it; equal contents give equal bytes (no time stamp)."""
-    suffix = Path(name.lower()).suffix
-    if suffix == ".gz":
-        with gzip.GzipFile(
-            filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0
-        ) as packed:
-            yield cast(BinaryIO, packed)
-    elif suffix in (".zst", ".zstd"):
-        with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as writer:
-            yield cast(BinaryIO, writer)
-    else:
-        yield file
 
 
 def digest_files(paths: Sequence[Path]) -> str:
@@ -122,6 +100,33 @@ def digest_files(paths: Sequence[Path]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
         with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
+            while chunk := file.read(READ_SIZE):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def _is_special_file(target: Path) -> bool:
+    """Whether the target is a pipe or a device, which cannot be replaced."""
+    return target.exists() and not target.is_file() and not target.is_dir()
+
+
+def _temporary_path(target: Path) -> Path:
+    """Where a file is written at first: beside the file that it will replace, links followed."""
+    final = target.resolve()
+    return final.with_name(f".{final.name}.{os.getpid()}.tmp")
+
+
+@contextmanager
+def _compress_by_suffix(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """The file, or a compressor before it; equal contents give equal bytes (no time stamp)."""
+    suffix = Path(name.lower()).suffix
+    if suffix == ".gz":
+        with gzip.GzipFile(
+            filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0
+        ) as gzip_writer:
+            yield cast(BinaryIO, gzip_writer)
+    elif suffix in (".zst", ".zstd"):
+        with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as zstd_writer:
+            yield cast(BinaryIO, zstd_writer)
+    else:
+        yield file

@@ -1,4 +1,8 @@
-"""A folder that is written whole or not at all, and that never takes the place of somebody else's."""
+"""Folders that are written whole or not at all, and that never replace another program's.
+
+<parent>/.<name>.new-<pid>    the folder while it is written
+<parent>/.<name>.old-<pid>    the older one, until the new one is in place
+"""
 
 from __future__ import annotations
 
@@ -9,43 +13,40 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tacos.errors import OutputError
-from tacos.store.files import failing_clearly
+from tacos.store.files import check_parent, explain_os_errors
 
 
 def check_folder(target: Path, own: Collection[str]) -> None:
-    """Raise `OutputError` where the target is a file, or a folder that holds anything but files of
-    the names `own`.
+    """Raise `OutputError` where the target is a file, has no parent, or is a folder with other files
+    than those named `own`.
     """
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target} is a file: name a folder")
-    strangers = (
-        sorted(path.name for path in target.iterdir() if path.name not in own)
-        if target.is_dir()
-        else []
-    )
-    if strangers:
-        raise OutputError(
-            f"{target} holds what is not ours, e.g. {strangers[0]}: name another folder"
-        )
-    if not target.absolute().parent.is_dir():
-        raise OutputError(
-            f"{target} cannot be written: there is no folder {target.parent}; make it first"
-        )
+    if target.is_dir():
+        foreign_files = sorted(path.name for path in target.iterdir() if path.name not in own)
+        if foreign_files:
+            raise OutputError(
+                f"{target} has files that tacos did not write, such as {foreign_files[0]}: "
+                "name another folder"
+            )
+    check_parent(target, target.absolute().parent)
 
 
 @contextmanager
 def replace_folder(target: Path, own: Collection[str]) -> Iterator[Path]:
-    """An empty folder that becomes `target` when all went well; an older one of ours
-    (`check_folder`) makes way.
+    """An empty folder that becomes `target` if all goes well; an older one that passes
+    `check_folder` is replaced. Raises `OutputError`.
 
     Where `target` is a link, the folder that it leads to is replaced.
     """
     check_folder(target, own)
     place = target.resolve()
-    fresh, old = (place.with_name(f".{place.name}.{kind}-{os.getpid()}") for kind in ("new", "old"))
-    with failing_clearly(target):
+    fresh = place.with_name(f".{place.name}.new-{os.getpid()}")
+    old = place.with_name(f".{place.name}.old-{os.getpid()}")
+    with explain_os_errors(target):
         try:
-            shutil.rmtree(fresh, ignore_errors=True)  # of a killed process with our number
+            # A killed process with the same number may have left one.
+            shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir()
             yield fresh
             _swap_folders(fresh, place, old)

@@ -1,10 +1,11 @@
-"""Exact duplicates across a stream: which hashes were seen before, and at which row first.
+"""The first occurrence of each hash in a stream.
 
 A log-structured merge (O'Neil et al. 1996): each batch becomes a sorted run, and a run is merged
-with the newer one that has grown to a fraction of it, so that there are few runs and each hash is
-merged a few times. 16 bytes per distinct hash, twice that while runs are merged. Rows whose hashes
-share their first 64 bits count as duplicates; the chance that this happens to any two different
-ones is about n^2 / 2^65: 1 in 15,000 for 50M rows.
+with the newer one once that has grown to a fraction of it. So there are few runs, and each hash is
+merged a few times. Memory: 16 bytes per distinct hash, twice that while runs are merged.
+
+Rows whose hashes share their first 64 bits count as duplicates. The chance that this happens to any
+two of n different rows is about n^2 / 2^65: 1 in 15,000 for 50M rows.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Rows = npt.NDArray[np.int64]
 
 GROWTH = 8
 """A run is merged with the newer one once it is at most this many times as long."""
+NONE = -1
 
 
 def hash_keys(hashes: Sequence[str]) -> Hashes:
@@ -27,7 +29,8 @@ def hash_keys(hashes: Sequence[str]) -> Hashes:
     >>> hash_keys(["000000000000000affffffffffffffff"]).tolist()
     [10]
     """
-    return np.frombuffer(bytes.fromhex("".join(hashes)), ">u8")[::2].astype(np.uint64)
+    halves = np.frombuffer(bytes.fromhex("".join(hashes)), ">u8")  # two per hash
+    return halves[::2].astype(np.uint64)
 
 
 class FirstOccurrences:
@@ -43,49 +46,60 @@ class FirstOccurrences:
         """For each hash the row of its first occurrence, or -1 where this is it; the new ones are
         remembered.
 
-        Both of shape (n,). A hash that occurs twice in one call is new the first time only.
+        All of shape (n,). A hash that occurs twice in one call is new the first time only.
         """
+        # Sorted, so that equal hashes stand together; stable, so that the earliest row is first.
         order = np.argsort(hashes, kind="stable")
-        keys, owners = hashes[order], rows[order]
-        fresh = (
-            np.concatenate(([True], keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, np.bool_)
-        )
-        group = np.cumsum(fresh) - 1
-        distinct, firsts = keys[fresh], owners[fresh]
-        known = self._look_up(distinct)
-        self._insert(distinct[known < 0], firsts[known < 0])
-        answer = np.where(known < 0, firsts, known)[group]
-        answer[fresh & (known[group] < 0)] = -1
-        out = np.empty(len(rows), np.int64)
-        out[order] = answer
-        return out
+        sorted_keys = hashes[order]
+        sorted_rows = rows[order]
+        starts_group = np.ones(len(sorted_keys), np.bool_)
+        starts_group[1:] = sorted_keys[1:] != sorted_keys[:-1]
+        group = np.cumsum(starts_group) - 1  # (n,): index into the arrays of distinct hashes
 
-    def _look_up(self, distinct: Hashes) -> Rows:
+        distinct_keys = sorted_keys[starts_group]
+        first_rows = sorted_rows[starts_group]
+        earlier_rows = self._look_up(distinct_keys)
+        is_new = earlier_rows == NONE
+        self._insert(distinct_keys[is_new], first_rows[is_new])
+
+        answers = np.where(is_new, first_rows, earlier_rows)[group]
+        answers[starts_group & is_new[group]] = NONE
+        in_given_order = np.empty(len(rows), np.int64)
+        in_given_order[order] = answers
+        return in_given_order
+
+    def _look_up(self, distinct_keys: Hashes) -> Rows:
         """The remembered row of each of the sorted hashes, or -1."""
-        found = np.full(len(distinct), -1, np.int64)
+        rows_found = np.full(len(distinct_keys), NONE, np.int64)
         for keys, rows in self._runs:
-            at = np.minimum(np.searchsorted(keys, distinct), len(keys) - 1)
-            hit = keys[at] == distinct
-            found[hit] = rows[at[hit]]
-        return found
+            places = np.searchsorted(keys, distinct_keys)
+            places = np.minimum(places, len(keys) - 1)
+            is_hit = keys[places] == distinct_keys
+            rows_found[is_hit] = rows[places[is_hit]]
+        return rows_found
 
     def _insert(self, keys: Hashes, rows: Rows) -> None:
         """Add a sorted run, and merge while the one before it is not much longer."""
         if not len(keys):
             return
         while self._runs and len(self._runs[-1][0]) <= GROWTH * len(keys):
-            keys, rows = _merge_runs(*self._runs.pop(), keys, rows)
+            older_keys, older_rows = self._runs.pop()
+            keys, rows = _merge_runs(older_keys, older_rows, keys, rows)
         self._runs.append((keys, rows))
 
 
 def _merge_runs(
-    keys: Hashes, rows: Rows, more_keys: Hashes, more_rows: Rows
+    keys: Hashes, rows: Rows, newer_keys: Hashes, newer_rows: Rows
 ) -> tuple[Hashes, Rows]:
-    """Two sorted runs as one."""
-    at = np.searchsorted(keys, more_keys) + np.arange(len(more_keys))
-    old = np.ones(len(keys) + len(more_keys), np.bool_)
-    old[at] = False
-    both_keys, both_rows = np.empty(len(old), np.uint64), np.empty(len(old), np.int64)
-    both_keys[at], both_rows[at] = more_keys, more_rows
-    both_keys[old], both_rows[old] = keys, rows
-    return both_keys, both_rows
+    """Two sorted runs, without a common key, as one."""
+    # Where the newer keys stand in the merged run; the older ones fill the other places.
+    places = np.searchsorted(keys, newer_keys) + np.arange(len(newer_keys))
+    is_older = np.ones(len(keys) + len(newer_keys), np.bool_)
+    is_older[places] = False
+    merged_keys = np.empty(len(is_older), np.uint64)
+    merged_keys[places] = newer_keys
+    merged_keys[is_older] = keys
+    merged_rows = np.empty(len(is_older), np.int64)
+    merged_rows[places] = newer_rows
+    merged_rows[is_older] = rows
+    return merged_keys, merged_rows

@@ -193,7 +193,7 @@ REFUSED = {
         b"Once upon a time\nthere was",
         "is not JSON: it begins with 'Once upon a time'",
     ),
-    "prose.txt": (b"Once upon a time\nthere was", "is none of JSON, JSON lines"),
+    "prose.txt": (b"Once upon a time\nthere was", "is not JSON, JSON Lines"),
     "scalar.json": (b'"rows"', "is not JSON"),
     "truncated.json": (ARRAY[: len(ARRAY) // 2], "ends within the row that begins at line"),
     "no end.json": (ARRAY[:-2], "ends within the row that begins at line 122"),
@@ -207,21 +207,21 @@ REFUSED = {
         "is damaged",
     ),
     "damaged.json.zst": (zstandard.compress(ARRAY)[:4] + b"\xff" * 60, "is damaged"),
-    "two lists.json": (ARRAY + b"\n" + ARRAY, "line 128 goes on after the end of the list: '['"),
+    "two lists.json": (ARRAY + b"\n" + ARRAY, "'[' at line 128 follows the end of the JSON array"),
     "missing quote.json": (
         ARRAY.replace(b'"Name 3."', b'"Name 3.', 1),
         "ends within the row that begins at line 17",
     ),
-    "wrong bracket.json": (b'[{"a": 1}}]', "line 1 closes what was not opened"),
+    "wrong bracket.json": (b'[{"a": 1}}]', "unmatched closing bracket at line 1"),
     "utf-16 without mark.json": (
         ARRAY.decode().encode("utf-16-le"),
         "looks like UTF-16 without a byte order mark",
     ),
     "half a character.json": (
         ARRAY.decode().encode("utf-16")[:-1],
-        "is not the UTF-16 that its first bytes promise",
+        "is not valid UTF-16",
     ),
-    "twice.csv": (b"a,a\n1,2\n", "names the column 'a' twice"),
+    "twice.csv": (b"a,a\n1,2\n", "has the column 'a' twice"),
     "open quote.csv": (
         b'q,a\n1,"2\n3,4\n',
         "a quotation mark in the row at line 2 is never closed",
@@ -245,14 +245,14 @@ def test_missing_files_folders_and_pipes_are_refused_at_once(tmp_path: Path) -> 
         reading.read_rows(tmp_path / "absent.json")
     with pytest.raises(InputError, match="is a folder: name the files in it"):
         reading.read_rows(tmp_path)
-    with pytest.raises(InputError, match="is no regular file"):
+    with pytest.raises(InputError, match="is not a regular file"):
         reading.read_rows("/dev/null")
 
 
 def test_an_endless_row_is_refused_before_it_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tacos.formats.json_splitting.MAX_ROW", 1000)
+    monkeypatch.setattr("tacos.formats.json_rows.MAX_ROW", 1000)
     monkeypatch.setattr("tacos.formats.compression.CHUNK", 100)
     for name, content in {"x.jsonl": b'{"a": 1}\n{"a": "', "x.json": b'[{"a": 1}, {"a": "'}.items():
         (tmp_path / name).write_bytes(content + b"b" * 5000)
@@ -310,7 +310,7 @@ def test_lists_of_ids_come_as_lines_or_json(tmp_path: Path, text: str) -> None:
 def test_a_list_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ids"
     path.write_text('[{"name": 1}]')
-    with pytest.raises(InputError, match="is no id"):
+    with pytest.raises(InputError, match="is not a valid id"):
         reading.read_ids(path)
 
 

@@ -96,10 +96,10 @@ def test_devices_are_written_to_not_replaced() -> None:
 @pytest.mark.parametrize(
     "name, said",
     [
-        ("absent/out.json", "there is no folder"),
+        ("absent/out.json", "does not exist; make it first"),
         ("folder.json", "is a folder"),
-        ("out", "names no container; use one of .json, .jsonl"),
-        ("out.xlsx", "names no container"),
+        ("out", "does not name a format; use one of .json, .jsonl"),
+        ("out.xlsx", "does not name a format"),
         ("x" * 300 + ".json", "cannot be written: File name too long"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_file_system_that_refuses_is_said_in_one_line() -> None:
 
 def test_parquet_refuses_a_column_of_texts_and_numbers(tmp_path: Path) -> None:
     with pytest.raises(
-        OutputError, match=r"column 'a' with its values of int and str: write \.jsonl instead"
+        OutputError, match=r"column 'a' with values of int and str: write \.jsonl instead"
     ):
         writing.write_rows([{"a": 1}, {"a": "x"}], tmp_path / "out.parquet")
     assert os.listdir(tmp_path) == []

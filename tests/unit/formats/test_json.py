@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tacos.errors import InputError
-from tacos.formats.json_splitting import split_array, split_lines, split_objects
+from tacos.formats.json import split_array, split_objects
+from tacos.formats.jsonl import split_lines
 
 TRICKY = [{"a": '",][{}'}, {"b": "\\"}, {"c": '\\"'}, {"d": {"e": [[], {}]}}, [], "x,y", 1.5, None]
 
@@ -44,5 +45,5 @@ def test_an_array_without_end_is_no_array(text: str) -> None:
 
 
 def test_nothing_may_follow_the_array() -> None:
-    with pytest.raises(InputError, match="line 3 goes on after the end of the list: 'x'"):
+    with pytest.raises(InputError, match="'x' at line 3 follows the end"):
         list(split_array([b"[1]\n", b"\nx"], "x"))

@@ -1,0 +1,43 @@
+"""The rows that every format is read into and written from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+MAX_RAW = 2_000
+"""Characters of a rejected row that are kept."""
+
+Row = dict[str, Any]
+
+
+class MalformedRow(NamedTuple):
+    """A row that cannot be read: its line (from 1; 0 where there are no lines), the problem and the
+    row's text.
+    """
+
+    line: int
+    problem: str
+    text: str
+
+
+Item = Row | MalformedRow
+"""What reading a format gives."""
+
+RawRow = bytes | str | Mapping[str, Any]
+"""What writing a format takes: the JSON text of a row, or a mapping."""
+
+
+def decode_rows(rows: Iterable[RawRow]) -> list[Mapping[str, Any]]:
+    """Rows as mappings."""
+    return [row if isinstance(row, Mapping) else orjson.loads(row) for row in rows]
+
+
+def list_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every field of any row, in order of first appearance."""
+    columns: dict[str, None] = {}
+    for row in rows:
+        columns.update(dict.fromkeys(row))
+    return list(columns)
