@@ -22,6 +22,7 @@ from tacos.config import Settings
 from tacos.engines.base import Engine
 from tacos.errors import ConfigError, FailureRateError
 from tacos.pipeline import stages
+from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.stages import BatchStage, PromptStage, Stage, Step, Tables, TableStage
 from tacos.records import (
     Model,
@@ -272,25 +273,22 @@ def _run_step(
         notes = _run_batches(step, settings, engine, models, tables, draft, progress)
     rejects = draft.read_rejects()
     check_failure_rate(stage, draft.n_rows(), rejects, _read_failure_limit(stage, settings))
-    return draft.commit(
-        {
-            "stage": stage.name,
-            "version": stage.version,
-            "round": step.round,
-            "key": key,
-            "settings": {name: _read_setting(settings, name) for name in stage.uses},
-            "prompt": prompts.hash_template(stage.template)
-            if isinstance(stage, PromptStage)
-            else None,
-            "model": getattr(models.of(stage), "name", None),
-            "inputs": {name: table.digest for name, table in tables.items()},  # type: ignore[attr-defined]
-            "rejects": dict(Counter(rejects["reason"].to_list()).most_common(50)),
-            "n_rejects": rejects.height,
-            "n_failures": int(rejects["failure"].sum()),
-            "notes": notes,
-            "duration_s": round(time.monotonic() - started, 3),
-        }
+    manifest = Manifest(
+        stage=stage.name,
+        version=stage.version,
+        round=step.round,
+        key=key,
+        settings={name: _read_setting(settings, name) for name in stage.uses},
+        prompt=prompts.hash_template(stage.template) if isinstance(stage, PromptStage) else None,
+        model=getattr(models.of(stage), "name", None),
+        inputs={name: table.digest for name, table in tables.items()},  # type: ignore[attr-defined]
+        rejects=dict(Counter(rejects["reason"].to_list()).most_common(50)),
+        n_rejects=rejects.height,
+        n_failures=int(rejects["failure"].sum()),
+        notes=notes,
+        duration_s=round(time.monotonic() - started, 3),
     )
+    return draft.commit(manifest.as_dict())
 
 
 def _run_batches(

@@ -143,10 +143,10 @@ def _trace_scores(artifacts: Artifacts, row: str, clusters: Mapping[int, str]) -
     """Every comparison of the sample, its score, its place among the scored rows of its cluster,
     the cut-off there.
     """
-    newest = [name for name in artifacts if name.startswith("scores/")]
-    if not newest:
+    newest = pool_tables.find_newest_scores(artifacts)
+    if newest is None:
         return {}
-    scores = artifacts[max(newest, key=lambda name: int(name.partition("/")[2]))].scan().collect()
+    scores = artifacts[newest].scan().collect()
     mine = scores.filter(pl.col("id") == row)
     trace: dict[str, Any] = {"comparisons": _list_comparisons(artifacts, row)}
     if mine.height:

@@ -20,6 +20,7 @@ from tacos.methods.clusters import kmeans_clusters
 from tacos.methods.judging import judge_health
 from tacos.methods.selecting import longest, random_rows
 from tacos.methods.selecting.certainty import estimate_certainty
+from tacos.pipeline.steps.pool import find_newest_scores
 from tacos.store.artifacts import Artifact
 
 N_DRAWS = 5
@@ -295,10 +296,9 @@ def _summarise_selection(artifacts: Mapping[str, Artifact], settings: Settings) 
 
 def _summarise_certainty(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """How far the run's own selection would be another one with other verdicts of the same judges."""
-    rounds = [name for name in artifacts if name.startswith("scores/")]
-    if not rounds or artifacts["selection"].manifest["stage"] != "select":
+    newest = find_newest_scores(artifacts)
+    if newest is None or artifacts["selection"].manifest["stage"] != "select":
         return {}
-    newest = max(rounds, key=lambda name: int(name.partition("/")[2]))
     chosen = (
         artifacts["selection"]
         .scan()

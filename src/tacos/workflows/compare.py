@@ -116,7 +116,7 @@ def _tabulate_strategies(
     settled = found.filter(pl.col("strategy") != "random").cast(
         dict.fromkeys(strategy_comparison.FIGURES, pl.Float64)
     )
-    names = pool.artifacts["clusters"].scan().select("cluster", "name").unique().collect()
+    names = pool.tables["clusters"].scan().select("cluster", "name").unique().collect()
     clusters = strategy_comparison.tabulate_value_shares(rows, chosen, "cluster").join(
         names, on="cluster", how="left", maintain_order="left"
     )

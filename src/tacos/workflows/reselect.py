@@ -24,14 +24,15 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos import amounts
-from tacos.config import Settings
 from tacos.errors import InputError
 from tacos.methods.judging import comparisons
 from tacos.methods.selecting import mig, sizes, strategies
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import NONE, Strategy, StrategyInputs
 from tacos.models import encoder
+from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.steps import pool as pool_tables
+from tacos.pipeline.steps.pool import AnnotatedPool, find_newest_scores
 from tacos.records import SELECTION, Encoder, build_reject_frame, canonical_hash, conform_table
 from tacos.store.artifacts import LAYOUT, Artifact, Store
 
@@ -59,11 +60,11 @@ class SelectionRequest:
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The annotated pool of a run; its parts are read when first needed and then kept."""
+class Pool(AnnotatedPool):
+    """The annotated pool of a run, with all that any strategy reads."""
 
-    artifacts: Mapping[str, Artifact]
-    settings: Settings
+    tables: Mapping[str, Artifact]
+    """The artifacts of the run, under their full names."""
     by: By = "score"
 
     @cached_property
@@ -71,44 +72,28 @@ class Pool:
         """A row per sample, by id: id, length, source, tags, cluster, score (null: not judged),
         tokens.
         """
-        found = pool_tables.build_pool_table(self.artifacts, self.members, self.scores)
-        return found.join(
-            pool_tables.estimate_row_tokens(self.artifacts["samples"]),
-            on="id",
-            how="left",
-            maintain_order="left",
-        )
-
-    @cached_property
-    def members(self) -> pl.DataFrame:
-        """id, cluster: a row per membership, the home cluster first."""
-        return pool_tables.order_memberships(self.artifacts, self.settings)
+        tokens = pool_tables.estimate_row_tokens(self.tables["samples"])
+        return self.build_table().join(tokens, on="id", how="left", maintain_order="left")
 
     @cached_property
     def scores(self) -> pl.DataFrame:
         """id, cluster, score: the newest scores, or the grades where these are asked for."""
-        if self.by == "grade":
-            known = self.grades
-            if known is None:
-                raise InputError("this run has no grades; its shortlist did not ask for any")
-            homes = self.members.unique("id", keep="first", maintain_order=True)
-            return homes.join(known, on="id").rename({"grade": "score"})
-        return (
-            self.artifacts[find_newest_scores(self.artifacts)]
-            .scan()
-            .select("id", "cluster", "score")
-            .collect()
-        )
+        if self.by == "score":
+            newest = self.tables[find_run_scores(self.tables)]
+            return newest.scan().select("id", "cluster", "score").collect()
+        if self.grades is None:
+            raise InputError("this run has no grades; its shortlist did not ask for any")
+        homes = self.ordered_memberships.unique("id", keep="first", maintain_order=True)
+        return homes.join(self.grades, on="id").rename({"grade": "score"})
 
     @cached_property
     def grades(self) -> pl.DataFrame | None:
         """id, grade; None where the run made none."""
-        found = self.artifacts.get("grades")
-        return (
-            None
-            if found is None
-            else comparisons.average_grades(found.scan().collect()).cast({"grade": pl.Float64})
-        )
+        grades = self.tables.get("grades")
+        if grades is None:
+            return None
+        means = comparisons.average_grades(grades.scan().collect())
+        return means.cast({"grade": pl.Float64})
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -118,7 +103,7 @@ class Pool:
     @cached_property
     def vectors(self) -> tuple[list[str], npt.NDArray[np.float32]]:
         """The samples' ids and unit vectors, shape (rows, dim), in the order of the input."""
-        return pool_tables.encode_samples(self.artifacts["samples"], self.encoder)
+        return pool_tables.encode_samples(self.tables["samples"], self.encoder)
 
     @cached_property
     def tag_names(self) -> list[str]:
@@ -128,33 +113,17 @@ class Pool:
     @cached_property
     def spread(self) -> Any:
         """MIG's graph of tags."""
-        return (
-            mig.propagation_matrix(self.encoder.encode(self.tag_names)) if self.tag_names else None
-        )
+        if not self.tag_names:
+            return None
+        return mig.propagation_matrix(self.encoder.encode(self.tag_names))
 
-    def listed(self, name: Literal["keep", "exclude"]) -> list[str]:
-        """The ids of the run's must-keep or exclude list."""
-        return pool_tables.resolve_ids(
-            self.artifacts["samples"].scan(), getattr(self.settings.select, name), name
-        )
-
-    def fill(self, wish: SelectionRequest) -> list[str]:
-        """Unjudged rows that may come last, where the run's own settings let them; for the strategy
-        tacos.
-        """
-        if not self.settings.select.fill or wish.strategy != "tacos":
-            return []
-        found = pool_tables.draw_unjudged_rows(
-            pool_tables.read_memberships(self.artifacts, self.settings), self.scores, wish.seed
-        )
-        gone = set(self.listed("exclude"))
-        return [one for one in found["id"].to_list() if one not in gone]
-
-    def extras(self, wish: SelectionRequest) -> StrategyInputs:
+    def build_strategy_inputs(self, wish: SelectionRequest) -> StrategyInputs:
         """What the strategy needs beside the table."""
-        ids, vectors = (
-            self.vectors if wish.strategy in WITH_VECTORS or wish.limits.cosine < 1 else ([], None)
-        )
+        config = self.settings.select
+        ids: list[str] = []
+        vectors = None
+        if wish.strategy in WITH_VECTORS or wish.limits.cosine < 1:
+            ids, vectors = self.vectors
         graph = wish.strategy == "mig"
         quotas = wish.strategy == "tacos"
         return StrategyInputs(
@@ -164,40 +133,52 @@ class Pool:
             spread=self.spread if graph else None,
             grades=self.grades,
             scores=self.scores if quotas else None,
-            sizes=pool_tables.cluster_sizes(self.members) if quotas else {},
-            quota=self.settings.select.quota,
-            coverage=self.settings.select.coverage,
-            fill=self.fill(wish),
+            sizes=self.cluster_sizes if quotas else {},
+            quota=config.quota,
+            coverage=config.coverage,
+            fill=self._draw_fill_ids(wish.seed) if quotas else [],
         )
 
+    def _draw_fill_ids(self, seed: int) -> list[str]:
+        """Unjudged rows that may come last, where the run's own settings let them."""
+        fill = self.draw_fill(seed)
+        return [] if fill is None else self.remove_excluded(fill["id"].to_list())
 
-def find_newest_scores(artifacts: Mapping[str, Artifact]) -> str:
+
+def find_run_scores(artifacts: Mapping[str, Artifact]) -> str:
     """The name of the newest scores; `InputError` where the run was stopped before it had any."""
-    names = [name for name in artifacts if name.startswith("scores/")]
-    if not names:
+    newest = find_newest_scores(artifacts)
+    if newest is None:
         raise InputError(
-            "this run has no scores; it was stopped before its rows were rated, so let it finish first"
+            "this run has no scores: it stopped before its rows were rated; let it finish first"
         )
-    return max(names, key=lambda name: int(name.partition("/")[2]))
+    return newest
 
 
 def choose_rows(pool: Pool, wish: SelectionRequest) -> pl.DataFrame:
     """A table SELECTION. Raises `InputError` where the pool cannot give it, `ConfigError` for what
     cannot be meant.
     """
-    size, extras = amounts.parse_size(wish.n), pool.extras(wish)
-    keep, exclude = pool.listed("keep"), pool.listed("exclude")
+    size = amounts.parse_size(wish.n)
+    inputs = pool.build_strategy_inputs(wish)
 
     def take(n: int) -> pl.DataFrame:
         return strategies.select_by_strategy(
-            pool.table, wish.strategy, n, wish.seed, extras, keep, exclude, wish.limits
+            pool.table,
+            wish.strategy,
+            n,
+            wish.seed,
+            inputs,
+            pool.keep,
+            pool.exclude,
+            wish.limits,
         )
 
     n = sizes.resolve_row_count(size, pool.table.height)
     if n is not None:
         return take(n)
     return sizes.fit_token_budget(
-        size.value, take, pool.table.select("id", "tokens"), max(1, len(keep))
+        size.value, take, pool.table.select("id", "tokens"), max(1, len(pool.keep))
     )
 
 
@@ -210,7 +191,7 @@ def _selection_key(pool: Pool, wish: SelectionRequest) -> str:
         "memberships",
         "clusters",
         "grades",
-        find_newest_scores(pool.artifacts),
+        find_run_scores(pool.tables),
     )
     return canonical_hash(
         [
@@ -227,7 +208,7 @@ def _selection_key(pool: Pool, wish: SelectionRequest) -> str:
                 pool.settings.cluster.membership,
             ],
             pool.encoder.fingerprint,
-            {name: pool.artifacts[name].digest for name in read if name in pool.artifacts},
+            {name: pool.tables[name].digest for name in read if name in pool.tables},
         ]
     )[:16]
 
@@ -242,24 +223,12 @@ def reselect(run: Path, pool: Pool, wish: SelectionRequest) -> tuple[Artifact, b
     with store.lock():
         draft = store.begin(NAME, key, resume=False)
         draft.write(0, made, build_reject_frame())
-        rules = dict(Counter(made["rule"].to_list()))
-        return draft.commit(_build_manifest(key, wish, rules)), True
-
-
-def _build_manifest(key: str, wish: SelectionRequest, rules: Mapping[str, int]) -> dict[str, Any]:
-    """What the artifact says of itself: the fields that every manifest has."""
-    return {
-        "stage": "reselect",
-        "version": VERSION,
-        "round": None,
-        "key": key,
-        "settings": asdict(wish),
-        "prompt": None,
-        "model": None,
-        "inputs": {},
-        "rejects": {},
-        "n_rejects": 0,
-        "n_failures": 0,
-        "notes": {"rules": dict(rules)},
-        "duration_s": 0.0,
-    }
+        manifest = Manifest(
+            stage="reselect",
+            version=VERSION,
+            round=None,
+            key=key,
+            settings=asdict(wish),
+            notes={"rules": dict(Counter(made["rule"].to_list()))},
+        )
+        return draft.commit(manifest.as_dict()), True

@@ -14,7 +14,7 @@ import tacos
 from tacos.cli import app
 from tacos.errors import ConfigError, InputError, TacosError
 from tacos.methods.selecting.strategies import STRATEGIES
-from tacos.workflows.reselect import find_newest_scores
+from tacos.workflows.reselect import find_run_scores
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -106,7 +106,7 @@ def test_a_second_call_finds_the_first_and_the_run_keeps_its_own_selection(
 
 def test_the_newest_scores_are_those_of_the_last_round_also_after_the_tenth(tmp_path: Path) -> None:
     run(tmp_path, settings={"pair": {"rounds": 11}})
-    assert find_newest_scores(tacos.load(tmp_path / "run").artifacts) == "scores/10"
+    assert find_run_scores(tacos.load(tmp_path / "run").artifacts) == "scores/10"
 
 
 def test_another_seed_is_another_random_selection(done: tacos.Selection) -> None:

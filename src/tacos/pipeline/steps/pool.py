@@ -7,7 +7,9 @@ Like all of `tacos.pipeline.steps`, it reads columns and hands them to pure func
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,19 +26,88 @@ from tacos.records import Encoder, Table
 Tables = Mapping[str, Table]
 
 
+@dataclass(frozen=True)
+class AnnotatedPool:
+    """The rows that a selection chooses from; each part is read when first needed, then kept."""
+
+    tables: Tables
+    """By plain name: samples, canonical_tags, memberships, clusters, scores."""
+    settings: Settings
+
+    @cached_property
+    def memberships(self) -> pl.DataFrame:
+        """id, clusters, cluster: one row per (sample, cluster)."""
+        return read_memberships(self.tables, self.settings)
+
+    @cached_property
+    def ordered_memberships(self) -> pl.DataFrame:
+        """id, cluster: one row per (sample, cluster), the home cluster first."""
+        return order_memberships(self.tables, self.settings)
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """id, cluster, score and more: the newest scores."""
+        return self.tables["scores"].scan().collect()
+
+    @cached_property
+    def keep(self) -> list[str]:
+        """The ids on the must-keep list."""
+        samples = self.tables["samples"].scan()
+        return resolve_ids(samples, self.settings.select.keep, "must-keep")
+
+    @cached_property
+    def exclude(self) -> list[str]:
+        """The ids on the exclude list."""
+        samples = self.tables["samples"].scan()
+        return resolve_ids(samples, self.settings.select.exclude, "exclude")
+
+    @property
+    def cluster_sizes(self) -> dict[int, int]:
+        """Members per cluster."""
+        return cluster_sizes(self.memberships)
+
+    def build_table(self) -> pl.DataFrame:
+        """A row per sample: see `build_pool_table`."""
+        return build_pool_table(self.tables, self.ordered_memberships, self.scores)
+
+    def draw_fill(self, seed: int) -> pl.DataFrame | None:
+        """id, cluster: unjudged rows in random order; None unless the settings let them fill up."""
+        if not self.settings.select.fill:
+            return None
+        return draw_unjudged_rows(self.memberships, self.scores, seed)
+
+    def remove_excluded(self, ids: Iterable[str]) -> list[str]:
+        """The ids that are not on the exclude list, in the same order."""
+        excluded = set(self.exclude)
+        return [row_id for row_id in ids if row_id not in excluded]
+
+
+def find_newest_scores(names: Iterable[str]) -> str | None:
+    """The artifact with the scores of the last round, if there are any."""
+    rounds = [name for name in names if name.startswith("scores/")]
+    return max(rounds, key=lambda name: int(name.partition("/")[2]), default=None)
+
+
 def read_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """One row per (sample, cluster): id, clusters, cluster; untagged samples in a cluster of their
-    own (robust).
+    """id, clusters, cluster: one row per (sample, cluster).
+
+    With home clusters, samples without a tag form a cluster of their own, after all others.
     """
     homes = settings.cluster.membership == "home"
-    untagged = (
-        int(tables["clusters"].scan().select(pl.col("cluster").n_unique()).collect().item())
-        if homes
-        else None
-    )
-    return kmeans_clusters.list_cluster_members(
-        tables["memberships"].scan().collect(), homes=homes, untagged=untagged
-    )
+    untagged = None
+    if homes:
+        n_clusters = tables["clusters"].scan().select(pl.col("cluster").n_unique())
+        untagged = int(n_clusters.collect().item())
+    memberships = tables["memberships"].scan().collect()
+    return kmeans_clusters.list_cluster_members(memberships, homes=homes, untagged=untagged)
+
+
+def order_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
+    """id, cluster: one row per (sample, cluster), the home cluster first."""
+    homes = tables["memberships"].scan().select("id", "home").collect()
+    members = read_memberships(tables, settings).join(homes, on="id", how="left")
+    is_not_home = pl.col("cluster") != pl.col("home")
+    return members.sort("id", is_not_home, "cluster").select("id", "cluster")
 
 
 def cluster_sizes(frame: pl.DataFrame) -> dict[int, int]:
@@ -45,100 +116,101 @@ def cluster_sizes(frame: pl.DataFrame) -> dict[int, int]:
 
 
 def resolve_ids(samples: pl.LazyFrame, wanted: tuple[str, ...], name: str) -> list[str]:
-    """The ids that a list of ids or content hashes means; `InputError` where one is not in the
-    data.
+    """The ids that a list of ids or content hashes means.
+
+    Raises `InputError`, with the name of the list, if a row is not in the data.
     """
     if not wanted:
         return []
-    either = pl.col("id").is_in(wanted) | pl.col("content_hash").is_in(wanted)
-    found = samples.select("id", "content_hash").filter(either).collect()
-    unknown = set(wanted) - set(found["id"]) - set(found["content_hash"])
+    is_listed = pl.col("id").is_in(wanted) | pl.col("content_hash").is_in(wanted)
+    listed = samples.select("id", "content_hash").filter(is_listed).collect()
+    unknown = set(wanted) - set(listed["id"]) - set(listed["content_hash"])
     if unknown:
         raise InputError(
-            f"the {name} list names {len(unknown)} rows that are not in the data, e.g. {min(unknown)!r}"
+            f"the {name} list names {len(unknown)} rows that are not in the data, "
+            f"e.g. {min(unknown)!r}"
         )
-    return found["id"].to_list()
+    return listed["id"].to_list()
 
 
 def estimate_row_tokens(samples: Table) -> pl.DataFrame:
     """id, tokens: a quarter of the characters of instruction and response."""
-    chars = pl.col("instruction").str.len_chars() + pl.col("length")
-    return samples.scan().select("id", sizes.estimate_tokens(chars).alias("tokens")).collect()
+    n_chars = pl.col("instruction").str.len_chars() + pl.col("length")
+    tokens = sizes.estimate_tokens(n_chars).alias("tokens")
+    return samples.scan().select("id", tokens).collect()
+
+
+def count_rows(table: Table) -> int:
+    """Rows of a table."""
+    return int(table.scan().select(pl.len()).collect().item())
 
 
 def count_requested_rows(samples: Table, size: SelectionSize) -> int:
-    """How many rows a size comes to, at least 1; for a budget of tokens as many as it buys of the
-    pool's mean row.
+    """How many rows a size comes to, at least 1.
+
+    A budget of tokens counts as many rows as it buys of the pool's mean row.
     """
     if size.unit == "rows":
         return int(size.value)
     if size.unit == "share":
-        return max(
-            1, sizes.count_share_rows(size, int(samples.scan().select(pl.len()).collect().item()))
-        )
-    found = estimate_row_tokens(samples)["tokens"]
-    mean = max(float(found.sum()) / max(len(found), 1), 1.0)
-    return max(1, min(len(found), int(size.value / mean)))
+        return max(1, sizes.count_share_rows(size, count_rows(samples)))
+    tokens = estimate_row_tokens(samples)["tokens"]
+    mean_tokens = max(float(tokens.sum()) / max(len(tokens), 1), 1.0)
+    affordable = int(size.value / mean_tokens)
+    return max(1, min(len(tokens), affordable))
 
 
 def build_limits(config: SelectSettings) -> Limits:
     """The limits that the settings ask for."""
     return Limits(
-        config.parts("per_source"), config.parts("per_tag"), config.match_length, config.limit
+        config.parts("per_source"),
+        config.parts("per_tag"),
+        config.match_length,
+        config.limit,
     )
 
 
 def build_pool_table(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
-    """A row per sample, by id: id, length, source, tags, cluster (null: none), score (the best;
-    null: not judged).
+    """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), score (the
+    best one; null: not judged).
 
-    `homes` has id, cluster, the home first.
+    `homes` has the columns id and cluster, the home cluster first.
     """
     samples = tables["samples"].scan().select("id", "length", "source").collect()
     tags = tables["canonical_tags"].scan().select("id", "tags").collect()
-    first = homes.select("id", "cluster").unique("id", keep="first", maintain_order=True)
+    home = homes.select("id", "cluster").unique("id", keep="first", maintain_order=True)
     best = scores.group_by("id").agg(pl.col("score").max())
-    joined = (
+    return (
         samples.join(tags, on="id", how="left")
-        .join(first, on="id", how="left")
+        .join(home, on="id", how="left")
         .join(best, on="id", how="left")
+        .sort("id")
     )
-    return joined.sort("id")
-
-
-def order_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """id, cluster: a row per membership, the home cluster first."""
-    homes = tables["memberships"].scan().select("id", "home").collect()
-    found = read_memberships(tables, settings).join(homes, on="id", how="left")
-    return found.sort("id", pl.col("cluster") != pl.col("home"), "cluster").select("id", "cluster")
 
 
 def draw_unjudged_rows(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Rows of `read_memberships` without a score, one line each, in an order drawn by chance."""
-    rest = (
-        frame.join(scores, on="id", how="anti")
-        .unique("id", keep="first", maintain_order=True)
-        .sort("id")
-    )
-    return rest.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")
+    """id, cluster: rows of `read_memberships` without a score, each once, in random order."""
+    unjudged = frame.join(scores, on="id", how="anti")
+    distinct = unjudged.unique("id", keep="first", maintain_order=True).sort("id")
+    return distinct.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")
 
 
 def build_embedding_text() -> pl.Expr:
-    """What a sample's embedding is made of: instruction and response."""
+    """The column `text` that a sample's embedding is made from: instruction and response."""
     return pl.concat_str("instruction", "response", separator="\n").alias("text")
 
 
 def encode_samples(
     samples: Table, encoder: Encoder, only: Collection[str] | None = None
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """The samples' ids and unit vectors, shape (rows, dim), in the order of the input; of some
-    samples, or of all.
-    """
+    """The ids and unit vectors, shape (rows, dim), of all samples or `only` some, in input order."""
     ids: list[str] = []
     parts = [np.zeros((0, encoder.dim), np.float32)]
     wanted = None if only is None else set(only)
     for batch in samples.batches(["id", "instruction", "response"]):
-        some = batch if wanted is None else batch.filter(pl.col("id").is_in(wanted))
-        ids += some["id"].to_list()
-        parts.append(encoder.encode(some.select(build_embedding_text())["text"].to_list()))
+        if wanted is not None:
+            batch = batch.filter(pl.col("id").is_in(wanted))
+        texts = batch.select(build_embedding_text())["text"].to_list()
+        ids += batch["id"].to_list()
+        parts.append(encoder.encode(texts))
     return ids, np.concatenate(parts)

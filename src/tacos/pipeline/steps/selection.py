@@ -1,9 +1,9 @@
-"""What shortlist and select do with their tables: see `tacos.pipeline.steps.tables`.
+"""The stages shortlist and select: which rows are compared, and which are taken in the end.
 
-With quotas of sources or tags, length matching or a near-duplicate limit, `make_selection` walks the order
-in which the quotas of clusters would take rows and passes by those that a limit has no room for;
-the next best rows come in instead. What such limits need filled is shortlisted, too: `factor` x the
-rows of each source, tag or band of lengths.
+With quotas of sources or tags, length matching or a near-duplicate limit, `make_selection` walks
+the order in which the quotas of clusters would take rows and skips those that a limit has no room
+for; the next best rows come in instead. The rows that such limits need are shortlisted, too:
+`factor` times the rows of each source, tag or band of lengths.
 """
 
 from __future__ import annotations
@@ -25,42 +25,40 @@ from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting import quotas, sizes, strategies
 from tacos.methods.selecting.strategies import StrategyInputs
 from tacos.pipeline.steps import pool as pool_tables
-from tacos.pipeline.steps.pool import Tables, resolve_ids
-from tacos.records import Encoder, StageOutput, build_reject_frame
+from tacos.pipeline.steps.pool import AnnotatedPool, Tables
+from tacos.records import Encoder, StageOutput
 
 EXCLUDED = "on the exclude list"
+NO_HOMES = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32})
+NO_SCORES = pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
+NO_GRADES = pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
 
 
 def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
-    """Which members of each cluster enter comparison; the others are rejects of the rule that left
-    them out.
+    """The members of each cluster that enter comparison; the others are rejects, with the rule that
+    left them out.
     """
-    samples = (
-        tables["samples"]
-        .scan()
-        .select("id", "content_hash", "length")
-        .with_row_index("position")
-        .collect()
-    )
-    excluded = resolve_ids(samples.lazy(), settings.select.exclude, "exclude")
-    everyone = pool_tables.read_memberships(tables, settings)
-    frame = everyone.filter(~pl.col("id").is_in(excluded))
-    n = pool_tables.count_requested_rows(tables["samples"], settings.select.size)
-    shares = quotas.compute_quotas(pool_tables.cluster_sizes(frame), n, settings.select.quota)
-    grades = (
-        comparisons.average_grades(tables["grades"].scan().collect())
-        if "grades" in tables
-        else pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
-    )
-    table = (
-        frame.rename({"clusters": "tag_set"})
-        .join(samples, on="id")
-        .join(grades, on="id", how="left")
-    )
     config = settings.shortlist
-    rule = "all" if settings.ingest.score or settings.judge.mode == "singleton" else config.rule
+    rule = config.rule
+    if settings.ingest.score or settings.judge.mode == "singleton":
+        rule = "all"
+
+    samples = _read_positions(tables)
+    excluded = pool_tables.resolve_ids(samples.lazy(), settings.select.exclude, "exclude")
+    is_excluded = pl.col("id").is_in(excluded)
+    everyone = pool_tables.read_memberships(tables, settings)
+    members = everyone.filter(~is_excluded)
+
+    n = pool_tables.count_requested_rows(tables["samples"], settings.select.size)
+    sizes_now = pool_tables.cluster_sizes(members)
+    shares = quotas.compute_quotas(sizes_now, n, settings.select.quota)
+    candidates = (
+        members.rename({"clusters": "tag_set"})
+        .join(samples, on="id")
+        .join(_read_grades(tables), on="id", how="left")
+    )
     kept, dropped = shortlisting.shortlist_members(
-        table,
+        candidates,
         rule,
         shares,
         config.factor,
@@ -69,35 +67,202 @@ def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -
         config.cap or None,
         _build_reserves(tables, settings, excluded, n),
     )
-    gone = everyone.filter(pl.col("id").is_in(excluded)).select(
-        "id", pl.lit(EXCLUDED).alias("reason"), "cluster"
-    )
-    rejects = dropped.select(
-        "id", pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason"), "cluster"
-    )
-    return StageOutput(kept, _reject_dropped_rows(pl.concat([rejects, gone])), {})
+    by_rule = pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason")
+    by_list = pl.lit(EXCLUDED).alias("reason")
+    left_out = dropped.select("id", by_rule, "cluster")
+    listed = everyone.filter(is_excluded).select("id", by_list, "cluster")
+    return StageOutput(kept, _reject_dropped_rows(pl.concat([left_out, listed])), notes={})
+
+
+def make_selection(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+    """The selection; the tool is a user's own selector, the encoder of the near-duplicate limit, or
+    None.
+    """
+    if hasattr(tool, "choose"):
+        return _select_by_user(tables, settings, tool)
+
+    config = settings.select
+    selector = QuotaSelection(tables, settings, tool)
+    take = selector.take_within_limits if config.limited else selector.take
+    n_rows = sizes.resolve_row_count(config.size, selector.n_samples)
+    if n_rows is None:
+        selection = sizes.fit_token_budget(
+            config.size.value,
+            take,
+            pool_tables.estimate_row_tokens(tables["samples"]),
+            max(1, len(selector.keep)),
+        )
+        n_missing = 0
+    else:
+        selection = take(min(n_rows, selector.n_available) if config.fill else n_rows)
+        n_missing = n_rows - selection.height
+    if config.limited:
+        selection = selector.relabel_rules(selection)
+    notes = {"n_missing": n_missing} if n_missing > 0 else {}
+    return StageOutput.without_rejects(_rank_selection(selection), notes)
+
+
+@dataclass(frozen=True)
+class QuotaSelection(AnnotatedPool):
+    """The selection by quotas of clusters, for any number of rows."""
+
+    encoder: Encoder | None
+
+    @cached_property
+    def n_samples(self) -> int:
+        """Rows of the pool."""
+        return pool_tables.count_rows(self.tables["samples"])
+
+    @property
+    def n_available(self) -> int:
+        """Rows that can be taken where unjudged ones may fill up."""
+        candidates = {*self.memberships["id"].to_list(), *self.keep}
+        return len(candidates - set(self.exclude))
+
+    @property
+    def rule(self) -> quotas.QuotaRule:
+        """How rows are divided among clusters, and what covering tags is worth."""
+        config = self.settings.select
+        return quotas.QuotaRule(config.quota, config.coverage, self.settings.seed)
+
+    @cached_property
+    def fill(self) -> pl.DataFrame | None:
+        """Unjudged rows that may fill up, where the settings let them."""
+        return self.draw_fill(self.settings.seed)
+
+    @cached_property
+    def tags(self) -> dict[str, list[str]]:
+        """Canonical tags of the scored and the must-keep samples, where covering tags counts."""
+        if not self.settings.select.coverage:
+            return {}
+        ids = pl.concat([self.scores["id"], pl.Series("id", self.keep, pl.String)]).unique()
+        tags = self.tables["canonical_tags"].scan().select("id", "tags")
+        of_candidates = tags.filter(pl.col("id").is_in(ids.implode())).drop_nulls()
+        return dict(of_candidates.collect().iter_rows())
+
+    @cached_property
+    def pool(self) -> pl.DataFrame:
+        """Every sample that is not excluded."""
+        return self.build_table().filter(~pl.col("id").is_in(self.exclude))
+
+    @cached_property
+    def strategy_inputs(self) -> StrategyInputs:
+        """What the strategy needs beside the pool."""
+        config = self.settings.select
+        fill_ids = [] if self.fill is None else self.remove_excluded(self.fill["id"].to_list())
+        vectors = None
+        if config.limit < 1:
+            vectors = self._encode_rows({*self.scores["id"].to_list(), *self.keep, *fill_ids})
+        return StrategyInputs(
+            ids=self.pool["id"].to_list(),
+            vectors=vectors,
+            scores=self.scores,
+            sizes=self.cluster_sizes,
+            quota=config.quota,
+            coverage=config.coverage,
+            fill=fill_ids,
+            partial=config.fill,
+        )
+
+    def take(self, n: int) -> pl.DataFrame:
+        """n rows by the quotas of the clusters alone."""
+        return quotas.select_by_quota(
+            self.scores,
+            self.cluster_sizes,
+            n,
+            self.rule,
+            self.keep,
+            self.exclude,
+            self.fill,
+            self.tags,
+        )
+
+    def take_within_limits(self, n: int) -> pl.DataFrame:
+        """n rows by the quotas of the clusters, as far as the limits have room."""
+        return strategies.select_by_strategy(
+            self.pool,
+            "tacos",
+            n,
+            self.settings.seed,
+            self.strategy_inputs,
+            self.keep,
+            self.exclude,
+            pool_tables.build_limits(self.settings.select),
+        )
+
+    def relabel_rules(self, selection: pl.DataFrame) -> pl.DataFrame:
+        """A selection within limits, with the rule of each row: rows that the quotas of the clusters
+        take by themselves keep their rule.
+        """
+        scored = self.pool.filter(pl.col("score").is_finite())["id"].to_list()
+        n_takeable = len({*scored, *self.keep})
+        unlimited = quotas.select_by_quota(
+            self.scores,
+            self.cluster_sizes,
+            min(selection.height, n_takeable),
+            self.rule,
+            self.keep,
+            self.exclude,
+            tags=self.tags,
+        )
+        rules = dict(unlimited.select("id", "rule").iter_rows())
+        otherwise = (
+            pl.when(pl.col("score").is_null()).then(pl.lit("fill")).otherwise(pl.lit("remainder"))
+        )
+        by_quota = (
+            pl.col("id")
+            .replace_strict(rules, default=None, return_dtype=pl.String)
+            .fill_null(otherwise)
+        )
+        is_must_keep = pl.col("rule") == "must-keep"
+        return selection.with_columns(rule=pl.when(is_must_keep).then("rule").otherwise(by_quota))
+
+    def _encode_rows(self, wanted: set[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors, shape (rows of the pool, dim); rows that are not wanted are all 0, which
+        takes no memory until it is written to.
+        """
+        assert self.encoder is not None
+        ids, encoded = pool_tables.encode_samples(self.tables["samples"], self.encoder, wanted)
+        row_of = {row_id: row for row, row_id in enumerate(self.pool["id"].to_list())}
+        vectors = np.zeros((self.pool.height, self.encoder.dim), np.float32)
+        in_pool = [number for number, row_id in enumerate(ids) if row_id in row_of]
+        rows = [row_of[ids[number]] for number in in_pool]
+        vectors[rows] = encoded[in_pool]
+        return vectors
+
+
+def _read_positions(tables: Tables) -> pl.DataFrame:
+    """id, content_hash, length and position in the input of every sample."""
+    columns = tables["samples"].scan().select("id", "content_hash", "length")
+    return columns.with_row_index("position").collect()
+
+
+def _read_grades(tables: Tables) -> pl.DataFrame:
+    """id, grade: the mean grades, if any were asked for."""
+    if "grades" not in tables:
+        return NO_GRADES
+    return comparisons.average_grades(tables["grades"].scan().collect())
 
 
 def _build_reserves(
     tables: Tables, settings: Settings, excluded: list[str], n: int
 ) -> list[Reserve]:
-    """The groups of rows that exact quotas and length matching need filled."""
+    """The groups of rows that exact quotas and length matching need on the shortlist."""
     limits = pool_tables.build_limits(settings.select)
     if not limits:
         return []
-    nobody = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32, "score": pl.Float64})
-    pool = pool_tables.build_pool_table(tables, nobody, nobody).filter(
-        ~pl.col("id").is_in(excluded)
-    )
-    return [
-        Reserve(pool.select("id", pl.Series("group", bound.groups, pl.Int64)), bound.room)
-        for bound in limiting.build_bounds(pool, n, limits)
-        if bound.exact
-    ]
+    everyone = pool_tables.build_pool_table(tables, NO_HOMES, NO_SCORES)
+    pool = everyone.filter(~pl.col("id").is_in(excluded))
+    reserves = []
+    for bound in limiting.build_bounds(pool, n, limits):
+        if bound.exact:
+            groups = pl.Series("group", bound.groups, pl.Int64)
+            reserves.append(Reserve(pool.select("id", groups), bound.room))
+    return reserves
 
 
 def _reject_dropped_rows(dropped: pl.DataFrame) -> pl.DataFrame:
-    """Rows that did not enter the shortlist (id, reason, cluster), as rejects that are no failures."""
+    """Rows that are not shortlisted (id, reason, cluster), as rejects that are no failures."""
     return dropped.select(
         "id",
         pl.lit("shortlist").alias("stage"),
@@ -107,227 +272,48 @@ def _reject_dropped_rows(dropped: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def make_selection(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
-    """The selection; the tool is a user's own selector, the encoder of the near-duplicate limit, or
-    None.
-    """
+def _select_by_user(tables: Tables, settings: Settings, selector: Any) -> StageOutput:
+    """The selection of a user's own selector; `ConfigError` for settings that it would ignore."""
     config = settings.select
-    choice = QuotaSelection(tables, settings, tool)
-    if hasattr(tool, "choose"):
-        _check_user_selector(settings)
-        n = pool_tables.count_requested_rows(tables["samples"], config.size)
-        return StageOutput(
-            _rank_selection(_run_user_selector(tool, choice.scores, tables, n)),
-            build_reject_frame(),
-            {},
-        )
-    take = choice.limited if config.limited else choice.plain
-    notes = {}
-    n_rows = sizes.resolve_row_count(config.size, choice.n_samples)
-    if n_rows is None:
-        least = max(1, len(choice.keep))
-        made = sizes.fit_token_budget(
-            config.size.value, take, pool_tables.estimate_row_tokens(tables["samples"]), least
-        )
-    else:
-        made = take(min(n_rows, choice.n_most) if config.fill else n_rows)
-        notes = {"n_missing": n_rows - made.height} if made.height < n_rows else {}
-    return StageOutput(
-        _rank_selection(choice.relabelled(made) if config.limited else made),
-        build_reject_frame(),
-        notes,
-    )
-
-
-def _check_user_selector(settings: Settings) -> None:
-    """Raise `ConfigError` for what a selector of the user's own would not obey."""
-    if settings.select.limited:
+    if config.limited:
         raise ConfigError(
-            "a selector of your own decides alone: leave out quotas, select.match_length and select.limit"
+            "your own selector decides alone: "
+            "remove quotas, select.match_length and select.limit from the settings"
         )
-    if settings.select.size.unit == "tokens":
+    if config.size.unit == "tokens":
         raise ConfigError(
-            "a selector of your own is asked for rows or a share, not for a budget of tokens"
+            "your own selector cannot fill a budget of tokens: set select.n to rows or a share"
         )
-
-
-@dataclass(frozen=True)
-class QuotaSelection:
-    """The selection by quotas of clusters, for any number of rows; its parts are read once."""
-
-    tables: Tables
-    settings: Settings
-    encoder: Encoder | None
-
-    @cached_property
-    def keep(self) -> list[str]:
-        """The must-keep rows."""
-        return resolve_ids(self.tables["samples"].scan(), self.settings.select.keep, "must-keep")
-
-    @cached_property
-    def exclude(self) -> list[str]:
-        """The excluded rows."""
-        return resolve_ids(self.tables["samples"].scan(), self.settings.select.exclude, "exclude")
-
-    @cached_property
-    def n_samples(self) -> int:
-        """Rows of the pool."""
-        return int(self.tables["samples"].scan().select(pl.len()).collect().item())
-
-    @property
-    def n_most(self) -> int:
-        """Rows that can be taken where unjudged ones may stand in."""
-        return len({*self.members["id"].to_list(), *self.keep} - set(self.exclude))
-
-    @cached_property
-    def members(self) -> pl.DataFrame:
-        """Rows per (sample, cluster)."""
-        return pool_tables.read_memberships(self.tables, self.settings)
-
-    @cached_property
-    def scores(self) -> pl.DataFrame:
-        """The newest scores."""
-        return self.tables["scores"].scan().collect()
-
-    @cached_property
-    def fill(self) -> pl.DataFrame | None:
-        """Unjudged rows that may stand in, where the settings let them."""
-        if not self.settings.select.fill:
-            return None
-        return pool_tables.draw_unjudged_rows(self.members, self.scores, self.settings.seed)
-
-    @property
-    def rule(self) -> quotas.QuotaRule:
-        """How rows are shared out among clusters, and what covering tags is worth."""
-        config = self.settings.select
-        return quotas.QuotaRule(config.quota, config.coverage, self.settings.seed)
-
-    @cached_property
-    def tags(self) -> dict[str, list[str]]:
-        """The canonical tags of the scored samples and of the must-keep ones, where covering tags
-        counts.
-        """
-        if not self.settings.select.coverage:
-            return {}
-        wanted = pl.concat([self.scores["id"], pl.Series("id", self.keep, pl.String)]).unique()
-        found = (
-            self.tables["canonical_tags"]
-            .scan()
-            .select("id", "tags")
-            .filter(pl.col("id").is_in(wanted.implode()))
-        )
-        return dict(found.drop_nulls().collect().iter_rows())
-
-    def plain(self, n: int) -> pl.DataFrame:
-        """n rows by the quotas of the clusters alone."""
-        sizes_now = pool_tables.cluster_sizes(self.members)
-        return quotas.select_by_quota(
-            self.scores, sizes_now, n, self.rule, self.keep, self.exclude, self.fill, self.tags
-        )
-
-    def limited(self, n: int) -> pl.DataFrame:
-        """n rows by the quotas of the clusters, as far as the limits have room."""
-        config = self.settings.select
-        limits = pool_tables.build_limits(config)
-        return strategies.select_by_strategy(
-            self.pool, "tacos", n, self.settings.seed, self.extras, self.keep, self.exclude, limits
-        )
-
-    @cached_property
-    def pool(self) -> pl.DataFrame:
-        """Every sample that is not excluded."""
-        homes = pool_tables.order_memberships(self.tables, self.settings)
-        return pool_tables.build_pool_table(self.tables, homes, self.scores).filter(
-            ~pl.col("id").is_in(self.exclude)
-        )
-
-    @cached_property
-    def extras(self) -> StrategyInputs:
-        """What the strategy needs beside the pool."""
-        gone = set(self.exclude)
-        fill = (
-            []
-            if self.fill is None
-            else [one for one in self.fill["id"].to_list() if one not in gone]
-        )
-        wanted = {*self.scores["id"].to_list(), *self.keep, *fill}
-        return StrategyInputs(
-            ids=self.pool["id"].to_list(),
-            vectors=None if self.settings.select.limit >= 1 else self.vectors(wanted),
-            scores=self.scores,
-            sizes=pool_tables.cluster_sizes(self.members),
-            quota=self.settings.select.quota,
-            coverage=self.settings.select.coverage,
-            fill=fill,
-            partial=self.settings.select.fill,
-        )
-
-    def vectors(self, wanted: set[str]) -> npt.NDArray[np.float32]:
-        """Unit vectors by the pool's rows; those of rows that cannot be taken are 0, which costs no
-        memory.
-        """
-        assert self.encoder is not None
-        ids, found = pool_tables.encode_samples(self.tables["samples"], self.encoder, wanted)
-        place = {one: row for row, one in enumerate(self.pool["id"].to_list())}
-        out = np.zeros((self.pool.height, self.encoder.dim), np.float32)
-        known = [number for number, one in enumerate(ids) if one in place]
-        out[[place[ids[number]] for number in known]] = found[known]
-        return out
-
-    def relabelled(self, made: pl.DataFrame) -> pl.DataFrame:
-        """A limited selection with the rule of each row: what the quotas alone take, too, keeps
-        their rule.
-        """
-        n_most = len({*self.pool.filter(pl.col("score").is_finite())["id"].to_list(), *self.keep})
-        alone = quotas.select_by_quota(
-            self.scores,
-            pool_tables.cluster_sizes(self.members),
-            min(made.height, n_most),
-            self.rule,
-            self.keep,
-            self.exclude,
-            tags=self.tags,
-        )
-        rules = dict(alone.select("id", "rule").iter_rows())
-        other = (
-            pl.when(pl.col("score").is_null()).then(pl.lit("fill")).otherwise(pl.lit("remainder"))
-        )
-        by_quota = (
-            pl.col("id")
-            .replace_strict(rules, default=None, return_dtype=pl.String)
-            .fill_null(other)
-        )
-        return made.with_columns(
-            rule=pl.when(pl.col("rule") == "must-keep").then("rule").otherwise(by_quota)
-        )
+    n = pool_tables.count_requested_rows(tables["samples"], config.size)
+    scores = tables["scores"].scan().collect()
+    selection = _run_user_selector(selector, scores, tables, n)
+    return StageOutput.without_rejects(_rank_selection(selection))
 
 
 def _run_user_selector(selector: Any, scores: pl.DataFrame, tables: Tables, n: int) -> pl.DataFrame:
-    """The selection of a user's own selector over the scored pool: id, cluster, score, length,
-    tags.
+    """The rows that a user's own selector takes from the scored pool.
+
+    The selector sees id, cluster, score, length and tags.
     """
-    narrow = tables["samples"].scan().select("id", "length")
+    lengths = tables["samples"].scan().select("id", "length")
     tags = tables["canonical_tags"].scan()
     pool = (
         scores.lazy()
-        .join(narrow, on="id")
+        .join(lengths, on="id")
         .join(tags, on="id", how="left")
         .sort("id", "cluster")
         .collect()
     )
     ids = selector.choose(pool.select("id", "cluster", "score", "length", "tags"), n)
-    best = (
-        scores.sort("score", descending=True)
-        .unique("id", keep="first")
-        .select("id", "cluster", "score")
-    )
-    chosen = pl.DataFrame({"id": ids}, schema={"id": pl.String}).join(
-        best, on="id", maintain_order="left"
-    )
-    return chosen.with_row_index("rank", offset=1).with_columns(pl.lit(selector.name).alias("rule"))
+    by_score = scores.sort("score", descending=True)
+    best = by_score.unique("id", keep="first").select("id", "cluster", "score")
+    chosen = pl.DataFrame({"id": ids}, schema={"id": pl.String})
+    ranked = chosen.join(best, on="id", maintain_order="left").with_row_index("rank", offset=1)
+    return ranked.with_columns(pl.lit(selector.name).alias("rule"))
 
 
 def _rank_selection(selection: pl.DataFrame) -> pl.DataFrame:
     """A selection with ranks from 1, best score first, rows without a score last."""
-    ordered = selection.drop("rank").sort("score", "id", descending=[True, False], nulls_last=True)
+    unranked = selection.drop("rank")
+    ordered = unranked.sort("score", "id", descending=[True, False], nulls_last=True)
     return ordered.with_row_index("rank", offset=1)
