@@ -19,8 +19,9 @@ from tacos.formats import sources
 from tacos.methods.judging import calibration
 from tacos.methods.judging.calibration import Calibration
 from tacos.pipeline.model_factory import open_judges
+from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
-from tacos.pipeline.stages import CALIBRATION, plan_steps
+from tacos.pipeline.stages import CALIBRATION
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select
 

@@ -23,8 +23,9 @@ from tacos.formats import reading, writing
 from tacos.methods.tags import annotation_sheets, tag_quality
 from tacos.methods.tags.tag_quality import TagQuality
 from tacos.pipeline.model_factory import open_checker
+from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import ConcatenatedTable, Progress, StageModels, run_steps
-from tacos.pipeline.stages import CHECKING, plan_steps
+from tacos.pipeline.stages import CHECKING
 from tacos.pipeline.steps.check_tags import read_case_texts
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select

@@ -22,8 +22,9 @@ from tacos.engines.local import LocalEngine
 from tacos.formats import writing
 from tacos.methods.judging import refinement
 from tacos.pipeline.model_factory import open_judges
+from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import ConcatenatedTable, Progress, run_steps
-from tacos.pipeline.stages import REFINEMENT, plan_steps
+from tacos.pipeline.stages import REFINEMENT
 from tacos.records import REFINEMENTS, REJECTS, VERDICTS
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import select

@@ -25,6 +25,7 @@ from tacos.llm.embedding.encoder import LedgerEncoder
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import resolve_questions
 from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
+from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.model_factory import (
     EndpointClients,
     UserFunctions,
@@ -32,14 +33,15 @@ from tacos.pipeline.model_factory import (
     list_embedding_models,
     list_endpoint_models,
 )
+from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import (
     StageModels,
     find_existing_artifacts,
-    find_settings_section,
     gather_tables,
     run_plan,
 )
-from tacos.pipeline.stages import PromptStage, Tables, plan_steps
+from tacos.pipeline.stage_shapes import PromptStage
+from tacos.pipeline.steps.pool import Tables
 from tacos.records import Encoder, Model, Reply
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows.select import STATE, SilentProgress

@@ -31,8 +31,8 @@ from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import Strategy
 from tacos.pipeline.model_factory import UserFunctions, list_endpoint_models, open_models
+from tacos.pipeline.plan import Step, plan_steps
 from tacos.pipeline.run_loop import Progress, Source, StageModels, find_existing_artifacts, run_plan
-from tacos.pipeline.stages import Step, plan_steps
 from tacos.pipeline.steps import pool
 from tacos.report import explain as explaining
 from tacos.report import facts as report_data

@@ -9,8 +9,8 @@ import pytest
 import tacos
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
-from tacos.pipeline.run_loop import check_failure_rate
-from tacos.pipeline.stages import plan_steps
+from tacos.pipeline.failure_gate import check_failure_rate
+from tacos.pipeline.plan import plan_steps
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -144,7 +144,7 @@ def test_a_gate_says_what_can_be_done_about_it() -> None:
     stages = {step.stage.name: step.stage for step in plan_steps(Settings())}
     for name, advice in (
         ("judge", r"--set judge\.max_tokens"),
-        ("ingest", "Mend the input, or go on without"),
+        ("ingest", "Fix the input, or go on without"),
     ):
         with pytest.raises(FailureRateError, match=advice):
             check_failure_rate(stages[name], 0, rejects, 0.02)

@@ -11,7 +11,7 @@ from tests.unit.methods.tags.test_association_rules import NAMES, matrix, oracle
 from tacos.config import load_settings
 from tacos.methods.tags import itemset_rules
 from tacos.methods.tags.itemset_rules import ImplicationIndex, drop_implied_tags
-from tacos.pipeline import stages
+from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.steps import tags as tag_steps
 
 
@@ -88,10 +88,9 @@ def test_a_second_pass_changes_nothing(tags: list[str]) -> None:
 
 
 def test_the_stage_runs_only_where_it_is_asked_for() -> None:
-    names = [step.stage.name for step in stages.plan_steps(load_settings())]
+    names = [step.stage.name for step in plan_steps(load_settings())]
     asked = [
-        step.stage.name
-        for step in stages.plan_steps(load_settings(sets=["normalise.itemsets=true"]))
+        step.stage.name for step in plan_steps(load_settings(sets=["normalise.itemsets=true"]))
     ]
     assert "imply" not in names
     assert asked.index("normalise") < asked.index("imply") < asked.index("canonicalise")

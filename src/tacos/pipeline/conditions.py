@@ -1,0 +1,41 @@
+"""Which stages run under which settings."""
+
+from __future__ import annotations
+
+from tacos.config import Settings
+
+
+def always_runs(settings: Settings) -> bool:
+    """Most stages run under any settings."""
+    return True
+
+
+def uses_comparisons(settings: Settings) -> bool:
+    """Samples are compared, unless the input brings its own scores or the judge grades each sample
+    alone.
+    """
+    return not settings.ingest.score and settings.judge.mode == "comparative"
+
+
+def uses_grades(settings: Settings) -> bool:
+    """Grades of single samples fill the shortlist, are the prior of ratings, or are the scores."""
+    return (
+        settings.shortlist.rule == "embedded-judge"
+        or settings.rate.prior == "grades"
+        or not uses_comparisons(settings)
+    )
+
+
+def uses_itemset_rules(settings: Settings) -> bool:
+    """Rules between sets of tags are mined."""
+    return settings.normalise.itemsets
+
+
+def uses_cascade(settings: Settings) -> bool:
+    """A language model tags a sample, and a small model distilled from it tags the rest."""
+    return settings.cascade.sample > 0
+
+
+def rewrites_instructions(settings: Settings) -> bool:
+    """A refinement rewrites instructions, too."""
+    return settings.refine.instructions

@@ -1,0 +1,70 @@
+"""The gate of each stage: stops a run that loses more rows than the settings allow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.errors import FailureRateError
+from tacos.pipeline.stage_shapes import PromptStage, Stage, TableStage
+
+N_EXAMPLES = 3
+N_RAW_CHARS = 80
+
+
+def check_failure_rate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -> None:
+    """Raise `FailureRateError` if more than `limit` of a stage's rows failed, with reasons and
+    examples. `n_rows` are the rows that did not.
+    """
+    failures = rejects.filter("failure")
+    n_all = n_rows + failures.height
+    if failures.height <= limit * n_all:
+        return
+
+    reasons = Counter(failures["reason"].to_list()).most_common(N_EXAMPLES)
+    counted = "; ".join(f"{count} x {reason}" for reason, count in reasons)
+    examples = " | ".join(
+        f"{row['id']}: {row['reason']}: {row['raw'][:N_RAW_CHARS]!r}"
+        for row in failures.head(N_EXAMPLES).to_dicts()
+    )
+    remedy = _suggest_remedy(stage, [reason for reason, _ in reasons])
+    raise FailureRateError(
+        f"stage {stage.name}: {failures.height} of {n_all} rows failed "
+        f"({failures.height / n_all:.1%}, the limit is {limit:.1%}): {counted}. "
+        f"For example {examples}. "
+        f"{remedy}, or go on without such rows: "
+        f"--set {_find_gate_section(stage)}.max_failure_rate=..."
+    )
+
+
+def read_failure_limit(stage: Stage, settings: Settings) -> float:
+    """The share of rows that may fail in a stage; 0 for stages without a setting for it."""
+    section = getattr(settings, _find_gate_section(stage), None)
+    return float(getattr(section, "max_failure_rate", 0.0))
+
+
+def find_settings_section(stage: Stage) -> str:
+    """The name of a stage's settings."""
+    if isinstance(stage, PromptStage) and stage.section:
+        return stage.section
+    return stage.name
+
+
+def _find_gate_section(stage: Stage) -> str:
+    """The name of the settings with a stage's `max_failure_rate`."""
+    if not isinstance(stage, TableStage) and stage.gate:
+        return stage.gate
+    return find_settings_section(stage)
+
+
+def _suggest_remedy(stage: Stage, reasons: Sequence[str]) -> str:
+    """What a user can do about rows that failed for these reasons."""
+    if not isinstance(stage, PromptStage):
+        return "Fix the input"
+    if any("limit of tokens" in reason for reason in reasons):
+        section = find_settings_section(stage)
+        return f"Allow longer answers (--set {section}.max_tokens=...), use another model"
+    return "Fix the input, use another model"

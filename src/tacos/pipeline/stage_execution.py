@@ -1,0 +1,175 @@
+"""Runs one stage into a draft, by its shape: table by table, batch by batch, or question by
+question.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from tacos import prompts
+from tacos.config import Settings
+from tacos.engines.base import Engine, Where
+from tacos.pipeline.failure_gate import (
+    check_failure_rate,
+    find_settings_section,
+    read_failure_limit,
+)
+from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Row, Stage, TableStage
+from tacos.pipeline.stages import find_stage
+from tacos.pipeline.steps.pool import Tables
+from tacos.records import Model, Reject, StageOutput, build_reject_frame, conform_table
+from tacos.store.artifacts import Draft
+from tacos.store.exact_duplicates import DuplicateFinder
+
+EARLY_ROWS = 500
+EARLY_FACTOR = 5
+"""A prompt stage stops early if, after this many rows, failures exceed its gate by this factor."""
+
+Work = Callable[[Any], StageOutput]
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What a stage needs to run, whatever its shape."""
+
+    tables: Tables
+    settings: Settings
+    tool: Any
+    """The model of a prompt stage; an encoder, a selector or None for the others."""
+    round: int
+    engine: Engine
+    draft: Draft
+    advance: Callable[[int], None]
+    """Told how many rows are done."""
+
+
+def execute_stage(stage: Stage, inputs: StageInputs) -> dict[str, Any]:
+    """Write all parts of a stage's table into the draft, and return its notes."""
+    if isinstance(stage, TableStage):
+        return _execute_table_stage(stage, inputs)
+    if isinstance(stage, BatchStage):
+        notes = _execute_batch_stage(stage, inputs)
+    else:
+        notes = _execute_prompt_stage(stage, inputs)
+    if not inputs.draft.finished:
+        # There was no batch at all: an artifact has at least one part, so that it has columns.
+        inputs.draft.write(0, pl.DataFrame(schema=stage.schema), build_reject_frame())
+    return notes
+
+
+def _execute_table_stage(stage: TableStage, inputs: StageInputs) -> dict[str, Any]:
+    """The whole table at once."""
+    output = stage.run(inputs.tables, inputs.settings, inputs.tool, inputs.round)
+    inputs.draft.write(0, conform_table(output.table, stage.schema), output.rejects)
+    return output.notes
+
+
+def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, Any]:
+    """Batch by batch, without rows that repeat an earlier one where the stage asks for that."""
+    work = partial(
+        _transform_batch,
+        stage=stage.name,
+        prepared=stage.prepare(inputs.tables, inputs.settings, inputs.tool),
+        settings=inputs.settings,
+    )
+    duplicates = DuplicateFinder(stage.distinct, stage.name) if stage.distinct else None
+    notes: Counter[str] = Counter()
+    batches = stage.source(inputs.tables)
+    for number, output in _map_unfinished(work, batches, stage.where, inputs):
+        if duplicates is not None:
+            output = duplicates.drop(output)
+        inputs.draft.write(number, output.table, output.rejects)
+        notes.update(output.notes)
+        inputs.advance(output.table.height + output.rejects.height)
+    return dict(notes)
+
+
+def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, Any]:
+    """A question per row, batch by batch; stops early if far too many fail."""
+    model: Model = inputs.tool
+    limit = read_failure_limit(stage, inputs.settings)
+    work = partial(
+        _answer_batch,
+        stage=stage.name,
+        settings=inputs.settings,
+        model=model,
+    )
+    n_done = 0
+    n_failed = 0
+    notes: Counter[str] = Counter()
+    batches = stage.questions(inputs.tables, inputs.settings)
+    for number, output in _map_unfinished(work, batches, model.where, inputs):
+        inputs.draft.write(number, output.table, output.rejects)
+        notes.update(output.notes)
+        n_batch = output.table.height + output.rejects.height
+        n_done += n_batch
+        n_failed += int(output.rejects["failure"].sum())
+        if n_done >= EARLY_ROWS and n_failed > EARLY_FACTOR * limit * n_done:
+            n_rows = n_done - output.rejects.height
+            check_failure_rate(stage, n_rows, inputs.draft.read_rejects(), limit)
+        inputs.advance(n_batch)
+    return {**notes, "pointwise": getattr(model, "pointwise_members", model.pointwise)}
+
+
+def _map_unfinished(
+    work: Work, batches: Iterable[Any], where: Where, inputs: StageInputs
+) -> Iterator[tuple[int, StageOutput]]:
+    """Number and output of each batch that an earlier process has not left finished."""
+    finished = inputs.draft.finished
+    # The engine takes batches ahead of the outputs it yields, but keeps their order: a queue of
+    # the numbers tells which batch an output belongs to.
+    under_way: deque[int] = deque()
+
+    def take_unfinished() -> Iterator[Any]:
+        for number, batch in enumerate(batches):
+            if number not in finished:
+                under_way.append(number)
+                yield batch
+
+    for output in inputs.engine.map(work, take_unfinished(), where):
+        yield under_way.popleft(), output
+
+
+# What the engine runs, maybe in another process: stages are named there, since they do not pickle.
+
+
+def _transform_batch(batch: Any, stage: str, prepared: Any, settings: Settings) -> StageOutput:
+    """The rows of one batch."""
+    batch_stage = find_stage(stage)
+    assert isinstance(batch_stage, BatchStage)
+    output = batch_stage.work(batch, prepared, settings)
+    table = conform_table(output.table, batch_stage.schema)
+    return StageOutput(table, output.rejects, output.notes)
+
+
+def _answer_batch(batch: pl.DataFrame, stage: str, settings: Settings, model: Model) -> StageOutput:
+    """One question per row that has no given answer, and what the replies say."""
+    prompt_stage = find_stage(stage)
+    assert isinstance(prompt_stage, PromptStage)
+    template = prompt_stage.template
+    template_hash = prompts.hash_template(template)
+    config = getattr(settings, find_settings_section(prompt_stage))
+
+    rows = batch.to_dicts()
+    results: list[Row | Reject | None] = [prompt_stage.given(row) for row in rows]
+    unanswered = [number for number, result in enumerate(results) if result is None]
+    requests = [
+        prompt_stage.ask(rows[number], template, template_hash, config) for number in unanswered
+    ]
+    replies = model.answer(requests) if requests else []
+    for number, reply in zip(unanswered, replies, strict=True):
+        results[number] = prompt_stage.parse(rows[number], reply)
+
+    answered = [result for result in results if not isinstance(result, Reject)]
+    rejects = [result for result in results if isinstance(result, Reject)]
+    return StageOutput(
+        table=pl.DataFrame(answered, schema=prompt_stage.schema, orient="row"),
+        rejects=build_reject_frame(rejects),
+        notes={"n_asked": len(requests)},
+    )

@@ -1,0 +1,108 @@
+"""The three shapes of a stage: row by row, question by question, or a whole table.
+
+A stage is a pure function from tables to a table. `reads` names artifacts, and inside the rounds:
+
+    pairs/before     those of all earlier rounds        pairs/now      those of this round
+    verdicts/all     those of all rounds so far         scores/last    the newest ones
+
+`uses` names the settings that are part of the stage's key: all others can change without re-running
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.engines.base import Where
+from tacos.pipeline import conditions
+from tacos.pipeline.steps.pool import Tables
+from tacos.records import Reject, Reply, Request, StageOutput
+
+Row = dict[str, Any]
+Condition = Callable[[Settings], bool]
+
+
+def _prepare_nothing(tables: Tables, settings: Settings, tool: Any) -> None:
+    return None
+
+
+def _has_no_answer(row: Row) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class BatchStage:
+    """Works row by row, so that batches of any size give the same rows.
+
+    `source` yields batches, and `work` turns each into rows. `prepare` reads small side tables once,
+    before the first batch; its third argument is the stage's tool: an encoder, a tagger, or None.
+    """
+
+    name: str
+    makes: str
+    schema: pl.Schema
+    reads: tuple[str, ...]
+    uses: tuple[str, ...]
+    source: Callable[[Tables], Iterator[Any]]
+    work: Callable[[Any, Any, Settings], StageOutput]
+    prepare: Callable[[Tables, Settings, Any], Any] = _prepare_nothing
+    where: Where = "here"
+    distinct: str = ""
+    """A column whose later repetitions are rejects ("duplicate of ...")."""
+    gate: str = ""
+    """The settings with its `max_failure_rate`, if they are not its own."""
+    when: Condition = conditions.always_runs
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class PromptStage:
+    """Asks a model one question per row: `ask` makes the request, `parse` reads the reply.
+
+    A row that `given` has an answer for is not asked.
+    """
+
+    name: str
+    makes: str
+    schema: pl.Schema
+    reads: tuple[str, ...]
+    uses: tuple[str, ...]
+    template: str
+    questions: Callable[[Tables, Settings], Iterator[pl.DataFrame]]
+    ask: Callable[[Row, str, str, Any], Request]
+    parse: Callable[[Row, Reply], Row | Reject]
+    given: Callable[[Row], Row | None] = _has_no_answer
+    section: str = ""
+    """The settings that `ask` is given, if they are not named like the stage."""
+    gate: str = ""
+    """The settings with its `max_failure_rate`, if they are not those."""
+    when: Condition = conditions.always_runs
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class TableStage:
+    """Works on aggregates or on a few narrow columns, never on whole samples at once.
+
+    `run(tables, settings, tool, round)` makes the whole table; the tool is an encoder, a selector,
+    a tagger, or None.
+    """
+
+    name: str
+    makes: str
+    schema: pl.Schema
+    reads: tuple[str, ...]
+    uses: tuple[str, ...]
+    run: Callable[[Tables, Settings, Any, int], StageOutput]
+    when: Condition = conditions.always_runs
+    version: int = 1
+
+
+Stage = BatchStage | PromptStage | TableStage
+Pipeline = tuple[Stage | tuple[Stage, ...], ...]
+"""Stages in order; those in an inner tuple run once per round."""
