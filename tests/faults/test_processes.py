@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.server.fault_server import Behaviour, FaultServer
 
+from tacos.llm.ledger import group_writer
 from tacos.llm.ledger import ledger as ledgers
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def kill_and_resume(
 @pytest.mark.parametrize("share_done", [0.5])
 def test_a_kill_costs_no_more_than_what_was_in_flight(tmp_path: Path, share_done: float) -> None:
     n_twice, _ = kill_and_resume(tmp_path, 1000, share_done, concurrency=32, latency=0.05)
-    per_interval = ledgers.INTERVAL * 32 / 0.05
+    per_interval = group_writer.INTERVAL * 32 / 0.05
     assert n_twice <= 32 + 4 * per_interval, (
         "a slow machine commits late; without commits it would be all 500"
     )
@@ -108,7 +109,9 @@ def test_ten_kills_around_half_of_5000_questions(tmp_path: Path) -> None:
         folder.mkdir()
         share_done = random.uniform(0.4, 0.6)
         n_twice, n_before = kill_and_resume(folder, 5000, share_done, concurrency=64, latency=0.1)
-        per_interval = (ledgers.INTERVAL + 0.05) * 64 / 0.1  # an interval, and a commit under way
+        per_interval = (
+            (group_writer.INTERVAL + 0.05) * 64 / 0.1
+        )  # an interval, and a commit under way
         print(
             f"kill {number}: after {n_before} answers; asked twice {n_twice} <= 64 + {per_interval:.0f}"
         )

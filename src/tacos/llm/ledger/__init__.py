@@ -1,0 +1,9 @@
+"""The ledger: every paid reply, in one SQLite file.
+
+ledger        the door: look up, lease, write, count, export
+schema        the file's tables; how rows are written
+group_writer  writes replies in groups, from a thread
+leases, lease_holders   who may ask which question
+lookup        from a ledger entry to a `Reply`, or to the question still open
+submissions   batches that a server still owes
+"""

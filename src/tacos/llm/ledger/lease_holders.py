@@ -1,8 +1,8 @@
-"""Who holds a claim: a process, named so that another one on the same machine can tell whether it
-still lives.
+"""Who holds a lease: a process, named so that another one on the same machine can tell whether it
+still runs.
 
-It does not know processes on other machines or in other containers: those are taken to live until
-their lease ends.
+Processes on other machines or in other containers cannot be seen from here: they are taken to run
+until their lease ends.
 """
 
 from __future__ import annotations
@@ -18,23 +18,26 @@ def make_holder_id() -> str:
     """`<machine>/<process id>/<start time>/<random>`; the random part tells two ledgers of one
     process apart.
     """
-    return f"{_identify_machine()}/{os.getpid()}/{_read_start_time(os.getpid())}/{secrets.token_hex(4)}"
+    process_id = os.getpid()
+    start_time = _read_start_time(process_id)
+    return f"{_identify_machine()}/{process_id}/{start_time}/{secrets.token_hex(4)}"
 
 
-def is_holder_gone(owner: str) -> bool:
-    """Whether `owner` was a process of this machine that has ended, or another one now has its
-    number.
+def is_holder_gone(holder: str) -> bool:
+    """Whether `holder` was a process of this machine that has ended; its process id may have been
+    given to another one since.
     """
-    place, number, start, _ = owner.rsplit("/", 3)
-    if place != _identify_machine():
+    machine, process_id, start_time, _ = holder.rsplit("/", 3)
+    if machine != _identify_machine():
         return False
-    now = _read_start_time(int(number))
-    return now != start if start else not _process_exists(int(number))
+    if not start_time:
+        return not _process_exists(int(process_id))
+    return _read_start_time(int(process_id)) != start_time
 
 
 @cache
 def _identify_machine() -> str:
-    """Where process numbers mean the same: host, boot and, on Linux, the space of process numbers."""
+    """Where process ids mean the same: host, boot and, on Linux, the namespace of process ids."""
     parts = [platform.node()]
     boot = Path("/proc/sys/kernel/random/boot_id")
     if boot.is_file():
@@ -44,24 +47,27 @@ def _identify_machine() -> str:
     return ":".join(parts)
 
 
-def _read_start_time(number: int) -> str:
+def _read_start_time(process_id: int) -> str:
     """When a process started, in the kernel's ticks; "" where it has ended or the system does not
     say.
     """
     try:
-        text = Path(f"/proc/{number}/stat").read_text()
+        text = Path(f"/proc/{process_id}/stat").read_text()
     except OSError:
         return ""
+    # proc(5): the second field is the command in parentheses, and may itself contain spaces and
+    # parentheses. After it come the state (field 3) and, as field 22, the start time.
     fields = text.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]
+    has_ended = fields[0] in "ZX"
+    return "" if has_ended else fields[19]
 
 
-def _process_exists(number: int) -> bool:
-    """Whether there is a process of that number; where asking is not harmless, it is taken to live."""
-    if os.name == "nt":
+def _process_exists(process_id: int) -> bool:
+    """Whether a process has this id; where asking is not harmless, it is taken to run."""
+    if os.name == "nt":  # there os.kill ends the process
         return True
     try:
-        os.kill(number, 0)
+        os.kill(process_id, 0)
     except ProcessLookupError:
         return False
     except PermissionError:

@@ -1,4 +1,7 @@
-"""Claims on questions, so that two processes that share a ledger do not ask the same one at once."""
+"""Leases on questions, so that two processes that share a ledger never ask the same one at once.
+
+The tables call a lease a claim and its holder an owner.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +13,54 @@ from tacos.llm.ledger import lease_holders
 from tacos.llm.ledger.schema import encode_keys
 
 LEASE = 15.0
-"""Seconds for which a claim holds after its process was last heard of."""
+"""Seconds for which leases hold after their process last renewed them."""
 
 
-def renew_leases(database: sqlite3.Connection, owner: str) -> None:
-    """This process lives: its claims hold for another lease."""
-    database.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", [owner, time.time() + LEASE])
+def renew_leases(database: sqlite3.Connection, holder: str) -> None:
+    """Let all leases of `holder` hold for another `LEASE` seconds."""
+    until = time.time() + LEASE
+    database.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", [holder, until])
 
 
 def drop_dead_leases(database: sqlite3.Connection) -> None:
-    """Void the claims of processes that are gone."""
+    """Void the leases of processes that are gone."""
     rows = database.execute("SELECT owner, until FROM owners").fetchall()
-    dead = [
-        owner for owner, until in rows if until < time.time() or lease_holders.is_holder_gone(owner)
+    dead_holders = [
+        holder
+        for holder, until in rows
+        if until < time.time() or lease_holders.is_holder_gone(holder)
     ]
-    if dead:
+    if dead_holders:
         database.execute(
             "DELETE FROM owners WHERE owner IN (SELECT value FROM json_each(?))",
-            [encode_keys(dead)],
+            [encode_keys(dead_holders)],
         )
         database.execute("DELETE FROM claims WHERE owner NOT IN (SELECT owner FROM owners)")
 
 
-def lease_keys(database: sqlite3.Connection, keys: Sequence[str], owner: str) -> set[str]:
-    """Those of `keys` that are this owner's from now on."""
-    text = encode_keys(keys)
+def lease_keys(database: sqlite3.Connection, keys: Sequence[str], holder: str) -> set[str]:
+    """Lease to `holder` those of `keys` that are free; all of `keys` that it now holds."""
+    key_list = encode_keys(keys)
     database.execute(
-        "INSERT OR IGNORE INTO claims SELECT value, ? FROM json_each(?) WHERE true", [owner, text]
+        "INSERT OR IGNORE INTO claims SELECT value, ? FROM json_each(?) WHERE true",
+        [holder, key_list],
     )
     rows = database.execute(
         "SELECT key FROM claims WHERE owner = ? AND key IN (SELECT value FROM json_each(?))",
-        [owner, text],
+        [holder, key_list],
     )
-    return {row[0] for row in rows}
+    return {key for (key,) in rows}
+
+
+def release_keys(database: sqlite3.Connection, keys: Sequence[str], holder: str) -> None:
+    """Give up the holder's leases on `keys`."""
+    database.execute(
+        "DELETE FROM claims WHERE owner = ? AND key IN (SELECT value FROM json_each(?))",
+        [holder, encode_keys(keys)],
+    )
+
+
+def release_all(database: sqlite3.Connection, holder: str) -> None:
+    """Give up all leases of `holder`."""
+    database.execute("DELETE FROM claims WHERE owner = ?", [holder])
+    database.execute("DELETE FROM owners WHERE owner = ?", [holder])

@@ -1,4 +1,4 @@
-"""What the ledger says to a question: a reply, or which question is still open."""
+"""From the ledger to replies: what an entry says to a question, or which question is still open."""
 
 from __future__ import annotations
 
@@ -18,48 +18,54 @@ def interpret_entry(
     again: bool,
     said: envelope.ChatReply | None = None,
 ) -> tuple[Reply, bool]:
-    """What an entry says to a question, and whether it is worth asking again: a refusal, or a
-    re-ask, is not.
+    """What an entry says to the question `asked`, and whether it is worth a re-ask.
 
-    `said` is the entry's envelope where it was read already.
+    A refusal is not, nor is the answer to a re-ask (`again`). `said` is the entry's envelope, if it
+    has been read already.
     """
+
+    def fail(raw: str, failure: str) -> Reply:
+        return Reply(None, raw, failure, entry.key, entry.model)
+
     try:
         said = said or envelope.read_chat_reply(entry.raw)
     except envelope.EnvelopeError as error:
-        return Reply(None, entry.raw, str(error), entry.key, entry.model), False
+        return fail(entry.raw, str(error)), False
     if said.refusal or said.finish == "content_filter":
         reason = f"refused: {said.refusal or 'content filter'}"
-        return Reply(None, said.text or said.refusal, reason, entry.key, entry.model), False
+        return fail(said.text or said.refusal, reason), False
     try:
         text = reply_parsing.parse_reply_json(said.text, asked.schema)
     except reply_parsing.UnusableReplyError as error:
+        # These words go into the re-ask, and so into its key: keep them.
         cut = "it was cut off at the limit of tokens; " if said.finish == "length" else ""
-        return Reply(None, said.text, f"{cut}{error}", entry.key, entry.model), not again
+        return fail(said.text, f"{cut}{error}"), not again
     return Reply(text, said.text, "", entry.key, entry.model), False
 
 
 def resolve_questions(
     questions: Sequence[RenderedRequest], ledger: Ledger
 ) -> list[Reply | RenderedRequest]:
-    """For each question its reply, or the question that has to be answered next: itself, or the
-    re-ask after it.
-    """
-    known = ledger.get([asked.key for asked in questions])
-    found: list[Reply | RenderedRequest] = []
-    seconds: list[tuple[int, RenderedRequest]] = []
-    for place, asked in enumerate(questions):
-        if asked.key not in known:
-            found.append(asked)
+    """For each question its reply, or the question to answer next: itself, or the re-ask after it."""
+    results: list[Reply | RenderedRequest] = []
+    reasks: list[tuple[int, RenderedRequest]] = []
+    entries = ledger.get([question.key for question in questions])
+    for place, question in enumerate(questions):
+        entry = entries.get(question.key)
+        if entry is None:
+            results.append(question)
             continue
-        reply, retry = interpret_entry(asked, known[asked.key], again=False)
-        found.append(reply)
-        if retry:
-            seconds.append((place, render_reask(asked, reply.raw, reply.failure)))
-    entries = ledger.get([second.key for _, second in seconds])
-    for place, second in seconds:
-        found[place] = (
-            interpret_entry(second, entries[second.key], again=True)[0]
-            if second.key in entries
-            else second
-        )
-    return found
+        reply, needs_reask = interpret_entry(question, entry, again=False)
+        results.append(reply)
+        if needs_reask:
+            reasks.append((place, render_reask(question, reply.raw, reply.failure)))
+
+    # A re-ask is a question with a key of its own.
+    entries = ledger.get([reask.key for _, reask in reasks])
+    for place, reask in reasks:
+        entry = entries.get(reask.key)
+        if entry is None:
+            results[place] = reask
+        else:
+            results[place], _ = interpret_entry(reask, entry, again=True)
+    return results

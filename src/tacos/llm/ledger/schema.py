@@ -1,4 +1,4 @@
-"""The ledger's file: its tables, a row of replies, and how rows are written."""
+"""The ledger's file: its tables, and how replies are read and written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import orjson
 Way = Literal["online", "batch", "exchange", "grouped"]
 """How a reply came; `grouped`: as part of a reply to several questions."""
 
+# `claims` and `owners` are leases and their holders (see `leases`): the tables keep their first
+# names, so that files written by older versions stay valid.
 TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
-  key TEXT PRIMARY KEY, asked TEXT, model TEXT, task TEXT, finish TEXT, prompt_tokens INTEGER, answer_tokens INTEGER,
-  latency REAL, at REAL, way TEXT, raw TEXT);
+  key TEXT PRIMARY KEY, asked TEXT, model TEXT, task TEXT, finish TEXT,
+  prompt_tokens INTEGER, answer_tokens INTEGER, latency REAL, at REAL, way TEXT, raw TEXT);
 CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, until REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WITHOUT ROWID;
@@ -26,16 +28,16 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WIT
 VERSION = 1
 """Of the tables."""
 PATIENCE = 60.0
-"""Seconds that a connection waits for others."""
+"""Seconds for which a connection waits for others."""
 
 
 class LedgerEntry(NamedTuple):
     """One paid reply.
 
-    `asked` is the model that was asked for, `model` the snapshot that the server says answered;
-    `latency` in seconds; `at` in seconds since 1970; `raw` the server's whole answer as it came, or
-    the part of it that is this question's where several were asked at once (`grouping`,
-    `embedding`).
+    `asked` is the requested model, `model` the snapshot that the server says answered; `latency` is
+    in seconds, `at` in seconds since 1970. `raw` is the server's whole answer as it came, or the
+    part of it that belongs to this question where one request asked several (`chat.grouped_prompts`,
+    `embedding.envelope`).
     """
 
     key: str
@@ -52,35 +54,35 @@ class LedgerEntry(NamedTuple):
 
 
 COLUMNS = LedgerEntry._fields
-ROW = f"({', '.join('?' * len(COLUMNS))})"
-CHUNK = 64
-"""Rows that go in by one statement, so that the interpreter's lock is given back once, not once per
-row.
-"""
+PLACEHOLDERS = f"({', '.join('?' * len(COLUMNS))})"
 INSERT = "INSERT OR IGNORE INTO replies VALUES "
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM replies"
+WHERE_KEY_IN = "WHERE key IN (SELECT value FROM json_each(?))"
+"""Takes any number of keys as one parameter, see `encode_keys`."""
+CHUNK = 64
+"""Rows per INSERT statement: the interpreter's lock is released once per statement, not per row."""
 
 
 def open_database(path: Path, synchronous: str) -> sqlite3.Connection:
-    """A connection in autocommit mode that waits a minute for others."""
+    """A connection in autocommit mode that waits a minute for others. Raises `sqlite3.Error`."""
     database = sqlite3.connect(
         path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
     )
-    end = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             _prepare_database(database, synchronous)
             return database
-        except (
-            sqlite3.OperationalError
-        ) as error:  # SQLite itself does not wait where two make a file's journal at once
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+        except sqlite3.OperationalError as error:
+            # SQLite's own timeout does not cover two processes that create the journal at once.
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 
 
 def _prepare_database(database: sqlite3.Connection, synchronous: str) -> None:
-    """The journal and the tables, made where there are none."""
+    """Set the journal up, and create the tables if they do not exist."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise sqlite3.NotSupportedError("it was written by a newer tacos")
@@ -98,33 +100,49 @@ def begin_transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connecti
     try:
         yield database
     except BaseException:
-        if (
-            database.in_transaction
-        ):  # SQLite may have rolled back by itself, as where the disk is full
+        # SQLite may have rolled back by itself, for instance where the disk is full.
+        if database.in_transaction:
             database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
 
 
+def select_entries(database: sqlite3.Connection) -> Iterator[LedgerEntry]:
+    """Every reply, ordered by key."""
+    for row in database.execute(f"{SELECT} ORDER BY key"):
+        yield LedgerEntry(*row)
+
+
+def select_entries_by_key(
+    database: sqlite3.Connection, keys: Sequence[str]
+) -> dict[str, LedgerEntry]:
+    """The replies known for `keys`."""
+    rows = database.execute(f"{SELECT} {WHERE_KEY_IN}", [encode_keys(keys)])
+    return {row[0]: LedgerEntry(*row) for row in rows}
+
+
 def write_entries(
     database: sqlite3.Connection, entries: Sequence[LedgerEntry], replaced: Sequence[str] = ()
 ) -> int:
-    """Insert `entries` (a key that is there stays as it is) and void the claims on them; how many
+    """Insert `entries` (known keys stay as they are) and void the leases on them; returns how many
     were new.
 
-    The keys in `replaced` count no tokens from now on: the entries count them.
+    The replies with the keys in `replaced` count no tokens from now on: `entries` count them.
     """
     n_new = 0
     with begin_transaction(database):
         for start in range(0, len(entries), CHUNK):
             rows = entries[start : start + CHUNK]
-            sql = INSERT + ", ".join([ROW] * len(rows))
-            n_new += database.execute(sql, [value for row in rows for value in row]).rowcount
-        keys = encode_keys([entry.key for entry in entries])
-        database.execute("DELETE FROM claims WHERE key IN (SELECT value FROM json_each(?))", [keys])
-        sql = "UPDATE replies SET prompt_tokens = 0, answer_tokens = 0 WHERE key IN (SELECT value FROM json_each(?))"
+            statement = INSERT + ", ".join([PLACEHOLDERS] * len(rows))
+            values = [value for row in rows for value in row]
+            n_new += database.execute(statement, values).rowcount
+        answered_keys = encode_keys([entry.key for entry in entries])
+        database.execute(f"DELETE FROM claims {WHERE_KEY_IN}", [answered_keys])
         if replaced:
-            database.execute(sql, [encode_keys(replaced)])
+            database.execute(
+                f"UPDATE replies SET prompt_tokens = 0, answer_tokens = 0 {WHERE_KEY_IN}",
+                [encode_keys(replaced)],
+            )
     return n_new
 
 
@@ -134,18 +152,17 @@ def encode_keys(keys: Sequence[str]) -> str:
 
 
 def check_entry(entry: LedgerEntry) -> LedgerEntry:
-    """An entry that came from a file, its fields of the kinds that the tables hold. Raises
-    `TypeError`.
-    """
+    """The entry, if its fields have the types of the tables' columns. Raises `TypeError`."""
     texts = (entry.key, entry.asked, entry.model, entry.task, entry.finish, entry.way, entry.raw)
-    numbers = (entry.prompt_tokens, entry.answer_tokens, entry.latency, entry.at)
-    whole = all(isinstance(each, int) for each in numbers[:2])
-    if not (
-        whole
-        and all(isinstance(each, str) for each in texts)
-        and all(_is_number(each) for each in numbers)
-    ):
-        raise TypeError("no line of a ledger")
+    counts = (entry.prompt_tokens, entry.answer_tokens)
+    numbers = (*counts, entry.latency, entry.at)
+    is_valid = (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(count, int) for count in counts)
+        and all(_is_number(number) for number in numbers)
+    )
+    if not is_valid:
+        raise TypeError("not a line of a ledger")
     return entry
 
 

@@ -1,5 +1,6 @@
-"""The ledger: what is put is there, once, and claims keep two processes off one question."""
+"""The ledger: what is put is there, once, and leases keep two processes off one question."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_the_first_reply_stays(book: Ledger) -> None:
     assert book.get(["a"])["a"].raw == "first"
 
 
-def test_a_claim_keeps_others_off_until_it_is_given_up(book: Ledger) -> None:
+def test_a_lease_keeps_others_off_until_it_is_given_up(book: Ledger) -> None:
     with ledgers.open_ledger(book.path) as other:
         assert book.take(["a", "b"]).ours == {"a", "b"}
         assert other.take(["b", "c"]) == ({}, {"c"}, {"b"})
@@ -67,25 +68,26 @@ def test_a_claim_keeps_others_off_until_it_is_given_up(book: Ledger) -> None:
         assert other.take(["a"]).known == {"a": entry("a")}
 
 
-def test_claims_end_with_their_ledger(book: Ledger) -> None:
+def test_leases_end_with_their_ledger(book: Ledger) -> None:
     with ledgers.open_ledger(book.path) as other:
         other.take(["a"])
         assert book.take(["a"]).theirs == {"a"}
     assert book.take(["a"]).ours == {"a"}
 
 
-def test_claims_of_a_dead_process_are_void_at_once(book: Ledger) -> None:
+def test_leases_of_a_dead_process_are_void_at_once(book: Ledger) -> None:
     code = f"""
 import os, signal
-from tacos.llm import ledger
-ledger.open({str(book.path)!r}).take(["a"])
+from tacos.llm.ledger.ledger import open_ledger
+assert open_ledger({str(book.path)!r}).take(["a"]).ours
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    subprocess.run([sys.executable, "-c", code], check=False)
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
     assert book.take(["a"]).ours == {"a"}
 
 
-def test_claims_of_another_machine_hold_for_a_lease(book: Ledger) -> None:
+def test_leases_of_another_machine_hold_until_they_end(book: Ledger) -> None:
     book.sql("INSERT INTO owners VALUES ('elsewhere/1/1/x', ?)", time.time() + 100)
     book.sql("INSERT INTO claims VALUES ('a', 'elsewhere/1/1/x')")
     assert book.take(["a"]).theirs == {"a"}
@@ -94,11 +96,12 @@ def test_claims_of_another_machine_hold_for_a_lease(book: Ledger) -> None:
 
 
 def test_this_process_is_not_gone_and_a_reused_number_is(book: Ledger) -> None:
-    place, number, start, random = book.owner.rsplit("/", 3)
-    assert not lease_holders.is_holder_gone(book.owner)
-    if start:
-        assert lease_holders.is_holder_gone(f"{place}/{number}/{int(start) + 1}/{random}")
-    assert not lease_holders.is_holder_gone(f"elsewhere/{number}/1/{random}")
+    machine, process_id, start_time, random = book.holder.rsplit("/", 3)
+    assert not lease_holders.is_holder_gone(book.holder)
+    if start_time:
+        later = int(start_time) + 1
+        assert lease_holders.is_holder_gone(f"{machine}/{process_id}/{later}/{random}")
+    assert not lease_holders.is_holder_gone(f"elsewhere/{process_id}/1/{random}")
 
 
 def test_spend_is_told_by_model_and_day(book: Ledger) -> None:
