@@ -1,9 +1,9 @@
-"""The embeddings envelope: the body that asks for vectors, what is read from the body that comes
-back, and how a vector is kept. Pure.
+"""The embeddings envelope: the body of a request, what is read from the body of a reply, and how the
+ledger keeps a vector. Pure.
 
-A vector is scaled to length 1 and rounded to `STEPS` steps per unit, so that the last digits, in
-which a server's arithmetic depends on what else was in the request, are gone: cosines are kept to
-about 1e-5.
+A vector is scaled to length 1 and rounded to `STEPS` steps per unit. So the last digits, in which a
+server's arithmetic depends on what else was in the request, are gone; cosines are kept to about
+1e-5.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ STEPS = 10_000
 
 
 def compute_embedding_key(text: str, model: str, body: Mapping[str, Any]) -> str:
-    """The ledger key of a text's vector: model, text, and what is added to the body (such as
-    `dimensions`).
+    """The ledger key of a text's vector: the hash of model, text, and what is added to the body
+    (such as `dimensions`).
     """
     return canonical_hash([TASK, model, text, dict(body)])
 
@@ -40,8 +40,32 @@ def build_embedding_request(
     texts: Mapping[str, str], model: str, body: Mapping[str, Any]
 ) -> RenderedRequest:
     """One request for the vectors of texts (ledger key -> text)."""
-    items = [{"key": key, "text": text} for key, text in texts.items()]
-    return RenderedRequest(canonical_hash(list(texts)), TASK, model, items, dict(body), {})
+    return RenderedRequest(
+        key=canonical_hash(list(texts)),
+        task=TASK,
+        model=model,
+        messages=[{"key": key, "text": text} for key, text in texts.items()],
+        sampling=dict(body),
+        schema={},
+    )
+
+
+def split_embedding_entry(asked: RenderedRequest, entry: LedgerEntry) -> list[LedgerEntry]:
+    """A ledger entry per text of a request, with the rounded vector and an even share of the
+    tokens. Raises `EnvelopeError`.
+    """
+    vectors = _read_vectors(_parse_reply_object(entry.raw), len(asked.messages))
+    token_shares = split_evenly(entry.prompt_tokens, len(vectors))
+    entries = []
+    for item, vector, n_tokens in zip(asked.messages, vectors, token_shares, strict=True):
+        part = entry._replace(
+            key=item["key"],
+            prompt_tokens=n_tokens,
+            answer_tokens=0,
+            raw=_pack_vector(vector),
+        )
+        entries.append(part)
+    return entries
 
 
 def _build_embedding_body(
@@ -57,18 +81,28 @@ def _build_embedding_body(
 
 
 def _read_embedding_reply(body: bytes, asked: RenderedRequest) -> envelope.ChatReply:
-    """What a reply cost, when it has one good vector per text. Raises `envelope.EnvelopeError`."""
+    """What a reply cost, if it has one valid vector per text. Raises `EnvelopeError`."""
     reply = _parse_reply_object(body)
     _read_vectors(reply, len(asked.messages))
     usage = reply.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    n_tokens = envelope.read_token_count(usage.get("prompt_tokens")) or envelope.read_token_count(
-        usage.get("total_tokens")
+    n_tokens = 0
+    if isinstance(usage, dict):
+        n_prompt = envelope.read_token_count(usage.get("prompt_tokens"))
+        n_tokens = n_prompt or envelope.read_token_count(usage.get("total_tokens"))
+    return envelope.ChatReply(
+        text="",
+        refusal="",
+        finish="stop",
+        model=str(reply.get("model") or ""),
+        prompt_tokens=n_tokens,
+        answer_tokens=0,
     )
-    return envelope.ChatReply("", "", "stop", str(reply.get("model") or ""), n_tokens, 0)
 
 
 FORMAT = envelope.ApiFormat(PATH, _build_embedding_body, _read_embedding_reply, answers=False)
+
+
+# Reading vectors
 
 
 def _parse_reply_object(body: bytes | str) -> dict[str, Any]:
@@ -82,10 +116,11 @@ def _parse_reply_object(body: bytes | str) -> dict[str, Any]:
 
 
 def _read_vectors(reply: Mapping[str, Any], n: int) -> list[npt.NDArray[np.float64]]:
-    """The n vectors of a reply, in the order of the texts, whatever the order in which they came.
+    """The n vectors of a reply, each of shape (dim,), in the order of the texts, whatever the order
+    in which they came.
 
     Raises `EnvelopeError` for another number of them, an `index` that is missing, repeated or out of
-    range, vectors of several lengths, and numbers that are none.
+    range, vectors of several lengths, and values that are no numbers.
     """
     data = reply.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
@@ -93,20 +128,21 @@ def _read_vectors(reply: Mapping[str, Any], n: int) -> list[npt.NDArray[np.float
     if len(data) != n:
         raise envelope.EnvelopeError(f"the reply holds {len(data)} vectors for {n} texts")
     places = [item.get("index") for item in data]
-    if sorted(place for place in places if type(place) is int) != list(range(n)):
+    valid_places = [place for place in places if type(place) is int]
+    if sorted(valid_places) != list(range(n)):
         raise envelope.EnvelopeError("the reply does not say which vector is whose")
-    found = {
-        place: _decode_vector(item.get("embedding"))
-        for place, item in zip(places, data, strict=True)
-    }
-    if len({len(vector) for vector in found.values()}) > 1:
+    vectors = {}
+    for place, item in zip(places, data, strict=True):
+        vectors[place] = _decode_vector(item.get("embedding"))
+    lengths = {len(vector) for vector in vectors.values()}
+    if len(lengths) > 1:
         raise envelope.EnvelopeError("the reply holds vectors of several lengths")
-    return [found[place] for place in range(n)]
+    return [vectors[place] for place in range(n)]
 
 
 def _decode_vector(embedding: Any) -> npt.NDArray[np.float64]:
-    """A vector from a list of numbers, or from base64 of little-endian float32. Raises
-    `EnvelopeError`.
+    """A vector from a list of numbers, or from base64 of little-endian float32; of shape (dim,).
+    Raises `EnvelopeError`.
     """
     try:
         if isinstance(embedding, str):
@@ -123,46 +159,35 @@ def _decode_vector(embedding: Any) -> npt.NDArray[np.float64]:
     return vector
 
 
-def split_embedding_entry(asked: RenderedRequest, entry: LedgerEntry) -> list[LedgerEntry]:
-    """A ledger entry per text of a request, with the rounded vector and an even share of the
-    tokens.
-    """
-    found = _read_vectors(_parse_reply_object(entry.raw), len(asked.messages))
-    shares = split_evenly(entry.prompt_tokens, len(found))
-    return [
-        entry._replace(
-            key=item["key"], prompt_tokens=share, answer_tokens=0, raw=_pack_vector(vector)
-        )
-        for item, vector, share in zip(asked.messages, found, shares, strict=True)
-    ]
+# Keeping vectors
 
 
 def _pack_vector(vector: npt.NDArray[np.float64]) -> str:
     """A vector scaled to length 1 (or all 0) in steps of 1 / `STEPS`, as JSON."""
     length = float(np.linalg.norm(vector))
+    # Steps are at most 10,000, so they fit 16 bits; a vector of zeros stays one.
     steps = np.rint(vector / (length or 1.0) * STEPS).astype("<i2")
-    return orjson.dumps(
-        {"steps": STEPS, "int16": base64.b64encode(steps.tobytes()).decode()}
-    ).decode()
+    encoded = base64.b64encode(steps.tobytes()).decode()
+    return orjson.dumps({"steps": STEPS, "int16": encoded}).decode()
 
 
 def unpack_vector(raw: str) -> Vector:
-    """The vector that `_pack_vector` wrote, of length 1 (or all 0).
+    """The vector that `_pack_vector` wrote, of length 1 (or all 0); of shape (dim,).
 
     >>> unpack_vector(_pack_vector(np.array([3.0, 0.0, 4.0]))).round(4).tolist()
     [0.6000000238418579, 0.0, 0.800000011920929]
     """
-    steps = np.frombuffer(base64.b64decode(orjson.loads(raw)["int16"]), dtype="<i2").astype(
-        np.float64
-    )
+    encoded = base64.b64decode(orjson.loads(raw)["int16"])
+    steps = np.frombuffer(encoded, dtype="<i2").astype(np.float64)
+    # Rounding changed the length a little: scale again.
     length = float(np.linalg.norm(steps))
     return np.asarray(steps / (length or 1.0), dtype=np.float32)
 
 
-def stack_vectors(found: Sequence[Vector | None], dim: int) -> Vector:
-    """float32 of shape (len(found), dim), zeros for None."""
-    out = np.zeros((len(found), dim), dtype=np.float32)
-    for row, vector in enumerate(found):
+def stack_vectors(vectors: Sequence[Vector | None], dim: int) -> Vector:
+    """float32 of shape (len(vectors), dim), zeros for None."""
+    matrix = np.zeros((len(vectors), dim), dtype=np.float32)
+    for row, vector in enumerate(vectors):
         if vector is not None:
-            out[row] = vector
-    return out
+            matrix[row] = vector
+    return matrix

@@ -1,6 +1,4 @@
-"""Calls of an endpoint other than questions: files and batches. Slower than the wire, and free to
-be.
-"""
+"""Calls of an endpoint that are no questions: files and batches. Rare, so simplicity beats speed."""
 
 from __future__ import annotations
 
@@ -18,13 +16,27 @@ from tacos.llm.sending import pacing
 from tacos.llm.transport.endpoint import Endpoint
 
 
+class RetryableError(Exception):
+    """A call that may work later: after so many seconds, if the server said when.
+
+    `maybe_done`: the server may have done what was asked, although no answer arrived.
+    """
+
+    def __init__(self, reason: str, after: float | None, *, maybe_done: bool) -> None:
+        super().__init__(reason)
+        self.after = after
+        self.maybe_done = maybe_done
+
+
 class ApiCaller:
     """Calls over one session."""
 
     def __init__(
         self, endpoint: Endpoint, settings: LLMSettings, http: aiohttp.ClientSession
     ) -> None:
-        self.endpoint, self.settings, self.http = endpoint, settings, http
+        self.endpoint = endpoint
+        self.settings = settings
+        self.http = http
 
     async def call(
         self,
@@ -36,62 +48,69 @@ class ApiCaller:
         raw: bool = False,
         once: bool = False,
     ) -> Any:
-        """One call, repeated where that is harmless. Raises `LLMError`."""
-        tries = 0
+        """The answer to one call: parsed JSON, or with `raw` its bytes. Raises `LLMError`.
+
+        Repeated where that is harmless: never a form (it can be sent only once), and with `once` not
+        where the server may have done it already.
+        """
+        n_tries = 0
         while True:
             try:
-                return await self.call_once(method, path, body, form, raw)
-            except RetryableError as again:
-                tries += 1
-                if (once and again.maybe_done) or form is not None or tries > self.settings.retries:
-                    raise LLMError(
-                        self.endpoint.redact(f"{method} {self.endpoint.base}{path}: {again}")
-                    ) from None
-                await asyncio.sleep(
-                    again.after if again.after is not None else pacing.backoff_seconds(tries)
-                )
+                return await self._call_once(method, path, body, form, raw)
+            except RetryableError as error:
+                n_tries += 1
+                is_harmful = (once and error.maybe_done) or form is not None
+                if is_harmful or n_tries > self.settings.retries:
+                    raise self._failure(method, path, error) from None
+                pause = error.after
+            if pause is None:
+                pause = pacing.backoff_seconds(n_tries)
+            await asyncio.sleep(pause)
 
-    async def call_once(
+    async def _call_once(
         self, method: str, path: str, body: Any, form: aiohttp.FormData | None, raw: bool
     ) -> Any:
         """One call. Raises `RetryableError` for what may pass, `LLMError` for what will not."""
-        headers = None if form is None else {"Content-Type": form().content_type}
-        data = form if form is not None else (orjson.dumps(body) if body is not None else None)
-        url, proxy = _join_url(self.endpoint, path), self.endpoint.proxy or None
+        data: Any = None
+        headers = None
+        if form is not None:
+            data = form
+            headers = {"Content-Type": form().content_type}
+        elif body is not None:
+            data = orjson.dumps(body)
         try:
             async with self.http.request(
-                method, url, data=data, headers=headers, proxy=proxy
+                method,
+                _join_url(self.endpoint, path),
+                data=data,
+                headers=headers,
+                proxy=self.endpoint.proxy or None,
             ) as response:
                 content = await response.read()
-                if response.status == 200:
-                    return content if raw else orjson.loads(content)
-                reason = f"HTTP {response.status}: {envelope.read_error_message(content)}"
-                if response.status == 429 or response.status >= 500:
-                    named = {name.lower(): value for name, value in response.headers.items()}
-                    raise RetryableError(
-                        reason,
-                        pacing.read_retry_after(named, time.time()),
-                        maybe_done=response.status >= 500,
-                    )
-                raise LLMError(
-                    self.endpoint.redact(f"{method} {self.endpoint.base}{path}: {reason}")
-                )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise RetryableError(
-                str(error) or type(error).__name__, None, maybe_done=True
-            ) from None
+            reason = str(error) or type(error).__name__
+            raise RetryableError(reason, None, maybe_done=True) from None
 
+        if response.status == 200:
+            return content if raw else orjson.loads(content)
+        reason = f"HTTP {response.status}: {envelope.read_error_message(content)}"
+        is_server_error = response.status >= 500
+        if response.status == 429 or is_server_error:
+            response_headers = {name.lower(): value for name, value in response.headers.items()}
+            after = pacing.read_retry_after(response_headers, time.time())
+            raise RetryableError(reason, after, maybe_done=is_server_error)
+        raise self._failure(method, path, reason)
 
-class RetryableError(Exception):
-    """A call that may work later."""
-
-    def __init__(self, reason: str, after: float | None, *, maybe_done: bool) -> None:
-        super().__init__(reason)
-        self.after, self.maybe_done = after, maybe_done
+    def _failure(self, method: str, path: str, reason: object) -> LLMError:
+        text = f"{method} {self.endpoint.base}{path}: {reason}"
+        return LLMError(self.endpoint.redact(text))
 
 
 def _join_url(endpoint: Endpoint, path: str) -> str:
     """The URL of a path that may have a query of its own."""
-    plain, _, query = path.partition("?")
-    url = endpoint.url(plain)
-    return url if not query else f"{url}{'&' if '?' in url else '?'}{query}"
+    plain_path, _, query = path.partition("?")
+    url = endpoint.url(plain_path)
+    if not query:
+        return url
+    separator = "&" if "?" in url else "?"
+    return f"{url}{separator}{query}"

@@ -1,10 +1,10 @@
 """OpenAI's batch API: the same questions for half the price, answered within a day, and never
 submitted twice.
 
-`fetch_batch_replies` brings the answers to all questions into the ledger. It submits files within the limits,
-polls, collects, submits again what expired or failed, and goes on after a restart where it stopped:
-every submission is in the ledger before it is made, with a mark that the server keeps, so that a
-submission whose answer was lost is found again instead of repeated.
+`fetch_batch_replies` brings the answers to all questions into the ledger: it submits files within
+the server's limits, polls, collects, and submits again what expired or failed. After a restart it
+goes on where it stopped. Every submission is in the ledger before it is made, with a mark that the
+server keeps: a submission whose confirmation was lost is found again instead of repeated.
 """
 
 from __future__ import annotations
@@ -25,35 +25,32 @@ from tacos.llm.chat import envelope
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.cost import prices
 from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
+from tacos.llm.ledger import submissions
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import resolve_questions
-from tacos.llm.ledger.submissions import (
-    Submission,
-    build_request_files,
-    create_submission_table,
-    delete_submission,
-    keep_open_keys,
-    list_submissions,
-    record_batch_name,
-    record_submission,
-)
+from tacos.llm.ledger.submissions import Submission
 from tacos.llm.offline import exchange_files
 from tacos.llm.offline.api_calls import ApiCaller
 from tacos.llm.transport.aiohttp_transport import open_session
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 
 MAX_REQUESTS = 50_000
+"""Questions per batch; OpenAI's limit."""
 MAX_TRIES = 3
 """Submissions of one question before it is given up."""
 WORKING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
+"""States of a batch that has not ended."""
 MARK = "tacos"
+"""Under this name the server keeps our mark."""
+
 Say = Callable[[str], None]
+"""Told what happens, a line at a time."""
 
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What `fetch_batch_replies` did: questions answered, given up (with the reason of the last try), submissions
-    made.
+    """What `fetch_batch_replies` did: questions answered, questions given up (key -> reason of the
+    last try), submissions made.
     """
 
     n_answered: int
@@ -70,12 +67,13 @@ def fetch_batch_replies(
     max_requests: int = MAX_REQUESTS,
 ) -> BatchOutcome:
     """Bring the answers to `questions`, and to the re-asks after unusable ones, into the ledger;
-    waits until they are there.
+    returns once they are there.
 
     `poll` is the pause between looks, in seconds. Raises `LLMError` where the server refuses,
     `BudgetReachedError` at the cap, `ConfigError` for a budget in dollars without a price.
     """
-    return asyncio.run(BatchCollector(questions, settings, ledger, poll, say, max_requests).run())
+    collector = BatchCollector(questions, settings, ledger, poll, say, max_requests)
+    return asyncio.run(collector.run())
 
 
 def cancel_batches(
@@ -85,18 +83,17 @@ def cancel_batches(
     poll: float = 30.0,
     say: Say = lambda text: None,
 ) -> int:
-    """Cancel the batches that hold any of `questions`; what they had answered by then comes into
-    the ledger.
+    """Cancel the batches that hold any of `questions`, wait until they have ended, and store what
+    they had answered.
 
-    Waits until they have ended. Returns how many of `questions` have an answer. Raises `LLMError`.
+    Returns how many of `questions` have an answer. Raises `LLMError`.
     """
-    return asyncio.run(
-        BatchCollector(questions, settings, ledger, poll, say, MAX_REQUESTS).give_up()
-    )
+    collector = BatchCollector(questions, settings, ledger, poll, say, MAX_REQUESTS)
+    return asyncio.run(collector.cancel())
 
 
 class BatchCollector:
-    """One `fetch_batch_replies`, or one `cancel_batches`."""
+    """One `fetch_batch_replies` (`run`), or one `cancel_batches` (`cancel`)."""
 
     def __init__(
         self,
@@ -107,164 +104,148 @@ class BatchCollector:
         say: Say,
         max_requests: int,
     ) -> None:
-        self.questions, self.settings, self.ledger = questions, settings, ledger
+        self.questions = questions
+        self.settings = settings
+        self.ledger = ledger
         self.endpoint: Endpoint = resolve_endpoint(settings)
-        self.poll, self.say, self.max_requests = poll, say, max_requests
-        for model in dict.fromkeys(asked.model for asked in questions):
-            ledger.meter.limit(settings.budget, model, self.price(model))
-        self.tries: Counter[str] = Counter()
+        self.poll = poll
+        self.say = say
+        self.max_requests = max_requests
+        for model in dict.fromkeys(question.model for question in questions):
+            ledger.meter.limit(settings.budget, model, self._batch_price(model))
+        self.n_tries: Counter[str] = Counter()  # submissions by us, per question
         self.failed: dict[str, str] = {}
         self.n_submissions = 0
 
-    @asynccontextmanager
-    async def calls(self) -> AsyncIterator[None]:
-        """With `self.call`, and the table of submissions."""
-        create_submission_table(self.ledger)
-        async with open_session(self.endpoint, self.settings) as http:
-            self.call = ApiCaller(self.endpoint, self.settings, http).call
-            yield
+    async def run(self) -> BatchOutcome:
+        """Submit, wait and collect, until nothing is open."""
+        async with self._open_session():
+            while True:
+                open_questions = self._list_open_questions()
+                waiting, keys_under_way = await self._list_batches(open_questions)
 
-    def open_now(self) -> dict[str, RenderedRequest]:
-        """The questions without a reply, re-asks among them, by key."""
-        return {
-            each.key: each
-            for each in resolve_questions(self.questions, self.ledger)
-            if isinstance(each, RenderedRequest)
-        }
+                # Submit what is in no batch, unless another process has it in hand.
+                fresh = [
+                    question
+                    for key, question in open_questions.items()
+                    if key not in keys_under_way and key not in self.failed
+                ]
+                leased = self.ledger.take([question.key for question in fresh]).ours
+                ours = [question for question in fresh if question.key in leased]
+                under_way = [open_questions[key] for key in open_questions.keys() & keys_under_way]
+                waiting += await self._submit_all(ours, under_way)
 
-    async def give_up(self) -> int:
-        """Cancel what is under way, wait until that has ended, collect."""
-        async with self.calls():
-            waiting, _ = await self.known(self.open_now())
+                if waiting:
+                    await self._collect_ended(waiting, open_questions)
+                elif fresh or under_way:
+                    await asyncio.sleep(self.poll)  # another process is at it
+                else:
+                    n_answered = len(self.questions) - len(open_questions)
+                    return BatchOutcome(n_answered, self.failed, self.n_submissions)
+
+    async def cancel(self) -> int:
+        """Cancel what is under way, wait until it has ended, collect."""
+        async with self._open_session():
+            waiting, _ = await self._list_batches(self._list_open_questions())
             for submission in waiting:
                 batch = await self.call("GET", f"/batches/{submission.batch}")
                 if batch["status"] in WORKING - {"cancelling"}:
                     await self.call("POST", f"/batches/{submission.batch}/cancel")
             while waiting:
-                await self.collect_some(waiting, self.open_now())
-                waiting, _ = await self.known(self.open_now())
-            return len(self.questions) - len(self.open_now())
+                await self._collect_ended(waiting, self._list_open_questions())
+                waiting, _ = await self._list_batches(self._list_open_questions())
+            return len(self.questions) - len(self._list_open_questions())
 
-    async def run(self) -> BatchOutcome:
-        """Submit, wait, collect, until nothing is open."""
-        async with self.calls():
-            while True:
-                open_now = self.open_now()
-                waiting, under_way = await self.known(open_now)
-                fresh = [
-                    each
-                    for key, each in open_now.items()
-                    if key not in under_way and key not in self.failed
-                ]
-                taken = self.ledger.take([each.key for each in fresh])
-                flying = [open_now[key] for key in open_now.keys() & under_way]
-                waiting += await self.submit_all(
-                    [each for each in fresh if each.key in taken.ours], flying
-                )
-                if waiting:
-                    await self.collect_some(waiting, open_now)
-                elif fresh or any(key in under_way for key in open_now):
-                    await asyncio.sleep(self.poll)  # another process is at it
-                else:
-                    return BatchOutcome(
-                        len(self.questions) - len(open_now), self.failed, self.n_submissions
-                    )
+    @asynccontextmanager
+    async def _open_session(self) -> AsyncIterator[None]:
+        """Provides `self.call` and the table of submissions."""
+        submissions.create_submission_table(self.ledger)
+        async with open_session(self.endpoint, self.settings) as http:
+            self.call = ApiCaller(self.endpoint, self.settings, http).call
+            yield
 
-    async def known(
+    # What is open, and what is under way
+
+    def _list_open_questions(self) -> dict[str, RenderedRequest]:
+        """The questions without a reply, re-asks among them, by key."""
+        results = resolve_questions(self.questions, self.ledger)
+        return {result.key: result for result in results if isinstance(result, RenderedRequest)}
+
+    async def _list_batches(
         self, questions: Mapping[str, RenderedRequest]
     ) -> tuple[list[Submission], set[str]]:
-        """Submissions to wait for, and every key in them and in those that a living process is just
-        making.
+        """Submissions to wait for, and every key in them and in those that a living process is
+        about to make.
 
-        Those without any of `questions` are another run's to collect. One that may or may not have
-        reached the server is looked for there.
+        Those without any of `questions` are for other runs to collect.
         """
-        out: list[Submission] = []
+        waiting: list[Submission] = []
         keys: set[str] = set()
-        for submission in list_submissions(self.ledger, self.endpoint.base):
+        for submission in submissions.list_submissions(self.ledger, self.endpoint.base):
             if questions.keys().isdisjoint(submission.keys):
                 continue
-            keys.update(submission.keys)
-            adopted: Submission | None = submission
-            if not submission.batch:
-                if self.ledger.take(submission.keys).theirs:
-                    continue
-                adopted = await self.look_for(submission)
-            if adopted is not None:
-                out.append(adopted)
-            else:
-                delete_submission(self.ledger, submission)
-                keys.difference_update(submission.keys)
-        return out, keys
+            if submission.batch:
+                keys.update(submission.keys)
+                waiting.append(submission)
+                continue
 
-    async def look_for(self, submission: Submission) -> Submission | None:
+            # It may or may not have reached the server. Whoever is making it has leases on its
+            # questions; where nobody has, the server must know.
+            keys.update(submission.keys)
+            if self.ledger.take(submission.keys).theirs:
+                continue
+            adopted = await self._find_at_server(submission)
+            if adopted is not None:
+                waiting.append(adopted)
+            else:
+                submissions.delete_submission(self.ledger, submission)
+                keys.difference_update(submission.keys)
+        return waiting, keys
+
+    async def _find_at_server(self, submission: Submission) -> Submission | None:
         """The submission with the server's name for it, None where it never arrived."""
         after = ""
         while True:
             page = await self.call("GET", f"/batches?limit=100{after}")
             for batch in page.get("data", []):
-                if (batch.get("metadata") or {}).get(MARK) == submission.mark:
-                    return record_batch_name(self.ledger, submission, batch["id"])
+                metadata = batch.get("metadata") or {}
+                if metadata.get(MARK) == submission.mark:
+                    return submissions.record_batch_name(self.ledger, submission, batch["id"])
             if not page.get("has_more"):
                 return None
             after = f"&after={page['data'][-1]['id']}"
 
-    async def submit_all(
-        self, questions: Sequence[RenderedRequest], flying: Sequence[RenderedRequest]
+    # Submitting
+
+    async def _submit_all(
+        self, questions: Sequence[RenderedRequest], under_way: Sequence[RenderedRequest]
     ) -> list[Submission]:
         """Submit what the budget allows beside what is under way, in files within the limits."""
-        affordable = self.affordable(questions, flying)
-        out = []
-        for lines, keys in build_request_files(affordable, self.settings.omit, self.max_requests):
-            out.append(await self.submit(lines, keys))
-            self.say(f"submitted {len(keys):,} requests as {out[-1].batch}")
-        return out
+        affordable = self._select_affordable(questions, under_way)
+        files = submissions.build_request_files(affordable, self.settings.omit, self.max_requests)
+        submitted = []
+        for lines, keys in files:
+            submission = await self._submit(lines, keys)
+            submitted.append(submission)
+            self.say(f"submitted {len(keys):,} requests as {submission.batch}")
+        return submitted
 
-    def affordable(
-        self, questions: Sequence[RenderedRequest], flying: Sequence[RenderedRequest]
-    ) -> list[RenderedRequest]:
-        """As many questions as the budget surely covers beside those under way."""
-        meter = self.ledger.meter
-        if meter.cap is None:
-            return list(questions)
-        spent, out = meter.spent, []
-        for asked in flying:
-            spent = spent.plus(self.most(asked))
-        for asked in questions:
-            spent = spent.plus(self.most(asked))
-            if spent.of(meter.cap.unit) > meter.cap.amount:
-                break
-            out.append(asked)
-        if questions and not out and not flying:
-            raise meter.reached()
-        return out
-
-    def most(self, asked: RenderedRequest) -> Cost:
-        """The most that a question can cost."""
-        n_prompt = sum(len(message["content"]) for message in asked.messages) / 3
-        return compute_cost(
-            self.price(asked.model), n_prompt, float(asked.sampling.get("max_tokens", 1024))
-        )
-
-    def price(self, model: str) -> prices.ModelPrice | None:
-        """The batch price of a model."""
-        listed = prices.find_price(model, self.settings.price_in, self.settings.price_out)
-        if listed is None:
-            return None
-        return prices.ModelPrice(
-            listed.per_million_in * listed.batch, listed.per_million_out * listed.batch
-        )
-
-    async def submit(self, lines: bytes, keys: Sequence[str]) -> Submission:
+    async def _submit(self, lines: bytes, keys: Sequence[str]) -> Submission:
         """Upload a file and make a batch of it; in the ledger before the server can have begun."""
         form = aiohttp.FormData()
         form.add_field("purpose", "batch")
         form.add_field("file", lines, filename="requests.jsonl", content_type="application/jsonl")
         file = await self.call("POST", "/files", form=form)
+
         submission = Submission(
-            secrets.token_hex(8), self.endpoint.base, file["id"], "", tuple(keys)
+            mark=secrets.token_hex(8),
+            server=self.endpoint.base,
+            file=file["id"],
+            batch="",
+            keys=tuple(keys),
         )
-        record_submission(self.ledger, submission)
+        submissions.record_submission(self.ledger, submission)
+
         body = {
             "input_file_id": file["id"],
             "endpoint": exchange_files.URL,
@@ -273,73 +254,125 @@ class BatchCollector:
         }
         batch = await self.call("POST", "/batches", body=body, once=True)
         self.n_submissions += 1
-        self.tries.update(keys)
-        return record_batch_name(self.ledger, submission, batch["id"])
+        self.n_tries.update(keys)
+        return submissions.record_batch_name(self.ledger, submission, batch["id"])
 
-    async def collect_some(
+    def _select_affordable(
+        self, questions: Sequence[RenderedRequest], under_way: Sequence[RenderedRequest]
+    ) -> list[RenderedRequest]:
+        """As many questions as the budget surely covers beside those under way. Raises
+        `BudgetReachedError` where it covers none and nothing is under way.
+        """
+        meter = self.ledger.meter
+        if meter.cap is None:
+            return list(questions)
+        spent = meter.spent
+        for question in under_way:
+            spent = spent.plus(self._estimate_most(question))
+        affordable = []
+        for question in questions:
+            spent = spent.plus(self._estimate_most(question))
+            if spent.of(meter.cap.unit) > meter.cap.amount:
+                break
+            affordable.append(question)
+        if questions and not affordable and not under_way:
+            raise meter.reached()
+        return affordable
+
+    def _estimate_most(self, question: RenderedRequest) -> Cost:
+        """The most that a question can cost: a token per three characters, and the full answer."""
+        n_characters = sum(len(message["content"]) for message in question.messages)
+        max_tokens = float(question.sampling.get("max_tokens", 1024))
+        return compute_cost(self._batch_price(question.model), n_characters / 3, max_tokens)
+
+    def _batch_price(self, model: str) -> prices.ModelPrice | None:
+        """The batch price of a model."""
+        price = prices.find_price(model, self.settings.price_in, self.settings.price_out)
+        if price is None:
+            return None
+        return prices.ModelPrice(
+            price.per_million_in * price.batch, price.per_million_out * price.batch
+        )
+
+    # Collecting
+
+    async def _collect_ended(
         self, waiting: Sequence[Submission], questions: dict[str, RenderedRequest]
     ) -> None:
-        """Wait until one submission or more has ended, and take in what came."""
+        """Wait until one submission or more has ended, and store their answers."""
         while True:
-            ended = False
+            has_ended = False
             for submission in waiting:
                 batch = await self.call("GET", f"/batches/{submission.batch}")
                 if batch["status"] not in WORKING:
-                    await self.collect(submission, batch, questions)
-                    ended = True
-            if ended:
+                    await self._collect(submission, batch, questions)
+                    has_ended = True
+            if has_ended:
                 return
             await asyncio.sleep(self.poll)
 
-    async def collect(
+    async def _collect(
         self, submission: Submission, batch: dict[str, Any], questions: dict[str, RenderedRequest]
     ) -> None:
-        """Take in a batch that has ended, whole or not."""
-        counts = exchange_files.ImportCounts()
-        for name in ("output_file_id", "error_file_id"):
-            if batch.get(name):
-                lines = (await self.download(batch[name])).split(b"\n")
-                found = exchange_files.store_replies(
-                    lines, questions, self.ledger, "batch", self.endpoint.redact
-                )
-                counts = exchange_files.ImportCounts(
-                    *(a + b for a, b in zip(counts, found, strict=True))
-                )
-                self.note_errors(lines)
-        self.count_spending(submission)
-        missing = set(submission.keys) - set(self.ledger.get(submission.keys))
-        refused = batch["status"] == "failed" and len(missing) == len(submission.keys)
-        keep_open_keys(self.ledger, submission, set() if refused else missing - questions.keys())
-        self.say(
-            f"{submission.batch} {batch['status']}: {counts.n_new:,} answers, {counts.n_failed:,} errors"
-        )
-        if refused:
-            raise LLMError(
-                self.endpoint.redact(f"the batch was refused: {_read_failure_reason(batch)}")
-            )
-        for key in missing:
-            if self.tries[key] >= MAX_TRIES:
-                self.failed.setdefault(
-                    key,
-                    f"no answer in {MAX_TRIES} batches; the last one ended as {batch['status']}",
-                )
+        """Store the answers of a batch that has ended, completely or not. Raises `LLMError` where
+        the server refused the batch.
+        """
+        counts = await self._store_files(batch, questions)
+        self._count_spending(submission)
 
-    def note_errors(self, lines: Iterable[bytes]) -> None:
+        # Answers to other runs' questions stay at the server until those runs collect them.
+        status = batch["status"]
+        missing = set(submission.keys) - set(self.ledger.get(submission.keys))
+        is_refused = status == "failed" and len(missing) == len(submission.keys)
+        others_keys = set() if is_refused else missing - questions.keys()
+        submissions.keep_open_keys(self.ledger, submission, others_keys)
+
+        self.say(
+            f"{submission.batch} {status}: {counts.n_new:,} answers, {counts.n_failed:,} errors"
+        )
+        if is_refused:
+            reason = _read_failure_reason(batch)
+            raise LLMError(self.endpoint.redact(f"the batch was refused: {reason}"))
+        for key in missing:
+            if self.n_tries[key] >= MAX_TRIES:
+                reason = f"no answer in {MAX_TRIES} batches; the last one ended as {status}"
+                self.failed.setdefault(key, reason)
+
+    async def _store_files(
+        self, batch: dict[str, Any], questions: dict[str, RenderedRequest]
+    ) -> exchange_files.ImportCounts:
+        """Store the replies in a batch's output and error files; counts over both."""
+        totals = exchange_files.ImportCounts()
+        for name in ("output_file_id", "error_file_id"):
+            if not batch.get(name):
+                continue
+            content = await self.call("GET", f"/files/{batch[name]}/content", raw=True)
+            lines = bytes(content).split(b"\n")
+            counts = exchange_files.store_replies(
+                lines, questions, self.ledger, "batch", self.endpoint.redact
+            )
+            totals = exchange_files.ImportCounts(*map(sum, zip(totals, counts, strict=True)))
+            self._note_errors(lines)
+        return totals
+
+    def _note_errors(self, lines: Iterable[bytes]) -> None:
         """Remember why questions failed that will not be submitted again."""
         for line in lines:
-            found = exchange_files.parse_reply_line(line) if line.strip() else None
-            if found is not None and not found.body and self.tries[found.key] >= MAX_TRIES:
-                self.failed[found.key] = self.endpoint.redact(envelope.read_error_message(line))
+            if not line.strip():
+                continue
+            reply = exchange_files.parse_reply_line(line)
+            if reply is None or reply.body:
+                continue
+            if self.n_tries[reply.key] >= MAX_TRIES:
+                message = envelope.read_error_message(line)
+                self.failed[reply.key] = self.endpoint.redact(message)
 
-    def count_spending(self, submission: Submission) -> None:
+    def _count_spending(self, submission: Submission) -> None:
         """Count what a batch cost against the budget."""
         for entry in self.ledger.get(submission.keys).values():
-            spent = compute_cost(self.price(entry.asked), entry.prompt_tokens, entry.answer_tokens)
-            self.ledger.meter.settle(NOTHING, spent)
-
-    async def download(self, file: str) -> bytes:
-        """A file's content."""
-        return bytes(await self.call("GET", f"/files/{file}/content", raw=True))
+            price = self._batch_price(entry.asked)
+            cost = compute_cost(price, entry.prompt_tokens, entry.answer_tokens)
+            self.ledger.meter.settle(NOTHING, cost)
 
 
 def _read_failure_reason(batch: dict[str, Any]) -> str:

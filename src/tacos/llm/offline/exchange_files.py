@@ -1,10 +1,10 @@
-"""Requests and replies as files, in the format of OpenAI's batch API: anyone can answer them, with
-any tool or by hand.
+"""Requests and replies as files, in the format of OpenAI's batch API: any tool, or a person, can
+answer them.
 
-A request is a line with `custom_id` (its ledger key), `method`, `url` and `body`; a reply is a line
-with the same `custom_id` and the server's answer in `response.body` (with `response.status_code`),
-or, written by hand, just `content`. Lines may be missing, repeated (the first one counts),
-shuffled, or answer something else: all of that is counted, none of it harms.
+A request is a line with `custom_id` (its ledger key), `method`, `url` and `body`. A reply is a line
+with the same `custom_id` and the server's answer in `response.body` (with `response.status_code`);
+written by hand, it may be just `custom_id` and `content`. Lines may be missing, repeated (the first
+one counts), shuffled, or answer something else: all of that is counted and harmless.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tacos.llm.ledger.schema import LedgerEntry, Way
 
 URL = "/v1/chat/completions"
 GROUP = 500
+"""Replies that are stored at a time."""
 
 
 class ImportCounts(NamedTuple):
@@ -42,7 +43,7 @@ class ImportCounts(NamedTuple):
 
 
 class ReplyLine(NamedTuple):
-    """A reply line: whose it is and the server's answer, "" where it failed."""
+    """A reply line: the ledger key of its question, and the server's answer, "" where it failed."""
 
     key: str
     body: str
@@ -51,9 +52,14 @@ class ReplyLine(NamedTuple):
 def format_request_line(
     asked: RenderedRequest, form: envelope.RequestForm, omit: Collection[str]
 ) -> bytes:
-    """One request, without the line's end."""
-    body = envelope.build_chat_body(asked, form, omit)
-    return orjson.dumps({"custom_id": asked.key, "method": "POST", "url": URL, "body": body})
+    """One request, without the line end."""
+    line = {
+        "custom_id": asked.key,
+        "method": "POST",
+        "url": URL,
+        "body": envelope.build_chat_body(asked, form, omit),
+    }
+    return orjson.dumps(line)
 
 
 def write_request_file(
@@ -62,34 +68,39 @@ def write_request_file(
     form: envelope.RequestForm,
     omit: Collection[str] = (),
 ) -> int:
-    """Write each question once; how many. The file is there whole or not at all. Raises
+    """Write each question once; returns how many. The file is written whole or not at all. Raises
     `OutputError`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    seen: set[str] = set()
+    written_keys: set[str] = set()
     try:
         with temporary.open("wb") as file:
-            for asked in questions:
-                if asked.key not in seen:
-                    seen.add(asked.key)
-                    file.write(format_request_line(asked, form, omit) + b"\n")
+            for question in questions:
+                if question.key in written_keys:
+                    continue
+                written_keys.add(question.key)
+                file.write(format_request_line(question, form, omit) + b"\n")
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}; name another file"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
-    return len(seen)
+    return len(written_keys)
 
 
 def read_exchange_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, without the mark that some editors begin one with. Raises `InputError`."""
+    """The lines of a file, without the byte order mark that some editors begin it with. Raises
+    `InputError`.
+    """
     try:
         with path.open("rb") as file:
             if file.read(len(BOM_UTF8)) != BOM_UTF8:
                 file.seek(0)
             yield from file
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        raise InputError(f"{path} cannot be read: {error.strerror}; check the name") from None
 
 
 def store_replies(
@@ -102,14 +113,14 @@ def store_replies(
     """Put the replies to `questions` (ledger key -> question) into the ledger."""
     counts: dict[str, int] = dict.fromkeys(ImportCounts._fields, 0)
     group: list[LedgerEntry] = []
-    for text in lines:
-        if not text.strip():
+    for line in lines:
+        if not line.strip():
             continue
-        found = _build_entry(text, questions, way, redact)
-        if isinstance(found, str):
-            counts[found] += 1
+        entry = _build_entry(line, questions, way, redact)
+        if isinstance(entry, str):
+            counts[entry] += 1
         else:
-            group.append(found)
+            group.append(entry)
         if len(group) == GROUP:
             _store_entries(group, ledger, counts)
             group = []
@@ -125,36 +136,36 @@ def _store_entries(group: list[LedgerEntry], ledger: Ledger, counts: dict[str, i
 
 
 def _build_entry(
-    text: bytes, questions: Mapping[str, RenderedRequest], way: Way, redact: Callable[[str], str]
+    line: bytes, questions: Mapping[str, RenderedRequest], way: Way, redact: Callable[[str], str]
 ) -> LedgerEntry | str:
     """A line's ledger entry, or the name of the count it goes into."""
-    line = parse_reply_line(text)
-    if line is None:
+    reply = parse_reply_line(line)
+    if reply is None:
         return "n_unreadable"
-    if line.key not in questions:
+    question = questions.get(reply.key)
+    if question is None:
         return "n_foreign"
-    asked = questions[line.key]
     try:
-        said = envelope.read_chat_reply(line.body)
+        said = envelope.read_chat_reply(reply.body)
     except envelope.EnvelopeError:
         return "n_failed"
     return LedgerEntry(
-        line.key,
-        asked.model,
-        said.model,
-        asked.task,
-        said.finish,
-        said.prompt_tokens,
-        said.answer_tokens,
-        0.0,
-        time.time(),
-        way,
-        redact(line.body),
+        key=reply.key,
+        asked=question.model,
+        model=said.model,
+        task=question.task,
+        finish=said.finish,
+        prompt_tokens=said.prompt_tokens,
+        answer_tokens=said.answer_tokens,
+        latency=0.0,
+        at=time.time(),
+        way=way,
+        raw=redact(reply.body),
     )
 
 
 def parse_reply_line(text: bytes) -> ReplyLine | None:
-    """A reply line; None for what is none.
+    """A reply line, None where it is not one.
 
     >>> parse_reply_line(b'{"custom_id": "a", "response": {"status_code": 500, "body": {}}}')
     ReplyLine(key='a', body='')
@@ -168,14 +179,18 @@ def parse_reply_line(text: bytes) -> ReplyLine | None:
         return None
     if value.get("content") is not None:
         return ReplyLine(key, _wrap_handwritten_answer(value["content"]))
+    return ReplyLine(key, _extract_response_body(value))
+
+
+def _extract_response_body(value: dict[str, Any]) -> str:
+    """The server's answer in a reply line, as JSON; "" where it failed."""
     response = value.get("response")
-    good = (
-        isinstance(response, dict)
-        and response.get("status_code", 200) == 200
-        and not value.get("error")
-    )
-    body = response.get("body") if good else None
-    return ReplyLine(key, orjson.dumps(body).decode() if isinstance(body, dict) else "")
+    if not isinstance(response, dict) or value.get("error"):
+        return ""
+    if response.get("status_code", 200) != 200:
+        return ""
+    body = response.get("body")
+    return orjson.dumps(body).decode() if isinstance(body, dict) else ""
 
 
 def _wrap_handwritten_answer(content: Any) -> str:

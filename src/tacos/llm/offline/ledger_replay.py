@@ -1,8 +1,7 @@
-"""A model that answers from the ledger alone: what it cannot answer is still to be asked, by
-whatever way.
+"""A model that answers from the ledger alone.
 
 With it the loop goes as far as the replies reach, without a network; batch and exchange files rest
-on that.
+on that: the questions without a reply are the ones still to be asked.
 """
 
 from __future__ import annotations
@@ -30,7 +29,9 @@ class LedgerModel:
     pointwise = False
 
     def __init__(self, settings: LLMSettings, model: str, ledger: Ledger) -> None:
-        self.settings, self.name, self.ledger = settings, model, ledger
+        self.settings = settings
+        self.name = model
+        self.ledger = ledger
 
     @property
     def fingerprint(self) -> str:
@@ -39,13 +40,13 @@ class LedgerModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Replies from the ledger. Raises `MissingRepliesError` where one is missing."""
-        found = resolve_questions(
-            [render_request(request, self.name, self.settings.body) for request in requests],
-            self.ledger,
-        )
-        replies = [reply for reply in found if isinstance(reply, Reply)]
-        if len(replies) < len(requests):
+        questions = [render_request(request, self.name, self.settings.body) for request in requests]
+        results = resolve_questions(questions, self.ledger)
+        replies = [result for result in results if isinstance(result, Reply)]
+        n_missing = len(requests) - len(replies)
+        if n_missing:
             raise MissingRepliesError(
-                f"{len(requests) - len(replies)} of {len(requests)} requests have no reply yet"
+                f"{n_missing} of {len(requests)} requests have no reply yet: "
+                "ask them online, in a batch, or by an exchange file"
             )
         return replies
