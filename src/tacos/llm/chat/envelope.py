@@ -1,6 +1,4 @@
-"""The chat-completions envelope: the body that goes out, and what is read from the body that comes
-back. Pure.
-"""
+"""The chat-completions envelope: the body of a request, and what the body of a reply says. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ import orjson
 from tacos.llm.chat.messages import RenderedRequest
 
 LEVELS = ("json_schema", "json_schema without bounds", "json_object", "none")
-"""How strictly `_build_response_format` asks, the strictest first; a server that refuses one is asked with
+"""How strictly a request asks for JSON, the strictest first; a server that refuses one is asked with
 the next.
 """
 BOUNDS = frozenset(
@@ -32,15 +30,16 @@ BOUNDS = frozenset(
         "multipleOf",
     }
 )
+"""What "json_schema without bounds" leaves out: some servers refuse these keywords."""
 
 MAX_TOKENS = 1e9
-"""More than this in one reply is no count."""
+"""A larger number of tokens is not believed."""
 MAX_COMPLAINT = 2000
 """Characters of an error's body that are looked at."""
 
 
 class RequestForm(NamedTuple):
-    """What a server was found to take."""
+    """The form of request that a server accepts."""
 
     level: str = LEVELS[0]
     tokens_field: str = "max_tokens"
@@ -57,13 +56,9 @@ class ChatReply(NamedTuple):
     answer_tokens: int
 
 
-class EnvelopeError(ValueError):
-    """The body is not what was asked for; the message says what it is instead."""
-
-
 class ApiFormat(NamedTuple):
-    """What is asked for: the path, the body of a request, what is read from a reply to it (raises
-    `EnvelopeError`), and whether tokens are answered.
+    """An API of an endpoint: its path, the body of a request, how to read a reply to it (raises
+    `EnvelopeError`), and whether the reply has tokens of its own.
     """
 
     path: str
@@ -72,75 +67,96 @@ class ApiFormat(NamedTuple):
     answers: bool = True
 
 
+class EnvelopeError(ValueError):
+    """The body is not what was asked for; the message says what it is instead."""
+
+
 class ForeignReplyError(EnvelopeError):
-    """Nor is it an error: whoever sent it may be no such server at all."""
+    """The body is not an error either: the sender may not be such a server at all."""
+
+
+# The body of a request
 
 
 def build_chat_body(
     asked: RenderedRequest, form: RequestForm, omit: Collection[str] = ()
 ) -> dict[str, Any]:
     """The body of a request, as a dict."""
-    body: dict[str, Any] = {"model": asked.model, "messages": asked.messages, **asked.sampling}
+    body: dict[str, Any] = {
+        "model": asked.model,
+        "messages": asked.messages,
+        **asked.sampling,
+    }
     if form.tokens_field != "max_tokens" and "max_tokens" in body:
         body[form.tokens_field] = body.pop("max_tokens")
-    wanted = _build_response_format(asked, form.level)
-    if wanted:
-        body["response_format"] = wanted
+    response_format = _build_response_format(asked, form.level)
+    if response_format:
+        body["response_format"] = response_format
     for name in omit:
         body.pop(name, None)
     return body
 
 
 def _build_response_format(asked: RenderedRequest, level: str) -> dict[str, Any] | None:
-    """The `_build_response_format` of a level; None for none."""
+    """The `response_format` of a level, None where there is none."""
     if level == "none" or not asked.schema:
         return None
     if level == "json_object":
         return {"type": "json_object"}
-    return _build_strict_format(asked.task, orjson.dumps(asked.schema), level == LEVELS[1])
+    without_bounds = level == LEVELS[1]
+    return _build_strict_format(asked.task, orjson.dumps(asked.schema), without_bounds)
 
 
 @cache
-def _build_strict_format(task: str, schema: bytes, plain: bool) -> dict[str, Any]:
-    """A strict `json_schema` format, computed once per schema; fields are answered in the order
-    that `schema` has.
+def _build_strict_format(task: str, schema: bytes, without_bounds: bool) -> dict[str, Any]:
+    """A strict `json_schema` format, computed once per schema; models answer the fields in the order
+    of `schema`.
     """
-    name = "".join(sign if sign.isalnum() else "_" for sign in task) or "answer"
+    name = "".join(sign if sign.isalnum() else "_" for sign in task)
     return {
         "type": "json_schema",
         "json_schema": {
-            "name": name,
+            "name": name or "answer",
             "strict": True,
-            "schema": _close_schema(orjson.loads(schema), plain),
+            "schema": _close_schema(orjson.loads(schema), without_bounds),
         },
     }
 
 
-def _close_schema(schema: Any, plain: bool) -> Any:
-    """`schema` with every object closed to other keys, as strict servers demand; `plain` takes the
-    bounds out.
+def _close_schema(schema: Any, without_bounds: bool) -> Any:
+    """`schema` with every object closed to other keys, as strict servers demand.
 
-    A number from a whole number on is asked for as a whole number (what comes back is checked
+    A number whose minimum is a whole number is asked for as a whole number (the answer is checked
     against `schema` itself).
 
-    >>> _close_schema({"type": "object", "properties": {"n": {"type": "number", "minimum": 1}}}, plain=True)
-    {'type': 'object', 'properties': {'n': {'type': 'integer'}}, 'additionalProperties': False, 'required': ['n']}
+    >>> schema = {"type": "object", "properties": {"n": {"type": "number", "minimum": 1}}}
+    >>> closed = _close_schema(schema, without_bounds=True)
+    >>> closed["properties"], closed["additionalProperties"], closed["required"]
+    ({'n': {'type': 'integer'}}, False, ['n'])
     """
     if isinstance(schema, list):
-        return [_close_schema(each, plain) for each in schema]
+        return [_close_schema(item, without_bounds) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    out: dict[str, Any] = {}
-    for key, each in schema.items():
-        if key == "properties":
-            out[key] = {name: _close_schema(kind, plain) for name, kind in each.items()}
-        elif not (plain and key in BOUNDS):
-            out[key] = _close_schema(each, plain)
+    closed: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        if keyword == "properties":
+            # Names of properties are no keywords, even where they are spelt like a bound.
+            closed[keyword] = {
+                name: _close_schema(property_schema, without_bounds)
+                for name, property_schema in value.items()
+            }
+        elif not (without_bounds and keyword in BOUNDS):
+            closed[keyword] = _close_schema(value, without_bounds)
     if schema.get("type") == "number" and isinstance(schema.get("minimum"), int):
-        out["type"] = "integer"
-    if "properties" in out:
-        out |= {"additionalProperties": False, "required": list(out["properties"])}
-    return out
+        closed["type"] = "integer"
+    if "properties" in closed:
+        closed["additionalProperties"] = False
+        closed["required"] = list(closed["properties"])
+    return closed
+
+
+# The body of a reply
 
 
 def read_chat_reply(body: bytes | str) -> ChatReply:
@@ -158,19 +174,23 @@ def read_chat_reply(body: bytes | str) -> ChatReply:
     except (KeyError, IndexError, TypeError, AttributeError):
         raise ForeignReplyError("the reply is no chat completion") from None
     usage = reply.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
+    if not isinstance(usage, dict):
+        usage = {}
     return ChatReply(
-        text,
-        str(refusal),
-        str(choice.get("finish_reason") or ""),
-        str(reply.get("model") or ""),
-        read_token_count(usage.get("prompt_tokens")),
-        read_token_count(usage.get("completion_tokens")),
+        text=text,
+        refusal=str(refusal),
+        finish=str(choice.get("finish_reason") or ""),
+        model=str(reply.get("model") or ""),
+        prompt_tokens=read_token_count(usage.get("prompt_tokens")),
+        answer_tokens=read_token_count(usage.get("completion_tokens")),
     )
 
 
+CHAT = ApiFormat("/chat/completions", build_chat_body, lambda body, asked: read_chat_reply(body))
+
+
 def parse_json_body(body: bytes | str) -> Any:
-    r"""A body's JSON; half a character (a lone surrogate, as of an emoji that was cut) becomes a
+    r"""A body's JSON; half a character (a lone surrogate, as of a truncated emoji) becomes a
     question mark.
 
     Raises `ForeignReplyError`.
@@ -181,48 +201,63 @@ def parse_json_body(body: bytes | str) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        try:
-            return orjson.loads(
-                json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
-            )
-        except (ValueError, RecursionError):
-            raise ForeignReplyError(f"the reply is no JSON: {error}") from None
-
-
-def _read_tool_call(message: dict[str, Any]) -> str:
-    """What a tool was called with, where a model calls one instead of answering (none was offered)."""
-    calls = message.get("tool_calls")
-    if not isinstance(calls, list) or len(calls) != 1 or not isinstance(calls[0], dict):
-        return ""
-    function = calls[0].get("function")
-    return _join_text_parts(function.get("arguments")) if isinstance(function, dict) else ""
-
-
-CHAT = ApiFormat("/chat/completions", build_chat_body, lambda body, asked: read_chat_reply(body))
+        reason = error
+    # Python's reader accepts lone surrogates; encoding replaces them.
+    try:
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+        return orjson.loads(text.encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise ForeignReplyError(f"the reply is no JSON: {reason}") from None
 
 
 def _join_text_parts(content: Any) -> str:
     """A message's text; some servers send a list of parts."""
-    if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return "" if content is None else str(content)
+    if content is None:
+        return ""
+    if not isinstance(content, list):
+        return str(content)
+    texts = [str(part.get("text") or "") for part in content if isinstance(part, dict)]
+    return "".join(texts)
+
+
+def _read_tool_call(message: dict[str, Any]) -> str:
+    """The arguments of a tool call, which some models make instead of answering (no tool was
+    offered).
+    """
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list) or len(calls) != 1 or not isinstance(calls[0], dict):
+        return ""
+    function = calls[0].get("function")
+    if not isinstance(function, dict):
+        return ""
+    return _join_text_parts(function.get("arguments"))
 
 
 def read_token_count(value: Any) -> int:
-    """A number of tokens, 0 where the server named none, or one that cannot be."""
-    return int(value) if isinstance(value, int | float) and 0 < value < MAX_TOKENS else 0
+    """A number of tokens, 0 where the server gave none, or an impossible one."""
+    if isinstance(value, int | float) and 0 < value < MAX_TOKENS:
+        return int(value)
+    return 0
 
 
 def read_error_message(body: bytes | str | dict[str, Any]) -> str:
-    """The message in an error's body, on one line; the body itself where there is none."""
-    try:
-        value = body if isinstance(body, dict) else orjson.loads(body)
-    except orjson.JSONDecodeError:
-        value = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    """The message in an error's body, on one line; the body itself where it has none."""
+    value = _parse_error_body(body)
     for key in ("error", "detail", "message"):
         while isinstance(value, dict) and value.get(key):
             value = value[key]
     if isinstance(value, dict | list):
         value = orjson.dumps(value).decode()
-    text = "".join(sign if sign.isprintable() else " " for sign in str(value)[:MAX_COMPLAINT])
-    return " ".join(text.split())[:300]
+    beginning = str(value)[:MAX_COMPLAINT]
+    printable = "".join(sign if sign.isprintable() else " " for sign in beginning)
+    return " ".join(printable.split())[:300]
+
+
+def _parse_error_body(body: bytes | str | dict[str, Any]) -> Any:
+    """A body's JSON, or its text."""
+    if isinstance(body, dict):
+        return body
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode("utf-8", "replace") if isinstance(body, bytes) else body

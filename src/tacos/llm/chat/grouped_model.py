@@ -1,4 +1,5 @@
-"""A model that asks several questions in one request, and alone again what the answer leaves open.
+"""A model that asks several questions in one request, and asks again alone what the answer leaves
+open.
 
 Groups are neighbours in the order in which the stage asks. They are cut before the ledger is looked
 up, and what it knows is left out of them, so a killed run finds the same groups again. All answers
@@ -27,6 +28,9 @@ from tacos.records import Reply, Request
 
 log = logging.getLogger(__name__)
 
+Member = tuple[RenderedRequest, Request]
+"""A question as a member of its group, and alone."""
+
 
 class GroupedModel:
     """A client's model, asked up to `per_request` questions of one template at a time."""
@@ -35,13 +39,15 @@ class GroupedModel:
     pointwise = False
 
     def __init__(self, client: Client, template: str, per_request: int) -> None:
-        """Raises `ConfigError` for a template whose questions cannot be put together."""
-        self.client, self.per_request = client, per_request
+        """Raises `ConfigError` for a template whose questions cannot be merged."""
+        self.client = client
+        self.per_request = per_request
         self.wording = prompts.hash_template(grouped_prompts.name_grouped_template(template))
         if per_request < 2:
-            raise ConfigError("a group has two questions or more")
-        self.n_groups = self.n_alone = 0
-        """Groups and single questions that were asked, or found in the ledger, so far."""
+            raise ConfigError("a group has two questions or more: raise per_request")
+        self.n_groups = 0
+        self.n_alone = 0
+        """Groups and single questions so far, whether asked or known to the ledger."""
 
     @property
     def name(self) -> str:
@@ -50,77 +56,86 @@ class GroupedModel:
 
     @property
     def fingerprint(self) -> str:
-        """The client's, with what being asked in groups adds to the question."""
+        """The client's, and what grouping adds to the question."""
         return f"{self.client.fingerprint} per_request={self.per_request} {self.wording}"
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request, in order; raises what `Client.answer` raises."""
-        body = self.client.settings.body
-        members = [
-            grouped_prompts.build_group_member(request, self.name, body, self.per_request)
-            for request in requests
-        ]
-        by_key = {
-            asked.key: (asked, request) for asked, request in zip(members, requests, strict=True)
+        """One reply per request, in order. Raises what `Client.answer` raises."""
+        members = [self._build_member(request) for request in requests]
+        members_by_key = {
+            member.key: (member, request) for member, request in zip(members, requests, strict=True)
         }
-        known = self._complete(by_key)
-        replies = [
-            interpret_entry(asked, known[asked.key], again=True)[0]
-            if asked.key in known
-            else Reply(None)
-            for asked in members
-        ]
-        alone = [place for place, reply in enumerate(replies) if reply.text is None]
-        self.n_alone += len({members[place].key for place in alone})
-        if alone:
+        entries = self._complete(members_by_key)
+
+        replies = []
+        for member in members:
+            entry = entries.get(member.key)
+            if entry is None:
+                replies.append(Reply(None))
+            else:
+                reply, _ = interpret_entry(member, entry, again=True)
+                replies.append(reply)
+
+        # What the groups left open is asked alone.
+        open_places = [place for place, reply in enumerate(replies) if reply.text is None]
+        self.n_alone += len({members[place].key for place in open_places})
+        if open_places:
             log.info(
                 "%s of %s answers are missing from their groups: asked alone",
-                len(alone),
+                len(open_places),
                 len(requests),
             )
-        for place, reply in zip(
-            alone, self.client.answer([requests[place] for place in alone]), strict=True
-        ):
+        single_replies = self.client.answer([requests[place] for place in open_places])
+        for place, reply in zip(open_places, single_replies, strict=True):
             replies[place] = reply
         return replies
 
-    def _complete(
-        self, by_key: Mapping[str, tuple[RenderedRequest, Request]]
-    ) -> dict[str, LedgerEntry]:
-        """What the ledger has on these questions once all that were missing are asked, by us or by
-        other processes.
+    def _build_member(self, request: Request) -> RenderedRequest:
+        return grouped_prompts.build_group_member(
+            request, self.name, self.client.settings.body, self.per_request
+        )
+
+    def _complete(self, members: Mapping[str, Member]) -> dict[str, LedgerEntry]:
+        """What the ledger has on these questions, once all that were missing have been asked, by us
+        or by other processes.
         """
-        ledger, keys, ours = self.client.ledger, list(by_key), set[str]()
+        ledger = self.client.ledger
+        keys = list(members)
         groups = grouped_prompts.split_into_groups(keys, self.per_request)
+        leased: set[str] = set()
         try:
             while True:
-                taken = ledger.take(keys)
-                fresh = taken.ours - ours
-                ours |= fresh
-                self._ask([[by_key[key] for key in group if key in fresh] for group in groups])
-                if not taken.theirs:
+                leases = ledger.take(keys)
+                fresh = leases.ours - leased
+                leased |= fresh
+                self._ask([[members[key] for key in group if key in fresh] for group in groups])
+                if not leases.theirs:
                     return ledger.get(keys)
                 time.sleep(POLL)
         finally:
-            ledger.release(ours)
+            ledger.release(leased)
 
-    def _ask(self, groups: Sequence[Sequence[tuple[RenderedRequest, Request]]]) -> None:
-        """Ask groups and keep what is said to each question; a group without any reply leaves
-        nothing behind.
+    def _ask(self, groups: Sequence[Sequence[Member]]) -> None:
+        """Ask groups and keep the answer to each question; a group without any reply leaves nothing
+        behind.
         """
         groups = [group for group in groups if group]
-        requests = [
-            grouped_prompts.merge_requests([request for _, request in group]) for group in groups
-        ]
+        if not groups:
+            return
         self.n_groups += len(groups)
-        replies = self.client.answer(requests, once=True) if requests else []
-        entries = self.client.ledger.get([reply.key for reply in replies if reply.key])
+        merged = []
+        for group in groups:
+            requests = [request for _, request in group]
+            merged.append(grouped_prompts.merge_requests(requests))
+        replies = self.client.answer(merged, once=True)
+
+        ledger = self.client.ledger
+        entries = ledger.get([reply.key for reply in replies if reply.key])
         parts: list[LedgerEntry] = []
         for group, reply in zip(groups, replies, strict=True):
-            if reply.key in entries:
-                members = [asked for asked, _ in group]
-                texts = grouped_prompts.read_grouped_answers(
-                    reply.raw, members[0].schema, len(members)
-                )
-                parts += grouped_prompts.split_group_entry(entries[reply.key], members, texts)
-        self.client.ledger.put_all(parts, replaced=list(entries))
+            if reply.key not in entries:
+                continue
+            members = [member for member, _ in group]
+            texts = grouped_prompts.read_grouped_answers(reply.raw, members[0].schema, len(members))
+            parts += grouped_prompts.split_group_entry(entries[reply.key], members, texts)
+        ledger.put_all(parts, replaced=list(entries))

@@ -1,16 +1,16 @@
-"""Several questions in one request: how they are put together, and which part of the answer belongs
-to which. Pure.
+"""Several questions in one request: how they are merged, and which part of the answer belongs to
+which. Pure.
 
-Questions that are asked together share a prompt, so the answers are not those of single questions,
-and the ledger keeps them apart: the key of a question in a group is made of what the single
-question's is made of, the group's wording and the largest size of a group, not of its neighbours.
-Inside a group questions stand in an order drawn from the group's own content, so that no row is
-first in every run of a data set that was sorted somehow.
+Questions in a group share a prompt, so their answers are not those of single questions, and the
+ledger keeps them apart: the key of a question in a group is made of everything that the single
+question's key is made of, the group's wording and the largest size of a group, but not of its
+neighbours. Inside a group questions stand in an order drawn from the group's own content, so that
+no row always comes first in a data set that was sorted somehow.
 
-An answer is matched by its number and must satisfy the single question's schema. One that is
-missing, misshapen, or given twice and differently is no answer; where one has the number 0 the
-model counts from there, so that each answer would go to the question before its own, and none is
-one.
+An answer is matched by its number and must satisfy the single question's schema. An answer is
+missing if it has the wrong shape, or if its number comes twice with different answers. Where one has
+the number 0 the model counts from there, and each answer would go to the question before its own:
+then all are missing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from tacos.records import Request, canonical_hash
 NUMBER = {"type": "integer"}
 
 
+# Merging questions
+
+
 def name_grouped_template(template: str) -> str:
     """The name of the template that asks several of a template's questions at once."""
     return f"{template}_several"
@@ -37,34 +40,42 @@ def name_grouped_template(template: str) -> str:
 
 def merge_requests(requests: Sequence[Request]) -> Request:
     """One request for several of one template: each field is the list of theirs. Raises
-    `ConfigError` where there is no such template.
+    `ConfigError` where the template has no version for several.
     """
-    first, template = requests[0], name_grouped_template(requests[0].template)
-    fields = {name: [request.fields[name] for request in requests] for name in first.fields}
+    first = requests[0]
+    template = name_grouped_template(first.template)
     sampling = dict(first.sampling)
     if "max_tokens" in sampling:
         sampling["max_tokens"] *= len(requests)
-    schema = _build_numbered_schema(first.schema, len(requests))
     return Request(
-        first.task,
-        fields,
-        template,
-        prompts.hash_template(template),
-        schema,
-        sampling,
-        first.repetition,
+        task=first.task,
+        fields={name: [request.fields[name] for request in requests] for name in first.fields},
+        template=template,
+        template_hash=prompts.hash_template(template),
+        schema=_build_numbered_schema(first.schema, len(requests)),
+        sampling=sampling,
+        repetition=first.repetition,
     )
 
 
 def _build_numbered_schema(schema: Mapping[str, Any], n: int) -> dict[str, Any]:
     """The schema of n numbered answers, each by `schema`."""
-    one = {
+    answer = {
         "type": "object",
         "properties": {"number": {**NUMBER, "minimum": 1, "maximum": n}, **schema["properties"]},
         "required": ["number", *schema["required"]],
     }
-    answers = {"type": "array", "minItems": n, "maxItems": n, "items": one}
-    return {"type": "object", "properties": {"answers": answers}, "required": ["answers"]}
+    answers = {
+        "type": "array",
+        "minItems": n,
+        "maxItems": n,
+        "items": answer,
+    }
+    return {
+        "type": "object",
+        "properties": {"answers": answers},
+        "required": ["answers"],
+    }
 
 
 def build_group_member(
@@ -75,11 +86,15 @@ def build_group_member(
     """
     sampling = {**request.sampling, **extra}
     wording = render_messages(merge_requests([request]))
-    key = canonical_hash(
-        [model, wording, sampling, request.schema, request.repetition, per_request]
-    )
+    decisive = [model, wording, sampling, request.schema, request.repetition, per_request]
     return RenderedRequest(
-        key, request.task, model, [], sampling, request.schema, request.repetition
+        key=canonical_hash(decisive),
+        task=request.task,
+        model=model,
+        messages=[],
+        sampling=sampling,
+        schema=request.schema,
+        repetition=request.repetition,
     )
 
 
@@ -89,48 +104,58 @@ def split_into_groups(keys: Sequence[str], per_request: int) -> list[list[str]]:
     >>> sorted(map(sorted, split_into_groups(["a", "b", "c"], 2)))
     [['a', 'b'], ['c']]
     """
-    return [
-        shuffle_group(keys[start : start + per_request])
-        for start in range(0, len(keys), per_request)
-    ]
+    groups = []
+    for start in range(0, len(keys), per_request):
+        neighbours = keys[start : start + per_request]
+        groups.append(shuffle_group(neighbours))
+    return groups
 
 
 def shuffle_group(keys: Sequence[str]) -> list[str]:
-    """`keys` in an order that depends on which they are, not on how they came.
+    """`keys` in an order that depends on which they are, not on the order in which they came.
 
     >>> shuffle_group(["a", "b", "c"]) == shuffle_group(["c", "b", "a"])
     True
     """
-    whole = canonical_hash(sorted(keys))
-    return sorted(keys, key=lambda key: canonical_hash([whole, key]))
+    group_hash = canonical_hash(sorted(keys))
+    return sorted(keys, key=lambda key: canonical_hash([group_hash, key]))
+
+
+# Reading answers
 
 
 def read_grouped_answers(text: str, schema: dict[str, Any], n: int) -> list[str | None]:
-    """The answers 1 to n in what a model wrote, each as JSON by `schema`; None where there is none.
+    """The answers 1 to n in what a model wrote, each as JSON by `schema`; None for a missing one.
 
     >>> one = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]}
-    >>> read_grouped_answers('{"answers": [{"number": 2, "a": 5}, {"number": 1, "b": 0}, {"number": 9, "a": 1}]}', one, 3)
+    >>> text = '{"answers": [{"number": 2, "a": 5}, {"number": 1, "b": 0}, {"number": 9, "a": 1}]}'
+    >>> read_grouped_answers(text, one, 3)
     [None, '{"a":5}', None]
     """
-    shape = reply_parsing.compile_schema(schema)
-    found: dict[int, set[str]] = {}
-    entries = [
-        (reply_parsing.unquote_number(each.get("number"), NUMBER), each)
-        for each in _collect_answer_objects(text)
-    ]
-    if any(type(number) is int and number == 0 for number, _ in entries):
+    compiled = reply_parsing.compile_schema(schema)
+    numbered_answers = []
+    for answer in _collect_answer_objects(text):
+        number = reply_parsing.unquote_number(answer.get("number"), NUMBER)
+        if type(number) is int:  # true and 1.0 are no numbers here
+            numbered_answers.append((number, answer))
+    if any(number == 0 for number, _ in numbered_answers):
         return [None] * n
-    for number, each in entries:
+
+    texts_by_number: dict[int, set[str]] = {}
+    for number, answer in numbered_answers:
+        members = {name: value for name, value in answer.items() if name != "number"}
         try:
-            fitted = reply_parsing.fit_to_schema(
-                {name: value for name, value in each.items() if name != "number"}, shape
-            )
+            fitted = reply_parsing.fit_to_schema(members, compiled)
         except fastjsonschema.JsonSchemaValueException:
             continue
-        if type(number) is int:
-            found.setdefault(number, set()).add(orjson.dumps(fitted).decode())
-    said = (found.get(number, set()) for number in range(1, n + 1))
-    return [next(iter(texts)) if len(texts) == 1 else None for texts in said]
+        texts = texts_by_number.setdefault(number, set())
+        texts.add(orjson.dumps(fitted).decode())
+    return [_pick_only(texts_by_number.get(number, set())) for number in range(1, n + 1)]
+
+
+def _pick_only(texts: set[str]) -> str | None:
+    """The only text, None where there are none or several."""
+    return next(iter(texts)) if len(texts) == 1 else None
 
 
 def _collect_answer_objects(text: str) -> list[dict[str, Any]]:
@@ -138,34 +163,36 @@ def _collect_answer_objects(text: str) -> list[dict[str, Any]]:
     try:
         values = [orjson.loads(text)]
     except orjson.JSONDecodeError:
-        values = list(reply_parsing.find_json_values(reply_parsing.strip_think_blocks(text)))
-    lists = [value.get("answers") if isinstance(value, dict) else value for value in values]
-    return [
-        each
-        for found in lists
-        if isinstance(found, list)
-        for each in found
-        if isinstance(each, dict)
-    ]
+        plain_text = reply_parsing.strip_think_blocks(text)
+        values = list(reply_parsing.find_json_values(plain_text))
+    objects = []
+    for value in values:
+        answers = value.get("answers") if isinstance(value, dict) else value
+        if isinstance(answers, list):
+            objects += [answer for answer in answers if isinstance(answer, dict)]
+    return objects
+
+
+# Keeping answers
 
 
 def split_group_entry(
     entry: LedgerEntry, members: Sequence[RenderedRequest], texts: Sequence[str | None]
 ) -> list[LedgerEntry]:
-    """What a group's reply says to each of its members, its tokens shared out evenly; no text for
-    no answer.
+    """A group's ledger entry split into one per member, the tokens shared out evenly; a missing
+    answer becomes an entry without text.
     """
-    n = len(members)
-    prompt, answer = split_evenly(entry.prompt_tokens, n), split_evenly(entry.answer_tokens, n)
+    prompt_tokens = split_evenly(entry.prompt_tokens, len(members))
+    answer_tokens = split_evenly(entry.answer_tokens, len(members))
     return [
         entry._replace(
-            key=asked.key,
-            prompt_tokens=prompt[place],
-            answer_tokens=answer[place],
+            key=member.key,
+            prompt_tokens=prompt_tokens[place],
+            answer_tokens=answer_tokens[place],
             way="grouped",
             raw=_build_member_reply(entry, place + 1, texts[place]),
         )
-        for place, asked in enumerate(members)
+        for place, member in enumerate(members)
     ]
 
 
@@ -178,9 +205,13 @@ def _build_member_reply(entry: LedgerEntry, number: int, text: str | None) -> st
         "finish_reason": "stop",
         "message": {"role": "assistant", "content": text or ""},
     }
-    return orjson.dumps(
-        {"model": entry.model, "choices": [choice], "group": entry.key, "number": number}
-    ).decode()
+    reply = {
+        "model": entry.model,
+        "choices": [choice],
+        "group": entry.key,
+        "number": number,
+    }
+    return orjson.dumps(reply).decode()
 
 
 def split_evenly(total: int, n: int) -> list[int]:
@@ -190,4 +221,4 @@ def split_evenly(total: int, n: int) -> list[int]:
     [3, 3, 2]
     """
     base, rest = divmod(total, n)
-    return [base + (place < rest) for place in range(n)]
+    return [base + 1 if place < rest else base for place in range(n)]

@@ -1,10 +1,10 @@
-"""JSON as models write it: single quotes, trailing commas, Python's constants, comments, and ends
-that were cut off. Pure.
+"""Reads JSON as models write it: single quotes, trailing commas, Python's constants, comments, and
+truncated ends. Pure.
 
-A cut keeps what is complete. A string or number that runs into the end of the text is dropped,
-since nobody knows its rest; a list keeps its complete items; an object inside a list that was still
-open is dropped; the outermost object keeps its complete members. A list of which the cut left
-nothing is dropped too: no answer is not an empty answer.
+A truncated text keeps what is complete. A string or number that runs into the end of the text is
+dropped, since its rest is unknown; a list keeps its complete items; an unfinished object inside a
+list is dropped; the outermost object keeps its complete members. A list without a complete item is
+dropped, too: no answer is not an empty answer.
 
 It does not know schemas, and it does not guess names: keys must be quoted or plain words.
 """
@@ -32,12 +32,12 @@ class TruncatedJsonError(Exception):
 
 
 class InvalidJsonError(Exception):
-    """What stands here is no value."""
+    """No value stands here."""
 
 
 def read_json_at(text: str, start: int) -> tuple[Any, int]:
-    """The value that begins at `start` and where it ends; an end of `start` says that there is
-    none.
+    """The value that begins at `start`, and where it ends; an end of `start` means that no value
+    stands there.
 
     >>> read_json_at("{'a': [1, 2,], 'b': None} and more", 0)
     ({'a': [1, 2], 'b': None}, 25)
@@ -48,59 +48,72 @@ def read_json_at(text: str, start: int) -> tuple[Any, int]:
     """
     try:
         return _read_value(text, start, 0)
-    except TruncatedJsonError as cut:
-        return (cut.kept, len(text)) if cut.kept else (None, start)
+    except TruncatedJsonError as error:
+        if error.kept:
+            return error.kept, len(text)
+        return None, start
     except InvalidJsonError:
         return None, start
 
 
+# Each reader takes the text and a position, and returns a value and the position after it.
+
+
 def _read_value(text: str, at: int, depth: int) -> tuple[Any, int]:
-    """Any value at `at`, blanks before it skipped."""
+    """Any value, after blanks."""
     at = _skip_blanks(text, at)
     if at >= len(text):
         raise TruncatedJsonError
     if depth > MAX_DEPTH:
         raise InvalidJsonError
-    if text[at] == "{":
+    first = text[at]
+    if first == "{":
         return _read_members(text, at + 1, depth)
-    if text[at] == "[":
+    if first == "[":
         return _read_items(text, at + 1, depth)
-    if text[at] in "\"'":
+    if first in "\"'":
         return _read_string(text, at)
     return _read_scalar(text, at)
 
 
 def _read_members(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
     """The rest of an object whose brace is open."""
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
+    is_outermost = depth == 0
     try:
-        while (at := _skip_blanks(text, at)) < len(text) and text[at] != "}":
+        at = _skip_blanks(text, at)
+        while at < len(text) and text[at] != "}":
             key, at = _read_key(text, at)
             at = _expect_sign(text, at, ":")
-            found[key], at = _read_value(text, at, depth + 1)
+            members[key], at = _read_value(text, at, depth + 1)
             at = _skip_separator(text, at, "}")
-    except TruncatedJsonError as cut:
-        if depth == 0:
-            raise TruncatedJsonError(found | ({key: cut.kept} if cut.kept else {})) from None
-        raise TruncatedJsonError from None
+            at = _skip_blanks(text, at)
+    except TruncatedJsonError as error:
+        if not is_outermost:
+            raise TruncatedJsonError from None
+        if error.kept:
+            members[key] = error.kept
+        raise TruncatedJsonError(members) from None
     if at >= len(text):
-        raise TruncatedJsonError(found if depth == 0 else None)
-    return found, at + 1
+        raise TruncatedJsonError(members if is_outermost else None)
+    return members, at + 1
 
 
 def _read_items(text: str, at: int, depth: int) -> tuple[list[Any], int]:
     """The rest of a list whose bracket is open."""
-    found: list[Any] = []
+    items: list[Any] = []
     try:
-        while (at := _skip_blanks(text, at)) < len(text) and text[at] != "]":
+        at = _skip_blanks(text, at)
+        while at < len(text) and text[at] != "]":
             item, at = _read_value(text, at, depth + 1)
-            found.append(item)
+            items.append(item)
             at = _skip_separator(text, at, "]")
+            at = _skip_blanks(text, at)
     except TruncatedJsonError:
-        raise TruncatedJsonError(found) from None
+        raise TruncatedJsonError(items) from None
     if at >= len(text):
-        raise TruncatedJsonError(found)
-    return found, at + 1
+        raise TruncatedJsonError(items)
+    return items, at + 1
 
 
 def _read_key(text: str, at: int) -> tuple[str, int]:
@@ -115,15 +128,15 @@ def _read_key(text: str, at: int) -> tuple[str, int]:
 
 def _read_string(text: str, at: int) -> tuple[str, int]:
     """A quoted string."""
-    match = (STRING if text[at] == '"' else SINGLE).match(text, at)
+    is_single = text[at] == "'"
+    pattern = SINGLE if is_single else STRING
+    match = pattern.match(text, at)
     if not match:
         raise TruncatedJsonError
     inner = match.group()[1:-1]
-    return (
-        _unescape_string(inner)
-        if text[at] == '"'
-        else _unescape_string(inner.replace("\\'", "'"), single=True)
-    ), match.end()
+    if is_single:
+        inner = inner.replace("\\'", "'")
+    return _unescape_string(inner, single=is_single), match.end()
 
 
 def _unescape_string(inner: str, single: bool = False) -> str:
@@ -133,19 +146,18 @@ def _unescape_string(inner: str, single: bool = False) -> str:
     >>> _unescape_string(r"caf\u00e9 \ud83d")
     'café ?'
     """
-    plain = inner.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
-    if single:
-        plain = re.sub(r'(?<!\\)"', r"\"", plain)
+    escaped = inner.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+    if single:  # double quotes need no backslash there, but in JSON they do
+        escaped = re.sub(r'(?<!\\)"', r"\"", escaped)
     try:
-        return str(json.loads(f'"{plain}"', strict=False)).encode("utf-8", "replace").decode()
+        value = str(json.loads(f'"{escaped}"', strict=False))
     except json.JSONDecodeError:
         return inner
+    return value.encode("utf-8", "replace").decode()
 
 
 def _read_scalar(text: str, at: int) -> tuple[Any, int]:
-    """A number or constant, which must be followed by something: at the very end it may be cut
-    short.
-    """
+    """A number or constant. Something must follow it: at the very end it may be truncated."""
     match = NUMBER.match(text, at) or WORD.match(text, at)
     if not match:
         raise InvalidJsonError
@@ -161,7 +173,8 @@ def _read_scalar(text: str, at: int) -> tuple[Any, int]:
 
 def _parse_number(word: str) -> int | float:
     """The number that `word` writes; leading zeros are allowed."""
-    return float(word) if any(sign in word for sign in ".eE") else int(word)
+    is_float = any(sign in word for sign in ".eE")
+    return float(word) if is_float else int(word)
 
 
 def _skip_separator(text: str, at: int, close: str) -> int:

@@ -1,12 +1,11 @@
-"""Reading the JSON that a model was asked for out of what it wrote. Pure.
+"""Finds the JSON that a model was asked for in what it wrote. Pure.
 
-In order: the text as it stands; without think blocks; every fenced block and every outermost {...}
-or [...] in it; the same read loosely (`loose.py`: single quotes, trailing commas, cut ends). What
-is found must satisfy the schema. Two different objects that both do are no answer: nobody knows
-which one was meant.
+In order: the text as it is; without think blocks; every fenced block and every outermost {...} or
+[...] in it, read leniently (`lenient_json`). The value must satisfy the schema. Two different values
+that both do are no answer: nobody knows which one was meant.
 
-Never invented: a missing field, a score out of range or a number that a cut may have shortened is
-an error.
+Never invented: a missing field, a score out of range or a number that may have been truncated is an
+error.
 """
 
 from __future__ import annotations
@@ -32,7 +31,10 @@ MAX_STARTS = 256
 
 
 class UnusableReplyError(ValueError):
-    """The text holds no answer; the message says why, in words that a model can act on."""
+    """The text holds no answer; the message says why, in words that a model can act on.
+
+    The message goes into the re-ask, and so into its ledger key: other words ask, and pay, again.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,74 +48,85 @@ class CompiledSchema:
     def list_field(self) -> str:
         """The one required field if that is a list: a model may then answer with the bare list."""
         required = self.schema.get("required", [])
-        kinds = self.schema.get("properties", {})
-        lonely = len(required) == 1 and kinds.get(required[0], {}).get("type") == "array"
-        return str(required[0]) if lonely else ""
+        if len(required) != 1:
+            return ""
+        field_schema = self.schema.get("properties", {}).get(required[0], {})
+        return str(required[0]) if field_schema.get("type") == "array" else ""
 
 
-_shapes: dict[bytes, CompiledSchema] = {}
-_shapes_by_id: dict[int, CompiledSchema] = {}
+_schemas: dict[bytes, CompiledSchema] = {}
+_schemas_by_id: dict[int, CompiledSchema] = {}
 
 
 def compile_schema(schema: dict[str, Any]) -> CompiledSchema:
     """`schema` compiled, once."""
-    known = _shapes_by_id.get(id(schema))
-    if known is not None and known.schema is schema:
-        return known
+    # Schemas are module constants as a rule: the same object comes every time.
+    compiled = _schemas_by_id.get(id(schema))
+    if compiled is not None and compiled.schema is schema:
+        return compiled
     text = canonical_json(schema)
-    if text not in _shapes:
-        _shapes[text] = CompiledSchema(schema, fastjsonschema.compile(schema))
-    if len(_shapes_by_id) < 256 and _shapes[text].schema is schema:
-        _shapes_by_id[id(schema)] = _shapes[text]
-    return _shapes[text]
+    if text not in _schemas:
+        _schemas[text] = CompiledSchema(schema, fastjsonschema.compile(schema))
+    compiled = _schemas[text]
+    if len(_schemas_by_id) < 256 and compiled.schema is schema:
+        _schemas_by_id[id(schema)] = compiled
+    return compiled
 
 
 def parse_reply_json(text: str, schema: dict[str, Any]) -> str:
     """The answer as JSON text by `schema`. Raises `UnusableReplyError`.
 
-    >>> parse_reply_json('Sure! ```json\\n{"score": "80",}\\n``` Glad to help.', {"type": "object", "required": ["score"],
-    ...     "properties": {"score": {"type": "number"}}})
+    >>> schema = {"type": "object", "required": ["score"], "properties": {"score": {"type": "number"}}}
+    >>> parse_reply_json('Sure! ```json\\n{"score": "80",}\\n``` Glad to help.', schema)
     '{"score":80}'
     """
-    wanted = compile_schema(schema)
+    compiled = compile_schema(schema)
     try:
-        wanted.check(orjson.loads(text))
+        compiled.check(orjson.loads(text))
     except (orjson.JSONDecodeError, fastjsonschema.JsonSchemaValueException):
-        return _find_fitting_value(strip_think_blocks(text), wanted)
+        return _find_fitting_value(strip_think_blocks(text), compiled)
     return text
 
 
-def _find_fitting_value(text: str, wanted: CompiledSchema) -> str:
+def _find_fitting_value(text: str, compiled: CompiledSchema) -> str:
     """The one value in `text` that satisfies the schema."""
-    found: dict[bytes, None] = {}
+    answers: dict[bytes, None] = {}
     complaint = ""
     for value in find_json_values(text):
         try:
-            found[canonical_json(fit_to_schema(value, wanted))] = None
+            answer = canonical_json(fit_to_schema(value, compiled))
         except fastjsonschema.JsonSchemaValueException as error:
             complaint = complaint or str(error).replace("data", "the answer", 1)
-    if len(found) == 1:
-        return next(iter(found)).decode()
-    if found:
+        else:
+            answers[answer] = None
+    if len(answers) == 1:
+        return next(iter(answers)).decode()
+    if answers:
         raise UnusableReplyError("it holds several different answers")
-    raise UnusableReplyError(complaint or ("it is empty" if not text.strip() else "it is not JSON"))
+    if complaint:
+        raise UnusableReplyError(complaint)
+    raise UnusableReplyError("it is not JSON" if text.strip() else "it is empty")
 
 
-def fit_to_schema(value: Any, wanted: CompiledSchema) -> Any:
+def fit_to_schema(value: Any, compiled: CompiledSchema) -> Any:
     """`value` by the schema: a bare list put into its field, numbers in quotes unquoted, then
-    checked.
+    checked. Raises `fastjsonschema.JsonSchemaValueException`.
     """
-    if isinstance(value, list) and wanted.list_field:
-        value = {wanted.list_field: value}
+    if isinstance(value, list) and compiled.list_field:
+        value = {compiled.list_field: value}
     if isinstance(value, dict):
-        kinds = wanted.schema.get("properties", {})
-        value = {key: unquote_number(each, kinds.get(key, {})) for key, each in value.items()}
-    return wanted.check(value)
+        field_schemas = compiled.schema.get("properties", {})
+        value = {
+            name: unquote_number(member, field_schemas.get(name, {}))
+            for name, member in value.items()
+        }
+    return compiled.check(value)
 
 
-def unquote_number(value: Any, kind: dict[str, Any]) -> Any:
-    """A number where the schema wants one and the model wrote it as text."""
-    if kind.get("type") not in ("number", "integer") or not isinstance(value, str):
+def unquote_number(value: Any, field_schema: dict[str, Any]) -> Any:
+    """A number where the schema wants one and the model wrote it as text; else `value`."""
+    wants_number = field_schema.get("type") in ("number", "integer")
+    if not wants_number or not isinstance(value, str):
         return value
     try:
         return orjson.loads(value.strip())
@@ -124,38 +137,46 @@ def unquote_number(value: Any, kind: dict[str, Any]) -> Any:
 def strip_think_blocks(text: str) -> str:
     """`text` without the think blocks of reasoning models, closed or not.
 
-    >>> strip_think_blocks("hm</think>{}"), strip_think_blocks("<think>a</think>{}<think>cut"), strip_think_blocks("{}")
-    ('{}', '{}', '{}')
+    >>> strip_think_blocks("hm</think>{}"), strip_think_blocks("<think>a</think>{}<think>cut")
+    ('{}', '{}')
+    >>> strip_think_blocks("{}")
+    '{}'
     """
     if "<" not in text:
         return text
-    text = THINK_END.sub("", THINK.sub("", text))
-    return THINK_OPEN.sub("", text)
+    text = THINK.sub("", text)
+    text = THINK_END.sub("", text)  # opened by the prompt
+    return THINK_OPEN.sub("", text)  # truncated
 
 
 def find_json_values(text: str) -> Iterator[Any]:
     """Values that could be meant: those of fenced blocks if any can be read, else every outermost
     bracket's.
     """
-    blocks = [read_bracketed_values(block) for block in FENCED.findall(text)]
-    fenced = [value for block in blocks for value in block]
-    yield from fenced or read_bracketed_values(text)
+    fenced_values = []
+    for block in FENCED.findall(text):
+        fenced_values += read_bracketed_values(block)
+    yield from fenced_values or read_bracketed_values(text)
 
 
 def read_bracketed_values(text: str) -> list[Any]:
-    """What stands in the outermost brackets of `text`, read loosely, in order."""
-    found = []
-    position, tries = _find_next_bracket(text, 0), 0
-    while position >= 0 and tries < MAX_STARTS:
-        tries += 1
+    """The values of the outermost brackets of `text`, read leniently, in order."""
+    values = []
+    position = _find_next_bracket(text, 0)
+    for _ in range(MAX_STARTS):
+        if position < 0:
+            break
         value, end = lenient_json.read_json_at(text, position)
         if end > position:
-            found.append(value)
+            values.append(value)
         position = _find_next_bracket(text, max(end, position + 1))
-    return found
+    return values
 
 
 def _find_next_bracket(text: str, position: int) -> int:
-    """Where the next { or [ stands, -1 for nowhere."""
-    starts = [at for at in (text.find("{", position), text.find("[", position)) if at >= 0]
-    return min(starts, default=-1)
+    """The position of the next { or [, -1 for none."""
+    brace = text.find("{", position)
+    bracket = text.find("[", position)
+    if brace < 0 or bracket < 0:
+        return max(brace, bracket)
+    return min(brace, bracket)

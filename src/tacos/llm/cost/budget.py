@@ -1,10 +1,10 @@
-"""The hard cap: what may still be spent, checked before a request goes out.
+"""The hard cap on spending, checked before a request goes out.
 
-A request is let out only if what was spent, plus the most that everything in flight and this
-request can cost, stays within the cap. The most a request can cost: its prompt at the most tokens
-per byte seen so far (before the first reply: one per three bytes), and `max_tokens` of answer. So
-near the cap fewer requests are in flight, and the cap is not crossed. A request that got no answer
-(a time-out, say) counts as one request and as no tokens, since nobody told what it cost.
+A request goes out only if what was spent, plus the most that everything in flight and this request
+can cost, stays within the cap. The most that a request can cost: its prompt at the most tokens per
+byte seen so far (before the first reply: one per three bytes), and `max_tokens` of answer. So near
+the cap fewer requests are in flight, and the cap is not crossed. A request without an answer (after
+a time-out, say) counts as one request and no tokens, since nobody knows what it cost.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from tacos.llm.cost.prices import ModelPrice
 Unit = Literal["usd", "tokens", "requests"]
 FORM = re.compile(r"(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)")
 FACTOR = {"": 1, "k": 1_000, "m": 1_000_000}
+UNITS: dict[str, Unit] = {"u": "usd", "$": "usd", "t": "tokens", "r": "requests"}
+"""By the first letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,13 @@ class BudgetCap:
     unit: Unit
 
     def __str__(self) -> str:
-        return f"{self.amount:g} usd" if self.unit == "usd" else f"{self.amount:,.0f} {self.unit}"
+        if self.unit == "usd":
+            return f"{self.amount:g} usd"
+        return f"{self.amount:,.0f} {self.unit}"
 
 
 class Cost(NamedTuple):
-    """Something that was, or may be, spent."""
+    """An amount that was, or may be, spent."""
 
     requests: float = 0
     tokens: float = 0
@@ -42,10 +46,14 @@ class Cost(NamedTuple):
 
     def of(self, unit: Unit) -> float:
         """In one unit."""
-        return self.usd if unit == "usd" else self.tokens if unit == "tokens" else self.requests
+        if unit == "usd":
+            return self.usd
+        if unit == "tokens":
+            return self.tokens
+        return self.requests
 
     def plus(self, other: Cost, sign: int = 1) -> Cost:
-        """The sum (or, with sign -1, the difference)."""
+        """The sum (with sign -1, the difference)."""
         return Cost(
             self.requests + sign * other.requests,
             self.tokens + sign * other.tokens,
@@ -62,18 +70,19 @@ def parse_budget(text: str) -> BudgetCap | None:
     >>> parse_budget("5usd"), parse_budget("2.5Mtokens").amount, parse_budget("")
     (BudgetCap(amount=5.0, unit='usd'), 2500000.0, None)
     """
-    plain = text.strip().lower()
-    if not plain:
+    normalized = text.strip().lower()
+    if not normalized:
         return None
-    plain = f"{plain[1:]}usd" if plain.startswith("$") else plain
-    match = FORM.fullmatch(plain)
+    if normalized.startswith("$"):
+        normalized = f"{normalized[1:]}usd"
+    match = FORM.fullmatch(normalized)
     if match is None:
-        raise ConfigError(f"budget {text!r} is not of the form 5usd, 2000000tokens or 1000requests")
-    amount, factor, unit = match.groups()
-    units: dict[str, Unit] = {"u": "usd", "$": "usd", "t": "tokens", "r": "requests"}
-    return BudgetCap(
-        float(amount.replace(",", "").replace("_", "")) * FACTOR[factor], units[unit[0]]
-    )
+        raise ConfigError(
+            f"the budget {text!r} is not of the form 5usd, 2000000tokens or 1000requests"
+        )
+    number, factor, unit = match.groups()
+    amount = float(number.replace(",", "").replace("_", "")) * FACTOR[factor]
+    return BudgetCap(amount, UNITS[unit[0]])
 
 
 def compute_cost(price: ModelPrice | None, prompt_tokens: float, answer_tokens: float) -> Cost:
@@ -83,9 +92,9 @@ def compute_cost(price: ModelPrice | None, prompt_tokens: float, answer_tokens: 
 
 
 class BudgetMeter:
-    """What was spent since it was made, what is in flight, and the cap on both. Thread-safe.
+    """What was spent so far, what is in flight, and the cap on both. Thread-safe.
 
-    One meter counts for all clients of a command (it hangs on their ledger).
+    One meter counts for all clients of a command (their ledger has it).
     """
 
     def __init__(self) -> None:
@@ -101,21 +110,23 @@ class BudgetMeter:
         price: ModelPrice | None,
         section: Literal["llm", "embed"] = "llm",
     ) -> None:
-        """Set the cap that `text` names, if it names one.
+        """Set the cap that `text` names, if any.
 
-        Raises `ConfigError` where it is in dollars and the price of `model` is unknown; `section`
-        has the settings.
+        Raises `ConfigError` where it is in dollars and the price of `model` is unknown; `section` is
+        the model's section of the settings.
         """
         self.cap = parse_budget(text) or self.cap
         if self.cap and self.cap.unit == "usd" and price is None:
+            settings = f"--set {section}.price_in=..."
+            if section == "llm":  # embeddings have no answer to pay for
+                settings += " and --set llm.price_out=..."
             raise ConfigError(
-                f"a budget in dollars needs the price of {model!r}: give dollars per million tokens, with "
-                f"--set {section}.price_in=..."
-                + (" and --set llm.price_out=..." if section == "llm" else "")
+                f"a budget in dollars needs the price of {model!r}: "
+                f"give dollars per million tokens, with {settings}"
             )
 
     def hold(self, most: Cost) -> bool:
-        """Set the most that a request can cost aside; False where the cap does not allow it."""
+        """Reserve the most that a request can cost; False where the cap does not allow it."""
         if self.cap is None:
             return True
         with self._lock:
@@ -126,18 +137,21 @@ class BudgetMeter:
             return True
 
     def settle(self, most: Cost, real: Cost) -> None:
-        """A held request has come back and cost `real`."""
+        """Replace a request's reservation by what it really cost."""
         with self._lock:
             if self.cap is not None:
                 self.held = self.held.plus(most, -1)
             self.spent = self.spent.plus(real)
 
     def reached(self) -> BudgetReachedError:
-        """The exception that says where things stand."""
-        spent, cap = self.spent, self.cap
-        what = f"{spent.requests:,.0f} requests, {spent.tokens:,.0f} tokens"
-        if spent.usd or (cap and cap.unit == "usd"):  # else no price is known
-            what += f", {spent.usd:.4f} usd"
+        """The exception for a reached cap, with what was spent."""
+        spent = self.spent
+        cap = self.cap
+        amounts = f"{spent.requests:,.0f} requests, {spent.tokens:,.0f} tokens"
+        is_price_known = spent.usd or (cap and cap.unit == "usd")
+        if is_price_known:
+            amounts += f", {spent.usd:.4f} usd"
         return BudgetReachedError(
-            f"the budget of {cap} is reached ({what}); all replies are kept: the same command goes on from here"
+            f"the budget of {cap} is reached ({amounts}); "
+            "all replies are kept, and the same command goes on from here"
         )

@@ -1,10 +1,11 @@
-"""What a run will cost and take, from a pilot: pure arithmetic.
+"""Forecasts what a run will cost and how long it will take, from a pilot. Pure.
 
-Each figure is a range. Tokens per request vary from row to row, so the total is the pilot's mean
-times the number of requests, with Student's 90% interval for the sum of the requests not yet asked;
-the share of requests that are asked twice because the answer cannot be used has Wilson's 90%
-interval. It knows nothing of rate limits that nobody told it, nor of rows whose kind the pilot did
-not meet.
+Each figure is a range. Tokens per request vary from row to row, so a total is the pilot's mean times
+the number of requests, with Student's 90% interval for the sum over the requests not yet made. The
+share of requests that are made twice because the answer cannot be used has Wilson's 90% interval.
+
+A forecast knows no rate limits that it was not given, and no kind of row that the pilot did not
+meet.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from scipy import special
 from tacos.llm.cost.prices import ModelPrice
 
 LEVEL = 0.90
+"""Confidence level of every range."""
 BATCH_HOURS = 24.0
 """Within how many hours the batch API promises to answer."""
 
 
 class RequestUsage(NamedTuple):
-    """What one request of the pilot used; seconds from sending to the whole reply."""
+    """What one request of the pilot used; `latency` is in seconds, until the whole reply is there."""
 
     prompt_tokens: int
     answer_tokens: int
@@ -40,7 +42,7 @@ class ForecastRange(NamedTuple):
 
     def times(self, factor: float) -> ForecastRange:
         """Every figure multiplied."""
-        return ForecastRange(*(each * factor for each in self))
+        return ForecastRange(self.low * factor, self.mid * factor, self.high * factor)
 
 
 @dataclass(frozen=True)
@@ -76,65 +78,81 @@ def forecast_stage(
     price: ModelPrice | None,
     speed: RateLimits,
 ) -> StageForecast:
-    """The quote of a stage of `n_requests` from the usages of its pilot. Raises `ValueError` for an
-    empty pilot.
+    """The forecast for a stage of `n_requests`, from the usages of its pilot. Raises `ValueError`
+    for an empty pilot.
     """
     if not pilot:
-        raise ValueError("a quote needs a pilot")
+        raise ValueError("a forecast needs a pilot of one request or more")
     again = compute_wilson_range(n_asked_again, len(pilot))
-    requests = ForecastRange(*(n_requests * (1 + share) for share in again))
+    requests = ForecastRange(
+        n_requests * (1 + again.low),
+        n_requests * (1 + again.mid),
+        n_requests * (1 + again.high),
+    )
     prompt = forecast_total([usage.prompt_tokens for usage in pilot], requests)
     answer = forecast_total([usage.answer_tokens for usage in pilot], requests)
+    latencies = [usage.latency for usage in pilot]
     usd = _forecast_dollars(prompt, answer, price)
     return StageForecast(
-        stage,
-        model,
-        len(pilot),
-        requests,
-        prompt,
-        answer,
-        usd,
-        usd.times(price.batch) if usd and price else None,
-        _forecast_minutes(requests, prompt, answer, [usage.latency for usage in pilot], speed),
+        stage=stage,
+        model=model,
+        n_pilot=len(pilot),
+        requests=requests,
+        prompt_tokens=prompt,
+        answer_tokens=answer,
+        usd=usd,
+        usd_batch=usd.times(price.batch) if usd and price else None,
+        minutes=_forecast_minutes(requests, prompt, answer, latencies, speed),
     )
 
 
 def forecast_total(values: Sequence[float], requests: ForecastRange) -> ForecastRange:
-    """The range of a sum over all requests, never below 0.
+    """The range of a sum over all requests, never below 0, from k values of a pilot.
 
-    The sum of n new values has standard deviation s * sqrt(n + n^2 / k) around n times the mean of
-    k old ones.
+    The sum of n new values lies around n times the mean of the k old ones, with standard deviation
+    s * sqrt(n + n^2 / k): n for the spread of the new values, n^2 / k for the error of the mean.
     """
-    k, mean = len(values), sum(values) / len(values)
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (k - 1)) if k > 1 else mean
-    factor = float(special.stdtrit(max(1, k - 1), (1 + LEVEL) / 2))
+    k = len(values)
+    mean = sum(values) / k
+    # One value says nothing about the spread: then the mean itself stands for it.
+    spread = mean
+    if k > 1:
+        spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (k - 1))
+    factor = float(special.stdtrit(max(1, k - 1), (1 + LEVEL) / 2))  # Student's t
 
-    def side(n: float, sign: int) -> float:
+    def bound(n: float, sign: int) -> float:
         return max(0.0, n * mean + sign * factor * spread * math.sqrt(n + n * n / k))
 
-    return ForecastRange(side(requests.low, -1), requests.mid * mean, side(requests.high, +1))
+    return ForecastRange(
+        low=bound(requests.low, -1),
+        mid=requests.mid * mean,
+        high=bound(requests.high, +1),
+    )
 
 
 def compute_wilson_range(n: int, k: int) -> ForecastRange:
-    """A share n / k with Wilson's interval; its low end is 0 where nothing was seen."""
+    """The share n / k with Wilson's interval (1927); its low end is 0 where n is."""
     z = float(special.ndtri((1 + LEVEL) / 2))
-    share, bottom = n / k, 1 + z * z / k
-    middle = (share + z * z / (2 * k)) / bottom
-    half = z / bottom * math.sqrt(share * (1 - share) / k + z * z / (4 * k * k))
-    return ForecastRange(max(0.0, middle - half) if n else 0.0, share, min(1.0, middle + half))
+    share = n / k
+    denominator = 1 + z * z / k
+    middle = (share + z * z / (2 * k)) / denominator
+    half = z / denominator * math.sqrt(share * (1 - share) / k + z * z / (4 * k * k))
+    # Rounding may leave a low end just above 0.
+    low = max(0.0, middle - half) if n else 0.0
+    high = min(1.0, middle + half)
+    return ForecastRange(low, share, high)
 
 
 def _forecast_dollars(
     prompt: ForecastRange, answer: ForecastRange, price: ModelPrice | None
 ) -> ForecastRange | None:
-    """Dollars for tokens."""
+    """Dollars for tokens, None without a price."""
     if price is None:
         return None
     return ForecastRange(
-        *(
-            price.usd(tokens_in, tokens_out)
-            for tokens_in, tokens_out in zip(prompt, answer, strict=True)
-        )
+        low=price.usd(prompt.low, answer.low),
+        mid=price.usd(prompt.mid, answer.mid),
+        high=price.usd(prompt.high, answer.high),
     )
 
 
@@ -148,14 +166,16 @@ def _forecast_minutes(
     """Minutes at full pace: the slowest of latency / concurrency, requests per minute and tokens
     per minute.
     """
-    mean = sum(latencies) / len(latencies)
-    slowest = max(latencies)
 
-    def least(n: float, tokens: float, latency: float) -> float:
+    def minutes(n: float, tokens: float, latency: float) -> float:
         by_latency = math.ceil(n / speed.concurrency) * latency / 60
         by_requests = n / speed.rpm if speed.rpm else 0.0
         by_tokens = tokens / speed.tpm if speed.tpm else 0.0
         return max(by_latency, by_requests, by_tokens)
 
-    ends = ((requests.low, 0, min(latencies)), (requests.mid, 1, mean), (requests.high, 2, slowest))
-    return ForecastRange(*(least(n, prompt[i] + answer[i], latency) for n, i, latency in ends))
+    mean_latency = sum(latencies) / len(latencies)
+    return ForecastRange(
+        low=minutes(requests.low, prompt.low + answer.low, min(latencies)),
+        mid=minutes(requests.mid, prompt.mid + answer.mid, mean_latency),
+        high=minutes(requests.high, prompt.high + answer.high, max(latencies)),
+    )
