@@ -1,4 +1,4 @@
-"""How verdicts become scores: averages (the paper), least squares, or a robust Bradley-Terry model."""
+"""Turn verdicts into scores: averages (the paper), least squares, or robust Bradley-Terry."""
 
 from tacos.methods.judging.rating.bradley_terry import JudgeEffects, fit_bradley_terry
 from tacos.methods.judging.rating.gaussian_experts import fit_least_squares

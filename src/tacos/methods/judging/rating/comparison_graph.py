@@ -1,6 +1,4 @@
-"""Pairs as a graph between numbers: the unknowns, who meets whom, who is tied together, where each
-is at home.
-"""
+"""Build a comparison graph: numbered samples, the pairs between them, and home clusters."""
 
 from __future__ import annotations
 
@@ -10,11 +8,16 @@ import numpy as np
 import polars as pl
 
 from tacos.methods.judging.rating.normal_equations import Floats, Ints, label_components
+from tacos.methods.judging.rating.presentation_orders import PAIR
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonGraph:
-    """Pairs as numbers: samples `a` and `b` of each, `labels` the components of the samples."""
+    """Pairs as numbers, shape (pairs,) each, but for `labels`.
+
+    `a` and `b` are the samples of a pair (low and high id), `labels` the component of each of the
+    `n` samples, shape (n,). The others are the columns of `summarise_pairs`, in points.
+    """
 
     n: int
     a: Ints
@@ -29,44 +32,63 @@ class ComparisonGraph:
 def build_comparison_graph(
     pairs: pl.DataFrame, by_cluster: bool
 ) -> tuple[pl.DataFrame, ComparisonGraph]:
-    """The unknowns (`id`, `cluster`; the cluster is null in a global fit) and the pairs between
-    them.
-    """
-    scoped = pairs if by_cluster else pairs.with_columns(cluster=pl.lit(None, pl.UInt32))
-    ends = [scoped.select("cluster", id=pl.col(side)) for side in ("low", "high")]
+    """The unknowns (`id`, `cluster`; null cluster in a global fit) and the pairs between them."""
+    scoped = pairs
+    if not by_cluster:
+        scoped = pairs.with_columns(cluster=pl.lit(None, pl.UInt32))
+    ends = [scoped.select("cluster", id=pl.col(side)) for side in PAIR]
     nodes = pl.concat(ends).unique().sort("cluster", "id")
-    index = nodes.with_row_index("node")
-    a, b = (
-        end.join(index, on=["cluster", "id"], nulls_equal=True, maintain_order="left")["node"]
-        .to_numpy()
-        .astype(np.int64)
-        for end in ends
+    a, b = (_number_ends(end, nodes) for end in ends)
+    graph = ComparisonGraph(
+        n=nodes.height,
+        a=a,
+        b=b,
+        labels=label_components(a, b, nodes.height),
+        difference=_read_floats(pairs, "difference"),
+        level=_read_floats(pairs, "level"),
+        n_verdicts=_read_floats(pairs, "n_verdicts"),
+        spread=_read_floats(pairs, "spread"),
     )
-    numbers = [
-        pairs[name].to_numpy().astype(np.float64)
-        for name in ("difference", "level", "n_verdicts", "spread")
-    ]
-    return nodes, ComparisonGraph(
-        nodes.height, a, b, label_components(a, b, nodes.height), *numbers
+    return nodes, graph
+
+
+def _number_ends(ends: pl.DataFrame, nodes: pl.DataFrame) -> Ints:
+    """The row number in `nodes` of each (cluster, id), shape (pairs,)."""
+    numbered = ends.join(
+        nodes.with_row_index("node"),
+        on=["cluster", "id"],
+        nulls_equal=True,
+        maintain_order="left",
     )
+    return numbered["node"].to_numpy().astype(np.int64)
+
+
+def _read_floats(pairs: pl.DataFrame, column: str) -> Floats:
+    """A column as floats, shape (pairs,)."""
+    return pairs[column].to_numpy().astype(np.float64)
 
 
 def find_homes(pairs: pl.DataFrame, homes: pl.DataFrame | None) -> pl.DataFrame:
-    """`id`, `cluster`: as given, or the cluster of most of a sample's pairs (ties: the lower
-    number).
-    """
+    """`id`, `cluster`: as given, or the cluster of most of a sample's pairs (ties: the lower)."""
     if homes is not None:
-        return homes.select("id", "cluster").unique("id", keep="first", maintain_order=True)
-    ends = pl.concat(pairs.select("cluster", id=pl.col(side)) for side in ("low", "high"))
-    counts = ends.group_by("id", "cluster").len().sort(["len", "cluster"], descending=[True, False])
-    return counts.unique("id", keep="first", maintain_order=True).select("id", "cluster")
+        given = homes.select("id", "cluster")
+        return given.unique("id", keep="first", maintain_order=True)
+    ends = pl.concat(pairs.select("cluster", id=pl.col(side)) for side in PAIR)
+    counts = ends.group_by("id", "cluster").len()
+    ranked = counts.sort(["len", "cluster"], descending=[True, False])
+    most_common = ranked.unique("id", keep="first", maintain_order=True)
+    return most_common.select("id", "cluster")
 
 
 def align_grades(nodes: pl.DataFrame, grades: pl.DataFrame | None) -> Floats:
-    """The grade of each unknown, NaN where there is none."""
+    """The grade of each unknown, shape (n,), NaN where there is none."""
     if grades is None:
         return np.full(nodes.height, np.nan)
-    found = nodes.join(
-        grades.select("id", "grade").unique("id"), on="id", how="left", maintain_order="left"
+    joined = nodes.join(
+        grades.select("id", "grade").unique("id"),
+        on="id",
+        how="left",
+        maintain_order="left",
     )
-    return found["grade"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    aligned = joined["grade"].cast(pl.Float64)
+    return aligned.fill_null(float("nan")).to_numpy()

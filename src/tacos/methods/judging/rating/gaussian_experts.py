@@ -1,25 +1,24 @@
-"""One score per sample from all comparisons: a Gaussian product of experts, weighted by what the
-verdicts themselves show.
+"""Fit one score per sample to all comparisons: a Gaussian product of experts.
 
-Each pair gives two observations (means over its verdicts, freed of position bias; Liusie et al.
-2024, arXiv 2405.05894, have the first one):
+Each pair gives two observations, means over its verdicts less position bias (Liusie et al. 2024,
+arXiv 2405.05894, use the first one):
 
     difference = score_i - score_j + noise            variance v_difference
     level      = (score_i + score_j) / 2 + shift      variance v_level = v_shift + v_difference / 4
 
 `shift` is what a judge adds to both samples of a call alike. Differences are free of it but cannot
-compare samples of different components; the level can, if the shift is small. The variances are
-estimated from the verdicts, so that neither the paper's choice (trust the level fully: with v_shift
-= 0 the solution IS the mean of raw scores) nor the opposite (ignore it) has to be made by hand: it
-is Yates's recovery of inter-block information (1940), with pairs as blocks of size two.
+compare samples of different components; levels can, if the shift is small. The variances are
+estimated from the verdicts, so the user does not have to choose between the paper's way (trust the
+level fully: with v_shift = 0 the solution IS the mean of raw scores) and the opposite (ignore it).
+This is Yates's recovery of inter-block information (1940), with pairs as blocks of size two.
 
-With `shrink`, or with `grades` (a cheap score of every sample, whatever its scale), scores get a
-Gaussian prior: the mean, or a straight line on the grade, with a spread estimated from the scores
-themselves (empirical Bayes). A sample with few comparisons is then drawn towards what its grade
-predicts, more so the less certain it is.
+With `shrink`, or with `grades` (a cheap score of every sample, on any scale), scores get a Gaussian
+prior: the mean, or a straight line on the grade, with a spread estimated from the scores themselves
+(empirical Bayes). A sample with few comparisons is then drawn towards what its grade predicts, the
+more so the less certain it is.
 
 Scores stay on the judge's scale, 1..100, and may leave it a little at either end. What it does not
-know: a judge's bias for length, or any other that both orders share; a scale that bends.
+know: a judge's bias for length, or any other that both orders share; a scale that is not linear.
 """
 
 from __future__ import annotations
@@ -49,11 +48,13 @@ from tacos.records import SCORES
 
 N_TO_TELL = 10
 """Degrees of freedom below which a variance is not estimated."""
+NO_NOISE = 1e-9
+"""The least variance of a difference, in squared points: at this one all verdicts agree."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairVariances:
-    """What is estimated before the scores, in squared points: `difference` and `level` per pair."""
+    """Variances in squared points: `difference` and `level` of shape (pairs,), and `shift`."""
 
     difference: Floats
     level: Floats
@@ -62,7 +63,7 @@ class PairVariances:
 
 @dataclass(frozen=True, slots=True)
 class ScorePrior:
-    """A Gaussian prior of each score: `mean` of shape (n,), one `variance`."""
+    """A Gaussian prior of the scores: `mean` of shape (n,), one `variance`."""
 
     mean: Floats
     variance: float
@@ -78,129 +79,182 @@ def fit_least_squares(
     seed: int = 1,
     exact: int = EXACT,
 ) -> pl.DataFrame:
-    """A table SCORES from a table VERDICTS: a row per sample (`global`), or per sample and cluster
-    (`cluster`).
+    """A table SCORES from a table VERDICTS: a row per sample, or per sample and cluster.
 
-    `homes` (`id`, `cluster`) names each sample's cluster in a global fit; without it, it is the one
-    where the sample was compared most often. In a fit by cluster each pair counts in its own
-    `cluster`. `grades` has `id` and `grade`. `level="ignore"` uses differences only: each component
-    then has the mean of its raw scores, and scores of different components cannot be compared.
-    `error` is null where the verdicts leave nothing to tell it from (all agree exactly, as a
-    pointwise judge's do). `seed` is used for standard errors of components above `exact` samples
-    only.
+    `scope="global"` fits one score per sample. `homes` (`id`, `cluster`) then names each sample's
+    cluster; without it, it is the cluster where the sample was compared most often. With
+    `scope="cluster"` each pair counts in its own `cluster`. `grades` has `id` and `grade`.
+    `level="ignore"` uses differences only: each component then has the mean of its raw scores, and
+    scores of different components cannot be compared. `error` is null where all verdicts agree
+    exactly (as a pointwise judge's do), so that there is no noise to estimate it from. `seed` is
+    used for standard errors of components of more than `exact` samples only.
     """
     pairs = summarise_pairs(verdicts)
-    nodes, graph = build_comparison_graph(pairs, by_cluster=scope == "cluster")
+    by_cluster = scope == "cluster"
+    nodes, graph = build_comparison_graph(pairs, by_cluster)
     if graph.n == 0:
         return pl.DataFrame(schema=SCORES)
     variances = estimate_variances(graph, ignore_level=level == "ignore")
     score = fit_scores(graph, variances)
+
+    # Empirical Bayes: the first fit sets the prior of the second.
     prior = None
     if shrink or grades is not None:
-        prior = _fit_prior(
-            score, _score_errors(graph, variances, None, seed, exact), align_grades(nodes, grades)
-        )
+        first_error = _score_errors(graph, variances, None, seed, exact)
+        prior = _fit_prior(score, first_error, align_grades(nodes, grades))
         score = fit_scores(graph, variances, prior)
-    told = variances.difference.max() > 1e-9
-    error = (
-        _score_errors(graph, variances, prior, seed, exact) if told else np.full(graph.n, np.nan)
-    )
-    counts = np.bincount(graph.a, minlength=graph.n) + np.bincount(graph.b, minlength=graph.n)
+
+    error = np.full(graph.n, np.nan)
+    if variances.difference.max() > NO_NOISE:
+        error = _score_errors(graph, variances, prior, seed, exact)
+
+    scores = _build_score_table(nodes, graph, score, error)
+    if not by_cluster:
+        # A global fit has null clusters; each sample is filed under its home.
+        scores = scores.drop("cluster")
+        scores = scores.join(find_homes(pairs, homes), on="id", how="left")
+    scores = scores.sort("cluster", "id")
+    return scores.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
+
+
+def _build_score_table(
+    nodes: pl.DataFrame,
+    graph: ComparisonGraph,
+    score: Floats,
+    error: Floats,
+) -> pl.DataFrame:
+    """`nodes` with `score`, `error` (NaN as null), `n_comparisons` and `component`."""
+    as_low = np.bincount(graph.a, minlength=graph.n)
+    as_high = np.bincount(graph.b, minlength=graph.n)
     table = nodes.with_columns(
         score=pl.Series(score),
         error=pl.Series(error),
-        n_comparisons=pl.Series(counts),
+        n_comparisons=pl.Series(as_low + as_high),
         component=pl.Series(graph.labels),
-    ).with_columns(pl.col("error").fill_nan(None))
-    named = (
-        table
-        if scope == "cluster"
-        else table.drop("cluster").join(find_homes(pairs, homes), on="id", how="left")
     )
-    return named.sort("cluster", "id").select(
-        pl.col(name).cast(dtype) for name, dtype in SCORES.items()
-    )
+    return table.with_columns(pl.col("error").fill_nan(None))
+
+
+# Variances, by the method of moments
 
 
 def estimate_variances(graph: ComparisonGraph, ignore_level: bool) -> PairVariances:
     """The variances of differences and levels, by moments.
 
-    Noise within a pair is pooled from `spread`; what is left of the residuals of a fit on
-    differences alone is noise between pairs. The shift comes from how much a sample's own raw
-    scores vary over its pairs, more than that noise explains. Where fewer than 10 degrees of
-    freedom are left for one, it is taken as 0.
+    Noise within a pair is pooled from `spread`. What is left of the residuals of a fit on
+    differences alone is noise between pairs. The shift is how much more a sample's own raw scores
+    vary over its pairs than that noise explains. A variance with fewer than 10 degrees of freedom
+    is taken as 0.
     """
-    within = _variance_ratio(graph.spread.sum(), graph.n_verdicts.sum() - len(graph.a))
-    plain = PairVariances(np.ones(len(graph.a)), np.full(len(graph.a), np.inf), 0.0)
-    alone = fit_scores(graph, plain)
-    rest = graph.difference - (alone[graph.a] - alone[graph.b])
-    free = len(graph.a) - graph.n + graph.labels.max() + 1
-    between = max(
-        _variance_ratio((rest**2).sum(), free) - within * float(np.mean(1 / graph.n_verdicts)), 0.0
+    n_pairs = len(graph.a)
+    within = _variance_ratio(graph.spread.sum(), graph.n_verdicts.sum() - n_pairs)
+
+    # A fit on differences alone: equal weights, levels with infinite variance.
+    equal_weights = PairVariances(
+        difference=np.ones(n_pairs),
+        level=np.full(n_pairs, np.inf),
+        shift=0.0,
     )
-    difference = np.maximum(between + within / graph.n_verdicts, 1e-9)
-    shift = (
-        np.inf
-        if ignore_level
-        else max(_pool_raw_variance(graph) - float(difference.mean()) / 2, 0.0)
-    )
+    score = fit_scores(graph, equal_weights)
+    residual = graph.difference - (score[graph.a] - score[graph.b])
+    # Each component leaves its level open, so it takes one unknown less.
+    n_components = graph.labels.max() + 1
+    degrees_of_freedom = n_pairs - graph.n + n_components
+    total = _variance_ratio((residual**2).sum(), degrees_of_freedom)
+    explained = within * float(np.mean(1 / graph.n_verdicts))
+    between = max(total - explained, 0.0)
+    difference = np.maximum(between + within / graph.n_verdicts, NO_NOISE)
+
+    shift = np.inf
+    if not ignore_level:
+        # A raw score is level +- difference / 2; two of them give half the difference's variance.
+        noise = float(difference.mean()) / 2
+        shift = max(_pool_raw_variance(graph) - noise, 0.0)
     return PairVariances(difference, shift + difference / 4, shift)
 
 
-def _variance_ratio(total: float, free: float) -> float:
-    """A variance from a sum of squares; 0 where fewer than `N_TO_TELL` degrees of freedom are left."""
-    return float(total / free) if free >= N_TO_TELL else 0.0
+def _variance_ratio(total: float, degrees_of_freedom: float) -> float:
+    """A variance from a sum of squares; 0 with fewer than `N_TO_TELL` degrees of freedom."""
+    if degrees_of_freedom < N_TO_TELL:
+        return 0.0
+    return float(total / degrees_of_freedom)
 
 
 def _pool_raw_variance(graph: ComparisonGraph) -> float:
     """How much a sample's raw scores vary over its pairs: the pooled variance within samples."""
     node = np.concatenate([graph.a, graph.b])
-    raw = np.concatenate([graph.level + graph.difference / 2, graph.level - graph.difference / 2])
+    raw_low = graph.level + graph.difference / 2
+    raw_high = graph.level - graph.difference / 2
+    raw = np.concatenate([raw_low, raw_high])
     count = np.bincount(node, minlength=graph.n)
     mean = np.bincount(node, raw, minlength=graph.n) / count
-    return _variance_ratio(((raw - mean[node]) ** 2).sum(), len(node) - graph.n)
+    deviation = raw - mean[node]
+    return _variance_ratio((deviation**2).sum(), len(node) - graph.n)
 
 
-def build_equations(
-    graph: ComparisonGraph, variances: PairVariances, prior: ScorePrior | None
-) -> tuple[Any, Floats]:
-    """The normal equations A and their right-hand side."""
-    d, m = 1 / variances.difference, 1 / variances.level
-    here, there = np.concatenate([graph.a, graph.b]), np.concatenate([graph.b, graph.a])
-    pull, push = m * graph.level / 2, d * graph.difference
-    own: Floats = np.bincount(here, np.tile(m / 4 + d, 2), minlength=graph.n).astype(np.float64)
-    right: Floats = np.bincount(
-        here, np.concatenate([pull + push, pull - push]), minlength=graph.n
-    ).astype(np.float64)
-    if prior is not None:
-        own, right = own + 1 / prior.variance, right + prior.mean / prior.variance
-    off = csr_array((np.tile(m / 4 - d, 2), (here, there)), shape=(graph.n, graph.n))
-    return off + diagonal_matrix(own), right
+# Scores and errors
 
 
 def fit_scores(
-    graph: ComparisonGraph, variances: PairVariances, prior: ScorePrior | None = None
+    graph: ComparisonGraph,
+    variances: PairVariances,
+    prior: ScorePrior | None = None,
 ) -> Floats:
-    """The scores, shape (n,). Without levels each component is centred on the mean of its raw
-    scores.
-    """
+    """The scores, shape (n,). Without levels each component has the mean of its raw scores."""
     matrix, right = build_equations(graph, variances, prior)
-    floating = prior is None and bool(np.isinf(variances.shift) or np.isinf(variances.level).all())
-    centre = graph.level.mean()
+    no_level = np.isinf(variances.shift) or np.isinf(variances.level).all()
+    floating = prior is None and bool(no_level)
     if floating:
-        return solve_equations(matrix, right[:, None], graph.labels, True)[
-            :, 0
-        ] + _average_components(graph)
+        solution = solve_equations(matrix, right[:, None], graph.labels, True)
+        return solution[:, 0] + _average_components(graph)
+    # Solved for the distance from the mean level, so that the tolerance applies to what matters.
+    centre = graph.level.mean()
     start = matrix @ np.full(graph.n, centre)
-    return np.asarray(
-        centre + solve_equations(matrix, (right - start)[:, None], graph.labels, False)[:, 0]
-    )
+    solution = solve_equations(matrix, (right - start)[:, None], graph.labels, False)
+    return np.asarray(centre + solution[:, 0])
+
+
+def build_equations(
+    graph: ComparisonGraph,
+    variances: PairVariances,
+    prior: ScorePrior | None,
+) -> tuple[Any, Floats]:
+    """The normal equations: A, sparse, shape (n, n), and their right-hand side, shape (n,).
+
+    A pair of samples i and j with precisions d (of the difference) and m (of the level) adds
+
+        d + m / 4   to A_ii and A_jj,     d * difference + m * level / 2    to right_i,
+        m / 4 - d   to A_ij and A_ji,    -d * difference + m * level / 2    to right_j.
+    """
+    d = 1 / variances.difference
+    m = 1 / variances.level
+    # Every pair twice, from the side of either sample: shape (2 pairs,).
+    rows = np.concatenate([graph.a, graph.b])
+    columns = np.concatenate([graph.b, graph.a])
+    by_level = m * graph.level / 2
+    by_difference = d * graph.difference
+    pulls = np.concatenate([by_level + by_difference, by_level - by_difference])
+
+    diagonal: Floats = np.bincount(
+        rows,
+        np.tile(m / 4 + d, 2),
+        minlength=graph.n,
+    ).astype(np.float64)
+    right: Floats = np.bincount(rows, pulls, minlength=graph.n).astype(np.float64)
+    if prior is not None:
+        diagonal = diagonal + 1 / prior.variance
+        right = right + prior.mean / prior.variance
+
+    shape = (graph.n, graph.n)
+    off_diagonal = csr_array((np.tile(m / 4 - d, 2), (rows, columns)), shape=shape)
+    return off_diagonal + diagonal_matrix(diagonal), right
 
 
 def _average_components(graph: ComparisonGraph) -> Floats:
     """The mean raw score of each sample's component, shape (n,)."""
-    where = graph.labels[graph.a]
-    return np.asarray((np.bincount(where, graph.level) / np.bincount(where))[graph.labels])
+    component = graph.labels[graph.a]
+    means = np.bincount(component, graph.level) / np.bincount(component)
+    return np.asarray(means[graph.labels])
 
 
 def _score_errors(
@@ -212,40 +266,48 @@ def _score_errors(
 ) -> Floats:
     """The standard error of each score, shape (n,)."""
     matrix, _ = build_equations(graph, variances, prior)
+    factor = _build_factor(graph, variances, prior)
     floating = prior is None and bool(np.isinf(variances.shift))
-    return standard_errors(
-        matrix, graph.labels, floating, _build_factor(graph, variances, prior), seed, exact
-    )
+    return standard_errors(matrix, graph.labels, floating, factor, seed, exact)
 
 
 def _build_factor(
-    graph: ComparisonGraph, variances: PairVariances, prior: ScorePrior | None
+    graph: ComparisonGraph,
+    variances: PairVariances,
+    prior: ScorePrior | None,
 ) -> Any:
-    """F with F'F = A: a row for each difference, level and prior."""
-    m = len(graph.a)
-    d, h = 1 / np.sqrt(variances.difference), 0.5 / np.sqrt(variances.level)
-    n_prior = graph.n if prior is not None else 0
-    rows = np.concatenate(
-        [np.tile(np.arange(m), 2), np.tile(np.arange(m, 2 * m), 2), 2 * m + np.arange(n_prior)]
-    )
-    columns = np.concatenate([graph.a, graph.b, graph.a, graph.b, np.arange(n_prior)])
-    ends = np.full(n_prior, 1 / np.sqrt(prior.variance) if prior else 0.0)
-    return csr_array(
-        (np.concatenate([d, -d, h, h, ends]), (rows, columns)), shape=(2 * m + n_prior, graph.n)
-    )
+    """F with F'F = A, sparse: a row for each difference, then each level, then each prior."""
+    n_pairs = len(graph.a)
+    n_priors = graph.n if prior is not None else 0
+    d = 1 / np.sqrt(variances.difference)
+    half = 0.5 / np.sqrt(variances.level)
+    prior_value = 1 / np.sqrt(prior.variance) if prior else 0.0
+
+    # values        d  -d   half  half   1 / sqrt(prior variance)
+    # columns       a   b   a     b      every sample
+    difference_rows = np.arange(n_pairs)
+    level_rows = np.arange(n_pairs, 2 * n_pairs)
+    prior_rows = 2 * n_pairs + np.arange(n_priors)
+    rows = np.concatenate([np.tile(difference_rows, 2), np.tile(level_rows, 2), prior_rows])
+    samples = np.arange(n_priors)
+    columns = np.concatenate([graph.a, graph.b, graph.a, graph.b, samples])
+    values = np.concatenate([d, -d, half, half, np.full(n_priors, prior_value)])
+    shape = (2 * n_pairs + n_priors, graph.n)
+    return csr_array((values, (rows, columns)), shape=shape)
 
 
 def _fit_prior(score: Floats, error: Floats, grade: Floats) -> ScorePrior:
-    """The prior whose mean is the mean score, or its regression on the grade, and whose spread is
-    what noise leaves.
+    """The prior of the scores, from their mean or their regression on the grade.
 
     Samples without a grade get the mean. The variance is that of the residuals less the mean
     squared standard error, and at least a tenth of the former.
     """
     mean = np.full(len(score), score.mean())
-    seen = np.isfinite(grade)
-    if seen.sum() >= N_TO_TELL and grade[seen].std() > 0:
-        slope, offset = np.polyfit(grade[seen], score[seen], 1)
-        mean[seen] = offset + slope * grade[seen]
+    graded = np.isfinite(grade)
+    if graded.sum() >= N_TO_TELL and grade[graded].std() > 0:
+        slope, offset = np.polyfit(grade[graded], score[graded], 1)
+        mean[graded] = offset + slope * grade[graded]
     total = float(((score - mean) ** 2).mean())
-    return ScorePrior(mean, max(total - float((error**2).mean()), total / 10, 1e-6))
+    noise = float((error**2).mean())
+    variance = max(total - noise, total / 10, 1e-6)
+    return ScorePrior(mean, variance)

@@ -1,63 +1,72 @@
-"""The paper's rating (its section 3.3): the average of a sample's raw scores over both orders.
+"""Rate as the paper does (section 3.3): average a sample's raw scores over both orders.
 
-A sample has one score per cluster where it was compared. Nothing ties one pair to the next but the
-judge's absolute scale, so each pair is a component of its own.
+A sample has one score per cluster in which it was compared. Nothing connects one pair to the next
+but the judge's absolute scale, so samples that share no pair are in components of their own.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from tacos.methods.judging.rating.normal_equations import label_components
-from tacos.methods.judging.rating.presentation_orders import keep_complete_verdicts
+from tacos.methods.judging.rating.normal_equations import Ints, label_components
+from tacos.methods.judging.rating.presentation_orders import PAIR, keep_complete_verdicts
 from tacos.records import SCORES
 
 
 def average_raw_scores(verdicts: pl.DataFrame) -> pl.DataFrame:
     """A table SCORES, one row per (sample, cluster), from a table VERDICTS.
 
-    A pair's score of a sample is the mean of its two orders (of as many as there are: a missing
-    verdict is left out, so that a pair judged in one order keeps that order's position bias); a
-    sample's score is the mean over its pairs. `n_comparisons` counts pairs. `error` is the standard
-    error of the mean over pairs, null with fewer than two.
+    A pair's score of a sample is the mean over its orders. A missing verdict is left out, so a pair
+    judged in one order keeps the position bias of that order. A sample's score is the mean over its
+    pairs; `n_comparisons` counts pairs; `error` is the standard error of the mean over pairs, null
+    with fewer than two.
     """
     judged = keep_complete_verdicts(verdicts)
-    sides = pl.concat(
-        judged.select(
-            "cluster", "low", "high", "sign", id=pl.col(side), score=pl.col(f"score_{side}")
-        )
-        for side in ("low", "high")
-    )
-    orders = sides.group_by("id", "cluster", "low", "high", "sign").agg(
-        pl.col("score").sort().mean()
-    )
-    pairs = orders.group_by("id", "cluster", "low", "high").agg(pl.col("score").sort().mean())
-    table = pairs.group_by("id", "cluster").agg(
-        pl.col("score").sort().mean(),
-        (pl.col("score").sort().std() / pl.len().sqrt()).alias("error"),
+    sides = pl.concat(_select_side(judged, side) for side in PAIR)
+
+    # The mean of means: first over repetitions and judges, then over orders, then over pairs.
+    # Sorting first keeps the order of rows from changing the last digit of a sum.
+    sorted_score = pl.col("score").sort()
+    by_order = sides.group_by("id", "cluster", *PAIR, "sign").agg(sorted_score.mean())
+    by_pair = by_order.group_by("id", "cluster", *PAIR).agg(sorted_score.mean())
+    standard_error = sorted_score.std() / pl.len().sqrt()
+    by_sample = by_pair.group_by("id", "cluster").agg(
+        sorted_score.mean(),
+        standard_error.alias("error"),
         pl.len().alias("n_comparisons"),
     )
-    return (
-        table.join(_find_components(judged), on=["id", "cluster"])
-        .sort("cluster", "id")
-        .select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
+
+    scores = by_sample.join(_find_components(judged), on=["id", "cluster"])
+    scores = scores.sort("cluster", "id")
+    return scores.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
+
+
+def _select_side(judged: pl.DataFrame, side: str) -> pl.DataFrame:
+    """A row per verdict with the score of the sample on one side."""
+    return judged.select(
+        "cluster",
+        *PAIR,
+        "sign",
+        id=pl.col(side),
+        score=pl.col(f"score_{side}"),
     )
 
 
 def _find_components(judged: pl.DataFrame) -> pl.DataFrame:
-    """`id`, `cluster`, `component`: which samples are tied to each other by comparisons within a
-    cluster.
-    """
-    nodes = (
-        pl.concat(judged.select("cluster", id=pl.col(side)) for side in ("low", "high"))
-        .unique()
-        .sort("cluster", "id")
+    """`id`, `cluster`, `component`: which samples comparisons within a cluster connect."""
+    ends = pl.concat(judged.select("cluster", id=pl.col(side)) for side in PAIR)
+    nodes = ends.unique().sort("cluster", "id")
+    low, high = (_number_samples(judged, side, nodes) for side in PAIR)
+    labels = label_components(low, high, nodes.height)
+    return nodes.with_columns(component=pl.Series(labels))
+
+
+def _number_samples(judged: pl.DataFrame, side: str, nodes: pl.DataFrame) -> Ints:
+    """The row number in `nodes` of the sample on one side of each verdict, shape (verdicts,)."""
+    numbered = judged.join(
+        nodes.with_row_index("node"),
+        left_on=["cluster", side],
+        right_on=["cluster", "id"],
+        maintain_order="left",
     )
-    index = nodes.with_row_index("node")
-    ends = [
-        judged.join(
-            index, left_on=["cluster", side], right_on=["cluster", "id"], maintain_order="left"
-        )["node"].to_numpy()
-        for side in ("low", "high")
-    ]
-    return nodes.with_columns(component=pl.Series(label_components(ends[0], ends[1], nodes.height)))
+    return numbered["node"].to_numpy()
