@@ -1,10 +1,10 @@
-"""How far a judge agrees with people: its verdicts on pairs of which somebody said which one is
-better.
+"""Measure how far a judge agrees with people, on pairs that people have labelled.
 
 The judge's answer to a pair is the sign of the mean score difference over both orders and all
-repetitions, as rating uses it; 0 is a tie. A pair without both orders is missing, never a tie.
-Agreement counts labels that name a winner; the judge's own ties there are misses in `agreement` and
-left out in `agreement_decided`. Kappa (Cohen) and AC1 (Gwet) are over all three answers: a, b, tie.
+repetitions, as in rating; 0 is a tie. A pair without both orders is missing, never a tie. Agreement
+counts labels that name a winner; the judge's own ties there are misses in `agreement` and left out
+of `agreement_decided`. Kappa (Cohen 1960) and AC1 (Gwet 2008) are over all three answers: a, b,
+tie.
 
 What it does not know: whether the people were right, or whether the pairs are like the data that
 will be judged.
@@ -13,10 +13,11 @@ will be judged.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tacos.methods.judging.judge_health import Measurement, diagnose_judge
@@ -30,21 +31,23 @@ from tacos.methods.measures.rater_agreement import (
 from tacos.records import Reject
 
 ANSWERS = ("a", "b", "tie")
-LEFT, RIGHT = "/a", "/b"
-"""End the ids of a pair's two samples."""
+LEFT = "/a"
+RIGHT = "/b"
+"""LEFT and RIGHT end the ids of a pair's two samples."""
+SIDES = (("a", LEFT), ("b", RIGHT))
 PANEL = "panel"
 FEW = 100
-"""Labels that name a winner, below which the interval of agreement is wider than about 10 points
-either way.
-"""
+"""With fewer labels that name a winner, agreement is uncertain by about 10 points or more."""
 MANY_FLIPS = 0.1
 """GPT-4 changed its mind with the order in 8.9% of the TACOS authors' swapped pairs."""
+MAX_RAW_CHARS = 500
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is known of one judge, or of a panel; shares are in 0..1, every figure with the number
-    it rests on.
+    """What is known of one judge, or of a panel.
+
+    Shares are in 0..1, each with the number of pairs that it rests on.
     """
 
     judge: str
@@ -70,52 +73,81 @@ class Calibration:
     suggestions: tuple[str, ...]
 
 
+# Reading labels
+
+
 def parse_label_batch(batch: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
-    """Rows of `LABELS` and rejects of a batch of raw rows (see
-    `tacos.methods.samples.sample_parsing.NumberedRows`).
+    """Rows of `LABELS` and rejects of a batch of raw rows.
+
+    `batch` is a `tacos.methods.samples.sample_parsing.NumberedRows`.
     """
-    made = [parse_label(row, f"{batch.file}:{number}") for number, row in batch.rows]
-    rejects = [*batch.rejects, *(each for each in made if isinstance(each, Reject))]
-    return [each for each in made if not isinstance(each, Reject)], rejects
+    labels = []
+    rejects = list(batch.rejects)
+    for number, row in batch.rows:
+        label = parse_label(row, f"{batch.file}:{number}")
+        if isinstance(label, Reject):
+            rejects.append(label)
+        else:
+            labels.append(label)
+    return labels, rejects
 
 
 def parse_label(row: dict[str, Any], id_: str) -> dict[str, Any] | Reject:
-    """A row of `LABELS`: `instruction`, or `instruction_a` and `instruction_b`; both responses;
-    `preferred`.
+    """A row of `LABELS`, or a `Reject`.
 
-    >>> parse_label({"instruction": "Hi", "response_a": "Yo", "response_b": "Hello.", "preferred": "B"}, "x:0")["preferred"]
+    The row has `instruction`, or `instruction_a` and `instruction_b`; both responses; `preferred`.
+
+    >>> row = {"instruction": "Hi", "response_a": "Yo", "response_b": "Hello."}
+    >>> parse_label(row | {"preferred": "B"}, "x:0")["preferred"]
     'b'
-    >>> parse_label({"instruction": "Hi", "response_a": "Yo", "response_b": "Hello.", "preferred": "?"}, "x:1").reason
+    >>> parse_label(row | {"preferred": "?"}, "x:1").reason
     'preferred is not a, b or tie'
     """
-    both = {
-        f"instruction_{side}": row.get(f"instruction_{side}", row.get("instruction"))
-        for side in "ab"
+    instruction = row.get("instruction")
+    texts = {
+        "instruction_a": row.get("instruction_a", instruction),
+        "instruction_b": row.get("instruction_b", instruction),
+        "response_a": row.get("response_a"),
+        "response_b": row.get("response_b"),
     }
-    texts = both | {f"response_{side}": row.get(f"response_{side}") for side in "ab"}
-    missing = [name for name, text in texts.items() if not isinstance(text, str)]
-    if missing:
-        return Reject(id_, "label", f"no text in {missing[0]}", str(row)[:500])
-    preferred = str(row.get("preferred")).strip().lower()
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raw = str(row)[:MAX_RAW_CHARS]
+            return Reject(id_, "label", f"no text in {name}", raw)
+    answer = str(row.get("preferred"))
+    preferred = answer.strip().lower()
     if preferred not in ANSWERS:
-        return Reject(id_, "label", "preferred is not a, b or tie", str(row.get("preferred"))[:500])
+        raw = answer[:MAX_RAW_CHARS]
+        return Reject(id_, "label", "preferred is not a, b or tie", raw)
     return {"id": id_, **texts, "preferred": preferred}
 
 
 def build_label_pairs(labels: pl.DataFrame, first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Labels as the pairs and texts of `judging.questions`; pairs are numbered from `first`."""
+    """Labels as pairs and texts for `comparisons.list_comparison_questions`.
+
+    Pairs are numbered from `first`.
+    """
+    numbered = labels.with_row_index("pair", first)
+    pairs = numbered.select(
+        "pair",
+        cluster=pl.lit(0, pl.UInt32),
+        left=pl.col("id") + LEFT,
+        right=pl.col("id") + RIGHT,
+        bridge=pl.lit(False),
+        orders=pl.lit("both"),
+    )
     texts = [
         labels.select(
-            pl.col("id") + end, instruction=f"instruction_{side}", response=f"response_{side}"
+            pl.col("id") + ending,
+            instruction=f"instruction_{side}",
+            response=f"response_{side}",
         )
-        for side, end in (("a", LEFT), ("b", RIGHT))
+        for side, ending in SIDES
     ]
-    constant = {"cluster": pl.lit(0, pl.UInt32), "bridge": pl.lit(False), "orders": pl.lit("both")}
-    numbered = labels.with_row_index("pair", first).with_columns(**constant)
-    sides = {"left": pl.col("id") + LEFT, "right": pl.col("id") + RIGHT}
-    return numbered.select("pair", "cluster", **sides, bridge="bridge", orders="orders"), pl.concat(
-        texts
-    )
+    return pairs, pl.concat(texts)
+
+
+# Calibrating
 
 
 def calibrate_judges(
@@ -124,91 +156,136 @@ def calibrate_judges(
     pointwise: Iterable[str] = (),
     judges: Iterable[str] = (),
 ) -> list[Calibration]:
-    """One calibration per judge, and one of all together where there are several.
+    """One calibration per judge, and one of the panel if there are several.
 
-    `pointwise` cannot see order; `judges` were asked, so they have one even where they gave no
-    usable verdict.
+    `pointwise` names the judges that cannot see order. `judges` names those that were asked: they
+    get a calibration even without a usable verdict.
     """
-    asked, blind = sorted({*verdicts["judge"], *judges}), set(pointwise)
-    found = [
-        _calibrate_judge(name, labels, verdicts.filter(judge=name), name in blind) for name in asked
-    ]
-    return (
-        [*found, _calibrate_judge(PANEL, labels, verdicts, blind >= set(asked))]
-        if len(asked) > 1
-        else found
-    )
+    names = sorted({*verdicts["judge"], *judges})
+    pointwise_names = set(pointwise)
+    calibrations = []
+    for name in names:
+        own_verdicts = verdicts.filter(judge=name)
+        is_pointwise = name in pointwise_names
+        calibrations.append(_calibrate_judge(name, labels, own_verdicts, is_pointwise))
+    if len(names) > 1:
+        all_pointwise = pointwise_names >= set(names)
+        calibrations.append(_calibrate_judge(PANEL, labels, verdicts, all_pointwise))
+    return calibrations
 
 
 def _calibrate_judge(
-    name: str, labels: pl.DataFrame, verdicts: pl.DataFrame, pointwise: bool
+    name: str,
+    labels: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    pointwise: bool,
 ) -> Calibration:
     """The calibration of one judge's verdicts."""
-    table = _collect_answers(labels, verdicts)
     lengths = _measure_side_lengths(labels)
-    checks = diagnose_judge(verdicts, lengths, pointwise)
-    bias = (
-        estimate_position_bias(verdicts).row(0, named=True)
-        if not pointwise and verdicts["judge"].n_unique() == 1
-        else {}
-    )
-    judged = table.drop_nulls("answer")
+    health = diagnose_judge(verdicts, lengths, pointwise)
+    # A panel has no bias of its own: its members have one each.
+    bias: dict[str, Any] = {}
+    if not pointwise and verdicts["judge"].n_unique() == 1:
+        bias = estimate_position_bias(verdicts).row(0, named=True)
+
+    judged = _collect_answers(labels, verdicts).drop_nulls("answer")
     ratings = _encode_answers(judged)
-    figures = _measure_agreement(judged) | _measure_ties(judged) | _measure_length_choices(judged)
-    found = Calibration(
+    calibration = Calibration(
         judge=name,
         n_labels=labels.height,
         n_judged=judged.height,
         kappa=cohen_kappa(ratings, 3),
         ac1=gwet_ac1(ratings, 3),
-        flip_rate=checks.flip_rate,
-        first_share=checks.first_share,
+        flip_rate=health.flip_rate,
+        first_share=health.first_share,
         position_bias=bias.get("bias"),
         position_error=bias.get("error"),
         suggestions=(),
-        **figures,
+        **_measure_agreement(judged),
+        **_measure_ties(judged),
+        **_measure_length_choices(judged),
     )
-    return Calibration(
-        **{**vars(found), "suggestions": tuple(_suggest_changes(found, checks.collapsed))}
-    )
+    suggestions = _suggest_changes(calibration, health.collapsed)
+    return replace(calibration, suggestions=tuple(suggestions))
 
 
 def _collect_answers(labels: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Per label: preferred, the judge's `answer` (null: missing), whether it was `steady`, and
-    which side is longer.
+    """`id`, `preferred`, `answer`, `steady`, `longer`, a row per label.
+
+    `answer` is the judge's (null: missing), `steady` whether it is the same throughout, `longer`
+    the side of the longer response (null: equal).
     """
-    difference = pl.col("score_left") - pl.col("score_right")
+    by_pair = _average_differences(verdicts)
+    length_a = pl.col("response_a").str.len_chars().cast(pl.Int64)
+    length_b = pl.col("response_b").str.len_chars()
+    keyed = labels.with_columns(
+        left=pl.col("id") + LEFT,
+        longer=_name_side(length_a - length_b, otherwise=None),
+    )
+    joined = keyed.join(by_pair, on="left", how="left", maintain_order="left")
+    difference = pl.col("difference")
+    tie = pl.when(difference.is_not_null()).then(pl.lit("tie"))
+    return joined.select(
+        "id",
+        "preferred",
+        _name_side(difference, otherwise=tie).alias("answer"),
+        "steady",
+        "longer",
+    )
+
+
+def _average_differences(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """`left`, `difference` (points, left minus right) and `steady`, a row per pair.
+
+    Only sittings (judge and repetition) with both orders count.
+    """
     sitting = ["left", "judge", "repetition"]
-    both = verdicts.filter(pl.col("order").n_unique().over(sitting) == 2).with_columns(d=difference)
-    # each judge's mean counts alike, however many of its verdicts are missing
-    by_judge = both.group_by("left", "judge").agg(
-        pl.col("d").mean(),
-        pl.col("d").sign().n_unique().alias("n_signs"),
-        pl.col("d").abs().min().alias("least"),
+    has_both_orders = pl.col("order").n_unique().over(sitting) == 2
+    complete = verdicts.filter(has_both_orders)
+    measured = complete.with_columns(difference=pl.col("score_left") - pl.col("score_right"))
+
+    # The mean of means: each judge counts alike, however many of its verdicts are missing.
+    difference = pl.col("difference")
+    by_judge = measured.group_by("left", "judge").agg(
+        difference.mean(),
+        difference.sign().n_unique().alias("n_signs"),
+        difference.abs().min().alias("least"),
     )
-    by_pair = by_judge.group_by("left").agg(
-        pl.col("d").mean().round(9),
-        ((pl.col("n_signs") == 1) & (pl.col("least") > 0)).all().alias("steady")
-        & (pl.col("d").sign().n_unique() == 1),
+    never_changes = (pl.col("n_signs") == 1) & (pl.col("least") > 0)
+    judges_agree = difference.sign().n_unique() == 1
+    return by_judge.group_by("left").agg(
+        difference.mean().round(9),
+        never_changes.all().alias("steady") & judges_agree,
     )
-    answer = pl.when(pl.col("d") > 0).then(pl.lit("a")).when(pl.col("d") < 0).then(pl.lit("b"))
-    longer = (
-        pl.col("response_a").str.len_chars().cast(pl.Int64) - pl.col("response_b").str.len_chars()
-    )
-    side = pl.when(longer > 0).then(pl.lit("a")).when(longer < 0).then(pl.lit("b"))
-    table = labels.with_columns(left=pl.col("id") + LEFT, longer=side)
-    joined = table.join(by_pair, on="left", how="left", maintain_order="left")
-    known = answer.otherwise(pl.when(pl.col("d").is_not_null()).then(pl.lit("tie")))
-    return joined.select("id", "preferred", known.alias("answer"), "steady", "longer")
 
 
-def _encode_answers(judged: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """People's and judge's answers as numbers, shape (pairs, 2)."""
-    columns = [
-        judged[name].cast(pl.Enum(ANSWERS)).to_physical().to_numpy()
-        for name in ("preferred", "answer")
-    ]
+def _name_side(difference: pl.Expr, otherwise: pl.Expr | None) -> pl.Expr:
+    """ "a" where the difference is positive, "b" where it is negative."""
+    is_a = pl.when(difference > 0).then(pl.lit("a"))
+    return is_a.when(difference < 0).then(pl.lit("b")).otherwise(otherwise)
+
+
+def _encode_answers(judged: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """People's and the judge's answers as numbers, shape (pairs, 2)."""
+    columns = []
+    for name in ("preferred", "answer"):
+        codes = judged[name].cast(pl.Enum(ANSWERS)).to_physical()
+        columns.append(codes.to_numpy())
     return np.stack(columns, axis=1).astype(np.int64)
+
+
+def _measure_side_lengths(labels: pl.DataFrame) -> pl.DataFrame:
+    """`id`, `length` of both sides of every pair."""
+    return pl.concat(
+        labels.select(
+            pl.col("id") + ending,
+            length=pl.col(f"response_{side}").str.len_chars(),
+        )
+        for side, ending in SIDES
+    )
+
+
+# Figures
 
 
 def _estimate_share(hits: pl.Series) -> ConfidenceInterval:
@@ -216,24 +293,19 @@ def _estimate_share(hits: pl.Series) -> ConfidenceInterval:
     return wilson_interval(int(hits.sum()), len(hits))
 
 
-def _measure_agreement(judged: pl.DataFrame) -> dict[str, Any]:
-    """Agreement where people named a winner: over all of these, those the judge decided, those it
-    was steady on.
-    """
+def _measure_agreement(judged: pl.DataFrame) -> dict[str, ConfidenceInterval]:
+    """Agreement where people named a winner: over all, those decided, and those steady."""
     labelled = judged.filter(pl.col("preferred") != "tie")
     decided = labelled.filter(pl.col("answer") != "tie")
-    named = {
-        "agreement": labelled,
-        "agreement_decided": decided,
-        "agreement_steady": decided.filter("steady"),
-    }
+    steady = decided.filter("steady")
     return {
-        name: _estimate_share(table["preferred"] == table["answer"])
-        for name, table in named.items()
+        "agreement": _estimate_share(labelled["preferred"] == labelled["answer"]),
+        "agreement_decided": _estimate_share(decided["preferred"] == decided["answer"]),
+        "agreement_steady": _estimate_share(steady["preferred"] == steady["answer"]),
     }
 
 
-def _measure_ties(judged: pl.DataFrame) -> dict[str, Any]:
+def _measure_ties(judged: pl.DataFrame) -> dict[str, ConfidenceInterval]:
     """The shares of ties, the judge's and the people's, over the same pairs."""
     return {
         "tie_rate": _estimate_share(judged["answer"] == "tie"),
@@ -241,10 +313,12 @@ def _measure_ties(judged: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _measure_length_choices(judged: pl.DataFrame) -> dict[str, Any]:
-    """How often judge and people chose the longer response, over the pairs in which both chose."""
+def _measure_length_choices(judged: pl.DataFrame) -> dict[str, ConfidenceInterval]:
+    """How often judge and people chose the longer response, over pairs in which both chose."""
     both = judged.filter(
-        pl.col("preferred") != "tie", pl.col("answer") != "tie", pl.col("longer").is_not_null()
+        pl.col("preferred") != "tie",
+        pl.col("answer") != "tie",
+        pl.col("longer").is_not_null(),
     )
     return {
         "longer_judge": _estimate_share(both["answer"] == both["longer"]),
@@ -252,84 +326,96 @@ def _measure_length_choices(judged: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _measure_side_lengths(labels: pl.DataFrame) -> pl.DataFrame:
-    """id, length of both sides of every pair."""
-    return pl.concat(
-        labels.select(pl.col("id") + end, length=pl.col(f"response_{side}").str.len_chars())
-        for side, end in (("a", LEFT), ("b", RIGHT))
-    )
+# Suggestions
 
 
-def _suggest_changes(found: Calibration, collapsed: bool) -> list[str]:
-    """What to change, by fixed rules; an empty list says that none of them applies, not that the
-    judge is good.
+def _suggest_changes(figures: Calibration, collapsed: bool) -> list[str]:
+    """What to change, by fixed rules.
+
+    An empty list says that no rule applies, not that the judge is good.
     """
+    n_judged = figures.n_judged
+    n_won = figures.agreement.n
     rules = (
         (
-            f"nothing can be said of {found.judge}: none of its answers could be used",
-            found.n_judged == 0,
+            n_judged == 0,
+            f"nothing can be said about {figures.judge}: none of its answers is usable",
         ),
         (
-            "no agreement can be told: in no pair that it judged did you name a winner",
-            found.n_judged > 0 and found.agreement.n == 0,
+            n_judged > 0 and n_won == 0,
+            "agreement cannot be measured: you named no winner in any pair that it judged",
         ),
         (
-            "label more pairs: fewer than 100 with a winner leave agreement uncertain by 10 points or more either way",
-            0 < found.agreement.n < FEW,
+            0 < n_won < FEW,
+            "label more pairs: with fewer than 100 that have a winner, agreement is uncertain by "
+            "10 points or more",
         ),
         (
-            "do not rely on this judge: its agreement with you is not shown to be better than chance",
-            found.agreement.n > 0
-            and (found.agreement_decided.low is None or found.agreement_decided.low <= 0.5),
+            n_won > 0 and not _is_above_chance(figures.agreement_decided),
+            "do not rely on this judge: its agreement with you is not shown to be better than "
+            "chance",
         ),
         (
-            "it gives nearly everything the same score: ask for the whole scale in your criteria, or take another model",
             collapsed,
+            "it gives nearly everything the same score: ask for the whole scale in your criteria, "
+            "or use another model",
         ),
         (
-            "keep both orders, and add judge.repetitions or a second judge (judge.models): it often changes its mind "
-            "with the order",
-            _exceeds_limit(found.flip_rate.value, MANY_FLIPS),
+            _exceeds_limit(figures.flip_rate.value, MANY_FLIPS),
+            "keep both orders, and add judge.repetitions or a second judge (judge.models): it "
+            "often changes its mind with the order",
         ),
         (
-            "never ask one order only: the first place by itself is worth points to it",
-            _has_position_bias(found),
+            _has_position_bias(figures),
+            "never ask one order only: being shown first is by itself worth points to this judge",
         ),
         (
-            "it takes the longer response more often than you do: say in your criteria that length is no merit, or match "
-            "lengths when you select",
-            _is_clearly_above(found.longer_judge, found.longer_people),
+            _is_clearly_above(figures.longer_judge, figures.longer_people),
+            "it prefers the longer response more often than you do: say in your criteria that "
+            "length is no merit, or match lengths when you select",
         ),
         (
-            "it takes the shorter response more often than you do: say in your criteria what a full answer is",
-            _is_clearly_above(found.longer_people, found.longer_judge),
+            _is_clearly_above(figures.longer_people, figures.longer_judge),
+            "it prefers the shorter response more often than you do: say in your criteria what a "
+            "full answer is",
         ),
         (
-            "it calls more ties than you do: name in your criteria what should decide between good responses",
-            _is_clearly_above(found.tie_rate, found.label_tie_rate),
+            _is_clearly_above(figures.tie_rate, figures.label_tie_rate),
+            "it calls more ties than you do: say in your criteria what should decide between good "
+            "responses",
         ),
         (
-            "some pairs have no verdict in both orders: look at the model's replies before you trust the rest",
-            0 < found.n_judged < 0.98 * found.n_labels,
+            0 < n_judged < 0.98 * figures.n_labels,
+            "some pairs have no verdict in both orders: look at the model's replies before you "
+            "trust the rest",
         ),
     )
-    return [text for text, holds in rules if holds]
+    return [text for applies, text in rules if applies]
+
+
+def _is_above_chance(share: ConfidenceInterval) -> bool:
+    """Whether the whole interval lies above one half."""
+    return share.low is not None and share.low > 0.5
 
 
 def _exceeds_limit(value: float | None, limit: float) -> bool:
-    """Whether a figure is there and over a limit."""
+    """Whether a figure is known and above a limit."""
     return value is not None and value > limit
 
 
-def _has_position_bias(found: Calibration) -> bool:
-    """Whether the place is worth a point or more, and two standard errors."""
-    if found.position_bias is None or found.position_error is None:
+def _has_position_bias(figures: Calibration) -> bool:
+    """Whether the first place is worth a point or more, and two standard errors."""
+    bias = figures.position_bias
+    error = figures.position_error
+    if bias is None or error is None:
         return False
-    return abs(found.position_bias) >= max(1.0, 2 * found.position_error)
+    return abs(bias) >= max(1.0, 2 * error)
 
 
 def _is_clearly_above(high: ConfidenceInterval, low: ConfidenceInterval) -> bool:
     """Whether one share is above another by ten points, with intervals that do not touch."""
-    if high.value is None or low.value is None or high.low is None or low.high is None:
+    if high.value is None or low.value is None:
+        return False
+    if high.low is None or low.high is None:
         return False
     return high.value - low.value >= 0.1 and high.low > low.high

@@ -1,20 +1,21 @@
-"""What the verdicts say of their judge: flips, ties, position, length, transitivity, collapsed
-scores.
+"""Diagnose a judge from its verdicts: flips, ties, position, length, transitivity, collapse.
 
 Every figure says how many rows it rests on; a figure without rows is null. What depends on the
 order shown (flips, one-sided ties, first position) is null for a pointwise judge, which cannot see
 it: printed "n/a", never 0%.
 
-What it does not know: who is right. A judge without a flip may still be wrong, and a preference for
-length may be earned.
+What it does not know: who is right. A judge that never flips may still be wrong, and a preference
+for length may be justified.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
@@ -27,8 +28,9 @@ COLLAPSE_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A number and how many rows it rests on (pairs, verdicts, samples, ...); null where it cannot
-    be told.
+    """A number, and how many rows it rests on (pairs, verdicts, samples, ...).
+
+    `value` is None where it cannot be told.
     """
 
     value: float | None
@@ -37,7 +39,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class JudgeDiagnostics:
-    """What `diagnose_judge` finds; shares are in 0..1."""
+    """The result of `diagnose_judge`; shares are in 0..1."""
 
     n_verdicts: int
     n_missing: int
@@ -53,136 +55,177 @@ class JudgeDiagnostics:
     length_correlation: Measurement
     """Spearman's correlation over samples of mean raw score and length of the response."""
     violation_rate: Measurement
-    """Triples compared all round (ties left out) that go in a circle; a quarter is chance."""
+    """Triples with all three pairs compared (ties left out) that go in a circle; 1/4 is chance."""
     top_score_share: Measurement
     """The share of the most common score among all scores given."""
     collapsed: bool
-    """Half of the scores, or more, are one and the same, or only three values or fewer occur (20
-    scores or more).
-    """
+    """Half of the scores or more are the same, or only three values occur (20 scores or more)."""
 
 
 def diagnose_judge(
-    verdicts: pl.DataFrame, lengths: pl.DataFrame, pointwise: bool
+    verdicts: pl.DataFrame,
+    lengths: pl.DataFrame,
+    pointwise: bool,
 ) -> JudgeDiagnostics:
-    """The diagnostics of a table VERDICTS; `lengths` has `id` and `length`. One judge at a time
-    says most.
+    """The diagnostics of a table VERDICTS, best with one judge at a time.
+
+    `lengths` has `id` and `length`.
     """
     judged = keep_complete_verdicts(verdicts)
-    winner = judged.with_columns(winner=pl.col("difference").sign().cast(pl.Int8))
-    flips, half_ties = _measure_flips(winner)
-    decided = winner.filter(pl.col("winner") != 0)
-    points = pl.concat([judged["score_low"], judged["score_high"]])
-    common = int(points.value_counts()["count"].max() or 0)  # type: ignore[arg-type]
+    # +1: low won, -1: high won, 0: tie.
+    winner = pl.col("difference").sign().cast(pl.Int8)
+    with_winner = judged.with_columns(winner=winner)
+    decided = with_winner.filter(pl.col("winner") != 0)
+    first_won = decided["winner"] == decided["sign"].cast(pl.Int8)
+    flip_rate, one_sided_tie_rate = _measure_flips(with_winner)
+    first_share = _measure_share(first_won)
+    if pointwise:
+        flip_rate = one_sided_tie_rate = first_share = Measurement(None, 0)
+    top_score_share, collapsed = _measure_collapse(judged)
     return JudgeDiagnostics(
         n_verdicts=judged.height,
         n_missing=verdicts.height - judged.height,
-        flip_rate=_hide_from_pointwise(flips, pointwise),
-        one_sided_tie_rate=_hide_from_pointwise(half_ties, pointwise),
-        tie_rate=_measure_share(winner["winner"] == 0),
-        first_share=_hide_from_pointwise(
-            _measure_share(decided["winner"] == decided["sign"].cast(pl.Int8)), pointwise
-        ),
+        flip_rate=flip_rate,
+        one_sided_tie_rate=one_sided_tie_rate,
+        tie_rate=_measure_share(with_winner["winner"] == 0),
+        first_share=first_share,
         length_correlation=_correlate_with_length(judged, lengths),
-        violation_rate=_measure_intransitivity(winner),
-        top_score_share=Measurement(common / len(points) if len(points) else None, len(points)),
-        collapsed=len(points) >= COLLAPSE_ROWS
-        and (common >= COLLAPSE_SHARE * len(points) or points.n_unique() <= COLLAPSE_VALUES),
+        violation_rate=_measure_intransitivity(with_winner),
+        top_score_share=top_score_share,
+        collapsed=collapsed,
     )
 
 
-def measure_judge_agreement(verdicts: pl.DataFrame) -> list[tuple[str, str, Measurement]]:
-    """For each two judges of a panel: the share of the pairs both judged in which they prefer the
-    same side.
+def measure_judge_agreement(
+    verdicts: pl.DataFrame,
+) -> list[tuple[str, str, Measurement]]:
+    """For each two judges of a panel: the share of their common pairs in which they agree.
 
-    What a judge prefers is the sign of its score differences summed over orders and repetitions; a
-    tie is an answer, too. By chance, two judges without ties agree on half.
+    A judge's answer is the sign of its score differences summed over orders and repetitions; a tie
+    is an answer, too. By chance, two judges without ties agree on half.
     """
     judged = keep_complete_verdicts(verdicts)
-    preferred = judged.group_by("judge", *PAIR).agg(
-        pl.col("difference").sum().round(9).sign().alias("winner")
-    )
-    wide = preferred.sort("judge", *PAIR).pivot(
-        "judge", index=PAIR, values="winner", sort_columns=True
+    by_judge = judged.group_by("judge", *PAIR)
+    answers = by_judge.agg(pl.col("difference").sum().round(9).sign().alias("winner"))
+    # One column per judge, one row per pair.
+    wide = answers.sort("judge", *PAIR).pivot(
+        "judge",
+        index=PAIR,
+        values="winner",
+        sort_columns=True,
     )
     judges = [name for name in wide.columns if name not in PAIR]
-    both = {pair: wide.select(pair).drop_nulls() for pair in combinations(judges, 2)}
-    return [
-        (one, other, _measure_share(found[one] == found[other]))
-        for (one, other), found in both.items()
-    ]
+    agreements = []
+    for one, other in combinations(judges, 2):
+        common = wide.select(one, other).drop_nulls()
+        share = _measure_share(common[one] == common[other])
+        agreements.append((one, other, share))
+    return agreements
 
 
 def _measure_share(hits: pl.Series) -> Measurement:
     """The share of true values."""
-    return Measurement(float(hits.sum()) / len(hits) if len(hits) else None, len(hits))
+    if hits.is_empty():
+        return Measurement(None, 0)
+    return Measurement(float(hits.sum()) / len(hits), len(hits))
 
 
-def _hide_from_pointwise(figure: Measurement, pointwise: bool) -> Measurement:
-    """Null for a judge that cannot see the order."""
-    return Measurement(None, 0) if pointwise else figure
-
-
-def _measure_flips(winner: pl.DataFrame) -> tuple[Measurement, Measurement]:
+def _measure_flips(with_winner: pl.DataFrame) -> tuple[Measurement, Measurement]:
     """Flips and one-sided ties among pairs that a judge saw in both orders."""
-    orders = winner.group_by(*PAIR, "cluster", "judge", "repetition").agg(
-        pl.col("winner").filter(pl.col("sign") > 0).first().alias("one"),
-        pl.col("winner").filter(pl.col("sign") < 0).first().alias("two"),
+    winner = pl.col("winner")
+    sittings = with_winner.group_by(*PAIR, "cluster", "judge", "repetition")
+    by_order = sittings.agg(
+        winner.filter(pl.col("sign") > 0).first().alias("low_first"),
+        winner.filter(pl.col("sign") < 0).first().alias("high_first"),
     )
-    both = orders.drop_nulls(["one", "two"])
-    product = both["one"] * both["two"]
-    return _measure_share(product < 0), _measure_share(
-        (product == 0) & (both["one"] != both["two"])
-    )
+    both = by_order.drop_nulls(["low_first", "high_first"])
+    # Opposite winners give -1; a tie in either order gives 0.
+    product = both["low_first"] * both["high_first"]
+    is_flip = product < 0
+    is_one_sided_tie = (product == 0) & (both["low_first"] != both["high_first"])
+    return _measure_share(is_flip), _measure_share(is_one_sided_tie)
+
+
+def _measure_collapse(judged: pl.DataFrame) -> tuple[Measurement, bool]:
+    """The share of the most common score, and whether the scores have collapsed."""
+    scores = pl.concat([judged["score_low"], judged["score_high"]])
+    n_scores = len(scores)
+    if n_scores == 0:
+        return Measurement(None, 0), False
+    n_common = int(scores.value_counts()["count"].max() or 0)  # type: ignore[arg-type]
+    share = Measurement(n_common / n_scores, n_scores)
+    if n_scores < COLLAPSE_ROWS:
+        return share, False
+    is_one_score = n_common >= COLLAPSE_SHARE * n_scores
+    has_few_values = scores.n_unique() <= COLLAPSE_VALUES
+    return share, is_one_score or has_few_values
 
 
 def _correlate_with_length(judged: pl.DataFrame, lengths: pl.DataFrame) -> Measurement:
-    """Spearman's correlation over samples; null with fewer than three, or where either does not
-    vary.
+    """Spearman's correlation over samples of mean score and length.
+
+    Null with fewer than three samples, or where either does not vary.
     """
-    sides = pl.concat(
-        judged.select(id=pl.col(side), score=pl.col(f"score_{side}")) for side in ("low", "high")
-    )
-    means = sides.group_by("id").agg(pl.col("score").mean())
-    table = means.join(lengths.select("id", "length").unique("id"), on="id").drop_nulls().sort("id")
-    if table.height < 3 or table["score"].n_unique() < 2 or table["length"].n_unique() < 2:
-        return Measurement(None, table.height)
-    return Measurement(
-        float(table.select(pl.corr("score", "length", method="spearman")).item()), table.height
-    )
+    sides = [judged.select(id=pl.col(side), score=pl.col(f"score_{side}")) for side in PAIR]
+    means = pl.concat(sides).group_by("id").agg(pl.col("score").mean())
+    length_by_id = lengths.select("id", "length").unique("id")
+    table = means.join(length_by_id, on="id").drop_nulls().sort("id")
+    n_samples = table.height
+    if n_samples < 3:
+        return Measurement(None, n_samples)
+    if table["score"].n_unique() < 2 or table["length"].n_unique() < 2:
+        return Measurement(None, n_samples)
+    correlation = table.select(pl.corr("score", "length", method="spearman"))
+    return Measurement(float(correlation.item()), n_samples)
 
 
-def _measure_intransitivity(winner: pl.DataFrame) -> Measurement:
-    """Circles (a beats b, b beats c, c beats a) among triples in which each beat another over all
-    verdicts.
+def _measure_intransitivity(with_winner: pl.DataFrame) -> Measurement:
+    """Circles (a beats b, b beats c, c beats a) among triples with a winner in every pair.
 
-    Triples are found by sparse products of edges that lead from fewer to more opponents, so that a
-    sample that was compared with everything costs nothing.
+    Triples are counted by sparse products of edges that lead from fewer to more opponents, so that
+    a sample compared with everything costs nothing.
     """
-    net = (
-        winner.group_by(PAIR)
-        .agg(pl.col("winner").cast(pl.Int64).sum())
-        .filter(pl.col("winner") != 0)
-    )
-    if net.is_empty():
+    by_pair = with_winner.group_by(PAIR)
+    net_wins = by_pair.agg(pl.col("winner").cast(pl.Int64).sum())
+    net_wins = net_wins.filter(pl.col("winner") != 0)
+    if net_wins.is_empty():
         return Measurement(None, 0)
-    ids = pl.concat([net["low"], net["high"]]).unique().sort()
-    a, b = (net[side].cast(pl.Enum(ids)).to_physical().to_numpy().astype(np.int64) for side in PAIR)
-    sign = np.sign(net["winner"].to_numpy())
-    degree = np.bincount(np.concatenate([a, b]), minlength=len(ids))
-    upward = (degree[a] < degree[b]) | ((degree[a] == degree[b]) & (a < b))
-    start, end, beats = (
-        np.where(upward, a, b),
-        np.where(upward, b, a),
-        np.where(upward, sign, -sign),
-    )
-    won, lost = (_adjacency_matrix(start[beats == s], end[beats == s], len(ids)) for s in (1, -1))
+    ids = pl.concat([net_wins["low"], net_wins["high"]]).unique().sort()
+    n = len(ids)
+    low = _number_samples(net_wins["low"], ids)
+    high = _number_samples(net_wins["high"], ids)
+    low_wins = np.sign(net_wins["winner"].to_numpy())
+
+    # Direct every edge from fewer to more opponents (ties: from the lower number): each triple then
+    # has exactly one path start -> middle -> end beside the edge start -> end.
+    degree = np.bincount(np.concatenate([low, high]), minlength=n)
+    tie = degree[low] == degree[high]
+    upward = (degree[low] < degree[high]) | (tie & (low < high))
+    start = np.where(upward, low, high)
+    end = np.where(upward, high, low)
+    start_wins = np.where(upward, low_wins, -low_wins)
+    won = _adjacency_matrix(start[start_wins == 1], end[start_wins == 1], n)
+    lost = _adjacency_matrix(start[start_wins == -1], end[start_wins == -1], n)
+
+    # A circle: both edges of the path point one way and the direct edge the other.
     every = won + lost
     n_triples = int((every @ every).multiply(every).sum())
-    circles = (won @ won).multiply(lost).sum() + (lost @ lost).multiply(won).sum()
-    return Measurement(float(circles) / n_triples if n_triples else None, n_triples)
+    circles_up = (won @ won).multiply(lost).sum()
+    circles_down = (lost @ lost).multiply(won).sum()
+    if n_triples == 0:
+        return Measurement(None, 0)
+    return Measurement(float(circles_up + circles_down) / n_triples, n_triples)
 
 
-def _adjacency_matrix(start: np.ndarray, end: np.ndarray, n: int) -> csr_array:
-    """A sparse adjacency matrix."""
+def _number_samples(samples: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
+    """The place of each sample in `ids`."""
+    return samples.cast(pl.Enum(ids)).to_physical().to_numpy().astype(np.int64)
+
+
+def _adjacency_matrix(
+    start: npt.NDArray[np.int64],
+    end: npt.NDArray[np.int64],
+    n: int,
+) -> Any:
+    """A sparse adjacency matrix, shape (n, n)."""
     return csr_array((np.ones(len(start)), (start, end)), shape=(n, n))

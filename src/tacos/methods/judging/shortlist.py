@@ -1,19 +1,21 @@
-"""Which members of a cluster enter comparison, and which rule left the others out.
+"""Choose which members of a cluster enter comparison, and record which rule removed the others.
 
-The paper's authors thin their pool before any comparison, without saying so: of all samples with
-the same set of cluster labels only the one with the longest response survives
+The paper's authors thin their pool before any comparison, in their code but not in their text: of
+all samples with the same set of cluster labels only the one with the longest response survives
 (`longest-per-tag-set`; Alpaca: 52,002 -> 5,047). That is a strong preference for length, so here it
-is one named rule among others; every removed row is listed with its rule.
+is one named rule among others, and every removed row is listed with its rule.
 
-What quotas and length matching need (`Reserve`) is kept as well, by the rule `reserve`: so many
-rows of a source, a tag or a band of lengths, the best by grade (or length, or chance, as the rule
-has it) of those that were left out.
+| rule                | keeps                                                                     |
+|---------------------|---------------------------------------------------------------------------|
+| all                 | everything                                                                |
+| longest-per-tag-set | the longest response of each tag set                                      |
+| embedded-judge      | the best `factor` x quota by a cheap grade, of which a share at random    |
+| random              | `factor` x quota rows at random                                           |
+| reserve             | beside the others: what quotas and length matching need (`Reserve`)       |
+| cap                 | after the others: at most so many rows of a cluster                       |
 
-Rules: `all`; `longest-per-tag-set`; `embedded-judge` (the best `factor` x quota by a cheap grade,
-plus a random share); `random` (`factor` x quota rows at random). A cap limits any of them.
-
-What it does not know: what the grade means. It only needs that a higher one is better; a missing
-one ranks last.
+What it does not know: what the grade means. It only needs that a higher one is better; rows without
+one rank last.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ MEMBER = ["cluster", "id"]
 
 @dataclass(frozen=True)
 class Reserve:
-    """Groups of samples of which enough must enter: `groups` has id, group; `wanted` the selected
-    rows of a group.
+    """Groups of samples of which enough must enter.
+
+    `groups` has id and group; `wanted` is the number of selected rows of each group.
     """
 
     groups: pl.DataFrame
@@ -57,77 +60,63 @@ def shortlist_members(
 
     `members` has a row per (sample, cluster): `id`, `cluster`, `position` (row number of the sample
     in the input), `length` (characters of the response), `tag_set` (the sorted cluster labels of
-    the sample), `grade` (may be null). `quotas` is the number of rows wanted of each cluster;
-    `factor` x quota rows are kept by the rules that count. Of each group of `reserves`, `factor` x
-    the rows wanted of it are kept, as far as it has them. `cap` is the largest shortlist of a
-    cluster, whatever the rule: the rows beyond it are removed by the rule `cap`. Both tables have
-    the schema SHORTLIST and are sorted by (cluster, position). The order of `members` is
-    irrelevant.
+    the sample), `grade` (may be null). Its order does not matter.
+
+    `quotas` is the number of rows wanted of each cluster; the rules that count keep `factor` x
+    quota. Of each group of `reserves`, `factor` x the rows wanted of it are kept, or all it has.
+    `cap` is the largest shortlist of a cluster under any rule; the rows beyond it are removed by
+    the rule `cap`.
+
+    Both tables have the schema SHORTLIST and are sorted by (cluster, position). Raises
+    `ConfigError` for an unknown rule, and for a `factor` or an `explore` out of range.
     """
     if factor <= 0 or not 0 <= explore <= 1:
         raise ConfigError(
-            f"shortlist.factor must be positive and explore in 0..1, not {factor} and {explore}"
+            "shortlist.factor must be positive and shortlist.explore in 0..1, not "
+            f"{factor} and {explore}"
         )
-    table = members.sort("cluster", "position", "id").with_columns(
-        chance=_draw_numbers(members, seed)
-    )
-    by_rule = _apply_rule(table, rule, quotas, factor, explore)
-    within = by_rule
+    table = members.sort("cluster", "position", "id")
+    # Drawn after sorting: chance must not depend on the order of `members`.
+    table = table.with_columns(_draw_numbers(table.height, seed))
+
+    is_by_rule = _apply_rule(table, rule, quotas, factor, explore)
+    is_kept = is_by_rule
     for reserve in reserves:
-        within = within | _flag_reserve_rows(table, within, reserve, rule, factor)
-    why = pl.when(by_rule).then(pl.lit(rule)).otherwise(pl.lit("reserve"))
-    kept = table.with_columns(rule=why).filter(within)
-    capped = (
-        kept if cap is None else kept.filter(_rank_in_cluster(kept, _rule_sort_keys(rule)) < cap)
-    )
-    return _select_shortlist_columns(capped), _select_shortlist_columns(
-        _list_removed_rows(table, kept, capped, rule)
-    )
+        # Each reserve counts what the ones before it have kept.
+        is_kept = is_kept | _flag_reserve_rows(table, is_kept, reserve, rule, factor)
+    rule_of_row = pl.when(is_by_rule).then(pl.lit(rule)).otherwise(pl.lit("reserve"))
+    kept = table.with_columns(rule=rule_of_row).filter(is_kept)
+
+    capped = kept
+    if cap is not None:
+        capped = kept.filter(_rank_in_cluster(kept, _rule_sort_keys(rule)) < cap)
+    removed = _list_removed_rows(table, kept, capped, rule)
+    return _select_shortlist_columns(capped), _select_shortlist_columns(removed)
 
 
-def _flag_reserve_rows(
-    table: pl.DataFrame, kept: pl.Series, reserve: Reserve, rule: Rule, factor: float
-) -> pl.Series:
-    """Whether a row is one of those that its group still needs."""
-    samples = (
-        table.with_columns(kept=kept)
-        .with_columns(pl.col("kept").max().over("id"))
-        .unique("id", keep="first")
-    )
-    grouped = (
-        samples.drop("cluster")
-        .join(reserve.groups.rename({"group": "cluster"}), on="id")
-        .sort("position", "id")
-    )
-    have = dict(grouped.filter("kept").group_by("cluster").len().iter_rows())
-    rest = grouped.filter(~pl.col("kept"))
-    missing = {
-        group: math.ceil(round(factor * n, 9)) - have.get(group, 0)
-        for group, n in reserve.wanted.items()
-    }
-    wanted = rest["cluster"].replace_strict(missing, default=0, return_dtype=pl.Int64)
-    return table["id"].is_in(
-        rest.filter(_rank_in_cluster(rest, _rule_sort_keys(rule)) < wanted)["id"].implode()
-    )
+def _draw_numbers(n_rows: int, seed: int) -> pl.Series:
+    """`chance`: a number in 0..1 for each row."""
+    numbers = np.random.default_rng(seed).random(n_rows)
+    return pl.Series("chance", numbers, dtype=pl.Float64)
 
 
-def _draw_numbers(members: pl.DataFrame, seed: int) -> pl.Series:
-    """A number in 0..1 for each row of `members` sorted by (cluster, position, id): chance without
-    row order.
-    """
-    return pl.Series("chance", np.random.default_rng(seed).random(members.height), dtype=pl.Float64)
+# Rules
 
 
 def _apply_rule(
-    table: pl.DataFrame, rule: Rule, quotas: Mapping[int, int], factor: float, explore: float
+    table: pl.DataFrame,
+    rule: Rule,
+    quotas: Mapping[int, int],
+    factor: float,
+    explore: float,
 ) -> pl.Series:
     """Whether the rule keeps each row."""
     if rule == "all":
         return pl.Series([True]).new_from_index(0, table.height)
     if rule == "longest-per-tag-set":
         return _flag_longest_per_tag_set(table)
-    sizes = {cluster: math.ceil(round(factor * quota, 9)) for cluster, quota in quotas.items()}
-    wanted = table["cluster"].cast(pl.Int64).replace_strict(sizes, default=0, return_dtype=pl.Int64)
+    n_wanted = {cluster: _scale_up(factor, quota) for cluster, quota in quotas.items()}
+    wanted = _look_up(table["cluster"].cast(pl.Int64), n_wanted)
     if rule == "random":
         return _rank_in_cluster(table, _rule_sort_keys(rule)) < wanted
     if rule == "embedded-judge":
@@ -135,34 +124,74 @@ def _apply_rule(
     raise ConfigError(f"unknown shortlist.rule {rule!r}")
 
 
+def _scale_up(factor: float, n_rows: int) -> int:
+    """`factor` x n rows, rounded up, less the error of the product (1.1 x 10 is 11, not 12)."""
+    return math.ceil(round(factor * n_rows, 9))
+
+
+def _look_up(groups: pl.Series, n_rows: Mapping[int, int]) -> pl.Series:
+    """The number of rows of each row's group, 0 for groups not named."""
+    return groups.replace_strict(n_rows, default=0, return_dtype=pl.Int64)
+
+
 def _flag_longest_per_tag_set(table: pl.DataFrame) -> pl.Series:
-    """Whether a row belongs to the sample with the longest response of its tag set (equal lengths:
-    the earlier one).
-    """
+    """Whether a row's sample has the longest response of its tag set (ties: the earlier one)."""
     samples = table.unique("id", keep="first", maintain_order=True)
-    longest = (
-        samples.sort(["length", "position"], descending=[True, False])
-        .unique("tag_set", keep="first", maintain_order=True)
-        .get_column("id")
-    )
-    return table["id"].is_in(longest.implode())
+    by_length = samples.sort(["length", "position"], descending=[True, False])
+    longest = by_length.unique("tag_set", keep="first", maintain_order=True)
+    return table["id"].is_in(longest["id"].implode())
 
 
-def _flag_best_and_explored(table: pl.DataFrame, wanted: pl.Series, explore: float) -> pl.Series:
-    """The best `wanted` rows by grade, of which the last `explore` share is drawn at random from
-    the rest instead.
-    """
+def _flag_best_and_explored(
+    table: pl.DataFrame,
+    wanted: pl.Series,
+    explore: float,
+) -> pl.Series:
+    """The best `wanted` rows by grade, but for a share `explore` drawn from the other rows."""
     n_random = (wanted.cast(pl.Float64) * explore).floor().cast(pl.Int64)
     place = _rank_in_cluster(table, _rule_sort_keys("embedded-judge"))
-    best = place < wanted - n_random
-    rest = table.with_columns(best=best).with_columns(
-        chance=pl.when("best").then(2.0).otherwise("chance")
-    )
-    return best | (~best & (_rank_in_cluster(rest, _rule_sort_keys("random")) < n_random))
+    is_best = place < wanted - n_random
+    # Chances lie below 1: the best rows, at 2, come after all others and are not drawn again.
+    chance_of_rest = pl.when("is_best").then(2.0).otherwise("chance")
+    others = table.with_columns(is_best=is_best)
+    others = others.with_columns(chance=chance_of_rest)
+    random_place = _rank_in_cluster(others, _rule_sort_keys("random"))
+    return is_best | (~is_best & (random_place < n_random))
+
+
+def _flag_reserve_rows(
+    table: pl.DataFrame,
+    is_kept: pl.Series,
+    reserve: Reserve,
+    rule: Rule,
+    factor: float,
+) -> pl.Series:
+    """Whether a row is one of those that its group still needs."""
+    # One row per sample: it is in if it is kept in any of its clusters.
+    in_any_cluster = pl.col("is_kept").max().over("id")
+    flagged = table.with_columns(is_kept=is_kept)
+    flagged = flagged.with_columns(is_kept=in_any_cluster)
+    samples = flagged.unique("id", keep="first").drop("cluster")
+
+    # The group stands in the column `cluster`, so that ranking works as within clusters.
+    groups = reserve.groups.rename({"group": "cluster"})
+    grouped = samples.join(groups, on="id").sort("position", "id")
+    n_kept = dict(grouped.filter("is_kept").group_by("cluster").len().iter_rows())
+    n_missing = {}
+    for group, n_wanted in reserve.wanted.items():
+        n_missing[group] = _scale_up(factor, n_wanted) - n_kept.get(group, 0)
+
+    rest = grouped.filter(~pl.col("is_kept"))
+    place = _rank_in_cluster(rest, _rule_sort_keys(rule))
+    added = rest.filter(place < _look_up(rest["cluster"], n_missing))
+    return table["id"].is_in(added["id"].implode())
+
+
+# Order within a cluster
 
 
 def _rule_sort_keys(rule: Rule) -> list[pl.Expr]:
-    """What a rule sorts a cluster by, the rows it wants first."""
+    """What a rule sorts a cluster by, the rows that it prefers first."""
     if rule == "embedded-judge":
         return [-pl.col("grade").cast(pl.Float64), pl.col("chance")]
     if rule == "longest-per-tag-set":
@@ -170,24 +199,32 @@ def _rule_sort_keys(rule: Rule) -> list[pl.Expr]:
     return [pl.col("chance")]
 
 
-def _rank_in_cluster(table: pl.DataFrame, order: list[pl.Expr]) -> pl.Series:
-    """The place of each row in its cluster, from 0, when sorted by `order`; nulls come last."""
-    keys = [by.alias(f"by{i}") for i, by in enumerate(order)]
-    places = (
-        table.select("cluster", *keys, row=pl.int_range(pl.len()))
-        .sort("cluster", *[f"by{i}" for i in range(len(keys))], "row", nulls_last=True)
-        .with_columns(place=pl.int_range(pl.len()).over("cluster"))
-    )
+def _rank_in_cluster(table: pl.DataFrame, sort_keys: list[pl.Expr]) -> pl.Series:
+    """The place of each row in its cluster, from 0, when sorted by the keys; nulls come last."""
+    keys = [key.alias(f"key{number}") for number, key in enumerate(sort_keys)]
+    names = [f"key{number}" for number in range(len(keys))]
+    numbered = table.select("cluster", *keys, row=pl.int_range(pl.len()))
+    ordered = numbered.sort("cluster", *names, "row", nulls_last=True)
+    places = ordered.with_columns(place=pl.int_range(pl.len()).over("cluster"))
     return places.sort("row").get_column("place")
 
 
+# Results
+
+
 def _list_removed_rows(
-    table: pl.DataFrame, kept: pl.DataFrame, capped: pl.DataFrame, rule: Rule
+    table: pl.DataFrame,
+    kept: pl.DataFrame,
+    capped: pl.DataFrame,
+    rule: Rule,
 ) -> pl.DataFrame:
     """The rows that the rule removed and those that the cap removed, with the name of either."""
-    by_rule = table.join(kept, on=MEMBER, how="anti").with_columns(rule=pl.lit(rule, pl.String))
-    by_cap = kept.join(capped, on=MEMBER, how="anti").with_columns(rule=pl.lit("cap"))
-    return pl.concat([by_rule.select(by_cap.columns), by_cap]).sort("cluster", "position", "id")
+    by_rule = table.join(kept, on=MEMBER, how="anti")
+    by_rule = by_rule.with_columns(rule=pl.lit(rule, pl.String))
+    by_cap = kept.join(capped, on=MEMBER, how="anti")
+    by_cap = by_cap.with_columns(rule=pl.lit("cap"))
+    removed = pl.concat([by_rule.select(by_cap.columns), by_cap])
+    return removed.sort("cluster", "position", "id")
 
 
 def _select_shortlist_columns(table: pl.DataFrame) -> pl.DataFrame:

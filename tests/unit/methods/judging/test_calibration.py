@@ -171,13 +171,13 @@ def test_a_judge_without_one_usable_answer_is_said_to_have_none() -> None:
     )
     assert (talking.judge, mute.judge, panel.judge) == ("j", "mute", calibration.PANEL)
     assert (talking.n_judged, mute.n_judged, panel.n_judged) == (120, 0, 120)
-    assert mute.suggestions == ("nothing can be said of mute: none of its answers could be used",)
+    assert mute.suggestions == ("nothing can be said about mute: none of its answers is usable",)
 
 
 def test_labels_without_a_winner_tell_nothing_of_agreement() -> None:
     labels = labelled(30).with_columns(preferred=pl.lit("tie"))
     told = of(labels, judged(labels)).suggestions
-    assert told[0] == "no agreement can be told: in no pair that it judged did you name a winner"
+    assert told[0] == "agreement cannot be measured: you named no winner in any pair that it judged"
     assert not any("better than chance" in text or "label more" in text for text in told)
 
 

@@ -1,17 +1,23 @@
-"""Which samples of a cluster are compared with each other.
+"""Plan which samples of a cluster are compared with each other.
 
-`neighbour` is the paper's pairing (section 3.3 and its public code): list neighbours, each sample
-in at most one pair. Its graph is a heap of islands: scores of two pairs are comparable only through
-the judge's absolute scale. `chain` connects a cluster with as few pairs as possible, `bridges`
-connects the clusters, `swiss` compares equals with equals, `active` asks where membership of the
-top k is uncertain, `reference` compares everything with one sample.
+| plan        | compares                                                                  |
+|-------------|---------------------------------------------------------------------------|
+| neighbours  | neighbours in the list, each sample in at most one pair (the paper)       |
+| chain       | each sample with the next one: connects a cluster with the fewest pairs   |
+| bridges     | samples of different clusters: connects the clusters                      |
+| swiss       | samples of nearly equal score                                             |
+| active      | samples whose membership of the top k is uncertain                        |
+| reference   | every sample with one and the same                                        |
 
-A plan is a table PAIRS. No plan holds a pair of one cluster twice, and those that are given `asked`
-(all earlier plans) hold none of it, in either direction. Which sample is `left` says nothing: the
-judge sees both orders.
+The paper's pairing (section 3.3 and its public code) leaves a graph of islands: scores of two pairs
+are comparable only through the judge's absolute scale.
 
-What it does not know: the verdicts. `swiss` and `active` read scores that
-`tacos.methods.judging.rating` made of them.
+A plan is a table PAIRS. No plan holds a pair of one cluster twice, and plans that are given `asked`
+(all earlier plans) hold none of its pairs, in either direction. Which sample is `left` carries no
+meaning: the judge sees both orders.
+
+What it does not know: the verdicts. `swiss` and `active` read scores, which
+`tacos.methods.judging.rating` makes of them.
 """
 
 from tacos.methods.judging.pairing.active_pairs import (

@@ -1,22 +1,21 @@
-"""Active plans: ask every pair in one order first, then ask only where an answer can still change
-who is in the top k.
+"""Plan active rounds: ask where an answer can still change who is in the top k.
 
-A cluster's quota sets its top k; the threshold lies midway between the scores of places k and k +
-1. One more verdict takes a sample's error variance from v to 1 / (1/v + 1/r), r being the variance
-of one verdict, so its score will move by a Gaussian step of variance v - 1 / (1/v + 1/r). The gain
-of asking is the expected gain of moving over the threshold
+Every pair is asked in one order first. A cluster's quota sets its top k; the threshold lies midway
+between the scores of places k and k + 1. One more verdict takes a sample's error variance from v to
+1 / (1/v + 1/r), where r is the variance of one verdict, so its score will move by a Gaussian step
+of variance v - 1 / (1/v + 1/r). The gain of asking is the expected gain of crossing the threshold
 
     step * (z Phi(z) + phi(z)),    z = -|score - threshold| / step
 
-(the knowledge gradient of Frazier, Powell & Dayanik 2008, for a threshold). Requests go one by one
-to where the gain is largest, the variances being reduced as if the answer were there already.
+(the knowledge gradient of Frazier, Powell and Dayanik 2008, for a threshold). Requests go one by
+one to where the gain is largest, and variances are reduced as if the answers were there already.
 
-The rule by which a second order is skipped: a pair's second order (like any further question) is
-asked only while the gain of one of its samples is more than 0; it is taken as 0 where the threshold
-is more than 3 steps away, so that no answer could be expected to change the outcome.
+A pair's second order (like any further question) is asked only while the gain of one of its samples
+is above 0. The gain is taken as 0 where the threshold is more than 3 steps away, so that no answer
+can be expected to change the outcome.
 
-A plan's `orders` are "both", or the one order ("ab", "ba") that is to be asked. A second order
-keeps the number of its pair.
+A plan's `orders` are "both", or the one order ("ab", "ba") to be asked. A second order keeps the
+number of its pair.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -40,18 +40,24 @@ from tacos.records import PAIRS
 
 ORDERS = {"both": ("ab", "ba"), "ab": ("ab",), "ba": ("ba",)}
 Places = tuple[int, int]
-Stored = dict[tuple[str, str], tuple[int, set[str]]]
+"""The places of a pair's samples in their cluster."""
+AskedOrders = dict[tuple[str, str], tuple[int, set[str]]]
+"""(left, right) -> number of the pair, orders asked."""
 Belief = tuple[float, float, int]
+"""Score, error, number of verdicts asked for."""
 Row = tuple[int, int, str, str, bool, str]
 Floats = npt.NDArray[np.float64]
 N_STEPS = 3.0
 """Standard deviations beyond which a verdict is taken to be unable to change the outcome."""
+NEW_PAIR = -1
+"""Stands for the number of a pair that has none yet."""
 
 
 @dataclass(slots=True)
 class ClusterState:
-    """One cluster as it stands: `score`, `variance` of shape (n,), `noise` of one verdict,
-    `threshold`, in points.
+    """The state of one cluster of n samples, in points.
+
+    `score` and `variance` have shape (n,); `noise` is the variance of one verdict.
     """
 
     ids: list[str]
@@ -62,39 +68,55 @@ class ClusterState:
 
     def gain(self) -> Floats:
         """The expected gain of one more verdict of each sample, shape (n,)."""
-        step = np.sqrt(np.maximum(self.variance**2 / (self.variance + self.noise), 1e-18))
+        # v - 1 / (1/v + 1/r) = v^2 / (v + r), written so that nothing is subtracted.
+        step_variance = self.variance**2 / (self.variance + self.noise)
+        step = np.sqrt(np.maximum(step_variance, 1e-18))
         z = -np.abs(self.score - self.threshold) / step
-        value = step * (z * ndtr(z) + np.exp(-z * z / 2) / np.sqrt(2 * np.pi))
+        density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+        value = step * (z * ndtr(z) + density)
         return np.where(z < -N_STEPS, 0.0, value)
 
     def count(self, place: int) -> None:
-        """Take one more verdict of a sample as given."""
+        """Reduce a sample's variance as if one more verdict were there."""
         self.variance[place] = 1 / (1 / self.variance[place] + 1 / self.noise)
 
 
 def plan_first_round(
-    shortlist: pl.DataFrame, seed: int, linked: bool = True, pilot: int = 10, first: int = 0
+    shortlist: pl.DataFrame,
+    seed: int,
+    linked: bool = True,
+    pilot: int = 10,
+    first: int = 0,
 ) -> pl.DataFrame:
     """The first round: every sample once or twice in one order, every `pilot`-th pair in both.
 
-    `linked` makes a chain of each cluster (n - 1 pairs: the graph is connected, each sample is seen
-    on either place); otherwise samples are paired once (n / 2 pairs; in an odd cluster the last one
-    meets the first). The pilot pairs tell the judge's position bias and noise. Returns a table
-    PAIRS.
+    `linked` makes a chain of each cluster: n - 1 pairs, so that the graph is connected and each
+    sample is seen in either place. Otherwise samples are paired once: n / 2 pairs, and in an odd
+    cluster the last one meets the first. The pilot pairs reveal the judge's position bias and
+    noise. Returns a table PAIRS, numbered from `first`.
     """
     links: list[Link] = []
     for cluster, ids in index_members(shortlist).items():
-        order = shuffle_by_seed(ids, seed, cluster)
-        seats = order if linked or len(order) % 2 == 0 else [*order, order[0]]
-        step = 1 if linked else 2
-        links += [
-            (cluster, a, b) for a, b in zip(seats[:-1:step], seats[1::step], strict=True) if a != b
-        ]
-    rows = [
-        (first + i, cluster, left, right, False, "both" if i % pilot == 0 else "ab")
-        for i, (cluster, left, right) in enumerate(links)
-    ]
+        shuffled = shuffle_by_seed(ids, seed, cluster)
+        for left, right in _link_samples(shuffled, linked):
+            if left != right:
+                links.append((cluster, left, right))
+
+    rows: list[Row] = []
+    for place, (cluster, left, right) in enumerate(links):
+        orders = "both" if place % pilot == 0 else "ab"
+        rows.append((first + place, cluster, left, right, False, orders))
     return pl.DataFrame(rows, schema=PAIRS, orient="row")
+
+
+def _link_samples(shuffled: list[str], linked: bool) -> Iterator[tuple[str, str]]:
+    """Pairs of neighbours: all of them, or every second one."""
+    if linked:
+        return pairwise(shuffled)
+    seats = list(shuffled)
+    if len(seats) % 2 == 1:
+        seats.append(seats[0])
+    return zip(seats[::2], seats[1::2], strict=True)
 
 
 def plan_active_round(
@@ -106,150 +128,218 @@ def plan_active_round(
     seed: int,
     both: bool = True,
 ) -> pl.DataFrame:
-    """A round of at most `n_requests` requests in each cluster (one order of a pair is one
-    request).
+    """A round of at most `n_requests` requests per cluster (one order of a pair is one request).
 
-    `scores` is a table SCORES of the rounds before, with errors; where an error is null, nothing is
-    uncertain and nothing is asked. `asked` holds all earlier plans (PAIRS, with or without
+    `scores` is a table SCORES of the rounds before, with errors; a sample whose error is null is
+    not uncertain, and is not asked about. `asked` holds all earlier plans (PAIRS, with or without
     `orders`); `quotas` is the k of each cluster's top k. New pairs are asked in both orders at
-    once, or in one first (`both=False`; the other may follow in a later round). No order of a pair
-    is asked twice. Fewer requests come back where no more can change the outcome.
+    once, or with `both=False` in one first (the other may follow in a later round). No order of a
+    pair is asked twice. The plan is shorter where no more answers can change the outcome.
     """
-    stored = _index_stored_orders(asked)
+    asked_orders = _index_asked_orders(asked)
     beliefs = _index_beliefs(scores, asked)
-    number = next_pair_number(asked)
     rows: list[Row] = []
     for cluster, ids in index_members(shortlist).items():
-        standing = _build_cluster_state(
-            shuffle_by_seed(ids, seed, cluster), beliefs, quotas.get(cluster, 0)
-        )
-        if standing is not None:
-            here = stored.get(cluster, {})
-            wanted = _pick_requests(
-                standing, _index_orders_within(standing.ids, here), n_requests.get(cluster, 0), both
-            )
-            rows += [
-                (here[a, b][0] if (a, b) in here else -1, cluster, a, b, False, o)
-                for a, b, o in wanted
-            ]
-    fresh = iter(range(number, number + len(rows)))
-    numbered = [(next(fresh) if row[0] < 0 else row[0], *row[1:]) for row in rows]
+        shuffled = shuffle_by_seed(ids, seed, cluster)
+        quota = quotas.get(cluster, 0)
+        state = _build_cluster_state(shuffled, beliefs, quota)
+        if state is None:
+            continue
+        of_cluster = asked_orders.get(cluster, {})
+        orders = _index_orders_within(state.ids, of_cluster)
+        n_here = n_requests.get(cluster, 0)
+        for left, right, wanted in _pick_requests(state, orders, n_here, both):
+            number, _ = of_cluster.get((left, right), (NEW_PAIR, set()))
+            rows.append((number, cluster, left, right, False, wanted))
+    numbered = _number_new_pairs(rows, next_pair_number(asked))
     return pl.DataFrame(numbered, schema=PAIRS, orient="row")
 
 
+def _number_new_pairs(rows: list[Row], first: int) -> list[Row]:
+    """The rows with numbers from `first` for new pairs."""
+    numbered: list[Row] = []
+    next_number = first
+    for row in rows:
+        if row[0] == NEW_PAIR:
+            row = (next_number, *row[1:])
+            next_number += 1
+        numbered.append(row)
+    return numbered
+
+
 def allot_requests(
-    shortlist: pl.DataFrame, asked: pl.DataFrame, budget: float, n_rounds: int
+    shortlist: pl.DataFrame,
+    asked: pl.DataFrame,
+    budget: float,
+    n_rounds: int,
 ) -> dict[int, int]:
-    """What each cluster may ask in the next of `n_rounds` rounds: an even part of `budget` x its
-    size not yet spent.
+    """What each cluster may ask in the next of `n_rounds` rounds, in requests.
 
-    `budget` is in requests per sample of the shortlist (the paper takes 1); `asked` holds all
-    earlier plans.
+    That is an even part of `budget` x its size, less what it has spent. `budget` is in requests per
+    sample of the shortlist (the paper takes 1); `asked` holds all earlier plans.
     """
-    plans = asked if "orders" in asked.columns else asked.with_columns(orders=pl.lit("both"))
-    cost = pl.when(pl.col("orders") == "both").then(2).otherwise(1)
-    spent = dict(plans.group_by("cluster").agg(cost.sum()).iter_rows())
-    sizes = shortlist.group_by("cluster").agg(pl.col("id").n_unique()).iter_rows()
-    return {c: max(round((budget * size - spent.get(c, 0)) / n_rounds), 0) for c, size in sizes}
+    plans = _with_request_counts(asked)
+    spent_by_cluster = plans.group_by("cluster").agg(pl.col("n_requests").sum())
+    spent = dict(spent_by_cluster.iter_rows())
+    sizes = shortlist.group_by("cluster").agg(pl.col("id").n_unique())
+    allotted = {}
+    for cluster, size in sizes.iter_rows():
+        left = budget * size - spent.get(cluster, 0)
+        allotted[cluster] = max(round(left / n_rounds), 0)
+    return allotted
 
 
-def _index_stored_orders(asked: pl.DataFrame) -> dict[int, Stored]:
+# What is known so far
+
+
+def _with_orders(asked: pl.DataFrame) -> pl.DataFrame:
+    """Earlier plans with `orders`; plans without that column ask both."""
+    if "orders" in asked.columns:
+        return asked
+    return asked.with_columns(orders=pl.lit("both"))
+
+
+def _with_request_counts(asked: pl.DataFrame) -> pl.DataFrame:
+    """Earlier plans with `n_requests`: 2 for both orders, else 1."""
+    is_both = pl.col("orders") == "both"
+    n_requests = pl.when(is_both).then(2).otherwise(1)
+    return _with_orders(asked).with_columns(n_requests=n_requests)
+
+
+def _index_asked_orders(asked: pl.DataFrame) -> dict[int, AskedOrders]:
     """The number and the asked orders of each pair, by cluster, then by (left, right)."""
-    plans = asked if "orders" in asked.columns else asked.with_columns(orders=pl.lit("both"))
-    stored: dict[int, Stored] = defaultdict(dict)
+    plans = _with_orders(asked)
     columns = plans.select("cluster", "pair", "left", "right", "orders")
+    by_cluster: dict[int, AskedOrders] = defaultdict(dict)
     for cluster, number, left, right, orders in columns.iter_rows():
-        stored[cluster].setdefault((left, right), (number, set()))[1].update(ORDERS[orders])
-    return stored
+        pairs = by_cluster[cluster]
+        # The first number stays: a second order stands under the number of its pair.
+        _, asked_here = pairs.setdefault((left, right), (number, set()))
+        asked_here.update(ORDERS[orders])
+    return by_cluster
 
 
-def _index_beliefs(scores: pl.DataFrame, asked: pl.DataFrame) -> dict[str, Belief]:
+def _index_beliefs(
+    scores: pl.DataFrame,
+    asked: pl.DataFrame,
+) -> dict[str, Belief]:
     """What is known of each sample: score, error, and the number of verdicts asked for."""
-    plans = asked if "orders" in asked.columns else asked.with_columns(orders=pl.lit("both"))
-    weight = pl.when(pl.col("orders") == "both").then(2).otherwise(1)
-    ends = pl.concat(plans.select(id=pl.col(side), weight=weight) for side in ("left", "right"))
-    known = (
-        scores.filter(pl.col("error").is_not_null())
-        .group_by("id")
-        .agg(pl.col("score", "error").mean())
-    )
-    rows = known.join(ends.group_by("id").agg(pl.col("weight").sum()), on="id").rows()
-    return {id_: (score, error, n) for id_, score, error, n in rows}
+    plans = _with_request_counts(asked)
+    left = plans.select("n_requests", id="left")
+    right = plans.select("n_requests", id="right")
+    by_id = pl.concat([left, right]).group_by("id")
+    n_requests = by_id.agg(pl.col("n_requests").sum())
+
+    with_error = scores.filter(pl.col("error").is_not_null())
+    means = with_error.group_by("id").agg(pl.col("score", "error").mean())
+    beliefs: dict[str, Belief] = {}
+    for id_, score, error, n in means.join(n_requests, on="id").iter_rows():
+        beliefs[id_] = (score, error, n)
+    return beliefs
 
 
 def _build_cluster_state(
-    ids: list[str], beliefs: Mapping[str, Belief], quota: int
+    ids: list[str],
+    beliefs: Mapping[str, Belief],
+    quota: int,
 ) -> ClusterState | None:
-    """The standing of a cluster; None where it gives all or nothing, or no error is known.
+    """The state of a cluster; None where it gives all or nothing, or no error is known.
 
     The noise of one verdict is the median of error variance times verdicts. A sample without a
     score stands at the mean, as uncertain as the scores are spread.
     """
-    known = np.array([beliefs[one] for one in ids if one in beliefs])
+    # Columns: score, error, number of verdicts; shape (samples with an error, 3).
+    known = np.array([beliefs[id_] for id_ in ids if id_ in beliefs])
     if not 0 < quota < len(ids) or not len(known):
         return None
     unknown = (known[:, 0].mean(), known[:, 0].std(), 0)
-    values = np.array([beliefs.get(one, unknown) for one in ids])
-    ranking = np.sort(values[:, 0])[::-1]
-    noise = float(np.median(known[:, 1] ** 2 * known[:, 2]))
+    values = np.array([beliefs.get(id_, unknown) for id_ in ids])
+    score = values[:, 0]
+    variance = values[:, 1] ** 2
+    verdict_variance = known[:, 1] ** 2 * known[:, 2]
+    ranking = np.sort(score)[::-1]
+    threshold = float(ranking[quota - 1] + ranking[quota]) / 2
     return ClusterState(
-        ids, values[:, 0], values[:, 1] ** 2, noise, float(ranking[quota - 1] + ranking[quota]) / 2
+        ids=ids,
+        score=score,
+        variance=variance,
+        noise=float(np.median(verdict_variance)),
+        threshold=threshold,
     )
 
 
-def _index_orders_within(ids: list[str], stored: Stored) -> dict[Places, set[str]]:
+def _index_orders_within(
+    ids: list[str],
+    asked_orders: AskedOrders,
+) -> dict[Places, set[str]]:
     """The asked orders of each pair of these samples, by their places."""
-    place = {one: i for i, one in enumerate(ids)}
-    return {
-        (place[a], place[b]): set(o)
-        for (a, b), (_, o) in stored.items()
-        if a in place and b in place
-    }
+    place = {id_: number for number, id_ in enumerate(ids)}
+    orders = {}
+    for (left, right), (_, asked_here) in asked_orders.items():
+        if left in place and right in place:
+            orders[place[left], place[right]] = set(asked_here)
+    return orders
+
+
+# Choosing requests
 
 
 def _pick_requests(
-    standing: ClusterState, orders: dict[Places, set[str]], n_requests: int, both: bool
+    state: ClusterState,
+    orders: dict[Places, set[str]],
+    n_requests: int,
+    both: bool,
 ) -> Iterator[tuple[str, str, str]]:
     """Left, right and orders of what is to be asked, the largest gain first."""
     closed: dict[int, set[int]] = defaultdict(set)
-    for pair, asked in orders.items():
-        if len(asked) == 2:
+    for pair, asked_here in orders.items():
+        if len(asked_here) == 2:
             _close_pair(closed, pair)
+
     while n_requests > 0:
-        found = _pick_next_pair(standing, closed)
-        if found is None:
+        picked = _pick_next_pair(state, closed)
+        if picked is None:
             return
-        pair = found[::-1] if found[::-1] in orders else found
+        # A pair asked before keeps its direction, for its second order stands under its number.
+        reverse = (picked[1], picked[0])
+        pair = reverse if reverse in orders else picked
         missing = {"ab", "ba"} - orders.setdefault(pair, set())
         wanted = missing if both and n_requests > 1 else {min(missing)}
         orders[pair] |= wanted
-        _close_pair(closed, pair)  # what is left of it may follow in a later round
+        # An order of the pair that is left open may follow in a later round.
+        _close_pair(closed, pair)
         n_requests -= len(wanted)
         for place in pair * len(wanted):
-            standing.count(place)
-        yield (
-            standing.ids[pair[0]],
-            standing.ids[pair[1]],
-            "both" if len(wanted) > 1 else min(wanted),
-        )
+            state.count(place)
+        left, right = pair
+        wanted_orders = "both" if len(wanted) > 1 else min(wanted)
+        yield state.ids[left], state.ids[right], wanted_orders
 
 
 def _close_pair(closed: dict[int, set[int]], pair: Places) -> None:
-    """Note that a pair cannot be asked (again)."""
-    closed[pair[0]].add(pair[1])
-    closed[pair[1]].add(pair[0])
+    """Note that a pair cannot be asked (again) in this round."""
+    left, right = pair
+    closed[left].add(right)
+    closed[right].add(left)
 
 
-def _pick_next_pair(standing: ClusterState, closed: Mapping[int, set[int]]) -> Places | None:
-    """The sample with the largest gain and its best partner: the next largest gain, then the
-    nearest score.
+def _pick_next_pair(
+    state: ClusterState,
+    closed: Mapping[int, set[int]],
+) -> Places | None:
+    """The sample with the largest gain and its best partner; None if no gain is left.
+
+    The best partner has the next largest gain; of equal gains it has the nearest score.
     """
-    gain = standing.gain()
-    for one in np.argsort(-gain, kind="stable"):
-        if gain[one] <= 0:
+    gain = state.gain()
+    for sample in np.argsort(-gain, kind="stable"):
+        if gain[sample] <= 0:
             return None
-        appeal = gain - 1e-9 * np.abs(standing.score - standing.score[one])
-        appeal[[one, *closed.get(one, ())]] = -np.inf
+        # The weight is far below any gain that matters: distance decides between equals only.
+        distance = np.abs(state.score - state.score[sample])
+        appeal = gain - 1e-9 * distance
+        unavailable = [sample, *closed.get(sample, ())]
+        appeal[unavailable] = -np.inf
         if np.isfinite(appeal).any():
-            return int(one), int(np.argmax(appeal))
+            return int(sample), int(np.argmax(appeal))
     return None

@@ -1,6 +1,4 @@
-"""Plans that need no verdict: the paper's neighbours, chains, bridges between clusters, one
-reference for all.
-"""
+"""Plan pairs without any verdict: neighbours (the paper), chains, bridges, one reference."""
 
 from __future__ import annotations
 
@@ -19,45 +17,48 @@ from tacos.methods.judging.pairing.pair_plans import (
 
 
 def pair_neighbours(shortlist: pl.DataFrame, first: int = 0) -> pl.DataFrame:
-    """The paper's pairs: (0, 1), (2, 3), ... of each cluster in input order; an odd last sample is
-    dropped.
+    """The paper's pairs: (0, 1), (2, 3), ... of each cluster; an odd last sample is dropped.
 
-    `shortlist` is a table SHORTLIST; input order is its column `position` where it has one, else
-    file and row number of the ids (`<file>:<row>`). `first` is the number of the first pair, here
-    and below.
+    Samples stand in input order (see `index_members`). `shortlist` is a table SHORTLIST, and
+    `first` the number of the first pair, here and below.
     """
-    groups = index_members(shortlist).items()
-    return build_pair_table(
-        ((c, a, b) for c, ids in groups for a, b in zip(ids[::2], ids[1::2], strict=False)), first
-    )
+    links: list[Link] = []
+    for cluster, ids in index_members(shortlist).items():
+        for left, right in zip(ids[::2], ids[1::2], strict=False):
+            links.append((cluster, left, right))
+    return build_pair_table(links, first)
 
 
 def pair_in_chain(
-    shortlist: pl.DataFrame, seed: int, first: int = 0, asked: pl.DataFrame | None = None
+    shortlist: pl.DataFrame,
+    seed: int,
+    first: int = 0,
+    asked: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Each cluster in a random order, every sample compared with the next one: n - 1 pairs connect
-    n samples.
-    """
-    done = collect_asked_pairs(asked)
-    links = (
-        (c, a, b)
-        for c, ids in index_members(shortlist).items()
-        for a, b in pairwise(shuffle_by_seed(ids, seed, c))
-    )
-    return build_pair_table((link for link in links if frozenset(link[1:]) not in done), first)
+    """Each cluster in a random order, every sample with the next: n - 1 pairs connect n samples."""
+    asked_pairs = collect_asked_pairs(asked)
+    links: list[Link] = []
+    for cluster, ids in index_members(shortlist).items():
+        for left, right in pairwise(shuffle_by_seed(ids, seed, cluster)):
+            if frozenset((left, right)) not in asked_pairs:
+                links.append((cluster, left, right))
+    return build_pair_table(links, first)
 
 
 def pair_with_reference(
-    shortlist: pl.DataFrame, seed: int, references: Mapping[int, str] | None = None, first: int = 0
+    shortlist: pl.DataFrame,
+    seed: int,
+    references: Mapping[int, str] | None = None,
+    first: int = 0,
 ) -> pl.DataFrame:
-    """Every sample of a cluster against one chosen reference of it (a random one where none is
-    given).
-    """
+    """Every sample of a cluster against its reference, a random one if `references` names none."""
     chosen = references or {}
     links: list[Link] = []
     for cluster, ids in index_members(shortlist).items():
-        centre = chosen.get(cluster, shuffle_by_seed(ids, seed, cluster)[0])
-        links += [(cluster, other, centre) for other in ids if other != centre]
+        shuffled = shuffle_by_seed(ids, seed, cluster)
+        reference = chosen.get(cluster, shuffled[0])
+        others = [id_ for id_ in ids if id_ != reference]
+        links += [(cluster, other, reference) for other in others]
     return build_pair_table(links, first)
 
 
@@ -68,34 +69,50 @@ def bridge_clusters(
     asked: pl.DataFrame | None = None,
     first: int = 0,
 ) -> pl.DataFrame:
-    """`n_bridges` pairs from each cluster to others, so that with a chain in each the whole graph
-    is connected.
+    """`n_bridges` pairs from each cluster to others: with a chain in each, all are connected.
 
-    The clusters stand in a random ring; the i-th bridge of a cluster leads to the cluster i places
-    on, from a random sample to a random sample, new ones as long as there are any. A pair's
+    The clusters stand in a random ring. The i-th bridge of a cluster leads to the cluster i places
+    further on, from a random sample to a random sample, to new ones while there are any. A pair's
     `cluster` is that of its left sample.
     """
-    groups = {c: shuffle_by_seed(ids, seed + 1, c) for c, ids in index_members(shortlist).items()}
-    ring, done = shuffle_by_seed(list(groups), seed, 0), collect_asked_pairs(asked)
+    members = {}
+    for cluster, ids in index_members(shortlist).items():
+        members[cluster] = shuffle_by_seed(ids, seed + 1, cluster)
+    ring = shuffle_by_seed(list(members), seed, 0)
+    asked_pairs = collect_asked_pairs(asked)
+
     links: list[Link] = []
-    for step in range(1, min(n_bridges, len(ring) - 1) + 1):
+    n_steps = min(n_bridges, len(ring) - 1)
+    for step in range(1, n_steps + 1):
         for place, cluster in enumerate(ring):
-            links += _find_bridge(
-                cluster, groups[cluster], groups[ring[(place + step) % len(ring)]], step, done
+            other_cluster = ring[(place + step) % len(ring)]
+            bridge = _find_bridge(
+                members[cluster],
+                members[other_cluster],
+                step,
+                asked_pairs,
             )
+            if bridge is not None:
+                asked_pairs.add(frozenset(bridge))
+                links.append((cluster, *bridge))
     return build_pair_table(links, first, bridge=True)
 
 
 def _find_bridge(
-    cluster: int, here: Sequence[str], there: Sequence[str], step: int, done: set[frozenset[str]]
-) -> list[Link]:
-    """The first pair, from the `step`-th sample of either side on, that was not asked before; none
-    where all were.
+    here: Sequence[str],
+    there: Sequence[str],
+    step: int,
+    asked_pairs: set[frozenset[str]],
+) -> tuple[str, str] | None:
+    """The first pair not asked before, from the `step`-th sample of either side on.
+
+    None if all were asked.
     """
+    start = step - 1
     for shift in range(len(here) * len(there)):
-        a = here[(step - 1 + shift // len(there)) % len(here)]
-        b = there[-1 - (step - 1 + shift) % len(there)]
-        if a != b and frozenset((a, b)) not in done:
-            done.add(frozenset((a, b)))
-            return [(cluster, a, b)]
-    return []
+        left = here[(start + shift // len(there)) % len(here)]
+        # From the end: the i-th bridge out of a cluster and the i-th into it use other samples.
+        right = there[-1 - (start + shift) % len(there)]
+        if left != right and frozenset((left, right)) not in asked_pairs:
+            return left, right
+    return None

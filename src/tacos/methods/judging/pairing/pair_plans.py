@@ -1,6 +1,4 @@
-"""What every plan of pairs needs: members in a settled order, chance without row order, the pairs
-asked before, a table.
-"""
+"""Provide what every pair plan needs: ordered members, seeded shuffles, asked pairs, the table."""
 
 from __future__ import annotations
 
@@ -18,46 +16,60 @@ Link = tuple[int, str, str]
 
 
 def index_members(shortlist: pl.DataFrame) -> dict[int, list[str]]:
-    """The ids of each cluster in input order, clusters ascending, whatever the order of the table."""
+    """The ids of each cluster in input order, clusters ascending, for any order of the table.
+
+    Input order is the column `position`, or file and row number of the ids (`<file>:<row>`) without
+    that column.
+    """
     if "position" in shortlist.columns:
         ordered = shortlist.sort("cluster", "position", "id")
     else:
-        parts = pl.col("id").str.extract_groups(r"^(.*?):?(\d*)$")
-        ordered = (
-            shortlist.with_columns(parts.struct.rename_fields(["file", "row"]).alias("place"))
-            .unnest("place")
-            .sort("cluster", "file", pl.col("row").cast(pl.Int64, strict=False), "id")
-        )
-    groups = ordered.unique(["cluster", "id"], keep="first", maintain_order=True)
-    return {
-        int(c): ids for c, ids in groups.group_by("cluster", maintain_order=True).agg("id").rows()
-    }
+        ordered = _sort_by_id_parts(shortlist)
+    members = ordered.unique(
+        ["cluster", "id"],
+        keep="first",
+        maintain_order=True,
+    )
+    by_cluster = members.group_by("cluster", maintain_order=True).agg("id")
+    return {int(cluster): ids for cluster, ids in by_cluster.rows()}
+
+
+def _sort_by_id_parts(shortlist: pl.DataFrame) -> pl.DataFrame:
+    """The shortlist by cluster, file and row number; row 9 stands before row 10."""
+    parts = pl.col("id").str.extract_groups(r"^(.*?):?(\d*)$")
+    named_parts = parts.struct.rename_fields(["file", "row"])
+    split = shortlist.with_columns(named_parts.alias("place")).unnest("place")
+    row_number = pl.col("row").cast(pl.Int64, strict=False)
+    return split.sort("cluster", "file", row_number, "id")
 
 
 def shuffle_by_seed(values: Sequence[T], seed: int, cluster: int) -> list[T]:
     """`values` in an order that depends on the seed and the cluster only."""
     order = np.random.default_rng([seed, cluster]).permutation(len(values))
-    return [values[i] for i in order]
+    return [values[place] for place in order]
 
 
 def collect_asked_pairs(asked: pl.DataFrame | None) -> set[frozenset[str]]:
-    """The pairs asked before, without direction."""
-    return (
-        set()
-        if asked is None
-        else {frozenset(pair) for pair in asked.select("left", "right").rows()}
-    )
+    """The pairs of earlier plans, without direction."""
+    if asked is None:
+        return set()
+    return {frozenset(pair) for pair in asked.select("left", "right").rows()}
 
 
-def build_pair_table(links: Iterable[Link], first: int, bridge: bool = False) -> pl.DataFrame:
-    """A table PAIRS, numbered from `first`, both orders of each."""
-    rows = [
-        (first + i, cluster, left, right, bridge, "both")
-        for i, (cluster, left, right) in enumerate(links)
-    ]
+def build_pair_table(
+    links: Iterable[Link],
+    first: int,
+    bridge: bool = False,
+) -> pl.DataFrame:
+    """A table PAIRS, numbered from `first`, each pair to be asked in both orders."""
+    rows = []
+    for number, (cluster, left, right) in enumerate(links, start=first):
+        rows.append((number, cluster, left, right, bridge, "both"))
     return pl.DataFrame(rows, schema=PAIRS, orient="row")
 
 
 def next_pair_number(asked: pl.DataFrame) -> int:
     """The number of the next pair."""
-    return 1 + int(asked["pair"].max() or 0) if asked.height else 0  # type: ignore[arg-type]
+    if asked.is_empty():
+        return 0
+    return 1 + int(asked["pair"].max() or 0)  # type: ignore[arg-type]

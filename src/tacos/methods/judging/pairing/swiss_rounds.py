@@ -1,4 +1,4 @@
-"""Swiss rounds: equals meet equals, nobody meets the same opponent twice."""
+"""Plan Swiss rounds: equals meet equals, and nobody meets the same opponent twice."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from tacos.methods.judging.pairing.pair_plans import (
     shuffle_by_seed,
 )
 
+SEED_STRIDE = 7919
+"""Keeps the shuffles of a round apart from those of nearby seeds; a prime."""
+
 
 def plan_swiss_round(
     shortlist: pl.DataFrame,
@@ -25,41 +28,53 @@ def plan_swiss_round(
     seed: int,
     first: int | None = None,
 ) -> pl.DataFrame:
-    """One Swiss round: by score, each sample meets the nearest lower one that it has not met and
-    that is still free.
+    """One Swiss round: from the top, each sample meets the nearest free one that it has not met.
 
-    `scores` is a table SCORES of the rounds before (a sample without a score stands in the middle
-    of its cluster); equal scores are ordered by chance, drawn from `seed` and `round`. In an odd
-    cluster the last one left sits out.
+    `scores` is a table SCORES of the rounds before; a sample without a score stands in the middle
+    of its cluster. Equal scores are ordered by chance, drawn from `seed` and `round`. In an odd
+    cluster the last one left sits out. Returns a table PAIRS.
     """
-    done, score = collect_asked_pairs(asked), _index_scores(scores)
+    asked_pairs = collect_asked_pairs(asked)
+    score = _index_scores(scores)
     links: list[Link] = []
     for cluster, ids in index_members(shortlist).items():
-        ranked = _rank_by_score(shuffle_by_seed(ids, seed + 7919 * round, cluster), score)
-        links += ((cluster, a, b) for a, b in _pair_ranking(ranked, done))
-    return build_pair_table(links, next_pair_number(asked) if first is None else first)
+        shuffled = shuffle_by_seed(ids, seed + SEED_STRIDE * round, cluster)
+        ranked = _rank_by_score(shuffled, score)
+        for left, right in _pair_ranking(ranked, asked_pairs):
+            links.append((cluster, left, right))
+    if first is None:
+        first = next_pair_number(asked)
+    return build_pair_table(links, first)
 
 
-def _pair_ranking(ranked: Sequence[str], done: set[frozenset[str]]) -> Iterator[tuple[str, str]]:
-    """Pairs of the ranking from the top: each free sample with the next free one that it has not
-    met.
-    """
+def _pair_ranking(
+    ranked: Sequence[str],
+    asked_pairs: set[frozenset[str]],
+) -> Iterator[tuple[str, str]]:
+    """Pairs from the top: each free sample with the next free one that it has not met."""
     free = list(ranked)
     while free:
-        one = free.pop(0)
-        other = next((i for i, two in enumerate(free) if frozenset((one, two)) not in done), None)
-        if other is not None:
-            yield one, free.pop(other)
+        sample = free.pop(0)
+        for place, opponent in enumerate(free):
+            if frozenset((sample, opponent)) not in asked_pairs:
+                del free[place]
+                yield sample, opponent
+                break
 
 
-def _rank_by_score(ids: Sequence[str], score: Mapping[str, float]) -> list[str]:
+def _rank_by_score(
+    ids: Sequence[str],
+    score: Mapping[str, float],
+) -> list[str]:
     """Best first; a sample without a score stands at the median; equal scores keep their order."""
-    known_scores = [score[one] for one in ids if one in score]
-    middle = float(np.median(known_scores)) if known_scores else 0.0
-    return sorted(ids, key=lambda one: -score.get(one, middle))
+    known_scores = [score[id_] for id_ in ids if id_ in score]
+    middle = 0.0
+    if known_scores:
+        middle = float(np.median(known_scores))
+    return sorted(ids, key=lambda id_: -score.get(id_, middle))
 
 
 def _index_scores(scores: pl.DataFrame) -> dict[str, float]:
     """The score of each sample, the mean over clusters where it has several."""
     means = scores.group_by("id").agg(pl.col("score").mean())
-    return {i: s for i, s in means.rows() if s is not None}
+    return {id_: score for id_, score in means.rows() if score is not None}
