@@ -1,12 +1,11 @@
-"""Tiny and giant clusters: a giant one is split by a second K-means, a tiny one is merged into the
-nearest.
+"""Limit the size of clusters: split giant ones by a second K-means, merge tiny ones.
 
-A cluster is giant where it has more than the share `largest` of all samples; it is split, once,
-into as many parts as would bring each down to that share, over its own tags (or samples). A cluster
-of one tag cannot be split. After that, clusters with fewer than `smallest` samples are merged until
-there is none: all the tags of one go to the nearest of the clusters that are large enough (its
-weighted mean to theirs); where samples are clustered by embedding the centre is dropped, so that
-its samples go each to the nearest one that is left. One cluster always stays.
+A cluster is giant if it has more than the share `largest` of all samples. It is split, once, into
+as many parts as would bring each down to that share, over its own tags (or samples). A cluster of
+one tag cannot be split. Then clusters with fewer than `smallest` samples are merged until there are
+none: all the tags of one go to the nearest of the clusters that are large enough (its weighted mean
+to theirs). Where samples are clustered by embedding, the tiny cluster's centre is dropped, so that
+each of its samples goes to the nearest centre that is left. One cluster always stays.
 
 What it does not know: whether a small topic matters.
 """
@@ -24,7 +23,10 @@ from tacos.methods.clusters import kmeans_clusters
 from tacos.methods.clusters.kmeans_clusters import Ints, Vectors
 
 Count = Callable[[pl.DataFrame], Mapping[int, int]]
-"""From tag, cluster, count to the samples of each cluster."""
+"""From a table tag, cluster, count to the number of samples of each cluster."""
+
+
+# Clusters of tags
 
 
 def resize_tag_clusters(
@@ -36,18 +38,20 @@ def resize_tag_clusters(
     largest: float,
     seed: int,
 ) -> pl.DataFrame:
-    """Clusters of tags (tag, cluster, count; a vector per row) without giant and tiny ones.
+    """Clusters of tags without giant and tiny ones.
 
-    `smallest` 0 and `largest` 1 leave them as they are.
+    `table` has tag, cluster, count; `vectors` has a row for each of its rows, shape (tags, dim).
+    `smallest` 0 and `largest` 1 leave the clusters as they are.
     """
     if largest < 1 and table.height:
-        table = _split_giants(table, vectors, n_of(table), largest * n_samples, seed)
+        most = largest * n_samples
+        table = _split_giants(table, vectors, n_of(table), most, seed)
+    # Merging changes which samples a cluster has, so sizes are counted again each time.
     while smallest > 0 and table.height:
-        sizes = n_of(table)
-        tiny = _find_tiny_clusters(
-            {cluster: sizes.get(cluster, 0) for cluster in table["cluster"].unique().sort()},
-            smallest,
-        )
+        counted = n_of(table)
+        clusters = table["cluster"].unique().sort()
+        sizes = {cluster: counted.get(cluster, 0) for cluster in clusters}
+        tiny = _find_tiny_clusters(sizes, smallest)
         if not tiny:
             break
         table = _merge_tiny_clusters(table, vectors, tiny)
@@ -56,79 +60,116 @@ def resize_tag_clusters(
 
 def _find_tiny_clusters(sizes: Mapping[int, int], smallest: int) -> set[int]:
     """The clusters with fewer samples; never all of them: the largest stays."""
-    kept = max(sizes, key=lambda cluster: (sizes[cluster], -cluster))
-    return {cluster for cluster, size in sizes.items() if size < smallest and cluster != kept}
+    largest = max(sizes, key=lambda cluster: (sizes[cluster], -cluster))
+    return {cluster for cluster, size in sizes.items() if size < smallest and cluster != largest}
 
 
 def _split_giants(
-    table: pl.DataFrame, vectors: Vectors, sizes: Mapping[int, int], most: float, seed: int
+    table: pl.DataFrame,
+    vectors: Vectors,
+    sizes: Mapping[int, int],
+    most: float,
+    seed: int,
 ) -> pl.DataFrame:
     """The table with the clusters of more than `most` samples split."""
-    labels = table["cluster"].to_numpy().astype(np.int64)
-    weights = table["count"].to_numpy().astype(np.float64)
-    following = int(labels.max()) + 1
+    labels = _read_labels(table)
+    weights = _read_weights(table)
+    next_label = int(labels.max()) + 1
     for cluster in sorted(sizes):
-        if sizes[cluster] > most:
-            rows = np.flatnonzero(labels == cluster)
-            parts = kmeans_clusters.label_by_kmeans(
-                vectors[rows], math.ceil(sizes[cluster] / most), weights[rows], seed
-            )
-            labels[rows] = np.where(parts == 0, cluster, following + parts - 1)
-            following += int(parts.max())
-    return table.with_columns(pl.Series("cluster", labels, dtype=pl.UInt32))
+        size = sizes[cluster]
+        if size <= most:
+            continue
+        rows = np.flatnonzero(labels == cluster)
+        n_parts = math.ceil(size / most)
+        parts = kmeans_clusters.label_by_kmeans(vectors[rows], n_parts, weights[rows], seed)
+        # Part 0 keeps the cluster's number, the others get new ones.
+        labels[rows] = np.where(parts == 0, cluster, next_label + parts - 1)
+        next_label += int(parts.max())
+    return _replace_labels(table, labels)
 
 
-def _merge_tiny_clusters(table: pl.DataFrame, vectors: Vectors, tiny: set[int]) -> pl.DataFrame:
+def _merge_tiny_clusters(
+    table: pl.DataFrame,
+    vectors: Vectors,
+    tiny: set[int],
+) -> pl.DataFrame:
     """The table with each tiny cluster merged into the nearest of the others."""
-    labels = table["cluster"].to_numpy().astype(np.int64)
-    numbers = np.unique(labels)
-    centres = _average_clusters(
-        labels, vectors, table["count"].to_numpy().astype(np.float64), numbers
-    )
-    large = ~np.isin(numbers, list(tiny))
-    goal = numbers[large][kmeans_clusters.find_nearest_centre(centres, centres[large])]
-    moved = np.where(large, numbers, goal)[np.searchsorted(numbers, labels)]
-    return table.with_columns(pl.Series("cluster", moved, dtype=pl.UInt32))
+    labels = _read_labels(table)
+    clusters = np.unique(labels)
+    centres = _average_clusters(labels, vectors, _read_weights(table), clusters)
+    is_large = ~np.isin(clusters, list(tiny))
+    nearest = kmeans_clusters.find_nearest_centre(centres, centres[is_large])
+    nearest_large = clusters[is_large][nearest]
+    # Old number -> new number, by the place in `clusters`, which is sorted.
+    merged = np.where(is_large, clusters, nearest_large)
+    place = np.searchsorted(clusters, labels)
+    return _replace_labels(table, merged[place])
 
 
 def _average_clusters(
-    labels: Ints, vectors: Vectors, weights: npt.NDArray[np.float64], numbers: Ints
+    labels: Ints,
+    vectors: Vectors,
+    weights: npt.NDArray[np.float64],
+    clusters: Ints,
 ) -> Vectors:
     """The weighted mean of each cluster, shape (clusters, dim)."""
-    found = [
-        np.average(vectors[labels == number], axis=0, weights=weights[labels == number])
-        for number in numbers
-    ]
-    return np.array(found, np.float32)
+    means = []
+    for cluster in clusters:
+        is_member = labels == cluster
+        mean = np.average(vectors[is_member], axis=0, weights=weights[is_member])
+        means.append(mean)
+    return np.array(means, np.float32)
+
+
+def _read_labels(table: pl.DataFrame) -> Ints:
+    """The cluster of each tag, shape (tags,)."""
+    return table["cluster"].to_numpy().astype(np.int64)
+
+
+def _read_weights(table: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """The count of each tag, shape (tags,)."""
+    return table["count"].to_numpy().astype(np.float64)
+
+
+def _replace_labels(table: pl.DataFrame, labels: Ints) -> pl.DataFrame:
+    """The table with other clusters."""
+    return table.with_columns(pl.Series("cluster", labels, dtype=pl.UInt32))
+
+
+# Clusters of samples
 
 
 def resize_centres(
-    centres: Vectors, vectors: Vectors, smallest: float, largest: float, seed: int
+    centres: Vectors,
+    vectors: Vectors,
+    smallest: float,
+    largest: float,
+    seed: int,
 ) -> Vectors:
-    """Centres of samples without giant and tiny ones, judged by the samples drawn (`vectors`).
+    """Centres of samples without giant and tiny clusters, shape (clusters, dim).
 
-    `smallest` is a number of the samples drawn, `largest` a share of them.
+    Sizes are those among some samples drawn by chance, `vectors` of shape (samples, dim).
+    `smallest` is a number of these samples, `largest` a share of them.
     """
+    most = largest * len(vectors)
     labels = kmeans_clusters.find_nearest_centre(vectors, centres)
     sizes = np.bincount(labels, minlength=len(centres))
     parts = []
-    for number, size in enumerate(sizes.tolist()):
-        if size > largest * len(vectors):
-            n_parts = math.ceil(size / (largest * len(vectors)))
-            parts.append(
-                kmeans_clusters.fit_kmeans_centres(vectors[labels == number], n_parts, seed)
-            )
-        else:
-            parts.append(centres[number : number + 1])
+    for cluster, size in enumerate(sizes.tolist()):
+        if size <= most:
+            parts.append(centres[cluster : cluster + 1])
+            continue
+        n_parts = math.ceil(size / most)
+        members = vectors[labels == cluster]
+        parts.append(kmeans_clusters.fit_kmeans_centres(members, n_parts, seed))
     return _drop_tiny_centres(np.concatenate(parts), vectors, smallest)
 
 
 def _drop_tiny_centres(centres: Vectors, vectors: Vectors, smallest: float) -> Vectors:
-    """Centres less the smallest one with fewer rows, again and again until there is none."""
+    """Centres less those with fewer rows, dropped one by one, the smallest first."""
     while len(centres) > 1:
-        sizes = np.bincount(
-            kmeans_clusters.find_nearest_centre(vectors, centres), minlength=len(centres)
-        )
+        labels = kmeans_clusters.find_nearest_centre(vectors, centres)
+        sizes = np.bincount(labels, minlength=len(centres))
         least = int(np.argmin(sizes))
         if sizes[least] >= smallest:
             break

@@ -1,3 +1,1 @@
-"""Strategies that choose rows of one annotated pool, with no further question to any model: one
-module each.
-"""
+"""Select rows of an annotated pool without further questions to a model: a module per strategy."""

@@ -1,9 +1,9 @@
-"""DEITA: best first, far enough from what is taken (arXiv 2312.15685, section 2.4).
+"""Rank by DEITA: best first, and far enough from what is selected (arXiv 2312.15685, section 2.4).
 
-Rows are sorted by complexity x quality; a row is taken if its largest cosine to a row already taken
-is at most `limit`. What a row that was turned away resembles does not matter.
+Rows are sorted by complexity x quality. A row is taken if its largest cosine similarity to a row
+already taken is at most `LIMIT`; similarity to rows that were passed by does not matter.
 
-DEITA predicts complexity by a model of its own; here it is the number of tags, so this is
+DEITA predicts complexity with a model of its own. Here it is the number of tags, so this is
 DEITA-style, not DEITA.
 """
 
@@ -15,17 +15,19 @@ import numpy.typing as npt
 from tacos.methods.selecting import longest
 
 LIMIT = 0.9
-"""The largest cosine to a row that was taken; `walking.walk` keeps to it."""
+"""The largest cosine similarity to a row taken; `preference_walk.walk_preference` enforces it."""
 
 
 def rank_by_deita(
-    complexity: npt.ArrayLike, quality: npt.ArrayLike, seed: int
+    complexity: npt.ArrayLike,
+    quality: npt.ArrayLike,
+    seed: int,
 ) -> npt.NDArray[np.int64]:
-    """Row numbers by complexity x quality (not negative), largest first, equal ones by chance,
-    whatever they resemble.
+    """Row numbers by complexity x quality, largest first, equal ones by chance.
 
-    Rows without one of the two are left out.
+    Both have shape (rows,) and are not negative. Rows without one of the two are left out.
+    Similarity is not looked at here.
     """
-    return longest.rank_by_value(
-        np.asarray(complexity, np.float64) * np.asarray(quality, np.float64), seed
-    )
+    factors = np.asarray(complexity, np.float64)
+    products = factors * np.asarray(quality, np.float64)
+    return longest.rank_by_value(products, seed)

@@ -1,5 +1,6 @@
-"""The longest responses first: the baseline that is hard to beat (Zhao et al. 2024, arXiv
-2402.04833) and easy to mistake.
+"""Rank the longest responses first: a baseline that is hard to beat (Zhao et al. 2024).
+
+See arXiv 2402.04833. What it does not know: anything but length.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ import numpy.typing as npt
 from tacos.methods.selecting import random_rows
 
 
-def rank_by_value(values: npt.ArrayLike, seed: int) -> npt.NDArray[np.int64]:
-    """The row numbers by `values` (lengths), largest first, equal ones by chance; rows whose value
-    is missing are left out.
+def rank_by_value(
+    values: npt.ArrayLike,
+    seed: int,
+) -> npt.NDArray[np.int64]:
+    """The row numbers by `values` (lengths), shape (rows,), largest first, equal ones by chance.
+
+    Rows whose value is missing (NaN) are left out.
     """
     numbers = np.asarray(values, np.float64)
-    drawn = random_rows.shuffle_rows(len(numbers), seed)
-    by_value = drawn[np.argsort(-numbers[drawn], kind="stable")]
-    return by_value[np.isfinite(numbers[by_value])]
+    # A stable sort of shuffled rows leaves equal values in their random order.
+    shuffled = random_rows.shuffle_rows(len(numbers), seed)
+    order = np.argsort(-numbers[shuffled], kind="stable")
+    ranked = shuffled[order]
+    is_known = np.isfinite(numbers[ranked])
+    return ranked[is_known]

@@ -1,4 +1,4 @@
-"""Random rows: the baseline that every selection stands beside."""
+"""Shuffle rows: the baseline that stands beside every selection."""
 
 from __future__ import annotations
 
@@ -7,5 +7,6 @@ import numpy.typing as npt
 
 
 def shuffle_rows(n_rows: int, seed: int) -> npt.NDArray[np.int64]:
-    """All row numbers in an order drawn by chance."""
-    return np.random.default_rng(seed).permutation(n_rows).astype(np.int64)
+    """All row numbers in a random order, shape (rows,)."""
+    generator = np.random.default_rng(seed)
+    return generator.permutation(n_rows).astype(np.int64)
