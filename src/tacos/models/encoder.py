@@ -1,9 +1,14 @@
-"""Sentence encoders behind one interface: `load("static")`, `load("minilm")`, or a folder of the
-user's own model.
+"""Loads sentence encoders by name: `load("static")`, `load("minilm")`, or a folder with a model.
 
-Every encoder is a light, frozen, picklable value whose weights are loaded once per process, when
-first needed, so the engine may send it to workers. Which texts an encoder is good at, its card says
-(`data/static.md`).
+An encoder turns texts into vectors of length 1, so that the inner product of two vectors is their
+cosine similarity. Every encoder satisfies the protocol `tacos.records.Encoder`:
+
+    encoder = load("static")
+    encoder.encode(["Sort a list."])    # float32, shape (1, encoder.dim)
+
+Encoders are small, frozen and picklable, so the engine can send them to worker processes. Each
+process loads the weights once, at first use. `data/static.md` says which texts the static encoder
+is good at.
 """
 
 from __future__ import annotations
@@ -26,57 +31,75 @@ NAMES = ("static", "minilm", "minilm-or-static")
 
 
 def load(name: str = "static", threads: int | None = None) -> Encoder:
-    """The encoder of that name, or the sentence-transformers model in a folder of that name.
+    """Load an encoder.
 
-    "minilm-or-static" is MiniLM where its weights are on this machine and the static table
-    elsewhere; the `name` of what comes back says which. `threads` None leaves the number to the
-    runtime; the static encoder uses one. Raises `ModelError` where there is no such model.
+    Args:
+        name: one of
+
+            - "static": the shipped table of token vectors; fast, and enough for whole rows
+            - "minilm": all-MiniLM-L6-v2, which reads word order and context; made for tags
+            - "minilm-or-static": MiniLM if its weights are on this machine, else the static table
+              (the `name` of the result says which)
+            - a folder with a static encoder (static.safetensors and tokenizer.json) or with a
+              sentence-transformers model
+        threads: number of threads of MiniLM; None leaves it to onnxruntime. The others ignore it.
+
+    Raises:
+        ModelError: if there is no such encoder, or its files or its package are missing.
     """
     if name == "static":
         return static_encoder.StaticEncoder()
     if name == "minilm":
         return minilm_encoder.load_minilm(threads=threads)
     if name == "minilm-or-static":
-        return (
-            minilm_encoder.load_minilm(threads=threads)
-            if weights.find_weights()
-            else static_encoder.StaticEncoder()
-        )
-    if (Path(name) / static_encoder.TABLE).is_file():
-        return static_encoder.load_static(Path(name))
-    if Path(name).is_dir():
-        return _load_user_encoder(Path(name))
+        if weights.find_weights():
+            return minilm_encoder.load_minilm(threads=threads)
+        return static_encoder.StaticEncoder()
+    folder = Path(name)
+    if (folder / static_encoder.TABLE).is_file():
+        return static_encoder.load_static(folder)
+    if folder.is_dir():
+        return _load_user_encoder(folder)
     raise ModelError(
-        f"no encoder {name!r}: there are {', '.join(NAMES)}, a folder with a sentence-transformers model, "
-        "or endpoint:MODEL for a model of an embeddings endpoint"
+        f"unknown encoder {name!r}: use one of {', '.join(NAMES)}, a folder with a "
+        "sentence-transformers model, or endpoint:MODEL for an embeddings endpoint"
     )
 
 
 def _load_user_encoder(folder: Path) -> Encoder:
-    """A user's own sentence-transformers model; needs that package, which tacos does not install."""
-    if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
+    """Load a sentence-transformers model; tacos does not install that package itself."""
+    marker_files = ("modules.json", "config.json")
+    if not any((folder / name).is_file() for name in marker_files):
         raise ModelError(
-            f"{folder} holds no sentence-transformers model (no modules.json and no config.json)"
+            f"no sentence-transformers model in {folder}: "
+            "modules.json and config.json are both missing"
         )
     if find_spec("sentence_transformers") is None:
         raise ModelError(
-            f"the model in {folder} needs the package sentence-transformers: pip install it, then go on"
+            f"the model in {folder} needs the package sentence-transformers: "
+            "install it with `pip install sentence-transformers`"
         )
     return SentenceTransformer(str(folder.resolve()), _fingerprint_folder(folder))
 
 
 def _fingerprint_folder(folder: Path) -> str:
-    """Of names, sizes and modification times: hashing gigabytes at every start would cost too much."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return canonical_hash(
-        [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    )
+    """Hash the names, sizes and modification times of a folder's files.
+
+    Hashing the contents, often gigabytes, at every start would take too long.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    entries = []
+    for path in paths:
+        status = path.stat()
+        entries.append([path.name, status.st_size, status.st_mtime_ns])
+    return canonical_hash(entries)
 
 
 @dataclass(frozen=True)
 class SentenceTransformer:
-    """A sentence-transformers model in a folder; its fingerprint is of the files that were there
-    when it was loaded.
+    """A sentence-transformers model in a folder.
+
+    `fingerprint` identifies the files as they were when the model was loaded.
     """
 
     folder: str
@@ -93,20 +116,21 @@ class SentenceTransformer:
         return int(self.encode(["a"]).shape[1])
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """float32 of shape (len(texts), dim), each row of length 1."""
+        """Encode texts as float32 of shape (len(texts), dim), each row of length 1.
+
+        Raises:
+            ModelError: if the model's files have changed since it was loaded.
+        """
         model = _load_transformer(self.folder, self.fingerprint)
-        rows = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(rows, dtype=np.float32)
+        vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
 def _load_transformer(folder: str, fingerprint: str) -> Any:
-    """The model in memory; raises `ModelError` where its files have changed since they had this
-    fingerprint.
-    """
+    """Load the model into memory; raise `ModelError` if its files no longer fit `fingerprint`."""
     from sentence_transformers import SentenceTransformer as Model  # type: ignore[import-not-found, unused-ignore]
 
     if fingerprint != _fingerprint_folder(Path(folder)):
-        raise ModelError(f"the encoder in {folder} has changed while it was in use: start again")
-
+        raise ModelError(f"the encoder in {folder} changed while it was in use: start again")
     return Model(folder)

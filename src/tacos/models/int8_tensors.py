@@ -1,7 +1,7 @@
-"""Small numbers for shipped files: int8 with one scale per row, a quarter of float32's size.
+"""Packs the shipped models' matrices as int8 with one scale per row, a quarter of float32's size.
 
-Rounding is to nearest, so a value is off by at most half its row's scale; what that costs a model,
-its card says.
+Values are rounded to the nearest step, so each is off by at most half its row's scale. The models'
+cards say what that costs.
 """
 
 from __future__ import annotations
@@ -18,66 +18,100 @@ from tacos.errors import ModelError
 
 Array = npt.NDArray[np.generic]
 Matrix = npt.NDArray[np.float32]
+LARGEST_INT8 = np.float32(127)
+SMALLEST_MAXIMUM = 1e-12  # keeps the scale of a row of zeros above 0
 
 
 def pack_matrix(name: str, rows: Matrix) -> dict[str, Array]:
-    """`name` (int8, the shape of `rows`) and `name.scale` (float32, one per row).
+    """Pack a matrix as `name` (int8, the shape of `rows`) and `name.scale` (float32, one per row).
 
     >>> packed = pack_matrix("a", np.array([[1.0, -0.5]], dtype=np.float32))
     >>> packed["a"].tolist(), unpack_matrix(packed, "a").round(2).tolist()
     ([[127, -64]], [[1.0, -0.5]])
     """
-    scale = np.maximum(np.abs(rows).max(axis=1, initial=0), 1e-12).astype(np.float32) / np.float32(
-        127
-    )
-    return {name: np.rint(rows / scale[:, None]).astype(np.int8), f"{name}.scale": scale}
+    sizes = np.abs(rows)
+    largest = sizes.max(axis=1, initial=0)
+    bounded = np.maximum(largest, SMALLEST_MAXIMUM)
+    scale = bounded.astype(np.float32) / LARGEST_INT8
+    quotients = rows / scale[:, None]
+    steps = np.rint(quotients)
+    return {
+        name: steps.astype(np.int8),
+        f"{name}.scale": scale,
+    }
 
 
 def unpack_matrix(tensors: Mapping[str, Array], name: str) -> Matrix:
-    """The float32 matrix that `pack_matrix` was given, up to rounding."""
-    values, scale = (
-        np.asarray(tensors[part], dtype=np.float32) for part in (name, f"{name}.scale")
-    )
+    """Return the float32 matrix that `pack_matrix` packed, up to rounding."""
+    values = np.asarray(tensors[name], dtype=np.float32)
+    scale = np.asarray(tensors[f"{name}.scale"], dtype=np.float32)
     return values * scale[:, None]
 
 
 def pack_sparse(name: str, rows: sp.csr_array) -> dict[str, Array]:
-    """A sparse matrix of fewer than 65,536 columns: values int8, columns uint16, row ends int32,
-    one scale per row.
+    """Pack a sparse matrix of fewer than 65,536 columns.
+
+    Values become int8, columns uint16 and row ends int32, with one float32 scale per row.
     """
+    n_rows, n_columns = rows.shape
     lengths = np.diff(rows.indptr)
-    largest = np.zeros(rows.shape[0], dtype=np.float32)
-    np.maximum.at(largest, np.repeat(np.arange(rows.shape[0]), lengths), np.abs(rows.data))
-    scale = np.maximum(largest, 1e-12) / np.float32(127)
+    row_of_entry = np.repeat(
+        np.arange(n_rows),
+        lengths,
+    )
+    largest = np.zeros(n_rows, dtype=np.float32)
+    np.maximum.at(
+        largest,
+        row_of_entry,
+        np.abs(rows.data),
+    )
+    bounded = np.maximum(largest, SMALLEST_MAXIMUM)
+    scale = bounded / LARGEST_INT8
+    scale_of_entry = np.repeat(scale, lengths)
+    steps = np.rint(rows.data / scale_of_entry)
     return {
-        name: np.rint(rows.data / np.repeat(scale, lengths)).astype(np.int8),
+        name: steps.astype(np.int8),
         f"{name}.columns": rows.indices.astype(np.uint16),
         f"{name}.ends": rows.indptr.astype(np.int32),
         f"{name}.scale": scale.astype(np.float32),
-        f"{name}.width": np.array([rows.shape[1]], dtype=np.int32),
+        f"{name}.width": np.array([n_columns], dtype=np.int32),
     }
 
 
 def unpack_sparse(tensors: Mapping[str, Array], name: str) -> sp.csr_array:
-    """The float32 matrix that `pack_sparse` was given, up to rounding; raises `ValueError` for what
-    is none.
+    """Return the float32 matrix that `pack_sparse` packed, up to rounding.
+
+    Raises `ValueError` if the tensors do not form a sparse matrix.
     """
-    ends = np.asarray(tensors[f"{name}.ends"], dtype=np.int32)
-    scale = np.asarray(tensors[f"{name}.scale"], dtype=np.float32)
-    values = np.asarray(tensors[name], dtype=np.float32) * np.repeat(scale, np.diff(ends))
-    columns = np.asarray(tensors[f"{name}.columns"], dtype=np.int32)
-    out = sp.csr_array(
-        (values, columns, ends), shape=(len(scale), int(tensors[f"{name}.width"][0]))
+    steps = tensors[name]
+    columns = tensors[f"{name}.columns"]
+    ends = tensors[f"{name}.ends"]
+    scale = np.asarray(
+        tensors[f"{name}.scale"],
+        dtype=np.float32,
     )
-    out.check_format()  # in full: a column out of bounds would be read from elsewhere in memory
-    return out
+    (n_columns,) = tensors[f"{name}.width"]
+    lengths = np.diff(ends.astype(np.int32))
+    scale_of_entry = np.repeat(scale, lengths)
+    matrix = sp.csr_array(
+        (
+            steps.astype(np.float32) * scale_of_entry,
+            columns.astype(np.int32),
+            ends.astype(np.int32),
+        ),
+        shape=(len(scale), int(n_columns)),
+    )
+    # The full check: scipy would read a column out of bounds from elsewhere in memory.
+    matrix.check_format()
+    return matrix
 
 
 def check_shapes(tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise `ValueError` for a tensor of another shape, `KeyError` for one that is missing."""
-    for name, shape in shapes.items():
-        if tensors[name].shape != shape:
-            raise ValueError(f"{name} is {tensors[name].shape}, not {shape}")
+    """Raise `ValueError` for a tensor of another shape, `KeyError` for a missing one."""
+    for name, expected in shapes.items():
+        shape = tensors[name].shape
+        if shape != expected:
+            raise ValueError(f"{name} has shape {shape}, expected {expected}")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
@@ -87,21 +121,26 @@ def save_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
 
 
 def dump_tensors(tensors: Mapping[str, Array]) -> bytes:
-    """The content of a safetensors file; equal tensors give equal bytes."""
-    return bytes(
-        safetensors.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
-    )
+    """Return the content of a safetensors file; equal tensors give equal bytes."""
+    # Sorted, because the file keeps the order of the dictionary.
+    contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    return bytes(safetensors.save(contiguous))
 
 
 def parse_tensors(content: bytes) -> dict[str, Array]:
-    """The tensors of a safetensors file's content; raises `ModelError` where it is none, or where
-    one is not finite.
+    """Parse the content of a safetensors file.
+
+    Raises `ModelError` if it is not one, or if a number is not finite.
     """
     try:
-        found: dict[str, Array] = dict(safetensors.load(content))
+        tensors: dict[str, Array] = dict(safetensors.load(content))
     except Exception as error:
-        raise ModelError(f"no safetensors file: {error}") from None
-    strange = sorted(name for name, values in found.items() if not np.isfinite(values).all())
-    if strange:
-        raise ModelError(f"not all numbers are finite in {', '.join(strange)}")
-    return found
+        raise ModelError(f"not a safetensors file: {error}") from None
+    damaged_names: list[str] = []
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            damaged_names.append(name)
+    if damaged_names:
+        names = ", ".join(sorted(damaged_names))
+        raise ModelError(f"not all numbers are finite in {names}")
+    return tensors

@@ -1,8 +1,7 @@
-"""Words of a text and the n-grams that the tagger reads: tf-idf over word uni- and bigrams, and how
-a text begins.
+"""Splits texts into words and computes the tagger's tf-idf features over n-grams.
 
-Chinese and Japanese characters count as words of their own. Numbers are one and the same word. Only
-the first `MAX_WORDS` words are read.
+The features are word unigrams and bigrams, and how a text begins. Each Chinese character and kana
+counts as a word. All numbers are one and the same word. Only the first `MAX_WORDS` words are read.
 """
 
 from __future__ import annotations
@@ -18,67 +17,96 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 WORD = re.compile(
-    r"[^\W\d_\u3040-\u30ff\u4e00-\u9fff]+(?:['+#.-][^\W\d_]+)*[+#]*|\d+|[\u3040-\u30ff\u4e00-\u9fff]|[^\w\s]"
+    # A word, with what may join its parts (don't, scikit-learn) or end it (C++, C#).
+    r"[^\W\d_\u3040-\u30ff\u4e00-\u9fff]+(?:['+#.-][^\W\d_]+)*[+#]*"
+    # A run of digits, a kana or Chinese character, a punctuation mark.
+    r"|\d+|[\u3040-\u30ff\u4e00-\u9fff]|[^\w\s]"
 )
 MAX_WORDS = 200
+MAX_CHARACTERS = 20 * MAX_WORDS
 NUMBER = "<num>"
 
 
 def tokenise_text(text: str) -> list[str]:
-    """The words of a text in lower case; every run of digits is `<num>`, punctuation counts.
+    """Split a text into lower-case words and punctuation; each run of digits becomes `<num>`.
 
     >>> tokenise_text("Name 3 C++ libraries!")
     ['name', '<num>', 'c++', 'libraries', '!']
     """
-    words = WORD.findall(text[: 20 * MAX_WORDS].lower())[:MAX_WORDS]
+    beginning = text[:MAX_CHARACTERS].lower()
+    words = WORD.findall(beginning)[:MAX_WORDS]
     return [NUMBER if word[0].isdigit() else word for word in words]
 
 
 def _build_n_grams(words: Sequence[str]) -> list[str]:
-    """Words, pairs of neighbours, and the first two words marked as such.
+    """Return words, pairs of neighbours, and the first two words marked as such.
 
     >>> _build_n_grams(["name", "two"])
     ['name', 'two', 'name two', '^name', '^two', '^^name two']
     """
-    pairs = [f"{a} {b}" for a, b in pairwise(words)]
-    return [*words, *pairs, *(f"^{word}" for word in words[:2]), f"^^{' '.join(words[:2])}"]
+    first_two = words[:2]
+    pairs = [f"{left} {right}" for left, right in pairwise(words)]
+    return [
+        *words,
+        *pairs,
+        *(f"^{word}" for word in first_two),
+        f"^^{' '.join(first_two)}",
+    ]
 
 
 def learn_vocabulary(
-    texts: Sequence[Sequence[str]], min_texts: int = 2
+    texts: Sequence[Sequence[str]],
+    min_texts: int = 2,
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """The n-grams that stand in `min_texts` word lists or more, sorted, and ln((1 + n) / (1 + df))
-    + 1 of each.
+    """Return the n-grams of `min_texts` word lists or more, sorted, and their idf weights.
+
+    The weight of an n-gram is ln((1 + n) / (1 + df)) + 1, with n texts and df of them holding it.
     """
-    found = Counter(gram for words in texts for gram in set(_build_n_grams(words)))
-    grams = sorted(gram for gram, count in found.items() if count >= min_texts)
-    weights = [math.log((1 + len(texts)) / (1 + found[gram])) + 1 for gram in grams]
-    return grams, np.array(weights, dtype=np.float32)
+    document_counts: Counter[str] = Counter()
+    for words in texts:
+        distinct = set(_build_n_grams(words))
+        document_counts.update(distinct)
+    n_grams: list[str] = []
+    weights: list[float] = []
+    for n_gram in sorted(document_counts):
+        document_count = document_counts[n_gram]
+        if document_count < min_texts:
+            continue
+        inverse_frequency = (1 + len(texts)) / (1 + document_count)
+        n_grams.append(n_gram)
+        weights.append(math.log(inverse_frequency) + 1)
+    return n_grams, np.array(weights, dtype=np.float32)
 
 
 def tf_idf_matrix(
-    texts: Sequence[Sequence[str]], columns: Mapping[str, int], weights: npt.NDArray[np.float32]
+    texts: Sequence[Sequence[str]],
+    columns: Mapping[str, int],
+    weights: npt.NDArray[np.float32],
 ) -> sp.csr_array:
-    """Sparse float32 (len(texts), len(columns)): (1 + ln count) * weight, each row of length 1 (or
-    empty).
+    """Compute the tf-idf of word lists: sparse float32 of shape (len(texts), len(columns)).
+
+    An entry is (1 + ln count) * weight, and each row is scaled to length 1 (or empty).
     """
     data: list[float] = []
     indices: list[int] = []
     ends = [0]
     for words in texts:
-        counts = Counter(columns[gram] for gram in _build_n_grams(words) if gram in columns)
-        row = [
-            (column, (1 + math.log(n)) * float(weights[column]))
-            for column, n in sorted(counts.items())
-        ]
-        length = math.sqrt(sum(value * value for _, value in row))
-        indices += [column for column, _ in row]
-        data += [value / length for _, value in row]
+        n_grams = _build_n_grams(words)
+        counts = Counter(columns[n_gram] for n_gram in n_grams if n_gram in columns)
+        row: list[float] = []
+        # Sorted, so that the sum of squares runs in one order whatever the order of the words.
+        for column in sorted(counts):
+            frequency = 1 + math.log(counts[column])
+            row.append(frequency * float(weights[column]))
+            indices.append(column)
+        length = math.sqrt(sum(value * value for value in row))
+        data += [value / length for value in row]
         ends.append(len(data))
-    shape = (len(texts), len(columns))
-    arrays = (
-        np.array(data, dtype=np.float32),
-        np.array(indices, dtype=np.int32),
-        np.array(ends, dtype=np.int32),
+    return sp.csr_array(
+        (
+            np.array(data, dtype=np.float32),
+            np.array(indices, dtype=np.int32),
+            np.array(ends, dtype=np.int32),
+        ),
+        shape=(len(texts), len(columns)),
     )
-    return sp.csr_array(arrays, shape=shape)

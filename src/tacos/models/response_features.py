@@ -1,7 +1,8 @@
-"""Takes the readable features (`tacos.models.feature_ramps`) of one instruction and its response.
+"""Measures the judge's readable features of one instruction and its response.
 
-What it does not know: whether a statement is true, whether code runs, whether an answer is wise.
-English is read best, Chinese fairly, other languages by their shape only.
+`tacos.models.feature_ramps` names them. They cannot tell whether a statement is true, whether code
+runs or whether an answer is wise. English is read best, Chinese fairly, other languages by their
+shape only.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tacos.models import instruction_intent, persuasion_attacks
 from tacos.models.instruction_intent import InstructionIntent
@@ -17,6 +18,14 @@ from tacos.models.instruction_intent import InstructionIntent
 MAX_CHARS = 20_000
 """Longer texts are measured on their first 20,000 characters."""
 
+Features = tuple[float, ...]
+
+
+def _word_set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Words, sentences, list items.
 _WORD = re.compile(r"[^\W_]+(?:['’][a-z]+)?")
 _CJK = re.compile(r"[぀-ヿ㐀-鿿가-힯]")
 _SENTENCE = re.compile(r"[.!?]+(?=[\s\"'”)]|$)|[。!?]|\n")
@@ -24,33 +33,47 @@ _ITEM = re.compile(
     r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|[Ss]tep \d+)[ \t]*(?=\S)", re.MULTILINE
 )
 _MARK = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)])[ \t]*")
+_FULL_STOPS = (".", "!", "?", "。")
+_CLOSING_MARKS = ".!?。!?…\"'”’)]}`;>*|"
+_ITEM_SEPARATOR = re.compile(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ")
 _SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
+# Empty answers, layout, code.
 _NOTHING = re.compile(
     r"\W*(?:none|n/?a|null|nil|nan|no ?(?:output|answer|response|input))\W*", re.IGNORECASE
 )
 _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _CODE = re.compile(
-    r"^\s*(?:def |class \w+[(:]|import \w|from \w+ import|#include|public |function ?\w*\(|var |let |const |<\w+[^>]*>|"
-    r"SELECT |INSERT |UPDATE |CREATE |for ?\(|while ?\(|if ?\(|return |print ?\(|\$ ?\w+|console\.)|[;{}]\s*$",
+    # How a line of code may begin ...
+    r"^\s*(?:def |class \w+[(:]|import \w|from \w+ import|#include|public |function ?\w*\("
+    r"|var |let |const |<\w+[^>]*>|SELECT |INSERT |UPDATE |CREATE |for ?\(|while ?\(|if ?\("
+    r"|return |print ?\(|\$ ?\w+|console\.)"
+    # ... or end.
+    r"|[;{}]\s*$",
     re.MULTILINE,
 )
 _CODE_MARKS = ("(", ";", "{", "<", "SELECT", "import", "$", "=")
+# Hygiene: each pattern is slow, so cheaper tests for its marks come first.
 _SMALL = re.compile(r"[.!?]\s+[a-z]")
 _SLIP = re.compile(r"\w [,.;:!?](?=\s|$)|,,|(?<!\.)\.\.(?!\.)|;;|\( | \)|(?<=\S)  +(?=\S)")
 _SLIPS = (" ,", " .", " ;", " :", " !", " ?", ",,", "..", ";;", "( ", " )", "  ")
 _JOINED = re.compile(r"[.!?](?<=[a-z].)[A-Z][a-z]")
 _BLANK = re.compile(
-    r"_{3,}|\[(?!\d)[A-Za-z][^\]\n]{1,40}\](?!\()|\bX{3,}\b|<[A-Za-z][A-Za-z ]{2,30}>|\{\{?\w+\}?\}|\.{5,}"
+    r"_{3,}|\[(?!\d)[A-Za-z][^\]\n]{1,40}\](?!\()|\bX{3,}\b|<[A-Za-z][A-Za-z ]{2,30}>"
+    r"|\{\{?\w+\}?\}|\.{5,}"
 )
+_BLANK_MARKS = ("__", "[", "XXX", "<", "{", ".....")
 _LEFTOVER = re.compile(
-    r"###|(?:^|\n)\s*(?:instructions?|input|output|response|answer|human|assistant|user|q|a)\s*:|\bno ?input\b|"
-    r"<\|\w+\|>|</s>|�",
+    r"###|(?:^|\n)\s*(?:instructions?|input|output|response|answer|human|assistant|user|q|a)\s*:"
+    r"|\bno ?input\b|<\|\w+\|>|</s>|�",
     re.IGNORECASE,
 )
+_LEFTOVER_MARKS = ("##", ":", "|>", "</s>", "�", "nput")
+# Phrasing.
 _REFUSAL = re.compile(
-    r"\bas an? (?:ai|artificial|language)\b|\bi(?:'m| am) (?:sorry|unable|not able|not sure)|"
-    r"\bi (?:cannot|can't|can not|do not|don't) (?:know|have|provide|understand|answer|help|access|assist|complete|"
-    r"generate)|\bnot possible to\b|\bsorry,|\bi apologi[sz]e|无法|抱歉|对不起",
+    r"\bas an? (?:ai|artificial|language)\b|\bi(?:'m| am) (?:sorry|unable|not able|not sure)"
+    r"|\bi (?:cannot|can't|can not|do not|don't) "
+    r"(?:know|have|provide|understand|answer|help|access|assist|complete|generate)"
+    r"|\bnot possible to\b|\bsorry,|\bi apologi[sz]e|无法|抱歉|对不起",
     re.IGNORECASE,
 )
 _DECLINING = frozenset(
@@ -70,80 +93,72 @@ _OPENERS = (
 )
 _CLOSERS = ("let me know", "hope this", "hope that helps", "feel free")
 _EXAMPLES = ("for example", "for instance", "such as", "e.g.", "including", "例如", "比如")
-_HEDGES = frozenset(["maybe", "perhaps", "possibly", "probably", "might", "somewhat", "guess"])
-_REASONS = frozenset(
-    [
-        "because",
-        "therefore",
-        "thus",
-        "hence",
-        "since",
-        "however",
-        "although",
-        "while",
-        "whereas",
-        "first",
-        "firstly",
-        "second",
-        "secondly",
-        "third",
-        "thirdly",
-        "next",
-        "then",
-        "finally",
-        "additionally",
-        "furthermore",
-        "moreover",
-        "also",
-        "overall",
-    ]
+_HEDGES = _word_set("maybe perhaps possibly probably might somewhat guess")
+_REASONS = _word_set(
+    "because therefore thus hence since however although while whereas first firstly second "
+    "secondly third thirdly next then finally additionally furthermore moreover also overall"
 )
-_SELF = frozenset(["i", "me", "my", "mine", "myself", "i'm", "i've", "i'd", "i'll"])
-_READER = frozenset(["you", "your", "yours", "yourself", "you're", "you'll", "you've"])
+_SELF = _word_set("i me my mine myself i'm i've i'd i'll")
+_READER = _word_set("you your yours yourself you're you'll you've")
 
 
 def measure_response(instruction: str, response: str) -> tuple[list[float], str]:
-    """The features of one sample, in the order of `FEATURES`, and the response that was measured.
+    """Return the features of one sample, in the order of `FEATURES`, and the response measured.
 
-    Sentences that plead with the judge are cut first, see `tacos.models.persuasion_attacks`.
-    "Closeness of meaning" is left at 0 for the encoder.
+    Sentences that plead with the judge are removed from the response first, see
+    `tacos.models.persuasion_attacks`. "Closeness of meaning" is left at 0 for the encoder.
     """
-    instruction, response = instruction[:MAX_CHARS].strip(), response[:MAX_CHARS].strip()
-    theirs = find_words(instruction)
-    want = instruction_intent.read_intent(instruction, theirs)
-    mine = find_words(response)
-    plea = False
-    if persuasion_attacks.suspect_plea(response, mine, want.scoring):
-        kept = persuasion_attacks.cut_pleas(response, frozenset(theirs), want.scoring)
-        plea, response, mine = kept != response, kept, find_words(kept)
-    pieces = [piece for piece in _SENTENCE.split(response) if piece.strip()]
+    instruction = instruction[:MAX_CHARS].strip()
+    response = response[:MAX_CHARS].strip()
+    asked_words = find_words(instruction)
+    intent = instruction_intent.read_intent(instruction, asked_words)
+
+    words = find_words(response)
+    pleads = False
+    if persuasion_attacks.suspect_plea(response, words, intent.scoring):
+        topic = frozenset(asked_words)
+        kept = persuasion_attacks.cut_pleas(response, topic, intent.scoring)
+        pleads = kept != response
+        response = kept
+        words = find_words(kept)
+
+    n_words = len(words)
     n_items = len(_ITEM.findall(response))
-    counts = Counter(mine)
-    found = [
-        float(not mine or (len(mine) < 3 and bool(_NOTHING.fullmatch(response)))),
-        *_measure_lengths(want, len(theirs), mine, pieces, response.count(",")),
-        *_measure_layout(response, n_items, want),
-        *_measure_ending(response, len(mine), n_items),
-        *_measure_repetition(mine, pieces, counts),
-        *_measure_relevance(want, theirs, mine),
-        *_measure_compliance(want, response, len(mine), n_items),
-        *_measure_code(want, response),
-        float(not want.tongue and _detect_script(instruction) != _detect_script(response)),
-        *_measure_hygiene(want, response, len(pieces)),
-        *_measure_phrasing(response, counts, len(mine), n_items),
-        *_measure_tone(want, response, counts, mine),
-        *map(
-            float,
-            (want.label, want.short, want.prose, want.explain, want.listing, want.edit, want.code),
-        ),
-        _log_count(len(theirs)),
-        float(plea),
+    sentences = [part for part in _SENTENCE.split(response) if part.strip()]
+    counts = Counter(words)
+    other_script = _detect_script(instruction) != _detect_script(response)
+
+    # The order is that of `FEATURES`.
+    features = [
+        float(_says_nothing(words, response)),
+        *_measure_lengths(intent, len(asked_words), n_words, sentences),
+        _divide(response.count(","), n_words),
+        _log_count(len(sentences)),
+        *_measure_layout(response, n_items, intent),
+        *_measure_ending(response, n_words, n_items),
+        *_measure_repetition(words, sentences, counts),
+        *_measure_relevance(intent, asked_words, words),
+        *_measure_compliance(intent, response, n_words, n_items),
+        *_measure_code(intent, response),
+        float(other_script and not intent.tongue),
+        *_measure_hygiene(intent, response, len(sentences)),
+        *_measure_phrasing(response, counts, n_words, n_items),
+        *_measure_tone(intent, response, counts, words),
+        float(intent.label),
+        float(intent.short),
+        float(intent.prose),
+        float(intent.explain),
+        float(intent.listing),
+        float(intent.edit),
+        float(intent.code),
+        _log_count(len(asked_words)),
+        float(pleads),
     ]
-    return found, response
+    return features, response
 
 
 def find_words(text: str) -> list[str]:
-    """Lower-case words; in Chinese, Japanese and Korean each character is one."""
+    """Split a text into lower-case words; each Chinese, Japanese or Korean character is one."""
     if not text.isascii():
         text = _CJK.sub(r" \g<0> ", text)
     return _WORD.findall(text.lower())
@@ -153,211 +168,337 @@ def _log_count(count: float) -> float:
     return math.log2(1.0 + count)
 
 
+def _divide(count: float, total: int) -> float:
+    """Divide by a total that may be 0."""
+    return count / max(total, 1)
+
+
+def _says_nothing(words: Sequence[str], response: str) -> bool:
+    if not words:
+        return True
+    return len(words) < 3 and bool(_NOTHING.fullmatch(response))
+
+
 def _measure_lengths(
-    want: InstructionIntent,
-    n_theirs: int,
-    mine: Sequence[str],
-    pieces: Sequence[str],
-    n_commas: int,
-) -> tuple[float, ...]:
-    length, n_sentences = _log_count(len(mine)), len(pieces)
+    intent: InstructionIntent,
+    n_asked_words: int,
+    n_words: int,
+    sentences: Sequence[str],
+) -> Features:
+    length = _log_count(n_words)
+    spaces = [sentence.count(" ") for sentence in sentences]
+    words_per_sentence = _divide(n_words, len(sentences))
     return (
         length,
-        length if want.label else 0.0,
-        length if want.short else 0.0,
-        length if want.prose else 0.0,
-        length if want.explain else 0.0,
-        length - _log_count(n_theirs),
-        _log_count(len(mine) / max(n_sentences, 1)),
-        _log_count(_standard_deviation([piece.count(" ") for piece in pieces])),
-        n_commas / max(len(mine), 1),
-        _log_count(n_sentences),
+        length if intent.label else 0.0,
+        length if intent.short else 0.0,
+        length if intent.prose else 0.0,
+        length if intent.explain else 0.0,
+        length - _log_count(n_asked_words),
+        _log_count(words_per_sentence),
+        _log_count(_standard_deviation(spaces)),
     )
 
 
 def _standard_deviation(counts: Sequence[int]) -> float:
-    if len(counts) < 2:
+    n = len(counts)
+    if n < 2:
         return 0.0
-    mean = sum(counts) / len(counts)
-    return math.sqrt(sum((count - mean) ** 2 for count in counts) / len(counts))
+    mean = sum(counts) / n
+    squares = [(count - mean) ** 2 for count in counts]
+    return math.sqrt(sum(squares) / n)
 
 
-def _measure_layout(response: str, n_items: int, want: InstructionIntent) -> tuple[float, ...]:
-    first, _, rest = response.partition("\n")
-    n_marks = response.count("**") // 2 + (
-        len(_HEADING.findall(response)) if "#" in response else 0
-    )
+def _measure_layout(response: str, n_items: int, intent: InstructionIntent) -> Features:
+    first_line, _, rest = response.partition("\n")
+    lead_in = first_line.rstrip().endswith(":") and bool(rest.strip())
+    list_asked = intent.listing or intent.items > 1
+    n_marks = response.count("**") // 2
+    if "#" in response:
+        n_marks += len(_HEADING.findall(response))
     return (
         _log_count(response.count("\n\n")),
         _log_count(response.count("\n")),
         _log_count(n_items),
-        float(n_items > 1 and (want.listing or want.items > 1)),
-        float(first.rstrip().endswith((":", ":")) and bool(rest.strip())),
+        float(n_items > 1 and list_asked),
+        float(lead_in),
         _log_count(n_marks),
     )
 
 
-def _measure_ending(response: str, n_mine: int, n_items: int) -> tuple[float, ...]:
-    last = response[-1:]
-    lines = [line for line in response.split("\n") if line.strip()] if n_items else []
-    listed = len(lines) > 2 and bool(_ITEM.match(lines[-1]))
-    closed = bool(last) and last in ".!?。!?…\"'”’)]}`;>*|"
-    unbalanced = (
+def _measure_ending(response: str, n_words: int, n_items: int) -> Features:
+    lines = _find_filled_lines(response) if n_items else []
+    ends_in_list = len(lines) > 2 and bool(_ITEM.match(lines[-1]))
+    complete = response.endswith(tuple(_CLOSING_MARKS))
+    may_break_off = n_words > 12 and not complete and not ends_in_list
+    breaks_off = may_break_off and not _is_code(response)
+    return (
+        float(complete),
+        float(breaks_off),
+        float(_has_unbalanced_marks(response)),
+        float(ends_in_list and _ends_in_stump(lines)),
+    )
+
+
+def _find_filled_lines(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def _has_unbalanced_marks(response: str) -> bool:
+    return (
         response.count("(") > response.count(")")
         or response.count("[") > response.count("]")
         or response.count('"') % 2 == 1
         or response.count("```") % 2 == 1
     )
-    loose = bool(last) and not closed and n_mine > 12 and not listed and not _is_code(response)
-    return (float(closed), float(loose), float(unbalanced), float(listed and _ends_in_stump(lines)))
 
 
 def _ends_in_stump(lines: Sequence[str]) -> bool:
-    """Whether most list items end with a full stop and the last one does not."""
-    body = [line.rstrip().endswith((".", "!", "?", "。")) for line in lines if _ITEM.match(line)]
-    return len(body) > 1 and not body[-1] and 2 * sum(body[:-1]) > len(body) - 1
+    """Say whether most list items end with a full stop and the last one does not."""
+    items = [line.rstrip() for line in lines if _ITEM.match(line)]
+    closed = [item.endswith(_FULL_STOPS) for item in items]
+    if len(closed) < 2 or closed[-1]:
+        return False
+    earlier = closed[:-1]
+    return 2 * sum(earlier) > len(earlier)
 
 
 def _measure_repetition(
-    mine: Sequence[str], pieces: Sequence[str], counts: Counter[str]
-) -> tuple[float, ...]:
-    n = len(mine)
-    trigrams = set(zip(mine, mine[1:], mine[2:], strict=False))
-    lines = [_MARK.sub("", piece).strip().lower() for piece in pieces]
+    words: Sequence[str],
+    sentences: Sequence[str],
+    counts: Counter[str],
+) -> Features:
+    n_words = len(words)
+    repeated_phrases = 0.0
+    if n_words > 5:
+        trigrams = set(zip(words, words[1:], words[2:], strict=False))
+        repeated_phrases = 1.0 - len(trigrams) / (n_words - 2)
+
+    lines = [_MARK.sub("", sentence).strip().lower() for sentence in sentences]
     if len(lines) < 4:
-        lines = [item.strip() for line in lines for item in line.split(",")]
+        # In a short response the items between commas may repeat each other.
+        items = ",".join(lines).split(",") if lines else []
+        lines = [item.strip() for item in items]
     openings = [line[:12] for line in lines]
-    most = max((count for word, count in counts.items() if len(word) > 3), default=0)
+
+    word_variety = 1.0
+    if n_words > 3:
+        word_variety = math.log(len(counts)) / math.log(n_words)
+
+    longer_counts = [count for word, count in counts.items() if len(word) > 3]
+    most = max(longer_counts, default=0)
     return (
-        1.0 - len(trigrams) / (n - 2) if n > 5 else 0.0,
-        1.0 - len(set(lines)) / len(lines) if len(lines) > 1 else 0.0,
-        1.0 - len(set(openings)) / len(openings) if len(openings) > 2 else 0.0,
-        math.log(len(counts)) / math.log(n) if n > 3 else 1.0,
-        most / n if n > 8 and most > 2 else 0.0,
+        repeated_phrases,
+        _share_of_repeats(lines) if len(lines) > 1 else 0.0,
+        _share_of_repeats(openings) if len(openings) > 2 else 0.0,
+        word_variety,
+        most / n_words if n_words > 8 and most > 2 else 0.0,
     )
 
 
+def _share_of_repeats(parts: Sequence[str]) -> float:
+    return 1.0 - len(set(parts)) / len(parts)
+
+
 def _measure_relevance(
-    want: InstructionIntent, theirs: Sequence[str], mine: Sequence[str]
-) -> tuple[float, ...]:
-    topic = {
-        word[:5]
-        for word in theirs
-        if word not in instruction_intent.STOP and (len(word) > 2 or not word.isascii())
-    }
-    said = {word[:5] for word in mine}
-    grams = set(zip(theirs, theirs[1:], theirs[2:], theirs[3:], strict=False))
-    own = list(zip(mine, mine[1:], mine[2:], mine[3:], strict=False))
-    echo = sum(map(grams.__contains__, own)) / len(own) if own else 0.0
-    opening = [word[:5] for word in mine[:8]]
+    intent: InstructionIntent,
+    asked_words: Sequence[str],
+    words: Sequence[str],
+) -> Features:
+    # Words are compared by their first five letters, so that endings make no difference.
+    topic = {word[:5] for word in asked_words if _is_content_word(word)}
+    stems = {word[:5] for word in words}
+    covered = 0.5
+    if topic:
+        covered = len(topic & stems) / len(topic)
+
+    new_words = set(words).difference(asked_words)
+    n_new = sum(len(word) > 3 or not word.isascii() for word in new_words)
+
+    opening = [word[:5] for word in words[:8]]
+    restated = 0.0
+    if opening:
+        restated = sum(stem in topic for stem in opening) / len(opening)
+
+    echo = _measure_echo(asked_words, words)
     return (
-        len(topic & said) / len(topic) if topic else 0.5,
-        _log_count(
-            sum(len(word) > 3 or not word.isascii() for word in set(mine).difference(theirs))
-        ),
-        0.0,
-        0.0 if want.edit else echo,
-        echo if want.edit else 0.0,
-        sum(word in topic for word in opening) / len(opening) if opening else 0.0,
+        covered,
+        _log_count(n_new),
+        0.0,  # closeness of meaning, for the encoder
+        0.0 if intent.edit else echo,
+        echo if intent.edit else 0.0,
+        restated,
+    )
+
+
+def _is_content_word(word: str) -> bool:
+    if word in instruction_intent.STOP:
+        return False
+    return len(word) > 2 or not word.isascii()
+
+
+def _measure_echo(asked_words: Sequence[str], words: Sequence[str]) -> float:
+    """Return the share of the response's 4-grams that are the instruction's."""
+    own_grams = list(_iterate_four_grams(words))
+    if not own_grams:
+        return 0.0
+    asked_grams = set(_iterate_four_grams(asked_words))
+    n_echoed = sum(map(asked_grams.__contains__, own_grams))
+    return n_echoed / len(own_grams)
+
+
+def _iterate_four_grams(words: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    return zip(
+        words,
+        words[1:],
+        words[2:],
+        words[3:],
+        strict=False,
     )
 
 
 def _measure_compliance(
-    want: InstructionIntent, response: str, n_mine: int, n_items: int
-) -> tuple[float, ...]:
-    n_given = (n_items or _count_inline_items(response)) if want.items else 0
-    over = math.log2(n_mine / (1.1 * want.limit)) if want.limit and n_mine else 0.0
+    intent: InstructionIntent,
+    response: str,
+    n_words: int,
+    n_items: int,
+) -> Features:
+    items_ratio = 0.0
+    items_met = False
+    if intent.items:
+        n_given = n_items or _count_inline_items(response)
+        items_ratio = math.log2((1 + n_given) / (1 + intent.items))
+        items_met = n_given == intent.items
+
+    excess = 0.0
+    if intent.limit and n_words:
+        # A tenth above the limit still counts as met.
+        excess = math.log2(n_words / (1.1 * intent.limit))
     return (
-        math.log2((1 + n_given) / (1 + want.items)) if want.items else 0.0,
-        float(want.items > 0 and n_given == want.items),
-        max(over, 0.0),
+        items_ratio,
+        float(items_met),
+        max(excess, 0.0),
     )
 
 
 def _count_inline_items(response: str) -> int:
-    """Items of a list that is written as lines without marks or as one sentence with commas."""
-    lines = [line for line in response.split("\n") if line.strip()]
+    """Count the items of a list written as lines without marks or as a sentence with commas."""
+    lines = _find_filled_lines(response)
+    if not lines:
+        return 0
     if len(lines) > 2:
-        return len(lines) - lines[0].rstrip().endswith(":")
-    return len(re.split(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ", lines[-1])) if lines else 0
+        has_lead_in = lines[0].rstrip().endswith(":")
+        return len(lines) - has_lead_in
+    return len(_ITEM_SEPARATOR.split(lines[-1]))
 
 
 def _is_code(response: str) -> bool:
-    return "```" in response or (
-        any(mark in response for mark in _CODE_MARKS) and bool(_CODE.search(response))
-    )
+    if "```" in response:
+        return True
+    if not any(mark in response for mark in _CODE_MARKS):
+        return False
+    return bool(_CODE.search(response))
 
 
-def _measure_code(want: InstructionIntent, response: str) -> tuple[float, ...]:
-    there = _is_code(response)
+def _measure_code(intent: InstructionIntent, response: str) -> Features:
+    has_code = _is_code(response)
     return (
-        float(want.code and there),
-        float(want.only_code and not there),
-        float(there and not want.code),
+        float(has_code and intent.code),
+        float(intent.only_code and not has_code),
+        float(has_code and not intent.code),
     )
 
 
 def _detect_script(text: str) -> str:
-    """The writing system of most letters: "latin", "cjk" or "other"."""
+    """Return the writing system of most letters: "latin", "cjk" or "other"."""
     if text.isascii():
         return "latin"
-    letters = [c for c in text[:2000] if c.isalpha()]
-    n_cjk = sum("぀" <= c <= "鿿" or "가" <= c <= "힯" for c in letters)
-    n_latin = sum(c < "ɐ" for c in letters)
-    return "cjk" if n_cjk * 3 > n_latin else ("latin" if n_latin * 2 >= len(letters) else "other")
+    letters = [character for character in text[:2000] if character.isalpha()]
+    n_latin = sum(letter < "ɐ" for letter in letters)
+    n_cjk = sum("぀" <= letter <= "鿿" or "가" <= letter <= "힯" for letter in letters)
+    # A Chinese character says about as much as three letters.
+    if 3 * n_cjk > n_latin:
+        return "cjk"
+    if 2 * n_latin >= len(letters):
+        return "latin"
+    return "other"
 
 
-def _measure_hygiene(want: InstructionIntent, response: str, n_sentences: int) -> tuple[float, ...]:
-    blanks = any(mark in response for mark in ("__", "[", "XXX", "<", "{", "....."))
-    slips = any(mark in response for mark in _SLIPS)
-    leftovers = any(mark in response for mark in ("##", ":", "|>", "</s>", "�", "nput"))
+def _measure_hygiene(intent: InstructionIntent, response: str, n_sentences: int) -> Features:
+    small_initial = response[:1].islower()
+    sentence_asked = not intent.label and not intent.short
+    small_starts = _divide(len(_SMALL.findall(response)), n_sentences)
+    n_slips = len(_JOINED.findall(response))
+    if any(mark in response for mark in _SLIPS):
+        n_slips += len(_SLIP.findall(response))
+    n_blanks = 0
+    if any(mark in response for mark in _BLANK_MARKS):
+        n_blanks = len(_BLANK.findall(response))
+    leftovers = False
+    if any(mark in response for mark in _LEFTOVER_MARKS):
+        leftovers = bool(_LEFTOVER.search(response))
     return (
-        float(response[:1].islower() and not want.label and not want.short),
-        min(len(_SMALL.findall(response)) / max(n_sentences, 1), 1.0),
-        _log_count(len(_JOINED.findall(response)) + (len(_SLIP.findall(response)) if slips else 0)),
-        _log_count(len(_BLANK.findall(response)) if blanks else 0),
-        float(leftovers and bool(_LEFTOVER.search(response))),
+        float(small_initial and sentence_asked),
+        min(small_starts, 1.0),
+        _log_count(n_slips),
+        _log_count(n_blanks),
+        float(leftovers),
     )
 
 
 def _measure_phrasing(
-    response: str, counts: Counter[str], n_mine: int, n_items: int
-) -> tuple[float, ...]:
-    n = max(n_mine, 1)
-    n_numbers = sum(count for word, count in counts.items() if word[0].isdigit())
+    response: str,
+    counts: Counter[str],
+    n_words: int,
+    n_items: int,
+) -> Features:
     lower = response.lower()
-    n_courtesy = lower.startswith(_OPENERS) + sum(phrase in lower for phrase in _CLOSERS)
+    refuses = False
+    if not _DECLINING.isdisjoint(counts):
+        refuses = bool(_REFUSAL.search(lower))
+    n_courtesy = sum(phrase in lower for phrase in _CLOSERS)
+    n_courtesy += lower.startswith(_OPENERS)
+    n_examples = sum(map(lower.count, _EXAMPLES))
+    n_numbers = 0
+    for word, count in counts.items():
+        if word[0].isdigit():
+            n_numbers += count
     return (
-        float(not _DECLINING.isdisjoint(counts) and bool(_REFUSAL.search(lower))),
-        _word_share(_HEDGES, counts, n),
+        float(refuses),
+        _measure_word_share(_HEDGES, counts, n_words),
         _log_count(n_courtesy),
-        _log_count(sum(map(lower.count, _EXAMPLES))),
-        _word_share(_REASONS, counts, n),
-        max(n_numbers - n_items, 0) / n,
+        _log_count(n_examples),
+        _measure_word_share(_REASONS, counts, n_words),
+        _divide(max(n_numbers - n_items, 0), n_words),
     )
 
 
-def _word_share(known: frozenset[str], counts: Counter[str], n: int) -> float:
-    return sum(counts[word] for word in known & counts.keys()) / n
+def _measure_word_share(word_list: frozenset[str], counts: Counter[str], n_words: int) -> float:
+    """Return the share of words that are on a list."""
+    n_listed = sum(counts[word] for word in word_list & counts.keys())
+    return _divide(n_listed, n_words)
 
 
 def _measure_tone(
-    want: InstructionIntent, response: str, counts: Counter[str], mine: Sequence[str]
-) -> tuple[float, ...]:
-    n = max(len(mine), 1)
+    intent: InstructionIntent,
+    response: str,
+    counts: Counter[str],
+    words: Sequence[str],
+) -> Features:
+    n_words = len(words)
+    n_letters = len("".join(words))
     n_shouted = len(_SHOUTED.findall(response))
-    link = "http" in response or "www." in response
+    shouted = 0.0
+    if n_shouted > 2:
+        shouted = _divide(n_shouted, n_words)
+    has_link = "http" in response or "www." in response
     return (
         _log_count(response.count("!")),
-        n_shouted / n if n_shouted > 2 else 0.0,
-        float(
-            response.endswith(("?", "?"))
-            and response.count("?") + response.count("?") == 1
-            and n < 30
-        ),
-        len("".join(mine)) / n,
-        _word_share(_SELF, counts, n),
-        _word_share(_READER, counts, n),
-        float(link and want.link),
-        float(link and not want.link),
+        shouted,
+        0.0,  # answers with a question: not measured in `judge.FEATURES_VERSION` 1
+        _divide(n_letters, n_words),
+        _measure_word_share(_SELF, counts, n_words),
+        _measure_word_share(_READER, counts, n_words),
+        float(has_link and intent.link),
+        float(has_link and not intent.link),
     )
