@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,7 @@ class SentenceTransformer:
 @lru_cache(maxsize=1)
 def _load_transformer(folder: str, fingerprint: str) -> Any:
     """Load the model into memory; raise `ModelError` if its files no longer fit `fingerprint`."""
-    from sentence_transformers import SentenceTransformer as Model  # type: ignore[import-not-found, unused-ignore]
-
     if fingerprint != _fingerprint_folder(Path(folder)):
         raise ModelError(f"the encoder in {folder} changed while it was in use: start again")
-    return Model(folder)
+    package = import_module("sentence_transformers")  # takes seconds, so only when it is needed
+    return package.SentenceTransformer(folder)

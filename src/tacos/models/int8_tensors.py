@@ -83,22 +83,23 @@ def unpack_sparse(tensors: Mapping[str, Array], name: str) -> sp.csr_array:
 
     Raises `ValueError` if the tensors do not form a sparse matrix.
     """
-    steps = tensors[name]
-    columns = tensors[f"{name}.columns"]
-    ends = tensors[f"{name}.ends"]
+    ends = np.asarray(
+        tensors[f"{name}.ends"],
+        dtype=np.int32,
+    )
     scale = np.asarray(
         tensors[f"{name}.scale"],
         dtype=np.float32,
     )
+    steps = tensors[name].astype(np.float32)
+    columns = tensors[f"{name}.columns"].astype(np.int32)
     (n_columns,) = tensors[f"{name}.width"]
-    lengths = np.diff(ends.astype(np.int32))
-    scale_of_entry = np.repeat(scale, lengths)
+    scale_of_entry = np.repeat(
+        scale,
+        np.diff(ends),
+    )
     matrix = sp.csr_array(
-        (
-            steps.astype(np.float32) * scale_of_entry,
-            columns.astype(np.int32),
-            ends.astype(np.int32),
-        ),
+        (steps * scale_of_entry, columns, ends),
         shape=(len(scale), int(n_columns)),
     )
     # The full check: scipy would read a column out of bounds from elsewhere in memory.

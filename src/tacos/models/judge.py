@@ -1,24 +1,25 @@
-"""The embedded judge: a score on 1..100 for one instruction and its response, and the features
-behind it.
+"""The embedded judge: scores one instruction with its response on 1..100, and says why.
 
-    s(instruction, response) = sum over features f of g_f(x_f) + v . e(response)      (a generalised additive model)
-    P(a better than b)       = sigmoid(s(a) - s(b))                                   (Bradley and Terry, 1952)
+It is a generalised additive model over readable features and the response's sentence vector:
+
+    s(instruction, response) = sum over features f of g_f(x_f) + v . e(response)
+    P(a better than b)       = sigmoid(s(a) - s(b))               (Bradley and Terry, 1952)
     score                    = 1 + 99 sigmoid(slope (s - centre))
 
-The x_f are the readable features of `tacos.models.feature_ramps`, g_f a saturating line through a
-few knots, e the sentence encoder (its part is the feature "wording"), fitted to pairs of which
-people preferred one (`tacos.models.training.judge`). `centre` and `slope` put the quartiles of a
-reference set at about 25, 50 and 75. The judge sees one sample at a time, so it is pointwise: it
-has no position bias to measure.
+The x_f are the features of `tacos.models.feature_ramps`; g_f is a saturating line through a few
+knots; e is the sentence encoder, whose part is the feature "wording". All were fitted to pairs of
+responses of which people preferred one (`tacos.models.training.judge`). `centre` and `slope` put
+the quartiles of a reference set at about 25, 50 and 75. The judge sees one sample at a time
+(pointwise), so it has no position bias to measure.
 
-What it does not know: whether an answer is true, whether code runs, what a reader needs. On such
-pairs its scores say nothing; the card (`data/judge.md`) has the figures.
+It does not know whether an answer is true, whether code runs, or what a reader needs. Where only
+that differs, its scores say nothing; the card (`data/judge.md`) has the figures.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,20 +30,16 @@ import numpy.typing as npt
 import orjson
 
 from tacos.errors import ModelError
-from tacos.models import (
-    encoder,
-    feature_ramps,
-    response_features,
-)
+from tacos.models import encoder, feature_ramps, response_features
 from tacos.records import Encoder, Reply, Request, canonical_hash
 
 DATA = Path(__file__).parent / "data"
 FEATURES_VERSION = 1
-"""Raised whenever a feature of any text comes out otherwise; a test holds the features of fixed
-texts to it."""
+"""Raise it whenever a feature of any text changes: `test_features_change_only_with_their_version`
+compares the features of fixed texts with the digest of this version."""
 EARLIER_FINGERPRINTS = {"1-9b0b4f14cf1c33ab": "6bdd98e15a290201"}
-"""Fingerprints that runs made before 0.2.0 know the same judge by: they hashed the features' code,
-so that moving a file would have graded everything again."""
+"""The fingerprints that runs before 0.2.0 have for the same judge. They hashed the code of the
+features, so that moving a file would have made every run grade again."""
 FILE = "judge.json"
 CHUNK = 2048
 NAMES = (*feature_ramps.NAMES, "wording")
@@ -50,18 +47,22 @@ Array = npt.NDArray[np.float64]
 Text = tuple[str, str]
 """An instruction and its response."""
 Grade = tuple[float, str]
-"""A score and what moves it most."""
+"""A score and the features that move it most."""
 MAX_REMEMBERED = 100_000
-"""Grades that a process remembers, some 20 MB; then it forgets them all."""
+"""The number of grades that a process remembers, some 20 MB, before it forgets them all."""
+N_REASONS = 3
+SMALLEST_CONTRIBUTION = 0.001
+"""`explain` leaves out features that move s by less."""
+STARTS = np.flatnonzero(np.diff(feature_ramps.index_ramp_features(), prepend=-1))
+"""The first ramp of each feature."""
 
 
 @dataclass(frozen=True)
 class JudgeWeights:
-    """A fitted judge: one weight per ramp (see `features.ramps`) and per dimension of the encoder,
-    and the scale.
+    """A fitted judge: one weight per ramp and per dimension of the encoder, and the scale.
 
-    `typical` is the mean contribution of each feature on the reference set: `explain` counts from
-    there.
+    `ramps` are as in `feature_ramps.apply_ramps`. `typical` is the mean contribution of each
+    feature on the reference set: `explain` counts from there.
     """
 
     ramps: tuple[float, ...]
@@ -75,10 +76,10 @@ class JudgeWeights:
 
 @dataclass(frozen=True)
 class EmbeddedJudge:
-    """A pointwise judge; its weights are read once per process, when first needed.
+    """A pointwise judge: a small, picklable value; each process reads the weights at first use.
 
-    `digest` is its file's when it was loaded: a file that changes after that is an error, not
-    another judge.
+    `digest` is the hash of the file when the judge was loaded: a file that changes after that is an
+    error, not another judge.
     """
 
     folder: str
@@ -89,11 +90,12 @@ class EmbeddedJudge:
 
     @property
     def fingerprint(self) -> str:
-        """Of the weights, the version of the features and the encoder."""
-        digest = hashlib.blake2b(_read_judge_file(self.folder, self.digest), digest_size=8)
-        own = f"{FEATURES_VERSION}-{digest.hexdigest()}"
+        """What decides the scores: the weights, the version of the features and the encoder."""
+        content = _read_judge_file(self.folder, self.digest)
+        own = f"{FEATURES_VERSION}-{_hash_judge_file(content)}"
         own = EARLIER_FINGERPRINTS.get(own, own)
-        return f"judge-{own}-{_load_encoder(self.weights.encoder).fingerprint}"
+        vectors = _load_encoder(self.weights.encoder)
+        return f"judge-{own}-{vectors.fingerprint}"
 
     @property
     def weights(self) -> JudgeWeights:
@@ -101,256 +103,323 @@ class EmbeddedJudge:
         return _read_weights(self.folder, self.digest)
 
     def score(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
-        """float64 of shape (n,) on 1..100, two decimals, higher is better; the same whatever the
-        batch or the order.
+        """Score samples on 1..100, higher is better: float64 of shape (n,), two decimals.
+
+        A score does not depend on the batch or the order. Raises `TypeError` for one text instead
+        of a list, `ValueError` if the lists differ in length.
         """
         if isinstance(instructions, str) or isinstance(responses, str):
             raise TypeError(
-                "lists of instructions and responses are asked for, not one text: give [text]"
+                "instructions and responses must be lists of texts, not one text: pass [text]"
             )
         if len(instructions) != len(responses):
             raise ValueError(f"{len(instructions)} instructions, but {len(responses)} responses")
-        return self.calibrate(self.contributions(instructions, responses).sum(axis=1))
+        contributions = self.contributions(instructions, responses)
+        return self.calibrate(contributions.sum(axis=1))
 
     def preference(self, first: Sequence[Text], second: Sequence[Text]) -> Array:
-        """P(the first is better) of shape (n,), each in (0, 1); `first` and `second` hold
-        (instruction, response).
-        """
-        left, right = (
-            self.contributions(*_split_columns(side)).sum(axis=1) for side in (first, second)
-        )
-        return np.asarray(1.0 / (1.0 + np.exp(right - left)))
+        """Return P(the first is better) in (0, 1), shape (n,), for samples against samples."""
+        left = self.contributions(*_split_columns(first)).sum(axis=1)
+        right = self.contributions(*_split_columns(second)).sum(axis=1)
+        odds_against = np.exp(right - left)
+        return np.asarray(1.0 / (1.0 + odds_against))
 
     def explain(self, instruction: str, response: str) -> list[tuple[str, float]]:
-        """(feature, contribution), the largest first by size: how far each moves s from a typical
-        one, in logits.
+        """Return (feature, contribution) of one sample, the largest contribution first.
+
+        A contribution is how far a feature moves s from a typical sample's, in logits.
         """
-        moved = self.contributions([instruction], [response])[0] - np.array(self.weights.typical)
+        (contributions,) = self.contributions([instruction], [response])
+        moved = contributions - np.array(self.weights.typical)
         order = np.argsort(-np.abs(moved), kind="stable")
-        return [(NAMES[i], round(float(moved[i]), 3)) for i in order if abs(moved[i]) >= 0.001]
+        explanation: list[tuple[str, float]] = []
+        for feature in order:
+            value = float(moved[feature])
+            if abs(value) >= SMALLEST_CONTRIBUTION:
+                explanation.append((NAMES[feature], round(value, 3)))
+        return explanation
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request of task "judge" (two samples) or "grade" (one); a process scores
-        equal samples once.
+        """Answer requests of the tasks "judge" (two samples) and "grade" (one), in order.
+
+        A process scores equal samples once.
         """
-        sides = [_read_request_samples(request) for request in requests]
-        graded = self.graded(list(dict.fromkeys(text for each in sides for text in each.values())))
-        return [self.reply({side: graded[text] for side, text in each.items()}) for each in sides]
+        samples_of_requests = [_read_request_samples(request) for request in requests]
+        # A dictionary, because it keeps the order of the samples.
+        distinct: dict[Text, None] = {}
+        for samples in samples_of_requests:
+            distinct.update(dict.fromkeys(samples.values()))
+        graded = self.graded(list(distinct))
+
+        replies: list[Reply] = []
+        for samples in samples_of_requests:
+            grades = {side: graded[text] for side, text in samples.items()}
+            replies.append(self.reply(grades))
+        return replies
 
     def graded(self, texts: Sequence[Text]) -> dict[Text, Grade]:
-        """Score and reasons of each of the distinct (instruction, response); those of earlier calls
-        are remembered, since rounds of comparisons ask about the same samples again and again.
-        """
-        keys, memory = (
-            [canonical_hash([*map(_repair_surrogates, text)]) for text in texts],
-            recall_grades(self.digest),
-        )
-        known = {
-            text: grade
-            for text, key in zip(texts, keys, strict=True)
-            if (grade := memory.get(key)) is not None
-        }
-        fresh = [text for text in texts if text not in known]
-        parts = self.contributions(*_split_columns(fresh))
-        new = dict(
-            zip(
-                fresh,
-                zip(self.calibrate(parts.sum(axis=1)).tolist(), self.reasons(parts), strict=True),
-                strict=True,
-            )
-        )
-        if len(memory) + len(new) > MAX_REMEMBERED:
-            memory.clear()
-        memory.update(
-            (key, new[text]) for text, key in zip(texts, keys, strict=True) if text in new
-        )
-        return known | new
+        """Return score and reasons of each of the distinct (instruction, response).
 
-    def reply(self, graded: dict[str, tuple[float, str]]) -> Reply:
-        """The reply to one request, by side: "" for a grade, "a" and "b" for a pair."""
-        analysis = "; ".join(
-            f"{side.upper()}: {why}" if side else why for side, (_, why) in graded.items()
-        )
-        numbers = {
-            f"score_{side}" if side else "score": score for side, (score, _) in graded.items()
-        }
-        return Reply(orjson.dumps({"analysis": analysis, **numbers}).decode(), model=self.name)
+        Those of earlier calls are remembered, because rounds of comparisons ask about the same
+        samples again and again.
+        """
+        memory = recall_grades(self.digest)
+        grades: dict[Text, Grade] = {}
+        unknown: dict[Text, str] = {}
+        for text in texts:
+            key = canonical_hash([_repair_surrogates(part) for part in text])
+            remembered = memory.get(key)
+            if remembered is None:
+                unknown[text] = key
+            else:
+                grades[text] = remembered
+
+        contributions = self.contributions(*_split_columns(unknown))
+        scores = self.calibrate(contributions.sum(axis=1)).tolist()
+        reasons = self.reasons(contributions)
+        new_grades = zip(scores, reasons, strict=True)
+        if len(memory) + len(unknown) > MAX_REMEMBERED:
+            memory.clear()
+        for (text, key), grade in zip(unknown.items(), new_grades, strict=True):
+            grades[text] = grade
+            memory[key] = grade
+        return grades
+
+    def reply(self, graded: dict[str, Grade]) -> Reply:
+        """Reply to one request with the grades of its sides: "a" and "b", or "" for one sample."""
+        explanations: list[str] = []
+        scores: dict[str, float] = {}
+        for side, (score, reasons) in graded.items():
+            if side:
+                scores[f"score_{side}"] = score
+                explanations.append(f"{side.upper()}: {reasons}")
+            else:
+                scores["score"] = score
+                explanations.append(reasons)
+        content = {"analysis": "; ".join(explanations), **scores}
+        return Reply(orjson.dumps(content).decode(), model=self.name)
 
     def contributions(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
-        """The terms of s, of shape (n, len(NAMES)), in logits."""
-        blocks = [
-            _compute_contributions(
-                self.weights, instructions[at : at + CHUNK], responses[at : at + CHUNK]
+        """Return the terms of s, of shape (n, len(NAMES)), in logits."""
+        blocks = [np.zeros((0, len(NAMES)))]
+        for start in range(0, len(instructions), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            block = _compute_contributions(
+                self.weights,
+                instructions[chunk],
+                responses[chunk],
             )
-            for at in range(0, len(instructions), CHUNK)
-        ]
-        return np.concatenate([np.zeros((0, len(NAMES))), *blocks])
+            blocks.append(block)
+        return np.concatenate(blocks)
 
     def calibrate(self, sums: Array) -> Array:
-        """From s to 1..100: 1 + 99 sigmoid(slope (s - centre)), rounded to two decimals."""
-        z = np.clip(self.weights.slope * (sums - self.weights.centre), -30, 30)
-        return np.round(1.0 + 99.0 / (1.0 + np.exp(-z)), 2)
+        """Turn s into scores: 1 + 99 sigmoid(slope (s - centre)), rounded to two decimals."""
+        logits = self.weights.slope * (sums - self.weights.centre)
+        # Beyond 30 the sigmoid is 0 or 1 to all printed digits; the exponential must not overflow.
+        bounded = np.clip(logits, -30, 30)
+        scores = 1.0 + 99.0 / (1.0 + np.exp(-bounded))
+        return np.round(scores, 2)
 
     def reasons(self, parts: Array) -> list[str]:
-        """For each sample the three features that move it most, with their sign."""
+        """Name the three features that move each sample most, with their sign.
+
+        `parts` are contributions of shape (n, len(NAMES)).
+        """
         moved = parts - np.array(self.weights.typical)
-        largest = np.argsort(-np.abs(moved), axis=1, kind="stable")[:, :3]
-        return [
-            ", ".join(f"{'+' if row[i] > 0 else '-'} {NAMES[i]}" for i in top)
-            for row, top in zip(moved.tolist(), largest.tolist(), strict=True)
-        ]
+        order = np.argsort(-np.abs(moved), axis=1, kind="stable")
+        reasons: list[str] = []
+        for row, features in zip(moved.tolist(), order[:, :N_REASONS].tolist(), strict=True):
+            signed_names = []
+            for feature in features:
+                sign = "+" if row[feature] > 0 else "-"
+                signed_names.append(f"{sign} {NAMES[feature]}")
+            reasons.append(", ".join(signed_names))
+        return reasons
 
 
 def load(path: str | Path | None = None) -> EmbeddedJudge:
-    """The shipped judge, or the one in the folder `path`.
+    """Load the shipped judge, or the one in a folder.
 
-    Raises `ModelError` where there is none, or one of other features or another encoder than this
-    version's.
+    Raises `ModelError` if the folder holds no judge, or one with other features or another encoder
+    than this version's.
     """
-    folder = Path(path) if path is not None else DATA
-    digest = _hash_judge_file(_read_judge_file(str(folder)))
+    folder = DATA if path is None else Path(path)
+    name = "embedded-judge" if path is None else folder.absolute().name
+    content = _read_judge_file(str(folder))
+    digest = _hash_judge_file(content)
     _read_weights(str(folder), digest)
-    return EmbeddedJudge(
-        str(folder), "embedded-judge" if path is None else folder.absolute().name, digest
-    )
+    return EmbeddedJudge(str(folder), name, digest)
 
 
 @lru_cache(maxsize=8)
 def recall_grades(digest: str) -> dict[str, Grade]:
-    """What this process has graded with the judge of this digest: key -> score and reasons."""
+    """Return what this process has graded with the judge of this digest: key -> grade."""
     return {}
 
 
 def _hash_judge_file(content: bytes) -> str:
-    """A hash of a judge's file."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def _read_judge_file(folder: str, digest: str = "") -> bytes:
-    """A judge's file; raises `ModelError` where it cannot be read, or where its digest is not the
-    one expected.
-    """
+    """Read a judge's file; raise `ModelError` if it is missing or no longer fits `digest`."""
+    path = Path(folder) / FILE
     try:
-        content = (Path(folder) / FILE).read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no judge: {FILE} missing") from None
     except OSError as error:
         raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
     if digest and digest != _hash_judge_file(content):
-        raise ModelError(f"the judge in {folder} has changed while it was in use: start again")
+        raise ModelError(f"the judge in {folder} changed while it was in use: start again")
     return content
 
 
 @lru_cache(maxsize=8)
 def _read_weights(folder: str, digest: str) -> JudgeWeights:
-    """The weights in `folder`; raises `ModelError` where there are none, or of other features than
-    this version's.
+    """Read the weights in `folder`.
+
+    Raises `ModelError` if they are damaged, or made for other features or another encoder.
     """
     content = _read_judge_file(folder, digest)
     try:
-        found: dict[str, Any] = orjson.loads(content)
-        table = found["features"]
-        known = (
-            [feature.name for feature in feature_ramps.FEATURES],
-            [list(map(float, f.knots)) for f in feature_ramps.FEATURES],
-        )
-        if (
-            [row["name"] for row in table],
-            [list(map(float, row["knots"])) for row in table],
-        ) != known:
+        judge = orjson.loads(content)
+        if not _has_current_features(judge["features"]):
             raise ModelError(
                 f"the judge in {folder} was trained with other features: train it again"
             )
-        weights = JudgeWeights(
-            ramps=tuple(float(weight) for row in table for weight in row["weights"]),
-            wording=tuple(map(float, found["wording"]["weights"])),
-            typical=(*(float(row["typical"]) for row in table), float(found["wording"]["typical"])),
-            centre=float(found["centre"]),
-            slope=float(found["slope"]),
-            encoder=found["encoder"],
-            encoder_fingerprint=found["encoder_fingerprint"],
-        )
-        _check_weights(weights, [len(row["weights"]) for row in table])
+        weights = _parse_weights(judge)
+        _check_weights(weights, [len(row["weights"]) for row in judge["features"]])
     except (KeyError, TypeError, ValueError) as error:  # a JSONDecodeError is a ValueError
         raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
     if weights.encoder_fingerprint != _load_encoder(weights.encoder).fingerprint:
         raise ModelError(
-            f"the judge in {folder} was trained with another encoder {weights.encoder!r}: train it again"
+            f"the judge in {folder} was trained with another encoder {weights.encoder!r}: "
+            "train it again"
         )
     return weights
 
 
+def _has_current_features(table: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether a judge's features have the names and knots of this version."""
+    own = [(row["name"], [float(knot) for knot in row["knots"]]) for row in table]
+    current = [
+        (feature.name, list(map(float, feature.knots))) for feature in feature_ramps.FEATURES
+    ]
+    return own == current
+
+
+def _parse_weights(judge: Mapping[str, Any]) -> JudgeWeights:
+    """Parse the content of a judge's file, see `training.judge.save_judge`."""
+    ramps: list[float] = []
+    typical: list[float] = []
+    for row in judge["features"]:
+        ramps += map(float, row["weights"])
+        typical.append(float(row["typical"]))
+    wording = judge["wording"]
+    typical.append(float(wording["typical"]))
+    return JudgeWeights(
+        ramps=tuple(ramps),
+        wording=tuple(map(float, wording["weights"])),
+        typical=tuple(typical),
+        centre=float(judge["centre"]),
+        slope=float(judge["slope"]),
+        encoder=judge["encoder"],
+        encoder_fingerprint=judge["encoder_fingerprint"],
+    )
+
+
 def _check_weights(weights: JudgeWeights, n_ramps: list[int]) -> None:
-    """Raise `ValueError` for weights that are too few or too many (`n_ramps`: of each feature), or
-    not finite.
+    """Raise `ValueError` for a wrong number of weights, or weights that are not finite.
+
+    `n_ramps` is the number of weights of each feature.
     """
-    dim = _load_encoder(weights.encoder).dim
-    if (
-        n_ramps != np.bincount(feature_ramps.index_ramp_features()).tolist()
-        or len(weights.wording) != dim
-    ):
-        raise ValueError("other numbers of weights than features and the encoder have")
-    if not np.isfinite(
-        [*weights.ramps, *weights.wording, *weights.typical, weights.centre, weights.slope]
-    ).all():
-        raise ValueError("weights that are not finite")
+    expected_ramps = np.bincount(feature_ramps.index_ramp_features()).tolist()
+    if n_ramps != expected_ramps:
+        raise ValueError("the numbers of weights do not fit the features")
+    if len(weights.wording) != _load_encoder(weights.encoder).dim:
+        raise ValueError("the number of weights does not fit the encoder")
+    numbers = [
+        *weights.ramps,
+        *weights.wording,
+        *weights.typical,
+        weights.centre,
+        weights.slope,
+    ]
+    if not np.isfinite(numbers).all():
+        raise ValueError("not all weights are finite")
 
 
 def _compute_contributions(
-    weights: JudgeWeights, instructions: Sequence[str], responses: Sequence[str]
+    weights: JudgeWeights,
+    instructions: Sequence[str],
+    responses: Sequence[str],
 ) -> Array:
-    """The terms of s, of shape (n, len(NAMES)); sums run along rows, so that a row never depends on
-    its batch.
+    """Compute the terms of s, of shape (n, len(NAMES)).
+
+    Sums run along rows (no matrix product), so that a row never depends on its batch.
     """
-    found, vectors = measure_samples(instructions, responses, _load_encoder(weights.encoder))
-    steps = feature_ramps.apply_ramps(found) * np.array(weights.ramps)
-    wording = (vectors * np.array(weights.wording)).sum(axis=1, keepdims=True)
-    return np.concatenate([np.add.reduceat(steps, STARTS, axis=1), wording], axis=1)
-
-
-STARTS = np.flatnonzero(np.diff(feature_ramps.index_ramp_features(), prepend=-1))
-"""The first ramp of each feature."""
+    vectors = _load_encoder(weights.encoder)
+    features, response_vectors = measure_samples(instructions, responses, vectors)
+    steps = feature_ramps.apply_ramps(features) * np.array(weights.ramps)
+    by_feature = np.add.reduceat(steps, STARTS, axis=1)
+    products = response_vectors * np.array(weights.wording)
+    wording = products.sum(axis=1, keepdims=True)
+    return np.concatenate([by_feature, wording], axis=1)
 
 
 def measure_samples(
-    instructions: Sequence[str], responses: Sequence[str], vectors: Encoder
+    instructions: Sequence[str],
+    responses: Sequence[str],
+    vectors: Encoder,
 ) -> tuple[Array, Array]:
-    """The features of shape (n, len(FEATURES)) and the responses' vectors of shape (n, dim)."""
-    measured = [
-        response_features.measure_response(_repair_surrogates(i), _repair_surrogates(r))
-        for i, r in zip(instructions, responses, strict=True)
-    ]
-    out = np.array([row for row, _ in measured], dtype=np.float64).reshape(
-        len(measured), len(feature_ramps.FEATURES)
-    )
-    asked = vectors.encode([_repair_surrogates(text) for text in instructions])
-    given = vectors.encode([text for _, text in measured]).astype(np.float64)
-    out[:, feature_ramps.CLOSENESS] = (asked * given).sum(axis=1)
-    return out, given
+    """Return the features (n, len(FEATURES)) and the responses' vectors (n, dim), both float64."""
+    readable = [_repair_surrogates(instruction) for instruction in instructions]
+    feature_rows: list[list[float]] = []
+    kept_responses: list[str] = []
+    for instruction, response in zip(readable, responses, strict=True):
+        row, kept_response = response_features.measure_response(
+            instruction,
+            _repair_surrogates(response),
+        )
+        feature_rows.append(row)
+        kept_responses.append(kept_response)
+
+    shape = (len(feature_rows), len(feature_ramps.FEATURES))
+    features = np.array(feature_rows, dtype=np.float64).reshape(shape)
+    instruction_vectors = vectors.encode(readable)
+    response_vectors = vectors.encode(kept_responses).astype(np.float64)
+    cosines = (instruction_vectors * response_vectors).sum(axis=1)
+    features[:, feature_ramps.CLOSENESS] = cosines
+    return features, response_vectors
 
 
 def _repair_surrogates(text: str) -> str:
-    """The text with lone surrogates, which no encoder reads, replaced."""
-    return (
-        text
-        if text.isascii()
-        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    )
+    """Replace lone surrogates, which no encoder reads, and join those that are pairs."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _read_request_samples(request: Request) -> dict[str, Text]:
-    """The samples that a request asks about, by side."""
-    sides = ("a", "b") if request.task == "judge" else ("",)
-    ends = [f"_{side}" if side else "" for side in sides]
-    return {
-        side: (str(request.fields[f"instruction{end}"]), str(request.fields[f"response{end}"]))
-        for side, end in zip(sides, ends, strict=True)
-    }
+    """Read a request's samples by side: "a" and "b" of a comparison, "" of a single sample."""
+    if request.task == "judge":
+        return {side: _read_sample(request, f"_{side}") for side in ("a", "b")}
+    return {"": _read_sample(request, "")}
+
+
+def _read_sample(request: Request, suffix: str) -> Text:
+    instruction = request.fields[f"instruction{suffix}"]
+    response = request.fields[f"response{suffix}"]
+    return str(instruction), str(response)
 
 
 def _split_columns(texts: Iterable[Text]) -> tuple[list[str], list[str]]:
-    pairs = list(texts)
-    return [instruction for instruction, _ in pairs], [response for _, response in pairs]
+    """Split samples into instructions and responses."""
+    samples = list(texts)
+    instructions = [instruction for instruction, _ in samples]
+    responses = [response for _, response in samples]
+    return instructions, responses
 
 
 @lru_cache(maxsize=4)

@@ -1,14 +1,14 @@
-"""Several judges behind one `Model`: each request goes to the member that it names.
+"""Combines several judges into one `Model`: each request goes to the judge that it names.
 
-Members are asked at the same time, since most of them wait for a network. The panel sees order if
-any member does; `pointwise_members` says which do not, so that their flips and position bias are
-"n/a".
+The judges answer at the same time, because most of them wait for a network. The panel counts as
+pointwise only if every member is; `pointwise_members` names those that cannot see the order of a
+pair, so that their flips and position bias are reported as "n/a".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ from tacos.records import Model, Reply, Request, canonical_hash
 
 @dataclass(frozen=True)
 class JudgePanel:
-    """Judges by name; a request's `model` says which of them is asked."""
+    """Judges by name; a request's `model` names the one that answers it."""
 
     members: Mapping[str, Model]
 
@@ -28,14 +28,19 @@ class JudgePanel:
 
     @property
     def fingerprint(self) -> str:
-        """Of all members, with the names under which they are asked."""
-        return f"panel-{canonical_hash([[name, model.fingerprint] for name, model in self.members.items()])[:16]}"
+        """A hash of all members and the names that requests call them by."""
+        parts = [[name, model.fingerprint] for name, model in self.members.items()]
+        return f"panel-{canonical_hash(parts)[:16]}"
 
     @property
     def where(self) -> Literal["process", "thread", "here"]:
         """Where every member may run."""
-        wanted = {model.where for model in self.members.values()}
-        return "here" if "here" in wanted else "thread" if "thread" in wanted else "process"
+        places = {model.where for model in self.members.values()}
+        if "here" in places:
+            return "here"
+        if "thread" in places:
+            return "thread"
+        return "process"
 
     @property
     def pointwise(self) -> bool:
@@ -44,23 +49,29 @@ class JudgePanel:
 
     @property
     def pointwise_members(self) -> list[str]:
-        """The names of those that do not see it."""
+        """The names of the members that do not see the order of a pair."""
         return [name for name, model in self.members.items() if model.pointwise]
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request, in order; `KeyError` for a request that names no member."""
-        places: dict[str, list[int]] = {name: [] for name in self.members}
-        for place, request in enumerate(requests):
-            places[request.model].append(place)
+        """Answer each request, in order.
+
+        Raises `KeyError` for a request that names no member.
+        """
+        positions: dict[str, list[int]] = {name: [] for name in self.members}
+        for position, request in enumerate(requests):
+            positions[request.model].append(position)
+
+        futures: dict[str, Future[list[Reply]]] = {}
         with ThreadPoolExecutor(len(self.members)) as threads:
-            asked = {
-                name: threads.submit(self.members[name].answer, [requests[place] for place in mine])
-                for name, mine in places.items()
-                if mine
-            }
-        replies = {
-            place: reply
-            for name, answers in asked.items()
-            for place, reply in zip(places[name], answers.result(), strict=True)
-        }
-        return [replies[place] for place in range(len(requests))]
+            for name, own_positions in positions.items():
+                if not own_positions:
+                    continue
+                own_requests = [requests[position] for position in own_positions]
+                answer = self.members[name].answer
+                futures[name] = threads.submit(answer, own_requests)
+
+        replies: dict[int, Reply] = {}
+        for name, future in futures.items():
+            numbered = zip(positions[name], future.result(), strict=True)
+            replies.update(numbered)
+        return [replies[position] for position in range(len(requests))]

@@ -1,16 +1,15 @@
-"""all-MiniLM-L6-v2 (Wang et al., 2020; sentence-transformers) in onnxruntime, float32, without
-torch.
+"""Runs all-MiniLM-L6-v2 (Wang et al., 2020; sentence-transformers) in onnxruntime, without torch.
 
-The graph (`data/minilm.onnx`, made by `training/graph.py`) holds no weights; they are read from
-`model.safetensors` and handed to the session. A vector does not depend on its neighbours in a batch
-beyond rounding (about 1e-6). English only: its vocabulary has few characters of other scripts, and
-what it does not know becomes [UNK].
+The graph (`data/minilm.onnx`, built by `training/minilm_graph.py`) holds no weights; they are read
+from `model.safetensors` and handed to the session, in float32. A vector depends on its neighbours
+in a batch only by rounding (about 1e-6). The model reads English: its vocabulary has few characters
+of other scripts, and unknown ones become [UNK].
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,23 +23,24 @@ from tacos.errors import ModelError
 from tacos.models import weights
 from tacos.models.static_encoder import replace_surrogates
 
-os.environ["ORT_DISABLE_TELEMETRY"] = (
-    "1"  # from 1.31 on, onnxruntime reports its use to its maker when it is imported
-)
+# From 1.31 on, onnxruntime reports its use to its maker as soon as it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
 
 GRAPH = Path(__file__).parent / "data" / "minilm.onnx"
-LAYERS, DIM, VOCABULARY = 6, 384, 30522
+LAYERS = 6
+DIM = 384
+VOCABULARY = 30_522
 Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class MiniLM:
-    """The encoder as a light, picklable value; the weights are loaded once per process, when first
-    needed.
+    """The encoder: a small, picklable value; each process loads the weights at first use.
 
-    `max_tokens` (up to 512, with the two special ones) cuts longer texts; `batch` counts tokens,
-    padding included.
+    Texts are cut to `max_tokens` tokens, the two special ones included (512 at most). `batch` is
+    the number of tokens in a batch, padding included.
     """
 
     folder: str
@@ -52,72 +52,89 @@ class MiniLM:
 
     @property
     def fingerprint(self) -> str:
-        """What decides the vectors: the weights' hash and the cut."""
+        """What decides the vectors: the weights' hash and the number of tokens read."""
         return f"minilm-{weights.SHA256[:16]}-{self.max_tokens}"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """float32 of shape (len(texts), 384), each row of length 1."""
+        """Encode texts as float32 of shape (len(texts), 384), each row of length 1."""
         tokenizer = load_tokenizer(self.folder, self.max_tokens)
-        ids = [
-            encoding.ids
-            for encoding in tokenizer.encode_batch_fast(
-                [replace_surrogates(text) for text in texts]
-            )
-        ]
-        return encode_token_ids(load_session(self.folder, self.threads), ids, self.batch)
+        readable = [replace_surrogates(text) for text in texts]
+        encodings = tokenizer.encode_batch_fast(readable)
+        token_ids = [encoding.ids for encoding in encodings]
+        session = load_session(self.folder, self.threads)
+        return encode_token_ids(session, token_ids, self.batch)
 
 
 def load_minilm(
-    folder: str | Path | None = None, threads: int | None = None, fetch: bool | None = None
+    folder: str | Path | None = None,
+    threads: int | None = None,
+    fetch: bool | None = None,
 ) -> MiniLM:
-    """MiniLM from the first place that has its weights (see `tacos.models.weights`), checked
-    against their hash.
+    """Load MiniLM from the first place that has its weights, see `tacos.models.weights`.
 
-    Raises `ModelError` where there are none.
+    Raises `ModelError` if they are missing or not the published ones.
     """
-    return MiniLM(str(weights.obtain_weights(folder, fetch)), threads)
+    found_folder = weights.obtain_weights(folder, fetch)
+    return MiniLM(str(found_folder), threads)
 
 
 def encode_token_ids(
-    session: ort.InferenceSession, ids: Sequence[Sequence[int]], batch: int
+    session: ort.InferenceSession,
+    ids: Sequence[Sequence[int]],
+    batch: int,
 ) -> Vectors:
-    """Vectors of token-id lists (special tokens included), in batches of similar length so that
-    little is padded.
+    """Encode lists of token ids, special tokens included, as float32 of shape (len(ids), 384).
+
+    Batches hold texts of similar length, so that little is padded.
     """
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    out = np.zeros((len(ids), DIM), dtype=np.float32)
+    vectors = np.zeros((len(ids), DIM), dtype=np.float32)
     for rows in _cut_batches(lengths, batch):
-        width = int(lengths[rows].max())
-        tokens = np.zeros((len(rows), width), dtype=np.int32)
-        mask = (np.arange(width) < lengths[rows, None]).astype(np.int32)
-        tokens[mask.astype(bool)] = np.concatenate([ids[row] for row in rows])
-        out[rows] = session.run(["vectors"], {"tokens": tokens, "mask": mask})[0]
-    return out
+        batch_lengths = lengths[rows]
+        width = int(batch_lengths.max())
+        is_token = np.arange(width) < batch_lengths[:, None]  # (rows, width)
+        tokens = np.zeros(is_token.shape, dtype=np.int32)
+        tokens[is_token] = np.concatenate([ids[row] for row in rows])
+        inputs = {
+            "tokens": tokens,
+            "mask": is_token.astype(np.int32),
+        }
+        (batch_vectors,) = session.run(["vectors"], inputs)
+        vectors[rows] = batch_vectors
+    return vectors
 
 
-def _cut_batches(lengths: npt.NDArray[np.int64], size: int) -> list[npt.NDArray[np.int64]]:
-    """Row numbers, shortest first, cut where a batch would exceed `size` tokens with its padding.
+def _cut_batches(lengths: Rows, size: int) -> list[Rows]:
+    """Return row numbers, shortest rows first, in batches of at most `size` tokens with padding.
 
     >>> [rows.tolist() for rows in _cut_batches(np.array([9, 2, 3, 2]), 6)]
     [[1, 3], [2], [0]]
     """
-    out: list[npt.NDArray[np.int64]] = []
+    batches: list[Rows] = []
     order = np.argsort(lengths, kind="stable")
     start = 0
     for end in range(1, len(order) + 1):
-        if end == len(order) or (end + 1 - start) * lengths[order[end]] > size:
-            out.append(order[start:end])
+        at_end = end == len(order)
+        # The next row is the longest so far, and all others would be padded to it.
+        if at_end or (end + 1 - start) * lengths[order[end]] > size:
+            batches.append(order[start:end])
             start = end
-    return out
+    return batches
 
 
 @lru_cache(maxsize=4)
 def load_tokenizer(folder: str, max_tokens: int) -> Tokenizer:
-    """The model's own WordPiece tokenizer, cutting at `max_tokens` and not padding."""
-    tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
-    if tokenizer.get_vocab_size() != VOCABULARY:
+    """Load the model's WordPiece tokenizer, set to cut at `max_tokens` and not to pad.
+
+    Raises `ModelError` if its vocabulary has another size.
+    """
+    path = Path(folder) / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    n_tokens = tokenizer.get_vocab_size()
+    if n_tokens != VOCABULARY:
         raise ModelError(
-            f"{folder}/tokenizer.json is not all-MiniLM-L6-v2's: {tokenizer.get_vocab_size()} tokens"
+            f"{path} is not all-MiniLM-L6-v2's tokenizer: "
+            f"it has {n_tokens} tokens instead of {VOCABULARY}"
         )
     tokenizer.enable_truncation(max_tokens)
     tokenizer.no_padding()
@@ -126,44 +143,66 @@ def load_tokenizer(folder: str, max_tokens: int) -> Tokenizer:
 
 @lru_cache(maxsize=2)
 def load_session(folder: str, threads: int | None) -> ort.InferenceSession:
-    """The graph with its weights; `threads` None leaves the choice to onnxruntime (one per physical
-    core).
+    """Load the graph with its weights.
+
+    `threads` None leaves the number to onnxruntime (one per physical core).
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
-    arrays = _load_weights(Path(folder) / "model.safetensors")
+    path = Path(folder) / "model.safetensors"
+    arrays = _load_weights(path)
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
     options.add_external_initializers(list(arrays), values)
-    return ort.InferenceSession(GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(
+        GRAPH.read_bytes(),
+        options,
+        providers=["CPUExecutionProvider"],
+    )
 
 
 def _load_weights(path: Path) -> dict[str, Vectors]:
-    """The published tensors under the graph's names: matrices as (inputs, outputs), query, key and
-    value side by side.
+    """Load the published tensors under the graph's names, see `training/minilm_graph.py`.
 
-    The vector of token type 0, which every token gets, is added to the positions.
+    Matrices become (inputs, outputs), with query, key and value side by side.
     """
     raw = load_file(path)
-    out = {
+    positions = raw["embeddings.position_embeddings.weight"]
+    token_types = raw["embeddings.token_type_embeddings.weight"]
+    arrays = {
         "words": raw["embeddings.word_embeddings.weight"],
-        "positions": raw["embeddings.position_embeddings.weight"]
-        + raw["embeddings.token_type_embeddings.weight"][0],
+        # Every token has type 0, so its vector is added to the positions once and for all.
+        "positions": positions + token_types[0],
         "embed.gamma": raw["embeddings.LayerNorm.weight"],
         "embed.beta": raw["embeddings.LayerNorm.bias"],
     }
-    for n in range(LAYERS):
-        at = f"encoder.layer.{n}."
-        qkv = [at + f"attention.self.{part}." for part in ("query", "key", "value")]
-        out[f"{n}.qkv"] = np.concatenate([raw[part + "weight"] for part in qkv]).T
-        out[f"{n}.qkv.bias"] = np.concatenate([raw[part + "bias"] for part in qkv])
-        names = {"out": "attention.output.", "up": "intermediate.", "down": "output."}
-        for name, part in names.items():
-            out[f"{n}.{name}"] = raw[f"{at}{part}dense.weight"].T
-            out[f"{n}.{name}.bias"] = raw[f"{at}{part}dense.bias"]
-            if name != "up":
-                out[f"{n}.{name}.gamma"] = raw[f"{at}{part}LayerNorm.weight"]
-                out[f"{n}.{name}.beta"] = raw[f"{at}{part}LayerNorm.bias"]
-    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in out.items()}
+    for layer in range(LAYERS):
+        for name, array in _rename_layer_weights(raw, layer).items():
+            arrays[f"{layer}.{name}"] = array
+    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+
+
+def _rename_layer_weights(raw: Mapping[str, Vectors], layer: int) -> dict[str, Vectors]:
+    prefix = f"encoder.layer.{layer}."
+    own = {
+        name.removeprefix(prefix): array for name, array in raw.items() if name.startswith(prefix)
+    }
+    attention = ("query", "key", "value")
+    qkv = [own[f"attention.self.{part}.weight"] for part in attention]
+    qkv_bias = [own[f"attention.self.{part}.bias"] for part in attention]
+    return {
+        "qkv": np.concatenate(qkv).T,
+        "qkv.bias": np.concatenate(qkv_bias),
+        "out": own["attention.output.dense.weight"].T,
+        "out.bias": own["attention.output.dense.bias"],
+        "out.gamma": own["attention.output.LayerNorm.weight"],
+        "out.beta": own["attention.output.LayerNorm.bias"],
+        "up": own["intermediate.dense.weight"].T,
+        "up.bias": own["intermediate.dense.bias"],
+        "down": own["output.dense.weight"].T,
+        "down.bias": own["output.dense.bias"],
+        "down.gamma": own["output.LayerNorm.weight"],
+        "down.beta": own["output.LayerNorm.bias"],
+    }

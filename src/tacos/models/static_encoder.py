@@ -1,11 +1,9 @@
-"""The static sentence encoder: a vector per WordPiece token, summed over a text and scaled to
-length 1.
+"""Runs the static sentence encoder: one vector per WordPiece token, summed and scaled to length 1.
 
-The table was distilled from all-MiniLM-L6-v2 and fitted to its sentence vectors (`training/`,
-`data/static.md`), after model2vec (Tulkens and van Dongen, 2024), whose files it could read but
-whose inference it does not need. A row's vector does not depend on the other rows: any batch gives
-the same bits. It knows neither word order nor context, and little but English; a text of unknown
-tokens only has the zero vector.
+The table was distilled from all-MiniLM-L6-v2 and fitted to its sentence vectors (see `training/`
+and `data/static.md`), after model2vec (Tulkens and van Dongen, 2024). A text's vector does not
+depend on the other texts: any batch gives the same bits. The encoder knows neither word order nor
+context, and little but English; a text of unknown tokens only has the zero vector.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,14 +25,16 @@ from tacos.errors import ModelError
 from tacos.models import int8_tensors
 
 DATA = Path(__file__).parent / "data"
-TABLE, TOKENIZER = "static.safetensors", "tokenizer.json"
+TABLE = "static.safetensors"
+TOKENIZER = "tokenizer.json"
 CHUNK = 4096
 MAX_TOKENS = 512
+MAX_CHARACTERS_PER_TOKEN = 16
 Vectors = npt.NDArray[np.float32]
 
 
 class TokenTable(NamedTuple):
-    """The files in memory: the tokenizer, the table (tokens, dim) and a hash of both."""
+    """An encoder's files in memory: the tokenizer, the table (tokens, dim) and a hash of both."""
 
     tokenizer: Tokenizer
     table: Vectors
@@ -42,11 +43,11 @@ class TokenTable(NamedTuple):
 
 @dataclass(frozen=True)
 class StaticEncoder:
-    """The encoder as a light, picklable value; the table is loaded once per process, when first
-    needed.
+    """The encoder: a small, picklable value; each process loads the table at first use.
 
-    `max_tokens` cuts longer texts; `folder` holds static.safetensors and tokenizer.json. `digest`,
-    where it is given, is theirs when it was loaded: files that change after that are an error.
+    `folder` holds static.safetensors and tokenizer.json. Texts are cut to `max_tokens` tokens.
+    `digest`, if not empty, is the hash of the files when the encoder was loaded: files that change
+    after that are an error.
     """
 
     folder: str = str(DATA)
@@ -61,103 +62,136 @@ class StaticEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """What decides the vectors: a hash of the files, and the cut."""
+        """What decides the vectors: a hash of the files and the number of tokens read."""
         return f"static-{self.loaded.digest}-{self.max_tokens}"
 
     @property
     def loaded(self) -> TokenTable:
-        """The files in memory; raises `ModelError` where they cannot be read."""
+        """The files in memory; raises `ModelError` if they are missing, damaged or changed."""
         return load_token_table(self.folder, self.max_tokens, self.digest)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """float32 of shape (len(texts), dim), each row of length 1 (or all 0)."""
-        loaded = self.loaded
-        out = np.empty((len(texts), loaded.table.shape[1]), dtype=np.float32)
+        """Encode texts as float32 of shape (len(texts), dim), each row of length 1 (or all 0).
+
+        Raises `ModelError` if the encoder's files are missing, damaged or changed.
+        """
+        tokenizer, table, _ = self.loaded
+        n_tokens, dim = table.shape
+        vectors = np.empty((len(texts), dim), dtype=np.float32)
         for start in range(0, len(texts), CHUNK):
-            rows = count_tokens(
-                loaded.tokenizer, texts[start : start + CHUNK], self.max_tokens, len(loaded.table)
+            chunk = slice(start, start + CHUNK)
+            counts = count_tokens(
+                tokenizer,
+                texts[chunk],
+                self.max_tokens,
+                n_tokens,
             )
-            out[start : start + CHUNK] = scale_rows(rows @ loaded.table)
-        return out
+            vectors[chunk] = scale_rows(counts @ table)
+        return vectors
 
 
 def count_tokens(
-    tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, n_tokens: int
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    max_tokens: int,
+    n_tokens: int,
 ) -> sp.csr_array:
-    """A sparse float32 matrix (len(texts), n_tokens) of ones, one per token; a token seen twice
-    stands there twice.
+    """Return a sparse float32 matrix of ones of shape (len(texts), n_tokens), one per token.
+
+    A token that occurs twice has two entries.
     """
-    short = [replace_surrogates(text[: 16 * max_tokens]) for text in texts]
-    ids = [
-        encoding.ids for encoding in tokenizer.encode_batch_fast(short, add_special_tokens=False)
-    ]
-    ends = np.cumsum([0, *map(len, ids)], dtype=np.int32)
-    flat = np.fromiter((token for row in ids for token in row), dtype=np.int32, count=int(ends[-1]))
+    max_characters = MAX_CHARACTERS_PER_TOKEN * max_tokens
+    beginnings = [replace_surrogates(text[:max_characters]) for text in texts]
+    encodings = tokenizer.encode_batch_fast(beginnings, add_special_tokens=False)
+    token_ids = [encoding.ids for encoding in encodings]
+    ends = np.cumsum([0, *map(len, token_ids)], dtype=np.int32)
+    n_entries = int(ends[-1])
+    columns = np.fromiter(
+        chain.from_iterable(token_ids),
+        dtype=np.int32,
+        count=n_entries,
+    )
+    ones = np.ones(n_entries, dtype=np.float32)
     return sp.csr_array(
-        (np.ones(len(flat), dtype=np.float32), flat, ends), shape=(len(texts), n_tokens)
+        (ones, columns, ends),
+        shape=(len(texts), n_tokens),
     )
 
 
 def replace_surrogates(text: str) -> str:
-    """The text with lone surrogates, which no tokenizer reads, replaced by question marks.
+    """Replace lone surrogates, which no tokenizer reads, by question marks.
 
     >>> replace_surrogates("a\\ud800b")
     'a?b'
     """
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def scale_rows(rows: Vectors) -> Vectors:
-    """Each row divided by its length; a row of zeros stays.
+    """Scale each row to length 1; a row of zeros stays.
 
     >>> scale_rows(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-    return np.asarray(
-        np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0), dtype=np.float32
+    squares = np.einsum("ij,ij->i", rows, rows)
+    lengths = np.sqrt(squares)[:, None]
+    scaled = np.divide(
+        rows,
+        lengths,
+        out=np.zeros_like(rows),
+        where=lengths > 0,
     )
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def load_static(folder: str | Path) -> StaticEncoder:
-    """The static encoder in a folder; raises `ModelError` where its files cannot be read."""
+    """Load the static encoder in a folder; raises `ModelError` if a file cannot be read."""
+    path = Path(folder)
+    table, tokenizer = _read_static_files(str(folder))
     return StaticEncoder(
         str(folder),
-        name=Path(folder).absolute().name,
-        digest=_hash_static_files(*_read_static_files(str(folder))),
+        name=path.absolute().name,
+        digest=_hash_static_files(table, tokenizer),
     )
 
 
 def _read_static_files(folder: str) -> tuple[bytes, bytes]:
-    """Table and tokenizer; raises `ModelError` where they cannot be read."""
+    """Read table and tokenizer; raise `ModelError` if either cannot be read."""
+    path = Path(folder)
     try:
-        return (Path(folder) / TABLE).read_bytes(), (Path(folder) / TOKENIZER).read_bytes()
+        table = (path / TABLE).read_bytes()
+        tokenizer = (path / TOKENIZER).read_bytes()
     except OSError as error:
-        raise ModelError(
-            f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}"
-        ) from None
+        raise _describe_damage(folder, error) from None
+    return table, tokenizer
+
+
+def _describe_damage(folder: str, error: Exception) -> ModelError:
+    return ModelError(f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}")
 
 
 def _hash_static_files(table: bytes, tokenizer: bytes) -> str:
-    """A hash of an encoder's files."""
     return hashlib.blake2b(table + tokenizer, digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=4)
 def load_token_table(folder: str, max_tokens: int, expected: str = "") -> TokenTable:
-    """Read the table and its tokenizer; raises `ModelError` where they are none, or of another
-    digest than expected.
+    """Load a table and its tokenizer, set to cut at `max_tokens` and not to pad.
+
+    Raises `ModelError` if they cannot be read, or if their hash is not the `expected` one.
     """
-    table, tokenizer = _read_static_files(folder)
-    digest = _hash_static_files(table, tokenizer)
+    table_bytes, tokenizer_bytes = _read_static_files(folder)
+    digest = _hash_static_files(table_bytes, tokenizer_bytes)
     if expected and expected != digest:
-        raise ModelError(f"the encoder in {folder} has changed while it was in use: start again")
+        raise ModelError(f"the encoder in {folder} changed while it was in use: start again")
     try:
-        packed, splitter = int8_tensors.parse_tensors(table), Tokenizer.from_buffer(tokenizer)
-    except Exception as error:
-        raise ModelError(
-            f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}"
-        ) from None
-    splitter.enable_truncation(max_tokens)
-    splitter.no_padding()
-    return TokenTable(splitter, int8_tensors.unpack_matrix(packed, "table"), digest)
+        tensors = int8_tensors.parse_tensors(table_bytes)
+        tokenizer = Tokenizer.from_buffer(tokenizer_bytes)
+    except Exception as error:  # the tokenizers library raises bare exceptions
+        raise _describe_damage(folder, error) from None
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    table = int8_tensors.unpack_matrix(tensors, "table")
+    return TokenTable(tokenizer, table, digest)

@@ -1,18 +1,18 @@
-"""How well two taggings of the same instructions agree: tag F1, exact and fuzzy, micro and macro,
-with intervals.
+"""Measures how well two taggings of the same instructions agree: tag F1 with intervals.
 
-Exact: the same words, whatever the case. Fuzzy: two tags match where the cosine of their sentence
-vectors is at least
-0.8; matches are one to one, the closest pair first (as InsTagger was measured, arXiv 2308.07074, by
-phrase cosine). Two empty taggings agree fully. A cosine says little about negation or names, so
-fuzzy is no proof of the same meaning.
+- Exact: tags match if their words are the same, whatever the case.
+- Fuzzy: tags match if the cosine of their sentence vectors is at least 0.8; matches are one to one,
+  the closest pair first. InsTagger was measured like this (arXiv 2308.07074, by phrase cosine).
+
+Two empty taggings agree fully. A cosine says little about negation or names, so a fuzzy match does
+not prove that two tags mean the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -22,141 +22,212 @@ from tacos.records import Encoder
 
 FUZZY = 0.8
 Vectors = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.float64]
 Tags = Sequence[str]
 Figures = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class MatchCounts:
-    """Per instruction: tags that match, tags given by either side (both sides added up)."""
+    """Per instruction, the number of tags that match and of tags on both sides together."""
 
-    hits: npt.NDArray[np.float64]
-    totals: npt.NDArray[np.float64]
+    hits: Numbers
+    totals: Numbers
 
     def micro(self) -> float:
-        """2 hits / totals over all instructions; NaN where there is no tag at all."""
-        return float(2 * self.hits.sum() / self.totals.sum()) if self.totals.sum() else float("nan")
+        """Micro F1, 2 hits / totals over all instructions; NaN if there is no tag at all."""
+        total = self.totals.sum()
+        if not total:
+            return float("nan")
+        return float(2 * self.hits.sum() / total)
 
     def macro(self) -> float:
-        """The mean over instructions of 2 hits / totals; 1 where neither side gives a tag."""
-        share = np.divide(
-            2 * self.hits, self.totals, out=np.ones_like(self.hits), where=self.totals > 0
+        """Macro F1, the mean of 2 hits / totals per instruction; an instruction without tags has 1.
+
+        NaN if there is no instruction.
+        """
+        if not len(self.hits):
+            return float("nan")
+        shares = np.divide(
+            2 * self.hits,
+            self.totals,
+            out=np.ones_like(self.hits),
+            where=self.totals > 0,
         )
-        return float(share.mean()) if len(share) else float("nan")
+        return float(shares.mean())
 
     def interval(
-        self, groups: Sequence[int] | None = None, n_draws: int = 1000, seed: int = 0
+        self,
+        groups: Sequence[int] | None = None,
+        n_draws: int = 1000,
+        seed: int = 0,
     ) -> tuple[float, float]:
-        """95% interval of `micro`, by drawing instructions with replacement; rows of one group are
-        drawn together.
+        """95% interval of `micro` by the bootstrap: instructions are drawn with replacement.
+
+        `groups` gives each instruction a group; those of one group are drawn together.
         """
         rng = np.random.default_rng(seed)
-        group = (
-            np.arange(len(self.hits))
-            if groups is None
-            else np.unique(groups, return_inverse=True)[1]
-        )
-        hits, totals = np.bincount(group, self.hits), np.bincount(group, self.totals)
-        draws = rng.integers(0, len(hits), (n_draws, len(hits)))
-        drawn = [2 * hits[rows].sum() / max(totals[rows].sum(), 1) for rows in draws]
-        low, high = np.quantile(drawn, [0.025, 0.975])
+        if groups is None:
+            group_of_row = np.arange(len(self.hits))
+        else:
+            _, group_of_row = np.unique(groups, return_inverse=True)
+        hits = np.bincount(group_of_row, self.hits)
+        totals = np.bincount(group_of_row, self.totals)
+        n_groups = len(hits)
+        draws = rng.integers(0, n_groups, (n_draws, n_groups))
+        values = []
+        for drawn_groups in draws:
+            drawn_hits = hits[drawn_groups].sum()
+            drawn_total = totals[drawn_groups].sum()
+            values.append(2 * drawn_hits / max(drawn_total, 1))
+        low, high = np.quantile(values, [0.025, 0.975])
         return float(low), float(high)
 
 
 def count_exact_matches(a: Sequence[Tags], b: Sequence[Tags]) -> MatchCounts:
-    """Counts where tags match by their words; each tag counts once per instruction.
+    """Count tags that match by their words; each tag counts once per instruction.
 
     >>> count_exact_matches([["SQL", "Joins"]], [["sql"]]).micro()
     0.6666666666666666
     """
-    rows = [(lowercase_tags(x), lowercase_tags(y)) for x, y in zip(a, b, strict=True)]
+    hits = []
+    totals = []
+    for tags_a, tags_b in zip(a, b, strict=True):
+        names_a = lowercase_tags(tags_a)
+        names_b = lowercase_tags(tags_b)
+        shared = set(names_a) & set(names_b)
+        hits.append(len(shared))
+        totals.append(len(names_a) + len(names_b))
     return MatchCounts(
-        np.array([len(set(x) & set(y)) for x, y in rows], dtype=np.float64),
-        np.array([len(x) + len(y) for x, y in rows], dtype=np.float64),
+        np.array(hits, dtype=np.float64),
+        np.array(totals, dtype=np.float64),
     )
 
 
 def count_fuzzy_matches(a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder) -> MatchCounts:
-    """Counts where tags match one to one at a cosine of `FUZZY` or more, by the encoder (MiniLM, to
-    be comparable).
+    """Count tags that match one to one at a cosine of `FUZZY` or more.
+
+    Use MiniLM as the encoder, if the figures are to be comparable with others.
     """
-    rows = [(lowercase_tags(x), lowercase_tags(y)) for x, y in zip(a, b, strict=True)]
-    names = list(dict.fromkeys(tag for x, y in rows for tag in (*x, *y)))
-    vectors = dict(zip(names, encoder.encode(names), strict=True))
+    names_a = [lowercase_tags(tags) for tags in a]
+    names_b = [lowercase_tags(tags) for tags in b]
+    rows = list(zip(names_a, names_b, strict=True))
+    pooled = chain.from_iterable([*row_a, *row_b] for row_a, row_b in rows)
+    distinct = list(dict.fromkeys(pooled))
+    vectors = dict(zip(distinct, encoder.encode(distinct), strict=True))
+    hits = [_count_closest_pairs(row_a, row_b, vectors) for row_a, row_b in rows]
+    totals = [len(row_a) + len(row_b) for row_a, row_b in rows]
     return MatchCounts(
-        np.array([_count_closest_pairs(x, y, vectors) for x, y in rows], dtype=np.float64),
-        np.array([len(x) + len(y) for x, y in rows], dtype=np.float64),
+        np.array(hits, dtype=np.float64),
+        np.array(totals, dtype=np.float64),
     )
 
 
-def _count_closest_pairs(a: Sequence[str], b: Sequence[str], vectors: Mapping[str, Vectors]) -> int:
-    """How many tags match one to one, the closest pair first."""
+def _count_closest_pairs(
+    a: Sequence[str],
+    b: Sequence[str],
+    vectors: Mapping[str, Vectors],
+) -> int:
+    """Count the tags that match one to one, the closest pair first."""
     if not a or not b:
         return 0
-    cosines = np.array([vectors[tag] for tag in a]) @ np.array([vectors[tag] for tag in b]).T
-    n = 0
+    vectors_a = np.array([vectors[tag] for tag in a])
+    vectors_b = np.array([vectors[tag] for tag in b])
+    cosines = vectors_a @ vectors_b.T  # (len(a), len(b))
+    n_matches = 0
     while cosines.max() >= FUZZY:
-        row, column = divmod(int(cosines.argmax()), cosines.shape[1])
-        cosines[row], cosines[:, column] = -1, -1
-        n += 1
-    return n
+        closest = int(cosines.argmax())
+        row, column = divmod(closest, len(b))
+        # Neither tag may match again.
+        cosines[row] = -1
+        cosines[:, column] = -1
+        n_matches += 1
+    return n_matches
 
 
 def lowercase_tags(tags: Tags) -> list[str]:
-    """Tags in lower case with single blanks, each once."""
-    return list(dict.fromkeys(" ".join(tag.lower().split()) for tag in tags))
+    """Return tags in lower case with single blanks, each once.
+
+    >>> lowercase_tags(["SQL", " sql", "Query  Plans"])
+    ['sql', 'query plans']
+    """
+    names = (" ".join(tag.lower().split()) for tag in tags)
+    return list(dict.fromkeys(names))
 
 
 def measure_tag_agreement(
-    a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder, groups: Sequence[int] | None = None
+    a: Sequence[Tags],
+    b: Sequence[Tags],
+    encoder: Encoder,
+    groups: Sequence[int] | None = None,
 ) -> Figures:
-    """Exact and fuzzy: micro F1 with its interval, and macro F1; four decimals."""
-    out = {}
-    for name, counts in (
-        ("exact", count_exact_matches(a, b)),
-        ("fuzzy", count_fuzzy_matches(a, b, encoder)),
-    ):
-        low, high = counts.interval(groups)
-        out[name] = {
-            "micro": round(counts.micro(), 4),
-            "interval": [round(low, 4), round(high, 4)],
-            "macro": round(counts.macro(), 4),
-        }
-    return out
+    """Measure exact and fuzzy agreement: micro F1 with its interval, macro F1; four decimals."""
+    exact = count_exact_matches(a, b)
+    fuzzy = count_fuzzy_matches(a, b, encoder)
+    return {
+        "exact": _summarise_counts(exact, groups),
+        "fuzzy": _summarise_counts(fuzzy, groups),
+    }
+
+
+def _summarise_counts(counts: MatchCounts, groups: Sequence[int] | None) -> Figures:
+    low, high = counts.interval(groups)
+    return {
+        "micro": round(counts.micro(), 4),
+        "interval": [round(low, 4), round(high, 4)],
+        "macro": round(counts.macro(), 4),
+    }
 
 
 def bin_reliability(
-    confidences: Sequence[float], right: Sequence[float], edges: Sequence[float]
+    confidences: Sequence[float],
+    right: Sequence[float],
+    edges: Sequence[float],
 ) -> list[Figures]:
-    """For the confidences in each [edge, next edge): their mean ("said"), the mean of `right`, and
-    how many ("n").
+    """Compare confidences with outcomes in bins [edge, next edge), empty bins left out.
+
+    Each bin gives the mean confidence ("said"), the mean of `right` and the count ("n").
 
     >>> bin_reliability([0.9, 0.8, 0.2], [True, False, False], [0, 0.5, 1.01])[1]
     {'said': 0.85, 'right': 0.5, 'n': 2}
     """
-    p, hit = np.asarray(confidences, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    bins = [(p >= low) & (p < high) for low, high in pairwise(edges)]
-    return [
-        {
-            "said": round(float(p[m].mean()), 3),
-            "right": round(float(hit[m].mean()), 3),
-            "n": int(m.sum()),
-        }
-        for m in bins
-        if m.any()
-    ]
+    said = np.asarray(confidences, dtype=np.float64)
+    outcome = np.asarray(right, dtype=np.float64)
+    bins: list[Figures] = []
+    for low, high in pairwise(edges):
+        inside = (said >= low) & (said < high)
+        if not inside.any():
+            continue
+        mean_said = said[inside].mean()
+        mean_outcome = outcome[inside].mean()
+        bins.append(
+            {
+                "said": round(float(mean_said), 3),
+                "right": round(float(mean_outcome), 3),
+                "n": int(inside.sum()),
+            }
+        )
+    return bins
 
 
 def calibration_error(
-    confidences: Sequence[float], right: Sequence[bool], n_bins: int = 10
+    confidences: Sequence[float],
+    right: Sequence[bool],
+    n_bins: int = 10,
 ) -> float:
-    """Expected calibration error: mean |confidence - share right| over bins of equal width,
-    weighted by their size.
+    """Expected calibration error: the mean of |confidence - share right| over bins of equal width.
+
+    Bins are weighted by their size (Naeini et al., 2015).
 
     >>> round(calibration_error([0.9, 0.9], [True, False]), 3)
     0.4
     """
-    p, hit = np.asarray(confidences, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    bins = np.minimum((p * n_bins).astype(np.int64), n_bins - 1)
-    gaps = np.abs(np.bincount(bins, p, n_bins) - np.bincount(bins, hit, n_bins))
-    return float(gaps.sum() / max(len(p), 1))
+    said = np.asarray(confidences, dtype=np.float64)
+    outcome = np.asarray(right, dtype=np.float64)
+    bin_numbers = (said * n_bins).astype(np.int64)
+    # A confidence of 1 belongs to the last bin.
+    bin_of_tag = np.minimum(bin_numbers, n_bins - 1)
+    said_in_bin = np.bincount(bin_of_tag, said, n_bins)
+    right_in_bin = np.bincount(bin_of_tag, outcome, n_bins)
+    gaps = np.abs(said_in_bin - right_in_bin)
+    return float(gaps.sum() / max(len(said), 1))

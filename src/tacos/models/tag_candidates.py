@@ -1,11 +1,10 @@
-"""The second look of the tagger: a few candidate tags per instruction, and what is known of each as
-a row of numbers.
+"""Proposes a few candidate tags per instruction and describes each one as a row of numbers.
 
-Candidates are the tags that score highest and those that the text mentions. The numbers (`NAMES`)
-say how a candidate stands among the others: its score and rank, how often annotators gave it,
-whether and how much of it the text mentions, how close it is to the text in meaning, and whether a
-better candidate already says the same. A small network (`Perceptron`), fitted on scores of
-instructions that the scorer had not seen, turns them into a probability.
+This is the tagger's second look. Candidates are the tags that score highest and those that the text
+mentions. The numbers (`NAMES`) say how a candidate stands among the others: its score and rank, how
+often annotators gave it, how much of it the text mentions, how close it is to the text in meaning,
+and whether a better candidate already says the same. A small network (`Perceptron`) turns them into
+a probability; it was fitted on scores of instructions that the scorer had not seen.
 """
 
 from __future__ import annotations
@@ -42,14 +41,16 @@ NAMES = (
 )
 Matrix = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
-Found = tuple[Ids, npt.NDArray[np.bool_]]
+Flags = npt.NDArray[np.bool_]
+Found = tuple[Ids, Flags]
 
 
 class TagTable(NamedTuple):
-    """What is known of every tag of the lexicon: its vector, times given, times in the published
-    counts, column.
+    """What is known of every tag of the lexicon, one row per tag.
 
-    `columns` is the tag's column among the scores, -1 for tags that nothing was learned about.
+    `vectors` is (tags, dim); `given` counts how often annotators gave a tag, `published` how often
+    it stands in the published counts. `columns` is a tag's column among the scores, -1 for a tag
+    about which nothing was learned.
     """
 
     lexicon: Lexicon
@@ -60,9 +61,7 @@ class TagTable(NamedTuple):
 
 
 class Perceptron(NamedTuple):
-    """A perceptron with ReLU: `mean` and `spread` of the inputs, then weights and biases of each
-    layer.
-    """
+    """A perceptron with ReLU: mean and spread of the inputs, then weights and biases per layer."""
 
     mean: Matrix
     spread: Matrix
@@ -70,30 +69,53 @@ class Perceptron(NamedTuple):
     biases: list[Matrix]
 
     def probability(self, rows: Matrix) -> Matrix:
-        """float32 (...,) for rows (..., len(NAMES))."""
-        x = (rows - self.mean) / self.spread
-        for n, (weights, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = (x if n == 0 else np.maximum(x, 0)) @ weights + bias
-        return np.asarray(1 / (1 + np.exp(-x[..., 0])), dtype=np.float32)
+        """Compute probabilities, float32 of shape (...,), for rows of shape (..., len(NAMES))."""
+        values = (rows - self.mean) / self.spread
+        layers = zip(self.weights, self.biases, strict=True)
+        for number, (weights, bias) in enumerate(layers):
+            if number > 0:
+                values = np.maximum(values, 0)
+            values = values @ weights + bias
+        logits = values[..., 0]
+        return np.asarray(
+            1 / (1 + np.exp(-logits)),
+            dtype=np.float32,
+        )
 
 
 def propose_candidates(known: TagTable, scores: Matrix, texts: Sequence[Sequence[str]]) -> Found:
-    """Candidates (texts, WIDTH) as numbers of tags, -1 where there are no more, and whether the
-    text mentions each.
+    """Return candidates and whether each text mentions them, both of shape (texts, WIDTH).
+
+    Candidates are row numbers of the lexicon, -1 where a text has no more. `scores` is (texts,
+    learned tags), `texts` holds each text's stems.
     """
-    learned = np.flatnonzero(known.columns >= 0)[np.argsort(known.columns[known.columns >= 0])]
-    n_scored = min(N_SCORED, scores.shape[1])
-    out = np.full((len(texts), WIDTH), -1, dtype=np.int64)
-    best = np.argpartition(-scores, n_scored - 1, axis=1)[:, :n_scored]
-    out[:, :n_scored] = np.sort(learned[best], axis=1)
-    mentioned = np.zeros(out.shape, dtype=np.bool_)
+    tag_of_column = _invert_columns(known.columns)
+    n_learned = scores.shape[1]
+    n_scored = min(N_SCORED, n_learned)
+    partitioned = np.argpartition(-scores, n_scored - 1, axis=1)
+    best_columns = partitioned[:, :n_scored]
+
+    candidates = np.full((len(texts), WIDTH), -1, dtype=np.int64)
+    # Sorted by tag, because a partition leaves its parts in arbitrary order.
+    candidates[:, :n_scored] = np.sort(tag_of_column[best_columns], axis=1)
+    mentioned = np.zeros(candidates.shape, dtype=np.bool_)
     for row, stems in enumerate(texts):
-        found, scored = set(known.lexicon.mentions(stems)), out[row, :n_scored].tolist()
-        mentioned[row, :n_scored] = [tag in found for tag in scored]
-        new = sorted(found.difference(scored))
-        out[row, n_scored : n_scored + len(new)] = new
-        mentioned[row, n_scored : n_scored + len(new)] = True
-    return out, mentioned
+        named = set(known.lexicon.mentions(stems))
+        scored = candidates[row, :n_scored].tolist()
+        mentioned[row, :n_scored] = [tag in named for tag in scored]
+
+        only_named = sorted(named.difference(scored))
+        places = slice(n_scored, n_scored + len(only_named))
+        candidates[row, places] = only_named
+        mentioned[row, places] = True
+    return candidates, mentioned
+
+
+def _invert_columns(columns: Ids) -> Ids:
+    """Return the tag of each column of the scores."""
+    (learned,) = np.nonzero(columns >= 0)
+    order = np.argsort(columns[learned])
+    return learned[order]
 
 
 def describe_candidates(
@@ -103,75 +125,115 @@ def describe_candidates(
     vectors: Matrix,
     found: Found,
 ) -> Matrix:
-    """float32 (texts, WIDTH, len(NAMES)) for the candidates; `vectors` are the texts' own in the
-    tags' space.
+    """Describe the candidates of each text: float32 of shape (texts, WIDTH, len(NAMES)).
+
+    `scores`, `texts` and `found` are as in `propose_candidates`. `vectors` (texts, dim) are the
+    texts' own, in the same space as the tags'.
     """
     tags, mentioned = found
     score = _gather_scores(known, scores, tags)
-    best = -np.sort(-score, axis=1)
+    descending = -np.sort(-score, axis=1)
+    best_score = descending[:, :1]
+    six_best = descending[:, :6].sum(axis=1, keepdims=True)
     closest, closest_score = _find_better_neighbours(known, tags, score)
-    share, rarest, n_words = _measure_word_coverage(known.lexicon, texts, tags)
-    own = np.einsum("tcd,td->tc", known.vectors[tags], vectors)
+    coverage = _measure_word_coverage(known.lexicon, texts, tags)
+    n_stems = [[len(stems)] for stems in texts]
+
+    # Each is (texts, WIDTH), or (texts, 1) if all candidates of a text share it.
     columns: Mapping[str, npt.ArrayLike] = {
         "score": score,
-        "rank": np.log1p(np.argsort(np.argsort(-score, axis=1, kind="stable"), axis=1)),
-        "gap to the best": best[:, :1] - score,
+        "rank": np.log1p(_rank_descending(score)),
+        "gap to the best": best_score - score,
         "times given": np.log1p(known.given[tags]),
         "mentioned": mentioned,
-        "share of words in the text": share,
-        "number of words": n_words,
-        "weight of the commonest word": rarest,
+        "share of words in the text": coverage.share,
+        "number of words": coverage.n_words,
+        "weight of the commonest word": coverage.least_weight,
         "times in the published counts": np.log1p(known.published[tags]),
-        "closeness to the text": own,
+        "closeness to the text": np.einsum("tcd,td->tc", known.vectors[tags], vectors),
         "closest better tag": closest,
         "closest better tag times its score": closest_score,
-        "sum of the six best scores": best[:, :6].sum(axis=1, keepdims=True),
-        "words of the text": np.log1p([[len(stems)] for stems in texts]),
-        "best score": best[:, :1],
-        "mentioned times weight": mentioned * rarest,
+        "sum of the six best scores": six_best,
+        "words of the text": np.log1p(n_stems),
+        "best score": best_score,
+        "mentioned times weight": mentioned * coverage.least_weight,
         "scores above 0.1": (score > 0.1).sum(axis=1, keepdims=True),
         "learned": known.columns[tags] >= 0,
     }
-    out = np.empty((*tags.shape, len(NAMES)), dtype=np.float32)
+    described = np.empty((*tags.shape, len(NAMES)), dtype=np.float32)
     for number, name in enumerate(NAMES):
-        out[..., number] = columns[name]
-    return out
+        described[..., number] = columns[name]
+    return described
+
+
+def _rank_descending(score: Matrix) -> Ids:
+    """Rank candidates by score within each text, from 0 for the best; ties keep their order."""
+    order = np.argsort(-score, axis=1, kind="stable")
+    return np.argsort(order, axis=1)
 
 
 def _gather_scores(known: TagTable, scores: Matrix, tags: Ids) -> Matrix:
-    """The candidates' scores (texts, WIDTH); 0 for tags that nothing was learned about and where
-    there is none.
+    """Return the candidates' scores, shape (texts, WIDTH).
+
+    Tags about which nothing was learned, and empty places, have 0.
     """
     columns = np.where(tags >= 0, known.columns[tags], -1)
-    picked = np.take_along_axis(scores, np.maximum(columns, 0), axis=1)
-    return np.asarray(np.where(columns >= 0, picked, 0), dtype=np.float32)
+    gathered = np.take_along_axis(
+        scores,
+        np.maximum(columns, 0),
+        axis=1,
+    )
+    return np.asarray(
+        np.where(columns >= 0, gathered, 0),
+        dtype=np.float32,
+    )
 
 
 def _find_better_neighbours(known: TagTable, tags: Ids, score: Matrix) -> tuple[Matrix, Matrix]:
-    """For each candidate the largest cosine to one of a higher score, and the largest cosine times
-    that score.
+    """Compare each candidate with those of a higher score, both results (texts, WIDTH).
+
+    Gives the largest cosine to one of them, and the largest cosine times that one's score.
     """
-    rows = known.vectors[tags]
-    cosines = rows @ rows.transpose(0, 2, 1)
-    higher = (score[:, None, :] > score[:, :, None]) & (tags >= 0)[:, None, :]
-    cosines[~higher] = 0
-    return cosines.max(axis=2), (cosines * score[:, None, :]).max(axis=2)
+    vectors = known.vectors[tags]
+    cosines = vectors @ vectors.transpose(0, 2, 1)  # (texts, WIDTH, WIDTH)
+    own_score = score[:, :, None]
+    other_score = score[:, None, :]
+    other_exists = (tags >= 0)[:, None, :]
+    is_better = (other_score > own_score) & other_exists
+    cosines[~is_better] = 0
+    closest = cosines.max(axis=2)
+    closest_score = (cosines * other_score).max(axis=2)
+    return closest, closest_score
+
+
+class _WordCoverage(NamedTuple):
+    """The weighted share of a candidate's words in the text, its lowest weight, its word count."""
+
+    share: Matrix
+    least_weight: Matrix
+    n_words: Matrix
 
 
 def _measure_word_coverage(
-    lexicon: Lexicon, texts: Sequence[Sequence[str]], tags: Ids
-) -> tuple[Matrix, Matrix, Matrix]:
-    """Weighted share of each candidate's words in the text, the weight of its commonest word, its
-    number of words.
-    """
-    parts, weights = lexicon.parts[tags], lexicon.part_weights[tags]
+    lexicon: Lexicon,
+    texts: Sequence[Sequence[str]],
+    tags: Ids,
+) -> _WordCoverage:
+    """Measure how much of each candidate the text mentions; each array is (texts, WIDTH)."""
+    parts = lexicon.parts[tags]  # (texts, WIDTH, LONGEST_TAG)
+    weights = lexicon.part_weights[tags]
     inside = np.take_along_axis(
-        lexicon.present(texts), parts.reshape(len(tags), -1), axis=1
+        lexicon.present(texts),
+        parts.reshape(len(tags), -1),
+        axis=1,
     ).reshape(parts.shape)
-    share = (weights * inside).sum(axis=2) / np.maximum(weights.sum(axis=2), 1e-6)
-    commonest = np.where(parts > 0, weights, np.inf).min(axis=2)
-    return (
-        share,
-        np.where(np.isfinite(commonest), commonest, 0),
-        (parts > 0).sum(axis=2).astype(np.float32),
+    covered = (weights * inside).sum(axis=2)
+    total = weights.sum(axis=2)
+    is_word = parts > 0
+    # A tag without words has no commonest one: its weight is 0.
+    least = np.where(is_word, weights, np.inf).min(axis=2)
+    return _WordCoverage(
+        share=covered / np.maximum(total, 1e-6),
+        least_weight=np.where(np.isfinite(least), least, 0),
+        n_words=is_word.sum(axis=2).astype(np.float32),
     )

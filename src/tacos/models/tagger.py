@@ -1,12 +1,16 @@
-"""The embedded tagger: open tags for an instruction, each with the probability that an annotator
-would give it.
+"""The embedded tagger: open tags for an instruction, with the probability that they fit.
 
-First every learned tag gets a score, the sum of what the instruction's n-grams say (sparse weights
-on tf-idf, `tacos.models.ngrams`) and what its sentence vector says (a kernel exp(gamma (x.l - 1))
-to a few hundred landmarks l). Then the best of them, and whatever tags the text mentions, are
-looked at once more (`tacos.models.tag_candidates`), and the most certain are given: as many as make
-the expected F1 highest, none where nothing is certain enough. What it was trained on, how often it
-is right and where it fails: `data/tagger.md`. Tags are English whatever the text's language.
+A tag's probability is that of an annotator giving it. The tagger works in two steps:
+
+1. Every learned tag gets a score, the sum of what the instruction's n-grams say (sparse weights on
+   tf-idf, `tacos.models.ngrams`) and what its sentence vector x says (a kernel exp(gamma (x.l - 1))
+   to a few hundred landmarks l).
+2. The best of them, and the tags that the text mentions, get a second look
+   (`tacos.models.tag_candidates`). The most certain are given: as many as make the expected F1
+   highest, and none if nothing is certain enough.
+
+`data/tagger.md` says what it was trained on, how often it is right and where it fails. Tags are
+English whatever the language of the text.
 """
 
 from __future__ import annotations
@@ -37,15 +41,16 @@ from tacos.records import Reply, Request
 DATA = Path(__file__).parent / "data"
 CHUNK = 512
 MAX_TAGS = 6
+RankedTag = tuple[str, float, bool]
+"""A tag, its probability, and whether the text mentions it."""
 
 
 @dataclass(frozen=True)
 class EmbeddedTagger:
-    """The tagger as a light, picklable value; its files are loaded once per process, when first
-    needed.
+    """The tagger: a small, picklable value; each process loads its files at first use.
 
-    `digest` is theirs when it was loaded: files that change after that are an error, not another
-    tagger.
+    `digest` is the hash of the files when the tagger was loaded: files that change after that are
+    an error, not another tagger.
     """
 
     folder: str
@@ -55,93 +60,118 @@ class EmbeddedTagger:
 
     @property
     def name(self) -> str:
-        """The name that its maker gave it."""
-        return str(read_tagger_meta(self.folder, self.digest)["name"])
+        """The name that was given to the tagger when it was trained."""
+        meta = read_tagger_meta(self.folder, self.digest)
+        return str(meta["name"])
 
     @property
     def fingerprint(self) -> str:
-        """What decides the tags: a hash of its files, and the encoders' fingerprints."""
+        """What decides the tags: a hash of the files, and the encoders' fingerprints."""
         meta = read_tagger_meta(self.folder, self.digest)
-        return "-".join(
-            ["tagger", self.digest, *fingerprint_encoders(meta["encoder"], meta["closeness"])]
-        )
+        encoders = fingerprint_encoders(meta["encoder"], meta["closeness"])
+        return "-".join(["tagger", self.digest, *encoders])
 
     @property
     def loaded(self) -> TaggerModel:
-        """The tagger in memory; raises `ModelError` where its files are damaged."""
+        """The tagger in memory; raises `ModelError` if its files are damaged."""
         return load_tagger_files(self.folder, self.digest)
 
     def tag(self, instructions: Sequence[str]) -> list[list[str]]:
-        """The tags of each instruction, most certain first; empty where nothing is certain enough."""
-        return [[tag for tag, _ in row] for row in self.tag_with_confidence(instructions)]
+        """Tag each instruction, most certain tag first; none if nothing is certain enough."""
+        tagged = self.tag_with_confidence(instructions)
+        return [[tag for tag, _ in row] for row in tagged]
 
     def tag_with_confidence(self, instructions: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """Tags with the probability that an annotator would have given them, most certain first."""
+        """Return (tag, probability that an annotator would give it), most certain tag first.
+
+        Raises `TypeError` for one text instead of a list of texts.
+        """
         if isinstance(instructions, str):
-            raise TypeError("a list of instructions is asked for, not one text: give [text]")
-        return [
-            [(tag, p) for tag, p, _ in row] for row in tag_instructions(self.loaded, instructions)
-        ]
+            raise TypeError("instructions must be a list of texts, not one text: pass [text]")
+        ranked = tag_instructions(self.loaded, instructions)
+        return [[(tag, p) for tag, p, _ in row] for row in ranked]
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request of the task "tag", which has the field `instruction`."""
-        rows = tag_instructions(
-            self.loaded, [str(request.fields["instruction"]) for request in requests]
-        )
-        return [Reply(_format_reply(row), model=self.name) for row in rows]
+        """Answer requests of the task "tag", which have the field `instruction`, in order."""
+        instructions = [str(request.fields["instruction"]) for request in requests]
+        ranked = tag_instructions(self.loaded, instructions)
+        return [Reply(_format_reply(row), model=self.name) for row in ranked]
 
 
 def load(path: str | Path | None = None) -> EmbeddedTagger:
-    """The shipped tagger, or the one in a folder that `tacos distill` or `tacos.models.train` made.
+    """Load the shipped tagger, or the one in a folder.
 
-    Raises `ModelError` where the folder holds no tagger.
+    `tacos distill` and `tacos.models.train` write such folders. Raises `ModelError` if the folder
+    holds no tagger.
     """
-    folder = Path(path) if path is not None else DATA
+    folder = DATA if path is None else Path(path)
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder} holds no tagger: {', '.join(missing)} missing")
-    return EmbeddedTagger(str(folder), hash_tagger_files(*read_tagger_bytes(str(folder))))
+    meta, packed = read_tagger_bytes(str(folder))
+    return EmbeddedTagger(
+        str(folder),
+        digest=hash_tagger_files(meta, packed),
+    )
 
 
-def tag_instructions(
-    loaded: TaggerModel, instructions: Sequence[str]
-) -> list[list[tuple[str, float, bool]]]:
-    """For each instruction (tag, probability, whether the text mentions it), most certain first."""
-    out: list[list[tuple[str, float, bool]]] = []
+def tag_instructions(loaded: TaggerModel, instructions: Sequence[str]) -> list[list[RankedTag]]:
+    """Return (tag, probability, whether the text mentions it) per instruction, best tag first."""
+    ranked: list[list[RankedTag]] = []
     for start in range(0, len(instructions), CHUNK):
         texts = instructions[start : start + CHUNK]
+        # The tags' space has an encoder of its own, usually the same one.
         near = loaded.closeness.encode(texts)
-        vectors = near if loaded.encoder == loaded.closeness else loaded.encoder.encode(texts)
-        out += _rerank_tags(loaded, loaded.scorer.scores(texts, vectors), texts, near)
-    return out
+        if loaded.encoder == loaded.closeness:
+            vectors = near
+        else:
+            vectors = loaded.encoder.encode(texts)
+        scores = loaded.scorer.scores(texts, vectors)
+        ranked += _rerank_tags(loaded, scores, texts, near)
+    return ranked
 
 
 def _rerank_tags(
-    loaded: TaggerModel, scores: Matrix, texts: Sequence[str], vectors: Matrix
-) -> list[list[tuple[str, float, bool]]]:
-    """The tags of each text from the scores of learned tags and the text's vectors in the tags'
-    space.
+    loaded: TaggerModel,
+    scores: Matrix,
+    texts: Sequence[str],
+    vectors: Matrix,
+) -> list[list[RankedTag]]:
+    """Rank each text's tags by a second look at the scores of learned tags.
+
+    `vectors` are the texts' own in the tags' space.
     """
-    known, stems = loaded.known, [tag_phrases.stem_text(text) for text in texts]
-    found = tag_candidates.propose_candidates(known, scores, stems)
-    chance = loaded.network.probability(
-        tag_candidates.describe_candidates(known, scores, stems, vectors, found)
+    stems = [tag_phrases.stem_text(text) for text in texts]
+    candidates = tag_candidates.propose_candidates(loaded.known, scores, stems)
+    described = tag_candidates.describe_candidates(
+        loaded.known,
+        scores,
+        stems,
+        vectors,
+        candidates,
     )
-    chance[found[0] < 0] = 0
-    return [
-        [
-            (known.lexicon.tags[tags[n]], float(row[n]), bool(mentioned[n]))
-            for n in choose_tags(row, loaded.choice)
-        ]
-        for row, tags, mentioned in zip(chance, *found, strict=True)
-    ]
+    probabilities = loaded.network.probability(described)
+    tags, mentioned = candidates
+    probabilities[tags < 0] = 0
+
+    names = loaded.known.lexicon.tags
+    ranked: list[list[RankedTag]] = []
+    for row, row_probabilities in enumerate(probabilities):
+        row_tags: list[RankedTag] = []
+        for place in choose_tags(row_probabilities, loaded.choice):
+            tag = names[tags[row, place]]
+            probability = float(row_probabilities[place])
+            is_mentioned = bool(mentioned[row, place])
+            row_tags.append((tag, probability, is_mentioned))
+        ranked.append(row_tags)
+    return ranked
 
 
 def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
-    """Which candidates to give, most certain first, `MAX_TAGS` at most.
+    """Choose the candidates to give by their probabilities, most certain first.
 
-    The k best by the expected F1, about 2 (p_1 + ... + p_k) / (k + expected_tags), but none below
-    `floor`, and none at all where the best is below `first_floor`.
+    These are the k best by the expected F1, about 2 (p_1 + ... + p_k) / (k + expected_tags), with
+    `MAX_TAGS` at most: none below `floor`, and none at all if the best is below `first_floor`.
 
     >>> choose_tags(np.array([0.1, 0.9, 0.5], dtype=np.float32), TagThresholds(0.2, 0.2, 3.0))
     [1, 2]
@@ -150,20 +180,30 @@ def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
     best = chance[order]
     if best[0] < choice.first_floor:
         return []
-    gain = np.cumsum(best) / (np.arange(1, len(best) + 1) + choice.expected_tags)
-    n = min(int(gain.argmax()) + 1, max(int((best >= choice.floor).sum()), 1))
-    return [int(number) for number in order[:n]]
+    counts = np.arange(1, len(best) + 1)
+    expected_f1 = np.cumsum(best) / (counts + choice.expected_tags)
+    n_best = int(expected_f1.argmax()) + 1
+    n_above_floor = int((best >= choice.floor).sum())
+    # The best candidate has passed its own floor, so it is given in any case.
+    n_given = min(n_best, max(n_above_floor, 1))
+    return [int(number) for number in order[:n_given]]
 
 
-def _format_reply(tags: Sequence[tuple[str, float, bool]]) -> str:
-    """The reply's JSON."""
+def _format_reply(tags: Sequence[RankedTag]) -> str:
+    """Format tags as the JSON of the tag task."""
     return orjson.dumps({"tags": format_tag_items(tags)}).decode()
 
 
-def format_tag_items(tags: Sequence[tuple[str, float, bool]]) -> list[dict[str, Any]]:
-    """Tags as a reply lists them."""
-    says = {True: "key phrase in the text", False: "learned"}
-    return [
-        {"tag": tag, "explanation": says[found], "confidence": round(p, 4)}
-        for tag, p, found in tags
-    ]
+def format_tag_items(tags: Sequence[RankedTag]) -> list[dict[str, Any]]:
+    """List tags as a reply does, each with an explanation and a confidence."""
+    items: list[dict[str, Any]] = []
+    for tag, probability, is_mentioned in tags:
+        explanation = "key phrase in the text" if is_mentioned else "learned"
+        items.append(
+            {
+                "tag": tag,
+                "explanation": explanation,
+                "confidence": round(probability, 4),
+            }
+        )
+    return items

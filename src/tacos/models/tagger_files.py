@@ -1,8 +1,7 @@
-"""A tagger in memory, and its two files: what is written, what is read, and whether it fits
-together.
+"""Reads and writes the tagger's two files, and checks that they fit together.
 
 A file that is damaged, of another version, made for another encoder, or changed since it was loaded
-is a `ModelError`: never a tagger that tags otherwise.
+is a `ModelError`, never a tagger that tags otherwise.
 """
 
 from __future__ import annotations
@@ -27,8 +26,10 @@ Matrix = npt.NDArray[np.float32]
 
 
 class TagScorer(NamedTuple):
-    """Scores of learned tags: `n_gram_weights` is (n-grams, tags), `landmarks` (m, dim), `head` (m,
-    tags).
+    """Scores every learned tag.
+
+    `columns` numbers the n-grams and `idf` weighs them. `n_gram_weights` is (n-grams, tags),
+    `landmarks` (m, dim), `head` (m, tags).
     """
 
     columns: dict[str, int]
@@ -39,19 +40,22 @@ class TagScorer(NamedTuple):
     gamma: float
 
     def scores(self, texts: Sequence[str], vectors: Matrix) -> Matrix:
-        """float32 (texts, tags): near 1 for a sure tag, near 0 for any other."""
-        by_words = (
-            ngrams.tf_idf_matrix(
-                [ngrams.tokenise_text(text) for text in texts], self.columns, self.idf
-            )
-            @ self.n_gram_weights
+        """Score tags, float32 (texts, tags): near 1 for a sure tag, near 0 for any other."""
+        words = [ngrams.tokenise_text(text) for text in texts]
+        tf_idf = ngrams.tf_idf_matrix(words, self.columns, self.idf)
+        by_words = (tf_idf @ self.n_gram_weights).toarray()
+
+        cosines = vectors @ self.landmarks.T
+        kernel = np.exp(np.float32(self.gamma) * (cosines - 1))
+        by_meaning = kernel @ self.head
+        return np.asarray(
+            by_words + by_meaning,
+            dtype=np.float32,
         )
-        kernel = np.exp(np.float32(self.gamma) * (vectors @ self.landmarks.T - 1))
-        return np.asarray(by_words.toarray() + kernel @ self.head, dtype=np.float32)
 
 
 class TagThresholds(NamedTuple):
-    """How many tags are given: see `tacos.models.tagger.choose_tags`."""
+    """How many tags are given, see `tacos.models.tagger.choose_tags`."""
 
     floor: float
     first_floor: float
@@ -73,143 +77,171 @@ class TaggerModel(NamedTuple):
 
 @lru_cache(maxsize=4)
 def load_tagger_files(folder: str, digest: str) -> TaggerModel:
-    """Read a tagger's files; raises `ModelError` where they cannot be read, or have another digest
-    by now.
-    """
+    """Load a tagger; raises `ModelError` if its files cannot be read or no longer fit `digest`."""
+    meta, packed = read_tagger_bytes(folder, digest)
     try:
-        return unpack_tagger(*read_tagger_bytes(folder, digest))
+        return unpack_tagger(meta, packed)
     except ModelError as error:
         raise ModelError(f"the tagger in {folder}: {error}") from None
 
 
 def read_tagger_bytes(folder: str, digest: str = "") -> list[bytes]:
-    """The bytes of a tagger's files; raises `ModelError` where they cannot be read, or have another
-    digest by now.
+    """Read the bytes of a tagger's two files.
+
+    Raises `ModelError` if they cannot be read or no longer fit `digest`.
     """
     try:
-        meta, packed = ((Path(folder) / name).read_bytes() for name in FILES)
+        meta, packed = [(Path(folder) / name).read_bytes() for name in FILES]
     except OSError as error:
         raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
     if digest and digest != hash_tagger_files(meta, packed):
-        raise ModelError(f"the tagger in {folder} has changed while it was in use: start again")
+        raise ModelError(f"the tagger in {folder} changed while it was in use: start again")
     return [meta, packed]
 
 
 @lru_cache(maxsize=4)
 def read_tagger_meta(folder: str, digest: str) -> dict[str, Any]:
-    """What a tagger says of itself: enough to know it by, without making it."""
+    """Read what a tagger says of itself, enough to identify it without loading it.
+
+    Raises `ModelError` if it is damaged or of another version.
+    """
+    content, _ = read_tagger_bytes(folder, digest)
     try:
-        found: dict[str, Any] = orjson.loads(read_tagger_bytes(folder, digest)[0])
-        if not all(isinstance(found.get(key), str) for key in ("name", "encoder", "closeness")):
-            raise ModelError(f"the tagger in {folder}: of another version")
-        return found
+        meta: dict[str, Any] = orjson.loads(content)
+        named = [meta.get(key) for key in ("name", "encoder", "closeness")]
     except (orjson.JSONDecodeError, AttributeError) as error:
         raise ModelError(
             f"the tagger in {folder}: of another version or damaged: {error!r}"
         ) from None
+    if not all(isinstance(value, str) for value in named):
+        raise ModelError(f"the tagger in {folder}: of another version")
+    return meta
 
 
 def hash_tagger_files(meta: bytes, packed: bytes) -> str:
-    """A hash of a tagger's files."""
+    """Hash a tagger's files, 16 hex digits."""
     return hashlib.blake2b(meta + packed, digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=4)
 def unpack_tagger(meta: bytes, packed: bytes) -> TaggerModel:
-    """A tagger from the bytes of its two files; raises `ModelError` where they are none."""
+    """Build a tagger from the bytes of its two files; raises `ModelError` if they hold none."""
+    digest = hash_tagger_files(meta, packed)
     try:
-        return assemble_tagger(
-            orjson.loads(meta), int8_tensors.parse_tensors(packed), hash_tagger_files(meta, packed)
-        )
+        content = orjson.loads(meta)
+        tensors = int8_tensors.parse_tensors(packed)
+        return assemble_tagger(content, tensors, digest)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"of another version or damaged: {error!r}") from None
 
 
 def pack_tagger(
-    meta: dict[str, Any], packed: dict[str, int8_tensors.Array]
+    meta: dict[str, Any],
+    packed: dict[str, int8_tensors.Array],
 ) -> list[tuple[str, bytes]]:
-    """Name and bytes of a tagger's two files; equal taggers give equal bytes."""
-    return list(
-        zip(
-            FILES,
-            (orjson.dumps(meta, option=orjson.OPT_SORT_KEYS), int8_tensors.dump_tensors(packed)),
-            strict=True,
-        )
-    )
+    """Return name and bytes of a tagger's two files; equal taggers give equal bytes."""
+    meta_name, tensors_name = FILES
+    return [
+        (meta_name, orjson.dumps(meta, option=orjson.OPT_SORT_KEYS)),
+        (tensors_name, int8_tensors.dump_tensors(packed)),
+    ]
 
 
 def assemble_tagger(
-    meta: dict[str, Any], packed: dict[str, int8_tensors.Array], digest: str = ""
+    meta: dict[str, Any],
+    packed: dict[str, int8_tensors.Array],
+    digest: str = "",
 ) -> TaggerModel:
-    """A tagger from the content of its two files; raises `ValueError` (or `KeyError`) where they
-    don't fit together.
+    """Build a tagger from the content of its two files.
+
+    Raises `ValueError` or `KeyError` if they do not fit together.
     """
-    closeness, own = encoder.load(meta["closeness"]), encoder.load(meta["encoder"])
-    now = fingerprint_encoders(meta["encoder"], meta["closeness"])
-    if meta.get("fingerprints", now) != now:
+    closeness = encoder.load(meta["closeness"])
+    scorer_encoder = encoder.load(meta["encoder"])
+    fingerprints = fingerprint_encoders(meta["encoder"], meta["closeness"])
+    if meta.get("fingerprints", fingerprints) != fingerprints:
         raise ValueError(f"trained with another encoder than {meta['encoder']} is now")
-    int8_tensors.check_shapes(packed, _list_tensor_shapes(meta, packed, own.dim))
+
+    shapes = _list_tensor_shapes(meta, packed, scorer_encoder.dim)
+    int8_tensors.check_shapes(packed, shapes)
     scorer = TagScorer(
-        {gram: number for number, gram in enumerate(meta["n_grams"])},
-        np.asarray(packed["idf"], dtype=np.float32),
-        int8_tensors.unpack_sparse(packed, "n_gram_weights"),
-        int8_tensors.unpack_matrix(packed, "landmarks"),
-        int8_tensors.unpack_matrix(packed, "head"),
-        float(meta["gamma"]),
+        columns={n_gram: number for number, n_gram in enumerate(meta["n_grams"])},
+        idf=_as_float32(packed["idf"]),
+        n_gram_weights=int8_tensors.unpack_sparse(packed, "n_gram_weights"),
+        landmarks=int8_tensors.unpack_matrix(packed, "landmarks"),
+        head=int8_tensors.unpack_matrix(packed, "head"),
+        gamma=float(meta["gamma"]),
     )
-    lexicon = tag_phrases.Lexicon(tuple(meta["tags"]), meta["stems"], meta["rare"])
-    given, published = (
-        np.asarray(packed[name], dtype=np.float32) for name in ("given", "published")
-    )
-    columns = np.asarray(packed["columns"], dtype=np.int64)
     known = tag_candidates.TagTable(
-        lexicon, closeness.encode(meta["tags"]), given, published, columns
+        lexicon=tag_phrases.Lexicon(tuple(meta["tags"]), meta["stems"], meta["rare"]),
+        vectors=closeness.encode(meta["tags"]),
+        given=_as_float32(packed["given"]),
+        published=_as_float32(packed["published"]),
+        columns=np.asarray(packed["columns"], dtype=np.int64),
     )
-    if sorted(columns[columns >= 0].tolist()) != list(range(scorer.head.shape[1])):
-        raise ValueError("other columns than learned tags")
+    _check_columns(known.columns, n_learned=scorer.head.shape[1])
     return TaggerModel(
-        scorer,
-        known,
-        _read_network(packed),
-        TagThresholds(**meta["choice"]),
-        own,
-        closeness,
-        meta,
-        digest,
+        scorer=scorer,
+        known=known,
+        network=_read_network(packed),
+        choice=TagThresholds(**meta["choice"]),
+        encoder=scorer_encoder,
+        closeness=closeness,
+        meta=meta,
+        digest=digest,
     )
+
+
+def _as_float32(tensor: int8_tensors.Array) -> Matrix:
+    return np.asarray(tensor, dtype=np.float32)
+
+
+def _check_columns(columns: npt.NDArray[np.int64], n_learned: int) -> None:
+    """Raise `ValueError` unless every learned tag has one column and every column one tag."""
+    learned = columns[columns >= 0]
+    if sorted(learned.tolist()) != list(range(n_learned)):
+        raise ValueError("the columns of the scores do not fit the learned tags")
 
 
 def fingerprint_encoders(*names: str) -> list[str]:
-    """Of these encoders."""
+    """Return the fingerprints of these encoders."""
     return [encoder.load(name).fingerprint for name in names]
 
 
 def _list_tensor_shapes(
-    meta: dict[str, Any], packed: dict[str, int8_tensors.Array], dim: int
+    meta: dict[str, Any],
+    packed: dict[str, int8_tensors.Array],
+    dim: int,
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes that a tagger's tensors must have to fit together, for an encoder of this
-    dimension.
-    """
-    n_landmarks, n_learned = len(packed["landmarks"]), int(packed["n_gram_weights.width"][0])
+    """List the shapes that a tagger's tensors must have, for an encoder of this dimension."""
+    n_n_grams = len(meta["n_grams"])
+    n_tags = len(meta["tags"])
+    n_inputs = len(tag_candidates.NAMES)
+    n_landmarks = len(packed["landmarks"])
+    n_learned = int(packed["n_gram_weights.width"][0])
     return {
-        **dict.fromkeys(("idf", "n_gram_weights.scale"), (len(meta["n_grams"]),)),
-        **dict.fromkeys(("given", "published", "columns"), (len(meta["tags"]),)),
-        **dict.fromkeys(("network.mean", "network.spread"), (len(tag_candidates.NAMES),)),
+        "idf": (n_n_grams,),
+        "n_gram_weights.scale": (n_n_grams,),
+        "given": (n_tags,),
+        "published": (n_tags,),
+        "columns": (n_tags,),
+        "network.mean": (n_inputs,),
+        "network.spread": (n_inputs,),
         "landmarks": (n_landmarks, dim),
         "head": (n_landmarks, n_learned),
     }
 
 
 def _read_network(packed: dict[str, int8_tensors.Array]) -> tag_candidates.Perceptron:
-    """The network's arrays."""
+    """Build the network; raise `ValueError` if its layers do not fit together."""
     n_layers = sum(name.startswith("network.bias") for name in packed)
-    layers = [
-        [np.asarray(packed[f"network.{part}{n}"], dtype=np.float32) for n in range(n_layers)]
-        for part in ("weights", "bias")
-    ]
-    mean, spread = (
-        np.asarray(packed[f"network.{part}"], dtype=np.float32) for part in ("mean", "spread")
+    network = tag_candidates.Perceptron(
+        mean=_as_float32(packed["network.mean"]),
+        spread=_as_float32(packed["network.spread"]),
+        weights=[_as_float32(packed[f"network.weights{n}"]) for n in range(n_layers)],
+        biases=[_as_float32(packed[f"network.bias{n}"]) for n in range(n_layers)],
     )
-    network = tag_candidates.Perceptron(mean, spread, *layers)
-    network.probability(mean[None])  # a ValueError where the layers don't fit
+    # One row on trial: numpy raises where the shapes of two layers do not fit.
+    one_row = network.mean[None]
+    network.probability(one_row)
     return network

@@ -1,7 +1,8 @@
-"""Trains the shipped models from the corpora: `python -m tacos.models.train encoder|tagger|judge
---data DATA`.
+"""Trains the shipped models from the corpora.
 
-Every training gives identical files each time, whatever the number of cores. The encoder needs
+    python -m tacos.models.train encoder|tagger|judge --data DATA
+
+Two trainings give identical files, whatever the number of cores. Training the encoder needs
 MiniLM's weights.
 """
 
@@ -13,52 +14,83 @@ from pathlib import Path
 
 from tacos.models.training import corpora, encoder, judge, tagger
 
-DATA, OUT = Path("../shared/data"), Path(__file__).parent / "data"
+DATA = Path("../shared/data")
+OUT = Path(__file__).parent / "data"
 
 
 def run_training(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, train, and print where the files are."""
-    parser = argparse.ArgumentParser(prog="python -m tacos.models.train", description=__doc__)
-    parser.add_argument("model", choices=["encoder", "tagger", "judge"])
-    parser.add_argument("--data", type=Path, default=DATA, help="the folder of corpora")
-    parser.add_argument(
-        "--out", type=Path, default=OUT, help="where the files go (default: the shipped ones)"
-    )
-    parser.add_argument(
-        "--encoder", default="static", help="the tagger's encoder: static or minilm"
-    )
-    asked = parser.parse_args(arguments)
-    if not asked.data.is_dir():
+    """Read the command line, train, and print the path of the model."""
+    options, parser = _parse_arguments(arguments)
+    if not options.data.is_dir():
         parser.error(
-            f"there is no folder {asked.data}: the corpora that the cards list are not part of tacos"
+            f"no folder {options.data}: the corpora that the cards list are not part of tacos; "
+            "pass their folder with --data"
         )
-    if asked.model == "judge":
-        print(judge.train_judge(asked.data, asked.out))
-    else:
-        print(
-            encoder.train_encoder(asked.data, asked.out)
-            if asked.model == "encoder"
-            else _train_tagger(asked)
-        )
+    print(_train_model(options))
 
 
-def _train_tagger(asked: argparse.Namespace) -> Path:
-    """The tagger from our annotators' tags, with the published counts as further lexicon."""
-    instructions, tags, lore = read_tagging_data(asked.data)
-    recipe = tagger.TaggerRecipe(encoder=asked.encoder, name=f"tacos-tagger-{asked.encoder}")
-    return tagger.write_tagger(
-        asked.out,
-        tagger.fit_tagger_model(tagger.encode_rows(instructions, tags, recipe), lore, recipe),
+def _parse_arguments(
+    arguments: Sequence[str] | None,
+) -> tuple[argparse.Namespace, argparse.ArgumentParser]:
+    parser = argparse.ArgumentParser(
+        prog="python -m tacos.models.train",
+        description="Train the shipped models from the corpora.",
     )
+    parser.add_argument(
+        "model",
+        choices=["encoder", "tagger", "judge"],
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DATA,
+        help="the folder of the corpora",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=OUT,
+        help="where to write the files (default: over the shipped ones)",
+    )
+    parser.add_argument(
+        "--encoder",
+        default="static",
+        help="the tagger's encoder: static or minilm",
+    )
+    return parser.parse_args(arguments), parser
+
+
+def _train_model(options: argparse.Namespace) -> Path:
+    if options.model == "judge":
+        return judge.train_judge(options.data, options.out)
+    if options.model == "encoder":
+        return encoder.train_encoder(options.data, options.out)
+    return _train_tagger(options)
+
+
+def _train_tagger(options: argparse.Namespace) -> Path:
+    """Train the tagger on our annotators' tags, with the published counts as further lexicon."""
+    instructions, tags, reference = read_tagging_data(options.data)
+    recipe = tagger.TaggerRecipe(
+        encoder=options.encoder,
+        name=f"tacos-tagger-{options.encoder}",
+    )
+    rows = tagger.encode_rows(instructions, tags, recipe)
+    model = tagger.fit_tagger_model(rows, reference, recipe)
+    return tagger.write_tagger(options.out, model)
 
 
 def read_tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagger.TagReference]:
-    """Distinct instructions with the first annotator's tags, and what is known of tags beside them."""
-    first = corpora.read_first_annotations(data)
-    published = corpora.read_corpus_rows(data / "tags/raw_tag_counts_11976.jsonl.gz")
-    counts = {tagger.lowercase_text(row["tag"]): int(row["count"]) for row in published}
-    tags = [row["tags"] for row in first.values()]
-    return list(first), tags, tagger.TagReference(tagger.pick_spellings(tags), counts)
+    """Read distinct instructions, the first annotator's tags, and what else is known of tags."""
+    annotations = corpora.read_first_annotations(data)
+    tags = [row["tags"] for row in annotations.values()]
+    published_counts: dict[str, int] = {}
+    for row in corpora.read_corpus_rows(data / "tags/raw_tag_counts_11976.jsonl.gz"):
+        name = tagger.lowercase_text(row["tag"])
+        published_counts[name] = int(row["count"])
+    spellings = tagger.pick_spellings(tags)
+    reference = tagger.TagReference(spellings, published_counts)
+    return list(annotations), tags, reference
 
 
 if __name__ == "__main__":

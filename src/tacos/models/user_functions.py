@@ -1,15 +1,17 @@
-"""A user's own function as a model or an encoder: a tagger, a judge or an encoder needs no class.
+"""Wraps a user's own function as a tagger, a judge, an encoder or a selector.
 
-- tagger: `f(instructions: list[str]) -> list[list[str]]`
-- judge: `f(instructions: list[str], responses: list[str]) -> array of scores on 1..100`; it is
-  pointwise
-- encoder: `f(texts: list[str]) -> array (n, dim)`
-- selector: `f(pool: polars.DataFrame, n: int) -> list[str]` of ids; the pool has id, cluster,
-  score, length, tags
+Pass plain functions to `tacos.select`; no class is needed:
 
-They run in the caller's process, one batch after another. The fingerprint covers a function's own
-code and its `__version__` attribute, if it has one; what it reads elsewhere is not seen, so set
-`__version__` when that changes.
+- tagger: `f(instructions: list[str]) -> list[list[str]]`, the tags of each instruction
+- judge: `f(instructions: list[str], responses: list[str]) -> list[float]`, scores on 1..100; it
+  scores one sample at a time, so it is pointwise
+- encoder: `f(texts: list[str]) -> array` of shape (len(texts), dim); tacos scales the rows
+- selector: `f(pool: polars.DataFrame, n: int) -> list[str]`, at most n distinct ids of the pool,
+  which has the columns id, cluster, score, length and tags
+
+Functions run in the caller's process, one batch after another. tacos asks again when a function's
+fingerprint changes. It covers the function's own code and its attribute `__version__`, if it has
+one, but nothing that the function calls or reads: set `__version__` when that changes.
 """
 
 from __future__ import annotations
@@ -29,23 +31,13 @@ from tacos.records import Reply, Request, canonical_hash
 Tagger = Callable[[list[str]], Sequence[Sequence[str]]]
 Judge = Callable[[list[str], list[str]], Sequence[float]]
 Selector = Callable[[pl.DataFrame, int], Sequence[str]]
-
-
-def _hash_code(function: Callable[..., Any]) -> str:
-    """32 hex digits of a function's name, byte code, constants and `__version__`."""
-    code = getattr(function, "__code__", None)
-    parts = (
-        [code.co_code.hex(), repr(code.co_consts), repr(code.co_names)]
-        if code
-        else [repr(type(function))]
-    )
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return canonical_hash([name, str(getattr(function, "__version__", "")), *parts])
+Sample = tuple[str, str]
+"""An instruction and its response."""
 
 
 @dataclass(frozen=True)
 class FunctionTagger:
-    """A tagger made of a function from instructions to tags."""
+    """A tagger made of a function from instructions to tags, see the module's docstring."""
 
     function: Tagger
     where: Literal["here"] = "here"
@@ -53,21 +45,28 @@ class FunctionTagger:
 
     @property
     def name(self) -> str:
+        """The function's qualified name."""
         return getattr(self.function, "__qualname__", "own tagger")
 
     @property
     def fingerprint(self) -> str:
+        """A hash of the function's code and version."""
         return _hash_code(self.function)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        found = self.function([str(request.fields["instruction"]) for request in requests])
-        _check_result_count("tagger", len(found), len(requests))
-        return [Reply(_format_tag_reply(tags), model=self.name) for tags in found]
+        """Answer requests of the task "tag", in order.
+
+        Raises `ModelError` unless the function gives one list of tags per instruction.
+        """
+        instructions = [str(request.fields["instruction"]) for request in requests]
+        tags_of_rows = self.function(instructions)
+        _check_result_count("tagger", len(tags_of_rows), len(instructions))
+        return [Reply(_format_tag_reply(tags), model=self.name) for tags in tags_of_rows]
 
 
 @dataclass(frozen=True)
 class FunctionJudge:
-    """A pointwise judge made of a function from instructions and responses to scores."""
+    """A pointwise judge made of a function from samples to scores, see the module's docstring."""
 
     function: Judge
     where: Literal["here"] = "here"
@@ -75,103 +74,167 @@ class FunctionJudge:
 
     @property
     def name(self) -> str:
+        """The function's qualified name."""
         return getattr(self.function, "__qualname__", "own judge")
 
     @property
     def fingerprint(self) -> str:
+        """A hash of the function's code and version."""
         return _hash_code(self.function)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        sides = [("a", "b") if request.task == "judge" else ("",) for request in requests]
-        texts = [
-            _read_sample_text(request, side)
-            for request, each in zip(requests, sides, strict=True)
-            for side in each
-        ]
-        distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-        scores = self.function([text[0] for text in distinct], [text[1] for text in distinct])
+        """Answer requests of the tasks "judge" (two samples) and "grade" (one), in order.
+
+        The function scores each distinct sample once per call. Raises `ModelError` unless it gives
+        one score per sample.
+        """
+        samples_of_requests = [_read_samples(request) for request in requests]
+        # A dictionary, because it keeps the order of the samples.
+        distinct: dict[Sample, None] = {}
+        for samples in samples_of_requests:
+            distinct.update(dict.fromkeys(samples.values()))
+
+        instructions = [instruction for instruction, _ in distinct]
+        responses = [response for _, response in distinct]
+        scores = self.function(instructions, responses)
         _check_result_count("judge", len(scores), len(distinct))
-        return [
-            self.reply({side: scores[distinct[_read_sample_text(request, side)]] for side in each})
-            for request, each in zip(requests, sides, strict=True)
-        ]
+
+        score_of_sample = dict(zip(distinct, scores, strict=True))
+        replies: list[Reply] = []
+        for samples in samples_of_requests:
+            scores_of_sides = {side: score_of_sample[sample] for side, sample in samples.items()}
+            replies.append(self.reply(scores_of_sides))
+        return replies
 
     def reply(self, scores: dict[str, float]) -> Reply:
-        """The reply for one request; a score that is no number on 1..100 is a failure, never a
-        default.
+        """Reply to one request with the scores of its sides: "a" and "b", or "" for one sample.
+
+        A score outside 1..100 makes a failure, never a default.
         """
-        values = {
-            f"score_{side}" if side else "score": float(score) for side, score in scores.items()
-        }
+        values: dict[str, float] = {}
+        for side, score in scores.items():
+            field = f"score_{side}" if side else "score"
+            values[field] = float(score)
         if not all(1 <= value <= 100 for value in values.values()):
-            return Reply(None, repr(values), "score outside 1..100", model=self.name)
-        return Reply(orjson.dumps({"analysis": "", **values}).decode(), model=self.name)
+            return Reply(
+                None,
+                raw=repr(values),
+                failure="score outside 1..100",
+                model=self.name,
+            )
+        text = orjson.dumps({"analysis": "", **values}).decode()
+        return Reply(text, model=self.name)
 
 
 @dataclass(frozen=True)
 class FunctionEncoder:
-    """An encoder made of a function from texts to vectors; rows are scaled to length 1."""
+    """An encoder made of a function from texts to vectors, see the module's docstring."""
 
     function: Callable[[list[str]], npt.ArrayLike]
 
     @property
     def name(self) -> str:
+        """The function's qualified name."""
         return getattr(self.function, "__qualname__", "own encoder")
 
     @property
     def fingerprint(self) -> str:
+        """A hash of the function's code and version."""
         return _hash_code(self.function)
 
     @property
     def dim(self) -> int:
+        """Length of a vector."""
         return int(self.encode(["dimension"]).shape[1])
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        vectors = np.asarray(self.function(list(texts)), dtype=np.float32)
+        """Encode texts as float32 of shape (len(texts), dim), each row of length 1 (or all 0).
+
+        Raises `ModelError` unless the function gives one vector per text.
+        """
+        vectors = np.asarray(
+            self.function(list(texts)),
+            dtype=np.float32,
+        )
         _check_result_count("encoder", len(vectors), len(texts))
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        # A row of zeros stays as it is.
+        divisors = np.where(lengths == 0, 1, lengths)
+        return np.asarray(vectors / divisors, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class FunctionSelector:
-    """A selector made of a function from the scored pool and n to ids."""
+    """A selector made of a function from the pool and n to ids, see the module's docstring."""
 
     function: Selector
 
     @property
     def name(self) -> str:
+        """The function's qualified name."""
         return getattr(self.function, "__qualname__", "own selector")
 
     @property
     def fingerprint(self) -> str:
+        """A hash of the function's code and version."""
         return _hash_code(self.function)
 
     def choose(self, pool: pl.DataFrame, n: int) -> list[str]:
-        """At most n distinct ids of the pool; `ModelError` for anything else."""
-        ids = [str(each) for each in self.function(pool, n)]
-        unknown = set(ids) - set(pool["id"])
-        if unknown or len(set(ids)) != len(ids) or len(ids) > n:
+        """Choose at most n rows of the pool, by id.
+
+        Raises `ModelError` if the function gives more ids, one id twice or unknown ids.
+        """
+        ids = [str(chosen) for chosen in self.function(pool, n)]
+        distinct = set(ids)
+        is_known = distinct.issubset(pool["id"])
+        if not is_known or len(distinct) != len(ids) or len(ids) > n:
             raise ModelError(
-                f"your selector must give at most {n} distinct ids of the pool; it gave {len(ids)}, e.g. {ids[:3]}"
+                f"your selector must return at most {n} distinct ids of the pool; "
+                f"it returned {len(ids)}, starting with {ids[:3]}"
             )
         return ids
 
 
-def _read_sample_text(request: Request, side: str) -> tuple[str, str]:
-    """Instruction and response of one side ("a", "b") of a comparison, or of a single sample ("")."""
-    suffix = f"_{side}" if side else ""
-    return str(request.fields[f"instruction{suffix}"]), str(request.fields[f"response{suffix}"])
+def _hash_code(function: Callable[..., Any]) -> str:
+    """Hash a function's name, byte code, constants and `__version__`, 32 hex digits."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    version = str(getattr(function, "__version__", ""))
+    code = getattr(function, "__code__", None)
+    if code is None:
+        # An object with __call__: its type must do.
+        parts = [repr(type(function))]
+    else:
+        parts = [
+            code.co_code.hex(),
+            repr(code.co_consts),
+            repr(code.co_names),
+        ]
+    return canonical_hash([name, version, *parts])
+
+
+def _read_samples(request: Request) -> dict[str, Sample]:
+    """Read a request's samples by side: "a" and "b" of a comparison, "" of a single sample."""
+    if request.task == "judge":
+        return {side: _read_sample(request, f"_{side}") for side in ("a", "b")}
+    return {"": _read_sample(request, "")}
+
+
+def _read_sample(request: Request, suffix: str) -> Sample:
+    instruction = request.fields[f"instruction{suffix}"]
+    response = request.fields[f"response{suffix}"]
+    return str(instruction), str(response)
 
 
 def _format_tag_reply(tags: Sequence[str]) -> str:
-    """Tags as the JSON of the tag task."""
-    return orjson.dumps({"tags": [{"tag": str(tag), "explanation": ""} for tag in tags]}).decode()
+    """Format tags as the JSON of the tag task."""
+    items = [{"tag": str(tag), "explanation": ""} for tag in tags]
+    return orjson.dumps({"tags": items}).decode()
 
 
-def _check_result_count(what: str, n_found: int, n_asked: int) -> None:
-    """A function must answer every row."""
-    if n_found != n_asked:
+def _check_result_count(kind: str, n_results: int, n_texts: int) -> None:
+    """Raise `ModelError` unless a function answers every row."""
+    if n_results != n_texts:
         raise ModelError(
-            f"your {what} gave {n_found} results for {n_asked} texts; it must give one per text, in order"
+            f"your {kind} returned {n_results} results for {n_texts} texts; "
+            "it must return one per text, in order"
         )

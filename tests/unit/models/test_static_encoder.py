@@ -86,5 +86,5 @@ def test_a_damaged_folder_says_what_is_wrong(tmp_path) -> None:
     (tmp_path / static_encoder.TOKENIZER).write_bytes(
         (static_encoder.DATA / static_encoder.TOKENIZER).read_bytes()
     )
-    with pytest.raises(ModelError, match="no safetensors file"):
+    with pytest.raises(ModelError, match="not a safetensors file"):
         encoder.load(str(tmp_path)).encode(["a"])
