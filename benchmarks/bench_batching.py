@@ -147,7 +147,7 @@ def figures(
     found: dict[str, Any], truth: Sequence[list[str]], single: dict[str, Any]
 ) -> dict[str, Any]:
     """F1 against the published tags and its ratio to that of single questions."""
-    minilm = encoder.load("minilm-or-static")
+    minilm = encoder.load("minilm")
     out: dict[str, Any] = {name: value for name, value in found.items() if name != "tags"}
     out["tags_per_instruction"] = round(float(np.mean([len(tags) for tags in found["tags"]])), 2)
     for name in ("exact", "fuzzy"):

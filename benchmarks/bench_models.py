@@ -82,7 +82,7 @@ class Plain:
         self.table = token_distillation.distil_table(
             token_distillation.encode_tokens(teacher), directions
         )
-        self.tokenizer = minilm_encoder.load_tokenizer(teacher.folder, static_encoder.MAX_TOKENS)
+        self.tokenizer = minilm_encoder.load_tokenizer(static_encoder.MAX_TOKENS)
 
     def encode(self, texts: list[str]) -> np.ndarray:
         counts = static_encoder.count_tokens(
@@ -92,7 +92,7 @@ class Plain:
 
 
 def bench_encoder(data: Path) -> dict[str, Any]:
-    teacher = minilm_encoder.load_minilm()
+    teacher = minilm_encoder.MiniLM()
     tags = [tag for tag in corpora.read_tags(data) if corpora.is_holdout_tag(tag)]
     trained_on = set(corpora.read_instructions(data))
     asked = [text for text in corpora.read_first_annotations(data) if text not in trained_on][:2000]

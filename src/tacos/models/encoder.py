@@ -28,7 +28,7 @@ from tacos.errors import ModelError
 from tacos.models import minilm_encoder, static_encoder, weights
 from tacos.records import Encoder, canonical_hash
 
-NAMES = ("static", "minilm", "minilm-or-static")
+NAMES = ("static", "minilm")
 
 
 def load(name: str = "static", threads: int | None = None) -> Encoder:
@@ -39,8 +39,6 @@ def load(name: str = "static", threads: int | None = None) -> Encoder:
 
             - "static": the shipped table of token vectors; fast, and enough for whole rows
             - "minilm": all-MiniLM-L6-v2, which reads word order and context; made for tags
-            - "minilm-or-static": MiniLM if its weights are on this machine, else the static table
-              (the `name` of the result says which)
             - a folder with a static encoder (static.safetensors and tokenizer.json) or with a
               sentence-transformers model
         threads: number of threads of MiniLM; None leaves it to onnxruntime. The others ignore it.
@@ -51,11 +49,8 @@ def load(name: str = "static", threads: int | None = None) -> Encoder:
     if name == "static":
         return static_encoder.StaticEncoder()
     if name == "minilm":
-        return minilm_encoder.load_minilm(threads=threads)
-    if name == "minilm-or-static":
-        if weights.find_weights():
-            return minilm_encoder.load_minilm(threads=threads)
-        return static_encoder.StaticEncoder()
+        weights.find_weights()  # missing weights stop a run before it starts, not half way
+        return minilm_encoder.MiniLM(threads=threads)
     folder = Path(name)
     if (folder / static_encoder.TABLE).is_file():
         return static_encoder.load_static(folder)

@@ -1,9 +1,9 @@
 """Runs all-MiniLM-L6-v2 (Wang et al., 2020; sentence-transformers) in onnxruntime, without torch.
 
 The graph (`data/minilm.onnx`, built by `training/minilm_graph.py`) holds no weights; they are read
-from `model.safetensors` and handed to the session, in float32. A vector depends on its neighbours
-in a batch only by rounding (about 1e-6). The model reads English: its vocabulary has few characters
-of other scripts, and unknown ones become [UNK].
+from the published file (see `weights`) and handed to the session, in float32. A vector depends on
+its neighbours in a batch only by rounding (about 1e-6). The model reads English: its vocabulary has
+few characters of other scripts, and unknown ones become [UNK].
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from tacos.errors import ModelError
 from tacos.models import weights
 from tacos.models.static_encoder import replace_surrogates
 
@@ -27,7 +26,8 @@ from tacos.models.static_encoder import replace_surrogates
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
 
-GRAPH = Path(__file__).parent / "data" / "minilm.onnx"
+DATA = Path(__file__).parent / "data"
+GRAPH = DATA / "minilm.onnx"
 LAYERS = 6
 DIM = 384
 VOCABULARY = 30_522
@@ -43,7 +43,6 @@ class MiniLM:
     the number of tokens in a batch, padding included.
     """
 
-    folder: str
     threads: int | None = None
     max_tokens: int = 256
     batch: int = 2048
@@ -57,25 +56,12 @@ class MiniLM:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts as float32 of shape (len(texts), 384), each row of length 1."""
-        tokenizer = load_tokenizer(self.folder, self.max_tokens)
+        tokenizer = load_tokenizer(self.max_tokens)
         readable = [replace_surrogates(text) for text in texts]
         encodings = tokenizer.encode_batch_fast(readable)
         token_ids = [encoding.ids for encoding in encodings]
-        session = load_session(self.folder, self.threads)
+        session = load_session(self.threads)
         return encode_token_ids(session, token_ids, self.batch)
-
-
-def load_minilm(
-    folder: str | Path | None = None,
-    threads: int | None = None,
-    fetch: bool | None = None,
-) -> MiniLM:
-    """Load MiniLM from the first place that has its weights, see `tacos.models.weights`.
-
-    Raises `ModelError` if they are missing or not the published ones.
-    """
-    found_folder = weights.obtain_weights(folder, fetch)
-    return MiniLM(str(found_folder), threads)
 
 
 def encode_token_ids(
@@ -123,37 +109,27 @@ def _cut_batches(lengths: Rows, size: int) -> list[Rows]:
 
 
 @lru_cache(maxsize=4)
-def load_tokenizer(folder: str, max_tokens: int) -> Tokenizer:
-    """Load the model's WordPiece tokenizer, set to cut at `max_tokens` and not to pad.
-
-    Raises `ModelError` if its vocabulary has another size.
-    """
-    path = Path(folder) / "tokenizer.json"
-    tokenizer = Tokenizer.from_file(str(path))
-    n_tokens = tokenizer.get_vocab_size()
-    if n_tokens != VOCABULARY:
-        raise ModelError(
-            f"{path} is not all-MiniLM-L6-v2's tokenizer: "
-            f"it has {n_tokens} tokens instead of {VOCABULARY}"
-        )
+def load_tokenizer(max_tokens: int) -> Tokenizer:
+    """Load the model's WordPiece tokenizer, set to cut at `max_tokens` and not to pad."""
+    tokenizer = Tokenizer.from_file(str(DATA / "tokenizer.json"))
     tokenizer.enable_truncation(max_tokens)
     tokenizer.no_padding()
     return tokenizer
 
 
 @lru_cache(maxsize=2)
-def load_session(folder: str, threads: int | None) -> ort.InferenceSession:
+def load_session(threads: int | None) -> ort.InferenceSession:
     """Load the graph with its weights.
 
-    `threads` None leaves the number to onnxruntime (one per physical core).
+    `threads` None leaves the number to onnxruntime (one per physical core). Raises `ModelError` if
+    the weights are missing or not the published ones.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
-    path = Path(folder) / "model.safetensors"
-    arrays = _load_weights(path)
+    arrays = _load_weights(weights.find_weights())
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
     options.add_external_initializers(list(arrays), values)
     return ort.InferenceSession(

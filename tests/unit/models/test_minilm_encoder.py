@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from tacos.models import encoder, minilm_encoder, weights
+from tacos.models import minilm_encoder, weights
 
 TEXTS = [
     "Hello world",
@@ -14,18 +14,10 @@ TEXTS = [
     "word " * 400,
 ]
 
-pytestmark = [
-    pytest.mark.minilm,
-    pytest.mark.skipif(
-        weights.find_weights() is None,
-        reason="the weights of all-MiniLM-L6-v2 are not on this machine",
-    ),
-]
-
 
 @pytest.fixture(scope="module")
 def model() -> minilm_encoder.MiniLM:
-    return minilm_encoder.load_minilm(threads=1)
+    return minilm_encoder.MiniLM(threads=1)
 
 
 def norm(x, gamma, beta):
@@ -39,10 +31,10 @@ def reference(model: minilm_encoder.MiniLM, text: str) -> np.ndarray:
 
     w = {
         k: v.astype(np.float64)
-        for k, v in load_file(f"{model.folder}/model.safetensors").items()
+        for k, v in load_file(weights.find_weights()).items()
         if v.dtype.kind == "f"
     }
-    ids = minilm_encoder.load_tokenizer(model.folder, model.max_tokens).encode(text).ids
+    ids = minilm_encoder.load_tokenizer(model.max_tokens).encode(text).ids
     at = "embeddings."
     x = w[at + "word_embeddings.weight"][ids] + w[at + "position_embeddings.weight"][: len(ids)]
     x = norm(
@@ -81,10 +73,6 @@ def test_equals_the_network_in_numpy(model) -> None:
 def test_neighbours_in_a_batch_change_nothing_but_rounding(model) -> None:
     alone = np.concatenate([model.encode([text]) for text in TEXTS])
     assert np.abs(model.encode(TEXTS[::-1])[::-1] - alone).max() < 2e-6
-
-
-def test_it_is_preferred_where_its_weights_are(model) -> None:
-    assert encoder.load("minilm-or-static").name == "minilm"
 
 
 def test_lone_surrogates_do_no_harm(model) -> None:

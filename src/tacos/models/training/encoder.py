@@ -18,11 +18,10 @@ def train_encoder(data: Path, out: Path, dim: int = 256, seed: int = 0) -> Path:
     """Write `static.safetensors` and its tokenizer into `out` from the corpora in `data`; the same
     bytes every time.
 
-    About ten minutes on two cores, nearly all of it MiniLM at work. Needs MiniLM's weights
-    (`ModelError` otherwise).
+    About ten minutes on two cores, nearly all of it MiniLM at work. Raises `ModelError` if MiniLM's
+    weights are missing.
     """
-    found = minilm_encoder.load_minilm()
-    teacher = minilm_encoder.MiniLM(found.folder, threads=2, max_tokens=128)
+    teacher = minilm_encoder.MiniLM(threads=2, max_tokens=128)
     texts = corpora.read_training_texts(data, seed=seed)
     vectors = teacher.encode(texts)
     with threadpool_limits(1):  # the same bits on any number of cores
@@ -30,7 +29,7 @@ def train_encoder(data: Path, out: Path, dim: int = 256, seed: int = 0) -> Path:
         prior = token_distillation.distil_table(
             token_distillation.encode_tokens(teacher), directions
         )
-        tokenizer = minilm_encoder.load_tokenizer(teacher.folder, static_encoder.MAX_TOKENS)
+        tokenizer = minilm_encoder.load_tokenizer(static_encoder.MAX_TOKENS)
         counts = token_table_fit.weigh_counts(
             static_encoder.count_tokens(tokenizer, texts, static_encoder.MAX_TOKENS, len(prior))
         )
@@ -39,12 +38,15 @@ def train_encoder(data: Path, out: Path, dim: int = 256, seed: int = 0) -> Path:
             counts, targets, token_table_fit.scale_prior(counts, targets, prior), pull=0.1
         )
         table = token_table_fit.descend_gradient(counts, targets, table, seed=seed)
-    return _write_encoder(out, np.asarray(table, dtype=np.float32), Path(teacher.folder))
+    return _write_encoder(out, np.asarray(table, dtype=np.float32))
 
 
-def _write_encoder(out: Path, table: static_encoder.Vectors, teacher: Path) -> Path:
+def _write_encoder(out: Path, table: static_encoder.Vectors) -> Path:
     """The two files of a static encoder."""
     out.mkdir(parents=True, exist_ok=True)
     int8_tensors.save_tensors(out / static_encoder.TABLE, int8_tensors.pack_matrix("table", table))
-    shutil.copyfile(teacher / "tokenizer.json", out / static_encoder.TOKENIZER)
+    tokenizer = out / static_encoder.TOKENIZER
+    shipped = minilm_encoder.DATA / static_encoder.TOKENIZER
+    if tokenizer.resolve() != shipped.resolve():
+        shutil.copyfile(shipped, tokenizer)
     return out / static_encoder.TABLE

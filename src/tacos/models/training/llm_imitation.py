@@ -140,8 +140,8 @@ def measure_tagger(
 
 
 def _load_fuzzy_encoder() -> Encoder:
-    """MiniLM where its weights are on this machine, else the static table."""
-    return encoders.load("minilm-or-static")
+    """MiniLM, which reads a phrase as a whole."""
+    return encoders.load("minilm")
 
 
 def _summarise_agreement(

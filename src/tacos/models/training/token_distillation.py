@@ -24,7 +24,7 @@ def encode_tokens(teacher: minilm_encoder.MiniLM) -> Vectors:
     """The teacher's vector of every token between [CLS] and [SEP]: float32 (30522, 384); special
     tokens are 0.
     """
-    session = minilm_encoder.load_session(teacher.folder, teacher.threads)
+    session = minilm_encoder.load_session(teacher.threads)
     ids = [[CLS, token, SEP] for token in range(FIRST_WORD, minilm_encoder.VOCABULARY)]
     out = np.zeros((minilm_encoder.VOCABULARY, minilm_encoder.DIM), dtype=np.float32)
     out[FIRST_WORD:] = minilm_encoder.encode_token_ids(session, ids, teacher.batch)

@@ -10,7 +10,6 @@ import pytest
 from mlxtend.frequent_patterns import association_rules, fpgrowth
 from sklearn.cluster import DBSCAN
 
-from tacos.errors import ModelError
 from tacos.methods.tags import association_rules as associating
 from tacos.methods.tags import normalisation, semantic_merging
 from tacos.models import encoder
@@ -44,15 +43,11 @@ def test_pair_rules_equal_mlxtends(tagged: pl.DataFrame, support: int, confidenc
     assert len(found) > 2
 
 
-@pytest.mark.minilm
 @pytest.mark.parametrize("eps", [0.05, 0.15])
 def test_groups_equal_dbscans(shared_data: Path, eps: float) -> None:
     lines = gzip.decompress((shared_data / "tags" / "raw_tag_counts_11976.jsonl.gz").read_bytes())
     tags = pl.read_ndjson(lines)["tag"].sort().gather_every(1, 3000).head(1500).to_list()
-    try:
-        vectors = encoder.load("minilm").encode(tags)
-    except ModelError as error:
-        pytest.skip(str(error))
+    vectors = encoder.load("minilm").encode(tags)
     labels = DBSCAN(eps=eps, min_samples=1, metric="cosine").fit_predict(vectors.astype(np.float64))
     found = semantic_merging.group_by_cosine(vectors, eps)
     assert (found == semantic_merging.number_labels(labels)).all()
