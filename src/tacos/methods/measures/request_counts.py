@@ -1,9 +1,8 @@
-"""How many rows and questions each stage will have, before it runs: upper bounds from the number of
-samples and turns.
+"""Bounds the number of questions each stage will ask, before the run starts.
 
-How many clusters there will be, and which of them are small, is known only after tagging, so these
-are bounds, not estimates: a shortlist cannot be larger than the pool, nor a comparison graph than
-its shortlist allows.
+How many clusters there are, and which of them are small, is known only after tagging. So these are
+upper bounds, not estimates: a shortlist cannot be larger than the pool, nor a comparison graph
+larger than its shortlist allows.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ from typing import Literal
 from tacos.config import CascadeSettings, Settings
 
 PILOT = 10
-"""An active opening asks every tenth pair in both orders."""
+"""In an active opening, every tenth pair is asked in both orders."""
 MEMBERSHIPS_PER_SAMPLE = 6
-"""The embedded tagger gives at most six tags, so a sample is in at most six clusters (membership
-"every").
+"""The embedded tagger gives at most six tags, so a sample is in at most six clusters when
+`cluster.membership` is "every".
 """
+MAX_AUTO_CLUSTERS = 50
+"""Clusters to reckon with when `cluster.k` is chosen automatically."""
 
 PARTS: tuple[Literal["per_source", "per_tag"], ...] = ("per_source", "per_tag")
 SPARE = 100
@@ -26,69 +27,110 @@ SPARE = 100
 
 
 def count_questions(
-    settings: Settings, n_samples: int, n_turns: int, n_wanted: int
+    settings: Settings,
+    n_samples: int,
+    n_turns: int,
+    n_wanted: int,
 ) -> dict[str, int]:
     """Stage -> largest number of questions over all rounds; stages without questions are absent.
 
-    `n_wanted` is the number of rows that the size of the selection comes to.
+    `n_wanted` is the size of the selection in rows.
     """
-    n_requests = _bound_judge_requests(settings, _bound_shortlist(settings, n_samples, n_wanted))
-    n_sittings = len(settings.judge.panel) * settings.judge.repetitions
-    tagging = _count_tag_questions(settings.cascade, n_turns)
+    questions = _count_tag_questions(settings.cascade, n_turns)
+    n_judges = len(settings.judge.panel)
+    n_verdicts = n_judges * settings.judge.repetitions
     if settings.judge.mode == "singleton":
-        return {**tagging, "grade": n_sittings * n_samples}
-    found = {**tagging, "judge": n_requests * n_sittings}
+        questions["grade"] = n_verdicts * n_samples
+        return questions
+    n_shortlisted = _bound_shortlist(settings, n_samples, n_wanted)
+    n_requests = _bound_judge_requests(settings, n_shortlisted)
+    questions["judge"] = n_requests * n_verdicts
     if settings.shortlist.rule == "embedded-judge":
-        found["grade"] = n_samples
-    return found
+        questions["grade"] = n_samples
+    return questions
 
 
-def _count_tag_questions(cascade: CascadeSettings, n_turns: int) -> dict[str, int]:
-    """The questions of tagging: all at once, or those of a cascade."""
+def _count_tag_questions(
+    cascade: CascadeSettings,
+    n_turns: int,
+) -> dict[str, int]:
+    """Questions of the tagging stages, with or without a cascade."""
     if not cascade.sample:
         return {"tag": n_turns}
     n_drawn = min(cascade.sample, n_turns)
-    return {"tag-sample": n_drawn, "tag": cascade.n_again(n_turns - n_drawn)}
+    n_asked_again = cascade.n_again(n_turns - n_drawn)
+    return {
+        "tag-sample": n_drawn,
+        "tag": n_asked_again,
+    }
 
 
-def _bound_shortlist(settings: Settings, n_samples: int, n_wanted: int) -> int:
-    """The largest shortlist, in rows per (sample, cluster)."""
+def _bound_shortlist(
+    settings: Settings,
+    n_samples: int,
+    n_wanted: int,
+) -> int:
+    """The largest possible shortlist, in rows (sample, cluster)."""
     config = settings.shortlist
-    per_sample = MEMBERSHIPS_PER_SAMPLE if settings.cluster.membership == "every" else 1
-    n_clusters = settings.cluster.k if isinstance(settings.cluster.k, int) else 50
-    every = n_samples * per_sample
+    n_clusters = _bound_clusters(settings)
+    per_sample = 1
+    if settings.cluster.membership == "every":
+        per_sample = MEMBERSHIPS_PER_SAMPLE
+    n_memberships = n_samples * per_sample
     if config.cap:
-        every = min(every, config.cap * (n_clusters + 1))
+        # one more cluster: that of the samples without a canonical tag
+        n_capped = config.cap * (n_clusters + 1)
+        n_memberships = min(n_memberships, n_capped)
     if config.rule in {"all", "longest-per-tag-set"}:
-        return every
-    reserved = (
-        _count_reserves(settings) * (math.ceil(config.factor * n_wanted) + SPARE) * per_sample
-    )
-    return min(every, math.ceil(config.factor * n_wanted) + n_clusters + reserved)
+        return n_memberships
+    n_kept = math.ceil(config.factor * n_wanted)
+    rows_per_reserve = (n_kept + SPARE) * per_sample
+    reserved = _count_reserves(settings) * rows_per_reserve
+    return min(n_memberships, n_kept + n_clusters + reserved)
 
 
 def _count_reserves(settings: Settings) -> int:
-    """How often the whole selection is shared out by quotas that must be filled: each time the
-    shortlist may grow.
+    """How many quotas that must be filled exactly share out the whole selection.
+
+    The shortlist may grow by a selection for each of them.
     """
     config = settings.select
-    exact = {name: sum(not part.at_most for part in config.parts(name).values()) for name in PARTS}
-    return config.match_length + min(exact["per_source"], 1) + exact["per_tag"]
+    n_exact: dict[str, int] = {}
+    for name in PARTS:
+        parts = config.parts(name).values()
+        n_exact[name] = sum(not part.at_most for part in parts)
+    # A row has one source, so all quotas of sources share out the selection once.
+    n_source_reserves = min(n_exact["per_source"], 1)
+    return config.match_length + n_source_reserves + n_exact["per_tag"]
 
 
-def _bound_judge_requests(settings: Settings, n_shortlisted: int) -> int:
-    """The largest number of requests per judge and repetition over all rounds; a pair in both
-    orders is two.
+def _bound_judge_requests(
+    settings: Settings,
+    n_shortlisted: int,
+) -> int:
+    """The most requests per judge and repetition over all rounds.
+
+    A pair that is asked in both orders counts as two requests.
     """
     config = settings.pair
-    n_clusters = settings.cluster.k if isinstance(settings.cluster.k, int) else 50
+    n_clusters = _bound_clusters(settings)
     n_bridges = config.bridges * n_clusters
-    if (
-        config.method == "active"
-    ):  # never more than the opening and bridges, or the budget, each cluster rounded up
+    if config.method == "active":
+        # At most the opening or the budget (each rounded up per cluster), plus the bridges.
         opening = n_shortlisted + n_shortlisted // PILOT + n_clusters
-        rest = math.ceil(config.budget * n_shortlisted) + n_clusters * config.n_rounds
-        return max(opening, rest) + 2 * n_bridges
+        n_budgeted = math.ceil(config.budget * n_shortlisted)
+        later_rounds = n_budgeted + n_clusters * config.n_rounds
+        return max(opening, later_rounds) + 2 * n_bridges
+    pairs_of_neighbours = n_shortlisted // 2
     if config.method == "neighbour":
-        return 2 * (n_shortlisted // 2)
-    return 2 * (n_shortlisted + n_bridges + (config.n_rounds - 1) * (n_shortlisted // 2))
+        return 2 * pairs_of_neighbours
+    n_later_rounds = config.n_rounds - 1
+    n_pairs = n_shortlisted + n_bridges + n_later_rounds * pairs_of_neighbours
+    return 2 * n_pairs
+
+
+def _bound_clusters(settings: Settings) -> int:
+    """The number of clusters, as set or as many as an automatic choice may make."""
+    if isinstance(settings.cluster.k, int):
+        return settings.cluster.k
+    return MAX_AUTO_CLUSTERS

@@ -1,21 +1,21 @@
-"""Diversity, complexity and overlap of tagged data sets (InsTag, section 4, figure 2), and how they
-depend on size.
+"""Measures diversity, complexity and overlap of tagged data sets (InsTag, section 4, figure 2).
 
-Diversity is the share of the joint tag set of all data sets compared that one of them covers;
-complexity the mean number of tags per query, samples without a tag counted in. Both depend on which
-data sets stand in the comparison, and diversity on size: a larger data set covers more. So
-`compute_rarefaction` gives the coverage expected of a random sample of any size, exactly, and `summarise_profiles` the
-coverage of each data set at the size of the smallest.
+Diversity is the share of the joint tag set of all compared data sets that one of them covers.
+Complexity is the mean number of tags per query, samples without a tag included. Both depend on
+which data sets are compared, and diversity also on size: a larger data set covers more. So
+`compute_rarefaction` gives the exact coverage expected of a random sample of any size, and
+`summarise_profiles` the coverage of each data set at the size of the smallest.
 
-It does not know whether a tag is right (`checking` asks that), nor whether two tags mean the same
-(`normalising`).
+Whether a tag is right is the question of `tacos.methods.tags.tag_checks`; whether two tags mean the
+same, that of `tacos.methods.tags.normalisation`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,15 @@ from tacos.methods.tags import association_rules
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+COOCCURRENCES = {
+    "tag": pl.String,
+    "other": pl.String,
+    "n_both": pl.Int64,
+    "jaccard": pl.Float64,
+    "npmi": pl.Float64,
+}
+"""The columns of `rank_cooccurring_tags`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,102 +61,153 @@ class TagProfile:
     @property
     def complexity(self) -> float:
         """Mean number of distinct tags per sample."""
-        return sum(self.counts.values()) / max(1, self.n_samples)
+        n_occurrences = sum(self.counts.values())
+        return n_occurrences / max(1, self.n_samples)
 
     @property
     def complexity_error(self) -> float:
         """Standard error of `complexity`."""
-        n, mean = self.n_samples, self.complexity
-        squares = sum(samples * (length - mean) ** 2 for length, samples in self.lengths.items())
-        return float(np.sqrt(squares / max(1, n - 1) / max(1, n)))
+        n = self.n_samples
+        mean = self.complexity
+        squares = [n_samples * (length - mean) ** 2 for length, n_samples in self.lengths.items()]
+        variance = sum(squares) / max(1, n - 1)
+        return float(np.sqrt(variance / max(1, n)))
 
 
-def build_tag_profile(frames: pl.DataFrame | Iterable[pl.DataFrame]) -> TagProfile:
+# Profiles
+
+
+def build_tag_profile(
+    frames: pl.DataFrame | Iterable[pl.DataFrame],
+) -> TagProfile:
     """The profile of a data set from frames (id, tags), read one after the other."""
     counts: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
-    for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
-        tags = frame.select(pl.col("tags").list.drop_nulls().list.unique())["tags"]
-        for length, n in tags.list.len().value_counts().rows():
-            lengths[length] += n
-        for tag, n in tags.explode().drop_nulls().value_counts().rows():
-            counts[tag] += n
-    return TagProfile(dict(sorted(counts.items())), dict(sorted(lengths.items())))
+    batches = [frames] if isinstance(frames, pl.DataFrame) else frames
+    for frame in batches:
+        distinct = frame["tags"].list.drop_nulls().list.unique()
+        length_counts = distinct.list.len().value_counts()
+        for length, n_samples in length_counts.rows():
+            lengths[length] += n_samples
+        tag_counts = distinct.explode().drop_nulls().value_counts()
+        for tag, n_samples in tag_counts.rows():
+            counts[tag] += n_samples
+    return TagProfile(
+        counts=dict(sorted(counts.items())),
+        lengths=dict(sorted(lengths.items())),
+    )
 
 
 def collect_joint_tags(profiles: Iterable[TagProfile]) -> frozenset[str]:
     """The tags of all data sets."""
-    return frozenset(tag for one in profiles for tag in one.counts)
+    return frozenset().union(*(profile.counts for profile in profiles))
 
 
 def summarise_profiles(profiles: Mapping[str, TagProfile]) -> pl.DataFrame:
     """One row per data set: sizes, coverage of the joint tag set (diversity), complexity.
 
-    `coverage_same_size` is the coverage expected of a random sample as large as the smallest of the
-    data sets. Raises `InputError` where there are no tags at all.
+    `coverage_same_size` is the coverage expected of a random sample of the size of the smallest
+    data set. Raises `InputError` if no data set has a tag.
     """
-    joint = collect_joint_tags(profiles.values())
-    if not joint:
-        raise InputError("none of the data sets has a tag, so there is nothing to measure")
-    least = min(one.n_samples for one in profiles.values())
-    rows = [
-        {
-            "data": name,
-            "n_samples": one.n_samples,
-            "n_untagged": one.n_untagged,
-            "n_tags": len(one.counts),
-            "coverage": len(one.counts) / len(joint),
-            "coverage_same_size": float(count_expected_tags(one, np.array([least]))[0])
-            / len(joint),
-            "complexity": one.complexity,
-            "complexity_error": one.complexity_error,
-        }
-        for name, one in profiles.items()
-    ]
+    n_joint = len(collect_joint_tags(profiles.values()))
+    if n_joint == 0:
+        raise InputError("no data set has any tags, so there is nothing to measure")
+    smallest = min(profile.n_samples for profile in profiles.values())
+    rows = []
+    for name, profile in profiles.items():
+        row = _summarise_profile(profile, n_joint, smallest)
+        rows.append(
+            {
+                "data": name,
+                **row,
+            }
+        )
     return pl.DataFrame(rows)
+
+
+def _summarise_profile(
+    profile: TagProfile,
+    n_joint: int,
+    smallest: int,
+) -> dict[str, Any]:
+    """The figures of one data set; `n_joint` tags in all, `smallest` size of any data set."""
+    n_tags = len(profile.counts)
+    n_expected = count_expected_tags(profile, np.array([smallest]))
+    return {
+        "n_samples": profile.n_samples,
+        "n_untagged": profile.n_untagged,
+        "n_tags": n_tags,
+        "coverage": n_tags / n_joint,
+        "coverage_same_size": float(n_expected[0]) / n_joint,
+        "complexity": profile.complexity,
+        "complexity_error": profile.complexity_error,
+    }
 
 
 def tag_recall_matrix(profiles: Mapping[str, TagProfile]) -> pl.DataFrame:
     """Tag recall between data sets: row A, column B holds the share of B's tags that A has too."""
-    tags = {name: frozenset(one.counts) for name, one in profiles.items()}
-    columns = {b: [len(tags[a] & tags[b]) / max(1, len(tags[b])) for a in tags] for b in tags}
-    return pl.DataFrame({"data": list(tags)} | columns)
+    tag_sets = {name: frozenset(profile.counts) for name, profile in profiles.items()}
+    columns: dict[str, list[Any]] = {"data": list(tag_sets)}
+    for name, reference in tag_sets.items():
+        n_reference = max(1, len(reference))
+        recalls = []
+        for tags in tag_sets.values():
+            n_shared = len(tags & reference)
+            recalls.append(n_shared / n_reference)
+        columns[name] = recalls
+    return pl.DataFrame(columns)
 
 
 def tabulate_frequencies(one: TagProfile) -> pl.DataFrame:
-    """Tags by falling frequency: rank, tag, count, share of samples, cumulative share of all
-    occurrences.
+    """Tags, most frequent first: rank, tag, count, share, cumulative.
+
+    `share` is of the samples, `cumulative` of all tag occurrences.
     """
-    columns = {"tag": list(one.counts), "count": list(one.counts.values())}
-    table = pl.DataFrame(columns, {"tag": pl.String(), "count": pl.Int64()})
-    share = (pl.col("count") / max(1, one.n_samples)).alias("share")
-    cumulative = (pl.col("count").cum_sum() / pl.col("count").sum()).alias("cumulative")
+    columns = {
+        "tag": list(one.counts),
+        "count": list(one.counts.values()),
+    }
+    schema = {
+        "tag": pl.String(),
+        "count": pl.Int64(),
+    }
+    table = pl.DataFrame(columns, schema)
     ordered = table.sort("count", "tag", descending=[True, False])
-    return ordered.with_columns(share, cumulative).with_row_index("rank", offset=1)
+    count = pl.col("count")
+    return ordered.with_columns(
+        share=count / max(1, one.n_samples),
+        cumulative=count.cum_sum() / count.sum(),
+    ).with_row_index("rank", offset=1)
 
 
-def count_expected_tags(one: TagProfile, sizes: Ints) -> Floats:
-    """The exact expected number of distinct tags in random samples of the given sizes, drawn
-    without replacement.
+# Size
 
-    Hurlbert's rarefaction: a tag of n_t among N samples is missed by k of them with probability C(N
-    - n_t, k) / C(N, k). Sizes above N count as N.
+
+def count_expected_tags(
+    one: TagProfile,
+    sizes: Ints,
+) -> Floats:
+    """Exact expected number of distinct tags in random samples without replacement, shape (sizes,).
+
+    Hurlbert's rarefaction (1971): a tag of n_t among N samples is missed by k of them with
+    probability C(N - n_t, k) / C(N, k). Sizes above N count as N.
     """
     n = one.n_samples
-    k = np.minimum(np.asarray(sizes, np.float64), n)[:, None]
-    counts, how_many = np.unique(
-        np.fromiter(one.counts.values(), np.int64, len(one.counts)), return_counts=True
-    )
-    rest = (n - counts).astype(np.float64)[None, :]
-    possible = rest >= k
-    log_missed = (
-        gammaln(rest + 1)
-        - gammaln(np.where(possible, rest - k, 0) + 1)
-        - gammaln(n + 1)
-        + gammaln(n - k + 1)
-    )
-    missed = np.where(possible, np.exp(log_missed), 0.0)
-    return np.asarray((how_many * (1 - missed)).sum(axis=1), np.float64)
+    all_counts = np.fromiter(one.counts.values(), np.int64, len(one.counts))
+    # Tags of equal count are missed alike, so the probability is computed once per count.
+    counts, n_tags = np.unique(all_counts, return_counts=True)
+    k = np.minimum(np.asarray(sizes, np.float64), n)[:, None]  # shape (sizes, 1)
+    rest = (n - counts).astype(np.float64)[None, :]  # shape (1, distinct counts)
+    # With fewer than k samples left without the tag, none of the samples of size k misses it.
+    can_miss = rest >= k
+    rest_after = np.where(can_miss, rest - k, 0)
+    # Logarithms of factorials, because the binomials themselves overflow.
+    log_missed = gammaln(rest + 1) - gammaln(rest_after + 1)
+    log_missed -= gammaln(n + 1)
+    log_missed += gammaln(n - k + 1)
+    missed = np.where(can_miss, np.exp(log_missed), 0.0)
+    expected = (n_tags * (1 - missed)).sum(axis=1)
+    return np.asarray(expected, np.float64)
 
 
 def compute_rarefaction(
@@ -157,82 +217,137 @@ def compute_rarefaction(
     seed: int = 1,
     level: float = 0.95,
 ) -> pl.DataFrame:
-    """Distinct tags against sample size: size, expected (exact), low and high (of `n_draws` orders
-    of the samples).
+    """Distinct tags against sample size: size, expected (exact), low and high (from `n_draws`).
 
-    `x` is samples x tags. An interval holds the middle `level` of the draws: where the number of
-    tags of one random sample of that size would lie. It narrows to nothing at the whole data set,
-    which is right: there is only one such sample.
+    `x` is samples x tags. An interval holds the middle `level` of the draws: the range in which the
+    number of tags of one random sample of that size would lie. It narrows to nothing at the whole
+    data set, as it should: there is only one such sample.
     """
     n = x.shape[0]
+    distinct_sizes = np.unique(np.clip(np.asarray(sizes, np.int64), 0, n))
     counts = np.asarray(x.sum(axis=0)).ravel()
-    tags = {str(i): int(count) for i, count in enumerate(counts) if count > 0}
-    wanted = np.unique(np.clip(np.asarray(sizes, np.int64), 0, n))
-    drawn = count_drawn_tags(x, wanted, n_draws, seed)
+    tags = {str(number): int(count) for number, count in enumerate(counts) if count > 0}
+    # How many tags each sample has does not matter here, only how many samples there are.
+    profile = TagProfile(counts=tags, lengths={1: n})
+    drawn = count_drawn_tags(
+        x,
+        distinct_sizes,
+        n_draws,
+        seed,
+    )
     tail = (1 - level) / 2
     columns = {
-        "size": wanted,
-        "expected": count_expected_tags(TagProfile(tags, {1: n}), wanted),
+        "size": distinct_sizes,
+        "expected": count_expected_tags(profile, distinct_sizes),
         "low": np.quantile(drawn, tail, axis=0),
         "high": np.quantile(drawn, 1 - tail, axis=0),
     }
     return pl.DataFrame(columns)
 
 
-def count_drawn_tags(x: sparse.csr_array, sizes: Ints, n_draws: int, seed: int) -> Ints:
-    """Distinct tags among the first `sizes` samples of random orders, shape (n_draws, len(sizes))."""
+def count_drawn_tags(
+    x: sparse.csr_array,
+    sizes: Ints,
+    n_draws: int,
+    seed: int,
+) -> Ints:
+    """Distinct tags among the first `sizes` samples of random orders, shape (n_draws, sizes)."""
     rng = np.random.default_rng(seed)
     by_tag = x.tocsc()
-    starts = by_tag.indptr[:-1][np.diff(by_tag.indptr) > 0]
-    found = np.zeros((n_draws, len(sizes)), np.int64)
-    for draw in range(n_draws if len(starts) else 0):
-        place = rng.permutation(x.shape[0])
-        first = np.sort(np.minimum.reduceat(place[by_tag.indices], starts))
-        found[draw] = np.searchsorted(first, sizes, side="left")
-    return found
+    is_used = np.diff(by_tag.indptr) > 0
+    # reduceat() needs segments that are not empty, so unused tags are left out.
+    starts = by_tag.indptr[:-1][is_used]
+    n_distinct = np.zeros((n_draws, len(sizes)), np.int64)
+    if len(starts) == 0:
+        return n_distinct
+    for draw in range(n_draws):
+        position = rng.permutation(x.shape[0])
+        # A tag is among the first k samples if its earliest sample is.
+        earliest = np.minimum.reduceat(position[by_tag.indices], starts)
+        n_distinct[draw] = np.searchsorted(np.sort(earliest), sizes, side="left")
+    return n_distinct
+
+
+# Co-occurrence
 
 
 def rank_cooccurring_tags(
-    x: sparse.csr_array, names: Sequence[str], min_both: int = 5, top: int = 100
+    x: sparse.csr_array,
+    names: Sequence[str],
+    min_both: int = 5,
+    top: int = 100,
 ) -> pl.DataFrame:
-    """The pairs of tags that most often stand together beyond chance: tag, other, n_both, jaccard,
-    npmi.
+    """The `top` pairs of tags that most often occur together beyond chance.
 
-    npmi (normalised pointwise mutual information, -1 to 1) is 0 for independent tags and 1 for tags
-    that only stand together. Pairs with fewer than `min_both` samples are left out; sorted by npmi,
-    then n_both, then names.
+    Columns: tag, other, n_both, jaccard, npmi. `x` is samples x tags. npmi (normalised pointwise
+    mutual information, -1 to 1; Bouma 2009) is 0 for independent tags and 1 for tags that occur
+    only together. Pairs with fewer than `min_both` samples are left out. Sorted by npmi, then
+    n_both, then names.
     """
-    n, counts = x.shape[0], np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
-    focus = np.flatnonzero(counts >= min_both)
-    found = [np.zeros((3, 0), np.int64)]
-    for tag, other, both in association_rules.count_cooccurrences(x.T.tocsr(), x, focus):
-        keep = (both >= min_both) & (tag < other)
-        found.append(np.stack([tag[keep], other[keep], both[keep]]))
-    tag, other, both = np.concatenate(found, axis=1)
-    surprise = np.log(both / n) - np.log(counts[tag] / n) - np.log(counts[other] / n)
-    everywhere = both == n
-    npmi = np.where(everywhere, 1.0, surprise / -np.log(np.where(everywhere, 0.5, both / n)))
+    counts = np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
+    tag, other, both = _find_frequent_pairs(x, counts, min_both)
+    n_either = counts[tag] + counts[other] - both
+    npmi = _compute_npmi(
+        both,
+        counts[tag],
+        counts[other],
+        x.shape[0],
+    )
     columns = {
-        "tag": [names[i] for i in tag.tolist()],
-        "other": [names[i] for i in other.tolist()],
+        "tag": [names[number] for number in tag.tolist()],
+        "other": [names[number] for number in other.tolist()],
         "n_both": both,
-        "jaccard": both / (counts[tag] + counts[other] - both),
+        "jaccard": both / n_either,
         "npmi": npmi,
     }
-    schema = {
-        "tag": pl.String,
-        "other": pl.String,
-        "n_both": pl.Int64,
-        "jaccard": pl.Float64,
-        "npmi": pl.Float64,
-    }
-    table = pl.DataFrame(columns, schema)
-    return table.sort("npmi", "n_both", "tag", "other", descending=[True, True, False, False]).head(
-        top
+    table = pl.DataFrame(columns, COOCCURRENCES)
+    ordered = table.sort(
+        "npmi",
+        "n_both",
+        "tag",
+        "other",
+        descending=[True, True, False, False],
     )
+    return ordered.head(top)
 
 
-def measure_coverage(rows: Iterable[Collection[str]], joint: Collection[str]) -> float:
-    """The share of the tags in `joint` that some of the rows have."""
-    wanted = frozenset(joint)
-    return len(wanted & {tag for row in rows for tag in row}) / max(1, len(wanted))
+def _find_frequent_pairs(
+    x: sparse.csr_array,
+    counts: Ints,
+    min_both: int,
+) -> Ints:
+    """Tag, other (tag < other) and samples with both, shape (3, pairs)."""
+    by_tag = x.T.tocsr()
+    frequent = np.flatnonzero(counts >= min_both)
+    blocks = [np.zeros((3, 0), np.int64)]
+    cooccurrences = association_rules.count_cooccurrences(by_tag, x, frequent)
+    for tag, other, both in cooccurrences:
+        # The matrix of co-occurrences is symmetric: each pair is taken once.
+        kept = tag < other
+        kept &= both >= min_both
+        block = [
+            tag[kept],
+            other[kept],
+            both[kept],
+        ]
+        blocks.append(np.stack(block))
+    return np.concatenate(blocks, axis=1)
+
+
+def _compute_npmi(
+    both: Ints,
+    count: Ints,
+    other_count: Ints,
+    n: int,
+) -> Floats:
+    """Normalised pointwise mutual information of pairs of tags, shape (pairs,)."""
+    share: Floats = both / n
+    surprise = np.log(share)
+    surprise -= np.log(count / n)
+    surprise -= np.log(other_count / n)
+    # Pairs in all samples would divide by log(1) = 0; npmi tends to 1 there.
+    in_all = both == n
+    share[in_all] = 0.5
+    npmi = surprise / -np.log(share)
+    npmi[in_all] = 1.0
+    return npmi

@@ -50,7 +50,7 @@ def test_summary_gives_diversity_and_complexity(both: dict[str, TagProfile]) -> 
 
 
 def test_no_tags_at_all_is_an_error() -> None:
-    with pytest.raises(InputError, match="none of the data sets has a tag"):
+    with pytest.raises(InputError, match="no data set has any tags"):
         tag_measures.summarise_profiles({"A": tag_measures.build_tag_profile(frame([[], []]))})
 
 
@@ -136,7 +136,3 @@ def test_tags_that_always_stand_together_have_npmi_1() -> None:
     x = association_rules.build_tag_matrix(frame([["a", "b"]] * 5 + [[]] * 5), {"a": 0, "b": 1}, 2)
     assert tag_measures.rank_cooccurring_tags(x, ["a", "b"])["npmi"][0] == pytest.approx(1)
     assert tag_measures.rank_cooccurring_tags(x[:5], ["a", "b"])["npmi"][0] == 1
-
-
-def test_coverage_of_rows() -> None:
-    assert tag_measures.measure_coverage([["x"], ["y", "other"]], {"x", "y", "z", "w"}) == 0.5
