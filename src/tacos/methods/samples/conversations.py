@@ -1,9 +1,11 @@
-"""The values of a raw row -> the turns of a conversation.
+"""Turns the values of a raw row into the turns of a conversation.
 
-Messages are {role, content} or {from, value}, in any of the usual names of roles; a list of texts
-takes turns, the user first; `history` is a list of [question, answer]. A tool's output is a system
-turn. What it does not know: pictures and sounds (a message with other parts than text makes the row
-a reject), and trees of alternative answers.
+Messages are {role, content} or {from, value}, with any of the usual role names. In a list of texts
+user and assistant alternate, the user first. `history` is a list of [question, answer]. The output
+of a tool is a system turn.
+
+Not supported: images and sound (a message with parts other than text makes the row a reject), and
+trees of alternative answers.
 """
 
 from __future__ import annotations
@@ -14,19 +16,38 @@ from typing import Any, Literal
 
 import orjson
 
-from tacos.methods.samples.row_layout import SPEAKERS, Row, RowLayout, UnusableRow, is_message
+from tacos.methods.samples.row_layout import (
+    SPEAKERS,
+    Row,
+    RowLayout,
+    UnusableRow,
+    is_message,
+)
 from tacos.records import Turn
 
 Role = Literal["system", "user", "assistant"]
 
 ROLES: dict[str, Role] = {
-    **dict.fromkeys(("user", "human", "prompter", "customer"), "user"),
-    **dict.fromkeys(
-        ("assistant", "gpt", "chatgpt", "gpt4", "gpt-4", "model", "bot", "bard", "bing", "ai"),
-        "assistant",
-    ),
-    **dict.fromkeys(("function_call", "function-call", "tool_call"), "assistant"),
-    **dict.fromkeys(("system", "developer"), "system"),
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "customer": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "gpt4": "assistant",
+    "gpt-4": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "bard": "assistant",
+    "bing": "assistant",
+    "ai": "assistant",
+    # A call of a tool is something the assistant says.
+    "function_call": "assistant",
+    "function-call": "assistant",
+    "tool_call": "assistant",
+    "system": "system",
+    "developer": "system",
 }
 TOOLS = (
     "tool",
@@ -37,78 +58,297 @@ TOOLS = (
     "function-response",
     "tool_response",
 )
-TEXT_PARTS = ("text", "input_text", "output_text")
-NO_INPUT = frozenset(
-    {"noinput", "noinputrequired", "noinputneeded", "na", "notapplicable", "none", "null"}
+ALTERNATING_ROLES: tuple[Role, Role] = ("user", "assistant")
+CONTENTS = (
+    "content",
+    "value",
+    "text",
 )
-NO_INPUT_ZH = frozenset({"无输入", "没有输入", "无需输入", "不适用"})
-"""What people write into an input column to say that there is none (letters alone)."""
+"""Fields of a message that may hold its text."""
+TEXT_PARTS = (
+    "text",
+    "input_text",
+    "output_text",
+)
+
+# What people write into an input column to say that there is no input; only letters are compared.
+NO_INPUT = frozenset(
+    {
+        "noinput",
+        "noinputrequired",
+        "noinputneeded",
+        "na",
+        "notapplicable",
+        "none",
+        "null",
+    }
+)
+NO_INPUT_ZH = frozenset(
+    {
+        "无输入",
+        "没有输入",
+        "无需输入",
+        "不适用",
+    }
+)
+MAX_NO_INPUT = 40
+"""Longer inputs are never mere notes that there is no input."""
+NOT_A_LETTER = re.compile(r"&\w+;|[\W_]")
+N_SHOWN = 40
+"""Characters of an unknown role or part that its reason quotes."""
 
 
-def read_turns(row: Row, shape: RowLayout) -> list[Turn]:
-    """Every turn of a row, in order. Raises `UnusableRow` for values of another type than the shape
-    asks for.
+# Rows
+
+
+def read_turns(
+    row: Row,
+    shape: RowLayout,
+) -> list[Turn]:
+    """Every turn of a row, in order.
+
+    Raises `UnusableRow` for values of another type than the layout expects.
     """
-    system = cell_to_text(row[shape.system], shape.system) if shape.system else ""
-    turns = [Turn("system", system)] if system.strip() else []
+    turns: list[Turn] = []
+    if shape.system:
+        system = cell_to_text(row[shape.system], shape.system)
+        if system.strip():
+            turns.append(Turn("system", system))
     if shape.format == "conversation":
-        return turns + read_conversation(row[shape.instruction])
+        turns += read_conversation(row[shape.instruction])
+        return turns
     if shape.format == "self-instruct":
-        return turns + _read_instance_turns(row, shape)
+        turns += _read_instance_turns(row, shape)
+        return turns
     if shape.history:
         turns += _read_history(row[shape.history])
-    return turns + _read_exchange(row, shape)
+    turns += _read_exchange(row, shape)
+    return turns
 
 
-def _read_exchange(row: Row, shape: RowLayout) -> list[Turn]:
-    """Question and answer from columns; either may be messages (TRL's prompt and completion, or
-    `chosen`).
+def keep_answered_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """The turns up to the last answer, without empty ones.
+
+    Raises `UnusableRow`, not counted as a failure, if there is no question or no answer, or if the
+    last one of either is empty.
     """
-    instruction, response = row[shape.instruction], row[shape.response]
-    answer = (
-        read_conversation(response)
-        if is_message_list(response)
-        else [Turn("assistant", cell_to_text(response, shape.response))]
-    )
+    last_answer = -1
+    for number, turn in enumerate(turns):
+        if turn.role == "assistant":
+            last_answer = number
+    if last_answer < 0:
+        reason = "no answer" if turns else "empty conversation"
+        raise UnusableRow(reason, failure=False)
+    if not turns[last_answer].text.strip():
+        raise UnusableRow("empty response", failure=False)
+
+    last_question = ""
+    for turn in turns[:last_answer]:
+        if turn.role == "user":
+            last_question = turn.text
+    if not last_question.strip():
+        raise UnusableRow("empty instruction", failure=False)
+    answered = turns[: last_answer + 1]
+    return tuple(turn for turn in answered if turn.text.strip())
+
+
+def _read_exchange(
+    row: Row,
+    shape: RowLayout,
+) -> list[Turn]:
+    """Question and answer from columns.
+
+    Either column may hold messages, as in TRL's `prompt` and `completion`, or `chosen`.
+    """
+    instruction = row[shape.instruction]
+    response = row[shape.response]
+    if is_message_list(response):
+        answer = read_conversation(response)
+    else:
+        text = cell_to_text(response, shape.response)
+        answer = [Turn("assistant", text)]
     if answer[0].role == "user":
-        return answer  # the whole conversation, its question included
+        # The column of the answer holds the whole conversation, including its question.
+        return answer
     if is_message_list(instruction):
         return read_conversation(instruction) + answer
-    context = row[shape.input] if shape.input else ""
-    return [
-        Turn(
-            "user",
-            _append_input(cell_to_text(instruction, shape.instruction), context, shape.input),
-        ),
-        *answer,
-    ]
+    question = cell_to_text(instruction, shape.instruction)
+    if shape.input:
+        question = _append_input(question, row[shape.input], shape.input)
+    return [Turn("user", question), *answer]
 
 
-def is_message_list(value: Any) -> bool:
-    """Whether a value is a list of messages."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and isinstance(value[0], dict)
-        and is_message(value[0])
-    )
-
-
-def _read_instance_turns(row: Row, shape: RowLayout) -> list[Turn]:
-    """The first instance of a self-instruct task: one row in is one row out."""
+def _read_instance_turns(
+    row: Row,
+    shape: RowLayout,
+) -> list[Turn]:
+    """The first instance of a self-instruct task: one input row gives one output row."""
     instances = row[shape.response]
-    if not isinstance(instances, list) or not all(isinstance(each, dict) for each in instances):
+    if not isinstance(instances, list):
+        raise UnusableRow("instances is not a list of objects")
+    if not all(isinstance(instance, dict) for instance in instances):
         raise UnusableRow("instances is not a list of objects")
     if not instances:
         raise UnusableRow("no answer", failure=False)
     first = instances[0]
-    asked = _append_input(
-        cell_to_text(row[shape.instruction], shape.instruction), first.get("input"), "input"
-    )
-    return [Turn("user", asked), Turn("assistant", cell_to_text(first.get("output"), "output"))]
+    instruction = cell_to_text(row[shape.instruction], shape.instruction)
+    question = _append_input(instruction, first.get("input"), "input")
+    answer = cell_to_text(first.get("output"), "output")
+    return [
+        Turn("user", question),
+        Turn("assistant", answer),
+    ]
 
 
-def _append_input(instruction: str, context: Any, column: str) -> str:
+def _read_history(history: Any) -> list[Turn]:
+    """The turns of `history`: pairs of question and answer, or messages."""
+    if isinstance(history, str) and history.strip():
+        history = load_json_cell(history, "history")
+    if not history:
+        return []
+    if not isinstance(history, list | tuple):
+        raise UnusableRow("history is not a list")
+    if all(isinstance(message, dict) for message in history):
+        return read_conversation(history)
+    turns: list[Turn] = []
+    for pair in history:
+        is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+        if not is_pair:
+            raise UnusableRow("history is not a list of pairs")
+        question = cell_to_text(pair[0], "history")
+        answer = cell_to_text(pair[1], "history")
+        turns += [
+            Turn("user", question),
+            Turn("assistant", answer),
+        ]
+    return turns
+
+
+# Conversations
+
+
+def read_conversation(value: Any) -> list[Turn]:
+    """The turns of a list of messages or of alternating texts (the user first), or of its JSON."""
+    if isinstance(value, str):
+        value = load_json_cell(value, "the conversation")
+    if not isinstance(value, list | tuple):
+        raise UnusableRow("the conversation is not a list")
+    turns: list[Turn] = []
+    for number, message in enumerate(value):
+        if isinstance(message, str):
+            role = ALTERNATING_ROLES[number % 2]
+            turns.append(Turn(role, message))
+        else:
+            turns.append(_message_to_turn(message))
+    return turns
+
+
+def is_message_list(value: Any) -> bool:
+    """Whether a value is a list of messages."""
+    if not isinstance(value, list) or not value:
+        return False
+    first = value[0]
+    return isinstance(first, dict) and is_message(first)
+
+
+def _message_to_turn(message: Any) -> Turn:
+    """One message as a turn."""
+    if not isinstance(message, dict):
+        type_name = type(message).__name__
+        raise UnusableRow(f"a message is {type_name}, not an object")
+    speaker = _get_first_field(message, SPEAKERS)
+    content = _get_first_field(message, CONTENTS)
+    text = cell_to_text(content, "content")
+    if not text:
+        text = _render_tool_calls(message)
+    name = ""
+    if isinstance(speaker, str):
+        name = speaker.lower()
+    if name in TOOLS:
+        return Turn("system", f"Tool: {text}")
+    if name not in ROLES:
+        shown = str(speaker)[:N_SHOWN]
+        raise UnusableRow(f"unknown role {shown!r}")
+    return Turn(ROLES[name], text)
+
+
+def _get_first_field(
+    message: dict[str, Any],
+    names: Sequence[str],
+) -> Any:
+    """The value of the first of the fields that a message has, or None."""
+    for name in names:
+        if name in message:
+            return message[name]
+    return None
+
+
+def _render_tool_calls(message: dict[str, Any]) -> str:
+    """The tool calls that a message makes, as JSON, or ""."""
+    calls = message.get("tool_calls") or message.get("function_call")
+    if not calls:
+        return ""
+    return orjson.dumps(calls, default=str).decode()
+
+
+# Cells
+
+
+def cell_to_text(
+    value: Any,
+    column: str,
+) -> str:
+    """The text of a cell or of a message, "" for null. Raises `UnusableRow` for other types."""
+    # Nearly all cells of nearly all rows are strings, so the cheapest test comes first.
+    if type(value) is str:
+        return value
+    if value is None:
+        return ""
+    # A message may be a list of parts, of which only texts can be used.
+    if isinstance(value, list):
+        parts = [_part_to_text(part, column) for part in value]
+        return "\n".join(parts)
+    # A bool is an int to isinstance(), but no text.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        type_name = type(value).__name__
+        raise UnusableRow(f"{column} is {type_name}, not text")
+    return str(value)
+
+
+def _part_to_text(
+    part: Any,
+    column: str,
+) -> str:
+    """The text of one part of a message."""
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict):
+        type_name = type(part).__name__
+        raise UnusableRow(f"{column} is a list of {type_name}, not text")
+    kind = part.get("type", "text")
+    text = part.get("text")
+    if kind in TEXT_PARTS and isinstance(text, str):
+        return text
+    shown = str(kind)[:N_SHOWN]
+    raise UnusableRow(f"{column} has a part that is not text: {shown}", failure=False)
+
+
+def load_json_cell(
+    text: str,
+    name: str,
+) -> Any:
+    """The value of a cell that holds JSON. Raises `UnusableRow` if it does not."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        raise UnusableRow(f"{name} is not JSON") from None
+
+
+def _append_input(
+    instruction: str,
+    context: Any,
+    column: str,
+) -> str:
     """Instruction, blank line, input; inputs that only say that there is none are left out.
 
     >>> _append_input("Name a fruit.", "<noinput>", "input")
@@ -117,121 +357,14 @@ def _append_input(instruction: str, context: Any, column: str) -> str:
     text = cell_to_text(context, column)
     if not text.strip() or says_no_input(text):
         return instruction
-    return f"{instruction}\n\n{text}" if instruction.strip() else text
+    if not instruction.strip():
+        return text
+    return f"{instruction}\n\n{text}"
 
 
 def says_no_input(text: str) -> bool:
     """Whether an input only says that there is no input."""
-    if len(text) > 40:
+    if len(text) > MAX_NO_INPUT:
         return False
-    letters = re.sub(r"&\w+;|[\W_]", "", text).lower()
+    letters = NOT_A_LETTER.sub("", text).lower()
     return letters in NO_INPUT or letters in NO_INPUT_ZH
-
-
-def cell_to_text(value: Any, column: str) -> str:
-    """The text of a cell or of a message ("" for null); `UnusableRow` for another type."""
-    if type(value) is str:
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "\n".join(_part_to_text(part, column) for part in value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UnusableRow(f"{column} is {type(value).__name__}, not text")
-    return str(value)
-
-
-def _part_to_text(part: Any, column: str) -> str:
-    """The text of one part of a message."""
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, dict):
-        raise UnusableRow(f"{column} is a list of {type(part).__name__}, not text")
-    kind, text = part.get("type", "text"), part.get("text")
-    if kind not in TEXT_PARTS or not isinstance(text, str):
-        raise UnusableRow(f"{column} has a part that is no text: {str(kind)[:40]}", failure=False)
-    return text
-
-
-def _read_history(history: Any) -> list[Turn]:
-    """Turns of `history`: pairs of question and answer, or messages."""
-    past = (
-        load_json_cell(history, "history")
-        if isinstance(history, str) and history.strip()
-        else history
-    )
-    if not past:
-        return []
-    if not isinstance(past, list | tuple):
-        raise UnusableRow("history is not a list")
-    if all(isinstance(pair, dict) for pair in past):
-        return read_conversation(past)
-    turns: list[Turn] = []
-    for pair in past:
-        if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise UnusableRow("history is not a list of pairs")
-        turns += [
-            Turn("user", cell_to_text(pair[0], "history")),
-            Turn("assistant", cell_to_text(pair[1], "history")),
-        ]
-    return turns
-
-
-def read_conversation(value: Any) -> list[Turn]:
-    """Turns of a list of messages, or of texts that take turns, the user first; both also as JSON."""
-    messages = load_json_cell(value, "the conversation") if isinstance(value, str) else value
-    if not isinstance(messages, list | tuple):
-        raise UnusableRow("the conversation is not a list")
-    roles: tuple[Role, Role] = ("user", "assistant")
-    return [
-        Turn(roles[number % 2], message) if isinstance(message, str) else _message_to_turn(message)
-        for number, message in enumerate(messages)
-    ]
-
-
-def load_json_cell(text: str, name: str) -> Any:
-    """The value of a cell that holds JSON."""
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        raise UnusableRow(f"{name} is not JSON") from None
-
-
-def _message_to_turn(message: Any) -> Turn:
-    """One message as a turn."""
-    if not isinstance(message, dict):
-        raise UnusableRow(f"a message is {type(message).__name__}, not an object")
-    name = next((message[key] for key in SPEAKERS if key in message), None)
-    content = message.get("content", message.get("value", message.get("text")))
-    text = cell_to_text(content, "content") or _render_tool_calls(message)
-    key = name.lower() if isinstance(name, str) else ""
-    if key in TOOLS:
-        return Turn("system", f"Tool: {text}")
-    if key not in ROLES:
-        raise UnusableRow(f"unknown role {str(name)[:40]!r}")
-    return Turn(ROLES[key], text)
-
-
-def _render_tool_calls(message: dict[str, Any]) -> str:
-    """The calls of tools that a message makes, as JSON, or ""."""
-    calls = message.get("tool_calls") or message.get("function_call")
-    return orjson.dumps(calls, default=str).decode() if calls else ""
-
-
-def keep_answered_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """The turns up to the last answer, empty ones left out.
-
-    Raises `UnusableRow`, as no failure, without a question or an answer, or where the last ones are
-    empty.
-    """
-    last = max(
-        (number for number, turn in enumerate(turns) if turn.role == "assistant"), default=-1
-    )
-    if last < 0:
-        raise UnusableRow("no answer" if turns else "empty conversation", failure=False)
-    if not turns[last].text.strip():
-        raise UnusableRow("empty response", failure=False)
-    asked = [turn for turn in turns[:last] if turn.role == "user"]
-    if not asked or not asked[-1].text.strip():
-        raise UnusableRow("empty instruction", failure=False)
-    return tuple(turn for turn in turns[: last + 1] if turn.text.strip())

@@ -1,8 +1,8 @@
-"""Which columns of a raw row hold what, told by the row alone.
+"""Finds out which columns of a raw row hold what, from the row alone.
 
-A conversation in a column of that name comes first, then a task with `instances`, then an
-instruction and a response in columns, by the names that public data sets use. Columns that the
-settings name win over all.
+In order of preference: a conversation in a column with a usual name, a task with `instances`, an
+instruction and a response in columns with the names that public data sets use. Columns named in the
+settings take precedence over all of these.
 """
 
 from __future__ import annotations
@@ -15,32 +15,74 @@ from tacos.config import IngestSettings
 from tacos.errors import InputError
 
 Row = Mapping[str, Any]
+Columns = tuple[str, ...]
 
-CONVERSATIONS = ("conversations", "messages", "conversation")
-MAYBE_CONVERSATIONS = ("dialogue", "dialog", "chat", "data")
-INSTRUCTIONS = ("instruction", "prompt", "question", "query", "problem", "instructions")
+CONVERSATIONS = (
+    "conversations",
+    "messages",
+    "conversation",
+)
+MAYBE_CONVERSATIONS = (
+    "dialogue",
+    "dialog",
+    "chat",
+    "data",
+)
+"""Names that often mean something else, so columns of questions and answers go before them."""
+INSTRUCTIONS = (
+    "instruction",
+    "prompt",
+    "question",
+    "query",
+    "problem",
+    "instructions",
+)
 CONTEXTS = ("input", "context")
-RESPONSES = ("output", "response", "completion", "answer", "solution", "chosen", "target")
-COUPLES = (("user", "assistant"), ("human", "assistant"), ("human", "bot"), ("source", "target"))
+RESPONSES = (
+    "output",
+    "response",
+    "completion",
+    "answer",
+    "solution",
+    "chosen",
+    "target",
+)
+COUPLES = (
+    ("user", "assistant"),
+    ("human", "assistant"),
+    ("human", "bot"),
+    ("source", "target"),
+)
 """Names that mean question and answer only together."""
 SPEAKERS = ("role", "from", "speaker")
 SYSTEMS = ("system", "system_prompt")
+HISTORIES = ("history",)
+
+CONVERSATION_FORMATS = ("sharegpt", "openai")
+N_SHOWN_IN_ROW = 8
+"""Columns listed in the reject of a row."""
+N_SHOWN_IN_FILE = 20
+"""Columns listed in the error of a file."""
 
 
 class UnusableRow(Exception):
-    """Why a row cannot be used, on its way to becoming a `Reject`; `failure` as there."""
+    """Why a row cannot be used; becomes a `Reject`, with the same `reason` and `failure`."""
 
-    def __init__(self, reason: str, failure: bool = True) -> None:
+    def __init__(
+        self,
+        reason: str,
+        failure: bool = True,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.failure = failure
 
 
 class RowLayout(NamedTuple):
-    """How a row is read, and the columns that matter ("" where there is none).
+    """How to read a row, and the columns that matter ("" for none).
 
-    `instruction` is the column of the conversation where there is one, `response` that of the
-    instances.
+    In a conversation, `instruction` is the column of the messages. In the self-instruct format,
+    `response` is the column of the instances.
     """
 
     format: Literal["conversation", "self-instruct", "columns"]
@@ -51,9 +93,11 @@ class RowLayout(NamedTuple):
     history: str = ""
 
 
-class LayoutCandidates(NamedTuple):
-    """The shapes that column names allow, by rank; whether a column holds a conversation its value
-    must tell.
+class _LayoutCandidates(NamedTuple):
+    """The layouts that the column names allow, in order of preference.
+
+    Whether a column really holds a conversation depends on its value, so `first` and `last` are
+    tried on each row.
     """
 
     first: tuple[RowLayout, ...]
@@ -61,28 +105,193 @@ class LayoutCandidates(NamedTuple):
     last: tuple[RowLayout, ...]
 
 
-def choose_row_layout(row: Row, settings: IngestSettings) -> RowLayout:
-    """How to read this row; `UnusableRow` when its columns fit nothing.
+def choose_row_layout(
+    row: Row,
+    settings: IngestSettings,
+) -> RowLayout:
+    """How to read this row. Raises `UnusableRow` if its columns fit no layout.
 
     >>> choose_row_layout({"question": "1 + 1?", "answer": "2"}, IngestSettings())[:4]
     ('columns', 'question', '', 'answer')
     """
-    names = (settings.format, settings.instruction, settings.input, settings.response)
-    found = _list_layouts(tuple(row), *names)
-    for shape in found.first:
-        if _looks_like_conversation(row[shape.instruction]):
-            return shape
-    if found.columns is not None:
-        return found.columns
-    for shape in found.last:
-        if _looks_like_conversation(row[shape.instruction]):
-            return shape
-    if found.first:
-        return found.first[0]  # whatever is wrong with it is said when it is read
-    shown = ", ".join(map(str, list(row)[:8]))
-    raise UnusableRow(
-        f"no instruction and response in the columns {shown}" if row else "empty object", bool(row)
+    candidates = _list_layouts(
+        tuple(row),
+        settings.format,
+        settings.instruction,
+        settings.input,
+        settings.response,
     )
+    # The usual names of conversations win if their values look like conversations ...
+    for layout in candidates.first:
+        if _looks_like_conversation(row[layout.instruction]):
+            return layout
+    # ... then come columns of questions and answers, by their names alone ...
+    if candidates.columns is not None:
+        return candidates.columns
+    # ... then names that only sometimes hold a conversation.
+    for layout in candidates.last:
+        if _looks_like_conversation(row[layout.instruction]):
+            return layout
+    if candidates.first:
+        # Reading it fails with a message that says what is wrong with the conversation.
+        return candidates.first[0]
+    if not row:
+        raise UnusableRow("empty object", failure=False)
+    columns = list(row)[:N_SHOWN_IN_ROW]
+    shown = ", ".join(map(str, columns))
+    raise UnusableRow(f"no instruction and response in the columns {shown}")
+
+
+def detect_layout(
+    rows: Sequence[Row],
+    settings: IngestSettings,
+    name: str = "data",
+) -> RowLayout:
+    """The layout of the first row that has one and holds the columns of tags and scores, if named.
+
+    `name` is that of the file. Raises `InputError` that lists the columns if there is no such row.
+    """
+    required = [column for column in (settings.tags, settings.score) if column]
+    for row in rows:
+        try:
+            layout = choose_row_layout(row, settings)
+        except UnusableRow:
+            continue
+        if all(column in row for column in required):
+            return layout
+    wrapper = _find_wrapper_field(rows[0]) if len(rows) == 1 else ""
+    if wrapper:
+        raise InputError(
+            f"{name}: the rows are wrapped in an object, in its field {wrapper!r}; "
+            "put the list of rows itself into the file"
+        )
+    columns: dict[str, None] = {}
+    for row in rows:
+        columns.update((str(column), None) for column in row)
+    problem = _explain_no_layout(list(columns), settings)
+    raise InputError(f"{name}: {problem}")
+
+
+def is_message(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a message: it names its speaker."""
+    return any(key in value for key in SPEAKERS)
+
+
+# Candidates by column names
+
+
+@lru_cache(maxsize=1024)
+def _list_layouts(
+    columns: Columns,
+    format: str,
+    instruction: str,
+    input: str,
+    response: str,
+) -> _LayoutCandidates:
+    """The layouts that the columns allow under the settings; cached, as rows repeat columns."""
+    for named in (instruction, input, response):
+        if named and named not in columns:
+            return _LayoutCandidates((), None, ())
+    table = None
+    if format not in CONVERSATION_FORMATS:
+        table = _choose_table_layout(
+            columns,
+            format,
+            instruction,
+            input,
+            response,
+        )
+
+    first: Columns = ()
+    last: Columns = ()
+    may_be_conversation = format == "auto" or format in CONVERSATION_FORMATS
+    if may_be_conversation and not response:
+        if not instruction:
+            first = CONVERSATIONS
+            last = MAYBE_CONVERSATIONS
+        elif format == "auto" and table is not None:
+            # Beside a response, a named column is an instruction, even if it starts with a bracket.
+            last = (instruction,)
+        else:
+            first = (instruction,)
+
+    return _LayoutCandidates(
+        first=_list_conversation_layouts(first, columns),
+        columns=table,
+        last=_list_conversation_layouts(last, columns),
+    )
+
+
+def _list_conversation_layouts(
+    names: Columns,
+    columns: Columns,
+) -> tuple[RowLayout, ...]:
+    """A layout for each of the names that is a column."""
+    system = _find_first_column(SYSTEMS, columns)
+    layouts = [RowLayout("conversation", name, system=system) for name in names if name in columns]
+    return tuple(layouts)
+
+
+def _choose_table_layout(
+    columns: Columns,
+    format: str,
+    instruction: str,
+    input: str,
+    response: str,
+) -> RowLayout | None:
+    """The layout of rows with question and answer in columns of their own, if the columns fit."""
+    system = _find_first_column(SYSTEMS, columns)
+    question = instruction or _find_first_column(INSTRUCTIONS, columns)
+
+    may_be_self_instruct = format in ("auto", "self-instruct")
+    if may_be_self_instruct and question and not response and "instances" in columns:
+        return RowLayout(
+            "self-instruct",
+            question,
+            response="instances",
+            system=system,
+        )
+
+    # The usual names have failed: couples of names, then `input` as the question.
+    if not question and not response:
+        question, response = _find_couple(columns)
+    if not question and "input" in columns and input != "input":
+        question = "input"
+    answer = response or _find_first_column(RESPONSES, columns, (question, input))
+    if not question or not answer or format == "self-instruct":
+        return None
+    context = input or _find_first_column(CONTEXTS, columns, (question, answer))
+    return RowLayout(
+        "columns",
+        question,
+        input=context,
+        response=answer,
+        system=system,
+        history=_find_first_column(HISTORIES, columns),
+    )
+
+
+def _find_couple(columns: Columns) -> tuple[str, str]:
+    """Question and answer columns from `COUPLES`, or ("", "")."""
+    for question, answer in COUPLES:
+        if question in columns and answer in columns:
+            return question, answer
+    return "", ""
+
+
+def _find_first_column(
+    names: Iterable[str],
+    columns: Columns,
+    used: Columns = (),
+) -> str:
+    """The first of the names that is a column and not used yet, or ""."""
+    for name in names:
+        if name in columns and name not in used:
+            return name
+    return ""
+
+
+# Looking at values
 
 
 def _looks_like_conversation(value: Any) -> bool:
@@ -91,127 +300,53 @@ def _looks_like_conversation(value: Any) -> bool:
         return value.lstrip().startswith(("[{", '["'))
     if not isinstance(value, list | tuple) or not value:
         return False
-    return isinstance(value[0], str) or (isinstance(value[0], dict) and is_message(value[0]))
-
-
-def is_message(value: Mapping[str, Any]) -> bool:
-    """Whether an object is a message: it says whose it is."""
-    return any(key in value for key in SPEAKERS)
-
-
-@lru_cache(maxsize=1024)
-def _list_layouts(
-    columns: tuple[str, ...], format: str, instruction: str, input: str, response: str
-) -> LayoutCandidates:
-    """The shapes that the columns allow under the settings."""
-    named = [each for each in (instruction, input, response) if each]
-    if any(each not in columns for each in named):
-        return LayoutCandidates((), None, ())
-    talks = not response and format in ("auto", "sharegpt", "openai")
-    first = ((instruction,) if instruction else CONVERSATIONS) if talks else ()
-    last = MAYBE_CONVERSATIONS if talks and not instruction else ()
-    table = (
-        None
-        if format in ("sharegpt", "openai")
-        else _choose_table_layout(columns, format, instruction, input, response)
-    )
-    if instruction and table is not None and format == "auto":
-        first, last = (
-            (),
-            first,
-        )  # a named column beside a response is an instruction, even in brackets
-    system = _find_first_column(SYSTEMS, columns)
-    return LayoutCandidates(
-        _list_conversation_layouts(first, columns, system),
-        table,
-        _list_conversation_layouts(last, columns, system),
-    )
-
-
-def _list_conversation_layouts(
-    names: Iterable[str], columns: tuple[str, ...], system: str
-) -> tuple[RowLayout, ...]:
-    """A shape for each of the names that is a column."""
-    return tuple(
-        RowLayout("conversation", name, system=system) for name in names if name in columns
-    )
-
-
-def _choose_table_layout(
-    columns: tuple[str, ...], format: str, instruction: str, input: str, response: str
-) -> RowLayout | None:
-    """The shape of rows that hold question and answer in columns of their own."""
-    system = _find_first_column(SYSTEMS, columns)
-    asked = instruction or _find_first_column(INSTRUCTIONS, columns)
-    if asked and "instances" in columns and not response and format in ("auto", "self-instruct"):
-        return RowLayout("self-instruct", asked, response="instances", system=system)
-    if not asked and not response:
-        asked, response = next((pair for pair in COUPLES if set(pair) <= set(columns)), ("", ""))
-    if not asked and "input" in columns and input != "input":
-        asked = "input"
-    answered = response or _find_first_column(
-        [each for each in RESPONSES if each not in (asked, input)], columns
-    )
-    if not asked or not answered or format == "self-instruct":
-        return None
-    context = input or _find_first_column(
-        [each for each in CONTEXTS if each not in (asked, answered)], columns
-    )
-    return RowLayout(
-        "columns", asked, context, answered, system, _find_first_column(("history",), columns)
-    )
-
-
-def _find_first_column(wanted: Iterable[str], columns: tuple[str, ...]) -> str:
-    """The first of the wanted names that is a column, or ""."""
-    return next((name for name in wanted if name in columns), "")
-
-
-def detect_layout(rows: Sequence[Row], settings: IngestSettings, name: str = "data") -> RowLayout:
-    """The shape of the first row that has one; `InputError` that lists the columns when none has."""
-    for row in rows:
-        try:
-            shape = choose_row_layout(row, settings)
-        except UnusableRow:
-            continue
-        if all(each in row for each in (settings.tags, settings.score) if each):
-            return shape
-    if len(rows) == 1 and (field := _find_wrapper_field(rows[0])):
-        raise InputError(
-            f"{name}: the rows are wrapped in an object, in its field {field!r}: give that list itself"
-        )
-    columns = list(dict.fromkeys(str(column) for row in rows for column in row))
-    raise InputError(f"{name}: {_explain_no_layout(columns, settings)}")
+    first = value[0]
+    if isinstance(first, dict):
+        return is_message(first)
+    return isinstance(first, str)
 
 
 def _find_wrapper_field(row: Row) -> str:
-    """The field of an object that holds a list of objects that are no messages, or ""."""
-    return next((str(name) for name, value in row.items() if _is_list_of_rows(value)), "")
+    """The field of an object that holds a list of rows, or ""."""
+    for name, value in row.items():
+        if _is_list_of_rows(value):
+            return str(name)
+    return ""
 
 
 def _is_list_of_rows(value: Any) -> bool:
-    """Whether a value is a list of objects that are no messages."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and isinstance(value[0], dict)
-        and not is_message(value[0])
-    )
+    """Whether a value is a list of objects that are not messages."""
+    if not isinstance(value, list) or not value:
+        return False
+    first = value[0]
+    return isinstance(first, dict) and not is_message(first)
 
 
-def _explain_no_layout(columns: Sequence[str], settings: IngestSettings) -> str:
-    """Which columns there are, and how to say which of them to read."""
-    named = (settings.instruction, settings.input, settings.response, settings.tags, settings.score)
-    missing = [each for each in named if each and each not in columns]
-    shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
-    if missing:
-        return f"no row has the column {missing[0]!r}; the columns are: {shown}"
-    wanted = (
-        "instruction and response"
-        if settings.format == "auto"
-        else f"rows of format {settings.format}"
+# Errors
+
+
+def _explain_no_layout(
+    columns: Sequence[str],
+    settings: IngestSettings,
+) -> str:
+    """Which columns there are, and how to tell tacos which to read."""
+    shown = ", ".join(columns[:N_SHOWN_IN_FILE])
+    if len(columns) > N_SHOWN_IN_FILE:
+        shown += ", ..."
+    named_columns = (
+        settings.instruction,
+        settings.input,
+        settings.response,
+        settings.tags,
+        settings.score,
     )
+    for named in named_columns:
+        if named and named not in columns:
+            return f"no row has the column {named!r}; the columns are: {shown}"
+    expected = "instruction and response"
+    if settings.format != "auto":
+        expected = f"rows of format {settings.format}"
     return (
-        f"no {wanted} found in the columns: {shown}; "
+        f"no {expected} found in the columns: {shown}; "
         "name them with --set ingest.instruction=COLUMN --set ingest.response=COLUMN"
     )

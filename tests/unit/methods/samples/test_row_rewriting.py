@@ -126,7 +126,7 @@ def test_a_number_that_is_too_large_for_64_bits_survives() -> None:
 
 def test_what_has_no_text_of_its_own_cannot_be_rewritten() -> None:
     call = {"role": "assistant", "content": None, "tool_calls": [{"name": "add"}]}
-    with pytest.raises(UnusableRow, match="call of a tool"):
+    with pytest.raises(UnusableRow, match="tool call"):
         rewrite_row(
             json.dumps({"messages": [{"role": "user", "content": "Add"}, call]}),
             IngestSettings(),

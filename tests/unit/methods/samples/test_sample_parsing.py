@@ -176,7 +176,7 @@ def test_empty_turns_in_the_middle_are_left_out() -> None:
                     MESSAGES[1],
                 ]
             },
-            "content has a part that is no text: image_url",
+            "content has a part that is not text: image_url",
         ),
     ],
 )
@@ -274,7 +274,7 @@ def test_raw_is_the_row_with_its_fields_in_order_and_letters_readable() -> None:
 
 def test_text_that_is_no_unicode_is_a_reject() -> None:
     assert refusal({"instruction": "\ud800", "output": "a"}) == (
-        "no JSON can hold it: UnicodeEncodeError",
+        "cannot be stored as JSON: UnicodeEncodeError",
         True,
     )
 
