@@ -69,7 +69,7 @@ def test_select_says_how_far_a_vocabulary_has_the_tags(
 
 def test_a_tag_that_is_not_there_is_answered_with_those_that_have_its_words(run: Path) -> None:
     code, printed = tacos("tags", run, "--tag", "poetry")
-    assert (code, "near it are 'Poetry Writing', 'Geometry'" in printed) == (2, True)
+    assert (code, "similar tags: 'Poetry Writing', 'Geometry'" in printed) == (2, True)
 
 
 def test_a_tag_with_a_line_break_stays_on_its_line(run: Path) -> None:

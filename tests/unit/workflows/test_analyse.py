@@ -157,7 +157,7 @@ def test_lineage_is_shown_both_ways(files: tuple[Path, Path], tmp_path: Path) ->
     assert "poetry: seen 1 times, dropped" in command("tags", run, "--tag", "poetry")[1]
     assert "Nature: the canonical tag of 1 raw tag\n" in command("tags", run, "--tag", "NATURE!")[1]
     code, printed = command("tags", run, "--tag", "Naturr")
-    assert (code, "near it are 'Nature'" in printed) == (2, True)
+    assert (code, "similar tags: 'Nature'" in printed) == (2, True)
     assert "5 -> 2" in command("tags", run)[1]
 
 

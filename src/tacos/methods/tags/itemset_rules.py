@@ -1,15 +1,15 @@
-"""Rules with several antecedents between canonical tags: {A, B} => C, found by FP-growth (InsTag,
-section 3.2).
+"""Mines rules {A, B} => C between canonical tags by FP-growth (InsTag, section 3.2).
 
-Such a rule says that C adds nothing beside A and B; it cannot say that A is C, so it merges no tags
-(rules between two tags do: `associating`). What it is good for is to take C from the samples that
-carry A and B, so that mean tags per sample (InsTag's complexity) do not count what is implied.
+Such a rule says that C adds nothing beside A and B. It does not say that A is C, so it merges no
+tags; rules between two tags do (`tacos.methods.tags.association_rules`). It is used to remove C
+from the samples with A and B, so that the mean number of tags per sample (InsTag's complexity) does
+not count implied tags.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,13 +19,23 @@ from tacos.errors import ConfigError
 from tacos.methods.tags import association_rules, frequency_filter
 from tacos.records import IMPLICATIONS
 
-FUZZ = 1e-9
 N_RULES = 200_000
-"""More rules than this are no description of the data any more."""
+"""More rules than this do not describe the data any more."""
+MIN_TAGS = 3
+"""Tags of a rule: two antecedents and the consequent."""
+
+
+class _ItemsetRule(NamedTuple):
+    """A rule as FP-growth reports it: tags by number, counts in samples."""
+
+    head: int
+    body: tuple[int, ...]
+    n_both: int
+    n_antecedent: int
 
 
 class ImplicationIndex(NamedTuple):
-    """What `drop_implied_tags` goes by: the antecedents of each consequent, and the samples that carry it."""
+    """What `drop_implied_tags` needs: antecedents and sample count of each consequent."""
 
     bodies: Mapping[str, Sequence[frozenset[str]]]
     counts: Mapping[str, int]
@@ -34,17 +44,26 @@ class ImplicationIndex(NamedTuple):
         return bool(self.bodies)
 
 
+# Mining
+
+
 def mine_implications(
-    frames: Iterable[pl.DataFrame], min_support: int | Literal["auto"], min_confidence: float
+    frames: Iterable[pl.DataFrame],
+    min_support: int | Literal["auto"],
+    min_confidence: float,
 ) -> pl.DataFrame:
-    """A table by `IMPLICATIONS` from frames (id, tags) of canonical tags; `min_support` is a count
-    of samples.
+    """Rules by `IMPLICATIONS` from frames (id, tags) of canonical tags.
+
+    `min_support` is a number of samples. Raises as `mine_itemset_rules` does.
     """
-    held = list(frames)
-    names = sorted({tag for frame in held for tag in frame["tags"].explode().drop_nulls().unique()})
-    x = association_rules.build_tag_matrix(
-        held, {name: number for number, name in enumerate(names)}, len(names)
-    )
+    batches = list(frames)
+    distinct: set[str] = set()
+    for frame in batches:
+        tags = frame["tags"].explode().drop_nulls()
+        distinct.update(tags.unique())
+    names = sorted(distinct)
+    codes = {name: number for number, name in enumerate(names)}
+    x = association_rules.build_tag_matrix(batches, codes, len(names))
     support = frequency_filter.choose_min_support(min_support, x.shape[0])
     return mine_itemset_rules(x, names, support, min_confidence)
 
@@ -56,14 +75,47 @@ def mine_itemset_rules(
     min_confidence: float,
     max_size: int = 5,
 ) -> pl.DataFrame:
-    """Rules with two or more antecedents, `max_size` tags in all at most, sorted; a table by
-    `IMPLICATIONS`.
+    """Rules by `IMPLICATIONS` with two or more antecedents and at most `max_size` tags, sorted.
 
     `x` is samples x tags with ones. A rule has n_both >= min_support and n_both / n_antecedent >=
-    min_confidence; one with a needless antecedent (the others suffice) is left out. Holds all
-    samples as Python lists. Raises `ConfigError` where pyfim is not installed, or where there are
-    more than `N_RULES`.
+    min_confidence. Rules with a superfluous antecedent (the others suffice) are left out. Holds all
+    samples as Python lists. Raises `ConfigError` if pyfim is not installed, or if there are more
+    than `N_RULES` rules.
     """
+    mined = _run_fp_growth(
+        x,
+        min_support,
+        min_confidence,
+        max_size,
+    )
+    needed = _drop_superfluous_rules(mined)
+    if len(needed) > N_RULES:
+        raise ConfigError(
+            f"there are {len(needed):,} rules between sets of tags; "
+            f"raise normalise.min_support ({min_support})"
+        )
+    counts = np.bincount(x.indices, minlength=len(names)).tolist()
+    rows = []
+    for rule in needed:
+        row = (
+            sorted(names[tag] for tag in rule.body),
+            names[rule.head],
+            rule.n_both,
+            rule.n_antecedent,
+            counts[rule.head],
+        )
+        rows.append(row)
+    # FP-growth promises no order.
+    return pl.DataFrame(sorted(rows), schema=IMPLICATIONS, orient="row")
+
+
+def _run_fp_growth(
+    x: sparse.csr_array,
+    min_support: int,
+    min_confidence: float,
+    max_size: int,
+) -> list[_ItemsetRule]:
+    """All rules of three to `max_size` tags."""
     try:
         import fim
     except ImportError:
@@ -71,49 +123,67 @@ def mine_itemset_rules(
             "rules between sets of tags need pyfim: pip install tacos[itemsets]"
         ) from None
     samples = [row.tolist() for row in np.split(x.indices, x.indptr[1:-1])]
-    limits = {
-        "supp": -min_support,
-        "zmin": 3,
+    # Percent; the slack admits rules that only rounding puts below the threshold.
+    percent = 100 * (min_confidence - association_rules.FUZZ)
+    options: dict[str, Any] = {
+        "target": "r",  # rules
+        "supp": -min_support,  # negative: a number of samples, not a percentage
+        "conf": percent,
+        "zmin": MIN_TAGS,
         "zmax": max_size,
-        "conf": 100 * (min_confidence - FUZZ),
+        "report": "ab",  # samples with the whole rule, samples with the antecedent
+        "mode": "o",  # support of a rule is that of all its tags
     }
-    found = fim.fpgrowth(samples, target="r", report="ab", mode="o", **limits)
-    bodies = {(head, frozenset(body)) for head, body, _, _ in found}
-    needed = [
-        (sorted(names[tag] for tag in body), names[head], both, n_body, head)
-        for head, body, both, n_body in found
-        if not any((head, frozenset(body) - {tag}) in bodies for tag in body)
-    ]
-    if len(needed) > N_RULES:
-        raise ConfigError(
-            f"{len(needed):,} rules between sets of tags; raise normalise.min_support ({min_support})"
-        )
-    counts = np.bincount(x.indices, minlength=len(names)).tolist()
-    rows = sorted(
-        (body, head, both, n_body, counts[number]) for body, head, both, n_body, number in needed
-    )
-    return pl.DataFrame(rows, schema=IMPLICATIONS, orient="row")
+    rules = fim.fpgrowth(samples, **options)
+    return [_ItemsetRule(*rule) for rule in rules]
+
+
+def _drop_superfluous_rules(rules: Sequence[_ItemsetRule]) -> list[_ItemsetRule]:
+    """The rules of which no antecedent can be left out."""
+    known = {(rule.head, frozenset(rule.body)) for rule in rules}
+    needed = []
+    for rule in rules:
+        body = frozenset(rule.body)
+        shorter = [(rule.head, body - {tag}) for tag in body]
+        if known.isdisjoint(shorter):
+            needed.append(rule)
+    return needed
+
+
+# Using
 
 
 def index_implications(table: pl.DataFrame | None) -> ImplicationIndex:
-    """A table by `IMPLICATIONS` (None: no rules) as `drop_implied_tags` wants it."""
+    """A table by `IMPLICATIONS` (None: no rules), indexed for `drop_implied_tags`."""
     bodies: dict[str, list[frozenset[str]]] = {}
     counts: dict[str, int] = {}
-    for body, head, _, _, count in table.iter_rows() if table is not None else ():
-        bodies.setdefault(head, []).append(frozenset(body))
-        counts[head] = count
+    if table is None:
+        return ImplicationIndex(bodies, counts)
+    for rule in table.iter_rows(named=True):
+        head = rule["consequent"]
+        body = frozenset(rule["antecedent"])
+        bodies.setdefault(head, []).append(body)
+        counts[head] = rule["n_consequent"]
     return ImplicationIndex(bodies, counts)
 
 
-def drop_implied_tags(tags: Sequence[str], implied: ImplicationIndex) -> list[str]:
+def drop_implied_tags(
+    tags: Sequence[str],
+    implied: ImplicationIndex,
+) -> list[str]:
     """A sample's tags without those that its other tags imply.
 
-    Implied tags leave one at a time, the most frequent first (ties: the smaller string), each only
-    while a whole antecedent is still there, so that a cycle never empties a sample, and a second
+    Implied tags are dropped one at a time, the most frequent first (ties: the smaller string), each
+    only while a whole antecedent is still there. So a cycle never empties a sample, and a second
     pass changes nothing.
     """
     left = set(tags)
-    for tag in sorted(left & implied.bodies.keys(), key=lambda tag: (-implied.counts[tag], tag)):
+
+    def by_frequency(tag: str) -> tuple[int, str]:
+        return -implied.counts[tag], tag
+
+    candidates = left & implied.bodies.keys()
+    for tag in sorted(candidates, key=by_frequency):
         if any(body <= left for body in implied.bodies[tag]):
             left.discard(tag)
     return [tag for tag in tags if tag in left]

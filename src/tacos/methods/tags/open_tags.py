@@ -1,8 +1,7 @@
-"""Open tagging: which questions are asked of a sample, and what counts as an answer (as in TACOS
-and InsTag).
+"""Asks a model for the open tags of each question, and reads its answers (as in TACOS and InsTag).
 
-Every user turn of a conversation is tagged on its own; in a cascade some tags are known before the
-question. An answer without a tag is an answer: the sample carries none.
+Every user turn of a conversation is tagged by itself. In a cascade some turns are tagged before a
+model is asked. An answer without a tag is an answer too: the sample has none.
 """
 
 from __future__ import annotations
@@ -24,7 +23,10 @@ SCHEMA: dict[str, Any] = {
             "maxItems": 30,
             "items": {
                 "type": "object",
-                "properties": {"tag": {"type": "string"}, "explanation": {"type": "string"}},
+                "properties": {
+                    "tag": {"type": "string"},
+                    "explanation": {"type": "string"},
+                },
                 "required": ["tag", "explanation"],
             },
         }
@@ -33,88 +35,151 @@ SCHEMA: dict[str, Any] = {
 }
 """A list of tags with a short explanation each; embedded taggers add a `confidence`."""
 
+QUESTION = ["id", "turn"]
+"""What identifies a question."""
 
-def build_turn_questions(samples: pl.DataFrame, known: pl.DataFrame | None = None) -> pl.DataFrame:
-    """One row per user turn: id, turn (number in the conversation), instruction, given, known.
 
-    Where the input already held tags, one row per sample carries them in `reuse_known_tags` and is not asked;
-    where `known` (by `TAGS`) has a turn, its row carries that in `known` and is not asked either.
+# Questions
+
+
+def build_turn_questions(
+    samples: pl.DataFrame,
+    known: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """One row per user turn: id, turn (its number in the conversation), instruction, given, known.
+
+    Two kinds of rows need no model (see `reuse_known_tags`): samples whose tags the input gives
+    have one row, with these tags in `given`; turns that `known` (by `TAGS`) holds carry them in
+    `known`.
     """
-    asked = (
-        samples.filter(pl.col("given_tags").is_null())
-        .select("id", pl.col("turns"), pl.int_ranges(0, pl.col("turns").list.len()).alias("turn"))
-        .explode("turns", "turn")
-        .filter(pl.col("turns").struct.field("role") == "user")
-        .select("id", "turn", pl.col("turns").struct.field("text").alias("instruction"))
-    )
-    held = samples.filter(pl.col("given_tags").is_not_null()).select(
+    is_given = pl.col("given_tags").is_not_null()
+    open_turns = _list_user_turns(samples.filter(~is_given))
+    given = samples.filter(is_given).select(
         "id",
-        pl.lit(0).alias("turn"),
-        pl.lit("").alias("instruction"),
-        pl.col("given_tags").alias("given"),
+        turn=pl.lit(0, pl.UInt16),
+        instruction=pl.lit(""),
+        given="given_tags",
     )
-    frame = asked.with_columns(pl.lit(None, pl.List(pl.String)).alias("given")).cast(
-        {"turn": pl.UInt16}
+    questions = pl.concat([open_turns, given])
+    # A left join keeps the order of the questions.
+    return questions.join(
+        _pack_known_tags(known),
+        on=QUESTION,
+        how="left",
+        maintain_order="left",
     )
-    return pl.concat([frame, held.cast({"turn": pl.UInt16})]).join(
-        _pack_known_tags(known), on=["id", "turn"], how="left", maintain_order="left"
+
+
+def _list_user_turns(samples: pl.DataFrame) -> pl.DataFrame:
+    """id, turn, instruction of each user turn, and `given` (null)."""
+    turns = pl.col("turns")
+    # Turns are numbered over the whole conversation, so before the other roles are left out.
+    numbered = samples.select(
+        "id",
+        "turns",
+        turn=pl.int_ranges(0, turns.list.len(), dtype=pl.UInt16),
+    ).explode("turns", "turn")
+    user_turns = numbered.filter(turns.struct.field("role") == "user")
+    return user_turns.select(
+        "id",
+        "turn",
+        instruction=turns.struct.field("text"),
+        given=pl.lit(None, pl.List(pl.String)),
     )
 
 
 def _pack_known_tags(known: pl.DataFrame | None) -> pl.DataFrame:
-    """id, turn, and the other columns of `TAGS` as one: `known`."""
+    """id, turn, and the other columns of `TAGS` in one struct, `known`."""
     table = pl.DataFrame(schema=TAGS) if known is None else known
-    return table.select(
-        "id", "turn", known=pl.struct(name for name in TAGS if name not in ("id", "turn"))
-    )
+    packed = [name for name in TAGS if name not in QUESTION]
+    return table.select(*QUESTION, known=pl.struct(packed))
 
 
 def reuse_known_tags(row: dict[str, Any]) -> dict[str, Any] | None:
-    """The finished row where the tags are there: from the input, or from an earlier stage; else
-    None.
-    """
+    """The row of `TAGS` if its tags are known, from the input or from an earlier stage; or None."""
     if row["known"] is not None:
-        return {"id": row["id"], "turn": row["turn"], **row["known"]}
+        return {
+            "id": row["id"],
+            "turn": row["turn"],
+            **row["known"],
+        }
     if row["given"] is None:
         return None
-    return build_tags_row(
-        row, [{"tag": tag, "explanation": "given in the input"} for tag in row["given"]], ""
-    )
+    items = []
+    for tag in row["given"]:
+        item = {
+            "tag": tag,
+            "explanation": "given in the input",
+        }
+        items.append(item)
+    return build_tags_row(row, items, key="")
 
 
 def build_tag_request(
-    row: dict[str, Any], template: str, template_hash: str, config: TagSettings
+    row: dict[str, Any],
+    template: str,
+    template_hash: str,
+    config: TagSettings,
 ) -> Request:
-    """The question for one turn."""
-    sampling: dict[str, float | int] = {
-        "temperature": config.temperature,
-        "top_p": config.top_p,
-        "max_tokens": config.max_tokens,
-    }
-    fields = {"instruction": truncate_text(row["instruction"], config.max_chars)}
-    return Request("tag", fields, template, template_hash, SCHEMA, sampling)
+    """The question about one turn."""
+    instruction = truncate_text(row["instruction"], config.max_chars)
+    return Request(
+        "tag",
+        fields={"instruction": instruction},
+        template=template,
+        template_hash=template_hash,
+        schema=SCHEMA,
+        sampling={
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "max_tokens": config.max_tokens,
+        },
+    )
 
 
-def parse_tag_reply(row: dict[str, Any], reply: Reply) -> dict[str, Any] | Reject:
-    """A row of `TAGS`, or a `Reject` where there is no usable answer."""
+# Answers
+
+
+def parse_tag_reply(
+    row: dict[str, Any],
+    reply: Reply,
+) -> dict[str, Any] | Reject:
+    """A row of `TAGS`, or a `Reject` if there is no usable answer."""
     if reply.text is None:
-        return Reject(row["id"], "tag", reply.failure or "no reply", reply.raw)
-    items = [item for item in orjson.loads(reply.text)["tags"] if item["tag"].strip()]
-    return build_tags_row(row, items, reply.key, reply.model)
+        reason = reply.failure or "no reply"
+        return Reject(row["id"], "tag", reason, reply.raw)
+    answer = orjson.loads(reply.text)
+    items = [item for item in answer["tags"] if item["tag"].strip()]
+    return build_tags_row(
+        row,
+        items,
+        key=reply.key,
+        model=reply.model,
+    )
 
 
 def build_tags_row(
-    row: dict[str, Any], items: list[dict[str, Any]], key: str, model: str = ""
+    row: dict[str, Any],
+    items: list[dict[str, Any]],
+    key: str,
+    model: str = "",
 ) -> dict[str, Any]:
-    """A row of `TAGS`; repeated tags of one turn count once."""
-    first = {item["tag"].strip(): item for item in reversed(items)}
-    ordered = sorted(first.values(), key=items.index)
-    confidences = [item.get("confidence") for item in ordered]
+    """A row of `TAGS`; repeated tags of one turn count once, with the first explanation."""
+    distinct: dict[str, dict[str, Any]] = {}
+    for item in items:
+        distinct.setdefault(item["tag"].strip(), item)
+    explanations = []
+    confidences = []
+    for item in distinct.values():
+        explanation = item.get("explanation", "")
+        explanations.append(str(explanation))
+        confidences.append(item.get("confidence"))
     return {
         "id": row["id"],
         "turn": row["turn"],
-        "tags": [item["tag"].strip() for item in ordered],
-        "explanations": [str(item.get("explanation", "")) for item in ordered],
+        "tags": list(distinct),
+        "explanations": explanations,
+        # All or none: a mean over some of the tags would say nothing.
         "confidences": None if None in confidences else confidences,
         "reply": key,
         "model": model,
@@ -123,9 +188,8 @@ def build_tags_row(
 
 def join_turn_tags(tags: pl.DataFrame) -> pl.DataFrame:
     """One row per sample: id, tags of all its turns (each once), in the order of the samples."""
-    return (
-        tags.select("id", "tags")
-        .explode("tags", empty_as_null=True)
-        .group_by("id", maintain_order=True)
-        .agg(pl.col("tags").drop_nulls().unique(maintain_order=True))
-    )
+    # Empty lists become nulls, so that samples without a tag keep their rows.
+    rows = tags.select("id", "tags").explode("tags", empty_as_null=True)
+    distinct = pl.col("tags").drop_nulls().unique(maintain_order=True)
+    samples = rows.group_by("id", maintain_order=True)
+    return samples.agg(distinct)

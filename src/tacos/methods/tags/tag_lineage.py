@@ -1,10 +1,9 @@
-"""Lineage of tags, both ways: from a raw tag to its canonical tag with reasons, and from that to
-its raw tags.
-"""
+"""Shows where tags come from: which canonical tag a raw tag became and why, and the reverse."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,7 +11,9 @@ import polars as pl
 from tacos.errors import InputError
 from tacos.methods.tags import stem_keys
 
-N_NEAR = 5
+N_SUGGESTIONS = 5
+SIMILARITY = 0.5
+"""How similar in spelling a suggestion must be (`difflib`, 0 to 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,82 +22,118 @@ class TagLineage:
 
     name: str
     as_raw: pl.DataFrame
-    """The raw tag of that name and where it went; one row, or none."""
+    """The raw tag of that name and where it went: one row, or none."""
     as_canonical: pl.DataFrame
-    """The raw tags that came to that name; empty where it is no canonical tag."""
+    """The raw tags that became that name; empty if it is not a canonical tag."""
 
 
 def list_canonical_tags(vocabulary: pl.DataFrame) -> pl.DataFrame:
-    """Canonical tags, most frequent first: canonical, count (of all its raw tags), n_raw, raws
-    (likewise).
+    """Canonical tags, most frequent first: canonical, count, n_raw, raws.
+
+    `count` is that of all raw tags of a canonical tag; `raws` lists them, most frequent first.
     """
-    kept = vocabulary.drop_nulls("canonical").sort("count", "raw", descending=[True, False])
-    groups = kept.group_by("canonical", maintain_order=True).agg(
-        pl.col("count").cast(pl.UInt64).sum(), pl.len().alias("n_raw"), pl.col("raw").alias("raws")
+    kept = _sort_by_count(vocabulary.drop_nulls("canonical"))
+    # The groups keep the order of rows, so that `raws` is sorted.
+    groups = kept.group_by("canonical", maintain_order=True)
+    tags = groups.agg(
+        pl.col("count").cast(pl.UInt64).sum(),
+        n_raw=pl.len(),
+        raws=pl.col("raw"),
     )
-    return groups.sort("count", "canonical", descending=[True, False])
+    return tags.sort("count", "canonical", descending=[True, False])
 
 
-def count_moves_by_step(vocabulary: pl.DataFrame) -> pl.DataFrame:
-    """How many raw tags each step moved or dropped last: step, dropped, n_raw, n_occurrences."""
-    moved = vocabulary.filter(pl.col("step") != "").with_columns(
-        pl.col("canonical").is_null().alias("dropped")
-    )
-    counted = moved.group_by("step", "dropped").agg(
-        pl.len().alias("n_raw"), pl.col("count").cast(pl.UInt64).sum().alias("n_occurrences")
-    )
-    return counted.sort("n_raw", "step", "dropped", descending=[True, False, False])
+def find_lineage(
+    vocabulary: pl.DataFrame,
+    name: str,
+) -> TagLineage:
+    """Lineage of a name: the tag spelt exactly so, else the most frequent with the same words.
 
-
-def find_lineage(vocabulary: pl.DataFrame, name: str) -> TagLineage:
-    """Lineage of a name: spelt so, else the most frequent tag with the same words.
-
-    Raises `InputError` that names the nearest tags where there is none.
+    Raises `InputError` that suggests similar tags if there is none.
     """
-    known = vocabulary["raw"].to_list() + vocabulary["canonical"].drop_nulls().unique().to_list()
-    spelt = name if name in set(known) else _find_same_words(vocabulary, name)
-    if spelt is None:
-        near = _suggest_tags(vocabulary, name)
-        hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
-        raise InputError(f"no tag is called {name!r}{hint}")
-    ordered = vocabulary.sort("count", "raw", descending=[True, False])
+    ordered = _sort_by_count(vocabulary)
+    is_raw = name in vocabulary["raw"]
+    if not is_raw and name not in vocabulary["canonical"]:
+        name = _find_same_words(ordered, name)
     return TagLineage(
-        spelt, ordered.filter(pl.col("raw") == spelt), ordered.filter(pl.col("canonical") == spelt)
+        name,
+        as_raw=ordered.filter(pl.col("raw") == name),
+        as_canonical=ordered.filter(pl.col("canonical") == name),
     )
 
 
-def _suggest_tags(vocabulary: pl.DataFrame, name: str) -> list[str]:
-    """Up to `N_NEAR` tags that `name` may mean: those with all its words, most frequent first, then
-    those spelt alike.
+def _find_same_words(
+    ordered: pl.DataFrame,
+    name: str,
+) -> str:
+    """The most frequent raw tag with the words of `name`; `InputError` if there is none."""
+    key = stem_keys.stem_tags([name])[0]
+    raws = ordered["raw"].to_list()
+    raw_keys = stem_keys.stem_tags(raws)
+    for raw, raw_key in zip(raws, raw_keys, strict=True):
+        # A name without letters or digits has an empty key and matches nothing.
+        if key and raw_key == key:
+            return str(raw)
+    message = f"no tag is called {name!r}"
+    suggestions = _suggest_tags(ordered, name)
+    if suggestions:
+        quoted = [repr(tag) for tag in suggestions]
+        message += f"; similar tags: {', '.join(quoted)}"
+    raise InputError(message)
 
-    >>> _suggest_tags(pl.DataFrame({"raw": ["geometry", "Poetry Writing"], "count": [9, 2], "canonical": None}), "poetry")
+
+def _suggest_tags(
+    vocabulary: pl.DataFrame,
+    name: str,
+) -> list[str]:
+    """Up to `N_SUGGESTIONS` tags that `name` may mean.
+
+    First come tags with all its words, most frequent first, then similar spellings.
+
+    >>> columns = {"raw": ["geometry", "Poetry Writing"], "count": [9, 2], "canonical": None}
+    >>> _suggest_tags(pl.DataFrame(columns), "poetry")
     ['Poetry Writing', 'geometry']
     """
-    names = pl.concat_list("raw", pl.col("canonical").fill_null(pl.col("raw"))).list.unique()
-    counts = (
-        vocabulary.select("count", tag=names)
-        .explode("tag")
-        .group_by("tag")
-        .agg(pl.col("count").sum())
-    )
-    tags = counts.sort("count", "tag", descending=[True, False])["tag"].to_list()
+    tags = _list_all_tags(vocabulary)
     words = set(stem_keys.stem_tags([name])[0].split())
-    with_words = [
-        tag
-        for tag, key in zip(tags, stem_keys.stem_tags(tags), strict=True)
-        if words and words <= set(key.split())
-    ]
-    alike = difflib.get_close_matches(name, sorted(tags), n=N_NEAR, cutoff=0.5)
-    return list(dict.fromkeys([*with_words, *alike]))[:N_NEAR]
-
-
-def _find_same_words(vocabulary: pl.DataFrame, name: str) -> str | None:
-    """The most frequent raw tag with the words of `name`, or None."""
-    key = stem_keys.stem_tags([name])[0]
-    ordered = vocabulary.sort("count", "raw", descending=[True, False])["raw"].to_list()
-    found = (
-        raw
-        for raw, other in zip(ordered, stem_keys.stem_tags(ordered), strict=True)
-        if key and other == key
+    suggestions = _find_tags_with_words(tags, words)
+    suggestions += difflib.get_close_matches(
+        name,
+        sorted(tags),  # in an order that does not depend on counts
+        n=N_SUGGESTIONS,
+        cutoff=SIMILARITY,
     )
-    return next(found, None)
+    # Each once, at its first place.
+    distinct = list(dict.fromkeys(suggestions))
+    return distinct[:N_SUGGESTIONS]
+
+
+def _list_all_tags(vocabulary: pl.DataFrame) -> list[str]:
+    """Raw and canonical tags, most frequent first."""
+    # A raw tag that is its own canonical tag counts once.
+    canonical = pl.col("canonical").fill_null(pl.col("raw"))
+    names = pl.concat_list("raw", canonical).list.unique()
+    rows = vocabulary.select("count", tag=names).explode("tag")
+    totals = rows.group_by("tag").agg(pl.col("count").sum())
+    ordered = totals.sort("count", "tag", descending=[True, False])
+    return ordered["tag"].to_list()
+
+
+def _find_tags_with_words(
+    tags: Sequence[str],
+    words: set[str],
+) -> list[str]:
+    """The tags with all of `words`, as stems; none if there are no words."""
+    if not words:
+        return []
+    found = []
+    keys = stem_keys.stem_tags(tags)
+    for tag, key in zip(tags, keys, strict=True):
+        if words <= set(key.split()):
+            found.append(tag)
+    return found
+
+
+def _sort_by_count(vocabulary: pl.DataFrame) -> pl.DataFrame:
+    """The rows, most frequent raw tag first."""
+    return vocabulary.sort("count", "raw", descending=[True, False])

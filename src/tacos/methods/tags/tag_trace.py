@@ -1,12 +1,14 @@
-"""The way of every raw tag through the steps: its name now, the step that moved it last, and why,
-move by move.
+"""Traces every raw tag through the steps: its current name, the last step that moved it, and why.
+
+Reasons add up, move by move.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
@@ -16,7 +18,7 @@ from tacos.records import VOCABULARY
 
 @dataclass(frozen=True, slots=True)
 class StepCounts:
-    """How many distinct tags a step met and left: n_in = n_out + n_merged + n_dropped."""
+    """Distinct tags before and after a step: n_in = n_out + n_merged + n_dropped."""
 
     name: str
     n_in: int
@@ -27,9 +29,7 @@ class StepCounts:
 
 @dataclass(frozen=True, slots=True)
 class TagTrace:
-    """Where each raw tag stands: `name` (None: dropped), `step` and `reason` ("" while it is
-    itself).
-    """
+    """Where each raw tag stands: `name` (None: dropped), `step` and `reason` ("" if not moved)."""
 
     counts: Mapping[str, int]
     name: Mapping[str, str | None]
@@ -37,7 +37,7 @@ class TagTrace:
     reason: Mapping[str, str]
 
     def names(self) -> list[str]:
-        """The distinct names now, sorted."""
+        """The distinct current names, sorted."""
         return sorted({name for name in self.name.values() if name is not None})
 
     def totals(self) -> dict[str, int]:
@@ -50,64 +50,116 @@ class TagTrace:
 
 
 def start_vocabulary(counts: pl.DataFrame) -> pl.DataFrame:
-    """A vocabulary in which every raw tag is its own name; `counts` has tag, count (a tag's rows
-    are added up).
+    """A vocabulary in which every raw tag is its own name.
+
+    `counts` has tag and count; several rows of one tag are added up.
     """
-    each = counts.group_by(pl.col("tag").alias("raw")).agg(pl.col("count").sum()).sort("raw")
-    itself = each.with_columns(
-        pl.col("raw").alias("canonical"), pl.lit("").alias("step"), pl.lit("").alias("reason")
+    raw = pl.col("tag").alias("raw")
+    count = pl.col("count").sum()
+    # Sorted, so that the vocabulary does not depend on the order of the input.
+    totals = counts.group_by(raw).agg(count)
+    vocabulary = totals.sort("raw").with_columns(
+        canonical=pl.col("raw"),
+        step=pl.lit(""),
+        reason=pl.lit(""),
     )
-    return itself.select(VOCABULARY.names()).cast(VOCABULARY)
+    return vocabulary.select(VOCABULARY.names()).cast(VOCABULARY)
 
 
 def read_trace(vocabulary: pl.DataFrame) -> TagTrace:
     """The trace that a table by `VOCABULARY` holds."""
-    raws = vocabulary["raw"].to_list()
-    columns = (
-        dict(zip(raws, vocabulary[column].to_list(), strict=True))
-        for column in VOCABULARY.names()[1:]
+
+    def map_raw_tags(column: str) -> dict[str, Any]:
+        return dict(vocabulary.select("raw", column).iter_rows())
+
+    return TagTrace(
+        counts=map_raw_tags("count"),
+        name=map_raw_tags("canonical"),
+        step=map_raw_tags("step"),
+        reason=map_raw_tags("reason"),
     )
-    return TagTrace(*columns)
 
 
 def tabulate_trace(trace: TagTrace) -> pl.DataFrame:
     """The trace by `VOCABULARY`."""
     raws = list(trace.counts)
-    columns = (trace.counts, trace.name, trace.step, trace.reason)
-    named = zip(VOCABULARY.names()[1:], columns, strict=True)
-    return pl.DataFrame(
-        {"raw": raws} | {key: [column[raw] for raw in raws] for key, column in named}, VOCABULARY
-    )
+    columns = {
+        "raw": raws,
+        "count": [trace.counts[raw] for raw in raws],
+        "canonical": [trace.name[raw] for raw in raws],
+        "step": [trace.step[raw] for raw in raws],
+        "reason": [trace.reason[raw] for raw in raws],
+    }
+    return pl.DataFrame(columns, VOCABULARY)
 
 
 def apply_moves(
-    trace: TagTrace, step: str, moves: Mapping[str, Move]
+    trace: TagTrace,
+    step: str,
+    moves: Mapping[str, Move],
 ) -> tuple[TagTrace, StepCounts]:
-    """The trace after every name in `moves` went where its move says, and what that came to."""
+    """The trace after each name in `moves` went where its move says, and the counts of the step."""
+    # Moves are of names; several raw tags may share one.
     before = trace.names()
-    if not moves:
-        return trace, StepCounts(step, len(before), len(before), 0, 0)
-    names, steps, reasons = dict(trace.name), dict(trace.step), dict(trace.reason)
-    for raw, now in trace.name.items():
-        if now is not None and now in moves:
-            target, why = moves[now]
-            names[raw], steps[raw] = target, step
-            reasons[raw] = "; ".join(part for part in (reasons[raw], f"{step}: {why}") if part)
-    after = TagTrace(trace.counts, names, steps, reasons)
-    n_dropped = sum(moves[tag].target is None for tag in before if tag in moves)
+    raw_moves: dict[str, Move] = {}
+    for raw, name in trace.name.items():
+        if name is not None and name in moves:
+            raw_moves[raw] = moves[name]
+    after = _move_raw_tags(trace, step, raw_moves)
+
+    n_in = len(before)
     n_out = len(after.names())
-    return after, StepCounts(step, len(before), n_out, len(before) - n_out - n_dropped, n_dropped)
+    n_dropped = 0
+    for name in before:
+        if name in moves and moves[name].target is None:
+            n_dropped += 1
+    counts = StepCounts(
+        step,
+        n_in=n_in,
+        n_out=n_out,
+        n_merged=n_in - n_out - n_dropped,
+        n_dropped=n_dropped,
+    )
+    return after, counts
 
 
-def assign_own_names(trace: TagTrace, step: str, names: Collection[str | None]) -> TagTrace:
-    """The trace after every raw tag spelt like one of `names` bears that name, whatever became of
-    it before.
-    """
-    name, steps, reasons = dict(trace.name), dict(trace.step), dict(trace.reason)
-    for raw in trace.counts:
-        if raw in names and name[raw] != raw:
-            name[raw], steps[raw] = raw, step
-            reasons[raw] = "; ".join(
-                part for part in (reasons[raw], f"{step}: spelt like the new name") if part
+def assign_own_names(
+    trace: TagTrace,
+    step: str,
+    names: Collection[str | None],
+) -> TagTrace:
+    """The trace after every raw tag spelt like one of `names` bears that name, wherever it was."""
+    raw_moves: dict[str, Move] = {}
+    for raw, name in trace.name.items():
+        if raw in names and name != raw:
+            raw_moves[raw] = Move(
+                target=raw,
+                reason="spelt like the new name",
             )
-    return TagTrace(trace.counts, name, steps, reasons)
+    return _move_raw_tags(trace, step, raw_moves)
+
+
+def _move_raw_tags(
+    trace: TagTrace,
+    step: str,
+    raw_moves: Mapping[str, Move],
+) -> TagTrace:
+    """The trace after moves of raw tags, with the step and reason of each noted."""
+    if not raw_moves:
+        return trace
+    # Copies: earlier traces stay valid.
+    name = dict(trace.name)
+    steps = dict(trace.step)
+    reasons = dict(trace.reason)
+    for raw, move in raw_moves.items():
+        name[raw] = move.target
+        steps[raw] = step
+        reason = f"{step}: {move.reason}"
+        # The reasons of earlier steps stay in front.
+        reasons[raw] = f"{reasons[raw]}; {reason}" if reasons[raw] else reason
+    return replace(
+        trace,
+        name=name,
+        step=steps,
+        reason=reasons,
+    )

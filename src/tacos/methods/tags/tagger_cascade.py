@@ -1,12 +1,12 @@
-"""A cascade of taggers: which instructions a language model tags, and which a small model that
-learned from these.
+"""Chooses which instructions a language model tags, and which a small model trained on its tags.
 
-Both choices rest on a number by chance, the lot: a hash of the seed and the instruction, so that
-they are the same whatever the order of the input, and equal instructions go the same way. What the
-small model is least sure of goes back to the language model. It is as sure of a row as the mean
-probability of the tags that it gives there, and not at all where it gives none (of eight rules
-tried the best, or within .001 of it: `docs/log.md`). It cannot be unsure of what it never saw: a
-wrong tag of high probability stays.
+Both choices use a random number per instruction, the lot: a hash of seed and instruction. So they
+do not depend on the order of the input, and equal instructions are treated alike.
+
+The rows of which the small model is least sure go back to the language model. Its confidence in a
+row is the mean probability of the tags it gives, and 0 if it gives none (the best of eight rules
+tried, or within .001 of it: `docs/log.md`). It cannot be unsure of what it has never seen: a wrong
+tag of high probability stays.
 """
 
 from __future__ import annotations
@@ -17,37 +17,61 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 TURN = ["id", "turn"]
+"""What identifies a question."""
+LOT_BYTES = 8
 
 
-def hash_instructions(instructions: Sequence[str], seed: int) -> pl.Series:
+def hash_instructions(
+    instructions: Sequence[str],
+    seed: int,
+) -> pl.Series:
     """The lot of each instruction, uint64."""
     salt = f"{seed}\0".encode()
-    hashes = (
-        hashlib.blake2b(salt + text.encode("utf-8", "replace"), digest_size=8)
-        for text in instructions
-    )
-    return pl.Series("lot", [int.from_bytes(each.digest()) for each in hashes], dtype=pl.UInt64)
+    lots = []
+    for text in instructions:
+        # "replace": a lone surrogate has no UTF-8 form, and its row still needs a lot.
+        salted = salt + text.encode("utf-8", "replace")
+        hasher = hashlib.blake2b(
+            salted,
+            digest_size=LOT_BYTES,
+        )
+        lot = int.from_bytes(hasher.digest())
+        lots.append(lot)
+    return pl.Series("lot", lots, dtype=pl.UInt64)
 
 
-def draw_tagging_questions(questions: Iterable[pl.DataFrame], n: int, seed: int) -> pl.DataFrame:
-    """The `n` questions (id, turn, instruction, ...) with the smallest lots, in that order; holds
-    no others.
+def draw_tagging_questions(
+    questions: Iterable[pl.DataFrame],
+    n: int,
+    seed: int,
+) -> pl.DataFrame:
+    """The `n` questions (id, turn, instruction, ...) with the smallest lots, in that order.
+
+    Holds no more than these and one batch in memory.
     """
-    kept: list[pl.DataFrame] = []
+    drawn: list[pl.DataFrame] = []
     for batch in questions:
-        marked = batch.with_columns(hash_instructions(batch["instruction"].to_list(), seed))
-        kept = [pl.concat([*kept, marked]).sort("lot", *TURN).head(n)]
-    return pl.concat(kept)
+        instructions = batch["instruction"].to_list()
+        lots = hash_instructions(instructions, seed)
+        candidates = pl.concat([*drawn, batch.with_columns(lots)])
+        # Equal instructions have equal lots: id and turn break the tie.
+        drawn = [candidates.sort("lot", *TURN).head(n)]
+    return pl.concat(drawn)
 
 
 def mean_confidence() -> pl.Expr:
-    """How sure a model is of a row: the mean of its `confidences`, 0 where it gives no tag."""
-    return pl.col("confidences").list.mean().fill_null(0).cast(pl.Float32).alias("sureness")
+    """How sure a model is of a row: the mean of its `confidences`, 0 if it gives no tag."""
+    mean = pl.col("confidences").list.mean()
+    return mean.fill_null(0).cast(pl.Float32).alias("sureness")
 
 
-def pick_least_confident(guesses: pl.LazyFrame, n: int) -> pl.DataFrame:
-    """id and turn of the `n` guesses that the model is least sure of; among equals the smallest
-    lots.
-    """
-    narrow = guesses.select(*TURN, "sureness", "lot").sort("sureness", "lot", *TURN)
-    return narrow.head(n).select(TURN).collect()
+def pick_least_confident(
+    guesses: pl.LazyFrame,
+    n: int,
+) -> pl.DataFrame:
+    """id and turn of the `n` guesses of which the model is least sure; ties: the smallest lots."""
+    # Only what decides is read: the guesses may be far larger than memory.
+    columns = guesses.select(*TURN, "sureness", "lot")
+    ordered = columns.sort("sureness", "lot", *TURN)
+    least = ordered.head(n)
+    return least.select(TURN).collect()
