@@ -1,10 +1,11 @@
-"""The three merging steps of normalisation as moves: which name goes to which, and the reason a
-person reads.
+"""Turns the three merging steps of normalisation into moves: which name goes to which, and why.
+
+The steps are rules (same words), meaning (near vectors) and association (nearly the same samples).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,18 +19,9 @@ from tacos.methods.tags.overrides import Move
 from tacos.records import Encoder
 
 Hold = Callable[[Mapping[str, Move]], dict[str, Move]]
-"""Takes back the moves that an override forbids; called once per round, with all its moves."""
+"""Removes the moves that an override forbids; called once per round, with all its moves."""
 Likeness = Callable[[str, str], float]
-
-
-class AssociationResult(NamedTuple):
-    """What the association step found."""
-
-    rounds: list[dict[str, Move]]
-    rules: pl.DataFrame
-    samples: sparse.csr_array
-    """Samples x names, after the last round."""
-
+"""How alike two names are, -1 to 1."""
 
 RULES = pl.Schema(
     {
@@ -43,6 +35,18 @@ RULES = pl.Schema(
 )
 
 
+class AssociationResult(NamedTuple):
+    """The outcome of the association step; `rules` by `RULES`."""
+
+    rounds: list[dict[str, Move]]
+    rules: pl.DataFrame
+    samples: sparse.csr_array
+    """Samples x names, after the last round."""
+
+
+# Rules: same words
+
+
 def find_rule_moves(
     names: Sequence[str],
     counts: Mapping[str, int],
@@ -50,24 +54,30 @@ def find_rule_moves(
     encoder: Encoder | None = None,
     guard: float = 0.0,
 ) -> dict[str, Move]:
-    """Names with the same key go to the most frequent of them; names without a letter or digit are
-    dropped.
+    """Moves of names with the same key to the most frequent of them.
 
-    Porter's stemmer gives unlike words one stem (vegetation, vegetable). With an `encoder` and a
-    `guard` above 0 a name follows only one whose words have at least that cosine with its own; what
-    is like none of the group stays.
+    Names without a letter or digit are dropped. Porter's stemmer gives some unlike words one stem
+    (vegetation, vegetable). With an `encoder` and a `guard` above 0, a name therefore moves only to
+    a name whose words have at least that cosine with its own; if there is none, it stays.
     """
     groups: dict[str, list[str]] = {}
-    for name, key in zip(names, stem_keys.stem_tags(names, signs), strict=True):
+    keys = stem_keys.stem_tags(names, signs)
+    for name, key in zip(names, keys, strict=True):
         groups.setdefault(key, []).append(name)
-    moves = {name: Move(None, "no letter or digit") for name in groups.pop("", [])}
-    several = [group for group in groups.values() if len(group) > 1]
-    alike = make_likeness(
-        [name for group in several for name in group], signs, encoder if guard > 0 else None
-    )
-    for group in several:
+    moves: dict[str, Move] = {}
+    for name in groups.pop("", []):
+        moves[name] = Move(None, "no letter or digit")
+
+    groups_to_merge = [group for group in groups.values() if len(group) > 1]
+    # All names that can move are encoded in one call.
+    candidates: list[str] = []
+    for group in groups_to_merge:
+        candidates += group
+    used_encoder = encoder if guard > 0 else None
+    alike = make_likeness(candidates, signs, used_encoder)
+    for group in groups_to_merge:
         heads: list[str] = []
-        for name in sorted(group, key=lambda name: (-counts[name], name)):
+        for name in sorted(group, key=_rank_by_count(counts)):
             head = find_most_alike(name, heads, alike, guard)
             if head is None:
                 heads.append(name)
@@ -76,74 +86,125 @@ def find_rule_moves(
     return moves
 
 
-def make_likeness(names: Sequence[str], signs: bool, encoder: Encoder | None) -> Likeness:
-    """The cosine of the words of two of `names`: 1 for the same words, and always without an
-    encoder.
+def make_likeness(
+    names: Iterable[str],
+    signs: bool,
+    encoder: Encoder | None,
+) -> Likeness:
+    """A function that gives the cosine of the words of two of `names`.
+
+    It gives 1 for the same words, and for all names if there is no encoder.
     """
     phrases = {name: stem_keys.join_tag_words(name, signs) for name in names}
     if encoder is None or not phrases:
         return lambda one, other: 1.0
     distinct = sorted(set(phrases.values()))
-    row = {phrase: i for i, phrase in enumerate(distinct)}
-    vectors = encoder.encode(distinct)
+    numbers = {phrase: number for number, phrase in enumerate(distinct)}
+    vectors = encoder.encode(distinct)  # shape (phrases, dim)
 
     def cosine(one: str, other: str) -> float:
-        i, j = row[phrases[one]], row[phrases[other]]
-        return (
-            1.0
-            if i == j
-            else float(semantic_merging.pair_cosines(vectors, np.array([i]), np.array([j]))[0])
+        row = numbers[phrases[one]]
+        other_row = numbers[phrases[other]]
+        if row == other_row:
+            return 1.0
+        cosines = semantic_merging.pair_cosines(
+            vectors,
+            np.array([row]),
+            np.array([other_row]),
         )
+        return float(cosines[0])
 
     return cosine
 
 
-def find_most_alike(name: str, heads: Sequence[str], alike: Likeness, guard: float) -> str | None:
-    """The head most like `name`, if it is like enough; of equals the first."""
-    found = [(alike(name, head), -place) for place, head in enumerate(heads)]
-    best = max(found, default=(-2.0, 0))
-    return heads[-best[1]] if best[0] >= guard else None
+def find_most_alike(
+    name: str,
+    heads: Sequence[str],
+    alike: Likeness,
+    guard: float,
+) -> str | None:
+    """The head most like `name` (ties: the first), or None if none reaches `guard`."""
+    best: str | None = None
+    best_likeness = -2.0  # below any cosine
+    for head in heads:
+        likeness = alike(name, head)
+        if likeness > best_likeness:
+            best = head
+            best_likeness = likeness
+    return best if best_likeness >= guard else None
+
+
+# Meaning: near vectors
 
 
 def find_semantic_moves(
-    names: Sequence[str], counts: Mapping[str, int], encoder: Encoder, eps: float, signs: bool
+    names: Sequence[str],
+    counts: Mapping[str, int],
+    encoder: Encoder,
+    eps: float,
+    signs: bool,
 ) -> dict[str, Move]:
-    """Names whose phrases lie within cosine distance `eps`, directly or through others, go to the
-    most frequent.
+    """Moves of names within cosine distance `eps` of each other to the most frequent of them.
+
+    Names may also be connected through others between them.
     """
     vectors = encode_phrases(names, encoder, signs)
     labels = semantic_merging.group_by_cosine(vectors, eps)
-    order = np.argsort(labels, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    moved, heads = [], []
-    for group in groups:
-        if len(group) > 1:
-            head = min(group.tolist(), key=lambda i: (-counts[names[i]], names[i]))
-            moved += [i for i in group.tolist() if i != head]
-            heads += [head] * (len(group) - 1)
-    near = semantic_merging.pair_cosines(
-        vectors, np.array(moved, np.int64), np.array(heads, np.int64)
-    ).tolist()
-    found = zip(moved, heads, near, strict=True)
-    return {
-        names[i]: Move(names[h], describe_semantic_merge(names[h], cosine, eps))
-        for i, h, cosine in found
-    }
+    by_label = np.argsort(labels, kind="stable")
+    group_starts = np.flatnonzero(np.diff(labels[by_label])) + 1
+    rank = _rank_by_count(counts)
+    moved: list[int] = []
+    heads: list[int] = []
+    for group in np.split(by_label, group_starts):
+        if len(group) < 2:
+            continue
+        members = group.tolist()
+        head = min(members, key=lambda number: rank(names[number]))
+        others = [number for number in members if number != head]
+        moved += others
+        heads += [head] * len(others)
+
+    # The cosines serve the reasons only.
+    cosines = semantic_merging.pair_cosines(
+        vectors,
+        np.array(moved, np.int64),
+        np.array(heads, np.int64),
+    )
+    moves: dict[str, Move] = {}
+    for number, head, cosine in zip(moved, heads, cosines.tolist(), strict=True):
+        reason = describe_semantic_merge(names[head], cosine, eps)
+        moves[names[number]] = Move(names[head], reason)
+    return moves
 
 
-def encode_phrases(names: Sequence[str], encoder: Encoder, signs: bool) -> npt.NDArray[np.float32]:
-    """A vector per name, of its words, shape (n, dim); a name without words is like no other, so
-    all 0.
+def encode_phrases(
+    names: Sequence[str],
+    encoder: Encoder,
+    signs: bool,
+) -> npt.NDArray[np.float32]:
+    """The vectors of the words of names, shape (names, dim).
+
+    A name without words is like no other, so its vector is 0.
     """
     phrases = [stem_keys.join_tag_words(name, signs) for name in names]
     vectors = encoder.encode(phrases)
-    return vectors * np.array([bool(phrase) for phrase in phrases], np.float32)[:, None]
+    has_words = np.array([bool(phrase) for phrase in phrases], np.float32)
+    return vectors * has_words[:, None]
 
 
-def describe_semantic_merge(head: str, cosine: float, eps: float) -> str:
+def describe_semantic_merge(
+    head: str,
+    cosine: float,
+    eps: float,
+) -> str:
     """The reason of a semantic merge."""
-    chained = "" if 1 - cosine <= eps else ", through others between them"
-    return f"cosine {cosine:.3f} with '{head}'{chained}"
+    reason = f"cosine {cosine:.3f} with '{head}'"
+    if 1 - cosine > eps:
+        reason += ", through others between them"
+    return reason
+
+
+# Association: nearly the same samples
 
 
 def merge_by_association(
@@ -153,51 +214,99 @@ def merge_by_association(
     min_confidence: float,
     hold: Hold = dict,
 ) -> AssociationResult:
-    """Rules and merges, round by round until no rule is left (`associating` says what is merged
-    into what).
+    """Rules and merges, round by round until no rule is left.
+
+    `x` is samples x names. `tacos.methods.tags.association_rules` says what is merged into what.
     """
+    numbers = {name: number for number, name in enumerate(names)}
+    itself = np.arange(len(names), dtype=np.int64)
     rounds: list[dict[str, Move]] = []
-    tables, changed = [pl.DataFrame(schema=RULES)], None
+    tables = [pl.DataFrame(schema=RULES)]
+    changed = None
     while True:
-        rules = association_rules.mine_pair_rules(x, min_support, min_confidence, changed)
+        rules = association_rules.mine_pair_rules(
+            x,
+            min_support,
+            min_confidence,
+            changed,
+        )
         tables.append(_tabulate_rules(rules, names, len(rounds)))
         moves = hold(_find_association_moves(rules, x, names))
         if not moves:
-            return AssociationResult(rounds, pl.concat(tables), x)
+            return AssociationResult(
+                rounds,
+                pl.concat(tables),
+                samples=x,
+            )
         rounds.append(moves)
-        number = {name: i for i, name in enumerate(names)}
-        target = np.arange(len(names), dtype=np.int64)
+        target = itself.copy()
         for name, move in moves.items():
-            target[number[name]] = number[move.target or name]
+            target[numbers[name]] = numbers[move.target or name]
         x = association_rules.merge_tag_columns(x, target)
+        # Only tags that have taken in others can have new rules.
         changed = np.zeros(len(names), dtype=bool)
-        changed[target[target != np.arange(len(names))]] = True
+        changed[target[target != itself]] = True
 
 
 def _find_association_moves(
-    rules: PairRules, x: sparse.csr_array, names: Sequence[str]
+    rules: PairRules,
+    x: sparse.csr_array,
+    names: Sequence[str],
 ) -> dict[str, Move]:
     """Where each tag with a rule goes, and the rule that is its reason."""
     counts = np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
     target = association_rules.resolve_rule_targets(rules, counts, names)
-    why: dict[int, str] = {}
-    columns = (rules.antecedent, rules.consequent, rules.n_antecedent, rules.confidence)
-    for a, b, n, share in zip(*(column.tolist() for column in columns), strict=True):
-        text = f"{share:.1%} of the {n} samples with it carry '{names[b]}'"
-        if a not in why or target[a] == b:
-            why[a] = text if target[a] == b else f"{text}, which is merged too"
-    moved = np.flatnonzero(target != np.arange(len(names))).tolist()
-    return {names[a]: Move(names[target[a]], why[a]) for a in moved}
+    reasons = _explain_rules(rules, target, names)
+    moved = np.flatnonzero(target != np.arange(len(names)))
+    moves: dict[str, Move] = {}
+    for tag in moved.tolist():
+        moves[names[tag]] = Move(
+            names[target[tag]],
+            reasons[tag],
+        )
+    return moves
 
 
-def _tabulate_rules(rules: PairRules, names: Sequence[str], number: int) -> pl.DataFrame:
-    """The rules of one round by `RULES`."""
+def _explain_rules(
+    rules: PairRules,
+    target: npt.NDArray[np.int64],
+    names: Sequence[str],
+) -> dict[int, str]:
+    """For each antecedent the rule that leads to its target, or else its first rule."""
+    reasons: dict[int, str] = {}
+    columns = (
+        rules.antecedent.tolist(),
+        rules.consequent.tolist(),
+        rules.n_antecedent.tolist(),
+        rules.confidence.tolist(),
+    )
+    for tag, other, n_samples, share in zip(*columns, strict=True):
+        reason = f"{share:.1%} of the {n_samples} samples with it carry '{names[other]}'"
+        if target[tag] == other:
+            reasons[tag] = reason
+        elif tag not in reasons:
+            # The first rule of a chain, or a rule within a cycle.
+            reasons[tag] = f"{reason}, which is merged too"
+    return reasons
+
+
+def _tabulate_rules(
+    rules: PairRules,
+    names: Sequence[str],
+    number: int,
+) -> pl.DataFrame:
+    """The rules of round `number`, by `RULES`."""
     columns = {
         "round": [number] * len(rules),
-        "antecedent": [[names[a]] for a in rules.antecedent.tolist()],
-        "consequent": [names[b] for b in rules.consequent.tolist()],
+        "antecedent": [[names[tag]] for tag in rules.antecedent.tolist()],
+        "consequent": [names[tag] for tag in rules.consequent.tolist()],
         "n_both": rules.n_both,
         "n_antecedent": rules.n_antecedent,
         "confidence": rules.confidence,
     }
     return pl.DataFrame(columns, schema=RULES)
+
+
+def _rank_by_count(counts: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
+    """A sort key: the most frequent name first, ties by the smaller string."""
+    return lambda name: (-counts[name], name)
