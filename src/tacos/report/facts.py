@@ -1,7 +1,6 @@
 """What a run did, as plain figures: the same for the terminal, for JSON and for the HTML report.
 
-Every figure says how many rows it rests on. A stage that the settings leave out is absent here,
-too.
+Every figure says how many rows it rests on. A stage that the settings leave out has no figures.
 """
 
 from __future__ import annotations
@@ -16,14 +15,17 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos.config import Settings
-from tacos.methods.clusters import kmeans_clusters
 from tacos.methods.judging import judge_health
 from tacos.methods.selecting import longest, random_rows
 from tacos.methods.selecting.certainty import estimate_certainty
-from tacos.pipeline.steps.pool import find_newest_scores
+from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.store.artifacts import Artifact
 
+Artifacts = Mapping[str, Artifact]
+
 N_DRAWS = 5
+"""Random selections that the figures of "random" are means of."""
+CASCADE_ARTIFACTS = ("tagger", "guesses")
 LEFT_OUT = "left out by rule "
 UNTAGGED = "(no canonical tag)"
 
@@ -40,26 +42,28 @@ class RunSummary:
     """Stage -> reason -> rows."""
     models: dict[str, str]
     tagged_by: dict[str, int] = field(default_factory=dict)
-    """Model -> instructions that have its tags; of a cascade alone."""
+    """Model -> instructions with its tags; only for a cascade."""
     distilled: dict[str, Any] = field(default_factory=dict)
-    """How far the tagger of a cascade agrees with the language model; see
-    `imitating.measure_tagger`.
+    """How far the tagger of a cascade agrees with the language model: see
+    `tacos.models.training.llm_imitation.measure_tagger`.
     """
     normalisation: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    """What a person should know of overrides or a vocabulary: names that no tag has, an encoder
-    that is another.
+    """What a user should know about overrides or a vocabulary: names that no tag has, a different
+    encoder.
     """
     drift: dict[str, Any] = field(default_factory=dict)
-    """Where tags are mapped onto a vocabulary: the figures of `publishing.Drift`."""
+    """Where tags are mapped onto a published vocabulary: the figures of
+    `tacos.methods.tags.published_vocabulary.summarise_drift`.
+    """
     n_raw_tags: int = 0
     n_canonical_tags: int = 0
     n_untagged: int = 0
     clusters: list[dict[str, Any]] = field(default_factory=list)
     n_shortlisted: int = 0
     shortlist: dict[str, dict[str, int]] = field(default_factory=dict)
-    """"kept" and "left out": rule -> rows; a sample counts once in each cluster that it is compared
-    in.
+    """"kept" and "left out": rule -> rows; a sample counts once in each cluster where it is
+    compared.
     """
     n_pairs: int = 0
     n_verdicts: int = 0
@@ -67,17 +71,17 @@ class RunSummary:
     judges: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The same for each judge of a panel."""
     agreement: list[dict[str, Any]] = field(default_factory=list)
-    """For each two judges of a panel: judges, value (share of pairs in which they prefer the same
+    """For each two judges of a panel: judges, value (share of pairs where they prefer the same
     side), n.
     """
     certainty: dict[str, float | None] = field(default_factory=dict)
-    """How sure the cut by score is: error, recall, n of `certainty.Certainty`; empty where no error
-    can be told.
+    """How certain the cut by score is: error, recall and n of
+    `tacos.methods.selecting.certainty.Certainty`; empty where errors are unknown.
     """
     n_components: int = 0
     n_selected: int = 0
     n_missing: int = 0
-    """Rows that were asked for, but that the pool does not have (select.fill)."""
+    """Rows that were requested but that the pool does not have (select.fill)."""
     selection: dict[str, dict[str, float]] = field(default_factory=dict)
     """"pool", "selection", as many "random" rows (means of several draws), as many of the
     "longest": n, mean and median length, mean tags, share of the canonical tags covered.
@@ -89,19 +93,15 @@ class RunSummary:
         return asdict(self)
 
 
-def summarise_run(artifacts: Mapping[str, Artifact], settings: Settings) -> RunSummary:
-    """The summary of whatever stages have run."""
-    samples = artifacts["samples"]
+def summarise_run(artifacts: Artifacts, settings: Settings) -> RunSummary:
+    """The summary of those stages that have run."""
+    samples = artifacts["samples"].manifest
     figures: dict[str, Any] = {
         "preset": settings.preset,
         "seed": settings.seed,
-        "n_read": samples.manifest["n_rows"] + samples.manifest["n_rejects"],
-        "n_samples": samples.manifest["n_rows"],
-        "rejects": {
-            name: art.manifest["rejects"]
-            for name, art in artifacts.items()
-            if art.manifest["rejects"]
-        },
+        "n_read": samples["n_rows"] + samples["n_rejects"],
+        "n_samples": samples["n_rows"],
+        "rejects": _list_rejects(artifacts),
         "models": _list_stage_models(artifacts),
         "seconds": _sum_stage_seconds(artifacts),
     }
@@ -110,35 +110,64 @@ def summarise_run(artifacts: Mapping[str, Artifact], settings: Settings) -> RunS
     if "vocabulary" in artifacts:
         figures |= _summarise_tags(artifacts)
     if "memberships" in artifacts:
-        figures |= {"clusters": _summarise_clusters(artifacts, settings)}
+        figures["clusters"] = _summarise_clusters(artifacts, settings)
     if "shortlist" in artifacts:
         figures |= _summarise_shortlist(artifacts["shortlist"])
-    if any(name.startswith("verdicts/") for name in artifacts):
+    if _list_rounds(artifacts, "verdicts"):
         figures |= _summarise_judging(artifacts, settings)
     if "selection" in artifacts:
-        figures |= _summarise_selection(artifacts, settings) | _summarise_certainty(artifacts)
+        figures |= _summarise_selection(artifacts, settings)
+        figures |= _summarise_certainty(artifacts)
     return RunSummary(**figures)
 
 
-def _list_stage_models(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
-    """Stage -> model; not of a cascade's own stages, whose tool is the tagger that theirs is shaped
-    after.
+# Stages
+
+
+def _list_rejects(artifacts: Artifacts) -> dict[str, dict[str, int]]:
+    """Artifact -> reason -> rows, for the artifacts with rejects."""
+    rejects = {}
+    for name, artifact in artifacts.items():
+        if artifact.manifest["rejects"]:
+            rejects[name] = artifact.manifest["rejects"]
+    return rejects
+
+
+def _list_stage_models(artifacts: Artifacts) -> dict[str, str]:
+    """Stage -> model.
+
+    The stages of a cascade are left out: their tool is the shipped tagger, which they only start
+    from.
     """
-    made = [art.manifest for name, art in artifacts.items() if name not in ("tagger", "guesses")]
-    return {each["stage"]: each["model"] for each in made if each["model"]}
+    models = {}
+    for name, artifact in artifacts.items():
+        manifest = artifact.manifest
+        if manifest["model"] and name not in CASCADE_ARTIFACTS:
+            models[manifest["stage"]] = manifest["model"]
+    return models
 
 
-def _sum_stage_seconds(artifacts: Mapping[str, Artifact]) -> dict[str, float]:
-    """Seconds per stage, rounds added up."""
-    total: dict[str, float] = {}
+def _sum_stage_seconds(artifacts: Artifacts) -> dict[str, float]:
+    """Seconds per stage, all rounds together."""
+    seconds: dict[str, float] = {}
     for artifact in artifacts.values():
         stage = artifact.manifest["stage"]
-        total[stage] = round(total.get(stage, 0.0) + artifact.manifest["duration_s"], 2)
-    return total
+        total = seconds.get(stage, 0.0) + artifact.manifest["duration_s"]
+        seconds[stage] = round(total, 2)
+    return seconds
 
 
-def _summarise_cascade(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Which model gave how many tags, and what the distilled one is worth."""
+def _list_rounds(artifacts: Artifacts, name: str) -> list[Artifact]:
+    """The artifacts of all rounds with that plain name."""
+    prefix = f"{name}/"
+    return [artifact for key, artifact in artifacts.items() if key.startswith(prefix)]
+
+
+# Tags
+
+
+def _summarise_cascade(artifacts: Artifacts) -> dict[str, Any]:
+    """How many instructions each model tagged, and how good the distilled tagger is."""
     counts = (
         artifacts["tags"]
         .scan()
@@ -153,183 +182,216 @@ def _summarise_cascade(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     }
 
 
-def _summarise_tags(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+def _summarise_tags(artifacts: Artifacts) -> dict[str, Any]:
     """Tags before and after normalisation."""
-    vocabulary = artifacts["vocabulary"].scan()
-    counts = vocabulary.select(
-        pl.len().alias("n_raw_tags"),
-        pl.col("canonical").drop_nulls().n_unique().alias("n_canonical_tags"),
-    )
-    figures = counts.collect().row(0, named=True)
-    if "canonical_tags" in artifacts:
-        tagged = artifacts["canonical_tags"].scan()
-        figures["n_untagged"] = int(
-            tagged.filter(pl.col("tags").list.len() == 0).select(pl.len()).collect().item()
+    counts = (
+        artifacts["vocabulary"]
+        .scan()
+        .select(
+            pl.len().alias("n_raw_tags"),
+            pl.col("canonical").drop_nulls().n_unique().alias("n_canonical_tags"),
         )
+        .collect()
+    )
+    figures = counts.row(0, named=True)
+    if "canonical_tags" in artifacts:
+        figures["n_untagged"] = _count_untagged(artifacts["canonical_tags"])
     notes = artifacts["vocabulary"].manifest["notes"]
-    said = {"remarks": notes.get("remarks", []), "drift": notes.get("drift", {})}
-    return {**figures, **said, "normalisation": notes.get("steps", [])}
+    return {
+        **figures,
+        "remarks": notes.get("remarks", []),
+        "drift": notes.get("drift", {}),
+        "normalisation": notes.get("steps", []),
+    }
 
 
-def _summarise_clusters(
-    artifacts: Mapping[str, Artifact], settings: Settings
-) -> list[dict[str, Any]]:
+def _count_untagged(canonical_tags: Artifact) -> int:
+    """Samples without a canonical tag."""
+    has_none = pl.col("tags").list.len() == 0
+    count = canonical_tags.scan().filter(has_none).select(pl.len())
+    return int(count.collect().item())
+
+
+# Clusters and shortlist
+
+
+def _summarise_clusters(artifacts: Artifacts, settings: Settings) -> list[dict[str, Any]]:
     """Per cluster: number, name, members, shortlisted, selected; the largest first."""
     names = artifacts["clusters"].scan().select("cluster", "name").unique().collect()
-    memberships = artifacts["memberships"].scan().collect()
-    homes = settings.cluster.membership == "home"
-    untagged = int(names["cluster"].len()) if homes else None
-    table = (
-        kmeans_clusters.list_cluster_members(memberships, homes=homes, untagged=untagged)
-        .group_by("cluster")
-        .len("n_members")
+    memberships = read_memberships(artifacts, settings)
+    table = memberships.group_by("cluster").len("n_members")
+    for name, column in (("shortlist", "n_shortlisted"), ("selection", "n_selected")):
+        if name in artifacts:
+            counts = artifacts[name].scan().group_by("cluster").len(column)
+            table = table.join(counts.collect(), on="cluster", how="left")
+    return (
+        table.join(names, on="cluster", how="left")
+        .with_columns(pl.col("name").fill_null(UNTAGGED))
+        .fill_null(0)
+        .sort("n_members", "cluster", descending=[True, False])
+        .to_dicts()
     )
-    for artifact, column in (("shortlist", "n_shortlisted"), ("selection", "n_selected")):
-        if artifact in artifacts:
-            found = artifacts[artifact].scan().group_by("cluster").len(column).collect()
-            table = table.join(found, on="cluster", how="left")
-    table = table.join(names, on="cluster", how="left").with_columns(
-        pl.col("name").fill_null(UNTAGGED)
-    )
-    return table.fill_null(0).sort("n_members", "cluster", descending=[True, False]).to_dicts()
 
 
 def _summarise_shortlist(shortlist: Artifact) -> dict[str, Any]:
-    """Rows that entered comparison, and rows that did not, by the rule that decided."""
-    kept = shortlist.scan().group_by("rule").len().sort("rule").collect()
-    left_out = {
-        reason.removeprefix(LEFT_OUT): n for reason, n in shortlist.manifest["rejects"].items()
+    """Rows that entered comparison and rows that did not, by the rule that decided."""
+    by_rule = shortlist.scan().group_by("rule").len().sort("rule")
+    left_out = {}
+    for reason, n_rows in shortlist.manifest["rejects"].items():
+        left_out[reason.removeprefix(LEFT_OUT)] = n_rows
+    return {
+        "n_shortlisted": shortlist.manifest["n_rows"],
+        "shortlist": {
+            "kept": dict(by_rule.collect().iter_rows()),
+            "left out": left_out,
+        },
     }
-    found = {"kept": dict(kept.iter_rows()), "left out": left_out}
-    return {"n_shortlisted": shortlist.manifest["n_rows"], "shortlist": found}
 
 
-def _summarise_judging(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, Any]:
-    """What the judges did, over all rounds; one that gave no usable verdict is there, too."""
-    verdicts = pl.concat(
-        [art.scan() for name, art in artifacts.items() if _is_verdicts(name)]
-    ).collect()
-    pairs = pl.concat(
-        [art.scan().select("pair") for name, art in artifacts.items() if name.startswith("pairs/")]
-    )
-    n_pairs = int(
-        pairs.select(pl.col("pair").n_unique()).collect().item()
-    )  # a second order has its pair's number
+# Judging
+
+
+def _summarise_judging(artifacts: Artifacts, settings: Settings) -> dict[str, Any]:
+    """What the judges did, over all rounds; a judge without a usable verdict is included."""
+    rounds = _list_rounds(artifacts, "verdicts")
+    verdicts = pl.concat([artifact.scan() for artifact in rounds]).collect()
     lengths = artifacts["samples"].scan().select("id", "length").collect()
-    judges = sorted({*verdicts["judge"], *(settings.judges if len(settings.judges) > 1 else ())})
-    pointwise = _find_pointwise_judges(artifacts, judges)
-    n_rejected = sum(
-        sum(art.manifest["rejects"].values())
-        for name, art in artifacts.items()
-        if _is_verdicts(name)
-    )
+    panel = settings.judges if len(settings.judges) > 1 else ()
+    judges = sorted({*verdicts["judge"], *panel})
+    pointwise = _find_pointwise_judges(rounds, judges)
+    n_rejected = sum(sum(artifact.manifest["rejects"].values()) for artifact in rounds)
     n_asked = verdicts.height + n_rejected
 
-    def diagnosed(table: pl.DataFrame, n_asked: int, *, pointwise: bool) -> dict[str, Any]:
-        found = judge_health.diagnose_judge(table, lengths, pointwise)
-        return asdict(replace(found, n_missing=n_asked - found.n_verdicts))
+    def diagnose(table: pl.DataFrame, n_asked: int, *, pointwise: bool) -> dict[str, Any]:
+        health = judge_health.diagnose_judge(table, lengths, pointwise)
+        n_missing = n_asked - health.n_verdicts
+        return asdict(replace(health, n_missing=n_missing))
 
-    found = diagnosed(verdicts, n_asked, pointwise=all(pointwise.values()))
-    figures = {"n_pairs": n_pairs, "n_verdicts": verdicts.height, "diagnostics": found}
-    if len(pointwise) > 1:  # judges of a panel are asked alike
-        figures["judges"] = {
-            name: diagnosed(
-                verdicts.filter(pl.col("judge") == name), n_asked // len(pointwise), pointwise=alone
-            )
-            for name, alone in pointwise.items()
-        }
-        found_same = judge_health.measure_judge_agreement(verdicts)
-        figures["agreement"] = [
-            {"judges": [one, other], **asdict(same)} for one, other, same in found_same
-        ]
+    figures = {
+        "n_pairs": _count_pairs(artifacts),
+        "n_verdicts": verdicts.height,
+        "diagnostics": diagnose(verdicts, n_asked, pointwise=all(pointwise.values())),
+    }
+    if len(pointwise) > 1:
+        # Every judge of a panel is asked the same questions.
+        n_each = n_asked // len(pointwise)
+        by_judge = {}
+        for judge, is_pointwise in pointwise.items():
+            own_verdicts = verdicts.filter(pl.col("judge") == judge)
+            by_judge[judge] = diagnose(own_verdicts, n_each, pointwise=is_pointwise)
+        figures["judges"] = by_judge
+        figures["agreement"] = _measure_agreement(verdicts)
     return figures
 
 
-def _is_verdicts(artifact: str) -> bool:
-    """Whether an artifact of this name holds a round's verdicts."""
-    return artifact.startswith("verdicts/")
+def _count_pairs(artifacts: Artifacts) -> int:
+    """Different pairs over all rounds; a second order has the number of its pair."""
+    rounds = _list_rounds(artifacts, "pairs")
+    numbers = pl.concat([artifact.scan().select("pair") for artifact in rounds])
+    count = numbers.select(pl.col("pair").n_unique())
+    return int(count.collect().item())
 
 
-def _find_pointwise_judges(artifacts: Mapping[str, Artifact], judges: list[str]) -> dict[str, bool]:
-    """Judge -> whether it cannot see the order of a pair."""
-    notes = [
-        art.manifest["notes"].get("pointwise")
-        for name, art in artifacts.items()
-        if _is_verdicts(name)
+def _measure_agreement(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
+    """How far each two judges agree."""
+    agreements = judge_health.measure_judge_agreement(verdicts)
+    return [
+        {"judges": [judge, other], **asdict(agreement)} for judge, other, agreement in agreements
     ]
-    return {
-        judge: any(judge in note if isinstance(note, list) else bool(note) for note in notes)
-        for judge in judges
-    }
 
 
-def _summarise_selection(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, Any]:
-    """Pool and selection side by side, and beside them as many rows by chance and as many of the
-    longest.
+def _find_pointwise_judges(rounds: list[Artifact], judges: list[str]) -> dict[str, bool]:
+    """Judge -> whether it cannot see the order of a pair."""
+    # A single judge notes a flag; a panel notes the names of its pointwise members.
+    notes = [artifact.manifest["notes"].get("pointwise") for artifact in rounds]
+    members = {name for note in notes if isinstance(note, list) for name in note}
+    flagged = any(note and not isinstance(note, list) for note in notes)
+    return {judge: flagged or judge in members for judge in judges}
+
+
+# Selection
+
+
+def _summarise_selection(artifacts: Artifacts, settings: Settings) -> dict[str, Any]:
+    """Pool and selection side by side, with as many random rows and as many of the longest.
 
     The figures of "random" are means over draws with the seeds `seed`, `seed + 1`, ...
     """
-    tags = artifacts["canonical_tags"].scan().select("id", pl.col("tags").list.unique())
-    samples = artifacts["samples"].scan().select("id", "length")
-    pool = _encode_pool_tags(samples.join(tags, on="id", how="left").collect().sort("id"))
-    chosen = artifacts["selection"].scan().select("id").collect()["id"]
-    picked = np.flatnonzero(pool["id"].is_in(chosen.implode()).to_numpy())
-    lengths, seed = pool["length"].to_numpy(), settings.seed
-    by_chance = [
-        random_rows.shuffle_rows(pool.height, seed + i)[: len(picked)] for i in range(N_DRAWS)
-    ]
-    drawn = [_describe_rows(pool, rows) for rows in by_chance]
+    seed = settings.seed
+    pool = _read_pool(artifacts)
+    selection = artifacts["selection"]
+    chosen = selection.scan().select("id").collect()["id"]
+    rows = np.flatnonzero(pool["id"].is_in(chosen.implode()).to_numpy())
+    by_length = longest.rank_by_value(pool["length"].to_numpy(), seed)
     figures = {
         "pool": _describe_rows(pool, np.arange(pool.height)),
-        "selection": _describe_rows(pool, picked),
-        "random": {name: round(fmean(each[name] for each in drawn), 4) for name in drawn[0]}
-        | {"n": len(picked)},
-        "longest": _describe_rows(pool, longest.rank_by_value(lengths, seed)[: len(picked)]),
+        "selection": _describe_rows(pool, rows),
+        "random": _describe_random_rows(pool, len(rows), seed),
+        "longest": _describe_rows(pool, by_length[: len(rows)]),
     }
-    n_missing = artifacts["selection"].manifest["notes"].get("n_missing", 0)
     return {
         "n_selected": int(figures["selection"]["n"]),
-        "n_missing": n_missing,
+        "n_missing": selection.manifest["notes"].get("n_missing", 0),
         "selection": figures,
     }
 
 
-def _summarise_certainty(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
-    """How far the run's own selection would be another one with other verdicts of the same judges."""
+def _summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
+    """How much the run's own selection depends on the verdicts that the judges happened to give."""
     newest = find_newest_scores(artifacts)
-    if newest is None or artifacts["selection"].manifest["stage"] != "select":
+    selection = artifacts["selection"]
+    if newest is None or selection.manifest["stage"] != "select":
         return {}
-    chosen = (
-        artifacts["selection"]
-        .scan()
-        .drop_nulls(["cluster", "score"])
-        .group_by("cluster")
-        .len()
-        .collect()
-    )
-    found = estimate_certainty(artifacts[newest].scan().collect(), dict(chosen.iter_rows()))
-    return {} if found is None else {"certainty": found._asdict()}
+    n_chosen = selection.scan().drop_nulls(["cluster", "score"]).group_by("cluster").len().collect()
+    scores = artifacts[newest].scan().collect()
+    certainty = estimate_certainty(scores, dict(n_chosen.iter_rows()))
+    return {} if certainty is None else {"certainty": certainty._asdict()}
 
 
-def _encode_pool_tags(pool: pl.DataFrame) -> pl.DataFrame:
-    """The pool with a number for each tag: `codes` instead of `tags`."""
+def _read_pool(artifacts: Artifacts) -> pl.DataFrame:
+    """id, length, codes (the number of each different tag): every sample, sorted by id."""
+    samples = artifacts["samples"].scan().select("id", "length")
+    tags = artifacts["canonical_tags"].scan().select("id", pl.col("tags").list.unique())
+    pool = samples.join(tags, on="id", how="left").collect().sort("id")
+    # Numbers are counted and compared much faster than names.
     names = pool["tags"].explode().drop_nulls().unique().sort()
-    codes = pl.col("tags").list.eval(pl.element().cast(pl.Enum(names)).to_physical())
-    return pool.select("id", "length", codes.alias("codes"))
+    code = pl.element().cast(pl.Enum(names)).to_physical()
+    codes = pl.col("tags").list.eval(code).alias("codes")
+    return pool.select("id", "length", codes)
+
+
+def _describe_random_rows(pool: pl.DataFrame, n: int, seed: int) -> dict[str, float]:
+    """The mean figures of n random rows, over several draws."""
+    draws = []
+    for number in range(N_DRAWS):
+        rows = random_rows.shuffle_rows(pool.height, seed + number)
+        draws.append(_describe_rows(pool, rows[:n]))
+    means = {}
+    for name in draws[0]:
+        means[name] = round(fmean(draw[name] for draw in draws), 4)
+    return means | {"n": n}
 
 
 def _describe_rows(pool: pl.DataFrame, rows: npt.NDArray[np.int64]) -> dict[str, float]:
     """Length, complexity (mean tags) and coverage (share of the canonical tags; InsTag, section
     3.3) of some rows.
     """
-    part = pool[rows]
-    if part.is_empty():
+    chosen = pool[rows]
+    if chosen.is_empty():
         return {"n": 0}
-    n_tags, covered = (each["codes"].explode().drop_nulls().n_unique() for each in (pool, part))
+    lengths = chosen["length"]
+    n_tags = chosen["codes"].list.len()
+    n_known = _count_distinct_tags(pool)
+    n_covered = _count_distinct_tags(chosen)
     return {
-        "n": part.height,
-        "mean_length": round(float(part["length"].mean() or 0), 1),  # type: ignore[arg-type]
-        "median_length": float(part["length"].median() or 0),  # type: ignore[arg-type]
-        "mean_tags": round(float(part["codes"].list.len().mean() or 0), 3),  # type: ignore[arg-type]
-        "coverage": round(covered / n_tags, 4) if n_tags else 0.0,
+        "n": chosen.height,
+        "mean_length": round(float(lengths.mean() or 0), 1),  # type: ignore[arg-type]
+        "median_length": float(lengths.median() or 0),  # type: ignore[arg-type]
+        "mean_tags": round(float(n_tags.mean() or 0), 3),  # type: ignore[arg-type]
+        "coverage": round(n_covered / n_known, 4) if n_known else 0.0,
     }
+
+
+def _count_distinct_tags(pool: pl.DataFrame) -> int:
+    """Different tags of these rows."""
+    return pool["codes"].explode().drop_nulls().n_unique()

@@ -16,16 +16,16 @@ N_SHOWN = 200
 N_BINS = 30
 
 
+SHOWN_COLUMNS = ("rank", "id", "score", "cluster", "rule", "tags", "instruction", "response")
+
+
 def render_report(summary: RunSummary, scores: pl.DataFrame, rows: pl.DataFrame) -> str:
     """The report as HTML; `scores` and `rows` are the selection in input order."""
-    shown = (
-        rows.sort("rank")
-        .head(N_SHOWN)
-        .select("rank", "id", "score", "cluster", "rule", "tags", "instruction", "response")
-    )
+    shown = rows.sort("rank").head(N_SHOWN).select(SHOWN_COLUMNS)
+    n_members = [cluster["n_members"] for cluster in summary.clusters]
     return _load_template().render(
         summary=summary,
-        most=max((cluster["n_members"] for cluster in summary.clusters), default=1),
+        most=max(n_members, default=1),
         scores=_build_histogram(scores["score"].drop_nulls()),
         lengths=_build_histogram(scores["length"]),
         rows=shown.to_dicts(),
@@ -34,31 +34,39 @@ def render_report(summary: RunSummary, scores: pl.DataFrame, rows: pl.DataFrame)
 
 
 def _build_histogram(values: pl.Series) -> list[dict[str, Any]]:
-    """Bins of equal width: from, to, n and the share of the fullest bin."""
+    """Bins of equal width: low, high, n, and the height as a share of the fullest bin's."""
     if values.is_empty():
         return []
-    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    low = float(values.min())  # type: ignore[arg-type]
+    high = float(values.max())  # type: ignore[arg-type]
+    # All values may be equal: then the first bin has them all.
     width = (high - low) / N_BINS or 1.0
-    bins = ((values.cast(pl.Float64) - low) / width).floor().cast(pl.Int64).clip(0, N_BINS - 1)
-    counts = dict(bins.value_counts().iter_rows())
-    most = max(counts.values())
-    return [
-        {
-            "low": low + i * width,
-            "high": low + (i + 1) * width,
-            "n": counts.get(i, 0),
-            "share": counts.get(i, 0) / most,
-        }
-        for i in range(N_BINS)
-    ]
+    numbers = ((values.cast(pl.Float64) - low) / width).floor().cast(pl.Int64)
+    # The largest value belongs to the last bin, not to one of its own.
+    counts = dict(numbers.clip(0, N_BINS - 1).value_counts().iter_rows())
+    fullest = max(counts.values())
+    bins = []
+    for number in range(N_BINS):
+        n = counts.get(number, 0)
+        bins.append(
+            {
+                "low": low + number * width,
+                "high": low + (number + 1) * width,
+                "n": n,
+                "share": n / fullest,
+            }
+        )
+    return bins
 
 
 @cache
 def _load_template() -> Template:
-    """The report's template; everything put into it is escaped."""
+    """The report's template; it escapes everything that is put into it."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(
-        files("tacos.report").joinpath("report.html.jinja").read_text("utf-8")
-    )
+    file = files("tacos.report").joinpath("report.html.jinja")
+    return environment.from_string(file.read_text("utf-8"))

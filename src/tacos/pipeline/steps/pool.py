@@ -25,6 +25,10 @@ from tacos.records import Encoder, Table
 
 Tables = Mapping[str, Table]
 
+NO_HOMES = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32})
+NO_SCORES = pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
+"""In place of homes and scores, for a pool table without them."""
+
 
 @dataclass(frozen=True)
 class AnnotatedPool:

@@ -25,12 +25,10 @@ from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting import quotas, sizes, strategies
 from tacos.methods.selecting.strategies import StrategyInputs
 from tacos.pipeline.steps import pool as pool_tables
-from tacos.pipeline.steps.pool import AnnotatedPool, Tables
+from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES, AnnotatedPool, Tables
 from tacos.records import Encoder, StageOutput
 
 EXCLUDED = "on the exclude list"
-NO_HOMES = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32})
-NO_SCORES = pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
 NO_GRADES = pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
 
 
