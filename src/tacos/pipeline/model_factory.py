@@ -98,7 +98,10 @@ def build_models(settings: Settings, own: UserFunctions, network: EndpointClient
 
 @contextmanager
 def open_judges(
-    settings: Settings, ledger: Path | None = None, *, refine: bool = False
+    settings: Settings,
+    ledger: Path | None = None,
+    *,
+    refine: bool = False,
 ) -> Iterator[StageModels]:
     """The models of the side pipelines: the judge that confirms or is calibrated, and with `refine`
     what rewrites.
@@ -177,7 +180,12 @@ class EndpointClients:
             from tacos.llm.embedding.encoder import EndpointEncoder
 
             embed = self.settings.embed
-            made = EndpointEncoder(embed.endpoint(self.settings.llm), embed, model, self.book())
+            made = EndpointEncoder(
+                embed.endpoint(self.settings.llm),
+                embed,
+                model,
+                self.book(),
+            )
             self.encoders[model] = self.stack.enter_context(made)
         return self.encoders[model]
 

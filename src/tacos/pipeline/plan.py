@@ -64,7 +64,16 @@ def resolve_inputs(
     inputs: dict[str, list[str]] = {}
     for read in step.stage.reads:
         name, _, which = read.partition("/")
-        names = _list_rounds(name, which, step.round, available) if which else [name]
+        names = (
+            _list_rounds(
+                name,
+                which,
+                step.round,
+                available,
+            )
+            if which
+            else [name]
+        )
         present = [artifact for artifact in names if artifact in available]
         if present:
             inputs[name] = present

@@ -47,7 +47,13 @@ class Progress(Protocol):
 
     def start(self, name: str, total: int | None) -> None: ...
     def advance(self, name: str, n_rows: int) -> None: ...
-    def finish(self, name: str, n_rows: int, *, skipped: bool) -> None: ...
+    def finish(
+        self,
+        name: str,
+        n_rows: int,
+        *,
+        skipped: bool,
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,16 @@ def run_plan(
     """
     steps = cut_plan(plan_steps(settings), until)
     start = {"input": source}
-    return run_steps(steps, start, settings, store, engine, models, progress, check)
+    return run_steps(
+        steps,
+        start,
+        settings,
+        store,
+        engine,
+        models,
+        progress,
+        check,
+    )
 
 
 def run_steps(
@@ -110,11 +125,27 @@ def run_steps(
     """The loop itself, over the steps of any pipeline; `start` are the tables that exist before the
     first one.
     """
-    runner = _StepRunner(settings, store, engine, models, progress)
+    runner = _StepRunner(
+        settings,
+        store,
+        engine,
+        models,
+        progress,
+    )
     result = RunResult({})
     for step in steps:
-        tables = gather_tables(step, steps, start, result.artifacts)
-        key = _compute_step_key(step, settings, models, tables)
+        tables = gather_tables(
+            step,
+            steps,
+            start,
+            result.artifacts,
+        )
+        key = _compute_step_key(
+            step,
+            settings,
+            models,
+            tables,
+        )
         artifact = store.find(step.artifact, key)
         if artifact is not None:
             runner.skip(step, artifact)
@@ -133,8 +164,18 @@ def find_existing_artifacts(
     steps = plan_steps(settings)
     artifacts: dict[str, Artifact] = {}
     for step in steps:
-        tables = gather_tables(step, steps, {"input": source}, artifacts)
-        key = _compute_step_key(step, settings, models, tables)
+        tables = gather_tables(
+            step,
+            steps,
+            {"input": source},
+            artifacts,
+        )
+        key = _compute_step_key(
+            step,
+            settings,
+            models,
+            tables,
+        )
         artifact = store.find(step.artifact, key)
         if artifact is None:
             break
@@ -155,13 +196,21 @@ class _StepRunner:
     def skip(self, step: Step, artifact: Artifact) -> None:
         """Say that an artifact is up to date."""
         log.info("%s: up to date (%s)", step.artifact, artifact.manifest["key"])
-        self.progress.finish(step.artifact, artifact.manifest["n_rows"], skipped=True)
+        self.progress.finish(
+            step.artifact,
+            artifact.manifest["n_rows"],
+            skipped=True,
+        )
 
     def run(self, step: Step, key: str, tables: dict[str, Table]) -> Artifact:
         """Run a step, check its gate, and commit what it made."""
         self.progress.start(step.artifact, _count_expected_rows(tables))
         started = time.monotonic()
-        draft = self.store.begin(step.artifact, key, resume=_can_resume(step.stage))
+        draft = self.store.begin(
+            step.artifact,
+            key,
+            resume=_can_resume(step.stage),
+        )
         inputs = StageInputs(
             tables=tables,
             settings=self.settings,
@@ -175,8 +224,20 @@ class _StepRunner:
 
         rejects = draft.read_rejects()
         limit = read_failure_limit(step.stage, self.settings)
-        check_failure_rate(step.stage, draft.n_rows(), rejects, limit)
-        manifest = self._build_manifest(step, key, tables, rejects, notes, started)
+        check_failure_rate(
+            step.stage,
+            draft.n_rows(),
+            rejects,
+            limit,
+        )
+        manifest = self._build_manifest(
+            step,
+            key,
+            tables,
+            rejects,
+            notes,
+            started,
+        )
         return self._commit(step, draft, manifest)
 
     def _build_manifest(
@@ -209,8 +270,17 @@ class _StepRunner:
     def _commit(self, step: Step, draft: Draft, manifest: Manifest) -> Artifact:
         artifact = draft.commit(manifest.as_dict())
         n_rows = artifact.manifest["n_rows"]
-        self.progress.finish(step.artifact, n_rows, skipped=False)
-        log.info("%s: %s rows in %s s", step.artifact, n_rows, manifest.duration_s)
+        self.progress.finish(
+            step.artifact,
+            n_rows,
+            skipped=False,
+        )
+        log.info(
+            "%s: %s rows in %s s",
+            step.artifact,
+            n_rows,
+            manifest.duration_s,
+        )
         return artifact
 
 

@@ -65,7 +65,12 @@ def execute_stage(stage: Stage, inputs: StageInputs) -> dict[str, Any]:
 
 def _execute_table_stage(stage: TableStage, inputs: StageInputs) -> dict[str, Any]:
     """The whole table at once."""
-    output = stage.run(inputs.tables, inputs.settings, inputs.tool, inputs.round)
+    output = stage.run(
+        inputs.tables,
+        inputs.settings,
+        inputs.tool,
+        inputs.round,
+    )
     inputs.draft.write(0, conform_table(output.table, stage.schema), output.rejects)
     return output.notes
 
@@ -81,7 +86,12 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
     duplicates = DuplicateFinder(stage.distinct, stage.name) if stage.distinct else None
     notes: Counter[str] = Counter()
     batches = stage.source(inputs.tables)
-    for number, output in _map_unfinished(work, batches, stage.where, inputs):
+    for number, output in _map_unfinished(
+        work,
+        batches,
+        stage.where,
+        inputs,
+    ):
         if duplicates is not None:
             output = duplicates.drop(output)
         inputs.draft.write(number, output.table, output.rejects)
@@ -104,7 +114,12 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
     n_failed = 0
     notes: Counter[str] = Counter()
     batches = stage.questions(inputs.tables, inputs.settings)
-    for number, output in _map_unfinished(work, batches, model.where, inputs):
+    for number, output in _map_unfinished(
+        work,
+        batches,
+        model.where,
+        inputs,
+    ):
         inputs.draft.write(number, output.table, output.rejects)
         notes.update(output.notes)
         n_batch = output.table.height + output.rejects.height
@@ -112,7 +127,12 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         n_failed += int(output.rejects["failure"].sum())
         if n_done >= EARLY_ROWS and n_failed > EARLY_FACTOR * limit * n_done:
             n_rows = n_done - output.rejects.height
-            check_failure_rate(stage, n_rows, inputs.draft.read_rejects(), limit)
+            check_failure_rate(
+                stage,
+                n_rows,
+                inputs.draft.read_rejects(),
+                limit,
+            )
         inputs.advance(n_batch)
     return {**notes, "pointwise": getattr(model, "pointwise_members", model.pointwise)}
 
@@ -160,7 +180,13 @@ def _answer_batch(batch: pl.DataFrame, stage: str, settings: Settings, model: Mo
     results: list[Row | Reject | None] = [prompt_stage.given(row) for row in rows]
     unanswered = [number for number, result in enumerate(results) if result is None]
     requests = [
-        prompt_stage.ask(rows[number], template, template_hash, config) for number in unanswered
+        prompt_stage.ask(
+            rows[number],
+            template,
+            template_hash,
+            config,
+        )
+        for number in unanswered
     ]
     replies = model.answer(requests) if requests else []
     for number, reply in zip(unanswered, replies, strict=True):
@@ -169,7 +195,11 @@ def _answer_batch(batch: pl.DataFrame, stage: str, settings: Settings, model: Mo
     answered = [result for result in results if not isinstance(result, Reject)]
     rejects = [result for result in results if isinstance(result, Reject)]
     return StageOutput(
-        table=pl.DataFrame(answered, schema=prompt_stage.schema, orient="row"),
+        table=pl.DataFrame(
+            answered,
+            schema=prompt_stage.schema,
+            orient="row",
+        ),
         rejects=build_reject_frame(rejects),
         notes={"n_asked": len(requests)},
     )

@@ -54,14 +54,25 @@ def chart_strategies(
     for figure, title in PANELS.items():
         if table[figure].count():
             shown = _drop_trivial_pool(table, figure)
-            panels.append(_chart_panel(shown, figure, title, bands[figure]))
+            panels.append(
+                _chart_panel(
+                    shown,
+                    figure,
+                    title,
+                    bands[figure],
+                )
+            )
     rows = [
         alt.hconcat(*panels[start : start + PANELS_PER_ROW])
         for start in range(0, len(panels), PANELS_PER_ROW)
     ]
     strategies = [name for name in table["strategy"].to_list() if name != "pool"]
     title = "grey: the range of random selections of the same size"
-    chart = alt.vconcat(*rows, _chart_overlap(overlap, strategies), title=title)
+    chart = alt.vconcat(
+        *rows,
+        _chart_overlap(overlap, strategies),
+        title=title,
+    )
     vega_lite: dict[str, Any] = chart.to_dict()
     return vega_lite
 
@@ -79,7 +90,11 @@ def chart_curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[st
         domain=[smallest, largest],
         nice=False,
     )
-    x = alt.X("n:Q", title="rows", scale=x_scale)
+    x = alt.X(
+        "n:Q",
+        title="rows",
+        scale=x_scale,
+    )
     panels = [_chart_curve_coverage(table, strategy, knee, x)]
     for figure in ("mean_score", "mean_tags"):
         known = table.select("n", figure).drop_nulls()
@@ -167,11 +182,29 @@ def _chart_rarefaction(curves: pl.DataFrame) -> Any:
 
 def _chart_recall(table: pl.DataFrame) -> Any:
     """How much of one data set's tags another one has."""
-    long = table.unpivot(index="data", variable_name="of", value_name="share")
+    long = table.unpivot(
+        index="data",
+        variable_name="of",
+        value_name="share",
+    )
     order = table["data"].to_list()
-    x = alt.X("of:N", title="tags of", sort=order)
-    y = alt.Y("data:N", title="found in", sort=order)
-    return _chart_shares(long, x, y, title="recall", row_height=36)
+    x = alt.X(
+        "of:N",
+        title="tags of",
+        sort=order,
+    )
+    y = alt.Y(
+        "data:N",
+        title="found in",
+        sort=order,
+    )
+    return _chart_shares(
+        long,
+        x,
+        y,
+        title="recall",
+        row_height=36,
+    )
 
 
 def _chart_frequencies(table: pl.DataFrame) -> Any:
@@ -179,13 +212,30 @@ def _chart_frequencies(table: pl.DataFrame) -> Any:
     # Thin out the ranks evenly on that scale: a mark every 1/40 of a natural logarithm.
     step = (pl.col("rank").cast(pl.Float64).log() * 40).floor()
     is_new_step = step.ne(step.shift(1).over("data")).fill_null(True)
-    thinned = table.filter(is_new_step).select("data", "rank", "share", "tag")
-    x = alt.X("rank:Q", title="rank of the tag", scale=alt.Scale(type="log"))
-    y = alt.Y("share:Q", title="share of samples", scale=alt.Scale(type="log"))
+    thinned = table.filter(is_new_step).select(
+        "data",
+        "rank",
+        "share",
+        "tag",
+    )
+    x = alt.X(
+        "rank:Q",
+        title="rank of the tag",
+        scale=alt.Scale(type="log"),
+    )
+    y = alt.Y(
+        "share:Q",
+        title="share of samples",
+        scale=alt.Scale(type="log"),
+    )
     return (
         _chart_table(thinned)
         .mark_line()
-        .encode(x=x, y=y, color=alt.Color("data:N", title=""))
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("data:N", title=""),
+        )
         .properties(width=WIDTH, height=HEIGHT)
     )
 
@@ -212,7 +262,11 @@ def _chart_panel(table: pl.DataFrame, figure: str, title: str, bounds: tuple[flo
         title=title,
         scale=alt.Scale(zero=False, padding=12),
     )
-    y = alt.Y("strategy:N", title="", sort=table["strategy"].to_list())
+    y = alt.Y(
+        "strategy:N",
+        title="",
+        sort=table["strategy"].to_list(),
+    )
     points = _chart_table(known).mark_circle(size=70).encode(x=x, y=y)
     band = _chart_table(band_table).mark_rect(opacity=0.25, color="gray").encode(x=x, x2="high:Q")
     return (band + points).properties(width=200, height=alt.Step(22))
@@ -220,10 +274,28 @@ def _chart_panel(table: pl.DataFrame, figure: str, title: str, bounds: tuple[flo
 
 def _chart_overlap(overlap: pl.DataFrame, order: list[str]) -> Any:
     """The share of a selection's rows that another one has, too."""
-    long = overlap.unpivot(index="strategy", variable_name="other", value_name="share")
-    x = alt.X("other:N", title="rows also in", sort=order)
-    y = alt.Y("strategy:N", title="share of", sort=order)
-    return _chart_shares(long, x, y, title="share", row_height=28)
+    long = overlap.unpivot(
+        index="strategy",
+        variable_name="other",
+        value_name="share",
+    )
+    x = alt.X(
+        "other:N",
+        title="rows also in",
+        sort=order,
+    )
+    y = alt.Y(
+        "strategy:N",
+        title="share of",
+        sort=order,
+    )
+    return _chart_shares(
+        long,
+        x,
+        y,
+        title="share",
+        row_height=28,
+    )
 
 
 def _chart_shares(long: pl.DataFrame, x: alt.X, y: alt.Y, title: str, row_height: int) -> Any:
@@ -252,7 +324,11 @@ def _chart_curve_coverage(table: pl.DataFrame, strategy: str, knee: int | None, 
         pl.col("coverage").alias(strategy),
         pl.col("by_chance").alias("by chance"),
     )
-    long = named.unpivot(index="n", variable_name="rows of", value_name="coverage")
+    long = named.unpivot(
+        index="n",
+        variable_name="rows of",
+        value_name="coverage",
+    )
     y = alt.Y(
         "coverage:Q",
         title="share of tags covered",

@@ -44,7 +44,12 @@ def explain_row(artifacts: Artifacts, settings: Settings, row: str) -> dict[str,
         **_trace_shortlist(artifacts, row),
         **_trace_scores(artifacts, row),
     }
-    verdict = _explain_verdict(artifacts, settings, row, trace)
+    verdict = _explain_verdict(
+        artifacts,
+        settings,
+        row,
+        trace,
+    )
     return {"verdict": verdict, **trace}
 
 
@@ -282,7 +287,12 @@ def _list_unmet_limits(artifacts: Artifacts, settings: Settings, row: str) -> li
     position = pool["id"].to_list().index(row)
     reasons = limiting.explain_full_limits(bounds, taken, position)
     if limits.cosine < 1:
-        reasons += _find_near_duplicate(artifacts, chosen.to_list(), row, limits.cosine)
+        reasons += _find_near_duplicate(
+            artifacts,
+            chosen.to_list(),
+            row,
+            limits.cosine,
+        )
     return reasons
 
 

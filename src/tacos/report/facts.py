@@ -173,7 +173,11 @@ def _summarise_cascade(artifacts: Artifacts) -> dict[str, Any]:
         .scan()
         .group_by("model")
         .len()
-        .sort("len", "model", descending=[True, False])
+        .sort(
+            "len",
+            "model",
+            descending=[True, False],
+        )
         .collect()
     )
     return {
@@ -223,12 +227,24 @@ def _summarise_clusters(artifacts: Artifacts, settings: Settings) -> list[dict[s
     for name, column in (("shortlist", "n_shortlisted"), ("selection", "n_selected")):
         if name in artifacts:
             counts = artifacts[name].scan().group_by("cluster").len(column)
-            table = table.join(counts.collect(), on="cluster", how="left")
+            table = table.join(
+                counts.collect(),
+                on="cluster",
+                how="left",
+            )
     return (
-        table.join(names, on="cluster", how="left")
+        table.join(
+            names,
+            on="cluster",
+            how="left",
+        )
         .with_columns(pl.col("name").fill_null(UNTAGGED))
         .fill_null(0)
-        .sort("n_members", "cluster", descending=[True, False])
+        .sort(
+            "n_members",
+            "cluster",
+            descending=[True, False],
+        )
         .to_dicts()
     )
 
@@ -262,7 +278,12 @@ def _summarise_judging(artifacts: Artifacts, settings: Settings) -> dict[str, An
     n_rejected = sum(sum(artifact.manifest["rejects"].values()) for artifact in rounds)
     n_asked = verdicts.height + n_rejected
 
-    def diagnose(table: pl.DataFrame, n_asked: int, *, pointwise: bool) -> dict[str, Any]:
+    def diagnose(
+        table: pl.DataFrame,
+        n_asked: int,
+        *,
+        pointwise: bool,
+    ) -> dict[str, Any]:
         health = judge_health.diagnose_judge(table, lengths, pointwise)
         n_missing = n_asked - health.n_verdicts
         return asdict(replace(health, n_missing=n_missing))
@@ -270,7 +291,11 @@ def _summarise_judging(artifacts: Artifacts, settings: Settings) -> dict[str, An
     figures = {
         "n_pairs": _count_pairs(artifacts),
         "n_verdicts": verdicts.height,
-        "diagnostics": diagnose(verdicts, n_asked, pointwise=all(pointwise.values())),
+        "diagnostics": diagnose(
+            verdicts,
+            n_asked,
+            pointwise=all(pointwise.values()),
+        ),
     }
     if len(pointwise) > 1:
         # Every judge of a panel is asked the same questions.
@@ -278,7 +303,11 @@ def _summarise_judging(artifacts: Artifacts, settings: Settings) -> dict[str, An
         by_judge = {}
         for judge, is_pointwise in pointwise.items():
             own_verdicts = verdicts.filter(pl.col("judge") == judge)
-            by_judge[judge] = diagnose(own_verdicts, n_each, pointwise=is_pointwise)
+            by_judge[judge] = diagnose(
+                own_verdicts,
+                n_each,
+                pointwise=is_pointwise,
+            )
         figures["judges"] = by_judge
         figures["agreement"] = _measure_agreement(verdicts)
     return figures

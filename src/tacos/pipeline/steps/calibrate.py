@@ -18,7 +18,11 @@ def parse_labelled_pairs(batch: Any, prepared: Any, settings: Settings) -> Stage
     """Raw rows -> labelled pairs."""
     rows, rejects = calibration.parse_label_batch(batch)
     return StageOutput(
-        table=pl.DataFrame(rows, schema=LABELS, orient="row"),
+        table=pl.DataFrame(
+            rows,
+            schema=LABELS,
+            orient="row",
+        ),
         rejects=build_reject_frame(rejects),
         notes={},
     )
@@ -32,5 +36,8 @@ def build_calibration_questions(tables: Tables, settings: Settings) -> Iterator[
             pairs, texts = calibration.build_label_pairs(labels, first_pair)
             first_pair += labels.height
             yield comparisons.list_comparison_questions(
-                pairs, texts, settings.judges, settings.judge.repetitions
+                pairs,
+                texts,
+                settings.judges,
+                settings.judge.repetitions,
             )

@@ -72,13 +72,21 @@ def distill_tagger(
     tags = tables["sample_tags"].scan().collect()
     _check_sample_size(tags.height, settings)
     asked = _read_instructions(tables, tags, settings)
-    shown = tags.join(asked, on=["id", "turn"], maintain_order="left")
+    shown = tags.join(
+        asked,
+        on=["id", "turn"],
+        maintain_order="left",
+    )
     once = shown[llm_imitation.find_distinct_rows(shown["instruction"].to_list())]
     texts, given = once["instruction"].to_list(), once["tags"].to_list()
     name = f"distilled from {' + '.join(sorted(set(tags['model'])))}"
     made = llm_imitation.fit_tagger(texts, given, name)
     notes = {"agreement": llm_imitation.measure_tagger(texts, given), "n_shown": tags.height}
-    files = pl.DataFrame(tagger_files.pack_tagger(*freeze_tagger(made)), schema=FILES, orient="row")
+    files = pl.DataFrame(
+        tagger_files.pack_tagger(*freeze_tagger(made)),
+        schema=FILES,
+        orient="row",
+    )
     return StageOutput(files, build_reject_frame(), notes)
 
 
@@ -88,7 +96,11 @@ def _read_instructions(tables: Tables, tags: pl.DataFrame, settings: Settings) -
     samples = tables["samples"].scan().select(COLUMNS).filter(wanted).collect()
     asked = open_tags.build_turn_questions(samples).select("id", "turn", "instruction")
     return asked.with_columns(
-        pl.Series("instruction", _truncate_instructions(asked, settings), dtype=pl.String)
+        pl.Series(
+            "instruction",
+            _truncate_instructions(asked, settings),
+            dtype=pl.String,
+        )
     )
 
 
@@ -104,7 +116,10 @@ def list_remaining_questions(tables: Tables) -> Iterator[pl.DataFrame]:
     done = tables["sample_tags"].scan().select("id", "turn").collect()
     for asked in _iterate_open_questions(tables):
         yield asked.select("id", "turn", "instruction").join(
-            done, on=["id", "turn"], how="anti", maintain_order="left"
+            done,
+            on=["id", "turn"],
+            how="anti",
+            maintain_order="left",
         )
 
 
@@ -120,7 +135,12 @@ def guess_tags(asked: pl.DataFrame, files: dict[str, bytes], settings: Settings)
     model = tagger_files.unpack_tagger(*(files[name] for name in tagger_files.FILES))
     found = tagger.tag_instructions(model, _truncate_instructions(asked, settings))
     rows = [
-        open_tags.build_tags_row(row, tagger.format_tag_items(tags), "", model.meta["name"])
+        open_tags.build_tags_row(
+            row,
+            tagger.format_tag_items(tags),
+            "",
+            model.meta["name"],
+        )
         for row, tags in zip(asked.iter_rows(named=True), found, strict=True)
     ]
     table = pl.DataFrame(
@@ -144,5 +164,9 @@ def build_cascade_questions(tables: Tables, settings: Settings) -> Iterator[pl.D
     unsure = tagger_cascade.pick_least_confident(guesses, settings.cascade.n_again(n_rest))
     parts = tables["guesses"].batches(known.columns)
     for samples, guessed in zip(tables["samples"].batches(COLUMNS), parts, strict=True):
-        sure = guessed.join(unsure, on=["id", "turn"], how="anti")
+        sure = guessed.join(
+            unsure,
+            on=["id", "turn"],
+            how="anti",
+        )
         yield open_tags.build_turn_questions(samples, pl.concat([known, sure]))

@@ -44,16 +44,28 @@ def _cluster_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.Da
     vectors = encoder.encode(counts_by_tag["tag"].to_list())
     k = kmeans_clusters.choose_k(config.k, counts_by_tag.height, n_samples)
     first = kmeans_clusters.cluster_tags(
-        counts_by_tag, vectors, k, weighted=config.weighted, seed=settings.seed
+        counts_by_tag,
+        vectors,
+        k,
+        weighted=config.weighted,
+        seed=settings.seed,
     )
 
     def n_of(table: pl.DataFrame) -> Mapping[int, int]:
         return _count_cluster_samples(
-            tables["canonical_tags"], table, homes=config.membership == "home"
+            tables["canonical_tags"],
+            table,
+            homes=config.membership == "home",
         )
 
     resized = cluster_size_limits.resize_tag_clusters(
-        first, vectors, n_of, n_samples, config.smallest, config.largest, settings.seed
+        first,
+        vectors,
+        n_of,
+        n_samples,
+        config.smallest,
+        config.largest,
+        settings.seed,
     )
     found = kmeans_clusters.number_by_size(resized)
     some = _draw_rows(tables["canonical_tags"], ["id", "tags"], settings.seed)
@@ -74,11 +86,18 @@ def _explain_tag_limit(n: int, most: int) -> str:
     )
 
 
-def _count_cluster_samples(rows: Table, table: pl.DataFrame, *, homes: bool) -> Mapping[int, int]:
+def _count_cluster_samples(
+    rows: Table,
+    table: pl.DataFrame,
+    *,
+    homes: bool,
+) -> Mapping[int, int]:
     """Samples of each cluster, counted batch by batch."""
     counts = [
         kmeans_clusters.list_cluster_members(
-            kmeans_clusters.assign_by_tags(batch, table), homes=homes, untagged=None
+            kmeans_clusters.assign_by_tags(batch, table),
+            homes=homes,
+            untagged=None,
         )
         .group_by("cluster")
         .len()
@@ -103,17 +122,27 @@ def _cluster_embeddings(tables: Tables, settings: Settings, encoder: Encoder) ->
     smallest = config.smallest * some.height / n_samples
     first = kmeans_clusters.fit_kmeans_centres(vectors, k, settings.seed)
     centres = cluster_size_limits.resize_centres(
-        first, vectors, smallest, config.largest, settings.seed
+        first,
+        vectors,
+        smallest,
+        config.largest,
+        settings.seed,
     )
     counts = np.bincount(
         kmeans_clusters.find_nearest_centre(vectors, centres), minlength=len(centres)
     )
     centres = centres[np.argsort(-counts, kind="stable")]
     labels = pl.Series(
-        "cluster", kmeans_clusters.find_nearest_centre(vectors, centres), dtype=pl.UInt32
+        "cluster",
+        kmeans_clusters.find_nearest_centre(vectors, centres),
+        dtype=pl.UInt32,
     )
     tags = tables["canonical_tags"].scan().select("id", "tags")
-    known = tags.join(some.lazy().select("id"), on="id", how="semi").collect()
+    known = tags.join(
+        some.lazy().select("id"),
+        on="id",
+        how="semi",
+    ).collect()
     rows = some.select("id", labels).join(known, on="id", how="left")
     names = dict.fromkeys(
         range(len(centres)), cluster_names.NAMELESS
@@ -128,7 +157,13 @@ def _draw_rows(table: Table, columns: list[str], seed: int) -> pl.DataFrame:
     them in memory.
     """
     n_rows = int(table.scan().select(pl.len()).collect().item())
-    taken = np.sort(np.random.default_rng(seed).choice(n_rows, min(n_rows, N_DRAWN), replace=False))
+    taken = np.sort(
+        np.random.default_rng(seed).choice(
+            n_rows,
+            min(n_rows, N_DRAWN),
+            replace=False,
+        )
+    )
     parts, start = [], 0
     for batch in table.batches(columns):
         here = taken[(taken >= start) & (taken < start + batch.height)] - start

@@ -54,9 +54,22 @@ def pair_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> 
     earlier = tables["pairs"].scan().collect()
     scores = tables["scores"].scan().collect()
     if method == "active":
-        pairs = _pair_actively(shortlist, scores, earlier, tables, settings, number)
+        pairs = _pair_actively(
+            shortlist,
+            scores,
+            earlier,
+            tables,
+            settings,
+            number,
+        )
     else:
-        pairs = pairing.plan_swiss_round(shortlist, scores, earlier, number, settings.seed)
+        pairs = pairing.plan_swiss_round(
+            shortlist,
+            scores,
+            earlier,
+            number,
+            settings.seed,
+        )
     return StageOutput.without_rejects(pairs)
 
 
@@ -73,7 +86,10 @@ def build_judge_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
     )
     for batch in pairs.iter_slices(N_PAIRS_PER_BATCH):
         yield comparisons.list_comparison_questions(
-            batch, texts, settings.judges, settings.judge.repetitions
+            batch,
+            texts,
+            settings.judges,
+            settings.judge.repetitions,
         )
 
 
@@ -93,12 +109,22 @@ def rate_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> 
         if config.length:
             lengths = tables["samples"].scan().select("id", "length").collect()
         scores, habits = rating.fit_bradley_terry(
-            verdicts, homes, lengths, config.weights, seed=settings.seed
+            verdicts,
+            homes,
+            lengths,
+            config.weights,
+            seed=settings.seed,
         )
         return StageOutput.without_rejects(scores, {"habits": asdict(habits)})
 
     grades = _average_grades(tables) if config.prior == "grades" else None
-    scores = rating.fit_least_squares(verdicts, config.scope, homes, grades, seed=settings.seed)
+    scores = rating.fit_least_squares(
+        verdicts,
+        config.scope,
+        homes,
+        grades,
+        seed=settings.seed,
+    )
     return StageOutput.without_rejects(scores)
 
 
@@ -110,7 +136,11 @@ def _pair_first_round(shortlist: pl.DataFrame, tables: Tables, settings: Setting
         medians = _find_median_samples(shortlist, tables)
         within = pairing.pair_with_reference(shortlist, seed, medians)
     elif config.method == "active":
-        within = pairing.plan_first_round(shortlist, seed, linked=config.budget >= CHAIN_BUDGET)
+        within = pairing.plan_first_round(
+            shortlist,
+            seed,
+            linked=config.budget >= CHAIN_BUDGET,
+        )
     else:
         within = pairing.pair_in_chain(shortlist, seed)
     bridges = pairing.bridge_clusters(
@@ -154,7 +184,12 @@ def _pair_actively(
     n = pool.count_requested_rows(tables["samples"], settings.select.size)
     shares = quotas.compute_quotas(sizes, n, settings.select.quota)
     rounds_left = config.n_rounds - number
-    allowance = pairing.allot_requests(shortlist, earlier, config.budget, rounds_left)
+    allowance = pairing.allot_requests(
+        shortlist,
+        earlier,
+        config.budget,
+        rounds_left,
+    )
     return pairing.plan_active_round(
         shortlist,
         scores,

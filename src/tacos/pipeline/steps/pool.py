@@ -103,7 +103,11 @@ def read_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
         n_clusters = tables["clusters"].scan().select(pl.col("cluster").n_unique())
         untagged = int(n_clusters.collect().item())
     memberships = tables["memberships"].scan().collect()
-    return kmeans_clusters.list_cluster_members(memberships, homes=homes, untagged=untagged)
+    return kmeans_clusters.list_cluster_members(
+        memberships,
+        homes=homes,
+        untagged=untagged,
+    )
 
 
 def order_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
@@ -182,7 +186,11 @@ def build_pool_table(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) 
     """
     samples = tables["samples"].scan().select("id", "length", "source").collect()
     tags = tables["canonical_tags"].scan().select("id", "tags").collect()
-    home = homes.select("id", "cluster").unique("id", keep="first", maintain_order=True)
+    home = homes.select("id", "cluster").unique(
+        "id",
+        keep="first",
+        maintain_order=True,
+    )
     best = scores.group_by("id").agg(pl.col("score").max())
     return (
         samples.join(tags, on="id", how="left")
@@ -195,13 +203,25 @@ def build_pool_table(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) 
 def draw_unjudged_rows(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
     """id, cluster: rows of `read_memberships` without a score, each once, in random order."""
     unjudged = frame.join(scores, on="id", how="anti")
-    distinct = unjudged.unique("id", keep="first", maintain_order=True).sort("id")
-    return distinct.sample(fraction=1.0, shuffle=True, seed=seed).select("id", "cluster")
+    distinct = unjudged.unique(
+        "id",
+        keep="first",
+        maintain_order=True,
+    ).sort("id")
+    return distinct.sample(
+        fraction=1.0,
+        shuffle=True,
+        seed=seed,
+    ).select("id", "cluster")
 
 
 def build_embedding_text() -> pl.Expr:
     """The column `text` that a sample's embedding is made from: instruction and response."""
-    return pl.concat_str("instruction", "response", separator="\n").alias("text")
+    return pl.concat_str(
+        "instruction",
+        "response",
+        separator="\n",
+    ).alias("text")
 
 
 def encode_samples(

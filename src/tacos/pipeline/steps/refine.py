@@ -18,7 +18,12 @@ def read_selected_rows(tables: Tables) -> Iterator[pl.DataFrame]:
     """The selected samples, batch by batch, in the order of the input."""
     selected = tables["selection"].scan().select("id").collect()
     for samples in tables["samples"].batches(["id", "content_hash", "instruction", "raw"]):
-        yield samples.join(selected, on="id", how="semi", maintain_order="left")
+        yield samples.join(
+            selected,
+            on="id",
+            how="semi",
+            maintain_order="left",
+        )
 
 
 def extract_excerpts(batch: pl.DataFrame, prepared: Any, settings: Settings) -> StageOutput:
@@ -47,7 +52,11 @@ def read_proposals(tables: Tables) -> Iterator[pl.DataFrame]:
         rewritten = _join_new_responses(tables, excerpts)
         if "instructions" in tables:
             reworded = tables["instructions"].scan().select("id", new_instruction="instruction")
-            yield rewritten.join(reworded.collect(), on="id", maintain_order="left")
+            yield rewritten.join(
+                reworded.collect(),
+                on="id",
+                maintain_order="left",
+            )
         else:
             unchanged = pl.col("instruction").str.strip_chars()
             yield rewritten.with_columns(unchanged.alias("new_instruction"))
@@ -56,7 +65,11 @@ def read_proposals(tables: Tables) -> Iterator[pl.DataFrame]:
 def rebuild_rows(batch: pl.DataFrame, prepared: Any, settings: Settings) -> StageOutput:
     """New texts -> the selected rows with these texts in place of the old."""
     candidates, rejects = refinement.rebuild_candidates(batch, settings.ingest)
-    return StageOutput(candidates, rejects, notes={})
+    return StageOutput(
+        candidates,
+        rejects,
+        notes={},
+    )
 
 
 def build_confirm_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
@@ -64,7 +77,10 @@ def build_confirm_questions(tables: Tables, settings: Settings) -> Iterator[pl.D
     candidates = tables["candidates"].scan().collect()
     originals = tables["excerpts"].scan().collect()
     questions = refinement.list_confirmations(
-        candidates, originals, settings.judges, settings.judge.repetitions
+        candidates,
+        originals,
+        settings.judges,
+        settings.judge.repetitions,
     )
     yield from questions.iter_slices(2 * N_PAIRS_PER_BATCH)
 
@@ -78,4 +94,8 @@ def _join_new_responses(tables: Tables, excerpts: pl.DataFrame) -> pl.DataFrame:
         .select("id", new_response="response")
         .collect()
     )
-    return excerpts.join(responses, on="id", maintain_order="left")
+    return excerpts.join(
+        responses,
+        on="id",
+        maintain_order="left",
+    )

@@ -53,7 +53,11 @@ def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -
     candidates = (
         members.rename({"clusters": "tag_set"})
         .join(samples, on="id")
-        .join(_read_grades(tables), on="id", how="left")
+        .join(
+            _read_grades(tables),
+            on="id",
+            how="left",
+        )
     )
     kept, dropped = shortlisting.shortlist_members(
         candidates,
@@ -63,13 +67,22 @@ def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -
         config.explore,
         settings.seed,
         config.cap or None,
-        _build_reserves(tables, settings, excluded, n),
+        _build_reserves(
+            tables,
+            settings,
+            excluded,
+            n,
+        ),
     )
     by_rule = pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason")
     by_list = pl.lit(EXCLUDED).alias("reason")
     left_out = dropped.select("id", by_rule, "cluster")
     listed = everyone.filter(is_excluded).select("id", by_list, "cluster")
-    return StageOutput(kept, _reject_dropped_rows(pl.concat([left_out, listed])), notes={})
+    return StageOutput(
+        kept,
+        _reject_dropped_rows(pl.concat([left_out, listed])),
+        notes={},
+    )
 
 
 def make_selection(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
@@ -209,7 +222,11 @@ class QuotaSelection(AnnotatedPool):
         )
         by_quota = (
             pl.col("id")
-            .replace_strict(rules, default=None, return_dtype=pl.String)
+            .replace_strict(
+                rules,
+                default=None,
+                return_dtype=pl.String,
+            )
             .fill_null(otherwise)
         )
         is_must_keep = pl.col("rule") == "must-keep"
@@ -302,16 +319,34 @@ def _run_user_selector(selector: Any, scores: pl.DataFrame, tables: Tables, n: i
         .sort("id", "cluster")
         .collect()
     )
-    ids = selector.choose(pool.select("id", "cluster", "score", "length", "tags"), n)
+    ids = selector.choose(
+        pool.select(
+            "id",
+            "cluster",
+            "score",
+            "length",
+            "tags",
+        ),
+        n,
+    )
     by_score = scores.sort("score", descending=True)
     best = by_score.unique("id", keep="first").select("id", "cluster", "score")
     chosen = pl.DataFrame({"id": ids}, schema={"id": pl.String})
-    ranked = chosen.join(best, on="id", maintain_order="left").with_row_index("rank", offset=1)
+    ranked = chosen.join(
+        best,
+        on="id",
+        maintain_order="left",
+    ).with_row_index("rank", offset=1)
     return ranked.with_columns(pl.lit(selector.name).alias("rule"))
 
 
 def _rank_selection(selection: pl.DataFrame) -> pl.DataFrame:
     """A selection with ranks from 1, best score first, rows without a score last."""
     unranked = selection.drop("rank")
-    ordered = unranked.sort("score", "id", descending=[True, False], nulls_last=True)
+    ordered = unranked.sort(
+        "score",
+        "id",
+        descending=[True, False],
+        nulls_last=True,
+    )
     return ordered.with_row_index("rank", offset=1)

@@ -154,7 +154,13 @@ def _read_tag_mapping(tables: Tables) -> dict[str, str | None]:
 
 def _replace_tags(frame: pl.DataFrame, tags: list[list[str]]) -> pl.DataFrame:
     """The frame with other tags in each row."""
-    return frame.with_columns(pl.Series("tags", tags, dtype=pl.List(pl.String)))
+    return frame.with_columns(
+        pl.Series(
+            "tags",
+            tags,
+            dtype=pl.List(pl.String),
+        )
+    )
 
 
 def _count_tags(frame: pl.DataFrame) -> int:
