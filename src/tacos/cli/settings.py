@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import orjson
 import typer
+from pydantic.fields import FieldInfo
 
 from tacos import config
 from tacos.cli.shared import console, options
@@ -52,40 +50,27 @@ def _list_settings(preset: str) -> list[dict[str, Any]]:
     """Stage, name, value in a preset, choices and meaning of every setting, in the order of the
     stages.
     """
-    values, meanings = config.load_settings(preset).model_dump(mode="json"), _read_field_docs()
-    found = []
-    for stage, section in config.Settings.model_fields.items():
-        inner = getattr(section.annotation, "model_fields", None)
-        for key, field in (inner or {}).items():
-            known = {"value": values[stage][key], "choices": _list_choices(field.annotation)}
-            meaning = meanings.get(f"{getattr(section.annotation, '__name__', '')}.{key}", "")
-            found.append({"stage": stage, "name": f"{stage}.{key}", **known, "meaning": meaning})
-        if inner is None:
-            found.append(
-                {
-                    "stage": stage,
-                    "name": stage,
-                    "value": values[stage],
-                    "choices": [],
-                    "meaning": "",
-                }
-            )
-    return found
-
-
-def _read_field_docs() -> dict[str, str]:
-    """Class.attribute -> the text under the attribute, read from the classes' source."""
-    found = {}
-    for section in (field.annotation for field in config.Settings.model_fields.values()):
-        if not (isinstance(section, type) and issubclass(section, config.SettingsSection)):
+    values = config.load_settings(preset).model_dump(mode="json")
+    listed = []
+    for stage, field in config.Settings.model_fields.items():
+        section = getattr(field.annotation, "model_fields", None)
+        if section is None:
+            listed.append(_describe_field(stage, stage, values[stage], field))
             continue
-        [written] = ast.parse(inspect.getsource(section)).body
-        for one, after in pairwise(written.body if isinstance(written, ast.ClassDef) else ()):
-            text = after.value if isinstance(after, ast.Expr) else None
-            if isinstance(one, ast.AnnAssign) and isinstance(text, ast.Constant):
-                key = f"{section.__name__}.{ast.unparse(one.target)}"
-                found[key] = " ".join(str(text.value).split())
-    return found
+        for key, inner in section.items():
+            listed.append(_describe_field(stage, f"{stage}.{key}", values[stage][key], inner))
+    return listed
+
+
+def _describe_field(stage: str, name: str, value: Any, field: FieldInfo) -> dict[str, Any]:
+    """One setting; its meaning is the docstring under it, on one line."""
+    return {
+        "stage": stage,
+        "name": name,
+        "value": value,
+        "choices": _list_choices(field.annotation),
+        "meaning": " ".join((field.description or "").split()),
+    }
 
 
 def _list_choices(annotation: Any) -> list[str]:

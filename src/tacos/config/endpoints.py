@@ -1,4 +1,4 @@
-"""How endpoints are reached."""
+"""The settings of endpoints: how they are reached, and what they cost."""
 
 from __future__ import annotations
 
@@ -9,92 +9,101 @@ from pydantic import BeforeValidator, Field
 from tacos.config.section import SettingsSection
 
 AsText = Annotated[str, BeforeValidator(str)]
-"""Text, also where `--set` read a number or a date."""
+"""Text, even where `--set` reads a number or a date."""
 
 
 class LLMSettings(SettingsSection):
-    """The endpoint that answers prompts. Nothing here can change an answer but `model`, `body` and
-    `omit`.
+    """The endpoint that answers prompts. Only `model`, `body` and `omit` can change an answer.
 
-    Secrets are never settings: the key comes from the environment variable that `key_env` names;
+    Secrets are never settings: the key comes from the environment variable named by `key_env`;
     `${NAME}` in a header or in `proxy` stands for an environment variable.
     """
 
     base_url: str = ""
-    """Up to and including `/v1`. Empty: OPENAI_BASE_URL, else OpenAI's own."""
+    """The URL up to and including `/v1`. Empty: OPENAI_BASE_URL, or else OpenAI's own."""
     model: str = ""
-    """The model of every stage that names none of its own."""
+    """The model of every stage that does not name its own."""
     key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the API key."""
     auth: Literal["bearer", "api-key", "none"] = "bearer"
     """How the key is sent: `Authorization: Bearer`, `api-key:` (Azure), or not at all."""
     headers: dict[str, AsText] = {}
+    """Added to the headers of every request."""
     query: dict[str, AsText] = {}
     """Added to every URL, for example `api-version`."""
     body: dict[str, Any] = {}
-    """Added to every request's body, for example `reasoning_effort`; part of the ledger key."""
+    """Added to the body of every request, for example `reasoning_effort`. Part of the ledger key."""
     omit: tuple[str, ...] = ()
-    """Names left out of the body because the server refuses them, for example `temperature`."""
+    """Fields to leave out of the body because the server rejects them, for example `temperature`."""
     structured: Literal["auto", "json_schema", "json_object", "none"] = "auto"
-    """What `response_format` asks for. `auto`: the strictest form that the server takes."""
+    """What `response_format` asks for. `auto`: the strictest form that the server accepts."""
     concurrency: int = Field(256, ge=1, le=20_000)
-    """Most requests in flight; the client finds by itself how many the server bears."""
+    """Maximum number of requests in flight. The client adapts to what the server can handle."""
     rpm: int = Field(0, ge=0)
-    """Requests per minute, 0: no limit."""
+    """Maximum number of requests per minute. 0: no limit."""
     tpm: int = Field(0, ge=0)
-    """Tokens per minute (prompt and answer), 0: no limit."""
+    """Maximum number of tokens per minute (prompt and answer). 0: no limit."""
     connect_timeout: float = Field(10, gt=0)
+    """Seconds to wait for a connection."""
     read_timeout: float = Field(180, gt=0)
-    """Seconds without a byte from the server."""
+    """Seconds to wait without receiving a byte."""
     total_timeout: float = Field(600, gt=0)
-    """Seconds for one whole exchange."""
+    """Seconds that one request may take in total."""
     retries: int = Field(6, ge=0)
-    """Tries after the first one, with pauses that double from about half a second."""
+    """Attempts after the first one, with pauses that double from about half a second."""
     max_wait: float = Field(900, gt=0)
-    """The longest Retry-After, in seconds, that is waited for."""
+    """The longest Retry-After to wait for, in seconds."""
     proxy: str = ""
-    """Empty: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment; `none`: no proxy."""
+    """URL of a proxy. Empty: HTTPS_PROXY, HTTP_PROXY and NO_PROXY apply. `none`: no proxy."""
     ca_file: str = ""
     """A PEM file of certificates to trust instead of the system's."""
     budget: str = ""
-    """A hard cap on one command: `5usd`, `2000000tokens` or `1000requests`; empty: none."""
+    """A hard cap on one command: `5usd`, `2000000tokens` or `1000requests`. Empty: no cap."""
     price_in: float | None = Field(None, ge=0)
-    """Dollars per million prompt tokens, over the price table."""
+    """Dollars per million prompt tokens; overrides the price table."""
     price_out: float | None = Field(None, ge=0)
-    """Dollars per million answered tokens, over the price table."""
+    """Dollars per million answer tokens; overrides the price table."""
 
 
 class EmbedSettings(SettingsSection):
-    """Encoders of an embeddings endpoint: `endpoint:MODEL` as `normalise.encoder` or
+    """Encoders at an embeddings endpoint: `endpoint:MODEL` as `normalise.encoder` or
     `cluster.encoder`.
     """
 
     base_url: str = ""
-    """Empty: the endpoint of `llm`, with its key, headers and query. Another one gets only what
-    stands here; either way time-outs, rates, retries, proxy and budget are those of `llm`.
+    """Empty: the endpoint of `llm`, with its key, headers and query. Any other endpoint is sent only
+    what is set in this section. Either way, time-outs, rates, retries, proxy and budget are those of
+    `llm`.
     """
     key_env: str = ""
-    """The environment variable with the key of `base_url`; empty: it gets none."""
+    """The environment variable that holds the key for `base_url`. Empty: no key is sent."""
     auth: Literal["bearer", "api-key", "none"] = "bearer"
+    """How the key is sent, as in `llm.auth`."""
     headers: dict[str, AsText] = {}
+    """Added to the headers of every request to `base_url`."""
     query: dict[str, AsText] = {}
+    """Added to every URL under `base_url`."""
     body: dict[str, Any] = {}
-    """Added to every request's body, for example `dimensions`; part of the ledger key."""
+    """Added to the body of every request, for example `dimensions`. Part of the ledger key."""
     encoding: Literal["float", "base64"] = "float"
-    """How vectors are asked for; `base64` is a third of the bytes, where the server knows it."""
+    """The format of vectors. `base64` is a third of the size, where the server supports it."""
     per_request: int = Field(64, ge=1, le=2048)
-    """Texts per request; changes no vector."""
+    """Texts per request. Does not change the vectors."""
     max_chars: int = Field(2000, gt=0)
-    """Longer texts lose their middle, visibly, before they are asked."""
+    """Longer texts lose their middle, which is marked, before they are sent."""
     price_in: float | None = Field(None, ge=0)
-    """Dollars per million tokens, over the price table."""
+    """Dollars per million tokens; overrides the price table."""
 
     def endpoint(self, llm: LLMSettings) -> LLMSettings:
         """How the endpoint is reached: `llm` with what differs."""
-        own: dict[str, Any] = {"body": {}, "omit": (), "price_in": self.price_in}
-        own["price_out"] = None if self.price_in is None else 0.0
+        changes: dict[str, Any] = {
+            "body": {},
+            "omit": (),
+            "price_in": self.price_in,
+            # Embeddings have no answer to pay for.
+            "price_out": None if self.price_in is None else 0.0,
+        }
         if self.base_url:
-            own |= {
-                name: getattr(self, name)
-                for name in ("base_url", "key_env", "auth", "headers", "query")
-            }
-        return llm.model_copy(update=own)
+            for name in ("base_url", "key_env", "auth", "headers", "query"):
+                changes[name] = getattr(self, name)
+        return llm.model_copy(update=changes)

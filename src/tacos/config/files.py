@@ -1,4 +1,4 @@
-"""Reads what settings are written in: the only place that reads TOML."""
+"""Reads the files that settings are written in; the only place that reads TOML."""
 
 from __future__ import annotations
 
@@ -12,37 +12,40 @@ from tacos.errors import ConfigError
 
 def read_criteria_file(file: Path) -> str:
     """The text of a criteria file."""
-    try:
-        text = file.read_text("utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"criteria file {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"criteria file {file} is not UTF-8 text") from None
+    text = _read_text(file, "criteria file").strip()
     if not text:
         raise ConfigError(f"criteria file {file} is empty")
     return text
 
 
 def read_object_file(file: Path) -> dict[str, Any]:
-    """The object in a TOML or a JSON file, told by its suffix."""
+    """The object in a JSON file (suffix `.json`), or in a TOML file."""
     if file.suffix.lower() != ".json":
         return read_toml_file(file)
+    text = _read_text(file)
     try:
-        value = json.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"file {file}: {error.strerror}") from None
+        value = json.loads(text)
     except ValueError as error:
         raise ConfigError(f"file {file} is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise ConfigError(f"file {file} holds no JSON object")
+        raise ConfigError(f"file {file} does not hold a JSON object")
     return value
 
 
 def read_toml_file(file: Path) -> dict[str, Any]:
     """The content of a TOML file."""
+    text = _read_text(file)
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"file {file}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"file {file} is not TOML: {error}") from None
+
+
+def _read_text(file: Path, kind: str = "file") -> str:
+    """The text of a file; `ConfigError` if it cannot be read."""
+    try:
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{kind} {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{kind} {file} is not UTF-8 text") from None

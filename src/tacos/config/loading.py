@@ -18,6 +18,9 @@ from tacos.config.section import SettingsSection
 from tacos.config.settings import PRESETS, Settings
 from tacos.errors import ConfigError
 
+MIN_SIMILARITY = 0.4
+"""Of an unknown setting to the one that is suggested instead."""
+
 
 def load_settings(
     preset: str = "robust",
@@ -27,14 +30,13 @@ def load_settings(
     **top: Any,
 ) -> Settings:
     """Settings from a preset, `under`, a TOML file, `stage.key=value` strings and top-level values:
-    the later ones win.
+    later ones win.
 
     Raises `ConfigError` for an unknown preset, an unreadable file, an unknown key or a value out of
     range.
     """
     if preset not in PRESETS:
-        raise ConfigError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
-    values: dict[str, Any] = {"preset": preset}
+        raise ConfigError(f"unknown preset {preset!r}; the presets are {', '.join(PRESETS)}")
     layers = [
         PRESETS[preset],
         under or {},
@@ -42,26 +44,21 @@ def load_settings(
         *map(parse_set_option, sets),
         top,
     ]
+    values: dict[str, Any] = {"preset": preset}
     for layer in layers:
-        values = merge_layers(merge_layers(values, _drop_earlier_panel(layer)), layer)
+        values = merge_layers(values, _drop_earlier_panel(layer))
+        values = merge_layers(values, layer)
     _check_setting_names(values)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:2])
-        raise ConfigError(f"setting {where}: {first['msg']} (it was {first['input']!r})") from None
-
-
-def _drop_earlier_panel(layer: Mapping[str, Any]) -> dict[str, Any]:
-    """What takes an earlier panel of judges away where a layer names a judge of its own."""
-    judge = layer.get("judge")
-    own = isinstance(judge, Mapping) and "model" in judge and "models" not in judge
-    return {"judge": {"models": ()}} if own else {}
+        name = ".".join(str(part) for part in first["loc"][:2])
+        raise ConfigError(f"setting {name}: {first['msg']} (given: {first['input']!r})") from None
 
 
 def parse_set_option(text: str) -> dict[str, Any]:
-    """`stage.key=value` as a nested dict; the value is read as TOML, else taken as a plain string.
+    """`stage.key=value` as a nested dict; a value that is not TOML is taken as text.
 
     >>> parse_set_option("cluster.k=20"), parse_set_option("tag.model=gpt-x")
     ({'cluster': {'k': 20}}, {'tag': {'model': 'gpt-x'}})
@@ -70,54 +67,77 @@ def parse_set_option(text: str) -> dict[str, Any]:
     if not equals or not path:
         raise ConfigError(f"--set {text!r} is not of the form stage.key=value")
     try:
-        parsed: Any = tomllib.loads(f"x = {value}")["x"]
+        nested: Any = tomllib.loads(f"x = {value}")["x"]
     except tomllib.TOMLDecodeError:
-        parsed = value
+        nested = value
     for part in reversed(path.strip().split(".")):
-        parsed = {part: parsed}
-    return dict(parsed)
+        nested = {part: nested}
+    return dict(nested)
 
 
 def merge_layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """`new` laid over `old`, table by table."""
-    out = dict(old)
+    merged = dict(old)
     for key, value in new.items():
-        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = merge_layers(out[key], value) if both else value
-    return out
-
-
-def _check_setting_names(
-    values: Mapping[str, Any], model: type[BaseModel] = Settings, prefix: str = ""
-) -> None:
-    """Raise `ConfigError` for the first unknown key, naming the nearest known one."""
-    for key, value in values.items():
-        if key not in model.model_fields:
-            section_name, dot, inner = key.partition(".")
-            if dot and key in list_setting_names():
-                raise ConfigError(
-                    f'settings are nested tables: {{"{section_name}": {{"{inner}": ...}}}}, not {key!r}'
-                )
-            near = difflib.get_close_matches(key, list_setting_names(), n=1, cutoff=0.4)
-            near += difflib.get_close_matches(prefix + key, list_setting_names(), n=1, cutoff=0.4)
-            hint = f"; did you mean {near[-1]}?" if near else "; `tacos settings` lists all"
-            raise ConfigError(f"unknown setting {prefix}{key}{hint}")
-        section = model.model_fields[key].annotation
-        if (
-            isinstance(value, Mapping)
-            and isinstance(section, type)
-            and issubclass(section, SettingsSection)
-        ):
-            _check_setting_names(value, section, f"{key}.")
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge_layers(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def list_setting_names() -> list[str]:
     """Every setting's full name."""
     names: list[str] = []
-    for key, field in Settings.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, SettingsSection):
-            names += [f"{key}.{inner}" for inner in section.model_fields]
-        else:
+    for key in Settings.model_fields:
+        section = _find_section(Settings, key)
+        if section is None:
             names.append(key)
+        else:
+            names += [f"{key}.{inner}" for inner in section.model_fields]
     return names
+
+
+def _drop_earlier_panel(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """What removes an earlier panel of judges, if a layer names a single judge."""
+    judge = layer.get("judge")
+    if isinstance(judge, Mapping) and "model" in judge and "models" not in judge:
+        return {"judge": {"models": ()}}
+    return {}
+
+
+def _check_setting_names(
+    values: Mapping[str, Any],
+    model: type[BaseModel] = Settings,
+    prefix: str = "",
+) -> None:
+    """Raise `ConfigError` for the first unknown key, naming the nearest known one."""
+    for key, value in values.items():
+        if key not in model.model_fields:
+            raise ConfigError(_explain_unknown_name(key, prefix))
+        section = _find_section(model, key)
+        if section is not None and isinstance(value, Mapping):
+            _check_setting_names(value, section, f"{key}.")
+
+
+def _find_section(model: type[BaseModel], key: str) -> type[SettingsSection] | None:
+    """The section that a field holds; None for a single setting."""
+    section = model.model_fields[key].annotation
+    if isinstance(section, type) and issubclass(section, SettingsSection):
+        return section
+    return None
+
+
+def _explain_unknown_name(key: str, prefix: str) -> str:
+    """What is wrong with the name of a setting, and which one may be meant."""
+    names = list_setting_names()
+    section, dot, inner = key.partition(".")
+    if dot and key in names:
+        return f'settings are nested: write {{"{section}": {{"{inner}": ...}}}}, not {key!r}'
+    # The key under its full name comes last, because it is the better guess.
+    nearest: list[str] = []
+    for name in (key, prefix + key):
+        nearest += difflib.get_close_matches(name, names, n=1, cutoff=MIN_SIMILARITY)
+    if nearest:
+        return f"unknown setting {prefix}{key}; did you mean {nearest[-1]}?"
+    return f"unknown setting {prefix}{key}; `tacos settings` lists all"

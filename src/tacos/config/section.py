@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class SettingsSection(BaseModel):
-    """Settings of one stage: frozen, and closed to unknown keys."""
+    """Settings of one stage: frozen, and closed to unknown keys.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The docstring under a setting is its description, which `tacos settings` prints.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

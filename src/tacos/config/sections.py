@@ -1,4 +1,7 @@
-"""The settings of each stage: one frozen model per stage."""
+"""The settings of each stage: one frozen model per stage.
+
+The text under a setting is its documentation: `tacos settings` prints it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tacos.errors import ConfigError
 
 
 def _normalise_size(value: Any) -> Any:
-    """A size as `Select.n` keeps it: a number of rows, or a text."""
+    """A size as `SelectSettings.n` keeps it: a number of rows, or a text."""
     size = amounts.parse_size(value)
     return int(size.value) if size.unit == "rows" else str(size)
 
@@ -25,9 +28,11 @@ def _normalise_quotas(value: Any, what: str) -> Any:
     """Quotas as `SelectSettings` keeps them: name -> text."""
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f'quotas per {what} are a table of names and parts, e.g. {{ "name" = 0.3 }}, not {value!r}'
+            f"quotas per {what} are a table of names and amounts, "
+            f'e.g. {{ "name" = 0.3 }}, not {value!r}'
         )
-    return {str(name): str(part) for name, part in amounts.parse_quotas(value, what).items()}
+    quotas = amounts.parse_quotas(value, what)
+    return {str(name): str(amount) for name, amount in quotas.items()}
 
 
 def _normalise_source_quotas(value: Any) -> Any:
@@ -41,140 +46,160 @@ def _normalise_tag_quotas(value: Any) -> Any:
 
 
 class IngestSettings(SettingsSection):
-    """How rows are read; empty names mean "detect"."""
+    """How rows are read."""
 
     format: Literal["auto", "alpaca", "sharegpt", "openai", "self-instruct", "columns"] = "auto"
+    """The layout of rows. `columns`: those named by `instruction`, `input` and `response`."""
     instruction: str = ""
+    """The column that holds instructions. Empty: detected."""
     input: str = ""
+    """The column that holds an input to the instruction. Empty: detected."""
     response: str = ""
+    """The column that holds responses. Empty: detected."""
     tags: str = ""
-    """A column that already holds tags: the entry point after tagging."""
+    """A column that already holds tags: rows with tags are not tagged again."""
     score: str = ""
-    """A column that already holds scores: the entry point after rating."""
+    """A column that already holds scores: no judge is asked."""
     max_failure_rate: float = Field(0.02, ge=0, le=1)
+    """A larger share of unreadable rows stops the run."""
 
 
 class TagSettings(SettingsSection):
-    """Open tagging (TACOS): sampling as its authors ran it."""
+    """Open tagging; the sampling is that of the TACOS authors."""
 
     model: str = "embedded"
+    """`embedded`, `llm` (the model of `--model`), another model of that endpoint, or a folder made
+    by `tacos distill`.
+    """
     temperature: float = Field(0.6, ge=0, le=2)
+    """The sampling temperature of a language model."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """The nucleus sampling of a language model."""
     max_tokens: int = Field(1024, gt=0)
+    """The longest answer, in tokens."""
     max_chars: int = Field(8000, gt=0)
-    """Longer instructions are cut, visibly, before they are asked."""
+    """Longer instructions lose their middle, which is marked, before they are sent."""
     per_request: int = Field(1, ge=1, le=50)
-    """Instructions that a language model is asked in one request (`max_tokens` is for each).
-    Cheaper; what it costs in quality depends on the model (`tacos quote --quality` measures it).
-    Each size has answers of its own in the ledger. Not for batch and exchange files.
+    """Instructions that a language model gets in one request (`max_tokens` applies to each). More
+    are cheaper; the loss of quality depends on the model (`tacos quote --quality` measures it). The
+    ledger keeps separate answers for each value. Not for batch and exchange files.
     """
     max_failure_rate: float = Field(0.02, ge=0, le=1)
+    """A larger share of instructions without a usable answer stops the run."""
 
 
 MIN_TAGGED = 200
-"""The fewest tagged instructions that a tagger is distilled from."""
+"""The smallest number of tagged instructions that a tagger is distilled from."""
 
 
 class CascadeSettings(SettingsSection):
-    """A language model tags a sample, a small one learns from it and tags the rest; what it is
-    least sure of goes back.
+    """A language model tags a sample; a small model learns from it and tags the rest; the language
+    model tags again what the small one is least sure of.
 
-    No hard cap: `llm.budget` is that. The requests are `sample` plus `unsure` of the rest, and the
-    re-asks of both.
+    This is not a hard cap (`llm.budget` is): there are `sample` requests, `unsure` of the rest, and
+    the retries of both.
     """
 
     sample: int = Field(0, ge=0)
-    """Instructions of the sample; 0: no cascade, the model of the section `tag` tags everything."""
+    """Instructions in the sample. 0: no cascade, `tag.model` tags everything."""
     unsure: int | Annotated[float, Field(le=1)] = Field(0.1, ge=0)
-    """What goes back: a share of the rest (0.1, 1.0), or a number of instructions (500)."""
+    """What the language model tags again: a share of the rest (0.1, 1.0) or a number of
+    instructions (500).
+    """
 
     @model_validator(mode="after")
-    def _enough(self) -> CascadeSettings:
+    def _check_sample(self) -> CascadeSettings:
         if 0 < self.sample < MIN_TAGGED:
             raise ValueError(f"a tagger cannot learn from fewer than {MIN_TAGGED} instructions")
         return self
 
     @property
     def again(self) -> float | None:
-        """`unsure` where there is a cascade: what the stage `tag` depends on."""
+        """`unsure` if there is a cascade: what the stage `tag` depends on."""
         return self.unsure if self.sample else None
 
     def n_again(self, n_rest: int) -> int:
-        """How many instructions of the rest go back.
+        """How many instructions of the rest are tagged again.
 
-        >>> CascadeSettings(sample=200, unsure=0.25).n_again(1000), CascadeSettings(sample=200, unsure=30).n_again(20)
-        (250, 20)
+        >>> CascadeSettings(sample=200, unsure=0.25).n_again(1000)
+        250
+        >>> CascadeSettings(sample=200, unsure=30).n_again(20)
+        20
         """
-        return (
-            round(self.unsure * n_rest)
-            if isinstance(self.unsure, float)
-            else min(self.unsure, n_rest)
-        )
+        if isinstance(self.unsure, float):
+            return round(self.unsure * n_rest)
+        return min(self.unsure, n_rest)
 
 
 class NormaliseSettings(SettingsSection):
-    """The four steps of InsTag, section 3.2."""
+    """How raw tags become canonical tags: the four steps of InsTag, section 3.2."""
 
     alpha: NonNegativeInt | Literal["auto"] = "auto"
-    """Tags seen fewer times are dropped; "auto": 20 at `auto_samples` samples, less at fewer, by
-    the square root.
+    """Tags seen fewer times are dropped. `auto`: 20 for `auto_samples` samples, and for fewer
+    samples less, by the square root.
     """
     auto_samples: int = Field(306_044, gt=0)
-    """InsTag's number of queries; `paper` has the 52,002 samples of TACOS, whose authors used 20 as
-    well.
+    """The number of samples for which `auto` means 20: InsTag's number of queries. The preset
+    `paper` has the 52,002 samples of TACOS, whose authors used 20 as well.
     """
     rules: bool = True
+    """Merge tags that differ only in case, special characters or word endings."""
     signs: bool = True
-    """`+` and `#` at a word's end belong to it (C++, C#); the papers turn them into spaces and so
-    merge them with C.
+    """`+` and `#` at the end of a word belong to it (C++, C#). The papers turn them into spaces, which
+    merges them with C.
     """
     guard: float = Field(0.7, ge=0, le=1)
-    """Tags with the same stems are merged only if their words have this cosine; 0 merges them all,
-    as the papers do.
+    """Merge tags with the same stems only if their words have at least this cosine similarity. 0
+    merges them all, as the papers do.
     """
     semantic: bool = True
+    """Merge tags of similar meaning."""
     eps: float = Field(0.05, gt=0, lt=2)
+    """The largest distance at which tags are merged by meaning (DBSCAN)."""
     max_tags: int = Field(200_000, gt=0)
-    """More tags after the frequency filter are not merged by meaning but refused: the time grows
-    with the square of their number, and MiniLM embeds some hundred a second.
+    """If more tags are left to merge by meaning, the run stops: the time grows with the square of
+    their number, and MiniLM embeds a few hundred per second.
     """
     association: bool = True
+    """Merge tags that nearly always occur with another one."""
     min_support: NonNegativeInt | Literal["auto"] = "auto"
-    """A count of samples, never a fraction."""
+    """In how many samples tags must occur together to be associated: a count, never a fraction."""
     min_confidence: float = Field(0.99, gt=0, le=1)
+    """In what share of a tag's samples the other one must occur, too."""
     itemsets: bool = False
-    """Also take from each sample the tags that several of its others imply (rules by pyfim); they
-    merge no tags.
+    """Also remove from each sample the tags that several of its other tags imply (needs pyfim). This
+    merges no tags.
     """
     encoder: str = "minilm"
-    """A name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see `embed`)."""
+    """The encoder of tags: `minilm`, `static`, a folder, or `endpoint:MODEL` (see `embed`)."""
     overrides: dict[str, Any] = {}
-    """What a person decided about tags (drop, merge, rename, keep_apart); see
+    """Your own decisions about tags: drop, merge, rename, keep_apart. See
     `tacos.methods.tags.overrides`.
     """
     overrides_file: str = ""
-    """A TOML or JSON file to read `overrides` from; its content, not its name, is what counts
-    afterwards.
-    """
+    """A TOML or JSON file to read `overrides` from. Results depend on its content, not its name."""
     vocabulary: dict[str, Any] = {}
-    """A published vocabulary to map the tags onto, instead of making one; see
+    """A published vocabulary to map the tags onto, instead of making one. See
     `tacos.methods.tags.published_vocabulary`.
     """
     vocabulary_file: str = ""
-    """A JSON file to read `vocabulary` from; its content, not its name, is what counts afterwards.
-    """
+    """A JSON file to read `vocabulary` from. Results depend on its content, not its name."""
 
     @model_validator(mode="before")
     @classmethod
     def _read_files(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        named = {name: values.get(f"{name}_file") for name in ("overrides", "vocabulary")}
-        read = {name: read_object_file(Path(file)) for name, file in named.items() if file}
-        return {**values, **read, **{f"{name}_file": "" for name in read}}
+        merged = dict(values)
+        for name in ("overrides", "vocabulary"):
+            file = values.get(f"{name}_file")
+            if file:
+                merged[name] = read_object_file(Path(file))
+                merged[f"{name}_file"] = ""
+        return merged
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> NormaliseSettings:
+    def _check_vocabulary(self) -> NormaliseSettings:
         if self.overrides and self.vocabulary:
             raise ValueError(
                 "overrides do not apply to a published vocabulary; edit its file instead"
@@ -183,104 +208,111 @@ class NormaliseSettings(SettingsSection):
 
 
 class ClusterSettings(SettingsSection):
-    """K-means over tags, weighted by frequency (TACOS), or for comparison over the samples'
-    embeddings.
+    """K-means over tags, weighted by frequency (TACOS), or for comparison over the embeddings of
+    samples.
     """
 
     by: Literal["tags", "embedding"] = "tags"
-    """`embedding`: of instruction and response; each sample is in the one cluster whose centre is
-    nearest.
+    """`tags`: clusters of tags. `embedding`: clusters of samples, each in the one cluster whose centre
+    is nearest to the embedding of its instruction and response.
     """
     k: int | Literal["auto"] = "auto"
-    """"auto": one per 40 samples, between 5 and 50; never more than distinct tags."""
+    """The number of clusters. `auto`: one per 40 samples, between 5 and 50. Never more than there are
+    distinct tags.
+    """
     weighted: bool = True
+    """Weight tags by their frequency."""
     membership: Literal["home", "every"] = "home"
-    """One home cluster per sample (robust), or membership in each cluster of its tags (paper)."""
+    """`home`: each sample is in one cluster (preset `robust`). `every`: in the cluster of each of its
+    tags (preset `paper`).
+    """
     smallest: int = Field(0, ge=0)
-    """Clusters with fewer samples are merged into the nearest; 0: none are. See
+    """Clusters with fewer samples are merged into the nearest one. 0: never. See
     `tacos.methods.clusters.cluster_size_limits`.
     """
     largest: float = Field(1.0, gt=0, le=1)
-    """Clusters with a larger share of all samples are split by a second K-means; 1: none are."""
+    """Clusters with a larger share of all samples are split by a second K-means. 1: never."""
     encoder: str = "minilm"
-    """The encoder of tags: a name of `tacos.models.encoder`, a folder, or `endpoint:MODEL` (see
-    `embed`).
-    """
+    """The encoder of tags: `minilm`, `static`, a folder, or `endpoint:MODEL` (see `embed`)."""
     max_tags: int = Field(200_000, gt=0)
-    """More tags are refused rather than embedded for hours (by tags)."""
+    """With more tags, the run stops instead of embedding them for hours (by tags)."""
     sample_encoder: str = "static"
     """The encoder of samples (by embedding)."""
 
 
 class ShortlistSettings(SettingsSection):
-    """Which members of a cluster enter comparison."""
+    """Which members of a cluster are compared."""
 
     rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = "embedded-judge"
-    """`embedded-judge`: the best by a cheap grade; `longest-per-tag-set`: the paper authors'
-    unwritten heuristic.
+    """`embedded-judge`: the best by a cheap grade. `longest-per-tag-set`: the unwritten heuristic of
+    the TACOS authors.
     """
     factor: float = Field(4.0, gt=0)
-    """Shortlisted rows per quota of the cluster (rules embedded-judge and random)."""
+    """Shortlisted rows per row of the cluster's quota (rules `embedded-judge` and `random`)."""
     explore: float = Field(0.10, ge=0, le=1)
-    """Share of the shortlist that is drawn at random instead (rule embedded-judge)."""
+    """The share of the shortlist that is drawn at random instead (rule `embedded-judge`)."""
     cap: int = Field(0, ge=0)
-    """The largest shortlist of a cluster, whatever the rule; 0: none."""
+    """The largest shortlist of a cluster, whatever the rule. 0: no limit."""
 
 
 class PairSettings(SettingsSection):
     """Which samples are compared with each other."""
 
     method: Literal["neighbour", "reference", "chain+swiss", "active"] = "chain+swiss"
-    """`neighbour`: the paper's. `reference`: each against the middle one of its cluster by grade
-    (without grades one at random). `active`: where an answer can still change who is among the best
-    by score, second orders only where they can, too; `select.coverage`, quotas and limits, which
-    also decide, are not looked at.
+    """`neighbour`: as in the paper. `reference`: each sample against the one with the median grade in
+    its cluster (without grades, a random one). `active`: only where an answer can still change which
+    samples are the best by score, and a second order only where it can, too; `select.coverage`,
+    quotas and limits are not taken into account.
     """
     rounds: int = Field(4, ge=1)
-    """One chain, then rounds - 1 Swiss rounds (chain+swiss); one opening, then rounds - 1 active
-    ones (active).
+    """`chain+swiss`: one chain, then rounds - 1 Swiss rounds. `active`: one opening round, then rounds -
+    1 active ones.
     """
     budget: float = Field(2.0, ge=0.6)
-    """Requests per shortlisted sample and judge, bridges and openings included (method active); a
-    pair in both orders is two. From 2 on the opening ties each cluster together. Rounds end early
-    where no answer could change anything.
+    """Requests per shortlisted sample and judge, bridges and opening included; a pair in both orders
+    takes two (method `active`). From 2 on, the opening connects each cluster. Rounds end early when
+    no answer could change anything.
     """
     bridges: int = Field(2, ge=0)
-    """Pairs per cluster that tie it to another cluster, so that one rating spans all."""
+    """Pairs per cluster that connect it to another cluster, so that one rating covers all."""
 
     @property
     def n_rounds(self) -> int:
-        """The rounds that there are: plans that read no verdict have one."""
+        """The number of rounds; methods that do not read verdicts have one."""
         return self.rounds if self.method in {"chain+swiss", "active"} else 1
 
 
 class JudgeSettings(SettingsSection):
-    """Comparative scoring, both orders (TACOS), or for ablation every sample alone (as AlpaGasus
-    does).
+    """Comparative scoring in both orders (TACOS), or for ablations each sample alone (as in
+    AlpaGasus).
     """
 
     model: str = "embedded"
-    """`embedded`, `llm` (the model of `--model`), another model of that endpoint, or a folder of
-    `tacos distill`.
+    """`embedded`, `llm` (the model of `--model`), another model of that endpoint, or a folder made
+    by `tacos distill`.
     """
     models: tuple[str, ...] = ()
-    """A panel (["a", "b"]) instead of `model`: each is asked every question. Of the two the one set
-    later counts.
+    """A panel (["a", "b"]) instead of `model`: each judge gets every question. If both are set, the
+    later one wins.
     """
     mode: Literal["comparative", "singleton"] = "comparative"
-    """`singleton`: no shortlist, no pairs; the judge grades every sample alone, and the grade is
-    the score.
+    """`singleton`: no shortlist and no pairs; the judge grades each sample alone, and the grade is the
+    score.
     """
     repetitions: int = Field(1, ge=1, le=100)
-    """How often each judge is asked the same question; says little at temperature 0."""
+    """How often each judge gets the same question. Of little use at temperature 0."""
     criteria: str = ""
-    """The user's own criteria and rubric, put into the prompt word for word."""
+    """Your own criteria and rubric, put into the prompt word for word."""
     criteria_file: str = ""
-    """A text file to read `criteria` from; its content, not its name, is what counts afterwards."""
+    """A text file to read `criteria` from. Results depend on its content, not its name."""
     temperature: float = Field(0.0, ge=0, le=2)
+    """The sampling temperature of a language model."""
     max_tokens: int = Field(1024, gt=0)
+    """The longest answer, in tokens."""
     max_chars: int = Field(12000, gt=0)
-    """Longer samples are cut, visibly and both alike, before they are asked."""
+    """Longer samples lose their middle, which is marked, before they are sent; both samples of a pair
+    are treated alike.
+    """
     max_failure_rate: float = Field(0.02, ge=0, le=1)
     """A larger share of verdicts without a usable answer stops the run."""
 
@@ -296,117 +328,115 @@ class JudgeSettings(SettingsSection):
         }
 
     @model_validator(mode="after")
-    def _distinct(self) -> JudgeSettings:
+    def _check_panel(self) -> JudgeSettings:
         if len(set(self.models)) < len(self.models):
             raise ValueError(
-                "a judge is named twice; to ask one more than once, set judge.repetitions"
+                "a judge is named twice; to ask a judge more than once, set judge.repetitions"
             )
         return self
 
     @property
     def panel(self) -> tuple[str, ...]:
-        """The judges as they are named: one, or several."""
+        """The names of the judges, as they are set: one, or several."""
         return self.models or (self.model,)
 
     @property
     def grading(self) -> dict[str, Any]:
-        """What the stage `grade` depends on: all of this where the judge grades, else only how
+        """What the stage `grade` depends on: the whole section if the judge grades, else only how
         texts are cut.
         """
-        return (
-            self.model_dump(mode="json")
-            if self.mode == "singleton"
-            else {"max_chars": self.max_chars}
-        )
+        if self.mode == "singleton":
+            return self.model_dump(mode="json")
+        return {"max_chars": self.max_chars}
 
 
 class RateSettings(SettingsSection):
     """How verdicts become scores."""
 
     method: Literal["mean", "least-squares", "bradley-terry"] = "least-squares"
-    """`mean` of the raw scores (paper), least squares on score differences, or who won (robust
-    against outliers).
+    """`mean`: of the raw scores (preset `paper`). `least-squares`: on score differences.
+    `bradley-terry`: on who won, which is robust against outliers.
     """
     scope: Literal["cluster", "global"] = "global"
+    """One rating for each cluster, or one for all of them together."""
     prior: Literal["none", "grades"] = "none"
-    """`grades`: scores are drawn towards what the cheap grade predicts, the more the less certain
-    they are; worth it where there are fewer requests than samples. Not with a judge that made the
-    grades (method least-squares).
+    """`grades`: scores are pulled towards what the cheap grade predicts, more so where they are less
+    certain. Useful with fewer requests than samples, but not with the judge that gave the grades
+    (method `least-squares`).
     """
     length: bool = False
-    """Take off what length alone is worth to the judge (method bradley-terry)."""
+    """Subtract what length alone is worth to the judge (method `bradley-terry`)."""
     weights: dict[str, float] = {}
-    """What a judge's verdicts count for, by its name; others count 1 (method bradley-terry)."""
+    """The weight of a judge's verdicts, by its name; 1 for all others (method `bradley-terry`)."""
 
     @model_validator(mode="after")
-    def _can(self) -> RateSettings:
+    def _check_method(self) -> RateSettings:
         if self.prior != "none" and self.method != "least-squares":
-            raise ValueError("a prior is for the method least-squares")
+            raise ValueError("a prior needs the method least-squares")
         if (self.length or self.weights) and self.method != "bradley-terry":
-            raise ValueError("length and weights are for the method bradley-terry")
+            raise ValueError("length and weights need the method bradley-terry")
         if self.scope == "cluster" and self.method == "bradley-terry":
             raise ValueError(
                 "the method bradley-terry rates all clusters together; leave out scope"
             )
         if any(not weight > 0 for weight in self.weights.values()):
-            raise ValueError("a weight is a number above 0")
+            raise ValueError("a weight must be above 0")
         return self
 
 
 class SelectSettings(SettingsSection):
-    """How many, and how they are shared out among clusters."""
+    """How many rows are selected, and how they are divided among clusters."""
 
     n: Annotated[int | str, BeforeValidator(_normalise_size)] = 1000
-    """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens"); see
-    `tacos.amounts`.
-    """
+    """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens")."""
     quota: Literal["ascending-size", "square-root", "proportional", "equal"] = "square-root"
-    """A cluster's share by its size; `ascending-size`: the same for all, the smallest cluster first
-    (paper).
+    """How a cluster's share depends on its size. `ascending-size`: the same for all, the smallest
+    cluster first (preset `paper`).
     """
     coverage: float = Field(0.5, ge=0)
-    """What one more canonical tag covered is worth, in standard deviations of the scores; 0: only
-    scores count (paper).
+    """What covering one more canonical tag is worth, in standard deviations of the scores. 0: only
+    scores count (preset `paper`).
     """
     keep: tuple[str, ...] = ()
-    """Sample ids or content hashes that must be selected; they count towards n."""
+    """Sample ids or content hashes that must be selected. They count towards `n`."""
     exclude: tuple[str, ...] = ()
     """Sample ids or content hashes that must not be selected."""
     fill: bool = False
-    """Take unjudged rows where there are fewer judged ones than asked for, and fewer rows where
-    there are no more.
+    """If there are too few judged rows, add unjudged ones; if there are still too few, select fewer
+    instead of stopping.
     """
     per_source: Annotated[dict[str, str], BeforeValidator(_normalise_source_quotas)] = {}
-    """Source (input file) -> its part of the selection: 0.3 or "30%", rows (300), or a limit
-    ("<=30%", "<=300").
+    """Source (input file) -> its quota of the selection: a share (0.3 or "30%"), rows (300), or an
+    upper limit ("<=30%", "<=300").
     """
     per_tag: Annotated[dict[str, str], BeforeValidator(_normalise_tag_quotas)] = {}
-    """Canonical tag -> its part of the selection, written as those of sources."""
+    """Canonical tag -> its quota of the selection, in the same form."""
     match_length: bool = False
-    """Each tenth of the pool by length of response has a tenth of the selection: longer is then not
-    simply better.
+    """Take a tenth of the selection from each tenth of the pool by length of response, so that longer
+    is not simply better.
     """
     limit: float = Field(1.0, gt=0, le=1)
-    """Below 1: turn rows away whose cosine (static encoder) to a row taken is larger, as near
-    duplicates.
+    """Skip near-duplicates: rows whose cosine similarity (static encoder) to a selected row is above
+    this. 1: none are skipped.
     """
 
     @model_validator(mode="after")
-    def _can(self) -> SelectSettings:
-        shares = sum(
-            part.value
-            for part in self.parts("per_source").values()
-            if part.unit == "share" and not part.at_most
-        )
-        if shares > 1 + 1e-9:
+    def _check_source_quotas(self) -> SelectSettings:
+        exact_shares = [
+            quota.value
+            for quota in self.parts("per_source").values()
+            if quota.unit == "share" and not quota.at_most
+        ]
+        total = sum(exact_shares)
+        if total > 1 + 1e-9:  # 0.1 + 0.2 + 0.7 is a little more than 1
             raise ConfigError(
-                f"the quotas of the sources sum to {shares:.0%}, more than the whole selection"
+                f"the quotas of the sources sum to {total:.0%}, more than the whole selection"
             )
         return self
 
     @property
     def size(self) -> SelectionSize:
-        """What `n` means."""
+        """`n` as an amount."""
         return amounts.parse_size(self.n)
 
     def parts(self, name: Literal["per_source", "per_tag"]) -> dict[str, QuotaAmount]:
@@ -415,27 +445,27 @@ class SelectSettings(SettingsSection):
 
     @property
     def limited(self) -> bool:
-        """Whether rows can be turned away for another reason than their score."""
+        """Whether rows can be skipped for another reason than their score."""
         return bool(self.per_source or self.per_tag or self.match_length or self.limit < 1)
 
 
 class RefineSettings(SettingsSection):
-    """Rewriting of selected rows (TACOS, optional); judges of the section `judge` confirm each
+    """Rewriting of selected rows (TACOS, optional); the judges of the section `judge` confirm each
     rewrite.
     """
 
     model: str = "llm"
-    """The model that rewrites: `llm` is that of `--model`. The judges of the section `judge` are
-    asked apart.
-    """
+    """The model that rewrites: `llm` (the model of `--model`) or another model of that endpoint."""
     instructions: bool = True
     """Rewrite the instruction, too, after the response."""
     temperature: float = Field(0.3, ge=0, le=2)
+    """The sampling temperature."""
     max_tokens: int = Field(4096, gt=0)
+    """The longest answer, in tokens."""
     max_chars: int = Field(8000, gt=0)
-    """Longer rows stay as they are: a text that was cut cannot be rewritten."""
+    """Longer rows stay as they are, since a shortened text cannot be rewritten."""
     max_failure_rate: float = Field(0.2, ge=0, le=1)
-    """More failures than this stop the command; under it, the originals stay."""
+    """A larger share of failures stops the command; below it, rows that failed stay as they are."""
 
 
 class CheckSettings(SettingsSection):
@@ -444,16 +474,20 @@ class CheckSettings(SettingsSection):
     """
 
     model: str = "llm"
+    """The model that judges: `llm` (the model of `--model`) or another model of that endpoint."""
     n_precision: int = Field(200, ge=0)
-    """Is this tag right for this instruction? InsTag asked 2,000."""
+    """Cases of the question: is this tag right for this instruction? InsTag had 2,000."""
     n_consistency: int = Field(200, ge=0)
-    """Does this tag mean the same in these instructions? InsTag asked 2,000."""
+    """Cases of the question: does this tag mean the same in these instructions? InsTag had 2,000."""
     n_planted: int = Field(50, ge=0)
-    """Cases of either kind with a wrong tag or a foreign instruction planted, on top of these."""
+    """Additional cases of either kind with a wrong tag or a foreign instruction planted."""
     n_instructions: int = Field(4, ge=2, le=6)
     """Instructions per consistency case."""
     temperature: float = Field(0.0, ge=0, le=2)
+    """The sampling temperature."""
     max_tokens: int = Field(512, gt=0)
+    """The longest answer, in tokens."""
     max_chars: int = Field(4000, gt=0)
-    """Longer instructions are cut, visibly, before they are asked."""
+    """Longer instructions lose their middle, which is marked, before they are sent."""
     max_failure_rate: float = Field(0.1, ge=0, le=1)
+    """A larger share of cases without a usable answer stops the command."""

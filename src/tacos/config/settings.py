@@ -30,7 +30,9 @@ class Settings(SettingsSection):
     """All settings of a run."""
 
     preset: str = "robust"
+    """The preset that the settings start from."""
     seed: int = 1
+    """The random seed: the same input, settings and seed give the same bytes."""
     ingest: IngestSettings = IngestSettings()
     tag: TagSettings = TagSettings()
     cascade: CascadeSettings = CascadeSettings()
@@ -47,17 +49,18 @@ class Settings(SettingsSection):
     embed: EmbedSettings = EmbedSettings()
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Settings:
+    def _check_combination(self) -> Settings:
         if self.cluster.by == "embedding" and self.shortlist.rule == "longest-per-tag-set":
             raise ConfigError(
-                "shortlist.rule longest-per-tag-set needs clusters of tags; by embedding it leaves one row of each. "
-                "Set shortlist.rule, too, e.g. to embedded-judge"
+                "shortlist.rule=longest-per-tag-set needs clusters of tags; "
+                "of clusters by embedding it would keep one row each. "
+                "Set shortlist.rule, too, for example to embedded-judge"
             )
         return self
 
     @property
     def judges(self) -> tuple[str, ...]:
-        """The judges' names, "llm" being the endpoint's model."""
+        """The judges' names, with the endpoint's model in place of "llm"."""
         return tuple(self.llm.model if name == "llm" else name for name in self.judge.panel)
 
 
