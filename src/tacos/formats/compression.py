@@ -168,7 +168,11 @@ def _detect_encoding(head: bytes) -> str:
     return ""
 
 
-def _transcode_chunks(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
+def _transcode_chunks(
+    chunks: Iterable[bytes],
+    encoding: str,
+    name: str,
+) -> Iterator[bytes]:
     """Chunks of another Unicode encoding as UTF-8."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Literal
@@ -23,14 +24,16 @@ DELIMITERS = ",;\t|"
 
 
 def read_delimited(
-    chunks: Iterable[bytes], name: str, container: Literal["csv", "tsv"]
+    chunks: Iterable[bytes],
+    name: str,
+    container: Literal["csv", "tsv"],
 ) -> Iterator[Item]:
     """Rows of a delimited file. A CSV may use any of `DELIMITERS`: the header's most frequent.
 
     Raises `InputError` for a quotation mark that is never closed (it would swallow every row after
     it), and for a header that is malformed or has a column twice.
     """
-    csv.field_size_limit(MAX_FIELD)
+    csv.field_size_limit(MAX_FIELD)  # the module's own limit is 128 KiB
     lines = _decode_lines(chunks)
     first_line = next(lines, "")
     delimiter = "\t" if container == "tsv" else max(DELIMITERS, key=first_line.count)
@@ -82,6 +85,7 @@ def _encode_cell(value: Any) -> str:
 
 def _decode_lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """Lines with their ends; bytes that are not UTF-8 become lone surrogates."""
+    # Not str.splitlines(), which also splits at form feeds and Unicode separators inside cells.
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     rest = ""
     for chunk in chunks:
@@ -116,20 +120,25 @@ def _check_header(header: list[str] | str | None, name: str) -> list[str]:
     """The header. Raises `InputError` where it cannot name columns."""
     if not isinstance(header, list):
         raise InputError(f"{name}: the header is malformed ({header}); fix the first line")
-    repeated = {column for column in header if header.count(column) > 1}
+    repeated = [column for column, n_uses in Counter(header).items() if n_uses > 1]
     if repeated:
         raise InputError(f"{name}: the header has the column {min(repeated)!r} twice; rename one")
     return header
 
 
-def _build_row(header: list[str], values: list[str], line: int) -> Item:
+def _build_row(
+    header: list[str],
+    values: list[str],
+    line: int,
+) -> Item:
     """One row, or what is wrong with it."""
     if len(values) != len(header):
         problem = f"{len(values)} fields where the header has {len(header)}"
         return MalformedRow(line, problem, ",".join(values))
+    # Bytes that are not UTF-8 are lone surrogates by now (`_decode_lines`): they cannot be encoded.
     try:
         "".join(values).encode()
-    except UnicodeEncodeError:  # a lone surrogate, see `_decode_lines`
+    except UnicodeEncodeError:
         text = ",".join(values).encode("utf-8", "replace").decode()
         return MalformedRow(line, "not UTF-8", text)
     return dict(zip(header, values, strict=True))

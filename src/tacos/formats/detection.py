@@ -115,7 +115,11 @@ def _detect_delimited(text: bytes) -> Literal["csv", "tsv"] | None:
     return None
 
 
-def _explain_refusal(text: bytes, kind: Kind, name: str) -> str:
+def _explain_refusal(
+    text: bytes,
+    kind: Kind,
+    name: str,
+) -> str:
     """Why this is no data set, and what would be one."""
     start = text[:30].decode("utf-8", "replace").splitlines()[0]
     if kind == "json" or kind == "lines":

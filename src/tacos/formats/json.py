@@ -69,10 +69,12 @@ def split_array(chunks: Iterable[bytes], name: str) -> Iterator[RowText]:
     while True:
         positions, depths = _find_structure(rest)
         closers = positions[depths < 0]
-        stop = int(closers[0]) if len(closers) else len(rest)
+        has_end = len(closers) > 0
+        stop = int(closers[0]) if has_end else len(rest)
 
         # Rows end at the commas between elements.
-        separators = positions[(depths == 0) & _is_comma(rest, positions)]
+        is_separator = (depths == 0) & _is_comma(rest, positions)
+        separators = positions[is_separator]
         start = 0
         for end in separators[separators < stop].tolist():
             piece, line = _cut_row(rest, start, end, line)
@@ -80,7 +82,7 @@ def split_array(chunks: Iterable[bytes], name: str) -> Iterator[RowText]:
             start = end + 1
 
         # The last row ends at the array's closing bracket.
-        if len(closers):
+        if has_end:
             piece, line = _cut_row(rest, start, stop, line)
             if piece.text:  # a comma after the last row is allowed
                 yield piece
@@ -161,7 +163,12 @@ def _enter_array(stream: Iterator[bytes]) -> tuple[int, bytes]:
     return line, b""
 
 
-def _check_array_end(rest: bytes, stream: Iterator[bytes], name: str, line: int) -> None:
+def _check_array_end(
+    rest: bytes,
+    stream: Iterator[bytes],
+    name: str,
+    line: int,
+) -> None:
     """Raise `InputError` unless `rest` is the array's closing bracket and only blanks follow."""
     if rest[:1] != b"]":
         raise InputError(
@@ -180,7 +187,12 @@ def _check_array_end(rest: bytes, stream: Iterator[bytes], name: str, line: int)
         line += chunk.count(b"\n")
 
 
-def _cut_row(text: bytes, start: int, end: int, line: int) -> tuple[RowText, int]:
+def _cut_row(
+    text: bytes,
+    start: int,
+    end: int,
+    line: int,
+) -> tuple[RowText, int]:
     """The piece `text[start:end]` without surrounding space, and the line on which the next one
     begins.
     """
@@ -195,7 +207,12 @@ def _count_leading_lines(text: bytes) -> int:
     return text.count(b"\n", 0, n_blank)
 
 
-def _drop_consumed(text: bytes, start: int, name: str, line: int) -> bytes:
+def _drop_consumed(
+    text: bytes,
+    start: int,
+    name: str,
+    line: int,
+) -> bytes:
     """`text` from `start` on. Raises `InputError` when that is too long for one row: a
     quote or bracket is missing.
     """

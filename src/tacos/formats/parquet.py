@@ -18,7 +18,11 @@ from tacos.errors import InputError, OutputError
 from tacos.formats.rows import Item, RawRow, decode_rows, list_columns
 
 
-def read_parquet(source: Path, name: str, batch_size: int) -> Iterator[Item]:
+def read_parquet(
+    source: Path,
+    name: str,
+    batch_size: int,
+) -> Iterator[Item]:
     """Rows of a Parquet file. Raises `InputError` where it cannot be read."""
     try:
         frames = pl.scan_parquet(source).collect_batches(
@@ -33,7 +37,11 @@ def read_parquet(source: Path, name: str, batch_size: int) -> Iterator[Item]:
         ) from None
 
 
-def read_parquet_stream(chunks: Iterable[bytes], name: str, batch_size: int) -> Iterator[Item]:
+def read_parquet_stream(
+    chunks: Iterable[bytes],
+    name: str,
+    batch_size: int,
+) -> Iterator[Item]:
     """Rows of a Parquet file that comes as a stream, by way of a temporary file: Parquet begins
     reading at the end.
     """
@@ -74,9 +82,11 @@ def _build_column(name: str, values: list[Any]) -> pl.Series:
         series = pl.Series(name, values, strict=True)
     except (TypeError, OverflowError, pl.exceptions.PolarsError):
         type_names = {type(value).__name__ for value in values if value is not None}
+        types = " and ".join(sorted(type_names))
         raise OutputError(
-            f"Parquet cannot store the column {name!r} with values of "
-            f"{' and '.join(sorted(type_names))}: write .jsonl instead"
+            f"Parquet cannot store the column {name!r} with values of {types}: write .jsonl instead"
         ) from None
     # A column without any value has no type yet; texts are the type that every reader takes.
-    return series.cast(pl.String) if series.dtype == pl.Null else series
+    if series.dtype == pl.Null:
+        return series.cast(pl.String)
+    return series

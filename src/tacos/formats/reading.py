@@ -50,7 +50,9 @@ class RowBatch:
 
 
 def read_rows(
-    source: Source, batch_size: int = BATCH_SIZE, name: str = "data"
+    source: Source,
+    batch_size: int = BATCH_SIZE,
+    name: str = "data",
 ) -> Iterator[RowBatch]:
     """Batches of at most `batch_size` rows, in the order of the source.
 
@@ -61,13 +63,26 @@ def read_rows(
     paths = list_input_paths(source)
     if paths is None:
         return _batch_items(name, iterate_data_rows(source), batch_size)
-    named_paths = list(zip(name_files(paths), paths, strict=True))
-    for file, path in named_paths:
-        check_readable(path, file)
-    return chain.from_iterable(read_file(path, file, batch_size) for file, path in named_paths)
+    names = name_files(paths)
+    for name, path in zip(names, paths, strict=True):
+        check_readable(path, name)
+    return _read_files(paths, names, batch_size)
 
 
-def read_file(path: str | Path, name: str, batch_size: int) -> Iterator[RowBatch]:
+def _read_files(
+    paths: Sequence[str | Path],
+    names: Sequence[str],
+    batch_size: int,
+) -> Iterator[RowBatch]:
+    for path, name in zip(paths, names, strict=True):
+        yield from read_file(path, name, batch_size)
+
+
+def read_file(
+    path: str | Path,
+    name: str,
+    batch_size: int,
+) -> Iterator[RowBatch]:
     """Batches of one file, or of standard input."""
     if str(path) == STDIN:
         yield from _read_stream(sys.stdin.buffer, name, batch_size)
@@ -86,16 +101,19 @@ def read_ids(path: str | Path) -> set[str]:
     """Ids or content hashes from a file: one per line, or JSON strings or objects with an `id` or
     `content_hash`, one per line or in a list. Raises `InputError` for anything else.
     """
+    name = str(path)
     with open_input(Path(path)) as file:
-        chunks = convert_to_utf8(decompress_chunks(file, str(path)), str(path))
+        chunks = convert_to_utf8(decompress_chunks(file, name), name)
         text = b"".join(chunks).decode("utf-8", "replace")
     try:
-        value = json.loads(text)
+        entries = json.loads(text)
     except ValueError:
+        # Not one JSON value: then every line is an entry.
         lines = [line.strip() for line in text.splitlines()]
-        value = [_parse_id_line(line) for line in lines if line]
-    values = value if isinstance(value, list) else [value]
-    return {_extract_id(entry, path) for entry in values}
+        entries = [_parse_id_line(line) for line in lines if line]
+    if not isinstance(entries, list):
+        entries = [entries]
+    return {_extract_id(entry, path) for entry in entries}
 
 
 def list_input_paths(source: Source) -> list[str | Path] | None:
@@ -104,9 +122,8 @@ def list_input_paths(source: Source) -> list[str | Path] | None:
         return [source]
     if not isinstance(source, list | tuple) or not source:
         return None
-    if all(isinstance(path, str | Path) for path in source):
-        return list(source)
-    return None
+    has_paths_only = all(isinstance(path, str | Path) for path in source)
+    return list(source) if has_paths_only else None
 
 
 def name_files(paths: Sequence[str | Path]) -> list[str]:
@@ -126,7 +143,9 @@ def name_files(paths: Sequence[str | Path]) -> list[str]:
     # Lengthen the names that are still shared, one folder at a time.
     depths = [1] * len(parts)
     while True:
-        names = ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]
+        names = []
+        for part, depth in zip(parts, depths, strict=True):
+            names.append("/".join(part[-depth:]))
         uses = Counter(names)
         if len(uses) == len(names):
             return names
@@ -149,12 +168,17 @@ def check_readable(path: str | Path, name: str) -> None:
         return
     with open_input(Path(path)) as file:
         head, _ = _peek_chunk(decompress_chunks(file, name))
-        if not is_parquet(head, name):
-            text, _ = _peek_chunk(convert_to_utf8([head], name))
-            detect_container(text, name)
+    if is_parquet(head, name):
+        return
+    text, _ = _peek_chunk(convert_to_utf8([head], name))
+    detect_container(text, name)
 
 
-def _read_stream(file: BinaryIO, name: str, batch_size: int) -> Iterator[RowBatch]:
+def _read_stream(
+    file: BinaryIO,
+    name: str,
+    batch_size: int,
+) -> Iterator[RowBatch]:
     """Batches of a stream, whatever its format."""
     head, chunks = _peek_chunk(decompress_chunks(file, name))
     if is_parquet(head, name):
@@ -176,7 +200,11 @@ def _peek_chunk(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return b"".join(head), chain(head, chunks)
 
 
-def _parse_text_rows(chunks: Iterator[bytes], container: Container, name: str) -> Iterator[Item]:
+def _parse_text_rows(
+    chunks: Iterator[bytes],
+    container: Container,
+    name: str,
+) -> Iterator[Item]:
     """Rows of a format that is text."""
     if container == "csv" or container == "tsv":
         return read_delimited(chunks, name, container)
@@ -187,7 +215,11 @@ def _parse_text_rows(chunks: Iterator[bytes], container: Container, name: str) -
     return read_json_objects(chunks, name)
 
 
-def _batch_items(name: str, items: Iterable[Item], batch_size: int) -> Iterator[RowBatch]:
+def _batch_items(
+    name: str,
+    items: Iterable[Item],
+    batch_size: int,
+) -> Iterator[RowBatch]:
     """Rows numbered and gathered into batches. Raises `InputError` when there are none at all."""
     rows: list[tuple[int, Row]] = []
     rejects: list[Reject] = []
@@ -230,8 +262,11 @@ def _parse_id_line(line: str) -> Any:
 
 def _extract_id(entry: Any, path: str | Path) -> str:
     """The id that an entry of a list of ids names."""
-    value = entry.get("id", entry.get("content_hash")) if isinstance(entry, dict) else entry
-    if not isinstance(value, str | int) or isinstance(value, bool):
+    value = entry
+    if isinstance(entry, dict):
+        value = entry.get("id", entry.get("content_hash"))
+    is_id = isinstance(value, str | int) and not isinstance(value, bool)
+    if not is_id:
         raise InputError(
             f"{path}: {str(entry)[:60]!r} is not a valid id; "
             "give <file>:<row> or a content hash, one per line"

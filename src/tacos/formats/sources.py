@@ -11,7 +11,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +34,10 @@ class InputSource:
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """Batches of raw rows (`reading.RowBatch`)."""
         if self.data is not None:
-            return reading.read_rows(self.data, name=self.names[0])
-        named_files = zip(self.names, self.files, strict=True)
-        return chain.from_iterable(
-            reading.read_file(path, name, reading.BATCH_SIZE) for name, path in named_files
-        )
+            yield from reading.read_rows(self.data, name=self.names[0])
+            return
+        for name, file in zip(self.names, self.files, strict=True):
+            yield from reading.read_file(file, name, reading.BATCH_SIZE)
 
     def scan(self) -> pl.LazyFrame:
         """Raises `NotImplementedError`: raw rows are no table."""
@@ -54,10 +52,14 @@ def open_source(data: Any, run: Path) -> InputSource:
         rows = list(data) if isinstance(data, Iterator) else data
         return InputSource(reading.digest_data(rows), ("data",), data=rows)
     names = reading.name_files(paths)
-    files = [_spool_stdin(run) if str(path) == reading.STDIN else Path(path) for path in paths]
-    for name, file in zip(names, files, strict=True):
+    files = []
+    for name, path in zip(names, paths, strict=True):
+        is_stdin = str(path) == reading.STDIN
+        file = _spool_stdin(run) if is_stdin else Path(path)
         reading.check_readable(file, name)
+        files.append(file)
     try:
+        # The names are in the ids of rows, so they belong to the content.
         digest = canonical_hash([names, digest_files(files)])
     except OSError as error:
         raise InputError(

@@ -65,7 +65,8 @@ def sidecar_path(output: str | Path) -> Path:
     ('out/chosen.json.scores.jsonl', 'chosen.parquet.scores.parquet')
     """
     target = Path(output)
-    suffix = ".parquet" if infer_kind(target.name) == "parquet" else ".jsonl"
+    is_parquet = infer_kind(target.name) == "parquet"
+    suffix = ".parquet" if is_parquet else ".jsonl"
     return target.with_name(f"{target.name}.scores{suffix}")
 
 

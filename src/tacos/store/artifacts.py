@@ -81,7 +81,12 @@ class Draft:
         numbers = [part.stem.removeprefix("part-") for part in self.path.glob("part-*.parquet")]
         return {int(number) for number in numbers}
 
-    def write(self, number: int, table: pl.DataFrame, rejects: pl.DataFrame) -> None:
+    def write(
+        self,
+        number: int,
+        table: pl.DataFrame,
+        rejects: pl.DataFrame,
+    ) -> None:
         """Write one part. Its rejects first, so that a part that exists is complete."""
         if rejects.height:
             _write_parquet(rejects, self.path / f"rejects-{number:05d}.parquet")
@@ -135,7 +140,13 @@ class Store:
             ) from None
         return Artifact(path, manifest)
 
-    def begin(self, name: str, key: str, *, resume: bool = True) -> Draft:
+    def begin(
+        self,
+        name: str,
+        key: str,
+        *,
+        resume: bool = True,
+    ) -> Draft:
         """A draft of an artifact; with `resume`, it begins with the parts that an earlier process
         left complete.
         """

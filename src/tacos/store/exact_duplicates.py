@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from tacos.records import Reject, StageOutput, build_reject_frame
-from tacos.store.seen_hashes import FirstOccurrences, hash_keys
+from tacos.store.seen_hashes import NONE, FirstOccurrences, Rows, hash_keys
 
 ROW_BITS = 40
 """Of a row's number; the bits above are the file's number."""
@@ -32,24 +33,36 @@ class DuplicateFinder:
         table = output.table
         if table.is_empty():
             return output
-        ids = table["id"]
-        hashes = hash_keys(table[self.column].to_list())
-        rows = np.array([self.number(row_id) for row_id in ids], dtype=np.int64)
-        first_rows = self.seen.check(hashes, rows)  # (rows,), -1 for new ones
-        is_repeated = first_rows >= 0
-        rejects = [
-            self._reject(row_id, int(first_row))
-            for row_id, first_row in zip(
-                ids.to_numpy()[is_repeated], first_rows[is_repeated], strict=True
-            )
-        ]
-        unique_rows = table.filter(pl.Series(~is_repeated))
-        all_rejects = pl.concat([output.rejects, build_reject_frame(rejects)])
-        return StageOutput(unique_rows, all_rejects, output.notes)
+        first_rows = self._find_first_rows(table)
+        is_repeated = first_rows != NONE
+        rejects = self._build_rejects(
+            table["id"].to_numpy()[is_repeated],
+            first_rows[is_repeated],
+        )
+        return StageOutput(
+            table=table.filter(pl.Series(~is_repeated)),
+            rejects=pl.concat([output.rejects, build_reject_frame(rejects)]),
+            notes=output.notes,
+        )
 
-    def _reject(self, row_id: str, first_row: int) -> Reject:
-        raw = f"the same as {self.name(first_row)}"
-        return Reject(row_id, self.stage, "duplicate", raw, failure=False)
+    def _find_first_rows(self, table: pl.DataFrame) -> Rows:
+        """For each row the number of its first occurrence, or -1; of shape (rows,)."""
+        hashes = hash_keys(table[self.column].to_list())
+        numbers = [self.number(row_id) for row_id in table["id"]]
+        return self.seen.check(hashes, np.array(numbers, dtype=np.int64))
+
+    def _build_rejects(self, ids: Iterable[str], first_rows: Rows) -> list[Reject]:
+        rejects = []
+        for row_id, first_row in zip(ids, first_rows, strict=True):
+            reject = Reject(
+                id=row_id,
+                stage=self.stage,
+                reason="duplicate",
+                raw=f"the same as {self.name(int(first_row))}",
+                failure=False,
+            )
+            rejects.append(reject)
+        return rejects
 
     def number(self, row_id: str) -> int:
         """The id `<file>:<row>` as one number."""

@@ -54,7 +54,11 @@ def replace_folder(target: Path, own: Collection[str]) -> Iterator[Path]:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _swap_folders(fresh: Path, place: Path, old: Path) -> None:
+def _swap_folders(
+    fresh: Path,
+    place: Path,
+    old: Path,
+) -> None:
     """Put `fresh` in the place of an older folder, which is kept as `old` until that has worked."""
     if place.is_dir():
         shutil.rmtree(old, ignore_errors=True)

@@ -29,7 +29,8 @@ def hash_keys(hashes: Sequence[str]) -> Hashes:
     >>> hash_keys(["000000000000000affffffffffffffff"]).tolist()
     [10]
     """
-    halves = np.frombuffer(bytes.fromhex("".join(hashes)), ">u8")  # two per hash
+    digits = "".join(hashes)
+    halves = np.frombuffer(bytes.fromhex(digits), ">u8")  # (2 n,): each hash has two of 64 bits
     return halves[::2].astype(np.uint64)
 
 
@@ -62,34 +63,47 @@ class FirstOccurrences:
         is_new = earlier_rows == NONE
         self._insert(distinct_keys[is_new], first_rows[is_new])
 
+        # Every row of a group has the group's first row, but for that row itself where it is new.
         answers = np.where(is_new, first_rows, earlier_rows)[group]
-        answers[starts_group & is_new[group]] = NONE
+        is_first = starts_group & is_new[group]
+        answers[is_first] = NONE
+
+        # Back from sorted order.
         in_given_order = np.empty(len(rows), np.int64)
         in_given_order[order] = answers
         return in_given_order
 
     def _look_up(self, distinct_keys: Hashes) -> Rows:
         """The remembered row of each of the sorted hashes, or -1."""
-        rows_found = np.full(len(distinct_keys), NONE, np.int64)
+        first_rows = np.full(len(distinct_keys), NONE, np.int64)
         for keys, rows in self._runs:
             places = np.searchsorted(keys, distinct_keys)
-            places = np.minimum(places, len(keys) - 1)
+            # A hash above all others would stand behind the end: compare it with the last one.
+            last = len(keys) - 1
+            places = np.minimum(places, last)
             is_hit = keys[places] == distinct_keys
-            rows_found[is_hit] = rows[places[is_hit]]
-        return rows_found
+            hits = places[is_hit]
+            first_rows[is_hit] = rows[hits]
+        return first_rows
 
     def _insert(self, keys: Hashes, rows: Rows) -> None:
         """Add a sorted run, and merge while the one before it is not much longer."""
         if not len(keys):
             return
-        while self._runs and len(self._runs[-1][0]) <= GROWTH * len(keys):
-            older_keys, older_rows = self._runs.pop()
+        while self._runs:
+            older_keys, older_rows = self._runs[-1]
+            if len(older_keys) > GROWTH * len(keys):
+                break
+            self._runs.pop()
             keys, rows = _merge_runs(older_keys, older_rows, keys, rows)
         self._runs.append((keys, rows))
 
 
 def _merge_runs(
-    keys: Hashes, rows: Rows, newer_keys: Hashes, newer_rows: Rows
+    keys: Hashes,
+    rows: Rows,
+    newer_keys: Hashes,
+    newer_rows: Rows,
 ) -> tuple[Hashes, Rows]:
     """Two sorted runs, without a common key, as one."""
     # Where the newer keys stand in the merged run; the older ones fill the other places.

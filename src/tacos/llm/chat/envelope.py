@@ -79,7 +79,9 @@ class ForeignReplyError(EnvelopeError):
 
 
 def build_chat_body(
-    asked: RenderedRequest, form: RequestForm, omit: Collection[str] = ()
+    asked: RenderedRequest,
+    form: RequestForm,
+    omit: Collection[str] = (),
 ) -> dict[str, Any]:
     """The body of a request, as a dict."""
     body: dict[str, Any] = {
@@ -108,7 +110,11 @@ def _build_response_format(asked: RenderedRequest, level: str) -> dict[str, Any]
 
 
 @cache
-def _build_strict_format(task: str, schema: bytes, without_bounds: bool) -> dict[str, Any]:
+def _build_strict_format(
+    task: str,
+    schema: bytes,
+    without_bounds: bool,
+) -> dict[str, Any]:
     """A strict `json_schema` format, computed once per schema; models answer the fields in the order
     of `schema`.
     """

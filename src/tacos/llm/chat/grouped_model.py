@@ -38,7 +38,12 @@ class GroupedModel:
     where: Literal["here"] = "here"
     pointwise = False
 
-    def __init__(self, client: Client, template: str, per_request: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        template: str,
+        per_request: int,
+    ) -> None:
         """Raises `ConfigError` for a template whose questions cannot be merged."""
         self.client = client
         self.per_request = per_request

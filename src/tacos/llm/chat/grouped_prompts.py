@@ -79,7 +79,10 @@ def _build_numbered_schema(schema: Mapping[str, Any], n: int) -> dict[str, Any]:
 
 
 def build_group_member(
-    request: Request, model: str, extra: Mapping[str, Any], per_request: int
+    request: Request,
+    model: str,
+    extra: Mapping[str, Any],
+    per_request: int,
 ) -> RenderedRequest:
     """A question as one of a group of at most `per_request`; it has a key and a schema, and is
     never sent itself.
@@ -124,7 +127,11 @@ def shuffle_group(keys: Sequence[str]) -> list[str]:
 # Reading answers
 
 
-def read_grouped_answers(text: str, schema: dict[str, Any], n: int) -> list[str | None]:
+def read_grouped_answers(
+    text: str,
+    schema: dict[str, Any],
+    n: int,
+) -> list[str | None]:
     """The answers 1 to n in what a model wrote, each as JSON by `schema`; None for a missing one.
 
     >>> one = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]}
@@ -177,7 +184,9 @@ def _collect_answer_objects(text: str) -> list[dict[str, Any]]:
 
 
 def split_group_entry(
-    entry: LedgerEntry, members: Sequence[RenderedRequest], texts: Sequence[str | None]
+    entry: LedgerEntry,
+    members: Sequence[RenderedRequest],
+    texts: Sequence[str | None],
 ) -> list[LedgerEntry]:
     """A group's ledger entry split into one per member, the tokens shared out evenly; a missing
     answer becomes an entry without text.
@@ -196,7 +205,11 @@ def split_group_entry(
     ]
 
 
-def _build_member_reply(entry: LedgerEntry, number: int, text: str | None) -> str:
+def _build_member_reply(
+    entry: LedgerEntry,
+    number: int,
+    text: str | None,
+) -> str:
     """One answer of a group's reply as a chat completion of its own, which says where it comes
     from.
     """

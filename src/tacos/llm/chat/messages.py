@@ -39,7 +39,9 @@ class RenderedRequest(NamedTuple):
 
 
 def render_request(
-    request: Request, model: str, extra: Mapping[str, Any] | None = None
+    request: Request,
+    model: str,
+    extra: Mapping[str, Any] | None = None,
 ) -> RenderedRequest:
     """The question as it goes out; `extra` are body fields of the settings, which count as
     sampling.
@@ -54,7 +56,11 @@ def render_request(
     )
 
 
-def render_reask(first: RenderedRequest, answer: str, error: str) -> RenderedRequest:
+def render_reask(
+    first: RenderedRequest,
+    answer: str,
+    error: str,
+) -> RenderedRequest:
     """The same conversation, the unusable answer and what is wrong with it: a question with a key
     of its own.
     """
@@ -123,7 +129,11 @@ class TemplateChunk(NamedTuple):
     needs: tuple[str, ...]
 
 
-def _fill_chunks(chunks: tuple[TemplateChunk, ...], fields: Mapping[str, Any], mark: str) -> str:
+def _fill_chunks(
+    chunks: tuple[TemplateChunk, ...],
+    fields: Mapping[str, Any],
+    mark: str,
+) -> str:
     """Paragraphs with their placeholders filled, those with a missing field left out."""
     paragraphs = []
     for chunk in chunks:
@@ -138,7 +148,11 @@ def _has_all_fields(fields: Mapping[str, Any], names: tuple[str, ...]) -> bool:
     return all(fields.get(name) is not None for name in names)
 
 
-def _render_piece(piece: str | tuple[str, str], fields: Mapping[str, Any], mark: str) -> str:
+def _render_piece(
+    piece: str | tuple[str, str],
+    fields: Mapping[str, Any],
+    mark: str,
+) -> str:
     """A piece of a template: text, or what its placeholder stands for."""
     if isinstance(piece, str):
         return piece
@@ -156,7 +170,11 @@ def _render_piece(piece: str | tuple[str, str], fields: Mapping[str, Any], mark:
     return _fence_text(name, str(value), mark)
 
 
-def _fence_text(name: str, text: str, mark: str) -> str:
+def _fence_text(
+    name: str,
+    text: str,
+    mark: str,
+) -> str:
     """`text` between two marked lines."""
     title = name.replace("_", " ")
     return f"----- {mark} {title} begins -----\n{text}\n----- {mark} {title} ends -----"

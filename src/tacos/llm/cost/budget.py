@@ -85,7 +85,11 @@ def parse_budget(text: str) -> BudgetCap | None:
     return BudgetCap(amount, UNITS[unit[0]])
 
 
-def compute_cost(price: ModelPrice | None, prompt_tokens: float, answer_tokens: float) -> Cost:
+def compute_cost(
+    price: ModelPrice | None,
+    prompt_tokens: float,
+    answer_tokens: float,
+) -> Cost:
     """What one reply cost; dollars are 0 without a price."""
     usd = price.usd(prompt_tokens, answer_tokens) if price else 0.0
     return Cost(1, prompt_tokens + answer_tokens, usd)

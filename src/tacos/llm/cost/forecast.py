@@ -117,11 +117,14 @@ def forecast_total(values: Sequence[float], requests: ForecastRange) -> Forecast
     # One value says nothing about the spread: then the mean itself stands for it.
     spread = mean
     if k > 1:
-        spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (k - 1))
-    factor = float(special.stdtrit(max(1, k - 1), (1 + LEVEL) / 2))  # Student's t
+        sum_of_squares = sum((value - mean) ** 2 for value in values)
+        spread = math.sqrt(sum_of_squares / (k - 1))
+    degrees_of_freedom = max(1, k - 1)
+    factor = float(special.stdtrit(degrees_of_freedom, (1 + LEVEL) / 2))  # Student's t
 
     def bound(n: float, sign: int) -> float:
-        return max(0.0, n * mean + sign * factor * spread * math.sqrt(n + n * n / k))
+        total = n * mean
+        return max(0.0, total + sign * factor * spread * math.sqrt(n + n * n / k))
 
     return ForecastRange(
         low=bound(requests.low, -1),
@@ -136,15 +139,18 @@ def compute_wilson_range(n: int, k: int) -> ForecastRange:
     share = n / k
     denominator = 1 + z * z / k
     middle = (share + z * z / (2 * k)) / denominator
-    half = z / denominator * math.sqrt(share * (1 - share) / k + z * z / (4 * k * k))
+    variance = share * (1 - share) / k + z * z / (4 * k * k)
+    half_width = z / denominator * math.sqrt(variance)
     # Rounding may leave a low end just above 0.
-    low = max(0.0, middle - half) if n else 0.0
-    high = min(1.0, middle + half)
+    low = max(0.0, middle - half_width) if n else 0.0
+    high = min(1.0, middle + half_width)
     return ForecastRange(low, share, high)
 
 
 def _forecast_dollars(
-    prompt: ForecastRange, answer: ForecastRange, price: ModelPrice | None
+    prompt: ForecastRange,
+    answer: ForecastRange,
+    price: ModelPrice | None,
 ) -> ForecastRange | None:
     """Dollars for tokens, None without a price."""
     if price is None:
@@ -167,7 +173,11 @@ def _forecast_minutes(
     per minute.
     """
 
-    def minutes(n: float, tokens: float, latency: float) -> float:
+    def minutes(
+        n: float,
+        tokens: float,
+        latency: float,
+    ) -> float:
         by_latency = math.ceil(n / speed.concurrency) * latency / 60
         by_requests = n / speed.rpm if speed.rpm else 0.0
         by_tokens = tokens / speed.tpm if speed.tpm else 0.0

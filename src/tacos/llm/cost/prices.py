@@ -43,7 +43,9 @@ def find_user_file() -> Path:
 
 
 def find_price(
-    model: str, per_in: float | None = None, per_out: float | None = None
+    model: str,
+    per_in: float | None = None,
+    per_out: float | None = None,
 ) -> ModelPrice | None:
     """The price of `model`, None where it is not known.
 

@@ -87,6 +87,20 @@ class LedgerEncoder:
         Raises `LLMError` where the ledger lacks a vector, or has vectors of several lengths.
         """
         keys = self.keys(texts)
+        vectors = self._read_vectors(keys)
+        lengths = sorted({len(vector) for vector in vectors.values()})
+        if len(lengths) > 1:
+            dims = " and ".join(map(str, lengths))
+            raise LLMError(
+                f"the vectors by {self.name} have {dims} numbers: "
+                "the name stands for another model than before; give --ledger a new file"
+            )
+        # Blank texts alone say nothing about the length.
+        dim = lengths[0] if lengths else self.dim
+        return envelope.stack_vectors([vectors.get(key) for key in keys], dim)
+
+    def _read_vectors(self, keys: Sequence[str]) -> dict[str, Vector]:
+        """Ledger key -> vector of shape (dim,). Raises `LLMError` where one is missing."""
         distinct_keys = [key for key in dict.fromkeys(keys) if key]
         entries = self.ledger.get(distinct_keys)
         n_missing = sum(1 for key in keys if key and key not in entries)
@@ -95,22 +109,18 @@ class LedgerEncoder:
                 f"{n_missing:,} vectors by {self.name} are not in the ledger; "
                 "run `tacos select` as before, with --until cluster, then go on"
             )
-        vectors = {key: envelope.unpack_vector(entry.raw) for key, entry in entries.items()}
-        lengths = sorted({len(vector) for vector in vectors.values()})
-        if len(lengths) > 1:
-            raise LLMError(
-                f"the vectors by {self.name} have {' and '.join(map(str, lengths))} numbers: "
-                "the name stands for another model than before; give --ledger a new file"
-            )
-        dim = lengths[0] if lengths else self.dim
-        return envelope.stack_vectors([vectors.get(key) for key in keys], dim)
+        return {key: envelope.unpack_vector(entry.raw) for key, entry in entries.items()}
 
 
 class EndpointEncoder:
     """An encoder that buys from the endpoint what the ledger lacks; a context manager."""
 
     def __init__(
-        self, llm: LLMSettings, settings: EmbedSettings, model: str, ledger: Ledger
+        self,
+        llm: LLMSettings,
+        settings: EmbedSettings,
+        model: str,
+        ledger: Ledger,
     ) -> None:
         """Raises `ConfigError` for settings that cannot work."""
         self.known = LedgerEncoder(model, settings, ledger)
@@ -157,7 +167,8 @@ class EndpointEncoder:
         Raises `BudgetReachedError` at the cap and `LLMError` where a text gets no vector; the vectors
         received by then are kept.
         """
-        if not any(text.strip() for text in texts):
+        is_all_blank = not any(text.strip() for text in texts)
+        if is_all_blank:
             return envelope.stack_vectors([None] * len(texts), self.dim)
         texts_by_key = {}
         for key, text in zip(self.known.keys(texts), texts, strict=True):
@@ -186,13 +197,16 @@ class EndpointEncoder:
         """Send texts (ledger key -> text) and wait until their vectors are in the ledger."""
         batch = ReplyBatch(len(texts))
         items = list(texts.items())
+        places = [(batch, place) for place in range(len(items))]
         size = self.settings.per_request
         flights = []
         for start in range(0, len(items), size):
-            members = items[start : start + size]
-            places = [(batch, start + offset) for offset in range(len(members))]
-            flights.append(self._build_flight(members, places))
-        self._sender.loop.asyncio.call_soon_threadsafe(self._sender.submit, flights)
+            part = slice(start, start + size)
+            flight = self._build_flight(items[part], places[part])
+            flights.append(flight)
+        # The sender's own loop must do it: nothing in it is locked.
+        loop = self._sender.loop.asyncio
+        loop.call_soon_threadsafe(self._sender.submit, flights)
         try:
             batch.wait()
         finally:
@@ -215,19 +229,25 @@ class EndpointEncoder:
             self.ledger.put(part, self._note_failure)
         flight.deliver(Reply(""))
 
-    def failed(self, flight: InFlightRequest, reason: str, raw: str) -> None:
+    def failed(
+        self,
+        flight: InFlightRequest,
+        reason: str,
+        raw: str,
+    ) -> None:
         """These texts got nothing: send them in halves."""
-        items = [(item["key"], item["text"]) for item in flight.asked.messages]
+        items = flight.asked.messages
         if len(items) == 1:
-            excerpt = items[0][1][:60]
-            flight.fail(LLMError(f"no vector by {self.name} for the text {excerpt!r}: {reason}"))
+            excerpt = items[0]["text"][:60]
+            error = LLMError(f"no vector by {self.name} for the text {excerpt!r}: {reason}")
+            flight.fail(error)
             return
+        texts = [(item["key"], item["text"]) for item in items]
         middle = len(items) // 2
-        halves = [
-            self._build_flight(items[:middle], flight.places[:middle]),
-            self._build_flight(items[middle:], flight.places[middle:]),
-        ]
-        self._sender.loop.asyncio.call_soon(self._sender.submit, halves)
+        first_half = self._build_flight(texts[:middle], flight.places[:middle])
+        second_half = self._build_flight(texts[middle:], flight.places[middle:])
+        loop = self._sender.loop.asyncio
+        loop.call_soon(self._sender.submit, [first_half, second_half])
 
     def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None:
         """The sender sends nothing more."""

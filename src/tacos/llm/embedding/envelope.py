@@ -29,7 +29,11 @@ TASK = "embed"
 STEPS = 10_000
 
 
-def compute_embedding_key(text: str, model: str, body: Mapping[str, Any]) -> str:
+def compute_embedding_key(
+    text: str,
+    model: str,
+    body: Mapping[str, Any],
+) -> str:
     """The ledger key of a text's vector: the hash of model, text, and what is added to the body
     (such as `dimensions`).
     """
@@ -37,7 +41,9 @@ def compute_embedding_key(text: str, model: str, body: Mapping[str, Any]) -> str
 
 
 def build_embedding_request(
-    texts: Mapping[str, str], model: str, body: Mapping[str, Any]
+    texts: Mapping[str, str],
+    model: str,
+    body: Mapping[str, Any],
 ) -> RenderedRequest:
     """One request for the vectors of texts (ledger key -> text)."""
     return RenderedRequest(
@@ -69,7 +75,9 @@ def split_embedding_entry(asked: RenderedRequest, entry: LedgerEntry) -> list[Le
 
 
 def _build_embedding_body(
-    asked: RenderedRequest, form: envelope.RequestForm, omit: Collection[str] = ()
+    asked: RenderedRequest,
+    form: envelope.RequestForm,
+    omit: Collection[str] = (),
 ) -> dict[str, Any]:
     """The body of a request, as a dict."""
     body = {
@@ -128,11 +136,12 @@ def _read_vectors(reply: Mapping[str, Any], n: int) -> list[npt.NDArray[np.float
     if len(data) != n:
         raise envelope.EnvelopeError(f"the reply holds {len(data)} vectors for {n} texts")
     places = [item.get("index") for item in data]
-    valid_places = [place for place in places if type(place) is int]
+    valid_places = [place for place in places if type(place) is int]  # true is no place
     if sorted(valid_places) != list(range(n)):
         raise envelope.EnvelopeError("the reply does not say which vector is whose")
     vectors = {}
-    for place, item in zip(places, data, strict=True):
+    for item in data:
+        place = item["index"]
         vectors[place] = _decode_vector(item.get("embedding"))
     lengths = {len(vector) for vector in vectors.values()}
     if len(lengths) > 1:
@@ -177,8 +186,9 @@ def unpack_vector(raw: str) -> Vector:
     >>> unpack_vector(_pack_vector(np.array([3.0, 0.0, 4.0]))).round(4).tolist()
     [0.6000000238418579, 0.0, 0.800000011920929]
     """
-    encoded = base64.b64decode(orjson.loads(raw)["int16"])
-    steps = np.frombuffer(encoded, dtype="<i2").astype(np.float64)
+    record = orjson.loads(raw)
+    packed = base64.b64decode(record["int16"])
+    steps = np.frombuffer(packed, dtype="<i2").astype(np.float64)
     # Rounding changed the length a little: scale again.
     length = float(np.linalg.norm(steps))
     return np.asarray(steps / (length or 1.0), dtype=np.float32)

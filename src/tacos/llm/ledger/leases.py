@@ -38,7 +38,11 @@ def drop_dead_leases(database: sqlite3.Connection) -> None:
         database.execute("DELETE FROM claims WHERE owner NOT IN (SELECT owner FROM owners)")
 
 
-def lease_keys(database: sqlite3.Connection, keys: Sequence[str], holder: str) -> set[str]:
+def lease_keys(
+    database: sqlite3.Connection,
+    keys: Sequence[str],
+    holder: str,
+) -> set[str]:
     """Lease to `holder` those of `keys` that are free; all of `keys` that it now holds."""
     key_list = encode_keys(keys)
     database.execute(
@@ -52,7 +56,11 @@ def lease_keys(database: sqlite3.Connection, keys: Sequence[str], holder: str) -
     return {key for (key,) in rows}
 
 
-def release_keys(database: sqlite3.Connection, keys: Sequence[str], holder: str) -> None:
+def release_keys(
+    database: sqlite3.Connection,
+    keys: Sequence[str],
+    holder: str,
+) -> None:
     """Give up the holder's leases on `keys`."""
     database.execute(
         "DELETE FROM claims WHERE owner = ? AND key IN (SELECT value FROM json_each(?))",

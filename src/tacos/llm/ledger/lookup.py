@@ -23,24 +23,39 @@ def interpret_entry(
     A refusal is not, nor is the answer to a re-ask (`again`). `said` is the entry's envelope, if it
     has been read already.
     """
-
-    def fail(raw: str, failure: str) -> Reply:
-        return Reply(None, raw, failure, entry.key, entry.model)
-
     try:
         said = said or envelope.read_chat_reply(entry.raw)
     except envelope.EnvelopeError as error:
-        return fail(entry.raw, str(error)), False
+        return _fail(entry, entry.raw, str(error)), False
     if said.refusal or said.finish == "content_filter":
-        reason = f"refused: {said.refusal or 'content filter'}"
-        return fail(said.text or said.refusal, reason), False
+        reason = said.refusal or "content filter"
+        return _fail(entry, said.text or said.refusal, f"refused: {reason}"), False
     try:
         text = reply_parsing.parse_reply_json(said.text, asked.schema)
     except reply_parsing.UnusableReplyError as error:
+        failure = str(error)
         # These words go into the re-ask, and so into its key: keep them.
-        cut = "it was cut off at the limit of tokens; " if said.finish == "length" else ""
-        return fail(said.text, f"{cut}{error}"), not again
-    return Reply(text, said.text, "", entry.key, entry.model), False
+        if said.finish == "length":
+            failure = f"it was cut off at the limit of tokens; {failure}"
+        needs_reask = not again
+        return _fail(entry, said.text, failure), needs_reask
+    reply = Reply(
+        text=text,
+        raw=said.text,
+        key=entry.key,
+        model=entry.model,
+    )
+    return reply, False
+
+
+def _fail(entry: LedgerEntry, raw: str, failure: str) -> Reply:
+    return Reply(
+        text=None,
+        raw=raw,
+        failure=failure,
+        key=entry.key,
+        model=entry.model,
+    )
 
 
 def resolve_questions(
@@ -48,7 +63,7 @@ def resolve_questions(
 ) -> list[Reply | RenderedRequest]:
     """For each question its reply, or the question to answer next: itself, or the re-ask after it."""
     results: list[Reply | RenderedRequest] = []
-    reasks: list[tuple[int, RenderedRequest]] = []
+    reasks: dict[int, RenderedRequest] = {}  # by the place of the first question
     entries = ledger.get([question.key for question in questions])
     for place, question in enumerate(questions):
         entry = entries.get(question.key)
@@ -58,14 +73,14 @@ def resolve_questions(
         reply, needs_reask = interpret_entry(question, entry, again=False)
         results.append(reply)
         if needs_reask:
-            reasks.append((place, render_reask(question, reply.raw, reply.failure)))
+            reasks[place] = render_reask(question, reply.raw, reply.failure)
 
     # A re-ask is a question with a key of its own.
-    entries = ledger.get([reask.key for _, reask in reasks])
-    for place, reask in reasks:
+    entries = ledger.get([reask.key for reask in reasks.values()])
+    for place, reask in reasks.items():
         entry = entries.get(reask.key)
         if entry is None:
             results[place] = reask
-        else:
-            results[place], _ = interpret_entry(reask, entry, again=True)
+            continue
+        results[place], _ = interpret_entry(reask, entry, again=True)
     return results

@@ -122,7 +122,9 @@ def select_entries_by_key(
 
 
 def write_entries(
-    database: sqlite3.Connection, entries: Sequence[LedgerEntry], replaced: Sequence[str] = ()
+    database: sqlite3.Connection,
+    entries: Sequence[LedgerEntry],
+    replaced: Sequence[str] = (),
 ) -> int:
     """Insert `entries` (known keys stay as they are) and void the leases on them; returns how many
     were new.

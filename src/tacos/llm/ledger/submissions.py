@@ -30,7 +30,9 @@ class Submission:
 
 
 def build_request_files(
-    questions: Iterable[RenderedRequest], omit: Collection[str], max_requests: int
+    questions: Iterable[RenderedRequest],
+    omit: Collection[str],
+    max_requests: int,
 ) -> Iterable[tuple[bytes, list[str]]]:
     """Request files within the limits, each with the keys of its questions."""
     lines: list[bytes] = []
@@ -97,13 +99,21 @@ def record_submission(ledger: Ledger, submission: Submission) -> None:
     )
 
 
-def record_batch_name(ledger: Ledger, submission: Submission, batch: str) -> Submission:
+def record_batch_name(
+    ledger: Ledger,
+    submission: Submission,
+    batch: str,
+) -> Submission:
     """Record the server's name for a submission."""
     ledger.sql("UPDATE submissions SET batch = ? WHERE mark = ?", batch, submission.mark)
     return replace(submission, batch=batch)
 
 
-def keep_open_keys(ledger: Ledger, submission: Submission, keys: Collection[str]) -> None:
+def keep_open_keys(
+    ledger: Ledger,
+    submission: Submission,
+    keys: Collection[str],
+) -> None:
     """Close a submission, except for those of its questions that other runs have yet to collect."""
     if not keys:
         delete_submission(ledger, submission)

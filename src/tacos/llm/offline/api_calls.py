@@ -22,7 +22,13 @@ class RetryableError(Exception):
     `maybe_done`: the server may have done what was asked, although no answer arrived.
     """
 
-    def __init__(self, reason: str, after: float | None, *, maybe_done: bool) -> None:
+    def __init__(
+        self,
+        reason: str,
+        after: float | None,
+        *,
+        maybe_done: bool,
+    ) -> None:
         super().__init__(reason)
         self.after = after
         self.maybe_done = maybe_done
@@ -32,7 +38,10 @@ class ApiCaller:
     """Calls over one session."""
 
     def __init__(
-        self, endpoint: Endpoint, settings: LLMSettings, http: aiohttp.ClientSession
+        self,
+        endpoint: Endpoint,
+        settings: LLMSettings,
+        http: aiohttp.ClientSession,
     ) -> None:
         self.endpoint = endpoint
         self.settings = settings
@@ -68,7 +77,12 @@ class ApiCaller:
             await asyncio.sleep(pause)
 
     async def _call_once(
-        self, method: str, path: str, body: Any, form: aiohttp.FormData | None, raw: bool
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        form: aiohttp.FormData | None,
+        raw: bool,
     ) -> Any:
         """One call. Raises `RetryableError` for what may pass, `LLMError` for what will not."""
         data: Any = None
@@ -101,7 +115,12 @@ class ApiCaller:
             raise RetryableError(reason, after, maybe_done=is_server_error)
         raise self._failure(method, path, reason)
 
-    def _failure(self, method: str, path: str, reason: object) -> LLMError:
+    def _failure(
+        self,
+        method: str,
+        path: str,
+        reason: object,
+    ) -> LLMError:
         text = f"{method} {self.endpoint.base}{path}: {reason}"
         return LLMError(self.endpoint.redact(text))
 

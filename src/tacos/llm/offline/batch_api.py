@@ -125,20 +125,18 @@ class BatchCollector:
                 waiting, keys_under_way = await self._list_batches(open_questions)
 
                 # Submit what is in no batch, unless another process has it in hand.
-                fresh = [
-                    question
-                    for key, question in open_questions.items()
-                    if key not in keys_under_way and key not in self.failed
-                ]
-                leased = self.ledger.take([question.key for question in fresh]).ours
-                ours = [question for question in fresh if question.key in leased]
+                settled_keys = keys_under_way | self.failed.keys()
+                fresh_keys = [key for key in open_questions if key not in settled_keys]
+                leases = self.ledger.take(fresh_keys)
+                ours = [open_questions[key] for key in fresh_keys if key in leases.ours]
                 under_way = [open_questions[key] for key in open_questions.keys() & keys_under_way]
                 waiting += await self._submit_all(ours, under_way)
 
                 if waiting:
                     await self._collect_ended(waiting, open_questions)
-                elif fresh or under_way:
-                    await asyncio.sleep(self.poll)  # another process is at it
+                elif fresh_keys or under_way:
+                    # Another process is about to submit them: its batch will show up.
+                    await asyncio.sleep(self.poll)
                 else:
                     n_answered = len(self.questions) - len(open_questions)
                     return BatchOutcome(n_answered, self.failed, self.n_submissions)
@@ -146,15 +144,22 @@ class BatchCollector:
     async def cancel(self) -> int:
         """Cancel what is under way, wait until it has ended, collect."""
         async with self._open_session():
-            waiting, _ = await self._list_batches(self._list_open_questions())
+            open_questions = self._list_open_questions()
+            waiting, _ = await self._list_batches(open_questions)
             for submission in waiting:
-                batch = await self.call("GET", f"/batches/{submission.batch}")
-                if batch["status"] in WORKING - {"cancelling"}:
-                    await self.call("POST", f"/batches/{submission.batch}/cancel")
+                await self._cancel_batch(submission)
             while waiting:
-                await self._collect_ended(waiting, self._list_open_questions())
-                waiting, _ = await self._list_batches(self._list_open_questions())
-            return len(self.questions) - len(self._list_open_questions())
+                await self._collect_ended(waiting, open_questions)
+                open_questions = self._list_open_questions()
+                waiting, _ = await self._list_batches(open_questions)
+            return len(self.questions) - len(open_questions)
+
+    async def _cancel_batch(self, submission: Submission) -> None:
+        path = f"/batches/{submission.batch}"
+        batch = await self.call("GET", path)
+        is_cancellable = batch["status"] in WORKING - {"cancelling"}
+        if is_cancellable:
+            await self.call("POST", f"{path}/cancel")
 
     @asynccontextmanager
     async def _open_session(self) -> AsyncIterator[None]:
@@ -226,8 +231,8 @@ class BatchCollector:
         submitted = []
         for lines, keys in files:
             submission = await self._submit(lines, keys)
-            submitted.append(submission)
             self.say(f"submitted {len(keys):,} requests as {submission.batch}")
+            submitted.append(submission)
         return submitted
 
     async def _submit(self, lines: bytes, keys: Sequence[str]) -> Submission:
@@ -287,11 +292,16 @@ class BatchCollector:
 
     def _batch_price(self, model: str) -> prices.ModelPrice | None:
         """The batch price of a model."""
-        price = prices.find_price(model, self.settings.price_in, self.settings.price_out)
+        price = prices.find_price(
+            model,
+            self.settings.price_in,
+            self.settings.price_out,
+        )
         if price is None:
             return None
         return prices.ModelPrice(
-            price.per_million_in * price.batch, price.per_million_out * price.batch
+            per_million_in=price.per_million_in * price.batch,
+            per_million_out=price.per_million_out * price.batch,
         )
 
     # Collecting
@@ -312,7 +322,10 @@ class BatchCollector:
             await asyncio.sleep(self.poll)
 
     async def _collect(
-        self, submission: Submission, batch: dict[str, Any], questions: dict[str, RenderedRequest]
+        self,
+        submission: Submission,
+        batch: dict[str, Any],
+        questions: dict[str, RenderedRequest],
     ) -> None:
         """Store the answers of a batch that has ended, completely or not. Raises `LLMError` where
         the server refused the batch.
@@ -320,11 +333,15 @@ class BatchCollector:
         counts = await self._store_files(batch, questions)
         self._count_spending(submission)
 
-        # Answers to other runs' questions stay at the server until those runs collect them.
         status = batch["status"]
-        missing = set(submission.keys) - set(self.ledger.get(submission.keys))
-        is_refused = status == "failed" and len(missing) == len(submission.keys)
-        others_keys = set() if is_refused else missing - questions.keys()
+        answered = self.ledger.get(submission.keys)
+        missing = set(submission.keys) - set(answered)
+        is_refused = status == "failed" and not answered
+
+        # Answers to other runs' questions stay at the server until those runs collect them.
+        others_keys = missing - questions.keys()
+        if is_refused:
+            others_keys = set()
         submissions.keep_open_keys(self.ledger, submission, others_keys)
 
         self.say(
@@ -333,9 +350,9 @@ class BatchCollector:
         if is_refused:
             reason = _read_failure_reason(batch)
             raise LLMError(self.endpoint.redact(f"the batch was refused: {reason}"))
+        reason = f"no answer in {MAX_TRIES} batches; the last one ended as {status}"
         for key in missing:
             if self.n_tries[key] >= MAX_TRIES:
-                reason = f"no answer in {MAX_TRIES} batches; the last one ended as {status}"
                 self.failed.setdefault(key, reason)
 
     async def _store_files(
@@ -349,9 +366,13 @@ class BatchCollector:
             content = await self.call("GET", f"/files/{batch[name]}/content", raw=True)
             lines = bytes(content).split(b"\n")
             counts = exchange_files.store_replies(
-                lines, questions, self.ledger, "batch", self.endpoint.redact
+                lines,
+                questions,
+                self.ledger,
+                way="batch",
+                redact=self.endpoint.redact,
             )
-            totals = exchange_files.ImportCounts(*map(sum, zip(totals, counts, strict=True)))
+            totals = totals.plus(counts)
             self._note_errors(lines)
         return totals
 

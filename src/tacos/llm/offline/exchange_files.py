@@ -41,6 +41,11 @@ class ImportCounts(NamedTuple):
     """An error, or no chat completion: the question stays open."""
     n_unreadable: int = 0
 
+    def plus(self, other: ImportCounts) -> ImportCounts:
+        """The sum of each count."""
+        sums = [mine + theirs for mine, theirs in zip(self, other, strict=True)]
+        return ImportCounts(*sums)
+
 
 class ReplyLine(NamedTuple):
     """A reply line: the ledger key of its question, and the server's answer, "" where it failed."""
@@ -50,7 +55,9 @@ class ReplyLine(NamedTuple):
 
 
 def format_request_line(
-    asked: RenderedRequest, form: envelope.RequestForm, omit: Collection[str]
+    asked: RenderedRequest,
+    form: envelope.RequestForm,
+    omit: Collection[str],
 ) -> bytes:
     """One request, without the line end."""
     line = {
@@ -71,6 +78,7 @@ def write_request_file(
     """Write each question once; returns how many. The file is written whole or not at all. Raises
     `OutputError`.
     """
+    # Renamed at the end, so that nobody answers half a file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     written_keys: set[str] = set()
     try:
@@ -96,7 +104,8 @@ def read_exchange_lines(path: Path) -> Iterator[bytes]:
     """
     try:
         with path.open("rb") as file:
-            if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            has_mark = file.read(len(BOM_UTF8)) == BOM_UTF8
+            if not has_mark:
                 file.seek(0)
             yield from file
     except OSError as error:
@@ -128,7 +137,11 @@ def store_replies(
     return ImportCounts(**counts)
 
 
-def _store_entries(group: list[LedgerEntry], ledger: Ledger, counts: dict[str, int]) -> None:
+def _store_entries(
+    group: list[LedgerEntry],
+    ledger: Ledger,
+    counts: dict[str, int],
+) -> None:
     """Write a group of entries, count the new and the known ones."""
     n_new = ledger.put_all(group)
     counts["n_new"] += n_new
@@ -136,7 +149,10 @@ def _store_entries(group: list[LedgerEntry], ledger: Ledger, counts: dict[str, i
 
 
 def _build_entry(
-    line: bytes, questions: Mapping[str, RenderedRequest], way: Way, redact: Callable[[str], str]
+    line: bytes,
+    questions: Mapping[str, RenderedRequest],
+    way: Way,
+    redact: Callable[[str], str],
 ) -> LedgerEntry | str:
     """A line's ledger entry, or the name of the count it goes into."""
     reply = parse_reply_line(line)
@@ -187,10 +203,12 @@ def _extract_response_body(value: dict[str, Any]) -> str:
     response = value.get("response")
     if not isinstance(response, dict) or value.get("error"):
         return ""
-    if response.get("status_code", 200) != 200:
-        return ""
+    # Some tools leave the status out of good answers.
+    status = response.get("status_code", 200)
     body = response.get("body")
-    return orjson.dumps(body).decode() if isinstance(body, dict) else ""
+    if status != 200 or not isinstance(body, dict):
+        return ""
+    return orjson.dumps(body).decode()
 
 
 def _wrap_handwritten_answer(content: Any) -> str:

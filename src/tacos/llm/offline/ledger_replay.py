@@ -28,7 +28,12 @@ class LedgerModel:
     where: Literal["here"] = "here"
     pointwise = False
 
-    def __init__(self, settings: LLMSettings, model: str, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        settings: LLMSettings,
+        model: str,
+        ledger: Ledger,
+    ) -> None:
         self.settings = settings
         self.name = model
         self.ledger = ledger
