@@ -84,7 +84,7 @@ def test_a_retry_after_of_nothing_does_not_use_the_tries_up(connect) -> None:
 def test_an_address_that_is_no_such_server_is_said_at_once(connect) -> None:
     with FaultServer(Behaviour({"html!": 1.0})) as server:
         started = time.monotonic()
-        with pytest.raises(LLMError, match=r"no JSON.*--llm"):
+        with pytest.raises(LLMError, match=r"not JSON.*--llm"):
             connect(server.url).answer(tag_requests(8))
         assert time.monotonic() - started < 10
 

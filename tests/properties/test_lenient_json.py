@@ -1,5 +1,5 @@
-"""The loose reader agrees with JSON where there is JSON, and invents nothing where an end is cut
-off.
+"""The lenient reader agrees with JSON where there is JSON, and invents nothing where the end is
+truncated.
 """
 
 import orjson

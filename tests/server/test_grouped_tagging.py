@@ -150,7 +150,7 @@ def test_two_ledgers_of_one_file_share_the_work(connect: Connect, tmp_path: Path
 
 
 def files(folder: Path) -> list[Path]:
-    """Four files of 30 rows, each a shard of its own; a third of the questions is in all of them."""
+    """Four files of 30 rows, each a shard of its own; a third of the questions is in all."""
     paths = [folder / f"part-{number}.jsonl" for number in range(4)]
     for number, path in enumerate(paths):
         questions = [

@@ -148,6 +148,7 @@ def _decompress_zstd(stream: _ReplayStream, name: str) -> Iterator[bytes]:
     try:
         for data in iter(lambda: stream.read(CHUNK // 8), b""):
             while data:
+                # What follows the end of a frame is another frame.
                 if frame.eof:
                     frame = zstandard.ZstdDecompressor().decompressobj(write_size=CHUNK)
                 chunk = frame.decompress(data)

@@ -6,8 +6,8 @@ SIMD: mark quotes, brackets and commas, drop escaped quotes, and the parity of q
 lies inside strings; a running sum of brackets gives the depth. A row is what lies between two
 commas at the depth of the array.
 
-Each row is then parsed by itself, so a malformed row costs no other. Only a missing quote or bracket
-makes the rest of the file unreadable, and that is an `InputError`.
+Each row is then parsed by itself, so a malformed row costs no other. Only a missing quote or
+bracket makes the rest of the file unreadable, and that is an `InputError`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read_json_array(chunks: Iterable[bytes], name: str) -> Iterator[Item]:
 
 
 def read_json_objects(chunks: Iterable[bytes], name: str) -> Iterator[Item]:
-    """Rows of a file of objects one after another. Raises `InputError` where the last does not end."""
+    """Rows of a file of objects one after another. Raises `InputError` where one has no end."""
     return map(json_rows.parse_json_row, split_objects(chunks, name))
 
 

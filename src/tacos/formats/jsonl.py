@@ -27,6 +27,7 @@ def split_lines(chunks: Iterable[bytes], name: str) -> Iterator[RowText]:
     rest = b""
     for chunk in chunks:
         rest += chunk
+        # The last line may go on in the next chunk.
         *complete_lines, rest = rest.split(b"\n")
         for text in complete_lines:
             stripped = text.strip()

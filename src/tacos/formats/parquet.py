@@ -42,9 +42,8 @@ def read_parquet_stream(
     name: str,
     batch_size: int,
 ) -> Iterator[Item]:
-    """Rows of a Parquet file that comes as a stream, by way of a temporary file: Parquet begins
-    reading at the end.
-    """
+    """Rows of a Parquet file that comes as a stream, by way of a temporary file."""
+    # Parquet keeps its directory at the end, so reading needs a file.
     handle, path = tempfile.mkstemp(suffix=".parquet")
     try:
         with os.fdopen(handle, "wb") as file:

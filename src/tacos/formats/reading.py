@@ -63,6 +63,7 @@ def read_rows(
     paths = list_input_paths(source)
     if paths is None:
         return _batch_items(name, iterate_data_rows(source), batch_size)
+    # All files before the first row: a mistake in the last one shows at once.
     names = name_files(paths)
     for name, path in zip(names, paths, strict=True):
         check_readable(path, name)
@@ -193,11 +194,13 @@ def _read_stream(
 def _peek_chunk(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """What comes up to the first chunk that is not blank, and all chunks again."""
     head: list[bytes] = []
+    # Chunks of blanks alone say nothing about the format.
     for chunk in chunks:
         head.append(chunk)
         if chunk.strip():
             break
-    return b"".join(head), chain(head, chunks)
+    every_chunk = chain(head, chunks)
+    return b"".join(head), every_chunk
 
 
 def _parse_text_rows(
@@ -226,7 +229,7 @@ def _batch_items(
     first = 0
     n_items = 0
     for n_items, item in enumerate(items, 1):
-        number = n_items - 1
+        number = n_items - 1  # malformed rows count, so a number is a place in the file
         if type(item) is MalformedRow:
             rejects.append(_reject_malformed(f"{name}:{number}", item))
         else:

@@ -52,12 +52,9 @@ def open_source(data: Any, run: Path) -> InputSource:
         rows = list(data) if isinstance(data, Iterator) else data
         return InputSource(reading.digest_data(rows), ("data",), data=rows)
     names = reading.name_files(paths)
-    files = []
-    for name, path in zip(names, paths, strict=True):
-        is_stdin = str(path) == reading.STDIN
-        file = _spool_stdin(run) if is_stdin else Path(path)
+    files = [_locate_file(path, run) for path in paths]
+    for name, file in zip(names, files, strict=True):
         reading.check_readable(file, name)
-        files.append(file)
     try:
         # The names are in the ids of rows, so they belong to the content.
         digest = canonical_hash([names, digest_files(files)])
@@ -66,6 +63,13 @@ def open_source(data: Any, run: Path) -> InputSource:
             f"{error.filename} cannot be read: {error.strerror}; check the file and its permissions"
         ) from None
     return InputSource(digest, tuple(names), tuple(files))
+
+
+def _locate_file(path: str | Path, run: Path) -> Path:
+    """The file of an input; standard input becomes one."""
+    if str(path) == reading.STDIN:
+        return _spool_stdin(run)
+    return Path(path)
 
 
 def _spool_stdin(run: Path) -> Path:

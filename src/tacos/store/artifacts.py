@@ -2,7 +2,7 @@
 
     <run>/<artifact>/<key>/part-00000.parquet ...      the table, in its own order
                            rejects-00000.parquet ...   the rows that could not be used
-                           manifest.json               stage, settings, inputs, counts, duration, digest
+                           manifest.json               stage, settings, inputs, counts, digest ...
 
 An artifact that exists is complete. A draft is `<run>/.making/<artifact>-<key>`; its finished parts
 stay when the process dies, and the next one goes on from there. Nothing committed is ever
@@ -106,12 +106,14 @@ class Draft:
 
     def commit(self, manifest: dict[str, Any]) -> Artifact:
         """Complete the artifact: write its manifest and rename the folder into place."""
+        # Of the table alone: what depends on it does not read its rejects.
         parts = Artifact(self.path, {}).parts
         complete_manifest = {
             **manifest,
             "n_rows": self.n_rows(),
             "digest": digest_files(parts),
         }
+        # The manifest before the rename: a folder under its final name is complete.
         write_json(self.path / "manifest.json", complete_manifest)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(self.path, self.target)
@@ -125,8 +127,9 @@ class Store:
     root: Path
 
     def find(self, name: str, key: str) -> Artifact | None:
-        """The committed artifact of that name and key, or None. Raises `RunError` where its manifest
-        is damaged.
+        """The committed artifact of that name and key, or None.
+
+        Raises `RunError` where its manifest is damaged.
         """
         path = self.root / name / key
         manifest_file = path / "manifest.json"
@@ -154,6 +157,7 @@ class Store:
         if not resume:
             shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True, exist_ok=True)
+        # Parts that were being written when an earlier process died.
         for leftover in path.glob("*.tmp"):
             leftover.unlink()
         return Draft(path, self.root / name / key)
@@ -189,10 +193,10 @@ class Store:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes off this run while the context lasts. Raises `RunError` where another
-        process holds it, `OutputError` where the directory cannot be written.
+        """Keep other processes off this run while the context lasts.
 
-        A directory without an artifact at the end is removed again.
+        A directory without an artifact at the end is removed again. Raises `RunError` where another
+        process holds the lock, `OutputError` where the directory cannot be written.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -202,6 +206,7 @@ class Store:
                 f"cannot write the run directory {self.root}: {error.strerror}; name another --run"
             ) from None
         with handle:
+            # The lock goes with the open file: the system drops it even where a process is killed.
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -31,6 +31,7 @@ def check_writable(path: str | Path) -> None:
         check_parent(target, target.parent)
         if _is_special_file(target):
             return
+        # Try it: permissions alone do not tell on every file system.
         probe = _temporary_path(target)
         probe.touch()
         probe.unlink()
@@ -121,6 +122,7 @@ def _compress_by_suffix(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
     """The file, or a compressor before it; equal contents give equal bytes (no time stamp)."""
     suffix = Path(name.lower()).suffix
     if suffix == ".gz":
+        # Neither name nor time in the header: they would change the bytes.
         with gzip.GzipFile(
             filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0
         ) as gzip_writer:

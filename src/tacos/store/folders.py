@@ -17,8 +17,8 @@ from tacos.store.files import check_parent, explain_os_errors
 
 
 def check_folder(target: Path, own: Collection[str]) -> None:
-    """Raise `OutputError` where the target is a file, has no parent, or is a folder with other files
-    than those named `own`.
+    """Raise `OutputError` unless the target is a folder, or can become one, in which there are no
+    other files than those named `own`.
     """
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target} is a file: name a folder")

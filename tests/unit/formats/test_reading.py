@@ -173,7 +173,8 @@ def test_fields_of_csv_that_do_not_fit_the_header_are_rejects(tmp_path: Path) ->
 def test_numbers_keep_their_digits_and_nan_is_null(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(
-        b'{"id": 123456789012345678901234567890, "x": NaN, "y": [-Infinity]}\n{"id": 18446744073709551616}'
+        b'{"id": 123456789012345678901234567890, "x": NaN, "y": [-Infinity]}\n'
+        b'{"id": 18446744073709551616}'
     )
     assert read(path) == [
         {"id": 123456789012345678901234567890, "x": None, "y": [None]},

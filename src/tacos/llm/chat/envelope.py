@@ -12,8 +12,8 @@ import orjson
 from tacos.llm.chat.messages import RenderedRequest
 
 LEVELS = ("json_schema", "json_schema without bounds", "json_object", "none")
-"""How strictly a request asks for JSON, the strictest first; a server that refuses one is asked with
-the next.
+"""How strictly a request asks for JSON, the strictest first. Where a server refuses one, the next
+is tried.
 """
 BOUNDS = frozenset(
     {
@@ -115,8 +115,9 @@ def _build_strict_format(
     schema: bytes,
     without_bounds: bool,
 ) -> dict[str, Any]:
-    """A strict `json_schema` format, computed once per schema; models answer the fields in the order
-    of `schema`.
+    """A strict `json_schema` format. Models answer the fields in the order of `schema`.
+
+    Computed once per schema.
     """
     name = "".join(sign if sign.isalnum() else "_" for sign in task)
     return {
@@ -169,7 +170,7 @@ def read_chat_reply(body: bytes | str) -> ChatReply:
     """What a reply says. Raises `EnvelopeError`."""
     reply = parse_json_body(body)
     if not isinstance(reply, dict):
-        raise ForeignReplyError("the reply is no JSON object")
+        raise ForeignReplyError("the reply is not a JSON object")
     if reply.get("error"):
         raise EnvelopeError(f"the reply is an error: {read_error_message(reply)}")
     try:
@@ -178,7 +179,7 @@ def read_chat_reply(body: bytes | str) -> ChatReply:
         text = _join_text_parts(message.get("content")) or _read_tool_call(message)
         refusal = message.get("refusal") or ""
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise ForeignReplyError("the reply is no chat completion") from None
+        raise ForeignReplyError("the reply is not a chat completion") from None
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         usage = {}
@@ -213,7 +214,7 @@ def parse_json_body(body: bytes | str) -> Any:
         text = json.dumps(json.loads(body), ensure_ascii=False)
         return orjson.loads(text.encode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        raise ForeignReplyError(f"the reply is no JSON: {reason}") from None
+        raise ForeignReplyError(f"the reply is not JSON: {reason}") from None
 
 
 def _join_text_parts(content: Any) -> str:
@@ -231,9 +232,10 @@ def _read_tool_call(message: dict[str, Any]) -> str:
     offered).
     """
     calls = message.get("tool_calls")
-    if not isinstance(calls, list) or len(calls) != 1 or not isinstance(calls[0], dict):
+    if not isinstance(calls, list) or len(calls) != 1:
         return ""
-    function = calls[0].get("function")
+    call = calls[0]
+    function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         return ""
     return _join_text_parts(function.get("arguments"))
@@ -249,14 +251,20 @@ def read_token_count(value: Any) -> int:
 def read_error_message(body: bytes | str | dict[str, Any]) -> str:
     """The message in an error's body, on one line; the body itself where it has none."""
     value = _parse_error_body(body)
+    # Servers nest them: {"error": {"message": ...}}, {"detail": {"error": ...}}.
     for key in ("error", "detail", "message"):
         while isinstance(value, dict) and value.get(key):
             value = value[key]
     if isinstance(value, dict | list):
         value = orjson.dumps(value).decode()
-    beginning = str(value)[:MAX_COMPLAINT]
-    printable = "".join(sign if sign.isprintable() else " " for sign in beginning)
-    return " ".join(printable.split())[:300]
+    return _join_printable(str(value)[:MAX_COMPLAINT])
+
+
+def _join_printable(text: str) -> str:
+    """The beginning of a text, on one line, without control characters."""
+    printable = "".join(sign if sign.isprintable() else " " for sign in text)
+    words = printable.split()
+    return " ".join(words)[:300]
 
 
 def _parse_error_body(body: bytes | str | dict[str, Any]) -> Any:

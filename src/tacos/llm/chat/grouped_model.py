@@ -67,9 +67,9 @@ class GroupedModel:
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request, in order. Raises what `Client.answer` raises."""
         members = [self._build_member(request) for request in requests]
-        members_by_key = {
-            member.key: (member, request) for member, request in zip(members, requests, strict=True)
-        }
+        members_by_key = {}
+        for member, request in zip(members, requests, strict=True):
+            members_by_key[member.key] = (member, request)
         entries = self._complete(members_by_key)
 
         replies = []
@@ -113,7 +113,8 @@ class GroupedModel:
                 leases = ledger.take(keys)
                 fresh = leases.ours - leased
                 leased |= fresh
-                self._ask([[members[key] for key in group if key in fresh] for group in groups])
+                fresh_members = {key: members[key] for key in keys if key in fresh}
+                self._ask([_pick_members(group, fresh_members) for group in groups])
                 if not leases.theirs:
                     return ledger.get(keys)
                 time.sleep(POLL)
@@ -138,9 +139,23 @@ class GroupedModel:
         entries = ledger.get([reply.key for reply in replies if reply.key])
         parts: list[LedgerEntry] = []
         for group, reply in zip(groups, replies, strict=True):
-            if reply.key not in entries:
-                continue
-            members = [member for member, _ in group]
-            texts = grouped_prompts.read_grouped_answers(reply.raw, members[0].schema, len(members))
-            parts += grouped_prompts.split_group_entry(entries[reply.key], members, texts)
+            entry = entries.get(reply.key)
+            if entry is not None:
+                members = [member for member, _ in group]
+                parts += _split_group(entry, members, reply.raw)
+        # One transaction: a kill leaves either the group's entry with its tokens or all its parts.
         ledger.put_all(parts, replaced=list(entries))
+
+
+def _pick_members(group: Sequence[str], members: Mapping[str, Member]) -> list[Member]:
+    """Those of a group's keys that are in `members`, in the group's order."""
+    return [members[key] for key in group if key in members]
+
+
+def _split_group(
+    entry: LedgerEntry, members: Sequence[RenderedRequest], answer: str
+) -> list[LedgerEntry]:
+    """The ledger entry of each member of a group."""
+    schema = members[0].schema  # the same for all
+    texts = grouped_prompts.read_grouped_answers(answer, schema, len(members))
+    return grouped_prompts.split_group_entry(entry, members, texts)

@@ -8,9 +8,9 @@ neighbours. Inside a group questions stand in an order drawn from the group's ow
 no row always comes first in a data set that was sorted somehow.
 
 An answer is matched by its number and must satisfy the single question's schema. An answer is
-missing if it has the wrong shape, or if its number comes twice with different answers. Where one has
-the number 0 the model counts from there, and each answer would go to the question before its own:
-then all are missing.
+missing if it has the wrong shape, or if its number comes twice with different answers. Where one
+has the number 0 the model counts from there, and each answer would go to the question before its
+own: then all are missing.
 """
 
 from __future__ import annotations
@@ -121,7 +121,11 @@ def shuffle_group(keys: Sequence[str]) -> list[str]:
     True
     """
     group_hash = canonical_hash(sorted(keys))
-    return sorted(keys, key=lambda key: canonical_hash([group_hash, key]))
+
+    def place_by_chance(key: str) -> str:
+        return canonical_hash([group_hash, key])
+
+    return sorted(keys, key=place_by_chance)
 
 
 # Reading answers
@@ -234,4 +238,6 @@ def split_evenly(total: int, n: int) -> list[int]:
     [3, 3, 2]
     """
     base, rest = divmod(total, n)
-    return [base + 1 if place < rest else base for place in range(n)]
+    larger = [base + 1] * rest
+    smaller = [base] * (n - rest)
+    return larger + smaller

@@ -46,97 +46,139 @@ def read_json_at(text: str, start: int) -> tuple[Any, int]:
     >>> read_json_at('{"score": 6', 0)
     (None, 0)
     """
+    reader = _Reader(text, start)
     try:
-        return _read_value(text, start, 0)
+        value = reader.read_value(depth=0)
     except TruncatedJsonError as error:
         if error.kept:
             return error.kept, len(text)
         return None, start
     except InvalidJsonError:
         return None, start
+    return value, reader.at
 
 
-# Each reader takes the text and a position, and returns a value and the position after it.
+class _Reader:
+    """Reads values from `at` on, and moves it past them.
 
+    Raises `TruncatedJsonError` where the text ends, `InvalidJsonError` for what is no value.
+    """
 
-def _read_value(text: str, at: int, depth: int) -> tuple[Any, int]:
-    """Any value, after blanks."""
-    at = _skip_blanks(text, at)
-    if at >= len(text):
-        raise TruncatedJsonError
-    if depth > MAX_DEPTH:
-        raise InvalidJsonError
-    first = text[at]
-    if first == "{":
-        return _read_members(text, at + 1, depth)
-    if first == "[":
-        return _read_items(text, at + 1, depth)
-    if first in "\"'":
-        return _read_string(text, at)
-    return _read_scalar(text, at)
+    def __init__(self, text: str, at: int) -> None:
+        self.text = text
+        self.at = at
 
+    def read_value(self, depth: int) -> Any:
+        """Any value."""
+        first = self._peek()
+        if depth > MAX_DEPTH:
+            raise InvalidJsonError
+        if first == "{":
+            return self._read_members(depth)
+        if first == "[":
+            return self._read_items(depth)
+        if first in "\"'":
+            return self._read_string(first)
+        return self._read_scalar()
 
-def _read_members(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
-    """The rest of an object whose brace is open."""
-    members: dict[str, Any] = {}
-    is_outermost = depth == 0
-    try:
-        at = _skip_blanks(text, at)
-        while at < len(text) and text[at] != "}":
-            key, at = _read_key(text, at)
-            at = _expect_sign(text, at, ":")
-            members[key], at = _read_value(text, at, depth + 1)
-            at = _skip_separator(text, at, "}")
-            at = _skip_blanks(text, at)
-    except TruncatedJsonError as error:
-        if not is_outermost:
-            raise TruncatedJsonError from None
-        if error.kept:
-            members[key] = error.kept
-        raise TruncatedJsonError(members) from None
-    if at >= len(text):
-        raise TruncatedJsonError(members if is_outermost else None)
-    return members, at + 1
+    def _read_members(self, depth: int) -> dict[str, Any]:
+        """An object, from its brace on."""
+        self.at += 1
+        members: dict[str, Any] = {}
+        key = ""
+        try:
+            while self._peek() != "}":
+                key = self._read_key()
+                self._expect_sign(":")
+                members[key] = self.read_value(depth + 1)
+                self._skip_separator("}")
+        except TruncatedJsonError as error:
+            # Only the outermost object is worth keeping: inside a list it would lack members.
+            if depth > 0:
+                raise TruncatedJsonError from None
+            if error.kept:
+                members[key] = error.kept
+            raise TruncatedJsonError(members) from None
+        self.at += 1
+        return members
 
+    def _read_items(self, depth: int) -> list[Any]:
+        """A list, from its bracket on."""
+        self.at += 1
+        items: list[Any] = []
+        try:
+            while self._peek() != "]":
+                item = self.read_value(depth + 1)
+                items.append(item)
+                self._skip_separator("]")
+        except TruncatedJsonError:
+            raise TruncatedJsonError(items) from None
+        self.at += 1
+        return items
 
-def _read_items(text: str, at: int, depth: int) -> tuple[list[Any], int]:
-    """The rest of a list whose bracket is open."""
-    items: list[Any] = []
-    try:
-        at = _skip_blanks(text, at)
-        while at < len(text) and text[at] != "]":
-            item, at = _read_value(text, at, depth + 1)
-            items.append(item)
-            at = _skip_separator(text, at, "]")
-            at = _skip_blanks(text, at)
-    except TruncatedJsonError:
-        raise TruncatedJsonError(items) from None
-    if at >= len(text):
-        raise TruncatedJsonError(items)
-    return items, at + 1
+    def _read_key(self) -> str:
+        """A key: quoted, or a plain word."""
+        first = self._peek()
+        if first in "\"'":
+            return self._read_string(first)
+        match = WORD.match(self.text, self.at)
+        if not match:
+            raise InvalidJsonError
+        self.at = match.end()
+        return match.group()
 
+    def _read_string(self, quote: str) -> str:
+        """A quoted string."""
+        is_single = quote == "'"
+        pattern = SINGLE if is_single else STRING
+        match = pattern.match(self.text, self.at)
+        if not match:
+            raise TruncatedJsonError
+        self.at = match.end()
+        inner = match.group()[1:-1]
+        if is_single:
+            inner = inner.replace("\\'", "'")
+        return _unescape_string(inner, single=is_single)
 
-def _read_key(text: str, at: int) -> tuple[str, int]:
-    """A key: quoted, or a plain word."""
-    if text[at] in "\"'":
-        return _read_string(text, at)
-    word = WORD.match(text, at)
-    if not word:
-        raise InvalidJsonError
-    return word.group(), word.end()
+    def _read_scalar(self) -> bool | float | None:
+        """A number or constant."""
+        match = NUMBER.match(self.text, self.at) or WORD.match(self.text, self.at)
+        if not match:
+            raise InvalidJsonError
+        # At the very end it may be truncated: 8 of 80, say.
+        if match.end() == len(self.text):
+            raise TruncatedJsonError
+        self.at = match.end()
+        word = match.group()
+        if word in CONSTANTS:
+            return CONSTANTS[word]
+        is_number = word[0] == "-" or word[0].isdigit()
+        if not is_number:
+            raise InvalidJsonError
+        return _parse_number(word)
 
+    def _skip_separator(self, close: str) -> None:
+        """Past the comma after an item, or up to the closing bracket."""
+        sign = self._peek()
+        if sign == ",":
+            self.at += 1
+        elif sign != close:
+            raise InvalidJsonError
 
-def _read_string(text: str, at: int) -> tuple[str, int]:
-    """A quoted string."""
-    is_single = text[at] == "'"
-    pattern = SINGLE if is_single else STRING
-    match = pattern.match(text, at)
-    if not match:
-        raise TruncatedJsonError
-    inner = match.group()[1:-1]
-    if is_single:
-        inner = inner.replace("\\'", "'")
-    return _unescape_string(inner, single=is_single), match.end()
+    def _expect_sign(self, sign: str) -> None:
+        """Past `sign`, which must come next."""
+        if self._peek() != sign:
+            raise InvalidJsonError
+        self.at += 1
+
+    def _peek(self) -> str:
+        """The next character after blanks and comments."""
+        match = BLANK.match(self.text, self.at)
+        if match:
+            self.at = match.end()
+        if self.at >= len(self.text):
+            raise TruncatedJsonError
+        return self.text[self.at]
 
 
 def _unescape_string(inner: str, single: bool = False) -> str:
@@ -156,50 +198,7 @@ def _unescape_string(inner: str, single: bool = False) -> str:
     return value.encode("utf-8", "replace").decode()
 
 
-def _read_scalar(text: str, at: int) -> tuple[Any, int]:
-    """A number or constant. Something must follow it: at the very end it may be truncated."""
-    match = NUMBER.match(text, at) or WORD.match(text, at)
-    if not match:
-        raise InvalidJsonError
-    if match.end() == len(text):
-        raise TruncatedJsonError
-    word = match.group()
-    if word in CONSTANTS:
-        return CONSTANTS[word], match.end()
-    if word[0] == "-" or word[0].isdigit():
-        return _parse_number(word), match.end()
-    raise InvalidJsonError
-
-
 def _parse_number(word: str) -> int | float:
     """The number that `word` writes; leading zeros are allowed."""
     is_float = any(sign in word for sign in ".eE")
     return float(word) if is_float else int(word)
-
-
-def _skip_separator(text: str, at: int, close: str) -> int:
-    """Past the comma after an item, or at the closing bracket."""
-    at = _skip_blanks(text, at)
-    if at >= len(text):
-        raise TruncatedJsonError
-    if text[at] == ",":
-        return at + 1
-    if text[at] == close:
-        return at
-    raise InvalidJsonError
-
-
-def _expect_sign(text: str, at: int, sign: str) -> int:
-    """Past `sign`, which must stand here."""
-    at = _skip_blanks(text, at)
-    if at >= len(text):
-        raise TruncatedJsonError
-    if text[at] != sign:
-        raise InvalidJsonError
-    return at + 1
-
-
-def _skip_blanks(text: str, at: int) -> int:
-    """Past blanks and comments."""
-    match = BLANK.match(text, at)
-    return match.end() if match else at

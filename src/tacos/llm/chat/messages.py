@@ -165,7 +165,7 @@ def _render_piece(
             _fence_text(f"{name}_{number}", str(item), mark) for number, item in enumerate(value, 1)
         ]
         return "\n\n".join(fenced_items)
-    if verbatim:
+    if verbatim:  # settings text
         return str(value)
     return _fence_text(name, str(value), mark)
 
@@ -196,20 +196,23 @@ def _split_into_chunks(text: str) -> tuple[TemplateChunk, ...]:
     """A part's paragraphs as chunks; neighbours without a placeholder make one chunk."""
     joined: list[str] = []
     for paragraph in text.strip().split("\n\n"):
-        if joined and "{{" not in paragraph and "{{" not in joined[-1]:
+        is_plain = "{{" not in paragraph
+        if joined and is_plain and "{{" not in joined[-1]:
             joined[-1] = f"{joined[-1]}\n\n{paragraph}"
-        else:
-            joined.append(paragraph)
+            continue
+        joined.append(paragraph)
     return tuple(_cut_at_placeholders(paragraph) for paragraph in joined)
 
 
 def _cut_at_placeholders(paragraph: str) -> TemplateChunk:
     """A paragraph cut at its placeholders."""
-    parts = PLACEHOLDER.split(paragraph)  # text, "=" or "", name, text, ...
-    placeholders = list(zip(parts[1::3], parts[2::3], strict=True))
-    pieces: list[str | tuple[str, str]] = [parts[0]]
-    for placeholder, text in zip(placeholders, parts[3::3], strict=True):
-        pieces.append(placeholder)
+    # Split gives: text, "=" or "", name, text, "=" or "", name, text ...
+    first_text, *rest = PLACEHOLDER.split(paragraph)
+    pieces: list[str | tuple[str, str]] = [first_text]
+    needs: list[str] = []
+    for verbatim, name, text in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+        pieces.append((verbatim, name))
         pieces.append(text)
-    needs = tuple(name for _, name in placeholders if name != "fence")
-    return TemplateChunk(tuple(pieces), needs)
+        if name != "fence":
+            needs.append(name)
+    return TemplateChunk(tuple(pieces), tuple(needs))

@@ -1,8 +1,8 @@
 """Finds the JSON that a model was asked for in what it wrote. Pure.
 
 In order: the text as it is; without think blocks; every fenced block and every outermost {...} or
-[...] in it, read leniently (`lenient_json`). The value must satisfy the schema. Two different values
-that both do are no answer: nobody knows which one was meant.
+[...] in it, read leniently (`lenient_json`). The value must satisfy the schema. Two different
+values that both do are no answer: nobody knows which one was meant.
 
 Never invented: a missing field, a score out of range or a number that may have been truncated is an
 error.
@@ -76,7 +76,8 @@ def compile_schema(schema: dict[str, Any]) -> CompiledSchema:
 def parse_reply_json(text: str, schema: dict[str, Any]) -> str:
     """The answer as JSON text by `schema`. Raises `UnusableReplyError`.
 
-    >>> schema = {"type": "object", "required": ["score"], "properties": {"score": {"type": "number"}}}
+    >>> fields = {"score": {"type": "number"}}
+    >>> schema = {"type": "object", "required": ["score"], "properties": fields}
     >>> parse_reply_json('Sure! ```json\\n{"score": "80",}\\n``` Glad to help.', schema)
     '{"score":80}'
     """
@@ -169,6 +170,7 @@ def read_bracketed_values(text: str) -> list[Any]:
         value, end = lenient_json.read_json_at(text, position)
         if end > position:
             values.append(value)
+        # Past the value, or past the bracket where none could be read.
         position = _find_next_bracket(text, max(end, position + 1))
     return values
 

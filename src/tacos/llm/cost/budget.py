@@ -81,7 +81,8 @@ def parse_budget(text: str) -> BudgetCap | None:
             f"the budget {text!r} is not of the form 5usd, 2000000tokens or 1000requests"
         )
     number, factor, unit = match.groups()
-    amount = float(number.replace(",", "").replace("_", "")) * FACTOR[factor]
+    digits = number.replace(",", "").replace("_", "")
+    amount = float(digits) * FACTOR[factor]
     return BudgetCap(amount, UNITS[unit[0]])
 
 
@@ -116,8 +117,8 @@ class BudgetMeter:
     ) -> None:
         """Set the cap that `text` names, if any.
 
-        Raises `ConfigError` where it is in dollars and the price of `model` is unknown; `section` is
-        the model's section of the settings.
+        Raises `ConfigError` where it is in dollars and the price of `model` is unknown; `section`
+        is the model's section of the settings.
         """
         self.cap = parse_budget(text) or self.cap
         if self.cap and self.cap.unit == "usd" and price is None:
@@ -133,9 +134,11 @@ class BudgetMeter:
         """Reserve the most that a request can cost; False where the cap does not allow it."""
         if self.cap is None:
             return True
+        unit = self.cap.unit
+        # Looking and reserving in one step: two requests must not take the same rest.
         with self._lock:
-            unit = self.cap.unit
-            if self.spent.of(unit) + self.held.of(unit) + most.of(unit) > self.cap.amount:
+            committed = self.spent.of(unit) + self.held.of(unit)
+            if committed + most.of(unit) > self.cap.amount:
                 return False
             self.held = self.held.plus(most)
             return True

@@ -1,8 +1,9 @@
 """Forecasts what a run will cost and how long it will take, from a pilot. Pure.
 
-Each figure is a range. Tokens per request vary from row to row, so a total is the pilot's mean times
-the number of requests, with Student's 90% interval for the sum over the requests not yet made. The
-share of requests that are made twice because the answer cannot be used has Wilson's 90% interval.
+Each figure is a range. Tokens per request vary from row to row, so a total is the pilot's mean
+times the number of requests, with Student's 90% interval for the sum over the requests not yet
+made. The share of requests that are made twice because the answer cannot be used has Wilson's 90%
+interval.
 
 A forecast knows no rate limits that it was not given, and no kind of row that the pilot did not
 meet.
@@ -26,7 +27,7 @@ BATCH_HOURS = 24.0
 
 
 class RequestUsage(NamedTuple):
-    """What one request of the pilot used; `latency` is in seconds, until the whole reply is there."""
+    """What one request of the pilot used; `latency`: seconds until the whole reply was there."""
 
     prompt_tokens: int
     answer_tokens: int

@@ -97,6 +97,7 @@ def _is_snapshot(model: str, name: str) -> bool:
     >>> _is_snapshot("claude-opus-4-20250514", "claude-opus-4")
     True
     """
+    # Routers put a vendor before the name: openai/gpt-4o.
     plain_name = model.rpartition("/")[2]
     if not plain_name.startswith(name):
         return False

@@ -1,10 +1,10 @@
 """Encoders that are models of an embeddings endpoint (`tacos.records.Encoder`), as careful with
 money as the client.
 
-The ledger keeps each text's vector under a key of its own, whatever the text was sent together with,
-so no vector is bought twice. The way to the server is the client's (`llm.sending`). A request that
-fails because of its content is split in half until the text at fault stands alone; a text without a
-vector stops the run, since no default can stand for one.
+The ledger keeps each text's vector under a key of its own, whatever the text was sent together
+with, so no vector is bought twice. The way to the server is the client's (`llm.sending`). A request
+that fails because of its content is split in half until the text at fault stands alone; a text
+without a vector stops the run, since no default can stand for one.
 
 Blank texts are all 0 and are not sent; texts of more than `max_chars` lose their middle, visibly.
 """
@@ -66,6 +66,7 @@ class LedgerEncoder:
 
     def shown(self, text: str) -> str:
         """A text as it is sent."""
+        # Half a character (a lone surrogate) cannot be sent.
         valid_text = text.encode("utf-8", "replace").decode()
         return truncate_text(valid_text, self.settings.max_chars)
 
@@ -101,15 +102,18 @@ class LedgerEncoder:
 
     def _read_vectors(self, keys: Sequence[str]) -> dict[str, Vector]:
         """Ledger key -> vector of shape (dim,). Raises `LLMError` where one is missing."""
-        distinct_keys = [key for key in dict.fromkeys(keys) if key]
-        entries = self.ledger.get(distinct_keys)
-        n_missing = sum(1 for key in keys if key and key not in entries)
+        keys = [key for key in keys if key]  # not of blank texts
+        entries = self.ledger.get(list(dict.fromkeys(keys)))
+        n_missing = sum(1 for key in keys if key not in entries)
         if n_missing:
             raise LLMError(
                 f"{n_missing:,} vectors by {self.name} are not in the ledger; "
                 "run `tacos select` as before, with --until cluster, then go on"
             )
-        return {key: envelope.unpack_vector(entry.raw) for key, entry in entries.items()}
+        vectors = {}
+        for key, entry in entries.items():
+            vectors[key] = envelope.unpack_vector(entry.raw)
+        return vectors
 
 
 class EndpointEncoder:
@@ -164,12 +168,13 @@ class EndpointEncoder:
     def encode(self, texts: Sequence[str]) -> Vector:
         """float32 of shape (len(texts), dim), each row of length 1 (or all 0).
 
-        Raises `BudgetReachedError` at the cap and `LLMError` where a text gets no vector; the vectors
-        received by then are kept.
+        Raises `BudgetReachedError` at the cap and `LLMError` where a text gets no vector; the
+        vectors received by then are kept.
         """
         is_all_blank = not any(text.strip() for text in texts)
         if is_all_blank:
             return envelope.stack_vectors([None] * len(texts), self.dim)
+        # Equal texts share a key, and are sent once.
         texts_by_key = {}
         for key, text in zip(self.known.keys(texts), texts, strict=True):
             if key:

@@ -1,5 +1,5 @@
-"""The embeddings envelope: the body of a request, what is read from the body of a reply, and how the
-ledger keeps a vector. Pure.
+"""The embeddings envelope: the bodies of requests and replies, and how the ledger keeps a vector.
+Pure.
 
 A vector is scaled to length 1 and rounded to `STEPS` steps per unit. So the last digits, in which a
 server's arithmetic depends on what else was in the request, are gone; cosines are kept to about
@@ -117,7 +117,7 @@ def _parse_reply_object(body: bytes | str) -> dict[str, Any]:
     """The reply's object. Raises `EnvelopeError`."""
     reply = envelope.parse_json_body(body)
     if not isinstance(reply, dict):
-        raise envelope.ForeignReplyError("the reply is no JSON object")
+        raise envelope.ForeignReplyError("the reply is not a JSON object")
     if reply.get("error"):
         raise envelope.EnvelopeError(f"the reply is an error: {envelope.read_error_message(reply)}")
     return reply
@@ -127,8 +127,8 @@ def _read_vectors(reply: Mapping[str, Any], n: int) -> list[npt.NDArray[np.float
     """The n vectors of a reply, each of shape (dim,), in the order of the texts, whatever the order
     in which they came.
 
-    Raises `EnvelopeError` for another number of them, an `index` that is missing, repeated or out of
-    range, vectors of several lengths, and values that are no numbers.
+    Raises `EnvelopeError` for another number of them, an `index` that is missing, repeated or out
+    of range, vectors of several lengths, and values that are no numbers.
     """
     data = reply.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
@@ -160,9 +160,9 @@ def _decode_vector(embedding: Any) -> npt.NDArray[np.float64]:
         else:
             vector = np.array(embedding, dtype=np.float64)
     except (TypeError, ValueError, binascii.Error):
-        raise envelope.EnvelopeError("a vector of the reply is no list of numbers") from None
+        raise envelope.EnvelopeError("a vector of the reply is not a list of numbers") from None
     if vector.ndim != 1 or not len(vector):
-        raise envelope.EnvelopeError("a vector of the reply is no list of numbers")
+        raise envelope.EnvelopeError("a vector of the reply is not a list of numbers")
     if not np.isfinite(vector).all():
         raise envelope.EnvelopeError("a vector of the reply holds NaN or infinity")
     return vector

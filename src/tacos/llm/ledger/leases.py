@@ -31,6 +31,7 @@ def drop_dead_leases(database: sqlite3.Connection) -> None:
         if until < time.time() or lease_holders.is_holder_gone(holder)
     ]
     if dead_holders:
+        # Holders first: then every lease without a holder goes, whoever had it.
         database.execute(
             "DELETE FROM owners WHERE owner IN (SELECT value FROM json_each(?))",
             [encode_keys(dead_holders)],
@@ -45,6 +46,7 @@ def lease_keys(
 ) -> set[str]:
     """Lease to `holder` those of `keys` that are free; all of `keys` that it now holds."""
     key_list = encode_keys(keys)
+    # OR IGNORE: a key that somebody holds stays with its holder.
     database.execute(
         "INSERT OR IGNORE INTO claims SELECT value, ? FROM json_each(?) WHERE true",
         [holder, key_list],

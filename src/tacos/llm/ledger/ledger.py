@@ -130,8 +130,9 @@ class Ledger:
         self._writer.flush()
 
     def put_all(self, entries: Sequence[LedgerEntry], replaced: Sequence[str] = ()) -> int:
-        """Write `entries` now; returns how many were new. The replies with the keys `replaced` count
-        no tokens from now on: `entries` count them.
+        """Write `entries` now; returns how many were new.
+
+        The replies with the keys `replaced` count no tokens from now on: `entries` count them.
         """
         if not entries:
             return 0
@@ -139,14 +140,15 @@ class Ledger:
             return write_entries(self._writing, entries, replaced)
 
     def entries(self) -> Iterator[LedgerEntry]:
-        """Every reply, ordered by key; from a connection of its own, so others may write meanwhile."""
+        """Every reply, ordered by key. Others may write meanwhile."""
+        # From a connection of its own: a long export must not lock the others out.
         with self._explain_errors(), closing(open_database(self.path, "NORMAL")) as database:
             yield from select_entries(database)
 
     # Leases
 
     def take(self, keys: Sequence[str]) -> KeyLeases:
-        """Look `keys` up and lease those that are neither answered nor leased, in one transaction."""
+        """Look `keys` up and lease those neither answered nor leased, in one transaction."""
         with (
             self._explain_errors(),
             self._read_lock,

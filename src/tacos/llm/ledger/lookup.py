@@ -61,7 +61,7 @@ def _fail(entry: LedgerEntry, raw: str, failure: str) -> Reply:
 def resolve_questions(
     questions: Sequence[RenderedRequest], ledger: Ledger
 ) -> list[Reply | RenderedRequest]:
-    """For each question its reply, or the question to answer next: itself, or the re-ask after it."""
+    """For each question its reply, or the question still open: itself, or the re-ask after it."""
     results: list[Reply | RenderedRequest] = []
     reasks: dict[int, RenderedRequest] = {}  # by the place of the first question
     entries = ledger.get([question.key for question in questions])

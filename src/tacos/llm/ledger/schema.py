@@ -36,8 +36,8 @@ class LedgerEntry(NamedTuple):
 
     `asked` is the requested model, `model` the snapshot that the server says answered; `latency` is
     in seconds, `at` in seconds since 1970. `raw` is the server's whole answer as it came, or the
-    part of it that belongs to this question where one request asked several (`chat.grouped_prompts`,
-    `embedding.envelope`).
+    part of it that belongs to this question where one request asked several
+    (`chat.grouped_prompts`, `embedding.envelope`).
     """
 
     key: str

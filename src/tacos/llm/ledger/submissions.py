@@ -41,6 +41,7 @@ def build_request_files(
     for question in questions:
         request = exchange_files.format_request_line(question, envelope.RequestForm(), omit)
         line = request + b"\n"
+        # A line that alone is too long still makes a file: the server says why it refuses it.
         is_full = len(lines) == max_requests or n_bytes + len(line) > MAX_BYTES
         if lines and is_full:
             yield b"".join(lines), keys
@@ -79,7 +80,7 @@ def list_submissions(ledger: Ledger, server: str) -> list[Submission]:
 
 
 def find_keys_in_batches(ledger: Ledger, server: str) -> dict[str, str]:
-    """The questions that a batch at this server has yet to answer: key -> batch ("" if not known)."""
+    """The questions that a batch at this server has yet to answer: key -> batch ("" if unknown)."""
     create_submission_table(ledger)
     batches = {}
     for submission in list_submissions(ledger, server):

@@ -1,4 +1,4 @@
-"""Calls of an endpoint that are no questions: files and batches. Rare, so simplicity beats speed."""
+"""Calls of an endpoint that are no questions: files and batches."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class ApiCaller:
     ) -> Any:
         """The answer to one call: parsed JSON, or with `raw` its bytes. Raises `LLMError`.
 
-        Repeated where that is harmless: never a form (it can be sent only once), and with `once` not
-        where the server may have done it already.
+        Repeated where that is harmless: never a form, and with `once` not where the server may have
+        done it already.
         """
         n_tries = 0
         while True:
@@ -68,6 +68,7 @@ class ApiCaller:
                 return await self._call_once(method, path, body, form, raw)
             except RetryableError as error:
                 n_tries += 1
+                # A form is used up by sending it.
                 is_harmful = (once and error.maybe_done) or form is not None
                 if is_harmful or n_tries > self.settings.retries:
                     raise self._failure(method, path, error) from None
@@ -89,6 +90,7 @@ class ApiCaller:
         headers = None
         if form is not None:
             data = form
+            # The header must name the boundary that the form makes up.
             headers = {"Content-Type": form().content_type}
         elif body is not None:
             data = orjson.dumps(body)
@@ -107,6 +109,7 @@ class ApiCaller:
 
         if response.status == 200:
             return content if raw else orjson.loads(content)
+        # 429: nothing was done. After an error of the server nobody knows.
         reason = f"HTTP {response.status}: {envelope.read_error_message(content)}"
         is_server_error = response.status >= 500
         if response.status == 429 or is_server_error:

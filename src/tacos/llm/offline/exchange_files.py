@@ -125,6 +125,7 @@ def store_replies(
     for line in lines:
         if not line.strip():
             continue
+        # Repeated lines meet in the ledger, where the first one stays.
         entry = _build_entry(line, questions, way, redact)
         if isinstance(entry, str):
             counts[entry] += 1
@@ -193,7 +194,7 @@ def parse_reply_line(text: bytes) -> ReplyLine | None:
         return None
     if not isinstance(key, str):
         return None
-    if value.get("content") is not None:
+    if value.get("content") is not None:  # written by hand
         return ReplyLine(key, _wrap_handwritten_answer(value["content"]))
     return ReplyLine(key, _extract_response_body(value))
 

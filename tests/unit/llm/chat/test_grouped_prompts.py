@@ -87,7 +87,8 @@ def test_the_first_row_of_a_group_is_not_always_asked_first() -> None:
         ),
         ('{"answers": [{"number": 1, "a": 1}, {"number": 1, "a": 1}]}', ['{"a":1}', None]),
         (
-            '{"answers": [{"number": 1, "a": "many"}, {"number": true, "a": 1}, {"number": 3, "a": 1}]}',
+            '{"answers": [{"number": 1, "a": "many"}, {"number": true, "a": 1}, '
+            '{"number": 3, "a": 1}]}',
             [None, None],
         ),
         ('{"answers": [{"number": 1, "a": 1}, {"number": 2, "a": 25', ['{"a":1}', None]),

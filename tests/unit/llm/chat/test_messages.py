@@ -59,10 +59,9 @@ def test_whatever_can_change_the_answer_changes_the_key(other: object) -> None:
 def test_data_stands_between_marks_made_from_its_own_hash() -> None:
     text = render_messages(tag_request())[1]["content"]
     mark = make_fence_mark({"instruction": "Fix my spelling."})
-    assert (
-        f"----- {mark} instruction begins -----\nFix my spelling.\n----- {mark} instruction ends -----"
-        in text
-    )
+    begin = f"----- {mark} instruction begins -----"
+    end = f"----- {mark} instruction ends -----"
+    assert f"{begin}\nFix my spelling.\n{end}" in text
     assert mark != make_fence_mark({"instruction": "Fix my spelling!"})
 
 

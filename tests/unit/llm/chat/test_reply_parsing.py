@@ -13,6 +13,8 @@ TAGS = {
         {"tag": "math", "explanation": "numbers"},
     ]
 }
+CODE = '{"tag": "code", "explanation": "asks for code"}'
+MATH = '{"tag": "math", "explanation": "numbers"}'
 VERDICT = {"analysis": "A is better.", "score_a": 80, "score_b": 35}
 
 
@@ -43,15 +45,15 @@ def test_json_is_found_in_whatever_stands_around_it(wrapped: str) -> None:
     "text",
     [
         str(TAGS),  # Python's quotes
-        "{'tags': [{'tag': 'code', 'explanation': \"asks for code\"}, {'tag': 'math', 'explanation': 'numbers',},],}",
-        '{tags: [{"tag": "code", "explanation": "asks for code"}, /* */ {"tag": "math", "explanation": "numbers"}]}',
-        # bare list
-        '[{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}]',
-        '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}, {"ta',
-        '{"tags": [{"tag": "code", "explanation": "asks for code"}, {"tag": "math", "explanation": "numbers"}',
+        "{'tags': [{'tag': 'code', 'explanation': \"asks for code\"}, "
+        "{'tag': 'math', 'explanation': 'numbers',},],}",
+        f"{{tags: [{CODE}, /* */ {MATH}]}}",
+        f"[{CODE}, {MATH}]",  # a bare list
+        f'{{"tags": [{CODE}, {MATH}, {{"ta',
+        f'{{"tags": [{CODE}, {MATH}',
     ],
 )
-def test_loose_json_is_read(text: str) -> None:
+def test_lenient_json_is_read(text: str) -> None:
     assert read(text) == TAGS
 
 
@@ -83,7 +85,8 @@ def test_scores_in_quotes_are_numbers() -> None:
         '{"analysis": "x", "score_a": 80, "score_b": "about 50"}',
         '{"analysis": "x", "score_a": 80, "score_b": 3',  # 3, or 35?
         '<think>{"analysis": "x", "score_a": 80, "score_b": 35}',
-        '{"analysis": "x", "score_a": 80, "score_b": 35} {"analysis": "x", "score_a": 10, "score_b": 35}',
+        '{"analysis": "x", "score_a": 80, "score_b": 35} '
+        '{"analysis": "x", "score_a": 10, "score_b": 35}',
     ],
 )
 def test_a_score_is_never_guessed(text: str) -> None:
@@ -100,8 +103,7 @@ def test_tags_that_were_all_cut_off_are_not_an_empty_list() -> None:
 def test_the_complaint_says_what_is_wrong() -> None:
     with pytest.raises(UnusableReplyError, match=r"score_b.* must be smaller than or equal to 100"):
         parse_reply_json('{"analysis": "x", "score_a": 80, "score_b": 1000}', comparisons.SCHEMA)
+    one = orjson.dumps(VERDICT).decode()
+    other = orjson.dumps(VERDICT | {"score_a": 1}).decode()
     with pytest.raises(UnusableReplyError, match="several different answers"):
-        parse_reply_json(
-            f"{orjson.dumps(VERDICT).decode()} or {orjson.dumps(VERDICT | {'score_a': 1}).decode()}",
-            comparisons.SCHEMA,
-        )
+        parse_reply_json(f"{one} or {other}", comparisons.SCHEMA)
