@@ -35,7 +35,8 @@ import tacos
 from bench_judge import answer_of
 from tacos.methods.selecting import strategies, strategy_comparison
 from tacos.models.training import preference_pairs
-from tacos.workflows import compare, reselect
+from tacos.workflows import compare
+from tacos.workflows.strategy_pool import Pool, SelectionRequest, choose_rows
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 N_BANDS = 100
@@ -61,7 +62,7 @@ def main() -> None:
         found = compare.compare(run, arguments.n, strategies.STRATEGIES)
         compared = time.monotonic()
         paper = tacos.select(str(alpaca), arguments.n, run=Path(folder) / "paper", preset="paper")
-        paper_pool = compare.Pool(paper.artifacts, paper.settings)
+        paper_pool = Pool(paper.artifacts, paper.settings)
         curves = {"alpaca": by_coverage(alpaca, arguments.n, run.run)}
         curves["dolly"] = by_coverage(
             arguments.data / "corpora" / "dolly_3k.json.gz", 300, Path(folder) / "dolly"
@@ -96,13 +97,13 @@ def by_coverage(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
     out = {}
     for worth in WORTHS:
         done = tacos.select(str(data), n, run=run, settings={"select": {"coverage": worth}})
-        pool = compare.Pool(done.artifacts, done.settings)
+        pool = Pool(done.artifacts, done.settings)
         out[str(worth)] = strategy_comparison.profile_selection(
             pool.table, done.table["id"].to_list()
         ).row(0, named=True)
-    first = reselect.choose_rows(pool, compare.Wish(n, "random"))["id"].to_list()
+    first = choose_rows(pool, SelectionRequest(n, "random"))["id"].to_list()
     drawn = strategy_comparison.summarise_draws(
-        pool.table, compare.draw_random_selections(pool, compare.Wish(n, "random"), first)
+        pool.table, compare.draw_random_selections(pool, SelectionRequest(n, "random"), first)
     )
     out["random"] = dict(drawn.select("figure", "mean").iter_rows())
     wanted = ("coverage", "mean_score", "mean_tags", "mean_length")

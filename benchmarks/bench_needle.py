@@ -40,6 +40,7 @@ from tacos.models import encoder, judge
 from tacos.models.training import judge as judging
 from tacos.models.training import preference_pairs, spoilt_responses
 from tacos.workflows import compare
+from tacos.workflows.strategy_pool import Pool, SelectionRequest
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 BANDS = {
@@ -221,8 +222,8 @@ def selections(
     ids |= {name: list(compared.chosen[name]) for name in OTHERS}
     graded = compare.compare(robust, n, BY_GRADE, by="grade")
     ids |= {f"{name}, by grade": list(graded.chosen[name]) for name in BY_GRADE}
-    pool = compare.Pool(robust.artifacts, robust.settings)
-    wish = compare.Wish(n, "random")
+    pool = Pool(robust.artifacts, robust.settings)
+    wish = SelectionRequest(n, "random")
     return ids, compare.draw_random_selections(pool, wish, list(compared.chosen["random"]))
 
 

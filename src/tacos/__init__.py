@@ -1,4 +1,13 @@
-"""Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why."""
+"""Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
+
+Every command of the command line is a function here, under the same name:
+
+>>> import tacos
+>>> rows = [{"instruction": f"Add {i} and {i}.", "output": f"It is {2 * i}."} for i in range(60)]
+>>> selection = tacos.select(rows, n=5)
+>>> selection.summary.n_selected
+5
+"""
 
 from __future__ import annotations
 
@@ -6,22 +15,83 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tacos.workflows.analyse import Analysis, analyse
-    from tacos.workflows.compare import Comparison, compare
-    from tacos.workflows.select import Selection, load, select
+    from tacos.workflows.analyse import Analysis as Analysis
+    from tacos.workflows.analyse import analyse as analyse
+    from tacos.workflows.calibrate import calibrate as calibrate
+    from tacos.workflows.check_tags import TagCheck as TagCheck
+    from tacos.workflows.check_tags import check_tags as check_tags
+    from tacos.workflows.check_tags import write_tag_sheet as write_tag_sheet
+    from tacos.workflows.compare import Comparison as Comparison
+    from tacos.workflows.compare import compare as compare
+    from tacos.workflows.curve import SizeCurve as SizeCurve
+    from tacos.workflows.curve import curve as curve
+    from tacos.workflows.distill import Distillation as Distillation
+    from tacos.workflows.distill import distill as distill
+    from tacos.workflows.explain import explain as explain
+    from tacos.workflows.ledger import export_ledger as export_ledger
+    from tacos.workflows.ledger import import_ledger as import_ledger
+    from tacos.workflows.ledger import ledger as ledger
+    from tacos.workflows.quote import Quote as Quote
+    from tacos.workflows.quote import quote as quote
+    from tacos.workflows.refine import Refinement as Refinement
+    from tacos.workflows.refine import refine as refine
+    from tacos.workflows.requests import export_requests as export_requests
+    from tacos.workflows.requests import import_replies as import_replies
+    from tacos.workflows.requests import requests as requests
+    from tacos.workflows.requests import run_batch as run_batch
+    from tacos.workflows.reselect import reselect as reselect
+    from tacos.workflows.runs import remove_run as remove_run
+    from tacos.workflows.runs import runs as runs
+    from tacos.workflows.select import select as select
+    from tacos.workflows.selection import Selection as Selection
+    from tacos.workflows.selection import load as load
+    from tacos.workflows.settings import settings as settings
+    from tacos.workflows.tags import TagVocabulary as TagVocabulary
+    from tacos.workflows.tags import publish_tags as publish_tags
+    from tacos.workflows.tags import tags as tags
 
-__all__ = ["Analysis", "Comparison", "Selection", "analyse", "compare", "load", "select"]
+    __version__: str
 
-MODULES = {
-    "Analysis": "analyse",
-    "analyse": "analyse",
-    "Comparison": "compare",
-    "compare": "compare",
+DISTRIBUTION = "tacos"
+"""The name under which the package is installed; pyproject.toml says the same."""
+
+_NAMES_OF = {
+    "analyse": ("analyse", "Analysis"),
+    "calibrate": ("calibrate",),
+    "check_tags": ("check_tags", "write_tag_sheet", "TagCheck"),
+    "compare": ("compare", "Comparison"),
+    "curve": ("curve", "SizeCurve"),
+    "distill": ("distill", "Distillation"),
+    "explain": ("explain",),
+    "ledger": ("ledger", "export_ledger", "import_ledger"),
+    "quote": ("quote", "Quote"),
+    "refine": ("refine", "Refinement"),
+    "requests": ("requests", "export_requests", "import_replies", "run_batch"),
+    "reselect": ("reselect",),
+    "runs": ("runs", "remove_run"),
+    "select": ("select",),
+    "selection": ("load", "Selection"),
+    "settings": ("settings",),
+    "tags": ("tags", "publish_tags", "TagVocabulary"),
 }
+"""Module of `tacos.workflows` -> the public names that it defines."""
+
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+__all__ = ["__version__", *sorted(_MODULE_OF)]
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, loaded when they are first asked for, so that `import tacos` costs nothing."""
-    if name not in __all__:
+    """Load a public name when it is first used, so that `import tacos` costs nothing."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(DISTRIBUTION)
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'tacos' has no attribute {name!r}")
-    return getattr(import_module(f"tacos.workflows.{MODULES.get(name, 'select')}"), name)
+    return getattr(import_module(f"tacos.workflows.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return sorted({*globals(), *__all__})

@@ -1,12 +1,11 @@
-"""The entry of the command line: Ctrl-C ends with one line, even while the program is still being
-loaded.
-"""
+"""The entry of the command line: Ctrl-C ends it with one line, even while the program is loading."""
 
 from __future__ import annotations
 
 import sys
 
 INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
 
 
 def main() -> None:
@@ -15,14 +14,21 @@ def main() -> None:
         from tacos import cli
 
         cli.run_app()
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:  # typer ends so on Ctrl-C
+    except KeyboardInterrupt:
+        _stop()
+    except SystemExit as stop:
+        if stop.code != INTERRUPTED:  # typer exits with it on Ctrl-C
             raise
-        print(
-            "tacos: interrupted; all finished work is kept, the same command goes on from there",
-            file=sys.stderr,
-        )
-        sys.exit(INTERRUPTED)
+        _stop()
+
+
+def _stop() -> None:
+    """Say that nothing is lost, and exit."""
+    print(
+        "tacos: interrupted; all finished work is kept, and the same command continues from there",
+        file=sys.stderr,
+    )
+    sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def test_people_fill_sheets_and_are_compared_with_the_model(
     run: Path, server: FaultServer, tmp_path: Path, suffix: str
 ) -> None:
     sheet = tmp_path / f"sheet.{suffix}"
-    n_cases = check_tags.write_sheet(run, settings(), sheet)
+    n_cases = check_tags.write_tag_sheet(run, sheet, settings())
     names = ("ann", "bea", "cem")
     for wrong, name in enumerate(names):
         fill(sheet, tmp_path / f"{name}.{suffix}", wrong)
@@ -154,7 +154,7 @@ def test_nobody_to_judge_a_run_without_tags_and_a_sheet_of_other_cases_are_clear
     with pytest.raises(ConfigError, match="checked by a language model"):
         check_tags.check_tags(run, settings())
     sheet = tmp_path / "ann.csv"
-    check_tags.write_sheet(run, settings(), sheet)
+    check_tags.write_tag_sheet(run, sheet, settings())
     with pytest.raises(InputError, match="belongs to other cases"):
         check_tags.check_tags(run, settings(None, "seed=9"), [sheet], ask=False)
     (tmp_path / "empty.csv").write_text("case,tag,answer\n")
@@ -174,7 +174,7 @@ def test_the_command_asks_a_model_writes_sheets_and_reads_them(
 ) -> None:
     sets = [word for each in SETS for word in ("--set", each)]
     code, printed = command("check-tags", run, *sets)
-    assert (code, "who judges?" in printed) == (2, True)
+    assert (code, "nobody judges" in printed) == (2, True)
     ledger = tmp_path / "ledger.sqlite"
     asking = ("--llm", server.url, "--model", "tiny-1", "--ledger", ledger)
     code, printed = command("check-tags", run, *sets, *asking, "--json")
@@ -195,7 +195,7 @@ def test_the_command_asks_a_model_writes_sheets_and_reads_them(
 def test_two_sheets_of_one_person_are_an_error(run: Path, tmp_path: Path) -> None:
     sheets = [tmp_path / "ann.csv", tmp_path / "ann.jsonl"]
     for sheet in sheets:
-        check_tags.write_sheet(run, settings(), sheet)
+        check_tags.write_tag_sheet(run, sheet, settings())
     with pytest.raises(InputError, match="two sheets are named after 'ann'"):
         check_tags.check_tags(run, settings(), sheets, ask=False)
 
@@ -204,7 +204,7 @@ def test_a_sheet_named_as_the_model_is_an_error(
     run: Path, server: FaultServer, tmp_path: Path
 ) -> None:
     sheet = tmp_path / f"{SNAPSHOT}.csv"
-    check_tags.write_sheet(run, settings(), sheet)
+    check_tags.write_tag_sheet(run, sheet, settings())
     pl.read_csv(sheet, infer_schema=False).with_columns(answer=pl.lit("yes")).write_csv(sheet)
     with pytest.raises(InputError, match=f"named '{SNAPSHOT}', as another judge is"):
         check_tags.check_tags(run, settings(server), [sheet], ledger=tmp_path / "ledger.sqlite")
@@ -214,20 +214,20 @@ def test_a_sheet_is_never_written_over_what_a_person_answered(run: Path, tmp_pat
     sheet = tmp_path / "ann.csv"
     sheet.write_text("case,tag,answer\n1,sum,yes\n")
     with pytest.raises(InputError, match="somebody may have answered in it"):
-        check_tags.write_sheet(run, settings(), sheet)
+        check_tags.write_tag_sheet(run, sheet, settings())
     assert "1,sum,yes" in sheet.read_text()
 
 
 def test_a_sheet_without_a_case_is_an_error(run: Path, tmp_path: Path) -> None:
     none = settings(None, "check.n_precision=0", "check.n_consistency=0", "check.n_planted=0")
     with pytest.raises(InputError, match="no case to judge"):
-        check_tags.write_sheet(run, none, tmp_path / "ann.csv")
+        check_tags.write_tag_sheet(run, tmp_path / "ann.csv", none)
 
 
 def test_a_sheet_read_with_other_settings_than_it_was_written_with_says_so(
     run: Path, tmp_path: Path
 ) -> None:
     sheet = tmp_path / "ann.csv"
-    check_tags.write_sheet(run, settings(), sheet)
+    check_tags.write_tag_sheet(run, sheet, settings())
     with pytest.raises(InputError, match="the same check settings"):
         check_tags.check_tags(run, settings(None, "check.n_precision=5"), [sheet], ask=False)

@@ -194,8 +194,8 @@ def test_data_does_not_leave_this_machine_unasked(tmp_path: Path, data: Path) ->
     ):
         printed = here(*command, *endpoint)
         assert (
-            "nobody is here to agree that data goes to api.example.com; give --yes if you do"
-            in printed
+            "cannot ask for confirmation (no terminal); "
+            "pass --yes to allow sending data to api.example.com" in printed
         )
     assert not (tmp_path / "ledger.sqlite").exists()
 

@@ -27,7 +27,7 @@ from tacos.errors import (
 )
 from tacos.models import tagger
 from tacos.models.training import cards
-from tacos.workflows import distill
+from tacos.workflows import distill, dry_run
 from tacos.workflows import select as api
 
 TASKS = {
@@ -191,7 +191,7 @@ def test_a_folder_of_models_stands_for_an_endpoint(
         "mymodel",
     )
     assert server.asked.total() == before, "no question left this machine"
-    explained = api.load(tmp_path / "out.jsonl.run").explain("rows.jsonl:0")
+    explained = tacos.load(tmp_path / "out.jsonl.run").explain("rows.jsonl:0")
     assert explained["tagged_by"] == ["distilled from tiny-1"]
 
 
@@ -243,7 +243,7 @@ def test_a_folder_of_somebody_else_is_left_alone(taught: tacos.Selection, tmp_pa
     assert (tmp_path / "thesis.tex").read_text() == "ten years of work"
 
 
-def test_a_run_without_enough_replies_teaches_nothing_and_says_how_many_there_are(
+def test_a_run_without_enough_replies_is_refused_and_says_how_many_there_are(
     tmp_path: Path,
 ) -> None:
     api.run_selection(
@@ -253,7 +253,7 @@ def test_a_run_without_enough_replies_teaches_nothing_and_says_how_many_there_ar
         until="tag",
     )
     with pytest.raises(
-        RunError, match="tagger: 0 tagged instructions by a language model, 200 or more"
+        RunError, match="tagger: 0 tagged instructions by a language model, but at least 200"
     ):
         distill.distill(tmp_path / "run", tmp_path / "model")
     assert not (tmp_path / "model").exists()
@@ -363,7 +363,7 @@ def test_what_a_cascade_cannot_do_is_said_before_anything_is_asked(
 
 
 def test_a_dry_run_counts_the_questions_of_a_cascade(server: FaultServer) -> None:
-    steps = {step.artifact: step for step in api.forecast_run(ROWS, settings(server, *CASCADE))}
+    steps = {step.artifact: step for step in dry_run.forecast_run(ROWS, settings(server, *CASCADE))}
     assert (steps["sample_tags"].n_questions, steps["tags"].n_questions) == (200, 10)
 
 

@@ -196,7 +196,7 @@ def test_a_quote_counts_requests_of_several_instructions(tmp_path: Path, book: L
     with FaultServer(Behaviour({"item-invalid": 0.3})) as server:
         chosen = settings(server, price_in=1.0, price_out=2.0)
         with quote.open_samples(files(tmp_path), chosen) as samples:
-            found = quote.quote(samples, chosen, book, 5)[0]
+            found = quote.quote_stages(samples, chosen, book, 5)[0]
         n_pilot = server.asked.total()
     assert found.n_pilot == 5
     assert 30 < found.requests.mid <= 60

@@ -273,7 +273,7 @@ def test_a_second_call_asks_nothing_and_writes_the_same(
     again = refined(tmp_path, chosen, "again.jsonl")
     assert (again.made, server.asked.total()) == ([], before)
     assert again.output.read_bytes() == first.output.read_bytes()
-    assert api.load(tmp_path / "run").table.equals(select(tmp_path, chosen).table), (
+    assert tacos.load(tmp_path / "run").table.equals(select(tmp_path, chosen).table), (
         "the selection is what it was"
     )
 
@@ -351,7 +351,7 @@ def test_a_calibration_counts_agreement_with_the_labels(
         labels(), settings(server, model="mute", max_failure_rate=1.0), ledger=ledger
     )
     assert (silent.judge, silent.n_judged) == ("mute", 0)
-    with pytest.raises(ConfigError, match="asks for comparisons"):
+    with pytest.raises(ConfigError, match="needs comparisons"):
         calibrate.calibrate(labels(), settings(server, mode="singleton"), ledger=ledger)
 
 

@@ -1,5 +1,5 @@
-"""The command line: one small file per command, and the one place where an exception becomes an
-exit code.
+"""The command line: a small file per command, and the one place where an exception becomes an exit
+code.
 """
 
 from __future__ import annotations
@@ -7,9 +7,11 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
+import tacos
 from tacos.cli import (
     analyse,
     calibrate,
@@ -34,10 +36,10 @@ HELP = """Select a small, diverse, high-quality subset of an instruction-tuning 
 
 Start with:  tacos select data.jsonl -n 1000 -o selected.jsonl
 
-That reads the rows, tags them, groups them by topic, compares rows of a topic with each other, and writes the best of
-every topic. Without an LLM it runs on small embedded models: no key, no GPU, no network. All that it makes stays in
-selected.jsonl.run, so the same command goes on where it was stopped, and a changed setting re-runs only what depends on
-it.
+This reads the rows, tags them, groups them by topic, compares the rows of a topic with each other, and writes the best
+of every topic. Without an LLM it runs on small embedded models: no key, no GPU, no network. Everything it makes stays
+in selected.jsonl.run, so the same command continues where it was stopped, and a changed setting re-runs only what
+depends on it.
 
 \b
 Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row kept or dropped?
@@ -45,7 +47,7 @@ Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row
              tacos tags selected.jsonl.run --tag "poetry"        where did this tag come from?
 
 \b
-Try others:  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl    ask no model again
+Try others:  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl    asks no model again
              tacos compare selected.jsonl.run -n 1000 -o strategies.svg    mig, deita, longest, random, ... side by side
              tacos curve selected.jsonl.run --strategy mig --by grade    how many rows do I need?
 
@@ -86,14 +88,32 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(requests.app, name="requests")
 
 
+def _print_version(wanted: bool) -> None:
+    """Print the version and stop, if it is wanted."""
+    if wanted:
+        print(f"tacos {tacos.__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", help="print the version and exit", callback=_print_version, is_eager=True
+    ),
+]
+
+
+@app.callback(help=HELP)
+def _accept_version(version: Version = False) -> None:
+    """Take the options that stand before a command."""
+
+
 def run_app() -> None:
-    """Run the command line; errors that a person can mend become one line and an exit code."""
-    gc.set_threshold(
-        20_000, 20, 20
-    )  # the default looks at a run's many small objects so often that the wire waits
-    signal.siginterrupt(
-        signal.SIGINT, True
-    )  # polars' handler has waits go on after Ctrl-C, and so requests go out
+    """Run the command line; an error that a user can fix becomes one line and an exit code."""
+    # By default the collector looks at the many small objects of a run so often that requests wait.
+    gc.set_threshold(20_000, 20, 20)
+    # The handler of polars restarts waiting system calls after Ctrl-C, so requests would go on.
+    signal.siginterrupt(signal.SIGINT, True)
     try:
         app()
     except TacosError as error:
@@ -101,4 +121,4 @@ def run_app() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(141)
+        sys.exit(141)  # 128 + SIGPIPE, as shells report it

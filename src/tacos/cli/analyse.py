@@ -1,4 +1,4 @@
-"""`tacos analyse A B ...`: diversity, complexity and overlap of data sets."""
+"""`tacos analyse`: diversity, complexity and overlap of data sets."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from tacos.cli.shared import consent, console, options
-from tacos.cli.tags import format_drift_report, format_merge_step
+from tacos.cli.shared import consent, console, option_settings, options
+from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.cli.tags import print_normalisation
+from tacos.config import Settings
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.store import files
-from tacos.workflows import analyse as analysis
+from tacos.workflows import analyse as workflow
 from tacos.workflows.analyse import Analysis
 
 N_FREQUENT = 8
+"""Tags of each data set that are shown."""
 
-Data = Annotated[
-    list[str], typer.Argument(help="data files and run directories, as many as you like")
-]
+DataSets = Annotated[list[str], typer.Argument(help="data files and run directories, any number")]
 Folder = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", help="a folder for tables (.csv), analysis.json and figures (.svg)"
+        "-o", "--output", help="write tables (.csv), analysis.json and figures (.svg) here"
     ),
 ]
 
 
-def analyse(  # noqa: PLR0913 - a command's options are its interface
-    data: Data,
+def analyse(  # noqa: PLR0913 - the options of the command
+    data: DataSets,
     output: Folder = None,
     preset: options.Preset = "robust",
     seed: options.Seed = 1,
@@ -47,11 +48,11 @@ def analyse(  # noqa: PLR0913 - a command's options are its interface
     as_json: options.AsJson = False,
     workers: options.Workers = 0,
 ) -> None:
-    """How diverse and how complex are data sets, and how much of one does another cover?
+    """How diverse and how complex are data sets, and how much do they have in common?
 
-    Coverage (diversity) is the share of all tags together that a data set has, complexity its mean
-    number of tags per sample. Data files are tagged first; runs bring the tags of their whole pool,
-    not of their selection: for that give the file it was written to. All are normalised together.
+    Coverage (diversity) is the share of the tags of all data sets that one has; complexity is its
+    mean number of tags per sample. Data files are tagged first. A run brings the tags of its whole
+    pool; for those of its selection, give the file that it wrote. All tags are normalised together.
 
     Examples:
 
@@ -61,98 +62,95 @@ def analyse(  # noqa: PLR0913 - a command's options are its interface
 
       tacos analyse selected.jsonl.run pool.jsonl --vocabulary vocabulary.json
     """
-    endpoint = {"url": llm, "model": model, "budget": budget}
-    own = options.load_normalise_settings(overrides, vocabulary)
-    chosen = options.build_settings(preset, settings, sets, endpoint, seed=seed, **own)
-    every = {**list_endpoint_models(chosen), **list_embedding_models(chosen)}
-    asked = {stage: names for stage, names in every.items() if stage in ("tag", "normalise")}
-    consent.ask_consent(chosen, None, yes=yes, models=asked)
+    chosen = option_settings.build_settings(
+        preset,
+        settings,
+        sets,
+        EndpointOptions(llm, model, budget),
+        seed=seed,
+        **option_settings.build_normalise_settings(overrides, vocabulary),
+    )
+    consent.ask_consent(chosen, None, yes=yes, models=_list_models(chosen))
     if output is not None:
         files.make_folder(output)
     with console.show_progress(show=not as_json) as bars:
-        found = analysis.analyse(
+        analysis = workflow.analyse(
             data, chosen, ledger=ledger, workers=workers, progress=bars, seed=seed
         )
-    written = [] if output is None else _write_analysis(found, output)
+    written = [] if output is None else _write_analysis(analysis, output)
     if as_json:
-        print(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode())
+        console.print_json(analysis.as_dict())
         return
-    _print_analysis(found)
+    _print_analysis(analysis)
     for path in written:
-        console.out.print(f"written: {path}", soft_wrap=True)
+        console.print_line(f"written: {path}")
 
 
-def _write_analysis(found: Analysis, folder: Path) -> list[Path]:
-    """Write tables, JSON and figures."""
-    paths = [
-        files.write_text(table.write_csv(), folder / f"{name}.csv")
-        for name, table in found.tables.items()
-    ]
-    text = orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode()
-    paths.append(files.write_text(text, folder / "analysis.json"))
+def _list_models(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The models of an endpoint that tag and normalise."""
+    models = {**list_endpoint_models(settings), **list_embedding_models(settings)}
+    return {stage: models[stage] for stage in models if stage in ("tag", "normalise")}
+
+
+def _write_analysis(analysis: Analysis, folder: Path) -> list[Path]:
+    """Write tables, JSON and figures; returns their paths."""
     from tacos.report import charts  # altair takes half a second to import
 
-    drawn = charts.chart_analysis(found.tables).items()
-    return paths + [
-        files.write_text(charts.render_svg(chart), folder / f"{name}.svg") for name, chart in drawn
-    ]
+    paths = []
+    for name, table in analysis.tables.items():
+        paths.append(files.write_text(table.write_csv(), folder / f"{name}.csv"))
+    text = orjson.dumps(analysis.as_dict(), option=orjson.OPT_INDENT_2).decode()
+    paths.append(files.write_text(text, folder / "analysis.json"))
+    for name, chart in charts.chart_analysis(analysis.tables).items():
+        paths.append(files.write_text(charts.render_svg(chart), folder / f"{name}.svg"))
+    return paths
 
 
-def _print_analysis(found: Analysis) -> None:
+def _print_analysis(analysis: Analysis) -> None:
     """Print the tables."""
-    steps = [(step["name"], format_merge_step(step)) for step in found.notes["steps"]]
-    console.out.print(console.build_table("normalisation of all tags together", steps))
-    for remark in found.notes.get("remarks", []):
-        console.out.print(f"note: {remark}".translate(console.UNSEEN), soft_wrap=True, markup=False)
-    if "drift" in found.notes:
-        console.out.print(
-            console.build_table(
-                "drift from the vocabulary", format_drift_report(found.notes["drift"])
-            )
-        )
-    console.out.print(_build_summary_table(found.summary))
-    if found.recall.height > 1:
-        console.out.print(_build_recall_table(found.recall))
-    for name in found.summary["data"].to_list():
-        most = found.frequencies.filter(data=name).select("tag", "share").head(N_FREQUENT)
-        tags = ", ".join(f"{tag} ({share:.0%})" for tag, share in most.rows())
-        console.out.print(f"{name}: {tags}".translate(console.UNSEEN), soft_wrap=True, markup=False)
+    print_normalisation("normalisation of all tags together", analysis.notes)
+    console.out.print(_build_summary_table(analysis.summary))
+    if analysis.recall.height > 1:
+        console.out.print(_build_recall_table(analysis.recall))
+    for name in analysis.summary["data"].to_list():
+        frequent = analysis.frequencies.filter(data=name).head(N_FREQUENT)
+        shares = frequent.select("tag", "share").rows()
+        tags = ", ".join(f"{tag} ({share:.0%})" for tag, share in shares)
+        console.print_line(f"{name}: {tags}")
 
 
 def _build_summary_table(summary: pl.DataFrame) -> Table:
     """One line per data set."""
-    least = min(summary["n_samples"].to_list())
-    drawn = Table(title="diversity and complexity", title_justify="left")
-    for title in (
+    n_smallest = min(summary["n_samples"].to_list())
+    columns = [
         "data",
         "samples",
         "untagged",
         "tags",
         "coverage",
-        f"coverage of {least:,}",
+        f"coverage of {n_smallest:,}",
         "tags per sample",
-    ):
-        drawn.add_column(title, justify="left" if title == "data" else "right", overflow="fold")
+    ]
+    table = console.build_figure_table("diversity and complexity", columns)
     for row in summary.iter_rows(named=True):
-        drawn.add_row(
+        half_width = 1.96 * row["complexity_error"]  # of a 95% interval
+        table.add_row(
             row["data"],
             f"{row['n_samples']:,}",
             f"{row['n_untagged']:,}",
             f"{row['n_tags']:,}",
             f"{row['coverage']:.1%}",
             f"{row['coverage_same_size']:.1%}",
-            f"{row['complexity']:.2f} ± {1.96 * row['complexity_error']:.2f}",
+            f"{row['complexity']:.2f} ± {half_width:.2f}",
         )
-    return drawn
+    return table
 
 
 def _build_recall_table(recall: pl.DataFrame) -> Table:
     """The matrix of tag recall."""
-    drawn = Table(title="share of the column's tags that the row has", title_justify="left")
-    for title in recall.columns:
-        drawn.add_column(
-            "" if title == "data" else title, justify="left" if title == "data" else "right"
-        )
+    _, *names = recall.columns
+    title = "share of the column's tags that the row has"
+    table = console.build_figure_table(title, ["", *names])
     for name, *shares in recall.iter_rows():
-        drawn.add_row(name, *(f"{share:.0%}" for share in shares))
-    return drawn
+        table.add_row(name, *(f"{share:.0%}" for share in shares))
+    return table

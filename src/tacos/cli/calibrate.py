@@ -1,28 +1,30 @@
-"""`tacos calibrate PAIRS`: does the judge agree with you?"""
+"""`tacos calibrate`: does the judge agree with you?"""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import orjson
 import typer
 
-from tacos.cli.shared import consent, console, options
+from tacos.cli.shared import consent, console, option_settings, options
+from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.config import Settings
 from tacos.methods.judging.calibration import Calibration
 from tacos.methods.measures.rater_agreement import ConfidenceInterval
 from tacos.pipeline.model_factory import list_endpoint_models
-from tacos.workflows import calibrate as calibration
+from tacos.workflows import calibrate as workflow
 
 Pairs = Annotated[
     str,
     typer.Argument(
-        help="rows with instruction (or instruction_a, instruction_b), response_a, response_b, preferred: a, b or tie"
+        help="rows with instruction (or instruction_a, instruction_b), response_a, response_b "
+        "and preferred: a, b or tie"
     ),
 ]
 
 
-def calibrate(  # noqa: PLR0913 - a command's options are its interface
+def calibrate(  # noqa: PLR0913 - the options of the command
     pairs: Pairs,
     llm: options.Url = None,
     model: options.Model = None,
@@ -34,9 +36,9 @@ def calibrate(  # noqa: PLR0913 - a command's options are its interface
     yes: options.Yes = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """How far does a judge agree with pairs that you labelled? It is asked in both orders.
+    """How far does a judge agree with pairs that you labelled? It compares each in both orders.
 
-    Without an LLM it is the embedded judge that is asked.
+    Without an LLM, the embedded judge is calibrated.
 
     Examples:
 
@@ -46,84 +48,87 @@ def calibrate(  # noqa: PLR0913 - a command's options are its interface
 
       tacos calibrate pairs.jsonl --llm http://localhost:8000/v1 --set 'judge.models=["a","b"]'
     """
-    endpoint = {"url": llm, "model": model, "budget": budget}
-    chosen = options.build_settings(
-        "robust", settings, sets, endpoint, **options.load_criteria_settings(criteria)
+    chosen = option_settings.build_settings(
+        "robust",
+        settings,
+        sets,
+        EndpointOptions(llm, model, budget),
+        **option_settings.build_criteria_settings(criteria),
     )
-    models = list_endpoint_models(chosen)
-    judges = models.get("judge") or models.get("grade")
-    consent.ask_consent(chosen, None, yes=yes, models={"calibrate": judges} if judges else {})
+    consent.ask_consent(chosen, None, yes=yes, models=_list_judges(chosen))
     with console.show_progress(show=not as_json) as bars:
-        found = calibration.calibrate(pairs, chosen, ledger=ledger, progress=bars)
+        calibrations = workflow.calibrate(pairs, chosen, ledger=ledger, progress=bars)
     if as_json:
-        print(
-            orjson.dumps(
-                [_serialise_calibration(each) for each in found], option=orjson.OPT_INDENT_2
-            ).decode()
-        )
+        console.print_json([_serialise_calibration(calibration) for calibration in calibrations])
         return
-    for each in found:
-        _print_calibration(each)
+    for calibration in calibrations:
+        _print_calibration(calibration)
 
 
-def _serialise_calibration(found: Calibration) -> dict[str, Any]:
+def _list_judges(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The models of an endpoint that are calibrated, if any."""
+    models = list_endpoint_models(settings)
+    judges = models.get("judge") or models.get("grade")
+    return {"calibrate": judges} if judges else {}
+
+
+def _serialise_calibration(calibration: Calibration) -> dict[str, Any]:
     """For JSON: intervals by name."""
-    plain = asdict(found)
-    return plain | {
-        name: value._asdict()
-        for name, value in vars(found).items()
-        if isinstance(value, ConfidenceInterval)
-    }
+    plain = asdict(calibration)
+    for name, value in vars(calibration).items():
+        if isinstance(value, ConfidenceInterval):
+            plain[name] = value._asdict()
+    return plain
 
 
-def _print_calibration(found: Calibration) -> None:
+def _print_calibration(calibration: Calibration) -> None:
     """Print one judge's calibration."""
-    console.out.print(console.build_table(f"judge {found.judge}", _format_calibration(found)))
-    console.out.print(
-        "what to change:" if found.suggestions else "no rule suggests a change", soft_wrap=True
-    )
-    for text in found.suggestions:
-        console.out.print(f"- {text}", soft_wrap=True, markup=False)
+    console.print_pairs(f"judge {calibration.judge}", _format_calibration(calibration))
+    if not calibration.suggestions:
+        console.print_line("no rule suggests a change")
+        return
+    console.print_line("what to change:")
+    for suggestion in calibration.suggestions:
+        console.print_line(f"- {suggestion}")
 
 
 def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
     """Label and text of each line."""
-    bias, error = found.position_bias, found.position_error
-    points = (
-        "n/a"
-        if bias is None
-        else f"{bias:+.1f} points" + ("" if error is None else f" (standard error {error:.1f})")
-    )
-    shares = {"flips with the order": found.flip_rate, "first position wins": found.first_share}
+    agreement = _format_interval(found.agreement)
+    steady = _format_interval(found.agreement_steady)
+    kappa = _format_decimal(found.kappa)
+    ac1 = _format_decimal(found.ac1)
+    ties = _format_interval(found.tie_rate)
+    label_ties = _format_interval(found.label_tie_rate)
+    longer = _format_interval(found.longer_judge)
+    longer_people = _format_interval(found.longer_people)
     return [
         ("pairs", f"{found.n_judged:,} of {found.n_labels:,} judged in both orders"),
-        (
-            "agreement",
-            f"{_format_interval(found.agreement)} of the pairs with a winner; its ties count as misses",
-        ),
+        ("agreement", f"{agreement} of the pairs with a winner; its ties count as misses"),
         ("  where it decides", _format_interval(found.agreement_decided)),
-        (
-            "  where it is steady",
-            f"{_format_interval(found.agreement_steady)}: the same winner in both orders",
-        ),
-        (
-            "agreement beyond chance",
-            f"kappa {_format_decimal(found.kappa)}, AC1 {_format_decimal(found.ac1)} (a, b, tie)",
-        ),
-        (
-            "ties",
-            f"{_format_interval(found.tie_rate)}; people {_format_interval(found.label_tie_rate)}",
-        ),
-        *(
-            (name, "n/a" if one.value is None else f"{one.value:.1%} of {one.n:,}")
-            for name, one in shares.items()
-        ),
-        ("first position is worth", points),
-        (
-            "chose the longer one",
-            f"{_format_interval(found.longer_judge)}; people {_format_interval(found.longer_people)}",
-        ),
+        ("  where it is steady", f"{steady}: the same winner in both orders"),
+        ("agreement beyond chance", f"kappa {kappa}, AC1 {ac1} (a, b, tie)"),
+        ("ties", f"{ties}; people {label_ties}"),
+        ("flips with the order", _format_share(found.flip_rate)),
+        ("first position wins", _format_share(found.first_share)),
+        ("first position is worth", _format_bias(found)),
+        ("chose the longer one", f"{longer}; people {longer_people}"),
     ]
+
+
+def _format_bias(found: Calibration) -> str:
+    """What the first position adds to a score, in points."""
+    if found.position_bias is None:
+        return "n/a"
+    points = f"{found.position_bias:+.1f} points"
+    if found.position_error is None:
+        return points
+    return f"{points} (standard error {found.position_error:.1f})"
+
+
+def _format_share(share: Any) -> str:
+    """A share and what it rests on."""
+    return "n/a" if share.value is None else f"{share.value:.1%} of {share.n:,}"
 
 
 def _format_interval(found: ConfidenceInterval) -> str:

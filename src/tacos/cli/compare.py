@@ -1,60 +1,59 @@
-"""`tacos compare RUN`: strategies side by side, without asking any model again."""
+"""`tacos compare`: strategies side by side, asking no model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import polars as pl
 import typer
 from rich.table import Table
 
-from tacos.cli.reselect import BY, By, Run
-from tacos.cli.shared import console, figures, options
-from tacos.workflows import compare as comparing
-from tacos.workflows import select
+from tacos.cli.shared import console, figures, option_settings, options
+from tacos.workflows import compare as workflow
 from tacos.workflows.compare import Comparison
 
-N_CLUSTERS = 8
-DEFAULT = ",".join(comparing.DEFAULT)
+N_SHOWN = 8
+"""Clusters and files that are shown."""
+STRATEGIES = ",".join(workflow.DEFAULT)
 Strategies = Annotated[
-    str, typer.Option(help="names with commas between; longest and random always stand beside them")
+    str, typer.Option(help="names, separated by commas; longest and random are always added")
 ]
 
-COLUMNS = {
+FIGURES = {
     "rows": ("n", "{:,.0f}"),
     "tags covered": ("coverage", "{:.1%}"),
-    "tags a row": ("mean_tags", "{:.2f}"),
+    "tags per row": ("mean_tags", "{:.2f}"),
     "mean length": ("mean_length", "{:,.0f}"),
-    "median": ("median_length", "{:,.0f}"),
-    "score": ("mean_score", "{:.1f}"),
-    "rows with one": ("n_scored", "{:,.0f}"),
-    "grade": ("mean_grade", "{:.1f}"),
+    "median length": ("median_length", "{:,.0f}"),
+    "mean score": ("mean_score", "{:.1f}"),
+    "scored rows": ("n_scored", "{:,.0f}"),
+    "mean grade": ("mean_grade", "{:.1f}"),
     "clusters": ("n_clusters", "{:,.0f}"),
-    "off the pool's mix": ("cluster_distance", "{:.2f}"),
+    "distance from the pool": ("cluster_distance", "{:.2f}"),
 }
+"""Label -> column and format."""
 
 
-def compare(  # noqa: PLR0913 - a command's options are its interface
-    run: Run,
-    strategies: Strategies = DEFAULT,
+def compare(  # noqa: PLR0913 - the options of the command
+    run: options.RunDirectory,
+    strategies: Strategies = STRATEGIES,
     n: options.Size = "1000",
-    output: figures.Figure = None,
+    output: options.Figure = None,
     seed: options.RunSeed = None,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,
     match_length: options.MatchLength = False,
     limit: options.Limit = None,
-    by: By = "score",
+    by: options.By = "score",
     as_json: options.AsJson = False,
 ) -> None:
-    """How do the strategies' selections differ: overlap, coverage of tags, tags, length, score, mix
-    of clusters?
+    """Compare the selections of strategies: overlap, coverage of tags, length, score, clusters.
 
     Every selection is the one that `tacos reselect` makes, quotas and limits included. Random is
-    drawn 20 times: mean, and from the least to the greatest. "Off the pool's mix" is half the sum
-    of differences between a selection's and the pool's shares of clusters: 0 is the same mix.
+    drawn 20 times: the mean, and below it the range of the draws. "Distance from the pool" is half
+    the sum of the differences between the shares of clusters in the selection and in the pool: 0
+    is the same mix.
 
     Example:
 
@@ -62,86 +61,71 @@ def compare(  # noqa: PLR0913 - a command's options are its interface
     """
     if output is not None:
         figures.check_figure_path(output)
-    wanted = [name.strip() for name in strategies.split(",") if name.strip()]
-    limits = select.parse_limits(
-        **options.parse_limits(quota_source, quota_tag, match_length, limit)
-    )
-    found = comparing.compare(
-        run, n, wanted, seed=seed, limits=limits, by=options.check_choice("--by", by, BY)
+    comparison = workflow.compare(
+        run,
+        n,
+        option_settings.split_list(strategies),
+        seed=seed,
+        by=option_settings.check_choice("--by", by, options.SCORES),
+        **option_settings.parse_limits(quota_source, quota_tag, match_length, limit),
     )
     if output is not None:
-        _draw_comparison(found, output)
+        _draw_comparison(comparison, output)
     if as_json:
-        print(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode())
+        console.print_json(comparison.as_dict())
         return
-    _print_comparison(found)
+    _print_comparison(comparison)
     if output is not None:
-        console.out.print(f"figure: {output}", soft_wrap=True)
+        console.print_line(f"figure: {output}")
 
 
-def _draw_comparison(found: Comparison, output: Path) -> None:
+def _draw_comparison(comparison: Comparison, output: Path) -> None:
     """Write the figure."""
     from tacos.report import charts  # altair takes half a second to import
 
-    figures.write_figure(charts.chart_strategies(found.table, found.random, found.overlap), output)
+    chart = charts.chart_strategies(comparison.table, comparison.random, comparison.overlap)
+    figures.write_figure(chart, output)
 
 
-def _print_comparison(found: Comparison) -> None:
+def _print_comparison(comparison: Comparison) -> None:
     """Print the tables."""
-    console.out.print(_build_comparison_table(found))
-    console.out.print(
-        _build_share_table(
-            "rows in common: share of the row's that the column has", found.overlap, "strategy"
-        )
-    )
-    names = pl.coalesce("name", pl.lit("(no canonical tag)")).alias("cluster")
-    largest = found.clusters.head(N_CLUSTERS).select(names, pl.exclude("cluster", "name"))
-    console.out.print(
-        _build_share_table("the pool's largest clusters: share of rows", largest, "cluster")
-    )
-    if found.sources.height > 1:
-        console.out.print(
-            _build_share_table("files: share of rows", found.sources.head(N_CLUSTERS), "source")
-        )
+    console.out.print(_build_comparison_table(comparison))
+    title = "rows in common: the share of the row's that the column has too"
+    console.out.print(_build_share_table(title, comparison.overlap))
+    name = pl.coalesce("name", pl.lit("(no canonical tag)")).alias("cluster")
+    clusters = comparison.clusters.select(name, pl.exclude("cluster", "name"))
+    title = "the largest clusters of the pool: share of rows"
+    console.out.print(_build_share_table(title, clusters.head(N_SHOWN)))
+    if comparison.sources.height > 1:
+        sources = comparison.sources.head(N_SHOWN)
+        console.out.print(_build_share_table("files: share of rows", sources))
 
 
-def _build_comparison_table(found: Comparison) -> Table:
-    """A line per figure, a column per strategy; random's with the least and the greatest draw."""
-    drawn = Table(title=f"strategies over one pool of {found.n_pool:,} rows", title_justify="left")
-    drawn.add_column("")
-    for name in found.table["strategy"]:
-        drawn.add_column(name, justify="right", overflow="fold")
-    bounds = {figure: (low, high) for figure, _, low, high in found.random.iter_rows()}
-    for title, (figure, form) in COLUMNS.items():
-        *values, random = found.table[figure].to_list()
-        low, high = bounds[figure]
-        spread = (
-            f"\n{form.format(low)} .. {form.format(high)}"
-            if low is not None and low != high
-            else ""
-        )
-        drawn.add_row(
-            title,
-            *(format_figure(value, form) for value in values),
-            format_figure(random, form) + spread,
-        )
-    return drawn
+def _build_comparison_table(comparison: Comparison) -> Table:
+    """A line per figure, a column per strategy; random also with the range of its draws."""
+    strategies = comparison.table["strategy"].to_list()
+    title = f"strategies over one pool of {comparison.n_pool:,} rows"
+    table = console.build_figure_table(title, ["", *strategies])
+    ranges = {figure: (low, high) for figure, _, low, high in comparison.random.iter_rows()}
+    for label, (column, form) in FIGURES.items():
+        cells = [format_figure(value, form) for value in comparison.table[column]]
+        low, high = ranges[column]
+        if low is not None and low != high:
+            # Random is the last column.
+            cells[-1] += f"\n{form.format(low)} .. {form.format(high)}"
+        table.add_row(label, *cells)
+    return table
 
 
 def format_figure(value: float | None, form: str) -> str:
-    """A figure, or n/a where it rests on no row."""
+    """A figure, or n/a if it rests on no row."""
     return "n/a" if value is None else form.format(value)
 
 
-def _build_share_table(title: str, table: pl.DataFrame, first: str) -> Table:
-    """Shares as percentages."""
-    drawn = Table(title=title, title_justify="left")
-    for name in table.columns:
-        drawn.add_column(
-            "" if name == first else name,
-            justify="left" if name == first else "right",
-            overflow="fold",
-        )
-    for name, *shares in table.iter_rows():
-        drawn.add_row(str(name), *(f"{share:.0%}" for share in shares))
-    return drawn
+def _build_share_table(title: str, shares: pl.DataFrame) -> Table:
+    """Names in the first column, shares as percentages in the others."""
+    _, *columns = shares.columns
+    table = console.build_figure_table(title, ["", *columns])
+    for name, *values in shares.iter_rows():
+        table.add_row(str(name), *(f"{value:.0%}" for value in values))
+    return table

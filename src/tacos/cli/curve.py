@@ -1,27 +1,22 @@
-"""`tacos curve RUN`: how many rows do I need?"""
+"""`tacos curve`: how many rows do I need?"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
-from rich.table import Table
 
 from tacos.cli.compare import format_figure
-from tacos.cli.reselect import BY, By, Run, Strategy
-from tacos.cli.shared import console, figures, options
+from tacos.cli.shared import console, figures, option_settings, options
 from tacos.methods.selecting.strategies import STRATEGIES
-from tacos.workflows import curve as curving
-from tacos.workflows import select
+from tacos.workflows import curve as workflow
 from tacos.workflows.curve import SizeCurve
-from tacos.workflows.reselect import SelectionRequest
 
 Sizes = Annotated[
     str,
     typer.Option(
-        "-n", help="sizes with commas between: rows or shares [default: 10, 15, 20, 30, ...]"
+        "-n", help="sizes in rows or shares, separated by commas [default: 10, 15, 20, 30, ...]"
     ),
 ]
 Gain = Annotated[
@@ -31,38 +26,38 @@ Gain = Annotated[
     ),
 ]
 
-COLUMNS = {
+FIGURES = {
     "rows": ("n", "{:,}"),
     "of the pool": ("share", "{:.1%}"),
     "tokens": ("tokens", "{:,}"),
     "tags covered": ("coverage", "{:.1%}"),
     "by chance": ("by_chance", "{:.1%}"),
     "gain": ("gain", "{:.2f}"),
-    "score": ("mean_score", "{:.1f}"),
-    "tags a row": ("mean_tags", "{:.2f}"),
+    "mean score": ("mean_score", "{:.1f}"),
+    "tags per row": ("mean_tags", "{:.2f}"),
 }
+"""Label -> column and format."""
 
 
-def curve(  # noqa: PLR0913 - a command's options are its interface
-    run: Run,
-    strategy: Strategy = "tacos",
+def curve(  # noqa: PLR0913 - the options of the command
+    run: options.RunDirectory,
+    strategy: options.Strategy = "tacos",
     n: Sizes = "",
-    gain: Gain = curving.GAIN,
-    output: figures.Figure = None,
+    gain: Gain = workflow.GAIN,
+    output: options.Figure = None,
     seed: options.RunSeed = None,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,
     match_length: options.MatchLength = False,
     limit: options.Limit = None,
-    by: By = "score",
+    by: options.By = "score",
     as_json: options.AsJson = False,
 ) -> None:
-    """How many rows do I need? Coverage of tags, score, tags a row and tokens against the number of
-    rows.
+    """How many rows do I need? Coverage of tags, score and tokens against the number of rows.
 
     Asks no model. "Gain" is the points of coverage that 1% more of the pool brings, from one size
-    to the next; the last line says from which size on it stays below --gain. Tokens are four
-    characters each.
+    to the next; the last line says from which size on it stays below --gain. A token is four
+    characters.
 
     Examples:
 
@@ -72,51 +67,40 @@ def curve(  # noqa: PLR0913 - a command's options are its interface
     """
     if output is not None:
         figures.check_figure_path(output)
-    limits = select.parse_limits(
-        **options.parse_limits(quota_source, quota_tag, match_length, limit)
+    size_curve = workflow.curve(
+        run,
+        option_settings.check_choice("--strategy", strategy, STRATEGIES),
+        option_settings.split_list(n),
+        gain=gain,
+        seed=seed,
+        by=option_settings.check_choice("--by", by, options.SCORES),
+        **option_settings.parse_limits(quota_source, quota_tag, match_length, limit),
     )
-    of_run = select.load(run)
-    used = of_run.seed_or(seed)
-    wish = SelectionRequest(
-        1,
-        options.check_choice("--strategy", strategy, STRATEGIES),
-        used,
-        limits,
-        options.check_choice("--by", by, BY),
-    )
-    wanted = [size.strip() for size in n.split(",") if size.strip()]
-    found = curving.curve(of_run, wish, wanted, gain)
     if output is not None:
-        _draw_curve(found, output)
+        _draw_curve(size_curve, output)
     if as_json:
-        print(
-            orjson.dumps(
-                found.as_dict() | {"answer": found.answer}, option=orjson.OPT_INDENT_2
-            ).decode()
-        )
+        console.print_json(size_curve.as_dict() | {"answer": size_curve.answer})
         return
-    _print_curve(found)
+    _print_curve(size_curve)
     if output is not None:
-        console.out.print(f"figure: {output}", soft_wrap=True)
+        console.print_line(f"figure: {output}")
 
 
-def _draw_curve(found: SizeCurve, output: Path) -> None:
+def _draw_curve(size_curve: SizeCurve, output: Path) -> None:
     """Write the figure."""
     from tacos.report import charts  # altair takes half a second to import
 
-    figures.write_figure(charts.chart_curve(found.table, found.strategy, found.knee), output)
+    chart = charts.chart_curve(size_curve.table, size_curve.strategy, size_curve.knee)
+    figures.write_figure(chart, output)
 
 
-def _print_curve(found: SizeCurve) -> None:
+def _print_curve(size_curve: SizeCurve) -> None:
     """Print the table and the answer."""
-    drawn = Table(
-        title=f"{found.strategy} over a pool of {found.n_pool:,} rows", title_justify="left"
-    )
-    for title in COLUMNS:
-        drawn.add_column(title, justify="right", overflow="fold")
-    for row in found.table.iter_rows(named=True):
-        drawn.add_row(*(format_figure(row[figure], form) for figure, form in COLUMNS.values()))
-    console.out.print(drawn)
-    if found.ended:
-        console.out.print(f"no larger sizes: {found.ended}", soft_wrap=True, markup=False)
-    console.out.print(found.answer, soft_wrap=True)
+    title = f"{size_curve.strategy} over a pool of {size_curve.n_pool:,} rows"
+    table = console.build_figure_table(title, list(FIGURES), n_left=0)
+    for row in size_curve.table.iter_rows(named=True):
+        table.add_row(*(format_figure(row[column], form) for column, form in FIGURES.values()))
+    console.out.print(table)
+    if size_curve.ended:
+        console.print_line(f"no larger sizes: {size_curve.ended}")
+    console.print_line(size_curve.answer)

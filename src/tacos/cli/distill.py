@@ -1,109 +1,118 @@
-"""`tacos distill RUN`: small models that answer as the language model of a run did."""
+"""`tacos distill`: small models that answer as the language model of a run did."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 
-from tacos.cli.shared import console, options
+from tacos.cli.shared import console, option_settings, options
 
-Run = Annotated[Path, typer.Argument(help="a run whose tags or verdicts are by a language model")]
+if TYPE_CHECKING:
+    from tacos.workflows.distill import Distillation
+
+ENCODERS = ("static", "minilm")
+LlmRun = Annotated[
+    Path,
+    typer.Argument(help="a run whose tags or verdicts are by a language model", metavar="RUN"),
+]
 Folder = Annotated[Path, typer.Option("-o", "--output", help="the folder to write")]
 EncoderName = Annotated[
     str, typer.Option("--encoder", help="what the tagger reads with: static, or minilm (slower)")
 ]
+Figures = dict[str, Any]
 
 
 def distill(
-    run: Run, output: Folder, encoder: EncoderName = "static", as_json: options.AsJson = False
+    run: LlmRun,
+    output: Folder,
+    encoder: EncoderName = "static",
+    as_json: options.AsJson = False,
 ) -> None:
-    """Train a tagger and a judge from the language model's replies of a run, and say how far they
-    agree with it.
+    """Train a tagger and a judge on the language model's replies in a run, and measure them.
 
-    A tagger needs 200 tagged instructions, a judge 200 compared pairs; what a run has too few of is
-    left out. Agreement is measured on instructions that were held out; the folder has a card with
-    all figures.
+    A tagger needs 200 tagged instructions, a judge 200 compared pairs; a model with too few is left
+    out. Agreement with the language model is measured on held-out instructions; the folder holds a
+    card with all figures.
+
+    Examples:
 
     \b
-    tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl
-    tacos distill selected.jsonl.run -o mymodel/
-    tacos select more.jsonl -n 1000 --llm mymodel/ -o more-selected.jsonl
+      tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl
+      tacos distill selected.jsonl.run -o mymodel/
+      tacos select more.jsonl -n 1000 --llm mymodel/ -o more-selected.jsonl
     """
-    from tacos.models.training import cards
-    from tacos.workflows import distill as distillation  # takes a second to import
+    from tacos.workflows import distill as workflow  # takes a second to import
 
-    options.check_choice("--encoder", encoder, ("static", "minilm"))
-    done = distillation.distill(run, output, encoder)
+    option_settings.check_choice("--encoder", encoder, ENCODERS)
+    distillation = workflow.distill(run, output, encoder)
     if as_json:
-        print(orjson.dumps(done.as_dict(), option=orjson.OPT_INDENT_2).decode())
-        return
-    for part, found in done.figures.items():
-        console.out.print(console.build_table(part, ROWS[part](found)))
-    for part, why in done.left_out.items():
-        console.out.print(f"no {part}: {why}", soft_wrap=True)
-    for caution in cards.list_cautions(done.figures):
-        console.out.print(caution, soft_wrap=True)
-    use = cards.format_usage_options(str(output), done.figures)
-    console.out.print(f"written to {output}; use it with {use}", soft_wrap=True)
+        console.print_json(distillation.as_dict())
+    else:
+        _print_distillation(distillation)
 
 
-def _format_tagger(found: dict[str, Any]) -> list[tuple[str, str]]:
+def _print_distillation(distillation: Distillation) -> None:
+    """Print the figures of each model, and how to use it."""
+    from tacos.models.training import cards
+
+    for part, figures in distillation.figures.items():
+        rows = _format_tagger(figures) if part == "tagger" else _format_judge(figures)
+        console.print_pairs(part, rows)
+    for part, reason in distillation.left_out.items():
+        console.print_line(f"no {part}: {reason}")
+    for caution in cards.list_cautions(distillation.figures):
+        console.print_line(caution)
+    usage = cards.format_usage_options(str(distillation.folder), distillation.figures)
+    console.print_line(f"written to {distillation.folder}; use it with {usage}")
+
+
+def _format_tagger(figures: Figures) -> list[tuple[str, str]]:
     """Label and text of each line."""
-    common = found["most frequent tags"]
+    models = ", ".join(figures["models"])
+    learned = f"{figures['learned from']:,} of {figures['replies']:,} replies by {models}"
+    trained = f"training on {figures['trained on']:,} or more"
+    lines = [
+        ("learned from", learned),
+        ("held out", f"{figures['n']:,} instructions, {trained}"),
+    ]
+    for kind in ("exact", "fuzzy"):
+        own = _format_f1(figures[kind])
+        baseline = _format_f1(figures["most frequent tags"][kind])
+        lines.append((f"tag F1, {kind}", f"{own}; most frequent tags {baseline}"))
+    lines.append(("fuzzy", f"a cosine similarity of .8 or more by {figures['fuzzy by']}"))
+    lines.append(("calibration error", f"{figures['calibration error']:.3f}"))
+    return lines
+
+
+def _format_judge(figures: Figures) -> list[tuple[str, str]]:
+    """Label and text of each line."""
+    models = ", ".join(figures["models"])
+    trained = f"training on {figures['trained on']:,} or more"
     return [
-        (
-            "learned from",
-            f"{found['learned from']:,} of {found['replies']:,} replies by {', '.join(found['models'])}",
-        ),
-        ("held out", f"{found['n']:,} instructions, training on {found['trained on']:,} or more"),
-        *(
-            (
-                f"tag F1, {kind}",
-                f"{_format_f1(found[kind])}; most frequent tags {_format_f1(common[kind])}",
-            )
-            for kind in KINDS
-        ),
-        ("fuzzy", f"a cosine of .8 or more by {found['fuzzy by']}"),
-        ("calibration error", f"{found['calibration error']:.3f}"),
+        ("learned from", f"{figures['learned from']:,} pairs, verdicts by {models}"),
+        ("held out", f"{figures['n']:,} pairs with a winner, {trained}"),
+        ("same winner", _format_share(figures["agreement"])),
+        ("the longer one", _format_share(figures["length only"])),
+        ("Brier score", _format_brier(figures["brier"])),
     ]
 
 
-def _format_judge(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Label and text of each line."""
-    return [
-        (
-            "learned from",
-            f"{found['learned from']:,} pairs, verdicts by {', '.join(found['models'])}",
-        ),
-        (
-            "held out",
-            f"{found['n']:,} pairs with a winner, training on {found['trained on']:,} or more",
-        ),
-        ("same winner", _format_share(found["agreement"])),
-        ("the longer one", _format_share(found["length only"])),
-        (
-            "Brier score",
-            "n/a" if found["brier"] is None else f"{found['brier']:.3f}; a coin has .250",
-        ),
-    ]
+def _format_brier(brier: float | None) -> str:
+    """A Brier score beside that of guessing."""
+    return "n/a" if brier is None else f"{brier:.3f}; a coin has .250"
 
 
-KINDS = ("exact", "fuzzy")
-ROWS = {"tagger": _format_tagger, "judge": _format_judge}
-
-
-def _format_f1(found: dict[str, Any]) -> str:
+def _format_f1(figures: Figures) -> str:
     """Micro F1 with its interval, and macro F1."""
-    low, high = found["interval"]
-    return f"{found['micro']:.3f} ({low:.3f} to {high:.3f}), macro {found['macro']:.3f}"
+    low, high = figures["interval"]
+    return f"{figures['micro']:.3f} ({low:.3f} to {high:.3f}), macro {figures['macro']:.3f}"
 
 
-def _format_share(found: dict[str, Any]) -> str:
+def _format_share(figures: Figures) -> str:
     """A share with its interval."""
-    if found["value"] is None:
+    if figures["value"] is None:
         return "n/a"
-    low, high = found["interval"]
-    return f"{found['value']:.1%} ({low:.1%} to {high:.1%})"
+    low, high = figures["interval"]
+    return f"{figures['value']:.1%} ({low:.1%} to {high:.1%})"

@@ -1,37 +1,33 @@
-"""`tacos explain RUN ROW-ID`: why a row was kept or dropped."""
+"""`tacos explain`: why a row was kept or dropped."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
-from tacos.cli.shared import console
-from tacos.workflows import select
+from tacos.cli.shared import console, options
+from tacos.workflows import explain as workflow
+
+RowId = Annotated[str, typer.Argument(help="the row's id, e.g. data.jsonl:17, or its content hash")]
 
 
-def explain(
-    run: Annotated[Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run")],
-    row: Annotated[
-        str, typer.Argument(help="the row's id, e.g. data.jsonl:17, or its content hash")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-) -> None:
-    """Why was this row kept or dropped? Its tags, clusters, comparisons, score, rank, and the
-    cut-off it met.
+def explain(run: options.RunDirectory, row: RowId, as_json: options.AsJson = False) -> None:
+    """Why was a row kept or dropped? Its tags, clusters, comparisons, score and rank.
+
+    Example:
+
+      tacos explain selected.jsonl.run data.jsonl:17
     """
-    found = select.load(run).explain(row)
+    trace = workflow.explain(run, row)
     if as_json:
-        console.out.print_json(orjson.dumps(found).decode())
+        console.print_json(trace)
         return
-    console.out.print(f"{row}: {found['verdict']}", soft_wrap=True)
-    rows = [
-        (name, str(value))
-        for name, value in found.items()
-        if name not in {"verdict", "comparisons"} and value is not None
-    ]
-    console.out.print(console.build_table("", rows))
-    for each in found.get("comparisons", []):
-        console.out.print(each.translate(console.UNSEEN), soft_wrap=True, markup=False)
+    console.print_line(f"{row}: {trace['verdict']}")
+    lines = []
+    for name, value in trace.items():
+        if name not in {"verdict", "comparisons"} and value is not None:
+            lines.append((name, str(value)))
+    console.print_pairs("", lines)
+    for comparison in trace.get("comparisons", []):
+        console.print_line(comparison)

@@ -1,4 +1,4 @@
-"""`tacos requests export|import|batch`: let somebody else answer what a run asks."""
+"""`tacos requests`: let somebody else answer what a run asks."""
 
 from __future__ import annotations
 
@@ -8,151 +8,129 @@ from typing import Annotated
 import typer
 
 from tacos.cli.shared import consent, console, options
-from tacos.config import LLMSettings, Settings
-from tacos.errors import InputError
-from tacos.llm.chat import envelope
-from tacos.llm.ledger import ledger as ledgers
-from tacos.llm.offline import batch_api as batches
-from tacos.llm.offline import exchange_files
 from tacos.pipeline.model_factory import list_endpoint_models
-from tacos.store.artifacts import Store
-from tacos.workflows import requests
-from tacos.workflows.select import STATE
+from tacos.workflows import requests as workflow
+from tacos.workflows.requests import BatchResult
 
 app = typer.Typer(
-    help="Answer what a run asks by other ways: files in the format of OpenAI's batch API, or that API itself.",
+    help="Have what a run asks answered by files in the format of OpenAI's batch API, "
+    "or by a batch API itself.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-Run = Annotated[Path, typer.Argument(help="the run directory")]
-Lines = Annotated[
+RequestFile = Annotated[
     Path,
-    typer.Option("-o", "--output", help="where to write the requests, one JSON object per line"),
+    typer.Option("-o", "--output", help="write the requests here, one JSON object per line"),
 ]
-Replies = Annotated[Path, typer.Argument(help="the replies, one JSON object per line")]
+ReplyFile = Annotated[Path, typer.Argument(help="the replies, one JSON object per line")]
 Abandon = Annotated[
     bool,
     typer.Option(
         "--abandon",
-        help="submit nothing; cancel the batches that are out and keep what they answered",
+        help="submit nothing; cancel the batches that are out, and keep what they answered",
     ),
 ]
-Poll = Annotated[float, typer.Option(help="seconds between looks", min=0.01)]
+Poll = Annotated[float, typer.Option(help="seconds between two looks at a batch", min=0.01)]
+
+NOTHING_LEFT = "nothing is left to ask"
+ALL_ANSWERED = (
+    "every question is answered; the same `tacos select ...` now finishes without asking anything"
+)
 
 
 @app.command("export")
-def export_requests(run: Run, output: Lines, ledger: options.Ledger = None) -> None:
-    """Write what the next LLM stage would ask and has no reply to.
+def export_requests(
+    run: options.RunDirectory, output: RequestFile, ledger: options.Ledger = None
+) -> None:
+    """Write the requests of the next LLM stage that have no reply yet.
+
+    Example, answered by vLLM:
 
     \b
-    tacos select data.jsonl -n 1000 -o out.jsonl --model MODEL --until ingest
-    tacos requests export out.jsonl.run -o requests.jsonl
-    ... answer them, e.g. with vLLM: python -m vllm.entrypoints.openai.run_batch -i requests.jsonl
-    -o replies.jsonl ... tacos requests import out.jsonl.run replies.jsonl
+      tacos select data.jsonl -n 1000 -o out.jsonl --model MODEL --until ingest
+      tacos requests export out.jsonl.run -o requests.jsonl
+      python -m vllm.entrypoints.openai.run_batch -i requests.jsonl -o replies.jsonl --model MODEL
+      tacos requests import out.jsonl.run replies.jsonl
     """
-    with ledgers.open_ledger(ledger) as book:
-        found = requests.find_pending_requests(run, book)
-        if found is None:
-            _print_line("nothing is left to ask")
-            return
-        settings = _load_run_settings(run)
-        n_written = exchange_files.write_request_file(
-            found.open.values(), output, _choose_form(settings.llm), settings.llm.omit
-        )
-    _print_line(
-        f"{found.artifact}: {n_written:,} of {len(found.questions):,} requests have no reply yet; written to {output}"
+    exported = workflow.export_requests(run, output, ledger=ledger)
+    if exported is None:
+        console.print_line(NOTHING_LEFT)
+        return
+    console.print_line(
+        f"{exported.artifact}: {exported.n_written:,} of {exported.n_questions:,} requests "
+        f"have no reply yet; written to {output}"
     )
 
 
 @app.command("import")
-def import_replies(run: Run, replies: Replies, ledger: options.Ledger = None) -> None:
-    """Take replies into the ledger; the run then goes on with them."""
-    with ledgers.open_ledger(ledger) as book:
-        found = requests.find_pending_requests(run, book)
-        if found is None:
-            _print_line("nothing is left to ask")
-            return
-        counts = exchange_files.store_replies(
-            exchange_files.read_exchange_lines(replies), found.questions, book
-        )
-        _print_line(
-            f"{found.artifact}: {counts.n_new:,} new replies; {counts.n_known:,} known or repeated, "
-            f"{counts.n_foreign:,} to something else, {counts.n_failed:,} errors, "
-            f"{counts.n_unreadable:,} unreadable lines"
-        )
-        if counts.n_new + counts.n_known == 0:
-            raise InputError(f"{replies} has no reply to anything that this run asks now")
-        _print_pending(requests.find_pending_requests(run, book))
+def import_replies(
+    run: options.RunDirectory, replies: ReplyFile, ledger: options.Ledger = None
+) -> None:
+    """Add replies to the ledger, from where the run uses them.
+
+    Example:
+
+      tacos requests import out.jsonl.run replies.jsonl
+    """
+    imported = workflow.import_replies(run, replies, ledger=ledger)
+    if imported is None:
+        console.print_line(NOTHING_LEFT)
+        return
+    counts = imported.counts
+    console.print_line(
+        f"{imported.artifact}: {counts.n_new:,} new replies; "
+        f"{counts.n_known:,} known or repeated, {counts.n_foreign:,} to something else, "
+        f"{counts.n_failed:,} errors, {counts.n_unreadable:,} unreadable lines"
+    )
+    workflow.check_import(imported, replies)
+    pending = workflow.requests(run, ledger=ledger)
+    if pending is None:
+        console.print_line(ALL_ANSWERED)
+        return
+    console.print_line(
+        f"{pending.artifact}: {len(pending.open):,} requests have no reply yet; "
+        "export them, or let `tacos select` ask"
+    )
 
 
 @app.command("batch")
 def run_batch(
-    run: Run,
+    run: options.RunDirectory,
     budget: options.Budget = None,
     yes: options.Yes = False,
     poll: Poll = 30.0,
     ledger: options.Ledger = None,
     abandon: Abandon = False,
 ) -> None:
-    """Have the endpoint's batch API answer, stage by stage, until nothing is left to ask.
+    """Have the endpoint's batch API answer, stage by stage, until no question is open.
 
-    May be stopped and repeated: nothing is submitted twice. While a batch is out, `tacos select`
-    does not ask the same questions again.
+    It may be stopped and repeated: nothing is submitted twice. While a batch is out, `tacos select`
+    does not ask the same questions.
+
+    Example:
+
+      tacos requests batch out.jsonl.run --budget 5usd
     """
-    settings = _load_run_settings(run)
+    settings = workflow.load_run_settings(run)
     consent.ask_consent(settings, run, yes=yes, models=list_endpoint_models(settings))
-    chosen = settings.llm.model_copy(update={"budget": budget or settings.llm.budget})
-    with ledgers.open_ledger(ledger) as book:
-        while (found := requests.find_pending_requests(run, book)) is not None:
-            _print_line(f"{found.artifact}: {len(found.open):,} requests have no reply yet")
-            if abandon:
-                n_answered = batches.cancel_batches(
-                    list(found.questions.values()), chosen, book, poll, _print_line
-                )
-                _print_line(
-                    f"{n_answered:,} are answered; an online run (`tacos select ...`) asks the others"
-                )
-                return
-            done = batches.fetch_batch_replies(
-                list(found.questions.values()), chosen, book, poll, _print_line
-            )
-            if done.failed:
-                _print_line(
-                    f"{len(done.failed):,} got no answer, e.g. {next(iter(done.failed.values()))}"
-                )
-                _print_line(
-                    "an online run (`tacos select ...`) asks them again, or makes them rejects"
-                )
-                return
-    _print_pending(None)
-
-
-def _choose_form(settings: LLMSettings) -> envelope.RequestForm:
-    """The form that requests are written in: the settings', else the strictest."""
-    return (
-        envelope.RequestForm()
-        if settings.structured == "auto"
-        else envelope.RequestForm(settings.structured)
+    result = workflow.run_batch(
+        run, budget=budget, poll=poll, abandon=abandon, ledger=ledger, say=console.print_line
     )
+    _print_batch_result(result)
 
 
-def _load_run_settings(run: Path) -> Settings:
-    """The settings that a run was made with."""
-    return Settings.model_validate(Store(run).read_state(STATE)["settings"])
-
-
-def _print_pending(left: requests.PendingRequests | None) -> None:
-    """How to go on."""
-    if left is None:
-        _print_line(
-            "every question is answered; `tacos select ...`, as before, now finishes without asking anything"
+def _print_batch_result(result: BatchResult) -> None:
+    """Print how asking by batch ended, and how to go on."""
+    if result.n_answered is not None:
+        console.print_line(
+            f"{result.n_answered:,} are answered; an online run (`tacos select ...`) "
+            "asks the others"
+        )
+    elif result.failed:
+        example = next(iter(result.failed.values()))
+        console.print_line(f"{len(result.failed):,} got no answer, e.g. {example}")
+        console.print_line(
+            "an online run (`tacos select ...`) asks them again, or makes them rejects"
         )
     else:
-        _print_line(
-            f"{left.artifact}: {len(left.open):,} requests have no reply yet; export them, or let `tacos select` ask"
-        )
-
-
-def _print_line(text: str) -> None:
-    """One line, as it is."""
-    console.out.print(text, soft_wrap=True, markup=False)
+        console.print_line(ALL_ANSWERED)

@@ -1,57 +1,49 @@
-"""`tacos runs list|show|remove`: what was run, where, and how to be rid of it."""
+"""`tacos runs`: list, show and remove runs."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
-from tacos.cli.shared import console, summary
-from tacos.errors import RunError
-from tacos.store.artifacts import Store
-from tacos.workflows import select
+from tacos.cli.shared import console, options, summary
+from tacos.workflows import runs as workflow
+from tacos.workflows.selection import load
 
-app = typer.Typer(help="List, show and remove runs.", no_args_is_help=True)
-Run = Annotated[Path, typer.Argument(help="the run directory")]
+app = typer.Typer(help="List, show and remove runs.", no_args_is_help=True, rich_markup_mode=None)
+Folder = Annotated[
+    Path, typer.Argument(help="where to look, with all folders below [default: here]")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="remove without asking")]
 
 
 @app.command("list")
-def list_runs(folder: Annotated[Path, typer.Argument(help="where to look")] = Path()) -> None:
-    """The runs in a folder and in the folders below it."""
-    found = sorted(path.parent for path in folder.rglob(select.STATE))
-    for path in found:
-        state = Store(path).read_state(select.STATE)
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        console.out.print(
-            f"{path}  {state['status']}  {state['preset']}  n={state['n']}  {size / 1e6:.1f} MB",
-            soft_wrap=True,
+def list_runs(folder: Folder = Path()) -> None:
+    """List the runs in a folder and in the folders below it."""
+    overviews = workflow.runs(folder)
+    for overview in overviews:
+        size = f"{overview.n_bytes / 1e6:.1f} MB"
+        console.print_line(
+            f"{overview.run}  {overview.status}  {overview.preset}  n={overview.n}  {size}"
         )
-    if not found:
-        console.out.print(f"no runs in {folder.resolve()}", soft_wrap=True)
+    if not overviews:
+        console.print_line(f"No runs found in {folder.resolve()}")
 
 
 @app.command("show")
-def show_run(
-    run: Run, as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False
-) -> None:
-    """What a run did."""
-    selection = select.load(run)
+def show_run(run: options.RunDirectory, as_json: options.AsJson = False) -> None:
+    """Show what a run did."""
+    figures = load(run).summary
     if as_json:
-        console.out.print_json(orjson.dumps(selection.summary.as_dict()).decode())
+        console.print_json(figures.as_dict())
     else:
-        summary.print_summary(selection.summary)
+        summary.print_summary(figures)
 
 
 @app.command("remove")
-def remove_run(
-    run: Run, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False
-) -> None:
-    """Delete a run directory; replies of an LLM stay in the ledger."""
-    if not (run / select.STATE).is_file():
-        raise RunError(f"{run} is no run directory; nothing was removed")
-    with Store(run).lock():
-        if yes or typer.confirm(f"remove {run}?"):
-            shutil.rmtree(run)
+def remove_run(run: options.RunDirectory, yes: Yes = False) -> None:
+    """Delete a run directory; the replies of an LLM stay in the ledger."""
+    workflow.check_is_run(run)
+    if yes or typer.confirm(f"Remove {run}?"):
+        workflow.remove_run(run)

@@ -1,8 +1,8 @@
-"""`tacos settings`: what can be set with `--set` or in a settings file."""
+"""`tacos settings`: what `--set` and a settings file can change."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -10,17 +10,17 @@ from pydantic.fields import FieldInfo
 
 from tacos import config
 from tacos.cli.shared import console, options
-from tacos.errors import ConfigError
+from tacos.workflows import settings as workflow
+from tacos.workflows.settings import SettingInfo
 
 Name = Annotated[
     str, typer.Argument(help="a stage (judge) or one setting (judge.models) [default: all]")
 ]
-Preset = Annotated[str, typer.Option(help=f"whose values: {', '.join(config.PRESETS)}")]
+Preset = Annotated[str, typer.Option(help=f"whose values to show: {' or '.join(config.PRESETS)}")]
 
 
 def settings(name: Name = "", preset: Preset = "robust", as_json: options.AsJson = False) -> None:
-    """Every setting of `--set` and of `--settings FILE`: its value, what else it can be, and what
-    it means.
+    """List the settings of `--set` and of `--settings FILE`: value, choices and meaning.
 
     Examples:
 
@@ -29,71 +29,25 @@ def settings(name: Name = "", preset: Preset = "robust", as_json: options.AsJson
       tacos select data.jsonl -n 1000 --model MODEL --set judge.repetitions=3 --set
       pair.method=active
     """
-    found = [
-        each
-        for each in _list_settings(preset)
-        if not name or each["name"] == name or each["stage"] == name
-    ]
-    if not found:
-        raise ConfigError(f"there is no setting and no stage {name!r}; `tacos settings` lists all")
+    listed = workflow.settings(name, preset)
     if as_json:
-        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        console.print_json([setting.as_dict() for setting in listed])
         return
-    rows = [
-        (f"{each['name']} = {_format_setting_value(each['value'])}", _describe_setting(each))
-        for each in found
-    ]
-    console.out.print(console.build_table("", rows))
+    rows = []
+    for setting in listed:
+        label = f"{setting.name} = {_format_value(setting.value)}"
+        rows.append((label, _describe_setting(setting)))
+    console.print_pairs("", rows)
 
 
-def _list_settings(preset: str) -> list[dict[str, Any]]:
-    """Stage, name, value in a preset, choices and meaning of every setting, in the order of the
-    stages.
-    """
-    values = config.load_settings(preset).model_dump(mode="json")
-    listed = []
-    for stage, field in config.Settings.model_fields.items():
-        section = getattr(field.annotation, "model_fields", None)
-        if section is None:
-            listed.append(_describe_field(stage, stage, values[stage], field))
-            continue
-        for key, inner in section.items():
-            listed.append(_describe_field(stage, f"{stage}.{key}", values[stage][key], inner))
-    return listed
-
-
-def _describe_field(stage: str, name: str, value: Any, field: FieldInfo) -> dict[str, Any]:
-    """One setting; its meaning is the docstring under it, on one line."""
-    return {
-        "stage": stage,
-        "name": name,
-        "value": value,
-        "choices": _list_choices(field.annotation),
-        "meaning": " ".join((field.description or "").split()),
-    }
-
-
-def _list_choices(annotation: Any) -> list[str]:
-    """What a setting can be, where these are words.
-
-    >>> _list_choices(Literal["a", "b"]), _list_choices(int | Literal["auto"]), _list_choices(int)
-    (['a', 'b'], ['auto'], [])
-    """
-    if get_origin(annotation) is Literal:
-        return [str(each) for each in get_args(annotation)]
-    return [
-        word
-        for part in get_args(annotation)
-        if get_origin(part) is Literal
-        for word in _list_choices(part)
-    ]
-
-
-def _format_setting_value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value as `--set` takes it."""
-    return value if isinstance(value, str) and value else orjson.dumps(value).decode()
+    if isinstance(value, str) and value:
+        return value
+    return orjson.dumps(value).decode()
 
 
-def _describe_setting(each: dict[str, Any]) -> str:
-    """Choices and meaning."""
-    return "\n".join(filter(None, (" | ".join(each["choices"]), each["meaning"])))
+def _describe_setting(setting: SettingInfo) -> str:
+    """Choices and meaning, each on a line of its own."""
+    choices = " | ".join(setting.choices)
+    return "\n".join(text for text in (choices, setting.meaning) if text)

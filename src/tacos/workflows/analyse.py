@@ -1,8 +1,7 @@
-"""Comparing tagged data sets: `analyse` tags what is not tagged, makes ONE vocabulary for all of
-them, and measures.
+"""`tacos analyse`: how diverse and how complex are data sets, and how much do they have in common?
 
-Diversity is a share of the joint tag set, so tags of different data sets must mean the same: raw
-tags of all of them are normalised together, whatever vocabulary a run may have made for itself. A
+Diversity is a share of the joint tag set, so tags of different data sets must mean the same: the
+raw tags of all of them are normalised together, whatever vocabulary a run has made for itself. A
 data file is tagged as `tacos select --until tag` would; a run brings the tags that it has.
 """
 
@@ -10,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,177 +29,203 @@ from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, StageModels, run_plan
 from tacos.pipeline.steps import tags as tag_steps
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import select
+from tacos.workflows.given_settings import GivenSettings, resolve_settings
+from tacos.workflows.selection import STATE, load
+from tacos.workflows.silent_progress import SilentProgress
 
 N_SIZES = 24
+"""Points of a rarefaction curve."""
 N_DRAWS = 200
+MIN_DRAWS = 20
 DRAWN_OCCURRENCES = 400_000_000
 """Tag occurrences that the draws of one rarefaction curve look at; a large data set has fewer
-draws, at least 20.
+draws, but at least `MIN_DRAWS`.
 """
+
+TABLES = ("summary", "recall", "frequencies", "rarefaction", "cooccurrence", "vocabulary")
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the data sets come to; each table has a column `data`."""
+    """The measures of some data sets; all tables but the vocabulary have a column `data`.
+
+    `tacos.methods.measures.tag_measures` describes the columns.
+    """
 
     summary: pl.DataFrame
-    """Sizes, coverage (diversity), complexity; see `tacos.methods.measures.tag_measures.summarise_profiles`.
-    """
+    """A row per data set: sizes, coverage (diversity), complexity."""
     recall: pl.DataFrame
+    """A row and a column per data set: the share of the column's tags that the row has."""
     frequencies: pl.DataFrame
+    """A row per data set and tag, the most frequent first."""
     rarefaction: pl.DataFrame
+    """A row per data set and number of samples: the expected share of the joint tag set."""
     cooccurrence: pl.DataFrame
+    """A row per data set and pair of tags that occur together."""
     vocabulary: pl.DataFrame
-    """By `VOCABULARY`: of all data sets together."""
+    """By `tacos.records.VOCABULARY`: of all data sets together."""
     notes: Mapping[str, Any]
     """Counts of each step of normalisation, or the drift from a given vocabulary."""
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """The tables by name."""
-        names = ("summary", "recall", "frequencies", "rarefaction", "cooccurrence", "vocabulary")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in TABLES}
 
     def as_dict(self, top: int = 50) -> dict[str, Any]:
-        """For JSON; of the long tables the first `top` rows per data set, of the vocabulary
-        nothing.
-        """
-        short = {
-            name: self.tables[name].group_by("data", maintain_order=True).head(top).to_dicts()
-            for name in ("frequencies", "cooccurrence")
-        }
-        whole = {
-            name: self.tables[name].to_dicts() for name in ("summary", "recall", "rarefaction")
-        }
-        return {**whole, **short, "normalisation": dict(self.notes)}
+        """For JSON: the first `top` rows per data set of the long tables, no vocabulary."""
+        plain: dict[str, Any] = {}
+        for name in ("summary", "recall", "rarefaction"):
+            plain[name] = self.tables[name].to_dicts()
+        for name in ("frequencies", "cooccurrence"):
+            by_data = self.tables[name].group_by("data", maintain_order=True)
+            plain[name] = by_data.head(top).to_dicts()
+        plain["normalisation"] = dict(self.notes)
+        return plain
 
 
 def analyse(
     data: Sequence[Any],
-    settings: Settings,
+    settings: GivenSettings = None,
     *,
+    preset: str = "robust",
     ledger: Path | None = None,
     workers: int = 0,
     progress: Progress | None = None,
     seed: int = 1,
 ) -> Analysis:
-    """Compare data sets: each a path of a data file, a run directory, or whatever else
-    `tacos.select` reads.
+    """Measure data sets and compare them.
 
-    Raises `InputError` where none has a tag, and what the loop raises.
+    Args:
+        data: The data sets: run directories, or whatever `tacos.select` reads.
+        settings: All settings, or nested ones over the preset.
+        preset: "robust" or "paper"; not read if `settings` are complete.
+        ledger: The file of paid replies; in the user's data folder by default.
+        workers: Worker processes; 0 means one per core.
+        progress: What is told of the progress.
+        seed: The random state of the rarefaction curves.
+
+    Raises:
+        InputError: No data set was given, one cannot be read, or none has a tag.
     """
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tacos-")))
-        engine = stack.enter_context(closing(LocalEngine(workers)))
-        models = stack.enter_context(open_models(settings, UserFunctions(), ledger))
-        tags = {}
-        for number, (name, each) in enumerate(zip(name_data_sets(data), data, strict=True)):
-            tags[name] = _load_run_tags(each) or _tag_data_set(
-                each,
-                folder / str(number),
-                settings,
-                engine,
-                models,
-                progress or select.SilentProgress(),
-            )
-        return _measure_data_sets(tags, settings, models, seed)
+    chosen = resolve_settings(settings, preset, seed=seed)
+    with (
+        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
+        closing(LocalEngine(workers)) as engine,
+        open_models(chosen, UserFunctions(), ledger) as models,
+    ):
+        tagger = _Tagger(chosen, engine, models, progress or SilentProgress())
+        tags: dict[str, Artifact] = {}
+        for number, (name, source) in enumerate(zip(name_data_sets(data), data, strict=True)):
+            scratch = Store(Path(folder) / str(number))
+            tags[name] = _load_run_tags(source) or tagger.tag(source, scratch)
+        return _measure_data_sets(tags, chosen, models, seed)
 
 
 def name_data_sets(data: Sequence[Any]) -> list[str]:
-    """What the data sets are called: as short as tells them apart, and never as the column that
-    holds their names.
+    """Name data sets as briefly as tells them apart, and never "data": a column of that name holds
+    the names.
     """
     if not data:
         raise InputError("name at least one data file or run")
-    paths = [
-        each if isinstance(each, str | Path) else f"data {number}"
-        for number, each in enumerate(data, 1)
-    ]
+    paths = []
+    for number, source in enumerate(data, 1):
+        is_path = isinstance(source, str | Path)
+        paths.append(source if is_path else f"data {number}")
     names = reading.name_files(paths)
-    short = [name.partition(".")[0] for name in names]
-    if all(short) and len(set(short)) == len(short) and "data" not in short:
-        return short
+    stems = [name.partition(".")[0] for name in names]
+    are_distinct = all(stems) and len(set(stems)) == len(stems)
+    if are_distinct and "data" not in stems:
+        return stems
     return ["./data" if name == "data" else name for name in names]
 
 
+@dataclass(frozen=True)
+class _Tagger:
+    """Everything that tagging a data file needs."""
+
+    settings: Settings
+    engine: LocalEngine
+    models: StageModels
+    progress: Progress
+
+    def tag(self, data: Any, store: Store) -> Artifact:
+        """The raw tags of a data file, made in a store."""
+        with store.lock():
+            source = sources.open_source(data, store.root)
+            outcome = run_plan(
+                source,
+                self.settings,
+                store,
+                self.engine,
+                self.models,
+                self.progress,
+                until="tag",
+            )
+        return outcome.artifacts["tags"]
+
+
 def _load_run_tags(data: Any) -> Artifact | None:
-    """The raw tags of a run directory; None where `data` is none."""
-    if not isinstance(data, str | Path) or not (Path(data) / select.STATE).is_file():
+    """The raw tags of a run directory; None if `data` is something else."""
+    if not isinstance(data, str | Path) or not (Path(data) / STATE).is_file():
         return None
-    found = select.load(data).artifacts.get("tags")
-    if found is None:
+    tags = load(data).artifacts.get("tags")
+    if tags is None:
         raise InputError(
             f"{data} was stopped before its rows were tagged; run it again with --until tag"
         )
-    return found
-
-
-def _tag_data_set(
-    data: Any,
-    folder: Path,
-    settings: Settings,
-    engine: LocalEngine,
-    models: StageModels,
-    progress: Progress,
-) -> Artifact:
-    """The raw tags of a data file, tagged now."""
-    store = Store(folder)
-    with store.lock():
-        source = sources.open_source(data, folder)
-        return run_plan(source, settings, store, engine, models, progress, "tag").artifacts["tags"]
+    return tags
 
 
 def _measure_data_sets(
     tags: Mapping[str, Artifact], settings: Settings, models: StageModels, seed: int
 ) -> Analysis:
-    """One vocabulary for all, then every measure of every data set."""
+    """Make one vocabulary for all data sets, then take every measure of each."""
     vocabulary, notes = tag_steps.make_vocabulary(
         list(tags.values()), settings.normalise, models.tools["normalise"]
     )
     mapping = normalisation.build_tag_mapping(vocabulary)
     names = sorted({name for name in mapping.values() if name is not None})
     codes = {name: number for number, name in enumerate(names)}
-    profiles = {
-        data: tag_measures.build_tag_profile(tag_steps.iterate_canonical_tags(each, mapping))
-        for data, each in tags.items()
+    profiles: dict[str, TagProfile] = {}
+    matrices: dict[str, sparse.csr_array] = {}  # shape (samples, names): 1 where a sample has a tag
+    for data, raw_tags in tags.items():
+        batches = tag_steps.iterate_canonical_tags(raw_tags, mapping)
+        profiles[data] = tag_measures.build_tag_profile(batches)
+        batches = tag_steps.iterate_canonical_tags(raw_tags, mapping)
+        matrices[data] = association_rules.build_tag_matrix(batches, codes, len(names))
+    summary = tag_measures.summarise_profiles(profiles)  # raises if there is no tag at all
+    n_joint = len(tag_measures.collect_joint_tags(profiles.values()))
+    frequencies = {
+        data: tag_measures.tabulate_frequencies(profile) for data, profile in profiles.items()
     }
-    matrices = {
-        data: association_rules.build_tag_matrix(
-            tag_steps.iterate_canonical_tags(each, mapping), codes, len(names)
-        )
-        for data, each in tags.items()
-    }
+    rarefaction = {data: _compute_rarefaction(x, n_joint, seed) for data, x in matrices.items()}
+    pairs = {data: tag_measures.rank_cooccurring_tags(x, names) for data, x in matrices.items()}
     return Analysis(
-        summary=tag_measures.summarise_profiles(profiles),
+        summary=summary,
         recall=tag_measures.tag_recall_matrix(profiles),
-        frequencies=_stack_tables(
-            {data: tag_measures.tabulate_frequencies(each) for data, each in profiles.items()}
-        ),
-        rarefaction=_stack_tables(
-            {data: _compute_rarefaction(x, profiles, seed) for data, x in matrices.items()}
-        ),
-        cooccurrence=_stack_tables(
-            {data: tag_measures.rank_cooccurring_tags(x, names) for data, x in matrices.items()}
-        ),
+        frequencies=_stack_tables(frequencies),
+        rarefaction=_stack_tables(rarefaction),
+        cooccurrence=_stack_tables(pairs),
         vocabulary=vocabulary,
         notes=notes,
     )
 
 
-def _compute_rarefaction(
-    x: sparse.csr_array, profiles: Mapping[str, TagProfile], seed: int
-) -> pl.DataFrame:
-    """A rarefaction curve as shares of the joint tag set."""
-    n_joint = len(tag_measures.collect_joint_tags(profiles.values()))
-    sizes = np.unique(np.geomspace(1, max(1, x.shape[0]), N_SIZES).round().astype(int)).tolist()
-    n_draws = int(np.clip(DRAWN_OCCURRENCES // max(1, x.nnz), 20, N_DRAWS))
-    found = tag_measures.compute_rarefaction(x, sizes, n_draws, seed)
-    return found.with_columns(pl.col("expected", "low", "high") / n_joint)
+def _compute_rarefaction(x: sparse.csr_array, n_joint: int, seed: int) -> pl.DataFrame:
+    """A rarefaction curve of a tag matrix, as shares of the n_joint tags of all data sets."""
+    n_samples = max(1, x.shape[0])
+    spaced = np.geomspace(1, n_samples, N_SIZES).round().astype(int)
+    sizes = np.unique(spaced).tolist()
+    affordable_draws = DRAWN_OCCURRENCES // max(1, x.nnz)
+    n_draws = int(np.clip(affordable_draws, MIN_DRAWS, N_DRAWS))
+    counts = tag_measures.compute_rarefaction(x, sizes, n_draws, seed)
+    return counts.with_columns(pl.col("expected", "low", "high") / n_joint)
 
 
 def _stack_tables(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Tables of several data sets as one, with the column `data` first."""
-    return pl.concat(
-        [table.select(pl.lit(data).alias("data"), pl.all()) for data, table in tables.items()]
-    )
+    named = []
+    for data, table in tables.items():
+        named.append(table.select(pl.lit(data).alias("data"), pl.all()))
+    return pl.concat(named)

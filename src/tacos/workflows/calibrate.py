@@ -1,13 +1,13 @@
-"""Calibrating a judge by pairs of which people said which one is better: `calibrate` runs the
-pipeline `CALIBRATION`.
+"""`tacos calibrate`: how far a judge agrees with pairs that people labelled.
 
-It runs in a temporary directory; replies of an LLM are in the ledger, so asking the same again
-costs nothing.
+The pipeline `CALIBRATION` runs in a temporary directory. Replies of an LLM are in the ledger, so
+calibrating on the same pairs again costs nothing.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,45 +23,78 @@ from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
 from tacos.pipeline.stages import CALIBRATION
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import select
+from tacos.workflows.given_settings import GivenSettings, resolve_settings
+from tacos.workflows.silent_progress import SilentProgress
 
 
 def calibrate(
-    pairs: Any, settings: Settings, *, ledger: Path | None = None, progress: Progress | None = None
+    pairs: Any,
+    settings: GivenSettings = None,
+    *,
+    ledger: Path | None = None,
+    progress: Progress | None = None,
 ) -> list[Calibration]:
-    """One calibration per judge of the settings, and one of the panel where there are several.
+    """Measure how far each judge of the settings agrees with labelled pairs.
 
-    `pairs` is whatever `tacos.select` reads, with rows as `tacos.methods.judging.calibration.parse_label`
-    takes them. Raises `InputError` where there are none, and what the loop raises.
+    Args:
+        pairs: Whatever `tacos.select` reads, with rows as
+            `tacos.methods.judging.calibration.parse_label` takes them: instruction, response_a,
+            response_b, preferred (a, b or tie).
+        settings: All settings, or nested ones over the preset robust.
+        ledger: The file of paid replies; in the user's data folder by default.
+        progress: What is told of the progress.
+
+    Returns one calibration per judge, and one of the panel if there are several judges.
+
+    Raises:
+        ConfigError: The settings ask for single grades (`judge.mode`), not for comparisons.
+        InputError: No row of `pairs` is a labelled pair.
     """
-    if settings.judge.mode != "comparative":
+    chosen = resolve_settings(settings)
+    if chosen.judge.mode != "comparative":
         raise ConfigError(
-            "calibration asks for comparisons, which the mode singleton does not make: leave out judge.mode"
+            "calibration needs comparisons, which judge.mode=singleton does not make: "
+            "leave out judge.mode"
         )
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        store, engine = Store(Path(folder)), LocalEngine(1)
-        with store.lock(), closing(engine), open_judges(settings, ledger) as models:
-            start = {"input": sources.open_source(pairs, store.root)}
-            steps = plan_steps(settings, CALIBRATION)
-            made = run_steps(
-                steps,
-                start,
-                settings,
-                store,
-                engine,
-                models,
-                progress or select.SilentProgress(),
-                _check_labels,
-            ).artifacts
-        labels, verdicts = (made[name].scan().collect() for name in ("labels", "verdicts"))
-        note = made["verdicts"].manifest["notes"]["pointwise"]
-    pointwise = note if isinstance(note, list) else list(settings.judges) if note else []
-    return calibration.calibrate_judges(labels, verdicts, pointwise, settings.judges)
+        store = Store(Path(folder))
+        artifacts = _run_calibration(pairs, chosen, store, ledger, progress or SilentProgress())
+        labels = artifacts["labels"].scan().collect()
+        verdicts = artifacts["verdicts"].scan().collect()
+    pointwise = _find_pointwise_judges(artifacts["verdicts"], chosen)
+    return calibration.calibrate_judges(labels, verdicts, pointwise, chosen.judges)
+
+
+def _run_calibration(
+    pairs: Any, settings: Settings, store: Store, ledger: Path | None, progress: Progress
+) -> Mapping[str, Artifact]:
+    """Run the pipeline in a store."""
+    steps = plan_steps(settings, CALIBRATION)
+    with (
+        store.lock(),
+        closing(LocalEngine(1)) as engine,
+        open_judges(settings, ledger) as models,
+    ):
+        start = {"input": sources.open_source(pairs, store.root)}
+        outcome = run_steps(
+            steps, start, settings, store, engine, models, progress, check=_check_labels
+        )
+    return outcome.artifacts
 
 
 def _check_labels(name: str, artifact: Artifact) -> None:
-    """Stop before anything is asked when there is nothing to ask about."""
+    """Raise `InputError` if there is no labelled pair, before any question is asked."""
     if name == "labels" and artifact.manifest["n_rows"] == 0:
         raise InputError(
-            "no labelled pair in the input: give rows with instruction, response_a, response_b, preferred"
+            "no labelled pair in the input: each row needs the fields "
+            "instruction, response_a, response_b and preferred"
         )
+
+
+def _find_pointwise_judges(verdicts: Artifact, settings: Settings) -> list[str]:
+    """The judges that score each response alone, and so cannot see the order."""
+    note = verdicts.manifest["notes"]["pointwise"]
+    if isinstance(note, list):
+        return note
+    # A single judge notes only whether it is pointwise.
+    return list(settings.judges) if note else []

@@ -1,8 +1,7 @@
-"""Checking the tags of a run: `check_tags` draws cases, has a model and people judge them, and says what
-that comes to.
+"""`tacos check-tags`: are the tags of a run right? A model, people, or both judge a few cases.
 
 The pipeline `CHECKING` runs in the run's own directory. The same settings and seed draw the same
-cases, so a sheet that people fill today still fits tomorrow, and asking the model again costs
+cases, so a sheet that is filled in today still fits tomorrow, and asking the model again costs
 nothing.
 """
 
@@ -23,30 +22,36 @@ from tacos.formats import reading, writing
 from tacos.methods.tags import annotation_sheets, tag_quality
 from tacos.methods.tags.tag_quality import TagQuality
 from tacos.pipeline.model_factory import open_checker
-from tacos.pipeline.plan import plan_steps
+from tacos.pipeline.plan import Step, plan_steps
 from tacos.pipeline.run_loop import ConcatenatedTable, Progress, StageModels, run_steps
 from tacos.pipeline.stages import CHECKING
 from tacos.pipeline.steps.check_tags import read_case_texts
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import select
+from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
+from tacos.workflows.selection import load
+from tacos.workflows.silent_progress import SilentProgress
+
+DRAW = "draw"
+"""The stage that draws the cases, before any model is asked."""
 
 
 @dataclass(frozen=True)
 class TagCheck:
-    """What was judged, and what it comes to."""
+    """The cases, the judgements of them, and the shares that follow."""
 
     cases: pl.DataFrame
-    """By `tacos.methods.tags.tag_checks.CASES`."""
+    """By `tacos.methods.tags.tag_checks.CASES`: a row per case."""
     judgements: pl.DataFrame
-    """By `tacos.methods.tags.tag_checks.JUDGEMENTS`."""
+    """By `tacos.methods.tags.tag_checks.JUDGEMENTS`: a row per case and judge."""
     rejects: pl.DataFrame
+    """By `tacos.records.REJECTS`: answers that could not be read."""
     assessment: TagQuality
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        counts = self.cases.group_by("task", "planted").len().sort("task", "planted").rows()
+        counts = self.cases.group_by("task", "planted").len().sort("task", "planted")
         return {
-            "cases": [{"task": task, "planted": planted, "n": n} for task, planted, n in counts],
+            "cases": counts.rename({"len": "n"}).to_dicts(),
             "shares": self.assessment.shares.to_dicts(),
             "agreement": self.assessment.agreement.to_dicts(),
             "rejects": self.rejects.select("id", "reason").to_dicts(),
@@ -54,118 +59,153 @@ class TagCheck:
 
 
 def check_tags(
-    run: Path,
-    settings: Settings,
+    run: str | Path,
+    settings: GivenSettings = None,
     sheets: Sequence[Path] = (),
     *,
     ask: bool = True,
     ledger: Path | None = None,
     progress: Progress | None = None,
 ) -> TagCheck:
-    """Judge the tags of a run, with `ask` by the model of the settings, and by people's filled
-    `sheets`.
+    """Judge the tags of a run.
 
-    A sheet's name without its suffix names the person. Raises `InputError` for a sheet of other
-    cases and where nobody judged, `RunError` for a run without tags, and what the loop raises.
+    Args:
+        run: The run directory.
+        settings: All settings, or nested ones over the run's own.
+        sheets: Filled-in sheets of `write_tag_sheet`; the file's name without its suffix names the
+            person.
+        ask: Whether the model of the settings judges.
+        ledger: The file of paid replies; in the user's data folder by default.
+        progress: What is told of the progress.
+
+    Raises:
+        InputError: There is no judge, or a sheet holds other cases.
+        RunError: The run was stopped before its tags were normalised.
     """
     if not ask and not sheets:
-        raise InputError("nobody judges: name a model, or sheets that people filled")
+        raise InputError("nobody judges: name a model, or give sheets that people filled in")
+    people = _name_people(sheets)
+    chosen = resolve_run_settings(settings, load(run).settings)
+    until = None if ask else DRAW
+    with _run_check_pipeline(Path(run), chosen, until, ledger, progress) as artifacts:
+        cases = artifacts["cases"].scan().collect()
+        by_model = [artifacts[name] for name in ("precision", "consistency") if name in artifacts]
+        judgements = [artifact.scan().collect() for artifact in by_model]
+        rejects = [artifact.rejects() for artifact in by_model]
+    for person, sheet in zip(people, sheets, strict=True):
+        answers = _read_sheet(sheet)
+        by_person, unclear = annotation_sheets.read_annotation_sheet(answers, cases, person)
+        judgements.append(by_person)
+        rejects.append(unclear)
+    all_judgements = pl.concat(judgements)
+    _refuse_namesakes(people, all_judgements)
+    quality = tag_quality.assess_tag_quality(cases, all_judgements, chosen.seed)
+    return TagCheck(cases, all_judgements, pl.concat(rejects), quality)
+
+
+def write_tag_sheet(
+    run: str | Path,
+    path: str | Path,
+    settings: GivenSettings = None,
+    *,
+    progress: Progress | None = None,
+) -> int:
+    """Write a sheet of cases for people to judge, and return the number of cases.
+
+    The suffix of `path` decides the format (.csv, .jsonl, ...); `tacos.methods.tags.annotation_sheets`
+    describes the columns. `settings` are all settings, or nested ones over the run's own.
+
+    Raises:
+        InputError: The file exists (somebody may have answered in it), or there is no case.
+        RunError: The run was stopped before its tags were normalised.
+    """
+    sheet = Path(path)
+    writing.check_rows_writable(sheet)
+    if sheet.exists():
+        raise InputError(
+            f"{sheet} exists, and somebody may have answered in it: "
+            "choose another name, or remove it"
+        )
+    done = load(run)
+    chosen = resolve_run_settings(settings, done.settings)
+    with _run_check_pipeline(Path(run), chosen, DRAW, None, progress) as artifacts:
+        cases = artifacts["cases"].scan().collect()
+        if cases.height == 0:
+            raise InputError(
+                "there is no case to judge: the check settings ask for none, "
+                "or no tag is frequent enough"
+            )
+        texts = read_case_texts(ConcatenatedTable([done.artifacts["samples"]]), cases)
+    table = annotation_sheets.build_annotation_sheet(cases, texts, chosen.check.max_chars)
+    writing.write_rows(table.iter_rows(named=True), sheet)
+    return cases.height
+
+
+def _name_people(sheets: Sequence[Path]) -> list[str]:
+    """The persons that the sheets are named after. Raises `InputError` if two are the same."""
     people = [sheet.name.partition(".")[0] for sheet in sheets]
     for name in people:
         if people.count(name) > 1:
             raise InputError(
-                f"two sheets are named after {name!r}: give each person one sheet with a name of its own"
+                f"two sheets are named after {name!r}: give each person a sheet with its own name"
             )
-    with _run_check_pipeline(run, settings, None if ask else "draw", ledger, progress) as made:
-        cases = made["cases"].scan().collect()
-        found = [made[name] for name in ("precision", "consistency") if name in made]
-        judged = [each.scan().collect() for each in found]
-        lost = [each.rejects() for each in found]
-    for person, sheet in zip(people, sheets, strict=True):
-        judgements, rejects = annotation_sheets.read_annotation_sheet(
-            _read_sheet(sheet), cases, person
-        )
-        judged.append(judgements)
-        lost.append(rejects)
-    judgements = pl.concat(judged)
-    _refuse_namesakes(people, judgements)
-    return TagCheck(
-        cases,
-        judgements,
-        pl.concat(lost),
-        tag_quality.assess_tag_quality(cases, judgements, settings.seed),
-    )
+    return people
 
 
 def _refuse_namesakes(people: Sequence[str], judgements: pl.DataFrame) -> None:
-    """Raise `InputError` where a person has the name of a model that judged, or of the majority:
-    theirs are told apart by name.
+    """Raise `InputError` if a person has the name of a model that judged, or of the majority:
+    judgements are told apart by name.
     """
-    others = {tag_quality.MAJORITY, *judgements.filter(~pl.col("person"))["judge"].to_list()}
-    if namesakes := sorted(others.intersection(people)):
+    by_models = judgements.filter(~pl.col("person"))
+    other_names = {tag_quality.MAJORITY, *by_models["judge"].to_list()}
+    namesakes = sorted(other_names.intersection(people))
+    if namesakes:
         raise InputError(
             f"a sheet is named {namesakes[0]!r}, as another judge is: name it after the person"
         )
-
-
-def write_sheet(run: Path, settings: Settings, path: Path, progress: Progress | None = None) -> int:
-    """Write a sheet for people (.csv, .jsonl ...; see `tacos.methods.tags.annotation_sheets`);
-    gives the number of its cases.
-
-    Raises `InputError` where the file exists (it may hold what a person answered), and where there
-    is no case.
-    """
-    writing.check_rows_writable(path)
-    if path.exists():
-        raise InputError(
-            f"{path} exists, and somebody may have answered in it: give another name, or remove it"
-        )
-    with _run_check_pipeline(run, settings, "draw", None, progress) as made:
-        cases = made["cases"].scan().collect()
-        if cases.height == 0:
-            raise InputError(
-                "there is no case to judge: the check settings ask for none, or no tag is frequent enough"
-            )
-        texts = read_case_texts(ConcatenatedTable([select.load(run).artifacts["samples"]]), cases)
-    writing.write_rows(
-        annotation_sheets.build_annotation_sheet(cases, texts, settings.check.max_chars).iter_rows(
-            named=True
-        ),
-        path,
-    )
-    return cases.height
 
 
 @contextmanager
 def _run_check_pipeline(
     run: Path, settings: Settings, until: str | None, ledger: Path | None, progress: Progress | None
 ) -> Iterator[dict[str, Artifact]]:
-    """What the pipeline makes, up to the stage `until` (None: all of it)."""
-    done = select.load(run).artifacts
-    if "canonical_tags" not in done:
+    """The artifacts of the pipeline up to the stage `until` (None: all of it), while the run is
+    locked.
+    """
+    artifacts = load(run).artifacts
+    if "canonical_tags" not in artifacts:
         raise RunError(
-            f"{run} was stopped before its tags were normalised; run it again with --until canonicalise"
+            f"{run} was stopped before its tags were normalised; "
+            "run it again with --until canonicalise"
         )
-    start = {name: ConcatenatedTable([done[name]]) for name in ("samples", "canonical_tags")}
-    steps = [
-        step for step in plan_steps(settings, CHECKING) if until is None or step.stage.name == until
-    ]
+    inputs = ("samples", "canonical_tags")
+    start = {name: ConcatenatedTable([artifacts[name]]) for name in inputs}
+    steps = _plan_until(settings, until)
     store = Store(run)
     with (
         store.lock(),
         closing(LocalEngine(1)) as engine,
         _open_check_models(settings, until, ledger) as models,
     ):
-        yield run_steps(
-            steps, start, settings, store, engine, models, progress or select.SilentProgress()
-        ).artifacts
+        outcome = run_steps(
+            steps, start, settings, store, engine, models, progress or SilentProgress()
+        )
+        yield outcome.artifacts
+
+
+def _plan_until(settings: Settings, until: str | None) -> list[Step]:
+    """The step of one stage, or all steps."""
+    steps = plan_steps(settings, CHECKING)
+    if until is None:
+        return steps
+    return [step for step in steps if step.stage.name == until]
 
 
 @contextmanager
 def _open_check_models(
     settings: Settings, until: str | None, ledger: Path | None
 ) -> Iterator[StageModels]:
-    """The model that judges; none where only cases are drawn."""
+    """The model that judges; no model if cases are only drawn."""
     if until is not None:
         yield StageModels({}, {})
         return
@@ -174,18 +214,16 @@ def _open_check_models(
 
 
 def _read_sheet(path: Path) -> pl.DataFrame:
-    """A filled sheet as a table of texts. Raises `InputError` where a line cannot be read."""
-    batches = list(reading.read_rows(path))
-    broken = [reject for batch in batches for reject in batch.rejects]
-    if broken:
-        raise InputError(f"{path}: {broken[0].reason}")
-    rows = [row for batch in batches for _, row in batch.rows]
-    return pl.DataFrame(
-        [{name: _format_cell(value) for name, value in row.items()} for row in rows],
-        infer_schema_length=None,
-    )
+    """A filled-in sheet as a table of texts. Raises `InputError` if a line cannot be read."""
+    rows = []
+    for batch in reading.read_rows(path):
+        if batch.rejects:
+            raise InputError(f"{path}: {batch.rejects[0].reason}")
+        for _, row in batch.rows:
+            rows.append({name: _format_cell(value) for name, value in row.items()})
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _format_cell(value: Any) -> str | None:
-    """A cell as text; a yes that a container made true is a yes again."""
+    """A cell as text; a yes that the file format read as true becomes text again."""
     return None if value is None else str(value)

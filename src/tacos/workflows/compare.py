@@ -1,9 +1,8 @@
-"""Strategies side by side over the annotated pool of one run, with no further question to any
-model.
+"""`tacos compare`: strategies side by side over the annotated pool of one run, asking no model.
 
-Each strategy's selection is the one that `tacos reselect` would make, and is kept in the run for
-it. Random and longest stand beside them always; random is drawn 20 times, and its figures are means
-with the least and the greatest draw.
+Each strategy's selection is the one that `tacos reselect` makes, and is kept in the run for it.
+Random and longest always stand beside the others; random is drawn 20 times, and its figures are
+means with the least and the greatest draw.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ import polars as pl
 
 from tacos.errors import ConfigError
 from tacos.methods.selecting import strategy_comparison
-from tacos.methods.selecting.limits import Limits
-from tacos.methods.selecting.strategies import NONE, STRATEGIES, Strategy
-from tacos.workflows import reselect, select
-from tacos.workflows.reselect import By, Pool, SelectionRequest
+from tacos.methods.selecting.strategies import STRATEGIES, Strategy
+from tacos.workflows import reselect
+from tacos.workflows.selection import Selection, as_selection
+from tacos.workflows.strategy_pool import By, Pool, SelectionRequest, choose_rows
 
 BASELINES: tuple[Strategy, ...] = ("longest", "random")
 DEFAULT: tuple[Strategy, ...] = ("tacos", "complexity-first", "mig", "deita", "car", "k-center")
@@ -29,20 +28,21 @@ N_DRAWS = 20
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the selections are like."""
+    """What the selections of some strategies are like."""
 
     n_pool: int
+    """Rows of the pool."""
     table: pl.DataFrame
-    """strategy and its figures (`tabulating.FIGURES`); the pool first, random last: its mean over
-    the draws.
+    """A row per strategy: strategy, and the figures of
+    `tacos.methods.selecting.strategy_comparison.FIGURES`. The pool comes first, random last: its
+    mean over the draws.
     """
     random: pl.DataFrame
-    """figure, mean, low, high over the draws."""
+    """A row per figure: figure, mean, low, high over the draws of random."""
     overlap: pl.DataFrame
-    """strategy, and a column per strategy: the share of the row's samples that the column has, too.
-    """
+    """A row and a column per strategy: the share of the row's samples that the column has too."""
     clusters: pl.DataFrame
-    """cluster, name, and the share of each cluster in the pool and in each selection."""
+    """A row per cluster: cluster, name, and its share of the pool and of each selection."""
     sources: pl.DataFrame
     """The same for each file of the input."""
     chosen: Mapping[str, list[str]]
@@ -50,82 +50,109 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; without the ids."""
-        tables = ("table", "random", "overlap", "clusters", "sources")
-        return {"n_pool": self.n_pool} | {name: getattr(self, name).to_dicts() for name in tables}
+        plain: dict[str, Any] = {"n_pool": self.n_pool}
+        for name in ("table", "random", "overlap", "clusters", "sources"):
+            plain[name] = getattr(self, name).to_dicts()
+        return plain
 
 
-def compare(
-    run: str | Path | select.Selection,
+def compare(  # noqa: PLR0913 - the options of the command
+    run: str | Path | Selection,
     n: str | float = 1000,
     strategies: Sequence[str] = DEFAULT,
     *,
     seed: int | None = None,
-    limits: Limits = NONE,
+    limit: float = 1.0,
+    per_source: Mapping[str, str | float] | None = None,
+    per_tag: Mapping[str, str | float] | None = None,
+    match_length: bool = False,
     by: By = "score",
 ) -> Comparison:
-    """Compare strategies on a finished run; arguments as those of `Selection.reselect`, but that
-    `limits` are made by `tacos.workflows.select.parse_limits`. Every strategy, random and longest
-    too, keeps to them.
+    """Compare strategies over the pool of a finished run.
 
-    Raises `ConfigError` for an unknown strategy, `InputError` where one cannot select so many rows.
+    `strategies` are names of `tacos.methods.selecting.strategies.STRATEGIES`; random and longest
+    are added. The other arguments are those of `tacos.reselect`, and hold for every strategy.
+
+    Raises:
+        ConfigError: A strategy is unknown, or `n` is not a valid size.
+        InputError: A strategy cannot select so many rows, or the run has no scores.
+        RunError: `run` is no run directory.
     """
-    done = run if isinstance(run, select.Selection) else select.load(run)
-    wishes = [
-        SelectionRequest(n, name, done.seed_or(seed), limits, by)
-        for name in _order_strategies(strategies)
+    done = as_selection(run)
+    limits = reselect.parse_limits(limit, per_source, per_tag, match_length)
+    requests = [
+        SelectionRequest(n, strategy, done.seed_or(seed), limits, by)
+        for strategy in _order_strategies(strategies)
     ]
     pool = Pool(done.artifacts, done.settings, by)
-    chosen: dict[str, list[str]] = {
-        wish.strategy: _select_ids(done.run, pool, wish) for wish in wishes
-    }
-    return _tabulate_strategies(
-        pool, chosen, draw_random_selections(pool, wishes[-1], chosen["random"])
-    )
+    chosen: dict[str, list[str]] = {}
+    for request in requests:
+        artifact, _ = reselect.find_or_select(done.run, pool, request)
+        chosen[request.strategy] = artifact.scan().collect().sort("rank")["id"].to_list()
+    # Random is the last request.
+    random_draws = draw_random_selections(pool, requests[-1], chosen["random"])
+    return _tabulate_strategies(pool, chosen, random_draws)
+
+
+def draw_random_selections(
+    pool: Pool, request: SelectionRequest, first: list[str]
+) -> list[list[str]]:
+    """The ids of `N_DRAWS` random selections: the first one, and more with the seeds that follow."""
+    draws = [first]
+    for i in range(1, N_DRAWS):
+        another = replace(request, seed=request.seed + i)
+        draws.append(choose_rows(pool, another)["id"].to_list())
+    return draws
 
 
 def _order_strategies(strategies: Sequence[str]) -> list[Strategy]:
-    """The strategies wanted, each once, longest and random among them, random last."""
-    unknown = [name for name in strategies if name not in STRATEGIES]
-    if unknown:
-        raise ConfigError(f"unknown strategy {unknown[0]!r}; there are {', '.join(STRATEGIES)}")
-    named = [name for name in get_args(Strategy) if name in strategies]
-    ordered = sorted(dict.fromkeys(named), key=list(strategies).index)
-    return [name for name in dict.fromkeys((*ordered, *BASELINES)) if name != "random"] + ["random"]
-
-
-def _select_ids(run: Path, pool: Pool, wish: SelectionRequest) -> list[str]:
-    """The ids of a selection by rank."""
-    found, _ = reselect.reselect(run, pool, wish)
-    return found.scan().collect().sort("rank")["id"].to_list()
-
-
-def draw_random_selections(pool: Pool, wish: SelectionRequest, first: list[str]) -> list[list[str]]:
-    """Random selections: the first one, and more with the seeds that follow."""
-    more = (replace(wish, seed=wish.seed + i) for i in range(1, N_DRAWS))
-    return [first, *(reselect.choose_rows(pool, each)["id"].to_list() for each in more)]
+    """The strategies in the order given, each once; longest is added, and random comes last."""
+    for name in strategies:
+        if name not in STRATEGIES:
+            raise ConfigError(f"unknown strategy {name!r}; choose from {', '.join(STRATEGIES)}")
+    named: list[Strategy] = [name for name in get_args(Strategy) if name in strategies]
+    in_given_order = sorted(named, key=list(strategies).index)
+    distinct = dict.fromkeys((*in_given_order, *BASELINES))
+    return [*(name for name in distinct if name != "random"), "random"]
 
 
 def _tabulate_strategies(
-    pool: Pool, chosen: Mapping[str, list[str]], drawn: Sequence[list[str]]
+    pool: Pool, chosen: Mapping[str, list[str]], random_draws: Sequence[list[str]]
 ) -> Comparison:
     """All tables of a comparison."""
-    rows = pool.table if pool.grades is None else pool.table.join(pool.grades, on="id", how="left")
-    random = strategy_comparison.summarise_draws(rows, drawn)
-    found = strategy_comparison.tabulate_selections(rows, {"pool": rows["id"].to_list(), **chosen})
-    mean = pl.DataFrame({"strategy": "random", **dict(random.select("figure", "mean").iter_rows())})
-    settled = found.filter(pl.col("strategy") != "random").cast(
-        dict.fromkeys(strategy_comparison.FIGURES, pl.Float64)
-    )
-    names = pool.tables["clusters"].scan().select("cluster", "name").unique().collect()
-    clusters = strategy_comparison.tabulate_value_shares(rows, chosen, "cluster").join(
-        names, on="cluster", how="left", maintain_order="left"
-    )
+    rows = pool.table
+    if pool.grades is not None:
+        rows = rows.join(pool.grades, on="id", how="left")
+    random = strategy_comparison.summarise_draws(rows, random_draws)
     return Comparison(
         n_pool=rows.height,
-        table=pl.concat([settled, mean.select(settled.columns).cast(settled.schema)]),
+        table=_tabulate_figures(rows, chosen, random),
         random=random,
         overlap=strategy_comparison.overlap_matrix(chosen),
-        clusters=clusters.select("cluster", "name", "pool", *chosen),
+        clusters=_tabulate_clusters(pool, rows, chosen),
         sources=strategy_comparison.tabulate_value_shares(rows, chosen, "source"),
         chosen=chosen,
     )
+
+
+def _tabulate_figures(
+    rows: pl.DataFrame, chosen: Mapping[str, list[str]], random: pl.DataFrame
+) -> pl.DataFrame:
+    """The figures of the pool and of each selection; of random, the means."""
+    whole_pool = {"pool": rows["id"].to_list()}
+    table = strategy_comparison.tabulate_selections(rows, {**whole_pool, **chosen})
+    as_floats = pl.col(strategy_comparison.FIGURES).cast(pl.Float64)
+    settled = table.filter(pl.col("strategy") != "random").with_columns(as_floats)
+    means = dict(random.select("figure", "mean").iter_rows())
+    random_row = pl.DataFrame({"strategy": "random", **means})
+    return pl.concat([settled, random_row.select(settled.columns).cast(settled.schema)])
+
+
+def _tabulate_clusters(
+    pool: Pool, rows: pl.DataFrame, chosen: Mapping[str, list[str]]
+) -> pl.DataFrame:
+    """The share of each cluster in the pool and in each selection."""
+    names = pool.tables["clusters"].scan().select("cluster", "name").unique().collect()
+    shares = strategy_comparison.tabulate_value_shares(rows, chosen, "cluster")
+    named = shares.join(names, on="cluster", how="left", maintain_order="left")
+    return named.select("cluster", "name", "pool", *chosen)

@@ -1,18 +1,17 @@
-"""How many rows do I need? One strategy's selections of growing size over the pool of a finished
-run.
+"""`tacos curve`: how many rows do I need? One strategy's selections of growing size over the pool
+of a finished run.
 
-Coverage is the share of the pool's canonical tags that a selection has. Its gain is told per 1% of
-the pool: at 1 point a further percent of the pool brings one percent of the tags, which is what
-rows are worth on the whole; where the gain falls below that, coverage is furthest above the share
-of rows (the knee of Satopää et al. 2011, ICDCS workshops). Beside it stands what as many rows drawn
-by chance cover.
+Coverage is the share of the pool's canonical tags that a selection has. Its gain is per 1% of the
+pool: at 1 point, a further percent of the pool brings one percent of the tags, which is what rows
+are worth on average. Where the gain falls below that, coverage is furthest above the share of rows:
+the knee of Satopää et al. 2011 (ICDCS workshops). Beside it stands what as many random rows cover.
 
-What it does not know: whether more rows make a better model.
+The curve does not tell whether more rows make a better model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -23,12 +22,17 @@ import polars as pl
 from tacos import amounts
 from tacos.errors import InputError
 from tacos.methods.selecting import size_curves, sizes
-from tacos.workflows import reselect, select
-from tacos.workflows.reselect import Pool, SelectionRequest
+from tacos.methods.selecting.strategies import Strategy
+from tacos.workflows import reselect
+from tacos.workflows.selection import Selection, as_selection
+from tacos.workflows.strategy_pool import By, Pool, SelectionRequest, choose_rows
 
 STEPS = (1, 1.5, 2, 3, 5, 7)
+"""Sizes within a power of ten, about evenly spaced on a logarithmic scale."""
 N_DRAWS = 5
+"""Random selections of each size."""
 GAIN = 1.0
+FIRST_COLUMNS = ("n", "share", "tokens", "coverage", "by_chance", "gain")
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,18 @@ class SizeCurve:
 
     strategy: str
     n_pool: int
+    """Rows of the pool."""
     table: pl.DataFrame
-    """n, share (of the pool), tokens, coverage, by_chance (mean coverage of random rows), gain
-    (points of coverage per 1% of the pool from this size to the next), mean_score, n_scored,
-    mean_tags, mean_length.
+    """A row per size: n, share (of the pool), tokens, coverage, by_chance (mean coverage of random
+    rows), gain (points of coverage per 1% of the pool, from this size to the next), mean_score,
+    n_scored, mean_tags, mean_length.
     """
     gain: float
-    """The rate asked about."""
+    """The gain that makes more rows worth it, in points of coverage per 1% of the pool."""
     knee: int | None
-    """The least size from which on the gain stays below that rate; None where it does not."""
+    """The least size from which on the gain stays below that; None if it does not."""
     ended: str = ""
-    """Why there are no larger sizes, where the strategy ran out of rows."""
+    """Why there are no larger sizes, if the strategy ran out of rows."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -55,44 +60,64 @@ class SizeCurve:
 
     @property
     def answer(self) -> str:
-        """One sentence."""
-        percent = f"1% more of the pool ({max(1, round(self.n_pool / 100)):,} rows)"
-        rate = f"{self.gain:g} point{'' if self.gain == 1 else 's'} of coverage"
+        """How many rows are worth it, in one sentence."""
+        n_percent = max(1, round(self.n_pool / 100))
+        percent = f"1% more of the pool ({n_percent:,} rows)"
+        points = "point" if self.gain == 1 else "points"
+        rate = f"{self.gain:g} {points} of coverage"
         if self.knee is None:
             return f"up to the largest size here, {percent} still brings {rate} or more"
         row = self.table.row(by_predicate=pl.col("n") == self.knee, named=True)
         return (
-            f"from {self.knee:,} rows on ({row['coverage']:.1%} of the tags, {row['tokens']:,} tokens), "
+            f"from {self.knee:,} rows on "
+            f"({row['coverage']:.1%} of the tags, {row['tokens']:,} tokens), "
             f"{percent} brings less than {rate}"
         )
 
 
-def curve(
-    run: str | Path | select.Selection,
-    wish: SelectionRequest,
+def curve(  # noqa: PLR0913 - the options of the command
+    run: str | Path | Selection,
+    strategy: Strategy = "tacos",
     ns: Sequence[str | float] = (),
+    *,
     gain: float = GAIN,
+    seed: int | None = None,
+    limit: float = 1.0,
+    per_source: Mapping[str, str | float] | None = None,
+    per_tag: Mapping[str, str | float] | None = None,
+    match_length: bool = False,
+    by: By = "score",
 ) -> SizeCurve:
-    """The curve of a wish's strategy, seed and limits; `wish.n` is not read.
+    """Measure a strategy's selections of growing size over the pool of a finished run.
 
-    `ns` are sizes in rows or shares; without any, 1, 1.5, 2, 3, 5, 7 of each power of ten from 10
-    on. Raises `InputError` where the strategy cannot give the smallest, `ConfigError` for what is
-    no size.
+    `ns` are sizes in rows or shares; by default 1, 1.5, 2, 3, 5 and 7 times each power of ten from
+    10 on, and the whole pool. The other arguments are those of `tacos.reselect`.
+
+    Raises:
+        ConfigError: One of `ns` is not a valid size.
+        InputError: The strategy cannot select the smallest size, or the run has no scores.
+        RunError: `run` is no run directory.
     """
-    done = run if isinstance(run, select.Selection) else select.load(run)
-    pool = Pool(done.artifacts, done.settings, wish.by)
-    wanted = _parse_sizes(ns, pool.table.height) if ns else _space_sizes(pool.table.height)
-    chosen, ended = _select_each_size(pool, wish, wanted)
-    table = _tabulate_sizes(pool, chosen, wish.seed)
-    return SizeCurve(wish.strategy, pool.table.height, table, gain, _find_knee(table, gain), ended)
+    done = as_selection(run)
+    limits = reselect.parse_limits(limit, per_source, per_tag, match_length)
+    request = SelectionRequest(1, strategy, done.seed_or(seed), limits, by)
+    pool = Pool(done.artifacts, done.settings, by)
+    n_pool = pool.table.height
+    row_counts = _parse_sizes(ns, n_pool) if ns else _space_sizes(n_pool)
+    chosen, ended = _select_each_size(pool, request, row_counts)
+    table = _tabulate_sizes(pool, chosen, request.seed)
+    return SizeCurve(strategy, n_pool, table, gain, _find_knee(table, gain), ended)
 
 
 def _parse_sizes(ns: Iterable[str | float], n_pool: int) -> list[int]:
     """Sizes in rows, ascending, each once."""
-    found = [sizes.resolve_row_count(amounts.parse_size(n), n_pool) for n in ns]
-    if None in found:
-        raise InputError("the sizes of a curve are rows or shares; tokens are among its figures")
-    return sorted({n for n in found if n is not None})
+    row_counts = set()
+    for n in ns:
+        n_rows = sizes.resolve_row_count(amounts.parse_size(n), n_pool)
+        if n_rows is None:
+            raise InputError("the sizes of a curve are rows or shares; tokens are a column of it")
+        row_counts.add(n_rows)
+    return sorted(row_counts)
 
 
 def _space_sizes(n_pool: int) -> list[int]:
@@ -101,63 +126,66 @@ def _space_sizes(n_pool: int) -> list[int]:
     >>> _space_sizes(40)
     [10, 15, 20, 30, 40]
     """
-    steps = [int(step * 10**power) for power in range(1, len(str(n_pool)) + 1) for step in STEPS]
-    return [n for n in steps if n < n_pool] + [n_pool]
+    n_digits = len(str(n_pool))
+    powers = [10**exponent for exponent in range(1, n_digits + 1)]
+    row_counts = [int(step * power) for power in powers for step in STEPS]
+    return [*(n for n in row_counts if n < n_pool), n_pool]
 
 
 def _select_each_size(
-    pool: Pool, wish: SelectionRequest, ns: Sequence[int]
+    pool: Pool, request: SelectionRequest, row_counts: Sequence[int]
 ) -> tuple[dict[int, list[str]], str]:
-    """Size -> ids, up to the first size that the strategy cannot give, and why it cannot."""
-    found: dict[int, list[str]] = {}
-    for n in ns:
+    """Size -> ids, up to the first size that the strategy cannot select, and why it cannot."""
+    chosen: dict[int, list[str]] = {}
+    for n in row_counts:
         try:
-            found[n] = reselect.choose_rows(pool, replace(wish, n=n))["id"].to_list()
+            rows = choose_rows(pool, replace(request, n=n))
         except InputError as error:
-            if not found:
+            if not chosen:
                 raise
-            return found, str(error)
-    return found, ""
+            return chosen, str(error)
+        chosen[n] = rows["id"].to_list()
+    return chosen, ""
 
 
 def _tabulate_sizes(pool: Pool, chosen: dict[int, list[str]], seed: int) -> pl.DataFrame:
     """A row of figures for each size."""
     rows = pool.table
-    tokens = dict(rows.select("id", "tokens").iter_rows())
-    table = size_curves.trace_size_curve(rows, lambda n: chosen[n], chosen).with_columns(
+    tokens_of = dict(rows.select("id", "tokens").iter_rows())
+    tokens = [sum(tokens_of[id_] for id_ in ids) for ids in chosen.values()]
+    by_chance = [_measure_random_coverage(pool, n, seed) for n in chosen]
+    figures = size_curves.trace_size_curve(rows, lambda n: chosen[n], chosen)
+    table = figures.with_columns(
         share=pl.col("n") / rows.height,
-        tokens=pl.Series(
-            [sum(tokens[one] for one in ids) for ids in chosen.values()], dtype=pl.Int64
-        ),
-        by_chance=pl.Series(
-            [_measure_random_coverage(pool, n, seed) for n in chosen], dtype=pl.Float64
-        ),
+        tokens=pl.Series(tokens, dtype=pl.Int64),
+        by_chance=pl.Series(by_chance, dtype=pl.Float64),
     )
-    following = (pl.col("coverage").shift(-1) - pl.col("coverage")) / (
-        pl.col("share").shift(-1) - pl.col("share")
-    )
-    names = ("n", "share", "tokens", "coverage", "by_chance", "gain")
-    return table.with_columns(gain=following).select(*names, pl.exclude(*names))
+    # Both are shares, so their ratio is points of coverage per 1% of the pool.
+    more_coverage = pl.col("coverage").shift(-1) - pl.col("coverage")
+    more_rows = pl.col("share").shift(-1) - pl.col("share")
+    with_gain = table.with_columns(gain=more_coverage / more_rows)
+    return with_gain.select(*FIRST_COLUMNS, pl.exclude(*FIRST_COLUMNS))
 
 
 def _measure_random_coverage(pool: Pool, n: int, seed: int) -> float | None:
-    """The mean coverage of random rows."""
-    draws = [pool.table["id"].sample(n, seed=seed + draw) for draw in range(N_DRAWS)]
-    found = [
-        size_curves.measure_selection(pool.table, ids.to_list())["coverage"].item() for ids in draws
-    ]
-    return None if None in found else fmean(found)
+    """The mean coverage of n random rows; None if the pool has no tag."""
+    coverages = []
+    for draw in range(N_DRAWS):
+        ids = pool.table["id"].sample(n, seed=seed + draw).to_list()
+        figures = size_curves.measure_selection(pool.table, ids)
+        coverages.append(figures["coverage"].item())
+    return None if None in coverages else fmean(coverages)
 
 
 def _find_knee(table: pl.DataFrame, gain: float) -> int | None:
-    """The least size from which on every gain is below the rate.
+    """The least size from which on every gain is below the given one.
 
     >>> _find_knee(pl.DataFrame({"n": [10, 20, 40], "gain": [3.0, 0.8, None]}), 1.0)
     20
     """
     known = table.drop_nulls("gain")
-    low = known["gain"].to_list()
-    at = len(low)
-    while at and low[at - 1] < gain:
-        at -= 1
-    return int(known["n"][at]) if at < len(low) else None
+    gains = known["gain"].to_list()
+    start = len(gains)
+    while start and gains[start - 1] < gain:
+        start -= 1
+    return int(known["n"][start]) if start < len(gains) else None

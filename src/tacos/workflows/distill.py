@@ -1,9 +1,8 @@
-"""Distilling: small models that answer as the language model of a run did. `distill` trains,
-measures and writes them.
+"""`tacos distill`: train small models that answer as the language model of a run did.
 
-A run's tags and verdicts hold the language model's replies, each with its ledger key; rows of
-embedded models have none and teach nothing. The folder that comes out is read by `--llm FOLDER`,
-`tag.model` and `judge.model`.
+A run's tags and verdicts hold the language model's replies, each with its ledger key. Rows of
+embedded models have no key and are not learned from. The folder that is written is what
+`--llm FOLDER`, `tag.model` and `judge.model` take.
 """
 
 from __future__ import annotations
@@ -21,30 +20,28 @@ from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags import open_tags, tagger_cascade
 from tacos.models import judge, tagger_files
 from tacos.models.training import cards, llm_imitation
-from tacos.models.training import judge as judging
-from tacos.models.training import tagger as training
+from tacos.models.training import judge as judge_training
+from tacos.models.training import tagger as tagger_training
 from tacos.models.training.llm_imitation import MAX_PAIRS, MAX_TAGGED, Figures
 from tacos.models.training.preference_pairs import PreferencePair
 from tacos.store import files, folders
 from tacos.store.artifacts import Artifact
-from tacos.workflows import select
-from tacos.workflows.select import Selection
+from tacos.workflows.selection import Selection, as_selection
 
 MIN_PAIRS = 200
 """The fewest compared pairs that a judge is distilled from."""
 FEW = 500
-"""Of so few instructions every fifth is held out in turn, since one alone would tell little."""
+"""Up to so many instructions, each fifth is held out in turn: a single one would tell little."""
 CARD = "card.md"
 FILES = (*tagger_files.FILES, judge.FILE, CARD)
-PAID = pl.col("reply") != ""
+BY_LLM = pl.col("reply") != ""
+"""The rows that a language model answered: they have a ledger key."""
 SEED = 0
 
 
 @dataclass(frozen=True)
 class TrainingExamples:
-    """What a language model said in a run: who, how often in all, and the part of it that is
-    learned from.
-    """
+    """What language models said in a run, and the part of it that is learned from."""
 
     models: tuple[str, ...] = ()
     n_replies: int = 0
@@ -54,86 +51,63 @@ class TrainingExamples:
 
 @dataclass(frozen=True)
 class Distillation:
-    """What was made: part ("tagger", "judge") -> held-out figures, and why a part was left out."""
+    """A folder of distilled models and how well they do."""
 
     folder: Path
     figures: dict[str, Figures]
+    """Part ("tagger", "judge") -> figures on held-out rows."""
     left_out: dict[str, str]
+    """Part -> why it could not be trained."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {"folder": str(self.folder), **self.figures, "left out": self.left_out}
 
 
-def distill(run: Path, folder: Path, encoder: str = "static") -> Distillation:
-    """Train what a run has enough replies for, and write it with its card; `encoder` is the
-    tagger's.
+def distill(
+    run: str | Path | Selection, folder: str | Path, encoder: str = "static"
+) -> Distillation:
+    """Train the models that a run has enough replies for, measure them, and write them with a card.
 
-    Two calls give identical files. A folder that is not one of ours is left alone (`OutputError`).
-    Raises `RunError` where the run has enough replies for nothing.
+    Args:
+        run: A run whose tags or verdicts are by a language model.
+        folder: The folder to write; two calls write identical files.
+        encoder: What the tagger reads with: "static", or "minilm" (slower).
+
+    Raises:
+        OutputError: The folder exists and holds something else.
+        RunError: The run has too few replies for either model.
     """
-    done = select.load(run)
-    folders.check_folder(folder, FILES)
-    tagged, judged = _collect_tag_examples(done), _collect_pair_examples(done)
-    left_out = {
-        part: f"{len(lessons.rows):,} {what} by a language model, {least} or more are needed"
-        for part, lessons, what, least in (
-            ("tagger", tagged, "tagged instructions", MIN_TAGGED),
-            ("judge", judged, "compared pairs", MIN_PAIRS),
-        )
-        if len(lessons.rows) < least
-    }
-    if len(left_out) == 2:
-        raise RunError(
-            f"{run} teaches nothing: "
-            + "; ".join(f"{part}: {why}" for part, why in left_out.items())
-        )
-    taught = {
-        part: lessons
-        for part, lessons in (("tagger", tagged), ("judge", judged))
-        if part not in left_out
-    }
-    with folders.replace_folder(folder, FILES) as fresh:
-        figures = {
-            part: _train_part(part, lessons, fresh, encoder) for part, lessons in taught.items()
-        }
-        files.write_text(cards.render_card(describe_source(done), figures, left_out), fresh / CARD)
-    return Distillation(folder, figures, left_out)
-
-
-def _train_part(part: str, lessons: TrainingExamples, folder: Path, encoder: str) -> Figures:
-    """Write one part; its figures, with where the lessons came from."""
-    came_from = {
-        "models": list(lessons.models),
-        "replies": lessons.n_replies,
-        "learned from": len(lessons.rows),
-    }
-    if part == "judge":
-        judging.save_judge(llm_imitation.fit_judge(lessons.rows), folder)
-        return came_from | llm_imitation.measure_judge(lessons.rows)
-    n_folds = llm_imitation.N_FOLDS if len(lessons.rows) <= FEW else 1
-    texts, tags = [text for text, _ in lessons.rows], [own for _, own in lessons.rows]
-    made = llm_imitation.fit_tagger(
-        texts, tags, f"distilled from {' + '.join(lessons.models)}", encoder
-    )
-    training.write_tagger(folder, made)
-    return (
-        came_from
-        | {"encoder": encoder}
-        | llm_imitation.measure_tagger(texts, tags, encoder, n_folds)
-    )
+    done = as_selection(run)
+    target = Path(folder)
+    folders.check_folder(target, FILES)
+    examples = {"tagger": _collect_tag_examples(done), "judge": _collect_pair_examples(done)}
+    left_out = _explain_shortages(examples)
+    trainable = {part: given for part, given in examples.items() if part not in left_out}
+    if not trainable:
+        reasons = "; ".join(f"{part}: {reason}" for part, reason in left_out.items())
+        raise RunError(f"{done.run} has no usable training data: {reasons}")
+    figures: dict[str, Figures] = {}
+    with folders.replace_folder(target, FILES) as fresh:
+        for part, given in trainable.items():
+            train = _train_tagger if part == "tagger" else _train_judge
+            figures[part] = _describe_origin(given) | train(given, fresh, encoder)
+        card = cards.render_card(describe_source(done), figures, left_out)
+        files.write_text(card, fresh / CARD)
+    return Distillation(target, figures, left_out)
 
 
 def describe_source(done: Selection) -> Mapping[str, Any]:
-    """What a card says of the run; "unsure": replies about what the small tagger of a cascade was
-    least sure of.
+    """What a card says of the run.
+
+    "unsure" counts the replies about instructions that the small tagger of a cascade was least sure
+    of: they are harder than the rest, which biases the figures.
     """
-    samples, sample_tags = done.artifacts["samples"], done.artifacts.get("sample_tags")
-    n_unsure = (
-        _count_llm_turns(done.artifacts["tags"]) - _count_llm_turns(sample_tags)
-        if sample_tags and "tags" in done.artifacts
-        else 0
-    )
+    samples = done.artifacts["samples"]
+    sample_tags = done.artifacts.get("sample_tags")
+    n_unsure = 0
+    if sample_tags and "tags" in done.artifacts:
+        n_unsure = _count_llm_turns(done.artifacts["tags"]) - _count_llm_turns(sample_tags)
     return {
         "run": done.run.name,
         "preset": done.settings.preset,
@@ -144,73 +118,132 @@ def describe_source(done: Selection) -> Mapping[str, Any]:
     }
 
 
+def _explain_shortages(examples: Mapping[str, TrainingExamples]) -> dict[str, str]:
+    """Part -> why it cannot be trained, for the parts with too few examples."""
+    needs = {
+        "tagger": ("tagged instructions", MIN_TAGGED),
+        "judge": ("compared pairs", MIN_PAIRS),
+    }
+    shortages = {}
+    for part, (unit, minimum) in needs.items():
+        n_rows = len(examples[part].rows)
+        if n_rows < minimum:
+            shortages[part] = (
+                f"{n_rows:,} {unit} by a language model, but at least {minimum} are needed"
+            )
+    return shortages
+
+
+def _describe_origin(examples: TrainingExamples) -> Figures:
+    """Whom a model learned from, and on how many rows."""
+    return {
+        "models": list(examples.models),
+        "replies": examples.n_replies,
+        "learned from": len(examples.rows),
+    }
+
+
+def _train_judge(examples: TrainingExamples, folder: Path, encoder: str) -> Figures:
+    """Write a judge into a folder; returns its figures. A judge needs no encoder."""
+    weights = llm_imitation.fit_judge(examples.rows)
+    judge_training.save_judge(weights, folder)
+    return llm_imitation.measure_judge(examples.rows)
+
+
+def _train_tagger(examples: TrainingExamples, folder: Path, encoder: str) -> Figures:
+    """Write a tagger into a folder; returns its figures."""
+    texts = [text for text, _ in examples.rows]
+    tags = [own_tags for _, own_tags in examples.rows]
+    name = f"distilled from {' + '.join(examples.models)}"
+    model = llm_imitation.fit_tagger(texts, tags, name, encoder)
+    tagger_training.write_tagger(folder, model)
+    n_folds = llm_imitation.N_FOLDS if len(texts) <= FEW else 1
+    figures = llm_imitation.measure_tagger(texts, tags, encoder, n_folds)
+    return {"encoder": encoder} | figures
+
+
 def _collect_tag_examples(done: Selection) -> TrainingExamples:
-    """Instructions with the language model's tags; `MAX_TAGGED` of them at most, by their lots."""
+    """Instructions with the language model's tags: at most `MAX_TAGGED`, drawn by a hash."""
     if "tags" not in done.artifacts:
         return TrainingExamples()
     tags = done.artifacts["tags"]
-    n_replies = _count_llm_turns(tags)
-    drawn = tagger_cascade.draw_tagging_questions(
-        _read_tagged_turns(done.artifacts["samples"], tags), MAX_TAGGED, SEED
+    turns = _read_tagged_turns(done.artifacts["samples"], tags)
+    drawn = tagger_cascade.draw_tagging_questions(turns, MAX_TAGGED, SEED)
+    # The tagger learns from texts cut to the length that the language model was shown.
+    max_chars = done.settings.tag.max_chars
+    rows = []
+    for text, own_tags in drawn.select("instruction", "tags").iter_rows():
+        rows.append((truncate_text(text, max_chars), own_tags))
+    distinct = llm_imitation.find_distinct_rows([text for text, _ in rows])
+    return TrainingExamples(
+        models=(tags.manifest["model"],),
+        n_replies=_count_llm_turns(tags),
+        rows=[rows[row] for row in distinct],
     )
-    limit = done.settings.tag.max_chars
-    rows = [
-        (truncate_text(text, limit), own)
-        for text, own in drawn.select("instruction", "tags").iter_rows()
-    ]
-    kept = llm_imitation.find_distinct_rows([text for text, _ in rows])
-    return TrainingExamples((tags.manifest["model"],), n_replies, [rows[row] for row in kept])
 
 
 def _count_llm_turns(tags: Artifact) -> int:
-    """The turns that a language model tagged."""
-    return int(tags.scan().filter(PAID).select(pl.len()).collect().item())
+    """The number of turns that a language model tagged."""
+    return int(tags.scan().filter(BY_LLM).select(pl.len()).collect().item())
 
 
 def _read_tagged_turns(samples: Artifact, tags: Artifact) -> Iterator[pl.DataFrame]:
     """id, turn, instruction and tags of the turns that a language model tagged, batch by batch."""
-    both = zip(
-        samples.batches(["id", "turns", "given_tags"]),
-        tags.batches(["id", "turn", "tags", "reply"]),
-        strict=True,
-    )
-    for asked, answered in both:
-        texts = open_tags.build_turn_questions(asked).select("id", "turn", "instruction")
-        yield texts.join(answered.filter(PAID), on=["id", "turn"], maintain_order="left")
+    sample_batches = samples.batches(["id", "turns", "given_tags"])
+    tag_batches = tags.batches(["id", "turn", "tags", "reply"])
+    for samples_batch, tags_batch in zip(sample_batches, tag_batches, strict=True):
+        questions = open_tags.build_turn_questions(samples_batch)
+        texts = questions.select("id", "turn", "instruction")
+        answered = tags_batch.filter(BY_LLM)
+        yield texts.join(answered, on=["id", "turn"], maintain_order="left")
 
 
 def _collect_pair_examples(done: Selection) -> TrainingExamples:
-    """Pairs with the share of verdicts that the first sample won, ties half; `MAX_PAIRS` at most,
-    by their lots.
+    """Compared pairs with the share of verdicts that their first sample won, ties half: at most
+    `MAX_PAIRS`, drawn by a hash.
     """
-    parts = [
-        art.scan().filter(PAID)
-        for name, art in done.artifacts.items()
+    rounds = [
+        artifact.scan().filter(BY_LLM)
+        for name, artifact in done.artifacts.items()
         if name.startswith("verdicts/")
     ]
-    if not parts:
+    if not rounds:
         return TrainingExamples()
-    verdicts = pl.concat(parts)
-    won = (pl.col("score_left") - pl.col("score_right")).sign() / 2 + 0.5
-    pairs = (
-        verdicts.group_by("left", "right")
-        .agg(won.mean().alias("won"), n=pl.len())
-        .sort("left", "right")
-        .collect()
-    )
-    lots = tagger_cascade.hash_instructions(
-        [f"{left}\0{right}" for left, right in pairs.select("left", "right").iter_rows()], SEED
-    )
-    drawn = pairs.with_columns(lots).sort("lot", "left", "right").head(MAX_PAIRS)
-    wanted = pl.concat([drawn["left"], drawn["right"]]).unique()
-    texts = done.artifacts["samples"].scan().filter(pl.col("id").is_in(wanted.implode()))
-    known = {
-        id_: (asked, said)
-        for id_, asked, said in texts.select("id", "instruction", "response").collect().rows()
-    }
-    rows = [
-        PreferencePair(known[left], known[right], share)
-        for left, right, share in drawn.select("left", "right", "won").rows()
-    ]
+    verdicts = pl.concat(rounds)
+    pairs = _average_verdicts(verdicts)
     judges = verdicts.select(pl.col("judge").unique().sort()).collect()["judge"].to_list()
-    return TrainingExamples(tuple(judges), int(pairs["n"].sum()), rows)
+    return TrainingExamples(
+        models=tuple(judges),
+        n_replies=int(pairs["n"].sum()),
+        rows=_attach_texts(_draw_pairs(pairs), done.artifacts["samples"]),
+    )
+
+
+def _average_verdicts(verdicts: pl.LazyFrame) -> pl.DataFrame:
+    """left, right, won (the share of verdicts that left won, ties half), n (verdicts)."""
+    margin = pl.col("score_left") - pl.col("score_right")
+    won = margin.sign() / 2 + 0.5
+    by_pair = verdicts.group_by("left", "right").agg(won.mean().alias("won"), n=pl.len())
+    return by_pair.sort("left", "right").collect()
+
+
+def _draw_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """At most `MAX_PAIRS` pairs, by a hash of their ids."""
+    keys = [f"{left}\0{right}" for left, right in pairs.select("left", "right").iter_rows()]
+    lots = tagger_cascade.hash_instructions(keys, SEED)
+    return pairs.with_columns(lots).sort("lot", "left", "right").head(MAX_PAIRS)
+
+
+def _attach_texts(pairs: pl.DataFrame, samples: Artifact) -> list[PreferencePair]:
+    """Pairs of ids as pairs of (instruction, response)."""
+    ids = pl.concat([pairs["left"], pairs["right"]]).unique()
+    compared = samples.scan().filter(pl.col("id").is_in(ids.implode()))
+    texts = {}
+    for id_, instruction, response in (
+        compared.select("id", "instruction", "response").collect().iter_rows()
+    ):
+        texts[id_] = (instruction, response)
+    return [
+        PreferencePair(texts[left], texts[right], won)
+        for left, right, won in pairs.select("left", "right", "won").iter_rows()
+    ]

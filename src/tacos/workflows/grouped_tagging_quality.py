@@ -1,12 +1,10 @@
-"""What several instructions in one tagging request cost in quality with a given model, from a small
-paid pilot.
+"""Measure what several instructions in one tagging request cost in quality, from a small paid pilot.
 
-Batch prompting is known to cost nothing up to six questions with some models and tasks (Cheng et
-al. 2023, arXiv
-2301.08721) and much with others, the more the longer the batch (Lin et al. 2024, arXiv 2309.00384),
-so it is measured where it is used. The same instructions are tagged together, alone, and alone once
-more: a model that samples disagrees with itself as well, and only what it disagrees more together
-than alone is the cost.
+Batch prompting costs nothing up to six questions with some models and tasks (Cheng et al. 2023,
+arXiv 2301.08721), and much with others, the more the longer the batch (Lin et al. 2024, arXiv
+2309.00384), so it is measured for the model and the data in use. The same instructions are tagged
+together, alone, and alone once more. A model that samples disagrees with itself as well; only the
+additional disagreement of tagging together is the cost.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from tacos import llm
@@ -27,26 +26,32 @@ from tacos.models.tag_agreement import MatchCounts
 from tacos.records import Reply, Request
 
 N_DRAWS = 2000
+"""Bootstrap draws behind an interval."""
+
+INTERVAL = (0.025, 0.975)
 Estimate = tuple[float, float, float]
-"""A figure with the ends of its 95% interval."""
+"""A figure and the ends of its 95% interval."""
+
+Tags = list[str]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class QualityCost:
-    """`per_request` instructions together against each alone: exact tag F1 (0 to 1) and mean tags
-    per instruction.
-
-    `together`: agreement of both ways; `again`: of two answers to the same question asked alone;
-    `cost` is the second less the first. `n` instructions have an answer in all three askings,
-    `n_left_out` do not.
+    """`per_request` instructions per request, against one: exact tag F1 (0 to 1) and mean tags per
+    instruction.
     """
 
     per_request: int
     n: int
+    """Instructions with an answer in all three askings."""
     n_left_out: int
     together: Estimate
+    """Agreement of tagging together with tagging alone."""
     again: Estimate
+    """Agreement of tagging alone with tagging alone once more."""
     cost: Estimate
+    """`again` less `together`."""
     tags_together: float
     tags_alone: float
 
@@ -54,65 +59,80 @@ class QualityCost:
 def measure_quality_cost(
     requests: Sequence[Request], model: str, settings: Settings, ledger: Ledger
 ) -> QualityCost:
-    """Ask the distinct tagging `requests` in all three ways; the replies stay in the ledger, where
-    a run finds them.
+    """Ask the distinct tagging `requests` together, alone, and alone again.
 
-    Raises `LLMError` where no instruction has all three answers, and what `Client.answer` raises.
+    The replies stay in the ledger, where a run finds them.
+
+    Raises:
+        LLMError: The endpoint refuses, or no instruction has all three answers.
+        BudgetReachedError: The cap on spending is reached.
     """
-    n, requests = settings.tag.per_request, list({each.key: each for each in requests}.values())
+    n_together = settings.tag.per_request
+    distinct = list({request.key: request for request in requests}.values())
+    repeated = [replace(request, repetition=request.repetition + 1) for request in distinct]
     with llm.connect(settings.llm, model, ledger) as client:
-        together = GroupedModel(client, "tag", n).answer(requests)
-        alone = client.answer(requests)
-        again = client.answer([replace(each, repetition=each.repetition + 1) for each in requests])
-    usable = [
-        three
-        for three in zip(together, alone, again, strict=True)
-        if all(each.text for each in three)
+        together = GroupedModel(client, "tag", n_together).answer(distinct)
+        alone = client.answer(distinct)
+        again = client.answer(repeated)
+    answered = [
+        tuple(parse_reply_tags(reply) for reply in replies)
+        for replies in zip(together, alone, again, strict=True)
+        if all(reply.text for reply in replies)
     ]
-    if not usable:
+    if not answered:
         raise LLMError("no instruction of the pilot was answered together, alone and alone again")
-    return estimate_quality_cost(
-        n, [tuple(map(parse_reply_tags, three)) for three in usable], len(requests) - len(usable)
-    )
+    return estimate_quality_cost(n_together, answered, len(distinct) - len(answered))
 
 
 def estimate_quality_cost(
-    per_request: int, tags: Sequence[tuple[list[str], ...]], n_left_out: int
+    per_request: int, tags: Sequence[tuple[Tags, ...]], n_left_out: int
 ) -> QualityCost:
-    """The figures from (together, alone, again) of each instruction; intervals by drawing
-    instructions.
+    """The figures from the tags (together, alone, again) of each instruction.
+
+    The intervals are percentiles of a bootstrap over instructions.
     """
-    together, alone, again = (list(each) for each in zip(*tags, strict=True))
-    both, twice = (
-        tag_agreement.count_exact_matches(together, alone),
-        tag_agreement.count_exact_matches(again, alone),
-    )
-    draws = np.random.default_rng(0).integers(0, len(tags), (N_DRAWS, len(tags)))
-    drawn = np.array([(_micro_f1(both, rows), _micro_f1(twice, rows)) for rows in draws])
+    together, alone, again = (list(way) for way in zip(*tags, strict=True))
+    n = len(tags)
+    same_together = tag_agreement.count_exact_matches(together, alone)
+    same_again = tag_agreement.count_exact_matches(again, alone)
+    draws = np.random.default_rng(0).integers(0, n, (N_DRAWS, n))
+    # Both figures of a draw are of the same instructions, so that their difference is paired.
+    drawn_together = np.array([_micro_f1(same_together, rows) for rows in draws])
+    drawn_again = np.array([_micro_f1(same_again, rows) for rows in draws])
+    cost = same_again.micro() - same_together.micro()
     return QualityCost(
-        per_request,
-        len(tags),
-        n_left_out,
-        _estimate_interval(both.micro(), drawn[:, 0]),
-        _estimate_interval(twice.micro(), drawn[:, 1]),
-        _estimate_interval(twice.micro() - both.micro(), drawn[:, 1] - drawn[:, 0]),
-        float(np.mean([len(each) for each in together])),
-        float(np.mean([len(each) for each in alone])),
+        per_request=per_request,
+        n=n,
+        n_left_out=n_left_out,
+        together=_estimate_interval(same_together.micro(), drawn_together),
+        again=_estimate_interval(same_again.micro(), drawn_again),
+        cost=_estimate_interval(cost, drawn_again - drawn_together),
+        tags_together=_mean_length(together),
+        tags_alone=_mean_length(alone),
     )
 
 
-def _estimate_interval(value: float, drawn: np.ndarray) -> Estimate:
-    """A figure with its percentile interval; all NaN where there is no tag at all."""
-    low, high = (np.nan, np.nan) if np.isnan(drawn).all() else np.nanquantile(drawn, [0.025, 0.975])
+def parse_reply_tags(reply: Reply) -> Tags:
+    """The tags of a reply as a run keeps them, each once; none if there is no answer."""
+    if reply.text is None:
+        return []
+    names = [item["tag"].strip() for item in orjson.loads(reply.text)["tags"]]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _estimate_interval(value: float, drawn: Floats) -> Estimate:
+    """A figure with its percentile interval; all NaN if there is no tag at all."""
+    if np.isnan(drawn).all():
+        return float(value), float("nan"), float("nan")
+    low, high = np.nanquantile(drawn, INTERVAL)
     return float(value), float(low), float(high)
 
 
-def _micro_f1(counts: MatchCounts, rows: np.ndarray) -> float:
-    """Micro F1 of some instructions; NaN where none has a tag."""
+def _micro_f1(counts: MatchCounts, rows: npt.NDArray[np.int64]) -> float:
+    """Micro F1 of some instructions; NaN if none of them has a tag."""
     return MatchCounts(counts.hits[rows], counts.totals[rows]).micro()
 
 
-def parse_reply_tags(reply: Reply) -> list[str]:
-    """The tags of a reply as a run keeps them, each once; none where there is no answer."""
-    found = [] if reply.text is None else orjson.loads(reply.text)["tags"]
-    return list(dict.fromkeys(tag for item in found if (tag := item["tag"].strip())))
+def _mean_length(tags: Sequence[Tags]) -> float:
+    """Mean tags per instruction."""
+    return float(np.mean([len(own_tags) for own_tags in tags]))

@@ -1,8 +1,8 @@
-"""A pilot of k requests per LLM stage, and what the whole run will cost by it.
+"""`tacos quote`: a small paid pilot per LLM stage, and what the whole run will cost by it.
 
-The tagging pilot asks real questions of the run, so their replies are used by it later. What the
-judge will be shown is known only after tagging, so its pilot compares samples drawn at random, both
-ways round; those replies are in the ledger too.
+The tagging pilot asks questions that the run will ask, so the run reuses their replies. What the
+judge will be shown is known only after tagging, so its pilot compares samples drawn at random, in
+both orders; those replies are in the ledger too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,100 +20,235 @@ import polars as pl
 
 from tacos import llm, prompts
 from tacos.config import Settings
-from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, LLMError
 from tacos.formats import sources
 from tacos.llm.chat import grouped_prompts
 from tacos.llm.chat.grouped_model import GroupedModel
 from tacos.llm.chat.messages import render_request
 from tacos.llm.cost import prices
-from tacos.llm.cost.forecast import RateLimits, RequestUsage, StageForecast, forecast_stage
-from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.cost.forecast import (
+    ForecastRange,
+    RateLimits,
+    RequestUsage,
+    StageForecast,
+    forecast_stage,
+)
+from tacos.llm.ledger.ledger import Ledger, open_ledger
+from tacos.llm.ledger.schema import LedgerEntry
 from tacos.methods.judging import comparisons
-from tacos.methods.measures.request_counts import count_questions
 from tacos.methods.tags import open_tags
 from tacos.pipeline.model_factory import list_endpoint_models
-from tacos.pipeline.run_loop import StageModels, run_plan
-from tacos.pipeline.steps import pool
-from tacos.records import PAIRS, Request
+from tacos.records import PAIRS, Reply, Request
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.grouped_tagging_quality import QualityCost, measure_quality_cost
-from tacos.workflows.select import SilentProgress
+from tacos.workflows.input_samples import count_run_questions, read_samples
 
 TAGGING = ("tag-sample", "tag")
 TEXTS = ("id", "instruction", "response")
 
 
+@dataclass(frozen=True)
+class Quote:
+    """What a run will cost: a forecast per LLM stage and model."""
+
+    stages: list[StageForecast]
+    quality: QualityCost | None = None
+    """What `tag.per_request` costs in quality, if that was asked for."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: ranges as low, mid, high."""
+        quality = None if self.quality is None else dict(vars(self.quality))
+        return {"stages": [_forecast_as_dict(stage) for stage in self.stages], "quality": quality}
+
+
+def quote(
+    data: Any,
+    settings: GivenSettings = None,
+    *,
+    n: str | float = 1000,
+    preset: str = "robust",
+    pilot: int = 20,
+    quality: bool = False,
+    ledger: str | Path | None = None,
+) -> Quote:
+    """Forecast the requests, tokens, dollars and minutes of `tacos.select`, from a paid pilot.
+
+    Args:
+        data: Whatever `tacos.select` reads.
+        settings: All settings, or nested ones over the preset; a stage must ask an endpoint.
+        n: The size of the selection; not read if `settings` are complete.
+        preset: "robust" or "paper"; not read if `settings` are complete.
+        pilot: Requests per stage that are asked, and paid for.
+        quality: Whether to measure what `tag.per_request` costs in quality, with more requests.
+        ledger: The file of paid replies; in the user's data folder by default.
+
+    Raises:
+        ConfigError: No stage asks an endpoint.
+        InputError: The data cannot be read.
+        LLMError: The endpoint refuses, or answers no request of a pilot.
+    """
+    chosen = resolve_settings(settings, preset, select={"n": n})
+    cost = None
+    with open_ledger(ledger) as book, open_samples(data, chosen) as samples:
+        if quality:
+            cost = quote_quality_cost(samples, chosen, book, pilot)
+        return Quote(quote_stages(samples, chosen, book, pilot), cost)
+
+
 @contextmanager
 def open_samples(data: Any, settings: Settings) -> Iterator[Artifact]:
-    """The samples of the data, read once for all that is asked about them.
-
-    Raises `ConfigError` where no stage asks an endpoint.
+    """The samples of the data, while the context lasts. Raises `ConfigError` if no stage asks an
+    endpoint.
     """
     if not list_endpoint_models(settings):
         raise ConfigError(
             "nothing to quote: no stage asks an endpoint; give --model, or a URL with --llm"
         )
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        yield _read_samples(data, settings, Path(folder))
+        store = Store(Path(folder))
+        yield read_samples(sources.open_source(data, store.root), settings, store)
 
 
-def quote(
+def quote_stages(
     samples: Artifact, settings: Settings, ledger: Ledger, k: int = 20
 ) -> list[StageForecast]:
-    """A quote per LLM stage. Raises `LLMError` where no request of a pilot is answered."""
-    is_question = pl.col("turns").explode().struct.field("role").eq("user")
-    n_turns = samples.scan().select(is_question.sum()).collect().item() or 0
-    n_asked = count_questions(
-        settings,
-        samples.manifest["n_rows"],
-        int(n_turns),
-        pool.count_requested_rows(samples, settings.select.size),
-    )
-    asked_of = [
-        (stage, model)
-        for stage, models in list_endpoint_models(settings).items()
-        for model in models
-    ]
-    quotes = [
-        _quote_stage(
-            stage,
-            model,
-            _count_model_questions(stage, n_asked, settings),
-            requests,
-            settings,
-            ledger,
-        )
-        for stage, model in asked_of
-        if (requests := _draw_pilot(stage, model, samples, settings, k))
-    ]
-    by_batch = (
-        settings.tag.per_request == 1
-    )  # files of the batch API hold one instruction per request
-    return [each if by_batch else replace(each, usd_batch=None) for each in quotes]
+    """A forecast per LLM stage and model, from pilots of k requests.
+
+    Raises `LLMError` if no request of a pilot is answered.
+    """
+    n_questions = count_run_questions(samples, settings)
+    forecasts = []
+    for stage, models in list_endpoint_models(settings).items():
+        n_of_each_model = _count_model_questions(stage, n_questions, settings)
+        for model in models:
+            requests = _draw_pilot(stage, model, samples, settings, k)
+            if requests:
+                pilot = _Pilot(stage, model, requests, settings, ledger)
+                forecasts.append(_quote_stage(pilot, n_of_each_model))
+    if settings.tag.per_request > 1:
+        # A line of the batch API is one request of one instruction.
+        return [replace(forecast, usd_batch=None) for forecast in forecasts]
+    return forecasts
 
 
 def quote_quality_cost(
     samples: Artifact, settings: Settings, ledger: Ledger, k: int = 20
 ) -> QualityCost:
-    """What `tag.per_request` costs in quality on the instructions of a pilot of k requests, see
-    `quality_cost`.
+    """What `tag.per_request` costs in quality, on the instructions of a pilot of k requests.
 
-    Raises `ConfigError` where no language model is asked several instructions at once.
+    Raises `ConfigError` if no language model is asked several instructions at once.
     """
     models = list_endpoint_models(settings).get("tag", ())
     if not models or settings.tag.per_request == 1:
         raise ConfigError(
-            "there is nothing to compare: set tag.per_request to 2 or more, and name a language model"
+            "nothing to compare: set tag.per_request to 2 or more, and name a language model"
         )
-    return measure_quality_cost(
-        _draw_pilot("tag", models[0], samples, settings, k), models[0], settings, ledger
+    model = models[0]
+    requests = _draw_pilot("tag", model, samples, settings, k)
+    return measure_quality_cost(requests, model, settings, ledger)
+
+
+def _forecast_as_dict(forecast: StageForecast) -> dict[str, Any]:
+    """A forecast with its ranges as low, mid, high."""
+    plain = dict(vars(forecast))
+    for name, value in plain.items():
+        if isinstance(value, ForecastRange):
+            plain[name] = value._asdict()
+    return plain
+
+
+def _count_model_questions(stage: str, n_questions: Mapping[str, int], settings: Settings) -> int:
+    """The questions of a stage to one of its models; the judges of a panel share them evenly."""
+    n_of_stage = n_questions[stage]
+    return n_of_stage if stage in TAGGING else n_of_stage // len(settings.judges)
+
+
+@dataclass(frozen=True)
+class _Pilot:
+    """The first requests of a stage to a model, and where to ask them."""
+
+    stage: str
+    model: str
+    requests: Sequence[Request]
+    settings: Settings
+    ledger: Ledger
+
+    def forecast(
+        self, n_requests: int, usages: Sequence[RequestUsage], n_asked_again: int
+    ) -> StageForecast:
+        """The forecast of a stage by what the pilot used."""
+        llm_settings = self.settings.llm
+        price = prices.find_price(self.model, llm_settings.price_in, llm_settings.price_out)
+        limits = RateLimits(llm_settings.concurrency, llm_settings.rpm, llm_settings.tpm)
+        return forecast_stage(
+            self.stage, self.model, n_requests, usages, n_asked_again, price, limits
+        )
+
+    def check_answered(self, usages: Sequence[RequestUsage], replies: Sequence[Reply]) -> None:
+        """Raise `LLMError` if no request was answered."""
+        if not usages:
+            reason = replies[0].failure if replies else "no rows"
+            raise LLMError(f"no request of the {self.stage} pilot was answered: {reason}")
+
+
+def _quote_stage(pilot: _Pilot, n_questions: int) -> StageForecast:
+    """Ask a pilot, and forecast the stage by what it used."""
+    if pilot.stage in TAGGING and pilot.settings.tag.per_request > 1:
+        return _quote_groups(pilot, n_questions)
+    llm_settings = pilot.settings.llm
+    with llm.connect(llm_settings, pilot.model, pilot.ledger) as client:
+        replies = client.answer(pilot.requests)
+    first_keys = [
+        render_request(request, pilot.model, llm_settings.body).key for request in pilot.requests
+    ]
+    entries = pilot.ledger.get(first_keys)
+    usages = [_sum_usage([entry]) for entry in entries.values()]
+    pilot.check_answered(usages, replies)
+    n_again = 0
+    for reply, first_key in zip(replies, first_keys, strict=True):
+        # A reply under another key answers a re-ask, after an unusable first reply.
+        if reply.key and reply.key != first_key:
+            n_again += 1
+    return pilot.forecast(n_questions, usages, min(n_again, len(usages)))
+
+
+def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
+    """Forecast tagging with several instructions per request.
+
+    The usage of a group includes that of the instructions that it left open, which are asked alone.
+    """
+    n = pilot.settings.tag.per_request
+    llm_settings = pilot.settings.llm
+    with llm.connect(llm_settings, pilot.model, pilot.ledger) as client:
+        grouped = GroupedModel(client, "tag", n)
+        replies = grouped.answer(pilot.requests)
+    members = [
+        grouped_prompts.build_group_member(request, pilot.model, llm_settings.body, n).key
+        for request in pilot.requests
+    ]
+    keys_of = {member: {member, reply.key} for member, reply in zip(members, replies, strict=True)}
+    every_key = [key for keys in keys_of.values() for key in keys]
+    entries = pilot.ledger.get(every_key)
+    groups = grouped_prompts.split_into_groups(list(keys_of), n)
+    usages = []
+    for group in groups:
+        paid = [entries[key] for member in group for key in keys_of[member] if key in entries]
+        if paid:
+            usages.append(_sum_usage(paid))
+    pilot.check_answered(usages, replies)
+    forecast = pilot.forecast(math.ceil(n_questions / n), usages, n_asked_again=0)
+    n_alone_per_group = grouped.n_alone / len(groups)
+    return replace(forecast, requests=forecast.requests.times(1 + n_alone_per_group))
+
+
+def _sum_usage(entries: Sequence[LedgerEntry]) -> RequestUsage:
+    """The tokens of some replies together, and the latency of the slowest."""
+    return RequestUsage(
+        sum(entry.prompt_tokens for entry in entries),
+        sum(entry.answer_tokens for entry in entries),
+        max(entry.latency for entry in entries),
     )
-
-
-def _count_model_questions(stage: str, n_asked: Mapping[str, int], settings: Settings) -> int:
-    """The questions of a stage that go to one of its models: judges of a panel are asked alike."""
-    return n_asked[stage] if stage in TAGGING else n_asked[stage] // len(settings.judges)
 
 
 def _draw_pilot(
@@ -122,103 +257,16 @@ def _draw_pilot(
     """The questions behind k requests of a stage to a model."""
     if stage in TAGGING:
         return _draw_tag_pilot(samples, settings, k * settings.tag.per_request)
-    return (_draw_grade_pilot if stage == "grade" else _draw_judge_pilot)(
-        samples, settings, model, k
-    )
-
-
-def _read_samples(data: Any, settings: Settings, folder: Path) -> Artifact:
-    """The samples of the data; reading them needs no model."""
-    source, store = sources.open_source(data, folder), Store(folder)
-    engine = LocalEngine(1)
-    models = StageModels({}, {})
-    return run_plan(source, settings, store, engine, models, SilentProgress(), "ingest").artifacts[
-        "samples"
-    ]
-
-
-def _quote_stage(
-    stage: str,
-    model: str,
-    n_requests: int,
-    requests: Sequence[Request],
-    settings: Settings,
-    ledger: Ledger,
-) -> StageForecast:
-    """Ask a pilot and work out the quote from what it used."""
-    if stage in TAGGING and settings.tag.per_request > 1:
-        return _quote_groups(stage, model, n_requests, requests, settings, ledger)
-    with llm.connect(settings.llm, model, ledger) as client:
-        replies = client.answer(requests)
-    firsts = [render_request(request, model, settings.llm.body).key for request in requests]
-    entries = ledger.get(firsts)
-    usages = [
-        RequestUsage(each.prompt_tokens, each.answer_tokens, each.latency)
-        for each in entries.values()
-    ]
-    if not usages:
-        raise LLMError(
-            f"no request of the {stage} pilot was answered: {replies[0].failure if replies else 'no rows'}"
-        )
-    n_again = sum(
-        reply.key != first for reply, first in zip(replies, firsts, strict=True) if reply.key
-    )
-    price = prices.find_price(model, settings.llm.price_in, settings.llm.price_out)
-    speed = RateLimits(settings.llm.concurrency, settings.llm.rpm, settings.llm.tpm)
-    return forecast_stage(stage, model, n_requests, usages, min(n_again, len(usages)), price, speed)
-
-
-def _quote_groups(
-    stage: str,
-    model: str,
-    n_questions: int,
-    requests: Sequence[Request],
-    settings: Settings,
-    ledger: Ledger,
-) -> StageForecast:
-    """The quote of tagging several instructions per request: a group's usage has in it that of
-    questions asked alone after it.
-    """
-    n = settings.tag.per_request
-    with llm.connect(settings.llm, model, ledger) as client:
-        grouped = GroupedModel(client, "tag", n)
-        replies = grouped.answer(requests)
-    members = [
-        grouped_prompts.build_group_member(request, model, settings.llm.body, n).key
-        for request in requests
-    ]
-    came = {member: {member, reply.key} for member, reply in zip(members, replies, strict=True)}
-    entries = ledger.get([key for keys in came.values() for key in keys])
-    groups = [
-        [entries[key] for member in group for key in came[member] if key in entries]
-        for group in grouped_prompts.split_into_groups(list(came), n)
-    ]
-    usages = [
-        RequestUsage(
-            sum(e.prompt_tokens for e in group),
-            sum(e.answer_tokens for e in group),
-            max(e.latency for e in group),
-        )
-        for group in groups
-        if group
-    ]
-    if not usages:
-        raise LLMError(
-            f"no request of the tag pilot was answered: {replies[0].failure if replies else 'no rows'}"
-        )
-    price = prices.find_price(model, settings.llm.price_in, settings.llm.price_out)
-    speed = RateLimits(settings.llm.concurrency, settings.llm.rpm, settings.llm.tpm)
-    found = forecast_stage(stage, model, math.ceil(n_questions / n), usages, 0, price, speed)
-    return replace(found, requests=found.requests.times(1 + grouped.n_alone / len(groups)))
+    if stage == "grade":
+        return _draw_grade_pilot(samples, settings, model, k)
+    return _draw_judge_pilot(samples, settings, model, k)
 
 
 def _draw_tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
     """k of the questions that tagging will ask, drawn at random."""
-    drawn = _reservoir_sample(_iterate_tag_questions(samples), k, settings.seed)
-    return [
-        open_tags.build_tag_request(row, "tag", prompts.hash_template("tag"), settings.tag)
-        for row in drawn
-    ]
+    rows = _reservoir_sample(_iterate_tag_questions(samples), k, settings.seed)
+    digest = prompts.hash_template("tag")
+    return [open_tags.build_tag_request(row, "tag", digest, settings.tag) for row in rows]
 
 
 def _iterate_tag_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
@@ -230,19 +278,24 @@ def _iterate_tag_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
 
 
 def _draw_grade_pilot(samples: Artifact, settings: Settings, model: str, k: int) -> list[Request]:
-    """k of the questions that a judge of single samples will be asked, drawn at random."""
-    drawn = _reservoir_sample(_iterate_texts(samples), k, settings.seed)
+    """k of the questions to a judge of single samples, drawn at random."""
+    rows = _reservoir_sample(_iterate_texts(samples), k, settings.seed)
     digest = prompts.hash_template("grade")
-    rows = [{**row, "judge": model, "repetition": 0} for row in drawn]
-    return [comparisons.ask_grade(row, "grade", digest, settings.judge) for row in rows]
+    requests = []
+    for row in rows:
+        question = {**row, "judge": model, "repetition": 0}
+        requests.append(comparisons.ask_grade(question, "grade", digest, settings.judge))
+    return requests
 
 
 def _draw_judge_pilot(samples: Artifact, settings: Settings, model: str, k: int) -> list[Request]:
-    """k comparisons of samples drawn at random, each pair both ways round."""
-    drawn = _reservoir_sample(_iterate_texts(samples), 2 * max(1, k // 2), settings.seed)
-    half = len(drawn) // 2
-    pairs = [
-        {
+    """k comparisons of samples drawn at random, each pair in both orders."""
+    n_pairs = max(1, k // 2)
+    rows = _reservoir_sample(_iterate_texts(samples), 2 * n_pairs, settings.seed)
+    half = len(rows) // 2
+    pairs = []
+    for number, (left, right) in enumerate(zip(rows[:half], rows[half:], strict=False)):
+        pair = {
             "pair": number,
             "cluster": 0,
             "left": left["id"],
@@ -250,31 +303,34 @@ def _draw_judge_pilot(samples: Artifact, settings: Settings, model: str, k: int)
             "bridge": False,
             "orders": "both",
         }
-        for number, (left, right) in enumerate(zip(drawn[:half], drawn[half:], strict=False))
-    ]
-    table = comparisons.list_comparison_questions(
-        pl.DataFrame(pairs, schema=PAIRS), pl.DataFrame(drawn), (model,)
+        pairs.append(pair)
+    questions = comparisons.list_comparison_questions(
+        pl.DataFrame(pairs, schema=PAIRS), pl.DataFrame(rows), (model,)
     )
     digest = prompts.hash_template("judge")
-    return [
+    requests = [
         comparisons.ask_comparison(row, "judge", digest, settings.judge)
-        for row in table.iter_rows(named=True)
-    ][:k]
+        for row in questions.iter_rows(named=True)
+    ]
+    return requests[:k]
 
 
 def _iterate_texts(samples: Artifact) -> Iterator[dict[str, Any]]:
     """id, instruction and response of every sample."""
-    return (row for batch in samples.batches(TEXTS) for row in batch.iter_rows(named=True))
+    for batch in samples.batches(TEXTS):
+        yield from batch.iter_rows(named=True)
 
 
 def _reservoir_sample(rows: Iterator[dict[str, Any]], k: int, seed: int) -> list[dict[str, Any]]:
     """k rows at random, each equally likely (reservoir sampling), in random order."""
     random = np.random.default_rng(seed)
-    kept: list[dict[str, Any]] = []
+    reservoir: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
-        place = number if number < k else int(random.integers(number + 1))
         if number < k:
-            kept.append(row)
-        elif place < k:
-            kept[place] = row
-    return [kept[place] for place in random.permutation(len(kept))]
+            reservoir.append(row)
+            continue
+        # Row number i takes a place with probability k / (i + 1).
+        place = int(random.integers(number + 1))
+        if place < k:
+            reservoir[place] = row
+    return [reservoir[place] for place in random.permutation(len(reservoir))]

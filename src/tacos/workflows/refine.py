@@ -1,8 +1,8 @@
-"""Refining the selection of a run: `refine` runs the pipeline `REFINEMENT` in the run's own
-directory.
+"""`tacos refine`: rewrite the selected rows of a run if that makes them better.
 
-The rows come out in the order of the input with their own fields; beside them lies one line per row
-that says what happened to it. Nothing of the run changes: its selection stays what it was.
+The pipeline `REFINEMENT` runs in the run's own directory. The output holds the rows with their own
+fields in the order of the input; a file beside it says for each row what happened. The run's
+selection stays as it is.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.formats import writing
 from tacos.methods.judging import refinement
-from tacos.pipeline.model_factory import open_judges
+from tacos.pipeline.model_factory import list_endpoint_models, open_judges
 from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import ConcatenatedTable, Progress, run_steps
 from tacos.pipeline.stages import REFINEMENT
 from tacos.records import REFINEMENTS, REJECTS, VERDICTS
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import select
+from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
+from tacos.workflows.selection import load
+from tacos.workflows.silent_progress import SilentProgress
 
 STATE = "refine.json"
+ROW_COLUMNS = ("id", "content_hash", "instruction", "response", "raw")
 
 
 @dataclass(frozen=True)
@@ -39,28 +42,31 @@ class Refinement:
     run: Path
     output: Path
     sidecar: Path
+    """The file that says for each row what happened."""
     changes: pl.DataFrame
-    """By `REFINEMENTS`, in the order of the output."""
+    """By `REFINEMENTS`: a row per selected row, in the order of the output."""
     made: list[str]
-    """Artifacts that this call made; empty when all were there."""
+    """The artifacts that this call made; empty if all were up to date."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows by what happened to them."""
-        found = Counter(self.changes["status"].to_list())
-        return {status: found[status] for status in ("rewritten", "kept", "failed")}
+        """Status -> rows: rewritten, kept, failed."""
+        by_status = Counter(self.changes["status"].to_list())
+        return {status: by_status[status] for status in ("rewritten", "kept", "failed")}
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Rows by why, the most frequent first."""
-        told = self.changes.select(pl.concat_str("status", pl.lit(": "), "reason")).to_series()
-        return dict(Counter(told.to_list()).most_common())
+        """Status and reason -> rows, the most frequent first."""
+        both = pl.concat_str("status", pl.lit(": "), "reason")
+        texts = self.changes.select(both).to_series().to_list()
+        return dict(Counter(texts).most_common())
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        paths = {"run": str(self.run), "output": str(self.output), "sidecar": str(self.sidecar)}
         return {
-            **paths,
+            "run": str(self.run),
+            "output": str(self.output),
+            "sidecar": str(self.sidecar),
             "counts": self.counts,
             "reasons": self.reasons,
             "lengths": self.lengths(),
@@ -68,108 +74,132 @@ class Refinement:
         }
 
     def lengths(self) -> dict[str, float | None]:
-        """Mean characters of the rewritten rows' responses, before and after: a judge may just like
-        them longer.
+        """The mean response of the rewritten rows in characters, before and after.
+
+        Judges tend to prefer longer responses, so a large difference is a warning.
         """
-        done = self.changes.filter(pl.col("status") == "rewritten")
-        before, after = (done[name].str.len_chars().mean() for name in ("response", "new_response"))
+        rewritten = self.changes.filter(pl.col("status") == "rewritten")
+        before = rewritten["response"].str.len_chars().mean()
+        after = rewritten["new_response"].str.len_chars().mean()
         return {"before": before, "after": after}  # type: ignore[dict-item]
 
 
 def refine(
-    run: Path,
-    settings: Settings,
-    output: Path | None = None,
+    run: str | Path,
+    settings: GivenSettings = None,
+    output: str | Path | None = None,
     *,
     ledger: Path | None = None,
     progress: Progress | None = None,
 ) -> Refinement:
-    """Rewrite the selected rows of a run where judges confirm that the rewrite is better.
+    """Rewrite the selected rows of a run; a rewrite counts only if judges confirm that it is better.
 
-    `output` defaults to `<run>/refined.jsonl`. Raises `InputError` for a run without a selection,
-    and what the loop raises; the same call goes on from there.
+    Args:
+        run: The run directory.
+        settings: All settings, or nested ones over the run's own.
+        output: The file to write the rows to; `<run>/refined.jsonl` by default.
+        ledger: The file of paid replies; in the user's data folder by default.
+        progress: What is told of the progress.
+
+    If it is stopped, the same call continues from there.
+
+    Raises:
+        InputError: The run has no selection.
     """
-    done = select.load(run)
-    selected = done.in_input_order.select("id", "content_hash", "instruction", "response", "raw")
-    target = output or run / "refined.jsonl"
+    done = load(run)
+    chosen = resolve_run_settings(settings, done.settings, list_refine_defaults(done.settings))
+    selected = done.in_input_order.select(ROW_COLUMNS)
+    target = Path(output) if output else done.run / "refined.jsonl"
     writing.check_rows_writable(target)
-    store, engine = Store(run), LocalEngine(1)
+    store = Store(done.run)
+    steps = plan_steps(chosen, REFINEMENT)
     start = {name: ConcatenatedTable([done.artifacts[name]]) for name in ("samples", "selection")}
-    with store.lock(), closing(engine), open_judges(settings, ledger, refine=True) as models:
-        steps = plan_steps(settings, REFINEMENT)
+    with (
+        store.lock(),
+        closing(LocalEngine(1)) as engine,
+        open_judges(chosen, ledger, refine=True) as models,
+    ):
         outcome = run_steps(
-            steps, start, settings, store, engine, models, progress or select.SilentProgress()
+            steps, start, chosen, store, engine, models, progress or SilentProgress()
         )
-        changes = _collect_changes(selected, outcome.artifacts, settings)
-        store.write_state(STATE, _build_refine_state(settings, outcome.artifacts))
+        changes = _collect_changes(selected, outcome.artifacts, chosen)
+        store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))
     writing.write_rows(_apply_rewrites(selected, changes, outcome.artifacts), target)
     sidecar = target.with_name(f"{target.name}.changes.jsonl")
     writing.write_rows(changes.iter_rows(named=True), sidecar)
-    return Refinement(run, target, sidecar, changes, outcome.made)
+    return Refinement(done.run, target, sidecar, changes, outcome.made)
+
+
+def list_refine_defaults(of_run: Settings) -> dict[str, Any]:
+    """Settings that refining changes in those of a run: if embedded models judged it, the
+    endpoint's model confirms the rewrites.
+    """
+    if "judge" in list_endpoint_models(of_run):
+        return {}
+    return {"judge": {"model": "llm", "models": [], "mode": "comparative"}}
 
 
 def _collect_changes(
-    selected: pl.DataFrame, made: Mapping[str, Artifact], settings: Settings
+    selected: pl.DataFrame, artifacts: Mapping[str, Artifact], settings: Settings
 ) -> pl.DataFrame:
-    """What came of every selected row, by `REFINEMENTS`."""
-    candidates, verdicts = (
-        made["candidates"].scan().collect(),
-        made["confirmations"].scan().collect(),
-    )
-    rejects = pl.concat(
-        [artifact.rejects() for artifact in made.values()] + [pl.DataFrame(schema=REJECTS)]
-    )
-    n_sittings = len(settings.judges) * settings.judge.repetitions
+    """What happened to every selected row, by `REFINEMENTS`."""
+    candidates = artifacts["candidates"].scan().collect()
+    verdicts = artifacts["confirmations"].scan().collect()
     if verdicts.is_empty():
         verdicts = pl.DataFrame(schema=VERDICTS)
-    texts = _collect_proposals(made)
-    parts = made["excerpts"].scan().select("id", own="instruction").collect()
-    before = selected.join(parts, on="id", how="left", maintain_order="left")
-    before = before.with_columns(instruction=pl.coalesce("own", "instruction")).drop("own", "raw")
-    found = refinement.settle_refinements(before, texts, candidates, verdicts, rejects, n_sittings)
-    return found.select(REFINEMENTS.names())
-
-
-def _collect_proposals(made: Mapping[str, Artifact]) -> pl.DataFrame:
-    """id, new_instruction, new_response, faults, as far as there are any."""
-    responses = (
-        made["responses"].scan().select("id", new_response="response", wrong="faults").collect()
+    rejects = pl.concat(
+        [
+            *(artifact.rejects() for artifact in artifacts.values()),
+            pl.DataFrame(schema=REJECTS),
+        ]
     )
-    if "instructions" not in made:
+    n_sittings = len(settings.judges) * settings.judge.repetitions
+    # The instruction of an excerpt is the rewritable part of the sample's: without its context.
+    excerpts = artifacts["excerpts"].scan().select("id", own="instruction").collect()
+    before = selected.join(excerpts, on="id", how="left", maintain_order="left")
+    before = before.with_columns(instruction=pl.coalesce("own", "instruction"))
+    settled = refinement.settle_refinements(
+        before.drop("own", "raw"),
+        _collect_proposals(artifacts),
+        candidates,
+        verdicts,
+        rejects,
+        n_sittings,
+    )
+    return settled.select(REFINEMENTS.names())
+
+
+def _collect_proposals(artifacts: Mapping[str, Artifact]) -> pl.DataFrame:
+    """The rewrites that a model proposed: id, new_instruction, new_response, faults."""
+    columns = {"new_response": "response", "wrong": "faults"}
+    responses = artifacts["responses"].scan().select("id", **columns).collect()
+    if "instructions" not in artifacts:
         kept = pl.lit(None, pl.String).alias("new_instruction")
-        return responses.select("id", kept, "new_response", pl.col("wrong").alias("faults"))
-    found = (
-        made["instructions"]
-        .scan()
-        .select("id", new_instruction="instruction", more="faults")
-        .collect()
-    )
-    said = pl.concat_str("wrong", "more", separator="\n", ignore_nulls=True).alias("faults")
-    return responses.join(found, on="id", how="left").select(
-        "id", "new_instruction", "new_response", said
-    )
+        faults = pl.col("wrong").alias("faults")
+        return responses.select("id", kept, "new_response", faults)
+    columns = {"new_instruction": "instruction", "more": "faults"}
+    instructions = artifacts["instructions"].scan().select("id", **columns).collect()
+    faults = pl.concat_str("wrong", "more", separator="\n", ignore_nulls=True).alias("faults")
+    both = responses.join(instructions, on="id", how="left")
+    return both.select("id", "new_instruction", "new_response", faults)
 
 
 def _apply_rewrites(
-    selected: pl.DataFrame, changes: pl.DataFrame, made: Mapping[str, Artifact]
+    selected: pl.DataFrame, changes: pl.DataFrame, artifacts: Mapping[str, Artifact]
 ) -> list[str]:
-    """The rows as JSON: the rewritten ones with their new texts, all others as they were read."""
-    taken = changes.filter(pl.col("status") == "rewritten")["id"]
-    new = (
-        made["candidates"]
-        .scan()
-        .filter(pl.col("id").is_in(taken.implode()))
-        .select("id", new="raw")
-        .collect()
-    )
-    joined = selected.join(new, on="id", how="left", maintain_order="left")
+    """The rows as JSON: rewritten ones with their new texts, all others as they were read."""
+    rewritten = changes.filter(pl.col("status") == "rewritten")["id"]
+    candidates = artifacts["candidates"].scan()
+    confirmed = candidates.filter(pl.col("id").is_in(rewritten.implode()))
+    new_rows = confirmed.select("id", new="raw").collect()
+    joined = selected.join(new_rows, on="id", how="left", maintain_order="left")
     return joined.select(pl.coalesce("new", "raw")).to_series().to_list()
 
 
-def _build_refine_state(settings: Settings, made: Mapping[str, Artifact]) -> dict[str, Any]:
-    """What `refine.json` says: enough to find the artifacts again."""
+def _build_refine_state(settings: Settings, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+    """The content of `refine.json`: enough to find the artifacts again."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings.model_dump(mode="json"),
-        "artifacts": {name: artifact.manifest["key"] for name, artifact in made.items()},
+        "artifacts": {name: artifact.manifest["key"] for name, artifact in artifacts.items()},
     }

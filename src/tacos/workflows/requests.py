@@ -1,15 +1,14 @@
-"""What a run has still to ask of an endpoint, without asking it: the questions behind batch and
-exchange files.
+"""`tacos requests`: have somebody else answer what a run asks of an endpoint.
 
-The loop is run with models that answer from the ledger alone. It goes as far as the replies reach,
-making the same artifacts as an online run would, and stops at the first stage that has open
-questions.
+The loop runs with models that answer from the ledger alone. It goes as far as the replies reach,
+makes the same artifacts as an online run, and stops at the first stage with open questions. Those
+are exported to a file, or sent to the endpoint's batch API; the replies go into the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,16 @@ from typing import Any
 import polars as pl
 
 from tacos import prompts
-from tacos.config import Settings
+from tacos.config import LLMSettings, Settings
 from tacos.engines.local import LocalEngine
-from tacos.errors import ConfigError, RunError
+from tacos.errors import ConfigError, InputError, RunError
+from tacos.llm.chat.envelope import RequestForm
 from tacos.llm.chat.messages import RenderedRequest, render_request
 from tacos.llm.embedding.encoder import LedgerEncoder
-from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.ledger import Ledger, open_ledger
 from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.offline import batch_api, exchange_files
+from tacos.llm.offline.exchange_files import ImportCounts
 from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
 from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.model_factory import (
@@ -44,134 +46,266 @@ from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Encoder, Model, Reply
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows.select import STATE, SilentProgress
+from tacos.workflows.selection import STATE
+from tacos.workflows.silent_progress import SilentProgress
 
 GROUP = 1000
+"""Questions that are looked up in the ledger at once."""
 
-
-@dataclass(frozen=True)
-class DigestOnlySource:
-    """The input of a run that has read it already: only its digest is needed any more."""
-
-    digest: str
-
-    def batches(self, columns: Any = None) -> Iterator[Any]:
-        """Nothing can be read again."""
-        raise RunError(
-            "the run does not hold its input; read it first, with `tacos select DATA ... --until ingest`"
-        )
-
-    def scan(self) -> pl.LazyFrame:
-        """Raw rows are no table."""
-        raise NotImplementedError
+Say = Callable[[str], None]
+"""Told of the progress of a batch, a line at a time."""
 
 
 @dataclass(frozen=True)
 class PendingRequests:
-    """The next stage that asks, and all its questions: answered ones, and those that are open
-    (re-asks among them).
-    """
+    """The next stage that asks an endpoint, and its questions."""
 
     artifact: str
+    """What the stage makes."""
     questions: dict[str, RenderedRequest]
+    """Key -> request: all questions of the stage, answered or open."""
     open: dict[str, RenderedRequest]
+    """Key -> request: the questions without a reply, and re-asks after unusable replies."""
+
+
+@dataclass(frozen=True)
+class ExportedRequests:
+    """The requests of a stage that were written to a file."""
+
+    artifact: str
+    n_written: int
+    n_questions: int
+
+
+@dataclass(frozen=True)
+class ImportedReplies:
+    """The lines of a reply file by what became of them, and what the run asks next."""
+
+    artifact: str
+    counts: ImportCounts
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """How asking by batch ended."""
+
+    failed: dict[str, str]
+    """Key of a question -> why its last try failed; empty if every question is answered."""
+    n_answered: int | None = None
+    """Replies kept from cancelled batches; None if nothing was cancelled."""
+
+
+def requests(run: str | Path, *, ledger: str | Path | None = None) -> PendingRequests | None:
+    """Find what a run asks next of an endpoint; None if every question is answered.
+
+    Raises:
+        ConfigError: No stage of the run asks an endpoint.
+        RunError: `run` is no run directory, or has not read its input yet.
+    """
+    with open_ledger(ledger) as book:
+        return find_pending_requests(Path(run), book)
+
+
+def export_requests(
+    run: str | Path, output: str | Path, *, ledger: str | Path | None = None
+) -> ExportedRequests | None:
+    """Write the open requests of a run's next stage as lines of JSON, in the format of OpenAI's
+    batch API.
+
+    Returns None, and writes nothing, if every question is answered. Raises as `requests` does.
+    """
+    with open_ledger(ledger) as book:
+        pending = find_pending_requests(Path(run), book)
+        if pending is None:
+            return None
+        settings = load_run_settings(run).llm
+        n_written = exchange_files.write_request_file(
+            pending.open.values(), Path(output), _choose_form(settings), settings.omit
+        )
+    return ExportedRequests(pending.artifact, n_written, len(pending.questions))
+
+
+def import_replies(
+    run: str | Path, replies: str | Path, *, ledger: str | Path | None = None
+) -> ImportedReplies | None:
+    """Add the replies of a file to the ledger, from where the run uses them.
+
+    Returns None if every question is answered already. Raises as `requests` does.
+    """
+    with open_ledger(ledger) as book:
+        pending = find_pending_requests(Path(run), book)
+        if pending is None:
+            return None
+        lines = exchange_files.read_exchange_lines(Path(replies))
+        counts = exchange_files.store_replies(lines, pending.questions, book)
+    return ImportedReplies(pending.artifact, counts)
+
+
+def check_import(imported: ImportedReplies, replies: str | Path) -> None:
+    """Raise `InputError` if no line of a reply file belongs to the run."""
+    if imported.counts.n_new + imported.counts.n_known == 0:
+        raise InputError(f"{replies} has no reply to anything that this run asks now")
+
+
+def run_batch(
+    run: str | Path,
+    *,
+    budget: str | None = None,
+    poll: float = 30.0,
+    abandon: bool = False,
+    ledger: str | Path | None = None,
+    say: Say = lambda text: None,
+) -> BatchResult:
+    """Have the endpoint's batch API answer, stage by stage, until no question is open.
+
+    Args:
+        run: The run directory.
+        budget: A hard cap: "5usd", "2Mtokens" or "1000requests"; that of the run by default.
+        poll: Seconds between two looks at a batch.
+        abandon: Submit nothing; cancel the batches that are out, and keep what they answered.
+        ledger: The file of paid replies; in the user's data folder by default.
+        say: What is told of the progress.
+
+    It may be stopped and called again: nothing is submitted twice.
+
+    Raises:
+        BudgetReachedError: The cap is reached.
+        ConfigError: No stage of the run asks an endpoint, or a budget in dollars has no price.
+        LLMError: The endpoint refuses.
+        RunError: `run` is no run directory, or has not read its input yet.
+    """
+    settings = load_run_settings(run).llm
+    settings = settings.model_copy(update={"budget": budget or settings.budget})
+    with open_ledger(ledger) as book:
+        while (pending := find_pending_requests(Path(run), book)) is not None:
+            say(f"{pending.artifact}: {len(pending.open):,} requests have no reply yet")
+            questions = list(pending.questions.values())
+            if abandon:
+                n_answered = batch_api.cancel_batches(questions, settings, book, poll, say)
+                return BatchResult({}, n_answered)
+            outcome = batch_api.fetch_batch_replies(questions, settings, book, poll, say)
+            if outcome.failed:
+                return BatchResult(outcome.failed)
+    return BatchResult({})
+
+
+def load_run_settings(run: str | Path) -> Settings:
+    """The settings that a run was made with. Raises `RunError` if there is no run."""
+    return Settings.model_validate(Store(Path(run)).read_state(STATE)["settings"])
 
 
 def find_pending_requests(run: Path, ledger: Ledger) -> PendingRequests | None:
-    """What a run asks next; None where it asks nothing any more. Raises `RunError`, `ConfigError`."""
+    """`requests` with an open ledger."""
     store = Store(run)
     state = store.read_state(STATE)
     settings = Settings.model_validate(state["settings"])
-    source = DigestOnlySource(_find_samples(store, state).manifest["inputs"]["input"])
+    digest = _find_samples(store, state).manifest["inputs"]["input"]
     with store.lock():
-        return _advance_run(source, settings, store, _build_replay_models(settings, ledger), ledger)
+        models = _build_replay_models(settings, ledger)
+        return _advance_run(_DigestOnlySource(digest), settings, store, models, ledger)
+
+
+@dataclass(frozen=True)
+class _DigestOnlySource:
+    """The input of a run that has read it already: only its digest is needed."""
+
+    digest: str
+
+    def batches(self, columns: Any = None) -> Iterator[Any]:
+        """Raise `RunError`: the rows cannot be read again."""
+        raise RunError(
+            "the run does not hold its input; "
+            "read it first, with `tacos select DATA ... --until ingest`"
+        )
+
+    def scan(self) -> pl.LazyFrame:
+        """Raw rows are not a table."""
+        raise NotImplementedError
+
+
+def _choose_form(settings: LLMSettings) -> RequestForm:
+    """The form that requests are written in: the one of the settings, or the strictest."""
+    if settings.structured == "auto":
+        return RequestForm()
+    return RequestForm(settings.structured)
 
 
 def _find_samples(store: Store, state: dict[str, Any]) -> Artifact:
-    """The samples that a run has read, also where it was stopped later on. Raises `RunError`."""
-    keys = [
-        state["artifacts"].get("samples", ""),
-        *sorted(path.name for path in (store.root / "samples").glob("*")),
-    ]
-    found = [
-        artifact for key in keys if key and (artifact := store.find("samples", key)) is not None
-    ]
-    if not found:
-        raise RunError(
-            f"{store.root} has read no input yet; run `tacos select DATA ... --until ingest` first"
-        )
-    return found[0]
+    """The samples that a run has read, even if a later run was stopped before it noted them."""
+    noted = state["artifacts"].get("samples", "")
+    folders = sorted(path.name for path in (store.root / "samples").glob("*"))
+    for key in (noted, *folders):
+        samples = store.find("samples", key) if key else None
+        if samples is not None:
+            return samples
+    raise RunError(
+        f"{store.root} has not read its input yet; run `tacos select DATA ... --until ingest` first"
+    )
 
 
 def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
-    """The models of a run, those of the endpoint answering from the ledger alone. Raises
-    `ConfigError` without any.
-    """
-    names = {
-        name
-        for asked_of_stage in list_endpoint_models(settings).values()
-        for name in asked_of_stage
-    }
+    """The models of a run; those of the endpoint answer from the ledger alone."""
+    names: set[str] = set()
+    for models_of_stage in list_endpoint_models(settings).values():
+        names.update(models_of_stage)
     if not names:
         raise ConfigError("the run asks no endpoint; select with --llm or --model first")
-    clients: dict[str, Model] = {name: LedgerModel(settings.llm, name, ledger) for name in names}
-    models = {model for (model,) in list_embedding_models(settings).values()}
-    encoders: dict[str, Encoder] = {
-        model: LedgerEncoder(model, settings.embed, ledger) for model in models
-    }
+    clients: dict[str, Model] = {}
+    for name in names:
+        clients[name] = LedgerModel(settings.llm, name, ledger)
+    encoders: dict[str, Encoder] = {}
+    for (model,) in list_embedding_models(settings).values():
+        encoders[model] = LedgerEncoder(model, settings.embed, ledger)
     network = EndpointClients(settings, None, ExitStack(), clients, encoders=encoders)
     return build_models(settings, UserFunctions(), network)
 
 
 def _advance_run(
-    source: DigestOnlySource, settings: Settings, store: Store, models: StageModels, ledger: Ledger
+    source: _DigestOnlySource, settings: Settings, store: Store, models: StageModels, ledger: Ledger
 ) -> PendingRequests | None:
-    """Run as far as the ledger reaches; what is asked then."""
-    engine = LocalEngine(1)
-    try:
-        run_plan(source, settings, store, engine, models, SilentProgress())
-        return None
-    except MissingRepliesError:
-        made = find_existing_artifacts(source, settings, store, models)
-    finally:
-        engine.close()
+    """Run as far as the ledger reaches; returns what is asked then."""
+    with closing(LocalEngine(1)) as engine:
+        try:
+            run_plan(source, settings, store, engine, models, SilentProgress())
+            return None
+        except MissingRepliesError:
+            artifacts = find_existing_artifacts(source, settings, store, models)
     steps = plan_steps(settings)
-    step = next(step for step in steps if step.artifact not in made)
+    step = next(step for step in steps if step.artifact not in artifacts)
     assert isinstance(step.stage, PromptStage)
+    tables = gather_tables(step, steps, {"input": source}, artifacts)
     names = list_endpoint_models(settings)[step.stage.name]
-    found = list(
-        _prepare_requests(
-            step.stage, gather_tables(step, steps, {"input": source}, made), settings, names
-        )
-    )
-    return _collect_open_requests(step.artifact, found, ledger)
+    questions = list(_render_questions(step.stage, tables, settings, names))
+    return _collect_open_requests(step.artifact, questions, ledger)
 
 
-def _prepare_requests(
+def _render_questions(
     stage: PromptStage, tables: Tables, settings: Settings, names: Sequence[str]
 ) -> Iterator[RenderedRequest]:
-    """The questions of a stage to models of the endpoint, as they go out; those of a panel name
-    their model.
+    """The questions of a stage to models of the endpoint, as they are sent.
+
+    Requests of a panel name the judge that answers; all others go to the stage's only model.
     """
-    digest, config = (
-        prompts.hash_template(stage.template),
-        getattr(settings, find_settings_section(stage)),
-    )
+    digest = prompts.hash_template(stage.template)
+    section = getattr(settings, find_settings_section(stage))
     for batch in stage.questions(tables, settings):
         for row in batch.iter_rows(named=True):
-            request = (
-                stage.ask(row, stage.template, digest, config) if stage.given(row) is None else None
-            )
-            if request is not None and (not request.model or request.model in names):
+            if stage.given(row) is not None:
+                continue  # the input answers this one itself
+            request = stage.ask(row, stage.template, digest, section)
+            if not request.model or request.model in names:
                 yield render_request(request, request.model or names[0], settings.llm.body)
 
 
 def _collect_open_requests(
-    artifact: str, all_asked: list[RenderedRequest], ledger: Ledger
+    artifact: str, questions: list[RenderedRequest], ledger: Ledger
 ) -> PendingRequests:
-    """Which of the questions are open."""
-    still: dict[str, RenderedRequest] = {}
-    for start in range(0, len(all_asked), GROUP):
-        found = resolve_questions(all_asked[start : start + GROUP], ledger)
-        still |= {each.key: each for each in found if not isinstance(each, Reply)}
-    return PendingRequests(artifact, {each.key: each for each in all_asked} | still, still)
+    """Look up the questions in the ledger, and collect those that are open."""
+    still_open: dict[str, RenderedRequest] = {}
+    for start in range(0, len(questions), GROUP):
+        group = questions[start : start + GROUP]
+        for resolved in resolve_questions(group, ledger):
+            if not isinstance(resolved, Reply):
+                still_open[resolved.key] = resolved
+    all_questions = {request.key: request for request in questions}
+    return PendingRequests(artifact, all_questions | still_open, still_open)

@@ -43,7 +43,7 @@ def test_a_second_call_says_that_there_is_nothing_to_do(done: Path) -> None:
     before = done.read_bytes()
     code, printed = tacos("select", SAMPLE, "-n", 30, "-o", done)
     assert code == 0
-    assert "nothing to do" in printed
+    assert "Nothing to do" in printed
     assert done.read_bytes() == before
 
 
@@ -87,6 +87,9 @@ def test_explain_and_runs(done: Path) -> None:
     code, printed = tacos("explain", run, "sample.jsonl:0")
     assert code == 0
     assert printed.startswith("sample.jsonl:0: ")
+    code, printed = tacos("explain", run, "sample.jsonl:0", "--json")
+    assert code == 0
+    assert json.loads(printed)["row"] == "sample.jsonl:0"
     code, printed = tacos("runs", "list", run.parent)
     assert "selected" in printed
     assert tacos("runs", "show", run)[0] == 0

@@ -23,7 +23,7 @@ from tacos.pipeline.run_loop import RunResult, StageModels, run_plan
 from tacos.records import Reply, Request, canonical_hash
 from tacos.store.artifacts import Store
 from tacos.workflows import select
-from tacos.workflows.select import SilentProgress
+from tacos.workflows.silent_progress import SilentProgress
 
 WORDS = ("sum", "poem", "garden")
 N = 90

@@ -12,7 +12,6 @@ from tacos.cli.shared import figures
 from tacos.errors import ConfigError, InputError
 from tacos.report import charts
 from tacos.workflows import curve
-from tacos.workflows.reselect import SelectionRequest
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -46,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_size_is_the_selection_that_reselect_makes(folder: Path) -> None:
-    found = curve.curve(folder, SelectionRequest(1, "mig"), ["10%", 40, 20])
+    found = curve.curve(folder, "mig", ["10%", 40, 20])
     assert found.table["n"].to_list() == [16, 20, 40]
     table = tacos.load(folder).reselect(20, "mig").table
     row = found.table.row(1, named=True)
@@ -59,11 +58,11 @@ def test_every_size_is_the_selection_that_reselect_makes(folder: Path) -> None:
 
 
 def test_the_knee_is_where_the_gain_stays_below_the_rate(folder: Path) -> None:
-    whole = curve.curve(folder, SelectionRequest(1, "random"))
+    whole = curve.curve(folder, "random")
     assert whole.table["coverage"][-1] == 1
     assert whole.table["n"][-1] == whole.n_pool == 160
     assert whole.knee == 10  # eight tags are soon covered
-    assert curve.curve(folder, SelectionRequest(1, "random"), [2, 4], gain=0).knee is None
+    assert curve.curve(folder, "random", [2, 4], gain=0).knee is None
 
 
 def test_the_command_prints_the_answer_and_draws_it(folder: Path, tmp_path: Path) -> None:
@@ -77,9 +76,7 @@ def test_the_command_prints_the_answer_and_draws_it(folder: Path, tmp_path: Path
 
 
 def test_a_strategy_has_one_colour_in_all_panels_of_the_figure(folder: Path) -> None:
-    drawn = charts.chart_curve(
-        curve.curve(folder, SelectionRequest(1, "mig"), [10, 40]).table, "mig", None
-    )
+    drawn = charts.chart_curve(curve.curve(folder, "mig", [10, 40]).table, "mig", None)
     coverage, *others = drawn["hconcat"]
     scale = coverage["encoding"]["color"]["scale"]
     ours = dict(zip(scale["domain"], scale["range"], strict=True))["mig"]
@@ -95,9 +92,9 @@ def test_a_figure_is_svg_or_png_and_a_gain_is_a_number(folder: Path, tmp_path: P
 
 def test_sizes_that_cannot_be(folder: Path) -> None:
     with pytest.raises(ConfigError, match="no size"):
-        curve.curve(folder, SelectionRequest(1), ["abc"])
+        curve.curve(folder, "tacos", ["abc"])
     with pytest.raises(InputError, match="rows or shares"):
-        curve.curve(folder, SelectionRequest(1), ["5ktokens"])
+        curve.curve(folder, "tacos", ["5ktokens"])
     with pytest.raises(InputError, match="finds only"):
-        curve.curve(folder, SelectionRequest(1), [500])
-    assert "finds only" in curve.curve(folder, SelectionRequest(1), [10, 500]).ended
+        curve.curve(folder, "tacos", [500])
+    assert "finds only" in curve.curve(folder, "tacos", [10, 500]).ended

@@ -14,7 +14,7 @@ import tacos
 from tacos.cli import app
 from tacos.errors import ConfigError, InputError, TacosError
 from tacos.methods.selecting.strategies import STRATEGIES
-from tacos.workflows.reselect import find_run_scores
+from tacos.workflows.strategy_pool import find_run_scores
 
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
@@ -174,7 +174,7 @@ def test_the_command_writes_rows_and_sidecar(done: tacos.Selection, tmp_path: Pa
     assert len(output.read_text("utf-8").splitlines()) == 8
     sidecar = pl.read_ndjson(output.with_name("mig.jsonl.scores.jsonl"))
     assert sidecar["rule"].unique().to_list() == ["mig"]
-    assert "nothing to do" in cli("reselect", done.run, "-n", "5%", "--strategy", "mig")[1]
+    assert "Nothing to do" in cli("reselect", done.run, "-n", "5%", "--strategy", "mig")[1]
 
 
 def test_the_command_names_the_strategies_where_it_knows_none(

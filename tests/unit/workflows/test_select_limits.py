@@ -286,7 +286,7 @@ def test_fill_takes_what_there_is_past_near_duplicates_and_says_what_is_missing(
     assert done.summary.n_missing == 1000 - n
     assert (
         dict(summary.format_summary(done.summary))["selected"]
-        == f"{n} of 1,000 asked for; there are no more that can be taken"
+        == f"{n} of 1,000 requested; no more rows can be selected"
     )
     with pytest.raises(InputError, match="not filled: the quota of the source few"):
         run(place, 160, {"select": {"fill": True, "limit": 0.6, "per_source": {"few": 0.25}}})

@@ -1,4 +1,4 @@
-"""Before data leaves this machine for the first time in a run: say what goes where, and ask."""
+"""Ask before data leaves this machine for the first time in a run, and say what is sent where."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tacos.llm.transport.endpoint import resolve_endpoint
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.store.artifacts import write_json
 
-WHAT = {
+WHAT_IS_SENT = {
     "tag-sample": "a sample of the instructions (each user turn)",
     "tag": "every instruction (each user turn)",
     "judge": "instruction and response of every sample that is compared",
@@ -30,76 +30,89 @@ WHAT = {
     "normalise": "every distinct tag",
     "cluster": "every canonical tag",
 }
-EMBEDDED = frozenset({"normalise", "cluster"})
-"""Stages that ask for vectors, from the endpoint of `embed`."""
+EMBEDDING_STAGES = frozenset({"normalise", "cluster"})
+"""Stages that ask for vectors, from the endpoint of the section `embed`."""
+
+StageModels = Mapping[str, tuple[str, ...]]
+"""Stage -> the models that it asks."""
 
 
 def ask_consent(
-    settings: Settings,
-    run: Path | None,
-    *,
-    yes: bool,
-    models: Mapping[str, tuple[str, ...]] | None = None,
+    settings: Settings, run: Path | None, *, yes: bool, models: StageModels | None = None
 ) -> None:
-    """Ask unless the endpoint is this machine, `yes` was given, or this run has asked before about
-    the same stages.
+    """Ask for consent to send data to an endpoint.
 
-    `models` (stage -> models) defaults to those of a selection, its encoders included. Raises
-    `ConfigError` where nobody is there to answer.
+    It does not ask if the endpoint is this machine, if `yes` was given, or if this run has asked
+    about the same stages before. `models` defaults to those of a selection, its encoders included.
+    Raises `ConfigError` if there is no terminal to ask on, or if the answer is no.
     """
-    models = (
-        {**list_endpoint_models(settings), **list_embedding_models(settings)}
-        if models is None
-        else models
-    )
-    hosts: dict[str, dict[str, tuple[str, ...]]] = {}
-    for stage, names in models.items():
-        asked = settings.embed.endpoint(settings.llm) if stage in EMBEDDED else settings.llm
-        hosts.setdefault(resolve_endpoint(asked).host, {})[stage] = names
-    open_hosts = {
+    if models is None:
+        models = {**list_endpoint_models(settings), **list_embedding_models(settings)}
+    unapproved = {
         host: stages
-        for host, stages in hosts.items()
+        for host, stages in _group_by_host(settings, models).items()
         if not (yes or _is_local_host(host) or _has_consent(run, host, stages))
     }
-    if not open_hosts:
+    if not unapproved:
         return
-    for host, stages in open_hosts.items():
-        for stage, names in stages.items():
-            line = f"{stage}: {WHAT[stage]} will be sent to {host}, model {', '.join(names)}"
-            console.errors.print(line, soft_wrap=True)
+    for host, stages in unapproved.items():
+        _print_plan(host, stages)
     if not sys.stdin.isatty():
+        hosts = " and ".join(unapproved)
         raise ConfigError(
-            f"nobody is here to agree that data goes to {' and '.join(open_hosts)}; give --yes if you do"
+            "cannot ask for confirmation (no terminal); "
+            f"pass --yes to allow sending data to {hosts}"
         )
-    if not typer.confirm("go on?"):
+    if not typer.confirm("Continue?"):
         raise ConfigError("stopped before anything was sent")
-    for host, stages in open_hosts.items():
+    for host, stages in unapproved.items():
         _record_consent(run, host, stages)
 
 
+def _group_by_host(
+    settings: Settings, models: StageModels
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Host -> the stages that ask it, with their models."""
+    by_host: dict[str, dict[str, tuple[str, ...]]] = {}
+    for stage, names in models.items():
+        endpoint = settings.llm
+        if stage in EMBEDDING_STAGES:
+            endpoint = settings.embed.endpoint(settings.llm)
+        host = resolve_endpoint(endpoint).host
+        by_host.setdefault(host, {})[stage] = names
+    return by_host
+
+
+def _print_plan(host: str, stages: StageModels) -> None:
+    """Print what is to be sent to a host."""
+    for stage, names in stages.items():
+        line = f"{stage}: {WHAT_IS_SENT[stage]} will be sent to {host}, model {', '.join(names)}"
+        console.errors.print(line, soft_wrap=True)
+
+
 def _consent_path(run: Path, host: str) -> Path:
-    """Where a run keeps what it has asked about a host."""
+    """The file in which a run keeps its consent for a host."""
     return run / f"consent-{host}.json"
 
 
-def _has_consent(run: Path | None, host: str, stages: Mapping[str, tuple[str, ...]]) -> bool:
+def _has_consent(run: Path | None, host: str, stages: StageModels) -> bool:
     """Whether this run has asked about all of these stages before."""
-    return run is not None and set(stages) <= set(_read_consent(_consent_path(run, host)))
+    if run is None:
+        return False
+    return set(stages) <= set(_read_consent(_consent_path(run, host)))
 
 
-def _record_consent(run: Path | None, host: str, stages: Mapping[str, tuple[str, ...]]) -> None:
-    """Keep that a person agreed."""
+def _record_consent(run: Path | None, host: str, stages: StageModels) -> None:
+    """Keep the consent in the run."""
     if run is None:
         return
     run.mkdir(parents=True, exist_ok=True)
-    write_json(
-        _consent_path(run, host),
-        {"host": host, "models": {**_read_consent(_consent_path(run, host)), **stages}},
-    )
+    path = _consent_path(run, host)
+    write_json(path, {"host": host, "models": {**_read_consent(path), **stages}})
 
 
 def _read_consent(file: Path) -> dict[str, Any]:
-    """What was asked before: stage -> models."""
+    """Stage -> models that a run has asked about before."""
     if not file.is_file():
         return {}
     return dict(orjson.loads(file.read_bytes())["models"])

@@ -1,10 +1,12 @@
-"""What the terminal shows: progress bars (quiet when standard error is not a terminal) and tables."""
+"""The terminal: lines, tables and JSON on standard output, progress on standard error."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import orjson
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,15 +18,14 @@ from rich.progress import (
 )
 from rich.table import Table
 
+# What is printed is people's data: [b] and :x: stand for themselves.
+out = Console(highlight=False, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
-out = Console(
-    highlight=False, markup=False, emoji=False
-)  # what is printed is data: [b] and :x: mean themselves
-UNSEEN = dict.fromkeys(
-    [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
-    "\N{REPLACEMENT CHARACTER}",
-)
-"""Characters that a terminal would obey: control characters and changes of direction."""
+
+CONTROL_CHARACTERS = (*range(32), *range(127, 160))
+CHANGES_OF_DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+UNSEEN = dict.fromkeys([*CONTROL_CHARACTERS, *CHANGES_OF_DIRECTION], "\N{REPLACEMENT CHARACTER}")
+"""Characters that a terminal would obey, as a translation table of `str.translate`."""
 
 
 class ProgressBars:
@@ -48,28 +49,56 @@ class ProgressBars:
 
 @contextmanager
 def show_progress(*, show: bool) -> Iterator[ProgressBars]:
-    """Progress bars on standard error while the context lasts."""
+    """Progress bars while the context lasts; none if standard error is not a terminal."""
     columns = (
         TextColumn("{task.description:<16}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=errors, disable=not (show and errors.is_terminal), transient=True
-    ) as progress:
+    is_shown = show and errors.is_terminal
+    with Progress(*columns, console=errors, disable=not is_shown, transient=True) as progress:
         yield ProgressBars(progress)
 
 
+def print_line(text: str) -> None:
+    """Print one line, however long; what a terminal would obey is shown as a sign."""
+    out.print(text.translate(UNSEEN), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # a key may be the number of a cluster
+    print(orjson.dumps(value, option=options).decode())
+
+
+def print_pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Print a table of two columns; see `build_table`."""
+    out.print(build_table(title, rows))
+
+
 def build_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
-    """A two-column table; what a terminal would obey in its cells, line breaks aside, is shown as a
-    sign.
+    """A table of two columns; what a terminal would obey in its cells is shown as a sign, but line
+    breaks are kept.
     """
-    drawn = Table(title=title, show_header=False, title_justify="left")
-    drawn.add_column(style="bold")
-    drawn.add_column(overflow="fold")
-    for row in rows:
-        drawn.add_row(
-            *("\n".join(line.translate(UNSEEN) for line in cell.split("\n")) for cell in row)
-        )
-    return drawn
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, text in rows:
+        table.add_row(_clean_cell(label), _clean_cell(text))
+    return table
+
+
+def build_figure_table(title: str, columns: Sequence[str], n_left: int = 1) -> Table:
+    """An empty table with a header: the first `n_left` columns hold names, the others numbers."""
+    table = Table(title=title, title_justify="left")
+    for column in columns[:n_left]:
+        table.add_column(column, justify="left", overflow="fold")
+    for column in columns[n_left:]:
+        table.add_column(column, justify="right", overflow="fold")
+    return table
+
+
+def _clean_cell(text: str) -> str:
+    """The text of a cell, each line cleaned."""
+    return "\n".join(line.translate(UNSEEN) for line in text.split("\n"))

@@ -1,20 +1,16 @@
-"""Figures that a command writes where it is told to."""
+"""Figures: check the path before the work, write the chart after it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from tacos.errors import ConfigError
 from tacos.store import files
 
-Figure = Annotated[Path | None, typer.Option("-o", "--output", help="draw a figure: .svg or .png")]
-
 
 def check_figure_path(output: Path) -> None:
-    """Raise `ConfigError` for a suffix that means no kind of figure, `OutputError` where it cannot
+    """Raise `ConfigError` if the suffix is not that of a figure, `OutputError` if the file cannot
     be written.
     """
     if output.suffix not in {".svg", ".png"}:
@@ -23,7 +19,7 @@ def check_figure_path(output: Path) -> None:
 
 
 def write_figure(chart: Any, output: Path) -> None:
-    """Write a chart; the suffix decides how."""
+    """Write a chart in the format of the suffix."""
     from tacos.report import charts  # altair takes half a second to import
 
     if output.suffix == ".png":

@@ -1,7 +1,8 @@
-"""The closing table of a run."""
+"""The table at the end of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tacos.cli.shared import console
@@ -9,191 +10,217 @@ from tacos.report.facts import RunSummary
 
 EXCLUDED = "on the exclude list"
 N_NAMED = 3
+"""Clusters and tags that a line names."""
 N_REMARKS = 5
+N_REASONS = 5
+SHORTEST = 0.05
+"""Seconds from which on a stage is listed."""
+RATES = (("flips", "flip_rate"), ("ties", "tie_rate"), ("first position wins", "first_share"))
+
+Lines = Iterator[tuple[str, str]]
+"""Label and text of each line."""
 
 
 def print_summary(summary: RunSummary) -> None:
     """Print a summary as a table."""
-    console.out.print(console.build_table("", format_summary(summary)))
+    console.print_pairs("", format_summary(summary))
 
 
 def format_summary(summary: RunSummary) -> list[tuple[str, str]]:
-    """Label and text of each line; what did not run has none."""
-    lines = [
+    """Label and text of each line; a stage that did not run has none."""
+    return [
         ("preset", f"{summary.preset}, seed {summary.seed}"),
-        ("rows read", f"{summary.n_read:,}"),
+        *_format_input(summary),
+        *_format_tags(summary),
+        *_format_pool(summary),
+        *_format_judging(summary),
+        *_format_selection(summary),
+        ("models", _join_pairs(summary.models)),
+        ("seconds", _format_seconds(summary.seconds)),
     ]
-    lines += [
-        (f"rejected by {stage}", _format_reasons(found))
-        for stage, found in summary.rejects.items()
-        if stage != "shortlist"
-    ]
+
+
+def _format_input(summary: RunSummary) -> Lines:
+    """Rows read and rejected."""
+    yield "rows read", f"{summary.n_read:,}"
+    for stage, reasons in summary.rejects.items():
+        if stage != "shortlist":  # has a line of its own
+            yield f"rejected by {stage}", _format_reasons(reasons)
+
+
+def _format_tags(summary: RunSummary) -> Lines:
+    """Tags, vocabulary, and who tagged."""
     if summary.n_raw_tags:
-        untagged = f"; {summary.n_untagged:,} rows without one" if summary.n_untagged else ""
-        lines.append(
-            (
-                "tags",
-                f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical{untagged}",
-            )
-        )
+        counts = f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical"
+        untagged = f"; {summary.n_untagged:,} rows without a tag" if summary.n_untagged else ""
+        yield "tags", counts + untagged
     if summary.drift:
-        lines.append(("vocabulary", _format_drift(summary.drift)))
-    lines += [("note", remark) for remark in _shorten_remarks(summary.remarks)]
+        yield "vocabulary", _format_drift(summary.drift)
+    for remark in _shorten_remarks(summary.remarks):
+        yield "note", remark
     if summary.tagged_by:
-        lines += _format_cascade(summary)
+        yield from _format_cascade(summary)
+
+
+def _format_pool(summary: RunSummary) -> Lines:
+    """Clusters and shortlist."""
     if summary.clusters:
-        lines.append(("clusters", _format_clusters(summary.clusters)))
+        yield "clusters", _format_clusters(summary.clusters)
     if summary.n_shortlisted:
-        lines.append(("shortlist", _format_shortlist(summary)))
+        yield "shortlist", _format_shortlist(summary)
+
+
+def _format_selection(summary: RunSummary) -> Lines:
+    """Rows selected, how certain their scores are, and how they compare with the pool."""
+    if not summary.selection:
+        return
+    selected = f"{summary.n_selected:,}"
+    if summary.n_missing:
+        n_requested = summary.n_selected + summary.n_missing
+        selected += f" of {n_requested:,} requested; no more rows can be selected"
+    yield "selected", selected
     if summary.n_pairs:
-        lines += _format_judging(summary)
-    if summary.selection:
-        n, missing = summary.n_selected, summary.n_missing
-        short = (
-            f" of {n + missing:,} asked for; there are no more that can be taken" if missing else ""
-        )
-        lines.append(("selected", f"{n:,}{short}"))
-        if summary.n_pairs:
-            lines.append(("certainty", _format_certainty(summary.certainty)))
-        lines += [
-            (name, _format_row_figures(figures)) for name, figures in summary.selection.items()
-        ]
-    lines += [("models", ", ".join(f"{stage}: {name}" for stage, name in summary.models.items()))]
-    lines.append(
-        ("seconds", f"{sum(summary.seconds.values()):.1f} ({_format_stage_times(summary.seconds)})")
-    )
-    return lines
+        yield "certainty", _format_certainty(summary.certainty)
+    for name, figures in summary.selection.items():
+        yield name, _format_row_figures(figures)
 
 
-def _format_drift(found: dict[str, Any]) -> str:
+def _format_drift(drift: Mapping[str, Any]) -> str:
     """How far a given vocabulary covers the tags."""
-    frequent = ", ".join(f"{tag} ({count:,})" for tag, count in found["new_frequent"][:N_NAMED])
-    known = found["share_exact"] + found["share_rules"] + found["share_semantic"]
-    often = f", most often {frequent}" if frequent else ""
-    n = found["n_occurrences"]
-    return f"has {known:.1%} of {n:,} tag occurrences; {found['share_new']:.1%} are new and left out{often}"
+    n_known = drift["share_exact"] + drift["share_rules"] + drift["share_semantic"]
+    covered = f"has {n_known:.1%} of {drift['n_occurrences']:,} tag occurrences"
+    new = f"{drift['share_new']:.1%} are new and left out"
+    frequent = [f"{tag} ({count:,})" for tag, count in drift["new_frequent"][:N_NAMED]]
+    most_often = f", most often {', '.join(frequent)}" if frequent else ""
+    return f"{covered}; {new}{most_often}"
 
 
-def _shorten_remarks(remarks: list[str]) -> list[str]:
+def _shorten_remarks(remarks: Sequence[str]) -> list[str]:
     """The first remarks, and how many more there are."""
-    more = len(remarks) - N_REMARKS
-    return remarks[:N_REMARKS] + ([f"and {more:,} more; see `tacos tags`"] if more > 0 else [])
+    n_more = len(remarks) - N_REMARKS
+    shown = list(remarks[:N_REMARKS])
+    if n_more > 0:
+        shown.append(f"and {n_more:,} more; see `tacos tags`")
+    return shown
 
 
-def _format_clusters(found: list[dict[str, Any]]) -> str:
-    """How many clusters there are, how large they are, and what the largest are called."""
-    largest, least = found[0]["n_members"], found[-1]["n_members"]
-    names = "; ".join(f"{each['name']} ({each['n_members']:,})" for each in found[:N_NAMED])
-    return f"{len(found):,}, of {least:,} to {largest:,} rows; the largest: {names}"
+def _format_clusters(clusters: Sequence[Mapping[str, Any]]) -> str:
+    """The number of clusters, their sizes, and the names of the largest; largest first."""
+    largest = clusters[0]["n_members"]
+    smallest = clusters[-1]["n_members"]
+    names = [f"{cluster['name']} ({cluster['n_members']:,})" for cluster in clusters[:N_NAMED]]
+    sizes = f"{len(clusters):,}, of {smallest:,} to {largest:,} rows"
+    return f"{sizes}; the largest: {'; '.join(names)}"
 
 
 def _format_shortlist(summary: RunSummary) -> str:
-    """How many rows enter comparison, and how many each rule left out."""
+    """How many rows are compared, and how many each rule left out."""
     kept = summary.shortlist["kept"]
-    how = f" ({', '.join(f'{n:,} by {rule}' for rule, n in kept.items())})" if len(kept) > 1 else ""
-    gone = [
-        f"{n:,} by {rule}" if rule != EXCLUDED else f"{n:,} {rule}"
-        for rule, n in summary.shortlist["left out"].items()
-    ]
-    return f"{summary.n_shortlisted:,} rows{how}; left out: {', '.join(gone) or 'none'}"
+    by_rule = ""
+    if len(kept) > 1:
+        by_rule = f" ({', '.join(f'{n:,} by {rule}' for rule, n in kept.items())})"
+    left_out = []
+    for rule, n in summary.shortlist["left out"].items():
+        left_out.append(f"{n:,} {rule}" if rule == EXCLUDED else f"{n:,} by {rule}")
+    reasons = ", ".join(left_out) or "none"
+    return f"{summary.n_shortlisted:,} rows{by_rule}; left out: {reasons}"
 
 
-def _format_cascade(summary: RunSummary) -> list[tuple[str, str]]:
-    """Who tagged what, and how far the distilled model agrees with the one that it learned from."""
-    found = summary.distilled
-    micro, (low, high) = found["exact"]["micro"], found["exact"]["interval"]
-    who = ", ".join(f"{model} {n:,} instructions" for model, n in summary.tagged_by.items())
-    exact = f"tag F1 {micro:.2f} ({low:.2f} to {high:.2f})"
-    worth = f"{exact}, fuzzy {found['fuzzy']['micro']:.2f}, on {found['n']:,} held out"
-    return [
-        ("tagged by", who),
-        ("distilled tagger", f"{worth}; most frequent tags {_format_baseline(found)}"),
-    ]
-
-
-def _format_baseline(found: dict[str, Any]) -> str:
-    """What the trivial baseline of a distilled tagger comes to."""
-    return f"{found['most frequent tags']['exact']['micro']:.2f}"
-
-
-def _format_judging(summary: RunSummary) -> list[tuple[str, str]]:
-    """What the judge did and how far it can be trusted."""
-    found = summary.diagnostics
-    lines = [("comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts")]
-    for name, own in (summary.judges or {"": found}).items():
-        lines.append((f"judge {name}".strip(), _format_judge_rates(own)))
-    lines += [
-        (f"{' and '.join(each['judges'])}", f"prefer the same side in {_format_rate(each)} pairs")
-        for each in summary.agreement
-    ]
-    correlation = found["length_correlation"]
-    if correlation["value"] is not None:
-        lines.append(
-            (
-                "score and length",
-                f"correlation {correlation['value']:.2f} over {correlation['n']:,} rows",
-            )
-        )
-    silent = [name for name, own in summary.judges.items() if not own["n_verdicts"]]
-    if silent:
-        lines.append(
-            (
-                "warning",
-                f"no usable verdict by {' and '.join(silent)}: the scores are the others' alone",
-            )
-        )
-    if found["collapsed"]:
-        lines.append(
-            ("warning", "the judge gave nearly all rows the same score: its scores tell little")
-        )
-    return lines
-
-
-def _format_judge_rates(own: dict[str, Any]) -> str:
-    """The rates of one judge, and how many of its verdicts are missing."""
-    rates = ", ".join(f"{label} {_format_rate(own[key])}" for label, key in RATES)
-    n_missing = own["n_missing"]
-    return (
-        f"{rates}, missing {n_missing:,} of {own['n_verdicts'] + n_missing:,}"
-        if n_missing
-        else rates
+def _format_cascade(summary: RunSummary) -> Lines:
+    """Who tagged what, and how far the distilled tagger agrees with the language model."""
+    counts = [f"{model} {n:,} instructions" for model, n in summary.tagged_by.items()]
+    yield "tagged by", ", ".join(counts)
+    figures = summary.distilled
+    low, high = figures["exact"]["interval"]
+    exact = f"tag F1 {figures['exact']['micro']:.2f} ({low:.2f} to {high:.2f})"
+    fuzzy = f"fuzzy {figures['fuzzy']['micro']:.2f}"
+    # The trivial baseline: the same few tags for every row.
+    baseline = figures["most frequent tags"]["exact"]["micro"]
+    yield (
+        "distilled tagger",
+        f"{exact}, {fuzzy}, on {figures['n']:,} held out; most frequent tags {baseline:.2f}",
     )
 
 
-def _format_certainty(found: dict[str, float | None]) -> str:
-    """How far the scores, and the cut by them, can be told from noise."""
-    if not found:
+def _format_judging(summary: RunSummary) -> Lines:
+    """What the judges did and how far they can be trusted."""
+    if not summary.n_pairs:
+        return
+    diagnostics = summary.diagnostics
+    yield "comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts"
+    for judge, rates in (summary.judges or {"": diagnostics}).items():
+        yield f"judge {judge}".strip(), _format_judge_rates(rates)
+    for agreement in summary.agreement:
+        judges = " and ".join(agreement["judges"])
+        yield judges, f"prefer the same side in {_format_rate(agreement)} pairs"
+    correlation = diagnostics["length_correlation"]
+    if correlation["value"] is not None:
+        text = f"correlation {correlation['value']:.2f} over {correlation['n']:,} rows"
+        yield "score and length", text
+    silent = [name for name, rates in summary.judges.items() if not rates["n_verdicts"]]
+    if silent:
+        judges = " and ".join(silent)
+        yield "warning", f"no usable verdict by {judges}: the scores are the others' alone"
+    if diagnostics["collapsed"]:
+        yield "warning", "the judge gave nearly all rows the same score: its scores tell little"
+
+
+def _format_judge_rates(rates: Mapping[str, Any]) -> str:
+    """The rates of one judge, and how many of its verdicts are missing."""
+    text = ", ".join(f"{label} {_format_rate(rates[key])}" for label, key in RATES)
+    n_missing = rates["n_missing"]
+    if not n_missing:
+        return text
+    n_asked = rates["n_verdicts"] + n_missing
+    return f"{text}, missing {n_missing:,} of {n_asked:,}"
+
+
+def _format_certainty(certainty: Mapping[str, float | None]) -> str:
+    """How far the scores, and the cut by them, stand out from noise."""
+    if not certainty:
         return "n/a: no standard errors, since the verdicts never contradict each other"
-    scores = f"a score is sure to about +- {1.96 * (found['error'] or 0):.1f} points"
-    if found["recall"] is None:
+    half_width = 1.96 * (certainty["error"] or 0)  # of a 95% interval
+    scores = f"a score is sure to about +- {half_width:.1f} points"
+    if certainty["recall"] is None:
         return scores
-    return f"{scores}; of the {found['n']:,} best by score, {found['recall']:.0%} are expected to be truly the best"
+    return (
+        f"{scores}; of the {certainty['n']:,} best by score, "
+        f"{certainty['recall']:.0%} are expected to be truly the best"
+    )
 
 
-RATES = (("flips", "flip_rate"), ("ties", "tie_rate"), ("first position wins", "first_share"))
-
-
-def _format_rate(found: dict[str, Any]) -> str:
+def _format_rate(rate: Mapping[str, Any]) -> str:
     """A share and how many rows it rests on; one that does not apply is n/a, never 0%."""
-    return "n/a" if found["value"] is None else f"{found['value']:.1%} of {found['n']:,}"
+    if rate["value"] is None:
+        return "n/a"
+    return f"{rate['value']:.1%} of {rate['n']:,}"
 
 
-def _format_reasons(found: dict[str, int]) -> str:
-    """Reasons with their counts."""
-    shown = [f"{count:,} x {reason}" for reason, count in list(found.items())[:5]]
-    return ", ".join(shown) + (f", and {len(found) - 5} more reasons" if len(found) > 5 else "")
+def _format_reasons(reasons: Mapping[str, int]) -> str:
+    """The first reasons with their counts."""
+    shown = [f"{count:,} x {reason}" for reason, count in list(reasons.items())[:N_REASONS]]
+    n_more = len(reasons) - N_REASONS
+    if n_more > 0:
+        shown.append(f"and {n_more} more reasons")
+    return ", ".join(shown)
 
 
-def _format_row_figures(figures: dict[str, float]) -> str:
+def _format_row_figures(figures: Mapping[str, float]) -> str:
     """One side of the comparison of pool and selection."""
     return (
         f"{figures['n']:,} rows, mean length {figures['mean_length']:,.0f} characters "
         f"(median {figures['median_length']:,.0f}), "
-        f"{figures['mean_tags']:.2f} tags a row, {figures['coverage']:.1%} of the tags covered"
+        f"{figures['mean_tags']:.2f} tags per row, {figures['coverage']:.1%} of the tags covered"
     )
 
 
-def _format_stage_times(seconds: dict[str, float]) -> str:
-    """Stages by time, the slowest first."""
-    slowest = sorted(seconds.items(), key=lambda item: -item[1])
-    return ", ".join(f"{stage} {value:.1f}" for stage, value in slowest if value >= 0.05)
+def _format_seconds(seconds: Mapping[str, float]) -> str:
+    """The total, and the stages that took longest, the slowest first."""
+    slowest_first = sorted(seconds.items(), key=lambda item: -item[1])
+    stages = [f"{stage} {value:.1f}" for stage, value in slowest_first if value >= SHORTEST]
+    return f"{sum(seconds.values()):.1f} ({', '.join(stages)})"
+
+
+def _join_pairs(names: Mapping[str, str]) -> str:
+    """`key: value` pairs on one line."""
+    return ", ".join(f"{key}: {value}" for key, value in names.items())

@@ -1,0 +1,153 @@
+"""Turn the options of a command into settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tacos import config
+from tacos.config import Settings
+from tacos.errors import ConfigError
+
+QUOTA = re.compile(r"(.+?)=?(<=|=)([^=]*)", re.DOTALL)
+"""`NAME=part`, `NAME<=part` or `NAME=<=part`; the name may hold an equals sign."""
+
+
+@dataclass(frozen=True)
+class EndpointOptions:
+    """The options `--llm`, `--model` and `--budget`; None: not given."""
+
+    url: str | None = None
+    model: str | None = None
+    budget: str | None = None
+
+    def as_llm_settings(self) -> dict[str, str]:
+        """The values of the section `llm` that were given."""
+        given = {"base_url": self.url, "model": self.model, "budget": self.budget}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def build_settings(
+    preset: str,
+    file: Path | None,
+    sets: Sequence[str] | None,
+    endpoint: EndpointOptions,
+    **top: Any,
+) -> Settings:
+    """Settings of a command that starts from a preset; `top` wins over everything else.
+
+    Raises `ConfigError` for an unknown setting or a value out of range.
+    """
+    if endpoint.url and Path(endpoint.url).is_dir():
+        under = _build_folder_settings(endpoint)
+    else:
+        under = _build_endpoint_settings(endpoint)
+    return config.load_settings(preset, file, sets or (), under=under, **top)
+
+
+def build_run_settings(
+    of_run: Settings,
+    file: Path | None,
+    sets: Sequence[str] | None,
+    endpoint: EndpointOptions,
+    defaults: dict[str, Any] | None = None,
+    **top: Any,
+) -> Settings:
+    """Settings of a command that works on a finished run: the run's own, `defaults` over them, then
+    the options.
+
+    Raises `ConfigError` for an unknown setting or a value out of range.
+    """
+    from_options = config.merge_layers(defaults or {}, {"llm": endpoint.as_llm_settings()})
+    under = config.merge_layers(of_run.model_dump(mode="json"), from_options)
+    return config.load_settings(of_run.preset, file, sets or (), under=under, **top)
+
+
+def build_criteria_settings(file: Path | None) -> dict[str, Any]:
+    """The settings of `--criteria`."""
+    return {} if file is None else {"judge": {"criteria_file": str(file)}}
+
+
+def build_normalise_settings(overrides: Path | None, vocabulary: Path | None) -> dict[str, Any]:
+    """The settings of `--overrides` and `--vocabulary`."""
+    given = {}
+    if overrides is not None:
+        given["overrides_file"] = str(overrides)
+    if vocabulary is not None:
+        given["vocabulary_file"] = str(vocabulary)
+    return {"normalise": given} if given else {}
+
+
+def parse_limits(
+    sources: Sequence[str] | None,
+    tags: Sequence[str] | None,
+    match_length: bool,
+    limit: float | None,
+) -> dict[str, Any]:
+    """The limits that were given: as settings of the section `select`, and as arguments of
+    `tacos.reselect`.
+    """
+    given: dict[str, Any] = {}
+    if sources:
+        given["per_source"] = _parse_quotas("--quota-source", sources)
+    if tags:
+        given["per_tag"] = _parse_quotas("--quota-tag", tags)
+    if match_length:
+        given["match_length"] = True
+    if limit is not None:
+        given["limit"] = limit
+    return given
+
+
+def split_list(text: str) -> list[str]:
+    """The items of an option that takes several, separated by commas.
+
+    >>> split_list("100, 5%,")
+    ['100', '5%']
+    """
+    items = [item.strip() for item in text.split(",")]
+    return [item for item in items if item]
+
+
+def check_choice(option: str, value: str, choices: Sequence[str]) -> Any:
+    """Return `value` if it is one of the choices; raise `ConfigError` if not."""
+    if value not in choices:
+        raise ConfigError(f"{option} {value} is not a valid choice: use {', '.join(choices)}")
+    return value
+
+
+def _build_endpoint_settings(endpoint: EndpointOptions) -> dict[str, Any]:
+    """The settings that have an endpoint tag and judge."""
+    llm = endpoint.as_llm_settings()
+    if "base_url" not in llm and "model" not in llm:
+        return {"llm": llm}
+    return {"tag": {"model": "llm"}, "judge": {"model": "llm"}, "llm": llm}
+
+
+def _build_folder_settings(endpoint: EndpointOptions) -> dict[str, Any]:
+    """The settings that have the models of a folder tag and judge."""
+    if endpoint.model:
+        raise ConfigError(
+            f"--llm {endpoint.url} is a folder and has no model to name: leave out --model"
+        )
+    return {"tag": {"model": endpoint.url}, "judge": {"model": endpoint.url}}
+
+
+def _parse_quotas(option: str, given: Sequence[str]) -> dict[str, str]:
+    """Name -> part; raises `ConfigError` for any other form."""
+    quotas: dict[str, str] = {}
+    for text in given:
+        form = QUOTA.fullmatch(text.strip())
+        if not form or not form[3].strip():
+            raise ConfigError(
+                f"{option} {text!r} is not of the form NAME=0.3, NAME=300 or 'NAME<=30%'"
+            )
+        name = form[1].strip()
+        if name in quotas:
+            raise ConfigError(f"{option}: {name!r} has two quotas")
+        sign = "<=" if form[2] == "<=" else ""
+        quotas[name] = sign + form[3].strip()
+    return quotas

@@ -1,0 +1,60 @@
+"""`tacos runs`: list the runs in a folder, and remove one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tacos.errors import RunError
+from tacos.store.artifacts import Store
+from tacos.workflows.selection import STATE
+
+
+@dataclass(frozen=True)
+class RunOverview:
+    """One run, as far as its state file tells."""
+
+    run: Path
+    """The run directory."""
+    status: str
+    preset: str
+    n: str | float
+    """The size that was asked for."""
+    n_bytes: int
+    """The size of the directory on disk."""
+
+
+def runs(folder: str | Path = ".") -> list[RunOverview]:
+    """List the runs in a folder and in all folders below it, sorted by path.
+
+    Raises:
+        RunError: The state of a run cannot be read.
+    """
+    directories = sorted(path.parent for path in Path(folder).rglob(STATE))
+    return [_describe_run(directory) for directory in directories]
+
+
+def remove_run(run: str | Path) -> None:
+    """Delete a run directory. Replies of an LLM stay in the ledger.
+
+    Raises:
+        RunError: The directory is not a run, or another process works on it.
+    """
+    check_is_run(run)
+    with Store(Path(run)).lock():
+        shutil.rmtree(run)
+
+
+def check_is_run(run: str | Path) -> None:
+    """Raise `RunError` if a directory is not a run."""
+    if not (Path(run) / STATE).is_file():
+        raise RunError(f"{run} is not a run directory; nothing was removed")
+
+
+def _describe_run(directory: Path) -> RunOverview:
+    """Read the overview of one run."""
+    state = Store(directory).read_state(STATE)
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    n_bytes = sum(file.stat().st_size for file in files)
+    return RunOverview(directory, state["status"], state["preset"], state["n"], n_bytes)

@@ -1,0 +1,253 @@
+"""A finished run and its selection: what `tacos.select` returns, `tacos.load` reads back, and every
+command that works on a run starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import polars as pl
+
+from tacos.config import Settings
+from tacos.errors import InputError, RunError
+from tacos.formats import writing
+from tacos.methods.selecting.strategies import Strategy
+from tacos.report import explain, facts, html
+from tacos.store import files
+from tacos.store.artifacts import Artifact, Store
+
+if TYPE_CHECKING:
+    from tacos.workflows.strategy_pool import By
+
+STATE = "run.json"
+"""The file in a run directory that says what the run did last."""
+
+SAMPLE_COLUMNS = ("id", "content_hash", "length", "instruction", "response", "raw")
+SIDECAR_COLUMNS = ("id", "content_hash", "rank", "cluster", "score", "rule", "tags", "length")
+
+
+@dataclass(frozen=True)
+class OutputTargets:
+    """Where a run writes: the rows, the run directory (default `<output>.run`), the report (default
+    in the run directory).
+    """
+
+    output: Path | None = None
+    run: Path | None = None
+    report: Path | None = None
+    columns: bool = False
+    """Whether scores and tags also become columns of the rows; the sidecar always has them."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A finished run: the selected rows, their scores, and the reasons.
+
+    A run that was stopped early (`--until`) is one too; it has no selection yet, and what needs one
+    raises `InputError`.
+    """
+
+    run: Path
+    """The run directory."""
+    settings: Settings
+    artifacts: Mapping[str, Artifact]
+    """Name -> table, in the order in which the stages made them."""
+    output: Path | None = None
+    """The file of selected rows, if one was written."""
+    sidecar: Path | None = None
+    """The file of scores and tags beside `output`."""
+    report_path: Path | None = None
+    made: list[str] = field(default_factory=list)
+    """The artifacts that this call made; empty if all were up to date."""
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """The selection by rank: a row per selected sample, n in all.
+
+        Columns: rank (from 1), id, cluster, score (1 to 100; null: not judged), rule, content_hash,
+        length (characters of the response), instruction, response, raw (the row as JSON), tags.
+
+        Raises:
+            InputError: The run was stopped before it selected anything.
+        """
+        if "selection" not in self.artifacts:
+            last = list(self.artifacts)[-1]
+            raise InputError(
+                f"{self.run} has no selection: it was stopped after stage {last}. "
+                "Run the same command without --until to finish it"
+            )
+        chosen = self.artifacts["selection"].scan()
+        samples = self.artifacts["samples"].scan().select(SAMPLE_COLUMNS)
+        tags = self.artifacts["canonical_tags"].scan()
+        with_texts = chosen.join(samples, on="id", how="left")
+        with_tags = with_texts.join(tags, on="id", how="left")
+        return with_tags.collect().sort("rank")
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The selected rows as they were read, in the order of the input.
+
+        Raises:
+            InputError: The run has no selection.
+        """
+        return [orjson.loads(raw) for raw in self.in_input_order["raw"]]
+
+    @cached_property
+    def in_input_order(self) -> pl.DataFrame:
+        """`table`, sorted by the order of the input.
+
+        Raises:
+            InputError: The run has no selection.
+        """
+        ids = self.artifacts["samples"].scan().select("id")
+        order = ids.with_row_index("position").collect()
+        placed = self.table.join(order, on="id", how="left")
+        return placed.sort("position").drop("position")
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """The content of the sidecar: a row per selected sample, in the order of the output.
+
+        Columns: id, content_hash, rank, cluster, score, rule, tags, length.
+
+        Raises:
+            InputError: The run has no selection.
+        """
+        return self.in_input_order.select(SIDECAR_COLUMNS)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The selected rows as a polars frame, in the order of the input.
+
+        Raises:
+            InputError: The run has no selection.
+        """
+        return pl.DataFrame(self.rows, infer_schema_length=None, strict=False)
+
+    @cached_property
+    def summary(self) -> facts.RunSummary:
+        """The figures of the run, of whatever stages it has finished."""
+        return facts.summarise_run(self.artifacts, self.settings)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report as one self-contained HTML file, and return its path.
+
+        Raises:
+            InputError: The run has no selection.
+            OutputError: The file cannot be written.
+        """
+        page = html.render_report(self.summary, self.scores, self.in_input_order)
+        return files.write_text(page, Path(path))
+
+    def explain(self, row: str) -> dict[str, Any]:
+        """Why a row was kept or dropped: "verdict" in one sentence, then the trace through the
+        stages.
+
+        `row` is an id (`data.jsonl:17`) or a content hash.
+
+        Raises:
+            InputError: The input of the run has no such row.
+        """
+        return explain.explain_row(self.artifacts, self.settings, row)
+
+    def seed_or(self, seed: int | None) -> int:
+        """The given seed, or the run's own."""
+        return self.settings.seed if seed is None else seed
+
+    def reselect(  # noqa: PLR0913 - the options of the command
+        self,
+        n: str | float = 1000,
+        strategy: Strategy = "tacos",
+        *,
+        seed: int | None = None,
+        limit: float = 1.0,
+        per_source: Mapping[str, str | float] | None = None,
+        per_tag: Mapping[str, str | float] | None = None,
+        match_length: bool = False,
+        by: By = "score",
+        output: str | Path | None = None,
+    ) -> Selection:
+        """Select again from the same annotated pool; see `tacos.reselect`."""
+        # `reselect` builds on this module, so it can only be imported late.
+        from tacos.workflows import reselect
+
+        return reselect.reselect(
+            self,
+            n,
+            strategy,
+            seed=seed,
+            limit=limit,
+            per_source=per_source,
+            per_tag=per_tag,
+            match_length=match_length,
+            by=by,
+            output=output,
+        )
+
+
+def load(run: str | Path) -> Selection:
+    """Read the selection of a run directory.
+
+    Raises:
+        RunError: The directory holds no run, or one that has not finished a single stage.
+    """
+    store = Store(Path(run))
+    state = store.read_state(STATE)
+    artifacts = {}
+    for name, key in state["artifacts"].items():
+        artifact = store.find(name, key)
+        if artifact is not None:
+            artifacts[name] = artifact
+    if not artifacts:
+        raise RunError(f"{run} is incomplete: run the same command again to finish it")
+    output = Path(state["output"]) if state["output"] else None
+    settings = Settings.model_validate(state["settings"])
+    return Selection(Path(run), settings, artifacts, output)
+
+
+def as_selection(run: str | Path | Selection) -> Selection:
+    """A run as a selection: one that is loaded already, or the path of its directory."""
+    return run if isinstance(run, Selection) else load(run)
+
+
+def to_path(value: str | Path | None) -> Path | None:
+    """A path, or None."""
+    return None if value is None else Path(value)
+
+
+def check_targets(targets: OutputTargets) -> None:
+    """Raise `OutputError` if the rows or the report cannot be written, before any work is done."""
+    if targets.output is not None:
+        writing.check_rows_writable(targets.output)
+    if targets.report is not None:
+        files.check_writable(targets.report)
+
+
+def write_outputs(done: Selection, targets: OutputTargets) -> Selection:
+    """Write rows, sidecar and report, as far as they are named; a run without a selection writes
+    nothing.
+    """
+    if "selection" not in done.artifacts:
+        return done
+    sidecar = None
+    if targets.output is not None:
+        sidecar = writing.sidecar_path(targets.output)
+    written = replace(done, output=targets.output, sidecar=sidecar, report_path=targets.report)
+    if targets.report is not None:
+        written.report(targets.report)
+    if targets.output is not None:
+        _write_rows(written, targets.output, columns=targets.columns)
+    return written
+
+
+def _write_rows(done: Selection, output: Path, *, columns: bool) -> None:
+    """Write the selected rows and their sidecar."""
+    if columns:
+        writing.write_rows(writing.add_score_columns(done.rows, done.scores), output)
+    else:
+        writing.write_rows(done.in_input_order["raw"], output)
+    writing.write_sidecar(done.scores, output)

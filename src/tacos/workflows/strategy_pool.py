@@ -1,0 +1,180 @@
+"""The annotated pool of a finished run as selection strategies read it, and choosing rows from it.
+
+All that a strategy needs is in the run: tags, clusters, scores, grades, lengths. Only vectors are
+made when a strategy asks for them, by the static encoder, batch by batch: of the samples
+(instruction and response) for deita, car, k-center and the limit on near-duplicates, of the tags
+for the graph of MIG. The vectors of a million samples take 1 GB.
+
+Tokens are characters of instruction and response / 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tacos import amounts
+from tacos.errors import InputError
+from tacos.methods.judging import comparisons
+from tacos.methods.selecting import mig, sizes, strategies
+from tacos.methods.selecting.limits import Limits
+from tacos.methods.selecting.strategies import NONE, Strategy, StrategyInputs
+from tacos.models import encoder
+from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.pool import AnnotatedPool, find_newest_scores
+from tacos.records import Encoder
+from tacos.store.artifacts import Artifact
+
+WITH_VECTORS = frozenset({"deita", "car", "k-center"})
+"""Strategies that read the vectors of the samples."""
+
+By = Literal["score", "grade"]
+
+
+@dataclass(frozen=True)
+class SelectionRequest:
+    """A size ("500", "10%", "2Mtokens"), a strategy, and its settings.
+
+    `limits` are quotas, length matching and near-duplicates, in place of those of the run. The
+    run's must-keep and exclude lists hold, and, for the strategy tacos, whether unjudged rows may
+    fill up (`select.fill`). `by="grade"` ranks by the cheap grades, which every row has, instead of
+    scores, which only compared rows have.
+    """
+
+    n: str | float
+    strategy: Strategy = "tacos"
+    seed: int = 1
+    limits: Limits = NONE
+    by: By = "score"
+
+
+@dataclass(frozen=True)
+class Pool(AnnotatedPool):
+    """The annotated pool of a run; each part is read when first needed, then kept."""
+
+    tables: Mapping[str, Artifact]
+    """The artifacts of the run, under their full names."""
+    by: By = "score"
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """A row per sample, sorted by id: id, length, source, tags, cluster, score (null: not
+        judged), tokens.
+        """
+        tokens = pool_steps.estimate_row_tokens(self.tables["samples"])
+        return self.build_table().join(tokens, on="id", how="left", maintain_order="left")
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """id, cluster, score: the newest scores, or the grades if `by` asks for them."""
+        if self.by == "score":
+            newest = self.tables[find_run_scores(self.tables)]
+            return newest.scan().select("id", "cluster", "score").collect()
+        if self.grades is None:
+            raise InputError("this run has no grades; its shortlist did not ask for any")
+        homes = self.ordered_memberships.unique("id", keep="first", maintain_order=True)
+        return homes.join(self.grades, on="id").rename({"grade": "score"})
+
+    @cached_property
+    def grades(self) -> pl.DataFrame | None:
+        """id, grade; None if the run has no grades."""
+        grades = self.tables.get("grades")
+        if grades is None:
+            return None
+        means = comparisons.average_grades(grades.scan().collect())
+        return means.cast({"grade": pl.Float64})
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The static encoder."""
+        return encoder.load("static")
+
+    @cached_property
+    def vectors(self) -> tuple[list[str], npt.NDArray[np.float32]]:
+        """The samples' ids and unit vectors, shape (rows, dim), in the order of the input."""
+        return pool_steps.encode_samples(self.tables["samples"], self.encoder)
+
+    @cached_property
+    def tag_names(self) -> list[str]:
+        """All canonical tags of the pool, sorted."""
+        return sorted(set(self.table["tags"].explode().drop_nulls()))
+
+    @cached_property
+    def spread(self) -> Any:
+        """MIG's graph: a sparse matrix, shape (tags, tags); None if the pool has no tag."""
+        if not self.tag_names:
+            return None
+        return mig.propagation_matrix(self.encoder.encode(self.tag_names))
+
+    def build_strategy_inputs(self, request: SelectionRequest) -> StrategyInputs:
+        """What a strategy reads beside the table."""
+        config = self.settings.select
+        ids: list[str] = []
+        vectors = None
+        if request.strategy in WITH_VECTORS or request.limits.cosine < 1:
+            ids, vectors = self.vectors
+        needs_graph = request.strategy == "mig"
+        needs_quotas = request.strategy == "tacos"
+        return StrategyInputs(
+            ids=ids,
+            vectors=vectors,
+            tag_names=self.tag_names if needs_graph else (),
+            spread=self.spread if needs_graph else None,
+            grades=self.grades,
+            scores=self.scores if needs_quotas else None,
+            sizes=self.cluster_sizes if needs_quotas else {},
+            quota=config.quota,
+            coverage=config.coverage,
+            fill=self._draw_fill_ids(request.seed) if needs_quotas else [],
+        )
+
+    def _draw_fill_ids(self, seed: int) -> list[str]:
+        """Unjudged rows that may come last, if the settings of the run let them."""
+        fill = self.draw_fill(seed)
+        return [] if fill is None else self.remove_excluded(fill["id"].to_list())
+
+
+def find_run_scores(artifacts: Mapping[str, Artifact]) -> str:
+    """The name of the newest scores. Raises `InputError` if the run was stopped before it had any."""
+    newest = find_newest_scores(artifacts)
+    if newest is None:
+        raise InputError(
+            "this run has no scores: it was stopped before its rows were rated; finish it first"
+        )
+    return newest
+
+
+def choose_rows(pool: Pool, request: SelectionRequest) -> pl.DataFrame:
+    """Select rows of a pool: a table by `tacos.records.SELECTION`.
+
+    Raises:
+        ConfigError: The size is not a valid one.
+        InputError: The pool cannot meet the request.
+    """
+    size = amounts.parse_size(request.n)
+    inputs = pool.build_strategy_inputs(request)
+
+    def take(n: int) -> pl.DataFrame:
+        return strategies.select_by_strategy(
+            pool.table,
+            request.strategy,
+            n,
+            request.seed,
+            inputs,
+            pool.keep,
+            pool.exclude,
+            request.limits,
+        )
+
+    n_rows = sizes.resolve_row_count(size, pool.table.height)
+    if n_rows is not None:
+        return take(n_rows)
+    tokens = pool.table.select("id", "tokens")
+    at_least = max(1, len(pool.keep))
+    return sizes.fit_token_budget(size.value, take, tokens, at_least)
