@@ -229,5 +229,5 @@ def test_a_sheet_read_with_other_settings_than_it_was_written_with_says_so(
 ) -> None:
     sheet = tmp_path / "ann.csv"
     check_tags.write_tag_sheet(run, sheet, settings())
-    with pytest.raises(InputError, match="the same check settings"):
+    with pytest.raises(InputError, match="check settings"):
         check_tags.check_tags(run, settings(None, "check.n_precision=5"), [sheet], ask=False)
