@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from pydantic.fields import FieldInfo
 
 from tacos import config
 from tacos.cli.shared import console, options

@@ -6,15 +6,13 @@ under its field.
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any, Literal, TypeGuard, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from tacos import config
-from tacos.config import SettingsSection
 from tacos.errors import ConfigError
 
 
@@ -57,41 +55,34 @@ def _iterate_settings(preset: str) -> Iterator[SettingInfo]:
     """Every setting with its value in a preset."""
     values = config.load_settings(preset).model_dump(mode="json")
     for stage, field in config.Settings.model_fields.items():
-        section = field.annotation
-        if _is_section(section):
-            yield from _iterate_section(stage, section, values[stage])
-        else:
-            yield SettingInfo(stage, stage, values[stage], [], "")
+        section = getattr(field.annotation, "model_fields", None)
+        if section is None:
+            yield _describe_field(stage, stage, values[stage], field)
+            continue
+        for key, inner in section.items():
+            yield _describe_field(
+                stage,
+                f"{stage}.{key}",
+                values[stage][key],
+                inner,
+            )
 
 
-def _iterate_section(
-    stage: str, section: type[SettingsSection], values: dict[str, Any]
-) -> Iterator[SettingInfo]:
-    """Every setting of a stage."""
-    meanings = _read_field_docs(section)
-    for key, field in section.model_fields.items():
-        choices = _list_choices(field.annotation)
-        meaning = meanings.get(key, "")
-        yield SettingInfo(stage, f"{stage}.{key}", values[key], choices, meaning)
-
-
-def _is_section(annotation: Any) -> TypeGuard[type[SettingsSection]]:
-    """Whether a field of the settings is the section of a stage."""
-    return isinstance(annotation, type) and issubclass(annotation, SettingsSection)
-
-
-def _read_field_docs(section: type[SettingsSection]) -> dict[str, str]:
-    """Field -> the text under the field, read from the source of its class."""
-    docs: dict[str, str] = {}
-    class_node = ast.parse(inspect.getsource(section)).body[0]
-    if not isinstance(class_node, ast.ClassDef):
-        return docs
-    for statement, following in pairwise(class_node.body):
-        text = following.value if isinstance(following, ast.Expr) else None
-        if isinstance(statement, ast.AnnAssign) and isinstance(text, ast.Constant):
-            words = str(text.value).split()
-            docs[ast.unparse(statement.target)] = " ".join(words)
-    return docs
+def _describe_field(
+    stage: str,
+    name: str,
+    value: Any,
+    field: FieldInfo,
+) -> SettingInfo:
+    """One setting, from its field."""
+    docstring = field.description or ""
+    return SettingInfo(
+        stage,
+        name,
+        value,
+        choices=_list_choices(field.annotation),
+        meaning=" ".join(docstring.split()),
+    )
 
 
 def _list_choices(annotation: Any) -> list[str]:
