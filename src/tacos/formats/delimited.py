@@ -50,7 +50,10 @@ def read_delimited(
             yield _build_row(header, values, line)
 
 
-def encode_delimited(rows: Iterable[RawRow], delimiter: str) -> Iterator[bytes]:
+def encode_delimited(
+    rows: Iterable[RawRow],
+    delimiter: str,
+) -> Iterator[bytes]:
     """A header with every field of any row, in order of first appearance, and a line per row."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=delimiter)
@@ -97,7 +100,10 @@ def _decode_lines(chunks: Iterable[bytes]) -> Iterator[str]:
         yield rest
 
 
-def _read_next_values(reader: Iterator[list[str]], name: str) -> list[str] | str | None:
+def _read_next_values(
+    reader: Iterator[list[str]],
+    name: str,
+) -> list[str] | str | None:
     """The next row's values, what is wrong with it, or None at the end."""
     line = reader.line_num + 1  # type: ignore[attr-defined]
     try:
@@ -120,9 +126,11 @@ def _check_header(header: list[str] | str | None, name: str) -> list[str]:
     """The header. Raises `InputError` where it cannot name columns."""
     if not isinstance(header, list):
         raise InputError(f"{name}: the header is malformed ({header}); fix the first line")
-    repeated = [column for column, n_uses in Counter(header).items() if n_uses > 1]
-    if repeated:
-        raise InputError(f"{name}: the header has the column {min(repeated)!r} twice; rename one")
+    uses = Counter(header)
+    repeated_columns = [column for column in header if uses[column] > 1]
+    if repeated_columns:
+        repeated = min(repeated_columns)
+        raise InputError(f"{name}: the header has the column {repeated!r} twice; rename one")
     return header
 
 

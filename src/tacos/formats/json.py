@@ -40,7 +40,10 @@ def read_json_array(chunks: Iterable[bytes], name: str) -> Iterator[Item]:
     return map(json_rows.parse_json_row, split_array(chunks, name))
 
 
-def read_json_objects(chunks: Iterable[bytes], name: str) -> Iterator[Item]:
+def read_json_objects(
+    chunks: Iterable[bytes],
+    name: str,
+) -> Iterator[Item]:
     """Rows of a file of objects one after another. Raises `InputError` where one has no end."""
     return map(json_rows.parse_json_row, split_objects(chunks, name))
 
@@ -75,8 +78,9 @@ def split_array(chunks: Iterable[bytes], name: str) -> Iterator[RowText]:
         # Rows end at the commas between elements.
         is_separator = (depths == 0) & _is_comma(rest, positions)
         separators = positions[is_separator]
+        separators = separators[separators < stop]
         start = 0
-        for end in separators[separators < stop].tolist():
+        for end in separators.tolist():
             piece, line = _cut_row(rest, start, end, line)
             yield piece
             start = end + 1
@@ -103,7 +107,9 @@ def split_objects(chunks: Iterable[bytes], name: str) -> Iterator[RowText]:
     for chunk in chunks:
         rest += chunk
         positions, depths = _find_structure(rest)
-        closers = positions[(depths == 0) & ~_is_comma(rest, positions)]
+        # Values end where a bracket leads back to depth 0.
+        is_closer = (depths == 0) & ~_is_comma(rest, positions)
+        closers = positions[is_closer]
         start = 0
         for end in (closers + 1).tolist():
             piece, line = _cut_row(rest, start, end, line)
@@ -121,16 +127,22 @@ def _find_structure(text: bytes) -> tuple[Ints, Ints]:
     codes = np.frombuffer(text, np.uint8)  # (bytes,)
     is_mark = np.frombuffer(bytearray(text.translate(IS_STRUCTURAL)), np.bool_)  # (bytes,)
 
-    # An escaped quote neither opens nor closes a string.
-    escaped = _find_escaped(np.flatnonzero(codes == BACKSLASH))
-    is_mark[escaped[escaped < len(text)]] = False
+    # An escaped quote neither opens nor closes a string. What a backslash at the end of the text
+    # escapes is not there yet.
+    backslashes = np.flatnonzero(codes == BACKSLASH)
+    escaped = _find_escaped(backslashes)
+    escaped = escaped[escaped < len(text)]
+    is_mark[escaped] = False
 
     # Outside strings the number of quotes so far is even.
     positions = np.flatnonzero(is_mark)
     marks = codes[positions]
     is_quote = marks == QUOTE
-    is_outside = ~is_quote & (np.cumsum(is_quote) % 2 == 0)
-    depths = np.cumsum(DEPTH_STEP[marks[is_outside]], dtype=np.int64)
+    n_quotes = np.cumsum(is_quote)
+    is_outside = ~is_quote & (n_quotes % 2 == 0)
+
+    structure = marks[is_outside]
+    depths = np.cumsum(DEPTH_STEP[structure], dtype=np.int64)
     return positions[is_outside], depths
 
 
@@ -139,10 +151,13 @@ def _find_escaped(backslashes: Ints) -> Ints:
     if not len(backslashes):
         return backslashes
     order = np.arange(len(backslashes))
+    # A run is a row of backslashes side by side; for each, where its run starts.
     starts_run = np.concatenate(([True], np.diff(backslashes) != 1))
-    run_start = np.maximum.accumulate(np.where(starts_run, order, 0))
+    run_starts = np.where(starts_run, order, 0)
+    run_start = np.maximum.accumulate(run_starts)
     place_in_run = order - run_start
-    escaping: Ints = backslashes[place_in_run % 2 == 0]
+    is_escaping = place_in_run % 2 == 0
+    escaping: Ints = backslashes[is_escaping]
     return escaping + 1
 
 

@@ -123,8 +123,10 @@ def list_input_paths(source: Source) -> list[str | Path] | None:
         return [source]
     if not isinstance(source, list | tuple) or not source:
         return None
-    has_paths_only = all(isinstance(path, str | Path) for path in source)
-    return list(source) if has_paths_only else None
+    for entry in source:
+        if not isinstance(entry, str | Path):
+            return None
+    return list(source)
 
 
 def name_files(paths: Sequence[str | Path]) -> list[str]:

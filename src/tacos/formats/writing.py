@@ -79,7 +79,10 @@ def write_sidecar(scores: pl.DataFrame, output: str | Path) -> Path:
     return write_rows(scores.iter_rows(named=True), path)
 
 
-def add_score_columns(rows: Iterable[RawRow], scores: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def add_score_columns(
+    rows: Iterable[RawRow],
+    scores: pl.DataFrame,
+) -> Iterator[dict[str, Any]]:
     """Rows with the scores' columns added as `tacos_<column>` (replaced where they exist); `scores`
     has the rows in the same order.
     """

@@ -106,7 +106,7 @@ class Draft:
 
     def commit(self, manifest: dict[str, Any]) -> Artifact:
         """Complete the artifact: write its manifest and rename the folder into place."""
-        # Of the table alone: what depends on it does not read its rejects.
+        # The digest is of the table's bytes; its rejects are not part of it.
         parts = Artifact(self.path, {}).parts
         complete_manifest = {
             **manifest,

@@ -51,7 +51,11 @@ class DuplicateFinder:
         numbers = [self.number(row_id) for row_id in table["id"]]
         return self.seen.check(hashes, np.array(numbers, dtype=np.int64))
 
-    def _build_rejects(self, ids: Iterable[str], first_rows: Rows) -> list[Reject]:
+    def _build_rejects(
+        self,
+        ids: Iterable[str],
+        first_rows: Rows,
+    ) -> list[Reject]:
         rejects = []
         for row_id, first_row in zip(ids, first_rows, strict=True):
             reject = Reject(

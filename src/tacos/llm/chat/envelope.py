@@ -99,7 +99,10 @@ def build_chat_body(
     return body
 
 
-def _build_response_format(asked: RenderedRequest, level: str) -> dict[str, Any] | None:
+def _build_response_format(
+    asked: RenderedRequest,
+    level: str,
+) -> dict[str, Any] | None:
     """The `response_format` of a level, None where there is none."""
     if level == "none" or not asked.schema:
         return None

@@ -72,14 +72,7 @@ class GroupedModel:
             members_by_key[member.key] = (member, request)
         entries = self._complete(members_by_key)
 
-        replies = []
-        for member in members:
-            entry = entries.get(member.key)
-            if entry is None:
-                replies.append(Reply(None))
-            else:
-                reply, _ = interpret_entry(member, entry, again=True)
-                replies.append(reply)
+        replies = [_read_entry(member, entries.get(member.key)) for member in members]
 
         # What the groups left open is asked alone.
         open_places = [place for place, reply in enumerate(replies) if reply.text is None]
@@ -147,13 +140,27 @@ class GroupedModel:
         ledger.put_all(parts, replaced=list(entries))
 
 
-def _pick_members(group: Sequence[str], members: Mapping[str, Member]) -> list[Member]:
+def _read_entry(member: RenderedRequest, entry: LedgerEntry | None) -> Reply:
+    """What the ledger has on a member of a group; a reply without text for nothing."""
+    if entry is None:
+        return Reply(None)
+    # `again`: a group is never re-asked, its open questions are asked alone.
+    reply, _ = interpret_entry(member, entry, again=True)
+    return reply
+
+
+def _pick_members(
+    group: Sequence[str],
+    members: Mapping[str, Member],
+) -> list[Member]:
     """Those of a group's keys that are in `members`, in the group's order."""
     return [members[key] for key in group if key in members]
 
 
 def _split_group(
-    entry: LedgerEntry, members: Sequence[RenderedRequest], answer: str
+    entry: LedgerEntry,
+    members: Sequence[RenderedRequest],
+    answer: str,
 ) -> list[LedgerEntry]:
     """The ledger entry of each member of a group."""
     schema = members[0].schema  # the same for all

@@ -58,7 +58,10 @@ def merge_requests(requests: Sequence[Request]) -> Request:
     )
 
 
-def _build_numbered_schema(schema: Mapping[str, Any], n: int) -> dict[str, Any]:
+def _build_numbered_schema(
+    schema: Mapping[str, Any],
+    n: int,
+) -> dict[str, Any]:
     """The schema of n numbered answers, each by `schema`."""
     answer = {
         "type": "object",
@@ -101,7 +104,10 @@ def build_group_member(
     )
 
 
-def split_into_groups(keys: Sequence[str], per_request: int) -> list[list[str]]:
+def split_into_groups(
+    keys: Sequence[str],
+    per_request: int,
+) -> list[list[str]]:
     """Neighbours in groups of `per_request`, each group in an order of its own.
 
     >>> sorted(map(sorted, split_into_groups(["a", "b", "c"], 2)))

@@ -144,7 +144,10 @@ def _fill_chunks(
     return "\n\n".join(paragraphs)
 
 
-def _has_all_fields(fields: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+def _has_all_fields(
+    fields: Mapping[str, Any],
+    names: tuple[str, ...],
+) -> bool:
     return all(fields.get(name) is not None for name in names)
 
 

@@ -50,9 +50,14 @@ class CompiledSchema:
         required = self.schema.get("required", [])
         if len(required) != 1:
             return ""
-        field_schema = self.schema.get("properties", {}).get(required[0], {})
-        return str(required[0]) if field_schema.get("type") == "array" else ""
+        name = str(required[0])
+        field_schemas = self.schema.get("properties", {})
+        field_schema = field_schemas.get(name, {})
+        is_list = field_schema.get("type") == "array"
+        return name if is_list else ""
 
+
+MAX_SCHEMAS_BY_ID = 256
 
 _schemas: dict[bytes, CompiledSchema] = {}
 _schemas_by_id: dict[int, CompiledSchema] = {}
@@ -65,10 +70,13 @@ def compile_schema(schema: dict[str, Any]) -> CompiledSchema:
     if compiled is not None and compiled.schema is schema:
         return compiled
     text = canonical_json(schema)
-    if text not in _schemas:
-        _schemas[text] = CompiledSchema(schema, fastjsonschema.compile(schema))
-    compiled = _schemas[text]
-    if len(_schemas_by_id) < 256 and compiled.schema is schema:
+    compiled = _schemas.get(text)
+    if compiled is None:
+        compiled = CompiledSchema(schema, fastjsonschema.compile(schema))
+        _schemas[text] = compiled
+    # Only an object that is kept: the number of another one may be used again.
+    is_kept = compiled.schema is schema
+    if is_kept and len(_schemas_by_id) < MAX_SCHEMAS_BY_ID:
         _schemas_by_id[id(schema)] = compiled
     return compiled
 

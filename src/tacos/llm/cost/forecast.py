@@ -107,7 +107,10 @@ def forecast_stage(
     )
 
 
-def forecast_total(values: Sequence[float], requests: ForecastRange) -> ForecastRange:
+def forecast_total(
+    values: Sequence[float],
+    requests: ForecastRange,
+) -> ForecastRange:
     """The range of a sum over all requests, never below 0, from k values of a pilot.
 
     The sum of n new values lies around n times the mean of the k old ones, with standard deviation

@@ -101,7 +101,8 @@ def _is_snapshot(model: str, name: str) -> bool:
     plain_name = model.rpartition("/")[2]
     if not plain_name.startswith(name):
         return False
-    return SNAPSHOT.fullmatch(plain_name.removeprefix(name)) is not None
+    rest = plain_name.removeprefix(name)
+    return SNAPSHOT.fullmatch(rest) is not None
 
 
 def _parse_price(line: Any, source: str) -> ModelPrice:

@@ -12,7 +12,7 @@ Blank texts are all 0 and are not sent; texts of more than `max_chars` lose thei
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,16 +89,21 @@ class LedgerEncoder:
         """
         keys = self.keys(texts)
         vectors = self._read_vectors(keys)
-        lengths = sorted({len(vector) for vector in vectors.values()})
+        dim = self._check_dim(vectors.values())
+        return envelope.stack_vectors([vectors.get(key) for key in keys], dim)
+
+    def _check_dim(self, vectors: Iterable[Vector]) -> int:
+        """The length of all vectors. Raises `LLMError` where they have several."""
+        lengths = sorted({len(vector) for vector in vectors})
+        if not lengths:
+            return self.dim  # blank texts alone say nothing about the length
         if len(lengths) > 1:
             dims = " and ".join(map(str, lengths))
             raise LLMError(
                 f"the vectors by {self.name} have {dims} numbers: "
                 "the name stands for another model than before; give --ledger a new file"
             )
-        # Blank texts alone say nothing about the length.
-        dim = lengths[0] if lengths else self.dim
-        return envelope.stack_vectors([vectors.get(key) for key in keys], dim)
+        return lengths[0]
 
     def _read_vectors(self, keys: Sequence[str]) -> dict[str, Vector]:
         """Ledger key -> vector of shape (dim,). Raises `LLMError` where one is missing."""
@@ -220,7 +225,9 @@ class EndpointEncoder:
             raise self._failure
 
     def _build_flight(
-        self, texts: Sequence[tuple[str, str]], places: list[tuple[ReplyBatch, int]]
+        self,
+        texts: Sequence[tuple[str, str]],
+        places: list[tuple[ReplyBatch, int]],
     ) -> InFlightRequest:
         """A request for texts (ledger key, text), and who waits for it."""
         request = envelope.build_embedding_request(dict(texts), self.name, self.known.body)
@@ -254,7 +261,11 @@ class EndpointEncoder:
         loop = self._sender.loop.asyncio
         loop.call_soon(self._sender.submit, [first_half, second_half])
 
-    def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None:
+    def stopped(
+        self,
+        error: TacosError,
+        left: Sequence[InFlightRequest],
+    ) -> None:
         """The sender sends nothing more."""
         for flight in left:
             flight.fail(error)
@@ -264,6 +275,10 @@ class EndpointEncoder:
 
     # Called by the ledger, on its writer's thread
 
-    def _note_failure(self, entries: list[LedgerEntry], failure: TacosError | None) -> None:
+    def _note_failure(
+        self,
+        entries: list[LedgerEntry],
+        failure: TacosError | None,
+    ) -> None:
         """Keep the first reason why vectors could not be written."""
         self._failure = self._failure or failure

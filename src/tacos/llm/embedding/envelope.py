@@ -56,7 +56,10 @@ def build_embedding_request(
     )
 
 
-def split_embedding_entry(asked: RenderedRequest, entry: LedgerEntry) -> list[LedgerEntry]:
+def split_embedding_entry(
+    asked: RenderedRequest,
+    entry: LedgerEntry,
+) -> list[LedgerEntry]:
     """A ledger entry per text of a request, with the rounded vector and an even share of the
     tokens. Raises `EnvelopeError`.
     """
@@ -88,7 +91,10 @@ def _build_embedding_body(
     return {name: value for name, value in body.items() if name not in omit}
 
 
-def _read_embedding_reply(body: bytes, asked: RenderedRequest) -> envelope.ChatReply:
+def _read_embedding_reply(
+    body: bytes,
+    asked: RenderedRequest,
+) -> envelope.ChatReply:
     """What a reply cost, if it has one valid vector per text. Raises `EnvelopeError`."""
     reply = _parse_reply_object(body)
     _read_vectors(reply, len(asked.messages))
@@ -123,7 +129,10 @@ def _parse_reply_object(body: bytes | str) -> dict[str, Any]:
     return reply
 
 
-def _read_vectors(reply: Mapping[str, Any], n: int) -> list[npt.NDArray[np.float64]]:
+def _read_vectors(
+    reply: Mapping[str, Any],
+    n: int,
+) -> list[npt.NDArray[np.float64]]:
     """The n vectors of a reply, each of shape (dim,), in the order of the texts, whatever the order
     in which they came.
 

@@ -129,7 +129,11 @@ class Ledger:
         """Return once everything put so far is on disk and its receivers have been told."""
         self._writer.flush()
 
-    def put_all(self, entries: Sequence[LedgerEntry], replaced: Sequence[str] = ()) -> int:
+    def put_all(
+        self,
+        entries: Sequence[LedgerEntry],
+        replaced: Sequence[str] = (),
+    ) -> int:
         """Write `entries` now; returns how many were new.
 
         The replies with the keys `replaced` count no tokens from now on: `entries` count them.
@@ -188,11 +192,13 @@ class Ledger:
 
     def size(self) -> LedgerSize:
         """How many replies, and how many bytes on disk."""
+        sql = "SELECT count(*) FROM replies"
         with self._explain_errors(), self._read_lock:
-            (n_replies,) = self._reading.execute("SELECT count(*) FROM replies").fetchone()
+            (n_replies,) = self._reading.execute(sql).fetchone()
+        n_bytes = 0
         # SQLite's journals lie beside the file.
-        files = self.path.parent.glob(f"{self.path.name}*")
-        n_bytes = sum(file.stat().st_size for file in files)
+        for file in self.path.parent.glob(f"{self.path.name}*"):
+            n_bytes += file.stat().st_size
         return LedgerSize(str(self.path), n_replies, n_bytes)
 
     # What other modules of `tacos.llm` keep here

@@ -59,7 +59,8 @@ def _fail(entry: LedgerEntry, raw: str, failure: str) -> Reply:
 
 
 def resolve_questions(
-    questions: Sequence[RenderedRequest], ledger: Ledger
+    questions: Sequence[RenderedRequest],
+    ledger: Ledger,
 ) -> list[Reply | RenderedRequest]:
     """For each question its reply, or the question still open: itself, or the re-ask after it."""
     results: list[Reply | RenderedRequest] = []

@@ -81,7 +81,10 @@ def open_database(path: Path, synchronous: str) -> sqlite3.Connection:
             time.sleep(0.01)
 
 
-def _prepare_database(database: sqlite3.Connection, synchronous: str) -> None:
+def _prepare_database(
+    database: sqlite3.Connection,
+    synchronous: str,
+) -> None:
     """Set the journal up, and create the tables if they do not exist."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
@@ -114,7 +117,8 @@ def select_entries(database: sqlite3.Connection) -> Iterator[LedgerEntry]:
 
 
 def select_entries_by_key(
-    database: sqlite3.Connection, keys: Sequence[str]
+    database: sqlite3.Connection,
+    keys: Sequence[str],
 ) -> dict[str, LedgerEntry]:
     """The replies known for `keys`."""
     rows = database.execute(f"{SELECT} {WHERE_KEY_IN}", [encode_keys(keys)])

@@ -212,18 +212,22 @@ class BatchCollector:
         after = ""
         while True:
             page = await self.call("GET", f"/batches?limit=100{after}")
-            for batch in page.get("data", []):
+            batches = page.get("data", [])
+            for batch in batches:
                 metadata = batch.get("metadata") or {}
                 if metadata.get(MARK) == submission.mark:
                     return submissions.record_batch_name(self.ledger, submission, batch["id"])
             if not page.get("has_more"):
                 return None
-            after = f"&after={page['data'][-1]['id']}"
+            last_id = batches[-1]["id"]
+            after = f"&after={last_id}"
 
     # Submitting
 
     async def _submit_all(
-        self, questions: Sequence[RenderedRequest], under_way: Sequence[RenderedRequest]
+        self,
+        questions: Sequence[RenderedRequest],
+        under_way: Sequence[RenderedRequest],
     ) -> list[Submission]:
         """Submit what the budget allows beside what is under way, in files within the limits."""
         affordable = self._select_affordable(questions, under_way)
@@ -263,7 +267,9 @@ class BatchCollector:
         return submissions.record_batch_name(self.ledger, submission, batch["id"])
 
     def _select_affordable(
-        self, questions: Sequence[RenderedRequest], under_way: Sequence[RenderedRequest]
+        self,
+        questions: Sequence[RenderedRequest],
+        under_way: Sequence[RenderedRequest],
     ) -> list[RenderedRequest]:
         """As many questions as the budget surely covers beside those under way. Raises
         `BudgetReachedError` where it covers none and nothing is under way.
@@ -307,7 +313,9 @@ class BatchCollector:
     # Collecting
 
     async def _collect_ended(
-        self, waiting: Sequence[Submission], questions: dict[str, RenderedRequest]
+        self,
+        waiting: Sequence[Submission],
+        questions: dict[str, RenderedRequest],
     ) -> None:
         """Wait until one submission or more has ended, and store their answers."""
         while True:
@@ -356,7 +364,9 @@ class BatchCollector:
                 self.failed.setdefault(key, reason)
 
     async def _store_files(
-        self, batch: dict[str, Any], questions: dict[str, RenderedRequest]
+        self,
+        batch: dict[str, Any],
+        questions: dict[str, RenderedRequest],
     ) -> exchange_files.ImportCounts:
         """Store the replies in a batch's output and error files; counts over both."""
         totals = exchange_files.ImportCounts()
