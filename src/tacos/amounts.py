@@ -1,12 +1,11 @@
-"""Amounts that a person writes: the size of a selection, and the part of it that a source or a tag
-may have.
+"""Amounts as users write them: the size of a selection, and the quota of a source or a tag.
 
 A size is rows (`500`, `2k`), a share of the pool (`5%`, `0.05`, `1.0` for all) or a budget of
-tokens (`2Mtokens`). A part is a share of the selection (`30%`, `0.3`) or rows (`300`); `<=` before
-it makes it a limit, else it is met exactly.
+tokens (`2Mtokens`). A quota is a share of the selection (`30%`, `0.3`) or rows (`300`), and is met
+exactly; with `<=` before it, it is an upper limit.
 
-A token is four characters of instruction and response (`sizes.estimate_tokens`): right within a tenth or so
-for English.
+A token is four characters of instruction and response (`tacos.methods.selecting.sizes`): right to
+within about a tenth for English.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import Literal
 from tacos.errors import ConfigError
 
 FORM = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([kKmMgG]?)\s*(%|tokens|rows|)", re.ASCII)
+ZERO = re.compile(r"0(\.0*)?%?")
 SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -31,50 +31,21 @@ class SelectionSize:
     value: float
 
     def __str__(self) -> str:
-        """As a person writes it, one way for each size.
+        """The size as users write it, in one way for each size.
 
         >>> str(parse_size("2k")), str(parse_size(0.05)), str(parse_size("2Mtokens"))
         ('2000', '5%', '2000000tokens')
         """
         if self.unit == "share":
-            return f"{100 * self.value:.12g}%"
-        return f"{self.value:.15g}" + ("tokens" if self.unit == "tokens" else "")
-
-
-def parse_size(text: str | float) -> SelectionSize:
-    """A size from what a person writes; `ConfigError` for anything else.
-
-    >>> parse_size(500), parse_size("10%"), parse_size("2Mtokens")
-    (SelectionSize(unit='rows', value=500.0), SelectionSize(unit='share', value=0.1), SelectionSize(unit='tokens', value=2000000.0))
-    """
-    found = FORM.fullmatch(str(text).strip())
-    if not found or (found[3] == "%" and found[2]):
-        raise ConfigError(
-            f"-n {text!r} (select.n) is no size: "
-            "write rows (500), a share of the pool (10% or 0.1) or a token budget (2Mtokens)"
-        )
-    value, unit = float(found[1]) * SCALES[found[2].lower()], found[3]
-    if unit == "%":
-        size = SelectionSize("share", value / 100)
-    elif unit == "" and not found[2] and (0 < value < 1 or (value == 1 and "." in found[1])):
-        size = SelectionSize("share", value)
-    else:
-        size = SelectionSize("tokens" if unit == "tokens" else "rows", value)
-    if (
-        value <= 0
-        or (size.unit == "share" and size.value > 1)
-        or (size.unit == "rows" and value % 1)
-    ):
-        raise ConfigError(
-            f"-n {text!r} (select.n): a size is more than 0, a share at most 100%, and rows are whole"
-        )
-    return size
+            return _format_percent(self.value)
+        number = f"{self.value:.15g}"
+        return f"{number}tokens" if self.unit == "tokens" else number
 
 
 @dataclass(frozen=True)
 class QuotaAmount:
-    """What a source or a tag has of a selection: `value` rows or `value` of all (0..1), exactly or
-    at most.
+    """The part of a selection that a source or a tag has: `value` rows or `value` of all rows
+    (0..1), exactly or at most.
     """
 
     value: float
@@ -82,43 +53,113 @@ class QuotaAmount:
     at_most: bool = False
 
     def __str__(self) -> str:
-        return ("<=" if self.at_most else "") + (
-            f"{100 * self.value:.12g}%" if self.unit == "share" else str(self.rows(0))
-        )
+        """The quota as users write it, in one way for each quota."""
+        amount = str(int(self.value))
+        if self.unit == "share":
+            amount = _format_percent(self.value)
+        return f"<={amount}" if self.at_most else amount
 
     def rows(self, n: int) -> int:
         """How many of n rows: a limit is rounded down, an exact share to the nearest number."""
         if self.unit == "rows":
             return int(self.value)
-        return (
-            math.floor(self.value * n + 1e-9) if self.at_most else math.floor(self.value * n + 0.5)
-        )
+        if self.at_most:
+            # 0.29 * 100 is a little less than 29, which must not become 28.
+            return math.floor(self.value * n + 1e-9)
+        return math.floor(self.value * n + 0.5)
+
+
+def parse_size(text: str | float) -> SelectionSize:
+    """A size as users write it. Raises `ConfigError` for anything else.
+
+    >>> parse_size(500)
+    SelectionSize(unit='rows', value=500.0)
+    >>> parse_size("10%")
+    SelectionSize(unit='share', value=0.1)
+    >>> parse_size("2Mtokens")
+    SelectionSize(unit='tokens', value=2000000.0)
+    """
+    match = FORM.fullmatch(str(text).strip())
+    if match is None:
+        raise _describe_bad_size(text)
+    number, scale, unit = match.groups()
+    if unit == "%" and scale:
+        raise _describe_bad_size(text)
+    value = float(number) * SCALES[scale.lower()]
+    if unit == "%":
+        size = SelectionSize("share", value / 100)
+    elif unit == "tokens":
+        size = SelectionSize("tokens", value)
+    elif unit == "" and not scale and _is_share(number, value):
+        size = SelectionSize("share", value)
+    else:
+        size = SelectionSize("rows", value)
+    _check_range(size, text)
+    return size
 
 
 def parse_quota(text: str | float, what: str = "a quota") -> QuotaAmount:
-    """A part from what a person writes; `ConfigError` for anything else.
+    """A quota as users write it. Raises `ConfigError`, which starts with `what`, for anything else.
 
-    >>> parse_quota(0.3), parse_quota("<=200")
-    (QuotaAmount(value=0.3, unit='share', at_most=False), QuotaAmount(value=200.0, unit='rows', at_most=True))
+    >>> parse_quota(0.3)
+    QuotaAmount(value=0.3, unit='share', at_most=False)
+    >>> parse_quota("<=200")
+    QuotaAmount(value=200.0, unit='rows', at_most=True)
     """
-    written = str(text).strip()
-    at_most, written = written.startswith("<="), written.removeprefix("<=").strip()
-    if re.fullmatch(r"0(\.0*)?%?", written) and at_most:
+    stripped = str(text).strip()
+    at_most = stripped.startswith("<=")
+    amount = stripped.removeprefix("<=").strip()
+    if at_most and ZERO.fullmatch(amount):
         return QuotaAmount(0.0, "rows", at_most)
     try:
-        size = parse_size(written)
+        size = parse_size(amount)
     except ConfigError:
-        size = SelectionSize("tokens", 0)
+        raise _describe_bad_quota(text, what) from None
     if size.unit == "tokens":
-        raise ConfigError(
-            f"{what} of {text!r}: write a share of the selection (0.3 or 30%), rows (300), or a limit (<=30%, <=300)"
-        )
-    return QuotaAmount(size.value, "share" if size.unit == "share" else "rows", at_most)
+        raise _describe_bad_quota(text, what)
+    return QuotaAmount(size.value, size.unit, at_most)
 
 
 def parse_quotas(given: Mapping[str, str | float], what: str) -> dict[str, QuotaAmount]:
-    """The part of each name."""
-    return {
-        name: parse_quota(value, f"the {what} {name!r} has a quota")
-        for name, value in given.items()
-    }
+    """The quota of each name."""
+    quotas = {}
+    for name, value in given.items():
+        quotas[name] = parse_quota(value, f"the {what} {name!r} has a quota")
+    return quotas
+
+
+def _is_share(number: str, value: float) -> bool:
+    """Whether a bare number is a share: below 1, or 1 with a decimal point (`1` is one row)."""
+    if value == 1:
+        return "." in number
+    return 0 < value < 1
+
+
+def _check_range(size: SelectionSize, text: str | float) -> None:
+    """Raise `ConfigError` for sizes that cannot be."""
+    is_positive = size.value > 0
+    is_above_all = size.unit == "share" and size.value > 1
+    is_broken_row = size.unit == "rows" and size.value % 1 != 0
+    if not is_positive or is_above_all or is_broken_row:
+        raise ConfigError(
+            f"-n {text!r} (select.n) is not a valid size: "
+            "it must be above 0, a share at most 100%, and rows a whole number"
+        )
+
+
+def _describe_bad_size(text: str | float) -> ConfigError:
+    return ConfigError(
+        f"-n {text!r} (select.n) is not a valid size: "
+        "write rows (500), a share of the pool (10% or 0.1) or a budget of tokens (2Mtokens)"
+    )
+
+
+def _describe_bad_quota(text: str | float, what: str) -> ConfigError:
+    return ConfigError(
+        f"{what} of {text!r}: write a share of the selection (0.3 or 30%), rows (300), "
+        "or a limit (<=30%, <=300)"
+    )
+
+
+def _format_percent(share: float) -> str:
+    return f"{100 * share:.12g}%"

@@ -1,25 +1,27 @@
-"""Every exception of tacos; each message says what a person must do.
+"""Every exception of tacos; each message says what the user must do.
 
-TacosError
- +- InputError            the data given cannot be used (exit code 2)
- +- ConfigError           a setting is unknown or out of range (exit code 2)
- +- OutputError           the output cannot be written (exit code 2)
- +- RunError              the run directory cannot be used: locked, or of another version (exit code 2)
- +- FailureRateError      a stage lost more rows than its gate allows (exit code 2)
- +- ModelError            a model cannot be loaded (exit code 2)
- +- LLMError              an endpoint refuses every request: wrong key, wrong model, unreachable (exit code 2)
- +- BudgetReached         the hard cap on money, tokens or requests is reached (exit code 3)
+The exit code is 2, except where it is given:
+
+    TacosError
+     +- InputError            the data cannot be used
+     +- ConfigError           a setting is unknown or out of range
+     +- OutputError           the output cannot be written
+     +- RunError              the run directory is locked, damaged or of another version
+     +- FailureRateError      a stage lost more rows than its gate allows
+     +- ModelError            a model cannot be loaded
+     +- LLMError              an endpoint refuses every request: wrong key, wrong model, unreachable
+     +- BudgetReachedError    the hard cap on money, tokens or requests is reached (exit code 3)
 """
 
 
 class TacosError(Exception):
-    """The root: catch this to catch all that tacos raises on purpose."""
+    """The root: catch this to catch everything that tacos raises on purpose."""
 
     exit_code = 2
 
 
 class InputError(TacosError):
-    """The data given cannot be used."""
+    """The data cannot be used."""
 
 
 class ConfigError(TacosError):
@@ -47,6 +49,6 @@ class LLMError(TacosError):
 
 
 class BudgetReachedError(TacosError):
-    """The hard cap is reached; everything so far is kept and the same command goes on from there."""
+    """The hard cap is reached. Everything so far is kept, and the same command continues from there."""
 
     exit_code = 3

@@ -137,7 +137,12 @@ def _explain_unknown_name(key: str, prefix: str) -> str:
     # The key under its full name comes last, because it is the better guess.
     nearest: list[str] = []
     for name in (key, prefix + key):
-        nearest += difflib.get_close_matches(name, names, n=1, cutoff=MIN_SIMILARITY)
+        nearest += difflib.get_close_matches(
+            name,
+            names,
+            n=1,
+            cutoff=MIN_SIMILARITY,
+        )
     if nearest:
         return f"unknown setting {prefix}{key}; did you mean {nearest[-1]}?"
     return f"unknown setting {prefix}{key}; `tacos settings` lists all"

@@ -11,4 +11,8 @@ class SettingsSection(BaseModel):
     The docstring under a setting is its description, which `tacos settings` prints.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )

@@ -13,15 +13,20 @@ Where = Literal["process", "thread", "here"]
 class Engine(Protocol):
     """Maps a function over batches, in order, holding only a few batches at a time."""
 
-    def map(self, work: Callable[[T], R], batches: Iterable[T], where: Where) -> Iterator[R]:
+    def map(
+        self,
+        work: Callable[[T], R],
+        batches: Iterable[T],
+        where: Where,
+    ) -> Iterator[R]:
         """`work(batch)` for each batch, in the order of the batches.
 
         "process": in worker processes (work and batches must pickle); "thread": in threads, for
         work that waits for a network; "here": in the caller's thread, one after another. An
-        exception of `work` is raised to the caller.
+        exception in `work` is raised to the caller.
         """
         ...
 
     def close(self) -> None:
-        """Give back workers; further use starts them anew."""
+        """Release the workers; later calls start them again."""
         ...

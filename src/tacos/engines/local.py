@@ -24,11 +24,17 @@ R = TypeVar("R")
 N_WAITING = 4
 """Batches that wait for a network at the same time."""
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1") | {
+IDLE_SECONDS = 60
+"""After this time without work, worker processes end."""
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""Workers take one core each."""
+"""The environment of workers, which take one core each."""
 
 
 class LocalEngine:
@@ -38,58 +44,86 @@ class LocalEngine:
         self.n_workers = workers or len(os.sched_getaffinity(0))
         self._started = False
 
-    def map(self, work: Callable[[T], R], batches: Iterable[T], where: Where) -> Iterator[R]:
+    def map(
+        self,
+        work: Callable[[T], R],
+        batches: Iterable[T],
+        where: Where,
+    ) -> Iterator[R]:
         """See `tacos.engines.base.Engine.map`."""
         stream = iter(batches)
         if where == "thread":
             yield from _map_in_threads(work, stream)
             return
+
+        # Look at the first two batches to know whether there is more than one.
         head = list(islice(stream, 2))
         stream = chain(head, stream)
-        if where == "here" or len(head) < 2 or self.n_workers == 1:
+        is_single = len(head) < 2
+        if where == "here" or is_single or self.n_workers == 1:
             yield from map(work, stream)
         else:
-            yield from _map_in_order(self._pool(), work, stream, self.n_workers + 1)
-
-    def _pool(self) -> Executor:
-        self._started = True
-        pool: Executor = get_reusable_executor(
-            max_workers=self.n_workers, timeout=60, env=ONE_THREAD
-        )
-        return pool
+            # One batch more than workers, so that none of them waits for the next one.
+            window = self.n_workers + 1
+            yield from _map_in_order(
+                self._start_pool(),
+                work,
+                stream,
+                window,
+            )
 
     def close(self) -> None:
         """Stop the worker processes, if there are any."""
         if self._started:
-            self._pool().shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
+            pool = self._start_pool()
+            pool.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
             self._started = False
+
+    def _start_pool(self) -> Executor:
+        """The worker processes, started now or earlier."""
+        self._started = True
+        pool: Executor = get_reusable_executor(
+            max_workers=self.n_workers,
+            timeout=IDLE_SECONDS,
+            env=ONE_THREAD,
+        )
+        return pool
 
 
 def _map_in_threads(work: Callable[[T], R], batches: Iterator[T]) -> Iterator[R]:
-    """Results of threads; an exception does not wait for the batches that are still under way."""
+    """Results of threads; an exception does not wait for batches that are still under way."""
     threads = ThreadPoolExecutor(N_WAITING)
     try:
-        yield from _map_in_order(threads, work, batches, N_WAITING)
+        yield from _map_in_order(
+            threads,
+            work,
+            batches,
+            N_WAITING,
+        )
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _map_in_order(
-    pool: Executor, work: Callable[[T], R], batches: Iterator[T], window: int
+    pool: Executor,
+    work: Callable[[T], R],
+    batches: Iterator[T],
+    window: int,
 ) -> Iterator[R]:
     """Results in the order of the batches, at most `window` of them under way."""
-    waiting: deque[Future[R]] = deque()
+    under_way: deque[Future[R]] = deque()
     for batch in batches:
-        waiting.append(pool.submit(work, batch))
-        if len(waiting) >= window:
-            yield _wait_for_result(waiting.popleft())
-    while waiting:
-        yield _wait_for_result(waiting.popleft())
+        future = pool.submit(work, batch)
+        under_way.append(future)
+        if len(under_way) >= window:
+            yield _wait_for_result(under_way.popleft())
+    while under_way:
+        yield _wait_for_result(under_way.popleft())
 
 
 def _wait_for_result(future: Future[R]) -> R:
-    """Its result, waited for in short steps: where polars is loaded, Ctrl-C does not wake one long
-    wait.
+    """The result of a future, waited for in short steps: once polars is loaded, Ctrl-C does not
+    interrupt a single long wait.
     """
     while not wait([future], timeout=0.2).done:
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -15,28 +16,31 @@ N_EXAMPLES = 3
 N_RAW_CHARS = 80
 
 
-def check_failure_rate(stage: Stage, n_rows: int, rejects: pl.DataFrame, limit: float) -> None:
+def check_failure_rate(
+    stage: Stage,
+    n_rows: int,
+    rejects: pl.DataFrame,
+    limit: float,
+) -> None:
     """Raise `FailureRateError` if more than `limit` of a stage's rows failed, with reasons and
-    examples. `n_rows` are the rows that did not.
+    examples. `n_rows` are the rows that did not fail.
     """
     failures = rejects.filter("failure")
-    n_all = n_rows + failures.height
-    if failures.height <= limit * n_all:
+    n_failed = failures.height
+    n_all = n_rows + n_failed
+    if n_failed <= limit * n_all:
         return
 
     reasons = Counter(failures["reason"].to_list()).most_common(N_EXAMPLES)
-    counted = "; ".join(f"{count} x {reason}" for reason, count in reasons)
-    examples = " | ".join(
-        f"{row['id']}: {row['reason']}: {row['raw'][:N_RAW_CHARS]!r}"
-        for row in failures.head(N_EXAMPLES).to_dicts()
-    )
+    counts = "; ".join(f"{count} x {reason}" for reason, count in reasons)
+    examples = [_describe_failure(row) for row in failures.head(N_EXAMPLES).to_dicts()]
     remedy = _suggest_remedy(stage, [reason for reason, _ in reasons])
+    section = _find_gate_section(stage)
     raise FailureRateError(
-        f"stage {stage.name}: {failures.height} of {n_all} rows failed "
-        f"({failures.height / n_all:.1%}, the limit is {limit:.1%}): {counted}. "
-        f"For example {examples}. "
-        f"{remedy}, or go on without such rows: "
-        f"--set {_find_gate_section(stage)}.max_failure_rate=..."
+        f"stage {stage.name}: {n_failed} of {n_all} rows failed "
+        f"({n_failed / n_all:.1%}, the limit is {limit:.1%}): {counts}. "
+        f"For example {' | '.join(examples)}. "
+        f"{remedy}, or go on without such rows: --set {section}.max_failure_rate=..."
     )
 
 
@@ -60,11 +64,18 @@ def _find_gate_section(stage: Stage) -> str:
     return find_settings_section(stage)
 
 
+def _describe_failure(reject: dict[str, Any]) -> str:
+    """One row that failed, with the start of what it was made from."""
+    raw = reject["raw"][:N_RAW_CHARS]
+    return f"{reject['id']}: {reject['reason']}: {raw!r}"
+
+
 def _suggest_remedy(stage: Stage, reasons: Sequence[str]) -> str:
     """What a user can do about rows that failed for these reasons."""
     if not isinstance(stage, PromptStage):
         return "Fix the input"
-    if any("limit of tokens" in reason for reason in reasons):
-        section = find_settings_section(stage)
-        return f"Allow longer answers (--set {section}.max_tokens=...), use another model"
-    return "Fix the input, use another model"
+    is_cut_off = any("limit of tokens" in reason for reason in reasons)
+    if not is_cut_off:
+        return "Fix the input, use another model"
+    section = find_settings_section(stage)
+    return f"Allow longer answers (--set {section}.max_tokens=...), use another model"

@@ -1,10 +1,8 @@
-"""From settings to what the loop is handed: models, encoders, engine. The only place that chooses
-between them.
-"""
+"""From settings to the models and tools that the loop is handed: the only place that chooses them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,12 +24,12 @@ LLM = "llm"
 """As a stage's model: the model that the `llm` settings name."""
 
 ENDPOINT = "endpoint:"
-"""Before the name of a model of the embeddings endpoint, as an encoder."""
+"""The prefix of an encoder's name that is a model of the embeddings endpoint."""
 
 
 @dataclass(frozen=True)
 class UserFunctions:
-    """What a user brought along instead of the models of tacos: plain functions, see
+    """Plain functions of the user in place of the models of tacos: see
     `tacos.models.user_functions`.
     """
 
@@ -41,11 +39,334 @@ class UserFunctions:
     selector: user_functions.Selector | None = None
 
 
+# The models of a run and of the side pipelines
+
+
+@contextmanager
+def open_models(
+    settings: Settings,
+    own: UserFunctions,
+    ledger: Path | None = None,
+) -> Iterator[StageModels]:
+    """The models and tools of a run, while the context lasts.
+
+    Raises `ModelError` or `ConfigError` if one is not available.
+    """
+    with ExitStack() as stack:
+        network = EndpointClients(settings, ledger, stack)
+        yield build_models(settings, own, network)
+
+
+def build_models(
+    settings: Settings,
+    own: UserFunctions,
+    network: EndpointClients,
+) -> StageModels:
+    """The models and tools of a run, those of the endpoint by `network`."""
+    _check_cascade(settings, own)
+    tagging_model = _build_tagger(settings, own, network)
+    models = {
+        "tag-sample": tagging_model,
+        "tag": tagging_model,
+        "grade": _build_grader(settings, own, network),
+        "judge": _build_judge(settings, own, network),
+    }
+    return StageModels(models, build_tools(settings, own, network))
+
+
+@contextmanager
+def open_judges(
+    settings: Settings,
+    ledger: Path | None = None,
+    *,
+    refine: bool = False,
+) -> Iterator[StageModels]:
+    """The judge of `tacos calibrate`; with `refine`, the judge and the editor of `tacos refine`."""
+    with ExitStack() as stack:
+        network = EndpointClients(settings, ledger, stack)
+        judging_model = _build_judge(settings, UserFunctions(), network)
+        if not refine:
+            yield StageModels({"calibrate": judging_model}, {})
+            return
+        editor = network.client(resolve_editor_model(settings))
+        models = {
+            "rewrite": editor,
+            "reword": editor,
+            "confirm": judging_model,
+        }
+        yield StageModels(models, {})
+
+
+@contextmanager
+def open_checker(settings: Settings, ledger: Path | None = None) -> Iterator[StageModels]:
+    """The model that checks tags."""
+    with ExitStack() as stack:
+        network = EndpointClients(settings, ledger, stack)
+        model = network.client(resolve_checker_model(settings))
+        yield StageModels({"check-precision": model, "check-consistency": model}, {})
+
+
+# Which models of an endpoint the stages ask
+
+
+def resolve_checker_model(settings: Settings) -> str:
+    """The name of the model that checks tags; `ConfigError` if it is not one of an endpoint."""
+    name = _resolve_name(settings, settings.check.model)
+    if not name or not _is_endpoint_model(name):
+        raise ConfigError(
+            "tags are checked by a language model (--model MODEL) or by people (--sheet FILE)"
+        )
+    return name
+
+
+def resolve_editor_model(settings: Settings) -> str:
+    """The name of the model that rewrites; `ConfigError` if it is not one of an endpoint."""
+    name = _resolve_name(settings, settings.refine.model)
+    if not _is_endpoint_model(name):
+        raise ConfigError(f"{name!r} cannot rewrite: refine.model must be a model of an endpoint")
+    return name
+
+
+def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Stage -> the models of the endpoint that it asks, for the stages that ask one."""
+    tagging_model = _resolve_name(settings, settings.tag.model)
+    judging_stage = "grade" if settings.judge.mode == "singleton" else "judge"
+    names_by_stage: dict[str, tuple[str, ...]] = {}
+    if settings.cascade.sample:
+        names_by_stage["tag-sample"] = (tagging_model,)
+    names_by_stage["tag"] = (tagging_model,)
+    names_by_stage[judging_stage] = settings.judges
+
+    models = {}
+    for stage, names in names_by_stage.items():
+        endpoint_names = tuple(name for name in names if _is_endpoint_model(name))
+        if endpoint_names:
+            models[stage] = endpoint_names
+    return models
+
+
+def list_embedding_models(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Stage -> the model of the embeddings endpoint that it asks, for the stages that ask one."""
+    encoders = {
+        "normalise": settings.normalise.encoder,
+        "cluster": settings.cluster.encoder,
+    }
+    models: dict[str, tuple[str, ...]] = {}
+    for stage, name in encoders.items():
+        model = _parse_embedding_model(name)
+        if model:
+            models[stage] = (model,)
+    return models
+
+
+def _resolve_name(settings: Settings, name: str) -> str:
+    """The name of a model, with that of the `llm` settings in place of "llm"."""
+    return settings.llm.model if name == LLM else name
+
+
+def _parse_embedding_model(name: str) -> str:
+    """The model of an embeddings endpoint that an encoder's name means; "" for other encoders.
+
+    >>> _parse_embedding_model("endpoint:text-embedding-3-small")
+    'text-embedding-3-small'
+    >>> _parse_embedding_model("minilm")
+    ''
+    """
+    if not name.startswith(ENDPOINT):
+        return ""
+    return name.removeprefix(ENDPOINT)
+
+
+def _is_endpoint_model(model: str) -> bool:
+    """Whether a model is one of the endpoint: neither the embedded one nor one in a folder.
+
+    Raises `ModelError` for the name of a folder that does not exist: no endpoint should be asked
+    instead.
+    """
+    if model == EMBEDDED:
+        return False
+    if model and Path(model).is_dir():
+        return False
+    if model.startswith(("./", "../", "~")) or model.endswith("/"):
+        raise ModelError(
+            f"there is no folder {model}: name one with --llm, or in tag.model and judge.model"
+        )
+    return True
+
+
+@dataclass(frozen=True)
+class EndpointClients:
+    """One client per model of the endpoint, all with the same ledger; each is opened when it is
+    first needed.
+    """
+
+    settings: Settings
+    ledger: Path | None
+    stack: ExitStack
+    clients: dict[str, Model] = field(default_factory=dict)
+    ledgers: list[Any] = field(default_factory=list)
+    """The one ledger, once it is open: all clients share its budget."""
+    encoders: dict[str, Encoder] = field(default_factory=dict)
+
+    # `tacos.llm` is imported when it is needed: runs without a network start faster.
+
+    def book(self) -> Any:
+        """The ledger, opened now if it is not open yet."""
+        from tacos.llm.ledger import ledger as store
+
+        if not self.ledgers:
+            opened = self.stack.enter_context(store.open_ledger(self.ledger))
+            self.ledgers.append(opened)
+        return self.ledgers[0]
+
+    def client(self, model: str) -> Model:
+        """The client for a model."""
+        if model not in self.clients:
+            from tacos import llm
+
+            client = llm.connect(self.settings.llm, model, self.book())
+            self.clients[model] = self.stack.enter_context(client)
+        return self.clients[model]
+
+    def encoder(self, model: str) -> Encoder:
+        """The encoder for a model of the embeddings endpoint."""
+        if model not in self.encoders:
+            from tacos.llm.embedding.encoder import EndpointEncoder
+
+            config = self.settings.embed
+            endpoint = config.endpoint(self.settings.llm)
+            opened = EndpointEncoder(
+                endpoint,
+                config,
+                model,
+                self.book(),
+            )
+            self.encoders[model] = self.stack.enter_context(opened)
+        return self.encoders[model]
+
+    def grouped(self, model: str, template: str, per_request: int) -> Model:
+        """The client for a model that gets `per_request` questions of a template in one request."""
+        client = self.client(model)
+        if per_request == 1:
+            return client
+        from tacos.llm import Client
+        from tacos.llm.chat.grouped_model import GroupedModel
+
+        if not isinstance(client, Client):
+            raise ConfigError(
+                "batch and exchange files hold one instruction per request: "
+                "leave out tag.per_request"
+            )
+        return GroupedModel(client, template, per_request)
+
+
+# The models of single stages
+
+
+def _build_tagger(
+    settings: Settings,
+    own: UserFunctions,
+    network: EndpointClients,
+) -> Model:
+    """The tagger: the user's function, a model of the endpoint, the embedded one, or one in a
+    folder.
+    """
+    endpoint_models = list_endpoint_models(settings)
+    per_request = settings.tag.per_request
+    if own.tagger is None and "tag" in endpoint_models:
+        name = endpoint_models["tag"][0]
+        return network.grouped(name, "tag", per_request)
+    if per_request > 1:
+        raise ConfigError(
+            "only a language model takes several instructions at once: leave out tag.per_request"
+        )
+    if own.tagger is not None:
+        return user_functions.FunctionTagger(own.tagger)
+    return _load_local_model(tagger.load, settings.tag.model, "tag.model")
+
+
+def _check_cascade(settings: Settings, own: UserFunctions) -> None:
+    """Raise `ConfigError` for a cascade that saves nothing."""
+    if not settings.cascade.sample:
+        return
+    if own.tagger is None and "tag" not in list_endpoint_models(settings):
+        raise ConfigError(
+            "a cascade saves work of a language model: "
+            "name one with --model, or leave out cascade.sample"
+        )
+
+
+def _build_judge(
+    settings: Settings,
+    own: UserFunctions,
+    network: EndpointClients,
+) -> Model:
+    """The judge, or a panel: the user's function, models of the endpoint, the embedded one, or
+    those in folders.
+    """
+    _check_judge(settings, own)
+    if own.judge is not None:
+        return user_functions.FunctionJudge(own.judge)
+    members: dict[str, Model] = {}
+    for name in settings.judges:
+        if _is_endpoint_model(name):
+            members[name] = network.client(name)
+        else:
+            members[name] = _load_local_model(judge.load, name, "judge.model")
+    if len(members) > 1:
+        return JudgePanel(members)
+    return next(iter(members.values()))
+
+
+def _check_judge(settings: Settings, own: UserFunctions) -> None:
+    """Raise `ConfigError` for settings that the judge would silently ignore."""
+    config = settings.judge
+    if own.judge is not None and config.models:
+        raise ConfigError("your own judge judges alone: leave out judge.models")
+    if own.judge is None and all(map(_is_endpoint_model, settings.judges)):
+        return
+    if config.criteria:
+        raise ConfigError(
+            "only a language model reads criteria: name one with --model, or in judge.model"
+        )
+    if config.repetitions > 1:
+        raise ConfigError(
+            "only a language model answers the same question differently: "
+            "leave out judge.repetitions"
+        )
+
+
+def _build_grader(
+    settings: Settings,
+    own: UserFunctions,
+    network: EndpointClients,
+) -> Model:
+    """What grades each sample by itself: the judge in singleton mode, else a cheap model, for the
+    shortlist.
+    """
+    if settings.judge.mode == "singleton":
+        return _build_judge(settings, own, network)
+    if own.judge is not None:
+        return user_functions.FunctionJudge(own.judge)
+    return judge.load()
+
+
+def _load_local_model(load: Callable[[Path | None], Model], name: str, setting: str) -> Model:
+    """The embedded model, or one in a folder."""
+    try:
+        return load(None if name == EMBEDDED else Path(name))
+    except ModelError as error:
+        raise ModelError(
+            f"{error}; name another one with --set {setting}=... (embedded: the shipped one)"
+        ) from None
+
+
+# Tools
+
+
 @dataclass(frozen=True)
 class CachingEncoder:
-    """An encoder that encodes each text once: normalising and clustering ask for much the same
-    tags.
-    """
+    """An encoder that encodes each text once: normalise and cluster ask for mostly the same tags."""
 
     inner: Encoder
     vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
@@ -63,6 +384,7 @@ class CachingEncoder:
         return self.inner.dim
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors, shape (texts, dim)."""
         new = [text for text in dict.fromkeys(texts) if text not in self.vectors]
         if new:
             self.vectors.update(zip(new, self.inner.encode(new), strict=True))
@@ -71,313 +393,67 @@ class CachingEncoder:
         return np.stack([self.vectors[text] for text in texts])
 
 
-@contextmanager
-def open_models(
-    settings: Settings, own: UserFunctions, ledger: Path | None = None
-) -> Iterator[StageModels]:
-    """The models and tools of a run while the context lasts.
-
-    Raises `ModelError` or `ConfigError` where one cannot be had.
-    """
-    with ExitStack() as stack:
-        yield build_models(settings, own, EndpointClients(settings, ledger, stack))
-
-
-def build_models(settings: Settings, own: UserFunctions, network: EndpointClients) -> StageModels:
-    """The models and tools of a run, those of the endpoint by `network`."""
-    _check_cascade(settings, own)
-    tagging = _build_tagger(settings, own, network)
-    prompt = {
-        "tag-sample": tagging,
-        "tag": tagging,
-        "grade": _build_grader(settings, own, network),
-        "judge": _build_judge(settings, own, network),
-    }
-    return StageModels(prompt, build_tools(settings, own, network))
-
-
-@contextmanager
-def open_judges(
+def build_tools(
     settings: Settings,
-    ledger: Path | None = None,
-    *,
-    refine: bool = False,
-) -> Iterator[StageModels]:
-    """The models of the side pipelines: the judge that confirms or is calibrated, and with `refine`
-    what rewrites.
+    own: UserFunctions,
+    network: EndpointClients,
+) -> dict[str, Any]:
+    """The encoders of normalise and cluster (one object if it is the same model), and the tools of
+    the other stages that need one.
     """
-    with ExitStack() as stack:
-        network = EndpointClients(settings, ledger, stack)
-        judge = _build_judge(settings, UserFunctions(), network)
-        if not refine:
-            yield StageModels({"calibrate": judge}, {})
-            return
-        editor = network.client(resolve_editor_model(settings))
-        yield StageModels({"rewrite": editor, "reword": editor, "confirm": judge}, {})
+    _check_normalisation(settings)
+    tools = _build_encoders(settings, own, network)
+    if settings.cluster.by == "embedding":
+        tools["assign"] = tools["cluster"]
+    if settings.cascade.sample:
+        tools["distill"] = tagger.load()
+        tools["guess"] = tagger.load()
+    if own.selector is not None:
+        tools["select"] = user_functions.FunctionSelector(own.selector)
+    elif settings.select.limit < 1:
+        tools["select"] = encoder.load("static")
+    return tools
 
 
-@contextmanager
-def open_checker(settings: Settings, ledger: Path | None = None) -> Iterator[StageModels]:
-    """The model that checks tags."""
-    with ExitStack() as stack:
-        model = EndpointClients(settings, ledger, stack).client(resolve_checker_model(settings))
-        yield StageModels({"check-precision": model, "check-consistency": model}, {})
+def _build_encoders(
+    settings: Settings,
+    own: UserFunctions,
+    network: EndpointClients,
+) -> dict[str, Any]:
+    """The encoders of normalise and cluster.
 
-
-def resolve_checker_model(settings: Settings) -> str:
-    """The model that checks tags; `ConfigError` for one that is no model of an endpoint."""
-    name = settings.llm.model if settings.check.model == LLM else settings.check.model
-    if not name or not _is_endpoint_model(name):
-        raise ConfigError(
-            "tags are checked by a language model (--model MODEL) or by people (--sheet FILE)"
-        )
-    return name
-
-
-def resolve_editor_model(settings: Settings) -> str:
-    """The model that rewrites; `ConfigError` for one that is no model of an endpoint."""
-    name = settings.llm.model if settings.refine.model == LLM else settings.refine.model
-    if not _is_endpoint_model(name):
-        raise ConfigError(f"{name!r} cannot rewrite: refine.model must be a model of an endpoint")
-    return name
-
-
-@dataclass(frozen=True)
-class EndpointClients:
-    """Clients of the endpoint, one per model, with one ledger between them; nothing is opened
-    before it is needed.
+    Encoders of tags keep their vectors; those of samples would need too much memory for that.
     """
+    by_embedding = settings.cluster.by == "embedding"
+    if own.encoder is not None:
+        plain = user_functions.FunctionEncoder(own.encoder)
+        caching = CachingEncoder(plain)
+        return {"normalise": caching, "cluster": plain if by_embedding else caching}
 
-    settings: Settings
-    ledger: Path | None
-    stack: ExitStack
-    clients: dict[str, Model] = field(default_factory=dict)
-    ledgers: list[Any] = field(default_factory=list)
-    """The one ledger, once it is open: all clients share its budget."""
-    encoders: dict[str, Encoder] = field(default_factory=dict)
+    opened: dict[str, Encoder] = {}
 
-    def book(self) -> Any:
-        """The ledger, opened now if it is not open yet."""
-        from tacos.llm.ledger import ledger as store
+    def open_tag_encoder(name: str) -> Encoder:
+        if name not in opened:
+            model = _parse_embedding_model(name)
+            inner = network.encoder(model) if model else encoder.load(name)
+            opened[name] = CachingEncoder(inner)
+        return opened[name]
 
-        if not self.ledgers:
-            self.ledgers.append(self.stack.enter_context(store.open_ledger(self.ledger)))
-        return self.ledgers[0]
-
-    def client(self, model: str) -> Model:
-        """The client for a model."""
-        if model not in self.clients:
-            from tacos import llm
-
-            self.clients[model] = self.stack.enter_context(
-                llm.connect(self.settings.llm, model, self.book())
-            )
-        return self.clients[model]
-
-    def encoder(self, model: str) -> Encoder:
-        """The encoder that a model of the embeddings endpoint is."""
-        if model not in self.encoders:
-            from tacos.llm.embedding.encoder import EndpointEncoder
-
-            embed = self.settings.embed
-            made = EndpointEncoder(
-                embed.endpoint(self.settings.llm),
-                embed,
-                model,
-                self.book(),
-            )
-            self.encoders[model] = self.stack.enter_context(made)
-        return self.encoders[model]
-
-    def grouped(self, model: str, template: str, per_request: int) -> Model:
-        """The client for a model, asked so many questions of a template in one request."""
-        client = self.client(model)
-        if per_request == 1:
-            return client
-        from tacos.llm import Client
-        from tacos.llm.chat.grouped_model import GroupedModel
-
-        if not isinstance(client, Client):
-            raise ConfigError(
-                "batch and exchange files hold one instruction per request: leave out tag.per_request"
-            )
-        return GroupedModel(client, template, per_request)
-
-
-def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Stage -> models of the endpoint that it asks, for the stages that ask one."""
-    tagger_name = settings.llm.model if settings.tag.model == LLM else settings.tag.model
-    sampling = {"tag-sample": (tagger_name,)} if settings.cascade.sample else {}
-    wanted = {**sampling, "tag": (tagger_name,), _find_judging_stage(settings): settings.judges}
-    found = {stage: tuple(filter(_is_endpoint_model, names)) for stage, names in wanted.items()}
-    return {stage: names for stage, names in found.items() if names}
-
-
-def list_embedding_models(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Stage -> model of the embeddings endpoint that it asks for vectors, for the stages that ask
-    one.
-    """
-    wanted = {"normalise": settings.normalise.encoder, "cluster": settings.cluster.encoder}
+    if by_embedding:
+        cluster_encoder = encoder.load(settings.cluster.sample_encoder)
+    else:
+        cluster_encoder = open_tag_encoder(settings.cluster.encoder)
     return {
-        stage: (model,) for stage, name in wanted.items() if (model := _parse_embedding_model(name))
+        "normalise": open_tag_encoder(settings.normalise.encoder),
+        "cluster": cluster_encoder,
     }
-
-
-def _parse_embedding_model(encoder: str) -> str:
-    """The model that an encoder's name means at an embeddings endpoint, "" for an encoder that is
-    none.
-
-    >>> _parse_embedding_model("endpoint:text-embedding-3-small"), _parse_embedding_model("minilm")
-    ('text-embedding-3-small', '')
-    """
-    return encoder.removeprefix(ENDPOINT) if encoder.startswith(ENDPOINT) else ""
-
-
-def _find_judging_stage(settings: Settings) -> str:
-    """The stage that asks the judge."""
-    return "grade" if settings.judge.mode == "singleton" else "judge"
-
-
-def _is_endpoint_model(model: str) -> bool:
-    """Whether a model is one of the endpoint: neither the embedded one nor one in a folder.
-
-    Raises `ModelError` for what can only be a folder and is none: no endpoint should be asked in
-    its place.
-    """
-    if model == EMBEDDED or (model and Path(model).is_dir()):
-        return False
-    if model.startswith(("./", "../", "~")) or model.endswith("/"):
-        raise ModelError(
-            f"there is no folder {model}: name one with --llm, or in tag.model and judge.model"
-        )
-    return True
-
-
-def _build_tagger(settings: Settings, own: UserFunctions, network: EndpointClients) -> Model:
-    """The tagger: the user's function, a model of the endpoint, the embedded one, or one in a
-    folder.
-    """
-    in_network = own.tagger is None and "tag" in list_endpoint_models(settings)
-    if in_network:
-        return network.grouped(
-            list_endpoint_models(settings)["tag"][0], "tag", settings.tag.per_request
-        )
-    if settings.tag.per_request > 1:
-        raise ConfigError(
-            "only a language model is asked several instructions at once: leave out tag.per_request"
-        )
-    if own.tagger is not None:
-        return user_functions.FunctionTagger(own.tagger)
-    name = settings.tag.model
-    try:
-        return tagger.load(None if name == EMBEDDED else Path(name))
-    except ModelError as error:
-        raise ModelError(
-            f"{error}; name another one with --set tag.model=... (embedded: the shipped one)"
-        ) from None
-
-
-def _check_cascade(settings: Settings, own: UserFunctions) -> None:
-    """Raise `ConfigError` for a cascade that saves nothing."""
-    if (
-        settings.cascade.sample
-        and own.tagger is None
-        and "tag" not in list_endpoint_models(settings)
-    ):
-        raise ConfigError(
-            "a cascade saves a language model's work: name one with --model, or leave out cascade.sample"
-        )
-
-
-def _build_judge(settings: Settings, own: UserFunctions, network: EndpointClients) -> Model:
-    """The judge, or a panel: the user's function, models of the endpoint, the embedded one, ones in
-    folders.
-    """
-    _check_judge(settings, own)
-    if own.judge is not None:
-        return user_functions.FunctionJudge(own.judge)
-    members = {
-        name: network.client(name) if _is_endpoint_model(name) else _load_local_judge(name)
-        for name in settings.judges
-    }
-    return JudgePanel(members) if len(members) > 1 else next(iter(members.values()))
-
-
-def _load_local_judge(name: str) -> Model:
-    """The embedded judge, or one in a folder."""
-    try:
-        return judge.load(None if name == EMBEDDED else Path(name))
-    except ModelError as error:
-        raise ModelError(
-            f"{error}; name another one with --set judge.model=... (embedded: the shipped one)"
-        ) from None
-
-
-def _check_judge(settings: Settings, own: UserFunctions) -> None:
-    """Raise `ConfigError` for what a judge would leave unread without a word."""
-    if own.judge is not None and settings.judge.models:
-        raise ConfigError("a judge of your own judges alone: leave out judge.models")
-    if own.judge is None and all(map(_is_endpoint_model, settings.judges)):
-        return
-    if settings.judge.criteria:
-        raise ConfigError(
-            "only a language model reads criteria: name one with --model, or in judge.model"
-        )
-    if settings.judge.repetitions > 1:
-        raise ConfigError(
-            "a judge without a language model says the same each time: leave out judge.repetitions"
-        )
-
-
-def _build_grader(settings: Settings, own: UserFunctions, network: EndpointClients) -> Model:
-    """What grades every single sample: the judge in singleton mode, else a cheap model, for the
-    shortlist.
-    """
-    if settings.judge.mode == "singleton":
-        return _build_judge(settings, own, network)
-    return user_functions.FunctionJudge(own.judge) if own.judge is not None else judge.load()
 
 
 def _check_normalisation(settings: Settings) -> None:
     """Raise `InputError` for overrides or a vocabulary that cannot be read, before anything is paid
     for.
     """
-    overrides.parse_overrides(settings.normalise.overrides, settings.normalise.signs)
-    if settings.normalise.vocabulary:
-        published_vocabulary.vocabulary_from_json(settings.normalise.vocabulary)
-
-
-def build_tools(settings: Settings, own: UserFunctions, network: EndpointClients) -> dict[str, Any]:
-    """Encoders of normalise and cluster (one object where it is the same model), and what select is
-    given.
-    """
-    _check_normalisation(settings)
-    loaded: dict[str, Encoder] = {}
-
-    def encoder_of(name: str) -> Encoder:
-        if name not in loaded:
-            model = _parse_embedding_model(name)
-            loaded[name] = CachingEncoder(network.encoder(model) if model else encoder.load(name))
-        return loaded[name]
-
-    by_embedding = settings.cluster.by == "embedding"
-    if own.encoder is not None:
-        plain = user_functions.FunctionEncoder(own.encoder)
-        mine = CachingEncoder(plain)
-        tools: dict[str, Any] = {"normalise": mine, "cluster": plain if by_embedding else mine}
-    else:
-        clusters = (
-            encoder.load(settings.cluster.sample_encoder)
-            if by_embedding
-            else encoder_of(settings.cluster.encoder)
-        )
-        tools = {"normalise": encoder_of(settings.normalise.encoder), "cluster": clusters}
-    if by_embedding:
-        tools["assign"] = tools["cluster"]
-    if settings.cascade.sample:
-        tools |= {"distill": tagger.load(), "guess": tagger.load()}
-    if own.selector is not None:
-        tools["select"] = user_functions.FunctionSelector(own.selector)
-    elif settings.select.limit < 1:
-        tools["select"] = encoder.load("static")
-    return tools
+    config = settings.normalise
+    overrides.parse_overrides(config.overrides, config.signs)
+    if config.vocabulary:
+        published_vocabulary.vocabulary_from_json(config.vocabulary)

@@ -29,7 +29,9 @@ class Step:
 
 def plan_steps(settings: Settings, pipeline: Pipeline = PIPELINE) -> list[Step]:
     """The steps of a pipeline under these settings, in order."""
-    n_rounds = settings.pair.n_rounds if conditions.uses_comparisons(settings) else 1
+    n_rounds = 1
+    if conditions.uses_comparisons(settings):
+        n_rounds = settings.pair.n_rounds
     steps: list[Step] = []
     for entry in pipeline:
         if isinstance(entry, tuple):
@@ -44,11 +46,13 @@ def cut_plan(steps: list[Step], until: str | None) -> list[Step]:
     """The steps up to the last one of the stage `until`; `ConfigError` if there is no such stage."""
     if until is None:
         return steps
-    numbers = [number for number, step in enumerate(steps) if step.stage.name == until]
-    if not numbers:
-        names = ", ".join(dict.fromkeys(step.stage.name for step in steps))
-        raise ConfigError(f"no stage {until!r} under these settings; the stages are {names}")
-    return steps[: numbers[-1] + 1]
+    names = [step.stage.name for step in steps]
+    if until not in names:
+        available = ", ".join(dict.fromkeys(names))
+        raise ConfigError(f"no stage {until!r} under these settings; the stages are {available}")
+    # Inside the rounds, a stage has several steps: the last of them counts.
+    n_later = names[::-1].index(until)
+    return steps[: len(steps) - n_later]
 
 
 def resolve_inputs(
@@ -80,13 +84,21 @@ def resolve_inputs(
     return inputs
 
 
-def _list_rounds(name: str, which: str, number: int | None, available: set[str]) -> list[str]:
+def _list_rounds(
+    name: str,
+    which: str,
+    number: int | None,
+    available: set[str],
+) -> list[str]:
     """Artifact names of the rounds that `which` means, oldest first."""
     if which == "now":
         return [f"{name}/{number}"]
-    rounds = [artifact for artifact in available if artifact.startswith(f"{name}/")]
-    rounds.sort(key=lambda artifact: int(artifact.partition("/")[2]))
-    # Scores of a round rest on the verdicts of all rounds before: only the newest count.
+    prefix = f"{name}/"
+    numbers = [
+        int(artifact.removeprefix(prefix)) for artifact in available if artifact.startswith(prefix)
+    ]
+    rounds = [f"{prefix}{earlier}" for earlier in sorted(numbers)]
+    # Scores rest on the verdicts of all rounds so far: only the newest count.
     if which == "last" or (which == "before" and name == "scores"):
         return rounds[-1:]
     return rounds

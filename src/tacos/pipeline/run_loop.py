@@ -322,11 +322,13 @@ def gather_tables(
 ) -> dict[str, Table]:
     """The tables that a step reads, under their plain names."""
     tables: dict[str, Table] = {}
-    for name, artifact_names in resolve_inputs(step, steps, start).items():
+    inputs = resolve_inputs(step, steps, start)
+    for name, artifact_names in inputs.items():
         if name in start:
             tables[name] = start[name]
         else:
-            tables[name] = ConcatenatedTable([made[each] for each in artifact_names])
+            artifacts = [made[artifact_name] for artifact_name in artifact_names]
+            tables[name] = ConcatenatedTable(artifacts)
     return tables
 
 

@@ -100,17 +100,27 @@ def _find_example_id(artifacts: Artifacts) -> str:
 
 def _trace_tags(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """Who tagged the sample, its raw tags, and what became of each."""
-    turns = _read_sample_rows(artifacts, "tags", row)
-    raw_tags = [tag for turn in turns for tag in turn["tags"]]
-    taggers = {turn["model"] or "the input" for turn in turns if "model" in turn}
-    trace = {"tagged_by": sorted(taggers), "tags": raw_tags}
+    raw_tags: list[str] = []
+    taggers = set()
+    for turn in _read_sample_rows(artifacts, "tags", row):
+        raw_tags += turn["tags"]
+        if "model" in turn:
+            taggers.add(turn["model"] or "the input")
+    return {
+        "tagged_by": sorted(taggers),
+        "tags": _trace_tag_moves(artifacts, raw_tags),
+    }
+
+
+def _trace_tag_moves(artifacts: Artifacts, raw_tags: list[str]) -> list[str]:
+    """What became of each raw tag; the tags alone if they are not normalised yet."""
     if "vocabulary" not in artifacts:
-        return trace
+        return raw_tags
     is_raw_tag = pl.col("raw").is_in(raw_tags)
     entries = artifacts["vocabulary"].scan().filter(is_raw_tag).collect()
     by_tag = {entry["raw"]: entry for entry in entries.to_dicts()}
-    trace["tags"] = [_describe_tag_move(tag, by_tag.get(tag)) for tag in dict.fromkeys(raw_tags)]
-    return trace
+    distinct = dict.fromkeys(raw_tags)
+    return [_describe_tag_move(tag, by_tag.get(tag)) for tag in distinct]
 
 
 def _describe_tag_move(tag: str, entry: Record | None) -> str:
@@ -141,15 +151,17 @@ def _trace_shortlist(artifacts: Artifacts, row: str) -> dict[str, Any]:
     trace: dict[str, Any] = {}
     grades = [entry["grade"] for entry in _read_sample_rows(artifacts, "grades", row)]
     if grades:
-        trace["grade"] = round(sum(grades) / len(grades), 2)
+        mean = sum(grades) / len(grades)
+        trace["grade"] = round(mean, 2)
     kept = _read_sample_rows(artifacts, "shortlist", row)
     if kept:
         trace["shortlist"] = [
             f"cluster {entry['cluster']} by rule {entry['rule']}" for entry in kept
         ]
     elif "shortlist" in artifacts:
-        dropped = artifacts["shortlist"].rejects().filter(pl.col("id") == row)
-        trace["shortlist"] = [f"{entry['reason']} ({entry['raw']})" for entry in dropped.to_dicts()]
+        rejects = artifacts["shortlist"].rejects()
+        dropped = rejects.filter(pl.col("id") == row).to_dicts()
+        trace["shortlist"] = [f"{entry['reason']} ({entry['raw']})" for entry in dropped]
     return trace
 
 
@@ -171,9 +183,11 @@ def _describe_rank(artifacts: Artifacts, scores: pl.DataFrame, entry: Record) ->
     cluster = entry["cluster"]
     score = entry["score"]
     in_cluster = scores.filter(pl.col("cluster") == cluster)["score"]
-    rank = int((in_cluster > score).sum()) + 1
-    error = "" if entry["error"] is None else f" +- {entry['error']:.2f}"
-    text = f"{score:.2f}{error} in cluster {cluster}, rank {rank} of {len(in_cluster)}"
+    n_better = int((in_cluster > score).sum())
+    text = f"{score:.2f}"
+    if entry["error"] is not None:
+        text += f" +- {entry['error']:.2f}"
+    text += f" in cluster {cluster}, rank {n_better + 1} of {len(in_cluster)}"
     if "selection" not in artifacts:
         return text
 

@@ -379,14 +379,15 @@ def _summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
 
 def _read_pool(artifacts: Artifacts) -> pl.DataFrame:
     """id, length, codes (the number of each different tag): every sample, sorted by id."""
+    distinct_tags = pl.col("tags").list.unique()
     samples = artifacts["samples"].scan().select("id", "length")
-    tags = artifacts["canonical_tags"].scan().select("id", pl.col("tags").list.unique())
+    tags = artifacts["canonical_tags"].scan().select("id", distinct_tags)
     pool = samples.join(tags, on="id", how="left").collect().sort("id")
     # Numbers are counted and compared much faster than names.
     names = pool["tags"].explode().drop_nulls().unique().sort()
     code = pl.element().cast(pl.Enum(names)).to_physical()
-    codes = pl.col("tags").list.eval(code).alias("codes")
-    return pool.select("id", "length", codes)
+    codes = pl.col("tags").list.eval(code)
+    return pool.select("id", "length", codes.alias("codes"))
 
 
 def _describe_random_rows(pool: pl.DataFrame, n: int, seed: int) -> dict[str, float]:
@@ -394,11 +395,14 @@ def _describe_random_rows(pool: pl.DataFrame, n: int, seed: int) -> dict[str, fl
     draws = []
     for number in range(N_DRAWS):
         rows = random_rows.shuffle_rows(pool.height, seed + number)
-        draws.append(_describe_rows(pool, rows[:n]))
+        figures = _describe_rows(pool, rows[:n])
+        draws.append(figures)
     means = {}
     for name in draws[0]:
-        means[name] = round(fmean(draw[name] for draw in draws), 4)
-    return means | {"n": n}
+        mean = fmean(draw[name] for draw in draws)
+        means[name] = round(mean, 4)
+    means["n"] = n
+    return means
 
 
 def _describe_rows(pool: pl.DataFrame, rows: npt.NDArray[np.int64]) -> dict[str, float]:

@@ -91,7 +91,7 @@ def test_a_figure_is_svg_or_png_and_a_gain_is_a_number(folder: Path, tmp_path: P
 
 
 def test_sizes_that_cannot_be(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="no size"):
+    with pytest.raises(ConfigError, match="not a valid size"):
         curve.curve(folder, "tacos", ["abc"])
     with pytest.raises(InputError, match="rows or shares"):
         curve.curve(folder, "tacos", ["5ktokens"])

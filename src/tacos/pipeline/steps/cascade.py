@@ -61,7 +61,11 @@ def distill_tagger(
     tags = tables["sample_tags"].scan().collect()
     _check_sample_size(tags.height, settings)
     instructions = _read_instructions(tables, tags, settings)
-    tagged = tags.join(instructions, on=["id", "turn"], maintain_order="left")
+    tagged = tags.join(
+        instructions,
+        on=["id", "turn"],
+        maintain_order="left",
+    )
     distinct = llm_imitation.find_distinct_rows(tagged["instruction"].to_list())
     texts = tagged[distinct]["instruction"].to_list()
     labels = tagged[distinct]["tags"].to_list()
@@ -73,7 +77,11 @@ def distill_tagger(
         "agreement": llm_imitation.measure_tagger(texts, labels),
         "n_shown": tags.height,
     }
-    files = pl.DataFrame(packed, schema=FILES, orient="row")
+    files = pl.DataFrame(
+        packed,
+        schema=FILES,
+        orient="row",
+    )
     return StageOutput.without_rejects(files, notes)
 
 
@@ -111,7 +119,14 @@ def guess_tags(
     rows = []
     for question, tags in zip(questions.iter_rows(named=True), guesses, strict=True):
         items = tagger.format_tag_items(tags)
-        rows.append(open_tags.build_tags_row(question, items, "", model_name))
+        rows.append(
+            open_tags.build_tags_row(
+                question,
+                items,
+                "",
+                model_name,
+            )
+        )
 
     computed = ("sureness", "lot")
     schema = {name: dtype for name, dtype in GUESSES.items() if name not in computed}
@@ -142,7 +157,11 @@ def build_cascade_questions(tables: Tables, settings: Settings) -> Iterator[pl.D
         strict=True,
     )
     for samples, guesses in batches:
-        sure = guesses.join(unsure, on=["id", "turn"], how="anti")
+        sure = guesses.join(
+            unsure,
+            on=["id", "turn"],
+            how="anti",
+        )
         known = pl.concat([sample_tags, sure])
         yield open_tags.build_turn_questions(samples, known)
 
@@ -177,7 +196,11 @@ def _read_instructions(
     return questions.select(
         "id",
         "turn",
-        pl.Series("instruction", texts, dtype=pl.String),
+        pl.Series(
+            "instruction",
+            texts,
+            dtype=pl.String,
+        ),
     )
 
 

@@ -18,9 +18,10 @@ N_CASES_PER_BATCH = 1_000
 def draw_cases(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
     """Canonical tags -> cases to judge."""
     tags = tables["canonical_tags"].scan().select("id", "tags").collect()
-    names = tags["tags"].explode().drop_nulls().unique().sort().to_list()
+    distinct = tags["tags"].explode().drop_nulls().unique().sort()
+    names = distinct.to_list()
     codes = {name: code for code, name in enumerate(names)}
-    matrix = association_rules.build_tag_matrix(tags, codes, len(names))
+    matrix = association_rules.build_tag_matrix(tags, codes, len(names))  # (samples, tags)
     cases = tag_checks.draw_check_cases(
         matrix,
         tags["id"].to_list(),

@@ -95,7 +95,11 @@ def _cluster_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.Da
 
     def count_members(clusters: pl.DataFrame) -> Mapping[int, int]:
         homes = config.membership == "home"
-        return _count_cluster_samples(canonical_tags, clusters, homes=homes)
+        return _count_cluster_samples(
+            canonical_tags,
+            clusters,
+            homes=homes,
+        )
 
     resized = cluster_size_limits.resize_tag_clusters(
         initial,
@@ -141,7 +145,11 @@ def _count_cluster_samples(
     counts = []
     for batch in canonical_tags.batches(["id", "tags"]):
         memberships = kmeans_clusters.assign_by_tags(batch, clusters)
-        members = kmeans_clusters.list_cluster_members(memberships, homes=homes, untagged=None)
+        members = kmeans_clusters.list_cluster_members(
+            memberships,
+            homes=homes,
+            untagged=None,
+        )
         counts.append(members.group_by("cluster").len())
     if not counts:
         return {}
@@ -176,7 +184,11 @@ def _cluster_embeddings(tables: Tables, settings: Settings, encoder: Encoder) ->
     )
     centres = _order_by_size(centres, vectors)
     nearest = kmeans_clusters.find_nearest_centre(vectors, centres)
-    labels = pl.Series("cluster", nearest, dtype=pl.UInt32)
+    labels = pl.Series(
+        "cluster",
+        nearest,
+        dtype=pl.UInt32,
+    )
     names = dict.fromkeys(range(len(centres)), cluster_names.NAMELESS)
     names |= cluster_names.name_clusters(_join_tags(tables, drawn, labels))
     sizes = dict(labels.value_counts().iter_rows())
@@ -196,7 +208,11 @@ def _order_by_size(
 def _join_tags(tables: Tables, drawn: pl.DataFrame, labels: pl.Series) -> pl.DataFrame:
     """id, cluster, tags of the rows drawn."""
     all_tags = tables["canonical_tags"].scan().select("id", "tags")
-    tags = all_tags.join(drawn.lazy().select("id"), on="id", how="semi").collect()
+    tags = all_tags.join(
+        drawn.lazy().select("id"),
+        on="id",
+        how="semi",
+    ).collect()
     return drawn.select("id", labels).join(tags, on="id", how="left")
 
 
@@ -212,7 +228,11 @@ def _draw_rows(table: Table, columns: list[str], seed: int) -> pl.DataFrame:
     """
     n_rows = count_rows(table)
     n_drawn = min(n_rows, N_DRAWN)
-    drawn = np.random.default_rng(seed).choice(n_rows, n_drawn, replace=False)
+    drawn = np.random.default_rng(seed).choice(
+        n_rows,
+        n_drawn,
+        replace=False,
+    )
     drawn.sort()
     parts: list[pl.DataFrame] = []
     start = 0

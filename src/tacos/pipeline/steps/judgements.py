@@ -160,11 +160,15 @@ def _find_median_samples(shortlist: pl.DataFrame, tables: Tables) -> dict[int, s
     """Cluster -> the sample with the median grade; clusters without grades are left out."""
     if "grades" not in tables:
         return {}
-    graded = shortlist.join(_average_grades(tables), on="id").drop_nulls("grade")
-    ordered = graded.sort("cluster", "grade", "id")
     # With an even number of samples, the lower of the two in the middle.
     lower_middle = (pl.len() - 1) // 2
-    medians = ordered.group_by("cluster", maintain_order=True).agg(pl.col("id").get(lower_middle))
+    medians = (
+        shortlist.join(_average_grades(tables), on="id")
+        .drop_nulls("grade")
+        .sort("cluster", "grade", "id")
+        .group_by("cluster", maintain_order=True)
+        .agg(pl.col("id").get(lower_middle))
+    )
     return dict(medians.iter_rows())
 
 

@@ -130,9 +130,12 @@ def resolve_ids(samples: pl.LazyFrame, wanted: tuple[str, ...], name: str) -> li
     """
     if not wanted:
         return []
-    is_listed = pl.col("id").is_in(wanted) | pl.col("content_hash").is_in(wanted)
-    listed = samples.select("id", "content_hash").filter(is_listed).collect()
-    unknown = set(wanted) - set(listed["id"]) - set(listed["content_hash"])
+    has_id = pl.col("id").is_in(wanted)
+    has_hash = pl.col("content_hash").is_in(wanted)
+    listed = samples.select("id", "content_hash").filter(has_id | has_hash).collect()
+    unknown = set(wanted)
+    unknown -= set(listed["id"])
+    unknown -= set(listed["content_hash"])
     if unknown:
         raise InputError(
             f"the {name} list names {len(unknown)} rows that are not in the data, "
@@ -163,9 +166,11 @@ def count_requested_rows(samples: Table, size: SelectionSize) -> int:
     if size.unit == "share":
         return max(1, sizes.count_share_rows(size, count_rows(samples)))
     tokens = estimate_row_tokens(samples)["tokens"]
-    mean_tokens = max(float(tokens.sum()) / max(len(tokens), 1), 1.0)
-    affordable = int(size.value / mean_tokens)
-    return max(1, min(len(tokens), affordable))
+    n_rows = len(tokens)
+    mean_tokens = float(tokens.sum()) / max(n_rows, 1)
+    # Rows of less than a token are possible, but would make the budget buy the whole pool.
+    n_affordable = int(size.value / max(mean_tokens, 1.0))
+    return max(1, min(n_rows, n_affordable))
 
 
 def build_limits(config: SelectSettings) -> Limits:
@@ -234,7 +239,8 @@ def encode_samples(
     for batch in samples.batches(["id", "instruction", "response"]):
         if wanted is not None:
             batch = batch.filter(pl.col("id").is_in(wanted))
-        texts = batch.select(build_embedding_text())["text"].to_list()
+        texts = batch.select(build_embedding_text())["text"]
+        vectors = encoder.encode(texts.to_list())
         ids += batch["id"].to_list()
-        parts.append(encoder.encode(texts))
+        parts.append(vectors)
     return ids, np.concatenate(parts)

@@ -146,10 +146,17 @@ class QuotaSelection(AnnotatedPool):
         """Canonical tags of the scored and the must-keep samples, where covering tags counts."""
         if not self.settings.select.coverage:
             return {}
-        ids = pl.concat([self.scores["id"], pl.Series("id", self.keep, pl.String)]).unique()
-        tags = self.tables["canonical_tags"].scan().select("id", "tags")
-        of_candidates = tags.filter(pl.col("id").is_in(ids.implode())).drop_nulls()
-        return dict(of_candidates.collect().iter_rows())
+        must_keep = pl.Series("id", self.keep, pl.String)
+        ids = pl.concat([self.scores["id"], must_keep]).unique()
+        tags = (
+            self.tables["canonical_tags"]
+            .scan()
+            .select("id", "tags")
+            .filter(pl.col("id").is_in(ids.implode()))
+            .drop_nulls()
+            .collect()
+        )
+        return dict(tags.iter_rows())
 
     @cached_property
     def pool(self) -> pl.DataFrame:
@@ -238,8 +245,9 @@ class QuotaSelection(AnnotatedPool):
         """
         assert self.encoder is not None
         ids, encoded = pool_tables.encode_samples(self.tables["samples"], self.encoder, wanted)
-        row_of = {row_id: row for row, row_id in enumerate(self.pool["id"].to_list())}
-        vectors = np.zeros((self.pool.height, self.encoder.dim), np.float32)
+        pool_ids = self.pool["id"].to_list()
+        row_of = {row_id: row for row, row_id in enumerate(pool_ids)}
+        vectors = np.zeros((len(pool_ids), self.encoder.dim), np.float32)
         in_pool = [number for number, row_id in enumerate(ids) if row_id in row_of]
         rows = [row_of[ids[number]] for number in in_pool]
         vectors[rows] = encoded[in_pool]

@@ -120,10 +120,9 @@ def _apply_published_vocabulary(
     """The tags mapped onto a published vocabulary, and how far they drift from it."""
     published = published_vocabulary.vocabulary_from_json(config.vocabulary)
     matcher = encoder if config.semantic else None
+    matcher_name = encoder.name if config.semantic else ""
     resolved = published_vocabulary.resolve_new_tags(counts, published, matcher)
-    drift = published_vocabulary.summarise_drift(
-        resolved, published, encoder.name if config.semantic else ""
-    )
+    drift = published_vocabulary.summarise_drift(resolved, published, matcher_name)
     return resolved, drift
 
 
