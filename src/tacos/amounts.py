@@ -83,9 +83,11 @@ def parse_size(text: str | float) -> SelectionSize:
     if match is None:
         raise _describe_bad_size(text)
     number, scale, unit = match.groups()
+    # 2k% means nothing.
     if unit == "%" and scale:
         raise _describe_bad_size(text)
-    value = float(number) * SCALES[scale.lower()]
+    factor = SCALES[scale.lower()]
+    value = float(number) * factor
     if unit == "%":
         size = SelectionSize("share", value / 100)
     elif unit == "tokens":
@@ -109,6 +111,7 @@ def parse_quota(text: str | float, what: str = "a quota") -> QuotaAmount:
     stripped = str(text).strip()
     at_most = stripped.startswith("<=")
     amount = stripped.removeprefix("<=").strip()
+    # None at all is a limit, but no size.
     if at_most and ZERO.fullmatch(amount):
         return QuotaAmount(0.0, "rows", at_most)
     try:
@@ -129,7 +132,8 @@ def parse_quotas(given: Mapping[str, str | float], what: str) -> dict[str, Quota
 
 
 def _is_share(number: str, value: float) -> bool:
-    """Whether a bare number is a share: below 1, or 1 with a decimal point (`1` is one row)."""
+    """Whether a bare number is a share: below 1, or 1 with a decimal point."""
+    # `1` is one row, `1.0` all of them.
     if value == 1:
         return "." in number
     return 0 < value < 1

@@ -1,8 +1,8 @@
 """The records that stages exchange, and the schema of each table beside them.
 
-A table is a `polars.DataFrame`; its schema stands here so that a reader finds every column of the
-system on one page. Texts are characters (never bytes), `length` counts characters of the response,
-scores are on the judge's scale 1..100.
+A table is a `polars.DataFrame`. Its schema stands here, so that every column of the system is on one
+page. Texts are characters (never bytes), `length` counts characters of the response, and scores are
+on the judge's scale 1..100.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of the input: a conversation whose last turn is the answer to be learned.
+    """One row of the input: a conversation whose last turn is the answer to learn.
 
-    `id` is `<file>:<row from 0>`; `content_hash` (16 bytes, hex) survives a re-ordering of the
-    input. `raw` is the row as it was read, as JSON, so that the rows written at the end keep their
-    own fields.
+    `id` is `<file>:<row from 0>`; `content_hash` (16 bytes, hex) stays the same if the input is
+    reordered. `raw` is the row as it was read, as JSON, so that the rows written at the end keep
+    their own fields.
     """
 
     id: str
@@ -46,8 +46,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that could not be used, as a value: kept beside the artifact, counted, never turned
-    into a default.
+    """A row that could not be used, as a value: stored beside the artifact and counted, never
+    replaced by a default.
     """
 
     id: str
@@ -55,17 +55,16 @@ class Reject:
     reason: str
     raw: str = ""
     failure: bool = True
-    """Whether it counts towards the failure-rate gate (duplicates and empty rows do not)."""
+    """Whether it counts towards the failure rate (duplicates and empty rows do not)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to a model, structured: `tacos.llm` renders it to messages, an embedded model
-    reads the fields.
+    """One structured question to a model: `tacos.llm` renders it to messages, an embedded model
+    reads its fields.
 
-    `key` is the hash of everything that can change the answer, the template's content included.
-    `model` names the one to ask where several answer together (`tacos.models.judge_panel`); a model
-    that answers alone does not read it.
+    `model` names the judge of a panel to ask (`tacos.models.judge_panel`); a single model does not
+    read it.
     """
 
     task: str
@@ -79,8 +78,10 @@ class Request:
 
     @property
     def key(self) -> str:
-        """32 hex digits: the hash of this request's canonical JSON."""
-        asked = [
+        """32 hex digits: the hash of everything that can change the answer, the content of the
+        template included.
+        """
+        parts = [
             self.task,
             self.fields,
             self.template_hash,
@@ -89,7 +90,7 @@ class Request:
             self.repetition,
             self.model,
         ]
-        return canonical_hash(asked)
+        return canonical_hash(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ class Reply:
     """The answer to one request: `text` is JSON by the request's schema, or `failure` says why
     there is none.
 
-    `raw` is the model's own text; `key` the ledger key of the reply it came from ("" for embedded
-    models).
+    `raw` is the model's own text, `key` the ledger key of the reply ("" for embedded models).
     """
 
     text: str | None
@@ -109,13 +109,13 @@ class Reply:
 
 
 class Model(Protocol):
-    """Whatever answers requests: an embedded model or a client of an endpoint. The loop does not
-    know which.
+    """Anything that answers requests: an embedded model, or the client of an endpoint. The loop does
+    not know which.
 
     `fingerprint` is part of a stage's key. `where` tells the engine where `answer` may run:
     "process" (pure and picklable, many copies at once), "thread" (thread-safe, waits for a
     network), "here" (one batch after another in this process: a user's own function, or questions
-    that are put together). `pointwise` says that a judge cannot see the order of a pair: flips and
+    that are grouped). `pointwise` means that a judge cannot see the order of a pair: flips and
     position bias are then "n/a", never 0%.
     """
 
@@ -135,7 +135,7 @@ class Model(Protocol):
 
 
 class Encoder(Protocol):
-    """Turns texts into vectors: `encode` gives float32 of shape (len(texts), dim), each row of
+    """Turns texts into vectors: `encode` returns float32 of shape (len(texts), dim), each row of
     length 1 (or all 0).
     """
 
@@ -156,9 +156,7 @@ class Table(Protocol):
 
 
 class StageOutput(NamedTuple):
-    """What a stage made of its input: the table, the rows it could not use, and figures for the
-    manifest.
-    """
+    """What a stage returns: its table, the rows it could not use, and figures for the manifest."""
 
     table: pl.DataFrame
     rejects: pl.DataFrame
@@ -168,7 +166,7 @@ class StageOutput(NamedTuple):
     def without_rejects(
         cls, table: pl.DataFrame, notes: dict[str, Any] | None = None
     ) -> StageOutput:
-        """The output of a stage that could use every row."""
+        """The output of a stage that used every row."""
         return cls(table, build_reject_frame(), notes or {})
 
 
@@ -184,9 +182,10 @@ def conform_table(table: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
 
 def build_reject_frame(rejects: Sequence[Reject] = ()) -> pl.DataFrame:
     """Rejects as a table by `REJECTS`."""
-    return pl.DataFrame(
-        [(r.id, r.stage, r.reason, r.raw, r.failure) for r in rejects], schema=REJECTS, orient="row"
-    )
+    rows = [
+        (reject.id, reject.stage, reject.reason, reject.raw, reject.failure) for reject in rejects
+    ]
+    return pl.DataFrame(rows, schema=REJECTS, orient="row")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -225,19 +224,18 @@ TAGS = _define_schema(
     explanations=STRINGS,
     confidences=pl.List(pl.Float32),  # null for models that give none
     reply=pl.String,  # ledger key, "" for embedded models
-    model=pl.String,  # the model that gave them, "" where the input did
+    model=pl.String,  # the model that gave them, "" if the input did
 )
-# tags by a model that was distilled on the way (see `tacos.methods.tags.tagger_cascade`)
+# Tags by the distilled tagger of a cascade (see `tacos.methods.tags.tagger_cascade`).
 GUESSES = pl.Schema(
     {
         **TAGS,
-        "sureness": pl.Float32(),  # the mean of the confidences, 0 without a tag
-        "lot": pl.UInt64(),  # a number by chance, from the instruction and the seed alone
+        "sureness": pl.Float32(),  # mean confidence, 0 without a tag
+        "lot": pl.UInt64(),  # a random number that depends on instruction and seed alone
     }
 )
-FILES = _define_schema(
-    name=pl.String, content=pl.Binary
-)  # a small model as a table: one row per file
+# A small model as a table: one row per file.
+FILES = _define_schema(name=pl.String, content=pl.Binary)
 VOCABULARY = _define_schema(
     raw=pl.String,
     count=pl.UInt32,

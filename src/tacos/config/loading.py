@@ -44,6 +44,7 @@ def load_settings(
         *map(parse_set_option, sets),
         top,
     ]
+    # Later layers win over earlier ones.
     values: dict[str, Any] = {"preset": preset}
     for layer in layers:
         values = merge_layers(values, _drop_earlier_panel(layer))
@@ -52,6 +53,7 @@ def load_settings(
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
+        # The first mistake is enough: the message is one line.
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][:2])
         raise ConfigError(f"setting {name}: {first['msg']} (given: {first['input']!r})") from None
@@ -66,10 +68,12 @@ def parse_set_option(text: str) -> dict[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise ConfigError(f"--set {text!r} is not of the form stage.key=value")
+    nested: Any
     try:
-        nested: Any = tomllib.loads(f"x = {value}")["x"]
+        nested = tomllib.loads(f"x = {value}")["x"]
     except tomllib.TOMLDecodeError:
         nested = value
+    # From the inside out: the last part holds the value.
     for part in reversed(path.strip().split(".")):
         nested = {part: nested}
     return dict(nested)
@@ -79,10 +83,10 @@ def merge_layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, An
     """`new` laid over `old`, table by table."""
     merged = dict(old)
     for key, value in new.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge_layers(merged[key], value)
-        else:
-            merged[key] = value
+        under = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            value = merge_layers(under, value)
+        merged[key] = value
     return merged
 
 

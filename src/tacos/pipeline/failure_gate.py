@@ -31,6 +31,7 @@ def check_failure_rate(
     if n_failed <= limit * n_all:
         return
 
+    # One line, since it is the message of an exception: reasons, examples, what to do.
     reasons = Counter(failures["reason"].to_list()).most_common(N_EXAMPLES)
     counts = "; ".join(f"{count} x {reason}" for reason, count in reasons)
     examples = [_describe_failure(row) for row in failures.head(N_EXAMPLES).to_dicts()]

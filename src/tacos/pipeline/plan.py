@@ -34,6 +34,7 @@ def plan_steps(settings: Settings, pipeline: Pipeline = PIPELINE) -> list[Step]:
         n_rounds = settings.pair.n_rounds
     steps: list[Step] = []
     for entry in pipeline:
+        # An inner tuple is the stages of one round.
         if isinstance(entry, tuple):
             for number in range(n_rounds):
                 steps += [Step(stage, number) for stage in entry]

@@ -147,6 +147,7 @@ def run_steps(
             tables,
         )
         artifact = store.find(step.artifact, key)
+        # A stage whose key is there is not run again.
         if artifact is not None:
             runner.skip(step, artifact)
         else:
@@ -178,14 +179,14 @@ def find_existing_artifacts(
         )
         artifact = store.find(step.artifact, key)
         if artifact is None:
-            break
+            break  # the keys of later steps depend on its digest, which is not known yet
         artifacts[step.artifact] = artifact
     return artifacts
 
 
 @dataclass(frozen=True)
 class _StepRunner:
-    """Runs a step or skips it, and says so."""
+    """Runs a step or skips it, and reports that."""
 
     settings: Settings
     store: Store
@@ -194,7 +195,7 @@ class _StepRunner:
     progress: Progress
 
     def skip(self, step: Step, artifact: Artifact) -> None:
-        """Say that an artifact is up to date."""
+        """Report that an artifact is up to date."""
         log.info("%s: up to date (%s)", step.artifact, artifact.manifest["key"])
         self.progress.finish(
             step.artifact,
@@ -222,6 +223,7 @@ class _StepRunner:
         )
         notes = execute_stage(step.stage, inputs)
 
+        # Before the commit: an artifact that exists has passed its gate.
         rejects = draft.read_rejects()
         limit = read_failure_limit(step.stage, self.settings)
         check_failure_rate(
@@ -346,6 +348,7 @@ def _compute_step_key(
 ) -> str:
     """16 hex digits that change with anything that can change the artifact."""
     stage = step.stage
+    # The order is part of the key: never change it, or every run starts again from nothing.
     parts = [
         LAYOUT,
         stage.name,

@@ -59,7 +59,8 @@ def execute_stage(stage: Stage, inputs: StageInputs) -> dict[str, Any]:
         notes = _execute_prompt_stage(stage, inputs)
     if not inputs.draft.finished:
         # There was no batch at all: an artifact has at least one part, so that it has columns.
-        inputs.draft.write(0, pl.DataFrame(schema=stage.schema), build_reject_frame())
+        no_rows = pl.DataFrame(schema=stage.schema)
+        inputs.draft.write(0, no_rows, build_reject_frame())
     return notes
 
 
@@ -83,7 +84,9 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
         prepared=stage.prepare(inputs.tables, inputs.settings, inputs.tool),
         settings=inputs.settings,
     )
-    duplicates = DuplicateFinder(stage.distinct, stage.name) if stage.distinct else None
+    duplicates = None
+    if stage.distinct:
+        duplicates = DuplicateFinder(stage.distinct, stage.name)
     notes: Counter[str] = Counter()
     batches = stage.source(inputs.tables)
     for number, output in _map_unfinished(
@@ -125,6 +128,7 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         n_batch = output.table.height + output.rejects.height
         n_done += n_batch
         n_failed += int(output.rejects["failure"].sum())
+        # Questions cost money: do not ask the rest of them for nothing.
         if n_done >= EARLY_ROWS and n_failed > EARLY_FACTOR * limit * n_done:
             n_rows = n_done - output.rejects.height
             check_failure_rate(
@@ -138,25 +142,32 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
 
 
 def _map_unfinished(
-    work: Work, batches: Iterable[Any], where: Where, inputs: StageInputs
+    work: Work,
+    batches: Iterable[Any],
+    where: Where,
+    inputs: StageInputs,
 ) -> Iterator[tuple[int, StageOutput]]:
-    """Number and output of each batch that an earlier process has not left finished."""
+    """Number and output of each batch, except those that an earlier process has finished."""
     finished = inputs.draft.finished
     # The engine takes batches ahead of the outputs it yields, but keeps their order: a queue of
-    # the numbers tells which batch an output belongs to.
+    # their numbers tells which batch an output belongs to.
     under_way: deque[int] = deque()
 
     def take_unfinished() -> Iterator[Any]:
         for number, batch in enumerate(batches):
-            if number not in finished:
-                under_way.append(number)
-                yield batch
+            if number in finished:
+                continue
+            under_way.append(number)
+            yield batch
 
-    for output in inputs.engine.map(work, take_unfinished(), where):
-        yield under_way.popleft(), output
+    outputs = inputs.engine.map(work, take_unfinished(), where)
+    for output in outputs:
+        number = under_way.popleft()
+        yield number, output
 
 
-# What the engine runs, maybe in another process: stages are named there, since they do not pickle.
+# What the engine runs, possibly in another process. Stages are passed by name, because their
+# functions may not pickle.
 
 
 def _transform_batch(batch: Any, stage: str, prepared: Any, settings: Settings) -> StageOutput:
@@ -189,6 +200,7 @@ def _answer_batch(batch: pl.DataFrame, stage: str, settings: Settings, model: Mo
         for number in unanswered
     ]
     replies = model.answer(requests) if requests else []
+    # Rows keep their order, whether they were asked or had an answer.
     for number, reply in zip(unanswered, replies, strict=True):
         results[number] = prompt_stage.parse(rows[number], reply)
 

@@ -116,11 +116,13 @@ def _trace_tag_moves(artifacts: Artifacts, raw_tags: list[str]) -> list[str]:
     """What became of each raw tag; the tags alone if they are not normalised yet."""
     if "vocabulary" not in artifacts:
         return raw_tags
-    is_raw_tag = pl.col("raw").is_in(raw_tags)
-    entries = artifacts["vocabulary"].scan().filter(is_raw_tag).collect()
+    entries = artifacts["vocabulary"].scan().filter(pl.col("raw").is_in(raw_tags)).collect()
     by_tag = {entry["raw"]: entry for entry in entries.to_dicts()}
-    distinct = dict.fromkeys(raw_tags)
-    return [_describe_tag_move(tag, by_tag.get(tag)) for tag in distinct]
+    moves = []
+    for tag in dict.fromkeys(raw_tags):
+        move = _describe_tag_move(tag, by_tag.get(tag))
+        moves.append(move)
+    return moves
 
 
 def _describe_tag_move(tag: str, entry: Record | None) -> str:
@@ -140,10 +142,14 @@ def _trace_clusters(artifacts: Artifacts, row: str) -> dict[str, Any]:
     home = memberships[0]["home"]
     if home is None:
         return {"clusters": {}}
-    named = artifacts["clusters"].scan().select("cluster", "name").unique()
-    names = dict(named.collect().iter_rows())
-    numbers = dict.fromkeys([home, *memberships[0]["clusters"]])
-    return {"clusters": {number: names[number] for number in numbers}}
+    # A cluster of tags has a row per tag.
+    named = artifacts["clusters"].scan().select("cluster", "name").unique().collect()
+    names = dict(named.iter_rows())
+    others = memberships[0]["clusters"]
+    clusters = {}
+    for number in [home, *others]:
+        clusters[number] = names[number]
+    return {"clusters": clusters}
 
 
 def _trace_shortlist(artifacts: Artifacts, row: str) -> dict[str, Any]:
@@ -170,11 +176,14 @@ def _trace_scores(artifacts: Artifacts, row: str) -> dict[str, Any]:
     newest = pool_tables.find_newest_scores(artifacts)
     if newest is None:
         return {}
+    trace: dict[str, Any] = {}
+    trace["comparisons"] = _list_comparisons(artifacts, row)
     scores = artifacts[newest].scan().collect()
-    own_scores = scores.filter(pl.col("id") == row).to_dicts()
-    trace: dict[str, Any] = {"comparisons": _list_comparisons(artifacts, row)}
-    if own_scores:
-        trace["scores"] = [_describe_rank(artifacts, scores, entry) for entry in own_scores]
+    own_scores = scores.filter(pl.col("id") == row)
+    if own_scores.height:
+        trace["scores"] = [
+            _describe_rank(artifacts, scores, entry) for entry in own_scores.to_dicts()
+        ]
     return trace
 
 

@@ -151,8 +151,9 @@ def _sum_stage_seconds(artifacts: Artifacts) -> dict[str, float]:
     """Seconds per stage, all rounds together."""
     seconds: dict[str, float] = {}
     for artifact in artifacts.values():
-        stage = artifact.manifest["stage"]
-        total = seconds.get(stage, 0.0) + artifact.manifest["duration_s"]
+        manifest = artifact.manifest
+        stage = manifest["stage"]
+        total = seconds.get(stage, 0.0) + manifest["duration_s"]
         seconds[stage] = round(total, 2)
     return seconds
 

@@ -30,6 +30,7 @@ def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
     scores, they stand in for grades, and a sample without a score gets none.
     """
     has_scores = bool(settings.ingest.score)
+    # Grades for the shortlist come from one cheap model, which has no name here.
     judges: tuple[str, ...] = ("",)
     repetitions = 1
     if settings.judge.mode == "singleton" and not has_scores:
@@ -44,6 +45,7 @@ def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
 
 def pair_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
     """The pairs of one round."""
+    # Pairs of neighbours and first rounds need no verdicts; later rounds read those so far.
     method = settings.pair.method
     shortlist = tables["shortlist"].scan().collect()
     if method == "neighbour":
@@ -187,6 +189,7 @@ def _pair_actively(
     sizes = pool.cluster_sizes(pool.read_memberships(tables, settings))
     n = pool.count_requested_rows(tables["samples"], settings.select.size)
     shares = quotas.compute_quotas(sizes, n, settings.select.quota)
+    # Rounds are numbered from 0: this one is among those left.
     rounds_left = config.n_rounds - number
     allowance = pairing.allot_requests(
         shortlist,
@@ -214,10 +217,13 @@ def _convert_grades(tables: Tables) -> pl.DataFrame:
     alone. Rows without a grade are left out.
     """
     homes = tables["shortlist"].scan().select("id", "cluster").collect()
-    graded = homes.join(_average_grades(tables), on="id").rename({"grade": "score"})
-    scores = graded.with_columns(
-        pl.lit(None).alias("error"),
-        pl.lit(0).alias("n_comparisons"),
-        pl.lit(0).alias("component"),
+    scores = (
+        homes.join(_average_grades(tables), on="id")
+        .rename({"grade": "score"})
+        .with_columns(
+            pl.lit(None).alias("error"),
+            pl.lit(0).alias("n_comparisons"),
+            pl.lit(0).alias("component"),  # grades are all comparable
+        )
     )
     return conform_table(scores, SCORES)

@@ -99,6 +99,7 @@ def read_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
     """
     homes = settings.cluster.membership == "home"
     untagged = None
+    # Clusters are numbered from 0, so that their count is the next number.
     if homes:
         n_clusters = tables["clusters"].scan().select(pl.col("cluster").n_unique())
         untagged = int(n_clusters.collect().item())
@@ -114,6 +115,7 @@ def order_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
     """id, cluster: one row per (sample, cluster), the home cluster first."""
     homes = tables["memberships"].scan().select("id", "home").collect()
     members = read_memberships(tables, settings).join(homes, on="id", how="left")
+    # False sorts before True.
     is_not_home = pl.col("cluster") != pl.col("home")
     return members.sort("id", is_not_home, "cluster").select("id", "cluster")
 
@@ -168,7 +170,7 @@ def count_requested_rows(samples: Table, size: SelectionSize) -> int:
     tokens = estimate_row_tokens(samples)["tokens"]
     n_rows = len(tokens)
     mean_tokens = float(tokens.sum()) / max(n_rows, 1)
-    # Rows of less than a token are possible, but would make the budget buy the whole pool.
+    # At least a token a row: a pool of empty rows has a mean of 0.
     n_affordable = int(size.value / max(mean_tokens, 1.0))
     return max(1, min(n_rows, n_affordable))
 
@@ -198,7 +200,9 @@ def build_pool_table(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) 
     )
     best = scores.group_by("id").agg(pl.col("score").max())
     return (
-        samples.join(tags, on="id", how="left")
+        samples
+        # Left joins: a sample without tags, cluster or score stays in the pool.
+        .join(tags, on="id", how="left")
         .join(home, on="id", how="left")
         .join(best, on="id", how="left")
         .sort("id")
@@ -234,6 +238,7 @@ def encode_samples(
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
     """The ids and unit vectors, shape (rows, dim), of all samples or `only` some, in input order."""
     ids: list[str] = []
+    # The empty first part gives the shape to a selection of no rows.
     parts = [np.zeros((0, encoder.dim), np.float32)]
     wanted = None if only is None else set(only)
     for batch in samples.batches(["id", "instruction", "response"]):

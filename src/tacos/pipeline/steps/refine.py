@@ -50,6 +50,7 @@ def read_proposals(tables: Tables) -> Iterator[pl.DataFrame]:
     """
     for excerpts in tables["excerpts"].batches():
         rewritten = _join_new_responses(tables, excerpts)
+        # The table is there only where `refine.instructions` is on.
         if "instructions" in tables:
             reworded = tables["instructions"].scan().select("id", new_instruction="instruction")
             yield rewritten.join(
@@ -82,6 +83,7 @@ def build_confirm_questions(tables: Tables, settings: Settings) -> Iterator[pl.D
         settings.judges,
         settings.judge.repetitions,
     )
+    # Each pair is two questions, one per order.
     yield from questions.iter_slices(2 * N_PAIRS_PER_BATCH)
 
 

@@ -38,15 +38,18 @@ def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -
     """
     config = settings.shortlist
     rule = config.rule
+    # Without comparisons, there is nothing to save by a shortlist.
     if settings.ingest.score or settings.judge.mode == "singleton":
         rule = "all"
 
+    # The members of each cluster, without those on the exclude list
     samples = _read_positions(tables)
     excluded = pool_tables.resolve_ids(samples.lazy(), settings.select.exclude, "exclude")
     is_excluded = pl.col("id").is_in(excluded)
     everyone = pool_tables.read_memberships(tables, settings)
     members = everyone.filter(~is_excluded)
 
+    # The quota of each cluster, which the size of its shortlist depends on
     n = pool_tables.count_requested_rows(tables["samples"], settings.select.size)
     sizes_now = pool_tables.cluster_sizes(members)
     shares = quotas.compute_quotas(sizes_now, n, settings.select.quota)
@@ -74,6 +77,7 @@ def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -
             n,
         ),
     )
+    # Why the others are left out
     by_rule = pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason")
     by_list = pl.lit(EXCLUDED).alias("reason")
     left_out = dropped.select("id", by_rule, "cluster")
@@ -94,6 +98,7 @@ def make_selection(tables: Tables, settings: Settings, tool: Any, number: int) -
 
     config = settings.select
     selector = QuotaSelection(tables, settings, tool)
+    # Limits are walked row by row, which takes longer than quotas of clusters alone.
     take = selector.take_within_limits if config.limited else selector.take
     n_rows = sizes.resolve_row_count(config.size, selector.n_samples)
     if n_rows is None:
@@ -225,6 +230,7 @@ class QuotaSelection(AnnotatedPool):
         )
         rules = dict(unlimited.select("id", "rule").iter_rows())
         otherwise = (
+            # A row that only came in because of a limit
             pl.when(pl.col("score").is_null()).then(pl.lit("fill")).otherwise(pl.lit("remainder"))
         )
         by_quota = (

@@ -66,6 +66,7 @@ def canonicalise_batch(batch: pl.DataFrame, naming: NamingRules, settings: Setti
     if not implied_by:
         return StageOutput.without_rejects(canonical)
 
+    # Notes of batches are added up.
     kept = [
         itemset_rules.drop_implied_tags(tags, implied_by) for tags in canonical["tags"].to_list()
     ]
@@ -119,6 +120,7 @@ def _apply_published_vocabulary(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The tags mapped onto a published vocabulary, and how far they drift from it."""
     published = published_vocabulary.vocabulary_from_json(config.vocabulary)
+    # Without merging by meaning, only names and stems can match.
     matcher = encoder if config.semantic else None
     matcher_name = encoder.name if config.semantic else ""
     resolved = published_vocabulary.resolve_new_tags(counts, published, matcher)
@@ -128,6 +130,7 @@ def _apply_published_vocabulary(
 
 def _count_raw_tags(tags: Iterable[pl.LazyFrame]) -> pl.DataFrame:
     """tag, count: turns with each raw tag, sorted by tag."""
+    # Each turn counts: a tag that two turns of a sample have occurs twice.
     occurrences = pl.concat(tags).explode("tags").drop_nulls("tags")
     counts = occurrences.group_by(tag="tags").agg(count=pl.len())
     return counts.sort("tag").collect()
