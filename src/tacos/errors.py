@@ -49,6 +49,6 @@ class LLMError(TacosError):
 
 
 class BudgetReachedError(TacosError):
-    """The hard cap is reached. Everything so far is kept, and the same command continues from there."""
+    """The hard cap is reached. All work so far is kept; the same command continues from there."""
 
     exit_code = 3

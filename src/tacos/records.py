@@ -1,8 +1,8 @@
 """The records that stages exchange, and the schema of each table beside them.
 
-A table is a `polars.DataFrame`. Its schema stands here, so that every column of the system is on one
-page. Texts are characters (never bytes), `length` counts characters of the response, and scores are
-on the judge's scale 1..100.
+A table is a `polars.DataFrame`. Its schema stands here, so that every column of the system is on
+one page. Texts are characters (never bytes), `length` counts characters of the response, and scores
+are on the judge's scale 1..100.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ class Reply:
 
 
 class Model(Protocol):
-    """Anything that answers requests: an embedded model, or the client of an endpoint. The loop does
-    not know which.
+    """Anything that answers requests: an embedded model, or the client of an endpoint. The loop
+    does not know which.
 
     `fingerprint` is part of a stage's key. `where` tells the engine where `answer` may run:
     "process" (pure and picklable, many copies at once), "thread" (thread-safe, waits for a
@@ -156,7 +156,7 @@ class Table(Protocol):
 
 
 class StageOutput(NamedTuple):
-    """What a stage returns: its table, the rows it could not use, and figures for the manifest."""
+    """What a stage returns: its table, the rows it could not use, and notes for the manifest."""
 
     table: pl.DataFrame
     rejects: pl.DataFrame

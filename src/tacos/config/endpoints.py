@@ -19,6 +19,7 @@ class LLMSettings(SettingsSection):
     `${NAME}` in a header or in `proxy` stands for an environment variable.
     """
 
+    # Where and how
     base_url: str = ""
     """The URL up to and including `/v1`. Empty: OPENAI_BASE_URL, or else OpenAI's own."""
     model: str = ""
@@ -31,12 +32,14 @@ class LLMSettings(SettingsSection):
     """Added to the headers of every request."""
     query: dict[str, AsText] = {}
     """Added to every URL, for example `api-version`."""
+    # What a request says
     body: dict[str, Any] = {}
-    """Added to the body of every request, for example `reasoning_effort`. Part of the ledger key."""
+    """Added to every request's body, for example `reasoning_effort`. Part of the ledger key."""
     omit: tuple[str, ...] = ()
-    """Fields to leave out of the body because the server rejects them, for example `temperature`."""
+    """Fields left out of the body because the server rejects them, for example `temperature`."""
     structured: Literal["auto", "json_schema", "json_object", "none"] = "auto"
     """What `response_format` asks for. `auto`: the strictest form that the server accepts."""
+    # How fast, and how long to wait
     concurrency: int = Field(256, ge=1, le=20_000)
     """Maximum number of requests in flight. The client adapts to what the server can handle."""
     rpm: int = Field(0, ge=0)
@@ -53,10 +56,12 @@ class LLMSettings(SettingsSection):
     """Attempts after the first one, with pauses that double from about half a second."""
     max_wait: float = Field(900, gt=0)
     """The longest Retry-After to wait for, in seconds."""
+    # The network in between
     proxy: str = ""
     """URL of a proxy. Empty: HTTPS_PROXY, HTTP_PROXY and NO_PROXY apply. `none`: no proxy."""
     ca_file: str = ""
     """A PEM file of certificates to trust instead of the system's."""
+    # What it may cost
     budget: str = ""
     """A hard cap on one command: `5usd`, `2000000tokens` or `1000requests`. Empty: no cap."""
     price_in: float | None = Field(None, ge=0)
@@ -71,9 +76,9 @@ class EmbedSettings(SettingsSection):
     """
 
     base_url: str = ""
-    """Empty: the endpoint of `llm`, with its key, headers and query. Any other endpoint is sent only
-    what is set in this section. Either way, time-outs, rates, retries, proxy and budget are those of
-    `llm`.
+    """Empty: the endpoint of `llm`, with its key, headers and query. Any other endpoint is sent
+    only what is set in this section. Either way, time-outs, rates, retries, proxy and budget are
+    those of `llm`.
     """
     key_env: str = ""
     """The environment variable that holds the key for `base_url`. Empty: no key is sent."""
@@ -84,7 +89,7 @@ class EmbedSettings(SettingsSection):
     query: dict[str, AsText] = {}
     """Added to every URL under `base_url`."""
     body: dict[str, Any] = {}
-    """Added to the body of every request, for example `dimensions`. Part of the ledger key."""
+    """Added to every request's body, for example `dimensions`. Part of the ledger key."""
     encoding: Literal["float", "base64"] = "float"
     """The format of vectors. `base64` is a third of the size, where the server supports it."""
     per_request: int = Field(64, ge=1, le=2048)

@@ -50,12 +50,14 @@ class IngestSettings(SettingsSection):
 
     format: Literal["auto", "alpaca", "sharegpt", "openai", "self-instruct", "columns"] = "auto"
     """The layout of rows. `columns`: those named by `instruction`, `input` and `response`."""
+    # For rows of your own layout
     instruction: str = ""
     """The column that holds instructions. Empty: detected."""
     input: str = ""
     """The column that holds an input to the instruction. Empty: detected."""
     response: str = ""
     """The column that holds responses. Empty: detected."""
+    # What the data already has
     tags: str = ""
     """A column that already holds tags: rows with tags are not tagged again."""
     score: str = ""
@@ -134,6 +136,7 @@ class CascadeSettings(SettingsSection):
 class NormaliseSettings(SettingsSection):
     """How raw tags become canonical tags: the four steps of InsTag, section 3.2."""
 
+    # Step 1: frequency
     alpha: NonNegativeInt | Literal["auto"] = "auto"
     """Tags seen fewer times are dropped. `auto`: 20 for `auto_samples` samples, and for fewer
     samples less, by the square root.
@@ -142,16 +145,18 @@ class NormaliseSettings(SettingsSection):
     """The number of samples for which `auto` means 20: InsTag's number of queries. The preset
     `paper` has the 52,002 samples of TACOS, whose authors used 20 as well.
     """
+    # Step 2: rules
     rules: bool = True
     """Merge tags that differ only in case, special characters or word endings."""
     signs: bool = True
-    """`+` and `#` at the end of a word belong to it (C++, C#). The papers turn them into spaces, which
-    merges them with C.
+    """`+` and `#` at the end of a word belong to it (C++, C#). The papers turn them into spaces,
+    which merges them with C.
     """
     guard: float = Field(0.7, ge=0, le=1)
     """Merge tags with the same stems only if their words have at least this cosine similarity. 0
     merges them all, as the papers do.
     """
+    # Step 3: meaning
     semantic: bool = True
     """Merge tags of similar meaning."""
     eps: float = Field(0.05, gt=0, lt=2)
@@ -160,6 +165,7 @@ class NormaliseSettings(SettingsSection):
     """If more tags are left to merge by meaning, the run stops: the time grows with the square of
     their number, and MiniLM embeds a few hundred per second.
     """
+    # Step 4: association
     association: bool = True
     """Merge tags that nearly always occur with another one."""
     min_support: NonNegativeInt | Literal["auto"] = "auto"
@@ -167,11 +173,12 @@ class NormaliseSettings(SettingsSection):
     min_confidence: float = Field(0.99, gt=0, le=1)
     """In what share of a tag's samples the other one must occur, too."""
     itemsets: bool = False
-    """Also remove from each sample the tags that several of its other tags imply (needs pyfim). This
-    merges no tags.
+    """Also remove from each sample the tags that several of its other tags imply (needs pyfim).
+    This merges no tags.
     """
     encoder: str = "minilm"
     """The encoder of tags: `minilm`, `static`, a folder, or `endpoint:MODEL` (see `embed`)."""
+    # Your own decisions, or a vocabulary that is there already
     overrides: dict[str, Any] = {}
     """Your own decisions about tags: drop, merge, rename, keep_apart. See
     `tacos.methods.tags.overrides`.
@@ -190,6 +197,7 @@ class NormaliseSettings(SettingsSection):
     def _read_files(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
+        # The content is part of the settings, so that a run does not depend on the file later.
         merged = dict(values)
         for name in ("overrides", "vocabulary"):
             file = values.get(f"{name}_file")
@@ -213,18 +221,18 @@ class ClusterSettings(SettingsSection):
     """
 
     by: Literal["tags", "embedding"] = "tags"
-    """`tags`: clusters of tags. `embedding`: clusters of samples, each in the one cluster whose centre
-    is nearest to the embedding of its instruction and response.
+    """`tags`: clusters of tags. `embedding`: clusters of samples, each in the one cluster whose
+    centre is nearest to the embedding of its instruction and response.
     """
     k: int | Literal["auto"] = "auto"
-    """The number of clusters. `auto`: one per 40 samples, between 5 and 50. Never more than there are
-    distinct tags.
+    """The number of clusters. `auto`: one per 40 samples, between 5 and 50. Never more than there
+    are distinct tags.
     """
     weighted: bool = True
     """Weight tags by their frequency."""
     membership: Literal["home", "every"] = "home"
-    """`home`: each sample is in one cluster (preset `robust`). `every`: in the cluster of each of its
-    tags (preset `paper`).
+    """`home`: each sample is in one cluster (preset `robust`). `every`: in the cluster of each of
+    its tags (preset `paper`).
     """
     smallest: int = Field(0, ge=0)
     """Clusters with fewer samples are merged into the nearest one. 0: never. See
@@ -244,8 +252,8 @@ class ShortlistSettings(SettingsSection):
     """Which members of a cluster are compared."""
 
     rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = "embedded-judge"
-    """`embedded-judge`: the best by a cheap grade. `longest-per-tag-set`: the unwritten heuristic of
-    the TACOS authors.
+    """`embedded-judge`: the best by a cheap grade. `longest-per-tag-set`: the unwritten heuristic
+    of the TACOS authors.
     """
     factor: float = Field(4.0, gt=0)
     """Shortlisted rows per row of the cluster's quota (rules `embedded-judge` and `random`)."""
@@ -259,19 +267,19 @@ class PairSettings(SettingsSection):
     """Which samples are compared with each other."""
 
     method: Literal["neighbour", "reference", "chain+swiss", "active"] = "chain+swiss"
-    """`neighbour`: as in the paper. `reference`: each sample against the one with the median grade in
-    its cluster (without grades, a random one). `active`: only where an answer can still change which
-    samples are the best by score, and a second order only where it can, too; `select.coverage`,
-    quotas and limits are not taken into account.
+    """`neighbour`: as in the paper. `reference`: each sample against the one with the median grade
+    in its cluster (without grades, a random one). `active`: only where an answer can still change
+    which samples are the best by score, and a second order only where it can, too;
+    `select.coverage`, quotas and limits are not taken into account.
     """
     rounds: int = Field(4, ge=1)
-    """`chain+swiss`: one chain, then rounds - 1 Swiss rounds. `active`: one opening round, then rounds -
-    1 active ones.
+    """`chain+swiss`: one chain, then rounds - 1 Swiss rounds. `active`: one opening round, then
+    rounds - 1 active ones.
     """
     budget: float = Field(2.0, ge=0.6)
-    """Requests per shortlisted sample and judge, bridges and opening included; a pair in both orders
-    takes two (method `active`). From 2 on, the opening connects each cluster. Rounds end early when
-    no answer could change anything.
+    """Requests per shortlisted sample and judge, bridges and opening included; a pair in both
+    orders takes two (method `active`). From 2 on, the opening connects each cluster. Rounds end
+    early when no answer could change anything.
     """
     bridges: int = Field(2, ge=0)
     """Pairs per cluster that connect it to another cluster, so that one rating covers all."""
@@ -296,8 +304,8 @@ class JudgeSettings(SettingsSection):
     later one wins.
     """
     mode: Literal["comparative", "singleton"] = "comparative"
-    """`singleton`: no shortlist and no pairs; the judge grades each sample alone, and the grade is the
-    score.
+    """`singleton`: no shortlist and no pairs; the judge grades each sample alone, and the grade is
+    the score.
     """
     repetitions: int = Field(1, ge=1, le=100)
     """How often each judge gets the same question. Of little use at temperature 0."""
@@ -310,8 +318,8 @@ class JudgeSettings(SettingsSection):
     max_tokens: int = Field(1024, gt=0)
     """The longest answer, in tokens."""
     max_chars: int = Field(12000, gt=0)
-    """Longer samples lose their middle, which is marked, before they are sent; both samples of a pair
-    are treated alike.
+    """Longer samples lose their middle, which is marked, before they are sent; both samples of a
+    pair are treated alike.
     """
     max_failure_rate: float = Field(0.02, ge=0, le=1)
     """A larger share of verdicts without a usable answer stops the run."""
@@ -360,9 +368,9 @@ class RateSettings(SettingsSection):
     scope: Literal["cluster", "global"] = "global"
     """One rating for each cluster, or one for all of them together."""
     prior: Literal["none", "grades"] = "none"
-    """`grades`: scores are pulled towards what the cheap grade predicts, more so where they are less
-    certain. Useful with fewer requests than samples, but not with the judge that gave the grades
-    (method `least-squares`).
+    """`grades`: scores are pulled towards what the cheap grade predicts, more so where they are
+    less certain. Useful with fewer requests than samples, but not with the judge that gave the
+    grades (method `least-squares`).
     """
     length: bool = False
     """Subtract what length alone is worth to the judge (method `bradley-terry`)."""
@@ -397,6 +405,7 @@ class SelectSettings(SettingsSection):
     """What covering one more canonical tag is worth, in standard deviations of the scores. 0: only
     scores count (preset `paper`).
     """
+    # Single rows
     keep: tuple[str, ...] = ()
     """Sample ids or content hashes that must be selected. They count towards `n`."""
     exclude: tuple[str, ...] = ()
@@ -405,6 +414,7 @@ class SelectSettings(SettingsSection):
     """If there are too few judged rows, add unjudged ones; if there are still too few, select fewer
     instead of stopping.
     """
+    # Limits: see `tacos.methods.selecting.limits`
     per_source: Annotated[dict[str, str], BeforeValidator(_normalise_source_quotas)] = {}
     """Source (input file) -> its quota of the selection: a share (0.3 or "30%"), rows (300), or an
     upper limit ("<=30%", "<=300").
@@ -412,12 +422,12 @@ class SelectSettings(SettingsSection):
     per_tag: Annotated[dict[str, str], BeforeValidator(_normalise_tag_quotas)] = {}
     """Canonical tag -> its quota of the selection, in the same form."""
     match_length: bool = False
-    """Take a tenth of the selection from each tenth of the pool by length of response, so that longer
-    is not simply better.
+    """Take a tenth of the selection from each tenth of the pool by length of response, so that
+    longer is not simply better.
     """
     limit: float = Field(1.0, gt=0, le=1)
-    """Skip near-duplicates: rows whose cosine similarity (static encoder) to a selected row is above
-    this. 1: none are skipped.
+    """Skip near-duplicates: rows whose cosine similarity (static encoder) to a selected row is
+    above this. 1: none are skipped.
     """
 
     @model_validator(mode="after")
@@ -478,7 +488,7 @@ class CheckSettings(SettingsSection):
     n_precision: int = Field(200, ge=0)
     """Cases of the question: is this tag right for this instruction? InsTag had 2,000."""
     n_consistency: int = Field(200, ge=0)
-    """Cases of the question: does this tag mean the same in these instructions? InsTag had 2,000."""
+    """Cases of the question: does this tag mean the same everywhere? InsTag had 2,000."""
     n_planted: int = Field(50, ge=0)
     """Additional cases of either kind with a wrong tag or a foreign instruction planted."""
     n_instructions: int = Field(4, ge=2, le=6)

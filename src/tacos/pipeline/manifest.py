@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Manifest:
-    """The fields of an artifact's `manifest.json`, apart from what the store adds (rows, digest)."""
+    """The fields of `manifest.json`, apart from those that the store adds (rows, digest)."""
 
     stage: str
     version: int

@@ -1,4 +1,4 @@
-"""From settings to the models and tools that the loop is handed: the only place that chooses them."""
+"""From settings to the models and tools of the loop: the only place that chooses them."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def open_models(
 
     Raises `ModelError` or `ConfigError` if one is not available.
     """
+    # The stack closes clients and ledger, which are opened when they are first needed.
     with ExitStack() as stack:
         network = EndpointClients(settings, ledger, stack)
         yield build_models(settings, own, network)
@@ -323,6 +324,7 @@ def _check_judge(settings: Settings, own: UserFunctions) -> None:
     config = settings.judge
     if own.judge is not None and config.models:
         raise ConfigError("your own judge judges alone: leave out judge.models")
+    # The rest of the settings is for language models alone.
     if own.judge is None and all(map(_is_endpoint_model, settings.judges)):
         return
     if config.criteria:
@@ -366,7 +368,7 @@ def _load_local_model(load: Callable[[Path | None], Model], name: str, setting: 
 
 @dataclass(frozen=True)
 class CachingEncoder:
-    """An encoder that encodes each text once: normalise and cluster ask for mostly the same tags."""
+    """Encodes each text only once: normalise and cluster ask for mostly the same tags."""
 
     inner: Encoder
     vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
@@ -385,9 +387,11 @@ class CachingEncoder:
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors, shape (texts, dim)."""
-        new = [text for text in dict.fromkeys(texts) if text not in self.vectors]
+        distinct = dict.fromkeys(texts)
+        new = [text for text in distinct if text not in self.vectors]
         if new:
-            self.vectors.update(zip(new, self.inner.encode(new), strict=True))
+            vectors = self.inner.encode(new)
+            self.vectors.update(zip(new, vectors, strict=True))
         if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
         return np.stack([self.vectors[text] for text in texts])

@@ -44,16 +44,21 @@ def plan_steps(settings: Settings, pipeline: Pipeline = PIPELINE) -> list[Step]:
 
 
 def cut_plan(steps: list[Step], until: str | None) -> list[Step]:
-    """The steps up to the last one of the stage `until`; `ConfigError` if there is no such stage."""
+    """The steps up to the last one of a stage; `ConfigError` if there is no such stage."""
     if until is None:
         return steps
-    names = [step.stage.name for step in steps]
-    if until not in names:
-        available = ", ".join(dict.fromkeys(names))
-        raise ConfigError(f"no stage {until!r} under these settings; the stages are {available}")
-    # Inside the rounds, a stage has several steps: the last of them counts.
-    n_later = names[::-1].index(until)
-    return steps[: len(steps) - n_later]
+    numbers = []
+    for number, step in enumerate(steps):
+        if step.stage.name == until:
+            numbers.append(number)
+    if not numbers:
+        names = dict.fromkeys(step.stage.name for step in steps)
+        raise ConfigError(
+            f"no stage {until!r} under these settings; the stages are {', '.join(names)}"
+        )
+    # A stage inside the rounds has several steps.
+    last = numbers[-1]
+    return steps[: last + 1]
 
 
 def resolve_inputs(
@@ -69,16 +74,9 @@ def resolve_inputs(
     inputs: dict[str, list[str]] = {}
     for read in step.stage.reads:
         name, _, which = read.partition("/")
-        names = (
-            _list_rounds(
-                name,
-                which,
-                step.round,
-                available,
-            )
-            if which
-            else [name]
-        )
+        names = [name]
+        if which:
+            names = _list_rounds(name, which, step.round, available)
         present = [artifact for artifact in names if artifact in available]
         if present:
             inputs[name] = present
@@ -92,13 +90,13 @@ def _list_rounds(
     available: set[str],
 ) -> list[str]:
     """Artifact names of the rounds that `which` means, oldest first."""
-    if which == "now":
-        return [f"{name}/{number}"]
     prefix = f"{name}/"
-    numbers = [
-        int(artifact.removeprefix(prefix)) for artifact in available if artifact.startswith(prefix)
-    ]
-    rounds = [f"{prefix}{earlier}" for earlier in sorted(numbers)]
+    if which == "now":
+        return [f"{prefix}{number}"]
+    present = [artifact for artifact in available if artifact.startswith(prefix)]
+    numbers = [int(artifact.removeprefix(prefix)) for artifact in present]
+    # By number, not by name: round 10 comes after round 9.
+    rounds = [f"{prefix}{each}" for each in sorted(numbers)]
     # Scores rest on the verdicts of all rounds so far: only the newest count.
     if which == "last" or (which == "before" and name == "scores"):
         return rounds[-1:]

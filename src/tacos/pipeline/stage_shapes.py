@@ -39,8 +39,9 @@ def _has_no_answer(row: Row) -> None:
 class BatchStage:
     """Works row by row, so that batches of any size give the same rows.
 
-    `source` yields batches, and `work` turns each into rows. `prepare` reads small side tables once,
-    before the first batch; its third argument is the stage's tool: an encoder, a tagger, or None.
+    `source` yields batches, and `work` turns each into rows. `prepare` reads small side tables
+    once, before the first batch; its third argument is the stage's tool: an encoder, a tagger, or
+    None.
     """
 
     name: str

@@ -44,8 +44,8 @@ def chart_strategies(
     random: pl.DataFrame,
     overlap: pl.DataFrame,
 ) -> dict[str, Any]:
-    """Strategies as points, a panel per figure, random's draws as a band, and the share of rows that
-    strategies have in common.
+    """Strategies as points, a panel per figure, random's draws as a band, and the share of rows
+    that strategies have in common.
 
     `table`, `random` and `overlap` are those of `tacos.workflows.compare.Comparison`.
     """

@@ -191,24 +191,25 @@ def _describe_rank(artifacts: Artifacts, scores: pl.DataFrame, entry: Record) ->
     """One score, its rank in the cluster, and the lowest score that was selected there."""
     cluster = entry["cluster"]
     score = entry["score"]
-    in_cluster = scores.filter(pl.col("cluster") == cluster)["score"]
-    n_better = int((in_cluster > score).sum())
-    text = f"{score:.2f}"
+    is_in_cluster = pl.col("cluster") == cluster
+    others = scores.filter(is_in_cluster)["score"]
+    n_better = int((others > score).sum())
+    parts = [f"{score:.2f}"]
     if entry["error"] is not None:
-        text += f" +- {entry['error']:.2f}"
-    text += f" in cluster {cluster}, rank {n_better + 1} of {len(in_cluster)}"
+        parts.append(f"+- {entry['error']:.2f}")
+    parts.append(f"in cluster {cluster}, rank {n_better + 1} of {len(others)}")
+    text = " ".join(parts)
     if "selection" not in artifacts:
         return text
 
-    is_in_cluster = pl.col("cluster") == cluster
+    # Only the cluster's own quota has a cut-off; other rules take rows from all clusters.
     by_quota = pl.col("rule") == "quota"
-    taken = artifacts["selection"].scan().filter(is_in_cluster & by_quota)
-    n_taken = pl.len().alias("n")
-    lowest = pl.col("score").min()
-    n, cut = taken.select(n_taken, lowest).collect().row(0)
-    if n == 0:
+    taken = artifacts["selection"].scan().filter(is_in_cluster & by_quota).select("score").collect()
+    n_taken = taken.height
+    if n_taken == 0:
         return f"{text}; its quota took none"
-    return f"{text}; its quota took {n}, down to {cut:.2f}"
+    cut_off = taken["score"].min()
+    return f"{text}; its quota took {n_taken}, down to {cut_off:.2f}"
 
 
 def _list_comparisons(artifacts: Artifacts, row: str) -> list[str]:
@@ -301,12 +302,18 @@ def _list_unmet_limits(artifacts: Artifacts, settings: Settings, row: str) -> li
     limits = _read_selection_limits(artifacts, settings)
     if not limits:
         return []
+    # The bounds are those that the selection was made with: excluded rows are not in the pool.
     excluded = _read_excluded_ids(artifacts, settings)
+    is_excluded = pl.col("id").is_in(excluded)
     everyone = pool_tables.build_pool_table(artifacts, NO_HOMES, NO_SCORES)
-    pool = everyone.filter(~pl.col("id").is_in(excluded))
-    chosen = artifacts["selection"].scan().select("id").collect()["id"]
-    taken = np.flatnonzero(pool["id"].is_in(chosen.implode()).to_numpy())
+    pool = everyone.filter(~is_excluded)
+    selection = artifacts["selection"].scan().select("id")
+    chosen = selection.collect()["id"]
     bounds = limiting.build_bounds(pool, len(chosen), limits)
+
+    # Positions in the pool: of the selected rows, and of the row itself
+    is_taken = pool["id"].is_in(chosen.implode())
+    taken = np.flatnonzero(is_taken.to_numpy())
     position = pool["id"].to_list().index(row)
     reasons = limiting.explain_full_limits(bounds, taken, position)
     if limits.cosine < 1:
@@ -324,9 +331,13 @@ def _read_selection_limits(artifacts: Artifacts, settings: Settings) -> Limits:
     manifest = artifacts["selection"].manifest
     if manifest["stage"] != "reselect":
         return pool_tables.build_limits(settings.select)
+    # A manifest is JSON: its quotas are plain objects.
     limits = dict(manifest["settings"]["limits"])
     for name in ("per_source", "per_tag"):
-        limits[name] = {key: QuotaAmount(**quota) for key, quota in limits[name].items()}
+        quotas = {}
+        for key, quota in limits[name].items():
+            quotas[key] = QuotaAmount(**quota)
+        limits[name] = quotas
     return Limits(**limits)
 
 

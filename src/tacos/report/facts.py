@@ -141,9 +141,10 @@ def _list_stage_models(artifacts: Artifacts) -> dict[str, str]:
     """
     models = {}
     for name, artifact in artifacts.items():
-        manifest = artifact.manifest
-        if manifest["model"] and name not in CASCADE_ARTIFACTS:
-            models[manifest["stage"]] = manifest["model"]
+        stage = artifact.manifest["stage"]
+        model = artifact.manifest["model"]
+        if model and name not in CASCADE_ARTIFACTS:
+            models[stage] = model
     return models
 
 
@@ -351,13 +352,17 @@ def _summarise_selection(artifacts: Artifacts, settings: Settings) -> dict[str, 
     pool = _read_pool(artifacts)
     selection = artifacts["selection"]
     chosen = selection.scan().select("id").collect()["id"]
-    rows = np.flatnonzero(pool["id"].is_in(chosen.implode()).to_numpy())
+    is_chosen = pool["id"].is_in(chosen.implode())
+    # Rows of the pool, by number
+    everything = np.arange(pool.height)
+    rows = np.flatnonzero(is_chosen.to_numpy())
+    n = len(rows)
     by_length = longest.rank_by_value(pool["length"].to_numpy(), seed)
     figures = {
-        "pool": _describe_rows(pool, np.arange(pool.height)),
+        "pool": _describe_rows(pool, everything),
         "selection": _describe_rows(pool, rows),
-        "random": _describe_random_rows(pool, len(rows), seed),
-        "longest": _describe_rows(pool, by_length[: len(rows)]),
+        "random": _describe_random_rows(pool, n, seed),
+        "longest": _describe_rows(pool, by_length[:n]),
     }
     return {
         "n_selected": int(figures["selection"]["n"]),
@@ -372,10 +377,14 @@ def _summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
     selection = artifacts["selection"]
     if newest is None or selection.manifest["stage"] != "select":
         return {}
-    n_chosen = selection.scan().drop_nulls(["cluster", "score"]).group_by("cluster").len().collect()
+    # Rows without a score were not chosen by one.
+    scored = selection.scan().drop_nulls(["cluster", "score"])
+    n_chosen = scored.group_by("cluster").len().collect()
     scores = artifacts[newest].scan().collect()
     certainty = estimate_certainty(scores, dict(n_chosen.iter_rows()))
-    return {} if certainty is None else {"certainty": certainty._asdict()}
+    if certainty is None:
+        return {}
+    return {"certainty": certainty._asdict()}
 
 
 def _read_pool(artifacts: Artifacts) -> pl.DataFrame:
@@ -383,12 +392,13 @@ def _read_pool(artifacts: Artifacts) -> pl.DataFrame:
     distinct_tags = pl.col("tags").list.unique()
     samples = artifacts["samples"].scan().select("id", "length")
     tags = artifacts["canonical_tags"].scan().select("id", distinct_tags)
-    pool = samples.join(tags, on="id", how="left").collect().sort("id")
+    pool = samples.join(tags, on="id", how="left").collect()
+    occurrences = pool["tags"].explode().drop_nulls()
+    names = occurrences.unique().sort()
     # Numbers are counted and compared much faster than names.
-    names = pool["tags"].explode().drop_nulls().unique().sort()
     code = pl.element().cast(pl.Enum(names)).to_physical()
-    codes = pl.col("tags").list.eval(code)
-    return pool.select("id", "length", codes.alias("codes"))
+    codes = pl.col("tags").list.eval(code).alias("codes")
+    return pool.sort("id").select("id", "length", codes)
 
 
 def _describe_random_rows(pool: pl.DataFrame, n: int, seed: int) -> dict[str, float]:
@@ -414,15 +424,20 @@ def _describe_rows(pool: pl.DataFrame, rows: npt.NDArray[np.int64]) -> dict[str,
     if chosen.is_empty():
         return {"n": 0}
     lengths = chosen["length"]
+    mean_length = float(lengths.mean() or 0)  # type: ignore[arg-type]
+    median_length = float(lengths.median() or 0)  # type: ignore[arg-type]
     n_tags = chosen["codes"].list.len()
+    mean_tags = float(n_tags.mean() or 0)  # type: ignore[arg-type]
+    coverage = 0.0
     n_known = _count_distinct_tags(pool)
-    n_covered = _count_distinct_tags(chosen)
+    if n_known:
+        coverage = _count_distinct_tags(chosen) / n_known
     return {
         "n": chosen.height,
-        "mean_length": round(float(lengths.mean() or 0), 1),  # type: ignore[arg-type]
-        "median_length": float(lengths.median() or 0),  # type: ignore[arg-type]
-        "mean_tags": round(float(n_tags.mean() or 0), 3),  # type: ignore[arg-type]
-        "coverage": round(n_covered / n_known, 4) if n_known else 0.0,
+        "mean_length": round(mean_length, 1),
+        "median_length": median_length,
+        "mean_tags": round(mean_tags, 3),
+        "coverage": round(coverage, 4),
     }
 
 

@@ -48,14 +48,13 @@ def _build_histogram(values: pl.Series) -> list[dict[str, Any]]:
     bins = []
     for number in range(N_BINS):
         n = counts.get(number, 0)
-        bins.append(
-            {
-                "low": low + number * width,
-                "high": low + (number + 1) * width,
-                "n": n,
-                "share": n / fullest,
-            }
-        )
+        bar = {
+            "low": low + number * width,
+            "high": low + (number + 1) * width,
+            "n": n,
+            "share": n / fullest,
+        }
+        bins.append(bar)
     return bins
 
 

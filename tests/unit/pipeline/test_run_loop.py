@@ -15,7 +15,8 @@ from tacos.pipeline.plan import plan_steps
 WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
 ROWS = [
     {
-        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[(i * 5 + i // 8) % 8]}, number {i}.",
+        "instruction": f"Tell me about {WORDS[i % 8]} and "
+        f"{WORDS[(i * 5 + i // 8) % 8]}, number {i}.",
         "output": "x" * (i % 97 + 1),
         "no": i,
     }

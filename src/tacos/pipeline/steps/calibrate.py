@@ -1,4 +1,4 @@
-"""The stages of `tacos calibrate`: labelled pairs, and the questions that a judge answers on them."""
+"""The stages of `tacos calibrate`: labelled pairs, and the questions about them for a judge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages grade, pair, judge and rate: which samples a judge sees, and what its answers come to."""
+"""The stages grade, pair, judge and rate: questions for judges, and scores from their answers."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ def build_embedding_text() -> pl.Expr:
 def encode_samples(
     samples: Table, encoder: Encoder, only: Collection[str] | None = None
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """The ids and unit vectors, shape (rows, dim), of all samples or `only` some, in input order."""
+    """Ids and unit vectors, shape (rows, dim), of all samples or `only` some, in input order."""
     ids: list[str] = []
     # The empty first part gives the shape to a selection of no rows.
     parts = [np.zeros((0, encoder.dim), np.float32)]

@@ -110,7 +110,9 @@ def make_selection(tables: Tables, settings: Settings, tool: Any, number: int) -
         )
         n_missing = 0
     else:
-        selection = take(min(n_rows, selector.n_available) if config.fill else n_rows)
+        # With `fill`, fewer rows than requested are no error.
+        n_taken = min(n_rows, selector.n_available) if config.fill else n_rows
+        selection = take(n_taken)
         n_missing = n_rows - selection.height
     if config.limited:
         selection = selector.relabel_rules(selection)
@@ -214,8 +216,8 @@ class QuotaSelection(AnnotatedPool):
         )
 
     def relabel_rules(self, selection: pl.DataFrame) -> pl.DataFrame:
-        """A selection within limits, with the rule of each row: rows that the quotas of the clusters
-        take by themselves keep their rule.
+        """A selection within limits, with the rule of each row: rows that the quotas of the
+        clusters take by themselves keep their rule.
         """
         scored = self.pool.filter(pl.col("score").is_finite())["id"].to_list()
         n_takeable = len({*scored, *self.keep})
@@ -284,9 +286,12 @@ def _build_reserves(
     pool = everyone.filter(~pl.col("id").is_in(excluded))
     reserves = []
     for bound in limiting.build_bounds(pool, n, limits):
-        if bound.exact:
-            groups = pl.Series("group", bound.groups, pl.Int64)
-            reserves.append(Reserve(pool.select("id", groups), bound.room))
+        # An upper limit needs no rows: it can be left empty.
+        if not bound.exact:
+            continue
+        groups = pl.Series("group", bound.groups, pl.Int64)
+        reserve = Reserve(pool.select("id", groups), bound.room)
+        reserves.append(reserve)
     return reserves
 
 
