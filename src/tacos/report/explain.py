@@ -208,7 +208,7 @@ def _describe_rank(artifacts: Artifacts, scores: pl.DataFrame, entry: Record) ->
     n_taken = taken.height
     if n_taken == 0:
         return f"{text}; its quota took none"
-    cut_off = taken["score"].min()
+    cut_off = taken.select(pl.col("score").min()).item()
     return f"{text}; its quota took {n_taken}, down to {cut_off:.2f}"
 
 
