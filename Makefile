@@ -1,15 +1,15 @@
-# Each target sets up what it needs on a machine with python3 (>= 3.11, with venv), make and git.
+# Each target installs what it needs; the machine must have python3 (>= 3.11, with venv), make and git.
 PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow check format bench docs clean
+.PHONY: help setup demo test test-slow test-llm-server check docs format bench wheel clean
 .DEFAULT_GOAL := help
 
-help:  ## what there is
-	@grep -E '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
+help:  ## list the targets
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
 
-setup: .venv/ready  ## make the virtual environment from the lock file
+setup: .venv/ready  ## create the virtual environment from the lock file
 
 $(UV):
 	$(PYTHON) -m venv .uv
@@ -19,33 +19,39 @@ $(UV):
 	UV_PYTHON_DOWNLOADS=never $(UV) sync --quiet --frozen --compile-bytecode --python $(PYTHON)
 	@touch $@
 
-demo: setup  ## choose 50 rows of the bundled sample with the embedded models
+demo: setup  ## select 50 rows of the bundled sample with the embedded models
 	$(BIN)/tacos select demo/sample.jsonl -n 50 -o demo/selected.jsonl --report demo/report.html
 
-test: setup  ## the tests, as CI runs them
+test: setup  ## run the tests, as CI does
 	$(BIN)/pytest -n 2 -m "not slow"
 
-test-slow: setup  ## the tests that take minutes
+test-slow: setup  ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 
-test-llm-server: setup  ## build llama.cpp's server once, ask it with schemas on
+test-llm-server: setup  ## test against a real llama.cpp server, built once
 	$(UV) run --frozen --with 'gguf>=0.17' --with pip --with cmake --with ninja python scripts/llm_server.py check
 
-check: setup  ## formatting, lint, types, imports
+check: setup docs  ## check formatting, lint, types, imports and documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup  ## put the formatting right
+docs: setup  ## build the documentation into build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+wheel: setup  ## build the wheel into dist/
+	$(UV) build
+
+format: setup  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## every benchmark, one line of JSON each
+bench: setup  ## run every benchmark; each prints a line of JSON
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
-bench-%: setup  ## one of them: bench-models, bench-cascade, bench-ranking, ...
+bench-%: setup  ## run one benchmark: bench-models, bench-cascade, bench-ranking, ...
 	$(BIN)/python benchmarks/bench_$*.py
 
-clean:  ## remove what make made
-	rm -rf .venv .uv demo/selected.jsonl demo/selected.jsonl.run demo/report.html
+clean:  ## remove everything that make has created
+	rm -rf .venv .uv build dist demo/selected.jsonl demo/selected.jsonl.scores.jsonl demo/selected.jsonl.run demo/report.html

@@ -1,0 +1,120 @@
+"""Generates the reference pages of the documentation from the program; mkdocs runs it as a hook.
+
+`reference/cli.md` holds the help of every command, `reference/settings.md` every setting with its
+values in both presets; pages under `background/` show files from elsewhere in the repository. All
+of them exist only in the built site, so they cannot fall behind their sources.
+To read one without building the site:
+
+    python scripts/docs_reference.py cli
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import typer.main
+from typer.testing import CliRunner
+
+from tacos.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 96
+FIRST, SECOND = "robust", "paper"
+
+
+def list_commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command with its full name ("tacos runs show"), groups before their members."""
+    yield from _walk_commands("tacos", typer.main.get_command(app))
+
+
+def _walk_commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """`command` and everything below it."""
+    yield name, command
+    for child, below in getattr(command, "commands", {}).items():
+        yield from _walk_commands(f"{name} {child}", below)
+
+
+def write_cli_page() -> str:
+    """The help of every command, as the terminal shows it."""
+    parts = ["# Command line", "This page is generated from the program's own help texts."]
+    for name, command in list_commands():
+        depth = "##" if name.count(" ") < 2 else "###"
+        context = click.Context(command, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH)
+        parts += [f"{depth} {name}", f"```text\n{command.get_help(context).rstrip()}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def list_settings(preset: str) -> list[dict[str, Any]]:
+    """What `tacos settings --json` says: stage, name, value, choices and meaning of each setting."""
+    done = CliRunner().invoke(app, ["settings", "--json", "--preset", preset])
+    if done.exception:
+        raise done.exception
+    settings: list[dict[str, Any]] = json.loads(done.stdout)
+    return settings
+
+
+def write_settings_page() -> str:
+    """A table of settings per stage, with the values of both presets where they differ."""
+    parts = [
+        "# Settings",
+        "This page is generated from the program. Set a value with `--set judge.repetitions=3`, in "
+        "a TOML file given as `--settings FILE`, or from Python with "
+        '`settings={"judge": {"repetitions": 3}}`. '
+        "`tacos settings judge` prints the same in the terminal.",
+    ]
+    second = {setting["name"]: setting["value"] for setting in list_settings(SECOND)}
+    stage = ""
+    for setting in list_settings(FIRST):
+        if setting["stage"] != stage:
+            stage = setting["stage"]
+            parts.append(f"\n## {stage}\n\n| Setting | Default | Meaning |\n|---|---|---|")
+        parts.append(_format_row(setting, second[setting["name"]]))
+    return "\n".join(parts[:2]) + "\n" + "\n".join(parts[2:]) + "\n"
+
+
+def _format_row(setting: dict[str, Any], other: Any) -> str:
+    """One line of a table."""
+    value = _format_value(setting["value"])
+    if setting["value"] != other:
+        value += f"<br>`{SECOND}`: {_format_value(other)}"
+    choices = " or ".join(f"`{choice}`" for choice in setting["choices"])
+    meaning = " ".join(filter(None, [choices and f"{choices}.", setting["meaning"]]))
+    return f"| `{setting['name']}` | {value} | {meaning.replace('|', chr(92) + '|')} |"
+
+
+def _format_value(value: Any) -> str:
+    """A value as `--set` takes it, in code type."""
+    text = value if isinstance(value, str) and value else json.dumps(value)
+    return f"`{text}`"
+
+
+PAGES = {"cli": write_cli_page, "settings": write_settings_page}
+COPIES = {
+    "background/results.md": "benchmarks/RESULTS.md",
+    "background/judge.md": "src/tacos/models/data/judge.md",
+    "background/tagger.md": "src/tacos/models/data/tagger.md",
+    "background/static.md": "src/tacos/models/data/static.md",
+    "background/changelog.md": "CHANGELOG.md",
+}
+"""Page of the site -> the file of the repository that it shows."""
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Called by mkdocs: add the generated pages to those of the folder."""
+    from mkdocs.structure.files import File
+
+    for name, write_page in PAGES.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=write_page()))
+    for page, source in COPIES.items():
+        content = (ROOT / source).read_text("utf-8")
+        files.append(File.generated(config, page, content=content))
+    return files
+
+
+if __name__ == "__main__":
+    print(PAGES[sys.argv[1]]())

@@ -1,0 +1,79 @@
+"""The documentation and the program agree."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts import docs_reference
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "tacos"
+COMMANDS = dict(docs_reference.list_commands())
+SETTINGS = docs_reference.list_settings("robust")
+
+
+def read_map() -> set[str]:
+    """Paths of the modules on the map in docs/design.md, relative to the package."""
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    lines = page.partition("<!-- map -->")[2].splitlines()[3:-1]
+    modules, folders = set(), []
+    for line in lines:
+        depth = (len(line) - len(line.lstrip())) // 2 - 1
+        name = line.split()[0]
+        folders = [*folders[:depth], name.rstrip("/")]
+        if name.endswith(".py"):
+            modules.add("/".join(folders))
+    return modules
+
+
+def test_the_map_has_every_module_and_no_other() -> None:
+    modules = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py" or path.read_text("utf-8").strip()
+    }
+    assert read_map() == modules, "run `python scripts/package_map.py`"
+
+
+@pytest.mark.parametrize("page", ["design.md", "glossary.md", "guide.md"])
+def test_files_that_a_page_names_exist(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text("utf-8").partition("<!-- map -->")[0]
+    for name in re.findall(r"`([a-z_/]+(?:\.py|/))`", text):
+        assert any(folder.joinpath(name).exists() for folder in (PACKAGE, ROOT)), name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_says_what_it_does(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    undocumented = [
+        parameter.name for parameter in command.params if not getattr(parameter, "help", None)
+    ]
+    assert not undocumented
+    assert f"\n## {name}\n" in docs_reference.write_cli_page().replace("###", "##")
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting["name"])
+def test_every_setting_says_what_it_means(setting: dict[str, str]) -> None:
+    assert setting["meaning"]
+    assert f"| `{setting['name']}` |" in docs_reference.write_settings_page()
+
+
+def test_how_to_pages_name_commands_and_options_that_exist() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    options = {
+        flag
+        for command in COMMANDS.values()
+        for parameter in command.params
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+    }
+    for page in pages:
+        blocks = re.findall(r"```console\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+            called = re.match(r"\$ (?:\.venv/bin/)?tacos ([a-z-]+)(.*)", line)
+            if called is None:
+                continue
+            assert f"tacos {called[1]}" in COMMANDS, line
+            used = re.findall(r"(?<= )--?[a-z][a-z-]*", called[2].partition("#")[0])
+            assert set(used) <= options | {"--help"}, line
