@@ -21,7 +21,8 @@ def main() -> None:
         print(f"tacos and mig share {len(shared)} of 30 rows")
 
         comparison = tacos.compare(run, n=30, strategies=["tacos", "mig", "deita"])
-        print(comparison.table)
+        columns = ["strategy", "coverage", "mean_score", "mean_length"]
+        print(comparison.table.select(columns))
 
 
 if __name__ == "__main__":

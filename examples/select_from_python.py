@@ -11,15 +11,15 @@ def main() -> None:
     """Select, and print what was selected."""
     selection = tacos.select(SAMPLE, n=20)
 
-    for row in selection.scores.head(5).iter_rows(named=True):
+    best = selection.scores.sort("rank").head(5)
+    for row in best.iter_rows(named=True):
         print(f"{row['rank']:>3}  {row['score']:5.1f}  {row['id']:<18} {', '.join(row['tags'])}")
-
-    kept = selection.scores["id"][0]
-    print(selection.explain(kept))
 
     all_ids = {f"sample.jsonl:{i}" for i in range(100)}
     dropped = min(all_ids - set(selection.scores["id"]))
-    print(selection.explain(dropped))
+    for row_id in (best["id"][0], dropped):
+        reasons = selection.explain(row_id)
+        print(f"{row_id}: {reasons['verdict']}")
 
 
 if __name__ == "__main__":

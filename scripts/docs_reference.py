@@ -44,7 +44,9 @@ def write_cli_page() -> str:
     parts = ["# Command line", "This page is generated from the program's own help texts."]
     for name, command in list_commands():
         depth = "##" if name.count(" ") < 2 else "###"
-        context = click.Context(command, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH)
+        context = click.Context(
+            command, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH
+        )
         parts += [f"{depth} {name}", f"```text\n{command.get_help(context).rstrip()}\n```"]
     return "\n\n".join(parts) + "\n"
 

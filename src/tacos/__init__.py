@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-DISTRIBUTION = "tacos"
+DISTRIBUTION = "tacos-select"
 """The name under which the package is installed; pyproject.toml says the same."""
 
 _NAMES_OF = {

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from scripts import docs_reference
 
 ROOT = Path(__file__).resolve().parents[2]

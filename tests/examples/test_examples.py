@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SAYS = {
-    "select_from_python.py": ("sample.jsonl:", "selected"),
+    "select_from_python.py": (": kept, rank 1 of 20", ": dropped: "),
     "own_judge.py": ("sample.jsonl:",),
     "budgeted_llm_run.py": ("stopped:", "selected 8 rows", "questions asked twice: 0"),
     "reselect_and_compare.py": ("tacos and mig share", "deita"),
