@@ -111,7 +111,7 @@ def parse_quota(text: str | float, what: str = "a quota") -> QuotaAmount:
     stripped = str(text).strip()
     at_most = stripped.startswith("<=")
     amount = stripped.removeprefix("<=").strip()
-    # None at all is a limit, but no size.
+    # 0 is a valid limit, but not a valid size.
     if at_most and ZERO.fullmatch(amount):
         return QuotaAmount(0.0, "rows", at_most)
     try:

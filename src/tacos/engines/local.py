@@ -94,12 +94,7 @@ def _map_in_threads(work: Callable[[T], R], batches: Iterator[T]) -> Iterator[R]
     """Results of threads; an exception does not wait for batches that are still under way."""
     threads = ThreadPoolExecutor(N_WAITING)
     try:
-        yield from _map_in_order(
-            threads,
-            work,
-            batches,
-            N_WAITING,
-        )
+        yield from _map_in_order(threads, work, batches, N_WAITING)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 

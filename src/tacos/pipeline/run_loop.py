@@ -125,27 +125,11 @@ def run_steps(
     """The loop itself, over the steps of any pipeline; `start` are the tables that exist before the
     first one.
     """
-    runner = _StepRunner(
-        settings,
-        store,
-        engine,
-        models,
-        progress,
-    )
+    runner = _StepRunner(settings, store, engine, models, progress)
     result = RunResult({})
     for step in steps:
-        tables = gather_tables(
-            step,
-            steps,
-            start,
-            result.artifacts,
-        )
-        key = _compute_step_key(
-            step,
-            settings,
-            models,
-            tables,
-        )
+        tables = gather_tables(step, steps, start, result.artifacts)
+        key = _compute_step_key(step, settings, models, tables)
         artifact = store.find(step.artifact, key)
         # A stage whose key is there is not run again.
         if artifact is not None:
@@ -171,12 +155,7 @@ def find_existing_artifacts(
             {"input": source},
             artifacts,
         )
-        key = _compute_step_key(
-            step,
-            settings,
-            models,
-            tables,
-        )
+        key = _compute_step_key(step, settings, models, tables)
         artifact = store.find(step.artifact, key)
         if artifact is None:
             break  # the keys of later steps depend on its digest, which is not known yet

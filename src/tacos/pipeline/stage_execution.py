@@ -66,12 +66,7 @@ def execute_stage(stage: Stage, inputs: StageInputs) -> dict[str, Any]:
 
 def _execute_table_stage(stage: TableStage, inputs: StageInputs) -> dict[str, Any]:
     """The whole table at once."""
-    output = stage.run(
-        inputs.tables,
-        inputs.settings,
-        inputs.tool,
-        inputs.round,
-    )
+    output = stage.run(inputs.tables, inputs.settings, inputs.tool, inputs.round)
     inputs.draft.write(0, conform_table(output.table, stage.schema), output.rejects)
     return output.notes
 
@@ -89,12 +84,7 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
         duplicates = DuplicateFinder(stage.distinct, stage.name)
     notes: Counter[str] = Counter()
     batches = stage.source(inputs.tables)
-    for number, output in _map_unfinished(
-        work,
-        batches,
-        stage.where,
-        inputs,
-    ):
+    for number, output in _map_unfinished(work, batches, stage.where, inputs):
         if duplicates is not None:
             output = duplicates.drop(output)
         inputs.draft.write(number, output.table, output.rejects)
@@ -117,12 +107,7 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
     n_failed = 0
     notes: Counter[str] = Counter()
     batches = stage.questions(inputs.tables, inputs.settings)
-    for number, output in _map_unfinished(
-        work,
-        batches,
-        model.where,
-        inputs,
-    ):
+    for number, output in _map_unfinished(work, batches, model.where, inputs):
         inputs.draft.write(number, output.table, output.rejects)
         notes.update(output.notes)
         n_batch = output.table.height + output.rejects.height

@@ -212,12 +212,7 @@ def _chart_frequencies(table: pl.DataFrame) -> Any:
     # Thin out the ranks evenly on that scale: a mark every 1/40 of a natural logarithm.
     step = (pl.col("rank").cast(pl.Float64).log() * 40).floor()
     is_new_step = step.ne(step.shift(1).over("data")).fill_null(True)
-    thinned = table.filter(is_new_step).select(
-        "data",
-        "rank",
-        "share",
-        "tag",
-    )
+    thinned = table.filter(is_new_step).select("data", "rank", "share", "tag")
     x = alt.X(
         "rank:Q",
         title="rank of the tag",

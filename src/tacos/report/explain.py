@@ -44,12 +44,7 @@ def explain_row(artifacts: Artifacts, settings: Settings, row: str) -> dict[str,
         **_trace_shortlist(artifacts, row),
         **_trace_scores(artifacts, row),
     }
-    verdict = _explain_verdict(
-        artifacts,
-        settings,
-        row,
-        trace,
-    )
+    verdict = _explain_verdict(artifacts, settings, row, trace)
     return {"verdict": verdict, **trace}
 
 

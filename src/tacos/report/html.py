@@ -22,10 +22,11 @@ SHOWN_COLUMNS = ("rank", "id", "score", "cluster", "rule", "tags", "instruction"
 def render_report(summary: RunSummary, scores: pl.DataFrame, rows: pl.DataFrame) -> str:
     """The report as HTML; `scores` and `rows` are the selection in input order."""
     shown = rows.sort("rank").head(N_SHOWN).select(SHOWN_COLUMNS)
-    n_members = [cluster["n_members"] for cluster in summary.clusters]
+    sizes = [cluster["n_members"] for cluster in summary.clusters]
+    # The template scales bars by the largest cluster.
     return _load_template().render(
         summary=summary,
-        most=max(n_members, default=1),
+        most=max(sizes, default=1),
         scores=_build_histogram(scores["score"].drop_nulls()),
         lengths=_build_histogram(scores["length"]),
         rows=shown.to_dicts(),
@@ -41,9 +42,11 @@ def _build_histogram(values: pl.Series) -> list[dict[str, Any]]:
     high = float(values.max())  # type: ignore[arg-type]
     # All values may be equal: then the first bin has them all.
     width = (high - low) / N_BINS or 1.0
-    numbers = ((values.cast(pl.Float64) - low) / width).floor().cast(pl.Int64)
+    positions = (values.cast(pl.Float64) - low) / width
+    numbers = positions.floor().cast(pl.Int64)
     # The largest value belongs to the last bin, not to one of its own.
-    counts = dict(numbers.clip(0, N_BINS - 1).value_counts().iter_rows())
+    numbers = numbers.clip(0, N_BINS - 1)
+    counts = dict(numbers.value_counts().iter_rows())
     fullest = max(counts.values())
     bins = []
     for number in range(N_BINS):

@@ -37,8 +37,5 @@ def build_calibration_questions(tables: Tables, settings: Settings) -> Iterator[
             pairs, texts = calibration.build_label_pairs(labels, first_pair)
             first_pair += labels.height
             yield comparisons.list_comparison_questions(
-                pairs,
-                texts,
-                settings.judges,
-                settings.judge.repetitions,
+                pairs, texts, settings.judges, settings.judge.repetitions
             )

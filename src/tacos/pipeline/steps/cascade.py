@@ -119,14 +119,7 @@ def guess_tags(
     rows = []
     for question, tags in zip(questions.iter_rows(named=True), guesses, strict=True):
         items = tagger.format_tag_items(tags)
-        rows.append(
-            open_tags.build_tags_row(
-                question,
-                items,
-                "",
-                model_name,
-            )
-        )
+        rows.append(open_tags.build_tags_row(question, items, "", model_name))
 
     computed = ("sureness", "lot")
     schema = {name: dtype for name, dtype in GUESSES.items() if name not in computed}

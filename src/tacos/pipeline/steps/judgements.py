@@ -37,9 +37,11 @@ def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
         judges = settings.judges
         repetitions = settings.judge.repetitions
 
-    for samples in tables["samples"].batches(["id", "instruction", "response", "given_score"]):
+    columns = ["id", "instruction", "response", "given_score"]
+    for samples in tables["samples"].batches(columns):
         if has_scores:
-            samples = samples.filter(pl.col("given_score").is_not_null())
+            is_scored = pl.col("given_score").is_not_null()
+            samples = samples.filter(is_scored)
         yield comparisons.list_grade_questions(samples, judges, repetitions)
 
 
@@ -65,13 +67,7 @@ def pair_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> 
             number,
         )
     else:
-        pairs = pairing.plan_swiss_round(
-            shortlist,
-            scores,
-            earlier,
-            number,
-            settings.seed,
-        )
+        pairs = pairing.plan_swiss_round(shortlist, scores, earlier, number, settings.seed)
     return StageOutput.without_rejects(pairs)
 
 
@@ -88,10 +84,7 @@ def build_judge_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
     )
     for batch in pairs.iter_slices(N_PAIRS_PER_BATCH):
         yield comparisons.list_comparison_questions(
-            batch,
-            texts,
-            settings.judges,
-            settings.judge.repetitions,
+            batch, texts, settings.judges, settings.judge.repetitions
         )
 
 
@@ -191,12 +184,7 @@ def _pair_actively(
     shares = quotas.compute_quotas(sizes, n, settings.select.quota)
     # Rounds are numbered from 0: this one is among those left.
     rounds_left = config.n_rounds - number
-    allowance = pairing.allot_requests(
-        shortlist,
-        earlier,
-        config.budget,
-        rounds_left,
-    )
+    allowance = pairing.allot_requests(shortlist, earlier, config.budget, rounds_left)
     return pairing.plan_active_round(
         shortlist,
         scores,

@@ -166,7 +166,8 @@ def count_requested_rows(samples: Table, size: SelectionSize) -> int:
     if size.unit == "rows":
         return int(size.value)
     if size.unit == "share":
-        return max(1, sizes.count_share_rows(size, count_rows(samples)))
+        n_share = sizes.count_share_rows(size, count_rows(samples))
+        return max(1, n_share)
     tokens = estimate_row_tokens(samples)["tokens"]
     n_rows = len(tokens)
     mean_tokens = float(tokens.sum()) / max(n_rows, 1)

@@ -70,12 +70,7 @@ def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -
         config.explore,
         settings.seed,
         config.cap or None,
-        _build_reserves(
-            tables,
-            settings,
-            excluded,
-            n,
-        ),
+        _build_reserves(tables, settings, excluded, n),
     )
     # Why the others are left out
     by_rule = pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason")
@@ -339,13 +334,7 @@ def _run_user_selector(selector: Any, scores: pl.DataFrame, tables: Tables, n: i
         .collect()
     )
     ids = selector.choose(
-        pool.select(
-            "id",
-            "cluster",
-            "score",
-            "length",
-            "tags",
-        ),
+        pool.select("id", "cluster", "score", "length", "tags"),
         n,
     )
     by_score = scores.sort("score", descending=True)

@@ -66,7 +66,7 @@ def canonicalise_batch(batch: pl.DataFrame, naming: NamingRules, settings: Setti
     if not implied_by:
         return StageOutput.without_rejects(canonical)
 
-    # Notes of batches are added up.
+    # The notes of all batches are added up.
     kept = [
         itemset_rules.drop_implied_tags(tags, implied_by) for tags in canonical["tags"].to_list()
     ]
@@ -120,7 +120,7 @@ def _apply_published_vocabulary(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The tags mapped onto a published vocabulary, and how far they drift from it."""
     published = published_vocabulary.vocabulary_from_json(config.vocabulary)
-    # Without merging by meaning, only names and stems can match.
+    # Without an encoder, tags match by name and stem only.
     matcher = encoder if config.semantic else None
     matcher_name = encoder.name if config.semantic else ""
     resolved = published_vocabulary.resolve_new_tags(counts, published, matcher)
