@@ -41,7 +41,8 @@ def infer_kind(name: str) -> Kind:
     path = PurePath(name.lower())
     if path.suffix in COMPRESSED:
         path = path.with_suffix("")
-    return SUFFIXES.get(path.suffix, "")
+    suffix = path.suffix
+    return SUFFIXES.get(suffix, "")
 
 
 def is_parquet(head: bytes, name: str) -> bool:
@@ -89,8 +90,10 @@ def _has_object_per_line(text: bytes, kind: Kind) -> bool:
     first_line, newline, _ = text.partition(b"\n")
     if _is_complete_json(first_line):
         return True
+    if kind != "lines" or not newline:
+        return False
     # A malformed first line of JSON Lines, unless it is the brace of a printed object.
-    return kind == "lines" and bool(newline) and first_line.strip() != b"{"
+    return first_line.strip() != b"{"
 
 
 def _is_complete_json(line: bytes) -> bool:

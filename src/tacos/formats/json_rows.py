@@ -46,7 +46,8 @@ def parse_json_row(piece: RowText) -> Item:
             return _reject_piece(piece, f"malformed JSON: {_shorten_json_error(error)}")
     if type(value) is not dict:
         return _reject_piece(piece, f"{name_json_type(value)} where an object {{...}} should be")
-    if any(type(cell) is float and abs(cell) >= HUGE for cell in value.values()):
+    has_huge_number = any(type(cell) is float and abs(cell) >= HUGE for cell in value.values())
+    if has_huge_number:
         # The standard library keeps every digit of an integer.
         value = json.loads(piece.text)
     row: Row = value

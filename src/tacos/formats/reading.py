@@ -33,8 +33,10 @@ __all__ = ["MAX_RAW", "RowBatch", "digest_data", "read_ids", "read_rows"]
 
 BATCH_SIZE = 10_000
 STDIN = "-"
+FilePath = str | Path
+""""-" is standard input."""
 Source = Any
-"""A path or several, "-" for standard input, or Python data (see `python_objects`)."""
+"""A path or several, or Python data (see `python_objects`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def read_rows(
 
 
 def _read_files(
-    paths: Sequence[str | Path],
+    paths: Sequence[FilePath],
     names: Sequence[str],
     batch_size: int,
 ) -> Iterator[RowBatch]:
@@ -80,7 +82,7 @@ def _read_files(
 
 
 def read_file(
-    path: str | Path,
+    path: FilePath,
     name: str,
     batch_size: int,
 ) -> Iterator[RowBatch]:
@@ -98,14 +100,11 @@ def read_file(
             yield from _read_stream(file, name, batch_size)
 
 
-def read_ids(path: str | Path) -> set[str]:
+def read_ids(path: FilePath) -> set[str]:
     """Ids or content hashes from a file: one per line, or JSON strings or objects with an `id` or
     `content_hash`, one per line or in a list. Raises `InputError` for anything else.
     """
-    name = str(path)
-    with open_input(Path(path)) as file:
-        chunks = convert_to_utf8(decompress_chunks(file, name), name)
-        text = b"".join(chunks).decode("utf-8", "replace")
+    text = _read_text(path)
     try:
         entries = json.loads(text)
     except ValueError:
@@ -117,19 +116,28 @@ def read_ids(path: str | Path) -> set[str]:
     return {_extract_id(entry, path) for entry in entries}
 
 
-def list_input_paths(source: Source) -> list[str | Path] | None:
+def _read_text(path: FilePath) -> str:
+    """A whole file as text; bytes that are not UTF-8 become U+FFFD."""
+    name = str(path)
+    with open_input(Path(path)) as file:
+        chunks = convert_to_utf8(decompress_chunks(file, name), name)
+        content = b"".join(chunks)
+    return content.decode("utf-8", "replace")
+
+
+def list_input_paths(source: Source) -> list[FilePath] | None:
     """The paths that a source names ("-" is standard input), or None when it is data."""
-    if isinstance(source, str | Path):
+    if isinstance(source, FilePath):
         return [source]
     if not isinstance(source, list | tuple) or not source:
         return None
     for entry in source:
-        if not isinstance(entry, str | Path):
+        if not isinstance(entry, FilePath):
             return None
     return list(source)
 
 
-def name_files(paths: Sequence[str | Path]) -> list[str]:
+def name_files(paths: Sequence[FilePath]) -> list[str]:
     """The names of files in ids: the base name, after as many parent folders as it takes to tell
     the files apart. Raises `InputError` for a file named twice.
 
@@ -142,8 +150,11 @@ def name_files(paths: Sequence[str | Path]) -> list[str]:
         if part in seen:
             raise InputError(f"{path} is named twice: name each file once")
         seen.add(part)
+    return _shorten_names(parts)
 
-    # Lengthen the names that are still shared, one folder at a time.
+
+def _shorten_names(parts: Sequence[tuple[str, ...]]) -> list[str]:
+    """The shortest ends of paths that differ from one another."""
     depths = [1] * len(parts)
     while True:
         names = []
@@ -152,18 +163,19 @@ def name_files(paths: Sequence[str | Path]) -> list[str]:
         uses = Counter(names)
         if len(uses) == len(names):
             return names
+        # Lengthen the names that are still shared by one folder.
         for number, name in enumerate(names):
             if uses[name] > 1:
                 depths[number] += 1
 
 
-def _split_path(path: str | Path) -> tuple[str, ...]:
+def _split_path(path: FilePath) -> tuple[str, ...]:
     if str(path) == STDIN:
         return ("stdin",)
     return Path(os.path.abspath(path)).parts
 
 
-def check_readable(path: str | Path, name: str) -> None:
+def check_readable(path: FilePath, name: str) -> None:
     """Raise `InputError` for a file that cannot be opened or is no data set; standard input is not
     touched.
     """
@@ -265,7 +277,7 @@ def _parse_id_line(line: str) -> Any:
         return line
 
 
-def _extract_id(entry: Any, path: str | Path) -> str:
+def _extract_id(entry: Any, path: FilePath) -> str:
     """The id that an entry of a list of ids names."""
     value = entry
     if isinstance(entry, dict):

@@ -48,9 +48,7 @@ def open_source(data: Any, run: Path) -> InputSource:
     """The source of a run in the directory `run`. Raises `InputError` for what cannot be read."""
     paths = reading.list_input_paths(data)
     if paths is None:
-        # An iterator can be read only once, but is read twice: for its digest and for its rows.
-        rows = list(data) if isinstance(data, Iterator) else data
-        return InputSource(reading.digest_data(rows), ("data",), data=rows)
+        return _open_data(data)
     names = reading.name_files(paths)
     files = [_locate_file(path, run) for path in paths]
     for name, file in zip(names, files, strict=True):
@@ -62,7 +60,23 @@ def open_source(data: Any, run: Path) -> InputSource:
         raise InputError(
             f"{error.filename} cannot be read: {error.strerror}; check the file and its permissions"
         ) from None
-    return InputSource(digest, tuple(names), tuple(files))
+    return InputSource(
+        digest=digest,
+        names=tuple(names),
+        files=tuple(files),
+    )
+
+
+def _open_data(data: Any) -> InputSource:
+    """The source of Python data."""
+    # An iterator can be read only once, but is read twice: for its digest and for its rows.
+    if isinstance(data, Iterator):
+        data = list(data)
+    return InputSource(
+        digest=reading.digest_data(data),
+        names=("data",),
+        data=data,
+    )
 
 
 def _locate_file(path: str | Path, run: Path) -> Path:

@@ -142,7 +142,8 @@ def compute_wilson_range(n: int, k: int) -> ForecastRange:
     z = float(special.ndtri((1 + LEVEL) / 2))
     share = n / k
     denominator = 1 + z * z / k
-    middle = (share + z * z / (2 * k)) / denominator
+    centre = share + z * z / (2 * k)
+    middle = centre / denominator
     variance = share * (1 - share) / k + z * z / (4 * k * k)
     half_width = z / denominator * math.sqrt(variance)
     # Rounding may leave a low end just above 0.
