@@ -1,8 +1,8 @@
-"""From an order of preference to a selection: walk it, and take what the limits allow.
+"""Walk an order of preference, and take the rows that the limits allow.
 
-Limits: rows at most (n), near duplicates (the largest cosine to a row taken), groups (so many rows
-of a source, a tag, a band of lengths), and a budget of tokens. All of them can be checked row by
-row, so that any strategy's order will do.
+Limits are a number of rows (n), near-duplicates (the largest cosine similarity to a row taken) and
+groups (so many rows of a source, a tag or a band of lengths). All of them can be checked row by
+row, so any strategy's order will do.
 
 What it does not know: why a row comes before another.
 """
@@ -18,12 +18,15 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
 CHUNK = 256
+"""Rows whose cosines to the rows taken are computed at once."""
+TAKEN_CHUNK = 8192
 
 
 @dataclass(slots=True)
 class GroupRoom:
-    """So many rows of each group: `groups` is the group of each row; a group that `room` does not
-    name has no limit.
+    """Room for so many rows of each group.
+
+    `groups` is the group of each row; a group that `room` does not name has no limit.
     """
 
     groups: Sequence[int] | Ints
@@ -31,9 +34,10 @@ class GroupRoom:
     taken: dict[int, int] = field(default_factory=dict)
 
     def has(self, row: int) -> bool:
-        """Whether one more row of its group may come in."""
+        """Whether there is room for one more row of its group."""
         group = int(self.groups[row])
-        return self.taken.get(group, 0) < self.room.get(group, len(self.groups))
+        no_limit = len(self.groups)
+        return self.taken.get(group, 0) < self.room.get(group, no_limit)
 
     def count(self, row: int) -> None:
         """Note that a row was taken."""
@@ -41,100 +45,103 @@ class GroupRoom:
         self.taken[group] = self.taken.get(group, 0) + 1
 
 
-@dataclass(slots=True)
-class TokenBudget:
-    """A budget of tokens: `costs` per row; a row that is too dear is passed by, a cheaper one may
-    still fit.
-    """
-
-    costs: Sequence[int] | Ints
-    left: int
-
-    def has(self, row: int) -> bool:
-        """Whether the row fits into what is left."""
-        return int(self.costs[row]) <= self.left
-
-    def count(self, row: int) -> None:
-        """Note that a row was taken."""
-        self.left -= int(self.costs[row])
-
-
 def walk_preference(
     order: npt.ArrayLike,
     n: int,
-    limits: Sequence[GroupRoom | TokenBudget] = (),
+    limits: Sequence[GroupRoom] = (),
     vectors: Floats | None = None,
     limit: float = 1.0,
     start: Sequence[int] = (),
 ) -> Ints:
-    """At most n row numbers of `order`, in that order, that the limits allow; `start` are rows that
-    are in already.
+    """At most n row numbers of `order`, in that order, that the limits allow.
 
-    The rows of `start` count towards n and towards every limit, and come first in the answer. With
-    `vectors` (unit vectors, shape (rows, dim)) a row whose cosine to a row taken is above `limit`
-    is passed by.
+    `start` are rows that are in already: they count towards n and towards every limit, and come
+    first in the answer. With `vectors` (unit vectors, shape (rows, dim)) a row whose cosine to a
+    row taken is above `limit` is passed by.
     """
     taken: list[int] = []
     for row in start:
         _take_row(row, taken, limits)
-    for row in _iterate_allowed(np.asarray(order, np.int64), taken, limits, vectors, limit):
+    ordered = np.asarray(order, np.int64)
+    for row in _iterate_allowed(ordered, taken, limits, vectors, limit):
         if len(taken) >= n:
             break
         _take_row(row, taken, limits)
     return np.array(taken, np.int64)
 
 
-def _take_row(row: int, taken: list[int], limits: Sequence[GroupRoom | TokenBudget]) -> None:
-    """Take a row."""
+def _take_row(row: int, taken: list[int], limits: Sequence[GroupRoom]) -> None:
+    """Take a row, and count it in every limit."""
     taken.append(int(row))
-    for one in limits:
-        one.count(row)
+    for limit in limits:
+        limit.count(row)
 
 
 def _iterate_allowed(
     order: Ints,
     taken: list[int],
-    limits: Sequence[GroupRoom | TokenBudget],
+    limits: Sequence[GroupRoom],
     vectors: Floats | None,
     limit: float,
 ) -> Iterator[int]:
-    """The rows that may come in; whoever asks for the next one has taken the last one."""
+    """The rows that are allowed; a caller that asks for the next one has taken the last one."""
     gone = set(taken)
     for begin in range(0, len(order), CHUNK):
         chunk = order[begin : begin + CHUNK]
         nearest = _nearest_cosines(chunk, taken, vectors)
         for place, row in enumerate(chunk.tolist()):
-            if row not in gone and nearest[place] <= limit and all(one.has(row) for one in limits):
-                gone.add(row)
-                yield row
-                if vectors is not None:
-                    np.maximum(nearest, vectors[chunk] @ vectors[row], out=nearest)
+            is_far_enough = nearest[place] <= limit
+            if row in gone or not is_far_enough:
+                continue
+            if not all(room.has(row) for room in limits):
+                continue
+            gone.add(row)
+            yield row
+            # The row is in now: later rows of the chunk are compared with it, too.
+            if vectors is not None:
+                cosines = vectors[chunk] @ vectors[row]
+                np.maximum(nearest, cosines, out=nearest)
 
 
-def _nearest_cosines(chunk: Ints, taken: Sequence[int], vectors: Floats | None) -> Floats:
-    """The largest cosine of each row to a row taken, shape (chunk,); -1 where there is none."""
-    found = np.full(len(chunk), -1.0, np.float32)
+def _nearest_cosines(
+    chunk: Ints,
+    taken: Sequence[int],
+    vectors: Floats | None,
+) -> Floats:
+    """The largest cosine of each row to a row taken, shape (chunk,); -1 if none is taken."""
+    nearest = np.full(len(chunk), -1.0, np.float32)
     if vectors is None:
-        return found
-    for begin in range(0, len(taken), 8192):
-        cosine = vectors[chunk] @ vectors[np.array(taken[begin : begin + 8192])].T
-        np.maximum(found, cosine.max(axis=1), out=found)
-    return found
+        return nearest
+    # In parts, so that the matrix of cosines stays small however many rows are taken.
+    for begin in range(0, len(taken), TAKEN_CHUNK):
+        part = np.array(taken[begin : begin + TAKEN_CHUNK])
+        cosines = vectors[chunk] @ vectors[part].T
+        np.maximum(nearest, cosines.max(axis=1), out=nearest)
+    return nearest
 
 
 def build_length_bands(
-    lengths: npt.ArrayLike, n: int, like: npt.ArrayLike, n_bands: int = 10
+    lengths: npt.ArrayLike,
+    n: int,
+    like: npt.ArrayLike,
+    n_bands: int = 10,
 ) -> GroupRoom:
     """Length matching: n rows shared out over bands of length as the rows `like` are.
 
-    `lengths` are those of all rows; `like` are row numbers (all rows: the pool's own lengths;
-    another selection: its lengths). The bands are quantiles of theirs; shares are rounded up.
+    `lengths` are those of all rows, shape (rows,); `like` are row numbers (all rows for the pool's
+    own distribution). The bands are quantiles of the lengths of `like`; shares are rounded up.
     """
     values = np.asarray(lengths, np.float64)
-    theirs = values[np.asarray(like, np.int64)]
-    cuts = np.unique(np.quantile(theirs, np.arange(1, n_bands) / n_bands))
+    like_rows = np.asarray(like, np.int64)
+    like_values = values[like_rows]
+    quantiles = np.quantile(like_values, np.arange(1, n_bands) / n_bands)
+    # Where many lengths are equal, quantiles coincide, and bands are fewer and wider.
+    cuts = np.unique(quantiles)
     groups = np.searchsorted(cuts, values, side="right")
-    share = np.bincount(groups[np.asarray(like, np.int64)], minlength=len(cuts) + 1) / len(theirs)
-    return GroupRoom(
-        groups, {band: int(np.ceil(n * part - 1e-9)) for band, part in enumerate(share.tolist())}
-    )
+    counts = np.bincount(groups[like_rows], minlength=len(cuts) + 1)
+    shares = counts / len(like_values)
+    room = {}
+    for band, share in enumerate(shares.tolist()):
+        # A share that rounding left just above a whole number of rows is that number.
+        room[band] = int(np.ceil(n * share - 1e-9))
+    return GroupRoom(groups, room)

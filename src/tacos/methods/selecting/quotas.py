@@ -1,13 +1,13 @@
-"""The selection of TACOS: a quota of each cluster, best scores first.
+"""Select as TACOS does: a quota of each cluster, best scores first.
 
-`ascending-size` is the paper's rule (its section 3.4 and public code): clusters from the smallest
-to the largest, the q = ceil(n / clusters) best of each, rows already taken skipped and the next
-best one taken. `equal`, `square-root` and `proportional` share n out by the sizes of the clusters
-instead; what a small cluster cannot give goes to the others.
+`ascending-size` is the paper's rule (section 3.4 and its public code): clusters from the smallest
+to the largest, the q = ceil(n / clusters) best of each; rows already taken are skipped, and the
+next best one is taken. `equal`, `square-root` and `proportional` divide n by the sizes of the
+clusters instead; what a small cluster cannot give goes to the others.
 
-With `coverage` above 0 a row's gain is its score and, for each of its tags that no row taken has,
-`coverage` standard deviations of all scores; rows are then taken by gain, from whatever cluster has
-room (`covering`). Best scores alone take much the same tags again and again: fewer than as many
+With `coverage` above 0 a row's gain is its score plus, for each of its tags that no row taken has,
+`coverage` standard deviations of all scores. Rows are then taken by gain, from any cluster with
+room (`tag_coverage`). Best scores alone take much the same tags again and again: fewer than as many
 random rows have.
 
 Must-keep rows are always in and count towards n (and towards the quota of the cluster where they
@@ -21,6 +21,7 @@ it is taken only from `fill`, and listed as such.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
@@ -32,69 +33,29 @@ from tacos.methods.selecting import tag_coverage
 from tacos.records import SELECTION
 
 Quota = Literal["ascending-size", "square-root", "proportional", "equal"]
-Pick = tuple[str, int | None, float | None, str]
-"""What SELECTION holds of a row: id, cluster, score, rule."""
+POWERS = {"square-root": 0.5, "proportional": 1.0, "equal": 0.0}
+"""A cluster's weight is its size to this power."""
+
+
+class Pick(NamedTuple):
+    """A selected row, in the order of the columns of SELECTION after the rank."""
+
+    id: str
+    cluster: int | None
+    score: float | None
+    rule: str
 
 
 class QuotaRule(NamedTuple):
-    """How many rows a cluster gives, what one more tag covered is worth (in standard deviations),
-    the seed of ties.
+    """How rows are chosen within clusters.
+
+    `quota` sets how many rows a cluster gives, `coverage` what one more tag covered is worth (in
+    standard deviations of the scores), `seed` the order of ties.
     """
 
     quota: Quota = "square-root"
     coverage: float = 0.0
     seed: int = 1
-
-
-def compute_quotas(sizes: Mapping[int, int], n: int, quota: Quota) -> dict[int, int]:
-    """How many rows each cluster may give: at most its size; together n, or all there is.
-
-    `ascending-size` gives each ceil(n / clusters), so together up to one row per cluster more than
-    n.
-
-    >>> compute_quotas({0: 100, 1: 400, 2: 2}, 30, "square-root")
-    {0: 10, 1: 19, 2: 1}
-    """
-    if quota == "ascending-size":
-        each = math.ceil(n / max(len(sizes), 1))
-        return {cluster: min(each, size) for cluster, size in sorted(sizes.items())}
-    powers = {"square-root": 0.5, "proportional": 1.0, "equal": 0.0}
-    if quota not in powers:
-        raise ConfigError(
-            f"unknown select.quota {quota!r}; there are ascending-size, {', '.join(powers)}"
-        )
-    return _split_by_weights(
-        n, {c: size ** powers[quota] if size else 0.0 for c, size in sizes.items()}, sizes
-    )
-
-
-def _split_by_weights(
-    n: int, weights: Mapping[int, float], limits: Mapping[int, int]
-) -> dict[int, int]:
-    """n split by `weights`, at most `limits` each: what is over a limit goes to the others."""
-    share = dict.fromkeys(sorted(weights), 0)
-    open_, left = [c for c in share if limits[c] > 0 and weights[c] > 0], n
-    while left > 0 and open_:
-        total = sum(weights[c] for c in open_)
-        full = [c for c in open_ if left * weights[c] / total >= limits[c]]
-        if not full:
-            return share | round_shares({c: left * weights[c] / total for c in open_}, left)
-        for c in full:
-            share[c] = limits[c]
-        left -= sum(limits[c] for c in full)
-        open_ = [c for c in open_ if c not in full]
-    return share
-
-
-def round_shares(exact: Mapping[int, float], n: int) -> dict[int, int]:
-    """Whole numbers that sum to n, each the exact share or the next whole number: the largest rests
-    are rounded up.
-    """
-    whole = {c: math.floor(x) for c, x in exact.items()}
-    rest = sorted(exact, key=lambda c: (whole[c] - exact[c], c))
-    for c in rest[: n - sum(whole.values())]:
-        whole[c] += 1
-    return whole
 
 
 def select_by_quota(
@@ -107,57 +68,133 @@ def select_by_quota(
     fill: pl.DataFrame | None = None,
     tags: Mapping[str, Collection[str]] | None = None,
 ) -> pl.DataFrame:
-    """n rows: must-keep ones, each cluster's quota by score, a remainder by score over all, then
-    `fill` if given.
+    """A table SELECTION of n rows.
 
-    `scores` is a table SCORES (a row per sample, or per sample and cluster; null scores are
-    unjudged rows). `sizes` is the number of members of each cluster, which sets the quotas; what a
-    cluster has too few judged rows for goes to the best rows left, wherever they are. `tags` are
-    the canonical tags of each id, for `coverage`. `fill` lists unjudged rows (`id`, `cluster`, in
-    the order wanted) that may stand in where judged ones run out. Raises `InputError` where fewer
-    than n rows can be had, and where a row is both must-keep and excluded.
+    It has the must-keep rows, each cluster's quota by score, a remainder by score over all
+    clusters, then rows of `fill` if given.
+
+    `scores` is a table SCORES (a row per sample, or per sample and cluster; rows with null scores
+    are unjudged). `sizes` is the number of members of each cluster, which sets the quotas; if a
+    cluster has too few judged rows, the best rows left stand in, wherever they are. `tags` are the
+    canonical tags of each id, for `coverage`. `fill` lists unjudged rows (`id`, `cluster`, in the
+    order wanted) that may stand in when judged ones run out.
+
+    Raises `InputError` if there are fewer than n such rows, and if a row is both must-keep and
+    excluded.
     """
     check_keep_and_exclude(n, keep, exclude)
     quota, coverage, seed = rule or QuotaRule()
-    ranked = rank_judged_rows(scores, seed).filter(~pl.col("id").is_in(list(exclude)))
-    picks = _pick_must_keep(ranked, keep)
+    ranked = rank_judged_rows(scores, seed)
+    ranked = ranked.filter(~pl.col("id").is_in(list(exclude)))
     share = compute_quotas(sizes, n, quota)
+
+    picks = _pick_must_keep(ranked, keep)
     if coverage > 0:
         picks = _pick_by_gain(picks, ranked, share, n, tags or {}, coverage)
     else:
         picks = _pick_by_quota(picks, ranked, share, _order_by_size(sizes))
-        picks = _pick_by_score(_cut_to_size(picks, n), ranked, n)
-    if len(picks) < n and fill is not None:
+        picks = _cut_to_size(picks, n)
+        picks = _pick_by_score(picks, ranked, n)
+    if fill is not None:
         picks = _pick_from_fill(picks, fill, n, exclude)
     if len(picks) < n:
         raise InputError(
-            f"{n} rows are asked for, but only {len(picks)} have a score; ask for fewer, judge more, "
-            "or take unjudged rows with --fill"
+            f"{n} rows are asked for, but only {len(picks)} have a score; ask for fewer, judge "
+            "more, or take unjudged rows with --fill"
         )
-    rows = [(place + 1, *pick) for place, pick in enumerate(picks.values())]
+    rows = [(rank, *pick) for rank, pick in enumerate(picks.values(), start=1)]
     return pl.DataFrame(rows, schema=SELECTION, orient="row")
 
 
-def check_keep_and_exclude(n: int, keep: Collection[str], exclude: Collection[str]) -> None:
-    """Raise `InputError` where the wishes contradict each other."""
-    both = sorted(set(keep) & set(exclude))
-    if both:
-        raise InputError(f"{both[0]} is both on the must-keep list and on the exclude list")
-    if len(set(keep)) > n:
-        raise InputError(
-            f"the must-keep list has {len(set(keep))} rows, more than the {n} asked for"
-        )
+def check_keep_and_exclude(
+    n: int,
+    keep: Collection[str],
+    exclude: Collection[str],
+) -> None:
+    """Raise `InputError` if a row is on both lists, or more than n rows must be kept."""
+    on_both = sorted(set(keep) & set(exclude))
+    if on_both:
+        raise InputError(f"{on_both[0]} is both on the must-keep list and on the exclude list")
+    n_keep = len(set(keep))
+    if n_keep > n:
+        raise InputError(f"the must-keep list has {n_keep} rows, more than the {n} asked for")
 
 
 def rank_judged_rows(scores: pl.DataFrame, seed: int) -> pl.DataFrame:
     """The judged rows, best first; equal scores by chance, whatever the order of the table."""
-    judged = scores.filter(pl.col("score").is_not_null() & pl.col("score").is_not_nan()).sort(
-        "id", "cluster"
-    )
-    chance = pl.Series(
-        "chance", np.random.default_rng(seed).random(judged.height), dtype=pl.Float64
-    )
-    return judged.with_columns(chance).sort(["score", "chance"], descending=[True, False])
+    has_score = pl.col("score").is_not_null() & pl.col("score").is_not_nan()
+    # Sorted before chance is drawn: it must not depend on the order of the table.
+    judged = scores.filter(has_score).sort("id", "cluster")
+    numbers = np.random.default_rng(seed).random(judged.height)
+    chance = pl.Series("chance", numbers, dtype=pl.Float64)
+    with_chance = judged.with_columns(chance)
+    return with_chance.sort(["score", "chance"], descending=[True, False])
+
+
+# Quotas of clusters
+
+
+def compute_quotas(
+    sizes: Mapping[int, int],
+    n: int,
+    quota: Quota,
+) -> dict[int, int]:
+    """How many rows each cluster may give: at most its size; together n, or all there is.
+
+    `ascending-size` gives each ceil(n / clusters), so together up to one row per cluster more than
+    n. Raises `ConfigError` for an unknown quota.
+
+    >>> compute_quotas({0: 100, 1: 400, 2: 2}, 30, "square-root")
+    {0: 10, 1: 19, 2: 1}
+    """
+    if quota == "ascending-size":
+        n_each = math.ceil(n / max(len(sizes), 1))
+        return {cluster: min(n_each, size) for cluster, size in sorted(sizes.items())}
+    if quota not in POWERS:
+        names = ", ".join(["ascending-size", *POWERS])
+        raise ConfigError(f"unknown select.quota {quota!r}; there are {names}")
+    power = POWERS[quota]
+    weights = {}
+    for cluster, size in sizes.items():
+        # 0 ** 0.0 is 1, but an empty cluster has no weight.
+        weights[cluster] = size**power if size else 0.0
+    return _split_by_weights(n, weights, sizes)
+
+
+def _split_by_weights(
+    n: int,
+    weights: Mapping[int, float],
+    limits: Mapping[int, int],
+) -> dict[int, int]:
+    """n split by `weights`, at most `limits` each: what is over a limit goes to the others."""
+    share = dict.fromkeys(sorted(weights), 0)
+    n_left = n
+    is_open = [cluster for cluster in share if limits[cluster] > 0 and weights[cluster] > 0]
+    while n_left > 0 and is_open:
+        total = sum(weights[cluster] for cluster in is_open)
+        exact = {cluster: n_left * weights[cluster] / total for cluster in is_open}
+        full = [cluster for cluster in is_open if exact[cluster] >= limits[cluster]]
+        if not full:
+            return share | round_shares(exact, n_left)
+        # Clusters that give all they have drop out, and the rest share what is left.
+        for cluster in full:
+            share[cluster] = limits[cluster]
+            n_left -= limits[cluster]
+        is_open = [cluster for cluster in is_open if cluster not in full]
+    return share
+
+
+def round_shares(exact: Mapping[int, float], n: int) -> dict[int, int]:
+    """Whole numbers that sum to n, each the exact share rounded down or up.
+
+    The largest remainders are rounded up (Hamilton's method); ties: the smaller key.
+    """
+    whole = {key: math.floor(share) for key, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda key: (whole[key] - exact[key], key))
+    n_left = n - sum(whole.values())
+    for key in by_remainder[:n_left]:
+        whole[key] += 1
+    return whole
 
 
 def _order_by_size(sizes: Mapping[int, int]) -> list[int]:
@@ -165,49 +202,76 @@ def _order_by_size(sizes: Mapping[int, int]) -> list[int]:
     return sorted(sizes, key=lambda cluster: (sizes[cluster], cluster))
 
 
+# Picking rows: each step returns the picks before it, and its own after them
+
+
 def _pick_must_keep(ranked: pl.DataFrame, keep: Iterable[str]) -> dict[str, Pick]:
     """The must-keep rows, with their best score where they were judged."""
-    best = {row[0]: row for row in reversed(ranked.select("id", "cluster", "score").rows())}
-    return {id_: (*best.get(id_, (id_, None, None)), "must-keep") for id_ in sorted(set(keep))}
+    best: dict[str, tuple[int, float]] = {}
+    for id_, cluster, score in ranked.select("id", "cluster", "score").iter_rows():
+        best.setdefault(id_, (cluster, score))
+    picks = {}
+    for id_ in sorted(set(keep)):
+        cluster, score = best.get(id_, (None, None))
+        picks[id_] = Pick(id_, cluster, score, "must-keep")
+    return picks
 
 
 def _pick_by_quota(
-    picks: dict[str, Pick], ranked: pl.DataFrame, share: Mapping[int, int], order: Iterable[int]
+    picks: dict[str, Pick],
+    ranked: pl.DataFrame,
+    share: Mapping[int, int],
+    clusters: Iterable[int],
 ) -> dict[str, Pick]:
-    """`picks` and the best rows of each cluster, cluster by cluster, skipping what was taken
-    before.
-    """
-    taken = dict(picks)
-    groups = {c: rows for c, *rows in ranked.group_by("cluster").agg("id", "score").rows()}
-    for cluster in order:
-        room = share[cluster] - sum(pick[1] == cluster for pick in picks.values())
-        ids, values = groups.get(cluster, ([], []))
-        free = ((i, s) for i, s in zip(ids, values, strict=True) if i not in taken)
-        for _, (id_, score) in zip(range(room), free, strict=False):
-            taken[id_] = (id_, cluster, score, "quota")
-    return taken
+    """The best rows of each cluster, cluster by cluster, without rows taken before."""
+    picked = dict(picks)
+    n_kept = _count_by_cluster(picks)
+    rows_by_cluster = ranked.group_by("cluster").agg("id", "score").rows()
+    ranked_of = {cluster: (ids, scores) for cluster, ids, scores in rows_by_cluster}
+    for cluster in clusters:
+        n_left = share[cluster] - n_kept[cluster]
+        ids, scores = ranked_of.get(cluster, ([], []))
+        for id_, score in zip(ids, scores, strict=True):
+            if n_left <= 0:
+                break
+            if id_ in picked:
+                continue
+            picked[id_] = Pick(id_, cluster, score, "quota")
+            n_left -= 1
+    return picked
+
+
+def _count_by_cluster(picks: Mapping[str, Pick]) -> Counter[int | None]:
+    """How many picks each cluster has."""
+    return Counter(pick.cluster for pick in picks.values())
 
 
 def _cut_to_size(picks: dict[str, Pick], n: int) -> dict[str, Pick]:
-    """`picks` without the lowest-scoring quota rows beyond n (where ceil(n / clusters) each is more
-    than n).
+    """The picks less the lowest-scoring quota rows beyond n.
+
+    There are more than n where ceil(n / clusters) of each add up to more. Of equal scores the last
+    pick goes first.
     """
-    last_first = [pick for pick in reversed(picks.values()) if pick[3] == "quota"]
-    over = sorted(last_first, key=lambda pick: pick[2] or 0.0)[: max(len(picks) - n, 0)]
-    dropped = {pick[0] for pick in over}
+    n_over = max(len(picks) - n, 0)
+    last_first = [pick for pick in reversed(picks.values()) if pick.rule == "quota"]
+    by_score = sorted(last_first, key=lambda pick: pick.score or 0.0)
+    dropped = {pick.id for pick in by_score[:n_over]}
     return {id_: pick for id_, pick in picks.items() if id_ not in dropped}
 
 
-def _pick_by_score(picks: dict[str, Pick], ranked: pl.DataFrame, n: int) -> dict[str, Pick]:
-    """`picks` and, up to n, the best of all rows that are left, whatever their cluster."""
-    taken = dict(picks)
-    if len(taken) < n:
-        for id_, cluster, score in ranked.select("id", "cluster", "score").iter_rows():
-            if id_ not in taken:
-                taken[id_] = (id_, cluster, score, "remainder")
-            if len(taken) == n:
-                break
-    return taken
+def _pick_by_score(
+    picks: dict[str, Pick],
+    ranked: pl.DataFrame,
+    n: int,
+) -> dict[str, Pick]:
+    """Up to n, the best of all rows that are left, whatever their cluster."""
+    picked = dict(picks)
+    for id_, cluster, score in ranked.select("id", "cluster", "score").iter_rows():
+        if len(picked) >= n:
+            break
+        if id_ not in picked:
+            picked[id_] = Pick(id_, cluster, score, "remainder")
+    return picked
 
 
 def _pick_by_gain(
@@ -218,35 +282,39 @@ def _pick_by_gain(
     tags: Mapping[str, Collection[str]],
     coverage: float,
 ) -> dict[str, Pick]:
-    """`picks` and, up to n, the rows with the largest gains: first within the quotas, then from
-    wherever they are.
-    """
+    """Up to n, the rows with the largest gains: within the quotas, then from any cluster."""
     rows = ranked.select("id", "cluster", "score").rows()
-    worth = coverage * float(np.std(ranked["score"].to_numpy())) if rows else 0.0
-    room = {c: limit - sum(pick[1] == c for pick in picks.values()) for c, limit in share.items()}
-    taken = dict(picks)
-    limits: tuple[tuple[str, Mapping[int, int] | None], ...] = (
+    worth = 0.0
+    if rows:
+        worth = coverage * float(np.std(ranked["score"].to_numpy()))
+    n_kept = _count_by_cluster(picks)
+    room = {cluster: n_rows - n_kept[cluster] for cluster, n_rows in share.items()}
+    picked = dict(picks)
+    steps: tuple[tuple[str, Mapping[int, int] | None], ...] = (
         ("quota", room),
         ("remainder", None),
     )
-    for rule, limit in limits:
-        found = tag_coverage.take_covering(rows, n - len(taken), limit, tags, worth, taken)
-        taken |= {rows[place][0]: (*rows[place], rule) for place in found}
-    return taken
+    for rule, limit in steps:
+        n_left = n - len(picked)
+        places = tag_coverage.take_covering(rows, n_left, limit, tags, worth, picked)
+        for place in places:
+            id_, cluster, score = rows[place]
+            picked[id_] = Pick(id_, cluster, score, rule)
+    return picked
 
 
 def _pick_from_fill(
-    picks: dict[str, Pick], fill: pl.DataFrame, n: int, exclude: Collection[str]
+    picks: dict[str, Pick],
+    fill: pl.DataFrame,
+    n: int,
+    exclude: Collection[str],
 ) -> dict[str, Pick]:
-    """`picks` and, up to n, unjudged rows in the order of `fill`."""
-    free = (
-        row
-        for row in fill.select("id", "cluster").iter_rows()
-        if row[0] not in picks and row[0] not in exclude
-    )
-    taken = dict(picks)
-    for id_, cluster in free:
-        if len(taken) == n:
+    """Up to n, unjudged rows in the order of `fill`."""
+    picked = dict(picks)
+    for id_, cluster in fill.select("id", "cluster").iter_rows():
+        if len(picked) >= n:
             break
-        taken.setdefault(id_, (id_, cluster, None, "fill"))
-    return taken
+        if id_ in picked or id_ in exclude:
+            continue
+        picked[id_] = Pick(id_, cluster, None, "fill")
+    return picked

@@ -1,8 +1,8 @@
-"""What a selection is like, and how that changes with its size: "how many rows do I need?".
+"""Measure selections, and how the figures change with size: "how many rows do I need?".
 
-Figures of a selection of a pool (the table of `strategies`): the share of the pool's tags that it
-covers, mean score, mean number of tags, mean length. A null mean rests on no row; `n_scored` says
-how many rows have a score.
+The figures of a selection of a pool (the table of `strategies`) are the share of the pool's tags
+that it covers, mean score, mean number of tags and mean length. A mean over no row is null;
+`n_scored` says how many rows have a score.
 
 What it does not know: whether more rows make a better model.
 """
@@ -27,28 +27,40 @@ FIGURES = pl.Schema(
 
 def measure_selection(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
     """One row, by `FIGURES`, of the rows `ids` of the pool."""
-    part = pool.filter(pl.col("id").is_in(list(ids)))
-    n_tags = pool["tags"].explode().drop_nulls().n_unique()
-    covered = part["tags"].explode().drop_nulls().n_unique()
-    row = {
-        "n": part.height,
-        "coverage": covered / n_tags if n_tags else None,
-        "mean_score": part["score"].mean(),
-        "n_scored": part["score"].count(),
-        "mean_tags": part["tags"].list.n_unique().mean(),
-        "mean_length": part["length"].mean(),
+    selected = pool.filter(pl.col("id").is_in(list(ids)))
+    n_tags = _count_distinct_tags(pool)
+    coverage = None
+    if n_tags:
+        coverage = _count_distinct_tags(selected) / n_tags
+    figures = {
+        "n": selected.height,
+        "coverage": coverage,
+        "mean_score": selected["score"].mean(),
+        "n_scored": selected["score"].count(),
+        "mean_tags": selected["tags"].list.n_unique().mean(),
+        "mean_length": selected["length"].mean(),
     }
-    return pl.DataFrame([row], schema=FIGURES)
+    return pl.DataFrame([figures], schema=FIGURES)
+
+
+def _count_distinct_tags(rows: pl.DataFrame) -> int:
+    """The number of distinct tags of all rows."""
+    return rows["tags"].explode().drop_nulls().n_unique()
 
 
 def trace_size_curve(
-    pool: pl.DataFrame, choose: Callable[[int], Collection[str]], ns: Iterable[int]
+    pool: pl.DataFrame,
+    choose: Callable[[int], Collection[str]],
+    ns: Iterable[int],
 ) -> pl.DataFrame:
-    """A row of figures for each n; `choose` gives the ids selected for an n (selections need not be
-    nested).
+    """A row of figures for each n.
+
+    `choose` gives the ids selected for an n; selections need not be nested.
     """
     rows = [measure_selection(pool, choose(n)) for n in ns]
-    return pl.concat(rows) if rows else pl.DataFrame(schema=FIGURES)
+    if not rows:
+        return pl.DataFrame(schema=FIGURES)
+    return pl.concat(rows)
 
 
 def measure_random_band(
@@ -63,11 +75,16 @@ def measure_random_band(
     `choose` takes n and a seed; the seeds are `seed`, `seed + 1`, ... Columns: `figure`, `mean`,
     `low`, `high`.
     """
-    draws = pl.concat(measure_selection(pool, choose(n, seed + i)) for i in range(n_draws))
+    draws = [measure_selection(pool, choose(n, seed + draw)) for draw in range(n_draws)]
+    return summarise_figures(pl.concat(draws))
+
+
+def summarise_figures(draws: pl.DataFrame) -> pl.DataFrame:
+    """`figure`, `mean`, `low`, `high` over rows of figures: mean, minimum and maximum."""
     long = draws.unpivot(variable_name="figure", value_name="value")
-    by_figure = long.group_by("figure", maintain_order=True)
-    return by_figure.agg(
-        pl.col("value").mean().alias("mean"),
-        pl.col("value").min().alias("low"),
-        pl.col("value").max().alias("high"),
+    value = pl.col("value")
+    return long.group_by("figure", maintain_order=True).agg(
+        value.mean().alias("mean"),
+        value.min().alias("low"),
+        value.max().alias("high"),
     )

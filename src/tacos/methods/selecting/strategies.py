@@ -1,21 +1,21 @@
-"""Every strategy over one annotated pool, side by side, with no further question to any model.
+"""Select by any strategy from one annotated pool, without further questions to a model.
 
 A pool is a table with a row per sample: `id`, `cluster` (its home, may be null), `score` (null:
 unjudged), `length`, `tags` (list of canonical tags). A strategy gives an order of preference;
-`walking.walk` takes from it what the limits allow. `tacos` also has scores per (sample, cluster),
-as its quotas need them.
+`preference_walk.walk_preference` takes from it what the limits allow. `tacos` also has scores per
+(sample, cluster), which its quotas need.
 
-| strategy         | needs            | prefers                                            |
-|------------------|------------------|----------------------------------------------------|
-| tacos            | score, cluster   | the best of each cluster up to its quota           |
-| complexity-first | tags             | many tags, every tag covered                       |
-| mig              | score, tags      | score spread over tags that have little yet        |
-| deita            | score, tags, vectors | tags x score, no near duplicates               |
-| car              | score, vectors   | the best of each embedding cluster, then the best  |
-| k-center         | vectors          | rows far from all others taken                     |
-| singleton        | grade            | the best by their own grade                        |
-| longest          | length           | long responses                                     |
-| random           |                  | nothing                                            |
+| strategy         | needs                | prefers                                            |
+|------------------|----------------------|----------------------------------------------------|
+| tacos            | score, cluster       | the best of each cluster up to its quota           |
+| complexity-first | tags                 | many tags, every tag covered                       |
+| mig              | score, tags          | score spread over tags that have little yet        |
+| deita            | score, tags, vectors | tags x score, no near-duplicates                   |
+| car              | score, vectors       | the best of each embedding cluster, then the best  |
+| k-center         | vectors              | rows far from all others taken                     |
+| singleton        | grade                | the best by their own grade                        |
+| longest          | length               | long responses                                     |
+| random           |                      | nothing                                            |
 
 What it does not know: what a good selection is. That is why random and longest stand beside every
 other.
@@ -46,14 +46,23 @@ from tacos.methods.selecting import (
 )
 from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting.limits import GroupBound, Limits
-from tacos.methods.selecting.preference_walk import GroupRoom, TokenBudget, walk_preference
+from tacos.methods.selecting.preference_walk import walk_preference
 from tacos.records import SELECTION
 
 Strategy = Literal[
-    "tacos", "complexity-first", "mig", "deita", "car", "k-center", "singleton", "longest", "random"
+    "tacos",
+    "complexity-first",
+    "mig",
+    "deita",
+    "car",
+    "k-center",
+    "singleton",
+    "longest",
+    "random",
 ]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 NONE = Limits()
 BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 
@@ -62,12 +71,12 @@ BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 class StrategyInputs:
     """What some strategies need beside the pool, all by the pool's `id`.
 
-    `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`; `spread` is
-    MIG's P over the sorted tag names `tag_names` (None: no similar tags); `_row_grades` has `id`,
-    `grade`; `scores` is a table SCORES and `sizes` the size of each cluster, for quotas (None: the
-    pool's own); `coverage` is what a tag is worth to them. `fill` are unjudged rows that may come
-    after all that the strategy `tacos` takes. With `partial` too few rows are an error only where
-    they leave an exact quota or a band of lengths short.
+    `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`. `spread` is
+    MIG's P over the sorted tag names `tag_names` (None: no similar tags). `grades` has `id` and
+    `grade`. For quotas, `scores` is a table SCORES and `sizes` the size of each cluster (None and
+    empty: the pool's own); `coverage` is what one more tag is worth to them. `fill` are unjudged
+    rows that may come after all that the strategy `tacos` takes. With `partial`, too few rows are
+    an error only if they leave an exact quota or a band of lengths short.
     """
 
     ids: Sequence[str] = ()
@@ -83,6 +92,25 @@ class StrategyInputs:
     coverage: float = 0.0
 
 
+@dataclass(frozen=True)
+class RankingTask:
+    """What a strategy ranks: `table` is a settled pool, and row numbers are places in it.
+
+    The ranking has at least `n` rows if there are that many. `n_selected` of them will be taken,
+    where that is known to be less. `start` are must-keep rows, which are in already.
+    """
+
+    table: pl.DataFrame
+    n: int
+    seed: int
+    extras: StrategyInputs
+    start: Sequence[int] = ()
+    n_selected: int | None = None
+
+
+# Selecting
+
+
 def select_by_strategy(
     pool: pl.DataFrame,
     strategy: Strategy,
@@ -95,35 +123,39 @@ def select_by_strategy(
 ) -> pl.DataFrame:
     """A table SELECTION of n rows, in the order taken; must-keep rows first, excluded ones never.
 
-    `limits` are quotas, length matching, near duplicates (`limiting`): quotas of sources need a
-    column `source`, near duplicates need vectors. Raises `InputError` where fewer than n rows can
-    be had, or where the strategy lacks what it needs. The order of the pool is irrelevant.
+    `limits` are quotas, length matching and near-duplicates (`Limits`): quotas of sources need a
+    column `source`, near-duplicates need vectors. The order of the pool does not matter. Raises
+    `InputError` if there are fewer than n rows to take, or if the strategy lacks what it needs, and
+    `ConfigError` for an unknown strategy.
     """
     quotas.check_keep_and_exclude(n, keep, exclude)
     table = _settle_pool(pool, exclude)
     bounds = limiting.build_bounds(table, n, limits)
-    extras = extras or StrategyInputs()
-    found = _choose_rows(table, strategy, n, seed, extras, keep, bounds, limits.cosine)
-    if len(found) < n:
-        short = limiting.describe_shortfall(bounds, found)
-        if short or not extras.partial:
-            raise InputError(
-                f"{n} rows are asked for, but {strategy} finds only {len(found)} that it can take"
-                + (
-                    f"; not filled: {short}"
-                    if short
-                    else f"; ask for fewer{_explain_unscored(table, strategy)}"
-                )
+    inputs = extras or StrategyInputs()
+    rows = _choose_rows(table, strategy, n, seed, inputs, keep, bounds, limits.cosine)
+    if len(rows) < n:
+        shortfall = limiting.describe_shortfall(bounds, rows)
+        if shortfall or not inputs.partial:
+            problem = (
+                f"{n} rows are asked for, but {strategy} finds only {len(rows)} that it can take"
             )
-    return _build_selection(table, found, strategy, keep)
+            remedy = f"ask for fewer{_explain_unscored(table, strategy)}"
+            if shortfall:
+                remedy = f"not filled: {shortfall}"
+            raise InputError(f"{problem}; {remedy}")
+    return _build_selection(table, rows, strategy, keep)
 
 
 def _explain_unscored(table: pl.DataFrame, strategy: str) -> str:
-    """What an error adds where rows are out of reach because they were never compared."""
+    """What an error adds if rows cannot be taken because they were never compared."""
+    n_rows = table.height
     n_scored = table["score"].count()
-    if strategy not in BY_SCORE or n_scored == table.height:
+    if strategy not in BY_SCORE or n_scored == n_rows:
         return ""
-    return f" ({n_scored:,} of {table.height:,} rows have a score; to select by grade, which more have: --by grade)"
+    return (
+        f" ({n_scored:,} of {n_rows:,} rows have a score; to select by grade, which more have: "
+        "--by grade)"
+    )
 
 
 def _choose_rows(
@@ -136,20 +168,22 @@ def _choose_rows(
     bounds: Sequence[GroupBound],
     cosine: float,
 ) -> Ints:
-    """Row numbers of a settled pool: asks the strategy for more until the limits leave n, or it has
-    no more.
-    """
+    """The row numbers selected from a settled pool, at most n."""
     kept = _find_rows(table, sorted(set(keep)))
     limiting.check_must_keep(bounds, kept)
     start: list[int] = kept.tolist()
     cosine = _cosine_limit(strategy, cosine)
     vectors = _align_vectors(table, extras) if cosine < 1 else None
-    asked = n + (n // 4 if cosine < 1 or bounds else 0)
+
+    # Limits pass rows by, so the strategy is asked for more: a quarter more at first, then four
+    # times as many, until n rows are left or the pool is exhausted.
+    has_limits = cosine < 1 or bounds
+    n_ranked = n + n // 4 if has_limits else n
     while True:
-        order = _rank_by_preference(
-            table, strategy, min(asked, table.height), seed, extras, start, n
-        )
-        found = walk_preference(
+        n_wanted = min(n_ranked, table.height)
+        task = RankingTask(table, n_wanted, seed, extras, start, n_selected=n)
+        order = _rank_by_preference(strategy, task)
+        rows = walk_preference(
             limiting.move_first_served(order, bounds),
             n,
             limiting.build_rooms(bounds),
@@ -157,213 +191,229 @@ def _choose_rows(
             cosine,
             start,
         )
-        if len(found) >= n or asked >= table.height:
-            return found
-        asked *= 4
-
-
-def _rank_by_preference(
-    table: pl.DataFrame,
-    strategy: Strategy,
-    n: int,
-    seed: int,
-    extras: StrategyInputs,
-    start: Sequence[int] = (),
-    wanted: int | None = None,
-) -> Ints:
-    """The strategy's order of preference: row numbers of a settled pool, n or more of them where
-    there are as many.
-
-    `wanted` is how many will be taken, where that is less than n.
-    """
-    orders: dict[str, Callable[[], Ints]] = {
-        "tacos": lambda: _rank_by_quota(
-            table, (n if wanted is None else wanted, n), seed, extras, start
-        ),
-        "complexity-first": lambda: _find_rows(
-            table, complexity_first.select_complex_first(table, n, seed)["id"].to_list()
-        ),
-        "mig": lambda: _rank_by_information(table, n, extras, start),
-        "deita": lambda: deita.rank_by_deita(_count_tags(table), _floor_scores(table), seed),
-        "car": lambda: car.rank_by_car(
-            _column_values(table, "score"), _align_vectors(table, extras), seed
-        ),
-        "k-center": lambda: k_center.rank_by_distance(
-            _align_vectors(table, extras), n, seed, start
-        ),
-        "singleton": lambda: singleton.rank_by_grade(_row_grades(table, extras), seed),
-        "longest": lambda: longest.rank_by_value(_column_values(table, "length"), seed),
-        "random": lambda: random_rows.shuffle_rows(table.height, seed),
-    }
-    if strategy not in orders:
-        raise ConfigError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
-    return orders[strategy]()
-
-
-def select_within_limits(
-    pool: pl.DataFrame,
-    strategy: Strategy,
-    n: int,
-    seed: int,
-    extras: StrategyInputs,
-    limits: Sequence[GroupRoom | TokenBudget],
-) -> pl.DataFrame:
-    """A table SELECTION of at most n rows that respects `limits` (per row of the pool sorted by
-    id); may be shorter.
-    """
-    table = _settle_pool(pool)
-    cosine = _cosine_limit(strategy, 1.0)
-    vectors = _align_vectors(table, extras) if cosine < 1 else None
-    found = walk_preference(
-        _rank_by_preference(table, strategy, table.height, seed, extras), n, limits, vectors, cosine
-    )
-    return _build_selection(table, found, strategy)
+        if len(rows) >= n or n_ranked >= table.height:
+            return rows
+        n_ranked *= 4
 
 
 def _cosine_limit(strategy: str, cosine: float) -> float:
-    """The largest cosine to a row taken. That of DEITA is its own, and is kept to in the walk
-    itself, so that it counts must-keep rows, and none that a quota passes by.
+    """The largest cosine similarity to a row taken.
+
+    DEITA has a limit of its own. The walk enforces it, not the ranking, so that must-keep rows
+    count and rows passed by for a quota do not.
     """
-    return min(cosine, deita.LIMIT) if strategy == "deita" else cosine
+    if strategy == "deita":
+        return min(cosine, deita.LIMIT)
+    return cosine
 
 
-def _rank_by_quota(
+def _settle_pool(pool: pl.DataFrame, exclude: Collection[str]) -> pl.DataFrame:
+    """The pool sorted by id, without excluded rows: row numbers mean this order."""
+    is_excluded = pl.col("id").is_in(list(exclude))
+    return pool.filter(~is_excluded).sort("id")
+
+
+def _build_selection(
     table: pl.DataFrame,
-    ns: Sequence[int],
-    seed: int,
-    extras: StrategyInputs,
-    start: Sequence[int] = (),
-) -> Ints:
-    """The quotas' choice for each size of `ns`, one after the other, then all other judged rows by
-    score.
+    rows: Ints,
+    strategy: str,
+    keep: Collection[str],
+) -> pl.DataFrame:
+    """A table SELECTION of these rows in their order; `rule` is the strategy, or must-keep."""
+    is_kept = pl.col("id").is_in(list(keep))
+    rule = pl.when(is_kept).then(pl.lit("must-keep")).otherwise(pl.lit(strategy))
+    selected: pl.DataFrame = table[rows.tolist()]
+    selected = selected.with_columns(rule=rule).with_row_index("rank", offset=1)
+    return selected.select(pl.col(name).cast(dtype) for name, dtype in SELECTION.items())
 
-    The must-keep rows `start` count towards the quotas and the tags covered. Without coverage the
-    rows of a choice come best first, since the walk may pass by the last ones.
+
+# Orders of preference: row numbers of a settled pool, the best first
+
+
+def _rank_by_preference(strategy: str, task: RankingTask) -> Ints:
+    """The strategy's order of preference. Raises `ConfigError` for an unknown strategy."""
+    rank = RANKINGS.get(strategy)
+    if rank is None:
+        raise ConfigError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+    return rank(task)
+
+
+def _rank_by_quota(task: RankingTask) -> Ints:
+    """The choice of the quotas, then all other judged rows by score, then unjudged ones.
+
+    The quotas are asked for `n_selected` rows first and for `n` then, as selections of different
+    sizes are not nested. Must-keep rows count towards the quotas and the tags covered.
     """
-    scores = table.select("id", "cluster", "score") if extras.scores is None else extras.scores
-    here = scores.filter(pl.col("id").is_in(table["id"].implode()), pl.col("score").is_not_null())
-    sizes = extras.sizes or dict(table.drop_nulls("cluster").group_by("cluster").len().rows())
-    keep, tags = (
-        table["id"][list(start)].to_list(),
-        dict(table.select("id", "tags").drop_nulls("tags").iter_rows()),
-    )
-    rule, best = (
-        quotas.QuotaRule(extras.quota, extras.coverage, seed),
-        quotas.rank_judged_rows(here, seed)["id"].to_list(),
-    )
-    n_most = len({*best, *keep})
-    order: dict[str, None] = {}
-    for n in dict.fromkeys(min(n, n_most) for n in ns):
-        chosen = (
-            quotas.select_by_quota(here, sizes, n, rule, keep, tags=tags)["id"].to_list()
-            if n
-            else []
-        )
-        order |= dict.fromkeys(chosen if extras.coverage else _sort_like(chosen, best))
-    return _find_rows(table, list(order | dict.fromkeys((*best, *extras.fill))))
+    table = task.table
+    extras = task.extras
+    in_pool = pl.col("id").is_in(table["id"].implode())
+    scores = extras.scores
+    if scores is None:
+        scores = table.select("id", "cluster", "score")
+    judged = scores.filter(in_pool, pl.col("score").is_not_null())
+    sizes = extras.sizes or _count_by_cluster(table)
+    keep = table["id"][list(task.start)].to_list()
+    tags = dict(table.select("id", "tags").drop_nulls("tags").iter_rows())
+    rule = quotas.QuotaRule(extras.quota, extras.coverage, task.seed)
+    best_first = quotas.rank_judged_rows(judged, task.seed)["id"].to_list()
+
+    n_most = len({*best_first, *keep})
+    n_selected = task.n if task.n_selected is None else task.n_selected
+    ranking: dict[str, None] = {}
+    for n in dict.fromkeys([min(n_selected, n_most), min(task.n, n_most)]):
+        if n == 0:
+            continue
+        selection = quotas.select_by_quota(judged, sizes, n, rule, keep, tags=tags)
+        ids = selection["id"].to_list()
+        # Without coverage the order within a choice is free: best first, since the walk may leave
+        # the last ones.
+        if not extras.coverage:
+            ids = _sort_like(ids, best_first)
+        ranking |= dict.fromkeys(ids)
+    ranking |= dict.fromkeys((*best_first, *extras.fill))
+    return _find_rows(table, list(ranking))
+
+
+def _count_by_cluster(table: pl.DataFrame) -> dict[int, int]:
+    """How many rows of the pool each cluster has."""
+    clustered = table.drop_nulls("cluster")
+    return dict(clustered.group_by("cluster").len().rows())
 
 
 def _sort_like(ids: Collection[str], order: Sequence[str]) -> list[str]:
     """Those of `order` that are among `ids`, in that order; the others after them."""
     wanted = dict.fromkeys(ids)
-    return list(dict.fromkeys((*(one for one in order if one in wanted), *wanted)))
+    ordered = [id_ for id_ in order if id_ in wanted]
+    return list(dict.fromkeys((*ordered, *wanted)))
 
 
-def _rank_by_information(
-    table: pl.DataFrame, n: int, extras: StrategyInputs, start: Sequence[int]
-) -> Ints:
+def _rank_complex_first(task: RankingTask) -> Ints:
+    selection = complexity_first.select_complex_first(task.table, task.n, task.seed)
+    return _find_rows(task.table, selection["id"].to_list())
+
+
+def _rank_by_information(task: RankingTask) -> Ints:
     """MIG's order; rows without a score add nothing, and must-keep rows count as taken."""
+    table = task.table
+    extras = task.extras
     names = extras.tag_names or sorted(set(table["tags"].explode().drop_nulls()))
     tags = _tag_matrix(table, names)
     score = np.nan_to_num(_column_values(table, "score"))
     rows = mig.information_matrix(tags, score, extras.spread)
+    # A score of 0 leaves explicit zeros, and MIG takes a row with entries for one with information.
     rows.eliminate_zeros()
-    gathered = (
-        np.asarray(rows[np.asarray(start, np.int64)].sum(axis=0)).ravel() if len(start) else None
-    )
-    return mig.take_informative(rows, n, gathered)
+    gathered = None
+    if len(task.start):
+        start = np.asarray(task.start, np.int64)
+        gathered = np.asarray(rows[start].sum(axis=0)).ravel()
+    return mig.take_informative(rows, task.n, gathered)
 
 
-def _tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
-    """0/1, shape (rows, tags): which row carries which of the sorted tag names."""
-    pairs = (
-        table.with_row_index("row")
-        .select("row", tag=pl.col("tags").list.unique())
-        .explode("tag")
-        .drop_nulls()
-    )
-    known = pl.DataFrame({"tag": names}, schema={"tag": pl.String}).with_row_index("column")
-    found = pairs.join(known, on="tag").sort("row", "column")
-    places = (found["row"].to_numpy(), found["column"].to_numpy())
-    return csr_array((np.ones(found.height), places), shape=(table.height, len(names)))
+def _rank_by_deita(task: RankingTask) -> Ints:
+    n_tags = _count_tags(task.table)
+    # Scores below 0 count as 0, so that a product with them keeps its order.
+    scores = np.maximum(_column_values(task.table, "score"), 0.0)
+    return deita.rank_by_deita(n_tags, scores, task.seed)
 
 
-def _settle_pool(pool: pl.DataFrame, exclude: Collection[str] = ()) -> pl.DataFrame:
-    """The pool sorted by id, without excluded rows: row numbers mean this order."""
-    return pool.filter(~pl.col("id").is_in(list(exclude))).sort("id")
+def _rank_by_car(task: RankingTask) -> Ints:
+    scores = _column_values(task.table, "score")
+    vectors = _align_vectors(task.table, task.extras)
+    return car.rank_by_car(scores, vectors, task.seed)
+
+
+def _rank_by_distance(task: RankingTask) -> Ints:
+    vectors = _align_vectors(task.table, task.extras)
+    return k_center.rank_by_distance(vectors, task.n, task.seed, task.start)
+
+
+def _rank_by_grade(task: RankingTask) -> Ints:
+    grades = _row_grades(task.table, task.extras)
+    return singleton.rank_by_grade(grades, task.seed)
+
+
+def _rank_by_length(task: RankingTask) -> Ints:
+    lengths = _column_values(task.table, "length")
+    return longest.rank_by_value(lengths, task.seed)
+
+
+def _rank_by_chance(task: RankingTask) -> Ints:
+    return random_rows.shuffle_rows(task.table.height, task.seed)
+
+
+RANKINGS: Mapping[str, Callable[[RankingTask], Ints]] = {
+    "tacos": _rank_by_quota,
+    "complexity-first": _rank_complex_first,
+    "mig": _rank_by_information,
+    "deita": _rank_by_deita,
+    "car": _rank_by_car,
+    "k-center": _rank_by_distance,
+    "singleton": _rank_by_grade,
+    "longest": _rank_by_length,
+    "random": _rank_by_chance,
+}
+
+
+# The pool as arrays
 
 
 def _find_rows(table: pl.DataFrame, ids: Collection[str]) -> Ints:
     """The row numbers of `ids`, in their order; `InputError` for one that is not in the pool."""
-    place = {one: row for row, one in enumerate(table["id"].to_list())}
-    missing = [one for one in ids if one not in place]
+    row_of = {id_: row for row, id_ in enumerate(table["id"].to_list())}
+    missing = [id_ for id_ in ids if id_ not in row_of]
     if missing:
         raise InputError(f"{len(missing)} rows asked for are not in the pool, e.g. {missing[0]!r}")
-    return np.array([place[one] for one in ids], np.int64)
+    return np.array([row_of[id_] for id_ in ids], np.int64)
 
 
-def _column_values(table: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
-    """A column as numbers, NaN where it is null."""
-    return table[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+def _column_values(table: pl.DataFrame, column: str) -> Floats:
+    """A column as numbers, shape (rows,), NaN where it is null."""
+    values = table[column].cast(pl.Float64)
+    return values.fill_null(float("nan")).to_numpy()
 
 
-def _floor_scores(table: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """Scores, those below 0 as 0, so that a product with them keeps its order."""
-    return np.maximum(_column_values(table, "score"), 0.0)
+def _count_tags(table: pl.DataFrame) -> Floats:
+    """The number of distinct tags of each row, shape (rows,)."""
+    n_tags = table["tags"].list.n_unique()
+    return n_tags.fill_null(0).cast(pl.Float64).to_numpy()
 
 
-def _count_tags(table: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """The number of distinct tags of each row."""
-    return table["tags"].list.n_unique().fill_null(0).cast(pl.Float64).to_numpy()
+def _tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
+    """0/1, sparse, shape (rows, tags): which row carries which of the sorted tag names."""
+    distinct_tags = pl.col("tags").list.unique()
+    numbered = table.with_row_index("row").select("row", tag=distinct_tags)
+    occurrences = numbered.explode("tag").drop_nulls()
+    columns = pl.DataFrame({"tag": names}, schema={"tag": pl.String}).with_row_index("column")
+    placed = occurrences.join(columns, on="tag").sort("row", "column")
+    ones = np.ones(placed.height)
+    places = (placed["row"].to_numpy(), placed["column"].to_numpy())
+    return csr_array((ones, places), shape=(table.height, len(names)))
 
 
-def _row_grades(table: pl.DataFrame, extras: StrategyInputs) -> npt.NDArray[np.float64]:
-    """The grade of each row, NaN where there is none."""
+def _row_grades(table: pl.DataFrame, extras: StrategyInputs) -> Floats:
+    """The grade of each row, shape (rows,), NaN where there is none."""
     if extras.grades is None:
         raise InputError(
             "the strategy singleton needs grades of single rows; judge rows one by one first"
         )
-    return _column_values(
-        table.join(extras.grades.select("id", "grade"), on="id", how="left", maintain_order="left"),
-        "grade",
-    )
+    grades = extras.grades.select("id", "grade")
+    with_grade = table.join(grades, on="id", how="left", maintain_order="left")
+    return _column_values(with_grade, "grade")
 
 
 def _align_vectors(table: pl.DataFrame, extras: StrategyInputs) -> npt.NDArray[np.float32]:
-    """The vectors of the pool's rows, in their order."""
+    """The vectors of the pool's rows, in their order, shape (rows, dim)."""
     if extras.vectors is None:
         raise InputError(
             "this strategy, or the near-duplicate limit, needs embeddings of the samples"
         )
-    if list(extras.ids) == table["id"].to_list():
+    ids = table["id"].to_list()
+    # The usual case, without a copy of the vectors.
+    if list(extras.ids) == ids:
         return extras.vectors
-    place = {one: row for row, one in enumerate(extras.ids)}
+    place_of = {id_: place for place, id_ in enumerate(extras.ids)}
     try:
-        return np.asarray(extras.vectors[[place[one] for one in table["id"].to_list()]], np.float32)
+        places = [place_of[id_] for id_ in ids]
     except KeyError as error:
         raise InputError(f"row {error.args[0]!r} of the pool has no embedding") from None
-
-
-def _build_selection(
-    table: pl.DataFrame, rows: Ints, strategy: str, keep: Collection[str] = ()
-) -> pl.DataFrame:
-    """A table SELECTION of these rows in their order; `rule` is the strategy, or must-keep."""
-    rule = (
-        pl.when(pl.col("id").is_in(list(keep)))
-        .then(pl.lit("must-keep"))
-        .otherwise(pl.lit(strategy))
-    )
-    chosen: pl.DataFrame = (
-        table[rows.tolist()].with_columns(rule=rule).with_row_index("rank", offset=1)
-    )
-    return chosen.select(pl.col(name).cast(dtype) for name, dtype in SELECTION.items())
+    return np.asarray(extras.vectors[places], np.float32)

@@ -10,7 +10,6 @@ from tacos.methods.selecting import car, deita, k_center, longest, singleton, si
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.preference_walk import (
     GroupRoom,
-    TokenBudget,
     build_length_bands,
     walk_preference,
 )
@@ -18,7 +17,6 @@ from tacos.methods.selecting.strategies import (
     STRATEGIES,
     StrategyInputs,
     select_by_strategy,
-    select_within_limits,
 )
 from tacos.records import SELECTION
 
@@ -147,7 +145,7 @@ def test_car_takes_the_best_of_each_cluster_first() -> None:
     assert car.rank_by_car(quality, vectors, 1, k=4)[:6].tolist() == [39, 29, 19, 9, 38, 37]
 
 
-def test_limits_by_group_and_by_tokens() -> None:
+def test_limits_by_group() -> None:
     order = np.arange(10)
     assert walk_preference(order, 10, [GroupRoom(order % 2, {0: 2})]).tolist() == [
         0,
@@ -158,11 +156,6 @@ def test_limits_by_group_and_by_tokens() -> None:
         7,
         9,
     ]
-    assert walk_preference(order, 10, [TokenBudget([5] * 9 + [1], 11)]).tolist() == [
-        0,
-        1,
-        9,
-    ]  # the cheap one still fits
     assert walk_preference(order, 3, [GroupRoom(order % 2, {0: 2})], start=[4, 6]).tolist() == [
         4,
         6,
@@ -173,11 +166,11 @@ def test_limits_by_group_and_by_tokens() -> None:
 def test_length_matching_gives_the_lengths_of_the_pool() -> None:
     pool, extras = made()
     table = pool.sort("id")
-    room = build_length_bands(table["length"].to_numpy(), 40, np.arange(N), n_bands=4)
-    plain, matched = (
-        select_by_strategy(pool, "longest", 40, 1, extras),
-        select_within_limits(pool, "longest", 40, 1, extras, [room]),
-    )
+    values = table["length"].to_numpy()
+    room = build_length_bands(values, 40, np.arange(N), n_bands=4)
+    plain = select_by_strategy(pool, "longest", 40, 1, extras)
+    order = longest.rank_by_value(values, 1)
+    matched = table[walk_preference(order, 40, [room]).tolist()]
     mean = pool["length"].mean()
     lengths = [
         pool.filter(pl.col("id").is_in(t["id"].implode()))["length"].mean()
