@@ -47,7 +47,10 @@ def name_clusters(
     return {int(cluster): name for cluster, name in names.iter_rows()}
 
 
-def _keep_own_tags(distinctive: pl.DataFrame, tags: pl.DataFrame) -> pl.DataFrame:
+def _keep_own_tags(
+    distinctive: pl.DataFrame,
+    tags: pl.DataFrame,
+) -> pl.DataFrame:
     """`cluster`, `tag`, `n`, `z` of each cluster's own tags; z is null for tags not distinctive."""
     cluster = pl.col("cluster").cast(pl.UInt32)
     own_tags = tags.select(
@@ -98,7 +101,10 @@ def _compute_z(n_rows: float) -> pl.Expr:
     return (odds_inside - odds_outside) / variance.sqrt()
 
 
-def _log_odds(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+def _log_odds(
+    part: pl.Expr,
+    whole: pl.Expr,
+) -> pl.Expr:
     """The logarithm of part / (whole - part), with at least half a sample in the denominator."""
     rest = (whole - part).clip(lower_bound=0.5)
     return (part / rest).log()

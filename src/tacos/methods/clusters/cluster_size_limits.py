@@ -45,7 +45,13 @@ def resize_tag_clusters(
     """
     if largest < 1 and table.height:
         most = largest * n_samples
-        table = _split_giants(table, vectors, n_of(table), most, seed)
+        table = _split_giants(
+            table,
+            vectors,
+            n_of(table),
+            most,
+            seed,
+        )
     # Merging changes which samples a cluster has, so sizes are counted again each time.
     while smallest > 0 and table.height:
         counted = n_of(table)
@@ -58,7 +64,10 @@ def resize_tag_clusters(
     return table
 
 
-def _find_tiny_clusters(sizes: Mapping[int, int], smallest: int) -> set[int]:
+def _find_tiny_clusters(
+    sizes: Mapping[int, int],
+    smallest: int,
+) -> set[int]:
     """The clusters with fewer samples; never all of them: the largest stays."""
     largest = max(sizes, key=lambda cluster: (sizes[cluster], -cluster))
     return {cluster for cluster, size in sizes.items() if size < smallest and cluster != largest}
@@ -116,7 +125,11 @@ def _average_clusters(
     means = []
     for cluster in clusters:
         is_member = labels == cluster
-        mean = np.average(vectors[is_member], axis=0, weights=weights[is_member])
+        mean = np.average(
+            vectors[is_member],
+            axis=0,
+            weights=weights[is_member],
+        )
         means.append(mean)
     return np.array(means, np.float32)
 
@@ -131,7 +144,10 @@ def _read_weights(table: pl.DataFrame) -> npt.NDArray[np.float64]:
     return table["count"].to_numpy().astype(np.float64)
 
 
-def _replace_labels(table: pl.DataFrame, labels: Ints) -> pl.DataFrame:
+def _replace_labels(
+    table: pl.DataFrame,
+    labels: Ints,
+) -> pl.DataFrame:
     """The table with other clusters."""
     return table.with_columns(pl.Series("cluster", labels, dtype=pl.UInt32))
 
@@ -165,7 +181,11 @@ def resize_centres(
     return _drop_tiny_centres(np.concatenate(parts), vectors, smallest)
 
 
-def _drop_tiny_centres(centres: Vectors, vectors: Vectors, smallest: float) -> Vectors:
+def _drop_tiny_centres(
+    centres: Vectors,
+    vectors: Vectors,
+    smallest: float,
+) -> Vectors:
     """Centres less those with fewer rows, dropped one by one, the smallest first."""
     while len(centres) > 1:
         labels = kmeans_clusters.find_nearest_centre(vectors, centres)

@@ -32,7 +32,11 @@ MOST_CLUSTERS = 50
 """TACOS uses 50 clusters."""
 
 
-def choose_k(k: int | Literal["auto"], n_tags: int, n_samples: int) -> int:
+def choose_k(
+    k: int | Literal["auto"],
+    n_tags: int,
+    n_samples: int,
+) -> int:
     """The number of clusters, at most the number of distinct tags.
 
     "auto" makes about one cluster per 40 samples, between 5 and 50.
@@ -86,12 +90,20 @@ def label_by_kmeans(
     from sklearn.cluster import KMeans
 
     k = _limit_to_distinct(vectors, k)
-    model = KMeans(k, n_init=N_RESTARTS, random_state=seed)
+    model = KMeans(
+        k,
+        n_init=N_RESTARTS,
+        random_state=seed,
+    )
     model.fit(vectors, sample_weight=weights)
     return np.asarray(model.labels_, np.int64)
 
 
-def fit_kmeans_centres(vectors: Vectors, k: int, seed: int) -> Vectors:
+def fit_kmeans_centres(
+    vectors: Vectors,
+    k: int,
+    seed: int,
+) -> Vectors:
     """The K-means centres of many rows, shape (at most k, dim), rounded."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -99,18 +111,29 @@ def fit_kmeans_centres(vectors: Vectors, k: int, seed: int) -> Vectors:
     k = _limit_to_distinct(vectors, k)
     # One thread: the order of sums, and so the result, must not depend on the number of cores.
     with threadpool_limits(1):
-        model = KMeans(k, n_init=1, max_iter=MAX_ROUNDS, random_state=seed)
+        model = KMeans(
+            k,
+            n_init=1,
+            max_iter=MAX_ROUNDS,
+            random_state=seed,
+        )
         model.fit(vectors)
     return np.asarray(model.cluster_centers_, np.float32).round(5)
 
 
-def _limit_to_distinct(vectors: Vectors, k: int) -> int:
+def _limit_to_distinct(
+    vectors: Vectors,
+    k: int,
+) -> int:
     """k, or the number of distinct rows if there are fewer: K-means cannot find more clusters."""
     distinct = np.unique(vectors.round(6), axis=0)
     return min(k, len(distinct))
 
 
-def find_nearest_centre(vectors: Vectors, centres: Vectors) -> Ints:
+def find_nearest_centre(
+    vectors: Vectors,
+    centres: Vectors,
+) -> Ints:
     """The number of the centre nearest to each row (ties: the first), shape (rows,).
 
     A row's answer does not depend on the other rows.
@@ -147,12 +170,19 @@ def number_by_size(table: pl.DataFrame) -> pl.DataFrame:
     return renumbered.sort("tag")
 
 
-def build_tag_clusters(table: pl.DataFrame, names: dict[int, str]) -> pl.DataFrame:
+def build_tag_clusters(
+    table: pl.DataFrame,
+    names: dict[int, str],
+) -> pl.DataFrame:
     """Clusters of tags by `CLUSTERS`, from tag, cluster, count and a name for each cluster."""
     name = (
         pl.col("cluster")
         .cast(pl.Int64)
-        .replace_strict(names, default="", return_dtype=pl.String)
+        .replace_strict(
+            names,
+            default="",
+            return_dtype=pl.String,
+        )
         .alias("name")
     )
     no_centre = pl.lit(None).alias("centre")
@@ -182,7 +212,10 @@ def build_sample_clusters(
 # Memberships of samples
 
 
-def assign_by_tags(tags: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
+def assign_by_tags(
+    tags: pl.DataFrame,
+    clusters: pl.DataFrame,
+) -> pl.DataFrame:
     """Memberships by `MEMBERSHIPS` of samples (id, tags), row by row.
 
     A sample without a known tag is in no cluster, and its home is null.
@@ -209,7 +242,12 @@ def assign_by_tags(tags: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
         pl.col("cluster").first().alias("home"),
     )
     ids = tags.select("id")
-    memberships = ids.join(homes, on="id", how="left", maintain_order="left")
+    memberships = ids.join(
+        homes,
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
     memberships = memberships.with_columns(pl.col("clusters").fill_null([]))
     return conform_table(memberships, MEMBERSHIPS)
 

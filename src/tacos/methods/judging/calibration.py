@@ -92,7 +92,10 @@ def parse_label_batch(batch: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
     return labels, rejects
 
 
-def parse_label(row: dict[str, Any], id_: str) -> dict[str, Any] | Reject:
+def parse_label(
+    row: dict[str, Any],
+    id_: str,
+) -> dict[str, Any] | Reject:
     """A row of `LABELS`, or a `Reject`.
 
     The row has `instruction`, or `instruction_a` and `instruction_b`; both responses; `preferred`.
@@ -122,7 +125,10 @@ def parse_label(row: dict[str, Any], id_: str) -> dict[str, Any] | Reject:
     return {"id": id_, **texts, "preferred": preferred}
 
 
-def build_label_pairs(labels: pl.DataFrame, first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def build_label_pairs(
+    labels: pl.DataFrame,
+    first: int,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Labels as pairs and texts for `comparisons.list_comparison_questions`.
 
     Pairs are numbered from `first`.
@@ -209,7 +215,10 @@ def _calibrate_judge(
     return replace(calibration, suggestions=tuple(suggestions))
 
 
-def _collect_answers(labels: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+def _collect_answers(
+    labels: pl.DataFrame,
+    verdicts: pl.DataFrame,
+) -> pl.DataFrame:
     """`id`, `preferred`, `answer`, `steady`, `longer`, a row per label.
 
     `answer` is the judge's (null: missing), `steady` whether it is the same throughout, `longer`
@@ -222,7 +231,12 @@ def _collect_answers(labels: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFra
         left=pl.col("id") + LEFT,
         longer=_name_side(length_a - length_b, otherwise=None),
     )
-    joined = keyed.join(by_pair, on="left", how="left", maintain_order="left")
+    joined = keyed.join(
+        by_pair,
+        on="left",
+        how="left",
+        maintain_order="left",
+    )
     difference = pl.col("difference")
     tie = pl.when(difference.is_not_null()).then(pl.lit("tie"))
     return joined.select(
@@ -259,7 +273,10 @@ def _average_differences(verdicts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _name_side(difference: pl.Expr, otherwise: pl.Expr | None) -> pl.Expr:
+def _name_side(
+    difference: pl.Expr,
+    otherwise: pl.Expr | None,
+) -> pl.Expr:
     """ "a" where the difference is positive, "b" where it is negative."""
     is_a = pl.when(difference > 0).then(pl.lit("a"))
     return is_a.when(difference < 0).then(pl.lit("b")).otherwise(otherwise)
@@ -329,7 +346,10 @@ def _measure_length_choices(judged: pl.DataFrame) -> dict[str, ConfidenceInterva
 # Suggestions
 
 
-def _suggest_changes(figures: Calibration, collapsed: bool) -> list[str]:
+def _suggest_changes(
+    figures: Calibration,
+    collapsed: bool,
+) -> list[str]:
     """What to change, by fixed rules.
 
     An empty list says that no rule applies, not that the judge is good.
@@ -398,7 +418,10 @@ def _is_above_chance(share: ConfidenceInterval) -> bool:
     return share.low is not None and share.low > 0.5
 
 
-def _exceeds_limit(value: float | None, limit: float) -> bool:
+def _exceeds_limit(
+    value: float | None,
+    limit: float,
+) -> bool:
     """Whether a figure is known and above a limit."""
     return value is not None and value > limit
 
@@ -412,7 +435,10 @@ def _has_position_bias(figures: Calibration) -> bool:
     return abs(bias) >= max(1.0, 2 * error)
 
 
-def _is_clearly_above(high: ConfidenceInterval, low: ConfidenceInterval) -> bool:
+def _is_clearly_above(
+    high: ConfidenceInterval,
+    low: ConfidenceInterval,
+) -> bool:
     """Whether one share is above another by ten points, with intervals that do not touch."""
     if high.value is None or low.value is None:
         return False

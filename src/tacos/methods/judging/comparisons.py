@@ -54,15 +54,30 @@ def list_comparison_questions(
     is_wanted = (pl.col("orders") == "both") | (pl.col("orders") == pl.col("order"))
     return (
         pairs.drop("bridge")
-        .join(_rename_to_side(texts, "left"), on="left", maintain_order="left")
-        .join(_rename_to_side(texts, "right"), on="right", maintain_order="left")
-        .join(ordered_sittings, how="cross", maintain_order="left_right")
+        .join(
+            _rename_to_side(texts, "left"),
+            on="left",
+            maintain_order="left",
+        )
+        .join(
+            _rename_to_side(texts, "right"),
+            on="right",
+            maintain_order="left",
+        )
+        .join(
+            ordered_sittings,
+            how="cross",
+            maintain_order="left_right",
+        )
         .filter(is_wanted)
         .drop("orders")
     )
 
 
-def _rename_to_side(texts: pl.DataFrame, side: str) -> pl.DataFrame:
+def _rename_to_side(
+    texts: pl.DataFrame,
+    side: str,
+) -> pl.DataFrame:
     """The texts under the column names of one side of a pair."""
     return texts.rename(
         {
@@ -73,7 +88,10 @@ def _rename_to_side(texts: pl.DataFrame, side: str) -> pl.DataFrame:
     )
 
 
-def _list_sittings(judges: tuple[str, ...], repetitions: int) -> pl.DataFrame:
+def _list_sittings(
+    judges: tuple[str, ...],
+    repetitions: int,
+) -> pl.DataFrame:
     """`judge`, `repetition`: every time that a question is asked."""
     by_judge = pl.DataFrame({"judge": judges}, schema={"judge": pl.String})
     by_repetition = pl.DataFrame(
@@ -115,7 +133,10 @@ def ask_comparison(
     )
 
 
-def parse_verdict(row: Row, reply: Reply) -> Row | Reject:
+def parse_verdict(
+    row: Row,
+    reply: Reply,
+) -> Row | Reject:
     """A row of `VERDICTS`, with the scores put back to left and right, or a `Reject`."""
     if reply.text is None:
         id_ = f"pair {row['pair']} {row['order']} by {row['judge']}"
@@ -150,7 +171,11 @@ def list_grade_questions(
 ) -> pl.DataFrame:
     """A row per sample, judge and repetition."""
     sittings = _list_sittings(judges, repetitions)
-    return samples.join(sittings, how="cross", maintain_order="left_right")
+    return samples.join(
+        sittings,
+        how="cross",
+        maintain_order="left_right",
+    )
 
 
 def ask_grade(
@@ -184,7 +209,10 @@ def copy_given_grade(row: Row) -> Row | None:
     return _build_grade_row(row, row["given_score"], "given in the input", "")
 
 
-def parse_grade(row: Row, reply: Reply) -> Row | Reject:
+def parse_grade(
+    row: Row,
+    reply: Reply,
+) -> Row | Reject:
     """A row of `GRADES`, or a `Reject`."""
     if reply.text is None:
         return Reject(row["id"], "grade", reply.failure or "no reply", reply.raw)
@@ -192,7 +220,12 @@ def parse_grade(row: Row, reply: Reply) -> Row | Reject:
     return _build_grade_row(row, answer["score"], answer["analysis"], reply.key)
 
 
-def _build_grade_row(row: Row, grade: float, reason: str, reply: str) -> Row:
+def _build_grade_row(
+    row: Row,
+    grade: float,
+    reason: str,
+    reply: str,
+) -> Row:
     """A row of `GRADES`."""
     return {
         "id": row["id"],

@@ -161,7 +161,10 @@ def _measure_collapse(judged: pl.DataFrame) -> tuple[Measurement, bool]:
     return share, is_one_score or has_few_values
 
 
-def _correlate_with_length(judged: pl.DataFrame, lengths: pl.DataFrame) -> Measurement:
+def _correlate_with_length(
+    judged: pl.DataFrame,
+    lengths: pl.DataFrame,
+) -> Measurement:
     """Spearman's correlation over samples of mean score and length.
 
     Null with fewer than three samples, or where either does not vary.
@@ -217,7 +220,10 @@ def _measure_intransitivity(with_winner: pl.DataFrame) -> Measurement:
     return Measurement(float(circles_up + circles_down) / n_triples, n_triples)
 
 
-def _number_samples(samples: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
+def _number_samples(
+    samples: pl.Series,
+    ids: pl.Series,
+) -> npt.NDArray[np.int64]:
     """The place of each sample in `ids`."""
     return samples.cast(pl.Enum(ids)).to_physical().to_numpy().astype(np.int64)
 

@@ -63,11 +63,19 @@ def build_excerpts(
     """
     rows = samples.iter_rows(named=True)
     excerpts, rejects = _split_rejects(_build_excerpt(row, ingest, max_chars) for row in rows)
-    table = pl.DataFrame(excerpts, schema=EXCERPTS, orient="row")
+    table = pl.DataFrame(
+        excerpts,
+        schema=EXCERPTS,
+        orient="row",
+    )
     return table, build_reject_frame(rejects)
 
 
-def _build_excerpt(row: Row, ingest: IngestSettings, max_chars: int) -> Row | Reject:
+def _build_excerpt(
+    row: Row,
+    ingest: IngestSettings,
+    max_chars: int,
+) -> Row | Reject:
     """What of one sample is rewritten, or why it is not, which is no failure."""
     try:
         parts = extract_parts(row["raw"], ingest)
@@ -89,9 +97,19 @@ def _build_excerpt(row: Row, ingest: IngestSettings, max_chars: int) -> Row | Re
     }
 
 
-def _leave_as_is(row: Row, reason: str, raw: str = "") -> Reject:
+def _leave_as_is(
+    row: Row,
+    reason: str,
+    raw: str = "",
+) -> Reject:
     """A reject that does not count as a failure."""
-    return Reject(row["id"], "excerpt", reason, raw, failure=False)
+    return Reject(
+        row["id"],
+        "excerpt",
+        reason,
+        raw,
+        failure=False,
+    )
 
 
 def _split_rejects(results: Iterable[Row | Reject]) -> tuple[list[Row], list[Reject]]:
@@ -126,7 +144,10 @@ def ask_response(
     )
 
 
-def parse_response(row: Row, reply: Reply) -> Row | Reject:
+def parse_response(
+    row: Row,
+    reply: Reply,
+) -> Row | Reject:
     """A row of `RESPONSES`, or a `Reject`."""
     return _parse_rewrite(row, reply, "rewrite", "response")
 
@@ -148,12 +169,18 @@ def ask_instruction(
     )
 
 
-def parse_instruction(row: Row, reply: Reply) -> Row | Reject:
+def parse_instruction(
+    row: Row,
+    reply: Reply,
+) -> Row | Reject:
     """A row of `INSTRUCTIONS`, or a `Reject`."""
     return _parse_rewrite(row, reply, "reword", "instruction")
 
 
-def _question_fields(row: Row, response: str) -> dict[str, Any]:
+def _question_fields(
+    row: Row,
+    response: str,
+) -> dict[str, Any]:
     """The data of a question, with a context only if there is one."""
     fields = {"instruction": row["instruction"], "response": response}
     if row["context"]:
@@ -166,7 +193,12 @@ def _sampling_settings(config: RefineSettings) -> dict[str, float | int]:
     return {"temperature": config.temperature, "max_tokens": config.max_tokens}
 
 
-def _parse_rewrite(row: Row, reply: Reply, stage: str, field: str) -> Row | Reject:
+def _parse_rewrite(
+    row: Row,
+    reply: Reply,
+    stage: str,
+    field: str,
+) -> Row | Reject:
     """id, faults, the new text, ledger key; an empty text is no rewrite."""
     if reply.text is None:
         return Reject(row["id"], stage, reply.failure or "no reply", reply.raw)
@@ -195,11 +227,18 @@ def rebuild_candidates(
     """
     rows = proposals.iter_rows(named=True)
     candidates, rejects = _split_rejects(_rebuild_candidate(row, ingest) for row in rows)
-    table = pl.DataFrame(candidates, schema=CANDIDATES, orient="row")
+    table = pl.DataFrame(
+        candidates,
+        schema=CANDIDATES,
+        orient="row",
+    )
     return table, build_reject_frame(rejects)
 
 
-def _rebuild_candidate(row: Row, ingest: IngestSettings) -> Row | Reject:
+def _rebuild_candidate(
+    row: Row,
+    ingest: IngestSettings,
+) -> Row | Reject:
     """The row with its new texts in place, parsed again to check that it says what it should."""
     instruction = row["new_instruction"]
     response = row["new_response"]
@@ -287,7 +326,10 @@ def list_confirmations(
     )
 
 
-def parse_confirmation(row: Row, reply: Reply) -> Row | Reject:
+def parse_confirmation(
+    row: Row,
+    reply: Reply,
+) -> Row | Reject:
     """A row of `VERDICTS`, or a `Reject` under the id of the original."""
     verdict = comparisons.parse_verdict(row, reply)
     if isinstance(verdict, Reject):
@@ -316,7 +358,14 @@ def settle_refinements(
     reject_by_id = {row["id"]: row for row in rejects.iter_rows(named=True)}
     changed = dict(candidates.select("id", "changed").iter_rows())
     outcomes = [
-        _decide_outcome(id_, changed, n_won, reject_by_id, n_sittings) for id_ in selected["id"]
+        _decide_outcome(
+            id_,
+            changed,
+            n_won,
+            reject_by_id,
+            n_sittings,
+        )
+        for id_ in selected["id"]
     ]
     outcome_table = pl.DataFrame(
         outcomes,
@@ -324,7 +373,12 @@ def settle_refinements(
         orient="row",
     )
     settled = pl.concat([selected, outcome_table], how="horizontal")
-    settled = settled.join(proposals, on="id", how="left", maintain_order="left")
+    settled = settled.join(
+        proposals,
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
     return settled.select(pl.col(name).cast(dtype) for name, dtype in REFINEMENTS.items())
 
 

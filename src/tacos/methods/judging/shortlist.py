@@ -79,11 +79,23 @@ def shortlist_members(
     # Drawn after sorting: chance must not depend on the order of `members`.
     table = table.with_columns(_draw_numbers(table.height, seed))
 
-    is_by_rule = _apply_rule(table, rule, quotas, factor, explore)
+    is_by_rule = _apply_rule(
+        table,
+        rule,
+        quotas,
+        factor,
+        explore,
+    )
     is_kept = is_by_rule
     for reserve in reserves:
         # Each reserve counts what the ones before it have kept.
-        is_kept = is_kept | _flag_reserve_rows(table, is_kept, reserve, rule, factor)
+        is_kept = is_kept | _flag_reserve_rows(
+            table,
+            is_kept,
+            reserve,
+            rule,
+            factor,
+        )
     rule_of_row = pl.when(is_by_rule).then(pl.lit(rule)).otherwise(pl.lit("reserve"))
     kept = table.with_columns(rule=rule_of_row).filter(is_kept)
 
@@ -94,7 +106,10 @@ def shortlist_members(
     return _select_shortlist_columns(capped), _select_shortlist_columns(removed)
 
 
-def _draw_numbers(n_rows: int, seed: int) -> pl.Series:
+def _draw_numbers(
+    n_rows: int,
+    seed: int,
+) -> pl.Series:
     """`chance`: a number in 0..1 for each row."""
     numbers = np.random.default_rng(seed).random(n_rows)
     return pl.Series("chance", numbers, dtype=pl.Float64)
@@ -124,21 +139,39 @@ def _apply_rule(
     raise ConfigError(f"unknown shortlist.rule {rule!r}")
 
 
-def _scale_up(factor: float, n_rows: int) -> int:
+def _scale_up(
+    factor: float,
+    n_rows: int,
+) -> int:
     """`factor` x n rows, rounded up, less the error of the product (1.1 x 10 is 11, not 12)."""
     return math.ceil(round(factor * n_rows, 9))
 
 
-def _look_up(groups: pl.Series, n_rows: Mapping[int, int]) -> pl.Series:
+def _look_up(
+    groups: pl.Series,
+    n_rows: Mapping[int, int],
+) -> pl.Series:
     """The number of rows of each row's group, 0 for groups not named."""
-    return groups.replace_strict(n_rows, default=0, return_dtype=pl.Int64)
+    return groups.replace_strict(
+        n_rows,
+        default=0,
+        return_dtype=pl.Int64,
+    )
 
 
 def _flag_longest_per_tag_set(table: pl.DataFrame) -> pl.Series:
     """Whether a row's sample has the longest response of its tag set (ties: the earlier one)."""
-    samples = table.unique("id", keep="first", maintain_order=True)
+    samples = table.unique(
+        "id",
+        keep="first",
+        maintain_order=True,
+    )
     by_length = samples.sort(["length", "position"], descending=[True, False])
-    longest = by_length.unique("tag_set", keep="first", maintain_order=True)
+    longest = by_length.unique(
+        "tag_set",
+        keep="first",
+        maintain_order=True,
+    )
     return table["id"].is_in(longest["id"].implode())
 
 
@@ -199,7 +232,10 @@ def _rule_sort_keys(rule: Rule) -> list[pl.Expr]:
     return [pl.col("chance")]
 
 
-def _rank_in_cluster(table: pl.DataFrame, sort_keys: list[pl.Expr]) -> pl.Series:
+def _rank_in_cluster(
+    table: pl.DataFrame,
+    sort_keys: list[pl.Expr],
+) -> pl.Series:
     """The place of each row in its cluster, from 0, when sorted by the keys; nulls come last."""
     keys = [key.alias(f"key{number}") for number, key in enumerate(sort_keys)]
     names = [f"key{number}" for number in range(len(keys))]
@@ -219,9 +255,17 @@ def _list_removed_rows(
     rule: Rule,
 ) -> pl.DataFrame:
     """The rows that the rule removed and those that the cap removed, with the name of either."""
-    by_rule = table.join(kept, on=MEMBER, how="anti")
+    by_rule = table.join(
+        kept,
+        on=MEMBER,
+        how="anti",
+    )
     by_rule = by_rule.with_columns(rule=pl.lit(rule, pl.String))
-    by_cap = kept.join(capped, on=MEMBER, how="anti")
+    by_cap = kept.join(
+        capped,
+        on=MEMBER,
+        how="anti",
+    )
     by_cap = by_cap.with_columns(rule=pl.lit("cap"))
     removed = pl.concat([by_rule.select(by_cap.columns), by_cap])
     return removed.sort("cluster", "position", "id")

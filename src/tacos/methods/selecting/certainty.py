@@ -78,7 +78,10 @@ def estimate_certainty(
     )
 
 
-def _estimate_spread(score: Floats, error: Floats) -> float:
+def _estimate_spread(
+    score: Floats,
+    error: Floats,
+) -> float:
     """The standard deviation of true scores: that of the scores less what noise adds."""
     total = float(np.var(score, ddof=1) - np.mean(error**2))
     return float(np.sqrt(max(0.0, total)))

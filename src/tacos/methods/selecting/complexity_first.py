@@ -28,7 +28,11 @@ from scipy import sparse
 Ints = npt.NDArray[np.int64]
 
 
-def select_complex_first(samples: pl.DataFrame, n: int, seed: int = 1) -> pl.DataFrame:
+def select_complex_first(
+    samples: pl.DataFrame,
+    n: int,
+    seed: int = 1,
+) -> pl.DataFrame:
     """n rows of `samples` (id, tags): `rank` from 1, `id`, `n_tags`, `walk` from 0.
 
     Ties are broken by chance; the order of `samples` does not matter.

@@ -45,13 +45,20 @@ def rank_by_distance(
     return np.array(taken, np.int64)
 
 
-def _bring_up_to_date(nearest: Vectors, vectors: Vectors, row: int) -> None:
+def _bring_up_to_date(
+    nearest: Vectors,
+    vectors: Vectors,
+    row: int,
+) -> None:
     """Note in `nearest`, in place, that a row was taken."""
     cosines = vectors @ vectors[row]
     np.maximum(nearest, cosines, out=nearest)
 
 
-def _find_farthest(nearest: Vectors, free: npt.NDArray[np.bool_]) -> int:
+def _find_farthest(
+    nearest: Vectors,
+    free: npt.NDArray[np.bool_],
+) -> int:
     """The free row whose largest cosine to a row taken is least (ties: the lowest number)."""
     of_free_rows = np.where(free, nearest, np.float32(np.inf))
     return int(np.argmin(of_free_rows))

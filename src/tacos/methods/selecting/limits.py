@@ -86,7 +86,10 @@ def build_bounds(
     return bounds
 
 
-def _check_nonzero_shares(limits: Limits, n: int) -> None:
+def _check_nonzero_shares(
+    limits: Limits,
+    n: int,
+) -> None:
     """Raise `InputError` for an exact quota above 0 that rounds to no row of n."""
     named_parts = [*limits.per_source.items(), *limits.per_tag.items()]
     for name, part in named_parts:
@@ -106,7 +109,10 @@ def build_rooms(bounds: Iterable[GroupBound]) -> list[GroupRoom]:
     return [GroupRoom(bound.groups, bound.room) for bound in bounds]
 
 
-def move_first_served(order: Ints, bounds: Iterable[GroupBound]) -> Ints:
+def move_first_served(
+    order: Ints,
+    bounds: Iterable[GroupBound],
+) -> Ints:
     """An order of preference with the rows of groups served first in front, else unchanged."""
     is_first = np.zeros(len(order), bool)
     for bound in bounds:
@@ -115,7 +121,10 @@ def move_first_served(order: Ints, bounds: Iterable[GroupBound]) -> Ints:
     return np.concatenate([order[is_first], order[~is_first]])
 
 
-def check_must_keep(bounds: Iterable[GroupBound], kept: Ints) -> None:
+def check_must_keep(
+    bounds: Iterable[GroupBound],
+    kept: Ints,
+) -> None:
     """Raise `InputError` if the must-keep rows alone are more than a group has room for."""
     for bound in bounds:
         for group, n_kept in _count_by_group(bound, kept).items():
@@ -144,7 +153,11 @@ def bound_sources(
     # Sources with a quota are groups 0, 1, ...; all others together are the next number.
     number = {name: place for place, name in enumerate(quotas)}
     others = len(number)
-    groups = sources.replace_strict(number, default=others, return_dtype=pl.Int64).to_numpy()
+    groups = sources.replace_strict(
+        number,
+        default=others,
+        return_dtype=pl.Int64,
+    ).to_numpy()
     names = {place: f"the quota of the source {name}" for name, place in number.items()}
 
     bounds = []
@@ -156,7 +169,15 @@ def bound_sources(
     exact_parts = {number[name]: part for name, part in quotas.items() if not part.at_most}
     exact = _count_exact_rows(exact_parts, n)
     if exact:
-        bounds.append(_bound_exact_sources(groups, n, exact, names, others))
+        bounds.append(
+            _bound_exact_sources(
+                groups,
+                n,
+                exact,
+                names,
+                others,
+            )
+        )
     return bounds
 
 
@@ -178,7 +199,11 @@ def _bound_exact_sources(
     return GroupBound(merged, room, exact_names, exact=True)
 
 
-def _check_source_total(n_left: int, n: int, has_others: bool) -> None:
+def _check_source_total(
+    n_left: int,
+    n: int,
+    has_others: bool,
+) -> None:
     """Raise `InputError` if the quotas are more than n rows, or less with no other source."""
     total = n - n_left
     if n_left < 0:
@@ -192,7 +217,10 @@ def _check_source_total(n_left: int, n: int, has_others: bool) -> None:
         )
 
 
-def _count_exact_rows(parts: Mapping[int, QuotaAmount], n: int) -> dict[int, int]:
+def _count_exact_rows(
+    parts: Mapping[int, QuotaAmount],
+    n: int,
+) -> dict[int, int]:
     """Rows of each exact quota; shares are rounded so that their sum is rounded once."""
     shares = {place: part.value * n for place, part in parts.items() if part.unit == "share"}
     total = int(sum(shares.values()) + 0.5)
@@ -221,7 +249,10 @@ def resolve_sources(
     return resolved
 
 
-def _resolve_source(name: str, known: Sequence[str]) -> str:
+def _resolve_source(
+    name: str,
+    known: Sequence[str],
+) -> str:
     """The whole name of the one source that is meant."""
     candidates = [source for source in known if source == name]
     if not candidates:
@@ -265,16 +296,32 @@ def _bound_tags(
             continue
         room[0] = n - room[1]
         names[0] = f"the room for rows without the tag {name!r}"
-        bounds.append(GroupBound(groups, room, names, exact=True, first=1))
+        bounds.append(
+            GroupBound(
+                groups,
+                room,
+                names,
+                exact=True,
+                first=1,
+            )
+        )
     return bounds
 
 
-def check_tags_exist(parts: Collection[str], known: Collection[str]) -> None:
+def check_tags_exist(
+    parts: Collection[str],
+    known: Collection[str],
+) -> None:
     """Raise `InputError` for a tag that no row carries, naming similar ones."""
     for name in parts:
         if name in known:
             continue
-        similar = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.4)
+        similar = difflib.get_close_matches(
+            name,
+            sorted(known),
+            n=3,
+            cutoff=0.4,
+        )
         hint = f"; near it: {', '.join(similar)}" if similar else ""
         raise InputError(f"no row carries the tag {name!r} after normalisation{hint}")
 
@@ -282,7 +329,10 @@ def check_tags_exist(parts: Collection[str], known: Collection[str]) -> None:
 # Length matching
 
 
-def _bound_lengths(lengths: pl.Series, n: int) -> GroupBound:
+def _bound_lengths(
+    lengths: pl.Series,
+    n: int,
+) -> GroupBound:
     """Tenths of the pool by length; their room is rounded up."""
     values = lengths.to_numpy()
     all_rows = np.arange(len(values))
@@ -304,7 +354,10 @@ def _describe_band(lengths: npt.NDArray[np.generic]) -> str:
 # Messages
 
 
-def describe_shortfall(bounds: Iterable[GroupBound], taken: Ints) -> str:
+def describe_shortfall(
+    bounds: Iterable[GroupBound],
+    taken: Ints,
+) -> str:
     """Which groups of exact bounds the rows taken do not fill; "" if all are full."""
     shortfalls = []
     for bound in bounds:
@@ -339,7 +392,10 @@ def explain_full_limits(
     return reasons
 
 
-def _count_by_group(bound: GroupBound, taken: Ints) -> dict[int, int]:
+def _count_by_group(
+    bound: GroupBound,
+    taken: Ints,
+) -> dict[int, int]:
     """Rows taken of each group."""
     groups, counts = np.unique(bound.groups[taken], return_counts=True)
     return dict(zip(groups.tolist(), counts.tolist(), strict=True))

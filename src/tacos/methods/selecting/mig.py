@@ -118,14 +118,23 @@ def take_informative(
         gains = np.where(free, rows @ information_slope(x), -np.inf)
         held, bound = _find_top_gains(gains, pool)
         n_left = n - len(taken)
-        places = _drain_candidates(rows[held], gains[held], bound, x, n_left)
+        places = _drain_candidates(
+            rows[held],
+            gains[held],
+            bound,
+            x,
+            n_left,
+        )
         drained = held[places]
         taken += drained.tolist()
         free[drained] = False
     return np.array(taken, np.int64)
 
 
-def _find_top_gains(gains: Floats, pool: int) -> tuple[Ints, float]:
+def _find_top_gains(
+    gains: Floats,
+    pool: int,
+) -> tuple[Ints, float]:
     """The rows with the largest gains, ascending by number, and the largest gain of other rows.
 
     Of rows with equal gains those with the lowest numbers are held.
@@ -195,7 +204,10 @@ def _drain_candidates(
     return taken
 
 
-def take_informative_plainly(rows: Any, n: int) -> Ints:
+def take_informative_plainly(
+    rows: Any,
+    n: int,
+) -> Ints:
     """What `take_informative` takes, by computing every gain before every choice.
 
     This is the definition, for tests, benchmarks and small pools.

@@ -33,13 +33,19 @@ class GroupRoom:
     room: Mapping[int, int]
     taken: dict[int, int] = field(default_factory=dict)
 
-    def has(self, row: int) -> bool:
+    def has(
+        self,
+        row: int,
+    ) -> bool:
         """Whether there is room for one more row of its group."""
         group = int(self.groups[row])
         no_limit = len(self.groups)
         return self.taken.get(group, 0) < self.room.get(group, no_limit)
 
-    def count(self, row: int) -> None:
+    def count(
+        self,
+        row: int,
+    ) -> None:
         """Note that a row was taken."""
         group = int(self.groups[row])
         self.taken[group] = self.taken.get(group, 0) + 1
@@ -63,14 +69,24 @@ def walk_preference(
     for row in start:
         _take_row(row, taken, limits)
     ordered = np.asarray(order, np.int64)
-    for row in _iterate_allowed(ordered, taken, limits, vectors, limit):
+    for row in _iterate_allowed(
+        ordered,
+        taken,
+        limits,
+        vectors,
+        limit,
+    ):
         if len(taken) >= n:
             break
         _take_row(row, taken, limits)
     return np.array(taken, np.int64)
 
 
-def _take_row(row: int, taken: list[int], limits: Sequence[GroupRoom]) -> None:
+def _take_row(
+    row: int,
+    taken: list[int],
+    limits: Sequence[GroupRoom],
+) -> None:
     """Take a row, and count it in every limit."""
     taken.append(int(row))
     for limit in limits:

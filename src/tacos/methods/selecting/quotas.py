@@ -90,7 +90,14 @@ def select_by_quota(
 
     picks = _pick_must_keep(ranked, keep)
     if coverage > 0:
-        picks = _pick_by_gain(picks, ranked, share, n, tags or {}, coverage)
+        picks = _pick_by_gain(
+            picks,
+            ranked,
+            share,
+            n,
+            tags or {},
+            coverage,
+        )
     else:
         picks = _pick_by_quota(picks, ranked, share, _order_by_size(sizes))
         picks = _cut_to_size(picks, n)
@@ -103,7 +110,11 @@ def select_by_quota(
             "more, or take unjudged rows with --fill"
         )
     rows = [(rank, *pick) for rank, pick in enumerate(picks.values(), start=1)]
-    return pl.DataFrame(rows, schema=SELECTION, orient="row")
+    return pl.DataFrame(
+        rows,
+        schema=SELECTION,
+        orient="row",
+    )
 
 
 def check_keep_and_exclude(
@@ -120,7 +131,10 @@ def check_keep_and_exclude(
         raise InputError(f"the must-keep list has {n_keep} rows, more than the {n} asked for")
 
 
-def rank_judged_rows(scores: pl.DataFrame, seed: int) -> pl.DataFrame:
+def rank_judged_rows(
+    scores: pl.DataFrame,
+    seed: int,
+) -> pl.DataFrame:
     """The judged rows, best first; equal scores by chance, whatever the order of the table."""
     has_score = pl.col("score").is_not_null() & pl.col("score").is_not_nan()
     # Sorted before chance is drawn: it must not depend on the order of the table.
@@ -184,7 +198,10 @@ def _split_by_weights(
     return share
 
 
-def round_shares(exact: Mapping[int, float], n: int) -> dict[int, int]:
+def round_shares(
+    exact: Mapping[int, float],
+    n: int,
+) -> dict[int, int]:
     """Whole numbers that sum to n, each the exact share rounded down or up.
 
     The largest remainders are rounded up (Hamilton's method); ties: the smaller key.
@@ -205,7 +222,10 @@ def _order_by_size(sizes: Mapping[int, int]) -> list[int]:
 # Picking rows: each step returns the picks before it, and its own after them
 
 
-def _pick_must_keep(ranked: pl.DataFrame, keep: Iterable[str]) -> dict[str, Pick]:
+def _pick_must_keep(
+    ranked: pl.DataFrame,
+    keep: Iterable[str],
+) -> dict[str, Pick]:
     """The must-keep rows, with their best score where they were judged."""
     best: dict[str, tuple[int, float]] = {}
     for id_, cluster, score in ranked.select("id", "cluster", "score").iter_rows():
@@ -246,7 +266,10 @@ def _count_by_cluster(picks: Mapping[str, Pick]) -> Counter[int | None]:
     return Counter(pick.cluster for pick in picks.values())
 
 
-def _cut_to_size(picks: dict[str, Pick], n: int) -> dict[str, Pick]:
+def _cut_to_size(
+    picks: dict[str, Pick],
+    n: int,
+) -> dict[str, Pick]:
     """The picks less the lowest-scoring quota rows beyond n.
 
     There are more than n where ceil(n / clusters) of each add up to more. Of equal scores the last
@@ -296,7 +319,14 @@ def _pick_by_gain(
     )
     for rule, limit in steps:
         n_left = n - len(picked)
-        places = tag_coverage.take_covering(rows, n_left, limit, tags, worth, picked)
+        places = tag_coverage.take_covering(
+            rows,
+            n_left,
+            limit,
+            tags,
+            worth,
+            picked,
+        )
         for place in places:
             id_, cluster, score = rows[place]
             picked[id_] = Pick(id_, cluster, score, rule)

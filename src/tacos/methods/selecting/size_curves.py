@@ -25,7 +25,10 @@ FIGURES = pl.Schema(
 )
 
 
-def measure_selection(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
+def measure_selection(
+    pool: pl.DataFrame,
+    ids: Collection[str],
+) -> pl.DataFrame:
     """One row, by `FIGURES`, of the rows `ids` of the pool."""
     selected = pool.filter(pl.col("id").is_in(list(ids)))
     n_tags = _count_distinct_tags(pool)

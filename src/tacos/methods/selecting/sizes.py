@@ -32,7 +32,10 @@ def estimate_tokens(characters: pl.Expr) -> pl.Expr:
     return tokens.ceil().cast(pl.Int64)
 
 
-def resolve_row_count(size: SelectionSize, n_pool: int) -> int | None:
+def resolve_row_count(
+    size: SelectionSize,
+    n_pool: int,
+) -> int | None:
     """The number of rows, at least 1; None for a budget of tokens, which depends on the rows."""
     if size.unit == "tokens":
         return None
@@ -41,7 +44,10 @@ def resolve_row_count(size: SelectionSize, n_pool: int) -> int | None:
     return max(1, count_share_rows(size, n_pool))
 
 
-def count_share_rows(size: SelectionSize, n_pool: int) -> int:
+def count_share_rows(
+    size: SelectionSize,
+    n_pool: int,
+) -> int:
     """The number of rows of a share of the pool."""
     return round(size.value * n_pool)
 
@@ -93,6 +99,9 @@ def fit_token_budget(
     return best
 
 
-def _sum_tokens(selection: pl.DataFrame, costs: pl.DataFrame) -> float:
+def _sum_tokens(
+    selection: pl.DataFrame,
+    costs: pl.DataFrame,
+) -> float:
     """The tokens of all selected rows."""
     return float(selection.join(costs, on="id")["tokens"].sum())

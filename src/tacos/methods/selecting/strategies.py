@@ -132,7 +132,16 @@ def select_by_strategy(
     table = _settle_pool(pool, exclude)
     bounds = limiting.build_bounds(table, n, limits)
     inputs = extras or StrategyInputs()
-    rows = _choose_rows(table, strategy, n, seed, inputs, keep, bounds, limits.cosine)
+    rows = _choose_rows(
+        table,
+        strategy,
+        n,
+        seed,
+        inputs,
+        keep,
+        bounds,
+        limits.cosine,
+    )
     if len(rows) < n:
         shortfall = limiting.describe_shortfall(bounds, rows)
         if shortfall or not inputs.partial:
@@ -146,7 +155,10 @@ def select_by_strategy(
     return _build_selection(table, rows, strategy, keep)
 
 
-def _explain_unscored(table: pl.DataFrame, strategy: str) -> str:
+def _explain_unscored(
+    table: pl.DataFrame,
+    strategy: str,
+) -> str:
     """What an error adds if rows cannot be taken because they were never compared."""
     n_rows = table.height
     n_scored = table["score"].count()
@@ -181,7 +193,14 @@ def _choose_rows(
     n_ranked = n + n // 4 if has_limits else n
     while True:
         n_wanted = min(n_ranked, table.height)
-        task = RankingTask(table, n_wanted, seed, extras, start, n_selected=n)
+        task = RankingTask(
+            table,
+            n_wanted,
+            seed,
+            extras,
+            start,
+            n_selected=n,
+        )
         order = _rank_by_preference(strategy, task)
         rows = walk_preference(
             limiting.move_first_served(order, bounds),
@@ -196,7 +215,10 @@ def _choose_rows(
         n_ranked *= 4
 
 
-def _cosine_limit(strategy: str, cosine: float) -> float:
+def _cosine_limit(
+    strategy: str,
+    cosine: float,
+) -> float:
     """The largest cosine similarity to a row taken.
 
     DEITA has a limit of its own. The walk enforces it, not the ranking, so that must-keep rows
@@ -207,7 +229,10 @@ def _cosine_limit(strategy: str, cosine: float) -> float:
     return cosine
 
 
-def _settle_pool(pool: pl.DataFrame, exclude: Collection[str]) -> pl.DataFrame:
+def _settle_pool(
+    pool: pl.DataFrame,
+    exclude: Collection[str],
+) -> pl.DataFrame:
     """The pool sorted by id, without excluded rows: row numbers mean this order."""
     is_excluded = pl.col("id").is_in(list(exclude))
     return pool.filter(~is_excluded).sort("id")
@@ -230,7 +255,10 @@ def _build_selection(
 # Orders of preference: row numbers of a settled pool, the best first
 
 
-def _rank_by_preference(strategy: str, task: RankingTask) -> Ints:
+def _rank_by_preference(
+    strategy: str,
+    task: RankingTask,
+) -> Ints:
     """The strategy's order of preference. Raises `ConfigError` for an unknown strategy."""
     rank = RANKINGS.get(strategy)
     if rank is None:
@@ -263,7 +291,14 @@ def _rank_by_quota(task: RankingTask) -> Ints:
     for n in dict.fromkeys([min(n_selected, n_most), min(task.n, n_most)]):
         if n == 0:
             continue
-        selection = quotas.select_by_quota(judged, sizes, n, rule, keep, tags=tags)
+        selection = quotas.select_by_quota(
+            judged,
+            sizes,
+            n,
+            rule,
+            keep,
+            tags=tags,
+        )
         ids = selection["id"].to_list()
         # Without coverage the order within a choice is free: best first, since the walk may leave
         # the last ones.
@@ -280,7 +315,10 @@ def _count_by_cluster(table: pl.DataFrame) -> dict[int, int]:
     return dict(clustered.group_by("cluster").len().rows())
 
 
-def _sort_like(ids: Collection[str], order: Sequence[str]) -> list[str]:
+def _sort_like(
+    ids: Collection[str],
+    order: Sequence[str],
+) -> list[str]:
     """Those of `order` that are among `ids`, in that order; the others after them."""
     wanted = dict.fromkeys(ids)
     ordered = [id_ for id_ in order if id_ in wanted]
@@ -357,7 +395,10 @@ RANKINGS: Mapping[str, Callable[[RankingTask], Ints]] = {
 # The pool as arrays
 
 
-def _find_rows(table: pl.DataFrame, ids: Collection[str]) -> Ints:
+def _find_rows(
+    table: pl.DataFrame,
+    ids: Collection[str],
+) -> Ints:
     """The row numbers of `ids`, in their order; `InputError` for one that is not in the pool."""
     row_of = {id_: row for row, id_ in enumerate(table["id"].to_list())}
     missing = [id_ for id_ in ids if id_ not in row_of]
@@ -366,7 +407,10 @@ def _find_rows(table: pl.DataFrame, ids: Collection[str]) -> Ints:
     return np.array([row_of[id_] for id_ in ids], np.int64)
 
 
-def _column_values(table: pl.DataFrame, column: str) -> Floats:
+def _column_values(
+    table: pl.DataFrame,
+    column: str,
+) -> Floats:
     """A column as numbers, shape (rows,), NaN where it is null."""
     values = table[column].cast(pl.Float64)
     return values.fill_null(float("nan")).to_numpy()
@@ -378,7 +422,10 @@ def _count_tags(table: pl.DataFrame) -> Floats:
     return n_tags.fill_null(0).cast(pl.Float64).to_numpy()
 
 
-def _tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
+def _tag_matrix(
+    table: pl.DataFrame,
+    names: Sequence[str],
+) -> csr_array:
     """0/1, sparse, shape (rows, tags): which row carries which of the sorted tag names."""
     distinct_tags = pl.col("tags").list.unique()
     numbered = table.with_row_index("row").select("row", tag=distinct_tags)
@@ -390,18 +437,29 @@ def _tag_matrix(table: pl.DataFrame, names: Sequence[str]) -> csr_array:
     return csr_array((ones, places), shape=(table.height, len(names)))
 
 
-def _row_grades(table: pl.DataFrame, extras: StrategyInputs) -> Floats:
+def _row_grades(
+    table: pl.DataFrame,
+    extras: StrategyInputs,
+) -> Floats:
     """The grade of each row, shape (rows,), NaN where there is none."""
     if extras.grades is None:
         raise InputError(
             "the strategy singleton needs grades of single rows; judge rows one by one first"
         )
     grades = extras.grades.select("id", "grade")
-    with_grade = table.join(grades, on="id", how="left", maintain_order="left")
+    with_grade = table.join(
+        grades,
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
     return _column_values(with_grade, "grade")
 
 
-def _align_vectors(table: pl.DataFrame, extras: StrategyInputs) -> npt.NDArray[np.float32]:
+def _align_vectors(
+    table: pl.DataFrame,
+    extras: StrategyInputs,
+) -> npt.NDArray[np.float32]:
     """The vectors of the pool's rows, in their order, shape (rows, dim)."""
     if extras.vectors is None:
         raise InputError(

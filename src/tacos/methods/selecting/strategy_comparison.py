@@ -26,7 +26,10 @@ FIGURES = pl.Schema([*size_curves.FIGURES.items(), *MORE.items()])
 """A pool here may have a column `grade` beside those of `strategies`."""
 
 
-def profile_selection(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
+def profile_selection(
+    pool: pl.DataFrame,
+    ids: Collection[str],
+) -> pl.DataFrame:
     """One row, by `FIGURES`, of the rows `ids` of the pool."""
     selected = _select_rows(pool, ids)
     mean_grade = None
@@ -80,7 +83,10 @@ def overlap_matrix(chosen: Mapping[str, Collection[str]]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _measure_overlap(ids: frozenset[str], others: frozenset[str]) -> float:
+def _measure_overlap(
+    ids: frozenset[str],
+    others: frozenset[str],
+) -> float:
     """The share of `ids` that is in `others`; 0 if there are none."""
     return len(ids & others) / max(1, len(ids))
 
@@ -107,18 +113,27 @@ def tabulate_value_shares(
     return pl.DataFrame(columns)
 
 
-def _select_rows(pool: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
+def _select_rows(
+    pool: pl.DataFrame,
+    ids: Collection[str],
+) -> pl.DataFrame:
     """The rows `ids` of the pool, in the order of the pool."""
     return pool.filter(pl.col("id").is_in(list(ids)))
 
 
-def count_value_shares(part: pl.DataFrame, column: str) -> dict[object, float]:
+def count_value_shares(
+    part: pl.DataFrame,
+    column: str,
+) -> dict[object, float]:
     """Value -> share of the rows; null is a value, too."""
     counts = part.group_by(column).len()
     return {value: count / part.height for value, count in counts.iter_rows()}
 
 
-def total_variation(one: Mapping[object, float], other: Mapping[object, float]) -> float:
+def total_variation(
+    one: Mapping[object, float],
+    other: Mapping[object, float],
+) -> float:
     """Total variation distance between two distributions, 0..1.
 
     >>> total_variation({"a": 0.5, "b": 0.5}, {"a": 1.0})

@@ -76,7 +76,10 @@ class ClusterState:
         value = step * (z * ndtr(z) + density)
         return np.where(z < -N_STEPS, 0.0, value)
 
-    def count(self, place: int) -> None:
+    def count(
+        self,
+        place: int,
+    ) -> None:
         """Reduce a sample's variance as if one more verdict were there."""
         self.variance[place] = 1 / (1 / self.variance[place] + 1 / self.noise)
 
@@ -106,10 +109,17 @@ def plan_first_round(
     for place, (cluster, left, right) in enumerate(links):
         orders = "both" if place % pilot == 0 else "ab"
         rows.append((first + place, cluster, left, right, False, orders))
-    return pl.DataFrame(rows, schema=PAIRS, orient="row")
+    return pl.DataFrame(
+        rows,
+        schema=PAIRS,
+        orient="row",
+    )
 
 
-def _link_samples(shuffled: list[str], linked: bool) -> Iterator[tuple[str, str]]:
+def _link_samples(
+    shuffled: list[str],
+    linked: bool,
+) -> Iterator[tuple[str, str]]:
     """Pairs of neighbours: all of them, or every second one."""
     if linked:
         return pairwise(shuffled)
@@ -152,10 +162,17 @@ def plan_active_round(
             number, _ = of_cluster.get((left, right), (NEW_PAIR, set()))
             rows.append((number, cluster, left, right, False, wanted))
     numbered = _number_new_pairs(rows, next_pair_number(asked))
-    return pl.DataFrame(numbered, schema=PAIRS, orient="row")
+    return pl.DataFrame(
+        numbered,
+        schema=PAIRS,
+        orient="row",
+    )
 
 
-def _number_new_pairs(rows: list[Row], first: int) -> list[Row]:
+def _number_new_pairs(
+    rows: list[Row],
+    first: int,
+) -> list[Row]:
     """The rows with numbers from `first` for new pairs."""
     numbered: list[Row] = []
     next_number = first
@@ -209,7 +226,13 @@ def _with_request_counts(asked: pl.DataFrame) -> pl.DataFrame:
 def _index_asked_orders(asked: pl.DataFrame) -> dict[int, AskedOrders]:
     """The number and the asked orders of each pair, by cluster, then by (left, right)."""
     plans = _with_orders(asked)
-    columns = plans.select("cluster", "pair", "left", "right", "orders")
+    columns = plans.select(
+        "cluster",
+        "pair",
+        "left",
+        "right",
+        "orders",
+    )
     by_cluster: dict[int, AskedOrders] = defaultdict(dict)
     for cluster, number, left, right, orders in columns.iter_rows():
         pairs = by_cluster[cluster]
@@ -316,7 +339,10 @@ def _pick_requests(
         yield state.ids[left], state.ids[right], wanted_orders
 
 
-def _close_pair(closed: dict[int, set[int]], pair: Places) -> None:
+def _close_pair(
+    closed: dict[int, set[int]],
+    pair: Places,
+) -> None:
     """Note that a pair cannot be asked (again) in this round."""
     left, right = pair
     closed[left].add(right)

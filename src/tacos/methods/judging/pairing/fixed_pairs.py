@@ -16,7 +16,10 @@ from tacos.methods.judging.pairing.pair_plans import (
 )
 
 
-def pair_neighbours(shortlist: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+def pair_neighbours(
+    shortlist: pl.DataFrame,
+    first: int = 0,
+) -> pl.DataFrame:
     """The paper's pairs: (0, 1), (2, 3), ... of each cluster; an odd last sample is dropped.
 
     Samples stand in input order (see `index_members`). `shortlist` is a table SHORTLIST, and

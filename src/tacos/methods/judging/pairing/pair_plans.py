@@ -43,7 +43,11 @@ def _sort_by_id_parts(shortlist: pl.DataFrame) -> pl.DataFrame:
     return split.sort("cluster", "file", row_number, "id")
 
 
-def shuffle_by_seed(values: Sequence[T], seed: int, cluster: int) -> list[T]:
+def shuffle_by_seed(
+    values: Sequence[T],
+    seed: int,
+    cluster: int,
+) -> list[T]:
     """`values` in an order that depends on the seed and the cluster only."""
     order = np.random.default_rng([seed, cluster]).permutation(len(values))
     return [values[place] for place in order]
@@ -65,7 +69,11 @@ def build_pair_table(
     rows = []
     for number, (cluster, left, right) in enumerate(links, start=first):
         rows.append((number, cluster, left, right, bridge, "both"))
-    return pl.DataFrame(rows, schema=PAIRS, orient="row")
+    return pl.DataFrame(
+        rows,
+        schema=PAIRS,
+        orient="row",
+    )
 
 
 def next_pair_number(asked: pl.DataFrame) -> int:

@@ -87,25 +87,45 @@ def fit_bradley_terry(
     """
     judged = keep_complete_verdicts(verdicts)
     if judged.is_empty():
-        no_effects = JudgeEffects(bias={}, error_rate={}, length=None)
+        no_effects = JudgeEffects(
+            bias={},
+            error_rate={},
+            length=None,
+        )
         return pl.DataFrame(schema=SCORES), no_effects
     ids = pl.concat([judged["low"], judged["high"]]).unique().sort()
     judges = judged["judge"].unique().sort().to_list()
-    games = build_games(judged, ids, judges, lengths, weights or {})
+    games = build_games(
+        judged,
+        ids,
+        judges,
+        lengths,
+        weights or {},
+    )
 
     # Fit, then read the standard errors of theta off the curvature at the solution.
     with_length = lengths is not None
     unknowns = _fit_unknowns(games, spread, with_length, error_rate)
     labels = label_components(games.first, games.second, games.n)
     matrix, factor = _theta_curvature(games, unknowns, spread)
-    error = standard_errors(matrix, labels, False, factor, seed)
+    error = standard_errors(
+        matrix,
+        labels,
+        False,
+        factor,
+        seed,
+    )
 
     # Put theta on the judge's scale, and each sample into its cluster.
     theta = unknowns[: games.n]
     scores = _scale_scores(judged, ids, theta, error)
     scores = scores.with_columns(component=pl.Series(labels))
     pairs = judged.unique([*PAIR, "cluster"], maintain_order=True)
-    scores = scores.join(find_homes(pairs, homes), on="id", how="left")
+    scores = scores.join(
+        find_homes(pairs, homes),
+        on="id",
+        how="left",
+    )
     scores = scores.sort("cluster", "id")
     scores = scores.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
     return scores, _describe_judges(unknowns, games, judges, with_length)
@@ -150,7 +170,10 @@ def _count_unknowns(games: Games) -> int:
     return games.n + 2 * games.n_judges + 1
 
 
-def _split_unknowns(x: Floats, games: Games) -> tuple[Floats, Floats, float]:
+def _split_unknowns(
+    x: Floats,
+    games: Games,
+) -> tuple[Floats, Floats, float]:
     """Position biases (J,), error rates (J,) as shares, and the worth of length."""
     bias = x[_bias_slice(games)]
     rate = expit(x[_rate_slice(games)])
@@ -232,7 +255,10 @@ class CurvatureOperator:
         """The diagonal of the curvature, shape (unknowns,)."""
         return np.asarray(self.squares + self.prior)
 
-    def __matmul__(self, v: Floats) -> Floats:
+    def __matmul__(
+        self,
+        v: Floats,
+    ) -> Floats:
         likelihood = self.factor.T @ (self.factor @ v)
         return np.asarray(likelihood + self.prior[:, None] * v)
 
@@ -253,7 +279,10 @@ def _initial_log_odds(games: Games) -> Floats:
 # Likelihood and prior
 
 
-def _win_chances(x: Floats, games: Games) -> tuple[Floats, Floats, Floats]:
+def _win_chances(
+    x: Floats,
+    games: Games,
+) -> tuple[Floats, Floats, Floats]:
     """Of each game, shape (games,): its judge's error rate, sigma of the odds, P(first wins)."""
     bias, rate, length = _split_unknowns(x, games)
     theta_first = x[games.first]
@@ -267,7 +296,10 @@ def _win_chances(x: Floats, games: Games) -> tuple[Floats, Floats, Floats]:
     return e, s, np.clip(p, 1e-12, 1 - 1e-12)
 
 
-def _likelihood_factor(games: Games, x: Floats) -> Any:
+def _likelihood_factor(
+    games: Games,
+    x: Floats,
+) -> Any:
     """F, sparse, shape (games, unknowns), with F'F the curvature of the log likelihood."""
     e, s, p = _win_chances(x, games)
     # Fisher information of a Bernoulli variable: (dp/dx)^2 / (p (1 - p)), weighted by judge.
@@ -329,7 +361,10 @@ def _log_loss(
     return float(value + prior), (gradient + prior_gradient) * free
 
 
-def _prior_scale(games: Games, spread: float) -> Floats:
+def _prior_scale(
+    games: Games,
+    spread: float,
+) -> Floats:
     """The prior standard deviation of each unknown, shape (unknowns,).
 
     It is infinite for error rates, whose prior is not Gaussian.
@@ -387,7 +422,12 @@ def _scale_scores(
 ) -> pl.DataFrame:
     """`id`, `score`, `error`, `n_comparisons`: theta on the judge's scale, sorted by id."""
     sides = pl.concat(
-        judged.select(*PAIR, id=pl.col(side), raw=pl.col(f"score_{side}")) for side in PAIR
+        judged.select(
+            *PAIR,
+            id=pl.col(side),
+            raw=pl.col(f"score_{side}"),
+        )
+        for side in PAIR
     )
     # Sorted before the mean, so that the order of rows cannot change the last digit of the sum.
     raw = sides.group_by("id").agg(

@@ -30,7 +30,8 @@ class ComparisonGraph:
 
 
 def build_comparison_graph(
-    pairs: pl.DataFrame, by_cluster: bool
+    pairs: pl.DataFrame,
+    by_cluster: bool,
 ) -> tuple[pl.DataFrame, ComparisonGraph]:
     """The unknowns (`id`, `cluster`; null cluster in a global fit) and the pairs between them."""
     scoped = pairs
@@ -52,7 +53,10 @@ def build_comparison_graph(
     return nodes, graph
 
 
-def _number_ends(ends: pl.DataFrame, nodes: pl.DataFrame) -> Ints:
+def _number_ends(
+    ends: pl.DataFrame,
+    nodes: pl.DataFrame,
+) -> Ints:
     """The row number in `nodes` of each (cluster, id), shape (pairs,)."""
     numbered = ends.join(
         nodes.with_row_index("node"),
@@ -63,24 +67,41 @@ def _number_ends(ends: pl.DataFrame, nodes: pl.DataFrame) -> Ints:
     return numbered["node"].to_numpy().astype(np.int64)
 
 
-def _read_floats(pairs: pl.DataFrame, column: str) -> Floats:
+def _read_floats(
+    pairs: pl.DataFrame,
+    column: str,
+) -> Floats:
     """A column as floats, shape (pairs,)."""
     return pairs[column].to_numpy().astype(np.float64)
 
 
-def find_homes(pairs: pl.DataFrame, homes: pl.DataFrame | None) -> pl.DataFrame:
+def find_homes(
+    pairs: pl.DataFrame,
+    homes: pl.DataFrame | None,
+) -> pl.DataFrame:
     """`id`, `cluster`: as given, or the cluster of most of a sample's pairs (ties: the lower)."""
     if homes is not None:
         given = homes.select("id", "cluster")
-        return given.unique("id", keep="first", maintain_order=True)
+        return given.unique(
+            "id",
+            keep="first",
+            maintain_order=True,
+        )
     ends = pl.concat(pairs.select("cluster", id=pl.col(side)) for side in PAIR)
     counts = ends.group_by("id", "cluster").len()
     ranked = counts.sort(["len", "cluster"], descending=[True, False])
-    most_common = ranked.unique("id", keep="first", maintain_order=True)
+    most_common = ranked.unique(
+        "id",
+        keep="first",
+        maintain_order=True,
+    )
     return most_common.select("id", "cluster")
 
 
-def align_grades(nodes: pl.DataFrame, grades: pl.DataFrame | None) -> Floats:
+def align_grades(
+    nodes: pl.DataFrame,
+    grades: pl.DataFrame | None,
+) -> Floats:
     """The grade of each unknown, shape (n,), NaN where there is none."""
     if grades is None:
         return np.full(nodes.height, np.nan)

@@ -63,7 +63,10 @@ def build_games(
     )
 
 
-def _number_values(values: pl.Series, names: pl.Series | list[str]) -> Ints:
+def _number_values(
+    values: pl.Series,
+    names: pl.Series | list[str],
+) -> Ints:
     """The place of each value in `names`."""
     codes = values.cast(pl.Enum(names)).to_physical()
     return codes.to_numpy().astype(np.int64)

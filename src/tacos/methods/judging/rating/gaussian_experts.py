@@ -100,19 +100,35 @@ def fit_least_squares(
     # Empirical Bayes: the first fit sets the prior of the second.
     prior = None
     if shrink or grades is not None:
-        first_error = _score_errors(graph, variances, None, seed, exact)
+        first_error = _score_errors(
+            graph,
+            variances,
+            None,
+            seed,
+            exact,
+        )
         prior = _fit_prior(score, first_error, align_grades(nodes, grades))
         score = fit_scores(graph, variances, prior)
 
     error = np.full(graph.n, np.nan)
     if variances.difference.max() > NO_NOISE:
-        error = _score_errors(graph, variances, prior, seed, exact)
+        error = _score_errors(
+            graph,
+            variances,
+            prior,
+            seed,
+            exact,
+        )
 
     scores = _build_score_table(nodes, graph, score, error)
     if not by_cluster:
         # A global fit has null clusters; each sample is filed under its home.
         scores = scores.drop("cluster")
-        scores = scores.join(find_homes(pairs, homes), on="id", how="left")
+        scores = scores.join(
+            find_homes(pairs, homes),
+            on="id",
+            how="left",
+        )
     scores = scores.sort("cluster", "id")
     return scores.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
 
@@ -138,7 +154,10 @@ def _build_score_table(
 # Variances, by the method of moments
 
 
-def estimate_variances(graph: ComparisonGraph, ignore_level: bool) -> PairVariances:
+def estimate_variances(
+    graph: ComparisonGraph,
+    ignore_level: bool,
+) -> PairVariances:
     """The variances of differences and levels, by moments.
 
     Noise within a pair is pooled from `spread`. What is left of the residuals of a fit on
@@ -173,7 +192,10 @@ def estimate_variances(graph: ComparisonGraph, ignore_level: bool) -> PairVarian
     return PairVariances(difference, shift + difference / 4, shift)
 
 
-def _variance_ratio(total: float, degrees_of_freedom: float) -> float:
+def _variance_ratio(
+    total: float,
+    degrees_of_freedom: float,
+) -> float:
     """A variance from a sum of squares; 0 with fewer than `N_TO_TELL` degrees of freedom."""
     if degrees_of_freedom < N_TO_TELL:
         return 0.0
@@ -268,7 +290,14 @@ def _score_errors(
     matrix, _ = build_equations(graph, variances, prior)
     factor = _build_factor(graph, variances, prior)
     floating = prior is None and bool(np.isinf(variances.shift))
-    return standard_errors(matrix, graph.labels, floating, factor, seed, exact)
+    return standard_errors(
+        matrix,
+        graph.labels,
+        floating,
+        factor,
+        seed,
+        exact,
+    )
 
 
 def _build_factor(
@@ -296,7 +325,11 @@ def _build_factor(
     return csr_array((values, (rows, columns)), shape=shape)
 
 
-def _fit_prior(score: Floats, error: Floats, grade: Floats) -> ScorePrior:
+def _fit_prior(
+    score: Floats,
+    error: Floats,
+    grade: Floats,
+) -> ScorePrior:
     """The prior of the scores, from their mean or their regression on the grade.
 
     Samples without a grade get the mean. The variance is that of the residuals less the mean

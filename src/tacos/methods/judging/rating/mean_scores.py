@@ -41,7 +41,10 @@ def average_raw_scores(verdicts: pl.DataFrame) -> pl.DataFrame:
     return scores.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
 
 
-def _select_side(judged: pl.DataFrame, side: str) -> pl.DataFrame:
+def _select_side(
+    judged: pl.DataFrame,
+    side: str,
+) -> pl.DataFrame:
     """A row per verdict with the score of the sample on one side."""
     return judged.select(
         "cluster",
@@ -61,7 +64,11 @@ def _find_components(judged: pl.DataFrame) -> pl.DataFrame:
     return nodes.with_columns(component=pl.Series(labels))
 
 
-def _number_samples(judged: pl.DataFrame, side: str, nodes: pl.DataFrame) -> Ints:
+def _number_samples(
+    judged: pl.DataFrame,
+    side: str,
+    nodes: pl.DataFrame,
+) -> Ints:
     """The row number in `nodes` of the sample on one side of each verdict, shape (verdicts,)."""
     numbered = judged.join(
         nodes.with_row_index("node"),

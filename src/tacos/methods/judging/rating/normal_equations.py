@@ -35,14 +35,22 @@ TINY = 1e-300
 """Stands in for 0 in a denominator."""
 
 
-def label_components(a: npt.NDArray[Any], b: npt.NDArray[Any], n: int) -> Ints:
+def label_components(
+    a: npt.NDArray[Any],
+    b: npt.NDArray[Any],
+    n: int,
+) -> Ints:
     """The component of each of n nodes, shape (n,), for edges between a[i] and b[i].
 
     Components are numbered from 0 by their first node.
     """
     graph = csr_array((np.ones(len(a)), (a, b)), shape=(n, n))
     _, labels = csgraph.connected_components(graph, directed=False)
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(
+        labels,
+        return_index=True,
+        return_inverse=True,
+    )
     # argsort twice turns the components' first nodes into their ranks.
     rank = np.argsort(np.argsort(first))
     return rank[inverse].astype(np.int64)
@@ -121,7 +129,12 @@ def _square_columns(values: Floats) -> Floats:
     return np.asarray((values * values).sum(axis=0))
 
 
-def _factorise_and_solve(matrix: Any, columns: Floats, labels: Ints, floating: bool) -> Floats:
+def _factorise_and_solve(
+    matrix: Any,
+    columns: Floats,
+    labels: Ints,
+    floating: bool,
+) -> Floats:
     """A solution by sparse LU factorisation, shape (n, m)."""
     # Pure differences are singular; tying one sample of each component to 0 fixes the level.
     anchor = np.zeros(matrix.shape[0])
@@ -133,7 +146,10 @@ def _factorise_and_solve(matrix: Any, columns: Floats, labels: Ints, floating: b
     return solution
 
 
-def _centre_by_component(values: Floats, labels: Ints) -> Floats:
+def _centre_by_component(
+    values: Floats,
+    labels: Ints,
+) -> Floats:
     """`values`, shape (n, m), less the mean of each component in each column."""
     sizes = np.bincount(labels)[:, None]
     sums = np.zeros((len(sizes), values.shape[1]))
@@ -142,7 +158,11 @@ def _centre_by_component(values: Floats, labels: Ints) -> Floats:
     return np.asarray(values - means[labels])
 
 
-def _find_level_shift(matrix: Any, residual: Floats, labels: Ints) -> Floats:
+def _find_level_shift(
+    matrix: Any,
+    residual: Floats,
+    labels: Ints,
+) -> Floats:
     """The constant to add to each component, shape (n, m), so that its residual sums to 0.
 
     Where differences are known far better than levels, a residual that is small beside the
@@ -188,12 +208,22 @@ def standard_errors(
 
     if (sizes > exact).any():
         is_large = sizes[labels] > exact
-        drawn = _draw_variances(matrix, labels, floating, factor, seed)
+        drawn = _draw_variances(
+            matrix,
+            labels,
+            floating,
+            factor,
+            seed,
+        )
         variances[is_large] = drawn[is_large]
     return np.sqrt(np.maximum(variances, 0.0))
 
 
-def _invert_exactly(matrix: Any, nodes: Ints, floating: bool) -> Floats:
+def _invert_exactly(
+    matrix: Any,
+    nodes: Ints,
+    floating: bool,
+) -> Floats:
     """The diagonals of the inverses of blocks of A, for `nodes` of shape (blocks, size)."""
     n_blocks, size = nodes.shape
     flat_nodes = nodes.ravel()
@@ -247,7 +277,13 @@ def _draw_variances(
     """Variances from random draws, shape (n,), Rao-Blackwellised (Siden et al. 2018, 3.1)."""
     # F'z ~ N(0, A), hence A^-1 F'z ~ N(0, A^-1): one draw per column, shape (n, n_draws).
     noise = np.random.default_rng(seed).standard_normal((factor.shape[0], n_draws))
-    draws = solve_equations(matrix, factor.T @ noise, labels, floating, tolerance=1e-4)
+    draws = solve_equations(
+        matrix,
+        factor.T @ noise,
+        labels,
+        floating,
+        tolerance=1e-4,
+    )
     diagonal = matrix.diagonal()[:, None]
     # The mean of each unknown given its neighbours in the same draw. By the law of total variance,
     # Var(x_i) = 1 / A_ii (exact) + Var of this mean (estimated).

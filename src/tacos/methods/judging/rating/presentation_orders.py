@@ -66,7 +66,13 @@ def estimate_position_bias(verdicts: pl.DataFrame) -> pl.DataFrame:
 
 def _estimate_biases(judged: pl.DataFrame) -> pl.DataFrame:
     """`estimate_position_bias` of the result of `keep_complete_verdicts`."""
-    sittings = judged.group_by(*PAIR, "cluster", "judge", "repetition", maintain_order=True)
+    sittings = judged.group_by(
+        *PAIR,
+        "cluster",
+        "judge",
+        "repetition",
+        maintain_order=True,
+    )
     difference = pl.col("difference")
     by_order = sittings.agg(
         difference.filter(pl.col("sign") > 0).mean().alias("low_first"),
@@ -96,7 +102,11 @@ def summarise_pairs(verdicts: pl.DataFrame) -> pl.DataFrame:
     judged = keep_complete_verdicts(verdicts)
     overall = judged["level"].mean()
     biases = _estimate_biases(judged).select("judge", "bias")
-    with_bias = judged.join(biases, on="judge", maintain_order="left")
+    with_bias = judged.join(
+        biases,
+        on="judge",
+        maintain_order="left",
+    )
 
     # Judges use the scale at different heights: each one's mean level moves to the mean of all.
     level_of_judge = pl.col("level").mean().over("judge")
