@@ -70,21 +70,28 @@ def score_cluster_tags(rows: pl.DataFrame) -> pl.DataFrame:
 
     `rows` has one row per sample: cluster, tags.
     """
-    numbered = rows.with_row_index("row").explode("tags")
-    complete = numbered.drop_nulls(["cluster", "tags"])
-    occurrences = complete.unique(["row", "tags"])
+    sizes = rows.drop_nulls("cluster").group_by("cluster").agg(pl.len().alias("m"))
+    n_rows = float(sizes["m"].sum())
+    carriers = _count_carriers(rows)
+    overall = carriers.group_by("tag").agg(pl.col("x").sum().alias("n"))
 
     # Counts as in the module's docstring: x and n (X) by tag, m by cluster, n_rows (N).
-    tag = pl.col("tags").alias("tag")
-    by_cluster = occurrences.group_by("cluster", tag).agg(pl.len().alias("x"))
-    overall = by_cluster.group_by("tag").agg(pl.col("x").sum().alias("n"))
-    clustered = rows.drop_nulls("cluster")
-    sizes = clustered.group_by("cluster").agg(pl.len().alias("m"))
-    n_rows = float(sizes["m"].sum())
-    counts = by_cluster.join(overall, on="tag").join(sizes, on="cluster")
+    counts = carriers.join(overall, on="tag").join(sizes, on="cluster")
+    z = _compute_z(n_rows).round(9)
+    return counts.select("cluster", "tag", z.alias("z"), "n")
 
-    z = _compute_z(n_rows).round(9).alias("z")
-    return counts.select("cluster", "tag", z, "n")
+
+def _count_carriers(rows: pl.DataFrame) -> pl.DataFrame:
+    """`cluster`, `tag`, `x`: how many samples of the cluster carry the tag, once or more."""
+    return (
+        rows.with_row_index("row")
+        .explode("tags")
+        .drop_nulls(["cluster", "tags"])
+        .unique(["row", "tags"])
+        .rename({"tags": "tag"})
+        .group_by("cluster", "tag")
+        .agg(pl.len().alias("x"))
+    )
 
 
 def _compute_z(n_rows: float) -> pl.Expr:
@@ -92,13 +99,16 @@ def _compute_z(n_rows: float) -> pl.Expr:
     x = pl.col("x").cast(pl.Float64)
     total = pl.col("n").cast(pl.Float64)
     m = pl.col("m").cast(pl.Float64)
+
+    # Samples inside and outside the cluster that carry the tag, with those of the prior.
     prior = PRIOR * total / n_rows
     inside = x + prior
     outside = total - x + prior
     odds_inside = _log_odds(inside, m + PRIOR)
     odds_outside = _log_odds(outside, n_rows - m + PRIOR)
+    delta = odds_inside - odds_outside
     variance = 1 / inside + 1 / outside
-    return (odds_inside - odds_outside) / variance.sqrt()
+    return delta / variance.sqrt()
 
 
 def _log_odds(

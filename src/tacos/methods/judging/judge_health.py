@@ -134,16 +134,21 @@ def _measure_flips(with_winner: pl.DataFrame) -> tuple[Measurement, Measurement]
     """Flips and one-sided ties among pairs that a judge saw in both orders."""
     winner = pl.col("winner")
     sittings = with_winner.group_by(*PAIR, "cluster", "judge", "repetition")
+    is_low_first = pl.col("sign") > 0
     by_order = sittings.agg(
-        winner.filter(pl.col("sign") > 0).first().alias("low_first"),
-        winner.filter(pl.col("sign") < 0).first().alias("high_first"),
+        winner.filter(is_low_first).first().alias("low_first"),
+        winner.filter(~is_low_first).first().alias("high_first"),
     )
     both = by_order.drop_nulls(["low_first", "high_first"])
     # Opposite winners give -1; a tie in either order gives 0.
     product = both["low_first"] * both["high_first"]
     is_flip = product < 0
-    is_one_sided_tie = (product == 0) & (both["low_first"] != both["high_first"])
-    return _measure_share(is_flip), _measure_share(is_one_sided_tie)
+    differs = both["low_first"] != both["high_first"]
+    is_one_sided_tie = (product == 0) & differs
+    return (
+        _measure_share(is_flip),
+        _measure_share(is_one_sided_tie),
+    )
 
 
 def _measure_collapse(judged: pl.DataFrame) -> tuple[Measurement, bool]:
@@ -169,10 +174,16 @@ def _correlate_with_length(
 
     Null with fewer than three samples, or where either does not vary.
     """
-    sides = [judged.select(id=pl.col(side), score=pl.col(f"score_{side}")) for side in PAIR]
-    means = pl.concat(sides).group_by("id").agg(pl.col("score").mean())
-    length_by_id = lengths.select("id", "length").unique("id")
-    table = means.join(length_by_id, on="id").drop_nulls().sort("id")
+    low = judged.select(id="low", score="score_low")
+    high = judged.select(id="high", score="score_high")
+    scores = pl.concat([low, high])
+    table = (
+        scores.group_by("id")
+        .agg(pl.col("score").mean())
+        .join(lengths.select("id", "length").unique("id"), on="id")
+        .drop_nulls()
+        .sort("id")
+    )
     n_samples = table.height
     if n_samples < 3:
         return Measurement(None, n_samples)
@@ -193,31 +204,49 @@ def _measure_intransitivity(with_winner: pl.DataFrame) -> Measurement:
     net_wins = net_wins.filter(pl.col("winner") != 0)
     if net_wins.is_empty():
         return Measurement(None, 0)
-    ids = pl.concat([net_wins["low"], net_wins["high"]]).unique().sort()
+    won, lost = _direct_edges(net_wins)
+
+    # A path start -> middle -> end beside a direct edge start -> end is a triple; in a circle both
+    # edges of the path point one way and the direct edge the other.
+    every = won + lost
+    n_triples = _count_triples(every, every)
+    if n_triples == 0:
+        return Measurement(None, 0)
+    n_circles = _count_triples(won, lost) + _count_triples(lost, won)
+    return Measurement(float(n_circles) / int(n_triples), int(n_triples))
+
+
+def _direct_edges(net_wins: pl.DataFrame) -> tuple[Any, Any]:
+    """Two adjacency matrices, sparse, shape (samples, samples): edges won and lost by their start.
+
+    Every edge leads from fewer to more opponents (ties: from the lower number), so that each triple
+    has exactly one path of two edges beside a direct one.
+    """
+    ids = pl.concat([net_wins["low"], net_wins["high"]])
+    ids = ids.unique().sort()
     n = len(ids)
     low = _number_samples(net_wins["low"], ids)
     high = _number_samples(net_wins["high"], ids)
     low_wins = np.sign(net_wins["winner"].to_numpy())
 
-    # Direct every edge from fewer to more opponents (ties: from the lower number): each triple then
-    # has exactly one path start -> middle -> end beside the edge start -> end.
-    degree = np.bincount(np.concatenate([low, high]), minlength=n)
-    tie = degree[low] == degree[high]
-    upward = (degree[low] < degree[high]) | (tie & (low < high))
+    n_opponents = np.bincount(np.concatenate([low, high]), minlength=n)
+    of_low = n_opponents[low]
+    of_high = n_opponents[high]
+    upward = (of_low < of_high) | ((of_low == of_high) & (low < high))
     start = np.where(upward, low, high)
     end = np.where(upward, high, low)
     start_wins = np.where(upward, low_wins, -low_wins)
-    won = _adjacency_matrix(start[start_wins == 1], end[start_wins == 1], n)
-    lost = _adjacency_matrix(start[start_wins == -1], end[start_wins == -1], n)
+    is_won = start_wins == 1
+    is_lost = start_wins == -1
+    won = _adjacency_matrix(start[is_won], end[is_won], n)
+    lost = _adjacency_matrix(start[is_lost], end[is_lost], n)
+    return won, lost
 
-    # A circle: both edges of the path point one way and the direct edge the other.
-    every = won + lost
-    n_triples = int((every @ every).multiply(every).sum())
-    circles_up = (won @ won).multiply(lost).sum()
-    circles_down = (lost @ lost).multiply(won).sum()
-    if n_triples == 0:
-        return Measurement(None, 0)
-    return Measurement(float(circles_up + circles_down) / n_triples, n_triples)
+
+def _count_triples(path: Any, direct: Any) -> Any:
+    """Triples with two edges of `path` in a row and one of `direct` from start to end."""
+    two_steps = path @ path
+    return two_steps.multiply(direct).sum()
 
 
 def _number_samples(

@@ -276,10 +276,13 @@ def _cut_to_size(
     pick goes first.
     """
     n_over = max(len(picks) - n, 0)
-    last_first = [pick for pick in reversed(picks.values()) if pick.rule == "quota"]
-    by_score = sorted(last_first, key=lambda pick: pick.score or 0.0)
-    dropped = {pick.id for pick in by_score[:n_over]}
-    return {id_: pick for id_, pick in picks.items() if id_ not in dropped}
+    last_first = reversed(picks.values())
+    of_quotas = [pick for pick in last_first if pick.rule == "quota"]
+    by_score = sorted(of_quotas, key=lambda pick: pick.score or 0.0)
+    kept = dict(picks)
+    for pick in by_score[:n_over]:
+        del kept[pick.id]
+    return kept
 
 
 def _pick_by_score(

@@ -77,7 +77,8 @@ def overlap_matrix(chosen: Mapping[str, Collection[str]]) -> pl.DataFrame:
     By chance that is the size of B over that of the pool.
     """
     id_sets = {name: frozenset(ids) for name, ids in chosen.items()}
-    columns: dict[str, list[str] | list[float]] = {"strategy": list(id_sets)}
+    columns: dict[str, list[str] | list[float]] = {}
+    columns["strategy"] = list(id_sets)
     for name, ids in id_sets.items():
         columns[name] = [_measure_overlap(row_ids, ids) for row_ids in id_sets.values()]
     return pl.DataFrame(columns)
@@ -140,5 +141,5 @@ def total_variation(
     0.5
     """
     values = {*one, *other}
-    differences = [abs(one.get(value, 0.0) - other.get(value, 0.0)) for value in values]
-    return sum(differences) / 2
+    differences = [one.get(value, 0.0) - other.get(value, 0.0) for value in values]
+    return sum(abs(difference) for difference in differences) / 2

@@ -69,12 +69,15 @@ class ClusterState:
     def gain(self) -> Floats:
         """The expected gain of one more verdict of each sample, shape (n,)."""
         # v - 1 / (1/v + 1/r) = v^2 / (v + r), written so that nothing is subtracted.
-        step_variance = self.variance**2 / (self.variance + self.noise)
+        observed_variance = self.variance + self.noise
+        step_variance = self.variance**2 / observed_variance
         step = np.sqrt(np.maximum(step_variance, 1e-18))
-        z = -np.abs(self.score - self.threshold) / step
+        distance = np.abs(self.score - self.threshold)
+        z = -distance / step
         density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
         value = step * (z * ndtr(z) + density)
-        return np.where(z < -N_STEPS, 0.0, value)
+        cannot_cross = z < -N_STEPS
+        return np.where(cannot_cross, 0.0, value)
 
     def count(
         self,
@@ -275,11 +278,14 @@ def _build_cluster_state(
     known = np.array([beliefs[id_] for id_ in ids if id_ in beliefs])
     if not 0 < quota < len(ids) or not len(known):
         return None
-    unknown = (known[:, 0].mean(), known[:, 0].std(), 0)
+    known_score, known_error, n_verdicts = known.T
+    verdict_variance = known_error**2 * n_verdicts
+
+    unknown = (known_score.mean(), known_score.std(), 0)
     values = np.array([beliefs.get(id_, unknown) for id_ in ids])
     score = values[:, 0]
     variance = values[:, 1] ** 2
-    verdict_variance = known[:, 1] ** 2 * known[:, 2]
+
     ranking = np.sort(score)[::-1]
     threshold = float(ranking[quota - 1] + ranking[quota]) / 2
     return ClusterState(

@@ -206,7 +206,12 @@ def _fit_unknowns(
         # A rough solution is enough: the line search and later steps correct it.
         solution, _ = conjugate_gradients(curvature, -gradient[:, None], tolerance=1e-2)
         step = solution[:, 0]
-        gain, x = _search_step(x, step, value, lambda y: _log_loss(y, games, spread, free)[0])
+        gain, x = _search_step(
+            x,
+            step,
+            value,
+            lambda y: _log_loss(y, games, spread, free)[0],
+        )
         if gain < 1e-9 * abs(value) + 1e-9:
             break
     return x
@@ -339,26 +344,42 @@ def _log_loss(
     free: Floats,
 ) -> tuple[float, Floats]:
     """The negative log posterior and its gradient, which is 0 for unknowns that are not `free`."""
-    _, rate, _ = _split_unknowns(x, games)
     e, s, p = _win_chances(x, games)
     win = games.win
-    value = -(games.weight * (win * np.log(p) + (1 - win) * np.log1p(-p))).sum()
+    lost = 1 - win
+    log_likelihood = win * np.log(p) + lost * np.log1p(-p)
+    value = -(games.weight * log_likelihood).sum()
+    prior, prior_gradient = _log_prior(x, games, spread)
 
-    # slope: by p; pull: by the odds. The chain rule leads from these to each kind of unknown.
-    slope = -games.weight * (win / p - (1 - win) / (1 - p))
+    # By the chain rule: slope is by p, pull by the odds, toss by the error rate.
+    slope = -games.weight * (win / p - lost / (1 - p))
     pull = slope * (1 - e) * s * (1 - s)
-    pull_first = np.bincount(games.first, pull, games.n)
-    pull_second = np.bincount(games.second, pull, games.n)
-    toss = np.bincount(games.judge, slope * (0.5 - s), games.n_judges)
+    toss = slope * (0.5 - s)
+    gradient = _sum_by_unknown(x, games, pull, toss)
+    return float(value + prior), (gradient + prior_gradient) * free
+
+
+def _sum_by_unknown(
+    x: Floats,
+    games: Games,
+    pull: Floats,
+    toss: Floats,
+) -> Floats:
+    """The gradient, shape (unknowns,), from derivatives of each game, shape (games,)."""
+    n = games.n
+    n_judges = games.n_judges
+    pull_first = np.bincount(games.first, pull, n)
+    pull_second = np.bincount(games.second, pull, n)
+    pull_judge = np.bincount(games.judge, pull, n_judges)
+    toss_judge = np.bincount(games.judge, toss, n_judges)
+    _, rate, _ = _split_unknowns(x, games)
 
     gradient = np.zeros(len(x))
-    gradient[: games.n] = pull_first - pull_second
-    gradient[_bias_slice(games)] = np.bincount(games.judge, pull, games.n_judges)
-    gradient[_rate_slice(games)] = toss * rate * (1 - rate)
+    gradient[:n] = pull_first - pull_second
+    gradient[_bias_slice(games)] = pull_judge
+    gradient[_rate_slice(games)] = toss_judge * rate * (1 - rate)
     gradient[-1] = float((pull * games.length).sum())
-
-    prior, prior_gradient = _log_prior(x, games, spread)
-    return float(value + prior), (gradient + prior_gradient) * free
+    return gradient
 
 
 def _prior_scale(

@@ -204,14 +204,18 @@ def _variance_ratio(
 
 def _pool_raw_variance(graph: ComparisonGraph) -> float:
     """How much a sample's raw scores vary over its pairs: the pooled variance within samples."""
-    node = np.concatenate([graph.a, graph.b])
-    raw_low = graph.level + graph.difference / 2
-    raw_high = graph.level - graph.difference / 2
+    n = graph.n
+    half = graph.difference / 2
+    raw_low = graph.level + half
+    raw_high = graph.level - half
     raw = np.concatenate([raw_low, raw_high])
-    count = np.bincount(node, minlength=graph.n)
-    mean = np.bincount(node, raw, minlength=graph.n) / count
-    deviation = raw - mean[node]
-    return _variance_ratio((deviation**2).sum(), len(node) - graph.n)
+    sample = np.concatenate([graph.a, graph.b])
+    n_scores = np.bincount(sample, minlength=n)
+    total = np.bincount(sample, raw, minlength=n)
+    mean = total / n_scores
+    deviation = raw - mean[sample]
+    degrees_of_freedom = len(sample) - n
+    return _variance_ratio((deviation**2).sum(), degrees_of_freedom)
 
 
 # Scores and errors
@@ -316,13 +320,31 @@ def _build_factor(
     # columns       a   b   a     b      every sample
     difference_rows = np.arange(n_pairs)
     level_rows = np.arange(n_pairs, 2 * n_pairs)
-    prior_rows = 2 * n_pairs + np.arange(n_priors)
-    rows = np.concatenate([np.tile(difference_rows, 2), np.tile(level_rows, 2), prior_rows])
     samples = np.arange(n_priors)
-    columns = np.concatenate([graph.a, graph.b, graph.a, graph.b, samples])
-    values = np.concatenate([d, -d, half, half, np.full(n_priors, prior_value)])
+    rows = [
+        difference_rows,
+        difference_rows,
+        level_rows,
+        level_rows,
+        2 * n_pairs + samples,
+    ]
+    columns = [
+        graph.a,
+        graph.b,
+        graph.a,
+        graph.b,
+        samples,
+    ]
+    values = [
+        d,
+        -d,
+        half,
+        half,
+        np.full(n_priors, prior_value),
+    ]
+    places = (np.concatenate(rows), np.concatenate(columns))
     shape = (2 * n_pairs + n_priors, graph.n)
-    return csr_array((values, (rows, columns)), shape=shape)
+    return csr_array((np.concatenate(values), places), shape=shape)
 
 
 def _fit_prior(
@@ -340,7 +362,8 @@ def _fit_prior(
     if graded.sum() >= N_TO_TELL and grade[graded].std() > 0:
         slope, offset = np.polyfit(grade[graded], score[graded], 1)
         mean[graded] = offset + slope * grade[graded]
-    total = float(((score - mean) ** 2).mean())
+    residual = score - mean
+    total = float((residual**2).mean())
     noise = float((error**2).mean())
     variance = max(total - noise, total / 10, 1e-6)
     return ScorePrior(mean, variance)

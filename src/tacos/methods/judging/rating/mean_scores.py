@@ -27,13 +27,19 @@ def average_raw_scores(verdicts: pl.DataFrame) -> pl.DataFrame:
     # The mean of means: first over repetitions and judges, then over orders, then over pairs.
     # Sorting first keeps the order of rows from changing the last digit of a sum.
     sorted_score = pl.col("score").sort()
-    by_order = sides.group_by("id", "cluster", *PAIR, "sign").agg(sorted_score.mean())
-    by_pair = by_order.group_by("id", "cluster", *PAIR).agg(sorted_score.mean())
+    mean_score = sorted_score.mean()
     standard_error = sorted_score.std() / pl.len().sqrt()
-    by_sample = by_pair.group_by("id", "cluster").agg(
-        sorted_score.mean(),
-        standard_error.alias("error"),
-        pl.len().alias("n_comparisons"),
+    by_sample = (
+        sides.group_by("id", "cluster", *PAIR, "sign")
+        .agg(mean_score)
+        .group_by("id", "cluster", *PAIR)
+        .agg(mean_score)
+        .group_by("id", "cluster")
+        .agg(
+            mean_score,
+            standard_error.alias("error"),
+            pl.len().alias("n_comparisons"),
+        )
     )
 
     scores = by_sample.join(_find_components(judged), on=["id", "cluster"])
