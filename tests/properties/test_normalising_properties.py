@@ -66,6 +66,12 @@ def frame(samples: Samples) -> pl.DataFrame:
     return pl.DataFrame({"id": ids, "tags": samples}, {"id": pl.String, "tags": pl.List(pl.String)})
 
 
+def count_tags(table: pl.DataFrame) -> pl.DataFrame:
+    """How many samples carry each raw tag: tag, count."""
+    tags = table.select(tag=pl.col("tags").list.unique()).explode("tag").drop_nulls()
+    return tags.group_by("tag").agg(pl.len().cast(pl.UInt32).alias("count")).sort("tag")
+
+
 def build(
     samples: Samples, config: NormaliseSettings, seed: int, cuts: Sequence[int] = ()
 ) -> NormalisationResult | None:
@@ -75,7 +81,7 @@ def build(
     batches = [table[a:b] for a, b in pairwise(edges)]
     try:
         return normalisation.build_vocabulary(
-            normalisation.count_raw_tags(batches), iter(batches), len(samples), config, Hashed(seed)
+            count_tags(table), iter(batches), len(samples), config, Hashed(seed)
         )
     except normalisation.InputError:
         return None

@@ -1,8 +1,8 @@
-"""A hand-written file of overrides, honoured by every step of normalisation and reported.
+"""Reads hand-written overrides of tags, which every step of normalisation follows and reports.
 
-    # these tags, in all their spellings, leave before the first step
+    # these tags, in all their spellings, are dropped before the first step
     drop = ["request"]
-    keep_apart = [["Python", "JavaScript"]]          # no step may give these one name
+    keep_apart = [["Python", "JavaScript"]]          # no step may give these the same name
 
     [merge]                                          # before the first step: counts add up
     "Mathematics" = ["maths", "arithmetic"]
@@ -10,11 +10,10 @@
     [rename]                                         # after the last step: the name shown
     "data analysi" = "Data Analysis"
 
-A name stands for the tag spelt exactly so, else for all tags with the same words (case, special
-characters and endings aside); `drop` and the sources of `merge` always mean all spellings. Names
-that no tag has are reported; contradictions (two targets, chains, cycles) are errors. In TOML,
-`drop` and `keep_apart` stand before the tables: below one they would be part of it, which is an
-error too.
+A name means the tag spelt exactly so, else all tags with the same words (ignoring case, special
+characters and endings); `drop` and the sources of `merge` always mean all spellings. Names that no
+tag has are reported; contradictions (two targets, chains, cycles) are errors. In TOML, `drop` and
+`keep_apart` must come before the tables: below one they would be part of it, which is an error too.
 """
 
 from __future__ import annotations
@@ -25,6 +24,9 @@ from typing import Any, NamedTuple
 
 from tacos.errors import InputError
 from tacos.methods.tags.stem_keys import stem_tags
+
+PARTS = ("drop", "keep_apart", "merge", "rename")
+TABLES = ("merge", "rename")
 
 
 class Move(NamedTuple):
@@ -50,87 +52,134 @@ class Overrides:
 NONE = Overrides()
 
 
-def parse_overrides(value: Mapping[str, Any], signs: bool = True) -> Overrides:
-    """Overrides from a parsed TOML or JSON file. Raises `InputError` that names the part which is
-    wrong.
+# Reading
 
-    Without `signs` C++ and C# are other spellings of C, so more of what a file says may contradict
-    itself.
+
+def parse_overrides(
+    value: Mapping[str, Any],
+    signs: bool = True,
+) -> Overrides:
+    """Overrides from a parsed TOML or JSON file.
+
+    Without `signs`, C++ and C# are spellings of C, so that more names may contradict each other.
+    Raises `InputError` that names the faulty part.
     """
-    known = {"drop", "merge", "rename", "keep_apart"}
-    for part in value:
-        if part not in known:
-            raise InputError(
-                f"overrides: unknown part {part!r}; there are {', '.join(sorted(known))}"
-            )
-    merge, rename = value.get("merge", {}), value.get("rename", {})
-    if not isinstance(merge, Mapping) or not isinstance(rename, Mapping):
-        raise InputError("overrides: merge and rename are tables")
-    for part, table in (("merge", merge), ("rename", rename)):
-        if swallowed := known & table.keys():
-            raise InputError(
-                f"overrides: {min(swallowed)} is part of [{part}]: write it before the tables"
-            )
-    if not all(isinstance(new, str) and new.strip() for new in rename.values()):
-        raise InputError("overrides: rename gives one new name, not empty, for each old one")
+    _check_parts(value)
+    merge = {}
+    for target, sources in value.get("merge", {}).items():
+        merge[target] = _read_names(f"merge.{target}", sources)
+    rename = dict(value.get("rename", {}))
+    for new in rename.values():
+        if not _is_name(new):
+            raise InputError("overrides: rename must give one new name, not empty, per old name")
     sets = value.get("keep_apart", [])
     if not isinstance(sets, list):
-        raise InputError("overrides: keep_apart is a list of lists of names")
-    found = Overrides(
+        raise InputError("overrides: keep_apart must be a list of lists of names")
+    overrides = Overrides(
         drop=_read_names("drop", value.get("drop", [])),
-        merge={
-            target: _read_names(f"merge.{target}", sources) for target, sources in merge.items()
-        },
-        rename=dict(rename),
+        merge=merge,
+        rename=rename,
         keep_apart=tuple(_read_names("keep_apart", members) for members in sets),
     )
-    _refuse_contradictions(found, signs)
-    return found
+    _refuse_contradictions(overrides, signs)
+    return overrides
 
 
-def _refuse_contradictions(overrides: Overrides, signs: bool) -> None:
-    """Raise `InputError` where the file says two things of one name (chains and cycles too); names
-    by their words.
-    """
-    into = _resolve_merges(overrides, signs)
-    _refuse_chains(into, "merged into", signs)
-    _refuse_chains(
-        {_word_key(old, signs): new for old, new in overrides.rename.items()}, "renamed to", signs
-    )
+def _check_parts(value: Mapping[str, Any]) -> None:
+    """Raise `InputError` unless the parts are known and in their places."""
+    for part in value:
+        if part not in PARTS:
+            raise InputError(f"overrides: unknown part {part!r}; the parts are {', '.join(PARTS)}")
+    for part in TABLES:
+        table = value.get(part, {})
+        if not isinstance(table, Mapping):
+            raise InputError(f"overrides: {part} must be a table")
+        # In TOML, a key below a table's header belongs to the table.
+        swallowed = sorted(table.keys() & set(PARTS))
+        if swallowed:
+            raise InputError(
+                f"overrides: {swallowed[0]} is part of [{part}]; move it before the tables"
+            )
+
+
+def _read_names(part: str, value: Any) -> tuple[str, ...]:
+    """`value` as a tuple of names. Raises `InputError` if it is no list of names."""
+    if not isinstance(value, list) or not all(_is_name(name) for name in value):
+        raise InputError(f"overrides: {part} must be a list of names, none of them empty")
+    return tuple(value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+# Contradictions. Names are compared by their words, as all their spellings are meant.
+
+
+def _refuse_contradictions(
+    overrides: Overrides,
+    signs: bool,
+) -> None:
+    """Raise `InputError` if the file says two things of one name; chains and cycles included."""
+    targets = _resolve_merges(overrides, signs)
+    _refuse_chains(targets, "merged into", signs)
+    new_names = {_word_key(old, signs): new for old, new in overrides.rename.items()}
+    _refuse_chains(new_names, "renamed to", signs)
     dropped = {_word_key(name, signs) for name in overrides.drop}
     for new in overrides.rename.values():
         if _word_key(new, signs) in dropped:
             raise InputError(f"overrides: '{new}' is dropped, so nothing can be renamed to it")
     for members in overrides.keep_apart:
-        ends = [into.get(_word_key(name, signs), name) for name in members]
-        for name, end in zip(members, ends, strict=True):
-            if end != name and ends.count(end) > 1:
-                raise InputError(
-                    f"overrides: '{name}' is merged into '{end}', and keep_apart forbids it"
-                )
+        _refuse_merged_members(members, targets, signs)
 
 
-def _resolve_merges(overrides: Overrides, signs: bool) -> dict[str, str]:
-    """Where `merge` takes each name, by its words: one place, and none that is dropped."""
+def _refuse_merged_members(
+    members: Sequence[str],
+    targets: Mapping[str, str],
+    signs: bool,
+) -> None:
+    """Raise `InputError` if `merge` gives two members of a keep-apart set one name."""
+    ends = [targets.get(_word_key(name, signs), name) for name in members]
+    for name, end in zip(members, ends, strict=True):
+        if end != name and ends.count(end) > 1:
+            raise InputError(
+                f"overrides: '{name}' is merged into '{end}', and keep_apart forbids it"
+            )
+
+
+def _resolve_merges(
+    overrides: Overrides,
+    signs: bool,
+) -> dict[str, str]:
+    """Where `merge` takes each name, by its words.
+
+    Raises `InputError` if that is two places, or a name that is dropped.
+    """
     _read_names("merge", list(overrides.merge))
     dropped = {_word_key(name, signs) for name in overrides.drop}
-    into: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for target, sources in overrides.merge.items():
         if _word_key(target, signs) in dropped:
             raise InputError(f"overrides: '{target}' is dropped, so nothing can be merged into it")
         for source in sources:
-            first = into.setdefault(_word_key(source, signs), target)
+            key = _word_key(source, signs)
+            first = targets.setdefault(key, target)
             if first != target:
                 raise InputError(
                     f"overrides: '{source}' is merged into '{first}' and into '{target}'"
                 )
-    return into
+    return targets
 
 
-def _refuse_chains(moves: Mapping[str, str], kind: str, signs: bool) -> None:
-    """Raise `InputError` where a name that is moved to is moved on."""
+def _refuse_chains(
+    moves: Mapping[str, str],
+    kind: str,
+    signs: bool,
+) -> None:
+    """Raise `InputError` if the target of a move is moved itself."""
     for target in moves.values():
-        last = moves.get(_word_key(target, signs), target)
+        key = _word_key(target, signs)
+        last = moves.get(key, target)
         if last != target:
             raise InputError(
                 f"overrides: '{target}' is itself {kind} '{last}'; give each name its last one"
@@ -138,75 +187,120 @@ def _refuse_chains(moves: Mapping[str, str], kind: str, signs: bool) -> None:
 
 
 def _word_key(name: str, signs: bool) -> str:
-    """The words of a name; what has no words is itself."""
+    """The words of a name, or a name without words itself."""
     return stem_tags([name], signs)[0] or name
 
 
-def _read_names(part: str, value: Any) -> tuple[str, ...]:
-    """`value` as a tuple of names, else `InputError`."""
-    if not isinstance(value, list) or not all(
-        isinstance(name, str) and name.strip() for name in value
-    ):
-        raise InputError(f"overrides: {part} is a list of names, not empty")
-    return tuple(value)
+# Moves
 
 
-class SpellingLookup:
-    """Finds the tags that a name in the file stands for."""
+class _SpellingLookup:
+    """Finds the tags that a name in the file means."""
 
-    def __init__(self, tags: Sequence[str], signs: bool) -> None:
+    def __init__(
+        self,
+        tags: Sequence[str],
+        signs: bool,
+    ) -> None:
         self.tags = frozenset(tags)
         self.signs = signs
         self.by_key: dict[str, list[str]] = {}
-        for tag, key in zip(tags, stem_tags(tags, signs), strict=True):
+        keys = stem_tags(tags, signs)
+        for tag, key in zip(tags, keys, strict=True):
             self.by_key.setdefault(key, []).append(tag)
 
-    def spellings(self, name: str) -> list[str]:
+    def find_spellings(self, name: str) -> list[str]:
         """All tags with the same words as `name`."""
         key = stem_tags([name], self.signs)[0]
-        return self.by_key.get(key, []) if key else [name] if name in self.tags else []
+        if key:
+            return self.by_key.get(key, [])
+        # All names without words share the empty key, but are not spellings of each other.
+        return [name] if name in self.tags else []
 
-    def tag(self, name: str) -> list[str]:
+    def find_tags(self, name: str) -> list[str]:
         """The tag spelt exactly so, else all its spellings."""
-        return [name] if name in self.tags else self.spellings(name)
+        if name in self.tags:
+            return [name]
+        return self.find_spellings(name)
 
 
 def find_override_moves(
-    overrides: Overrides, tags: Sequence[str], signs: bool
+    overrides: Overrides,
+    tags: Sequence[str],
+    signs: bool,
 ) -> tuple[dict[str, Move], list[str]]:
     """Moves of `drop` and `merge`, and a note for every name of the file that no tag has."""
-    speller = SpellingLookup(tags, signs)
+    lookup = _SpellingLookup(tags, signs)
     moves: dict[str, Move] = {}
     for target, sources in overrides.merge.items():
+        merged = Move(target, f"merged into '{target}' by hand")
         for source in sources:
-            for tag in speller.spellings(source):
+            for tag in lookup.find_spellings(source):
                 if tag != target:
-                    moves[tag] = Move(target, f"merged into '{target}' by hand")
+                    moves[tag] = merged
+    dropped = Move(None, "dropped by hand")
     for name in overrides.drop:
-        moves |= {tag: Move(None, "dropped by hand") for tag in speller.spellings(name)}
-    named = [
-        *overrides.drop,
-        *(source for sources in overrides.merge.values() for source in sources),
-    ]
-    named += [name for members in overrides.keep_apart for name in members]
-    return moves, [f"no tag is called '{name}'" for name in named if not speller.tag(name)]
+        for tag in lookup.find_spellings(name):
+            moves[tag] = dropped
+
+    unused = [name for name in _list_names(overrides) if not lookup.find_tags(name)]
+    notes = [f"no tag is called '{name}'" for name in unused]
+    return moves, notes
+
+
+def _list_names(overrides: Overrides) -> list[str]:
+    """The raw tags that the file names, in its order; a target of `merge` may be a new name."""
+    names = list(overrides.drop)
+    for sources in overrides.merge.values():
+        names += sources
+    for members in overrides.keep_apart:
+        names += members
+    return names
+
+
+def find_rename_moves(
+    overrides: Overrides,
+    names: Sequence[str],
+    signs: bool,
+) -> tuple[dict[str, Move], list[str]]:
+    """Moves of `rename` on canonical names, and a note for every old name that no tag has."""
+    if not overrides.rename:
+        return {}, []
+    lookup = _SpellingLookup(names, signs)
+    moves: dict[str, Move] = {}
+    notes = []
+    for old, new in overrides.rename.items():
+        tags = lookup.find_tags(old)
+        if not tags:
+            notes.append(f"no canonical tag is called '{old}' to rename")
+        for tag in tags:
+            if tag != new:
+                moves[tag] = Move(new, f"renamed to '{new}' by hand")
+    return moves, notes
+
+
+# Keeping apart
 
 
 def expand_keep_apart(
-    overrides: Overrides, tags: Sequence[str], signs: bool
+    overrides: Overrides,
+    tags: Sequence[str],
+    signs: bool,
 ) -> list[list[list[str]]]:
-    """For each keep-apart set, for each of its members, the raw tags meant: none belongs to two
-    members.
-    """
+    """For each keep-apart set, the raw tags of each of its members; no tag belongs to two."""
     if not overrides.keep_apart:
         return []
-    speller = SpellingLookup(tags, signs)
+    lookup = _SpellingLookup(tags, signs)
     sets = []
     for members in overrides.keep_apart:
-        exact = {name for name in members if name in speller.tags}
-        sets.append(
-            [[t for t in speller.tag(name) if t == name or t not in exact] for name in members]
-        )
+        # A tag spelt exactly like one member is not a spelling of another.
+        exact = {name for name in members if name in lookup.tags}
+        expanded = []
+        for name in members:
+            others = exact - {name}
+            spellings = lookup.find_tags(name)
+            expanded.append([tag for tag in spellings if tag not in others])
+        sets.append(expanded)
     return sets
 
 
@@ -219,46 +313,38 @@ def enforce_keep_apart(
     """`moves` without those that would give two members of a keep-apart set one name.
 
     The member that bears the name keeps it, else the most frequent (ties: the smaller string); the
-    others stay where they are.
+    others stay where they are. `name_of` gives the current name of a raw tag, `counts` the samples
+    per name.
     """
     kept = dict(moves)
     for members in sets:
-        holder: dict[str | None, int] = {}
-        named = [
-            (name, i)
-            for i, raws in enumerate(members)
-            for name in {name_of.get(raw) for raw in raws}
-            if name
-        ]
-        for name, i in sorted(named, key=lambda pair: _rank_name(pair[0], kept, counts)):
-            target = kept[name].target if name in kept else name
-            if target is not None and holder.setdefault(target, i) != i:
+        # Which member holds a name; the first to claim it keeps it.
+        holder: dict[str, int] = {}
+        for name, member in _rank_members(members, name_of, kept, counts):
+            target: str | None = name
+            if name in kept:
+                target = kept[name].target
+            if target is None:
+                continue
+            if holder.setdefault(target, member) != member:
                 kept.pop(name, None)
     return kept
 
 
-def _rank_name(
-    name: str, moves: Mapping[str, Move], counts: Mapping[str, int]
-) -> tuple[bool, int, str]:
-    """Names that stay come first, then the more frequent, then the smaller string."""
-    return (name in moves, -counts.get(name, 0), name)
+def _rank_members(
+    members: Sequence[Sequence[str]],
+    name_of: Mapping[str, str | None],
+    moves: Mapping[str, Move],
+    counts: Mapping[str, int],
+) -> list[tuple[str, int]]:
+    """(current name, number of the member): first names that stay, then by falling count."""
+    named: list[tuple[str, int]] = []
+    for number, raws in enumerate(members):
+        names = {name_of.get(raw) for raw in raws}
+        named += [(name, number) for name in names if name]
 
+    def rank(pair: tuple[str, int]) -> tuple[bool, int, str, int]:
+        name, number = pair
+        return name in moves, -counts.get(name, 0), name, number
 
-def find_rename_moves(
-    overrides: Overrides, names: Sequence[str], signs: bool
-) -> tuple[dict[str, Move], list[str]]:
-    """Moves of `rename` on canonical names, and a note for every old name that is none."""
-    if not overrides.rename:
-        return {}, []
-    speller = SpellingLookup(names, signs)
-    moves = {
-        tag: Move(new, f"renamed to '{new}' by hand")
-        for old, new in overrides.rename.items()
-        for tag in speller.tag(old)
-        if tag != new
-    }
-    return moves, [
-        f"no canonical tag is called '{old}' to rename"
-        for old in overrides.rename
-        if not speller.tag(old)
-    ]
+    return sorted(named, key=rank)

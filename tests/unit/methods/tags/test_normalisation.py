@@ -51,6 +51,12 @@ def frame(samples: Sequence[Sequence[str]]) -> pl.DataFrame:
     return pl.DataFrame({"id": ids, "tags": samples}, {"id": pl.String, "tags": pl.List(pl.String)})
 
 
+def count_tags(table: pl.DataFrame) -> pl.DataFrame:
+    """How many samples carry each raw tag: tag, count."""
+    tags = table.select(tag=pl.col("tags").list.unique()).explode("tag").drop_nulls()
+    return tags.group_by("tag").agg(pl.len().cast(pl.UInt32).alias("count")).sort("tag")
+
+
 def build(
     samples: Sequence[Sequence[str]],
     settings: NormaliseSettings = SETTINGS,
@@ -58,7 +64,7 @@ def build(
 ) -> NormalisationResult:
     table = frame(samples)
     encoder = Angles({"maths": 0.0, "mathematics": 0.3})
-    counts = normalisation.count_raw_tags(table)
+    counts = count_tags(table)
     return normalisation.build_vocabulary(
         counts, table, len(samples), settings, encoder, overrides or Overrides()
     )
@@ -142,17 +148,6 @@ def test_apply_maps_drops_and_counts_once_in_the_order_of_first_sight() -> None:
         ["Poem", "Mathematics"],
         [],
     ]
-
-
-def test_counting_reads_batches() -> None:
-    table = frame(SAMPLES)
-    assert normalisation.count_raw_tags(table[i : i + 3] for i in range(0, len(SAMPLES), 3)).equals(
-        normalisation.count_raw_tags(table)
-    )
-
-
-def test_a_sample_that_repeats_a_tag_counts_once() -> None:
-    assert normalisation.count_raw_tags(frame([["a", "a"], ["a"]])).rows() == [("a", 2)]
 
 
 def test_overrides_drop_merge_keep_apart_and_rename() -> None:

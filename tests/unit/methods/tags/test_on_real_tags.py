@@ -11,7 +11,7 @@ from mlxtend.frequent_patterns import association_rules, fpgrowth
 from sklearn.cluster import DBSCAN
 
 from tacos.methods.tags import association_rules as associating
-from tacos.methods.tags import normalisation, semantic_merging
+from tacos.methods.tags import semantic_merging
 from tacos.models import encoder
 
 pytestmark = pytest.mark.data
@@ -26,8 +26,8 @@ def tagged(shared_data: Path) -> pl.DataFrame:
 
 @pytest.mark.parametrize("support, confidence", [(3, 0.8), (5, 0.99)])
 def test_pair_rules_equal_mlxtends(tagged: pl.DataFrame, support: int, confidence: float) -> None:
-    counts = normalisation.count_raw_tags(tagged)
-    names = counts.filter(pl.col("count") >= support)["tag"].to_list()
+    counts = tagged["tags"].list.unique().explode().drop_nulls().value_counts()
+    names = counts.filter(pl.col("count") >= support)["tags"].sort().to_list()
     x = associating.build_tag_matrix(tagged, {name: i for i, name in enumerate(names)}, len(names))
     rules = associating.mine_pair_rules(x, support, confidence)
     found = {
