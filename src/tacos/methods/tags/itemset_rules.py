@@ -59,13 +59,25 @@ def mine_implications(
     batches = list(frames)
     distinct: set[str] = set()
     for frame in batches:
-        tags = frame["tags"].explode().drop_nulls()
-        distinct.update(tags.unique())
+        tags = frame["tags"].explode()
+        distinct.update(tags.drop_nulls().unique())
     names = sorted(distinct)
     codes = {name: number for number, name in enumerate(names)}
-    x = association_rules.build_tag_matrix(batches, codes, len(names))
-    support = frequency_filter.choose_min_support(min_support, x.shape[0])
-    return mine_itemset_rules(x, names, support, min_confidence)
+    x = association_rules.build_tag_matrix(
+        batches,
+        codes,
+        n_tags=len(names),
+    )
+    support = frequency_filter.choose_min_support(
+        min_support,
+        n_samples=x.shape[0],
+    )
+    return mine_itemset_rules(
+        x,
+        names,
+        support,
+        min_confidence,
+    )
 
 
 def mine_itemset_rules(
@@ -143,8 +155,9 @@ def _drop_superfluous_rules(rules: Sequence[_ItemsetRule]) -> list[_ItemsetRule]
     known = {(rule.head, frozenset(rule.body)) for rule in rules}
     needed = []
     for rule in rules:
+        head = rule.head
         body = frozenset(rule.body)
-        shorter = [(rule.head, body - {tag}) for tag in body]
+        shorter = [(head, body - {tag}) for tag in body]
         if known.isdisjoint(shorter):
             needed.append(rule)
     return needed
@@ -159,11 +172,15 @@ def index_implications(table: pl.DataFrame | None) -> ImplicationIndex:
     counts: dict[str, int] = {}
     if table is None:
         return ImplicationIndex(bodies, counts)
-    for rule in table.iter_rows(named=True):
-        head = rule["consequent"]
-        body = frozenset(rule["antecedent"])
-        bodies.setdefault(head, []).append(body)
-        counts[head] = rule["n_consequent"]
+    rules = table.select(
+        "consequent",
+        "antecedent",
+        "n_consequent",
+    )
+    for head, body, n_head in rules.iter_rows():
+        of_head = bodies.setdefault(head, [])
+        of_head.append(frozenset(body))
+        counts[head] = n_head
     return ImplicationIndex(bodies, counts)
 
 
@@ -179,11 +196,12 @@ def drop_implied_tags(
     """
     left = set(tags)
 
-    def by_frequency(tag: str) -> tuple[int, str]:
+    def rank(tag: str) -> tuple[int, str]:
         return -implied.counts[tag], tag
 
     candidates = left & implied.bodies.keys()
-    for tag in sorted(candidates, key=by_frequency):
-        if any(body <= left for body in implied.bodies[tag]):
+    for tag in sorted(candidates, key=rank):
+        bodies = implied.bodies[tag]
+        if any(body <= left for body in bodies):
             left.discard(tag)
     return [tag for tag in tags if tag in left]

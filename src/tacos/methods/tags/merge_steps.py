@@ -78,7 +78,12 @@ def find_rule_moves(
     for group in groups_to_merge:
         heads: list[str] = []
         for name in sorted(group, key=_rank_by_count(counts)):
-            head = find_most_alike(name, heads, alike, guard)
+            head = find_most_alike(
+                name,
+                heads,
+                alike,
+                guard,
+            )
             if head is None:
                 heads.append(name)
             else:
@@ -102,7 +107,10 @@ def make_likeness(
     numbers = {phrase: number for number, phrase in enumerate(distinct)}
     vectors = encoder.encode(distinct)  # shape (phrases, dim)
 
-    def cosine(one: str, other: str) -> float:
+    def cosine(
+        one: str,
+        other: str,
+    ) -> float:
         row = numbers[phrases[one]]
         other_row = numbers[phrases[other]]
         if row == other_row:
@@ -171,7 +179,12 @@ def find_semantic_moves(
         np.array(heads, np.int64),
     )
     moves: dict[str, Move] = {}
-    for number, head, cosine in zip(moved, heads, cosines.tolist(), strict=True):
+    for number, head, cosine in zip(
+        moved,
+        heads,
+        cosines.tolist(),
+        strict=True,
+    ):
         reason = describe_semantic_merge(names[head], cosine, eps)
         moves[names[number]] = Move(names[head], reason)
     return moves

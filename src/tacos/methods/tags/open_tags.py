@@ -147,7 +147,12 @@ def parse_tag_reply(
     """A row of `TAGS`, or a `Reject` if there is no usable answer."""
     if reply.text is None:
         reason = reply.failure or "no reply"
-        return Reject(row["id"], "tag", reason, reply.raw)
+        return Reject(
+            row["id"],
+            "tag",
+            reason,
+            reply.raw,
+        )
     answer = orjson.loads(reply.text)
     items = [item for item in answer["tags"] if item["tag"].strip()]
     return build_tags_row(

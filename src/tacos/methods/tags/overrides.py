@@ -102,7 +102,10 @@ def _check_parts(value: Mapping[str, Any]) -> None:
             )
 
 
-def _read_names(part: str, value: Any) -> tuple[str, ...]:
+def _read_names(
+    part: str,
+    value: Any,
+) -> tuple[str, ...]:
     """`value` as a tuple of names. Raises `InputError` if it is no list of names."""
     if not isinstance(value, list) or not all(_is_name(name) for name in value):
         raise InputError(f"overrides: {part} must be a list of names, none of them empty")
@@ -186,7 +189,10 @@ def _refuse_chains(
             )
 
 
-def _word_key(name: str, signs: bool) -> str:
+def _word_key(
+    name: str,
+    signs: bool,
+) -> str:
     """The words of a name, or a name without words itself."""
     return stem_tags([name], signs)[0] or name
 
@@ -320,7 +326,12 @@ def enforce_keep_apart(
     for members in sets:
         # Which member holds a name; the first to claim it keeps it.
         holder: dict[str, int] = {}
-        for name, member in _rank_members(members, name_of, kept, counts):
+        for name, member in _rank_members(
+            members,
+            name_of,
+            kept,
+            counts,
+        ):
             target: str | None = name
             if name in kept:
                 target = kept[name].target

@@ -339,7 +339,12 @@ def _find_meaning_moves(
         merge_steps.encode_phrases(raws, encoder, known.signs),
     )
     moves = {}
-    for tag, number, cosine in zip(tags, nearest.tolist(), cosines.tolist(), strict=True):
+    for tag, number, cosine in zip(
+        tags,
+        nearest.tolist(),
+        cosines.tolist(),
+        strict=True,
+    ):
         if 1 - cosine > known.eps:
             continue
         raw, name = anchors[number]
@@ -358,7 +363,12 @@ def _find_representatives(known: PublishedVocabulary) -> dict[str, dict[str, str
     names = table["canonical"].to_list()
     keys = stem_keys.stem_tags(raws, known.signs)
     representatives: dict[str, dict[str, str | None]] = {}
-    for key, raw, name in zip(keys, raws, names, strict=True):
+    for key, raw, name in zip(
+        keys,
+        raws,
+        names,
+        strict=True,
+    ):
         of_key = representatives.setdefault(key, {})
         # Names without words are like no other.
         if key and name not in of_key.values():

@@ -67,7 +67,10 @@ class _EdgeSearch(NamedTuple):
     """The cosine that an edge reaches."""
 
 
-def group_by_cosine(vectors: Floats, eps: float) -> Ints:
+def group_by_cosine(
+    vectors: Floats,
+    eps: float,
+) -> Ints:
     """A group number per row, shape (n,), from `vectors` of shape (n, dim).
 
     Rows within cosine distance `eps`, directly or through others, share a group. Groups are
@@ -79,7 +82,12 @@ def group_by_cosine(vectors: Floats, eps: float) -> Ints:
             "the encoder returned vectors that are not finite numbers, so tags cannot be merged by "
             "meaning: use another encoder or --set normalise.semantic=false"
         )
-    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    squares = np.einsum(
+        "ij,ij->i",
+        vectors,
+        vectors,
+        dtype=np.float64,
+    )
     lengths = np.sqrt(squares)
     live = np.flatnonzero(lengths > 0)
     live_lengths = lengths[live, None].astype(np.float32)

@@ -1,24 +1,30 @@
-"""What judgements of tags come to: shares with intervals, detection of planted cases, agreement
+"""Evaluates judgements of tags: shares with intervals, detection of planted cases, agreement
 (InsTag, section 3.3).
 
-Every figure says how many cases it rests on; one that is undefined is null, never 0. InsTag's
-figures to compare with: precision 96.1%, consistency 86.6% by GPT-4; Fleiss' kappa among three
-people .47 and .73; Cohen's kappa of majority and GPT-4 .92 and .75.
+Every figure comes with the number of cases behind it; an undefined one is null, never 0. InsTag's
+figures for comparison: precision 96.1%, consistency 86.6% by GPT-4; Fleiss' kappa among three
+people .47 and .73; Cohen's kappa of their majority and GPT-4 .92 and .75.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from tacos.methods.measures import rater_agreement
+from tacos.methods.measures.rater_agreement import MISSING, Ints, Statistic
 from tacos.methods.tags.tag_checks import CONSISTENCY, JUDGEMENTS, PRECISION
 
 MAJORITY = "majority of people"
-FIGURES = {"n": pl.UInt32(), "value": pl.Float64(), "low": pl.Float64(), "high": pl.Float64()}
+FIGURES = {
+    "n": pl.UInt32(),
+    "value": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+}
 SHARES = pl.Schema(
     {
         "task": pl.String(),
@@ -29,20 +35,30 @@ SHARES = pl.Schema(
     }
 )
 AGREEMENT = pl.Schema(
-    {"task": pl.String(), "between": pl.String(), "measure": pl.String(), **FIGURES}
+    {
+        "task": pl.String(),
+        "between": pl.String(),
+        "measure": pl.String(),
+        **FIGURES,
+    }
 )
 
-
-AMONG: dict[str, rater_agreement.Statistic] = {
+AMONG: dict[str, Statistic] = {
     "agreement": rater_agreement.pairwise_agreement,
     "Fleiss kappa": rater_agreement.fleiss_kappa,
     "Gwet AC1": rater_agreement.gwet_ac1,
 }
-BETWEEN: dict[str, rater_agreement.Statistic] = {
+"""Measures of agreement among any number of people."""
+BETWEEN: dict[str, Statistic] = {
     "agreement": rater_agreement.pairwise_agreement,
     "Cohen kappa": rater_agreement.cohen_kappa,
     "Gwet AC1": rater_agreement.gwet_ac1,
 }
+"""Measures of agreement between two judges."""
+
+
+_Row = tuple[object, ...]
+"""A row of one of the tables, or a part of it."""
 
 
 class TagQuality(NamedTuple):
@@ -52,90 +68,174 @@ class TagQuality(NamedTuple):
     agreement: pl.DataFrame
 
 
-def assess_tag_quality(cases: pl.DataFrame, judgements: pl.DataFrame, seed: int = 1) -> TagQuality:
+def assess_tag_quality(
+    cases: pl.DataFrame,
+    judgements: pl.DataFrame,
+    seed: int = 1,
+) -> TagQuality:
     """`cases` by `CASES`, `judgements` by `JUDGEMENTS` (one per case and judge).
 
-    Shares: "right" is the share of cases not planted that a judge finds right or consistent;
-    "detected" the share of planted ones that it does not. Wilson's intervals; `n_missing` cases
-    have no answer of that judge. Agreement among people, and of each model with their majority:
-    over all cases, planted ones included, since nearly all other answers are yes. Intervals by
-    resampling cases.
+    Shares: "right" is the share of genuine cases that a judge finds right or consistent, "detected"
+    the share of planted ones that it does not; with Wilson's intervals. In `n_missing` cases that
+    judge has no answer.
+
+    Agreement: among people, and of each model with their majority. It rests on all cases, planted
+    ones included, since nearly all other answers are yes. Intervals come from resampling cases.
     """
-    answers = _add_majority_judge(judgements.select("case", "judge", "person", "answer"))
-    shares, agreement = [], []
+    answers = judgements.select(
+        "case",
+        "judge",
+        "person",
+        "answer",
+    )
+    answers = _add_majority_judge(answers)
+    shares: list[_Row] = []
+    agreement: list[_Row] = []
     for task in (PRECISION, CONSISTENCY):
         of_task = cases.filter(pl.col("task") == task)
-        given = of_task.select("case", "planted").join(answers, on="case").sort("case", "judge")
-        shares += [(task, *row) for row in _compute_share_rows(of_task, given)]
-        agreement += [(task, *row) for row in _compute_agreement_rows(given, seed)]
+        planted = of_task.select("case", "planted")
+        given = planted.join(answers, on="case")
+        # Sorted, because resampling depends on the order of cases.
+        given = given.sort("case", "judge")
+        shares += _compute_share_rows(task, of_task, given)
+        agreement += _compute_agreement_rows(task, given, seed)
     return TagQuality(
-        pl.DataFrame(shares, SHARES, orient="row"), pl.DataFrame(agreement, AGREEMENT, orient="row")
+        shares=pl.DataFrame(shares, SHARES, orient="row"),
+        agreement=pl.DataFrame(agreement, AGREEMENT, orient="row"),
     )
 
 
 def _add_majority_judge(answers: pl.DataFrame) -> pl.DataFrame:
-    """`answers` and, where there are several people, the answer of most of them as one more judge."""
+    """`answers` and, if there are several people, the answer of most of them as one more judge."""
     people = answers.filter(pl.col("person"))
-    if people["judge"].n_unique() < 2:
+    n_people = people["judge"].n_unique()
+    if n_people < 2:
         return answers
-    votes = people.group_by("case").agg("answer").rows()
-    rows = [
-        (case, MAJORITY, False, rater_agreement.majority_answer(given)) for case, given in votes
-    ]
+    votes = people.group_by("case").agg("answer")
+    majority = []
+    for case, case_answers in votes.rows():
+        row = {
+            "case": case,
+            "judge": MAJORITY,
+            "person": False,
+            "answer": rater_agreement.majority_answer(case_answers),
+        }
+        majority.append(row)
     schema = {name: JUDGEMENTS[name] for name in answers.columns}
-    return pl.concat([answers, pl.DataFrame(rows, schema, orient="row")])
+    return pl.concat([answers, pl.DataFrame(majority, schema)])
 
 
-def _compute_share_rows(cases: pl.DataFrame, given: pl.DataFrame) -> Iterator[tuple[object, ...]]:
-    """For each judge the share right and the share of planted cases detected."""
-    for judge in given["judge"].unique().sort().to_list():
-        for measure, planted in (("right", False), ("detected", True)):
-            asked = cases.filter(pl.col("planted") == planted).height
-            own = given.filter((pl.col("judge") == judge) & (pl.col("planted") == planted))[
-                "answer"
-            ].drop_nulls()
-            n_hits = int((own != planted).sum())
-            if asked:
-                yield (
-                    judge,
-                    measure,
-                    *rater_agreement.wilson_interval(n_hits, len(own)).row(),
-                    asked - len(own),
-                )
+# Shares
 
 
-def _compute_agreement_rows(given: pl.DataFrame, seed: int) -> Iterator[tuple[object, ...]]:
-    """Agreement among people, and between each model and their majority (or the one person)."""
-    people = given.filter(pl.col("person"))["judge"].unique().sort().to_list()
+def _compute_share_rows(
+    task: str,
+    cases: pl.DataFrame,
+    given: pl.DataFrame,
+) -> Iterator[_Row]:
+    """Rows of `SHARES`: per judge, the share right and the share detected."""
+    is_planted = pl.col("planted")
+    n_planted = cases.filter(is_planted).height
+    n_genuine = cases.height - n_planted
+    judges = given["judge"].unique().sort()
+    for judge in judges.to_list():
+        own = given.filter(pl.col("judge") == judge)
+        if n_genuine:
+            figures = _compute_share(
+                own.filter(~is_planted)["answer"],
+                wanted=True,
+                n_cases=n_genuine,
+            )
+            yield task, judge, "right", *figures
+        if n_planted:
+            # A planted case is detected when its tag is not found right.
+            figures = _compute_share(
+                own.filter(is_planted)["answer"],
+                wanted=False,
+                n_cases=n_planted,
+            )
+            yield task, judge, "detected", *figures
+
+
+def _compute_share(
+    answers: pl.Series,
+    wanted: bool,
+    n_cases: int,
+) -> _Row:
+    """The figures of the share of `wanted` among the answers given, and how many are missing."""
+    valid = answers.drop_nulls()
+    n_valid = len(valid)
+    is_hit = valid == wanted
+    n_hits = int(is_hit.sum())
+    interval = rater_agreement.wilson_interval(n_hits, n_valid)
+    n_missing = n_cases - n_valid
+    return *interval.row(), n_missing
+
+
+# Agreement
+
+
+def _compute_agreement_rows(
+    task: str,
+    given: pl.DataFrame,
+    seed: int,
+) -> Iterator[_Row]:
+    """Rows of `AGREEMENT`: among people, and of each model with their majority.
+
+    With only one person, models are compared with that person.
+    """
+    by_people = given.filter(pl.col("person"))
+    people = by_people["judge"].unique().sort().to_list()
     if not people:
         return
+    reference = people[0]
     if len(people) > 1:
-        table = _build_ratings(given, people)
-        table = table[(table != rater_agreement.MISSING).sum(axis=1) >= 2]
-        for measure, statistic in AMONG.items():
-            yield (
-                f"{len(people)} people",
-                measure,
-                *rater_agreement.bootstrap_interval(statistic, table, seed).row(),
-            )
-    reference = MAJORITY if len(people) > 1 else people[0]
-    for model in sorted(set(given["judge"]) - {*people, MAJORITY}):
-        pairs = rater_agreement.pair_ratings(*_build_ratings(given, [model, reference]).T)
-        for measure, statistic in BETWEEN.items():
-            yield (
-                f"{model} and {reference}",
-                measure,
-                *rater_agreement.bootstrap_interval(statistic, pairs, seed).row(),
-            )
+        reference = MAJORITY
+        ratings = _build_ratings(given, people)
+        # Only cases that two people have answered say anything about agreement.
+        n_ratings = (ratings != MISSING).sum(axis=1)
+        shared = ratings[n_ratings >= 2]
+        for figures in _measure_agreement(AMONG, shared, seed):
+            yield task, f"{len(people)} people", *figures
+    # Whoever is not a person is a model, except for the majority.
+    models = set(given["judge"]) - {*people, MAJORITY}
+    for model in sorted(models):
+        ratings = _build_ratings(given, [model, reference])
+        pairs = rater_agreement.pair_ratings(*ratings.T)
+        for figures in _measure_agreement(BETWEEN, pairs, seed):
+            yield task, f"{model} and {reference}", *figures
 
 
-def _build_ratings(given: pl.DataFrame, judges: Sequence[str]) -> rater_agreement.Ints:
-    """Answers as numbers, shape (cases, judges), `MISSING` where there is none."""
-    cases = given.select("case").unique().sort("case")
-    table = np.full((cases.height, len(judges)), rater_agreement.MISSING, np.int64)
-    for column, judge in enumerate(judges):
-        own = given.filter((pl.col("judge") == judge) & pl.col("answer").is_not_null())
-        table[cases["case"].search_sorted(own["case"]).to_numpy(), column] = (
-            own["answer"].cast(pl.Int64).to_numpy()
+def _measure_agreement(
+    measures: Mapping[str, Statistic],
+    ratings: Ints,
+    seed: int,
+) -> Iterator[_Row]:
+    """The figures of each measure of `ratings`, shape (cases, judges)."""
+    for measure, statistic in measures.items():
+        interval = rater_agreement.bootstrap_interval(
+            statistic,
+            ratings,
+            seed,
         )
-    return table
+        yield measure, *interval.row()
+
+
+def _build_ratings(
+    given: pl.DataFrame,
+    judges: Sequence[str],
+) -> Ints:
+    """Answers as numbers, shape (cases, judges), `MISSING` where there is none."""
+    cases = given["case"].unique().sort()
+    ratings = np.full(
+        (len(cases), len(judges)),
+        fill_value=MISSING,
+        dtype=np.int64,
+    )
+    valid = given.drop_nulls("answer")
+    for column, judge in enumerate(judges):
+        own = valid.filter(pl.col("judge") == judge)
+        rows = cases.search_sorted(own["case"])
+        answers = own["answer"].cast(pl.Int64)
+        ratings[rows.to_numpy(), column] = answers.to_numpy()
+    return ratings
