@@ -95,11 +95,11 @@ def _check_parts(value: Mapping[str, Any]) -> None:
         if not isinstance(table, Mapping):
             raise InputError(f"overrides: {part} must be a table")
         # In TOML, a key below a table's header belongs to the table.
-        swallowed = sorted(table.keys() & set(PARTS))
-        if swallowed:
-            raise InputError(
-                f"overrides: {swallowed[0]} is part of [{part}]; move it before the tables"
-            )
+        for other in PARTS:
+            if other in table:
+                raise InputError(
+                    f"overrides: {other} is part of [{part}]; move it before the tables"
+                )
 
 
 def _read_names(
@@ -125,9 +125,17 @@ def _refuse_contradictions(
 ) -> None:
     """Raise `InputError` if the file says two things of one name; chains and cycles included."""
     targets = _resolve_merges(overrides, signs)
-    _refuse_chains(targets, "merged into", signs)
     new_names = {_word_key(old, signs): new for old, new in overrides.rename.items()}
-    _refuse_chains(new_names, "renamed to", signs)
+    _refuse_chains(
+        targets,
+        "merged into",
+        signs,
+    )
+    _refuse_chains(
+        new_names,
+        "renamed to",
+        signs,
+    )
     dropped = {_word_key(name, signs) for name in overrides.drop}
     for new in overrides.rename.values():
         if _word_key(new, signs) in dropped:
@@ -142,7 +150,10 @@ def _refuse_merged_members(
     signs: bool,
 ) -> None:
     """Raise `InputError` if `merge` gives two members of a keep-apart set one name."""
-    ends = [targets.get(_word_key(name, signs), name) for name in members]
+    ends = []
+    for name in members:
+        key = _word_key(name, signs)
+        ends.append(targets.get(key, name))
     for name, end in zip(members, ends, strict=True):
         if end != name and ends.count(end) > 1:
             raise InputError(
@@ -279,9 +290,13 @@ def find_rename_moves(
         tags = lookup.find_tags(old)
         if not tags:
             notes.append(f"no canonical tag is called '{old}' to rename")
+        renamed = Move(
+            target=new,
+            reason=f"renamed to '{new}' by hand",
+        )
         for tag in tags:
             if tag != new:
-                moves[tag] = Move(new, f"renamed to '{new}' by hand")
+                moves[tag] = renamed
     return moves, notes
 
 
@@ -356,6 +371,8 @@ def _rank_members(
 
     def rank(pair: tuple[str, int]) -> tuple[bool, int, str, int]:
         name, number = pair
-        return name in moves, -counts.get(name, 0), name, number
+        is_moved = name in moves
+        count = counts.get(name, 0)
+        return is_moved, -count, name, number
 
     return sorted(named, key=rank)

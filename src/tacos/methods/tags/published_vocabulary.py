@@ -306,7 +306,11 @@ def _find_word_moves(
     for tag, heads in heads_of.items():
         names += [tag, *heads]
     used_encoder = encoder if known.guard > 0 else None
-    alike = merge_steps.make_likeness(names, known.signs, used_encoder)
+    alike = merge_steps.make_likeness(
+        names,
+        known.signs,
+        used_encoder,
+    )
     moves = {}
     for tag, heads in heads_of.items():
         head = merge_steps.find_most_alike(
@@ -316,7 +320,10 @@ def _find_word_moves(
             known.guard,
         )
         if head is not None:
-            moves[tag] = Move(heads[head], f"same words as '{head}'")
+            moves[tag] = Move(
+                target=heads[head],
+                reason=f"same words as '{head}'",
+            )
     return moves
 
 
@@ -348,7 +355,11 @@ def _find_meaning_moves(
         if 1 - cosine > known.eps:
             continue
         raw, name = anchors[number]
-        reason = merge_steps.describe_semantic_merge(raw, cosine, known.eps)
+        reason = merge_steps.describe_semantic_merge(
+            raw,
+            cosine,
+            known.eps,
+        )
         moves[tag] = Move(name, reason)
     return moves
 

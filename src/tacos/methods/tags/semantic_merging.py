@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from tacos.errors import InputError
 
+Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -118,9 +119,19 @@ def pair_cosines(
     """The cosines of pairs of rows in float64, shape (pairs,); 0 with a vector of length 0."""
     left = vectors[rows].astype(np.float64)
     right = vectors[columns].astype(np.float64)
-    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    safe_lengths = np.where(lengths > 0, lengths, 1.0)
-    products: Doubles = np.einsum("ij,ij->i", left, right)
+    lengths = np.linalg.norm(left, axis=1)
+    lengths *= np.linalg.norm(right, axis=1)
+    # The product with a vector of length 0 is 0, whatever it is divided by.
+    safe_lengths = np.where(
+        lengths > 0,
+        lengths,
+        1.0,
+    )
+    products: Doubles = np.einsum(
+        "ij,ij->i",
+        left,
+        right,
+    )
     return products / safe_lengths
 
 
@@ -135,8 +146,10 @@ def find_nearest_known(
     step = BLOCK // 2
     blocks = [np.zeros(0, np.int64)]
     for start in range(0, len(vectors), step):
-        products = vectors[start : start + step] @ known.T
-        blocks.append(np.argmax(products, axis=1))
+        block = vectors[start : start + step]
+        products = block @ known.T  # shape (block, known)
+        best = np.argmax(products, axis=1)
+        blocks.append(best)
     nearest = np.concatenate(blocks).astype(np.int64)
     cosines = pair_cosines(
         np.concatenate([vectors, known]),
@@ -178,7 +191,11 @@ def _label_components(search: _EdgeSearch) -> Ints:
     labels = np.arange(n, dtype=np.int64)
     for start in range(0, n, BLOCK):
         for left in range(start, n, WIDTH):
-            rows, columns = _find_candidate_pairs(search, start, left)
+            rows, columns = _find_candidate_pairs(
+                search,
+                start,
+                left,
+            )
             # Pairs that are connected already need no true cosine.
             is_open = labels[rows] != labels[columns]
             rows, columns = _confirm_pairs(
@@ -187,7 +204,11 @@ def _label_components(search: _EdgeSearch) -> Ints:
                 columns[is_open],
             )
             if len(rows):
-                labels = _join_components(labels, rows, columns)
+                labels = _join_components(
+                    labels,
+                    rows,
+                    columns,
+                )
     return labels
 
 
@@ -219,22 +240,38 @@ def _confirm_pairs(
     is_edge = np.zeros(len(rows), dtype=bool)
     for start in range(0, len(rows), CHUNK):
         chunk = slice(start, start + CHUNK)
-        i = rows[chunk]
-        j = columns[chunk]
-        cosines = np.einsum("ij,ij->i", search.unit[i], search.unit[j])
-        is_edge[chunk] = cosines >= search.threshold
-        # Where float32 cannot tell, the vectors as given decide in float64.
-        margins = np.abs(cosines - search.threshold)
-        unsure = np.flatnonzero(margins < UNSURE)
-        exact = pair_cosines(
-            search.vectors,
-            search.live[i[unsure]],
-            search.live[j[unsure]],
+        is_edge[chunk] = _reach_threshold(
+            search,
+            rows[chunk],
+            columns[chunk],
         )
-        # As distances, the way scikit-learn compares.
-        max_distance = 1.0 - search.threshold
-        is_edge[start + unsure] = 1.0 - exact <= max_distance
     return rows[is_edge], columns[is_edge]
+
+
+def _reach_threshold(
+    search: _EdgeSearch,
+    rows: Ints,
+    columns: Ints,
+) -> Bools:
+    """Whether the true cosines of pairs reach the threshold, shape (pairs,)."""
+    cosines = np.einsum(
+        "ij,ij->i",
+        search.unit[rows],
+        search.unit[columns],
+    )
+    reaches: Bools = cosines >= search.threshold
+    # Where float32 cannot tell, the vectors as given decide in float64.
+    margins = np.abs(cosines - search.threshold)
+    unsure = np.flatnonzero(margins < UNSURE)
+    exact = pair_cosines(
+        search.vectors,
+        search.live[rows[unsure]],
+        search.live[columns[unsure]],
+    )
+    # As distances, the way scikit-learn compares.
+    max_distance = 1.0 - search.threshold
+    reaches[unsure] = 1.0 - exact <= max_distance
+    return reaches
 
 
 # Components
@@ -246,16 +283,21 @@ def _join_components(
     columns: Ints,
 ) -> Ints:
     """The labels after the components of each (row, column) pair became one."""
-    edges = np.stack([labels[rows], labels[columns]])  # shape (2, edges)
+    ends_of_edges = [labels[rows], labels[columns]]
+    edges = np.stack(ends_of_edges)  # shape (2, edges)
     # A small graph of the components concerned, numbered from 0.
     components, ends = np.unique(edges, return_inverse=True)
     sources, targets = ends.reshape(2, -1)
     n_components = len(components)
+    ones = np.ones(len(rows), dtype=bool)
     graph = sparse.coo_array(
-        (np.ones(len(rows), dtype=bool), (sources, targets)),
+        (ones, (sources, targets)),
         shape=(n_components, n_components),
     )
-    _, merged = connected_components(graph, directed=False)
+    _, merged = connected_components(
+        graph,
+        directed=False,
+    )
     first_members = find_first_members(merged.astype(np.int64))
     renamed = np.arange(len(labels), dtype=np.int64)
     renamed[components] = components[first_members]

@@ -34,9 +34,14 @@ def list_canonical_tags(vocabulary: pl.DataFrame) -> pl.DataFrame:
     """
     kept = _sort_by_count(vocabulary.drop_nulls("canonical"))
     # The groups keep the order of rows, so that `raws` is sorted.
-    groups = kept.group_by("canonical", maintain_order=True)
+    groups = kept.group_by(
+        "canonical",
+        maintain_order=True,
+    )
+    # Counts are UInt32, and their sum may be larger.
+    count = pl.col("count").cast(pl.UInt64)
     tags = groups.agg(
-        pl.col("count").cast(pl.UInt64).sum(),
+        count.sum(),
         n_raw=pl.len(),
         raws=pl.col("raw"),
     )
@@ -68,12 +73,12 @@ def _find_same_words(
 ) -> str:
     """The most frequent raw tag with the words of `name`; `InputError` if there is none."""
     key = stem_keys.stem_tags([name])[0]
-    raws = ordered["raw"].to_list()
+    raws: list[str] = ordered["raw"].to_list()
     raw_keys = stem_keys.stem_tags(raws)
-    for raw, raw_key in zip(raws, raw_keys, strict=True):
-        # A name without letters or digits has an empty key and matches nothing.
-        if key and raw_key == key:
-            return str(raw)
+    # A name without letters or digits has an empty key and matches nothing.
+    if key and key in raw_keys:
+        place = raw_keys.index(key)
+        return raws[place]
     message = f"no tag is called {name!r}"
     suggestions = _suggest_tags(ordered, name)
     if suggestions:
@@ -123,7 +128,7 @@ def _find_tags_with_words(
     tags: Sequence[str],
     words: set[str],
 ) -> list[str]:
-    """The tags with all of `words`, as stems; none if there are no words."""
+    """The tags with all of `words`, as stems, and perhaps more; none if there are no words."""
     if not words:
         return []
     found = []

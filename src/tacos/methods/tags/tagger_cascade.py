@@ -51,11 +51,12 @@ def draw_tagging_questions(
     """
     drawn: list[pl.DataFrame] = []
     for batch in questions:
-        instructions = batch["instruction"].to_list()
-        lots = hash_instructions(instructions, seed)
-        candidates = pl.concat([*drawn, batch.with_columns(lots)])
+        lots = hash_instructions(batch["instruction"].to_list(), seed)
+        drawn.append(batch.with_columns(lots))
+        candidates = pl.concat(drawn)
         # Equal instructions have equal lots: id and turn break the tie.
-        drawn = [candidates.sort("lot", *TURN).head(n)]
+        ordered = candidates.sort("lot", *TURN)
+        drawn = [ordered.head(n)]
     return pl.concat(drawn)
 
 
@@ -72,6 +73,10 @@ def pick_least_confident(
     """id and turn of the `n` guesses of which the model is least sure; ties: the smallest lots."""
     # Only what decides is read: the guesses may be far larger than memory.
     columns = guesses.select(*TURN, "sureness", "lot")
-    ordered = columns.sort("sureness", "lot", *TURN)
+    ordered = columns.sort(
+        "sureness",
+        "lot",
+        *TURN,
+    )
     least = ordered.head(n)
     return least.select(TURN).collect()
