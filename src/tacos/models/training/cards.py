@@ -1,6 +1,4 @@
-"""The card of distilled models: what they learned from, how far they agree with it, where they
-fail. Markdown.
-"""
+"""Renders the card of distilled models in Markdown: sources, agreement, known failures."""
 
 from __future__ import annotations
 
@@ -14,37 +12,47 @@ Figures = Mapping[str, Any]
 
 
 def render_card(
-    source: Figures, figures: Mapping[str, Figures], left_out: Mapping[str, str]
+    source: Figures,
+    figures: Mapping[str, Figures],
+    left_out: Mapping[str, str],
 ) -> str:
-    """The card's text: `source` says which run, `figures` has "tagger", "judge" or both. Equal
-    figures, equal text.
+    """Render a card; equal figures give equal text.
+
+    `source` describes the run, `figures` has "tagger", "judge" or both, and `left_out` says why a
+    part is missing.
     """
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
     )
     environment.filters["spread"] = _format_spread
-    template = environment.from_string(
-        files("tacos.models.training").joinpath("card.md.jinja").read_text("utf-8")
+    path = files("tacos.models.training").joinpath("card.md.jinja")
+    template = environment.from_string(path.read_text("utf-8"))
+
+    models: dict[str, None] = {}
+    for part in figures.values():
+        models.update(dict.fromkeys(part["models"]))
+    text = template.render(
+        source=source,
+        models=list(models),
+        left_out=left_out,
+        use=format_usage_options("FOLDER", figures),
+        cautions=list_cautions(figures),
+        tagger=figures.get("tagger"),
+        judge=figures.get("judge"),
     )
-    models = list(dict.fromkeys(name for found in figures.values() for name in found["models"]))
-    parts = {part: figures.get(part) for part in ("tagger", "judge")}
-    use, warnings = format_usage_options("FOLDER", figures), list_cautions(figures)
-    shown = {
-        "source": source,
-        "models": models,
-        "left_out": left_out,
-        "use": use,
-        "cautions": warnings,
-        **parts,
-    }
-    return template.render(shown).rstrip() + "\n"
+    return text.rstrip() + "\n"
 
 
 def format_usage_options(folder: str, parts: Collection[str]) -> str:
-    """The option of `tacos select` that takes what a folder holds.
+    """Return the option of `tacos select` that uses the models in a folder.
 
-    >>> format_usage_options("mymodel", ["tagger", "judge"]), format_usage_options("mymodel", ["tagger"])
-    ('--llm mymodel', '--set tag.model=mymodel')
+    >>> format_usage_options("mymodel", ["tagger", "judge"])
+    '--llm mymodel'
+    >>> format_usage_options("mymodel", ["tagger"])
+    '--set tag.model=mymodel'
     """
     settings = {"tagger": "tag.model", "judge": "judge.model"}
     if set(parts) == set(settings):
@@ -53,30 +61,42 @@ def format_usage_options(folder: str, parts: Collection[str]) -> str:
 
 
 def list_cautions(figures: Mapping[str, Figures]) -> list[str]:
-    """Why a part is better not used: it agrees no better than a rule that learned nothing."""
-    found = []
-    if (tagger := figures.get("tagger")) and tagger["exact"]["micro"] <= tagger[
-        "most frequent tags"
-    ]["exact"]["micro"]:
-        found.append(
-            "The tagger agrees no better than the most frequent tags for every row: better not use it."
+    """Say why a part is better not used: it agrees no better than a rule that learned nothing."""
+    cautions: list[str] = []
+    tagger = figures.get("tagger")
+    judge = figures.get("judge")
+    if tagger and _is_no_better_than_frequent_tags(tagger):
+        cautions.append(
+            "The tagger agrees no better than the most frequent tags for every row: "
+            "better not use it."
         )
-    if (judge := figures.get("judge")) and judge["agreement"]["value"] is not None:
-        if judge["agreement"]["interval"][0] <= 0.5:
-            found.append(
-                "The judge may agree no better than a coin: better not use it before it has seen more pairs."
-            )
-        elif judge["agreement"]["value"] <= judge["length only"]["value"]:
-            found.append(
-                'The judge agrees no better than "the longer one": it adds nothing to length.'
-            )
-    return found
+    if judge is None or judge["agreement"]["value"] is None:
+        return cautions
+
+    agreement = judge["agreement"]
+    low, _ = agreement["interval"]
+    if low <= 0.5:
+        cautions.append(
+            "The judge may agree no better than a coin: "
+            "better not use it before it has seen more pairs."
+        )
+    elif agreement["value"] <= judge["length only"]["value"]:
+        cautions.append(
+            'The judge agrees no better than "the longer one": it adds nothing to length.'
+        )
+    return cautions
 
 
-def _format_spread(found: Figures) -> str:
-    """A figure (key "micro" or "value") with its interval, or n/a where nothing could be held out."""
-    value = found.get("micro", found.get("value"))
+def _is_no_better_than_frequent_tags(tagger: Figures) -> bool:
+    own = tagger["exact"]["micro"]
+    frequent = tagger["most frequent tags"]["exact"]["micro"]
+    return bool(own <= frequent)
+
+
+def _format_spread(figure: Figures) -> str:
+    """Format a figure ("micro" or "value") with its interval; n/a if nothing could be held out."""
+    value = figure.get("micro", figure.get("value"))
     if value is None:
         return "n/a"
-    low, high = found["interval"]
+    low, high = figure["interval"]
     return f"{value:.3f} ({low:.3f} to {high:.3f})"

@@ -1,9 +1,9 @@
-"""The texts that the static table is fitted to. Only what may go into shipped weights: Apache-2,
-MIT or our own.
+"""Reads the texts that the static encoder is fitted to.
 
-Whole instructions, single sentences of responses, tags, and phrases of one to three words cut out
-of those texts or put together from the words of tags. One tag in ten and no phrase made of it is
-left out (`is_holdout_tag`), for measuring.
+Only what may go into shipped weights is read: Apache-2, MIT or our own. These are whole
+instructions, single sentences of responses, tags, and phrases of one to three words that were cut
+out of these texts or put together from the words of tags. One tag in ten, with every phrase equal
+to it, is held out for measuring (`is_holdout_tag`).
 """
 
 from __future__ import annotations
@@ -22,149 +22,183 @@ import numpy as np
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 WORD = re.compile(r"[a-z][a-z'+#-]*[a-z+#]|[.,;:!?()\n]")
 _STOP = (
-    "a an the of to in on for and or is are was were be been it its this that these those with as at by from i you he "
-    "she they we my your his her their our me him them us not no do does did can could will would should has have had "
-    "if then than so but what which who how when where why there here about into out up down over"
+    "a an the of to in on for and or is are was were be been it its this that these those with as "
+    "at by from i you he she they we my your his her their our me him them us not no do does did "
+    "can could will would should has have had if then than so but what which who how when where "
+    "why there here about into out up down over"
 )
 STOP_WORDS = frozenset(_STOP.split())
 LONGEST = 1500
 """Characters of a text that are read."""
+MIN_SENTENCE = 15
+MAX_SENTENCE = 400
+PUBLISHED_TAGS = "tags/raw_tag_counts_11976.jsonl.gz"
+OWN_TAGS = "tags/open_tags.jsonl.gz"
+LIMA = "corpora/lima_1029.json.gz"
+COACHLM = "quality_pairs/coachlm_expert_revision.json.gz"
+PANDALM = "quality_pairs/pandalm_human_999.json.gz"
+SELF_INSTRUCT = "corpora/self_instruct_user_252.jsonl.gz"
+SHAREGPT = "corpora/sharegpt_dummy_500.json.gz"
+OASST = "corpora/oasst_sft_zh_multiturn.json.gz"
 
 
 def read_corpus_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a gzipped JSON or JSON-lines file."""
+    """Read the rows of a gzipped JSON or JSON-lines file."""
     text = gzip.decompress(path.read_bytes()).decode("utf-8")
-    return (
-        list(json.loads(text))
-        if path.suffixes[-2] == ".json"
-        else [json.loads(line) for line in text.splitlines()]
-    )
+    if path.suffixes[-2] == ".json":
+        return list(json.loads(text))
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def read_tags(data: Path) -> list[str]:
-    """Every distinct tag, lower case: of the published counts (MIT) and of our own annotators."""
-    raw = [str(row["tag"]) for row in read_corpus_rows(data / "tags/raw_tag_counts_11976.jsonl.gz")]
-    own = [tag for row in read_corpus_rows(data / "tags/open_tags.jsonl.gz") for tag in row["tags"]]
-    return list(dict.fromkeys(" ".join(tag.lower().split()) for tag in raw + own))
+    """Read every distinct tag in lower case: of the published counts and of our annotators."""
+    tags = [str(row["tag"]) for row in read_corpus_rows(data / PUBLISHED_TAGS)]
+    for row in read_corpus_rows(data / OWN_TAGS):
+        tags += row["tags"]
+    names = (" ".join(tag.lower().split()) for tag in tags)
+    return list(dict.fromkeys(names))
 
 
 def read_first_annotations(data: Path) -> dict[str, dict[str, Any]]:
-    """Distinct instruction (its input on a line of its own) -> the row of the first annotator who
-    tagged it.
+    """Read our annotations: distinct instruction -> the row of the first annotator who tagged it.
+
+    An instruction's input stands on a line of its own.
     """
-    out: dict[str, dict[str, Any]] = {}
-    for row in read_corpus_rows(data / "tags/open_tags.jsonl.gz"):
-        out.setdefault(row["instruction"].replace(" || INPUT: ", "\n"), row)
-    return out
+    annotations: dict[str, dict[str, Any]] = {}
+    for row in read_corpus_rows(data / OWN_TAGS):
+        instruction = row["instruction"].replace(" || INPUT: ", "\n")
+        annotations.setdefault(instruction, row)
+    return annotations
 
 
 def is_holdout_tag(text: str) -> bool:
-    """Whether this tag is kept for measuring (one in ten, by its hash)."""
-    return hashlib.sha256(text.encode()).digest()[0] % 10 == 0
+    """Say whether this tag is kept for measuring (one in ten, by its hash)."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return digest[0] % 10 == 0
 
 
 def read_instructions(data: Path) -> Iterator[str]:
-    """Instructions with their inputs, whole: LIMA, CoachLM, PandaLM, Self-Instruct, ShareGPT, OASST
-    (all Apache-2).
+    """Read whole instructions with their inputs: LIMA, CoachLM, PandaLM, Self-Instruct, ShareGPT
+    and OASST (all Apache-2).
     """
-    for row in read_corpus_rows(data / "corpora/lima_1029.json.gz"):
-        yield from [
-            join_raw_input(row["instruction"], row["input"]),
-            *(asked for asked, _ in row.get("history") or []),
-        ]
-    for row in read_corpus_rows(data / "quality_pairs/coachlm_expert_revision.json.gz"):
+    for row in read_corpus_rows(data / LIMA):
+        yield join_raw_input(row["instruction"], row["input"])
+        for question, _ in row.get("history") or []:
+            yield question
+    for row in read_corpus_rows(data / COACHLM):
         yield join_raw_input(row["Raw Instruction"], row["Raw Input"])
         yield join_raw_input(row["Revised Instruction"], row["Revised Input"])
-    for row in read_corpus_rows(data / "quality_pairs/pandalm_human_999.json.gz"):
+    for row in read_corpus_rows(data / PANDALM):
         yield join_raw_input(row["instruction"], row["input"])
-    for row in read_corpus_rows(data / "corpora/self_instruct_user_252.jsonl.gz"):
-        yield from (
-            join_raw_input(row["instruction"], instance["input"]) for instance in row["instances"]
-        )
-    for row in read_corpus_rows(data / "corpora/sharegpt_dummy_500.json.gz"):
-        yield from (turn["value"] for turn in row["conversations"])
-    yield from (
-        row["instruction"]
-        for row in read_corpus_rows(data / "corpora/oasst_sft_zh_multiturn.json.gz")
-    )
+    for row in read_corpus_rows(data / SELF_INSTRUCT):
+        for instance in row["instances"]:
+            yield join_raw_input(row["instruction"], instance["input"])
+    for row in read_corpus_rows(data / SHAREGPT):
+        for turn in row["conversations"]:
+            yield turn["value"]
+    for row in read_corpus_rows(data / OASST):
+        yield row["instruction"]
 
 
 def _read_responses(data: Path) -> Iterator[Any]:
-    """Answers of LIMA, CoachLM, PandaLM and Self-Instruct."""
-    for row in read_corpus_rows(data / "corpora/lima_1029.json.gz"):
-        yield from [
-            row["instruction"],
-            row["output"],
-            *(answer for _, answer in row.get("history") or []),
-        ]
-    for row in read_corpus_rows(data / "quality_pairs/coachlm_expert_revision.json.gz"):
-        yield from (row["Raw Response"], row["Revised Response"])
-    for row in read_corpus_rows(data / "quality_pairs/pandalm_human_999.json.gz"):
-        yield from (row["response1"], row["response2"])
-    for row in read_corpus_rows(data / "corpora/self_instruct_user_252.jsonl.gz"):
-        yield from (instance["output"] for instance in row["instances"])
+    """Read the answers of LIMA, CoachLM, PandaLM and Self-Instruct."""
+    for row in read_corpus_rows(data / LIMA):
+        yield row["instruction"]
+        yield row["output"]
+        for _, answer in row.get("history") or []:
+            yield answer
+    for row in read_corpus_rows(data / COACHLM):
+        yield row["Raw Response"]
+        yield row["Revised Response"]
+    for row in read_corpus_rows(data / PANDALM):
+        yield row["response1"]
+        yield row["response2"]
+    for row in read_corpus_rows(data / SELF_INSTRUCT):
+        for instance in row["instances"]:
+            yield instance["output"]
 
 
 def join_raw_input(instruction: str, given: str) -> str:
-    """An instruction and its input, as one text."""
+    """Join an instruction and its input to one text."""
     return f"{instruction}\n{given}" if given else instruction
 
 
 def _read_running_text(data: Path) -> list[str]:
-    """Distinct instructions, then distinct sentences of 15 to 400 characters."""
-    asked = [text.strip()[:LONGEST] for text in read_instructions(data)]
-    answers = [text for text in _read_responses(data) if isinstance(text, str)]
-    parts = [part.strip() for text in answers for part in SENTENCE.split(text)]
-    return list(
-        dict.fromkeys(
-            [text for text in asked if len(text) > 1] + [p for p in parts if 15 <= len(p) <= 400]
-        )
-    )
+    """Read distinct instructions, then distinct sentences of 15 to 400 characters."""
+    instructions: list[str] = []
+    for instruction in read_instructions(data):
+        beginning = instruction.strip()[:LONGEST]
+        if len(beginning) > 1:
+            instructions.append(beginning)
+
+    sentences: list[str] = []
+    for response in _read_responses(data):
+        if not isinstance(response, str):
+            continue
+        for part in SENTENCE.split(response):
+            sentence = part.strip()
+            if MIN_SENTENCE <= len(sentence) <= MAX_SENTENCE:
+                sentences.append(sentence)
+    return list(dict.fromkeys(instructions + sentences))
 
 
 def _extract_phrases(texts: Iterable[str], n_longer: int) -> list[str]:
-    """Words seen twice, and the `n_longer` most frequent phrases of two or three words, no function
-    word at an end.
+    """Return words seen twice, and the `n_longer` most frequent phrases of two or three words.
+
+    No phrase starts or ends in a function word.
 
     >>> _extract_phrases(["the climate change of the planet", "climate change"], 1)
     ['change', 'climate', 'climate change']
     """
-    counts = Counter(
-        phrase for text in texts for phrase in _cut_phrases(WORD.findall(text.lower()))
-    )
-    ordered = sorted(
-        counts, key=lambda phrase: (-counts[phrase], hashlib.sha256(phrase.encode()).digest())
-    )
-    words = sorted(phrase for phrase in ordered if " " not in phrase and counts[phrase] > 1)
-    return words + [phrase for phrase in ordered if " " in phrase][:n_longer]
+    counts: Counter[str] = Counter()
+    for text in texts:
+        words = WORD.findall(text.lower())
+        counts.update(_cut_phrases(words))
+
+    def by_count(phrase: str) -> tuple[int, bytes]:
+        # Ties are broken by a hash, so that no letter of the alphabet is preferred.
+        return -counts[phrase], hashlib.sha256(phrase.encode()).digest()
+
+    words = sorted(phrase for phrase in counts if " " not in phrase and counts[phrase] > 1)
+    longer = sorted((phrase for phrase in counts if " " in phrase), key=by_count)
+    return words + longer[:n_longer]
 
 
 def _cut_phrases(words: list[str]) -> Iterator[str]:
-    """Runs of one to three words without punctuation, not starting or ending in a function word."""
-    for n in (1, 2, 3):
-        for start in range(len(words) - n + 1):
-            run = words[start : start + n]
-            inside = all(len(word) > 1 for word in run)
-            if inside and run[0] not in STOP_WORDS and run[-1] not in STOP_WORDS:
-                yield " ".join(run)
+    """Cut out runs of one to three words, without punctuation or a function word at an end."""
+    for length in (1, 2, 3):
+        for start in range(len(words) - length + 1):
+            run = words[start : start + length]
+            has_punctuation = any(len(word) < 2 for word in run)
+            if has_punctuation or run[0] in STOP_WORDS or run[-1] in STOP_WORDS:
+                continue
+            yield " ".join(run)
 
 
 def _draw_phrases(tags: Iterable[str], n: int, seed: int) -> list[str]:
-    """`n` phrases of two words drawn from those of the tags, and the words themselves."""
+    """Draw `n` phrases of two words from the words of tags, and add the words themselves."""
     words = sorted({word for tag in tags for word in tag.split()})
-    drawn = np.random.default_rng(seed).integers(0, len(words), size=(n, 2))
-    return [f"{words[a]} {words[b]}" for a, b in drawn.tolist()] + words
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(words), size=(n, 2))
+    phrases = [f"{words[first]} {words[second]}" for first, second in drawn.tolist()]
+    return phrases + words
 
 
 def read_training_texts(
-    data: Path, n_longer: int = 90_000, n_made_up: int = 40_000, seed: int = 0
+    data: Path,
+    n_longer: int = 90_000,
+    n_made_up: int = 40_000,
+    seed: int = 0,
 ) -> list[str]:
-    """All texts to fit to, each once, held-out tags left out."""
+    """Read all texts to fit the encoder to, each once, held-out tags left out."""
     tags = read_tags(data)
-    seen = [tag for tag in tags if not is_holdout_tag(tag)]
-    running = _read_running_text(data)
-    every = (
-        running + seen + _extract_phrases(running, n_longer) + _draw_phrases(seen, n_made_up, seed)
-    )
-    hidden = set(tags) - set(seen)
-    return [text for text in dict.fromkeys(every) if text not in hidden]
+    shown_tags = [tag for tag in tags if not is_holdout_tag(tag)]
+    hidden_tags = set(tags) - set(shown_tags)
+    running_text = _read_running_text(data)
+    texts = [
+        *running_text,
+        *shown_tags,
+        *_extract_phrases(running_text, n_longer),
+        *_draw_phrases(shown_tags, n_made_up, seed),
+    ]
+    return [text for text in dict.fromkeys(texts) if text not in hidden_tags]

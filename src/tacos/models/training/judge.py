@@ -1,10 +1,13 @@
-"""Trains the embedded judge from pairs of which one response was preferred, by people or by an LLM.
+"""Trains the embedded judge from pairs of which people or an LLM preferred one response.
 
-    minimise  sum_k w_k [p_k log(1 + exp(-z_k)) + (1 - p_k) log(1 + exp(z_k))] + penalty(b),   z_k = (x_k - x'_k) . b
+With x_k the columns of the preferred sample and x'_k those of the other one, it minimises
 
-over the weights b of the ramps, each kept to its feature's direction, and of the encoder's
-dimensions. The penalty is a ridge, and for the ramps of one feature also on the differences of
-neighbours, so that g_f is a smooth line (Eilers and Marx, 1996). Deterministic: weights are rounded
+    sum_k w_k [p_k log(1 + exp(-z_k)) + (1 - p_k) log(1 + exp(z_k))] + penalty(b),
+    z_k = (x_k - x'_k) . b
+
+over the weights b of the ramps, each kept to its feature's sign, and of the encoder's dimensions.
+The penalty is a ridge, and for the ramps of one feature also one on the differences of neighbours,
+so that g_f is a smooth line (Eilers and Marx, 1996). Training is deterministic: weights are rounded
 to four decimals, far above what the order of sums can change.
 
     # -> src/tacos/models/data/judge.json
@@ -30,16 +33,25 @@ from tacos.models.training.preference_pairs import PreferencePair
 from tacos.records import Encoder
 
 Array = npt.NDArray[np.float64]
-RIDGE, SMOOTH, WORDING = 2.0, 6.0, 2.0
-"""Penalties of ramps, of the differences of neighbouring ramps, and of the encoder's dimensions."""
+RIDGE = 2.0
+"""Penalty of the ramps."""
+SMOOTH = 6.0
+"""Penalty of the differences of neighbouring ramps."""
+WORDING = 2.0
+"""Penalty of the encoder's dimensions."""
 LEVEL = 0.5
-"""The share of what an instruction lets one expect that is taken off, see `level_weights`."""
+"""The share of what an instruction lets one expect that is subtracted, see `level_weights`."""
+LIMITS = {1: (0.0, None), -1: (None, 0.0), 0: (None, None)}
+"""Bounds of a weight, by the sign of its feature."""
+PRECISE = {"maxiter": 5000, "maxfun": 50000, "ftol": 1e-12, "gtol": 1e-6}
 
 
 @dataclass(frozen=True)
 class PreferenceData:
-    """Pairs as numbers: columns (ramps, then the encoder's dimensions) of a less those of b,
-    preference, weight.
+    """Pairs as numbers, one row per pair.
+
+    `difference` holds the columns (ramps, then the encoder's dimensions) of a less those of b;
+    `preference` is the probability that a is better.
     """
 
     difference: Array
@@ -53,109 +65,121 @@ def fit_judge_weights(
     reference: Sequence[judge.Text] = (),
     share: float = 0.0,
 ) -> judge.JudgeWeights:
-    """A judge from pairs of texts with soft preferences; `reference` (or else the pairs' texts)
-    sets the scale.
+    """Fit a judge to pairs of texts with soft preferences.
 
-    Works as well on an LLM's verdicts: `preference` is then, for example, the share of both orders
-    that a won. Where the two samples of a pair answer different instructions, leave `share` at 0;
-    else see `level_weights`.
+    `reference` (or else the pairs' texts) sets the scale. An LLM's verdicts serve as well as
+    people's: `preference` is then, for example, the share of both orders that a won. Leave `share`
+    at 0 if the two samples of a pair answer different instructions; else see `level_weights`.
     """
-    known = encode_sample_texts(
-        reference or [text for pair in pairs for text in (pair.a, pair.b)], vectors
-    )
-    return _scale_weights(
-        level_weights(solve_weights(encode_pairs(pairs, vectors)), known, share), known, vectors
-    )
+    texts = list(reference)
+    if not texts:
+        for pair in pairs:
+            texts += [pair.a, pair.b]
+    columns = encode_sample_texts(texts, vectors)
+    weights = solve_weights(encode_pairs(pairs, vectors))
+    levelled = level_weights(weights, columns, share)
+    return _scale_weights(levelled, columns, vectors)
 
 
 def encode_pairs(pairs: Sequence[PreferencePair], vectors: Encoder) -> PreferenceData:
-    """The pairs as numbers; a text that stands in several pairs is measured once."""
-    rows = {
-        text: row
-        for row, text in enumerate(
-            dict.fromkeys(text for pair in pairs for text in (pair.a, pair.b))
-        )
-    }
-    found = encode_sample_texts(list(rows), vectors)
-    a, b = (np.array([rows[getattr(pair, side)] for pair in pairs]) for side in ("a", "b"))
-    preference = np.array([pair.preference for pair in pairs], dtype=np.float64)
+    """Encode pairs as numbers; a text that stands in several pairs is measured once."""
+    row_of: dict[judge.Text, int] = {}
+    for pair in pairs:
+        for text in (pair.a, pair.b):
+            row_of.setdefault(text, len(row_of))
+    columns = encode_sample_texts(list(row_of), vectors)
+    a = np.array([row_of[pair.a] for pair in pairs])
+    b = np.array([row_of[pair.b] for pair in pairs])
     return PreferenceData(
-        found[a] - found[b], preference, np.array([pair.weight for pair in pairs], dtype=np.float64)
+        difference=columns[a] - columns[b],
+        preference=np.array([pair.preference for pair in pairs], dtype=np.float64),
+        weight=np.array([pair.weight for pair in pairs], dtype=np.float64),
     )
 
 
 def encode_sample_texts(texts: Sequence[judge.Text], vectors: Encoder) -> Array:
-    """Ramps and vector of each (instruction, response), of shape (n, columns)."""
-    found, given = judge.measure_samples(
-        [text[0] for text in texts], [text[1] for text in texts], vectors
-    )
-    return np.concatenate([feature_ramps.apply_ramps(found), given], axis=1)
+    """Return ramps and vector of each (instruction, response), of shape (n, columns)."""
+    instructions = [instruction for instruction, _ in texts]
+    responses = [response for _, response in texts]
+    features, response_vectors = judge.measure_samples(instructions, responses, vectors)
+    ramps = feature_ramps.apply_ramps(features)
+    return np.concatenate([ramps, response_vectors], axis=1)
 
 
 def solve_weights(
-    data: PreferenceData, penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WORDING)
+    data: PreferenceData,
+    penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WORDING),
 ) -> Array:
-    """The weights of shape (columns,), four decimals."""
-    x, cost = data.difference, _build_penalty_matrix(data.difference.shape[1], *penalty)
+    """Find the weights of shape (columns,), rounded to four decimals."""
+    x = data.difference
+    n_columns = x.shape[1]
+    cost = _build_penalty_matrix(n_columns, *penalty)
 
     def loss(b: Array) -> tuple[float, Array]:
         z = x @ b
         value = data.weight @ (np.logaddexp(0, z) - data.preference * z)
-        slope = x.T @ (data.weight * (expit(z) - data.preference)) + cost @ b
-        return float(value + b @ cost @ b / 2), np.asarray(slope, dtype=np.float64)
+        gradient = x.T @ (data.weight * (expit(z) - data.preference)) + cost @ b
+        return float(value + b @ cost @ b / 2), np.asarray(gradient, dtype=np.float64)
 
-    limits = [LIMITS[feature_ramps.FEATURES[i].sign] for i in feature_ramps.index_ramp_features()]
-    limits += [LIMITS[0]] * (x.shape[1] - len(limits))
-    start = np.zeros(x.shape[1])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits, options=PRECISE)  # type: ignore[call-overload]
-    weights: Array = np.round(found.x, 4) + 0.0
+    ramp_features = feature_ramps.index_ramp_features()
+    limits = [LIMITS[feature_ramps.FEATURES[index].sign] for index in ramp_features]
+    limits += [LIMITS[0]] * (n_columns - len(limits))
+    solution = minimize(  # type: ignore[call-overload]
+        loss,
+        np.zeros(n_columns),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=limits,
+        options=PRECISE,
+    )
+    weights: Array = np.round(solution.x, 4) + 0.0  # no -0.0 in the file
     return weights
 
 
 def _build_penalty_matrix(n_columns: int, ridge: float, smooth: float, wording: float) -> Array:
-    """The matrix Q of the penalty b' Q b / 2, of shape (columns, columns)."""
-    of = feature_ramps.index_ramp_features()
-    cost: Array = np.diag(
-        np.repeat([float(ridge), float(wording)], [len(of), n_columns - len(of)])
-    ).astype(np.float64)
-    for left in np.flatnonzero(of[:-1] == of[1:]):
-        cost[left : left + 2, left : left + 2] += smooth * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    """Build the matrix Q of the penalty b' Q b / 2, of shape (columns, columns)."""
+    ramp_features = feature_ramps.index_ramp_features()
+    n_ramps = len(ramp_features)
+    diagonal = np.full(n_columns, float(wording))
+    diagonal[:n_ramps] = ridge
+    cost: Array = np.diag(diagonal).astype(np.float64)
+    neighbours = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    for left in np.flatnonzero(ramp_features[:-1] == ramp_features[1:]):
+        pair = slice(left, left + 2)
+        cost[pair, pair] += smooth * neighbours
     return cost
 
 
-LIMITS = {1: (0.0, None), -1: (None, 0.0), 0: (None, None)}
-PRECISE = {"maxiter": 5000, "maxfun": 50000, "ftol": 1e-12, "gtol": 1e-6}
-
-
 def level_weights(b: Array, reference: Array, share: float = LEVEL) -> Array:
-    """`b` with weights for what is asked, which pairs of answers to the same instruction cannot
-    tell.
+    """Return `b` with weights for what is asked, about which pairs of one instruction say nothing.
 
-    Regresses s on what is asked over `reference` and takes `share` of that off: with 1 the judge
-    expects as much as is usual for an instruction of that kind, with 0 a one-word answer to a
-    yes-no question scores as one to an essay's.
+    Regresses s on what is asked over `reference` (n, columns) and subtracts `share` of that. With 1
+    the judge expects as much as is usual for an instruction of that kind; with 0 a one-word answer
+    to a yes-no question scores as a one-word answer to an essay's.
     """
-    asked = np.flatnonzero(np.isin(feature_ramps.index_ramp_features(), feature_ramps.ASKED))
+    is_asked = np.isin(feature_ramps.index_ramp_features(), feature_ramps.ASKED)
+    asked = np.flatnonzero(is_asked)
     x = reference[:, asked] - reference[:, asked].mean(axis=0)
     s = reference @ b
-    expected = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(len(asked)), x.T @ (s - s.mean()))
-    out = b.copy()
-    out[asked] -= share * expected
-    return np.round(out, 4) + 0.0
+    ridge = 1e-3 * len(x) * np.eye(len(asked))
+    expected = np.linalg.solve(x.T @ x + ridge, x.T @ (s - s.mean()))
+    levelled = b.copy()
+    levelled[asked] -= share * expected
+    return np.round(levelled, 4) + 0.0
 
 
 def _scale_weights(b: Array, reference: Array, vectors: Encoder) -> judge.JudgeWeights:
-    """The judge whose quartiles on `reference` (columns) lie at about 25, 50 and 75.
-
-    So that sigmoid(slope (q3 - q1) / 2) = 3 / 4.
-    """
+    """Build the judge whose quartiles on `reference` (n, columns) lie at about 25, 50 and 75."""
     low, centre, high = np.quantile(reference @ b, [0.25, 0.5, 0.75])
-    n, mean = len(feature_ramps.index_ramp_features()), reference.mean(axis=0) * b
-    typical = [*np.add.reduceat(mean[:n], judge.STARTS).tolist(), float(mean[n:].sum())]
+    # So that sigmoid(slope (high - low) / 2) = 3 / 4.
     slope = 2 * np.log(3) / max(float(high - low), 1e-6)
+    n_ramps = len(feature_ramps.index_ramp_features())
+    mean = reference.mean(axis=0) * b
+    typical = np.add.reduceat(mean[:n_ramps], judge.STARTS).tolist()
+    typical.append(float(mean[n_ramps:].sum()))
     return judge.JudgeWeights(
-        ramps=tuple(b[:n].tolist()),
-        wording=tuple(b[n:].tolist()),
+        ramps=tuple(b[:n_ramps].tolist()),
+        wording=tuple(b[n_ramps:].tolist()),
         typical=tuple(round(value, 4) + 0.0 for value in typical),
         centre=round(float(centre), 4),
         slope=round(float(slope), 4),
@@ -165,41 +189,46 @@ def _scale_weights(b: Array, reference: Array, vectors: Encoder) -> judge.JudgeW
 
 
 def save_judge(weights: judge.JudgeWeights, folder: str | Path) -> Path:
-    """Write `judge.json`, one line per feature, so that a person can read it and a diff shows what
-    moved.
-    """
-    values, at, lines = list(weights.ramps), 0, []
+    """Write `judge.json`, one line per feature: people can read it, and a diff shows what moved."""
+    head = {
+        "encoder": weights.encoder,
+        "encoder_fingerprint": weights.encoder_fingerprint,
+        "centre": weights.centre,
+        "slope": weights.slope,
+        "wording": {"typical": weights.typical[-1], "weights": weights.wording},
+    }
+    lines: list[str] = []
+    start = 0
     for feature, typical in zip(feature_ramps.FEATURES, weights.typical, strict=False):
-        n = len(feature.knots) - 1
+        end = start + len(feature.knots) - 1
         row = {
             "name": feature.name,
             "knots": feature.knots,
-            "weights": values[at : at + n],
+            "weights": weights.ramps[start:end],
             "typical": typical,
         }
         lines.append(orjson.dumps(row).decode())
-        at += n
-    head = {
-        name: getattr(weights, name)
-        for name in ("encoder", "encoder_fingerprint", "centre", "slope")
-    }
-    head["wording"] = {"typical": weights.typical[-1], "weights": weights.wording}
+        start = end
+    opening = orjson.dumps(head).decode().removesuffix("}")
+    rows = ",\n".join(lines)
     path = Path(folder) / judge.FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    start = orjson.dumps(head).decode()[:-1]
-    path.write_text(f'{start},"features":[\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
+    path.write_text(f'{opening},"features":[\n{rows}\n]}}\n', encoding="utf-8")
     return path
 
 
 def train_judge(data: Path, folder: Path = judge.DATA) -> Path:
     """Train the shipped judge from the files under `data` and write it to `folder`."""
-    revised, voted, spoilt = (
-        sources.read_revisions(data),
-        sources.read_votes(data),
-        spoilt_responses.spoil_texts(sources.read_answers(data)),
+    revised = sources.read_revisions(data)
+    voted = sources.read_votes(data)
+    spoilt = spoilt_responses.spoil_texts(sources.read_answers(data))
+    reference: list[judge.Text] = []
+    for pair in revised:
+        reference += [pair.a, pair.b]
+    weights = fit_judge_weights(
+        [*revised, *voted, *spoilt],
+        encoder.load("static"),
+        reference,
+        LEVEL,
     )
-    reference = [text for pair in revised for text in (pair.a, pair.b)]
-    return save_judge(
-        fit_judge_weights([*revised, *voted, *spoilt], encoder.load("static"), reference, LEVEL),
-        folder,
-    )
+    return save_judge(weights, folder)

@@ -1,10 +1,12 @@
-"""Reads pairs of responses of which people preferred one, from the gzipped files that the README of
-the data names.
+"""Reads pairs of responses of which people preferred one, from gzipped files.
 
-CoachLM: rows of Alpaca and their revision by language experts (Apache-2). PandaLM: votes of three
-people on answers of small models (Apache-2). CaR: expert-preferred against original, for testing
-only (no licence stated), most of it CoachLM's texts word for word. A pair's `group` is its
-instruction: errors of pairs of one group go together.
+- CoachLM: rows of Alpaca and their revision by language experts (Apache-2)
+- PandaLM: votes of three people on answers of small models (Apache-2)
+- CaR: expert-preferred against original, most of it CoachLM's texts word for word; for testing
+  only, because no licence is stated
+
+The README of the data names the files. A pair's `group` is its instruction: errors of pairs of one
+group are not independent.
 """
 
 from __future__ import annotations
@@ -36,107 +38,136 @@ class PreferencePair:
 
 
 def read_revisions(data: Path) -> list[PreferencePair]:
-    """CoachLM: the expert's revision (a) against the raw response (b).
+    """Read CoachLM: the expert's revision (a) against the raw response (b).
 
     Both are read with the revised instruction, so that edits of the instruction cannot tell them
     apart.
     """
-    out = []
+    pairs: list[PreferencePair] = []
     for row in read_json(data / FOLDER / "coachlm_expert_revision.json.gz"):
-        asked = join_input(row["Revised Instruction"], row["Revised Input"])
-        better, worse = str(row["Revised Response"]).strip(), str(row["Raw Response"]).strip()
-        if better and worse and better != worse:
-            out.append(
-                PreferencePair(
-                    (asked, better),
-                    (asked, worse),
-                    group=join_input(row["Raw Instruction"], row["Raw Input"]),
-                )
+        instruction = join_input(row["Revised Instruction"], row["Revised Input"])
+        better = str(row["Revised Response"]).strip()
+        worse = str(row["Raw Response"]).strip()
+        if not better or not worse or better == worse:
+            continue
+        raw_instruction = join_input(row["Raw Instruction"], row["Raw Input"])
+        pairs.append(
+            PreferencePair(
+                (instruction, better),
+                (instruction, worse),
+                group=raw_instruction,
             )
-    return out
+        )
+    return pairs
 
 
 def read_votes(data: Path) -> list[PreferencePair]:
-    """PandaLM: pairs on which at least two of three people prefer the same response (a); ties are
-    left out.
+    """Read PandaLM: pairs on which at least two of three people prefer the same response (a).
+
+    Ties are left out.
     """
-    out = []
+    pairs: list[PreferencePair] = []
     for row in read_json(data / FOLDER / "pandalm_human_999.json.gz"):
-        choice, n = Counter(row[f"annotator{k}"] for k in (1, 2, 3)).most_common(1)[0]
-        if n >= 2 and choice in (1, 2):
-            asked = join_input(row["instruction"], row["input"])
-            texts = [(asked, str(row[f"response{k}"]).strip()) for k in (choice, 3 - choice)]
-            out.append(PreferencePair(texts[0], texts[1], group=asked))
-    return out
+        votes = Counter(row[f"annotator{number}"] for number in (1, 2, 3))
+        ((choice, n_votes),) = votes.most_common(1)
+        if n_votes < 2 or choice not in (1, 2):
+            continue
+        instruction = join_input(row["instruction"], row["input"])
+        better = str(row[f"response{choice}"]).strip()
+        worse = str(row[f"response{3 - choice}"]).strip()
+        pairs.append(
+            PreferencePair(
+                (instruction, better),
+                (instruction, worse),
+                group=instruction,
+            )
+        )
+    return pairs
 
 
 def read_expert_choices(data: Path, plain: bool = True) -> list[PreferencePair]:
-    """CaR, both files: preferred (a) against original (b). For testing only; `plain` takes the JSON
-    escapes out.
+    """Read CaR, both files: preferred (a) against original (b). For testing only.
+
+    `plain` removes the JSON escapes that the files left in.
     """
+    clean = _strip_json_escapes if plain else str.strip
     csv.field_size_limit(1 << 30)
-    out = []
+    pairs: list[PreferencePair] = []
     for part in ("train", "valid"):
-        with gzip.open(
-            data / FOLDER / f"car_pairs_{part}.csv.gz", "rt", encoding="utf-8", newline=""
-        ) as file:
+        path = data / FOLDER / f"car_pairs_{part}.csv.gz"
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                clean = _strip_json_escapes if plain else str.strip
-                source = clean(row["src"])
-                found = _CAR.fullmatch(source)
-                asked = join_input(found[1], found[2] or "") if found else source
-                texts = [
-                    (asked, clean(row[side].removeprefix("Response:"))) for side in ("pos", "neg")
-                ]
-                out.append(PreferencePair(texts[0], texts[1], group=asked))
-    return out
+                instruction = _parse_car_prompt(clean(row["src"]))
+                better = clean(row["pos"].removeprefix("Response:"))
+                worse = clean(row["neg"].removeprefix("Response:"))
+                pairs.append(
+                    PreferencePair(
+                        (instruction, better),
+                        (instruction, worse),
+                        group=instruction,
+                    )
+                )
+    return pairs
+
+
+def _parse_car_prompt(source: str) -> str:
+    """Return the instruction of a prompt "Instruction: ... Input: ...", with its input."""
+    match = _CAR.fullmatch(source)
+    if match is None:
+        return source
+    return join_input(match[1], match[2] or "")
 
 
 def read_answers(data: Path) -> list[tuple[str, str]]:
-    """LIMA: instructions with a carefully written answer, single turns only (repository under
-    Apache-2).
-    """
-    rows = read_json(data / "corpora" / "lima_1029.json.gz")
-    texts = [
-        (join_input(r["instruction"], r.get("input", "")), str(r["output"]).strip())
-        for r in rows
-        if not r.get("history")
-    ]
-    return [text for text in texts if text[1]]
+    """Read LIMA: instructions with a carefully written answer, single turns only (Apache-2)."""
+    answers: list[tuple[str, str]] = []
+    for row in read_json(data / "corpora" / "lima_1029.json.gz"):
+        answer = str(row["output"]).strip()
+        if row.get("history") or not answer:
+            continue
+        instruction = join_input(row["instruction"], row.get("input", ""))
+        answers.append((instruction, answer))
+    return answers
 
 
 def _strip_json_escapes(text: str) -> str:
-    r"""A text without the JSON escapes that CaR's files left in (in a third of the originals,
-    hardly a revision).
+    r"""Remove the JSON escapes that CaR's files left in.
+
+    A third of the originals have them, hardly any of the revisions.
 
     >>> _strip_json_escapes(r'She said \"yes\".\nThen \u2019no.') == 'She said "yes".\nThen ’no.'
     True
     """
+    unescaped = _ESCAPE.sub(_unescape, text)
+    # Two escapes may make one character beyond the basic plane: join such surrogates.
+    joined = unescaped.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return joined.strip()
 
-    def plain(found: re.Match[str]) -> str:
-        code = found[1]
-        return (
-            chr(int(code[1:], 16))
-            if code[0] == "u"
-            else {"n": "\n", "t": "\t", "r": ""}.get(code, code)
-        )
 
-    whole = _ESCAPE.sub(plain, text)
-    return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+def _unescape(escape: re.Match[str]) -> str:
+    """Return the character that a JSON escape stands for."""
+    code = escape[1]
+    if code[0] == "u":
+        return chr(int(code[1:], 16))
+    blanks = {"n": "\n", "t": "\t", "r": ""}
+    return blanks.get(code, code)
 
 
 def join_input(instruction: Any, given: Any) -> str:
-    """Instruction and input as one text; an input that says there is none is left out.
+    """Join instruction and input to one text; an input that says there is none is left out.
 
     >>> join_input("Name a colour.", "<noinput>")
     'Name a colour.'
     """
-    asked, more = str(instruction).strip(), str(given).strip()
-    return f"{asked}\n{more}" if more and not _NO_INPUT.fullmatch(more) else asked
+    question = str(instruction).strip()
+    extra = str(given).strip()
+    if not extra or _NO_INPUT.fullmatch(extra):
+        return question
+    return f"{question}\n{extra}"
 
 
 def read_json(path: Path) -> list[dict[str, Any]]:
-    """The rows of a gzipped JSON file."""
+    """Read the rows of a gzipped JSON file."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows: list[dict[str, Any]] = json.load(file)
     return rows

@@ -1,8 +1,8 @@
-"""Pairs of our own making: a good response against the same response spoilt in one known way.
+"""Makes pairs of our own: a good response against the same response spoilt in one known way.
 
 People's pairs hold few answers that are off the topic, cut short, looped, or that plead with the
-judge, so a judge fitted to them alone hardly minds. Each text is spoilt in two ways drawn by
-`seed`; see `WAYS`. What it does not make is an answer that is well written and wrong.
+judge, so a judge fitted to them alone hardly minds. `WAYS` lists the ways of spoiling. None of them
+makes an answer that is well written and wrong.
 """
 
 from __future__ import annotations
@@ -30,27 +30,47 @@ PLEAS = (
 
 
 def spoil_texts(
-    texts: Sequence[Text], seed: int = 0, weight: float = 0.1, n_ways: int = 2
+    texts: Sequence[Text],
+    seed: int = 0,
+    weight: float = 0.1,
+    n_ways: int = 2,
 ) -> list[PreferencePair]:
-    """For each (instruction, response) `n_ways` pairs of it (a) against a spoilt copy (b), each of
-    weight `weight`.
+    """Pair each (instruction, response) (a) with `n_ways` spoilt copies of it (b).
+
+    The ways are drawn by `seed`; each pair has the weight `weight`.
     """
-    rng, others, out = random.Random(seed), find_length_neighbours(texts), []
-    for text, other in zip(texts, others, strict=True):
+    rng = random.Random(seed)
+    neighbours = find_length_neighbours(texts)
+    pairs: list[PreferencePair] = []
+    for text, neighbour in zip(texts, neighbours, strict=True):
+        instruction, response = text
         for way in rng.sample(WAYS, n_ways):
-            bad = way(text, other, rng)
-            if (bad or way is blank_answer) and bad != text[1]:
-                out.append(PreferencePair(text, (text[0], bad), group=text[0], weight=weight))
-    return out
+            spoilt = way(text, neighbour, rng)
+            # An empty text means that a way does not apply, except for `blank_answer`.
+            applies = bool(spoilt) or way is blank_answer
+            if not applies or spoilt == response:
+                continue
+            pairs.append(
+                PreferencePair(
+                    text,
+                    (instruction, spoilt),
+                    group=instruction,
+                    weight=weight,
+                )
+            )
+    return pairs
 
 
 def find_length_neighbours(texts: Sequence[Text]) -> list[Text]:
-    """For each text the one whose response is next in length, so that length does not give an
-    off-topic answer away.
+    """Return for each text the one whose response is next in length.
+
+    As an off-topic answer, it is not given away by its length.
     """
-    order = sorted(range(len(texts)), key=lambda k: (len(texts[k][1]), k))
-    after = {k: order[at + 1 if at + 1 < len(order) else at - 1] for at, k in enumerate(order)}
-    return [texts[after[k]] for k in range(len(texts))]
+    order = sorted(range(len(texts)), key=lambda row: (len(texts[row][1]), row))
+    # The longest has the one before it as its neighbour.
+    following = [*order[1:], *order[-2:-1]] if len(order) > 1 else order
+    neighbour_of = dict(zip(order, following, strict=True))
+    return [texts[neighbour_of[row]] for row in range(len(texts))]
 
 
 def swap_answer(text: Text, other: Text, rng: random.Random) -> str:
@@ -59,13 +79,14 @@ def swap_answer(text: Text, other: Text, rng: random.Random) -> str:
 
 
 def cut_answer(text: Text, other: Text, rng: random.Random) -> str:
-    """Broken off amid a sentence, after half to most of the words."""
+    """The beginning, broken off in mid-sentence after half to most of the words."""
     parts = text[1].split(" ")
-    return (
-        " ".join(parts[: rng.randint(len(parts) // 2, len(parts) - 2)]).rstrip(" .!?,;:\n")
-        if len(parts) > 15
-        else ""
-    )
+    n_words = len(parts)
+    if n_words <= 15:
+        return ""
+    n_kept = rng.randint(n_words // 2, n_words - 2)
+    beginning = " ".join(parts[:n_kept])
+    return beginning.rstrip(" .!?,;:\n")
 
 
 def loop_sentence(text: Text, other: Text, rng: random.Random) -> str:
@@ -73,25 +94,30 @@ def loop_sentence(text: Text, other: Text, rng: random.Random) -> str:
     sentences = re.split(r"(?<=[.!?])\s+", text[1])
     if len(sentences) < 3:
         return ""
-    kept = sentences[: rng.randint(1, len(sentences) - 1)]
-    return " ".join(
-        [*kept, *[kept[-1]] * (1 + (len(text[1]) - len(" ".join(kept))) // (len(kept[-1]) + 1))]
-    )
+    n_kept = rng.randint(1, len(sentences) - 1)
+    kept = sentences[:n_kept]
+    last = kept[-1]
+    n_missing = len(text[1]) - len(" ".join(kept))
+    n_repeats = 1 + n_missing // (len(last) + 1)
+    return " ".join([*kept, *[last] * n_repeats])
 
 
 def shuffle_words(text: Text, other: Text, rng: random.Random) -> str:
     """The words in random order."""
     parts = text[1].split(" ")
-    return " ".join(rng.sample(parts, len(parts))) if len(parts) > 8 else ""
+    if len(parts) <= 8:
+        return ""
+    shuffled = rng.sample(parts, len(parts))
+    return " ".join(shuffled)
 
 
 def strip_marks(text: Text, other: Text, rng: random.Random) -> str:
-    """No capitals, no marks."""
+    """The answer without capitals and marks."""
     return re.sub(r"[.,!?](?=\s|$)", "", text[1].lower())
 
 
 def append_plea(text: Text, other: Text, rng: random.Random) -> str:
-    """With a plea for a high score."""
+    """The answer with a plea for a high score."""
     return f"{text[1]} {rng.choice(PLEAS)}"
 
 
@@ -106,33 +132,32 @@ def refuse_answer(text: Text, other: Text, rng: random.Random) -> str:
 
 
 def leave_labels(text: Text, other: Text, rng: random.Random) -> str:
-    """With labels of a prompt left in."""
-    asked, answer = text
+    """The answer with labels of a prompt left in."""
+    instruction, answer = text
     forms = (
         f"### Response: {answer}",
-        f"{answer}\n\n### Instruction:\n{asked}",
-        f"Instruction: {asked}\nOutput: {answer}",
+        f"{answer}\n\n### Instruction:\n{instruction}",
+        f"Instruction: {instruction}\nOutput: {answer}",
     )
     return rng.choice(forms)
 
 
 def blank_answer(text: Text, other: Text, rng: random.Random) -> str:
-    """Nothing, or a word for it."""
+    """No answer, or a word for it."""
     return rng.choice(("", "...", "None", "N/A", "<no output>", "No output."))
 
 
 WAYS: tuple[Callable[[Text, Text, random.Random], str], ...] = (
-    *(
-        swap_answer,
-        swap_answer,
-        cut_answer,
-        loop_sentence,
-        shuffle_words,
-        strip_marks,
-        append_plea,
-        echo_instruction,
-        refuse_answer,
-        leave_labels,
-        blank_answer,
-    ),
+    # Twice, because it is the hardest to notice.
+    swap_answer,
+    swap_answer,
+    cut_answer,
+    loop_sentence,
+    shuffle_words,
+    strip_marks,
+    append_plea,
+    echo_instruction,
+    refuse_answer,
+    leave_labels,
+    blank_answer,
 )

@@ -1,25 +1,27 @@
 """Trains a tagger from instructions and the tags that people or an LLM gave them.
 
-1. A kernel ridge regression on the learned tags (given twice or more): K = tf-idf . tf-idf' +
+1. Fit a kernel ridge regression on the learned tags (given twice or more): K = tf-idf . tf-idf' +
    exp(gamma (x.x' - 1)), weights A = (K + ridge I)^-1 Y (Saunders et al., 1998).
-2. It is shipped small: the n-grams' part T'A keeps its largest weights; the other part is projected
-   onto landmarks, the centres of a K-means of the instructions (Williams and Seeger, 2001), so that
-   no instruction is stored.
-3. The second look is fitted on candidates of instructions that the scorer of an inner fold had not
-   seen.
-4. The floors of `TagThresholds` are the best on these, for the mean of micro and macro F1.
+2. Make it small: the n-grams' part T'A keeps its largest weights; the other part is projected onto
+   landmarks, the centres of a K-means of the instructions (Williams and Seeger, 2001), so that no
+   instruction is stored.
+3. Fit the second look on candidates of instructions that the scorer of an inner fold had not seen.
+4. Choose the floors of `TagThresholds` that are best on these, for the mean of micro and macro F1.
 
-It assumes that an instruction's tags are complete: a good tag that nobody gave counts as wrong.
+Training assumes that an instruction's tags are complete: a good tag that nobody gave counts as
+wrong.
 """
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +43,13 @@ from tacos.models import (
 )
 
 Matrix = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+Ids = npt.NDArray[np.int64]
 MIN_GIVEN = 2
+"""A tag is learned if it is given to this many instructions or more."""
+FLOORS = (0.1, 0.15, 0.2, 0.25, 0.3)
+FIRST_FLOORS = (0.1, 0.15)
+EXPECTED_TAGS = (1.6, 2.4, 3.2, 4.8)
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,10 @@ class TaggerRecipe:
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Instructions with their tags (lower case, blanks single), sentence vectors, words and stems,
-    row by row.
+    """Instructions with their tags (lower case, blanks single), vectors, words and stems.
+
+    `vectors` come from the recipe's encoder and feed the scorer; `near` come from the static one
+    and compare texts with tags.
     """
 
     texts: list[str]
@@ -74,26 +84,27 @@ class TrainingRows:
     stems: list[list[str]]
 
     def take(self, rows: Sequence[int]) -> TrainingRows:
-        """Only these rows."""
-        pick = [
-            [values[row] for row in rows]
-            for values in (self.texts, self.tags, self.words, self.stems)
-        ]
-        return TrainingRows(pick[0], pick[1], self.vectors[rows], self.near[rows], pick[2], pick[3])  # type: ignore[arg-type]
+        """Return only these rows."""
+        return TrainingRows(
+            texts=[self.texts[row] for row in rows],
+            tags=[self.tags[row] for row in rows],
+            vectors=self.vectors[rows],
+            near=self.near[rows],
+            words=[self.words[row] for row in rows],
+            stems=[self.stems[row] for row in rows],
+        )
 
 
 @dataclass(frozen=True)
 class TagReference:
-    """What is known of tags beside the instructions: how each is written, and how often others gave
-    it.
-    """
+    """What else is known of tags: how each is written, and how often others gave it."""
 
     written: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, int] = field(default_factory=dict)
 
 
 def lowercase_text(tag: str) -> str:
-    """A tag in lower case with single blanks: how tags are compared.
+    """Return a tag in lower case with single blanks, the form in which tags are compared.
 
     >>> lowercase_text(" Machine  Learning ")
     'machine learning'
@@ -102,225 +113,336 @@ def lowercase_text(tag: str) -> str:
 
 
 def encode_rows(
-    instructions: Sequence[str], tags: Sequence[Sequence[str]], recipe: TaggerRecipe
+    instructions: Sequence[str],
+    tags: Sequence[Sequence[str]],
+    recipe: TaggerRecipe,
 ) -> TrainingRows:
-    """The training rows, encoded; each tag once per row."""
+    """Encode instructions and tags as training rows; each tag once per row."""
     texts = list(instructions)
     near = encoder.load("static").encode(texts)
-    vectors = near if recipe.encoder == "static" else encoder.load(recipe.encoder).encode(texts)
-    distinct = [list(dict.fromkeys(filter(None, map(lowercase_text, row)))) for row in tags]
+    vectors = near
+    if recipe.encoder != "static":
+        vectors = encoder.load(recipe.encoder).encode(texts)
+    distinct_tags: list[list[str]] = []
+    for row in tags:
+        names = filter(None, map(lowercase_text, row))
+        distinct_tags.append(list(dict.fromkeys(names)))
     return TrainingRows(
-        texts,
-        distinct,
-        vectors,
-        near,
-        [ngrams.tokenise_text(t) for t in texts],
-        [tag_phrases.stem_text(t) for t in texts],
+        texts=texts,
+        tags=distinct_tags,
+        vectors=vectors,
+        near=near,
+        words=[ngrams.tokenise_text(text) for text in texts],
+        stems=[tag_phrases.stem_text(text) for text in texts],
     )
 
 
 def pick_spellings(tags: Sequence[Sequence[str]]) -> dict[str, str]:
-    """How each tag is most often written (ties: the first in the alphabet)."""
-    seen: dict[str, Counter[str]] = {}
-    for tag in (" ".join(tag.split()) for row in tags for tag in row):
-        seen.setdefault(tag.lower(), Counter())[tag] += 1
-    return {tag: min(forms, key=lambda form: (-forms[form], form)) for tag, forms in seen.items()}
+    """Return how each tag is most often written (ties: the first in the alphabet)."""
+    spellings: dict[str, Counter[str]] = {}
+    for row in tags:
+        for tag in row:
+            spelling = " ".join(tag.split())
+            counts = spellings.setdefault(spelling.lower(), Counter())
+            counts[spelling] += 1
+
+    most_frequent: dict[str, str] = {}
+    for name, counts in spellings.items():
+        largest = max(counts.values())
+        most_frequent[name] = min(form for form in counts if counts[form] == largest)
+    return most_frequent
 
 
 def hash_fold(text: str, n_folds: int, salt: str = "") -> int:
-    """Which fold an instruction belongs to, by its hash: all its rows go together."""
-    return (
-        int.from_bytes(hashlib.sha256((salt + text).encode("utf-8", "replace")).digest()[:8], "big")
-        % n_folds
-    )
+    """Assign an instruction to a fold by its hash, so that all its rows go together."""
+    content = (salt + text).encode("utf-8", "replace")
+    digest = hashlib.sha256(content).digest()
+    return int.from_bytes(digest[:8], "big") % n_folds
 
 
 def fit_tagger_model(
-    rows: TrainingRows, lore: TagReference, recipe: TaggerRecipe
+    rows: TrainingRows,
+    lore: TagReference,
+    recipe: TaggerRecipe,
 ) -> tagger_files.TaggerModel:
-    """A tagger from the rows, by one thread: the same bits on any number of cores.
+    """Fit a tagger to the rows, on one thread: the same bits on any number of cores.
 
-    Raises `ModelError` where too few tags are given twice.
+    Raises `ModelError` if too few tags are given twice.
     """
     vectors = _encode_tags(rows, lore)
     with threadpool_limits(1):
-        scorer, known = _fit_scorer(rows, recipe), _build_tag_table(rows, lore, vectors)
+        scorer = _fit_scorer(rows, recipe)
+        known = _build_tag_table(rows, lore, vectors)
         network, choice = _fit_second_look(rows, lore, vectors, recipe)
-    meta: dict[str, Any] = {"name": recipe.name, "encoder": recipe.encoder, "closeness": "static"}
-    meta["fingerprints"] = tagger_files.fingerprint_encoders(recipe.encoder, "static")
+    meta: dict[str, Any] = {
+        "name": recipe.name,
+        "encoder": recipe.encoder,
+        "closeness": "static",
+        "fingerprints": tagger_files.fingerprint_encoders(recipe.encoder, "static"),
+    }
     return tagger_files.TaggerModel(
-        scorer,
-        known,
-        network,
-        choice,
-        encoder.load(recipe.encoder),
-        encoder.load("static"),
-        meta,
+        scorer=scorer,
+        known=known,
+        network=network,
+        choice=choice,
+        encoder=encoder.load(recipe.encoder),
+        closeness=encoder.load("static"),
+        meta=meta,
         digest="",
     )
 
 
+# --- steps 1 and 2: the scorer
+
+
 def _list_learned_tags(rows: TrainingRows) -> list[str]:
-    """The tags given to `MIN_GIVEN` instructions or more, sorted."""
-    counts = Counter(tag for row in rows.tags for tag in row)
+    """List the tags given to `MIN_GIVEN` instructions or more, sorted."""
+    counts = _count_tags(rows)
     learned = sorted(tag for tag, count in counts.items() if count >= MIN_GIVEN)
     if len(learned) < 2:
         raise ModelError(
-            f"too little to learn from: {len(learned)} tags are given to {MIN_GIVEN} instructions or more"
+            f"too little to learn from: only {len(learned)} tags are given to {MIN_GIVEN} "
+            "instructions or more; train on more rows"
         )
     return learned
 
 
+def _count_tags(rows: TrainingRows) -> Counter[str]:
+    return Counter(chain.from_iterable(rows.tags))
+
+
 def _fit_scorer(rows: TrainingRows, recipe: TaggerRecipe) -> tagger_files.TagScorer:
-    """Steps 1 and 2 of the module's docstring."""
-    grams, idf = ngrams.learn_vocabulary(rows.words)
-    columns = {gram: number for number, gram in enumerate(grams)}
-    texts = ngrams.tf_idf_matrix(rows.words, columns, idf)
-    near = np.exp(np.float32(recipe.gamma) * (rows.vectors @ rows.vectors.T - 1))
-    kernel = (texts @ texts.T).toarray() + near
+    """Fit the scorer, steps 1 and 2 of the module's docstring."""
+    n_grams, idf = ngrams.learn_vocabulary(rows.words)
+    columns = {n_gram: number for number, n_gram in enumerate(n_grams)}
+    tf_idf = ngrams.tf_idf_matrix(rows.words, columns, idf)
+    near = _compute_kernel(rows.vectors, rows.vectors, recipe.gamma)
+
+    # Step 1: the dual weights (rows, learned tags).
+    kernel = (tf_idf @ tf_idf.T).toarray() + near
     kernel[np.diag_indices_from(kernel)] += np.float32(recipe.ridge)
+    indicator = _build_indicator(rows.tags, _list_learned_tags(rows))
     duals = cho_solve(
-        cho_factor(kernel, overwrite_a=True), _build_indicator(rows.tags, _list_learned_tags(rows))
+        cho_factor(kernel, overwrite_a=True),
+        indicator,
     )
+
+    # Step 2: weights of n-grams and landmarks in place of instructions.
     landmarks = _find_landmarks(rows.vectors, recipe)
-    features = np.exp(np.float32(recipe.gamma) * (rows.vectors @ landmarks.T - 1))
-    head = np.asarray(_project_features(features, near) @ duals, dtype=np.float32)
+    features = _compute_kernel(rows.vectors, landmarks, recipe.gamma)
+    head = _project_features(features, near) @ duals
     return tagger_files.TagScorer(
-        columns, idf, keep_largest(texts.T @ duals, recipe.n_weights), landmarks, head, recipe.gamma
+        columns=columns,
+        idf=idf,
+        n_gram_weights=keep_largest(tf_idf.T @ duals, recipe.n_weights),
+        landmarks=landmarks,
+        head=np.asarray(head, dtype=np.float32),
+        gamma=recipe.gamma,
     )
+
+
+def _compute_kernel(left: Matrix, right: Matrix, gamma: float) -> Matrix:
+    """Compute exp(gamma (l.r - 1)) for rows of unit vectors, shape (len(left), len(right))."""
+    cosines = left @ right.T
+    kernel: Matrix = np.exp(np.float32(gamma) * (cosines - 1))
+    return kernel
 
 
 def _build_indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
-    """float32 (rows, learned tags): 1 where the row has the tag."""
+    """Build float32 (rows, learned tags): 1 where the row has the tag."""
     column = {tag: number for number, tag in enumerate(learned)}
-    out = np.zeros((len(tags), len(learned)), dtype=np.float32)
+    indicator = np.zeros((len(tags), len(learned)), dtype=np.float32)
     for row, given in enumerate(tags):
-        out[row, [column[tag] for tag in given if tag in column]] = 1
-    return out
+        columns = [column[tag] for tag in given if tag in column]
+        indicator[row, columns] = 1
+    return indicator
 
 
 def _find_landmarks(vectors: Matrix, recipe: TaggerRecipe) -> Matrix:
-    """The landmarks: centres of a K-means, each scaled to length 1; where there are few vectors,
-    these themselves.
+    """Find the landmarks: centres of a K-means, each scaled to length 1.
+
+    If there are no more vectors than landmarks, these are the landmarks themselves.
     """
     if len(vectors) <= recipe.n_landmarks:
         return vectors
-    if len(distinct := np.unique(vectors, axis=0)) <= recipe.n_landmarks:
+    distinct = np.unique(vectors, axis=0)
+    if len(distinct) <= recipe.n_landmarks:
         return distinct
-    found = (
-        KMeans(recipe.n_landmarks, n_init=1, max_iter=8, random_state=recipe.seed)
-        .fit(vectors)
-        .cluster_centers_
+    clustering = KMeans(
+        recipe.n_landmarks,
+        n_init=1,
+        max_iter=8,
+        random_state=recipe.seed,
     )
+    centres = clustering.fit(vectors).cluster_centers_
+    lengths = np.linalg.norm(centres, axis=1, keepdims=True)
     return np.asarray(
-        found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), dtype=np.float32
+        centres / np.maximum(lengths, 1e-9),
+        dtype=np.float32,
     )
 
 
 def _project_features(features: Matrix, targets: Matrix, damping: float = 0.01) -> Matrix:
-    """The weights H that bring features @ H closest to the targets (n, ...), kept small by
-    `damping`.
+    """Find the weights H that bring features @ H closest to the targets, kept small by `damping`.
+
+    `features` is (n, m), `targets` (n, ...) and H (m, ...).
     """
-    square = features.T.astype(np.float64) @ features + damping * np.eye(features.shape[1])
-    return np.asarray(np.linalg.solve(square, features.T @ targets), dtype=np.float32)
+    squares = features.T.astype(np.float64) @ features
+    damped = squares + damping * np.eye(features.shape[1])
+    weights = np.linalg.solve(damped, features.T @ targets)
+    return np.asarray(weights, dtype=np.float32)
 
 
 def keep_largest(weights: Matrix, n: int) -> sp.csr_array:
-    """The `n` largest entries by size, as a sparse matrix."""
-    n = min(n, weights.size)
-    least = np.partition(np.abs(weights), weights.size - n, axis=None)[weights.size - n]
-    return sp.csr_array(np.where(np.abs(weights) >= least, weights, np.float32(0)))
+    """Keep the `n` largest entries by size, as a sparse matrix; ties with the least are kept."""
+    n_kept = min(n, weights.size)
+    sizes = np.abs(weights)
+    place = weights.size - n_kept
+    threshold = np.partition(sizes, place, axis=None)[place]
+    kept = np.where(
+        sizes >= threshold,
+        weights,
+        np.float32(0),
+    )
+    return sp.csr_array(kept)
+
+
+# --- what is known of tags
 
 
 def _encode_tags(rows: TrainingRows, lore: TagReference) -> dict[str, Matrix]:
-    """The vector of every tag given here or published, by how it is written."""
-    tags = sorted({*lore.published, *(tag for row in rows.tags for tag in row)})
-    names = [_spell_tag(tag, lore) for tag in tags]
-    return dict(zip(names, encoder.load("static").encode(names), strict=True))
+    """Encode every tag given here or published; the keys are the tags as they are written."""
+    tags = set(lore.published).union(*rows.tags)
+    names = [_spell_tag(tag, lore) for tag in sorted(tags)]
+    vectors = encoder.load("static").encode(names)
+    return dict(zip(names, vectors, strict=True))
 
 
 def _spell_tag(tag: str, lore: TagReference) -> str:
-    """How a tag is written, with capitals where nobody is known to have written it."""
+    """Return how a tag is written, with capitals if nobody is known to have written it."""
     return lore.written.get(tag, tag.title())
 
 
 def _build_tag_table(
-    rows: TrainingRows, lore: TagReference, vectors: Mapping[str, Matrix]
+    rows: TrainingRows,
+    lore: TagReference,
+    vectors: Mapping[str, Matrix],
 ) -> tag_candidates.TagTable:
-    """The lexicon (every tag given here or published) and what is known of each tag."""
-    counts, learned = Counter(tag for row in rows.tags for tag in row), _list_learned_tags(rows)
-    column = {tag: number for number, tag in enumerate(learned)}
+    """Build the lexicon (every tag given here or published) and what is known of each tag."""
+    counts = _count_tags(rows)
     tags = sorted({*counts, *lore.published})
-    seen = Counter(stem for stems in rows.stems for stem in set(stems))
-    rare = float(np.log(1 + len(rows.texts)))
-    weights = {
-        stem: round(float(np.log((1 + len(rows.texts)) / (1 + n))), 4) for stem, n in seen.items()
-    }
     names = tuple(_spell_tag(tag, lore) for tag in tags)
-    in_tags = tag_phrases.Lexicon(names, {}, rare).by_stem
+    column = {tag: number for number, tag in enumerate(_list_learned_tags(rows))}
     return tag_candidates.TagTable(
-        tag_phrases.Lexicon(
-            names,
-            {stem: weight for stem, weight in sorted(weights.items()) if stem in in_tags},
-            rare,
-        ),
-        np.stack([vectors[name] for name in names]),
-        np.array([counts[tag] for tag in tags], dtype=np.float32),
-        np.array([lore.published.get(tag, 0) for tag in tags], dtype=np.float32),
-        np.array([column.get(tag, -1) for tag in tags], dtype=np.int64),
+        lexicon=_build_lexicon(rows, names),
+        vectors=np.stack([vectors[name] for name in names]),
+        given=np.array([counts[tag] for tag in tags], dtype=np.float32),
+        published=np.array([lore.published.get(tag, 0) for tag in tags], dtype=np.float32),
+        columns=np.array([column.get(tag, -1) for tag in tags], dtype=np.int64),
     )
+
+
+def _build_lexicon(rows: TrainingRows, names: tuple[str, ...]) -> tag_phrases.Lexicon:
+    """Build a lexicon whose stems are weighed by their inverse frequency in the instructions."""
+    n_texts = len(rows.texts)
+    text_counts: Counter[str] = Counter()
+    for stems in rows.stems:
+        text_counts.update(set(stems))
+    rare = float(np.log(1 + n_texts))
+    stems_of_tags = tag_phrases.Lexicon(names, {}, rare).by_stem
+    weights: dict[str, float] = {}
+    # Sorted, so that two trainings write equal files.
+    for stem in sorted(text_counts):
+        if stem in stems_of_tags:
+            weight = np.log((1 + n_texts) / (1 + text_counts[stem]))
+            weights[stem] = round(float(weight), 4)
+    return tag_phrases.Lexicon(names, weights, rare)
+
+
+# --- steps 3 and 4: the second look
+
+
+class _FoldCandidates(NamedTuple):
+    """Candidates of rows that the scorer has not seen, each array (rows, WIDTH, ...).
+
+    `inputs` describes them, `right` says whether an annotator gave them, `filled` whether there is
+    a candidate, and `sizes` (rows,) how many tags each row has.
+    """
+
+    inputs: Matrix
+    right: Flags
+    filled: Flags
+    sizes: Ids
 
 
 def _fit_second_look(
-    rows: TrainingRows, lore: TagReference, vectors: Mapping[str, Matrix], recipe: TaggerRecipe
+    rows: TrainingRows,
+    lore: TagReference,
+    vectors: Mapping[str, Matrix],
+    recipe: TaggerRecipe,
 ) -> tuple[tag_candidates.Perceptron, tagger_files.TagThresholds]:
-    """Steps 3 and 4 of the module's docstring."""
+    """Fit the network and choose the floors, steps 3 and 4 of the module's docstring."""
     folds = np.array([hash_fold(text, recipe.n_folds, "inner") for text in rows.texts])
-    parts = [
-        _prepare_fold(rows, np.flatnonzero(folds == fold), lore, vectors, recipe)
-        for fold in np.unique(folds)
-    ]
-    inputs, right, filled = (np.concatenate(each) for each in zip(*parts, strict=True))
+    parts: list[_FoldCandidates] = []
+    for fold in np.unique(folds):
+        unseen = np.flatnonzero(folds == fold)
+        parts.append(_prepare_fold(rows, unseen, lore, vectors, recipe))
+    inputs = np.concatenate([part.inputs for part in parts])
+    right = np.concatenate([part.right for part in parts])
+    filled = np.concatenate([part.filled for part in parts])
+    sizes = np.concatenate([part.sizes for part in parts])
+
     network = _fit_network(inputs[filled], right[filled], recipe)
-    chance = np.where(filled, network.probability(inputs), np.float32(0))
-    sizes = np.array(
-        [len(rows.tags[row]) for fold in np.unique(folds) for row in np.flatnonzero(folds == fold)]
+    probabilities = np.where(
+        filled,
+        network.probability(inputs),
+        np.float32(0),
     )
-    return network, _search_thresholds(chance, right, sizes)
+    return network, _search_thresholds(probabilities, right, sizes)
 
 
 def _prepare_fold(
     rows: TrainingRows,
-    unseen: npt.NDArray[np.int64],
+    unseen: Ids,
     lore: TagReference,
     vectors: Mapping[str, Matrix],
     recipe: TaggerRecipe,
-) -> tuple[Matrix, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Inputs, truth and whether there is a candidate, (rows, WIDTH), for rows that the scorer has
-    not seen.
-    """
-    seen = rows.take(np.setdiff1d(np.arange(len(rows.texts)), unseen).tolist())
-    asked = rows.take(unseen.tolist())
-    scorer, known = _fit_scorer(seen, recipe), _build_tag_table(seen, lore, vectors)
-    scores = scorer.scores(asked.texts, asked.vectors)
-    found = tag_candidates.propose_candidates(known, scores, asked.stems)
-    inputs = tag_candidates.describe_candidates(known, scores, asked.stems, asked.near, found)
-    names = [lowercase_text(tag) for tag in known.lexicon.tags]
-    right = [
-        [tag >= 0 and names[tag] in given for tag in tags]
-        for tags, given in zip(found[0], asked.tags, strict=True)
-    ]
-    return inputs, np.array(right, dtype=np.bool_), found[0] >= 0
-
-
-def _fit_network(
-    inputs: Matrix, right: npt.NDArray[np.bool_], recipe: TaggerRecipe
-) -> tag_candidates.Perceptron:
-    """The perceptron, by Adam on the log loss."""
-    mean, spread = (
-        inputs.mean(axis=0, dtype=np.float64),
-        inputs.std(axis=0, dtype=np.float64) + 1e-6,
+) -> _FoldCandidates:
+    """Propose candidates for the rows `unseen` by a scorer that was fitted to all others."""
+    seen = np.setdiff1d(np.arange(len(rows.texts)), unseen)
+    seen_rows = rows.take(seen.tolist())
+    unseen_rows = rows.take(unseen.tolist())
+    scorer = _fit_scorer(seen_rows, recipe)
+    known = _build_tag_table(seen_rows, lore, vectors)
+    scores = scorer.scores(unseen_rows.texts, unseen_rows.vectors)
+    candidates = tag_candidates.propose_candidates(known, scores, unseen_rows.stems)
+    inputs = tag_candidates.describe_candidates(
+        known,
+        scores,
+        unseen_rows.stems,
+        unseen_rows.near,
+        candidates,
     )
+    tags, _ = candidates
+    filled = tags >= 0
+    names = [lowercase_text(tag) for tag in known.lexicon.tags]
+    right = np.zeros(tags.shape, dtype=np.bool_)
+    for row, given in enumerate(unseen_rows.tags):
+        right[row] = [names[tag] in given for tag in tags[row]]
+    sizes = [len(given) for given in unseen_rows.tags]
+    return _FoldCandidates(
+        inputs=inputs,
+        right=right & filled,
+        filled=filled,
+        sizes=np.array(sizes),
+    )
+
+
+def _fit_network(inputs: Matrix, right: Flags, recipe: TaggerRecipe) -> tag_candidates.Perceptron:
+    """Fit the perceptron by Adam on the log loss; `inputs` is (candidates, len(NAMES))."""
+    # In float64: float32 sums over this many rows would be off.
+    mean = inputs.mean(axis=0, dtype=np.float64)
+    spread = inputs.std(axis=0, dtype=np.float64) + 1e-6
     model = MLPClassifier(
         recipe.hidden,
         alpha=1e-3,
@@ -330,53 +452,58 @@ def _fit_network(
         n_iter_no_change=recipe.n_epochs,
         random_state=recipe.seed,
     )
-    with np.errstate(all="ignore"), _silence_warnings():
+    # scikit-learn warns when the epochs are over, but their number is the recipe's.
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         model.fit((inputs - mean) / spread, right)
-    arrays = [
-        [each.astype(np.float32) for each in layer] for layer in (model.coefs_, model.intercepts_)
-    ]
     return tag_candidates.Perceptron(
-        mean.astype(np.float32), spread.astype(np.float32), arrays[0], arrays[1]
+        mean=mean.astype(np.float32),
+        spread=spread.astype(np.float32),
+        weights=[layer.astype(np.float32) for layer in model.coefs_],
+        biases=[layer.astype(np.float32) for layer in model.intercepts_],
     )
 
 
-def _silence_warnings() -> Any:
-    """Without scikit-learn's warning that the epochs are over: their number is the recipe's."""
-    import warnings
-
-    return warnings.catch_warnings(action="ignore")
-
-
-def _search_thresholds(
-    chance: Matrix, right: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]
-) -> tagger_files.TagThresholds:
-    """The floors with the largest mean of micro and macro F1 on these rows."""
+def _search_thresholds(chance: Matrix, right: Flags, sizes: Ids) -> tagger_files.TagThresholds:
+    """Find the floors with the largest mean of micro and macro F1 on these rows."""
     grid = [
-        tagger_files.TagThresholds(floor, first, expected)
-        for floor in (0.1, 0.15, 0.2, 0.25, 0.3)
-        for first in (0.1, 0.15)
-        for expected in (1.6, 2.4, 3.2, 4.8)
+        tagger_files.TagThresholds(*floors)
+        for floors in product(FLOORS, FIRST_FLOORS, EXPECTED_TAGS)
     ]
     return max(grid, key=lambda choice: _mean_f1(chance, right, sizes, choice))
 
 
 def _mean_f1(
     chance: Matrix,
-    right: npt.NDArray[np.bool_],
-    sizes: npt.NDArray[np.int64],
+    right: Flags,
+    sizes: Ids,
     choice: tagger_files.TagThresholds,
 ) -> float:
-    """Mean of micro and macro F1 when tags are chosen so."""
-    chosen = [tagger.choose_tags(row, choice) for row in chance]
-    hits = np.array([right[row, picks].sum() for row, picks in enumerate(chosen)])
-    totals = np.array([len(picks) for picks in chosen]) + sizes
-    return float(hits.sum() / totals.sum() + np.mean(hits / np.maximum(totals, 1)))
+    """Return the mean of micro and macro F1 of the tags that `choice` gives.
+
+    `chance` and `right` are (rows, WIDTH); `sizes` is the number of true tags of each row.
+    """
+    n_hits: list[int] = []
+    n_chosen: list[int] = []
+    for row_chance, row_right in zip(chance, right, strict=True):
+        chosen = tagger.choose_tags(row_chance, choice)
+        n_hits.append(row_right[chosen].sum())
+        n_chosen.append(len(chosen))
+    hits = np.array(n_hits)
+    totals = np.array(n_chosen) + sizes
+    micro = hits.sum() / totals.sum()
+    macro = np.mean(hits / np.maximum(totals, 1))
+    # F1 is 2 hits / totals, so that this sum is the mean of both.
+    return float(micro + macro)
+
+
+# --- files
 
 
 def write_tagger(out: Path, made: tagger_files.TaggerModel) -> Path:
-    """The two files of a tagger."""
+    """Write the two files of a tagger into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, content in tagger_files.pack_tagger(*freeze_tagger(made)):
+    meta, packed = freeze_tagger(made)
+    for name, content in tagger_files.pack_tagger(meta, packed):
         (out / name).write_bytes(content)
     return out
 
@@ -384,21 +511,9 @@ def write_tagger(out: Path, made: tagger_files.TaggerModel) -> Path:
 def freeze_tagger(
     made: tagger_files.TaggerModel,
 ) -> tuple[dict[str, Any], dict[str, int8_tensors.Array]]:
-    """The content of the two files."""
-    scorer, known, network = made.scorer, made.known, made.network
-    packed = {
-        "idf": scorer.idf,
-        **int8_tensors.pack_sparse("n_gram_weights", scorer.n_gram_weights),
-        **int8_tensors.pack_matrix("landmarks", scorer.landmarks),
-        **int8_tensors.pack_matrix("head", scorer.head),
-        "given": known.given.astype(np.int32),
-        "published": known.published.astype(np.int32),
-        "columns": known.columns.astype(np.int32),
-        "network.mean": network.mean,
-        "network.spread": network.spread,
-    }
-    for n, (weights, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        packed |= {f"network.weights{n}": weights, f"network.bias{n}": bias}
+    """Return the content of a tagger's two files, see `tagger_files.assemble_tagger`."""
+    scorer = made.scorer
+    known = made.known
     lexicon = known.lexicon
     meta = {
         **made.meta,
@@ -409,4 +524,26 @@ def freeze_tagger(
         "rare": lexicon.rare,
         "choice": made.choice._asdict(),
     }
+    packed = {
+        "idf": scorer.idf,
+        **int8_tensors.pack_sparse("n_gram_weights", scorer.n_gram_weights),
+        **int8_tensors.pack_matrix("landmarks", scorer.landmarks),
+        **int8_tensors.pack_matrix("head", scorer.head),
+        "given": known.given.astype(np.int32),
+        "published": known.published.astype(np.int32),
+        "columns": known.columns.astype(np.int32),
+        **_freeze_network(made.network),
+    }
     return meta, packed
+
+
+def _freeze_network(network: tag_candidates.Perceptron) -> dict[str, int8_tensors.Array]:
+    packed: dict[str, int8_tensors.Array] = {
+        "network.mean": network.mean,
+        "network.spread": network.spread,
+    }
+    layers = zip(network.weights, network.biases, strict=True)
+    for number, (weights, bias) in enumerate(layers):
+        packed[f"network.weights{number}"] = weights
+        packed[f"network.bias{number}"] = bias
+    return packed

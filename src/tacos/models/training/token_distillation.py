@@ -1,10 +1,10 @@
-"""Plain distillation of a sentence encoder into a table, one vector per token (model2vec; Tulkens,
-van Dongen, 2024).
+"""Distils a sentence encoder into a table of vectors, one per token (model2vec; Tulkens and van
+Dongen, 2024).
 
-Each token is encoded on its own, the vectors are rotated onto the main directions of `reference`
-vectors and cut to `dim`, then weighted by smooth inverse frequency with Zipf's law for the
-frequencies (the vocabulary is ordered by frequency). It sees no text, so it does not know which
-tokens matter in instructions: `fitting` teaches that.
+Each token is encoded on its own. The vectors are rotated onto the main directions of reference
+vectors, cut to `dim`, and weighted by smooth inverse frequency, with Zipf's law for the frequencies
+(the vocabulary is ordered by frequency). No text is read, so the table does not know which tokens
+matter in instructions: `token_table_fit` teaches it that.
 """
 
 from __future__ import annotations
@@ -15,47 +15,70 @@ import numpy.typing as npt
 from tacos.models import minilm_encoder
 
 Vectors = npt.NDArray[np.float32]
-CLS, SEP = 101, 102
+CLS = 101
+SEP = 102
 FIRST_WORD = 999
 """Ids below are [PAD], [UNK], [CLS], [SEP], [MASK] and [unused...]."""
 
 
 def encode_tokens(teacher: minilm_encoder.MiniLM) -> Vectors:
-    """The teacher's vector of every token between [CLS] and [SEP]: float32 (30522, 384); special
-    tokens are 0.
-    """
+    """Encode every token between [CLS] and [SEP]: float32 (30522, 384), 0 for special tokens."""
+    n_tokens = minilm_encoder.VOCABULARY
     session = minilm_encoder.load_session(teacher.threads)
-    ids = [[CLS, token, SEP] for token in range(FIRST_WORD, minilm_encoder.VOCABULARY)]
-    out = np.zeros((minilm_encoder.VOCABULARY, minilm_encoder.DIM), dtype=np.float32)
-    out[FIRST_WORD:] = minilm_encoder.encode_token_ids(session, ids, teacher.batch)
-    return out
+    token_ids = [[CLS, token, SEP] for token in range(FIRST_WORD, n_tokens)]
+    vectors = np.zeros((n_tokens, minilm_encoder.DIM), dtype=np.float32)
+    vectors[FIRST_WORD:] = minilm_encoder.encode_token_ids(
+        session,
+        token_ids,
+        teacher.batch,
+    )
+    return vectors
 
 
 def find_main_directions(vectors: Vectors, dim: int) -> Vectors:
-    """The `dim` orthonormal directions (384, dim) that hold most of `vectors`' squared length,
-    signs made unique.
+    """Find the `dim` orthonormal directions (384, dim) that hold most of the squared lengths.
 
-    Not centred: inner products of the projections then come closest to the teacher's.
+    `vectors` is (n, 384). It is not centred: inner products of the projections then come closest to
+    the teacher's.
     """
-    _, basis = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)
-    basis = basis[:, ::-1][:, :dim]
-    signs = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(dim)])
-    return np.asarray(basis * signs, dtype=np.float32)
+    squares = vectors.T.astype(np.float64) @ vectors  # (384, 384)
+    _, ascending = np.linalg.eigh(squares)
+    descending = ascending[:, ::-1]
+    directions = descending[:, :dim]
+    # An eigenvector's sign is arbitrary: make its largest entry positive.
+    largest_rows = np.abs(directions).argmax(axis=0)
+    largest = directions[largest_rows, np.arange(dim)]
+    return np.asarray(
+        directions * np.sign(largest),
+        dtype=np.float32,
+    )
 
 
 def zipf_weights(n_tokens: int, first: int = FIRST_WORD, a: float = 1e-3) -> Vectors:
-    """Smooth inverse frequency a / (a + p) (Arora et al., 2017), p of the token of rank r
-    proportional to 1 / r.
+    """Return smooth inverse frequencies a / (a + p) (Arora et al., 2017), shape (n_tokens,).
+
+    By Zipf's law, the frequency p of the token of rank r is proportional to 1 / r. Tokens before
+    `first` have 0.
     """
     ranks = np.arange(1, n_tokens - first + 1)
-    share = (1 / ranks) / (1 / ranks).sum()
+    inverse_ranks = 1 / ranks
+    frequencies = inverse_ranks / inverse_ranks.sum()
     weights = np.zeros(n_tokens, dtype=np.float32)
-    weights[first:] = a / (a + share)
+    weights[first:] = a / (a + frequencies)
     return weights
 
 
 def distil_table(tokens: Vectors, directions: Vectors) -> Vectors:
-    """The table (30522, dim): each token's vector, less the words' mean, projected and weighted."""
+    """Return the table (tokens, dim): each vector less the words' mean, projected and weighted.
+
+    `tokens` is (tokens, 384), `directions` (384, dim).
+    """
+    mean = tokens[FIRST_WORD:].mean(axis=0)
     centred = tokens.copy()
-    centred[FIRST_WORD:] -= tokens[FIRST_WORD:].mean(axis=0)
-    return np.asarray((centred @ directions) * zipf_weights(len(tokens))[:, None], dtype=np.float32)
+    centred[FIRST_WORD:] -= mean
+    projected = centred @ directions
+    weights = zipf_weights(len(tokens))
+    return np.asarray(
+        projected * weights[:, None],
+        dtype=np.float32,
+    )
