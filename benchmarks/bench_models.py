@@ -149,7 +149,7 @@ def cross_validate(data: Path, name: str) -> tuple[list[list[tuple[str, float]]]
             out[row] = [(tag, p) for tag, p, _ in found]
         print(name, "fold", fold, made.choice, flush=True)
     right = [
-        tagging.lowercase_text(tag) in set(map(tagging.lowercase_text, tags[n]))
+        tag_agreement.lowercase_tag(tag) in set(map(tag_agreement.lowercase_tag, tags[n]))
         for n, row in enumerate(out)
         for tag, _ in row
     ]
@@ -208,7 +208,7 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
         cosines = vectors @ vectors[folds != fold].T
         names = tagging.pick_spellings(seen)
         counts = {
-            tag: sum(tag in map(tagging.lowercase_text, row) for row in seen) for tag in names
+            tag: sum(tag in map(tag_agreement.lowercase_tag, row) for row in seen) for tag in names
         }
         top = sorted(counts, key=lambda tag: (-counts[tag], tag))[:3]
         lexicon = tag_phrases.Lexicon(tuple(sorted({*names, *lore.published})), {}, 1.0)
@@ -229,7 +229,7 @@ def vote(seen: list[list[str]], cosines: np.ndarray, n: int = 10) -> list[str]:
     """The three tags of most weight among the `n` closest rows, each of the weight exp(8 cosine)."""
     weights: dict[str, float] = {}
     for row in np.argsort(-cosines, kind="stable")[:n]:
-        for tag in map(tagging.lowercase_text, seen[row]):
+        for tag in map(tag_agreement.lowercase_tag, seen[row]):
             weights[tag] = weights.get(tag, 0.0) + float(np.exp(8 * cosines[row]))
     return sorted(weights, key=lambda tag: (-weights[tag], tag))[:3]
 

@@ -11,66 +11,67 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-def _word_set(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text that are separated by blanks."""
     return frozenset(text.split())
 
 
 # The kind of answer, by words of the instruction.
-LABEL = _word_set(
+LABEL = word_set(
     "classify categorize categorise label calculate compute solve choose select pick detect "
     "determine sentiment antonym synonym odd convert which true false whether correct identify "
     "predict 分类 计算"
 )
-SHORT = _word_set(
+SHORT = word_set(
     "title headline slogan tagline caption hook tweet username nickname acronym pun haiku motto "
     "bio hashtag hashtags phrase briefly brief concise shorten shorter summarize summarise "
     "summary 标题"
 )
-PROSE = _word_set(
+PROSE = word_set(
     "essay story poem paragraph paragraphs letter email e-mail article blog speech dialogue "
     "conversation script song lyrics review report narrative proposal introduction conclusion "
     "monologue scene memo post plot 故事 文章"
 )
-EXPLAIN = _word_set(
+EXPLAIN = word_set(
     "explain why how describe discuss analyze analyse compare contrast elaborate evaluate outline "
     "steps process difference differences explanation 解释 描述"
 )
-LIST = _word_set(
+LIST = word_set(
     "list ideas ways tips steps reasons examples items things suggestions advantages benefits "
     "names strategies methods questions facts characteristics features activities words "
     "adjectives books songs movies recipes topics pros cons 列出"
 )
-EDIT = _word_set(
+EDIT = word_set(
     "rewrite edit correct fix rephrase paraphrase proofread grammar spelling extract copy repeat "
     "sort rearrange reorder arrange choose select which highlight find identify classify insert "
     "replace remove complete fill summarize summarise translate convert change turn punctuate "
     "punctuation capitalize output reverse pick categorize group match delete add retrieve reword "
     "transform modify combine"
 )
-CODE = _word_set(
+CODE = word_set(
     "code function program script sql query html css python java javascript c++ regex algorithm "
     "bash command pseudocode class loop api json xml php ruby rust"
 )
 # Verbs that, together with a word of CODE_ONLY, ask for code and nothing else.
-MAKE = _word_set("write create generate implement develop construct design build provide give code")
-CODE_ONLY = _word_set(
+MAKE = word_set("write create generate implement develop construct design build provide give code")
+CODE_ONLY = word_set(
     "code function program sql html css python javascript java regex bash pseudocode php"
 )
-LINK = _word_set(
+LINK = word_set(
     "link links url urls website websites site sites source sources reference references http https"
 )
-TONGUES = _word_set(
+TONGUES = word_set(
     "translate translation french spanish german chinese japanese italian russian korean arabic "
     "hindi latin greek portuguese mandarin english language languages 翻译"
 )
 # Words of instructions that speak of scores themselves, see `persuasion_attacks`.
-SCORING = _word_set(
+SCORING = word_set(
     "rate rating ratings score scores scoring grade grades grading judge judges evaluate "
     "evaluator evaluation review reviewer rank ranking stars marks points feedback assess "
     "assessment prompt instructions"
 )
 # Words that say nothing about the topic.
-STOP = _word_set(
+STOP = word_set(
     "the a an of to in and for is are on with that this it as be by from at or your you what how "
     "which write give generate create describe explain provide list name make find identify "
     "following given using use sentence text please can could would should about into some each "
@@ -91,7 +92,7 @@ NUMBERS = {
     "ten": 10,
 }
 # Units of length and time: a number before them counts no items.
-_UNITS = _word_set(
+_UNITS = word_set(
     "words sentences paragraphs lines characters minutes years hours days dollars stanzas percent "
     "people million parts syllables times weeks months pages"
 )

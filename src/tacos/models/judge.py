@@ -30,7 +30,7 @@ import numpy.typing as npt
 import orjson
 
 from tacos.errors import ModelError
-from tacos.models import encoder, feature_ramps, response_features
+from tacos.models import encoder, feature_ramps, judge_requests, response_features
 from tacos.records import Encoder, Reply, Request, canonical_hash
 
 DATA = Path(__file__).parent / "data"
@@ -44,8 +44,7 @@ FILE = "judge.json"
 CHUNK = 2048
 NAMES = (*feature_ramps.NAMES, "wording")
 Array = npt.NDArray[np.float64]
-Text = tuple[str, str]
-"""An instruction and its response."""
+Text = judge_requests.Sample
 Grade = tuple[float, str]
 """A score and the features that move it most."""
 MAX_REMEMBERED = 100_000
@@ -144,7 +143,7 @@ class EmbeddedJudge:
 
         A process scores equal samples once.
         """
-        samples_of_requests = [_read_request_samples(request) for request in requests]
+        samples_of_requests = [judge_requests.read_samples(request) for request in requests]
         # A dictionary, because it keeps the order of the samples.
         distinct: dict[Text, None] = {}
         for samples in samples_of_requests:
@@ -187,17 +186,14 @@ class EmbeddedJudge:
 
     def reply(self, graded: dict[str, Grade]) -> Reply:
         """Reply to one request with the grades of its sides: "a" and "b", or "" for one sample."""
+        scores = {side: score for side, (score, _) in graded.items()}
         explanations: list[str] = []
-        scores: dict[str, float] = {}
-        for side, (score, reasons) in graded.items():
-            if side:
-                scores[f"score_{side}"] = score
-                explanations.append(f"{side.upper()}: {reasons}")
-            else:
-                scores["score"] = score
-                explanations.append(reasons)
-        content = {"analysis": "; ".join(explanations), **scores}
-        return Reply(orjson.dumps(content).decode(), model=self.name)
+        for side, (_, reasons) in graded.items():
+            prefix = f"{side.upper()}: " if side else ""
+            explanations.append(prefix + reasons)
+        analysis = "; ".join(explanations)
+        text = judge_requests.format_scores(scores, analysis)
+        return Reply(text, model=self.name)
 
     def contributions(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
         """Return the terms of s, of shape (n, len(NAMES)), in logits."""
@@ -399,19 +395,6 @@ def _repair_surrogates(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _read_request_samples(request: Request) -> dict[str, Text]:
-    """Read a request's samples by side: "a" and "b" of a comparison, "" of a single sample."""
-    if request.task == "judge":
-        return {side: _read_sample(request, f"_{side}") for side in ("a", "b")}
-    return {"": _read_sample(request, "")}
-
-
-def _read_sample(request: Request, suffix: str) -> Text:
-    instruction = request.fields[f"instruction{suffix}"]
-    response = request.fields[f"response{suffix}"]
-    return str(instruction), str(response)
 
 
 def _split_columns(texts: Iterable[Text]) -> tuple[list[str], list[str]]:

@@ -10,10 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence, Set
 
-
-def _word_set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from tacos.models.instruction_intent import word_set
 
 _THING = r"(?:response|answer|output|reply|completion)"
 _SELF = (
@@ -60,7 +57,7 @@ BLUNT = re.compile("|".join(_BLUNT), re.IGNORECASE)
 PLEA = re.compile("|".join((*_BLUNT, *_PLAIN)), re.IGNORECASE)
 
 # What must occur in a response before the patterns are worth trying.
-TRIGGERS = _word_set(
+TRIGGERS = word_set(
     "score scores rating ratings rate grade grades grader graders judge judges marks mark stars "
     "rank evaluate ignore disregard forget override bypass evaluator 100 evaluators rubric "
     "reviewer reviewers rater raters annotator annotators assessor vote assessors prefer choose "
@@ -71,12 +68,12 @@ FRACTIONS = ("10/10", "5/5", "10 / 10", "5 / 5", "out of 10", "out of ten")
 CHINESE = ("忽略", "一百分", "满分", "最高分", "高分", "评分", "打分", "评委", "裁判")
 
 # Words of a hidden plea: it speaks of judging and asks for something.
-JUDGING = _word_set(
+JUDGING = word_set(
     "grader graders grading graded grade grades score scores scoring scored rating ratings "
     "evaluator evaluators evaluating examiner rubric judging judge judges marks assessor rater "
     "annotator reviewer"
 )
-ASKING = _word_set(
+ASKING = word_set(
     "mark rate points perfect flawless excellent lenient generous top highest maximum full "
     "hundred wins winner best override quality criteria fair instructions ignore message deserve "
     "deserves please must system response answer outstanding reward rewarded accept ideal assume "

@@ -13,16 +13,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tacos.models import instruction_intent, persuasion_attacks
-from tacos.models.instruction_intent import InstructionIntent
+from tacos.models.instruction_intent import InstructionIntent, word_set
 
 MAX_CHARS = 20_000
 """Longer texts are measured on their first 20,000 characters."""
 
 Features = tuple[float, ...]
-
-
-def _word_set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 # Words, sentences, list items.
@@ -93,13 +89,13 @@ _OPENERS = (
 )
 _CLOSERS = ("let me know", "hope this", "hope that helps", "feel free")
 _EXAMPLES = ("for example", "for instance", "such as", "e.g.", "including", "例如", "比如")
-_HEDGES = _word_set("maybe perhaps possibly probably might somewhat guess")
-_REASONS = _word_set(
+_HEDGES = word_set("maybe perhaps possibly probably might somewhat guess")
+_REASONS = word_set(
     "because therefore thus hence since however although while whereas first firstly second "
     "secondly third thirdly next then finally additionally furthermore moreover also overall"
 )
-_SELF = _word_set("i me my mine myself i'm i've i'd i'll")
-_READER = _word_set("you your yours yourself you're you'll you've")
+_SELF = word_set("i me my mine myself i'm i've i'd i'll")
+_READER = word_set("you your yours yourself you're you'll you've")
 
 
 def measure_response(instruction: str, response: str) -> tuple[list[float], str]:

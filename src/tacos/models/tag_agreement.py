@@ -151,8 +151,17 @@ def lowercase_tags(tags: Tags) -> list[str]:
     >>> lowercase_tags(["SQL", " sql", "Query  Plans"])
     ['sql', 'query plans']
     """
-    names = (" ".join(tag.lower().split()) for tag in tags)
+    names = map(lowercase_tag, tags)
     return list(dict.fromkeys(names))
+
+
+def lowercase_tag(tag: str) -> str:
+    """Return a tag in lower case with single blanks, the form in which tags are compared.
+
+    >>> lowercase_tag(" Machine  Learning ")
+    'machine learning'
+    """
+    return " ".join(tag.lower().split())
 
 
 def measure_tag_agreement(

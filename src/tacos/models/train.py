@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from tacos.models import tag_agreement
 from tacos.models.training import corpora, encoder, judge, tagger
 
 DATA = Path("../shared/data")
@@ -86,7 +87,7 @@ def read_tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagger.Ta
     tags = [row["tags"] for row in annotations.values()]
     published_counts: dict[str, int] = {}
     for row in corpora.read_corpus_rows(data / "tags/raw_tag_counts_11976.jsonl.gz"):
-        name = tagger.lowercase_text(row["tag"])
+        name = tag_agreement.lowercase_tag(row["tag"])
         published_counts[name] = int(row["count"])
     spellings = tagger.pick_spellings(tags)
     reference = tagger.TagReference(spellings, published_counts)

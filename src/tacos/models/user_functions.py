@@ -26,13 +26,12 @@ import orjson
 import polars as pl
 
 from tacos.errors import ModelError
+from tacos.models import judge_requests
 from tacos.records import Reply, Request, canonical_hash
 
 Tagger = Callable[[list[str]], Sequence[Sequence[str]]]
 Judge = Callable[[list[str], list[str]], Sequence[float]]
 Selector = Callable[[pl.DataFrame, int], Sequence[str]]
-Sample = tuple[str, str]
-"""An instruction and its response."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,9 @@ class FunctionJudge:
         The function scores each distinct sample once per call. Raises `ModelError` unless it gives
         one score per sample.
         """
-        samples_of_requests = [_read_samples(request) for request in requests]
+        samples_of_requests = [judge_requests.read_samples(request) for request in requests]
         # A dictionary, because it keeps the order of the samples.
-        distinct: dict[Sample, None] = {}
+        distinct: dict[judge_requests.Sample, None] = {}
         for samples in samples_of_requests:
             distinct.update(dict.fromkeys(samples.values()))
 
@@ -111,18 +110,15 @@ class FunctionJudge:
 
         A score outside 1..100 makes a failure, never a default.
         """
-        values: dict[str, float] = {}
-        for side, score in scores.items():
-            field = f"score_{side}" if side else "score"
-            values[field] = float(score)
-        if not all(1 <= value <= 100 for value in values.values()):
+        numbers = {side: float(score) for side, score in scores.items()}
+        if not all(1 <= number <= 100 for number in numbers.values()):
             return Reply(
                 None,
-                raw=repr(values),
+                raw=repr(judge_requests.name_scores(numbers)),
                 failure="score outside 1..100",
                 model=self.name,
             )
-        text = orjson.dumps({"analysis": "", **values}).decode()
+        text = judge_requests.format_scores(numbers, analysis="")
         return Reply(text, model=self.name)
 
 
@@ -210,19 +206,6 @@ def _hash_code(function: Callable[..., Any]) -> str:
             repr(code.co_names),
         ]
     return canonical_hash([name, version, *parts])
-
-
-def _read_samples(request: Request) -> dict[str, Sample]:
-    """Read a request's samples by side: "a" and "b" of a comparison, "" of a single sample."""
-    if request.task == "judge":
-        return {side: _read_sample(request, f"_{side}") for side in ("a", "b")}
-    return {"": _read_sample(request, "")}
-
-
-def _read_sample(request: Request, suffix: str) -> Sample:
-    instruction = request.fields[f"instruction{suffix}"]
-    response = request.fields[f"response{suffix}"]
-    return str(instruction), str(response)
 
 
 def _format_tag_reply(tags: Sequence[str]) -> str:

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from tacos.models import tag_agreement
+
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 WORD = re.compile(r"[a-z][a-z'+#-]*[a-z+#]|[.,;:!?()\n]")
 _STOP = (
@@ -55,8 +57,7 @@ def read_tags(data: Path) -> list[str]:
     tags = [str(row["tag"]) for row in read_corpus_rows(data / PUBLISHED_TAGS)]
     for row in read_corpus_rows(data / OWN_TAGS):
         tags += row["tags"]
-    names = (" ".join(tag.lower().split()) for tag in tags)
-    return list(dict.fromkeys(names))
+    return tag_agreement.lowercase_tags(tags)
 
 
 def read_first_annotations(data: Path) -> dict[str, dict[str, Any]]:

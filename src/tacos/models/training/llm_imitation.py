@@ -46,7 +46,7 @@ def assign_folds(texts: Sequence[str]) -> Rows:
     >>> len(set(assign_folds(["Name a colour.", "name  a colour. "]).tolist()))
     1
     """
-    names = [tagging.lowercase_text(text) for text in texts]
+    names = [tag_agreement.lowercase_tag(text) for text in texts]
     folds = [tagging.hash_fold(name, N_FOLDS, "distill") for name in names]
     return np.array(folds, dtype=np.int64)
 
@@ -59,7 +59,7 @@ def find_distinct_rows(texts: Sequence[str]) -> list[int]:
     """
     first_row: dict[str, int] = {}
     for row, text in enumerate(texts):
-        first_row.setdefault(tagging.lowercase_text(text), row)
+        first_row.setdefault(tag_agreement.lowercase_tag(text), row)
     return list(first_row.values())
 
 
@@ -98,7 +98,7 @@ def _build_tag_reference(tags: Sequence[Tags]) -> tagging.TagReference:
     counts: dict[str, int] = {}
     for tag, count in zip(known.lexicon.tags, known.published, strict=True):
         if count > 0:
-            counts[tagging.lowercase_text(tag)] = int(count)
+            counts[tag_agreement.lowercase_tag(tag)] = int(count)
     return tagging.TagReference(tagging.pick_spellings(tags), counts)
 
 
@@ -159,7 +159,7 @@ def _summarise_agreement(
         given.append([tag for tag, _ in row])
         for tag, confidence in row:
             confidences.append(confidence)
-            right.append(tagging.lowercase_text(tag) in true_names)
+            right.append(tag_agreement.lowercase_tag(tag) in true_names)
     counts = [len(tags) for tags in given]
     is_empty = [not tags for tags in given]
     edges = [0, 0.2, 0.4, 0.6, 0.8, 1.01]
@@ -253,7 +253,7 @@ def _number_instructions(pairs: Sequence[PreferencePair]) -> Rows:
     numbers: list[int] = []
     for pair in pairs:
         for instruction, _ in (pair.a, pair.b):
-            name = tagging.lowercase_text(instruction)
+            name = tag_agreement.lowercase_tag(instruction)
             numbers.append(number_of.setdefault(name, len(number_of)))
     return np.array(numbers, dtype=np.int64).reshape(-1, 2)
 

@@ -41,6 +41,7 @@ from tacos.models import (
     tagger,
     tagger_files,
 )
+from tacos.models.tag_agreement import lowercase_tag, lowercase_tags
 
 Matrix = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -103,15 +104,6 @@ class TagReference:
     published: Mapping[str, int] = field(default_factory=dict)
 
 
-def lowercase_text(tag: str) -> str:
-    """Return a tag in lower case with single blanks, the form in which tags are compared.
-
-    >>> lowercase_text(" Machine  Learning ")
-    'machine learning'
-    """
-    return " ".join(tag.lower().split())
-
-
 def encode_rows(
     instructions: Sequence[str],
     tags: Sequence[Sequence[str]],
@@ -123,10 +115,7 @@ def encode_rows(
     vectors = near
     if recipe.encoder != "static":
         vectors = encoder.load(recipe.encoder).encode(texts)
-    distinct_tags: list[list[str]] = []
-    for row in tags:
-        names = filter(None, map(lowercase_text, row))
-        distinct_tags.append(list(dict.fromkeys(names)))
+    distinct_tags = [list(filter(None, lowercase_tags(row))) for row in tags]
     return TrainingRows(
         texts=texts,
         tags=distinct_tags,
@@ -425,7 +414,7 @@ def _prepare_fold(
     )
     tags, _ = candidates
     filled = tags >= 0
-    names = [lowercase_text(tag) for tag in known.lexicon.tags]
+    names = [lowercase_tag(tag) for tag in known.lexicon.tags]
     right = np.zeros(tags.shape, dtype=np.bool_)
     for row, given in enumerate(unseen_rows.tags):
         right[row] = [names[tag] in given for tag in tags[row]]

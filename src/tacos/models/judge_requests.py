@@ -1,0 +1,44 @@
+"""Reads the samples of a request to a pointwise judge, and formats its scores as a reply's JSON.
+
+A request of the task "judge" compares two samples, on the sides "a" and "b"; one of the task
+"grade" has a single sample, on the side "".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from tacos.records import Request
+
+Sample = tuple[str, str]
+"""An instruction and its response."""
+
+
+def read_samples(request: Request) -> dict[str, Sample]:
+    """Read a request's samples by side: "a" and "b" of a comparison, "" of a single sample."""
+    if request.task == "judge":
+        return {side: _read_sample(request, f"_{side}") for side in ("a", "b")}
+    return {"": _read_sample(request, "")}
+
+
+def _read_sample(request: Request, suffix: str) -> Sample:
+    instruction = request.fields[f"instruction{suffix}"]
+    response = request.fields[f"response{suffix}"]
+    return str(instruction), str(response)
+
+
+def name_scores(scores: Mapping[str, float]) -> dict[str, float]:
+    """Name scores by side as a reply does.
+
+    >>> name_scores({"a": 70.0, "b": 30.0}), name_scores({"": 50.0})
+    ({'score_a': 70.0, 'score_b': 30.0}, {'score': 50.0})
+    """
+    return {f"score_{side}" if side else "score": score for side, score in scores.items()}
+
+
+def format_scores(scores: Mapping[str, float], analysis: str) -> str:
+    """Format scores by side as the JSON of the judge's tasks."""
+    content = {"analysis": analysis, **name_scores(scores)}
+    return orjson.dumps(content).decode()
