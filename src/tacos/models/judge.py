@@ -129,8 +129,12 @@ class EmbeddedJudge:
         A contribution is how far a feature moves s from a typical sample's, in logits.
         """
         (contributions,) = self.contributions([instruction], [response])
-        moved = contributions - np.array(self.weights.typical)
-        order = np.argsort(-np.abs(moved), kind="stable")
+        typical = np.array(self.weights.typical)
+        moved = contributions - typical
+        order = np.argsort(
+            -np.abs(moved),
+            kind="stable",
+        )
         explanation: list[tuple[str, float]] = []
         for feature in order:
             value = float(moved[feature])
@@ -152,8 +156,11 @@ class EmbeddedJudge:
 
         replies: list[Reply] = []
         for samples in samples_of_requests:
-            grades = {side: graded[text] for side, text in samples.items()}
-            replies.append(self.reply(grades))
+            grades: dict[str, Grade] = {}
+            for side, text in samples.items():
+                grades[side] = graded[text]
+            reply = self.reply(grades)
+            replies.append(reply)
         return replies
 
     def graded(self, texts: Sequence[Text]) -> dict[Text, Grade]:
@@ -177,6 +184,7 @@ class EmbeddedJudge:
         scores = self.calibrate(contributions.sum(axis=1)).tolist()
         reasons = self.reasons(contributions)
         new_grades = zip(scores, reasons, strict=True)
+        # The grades of this call are in `grades`, so the memory may be emptied.
         if len(memory) + len(unknown) > MAX_REMEMBERED:
             memory.clear()
         for (text, key), grade in zip(unknown.items(), new_grades, strict=True):
@@ -186,10 +194,11 @@ class EmbeddedJudge:
 
     def reply(self, graded: dict[str, Grade]) -> Reply:
         """Reply to one request with the grades of its sides: "a" and "b", or "" for one sample."""
-        scores = {side: score for side, (score, _) in graded.items()}
+        scores: dict[str, float] = {}
         explanations: list[str] = []
-        for side, (_, reasons) in graded.items():
+        for side, (score, reasons) in graded.items():
             prefix = f"{side.upper()}: " if side else ""
+            scores[side] = score
             explanations.append(prefix + reasons)
         analysis = "; ".join(explanations)
         text = judge_requests.format_scores(scores, analysis)
@@ -221,10 +230,17 @@ class EmbeddedJudge:
 
         `parts` are contributions of shape (n, len(NAMES)).
         """
-        moved = parts - np.array(self.weights.typical)
-        order = np.argsort(-np.abs(moved), axis=1, kind="stable")
+        typical = np.array(self.weights.typical)
+        moved = parts - typical
+        order = np.argsort(
+            -np.abs(moved),
+            axis=1,
+            kind="stable",
+        )
+        largest = order[:, :N_REASONS]
+        rows = zip(moved.tolist(), largest.tolist(), strict=True)
         reasons: list[str] = []
-        for row, features in zip(moved.tolist(), order[:, :N_REASONS].tolist(), strict=True):
+        for row, features in rows:
             signed_names = []
             for feature in features:
                 sign = "+" if row[feature] > 0 else "-"

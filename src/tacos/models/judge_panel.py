@@ -64,14 +64,23 @@ class JudgePanel:
         futures: dict[str, Future[list[Reply]]] = {}
         with ThreadPoolExecutor(len(self.members)) as threads:
             for name, own_positions in positions.items():
+                # A member that no request names is not called.
                 if not own_positions:
                     continue
                 own_requests = [requests[position] for position in own_positions]
-                answer = self.members[name].answer
-                futures[name] = threads.submit(answer, own_requests)
+                member = self.members[name]
+                futures[name] = threads.submit(
+                    member.answer,
+                    own_requests,
+                )
 
+        # Back into the order of the requests.
         replies: dict[int, Reply] = {}
         for name, future in futures.items():
-            numbered = zip(positions[name], future.result(), strict=True)
+            numbered = zip(
+                positions[name],
+                future.result(),
+                strict=True,
+            )
             replies.update(numbered)
-        return [replies[position] for position in range(len(requests))]
+        return [replies[position] for position in sorted(replies)]

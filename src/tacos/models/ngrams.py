@@ -33,9 +33,13 @@ def tokenise_text(text: str) -> list[str]:
     >>> tokenise_text("Name 3 C++ libraries!")
     ['name', '<num>', 'c++', 'libraries', '!']
     """
-    beginning = text[:MAX_CHARACTERS].lower()
-    words = WORD.findall(beginning)[:MAX_WORDS]
-    return [NUMBER if word[0].isdigit() else word for word in words]
+    beginning = text[:MAX_CHARACTERS]
+    words = WORD.findall(beginning.lower())
+    return [_merge_number(word) for word in words[:MAX_WORDS]]
+
+
+def _merge_number(word: str) -> str:
+    return NUMBER if word[0].isdigit() else word
 
 
 def _build_n_grams(words: Sequence[str]) -> list[str]:

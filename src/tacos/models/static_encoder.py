@@ -100,6 +100,7 @@ def count_tokens(
 
     A token that occurs twice has two entries.
     """
+    # Cut before tokenising: a text of megabytes would take seconds for tokens that are not read.
     max_characters = MAX_CHARACTERS_PER_TOKEN * max_tokens
     beginnings = [replace_surrogates(text[:max_characters]) for text in texts]
     encodings = tokenizer.encode_batch_fast(beginnings, add_special_tokens=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,11 +112,19 @@ def count_fuzzy_matches(a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder) 
     names_a = [lowercase_tags(tags) for tags in a]
     names_b = [lowercase_tags(tags) for tags in b]
     rows = list(zip(names_a, names_b, strict=True))
-    pooled = chain.from_iterable([*row_a, *row_b] for row_a, row_b in rows)
-    distinct = list(dict.fromkeys(pooled))
-    vectors = dict(zip(distinct, encoder.encode(distinct), strict=True))
-    hits = [_count_closest_pairs(row_a, row_b, vectors) for row_a, row_b in rows]
-    totals = [len(row_a) + len(row_b) for row_a, row_b in rows]
+    distinct: dict[str, None] = {}
+    for row_a, row_b in rows:
+        distinct.update(dict.fromkeys(row_a))
+        distinct.update(dict.fromkeys(row_b))
+    encoded = encoder.encode(list(distinct))
+    vectors = dict(zip(distinct, encoded, strict=True))
+
+    hits: list[int] = []
+    totals: list[int] = []
+    for row_a, row_b in rows:
+        n_matches = _count_closest_pairs(row_a, row_b, vectors)
+        hits.append(n_matches)
+        totals.append(len(row_a) + len(row_b))
     return MatchCounts(
         np.array(hits, dtype=np.float64),
         np.array(totals, dtype=np.float64),

@@ -89,26 +89,39 @@ def propose_candidates(known: TagTable, scores: Matrix, texts: Sequence[Sequence
     Candidates are row numbers of the lexicon, -1 where a text has no more. `scores` is (texts,
     learned tags), `texts` holds each text's stems.
     """
-    tag_of_column = _invert_columns(known.columns)
-    n_learned = scores.shape[1]
-    n_scored = min(N_SCORED, n_learned)
-    partitioned = np.argpartition(-scores, n_scored - 1, axis=1)
-    best_columns = partitioned[:, :n_scored]
-
-    candidates = np.full((len(texts), WIDTH), -1, dtype=np.int64)
-    # Sorted by tag, because a partition leaves its parts in arbitrary order.
-    candidates[:, :n_scored] = np.sort(tag_of_column[best_columns], axis=1)
-    mentioned = np.zeros(candidates.shape, dtype=np.bool_)
+    best_tags = _find_best_tags(known.columns, scores)
+    n_scored = best_tags.shape[1]
+    shape = (len(texts), WIDTH)
+    candidates = np.full(shape, -1, dtype=np.int64)
+    candidates[:, :n_scored] = best_tags
+    mentioned = np.zeros(shape, dtype=np.bool_)
     for row, stems in enumerate(texts):
         named = set(known.lexicon.mentions(stems))
-        scored = candidates[row, :n_scored].tolist()
-        mentioned[row, :n_scored] = [tag in named for tag in scored]
+        scored = best_tags[row].tolist()
+        is_named = [tag in named for tag in scored]
+        mentioned[row, :n_scored] = is_named
 
+        # Tags that are only mentioned come after those that score.
         only_named = sorted(named.difference(scored))
-        places = slice(n_scored, n_scored + len(only_named))
-        candidates[row, places] = only_named
-        mentioned[row, places] = True
+        end = n_scored + len(only_named)
+        candidates[row, n_scored:end] = only_named
+        mentioned[row, n_scored:end] = True
     return candidates, mentioned
+
+
+def _find_best_tags(columns: Ids, scores: Matrix) -> Ids:
+    """Find the `N_SCORED` tags of the highest scores, ascending by tag: (texts, N_SCORED)."""
+    n_learned = scores.shape[1]
+    n_scored = min(N_SCORED, n_learned)
+    partitioned = np.argpartition(
+        -scores,
+        n_scored - 1,
+        axis=1,
+    )
+    best_columns = partitioned[:, :n_scored]
+    best_tags = _invert_columns(columns)[best_columns]
+    # Sorted, because a partition leaves its parts in arbitrary order.
+    return np.sort(best_tags, axis=1)
 
 
 def _invert_columns(columns: Ids) -> Ids:

@@ -82,16 +82,19 @@ class Lexicon:
     @cached_property
     def parts(self) -> Ids:
         """The numbers of each tag's stems, int32 (tags, LONGEST_TAG), 0 where there are no more."""
-        parts = np.zeros((len(self.tags), LONGEST_TAG), dtype=np.int32)
+        shape = (len(self.tags), LONGEST_TAG)
+        parts = np.zeros(shape, dtype=np.int32)
         for row, stems in enumerate(self.stems):
+            n_stems = len(stems)
             numbers = [self.by_stem[stem] for stem in stems]
-            parts[row, : len(stems)] = numbers
+            parts[row, :n_stems] = numbers
         return parts
 
     @cached_property
     def part_weights(self) -> npt.NDArray[np.float32]:
         """The weights of `parts`, float32 (tags, LONGEST_TAG), 0 where there are no more."""
         weights = [self.weights.get(stem, self.rare) for stem in self.by_stem]
+        # Number 0 stands for no stem.
         by_number = np.array([0.0, *weights], dtype=np.float32)
         return by_number[self.parts]
 
@@ -106,12 +109,20 @@ class Lexicon:
         The weightiest come first, `MAX_MENTIONS` at most.
         """
         mentioned: set[int] = set()
+        # Every run of stems that could be a tag.
         for length in range(1, LONGEST_TAG + 1):
             n_runs = len(stems) - length + 1
             for start in range(n_runs):
-                phrase = " ".join(stems[start : start + length])
-                mentioned.update(self.by_phrase.get(phrase, ()))
-        ordered = sorted(mentioned, key=lambda tag: (-self.weight[tag], tag))
+                end = start + length
+                phrase = " ".join(stems[start:end])
+                tags = self.by_phrase.get(phrase, ())
+                mentioned.update(tags)
+
+        # Ties go to the smaller number, so that the order is always the same.
+        def weightiest_first(tag: int) -> tuple[float, int]:
+            return -self.weight[tag], tag
+
+        ordered = sorted(mentioned, key=weightiest_first)
         return ordered[:MAX_MENTIONS]
 
     def present(self, texts: Sequence[Sequence[str]]) -> npt.NDArray[np.bool_]:
@@ -119,8 +130,10 @@ class Lexicon:
 
         Column 0 is always False.
         """
-        has_stem = np.zeros((len(texts), len(self.by_stem) + 1), dtype=np.bool_)
+        n_columns = len(self.by_stem) + 1
+        has_stem = np.zeros((len(texts), n_columns), dtype=np.bool_)
         for row, stems in enumerate(texts):
-            numbers = [self.by_stem[stem] for stem in set(stems) if stem in self.by_stem]
+            known_stems = self.by_stem.keys() & set(stems)
+            numbers = [self.by_stem[stem] for stem in known_stems]
             has_stem[row, numbers] = True
         return has_stem

@@ -88,8 +88,11 @@ class EmbeddedTagger:
         """
         if isinstance(instructions, str):
             raise TypeError("instructions must be a list of texts, not one text: pass [text]")
-        ranked = tag_instructions(self.loaded, instructions)
-        return [[(tag, p) for tag, p, _ in row] for row in ranked]
+        tagged: list[list[tuple[str, float]]] = []
+        for ranked in tag_instructions(self.loaded, instructions):
+            row = [(tag, probability) for tag, probability, _ in ranked]
+            tagged.append(row)
+        return tagged
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer requests of the task "tag", which have the field `instruction`, in order."""
@@ -176,12 +179,14 @@ def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
     >>> choose_tags(np.array([0.1, 0.9, 0.5], dtype=np.float32), TagThresholds(0.2, 0.2, 3.0))
     [1, 2]
     """
-    order = np.argsort(-chance, kind="stable")[:MAX_TAGS]
+    ranking = np.argsort(-chance, kind="stable")
+    order = ranking[:MAX_TAGS]
     best = chance[order]
     if best[0] < choice.first_floor:
         return []
     counts = np.arange(1, len(best) + 1)
-    expected_f1 = np.cumsum(best) / (counts + choice.expected_tags)
+    expected_hits = np.cumsum(best)
+    expected_f1 = expected_hits / (counts + choice.expected_tags)
     n_best = int(expected_f1.argmax()) + 1
     n_above_floor = int((best >= choice.floor).sum())
     # The best candidate has passed its own floor, so it is given in any case.

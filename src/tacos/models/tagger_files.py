@@ -158,6 +158,7 @@ def assemble_tagger(
     """
     closeness = encoder.load(meta["closeness"])
     scorer_encoder = encoder.load(meta["encoder"])
+    # Weights that were fitted to another encoder's vectors mean nothing for this one.
     fingerprints = fingerprint_encoders(meta["encoder"], meta["closeness"])
     if meta.get("fingerprints", fingerprints) != fingerprints:
         raise ValueError(f"trained with another encoder than {meta['encoder']} is now")

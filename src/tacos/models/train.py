@@ -85,6 +85,7 @@ def read_tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagger.Ta
     """Read distinct instructions, the first annotator's tags, and what else is known of tags."""
     annotations = corpora.read_first_annotations(data)
     tags = [row["tags"] for row in annotations.values()]
+    # Published tags without instructions: they widen the lexicon.
     published_counts: dict[str, int] = {}
     for row in corpora.read_corpus_rows(data / "tags/raw_tag_counts_11976.jsonl.gz"):
         name = tag_agreement.lowercase_tag(row["tag"])

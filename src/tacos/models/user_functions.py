@@ -59,8 +59,13 @@ class FunctionTagger:
         """
         instructions = [str(request.fields["instruction"]) for request in requests]
         tags_of_rows = self.function(instructions)
-        _check_result_count("tagger", len(tags_of_rows), len(instructions))
-        return [Reply(_format_tag_reply(tags), model=self.name) for tags in tags_of_rows]
+        _check_result_count(
+            "tagger",
+            n_results=len(tags_of_rows),
+            n_texts=len(instructions),
+        )
+        texts = map(_format_tag_reply, tags_of_rows)
+        return [Reply(text, model=self.name) for text in texts]
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,20 @@ class FunctionJudge:
         instructions = [instruction for instruction, _ in distinct]
         responses = [response for _, response in distinct]
         scores = self.function(instructions, responses)
-        _check_result_count("judge", len(scores), len(distinct))
+        _check_result_count(
+            "judge",
+            n_results=len(scores),
+            n_texts=len(distinct),
+        )
 
         score_of_sample = dict(zip(distinct, scores, strict=True))
         replies: list[Reply] = []
         for samples in samples_of_requests:
-            scores_of_sides = {side: score_of_sample[sample] for side, sample in samples.items()}
-            replies.append(self.reply(scores_of_sides))
+            scores_of_sides: dict[str, float] = {}
+            for side, sample in samples.items():
+                scores_of_sides[side] = score_of_sample[sample]
+            reply = self.reply(scores_of_sides)
+            replies.append(reply)
         return replies
 
     def reply(self, scores: dict[str, float]) -> Reply:
@@ -152,8 +164,16 @@ class FunctionEncoder:
             self.function(list(texts)),
             dtype=np.float32,
         )
-        _check_result_count("encoder", len(vectors), len(texts))
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        _check_result_count(
+            "encoder",
+            n_results=len(vectors),
+            n_texts=len(texts),
+        )
+        lengths = np.linalg.norm(
+            vectors,
+            axis=1,
+            keepdims=True,
+        )
         # A row of zeros stays as it is.
         divisors = np.where(lengths == 0, 1, lengths)
         return np.asarray(vectors / divisors, dtype=np.float32)

@@ -114,7 +114,7 @@ def hash_data_files(*names: str) -> str:
 def test_fingerprints_depend_on_the_models_files_and_on_no_code() -> None:
     static = f"static-{hash_data_files(static_encoder.TABLE, static_encoder.TOKENIZER)}-512"
     assert encoder.load("static").fingerprint == static
-    assert minilm_encoder.MiniLM("any folder").fingerprint == f"minilm-{weights.SHA256[:16]}-256"
+    assert minilm_encoder.MiniLM().fingerprint == f"minilm-{weights.SHA256[:16]}-256"
     files = hash_data_files(*tagger_files.FILES)
     assert tagger.load().fingerprint == f"tagger-{files}-{static}-{static}"
     own = f"{judge.FEATURES_VERSION}-{hash_data_files(judge.FILE)}"

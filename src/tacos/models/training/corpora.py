@@ -158,20 +158,30 @@ def _extract_phrases(texts: Iterable[str], n_longer: int) -> list[str]:
 
     def by_count(phrase: str) -> tuple[int, bytes]:
         # Ties are broken by a hash, so that no letter of the alphabet is preferred.
-        return -counts[phrase], hashlib.sha256(phrase.encode()).digest()
+        digest = hashlib.sha256(phrase.encode()).digest()
+        return -counts[phrase], digest
 
-    words = sorted(phrase for phrase in counts if " " not in phrase and counts[phrase] > 1)
-    longer = sorted((phrase for phrase in counts if " " in phrase), key=by_count)
-    return words + longer[:n_longer]
+    single: list[str] = []
+    longer: list[str] = []
+    for phrase, count in counts.items():
+        if " " in phrase:
+            longer.append(phrase)
+        elif count > 1:
+            single.append(phrase)
+    longer.sort(key=by_count)
+    return sorted(single) + longer[:n_longer]
 
 
 def _cut_phrases(words: list[str]) -> Iterator[str]:
     """Cut out runs of one to three words, without punctuation or a function word at an end."""
     for length in (1, 2, 3):
         for start in range(len(words) - length + 1):
-            run = words[start : start + length]
+            end = start + length
+            run = words[start:end]
             has_punctuation = any(len(word) < 2 for word in run)
-            if has_punctuation or run[0] in STOP_WORDS or run[-1] in STOP_WORDS:
+            if has_punctuation:
+                continue
+            if run[0] in STOP_WORDS or run[-1] in STOP_WORDS:
                 continue
             yield " ".join(run)
 

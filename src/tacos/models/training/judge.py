@@ -144,6 +144,7 @@ def _build_penalty_matrix(n_columns: int, ridge: float, smooth: float, wording: 
     diagonal[:n_ramps] = ridge
     cost: Array = np.diag(diagonal).astype(np.float64)
     neighbours = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    # (b_left - b_right)^2 for neighbouring ramps of one feature.
     for left in np.flatnonzero(ramp_features[:-1] == ramp_features[1:]):
         pair = slice(left, left + 2)
         cost[pair, pair] += smooth * neighbours
@@ -159,10 +160,14 @@ def level_weights(b: Array, reference: Array, share: float = LEVEL) -> Array:
     """
     is_asked = np.isin(feature_ramps.index_ramp_features(), feature_ramps.ASKED)
     asked = np.flatnonzero(is_asked)
-    x = reference[:, asked] - reference[:, asked].mean(axis=0)
+    columns = reference[:, asked]
+    x = columns - columns.mean(axis=0)
     s = reference @ b
     ridge = 1e-3 * len(x) * np.eye(len(asked))
-    expected = np.linalg.solve(x.T @ x + ridge, x.T @ (s - s.mean()))
+    expected = np.linalg.solve(
+        x.T @ x + ridge,
+        x.T @ (s - s.mean()),
+    )
     levelled = b.copy()
     levelled[asked] -= share * expected
     return np.round(levelled, 4) + 0.0

@@ -95,8 +95,9 @@ def fit_tagger(
 def _build_tag_reference(tags: Sequence[Tags]) -> tagging.TagReference:
     """Collect how each tag is written, and the published counts that the shipped tagger knows."""
     known = tagger.load().loaded.known
+    published = zip(known.lexicon.tags, known.published, strict=True)
     counts: dict[str, int] = {}
-    for tag, count in zip(known.lexicon.tags, known.published, strict=True):
+    for tag, count in published:
         if count > 0:
             counts[tag_agreement.lowercase_tag(tag)] = int(count)
     return tagging.TagReference(tagging.pick_spellings(tags), counts)
@@ -116,6 +117,7 @@ def measure_tagger(
     error", "reliability", "tags per row" and "without a tag".
     """
     folds = assign_folds(texts)
+    # One entry per tested instruction: the tagger's tags, the true ones, a rule's.
     predicted: list[Confident] = []
     truth: list[Tags] = []
     frequent: list[Tags] = []

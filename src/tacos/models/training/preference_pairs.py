@@ -70,6 +70,7 @@ def read_votes(data: Path) -> list[PreferencePair]:
     for row in read_json(data / FOLDER / "pandalm_human_999.json.gz"):
         votes = Counter(row[f"annotator{number}"] for number in (1, 2, 3))
         ((choice, n_votes),) = votes.most_common(1)
+        # Choice 0 is a tie.
         if n_votes < 2 or choice not in (1, 2):
             continue
         instruction = join_input(row["instruction"], row["input"])
@@ -91,7 +92,7 @@ def read_expert_choices(data: Path, plain: bool = True) -> list[PreferencePair]:
     `plain` removes the JSON escapes that the files left in.
     """
     clean = _strip_json_escapes if plain else str.strip
-    csv.field_size_limit(1 << 30)
+    csv.field_size_limit(1 << 30)  # some responses exceed the default limit
     pairs: list[PreferencePair] = []
     for part in ("train", "valid"):
         path = data / FOLDER / f"car_pairs_{part}.csv.gz"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from tacos.models.training.preference_pairs import PreferencePair
 
@@ -66,11 +67,16 @@ def find_length_neighbours(texts: Sequence[Text]) -> list[Text]:
 
     As an off-topic answer, it is not given away by its length.
     """
-    order = sorted(range(len(texts)), key=lambda row: (len(texts[row][1]), row))
-    # The longest has the one before it as its neighbour.
-    following = [*order[1:], *order[-2:-1]] if len(order) > 1 else order
-    neighbour_of = dict(zip(order, following, strict=True))
-    return [texts[neighbour_of[row]] for row in range(len(texts))]
+    lengths = [len(response) for _, response in texts]
+    # A stable sort: of equal lengths, the earlier row comes first.
+    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    neighbours = list(texts)
+    for shorter, longer in pairwise(order):
+        neighbours[shorter] = texts[longer]
+    if len(order) > 1:
+        # Nothing is longer than the last one: its neighbour is the one before it.
+        neighbours[order[-1]] = texts[order[-2]]
+    return neighbours
 
 
 def swap_answer(text: Text, other: Text, rng: random.Random) -> str:

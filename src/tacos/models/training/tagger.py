@@ -240,9 +240,11 @@ def _compute_kernel(left: Matrix, right: Matrix, gamma: float) -> Matrix:
 def _build_indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
     """Build float32 (rows, learned tags): 1 where the row has the tag."""
     column = {tag: number for number, tag in enumerate(learned)}
-    indicator = np.zeros((len(tags), len(learned)), dtype=np.float32)
+    shape = (len(tags), len(learned))
+    indicator = np.zeros(shape, dtype=np.float32)
     for row, given in enumerate(tags):
-        columns = [column[tag] for tag in given if tag in column]
+        learned_tags = column.keys() & set(given)
+        columns = [column[tag] for tag in learned_tags]
         indicator[row, columns] = 1
     return indicator
 
@@ -276,9 +278,12 @@ def _project_features(features: Matrix, targets: Matrix, damping: float = 0.01) 
 
     `features` is (n, m), `targets` (n, ...) and H (m, ...).
     """
-    squares = features.T.astype(np.float64) @ features
-    damped = squares + damping * np.eye(features.shape[1])
-    weights = np.linalg.solve(damped, features.T @ targets)
+    n_features = features.shape[1]
+    transposed = features.T
+    squares = transposed.astype(np.float64) @ features
+    damped = squares + damping * np.eye(n_features)
+    products = transposed @ targets
+    weights = np.linalg.solve(damped, products)
     return np.asarray(weights, dtype=np.float32)
 
 
