@@ -96,13 +96,18 @@ def _write_analysis(analysis: Analysis, folder: Path) -> list[Path]:
     """Write tables, JSON and figures; returns their paths."""
     from tacos.report import charts  # altair takes half a second to import
 
-    paths = []
+    contents: dict[str, str] = {}
     for name, table in analysis.tables.items():
-        paths.append(files.write_text(table.write_csv(), folder / f"{name}.csv"))
-    text = orjson.dumps(analysis.as_dict(), option=orjson.OPT_INDENT_2).decode()
-    paths.append(files.write_text(text, folder / "analysis.json"))
-    for name, chart in charts.chart_analysis(analysis.tables).items():
-        paths.append(files.write_text(charts.render_svg(chart), folder / f"{name}.svg"))
+        contents[f"{name}.csv"] = table.write_csv()
+    plain = orjson.dumps(analysis.as_dict(), option=orjson.OPT_INDENT_2)
+    contents["analysis.json"] = plain.decode()
+    drawn = charts.chart_analysis(analysis.tables)
+    for name, chart in drawn.items():
+        contents[f"{name}.svg"] = charts.render_svg(chart)
+    paths = []
+    for name, text in contents.items():
+        path = files.write_text(text, folder / name)
+        paths.append(path)
     return paths
 
 
@@ -112,11 +117,16 @@ def _print_analysis(analysis: Analysis) -> None:
     console.out.print(_build_summary_table(analysis.summary))
     if analysis.recall.height > 1:
         console.out.print(_build_recall_table(analysis.recall))
-    for name in analysis.summary["data"].to_list():
-        frequent = analysis.frequencies.filter(data=name).head(N_FREQUENT)
-        shares = frequent.select("tag", "share").rows()
-        tags = ", ".join(f"{tag} ({share:.0%})" for tag, share in shares)
-        console.print_line(f"{name}: {tags}")
+    for name in analysis.summary["data"]:
+        _print_frequent_tags(name, analysis.frequencies)
+
+
+def _print_frequent_tags(name: str, frequencies: pl.DataFrame) -> None:
+    """Print the most frequent tags of a data set."""
+    frequent = frequencies.filter(data=name).head(N_FREQUENT)
+    shares = frequent.select("tag", "share").rows()
+    tags = ", ".join(f"{tag} ({share:.0%})" for tag, share in shares)
+    console.print_line(f"{name}: {tags}")
 
 
 def _build_summary_table(summary: pl.DataFrame) -> Table:
@@ -152,5 +162,6 @@ def _build_recall_table(recall: pl.DataFrame) -> Table:
     title = "share of the column's tags that the row has"
     table = console.build_figure_table(title, ["", *names])
     for name, *shares in recall.iter_rows():
-        table.add_row(name, *(f"{share:.0%}" for share in shares))
+        percentages = [f"{share:.0%}" for share in shares]
+        table.add_row(name, *percentages)
     return table

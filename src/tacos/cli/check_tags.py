@@ -94,9 +94,23 @@ def _print_check(check: TagCheck) -> None:
     """Print shares, agreement, and answers that could not be read."""
     console.print_pairs("judged", _count_cases(check.cases))
     assessment = check.assessment
-    console.out.print(_build_table("shares", assessment.shares, "judge", "{:.1%}"))
+    console.out.print(
+        _build_table(
+            "shares",
+            assessment.shares,
+            "judge",
+            "{:.1%}",
+        )
+    )
     if assessment.agreement.height:
-        console.out.print(_build_table("agreement", assessment.agreement, "between", "{:.2f}"))
+        console.out.print(
+            _build_table(
+                "agreement",
+                assessment.agreement,
+                "between",
+                "{:.2f}",
+            )
+        )
     for row in check.rejects.head(N_SHOWN).iter_rows(named=True):
         console.print_line(f"no judgement: {row['id']}: {row['reason']}")
     n_more = check.rejects.height - N_SHOWN
@@ -114,7 +128,12 @@ def _count_cases(cases: pl.DataFrame) -> list[tuple[str, str]]:
     return lines
 
 
-def _build_table(title: str, figures: pl.DataFrame, who: str, form: str) -> Table:
+def _build_table(
+    title: str,
+    figures: pl.DataFrame,
+    who: str,
+    form: str,
+) -> Table:
     """Figures with their intervals and what they rest on; column `who` names the judges."""
     columns = ["task", who, "measure", "value", "95% interval", "cases"]
     table = console.build_figure_table(title, columns, n_left=3)

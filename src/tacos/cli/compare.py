@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
@@ -89,16 +89,28 @@ def _draw_comparison(comparison: Comparison, output: Path) -> None:
 
 def _print_comparison(comparison: Comparison) -> None:
     """Print the tables."""
-    console.out.print(_build_comparison_table(comparison))
-    title = "rows in common: the share of the row's that the column has too"
-    console.out.print(_build_share_table(title, comparison.overlap))
-    name = pl.coalesce("name", pl.lit("(no canonical tag)")).alias("cluster")
-    clusters = comparison.clusters.select(name, pl.exclude("cluster", "name"))
-    title = "the largest clusters of the pool: share of rows"
-    console.out.print(_build_share_table(title, clusters.head(N_SHOWN)))
+    table = _build_comparison_table(comparison)
+    console.out.print(table)
+    _print_shares(
+        "rows in common: the share of the row's that the column has too",
+        comparison.overlap,
+    )
+    _print_shares(
+        "the largest clusters of the pool: share of rows",
+        _name_clusters(comparison.clusters.head(N_SHOWN)),
+    )
     if comparison.sources.height > 1:
-        sources = comparison.sources.head(N_SHOWN)
-        console.out.print(_build_share_table("files: share of rows", sources))
+        _print_shares(
+            "files: share of rows",
+            comparison.sources.head(N_SHOWN),
+        )
+
+
+def _name_clusters(clusters: pl.DataFrame) -> pl.DataFrame:
+    """Shares of clusters, with the clusters' names in the first column."""
+    untagged = pl.lit("(no canonical tag)")
+    name = pl.coalesce("name", untagged).alias("cluster")
+    return clusters.select(name, pl.exclude("cluster", "name"))
 
 
 def _build_comparison_table(comparison: Comparison) -> Table:
@@ -106,15 +118,22 @@ def _build_comparison_table(comparison: Comparison) -> Table:
     strategies = comparison.table["strategy"].to_list()
     title = f"strategies over one pool of {comparison.n_pool:,} rows"
     table = console.build_figure_table(title, ["", *strategies])
-    ranges = {figure: (low, high) for figure, _, low, high in comparison.random.iter_rows()}
+    ranges = {row["figure"]: row for row in comparison.random.iter_rows(named=True)}
     for label, (column, form) in FIGURES.items():
-        cells = [format_figure(value, form) for value in comparison.table[column]]
-        low, high = ranges[column]
-        if low is not None and low != high:
-            # Random is the last column.
-            cells[-1] += f"\n{form.format(low)} .. {form.format(high)}"
+        values = comparison.table[column]
+        cells = [format_figure(value, form) for value in values]
+        cells[-1] += _format_range(ranges[column], form)  # random is the last column
         table.add_row(label, *cells)
     return table
+
+
+def _format_range(draws: dict[str, Any], form: str) -> str:
+    """The range of a figure over the draws of random, on a line of its own."""
+    low = draws["low"]
+    high = draws["high"]
+    if low is None or low == high:
+        return ""
+    return f"\n{form.format(low)} .. {form.format(high)}"
 
 
 def format_figure(value: float | None, form: str) -> str:
@@ -122,10 +141,11 @@ def format_figure(value: float | None, form: str) -> str:
     return "n/a" if value is None else form.format(value)
 
 
-def _build_share_table(title: str, shares: pl.DataFrame) -> Table:
-    """Names in the first column, shares as percentages in the others."""
+def _print_shares(title: str, shares: pl.DataFrame) -> None:
+    """Print names, and shares as percentages in the other columns."""
     _, *columns = shares.columns
     table = console.build_figure_table(title, ["", *columns])
     for name, *values in shares.iter_rows():
-        table.add_row(str(name), *(f"{value:.0%}" for value in values))
-    return table
+        percentages = [f"{value:.0%}" for value in values]
+        table.add_row(str(name), *percentages)
+    console.out.print(table)

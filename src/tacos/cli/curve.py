@@ -96,10 +96,14 @@ def _draw_curve(size_curve: SizeCurve, output: Path) -> None:
 
 def _print_curve(size_curve: SizeCurve) -> None:
     """Print the table and the answer."""
-    title = f"{size_curve.strategy} over a pool of {size_curve.n_pool:,} rows"
-    table = console.build_figure_table(title, list(FIGURES), n_left=0)
+    table = console.build_figure_table(
+        f"{size_curve.strategy} over a pool of {size_curve.n_pool:,} rows",
+        columns=list(FIGURES),
+        n_left=0,
+    )
     for row in size_curve.table.iter_rows(named=True):
-        table.add_row(*(format_figure(row[column], form) for column, form in FIGURES.values()))
+        cells = [format_figure(row[column], form) for column, form in FIGURES.values()]
+        table.add_row(*cells)
     console.out.print(table)
     if size_curve.ended:
         console.print_line(f"no larger sizes: {size_curve.ended}")

@@ -58,28 +58,35 @@ def _print_distillation(distillation: Distillation) -> None:
     from tacos.models.training import cards
 
     for part, figures in distillation.figures.items():
-        rows = _format_tagger(figures) if part == "tagger" else _format_judge(figures)
-        console.print_pairs(part, rows)
+        if part == "tagger":
+            console.print_pairs(part, _format_tagger(figures))
+        else:
+            console.print_pairs(part, _format_judge(figures))
     for part, reason in distillation.left_out.items():
         console.print_line(f"no {part}: {reason}")
-    for caution in cards.list_cautions(distillation.figures):
+    cautions = cards.list_cautions(distillation.figures)
+    for caution in cautions:
         console.print_line(caution)
-    usage = cards.format_usage_options(str(distillation.folder), distillation.figures)
-    console.print_line(f"written to {distillation.folder}; use it with {usage}")
+    folder = str(distillation.folder)
+    usage = cards.format_usage_options(folder, distillation.figures)
+    console.print_line(f"written to {folder}; use it with {usage}")
 
 
 def _format_tagger(figures: Figures) -> list[tuple[str, str]]:
     """Label and text of each line."""
+    n_learned = figures["learned from"]
+    n_replies = figures["replies"]
     models = ", ".join(figures["models"])
-    learned = f"{figures['learned from']:,} of {figures['replies']:,} replies by {models}"
-    trained = f"training on {figures['trained on']:,} or more"
+    n_held_out = figures["n"]
+    n_trained = figures["trained on"]
     lines = [
-        ("learned from", learned),
-        ("held out", f"{figures['n']:,} instructions, {trained}"),
+        ("learned from", f"{n_learned:,} of {n_replies:,} replies by {models}"),
+        ("held out", f"{n_held_out:,} instructions, training on {n_trained:,} or more"),
     ]
     for kind in ("exact", "fuzzy"):
         own = _format_f1(figures[kind])
-        baseline = _format_f1(figures["most frequent tags"][kind])
+        most_frequent = figures["most frequent tags"]
+        baseline = _format_f1(most_frequent[kind])
         lines.append((f"tag F1, {kind}", f"{own}; most frequent tags {baseline}"))
     lines.append(("fuzzy", f"a cosine similarity of .8 or more by {figures['fuzzy by']}"))
     lines.append(("calibration error", f"{figures['calibration error']:.3f}"))
@@ -88,11 +95,13 @@ def _format_tagger(figures: Figures) -> list[tuple[str, str]]:
 
 def _format_judge(figures: Figures) -> list[tuple[str, str]]:
     """Label and text of each line."""
+    n_learned = figures["learned from"]
     models = ", ".join(figures["models"])
-    trained = f"training on {figures['trained on']:,} or more"
+    n_held_out = figures["n"]
+    n_trained = figures["trained on"]
     return [
-        ("learned from", f"{figures['learned from']:,} pairs, verdicts by {models}"),
-        ("held out", f"{figures['n']:,} pairs with a winner, {trained}"),
+        ("learned from", f"{n_learned:,} pairs, verdicts by {models}"),
+        ("held out", f"{n_held_out:,} pairs with a winner, training on {n_trained:,} or more"),
         ("same winner", _format_share(figures["agreement"])),
         ("the longer one", _format_share(figures["length only"])),
         ("Brier score", _format_brier(figures["brier"])),

@@ -12,7 +12,11 @@ from tacos.workflows import explain as workflow
 RowId = Annotated[str, typer.Argument(help="the row's id, e.g. data.jsonl:17, or its content hash")]
 
 
-def explain(run: options.RunDirectory, row: RowId, as_json: options.AsJson = False) -> None:
+def explain(
+    run: options.RunDirectory,
+    row: RowId,
+    as_json: options.AsJson = False,
+) -> None:
     """Why was a row kept or dropped? Its tags, clusters, comparisons, score and rank.
 
     Example:

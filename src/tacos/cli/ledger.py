@@ -19,7 +19,9 @@ COLUMNS = ("day", "model", "way", "replies", "prompt tokens", "answer tokens", "
 
 @app.callback()
 def show_ledger(
-    context: typer.Context, ledger: options.Ledger = None, as_json: options.AsJson = False
+    context: typer.Context,
+    ledger: options.Ledger = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """The paid replies: size, spend by model and day; export and import them.
 
@@ -55,7 +57,9 @@ def export_ledger(
 
 @app.command("import")
 def import_ledger(
-    context: typer.Context, file: options.LedgerFile, ledger: options.Ledger = None
+    context: typer.Context,
+    file: options.LedgerFile,
+    ledger: options.Ledger = None,
 ) -> None:
     """Add replies that were exported from another ledger."""
     counts = workflow.import_ledger(file, ledger or context.obj)

@@ -90,7 +90,11 @@ def quote(  # noqa: PLR0913 - the options of the command
         _print_quote(quotation, chosen, pilot)
 
 
-def _add_prices(settings: Settings, price_in: float | None, price_out: float | None) -> Settings:
+def _add_prices(
+    settings: Settings,
+    price_in: float | None,
+    price_out: float | None,
+) -> Settings:
     """Settings with the prices that were given."""
     given = {}
     if price_in is not None:
@@ -144,18 +148,22 @@ def _build_quote_table(stages: Sequence[StageForecast]) -> Table:
     """A line per figure, a column per stage, and their sum if there are several."""
     columns = [f"{stage.stage}: {stage.model}" for stage in stages]
     has_sum = len(stages) > 1
-    table = Table("", *columns, *(["all"] if has_sum else []))
+    if has_sum:
+        columns.append("all")
+    table = Table("", *columns)
     for label, field, digits in FIGURES:
         ranges = [getattr(stage, field) for stage in stages]
         if has_sum:
-            ranges.append(_sum_ranges(ranges))
-        table.add_row(label, *(_format_range(each, digits) for each in ranges))
+            total = _sum_ranges(ranges)
+            ranges.append(total)
+        cells = [_format_range(forecast, digits) for forecast in ranges]
+        table.add_row(label, *cells)
     return table
 
 
 def _sum_ranges(ranges: Sequence[ForecastRange | None]) -> ForecastRange | None:
     """The sum of ranges, end by end; None if one is unknown."""
-    known = [each for each in ranges if each is not None]
+    known = [forecast for forecast in ranges if forecast is not None]
     if len(known) < len(ranges):
         return None
     return ForecastRange(*(sum(ends) for ends in zip(*known, strict=True)))

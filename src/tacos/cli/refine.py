@@ -68,14 +68,17 @@ def _list_models(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 def _print_refinement(refinement: Refinement) -> None:
     """Print what happened."""
-    lines = [(status, f"{count:,} rows") for status, count in refinement.counts.items()]
-    if refinement.counts["rewritten"]:
+    counts = refinement.counts
+    lines = [(status, f"{n_rows:,} rows") for status, n_rows in counts.items()]
+    if counts["rewritten"]:
         lengths = refinement.lengths()
-        before = f"{lengths['before']:,.0f} characters before"
-        lines.append(("mean response", f"{before}, {lengths['after']:,.0f} after"))
+        before = lengths["before"]
+        after = lengths["after"]
+        lines.append(("mean response", f"{before:,.0f} characters before, {after:,.0f} after"))
     console.print_pairs("", lines)
-    for reason, count in list(refinement.reasons.items())[:N_REASONS]:
-        console.print_line(f"{count:,} x {reason}")
+    reasons = list(refinement.reasons.items())
+    for reason, n_rows in reasons[:N_REASONS]:
+        console.print_line(f"{n_rows:,} x {reason}")
     if not refinement.made:
         console.print_line(UP_TO_DATE)
     console.print_line(f"rows: {refinement.output}")

@@ -23,10 +23,14 @@ def list_runs(folder: Folder = Path()) -> None:
     """List the runs in a folder and in the folders below it."""
     overviews = workflow.runs(folder)
     for overview in overviews:
-        size = f"{overview.n_bytes / 1e6:.1f} MB"
-        console.print_line(
-            f"{overview.run}  {overview.status}  {overview.preset}  n={overview.n}  {size}"
-        )
+        columns = [
+            str(overview.run),
+            overview.status,
+            overview.preset,
+            f"n={overview.n}",
+            f"{overview.n_bytes / 1e6:.1f} MB",
+        ]
+        console.print_line("  ".join(columns))
     if not overviews:
         console.print_line(f"No runs found in {folder.resolve()}")
 

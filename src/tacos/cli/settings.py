@@ -18,7 +18,11 @@ Name = Annotated[
 Preset = Annotated[str, typer.Option(help=f"whose values to show: {' or '.join(config.PRESETS)}")]
 
 
-def settings(name: Name = "", preset: Preset = "robust", as_json: options.AsJson = False) -> None:
+def settings(
+    name: Name = "",
+    preset: Preset = "robust",
+    as_json: options.AsJson = False,
+) -> None:
     """List the settings of `--set` and of `--settings FILE`: value, choices and meaning.
 
     Examples:

@@ -60,8 +60,9 @@ def tags(
 
 def print_normalisation(title: str, notes: Mapping[str, Any]) -> None:
     """Print what normalisation did: counts per step, remarks, and the drift from a vocabulary."""
-    steps = [(step["name"], _format_merge_step(step)) for step in notes["steps"]]
-    console.print_pairs(title, steps)
+    steps = notes["steps"]
+    lines = [(step["name"], _format_merge_step(step)) for step in steps]
+    console.print_pairs(title, lines)
     for remark in notes.get("remarks", []):
         console.print_line(f"note: {remark}")
     if "drift" in notes:
@@ -106,10 +107,12 @@ def _print_vocabulary(vocabulary: TagVocabulary, top: int) -> None:
     title = f"{n_raw:,} raw tags -> {n_canonical:,} canonical tags"
     print_normalisation(title, vocabulary.notes)
     rows = []
-    for row in vocabulary.canonical_tags.head(top).iter_rows(named=True):
-        # A line break within a tag is shown as a sign, too.
+    shown = vocabulary.canonical_tags.head(top)
+    for row in shown.iter_rows(named=True):
+        # Here a line break is a part of a tag, and shown as a sign, too.
         name = row["canonical"].translate(console.UNSEEN)
-        rows.append((name, _format_members(row).translate(console.UNSEEN)))
+        members = _format_members(row).translate(console.UNSEEN)
+        rows.append((name, members))
     if rows:
         console.print_pairs("most frequent", rows)
 
@@ -122,22 +125,29 @@ def _format_merge_step(step: Mapping[str, Any]) -> str:
 
 def _format_members(row: Mapping[str, Any]) -> str:
     """Count of a canonical tag and its other raw tags."""
-    others = [raw for raw in row["raws"] if raw != row["canonical"]]
-    count = f"{row['count']:,}"
+    canonical = row["canonical"]
+    others = [raw for raw in row["raws"] if raw != canonical]
+    text = f"{row['count']:,}"
     if not others:
-        return count
+        return text
+    shown = ", ".join(others[:N_MEMBERS])
+    text += f"  also {shown}"
     n_more = len(others) - N_MEMBERS
-    more = f", and {n_more} more" if n_more > 0 else ""
-    return f"{count}  also {', '.join(others[:N_MEMBERS])}{more}"
+    if n_more > 0:
+        text += f", and {n_more} more"
+    return text
 
 
 def _format_drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures of a drift report."""
-    exact = f"{drift['share_exact']:.1%} of {drift['n_occurrences']:,} tag occurrences"
-    distinct = f"{drift['share_new_distinct']:.1%} of {drift['n_distinct']:,} raw tags"
-    frequent = [f"{tag} ({count:,})" for tag, count in drift["new_frequent"][:N_NEW]]
+    n_occurrences = drift["n_occurrences"]
+    exact = drift["share_exact"]
+    n_distinct = drift["n_distinct"]
+    distinct = f"{drift['share_new_distinct']:.1%} of {n_distinct:,} raw tags"
+    most_frequent = drift["new_frequent"][:N_NEW]
+    frequent = [f"{tag} ({count:,})" for tag, count in most_frequent]
     return [
-        ("found exactly", exact),
+        ("found exactly", f"{exact:.1%} of {n_occurrences:,} tag occurrences"),
         ("found by words", f"{drift['share_rules']:.1%}"),
         ("found by meaning", f"{drift['share_semantic']:.1%}"),
         ("dropped by hand", f"{drift['share_dropped']:.1%}"),

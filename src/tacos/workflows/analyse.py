@@ -114,12 +114,22 @@ def analyse(
         closing(LocalEngine(workers)) as engine,
         open_models(chosen, UserFunctions(), ledger) as models,
     ):
-        tagger = _Tagger(chosen, engine, models, progress or SilentProgress())
+        tagger = _Tagger(
+            chosen,
+            engine,
+            models,
+            progress or SilentProgress(),
+        )
         tags: dict[str, Artifact] = {}
         for number, (name, source) in enumerate(zip(name_data_sets(data), data, strict=True)):
             scratch = Store(Path(folder) / str(number))
             tags[name] = _load_run_tags(source) or tagger.tag(source, scratch)
-        return _measure_data_sets(tags, chosen, models, seed)
+        return _measure_data_sets(
+            tags,
+            chosen,
+            models,
+            seed,
+        )
 
 
 def name_data_sets(data: Sequence[Any]) -> list[str]:
@@ -130,14 +140,20 @@ def name_data_sets(data: Sequence[Any]) -> list[str]:
         raise InputError("name at least one data file or run")
     paths = []
     for number, source in enumerate(data, 1):
-        is_path = isinstance(source, str | Path)
-        paths.append(source if is_path else f"data {number}")
+        if isinstance(source, str | Path):
+            paths.append(source)
+        else:
+            paths.append(f"data {number}")
     names = reading.name_files(paths)
     stems = [name.partition(".")[0] for name in names]
-    are_distinct = all(stems) and len(set(stems)) == len(stems)
+    n_distinct = len(set(stems))
+    are_distinct = all(stems) and n_distinct == len(stems)
     if are_distinct and "data" not in stems:
         return stems
-    return ["./data" if name == "data" else name for name in names]
+    return [
+        "./data" if name == "data" else name  # a path of the same file
+        for name in names
+    ]
 
 
 @dataclass(frozen=True)
@@ -167,7 +183,9 @@ class _Tagger:
 
 def _load_run_tags(data: Any) -> Artifact | None:
     """The raw tags of a run directory; None if `data` is something else."""
-    if not isinstance(data, str | Path) or not (Path(data) / STATE).is_file():
+    if not isinstance(data, str | Path):
+        return None
+    if not (Path(data) / STATE).is_file():
         return None
     tags = load(data).artifacts.get("tags")
     if tags is None:
@@ -178,7 +196,10 @@ def _load_run_tags(data: Any) -> Artifact | None:
 
 
 def _measure_data_sets(
-    tags: Mapping[str, Artifact], settings: Settings, models: StageModels, seed: int
+    tags: Mapping[str, Artifact],
+    settings: Settings,
+    models: StageModels,
+    seed: int,
 ) -> Analysis:
     """Make one vocabulary for all data sets, then take every measure of each."""
     vocabulary, notes = tag_steps.make_vocabulary(
@@ -212,14 +233,23 @@ def _measure_data_sets(
     )
 
 
-def _compute_rarefaction(x: sparse.csr_array, n_joint: int, seed: int) -> pl.DataFrame:
+def _compute_rarefaction(
+    x: sparse.csr_array,
+    n_joint: int,
+    seed: int,
+) -> pl.DataFrame:
     """A rarefaction curve of a tag matrix, as shares of the n_joint tags of all data sets."""
     n_samples = max(1, x.shape[0])
     spaced = np.geomspace(1, n_samples, N_SIZES).round().astype(int)
     sizes = np.unique(spaced).tolist()
     affordable_draws = DRAWN_OCCURRENCES // max(1, x.nnz)
     n_draws = int(np.clip(affordable_draws, MIN_DRAWS, N_DRAWS))
-    counts = tag_measures.compute_rarefaction(x, sizes, n_draws, seed)
+    counts = tag_measures.compute_rarefaction(
+        x,
+        sizes,
+        n_draws,
+        seed,
+    )
     return counts.with_columns(pl.col("expected", "low", "high") / n_joint)
 
 

@@ -66,7 +66,11 @@ def calibrate(
 
 
 def _run_calibration(
-    pairs: Any, settings: Settings, store: Store, ledger: Path | None, progress: Progress
+    pairs: Any,
+    settings: Settings,
+    store: Store,
+    ledger: Path | None,
+    progress: Progress,
 ) -> Mapping[str, Artifact]:
     """Run the pipeline in a store."""
     steps = plan_steps(settings, CALIBRATION)
@@ -77,7 +81,14 @@ def _run_calibration(
     ):
         start = {"input": sources.open_source(pairs, store.root)}
         outcome = run_steps(
-            steps, start, settings, store, engine, models, progress, check=_check_labels
+            steps,
+            start,
+            settings,
+            store,
+            engine,
+            models,
+            progress,
+            check=_check_labels,
         )
     return outcome.artifacts
 

@@ -87,7 +87,13 @@ def check_tags(
     people = _name_people(sheets)
     chosen = resolve_run_settings(settings, load(run).settings)
     until = None if ask else DRAW
-    with _run_check_pipeline(Path(run), chosen, until, ledger, progress) as artifacts:
+    with _run_check_pipeline(
+        Path(run),
+        chosen,
+        until,
+        ledger,
+        progress,
+    ) as artifacts:
         cases = artifacts["cases"].scan().collect()
         by_model = [artifacts[name] for name in ("precision", "consistency") if name in artifacts]
         judgements = [artifact.scan().collect() for artifact in by_model]
@@ -100,7 +106,12 @@ def check_tags(
     all_judgements = pl.concat(judgements)
     _refuse_namesakes(people, all_judgements)
     quality = tag_quality.assess_tag_quality(cases, all_judgements, chosen.seed)
-    return TagCheck(cases, all_judgements, pl.concat(rejects), quality)
+    return TagCheck(
+        cases,
+        all_judgements,
+        pl.concat(rejects),
+        quality,
+    )
 
 
 def write_tag_sheet(

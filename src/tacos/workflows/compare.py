@@ -79,9 +79,20 @@ def compare(  # noqa: PLR0913 - the options of the command
         RunError: `run` is no run directory.
     """
     done = as_selection(run)
-    limits = reselect.parse_limits(limit, per_source, per_tag, match_length)
+    limits = reselect.parse_limits(
+        limit,
+        per_source,
+        per_tag,
+        match_length,
+    )
     requests = [
-        SelectionRequest(n, strategy, done.seed_or(seed), limits, by)
+        SelectionRequest(
+            n,
+            strategy,
+            done.seed_or(seed),
+            limits,
+            by,
+        )
         for strategy in _order_strategies(strategies)
     ]
     pool = Pool(done.artifacts, done.settings, by)
@@ -95,7 +106,9 @@ def compare(  # noqa: PLR0913 - the options of the command
 
 
 def draw_random_selections(
-    pool: Pool, request: SelectionRequest, first: list[str]
+    pool: Pool,
+    request: SelectionRequest,
+    first: list[str],
 ) -> list[list[str]]:
     """The ids of `N_DRAWS` random selections: the first one, and more with the seeds that follow."""
     draws = [first]
@@ -117,7 +130,9 @@ def _order_strategies(strategies: Sequence[str]) -> list[Strategy]:
 
 
 def _tabulate_strategies(
-    pool: Pool, chosen: Mapping[str, list[str]], random_draws: Sequence[list[str]]
+    pool: Pool,
+    chosen: Mapping[str, list[str]],
+    random_draws: Sequence[list[str]],
 ) -> Comparison:
     """All tables of a comparison."""
     rows = pool.table
@@ -136,7 +151,9 @@ def _tabulate_strategies(
 
 
 def _tabulate_figures(
-    rows: pl.DataFrame, chosen: Mapping[str, list[str]], random: pl.DataFrame
+    rows: pl.DataFrame,
+    chosen: Mapping[str, list[str]],
+    random: pl.DataFrame,
 ) -> pl.DataFrame:
     """The figures of the pool and of each selection; of random, the means."""
     whole_pool = {"pool": rows["id"].to_list()}
@@ -149,10 +166,22 @@ def _tabulate_figures(
 
 
 def _tabulate_clusters(
-    pool: Pool, rows: pl.DataFrame, chosen: Mapping[str, list[str]]
+    pool: Pool,
+    rows: pl.DataFrame,
+    chosen: Mapping[str, list[str]],
 ) -> pl.DataFrame:
     """The share of each cluster in the pool and in each selection."""
     names = pool.tables["clusters"].scan().select("cluster", "name").unique().collect()
     shares = strategy_comparison.tabulate_value_shares(rows, chosen, "cluster")
-    named = shares.join(names, on="cluster", how="left", maintain_order="left")
-    return named.select("cluster", "name", "pool", *chosen)
+    named = shares.join(
+        names,
+        on="cluster",
+        how="left",
+        maintain_order="left",
+    )
+    return named.select(
+        "cluster",
+        "name",
+        "pool",
+        *chosen,
+    )

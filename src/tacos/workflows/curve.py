@@ -99,21 +99,40 @@ def curve(  # noqa: PLR0913 - the options of the command
         RunError: `run` is no run directory.
     """
     done = as_selection(run)
-    limits = reselect.parse_limits(limit, per_source, per_tag, match_length)
-    request = SelectionRequest(1, strategy, done.seed_or(seed), limits, by)
+    limits = reselect.parse_limits(
+        limit,
+        per_source,
+        per_tag,
+        match_length,
+    )
+    request = SelectionRequest(
+        1,
+        strategy,
+        done.seed_or(seed),
+        limits,
+        by,
+    )
     pool = Pool(done.artifacts, done.settings, by)
     n_pool = pool.table.height
     row_counts = _parse_sizes(ns, n_pool) if ns else _space_sizes(n_pool)
     chosen, ended = _select_each_size(pool, request, row_counts)
     table = _tabulate_sizes(pool, chosen, request.seed)
-    return SizeCurve(strategy, n_pool, table, gain, _find_knee(table, gain), ended)
+    return SizeCurve(
+        strategy,
+        n_pool,
+        table,
+        gain,
+        _find_knee(table, gain),
+        ended,
+    )
 
 
 def _parse_sizes(ns: Iterable[str | float], n_pool: int) -> list[int]:
     """Sizes in rows, ascending, each once."""
     row_counts = set()
     for n in ns:
-        n_rows = sizes.resolve_row_count(amounts.parse_size(n), n_pool)
+        size = amounts.parse_size(n)
+        n_rows = sizes.resolve_row_count(size, n_pool)
         if n_rows is None:
             raise InputError("the sizes of a curve are rows or shares; tokens are a column of it")
         row_counts.add(n_rows)
@@ -126,14 +145,19 @@ def _space_sizes(n_pool: int) -> list[int]:
     >>> _space_sizes(40)
     [10, 15, 20, 30, 40]
     """
-    n_digits = len(str(n_pool))
-    powers = [10**exponent for exponent in range(1, n_digits + 1)]
-    row_counts = [int(step * power) for power in powers for step in STEPS]
-    return [*(n for n in row_counts if n < n_pool), n_pool]
+    row_counts: list[int] = []
+    power = 10
+    while power < n_pool:
+        row_counts.extend(int(step * power) for step in STEPS)
+        power *= 10
+    row_counts = [n for n in row_counts if n < n_pool]
+    return [*row_counts, n_pool]
 
 
 def _select_each_size(
-    pool: Pool, request: SelectionRequest, row_counts: Sequence[int]
+    pool: Pool,
+    request: SelectionRequest,
+    row_counts: Sequence[int],
 ) -> tuple[dict[int, list[str]], str]:
     """Size -> ids, up to the first size that the strategy cannot select, and why it cannot."""
     chosen: dict[int, list[str]] = {}
@@ -148,31 +172,53 @@ def _select_each_size(
     return chosen, ""
 
 
-def _tabulate_sizes(pool: Pool, chosen: dict[int, list[str]], seed: int) -> pl.DataFrame:
+def _tabulate_sizes(
+    pool: Pool,
+    chosen: dict[int, list[str]],
+    seed: int,
+) -> pl.DataFrame:
     """A row of figures for each size."""
     rows = pool.table
     tokens_of = dict(rows.select("id", "tokens").iter_rows())
-    tokens = [sum(tokens_of[id_] for id_ in ids) for ids in chosen.values()]
-    by_chance = [_measure_random_coverage(pool, n, seed) for n in chosen]
-    figures = size_curves.trace_size_curve(rows, lambda n: chosen[n], chosen)
+    tokens = []
+    by_chance = []
+    for n, ids in chosen.items():
+        tokens.append(sum(tokens_of[row_id] for row_id in ids))
+        by_chance.append(_measure_random_coverage(pool, n, seed))
+    figures = size_curves.trace_size_curve(
+        rows,
+        lambda n: chosen[n],
+        chosen,
+    )
+    share = pl.col("n") / rows.height
     table = figures.with_columns(
-        share=pl.col("n") / rows.height,
+        share=share,
         tokens=pl.Series(tokens, dtype=pl.Int64),
         by_chance=pl.Series(by_chance, dtype=pl.Float64),
     )
     # Both are shares, so their ratio is points of coverage per 1% of the pool.
-    more_coverage = pl.col("coverage").shift(-1) - pl.col("coverage")
-    more_rows = pl.col("share").shift(-1) - pl.col("share")
-    with_gain = table.with_columns(gain=more_coverage / more_rows)
-    return with_gain.select(*FIRST_COLUMNS, pl.exclude(*FIRST_COLUMNS))
+    more_coverage = _to_next("coverage")
+    more_rows = _to_next("share")
+    table = table.with_columns(gain=more_coverage / more_rows)
+    others = pl.exclude(*FIRST_COLUMNS)
+    return table.select(*FIRST_COLUMNS, others)
 
 
-def _measure_random_coverage(pool: Pool, n: int, seed: int) -> float | None:
+def _to_next(column: str) -> pl.Expr:
+    """The difference from a row to the next one."""
+    return pl.col(column).shift(-1) - pl.col(column)
+
+
+def _measure_random_coverage(
+    pool: Pool,
+    n: int,
+    seed: int,
+) -> float | None:
     """The mean coverage of n random rows; None if the pool has no tag."""
     coverages = []
     for draw in range(N_DRAWS):
-        ids = pool.table["id"].sample(n, seed=seed + draw).to_list()
-        figures = size_curves.measure_selection(pool.table, ids)
+        ids = pool.table["id"].sample(n, seed=seed + draw)
+        figures = size_curves.measure_selection(pool.table, ids.to_list())
         coverages.append(figures["coverage"].item())
     return None if None in coverages else fmean(coverages)
 
@@ -183,9 +229,10 @@ def _find_knee(table: pl.DataFrame, gain: float) -> int | None:
     >>> _find_knee(pl.DataFrame({"n": [10, 20, 40], "gain": [3.0, 0.8, None]}), 1.0)
     20
     """
-    known = table.drop_nulls("gain")
-    gains = known["gain"].to_list()
-    start = len(gains)
-    while start and gains[start - 1] < gain:
-        start -= 1
-    return int(known["n"][start]) if start < len(gains) else None
+    known = table.drop_nulls("gain").select("n", "gain")
+    knee = None
+    for n, gain_from_n in reversed(known.rows()):
+        if gain_from_n >= gain:
+            break
+        knee = int(n)
+    return knee

@@ -65,7 +65,9 @@ class Distillation:
 
 
 def distill(
-    run: str | Path | Selection, folder: str | Path, encoder: str = "static"
+    run: str | Path | Selection,
+    folder: str | Path,
+    encoder: str = "static",
 ) -> Distillation:
     """Train the models that a run has enough replies for, measure them, and write them with a card.
 
@@ -81,17 +83,18 @@ def distill(
     done = as_selection(run)
     target = Path(folder)
     folders.check_folder(target, FILES)
-    examples = {"tagger": _collect_tag_examples(done), "judge": _collect_pair_examples(done)}
+    examples = {
+        "tagger": _collect_tag_examples(done),
+        "judge": _collect_pair_examples(done),
+    }
     left_out = _explain_shortages(examples)
-    trainable = {part: given for part, given in examples.items() if part not in left_out}
-    if not trainable:
-        reasons = "; ".join(f"{part}: {reason}" for part, reason in left_out.items())
-        raise RunError(f"{done.run} has no usable training data: {reasons}")
+    _check_trainable(done, examples, left_out)
     figures: dict[str, Figures] = {}
     with folders.replace_folder(target, FILES) as fresh:
-        for part, given in trainable.items():
-            train = _train_tagger if part == "tagger" else _train_judge
-            figures[part] = _describe_origin(given) | train(given, fresh, encoder)
+        if "tagger" not in left_out:
+            figures["tagger"] = _train_tagger(examples["tagger"], fresh, encoder)
+        if "judge" not in left_out:
+            figures["judge"] = _train_judge(examples["judge"], fresh)
         card = cards.render_card(describe_source(done), figures, left_out)
         files.write_text(card, fresh / CARD)
     return Distillation(target, figures, left_out)
@@ -107,7 +110,8 @@ def describe_source(done: Selection) -> Mapping[str, Any]:
     sample_tags = done.artifacts.get("sample_tags")
     n_unsure = 0
     if sample_tags and "tags" in done.artifacts:
-        n_unsure = _count_llm_turns(done.artifacts["tags"]) - _count_llm_turns(sample_tags)
+        n_replies = _count_llm_turns(done.artifacts["tags"])
+        n_unsure = n_replies - _count_llm_turns(sample_tags)
     return {
         "run": done.run.name,
         "preset": done.settings.preset,
@@ -134,6 +138,18 @@ def _explain_shortages(examples: Mapping[str, TrainingExamples]) -> dict[str, st
     return shortages
 
 
+def _check_trainable(
+    done: Selection,
+    examples: Mapping[str, TrainingExamples],
+    left_out: Mapping[str, str],
+) -> None:
+    """Raise `RunError` if no part can be trained."""
+    if len(left_out) < len(examples):
+        return
+    reasons = [f"{part}: {reason}" for part, reason in left_out.items()]
+    raise RunError(f"{done.run} has no usable training data: {'; '.join(reasons)}")
+
+
 def _describe_origin(examples: TrainingExamples) -> Figures:
     """Whom a model learned from, and on how many rows."""
     return {
@@ -143,23 +159,37 @@ def _describe_origin(examples: TrainingExamples) -> Figures:
     }
 
 
-def _train_judge(examples: TrainingExamples, folder: Path, encoder: str) -> Figures:
-    """Write a judge into a folder; returns its figures. A judge needs no encoder."""
+def _train_judge(examples: TrainingExamples, folder: Path) -> Figures:
+    """Write a judge into a folder; returns its figures."""
     weights = llm_imitation.fit_judge(examples.rows)
     judge_training.save_judge(weights, folder)
-    return llm_imitation.measure_judge(examples.rows)
+    return _describe_origin(examples) | llm_imitation.measure_judge(examples.rows)
 
 
-def _train_tagger(examples: TrainingExamples, folder: Path, encoder: str) -> Figures:
+def _train_tagger(
+    examples: TrainingExamples,
+    folder: Path,
+    encoder: str,
+) -> Figures:
     """Write a tagger into a folder; returns its figures."""
     texts = [text for text, _ in examples.rows]
     tags = [own_tags for _, own_tags in examples.rows]
     name = f"distilled from {' + '.join(examples.models)}"
-    model = llm_imitation.fit_tagger(texts, tags, name, encoder)
+    model = llm_imitation.fit_tagger(
+        texts,
+        tags,
+        name,
+        encoder,
+    )
     tagger_training.write_tagger(folder, model)
     n_folds = llm_imitation.N_FOLDS if len(texts) <= FEW else 1
-    figures = llm_imitation.measure_tagger(texts, tags, encoder, n_folds)
-    return {"encoder": encoder} | figures
+    figures = llm_imitation.measure_tagger(
+        texts,
+        tags,
+        encoder,
+        n_folds,
+    )
+    return _describe_origin(examples) | {"encoder": encoder} | figures
 
 
 def _collect_tag_examples(done: Selection) -> TrainingExamples:
@@ -171,14 +201,16 @@ def _collect_tag_examples(done: Selection) -> TrainingExamples:
     drawn = tagger_cascade.draw_tagging_questions(turns, MAX_TAGGED, SEED)
     # The tagger learns from texts cut to the length that the language model was shown.
     max_chars = done.settings.tag.max_chars
-    rows = []
+    texts = []
+    tags_of = []
     for text, own_tags in drawn.select("instruction", "tags").iter_rows():
-        rows.append((truncate_text(text, max_chars), own_tags))
-    distinct = llm_imitation.find_distinct_rows([text for text, _ in rows])
+        texts.append(truncate_text(text, max_chars))
+        tags_of.append(own_tags)
+    distinct = llm_imitation.find_distinct_rows(texts)
     return TrainingExamples(
         models=(tags.manifest["model"],),
         n_replies=_count_llm_turns(tags),
-        rows=[rows[row] for row in distinct],
+        rows=[(texts[row], tags_of[row]) for row in distinct],
     )
 
 
@@ -189,9 +221,12 @@ def _count_llm_turns(tags: Artifact) -> int:
 
 def _read_tagged_turns(samples: Artifact, tags: Artifact) -> Iterator[pl.DataFrame]:
     """id, turn, instruction and tags of the turns that a language model tagged, batch by batch."""
-    sample_batches = samples.batches(["id", "turns", "given_tags"])
-    tag_batches = tags.batches(["id", "turn", "tags", "reply"])
-    for samples_batch, tags_batch in zip(sample_batches, tag_batches, strict=True):
+    batches = zip(
+        samples.batches(["id", "turns", "given_tags"]),
+        tags.batches(["id", "turn", "tags", "reply"]),
+        strict=True,
+    )
+    for samples_batch, tags_batch in batches:
         questions = open_tags.build_turn_questions(samples_batch)
         texts = questions.select("id", "turn", "instruction")
         answered = tags_batch.filter(BY_LLM)
@@ -239,11 +274,14 @@ def _attach_texts(pairs: pl.DataFrame, samples: Artifact) -> list[PreferencePair
     ids = pl.concat([pairs["left"], pairs["right"]]).unique()
     compared = samples.scan().filter(pl.col("id").is_in(ids.implode()))
     texts = {}
-    for id_, instruction, response in (
-        compared.select("id", "instruction", "response").collect().iter_rows()
-    ):
-        texts[id_] = (instruction, response)
+    columns = compared.select("id", "instruction", "response").collect()
+    for row_id, instruction, response in columns.iter_rows():
+        texts[row_id] = (instruction, response)
     return [
-        PreferencePair(texts[left], texts[right], won)
-        for left, right, won in pairs.select("left", "right", "won").iter_rows()
+        PreferencePair(
+            texts[pair["left"]],
+            texts[pair["right"]],
+            pair["won"],
+        )
+        for pair in pairs.iter_rows(named=True)
     ]

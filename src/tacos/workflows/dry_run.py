@@ -48,7 +48,12 @@ class StepForecast:
         return f"{self.action}{rows}, at most {self.n_questions:,} questions to {models}"
 
 
-def forecast_run(data: Any, settings: Settings, *, run: Path | None = None) -> list[StepForecast]:
+def forecast_run(
+    data: Any,
+    settings: Settings,
+    *,
+    run: Path | None = None,
+) -> list[StepForecast]:
     """Forecast every step of a run. Nothing is kept and no model is asked.
 
     Steps whose artifact is up to date in `run` say so; numbers of questions are upper bounds.
@@ -61,13 +66,24 @@ def forecast_run(data: Any, settings: Settings, *, run: Path | None = None) -> l
         source = sources.open_source(data, scratch.root)
         no_replies = scratch.root / "ledger.sqlite"
         with open_models(settings, UserFunctions(), no_replies) as models:
-            existing = find_existing_artifacts(source, settings, store, models)
+            existing = find_existing_artifacts(
+                source,
+                settings,
+                store,
+                models,
+            )
         samples = existing.get("samples") or read_samples(source, settings, scratch)
         n_samples = samples.manifest["n_rows"]
         n_questions = count_run_questions(samples, settings)
     models_of = list_endpoint_models(settings)
     return [
-        _forecast_step(step, existing, n_samples, n_questions, models_of)
+        _forecast_step(
+            step,
+            existing,
+            n_samples,
+            n_questions,
+            models_of,
+        )
         for step in plan_steps(settings)
     ]
 
@@ -90,4 +106,10 @@ def _forecast_step(
     if n_asked is None:
         return StepForecast(step.artifact, "would run", n_rows)
     models = models_of.get(step.stage.name, ())
-    return StepForecast(step.artifact, "would run", n_rows, n_asked, models)
+    return StepForecast(
+        step.artifact,
+        "would run",
+        n_rows,
+        n_asked,
+        models,
+    )

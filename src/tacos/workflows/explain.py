@@ -8,7 +8,10 @@ from typing import Any
 from tacos.workflows.selection import Selection, as_selection
 
 
-def explain(run: str | Path | Selection, row: str) -> dict[str, Any]:
+def explain(
+    run: str | Path | Selection,
+    row: str,
+) -> dict[str, Any]:
     """Explain why a row of a run was kept or dropped.
 
     `row` is an id (`data.jsonl:17`) or a content hash. Returns "verdict" in one sentence, then the
@@ -18,4 +21,5 @@ def explain(run: str | Path | Selection, row: str) -> dict[str, Any]:
         InputError: The input of the run has no such row.
         RunError: `run` is no run directory.
     """
-    return as_selection(run).explain(row)
+    done = as_selection(run)
+    return done.explain(row)

@@ -12,7 +12,11 @@ GivenSettings = Settings | Mapping[str, Any] | None
 """All settings, or nested values such as `{"cluster": {"k": 20}}`, or None for the defaults."""
 
 
-def resolve_settings(given: GivenSettings, preset: str = "robust", **top: Any) -> Settings:
+def resolve_settings(
+    given: GivenSettings,
+    preset: str = "robust",
+    **top: Any,
+) -> Settings:
     """The settings of a command that starts from a preset.
 
     `top` are values that `given` may override, by section. Complete `Settings` are returned as they
@@ -25,7 +29,9 @@ def resolve_settings(given: GivenSettings, preset: str = "robust", **top: Any) -
 
 
 def resolve_run_settings(
-    given: GivenSettings, of_run: Settings, defaults: Mapping[str, Any] | None = None
+    given: GivenSettings,
+    of_run: Settings,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Settings:
     """The settings of a command that works on a finished run: the run's own, then `defaults`, then
     what is given.
@@ -35,5 +41,7 @@ def resolve_run_settings(
     """
     if isinstance(given, Settings):
         return given
-    under = config.merge_layers(of_run.model_dump(mode="json"), defaults or {})
-    return config.load_settings(of_run.preset, under=under, **(given or {}))
+    own = of_run.model_dump(mode="json")
+    under = config.merge_layers(own, defaults or {})
+    top = given or {}
+    return config.load_settings(of_run.preset, under=under, **top)

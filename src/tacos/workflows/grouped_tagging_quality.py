@@ -57,7 +57,10 @@ class QualityCost:
 
 
 def measure_quality_cost(
-    requests: Sequence[Request], model: str, settings: Settings, ledger: Ledger
+    requests: Sequence[Request],
+    model: str,
+    settings: Settings,
+    ledger: Ledger,
 ) -> QualityCost:
     """Ask the distinct tagging `requests` together, alone, and alone again.
 
@@ -76,7 +79,12 @@ def measure_quality_cost(
         again = client.answer(repeated)
     answered = [
         tuple(parse_reply_tags(reply) for reply in replies)
-        for replies in zip(together, alone, again, strict=True)
+        for replies in zip(
+            together,
+            alone,
+            again,
+            strict=True,
+        )
         if all(reply.text for reply in replies)
     ]
     if not answered:
@@ -85,7 +93,9 @@ def measure_quality_cost(
 
 
 def estimate_quality_cost(
-    per_request: int, tags: Sequence[tuple[Tags, ...]], n_left_out: int
+    per_request: int,
+    tags: Sequence[tuple[Tags, ...]],
+    n_left_out: int,
 ) -> QualityCost:
     """The figures from the tags (together, alone, again) of each instruction.
 
@@ -97,8 +107,8 @@ def estimate_quality_cost(
     same_again = tag_agreement.count_exact_matches(again, alone)
     draws = np.random.default_rng(0).integers(0, n, (N_DRAWS, n))
     # Both figures of a draw are of the same instructions, so that their difference is paired.
-    drawn_together = np.array([_micro_f1(same_together, rows) for rows in draws])
-    drawn_again = np.array([_micro_f1(same_again, rows) for rows in draws])
+    drawn_together = _resample_f1(same_together, draws)
+    drawn_again = _resample_f1(same_again, draws)
     cost = same_again.micro() - same_together.micro()
     return QualityCost(
         per_request=per_request,
@@ -126,6 +136,14 @@ def _estimate_interval(value: float, drawn: Floats) -> Estimate:
         return float(value), float("nan"), float("nan")
     low, high = np.nanquantile(drawn, INTERVAL)
     return float(value), float(low), float(high)
+
+
+def _resample_f1(
+    counts: MatchCounts,
+    draws: npt.NDArray[np.int64],
+) -> Floats:
+    """Micro F1 of each draw, shape (draws,)."""
+    return np.array([_micro_f1(counts, rows) for rows in draws])
 
 
 def _micro_f1(counts: MatchCounts, rows: npt.NDArray[np.int64]) -> float:

@@ -17,12 +17,22 @@ from tacos.store.artifacts import Artifact, Store
 from tacos.workflows.silent_progress import SilentProgress
 
 
-def read_samples(source: Source, settings: Settings, store: Store) -> Artifact:
+def read_samples(
+    source: Source,
+    settings: Settings,
+    store: Store,
+) -> Artifact:
     """Read a source into the samples of a store; reading needs no model."""
     no_models = StageModels({}, {})
     with closing(LocalEngine(1)) as engine:
         outcome = run_plan(
-            source, settings, store, engine, no_models, SilentProgress(), until="ingest"
+            source,
+            settings,
+            store,
+            engine,
+            no_models,
+            SilentProgress(),
+            until="ingest",
         )
     return outcome.artifacts["samples"]
 
@@ -33,5 +43,8 @@ def count_run_questions(samples: Artifact, settings: Settings) -> dict[str, int]
     n_turns = samples.scan().select(is_user_turn.sum()).collect().item()
     n_selected = pool.count_requested_rows(samples, settings.select.size)
     return request_counts.count_questions(
-        settings, samples.manifest["n_rows"], int(n_turns or 0), n_selected
+        settings,
+        samples.manifest["n_rows"],
+        int(n_turns or 0),
+        n_selected,
     )

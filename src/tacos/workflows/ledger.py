@@ -41,7 +41,9 @@ class ImportedReplies(NamedTuple):
     n_unreadable: int
 
 
-def ledger(path: str | Path | None = None) -> LedgerOverview:
+def ledger(
+    path: str | Path | None = None,
+) -> LedgerOverview:
     """Read the size of a ledger, and its spend by model and day.
 
     `path` defaults to the ledger in the user's data folder. Raises `OutputError` if it cannot be
@@ -50,7 +52,11 @@ def ledger(path: str | Path | None = None) -> LedgerOverview:
     with open_ledger(path) as book:
         size = book.size()
         spend = book.spend()
-    return LedgerOverview(size, [PricedSpend(row, _price_spend(row)) for row in spend])
+    priced = []
+    for row in spend:
+        usd = _price_spend(row)
+        priced.append(PricedSpend(row, usd))
+    return LedgerOverview(size, priced)
 
 
 def export_ledger(file: str | Path, path: str | Path | None = None) -> int:

@@ -111,7 +111,10 @@ def open_samples(data: Any, settings: Settings) -> Iterator[Artifact]:
 
 
 def quote_stages(
-    samples: Artifact, settings: Settings, ledger: Ledger, k: int = 20
+    samples: Artifact,
+    settings: Settings,
+    ledger: Ledger,
+    k: int = 20,
 ) -> list[StageForecast]:
     """A forecast per LLM stage and model, from pilots of k requests.
 
@@ -122,9 +125,21 @@ def quote_stages(
     for stage, models in list_endpoint_models(settings).items():
         n_of_each_model = _count_model_questions(stage, n_questions, settings)
         for model in models:
-            requests = _draw_pilot(stage, model, samples, settings, k)
+            requests = _draw_pilot(
+                stage,
+                model,
+                samples,
+                settings,
+                k,
+            )
             if requests:
-                pilot = _Pilot(stage, model, requests, settings, ledger)
+                pilot = _Pilot(
+                    stage,
+                    model,
+                    requests,
+                    settings,
+                    ledger,
+                )
                 forecasts.append(_quote_stage(pilot, n_of_each_model))
     if settings.tag.per_request > 1:
         # A line of the batch API is one request of one instruction.
@@ -133,7 +148,10 @@ def quote_stages(
 
 
 def quote_quality_cost(
-    samples: Artifact, settings: Settings, ledger: Ledger, k: int = 20
+    samples: Artifact,
+    settings: Settings,
+    ledger: Ledger,
+    k: int = 20,
 ) -> QualityCost:
     """What `tag.per_request` costs in quality, on the instructions of a pilot of k requests.
 
@@ -145,8 +163,19 @@ def quote_quality_cost(
             "nothing to compare: set tag.per_request to 2 or more, and name a language model"
         )
     model = models[0]
-    requests = _draw_pilot("tag", model, samples, settings, k)
-    return measure_quality_cost(requests, model, settings, ledger)
+    requests = _draw_pilot(
+        "tag",
+        model,
+        samples,
+        settings,
+        k,
+    )
+    return measure_quality_cost(
+        requests,
+        model,
+        settings,
+        ledger,
+    )
 
 
 def _forecast_as_dict(forecast: StageForecast) -> dict[str, Any]:
@@ -175,14 +204,23 @@ class _Pilot:
     ledger: Ledger
 
     def forecast(
-        self, n_requests: int, usages: Sequence[RequestUsage], n_asked_again: int
+        self,
+        n_requests: int,
+        usages: Sequence[RequestUsage],
+        n_asked_again: int,
     ) -> StageForecast:
         """The forecast of a stage by what the pilot used."""
         llm_settings = self.settings.llm
         price = prices.find_price(self.model, llm_settings.price_in, llm_settings.price_out)
         limits = RateLimits(llm_settings.concurrency, llm_settings.rpm, llm_settings.tpm)
         return forecast_stage(
-            self.stage, self.model, n_requests, usages, n_asked_again, price, limits
+            self.stage,
+            self.model,
+            n_requests,
+            usages,
+            n_asked_again,
+            price,
+            limits,
         )
 
     def check_answered(self, usages: Sequence[RequestUsage], replies: Sequence[Reply]) -> None:
@@ -224,7 +262,12 @@ def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
         grouped = GroupedModel(client, "tag", n)
         replies = grouped.answer(pilot.requests)
     members = [
-        grouped_prompts.build_group_member(request, pilot.model, llm_settings.body, n).key
+        grouped_prompts.build_group_member(
+            request,
+            pilot.model,
+            llm_settings.body,
+            n,
+        ).key
         for request in pilot.requests
     ]
     keys_of = {member: {member, reply.key} for member, reply in zip(members, replies, strict=True)}
@@ -252,14 +295,28 @@ def _sum_usage(entries: Sequence[LedgerEntry]) -> RequestUsage:
 
 
 def _draw_pilot(
-    stage: str, model: str, samples: Artifact, settings: Settings, k: int
+    stage: str,
+    model: str,
+    samples: Artifact,
+    settings: Settings,
+    k: int,
 ) -> list[Request]:
     """The questions behind k requests of a stage to a model."""
     if stage in TAGGING:
         return _draw_tag_pilot(samples, settings, k * settings.tag.per_request)
     if stage == "grade":
-        return _draw_grade_pilot(samples, settings, model, k)
-    return _draw_judge_pilot(samples, settings, model, k)
+        return _draw_grade_pilot(
+            samples,
+            settings,
+            model,
+            k,
+        )
+    return _draw_judge_pilot(
+        samples,
+        settings,
+        model,
+        k,
+    )
 
 
 def _draw_tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
@@ -277,18 +334,39 @@ def _iterate_tag_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def _draw_grade_pilot(samples: Artifact, settings: Settings, model: str, k: int) -> list[Request]:
+def _draw_grade_pilot(
+    samples: Artifact,
+    settings: Settings,
+    model: str,
+    k: int,
+) -> list[Request]:
     """k of the questions to a judge of single samples, drawn at random."""
     rows = _reservoir_sample(_iterate_texts(samples), k, settings.seed)
     digest = prompts.hash_template("grade")
     requests = []
     for row in rows:
-        question = {**row, "judge": model, "repetition": 0}
-        requests.append(comparisons.ask_grade(question, "grade", digest, settings.judge))
+        question = {
+            **row,
+            "judge": model,
+            "repetition": 0,
+        }
+        requests.append(
+            comparisons.ask_grade(
+                question,
+                "grade",
+                digest,
+                settings.judge,
+            )
+        )
     return requests
 
 
-def _draw_judge_pilot(samples: Artifact, settings: Settings, model: str, k: int) -> list[Request]:
+def _draw_judge_pilot(
+    samples: Artifact,
+    settings: Settings,
+    model: str,
+    k: int,
+) -> list[Request]:
     """k comparisons of samples drawn at random, each pair in both orders."""
     n_pairs = max(1, k // 2)
     rows = _reservoir_sample(_iterate_texts(samples), 2 * n_pairs, settings.seed)
@@ -309,7 +387,12 @@ def _draw_judge_pilot(samples: Artifact, settings: Settings, model: str, k: int)
     )
     digest = prompts.hash_template("judge")
     requests = [
-        comparisons.ask_comparison(row, "judge", digest, settings.judge)
+        comparisons.ask_comparison(
+            row,
+            "judge",
+            digest,
+            settings.judge,
+        )
         for row in questions.iter_rows(named=True)
     ]
     return requests[:k]
@@ -321,7 +404,11 @@ def _iterate_texts(samples: Artifact) -> Iterator[dict[str, Any]]:
         yield from batch.iter_rows(named=True)
 
 
-def _reservoir_sample(rows: Iterator[dict[str, Any]], k: int, seed: int) -> list[dict[str, Any]]:
+def _reservoir_sample(
+    rows: Iterator[dict[str, Any]],
+    k: int,
+    seed: int,
+) -> list[dict[str, Any]]:
     """k rows at random, each equally likely (reservoir sampling), in random order."""
     random = np.random.default_rng(seed)
     reservoir: list[dict[str, Any]] = []

@@ -120,14 +120,26 @@ def refine(
         open_judges(chosen, ledger, refine=True) as models,
     ):
         outcome = run_steps(
-            steps, start, chosen, store, engine, models, progress or SilentProgress()
+            steps,
+            start,
+            chosen,
+            store,
+            engine,
+            models,
+            progress or SilentProgress(),
         )
         changes = _collect_changes(selected, outcome.artifacts, chosen)
         store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))
     writing.write_rows(_apply_rewrites(selected, changes, outcome.artifacts), target)
     sidecar = target.with_name(f"{target.name}.changes.jsonl")
     writing.write_rows(changes.iter_rows(named=True), sidecar)
-    return Refinement(done.run, target, sidecar, changes, outcome.made)
+    return Refinement(
+        done.run,
+        target,
+        sidecar,
+        changes,
+        outcome.made,
+    )
 
 
 def list_refine_defaults(of_run: Settings) -> dict[str, Any]:
@@ -140,7 +152,9 @@ def list_refine_defaults(of_run: Settings) -> dict[str, Any]:
 
 
 def _collect_changes(
-    selected: pl.DataFrame, artifacts: Mapping[str, Artifact], settings: Settings
+    selected: pl.DataFrame,
+    artifacts: Mapping[str, Artifact],
+    settings: Settings,
 ) -> pl.DataFrame:
     """What happened to every selected row, by `REFINEMENTS`."""
     candidates = artifacts["candidates"].scan().collect()
@@ -156,7 +170,12 @@ def _collect_changes(
     n_sittings = len(settings.judges) * settings.judge.repetitions
     # The instruction of an excerpt is the rewritable part of the sample's: without its context.
     excerpts = artifacts["excerpts"].scan().select("id", own="instruction").collect()
-    before = selected.join(excerpts, on="id", how="left", maintain_order="left")
+    before = selected.join(
+        excerpts,
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
     before = before.with_columns(instruction=pl.coalesce("own", "instruction"))
     settled = refinement.settle_refinements(
         before.drop("own", "raw"),
@@ -176,23 +195,45 @@ def _collect_proposals(artifacts: Mapping[str, Artifact]) -> pl.DataFrame:
     if "instructions" not in artifacts:
         kept = pl.lit(None, pl.String).alias("new_instruction")
         faults = pl.col("wrong").alias("faults")
-        return responses.select("id", kept, "new_response", faults)
+        return responses.select(
+            "id",
+            kept,
+            "new_response",
+            faults,
+        )
     columns = {"new_instruction": "instruction", "more": "faults"}
     instructions = artifacts["instructions"].scan().select("id", **columns).collect()
-    faults = pl.concat_str("wrong", "more", separator="\n", ignore_nulls=True).alias("faults")
+    faults = pl.concat_str(
+        "wrong",
+        "more",
+        separator="\n",
+        ignore_nulls=True,
+    ).alias("faults")
     both = responses.join(instructions, on="id", how="left")
-    return both.select("id", "new_instruction", "new_response", faults)
+    return both.select(
+        "id",
+        "new_instruction",
+        "new_response",
+        faults,
+    )
 
 
 def _apply_rewrites(
-    selected: pl.DataFrame, changes: pl.DataFrame, artifacts: Mapping[str, Artifact]
+    selected: pl.DataFrame,
+    changes: pl.DataFrame,
+    artifacts: Mapping[str, Artifact],
 ) -> list[str]:
     """The rows as JSON: rewritten ones with their new texts, all others as they were read."""
     rewritten = changes.filter(pl.col("status") == "rewritten")["id"]
     candidates = artifacts["candidates"].scan()
     confirmed = candidates.filter(pl.col("id").is_in(rewritten.implode()))
     new_rows = confirmed.select("id", new="raw").collect()
-    joined = selected.join(new_rows, on="id", how="left", maintain_order="left")
+    joined = selected.join(
+        new_rows,
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
     return joined.select(pl.coalesce("new", "raw")).to_series().to_list()
 
 

@@ -107,7 +107,10 @@ def requests(run: str | Path, *, ledger: str | Path | None = None) -> PendingReq
 
 
 def export_requests(
-    run: str | Path, output: str | Path, *, ledger: str | Path | None = None
+    run: str | Path,
+    output: str | Path,
+    *,
+    ledger: str | Path | None = None,
 ) -> ExportedRequests | None:
     """Write the open requests of a run's next stage as lines of JSON, in the format of OpenAI's
     batch API.
@@ -120,13 +123,19 @@ def export_requests(
             return None
         settings = load_run_settings(run).llm
         n_written = exchange_files.write_request_file(
-            pending.open.values(), Path(output), _choose_form(settings), settings.omit
+            pending.open.values(),
+            Path(output),
+            _choose_form(settings),
+            settings.omit,
         )
     return ExportedRequests(pending.artifact, n_written, len(pending.questions))
 
 
 def import_replies(
-    run: str | Path, replies: str | Path, *, ledger: str | Path | None = None
+    run: str | Path,
+    replies: str | Path,
+    *,
+    ledger: str | Path | None = None,
 ) -> ImportedReplies | None:
     """Add the replies of a file to the ledger, from where the run uses them.
 
@@ -181,9 +190,21 @@ def run_batch(
             say(f"{pending.artifact}: {len(pending.open):,} requests have no reply yet")
             questions = list(pending.questions.values())
             if abandon:
-                n_answered = batch_api.cancel_batches(questions, settings, book, poll, say)
+                n_answered = batch_api.cancel_batches(
+                    questions,
+                    settings,
+                    book,
+                    poll,
+                    say,
+                )
                 return BatchResult({}, n_answered)
-            outcome = batch_api.fetch_batch_replies(questions, settings, book, poll, say)
+            outcome = batch_api.fetch_batch_replies(
+                questions,
+                settings,
+                book,
+                poll,
+                say,
+            )
             if outcome.failed:
                 return BatchResult(outcome.failed)
     return BatchResult({})
@@ -202,7 +223,13 @@ def find_pending_requests(run: Path, ledger: Ledger) -> PendingRequests | None:
     digest = _find_samples(store, state).manifest["inputs"]["input"]
     with store.lock():
         models = _build_replay_models(settings, ledger)
-        return _advance_run(_DigestOnlySource(digest), settings, store, models, ledger)
+        return _advance_run(
+            _DigestOnlySource(digest),
+            settings,
+            store,
+            models,
+            ledger,
+        )
 
 
 @dataclass(frozen=True)
@@ -256,31 +283,68 @@ def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
     encoders: dict[str, Encoder] = {}
     for (model,) in list_embedding_models(settings).values():
         encoders[model] = LedgerEncoder(model, settings.embed, ledger)
-    network = EndpointClients(settings, None, ExitStack(), clients, encoders=encoders)
+    network = EndpointClients(
+        settings,
+        None,
+        ExitStack(),
+        clients,
+        encoders=encoders,
+    )
     return build_models(settings, UserFunctions(), network)
 
 
 def _advance_run(
-    source: _DigestOnlySource, settings: Settings, store: Store, models: StageModels, ledger: Ledger
+    source: _DigestOnlySource,
+    settings: Settings,
+    store: Store,
+    models: StageModels,
+    ledger: Ledger,
 ) -> PendingRequests | None:
     """Run as far as the ledger reaches; returns what is asked then."""
     with closing(LocalEngine(1)) as engine:
         try:
-            run_plan(source, settings, store, engine, models, SilentProgress())
+            run_plan(
+                source,
+                settings,
+                store,
+                engine,
+                models,
+                SilentProgress(),
+            )
             return None
         except MissingRepliesError:
-            artifacts = find_existing_artifacts(source, settings, store, models)
+            artifacts = find_existing_artifacts(
+                source,
+                settings,
+                store,
+                models,
+            )
     steps = plan_steps(settings)
     step = next(step for step in steps if step.artifact not in artifacts)
     assert isinstance(step.stage, PromptStage)
-    tables = gather_tables(step, steps, {"input": source}, artifacts)
+    tables = gather_tables(
+        step,
+        steps,
+        {"input": source},
+        artifacts,
+    )
     names = list_endpoint_models(settings)[step.stage.name]
-    questions = list(_render_questions(step.stage, tables, settings, names))
+    questions = list(
+        _render_questions(
+            step.stage,
+            tables,
+            settings,
+            names,
+        )
+    )
     return _collect_open_requests(step.artifact, questions, ledger)
 
 
 def _render_questions(
-    stage: PromptStage, tables: Tables, settings: Settings, names: Sequence[str]
+    stage: PromptStage,
+    tables: Tables,
+    settings: Settings,
+    names: Sequence[str],
 ) -> Iterator[RenderedRequest]:
     """The questions of a stage to models of the endpoint, as they are sent.
 
@@ -292,13 +356,20 @@ def _render_questions(
         for row in batch.iter_rows(named=True):
             if stage.given(row) is not None:
                 continue  # the input answers this one itself
-            request = stage.ask(row, stage.template, digest, section)
+            request = stage.ask(
+                row,
+                stage.template,
+                digest,
+                section,
+            )
             if not request.model or request.model in names:
                 yield render_request(request, request.model or names[0], settings.llm.body)
 
 
 def _collect_open_requests(
-    artifact: str, questions: list[RenderedRequest], ledger: Ledger
+    artifact: str,
+    questions: list[RenderedRequest],
+    ledger: Ledger,
 ) -> PendingRequests:
     """Look up the questions in the ledger, and collect those that are open."""
     still_open: dict[str, RenderedRequest] = {}

@@ -76,13 +76,26 @@ def reselect(  # noqa: PLR0913 - the options of the command
         RunError: `run` is no run directory, or another process works on it.
     """
     done = as_selection(run)
-    limits = parse_limits(limit, per_source, per_tag, match_length)
-    request = SelectionRequest(n, strategy, done.seed_or(seed), limits, by)
+    limits = parse_limits(
+        limit,
+        per_source,
+        per_tag,
+        match_length,
+    )
+    request = SelectionRequest(
+        n,
+        strategy,
+        done.seed_or(seed),
+        limits,
+        by,
+    )
     return run_reselection(done, request, OutputTargets(to_path(output)))
 
 
 def run_reselection(
-    done: Selection, request: SelectionRequest, targets: OutputTargets
+    done: Selection,
+    request: SelectionRequest,
+    targets: OutputTargets,
 ) -> Selection:
     """`reselect` by a complete request, as the command line does; writes a report if one is named."""
     check_targets(targets)
@@ -92,7 +105,15 @@ def run_reselection(
     settings = done.settings.model_copy(update={"select": selecting, "seed": request.seed})
     artifacts = {**done.artifacts, "selection": artifact}
     made = [NAME] if is_new else []
-    return write_outputs(Selection(done.run, settings, artifacts, made=made), targets)
+    return write_outputs(
+        Selection(
+            done.run,
+            settings,
+            artifacts,
+            made=made,
+        ),
+        targets,
+    )
 
 
 def parse_limits(
@@ -111,7 +132,11 @@ def parse_limits(
     return pool_steps.build_limits(config.load_settings(select=given).select)
 
 
-def find_or_select(run: Path, pool: Pool, request: SelectionRequest) -> tuple[Artifact, bool]:
+def find_or_select(
+    run: Path,
+    pool: Pool,
+    request: SelectionRequest,
+) -> tuple[Artifact, bool]:
     """The selection as an artifact of the run, and whether it is new.
 
     Raises `RunError` if another process works on the run, and as `choose_rows` does.

@@ -31,8 +31,13 @@ def runs(folder: str | Path = ".") -> list[RunOverview]:
     Raises:
         RunError: The state of a run cannot be read.
     """
-    directories = sorted(path.parent for path in Path(folder).rglob(STATE))
-    return [_describe_run(directory) for directory in directories]
+    overviews = []
+    root = Path(folder)
+    for state_file in root.rglob(STATE):
+        overview = _describe_run(state_file.parent)
+        overviews.append(overview)
+    overviews.sort(key=lambda overview: overview.run)
+    return overviews
 
 
 def remove_run(run: str | Path) -> None:
@@ -42,7 +47,8 @@ def remove_run(run: str | Path) -> None:
         RunError: The directory is not a run, or another process works on it.
     """
     check_is_run(run)
-    with Store(Path(run)).lock():
+    store = Store(Path(run))
+    with store.lock():
         shutil.rmtree(run)
 
 

@@ -78,8 +78,18 @@ def select(  # noqa: PLR0913 - the options of the command
     top = {"seed": seed, "select": {"n": n}}
     chosen = resolve_settings(settings, preset, **top)
     targets = OutputTargets(to_path(output), to_path(run))
-    own = UserFunctions(tagger, judge, encoder, selector)
-    return run_selection(data, chosen, targets, own=own)
+    own = UserFunctions(
+        tagger,
+        judge,
+        encoder,
+        selector,
+    )
+    return run_selection(
+        data,
+        chosen,
+        targets,
+        own=own,
+    )
 
 
 def run_selection(
@@ -123,9 +133,21 @@ def run_selection(
             unfinished = Selection(directory, settings, {})
             store.write_state(STATE, _build_run_state(unfinished, source.names))
         outcome = run_plan(
-            source, settings, store, engine, models, progress or SilentProgress(), until, check
+            source,
+            settings,
+            store,
+            engine,
+            models,
+            progress or SilentProgress(),
+            until,
+            check,
         )
-        done = Selection(directory, settings, outcome.artifacts, made=outcome.made)
+        done = Selection(
+            directory,
+            settings,
+            outcome.artifacts,
+            made=outcome.made,
+        )
         report = targets.report or directory / "report.html"
         done = write_outputs(done, replace(targets, report=report))
         store.write_state(STATE, _build_run_state(done, source.names))
@@ -140,13 +162,19 @@ def resolve_run_directory(run: Path | None, output: Path | None) -> Path | None:
     return output.with_name(output.name + ".run") if output else None
 
 
-def add_id_lists(settings: Settings, keep: Path | None, exclude: Path | None) -> Settings:
+def add_id_lists(
+    settings: Settings,
+    keep: Path | None,
+    exclude: Path | None,
+) -> Settings:
     """Settings with the ids of a must-keep and of an exclude file added."""
-    lists = {}
-    for name, path in (("keep", keep), ("exclude", exclude)):
-        if path is not None:
-            ids_so_far = getattr(settings.select, name)
-            lists[name] = (*ids_so_far, *sorted(reading.read_ids(path)))
+    lists: dict[str, tuple[str, ...]] = {}
+    if keep is not None:
+        ids = sorted(reading.read_ids(keep))
+        lists["keep"] = (*settings.select.keep, *ids)
+    if exclude is not None:
+        ids = sorted(reading.read_ids(exclude))
+        lists["exclude"] = (*settings.select.exclude, *ids)
     selecting = settings.select.model_copy(update=lists)
     return settings.model_copy(update={"select": selecting})
 
@@ -196,8 +224,9 @@ def _check_size(samples: Artifact, wanted: SelectSettings) -> None:
         raise InputError(f"the input has no usable row; rejected: {rejects}")
     if wanted.per_source:
         _check_source_quotas(samples, wanted)
-    in_rows = wanted.size.unit == "rows"
-    if in_rows and n_samples < wanted.size.value and not wanted.fill:
+    if wanted.fill or wanted.size.unit != "rows":
+        return
+    if n_samples < wanted.size.value:
         raise InputError(
             f"cannot select {wanted.n} rows: the input has {n_samples} usable ones. "
             "Ask for fewer with -n, or take all of them with --fill"
@@ -210,8 +239,10 @@ def _check_source_quotas(samples: Artifact, wanted: SelectSettings) -> None:
     distinct = samples.scan().select(pl.col("source").unique().sort())
     names = distinct.collect()["source"]
     limits.resolve_sources(quotas, names.to_list())
-    if wanted.size.unit != "tokens":
-        limits.bound_sources(names, pool.count_requested_rows(samples, wanted.size), quotas)
+    if wanted.size.unit == "tokens":
+        return  # how many rows it buys is known only later
+    n_rows = pool.count_requested_rows(samples, wanted.size)
+    limits.bound_sources(names, n_rows, quotas)
 
 
 def _build_run_state(done: Selection, inputs: Sequence[str]) -> dict[str, Any]:

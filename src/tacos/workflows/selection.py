@@ -95,7 +95,8 @@ class Selection:
         Raises:
             InputError: The run has no selection.
         """
-        return [orjson.loads(raw) for raw in self.in_input_order["raw"]]
+        raw_rows = self.in_input_order["raw"]
+        return [orjson.loads(raw) for raw in raw_rows]
 
     @cached_property
     def in_input_order(self) -> pl.DataFrame:
@@ -140,7 +141,11 @@ class Selection:
             InputError: The run has no selection.
             OutputError: The file cannot be written.
         """
-        page = html.render_report(self.summary, self.scores, self.in_input_order)
+        page = html.render_report(
+            self.summary,
+            self.scores,
+            self.in_input_order,
+        )
         return files.write_text(page, Path(path))
 
     def explain(self, row: str) -> dict[str, Any]:
@@ -152,7 +157,11 @@ class Selection:
         Raises:
             InputError: The input of the run has no such row.
         """
-        return explain.explain_row(self.artifacts, self.settings, row)
+        return explain.explain_row(
+            self.artifacts,
+            self.settings,
+            row,
+        )
 
     def seed_or(self, seed: int | None) -> int:
         """The given seed, or the run's own."""
@@ -206,7 +215,12 @@ def load(run: str | Path) -> Selection:
         raise RunError(f"{run} is incomplete: run the same command again to finish it")
     output = Path(state["output"]) if state["output"] else None
     settings = Settings.model_validate(state["settings"])
-    return Selection(Path(run), settings, artifacts, output)
+    return Selection(
+        Path(run),
+        settings,
+        artifacts,
+        output,
+    )
 
 
 def as_selection(run: str | Path | Selection) -> Selection:
@@ -236,7 +250,12 @@ def write_outputs(done: Selection, targets: OutputTargets) -> Selection:
     sidecar = None
     if targets.output is not None:
         sidecar = writing.sidecar_path(targets.output)
-    written = replace(done, output=targets.output, sidecar=sidecar, report_path=targets.report)
+    written = replace(
+        done,
+        output=targets.output,
+        sidecar=sidecar,
+        report_path=targets.report,
+    )
     if targets.report is not None:
         written.report(targets.report)
     if targets.output is not None:

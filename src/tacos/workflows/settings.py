@@ -57,7 +57,12 @@ def _iterate_settings(preset: str) -> Iterator[SettingInfo]:
     for stage, field in config.Settings.model_fields.items():
         section = getattr(field.annotation, "model_fields", None)
         if section is None:
-            yield _describe_field(stage, stage, values[stage], field)
+            yield _describe_field(
+                stage,
+                stage,
+                values[stage],
+                field,
+            )
             continue
         for key, inner in section.items():
             yield _describe_field(
@@ -94,7 +99,8 @@ def _list_choices(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(word) for word in get_args(annotation)]
     choices: list[str] = []
-    for part in get_args(annotation):
+    parts = get_args(annotation)
+    for part in parts:
         if get_origin(part) is Literal:
             choices += _list_choices(part)
     return choices

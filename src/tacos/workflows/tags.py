@@ -56,11 +56,17 @@ def tags(run: str | Path | Selection) -> TagVocabulary:
     Raises:
         RunError: `run` is no run directory, or was stopped before its tags were normalised.
     """
-    artifact = _find_vocabulary(as_selection(run))
-    return TagVocabulary(artifact.scan().collect(), artifact.manifest["notes"])
+    done = as_selection(run)
+    artifact = _find_vocabulary(done)
+    table = artifact.scan().collect()
+    notes = artifact.manifest["notes"]
+    return TagVocabulary(table, notes)
 
 
-def publish_tags(run: str | Path | Selection, file: str | Path) -> Path:
+def publish_tags(
+    run: str | Path | Selection,
+    file: str | Path,
+) -> Path:
     """Write the vocabulary of a run as a JSON file that `normalise.vocabulary_file` and
     `--vocabulary` take.
 
@@ -69,7 +75,9 @@ def publish_tags(run: str | Path | Selection, file: str | Path) -> Path:
         OutputError: The file cannot be written.
         RunError: `run` is no run directory, or was stopped before its tags were normalised.
     """
-    return _write_new_file(_render_vocabulary(as_selection(run)), Path(file))
+    done = as_selection(run)
+    text = _render_vocabulary(done)
+    return _write_new_file(text, Path(file))
 
 
 def _find_vocabulary(done: Selection) -> Artifact:
@@ -87,13 +95,17 @@ def _render_vocabulary(done: Selection) -> str:
     """The vocabulary of a run as the text of a JSON file."""
     artifact = _find_vocabulary(done)
     settings = done.settings.normalise
-    tagged_ids = done.artifacts["tags"].scan().select(pl.col("id").n_unique())
+    tags = done.artifacts["tags"].scan()
+    n_samples = tags.select(pl.col("id").n_unique()).collect().item()
+    encoder = ""
+    if settings.semantic:
+        encoder = str(artifact.manifest["model"])
     published = published_vocabulary.publish_vocabulary(
         artifact.scan().collect(),
-        n_samples=int(tagged_ids.collect().item()),
+        n_samples=int(n_samples),
         alpha=artifact.manifest["notes"]["alpha"],
         settings=settings,
-        encoder=str(artifact.manifest["model"]) if settings.semantic else "",
+        encoder=encoder,
     )
     plain = published_vocabulary.vocabulary_to_json(published)
     return orjson.dumps(plain, option=orjson.OPT_INDENT_2).decode()

@@ -79,7 +79,8 @@ def _group_by_host(
         if stage in EMBEDDING_STAGES:
             endpoint = settings.embed.endpoint(settings.llm)
         host = resolve_endpoint(endpoint).host
-        by_host.setdefault(host, {})[stage] = names
+        stages = by_host.setdefault(host, {})
+        stages[stage] = names
     return by_host
 
 

@@ -89,7 +89,11 @@ def build_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def build_figure_table(title: str, columns: Sequence[str], n_left: int = 1) -> Table:
+def build_figure_table(
+    title: str,
+    columns: Sequence[str],
+    n_left: int = 1,
+) -> Table:
     """An empty table with a header: the first `n_left` columns hold names, the others numbers."""
     table = Table(title=title, title_justify="left")
     for column in columns[:n_left]:

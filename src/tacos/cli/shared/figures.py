@@ -23,6 +23,8 @@ def write_figure(chart: Any, output: Path) -> None:
     from tacos.report import charts  # altair takes half a second to import
 
     if output.suffix == ".png":
-        files.write_bytes(charts.render_png(chart), output)
+        image = charts.render_png(chart)
+        files.write_bytes(image, output)
     else:
-        files.write_text(charts.render_svg(chart), output)
+        text = charts.render_svg(chart)
+        files.write_text(text, output)

@@ -61,9 +61,16 @@ def build_run_settings(
 
     Raises `ConfigError` for an unknown setting or a value out of range.
     """
-    from_options = config.merge_layers(defaults or {}, {"llm": endpoint.as_llm_settings()})
+    llm = endpoint.as_llm_settings()
+    from_options = config.merge_layers(defaults or {}, {"llm": llm})
     under = config.merge_layers(of_run.model_dump(mode="json"), from_options)
-    return config.load_settings(of_run.preset, file, sets or (), under=under, **top)
+    return config.load_settings(
+        of_run.preset,
+        file,
+        sets or (),
+        under=under,
+        **top,
+    )
 
 
 def build_criteria_settings(file: Path | None) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def build_criteria_settings(file: Path | None) -> dict[str, Any]:
 
 def build_normalise_settings(overrides: Path | None, vocabulary: Path | None) -> dict[str, Any]:
     """The settings of `--overrides` and `--vocabulary`."""
-    given = {}
+    given: dict[str, str] = {}
     if overrides is not None:
         given["overrides_file"] = str(overrides)
     if vocabulary is not None:
@@ -146,8 +153,9 @@ def _parse_quotas(option: str, given: Sequence[str]) -> dict[str, str]:
                 f"{option} {text!r} is not of the form NAME=0.3, NAME=300 or 'NAME<=30%'"
             )
         name = form[1].strip()
+        sign = form[2]
+        part = form[3].strip()
         if name in quotas:
             raise ConfigError(f"{option}: {name!r} has two quotas")
-        sign = "<=" if form[2] == "<=" else ""
-        quotas[name] = sign + form[3].strip()
+        quotas[name] = f"<={part}" if sign == "<=" else part
     return quotas

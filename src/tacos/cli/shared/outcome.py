@@ -8,12 +8,23 @@ from tacos.workflows.selection import Selection
 UP_TO_DATE = "Nothing to do: all stages are up to date."
 
 
-def print_outcome(done: Selection, *, as_json: bool, seconds: float) -> None:
+def print_outcome(
+    done: Selection,
+    *,
+    as_json: bool,
+    seconds: float,
+) -> None:
     """Print the figures of a run, and where its files are."""
     if as_json:
         files = {"run": str(done.run), "output": str(done.output or "")}
         timing = {"made": done.made, "wall_seconds": round(seconds, 2)}
-        console.print_json({**done.summary.as_dict(), **files, **timing})
+        console.print_json(
+            {
+                **done.summary.as_dict(),
+                **files,
+                **timing,
+            }
+        )
         return
     summary.print_summary(done.summary)
     if not done.made:

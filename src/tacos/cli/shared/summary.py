@@ -51,9 +51,10 @@ def _format_input(summary: RunSummary) -> Lines:
 def _format_tags(summary: RunSummary) -> Lines:
     """Tags, vocabulary, and who tagged."""
     if summary.n_raw_tags:
-        counts = f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical"
-        untagged = f"; {summary.n_untagged:,} rows without a tag" if summary.n_untagged else ""
-        yield "tags", counts + untagged
+        text = f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical"
+        if summary.n_untagged:
+            text += f"; {summary.n_untagged:,} rows without a tag"
+        yield "tags", text
     if summary.drift:
         yield "vocabulary", _format_drift(summary.drift)
     for remark in _shorten_remarks(summary.remarks):
@@ -87,12 +88,15 @@ def _format_selection(summary: RunSummary) -> Lines:
 
 def _format_drift(drift: Mapping[str, Any]) -> str:
     """How far a given vocabulary covers the tags."""
-    n_known = drift["share_exact"] + drift["share_rules"] + drift["share_semantic"]
-    covered = f"has {n_known:.1%} of {drift['n_occurrences']:,} tag occurrences"
-    new = f"{drift['share_new']:.1%} are new and left out"
-    frequent = [f"{tag} ({count:,})" for tag, count in drift["new_frequent"][:N_NAMED]]
-    most_often = f", most often {', '.join(frequent)}" if frequent else ""
-    return f"{covered}; {new}{most_often}"
+    known = drift["share_exact"] + drift["share_rules"] + drift["share_semantic"]
+    new = drift["share_new"]
+    n_occurrences = drift["n_occurrences"]
+    text = f"has {known:.1%} of {n_occurrences:,} tag occurrences; {new:.1%} are new and left out"
+    most_frequent = drift["new_frequent"][:N_NAMED]
+    if not most_frequent:
+        return text
+    names = [f"{tag} ({count:,})" for tag, count in most_frequent]
+    return f"{text}, most often {', '.join(names)}"
 
 
 def _shorten_remarks(remarks: Sequence[str]) -> list[str]:
@@ -116,14 +120,23 @@ def _format_clusters(clusters: Sequence[Mapping[str, Any]]) -> str:
 def _format_shortlist(summary: RunSummary) -> str:
     """How many rows are compared, and how many each rule left out."""
     kept = summary.shortlist["kept"]
-    by_rule = ""
+    dropped = summary.shortlist["left out"]
+    text = f"{summary.n_shortlisted:,} rows"
     if len(kept) > 1:
-        by_rule = f" ({', '.join(f'{n:,} by {rule}' for rule, n in kept.items())})"
-    left_out = []
-    for rule, n in summary.shortlist["left out"].items():
-        left_out.append(f"{n:,} {rule}" if rule == EXCLUDED else f"{n:,} by {rule}")
-    reasons = ", ".join(left_out) or "none"
-    return f"{summary.n_shortlisted:,} rows{by_rule}; left out: {reasons}"
+        text += f" ({_join_rules(kept)})"
+    left_out = _join_rules(dropped) or "none"
+    return f"{text}; left out: {left_out}"
+
+
+def _join_rules(counts: Mapping[str, int]) -> str:
+    """Rows by rule."""
+    texts = []
+    for rule, n in counts.items():
+        if rule == EXCLUDED:
+            texts.append(f"{n:,} {rule}")
+        else:
+            texts.append(f"{n:,} by {rule}")
+    return ", ".join(texts)
 
 
 def _format_cascade(summary: RunSummary) -> Lines:
@@ -131,14 +144,17 @@ def _format_cascade(summary: RunSummary) -> Lines:
     counts = [f"{model} {n:,} instructions" for model, n in summary.tagged_by.items()]
     yield "tagged by", ", ".join(counts)
     figures = summary.distilled
-    low, high = figures["exact"]["interval"]
-    exact = f"tag F1 {figures['exact']['micro']:.2f} ({low:.2f} to {high:.2f})"
-    fuzzy = f"fuzzy {figures['fuzzy']['micro']:.2f}"
+    exact = figures["exact"]
+    low, high = exact["interval"]
+    fuzzy = figures["fuzzy"]
     # The trivial baseline: the same few tags for every row.
-    baseline = figures["most frequent tags"]["exact"]["micro"]
+    baseline = figures["most frequent tags"]["exact"]
     yield (
         "distilled tagger",
-        f"{exact}, {fuzzy}, on {figures['n']:,} held out; most frequent tags {baseline:.2f}",
+        f"tag F1 {exact['micro']:.2f} ({low:.2f} to {high:.2f}), "
+        f"fuzzy {fuzzy['micro']:.2f}, "
+        f"on {figures['n']:,} held out; "
+        f"most frequent tags {baseline['micro']:.2f}",
     )
 
 
@@ -148,15 +164,19 @@ def _format_judging(summary: RunSummary) -> Lines:
         return
     diagnostics = summary.diagnostics
     yield "comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts"
-    for judge, rates in (summary.judges or {"": diagnostics}).items():
-        yield f"judge {judge}".strip(), _format_judge_rates(rates)
+    by_judge = summary.judges or {"": diagnostics}
+    for judge, rates in by_judge.items():
+        label = f"judge {judge}".strip()
+        yield label, _format_judge_rates(rates)
     for agreement in summary.agreement:
         judges = " and ".join(agreement["judges"])
-        yield judges, f"prefer the same side in {_format_rate(agreement)} pairs"
+        share = _format_rate(agreement)
+        yield judges, f"prefer the same side in {share} pairs"
     correlation = diagnostics["length_correlation"]
     if correlation["value"] is not None:
-        text = f"correlation {correlation['value']:.2f} over {correlation['n']:,} rows"
-        yield "score and length", text
+        value = correlation["value"]
+        n_rows = correlation["n"]
+        yield "score and length", f"correlation {value:.2f} over {n_rows:,} rows"
     silent = [name for name, rates in summary.judges.items() if not rates["n_verdicts"]]
     if silent:
         judges = " and ".join(silent)
@@ -167,12 +187,15 @@ def _format_judging(summary: RunSummary) -> Lines:
 
 def _format_judge_rates(rates: Mapping[str, Any]) -> str:
     """The rates of one judge, and how many of its verdicts are missing."""
-    text = ", ".join(f"{label} {_format_rate(rates[key])}" for label, key in RATES)
+    texts = []
+    for label, key in RATES:
+        rate = _format_rate(rates[key])
+        texts.append(f"{label} {rate}")
     n_missing = rates["n_missing"]
-    if not n_missing:
-        return text
-    n_asked = rates["n_verdicts"] + n_missing
-    return f"{text}, missing {n_missing:,} of {n_asked:,}"
+    if n_missing:
+        n_asked = rates["n_verdicts"] + n_missing
+        texts.append(f"missing {n_missing:,} of {n_asked:,}")
+    return ", ".join(texts)
 
 
 def _format_certainty(certainty: Mapping[str, float | None]) -> str:
