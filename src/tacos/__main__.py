@@ -1,4 +1,4 @@
-"""The entry of the command line: Ctrl-C ends it with one line, even while the program is loading."""
+"""The entry of the command line: Ctrl-C ends it with one line, even while it is loading."""
 
 from __future__ import annotations
 

@@ -32,43 +32,56 @@ from tacos.cli import (
 )
 from tacos.errors import TacosError
 
-HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
+HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set.
 
 Start with:  tacos select data.jsonl -n 1000 -o selected.jsonl
 
-This reads the rows, tags them, groups them by topic, compares the rows of a topic with each other, and writes the best
-of every topic. Without an LLM it runs on small embedded models: no key, no GPU, no network. Everything it makes stays
-in selected.jsonl.run, so the same command continues where it was stopped, and a changed setting re-runs only what
-depends on it.
+This reads the rows, tags them, groups them by topic, compares the rows of a topic with each other,
+and writes the best of every topic. Without an LLM it runs on small embedded models: no key, no GPU,
+no network. Everything it makes stays in selected.jsonl.run, so the same command continues where it
+was stopped, and a changed setting re-runs only what depends on it.
 
 \b
-Then ask:    tacos explain selected.jsonl.run data.jsonl:17     why was this row kept or dropped?
-             tacos runs show selected.jsonl.run                  what did the run do?
-             tacos tags selected.jsonl.run --tag "poetry"        where did this tag come from?
+Why was this row kept or dropped? What did the run do? Where did this tag come from?
+  tacos explain selected.jsonl.run data.jsonl:17
+  tacos runs show selected.jsonl.run
+  tacos tags selected.jsonl.run --tag "poetry"
 
 \b
-Try others:  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl    asks no model again
-             tacos compare selected.jsonl.run -n 1000 -o strategies.svg    mig, deita, longest, random, ... side by side
-             tacos curve selected.jsonl.run --strategy mig --by grade    how many rows do I need?
+Try other strategies and sizes, asking no model again:
+  tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl
+  tacos compare selected.jsonl.run -n 1000 -o strategies.svg
+  tacos curve selected.jsonl.run --strategy mig --by grade
 
 \b
-Settings:    tacos settings judge    what --set judge.KEY=VALUE can change: panels, repetitions, criteria, ...
+What can --set judge.KEY=VALUE change? Panels, repetitions, criteria, ...
+  tacos settings judge
 
 \b
-Compare:     tacos analyse a.jsonl b.jsonl selected.jsonl.run    how diverse, how complex, how much in common?
+How diverse and how complex are data sets, and how much do they have in common?
+  tacos analyse a.jsonl b.jsonl selected.jsonl.run
 
 \b
-With an LLM: tacos quote data.jsonl -n 1000 --model MODEL        what would it cost? (a pilot of 20 requests per stage)
-             tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
-             tacos distill selected.jsonl.run -o mymodel/        small models that answer like it: --llm mymodel/
-             tacos select data.jsonl -n 1000 --model MODEL --set cascade.sample=2000    and a model that learned from it
-             tacos check-tags selected.jsonl.run --model MODEL   are the tags right?
-             tacos calibrate pairs.jsonl --model MODEL           does the judge agree with pairs that you labelled?
-             tacos refine selected.jsonl.run --model MODEL -o refined.jsonl    rewrite rows where judges prefer it
+With an LLM: what will it cost? Then run it under a cap.
+  tacos quote data.jsonl -n 1000 --model MODEL
+  tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
+
+\b
+Train small models that answer like the LLM (then --llm mymodel/), or let one tag most of the rows:
+  tacos distill selected.jsonl.run -o mymodel/
+  tacos select data.jsonl -n 1000 --model MODEL --set cascade.sample=2000
+
+\b
+Are the tags right? Does the judge agree with your labels? Can the selected rows be improved?
+  tacos check-tags selected.jsonl.run --model MODEL
+  tacos calibrate pairs.jsonl --model MODEL
+  tacos refine selected.jsonl.run --model MODEL -o refined.jsonl
 """
 
 app = typer.Typer(
-    help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.command("select")(select.select)
 app.command("explain")(explain.explain)

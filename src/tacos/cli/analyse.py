@@ -71,6 +71,7 @@ def analyse(  # noqa: PLR0913 - the options of the command
         **option_settings.build_normalise_settings(overrides, vocabulary),
     )
     consent.ask_consent(chosen, None, yes=yes, models=_list_models(chosen))
+    # A folder that cannot be made is an error before the work, not after it.
     if output is not None:
         files.make_folder(output)
     with console.show_progress(show=not as_json) as bars:

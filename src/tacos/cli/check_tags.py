@@ -66,7 +66,8 @@ def check_tags(  # noqa: PLR0913 - the options of the command
     ask = bool(model) or chosen.check.model != "llm"
     if not ask and not answers:
         raise ConfigError(
-            "nobody judges: name a model with --model, or write a sheet for people with --sheet FILE"
+            "nobody judges: name a model with --model, "
+            "or write a sheet for people with --sheet FILE"
         )
     if ask:
         models = {"check": (resolve_checker_model(chosen),)}

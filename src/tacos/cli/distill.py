@@ -88,6 +88,7 @@ def _format_tagger(figures: Figures) -> list[tuple[str, str]]:
         most_frequent = figures["most frequent tags"]
         baseline = _format_f1(most_frequent[kind])
         lines.append((f"tag F1, {kind}", f"{own}; most frequent tags {baseline}"))
+    # What "fuzzy" means above.
     lines.append(("fuzzy", f"a cosine similarity of .8 or more by {figures['fuzzy by']}"))
     lines.append(("calibration error", f"{figures['calibration error']:.3f}"))
     return lines

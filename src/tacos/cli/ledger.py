@@ -33,7 +33,7 @@ def show_ledger(
 
       tacos ledger --ledger other.sqlite import replies.jsonl
     """
-    context.obj = ledger
+    context.obj = ledger  # an option before the sub-command counts for it, too
     if context.invoked_subcommand is not None:
         return
     overview = workflow.ledger(ledger)

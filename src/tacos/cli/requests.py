@@ -82,6 +82,7 @@ def import_replies(
         f"{counts.n_known:,} known or repeated, {counts.n_foreign:,} to something else, "
         f"{counts.n_failed:,} errors, {counts.n_unreadable:,} unreadable lines"
     )
+    # The counts are printed first: they tell what is wrong with the file.
     workflow.check_import(imported, replies)
     pending = workflow.requests(run, ledger=ledger)
     if pending is None:

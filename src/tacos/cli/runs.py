@@ -48,6 +48,6 @@ def show_run(run: options.RunDirectory, as_json: options.AsJson = False) -> None
 @app.command("remove")
 def remove_run(run: options.RunDirectory, yes: Yes = False) -> None:
     """Delete a run directory; the replies of an LLM stay in the ledger."""
-    workflow.check_is_run(run)
+    workflow.check_is_run(run)  # before asking
     if yes or typer.confirm(f"Remove {run}?"):
         workflow.remove_run(run)

@@ -63,6 +63,7 @@ def select(  # noqa: PLR0913 - the options of the command
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     _set_up_logging(verbose=verbose)
+    # Settings: only options that were given override the preset and the settings file.
     selecting = option_settings.parse_limits(quota_source, quota_tag, match_length, limit)
     if n is not None:
         selecting["n"] = n
@@ -83,6 +84,7 @@ def select(  # noqa: PLR0913 - the options of the command
     if dry_run:
         _print_forecast(dry_runs.forecast_run(data, chosen, run=directory), as_json=as_json)
         return
+    # Ask before anything is sent, then run.
     consent.ask_consent(chosen, directory, yes=yes)
     started = time.monotonic()
     with console.show_progress(show=not as_json) as bars:

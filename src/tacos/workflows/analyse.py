@@ -202,10 +202,12 @@ def _measure_data_sets(
     seed: int,
 ) -> Analysis:
     """Make one vocabulary for all data sets, then take every measure of each."""
+    # Tags of all data sets are normalised together, so that they mean the same.
     vocabulary, notes = tag_steps.make_vocabulary(
         list(tags.values()), settings.normalise, models.tools["normalise"]
     )
     mapping = normalisation.build_tag_mapping(vocabulary)
+    # Columns of the tag matrices are in alphabetical order.
     names = sorted({name for name in mapping.values() if name is not None})
     codes = {name: number for number, name in enumerate(names)}
     profiles: dict[str, TagProfile] = {}
@@ -240,6 +242,7 @@ def _compute_rarefaction(
 ) -> pl.DataFrame:
     """A rarefaction curve of a tag matrix, as shares of the n_joint tags of all data sets."""
     n_samples = max(1, x.shape[0])
+    # Evenly spaced on a logarithmic scale: curves bend at small sizes.
     spaced = np.geomspace(1, n_samples, N_SIZES).round().astype(int)
     sizes = np.unique(spaced).tolist()
     affordable_draws = DRAWN_OCCURRENCES // max(1, x.nnz)

@@ -84,6 +84,7 @@ def check_tags(
     """
     if not ask and not sheets:
         raise InputError("nobody judges: name a model, or give sheets that people filled in")
+    # Draw the cases, and have the model judge them.
     people = _name_people(sheets)
     chosen = resolve_run_settings(settings, load(run).settings)
     until = None if ask else DRAW
@@ -98,6 +99,7 @@ def check_tags(
         by_model = [artifacts[name] for name in ("precision", "consistency") if name in artifacts]
         judgements = [artifact.scan().collect() for artifact in by_model]
         rejects = [artifact.rejects() for artifact in by_model]
+    # Add what people answered.
     for person, sheet in zip(people, sheets, strict=True):
         answers = _read_sheet(sheet)
         by_person, unclear = annotation_sheets.read_annotation_sheet(answers, cases, person)
@@ -123,8 +125,9 @@ def write_tag_sheet(
 ) -> int:
     """Write a sheet of cases for people to judge, and return the number of cases.
 
-    The suffix of `path` decides the format (.csv, .jsonl, ...); `tacos.methods.tags.annotation_sheets`
-    describes the columns. `settings` are all settings, or nested ones over the run's own.
+    The suffix of `path` decides the format (.csv, .jsonl, ...);
+    `tacos.methods.tags.annotation_sheets` describes the columns. `settings` are all settings, or
+    nested ones over the run's own.
 
     Raises:
         InputError: The file exists (somebody may have answered in it), or there is no case.

@@ -95,6 +95,7 @@ def compare(  # noqa: PLR0913 - the options of the command
         )
         for strategy in _order_strategies(strategies)
     ]
+    # One pool for all: vectors and graphs are made once.
     pool = Pool(done.artifacts, done.settings, by)
     chosen: dict[str, list[str]] = {}
     for request in requests:
@@ -110,7 +111,7 @@ def draw_random_selections(
     request: SelectionRequest,
     first: list[str],
 ) -> list[list[str]]:
-    """The ids of `N_DRAWS` random selections: the first one, and more with the seeds that follow."""
+    """The ids of `N_DRAWS` random selections: the first, and more with the seeds that follow."""
     draws = [first]
     for i in range(1, N_DRAWS):
         another = replace(request, seed=request.seed + i)
@@ -160,6 +161,7 @@ def _tabulate_figures(
     table = strategy_comparison.tabulate_selections(rows, {**whole_pool, **chosen})
     as_floats = pl.col(strategy_comparison.FIGURES).cast(pl.Float64)
     settled = table.filter(pl.col("strategy") != "random").with_columns(as_floats)
+    # The row of random is replaced by the means over its draws.
     means = dict(random.select("figure", "mean").iter_rows())
     random_row = pl.DataFrame({"strategy": "random", **means})
     return pl.concat([settled, random_row.select(settled.columns).cast(settled.schema)])

@@ -230,6 +230,7 @@ def _find_knee(table: pl.DataFrame, gain: float) -> int | None:
     20
     """
     known = table.drop_nulls("gain").select("n", "gain")
+    # From the largest size downwards, while the gain stays below the rate.
     knee = None
     for n, gain_from_n in reversed(known.rows()):
         if gain_from_n >= gain:

@@ -87,9 +87,11 @@ def distill(
         "tagger": _collect_tag_examples(done),
         "judge": _collect_pair_examples(done),
     }
+    # A part with too few examples is left out; that is an error only if none is left.
     left_out = _explain_shortages(examples)
     _check_trainable(done, examples, left_out)
     figures: dict[str, Figures] = {}
+    # The new folder takes the old one's place only when it is complete.
     with folders.replace_folder(target, FILES) as fresh:
         if "tagger" not in left_out:
             figures["tagger"] = _train_tagger(examples["tagger"], fresh, encoder)
@@ -206,6 +208,7 @@ def _collect_tag_examples(done: Selection) -> TrainingExamples:
     for text, own_tags in drawn.select("instruction", "tags").iter_rows():
         texts.append(truncate_text(text, max_chars))
         tags_of.append(own_tags)
+    # Equal instructions teach once.
     distinct = llm_imitation.find_distinct_rows(texts)
     return TrainingExamples(
         models=(tags.manifest["model"],),
@@ -257,7 +260,7 @@ def _collect_pair_examples(done: Selection) -> TrainingExamples:
 def _average_verdicts(verdicts: pl.LazyFrame) -> pl.DataFrame:
     """left, right, won (the share of verdicts that left won, ties half), n (verdicts)."""
     margin = pl.col("score_left") - pl.col("score_right")
-    won = margin.sign() / 2 + 0.5
+    won = margin.sign() / 2 + 0.5  # 1, 1/2 or 0
     by_pair = verdicts.group_by("left", "right").agg(won.mean().alias("won"), n=pl.len())
     return by_pair.sort("left", "right").collect()
 
@@ -265,6 +268,7 @@ def _average_verdicts(verdicts: pl.LazyFrame) -> pl.DataFrame:
 def _draw_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     """At most `MAX_PAIRS` pairs, by a hash of their ids."""
     keys = [f"{left}\0{right}" for left, right in pairs.select("left", "right").iter_rows()]
+    # A hash draws the same pairs each time.
     lots = tagger_cascade.hash_instructions(keys, SEED)
     return pairs.with_columns(lots).sort("lot", "left", "right").head(MAX_PAIRS)
 

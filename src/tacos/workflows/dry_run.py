@@ -64,6 +64,7 @@ def forecast_run(
         scratch = Store(Path(folder))
         store = Store(run) if run else scratch
         source = sources.open_source(data, scratch.root)
+        # An empty ledger: a forecast asks nothing, and leaves the user's alone.
         no_replies = scratch.root / "ledger.sqlite"
         with open_models(settings, UserFunctions(), no_replies) as models:
             existing = find_existing_artifacts(

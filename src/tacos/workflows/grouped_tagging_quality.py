@@ -1,4 +1,4 @@
-"""Measure what several instructions in one tagging request cost in quality, from a small paid pilot.
+"""Measure what several instructions per tagging request cost in quality, from a small paid pilot.
 
 Batch prompting costs nothing up to six questions with some models and tasks (Cheng et al. 2023,
 arXiv 2301.08721), and much with others, the more the longer the batch (Lin et al. 2024, arXiv

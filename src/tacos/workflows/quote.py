@@ -270,6 +270,7 @@ def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
         ).key
         for request in pilot.requests
     ]
+    # A member's reply stands under its own key, or, asked alone later, under another one.
     keys_of = {member: {member, reply.key} for member, reply in zip(members, replies, strict=True)}
     every_key = [key for keys in keys_of.values() for key in keys]
     entries = pilot.ledger.get(every_key)
@@ -281,6 +282,7 @@ def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
             usages.append(_sum_usage(paid))
     pilot.check_answered(usages, replies)
     forecast = pilot.forecast(math.ceil(n_questions / n), usages, n_asked_again=0)
+    # Instructions that a group left open cost requests of their own.
     n_alone_per_group = grouped.n_alone / len(groups)
     return replace(forecast, requests=forecast.requests.times(1 + n_alone_per_group))
 
@@ -368,7 +370,7 @@ def _draw_judge_pilot(
     k: int,
 ) -> list[Request]:
     """k comparisons of samples drawn at random, each pair in both orders."""
-    n_pairs = max(1, k // 2)
+    n_pairs = max(1, k // 2)  # each is asked in both orders
     rows = _reservoir_sample(_iterate_texts(samples), 2 * n_pairs, settings.seed)
     half = len(rows) // 2
     pairs = []

@@ -92,7 +92,7 @@ def refine(
     ledger: Path | None = None,
     progress: Progress | None = None,
 ) -> Refinement:
-    """Rewrite the selected rows of a run; a rewrite counts only if judges confirm that it is better.
+    """Rewrite the selected rows of a run; a rewrite counts only if judges prefer it.
 
     Args:
         run: The run directory.
@@ -110,7 +110,7 @@ def refine(
     chosen = resolve_run_settings(settings, done.settings, list_refine_defaults(done.settings))
     selected = done.in_input_order.select(ROW_COLUMNS)
     target = Path(output) if output else done.run / "refined.jsonl"
-    writing.check_rows_writable(target)
+    writing.check_rows_writable(target)  # before anything is paid for
     store = Store(done.run)
     steps = plan_steps(chosen, REFINEMENT)
     start = {name: ConcatenatedTable([done.artifacts[name]]) for name in ("samples", "selection")}
@@ -159,7 +159,7 @@ def _collect_changes(
     """What happened to every selected row, by `REFINEMENTS`."""
     candidates = artifacts["candidates"].scan().collect()
     verdicts = artifacts["confirmations"].scan().collect()
-    if verdicts.is_empty():
+    if verdicts.is_empty():  # then its columns have no types
         verdicts = pl.DataFrame(schema=VERDICTS)
     rejects = pl.concat(
         [
@@ -167,6 +167,7 @@ def _collect_changes(
             pl.DataFrame(schema=REJECTS),
         ]
     )
+    # In a sitting a judge compares both texts in both orders; most sittings must prefer the rewrite.
     n_sittings = len(settings.judges) * settings.judge.repetitions
     # The instruction of an excerpt is the rewritable part of the sample's: without its context.
     excerpts = artifacts["excerpts"].scan().select("id", own="instruction").collect()

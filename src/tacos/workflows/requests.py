@@ -261,6 +261,7 @@ def _find_samples(store: Store, state: dict[str, Any]) -> Artifact:
     """The samples that a run has read, even if a later run was stopped before it noted them."""
     noted = state["artifacts"].get("samples", "")
     folders = sorted(path.name for path in (store.root / "samples").glob("*"))
+    # The noted one first; the folders are those of runs that were stopped later on.
     for key in (noted, *folders):
         samples = store.find("samples", key) if key else None
         if samples is not None:
@@ -277,6 +278,7 @@ def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
         names.update(models_of_stage)
     if not names:
         raise ConfigError("the run asks no endpoint; select with --llm or --model first")
+    # Models that answer from the ledger open no connection, so nothing has to be closed.
     clients: dict[str, Model] = {}
     for name in names:
         clients[name] = LedgerModel(settings.llm, name, ledger)
@@ -319,6 +321,7 @@ def _advance_run(
                 store,
                 models,
             )
+    # The first step without an artifact is the one that asks.
     steps = plan_steps(settings)
     step = next(step for step in steps if step.artifact not in artifacts)
     assert isinstance(step.stage, PromptStage)

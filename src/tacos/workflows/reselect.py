@@ -97,7 +97,7 @@ def run_reselection(
     request: SelectionRequest,
     targets: OutputTargets,
 ) -> Selection:
-    """`reselect` by a complete request, as the command line does; writes a report if one is named."""
+    """`reselect` by a complete request, as the command line does; a report is written if named."""
     check_targets(targets)
     pool = Pool(done.artifacts, done.settings, request.by)
     artifact, is_new = find_or_select(done.run, pool, request)
@@ -143,6 +143,7 @@ def find_or_select(
     """
     store = Store(run)
     key = _build_key(pool, request)
+    # The same request on the same pool is made once.
     existing = store.find(NAME, key)
     if existing is not None:
         return existing, False

@@ -1,7 +1,7 @@
 """`tacos select`: the main job, from a data set to its selected rows.
 
 >>> import tacos
->>> rows = [{"instruction": f"Add {i} and {i}.", "output": f"The sum is {2 * i}."} for i in range(60)]
+>>> rows = [{"instruction": f"Add {i} and {i}.", "output": f"It is {2 * i}."} for i in range(60)]
 >>> chosen = tacos.select(rows, n=5)
 >>> len(chosen.rows)
 5
@@ -105,9 +105,10 @@ def run_selection(
 ) -> Selection:
     """Select by complete settings, as the command line does.
 
-    `ledger` defaults to the one in the user's data folder, `workers` to the number of cores; `until`
-    is the last stage to run. Raises the exceptions of `tacos.errors`.
+    `ledger` defaults to the one in the user's data folder, `workers` to the number of cores;
+    `until` is the last stage to run. Raises the exceptions of `tacos.errors`.
     """
+    # Fail before any work if the outputs cannot be written.
     check_targets(targets)
     directory = resolve_run_directory(targets.run, targets.output)
     if directory is None:
@@ -115,6 +116,7 @@ def run_selection(
     store = Store(directory)
     engine = LocalEngine(workers)
 
+    # A run that is to stop early may have too few rows for the selection.
     def check(name: str, artifact: Artifact) -> None:
         if until in {None, "select"}:
             _check_feasibility(name, artifact, settings)
@@ -142,6 +144,7 @@ def run_selection(
             until,
             check,
         )
+        # Files are written while the run is locked, so they always fit its state.
         done = Selection(
             directory,
             settings,
@@ -185,7 +188,7 @@ def _translate_read_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except pl.exceptions.ComputeError as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]  # polars adds its query plan below
         raise RunError(
             f"{directory} is damaged ({reason}): remove it and run the same command again"
         ) from None
@@ -195,6 +198,7 @@ def _refuse_overwriting_inputs(output: Path, inputs: Sequence[Path]) -> None:
     """Raise `OutputError` if the output would replace an input."""
     if not output.exists():
         return
+    # `samefile` sees through links and other spellings of the path.
     if any(path.exists() and output.samefile(path) for path in inputs):
         raise OutputError(f"{output} is one of the inputs: name another file with -o")
 

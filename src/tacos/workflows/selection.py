@@ -207,6 +207,7 @@ def load(run: str | Path) -> Selection:
     store = Store(Path(run))
     state = store.read_state(STATE)
     artifacts = {}
+    # An artifact may be gone, or of another version.
     for name, key in state["artifacts"].items():
         artifact = store.find(name, key)
         if artifact is not None:

@@ -78,6 +78,7 @@ class Pool(AnnotatedPool):
             return newest.scan().select("id", "cluster", "score").collect()
         if self.grades is None:
             raise InputError("this run has no grades; its shortlist did not ask for any")
+        # Every row has one grade; it counts in the row's home cluster.
         homes = self.ordered_memberships.unique("id", keep="first", maintain_order=True)
         return homes.join(self.grades, on="id").rename({"grade": "score"})
 
@@ -141,7 +142,7 @@ class Pool(AnnotatedPool):
 
 
 def find_run_scores(artifacts: Mapping[str, Artifact]) -> str:
-    """The name of the newest scores. Raises `InputError` if the run was stopped before it had any."""
+    """The name of the newest scores. Raises `InputError` if the run has none yet."""
     newest = find_newest_scores(artifacts)
     if newest is None:
         raise InputError(
@@ -176,5 +177,6 @@ def choose_rows(pool: Pool, request: SelectionRequest) -> pl.DataFrame:
     if n_rows is not None:
         return take(n_rows)
     tokens = pool.table.select("id", "tokens")
+    # Must-keep rows are selected whatever they cost.
     at_least = max(1, len(pool.keep))
     return sizes.fit_token_budget(size.value, take, tokens, at_least)

@@ -122,7 +122,8 @@ Overrides = Annotated[
     Path | None,
     typer.Option(
         help="a TOML or JSON file of your own decisions about tags, applied in this order: "
-        'drop = ["a"], keep_apart = [["a", "b"]], [merge] "into" = ["a", "b"], [rename] "old" = "new"'
+        'drop = ["a"], keep_apart = [["a", "b"]], [merge] "into" = ["a", "b"], '
+        '[rename] "old" = "new"'
     ),
 ]
 Vocabulary = Annotated[
