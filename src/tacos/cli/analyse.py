@@ -105,19 +105,20 @@ def _write_analysis(analysis: Analysis, folder: Path) -> list[Path]:
     drawn = charts.chart_analysis(analysis.tables)
     for name, chart in drawn.items():
         contents[f"{name}.svg"] = charts.render_svg(chart)
-    paths = []
-    for name, text in contents.items():
-        path = files.write_text(text, folder / name)
-        paths.append(path)
-    return paths
+    return [files.write_text(text, folder / name) for name, text in contents.items()]
 
 
 def _print_analysis(analysis: Analysis) -> None:
     """Print the tables."""
-    print_normalisation("normalisation of all tags together", analysis.notes)
-    console.out.print(_build_summary_table(analysis.summary))
+    print_normalisation(
+        "normalisation of all tags together",
+        analysis.notes,
+    )
+    summary_table = _build_summary_table(analysis.summary)
+    console.out.print(summary_table)
     if analysis.recall.height > 1:
-        console.out.print(_build_recall_table(analysis.recall))
+        recall_table = _build_recall_table(analysis.recall)
+        console.out.print(recall_table)
     for name in analysis.summary["data"]:
         _print_frequent_tags(name, analysis.frequencies)
 
@@ -160,8 +161,10 @@ def _build_summary_table(summary: pl.DataFrame) -> Table:
 def _build_recall_table(recall: pl.DataFrame) -> Table:
     """The matrix of tag recall."""
     _, *names = recall.columns
-    title = "share of the column's tags that the row has"
-    table = console.build_figure_table(title, ["", *names])
+    table = console.build_figure_table(
+        "share of the column's tags that the row has",
+        columns=["", *names],
+    )
     for name, *shares in recall.iter_rows():
         percentages = [f"{share:.0%}" for share in shares]
         table.add_row(name, *percentages)

@@ -115,10 +115,14 @@ def _name_clusters(clusters: pl.DataFrame) -> pl.DataFrame:
 
 def _build_comparison_table(comparison: Comparison) -> Table:
     """A line per figure, a column per strategy; random also with the range of its draws."""
-    strategies = comparison.table["strategy"].to_list()
-    title = f"strategies over one pool of {comparison.n_pool:,} rows"
-    table = console.build_figure_table(title, ["", *strategies])
-    ranges = {row["figure"]: row for row in comparison.random.iter_rows(named=True)}
+    strategies = comparison.table["strategy"]
+    table = console.build_figure_table(
+        f"strategies over one pool of {comparison.n_pool:,} rows",
+        columns=["", *strategies],
+    )
+    ranges = {}
+    for row in comparison.random.iter_rows(named=True):
+        ranges[row["figure"]] = row
     for label, (column, form) in FIGURES.items():
         values = comparison.table[column]
         cells = [format_figure(value, form) for value in values]
@@ -141,10 +145,16 @@ def format_figure(value: float | None, form: str) -> str:
     return "n/a" if value is None else form.format(value)
 
 
-def _print_shares(title: str, shares: pl.DataFrame) -> None:
+def _print_shares(
+    title: str,
+    shares: pl.DataFrame,
+) -> None:
     """Print names, and shares as percentages in the other columns."""
-    _, *columns = shares.columns
-    table = console.build_figure_table(title, ["", *columns])
+    _, *strategies = shares.columns
+    table = console.build_figure_table(
+        title,
+        columns=["", *strategies],
+    )
     for name, *values in shares.iter_rows():
         percentages = [f"{value:.0%}" for value in values]
         table.add_row(str(name), *percentages)

@@ -74,6 +74,7 @@ def _print_distillation(distillation: Distillation) -> None:
 
 def _format_tagger(figures: Figures) -> list[tuple[str, str]]:
     """Label and text of each line."""
+    # Counts first, so that the lines below read as they are printed.
     n_learned = figures["learned from"]
     n_replies = figures["replies"]
     models = ", ".join(figures["models"])

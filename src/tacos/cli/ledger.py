@@ -10,7 +10,6 @@ from tacos.workflows import ledger as workflow
 from tacos.workflows.ledger import PricedSpend
 
 app = typer.Typer(
-    help="The paid replies: size, spend by model and day; export and import them.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )

@@ -76,6 +76,7 @@ def _print_refinement(refinement: Refinement) -> None:
         after = lengths["after"]
         lines.append(("mean response", f"{before:,.0f} characters before, {after:,.0f} after"))
     console.print_pairs("", lines)
+    # Why rows were kept or rewritten, the most frequent reasons first.
     reasons = list(refinement.reasons.items())
     for reason, n_rows in reasons[:N_REASONS]:
         console.print_line(f"{n_rows:,} x {reason}")

@@ -58,7 +58,10 @@ def tags(
         _print_vocabulary(vocabulary, top)
 
 
-def print_normalisation(title: str, notes: Mapping[str, Any]) -> None:
+def print_normalisation(
+    title: str,
+    notes: Mapping[str, Any],
+) -> None:
     """Print what normalisation did: counts per step, remarks, and the drift from a vocabulary."""
     steps = notes["steps"]
     lines = [(step["name"], _format_merge_step(step)) for step in steps]
@@ -100,7 +103,10 @@ def _describe_destination(row: Mapping[str, Any]) -> str:
     return f"now '{row['canonical']}' ({row['reason']})"
 
 
-def _print_vocabulary(vocabulary: TagVocabulary, top: int) -> None:
+def _print_vocabulary(
+    vocabulary: TagVocabulary,
+    top: int,
+) -> None:
     """Print the steps of normalisation and the most frequent canonical tags."""
     n_raw = vocabulary.table.height
     n_canonical = vocabulary.canonical_tags.height
@@ -140,6 +146,7 @@ def _format_members(row: Mapping[str, Any]) -> str:
 
 def _format_drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures of a drift report."""
+    # Shares are of tag occurrences, but for `share_new_distinct`.
     n_occurrences = drift["n_occurrences"]
     exact = drift["share_exact"]
     n_distinct = drift["n_distinct"]

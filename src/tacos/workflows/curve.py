@@ -127,7 +127,10 @@ def curve(  # noqa: PLR0913 - the options of the command
     )
 
 
-def _parse_sizes(ns: Iterable[str | float], n_pool: int) -> list[int]:
+def _parse_sizes(
+    ns: Iterable[str | float],
+    n_pool: int,
+) -> list[int]:
     """Sizes in rows, ascending, each once."""
     row_counts = set()
     for n in ns:
@@ -223,7 +226,10 @@ def _measure_random_coverage(
     return None if None in coverages else fmean(coverages)
 
 
-def _find_knee(table: pl.DataFrame, gain: float) -> int | None:
+def _find_knee(
+    table: pl.DataFrame,
+    gain: float,
+) -> int | None:
     """The least size from which on every gain is below the given one.
 
     >>> _find_knee(pl.DataFrame({"n": [10, 20, 40], "gain": [3.0, 0.8, None]}), 1.0)

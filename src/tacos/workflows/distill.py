@@ -222,7 +222,10 @@ def _count_llm_turns(tags: Artifact) -> int:
     return int(tags.scan().filter(BY_LLM).select(pl.len()).collect().item())
 
 
-def _read_tagged_turns(samples: Artifact, tags: Artifact) -> Iterator[pl.DataFrame]:
+def _read_tagged_turns(
+    samples: Artifact,
+    tags: Artifact,
+) -> Iterator[pl.DataFrame]:
     """id, turn, instruction and tags of the turns that a language model tagged, batch by batch."""
     batches = zip(
         samples.batches(["id", "turns", "given_tags"]),
@@ -273,7 +276,10 @@ def _draw_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     return pairs.with_columns(lots).sort("lot", "left", "right").head(MAX_PAIRS)
 
 
-def _attach_texts(pairs: pl.DataFrame, samples: Artifact) -> list[PreferencePair]:
+def _attach_texts(
+    pairs: pl.DataFrame,
+    samples: Artifact,
+) -> list[PreferencePair]:
     """Pairs of ids as pairs of (instruction, response)."""
     ids = pl.concat([pairs["left"], pairs["right"]]).unique()
     compared = samples.scan().filter(pl.col("id").is_in(ids.implode()))

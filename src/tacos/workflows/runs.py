@@ -25,19 +25,18 @@ class RunOverview:
     """The size of the directory on disk."""
 
 
-def runs(folder: str | Path = ".") -> list[RunOverview]:
+def runs(
+    folder: str | Path = ".",
+) -> list[RunOverview]:
     """List the runs in a folder and in all folders below it, sorted by path.
 
     Raises:
         RunError: The state of a run cannot be read.
     """
-    overviews = []
-    root = Path(folder)
-    for state_file in root.rglob(STATE):
-        overview = _describe_run(state_file.parent)
-        overviews.append(overview)
-    overviews.sort(key=lambda overview: overview.run)
-    return overviews
+    # They are found in the order of the file system, so they are sorted.
+    state_files = Path(folder).rglob(STATE)
+    directories = sorted(path.parent for path in state_files)
+    return [_describe_run(directory) for directory in directories]
 
 
 def remove_run(run: str | Path) -> None:

@@ -70,7 +70,8 @@ def ask_consent(
 
 
 def _group_by_host(
-    settings: Settings, models: StageModels
+    settings: Settings,
+    models: StageModels,
 ) -> dict[str, dict[str, tuple[str, ...]]]:
     """Host -> the stages that ask it, with their models."""
     by_host: dict[str, dict[str, tuple[str, ...]]] = {}

@@ -78,7 +78,10 @@ def build_criteria_settings(file: Path | None) -> dict[str, Any]:
     return {} if file is None else {"judge": {"criteria_file": str(file)}}
 
 
-def build_normalise_settings(overrides: Path | None, vocabulary: Path | None) -> dict[str, Any]:
+def build_normalise_settings(
+    overrides: Path | None,
+    vocabulary: Path | None,
+) -> dict[str, Any]:
     """The settings of `--overrides` and `--vocabulary`."""
     given: dict[str, str] = {}
     if overrides is not None:
@@ -143,7 +146,10 @@ def _build_folder_settings(endpoint: EndpointOptions) -> dict[str, Any]:
     return {"tag": {"model": endpoint.url}, "judge": {"model": endpoint.url}}
 
 
-def _parse_quotas(option: str, given: Sequence[str]) -> dict[str, str]:
+def _parse_quotas(
+    option: str,
+    given: Sequence[str],
+) -> dict[str, str]:
     """Name -> part; raises `ConfigError` for any other form."""
     quotas: dict[str, str] = {}
     for text in given:
