@@ -84,12 +84,20 @@ __all__ = ["__version__", *sorted(_MODULE_OF)]
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used, so that `import tacos` costs nothing."""
     if name == "__version__":
-        from importlib.metadata import version
-
-        return version(DISTRIBUTION)
+        return _read_version()
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'tacos' has no attribute {name!r}")
     return getattr(import_module(f"tacos.workflows.{_MODULE_OF[name]}"), name)
+
+
+def _read_version() -> str:
+    """The version of the installed distribution; "unknown" if the source tree is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def __dir__() -> list[str]:

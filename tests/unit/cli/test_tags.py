@@ -114,9 +114,9 @@ def test_more_tags_than_can_be_clustered_are_refused_before_they_are_embedded(
     assert code == 0, printed
 
 
-def test_the_override_file_of_the_readme_is_one() -> None:
+def test_the_override_file_of_the_guide_is_one() -> None:
     text = (
-        (Path(__file__).parents[3] / "README.md")
+        (Path(__file__).parents[3] / "docs" / "how-to" / "tags.md")
         .read_text("utf-8")
         .partition("```toml\n")[2]
         .partition("```")[0]
