@@ -1,7 +1,7 @@
 """Generates the reference pages of the documentation from the program; mkdocs runs it as a hook.
 
 `reference/cli.md` holds the help of every command, `reference/settings.md` every setting with its
-values in both presets; pages under `background/` show files from elsewhere in the repository. All
+values in both presets, `reference/api.md` every public name; pages under `background/` show files from elsewhere in the repository. All
 of them exist only in the built site, so they cannot fall behind their sources.
 To read one without building the site:
 
@@ -20,11 +20,26 @@ import click
 import typer.main
 from typer.testing import CliRunner
 
+import tacos
 from tacos.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 96
 FIRST, SECOND = "robust", "paper"
+PYTHON_PAGE_START = """# Python
+
+Every command is a function of the package `tacos`; [how to use it from Python](../how-to/python.md)
+has examples. This page is generated from the docstrings."""
+PYTHON_MODULES: dict[str, dict[str, list[str]]] = {
+    "Embedded models": {
+        "tacos.models.tagger": ["load", "EmbeddedTagger"],
+        "tacos.models.judge": ["load", "EmbeddedJudge"],
+        "tacos.models.encoder": ["load"],
+    },
+    "Functions of your own": {"tacos.models.user_functions": []},
+    "Errors": {"tacos.errors": []},
+}
+"""Title -> module -> the names to show, all if empty."""
 
 
 def list_commands() -> Iterator[tuple[str, click.Command]]:
@@ -95,7 +110,34 @@ def _format_value(value: Any) -> str:
     return f"`{text}`"
 
 
-PAGES = {"cli": write_cli_page, "settings": write_settings_page}
+def write_python_page() -> str:
+    """Directives for mkdocstrings: every public name of the package, then what stands beside it."""
+    parts = [PYTHON_PAGE_START]
+    public = {name: getattr(tacos, name) for name in tacos.__all__ if not name.startswith("_")}
+    functions = [name for name, item in public.items() if not isinstance(item, type)]
+    classes = [name for name, item in public.items() if isinstance(item, type)]
+    for title, names in {"Functions": functions, "Results": classes}.items():
+        parts.append(f"## {title}")
+        for name in names:
+            item = public[name]
+            path = f"{item.__module__}.{item.__qualname__}"
+            parts.append(_write_directive(path, f"tacos.{name}"))
+    for title, modules in PYTHON_MODULES.items():
+        parts.append(f"## {title}")
+        parts += [_write_directive(module, module, names) for module, names in modules.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _write_directive(path: str, heading: str, members: list[str] | None = None) -> str:
+    """The directive by which mkdocstrings shows an object; `members` None or empty: all of them."""
+    lines = [f"::: {path}", "    options:", "      heading_level: 3"]
+    lines += [f"      heading: {heading}", f"      toc_label: {heading}"]
+    if members:
+        lines.append(f"      members: {json.dumps(members)}")
+    return "\n".join(lines)
+
+
+PAGES = {"cli": write_cli_page, "settings": write_settings_page, "api": write_python_page}
 COPIES = {
     "background/results.md": "benchmarks/RESULTS.md",
     "background/judge.md": "src/tacos/models/data/judge.md",

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from scripts import docs_reference
 
+import tacos
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "tacos"
 COMMANDS = dict(docs_reference.list_commands())
@@ -57,6 +59,13 @@ def test_every_command_and_option_says_what_it_does(name: str) -> None:
 def test_every_setting_says_what_it_means(setting: dict[str, str]) -> None:
     assert setting["meaning"]
     assert f"| `{setting['name']}` |" in docs_reference.write_settings_page()
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    page = docs_reference.write_python_page()
+    for name in tacos.__all__:
+        assert name.startswith("_") or f"heading: tacos.{name}\n" in page
+        assert name == "__version__" or getattr(tacos, name).__doc__
 
 
 def test_how_to_pages_name_commands_and_options_that_exist() -> None:
