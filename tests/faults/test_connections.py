@@ -15,7 +15,6 @@ from tacos.config import LLMSettings
 from tacos.llm.sending.event_loop import create_event_loop
 from tacos.llm.transport.connection_pool import REST, ConnectionPool
 from tacos.llm.transport.endpoint import resolve_endpoint
-from tacos.llm.transport.http_connection import HttpResponse, TransportError
 
 
 def message(body: bytes) -> bytes:
@@ -71,23 +70,18 @@ def two_answers(server: Talkative, between) -> tuple[bytes, bytes]:
     does nothing else.
     """
 
-    async def ask(wire: ConnectionPool) -> bytes:
-        found: asyncio.Future[HttpResponse | TransportError] = (
-            asyncio.get_running_loop().create_future()
-        )
-        wire.post(b"{}", found.set_result)
-        result = await asyncio.wait_for(found, 20)
-        assert isinstance(result, HttpResponse), result
-        return result.body
+    async def ask(pool: ConnectionPool) -> bytes:
+        response = await asyncio.wait_for(pool.post(b"{}"), 20)
+        return response.body
 
     async def both() -> tuple[bytes, bytes]:
         settings = LLMSettings(base_url=server.url, proxy="none")
-        wire = ConnectionPool(resolve_endpoint(settings, {}), "/chat/completions", settings)
-        first = await ask(wire)
+        pool = ConnectionPool(resolve_endpoint(settings, {}), "/chat/completions", settings)
+        first = await ask(pool)
         await asyncio.sleep(2 * REST)
         between()
-        second = await ask(wire)
-        await wire.close()
+        second = await ask(pool)
+        await pool.close()
         return first, second
 
     loop = create_event_loop()

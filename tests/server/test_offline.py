@@ -196,7 +196,7 @@ def test_questions_that_a_batch_is_about_to_answer_are_not_paid_for_online_too(
     with FaultServer(Behaviour(FAULTS), BatchBehaviour(polls=100)) as server:
         stopped_in_batch(questions()[:60], server, book)
         with pytest.raises(
-            LLMError, match=r"60 of these questions are out in a batch \(batch-0\).*--abandon"
+            LLMError, match=r"60 of these questions are part of a batch \(batch-0\).*--abandon"
         ):
             connect(server.url).answer(REQUESTS)
         assert (

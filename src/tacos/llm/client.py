@@ -1,15 +1,16 @@
 """The client: a model behind an endpoint, as the one loop knows models (`tacos.records.Model`).
 
 `answer` may be called from many threads at once; each call blocks until its requests are answered.
-For every request: the ledger is looked up, what is missing is claimed and sent, the reply is
-written to the ledger, and only then read. An answer that cannot be read is asked about once more,
-with what is wrong with it; that second question has a key of its own.
+The ledger is looked up first; what it lacks is leased, so that no other process asks it too, and
+takes the road in `sending.sender`: reserve, send, read, store, deliver. An answer that cannot be
+used is asked about once more, together with what is wrong with it; that second question has a key
+of its own.
 
 A reply without a usable answer is a `Reply` with `text=None`, a reason and the raw text: never a
 default.
 
-All of it runs on the sender's loop, in small slices; only the ledger's SQL runs elsewhere. (Python
-in other threads would hold the interpreter's lock when an answer comes in: measured, that costs a
+Everything runs on the sender's loop, in small slices; only the ledger's SQL runs elsewhere. (Python
+in other threads would hold the interpreter's lock when an answer arrives: measured, that costs a
 tenth of the speed at 1,024 in flight.)
 """
 
@@ -29,7 +30,7 @@ from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import interpret_entry
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.ledger.submissions import find_keys_in_batches
-from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch, request_keys
+from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
 from tacos.llm.sending.response_policy import ClientTally
 from tacos.llm.sending.sender import Sender
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
@@ -42,7 +43,7 @@ POLL = 0.2
 SLICE = 128
 """Requests that are worked on before the loop may turn to others."""
 NOTE_AGE = 86_400.0
-"""Seconds for which what a server was found to take is remembered."""
+"""Seconds for which the ledger remembers what a server accepts."""
 T = TypeVar("T")
 Progress = Callable[[ClientTally], None]
 
@@ -55,11 +56,12 @@ def connect(
     Nothing is sent before the first `answer`. `progress` is called a few times a second from
     another thread. Raises `ConfigError` for settings that cannot work.
     """
-    if not (model or settings.model):
+    name = model or settings.model
+    if not name:
         raise ConfigError(
-            "no model is named: give --model, or --set tag.model=... and judge.model=..."
+            "no model given; pass --model, or --set tag.model=... and judge.model=..."
         )
-    return Client(settings, resolve_endpoint(settings), model or settings.model, ledger, progress)
+    return Client(settings, resolve_endpoint(settings), name, ledger, progress)
 
 
 class Client:
@@ -76,18 +78,25 @@ class Client:
         ledger: Ledger,
         progress: Progress | None = None,
     ) -> None:
-        self.settings, self.endpoint, self.ledger = settings, endpoint, ledger
+        self.settings = settings
+        self.endpoint = endpoint
+        self.ledger = ledger
         self._name = model
         price = prices.find_price(model, settings.price_in, settings.price_out)
         ledger.meter.limit(settings.budget, model, price)
-        self._flying: dict[str, InFlightRequest] = {}
+        # by ledger key: the questions without a reply, the replies that are being written, and
+        # the batches (of the batch API) that will answer a question
+        self._open: dict[str, InFlightRequest] = {}
+        self._storing: dict[str, asyncio.Future[None]] = {}
         self._in_batches = find_keys_in_batches(ledger, endpoint.base)
-        self._aside = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-aside")
-        self._closed = False
+        # requests that ask about an unusable answer again, until the next turn of the loop
+        self._reasks: list[InFlightRequest] = []
+        self._sql_threads = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-sql")
+        self._is_closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
-        self._sender.reactions.form = self._remembered()
+        self._sender.policy.form = self._recall_form()
         self._sender.progress = progress
-        self._tally = self._sender.reactions.tally
+        self._loop = self._sender.loop
 
     @property
     def name(self) -> str:
@@ -101,13 +110,13 @@ class Client:
 
     @property
     def tally(self) -> ClientTally:
-        """What was done so far."""
+        """What has been done so far."""
         return self._sender.tally
 
     @property
     def form(self) -> envelope.RequestForm:
         """How the server is asked for JSON."""
-        return self._sender.reactions.form
+        return self._sender.policy.form
 
     def __enter__(self) -> Client:
         return self
@@ -117,174 +126,206 @@ class Client:
 
     def close(self, grace: float = GRACE) -> None:
         """Wait up to `grace` seconds for what is in flight, so that it is kept; give up the rest."""
-        if self._closed:
+        if self._is_closed:
             return
-        self._closed = True
+        self._is_closed = True
         self._sender.land(grace)
         self.ledger.flush()
-        self._sender.loop.close()
-        self._aside.shutdown()
+        self._loop.close()
+        self._sql_threads.shutdown()
 
     def answer(self, requests: Sequence[Request], *, once: bool = False) -> list[Reply]:
-        """One reply per request, in order; with `once` none is asked about again because its answer
-        is unusable.
+        """One reply per request, in order; with `once`, no unusable answer is asked about again.
 
-        Raises `BudgetReachedError` at the cap and `LLMError` where the endpoint refuses every request;
-        what was answered by then is in the ledger.
+        Raises `BudgetReachedError` at the cap and `LLMError` where the endpoint refuses every
+        request; what was answered by then is in the ledger.
         """
-        if self._closed:
+        if self._is_closed:
             raise LLMError("the client was closed")
         batch = ReplyBatch(len(requests))
-        self._sender.loop.spawn_soon(self._start(batch, requests, once=once))
+        self._loop.spawn_soon(self._answer(batch, requests, once=once))
         return batch.wait()
 
-    async def _start(self, batch: ReplyBatch, requests: Sequence[Request], *, once: bool) -> None:
+    # from requests to the road
+
+    async def _answer(self, batch: ReplyBatch, requests: Sequence[Request], *, once: bool) -> None:
+        """Render the requests of a batch and ask them."""
         try:
-            flights = []
+            questions = []
             for place, request in enumerate(requests):
-                flights.append(
-                    InFlightRequest(
-                        render_request(request, self._name, self.settings.body),
-                        [(batch, place)],
-                        again=once,
-                    )
-                )
+                rendered = render_request(request, self._name, self.settings.body)
+                questions.append(InFlightRequest(rendered, [(batch, place)], is_final=once))
                 if place % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
-            await self._depart(flights)
+            await self._ask_each_once(questions)
         except Exception as error:
             batch.fail(error)
             raise
 
-    async def _depart(self, flights: Iterable[InFlightRequest]) -> None:
-        """Answer flights from the ledger or send them, each question once."""
-        fresh = [flight for flight in flights if self._is_first(flight)]
-        while fresh:
+    async def _ask_each_once(self, requests: Iterable[InFlightRequest]) -> None:
+        """Answer requests from the ledger or send them, none that is on its way already."""
+        waiting = [request for request in requests if self._is_first(request)]
+        while waiting:
             try:
-                taken = await self._apart(self.ledger.take, request_keys(fresh))
+                leases = await self._run_sql(self.ledger.take, _list_keys(waiting))
             except TacosError as error:
-                self.stopped(error, fresh)
+                self.stopped(error, waiting)
                 return
-            self._tally.n_known += len(taken.known)
-            if owed := self._in_batches.keys() & taken.ours:
-                self._sender.stop(_build_double_ask_error(owed, self._in_batches))
-            self._sender.submit([flight for flight in fresh if flight.key in taken.ours])
-            await self._land(
-                [(flight, taken.known[flight.key]) for flight in fresh if flight.key in taken.known]
-            )
-            fresh = [flight for flight in fresh if flight.key in taken.theirs]
-            if fresh and self._sender.error is not None:
-                self.stopped(self._sender.error, fresh)
+            self._sender.tally.n_known += len(leases.known)
+            owed_keys = self._in_batches.keys() & leases.ours
+            if owed_keys:
+                self._sender.stop(_build_double_ask_error(owed_keys, self._in_batches))
+            self._sender.submit([request for request in waiting if request.key in leases.ours])
+            await self._deliver_known(waiting, leases.known)
+            # Another process asks the rest: look for its replies, and ask what it gives up.
+            waiting = [request for request in waiting if request.key in leases.theirs]
+            if waiting and self._sender.error is not None:
+                self.stopped(self._sender.error, waiting)
                 return
-            # another process is asking: look for its replies, and ask ourselves where it gives up
-            if fresh:
+            if waiting:
                 await asyncio.sleep(POLL)
 
-    def _is_first(self, flight: InFlightRequest) -> bool:
-        """Whether its question is not on its way yet; else it waits along."""
-        flying = self._flying.setdefault(flight.key, flight)
-        if flying is not flight:
-            flying.places.extend(flight.places)
-        return flying is flight
+    def _is_first(self, request: InFlightRequest) -> bool:
+        """Whether its question is not on its way yet; otherwise it shares the reply."""
+        first = self._open.setdefault(request.key, request)
+        if first is not request:
+            first.places.extend(request.places)
+        return first is request
 
-    async def _land(self, arrived: Sequence[tuple[InFlightRequest, LedgerEntry]]) -> None:
-        """Read replies that are in the ledger; ask again about those that cannot be used."""
-        again = []
-        for number, (flight, entry) in enumerate(arrived):
-            reply, retry = interpret_entry(
-                flight.asked, entry, again=flight.again, said=flight.said
-            )
-            self._flying.pop(flight.key, None)
-            if retry:
-                again.append(
-                    InFlightRequest(
-                        render_reask(flight.asked, reply.raw, reply.failure),
-                        flight.places,
-                        again=True,
-                    )
-                )
-            else:
-                flight.deliver(reply)
-            if number % SLICE == SLICE - 1:
+    async def _deliver_known(
+        self, requests: Sequence[InFlightRequest], entries: Mapping[str, LedgerEntry]
+    ) -> None:
+        n_delivered = 0
+        for request in requests:
+            entry = entries.get(request.key)
+            if entry is None:
+                continue
+            self.deliver(request, entry)
+            n_delivered += 1
+            if n_delivered % SLICE == 0:
                 await asyncio.sleep(0)
-        if again:
-            self._tally.n_asked_again += len(again)
-            await self._depart(again)
 
-    def replied(self, flight: InFlightRequest, entry: LedgerEntry) -> None:
-        """(from the sender) A reply came: into the ledger with it."""
-        self.ledger.put(entry, self._kept)
+    # what the sender asks for (`ReplyReceiver`)
 
-    def _kept(self, entries: list[LedgerEntry], failure: TacosError | None) -> None:
-        """(from the ledger's thread) These are on disk."""
-        self._sender.loop.asyncio.call_soon_threadsafe(self._arrived, entries, failure)
+    async def store(self, request: InFlightRequest, entry: LedgerEntry) -> None:
+        """Put a reply into the ledger; return once it is on disk."""
+        stored: asyncio.Future[None] = self._loop.asyncio.create_future()
+        self._storing[entry.key] = stored
+        self.ledger.put(entry, self._on_written)
+        await stored
 
-    def _arrived(self, entries: list[LedgerEntry], failure: TacosError | None) -> None:
-        arrived = [
-            (self._flying[entry.key], entry) for entry in entries if entry.key in self._flying
-        ]
-        if failure is None:
-            self._sender.loop.spawn(self._land(arrived))
+    def deliver(self, request: InFlightRequest, entry: LedgerEntry) -> None:
+        """Read a stored reply and hand it over, or ask about it again if it cannot be used."""
+        if self._open.pop(request.key, None) is None:  # given up meanwhile
+            return
+        reply, is_worth_reask = interpret_entry(
+            request.question, entry, again=request.is_final, said=request.answer
+        )
+        if is_worth_reask:
+            self._reask(request, reply)
         else:
-            self._sender.stop(failure)
-            self.stopped(failure, [flight for flight, _ in arrived])
+            request.deliver(reply)
 
-    def failed(self, flight: InFlightRequest, reason: str, raw: str) -> None:
-        """(from the sender) No reply will come for this row."""
-        self._flying.pop(flight.key, None)
-        self._sender.loop.spawn(self._give_up([flight]))
-        self._tally.n_failed += 1
-        flight.deliver(Reply(None, raw, reason, flight.key))
+    def failed(self, request: InFlightRequest, reason: str, raw: str) -> None:
+        """Hand over that there is no reply."""
+        self._open.pop(request.key, None)
+        self._loop.spawn(self._release([request]))
+        self._sender.tally.n_failed += 1
+        request.deliver(Reply(None, raw, reason, request.key))
 
     def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None:
-        """(from the sender) It sends nothing more; what had not gone out is given up."""
-        for flight in left:
-            self._flying.pop(flight.key, None)
-            flight.fail(error)
+        """Raise `error` to whoever waits for the requests that are left."""
+        for request in left:
+            self._open.pop(request.key, None)
+            request.fail(error)
         if left:
-            self._sender.loop.spawn(self._give_up(left))
-
-    async def _give_up(self, flights: Sequence[InFlightRequest]) -> None:
-        """Others may ask these questions now."""
-        await self._apart(self.ledger.release, request_keys(flights))
+            self._loop.spawn(self._release(left))
 
     def learned(self, form: envelope.RequestForm) -> None:
-        """(from the sender) What the server takes was found out: remember it."""
-        self._sender.loop.spawn(self._apart(self.ledger.note, self._server, "\n".join(form)))
+        """Remember what the server accepts."""
+        text = "\n".join(form)
+        self._loop.spawn(self._run_sql(self.ledger.note, self._server, text))
 
-    async def _apart(self, work: Callable[..., T], *args: object) -> T:
-        """Run SQL off the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *args)
+    # their parts
+
+    def _on_written(self, entries: list[LedgerEntry], error: TacosError | None) -> None:
+        """Pass on, from the ledger's thread, that entries are on disk, or why not."""
+        self._loop.spawn_soon(self._wake(entries, error))
+
+    async def _wake(self, entries: Sequence[LedgerEntry], error: TacosError | None) -> None:
+        """Let those go on that wait in `store`."""
+        for number, entry in enumerate(entries, start=1):
+            stored = self._storing.pop(entry.key, None)
+            if stored is None or stored.done():
+                continue
+            if error is None:
+                stored.set_result(None)
+            else:
+                stored.set_exception(error)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+
+    def _reask(self, request: InFlightRequest, reply: Reply) -> None:
+        """Ask about an unusable answer, together with all others of this turn of the loop."""
+        rendered = render_reask(request.question, reply.raw, reply.failure)
+        self._reasks.append(InFlightRequest(rendered, request.places, is_final=True))
+        if len(self._reasks) == 1:
+            self._loop.spawn(self._ask_reasks())
+
+    async def _ask_reasks(self) -> None:
+        requests = self._reasks
+        self._reasks = []
+        self._sender.tally.n_asked_again += len(requests)
+        try:
+            await self._ask_each_once(requests)
+        except Exception as error:
+            for request in requests:
+                request.fail(error)
+            raise
+
+    async def _release(self, requests: Sequence[InFlightRequest]) -> None:
+        """Let other processes ask these questions."""
+        await self._run_sql(self.ledger.release, _list_keys(requests))
+
+    async def _run_sql(self, work: Callable[..., T], *args: object) -> T:
+        """Call a function of the ledger off the loop."""
+        return await self._loop.asyncio.run_in_executor(self._sql_threads, work, *args)
 
     @property
     def _server(self) -> str:
+        """The name under which the ledger remembers what the server accepts."""
         return f"{self.endpoint.base} {self._name}"
 
-    def _remembered(self) -> envelope.RequestForm:
-        """The form to ask in: the settings', else what was found out in the last day, else the
-        strictest.
-        """
+    def _recall_form(self) -> envelope.RequestForm:
+        """The form to ask in: the settings', else what worked in the last day, else the strictest."""
         text = self.ledger.noted(self._server, NOTE_AGE)
         form = envelope.RequestForm(*text.split("\n")) if text else envelope.RequestForm()
-        return (
-            form
-            if self.settings.structured == "auto"
-            else form._replace(level=self.settings.structured)
-        )
-
-
-def _build_double_ask_error(owed: Collection[str], batches: Mapping[str, str]) -> LLMError:
-    """Why questions that a batch is about to answer are not asked and paid for once more."""
-    names = ", ".join(sorted({batches[key] or "one just being submitted" for key in owed})[:3])
-    return LLMError(
-        f"{len(owed):,} of these questions are out in a batch ({names}); `tacos requests batch RUN` waits for its "
-        "answers and `tacos requests batch RUN --abandon` cancels it and keeps what was answered"
-    )
+        if self.settings.structured == "auto":
+            return form
+        return form._replace(level=self.settings.structured)
 
 
 def fingerprint_model(model: str, settings: LLMSettings) -> str:
-    """Part of a stage's key: the model and what is added to or left out of every body, not where it
-    runs.
+    """Part of a stage's key: the model, and what is added to or left out of every body.
+
+    Where the model runs is no part of it.
     """
-    extra = [f"{key}={value}" for key, value in sorted(settings.body.items())]
-    return " ".join([f"llm:{model}", *extra, *(f"-{name}" for name in sorted(settings.omit))])
+    parts = [f"llm:{model}"]
+    parts += [f"{key}={value}" for key, value in sorted(settings.body.items())]
+    parts += [f"-{name}" for name in sorted(settings.omit)]
+    return " ".join(parts)
+
+
+def _list_keys(requests: Sequence[InFlightRequest]) -> list[str]:
+    return [request.key for request in requests]
+
+
+def _build_double_ask_error(keys: Collection[str], batches: Mapping[str, str]) -> LLMError:
+    """Why questions that a batch is about to answer are not asked, and paid for, once more."""
+    ids = {batches[key] or "one that is being submitted" for key in keys}
+    names = ", ".join(sorted(ids)[:3])
+    return LLMError(
+        f"{len(keys):,} of these questions are part of a batch ({names}); "
+        "`tacos requests batch RUN` waits for its answers, "
+        "`tacos requests batch RUN --abandon` cancels it and keeps what was answered"
+    )

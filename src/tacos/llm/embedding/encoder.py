@@ -235,10 +235,13 @@ class EndpointEncoder:
 
     # Called by the sender, on its loop
 
-    def replied(self, flight: InFlightRequest, entry: LedgerEntry) -> None:
-        """A reply came: its vectors go into the ledger."""
-        for part in envelope.split_embedding_entry(flight.asked, entry):
+    async def store(self, flight: InFlightRequest, entry: LedgerEntry) -> None:
+        """Put a reply's vectors into the ledger; `_ask` waits until they are on disk."""
+        for part in envelope.split_embedding_entry(flight.question, entry):
             self.ledger.put(part, self._note_failure)
+
+    def deliver(self, flight: InFlightRequest, entry: LedgerEntry) -> None:
+        """Tell `_ask` that the vectors are on their way to the disk."""
         flight.deliver(Reply(""))
 
     def failed(
@@ -248,7 +251,7 @@ class EndpointEncoder:
         raw: str,
     ) -> None:
         """These texts got nothing: send them in halves."""
-        items = flight.asked.messages
+        items = flight.question.messages
         if len(items) == 1:
             excerpt = items[0]["text"][:60]
             error = LLMError(f"no vector by {self.name} for the text {excerpt!r}: {reason}")

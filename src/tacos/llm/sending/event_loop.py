@@ -1,4 +1,4 @@
-"""The event loop of a client, in a thread of its own (uvloop where there is one)."""
+"""The event loop of a client, in a thread of its own (uvloop where it is installed)."""
 
 from __future__ import annotations
 
@@ -7,40 +7,48 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+CLOSING_TIME = 5.0
+"""Seconds that `EventLoopThread.close` waits for what is still running."""
+
 
 class EventLoopThread:
-    """Runs coroutines; `failed` is told of any that ends with an exception, since nobody else would
-    be.
+    """Runs coroutines on a thread of its own.
+
+    `on_error` receives the exception of any coroutine that ends with one: nobody awaits them.
     """
 
-    def __init__(self, failed: Callable[[BaseException], None]) -> None:
-        self.failed = failed
+    def __init__(self, on_error: Callable[[BaseException], object]) -> None:
         self.asyncio = create_event_loop()
         self.time = self.asyncio.time
+        self._on_error = on_error
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="tacos-llm", daemon=True)
 
     def start(self, first: Coroutine[Any, Any, None]) -> None:
-        """Start the thread; `first` is done when this returns."""
+        """Start the thread and return once the coroutine `first` has ended."""
         self._thread.start()
         self.wait_for(first)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine, from the loop's own thread."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine; call it on the loop's own thread."""
         task = self.asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_end)
+        return task
 
     def spawn_soon(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine, from any thread."""
+        """Run a coroutine; call it on any thread."""
         self.asyncio.call_soon_threadsafe(self.spawn, work)
 
     def wait_for(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine and wait for its end, from any other thread."""
+        """Run a coroutine and wait for its end; call it on any other thread."""
         asyncio.run_coroutine_threadsafe(work, self.asyncio).result()
 
     def close(self) -> None:
-        """Let what is left to do end, at most a few seconds; end the thread. From any other thread."""
+        """Wait a few seconds for what is still running, then end the thread.
+
+        Call it on any other thread.
+        """
         self.wait_for(self._finish())
         self.asyncio.call_soon_threadsafe(self.asyncio.stop)
         self._thread.join()
@@ -48,15 +56,15 @@ class EventLoopThread:
 
     async def _finish(self) -> None:
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=5)
-            for task in late:
+            _, late_tasks = await asyncio.wait(self._tasks, timeout=CLOSING_TIME)
+            for task in late_tasks:
                 task.cancel()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self.failed(error)
+            self._on_error(error)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.asyncio)
@@ -64,7 +72,7 @@ class EventLoopThread:
 
 
 def create_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's loop where there is one."""
+    """A loop of uvloop where it is installed, else one of asyncio."""
     try:
         import uvloop
     except ImportError:

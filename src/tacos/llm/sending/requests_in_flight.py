@@ -1,9 +1,8 @@
-"""A question on its way, and the batch that waits for it."""
+"""A request on its way, and the batch of replies that it belongs to."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tacos.llm.chat.envelope import ChatReply
@@ -13,32 +12,32 @@ from tacos.records import Reply
 
 
 class ReplyBatch:
-    """The replies to one `answer` call; filled on the loop's thread, waited for on another."""
+    """The replies to one `answer` call: filled on the loop's thread, awaited on another one."""
 
     def __init__(self, n: int) -> None:
         self.replies: list[Reply | None] = [None] * n
         self.error: Exception | None = None
-        self.done = threading.Event()
-        self._n_left = n
+        self.is_complete = threading.Event()
+        self._n_missing = n
         if n == 0:
-            self.done.set()
+            self.is_complete.set()
 
     def fill(self, place: int, reply: Reply) -> None:
-        """The reply to one request."""
+        """Take the reply to one request; a second one for the same request is ignored."""
         if self.replies[place] is None:
             self.replies[place] = reply
-            self._n_left -= 1
-        if self._n_left == 0:
-            self.done.set()
+            self._n_missing -= 1
+        if self._n_missing == 0:
+            self.is_complete.set()
 
     def fail(self, error: Exception) -> None:
-        """There will be no more replies."""
+        """End the waiting: there will be no more replies."""
         self.error = self.error or error
-        self.done.set()
+        self.is_complete.set()
 
     def wait(self) -> list[Reply]:
         """All replies, once they are there. Raises the error that stopped them."""
-        self.done.wait()
+        self.is_complete.wait()
         if self.error is not None:
             raise self.error
         return [reply for reply in self.replies if reply is not None]
@@ -46,29 +45,32 @@ class ReplyBatch:
 
 @dataclass(slots=True, eq=False)
 class InFlightRequest:
-    """One question, who waits for its answer, and what happened to it; `level` is the form it was
-    last sent in.
-    """
+    """One question, who waits for its answer, and what has happened to it so far."""
 
-    asked: RenderedRequest
+    question: RenderedRequest
     places: list[tuple[ReplyBatch, int]]
-    again: bool = False
-    """Whether this is the re-ask after an unusable answer, or shall have none."""
+    """The batches that wait for the reply, and its place in each."""
+    is_final: bool = False
+    """Whether an unusable answer is accepted: this is the re-ask after one, or none is wanted."""
     n_tries: int = 0
     n_waits: int = 0
+    """How often it was refused for lack of room."""
     sent_at: float = 0.0
+    """The loop's time when it was last sent; 0 before the first time."""
     level: str = ""
     tokens_field: str = ""
+    """The form it was last sent in, with `level`."""
     n_bytes: int = 0
-    guess: float = 0.0
-    most: Cost = NOTHING
-    said: ChatReply | None = None
-    """What was answered, once it has been."""
+    expected_tokens: float = 0.0
+    max_cost: Cost = NOTHING
+    """Set aside in the budget while it is in flight."""
+    answer: ChatReply | None = None
+    """What the server answered, once it has."""
 
     @property
     def key(self) -> str:
         """The ledger key."""
-        return self.asked.key
+        return self.question.key
 
     def deliver(self, reply: Reply) -> None:
         """Hand the reply to everyone who waits."""
@@ -79,8 +81,3 @@ class InFlightRequest:
         """Tell everyone who waits that no reply will come."""
         for batch, _ in self.places:
             batch.fail(error)
-
-
-def request_keys(flights: Sequence[InFlightRequest]) -> list[str]:
-    """Their ledger keys."""
-    return [flight.key for flight in flights]

@@ -1,43 +1,61 @@
-"""What is done about an answer: keep it, wait, try again, ask more simply, give the row up, or stop
-altogether.
+"""What the client does about each result of an exchange: keep the reply, retry, give up, or stop.
 
-`refusing` says what a refusal means; here it has its effect on the row, on the pace and on the
-whole client.
+`error_replies` says what an error status means; here it takes effect on the request, on the pace
+and on the whole client. The policy sends nothing itself: `Sender.ask` acts on its decisions.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 from tacos.config import LLMSettings
-from tacos.errors import LLMError, TacosError
+from tacos.errors import LLMError
 from tacos.llm.chat import envelope
-from tacos.llm.cost.budget import Cost, compute_cost
+from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
 from tacos.llm.cost.prices import ModelPrice
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending import error_replies, pacing
 from tacos.llm.sending.requests_in_flight import InFlightRequest
 from tacos.llm.transport.endpoint import Endpoint
-from tacos.llm.transport.http_connection import HttpResponse, TransportError
+from tacos.llm.transport.protocol import HttpResponse, TransportError
 
-N_ALIKE = 3
+MIN_REFUSALS = 3
 """Refusals in a row after which a Retry-After holds for every request."""
 MAX_WAITS = 60
 """Refusals of one request for lack of room before it is given up."""
 MARGIN = 0.005
-"""Added to a Retry-After, since timers may go off a little early."""
+"""Seconds added to a Retry-After, since timers may go off a little early."""
 
 
-class ReplyReceiver(Protocol):
-    """Who is told what became of a flight, on the loop's thread."""
+class Keep(NamedTuple):
+    """A good reply: store it, then deliver it."""
 
-    def replied(self, flight: InFlightRequest, entry: LedgerEntry) -> None: ...
-    def failed(self, flight: InFlightRequest, reason: str, raw: str) -> None: ...
-    def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None: ...
-    def learned(self, form: envelope.RequestForm) -> None: ...
+    entry: LedgerEntry
+    cost: Cost
+
+
+class Retry(NamedTuple):
+    """No reply yet: the request goes to the front of the queue after some seconds.
+
+    With `stop`, nothing is sent any more: the request is not lost, only not answered.
+    """
+
+    seconds: float = 0.0
+    stop: LLMError | None = None
+
+
+class GiveUp(NamedTuple):
+    """No reply for this request, and why; with `stop`, for no other one either."""
+
+    reason: str
+    raw: str
+    stop: LLMError | None = None
+
+
+Decision = Keep | Retry | GiveUp
 
 
 @dataclass(slots=True)
@@ -58,227 +76,265 @@ class ClientTally:
     usd: float = 0.0
 
 
-class SendingControl(Protocol):
-    """The sender, as far as reactions need it."""
-
-    error: TacosError | None
-
-    def now(self) -> float: ...
-    def back(self, flight: InFlightRequest) -> None:
-        """To the front of the queue."""
-        ...
-
-    def later(self, flight: InFlightRequest, seconds: float) -> None: ...
-    def stop(self, error: TacosError) -> None: ...
-
-
 class ResponsePolicy:
-    """Reacts to the answers of one endpoint."""
+    """Decides about the results of one endpoint, and remembers how it has behaved so far.
+
+    `on_form` is told when another form of request turns out to be what the server accepts.
+    """
 
     def __init__(
         self,
         endpoint: Endpoint,
         settings: LLMSettings,
-        receiver: ReplyReceiver,
-        traffic: SendingControl,
         pace: pacing.Pacer,
         price: ModelPrice | None,
-        form: envelope.ApiFormat,
+        api_format: envelope.ApiFormat,
+        on_form: Callable[[envelope.RequestForm], None],
     ) -> None:
-        self.format = form
-        self.endpoint, self.settings, self.receiver = endpoint, settings, receiver
-        self.traffic, self.pace, self.price = traffic, pace, price
+        self.endpoint = endpoint
+        self.settings = settings
+        self.pace = pace
+        self.price = price
+        self.format = api_format
+        self.on_form = on_form
         self.form = envelope.RequestForm()
         self.tally = ClientTally()
-        self.n_given_up = self.n_refused = self.n_strange = 0
-        self.tokens_per_byte = self.waiting_since = 0.0
+        self.tokens_per_byte = 0.0
+        """The most prompt tokens per byte of a request's body so far; 0 before the first reply."""
+        # since the last good reply: requests given up, refusals, and when the first of these came
+        self._n_given_up = 0
+        self._n_refused = 0
+        self._waiting_since = 0.0
+        # replies that do not look like this API's, since the start
+        self._n_foreign = 0
 
-    def react(self, flight: InFlightRequest, result: HttpResponse | TransportError) -> Cost:
-        """Act on how an exchange ended; what it cost."""
-        if isinstance(result, HttpResponse):
-            return self.read(flight, result)
-        self.no_answer(flight, result)
-        return Cost(1)
+    def decide(
+        self,
+        request: InFlightRequest,
+        result: HttpResponse | TransportError,
+        now: float,
+        *,
+        is_stopping: bool,
+    ) -> Decision:
+        """What to do about the result of an exchange at the loop's time `now`.
 
-    def read(self, flight: InFlightRequest, response: HttpResponse) -> Cost:
-        """Act on an answer; what it cost."""
-        if response.limited:
-            pause = pacing.read_quota_wait(response.named(), time.time())
+        While the client `is_stopping`, no request is given up: what fails then may be no fault of
+        the request.
+        """
+        decision = self._decide(request, result, now, is_stopping=is_stopping)
+        if is_stopping and isinstance(decision, GiveUp):
+            return Retry()
+        if isinstance(decision, GiveUp):
+            return self._count_given_up(decision)
+        return decision
+
+    def _decide(
+        self,
+        request: InFlightRequest,
+        result: HttpResponse | TransportError,
+        now: float,
+        *,
+        is_stopping: bool,
+    ) -> Decision:
+        if isinstance(result, TransportError):
+            return Retry() if is_stopping else self._handle_no_answer(request, result, now)
+        if result.has_quota:
+            pause = pacing.read_quota_wait(result.decode_headers(), time.time())
             if pause:
-                self.pace.pause(self.traffic.now() + min(pause, self.settings.max_wait))
-        if response.status != 200:
-            self.refused(flight, response)
-            return Cost(1 if response.status not in (429, 503) else 0)
+                self.pace.pause(now + min(pause, self.settings.max_wait))
+        if result.status != 200:
+            return self._handle_error_status(request, result, now)
         try:
-            said = self.format.read(response.body, flight.asked)
+            answer = self.format.read(result.body, request.question)
         except envelope.EnvelopeError as error:
-            self.n_strange += isinstance(error, envelope.ForeignReplyError)
-            if (
-                self.tally.n_answered == 0
-                and flight.n_tries >= 2
-                and self.n_strange > self.tally.n_sent / 2
-            ):
-                self.stop_at(f"{error}; {self.hint(response.status)}", flight)
-            else:
-                self.retry(flight, str(error), response.body)
-            return Cost(1)
-        return self.answered(flight, said, response.body)
+            return self._handle_unreadable(request, result, error)
+        return self._keep(request, answer, result.body, now)
 
-    def answered(self, flight: InFlightRequest, said: envelope.ChatReply, body: bytes) -> Cost:
-        flight.said = said
-        n_prompt = said.prompt_tokens or flight.n_bytes // 4
-        n_answer = said.answer_tokens or len(said.text) // 4
-        if said.prompt_tokens:
-            self.tokens_per_byte = max(self.tokens_per_byte, said.prompt_tokens / flight.n_bytes)
-        self.pace.answered(flight.guess, n_prompt + n_answer)
-        self.n_given_up, self.n_refused, self.waiting_since = 0, 0, 0.0
-        spent = compute_cost(self.price, n_prompt, n_answer)
+    # a good reply
+
+    def _keep(
+        self, request: InFlightRequest, answer: envelope.ChatReply, body: bytes, now: float
+    ) -> Keep:
+        """Count a good reply; it heals everything that was counted against the server."""
+        request.answer = answer
+        # where the server does not say: about four bytes a token
+        n_prompt = answer.prompt_tokens or request.n_bytes // 4
+        n_answer = answer.answer_tokens or len(answer.text) // 4
+        if answer.prompt_tokens:
+            tokens_per_byte = answer.prompt_tokens / request.n_bytes
+            self.tokens_per_byte = max(self.tokens_per_byte, tokens_per_byte)
+        self.pace.record_reply(request.expected_tokens, n_prompt + n_answer)
+        self._n_given_up = 0
+        self._n_refused = 0
+        self._waiting_since = 0.0
+        cost = compute_cost(self.price, n_prompt, n_answer)
         self.tally.n_answered += 1
         self.tally.prompt_tokens += n_prompt
         self.tally.answer_tokens += n_answer
-        self.tally.usd += spent.usd
+        self.tally.usd += cost.usd
         entry = LedgerEntry(
-            flight.key,
-            flight.asked.model,
-            said.model,
-            flight.asked.task,
-            said.finish,
+            request.key,
+            request.question.model,
+            answer.model,
+            request.question.task,
+            answer.finish,
             n_prompt,
             n_answer,
-            round(self.traffic.now() - flight.sent_at, 4),
+            round(now - request.sent_at, 4),
             time.time(),
             "online",
             self.endpoint.redact(body.decode("utf-8", "replace")),
         )
-        self.receiver.replied(flight, entry)
-        return spent
+        return Keep(entry, cost)
 
-    def refused(self, flight: InFlightRequest, response: HttpResponse) -> None:
-        """An answer other than 200."""
-        kind, reason = error_replies.classify_error_reply(
+    # an answer of no use
+
+    def _handle_unreadable(
+        self, request: InFlightRequest, response: HttpResponse, error: envelope.EnvelopeError
+    ) -> Decision:
+        """Retry; stop where nearly all replies so far look like those of another kind of server."""
+        self._n_foreign += isinstance(error, envelope.ForeignReplyError)
+        is_new = self.tally.n_answered == 0 and request.n_tries >= 2
+        if is_new and self._n_foreign > self.tally.n_sent / 2:
+            return self._stop(f"{error}; {self._suggest_fix(response.status)}")
+        return self._retry(request, str(error), response.body)
+
+    def _handle_error_status(
+        self, request: InFlightRequest, response: HttpResponse, now: float
+    ) -> Decision:
+        """Do what the status and the body ask for."""
+        action = error_replies.classify_error_reply(
             response.status, response.body, self.tally.n_answered > 0
         )
-        if kind == "wait":
-            self.wait(flight, reason, response)
-        elif kind == "retry":
-            self.retry(flight, reason, response.body)
-        elif kind == "stop":
-            self.stop_at(
-                f"{reason}{_read_redirect_target(response)}; {self.hint(response.status)}", flight
-            )
-        elif kind == "row" or not self.simplify(flight, kind):
-            self.give_up(flight, reason, response.body)
-        else:
-            self.traffic.back(flight)
+        if action.kind == "wait":
+            return self._wait(request, action.reason, response, now)
+        if action.kind == "retry":
+            return self._retry(request, action.reason, response.body)
+        if action.kind == "stop":
+            target = _read_redirect_target(response)
+            return self._stop(f"{action.reason}{target}; {self._suggest_fix(response.status)}")
+        if action.kind != "row" and self._simplify(request, action.kind):
+            return Retry()
+        return GiveUp(action.reason, _decode(response.body))
 
-    def stop_at(self, reason: str, flight: InFlightRequest) -> None:
-        """Send nothing more; this row is not lost, only not answered."""
-        self.traffic.stop(LLMError(self.endpoint.redact(f"{self.endpoint.base}: {reason}")))
-        self.traffic.back(flight)
+    def _handle_no_answer(
+        self, request: InFlightRequest, error: TransportError, now: float
+    ) -> Decision:
+        """Retry; stop where the server has never been reached."""
+        if error.stage == "timeout":
+            self.pace.record_complaint(now, request.sent_at)
+        is_never_reached = error.stage == "connect" and self.tally.n_answered == 0
+        if is_never_reached and request.n_tries >= 2:
+            return Retry(stop=LLMError(f"cannot reach {self.endpoint.base}: {error}"))
+        return self._retry(request, f"{error.stage}: {error}", b"")
 
-    def hint(self, status: int) -> str:
+    # what to do then
+
+    def _wait(
+        self, request: InFlightRequest, reason: str, response: HttpResponse, now: float
+    ) -> Decision:
+        """Come back no earlier than the server says, and send fewer at once from now on.
+
+        Once it has refused `MIN_REFUSALS` in a row, every request waits as long as it says. A 429
+        costs a request none of its tries.
+        """
+        self.pace.record_complaint(now, request.sent_at)
+        self._n_refused += 1
+        self._waiting_since = self._waiting_since or now
+        max_wait = self.settings.max_wait
+        retry_after = pacing.read_retry_after(response.decode_headers(), time.time())
+        if (retry_after or 0) > max_wait or now - self._waiting_since > max_wait:
+            return self._stop(f"{reason}; it has no room within {max_wait:g} s")
+        request.n_tries += response.status == 503
+        request.n_waits += 1
+        if request.n_tries > self.settings.retries or request.n_waits > MAX_WAITS:
+            return GiveUp(f"{reason} ({request.n_waits} tries)", _decode(response.body))
+        self.tally.n_retried += 1
+        if not retry_after:  # "Retry-After: 0" names no time either
+            return Retry(pacing.backoff_seconds(request.n_waits))
+        seconds = retry_after + MARGIN
+        if self._n_refused >= MIN_REFUSALS:
+            self.pace.pause(now + seconds)
+        return Retry(seconds)
+
+    def _retry(self, request: InFlightRequest, reason: str, body: bytes) -> Decision:
+        """Retry after a pause, or give up after too many tries."""
+        request.n_tries += 1
+        if request.n_tries > self.settings.retries:
+            return GiveUp(f"{reason} ({request.n_tries} tries)", _decode(body))
+        self.tally.n_retried += 1
+        return Retry(pacing.backoff_seconds(request.n_tries))
+
+    def _stop(self, reason: str) -> Retry:
+        """Send nothing more."""
+        message = self.endpoint.redact(f"{self.endpoint.base}: {reason}")
+        return Retry(stop=LLMError(message))
+
+    def _count_given_up(self, decision: GiveUp) -> GiveUp:
+        """Stop as well where giving up has become the rule."""
+        self._n_given_up += 1
+        reason = self.endpoint.redact(decision.reason)
+        raw = self.endpoint.redact(decision.raw)
+        n_answered = self.tally.n_answered
+        max_given_up = max(20, n_answered // 5) if n_answered else 5
+        if self._n_given_up < max_given_up:
+            return GiveUp(reason, raw)
+        error = LLMError(
+            f"{self.endpoint.base}: {self._n_given_up} requests in a row failed, "
+            f"the last one: {reason}"
+        )
+        return GiveUp(reason, raw, error)
+
+    def _simplify(self, request: InFlightRequest, kind: error_replies.Kind) -> bool:
+        """Move on to a form of request that the server may accept; False where none is left."""
+        if kind == "tokens-field" and request.tokens_field != self.form.tokens_field:
+            return True  # another request has found this out already
+        if kind == "tokens-field" and request.tokens_field == "max_tokens":
+            self._change_form(self.form._replace(tokens_field="max_completion_tokens"))
+            return True
+        if request.level != self.form.level:
+            return True
+        next_level = envelope.LEVELS.index(request.level) + 1
+        if self.settings.structured != "auto" or next_level >= len(envelope.LEVELS):
+            return False
+        self._change_form(self.form._replace(level=envelope.LEVELS[next_level]))
+        return True
+
+    def _change_form(self, form: envelope.RequestForm) -> None:
+        self.form = form
+        self.on_form(form)
+
+    def _suggest_fix(self, status: int) -> str:
         """What a person can do about a refusal."""
-        if status in (401, 403) and not self.settings.key_env:
-            return "it wants a key: name the environment variable that holds it in embed.key_env"
+        key_env = self.settings.key_env
+        if status in (401, 403) and not key_env:
+            return (
+                "the server needs a key: name the environment variable that holds it in "
+                "embed.key_env"
+            )
         if status in (401, 403):
-            return f"is the environment variable {self.settings.key_env} the right key for this server?"
+            return f"check that the environment variable {key_env} holds the key for this server"
         if status in (402, 429):
             return "the account has no credit left"
         if not self.format.answers:
-            return "are embed.base_url (or --llm) and the MODEL in endpoint:MODEL right?"
-        return "are --llm (the URL up to /v1) and --model right?"
+            return "check embed.base_url (or --llm) and the MODEL in endpoint:MODEL"
+        return "check --llm (the URL up to /v1) and --model"
 
-    def simplify(self, flight: InFlightRequest, kind: str) -> bool:
-        """Ask in a form that the server takes; False where there is none left."""
-        if kind == "tokens-field" and flight.tokens_field != self.form.tokens_field:
-            return True
-        if kind == "tokens-field" and flight.tokens_field == "max_tokens":
-            return self.learn(self.form._replace(tokens_field="max_completion_tokens"))
-        if flight.level != self.form.level:
-            return True
-        step = envelope.LEVELS.index(flight.level) + 1
-        if self.settings.structured != "auto" or step >= len(envelope.LEVELS):
-            return False
-        return self.learn(self.form._replace(level=envelope.LEVELS[step]))
 
-    def learn(self, form: envelope.RequestForm) -> bool:
-        self.form = form
-        self.receiver.learned(form)
-        return True
+def cost_without_reply(result: HttpResponse | TransportError) -> Cost:
+    """What an exchange without a good reply costs: one request, unless the server had no room."""
+    if isinstance(result, HttpResponse) and result.status in (429, 503):
+        return NOTHING
+    return Cost(1)
 
-    def wait(self, flight: InFlightRequest, reason: str, response: HttpResponse) -> None:
-        """The server is pressed: the row comes back no earlier than it says, and fewer go out after
-        that.
 
-        Once it has refused `N_ALIKE` in a row, everything waits as long as it says. 429 costs a row
-        none of its tries.
-        """
-        now = self.traffic.now()
-        self.pace.complaint(now, flight.sent_at)
-        self.n_refused += 1
-        self.waiting_since = self.waiting_since or now
-        named = pacing.read_retry_after(response.named(), time.time())
-        if (
-            named or 0
-        ) > self.settings.max_wait or now - self.waiting_since > self.settings.max_wait:
-            self.stop_at(f"{reason}; it has no room within {self.settings.max_wait:g} s", flight)
-            return
-        flight.n_tries += response.status == 503
-        flight.n_waits += 1
-        if flight.n_tries > self.settings.retries or flight.n_waits > MAX_WAITS:
-            self.give_up(flight, f"{reason} ({flight.n_waits} tries)", response.body)
-            return
-        self.tally.n_retried += 1
-        seconds = (
-            named + MARGIN if named else pacing.backoff_seconds(flight.n_waits)
-        )  # "0" names no time
-        if named and self.n_refused >= N_ALIKE:
-            self.pace.pause(now + seconds)
-        self.traffic.later(flight, seconds)
-
-    def no_answer(self, flight: InFlightRequest, error: TransportError) -> None:
-        """The connection failed."""
-        if self.traffic.error is not None:
-            self.traffic.back(flight)
-            return
-        if error.stage == "timeout":
-            self.pace.complaint(self.traffic.now(), flight.sent_at)
-        never_reached = error.stage == "connect" and self.tally.n_answered == 0
-        if never_reached and flight.n_tries >= 2:
-            self.traffic.stop(LLMError(f"cannot reach {self.endpoint.base}: {error}"))
-            self.traffic.back(flight)
-            return
-        self.retry(flight, f"{error.stage}: {error}", b"")
-
-    def retry(self, flight: InFlightRequest, reason: str, body: bytes) -> None:
-        """Try again after a pause, or give the row up."""
-        flight.n_tries += 1
-        if flight.n_tries > self.settings.retries:
-            self.give_up(flight, f"{reason} ({flight.n_tries} tries)", body)
-            return
-        self.tally.n_retried += 1
-        self.traffic.later(flight, pacing.backoff_seconds(flight.n_tries))
-
-    def give_up(self, flight: InFlightRequest, reason: str, body: bytes) -> None:
-        """No answer for this row; stop where this has become the rule."""
-        if (
-            self.traffic.error is not None
-        ):  # not this row's fault: it is not lost, only not answered
-            self.traffic.back(flight)
-            return
-        self.n_given_up += 1
-        reason = self.endpoint.redact(reason)
-        self.receiver.failed(flight, reason, self.endpoint.redact(body.decode("utf-8", "replace")))
-        enough = max(20, self.tally.n_answered // 5) if self.tally.n_answered else 5
-        if self.n_given_up >= enough:
-            self.traffic.stop(
-                LLMError(
-                    f"{self.endpoint.base}: {self.n_given_up} requests in a row failed, the last one: {reason}"
-                )
-            )
+def _decode(body: bytes) -> str:
+    return body.decode("utf-8", "replace")
 
 
 def _read_redirect_target(response: HttpResponse) -> str:
-    """Where a redirect, which is never followed, leads."""
-    place = response.named().get("location", "") if 300 <= response.status < 400 else ""
-    return f": {envelope.read_error_message(place)}" if place else ""
+    """Where a redirect, which is never followed, leads; "" where it does not say."""
+    if not 300 <= response.status < 400:
+        return ""
+    location = response.decode_headers().get("location", "")
+    return f": {envelope.read_error_message(location)}" if location else ""

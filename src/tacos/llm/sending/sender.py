@@ -1,8 +1,7 @@
-"""When each request goes out: the queue, the pace, the budget, and the one event loop on which
-every request flies.
+"""The road of every request: reserve, send, read, store, deliver. `Sender.ask` is all of it.
 
-Everything that can wait on a disk is left to others: answers go to `Receiver.replied`, which must
-return at once.
+Thousands of requests take it at the same time, each in a task of its own, all on one event loop.
+Nothing on it may wait on a disk: storing is done by a `ReplyReceiver`, in the background.
 """
 
 from __future__ import annotations
@@ -10,29 +9,65 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
+from typing import Protocol
 
 import orjson
 
 from tacos.config import LLMSettings
-from tacos.errors import LLMError, TacosError
+from tacos.errors import BudgetReachedError, LLMError, TacosError
 from tacos.llm.chat import envelope
 from tacos.llm.cost.budget import BudgetMeter, compute_cost
 from tacos.llm.cost.prices import ModelPrice
+from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending import pacing
 from tacos.llm.sending.event_loop import EventLoopThread
 from tacos.llm.sending.requests_in_flight import InFlightRequest
-from tacos.llm.sending.response_policy import ClientTally, ReplyReceiver, ResponsePolicy
+from tacos.llm.sending.response_policy import (
+    ClientTally,
+    Decision,
+    GiveUp,
+    Keep,
+    ResponsePolicy,
+    Retry,
+    cost_without_reply,
+)
 from tacos.llm.transport.aiohttp_transport import AiohttpTransport
-from tacos.llm.transport.connection_pool import ConnectionPool, HttpTransport
+from tacos.llm.transport.connection_pool import ConnectionPool
 from tacos.llm.transport.endpoint import Endpoint
-from tacos.llm.transport.http_connection import HttpResponse, TransportError
+from tacos.llm.transport.protocol import HttpResponse, Transport, TransportError
 
 TICK = 0.25
+"""Seconds between looks for what has taken too long, and between calls of `progress`."""
+STOP_GRACE = 30.0
+"""Seconds that a stop waits for what is in flight, unless the budget is the reason."""
+
+
+class ReplyReceiver(Protocol):
+    """Whoever a sender works for: it stores replies and delivers them. Called on the loop's thread."""
+
+    async def store(self, request: InFlightRequest, entry: LedgerEntry) -> None:
+        """Put a reply into the ledger. Raises `TacosError` where that fails."""
+        ...
+
+    def deliver(self, request: InFlightRequest, entry: LedgerEntry) -> None:
+        """Hand a reply to whoever waits for it."""
+        ...
+
+    def failed(self, request: InFlightRequest, reason: str, raw: str) -> None:
+        """There will be no reply to this request."""
+        ...
+
+    def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None:
+        """Nothing more is sent; the requests `left` have no reply."""
+        ...
+
+    def learned(self, form: envelope.RequestForm) -> None:
+        """The server accepts this form of request."""
+        ...
 
 
 class Sender:
-    """Sends flights to one endpoint. Unless it says otherwise, a method is called on the loop's
+    """Sends requests to one endpoint. Unless it says otherwise, a method is called on the loop's
     thread.
     """
 
@@ -45,173 +80,223 @@ class Sender:
         price: ModelPrice | None,
         form: envelope.ApiFormat = envelope.CHAT,
     ) -> None:
+        self.endpoint = endpoint
+        self.settings = settings
+        self.receiver = receiver
+        self.meter = meter
+        self.price = price
         self.format = form
-        self.endpoint, self.settings, self.receiver, self.meter, self.price = (
-            endpoint,
-            settings,
-            receiver,
-            meter,
-            price,
-        )
-        self.progress: Callable[[ClientTally], None] | None = None
-        self.queue: deque[InFlightRequest] = deque()
         self.error: TacosError | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._pausing: dict[InFlightRequest, asyncio.TimerHandle] = {}
-        self._flying: set[InFlightRequest] = set()
-        self._closing = False
-        self.loop = EventLoopThread(self._failed)
+        """Why nothing more is sent."""
+        self.progress: Callable[[ClientTally], None] | None = None
+        self.transport: Transport
+        self.loop = EventLoopThread(self._stop_at_fault)
         self.pace = pacing.Pacer(settings.concurrency, settings.rpm, settings.tpm, self.loop.time())
-        self.reactions = ResponsePolicy(endpoint, settings, receiver, self, self.pace, price, form)
-        self.wire: HttpTransport
+        self.policy = ResponsePolicy(endpoint, settings, self.pace, price, form, receiver.learned)
+        # requests without a result yet, and the tasks that take them down the road
+        self._unanswered: dict[InFlightRequest, asyncio.Task[None]] = {}
+        self._in_flight: set[InFlightRequest] = set()
+        # requests that wait for their turn, and the futures that receive their bodies then
+        self._queue: deque[tuple[InFlightRequest, asyncio.Future[bytes]]] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._is_closing = False
         self.loop.start(self._open())
 
-    def now(self) -> float:
-        """The loop's time, in seconds."""
-        return self.loop.time()
+    @property
+    def tally(self) -> ClientTally:
+        """What has been done so far; from any thread."""
+        tally = self.policy.tally
+        tally.in_flight = self.pace.n_in_flight
+        tally.limit = int(self.pace.limit)
+        return tally
 
-    def submit(self, flights: Sequence[InFlightRequest]) -> None:
-        """Queue flights."""
+    def submit(self, requests: Sequence[InFlightRequest]) -> None:
+        """Start requests down the road."""
         if self.error is not None:
-            self.receiver.stopped(self.error, flights)
+            self.receiver.stopped(self.error, requests)
             return
-        self.queue.extend(flights)
-        self._pump()
+        for request in requests:
+            self._unanswered[request] = self.loop.spawn(self.ask(request))
 
-    def land(self, grace: float) -> None:
-        """Send nothing more and wait up to `grace` seconds for what is in flight; from any other
-        thread.
+    async def ask(self, request: InFlightRequest) -> None:
+        """Take one request down the whole road, until its reply is delivered or it is given up.
+
+        After a stop, a request without a reply waits for a turn that never comes: `_abandon` ends
+        its task.
         """
-        self.loop.wait_for(self._finish(grace))
+        while True:
+            body = await self._reserve(request)
+            result = await self._send(request, body)
+            decision = self._read(request, result)
+            if not isinstance(decision, Retry):
+                break
+            await self._pause(decision.seconds)
+
+        del self._unanswered[request]
+        self._fill_places()
+        if isinstance(decision, GiveUp):
+            self.receiver.failed(request, decision.reason, decision.raw)
+            return
+        try:
+            await self.receiver.store(request, decision.entry)
+            self.receiver.deliver(request, decision.entry)
+        except Exception as error:
+            # nobody else knows of this request any more
+            self.receiver.stopped(self._stop_at_fault(error), [request])
+
+    # 1. reserve
+
+    async def _reserve(self, request: InFlightRequest) -> bytes:
+        """Wait for a place in flight, for the rates and for the budget; the request's body.
+
+        A request that was sent before goes to the front of the queue.
+        """
+        turn: asyncio.Future[bytes] = self.loop.asyncio.create_future()
+        if request.sent_at:
+            self._queue.appendleft((request, turn))
+        else:
+            self._queue.append((request, turn))
+        self._fill_places()
+        return await turn
+
+    def _fill_places(self) -> None:
+        """Give a turn to as many requests of the queue as may go now."""
+        while self._queue and self.error is None:
+            now = self.loop.time()
+            seconds = self.pace.seconds_to_wait(now)
+            if seconds is None:
+                return
+            if seconds > 0:
+                self._wake_in(seconds)
+                return
+            request, turn = self._queue[0]
+            body = self._prepare(request)
+            if not self.meter.hold(request.max_cost):
+                # what is in flight may cost less than is set aside: only then it is the end
+                if self.meter.held.requests < 0.5:
+                    self.stop(self.meter.reached())
+                return
+            self._queue.popleft()
+            self._in_flight.add(request)
+            self.pace.take_place(request.expected_tokens)
+            self.policy.tally.n_sent += 1
+            request.sent_at = now
+            turn.set_result(body)
+
+    def _prepare(self, request: InFlightRequest) -> bytes:
+        """The request's body in the form that the server accepts, and the most that it can cost."""
+        form = self.policy.form
+        fields = self.format.fields(request.question, form, self.settings.omit)
+        body = orjson.dumps(fields)
+        request.level = form.level
+        request.tokens_field = form.tokens_field
+        request.n_bytes = len(body)
+        if self.policy.tokens_per_byte:
+            max_prompt = len(body) * (self.policy.tokens_per_byte * 1.1)
+        else:
+            max_prompt = len(body) * (1 / 3)
+        max_answer = 0.0
+        if self.format.answers:
+            max_answer = float(request.question.sampling.get("max_tokens", 1024))
+        request.max_cost = compute_cost(self.price, max_prompt, max_answer)
+        # an answer is rarely as long as it may be: 100 tokens are expected
+        request.expected_tokens = max_prompt + 100
+        return body
+
+    def _wake_in(self, seconds: float) -> None:
+        """Look at the queue again after some seconds."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.loop.asyncio.call_later(seconds, self._fill_places)
+
+    # 2. send
+
+    async def _send(self, request: InFlightRequest, body: bytes) -> HttpResponse | TransportError:
+        """The server's answer, or why there is none."""
+        try:
+            return await self.transport.post(body)
+        except TransportError as error:
+            return error
+
+    # 3. read
+
+    def _read(self, request: InFlightRequest, result: HttpResponse | TransportError) -> Decision:
+        """Decide what to do about a result, free the request's place and settle its cost."""
+        self.pace.free_place()
+        is_stopping = self.error is not None
+        decision = self.policy.decide(request, result, self.loop.time(), is_stopping=is_stopping)
+        self._in_flight.discard(request)
+        if not isinstance(decision, Keep) and decision.stop is not None:
+            self.stop(decision.stop)
+        cost = decision.cost if isinstance(decision, Keep) else cost_without_reply(result)
+        self.meter.settle(request.max_cost, cost)
+        return decision
+
+    async def _pause(self, seconds: float) -> None:
+        """Let others go first for some seconds."""
+        if seconds > 0:
+            self._fill_places()
+            await asyncio.sleep(seconds)
+
+    # stopping and closing
 
     def stop(self, error: TacosError) -> None:
-        """Send nothing more; once what is in flight is back, tell the receiver."""
+        """Send nothing more; once nothing is in flight, tell the receiver."""
         if self.error is None:
             self.error = error
             self.loop.spawn(self._report(error))
 
-    async def _report(self, error: TacosError) -> None:
-        await self._landed(self.settings.total_timeout if error.exit_code == 3 else 30.0)
-        self.receiver.stopped(error, self._empty())
+    def land(self, grace: float) -> None:
+        """Send nothing more and wait up to `grace` seconds for what is in flight; call it on any
+        other thread.
+        """
+        self.loop.wait_for(self._close(grace))
 
-    async def _landed(self, grace: float) -> None:
+    def _stop_at_fault(self, error: BaseException) -> TacosError:
+        """Stop at an error that nobody has handled, so that nobody waits for ever; why it stopped."""
+        if not isinstance(error, TacosError):
+            error = LLMError(f"internal error in the client: {error!r}")
+        self.stop(error)
+        return error
+
+    async def _report(self, error: TacosError) -> None:
+        is_at_budget = isinstance(error, BudgetReachedError)
+        await self._wait_for_landing(self.settings.total_timeout if is_at_budget else STOP_GRACE)
+        self.receiver.stopped(error, self._abandon())
+
+    async def _wait_for_landing(self, grace: float) -> None:
         """Wait until nothing is in flight, at most `grace` seconds."""
         end = self.loop.time() + grace
-        while self.pace.n_flying and self.loop.time() < end:
+        while self.pace.n_in_flight and self.loop.time() < end:
             await asyncio.sleep(0.01)
 
-    def _empty(self) -> list[InFlightRequest]:
-        """Everything that will get no answer; what still comes in is kept in the ledger all the
-        same.
-        """
-        left = [*self.queue, *self._pausing, *self._flying]
-        for handle in self._pausing.values():
-            handle.cancel()
-        self._pausing.clear()
-        self.queue.clear()
+    def _abandon(self) -> list[InFlightRequest]:
+        """All requests without a result; only those in flight go on, so that a late reply is kept."""
+        left = list(self._unanswered)
+        for request in left:
+            if request not in self._in_flight:
+                self._unanswered.pop(request).cancel()
+        self._queue.clear()
         return left
 
-    async def _finish(self, grace: float) -> None:
-        self._closing = True
-        self.error = self.error or LLMError("the client was closed")
-        await self._landed(grace)
-        await self.wire.close()
-        self.receiver.stopped(self.error, self._empty())
-
-    def _failed(self, error: BaseException) -> None:
-        """A fault of our own must stop the client, not leave somebody waiting."""
-        self.stop(
-            error
-            if isinstance(error, TacosError)
-            else LLMError(f"internal error in the client: {error!r}")
-        )
-
     async def _open(self) -> None:
-        road = AiohttpTransport if self.endpoint.proxy else ConnectionPool
-        self.wire = road(self.endpoint, self.format.path, self.settings)
+        """Open the transport and start the clock."""
+        make_transport = AiohttpTransport if self.endpoint.proxy else ConnectionPool
+        self.transport = make_transport(self.endpoint, self.format.path, self.settings)
         self.loop.asyncio.call_later(TICK, self._tick)
 
     def _tick(self) -> None:
-        self.wire.sweep()
-        self._pump()
+        self.transport.sweep()
+        self._fill_places()
         if self.progress is not None:
             self.progress(self.tally)
-        if not self._closing:
+        if not self._is_closing:
             self.loop.asyncio.call_later(TICK, self._tick)
 
-    @property
-    def tally(self) -> ClientTally:
-        """What was done so far."""
-        found = self.reactions.tally
-        found.in_flight, found.limit = self.pace.n_flying, int(self.pace.limit)
-        return found
-
-    def _pump(self) -> None:
-        """Send as many as may go now."""
-        while self.queue and self.error is None:
-            wait = self.pace.wait(self.loop.time())
-            if wait is None:
-                return
-            if wait > 0:
-                self._wake_in(wait)
-                return
-            if not self._send(self.queue[0]):
-                return
-            self.queue.popleft()
-
-    def _wake_in(self, seconds: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self.loop.asyncio.call_later(seconds, self._pump)
-
-    def _send(self, flight: InFlightRequest) -> bool:
-        """Let one out, if the budget allows it."""
-        body = orjson.dumps(
-            self.format.fields(flight.asked, self.reactions.form, self.settings.omit)
-        )
-        flight.level, flight.tokens_field = self.reactions.form
-        flight.n_bytes = len(body)
-        most_prompt = len(body) * (
-            self.reactions.tokens_per_byte * 1.1 if self.reactions.tokens_per_byte else 1 / 3
-        )
-        most_answer = (
-            float(flight.asked.sampling.get("max_tokens", 1024)) if self.format.answers else 0.0
-        )
-        flight.most = compute_cost(self.price, most_prompt, most_answer)
-        if not self.meter.hold(flight.most):
-            if self.meter.held.requests < 0.5:
-                self.stop(self.meter.reached())
-            return False
-        flight.guess = most_prompt + 100
-        self.pace.sent(flight.guess)
-        self.reactions.tally.n_sent += 1
-        flight.sent_at = self.loop.time()
-        self._flying.add(flight)
-        self.wire.post(body, partial(self._returned, flight))
-        return True
-
-    def _returned(self, flight: InFlightRequest, result: HttpResponse | TransportError) -> None:
-        """An exchange has ended: act on it, and send the next one at once."""
-        self.pace.returned()
-        try:
-            spent = self.reactions.react(flight, result)
-        # the flight stays among those in flight, which are told that there is no answer
-        except Exception as error:
-            self._failed(error)
-            return
-        self._flying.discard(flight)
-        self.meter.settle(flight.most, spent)
-        self._pump()
-
-    def back(self, flight: InFlightRequest) -> None:
-        """To the front of the queue."""
-        self.queue.appendleft(flight)
-
-    def later(self, flight: InFlightRequest, seconds: float) -> None:
-        """Queue a flight after a pause."""
-        self._pausing[flight] = self.loop.asyncio.call_later(seconds, self._back, flight)
-
-    def _back(self, flight: InFlightRequest) -> None:
-        self._pausing.pop(flight, None)
-        self.queue.appendleft(flight)
-        self._pump()
+    async def _close(self, grace: float) -> None:
+        self._is_closing = True
+        self.error = self.error or LLMError("the client was closed")
+        await self._wait_for_landing(grace)
+        await self.transport.close()
+        self._in_flight.clear()
+        self.receiver.stopped(self.error, self._abandon())

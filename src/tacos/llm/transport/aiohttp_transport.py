@@ -1,59 +1,63 @@
-"""The road through a proxy: aiohttp, slower per request and able to do what proxies want."""
+"""The transport through a proxy: aiohttp, slower per request, with all that proxies ask for."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import aiohttp
 
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError
 from tacos.llm.transport.endpoint import Endpoint
-from tacos.llm.transport.http_connection import MAX_BODY, Done, HttpResponse, TransportError
+from tacos.llm.transport.protocol import MAX_BODY, HttpResponse, TransportError
 
 
 class AiohttpTransport:
-    """Posts through an HTTP proxy (CONNECT for https)."""
+    """Posts through an HTTP proxy (CONNECT for https); a `Transport`.
+
+    An endpoint without a proxy is reached directly. Raises `ConfigError` for a proxy that is not
+    an HTTP proxy.
+    """
 
     def __init__(self, endpoint: Endpoint, path: str, settings: LLMSettings) -> None:
-        if not endpoint.proxy.startswith(("http://", "https://")):
+        proxy = endpoint.proxy
+        if proxy and not proxy.startswith(("http://", "https://")):
             raise ConfigError("llm.proxy must be an http:// or https:// URL")
-        self.url, self.proxy = endpoint.url(path), endpoint.proxy
-        self.session = open_session(endpoint, settings)
-        self.tasks: set[asyncio.Task[None]] = set()
+        self._url = endpoint.url(path)
+        self._proxy = proxy or None
+        self._session = open_session(endpoint, settings)
+        self._exchanges: set[asyncio.Task[HttpResponse]] = set()
 
-    def post(self, body: bytes, done: Done) -> None:
-        """Send a request."""
+    def post(self, body: bytes) -> Awaitable[HttpResponse]:
+        """Send a request; see `Transport.post`."""
+        task = asyncio.get_running_loop().create_task(self._exchange(body))
+        self._exchanges.add(task)
+        task.add_done_callback(self._exchanges.discard)
+        return task
 
-        async def exchange() -> None:
-            try:
-                result: HttpResponse | TransportError = await self.exchange(body)
-            except TransportError as error:
-                result = error
-            done(result)
+    def sweep(self) -> None:
+        """Nothing to do: aiohttp watches the time itself."""
 
-        task = asyncio.get_running_loop().create_task(exchange())
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    async def close(self) -> None:
+        """Drop every connection; see `Transport.close`."""
+        exchanges = list(self._exchanges)
+        for task in exchanges:
+            task.cancel()
+        if exchanges:
+            await asyncio.wait(exchanges)
+        await self._session.close()
+        await asyncio.sleep(0)
 
-    async def exchange(self, body: bytes) -> HttpResponse:
-        """The server's answer. Raises `TransportError`."""
+    async def _exchange(self, body: bytes) -> HttpResponse:
+        """One exchange, with aiohttp's errors as `TransportError`."""
         try:
-            async with self.session.post(
-                self.url, data=body, proxy=self.proxy, allow_redirects=False
-            ) as response:
-                headers = [(name.lower(), value) for name, value in response.raw_headers]
-                limited = any(name.startswith(b"x-ratelimit") for name, _ in headers)
-                body = b""
-                async for piece in response.content.iter_any():
-                    body += piece
-                    if len(body) > MAX_BODY:
-                        raise TransportError("cut", f"an answer of more than {MAX_BODY} bytes")
-                return HttpResponse(response.status, headers, body, limited)
+            return await self._post_once(body)
+        except asyncio.CancelledError:  # only `close` cancels
+            raise TransportError("reset", "the client was closed") from None
         except aiohttp.ClientHttpProxyError as error:
-            raise TransportError(
-                "connect", f"the proxy says {error.status} {error.message}"
-            ) from None
+            message = f"the proxy answered {error.status} {error.message}"
+            raise TransportError("connect", message) from None
         except aiohttp.ClientConnectorError as error:
             raise TransportError("connect", str(error)) from None
         except (aiohttp.ServerTimeoutError, TimeoutError) as error:
@@ -63,28 +67,32 @@ class AiohttpTransport:
         except (aiohttp.ClientError, OSError) as error:
             raise TransportError("reset", str(error) or type(error).__name__) from None
 
-    def sweep(self) -> None:
-        """aiohttp keeps its own clocks."""
-
-    async def close(self) -> None:
-        """Drop every connection."""
-        for task in self.tasks:
-            task.cancel()
-        await self.session.close()
-        await asyncio.sleep(0)
+    async def _post_once(self, body: bytes) -> HttpResponse:
+        post = self._session.post(self._url, data=body, proxy=self._proxy, allow_redirects=False)
+        async with post as response:
+            headers = [(name.lower(), value) for name, value in response.raw_headers]
+            has_quota = any(name.startswith(b"x-ratelimit") for name, _ in headers)
+            answer = b""
+            async for piece in response.content.iter_any():
+                answer += piece
+                if len(answer) > MAX_BODY:
+                    raise TransportError("cut", f"an answer of more than {MAX_BODY} bytes")
+            return HttpResponse(response.status, headers, answer, has_quota)
 
 
 def open_session(endpoint: Endpoint, settings: LLMSettings) -> aiohttp.ClientSession:
-    """A session with the endpoint's headers and certificates and the settings' time-outs; call it
-    in a running loop.
+    """A session with the endpoint's headers and certificates and the settings' time-outs.
+
+    Call it in a running event loop.
     """
     timeout = aiohttp.ClientTimeout(
         total=settings.total_timeout,
         sock_connect=settings.connect_timeout,
         sock_read=settings.read_timeout,
     )
-    connector = aiohttp.TCPConnector(limit=0, ssl=endpoint.tls() or True)
-    headers = {"Content-Type": "application/json", "User-Agent": "tacos", **endpoint.headers}
     return aiohttp.ClientSession(
-        connector=connector, timeout=timeout, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+        connector=aiohttp.TCPConnector(limit=0, ssl=endpoint.tls() or True),
+        timeout=timeout,
+        headers={"Content-Type": "application/json", "User-Agent": "tacos", **endpoint.headers},
+        cookie_jar=aiohttp.DummyCookieJar(),
     )

@@ -1,8 +1,7 @@
-"""Connections to an endpoint that stay open, one request after another: the fast road (HTTP/1.1,
-with or without TLS).
+"""The fast transport: HTTP/1.1 connections that stay open, with or without TLS.
 
-Proxies take the other road (`proxied.py`); both answer to `HttpTransport`. It does not follow redirects,
-keep cookies, unpack compressed bodies (it asks for none) or speak HTTP/2.
+It does not follow redirects, keep cookies, unpack compressed bodies (it asks for none) or speak
+HTTP/2. Proxies need the other transport, `aiohttp_transport`.
 """
 
 from __future__ import annotations
@@ -10,187 +9,192 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tacos.config import LLMSettings
 from tacos.llm.transport.endpoint import Endpoint
-from tacos.llm.transport.http_connection import (
-    Done,
-    HttpConnection,
-    HttpResponse,
-    StaleConnectionError,
-    TransportError,
-)
+from tacos.llm.transport.http_connection import HttpConnection, StaleConnectionError
+from tacos.llm.transport.protocol import HttpResponse, TransportError
 
 MAX_OPENING = 64
+"""Connections that may be opening at the same time."""
 REST = 0.01
-"""Seconds that a connection rests before its next use: a second answer to one request must not
-answer the next one.
+"""Seconds that a connection rests before its next use, so that a second answer to one request
+cannot answer the next one.
 """
 
 
-class HttpTransport(Protocol):
-    """A way to post a body to the endpoint. All methods are called on one event loop's thread."""
+class _Exchange(NamedTuple):
+    """A request and the future that receives its answer."""
 
-    def post(self, body: bytes, done: Done) -> None: ...
-    def sweep(self) -> None:
-        """Called a few times a second: gives up what has waited too long."""
-        ...
+    message: bytes
+    answer: asyncio.Future[HttpResponse]
 
-    async def close(self) -> None: ...
+    def end(self, result: HttpResponse | TransportError) -> None:
+        """Hand the result to whoever waits, if somebody still does."""
+        if self.answer.done():
+            return
+        if isinstance(result, TransportError):
+            self.answer.set_exception(result)
+        else:
+            self.answer.set_result(result)
 
 
 class ConnectionPool:
-    """Connections to one URL, as many as there are requests at once."""
+    """Connections to one URL, as many as there are requests in flight; a `Transport`."""
 
     def __init__(self, endpoint: Endpoint, path: str, settings: LLMSettings) -> None:
-        parts = urlsplit(endpoint.url(path))
-        self.settings = settings
-        self.host = parts.hostname or ""
-        self.port = parts.port or (443 if parts.scheme == "https" else 80)
-        self.tls = endpoint.tls()
-        self.head = _build_request_head(
-            parts.path + (f"?{parts.query}" if parts.query else ""), parts.netloc, endpoint.headers
-        )
-        self.loop = asyncio.get_running_loop()
-        self.idle: deque[HttpConnection] = deque()
-        self.busy: set[HttpConnection] = set()
-        self.waiting: deque[tuple[bytes, Done]] = deque()
-        self.opening: set[asyncio.Task[None]] = set()
+        url = urlsplit(endpoint.url(path))
+        target = f"{url.path}?{url.query}" if url.query else url.path
+        self._settings = settings
+        self._host = url.hostname or ""
+        self._port = url.port or (443 if url.scheme == "https" else 80)
+        self._tls = endpoint.tls()
+        self._head = _build_request_head(target, url.netloc, endpoint.headers)
+        self._loop = asyncio.get_running_loop()
+        self._idle: deque[HttpConnection] = deque()  # the one that has rested longest first
+        self._busy: set[HttpConnection] = set()
+        self._waiting: deque[_Exchange] = deque()
+        self._opening: set[asyncio.Task[None]] = set()
 
-    def post(self, body: bytes, done: Done) -> None:
-        """Send a request, over a kept connection if one is rested."""
-        self.waiting.append((self.head + b"%d\r\n\r\n" % len(body) + body, done))
-        self.serve()
-        if self.waiting:
-            self.open()
-
-    def serve(self) -> None:
-        """Give rested connections to those who wait; open one where none is left, not where some
-        still rest.
-        """
-        while self.waiting and self.idle and time.monotonic() - self.idle[0].heard > REST:
-            connection = self.idle.popleft()
-            if connection.ended or connection.unread():
-                connection.abort()
-            else:
-                self.start(connection, *self.waiting.popleft())
-        if self.waiting and not self.idle:
-            self.open()
-
-    def start(self, connection: HttpConnection, message: bytes, done: Done) -> None:
-        """One exchange on a connection."""
-        self.busy.add(connection)
-        connection.send(message, partial(self.ended, connection, message, done))
-
-    def ended(
-        self,
-        connection: HttpConnection,
-        message: bytes,
-        done: Done,
-        result: HttpResponse | TransportError,
-    ) -> None:
-        """An exchange is over; one that a kept connection never began is begun again on another."""
-        self.busy.discard(connection)
-        if isinstance(result, StaleConnectionError):
-            self.waiting.appendleft((message, done))
-            self.open()
-            return
-        if connection.reusable:
-            self.idle.append(connection)
-            if self.waiting:
-                self.loop.call_later(REST + 0.001, self.serve)
-        else:
-            connection.abort()
-            if self.waiting:
-                self.open()
-        done(result)
-
-    def open(self) -> None:
-        """Open a connection, unless enough are being opened."""
-        if len(self.opening) < min(MAX_OPENING, len(self.waiting)):
-            task = self.loop.create_task(self.connect())
-            self.opening.add(task)
-            task.add_done_callback(self.opened)
-
-    def opened(self, task: asyncio.Task[None]) -> None:
-        """A connection was opened, or not; then whoever waits takes one of those at work, where
-        there are any.
-        """
-        self.opening.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, TransportError) and self.waiting and not (self.busy or self.idle):
-            self.waiting.popleft()[1](error)
-        elif error is None:
-            self.open()
-
-    async def connect(self) -> None:
-        """Open a connection. Raises `TransportError`."""
-        name = self.host if self.tls else None
-        try:
-            async with asyncio.timeout(self.settings.connect_timeout):
-                _, connection = await self.loop.create_connection(
-                    lambda: HttpConnection(self.loop),
-                    self.host,
-                    self.port,
-                    ssl=self.tls,
-                    server_hostname=name,
-                )
-        except TimeoutError:
-            raise TransportError(
-                "connect", f"no connection within {self.settings.connect_timeout:g} s"
-            ) from None
-        except OSError as error:  # TLS errors are OSErrors too
-            raise TransportError("connect", str(error) or type(error).__name__) from None
-        if self.waiting:
-            self.start(connection, *self.waiting.popleft())
-        else:
-            self.idle.append(connection)
+    def post(self, body: bytes) -> Awaitable[HttpResponse]:
+        """Send a request, over an open connection if one is rested; see `Transport.post`."""
+        message = self._head + b"%d\r\n\r\n" % len(body) + body
+        exchange = _Exchange(message, self._loop.create_future())
+        self._waiting.append(exchange)
+        self._serve()
+        if self._waiting:
+            self._open()
+        return exchange.answer
 
     def sweep(self) -> None:
-        """Give up connections that were silent, or at work, for too long."""
-        self.serve()
-        if self.waiting:
-            self.open()
+        """Give up connections that have been silent, or at work, for too long."""
+        self._serve()
+        if self._waiting:
+            self._open()
+        read_timeout = self._settings.read_timeout
+        total_timeout = self._settings.total_timeout
         now = time.monotonic()
-        for connection in list(self.busy):
-            if now - connection.heard > self.settings.read_timeout:
-                connection.fail(
-                    TransportError("timeout", f"silent for {self.settings.read_timeout:g} s")
-                )
-            elif now - connection.began > self.settings.total_timeout:
-                connection.fail(
-                    TransportError(
-                        "timeout", f"not finished within {self.settings.total_timeout:g} s"
-                    )
-                )
+        for connection in list(self._busy):
+            if now - connection.heard_at > read_timeout:
+                error = TransportError("timeout", f"silent for {read_timeout:g} s")
+                connection.fail(error)
+            elif now - connection.began_at > total_timeout:
+                error = TransportError("timeout", f"not finished within {total_timeout:g} s")
+                connection.fail(error)
 
     async def close(self) -> None:
-        """Drop every connection."""
-        closed = TransportError("reset", "the client was closed")
-        while self.waiting:
-            self.waiting.popleft()[1](closed)
-        for task in self.opening:
+        """Drop every connection; see `Transport.close`."""
+        error = TransportError("reset", "the client was closed")
+        while self._waiting:
+            self._waiting.popleft().end(error)
+        for task in self._opening:
             task.cancel()
-        for connection in (*self.idle, *self.busy):
-            connection.fail(closed)
+        for connection in (*self._idle, *self._busy):
+            connection.fail(error)
             connection.abort()
-        self.idle.clear()
-        await asyncio.sleep(0)
+        self._idle.clear()
+        await asyncio.sleep(0)  # lets those who waited for an answer go on
+
+    def _serve(self) -> None:
+        """Give rested connections to those who wait.
+
+        A new connection is opened where none is idle, but not where some are still resting.
+        """
+        while self._waiting and self._idle and time.monotonic() - self._idle[0].heard_at > REST:
+            connection = self._idle.popleft()
+            if connection.is_closed or connection.has_unread_input():
+                connection.abort()
+            else:
+                self._start(connection, self._waiting.popleft())
+        if self._waiting and not self._idle:
+            self._open()
+
+    def _start(self, connection: HttpConnection, exchange: _Exchange) -> None:
+        """Begin an exchange on a connection."""
+        self._busy.add(connection)
+        connection.send(exchange.message, partial(self._end, connection, exchange))
+
+    def _end(
+        self,
+        connection: HttpConnection,
+        exchange: _Exchange,
+        result: HttpResponse | TransportError,
+    ) -> None:
+        """Take the connection back and hand the result over."""
+        self._busy.discard(connection)
+        # the server has closed the connection before the exchange began: use another one
+        if isinstance(result, StaleConnectionError):
+            self._waiting.appendleft(exchange)
+            self._open()
+            return
+        if connection.is_reusable:
+            self._idle.append(connection)
+            if self._waiting:
+                self._loop.call_later(REST + 0.001, self._serve)
+        else:
+            connection.abort()
+            if self._waiting:
+                self._open()
+        exchange.end(result)
+
+    def _open(self) -> None:
+        """Start to open a connection, unless enough are opening."""
+        if len(self._opening) < min(MAX_OPENING, len(self._waiting)):
+            task = self._loop.create_task(self._connect())
+            self._opening.add(task)
+            task.add_done_callback(self._on_opened)
+
+    def _on_opened(self, task: asyncio.Task[None]) -> None:
+        """Open the next connection, or report that none can be opened.
+
+        As long as other connections work, whoever waits gets one of those instead of the error.
+        """
+        self._opening.discard(task)
+        error = None if task.cancelled() else task.exception()
+        has_others = bool(self._busy or self._idle)
+        if isinstance(error, TransportError) and self._waiting and not has_others:
+            self._waiting.popleft().end(error)
+        elif error is None:
+            self._open()
+
+    async def _connect(self) -> None:
+        """Open a connection and use it. Raises `TransportError`."""
+        timeout = self._settings.connect_timeout
+        try:
+            async with asyncio.timeout(timeout):
+                _, connection = await self._loop.create_connection(
+                    lambda: HttpConnection(self._loop),
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )
+        except TimeoutError:
+            message = f"no connection within {timeout:g} s"
+            raise TransportError("connect", message) from None
+        except OSError as error:  # TLS errors are OSErrors too
+            raise TransportError("connect", str(error) or type(error).__name__) from None
+        if self._waiting:
+            self._start(connection, self._waiting.popleft())
+        else:
+            self._idle.append(connection)
 
 
 def _build_request_head(target: str, netloc: str, headers: Mapping[str, str]) -> bytes:
-    """A request's head up to the value of Content-Length."""
-    fixed = {
+    """A request's head, up to the value of Content-Length."""
+    common = {
         "Host": netloc,
         "User-Agent": "tacos",
         "Accept": "application/json",
         "Accept-Encoding": "identity",
     }
     lines = [f"POST {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in {**fixed, **headers}.items()]
-    lines += ["Content-Type: application/json", "Content-Length: "]
+    for name, value in {**common, **headers}.items():
+        lines.append(f"{name}: {value}")
+    lines.append("Content-Type: application/json")
+    lines.append("Content-Length: ")
     return "\r\n".join(lines).encode("latin-1")

@@ -1,8 +1,7 @@
-"""One connection of HTTP/1.1 and one exchange at a time on it: an asyncio protocol around
-httptools' parser.
+"""One connection of HTTP/1.1, one exchange at a time: an asyncio protocol around httptools' parser.
 
-That costs a tenth of what a general client's objects cost per request, and this client asks tens of
-thousands.
+It costs a tenth of the CPU time per request that a general HTTP client takes, and tacos sends tens
+of thousands of requests.
 """
 
 from __future__ import annotations
@@ -10,43 +9,19 @@ from __future__ import annotations
 import asyncio
 import select
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from typing import cast
 
 import httptools
 
-MAX_BODY = 8 * 2**20
-"""Bytes; an answer to one of our questions has some thousands."""
+from tacos.llm.transport.protocol import MAX_BODY, HttpResponse, TransportError
 
-
-class HttpResponse(NamedTuple):
-    """Status, headers (names in lower case) and body of one answer."""
-
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
-    limited: bool = False
-    """Whether there are `x-ratelimit-*` headers among them."""
-
-    def named(self) -> dict[str, str]:
-        """The headers by name."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
-
-
-class TransportError(Exception):
-    """No whole answer came. `stage` says how far it got: connect, timeout, reset or cut."""
-
-    def __init__(self, stage: str, message: str) -> None:
-        super().__init__(message)
-        self.stage = stage
-
-
-Done = Callable[[HttpResponse | TransportError], None]
-"""Told how an exchange ended; called once, on the loop's thread."""
+OnEnd = Callable[[HttpResponse | TransportError], None]
+"""Receives the result of an exchange; called once, on the loop's thread."""
 
 
 class StaleConnectionError(TransportError):
-    """A kept connection turned out to be closed."""
+    """A connection that was kept open turns out to be closed, before the exchange began."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -57,129 +32,139 @@ class HttpConnection(asyncio.Protocol):
         self.parser = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
         self.poller = select.poll()
-        self.done: Done | None = None
-        self.began = self.heard = 0.0
-        self.n_sent = self.n_bytes = 0
-        self.framed = self.ended = self.keep = self.limited = False
-        self.status = 0
+        self.on_end: OnEnd | None = None
+        # times of `time.monotonic()`: a loop's own clock stands still during a turn
+        self.began_at = 0.0
+        self.heard_at = 0.0
+        self.n_sent = 0
+        self.is_closed = False
+        self._reset_answer()
+
+    def _reset_answer(self) -> None:
+        """Forget the last answer."""
+        self.status = 0  # set when the answer is complete
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: list[bytes] = []
+        self.n_bytes = 0
+        self.has_length = False
+        self.has_quota = False
+        self.keep_alive = False
 
     @property
-    def reusable(self) -> bool:
+    def is_reusable(self) -> bool:
         """Whether another request may follow."""
-        return self.keep and not self.ended
+        return self.keep_alive and not self.is_closed
 
-    def unread(self) -> bool:
-        """Whether something came that the loop has not read yet: what nobody asked for, or the
-        connection's end.
+    def has_unread_input(self) -> bool:
+        """Whether the socket holds something that the loop has not read yet: an answer that nobody
+        asked for, or the connection's end.
         """
         return bool(self.poller.poll(0))
 
-    def send(self, message: bytes, done: Done) -> None:
-        """Write a request; `done` is told how it ends."""
-        self.done = done
-        self.began = self.heard = (
-            time.monotonic()
-        )  # a loop's own time is that of the beginning of its turn
-        self.headers, self.body, self.n_bytes = [], [], 0
-        self.framed = self.keep = self.limited = False
-        self.status = 0
+    def send(self, message: bytes, on_end: OnEnd) -> None:
+        """Write a request; `on_end` receives the result."""
+        self.on_end = on_end
+        self._reset_answer()
+        self.began_at = self.heard_at = time.monotonic()
         self.n_sent += 1
-        if self.transport is None or self.ended or self.transport.is_closing():
-            self.loop.call_soon(
-                self.fail, StaleConnectionError("reset", "the connection was closed")
-            )
+        if self.transport is None or self.is_closed or self.transport.is_closing():
+            error = StaleConnectionError("reset", "the connection was closed")
+            self.loop.call_soon(self.fail, error)
         else:
             self.transport.write(message)
 
-    def finish(self, result: HttpResponse | TransportError) -> None:
-        """Tell who waits."""
-        done, self.done = self.done, None
-        if done is not None:
-            done(result)
-
     def fail(self, error: TransportError) -> None:
         """End the exchange without an answer."""
-        self.ended = True
-        self.finish(error)
+        self.is_closed = True
+        self._finish(error)
 
     def abort(self) -> None:
         """Close at once."""
-        self.ended = True
+        self.is_closed = True
         if self.transport is not None:
             self.transport.abort()
 
+    def _finish(self, result: HttpResponse | TransportError) -> None:
+        # forgotten first: `on_end` may start the next exchange on this connection
+        on_end = self.on_end
+        self.on_end = None
+        if on_end is not None:
+            on_end(result)
+
+    # called by the event loop
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(
-            asyncio.Transport, transport
-        )  # uvloop's own class is none of asyncio's
+        # a cast, since uvloop's own class is no subclass of asyncio's
+        self.transport = cast(asyncio.Transport, transport)
         self.poller.register(transport.get_extra_info("socket"), select.POLLIN)
-        self.transport.set_write_buffer_limits(
-            high=0
-        )  # uvloop then writes at once, not at the end of its turn
+        # makes uvloop write at once, not at the end of its turn
+        self.transport.set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
-        if self.ended:
+        if self.is_closed:
             return
-        self.heard = time.monotonic()
+        self.heard_at = time.monotonic()
         self.n_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:
             self.fail(TransportError("cut", f"not HTTP: {error}"))
-        if self.status:  # only now, when it is known that nothing unasked for follows in `data`
-            self.finish(HttpResponse(self.status, self.headers, b"".join(self.body), self.limited))
+        # The answer is handed over only now, when all of `data` is parsed: if a second message
+        # followed in it, `on_message_begin` has closed the connection.
+        if self.status:
+            body = b"".join(self.body)
+            self._finish(HttpResponse(self.status, self.headers, body, self.has_quota))
         elif self.n_bytes > MAX_BODY:
             self.fail(TransportError("cut", f"an answer of more than {MAX_BODY} bytes"))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+        if self.on_end is None:
+            return
+        if self.n_bytes == 0 and self.n_sent > 1:
+            self.fail(StaleConnectionError("reset", "the server closed an idle connection"))
+            return
+        # without a length, the end of the connection is the end of the answer
+        if self.headers and not self.has_length and exc is None:
+            status = self.parser.get_status_code()
+            self._finish(HttpResponse(status, self.headers, b"".join(self.body)))
+            return
+        if self.n_bytes:
+            message = f"the answer was cut after {self.n_bytes} bytes"
+            self.fail(TransportError("cut", message))
+            return
+        cause = f": {exc}" if exc else ""
+        self.fail(TransportError("reset", f"the server closed the connection{cause}"))
+
+    # called by the parser
+
     def on_message_begin(self) -> None:
-        """The parser met a message; one that nobody asked for must never answer the next request."""
-        if self.done is None or self.status:
+        """Close where nobody asked: such a message must never answer the next request."""
+        if self.on_end is None or self.status:
             self.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser read a header."""
+        """Note a header."""
         if self.status:
             return
         key = name.lower()
         self.headers.append((key, value))
         if key in (b"content-length", b"transfer-encoding"):
-            self.framed = True
+            self.has_length = True
         elif key.startswith(b"x-ratelimit"):
-            self.limited = True
+            self.has_quota = True
 
     def on_body(self, data: bytes) -> None:
-        """The parser read a piece of the body."""
+        """Note a piece of the body."""
         if not self.status:
             self.body.append(data)
 
     def on_message_complete(self) -> None:
-        """The parser read a whole message."""
+        """Note that the answer is complete."""
         status = self.parser.get_status_code()
         if status < 200:  # "continue" and the like: the answer is still to come
-            self.headers, self.body = [], []
+            self.headers = []
+            self.body = []
         elif not self.status:
             self.status = status
-            self.keep = self.framed and bool(self.parser.should_keep_alive())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ended = True
-        if self.done is None:
-            return
-        if self.n_bytes == 0 and self.n_sent > 1:
-            self.fail(StaleConnectionError("reset", "the server closed a kept connection"))
-        elif (
-            self.headers and not self.framed and exc is None
-        ):  # no length given: the end of the connection is its end
-            self.finish(
-                HttpResponse(self.parser.get_status_code(), self.headers, b"".join(self.body))
-            )
-        elif self.n_bytes:
-            self.fail(TransportError("cut", f"the answer was cut after {self.n_bytes} bytes"))
-        else:
-            self.fail(
-                TransportError(
-                    "reset", f"the server closed the connection{f': {exc}' if exc else ''}"
-                )
-            )
+            self.keep_alive = self.has_length and bool(self.parser.should_keep_alive())
