@@ -15,6 +15,7 @@ from tacos.config import LLMSettings
 from tacos.llm.sending.event_loop import create_event_loop
 from tacos.llm.transport.connection_pool import REST, ConnectionPool
 from tacos.llm.transport.endpoint import resolve_endpoint
+from tacos.llm.transport.protocol import HttpResponse
 
 
 def message(body: bytes) -> bytes:
@@ -71,8 +72,11 @@ def two_answers(server: Talkative, between) -> tuple[bytes, bytes]:
     """
 
     async def ask(pool: ConnectionPool) -> bytes:
-        response = await asyncio.wait_for(pool.post(b"{}"), 20)
-        return response.body
+        answer = asyncio.get_running_loop().create_future()
+        pool.post(b"{}", answer.set_result)
+        result = await asyncio.wait_for(answer, 20)
+        assert isinstance(result, HttpResponse), result
+        return result.body
 
     async def both() -> tuple[bytes, bytes]:
         settings = LLMSettings(base_url=server.url, proxy="none")

@@ -30,6 +30,7 @@ from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import interpret_entry
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.ledger.submissions import find_keys_in_batches
+from tacos.llm.sending.continuation import Pending
 from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
 from tacos.llm.sending.response_policy import ClientTally
 from tacos.llm.sending.sender import Sender
@@ -87,7 +88,7 @@ class Client:
         # by ledger key: the questions without a reply, the replies that are being written, and
         # the batches (of the batch API) that will answer a question
         self._open: dict[str, InFlightRequest] = {}
-        self._storing: dict[str, asyncio.Future[None]] = {}
+        self._storing: dict[str, Pending[TacosError | None]] = {}
         self._in_batches = find_keys_in_batches(ledger, endpoint.base)
         # requests that ask about an unusable answer again, until the next turn of the loop
         self._reasks: list[InFlightRequest] = []
@@ -209,10 +210,12 @@ class Client:
 
     async def store(self, request: InFlightRequest, entry: LedgerEntry) -> None:
         """Put a reply into the ledger; return once it is on disk."""
-        stored: asyncio.Future[None] = self._loop.asyncio.create_future()
+        stored: Pending[TacosError | None] = Pending()
         self._storing[entry.key] = stored
         self.ledger.put(entry, self._on_written)
-        await stored
+        error = await stored
+        if error is not None:
+            raise error
 
     def deliver(self, request: InFlightRequest, entry: LedgerEntry) -> None:
         """Read a stored reply and hand it over, or ask about it again if it cannot be used."""
@@ -255,13 +258,7 @@ class Client:
     async def _wake(self, entries: Sequence[LedgerEntry], error: TacosError | None) -> None:
         """Let those go on that wait in `store`."""
         for number, entry in enumerate(entries, start=1):
-            stored = self._storing.pop(entry.key, None)
-            if stored is None or stored.done():
-                continue
-            if error is None:
-                stored.set_result(None)
-            else:
-                stored.set_exception(error)
+            self._storing.pop(entry.key).resolve(error)
             if number % SLICE == 0:
                 await asyncio.sleep(0)
 

@@ -62,7 +62,9 @@ class EventLoopThread:
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            return
+        error = task.exception()
         if error is not None:
             self._on_error(error)
 

@@ -1,7 +1,7 @@
 """The road of every request: reserve, send, read, store, deliver. `Sender.ask` is all of it.
 
-Thousands of requests take it at the same time, each in a task of its own, all on one event loop.
-Nothing on it may wait on a disk: storing is done by a `ReplyReceiver`, in the background.
+Thousands of requests take it at the same time, each in a coroutine of its own, all on one event
+loop. Nothing on it may wait on a disk: a `ReplyReceiver` stores replies in the background.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tacos.llm.cost.budget import BudgetMeter, compute_cost
 from tacos.llm.cost.prices import ModelPrice
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending import pacing
+from tacos.llm.sending.continuation import Pending, run_coroutine
 from tacos.llm.sending.event_loop import EventLoopThread
 from tacos.llm.sending.requests_in_flight import InFlightRequest
 from tacos.llm.sending.response_policy import (
@@ -93,11 +94,10 @@ class Sender:
         self.loop = EventLoopThread(self._stop_at_fault)
         self.pace = pacing.Pacer(settings.concurrency, settings.rpm, settings.tpm, self.loop.time())
         self.policy = ResponsePolicy(endpoint, settings, self.pace, price, form, receiver.learned)
-        # requests without a result yet, and the tasks that take them down the road
-        self._unanswered: dict[InFlightRequest, asyncio.Task[None]] = {}
-        self._in_flight: set[InFlightRequest] = set()
-        # requests that wait for their turn, and the futures that receive their bodies then
-        self._queue: deque[tuple[InFlightRequest, asyncio.Future[bytes]]] = deque()
+        # requests without a result, in the order in which they came (a set would have none)
+        self._unanswered: dict[InFlightRequest, None] = {}
+        # those that wait for their turn, and what receives their bodies then
+        self._queue: deque[tuple[InFlightRequest, Pending[bytes]]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
         self._is_closing = False
         self.loop.start(self._open())
@@ -116,32 +116,34 @@ class Sender:
             self.receiver.stopped(self.error, requests)
             return
         for request in requests:
-            self._unanswered[request] = self.loop.spawn(self.ask(request))
+            self._unanswered[request] = None
+            run_coroutine(self.ask(request))
+        self._fill_places()
 
     async def ask(self, request: InFlightRequest) -> None:
         """Take one request down the whole road, until its reply is delivered or it is given up.
 
-        After a stop, a request without a reply waits for a turn that never comes: `_abandon` ends
-        its task.
+        After a stop, a request without a result waits for a turn that never comes; the receiver
+        has been told by then.
         """
-        while True:
-            body = await self._reserve(request)
-            result = await self._send(request, body)
-            decision = self._read(request, result)
-            if not isinstance(decision, Retry):
-                break
-            await self._pause(decision.seconds)
-
-        del self._unanswered[request]
-        self._fill_places()
-        if isinstance(decision, GiveUp):
-            self.receiver.failed(request, decision.reason, decision.raw)
-            return
         try:
+            while True:
+                body = await self._reserve(request)
+                result = await self._send(body)
+                decision = self._read(request, result)
+                if not isinstance(decision, Retry):
+                    break
+                await self._pause(decision.seconds)
+
+            self._unanswered.pop(request, None)
+            self._fill_places()  # its own place is free now
+            if isinstance(decision, GiveUp):
+                self.receiver.failed(request, decision.reason, decision.raw)
+                return
             await self.receiver.store(request, decision.entry)
             self.receiver.deliver(request, decision.entry)
         except Exception as error:
-            # nobody else knows of this request any more
+            self._unanswered.pop(request, None)
             self.receiver.stopped(self._stop_at_fault(error), [request])
 
     # 1. reserve
@@ -151,16 +153,17 @@ class Sender:
 
         A request that was sent before goes to the front of the queue.
         """
-        turn: asyncio.Future[bytes] = self.loop.asyncio.create_future()
+        turn: Pending[bytes] = Pending()
         if request.sent_at:
             self._queue.appendleft((request, turn))
+            self._fill_places()
         else:
+            # `submit` fills the places, once all new requests are in the queue
             self._queue.append((request, turn))
-        self._fill_places()
         return await turn
 
     def _fill_places(self) -> None:
-        """Give a turn to as many requests of the queue as may go now."""
+        """Give their turn to as many requests of the queue as may go now."""
         while self._queue and self.error is None:
             now = self.loop.time()
             seconds = self.pace.seconds_to_wait(now)
@@ -172,19 +175,18 @@ class Sender:
             request, turn = self._queue[0]
             body = self._prepare(request)
             if not self.meter.hold(request.max_cost):
-                # what is in flight may cost less than is set aside: only then it is the end
+                # What is in flight may cost less than is set aside for it: wait for that first.
                 if self.meter.held.requests < 0.5:
                     self.stop(self.meter.reached())
                 return
             self._queue.popleft()
-            self._in_flight.add(request)
             self.pace.take_place(request.expected_tokens)
             self.policy.tally.n_sent += 1
             request.sent_at = now
-            turn.set_result(body)
+            turn.resolve(body)
 
     def _prepare(self, request: InFlightRequest) -> bytes:
-        """The request's body in the form that the server accepts, and the most that it can cost."""
+        """The request's body in the form that the server accepts; notes the most it can cost."""
         form = self.policy.form
         fields = self.format.fields(request.question, form, self.settings.omit)
         body = orjson.dumps(fields)
@@ -199,7 +201,7 @@ class Sender:
         if self.format.answers:
             max_answer = float(request.question.sampling.get("max_tokens", 1024))
         request.max_cost = compute_cost(self.price, max_prompt, max_answer)
-        # an answer is rarely as long as it may be: 100 tokens are expected
+        # answers are rarely as long as they may be: 100 tokens are expected
         request.expected_tokens = max_prompt + 100
         return body
 
@@ -211,12 +213,11 @@ class Sender:
 
     # 2. send
 
-    async def _send(self, request: InFlightRequest, body: bytes) -> HttpResponse | TransportError:
+    async def _send(self, body: bytes) -> HttpResponse | TransportError:
         """The server's answer, or why there is none."""
-        try:
-            return await self.transport.post(body)
-        except TransportError as error:
-            return error
+        result: Pending[HttpResponse | TransportError] = Pending()
+        self.transport.post(body, result.resolve)
+        return await result
 
     # 3. read
 
@@ -225,7 +226,6 @@ class Sender:
         self.pace.free_place()
         is_stopping = self.error is not None
         decision = self.policy.decide(request, result, self.loop.time(), is_stopping=is_stopping)
-        self._in_flight.discard(request)
         if not isinstance(decision, Keep) and decision.stop is not None:
             self.stop(decision.stop)
         cost = decision.cost if isinstance(decision, Keep) else cost_without_reply(result)
@@ -236,7 +236,9 @@ class Sender:
         """Let others go first for some seconds."""
         if seconds > 0:
             self._fill_places()
-            await asyncio.sleep(seconds)
+            is_over: Pending[None] = Pending()
+            self.loop.asyncio.call_later(seconds, is_over.resolve, None)
+            await is_over
 
     # stopping and closing
 
@@ -271,11 +273,9 @@ class Sender:
             await asyncio.sleep(0.01)
 
     def _abandon(self) -> list[InFlightRequest]:
-        """All requests without a result; only those in flight go on, so that a late reply is kept."""
+        """All requests without a result. A reply that still arrives is kept in the ledger."""
         left = list(self._unanswered)
-        for request in left:
-            if request not in self._in_flight:
-                self._unanswered.pop(request).cancel()
+        self._unanswered.clear()
         self._queue.clear()
         return left
 
@@ -298,5 +298,4 @@ class Sender:
         self.error = self.error or LLMError("the client was closed")
         await self._wait_for_landing(grace)
         await self.transport.close()
-        self._in_flight.clear()
         self.receiver.stopped(self.error, self._abandon())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 
 import aiohttp
 
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError
 from tacos.llm.transport.endpoint import Endpoint
-from tacos.llm.transport.protocol import MAX_BODY, HttpResponse, TransportError
+from tacos.llm.transport.protocol import MAX_BODY, HttpResponse, OnEnd, TransportError
 
 
 class AiohttpTransport:
@@ -27,14 +26,13 @@ class AiohttpTransport:
         self._url = endpoint.url(path)
         self._proxy = proxy or None
         self._session = open_session(endpoint, settings)
-        self._exchanges: set[asyncio.Task[HttpResponse]] = set()
+        self._exchanges: set[asyncio.Task[None]] = set()
 
-    def post(self, body: bytes) -> Awaitable[HttpResponse]:
+    def post(self, body: bytes, on_end: OnEnd) -> None:
         """Send a request; see `Transport.post`."""
-        task = asyncio.get_running_loop().create_task(self._exchange(body))
+        task = asyncio.get_running_loop().create_task(self._exchange(body, on_end))
         self._exchanges.add(task)
         task.add_done_callback(self._exchanges.discard)
-        return task
 
     def sweep(self) -> None:
         """Nothing to do: aiohttp watches the time itself."""
@@ -49,12 +47,19 @@ class AiohttpTransport:
         await self._session.close()
         await asyncio.sleep(0)
 
-    async def _exchange(self, body: bytes) -> HttpResponse:
-        """One exchange, with aiohttp's errors as `TransportError`."""
+    async def _exchange(self, body: bytes, on_end: OnEnd) -> None:
         try:
-            return await self._post_once(body)
+            result: HttpResponse | TransportError = await self._fetch(body)
         except asyncio.CancelledError:  # only `close` cancels
-            raise TransportError("reset", "the client was closed") from None
+            result = TransportError("reset", "the client was closed")
+        except TransportError as error:
+            result = error
+        on_end(result)
+
+    async def _fetch(self, body: bytes) -> HttpResponse:
+        """The server's answer, with aiohttp's errors as `TransportError`."""
+        try:
+            return await self._read_answer(body)
         except aiohttp.ClientHttpProxyError as error:
             message = f"the proxy answered {error.status} {error.message}"
             raise TransportError("connect", message) from None
@@ -67,7 +72,7 @@ class AiohttpTransport:
         except (aiohttp.ClientError, OSError) as error:
             raise TransportError("reset", str(error) or type(error).__name__) from None
 
-    async def _post_once(self, body: bytes) -> HttpResponse:
+    async def _read_answer(self, body: bytes) -> HttpResponse:
         post = self._session.post(self._url, data=body, proxy=self._proxy, allow_redirects=False)
         async with post as response:
             headers = [(name.lower(), value) for name, value in response.raw_headers]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from tacos.config import LLMSettings
 from tacos.llm.transport.endpoint import Endpoint
 from tacos.llm.transport.http_connection import HttpConnection, StaleConnectionError
-from tacos.llm.transport.protocol import HttpResponse, TransportError
+from tacos.llm.transport.protocol import HttpResponse, OnEnd, TransportError
 
 MAX_OPENING = 64
 """Connections that may be opening at the same time."""
@@ -28,19 +28,10 @@ cannot answer the next one.
 
 
 class _Exchange(NamedTuple):
-    """A request and the future that receives its answer."""
+    """A request, and who receives its result."""
 
     message: bytes
-    answer: asyncio.Future[HttpResponse]
-
-    def end(self, result: HttpResponse | TransportError) -> None:
-        """Hand the result to whoever waits, if somebody still does."""
-        if self.answer.done():
-            return
-        if isinstance(result, TransportError):
-            self.answer.set_exception(result)
-        else:
-            self.answer.set_result(result)
+    on_end: OnEnd
 
 
 class ConnectionPool:
@@ -60,15 +51,13 @@ class ConnectionPool:
         self._waiting: deque[_Exchange] = deque()
         self._opening: set[asyncio.Task[None]] = set()
 
-    def post(self, body: bytes) -> Awaitable[HttpResponse]:
+    def post(self, body: bytes, on_end: OnEnd) -> None:
         """Send a request, over an open connection if one is rested; see `Transport.post`."""
         message = self._head + b"%d\r\n\r\n" % len(body) + body
-        exchange = _Exchange(message, self._loop.create_future())
-        self._waiting.append(exchange)
+        self._waiting.append(_Exchange(message, on_end))
         self._serve()
         if self._waiting:
             self._open()
-        return exchange.answer
 
     def sweep(self) -> None:
         """Give up connections that have been silent, or at work, for too long."""
@@ -90,14 +79,14 @@ class ConnectionPool:
         """Drop every connection; see `Transport.close`."""
         error = TransportError("reset", "the client was closed")
         while self._waiting:
-            self._waiting.popleft().end(error)
+            self._waiting.popleft().on_end(error)
         for task in self._opening:
             task.cancel()
         for connection in (*self._idle, *self._busy):
             connection.fail(error)
             connection.abort()
         self._idle.clear()
-        await asyncio.sleep(0)  # lets those who waited for an answer go on
+        await asyncio.sleep(0)
 
     def _serve(self) -> None:
         """Give rested connections to those who wait.
@@ -139,7 +128,7 @@ class ConnectionPool:
             connection.abort()
             if self._waiting:
                 self._open()
-        exchange.end(result)
+        exchange.on_end(result)
 
     def _open(self) -> None:
         """Start to open a connection, unless enough are opening."""
@@ -157,7 +146,7 @@ class ConnectionPool:
         error = None if task.cancelled() else task.exception()
         has_others = bool(self._busy or self._idle)
         if isinstance(error, TransportError) and self._waiting and not has_others:
-            self._waiting.popleft().end(error)
+            self._waiting.popleft().on_end(error)
         elif error is None:
             self._open()
 

@@ -9,15 +9,11 @@ from __future__ import annotations
 import asyncio
 import select
 import time
-from collections.abc import Callable
 from typing import cast
 
 import httptools
 
-from tacos.llm.transport.protocol import MAX_BODY, HttpResponse, TransportError
-
-OnEnd = Callable[[HttpResponse | TransportError], None]
-"""Receives the result of an exchange; called once, on the loop's thread."""
+from tacos.llm.transport.protocol import MAX_BODY, HttpResponse, OnEnd, TransportError
 
 
 class StaleConnectionError(TransportError):

@@ -1,4 +1,4 @@
-"""What every transport does: post a body to the endpoint and return the server's answer.
+"""What every transport does: post a body to the endpoint and hand over the server's answer.
 
 There are two: `connection_pool`, fast and without frills, and `aiohttp_transport`, which can go
 through a proxy. `tests/contracts/test_transports.py` holds both to the same behaviour.
@@ -6,7 +6,7 @@ through a proxy. `tests/contracts/test_transports.py` holds both to the same beh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 MAX_BODY = 8 * 2**20
@@ -37,15 +37,20 @@ class TransportError(Exception):
         self.stage = stage
 
 
+OnEnd = Callable[[HttpResponse | TransportError], None]
+"""Receives the result of an exchange; called once, on the loop's thread."""
+
+
 class Transport(Protocol):
     """A way to one URL of an endpoint. Everything is called on one event loop's thread."""
 
-    def post(self, body: bytes) -> Awaitable[HttpResponse]:
-        """Send a request; the answer, whatever its status. Redirects are not followed.
+    def post(self, body: bytes, on_end: OnEnd) -> None:
+        """Send a request and return at once; `on_end` receives the answer, whatever its status.
 
-        Raises `TransportError` where no complete answer arrives: stage "connect" where there is no
-        connection, "timeout" where the settings' time is over, "reset" where the connection ends
-        before the answer begins, "cut" where it ends within the answer or the answer is too long.
+        Redirects are not followed. Where no complete answer arrives, it receives an error: stage
+        "connect" where there is no connection, "timeout" where the settings' time is over, "reset"
+        where the connection ends before the answer begins, "cut" where it ends within the answer
+        or the answer is too long.
         """
         ...
 
@@ -54,5 +59,5 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Drop every connection. What is still on its way raises `TransportError` ("reset")."""
+        """Drop every connection. What is still on its way ends with an error ("reset")."""
         ...
