@@ -88,7 +88,7 @@ class Client:
         # by ledger key: the questions without a reply, the replies that are being written, and
         # the batches (of the batch API) that will answer a question
         self._open: dict[str, InFlightRequest] = {}
-        self._storing: dict[str, Pending[TacosError | None]] = {}
+        self._storing: dict[str, Pending[None]] = {}
         self._in_batches = find_keys_in_batches(ledger, endpoint.base)
         # requests that ask about an unusable answer again, until the next turn of the loop
         self._reasks: list[InFlightRequest] = []
@@ -208,14 +208,12 @@ class Client:
 
     # what the sender asks for (`ReplyReceiver`)
 
-    async def store(self, request: InFlightRequest, entry: LedgerEntry) -> None:
-        """Put a reply into the ledger; return once it is on disk."""
-        stored: Pending[TacosError | None] = Pending()
+    def store(self, request: InFlightRequest, entry: LedgerEntry) -> Pending[None]:
+        """Put a reply into the ledger; the result is there once it is on disk."""
+        stored: Pending[None] = Pending()
         self._storing[entry.key] = stored
         self.ledger.put(entry, self._on_written)
-        error = await stored
-        if error is not None:
-            raise error
+        return stored
 
     def deliver(self, request: InFlightRequest, entry: LedgerEntry) -> None:
         """Read a stored reply and hand it over, or ask about it again if it cannot be used."""
@@ -258,7 +256,11 @@ class Client:
     async def _wake(self, entries: Sequence[LedgerEntry], error: TacosError | None) -> None:
         """Let those go on that wait in `store`."""
         for number, entry in enumerate(entries, start=1):
-            self._storing.pop(entry.key).resolve(error)
+            stored = self._storing.pop(entry.key)
+            if error is None:
+                stored.resolve(None)
+            else:
+                stored.fail(error)
             if number % SLICE == 0:
                 await asyncio.sleep(0)
 

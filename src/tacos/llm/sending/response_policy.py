@@ -113,7 +113,6 @@ class ResponsePolicy:
         request: InFlightRequest,
         result: HttpResponse | TransportError,
         now: float,
-        *,
         is_stopping: bool,
     ) -> Decision:
         """What to do about the result of an exchange at the loop's time `now`.
@@ -121,34 +120,30 @@ class ResponsePolicy:
         While the client `is_stopping`, no request is given up: what fails then may be no fault of
         the request.
         """
-        decision = self._decide(request, result, now, is_stopping=is_stopping)
-        if is_stopping and isinstance(decision, GiveUp):
+        if isinstance(result, HttpResponse):
+            decision = self._decide_on_response(request, result, now)
+        elif is_stopping:
             return Retry()
+        else:
+            decision = self._handle_no_answer(request, result, now)
         if isinstance(decision, GiveUp):
-            return self._count_given_up(decision)
+            return Retry() if is_stopping else self._count_given_up(decision)
         return decision
 
-    def _decide(
-        self,
-        request: InFlightRequest,
-        result: HttpResponse | TransportError,
-        now: float,
-        *,
-        is_stopping: bool,
+    def _decide_on_response(
+        self, request: InFlightRequest, response: HttpResponse, now: float
     ) -> Decision:
-        if isinstance(result, TransportError):
-            return Retry() if is_stopping else self._handle_no_answer(request, result, now)
-        if result.has_quota:
-            pause = pacing.read_quota_wait(result.decode_headers(), time.time())
+        if response.has_quota:
+            pause = pacing.read_quota_wait(response.decode_headers(), time.time())
             if pause:
                 self.pace.pause(now + min(pause, self.settings.max_wait))
-        if result.status != 200:
-            return self._handle_error_status(request, result, now)
+        if response.status != 200:
+            return self._handle_error_status(request, response, now)
         try:
-            answer = self.format.read(result.body, request.question)
+            answer = self.format.read(response.body, request.question)
         except envelope.EnvelopeError as error:
-            return self._handle_unreadable(request, result, error)
-        return self._keep(request, answer, result.body, now)
+            return self._handle_unreadable(request, response, error)
+        return self._keep(request, answer, response.body, now)
 
     # a good reply
 

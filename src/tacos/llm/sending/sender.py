@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import orjson
@@ -26,7 +26,6 @@ from tacos.llm.sending.requests_in_flight import InFlightRequest
 from tacos.llm.sending.response_policy import (
     ClientTally,
     Decision,
-    GiveUp,
     Keep,
     ResponsePolicy,
     Retry,
@@ -46,8 +45,11 @@ STOP_GRACE = 30.0
 class ReplyReceiver(Protocol):
     """Whoever a sender works for: it stores replies and delivers them. Called on the loop's thread."""
 
-    async def store(self, request: InFlightRequest, entry: LedgerEntry) -> None:
-        """Put a reply into the ledger. Raises `TacosError` where that fails."""
+    def store(self, request: InFlightRequest, entry: LedgerEntry) -> Awaitable[None]:
+        """Put a reply into the ledger, at once; what awaits it gets the `TacosError` of a failure.
+
+        It may await nothing but a `Pending`.
+        """
         ...
 
     def deliver(self, request: InFlightRequest, entry: LedgerEntry) -> None:
@@ -96,8 +98,7 @@ class Sender:
         self.policy = ResponsePolicy(endpoint, settings, self.pace, price, form, receiver.learned)
         # requests without a result, in the order in which they came (a set would have none)
         self._unanswered: dict[InFlightRequest, None] = {}
-        # those that wait for their turn, and what receives their bodies then
-        self._queue: deque[tuple[InFlightRequest, Pending[bytes]]] = deque()
+        self._queue: deque[InFlightRequest] = deque()
         self._alarm: asyncio.TimerHandle | None = None
         self._is_closing = False
         self.loop.start(self._open())
@@ -115,75 +116,69 @@ class Sender:
         if self.error is not None:
             self.receiver.stopped(self.error, requests)
             return
-        for request in requests:
-            self._unanswered[request] = None
-            run_coroutine(self.ask(request))
+        self._unanswered.update(dict.fromkeys(requests))
+        self._queue.extend(requests)
         self._fill_places()
 
-    async def ask(self, request: InFlightRequest) -> None:
-        """Take one request down the whole road, until its reply is delivered or it is given up.
+    async def ask(self, request: InFlightRequest, body: bytes) -> None:
+        """Take one request down the whole road; `_fill_places` calls it once it has a reservation.
 
-        After a stop, a request without a result waits for a turn that never comes; the receiver
-        has been told by then.
+        A retry takes the road again from its beginning.
         """
         try:
-            while True:
-                body = await self._reserve(request)
-                result = await self._send(body)
-                decision = self._read(request, result)
-                if not isinstance(decision, Retry):
-                    break
-                await self._pause(decision.seconds)
-
-            self._unanswered.pop(request, None)
-            self._fill_places()  # its own place is free now
-            if isinstance(decision, GiveUp):
+            # 1. reserve: a place, the rates and the budget, see `_reserve`
+            result = await self._send(body)  # 2.
+            decision = self._read(request, result)  # 3.
+            if isinstance(decision, Keep):
+                self._unanswered.pop(request, None)
+                stored = self.receiver.store(request, decision.entry)
+                self._fill_places()  # its own place is free now
+                await stored  # 4.
+                self.receiver.deliver(request, decision.entry)  # 5.
+            elif isinstance(decision, Retry):
+                self._requeue(request, decision.seconds)
+            else:
+                self._unanswered.pop(request, None)
+                self._fill_places()
                 self.receiver.failed(request, decision.reason, decision.raw)
-                return
-            await self.receiver.store(request, decision.entry)
-            self.receiver.deliver(request, decision.entry)
         except Exception as error:
             self._unanswered.pop(request, None)
             self.receiver.stopped(self._stop_at_fault(error), [request])
 
     # 1. reserve
 
-    async def _reserve(self, request: InFlightRequest) -> bytes:
-        """Wait for a place in flight, for the rates and for the budget; the request's body.
-
-        A request that was sent before goes to the front of the queue.
-        """
-        turn: Pending[bytes] = Pending()
-        if request.sent_at:
-            self._queue.appendleft((request, turn))
-            self._fill_places()
-        else:
-            # `submit` fills the places, once all new requests are in the queue
-            self._queue.append((request, turn))
-        return await turn
-
     def _fill_places(self) -> None:
-        """Give their turn to as many requests of the queue as may go now."""
+        """Send as many requests of the queue down the road as may go now."""
         while self._queue and self.error is None:
-            now = self.loop.time()
-            seconds = self.pace.seconds_to_wait(now)
-            if seconds is None:
-                return
-            if seconds > 0:
-                self._wake_in(seconds)
-                return
-            request, turn = self._queue[0]
-            body = self._prepare(request)
-            if not self.meter.hold(request.max_cost):
-                # What is in flight may cost less than is set aside for it: wait for that first.
-                if self.meter.held.requests < 0.5:
-                    self.stop(self.meter.reached())
+            request = self._queue[0]
+            body = self._reserve(request)
+            if body is None:
                 return
             self._queue.popleft()
-            self.pace.take_place(request.expected_tokens)
-            self.policy.tally.n_sent += 1
-            request.sent_at = now
-            turn.resolve(body)
+            run_coroutine(self.ask(request, body))
+
+    def _reserve(self, request: InFlightRequest) -> bytes | None:
+        """Reserve a place in flight, a share of the rates and the most that the request can cost.
+
+        Returns the request's body, or None if it may not go yet.
+        """
+        now = self.loop.time()
+        seconds = self.pace.seconds_to_wait(now)
+        if seconds is None:
+            return None
+        if seconds > 0:
+            self._wake_in(seconds)
+            return None
+        body = self._prepare(request)
+        if not self.meter.hold(request.max_cost):
+            # What is in flight may cost less than is set aside for it: wait for that first.
+            if self.meter.held.requests < 0.5:
+                self.stop(self.meter.reached())
+            return None
+        self.pace.take_place(request.expected_tokens)
+        self.policy.tally.n_sent += 1
+        request.sent_at = now
+        return body
 
     def _prepare(self, request: InFlightRequest) -> bytes:
         """The request's body in the form that the server accepts; notes the most it can cost."""
@@ -213,32 +208,33 @@ class Sender:
 
     # 2. send
 
-    async def _send(self, body: bytes) -> HttpResponse | TransportError:
-        """The server's answer, or why there is none."""
+    def _send(self, body: bytes) -> Pending[HttpResponse | TransportError]:
+        """Post a body; the server's answer, or why there is none."""
         result: Pending[HttpResponse | TransportError] = Pending()
         self.transport.post(body, result.resolve)
-        return await result
+        return result
 
     # 3. read
 
     def _read(self, request: InFlightRequest, result: HttpResponse | TransportError) -> Decision:
         """Decide what to do about a result, free the request's place and settle its cost."""
         self.pace.free_place()
-        is_stopping = self.error is not None
-        decision = self.policy.decide(request, result, self.loop.time(), is_stopping=is_stopping)
-        if not isinstance(decision, Keep) and decision.stop is not None:
+        decision = self.policy.decide(request, result, self.loop.time(), self.error is not None)
+        if isinstance(decision, Keep):
+            self.meter.settle(request.max_cost, decision.cost)
+            return decision
+        if decision.stop is not None:
             self.stop(decision.stop)
-        cost = decision.cost if isinstance(decision, Keep) else cost_without_reply(result)
-        self.meter.settle(request.max_cost, cost)
+        self.meter.settle(request.max_cost, cost_without_reply(result))
         return decision
 
-    async def _pause(self, seconds: float) -> None:
-        """Let others go first for some seconds."""
+    def _requeue(self, request: InFlightRequest, seconds: float) -> None:
+        """Put a request to the front of the queue, after some seconds."""
         if seconds > 0:
-            self._fill_places()
-            is_over: Pending[None] = Pending()
-            self.loop.asyncio.call_later(seconds, is_over.resolve, None)
-            await is_over
+            self.loop.asyncio.call_later(seconds, self._requeue, request, 0.0)
+        else:
+            self._queue.appendleft(request)
+        self._fill_places()
 
     # stopping and closing
 

@@ -54,6 +54,8 @@ class AiohttpTransport:
             result = TransportError("reset", "the client was closed")
         except TransportError as error:
             result = error
+        except Exception as error:  # whatever it is, somebody waits for the result
+            result = TransportError("reset", repr(error))
         on_end(result)
 
     async def _fetch(self, body: bytes) -> HttpResponse:
