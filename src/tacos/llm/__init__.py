@@ -1,20 +1,13 @@
 """The only way to a model over a network.
 
-`connect` gives a client, `ledger.open_ledger` the ledger that keeps every paid reply. One module per
-concern:
-
-    prompting   a request -> messages            endpoint    URL, headers, key, certificates
-    parsing     a reply -> JSON (loose.py)       connection  one HTTP exchange after another
-    envelope    the chat-completions format      wire        many of them (proxied.py: through a proxy)
-    refusing    what an error status means       pacing      concurrency, rates, pauses
-    reacting    what is done about an answer     sending     when each request goes out (looping.py)
-    ledger      paid replies (entries, claims, owners)
-    client      all of this behind `answer`      replaying   the same from the ledger alone (replies.py)
-    budget      the hard cap                     prices      what models cost
-    quote       what a run will cost             exchange    questions and answers as files
-    grouped     several questions in a request   grouping    how they are put together
-    embedder    encoders of an endpoint          embedding   the embeddings format
-    batch       OpenAI's batch API (calling, submissions)
+client      the door: `connect` gives a model that answers requests
+sending     the road of a request: reserve, send, read, store, deliver (`sender.Sender.ask`)
+transport   HTTP: where requests go, and two ways to get there behind one protocol
+ledger      every paid reply, so that none is lost and none is bought twice
+chat        from a question to a chat, and from a chat to an answer
+embedding   encoders of an embeddings endpoint
+offline     batches, and questions and answers as files
+cost        prices, the hard cap, and forecasts
 """
 
 from tacos.llm.client import Client, connect

@@ -126,7 +126,7 @@ class Client:
         self.close()
 
     def close(self, grace: float = GRACE) -> None:
-        """Wait up to `grace` seconds for what is in flight, so that it is kept; give up the rest."""
+        """Wait up to `grace` seconds for what is in flight, to keep it; give up the rest."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -296,7 +296,7 @@ class Client:
         return f"{self.endpoint.base} {self._name}"
 
     def _recall_form(self) -> envelope.RequestForm:
-        """The form to ask in: the settings', else what worked in the last day, else the strictest."""
+        """The form to ask in: the settings', what worked in the last day, or the strictest."""
         text = self.ledger.noted(self._server, NOTE_AGE)
         form = envelope.RequestForm(*text.split("\n")) if text else envelope.RequestForm()
         if self.settings.structured == "auto":

@@ -1,6 +1,4 @@
-"""What an answer other than 200 means: wait, try again, ask more simply, give this row up, or stop
-altogether. Pure.
-"""
+"""What an error status means: wait, retry, ask more simply, give this request up, or stop. Pure."""
 
 from __future__ import annotations
 
@@ -30,23 +28,27 @@ class ErrorAction(NamedTuple):
 
 
 def classify_error_reply(status: int, body: bytes, answered_before: bool) -> ErrorAction:
-    """The meaning of an answer with this status and body; `answered_before`: whether the server has
-    answered anything yet.
+    """What to do about an answer with this status and body.
 
-    >>> classify_error_reply(401, b'{"error": {"message": "Incorrect API key"}}', False).kind, classify_error_reply(503, b"busy", True).kind
-    ('stop', 'wait')
+    `answered_before` says whether the server has answered anything yet.
+
+    >>> classify_error_reply(401, b'{"error": {"message": "Incorrect API key"}}', False).kind
+    'stop'
+    >>> classify_error_reply(503, b"busy", True).kind
+    'wait'
     """
     text = body.decode("utf-8", "replace")
     reason = f"HTTP {status}: {envelope.read_error_message(body)}"
     if status == 429 and TOO_LARGE.search(text):
         return ErrorAction("row", reason)
     if status == 429:
-        return ErrorAction("stop" if NO_MONEY.search(text) else "wait", reason)
+        has_no_money = NO_MONEY.search(text) is not None
+        return ErrorAction("stop" if has_no_money else "wait", reason)
     if status == 503:
         return ErrorAction("wait", reason)
     if status in (408, 409, 425) or status >= 500:
-        simpler = status == 501 and NO_FORMAT.search(text)
-        return ErrorAction("simpler" if simpler else "retry", reason)
+        lacks_format = status == 501 and NO_FORMAT.search(text)
+        return ErrorAction("simpler" if lacks_format else "retry", reason)
     if status in (401, 402):
         return ErrorAction("stop", reason)
     if status in (403, 404, 405) and not answered_before and not NO_FORMAT.search(text):

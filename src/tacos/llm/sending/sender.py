@@ -43,7 +43,7 @@ STOP_GRACE = 30.0
 
 
 class ReplyReceiver(Protocol):
-    """Whoever a sender works for: it stores replies and delivers them. Called on the loop's thread."""
+    """Whoever a sender works for: it stores and delivers. Called on the loop's thread."""
 
     def store(self, request: InFlightRequest, entry: LedgerEntry) -> Awaitable[None]:
         """Put a reply into the ledger, at once; what awaits it gets the `TacosError` of a failure.
@@ -251,7 +251,7 @@ class Sender:
         self.loop.wait_for(self._close(grace))
 
     def _stop_at_fault(self, error: BaseException) -> TacosError:
-        """Stop at an error that nobody has handled, so that nobody waits for ever; why it stopped."""
+        """Stop at an error that nobody handles, so that nobody waits for ever; why it stopped."""
         if not isinstance(error, TacosError):
             error = LLMError(f"internal error in the client: {error!r}")
         self.stop(error)

@@ -1,5 +1,4 @@
-"""Where requests go and what goes with them: URL, headers, key, proxy, certificates; made once from
-the settings.
+"""Where requests go and what goes with them: URL, headers, key, proxy and certificates.
 
 The key and every header value that came from an environment variable are secrets: `redact` takes
 them out of whatever a server says, before it is written or shown anywhere.
@@ -11,7 +10,7 @@ import os
 import re
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
@@ -39,7 +38,8 @@ class Endpoint:
 
     def url(self, path: str) -> str:
         """The full URL of a path below the base, the settings' query added."""
-        return f"{self.base}{path}" + (f"?{self.query}" if self.query else "")
+        url = f"{self.base}{path}"
+        return f"{url}?{self.query}" if self.query else url
 
     @property
     def host(self) -> str:
@@ -67,16 +67,17 @@ def resolve_endpoint(
     settings: LLMSettings, environment: Mapping[str, str] = os.environ
 ) -> Endpoint:
     """The endpoint that the settings and the environment name. Raises `ConfigError`."""
-    base = (settings.base_url or environment.get("OPENAI_BASE_URL", "") or OPENAI).rstrip("/")
+    base = settings.base_url or environment.get("OPENAI_BASE_URL", "") or OPENAI
+    base = base.rstrip("/")
     parts = _parse_base_url(base)
-    used: list[str] = []
     _check_literals(settings)
-    headers = {
-        name: _fill_variables(value, environment, used) for name, value in settings.headers.items()
-    }
-    query = {
-        name: _fill_variables(value, environment, used) for name, value in settings.query.items()
-    }
+    used: list[str] = []  # what was taken from the environment: all of it is secret
+    headers = {}
+    for name, value in settings.headers.items():
+        headers[name] = _fill_variables(value, environment, used)
+    query = {}
+    for name, value in settings.query.items():
+        query[name] = _fill_variables(value, environment, used)
     key = environment.get(settings.key_env, "").strip()
     if key and settings.auth == "bearer":
         headers["Authorization"] = f"Bearer {key}"
@@ -84,33 +85,47 @@ def resolve_endpoint(
         headers["api-key"] = key
     _check_headers(headers)
     proxy = _resolve_proxy(settings, parts, environment, used)
-    said = {form for each in (key, *used) for form in (each, quote_plus(each)) if len(each) > 3}
-    secrets = tuple(sorted(said, key=len, reverse=True))
+    secrets = _list_secrets([key, *used])
     return Endpoint(base, urlencode(query), proxy, headers, secrets, settings.ca_file)
 
 
+def _list_secrets(values: Iterable[str]) -> tuple[str, ...]:
+    """What to redact, as it is and as it stands in a URL; the longest first, since one may be part
+    of another.
+    """
+    forms = set()
+    for value in values:
+        if len(value) > 3:  # shorter ones would garble every text
+            forms.add(value)
+            forms.add(quote_plus(value))
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
 def _parse_base_url(base: str) -> SplitResult:
-    """The URL's parts, when it is one that can be used."""
+    """The URL's parts. Raises `ConfigError` for one that cannot be used."""
     if Path(base).is_dir():
         raise ConfigError(
             f"{base} is a folder of models, and a language model is asked for here: give its URL"
         )
     try:
         parts = urlsplit(base)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port or an address that cannot be
-        good = False
-    if not good:
+        is_http = parts.scheme in ("http", "https")
+        is_usable = is_http and parts.hostname and parts.port != 0
+    except ValueError:  # not a valid port or address
+        is_usable = False
+    if not is_usable:
         raise ConfigError(
             f"llm.base_url {base!r} is no folder and no http(s) URL like https://api.openai.com/v1"
         )
     if parts.username or parts.password:
         raise ConfigError(
-            "llm.base_url holds a user or password: put the key into the environment variable instead"
+            "llm.base_url holds a user or password: "
+            "put the key into the environment variable instead"
         )
     if parts.query or parts.fragment:
         raise ConfigError(
-            "llm.base_url holds a query: put it into llm.query, as in --set llm.query.api-version=..."
+            "llm.base_url holds a query: "
+            "put it into llm.query, as in --set llm.query.api-version=..."
         )
     return parts
 
@@ -118,15 +133,16 @@ def _parse_base_url(base: str) -> SplitResult:
 def _fill_variables(value: str, environment: Mapping[str, str], used: list[str]) -> str:
     """`value` with `${NAME}` replaced from the environment; what was put in is added to `used`."""
 
-    def one(match: re.Match[str]) -> str:
-        if match[1] not in environment:
+    def fill(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in environment:
             raise ConfigError(
-                f"the environment variable {match[1]}, which a setting of llm names, is not set"
+                f"the environment variable {name}, which a setting of llm names, is not set"
             )
-        used.append(environment[match[1]])
-        return environment[match[1]]
+        used.append(environment[name])
+        return environment[name]
 
-    return VARIABLE.sub(one, value)
+    return VARIABLE.sub(fill, value)
 
 
 def _check_literals(settings: LLMSettings) -> None:
@@ -135,21 +151,21 @@ def _check_literals(settings: LLMSettings) -> None:
         for name, value in values.items():
             if SECRET.search(name) and value and not VARIABLE.search(value):
                 raise ConfigError(
-                    f"llm.{section}.{name} would write a key into the run: put it into an environment variable NAME, "
-                    "and ${NAME} here"
+                    f"llm.{section}.{name} would write a key into the run: "
+                    "put it into an environment variable NAME, and ${NAME} here"
                 )
     if "@" in settings.proxy and not VARIABLE.search(settings.proxy):
         raise ConfigError(
-            "llm.proxy would write a password into the run: put ${NAME}, an environment variable, there"
+            "llm.proxy would write a password into the run: "
+            "put it into an environment variable NAME, and ${NAME} there"
         )
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     """Header names and values must be plain, so that none can smuggle in another."""
     for name, value in headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", name, re.ASCII) or re.search(
-            r"[\r\n\0]", value
-        ):
+        is_plain_name = re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", name, re.ASCII)
+        if not is_plain_name or re.search(r"[\r\n\0]", value):
             raise ConfigError(f"the header {name!r} holds characters that no header may hold")
         try:
             value.encode("latin-1")
@@ -169,8 +185,8 @@ def _resolve_proxy(
         return _fill_variables(settings.proxy, environment, used)
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return ""
-    found = urllib.request.getproxies().get(parts.scheme, "")
-    credentials = urlsplit(found).password
-    if credentials:
-        used.append(credentials)
-    return found
+    proxy = urllib.request.getproxies().get(parts.scheme, "")
+    password = urlsplit(proxy).password
+    if password:
+        used.append(password)
+    return proxy
