@@ -68,7 +68,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=120)
     if process.returncode != 0:  # a fast machine may have finished
         assert process.returncode == 130
-        assert "the same command goes on" in errors
+        assert "the same command continues" in errors
         assert "Traceback" not in errors
     subprocess.run(command(tmp_path), check=True, capture_output=True)
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 40

@@ -124,5 +124,5 @@ def test_a_re_ask_shows_the_answer_and_the_error() -> None:
 
 
 def test_unknown_templates_are_an_error() -> None:
-    with pytest.raises(ConfigError, match="no prompt template"):
+    with pytest.raises(ConfigError, match="unknown prompt template"):
         prompts.read_template("nonsense")
