@@ -1,6 +1,7 @@
 """The documentation and the program agree."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,12 @@ def test_how_to_pages_name_commands_and_options_that_exist() -> None:
             assert f"tacos {called[1]}" in COMMANDS, line
             used = re.findall(r"(?<= )--?[a-z][a-z-]*", called[2].partition("#")[0])
             assert set(used) <= options | {"--help"}, line
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    version = project["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert project["name"] == tacos.DISTRIBUTION
+    assert "pip install tacos\n" not in (ROOT / "README.md").read_text("utf-8")
