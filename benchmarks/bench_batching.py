@@ -89,7 +89,9 @@ def published(folder: Path, n: int, seed: int = 1) -> list[tuple[str, list[str]]
     with gzip.open(folder / "tags" / "open_tags.jsonl.gz") as file:
         rows = [json.loads(line) for line in file]
     first = {
-        row["instruction"]: row["tags"] for row in reversed(rows) if row["instruction"].isascii()
+        row["instruction"]: row["tags"]
+        for row in reversed(rows)
+        if row["instruction"].isascii()
     }
     short = sorted(text for text in first if len(text) <= MAX_CHARS)
     drawn = np.random.default_rng(seed).permutation(len(short))[:n]
@@ -97,7 +99,11 @@ def published(folder: Path, n: int, seed: int = 1) -> list[tuple[str, list[str]]
 
 
 def ask(
-    questions: Sequence[Request], size: int, settings: LLMSettings, model: str, path: Path
+    questions: Sequence[Request],
+    size: int,
+    settings: LLMSettings,
+    model: str,
+    path: Path,
 ) -> dict[str, Any]:
     """Ask all questions, `size` per request; the tags and what they cost. What the ledger at `path`
     has is there.
@@ -116,7 +122,9 @@ def ask(
             "prompt_tokens": sum(row.prompt_tokens for row in spent),
             "answer_tokens": sum(row.answer_tokens for row in spent),
             "asked_alone": round(getattr(asked, "n_alone", 0) / len(questions), 3),
-            "unanswered": round(sum(reply.text is None for reply in replies) / len(replies), 3),
+            "unanswered": round(
+                sum(reply.text is None for reply in replies) / len(replies), 3
+            ),
             "seconds": None if n_known else round(time.monotonic() - began, 1),
         }
 
@@ -148,8 +156,12 @@ def figures(
 ) -> dict[str, Any]:
     """F1 against the published tags and its ratio to that of single questions."""
     minilm = encoder.load("minilm")
-    out: dict[str, Any] = {name: value for name, value in found.items() if name != "tags"}
-    out["tags_per_instruction"] = round(float(np.mean([len(tags) for tags in found["tags"]])), 2)
+    out: dict[str, Any] = {
+        name: value for name, value in found.items() if name != "tags"
+    }
+    out["tags_per_instruction"] = round(
+        float(np.mean([len(tags) for tags in found["tags"]])), 2
+    )
     for name in ("exact", "fuzzy"):
         mine, alone = (
             tag_agreement.count_exact_matches(each["tags"], truth)
@@ -169,12 +181,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument(
+        "data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data"
+    )
     parser.add_argument("-n", type=int, default=48)
     parser.add_argument("--url", default="")
     parser.add_argument("--model", default="SmolLM2-135M-Instruct Q4_1")
     parser.add_argument(
-        "--ledgers", type=Path, help="a folder that keeps the replies, to go on after a stop"
+        "--ledgers",
+        type=Path,
+        help="a folder that keeps the replies, to go on after a stop",
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     args = parser.parse_args()

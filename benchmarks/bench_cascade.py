@@ -46,7 +46,9 @@ def main() -> dict[str, Any]:
             out[str(size)]["alone"]["exact"]["micro"],
             *(
                 rounded(
-                    tag_agreement.count_exact_matches(*guesses(texts, tags, size, seed)[:2]).micro()
+                    tag_agreement.count_exact_matches(
+                        *guesses(texts, tags, size, seed)[:2]
+                    ).micro()
                 )
                 for seed in others
             ),
@@ -59,15 +61,20 @@ def guesses(
     texts: list[str], tags: list[list[str]], size: int, seed: int
 ) -> tuple[list[list[str]], list[list[str]], list[float]]:
     """Tags of the rest by a tagger distilled from a sample, the known tags, and how sure it is."""
-    order = np.argsort(tagger_cascade.hash_instructions(texts, seed).to_numpy(), kind="stable")
+    order = np.argsort(
+        tagger_cascade.hash_instructions(texts, seed).to_numpy(), kind="stable"
+    )
     seen, rest = order[:size].tolist(), order[size:].tolist()
-    made = llm_imitation.fit_tagger([texts[row] for row in seen], [tags[row] for row in seen], "")
+    made = llm_imitation.fit_tagger(
+        [texts[row] for row in seen], [tags[row] for row in seen], ""
+    )
     found = tagger.tag_instructions(
-        tagger_files.assemble_tagger(*tagging.freeze_tagger(made)), [texts[row] for row in rest]
+        tagger_files.assemble_tagger(*tagging.freeze_tagger(made)),
+        [texts[row] for row in rest],
     )
-    sure = pl.DataFrame({"confidences": [[p for _, p, _ in row] for row in found]}).select(
-        tagger_cascade.mean_confidence()
-    )
+    sure = pl.DataFrame(
+        {"confidences": [[p for _, p, _ in row] for row in found]}
+    ).select(tagger_cascade.mean_confidence())
     return (
         [[tag for tag, _, _ in row] for row in found],
         [tags[row] for row in rest],
@@ -75,7 +82,9 @@ def guesses(
     )
 
 
-def figures(texts: list[str], tags: list[list[str]], size: int, seed: int) -> dict[str, Any]:
+def figures(
+    texts: list[str], tags: list[list[str]], size: int, seed: int
+) -> dict[str, Any]:
     """Agreement on the rest for one size of the sample."""
     start, judge = time.perf_counter(), encoder.load("minilm")
     found, truth, sure = guesses(texts, tags, size, seed)
@@ -88,7 +97,9 @@ def figures(texts: list[str], tags: list[list[str]], size: int, seed: int) -> di
         sure, kind="stable"
     )  # the rest is in the order of its lots, which decide among equals
     common = [
-        llm_imitation.find_frequent_tags([tags[n] for n in sample_of(texts, size, seed)])
+        llm_imitation.find_frequent_tags(
+            [tags[n] for n in sample_of(texts, size, seed)]
+        )
     ] * len(truth)
     return {
         "n": len(truth),
@@ -107,22 +118,27 @@ def figures(texts: list[str], tags: list[list[str]], size: int, seed: int) -> di
 
 def sample_of(texts: list[str], size: int, seed: int) -> list[int]:
     """The rows of the sample."""
-    return np.argsort(tagger_cascade.hash_instructions(texts, seed).to_numpy(), kind="stable")[
-        :size
-    ].tolist()
+    return np.argsort(
+        tagger_cascade.hash_instructions(texts, seed).to_numpy(), kind="stable"
+    )[:size].tolist()
 
 
-def asked_again(counts: MatchCounts, truth: list[list[str]], rows: np.ndarray) -> dict[str, Any]:
+def asked_again(
+    counts: MatchCounts, truth: list[list[str]], rows: np.ndarray
+) -> dict[str, Any]:
     """Agreement when these rows, or as many at random, have the known tags; the gain with its
     interval.
     """
-    n_tags = np.array([len(tag_agreement.lowercase_tags(row)) for row in truth], dtype=np.float64)
+    n_tags = np.array(
+        [len(tag_agreement.lowercase_tags(row)) for row in truth], dtype=np.float64
+    )
     share = len(rows) / len(truth)
     hits, totals = counts.hits.copy(), counts.totals.copy()
     hits[rows], totals[rows] = n_tags[rows], 2 * n_tags[rows]
     chosen = MatchCounts(hits, totals)
     chance = MatchCounts(
-        (1 - share) * counts.hits + share * n_tags, (1 - share) * counts.totals + share * 2 * n_tags
+        (1 - share) * counts.hits + share * n_tags,
+        (1 - share) * counts.totals + share * 2 * n_tags,
     )  # what a random choice of rows comes to on average
     draws = np.random.default_rng(0).integers(0, len(truth), (1000, len(truth)))
     gains = [micro(chosen, rows) - micro(chance, rows) for rows in draws]
@@ -131,7 +147,9 @@ def asked_again(counts: MatchCounts, truth: list[list[str]], rows: np.ndarray) -
         "least sure": both(chosen),
         "random": rounded(chance.micro()),
         "gain": rounded(chosen.micro() - chance.micro()),
-        "interval of gain": [rounded(value) for value in np.quantile(gains, [0.025, 0.975])],
+        "interval of gain": [
+            rounded(value) for value in np.quantile(gains, [0.025, 0.975])
+        ],
         "these rows before": rounded(micro(counts, rows)),
         "other rows": rounded(micro(counts, untouched)),
     }

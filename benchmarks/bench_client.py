@@ -34,14 +34,21 @@ def ours(port: int, concurrency: int, n: int) -> dict[str, float]:
     from tacos.records import Request
 
     gc.set_threshold(20_000, 20, 20)  # as `tacos` on the command line does
-    settings = LLMSettings(base_url=f"http://127.0.0.1:{port}/v1", concurrency=concurrency)
+    settings = LLMSettings(
+        base_url=f"http://127.0.0.1:{port}/v1", concurrency=concurrency
+    )
     sampling = {"temperature": 0.6, "top_p": 1.0, "max_tokens": 1024}
-    text = "Please check the spelling of the following email and correct it where needed. " * 3
+    text = (
+        "Please check the spelling of the following email and correct it where needed. "
+        * 3
+    )
 
     def batch(start: int) -> list[Request]:
         rows = range(start, min(start + BATCH, n))
         return [
-            Request("tag", {"instruction": f"{row} {text}"}, "tag", "", SCHEMA, sampling)
+            Request(
+                "tag", {"instruction": f"{row} {text}"}, "tag", "", SCHEMA, sampling
+            )
             for row in rows
         ]
 
@@ -70,7 +77,10 @@ def sdk(port: int, concurrency: int, n: int) -> dict[str, float]:
     from openai import AsyncOpenAI
 
     system = "You label instructions. " * 80
-    user = "Please check the spelling of the following email and correct it where needed. " * 3
+    user = (
+        "Please check the spelling of the following email and correct it where needed. "
+        * 3
+    )
 
     async def run() -> tuple[float, float]:
         client = AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none")
@@ -108,7 +118,15 @@ def figures(n: int, wall: float, cpu: float, concurrency: int) -> dict[str, floa
 
 def apart(which: str, port: int, concurrency: int, n: int) -> dict[str, float]:
     """The figures of one measurement in a process of its own."""
-    command = [sys.executable, __file__, "--only", which, str(port), str(concurrency), str(n)]
+    command = [
+        sys.executable,
+        __file__,
+        "--only",
+        which,
+        str(port),
+        str(concurrency),
+        str(n),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -137,7 +155,9 @@ def main() -> None:
             n = max(args.n, int(args.seconds * concurrency / LATENCY))
             out[str(concurrency)] = {"tacos": apart("ours", port, concurrency, n)}
             if args.sdk:
-                out[str(concurrency)]["openai_sdk"] = apart("sdk", port, concurrency, args.sdk)
+                out[str(concurrency)]["openai_sdk"] = apart(
+                    "sdk", port, concurrency, args.sdk
+                )
             print(concurrency, out[str(concurrency)], file=sys.stderr)
         process.kill()
     print(

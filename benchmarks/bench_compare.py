@@ -43,7 +43,8 @@ N_BANDS = 100
 WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0)
 """Values of `select.coverage` to try."""
 PROMPT = re.compile(
-    r"^Below is an instruction.*?### Instruction:|### Input:|### Response:\s*$", re.DOTALL
+    r"^Below is an instruction.*?### Instruction:|### Input:|### Response:\s*$",
+    re.DOTALL,
 )
 Marks = npt.NDArray[np.bool_]
 
@@ -57,11 +58,15 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         alpaca = arguments.data / "corpora" / "alpaca_data.json.gz"
-        run = tacos.select(str(alpaca), arguments.n, run=arguments.run or Path(folder) / "run")
+        run = tacos.select(
+            str(alpaca), arguments.n, run=arguments.run or Path(folder) / "run"
+        )
         selected = time.monotonic()
         found = compare.compare(run, arguments.n, strategies.STRATEGIES)
         compared = time.monotonic()
-        paper = tacos.select(str(alpaca), arguments.n, run=Path(folder) / "paper", preset="paper")
+        paper = tacos.select(
+            str(alpaca), arguments.n, run=Path(folder) / "paper", preset="paper"
+        )
         paper_pool = Pool(paper.artifacts, paper.settings)
         curves = {"alpaca": by_coverage(alpaca, arguments.n, run.run)}
         curves["dolly"] = by_coverage(
@@ -73,7 +78,9 @@ def main() -> None:
             paper_pool.table, paper.table["id"].to_list()
         ).row(0, named=True)
     others = published(arguments.data, ids)
-    bands = np.minimum(lengths.argsort(kind="stable").argsort() * N_BANDS // len(ids), N_BANDS - 1)
+    bands = np.minimum(
+        lengths.argsort(kind="stable").argsort() * N_BANDS // len(ids), N_BANDS - 1
+    )
     marks = {name: np.isin(ids, list(chosen)) for name, chosen in found.chosen.items()}
     marks["preset paper"] = np.isin(ids, paper.table["id"].to_list())
     figures = {
@@ -81,11 +88,16 @@ def main() -> None:
         "preset paper": papers,
         "published": {name: int(other.sum()) for name, other in others.items()},
         "shared": {
-            strategy: {name: shared(own, other, bands) for name, other in others.items()}
+            strategy: {
+                name: shared(own, other, bands) for name, other in others.items()
+            }
             for strategy, own in marks.items()
         },
         "by select.coverage": curves,
-        "seconds": {"select": round(selected - started), "compare": round(compared - selected)},
+        "seconds": {
+            "select": round(selected - started),
+            "compare": round(compared - selected),
+        },
     }
     print(json.dumps(figures))
 
@@ -96,18 +108,24 @@ def by_coverage(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
     """
     out = {}
     for worth in WORTHS:
-        done = tacos.select(str(data), n, run=run, settings={"select": {"coverage": worth}})
+        done = tacos.select(
+            str(data), n, run=run, settings={"select": {"coverage": worth}}
+        )
         pool = Pool(done.artifacts, done.settings)
         out[str(worth)] = strategy_comparison.profile_selection(
             pool.table, done.table["id"].to_list()
         ).row(0, named=True)
     first = choose_rows(pool, SelectionRequest(n, "random"))["id"].to_list()
     drawn = strategy_comparison.summarise_draws(
-        pool.table, compare.draw_random_selections(pool, SelectionRequest(n, "random"), first)
+        pool.table,
+        compare.draw_random_selections(pool, SelectionRequest(n, "random"), first),
     )
     out["random"] = dict(drawn.select("figure", "mean").iter_rows())
     wanted = ("coverage", "mean_score", "mean_tags", "mean_length")
-    return {name: {figure: round(row[figure], 3) for figure in wanted} for name, row in out.items()}
+    return {
+        name: {figure: round(row[figure], 3) for figure in wanted}
+        for name, row in out.items()
+    }
 
 
 def published(data: Path, ids: Sequence[str]) -> dict[str, Marks]:
@@ -118,7 +136,8 @@ def published(data: Path, ids: Sequence[str]) -> dict[str, Marks]:
     numbers: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows):
         numbers.setdefault(
-            (plain(f"{row['instruction']} {row['input']}"), plain(row["output"])), number
+            (plain(f"{row['instruction']} {row['input']}"), plain(row["output"])),
+            number,
         )
     names = {one.rpartition(":")[2]: place for place, one in enumerate(ids)}
     out = {}
@@ -133,7 +152,11 @@ def published(data: Path, ids: Sequence[str]) -> dict[str, Marks]:
 def text_of(row: dict[str, Any]) -> tuple[str, str]:
     """Instruction with input, and response, of a published row."""
     turns = row.get("conversations")
-    asked = PROMPT.sub(" ", turns[0]["value"]) if turns else f"{row['instruction']} {row['input']}"
+    asked = (
+        PROMPT.sub(" ", turns[0]["value"])
+        if turns
+        else f"{row['instruction']} {row['input']}"
+    )
     return plain(asked), plain(answer_of(row))
 
 
@@ -144,14 +167,21 @@ def plain(text: str) -> str:
 
 def shared(own: Marks, other: Marks, bands: npt.NDArray[np.int64]) -> dict[str, Any]:
     """How many rows two selections have in common, and what chance gives."""
-    n, size, theirs, ours = int((own & other).sum()), len(own), int(other.sum()), int(own.sum())
+    n, size, theirs, ours = (
+        int((own & other).sum()),
+        len(own),
+        int(other.sum()),
+        int(own.sum()),
+    )
     even = hypergeom(size, theirs, ours)
     low, high = even.interval(0.95)
     parts = [
-        bands == band for band in np.unique(bands[own & np.isin(bands, bands[other])]).tolist()
+        bands == band
+        for band in np.unique(bands[own & np.isin(bands, bands[other])]).tolist()
     ]
     each = [
-        hypergeom(int(part.sum()), int(other[part].sum()), int(own[part].sum())) for part in parts
+        hypergeom(int(part.sum()), int(other[part].sum()), int(own[part].sum()))
+        for part in parts
     ]
     mean, sd = sum(one.mean() for one in each), sum(one.var() for one in each) ** 0.5
     return {

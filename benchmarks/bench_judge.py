@@ -105,11 +105,15 @@ def main(data: Path) -> dict[str, Any]:
         spoilt_responses.spoil_texts(preference_pairs.read_answers(data)),
     )
     coach, panda, car, raw, own = (
-        judging.encode_pairs(group, vectors) for group in (revised, voted, chosen, as_is, spoilt)
+        judging.encode_pairs(group, vectors)
+        for group in (revised, voted, chosen, as_is, spoilt)
     )
     z_coach, z_panda = cross_validate(revised, voted, coach, panda, own)
     z_car = hold_out_by_text(chosen, revised, car, [coach, panda, own])
-    shipped, samples = judge.load(), [text for pair in revised for text in (pair.a, pair.b)]
+    shipped, samples = (
+        judge.load(),
+        [text for pair in revised for text in (pair.a, pair.b)],
+    )
     return {
         "coachlm": figures(z_coach, revised),
         "pandalm": figures(z_panda, voted),
@@ -123,7 +127,10 @@ def main(data: Path) -> dict[str, Any]:
         "coachlm, fitted to votes only": accuracy(
             coach.difference @ judging.solve_weights(join([panda, own])), revised
         ),
-        "calibration": {"coachlm": calibration(z_coach), "pandalm": calibration(z_panda)},
+        "calibration": {
+            "coachlm": calibration(z_coach),
+            "pandalm": calibration(z_panda),
+        },
         "planted faults": faults(shipped, [pair.a for pair in revised]),
         "pleas": pleas(shipped, samples, PLEAS),
         "pleas, other wordings": pleas(shipped, samples, SEEN_LATER),
@@ -137,12 +144,16 @@ def main(data: Path) -> dict[str, Any]:
 def fold(text: str, repeat: int = 0) -> int:
     """0..4, by the text alone; another partition for each repeat."""
     return (
-        int.from_bytes(hashlib.blake2b(f"{repeat}{text}".encode(), digest_size=4).digest()) % FOLDS
+        int.from_bytes(
+            hashlib.blake2b(f"{repeat}{text}".encode(), digest_size=4).digest()
+        )
+        % FOLDS
     )
 
 
 def join(
-    designs: Sequence[judging.PreferenceData], keep: Sequence[npt.NDArray[np.bool_] | None] = ()
+    designs: Sequence[judging.PreferenceData],
+    keep: Sequence[npt.NDArray[np.bool_] | None] = (),
 ) -> judging.PreferenceData:
     """Designs below each other, each cut to the rows to keep."""
     masks = [
@@ -150,9 +161,12 @@ def join(
         for mask in (*keep, *[None] * (len(designs) - len(keep)))
     ]
     parts = [
-        (d.difference[m], d.preference[m], d.weight[m]) for d, m in zip(designs, masks, strict=True)
+        (d.difference[m], d.preference[m], d.weight[m])
+        for d, m in zip(designs, masks, strict=True)
     ]
-    return judging.PreferenceData(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return judging.PreferenceData(
+        *(np.concatenate(column) for column in zip(*parts, strict=True))
+    )
 
 
 def cross_validate(
@@ -194,12 +208,18 @@ def hold_out_by_text(
             if at == k
             for text in (*pair.a, *pair.b)
         }
-        unseen = np.array([not ({*pair.a, *pair.b, pair.group} & texts) for pair in revised])
-        z[folds == k] = car.difference[folds == k] @ judging.solve_weights(join(training, [unseen]))
+        unseen = np.array(
+            [not ({*pair.a, *pair.b, pair.group} & texts) for pair in revised]
+        )
+        z[folds == k] = car.difference[folds == k] @ judging.solve_weights(
+            join(training, [unseen])
+        )
     return z
 
 
-def figures(z: Array, group: Sequence[preference_pairs.PreferencePair]) -> dict[str, Any]:
+def figures(
+    z: Array, group: Sequence[preference_pairs.PreferencePair]
+) -> dict[str, Any]:
     """Accuracy beside length-only: over all, within length bands of 10%, and where the shorter
     response won.
     """
@@ -218,7 +238,9 @@ def figures(z: Array, group: Sequence[preference_pairs.PreferencePair]) -> dict[
     return out
 
 
-def accuracy(z: Array, group: Sequence[preference_pairs.PreferencePair]) -> dict[str, Any]:
+def accuracy(
+    z: Array, group: Sequence[preference_pairs.PreferencePair]
+) -> dict[str, Any]:
     """Share of pairs with z > 0 (ties half; the mean of the repeats), with its interval clustered
     by instruction.
     """
@@ -227,7 +249,9 @@ def accuracy(z: Array, group: Sequence[preference_pairs.PreferencePair]) -> dict
     for pair, hit in zip(group, hits, strict=True):
         clusters[pair.group].append(float(hit))
     sums = np.array([[sum(rows), len(rows)] for rows in clusters.values()])
-    draws = sums[np.random.default_rng(0).integers(0, len(sums), (1000, len(sums)))].sum(axis=1)
+    draws = sums[
+        np.random.default_rng(0).integers(0, len(sums), (1000, len(sums)))
+    ].sum(axis=1)
     low, high = np.quantile(draws[:, 0] / draws[:, 1], [0.025, 0.975])
     return {
         "accuracy": r(hits.mean()),
@@ -249,7 +273,9 @@ def calibration(z: Array) -> list[dict[str, float]]:
     ]
 
 
-def faults(shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text]) -> dict[str, float]:
+def faults(
+    shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text]
+) -> dict[str, float]:
     """Share of good responses that score above the same response spoilt, by way of spoiling."""
     rng, others = random.Random(1), spoilt_responses.find_length_neighbours(texts)
     out = {}
@@ -259,12 +285,17 @@ def faults(shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text]) -> dict[st
             for text, other in zip(texts, others, strict=True)
         ]
         made = [(good, bad) for good, bad in made if bad[1] and bad != good]
-        out[way.__name__] = r((shipped.preference(*zip(*made, strict=True)) > 0.5).mean())
+        out[way.__name__] = r(
+            (shipped.preference(*zip(*made, strict=True)) > 0.5).mean()
+        )
     return out
 
 
 def pleas(
-    shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text], wordings: Sequence[str], n: int = 100
+    shipped: judge.EmbeddedJudge,
+    texts: Sequence[judge.Text],
+    wordings: Sequence[str],
+    n: int = 100,
 ) -> dict[str, float]:
     """Scores of `n` samples with and without a plea: how many rise, and by how much at most."""
     some = random.Random(5).sample(list(texts), n)
@@ -286,14 +317,26 @@ def pleas(
     }
 
 
-def digits(shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text]) -> dict[str, float]:
+def digits(
+    shipped: judge.EmbeddedJudge, texts: Sequence[judge.Text]
+) -> dict[str, float]:
     """A wrong number instead of the right one: the judge cannot know, so its scores must hardly
     differ.
     """
     some = [text for text in texts if re.search(r"\d{2}", text[1])]
-    wrong = [(i, re.sub(r"\d(?=\d)", lambda m: str((int(m[0]) + 4) % 9 + 1), x)) for i, x in some]
-    change = abs(shipped.score(*zip(*some, strict=True)) - shipped.score(*zip(*wrong, strict=True)))
-    return {"n": len(some), "mean change of score": r(change.mean()), "largest": r(change.max())}
+    wrong = [
+        (i, re.sub(r"\d(?=\d)", lambda m: str((int(m[0]) + 4) % 9 + 1), x))
+        for i, x in some
+    ]
+    change = abs(
+        shipped.score(*zip(*some, strict=True))
+        - shipped.score(*zip(*wrong, strict=True))
+    )
+    return {
+        "n": len(some),
+        "mean change of score": r(change.mean()),
+        "largest": r(change.max()),
+    }
 
 
 def corpus(shipped: judge.EmbeddedJudge, data: Path) -> dict[str, Any]:
@@ -315,7 +358,9 @@ def corpus(shipped: judge.EmbeddedJudge, data: Path) -> dict[str, Any]:
     return {
         "rows": len(texts),
         "rows per CPU second": round(len(texts) / seconds),
-        "quantiles 5, 25, 50, 75, 95%": np.quantile(scores, [0.05, 0.25, 0.5, 0.75, 0.95])
+        "quantiles 5, 25, 50, 75, 95%": np.quantile(
+            scores, [0.05, 0.25, 0.5, 0.75, 0.95]
+        )
         .round(1)
         .tolist(),
         "rank correlation with length": r(np.corrcoef(*ranks)[0, 1]),
@@ -324,7 +369,9 @@ def corpus(shipped: judge.EmbeddedJudge, data: Path) -> dict[str, Any]:
     }
 
 
-def selections(texts: Sequence[judge.Text], scores: Array, data: Path) -> dict[str, list[float]]:
+def selections(
+    texts: Sequence[judge.Text], scores: Array, data: Path
+) -> dict[str, list[float]]:
     """For published subsets of Alpaca: how often a selected row scores above another, by the judge
     and by length.
     """
@@ -334,9 +381,9 @@ def selections(texts: Sequence[judge.Text], scores: Array, data: Path) -> dict[s
             chosen = {answer_of(row).strip() for row in json.load(file)}
         inside = np.array([x.strip() in chosen for _, x in texts])
         length = np.array([float(len(x)) for _, x in texts])
-        found[path.name.split(".")[0]] = [auc(v[inside], v[~inside]) for v in (scores, length)] + [
-            int(inside.sum())
-        ]
+        found[path.name.split(".")[0]] = [
+            auc(v[inside], v[~inside]) for v in (scores, length)
+        ] + [int(inside.sum())]
     return found
 
 
@@ -350,7 +397,10 @@ def auc(above: Array, below: Array) -> float:
     """P(a value of `above` > one of `below`), ties half."""
     order = np.sort(below)
     return r(
-        (np.searchsorted(order, above, "left") + np.searchsorted(order, above, "right")).mean()
+        (
+            np.searchsorted(order, above, "left")
+            + np.searchsorted(order, above, "right")
+        ).mean()
         / (2 * len(order))
     )
 
@@ -363,6 +413,10 @@ def r(value: float) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "data", nargs="?", type=Path, default=Path("../shared/data"), help="the folder of corpora"
+        "data",
+        nargs="?",
+        type=Path,
+        default=Path("../shared/data"),
+        help="the folder of corpora",
     )
     print(json.dumps(main(parser.parse_args().data)))

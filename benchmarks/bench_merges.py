@@ -58,7 +58,10 @@ def raw_counts(data: Path) -> dict[str, int]:
 
 def steps_of(found: NormalisationResult) -> dict[str, int]:
     """Tags that are left after each step."""
-    return {"raw": found.steps[0].n_in, **{step.name: step.n_out for step in found.steps}}
+    return {
+        "raw": found.steps[0].n_in,
+        **{step.name: step.n_out for step in found.steps},
+    }
 
 
 def drawn(vocabulary: pl.DataFrame, n: int, seed: int) -> list[str]:
@@ -82,7 +85,9 @@ def tagged_alpaca(data: Path, run: Path, settings: dict[str, Any]) -> tacos.Sele
         config.load_settings(normalise=settings),
         data / "corpora" / "alpaca_data.json.gz",
     )
-    return select.run_selection(alpaca, chosen, select.OutputTargets(run=run), until="canonicalise")
+    return select.run_selection(
+        alpaca, chosen, select.OutputTargets(run=run), until="canonicalise"
+    )
 
 
 def figures(tags: pl.Series, rows: np.ndarray, n_tags: int) -> dict[str, float]:
@@ -98,15 +103,19 @@ def algorithm_1(done: tacos.Selection) -> dict[str, Any]:
     """Complexity-first sampling, random rows and longest responses on the same canonical tags."""
     samples = done.artifacts["samples"].scan().select("id", "length").collect()
     named = done.artifacts["canonical_tags"].scan().select("id", "tags").collect()
-    table = samples.join(named, on="id", how="left", maintain_order="left").with_columns(
-        pl.col("tags").fill_null([])
-    )
+    table = samples.join(
+        named, on="id", how="left", maintain_order="left"
+    ).with_columns(pl.col("tags").fill_null([]))
     n_tags = table["tags"].explode().drop_nulls().n_unique()
     began = time.perf_counter()
-    chosen = complexity_first.select_complex_first(table.select("id", "tags"), N_SAMPLED)
+    chosen = complexity_first.select_complex_first(
+        table.select("id", "tags"), N_SAMPLED
+    )
     seconds = time.perf_counter() - began
     places = (
-        table.with_row_index().join(chosen.select("id"), on="id", how="semi")["index"].to_numpy()
+        table.with_row_index()
+        .join(chosen.select("id"), on="id", how="semi")["index"]
+        .to_numpy()
     )
     longest = table["length"].arg_sort(descending=True).head(N_SAMPLED).to_numpy()
     rng = np.random.default_rng(1)
@@ -133,7 +142,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument(
+        "data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data"
+    )
     parser.add_argument("--merges", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -144,7 +155,11 @@ def main() -> None:
     out: dict[str, Any] = {}
     for name, settings in VARIANTS.items():
         found = normalisation.build_vocabulary(
-            counts, None, N_QUERIES, NormaliseSettings(association=False, **settings), minilm
+            counts,
+            None,
+            N_QUERIES,
+            NormaliseSettings(association=False, **settings),
+            minilm,
         )
         out[name] = steps_of(found)
         print(

@@ -39,7 +39,9 @@ def pool(n_rows: int, n_tags: int, seed: int) -> tuple[csr_array, np.ndarray]:
 def edges(n_tags: int, seed: int) -> csr_array:
     """P of random vectors."""
     vectors = np.random.default_rng(seed).standard_normal((n_tags, 8))
-    return mig.propagation_matrix(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    return mig.propagation_matrix(
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    )
 
 
 def main() -> None:
@@ -60,7 +62,9 @@ def main() -> None:
     )
     tags, scores = pool(options.rows, N_TAGS, 1)
     began = time.perf_counter()
-    rows = mig.information_matrix(tags, scores, edges(N_TAGS, 1) if options.neighbours else None)
+    rows = mig.information_matrix(
+        tags, scores, edges(N_TAGS, 1) if options.neighbours else None
+    )
     taken = mig.take_informative(rows, options.take)
     seconds = time.perf_counter() - began
     figures = {

@@ -95,9 +95,16 @@ def bench_encoder(data: Path) -> dict[str, Any]:
     teacher = minilm_encoder.MiniLM()
     tags = [tag for tag in corpora.read_tags(data) if corpora.is_holdout_tag(tag)]
     trained_on = set(corpora.read_instructions(data))
-    asked = [text for text in corpora.read_first_annotations(data) if text not in trained_on][:2000]
-    topics = corpora.read_corpus_rows(data / "topics/autoj_scenarios_train_2383.jsonl.gz")
-    texts, labels = [row["instruction"] for row in topics], [row["category"] for row in topics]
+    asked = [
+        text for text in corpora.read_first_annotations(data) if text not in trained_on
+    ][:2000]
+    topics = corpora.read_corpus_rows(
+        data / "topics/autoj_scenarios_train_2383.jsonl.gz"
+    )
+    texts, labels = (
+        [row["instruction"] for row in topics],
+        [row["category"] for row in topics],
+    )
     truth = {"tags": teacher.encode(tags), "asked": teacher.encode(asked)}
     models = {
         "static before": Plain(teacher, truth["tags"]),
@@ -117,7 +124,9 @@ def bench_encoder(data: Path) -> dict[str, Any]:
             "topic accuracy": accuracy,
             "topic accuracy +-": half,
             "tags/s": speed(model.encode, tags),
-            "instructions/s": speed(model.encode, asked[:500] if name == "minilm" else asked),
+            "instructions/s": speed(
+                model.encode, asked[:500] if name == "minilm" else asked
+            ),
         }
         print(name, out[name], flush=True)
     return out
@@ -126,7 +135,9 @@ def bench_encoder(data: Path) -> dict[str, Any]:
 # --- tagger
 
 
-def cross_validate(data: Path, name: str) -> tuple[list[list[tuple[str, float]]], dict[str, Any]]:
+def cross_validate(
+    data: Path, name: str
+) -> tuple[list[list[tuple[str, float]]], dict[str, Any]]:
     """Each instruction's tags by a tagger that has not seen it."""
     texts, tags, lore = train.read_tagging_data(data)
     recipe = tagging.TaggerRecipe(encoder=name)
@@ -137,19 +148,24 @@ def cross_validate(data: Path, name: str) -> tuple[list[list[tuple[str, float]]]
         unseen = np.flatnonzero(folds == fold)
         seen = rows.take(np.flatnonzero(folds != fold).tolist())
         spelling = tagging.TagReference(
-            tagging.pick_spellings([tags[row] for row in np.flatnonzero(folds != fold)]),
+            tagging.pick_spellings(
+                [tags[row] for row in np.flatnonzero(folds != fold)]
+            ),
             lore.published,
         )
         made = tagger_files.assemble_tagger(
             *tagging.freeze_tagger(tagging.fit_tagger_model(seen, spelling, recipe))
         )
         for row, found in zip(
-            unseen, tagger.tag_instructions(made, [texts[row] for row in unseen]), strict=True
+            unseen,
+            tagger.tag_instructions(made, [texts[row] for row in unseen]),
+            strict=True,
         ):
             out[row] = [(tag, p) for tag, p, _ in found]
         print(name, "fold", fold, made.choice, flush=True)
     right = [
-        tag_agreement.lowercase_tag(tag) in set(map(tag_agreement.lowercase_tag, tags[n]))
+        tag_agreement.lowercase_tag(tag)
+        in set(map(tag_agreement.lowercase_tag, tags[n]))
         for n, row in enumerate(out)
         for tag, _ in row
     ]
@@ -166,7 +182,9 @@ def by_source(data: Path, predicted: list[list[str]], judge: Encoder) -> dict[st
     rows = list(corpora.read_first_annotations(data).values())
     sources = np.array([row["id"].rsplit("-", 1)[0] for row in rows])
     out = {
-        "all": tag_agreement.measure_tag_agreement(predicted, [row["tags"] for row in rows], judge)
+        "all": tag_agreement.measure_tag_agreement(
+            predicted, [row["tags"] for row in rows], judge
+        )
     }
     for source in sorted(set(sources)):
         picked = np.flatnonzero(sources == source)
@@ -186,10 +204,16 @@ def annotators(data: Path, judge: Encoder) -> dict[str, Any]:
         seen.setdefault(row["instruction"], []).append(row["tags"])
     five = [rows for rows in seen.values() if len(rows) == 5]
     pairs = [
-        (g, a, b) for g, rows in enumerate(five) for n, a in enumerate(rows) for b in rows[n + 1 :]
+        (g, a, b)
+        for g, rows in enumerate(five)
+        for n, a in enumerate(rows)
+        for b in rows[n + 1 :]
     ]
     return tag_agreement.measure_tag_agreement(
-        [a for _, a, _ in pairs], [b for _, _, b in pairs], judge, [g for g, _, _ in pairs]
+        [a for _, a, _ in pairs],
+        [b for _, _, b in pairs],
+        judge,
+        [g for g, _, _ in pairs],
     )
 
 
@@ -208,7 +232,8 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
         cosines = vectors @ vectors[folds != fold].T
         names = tagging.pick_spellings(seen)
         counts = {
-            tag: sum(tag in map(tag_agreement.lowercase_tag, row) for row in seen) for tag in names
+            tag: sum(tag in map(tag_agreement.lowercase_tag, row) for row in seen)
+            for tag in names
         }
         top = sorted(counts, key=lambda tag: (-counts[tag], tag))[:3]
         lexicon = tag_phrases.Lexicon(tuple(sorted({*names, *lore.published})), {}, 1.0)
@@ -216,7 +241,8 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
             frequent[row] = top
             voted[row] = vote(seen, cosines[row])
             mentioned[row] = [
-                lexicon.tags[tag] for tag in lexicon.mentions(tag_phrases.stem_text(texts[row]))[:3]
+                lexicon.tags[tag]
+                for tag in lexicon.mentions(tag_phrases.stem_text(texts[row]))[:3]
             ]
     return {
         "most frequent": tag_agreement.measure_tag_agreement(frequent, tags, judge),
@@ -236,11 +262,17 @@ def vote(seen: list[list[str]], cosines: np.ndarray, n: int = 10) -> list[str]:
 
 def bench_tagger(data: Path, names: list[str]) -> dict[str, Any]:
     judge = encoder.load("minilm")
-    out: dict[str, Any] = {"annotators": annotators(data, judge), **baselines(data, judge)}
+    out: dict[str, Any] = {
+        "annotators": annotators(data, judge),
+        **baselines(data, judge),
+    }
     print(out, flush=True)
     for name in names:
         predicted, more = cross_validate(data, name)
-        out[name] = by_source(data, [[tag for tag, _ in row] for row in predicted], judge) | more
+        out[name] = (
+            by_source(data, [[tag for tag, _ in row] for row in predicted], judge)
+            | more
+        )
         print(name, out[name], flush=True)
     rows = corpora.read_corpus_rows(data / "corpora/alpaca_data.json.gz")
     texts = [corpora.join_raw_input(row["instruction"], row["input"]) for row in rows]

@@ -88,7 +88,10 @@ def needles(data: Path) -> list[Needle]:
 def version(row: Mapping[str, Any], name: str) -> Row:
     """One version as a row in Alpaca's form."""
     columns = {"instruction": "Instruction", "input": "Input", "output": "Response"}
-    return {column: str(row[f"{name} {theirs}"]).strip() for column, theirs in columns.items()}
+    return {
+        column: str(row[f"{name} {theirs}"]).strip()
+        for column, theirs in columns.items()
+    }
 
 
 def haystack(data: Path, found: Sequence[Needle]) -> list[tuple[Row, int]]:
@@ -97,7 +100,8 @@ def haystack(data: Path, found: Sequence[Needle]) -> list[tuple[Row, int]]:
     rows = [
         (one, -1)
         for one in map(
-            stripped, preference_pairs.read_json(data / "corpora" / "alpaca_data.json.gz")
+            stripped,
+            preference_pairs.read_json(data / "corpora" / "alpaca_data.json.gz"),
         )
     ]
     pool = [(row, mark) for row, mark in rows if tuple(row.values()) not in own]
@@ -121,8 +125,14 @@ def cross_fit(data: Path, folder: Path) -> list[judge.EmbeddedJudge]:
     ]
     made = []
     for k in range(FOLDS):
-        held = {text for pair in revised if fold(pair.group) == k for text in texts(pair)}
-        some = [pair for pair in revised if fold(pair.group) != k and held.isdisjoint(texts(pair))]
+        held = {
+            text for pair in revised if fold(pair.group) == k for text in texts(pair)
+        }
+        some = [
+            pair
+            for pair in revised
+            if fold(pair.group) != k and held.isdisjoint(texts(pair))
+        ]
         training = [*some, *(pair for pair in others if held.isdisjoint(texts(pair)))]
         reference = [text for pair in some for text in (pair.a, pair.b)]
         weights = judging.fit_judge_weights(training, vectors, reference, judging.LEVEL)
@@ -135,7 +145,11 @@ def texts(pair: preference_pairs.PreferencePair) -> set[str]:
     """The texts of a pair: instructions, and responses longer than a word or a number, which anyone
     may give.
     """
-    return {pair.group, pair.a[0], *(text for _, text in (pair.a, pair.b) if len(text) > 20)}
+    return {
+        pair.group,
+        pair.a[0],
+        *(text for _, text in (pair.a, pair.b) if len(text) > 20),
+    }
 
 
 def scorer(
@@ -145,7 +159,9 @@ def scorer(
     by the same.
     """
     groups = {
-        asked(row): group_of(needle) for needle in found for row in (needle.revised, needle.raw)
+        asked(row): group_of(needle)
+        for needle in found
+        for row in (needle.revised, needle.raw)
     }
     known: dict[judge.Text, float] = {}
 
@@ -155,7 +171,13 @@ def scorer(
         of = np.array([fold(groups.get(text, text)) for text, _ in new])
         for k in np.unique(of).tolist():
             some = [new[i] for i in np.flatnonzero(of == k).tolist()]
-            known.update(zip(some, judges[k].score(*zip(*some, strict=True)).tolist(), strict=True))
+            known.update(
+                zip(
+                    some,
+                    judges[k].score(*zip(*some, strict=True)).tolist(),
+                    strict=True,
+                )
+            )
         return [known[text] for text in wanted]
 
     return cross_fitted
@@ -175,7 +197,9 @@ def shares(chosen: Collection[int], found: Sequence[Needle]) -> dict[str, Any]:
     """The share of revised ones among the selected rows of pairs, over all and by band."""
     ratios = np.array([needle.ratio for needle in found])
     inside = {"all": np.full(len(found), True)}
-    inside |= {name: (ratios >= low) & (ratios <= high) for name, (low, high) in BANDS.items()}
+    inside |= {
+        name: (ratios >= low) & (ratios <= high) for name, (low, high) in BANDS.items()
+    }
     out: dict[str, Any] = {}
     for name, mask in inside.items():
         marks = {mark for mark in chosen if mask[mark // 2]}
@@ -190,10 +214,16 @@ def counted(marks: Collection[int]) -> dict[str, Any]:
     if not n:
         return {"n": 0, "revised": None, "interval": None}
     interval = binomtest(revised, n).proportion_ci(method="wilson")
-    return {"n": n, "revised": r(revised / n), "interval": [r(interval.low), r(interval.high)]}
+    return {
+        "n": n,
+        "revised": r(revised / n),
+        "interval": [r(interval.low), r(interval.high)],
+    }
 
 
-def random_shares(draws: Sequence[Collection[int]], found: Sequence[Needle]) -> dict[str, Any]:
+def random_shares(
+    draws: Sequence[Collection[int]], found: Sequence[Needle]
+) -> dict[str, Any]:
     """Mean, least and greatest share over random selections."""
     each, out = [shares(draw, found) for draw in draws], {}
     for name in each[0]:
@@ -214,7 +244,9 @@ def selections(
     robust = tacos.select(rows, n, run=folder / "robust", judge=scored)
     ids = {"tacos (robust)": robust.table["id"].to_list()}
     settings = {"select": {"coverage": 0.0}}
-    scores_only = tacos.select(rows, n, run=folder / "robust", judge=scored, settings=settings)
+    scores_only = tacos.select(
+        rows, n, run=folder / "robust", judge=scored, settings=settings
+    )
     ids["tacos (robust), coverage 0"] = scores_only.table["id"].to_list()
     paper = tacos.select(rows, n, run=folder / "paper", preset="paper", judge=scored)
     ids["tacos (paper)"] = paper.table["id"].to_list()
@@ -224,7 +256,9 @@ def selections(
     ids |= {f"{name}, by grade": list(graded.chosen[name]) for name in BY_GRADE}
     pool = Pool(robust.artifacts, robust.settings)
     wish = SelectionRequest(n, "random")
-    return ids, compare.draw_random_selections(pool, wish, list(compared.chosen["random"]))
+    return ids, compare.draw_random_selections(
+        pool, wish, list(compared.chosen["random"])
+    )
 
 
 def main() -> None:
@@ -239,7 +273,11 @@ def main() -> None:
         name: sum(low <= needle.ratio <= high for needle in found)
         for name, (low, high) in BANDS.items()
     }
-    figures: dict[str, Any] = {"rows": len(rows), "pairs": len(found), "pairs by band": bands}
+    figures: dict[str, Any] = {
+        "rows": len(rows),
+        "pairs": len(found),
+        "pairs by band": bands,
+    }
     with tempfile.TemporaryDirectory() as folder:
         scored = scorer(cross_fit(arguments.data, Path(folder)), found)
         figures["judge alone"] = judge_alone(scored, found)
@@ -267,8 +305,12 @@ def judge_alone(scored: Callable[..., Any], found: Sequence[Needle]) -> dict[str
         (revised > raw) + 0.5 * (revised == raw),
         np.array([needle.ratio for needle in found]),
     )
-    inside = {name: (ratios >= low) & (ratios <= high) for name, (low, high) in BANDS.items()}
-    return {"all": r(wins.mean())} | {name: r(wins[mask].mean()) for name, mask in inside.items()}
+    inside = {
+        name: (ratios >= low) & (ratios <= high) for name, (low, high) in BANDS.items()
+    }
+    return {"all": r(wins.mean())} | {
+        name: r(wins[mask].mean()) for name, mask in inside.items()
+    }
 
 
 def marked(ids: Sequence[str], marks: Sequence[int]) -> list[int]:

@@ -41,7 +41,11 @@ Ints = npt.NDArray[np.int64]
 SUPPORT, CONFIDENCE, EPS = 40, 0.99, 0.05
 N_PAIRS, N_ITEMSETS = 50, 20
 BATCH = 100_000
-GOALS = {"associate 3000000 30000": (6, 1024), "merge 30000": (4, 512), "merge 100000": (40, None)}
+GOALS = {
+    "associate 3000000 30000": (6, 1024),
+    "merge 30000": (4, 512),
+    "merge 100000": (40, None),
+}
 
 
 def transactions(n: int, n_tags: int, seed: int = 1) -> sparse.csr_array:
@@ -53,7 +57,8 @@ def transactions(n: int, n_tags: int, seed: int = 1) -> sparse.csr_array:
     keys = np.unique(drawn(sizes, edges, n_tags, rng))
     more = np.zeros(0, np.int64)
     while (
-        lacking := sizes - np.bincount(np.concatenate([keys, more]) // n_tags, minlength=n)
+        lacking := sizes
+        - np.bincount(np.concatenate([keys, more]) // n_tags, minlength=n)
     ).any():
         new = drawn(lacking, edges, n_tags, rng)
         known = keys[np.searchsorted(keys, new).clip(max=len(keys) - 1)] == new
@@ -72,7 +77,9 @@ def drawn(
     them.
     """
     rows = np.repeat(np.arange(len(sizes)), sizes)
-    return rows * n_tags + np.searchsorted(edges, rng.random(len(rows))).clip(max=n_tags - 1)
+    return rows * n_tags + np.searchsorted(edges, rng.random(len(rows))).clip(
+        max=n_tags - 1
+    )
 
 
 def plant(keys: Ints, n: int, n_tags: int, rng: np.random.Generator) -> Ints:
@@ -98,7 +105,9 @@ def vectors(n: int, dim: int = 384, seed: int = 1) -> npt.NDArray[np.float32]:
     x[:, 0] += 0.4
     copies = rng.choice(n, size=n // 5, replace=False)
     noise = (
-        rng.uniform(0.1, 0.5, size=(len(copies), 1)) * rng.normal(size=(len(copies), dim)) * scale
+        rng.uniform(0.1, 0.5, size=(len(copies), 1))
+        * rng.normal(size=(len(copies), dim))
+        * scale
     )
     x[copies] = x[rng.integers(n, size=len(copies))] + noise / np.linalg.norm(scale)
     turn, _ = np.linalg.qr(rng.normal(size=(dim, dim)))
@@ -150,14 +159,18 @@ def associate(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
 def merge(n: int) -> Callable[[], dict[str, Any]]:
     """Ours: vectors in, groups out."""
     x = vectors(n)
-    return timed(lambda: {"groups": int(semantic_merging.group_by_cosine(x, EPS).max()) + 1})
+    return timed(
+        lambda: {"groups": int(semantic_merging.group_by_cosine(x, EPS).max()) + 1}
+    )
 
 
 def sample(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
     """Algorithm 1: 6,000 rows."""
     x = transactions(n, n_tags)
     return timed(
-        lambda: {"rows": len(complexity_first.take_by_walks(x.indptr, x.indices, 6000)[0])}
+        lambda: {
+            "rows": len(complexity_first.take_by_walks(x.indptr, x.indices, 6000)[0])
+        }
     )
 
 
@@ -176,13 +189,17 @@ def mlxtend(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
 
     warnings.simplefilter("ignore")
     x = sparse.csr_matrix(transactions(n, n_tags), dtype=bool)
-    table = pd.DataFrame.sparse.from_spmatrix(x, columns=[str(i) for i in range(n_tags)])
+    table = pd.DataFrame.sparse.from_spmatrix(
+        x, columns=[str(i) for i in range(n_tags)]
+    )
 
     def run() -> dict[str, Any]:
         itemsets = fpgrowth(table, min_support=(SUPPORT - 0.5) / n, max_len=2)
         return {
             "rules": len(
-                association_rules(itemsets, metric="confidence", min_threshold=CONFIDENCE - 1e-9)
+                association_rules(
+                    itemsets, metric="confidence", min_threshold=CONFIDENCE - 1e-9
+                )
             )
         }
 
@@ -236,7 +253,9 @@ def one(name: str, sizes: list[int]) -> None:
     found = run()
     status = Path("/proc/self/status").read_text()
     largest = next(
-        int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM")
+        int(line.split()[1]) << 10
+        for line in status.splitlines()
+        if line.startswith("VmHWM")
     )
     cost = {
         "cpu_seconds": time.process_time() - cpu,
@@ -262,16 +281,26 @@ def apart(name: str, sizes: list[int], limit: float, memory: float) -> dict[str,
             child.kill()
             return {"stopped": f"over {limit:.0f} s"}
     if child.returncode:
-        return {"stopped": (errors.strip().splitlines() or [f"exit {child.returncode}"])[-1][:80]}
+        return {
+            "stopped": (errors.strip().splitlines() or [f"exit {child.returncode}"])[
+                -1
+            ][:80]
+        }
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return {
-        key: round(value, 2) if isinstance(value, float) else value for key, value in found.items()
+        key: round(value, 2) if isinstance(value, float) else value
+        for key, value in found.items()
     }
 
 
 def plan(quick: bool) -> list[tuple[str, list[int]]]:
     """The cases, ours before the peers."""
-    sizes = [(52_000, 30_000), (300_000, 30_000), (3_000_000, 30_000), (3_000_000, 100_000)]
+    sizes = [
+        (52_000, 30_000),
+        (300_000, 30_000),
+        (3_000_000, 30_000),
+        (3_000_000, 100_000),
+    ]
     tags = [30_000, 100_000]
     if quick:
         sizes, tags = sizes[:2], tags[:1]
@@ -306,7 +335,9 @@ def main() -> None:
         json.dumps(
             {
                 "figures": figures,
-                "goals": {case: goal for case, goal in GOALS.items() if case in figures},
+                "goals": {
+                    case: goal for case, goal in GOALS.items() if case in figures
+                },
             }
         )
     )

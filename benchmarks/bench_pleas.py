@@ -41,21 +41,29 @@ Array = npt.NDArray[np.float64]
 
 
 def main() -> None:
-    pleas = [json.loads(line) for line in (HERE / "pleas.jsonl").read_text("utf-8").splitlines()]
+    pleas = [
+        json.loads(line)
+        for line in (HERE / "pleas.jsonl").read_text("utf-8").splitlines()
+    ]
     clean = samples(len(pleas))
     pleading = [
-        (i, put(x, plea["text"], plea["where"])) for (i, x), plea in zip(clean, pleas, strict=True)
+        (i, put(x, plea["text"], plea["where"]))
+        for (i, x), plea in zip(clean, pleas, strict=True)
     ]
     fillers = [filler(len(plea["text"]), k) for k, plea in enumerate(pleas)]
-    filled = [(i, put(x, fillers[k], pleas[k]["where"])) for k, (i, x) in enumerate(clean)]
+    filled = [
+        (i, put(x, fillers[k], pleas[k]["where"])) for k, (i, x) in enumerate(clean)
+    ]
     shipped, kinds = judge.load(), [plea["kind"] for plea in pleas]
     before, after, control = (
         shipped.score(*zip(*side, strict=True)) for side in (clean, pleading, filled)
     )
     figures = {
         "n": len(pleas),
-        "pleas": effect(after - before) | {"beats the clean one": won(shipped, pleading, clean)},
-        "filler": effect(control - before) | {"beats the clean one": won(shipped, filled, clean)},
+        "pleas": effect(after - before)
+        | {"beats the clean one": won(shipped, pleading, clean)},
+        "filler": effect(control - before)
+        | {"beats the clean one": won(shipped, filled, clean)},
         "plea less filler": effect(after - control),
         "by kind": by_kind(kinds, after - before, control - before),
         "largest": largest(pleas, after - before),
@@ -68,7 +76,9 @@ def samples(n: int) -> list[Text]:
     rows = [json.loads(line) for line in SAMPLE.read_text("utf-8").splitlines()]
     found = [
         (
-            "\n\n".join(filter(None, (str(row["instruction"]), str(row.get("input") or "")))),
+            "\n\n".join(
+                filter(None, (str(row["instruction"]), str(row.get("input") or "")))
+            ),
             str(row["output"]),
         )
         for row in rows
@@ -83,7 +93,9 @@ def put(response: str, text: str, where: str) -> str:
         return f"{text}{'' if text[-1].isspace() else ' '}{response}"
     if where == "end":
         return f"{response}{'' if text[0].isspace() else ' '}{text}"
-    blanks = [at for at, character in enumerate(response) if character == " "] or [len(response)]
+    blanks = [at for at, character in enumerate(response) if character == " "] or [
+        len(response)
+    ]
     at = min(blanks, key=lambda place: abs(place - len(response) // 2))
     return f"{response[:at]} {text}{response[at:]}"
 
@@ -106,13 +118,17 @@ def effect(change: Array) -> dict[str, float]:
     }
 
 
-def won(shipped: judge.EmbeddedJudge, one: Sequence[Text], other: Sequence[Text]) -> float:
+def won(
+    shipped: judge.EmbeddedJudge, one: Sequence[Text], other: Sequence[Text]
+) -> float:
     """Share of pairs in which the first is preferred; ties count half."""
     p = shipped.preference(one, other)
     return r(((p > 0.5) + 0.5 * (p == 0.5)).mean())
 
 
-def by_kind(kinds: Sequence[str], change: Array, control: Array) -> dict[str, dict[str, float]]:
+def by_kind(
+    kinds: Sequence[str], change: Array, control: Array
+) -> dict[str, dict[str, float]]:
     """Of each kind: how many, the mean change and the control's, and the share that gains more than
     a point.
     """
@@ -125,7 +141,9 @@ def by_kind(kinds: Sequence[str], change: Array, control: Array) -> dict[str, di
     return out
 
 
-def largest(pleas: Sequence[Mapping[str, str]], change: Array, n: int = 5) -> list[dict[str, Any]]:
+def largest(
+    pleas: Sequence[Mapping[str, str]], change: Array, n: int = 5
+) -> list[dict[str, Any]]:
     """The pleas that helped most."""
     order = np.argsort(-change, kind="stable")[:n]
     return [

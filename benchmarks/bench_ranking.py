@@ -65,7 +65,9 @@ def make_world(n_clusters: int, seed: int) -> World:
             "quality": quality,
         }
     )
-    top = table.filter(pl.col("quality").rank("ordinal", descending=True).over("cluster") <= K)
+    top = table.filter(
+        pl.col("quality").rank("ordinal", descending=True).over("cluster") <= K
+    )
     return World(
         table,
         dict(table.select("id", "quality").rows()),
@@ -84,7 +86,9 @@ def recalls(world: World, scores: pl.DataFrame, seed: int) -> np.ndarray:
         .group_by("cluster", maintain_order=True)
         .head(K)
     )
-    found = world.top.join(best, on=["id", "cluster"], how="semi").group_by("cluster").len()
+    found = (
+        world.top.join(best, on=["id", "cluster"], how="semi").group_by("cluster").len()
+    )
     return np.array([dict(found.rows()).get(cluster, 0) / K for cluster in world.sizes])
 
 
@@ -106,7 +110,10 @@ def paper(world: World, judge: Judge, seed: int) -> Iterator[Point]:
     plan = pairing.pair_neighbours(world.members)
     verdicts = ask(plan, world.quality, judge, seed)
     chance = pl.DataFrame(
-        {"pair": plan["pair"], "chance": np.random.default_rng(seed).random(plan.height)}
+        {
+            "pair": plan["pair"],
+            "chance": np.random.default_rng(seed).random(plan.height),
+        }
     )
     for share in (0.25, 0.5, 0.625, 0.75, 1.0):
         asked = chance.sort("chance").head(round(share * plan.height))
@@ -124,7 +131,11 @@ def referenced(world: World, judge: Judge, seed: int) -> Iterator[Point]:
     scores = rating.fit_least_squares(
         ask(plan, world.quality, judge, seed), "global", world.members
     )
-    yield "reference", n_requests(plan) / world.members.height, recalls(world, scores, seed)
+    yield (
+        "reference",
+        n_requests(plan) / world.members.height,
+        recalls(world, scores, seed),
+    )
 
 
 def swiss(
@@ -135,9 +146,15 @@ def swiss(
     verdicts = ask(plan, world.quality, judge, seed)
     for number in range(4):
         scores = rate(verdicts, world, prior)
-        yield "chain+swiss", n_requests(plan) / world.members.height, recalls(world, scores, seed)
+        yield (
+            "chain+swiss",
+            n_requests(plan) / world.members.height,
+            recalls(world, scores, seed),
+        )
         more = pairing.plan_swiss_round(entered, scores, plan, number + 1, seed)
-        verdicts = pl.concat([verdicts, ask(more, world.quality, judge, seed + number + 1)])
+        verdicts = pl.concat(
+            [verdicts, ask(more, world.quality, judge, seed + number + 1)]
+        )
         plan = pl.concat([plan, more])
 
 
@@ -170,7 +187,9 @@ def active(
             c: round((budget * size - spent[c]) / (n_rounds - number))
             for c, size in world.sizes.items()
         }
-        more = pairing.plan_active_round(entered, scores, plan, quotas, rest, seed + number)
+        more = pairing.plan_active_round(
+            entered, scores, plan, quotas, rest, seed + number
+        )
         verdicts = pl.concat([verdicts, ask(more, world.quality, judge, seed + number)])
         plan = pl.concat([plan, more])
     name = "active, from a chain" if linked else "active"
@@ -185,7 +204,9 @@ def enter(world: World, share: float, prior: bool, seed: int) -> pl.DataFrame:
     """The share of each cluster that enters comparison."""
     wanted = {cluster: round(share * size) for cluster, size in world.sizes.items()}
     rule = "embedded-judge" if prior else "random"
-    kept, _ = shortlist_members(world.members, rule, wanted, factor=1.0, explore=0.0, seed=seed)
+    kept, _ = shortlist_members(
+        world.members, rule, wanted, factor=1.0, explore=0.0, seed=seed
+    )
     return kept.join(world.members.select("id", "position"), on="id")
 
 
@@ -207,7 +228,8 @@ def run(world: World, judge: Judge, seed: int, prior: bool) -> list[Point]:
         for budget in (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.5)
     ]
     points += [
-        active(world, judge, seed, prior, budget, linked=True) for budget in (1.25, 1.5, 2.0)
+        active(world, judge, seed, prior, budget, linked=True)
+        for budget in (1.25, 1.5, 2.0)
     ]
     return points
 
@@ -254,19 +276,33 @@ def draw(rows: list[dict[str, object]], file: Path) -> None:
     """The figure: recall against requests, a panel per scenario."""
     recall, half = pl.col("recall"), pl.col("half")
     table = pl.DataFrame(rows).with_columns(low=recall - half, high=recall + half)
-    scale, axis = alt.Scale(type="log", nice=False), alt.Axis(values=[0.25, 0.5, 1, 2, 4])
+    scale, axis = (
+        alt.Scale(type="log", nice=False),
+        alt.Axis(values=[0.25, 0.5, 1, 2, 4]),
+    )
     order = ["paper", "active", "active, from a chain", "chain+swiss", "reference"]
     base = alt.Chart(table).encode(
         x=alt.X(
-            "requests", title="requests per sample (log; the paper: 1)", scale=scale, axis=axis
+            "requests",
+            title="requests per sample (log; the paper: 1)",
+            scale=scale,
+            axis=axis,
         ),
         color=alt.Color("procedure", title=None, sort=order),
     )
-    band = base.mark_errorbar().encode(y=alt.Y("low", title="recall of the true top 20"), y2="high")
-    line = base.mark_line(point=True).encode(y=alt.Y("recall", title="recall of the true top 20"))
-    panels = alt.Column("scenario", title=None, sort=["no prior", "a prior correlated .4"])
+    band = base.mark_errorbar().encode(
+        y=alt.Y("low", title="recall of the true top 20"), y2="high"
+    )
+    line = base.mark_line(point=True).encode(
+        y=alt.Y("recall", title="recall of the true top 20")
+    )
+    panels = alt.Column(
+        "scenario", title=None, sort=["no prior", "a prior correlated .4"]
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
-    alt.layer(line, band).properties(width=340, height=280).facet(column=panels).save(str(file))
+    alt.layer(line, band).properties(width=340, height=280).facet(column=panels).save(
+        str(file)
+    )
 
 
 def main() -> None:
@@ -285,7 +321,10 @@ def main() -> None:
         JUDGES[options.judge],
     )
     scenarios = {"no prior": False, "a prior correlated .4": True}
-    points = {name: run(world, judge, options.seed, prior) for name, prior in scenarios.items()}
+    points = {
+        name: run(world, judge, options.seed, prior)
+        for name, prior in scenarios.items()
+    }
     rows = [row(point, name) for name, some in points.items() for point in some]
     line = "{scenario:22} {procedure:21} {requests:6.3f} requests per sample, recall {recall:.3f} +- {half:.3f}"
     for one in rows:
@@ -299,7 +338,11 @@ def main() -> None:
     }
     print(
         json.dumps(
-            {"bench": "ranking", **figures, "seconds": round(time.perf_counter() - began, 1)}
+            {
+                "bench": "ranking",
+                **figures,
+                "seconds": round(time.perf_counter() - began, 1),
+            }
         )
     )
 

@@ -57,7 +57,9 @@ def verdicts(
 
 
 def measure(
-    rate: Callable[[pl.DataFrame], pl.DataFrame], table: pl.DataFrame, quality: np.ndarray
+    rate: Callable[[pl.DataFrame], pl.DataFrame],
+    table: pl.DataFrame,
+    quality: np.ndarray,
 ) -> dict[str, float]:
     """Seconds, correlation with the truth, and how right the errors are."""
     began = time.perf_counter()
@@ -95,7 +97,9 @@ def main() -> None:
             lambda t: rating.fit_least_squares(t, level="ignore"), table, quality
         ),
         "mean": measure(rating.average_raw_scores, table, quality),
-        "bradley_terry": measure(lambda t: rating.fit_bradley_terry(t)[0], table, quality),
+        "bradley_terry": measure(
+            lambda t: rating.fit_bradley_terry(t)[0], table, quality
+        ),
         "exact": measure(rating.fit_least_squares, small, small_quality),
         "bias_planted": 4.5,
         "bias_found": round(float(rating.estimate_position_bias(table)["bias"][0]), 3),

@@ -21,7 +21,9 @@ from typing import Any
 
 import psutil
 
-ALPACA = Path(__file__).parents[2] / "shared" / "data" / "corpora" / "alpaca_data.json.gz"
+ALPACA = (
+    Path(__file__).parents[2] / "shared" / "data" / "corpora" / "alpaca_data.json.gz"
+)
 
 
 def memory(process: psutil.Process) -> float:
@@ -39,7 +41,10 @@ def timed(*words: object) -> dict[str, Any]:
     """Run `tacos select ...`: its summary, wall seconds and peak megabytes."""
     command = [sys.executable, "-m", "tacos", "select", *map(str, words), "--json"]
     started, peak = time.monotonic(), 0.0
-    with tempfile.TemporaryFile() as printed, subprocess.Popen(command, stdout=printed) as process:
+    with (
+        tempfile.TemporaryFile() as printed,
+        subprocess.Popen(command, stdout=printed) as process,
+    ):
         while process.poll() is None:
             peak = max(peak, memory(psutil.Process(process.pid)))
             time.sleep(0.1)
@@ -56,11 +61,25 @@ def timed(*words: object) -> dict[str, Any]:
 
 def preset_figures(data: Path, n: int, preset: str, folder: Path) -> dict[str, Any]:
     """All figures of one preset."""
-    first, other, seeded = (folder / f"{name}.json" for name in ("first", "other", "seeded"))
+    first, other, seeded = (
+        folder / f"{name}.json" for name in ("first", "other", "seeded")
+    )
     one = timed(data, "-n", n, "-o", first, "--preset", preset)
     two = timed(data, "-n", n, "-o", first, "--preset", preset)
     timed(data, "-n", n, "-o", other, "--preset", preset, "--workers", 1)
-    timed(data, "-n", n, "-o", seeded, "--preset", preset, "--seed", 2, "--run", f"{first}.run")
+    timed(
+        data,
+        "-n",
+        n,
+        "-o",
+        seeded,
+        "--preset",
+        preset,
+        "--seed",
+        2,
+        "--run",
+        f"{first}.run",
+    )
     n_rows = one["summary"]["n_samples"]
     rows, rows2 = (json.loads(path.read_text()) for path in (first, seeded))
     return {
@@ -91,7 +110,9 @@ def main() -> None:
     figures = {}
     for preset in ("robust", "paper"):
         with tempfile.TemporaryDirectory() as folder:
-            figures[preset] = preset_figures(arguments.data, arguments.n, preset, Path(folder))
+            figures[preset] = preset_figures(
+                arguments.data, arguments.n, preset, Path(folder)
+            )
     print(json.dumps(figures))
 
 

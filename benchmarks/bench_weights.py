@@ -1,12 +1,12 @@
-"""MiniLM's weights in float16 and int8 against float32 (shipped): do the same tags merge, and are the
-clusters the same?
+"""MiniLM's weights in float16 and int8 against float32 (shipped): do the same tags merge, and are
+the clusters the same?
 
     python benchmarks/bench_weights.py [--seeds 3] [../shared/data]
 
-The 11,976 raw tags with counts, normalised with alpha 20 and alpha 1 (no samples, so no association).
-Then each corpus, tagged by the embedded tagger, normalised and clustered with default settings and
-several seeds. Prints one line of JSON: rows of each table that differ from float32's (-1: another
-number of rows).
+The 11,976 raw tags with counts, normalised with alpha 20 and alpha 1 (no samples, so no
+association). Then each corpus, tagged by the embedded tagger, normalised and clustered with default
+settings and several seeds. Prints one line of JSON: rows of each table that differ from float32's
+(-1: another number of rows).
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def normalise_raw_tags(data: Path) -> dict[str, pl.DataFrame]:
     tables = {"vectors": pl.DataFrame({"vector": minilm.encode(sorted(counts))})}
     for alpha in (20, 1):
         settings = NormaliseSettings(association=False, alpha=alpha)
-        result = normalisation.build_vocabulary(counts, None, N_QUERIES, settings, minilm)
+        result = normalisation.build_vocabulary(
+            counts, None, N_QUERIES, settings, minilm
+        )
         tables[f"raw tags, alpha {alpha}"] = result.vocabulary
     return tables
 
@@ -81,7 +83,9 @@ def cluster_corpora(data: Path, runs: Path, seeds: int) -> dict[str, pl.DataFram
     """Vocabulary and clusters of each corpus under each seed."""
     tables = {}
     for name in CORPORA:
-        rows = json.loads(gzip.decompress((data / "corpora" / f"{name}.json.gz").read_bytes()))
+        rows = json.loads(
+            gzip.decompress((data / "corpora" / f"{name}.json.gz").read_bytes())
+        )
         rows = rows[:: max(1, len(rows) // N_ROWS)]
         for seed in range(seeds):
             settings = config.load_settings(seed=seed)
@@ -101,15 +105,22 @@ def count_differences(left: pl.DataFrame, right: pl.DataFrame) -> int:
     return sum(a != b for a, b in zip(left.iter_rows(), right.iter_rows(), strict=True))
 
 
-def compare(tables: dict[str, pl.DataFrame], truth: dict[str, pl.DataFrame]) -> dict[str, Any]:
+def compare(
+    tables: dict[str, pl.DataFrame], truth: dict[str, pl.DataFrame]
+) -> dict[str, Any]:
     """Differing rows per table, and the largest difference of a vector's element."""
-    vectors = tables["vectors"]["vector"].to_numpy() - truth["vectors"]["vector"].to_numpy()
+    vectors = (
+        tables["vectors"]["vector"].to_numpy() - truth["vectors"]["vector"].to_numpy()
+    )
     differing = {
         name: count_differences(table, truth[name])
         for name, table in tables.items()
         if name != "vectors"
     }
-    return {"largest difference": float(np.abs(vectors).max()), "rows that differ": differing}
+    return {
+        "largest difference": float(np.abs(vectors).max()),
+        "rows that differ": differing,
+    }
 
 
 def main() -> None:
@@ -117,7 +128,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument(
+        "data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     if not args.data.is_dir():
@@ -134,7 +147,9 @@ def main() -> None:
                 **cluster_corpora(args.data, runs, args.seeds),
             }
     truth = results.pop("float32")
-    print(json.dumps({name: compare(tables, truth) for name, tables in results.items()}))
+    print(
+        json.dumps({name: compare(tables, truth) for name, tables in results.items()})
+    )
 
 
 if __name__ == "__main__":

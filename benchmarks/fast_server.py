@@ -18,7 +18,8 @@ REPLY = (
     b'"total_tokens":460}}'
 )
 MESSAGE = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(REPLY)
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    % len(REPLY)
     + REPLY
 )
 
@@ -38,12 +39,16 @@ class Exchange(asyncio.Protocol):
             if len(self.data) < size:
                 return
             self.data = self.data[size:]
-            asyncio.get_running_loop().call_later(LATENCY, self.transport.write, MESSAGE)
+            asyncio.get_running_loop().call_later(
+                LATENCY, self.transport.write, MESSAGE
+            )
 
 
 async def main() -> None:
     """Serve until killed; prints the port."""
-    server = await asyncio.get_running_loop().create_server(Exchange, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(
+        Exchange, "127.0.0.1", 0, backlog=4096
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

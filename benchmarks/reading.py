@@ -25,7 +25,13 @@ from tacos.config import IngestSettings
 from tacos.formats import reading, writing
 from tacos.methods.samples import sample_parsing as ingesting
 
-ALPACA = Path(__file__).resolve().parents[2] / "shared" / "data" / "corpora" / "alpaca_data.json.gz"
+ALPACA = (
+    Path(__file__).resolve().parents[2]
+    / "shared"
+    / "data"
+    / "corpora"
+    / "alpaca_data.json.gz"
+)
 
 
 def timed(path: Path, parse: bool) -> dict[str, float]:
@@ -36,15 +42,27 @@ def timed(path: Path, parse: bool) -> dict[str, float]:
         if parse:
             samples, _ = ingesting.parse_sample_batch(batch, IngestSettings())
             n_samples += ingesting.samples_to_frame(samples).height
-    return {"seconds": time.perf_counter() - started, "n_rows": n_rows, "n_samples": n_samples}
+    return {
+        "seconds": time.perf_counter() - started,
+        "n_rows": n_rows,
+        "n_samples": n_samples,
+    }
 
 
 def in_own_process(path: Path, parse: bool) -> dict[str, float]:
     """`timed` in a fresh process, with its peak memory in MiB and what it had before it read
     anything.
     """
-    command = [sys.executable, __file__, "--only", str(path), *(["--parse"] if parse else [])]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    command = [
+        sys.executable,
+        __file__,
+        "--only",
+        str(path),
+        *(["--parse"] if parse else []),
+    ]
+    return json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
 
 
 def only(path: Path, parse: bool) -> None:
@@ -65,16 +83,23 @@ def peak_mib() -> int:
 def best(path: Path, parse: bool, n_runs: int = 3) -> dict[str, float]:
     """The fastest of several runs."""
     return min(
-        (in_own_process(path, parse) for _ in range(n_runs)), key=lambda figures: figures["seconds"]
+        (in_own_process(path, parse) for _ in range(n_runs)),
+        key=lambda figures: figures["seconds"],
     )
 
 
 def rows_of(file: Path | None) -> list[bytes]:
     """Rows of the file, or 50,000 made ones."""
     if file is not None:
-        return [orjson.dumps(row) for batch in reading.read_rows(file) for _, row in batch.rows]
+        return [
+            orjson.dumps(row)
+            for batch in reading.read_rows(file)
+            for _, row in batch.rows
+        ]
     return [
-        orjson.dumps({"instruction": f"Count to {i}.", "input": "", "output": "1, 2, " * 40})
+        orjson.dumps(
+            {"instruction": f"Count to {i}.", "input": "", "output": "1, 2, " * 40}
+        )
         for i in range(50_000)
     ]
 
@@ -82,7 +107,9 @@ def rows_of(file: Path | None) -> list[bytes]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("file", nargs="?", type=Path, default=ALPACA if ALPACA.exists() else None)
+    parser.add_argument(
+        "file", nargs="?", type=Path, default=ALPACA if ALPACA.exists() else None
+    )
     parser.add_argument("--copies", type=int, default=20)
     parser.add_argument("--only", type=Path)
     parser.add_argument("--parse", action="store_true")
@@ -100,7 +127,8 @@ def main() -> None:
         )
         for suffix in (".json", ".jsonl", ".csv", ".parquet"):
             path = writing.write_rows(
-                (row for _ in range(options.copies) for row in rows), Path(folder) / f"x{suffix}"
+                (row for _ in range(options.copies) for row in rows),
+                Path(folder) / f"x{suffix}",
             )
             mib = path.stat().st_size / (1 << 20)
             figures[f"{suffix} x {options.copies}"] = {
@@ -109,7 +137,10 @@ def main() -> None:
             }
             path.unlink()
     for name, each in figures.items():
-        print(f"{name:28}" + "  ".join(f"{key} {value:,.2f}" for key, value in each.items()))
+        print(
+            f"{name:28}"
+            + "  ".join(f"{key} {value:,.2f}" for key, value in each.items())
+        )
     print(json.dumps(figures))
 
 

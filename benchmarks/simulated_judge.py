@@ -47,12 +47,22 @@ class Judge:
 FITTED = Judge()
 
 
-def ask(plan: pl.DataFrame, quality: dict[str, float], judge: Judge, seed: int) -> pl.DataFrame:
+def ask(
+    plan: pl.DataFrame, quality: dict[str, float], judge: Judge, seed: int
+) -> pl.DataFrame:
     """A table VERDICTS of a plan (PAIRS, with or without `orders`)."""
-    plans = plan if "orders" in plan.columns else plan.with_columns(orders=pl.lit("both"))
+    plans = (
+        plan if "orders" in plan.columns else plan.with_columns(orders=pl.lit("both"))
+    )
     rng = np.random.default_rng([seed, plan.height])
     parts = [
-        verdicts(plans.filter(pl.col("orders").is_in(["both", order])), order, quality, judge, rng)
+        verdicts(
+            plans.filter(pl.col("orders").is_in(["both", order])),
+            order,
+            quality,
+            judge,
+            rng,
+        )
         for order in ("ab", "ba")
     ]
     return pl.concat(parts)
@@ -96,7 +106,10 @@ def shares(judge: Judge, n: int = 2_000_000) -> np.ndarray:
     judge).
     """
     rng = np.random.default_rng(0)
-    quality, noise = rng.standard_normal((n, 2)), judge.noise * rng.standard_normal((n, 4))
+    quality, noise = (
+        rng.standard_normal((n, 2)),
+        judge.noise * rng.standard_normal((n, 4)),
+    )
     one = judge.score(quality[:, 0] + judge.bias + noise[:, 0]) - judge.score(
         quality[:, 1] + noise[:, 1]
     )
@@ -104,7 +117,9 @@ def shares(judge: Judge, n: int = 2_000_000) -> np.ndarray:
         quality[:, 1] + judge.bias + noise[:, 3]
     )
     product, same = np.sign(one) * np.sign(two), np.sign(one) == np.sign(two)
-    return np.array([same.mean(), ((product == 0) & ~same).mean(), (product < 0).mean()])
+    return np.array(
+        [same.mean(), ((product == 0) & ~same).mean(), (product < 0).mean()]
+    )
 
 
 def real_counts(folder: Path) -> tuple[int, int, int]:

@@ -25,7 +25,9 @@ def main() -> None:
     with (ROOT / "demo" / "sample.jsonl").open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in islice(file, 40)]
     with FaultServer() as server, tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_DATA_HOME"] = folder  # a ledger of its own, for this example only
+        os.environ["XDG_DATA_HOME"] = (
+            folder  # a ledger of its own, for this example only
+        )
         settings = {
             "tag": {"model": "llm"},
             "judge": {"model": "llm"},

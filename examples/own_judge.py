@@ -13,7 +13,9 @@ SAMPLE = Path(__file__).resolve().parents[1] / "demo" / "sample.jsonl"
 REFUSALS = ("i'm sorry", "i cannot", "i can't", "as an ai")
 
 
-def judge_relevance(instructions: Sequence[str], responses: Sequence[str]) -> list[float]:
+def judge_relevance(
+    instructions: Sequence[str], responses: Sequence[str]
+) -> list[float]:
     """Scores from 1 to 100, higher is better."""
     return [score_response(*pair) for pair in zip(instructions, responses, strict=True)]
 

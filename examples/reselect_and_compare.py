@@ -16,7 +16,9 @@ def main() -> None:
         run = Path(folder) / "pool.run"
         selection = tacos.select(SAMPLE, n=30, run=run)
 
-        other = tacos.reselect(run, n=30, strategy="mig", output=Path(folder) / "mig.jsonl")
+        other = tacos.reselect(
+            run, n=30, strategy="mig", output=Path(folder) / "mig.jsonl"
+        )
         shared = set(selection.scores["id"]) & set(other.scores["id"])
         print(f"tacos and mig share {len(shared)} of 30 rows")
 

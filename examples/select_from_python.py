@@ -13,7 +13,9 @@ def main() -> None:
 
     best = selection.scores.sort("rank").head(5)
     for row in best.iter_rows(named=True):
-        print(f"{row['rank']:>3}  {row['score']:5.1f}  {row['id']:<18} {', '.join(row['tags'])}")
+        print(
+            f"{row['rank']:>3}  {row['score']:5.1f}  {row['id']:<18} {', '.join(row['tags'])}"
+        )
 
     all_ids = {f"sample.jsonl:{i}" for i in range(100)}
     dropped = min(all_ids - set(selection.scores["id"]))

@@ -1,9 +1,9 @@
 """Generates the reference pages of the documentation from the program; mkdocs runs it as a hook.
 
 `reference/cli.md` holds the help of every command, `reference/settings.md` every setting with its
-values in both presets, `reference/api.md` every public name; pages under `background/` show files from elsewhere in the repository. All
-of them exist only in the built site, so they cannot fall behind their sources.
-To read one without building the site:
+values in both presets, `reference/api.md` every public name; pages under `background/` show files
+from elsewhere in the repository. All of them exist only in the built site, so they cannot fall
+behind their sources. To read one without building the site:
 
     python scripts/docs_reference.py cli
 """
@@ -47,7 +47,9 @@ def list_commands() -> Iterator[tuple[str, click.Command]]:
     yield from _walk_commands("tacos", typer.main.get_command(app))
 
 
-def _walk_commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+def _walk_commands(
+    name: str, command: click.Command
+) -> Iterator[tuple[str, click.Command]]:
     """`command` and everything below it."""
     yield name, command
     for child, below in getattr(command, "commands", {}).items():
@@ -56,18 +58,24 @@ def _walk_commands(name: str, command: click.Command) -> Iterator[tuple[str, cli
 
 def write_cli_page() -> str:
     """The help of every command, as the terminal shows it."""
-    parts = ["# Command line", "This page is generated from the program's own help texts."]
+    parts = [
+        "# Command line",
+        "This page is generated from the program's own help texts.",
+    ]
     for name, command in list_commands():
         depth = "##" if name.count(" ") < 2 else "###"
         context = click.Context(
             command, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH
         )
-        parts += [f"{depth} {name}", f"```text\n{command.get_help(context).rstrip()}\n```"]
+        parts += [
+            f"{depth} {name}",
+            f"```text\n{command.get_help(context).rstrip()}\n```",
+        ]
     return "\n\n".join(parts) + "\n"
 
 
 def list_settings(preset: str) -> list[dict[str, Any]]:
-    """What `tacos settings --json` says: stage, name, value, choices and meaning of each setting."""
+    """Stage, name, value, choices and meaning of each setting, as `tacos settings --json` says."""
     done = CliRunner().invoke(app, ["settings", "--json", "--preset", preset])
     if done.exception:
         raise done.exception
@@ -89,7 +97,9 @@ def write_settings_page() -> str:
     for setting in list_settings(FIRST):
         if setting["stage"] != stage:
             stage = setting["stage"]
-            parts.append(f"\n## {stage}\n\n| Setting | Default | Meaning |\n|---|---|---|")
+            parts.append(
+                f"\n## {stage}\n\n| Setting | Default | Meaning |\n|---|---|---|"
+            )
         parts.append(_format_row(setting, second[setting["name"]]))
     return "\n".join(parts[:2]) + "\n" + "\n".join(parts[2:]) + "\n"
 
@@ -113,7 +123,9 @@ def _format_value(value: Any) -> str:
 def write_python_page() -> str:
     """Directives for mkdocstrings: every public name of the package, then what stands beside it."""
     parts = [PYTHON_PAGE_START]
-    public = {name: getattr(tacos, name) for name in tacos.__all__ if not name.startswith("_")}
+    public = {
+        name: getattr(tacos, name) for name in tacos.__all__ if not name.startswith("_")
+    }
     functions = [name for name, item in public.items() if not isinstance(item, type)]
     classes = [name for name, item in public.items() if isinstance(item, type)]
     for title, names in {"Functions": functions, "Results": classes}.items():
@@ -124,7 +136,9 @@ def write_python_page() -> str:
             parts.append(_write_directive(path, f"tacos.{name}"))
     for title, modules in PYTHON_MODULES.items():
         parts.append(f"## {title}")
-        parts += [_write_directive(module, module, names) for module, names in modules.items()]
+        parts += [
+            _write_directive(module, module, names) for module, names in modules.items()
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -137,7 +151,11 @@ def _write_directive(path: str, heading: str, members: list[str] | None = None) 
     return "\n".join(lines)
 
 
-PAGES = {"cli": write_cli_page, "settings": write_settings_page, "api": write_python_page}
+PAGES = {
+    "cli": write_cli_page,
+    "settings": write_settings_page,
+    "api": write_python_page,
+}
 COPIES = {
     "background/results.md": "benchmarks/RESULTS.md",
     "background/judge.md": "src/tacos/models/data/judge.md",
@@ -153,7 +171,9 @@ def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File
 
     for name, write_page in PAGES.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=write_page()))
+        files.append(
+            File.generated(config, f"reference/{name}.md", content=write_page())
+        )
     for page, source in COPIES.items():
         content = (ROOT / source).read_text("utf-8")
         files.append(File.generated(config, page, content=content))

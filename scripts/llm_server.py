@@ -1,7 +1,7 @@
 """A real server to try the LLM layer on: llama.cpp's `llama-server` with a tiny model of random
 weights.
 
-    make test-llm-server        (builds once, some 10 to 20 minutes on two cores; needs a C++ compiler)
+    make test-llm-server     (builds once: 10 to 20 minutes on two cores; needs a C++ compiler)
 
 What it does: fetch the source package of llama-cpp-python (it contains llama.cpp), build
 `llama-server`, write a GGUF file, serve it on this machine, and ask questions of tagging and
@@ -38,7 +38,11 @@ HOME = Path(__file__).resolve().parents[1] / ".llm-server"
 PORT = 8129
 N_LAYERS, N_EMBD, N_HEADS, N_FF, N_CONTEXT = 2, 64, 4, 128, 8192
 FLAGS = (
-    *("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1", "-DCMAKE_C_FLAGS_RELEASE=-O2"),
+    *(
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DCMAKE_CXX_FLAGS_RELEASE=-O1",
+        "-DCMAKE_C_FLAGS_RELEASE=-O2",
+    ),
     *(
         "-DBUILD_SHARED_LIBS=OFF",
         "-DGGML_OPENMP=OFF",
@@ -73,7 +77,9 @@ def source() -> Path:
             "--no-binary",
             "llama-cpp-python",
         ]
-        subprocess.run([*pip, f"llama-cpp-python=={VERSION}", "--dest", HOME], check=True)
+        subprocess.run(
+            [*pip, f"llama-cpp-python=={VERSION}", "--dest", HOME], check=True
+        )
         with tarfile.open(HOME / f"llama_cpp_python-{VERSION}.tar.gz") as package:
             package.extractall(HOME, filter="data")
     return folder
@@ -85,11 +91,21 @@ def build() -> Path:
     if not binary.is_file():
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         subprocess.run(
-            ["cmake", "-S", source(), "-B", HOME / "build", *generator, *FLAGS], check=True
+            ["cmake", "-S", source(), "-B", HOME / "build", *generator, *FLAGS],
+            check=True,
         )
         jobs = str(os.cpu_count() or 1)
         subprocess.run(
-            ["cmake", "--build", HOME / "build", "--target", "llama-server", "-j", jobs], check=True
+            [
+                "cmake",
+                "--build",
+                HOME / "build",
+                "--target",
+                "llama-server",
+                "-j",
+                jobs,
+            ],
+            check=True,
         )
     return binary
 
@@ -108,12 +124,22 @@ def vocabulary() -> tuple[list[bytes], list[int]]:
     """
     from gguf import TokenType
 
-    tokens = [b"<unk>", b"<s>", b"</s>", *(f"<0x{byte:02X}>".encode() for byte in range(256))]
-    kinds = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL, *[TokenType.BYTE] * 256]
+    tokens = [
+        b"<unk>",
+        b"<s>",
+        b"</s>",
+        *(f"<0x{byte:02X}>".encode() for byte in range(256)),
+    ]
+    kinds = [
+        TokenType.UNKNOWN,
+        TokenType.CONTROL,
+        TokenType.CONTROL,
+        *[TokenType.BYTE] * 256,
+    ]
     characters = ["\n", "▁", *(chr(code) for code in range(33, 127))]
-    return tokens + [each.encode() for each in characters], kinds + [TokenType.NORMAL] * len(
-        characters
-    )
+    return tokens + [each.encode() for each in characters], kinds + [
+        TokenType.NORMAL
+    ] * len(characters)
 
 
 def write_model(path: Path) -> None:
@@ -165,15 +191,22 @@ def tensors(tokens: list[bytes]) -> dict[str, np.ndarray]:
         "output_norm.weight": np.ones(N_EMBD, np.float32),
     }
     for layer in range(N_LAYERS):
-        block = {f"attn_{part}": draw(N_EMBD, N_EMBD) for part in ("q", "k", "v", "output")}
+        block = {
+            f"attn_{part}": draw(N_EMBD, N_EMBD) for part in ("q", "k", "v", "output")
+        }
         block |= {
             "ffn_gate": draw(N_FF, N_EMBD),
             "ffn_up": draw(N_FF, N_EMBD),
             "ffn_down": draw(N_EMBD, N_FF),
         }
         block["attn_output"][0] = block["ffn_down"][0] = 0.0
-        block |= {"attn_norm": np.ones(N_EMBD, np.float32), "ffn_norm": np.ones(N_EMBD, np.float32)}
-        found |= {f"blk.{layer}.{name}.weight": weights for name, weights in block.items()}
+        block |= {
+            "attn_norm": np.ones(N_EMBD, np.float32),
+            "ffn_norm": np.ones(N_EMBD, np.float32),
+        }
+        found |= {
+            f"blk.{layer}.{name}.weight": weights for name, weights in block.items()
+        }
     return found
 
 
@@ -190,7 +223,17 @@ def serving(port: int = PORT, weights: Path | None = None, *more: str) -> Iterat
     file.
     """
     command = [build(), "-m", weights or model(), "--port", str(port), "--no-webui"]
-    command += ["-c", str(4 * N_CONTEXT), "--parallel", "4", "--threads", "1", "--poll", "0", *more]
+    command += [
+        "-c",
+        str(4 * N_CONTEXT),
+        "--parallel",
+        "4",
+        "--threads",
+        "1",
+        "--poll",
+        "0",
+        *more,
+    ]
     with (
         (HOME / "server.log").open("wb") as log,
         subprocess.Popen(command, stdout=log, stderr=log) as process,
@@ -232,7 +275,9 @@ def check(url: str, n: int) -> dict[str, object]:
         "Name three prime numbers",
         "Plan a week of meals",
     ]
-    pairs = [(f"{words[row % 4]} ({row}).", f"Here it is, number {row}.") for row in range(n)]
+    pairs = [
+        (f"{words[row % 4]} ({row}).", f"Here it is, number {row}.") for row in range(n)
+    ]
     tag = [
         Request(
             "tag",
@@ -247,7 +292,12 @@ def check(url: str, n: int) -> dict[str, object]:
     judge = [
         Request(
             "judge",
-            {"instruction_a": a[0], "response_a": a[1], "instruction_b": b[0], "response_b": b[1]},
+            {
+                "instruction_a": a[0],
+                "response_a": a[1],
+                "instruction_b": b[0],
+                "response_b": b[1],
+            },
             "judge",
             prompts.hash_template("judge"),
             comparisons.SCHEMA,
@@ -266,10 +316,14 @@ def check(url: str, n: int) -> dict[str, object]:
         replies = {"tag": client.answer(tag), "judge": client.answer(judge)}
         level, tally = client.form.level, client.tally
     parsed = {
-        task: sum(reply.text is not None for reply in found) for task, found in replies.items()
+        task: sum(reply.text is not None for reply in found)
+        for task, found in replies.items()
     }
     failures = [
-        reply.failure for found in replies.values() for reply in found if reply.text is None
+        reply.failure
+        for found in replies.values()
+        for reply in found
+        if reply.text is None
     ][:3]
     return {
         "n_asked": n,

@@ -158,7 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measures[str(tree)] = measure_tree(tree, modules, function_names, shared_names)
         if options.verbose:
             listings += [f"\n{tree}: names in three or more modules"]
-            listings += [f"  {count:>3}  {name}" for name, count in shared_names.most_common()]
+            listings += [
+                f"  {count:>3}  {name}" for name, count in shared_names.most_common()
+            ]
             participles = list_participles(function_names)
             listings += [f"{tree}: participles", f"  {' '.join(participles)}"]
     if options.json:
@@ -172,9 +174,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("trees", nargs="*", type=Path, default=[Path("src/tacos")], help="package directories")
-    add("--json", action="store_true", help="print one line of JSON instead of the table")
-    add("--verbose", action="store_true", help="list shared names and participles below the table")
+    add(
+        "trees",
+        nargs="*",
+        type=Path,
+        default=[Path("src/tacos")],
+        help="package directories",
+    )
+    add(
+        "--json",
+        action="store_true",
+        help="print one line of JSON instead of the table",
+    )
+    add(
+        "--verbose",
+        action="store_true",
+        help="list shared names and participles below the table",
+    )
     add(
         "--protocol",
         action="append",
@@ -213,7 +229,9 @@ def measure_tree(
         shared_names=len(shared_names),
         long_functions=len(densities),
         nodes_per_code_line=compute_median([density[0] for density in densities]),
-        nodes_without_context_per_code_line=compute_median([density[1] for density in densities]),
+        nodes_without_context_per_code_line=compute_median(
+            [density[1] for density in densities]
+        ),
         nodes_per_physical_line=compute_median([density[2] for density in densities]),
         long_line_share=divide(len(long_lines), len(lines)),
         comment_lines_per_100=100 * divide(comment_lines, code_lines),
@@ -246,14 +264,23 @@ def parse_module(path: Path) -> Module:
             continue
         code_lines.update(range(token.start[0], token.end[0] + 1))
     # A blank line inside a string of several lines is blank all the same.
-    filled_lines = {number for number, line in enumerate(lines, start=1) if line.strip()}
-    return Module(tree, lines, frozenset(code_lines & filled_lines), frozenset(comment_lines))
+    filled_lines = {
+        number for number, line in enumerate(lines, start=1) if line.strip()
+    }
+    return Module(
+        tree, lines, frozenset(code_lines & filled_lines), frozenset(comment_lines)
+    )
 
 
-def find_docstring_spans(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+def find_docstring_spans(
+    tree: ast.Module,
+) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """Yield the start and end of each docstring, as (line, column)."""
     for node in ast.walk(tree):
-        if not isinstance(node, DOCUMENTED_TYPES) or ast.get_docstring(node, clean=False) is None:
+        if (
+            not isinstance(node, DOCUMENTED_TYPES)
+            or ast.get_docstring(node, clean=False) is None
+        ):
             continue
         docstring = node.body[0]
         end_line = docstring.end_lineno or docstring.lineno
@@ -290,10 +317,14 @@ def is_bare_form(name: str) -> bool:
 
 
 def list_participles(function_names: list[set[str]]) -> list[str]:
-    return sorted(name for names in function_names for name in names if is_participle(name))
+    return sorted(
+        name for names in function_names for name in names if is_participle(name)
+    )
 
 
-def count_shared_names(function_names: list[set[str]], protocol: frozenset[str]) -> Counter[str]:
+def count_shared_names(
+    function_names: list[set[str]], protocol: frozenset[str]
+) -> Counter[str]:
     """Map each name that enough modules define to the number of these modules."""
     counts = Counter(name for names in function_names for name in sorted(names))
     for name, count in list(counts.items()):
@@ -315,7 +346,9 @@ def measure_densities(module: Module) -> Iterator[tuple[float, float, float]]:
             continue
         code_lines = len(module.code_lines.intersection(physical_lines))
         nodes = list(ast.walk(function))
-        nodes_without_context = [node for node in nodes if not isinstance(node, ast.expr_context)]
+        nodes_without_context = [
+            node for node in nodes if not isinstance(node, ast.expr_context)
+        ]
         yield (
             len(nodes) / code_lines,
             len(nodes_without_context) / code_lines,
@@ -346,7 +379,9 @@ def count_import_layers(root: Path) -> int | None:
     root_packages = linter.get("root_packages", [linter.get("root_package")])
     if package.name not in root_packages:
         return None
-    contracts = [item for item in linter.get("contracts", []) if item.get("type") == "layers"]
+    contracts = [
+        item for item in linter.get("contracts", []) if item.get("type") == "layers"
+    ]
     return max((len(contract["layers"]) for contract in contracts), default=None)
 
 
@@ -374,13 +409,17 @@ def format_table(measures: dict[str, Measures]) -> str:
     for label, field, unit in rows:
         values = [getattr(measured, field) for measured in measures.values()]
         table.append([label, *(format_value(value, unit) for value in values)])
-    widths = [max(len(row[index]) for row in table) for index in range(len(measures) + 1)]
+    widths = [
+        max(len(row[index]) for row in table) for index in range(len(measures) + 1)
+    ]
     return "\n".join(format_row(row, widths) for row in table)
 
 
 def format_row(cells: list[str], widths: list[int]) -> str:
     label = cells[0].ljust(widths[0])
-    values = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    values = [
+        cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)
+    ]
     return "  ".join([label, *values])
 
 

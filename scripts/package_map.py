@@ -1,4 +1,5 @@
-"""Writes the map of the package into docs/design.md: every module, with its docstring's first words.
+"""Writes the map of the package into docs/design.md: every module, with its docstring's first
+words.
 
     python scripts/package_map.py
 
@@ -66,10 +67,14 @@ def draw_map() -> str:
             if folder not in drawn:
                 drawn.add(folder)
                 title = f"{'  ' * len(parent.parts)}{folder.name}/"
-                lines.append(f"{title.ljust(COLUMN)}{ROOMS.get(folder.name, '')}".rstrip())
+                lines.append(
+                    f"{title.ljust(COLUMN)}{ROOMS.get(folder.name, '')}".rstrip()
+                )
         indent = "  " * len(module.relative_to(PACKAGE).parts)
         name = f"{indent}{module.name}".ljust(COLUMN)
-        words = textwrap.shorten(read_summary(module), WIDTH - COLUMN, placeholder=" ...")
+        words = textwrap.shorten(
+            read_summary(module), WIDTH - COLUMN, placeholder=" ..."
+        )
         lines.append(f"{name}{words}")
     return "\n".join(lines) + "\n"
 

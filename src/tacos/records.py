@@ -152,7 +152,9 @@ class Table(Protocol):
     """A committed table: read lazily, or batch by batch in its own order."""
 
     def scan(self) -> pl.LazyFrame: ...
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]: ...
+    def batches(
+        self, columns: Sequence[str] | None = None
+    ) -> Iterator[pl.DataFrame]: ...
 
 
 class StageOutput(NamedTuple):
@@ -183,7 +185,8 @@ def conform_table(table: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
 def build_reject_frame(rejects: Sequence[Reject] = ()) -> pl.DataFrame:
     """Rejects as a table by `REJECTS`."""
     rows = [
-        (reject.id, reject.stage, reject.reason, reject.raw, reject.failure) for reject in rejects
+        (reject.id, reject.stage, reject.reason, reject.raw, reject.failure)
+        for reject in rejects
     ]
     return pl.DataFrame(rows, schema=REJECTS, orient="row")
 
@@ -315,7 +318,9 @@ EXCERPTS = _define_schema(
     question=pl.String,  # all that stands before the answer, as judges see it
     raw=pl.String,
 )
-RESPONSES = _define_schema(id=pl.String, faults=pl.String, response=pl.String, reply=pl.String)
+RESPONSES = _define_schema(
+    id=pl.String, faults=pl.String, response=pl.String, reply=pl.String
+)
 INSTRUCTIONS = _define_schema(
     id=pl.String, faults=pl.String, instruction=pl.String, reply=pl.String
 )

@@ -37,7 +37,9 @@ WHERES: tuple[Where, ...] = ("process", "thread", "here")
 
 @pytest.mark.parametrize("where", WHERES)
 @pytest.mark.parametrize("size", [1, 3, 50])
-def test_shards_of_any_size_give_the_same_rows(engine: Engine, where: Where, size: int) -> None:
+def test_shards_of_any_size_give_the_same_rows(
+    engine: Engine, where: Where, size: int
+) -> None:
     rows = pl.DataFrame({"x": range(50)})
     found = pl.concat(engine.map(double, rows.iter_slices(size), where))
     assert found["x"].to_list() == [2 * i for i in range(50)]
@@ -49,9 +51,15 @@ def test_no_batches_give_no_results(engine: Engine, where: Where) -> None:
 
 
 @pytest.mark.parametrize("where", WHERES)
-def test_an_exception_of_the_work_reaches_the_caller(engine: Engine, where: Where) -> None:
+def test_an_exception_of_the_work_reaches_the_caller(
+    engine: Engine, where: Where
+) -> None:
     with pytest.raises(ValueError, match="three"):
-        list(engine.map(fail_on_three, pl.DataFrame({"x": range(6)}).iter_slices(1), where))
+        list(
+            engine.map(
+                fail_on_three, pl.DataFrame({"x": range(6)}).iter_slices(1), where
+            )
+        )
 
 
 @pytest.mark.parametrize("where", WHERES)
@@ -73,7 +81,11 @@ def test_only_a_few_batches_are_drawn_ahead(engine: Engine, where: Where) -> Non
 def test_processes_are_processes_and_threads_are_threads() -> None:
     engine = LocalEngine(2)
     try:
-        assert os.getpid() not in {pid for pid, _ in engine.map(where_it_ran, range(4), "process")}
-        assert {pid for pid, _ in engine.map(where_it_ran, range(4), "thread")} == {os.getpid()}
+        assert os.getpid() not in {
+            pid for pid, _ in engine.map(where_it_ran, range(4), "process")
+        }
+        assert {pid for pid, _ in engine.map(where_it_ran, range(4), "thread")} == {
+            os.getpid()
+        }
     finally:
         engine.close()

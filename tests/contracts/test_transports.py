@@ -17,7 +17,12 @@ from tacos.llm.sending.event_loop import create_event_loop
 from tacos.llm.transport.aiohttp_transport import AiohttpTransport
 from tacos.llm.transport.connection_pool import ConnectionPool
 from tacos.llm.transport.endpoint import resolve_endpoint
-from tacos.llm.transport.protocol import MAX_BODY, HttpResponse, Transport, TransportError
+from tacos.llm.transport.protocol import (
+    MAX_BODY,
+    HttpResponse,
+    Transport,
+    TransportError,
+)
 
 Result = HttpResponse | TransportError
 Answer = Callable[[socket.socket], None]
@@ -34,7 +39,9 @@ class ScriptedServer:
     answer: Answer = lambda connection: connection.sendall(OK)
     requests: list[bytes] = field(default_factory=list)
     n_connections: int = 0
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    listener: socket.socket = field(
+        default_factory=lambda: socket.create_server(("127.0.0.1", 0))
+    )
 
     def __post_init__(self) -> None:
         self.connections: list[socket.socket] = []
@@ -87,8 +94,12 @@ def server() -> Iterator[ScriptedServer]:
     scripted.close()
 
 
-@pytest.fixture(params=[ConnectionPool, AiohttpTransport], ids=["connection pool", "aiohttp"])
-def kind(request: pytest.FixtureRequest) -> type[ConnectionPool] | type[AiohttpTransport]:
+@pytest.fixture(
+    params=[ConnectionPool, AiohttpTransport], ids=["connection pool", "aiohttp"]
+)
+def kind(
+    request: pytest.FixtureRequest,
+) -> type[ConnectionPool] | type[AiohttpTransport]:
     return request.param
 
 
@@ -138,18 +149,31 @@ def test_a_good_answer_is_handed_over(kind, server: ScriptedServer) -> None:
 
 def test_the_request_is_what_the_settings_say(kind, server: ScriptedServer) -> None:
     exchange(
-        kind, server.url, [b'{"a": 1}'], headers={"X-Team": "blue"}, query={"api-version": "1"}
+        kind,
+        server.url,
+        [b'{"a": 1}'],
+        headers={"X-Team": "blue"},
+        query={"api-version": "1"},
     )
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     assert lines[0] == b"POST /v1/chat/completions?api-version=1 HTTP/1.1"
-    assert {b"X-Team: blue", b"User-Agent: tacos", b"Content-Type: application/json"} <= {*lines}
+    assert {
+        b"X-Team: blue",
+        b"User-Agent: tacos",
+        b"Content-Type: application/json",
+    } <= {*lines}
     assert body == b'{"a": 1}'
 
 
 @pytest.mark.parametrize("status", [302, 401, 429, 500])
-def test_an_error_status_is_an_answer(kind, server: ScriptedServer, status: int) -> None:
-    head = b"HTTP/1.1 %d Because\r\nLocation: /elsewhere\r\nContent-Length: 4\r\n\r\n" % status
+def test_an_error_status_is_an_answer(
+    kind, server: ScriptedServer, status: int
+) -> None:
+    head = (
+        b"HTTP/1.1 %d Because\r\nLocation: /elsewhere\r\nContent-Length: 4\r\n\r\n"
+        % status
+    )
     server.answer = lambda connection: connection.sendall(head + b"busy")
     (result,) = exchange(kind, server.url)
     assert isinstance(result, HttpResponse), result
@@ -175,7 +199,9 @@ def test_a_chunked_answer_is_put_together(kind, server: ScriptedServer) -> None:
     assert result.body == b"true"
 
 
-def test_a_large_answer_to_a_large_request_arrives(kind, server: ScriptedServer) -> None:
+def test_a_large_answer_to_a_large_request_arrives(
+    kind, server: ScriptedServer
+) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n"
     server.answer = lambda connection: connection.sendall(head + b"x" * 3_000_000)
     (result,) = exchange(kind, server.url, [b"y" * 1_000_000])
@@ -204,7 +230,9 @@ def test_a_body_that_ends_early_is_cut(kind, server: ScriptedServer) -> None:
     assert result.stage == "cut"
 
 
-def test_a_connection_that_ends_without_an_answer_is_reset(kind, server: ScriptedServer) -> None:
+def test_a_connection_that_ends_without_an_answer_is_reset(
+    kind, server: ScriptedServer
+) -> None:
     server.answer = lambda connection: connection.shutdown(socket.SHUT_RDWR)
     (result,) = exchange(kind, server.url)
     assert isinstance(result, TransportError)

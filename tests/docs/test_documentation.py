@@ -50,7 +50,9 @@ def test_every_command_and_option_says_what_it_does(name: str) -> None:
     command = COMMANDS[name]
     assert command.help
     undocumented = [
-        parameter.name for parameter in command.params if not getattr(parameter, "help", None)
+        parameter.name
+        for parameter in command.params
+        if not getattr(parameter, "help", None)
     ]
     assert not undocumented
     assert f"\n## {name}\n" in docs_reference.write_cli_page().replace("###", "##")

@@ -27,7 +27,12 @@ def test_it_runs(name: str, tmp_path: Path) -> None:
     environment = {**os.environ, "NO_PROXY": "*", "XDG_DATA_HOME": str(tmp_path)}
     command = [sys.executable, str(EXAMPLES / name)]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     for words in SAYS[name]:

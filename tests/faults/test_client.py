@@ -68,7 +68,8 @@ def right_answers(tmp_path_factory: pytest.TempPathFactory) -> list[str | None]:
 
 
 @pytest.mark.parametrize(
-    "fault", [name for name in ALL if name not in ("refusal", "contradiction", "repeated")]
+    "fault",
+    [name for name in ALL if name not in ("refusal", "contradiction", "repeated")],
 )
 def test_a_passing_fault_loses_nothing(
     fault: str, connect: Connect, right_answers: list[str | None]
@@ -103,7 +104,9 @@ def test_a_lasting_fault_is_a_failure_with_its_text_and_never_a_default(
     failed = [reply for reply in replies if reply.text is None]
     assert 4 <= len(failed) <= 24
     assert all(reply.failure for reply in failed)
-    assert all(reply.raw for reply in failed) == (fault not in ("empty", "cut-body", "reset"))
+    assert all(reply.raw for reply in failed) == (
+        fault not in ("empty", "cut-body", "reset")
+    )
     for reply in replies:
         if reply.text is not None:
             assert {"score_a", "score_b"} <= orjson.loads(reply.text).keys()
@@ -190,7 +193,9 @@ def test_a_server_without_response_format_is_found_out_once(connect: Connect) ->
         assert all(texts(connect(server.url).answer(tag_requests(300))))
         n_before = server.asked.total()
         assert all(texts(connect(server.url).answer(tag_requests(50, 300))))
-        assert server.asked.total() == n_before + 50  # the ledger remembers what the server takes
+        assert (
+            server.asked.total() == n_before + 50
+        )  # the ledger remembers what the server takes
 
 
 def test_a_server_that_takes_json_objects_only_gets_those(connect: Connect) -> None:
@@ -207,7 +212,9 @@ def test_a_field_that_the_server_refuses_can_be_left_out(connect: Connect) -> No
     with behaving(refuses=("temperature",)) as server:
         with pytest.raises(LLMError, match="Unsupported parameter: 'temperature'"):
             connect(server.url).answer(tag_requests(50))
-        assert all(texts(connect(server.url, omit=("temperature",)).answer(tag_requests(50))))
+        assert all(
+            texts(connect(server.url, omit=("temperature",)).answer(tag_requests(50)))
+        )
 
 
 def test_concurrency_finds_what_the_server_bears(connect: Connect) -> None:
@@ -226,7 +233,9 @@ def test_requests_per_minute_are_kept(connect: Connect) -> None:
         assert time.monotonic() - started > (50 - 20 - 1) / 20
 
 
-def test_the_same_question_is_asked_once_however_often_it_comes(connect: Connect) -> None:
+def test_the_same_question_is_asked_once_however_often_it_comes(
+    connect: Connect,
+) -> None:
     with behaving(latency=0.05) as server:
         client = connect(server.url)
         with ThreadPoolExecutor(4) as threads:
@@ -253,9 +262,9 @@ def test_snapshot_usage_and_latency_are_kept(connect: Connect, book: Ledger) -> 
 
 def test_headers_and_query_go_along(connect: Connect) -> None:
     with behaving() as server:
-        connect(server.url, headers={"X-Team": "blue"}, query={"api-version": "2024-10-21"}).answer(
-            tag_requests(1)
-        )
+        connect(
+            server.url, headers={"X-Team": "blue"}, query={"api-version": "2024-10-21"}
+        ).answer(tag_requests(1))
         assert server.headers[0]["X-Team"] == "blue"
         assert server.queries == ["api-version=2024-10-21"]
 
@@ -268,14 +277,20 @@ def test_a_proxy_is_used(connect: Connect) -> None:
         assert server.headers[0]["Host"] == "api.invalid"
 
 
-def test_tls_is_checked_against_the_given_certificates(connect: Connect, tmp_path: Path) -> None:
+def test_tls_is_checked_against_the_given_certificates(
+    connect: Connect, tmp_path: Path
+) -> None:
     context = self_signed(tmp_path)
     server = behaving().start(tls=context)
     try:
         with pytest.raises(LLMError, match="certificate verify failed"):
             connect(server.url).answer(tag_requests(1))
         assert all(
-            texts(connect(server.url, ca_file=str(tmp_path / "cert.pem")).answer(tag_requests(30)))
+            texts(
+                connect(server.url, ca_file=str(tmp_path / "cert.pem")).answer(
+                    tag_requests(30)
+                )
+            )
         )
     finally:
         server.stop()
@@ -323,7 +338,9 @@ def test_the_budget_is_a_hard_cap_and_the_rest_is_asked_later(
         n_kept = book.size().n_replies
         spent = book.meter.spent.of(book.meter.cap.unit)
         assert n_kept == server.answered.total()
-        assert 0.9 * book.meter.cap.amount - 600 * 1e-6 <= spent <= book.meter.cap.amount
+        assert (
+            0.9 * book.meter.cap.amount - 600 * 1e-6 <= spent <= book.meter.cap.amount
+        )
         book.meter.__init__()  # type: ignore[misc]  # the next command's
         assert all(texts(connect(server.url, **prices).answer(tag_requests(300))))
         assert server.answered.total() == 300
@@ -354,7 +371,9 @@ def test_closing_keeps_what_is_in_flight(connect: Connect, book: Ledger) -> None
 def test_the_key_is_nowhere(
     connect: Connect, book: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with behaving({"500!": 0.2, "invalid-json!": 0.2}, key=KEY, echo_key=True) as server:
+    with behaving(
+        {"500!": 0.2, "invalid-json!": 0.2}, key=KEY, echo_key=True
+    ) as server:
         replies = connect(server.url, retries=0).answer(tag_requests(40))
     assert book.export(tmp_path / "export.jsonl")
     book.flush()
@@ -366,7 +385,9 @@ def test_the_key_is_nowhere(
 
 
 @pytest.mark.slow
-def test_every_fault_at_a_tenth_of_2000_requests(connect: Connect, tmp_path: Path) -> None:
+def test_every_fault_at_a_tenth_of_2000_requests(
+    connect: Connect, tmp_path: Path
+) -> None:
     """Prints the table of the closing note: `pytest -m slow -s tests/faults/test_client.py -k
     tenth`.
     """
@@ -383,7 +404,9 @@ def test_every_fault_at_a_tenth_of_2000_requests(connect: Connect, tmp_path: Pat
         ):
             started = time.monotonic()
             client = connect(server.url, ledger=book, read_timeout=1.0, retries=2)
-            replies = client.answer(judge_requests(1000)) + client.answer(tag_requests(1000))
+            replies = client.answer(judge_requests(1000)) + client.answer(
+                tag_requests(1000)
+            )
             seconds = time.monotonic() - started
             n_met = server.met[name.rstrip("!")]
             failed = [reply for reply in replies if reply.text is None]
@@ -404,7 +427,10 @@ def test_every_fault_at_a_tenth_of_2000_requests(connect: Connect, tmp_path: Pat
 def n_met_questions(server: FaultServer, name: str) -> int:
     """Questions that met a lasting fault (a re-ask is the same row's)."""
     fault = name.rstrip("!")
-    firsts = {json.dumps(json.loads(question)[:2], sort_keys=True) for question in server.asked}
+    firsts = {
+        json.dumps(json.loads(question)[:2], sort_keys=True)
+        for question in server.asked
+    }
     return sum(server.fault(first) == fault for first in firsts)
 
 

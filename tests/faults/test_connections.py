@@ -28,7 +28,9 @@ class Talkative:
     first connection.
     """
 
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    listener: socket.socket = field(
+        default_factory=lambda: socket.create_server(("127.0.0.1", 0))
+    )
     connections: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -44,7 +46,9 @@ class Talkative:
                 self.connections.append(self.listener.accept()[0])
             except OSError:  # it was closed
                 return
-            threading.Thread(target=self.answer, args=self.connections[-1:], daemon=True).start()
+            threading.Thread(
+                target=self.answer, args=self.connections[-1:], daemon=True
+            ).start()
 
     def answer(self, connection: socket.socket) -> None:
         with suppress(OSError):  # the other side, or the test, has closed it
@@ -80,7 +84,9 @@ def two_answers(server: Talkative, between) -> tuple[bytes, bytes]:
 
     async def both() -> tuple[bytes, bytes]:
         settings = LLMSettings(base_url=server.url, proxy="none")
-        pool = ConnectionPool(resolve_endpoint(settings, {}), "/chat/completions", settings)
+        pool = ConnectionPool(
+            resolve_endpoint(settings, {}), "/chat/completions", settings
+        )
         first = await ask(pool)
         await asyncio.sleep(2 * REST)
         between()

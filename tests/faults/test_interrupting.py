@@ -31,18 +31,31 @@ def start(folder: Path, server: FaultServer) -> subprocess.Popen[str]:
         "--until",
         "tag",
     ]
-    command += ["--llm", server.url, "--model", "tiny-1", "--ledger", str(folder / "ledger.sqlite")]
+    command += [
+        "--llm",
+        server.url,
+        "--model",
+        "tiny-1",
+        "--ledger",
+        str(folder / "ledger.sqlite"),
+    ]
     command += ["--set", "llm.concurrency=4"]
     environment = {**os.environ, "OPENAI_API_KEY": KEY, "NO_PROXY": "*"}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
     )
 
 
 @pytest.mark.parametrize(
     ("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)]
 )
-def test_what_was_answered_is_kept(sign: signal.Signals, code: int, tmp_path: Path) -> None:
+def test_what_was_answered_is_kept(
+    sign: signal.Signals, code: int, tmp_path: Path
+) -> None:
     with FaultServer(Behaviour(latency=0.1)) as server:
         process = start(tmp_path, server)
         while len(server.asked) < 40 and process.poll() is None:

@@ -27,7 +27,9 @@ def command(folder: Path) -> list[str]:
 
 
 def results(folder: Path) -> list[bytes]:
-    return [(folder / name).read_bytes() for name in ("out.jsonl", "out.jsonl.scores.jsonl")]
+    return [
+        (folder / name).read_bytes() for name in ("out.jsonl", "out.jsonl.scores.jsonl")
+    ]
 
 
 def kill_after(folder: Path, seconds: float) -> None:
@@ -51,9 +53,9 @@ def test_five_kills_change_nothing(tmp_path: Path) -> None:
     for _ in range(5):
         kill_after(rough, moments.uniform(0.3, took))
         done = [path for path in rough.glob("*") if path.suffix == ".jsonl"]
-        assert all(path.read_bytes() == (calm / path.name).read_bytes() for path in done), (
-            "half-written output"
-        )
+        assert all(
+            path.read_bytes() == (calm / path.name).read_bytes() for path in done
+        ), "half-written output"
     subprocess.run(command(rough), check=True, capture_output=True)
     assert results(rough) == results(calm)
 
@@ -62,7 +64,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    while process.poll() is None and not (tmp_path / "out.jsonl.run" / "samples").exists():
+    while (
+        process.poll() is None and not (tmp_path / "out.jsonl.run" / "samples").exists()
+    ):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)

@@ -60,7 +60,9 @@ def test_two_processes_of_20000_questions_each(tmp_path: Path) -> None:
     started = time.monotonic()
     server = share(tmp_path, 20_000)
     n_twice = server.asked.total() - len(server.asked)
-    print(f"30,000 questions, {n_twice} asked twice, {time.monotonic() - started:.0f} s")
+    print(
+        f"30,000 questions, {n_twice} asked twice, {time.monotonic() - started:.0f} s"
+    )
     assert len(server.asked) == 30_000
     assert n_twice == 0
 
@@ -91,8 +93,12 @@ def kill_and_resume(
 
 
 @pytest.mark.parametrize("share_done", [0.5])
-def test_a_kill_costs_no_more_than_what_was_in_flight(tmp_path: Path, share_done: float) -> None:
-    n_twice, _ = kill_and_resume(tmp_path, 1000, share_done, concurrency=32, latency=0.05)
+def test_a_kill_costs_no_more_than_what_was_in_flight(
+    tmp_path: Path, share_done: float
+) -> None:
+    n_twice, _ = kill_and_resume(
+        tmp_path, 1000, share_done, concurrency=32, latency=0.05
+    )
     per_interval = group_writer.INTERVAL * 32 / 0.05
     assert n_twice <= 32 + 4 * per_interval, (
         "a slow machine commits late; without commits it would be all 500"
@@ -108,7 +114,9 @@ def test_ten_kills_around_half_of_5000_questions(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         share_done = random.uniform(0.4, 0.6)
-        n_twice, n_before = kill_and_resume(folder, 5000, share_done, concurrency=64, latency=0.1)
+        n_twice, n_before = kill_and_resume(
+            folder, 5000, share_done, concurrency=64, latency=0.1
+        )
         per_interval = (
             (group_writer.INTERVAL + 0.05) * 64 / 0.1
         )  # an interval, and a commit under way

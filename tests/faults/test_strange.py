@@ -35,7 +35,9 @@ def as_tool_call(reply: dict) -> None:
 
 STRANGE = {
     "half a character": in_envelope(lambda reply: reply.update(id="\ud83d")),
-    "half a character in the text": lambda text: text.replace("it asks", r"\\ud83d it asks"),
+    "half a character in the text": lambda text: text.replace(
+        "it asks", r"\\ud83d it asks"
+    ),
     "a tool is called": in_envelope(as_tool_call),
     "reasoning beside the text": in_envelope(
         lambda reply: reply["choices"][0]["message"].update(
@@ -47,7 +49,9 @@ STRANGE = {
         lambda reply: reply["usage"].update(prompt_tokens=-5, completion_tokens=-5)
     ),
     "absurd usage": in_envelope(
-        lambda reply: reply["usage"].update(prompt_tokens=10**17, completion_tokens=1e300)
+        lambda reply: reply["usage"].update(
+            prompt_tokens=10**17, completion_tokens=1e300
+        )
     ),
 }
 
@@ -66,7 +70,10 @@ def test_each_question_is_asked_once_and_answered(strange, connect, book) -> Non
 
 @pytest.mark.timeout(120)
 def test_headers_that_mean_nothing_are_left_alone(connect) -> None:
-    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1.2.3s"}
+    headers = {
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "1.2.3s",
+    }
     with FaultServer(Behaviour(headers=headers)) as server:
         assert all(reply.text for reply in connect(server.url).answer(tag_requests(4)))
 
@@ -90,7 +97,9 @@ def test_an_address_that_is_no_such_server_is_said_at_once(connect) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_a_reply_that_cannot_be_kept_stops_the_client(connect, book, monkeypatch) -> None:
+def test_a_reply_that_cannot_be_kept_stops_the_client(
+    connect, book, monkeypatch
+) -> None:
     with FaultServer() as server:
         client = connect(server.url)
 
@@ -140,4 +149,7 @@ def test_a_query_takes_its_key_from_the_environment(connect, monkeypatch) -> Non
         client = connect(server.url, query={"key": "${MINE}", "api-version": "1"})
         assert client.answer(tag_requests(1))[0].text
         assert server.queries == ["key=s3cret key&api-version=1"]
-        assert client.endpoint.redact("?key=s3cret+key, s3cret key") == "?key=[secret], [secret]"
+        assert (
+            client.endpoint.redact("?key=s3cret+key, s3cret key")
+            == "?key=[secret], [secret]"
+        )

@@ -21,7 +21,9 @@ N_ROWS = 40
 
 def result(preset: str) -> list[dict[str, Any]]:
     """What a preset selects of the first rows."""
-    rows = [json.loads(line) for line in SAMPLE.read_text("utf-8").splitlines()[:N_ROWS]]
+    rows = [
+        json.loads(line) for line in SAMPLE.read_text("utf-8").splitlines()[:N_ROWS]
+    ]
     settings = {"normalise": {"encoder": "static"}, "cluster": {"encoder": "static"}}
     chosen = tacos.select(rows, n=10, preset=preset, settings=settings)
     return chosen.scores.select("id", "rank", "rule", "score", "tags").to_dicts()

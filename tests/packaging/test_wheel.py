@@ -44,7 +44,9 @@ def list_interpreters() -> Iterator[Path]:
     listed = subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
     for entry in json.loads(listed.stdout):
         yield Path(entry["path"])
-    yield from sorted(Path("~/.pyenv/versions").expanduser().glob("*/bin/python3.[0-9]*"))
+    yield from sorted(
+        Path("~/.pyenv/versions").expanduser().glob("*/bin/python3.[0-9]*")
+    )
 
 
 def find_interpreters() -> dict[str, Path]:
@@ -69,7 +71,9 @@ INTERPRETERS = find_interpreters()
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel that `uv build` makes from its own source distribution."""
     folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([str(UV), "build", "--quiet", "--out-dir", folder], check=True, cwd=ROOT)
+    subprocess.run(
+        [str(UV), "build", "--quiet", "--out-dir", folder], check=True, cwd=ROOT
+    )
     (built,) = folder.glob("*.whl")
     return built
 
@@ -86,7 +90,9 @@ def select_rows(folder: Path, program: list[str], environment: dict[str, str]) -
     rows = (ROOT / "demo" / "sample.jsonl").read_text("utf-8").splitlines(keepends=True)
     (folder / "rows.jsonl").write_text("".join(rows[:40]), "utf-8")
     command = [*program, *COMMAND]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return (folder / "out.jsonl").read_bytes()
 
@@ -96,7 +102,11 @@ def test_the_wheel_holds_the_models_and_their_licences(wheel: Path) -> None:
         names = archive.namelist()
     assert wheel.name.startswith("tacos_select-")
     assert wheel.stat().st_size < 100e6, "PyPI takes files of up to 100 MB"
-    for name in ("minilm/model.safetensors", "static.safetensors", "tagger.safetensors"):
+    for name in (
+        "minilm/model.safetensors",
+        "static.safetensors",
+        "tagger.safetensors",
+    ):
         assert f"tacos/models/data/{name}" in names
     for name in ("LICENSE", "NOTICE"):
         assert any(entry.endswith(f"dist-info/licenses/{name}") for entry in names)
@@ -106,7 +116,14 @@ def test_the_wheel_holds_the_models_and_their_licences(wheel: Path) -> None:
 def test_it_selects_in_an_empty_environment(
     wheel: Path, expected: bytes, version: str, tmp_path: Path
 ) -> None:
-    export = [str(UV), "export", "--quiet", "--frozen", "--no-default-groups", "--no-hashes"]
+    export = [
+        str(UV),
+        "export",
+        "--quiet",
+        "--frozen",
+        "--no-default-groups",
+        "--no-hashes",
+    ]
     export += ["--no-emit-project", "--output-file", str(tmp_path / "locked.txt")]
     subprocess.run(export, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     python = tmp_path / "venv" / "bin" / "python"

@@ -72,7 +72,19 @@ def verdict_tables(draw) -> pl.DataFrame:
             draw(st.sampled_from([("ab",), ("ba",), ("ab", "ba")])),
         )
         rows += [
-            (pair, 0, f"f:{a}", f"f:{b}", order, judge, 0, draw(score), draw(score), "", "")
+            (
+                pair,
+                0,
+                f"f:{a}",
+                f"f:{b}",
+                order,
+                judge,
+                0,
+                draw(score),
+                draw(score),
+                "",
+                "",
+            )
             for order in orders
         ]
     return pl.DataFrame(rows, schema=VERDICTS, orient="row")
@@ -90,7 +102,9 @@ def shuffled(table: pl.DataFrame, seed: int) -> pl.DataFrame:
     st.integers(0, 3),
     st.sampled_from([0.0, 0.5, 3.0]),
 )
-def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed, coverage) -> None:
+def test_quotas_choose_a_subset_of_the_asked_size(
+    table, quota, n, seed, coverage
+) -> None:
     sizes = dict(table.group_by("cluster").len().rows())
     rule, tags = (
         QuotaRule(quota, coverage, seed),
@@ -106,7 +120,9 @@ def test_quotas_choose_a_subset_of_the_asked_size(table, quota, n, seed, coverag
     assert set(found["id"]) <= judged
     known = set(table.drop_nulls("score").select("id", "cluster", "score").rows())
     assert set(found.select("id", "cluster", "score").rows()) <= known
-    assert found.equals(select_by_quota(shuffled(table, seed), sizes, n, rule, tags=tags))
+    assert found.equals(
+        select_by_quota(shuffled(table, seed), sizes, n, rule, tags=tags)
+    )
 
 
 @CALM
@@ -128,7 +144,9 @@ def test_shares_sum_to_n_or_to_all_there_is(sizes, n, quota) -> None:
     st.integers(1, 25),
     st.integers(0, 3),
 )
-def test_every_strategy_chooses_a_subset_of_the_asked_size(pool, strategy, n, seed) -> None:
+def test_every_strategy_chooses_a_subset_of_the_asked_size(
+    pool, strategy, n, seed
+) -> None:
     try:
         found = select_by(pool, strategy, n, seed, StrategyInputs())
     except InputError:
@@ -138,7 +156,9 @@ def test_every_strategy_chooses_a_subset_of_the_asked_size(pool, strategy, n, se
         return
     assert found.height == found["id"].n_unique() == n
     assert set(found["id"]) <= set(pool["id"])
-    assert found.equals(select_by(shuffled(pool, seed), strategy, n, seed, StrategyInputs()))
+    assert found.equals(
+        select_by(shuffled(pool, seed), strategy, n, seed, StrategyInputs())
+    )
 
 
 @CALM
@@ -197,10 +217,18 @@ def test_a_chain_and_bridges_connect_everything_and_no_pair_comes_twice(
     pool, seed, n_bridges
 ) -> None:
     chain = pairing.pair_in_chain(pool, seed)
-    plan = pl.concat([chain, pairing.bridge_clusters(pool, n_bridges, seed, chain, chain.height)])
+    plan = pl.concat(
+        [chain, pairing.bridge_clusters(pool, n_bridges, seed, chain, chain.height)]
+    )
     assert plan["pair"].to_list() == list(range(plan.height))
-    assert len({frozenset(pair) for pair in plan.select("left", "right").rows()}) == plan.height
+    assert (
+        len({frozenset(pair) for pair in plan.select("left", "right").rows()})
+        == plan.height
+    )
     ids = pl.Series(sorted(pool["id"]))
-    ends = [plan[side].cast(pl.Enum(ids)).to_physical().to_numpy() for side in ("left", "right")]
+    ends = [
+        plan[side].cast(pl.Enum(ids)).to_physical().to_numpy()
+        for side in ("left", "right")
+    ]
     n_islands = 1 + int(label_components(*ends, len(ids)).max())
     assert n_islands == (1 if n_bridges else pool["cluster"].n_unique())

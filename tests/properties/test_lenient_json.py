@@ -7,12 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tacos.llm.chat import lenient_json
-from tacos.llm.chat.reply_parsing import UnusableReplyError, parse_reply_json, read_bracketed_values
+from tacos.llm.chat.reply_parsing import (
+    UnusableReplyError,
+    parse_reply_json,
+    read_bracketed_values,
+)
 from tacos.methods.judging import comparisons
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text()
 TREES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+    SCALARS,
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
 )
 
 
@@ -23,7 +29,9 @@ def test_json_reads_as_itself(tree: object) -> None:
 
 
 @given(st.lists(st.text(), min_size=1), st.data())
-def test_a_cut_list_keeps_complete_items_only(items: list[str], data: st.DataObject) -> None:
+def test_a_cut_list_keeps_complete_items_only(
+    items: list[str], data: st.DataObject
+) -> None:
     text = orjson.dumps({"tags": items}).decode()
     cut = text[: data.draw(st.integers(0, len(text) - 1))]
     found, _ = lenient_json.read_json_at(cut, 0)

@@ -36,7 +36,9 @@ WORDS = [
     "y x",
 ]
 Samples = list[list[str]]
-samples_of_tags = st.lists(st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=25)
+samples_of_tags = st.lists(
+    st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=25
+)
 thresholds = st.builds(
     NormaliseSettings,
     alpha=st.integers(1, 3),
@@ -57,13 +59,18 @@ class Hashed:
     dim: int = 3
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        rows = [np.random.default_rng([self.seed, *text.encode()]).normal(size=3) for text in texts]
+        rows = [
+            np.random.default_rng([self.seed, *text.encode()]).normal(size=3)
+            for text in texts
+        ]
         return np.array(rows, dtype=np.float32).reshape(-1, 3)
 
 
 def frame(samples: Samples) -> pl.DataFrame:
     ids = [str(i) for i in range(len(samples))]
-    return pl.DataFrame({"id": ids, "tags": samples}, {"id": pl.String, "tags": pl.List(pl.String)})
+    return pl.DataFrame(
+        {"id": ids, "tags": samples}, {"id": pl.String, "tags": pl.List(pl.String)}
+    )
 
 
 def count_tags(table: pl.DataFrame) -> pl.DataFrame:
@@ -103,7 +110,9 @@ def test_normalising_what_is_normalised_changes_nothing(
         assert again.rules.is_empty()
 
 
-@given(samples_of_tags, thresholds, st.integers(0, 99), st.randoms(use_true_random=False))
+@given(
+    samples_of_tags, thresholds, st.integers(0, 99), st.randoms(use_true_random=False)
+)
 def test_neither_the_order_of_rows_nor_of_tags_matters(
     samples: Samples, config: NormaliseSettings, seed: int, random: Random
 ) -> None:
@@ -119,7 +128,12 @@ def test_neither_the_order_of_rows_nor_of_tags_matters(
         assert found.steps == other.steps
 
 
-@given(samples_of_tags, thresholds, st.integers(0, 99), st.lists(st.integers(0, 25), max_size=4))
+@given(
+    samples_of_tags,
+    thresholds,
+    st.integers(0, 99),
+    st.lists(st.integers(0, 25), max_size=4),
+)
 def test_shards_of_any_size_give_the_same_vocabulary_and_rows(
     samples: Samples, config: NormaliseSettings, seed: int, cuts: list[int]
 ) -> None:
@@ -131,8 +145,13 @@ def test_shards_of_any_size_give_the_same_vocabulary_and_rows(
     assert whole.vocabulary.equals(parts.vocabulary)
     assert whole.rules.equals(parts.rules)
     edges = sorted({0, *cuts, len(samples)})
-    rows = [normalisation.apply_mapping(samples[a:b], parts.mapping) for a, b in pairwise(edges)]
-    assert list(chain.from_iterable(rows)) == normalisation.apply_mapping(samples, whole.mapping)
+    rows = [
+        normalisation.apply_mapping(samples[a:b], parts.mapping)
+        for a, b in pairwise(edges)
+    ]
+    assert list(chain.from_iterable(rows)) == normalisation.apply_mapping(
+        samples, whole.mapping
+    )
 
 
 @given(samples_of_tags, thresholds, st.integers(0, 99))
@@ -144,9 +163,13 @@ def test_every_raw_tag_is_accounted_for(
         return
     table = found.vocabulary
     assert table["raw"].to_list() == sorted({tag for tags in samples for tag in tags})
-    assert table.filter((pl.col("step") == "") & (pl.col("raw") != pl.col("canonical"))).is_empty()
+    assert table.filter(
+        (pl.col("step") == "") & (pl.col("raw") != pl.col("canonical"))
+    ).is_empty()
     assert table.filter((pl.col("step") == "") != (pl.col("reason") == "")).is_empty()
     assert found.steps[-1].n_out == table["canonical"].drop_nulls().n_unique()
     for before, after in pairwise(found.steps):
         assert before.n_out == after.n_in
-    assert all(step.n_in == step.n_out + step.n_merged + step.n_dropped for step in found.steps)
+    assert all(
+        step.n_in == step.n_out + step.n_merged + step.n_dropped for step in found.steps
+    )

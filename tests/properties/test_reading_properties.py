@@ -34,7 +34,9 @@ SCALAR = (
 SMALL = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | TEXT
 VALUE = SCALAR | st.recursive(
     SMALL,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3)
+    ),
     max_leaves=8,
 )
 ROW = st.dictionaries(TEXT, VALUE, min_size=1, max_size=4)
@@ -52,7 +54,9 @@ def ingested(source: Any, batch_size: int = 5) -> list[Sample | Reject]:
     """Everything that a source gives, as the ingest stage reads it."""
     made: list[Sample | Reject] = []
     for batch in reading.read_rows(source, batch_size):
-        samples, rejects = ingesting.parse_sample_batch(batch, IngestSettings(tags="", score=""))
+        samples, rejects = ingesting.parse_sample_batch(
+            batch, IngestSettings(tags="", score="")
+        )
         made += [*samples, *rejects]
         ingesting.samples_to_frame(samples)
     return made
@@ -65,12 +69,18 @@ ROWLIKE = [
     b"a,b\n",
     b'"messages": [',
 ]
-MAGIC = [b"PAR1", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b"\xef\xbb\xbf", b"\xff\xfe"]
+MAGIC = [
+    b"PAR1",
+    b"\x1f\x8b\x08\x00",
+    b"\x28\xb5\x2f\xfd",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+]
 ODD = [b"\xff", b"\x00", "é".encode(), "\ud800".encode("utf-8", "surrogatepass")]
 FRAGMENTS = st.sampled_from([*SYNTAX, *ROWLIKE, *MAGIC, *ODD])
-BYTES = st.binary(max_size=200) | st.lists(FRAGMENTS | st.binary(max_size=5), max_size=40).map(
-    b"".join
-)
+BYTES = st.binary(max_size=200) | st.lists(
+    FRAGMENTS | st.binary(max_size=5), max_size=40
+).map(b"".join)
 NAMES = [
     f"x{suffix}{packed}"
     for suffix in (".json", ".jsonl", ".csv", ".tsv", ".parquet", "")
@@ -117,9 +127,15 @@ def test_a_broken_byte_costs_a_json_line_at_most_itself(
     with tempfile.TemporaryDirectory() as folder:
         path = written(b"\n".join(damaged) + b"\n", "x.jsonl", folder)
         try:
-            found = {number: row for batch in reading.read_rows(path) for number, row in batch.rows}
+            found = {
+                number: row
+                for batch in reading.read_rows(path)
+                for number, row in batch.rows
+            }
         except InputError:
-            assert broken == 0 or len(lines) == 1  # then the file's first bytes are not JSON at all
+            assert (
+                broken == 0 or len(lines) == 1
+            )  # then the file's first bytes are not JSON at all
             return
     for number, row in enumerate(rows):
         assert number == broken or found[number] == row
@@ -136,7 +152,10 @@ def test_splitting_agrees_with_the_json_module(
         return [json.loads(piece.text) for piece in split(chunks, "x")]
 
     texts = [json.dumps(row, indent=indent, ensure_ascii=ascii_only) for row in rows]
-    assert pieces(split_array, json.dumps(rows, indent=indent, ensure_ascii=ascii_only)) == rows
+    assert (
+        pieces(split_array, json.dumps(rows, indent=indent, ensure_ascii=ascii_only))
+        == rows
+    )
     assert pieces(split_objects, "\n".join(texts)) == rows
     if indent is None:
         assert pieces(split_lines, "\n".join(texts)) == rows
@@ -158,7 +177,9 @@ def test_what_is_written_is_read_back(rows: list[dict[str, Any]], suffix: str) -
     assert [list(row.items()) for row in back] == [list(row.items()) for row in rows]
 
 
-CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30)
+CELL = st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30
+)
 
 
 @settings(max_examples=60)
@@ -166,7 +187,9 @@ CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"
 def test_csv_keeps_every_text(rows: list[dict[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = writing.write_rows(rows, Path(folder) / "x.csv")
-        assert [row for batch in reading.read_rows(path) for _, row in batch.rows] == rows
+        assert [
+            row for batch in reading.read_rows(path) for _, row in batch.rows
+        ] == rows
 
 
 MESSAGE = st.fixed_dictionaries(
@@ -176,13 +199,18 @@ MESSAGE = st.fixed_dictionaries(
     }
 )
 SHAPED = st.one_of(
-    st.fixed_dictionaries({"instruction": TEXT | VALUE, "input": TEXT, "output": TEXT | VALUE}),
-    st.fixed_dictionaries({"prompt": TEXT, "response": TEXT, "history": VALUE, "system": SCALAR}),
+    st.fixed_dictionaries(
+        {"instruction": TEXT | VALUE, "input": TEXT, "output": TEXT | VALUE}
+    ),
+    st.fixed_dictionaries(
+        {"prompt": TEXT, "response": TEXT, "history": VALUE, "system": SCALAR}
+    ),
     st.fixed_dictionaries({"messages": st.lists(MESSAGE, max_size=4) | VALUE}),
     st.fixed_dictionaries(
         {
             "instruction": TEXT,
-            "instances": st.lists(st.fixed_dictionaries({"output": TEXT}), max_size=2) | VALUE,
+            "instances": st.lists(st.fixed_dictionaries({"output": TEXT}), max_size=2)
+            | VALUE,
         }
     ),
     ROW,
@@ -191,7 +219,9 @@ SHAPED = st.one_of(
 
 @settings(max_examples=200)
 @given(st.lists(SHAPED, min_size=1, max_size=12), SHARDS)
-def test_shards_of_any_size_give_the_same_samples(rows: list[dict[str, Any]], size: int) -> None:
+def test_shards_of_any_size_give_the_same_samples(
+    rows: list[dict[str, Any]], size: int
+) -> None:
     known = [{"instruction": "q", "output": "a"}, *rows]
     whole, parts = ingested(known, 100), ingested(known, size)
     assert sorted(map(repr, whole)) == sorted(map(repr, parts))
@@ -205,7 +235,10 @@ def test_shards_of_any_size_give_the_same_samples(rows: list[dict[str, Any]], si
 
 @settings(max_examples=200)
 @given(
-    st.lists(st.lists(st.integers(0, 30) | st.integers(0, (1 << 64) - 1), max_size=20), max_size=15)
+    st.lists(
+        st.lists(st.integers(0, 30) | st.integers(0, (1 << 64) - 1), max_size=20),
+        max_size=15,
+    )
 )
 def test_first_seen_equals_a_dict(batches: list[list[int]]) -> None:
     seen, known, row = FirstOccurrences(), {}, 0

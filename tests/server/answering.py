@@ -9,7 +9,8 @@ import re
 from typing import Any
 
 FENCED = re.compile(
-    r"----- (DATA-[0-9a-f]+) (.+?) begins -----\n(.*?)\n----- \1 \2 ends -----", re.DOTALL
+    r"----- (DATA-[0-9a-f]+) (.+?) begins -----\n(.*?)\n----- \1 \2 ends -----",
+    re.DOTALL,
 )
 TAGS = (
     "spelling check",
@@ -39,7 +40,9 @@ def fields(messages: list[dict[str, str]]) -> dict[str, str]:
 
 def number(*texts: str) -> int:
     """A number from texts."""
-    return int.from_bytes(hashlib.blake2b("\0".join(texts).encode(), digest_size=6).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b("\0".join(texts).encode(), digest_size=6).digest(), "big"
+    )
 
 
 def score(instruction: str, response: str) -> int:
@@ -60,12 +63,16 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
     if '{"answers"' in messages[0]["content"]:
         return {
             "answers": [
-                {"number": place, **tags(text)} for place, text in enumerate(given.values(), 1)
+                {"number": place, **tags(text)}
+                for place, text in enumerate(given.values(), 1)
             ]
         }
     if '{"faults"' in messages[0]["content"]:
         return rewrite(
-            given, "response" if '"response": "..."' in messages[0]["content"] else "instruction"
+            given,
+            "response"
+            if '"response": "..."' in messages[0]["content"]
+            else "instruction",
         )
     if "label" in given:
         shown = [text for name, text in given.items() if name.startswith("instruction")]
@@ -91,8 +98,12 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
 def tags(instruction: str) -> dict[str, Any]:
     """One to four tags."""
     draw = number(instruction)
-    chosen = dict.fromkeys(TAGS[(draw >> 8 * i) % len(TAGS)] for i in range(1 + draw % 4))
-    return {"tags": [{"tag": tag, "explanation": f"it asks for {tag}"} for tag in chosen]}
+    chosen = dict.fromkeys(
+        TAGS[(draw >> 8 * i) % len(TAGS)] for i in range(1 + draw % 4)
+    )
+    return {
+        "tags": [{"tag": tag, "explanation": f"it asks for {tag}"} for tag in chosen]
+    }
 
 
 def vector(text: str, dim: int) -> list[float]:

@@ -32,9 +32,15 @@ def main() -> None:
         def batch(begin: int) -> list[Reply]:
             return client.answer(tag_requests(min(500, last - begin), begin))
 
-        replies = [reply for part in threads.map(batch, range(first, last, 500)) for reply in part]
+        replies = [
+            reply
+            for part in threads.map(batch, range(first, last, 500))
+            for reply in part
+        ]
     Path(out).write_bytes(
-        b"\n".join(orjson.dumps([reply.text, reply.key, reply.failure]) for reply in replies)
+        b"\n".join(
+            orjson.dumps([reply.text, reply.key, reply.failure]) for reply in replies
+        )
     )
 
 

@@ -66,7 +66,9 @@ class BatchApi:
         """A batch."""
         body = await request.json()
         name = f"batch-{len(self.batches)}"
-        lines = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
+        lines = [
+            json.loads(line) for line in self.files[body["input_file_id"]].splitlines()
+        ]
         self.submitted.update(line["custom_id"] for line in lines)
         self.batches[name] = {
             "id": name,
@@ -83,7 +85,10 @@ class BatchApi:
     async def list(self, request: web.Request) -> web.Response:
         """All batches."""
         return web.json_response(
-            {"data": [self.shown(batch) for batch in self.batches.values()], "has_more": False}
+            {
+                "data": [self.shown(batch) for batch in self.batches.values()],
+                "has_more": False,
+            }
         )
 
     async def look(self, request: web.Request) -> web.Response:
@@ -108,16 +113,24 @@ class BatchApi:
 
     def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
         """What the API says of a batch."""
-        return {key: value for key, value in batch.items() if key not in ("lines", "looks")}
+        return {
+            key: value for key, value in batch.items() if key not in ("lines", "looks")
+        }
 
     def end(self, batch: dict[str, Any]) -> None:
         """Answer a batch, or part of it, in any order."""
         if self.behaviour.refuse:
-            batch |= {"status": "failed", "errors": {"data": [{"message": self.behaviour.refuse}]}}
+            batch |= {
+                "status": "failed",
+                "errors": {"data": [{"message": self.behaviour.refuse}]},
+            }
             return
         good, bad, n_left_out = [], [], 0
         for line in batch["lines"]:
-            first, draw = self.submitted[line["custom_id"]] == 1, number(line["custom_id"]) / 2**48
+            first, draw = (
+                self.submitted[line["custom_id"]] == 1,
+                number(line["custom_id"]) / 2**48,
+            )
             if first and draw < self.behaviour.expire:
                 n_left_out += 1
             elif (
@@ -125,11 +138,15 @@ class BatchApi:
             ) or draw > 1 - self.behaviour.fail_always:
                 bad.append(
                     reply_line(
-                        line["custom_id"], 500, {"error": {"message": "the model fell over"}}
+                        line["custom_id"],
+                        500,
+                        {"error": {"message": "the model fell over"}},
                     )
                 )
             else:
-                good.append(reply_line(line["custom_id"], 200, self.server.answer(line["body"])))
+                good.append(
+                    reply_line(line["custom_id"], 200, self.server.answer(line["body"]))
+                )
         random.Random(len(good)).shuffle(good)
         batch["status"] = "expired" if n_left_out else "completed"
         for key, lines in (("output_file_id", good), ("error_file_id", bad)):

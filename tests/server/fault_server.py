@@ -1,4 +1,5 @@
-"""A real local HTTP server that behaves as badly as it is told to: `python -m tests.server.fault_server
+"""A real local HTTP server that behaves as badly as it is told to: `python -m
+tests.server.fault_server
 --port 8089 --faults 500=0.1`.
 
 `faults` gives the share of questions that meet each fault. A question always meets the same one,
@@ -26,7 +27,17 @@ from aiohttp import web
 from .answering import answer, number, vector
 from .batching import BatchApi, BatchBehaviour
 
-TRANSPORT = ("429", "429-date", "500", "503", "reset", "timeout", "slow-body", "cut-body", "twice")
+TRANSPORT = (
+    "429",
+    "429-date",
+    "500",
+    "503",
+    "reset",
+    "timeout",
+    "slow-body",
+    "cut-body",
+    "twice",
+)
 ENVELOPE = ("wrong-envelope", "html", "error-200")
 CONTENT = (
     "invalid-json",
@@ -116,7 +127,9 @@ class FaultServer:
                 "n_requests": self.asked.total(),
                 "n_questions": len(self.asked),
                 "n_answered": self.answered.total(),
-                "n_answered_twice": sum(1 for times in self.answered.values() if times > 1),
+                "n_answered_twice": sum(
+                    1 for times in self.answered.values() if times > 1
+                ),
                 "met": self.met,
                 "n_early": len(self.early),
                 "most_in_flight": self.most_in_flight,
@@ -131,7 +144,9 @@ class FaultServer:
         """Embeddings of some texts, or what goes wrong with them."""
         return await self.counted(request, "input", self.embeddings)
 
-    async def counted(self, request: web.Request, name: str, good: Good) -> web.StreamResponse:
+    async def counted(
+        self, request: web.Request, name: str, good: Good
+    ) -> web.StreamResponse:
         """The reply to one request, while it is counted as in flight."""
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -140,7 +155,9 @@ class FaultServer:
         finally:
             self.in_flight -= 1
 
-    async def reply(self, request: web.Request, name: str, good: Good) -> web.StreamResponse:
+    async def reply(
+        self, request: web.Request, name: str, good: Good
+    ) -> web.StreamResponse:
         """The reply to one request; `name` is the field of the body that holds the question."""
         body = json.loads(await request.read())
         self.headers.append(dict(request.headers))
@@ -157,31 +174,50 @@ class FaultServer:
         if fault:
             self.met[fault] += 1
         if fault in TRANSPORT or fault in ENVELOPE:
-            return await self.misbehave(fault, question, request, lambda: good(body, ""))
+            return await self.misbehave(
+                fault, question, request, lambda: good(body, "")
+            )
         text = self.behaviour.change(json.dumps(good(body, fault)))
         return web.Response(
             text=text, headers=self.behaviour.headers, content_type="application/json"
         )
 
-    def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
+    def refusal(
+        self, request: web.Request, body: dict[str, Any]
+    ) -> web.Response | None:
         """401, 404, 400 or 429 by the behaviour."""
         sent = request.headers.get("Authorization", "")
         if self.behaviour.key and sent != f"Bearer {self.behaviour.key}":
             shown = sent if self.behaviour.echo_key else "..."
-            return problem(401, f"Incorrect API key provided: {shown}", "invalid_api_key")
+            return problem(
+                401, f"Incorrect API key provided: {shown}", "invalid_api_key"
+            )
         if body["model"] != self.behaviour.model:
-            return problem(404, f"The model `{body['model']}` does not exist", "model_not_found")
+            return problem(
+                404, f"The model `{body['model']}` does not exist", "model_not_found"
+            )
         for name in self.behaviour.refuses:
             wanted, _, value = name.partition("=")
             if wanted in body and (not value or value in json.dumps(body[wanted])):
-                hint = ": use 'max_completion_tokens' instead" if wanted == "max_tokens" else ""
+                hint = (
+                    ": use 'max_completion_tokens' instead"
+                    if wanted == "max_tokens"
+                    else ""
+                )
                 return problem(
-                    400, f"Unsupported parameter: '{wanted}'{hint}", "unsupported_parameter"
+                    400,
+                    f"Unsupported parameter: '{wanted}'{hint}",
+                    "unsupported_parameter",
                 )
         texts = body.get("input", [])
-        if "" in texts or (self.behaviour.poison and self.behaviour.poison in " ".join(texts)):
+        if "" in texts or (
+            self.behaviour.poison and self.behaviour.poison in " ".join(texts)
+        ):
             return problem(400, "'$.input' is invalid", "invalid_request_error")
-        if self.behaviour.max_in_flight and self.in_flight > self.behaviour.max_in_flight:
+        if (
+            self.behaviour.max_in_flight
+            and self.in_flight > self.behaviour.max_in_flight
+        ):
             return problem(429, "too many at once", "rate_limit")
         return None
 
@@ -211,7 +247,11 @@ class FaultServer:
         return ""
 
     async def misbehave(
-        self, name: str, question: str, request: web.Request, good: Callable[[], dict[str, Any]]
+        self,
+        name: str,
+        question: str,
+        request: web.Request,
+        good: Callable[[], dict[str, Any]],
     ) -> web.StreamResponse:
         """A fault of the transport or the envelope."""
         if name in ("429", "503", "429-date"):
@@ -229,7 +269,9 @@ class FaultServer:
         return {
             "wrong-envelope": web.json_response({"result": "ok"}),
             "html": web.Response(text="<html>gateway</html>", content_type="text/html"),
-            "error-200": web.json_response({"error": {"message": "upstream failed", "code": 502}}),
+            "error-200": web.json_response(
+                {"error": {"message": "upstream failed", "code": 502}}
+            ),
         }[name]
 
     def busy(self, name: str, question: str) -> web.Response:
@@ -257,8 +299,12 @@ class FaultServer:
         transport = request.transport
         assert isinstance(transport, asyncio.Transport)
         if name == "twice":
-            wrong = text.replace(b"asks", b"SOMEONE ELSE").replace(b"differ", b"SOMEONE ELSE")
-            again = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(wrong) + wrong
+            wrong = text.replace(b"asks", b"SOMEONE ELSE").replace(
+                b"differ", b"SOMEONE ELSE"
+            )
+            again = (
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(wrong) + wrong
+            )
             transport.write(
                 head + text + again
             )  # at once: nobody can tell a late one from the next answer
@@ -287,10 +333,16 @@ class FaultServer:
         question = json.dumps(body["messages"], sort_keys=True)
         self.answered[question] += 1
         text = json.dumps(answer(body["messages"]))
-        text = spoil_items(text, fault) if fault in (*ITEMS, LAZY) else spoil(text, fault)
+        text = (
+            spoil_items(text, fault) if fault in (*ITEMS, LAZY) else spoil(text, fault)
+        )
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if fault == "refusal":
-            message = {"role": "assistant", "content": None, "refusal": "I can't help with that."}
+            message = {
+                "role": "assistant",
+                "content": None,
+                "refusal": "I can't help with that.",
+            }
         finish = "length" if fault == "length" else "stop"
         n_prompt, n_answer = len(question) // 4, len(text) // 4 + 1
         return {
@@ -310,7 +362,10 @@ class FaultServer:
         texts = body["input"]
         noise = 1e-9 * len(texts)
         rows = [
-            [value + noise for value in vector(text, body.get("dimensions", self.behaviour.dim))]
+            [
+                value + noise
+                for value in vector(text, body.get("dimensions", self.behaviour.dim))
+            ]
             for text in texts
         ]
         self.answered.update(texts)
@@ -318,7 +373,11 @@ class FaultServer:
             rows[0][0] = None
         if fault == "ragged" and len(rows) > 1:
             rows[0].append(1.0)
-        coded = [encoded(row) for row in rows] if body.get("encoding_format") == "base64" else rows
+        coded = (
+            [encoded(row) for row in rows]
+            if body.get("encoding_format") == "base64"
+            else rows
+        )
         data = [
             {"object": "embedding", "index": place, "embedding": row}
             for place, row in enumerate(coded)
@@ -331,7 +390,12 @@ class FaultServer:
             data[0]["index"] = data[-1]["index"] if len(data) > 1 else 5
         n_tokens = sum(1 + len(text) // 4 for text in texts)
         usage = {"prompt_tokens": n_tokens, "total_tokens": n_tokens}
-        return {"object": "list", "model": self.behaviour.snapshot, "data": data, "usage": usage}
+        return {
+            "object": "list",
+            "model": self.behaviour.snapshot,
+            "data": data,
+            "usage": usage,
+        }
 
     def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> "FaultServer":
         """Serve from a thread; `url` is the base URL then."""
@@ -343,7 +407,9 @@ class FaultServer:
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096, ssl_context=tls)
             await site.start()
-            self.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/v1"
+            self.url = (
+                f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/v1"
+            )
             return runner
 
         def serve() -> None:
@@ -352,7 +418,9 @@ class FaultServer:
             ready.set()
             loop.run_forever()
             loop.run_until_complete(runner.cleanup())
-            loop.run_until_complete(asyncio.sleep(0.02))  # transports close on the next turns
+            loop.run_until_complete(
+                asyncio.sleep(0.02)
+            )  # transports close on the next turns
             loop.close()
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -454,7 +522,10 @@ def main() -> None:
     args = parser.parse_args()
     pairs = (each.split("=") for each in args.faults.split(",") if each)
     behaviour = Behaviour(
-        {name: float(share) for name, share in pairs}, args.latency, args.n_times, key=args.key
+        {name: float(share) for name, share in pairs},
+        args.latency,
+        args.n_times,
+        key=args.key,
     )
     server = FaultServer(behaviour).start(args.port)
     print(server.url, flush=True)

@@ -11,7 +11,14 @@ SAMPLING = {"temperature": 0.6, "max_tokens": 200}
 def tag_requests(n: int, start: int = 0) -> list[Request]:
     """n different questions of tagging."""
     return [
-        Request("tag", {"instruction": f"Write poem {row}."}, "tag", "", open_tags.SCHEMA, SAMPLING)
+        Request(
+            "tag",
+            {"instruction": f"Write poem {row}."},
+            "tag",
+            "",
+            open_tags.SCHEMA,
+            SAMPLING,
+        )
         for row in range(start, start + n)
     ]
 
@@ -27,4 +34,7 @@ def judge_requests(n: int) -> list[Request]:
         }
         for row in range(n)
     ]
-    return [Request("judge", each, "judge", "", comparisons.SCHEMA, SAMPLING) for each in fields]
+    return [
+        Request("judge", each, "judge", "", comparisons.SCHEMA, SAMPLING)
+        for each in fields
+    ]

@@ -17,7 +17,13 @@ from tacos.llm.ledger.ledger import Ledger
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key, and no proxy of the machine that runs the tests."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "OPENAI_BASE_URL"):
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "OPENAI_BASE_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -33,8 +39,12 @@ def connect(book: Ledger) -> Iterator[Callable[..., Client]]:
     """Clients that are closed after the test; keywords are settings."""
     clients: list[Client] = []
 
-    def make(url: str, model: str = "tiny-1", ledger: Ledger = book, **settings: object) -> Client:
-        clients.append(llm.connect(LLMSettings(base_url=url, **settings), model, ledger))  # type: ignore[arg-type]
+    def make(
+        url: str, model: str = "tiny-1", ledger: Ledger = book, **settings: object
+    ) -> Client:
+        clients.append(
+            llm.connect(LLMSettings(base_url=url, **settings), model, ledger)
+        )  # type: ignore[arg-type]
         return clients[-1]
 
     yield make

@@ -25,7 +25,9 @@ ROWS = [
     for i in range(48)
 ]
 OWN = UserFunctions(
-    tagger=lambda instructions: [[word for word in WORDS if word in text] for text in instructions],
+    tagger=lambda instructions: [
+        [word for word in WORDS if word in text] for text in instructions
+    ],
     encoder=lambda texts: [
         [float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts
     ],
@@ -69,7 +71,9 @@ def figure(found: TagCheck, **where: str) -> dict[str, object]:
 def test_a_judge_that_knows_finds_all_tags_right_and_every_planted_case(
     run: Path, server: FaultServer, tmp_path: Path
 ) -> None:
-    found = check_tags.check_tags(run, settings(server), ledger=tmp_path / "ledger.sqlite")
+    found = check_tags.check_tags(
+        run, settings(server), ledger=tmp_path / "ledger.sqlite"
+    )
     assert found.cases.group_by("task", "planted").len().sort("task", "planted")[
         "len"
     ].to_list() == [4, 4, 20, 4]
@@ -80,7 +84,9 @@ def test_a_judge_that_knows_finds_all_tags_right_and_every_planted_case(
     assert found.judgements["judge"].unique().to_list() == [SNAPSHOT]
 
 
-def test_asking_again_costs_nothing(run: Path, server: FaultServer, tmp_path: Path) -> None:
+def test_asking_again_costs_nothing(
+    run: Path, server: FaultServer, tmp_path: Path
+) -> None:
     first = check_tags.check_tags(
         run, settings(server, "seed=7"), ledger=tmp_path / "ledger.sqlite"
     )
@@ -119,17 +125,25 @@ def test_people_fill_sheets_and_are_compared_with_the_model(
     for wrong, name in enumerate(names):
         fill(sheet, tmp_path / f"{name}.{suffix}", wrong)
     sheets = [tmp_path / f"{name}.{suffix}" for name in names]
-    found = check_tags.check_tags(run, settings(server), sheets, ledger=tmp_path / "ledger.sqlite")
-    assert found.judgements.height == 4 * n_cases
-    kappa = found.assessment.agreement.filter(task="precision", measure="Cohen kappa").row(
-        0, named=True
+    found = check_tags.check_tags(
+        run, settings(server), sheets, ledger=tmp_path / "ledger.sqlite"
     )
+    assert found.judgements.height == 4 * n_cases
+    kappa = found.assessment.agreement.filter(
+        task="precision", measure="Cohen kappa"
+    ).row(0, named=True)
     assert kappa["between"] == f"{SNAPSHOT} and majority of people"
     assert kappa["value"] == 1
     assert (
-        figure(found, task="precision", judge="majority of people", measure="right")["value"] == 1
+        figure(found, task="precision", judge="majority of people", measure="right")[
+            "value"
+        ]
+        == 1
     )
-    assert figure(found, task="precision", judge="ann", measure="right")["value"] == 19 / 20
+    assert (
+        figure(found, task="precision", judge="ann", measure="right")["value"]
+        == 19 / 20
+    )
 
 
 def fill(sheet: Path, target: Path, wrong: int) -> None:
@@ -138,9 +152,13 @@ def fill(sheet: Path, target: Path, wrong: int) -> None:
     table = pl.read_ndjson(sheet) if text else pl.read_csv(sheet, infer_schema=False)
     rows = table.to_dicts()
     for row in rows:
-        parts = row["text"].split("\n\n") if row["task"] == "consistency" else [row["text"]]
+        parts = (
+            row["text"].split("\n\n") if row["task"] == "consistency" else [row["text"]]
+        )
         row["answer"] = "yes" if all(row["tag"] in part for part in parts) else "no"
-    right = [row for row in rows if row["task"] == "precision" and row["answer"] == "yes"]
+    right = [
+        row for row in rows if row["task"] == "precision" and row["answer"] == "yes"
+    ]
     right[wrong]["answer"] = "No"
     filled = pl.DataFrame(rows)
     filled.write_ndjson(target) if text else filled.write_csv(target)
@@ -179,14 +197,21 @@ def test_the_command_asks_a_model_writes_sheets_and_reads_them(
     asking = ("--llm", server.url, "--model", "tiny-1", "--ledger", ledger)
     code, printed = command("check-tags", run, *sets, *asking, "--json")
     assert code == 0, printed
-    shares = {(row["task"], row["measure"]): row["value"] for row in json.loads(printed)["shares"]}
+    shares = {
+        (row["task"], row["measure"]): row["value"]
+        for row in json.loads(printed)["shares"]
+    }
     assert shares == {
-        (task, m): 1.0 for task in ("precision", "consistency") for m in ("right", "detected")
+        (task, m): 1.0
+        for task in ("precision", "consistency")
+        for m in ("right", "detected")
     }
     code, printed = command("check-tags", run, *sets, "--sheet", tmp_path / "ann.csv")
     assert (code, "32 cases" in printed) == (0, True)
     fill(tmp_path / "ann.csv", tmp_path / "bea.csv", 0)
-    code, printed = command("check-tags", run, *sets, *asking, "--answers", tmp_path / "bea.csv")
+    code, printed = command(
+        "check-tags", run, *sets, *asking, "--answers", tmp_path / "bea.csv"
+    )
     assert code == 0, printed
     assert "Cohen kappa" in printed
     assert "95.0%" in printed
@@ -205,12 +230,18 @@ def test_a_sheet_named_as_the_model_is_an_error(
 ) -> None:
     sheet = tmp_path / f"{SNAPSHOT}.csv"
     check_tags.write_tag_sheet(run, sheet, settings())
-    pl.read_csv(sheet, infer_schema=False).with_columns(answer=pl.lit("yes")).write_csv(sheet)
+    pl.read_csv(sheet, infer_schema=False).with_columns(answer=pl.lit("yes")).write_csv(
+        sheet
+    )
     with pytest.raises(InputError, match=f"named '{SNAPSHOT}', as another judge is"):
-        check_tags.check_tags(run, settings(server), [sheet], ledger=tmp_path / "ledger.sqlite")
+        check_tags.check_tags(
+            run, settings(server), [sheet], ledger=tmp_path / "ledger.sqlite"
+        )
 
 
-def test_a_sheet_is_never_written_over_what_a_person_answered(run: Path, tmp_path: Path) -> None:
+def test_a_sheet_is_never_written_over_what_a_person_answered(
+    run: Path, tmp_path: Path
+) -> None:
     sheet = tmp_path / "ann.csv"
     sheet.write_text("case,tag,answer\n1,sum,yes\n")
     with pytest.raises(InputError, match="somebody may have answered in it"):
@@ -219,7 +250,9 @@ def test_a_sheet_is_never_written_over_what_a_person_answered(run: Path, tmp_pat
 
 
 def test_a_sheet_without_a_case_is_an_error(run: Path, tmp_path: Path) -> None:
-    none = settings(None, "check.n_precision=0", "check.n_consistency=0", "check.n_planted=0")
+    none = settings(
+        None, "check.n_precision=0", "check.n_consistency=0", "check.n_planted=0"
+    )
     with pytest.raises(InputError, match="no case to judge"):
         check_tags.write_tag_sheet(run, tmp_path / "ann.csv", none)
 
@@ -230,4 +263,6 @@ def test_a_sheet_read_with_other_settings_than_it_was_written_with_says_so(
     sheet = tmp_path / "ann.csv"
     check_tags.write_tag_sheet(run, sheet, settings())
     with pytest.raises(InputError, match="check settings"):
-        check_tags.check_tags(run, settings(None, "check.n_precision=5"), [sheet], ask=False)
+        check_tags.check_tags(
+            run, settings(None, "check.n_precision=5"), [sheet], ask=False
+        )

@@ -36,27 +36,54 @@ def server() -> Iterator[FaultServer]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some rows of the bundled sample."""
     path = tmp_path_factory.mktemp("data") / "rows.jsonl"
-    path.write_text("".join(SAMPLE.read_text("utf-8").splitlines(keepends=True)[:N_ROWS]))
+    path.write_text(
+        "".join(SAMPLE.read_text("utf-8").splitlines(keepends=True)[:N_ROWS])
+    )
     return path
 
 
-def tacos(folder: Path, *words: object, ledger: str = "ledger.sqlite", code: int = 0) -> str:
+def tacos(
+    folder: Path, *words: object, ledger: str = "ledger.sqlite", code: int = 0
+) -> str:
     """Run a command in a process of its own; what it printed."""
-    command = [sys.executable, "-m", "tacos", *map(str, words), "--ledger", str(folder / ledger)]
+    command = [
+        sys.executable,
+        "-m",
+        "tacos",
+        *map(str, words),
+        "--ledger",
+        str(folder / ledger),
+    ]
     environment = {**os.environ, "OPENAI_API_KEY": KEY, "NO_PROXY": "*"}
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=folder, check=False
+        command,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert KEY not in done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def select(folder: Path, data: Path, server: FaultServer, *more: object, **rest: object) -> str:
+def select(
+    folder: Path, data: Path, server: FaultServer, *more: object, **rest: object
+) -> str:
     """`tacos select` at the server."""
     endpoint = ("--llm", server.url, "--model", "tiny-1", *PRICES)
     return tacos(
-        folder, "select", data, "-n", 20, "-o", folder / "out.jsonl", *endpoint, *more, **rest
+        folder,
+        "select",
+        data,
+        "-n",
+        20,
+        "-o",
+        folder / "out.jsonl",
+        *endpoint,
+        *more,
+        **rest,
     )  # type: ignore[arg-type]
 
 
@@ -93,10 +120,15 @@ def test_exchange_files_make_the_same_artifacts(
         tmp_path / "requests.jsonl",
         tmp_path / "replies.jsonl",
     )
-    while "nothing is left" not in tacos(tmp_path, "requests", "export", run, "-o", out):
+    while "nothing is left" not in tacos(
+        tmp_path, "requests", "export", run, "-o", out
+    ):
         lines = [json.loads(line) for line in out.read_text().splitlines()]
         answers = [
-            {"custom_id": each["custom_id"], "response": {"body": server.answer(each["body"])}}
+            {
+                "custom_id": each["custom_id"],
+                "response": {"body": server.answer(each["body"])},
+            }
             for each in lines
         ]
         back.write_text("\n".join(map(json.dumps, answers)))
@@ -113,7 +145,9 @@ def test_the_batch_api_makes_the_same_artifacts(
 ) -> None:
     select(tmp_path, data, server, "--until", "ingest")
     asked = server.asked.total()
-    printed = tacos(tmp_path, "requests", "batch", tmp_path / "out.jsonl.run", "--poll", 0.02)
+    printed = tacos(
+        tmp_path, "requests", "batch", tmp_path / "out.jsonl.run", "--poll", 0.02
+    )
     assert "every question is answered" in printed
     select(tmp_path, data, server)
     assert server.asked.total() == asked
@@ -162,7 +196,10 @@ def test_kills_change_nothing(
     environment = {**os.environ, "OPENAI_API_KEY": KEY, "NO_PROXY": "*"}
     for seconds in (2.0, 2.5, 3.0, 4.0):
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         time.sleep(seconds)
         process.kill()
@@ -201,11 +238,15 @@ def test_data_does_not_leave_this_machine_unasked(tmp_path: Path, data: Path) ->
 
 
 def test_ledgers_can_be_moved(tmp_path: Path) -> None:
-    one, two, lines = (tmp_path / name for name in ("one.sqlite", "two.sqlite", "all.jsonl"))
+    one, two, lines = (
+        tmp_path / name for name in ("one.sqlite", "two.sqlite", "all.jsonl")
+    )
     with ledgers.open_ledger(one) as book:
         book.put_all(
             [
-                ledgers.LedgerEntry(key, "m", "m", "tag", "stop", 1, 1, 0.1, 0.0, "online", "{}")
+                ledgers.LedgerEntry(
+                    key, "m", "m", "tag", "stop", 1, 1, 0.1, 0.0, "online", "{}"
+                )
                 for key in "ab"
             ]
         )
@@ -235,13 +276,19 @@ def test_an_import_says_what_it_took_in_also_where_the_run_cannot_go_on(
     here("select", data, "-n", 20, "--run", run, *endpoint, "--until", "ingest", *book)
     here("requests", "export", run, "-o", out, *book)
     requests = [json.loads(line) for line in out.read_text().splitlines()]
-    assert "no reply to anything that this run asks" in here("requests", "import", run, out, *book)
+    assert "no reply to anything that this run asks" in here(
+        "requests", "import", run, out, *book
+    )
     tags = {"tags": [{"tag": "poem", "explanation": "x"}]}
     back.write_text(
         "\n".join(
-            json.dumps({"custom_id": each["custom_id"], "content": tags}) for each in requests
+            json.dumps({"custom_id": each["custom_id"], "content": tags})
+            for each in requests
         )
     )
     printed = here("requests", "import", run, back, *book)
     assert f"{len(requests)} new replies" in printed
-    assert "vectors by tiny-1 are not in the ledger; run `tacos select` as before" in printed
+    assert (
+        "vectors by tiny-1 are not in the ledger; run `tacos select` as before"
+        in printed
+    )

@@ -68,7 +68,9 @@ ROWS = [
         "instruction": f"{words} {topic}{ending}.",
         "output": f"This is about {topic}. " * (1 + number % 9),
     }
-    for number, (words, topic, ending) in enumerate(product(TASKS.values(), TOPICS, ENDINGS))
+    for number, (words, topic, ending) in enumerate(
+        product(TASKS.values(), TOPICS, ENDINGS)
+    )
 ]
 
 
@@ -77,7 +79,8 @@ def answer(messages: list[dict[str, str]]) -> dict[str, object]:
     given = fields(messages)
     if "response_a" in given:
         scores = {
-            f"score_{side}": min(100, 1 + len(given[f"response_{side}"]) // 3) for side in "ab"
+            f"score_{side}": min(100, 1 + len(given[f"response_{side}"]) // 3)
+            for side in "ab"
         }
         return {"analysis": "The longer one says more.", **scores}
     text = given["instruction"]
@@ -110,21 +113,32 @@ def select(
     folder: Path, chosen: Settings, ledger: Path, until: str | None = None
 ) -> tacos.Selection:
     return api.run_selection(
-        ROWS, chosen, api.OutputTargets(run=folder / "run"), ledger=ledger, workers=1, until=until
+        ROWS,
+        chosen,
+        api.OutputTargets(run=folder / "run"),
+        ledger=ledger,
+        workers=1,
+        until=until,
     )
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory, server: FaultServer) -> tacos.Selection:
+def taught(
+    tmp_path_factory: pytest.TempPathFactory, server: FaultServer
+) -> tacos.Selection:
     """A run whose tags and verdicts are by the language model."""
     folder = tmp_path_factory.mktemp("taught")
     return select(
-        folder, settings(server, "judge.model=llm", "pair.rounds=2"), folder / "ledger.sqlite"
+        folder,
+        settings(server, "judge.model=llm", "pair.rounds=2"),
+        folder / "ledger.sqlite",
     )
 
 
 @pytest.fixture(scope="module")
-def made(taught: tacos.Selection, tmp_path_factory: pytest.TempPathFactory) -> distill.Distillation:
+def made(
+    taught: tacos.Selection, tmp_path_factory: pytest.TempPathFactory
+) -> distill.Distillation:
     return distill.distill(taught.run, tmp_path_factory.mktemp("made") / "mymodel")
 
 
@@ -133,14 +147,18 @@ def test_distilled_models_agree_with_the_language_model_on_what_they_have_not_se
 ) -> None:
     tags, judge = made.figures["tagger"], made.figures["judge"]
     assert tags["n"] + tags["trained on"] == tags["learned from"] == len(ROWS)
-    assert tags["exact"]["micro"] > 0.8 > 2 * tags["most frequent tags"]["exact"]["micro"]
+    assert (
+        tags["exact"]["micro"] > 0.8 > 2 * tags["most frequent tags"]["exact"]["micro"]
+    )
     assert judge["agreement"]["value"] > 0.8
     assert (
         judge["agreement"]["interval"][0]
         <= judge["agreement"]["value"]
         <= judge["agreement"]["interval"][1]
     )
-    assert judge["length only"]["value"] == 1.0, "this one is a length rule, and the card says so"
+    assert judge["length only"]["value"] == 1.0, (
+        "this one is a length rule, and the card says so"
+    )
     assert judge["brier"] < 0.2
 
 
@@ -153,15 +171,27 @@ def test_the_card_says_where_they_came_from_and_what_they_are_worth(
     assert card.count("**Known failures.**") == 2
     assert "Use it with `--llm FOLDER`" in card
     assert (
-        '**The judge agrees no better than "the longer one": it adds nothing to length.**' in card
+        '**The judge agrees no better than "the longer one": it adds nothing to length.**'
+        in card
     )
 
 
-def test_the_card_of_a_tagger_alone_gives_commands_that_run(made: distill.Distillation) -> None:
-    source = {"run": "a.run", "rows": 3, "preset": "robust", "seed": 1, "input": "f00", "unsure": 0}
+def test_the_card_of_a_tagger_alone_gives_commands_that_run(
+    made: distill.Distillation,
+) -> None:
+    source = {
+        "run": "a.run",
+        "rows": 3,
+        "preset": "robust",
+        "seed": 1,
+        "input": "f00",
+        "unsure": 0,
+    }
     alone = {"tagger": made.figures["tagger"] | {"encoder": "minilm"}}
     card = cards.render_card(source, alone, {"judge": "too few"})
-    assert "Use it with `--set tag.model=FOLDER`." in card, "--llm would ask it to judge"
+    assert "Use it with `--set tag.model=FOLDER`." in card, (
+        "--llm would ask it to judge"
+    )
     assert "`tacos distill a.run -o FOLDER --encoder minilm`" in card
 
 
@@ -236,7 +266,9 @@ def test_two_trainings_give_identical_files_and_an_older_model_makes_way(
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
-def test_a_folder_of_somebody_else_is_left_alone(taught: tacos.Selection, tmp_path: Path) -> None:
+def test_a_folder_of_somebody_else_is_left_alone(
+    taught: tacos.Selection, tmp_path: Path
+) -> None:
     (tmp_path / "thesis.tex").write_text("ten years of work")
     with pytest.raises(OutputError, match=r"thesis\.tex"):
         distill.distill(taught.run, tmp_path)
@@ -253,7 +285,8 @@ def test_a_run_without_enough_replies_is_refused_and_says_how_many_there_are(
         until="tag",
     )
     with pytest.raises(
-        RunError, match="tagger: 0 tagged instructions by a language model, but at least 200"
+        RunError,
+        match="tagger: 0 tagged instructions by a language model, but at least 200",
     ):
         distill.distill(tmp_path / "run", tmp_path / "model")
     assert not (tmp_path / "model").exists()
@@ -275,7 +308,10 @@ def calm(
     """A cascade that nobody disturbed."""
     before = server.asked.total()
     done = select(
-        tmp_path_factory.mktemp("calm"), settings(server, *CASCADE), book, until="normalise"
+        tmp_path_factory.mktemp("calm"),
+        settings(server, *CASCADE),
+        book,
+        until="normalise",
     )
     assert server.asked.total() - before == 200 + 10
     return done
@@ -287,14 +323,26 @@ def test_a_cascade_asks_about_the_sample_and_what_the_small_model_is_least_sure_
     done = calm
     small = "distilled from tiny-1-2026-01-01"
     assert done.summary.tagged_by == {"tiny-1-2026-01-01": 210, small: 310}
-    assert done.summary.models == {"tag-sample": "tiny-1", "tag": "tiny-1", "normalise": "static"}
+    assert done.summary.models == {
+        "tag-sample": "tiny-1",
+        "tag": "tiny-1",
+        "normalise": "static",
+    }
     assert 20 < done.summary.distilled["n"] < 60
-    tags, guesses = (done.artifacts[name].scan().collect() for name in ("tags", "guesses"))
-    assert tags["id"].to_list() == done.artifacts["samples"].scan().collect()["id"].to_list()
+    tags, guesses = (
+        done.artifacts[name].scan().collect() for name in ("tags", "guesses")
+    )
+    assert (
+        tags["id"].to_list()
+        == done.artifacts["samples"].scan().collect()["id"].to_list()
+    )
     assert (tags["reply"] == "").to_list() == (tags["model"] == small).to_list()
     kept = guesses.join(tags.filter(model=small), on=["id", "turn"])
     assert distill.describe_source(done)["unsure"] == 10
-    assert kept["sureness"].min() >= guesses.join(kept, on="id", how="anti")["sureness"].max()
+    assert (
+        kept["sureness"].min()
+        >= guesses.join(kept, on="id", how="anti")["sureness"].max()
+    )
 
 
 def test_a_cascade_that_was_stopped_at_every_stage_is_the_same_and_pays_nothing_twice(
@@ -308,7 +356,9 @@ def test_a_cascade_that_was_stopped_at_every_stage_is_the_same_and_pays_nothing_
         calm.artifacts[name].digest for name in names
     ]
     assert server.asked.total() == before, "the ledger has every reply"
-    wider = select(tmp_path, settings(server, CASCADE[0], "cascade.unsure=0.5"), book, until="tag")
+    wider = select(
+        tmp_path, settings(server, CASCADE[0], "cascade.unsure=0.5"), book, until="tag"
+    )
     assert wider.made == ["tags"], "only who is asked again has changed"
     assert server.asked.total() - before == 160 - 10
 
@@ -322,7 +372,10 @@ def test_the_hard_cap_holds_in_a_cascade(tmp_path: Path, server: FaultServer) ->
 
 
 def test_a_sample_of_the_least_size_teaches_although_a_few_of_it_are_refused(
-    tmp_path: Path, server: FaultServer, calm: tacos.Selection, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    server: FaultServer,
+    calm: tacos.Selection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sample = set(calm.artifacts["sample_tags"].scan().head(3).collect()["id"])
     texts = [ROWS[int(id_.rsplit(":", 1)[1])]["instruction"] for id_ in sample]
@@ -341,9 +394,9 @@ def test_a_sample_of_the_least_size_teaches_although_a_few_of_it_are_refused(
     )
     assert done.summary.tagged_by["tiny-1-2026-01-01"] == 197
     tags = done.artifacts["tags"].scan().collect()
-    assert tags["id"].to_list() == calm.artifacts["tags"].scan().collect()["id"].to_list(), (
-        "none is missing"
-    )
+    assert (
+        tags["id"].to_list() == calm.artifacts["tags"].scan().collect()["id"].to_list()
+    ), "none is missing"
     assert set(tags.filter(model="distilled from tiny-1-2026-01-01")["id"]) >= sample
 
 
@@ -353,17 +406,30 @@ def test_what_a_cascade_cannot_do_is_said_before_anything_is_asked(
     with pytest.raises(ConfigError, match="fewer than 200"):
         settings(server, "cascade.sample=20")
     with pytest.raises(ConfigError, match="--model"):
-        select(tmp_path, config.load_settings("robust", None, CASCADE), tmp_path / "ledger.sqlite")
+        select(
+            tmp_path,
+            config.load_settings("robust", None, CASCADE),
+            tmp_path / "ledger.sqlite",
+        )
     before, few = server.asked.total(), api.OutputTargets(run=tmp_path / "few")
-    with pytest.raises(InputError, match="has 100 instructions to learn from and needs"):
+    with pytest.raises(
+        InputError, match="has 100 instructions to learn from and needs"
+    ):
         api.run_selection(
-            ROWS[:100], settings(server, *CASCADE), few, ledger=tmp_path / "l.sqlite", workers=1
+            ROWS[:100],
+            settings(server, *CASCADE),
+            few,
+            ledger=tmp_path / "l.sqlite",
+            workers=1,
         )
     assert server.asked.total() == before
 
 
 def test_a_dry_run_counts_the_questions_of_a_cascade(server: FaultServer) -> None:
-    steps = {step.artifact: step for step in dry_run.forecast_run(ROWS, settings(server, *CASCADE))}
+    steps = {
+        step.artifact: step
+        for step in dry_run.forecast_run(ROWS, settings(server, *CASCADE))
+    }
     assert (steps["sample_tags"].n_questions, steps["tags"].n_questions) == (200, 10)
 
 
@@ -372,4 +438,7 @@ def test_the_model_of_a_cascade_is_a_table_like_any_other(
 ) -> None:
     for name, content in calm.artifacts["tagger"].scan().collect().rows():
         (tmp_path / name).write_bytes(content)
-    assert set(tagger.load(tmp_path).tag([ROWS[0]["instruction"]])[0]) == {"Summary", "Volcanoes"}
+    assert set(tagger.load(tmp_path).tag([ROWS[0]["instruction"]])[0]) == {
+        "Summary",
+        "Volcanoes",
+    }

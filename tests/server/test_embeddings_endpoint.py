@@ -34,7 +34,10 @@ def open_encoder(book: Ledger) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def make(
-            url: str, ledger: Ledger = book, embed: EmbedSettings | None = None, **llm: object
+            url: str,
+            ledger: Ledger = book,
+            embed: EmbedSettings | None = None,
+            **llm: object,
         ) -> EndpointEncoder:
             settings = LLMSettings(base_url=url, proxy="none", **{"retries": 2, **llm})  # type: ignore[arg-type]
             own = embed or EmbedSettings()
@@ -66,7 +69,9 @@ def test_vectors_have_length_one_and_stand_in_the_order_of_the_texts(
     assert book.size().n_replies == 150
     assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
     assert not any(
-        KEY.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+        KEY.encode() in file.read_bytes()
+        for file in tmp_path.rglob("*")
+        if file.is_file()
     )
 
 
@@ -84,11 +89,24 @@ def test_the_size_of_requests_changes_no_vector(
 
 
 @pytest.mark.parametrize(
-    "fault", ["429", "500", "503", "reset", "cut-body", "slow-body", "html", "error-200", *VECTORS]
+    "fault",
+    [
+        "429",
+        "500",
+        "503",
+        "reset",
+        "cut-body",
+        "slow-body",
+        "html",
+        "error-200",
+        *VECTORS,
+    ],
 )
 def test_a_passing_fault_loses_nothing(fault: str, open_encoder: Open) -> None:
     with FaultServer(Behaviour({fault: 0.5}, seconds=0.2)) as server:
-        found = open_encoder(server.url, embed=EmbedSettings(per_request=5)).encode(TEXTS)
+        found = open_encoder(server.url, embed=EmbedSettings(per_request=5)).encode(
+            TEXTS
+        )
         assert server.met[fault] >= 5
         assert server.early == []
     np.testing.assert_allclose(found, right(TEXTS), atol=1e-4)
@@ -112,7 +130,9 @@ def test_one_text_that_is_refused_is_found_and_the_others_are_kept(
     server = FaultServer(Behaviour(poison="number 77"))
     with (
         server,
-        pytest.raises(LLMError, match=r"no vector by tiny-1 for the text 'tag number 77'.*400"),
+        pytest.raises(
+            LLMError, match=r"no vector by tiny-1 for the text 'tag number 77'.*400"
+        ),
     ):
         open_encoder(server.url).encode(TEXTS)
     assert book.size().n_replies >= 64
@@ -122,7 +142,9 @@ def test_a_vector_is_bought_once(open_encoder: Open, book: Ledger) -> None:
     with FaultServer() as server:
         first = open_encoder(server.url).encode(TEXTS)
         n_asked = server.asked.total()
-        again = open_encoder(server.url, embed=EmbedSettings(per_request=7)).encode(TEXTS[::-1])
+        again = open_encoder(server.url, embed=EmbedSettings(per_request=7)).encode(
+            TEXTS[::-1]
+        )
         assert server.asked.total() == n_asked
         open_encoder(server.url).encode([*TEXTS, "new"])
         assert server.bodies[-1]["input"] == ["new"]
@@ -137,18 +159,25 @@ def test_a_vector_is_bought_once(open_encoder: Open, book: Ledger) -> None:
 
 
 def test_two_processes_share_the_work(open_encoder: Open, tmp_path: Path) -> None:
-    with FaultServer(Behaviour(latency=0.1)) as server, ThreadPoolExecutor(2) as threads:
+    with (
+        FaultServer(Behaviour(latency=0.1)) as server,
+        ThreadPoolExecutor(2) as threads,
+    ):
         with (
             ledgers.open_ledger(tmp_path / "one.sqlite") as one,
             ledgers.open_ledger(tmp_path / "one.sqlite") as two,
         ):
             encoders = [open_encoder(server.url, book) for book in (one, two)]
-            first, second = threads.map(EndpointEncoder.encode, encoders, (TEXTS[:100], TEXTS[50:]))
+            first, second = threads.map(
+                EndpointEncoder.encode, encoders, (TEXTS[:100], TEXTS[50:])
+            )
             assert (first[50:] == second[:50]).all()
         assert max(server.answered.values()) == 1
 
 
-def test_blank_texts_are_zero_and_long_ones_lose_their_middle(open_encoder: Open) -> None:
+def test_blank_texts_are_zero_and_long_ones_lose_their_middle(
+    open_encoder: Open,
+) -> None:
     with FaultServer() as server:
         encoder = open_encoder(server.url, embed=EmbedSettings(max_chars=30))
         found = encoder.encode(["", "x" * 500, "  \n", "a\ud800b"])
@@ -160,7 +189,9 @@ def test_blank_texts_are_zero_and_long_ones_lose_their_middle(open_encoder: Open
     assert sent == [f"{'x' * 20}\n[... 470 characters left out ...]\n{'x' * 10}", "a?b"]
 
 
-def test_a_model_that_changes_its_dimension_is_one_clear_error(open_encoder: Open) -> None:
+def test_a_model_that_changes_its_dimension_is_one_clear_error(
+    open_encoder: Open,
+) -> None:
     with FaultServer() as server:
         encoder = open_encoder(server.url)
         encoder.encode(TEXTS[:10])
@@ -172,7 +203,10 @@ def test_a_model_that_changes_its_dimension_is_one_clear_error(open_encoder: Ope
 def test_the_budget_holds_for_vectors_too(open_encoder: Open, book: Ledger) -> None:
     with FaultServer() as server:
         encoder = open_encoder(
-            server.url, embed=EmbedSettings(per_request=10), budget="5requests", concurrency=2
+            server.url,
+            embed=EmbedSettings(per_request=10),
+            budget="5requests",
+            concurrency=2,
         )
         with pytest.raises(BudgetReachedError):
             encoder.encode(TEXTS)
@@ -182,7 +216,9 @@ def test_the_budget_holds_for_vectors_too(open_encoder: Open, book: Ledger) -> N
             open_encoder(server.url, budget="1usd")
 
 
-def test_a_wrong_key_ends_at_the_first_reply_and_is_never_shown(open_encoder: Open) -> None:
+def test_a_wrong_key_ends_at_the_first_reply_and_is_never_shown(
+    open_encoder: Open,
+) -> None:
     with FaultServer(Behaviour(key="another key", echo_key=True)) as server:
         with pytest.raises(LLMError, match=r"401.*\[secret\]") as error:
             open_encoder(server.url).encode(TEXTS)
@@ -190,11 +226,15 @@ def test_a_wrong_key_ends_at_the_first_reply_and_is_never_shown(open_encoder: Op
         assert server.asked.total() <= 3
 
 
-def test_an_endpoint_of_its_own_gets_no_key_or_header_of_the_other(open_encoder: Open) -> None:
+def test_an_endpoint_of_its_own_gets_no_key_or_header_of_the_other(
+    open_encoder: Open,
+) -> None:
     with FaultServer() as server:
         embed = EmbedSettings(base_url=server.url)
         encoder = open_encoder(
-            "http://other.invalid/v1", embed=embed, headers={"X-Tenant": "secret tenant"}
+            "http://other.invalid/v1",
+            embed=embed,
+            headers={"X-Tenant": "secret tenant"},
         )
         assert encoder.encode(["a"]).shape == (1, 16)
         assert "Authorization" not in server.headers[0]
@@ -204,7 +244,11 @@ def test_an_endpoint_of_its_own_gets_no_key_or_header_of_the_other(open_encoder:
             encoder.encode(["b"])
 
 
-SETS = ("normalise.encoder=endpoint:tiny-1", "cluster.encoder=endpoint:tiny-1", "normalise.alpha=1")
+SETS = (
+    "normalise.encoder=endpoint:tiny-1",
+    "cluster.encoder=endpoint:tiny-1",
+    "normalise.alpha=1",
+)
 WORDS = ("poem", "sum", "river", "bread", "law", "song", "map", "tax")
 ROWS = [
     {"instruction": f"{WORDS[row % 8]} {WORDS[row // 8]}", "output": f"It is {row}."}
@@ -228,17 +272,33 @@ def run(folder: Path, server: FaultServer, until: str, *sets: str) -> tacos.Sele
     )
     targets = select.OutputTargets(run=folder)
     return select.run_selection(
-        ROWS, chosen, targets, own=own, ledger=folder.parent / "ledger", workers=1, until=until
+        ROWS,
+        chosen,
+        targets,
+        own=own,
+        ledger=folder.parent / "ledger",
+        workers=1,
+        until=until,
     )
 
 
 def test_a_run_normalises_and_clusters_by_the_endpoint(tmp_path: Path) -> None:
     with FaultServer() as server:
-        first = run(tmp_path / "first", server, "cluster").artifacts["clusters"].scan().collect()
+        first = (
+            run(tmp_path / "first", server, "cluster")
+            .artifacts["clusters"]
+            .scan()
+            .collect()
+        )
         assert first["cluster"].n_unique() > 2
         assert max(server.answered.values()) == 1  # both stages want the same vectors
         n_asked = server.asked.total()
-        again = run(tmp_path / "again", server, "cluster").artifacts["clusters"].scan().collect()
+        again = (
+            run(tmp_path / "again", server, "cluster")
+            .artifacts["clusters"]
+            .scan()
+            .collect()
+        )
         assert again.equals(first)
         assert server.asked.total() == n_asked
 
@@ -259,7 +319,14 @@ def test_files_of_questions_are_made_without_asking_for_vectors(
 
 def test_it_says_that_tags_leave_the_machine(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
-    words = ["select", str(tmp_path / "rows.jsonl"), "-n", "10", "-o", str(tmp_path / "out.jsonl")]
+    words = [
+        "select",
+        str(tmp_path / "rows.jsonl"),
+        "-n",
+        "10",
+        "-o",
+        str(tmp_path / "out.jsonl"),
+    ]
     words += [
         "--set",
         "cluster.encoder=endpoint:tiny-1",
@@ -268,6 +335,7 @@ def test_it_says_that_tags_leave_the_machine(tmp_path: Path) -> None:
     ]
     done = CliRunner().invoke(app, words)
     assert (
-        "cluster: every canonical tag will be sent to vectors.invalid, model tiny-1" in done.output
+        "cluster: every canonical tag will be sent to vectors.invalid, model tiny-1"
+        in done.output
     )
     assert isinstance(done.exception, ConfigError)

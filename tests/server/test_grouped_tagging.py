@@ -35,7 +35,9 @@ def right(requests: list[Request]) -> list[object]:
 
 
 def said(replies: list[Reply]) -> list[object]:
-    return [None if reply.text is None else orjson.loads(reply.text) for reply in replies]
+    return [
+        None if reply.text is None else orjson.loads(reply.text) for reply in replies
+    ]
 
 
 def tokens(book: Ledger) -> int:
@@ -54,13 +56,16 @@ def test_questions_are_put_together_and_every_answer_finds_its_row(
 
 
 @pytest.mark.parametrize(
-    "fault", [*ITEMS, "invalid-json", "wrong-schema", "refusal", "wrong-envelope", "empty"]
+    "fault",
+    [*ITEMS, "invalid-json", "wrong-schema", "refusal", "wrong-envelope", "empty"],
 )
 def test_what_a_group_leaves_open_is_asked_alone(
     fault: str, connect: Connect, book: Ledger
 ) -> None:
     requests = tag_requests(60)
-    with FaultServer(Behaviour({fault: 1.0} if fault in ITEMS else {f"{fault}!": 0.6})) as server:
+    with FaultServer(
+        Behaviour({fault: 1.0} if fault in ITEMS else {f"{fault}!": 0.6})
+    ) as server:
         client = connect(server.url, retries=0)
         model = GroupedModel(client, "tag", 4)
         replies = model.answer(requests)
@@ -70,7 +75,9 @@ def test_what_a_group_leaves_open_is_asked_alone(
             assert model.n_alone == 15
             assert server.asked.total() == model.n_groups + model.n_alone
         else:
-            answered = [place for place, reply in enumerate(replies) if reply.text is not None]
+            answered = [
+                place for place, reply in enumerate(replies) if reply.text is not None
+            ]
             assert [said(replies)[place] for place in answered] == [
                 right(requests)[place] for place in answered
             ]
@@ -94,7 +101,9 @@ def test_an_answer_is_not_bought_again_in_another_grouping(connect: Connect) -> 
         assert server.asked.total() == n_asked
         ask(client, requests, 8)  # a question with more neighbours is another question
         assert server.asked.total() == n_asked + 5
-        assert all(reply.text for reply in client.answer(requests))  # and so is one without any
+        assert all(
+            reply.text for reply in client.answer(requests)
+        )  # and so is one without any
         assert server.asked.total() == n_asked + 45
 
 
@@ -120,7 +129,10 @@ def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(
         for n_requests in (30, 40):
             with ledgers.open_ledger(tmp_path / "parts.sqlite") as book:
                 client = connect(
-                    server.url, ledger=book, budget=f"{n_requests}requests", concurrency=4
+                    server.url,
+                    ledger=book,
+                    budget=f"{n_requests}requests",
+                    concurrency=4,
                 )
                 with pytest.raises(BudgetReachedError):
                     ask(client, requests)
@@ -133,15 +145,23 @@ def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(
         assert server.asked.total() == n_asked
 
 
-def test_two_ledgers_of_one_file_share_the_work(connect: Connect, tmp_path: Path) -> None:
+def test_two_ledgers_of_one_file_share_the_work(
+    connect: Connect, tmp_path: Path
+) -> None:
     requests = tag_requests(200)
-    with FaultServer(Behaviour(latency=0.05)) as server, ThreadPoolExecutor(2) as threads:
+    with (
+        FaultServer(Behaviour(latency=0.05)) as server,
+        ThreadPoolExecutor(2) as threads,
+    ):
         with (
             ledgers.open_ledger(tmp_path / "one.sqlite") as one,
             ledgers.open_ledger(tmp_path / "one.sqlite") as two,
         ):
             clients = [connect(server.url, ledger=book) for book in (one, two)]
-            parts = (requests[:150], requests[50:])  # other groups over the same questions
+            parts = (
+                requests[:150],
+                requests[50:],
+            )  # other groups over the same questions
             first, second = threads.map(ask, clients, parts)
             for client in clients:
                 client.close()
@@ -154,9 +174,12 @@ def files(folder: Path) -> list[Path]:
     paths = [folder / f"part-{number}.jsonl" for number in range(4)]
     for number, path in enumerate(paths):
         questions = [
-            f"Poem {row}?" if row % 3 == 0 else f"Poem {row} of {number}?" for row in range(30)
+            f"Poem {row}?" if row % 3 == 0 else f"Poem {row} of {number}?"
+            for row in range(30)
         ]
-        rows = [{"instruction": text, "output": f"It is {number}."} for text in questions]
+        rows = [
+            {"instruction": text, "output": f"It is {number}."} for text in questions
+        ]
         path.write_text("\n".join(map(json.dumps, rows)))
     return paths
 
@@ -177,14 +200,22 @@ def tagged(folder: Path, run: str, chosen: Settings, workers: int = 1) -> bytes:
     return done.artifacts["tags"].scan().collect().serialize()
 
 
-def test_a_run_asks_the_same_groups_whatever_the_workers_and_stops(tmp_path: Path) -> None:
+def test_a_run_asks_the_same_groups_whatever_the_workers_and_stops(
+    tmp_path: Path,
+) -> None:
     asked: list[Counter[str]] = []
     tables: list[bytes] = []
-    for run, workers, budget in (("one", 1, ""), ("two", 2, ""), ("stopped", 1, "9requests")):
+    for run, workers, budget in (
+        ("one", 1, ""),
+        ("two", 2, ""),
+        ("stopped", 1, "9requests"),
+    ):
         with FaultServer(Behaviour({"item-invalid": 0.3}, latency=0.01)) as server:
             if budget:
                 with pytest.raises(BudgetReachedError):
-                    tagged(tmp_path, run, settings(server, budget=budget, concurrency=3))
+                    tagged(
+                        tmp_path, run, settings(server, budget=budget, concurrency=3)
+                    )
             tables.append(tagged(tmp_path, run, settings(server), workers))
             asked.append(server.asked)
     assert asked[0] == asked[1] == asked[2]
@@ -192,7 +223,9 @@ def test_a_run_asks_the_same_groups_whatever_the_workers_and_stops(tmp_path: Pat
     assert asked[0].total() < 60  # for 120 rows
 
 
-def test_a_quote_counts_requests_of_several_instructions(tmp_path: Path, book: Ledger) -> None:
+def test_a_quote_counts_requests_of_several_instructions(
+    tmp_path: Path, book: Ledger
+) -> None:
     with FaultServer(Behaviour({"item-invalid": 0.3})) as server:
         chosen = settings(server, price_in=1.0, price_out=2.0)
         with quote.open_samples(files(tmp_path), chosen) as samples:
@@ -226,10 +259,14 @@ def test_what_asking_together_costs_in_quality(
     assert (found.tags_together < found.tags_alone) == bool(faults)
 
 
-def test_there_is_no_cost_of_asking_together_where_nothing_is(tmp_path: Path, book: Ledger) -> None:
+def test_there_is_no_cost_of_asking_together_where_nothing_is(
+    tmp_path: Path, book: Ledger
+) -> None:
     with FaultServer() as server:
         alone = config.load_settings(
-            llm={"base_url": server.url, "model": "tiny-1"}, tag={"model": "llm"}, select={"n": 10}
+            llm={"base_url": server.url, "model": "tiny-1"},
+            tag={"model": "llm"},
+            select={"n": 10},
         )
     nothing = pytest.raises(ConfigError, match=r"set tag.per_request to 2 or more")
     with quote.open_samples(files(tmp_path), alone) as samples, nothing:

@@ -37,7 +37,9 @@ ROWS = [
     for i in range(48)
 ]
 OWN = UserFunctions(
-    tagger=lambda instructions: [[word for word in WORDS if word in text] for text in instructions],
+    tagger=lambda instructions: [
+        [word for word in WORDS if word in text] for text in instructions
+    ],
     encoder=lambda texts: [
         [float(text.count(letter)) + 0.01 for letter in "abcdefghij"] for text in texts
     ],
@@ -49,7 +51,9 @@ class AnyModel(FaultServer):
     10 points more.
     """
 
-    def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
+    def refusal(
+        self, request: web.Request, body: dict[str, Any]
+    ) -> web.Response | None:
         return None
 
     def envelope(self, body: dict[str, Any], fault: str) -> dict[str, Any]:
@@ -76,59 +80,91 @@ def settings(server: FaultServer, *sets: str, n: int = 8, **judge: Any) -> Setti
     llm = {"base_url": server.url, "model": "tiny-1", "retries": 1}
     judging = {"model": "llm", **judge}
     return config.load_settings(
-        "robust", None, sets, judge=judging, llm=llm, select={"n": n}, normalise={"alpha": 1}
+        "robust",
+        None,
+        sets,
+        judge=judging,
+        llm=llm,
+        select={"n": n},
+        normalise={"alpha": 1},
     )
 
 
 def select(tmp_path: Path, chosen: Settings) -> tacos.Selection:
     targets = api.OutputTargets(run=tmp_path / "run")
-    return api.run_selection(ROWS, chosen, targets, own=OWN, ledger=tmp_path / "ledger.sqlite")
+    return api.run_selection(
+        ROWS, chosen, targets, own=OWN, ledger=tmp_path / "ledger.sqlite"
+    )
 
 
 def verdicts(done: tacos.Selection) -> pl.DataFrame:
     return pl.concat(
-        [art.scan() for name, art in done.artifacts.items() if name.startswith("verdicts")]
+        [
+            art.scan()
+            for name, art in done.artifacts.items()
+            if name.startswith("verdicts")
+        ]
     ).collect()
 
 
 def test_every_judge_of_a_panel_judges_every_pair_in_both_orders_as_often_as_wanted(
     tmp_path: Path, server: FaultServer
 ) -> None:
-    done = select(tmp_path, settings(server, models=["tiny-1", "tiny-2"], repetitions=2))
+    done = select(
+        tmp_path, settings(server, models=["tiny-1", "tiny-2"], repetitions=2)
+    )
     table = verdicts(done)
     per_pair = table.group_by("left", "right").agg(
         pl.struct("judge", "repetition", "order").n_unique()
     )
     assert per_pair[:, 2].unique().to_list() == [2 * 2 * 2]
     assert set(done.summary.judges) == {"tiny-1", "tiny-2"}
-    assert done.summary.judges["tiny-1"]["flip_rate"] == {"value": 0.0, "n": table.height // 4}
+    assert done.summary.judges["tiny-1"]["flip_rate"] == {
+        "value": 0.0,
+        "n": table.height // 4,
+    }
     before = server.asked.total()
-    again = select(tmp_path, settings(server, models=["tiny-1", "tiny-2"], repetitions=2))
+    again = select(
+        tmp_path, settings(server, models=["tiny-1", "tiny-2"], repetitions=2)
+    )
     assert (again.made, server.asked.total()) == ([], before)
 
 
-def test_the_summary_says_how_certain_the_selection_is(tmp_path: Path, server: FaultServer) -> None:
+def test_the_summary_says_how_certain_the_selection_is(
+    tmp_path: Path, server: FaultServer
+) -> None:
     done = select(
-        tmp_path, settings(server, "shortlist.rule=all", models=["tiny-1", "place-lover"])
+        tmp_path,
+        settings(server, "shortlist.rule=all", models=["tiny-1", "place-lover"]),
     )
     found = done.summary.certainty
     assert found["error"] > 0
     assert 0 < found["recall"] <= 1
     told = dict(summary.format_summary(done.summary))["certainty"]
     assert re.fullmatch(
-        r"a score is sure to about \+- [\d.]+ points; of the \d+ best by score, \d+% are .*", told
+        r"a score is sure to about \+- [\d.]+ points; of the \d+ best by score, \d+% are .*",
+        told,
     )
     assert "owe it to noise" in done.report(tmp_path / "report.html").read_text("utf-8")
-    assert done.reselect(8, "longest").summary.certainty == {}, "it is about the cut by score"
+    assert done.reselect(8, "longest").summary.certainty == {}, (
+        "it is about the cut by score"
+    )
 
 
-def test_a_judge_more_asks_only_the_new_one(tmp_path: Path, server: FaultServer) -> None:
+def test_a_judge_more_asks_only_the_new_one(
+    tmp_path: Path, server: FaultServer
+) -> None:
     one = settings(server, "pair.rounds=1")
     first = select(tmp_path, one)
     before = server.asked.total()
-    both = select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "tiny-2"]))
+    both = select(
+        tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "tiny-2"])
+    )
     assert server.asked.total() - before == verdicts(first).height
-    assert verdicts(both).filter(pl.col("judge") == "tiny-1").height == verdicts(first).height
+    assert (
+        verdicts(both).filter(pl.col("judge") == "tiny-1").height
+        == verdicts(first).height
+    )
 
 
 def test_an_embedded_judge_in_a_panel_has_no_flips_to_count(
@@ -141,7 +177,9 @@ def test_an_embedded_judge_in_a_panel_has_no_flips_to_count(
     html = done.report(tmp_path / "report.html").read_text("utf-8")
     assert '<th class="n">tiny-1</th>' in html
     assert "<td>embedded and tiny-1</td>" in html
-    assert [each["judges"] for each in done.summary.agreement] == [["embedded", "tiny-1"]]
+    assert [each["judges"] for each in done.summary.agreement] == [
+        ["embedded", "tiny-1"]
+    ]
 
 
 def test_verdicts_without_a_usable_answer_are_counted_as_missing(
@@ -150,7 +188,9 @@ def test_verdicts_without_a_usable_answer_are_counted_as_missing(
     server.behaviour.faults = {"wrong-schema!": 0.2}
     done = select(
         tmp_path,
-        settings(server, "pair.rounds=1", models=["tiny-1", "tiny-2"], max_failure_rate=0.5),
+        settings(
+            server, "pair.rounds=1", models=["tiny-1", "tiny-2"], max_failure_rate=0.5
+        ),
     )
     n_missing = sum(done.summary.rejects["verdicts/0"].values())
     assert n_missing > 4
@@ -168,7 +208,10 @@ def test_a_judge_of_a_panel_that_gives_no_usable_verdict_is_named(
     with pytest.raises(FailureRateError, match="pair 0 ab by mute: refused"):
         select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "mute"]))
     done = select(
-        tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "mute"], max_failure_rate=0.6)
+        tmp_path,
+        settings(
+            server, "pair.rounds=1", models=["tiny-1", "mute"], max_failure_rate=0.6
+        ),
     )
     judges = done.summary.judges
     assert (judges["mute"]["n_verdicts"], judges["mute"]["n_missing"]) == (
@@ -177,7 +220,10 @@ def test_a_judge_of_a_panel_that_gives_no_usable_verdict_is_named(
     )
     assert judges["tiny-1"]["n_missing"] == 0
     shown = dict(summary.format_summary(done.summary))
-    assert shown["warning"] == "no usable verdict by mute: the scores are the others' alone"
+    assert (
+        shown["warning"]
+        == "no usable verdict by mute: the scores are the others' alone"
+    )
     assert shown["judge mute"].endswith(
         f"missing {judges['mute']['n_missing']} of {judges['mute']['n_missing']}"
     )
@@ -191,11 +237,16 @@ def test_criteria_count_by_their_content(tmp_path: Path, server: FaultServer) ->
     strict = select(tmp_path, settings(server, criteria_file=str(tmp_path / "one.txt")))
     assert "verdicts/0" in strict.made
     assert "memberships" not in strict.made
-    assert select(tmp_path, settings(server, criteria_file=str(tmp_path / "two.txt"))).made == []
+    assert (
+        select(tmp_path, settings(server, criteria_file=str(tmp_path / "two.txt"))).made
+        == []
+    )
     (tmp_path / "one.txt").write_text("Imperial units only.")
     assert (
         "verdicts/0"
-        in select(tmp_path, settings(server, criteria_file=str(tmp_path / "one.txt"))).made
+        in select(
+            tmp_path, settings(server, criteria_file=str(tmp_path / "one.txt"))
+        ).made
     )
     assert plain.settings.judge.criteria == ""
     with pytest.raises(ConfigError, match=r"criteria file .*: No such file"):
@@ -222,7 +273,9 @@ def test_singleton_scores_are_the_judge_s_own_grades_of_every_sample(
     done = select(tmp_path, settings(server, mode="singleton"))
     assert not any(name.startswith(("pairs", "verdicts")) for name in done.artifacts)
     assert server.asked.total() == len(ROWS)
-    texts = dict(done.table.select("id", pl.struct("instruction", "response")).iter_rows())
+    texts = dict(
+        done.table.select("id", pl.struct("instruction", "response")).iter_rows()
+    )
     scores = dict(done.table.select("id", "score").iter_rows())
     assert scores == {
         id_: score(text["instruction"], text["response"]) for id_, text in texts.items()
@@ -234,7 +287,9 @@ def test_singleton_scores_are_the_judge_s_own_grades_of_every_sample(
     assert "grades" in cheaper.made, "in this mode the judge's sampling counts"
 
 
-def refined(tmp_path: Path, chosen: Settings, name: str = "out.jsonl") -> refine.Refinement:
+def refined(
+    tmp_path: Path, chosen: Settings, name: str = "out.jsonl"
+) -> refine.Refinement:
     return refine.refine(
         tmp_path / "run", chosen, tmp_path / name, ledger=tmp_path / "ledger.sqlite"
     )
@@ -252,15 +307,22 @@ def test_rewrites_are_taken_where_the_judge_prefers_them_in_both_orders(
     done = refined(tmp_path, chosen)
     assert done.counts["failed"] == 0
     assert min(done.counts["rewritten"], done.counts["kept"]) > 3
-    for before, after, change in zip(run.rows, read(done.output), read(done.sidecar), strict=True):
+    for before, after, change in zip(
+        run.rows, read(done.output), read(done.sidecar), strict=True
+    ):
         assert change["instruction"] == before["instruction"]
-        new = {"instruction": change["new_instruction"], "output": change["new_response"]}
+        new = {
+            "instruction": change["new_instruction"],
+            "output": change["new_response"],
+        }
         better = score(new["instruction"], new["output"]) > score(
             before["instruction"], before["output"]
         )
         same = new == {name: before[name] for name in new}
         assert (change["status"] == "rewritten") == (better and not same)
-        assert after == ({**before, **new} if change["status"] == "rewritten" else before)
+        assert after == (
+            {**before, **new} if change["status"] == "rewritten" else before
+        )
 
 
 def test_a_second_call_asks_nothing_and_writes_the_same(
@@ -283,12 +345,18 @@ def test_replies_that_fail_leave_the_original_and_say_why(
 ) -> None:
     chosen = settings(server, "shortlist.rule=all", "refine.max_failure_rate=1.0", n=40)
     run = select(tmp_path, chosen)
-    server.behaviour.faults = {"invalid-json!": 0.1, "refusal!": 0.1, "wrong-schema!": 0.1}
+    server.behaviour.faults = {
+        "invalid-json!": 0.1,
+        "refusal!": 0.1,
+        "wrong-schema!": 0.1,
+    }
     done = refined(tmp_path, chosen)
     assert done.counts["failed"] > 5
     changes = read(done.sidecar)
     stages = {
-        change["reason"].partition(":")[0] for change in changes if change["status"] == "failed"
+        change["reason"].partition(":")[0]
+        for change in changes
+        if change["status"] == "failed"
     }
     assert stages == {"rewrite", "reword", "confirm"}
     for before, after, change in zip(run.rows, read(done.output), changes, strict=True):
@@ -299,7 +367,9 @@ def test_too_many_failures_stop_it(tmp_path: Path, server: FaultServer) -> None:
     chosen = settings(server)
     select(tmp_path, chosen)
     server.behaviour.faults = {"invalid-json!": 1.0}
-    with pytest.raises(FailureRateError, match=r"stage rewrite: 8 of 8 .*refine\.max_failure_rate"):
+    with pytest.raises(
+        FailureRateError, match=r"stage rewrite: 8 of 8 .*refine\.max_failure_rate"
+    ):
         refined(tmp_path, chosen)
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -323,7 +393,8 @@ def labels(n: int = 40) -> list[dict[str, Any]]:
         for i in range(n)
     ]
     better = [
-        score(r["instruction"], r["response_a"]) > score(r["instruction"], r["response_b"])
+        score(r["instruction"], r["response_a"])
+        > score(r["instruction"], r["response_b"])
         for r in rows
     ]
     return [
@@ -337,8 +408,16 @@ def test_a_calibration_counts_agreement_with_the_labels(
 ) -> None:
     ledger = tmp_path / "ledger.sqlite"
     (found,) = calibrate.calibrate(labels(), settings(server), ledger=ledger)
-    assert (found.judge, found.agreement.value, found.agreement.n) == ("tiny-1", 0.8, 40)
-    assert (found.flip_rate.value, found.flip_rate.n, found.position_bias) == (0.0, 40, 0.0)
+    assert (found.judge, found.agreement.value, found.agreement.n) == (
+        "tiny-1",
+        0.8,
+        40,
+    )
+    assert (found.flip_rate.value, found.flip_rate.n, found.position_bias) == (
+        0.0,
+        40,
+        0.0,
+    )
     assert server.asked.total() == 80
     calibrate.calibrate(labels(), settings(server), ledger=ledger)
     assert server.asked.total() == 80, "paid replies are not bought twice"
@@ -360,12 +439,21 @@ def test_the_commands(tmp_path: Path, server: FaultServer) -> None:
     select(tmp_path, chosen)
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text("\n".join(json.dumps(row) for row in labels()))
-    where = ["--llm", server.url, "--model", "tiny-1", "--ledger", str(tmp_path / "ledger.sqlite")]
+    where = [
+        "--llm",
+        server.url,
+        "--model",
+        "tiny-1",
+        "--ledger",
+        str(tmp_path / "ledger.sqlite"),
+    ]
     run = CliRunner().invoke(
         app, ["calibrate", str(pairs), *where, "--json"], catch_exceptions=False
     )
     assert orjson.loads(run.stdout)[0]["agreement"]["value"] == 0.8
-    shown = CliRunner().invoke(app, ["calibrate", str(pairs), *where], catch_exceptions=False)
+    shown = CliRunner().invoke(
+        app, ["calibrate", str(pairs), *where], catch_exceptions=False
+    )
     assert "label more pairs" in shown.stdout
     out = tmp_path / "refined.jsonl"
     run = CliRunner().invoke(
@@ -378,4 +466,6 @@ def test_the_commands(tmp_path: Path, server: FaultServer) -> None:
     confirmed = pl.read_parquet(
         sorted((tmp_path / "run" / "confirmations").glob("*/part-*.parquet"))
     )
-    assert confirmed["judge"].unique().to_list() == ["tiny-1"], "not the embedded judge of the run"
+    assert confirmed["judge"].unique().to_list() == ["tiny-1"], (
+        "not the embedded judge of the run"
+    )

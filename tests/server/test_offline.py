@@ -61,7 +61,13 @@ def online(connect: Connect, tmp_path: Path) -> list[tuple[str | None, str, str]
 
 @pytest.mark.parametrize(
     "behaviour",
-    [{}, {"expire": 0.4}, {"fail": 0.4}, {"expire": 0.2, "fail": 0.2}, {"lose_reply": True}],
+    [
+        {},
+        {"expire": 0.4},
+        {"fail": 0.4},
+        {"expire": 0.2, "fail": 0.2},
+        {"lose_reply": True},
+    ],
     ids=["plain", "expired", "errors", "both", "reply lost"],
 )
 def test_the_batch_api_gives_what_online_gives(
@@ -72,7 +78,9 @@ def test_the_batch_api_gives_what_online_gives(
             done = batch_api.fetch_batch_replies(
                 questions(), settings(server), book, poll=0.01, max_requests=50
             )
-        except LLMError:  # the submission whose reply was lost; the next command finds it
+        except (
+            LLMError
+        ):  # the submission whose reply was lost; the next command finds it
             assert "lose_reply" in behaviour
             done = batch_api.fetch_batch_replies(
                 questions(), settings(server), book, poll=0.01, max_requests=50
@@ -88,7 +96,9 @@ def test_the_batch_api_gives_what_online_gives(
     assert {entry.way for entry in book.entries()} == {"batch"}
 
 
-def test_a_restart_goes_on_with_the_batches_under_way(book: Ledger, online: list[object]) -> None:
+def test_a_restart_goes_on_with_the_batches_under_way(
+    book: Ledger, online: list[object]
+) -> None:
     with FaultServer(Behaviour(FAULTS), BatchBehaviour(polls=5)) as server:
         stopped = KeyboardInterrupt("stopped")
 
@@ -98,16 +108,25 @@ def test_a_restart_goes_on_with_the_batches_under_way(book: Ledger, online: list
 
         with pytest.raises(KeyboardInterrupt):
             batch_api.fetch_batch_replies(
-                questions(), settings(server), book, poll=0.01, say=stop, max_requests=50
+                questions(),
+                settings(server),
+                book,
+                poll=0.01,
+                say=stop,
+                max_requests=50,
             )
         batch_api.fetch_batch_replies(questions(), settings(server), book, poll=0.01)
         assert max(server.batches.submitted.values()) == 1
         assert from_ledger(book) == online
 
 
-def test_questions_that_never_get_an_answer_are_given_up_with_a_reason(book: Ledger) -> None:
+def test_questions_that_never_get_an_answer_are_given_up_with_a_reason(
+    book: Ledger,
+) -> None:
     with FaultServer(batches=BatchBehaviour(fail_always=0.2)) as server:
-        done = batch_api.fetch_batch_replies(questions(), settings(server), book, poll=0.01)
+        done = batch_api.fetch_batch_replies(
+            questions(), settings(server), book, poll=0.01
+        )
         assert 10 <= len(done.failed) <= 40
         assert all("the model fell over" in reason for reason in done.failed.values())
         assert max(server.batches.submitted.values()) == batch_api.MAX_TRIES
@@ -155,14 +174,18 @@ def test_a_budget_in_dollars_needs_a_price_for_batches_too(book: Ledger) -> None
         assert not server.batches.batches
 
 
-def stopped_in_batch(asked: list[RenderedRequest], server: FaultServer, book: Ledger) -> None:
+def stopped_in_batch(
+    asked: list[RenderedRequest], server: FaultServer, book: Ledger
+) -> None:
     """Submit questions and stop before their batch has ended."""
 
     def stop(text: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        batch_api.fetch_batch_replies(asked, settings(server), book, poll=0.01, say=stop)
+        batch_api.fetch_batch_replies(
+            asked, settings(server), book, poll=0.01, say=stop
+        )
 
 
 def test_another_run_leaves_a_batch_to_the_run_that_submitted_it(
@@ -196,14 +219,17 @@ def test_questions_that_a_batch_is_about_to_answer_are_not_paid_for_online_too(
     with FaultServer(Behaviour(FAULTS), BatchBehaviour(polls=100)) as server:
         stopped_in_batch(questions()[:60], server, book)
         with pytest.raises(
-            LLMError, match=r"60 of these questions are part of a batch \(batch-0\).*--abandon"
+            LLMError,
+            match=r"60 of these questions are part of a batch \(batch-0\).*--abandon",
         ):
             connect(server.url).answer(REQUESTS)
         assert (
             not {json.dumps(each.messages, sort_keys=True) for each in questions()[:60]}
             & server.asked.keys()
         )
-        n_answered = batch_api.cancel_batches(questions(), settings(server), book, poll=0.01)
+        n_answered = batch_api.cancel_batches(
+            questions(), settings(server), book, poll=0.01
+        )
         assert (
             20 <= n_answered < 40
         )  # half of the batch was done; unusable answers are still to be asked again
@@ -220,7 +246,10 @@ def write_replies(server: FaultServer, requests: Path, replies: Path) -> list[st
         body = server.answer(request["body"])
         lines.append(
             json.dumps(
-                {"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}}
+                {
+                    "custom_id": request["custom_id"],
+                    "response": {"status_code": 200, "body": body},
+                }
             )
         )
     replies.write_text("\n".join(lines))
@@ -249,7 +278,9 @@ def test_exchange_files_give_what_online_gives(
             still.values(), out, envelope.RequestForm()
         ) == len(still)
         write_replies(server, out, back)
-        counts = exchange_files.store_replies(exchange_files.read_exchange_lines(back), still, book)
+        counts = exchange_files.store_replies(
+            exchange_files.read_exchange_lines(back), still, book
+        )
         assert counts == (len(still), 0, 0, 0, 0)
         n_files += 1
     assert n_files == 2  # the second one holds the re-asks
@@ -274,9 +305,13 @@ def test_partial_repeated_shuffled_and_foreign_lines_do_no_harm(
             "response": {"status_code": 500, "body": {}},
         }
     )
-    back.write_text("\n".join([*lines[:70], foreign, "{broken", "", failed, *lines[:20]]))
+    back.write_text(
+        "\n".join([*lines[:70], foreign, "{broken", "", failed, *lines[:20]])
+    )
     counts = exchange_files.store_replies(
-        exchange_files.read_exchange_lines(back), {each.key: each for each in questions()}, book
+        exchange_files.read_exchange_lines(back),
+        {each.key: each for each in questions()},
+        book,
     )
     assert counts == (70, 20, 1, 1, 1)
     with pytest.raises(MissingRepliesError, match="of 120 requests have no reply yet"):
@@ -284,7 +319,9 @@ def test_partial_repeated_shuffled_and_foreign_lines_do_no_harm(
     while still := still_open(book):
         exchange_files.write_request_file(still.values(), out, envelope.RequestForm())
         write_replies(server, out, back)
-        exchange_files.store_replies(exchange_files.read_exchange_lines(back), still, book)
+        exchange_files.store_replies(
+            exchange_files.read_exchange_lines(back), still, book
+        )
     assert from_ledger(book) == online
 
 
@@ -295,7 +332,10 @@ def test_answers_may_be_written_by_hand(book: Ledger) -> None:
         orjson.dumps({"custom_id": one.key, "content": tags}),
         orjson.dumps({"custom_id": two.key, "content": orjson.dumps(tags).decode()}),
     ]
-    assert exchange_files.store_replies(lines, {one.key: one, two.key: two}, book).n_new == 2
+    assert (
+        exchange_files.store_replies(lines, {one.key: one, two.key: two}, book).n_new
+        == 2
+    )
     found = resolve_questions([one, two], book)
     assert [orjson.loads(reply.text) for reply in found] == [tags, tags]
 
@@ -321,14 +361,18 @@ def test_half_a_character_or_a_mark_at_the_start_of_a_file_lose_no_reply(
     assert found[2] == three
 
 
-def test_a_reply_file_that_is_not_there_is_one_clear_error(book: Ledger, tmp_path: Path) -> None:
+def test_a_reply_file_that_is_not_there_is_one_clear_error(
+    book: Ledger, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         exchange_files.store_replies(
             exchange_files.read_exchange_lines(tmp_path / "none.jsonl"), {}, book
         )
 
 
-def test_an_online_reply_is_not_bought_again_by_other_ways(connect: Connect, book: Ledger) -> None:
+def test_an_online_reply_is_not_bought_again_by_other_ways(
+    connect: Connect, book: Ledger
+) -> None:
     with FaultServer() as server:
         connect(server.url).answer(REQUESTS)
         assert still_open(book) == {}

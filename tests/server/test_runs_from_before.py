@@ -1,8 +1,8 @@
-"""Runs and a ledger that an earlier tree wrote (`tests/fixtures/before_0_2`): today's takes them up, asks and makes
-nothing.
+"""Runs and a ledger that an earlier tree wrote (`tests/fixtures/before_0_2`): today's takes them
+up, asks and makes nothing.
 
-Everything goes through the command line, so that the modules behind it may move. The server has another port than the
-one that was asked then: where a model runs is no part of a key.
+Everything goes through the command line, so that the modules behind it may move. The server has
+another port than the one that was asked then: where a model runs is no part of a key.
 """
 
 import json
@@ -77,7 +77,12 @@ def select(folder: Path, name: str, server: FaultServer) -> dict[str, Any]:
     environment = {**os.environ, "NO_PROXY": "*"}
     command = [sys.executable, "-m", "tacos", *words]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=folder, check=False
+        command,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(json.loads(done.stdout))
@@ -85,20 +90,30 @@ def select(folder: Path, name: str, server: FaultServer) -> dict[str, Any]:
 
 def artifacts(pool: Path) -> dict[str, bytes]:
     """Every file of a run directory that is written only once."""
-    files = {str(file.relative_to(pool)): file for file in pool.rglob("*") if file.is_file()}
+    files = {
+        str(file.relative_to(pool)): file for file in pool.rglob("*") if file.is_file()
+    }
     return {
-        name: file.read_bytes() for name, file in files.items() if name not in WRITTEN_EACH_TIME
+        name: file.read_bytes()
+        for name, file in files.items()
+        if name not in WRITTEN_EACH_TIME
     }
 
 
 def state(pool: Path) -> dict[str, Any]:
-    """What `run.json` says: the artifacts' keys and more, but for the time and the settings (the port is in them)."""
+    """What `run.json` says: the artifacts' keys and more, but for the time and the settings (the
+    port is in them).
+    """
     found = json.loads((pool / "run.json").read_text("utf-8"))
-    return {name: value for name, value in found.items() if name not in {"time", "settings"}}
+    return {
+        name: value for name, value in found.items() if name not in {"time", "settings"}
+    }
 
 
 def sidecar(folder: Path) -> list[dict[str, Any]]:
-    """What is said of each selected row; scores to 0.05, since the last bits differ between processors."""
+    """What is said of each selected row; scores to 0.05, since the last bits differ between
+    processors.
+    """
     lines = (folder / "out.jsonl.scores.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return [{**row, "score": pytest.approx(row["score"], abs=0.05)} for row in rows]
@@ -118,14 +133,18 @@ def n_replies(ledger: Path) -> int:
         "paper",
     ],
 )
-def test_a_finished_run_is_taken_up(folder: Path, server: FaultServer, name: str) -> None:
+def test_a_finished_run_is_taken_up(
+    folder: Path, server: FaultServer, name: str
+) -> None:
     printed = select(folder, name, server)
     assert server.asked.total() == 0
     assert printed["made"] == []
     assert artifacts(folder / name / "pool") == artifacts(BEFORE / name / "pool")
     assert state(folder / name / "pool") == state(BEFORE / name / "pool")
     for file in ("out.jsonl", "out.jsonl.scores.jsonl"):
-        assert (folder / name / file).read_bytes() == (BEFORE / name / file).read_bytes()
+        assert (folder / name / file).read_bytes() == (
+            BEFORE / name / file
+        ).read_bytes()
 
 
 def test_a_ledger_answers_all_of_a_run(folder: Path, server: FaultServer) -> None:
@@ -140,6 +159,8 @@ def test_a_ledger_answers_all_of_a_run(folder: Path, server: FaultServer) -> Non
     ).read_bytes()
     now = [
         json.loads(line)
-        for line in (folder / "llm" / "out.jsonl.scores.jsonl").read_text("utf-8").splitlines()
+        for line in (folder / "llm" / "out.jsonl.scores.jsonl")
+        .read_text("utf-8")
+        .splitlines()
     ]
     assert now == sidecar(BEFORE / "llm")

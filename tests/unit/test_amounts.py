@@ -29,7 +29,9 @@ def test_a_share_or_rows_exactly_or_at_most(
     assert parse_quota(str(part)) == part
 
 
-@pytest.mark.parametrize("text", ["", "abc", "-1", "150%", "1.5", "2Mtokens", ">=3", "0"])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "-1", "150%", "1.5", "2Mtokens", ">=3", "0"]
+)
 def test_what_is_no_part(text: str) -> None:
     with pytest.raises(ConfigError, match="write a share of the selection"):
         parse_quota(text)
@@ -44,14 +46,20 @@ def test_one_is_a_row_and_one_point_nought_all_rows() -> None:
 
 @pytest.mark.parametrize(
     "size",
-    [SelectionSize("rows", 2000), SelectionSize("share", 0.005), SelectionSize("tokens", 1.5e6)],
+    [
+        SelectionSize("rows", 2000),
+        SelectionSize("share", 0.005),
+        SelectionSize("tokens", 1.5e6),
+    ],
 )
 def test_a_size_is_written_as_it_is_read(size: SelectionSize) -> None:
     assert parse_size(str(size)) == size
 
 
 def test_equal_wishes_are_equal_settings() -> None:
-    one = load_settings(select={"n": "0.05", "per_source": {"a": 0.3}, "per_tag": {"b": "<=0.05"}})
+    one = load_settings(
+        select={"n": "0.05", "per_source": {"a": 0.3}, "per_tag": {"b": "<=0.05"}}
+    )
     other = load_settings(
         select={"n": "5 %", "per_source": {"a": "30%"}, "per_tag": {"b": "<= 5%"}}
     )

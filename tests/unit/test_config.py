@@ -14,9 +14,20 @@ def test_robust_is_the_default() -> None:
 
 def test_paper_is_the_procedure_of_the_authors() -> None:
     paper = config.load_settings("paper")
-    assert (paper.cluster.k, paper.select.n, paper.select.quota) == (50, 1000, "ascending-size")
-    assert (paper.pair.method, paper.pair.rounds, paper.rate.method) == ("neighbour", 1, "mean")
-    assert (paper.shortlist.rule, paper.cluster.membership) == ("longest-per-tag-set", "every")
+    assert (paper.cluster.k, paper.select.n, paper.select.quota) == (
+        50,
+        1000,
+        "ascending-size",
+    )
+    assert (paper.pair.method, paper.pair.rounds, paper.rate.method) == (
+        "neighbour",
+        1,
+        "mean",
+    )
+    assert (paper.shortlist.rule, paper.cluster.membership) == (
+        "longest-per-tag-set",
+        "every",
+    )
     assert not paper.normalise.semantic
     assert not paper.normalise.association
     assert paper.normalise.auto_samples == 52_002
@@ -39,16 +50,25 @@ def test_a_judge_that_is_named_later_takes_the_place_of_a_panel() -> None:
     panel = {"judge": {"model": "llm", "models": ["a", "b"]}}
     assert config.load_settings(under=panel).judges == ("a", "b")
     assert config.load_settings(under=panel, sets=["judge.model=c"]).judges == ("c",)
-    assert config.load_settings(sets=["judge.model=c", 'judge.models=["a", "b"]']).judges == (
+    assert config.load_settings(
+        sets=["judge.model=c", 'judge.models=["a", "b"]']
+    ).judges == (
         "a",
         "b",
     )
-    assert config.load_settings(under=panel, sets=["judge.repetitions=2"]).judges == ("a", "b")
+    assert config.load_settings(under=panel, sets=["judge.repetitions=2"]).judges == (
+        "a",
+        "b",
+    )
 
 
 def test_values_are_read_as_toml_else_as_text() -> None:
-    assert config.parse_set_option("normalise.rules=false") == {"normalise": {"rules": False}}
-    assert config.parse_set_option("normalise.alpha=auto") == {"normalise": {"alpha": "auto"}}
+    assert config.parse_set_option("normalise.rules=false") == {
+        "normalise": {"rules": False}
+    }
+    assert config.parse_set_option("normalise.alpha=auto") == {
+        "normalise": {"alpha": "auto"}
+    }
     assert config.parse_set_option('tag.model="a=b"') == {"tag": {"model": "a=b"}}
 
 

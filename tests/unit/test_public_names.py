@@ -17,7 +17,9 @@ COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_a_function_with_named_arguments(command: str) -> None:
     function = getattr(tacos, command.replace("-", "_"))
-    kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+    kinds = {
+        parameter.kind for parameter in inspect.signature(function).parameters.values()
+    }
     assert function.__doc__
     assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
 
@@ -40,9 +42,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_importing_tacos_loads_no_other_module_of_it() -> None:
     code = "import sys, tacos; print([name for name in sys.modules if name.startswith('tacos.')])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
 def test_the_command_line_prints_the_version() -> None:
-    assert CliRunner().invoke(app, ["--version"]).stdout == f"tacos {tacos.__version__}\n"
+    assert (
+        CliRunner().invoke(app, ["--version"]).stdout == f"tacos {tacos.__version__}\n"
+    )

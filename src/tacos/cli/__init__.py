@@ -111,7 +111,10 @@ def _print_version(wanted: bool) -> None:
 Version = Annotated[
     bool,
     typer.Option(
-        "--version", help="print the version and exit", callback=_print_version, is_eager=True
+        "--version",
+        help="print the version and exit",
+        callback=_print_version,
+        is_eager=True,
     ),
 ]
 

@@ -22,11 +22,15 @@ from tacos.workflows.analyse import Analysis
 N_FREQUENT = 8
 """Tags of each data set that are shown."""
 
-DataSets = Annotated[list[str], typer.Argument(help="data files and run directories, any number")]
+DataSets = Annotated[
+    list[str], typer.Argument(help="data files and run directories, any number")
+]
 Folder = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", help="write tables (.csv), analysis.json and figures (.svg) here"
+        "-o",
+        "--output",
+        help="write tables (.csv), analysis.json and figures (.svg) here",
     ),
 ]
 

@@ -59,7 +59,9 @@ def calibrate(  # noqa: PLR0913 - the options of the command
     with console.show_progress(show=not as_json) as bars:
         calibrations = workflow.calibrate(pairs, chosen, ledger=ledger, progress=bars)
     if as_json:
-        console.print_json([_serialise_calibration(calibration) for calibration in calibrations])
+        console.print_json(
+            [_serialise_calibration(calibration) for calibration in calibrations]
+        )
         return
     for calibration in calibrations:
         _print_calibration(calibration)
@@ -104,7 +106,10 @@ def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
     longer_people = _format_interval(found.longer_people)
     return [
         ("pairs", f"{found.n_judged:,} of {found.n_labels:,} judged in both orders"),
-        ("agreement", f"{agreement} of the pairs with a winner; its ties count as misses"),
+        (
+            "agreement",
+            f"{agreement} of the pairs with a winner; its ties count as misses",
+        ),
         ("  where it decides", _format_interval(found.agreement_decided)),
         ("  where it is steady", f"{steady}: the same winner in both orders"),
         ("agreement beyond chance", f"kappa {kappa}, AC1 {ac1} (a, b, tie)"),

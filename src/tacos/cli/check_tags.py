@@ -19,11 +19,14 @@ from tacos.workflows.check_tags import TagCheck
 from tacos.workflows.selection import load
 
 Sheet = Annotated[
-    Path | None, typer.Option(help="write the cases for people to judge (.csv, .jsonl), and stop")
+    Path | None,
+    typer.Option(help="write the cases for people to judge (.csv, .jsonl), and stop"),
 ]
 Answers = Annotated[
     list[Path] | None,
-    typer.Option(help="a sheet that a person filled in, named after that person; repeatable"),
+    typer.Option(
+        help="a sheet that a person filled in, named after that person; repeatable"
+    ),
 ]
 N_SHOWN = 5
 
@@ -58,7 +61,9 @@ def check_tags(  # noqa: PLR0913 - the options of the command
     --set check.n_planted=10 (planted ones of each kind). Repeat it with --sheet and with --answers.
     """
     endpoint = EndpointOptions(llm, model, budget)
-    chosen = option_settings.build_run_settings(load(run).settings, settings, sets, endpoint)
+    chosen = option_settings.build_run_settings(
+        load(run).settings, settings, sets, endpoint
+    )
     if sheet is not None:
         n_cases = workflow.write_tag_sheet(run, sheet, chosen)
         _print_instructions(sheet, n_cases, chosen)
@@ -123,7 +128,9 @@ def _count_cases(cases: pl.DataFrame) -> list[tuple[str, str]]:
     """The number of cases of each task, planted ones apart."""
     counts = cases.group_by("task", "planted").len()
     lines = []
-    for task, planted, n in counts.sort("task", "planted", descending=[True, False]).rows():
+    for task, planted, n in counts.sort(
+        "task", "planted", descending=[True, False]
+    ).rows():
         label = f"{task}, planted" if planted else task
         lines.append((label, f"{n:,} cases"))
     return lines

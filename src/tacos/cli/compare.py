@@ -17,7 +17,10 @@ N_SHOWN = 8
 """Clusters and files that are shown."""
 STRATEGIES = ",".join(workflow.DEFAULT)
 Strategies = Annotated[
-    str, typer.Option(help="names, separated by commas; longest and random are always added")
+    str,
+    typer.Option(
+        help="names, separated by commas; longest and random are always added"
+    ),
 ]
 
 FIGURES = {
@@ -83,7 +86,9 @@ def _draw_comparison(comparison: Comparison, output: Path) -> None:
     """Write the figure."""
     from tacos.report import charts  # altair takes half a second to import
 
-    chart = charts.chart_strategies(comparison.table, comparison.random, comparison.overlap)
+    chart = charts.chart_strategies(
+        comparison.table, comparison.random, comparison.overlap
+    )
     figures.write_figure(chart, output)
 
 

@@ -16,13 +16,16 @@ from tacos.workflows.curve import SizeCurve
 Sizes = Annotated[
     str,
     typer.Option(
-        "-n", help="sizes in rows or shares, separated by commas [default: 10, 15, 20, 30, ...]"
+        "-n",
+        help="sizes in rows or shares, separated by commas [default: 10, 15, 20, 30, ...]",
     ),
 ]
 Gain = Annotated[
     float,
     typer.Option(
-        min=0, max=100, help="points of coverage that 1% more of the pool must bring to be worth it"
+        min=0,
+        max=100,
+        help="points of coverage that 1% more of the pool must bring to be worth it",
     ),
 ]
 

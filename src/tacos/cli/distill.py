@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 ENCODERS = ("static", "minilm")
 LlmRun = Annotated[
     Path,
-    typer.Argument(help="a run whose tags or verdicts are by a language model", metavar="RUN"),
+    typer.Argument(
+        help="a run whose tags or verdicts are by a language model", metavar="RUN"
+    ),
 ]
 Folder = Annotated[Path, typer.Option("-o", "--output", help="the folder to write")]
 EncoderName = Annotated[
-    str, typer.Option("--encoder", help="what the tagger reads with: static, or minilm (slower)")
+    str,
+    typer.Option(
+        "--encoder", help="what the tagger reads with: static, or minilm (slower)"
+    ),
 ]
 Figures = dict[str, Any]
 
@@ -90,7 +95,9 @@ def _format_tagger(figures: Figures) -> list[tuple[str, str]]:
         baseline = _format_f1(most_frequent[kind])
         lines.append((f"tag F1, {kind}", f"{own}; most frequent tags {baseline}"))
     # What "fuzzy" means above.
-    lines.append(("fuzzy", f"a cosine similarity of .8 or more by {figures['fuzzy by']}"))
+    lines.append(
+        ("fuzzy", f"a cosine similarity of .8 or more by {figures['fuzzy by']}")
+    )
     lines.append(("calibration error", f"{figures['calibration error']:.3f}"))
     return lines
 
@@ -103,7 +110,10 @@ def _format_judge(figures: Figures) -> list[tuple[str, str]]:
     n_trained = figures["trained on"]
     return [
         ("learned from", f"{n_learned:,} pairs, verdicts by {models}"),
-        ("held out", f"{n_held_out:,} pairs with a winner, training on {n_trained:,} or more"),
+        (
+            "held out",
+            f"{n_held_out:,} pairs with a winner, training on {n_trained:,} or more",
+        ),
         ("same winner", _format_share(figures["agreement"])),
         ("the longer one", _format_share(figures["length only"])),
         ("Brier score", _format_brier(figures["brier"])),

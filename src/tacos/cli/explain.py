@@ -9,7 +9,9 @@ import typer
 from tacos.cli.shared import console, options
 from tacos.workflows import explain as workflow
 
-RowId = Annotated[str, typer.Argument(help="the row's id, e.g. data.jsonl:17, or its content hash")]
+RowId = Annotated[
+    str, typer.Argument(help="the row's id, e.g. data.jsonl:17, or its content hash")
+]
 
 
 def explain(

@@ -13,7 +13,15 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
-COLUMNS = ("day", "model", "way", "replies", "prompt tokens", "answer tokens", "about usd")
+COLUMNS = (
+    "day",
+    "model",
+    "way",
+    "replies",
+    "prompt tokens",
+    "answer tokens",
+    "about usd",
+)
 
 
 @app.callback()
@@ -40,7 +48,9 @@ def show_ledger(
         console.print_json(overview.as_dict())
         return
     size = overview.size
-    console.print_line(f"{size.path}: {size.n_replies:,} replies, {size.n_bytes / 1e6:.1f} MB")
+    console.print_line(
+        f"{size.path}: {size.n_replies:,} replies, {size.n_bytes / 1e6:.1f} MB"
+    )
     if overview.spend:
         console.out.print(_build_spend_table(overview.spend))
 

@@ -28,8 +28,12 @@ Quality = Annotated[
         "ask the pilot's instructions alone too, twice",
     ),
 ]
-PriceIn = Annotated[float | None, typer.Option(help="dollars per million prompt tokens", min=0)]
-PriceOut = Annotated[float | None, typer.Option(help="dollars per million answer tokens", min=0)]
+PriceIn = Annotated[
+    float | None, typer.Option(help="dollars per million prompt tokens", min=0)
+]
+PriceOut = Annotated[
+    float | None, typer.Option(help="dollars per million answer tokens", min=0)
+]
 
 FIGURES = (
     ("requests", "requests", 0),
@@ -82,7 +86,9 @@ def quote(  # noqa: PLR0913 - the options of the command
     )
     chosen = _add_prices(chosen, price_in, price_out)
     consent.ask_consent(chosen, None, yes=yes, models=list_endpoint_models(chosen))
-    quotation = workflow.quote(data, chosen, pilot=pilot, quality=quality, ledger=ledger)
+    quotation = workflow.quote(
+        data, chosen, pilot=pilot, quality=quality, ledger=ledger
+    )
     if as_json:
         plain = quotation.as_dict()
         console.print_json(plain if quality else plain["stages"])
@@ -109,7 +115,9 @@ def _print_quote(quotation: Quote, settings: Settings, pilot: int) -> None:
     """Print the table, and how to read it."""
     console.out.print(_build_quote_table(quotation.stages))
     if settings.tag.per_request == 1:
-        batch = f"the batch API answers within {BATCH_HOURS:.0f} hours per stage and round"
+        batch = (
+            f"the batch API answers within {BATCH_HOURS:.0f} hours per stage and round"
+        )
     else:
         batch = "the batch API cannot be used with tag.per_request"
     console.print_line(

@@ -74,7 +74,9 @@ def _print_refinement(refinement: Refinement) -> None:
         lengths = refinement.lengths()
         before = lengths["before"]
         after = lengths["after"]
-        lines.append(("mean response", f"{before:,.0f} characters before, {after:,.0f} after"))
+        lines.append(
+            ("mean response", f"{before:,.0f} characters before, {after:,.0f} after")
+        )
     console.print_pairs("", lines)
     # Why rows were kept or rewritten, the most frequent reasons first.
     reasons = list(refinement.reasons.items())

@@ -20,9 +20,13 @@ app = typer.Typer(
 )
 RequestFile = Annotated[
     Path,
-    typer.Option("-o", "--output", help="write the requests here, one JSON object per line"),
+    typer.Option(
+        "-o", "--output", help="write the requests here, one JSON object per line"
+    ),
 ]
-ReplyFile = Annotated[Path, typer.Argument(help="the replies, one JSON object per line")]
+ReplyFile = Annotated[
+    Path, typer.Argument(help="the replies, one JSON object per line")
+]
 Abandon = Annotated[
     bool,
     typer.Option(
@@ -30,11 +34,14 @@ Abandon = Annotated[
         help="submit nothing; cancel the batches that are out, and keep what they answered",
     ),
 ]
-Poll = Annotated[float, typer.Option(help="seconds between two looks at a batch", min=0.01)]
+Poll = Annotated[
+    float, typer.Option(help="seconds between two looks at a batch", min=0.01)
+]
 
 NOTHING_LEFT = "nothing is left to ask"
 ALL_ANSWERED = (
-    "every question is answered; the same `tacos select ...` now finishes without asking anything"
+    "every question is answered; "
+    "the same `tacos select ...` now finishes without asking anything"
 )
 
 
@@ -115,7 +122,12 @@ def run_batch(
     settings = workflow.load_run_settings(run)
     consent.ask_consent(settings, run, yes=yes, models=list_endpoint_models(settings))
     result = workflow.run_batch(
-        run, budget=budget, poll=poll, abandon=abandon, ledger=ledger, say=console.print_line
+        run,
+        budget=budget,
+        poll=poll,
+        abandon=abandon,
+        ledger=ledger,
+        say=console.print_line,
     )
     _print_batch_result(result)
 

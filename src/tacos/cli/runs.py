@@ -11,7 +11,9 @@ from tacos.cli.shared import console, options, summary
 from tacos.workflows import runs as workflow
 from tacos.workflows.selection import load
 
-app = typer.Typer(help="List, show and remove runs.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List, show and remove runs.", no_args_is_help=True, rich_markup_mode=None
+)
 Folder = Annotated[
     Path, typer.Argument(help="where to look, with all folders below [default: here]")
 ]

@@ -64,7 +64,9 @@ def select(  # noqa: PLR0913 - the options of the command
     """
     _set_up_logging(verbose=verbose)
     # Settings: only options that were given override the preset and the settings file.
-    selecting = option_settings.parse_limits(quota_source, quota_tag, match_length, limit)
+    selecting = option_settings.parse_limits(
+        quota_source, quota_tag, match_length, limit
+    )
     if n is not None:
         selecting["n"] = n
     if fill:
@@ -82,7 +84,9 @@ def select(  # noqa: PLR0913 - the options of the command
     chosen = workflow.add_id_lists(chosen, keep, exclude)
     directory = workflow.resolve_run_directory(run, output)
     if dry_run:
-        _print_forecast(dry_runs.forecast_run(data, chosen, run=directory), as_json=as_json)
+        _print_forecast(
+            dry_runs.forecast_run(data, chosen, run=directory), as_json=as_json
+        )
         return
     # Ask before anything is sent, then run.
     consent.ask_consent(chosen, directory, yes=yes)

@@ -13,9 +13,12 @@ from tacos.workflows import settings as workflow
 from tacos.workflows.settings import SettingInfo
 
 Name = Annotated[
-    str, typer.Argument(help="a stage (judge) or one setting (judge.models) [default: all]")
+    str,
+    typer.Argument(help="a stage (judge) or one setting (judge.models) [default: all]"),
 ]
-Preset = Annotated[str, typer.Option(help=f"whose values to show: {' or '.join(config.PRESETS)}")]
+Preset = Annotated[
+    str, typer.Option(help=f"whose values to show: {' or '.join(config.PRESETS)}")
+]
 
 
 def settings(

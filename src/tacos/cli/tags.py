@@ -24,7 +24,8 @@ Tag = Annotated[
 ]
 Top = Annotated[int, typer.Option(help="how many canonical tags to show", min=0)]
 Publish = Annotated[
-    Path | None, typer.Option(help="write the vocabulary here (.json), for --vocabulary")
+    Path | None,
+    typer.Option(help="write the vocabulary here (.json), for --vocabulary"),
 ]
 
 
@@ -84,11 +85,15 @@ def _print_lineage(lineage: TagLineage, *, as_json: bool) -> None:
         return
     for row in lineage.as_raw.iter_rows(named=True):
         destination = _describe_destination(row)
-        console.print_line(f"{lineage.name}: seen {row['count']:,} times, {destination}")
+        console.print_line(
+            f"{lineage.name}: seen {row['count']:,} times, {destination}"
+        )
     n_raw = lineage.as_canonical.height
     if n_raw:
         plural = "s" if n_raw > 1 else ""
-        console.print_line(f"{lineage.name}: the canonical tag of {n_raw:,} raw tag{plural}")
+        console.print_line(
+            f"{lineage.name}: the canonical tag of {n_raw:,} raw tag{plural}"
+        )
     for row in lineage.as_canonical.iter_rows(named=True):
         reason = f"  {row['reason']}" if row["reason"] else ""
         console.print_line(f"  {row['count']:>7,}  {row['raw']}{reason}")
@@ -160,6 +165,9 @@ def _format_drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("dropped by hand", f"{drift['share_dropped']:.1%}"),
         ("new", f"{drift['share_new']:.1%} ({distinct})"),
         ("vocabulary unseen", f"{drift['share_unseen']:.1%} of its canonical tags"),
-        ("shift of frequencies", f"{drift['shift']:.2f} (0: the same, 1: nothing in common)"),
+        (
+            "shift of frequencies",
+            f"{drift['shift']:.2f} (0: the same, 1: nothing in common)",
+        ),
         ("new and frequent", ", ".join(frequent) or "none"),
     ]

@@ -5,7 +5,12 @@ it.
 """
 
 from tacos.config.endpoints import EmbedSettings, LLMSettings
-from tacos.config.loading import list_setting_names, load_settings, merge_layers, parse_set_option
+from tacos.config.loading import (
+    list_setting_names,
+    load_settings,
+    merge_layers,
+    parse_set_option,
+)
 from tacos.config.section import SettingsSection
 from tacos.config.sections import (
     MIN_TAGGED,

@@ -36,7 +36,9 @@ def load_settings(
     range.
     """
     if preset not in PRESETS:
-        raise ConfigError(f"unknown preset {preset!r}; the presets are {', '.join(PRESETS)}")
+        raise ConfigError(
+            f"unknown preset {preset!r}; the presets are {', '.join(PRESETS)}"
+        )
     layers = [
         PRESETS[preset],
         under or {},
@@ -56,7 +58,9 @@ def load_settings(
         # The first mistake is enough: the message is one line.
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][:2])
-        raise ConfigError(f"setting {name}: {first['msg']} (given: {first['input']!r})") from None
+        raise ConfigError(
+            f"setting {name}: {first['msg']} (given: {first['input']!r})"
+        ) from None
 
 
 def parse_set_option(text: str) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def _normalise_tag_quotas(value: Any) -> Any:
 class IngestSettings(SettingsSection):
     """How rows are read."""
 
-    format: Literal["auto", "alpaca", "sharegpt", "openai", "self-instruct", "columns"] = "auto"
+    format: Literal[
+        "auto", "alpaca", "sharegpt", "openai", "self-instruct", "columns"
+    ] = "auto"
     """The layout of rows. `columns`: those named by `instruction`, `input` and `response`."""
     # For rows of your own layout
     instruction: str = ""
@@ -112,7 +114,9 @@ class CascadeSettings(SettingsSection):
     @model_validator(mode="after")
     def _check_sample(self) -> CascadeSettings:
         if 0 < self.sample < MIN_TAGGED:
-            raise ValueError(f"a tagger cannot learn from fewer than {MIN_TAGGED} instructions")
+            raise ValueError(
+                f"a tagger cannot learn from fewer than {MIN_TAGGED} instructions"
+            )
         return self
 
     @property
@@ -251,7 +255,9 @@ class ClusterSettings(SettingsSection):
 class ShortlistSettings(SettingsSection):
     """Which members of a cluster are compared."""
 
-    rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = "embedded-judge"
+    rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = (
+        "embedded-judge"
+    )
     """`embedded-judge`: the best by a cheap grade. `longest-per-tag-set`: the unwritten heuristic
     of the TACOS authors.
     """
@@ -397,7 +403,9 @@ class SelectSettings(SettingsSection):
 
     n: Annotated[int | str, BeforeValidator(_normalise_size)] = 1000
     """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens")."""
-    quota: Literal["ascending-size", "square-root", "proportional", "equal"] = "square-root"
+    quota: Literal["ascending-size", "square-root", "proportional", "equal"] = (
+        "square-root"
+    )
     """How a cluster's share depends on its size. `ascending-size`: the same for all, the smallest
     cluster first (preset `paper`).
     """
@@ -415,7 +423,9 @@ class SelectSettings(SettingsSection):
     instead of stopping.
     """
     # Limits: see `tacos.methods.selecting.limits`
-    per_source: Annotated[dict[str, str], BeforeValidator(_normalise_source_quotas)] = {}
+    per_source: Annotated[
+        dict[str, str], BeforeValidator(_normalise_source_quotas)
+    ] = {}
     """Source (input file) -> its quota of the selection: a share (0.3 or "30%"), rows (300), or an
     upper limit ("<=30%", "<=300").
     """
@@ -456,7 +466,9 @@ class SelectSettings(SettingsSection):
     @property
     def limited(self) -> bool:
         """Whether rows can be skipped for another reason than their score."""
-        return bool(self.per_source or self.per_tag or self.match_length or self.limit < 1)
+        return bool(
+            self.per_source or self.per_tag or self.match_length or self.limit < 1
+        )
 
 
 class RefineSettings(SettingsSection):

@@ -50,7 +50,10 @@ class Settings(SettingsSection):
 
     @model_validator(mode="after")
     def _check_combination(self) -> Settings:
-        if self.cluster.by == "embedding" and self.shortlist.rule == "longest-per-tag-set":
+        if (
+            self.cluster.by == "embedding"
+            and self.shortlist.rule == "longest-per-tag-set"
+        ):
             raise ConfigError(
                 "shortlist.rule=longest-per-tag-set needs clusters of tags; "
                 "of clusters by embedding it would keep one row each. "
@@ -61,7 +64,9 @@ class Settings(SettingsSection):
     @property
     def judges(self) -> tuple[str, ...]:
         """The judges' names, with the endpoint's model in place of "llm"."""
-        return tuple(self.llm.model if name == "llm" else name for name in self.judge.panel)
+        return tuple(
+            self.llm.model if name == "llm" else name for name in self.judge.panel
+        )
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

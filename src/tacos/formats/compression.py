@@ -58,7 +58,9 @@ ACCEPTED = "give JSON, JSON Lines, CSV or Parquet (plain, .gz or .zst)"
 def open_input(path: Path) -> Iterator[BinaryIO]:
     """The file open for reading. Raises `InputError` where that is impossible."""
     if path.is_dir():
-        raise InputError(f"{path} is a folder: name the files in it, for example {path}/*.jsonl")
+        raise InputError(
+            f"{path} is a folder: name the files in it, for example {path}/*.jsonl"
+        )
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(
@@ -158,7 +160,9 @@ def _decompress_zstd(stream: _ReplayStream, name: str) -> Iterator[bytes]:
     except zstandard.ZstdError as error:
         raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
     if not frame.eof:
-        raise InputError(f"{name} is truncated: the zstd stream has no end; fetch the file again")
+        raise InputError(
+            f"{name} is truncated: the zstd stream has no end; fetch the file again"
+        )
 
 
 def _detect_encoding(head: bytes) -> str:

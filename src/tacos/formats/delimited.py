@@ -125,12 +125,16 @@ def _read_next_values(
 def _check_header(header: list[str] | str | None, name: str) -> list[str]:
     """The header. Raises `InputError` where it cannot name columns."""
     if not isinstance(header, list):
-        raise InputError(f"{name}: the header is malformed ({header}); fix the first line")
+        raise InputError(
+            f"{name}: the header is malformed ({header}); fix the first line"
+        )
     uses = Counter(header)
     repeated_columns = [column for column in header if uses[column] > 1]
     if repeated_columns:
         repeated = min(repeated_columns)
-        raise InputError(f"{name}: the header has the column {repeated!r} twice; rename one")
+        raise InputError(
+            f"{name}: the header has the column {repeated!r} twice; rename one"
+        )
     return header
 
 

@@ -125,7 +125,9 @@ def _find_structure(text: bytes) -> tuple[Ints, Ints]:
     `text`); both of shape (number of marks,).
     """
     codes = np.frombuffer(text, np.uint8)  # (bytes,)
-    is_mark = np.frombuffer(bytearray(text.translate(IS_STRUCTURAL)), np.bool_)  # (bytes,)
+    is_mark = np.frombuffer(
+        bytearray(text.translate(IS_STRUCTURAL)), np.bool_
+    )  # (bytes,)
 
     # An escaped quote neither opens nor closes a string. What a backslash at the end of the text
     # escapes is not there yet.

@@ -45,8 +45,12 @@ def parse_json_row(piece: RowText) -> Item:
         if value is None:
             return _reject_piece(piece, f"malformed JSON: {_shorten_json_error(error)}")
     if type(value) is not dict:
-        return _reject_piece(piece, f"{name_json_type(value)} where an object {{...}} should be")
-    has_huge_number = any(type(cell) is float and abs(cell) >= HUGE for cell in value.values())
+        return _reject_piece(
+            piece, f"{name_json_type(value)} where an object {{...}} should be"
+        )
+    has_huge_number = any(
+        type(cell) is float and abs(cell) >= HUGE for cell in value.values()
+    )
     if has_huge_number:
         # The standard library keeps every digit of an integer.
         value = json.loads(piece.text)
@@ -97,7 +101,9 @@ def _parse_lenient(text: bytes) -> Row | None:
         return None
     try:
         row = json.loads(text, parse_constant=lambda constant: None)
-        json.dumps(row, ensure_ascii=False).encode()  # fails on lone surrogates: they are not text
+        json.dumps(
+            row, ensure_ascii=False
+        ).encode()  # fails on lone surrogates: they are not text
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None

@@ -86,6 +86,8 @@ def add_score_columns(
     """Rows with the scores' columns added as `tacos_<column>` (replaced where they exist); `scores`
     has the rows in the same order.
     """
-    for row, score_row in zip(decode_rows(rows), scores.iter_rows(named=True), strict=True):
+    for row, score_row in zip(
+        decode_rows(rows), scores.iter_rows(named=True), strict=True
+    ):
         score_columns = {f"{PREFIX}{name}": value for name, value in score_row.items()}
         yield {**row, **score_columns}

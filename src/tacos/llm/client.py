@@ -149,13 +149,17 @@ class Client:
 
     # from requests to the road
 
-    async def _answer(self, batch: ReplyBatch, requests: Sequence[Request], *, once: bool) -> None:
+    async def _answer(
+        self, batch: ReplyBatch, requests: Sequence[Request], *, once: bool
+    ) -> None:
         """Render the requests of a batch and ask them."""
         try:
             questions = []
             for place, request in enumerate(requests):
                 rendered = render_request(request, self._name, self.settings.body)
-                questions.append(InFlightRequest(rendered, [(batch, place)], is_final=once))
+                questions.append(
+                    InFlightRequest(rendered, [(batch, place)], is_final=once)
+                )
                 if place % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
             await self._ask_each_once(questions)
@@ -176,7 +180,9 @@ class Client:
             owed_keys = self._in_batches.keys() & leases.ours
             if owed_keys:
                 self._sender.stop(_build_double_ask_error(owed_keys, self._in_batches))
-            self._sender.submit([request for request in waiting if request.key in leases.ours])
+            self._sender.submit(
+                [request for request in waiting if request.key in leases.ours]
+            )
             await self._deliver_known(waiting, leases.known)
             # Another process asks the rest: look for its replies, and ask what it gives up.
             waiting = [request for request in waiting if request.key in leases.theirs]
@@ -253,7 +259,9 @@ class Client:
         """Pass on, from the ledger's thread, that entries are on disk, or why not."""
         self._loop.spawn_soon(self._wake(entries, error))
 
-    async def _wake(self, entries: Sequence[LedgerEntry], error: TacosError | None) -> None:
+    async def _wake(
+        self, entries: Sequence[LedgerEntry], error: TacosError | None
+    ) -> None:
         """Let those go on that wait in `store`."""
         for number, entry in enumerate(entries, start=1):
             stored = self._storing.pop(entry.key)
@@ -298,7 +306,9 @@ class Client:
     def _recall_form(self) -> envelope.RequestForm:
         """The form to ask in: the settings', what worked in the last day, or the strictest."""
         text = self.ledger.noted(self._server, NOTE_AGE)
-        form = envelope.RequestForm(*text.split("\n")) if text else envelope.RequestForm()
+        form = (
+            envelope.RequestForm(*text.split("\n")) if text else envelope.RequestForm()
+        )
         if self.settings.structured == "auto":
             return form
         return form._replace(level=self.settings.structured)
@@ -319,7 +329,9 @@ def _list_keys(requests: Sequence[InFlightRequest]) -> list[str]:
     return [request.key for request in requests]
 
 
-def _build_double_ask_error(keys: Collection[str], batches: Mapping[str, str]) -> LLMError:
+def _build_double_ask_error(
+    keys: Collection[str], batches: Mapping[str, str]
+) -> LLMError:
     """Why questions that a batch is about to answer are not asked, and paid for, once more."""
     ids = {batches[key] or "one that is being submitted" for key in keys}
     names = ", ".join(sorted(ids)[:3])

@@ -118,7 +118,9 @@ class SentenceTransformer:
             ModelError: if the model's files have changed since it was loaded.
         """
         model = _load_transformer(self.folder, self.fingerprint)
-        vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        vectors = model.encode(
+            list(texts), normalize_embeddings=True, show_progress_bar=False
+        )
         return np.asarray(vectors, dtype=np.float32)
 
 
@@ -126,6 +128,10 @@ class SentenceTransformer:
 def _load_transformer(folder: str, fingerprint: str) -> Any:
     """Load the model into memory; raise `ModelError` if its files no longer fit `fingerprint`."""
     if fingerprint != _fingerprint_folder(Path(folder)):
-        raise ModelError(f"the encoder in {folder} changed while it was in use: start again")
-    package = import_module("sentence_transformers")  # takes seconds, so only when it is needed
+        raise ModelError(
+            f"the encoder in {folder} changed while it was in use: start again"
+        )
+    package = import_module(
+        "sentence_transformers"
+    )  # takes seconds, so only when it is needed
     return package.SentenceTransformer(folder)

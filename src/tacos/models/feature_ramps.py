@@ -31,11 +31,15 @@ class Feature(NamedTuple):
 # Knots that several features share, and the meaning of those that depend on the instruction alone.
 ONE = (0.0, 1.0)
 SHARE = (0.0, 0.1, 0.3, 0.6, 1.0)
-LEVEL = "of the instruction alone: cannot tell two responses to the same instruction apart"
+LEVEL = (
+    "of the instruction alone: cannot tell two responses to the same instruction apart"
+)
 FEATURES: tuple[Feature, ...] = (
     # Length
     Feature("says nothing", ONE, -1, "no word, or only 'none', 'n/a', 'no output'"),
-    Feature("length", (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 0, "log2(1 + words) of the response"),
+    Feature(
+        "length", (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 0, "log2(1 + words) of the response"
+    ),
     Feature(
         "length where a label is asked",
         (0, 1, 2, 3, 4, 5, 6, 7),
@@ -66,7 +70,9 @@ FEATURES: tuple[Feature, ...] = (
         0,
         "log2 of (1 + words) over (1 + words of the instruction)",
     ),
-    Feature("sentence length", (1, 2, 3, 3.7, 4.4, 5, 6), 0, "log2(1 + words per sentence)"),
+    Feature(
+        "sentence length", (1, 2, 3, 3.7, 4.4, 5, 6), 0, "log2(1 + words per sentence)"
+    ),
     Feature(
         "variety of sentence length",
         (0, 1, 2, 3, 4),
@@ -80,14 +86,21 @@ FEATURES: tuple[Feature, ...] = (
     Feature("lines", (0, 1, 1.6, 2.3, 3, 4, 5), 0, "log2(1 + line breaks)"),
     Feature("list items", (0, 1, 1.6, 2.3, 3, 4), 0, "log2(1 + items)"),
     Feature(
-        "list asked and given", ONE, 1, "marked items where the instruction asks for several things"
+        "list asked and given",
+        ONE,
+        1,
+        "marked items where the instruction asks for several things",
     ),
     Feature("lead-in", ONE, 0, "the first line ends with a colon and more follows"),
-    Feature("headings and emphasis", (0, 1, 2, 3), 0, "log2(1 + bold marks and headings)"),
+    Feature(
+        "headings and emphasis", (0, 1, 2, 3), 0, "log2(1 + bold marks and headings)"
+    ),
     # Ending
     Feature("ends complete", ONE, 1, "the last character closes a sentence"),
     Feature("breaks off", ONE, -1, "a longer text that stops in mid-sentence"),
-    Feature("unbalanced marks", ONE, -1, "brackets, quotes or code fences that do not close"),
+    Feature(
+        "unbalanced marks", ONE, -1, "brackets, quotes or code fences that do not close"
+    ),
     Feature(
         "last item a stump",
         ONE,
@@ -114,9 +127,17 @@ FEATURES: tuple[Feature, ...] = (
         "share of lines and sentences that open like an earlier one",
     ),
     Feature(
-        "word variety", (0.5, 0.7, 0.8, 0.87, 0.93, 1.0), 0, "log(distinct words) / log(words)"
+        "word variety",
+        (0.5, 0.7, 0.8, 0.87, 0.93, 1.0),
+        0,
+        "log(distinct words) / log(words)",
     ),
-    Feature("stuck on a word", (0.1, 0.2, 0.3, 0.5), -1, "share of the most frequent longer word"),
+    Feature(
+        "stuck on a word",
+        (0.1, 0.2, 0.3, 0.5),
+        -1,
+        "share of the most frequent longer word",
+    ),
     # Relevance
     Feature(
         "covers the instruction",
@@ -131,7 +152,10 @@ FEATURES: tuple[Feature, ...] = (
         "log2(1 + distinct longer words that the instruction lacks)",
     ),
     Feature(
-        "closeness of meaning", (0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1), 0, "cosine of the embeddings"
+        "closeness of meaning",
+        (0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1),
+        0,
+        "cosine of the embeddings",
     ),
     Feature(
         "echo",
@@ -140,7 +164,10 @@ FEATURES: tuple[Feature, ...] = (
         "share of 4-grams that are the instruction's, unless it asks for an edit",
     ),
     Feature(
-        "input handed back", (0.8, 0.9, 1), -1, "the same, if it asks for an edit or an extract"
+        "input handed back",
+        (0.8, 0.9, 1),
+        -1,
+        "the same, if it asks for an edit or an extract",
     ),
     Feature(
         "restates the question first",
@@ -150,14 +177,31 @@ FEATURES: tuple[Feature, ...] = (
     ),
     # Compliance with the instruction
     Feature(
-        "items asked and given", (-3, -2, -1, 0, 1, 2, 3), 0, "log2 of items given per item asked"
+        "items asked and given",
+        (-3, -2, -1, 0, 1, 2, 3),
+        0,
+        "log2 of items given per item asked",
     ),
-    Feature("number of items met", ONE, 1, "exactly as many items as the instruction asks for"),
-    Feature("over the word limit", (0, 0.3, 1, 2), -1, "log2 of words per word allowed"),
+    Feature(
+        "number of items met",
+        ONE,
+        1,
+        "exactly as many items as the instruction asks for",
+    ),
+    Feature(
+        "over the word limit", (0, 0.3, 1, 2), -1, "log2 of words per word allowed"
+    ),
     # Code and script
     Feature("code asked and given", ONE, 1, "code, as the instruction asks"),
-    Feature("code asked, none given", ONE, -1, "no code although the instruction asks for it"),
-    Feature("code not asked", ONE, 0, "code although the instruction does not ask for it"),
+    Feature(
+        "code asked, none given",
+        ONE,
+        -1,
+        "no code although the instruction asks for it",
+    ),
+    Feature(
+        "code not asked", ONE, 0, "code although the instruction does not ask for it"
+    ),
     Feature(
         "other script",
         ONE,
@@ -171,15 +215,25 @@ FEATURES: tuple[Feature, ...] = (
         -1,
         "starts in lower case, unless a label or a short text is asked",
     ),
-    Feature("small sentence starts", SHARE, -1, "share of sentences that start in lower case"),
-    Feature("slips of spacing", (0, 1, 2, 3), -1, "log2(1 + stray spaces and doubled marks)"),
+    Feature(
+        "small sentence starts",
+        SHARE,
+        -1,
+        "share of sentences that start in lower case",
+    ),
+    Feature(
+        "slips of spacing", (0, 1, 2, 3), -1, "log2(1 + stray spaces and doubled marks)"
+    ),
     Feature("placeholders", (0, 1, 2, 3), -1, "log2(1 + blanks, [Name], XXX)"),
     Feature("leftovers", ONE, -1, "labels of the prompt such as 'Output:', 'noinput'"),
     # Phrasing
     Feature("refusal", ONE, -1, "declines, or says that it is an AI"),
     Feature("hedging", (0, 0.01, 0.03, 0.08), 0, "share of maybe, perhaps, might"),
     Feature(
-        "courtesy", (0, 1, 2), 0, "log2(1 + 'here are', 'sure', 'let me know', 'hope this helps')"
+        "courtesy",
+        (0, 1, 2),
+        0,
+        "log2(1 + 'here are', 'sure', 'let me know', 'hope this helps')",
     ),
     Feature("examples", (0, 1, 1.6, 2.3), 0, "log2(1 + 'for example', 'such as')"),
     Feature(
@@ -206,7 +260,12 @@ FEATURES: tuple[Feature, ...] = (
     Feature("long words", (3.0, 4.0, 4.7, 5.4, 6.5), 0, "mean letters per word"),
     Feature("speaks of itself", (0, 0.02, 0.06), 0, "share of I, me, my"),
     Feature("speaks to the reader", (0, 0.02, 0.06), 0, "share of you, your"),
-    Feature("link asked and given", ONE, 1, "the address of a web page, as the instruction asks"),
+    Feature(
+        "link asked and given",
+        ONE,
+        1,
+        "the address of a web page, as the instruction asks",
+    ),
     Feature(
         "link not asked",
         ONE,
@@ -231,7 +290,9 @@ FEATURES: tuple[Feature, ...] = (
     ),
 )
 NAMES = tuple(feature.name for feature in FEATURES)
-ASKED = tuple(index for index, feature in enumerate(FEATURES) if feature.meaning == LEVEL)
+ASKED = tuple(
+    index for index, feature in enumerate(FEATURES) if feature.meaning == LEVEL
+)
 CLOSENESS = NAMES.index("closeness of meaning")
 
 Array = npt.NDArray[np.float64]

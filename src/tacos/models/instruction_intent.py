@@ -53,7 +53,9 @@ CODE = word_set(
     "bash command pseudocode class loop api json xml php ruby rust"
 )
 # Verbs that, together with a word of CODE_ONLY, ask for code and nothing else.
-MAKE = word_set("write create generate implement develop construct design build provide give code")
+MAKE = word_set(
+    "write create generate implement develop construct design build provide give code"
+)
 CODE_ONLY = word_set(
     "code function program sql html css python javascript java regex bash pseudocode php"
 )
@@ -76,7 +78,8 @@ STOP = word_set(
     "which write give generate create describe explain provide list name make find identify "
     "following given using use sentence text please can could would should about into some each "
     "two three four five ten one any their its them they his her he she we i my me do does was "
-    "were has have will not no than then these those there input output response answer 的 了 是 在 一 "
+    "were has have will not no than then these those there input output response answer "
+    "的 了 是 在 一 "
     "个 和 有 请 这 中 下"
 )
 NUMBERS = {

@@ -107,7 +107,9 @@ def unpack_sparse(tensors: Mapping[str, Array], name: str) -> sp.csr_array:
     return matrix
 
 
-def check_shapes(tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_shapes(
+    tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
     """Raise `ValueError` for a tensor of another shape, `KeyError` for a missing one."""
     for name, expected in shapes.items():
         shape = tensors[name].shape

@@ -112,7 +112,9 @@ class EmbeddedJudge:
                 "instructions and responses must be lists of texts, not one text: pass [text]"
             )
         if len(instructions) != len(responses):
-            raise ValueError(f"{len(instructions)} instructions, but {len(responses)} responses")
+            raise ValueError(
+                f"{len(instructions)} instructions, but {len(responses)} responses"
+            )
         contributions = self.contributions(instructions, responses)
         return self.calibrate(contributions.sum(axis=1))
 
@@ -147,7 +149,9 @@ class EmbeddedJudge:
 
         A process scores equal samples once.
         """
-        samples_of_requests = [judge_requests.read_samples(request) for request in requests]
+        samples_of_requests = [
+            judge_requests.read_samples(request) for request in requests
+        ]
         # A dictionary, because it keeps the order of the samples.
         distinct: dict[Text, None] = {}
         for samples in samples_of_requests:
@@ -204,7 +208,9 @@ class EmbeddedJudge:
         text = judge_requests.format_scores(scores, analysis)
         return Reply(text, model=self.name)
 
-    def contributions(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
+    def contributions(
+        self, instructions: Sequence[str], responses: Sequence[str]
+    ) -> Array:
         """Return the terms of s, of shape (n, len(NAMES)), in logits."""
         blocks = [np.zeros((0, len(NAMES)))]
         for start in range(0, len(instructions), CHUNK):
@@ -283,7 +289,9 @@ def _read_judge_file(folder: str, digest: str = "") -> bytes:
     except OSError as error:
         raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
     if digest and digest != _hash_judge_file(content):
-        raise ModelError(f"the judge in {folder} changed while it was in use: start again")
+        raise ModelError(
+            f"the judge in {folder} changed while it was in use: start again"
+        )
     return content
 
 
@@ -302,7 +310,11 @@ def _read_weights(folder: str, digest: str) -> JudgeWeights:
             )
         weights = _parse_weights(judge)
         _check_weights(weights, [len(row["weights"]) for row in judge["features"]])
-    except (KeyError, TypeError, ValueError) as error:  # a JSONDecodeError is a ValueError
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # a JSONDecodeError is a ValueError
         raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
     if weights.encoder_fingerprint != _load_encoder(weights.encoder).fingerprint:
         raise ModelError(
@@ -316,7 +328,8 @@ def _has_current_features(table: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether a judge's features have the names and knots of this version."""
     own = [(row["name"], [float(knot) for knot in row["knots"]]) for row in table]
     current = [
-        (feature.name, list(map(float, feature.knots))) for feature in feature_ramps.FEATURES
+        (feature.name, list(map(float, feature.knots)))
+        for feature in feature_ramps.FEATURES
     ]
     return own == current
 

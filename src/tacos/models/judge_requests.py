@@ -35,7 +35,9 @@ def name_scores(scores: Mapping[str, float]) -> dict[str, float]:
     >>> name_scores({"a": 70.0, "b": 30.0}), name_scores({"": 50.0})
     ({'score_a': 70.0, 'score_b': 30.0}, {'score': 50.0})
     """
-    return {f"score_{side}" if side else "score": score for side, score in scores.items()}
+    return {
+        f"score_{side}" if side else "score": score for side, score in scores.items()
+    }
 
 
 def format_scores(scores: Mapping[str, float], analysis: str) -> str:

@@ -157,13 +157,18 @@ def _load_weights(path: Path) -> dict[str, Vectors]:
     for layer in range(LAYERS):
         for name, array in _rename_layer_weights(raw, layer).items():
             arrays[f"{layer}.{name}"] = array
-    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+    return {
+        name: np.ascontiguousarray(array, dtype=np.float32)
+        for name, array in arrays.items()
+    }
 
 
 def _rename_layer_weights(raw: Mapping[str, Vectors], layer: int) -> dict[str, Vectors]:
     prefix = f"encoder.layer.{layer}."
     own = {
-        name.removeprefix(prefix): array for name, array in raw.items() if name.startswith(prefix)
+        name.removeprefix(prefix): array
+        for name, array in raw.items()
+        if name.startswith(prefix)
     }
     attention = ("query", "key", "value")
     qkv = [own[f"attention.self.{part}.weight"] for part in attention]

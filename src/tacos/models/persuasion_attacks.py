@@ -82,7 +82,9 @@ ASKING = word_set(
 )
 MAX_HIDDEN_PLEA_WORDS = 25
 
-_SENTENCE = re.compile(r".+?(?:[.!?。!?]+[\"')\]]*(?=\s|$)|(?<=[。!?])|\n+|$)\s*", re.DOTALL)
+_SENTENCE = re.compile(
+    r".+?(?:[.!?。!?]+[\"')\]]*(?=\s|$)|(?<=[。!?])|\n+|$)\s*", re.DOTALL
+)
 _TOKEN = re.compile(r"[^\W_]+")
 
 

@@ -26,7 +26,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’][a-z]+)?")
 _CJK = re.compile(r"[぀-ヿ㐀-鿿가-힯]")
 _SENTENCE = re.compile(r"[.!?]+(?=[\s\"'”)]|$)|[。!?]|\n")
 _ITEM = re.compile(
-    r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|[Ss]tep \d+)[ \t]*(?=\S)", re.MULTILINE
+    r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|[Ss]tep \d+)[ \t]*(?=\S)",
+    re.MULTILINE,
 )
 _MARK = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)])[ \t]*")
 _FULL_STOPS = (".", "!", "?", "。")
@@ -35,7 +36,8 @@ _ITEM_SEPARATOR = re.compile(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ")
 _SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
 # Empty answers, layout, code.
 _NOTHING = re.compile(
-    r"\W*(?:none|n/?a|null|nil|nan|no ?(?:output|answer|response|input))\W*", re.IGNORECASE
+    r"\W*(?:none|n/?a|null|nil|nan|no ?(?:output|answer|response|input))\W*",
+    re.IGNORECASE,
 )
 _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _CODE = re.compile(
@@ -50,7 +52,9 @@ _CODE = re.compile(
 _CODE_MARKS = ("(", ";", "{", "<", "SELECT", "import", "$", "=")
 # Hygiene: each pattern is slow, so cheaper tests for its marks come first.
 _SMALL = re.compile(r"[.!?]\s+[a-z]")
-_SLIP = re.compile(r"\w [,.;:!?](?=\s|$)|,,|(?<!\.)\.\.(?!\.)|;;|\( | \)|(?<=\S)  +(?=\S)")
+_SLIP = re.compile(
+    r"\w [,.;:!?](?=\s|$)|,,|(?<!\.)\.\.(?!\.)|;;|\( | \)|(?<=\S)  +(?=\S)"
+)
 _SLIPS = (" ,", " .", " ;", " :", " !", " ?", ",,", "..", ";;", "( ", " )", "  ")
 _JOINED = re.compile(r"[.!?](?<=[a-z].)[A-Z][a-z]")
 _BLANK = re.compile(
@@ -88,7 +92,15 @@ _OPENERS = (
     "以下是",
 )
 _CLOSERS = ("let me know", "hope this", "hope that helps", "feel free")
-_EXAMPLES = ("for example", "for instance", "such as", "e.g.", "including", "例如", "比如")
+_EXAMPLES = (
+    "for example",
+    "for instance",
+    "such as",
+    "e.g.",
+    "including",
+    "例如",
+    "比如",
+)
 _HEDGES = word_set("maybe perhaps possibly probably might somewhat guess")
 _REASONS = word_set(
     "because therefore thus hence since however although while whereas first firstly second "
@@ -420,7 +432,9 @@ def _detect_script(text: str) -> str:
     return "other"
 
 
-def _measure_hygiene(intent: InstructionIntent, response: str, n_sentences: int) -> Features:
+def _measure_hygiene(
+    intent: InstructionIntent, response: str, n_sentences: int
+) -> Features:
     small_initial = response[:1].islower()
     sentence_asked = not intent.label and not intent.short
     small_starts = _divide(len(_SMALL.findall(response)), n_sentences)
@@ -469,7 +483,9 @@ def _measure_phrasing(
     )
 
 
-def _measure_word_share(word_list: frozenset[str], counts: Counter[str], n_words: int) -> float:
+def _measure_word_share(
+    word_list: frozenset[str], counts: Counter[str], n_words: int
+) -> float:
     """Return the share of words that are on a list."""
     n_listed = sum(counts[word] for word in word_list & counts.keys())
     return _divide(n_listed, n_words)

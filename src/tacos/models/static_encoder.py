@@ -170,7 +170,9 @@ def _read_static_files(folder: str) -> tuple[bytes, bytes]:
 
 
 def _describe_damage(folder: str, error: Exception) -> ModelError:
-    return ModelError(f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}")
+    return ModelError(
+        f"{folder} holds no static encoder ({TABLE} and {TOKENIZER}): {error}"
+    )
 
 
 def _hash_static_files(table: bytes, tokenizer: bytes) -> str:
@@ -186,7 +188,9 @@ def load_token_table(folder: str, max_tokens: int, expected: str = "") -> TokenT
     table_bytes, tokenizer_bytes = _read_static_files(folder)
     digest = _hash_static_files(table_bytes, tokenizer_bytes)
     if expected and expected != digest:
-        raise ModelError(f"the encoder in {folder} changed while it was in use: start again")
+        raise ModelError(
+            f"the encoder in {folder} changed while it was in use: start again"
+        )
     try:
         tensors = int8_tensors.parse_tensors(table_bytes)
         tokenizer = Tokenizer.from_buffer(tokenizer_bytes)

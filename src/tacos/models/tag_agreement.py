@@ -104,7 +104,9 @@ def count_exact_matches(a: Sequence[Tags], b: Sequence[Tags]) -> MatchCounts:
     )
 
 
-def count_fuzzy_matches(a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder) -> MatchCounts:
+def count_fuzzy_matches(
+    a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder
+) -> MatchCounts:
     """Count tags that match one to one at a cosine of `FUZZY` or more.
 
     Use MiniLM as the encoder, if the figures are to be comparable with others.

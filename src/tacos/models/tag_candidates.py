@@ -83,7 +83,9 @@ class Perceptron(NamedTuple):
         )
 
 
-def propose_candidates(known: TagTable, scores: Matrix, texts: Sequence[Sequence[str]]) -> Found:
+def propose_candidates(
+    known: TagTable, scores: Matrix, texts: Sequence[Sequence[str]]
+) -> Found:
     """Return candidates and whether each text mentions them, both of shape (texts, WIDTH).
 
     Candidates are row numbers of the lexicon, -1 where a text has no more. `scores` is (texts,
@@ -202,7 +204,9 @@ def _gather_scores(known: TagTable, scores: Matrix, tags: Ids) -> Matrix:
     )
 
 
-def _find_better_neighbours(known: TagTable, tags: Ids, score: Matrix) -> tuple[Matrix, Matrix]:
+def _find_better_neighbours(
+    known: TagTable, tags: Ids, score: Matrix
+) -> tuple[Matrix, Matrix]:
     """Compare each candidate with those of a higher score, both results (texts, WIDTH).
 
     Gives the largest cosine to one of them, and the largest cosine times that one's score.

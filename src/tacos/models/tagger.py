@@ -81,13 +81,17 @@ class EmbeddedTagger:
         tagged = self.tag_with_confidence(instructions)
         return [[tag for tag, _ in row] for row in tagged]
 
-    def tag_with_confidence(self, instructions: Sequence[str]) -> list[list[tuple[str, float]]]:
+    def tag_with_confidence(
+        self, instructions: Sequence[str]
+    ) -> list[list[tuple[str, float]]]:
         """Return (tag, probability that an annotator would give it), most certain tag first.
 
         Raises `TypeError` for one text instead of a list of texts.
         """
         if isinstance(instructions, str):
-            raise TypeError("instructions must be a list of texts, not one text: pass [text]")
+            raise TypeError(
+                "instructions must be a list of texts, not one text: pass [text]"
+            )
         tagged: list[list[tuple[str, float]]] = []
         for ranked in tag_instructions(self.loaded, instructions):
             row = [(tag, probability) for tag, probability, _ in ranked]
@@ -118,7 +122,9 @@ def load(path: str | Path | None = None) -> EmbeddedTagger:
     )
 
 
-def tag_instructions(loaded: TaggerModel, instructions: Sequence[str]) -> list[list[RankedTag]]:
+def tag_instructions(
+    loaded: TaggerModel, instructions: Sequence[str]
+) -> list[list[RankedTag]]:
     """Return (tag, probability, whether the text mentions it) per instruction, best tag first."""
     ranked: list[list[RankedTag]] = []
     for start in range(0, len(instructions), CHUNK):

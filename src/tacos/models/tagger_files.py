@@ -95,7 +95,9 @@ def read_tagger_bytes(folder: str, digest: str = "") -> list[bytes]:
     except OSError as error:
         raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
     if digest and digest != hash_tagger_files(meta, packed):
-        raise ModelError(f"the tagger in {folder} changed while it was in use: start again")
+        raise ModelError(
+            f"the tagger in {folder} changed while it was in use: start again"
+        )
     return [meta, packed]
 
 

@@ -81,7 +81,9 @@ def _train_tagger(options: argparse.Namespace) -> Path:
     return tagger.write_tagger(options.out, model)
 
 
-def read_tagging_data(data: Path) -> tuple[list[str], list[list[str]], tagger.TagReference]:
+def read_tagging_data(
+    data: Path,
+) -> tuple[list[str], list[list[str]], tagger.TagReference]:
     """Read distinct instructions, the first annotator's tags, and what else is known of tags."""
     annotations = corpora.read_first_annotations(data)
     tags = [row["tags"] for row in annotations.values()]

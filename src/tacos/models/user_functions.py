@@ -92,7 +92,9 @@ class FunctionJudge:
         The function scores each distinct sample once per call. Raises `ModelError` unless it gives
         one score per sample.
         """
-        samples_of_requests = [judge_requests.read_samples(request) for request in requests]
+        samples_of_requests = [
+            judge_requests.read_samples(request) for request in requests
+        ]
         # A dictionary, because it keeps the order of the samples.
         distinct: dict[judge_requests.Sample, None] = {}
         for samples in samples_of_requests:

@@ -99,7 +99,9 @@ def open_judges(
 
 
 @contextmanager
-def open_checker(settings: Settings, ledger: Path | None = None) -> Iterator[StageModels]:
+def open_checker(
+    settings: Settings, ledger: Path | None = None
+) -> Iterator[StageModels]:
     """The model that checks tags."""
     with ExitStack() as stack:
         network = EndpointClients(settings, ledger, stack)
@@ -124,7 +126,9 @@ def resolve_editor_model(settings: Settings) -> str:
     """The name of the model that rewrites; `ConfigError` if it is not one of an endpoint."""
     name = _resolve_name(settings, settings.refine.model)
     if not _is_endpoint_model(name):
-        raise ConfigError(f"{name!r} cannot rewrite: refine.model must be a model of an endpoint")
+        raise ConfigError(
+            f"{name!r} cannot rewrite: refine.model must be a model of an endpoint"
+        )
     return name
 
 
@@ -353,7 +357,9 @@ def _build_grader(
     return judge.load()
 
 
-def _load_local_model(load: Callable[[Path | None], Model], name: str, setting: str) -> Model:
+def _load_local_model(
+    load: Callable[[Path | None], Model], name: str, setting: str
+) -> Model:
     """The embedded model, or one in a folder."""
     try:
         return load(None if name == EMBEDDED else Path(name))

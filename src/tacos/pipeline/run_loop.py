@@ -299,7 +299,10 @@ class ConcatenatedTable:
 
 
 def gather_tables(
-    step: Step, steps: list[Step], start: Mapping[str, Table], made: Mapping[str, Artifact]
+    step: Step,
+    steps: list[Step],
+    start: Mapping[str, Table],
+    made: Mapping[str, Artifact],
 ) -> dict[str, Table]:
     """The tables that a step reads, under their plain names."""
     tables: dict[str, Table] = {}
@@ -356,7 +359,11 @@ def _read_setting(settings: Settings, name: str) -> Any:
 
 def _hash_prompt(stage: Stage) -> str | None:
     """The hash of a stage's prompt template, if it has one."""
-    return prompts.hash_template(stage.template) if isinstance(stage, PromptStage) else None
+    return (
+        prompts.hash_template(stage.template)
+        if isinstance(stage, PromptStage)
+        else None
+    )
 
 
 def _collect_digests(tables: Mapping[str, Any]) -> dict[str, str]:

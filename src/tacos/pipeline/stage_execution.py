@@ -155,7 +155,9 @@ def _map_unfinished(
 # functions may not pickle.
 
 
-def _transform_batch(batch: Any, stage: str, prepared: Any, settings: Settings) -> StageOutput:
+def _transform_batch(
+    batch: Any, stage: str, prepared: Any, settings: Settings
+) -> StageOutput:
     """The rows of one batch."""
     batch_stage = find_stage(stage)
     assert isinstance(batch_stage, BatchStage)
@@ -164,7 +166,9 @@ def _transform_batch(batch: Any, stage: str, prepared: Any, settings: Settings) 
     return StageOutput(table, output.rejects, output.notes)
 
 
-def _answer_batch(batch: pl.DataFrame, stage: str, settings: Settings, model: Model) -> StageOutput:
+def _answer_batch(
+    batch: pl.DataFrame, stage: str, settings: Settings, model: Model
+) -> StageOutput:
     """One question per row that has no given answer, and what the replies say."""
     prompt_stage = find_stage(stage)
     assert isinstance(prompt_stage, PromptStage)

@@ -20,7 +20,13 @@ from tacos.pipeline.conditions import (
     uses_grades,
     uses_itemset_rules,
 )
-from tacos.pipeline.stage_shapes import BatchStage, Pipeline, PromptStage, Stage, TableStage
+from tacos.pipeline.stage_shapes import (
+    BatchStage,
+    Pipeline,
+    PromptStage,
+    Stage,
+    TableStage,
+)
 from tacos.pipeline.steps import (
     calibrate,
     cascade,

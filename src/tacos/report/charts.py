@@ -247,7 +247,9 @@ def _drop_trivial_pool(table: pl.DataFrame, figure: str) -> pl.DataFrame:
     return table
 
 
-def _chart_panel(table: pl.DataFrame, figure: str, title: str, bounds: tuple[float, float]) -> Any:
+def _chart_panel(
+    table: pl.DataFrame, figure: str, title: str, bounds: tuple[float, float]
+) -> Any:
     """One figure of every strategy; the band is the range of random selections."""
     low, high = bounds
     band_table = pl.DataFrame({figure: [low], "high": [high]})
@@ -263,7 +265,11 @@ def _chart_panel(table: pl.DataFrame, figure: str, title: str, bounds: tuple[flo
         sort=table["strategy"].to_list(),
     )
     points = _chart_table(known).mark_circle(size=70).encode(x=x, y=y)
-    band = _chart_table(band_table).mark_rect(opacity=0.25, color="gray").encode(x=x, x2="high:Q")
+    band = (
+        _chart_table(band_table)
+        .mark_rect(opacity=0.25, color="gray")
+        .encode(x=x, x2="high:Q")
+    )
     return (band + points).properties(width=200, height=alt.Step(22))
 
 
@@ -293,7 +299,9 @@ def _chart_overlap(overlap: pl.DataFrame, order: list[str]) -> Any:
     )
 
 
-def _chart_shares(long: pl.DataFrame, x: alt.X, y: alt.Y, title: str, row_height: int) -> Any:
+def _chart_shares(
+    long: pl.DataFrame, x: alt.X, y: alt.Y, title: str, row_height: int
+) -> Any:
     """A heat map of the column `share`, with the percentages in its cells."""
     color = alt.Color(
         "share:Q",
@@ -312,7 +320,9 @@ def _chart_shares(long: pl.DataFrame, x: alt.X, y: alt.Y, title: str, row_height
 # Curves
 
 
-def _chart_curve_coverage(table: pl.DataFrame, strategy: str, knee: int | None, x: alt.X) -> Any:
+def _chart_curve_coverage(
+    table: pl.DataFrame, strategy: str, knee: int | None, x: alt.X
+) -> Any:
     """Coverage of a strategy and of random rows, with the knee."""
     named = table.select(
         "n",
@@ -334,10 +344,16 @@ def _chart_curve_coverage(table: pl.DataFrame, strategy: str, knee: int | None, 
         title="",
         scale=alt.Scale(domain=[strategy, "by chance"], range=[OURS, RANDOM]),
     )
-    chart = _chart_table(long.drop_nulls()).mark_line(point=True).encode(x=x, y=y, color=color)
+    chart = (
+        _chart_table(long.drop_nulls())
+        .mark_line(point=True)
+        .encode(x=x, y=y, color=color)
+    )
     if knee is not None:
         knee_line = (
-            _chart_table(pl.DataFrame({"n": [knee]})).mark_rule(strokeDash=[4, 4]).encode(x=x)
+            _chart_table(pl.DataFrame({"n": [knee]}))
+            .mark_rule(strokeDash=[4, 4])
+            .encode(x=x)
         )
         chart = chart + knee_line
     return chart.properties(width=WIDTH, height=HEIGHT)

@@ -77,7 +77,9 @@ def _trace_reject(artifacts: Artifacts, row: str) -> dict[str, Any]:
     rejects = artifacts["samples"].rejects().filter(pl.col("id") == row)
     if rejects.is_empty():
         example = _find_example_id(artifacts)
-        raise InputError(f"the input of this run has no row {row!r}; ids look like {example!r}")
+        raise InputError(
+            f"the input of this run has no row {row!r}; ids look like {example!r}"
+        )
     reject = rejects.row(0, named=True)
     return {
         "verdict": f"dropped at ingest: {reject['reason']}",
@@ -111,7 +113,9 @@ def _trace_tag_moves(artifacts: Artifacts, raw_tags: list[str]) -> list[str]:
     """What became of each raw tag; the tags alone if they are not normalised yet."""
     if "vocabulary" not in artifacts:
         return raw_tags
-    entries = artifacts["vocabulary"].scan().filter(pl.col("raw").is_in(raw_tags)).collect()
+    entries = (
+        artifacts["vocabulary"].scan().filter(pl.col("raw").is_in(raw_tags)).collect()
+    )
     by_tag = {entry["raw"]: entry for entry in entries.to_dicts()}
     moves = []
     for tag in dict.fromkeys(raw_tags):
@@ -162,7 +166,9 @@ def _trace_shortlist(artifacts: Artifacts, row: str) -> dict[str, Any]:
     elif "shortlist" in artifacts:
         rejects = artifacts["shortlist"].rejects()
         dropped = rejects.filter(pl.col("id") == row).to_dicts()
-        trace["shortlist"] = [f"{entry['reason']} ({entry['raw']})" for entry in dropped]
+        trace["shortlist"] = [
+            f"{entry['reason']} ({entry['raw']})" for entry in dropped
+        ]
     return trace
 
 
@@ -199,7 +205,13 @@ def _describe_rank(artifacts: Artifacts, scores: pl.DataFrame, entry: Record) ->
 
     # Only the cluster's own quota has a cut-off; other rules take rows from all clusters.
     by_quota = pl.col("rule") == "quota"
-    taken = artifacts["selection"].scan().filter(is_in_cluster & by_quota).select("score").collect()
+    taken = (
+        artifacts["selection"]
+        .scan()
+        .filter(is_in_cluster & by_quota)
+        .select("score")
+        .collect()
+    )
     n_taken = taken.height
     if n_taken == 0:
         return f"{text}; its quota took none"
@@ -216,7 +228,10 @@ def _list_comparisons(artifacts: Artifacts, row: str) -> list[str]:
         number = name.partition("/")[2]
         for side in ("left", "right"):
             verdicts = _read_sample_rows(artifacts, name, row, side)
-            lines += [f"round {number}, {_describe_comparison(each, side)}" for each in verdicts]
+            lines += [
+                f"round {number}, {_describe_comparison(each, side)}"
+                for each in verdicts
+            ]
     return sorted(lines)
 
 
@@ -239,21 +254,24 @@ def _describe_comparison(verdict: Record, side: str) -> str:
 # Why it was kept or dropped
 
 
-def _explain_verdict(artifacts: Artifacts, settings: Settings, row: str, trace: Record) -> str:
+def _explain_verdict(
+    artifacts: Artifacts, settings: Settings, row: str, trace: Record
+) -> str:
     """One sentence."""
     selected = _read_sample_rows(artifacts, "selection", row)
     if selected:
         entry = selected[0]
         n = artifacts["selection"].manifest["n_rows"]
-        return (
-            f"kept, rank {entry['rank']} of {n} (rule {entry['rule']}, cluster {entry['cluster']})"
-        )
+        place = f"rule {entry['rule']}, cluster {entry['cluster']}"
+        return f"kept, rank {entry['rank']} of {n} ({place})"
     if "selection" not in artifacts:
         return "not decided: the run was stopped before the selection"
     return f"dropped: {_explain_drop(artifacts, settings, row, trace)}"
 
 
-def _explain_drop(artifacts: Artifacts, settings: Settings, row: str, trace: Record) -> str:
+def _explain_drop(
+    artifacts: Artifacts, settings: Settings, row: str, trace: Record
+) -> str:
     """Why a row is not in the selection."""
     if row in _read_excluded_ids(artifacts, settings):
         return "it is on the exclude list"
@@ -268,7 +286,8 @@ def _explain_drop(artifacts: Artifacts, settings: Settings, row: str, trace: Rec
         return f"the strategy {manifest['settings']['strategy']} did not take it"
     if "scores" in trace and settings.select.coverage:
         return (
-            "its score and the tags that only it would add did not reach the cut-off of its cluster"
+            "its score and the tags that only it would add "
+            "did not reach the cut-off of its cluster"
         )
     if "scores" in trace:
         return "its score did not reach the cut-off of its cluster"

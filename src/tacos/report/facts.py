@@ -221,7 +221,9 @@ def _count_untagged(canonical_tags: Artifact) -> int:
 # Clusters and shortlist
 
 
-def _summarise_clusters(artifacts: Artifacts, settings: Settings) -> list[dict[str, Any]]:
+def _summarise_clusters(
+    artifacts: Artifacts, settings: Settings
+) -> list[dict[str, Any]]:
     """Per cluster: number, name, members, shortlisted, selected; the largest first."""
     names = artifacts["clusters"].scan().select("cluster", "name").unique().collect()
     memberships = read_memberships(artifacts, settings)
@@ -327,11 +329,14 @@ def _measure_agreement(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     """How far each two judges agree."""
     agreements = judge_health.measure_judge_agreement(verdicts)
     return [
-        {"judges": [judge, other], **asdict(agreement)} for judge, other, agreement in agreements
+        {"judges": [judge, other], **asdict(agreement)}
+        for judge, other, agreement in agreements
     ]
 
 
-def _find_pointwise_judges(rounds: list[Artifact], judges: list[str]) -> dict[str, bool]:
+def _find_pointwise_judges(
+    rounds: list[Artifact], judges: list[str]
+) -> dict[str, bool]:
     """Judge -> whether it cannot see the order of a pair."""
     # A single judge notes a flag; a panel notes the names of its pointwise members.
     notes = [artifact.manifest["notes"].get("pointwise") for artifact in rounds]

@@ -16,7 +16,16 @@ N_SHOWN = 200
 N_BINS = 30
 
 
-SHOWN_COLUMNS = ("rank", "id", "score", "cluster", "rule", "tags", "instruction", "response")
+SHOWN_COLUMNS = (
+    "rank",
+    "id",
+    "score",
+    "cluster",
+    "rule",
+    "tags",
+    "instruction",
+    "response",
+)
 
 
 def render_report(summary: RunSummary, scores: pl.DataFrame, rows: pl.DataFrame) -> str:

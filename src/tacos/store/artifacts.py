@@ -78,7 +78,9 @@ class Draft:
     @property
     def finished(self) -> set[int]:
         """Numbers of the parts that an earlier process left complete."""
-        numbers = [part.stem.removeprefix("part-") for part in self.path.glob("part-*.parquet")]
+        numbers = [
+            part.stem.removeprefix("part-") for part in self.path.glob("part-*.parquet")
+        ]
         return {int(number) for number in numbers}
 
     def write(
@@ -236,12 +238,16 @@ class Store:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write JSON under a temporary name, then rename it."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    temporary.write_bytes(
+        orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    )
     os.replace(temporary, path)
 
 
 def _write_parquet(table: pl.DataFrame, path: Path) -> None:
     """Write a table under a temporary name, then rename it."""
     temporary = path.with_suffix(".tmp")
-    table.write_parquet(temporary, compression="zstd", compression_level=1, statistics=False)
+    table.write_parquet(
+        temporary, compression="zstd", compression_level=1, statistics=False
+    )
     os.replace(temporary, path)

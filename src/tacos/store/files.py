@@ -71,7 +71,10 @@ def replace_file(target: Path) -> Iterator[BinaryIO]:
     """
     with explain_os_errors(target):
         if _is_special_file(target):
-            with target.open("wb") as file, _compress_by_suffix(file, target.name) as writer:
+            with (
+                target.open("wb") as file,
+                _compress_by_suffix(file, target.name) as writer,
+            ):
                 yield writer
             return
         temporary = _temporary_path(target)
@@ -93,7 +96,9 @@ def explain_os_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from None
+        raise OutputError(
+            f"{target} cannot be written: {error.strerror or error}"
+        ) from None
 
 
 def digest_files(paths: Sequence[Path]) -> str:
@@ -128,7 +133,9 @@ def _compress_by_suffix(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
         ) as gzip_writer:
             yield cast(BinaryIO, gzip_writer)
     elif suffix in (".zst", ".zstd"):
-        with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as zstd_writer:
+        with zstandard.ZstdCompressor().stream_writer(
+            file, closefd=False
+        ) as zstd_writer:
             yield cast(BinaryIO, zstd_writer)
     else:
         yield file

@@ -23,7 +23,9 @@ def check_folder(target: Path, own: Collection[str]) -> None:
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target} is a file: name a folder")
     if target.is_dir():
-        foreign_files = sorted(path.name for path in target.iterdir() if path.name not in own)
+        foreign_files = sorted(
+            path.name for path in target.iterdir() if path.name not in own
+        )
         if foreign_files:
             raise OutputError(
                 f"{target} has files that tacos did not write, such as {foreign_files[0]}: "

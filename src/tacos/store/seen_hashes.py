@@ -30,7 +30,9 @@ def hash_keys(hashes: Sequence[str]) -> Hashes:
     [10]
     """
     digits = "".join(hashes)
-    halves = np.frombuffer(bytes.fromhex(digits), ">u8")  # (2 n,): each hash has two of 64 bits
+    halves = np.frombuffer(
+        bytes.fromhex(digits), ">u8"
+    )  # (2 n,): each hash has two of 64 bits
     return halves[::2].astype(np.uint64)
 
 
@@ -55,7 +57,9 @@ class FirstOccurrences:
         sorted_rows = rows[order]
         starts_group = np.ones(len(sorted_keys), np.bool_)
         starts_group[1:] = sorted_keys[1:] != sorted_keys[:-1]
-        group = np.cumsum(starts_group) - 1  # (n,): index into the arrays of distinct hashes
+        group = (
+            np.cumsum(starts_group) - 1
+        )  # (n,): index into the arrays of distinct hashes
 
         distinct_keys = sorted_keys[starts_group]
         first_rows = sorted_rows[starts_group]

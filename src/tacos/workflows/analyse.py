@@ -42,7 +42,14 @@ DRAWN_OCCURRENCES = 400_000_000
 draws, but at least `MIN_DRAWS`.
 """
 
-TABLES = ("summary", "recall", "frequencies", "rarefaction", "cooccurrence", "vocabulary")
+TABLES = (
+    "summary",
+    "recall",
+    "frequencies",
+    "rarefaction",
+    "cooccurrence",
+    "vocabulary",
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,9 @@ def analyse(
             progress or SilentProgress(),
         )
         tags: dict[str, Artifact] = {}
-        for number, (name, source) in enumerate(zip(name_data_sets(data), data, strict=True)):
+        for number, (name, source) in enumerate(
+            zip(name_data_sets(data), data, strict=True)
+        ):
             scratch = Store(Path(folder) / str(number))
             tags[name] = _load_run_tags(source) or tagger.tag(source, scratch)
         return _measure_data_sets(
@@ -211,19 +220,29 @@ def _measure_data_sets(
     names = sorted({name for name in mapping.values() if name is not None})
     codes = {name: number for number, name in enumerate(names)}
     profiles: dict[str, TagProfile] = {}
-    matrices: dict[str, sparse.csr_array] = {}  # shape (samples, names): 1 where a sample has a tag
+    matrices: dict[
+        str, sparse.csr_array
+    ] = {}  # shape (samples, names): 1 where a sample has a tag
     for data, raw_tags in tags.items():
         batches = tag_steps.iterate_canonical_tags(raw_tags, mapping)
         profiles[data] = tag_measures.build_tag_profile(batches)
         batches = tag_steps.iterate_canonical_tags(raw_tags, mapping)
         matrices[data] = association_rules.build_tag_matrix(batches, codes, len(names))
-    summary = tag_measures.summarise_profiles(profiles)  # raises if there is no tag at all
+    summary = tag_measures.summarise_profiles(
+        profiles
+    )  # raises if there is no tag at all
     n_joint = len(tag_measures.collect_joint_tags(profiles.values()))
     frequencies = {
-        data: tag_measures.tabulate_frequencies(profile) for data, profile in profiles.items()
+        data: tag_measures.tabulate_frequencies(profile)
+        for data, profile in profiles.items()
     }
-    rarefaction = {data: _compute_rarefaction(x, n_joint, seed) for data, x in matrices.items()}
-    pairs = {data: tag_measures.rank_cooccurring_tags(x, names) for data, x in matrices.items()}
+    rarefaction = {
+        data: _compute_rarefaction(x, n_joint, seed) for data, x in matrices.items()
+    }
+    pairs = {
+        data: tag_measures.rank_cooccurring_tags(x, names)
+        for data, x in matrices.items()
+    }
     return Analysis(
         summary=summary,
         recall=tag_measures.tag_recall_matrix(profiles),

@@ -58,7 +58,9 @@ def calibrate(
         )
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
-        artifacts = _run_calibration(pairs, chosen, store, ledger, progress or SilentProgress())
+        artifacts = _run_calibration(
+            pairs, chosen, store, ledger, progress or SilentProgress()
+        )
         labels = artifacts["labels"].scan().collect()
         verdicts = artifacts["verdicts"].scan().collect()
     pointwise = _find_pointwise_judges(artifacts["verdicts"], chosen)

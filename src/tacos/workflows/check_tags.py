@@ -83,7 +83,9 @@ def check_tags(
         RunError: The run was stopped before its tags were normalised.
     """
     if not ask and not sheets:
-        raise InputError("nobody judges: name a model, or give sheets that people filled in")
+        raise InputError(
+            "nobody judges: name a model, or give sheets that people filled in"
+        )
     # Draw the cases, and have the model judge them.
     people = _name_people(sheets)
     chosen = resolve_run_settings(settings, load(run).settings)
@@ -96,13 +98,19 @@ def check_tags(
         progress,
     ) as artifacts:
         cases = artifacts["cases"].scan().collect()
-        by_model = [artifacts[name] for name in ("precision", "consistency") if name in artifacts]
+        by_model = [
+            artifacts[name]
+            for name in ("precision", "consistency")
+            if name in artifacts
+        ]
         judgements = [artifact.scan().collect() for artifact in by_model]
         rejects = [artifact.rejects() for artifact in by_model]
     # Add what people answered.
     for person, sheet in zip(people, sheets, strict=True):
         answers = _read_sheet(sheet)
-        by_person, unclear = annotation_sheets.read_annotation_sheet(answers, cases, person)
+        by_person, unclear = annotation_sheets.read_annotation_sheet(
+            answers, cases, person
+        )
         judgements.append(by_person)
         rejects.append(unclear)
     all_judgements = pl.concat(judgements)
@@ -150,7 +158,9 @@ def write_tag_sheet(
                 "or no tag is frequent enough"
             )
         texts = read_case_texts(ConcatenatedTable([done.artifacts["samples"]]), cases)
-    table = annotation_sheets.build_annotation_sheet(cases, texts, chosen.check.max_chars)
+    table = annotation_sheets.build_annotation_sheet(
+        cases, texts, chosen.check.max_chars
+    )
     writing.write_rows(table.iter_rows(named=True), sheet)
     return cases.height
 
@@ -181,7 +191,11 @@ def _refuse_namesakes(people: Sequence[str], judgements: pl.DataFrame) -> None:
 
 @contextmanager
 def _run_check_pipeline(
-    run: Path, settings: Settings, until: str | None, ledger: Path | None, progress: Progress | None
+    run: Path,
+    settings: Settings,
+    until: str | None,
+    ledger: Path | None,
+    progress: Progress | None,
 ) -> Iterator[dict[str, Artifact]]:
     """The artifacts of the pipeline up to the stage `until` (None: all of it), while the run is
     locked.

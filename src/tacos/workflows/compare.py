@@ -22,7 +22,14 @@ from tacos.workflows.selection import Selection, as_selection
 from tacos.workflows.strategy_pool import By, Pool, SelectionRequest, choose_rows
 
 BASELINES: tuple[Strategy, ...] = ("longest", "random")
-DEFAULT: tuple[Strategy, ...] = ("tacos", "complexity-first", "mig", "deita", "car", "k-center")
+DEFAULT: tuple[Strategy, ...] = (
+    "tacos",
+    "complexity-first",
+    "mig",
+    "deita",
+    "car",
+    "k-center",
+)
 N_DRAWS = 20
 
 
@@ -100,7 +107,9 @@ def compare(  # noqa: PLR0913 - the options of the command
     chosen: dict[str, list[str]] = {}
     for request in requests:
         artifact, _ = reselect.find_or_select(done.run, pool, request)
-        chosen[request.strategy] = artifact.scan().collect().sort("rank")["id"].to_list()
+        chosen[request.strategy] = (
+            artifact.scan().collect().sort("rank")["id"].to_list()
+        )
     # Random is the last request.
     random_draws = draw_random_selections(pool, requests[-1], chosen["random"])
     return _tabulate_strategies(pool, chosen, random_draws)
@@ -123,7 +132,9 @@ def _order_strategies(strategies: Sequence[str]) -> list[Strategy]:
     """The strategies in the order given, each once; longest is added, and random comes last."""
     for name in strategies:
         if name not in STRATEGIES:
-            raise ConfigError(f"unknown strategy {name!r}; choose from {', '.join(STRATEGIES)}")
+            raise ConfigError(
+                f"unknown strategy {name!r}; choose from {', '.join(STRATEGIES)}"
+            )
     named: list[Strategy] = [name for name in get_args(Strategy) if name in strategies]
     in_given_order = sorted(named, key=list(strategies).index)
     distinct = dict.fromkeys((*in_given_order, *BASELINES))

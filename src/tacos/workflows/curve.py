@@ -137,7 +137,9 @@ def _parse_sizes(
         size = amounts.parse_size(n)
         n_rows = sizes.resolve_row_count(size, n_pool)
         if n_rows is None:
-            raise InputError("the sizes of a curve are rows or shares; tokens are a column of it")
+            raise InputError(
+                "the sizes of a curve are rows or shares; tokens are a column of it"
+            )
         row_counts.add(n_rows)
     return sorted(row_counts)
 

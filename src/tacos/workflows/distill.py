@@ -252,7 +252,9 @@ def _collect_pair_examples(done: Selection) -> TrainingExamples:
         return TrainingExamples()
     verdicts = pl.concat(rounds)
     pairs = _average_verdicts(verdicts)
-    judges = verdicts.select(pl.col("judge").unique().sort()).collect()["judge"].to_list()
+    judges = (
+        verdicts.select(pl.col("judge").unique().sort()).collect()["judge"].to_list()
+    )
     return TrainingExamples(
         models=tuple(judges),
         n_replies=int(pairs["n"].sum()),
@@ -264,13 +266,17 @@ def _average_verdicts(verdicts: pl.LazyFrame) -> pl.DataFrame:
     """left, right, won (the share of verdicts that left won, ties half), n (verdicts)."""
     margin = pl.col("score_left") - pl.col("score_right")
     won = margin.sign() / 2 + 0.5  # 1, 1/2 or 0
-    by_pair = verdicts.group_by("left", "right").agg(won.mean().alias("won"), n=pl.len())
+    by_pair = verdicts.group_by("left", "right").agg(
+        won.mean().alias("won"), n=pl.len()
+    )
     return by_pair.sort("left", "right").collect()
 
 
 def _draw_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     """At most `MAX_PAIRS` pairs, by a hash of their ids."""
-    keys = [f"{left}\0{right}" for left, right in pairs.select("left", "right").iter_rows()]
+    keys = [
+        f"{left}\0{right}" for left, right in pairs.select("left", "right").iter_rows()
+    ]
     # A hash draws the same pairs each time.
     lots = tagger_cascade.hash_instructions(keys, SEED)
     return pairs.with_columns(lots).sort("lot", "left", "right").head(MAX_PAIRS)

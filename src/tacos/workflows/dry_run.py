@@ -10,7 +10,11 @@ from typing import Any
 
 from tacos.config import Settings
 from tacos.formats import sources
-from tacos.pipeline.model_factory import UserFunctions, list_endpoint_models, open_models
+from tacos.pipeline.model_factory import (
+    UserFunctions,
+    list_endpoint_models,
+    open_models,
+)
 from tacos.pipeline.plan import Step, plan_steps
 from tacos.pipeline.run_loop import find_existing_artifacts
 from tacos.store.artifacts import Artifact, Store
@@ -45,7 +49,9 @@ class StepForecast:
         if self.n_questions is None:
             return self.action + rows
         models = " and ".join(self.models) or "an embedded model, free"
-        return f"{self.action}{rows}, at most {self.n_questions:,} questions to {models}"
+        return (
+            f"{self.action}{rows}, at most {self.n_questions:,} questions to {models}"
+        )
 
 
 def forecast_run(

@@ -72,7 +72,9 @@ def measure_quality_cost(
     """
     n_together = settings.tag.per_request
     distinct = list({request.key: request for request in requests}.values())
-    repeated = [replace(request, repetition=request.repetition + 1) for request in distinct]
+    repeated = [
+        replace(request, repetition=request.repetition + 1) for request in distinct
+    ]
     with llm.connect(settings.llm, model, ledger) as client:
         together = GroupedModel(client, "tag", n_together).answer(distinct)
         alone = client.answer(distinct)
@@ -88,7 +90,9 @@ def measure_quality_cost(
         if all(reply.text for reply in replies)
     ]
     if not answered:
-        raise LLMError("no instruction of the pilot was answered together, alone and alone again")
+        raise LLMError(
+            "no instruction of the pilot was answered together, alone and alone again"
+        )
     return estimate_quality_cost(n_together, answered, len(distinct) - len(answered))
 
 

@@ -59,7 +59,10 @@ class Quote:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: ranges as low, mid, high."""
         quality = None if self.quality is None else dict(vars(self.quality))
-        return {"stages": [_forecast_as_dict(stage) for stage in self.stages], "quality": quality}
+        return {
+            "stages": [_forecast_as_dict(stage) for stage in self.stages],
+            "quality": quality,
+        }
 
 
 def quote(
@@ -187,7 +190,9 @@ def _forecast_as_dict(forecast: StageForecast) -> dict[str, Any]:
     return plain
 
 
-def _count_model_questions(stage: str, n_questions: Mapping[str, int], settings: Settings) -> int:
+def _count_model_questions(
+    stage: str, n_questions: Mapping[str, int], settings: Settings
+) -> int:
     """The questions of a stage to one of its models; the judges of a panel share them evenly."""
     n_of_stage = n_questions[stage]
     return n_of_stage if stage in TAGGING else n_of_stage // len(settings.judges)
@@ -211,8 +216,12 @@ class _Pilot:
     ) -> StageForecast:
         """The forecast of a stage by what the pilot used."""
         llm_settings = self.settings.llm
-        price = prices.find_price(self.model, llm_settings.price_in, llm_settings.price_out)
-        limits = RateLimits(llm_settings.concurrency, llm_settings.rpm, llm_settings.tpm)
+        price = prices.find_price(
+            self.model, llm_settings.price_in, llm_settings.price_out
+        )
+        limits = RateLimits(
+            llm_settings.concurrency, llm_settings.rpm, llm_settings.tpm
+        )
         return forecast_stage(
             self.stage,
             self.model,
@@ -223,11 +232,15 @@ class _Pilot:
             limits,
         )
 
-    def check_answered(self, usages: Sequence[RequestUsage], replies: Sequence[Reply]) -> None:
+    def check_answered(
+        self, usages: Sequence[RequestUsage], replies: Sequence[Reply]
+    ) -> None:
         """Raise `LLMError` if no request was answered."""
         if not usages:
             reason = replies[0].failure if replies else "no rows"
-            raise LLMError(f"no request of the {self.stage} pilot was answered: {reason}")
+            raise LLMError(
+                f"no request of the {self.stage} pilot was answered: {reason}"
+            )
 
 
 def _quote_stage(pilot: _Pilot, n_questions: int) -> StageForecast:
@@ -238,7 +251,8 @@ def _quote_stage(pilot: _Pilot, n_questions: int) -> StageForecast:
     with llm.connect(llm_settings, pilot.model, pilot.ledger) as client:
         replies = client.answer(pilot.requests)
     first_keys = [
-        render_request(request, pilot.model, llm_settings.body).key for request in pilot.requests
+        render_request(request, pilot.model, llm_settings.body).key
+        for request in pilot.requests
     ]
     entries = pilot.ledger.get(first_keys)
     usages = [_sum_usage([entry]) for entry in entries.values()]
@@ -271,13 +285,21 @@ def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
         for request in pilot.requests
     ]
     # A member's reply stands under its own key, or, asked alone later, under another one.
-    keys_of = {member: {member, reply.key} for member, reply in zip(members, replies, strict=True)}
+    keys_of = {
+        member: {member, reply.key}
+        for member, reply in zip(members, replies, strict=True)
+    }
     every_key = [key for keys in keys_of.values() for key in keys]
     entries = pilot.ledger.get(every_key)
     groups = grouped_prompts.split_into_groups(list(keys_of), n)
     usages = []
     for group in groups:
-        paid = [entries[key] for member in group for key in keys_of[member] if key in entries]
+        paid = [
+            entries[key]
+            for member in group
+            for key in keys_of[member]
+            if key in entries
+        ]
         if paid:
             usages.append(_sum_usage(paid))
     pilot.check_answered(usages, replies)
@@ -325,7 +347,9 @@ def _draw_tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Reque
     """k of the questions that tagging will ask, drawn at random."""
     rows = _reservoir_sample(_iterate_tag_questions(samples), k, settings.seed)
     digest = prompts.hash_template("tag")
-    return [open_tags.build_tag_request(row, "tag", digest, settings.tag) for row in rows]
+    return [
+        open_tags.build_tag_request(row, "tag", digest, settings.tag) for row in rows
+    ]
 
 
 def _iterate_tag_questions(samples: Artifact) -> Iterator[dict[str, Any]]:

@@ -107,13 +107,18 @@ def refine(
         InputError: The run has no selection.
     """
     done = load(run)
-    chosen = resolve_run_settings(settings, done.settings, list_refine_defaults(done.settings))
+    chosen = resolve_run_settings(
+        settings, done.settings, list_refine_defaults(done.settings)
+    )
     selected = done.in_input_order.select(ROW_COLUMNS)
     target = Path(output) if output else done.run / "refined.jsonl"
     writing.check_rows_writable(target)  # before anything is paid for
     store = Store(done.run)
     steps = plan_steps(chosen, REFINEMENT)
-    start = {name: ConcatenatedTable([done.artifacts[name]]) for name in ("samples", "selection")}
+    start = {
+        name: ConcatenatedTable([done.artifacts[name]])
+        for name in ("samples", "selection")
+    }
     with (
         store.lock(),
         closing(LocalEngine(1)) as engine,
@@ -167,7 +172,8 @@ def _collect_changes(
             pl.DataFrame(schema=REJECTS),
         ]
     )
-    # In a sitting a judge compares both texts in both orders; most sittings must prefer the rewrite.
+    # In a sitting a judge compares both texts in both orders; most sittings must prefer the
+    # rewrite.
     n_sittings = len(settings.judges) * settings.judge.repetitions
     # The instruction of an excerpt is the rewritable part of the sample's: without its context.
     excerpts = artifacts["excerpts"].scan().select("id", own="instruction").collect()
@@ -238,10 +244,14 @@ def _apply_rewrites(
     return joined.select(pl.coalesce("new", "raw")).to_series().to_list()
 
 
-def _build_refine_state(settings: Settings, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+def _build_refine_state(
+    settings: Settings, artifacts: Mapping[str, Artifact]
+) -> dict[str, Any]:
     """The content of `refine.json`: enough to find the artifacts again."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings.model_dump(mode="json"),
-        "artifacts": {name: artifact.manifest["key"] for name, artifact in artifacts.items()},
+        "artifacts": {
+            name: artifact.manifest["key"] for name, artifact in artifacts.items()
+        },
     }

@@ -95,7 +95,9 @@ class BatchResult:
     """Replies kept from cancelled batches; None if nothing was cancelled."""
 
 
-def requests(run: str | Path, *, ledger: str | Path | None = None) -> PendingRequests | None:
+def requests(
+    run: str | Path, *, ledger: str | Path | None = None
+) -> PendingRequests | None:
     """Find what a run asks next of an endpoint; None if every question is answered.
 
     Raises:
@@ -277,7 +279,9 @@ def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
     for models_of_stage in list_endpoint_models(settings).values():
         names.update(models_of_stage)
     if not names:
-        raise ConfigError("the run asks no endpoint; select with --llm or --model first")
+        raise ConfigError(
+            "the run asks no endpoint; select with --llm or --model first"
+        )
     # Models that answer from the ledger open no connection, so nothing has to be closed.
     clients: dict[str, Model] = {}
     for name in names:
@@ -366,7 +370,9 @@ def _render_questions(
                 section,
             )
             if not request.model or request.model in names:
-                yield render_request(request, request.model or names[0], settings.llm.body)
+                yield render_request(
+                    request, request.model or names[0], settings.llm.body
+                )
 
 
 def _collect_open_requests(

@@ -101,8 +101,12 @@ def run_reselection(
     check_targets(targets)
     pool = Pool(done.artifacts, done.settings, request.by)
     artifact, is_new = find_or_select(done.run, pool, request)
-    selecting = done.settings.select.model_copy(update={"n": artifact.manifest["n_rows"]})
-    settings = done.settings.model_copy(update={"select": selecting, "seed": request.seed})
+    selecting = done.settings.select.model_copy(
+        update={"n": artifact.manifest["n_rows"]}
+    )
+    settings = done.settings.model_copy(
+        update={"select": selecting, "seed": request.seed}
+    )
     artifacts = {**done.artifacts, "selection": artifact}
     made = [NAME] if is_new else []
     return write_outputs(

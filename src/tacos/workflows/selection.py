@@ -28,7 +28,16 @@ STATE = "run.json"
 """The file in a run directory that says what the run did last."""
 
 SAMPLE_COLUMNS = ("id", "content_hash", "length", "instruction", "response", "raw")
-SIDECAR_COLUMNS = ("id", "content_hash", "rank", "cluster", "score", "rule", "tags", "length")
+SIDECAR_COLUMNS = (
+    "id",
+    "content_hash",
+    "rank",
+    "cluster",
+    "score",
+    "rule",
+    "tags",
+    "length",
+)
 
 
 @dataclass(frozen=True)

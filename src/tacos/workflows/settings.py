@@ -45,9 +45,13 @@ def settings(name: str = "", preset: str = "robust") -> list[SettingInfo]:
     everything = list(_iterate_settings(preset))
     if not name:
         return everything
-    chosen = [setting for setting in everything if name in {setting.name, setting.stage}]
+    chosen = [
+        setting for setting in everything if name in {setting.name, setting.stage}
+    ]
     if not chosen:
-        raise ConfigError(f"no setting and no stage {name!r}; `tacos settings` lists all of them")
+        raise ConfigError(
+            f"no setting and no stage {name!r}; `tacos settings` lists all of them"
+        )
     return chosen
 
 

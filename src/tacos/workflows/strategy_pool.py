@@ -68,7 +68,9 @@ class Pool(AnnotatedPool):
         judged), tokens.
         """
         tokens = pool_steps.estimate_row_tokens(self.tables["samples"])
-        return self.build_table().join(tokens, on="id", how="left", maintain_order="left")
+        return self.build_table().join(
+            tokens, on="id", how="left", maintain_order="left"
+        )
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -77,7 +79,9 @@ class Pool(AnnotatedPool):
             newest = self.tables[find_run_scores(self.tables)]
             return newest.scan().select("id", "cluster", "score").collect()
         if self.grades is None:
-            raise InputError("this run has no grades; its shortlist did not ask for any")
+            raise InputError(
+                "this run has no grades; its shortlist did not ask for any"
+            )
         # Every row has one grade; it counts in the row's home cluster.
         homes = self.ordered_memberships.unique("id", keep="first", maintain_order=True)
         return homes.join(self.grades, on="id").rename({"grade": "score"})

@@ -26,11 +26,17 @@ def test_control_characters_and_changes_of_direction_are_signs() -> None:
     assert "one" in shown("one\ntwo").splitlines()[1]
 
 
-def test_rows_and_tags_with_brackets_can_be_selected_and_explained(tmp_path: Path) -> None:
+def test_rows_and_tags_with_brackets_can_be_selected_and_explained(
+    tmp_path: Path,
+) -> None:
     data, out = tmp_path / "[data].jsonl", tmp_path / "out.jsonl"
     texts = [f"[INST] question {k} [/INST] \x1b[2J" for k in range(12)]
     rows = [
-        {"instruction": text, "output": f"an answer to {text}", "tags": ["[/b]", f"t{k % 3}"]}
+        {
+            "instruction": text,
+            "output": f"an answer to {text}",
+            "tags": ["[/b]", f"t{k % 3}"],
+        }
         for k, text in enumerate(texts)
     ]
     data.write_text("\n".join(map(json.dumps, rows)))

@@ -65,7 +65,9 @@ def test_the_report_is_one_file_without_a_network(done: Path) -> None:
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
-    code, printed = tacos("select", SAMPLE, "-n", 30, "-o", tmp_path / "out.jsonl", "--dry-run")
+    code, printed = tacos(
+        "select", SAMPLE, "-n", 30, "-o", tmp_path / "out.jsonl", "--dry-run"
+    )
     assert code == 0
     assert "would run" in printed
     assert list(tmp_path.iterdir()) == []
@@ -77,7 +79,9 @@ def test_a_dry_run_says_which_questions_go_to_whom(tmp_path: Path) -> None:
         "select", SAMPLE, "-n", 30, "-o", tmp_path / "out.jsonl", "--dry-run", *online
     )
     asked = {
-        step["artifact"]: step["models"] for step in json.loads(printed) if step["n_questions"]
+        step["artifact"]: step["models"]
+        for step in json.loads(printed)
+        if step["n_questions"]
     }
     assert asked == {"tags": ["big"], "grades": [], "verdicts/0": []}
 
@@ -130,7 +134,9 @@ def test_what_is_no_data_set_is_refused_in_one_line(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_directory_an_absent_file_and_an_unwritable_output_are_refused(tmp_path: Path) -> None:
+def test_a_directory_an_absent_file_and_an_unwritable_output_are_refused(
+    tmp_path: Path,
+) -> None:
     good = write(tmp_path / "good.jsonl", LINE)
     for words in (
         (tmp_path, "-n", 1, "-o", tmp_path / "out.jsonl"),
@@ -156,7 +162,9 @@ def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_damaged_run_is_one_clear_line(tmp_path: Path, damaged: str) -> None:
     words = ("select", SAMPLE, "-n", 5, "-o", tmp_path / "out.jsonl")
     assert tacos(*words, "--until", "ingest")[0] == 0
-    next((tmp_path / "out.jsonl.run" / "samples").rglob(damaged)).write_bytes(b"garbage")
+    next((tmp_path / "out.jsonl.run" / "samples").rglob(damaged)).write_bytes(
+        b"garbage"
+    )
     code, printed = tacos(*words)
     assert code == 2, printed
     assert "damaged" in printed
@@ -166,17 +174,23 @@ def test_a_damaged_run_is_one_clear_line(tmp_path: Path, damaged: str) -> None:
 def numbered(n: int, n_broken: int) -> bytes:
     """A file of n lines, some of them broken."""
     rows = [
-        json.dumps({**ROW, "output": f"Answer number {i} is bread."}).encode() for i in range(n)
+        json.dumps({**ROW, "output": f"Answer number {i} is bread."}).encode()
+        for i in range(n)
     ]
     step = n // n_broken
     return b"\n".join(
-        b'{"instruction": broken' if i % step == step - 1 else row for i, row in enumerate(rows)
+        b'{"instruction": broken' if i % step == step - 1 else row
+        for i, row in enumerate(rows)
     )
 
 
-def test_one_broken_line_in_a_hundred_is_a_reject_and_five_stop_the_run(tmp_path: Path) -> None:
+def test_one_broken_line_in_a_hundred_is_a_reject_and_five_stop_the_run(
+    tmp_path: Path,
+) -> None:
     few = write(tmp_path / "few.jsonl", numbered(300, 3))
-    code, printed = tacos("select", few, "-n", 5, "-o", tmp_path / "few.out.jsonl", "--json")
+    code, printed = tacos(
+        "select", few, "-n", 5, "-o", tmp_path / "few.out.jsonl", "--json"
+    )
     assert code == 0
     assert sum(json.loads(printed)["rejects"]["samples"].values()) == 3
     many = write(tmp_path / "many.jsonl", numbered(300, 15))

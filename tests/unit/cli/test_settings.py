@@ -10,7 +10,9 @@ from tacos.errors import ConfigError
 
 
 def listed(*words: str) -> list[dict[str, object]]:
-    found = CliRunner().invoke(app, ["settings", *words, "--json"], catch_exceptions=False)
+    found = CliRunner().invoke(
+        app, ["settings", *words, "--json"], catch_exceptions=False
+    )
     assert found.exit_code == 0
     return list(orjson.loads(found.stdout))
 

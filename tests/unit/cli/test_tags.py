@@ -12,7 +12,14 @@ from tests.unit.cli.test_select import tacos
 from tacos.methods.tags import overrides as overriding
 
 TAGS = ("Poetry Writing", "Geometry", "Cooking", "Cook\ning")
-UNTIL = ("--until", "canonicalise", "--set", "ingest.tags=tags", "--set", "normalise.alpha=1")
+UNTIL = (
+    "--until",
+    "canonicalise",
+    "--set",
+    "ingest.tags=tags",
+    "--set",
+    "normalise.alpha=1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +48,17 @@ def test_names_in_an_override_file_that_no_tag_has_are_told_by_select_and_analys
     names = {"drop": [f"Typo {k}" for k in range(7)]}
     (tmp_path / "by-hand.json").write_text(json.dumps(names))
     overrides = ("--overrides", tmp_path / "by-hand.json")
-    code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *UNTIL, *overrides)
+    code, printed = tacos(
+        "select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *UNTIL, *overrides
+    )
     assert (code, printed.count("no tag is called 'Typo")) == (0, 5)
     assert "and 2 more" in printed
     code, printed = tacos(
-        "analyse", f"{tmp_path / 'out.jsonl'}.run", "--set", "normalise.alpha=1", *overrides
+        "analyse",
+        f"{tmp_path / 'out.jsonl'}.run",
+        "--set",
+        "normalise.alpha=1",
+        *overrides,
     )
     assert (code, printed.count("no tag is called 'Typo")) == (0, 7)
 
@@ -59,22 +72,38 @@ def test_select_says_how_far_a_vocabulary_has_the_tags(
     known["tags"] = {"Cooking": {"Cooking": 3}, "Geometry": {"Geometry": 3}}
     vocabulary.write_text(json.dumps(known | {"encoder": "static"}))
     code, printed = tacos(
-        "select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *UNTIL, "--vocabulary", vocabulary
+        "select",
+        data,
+        "-n",
+        3,
+        "-o",
+        tmp_path / "out.jsonl",
+        *UNTIL,
+        "--vocabulary",
+        vocabulary,
     )
     told = " ".join(printed.replace("│", " ").split())
     assert code == 0, printed
-    assert "has 50.0% of 12 tag occurrences; 50.0% are new and left out, most often Cook" in told
+    assert (
+        "has 50.0% of 12 tag occurrences; 50.0% are new and left out, most often Cook"
+        in told
+    )
     assert "made with the encoder static, and tags are looked up with minilm" in told
 
 
-def test_a_tag_that_is_not_there_is_answered_with_those_that_have_its_words(run: Path) -> None:
+def test_a_tag_that_is_not_there_is_answered_with_those_that_have_its_words(
+    run: Path,
+) -> None:
     code, printed = tacos("tags", run, "--tag", "poetry")
     assert (code, "similar tags: 'Poetry Writing', 'Geometry'" in printed) == (2, True)
 
 
 def test_a_tag_with_a_line_break_stays_on_its_line(run: Path) -> None:
     assert "Cook�ing" in tacos("tags", run)[1]
-    assert "Cook�ing: seen 3 times, kept as it is" in tacos("tags", run, "--tag", "Cook\ning")[1]
+    assert (
+        "Cook�ing: seen 3 times, kept as it is"
+        in tacos("tags", run, "--tag", "Cook\ning")[1]
+    )
     assert "most frequent" not in tacos("tags", run, "--top", 0)[1]
 
 
@@ -99,7 +128,10 @@ def test_more_tags_than_can_be_clustered_are_refused_before_they_are_embedded(
         "cluster.max_tags=2",
     )
     code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *sets)
-    assert (code, "4 distinct tags are to be clustered, more than 2" in printed) == (2, True)
+    assert (code, "4 distinct tags are to be clustered, more than 2" in printed) == (
+        2,
+        True,
+    )
     code, printed = tacos(
         "select",
         data,
@@ -135,4 +167,8 @@ def test_a_vocabulary_is_never_written_over_one_that_somebody_edited(
     assert [tacos("tags", run, "--publish", file)[0] for _ in range(2)] == [0, 0]
     file.write_text("{}")
     code, printed = tacos("tags", run, "--publish", file)
-    assert (code, "somebody may have edited it" in printed, file.read_text()) == (2, True, "{}")
+    assert (code, "somebody may have edited it" in printed, file.read_text()) == (
+        2,
+        True,
+        "{}",
+    )

@@ -8,7 +8,16 @@ from tacos.errors import InputError
 from tacos.formats.json import split_array, split_objects
 from tacos.formats.jsonl import split_lines
 
-TRICKY = [{"a": '",][{}'}, {"b": "\\"}, {"c": '\\"'}, {"d": {"e": [[], {}]}}, [], "x,y", 1.5, None]
+TRICKY = [
+    {"a": '",][{}'},
+    {"b": "\\"},
+    {"c": '\\"'},
+    {"d": {"e": [[], {}]}},
+    [],
+    "x,y",
+    1.5,
+    None,
+]
 
 
 def chunks(text: str, size: int) -> list[bytes]:
@@ -34,8 +43,12 @@ def test_objects_over_several_lines_are_cut_where_they_close(size: int) -> None:
 def test_pieces_know_the_line_on_which_they_begin(size: int) -> None:
     array = '\n[\n{"a": 1}\n,{"b":\n2},\n\n{"c": 3} ]\n'
     assert [piece.line for piece in split_array(chunks(array, size), "x")] == [3, 4, 7]
-    assert [piece.line for piece in split_lines(chunks("a\n\n \nb\r\nc", size), "x")] == [1, 4, 5]
-    assert [piece.line for piece in split_objects(chunks('\n{"a":\n1}\n\n{}', size), "x")] == [2, 5]
+    assert [
+        piece.line for piece in split_lines(chunks("a\n\n \nb\r\nc", size), "x")
+    ] == [1, 4, 5]
+    assert [
+        piece.line for piece in split_objects(chunks('\n{"a":\n1}\n\n{}', size), "x")
+    ] == [2, 5]
 
 
 @pytest.mark.parametrize("text", ["[", "[{}", "[{},", '[{"a]', "[[]", "[1"])

@@ -17,11 +17,14 @@ from tacos.errors import InputError
 from tacos.formats import reading
 
 ROWS = [
-    {"instruction": f"Name {i}.", "input": "", "output": f"Añ “{i}” {{[,\\\n"} for i in range(25)
+    {"instruction": f"Name {i}.", "input": "", "output": f"Añ “{i}” {{[,\\\n"}
+    for i in range(25)
 ]
 ARRAY = json.dumps(ROWS, indent=4).encode()
 LINES = b"".join(orjson.dumps(row) + b"\n" for row in ROWS)
-PRETTY = "\n".join(json.dumps(row, indent=2, ensure_ascii=False) for row in ROWS).encode()
+PRETTY = "\n".join(
+    json.dumps(row, indent=2, ensure_ascii=False) for row in ROWS
+).encode()
 
 
 def read(source: object, batch_size: int = 10) -> list[dict]:
@@ -69,7 +72,9 @@ CONTAINERS = {
 @pytest.mark.parametrize(
     "pack", [None, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"]
 )
-def test_every_container_gives_the_same_rows(tmp_path: Path, name: str, pack: object) -> None:
+def test_every_container_gives_the_same_rows(
+    tmp_path: Path, name: str, pack: object
+) -> None:
     content = CONTAINERS[name]
     path = tmp_path / name
     if pack is not None:
@@ -83,17 +88,23 @@ def test_every_container_gives_the_same_rows(tmp_path: Path, name: str, pack: ob
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl", "rows.csv"])
-def test_byte_order_marks_are_understood(tmp_path: Path, name: str, encoding: str) -> None:
+def test_byte_order_marks_are_understood(
+    tmp_path: Path, name: str, encoding: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(CONTAINERS[name].decode().encode(encoding))
     assert read(path) == ROWS
 
 
-@pytest.mark.parametrize("name", ["rows.json", "rows.csv", "rows.parquet", "lines named.json"])
+@pytest.mark.parametrize(
+    "name", ["rows.json", "rows.csv", "rows.parquet", "lines named.json"]
+)
 def test_standard_input_tells_its_container_by_itself(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(CONTAINERS[name])))
+    monkeypatch.setattr(
+        "sys.stdin", SimpleNamespace(buffer=io.BytesIO(CONTAINERS[name]))
+    )
     batches = list(reading.read_rows("-", 10))
     assert [row for batch in batches for _, row in batch.rows] == ROWS
     assert batches[0].file == "stdin"
@@ -117,7 +128,9 @@ def test_several_files_follow_each_other_under_their_own_names(tmp_path: Path) -
         (tmp_path / folder / "x.jsonl").write_bytes(LINES)
     files = [
         batch.file
-        for batch in reading.read_rows([tmp_path / "a" / "x.jsonl", tmp_path / "b" / "x.jsonl"])
+        for batch in reading.read_rows(
+            [tmp_path / "a" / "x.jsonl", tmp_path / "b" / "x.jsonl"]
+        )
     ]
     assert files == ["a/x.jsonl", "b/x.jsonl"]
 
@@ -196,9 +209,15 @@ REFUSED = {
     ),
     "prose.txt": (b"Once upon a time\nthere was", "is not JSON, JSON Lines"),
     "scalar.json": (b'"rows"', "is not JSON"),
-    "truncated.json": (ARRAY[: len(ARRAY) // 2], "ends within the row that begins at line"),
+    "truncated.json": (
+        ARRAY[: len(ARRAY) // 2],
+        "ends within the row that begins at line",
+    ),
     "no end.json": (ARRAY[:-2], "ends within the row that begins at line 122"),
-    "truncated.json.gz": (gzip.compress(ARRAY)[:-20], "is truncated: the gzip stream has no end"),
+    "truncated.json.gz": (
+        gzip.compress(ARRAY)[:-20],
+        "is truncated: the gzip stream has no end",
+    ),
     "truncated.json.zst": (
         zstandard.compress(ARRAY)[:-20],
         "is truncated: the zstd stream has no end",
@@ -208,7 +227,10 @@ REFUSED = {
         "is damaged",
     ),
     "damaged.json.zst": (zstandard.compress(ARRAY)[:4] + b"\xff" * 60, "is damaged"),
-    "two lists.json": (ARRAY + b"\n" + ARRAY, "'[' at line 128 follows the end of the JSON array"),
+    "two lists.json": (
+        ARRAY + b"\n" + ARRAY,
+        "'[' at line 128 follows the end of the JSON array",
+    ),
     "missing quote.json": (
         ARRAY.replace(b'"Name 3."', b'"Name 3.', 1),
         "ends within the row that begins at line 17",
@@ -255,7 +277,10 @@ def test_an_endless_row_is_refused_before_it_fills_the_memory(
 ) -> None:
     monkeypatch.setattr("tacos.formats.json_rows.MAX_ROW", 1000)
     monkeypatch.setattr("tacos.formats.compression.CHUNK", 100)
-    for name, content in {"x.jsonl": b'{"a": 1}\n{"a": "', "x.json": b'[{"a": 1}, {"a": "'}.items():
+    for name, content in {
+        "x.jsonl": b'{"a": 1}\n{"a": "',
+        "x.json": b'[{"a": 1}, {"a": "',
+    }.items():
         (tmp_path / name).write_bytes(content + b"b" * 5000)
         assert "line" in problem(tmp_path / name)
 
@@ -287,7 +312,12 @@ def test_python_data_that_holds_no_rows_is_refused() -> None:
 def test_the_digest_of_data_changes_with_any_row_and_their_order() -> None:
     digests = {
         reading.digest_data(data)
-        for data in (ROWS, ROWS[::-1], ROWS[:-1], [{**ROWS[0], "input": "x"}, *ROWS[1:]])
+        for data in (
+            ROWS,
+            ROWS[::-1],
+            ROWS[:-1],
+            [{**ROWS[0], "input": "x"}, *ROWS[1:]],
+        )
     }
     assert len(digests) == 4
     assert reading.digest_data(ROWS) == reading.digest_data(pl.DataFrame(ROWS))
@@ -329,9 +359,15 @@ CORPORA = {
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", CORPORA)
-def test_real_corpora_are_read_as_the_json_module_reads_them(shared_data: Path, name: str) -> None:
+def test_real_corpora_are_read_as_the_json_module_reads_them(
+    shared_data: Path, name: str
+) -> None:
     path = shared_data / "corpora" / name
     text = gzip.decompress(path.read_bytes())
-    rows = [json.loads(line) for line in text.splitlines()] if "jsonl" in name else json.loads(text)
+    rows = (
+        [json.loads(line) for line in text.splitlines()]
+        if "jsonl" in name
+        else json.loads(text)
+    )
     assert len(rows) == CORPORA[name]
     assert read(path) == rows

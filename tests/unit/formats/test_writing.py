@@ -23,7 +23,14 @@ ROWS = [
         "x": 1.5,
         "ok": True,
     },
-    {"output": "", "instruction": "c", "meta": {"k": []}, "n": -1, "x": None, "ok": False},
+    {
+        "output": "",
+        "instruction": "c",
+        "meta": {"k": []},
+        "n": -1,
+        "x": None,
+        "ok": False,
+    },
 ]
 RAW = [orjson.dumps(row).decode() for row in ROWS]
 
@@ -37,23 +44,38 @@ def read(path: Path) -> list[dict]:
 @pytest.mark.parametrize(
     "rows", [RAW, ROWS, [raw.encode() for raw in RAW]], ids=["text", "dicts", "bytes"]
 )
-def test_rows_come_back_as_they_were(tmp_path: Path, rows: list, suffix: str, packed: str) -> None:
+def test_rows_come_back_as_they_were(
+    tmp_path: Path, rows: list, suffix: str, packed: str
+) -> None:
     path = writing.write_rows(rows, tmp_path / f"out{suffix}{packed}")
-    assert [list(row.items()) for row in read(path)] == [list(row.items()) for row in ROWS]
+    assert [list(row.items()) for row in read(path)] == [
+        list(row.items()) for row in ROWS
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".csv.zst"])
-def test_cells_hold_texts_as_they_are_and_json_for_the_rest(tmp_path: Path, suffix: str) -> None:
+def test_cells_hold_texts_as_they_are_and_json_for_the_rest(
+    tmp_path: Path, suffix: str
+) -> None:
     path = writing.write_rows([*RAW, '{"extra": "e"}'], tmp_path / f"out{suffix}")
     empty = {"output": "", "instruction": "", "meta": "", "n": "", "x": "", "ok": ""}
     assert read(path) == [
-        {**ROWS[0], "meta": '{"k":[1,null]}', "n": "3", "x": "1.5", "ok": "true", "extra": ""},
+        {
+            **ROWS[0],
+            "meta": '{"k":[1,null]}',
+            "n": "3",
+            "x": "1.5",
+            "ok": "true",
+            "extra": "",
+        },
         {**ROWS[1], "meta": '{"k":[]}', "n": "-1", "x": "", "ok": "false", "extra": ""},
         {**empty, "extra": "e"},
     ]
 
 
-def test_json_is_an_array_with_one_row_per_line_and_readable_letters(tmp_path: Path) -> None:
+def test_json_is_an_array_with_one_row_per_line_and_readable_letters(
+    tmp_path: Path,
+) -> None:
     path = writing.write_rows(['{"a":"ñ"}', {"b": 1}], tmp_path / "out.json")
     assert path.read_text("utf-8") == '[\n{"a":"ñ"},\n{"b":1}\n]\n'
     assert json.loads(writing.write_rows([], tmp_path / "none.json").read_text()) == []
@@ -107,7 +129,10 @@ def test_what_cannot_be_written_is_known_before_the_run(
     tmp_path: Path, name: str, said: str
 ) -> None:
     (tmp_path / "folder.json").mkdir()
-    for act in (writing.check_rows_writable, lambda path: writing.write_rows(RAW, path)):
+    for act in (
+        writing.check_rows_writable,
+        lambda path: writing.write_rows(RAW, path),
+    ):
         with pytest.raises(OutputError, match=said) as caught:
             act(tmp_path / name)
         assert "\n" not in str(caught.value)
@@ -121,14 +146,17 @@ def test_a_file_system_that_refuses_is_said_in_one_line() -> None:
 
 def test_parquet_refuses_a_column_of_texts_and_numbers(tmp_path: Path) -> None:
     with pytest.raises(
-        OutputError, match=r"column 'a' with values of int and str: write \.jsonl instead"
+        OutputError,
+        match=r"column 'a' with values of int and str: write \.jsonl instead",
     ):
         writing.write_rows([{"a": 1}, {"a": "x"}], tmp_path / "out.parquet")
     assert os.listdir(tmp_path) == []
 
 
 def test_the_sidecar_lies_beside_the_output(tmp_path: Path) -> None:
-    scores = pl.DataFrame({"id": ["x:0", "x:1"], "score": [1.5, None], "tags": [["a", "b"], []]})
+    scores = pl.DataFrame(
+        {"id": ["x:0", "x:1"], "score": [1.5, None], "tags": [["a", "b"], []]}
+    )
     for name, sidecar in {
         "out.json.gz": "out.json.gz.scores.jsonl",
         "out.parquet": "out.parquet.scores.parquet",
@@ -140,7 +168,9 @@ def test_the_sidecar_lies_beside_the_output(tmp_path: Path) -> None:
 
 def test_scores_become_columns_on_request() -> None:
     scores = pl.DataFrame({"rank": [2, 1], "tags": [["a"], []]})
-    made = list(writing.add_score_columns(['{"q":"x"}', {"q": "y", "tacos_rank": 9}], scores))
+    made = list(
+        writing.add_score_columns(['{"q":"x"}', {"q": "y", "tacos_rank": 9}], scores)
+    )
     assert made == [
         {"q": "x", "tacos_rank": 2, "tacos_tags": ["a"]},
         {"q": "y", "tacos_rank": 1, "tacos_tags": []},
@@ -148,9 +178,13 @@ def test_scores_become_columns_on_request() -> None:
 
 
 def test_text_files_are_utf_8(tmp_path: Path) -> None:
-    assert files.write_text("“ñ”", tmp_path / "report.html").read_bytes() == "“ñ”".encode()
+    assert (
+        files.write_text("“ñ”", tmp_path / "report.html").read_bytes() == "“ñ”".encode()
+    )
 
 
 def test_packed_files_open_with_the_usual_tools(tmp_path: Path) -> None:
     path = writing.write_rows(RAW, tmp_path / "out.jsonl.gz")
-    assert [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()] == ROWS
+    assert [
+        json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()
+    ] == ROWS

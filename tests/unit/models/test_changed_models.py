@@ -12,11 +12,22 @@ import orjson
 import pytest
 
 from tacos.errors import ModelError
-from tacos.models import encoder, int8_tensors, judge, static_encoder, tagger, tagger_files
+from tacos.models import (
+    encoder,
+    int8_tensors,
+    judge,
+    static_encoder,
+    tagger,
+    tagger_files,
+)
 from tacos.records import Request
 
 GRADE = Request(
-    "grade", {"instruction": "Name a colour.", "response": "Blue is a colour."}, "grade", "", {}
+    "grade",
+    {"instruction": "Name a colour.", "response": "Blue is a colour."},
+    "grade",
+    "",
+    {},
 )
 TAG = Request("tag", {"instruction": "Write a poem about whales."}, "tag", "", {})
 Changes = Callable[[dict[str, Any]], Any]
@@ -41,7 +52,10 @@ def folder(tmp_path: Path) -> Path:
 def test_a_judge_that_was_replaced_in_place_grades_anew(folder: Path) -> None:
     old = judge.load(folder)
     before = orjson.loads(old.answer([GRADE])[0].text or "")["score"]
-    change(folder / judge.FILE, lambda content: content.update(centre=content["centre"] - 5))
+    change(
+        folder / judge.FILE,
+        lambda content: content.update(centre=content["centre"] - 5),
+    )
     new = judge.load(folder)
     assert new.fingerprint != judge.load().fingerprint
     assert orjson.loads(new.answer([GRADE])[0].text or "")["score"] > before + 20
@@ -62,7 +76,9 @@ def test_a_tagger_that_was_replaced_in_place_tags_anew(folder: Path) -> None:
     assert new.tag([TAG.fields["instruction"]]) == [[f"{tag} Too" for tag in before[0]]]
 
 
-def test_a_tagger_that_changes_before_a_worker_has_read_it_is_an_error(folder: Path) -> None:
+def test_a_tagger_that_changes_before_a_worker_has_read_it_is_an_error(
+    folder: Path,
+) -> None:
     loaded = tagger.load(folder)
     change(folder / "tagger.json", lambda content: content.update(name="another"))
     with pytest.raises(ModelError, match="changed while it was in use"):
@@ -93,7 +109,9 @@ def test_an_encoder_that_was_replaced_in_place_encodes_anew(tmp_path: Path) -> N
         lambda content: content.update(encoder_fingerprint="static-of-another-version"),
     ],
 )
-def test_a_damaged_judge_is_an_error_and_no_score(folder: Path, break_it: Changes) -> None:
+def test_a_damaged_judge_is_an_error_and_no_score(
+    folder: Path, break_it: Changes
+) -> None:
     change(folder / judge.FILE, break_it)
     with pytest.raises(ModelError, match=r"holds no judge|another encoder"):
         judge.load(folder)
@@ -108,10 +126,14 @@ def test_a_damaged_judge_is_an_error_and_no_score(folder: Path, break_it: Change
         lambda packed: packed.update(given=packed["given"][:50]),
         lambda packed: packed["n_gram_weights.columns"].fill(60_000),
         lambda packed: packed["columns"].fill(1_000_000),
-        lambda packed: packed.update({"network.weights1": packed["network.weights1"][:5]}),
+        lambda packed: packed.update(
+            {"network.weights1": packed["network.weights1"][:5]}
+        ),
     ],
 )
-def test_a_damaged_tagger_is_an_error_and_no_tags(folder: Path, break_it: Changes) -> None:
+def test_a_damaged_tagger_is_an_error_and_no_tags(
+    folder: Path, break_it: Changes
+) -> None:
     path = folder / "tagger.safetensors"
     packed = {
         name: values.copy()
@@ -124,7 +146,8 @@ def test_a_damaged_tagger_is_an_error_and_no_tags(folder: Path, break_it: Change
 
 
 @pytest.mark.parametrize(
-    "say", [{"encoder": 3}, {"gamma": "x"}, {"choice": {}}, {"fingerprints": ["a", "b"]}]
+    "say",
+    [{"encoder": 3}, {"gamma": "x"}, {"choice": {}}, {"fingerprints": ["a", "b"]}],
 )
 def test_a_tagger_that_says_strange_things_of_itself_is_an_error(
     folder: Path, say: dict[str, Any]

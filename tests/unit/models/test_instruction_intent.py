@@ -26,7 +26,8 @@ def test_how_many_items_are_asked(text: str, n: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, n", [("In at most 50 words, say why.", 50), ("a 20-word tweet", 20), ("five words", 0)]
+    "text, n",
+    [("In at most 50 words, say why.", 50), ("a 20-word tweet", 20), ("five words", 0)],
 )
 def test_the_limit_of_words(text: str, n: int) -> None:
     assert read(text).limit == n

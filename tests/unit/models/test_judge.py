@@ -57,7 +57,8 @@ def samples(n: int = 60) -> tuple[list[str], list[str]]:
     rng = random.Random(0)
     pieces = GOOD.split(". ") + OTHER.split(". ")
     return [ASKED] * n, [
-        ". ".join(rng.sample(pieces, rng.randint(1, 5))) + rng.choice([".", "", "\n- a\n- b"])
+        ". ".join(rng.sample(pieces, rng.randint(1, 5)))
+        + rng.choice([".", "", "\n- a\n- b"])
         for _ in range(n)
     ]
 
@@ -83,7 +84,9 @@ def test_scores_depend_neither_on_the_order_nor_on_the_batch() -> None:
     whole = shipped.score(asked, given)
     order = np.random.default_rng(0).permutation(len(given))
     assert (shipped.score(asked, [given[k] for k in order]) == whole[order]).all()
-    assert [shipped.score([i], [x])[0] for i, x in zip(asked, given, strict=True)] == whole.tolist()
+    assert [
+        shipped.score([i], [x])[0] for i, x in zip(asked, given, strict=True)
+    ] == whole.tolist()
 
 
 @pytest.mark.parametrize(
@@ -94,9 +97,13 @@ def test_scores_depend_neither_on_the_order_nor_on_the_batch() -> None:
         pytest.param("I'm sorry, but I can't help with that.", id="a refusal"),
         pytest.param(ASKED, id="the instruction itself"),
         pytest.param(GOOD[:200], id="cut short"),
-        pytest.param(GOOD.split(". ", maxsplit=1)[0] + ". " + "It is so. " * 25, id="a loop"),
+        pytest.param(
+            GOOD.split(". ", maxsplit=1)[0] + ". " + "It is so. " * 25, id="a loop"
+        ),
         pytest.param(OTHER, id="off the topic"),
-        pytest.param(GOOD.lower().replace(".", "").replace(",", ""), id="no capitals, no marks"),
+        pytest.param(
+            GOOD.lower().replace(".", "").replace(",", ""), id="no capitals, no marks"
+        ),
         pytest.param(f"### Response: {GOOD}", id="a label of the prompt left in"),
     ],
 )
@@ -107,7 +114,8 @@ def test_a_good_answer_scores_above_a_spoilt_one(worse: str) -> None:
 
 @pytest.mark.parametrize("plea", PLEAS)
 @pytest.mark.parametrize(
-    "response", [GOOD, "Chlorophyll.", "Because of chlorophyll, which is green.", OTHER, ""]
+    "response",
+    [GOOD, "Chlorophyll.", "Because of chlorophyll, which is green.", OTHER, ""],
 )
 def test_a_plea_to_the_judge_never_raises_a_score(response: str, plea: str) -> None:
     before, after, first = judge.load().score(
@@ -149,14 +157,23 @@ def test_a_preference_is_a_probability_and_its_mirror_the_rest() -> None:
 def test_replies_hold_the_scores_of_both_samples_or_of_one() -> None:
     shipped = judge.load()
     pair = request(
-        "judge", instruction_a=ASKED, response_a=GOOD, instruction_b="Say no.", response_b="No."
+        "judge",
+        instruction_a=ASKED,
+        response_a=GOOD,
+        instruction_b="Say no.",
+        response_b="No.",
     )
     swapped = request(
-        "judge", instruction_a="Say no.", response_a="No.", instruction_b=ASKED, response_b=GOOD
+        "judge",
+        instruction_a="Say no.",
+        response_a="No.",
+        instruction_b=ASKED,
+        response_b=GOOD,
     )
     single = request("grade", instruction=ASKED, response=GOOD)
     first, second, third = (
-        orjson.loads(reply.text or "") for reply in shipped.answer([pair, swapped, single])
+        orjson.loads(reply.text or "")
+        for reply in shipped.answer([pair, swapped, single])
     )
     good, short = shipped.score([ASKED, "Say no."], [GOOD, "No."])
     assert (
@@ -199,7 +216,9 @@ def test_a_judge_is_a_light_value_that_can_be_sent_to_workers() -> None:
 
 def test_the_shipped_judge_was_trained_with_the_shipped_encoder() -> None:
     """Train it again (`python -m tacos.models.train judge`) after the static encoder has changed."""
-    assert judge.load().weights.encoder_fingerprint == encoder.load("static").fingerprint
+    assert (
+        judge.load().weights.encoder_fingerprint == encoder.load("static").fingerprint
+    )
 
 
 def test_what_is_no_judge_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -223,11 +242,15 @@ def pairs_that_like_short_answers() -> list[PreferencePair]:
 
 def test_a_judge_learns_whatever_taste_its_pairs_show(tmp_path: Path) -> None:
     found = judging.save_judge(
-        judging.fit_judge_weights(pairs_that_like_short_answers(), encoder.load("static")),
+        judging.fit_judge_weights(
+            pairs_that_like_short_answers(), encoder.load("static")
+        ),
         tmp_path / "mine",
     )
     mine = judge.load(found.parent)
-    short, long = mine.score([ASKED, ASKED], [GOOD.split(". ", maxsplit=1)[0] + ".", GOOD])
+    short, long = mine.score(
+        [ASKED, ASKED], [GOOD.split(". ", maxsplit=1)[0] + ".", GOOD]
+    )
     assert short > long
     assert mine.fingerprint != judge.load().fingerprint
     assert mine.name == "mine"
@@ -236,7 +259,9 @@ def test_a_judge_learns_whatever_taste_its_pairs_show(tmp_path: Path) -> None:
 def test_two_trainings_give_identical_files(tmp_path: Path) -> None:
     texts = [
         judging.save_judge(
-            judging.fit_judge_weights(pairs_that_like_short_answers(), encoder.load("static")),
+            judging.fit_judge_weights(
+                pairs_that_like_short_answers(), encoder.load("static")
+            ),
             tmp_path / name,
         ).read_bytes()
         for name in ("first", "second")
@@ -246,14 +271,20 @@ def test_two_trainings_give_identical_files(tmp_path: Path) -> None:
 
 def test_even_votes_teach_nothing() -> None:
     even = [
-        PreferencePair(pair.a, pair.b, preference=0.5) for pair in pairs_that_like_short_answers()
+        PreferencePair(pair.a, pair.b, preference=0.5)
+        for pair in pairs_that_like_short_answers()
     ]
-    assert not np.any(judging.solve_weights(judging.encode_pairs(even, encoder.load("static"))))
+    assert not np.any(
+        judging.solve_weights(judging.encode_pairs(even, encoder.load("static")))
+    )
 
 
 def test_weights_keep_to_the_direction_of_their_feature() -> None:
     signs = np.array(
-        [feature_ramps.FEATURES[index].sign for index in feature_ramps.index_ramp_features()]
+        [
+            feature_ramps.FEATURES[index].sign
+            for index in feature_ramps.index_ramp_features()
+        ]
     )
     assert (np.array(judge.load().weights.ramps) * signs >= 0).all()
 
@@ -263,23 +294,31 @@ def test_levelling_only_moves_what_is_asked_so_that_answers_to_one_instruction_k
 ):
     vectors = encoder.load("static")
     known = judging.encode_sample_texts(
-        [(ASKED, GOOD), ("Classify: cat", "Animal"), ("Write a poem", OTHER), ("Add 2 and 3", "5")],
+        [
+            (ASKED, GOOD),
+            ("Classify: cat", "Animal"),
+            ("Write a poem", OTHER),
+            ("Add 2 and 3", "5"),
+        ],
         vectors,
     )
     weights = np.ones(known.shape[1])
     moved = np.flatnonzero(judging.level_weights(weights, known, 1.0) - weights)
-    assert {feature_ramps.NAMES[feature_ramps.index_ramp_features()[k]] for k in moved} <= {
-        feature_ramps.NAMES[k] for k in feature_ramps.ASKED
-    }
+    assert {
+        feature_ramps.NAMES[feature_ramps.index_ramp_features()[k]] for k in moved
+    } <= {feature_ramps.NAMES[k] for k in feature_ramps.ASKED}
     assert len(moved) > 0
 
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_the_shipped_file_is_what_training_gives(shared_data: Path, tmp_path: Path) -> None:
+def test_the_shipped_file_is_what_training_gives(
+    shared_data: Path, tmp_path: Path
+) -> None:
     run_training(["judge", "--data", str(shared_data), "--out", str(tmp_path)])
     made, shipped = (
-        orjson.loads((folder / judge.FILE).read_bytes()) for folder in (tmp_path, judge.DATA)
+        orjson.loads((folder / judge.FILE).read_bytes())
+        for folder in (tmp_path, judge.DATA)
     )
     for mine, theirs in zip(made["features"], shipped["features"], strict=True):
         assert mine["weights"] == pytest.approx(theirs["weights"], abs=0.01)

@@ -39,7 +39,9 @@ def test_replies_come_in_the_order_of_the_requests_each_from_its_judge() -> None
     assert panel.answer([]) == []
 
 
-def test_a_judge_that_is_asked_nothing_is_not_called_and_an_unknown_one_is_an_error() -> None:
+def test_a_judge_that_is_asked_nothing_is_not_called_and_an_unknown_one_is_an_error() -> (
+    None
+):
     silent = Parrot("b")
     panel = JudgePanel({"a": Parrot("a"), "b": silent})
     panel.answer([request("a", 0)])
@@ -49,12 +51,19 @@ def test_a_judge_that_is_asked_nothing_is_not_called_and_an_unknown_one_is_an_er
 
 
 def test_it_sees_order_if_one_does_and_runs_where_all_may() -> None:
-    mixed = JudgePanel({"a": Parrot("a"), "b": Parrot("b", pointwise=True, where="process")})
+    mixed = JudgePanel(
+        {"a": Parrot("a"), "b": Parrot("b", pointwise=True, where="process")}
+    )
     assert not mixed.pointwise
     assert mixed.pointwise_members == ["b"]
     assert mixed.where == "thread"
-    assert JudgePanel({"a": Parrot("a", pointwise=True, where="process")}).where == "process"
-    assert JudgePanel({"a": Parrot("a"), "b": Parrot("b", where="here")}).where == "here"
+    assert (
+        JudgePanel({"a": Parrot("a", pointwise=True, where="process")}).where
+        == "process"
+    )
+    assert (
+        JudgePanel({"a": Parrot("a"), "b": Parrot("b", where="here")}).where == "here"
+    )
 
 
 def test_another_member_or_another_name_is_another_panel() -> None:

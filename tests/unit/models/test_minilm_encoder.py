@@ -22,7 +22,12 @@ def model() -> minilm_encoder.MiniLM:
 
 def norm(x, gamma, beta):
     centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + 1e-12) * gamma + beta
+    return (
+        centred
+        / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + 1e-12)
+        * gamma
+        + beta
+    )
 
 
 def reference(model: minilm_encoder.MiniLM, text: str) -> np.ndarray:
@@ -36,7 +41,10 @@ def reference(model: minilm_encoder.MiniLM, text: str) -> np.ndarray:
     }
     ids = minilm_encoder.load_tokenizer(model.max_tokens).encode(text).ids
     at = "embeddings."
-    x = w[at + "word_embeddings.weight"][ids] + w[at + "position_embeddings.weight"][: len(ids)]
+    x = (
+        w[at + "word_embeddings.weight"][ids]
+        + w[at + "position_embeddings.weight"][: len(ids)]
+    )
     x = norm(
         x + w[at + "token_type_embeddings.weight"][0],
         w[at + "LayerNorm.weight"],
@@ -52,15 +60,19 @@ def reference(model: minilm_encoder.MiniLM, text: str) -> np.ndarray:
             for p in ("query", "key", "value")
         )
         weight = np.exp(np.einsum("ihd,jhd->hij", q, k) / np.sqrt(32))
-        mixed = np.einsum("hij,jhd->ihd", weight / weight.sum(axis=2, keepdims=True), v).reshape(
-            len(ids), 384
-        )
+        mixed = np.einsum(
+            "hij,jhd->ihd", weight / weight.sum(axis=2, keepdims=True), v
+        ).reshape(len(ids), 384)
         for name, update in (("attention.output", mixed), ("output", None)):
             if update is None:
                 up = dense("intermediate.dense", x)
                 update = up * (1 + erf(up / np.sqrt(2))) / 2
             layer = f"encoder.layer.{n}.{name}.LayerNorm."
-            x = norm(x + dense(f"{name}.dense", update), w[layer + "weight"], w[layer + "bias"])
+            x = norm(
+                x + dense(f"{name}.dense", update),
+                w[layer + "weight"],
+                w[layer + "bias"],
+            )
     mean = x.mean(axis=0)
     return mean / np.linalg.norm(mean)
 

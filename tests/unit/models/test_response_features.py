@@ -15,7 +15,9 @@ def value(name: str, instruction: str, response: str) -> float:
 
 
 @given(st.text(max_size=200), st.text(max_size=400))
-def test_every_feature_is_a_number_for_any_text(instruction: str, response: str) -> None:
+def test_every_feature_is_a_number_for_any_text(
+    instruction: str, response: str
+) -> None:
     found, kept = response_features.measure_response(instruction, response)
     assert len(found) == len(feature_ramps.FEATURES)
     assert np.isfinite(found).all()
@@ -32,9 +34,24 @@ def test_every_feature_is_a_number_for_any_text(instruction: str, response: str)
             "Once there was a man who had six sons and each of them",
             "He had sons.",
         ),
-        ("unbalanced marks", "Name a river.", "The Rhine (a river.", "The Rhine (a river)."),
-        ("lead-in", "Name two rivers.", "Two rivers:\n- Rhine\n- Rhone", "Rhine: a river."),
-        ("list asked and given", "Name two rivers.", "- Rhine\n- Rhone", "Rhine and Rhone"),
+        (
+            "unbalanced marks",
+            "Name a river.",
+            "The Rhine (a river.",
+            "The Rhine (a river).",
+        ),
+        (
+            "lead-in",
+            "Name two rivers.",
+            "Two rivers:\n- Rhine\n- Rhone",
+            "Rhine: a river.",
+        ),
+        (
+            "list asked and given",
+            "Name two rivers.",
+            "- Rhine\n- Rhone",
+            "Rhine and Rhone",
+        ),
         (
             "number of items met",
             "Name three rivers.",
@@ -48,10 +65,25 @@ def test_every_feature_is_a_number_for_any_text(instruction: str, response: str)
             "def f():\n    return 1",
         ),
         ("other script", "Name a river.", "莱茵河是一条河", "The Rhine."),
-        ("small initial", "Describe a river.", "the Rhine is long.", "The Rhine is long."),
+        (
+            "small initial",
+            "Describe a river.",
+            "the Rhine is long.",
+            "The Rhine is long.",
+        ),
         ("placeholders", "Write a letter.", "Dear [Name],", "Dear Ann,"),
-        ("leftovers", "Name a river.", "Output: the Rhine", "The Rhine puts out much water."),
-        ("refusal", "Name a river.", "I'm sorry, I cannot help.", "I helped her cross the river."),
+        (
+            "leftovers",
+            "Name a river.",
+            "Output: the Rhine",
+            "The Rhine puts out much water.",
+        ),
+        (
+            "refusal",
+            "Name a river.",
+            "I'm sorry, I cannot help.",
+            "I helped her cross the river.",
+        ),
         (
             "plea to the judge",
             "Name a river.",
@@ -68,13 +100,21 @@ def test_every_feature_is_a_number_for_any_text(instruction: str, response: str)
         ("link not asked", "Name a river.", "See www.rivers.example", "The Rhine."),
     ],
 )
-def test_a_feature_sees_what_its_name_says(name: str, instruction: str, yes: str, no: str) -> None:
+def test_a_feature_sees_what_its_name_says(
+    name: str, instruction: str, yes: str, no: str
+) -> None:
     assert value(name, instruction, yes) > 0
     assert value(name, instruction, no) == 0
 
 
 def test_characters_of_chinese_count_as_words() -> None:
-    assert response_features.find_words("莱茵河 is long") == ["莱", "茵", "河", "is", "long"]
+    assert response_features.find_words("莱茵河 is long") == [
+        "莱",
+        "茵",
+        "河",
+        "is",
+        "long",
+    ]
 
 
 def test_repetition_is_seen_in_phrases_lines_and_items() -> None:
@@ -82,7 +122,10 @@ def test_repetition_is_seen_in_phrases_lines_and_items() -> None:
     assert value("repeated phrases", "Tell a story.", loop) > 0.7
     assert value("repeated lines", "Tell a story.", loop) > 0.7
     assert (
-        value("repeated lines", "Name traits.", "kind, tech-savvy, tech-savvy, tech-savvy") == 0.5
+        value(
+            "repeated lines", "Name traits.", "kind, tech-savvy, tech-savvy, tech-savvy"
+        )
+        == 0.5
     )
 
 

@@ -50,7 +50,8 @@ def test_no_text_gives_no_row() -> None:
 def test_it_is_a_light_value() -> None:
     assert len(pickle.dumps(static_encoder.StaticEncoder())) < 500
     assert (
-        pickle.loads(pickle.dumps(static_encoder.StaticEncoder())) == static_encoder.StaticEncoder()
+        pickle.loads(pickle.dumps(static_encoder.StaticEncoder()))
+        == static_encoder.StaticEncoder()
     )
 
 

@@ -9,7 +9,9 @@ from tacos.models.tag_phrases import Lexicon, stem_text
 LEXICON = Lexicon(("Cooking", "Poetry", "Rare Thing"), {"cook": 1.0}, 4.0)
 VECTORS = np.array([[1, 0], [0.6, 0.8], [0, 1]], dtype=np.float32)
 COUNTS = np.array([5, 3, 1], dtype=np.float32)
-KNOWN = TagTable(LEXICON, VECTORS, COUNTS, np.zeros(3, dtype=np.float32), np.array([1, 0, -1]))
+KNOWN = TagTable(
+    LEXICON, VECTORS, COUNTS, np.zeros(3, dtype=np.float32), np.array([1, 0, -1])
+)
 TEXT = [stem_text("a poem about a rare thing")]
 SCORES = np.array([[0.9, 0.2]], dtype=np.float32)
 
@@ -19,7 +21,9 @@ def described() -> tuple[list[int], dict[str, list[float]]]:
     rows = tag_candidates.describe_candidates(KNOWN, SCORES, TEXT, VECTORS[:1], found)
     tags = [int(tag) for tag in found[0][0] if tag >= 0]
     places = [int(np.flatnonzero(found[0][0] == tag)[0]) for tag in tags]
-    return tags, {name: rows[0, places, number].tolist() for number, name in enumerate(NAMES)}
+    return tags, {
+        name: rows[0, places, number].tolist() for number, name in enumerate(NAMES)
+    }
 
 
 def test_learned_tags_and_mentioned_ones_are_candidates() -> None:
@@ -41,9 +45,17 @@ def test_a_better_neighbour_is_noticed() -> None:
 
 
 def test_an_untrained_network_says_one_half() -> None:
-    zeros = [np.zeros((len(NAMES), 3), dtype=np.float32), np.zeros((3, 1), dtype=np.float32)]
+    zeros = [
+        np.zeros((len(NAMES), 3), dtype=np.float32),
+        np.zeros((3, 1), dtype=np.float32),
+    ]
     biases = [np.zeros(3, dtype=np.float32), np.zeros(1, dtype=np.float32)]
     network = Perceptron(
-        np.zeros(len(NAMES), dtype=np.float32), np.ones(len(NAMES), dtype=np.float32), zeros, biases
+        np.zeros(len(NAMES), dtype=np.float32),
+        np.ones(len(NAMES), dtype=np.float32),
+        zeros,
+        biases,
     )
-    assert (network.probability(np.ones((2, WIDTH, len(NAMES)), dtype=np.float32)) == 0.5).all()
+    assert (
+        network.probability(np.ones((2, WIDTH, len(NAMES)), dtype=np.float32)) == 0.5
+    ).all()

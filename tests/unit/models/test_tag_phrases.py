@@ -24,5 +24,8 @@ def test_signs_that_make_a_name_stay() -> None:
 
 def test_presence_is_by_stem() -> None:
     row = LEXICON.present([stem_text("lists of cooks")])[0]
-    assert [name for name, number in LEXICON.by_stem.items() if row[number]] == ["cook", "list"]
+    assert [name for name, number in LEXICON.by_stem.items() if row[number]] == [
+        "cook",
+        "list",
+    ]
     assert not row[0]

@@ -31,7 +31,9 @@ def test_plain_cases(text, tag) -> None:
 
 
 def test_a_topic_that_only_the_text_names_can_be_a_tag() -> None:
-    [row] = tagger.load().answer([question("Explain to me how blockchain technology works.")])
+    [row] = tagger.load().answer(
+        [question("Explain to me how blockchain technology works.")]
+    )
     items = orjson.loads(row.text)["tags"]
     assert "key phrase in the text" in {item["explanation"] for item in items}
 
@@ -64,12 +66,16 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
     for number, text in enumerate(texts):
         alone = model.tag_with_confidence([text])[0]
         assert [tag for tag, _ in whole[number]] == [tag for tag, _ in alone]
-        assert np.allclose([p for _, p in whole[number]], [p for _, p in alone], atol=1e-5)
+        assert np.allclose(
+            [p for _, p in whole[number]], [p for _, p in alone], atol=1e-5
+        )
 
 
 def test_replies_follow_the_requests() -> None:
     replies = tagger.load().answer([question(text) for text in CLEAR])
-    tags = [[item["tag"] for item in orjson.loads(reply.text)["tags"]] for reply in replies]
+    tags = [
+        [item["tag"] for item in orjson.loads(reply.text)["tags"]] for reply in replies
+    ]
     assert tags == tagger.load().tag(list(CLEAR))
 
 
@@ -80,11 +86,16 @@ def test_it_is_a_light_value() -> None:
 
 
 def test_the_files_are_small() -> None:
-    assert sum((tagger.DATA / name).stat().st_size for name in tagger_files.FILES) < 10_000_000
+    assert (
+        sum((tagger.DATA / name).stat().st_size for name in tagger_files.FILES)
+        < 10_000_000
+    )
 
 
 def test_no_instruction_is_stored() -> None:
-    names = set(int8_tensors.parse_tensors((tagger.DATA / "tagger.safetensors").read_bytes()))
+    names = set(
+        int8_tensors.parse_tensors((tagger.DATA / "tagger.safetensors").read_bytes())
+    )
     assert names == {
         "idf",
         "n_gram_weights",
@@ -126,8 +137,20 @@ def test_choosing_weighs_hits_against_misses() -> None:
     assert choose_tags(
         np.array([0.9, 0.1, 0.3], dtype=np.float32), TagThresholds(0.2, 0.1, 3.0)
     ) == [0, 2]
-    assert choose_tags(np.array([0.05, 0.02], dtype=np.float32), TagThresholds(0.2, 0.1, 3.0)) == []
-    assert len(choose_tags(np.full(20, 0.9, dtype=np.float32), TagThresholds(0.2, 0.1, 3.0))) == 6
+    assert (
+        choose_tags(
+            np.array([0.05, 0.02], dtype=np.float32), TagThresholds(0.2, 0.1, 3.0)
+        )
+        == []
+    )
+    assert (
+        len(
+            choose_tags(
+                np.full(20, 0.9, dtype=np.float32), TagThresholds(0.2, 0.1, 3.0)
+            )
+        )
+        == 6
+    )
 
 
 def test_one_text_is_no_list_of_texts() -> None:

@@ -21,7 +21,9 @@ def test_without_weights_the_error_says_how_to_get_them(
         weights.find_weights()
 
 
-def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_other_weights_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"other")
     monkeypatch.setattr(weights, "PACKAGED", tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match="not the published"):

@@ -60,9 +60,14 @@ class Biased:
 
     def scores(self, fields: dict[str, Any]) -> dict[str, float]:
         if "response" in fields:
-            return {"score": quality(fields["response"]) + 2 * noise(fields["response"])}
+            return {
+                "score": quality(fields["response"]) + 2 * noise(fields["response"])
+            }
         a, b = fields["response_a"], fields["response_b"]
-        return {"score_a": quality(a) + BIAS + noise(a, b), "score_b": quality(b) - noise(a, b)}
+        return {
+            "score_a": quality(a) + BIAS + noise(a, b),
+            "score_b": quality(b) - noise(a, b),
+        }
 
 
 def settings(**changes: Any) -> Settings:
@@ -78,7 +83,8 @@ def settings(**changes: Any) -> Settings:
 def run(folder: Path, chosen: Settings) -> RunResult:
     own = UserFunctions(
         encoder=lambda texts: [
-            [float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts
+            [float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"]
+            for text in texts
         ]
     )
     tagger = FunctionTagger(
@@ -89,20 +95,38 @@ def run(folder: Path, chosen: Settings) -> RunResult:
     store = Store(folder)
     with closing(LocalEngine(1)) as engine, store.lock():
         return run_plan(
-            sources.open_source(ROWS, folder), chosen, store, engine, models, SilentProgress()
+            sources.open_source(ROWS, folder),
+            chosen,
+            store,
+            engine,
+            models,
+            SilentProgress(),
         )
 
 
 def table(outcome: RunResult, name: str) -> pl.DataFrame:
     """All rounds of an artifact."""
-    parts = [art.scan() for each, art in outcome.artifacts.items() if each.split("/")[0] == name]
+    parts = [
+        art.scan()
+        for each, art in outcome.artifacts.items()
+        if each.split("/")[0] == name
+    ]
     return pl.concat(parts).collect()
 
 
 def recall(outcome: RunResult) -> float:
     """The share of the best five of each word that was selected."""
-    best = {i for w in range(3) for i in sorted(range(w, N, 3), key=lambda i: -quality(str(i)))[:5]}
-    return len(best & {int(id_.split(":")[1]) for id_ in table(outcome, "selection")["id"]}) / 15
+    best = {
+        i
+        for w in range(3)
+        for i in sorted(range(w, N, 3), key=lambda i: -quality(str(i)))[:5]
+    }
+    return (
+        len(
+            best & {int(id_.split(":")[1]) for id_ in table(outcome, "selection")["id"]}
+        )
+        / 15
+    )
 
 
 ACTIVE = {"method": "active", "budget": 3.0, "rounds": 5}
@@ -129,16 +153,23 @@ def test_a_second_order_is_asked_only_where_it_can_matter_and_keeps_its_pair(
 
 def test_active_rounds_go_where_the_quota_ends(tmp_path: Path) -> None:
     done = run(tmp_path, settings(pair=ACTIVE))
-    later = pl.concat([done.artifacts[f"pairs/{i}"].scan() for i in range(2, 5)]).collect()
+    later = pl.concat(
+        [done.artifacts[f"pairs/{i}"].scan() for i in range(2, 5)]
+    ).collect()
     asked = pl.concat([later["left"], later["right"]]).value_counts()
     cut = 20 + 60 * (1 - 5 / 30)
     distance = [abs(quality(id_.split(":")[1]) - cut) for id_ in asked["left"]]
     everywhere = sum(abs(quality(str(i)) - cut) for i in range(N)) / N
-    mean = sum(d * n for d, n in zip(distance, asked["count"], strict=True)) / asked["count"].sum()
+    mean = (
+        sum(d * n for d, n in zip(distance, asked["count"], strict=True))
+        / asked["count"].sum()
+    )
     assert mean < 0.6 * everywhere
 
 
-def test_the_same_settings_give_the_same_bytes_and_a_second_run_nothing(tmp_path: Path) -> None:
+def test_the_same_settings_give_the_same_bytes_and_a_second_run_nothing(
+    tmp_path: Path,
+) -> None:
     first, other = (run(tmp_path / name, settings(pair=ACTIVE)) for name in ("a", "b"))
     assert {n: a.digest for n, a in first.artifacts.items()} == {
         n: a.digest for n, a in other.artifacts.items()
@@ -149,32 +180,52 @@ def test_the_same_settings_give_the_same_bytes_and_a_second_run_nothing(tmp_path
 def test_a_judge_who_cannot_see_the_order_is_not_asked_again(tmp_path: Path) -> None:
     rows = [{**row, "output": "x" * (int(row["output"]) + 1)} for row in ROWS]
     own = UserFunctions(
-        tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
+        tagger=lambda texts: [
+            [word for word in WORDS if word in text] for text in texts
+        ],
         judge=lambda texts, responses: [float(len(text)) for text in responses],
         encoder=lambda texts: [
-            [float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"] for text in texts
+            [float(text.count(letter)) + 0.01 for letter in "aeioudgnprs"]
+            for text in texts
         ],
     )
     done = select.run_selection(
         rows, settings(pair=ACTIVE), select.OutputTargets(run=tmp_path / "run"), own=own
     )
-    assert [done.artifacts[f"pairs/{i}"].manifest["n_rows"] for i in range(1, 5)] == [0, 0, 0, 0]
+    assert [done.artifacts[f"pairs/{i}"].manifest["n_rows"] for i in range(1, 5)] == [
+        0,
+        0,
+        0,
+        0,
+    ]
     assert done.table.height == 15
 
 
-def test_reference_compares_each_with_the_middle_one_of_its_cluster_once(tmp_path: Path) -> None:
-    done = run(tmp_path, settings(pair={"method": "reference"}, rate={"prior": "grades"}))
+def test_reference_compares_each_with_the_middle_one_of_its_cluster_once(
+    tmp_path: Path,
+) -> None:
+    done = run(
+        tmp_path, settings(pair={"method": "reference"}, rate={"prior": "grades"})
+    )
     pairs = table(done, "pairs").filter(~pl.col("bridge"))
     assert "pairs/1" not in done.artifacts
     assert pairs.height == N - 3
     middles = pairs["right"].unique().to_list()
     assert len(middles) == 3
-    graded = table(done, "shortlist").join(table(done, "grades"), on="id").sort("cluster", "grade")
-    assert set(middles) == {part["id"][14] for part in graded.partition_by("cluster")}  # of 30
+    graded = (
+        table(done, "shortlist")
+        .join(table(done, "grades"), on="id")
+        .sort("cluster", "grade")
+    )
+    assert set(middles) == {
+        part["id"][14] for part in graded.partition_by("cluster")
+    }  # of 30
     assert recall(done) >= 0.6
 
 
-def test_bradley_terry_rates_and_says_what_it_found_of_the_judge(tmp_path: Path) -> None:
+def test_bradley_terry_rates_and_says_what_it_found_of_the_judge(
+    tmp_path: Path,
+) -> None:
     done = run(tmp_path, settings(rate={"method": "bradley-terry", "length": True}))
     habits = done.artifacts["scores/3"].manifest["notes"]["habits"]
     (bias,) = habits["bias"].values()
@@ -192,7 +243,8 @@ def test_a_prior_by_grades_draws_scores_to_it(tmp_path: Path) -> None:
     assert both[1]["error"].mean() < both[0]["error"].mean()
     grades = table(drawn, "grades").select("id", "grade")
     like = [
-        scores.join(grades, on="id").select(pl.corr("score", "grade")).item() for scores in both
+        scores.join(grades, on="id").select(pl.corr("score", "grade")).item()
+        for scores in both
     ]
     assert like[1] > like[0]
 

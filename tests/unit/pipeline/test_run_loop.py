@@ -73,7 +73,10 @@ def test_a_second_call_does_nothing_and_a_changed_setting_reruns_what_depends_on
     assert run(tmp_path, n=21).made[0] == "shortlist"
     assert run(tmp_path, settings={"cluster": {"k": 3}}).made[0] == "clusters"
     assert (
-        run(tmp_path, settings={"select": {"quota": "equal"}, "shortlist": {"rule": "all"}}).made[0]
+        run(
+            tmp_path,
+            settings={"select": {"quota": "equal"}, "shortlist": {"rule": "all"}},
+        ).made[0]
         == "shortlist"
     )
     assert run(tmp_path).made == []
@@ -82,14 +85,20 @@ def test_a_second_call_does_nothing_and_a_changed_setting_reruns_what_depends_on
 
 def test_a_changed_function_of_the_user_reruns_its_stage(tmp_path: Path) -> None:
     run(tmp_path)
-    made = run(tmp_path, judge=lambda instructions, responses: [50.0 for _ in responses]).made
+    made = run(
+        tmp_path, judge=lambda instructions, responses: [50.0 for _ in responses]
+    ).made
     assert made[0] == "grades"
 
 
-def test_the_same_seed_gives_the_same_selection_and_another_one_differs(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_selection_and_another_one_differs(
+    tmp_path: Path,
+) -> None:
     chance = {"shortlist": {"rule": "random", "factor": 2.0}}
     runs = (("a", 1), ("b", 1), ("c", 2))
-    first, again, other = (run(tmp_path / name, seed=seed, settings=chance) for name, seed in runs)
+    first, again, other = (
+        run(tmp_path / name, seed=seed, settings=chance) for name, seed in runs
+    )
     assert first.table.equals(again.table)
     assert set(first.table["id"]) != set(other.table["id"])
 
@@ -108,24 +117,34 @@ def test_until_stops_after_a_stage(tmp_path: Path) -> None:
         _ = done.rows
     with pytest.raises(ConfigError, match="no stage 'tagg'"):
         select.run_selection(
-            ROWS, settings, select.OutputTargets(run=tmp_path / "run"), own=own, until="tagg"
+            ROWS,
+            settings,
+            select.OutputTargets(run=tmp_path / "run"),
+            own=own,
+            until="tagg",
         )
 
 
 def test_a_pool_smaller_than_n_is_an_error_that_names_fill(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--fill"):
         run(tmp_path, n=1000)
-    assert len(run(tmp_path, n=1000, settings={"select": {"fill": True}}).rows) == len(ROWS)
+    assert len(run(tmp_path, n=1000, settings={"select": {"fill": True}}).rows) == len(
+        ROWS
+    )
 
 
 def test_failures_over_the_gate_stop_the_run_and_those_under_it_are_left_out(
     tmp_path: Path,
 ) -> None:
     def sometimes(instructions: list[str], responses: list[str]) -> list[float]:
-        return [float("nan") if len(response) == bad else 50.0 for response in responses]
+        return [
+            float("nan") if len(response) == bad else 50.0 for response in responses
+        ]
 
     bad = 3
-    done = run(tmp_path / "few", judge=sometimes, settings={"judge": {"max_failure_rate": 0.1}})
+    done = run(
+        tmp_path / "few", judge=sometimes, settings={"judge": {"max_failure_rate": 0.1}}
+    )
     assert done.summary.rejects["grades"] == {"score outside 1..100": 3}
     unjudged = [f"data:{row['no']}" for row in ROWS if len(row["output"]) == bad]
     assert not set(unjudged) & set(done.artifacts["scores/0"].scan().collect()["id"])
@@ -140,7 +159,12 @@ def test_failures_over_the_gate_stop_the_run_and_those_under_it_are_left_out(
 
 def test_a_gate_says_what_can_be_done_about_it() -> None:
     rejects = pl.DataFrame(
-        {"id": ["a"], "reason": ["cut off at the limit of tokens"], "raw": [""], "failure": [True]}
+        {
+            "id": ["a"],
+            "reason": ["cut off at the limit of tokens"],
+            "raw": [""],
+            "failure": [True],
+        }
     )
     stages = {step.stage.name: step.stage for step in plan_steps(Settings())}
     for name, advice in (
@@ -160,7 +184,9 @@ def test_a_column_of_scores_is_an_entry_point(tmp_path: Path) -> None:
 
 
 def test_a_column_of_tags_is_an_entry_point(tmp_path: Path) -> None:
-    rows = [{**row, "labels": ["even" if row["no"] % 2 == 0 else "odd"]} for row in ROWS]
+    rows = [
+        {**row, "labels": ["even" if row["no"] % 2 == 0 else "odd"]} for row in ROWS
+    ]
 
     def fails(instructions: list[str]) -> list[list[str]]:
         raise AssertionError("no row needs tagging")
@@ -197,12 +223,16 @@ def test_a_selector_of_the_users_own_has_the_last_word(tmp_path: Path) -> None:
 
 
 def test_explain_says_why(tmp_path: Path) -> None:
-    done = run(tmp_path, data=[*ROWS, ROWS[0], {"instruction": "Say nothing.", "output": ""}])
+    done = run(
+        tmp_path, data=[*ROWS, ROWS[0], {"instruction": "Say nothing.", "output": ""}]
+    )
     kept = done.table["id"][0]
     assert done.explain(kept)["verdict"].startswith("kept, rank 1 of 20")
     assert done.explain("data:240")["verdict"] == "dropped at ingest: duplicate"
     assert done.explain("data:241")["verdict"] == "dropped at ingest: empty response"
-    dropped = next(f"data:{i}" for i in range(240) if f"data:{i}" not in set(done.table["id"]))
+    dropped = next(
+        f"data:{i}" for i in range(240) if f"data:{i}" not in set(done.table["id"])
+    )
     assert done.explain(dropped)["verdict"].startswith("dropped")
     with pytest.raises(InputError, match="no row"):
         done.explain("elsewhere:3")

@@ -22,16 +22,21 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
         ROWS,
         n=20,
         run=tmp_path_factory.mktemp("done") / "run",
-        tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
+        tagger=lambda texts: [
+            [word for word in WORDS if word in text] for text in texts
+        ],
         judge=lambda texts, responses: [float(len(text)) for text in responses],
         encoder=lambda texts: [
-            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts
+            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"]
+            for text in texts
         ],
         settings={"normalise": {"alpha": 1}},
     )
 
 
-def test_random_and_longest_stand_beside_pool_and_selection(done: tacos.Selection) -> None:
+def test_random_and_longest_stand_beside_pool_and_selection(
+    done: tacos.Selection,
+) -> None:
     found = done.summary.selection
     assert list(found) == ["pool", "selection", "random", "longest"]
     assert [each["n"] for each in found.values()] == [160, 20, 20, 20]
@@ -44,9 +49,13 @@ def test_their_figures_are_those_of_their_rows(done: tacos.Selection) -> None:
     assert found["longest"]["mean_length"] == sum(lengths[:20]) / 20
     assert found["pool"]["mean_length"] == round(sum(lengths) / 160, 1)
     assert found["selection"]["mean_length"] == round(done.table["length"].mean(), 1)
-    assert found["selection"]["mean_tags"] == round(done.table["tags"].list.n_unique().mean(), 3)
+    assert found["selection"]["mean_tags"] == round(
+        done.table["tags"].list.n_unique().mean(), 3
+    )
     assert found["selection"]["coverage"] == done.table["tags"].explode().n_unique() / 8
-    assert min(lengths) < found["random"]["mean_length"] < found["longest"]["mean_length"]
+    assert (
+        min(lengths) < found["random"]["mean_length"] < found["longest"]["mean_length"]
+    )
 
 
 def test_the_report_and_another_summary_show_the_same(done: tacos.Selection) -> None:

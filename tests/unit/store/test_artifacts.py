@@ -37,7 +37,9 @@ def test_other_keys_lie_beside_it(tmp_path: Path) -> None:
     assert (first.scan().collect().height, second.scan().collect().height) == (3, 1)
 
 
-def test_finished_parts_of_a_dead_process_are_kept_and_torn_ones_are_not(tmp_path: Path) -> None:
+def test_finished_parts_of_a_dead_process_are_kept_and_torn_ones_are_not(
+    tmp_path: Path,
+) -> None:
     store = Store(tmp_path)
     draft = store.begin("tags", "k")
     draft.write(0, ROWS, build_reject_frame([Reject("a:0", "tag", "no reply")]))
@@ -61,7 +63,11 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
 
 def test_a_lock_keeps_a_second_process_off(tmp_path: Path) -> None:
     (tmp_path / "something").write_text("")
-    with Store(tmp_path).lock(), pytest.raises(RunError, match="in use"), Store(tmp_path).lock():
+    with (
+        Store(tmp_path).lock(),
+        pytest.raises(RunError, match="in use"),
+        Store(tmp_path).lock(),
+    ):
         pass
     with Store(tmp_path).lock():
         pass

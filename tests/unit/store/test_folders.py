@@ -48,7 +48,9 @@ def test_a_link_leads_to_the_newer_one(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 
 
-def test_what_a_killed_process_of_the_same_number_left_is_cleared_away(tmp_path: Path) -> None:
+def test_what_a_killed_process_of_the_same_number_left_is_cleared_away(
+    tmp_path: Path,
+) -> None:
     (tmp_path / f".mine.new-{os.getpid()}").mkdir()
     write(tmp_path / "mine", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -24,12 +24,16 @@ def test_memory_is_16_bytes_per_distinct_hash_in_few_runs() -> None:
     rng = np.random.default_rng(1)
     for start in range(0, 200_000, 1_000):
         seen.check(
-            rng.integers(0, 1 << 63, 1_000, dtype=np.uint64), np.arange(start, start + 1_000)
+            rng.integers(0, 1 << 63, 1_000, dtype=np.uint64),
+            np.arange(start, start + 1_000),
         )
     assert sum(keys.nbytes + rows.nbytes for keys, rows in seen._runs) == 16 * len(seen)
     assert len(seen._runs) <= 4
 
 
 def test_keys_are_the_first_64_bits() -> None:
-    assert hash_keys(["0" * 15 + "1" + "f" * 16, "f" * 32]).tolist() == [1, (1 << 64) - 1]
+    assert hash_keys(["0" * 15 + "1" + "f" * 16, "f" * 32]).tolist() == [
+        1,
+        (1 << 64) - 1,
+    ]
     assert hash_keys([]).tolist() == []

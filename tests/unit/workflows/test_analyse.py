@@ -30,7 +30,9 @@ def rows(tags: list[list[str]], name: str) -> list[dict[str, object]]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("data")
     for name, tags in (("a", A), ("b", B)):
-        (folder / f"{name}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows(tags, name))))
+        (folder / f"{name}.jsonl").write_bytes(
+            b"\n".join(map(orjson.dumps, rows(tags, name)))
+        )
     return folder / "a.jsonl", folder / "b.jsonl"
 
 
@@ -40,7 +42,9 @@ def found(files: tuple[Path, Path]) -> Analysis:
 
 
 def test_coverage_is_of_the_tags_of_all_data_sets_together(found: Analysis) -> None:
-    table = found.summary.select("data", "n_samples", "n_untagged", "n_tags", "coverage").rows()
+    table = found.summary.select(
+        "data", "n_samples", "n_untagged", "n_tags", "coverage"
+    ).rows()
     assert table == [("a", 5, 1, 3, 0.75), ("b", 3, 0, 3, 0.75)], (
         "Poetry, Nature, Love, Code; Once is too rare"
     )
@@ -51,7 +55,10 @@ def test_complexity_counts_samples_without_tags_in(found: Analysis) -> None:
 
 
 def test_tags_are_normalised_together(found: Analysis) -> None:
-    assert dict(found.vocabulary.select("raw", "canonical").iter_rows())["poetry"] == "Poetry"
+    assert (
+        dict(found.vocabulary.select("raw", "canonical").iter_rows())["poetry"]
+        == "Poetry"
+    )
     assert [step["name"] for step in found.notes["steps"]] == [
         "frequency",
         "rules",
@@ -62,7 +69,9 @@ def test_tags_are_normalised_together(found: Analysis) -> None:
 
 def test_curves_end_at_the_coverage_of_the_data_set(found: Analysis) -> None:
     last = found.rarefaction.group_by("data", maintain_order=True).last()
-    assert last["expected"].to_list() == pytest.approx(found.summary["coverage"].to_list())
+    assert last["expected"].to_list() == pytest.approx(
+        found.summary["coverage"].to_list()
+    )
 
 
 def test_a_run_brings_its_tags_and_gives_what_its_file_gives(
@@ -80,7 +89,9 @@ def test_a_run_brings_its_tags_and_gives_what_its_file_gives(
 
 
 def test_python_data_will_do(found: Analysis) -> None:
-    again = tacos.analyse([rows(A, "a"), rows(B, "b")], config.load_settings(sets=SETTINGS))
+    again = tacos.analyse(
+        [rows(A, "a"), rows(B, "b")], config.load_settings(sets=SETTINGS)
+    )
     assert again.summary.drop("data").equals(found.summary.drop("data"))
     assert again.summary["data"].to_list() == ["data 1", "data 2"]
 
@@ -115,7 +126,10 @@ def test_the_command_writes_tables_json_and_figures(
         "complexity-coverage.svg",
         "rarefaction.svg",
     } <= names
-    assert pl.read_csv(tmp_path / "out" / "summary.csv")["coverage"].to_list() == [0.75, 0.75]
+    assert pl.read_csv(tmp_path / "out" / "summary.csv")["coverage"].to_list() == [
+        0.75,
+        0.75,
+    ]
     assert "<svg" in (tmp_path / "out" / "complexity-coverage.svg").read_text("utf-8")
 
 
@@ -153,9 +167,14 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(
 
 def test_lineage_is_shown_both_ways(files: tuple[Path, Path], tmp_path: Path) -> None:
     run = tmp_path / "a.run"
-    command("select", files[0], "-n", 2, "--run", run, *options(), "--until", "normalise")
+    command(
+        "select", files[0], "-n", 2, "--run", run, *options(), "--until", "normalise"
+    )
     assert "poetry: seen 1 times, dropped" in command("tags", run, "--tag", "poetry")[1]
-    assert "Nature: the canonical tag of 1 raw tag\n" in command("tags", run, "--tag", "NATURE!")[1]
+    assert (
+        "Nature: the canonical tag of 1 raw tag\n"
+        in command("tags", run, "--tag", "NATURE!")[1]
+    )
     code, printed = command("tags", run, "--tag", "Naturr")
     assert (code, "similar tags: 'Nature'" in printed) == (2, True)
     assert "5 -> 2" in command("tags", run)[1]
@@ -163,8 +182,17 @@ def test_lineage_is_shown_both_ways(files: tuple[Path, Path], tmp_path: Path) ->
 
 def test_a_data_set_called_data_is_one_like_any_other(tmp_path: Path) -> None:
     for name, tags in (("data", A), ("b", B)):
-        (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows(tags, name))))
+        (tmp_path / f"{name}.jsonl").write_bytes(
+            b"\n".join(map(orjson.dumps, rows(tags, name)))
+        )
     both = [tmp_path / "data.jsonl", tmp_path / "b.jsonl"]
     found = analyse.analyse(both, config.load_settings(sets=SETTINGS))
-    assert found.recall["data"].to_list() == ["data.jsonl", "b.jsonl"] == found.recall.columns[1:]
-    assert analyse.name_data_sets(["somewhere/data", "b.jsonl"]) == ["./data", "b.jsonl"]
+    assert (
+        found.recall["data"].to_list()
+        == ["data.jsonl", "b.jsonl"]
+        == found.recall.columns[1:]
+    )
+    assert analyse.name_data_sets(["somewhere/data", "b.jsonl"]) == [
+        "./data",
+        "b.jsonl",
+    ]

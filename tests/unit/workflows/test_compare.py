@@ -27,18 +27,29 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
         ROWS,
         n=20,
         run=tmp_path_factory.mktemp("done") / "run",
-        tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
+        tagger=lambda texts: [
+            [word for word in WORDS if word in text] for text in texts
+        ],
         judge=lambda texts, responses: [float(len(text) % 89 + 1) for text in texts],
         encoder=lambda texts: [
-            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts
+            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"]
+            for text in texts
         ],
         settings={"shortlist": {"rule": "all"}, "normalise": {"alpha": 1}},
     )
 
 
-def test_random_and_longest_always_stand_beside_and_the_pool_before(done: tacos.Selection) -> None:
+def test_random_and_longest_always_stand_beside_and_the_pool_before(
+    done: tacos.Selection,
+) -> None:
     found = tacos.compare(done, 16, ["mig", "tacos"])
-    assert found.table["strategy"].to_list() == ["pool", "mig", "tacos", "longest", "random"]
+    assert found.table["strategy"].to_list() == [
+        "pool",
+        "mig",
+        "tacos",
+        "longest",
+        "random",
+    ]
     assert found.table["n"].to_list() == [160, 16, 16, 16, 16]
     assert set(found.chosen["tacos"]) == set(done.reselect(16, "tacos").table["id"])
 
@@ -56,9 +67,14 @@ def test_the_figures_are_those_of_the_rows(done: tacos.Selection) -> None:
     assert ours["mean_score"] > pool["mean_score"]
 
 
-def test_random_is_a_mean_between_its_least_and_greatest_draw(done: tacos.Selection) -> None:
+def test_random_is_a_mean_between_its_least_and_greatest_draw(
+    done: tacos.Selection,
+) -> None:
     found = tacos.compare(done, 16, ["tacos"])
-    bounds = {figure: (low, mean, high) for figure, mean, low, high in found.random.iter_rows()}
+    bounds = {
+        figure: (low, mean, high)
+        for figure, mean, low, high in found.random.iter_rows()
+    }
     low, mean, high = bounds["mean_length"]
     assert low < mean < high
     assert mean == found.table["mean_length"][-1]
@@ -77,9 +93,20 @@ def test_overlap_and_mixes_are_shares(done: tacos.Selection) -> None:
         assert found.sources[name].to_list() == [1]
 
 
-def test_the_command_prints_json_and_draws(done: tacos.Selection, tmp_path: Path) -> None:
+def test_the_command_prints_json_and_draws(
+    done: tacos.Selection, tmp_path: Path
+) -> None:
     figure = tmp_path / "figure.svg"
-    words = ["compare", str(done.run), "--strategies", "mig,random", "-n", "16", "-o", str(figure)]
+    words = [
+        "compare",
+        str(done.run),
+        "--strategies",
+        "mig,random",
+        "-n",
+        "16",
+        "-o",
+        str(figure),
+    ]
     result = CliRunner().invoke(app, [*words, "--json"])
     assert result.exit_code == 0, result.output
     assert [row["strategy"] for row in json.loads(result.output)["table"]] == [

@@ -35,12 +35,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ROWS,
         n=20,
         run=tmp_path_factory.mktemp("curve") / "run",
-        tagger=lambda texts: [[word for word in WORDS if word in text] for text in texts],
+        tagger=lambda texts: [
+            [word for word in WORDS if word in text] for text in texts
+        ],
         judge=lambda texts, responses: [float(len(text)) for text in responses],
         encoder=lambda texts: [
-            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"] for text in texts
+            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"]
+            for text in texts
         ],
-        settings={"shortlist": {"rule": "all"}, "normalise": {"alpha": 1}, "pair": {"rounds": 1}},
+        settings={
+            "shortlist": {"rule": "all"},
+            "normalise": {"alpha": 1},
+            "pair": {"rounds": 1},
+        },
     ).run
 
 
@@ -65,8 +72,12 @@ def test_the_knee_is_where_the_gain_stays_below_the_rate(folder: Path) -> None:
     assert curve.curve(folder, "random", [2, 4], gain=0).knee is None
 
 
-def test_the_command_prints_the_answer_and_draws_it(folder: Path, tmp_path: Path) -> None:
-    code, printed = cli("curve", folder, "--strategy", "mig", "-o", tmp_path / "curve.svg")
+def test_the_command_prints_the_answer_and_draws_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    code, printed = cli(
+        "curve", folder, "--strategy", "mig", "-o", tmp_path / "curve.svg"
+    )
     assert code == 0, printed
     assert "brings less than 1 point" in printed
     assert "by chance" in (tmp_path / "curve.svg").read_text("utf-8")
@@ -84,7 +95,9 @@ def test_a_strategy_has_one_colour_in_all_panels_of_the_figure(folder: Path) -> 
     assert coverage["encoding"]["x"]["scale"]["domain"] == [10, 40]
 
 
-def test_a_figure_is_svg_or_png_and_a_gain_is_a_number(folder: Path, tmp_path: Path) -> None:
+def test_a_figure_is_svg_or_png_and_a_gain_is_a_number(
+    folder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=r"curve\.pdf: a figure is \.svg or \.png"):
         figures.check_figure_path(tmp_path / "curve.pdf")
     assert cli("curve", folder, "--gain", "nan")[0] == 2

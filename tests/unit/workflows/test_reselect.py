@@ -62,7 +62,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
     """A finished run with a shortlist: every row has a grade, few have a score."""
-    return run(tmp_path_factory.mktemp("graded"), settings={"shortlist": {"factor": 2.0}})
+    return run(
+        tmp_path_factory.mktemp("graded"), settings={"shortlist": {"factor": 2.0}}
+    )
 
 
 def cli(*words: object) -> tuple[int, str]:
@@ -96,15 +98,23 @@ def test_the_runs_own_strategy_size_and_seed_give_the_runs_own_selection(
 def test_a_second_call_finds_the_first_and_the_run_keeps_its_own_selection(
     done: tacos.Selection,
 ) -> None:
-    before = (done.run / "run.json").read_bytes(), (done.run / "report.html").read_bytes()
+    before = (
+        (done.run / "run.json").read_bytes(),
+        (done.run / "report.html").read_bytes(),
+    )
     first, again = (done.reselect(15, "mig", seed=3) for _ in range(2))
     assert (first.made, again.made) == (["reselected"], [])
     assert first.table.equals(again.table)
-    assert ((done.run / "run.json").read_bytes(), (done.run / "report.html").read_bytes()) == before
+    assert (
+        (done.run / "run.json").read_bytes(),
+        (done.run / "report.html").read_bytes(),
+    ) == before
     assert set(tacos.load(done.run).table["id"]) == set(done.table["id"])
 
 
-def test_the_newest_scores_are_those_of_the_last_round_also_after_the_tenth(tmp_path: Path) -> None:
+def test_the_newest_scores_are_those_of_the_last_round_also_after_the_tenth(
+    tmp_path: Path,
+) -> None:
     run(tmp_path, settings={"pair": {"rounds": 11}})
     assert find_run_scores(tacos.load(tmp_path / "run").artifacts) == "scores/10"
 
@@ -122,7 +132,9 @@ def n_tokens(selection: tacos.Selection) -> int:
 
 
 @pytest.mark.parametrize("strategy", ["tacos", "longest", "mig", "random"])
-def test_a_token_budget_is_kept_and_nearly_used_up(done: tacos.Selection, strategy: Any) -> None:
+def test_a_token_budget_is_kept_and_nearly_used_up(
+    done: tacos.Selection, strategy: Any
+) -> None:
     found = done.reselect("0.5ktokens", strategy)
     one_more = done.reselect(found.table.height + 1, strategy)
     assert n_tokens(found) <= 500 < n_tokens(one_more)
@@ -146,7 +158,10 @@ def test_rows_without_a_score_are_taken_only_by_grade(graded: tacos.Selection) -
     assert n_judged < 100
     with pytest.raises(InputError, match="finds only"):
         graded.reselect(n_judged + 1, "deita")
-    assert graded.reselect(n_judged + 1, "mig", by="grade").table["score"].null_count() == 0
+    assert (
+        graded.reselect(n_judged + 1, "mig", by="grade").table["score"].null_count()
+        == 0
+    )
 
 
 def test_must_keep_and_exclude_of_the_run_hold(tmp_path: Path) -> None:
@@ -166,15 +181,21 @@ def test_what_is_no_size_is_refused(done: tacos.Selection) -> None:
         done.reselect("1tokens", "longest")
 
 
-def test_the_command_writes_rows_and_sidecar(done: tacos.Selection, tmp_path: Path) -> None:
+def test_the_command_writes_rows_and_sidecar(
+    done: tacos.Selection, tmp_path: Path
+) -> None:
     output = tmp_path / "mig.jsonl"
-    code, printed = cli("reselect", done.run, "-n", "5%", "--strategy", "mig", "-o", output)
+    code, printed = cli(
+        "reselect", done.run, "-n", "5%", "--strategy", "mig", "-o", output
+    )
     assert code == 0, printed
     assert "8 rows" in printed
     assert len(output.read_text("utf-8").splitlines()) == 8
     sidecar = pl.read_ndjson(output.with_name("mig.jsonl.scores.jsonl"))
     assert sidecar["rule"].unique().to_list() == ["mig"]
-    assert "Nothing to do" in cli("reselect", done.run, "-n", "5%", "--strategy", "mig")[1]
+    assert (
+        "Nothing to do" in cli("reselect", done.run, "-n", "5%", "--strategy", "mig")[1]
+    )
 
 
 def test_the_command_names_the_strategies_where_it_knows_none(
@@ -200,7 +221,8 @@ def test_the_runs_own_seed_and_fill_hold(tmp_path: Path) -> None:
     assert {
         row["id"]
         for row in map(
-            orjson.loads, (tmp_path / "again.jsonl.scores.jsonl").read_bytes().splitlines()
+            orjson.loads,
+            (tmp_path / "again.jsonl.scores.jsonl").read_bytes().splitlines(),
         )
     } == (set(first.table["id"]))
 
@@ -208,7 +230,9 @@ def test_the_runs_own_seed_and_fill_hold(tmp_path: Path) -> None:
 def test_rows_that_only_lack_a_score_are_named_where_too_few_are_found(
     graded: tacos.Selection,
 ) -> None:
-    with pytest.raises(InputError, match=r"of 160 rows have a score; to select by grade"):
+    with pytest.raises(
+        InputError, match=r"of 160 rows have a score; to select by grade"
+    ):
         graded.reselect(150)
     assert graded.reselect(150, by="grade").table.height == 150
     with pytest.raises(InputError, match=r"ask for fewer$"):

@@ -51,11 +51,19 @@ def files(folder: Path) -> list[Path]:
 
 
 def run(
-    folder: Path, n: str | float = 20, settings: dict[str, Any] | None = None, **changes: Any
+    folder: Path,
+    n: str | float = 20,
+    settings: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> tacos.Selection:
     """A selection of both files with cheap models."""
     more = {"normalise": {"alpha": 1}, **(settings or {})}
-    own: dict[str, Any] = {"tagger": tagger, "judge": judge, "encoder": encoder, **changes}
+    own: dict[str, Any] = {
+        "tagger": tagger,
+        "judge": judge,
+        "encoder": encoder,
+        **changes,
+    }
     return tacos.select(files(folder), n, run=folder / "run", settings=more, **own)
 
 
@@ -111,14 +119,21 @@ def test_quotas_of_sources_and_tags_hold_and_are_explained(place: Path) -> None:
     ]
     assert told
     assert all(
-        "the quota of the source few.jsonl was full (10 of 10 rows)" in each for each in told
+        "the quota of the source few.jsonl was full (10 of 10 rows)" in each
+        for each in told
     )
 
 
 def test_matched_lengths_undo_the_preference_for_long_responses(place: Path) -> None:
     free = run(place, 40).table["length"].median()
     matched = run(place, 40, {"select": {"match_length": True}})
-    pool = matched.artifacts["samples"].scan().select("length").collect()["length"].median()
+    pool = (
+        matched.artifacts["samples"]
+        .scan()
+        .select("length")
+        .collect()["length"]
+        .median()
+    )
     assert abs(matched.table["length"].median() - pool) < abs(free - pool) / 3
     assert "reserve" in matched.summary.shortlist["kept"]
 
@@ -127,14 +142,20 @@ def test_near_duplicates_are_turned_away_and_explained(place: Path) -> None:
     done = run(place, 8, {"select": {"limit": 0.6}, "shortlist": {"rule": "all"}})
     chosen = set(done.table["id"])
     ids = done.artifacts["samples"].scan().select("id").collect()["id"].to_list()
-    told = [done.explain(one)["verdict"] for one in ids if one not in chosen and one.endswith("6")]
+    told = [
+        done.explain(one)["verdict"]
+        for one in ids
+        if one not in chosen and one.endswith("6")
+    ]
     assert any("near-duplicate of" in each for each in told)
     assert set(run(place, 8, {"shortlist": {"rule": "all"}}).table["id"]) != chosen
 
 
 def test_unjudged_rows_may_fill_what_limits_leave(place: Path) -> None:
     limits = {"fill": True, "per_source": {"few": 35}}
-    found = run(place, 60, {"select": limits, "shortlist": {"factor": 0.3, "cap": 3}}).table
+    found = run(
+        place, 60, {"select": limits, "shortlist": {"factor": 0.3, "cap": 3}}
+    ).table
     assert Counter(one.partition(":")[0] for one in found["id"])["few.jsonl"] == 35
     assert "fill" in found["rule"].to_list()
 
@@ -155,12 +176,18 @@ def test_a_limit_that_binds_nowhere_changes_nothing(place: Path, preset: str) ->
 def test_filling_takes_all_but_excluded_rows_where_more_are_asked_for(
     place: Path, limit: dict[str, Any]
 ) -> None:
-    found = run(place, 160, {"select": {"fill": True, "exclude": ["few.jsonl:16"], **limit}}).table
+    found = run(
+        place, 160, {"select": {"fill": True, "exclude": ["few.jsonl:16"], **limit}}
+    ).table
     assert found.height == 159
 
 
 def test_keep_and_exclude_hold_under_limits(place: Path) -> None:
-    lists = {"keep": ["few.jsonl:0"], "exclude": ["few.jsonl:16"], "per_source": {"few": 6}}
+    lists = {
+        "keep": ["few.jsonl:0"],
+        "exclude": ["few.jsonl:16"],
+        "per_source": {"few": 6},
+    }
     done = run(place, 12, {"select": lists})
     ids = done.table["id"].to_list()
     assert "few.jsonl:0" in ids
@@ -192,14 +219,29 @@ def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
     gone = "few.jsonl:16"
     assert gone not in again.table["id"].to_list()
     assert (
-        "the quota of the source few.jsonl was full (3 of 3 rows)" in again.explain(gone)["verdict"]
+        "the quota of the source few.jsonl was full (3 of 3 rows)"
+        in again.explain(gone)["verdict"]
     )
     code, printed = cli(
-        "reselect", done.run, "-n", 20, "--quota-source", "few=0.25", "--quota-tag", "poem<=1"
+        "reselect",
+        done.run,
+        "-n",
+        20,
+        "--quota-source",
+        "few=0.25",
+        "--quota-tag",
+        "poem<=1",
     )
     assert code == 0, printed
     code, printed = cli(
-        "compare", done.run, "-n", 20, "--strategies", "mig", "--quota-source", "few.jsonl<=5%"
+        "compare",
+        done.run,
+        "-n",
+        20,
+        "--strategies",
+        "mig",
+        "--quota-source",
+        "few.jsonl<=5%",
     )
     assert code == 0, printed
     assert " 5% " in printed
@@ -225,7 +267,15 @@ def test_what_cannot_be_is_one_clear_line(
     place: Path, words: tuple[str, ...], message: str
 ) -> None:
     code, printed = cli(
-        "select", *files(place), "-n", 5, "-o", place / "out.jsonl", "--workers", 1, *words
+        "select",
+        *files(place),
+        "-n",
+        5,
+        "-o",
+        place / "out.jsonl",
+        "--workers",
+        1,
+        *words,
     )
     assert code == 2
     assert message in printed
@@ -234,7 +284,8 @@ def test_what_cannot_be_is_one_clear_line(
 
 def test_a_tag_that_no_row_carries_is_named_with_those_near_it(place: Path) -> None:
     with pytest.raises(
-        InputError, match="no row carries the tag 'peom' after normalisation; near it: poem"
+        InputError,
+        match="no row carries the tag 'peom' after normalisation; near it: poem",
     ):
         run(place, 5, {"select": {"per_tag": {"peom": 0.3}}})
 
@@ -269,7 +320,10 @@ def test_a_cap_and_its_rows_are_in_summary_and_report(place: Path) -> None:
     found = done.summary.shortlist
     assert found["kept"]["all"] + found["left out"]["cap"] == 160
     html = (done.run / "report.html").read_text("utf-8")
-    assert f'<td>cap</td><td>left out</td><td class="n">{found["left out"]["cap"]}</td>' in html
+    assert (
+        f'<td>cap</td><td>left out</td><td class="n">{found["left out"]["cap"]}</td>'
+        in html
+    )
 
 
 def test_more_rows_than_there_are(place: Path) -> None:
@@ -289,6 +343,10 @@ def test_fill_takes_what_there_is_past_near_duplicates_and_says_what_is_missing(
         == f"{n} of 1,000 requested; no more rows can be selected"
     )
     with pytest.raises(InputError, match="not filled: the quota of the source few"):
-        run(place, 160, {"select": {"fill": True, "limit": 0.6, "per_source": {"few": 0.25}}})
+        run(
+            place,
+            160,
+            {"select": {"fill": True, "limit": 0.6, "per_source": {"few": 0.25}}},
+        )
     plain = run(place, 1000, {"select": {"fill": True}})
     assert (plain.table.height, plain.summary.n_missing) == (160, 840)

@@ -38,7 +38,11 @@ StageModels = Mapping[str, tuple[str, ...]]
 
 
 def ask_consent(
-    settings: Settings, run: Path | None, *, yes: bool, models: StageModels | None = None
+    settings: Settings,
+    run: Path | None,
+    *,
+    yes: bool,
+    models: StageModels | None = None,
 ) -> None:
     """Ask for consent to send data to an endpoint.
 

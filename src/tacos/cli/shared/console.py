@@ -24,7 +24,9 @@ errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 CONTROL_CHARACTERS = (*range(32), *range(127, 160))
 CHANGES_OF_DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-UNSEEN = dict.fromkeys([*CONTROL_CHARACTERS, *CHANGES_OF_DIRECTION], "\N{REPLACEMENT CHARACTER}")
+UNSEEN = dict.fromkeys(
+    [*CONTROL_CHARACTERS, *CHANGES_OF_DIRECTION], "\N{REPLACEMENT CHARACTER}"
+)
 """Characters that a terminal would obey, as a translation table of `str.translate`."""
 
 
@@ -57,7 +59,9 @@ def show_progress(*, show: bool) -> Iterator[ProgressBars]:
         TimeElapsedColumn(),
     )
     is_shown = show and errors.is_terminal
-    with Progress(*columns, console=errors, disable=not is_shown, transient=True) as progress:
+    with Progress(
+        *columns, console=errors, disable=not is_shown, transient=True
+    ) as progress:
         yield ProgressBars(progress)
 
 
@@ -68,7 +72,9 @@ def print_line(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # a key may be the number of a cluster
+    options = (
+        orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+    )  # a key may be the number of a cluster
     print(orjson.dumps(value, option=options).decode())
 
 

@@ -125,7 +125,9 @@ def split_list(text: str) -> list[str]:
 def check_choice(option: str, value: str, choices: Sequence[str]) -> Any:
     """Return `value` if it is one of the choices; raise `ConfigError` if not."""
     if value not in choices:
-        raise ConfigError(f"{option} {value} is not a valid choice: use {', '.join(choices)}")
+        raise ConfigError(
+            f"{option} {value} is not a valid choice: use {', '.join(choices)}"
+        )
     return value
 
 

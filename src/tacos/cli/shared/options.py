@@ -18,18 +18,25 @@ Data = Annotated[
     ),
 ]
 RunDirectory = Annotated[
-    Path, typer.Argument(help="the run directory, e.g. selected.jsonl.run", metavar="RUN")
+    Path,
+    typer.Argument(help="the run directory, e.g. selected.jsonl.run", metavar="RUN"),
 ]
-LedgerFile = Annotated[Path, typer.Argument(help="a file of exported replies, one per line")]
+LedgerFile = Annotated[
+    Path, typer.Argument(help="a file of exported replies, one per line")
+]
 
 # What is written.
 OutputOrNone = Annotated[
     Path | None,
-    typer.Option("-o", "--output", help="write the rows here; the suffix decides the format"),
+    typer.Option(
+        "-o", "--output", help="write the rows here; the suffix decides the format"
+    ),
 ]
 Output = Annotated[
     Path,
-    typer.Option("-o", "--output", help="write the rows here; the suffix decides the format"),
+    typer.Option(
+        "-o", "--output", help="write the rows here; the suffix decides the format"
+    ),
 ]
 Figure = Annotated[
     Path | None, typer.Option("-o", "--output", help="draw a figure here: .svg or .png")
@@ -38,11 +45,14 @@ Run = Annotated[
     Path | None, typer.Option("--run", help="the run directory [default: <output>.run]")
 ]
 Report = Annotated[
-    Path | None, typer.Option(help="write the HTML report here [default: <run>/report.html]")
+    Path | None,
+    typer.Option(help="write the HTML report here [default: <run>/report.html]"),
 ]
 Columns = Annotated[
     bool,
-    typer.Option("--columns", help="add scores and tags to the rows, as columns tacos_..."),
+    typer.Option(
+        "--columns", help="add scores and tags to the rows, as columns tacos_..."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -61,13 +71,18 @@ By = Annotated[
         help="rank rows by score (compared rows have one), or by grade (every row has one)"
     ),
 ]
-Fill = Annotated[bool, typer.Option("--fill", help="if too few rows are judged, add unjudged ones")]
+Fill = Annotated[
+    bool, typer.Option("--fill", help="if too few rows are judged, add unjudged ones")
+]
 Keep = Annotated[
     Path | None,
-    typer.Option(help="a file of ids or content hashes to select in any case, one per line"),
+    typer.Option(
+        help="a file of ids or content hashes to select in any case, one per line"
+    ),
 ]
 Exclude = Annotated[
-    Path | None, typer.Option(help="a file of ids or content hashes never to select, one per line")
+    Path | None,
+    typer.Option(help="a file of ids or content hashes never to select, one per line"),
 ]
 
 # Quotas and limits.
@@ -91,7 +106,8 @@ QuotaTag = Annotated[
 MatchLength = Annotated[
     bool,
     typer.Option(
-        "--match-length", help="select the same share from each tenth of the pool by length"
+        "--match-length",
+        help="select the same share from each tenth of the pool by length",
     ),
 ]
 Limit = Annotated[
@@ -107,16 +123,21 @@ Preset = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="the random seed")]
 RunSeed = Annotated[
-    int | None, typer.Option("--seed", help="the random seed [default: that of the run]")
+    int | None,
+    typer.Option("--seed", help="the random seed [default: that of the run]"),
 ]
-SettingsFile = Annotated[Path | None, typer.Option("--settings", help="a TOML file of settings")]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="a TOML file of settings")
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="stage.key=value, e.g. cluster.k=30; repeatable"),
 ]
 Criteria = Annotated[
     Path | None,
-    typer.Option(help="a text file of criteria and a rubric, added to the judge's prompt"),
+    typer.Option(
+        help="a text file of criteria and a rubric, added to the judge's prompt"
+    ),
 ]
 Overrides = Annotated[
     Path | None,
@@ -128,7 +149,9 @@ Overrides = Annotated[
 ]
 Vocabulary = Annotated[
     Path | None,
-    typer.Option(help="map the tags onto a vocabulary from `tacos tags RUN --publish FILE`"),
+    typer.Option(
+        help="map the tags onto a vocabulary from `tacos tags RUN --publish FILE`"
+    ),
 ]
 
 # The language model.
@@ -142,17 +165,21 @@ Url = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="the endpoint's model; without --llm, at OPENAI_BASE_URL or at OpenAI"),
+    typer.Option(
+        help="the endpoint's model; without --llm, at OPENAI_BASE_URL or at OpenAI"
+    ),
 ]
 Budget = Annotated[
-    str | None, typer.Option(help="a hard cap for this command: 5usd, 2Mtokens or 1000requests")
+    str | None,
+    typer.Option(help="a hard cap for this command: 5usd, 2Mtokens or 1000requests"),
 ]
 Ledger = Annotated[
     Path | None,
     typer.Option(help="the file of paid replies [default: in the user's data folder]"),
 ]
 Yes = Annotated[
-    bool, typer.Option("--yes", help="allow sending data to another machine without asking")
+    bool,
+    typer.Option("--yes", help="allow sending data to another machine without asking"),
 ]
 
 # How it runs.
@@ -160,8 +187,11 @@ Until = Annotated[str | None, typer.Option(help="stop after this stage, e.g. tag
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="print what would run, on how many rows and questions; write nothing"
+        "--dry-run",
+        help="print what would run, on how many rows and questions; write nothing",
     ),
 ]
-Workers = Annotated[int, typer.Option(help="worker processes [default: one per core]", min=0)]
+Workers = Annotated[
+    int, typer.Option(help="worker processes [default: one per core]", min=0)
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log to standard error")]

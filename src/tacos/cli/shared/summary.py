@@ -15,7 +15,11 @@ N_REMARKS = 5
 N_REASONS = 5
 SHORTEST = 0.05
 """Seconds from which on a stage is listed."""
-RATES = (("flips", "flip_rate"), ("ties", "tie_rate"), ("first position wins", "first_share"))
+RATES = (
+    ("flips", "flip_rate"),
+    ("ties", "tie_rate"),
+    ("first position wins", "first_share"),
+)
 
 Lines = Iterator[tuple[str, str]]
 """Label and text of each line."""
@@ -112,7 +116,10 @@ def _format_clusters(clusters: Sequence[Mapping[str, Any]]) -> str:
     """The number of clusters, their sizes, and the names of the largest; largest first."""
     largest = clusters[0]["n_members"]
     smallest = clusters[-1]["n_members"]
-    names = [f"{cluster['name']} ({cluster['n_members']:,})" for cluster in clusters[:N_NAMED]]
+    names = [
+        f"{cluster['name']} ({cluster['n_members']:,})"
+        for cluster in clusters[:N_NAMED]
+    ]
     sizes = f"{len(clusters):,}, of {smallest:,} to {largest:,} rows"
     return f"{sizes}; the largest: {'; '.join(names)}"
 
@@ -180,9 +187,15 @@ def _format_judging(summary: RunSummary) -> Lines:
     silent = [name for name, rates in summary.judges.items() if not rates["n_verdicts"]]
     if silent:
         judges = " and ".join(silent)
-        yield "warning", f"no usable verdict by {judges}: the scores are the others' alone"
+        yield (
+            "warning",
+            f"no usable verdict by {judges}: the scores are the others' alone",
+        )
     if diagnostics["collapsed"]:
-        yield "warning", "the judge gave nearly all rows the same score: its scores tell little"
+        yield (
+            "warning",
+            "the judge gave nearly all rows the same score: its scores tell little",
+        )
 
 
 def _format_judge_rates(rates: Mapping[str, Any]) -> str:
@@ -221,7 +234,9 @@ def _format_rate(rate: Mapping[str, Any]) -> str:
 
 def _format_reasons(reasons: Mapping[str, int]) -> str:
     """The first reasons with their counts."""
-    shown = [f"{count:,} x {reason}" for reason, count in list(reasons.items())[:N_REASONS]]
+    shown = [
+        f"{count:,} x {reason}" for reason, count in list(reasons.items())[:N_REASONS]
+    ]
     n_more = len(reasons) - N_REASONS
     if n_more > 0:
         shown.append(f"and {n_more} more reasons")
@@ -240,7 +255,9 @@ def _format_row_figures(figures: Mapping[str, float]) -> str:
 def _format_seconds(seconds: Mapping[str, float]) -> str:
     """The total, and the stages that took longest, the slowest first."""
     slowest_first = sorted(seconds.items(), key=lambda item: -item[1])
-    stages = [f"{stage} {value:.1f}" for stage, value in slowest_first if value >= SHORTEST]
+    stages = [
+        f"{stage} {value:.1f}" for stage, value in slowest_first if value >= SHORTEST
+    ]
     return f"{sum(seconds.values()):.1f} ({', '.join(stages)})"
 
 

@@ -196,7 +196,9 @@ def read_chat_reply(body: bytes | str) -> ChatReply:
     )
 
 
-CHAT = ApiFormat("/chat/completions", build_chat_body, lambda body, asked: read_chat_reply(body))
+CHAT = ApiFormat(
+    "/chat/completions", build_chat_body, lambda body, asked: read_chat_reply(body)
+)
 
 
 def parse_json_body(body: bytes | str) -> Any:

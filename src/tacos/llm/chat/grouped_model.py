@@ -47,7 +47,9 @@ class GroupedModel:
         """Raises `ConfigError` for a template whose questions cannot be merged."""
         self.client = client
         self.per_request = per_request
-        self.wording = prompts.hash_template(grouped_prompts.name_grouped_template(template))
+        self.wording = prompts.hash_template(
+            grouped_prompts.name_grouped_template(template)
+        )
         if per_request < 2:
             raise ConfigError("a group has two questions or more: raise per_request")
         self.n_groups = 0
@@ -62,7 +64,9 @@ class GroupedModel:
     @property
     def fingerprint(self) -> str:
         """The client's, and what grouping adds to the question."""
-        return f"{self.client.fingerprint} per_request={self.per_request} {self.wording}"
+        return (
+            f"{self.client.fingerprint} per_request={self.per_request} {self.wording}"
+        )
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request, in order. Raises what `Client.answer` raises."""
@@ -75,7 +79,9 @@ class GroupedModel:
         replies = [_read_entry(member, entries.get(member.key)) for member in members]
 
         # What the groups left open is asked alone.
-        open_places = [place for place, reply in enumerate(replies) if reply.text is None]
+        open_places = [
+            place for place, reply in enumerate(replies) if reply.text is None
+        ]
         self.n_alone += len({members[place].key for place in open_places})
         if open_places:
             log.info(

@@ -49,7 +49,10 @@ def merge_requests(requests: Sequence[Request]) -> Request:
         sampling["max_tokens"] *= len(requests)
     return Request(
         task=first.task,
-        fields={name: [request.fields[name] for request in requests] for name in first.fields},
+        fields={
+            name: [request.fields[name] for request in requests]
+            for name in first.fields
+        },
         template=template,
         template_hash=prompts.hash_template(template),
         schema=_build_numbered_schema(first.schema, len(requests)),
@@ -65,7 +68,10 @@ def _build_numbered_schema(
     """The schema of n numbered answers, each by `schema`."""
     answer = {
         "type": "object",
-        "properties": {"number": {**NUMBER, "minimum": 1, "maximum": n}, **schema["properties"]},
+        "properties": {
+            "number": {**NUMBER, "minimum": 1, "maximum": n},
+            **schema["properties"],
+        },
         "required": ["number", *schema["required"]],
     }
     answers = {
@@ -92,7 +98,14 @@ def build_group_member(
     """
     sampling = {**request.sampling, **extra}
     wording = render_messages(merge_requests([request]))
-    decisive = [model, wording, sampling, request.schema, request.repetition, per_request]
+    decisive = [
+        model,
+        wording,
+        sampling,
+        request.schema,
+        request.repetition,
+        per_request,
+    ]
     return RenderedRequest(
         key=canonical_hash(decisive),
         task=request.task,
@@ -167,7 +180,9 @@ def read_grouped_answers(
             continue
         texts = texts_by_number.setdefault(number, set())
         texts.add(orjson.dumps(fitted).decode())
-    return [_pick_only(texts_by_number.get(number, set())) for number in range(1, n + 1)]
+    return [
+        _pick_only(texts_by_number.get(number, set())) for number in range(1, n + 1)
+    ]
 
 
 def _pick_only(texts: set[str]) -> str | None:

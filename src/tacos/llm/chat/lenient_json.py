@@ -20,7 +20,14 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 SINGLE = re.compile(r"'(?:[^'\\]|\\.|'(?=\w))*'(?=\s*[:,\]}]|\s*$)", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-CONSTANTS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+CONSTANTS = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "True": True,
+    "False": False,
+    "None": None,
+}
 MAX_DEPTH = 40
 
 

@@ -165,7 +165,8 @@ def _render_piece(
     value = fields[name]
     if isinstance(value, list):
         fenced_items = [
-            _fence_text(f"{name}_{number}", str(item), mark) for number, item in enumerate(value, 1)
+            _fence_text(f"{name}_{number}", str(item), mark)
+            for number, item in enumerate(value, 1)
         ]
         return "\n\n".join(fenced_items)
     if verbatim:  # settings text
@@ -187,12 +188,17 @@ def _fence_text(
 
 
 @cache
-def _read_template_parts(template: str) -> tuple[tuple[str, tuple[TemplateChunk, ...]], ...]:
+def _read_template_parts(
+    template: str,
+) -> tuple[tuple[str, tuple[TemplateChunk, ...]], ...]:
     """(role, chunks) of a template's parts, in order."""
     _, *roles_and_texts = ROLE_LINE.split(prompts.read_template(template))
     roles = roles_and_texts[::2]
     texts = roles_and_texts[1::2]
-    return tuple((role, _split_into_chunks(text)) for role, text in zip(roles, texts, strict=True))
+    return tuple(
+        (role, _split_into_chunks(text))
+        for role, text in zip(roles, texts, strict=True)
+    )
 
 
 def _split_into_chunks(text: str) -> tuple[TemplateChunk, ...]:

@@ -22,9 +22,15 @@ from tacos.llm.chat import lenient_json
 from tacos.records import canonical_json
 
 Check = Callable[[Any], Any]
-THINK = re.compile(r"<(think|thinking|reasoning|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-THINK_END = re.compile(r".*</(think|thinking|reasoning|thought)>", re.DOTALL | re.IGNORECASE)
-THINK_OPEN = re.compile(r"<(think|thinking|reasoning|thought)>.*", re.DOTALL | re.IGNORECASE)
+THINK = re.compile(
+    r"<(think|thinking|reasoning|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE
+)
+THINK_END = re.compile(
+    r".*</(think|thinking|reasoning|thought)>", re.DOTALL | re.IGNORECASE
+)
+THINK_OPEN = re.compile(
+    r"<(think|thinking|reasoning|thought)>.*", re.DOTALL | re.IGNORECASE
+)
 FENCED = re.compile(r"```[a-zA-Z0-9_-]*[ \t]*\n?(.*?)```", re.DOTALL)
 MAX_STARTS = 256
 """Opening brackets that are tried in one text."""

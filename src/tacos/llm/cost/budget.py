@@ -18,7 +18,9 @@ from tacos.errors import BudgetReachedError, ConfigError
 from tacos.llm.cost.prices import ModelPrice
 
 Unit = Literal["usd", "tokens", "requests"]
-FORM = re.compile(r"(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)")
+FORM = re.compile(
+    r"(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)"
+)
 FACTOR = {"": 1, "k": 1_000, "m": 1_000_000}
 UNITS: dict[str, Unit] = {"u": "usd", "$": "usd", "t": "tokens", "r": "requests"}
 """By the first letter."""

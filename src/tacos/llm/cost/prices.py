@@ -34,7 +34,9 @@ class ModelPrice:
 
     def usd(self, prompt_tokens: float, answer_tokens: float) -> float:
         """Dollars for these tokens."""
-        return (prompt_tokens * self.per_million_in + answer_tokens * self.per_million_out) / 1e6
+        return (
+            prompt_tokens * self.per_million_in + answer_tokens * self.per_million_out
+        ) / 1e6
 
 
 def find_user_file() -> Path:
@@ -138,7 +140,11 @@ def _read_user_prices(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the prices file {file} cannot be read: {error}; fix it") from None
+        raise ConfigError(
+            f"the prices file {file} cannot be read: {error}; fix it"
+        ) from None
     if not isinstance(table.get("models", {}), dict):
-        raise ConfigError(f"the prices file {file}: [models] must be a table, a line per model")
+        raise ConfigError(
+            f"the prices file {file}: [models] must be a table, a line per model"
+        )
     return table

@@ -76,7 +76,9 @@ class LedgerEncoder:
         for text in texts:
             shown = self.shown(text)
             if shown.strip():
-                key = envelope.compute_embedding_key(shown, self.name, self.settings.body)
+                key = envelope.compute_embedding_key(
+                    shown, self.name, self.settings.body
+                )
             else:
                 key = ""
             keys.append(key)
@@ -196,7 +198,9 @@ class EndpointEncoder:
             while True:
                 leases = self.ledger.take(list(texts))
                 leased.update(leases.ours)
-                self._buy({key: text for key, text in texts.items() if key in leases.ours})
+                self._buy(
+                    {key: text for key, text in texts.items() if key in leases.ours}
+                )
                 if not leases.theirs:
                     return
                 time.sleep(POLL)
@@ -230,7 +234,9 @@ class EndpointEncoder:
         places: list[tuple[ReplyBatch, int]],
     ) -> InFlightRequest:
         """A request for texts (ledger key, text), and who waits for it."""
-        request = envelope.build_embedding_request(dict(texts), self.name, self.known.body)
+        request = envelope.build_embedding_request(
+            dict(texts), self.name, self.known.body
+        )
         return InFlightRequest(request, places)
 
     # Called by the sender, on its loop
@@ -254,7 +260,9 @@ class EndpointEncoder:
         items = flight.question.messages
         if len(items) == 1:
             excerpt = items[0]["text"][:60]
-            error = LLMError(f"no vector by {self.name} for the text {excerpt!r}: {reason}")
+            error = LLMError(
+                f"no vector by {self.name} for the text {excerpt!r}: {reason}"
+            )
             flight.fail(error)
             return
         texts = [(item["key"], item["text"]) for item in items]

@@ -66,7 +66,9 @@ def split_embedding_entry(
     vectors = _read_vectors(_parse_reply_object(entry.raw), len(asked.messages))
     token_shares = split_evenly(entry.prompt_tokens, len(vectors))
     entries = []
-    for item, vector, n_tokens in zip(asked.messages, vectors, token_shares, strict=True):
+    for item, vector, n_tokens in zip(
+        asked.messages, vectors, token_shares, strict=True
+    ):
         part = entry._replace(
             key=item["key"],
             prompt_tokens=n_tokens,
@@ -113,7 +115,9 @@ def _read_embedding_reply(
     )
 
 
-FORMAT = envelope.ApiFormat(PATH, _build_embedding_body, _read_embedding_reply, answers=False)
+FORMAT = envelope.ApiFormat(
+    PATH, _build_embedding_body, _read_embedding_reply, answers=False
+)
 
 
 # Reading vectors
@@ -125,7 +129,9 @@ def _parse_reply_object(body: bytes | str) -> dict[str, Any]:
     if not isinstance(reply, dict):
         raise envelope.ForeignReplyError("the reply is not a JSON object")
     if reply.get("error"):
-        raise envelope.EnvelopeError(f"the reply is an error: {envelope.read_error_message(reply)}")
+        raise envelope.EnvelopeError(
+            f"the reply is an error: {envelope.read_error_message(reply)}"
+        )
     return reply
 
 
@@ -143,7 +149,9 @@ def _read_vectors(
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise envelope.ForeignReplyError("the reply holds no embeddings")
     if len(data) != n:
-        raise envelope.EnvelopeError(f"the reply holds {len(data)} vectors for {n} texts")
+        raise envelope.EnvelopeError(
+            f"the reply holds {len(data)} vectors for {n} texts"
+        )
     places = [item.get("index") for item in data]
     valid_places = [place for place in places if type(place) is int]  # true is no place
     if sorted(valid_places) != list(range(n)):
@@ -169,7 +177,9 @@ def _decode_vector(embedding: Any) -> npt.NDArray[np.float64]:
         else:
             vector = np.array(embedding, dtype=np.float64)
     except (TypeError, ValueError, binascii.Error):
-        raise envelope.EnvelopeError("a vector of the reply is not a list of numbers") from None
+        raise envelope.EnvelopeError(
+            "a vector of the reply is not a list of numbers"
+        ) from None
     if vector.ndim != 1 or not len(vector):
         raise envelope.EnvelopeError("a vector of the reply is not a list of numbers")
     if not np.isfinite(vector).all():

@@ -75,7 +75,9 @@ class GroupWriter:
             return
         with self._start_lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tacos-ledger", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="tacos-ledger", daemon=True
+                )
                 self._thread.start()
 
     def close(self) -> None:

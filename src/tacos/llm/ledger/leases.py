@@ -36,7 +36,9 @@ def drop_dead_leases(database: sqlite3.Connection) -> None:
             "DELETE FROM owners WHERE owner IN (SELECT value FROM json_each(?))",
             [encode_keys(dead_holders)],
         )
-        database.execute("DELETE FROM claims WHERE owner NOT IN (SELECT owner FROM owners)")
+        database.execute(
+            "DELETE FROM claims WHERE owner NOT IN (SELECT owner FROM owners)"
+        )
 
 
 def lease_keys(

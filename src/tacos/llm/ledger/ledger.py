@@ -146,7 +146,10 @@ class Ledger:
     def entries(self) -> Iterator[LedgerEntry]:
         """Every reply, ordered by key. Others may write meanwhile."""
         # From a connection of its own: a long export must not lock the others out.
-        with self._explain_errors(), closing(open_database(self.path, "NORMAL")) as database:
+        with (
+            self._explain_errors(),
+            closing(open_database(self.path, "NORMAL")) as database,
+        ):
             yield from select_entries(database)
 
     # Leases

@@ -159,7 +159,15 @@ def encode_keys(keys: Sequence[str]) -> str:
 
 def check_entry(entry: LedgerEntry) -> LedgerEntry:
     """The entry, if its fields have the types of the tables' columns. Raises `TypeError`."""
-    texts = (entry.key, entry.asked, entry.model, entry.task, entry.finish, entry.way, entry.raw)
+    texts = (
+        entry.key,
+        entry.asked,
+        entry.model,
+        entry.task,
+        entry.finish,
+        entry.way,
+        entry.raw,
+    )
     counts = (entry.prompt_tokens, entry.answer_tokens)
     numbers = (*counts, entry.latency, entry.at)
     is_valid = (

@@ -39,7 +39,9 @@ def build_request_files(
     keys: list[str] = []
     n_bytes = 0
     for question in questions:
-        request = exchange_files.format_request_line(question, envelope.RequestForm(), omit)
+        request = exchange_files.format_request_line(
+            question, envelope.RequestForm(), omit
+        )
         line = request + b"\n"
         # A line that alone is too long still makes a file: the server says why it refuses it.
         is_full = len(lines) == max_requests or n_bytes + len(line) > MAX_BYTES
@@ -106,7 +108,9 @@ def record_batch_name(
     batch: str,
 ) -> Submission:
     """Record the server's name for a submission."""
-    ledger.sql("UPDATE submissions SET batch = ? WHERE mark = ?", batch, submission.mark)
+    ledger.sql(
+        "UPDATE submissions SET batch = ? WHERE mark = ?", batch, submission.mark
+    )
     return replace(submission, batch=batch)
 
 

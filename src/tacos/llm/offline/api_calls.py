@@ -113,7 +113,9 @@ class ApiCaller:
         reason = f"HTTP {response.status}: {envelope.read_error_message(content)}"
         is_server_error = response.status >= 500
         if response.status == 429 or is_server_error:
-            response_headers = {name.lower(): value for name, value in response.headers.items()}
+            response_headers = {
+                name.lower(): value for name, value in response.headers.items()
+            }
             after = pacing.read_retry_after(response_headers, time.time())
             raise RetryableError(reason, after, maybe_done=is_server_error)
         raise self._failure(method, path, reason)

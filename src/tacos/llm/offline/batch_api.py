@@ -129,7 +129,10 @@ class BatchCollector:
                 fresh_keys = [key for key in open_questions if key not in settled_keys]
                 leases = self.ledger.take(fresh_keys)
                 ours = [open_questions[key] for key in fresh_keys if key in leases.ours]
-                under_way = [open_questions[key] for key in open_questions.keys() & keys_under_way]
+                under_way = [
+                    open_questions[key]
+                    for key in open_questions.keys() & keys_under_way
+                ]
                 waiting += await self._submit_all(ours, under_way)
 
                 if waiting:
@@ -174,7 +177,11 @@ class BatchCollector:
     def _list_open_questions(self) -> dict[str, RenderedRequest]:
         """The questions without a reply, re-asks among them, by key."""
         results = resolve_questions(self.questions, self.ledger)
-        return {result.key: result for result in results if isinstance(result, RenderedRequest)}
+        return {
+            result.key: result
+            for result in results
+            if isinstance(result, RenderedRequest)
+        }
 
     async def _list_batches(
         self, questions: Mapping[str, RenderedRequest]
@@ -216,7 +223,9 @@ class BatchCollector:
             for batch in batches:
                 metadata = batch.get("metadata") or {}
                 if metadata.get(MARK) == submission.mark:
-                    return submissions.record_batch_name(self.ledger, submission, batch["id"])
+                    return submissions.record_batch_name(
+                        self.ledger, submission, batch["id"]
+                    )
             if not page.get("has_more"):
                 return None
             last_id = batches[-1]["id"]
@@ -231,7 +240,9 @@ class BatchCollector:
     ) -> list[Submission]:
         """Submit what the budget allows beside what is under way, in files within the limits."""
         affordable = self._select_affordable(questions, under_way)
-        files = submissions.build_request_files(affordable, self.settings.omit, self.max_requests)
+        files = submissions.build_request_files(
+            affordable, self.settings.omit, self.max_requests
+        )
         submitted = []
         for lines, keys in files:
             submission = await self._submit(lines, keys)
@@ -243,7 +254,9 @@ class BatchCollector:
         """Upload a file and make a batch of it; in the ledger before the server can have begun."""
         form = aiohttp.FormData()
         form.add_field("purpose", "batch")
-        form.add_field("file", lines, filename="requests.jsonl", content_type="application/jsonl")
+        form.add_field(
+            "file", lines, filename="requests.jsonl", content_type="application/jsonl"
+        )
         file = await self.call("POST", "/files", form=form)
 
         submission = Submission(
@@ -294,7 +307,9 @@ class BatchCollector:
         """The most that a question can cost: a token per three characters, and the full answer."""
         n_characters = sum(len(message["content"]) for message in question.messages)
         max_tokens = float(question.sampling.get("max_tokens", 1024))
-        return compute_cost(self._batch_price(question.model), n_characters / 3, max_tokens)
+        return compute_cost(
+            self._batch_price(question.model), n_characters / 3, max_tokens
+        )
 
     def _batch_price(self, model: str) -> prices.ModelPrice | None:
         """The batch price of a model."""

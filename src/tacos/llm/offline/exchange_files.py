@@ -109,7 +109,9 @@ def read_exchange_lines(path: Path) -> Iterator[bytes]:
                 file.seek(0)
             yield from file
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; check the name") from None
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}; check the name"
+        ) from None
 
 
 def store_replies(

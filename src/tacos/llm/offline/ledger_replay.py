@@ -45,7 +45,10 @@ class LedgerModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Replies from the ledger. Raises `MissingRepliesError` where one is missing."""
-        questions = [render_request(request, self.name, self.settings.body) for request in requests]
+        questions = [
+            render_request(request, self.name, self.settings.body)
+            for request in requests
+        ]
         results = resolve_questions(questions, self.ledger)
         replies = [result for result in results if isinstance(result, Reply)]
         n_missing = len(requests) - len(replies)

@@ -8,14 +8,17 @@ from typing import Literal, NamedTuple
 from tacos.llm.chat import envelope
 
 Kind = Literal["wait", "retry", "simpler", "tokens-field", "row", "stop"]
-NO_MONEY = re.compile(r"insufficient_quota|billing|credit balance|payment", re.IGNORECASE)
+NO_MONEY = re.compile(
+    r"insufficient_quota|billing|credit balance|payment", re.IGNORECASE
+)
 TOO_LARGE = re.compile(r"request too large|reduce the length", re.IGNORECASE)
 NO_MODEL = re.compile(
     r"model_not_found|model.{0,80}(does not exist|not found|not exist)|unknown model|no such model",
     re.IGNORECASE,
 )
 NO_FORMAT = re.compile(
-    r"response_format|json_schema|json_object|structured.output|guided|grammar", re.IGNORECASE
+    r"response_format|json_schema|json_object|structured.output|guided|grammar",
+    re.IGNORECASE,
 )
 NO_SUCH_FIELD = re.compile(r"max_completion_tokens")
 
@@ -27,7 +30,9 @@ class ErrorAction(NamedTuple):
     reason: str
 
 
-def classify_error_reply(status: int, body: bytes, answered_before: bool) -> ErrorAction:
+def classify_error_reply(
+    status: int, body: bytes, answered_before: bool
+) -> ErrorAction:
     """What to do about an answer with this status and body.
 
     `answered_before` says whether the server has answered anything yet.
@@ -60,7 +65,8 @@ def _classify_bad_request(status: int, text: str, reason: str) -> ErrorAction:
     """The meaning of a 3xx or 4xx that may be about this one row."""
     if status < 400:
         return ErrorAction(
-            "stop", f"{reason} a redirect, which is not followed; use the address it leads to"
+            "stop",
+            f"{reason} a redirect, which is not followed; use the address it leads to",
         )
     if NO_SUCH_FIELD.search(text):
         return ErrorAction("tokens-field", reason)

@@ -148,7 +148,11 @@ class ResponsePolicy:
     # a good reply
 
     def _keep(
-        self, request: InFlightRequest, answer: envelope.ChatReply, body: bytes, now: float
+        self,
+        request: InFlightRequest,
+        answer: envelope.ChatReply,
+        body: bytes,
+        now: float,
     ) -> Keep:
         """Count a good reply; it heals everything that was counted against the server."""
         request.answer = answer
@@ -185,7 +189,10 @@ class ResponsePolicy:
     # an answer of no use
 
     def _handle_unreadable(
-        self, request: InFlightRequest, response: HttpResponse, error: envelope.EnvelopeError
+        self,
+        request: InFlightRequest,
+        response: HttpResponse,
+        error: envelope.EnvelopeError,
     ) -> Decision:
         """Retry; stop where nearly all replies so far look like those of another kind of server."""
         self._n_foreign += isinstance(error, envelope.ForeignReplyError)
@@ -207,7 +214,9 @@ class ResponsePolicy:
             return self._retry(request, action.reason, response.body)
         if action.kind == "stop":
             target = _read_redirect_target(response)
-            return self._stop(f"{action.reason}{target}; {self._suggest_fix(response.status)}")
+            return self._stop(
+                f"{action.reason}{target}; {self._suggest_fix(response.status)}"
+            )
         if action.kind != "row" and self._simplify(request, action.kind):
             return Retry()
         return GiveUp(action.reason, _decode(response.body))

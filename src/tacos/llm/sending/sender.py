@@ -94,8 +94,12 @@ class Sender:
         self.progress: Callable[[ClientTally], None] | None = None
         self.transport: Transport
         self.loop = EventLoopThread(self._stop_at_fault)
-        self.pace = pacing.Pacer(settings.concurrency, settings.rpm, settings.tpm, self.loop.time())
-        self.policy = ResponsePolicy(endpoint, settings, self.pace, price, form, receiver.learned)
+        self.pace = pacing.Pacer(
+            settings.concurrency, settings.rpm, settings.tpm, self.loop.time()
+        )
+        self.policy = ResponsePolicy(
+            endpoint, settings, self.pace, price, form, receiver.learned
+        )
         # requests without a result, in the order in which they came (a set would have none)
         self._unanswered: dict[InFlightRequest, None] = {}
         self._queue: deque[InFlightRequest] = deque()
@@ -216,10 +220,14 @@ class Sender:
 
     # 3. read
 
-    def _read(self, request: InFlightRequest, result: HttpResponse | TransportError) -> Decision:
+    def _read(
+        self, request: InFlightRequest, result: HttpResponse | TransportError
+    ) -> Decision:
         """Decide what to do about a result, free the request's place and settle its cost."""
         self.pace.free_place()
-        decision = self.policy.decide(request, result, self.loop.time(), self.error is not None)
+        decision = self.policy.decide(
+            request, result, self.loop.time(), self.error is not None
+        )
         if isinstance(decision, Keep):
             self.meter.settle(request.max_cost, decision.cost)
             return decision
@@ -259,7 +267,9 @@ class Sender:
 
     async def _report(self, error: TacosError) -> None:
         is_at_budget = isinstance(error, BudgetReachedError)
-        await self._wait_for_landing(self.settings.total_timeout if is_at_budget else STOP_GRACE)
+        await self._wait_for_landing(
+            self.settings.total_timeout if is_at_budget else STOP_GRACE
+        )
         self.receiver.stopped(error, self._abandon())
 
     async def _wait_for_landing(self, grace: float) -> None:

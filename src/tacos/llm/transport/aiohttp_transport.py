@@ -75,7 +75,9 @@ class AiohttpTransport:
             raise TransportError("reset", str(error) or type(error).__name__) from None
 
     async def _read_answer(self, body: bytes) -> HttpResponse:
-        post = self._session.post(self._url, data=body, proxy=self._proxy, allow_redirects=False)
+        post = self._session.post(
+            self._url, data=body, proxy=self._proxy, allow_redirects=False
+        )
         async with post as response:
             headers = [(name.lower(), value) for name, value in response.raw_headers]
             has_quota = any(name.startswith(b"x-ratelimit") for name, _ in headers)
@@ -83,7 +85,9 @@ class AiohttpTransport:
             async for piece in response.content.iter_any():
                 answer += piece
                 if len(answer) > MAX_BODY:
-                    raise TransportError("cut", f"an answer of more than {MAX_BODY} bytes")
+                    raise TransportError(
+                        "cut", f"an answer of more than {MAX_BODY} bytes"
+                    )
             return HttpResponse(response.status, headers, answer, has_quota)
 
 
@@ -100,6 +104,10 @@ def open_session(endpoint: Endpoint, settings: LLMSettings) -> aiohttp.ClientSes
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=endpoint.tls() or True),
         timeout=timeout,
-        headers={"Content-Type": "application/json", "User-Agent": "tacos", **endpoint.headers},
+        headers={
+            "Content-Type": "application/json",
+            "User-Agent": "tacos",
+            **endpoint.headers,
+        },
         cookie_jar=aiohttp.DummyCookieJar(),
     )

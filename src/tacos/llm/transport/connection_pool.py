@@ -46,7 +46,9 @@ class ConnectionPool:
         self._tls = endpoint.tls()
         self._head = _build_request_head(target, url.netloc, endpoint.headers)
         self._loop = asyncio.get_running_loop()
-        self._idle: deque[HttpConnection] = deque()  # the one that has rested longest first
+        self._idle: deque[HttpConnection] = (
+            deque()
+        )  # the one that has rested longest first
         self._busy: set[HttpConnection] = set()
         self._waiting: deque[_Exchange] = deque()
         self._opening: set[asyncio.Task[None]] = set()
@@ -72,7 +74,9 @@ class ConnectionPool:
                 error = TransportError("timeout", f"silent for {read_timeout:g} s")
                 connection.fail(error)
             elif now - connection.began_at > total_timeout:
-                error = TransportError("timeout", f"not finished within {total_timeout:g} s")
+                error = TransportError(
+                    "timeout", f"not finished within {total_timeout:g} s"
+                )
                 connection.fail(error)
 
     async def close(self) -> None:
@@ -93,7 +97,11 @@ class ConnectionPool:
 
         A new connection is opened where none is idle, but not where some are still resting.
         """
-        while self._waiting and self._idle and time.monotonic() - self._idle[0].heard_at > REST:
+        while (
+            self._waiting
+            and self._idle
+            and time.monotonic() - self._idle[0].heard_at > REST
+        ):
             connection = self._idle.popleft()
             if connection.is_closed or connection.has_unread_input():
                 connection.abort()
@@ -166,7 +174,9 @@ class ConnectionPool:
             message = f"no connection within {timeout:g} s"
             raise TransportError("connect", message) from None
         except OSError as error:  # TLS errors are OSErrors too
-            raise TransportError("connect", str(error) or type(error).__name__) from None
+            raise TransportError(
+                "connect", str(error) or type(error).__name__
+            ) from None
         if self._waiting:
             self._start(connection, self._waiting.popleft())
         else:

@@ -166,7 +166,9 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         is_plain_name = re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", name, re.ASCII)
         if not is_plain_name or re.search(r"[\r\n\0]", value):
-            raise ConfigError(f"the header {name!r} holds characters that no header may hold")
+            raise ConfigError(
+                f"the header {name!r} holds characters that no header may hold"
+            )
         try:
             value.encode("latin-1")
         except UnicodeEncodeError:
@@ -176,7 +178,10 @@ def _check_headers(headers: Mapping[str, str]) -> None:
 
 
 def _resolve_proxy(
-    settings: LLMSettings, parts: SplitResult, environment: Mapping[str, str], used: list[str]
+    settings: LLMSettings,
+    parts: SplitResult,
+    environment: Mapping[str, str],
+    used: list[str],
 ) -> str:
     """The proxy's URL, "" for none."""
     if settings.proxy == "none":

@@ -118,7 +118,9 @@ class HttpConnection(asyncio.Protocol):
         if self.on_end is None:
             return
         if self.n_bytes == 0 and self.n_sent > 1:
-            self.fail(StaleConnectionError("reset", "the server closed an idle connection"))
+            self.fail(
+                StaleConnectionError("reset", "the server closed an idle connection")
+            )
             return
         # without a length, the end of the connection is the end of the answer
         if self.headers and not self.has_length and exc is None:

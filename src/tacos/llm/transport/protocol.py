@@ -26,7 +26,10 @@ class HttpResponse(NamedTuple):
 
     def decode_headers(self) -> dict[str, str]:
         """The headers by name."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+        return {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in self.headers
+        }
 
 
 class TransportError(Exception):

@@ -70,7 +70,11 @@ def _find_tiny_clusters(
 ) -> set[int]:
     """The clusters with fewer samples; never all of them: the largest stays."""
     largest = max(sizes, key=lambda cluster: (sizes[cluster], -cluster))
-    return {cluster for cluster, size in sizes.items() if size < smallest and cluster != largest}
+    return {
+        cluster
+        for cluster, size in sizes.items()
+        if size < smallest and cluster != largest
+    }
 
 
 def _split_giants(
@@ -90,7 +94,9 @@ def _split_giants(
             continue
         rows = np.flatnonzero(labels == cluster)
         n_parts = math.ceil(size / most)
-        parts = kmeans_clusters.label_by_kmeans(vectors[rows], n_parts, weights[rows], seed)
+        parts = kmeans_clusters.label_by_kmeans(
+            vectors[rows], n_parts, weights[rows], seed
+        )
         # Part 0 keeps the cluster's number, the others get new ones.
         labels[rows] = np.where(parts == 0, cluster, next_label + parts - 1)
         next_label += int(parts.max())

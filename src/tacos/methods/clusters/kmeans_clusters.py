@@ -235,8 +235,12 @@ def assign_by_tags(
         maintain_order="left",
     )
     # Rounded, so that the order of a sum cannot decide a tie.
-    by_cluster = occurrences.group_by("id", "cluster", "size").agg(pl.col("weight").sum().round(9))
-    ranked = by_cluster.sort("weight", "size", "cluster", descending=[True, False, False])
+    by_cluster = occurrences.group_by("id", "cluster", "size").agg(
+        pl.col("weight").sum().round(9)
+    )
+    ranked = by_cluster.sort(
+        "weight", "size", "cluster", descending=[True, False, False]
+    )
     homes = ranked.group_by("id", maintain_order=True).agg(
         pl.col("cluster").unique().sort().alias("clusters"),
         pl.col("cluster").first().alias("home"),

@@ -256,7 +256,9 @@ def _average_differences(verdicts: pl.DataFrame) -> pl.DataFrame:
     sitting = ["left", "judge", "repetition"]
     has_both_orders = pl.col("order").n_unique().over(sitting) == 2
     complete = verdicts.filter(has_both_orders)
-    measured = complete.with_columns(difference=pl.col("score_left") - pl.col("score_right"))
+    measured = complete.with_columns(
+        difference=pl.col("score_left") - pl.col("score_right")
+    )
 
     # The mean of means: each judge counts alike, however many of its verdicts are missing.
     difference = pl.col("difference")

@@ -19,7 +19,10 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
-from tacos.methods.judging.rating.presentation_orders import PAIR, keep_complete_verdicts
+from tacos.methods.judging.rating.presentation_orders import (
+    PAIR,
+    keep_complete_verdicts,
+)
 
 COLLAPSE_SHARE = 0.5
 COLLAPSE_VALUES = 3

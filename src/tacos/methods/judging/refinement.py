@@ -62,7 +62,9 @@ def build_excerpts(
     A row that cannot be rewritten is a reject.
     """
     rows = samples.iter_rows(named=True)
-    excerpts, rejects = _split_rejects(_build_excerpt(row, ingest, max_chars) for row in rows)
+    excerpts, rejects = _split_rejects(
+        _build_excerpt(row, ingest, max_chars) for row in rows
+    )
     table = pl.DataFrame(
         excerpts,
         schema=EXCERPTS,
@@ -80,7 +82,9 @@ def _build_excerpt(
     try:
         parts = extract_parts(row["raw"], ingest)
         # Writing the parts back unchanged must give the same sample; else the format is beyond us.
-        written_back = rewrite_row(row["raw"], ingest, parts.instruction, parts.response)
+        written_back = rewrite_row(
+            row["raw"], ingest, parts.instruction, parts.response
+        )
         sample = sample_parsing.parse_sample(written_back, row["id"], ingest)
     except UnusableRow as problem:
         return _leave_as_is(row, problem.reason)
@@ -226,7 +230,9 @@ def rebuild_candidates(
     A proposal that does not fit into its row is a reject.
     """
     rows = proposals.iter_rows(named=True)
-    candidates, rejects = _split_rejects(_rebuild_candidate(row, ingest) for row in rows)
+    candidates, rejects = _split_rejects(
+        _rebuild_candidate(row, ingest) for row in rows
+    )
     table = pl.DataFrame(
         candidates,
         schema=CANDIDATES,
@@ -255,7 +261,9 @@ def _rebuild_candidate(
     except UnusableRow as problem:
         return Reject(row["id"], "rebuild", problem.reason)
 
-    misread = Reject(row["id"], "rebuild", "the rewritten row does not read back as intended")
+    misread = Reject(
+        row["id"], "rebuild", "the rewritten row does not read back as intended"
+    )
     if isinstance(old, Reject) or isinstance(new, Reject):
         return misread
     if changed and not _changes_last_turn_only(new, old, instruction, response):
@@ -279,7 +287,9 @@ def _changes_last_turn_only(
     if [turn.role for turn in new.turns] != [turn.role for turn in old.turns]:
         return False
     last_answer = len(old.turns) - 1
-    last_question = max(place for place, turn in enumerate(old.turns) if turn.role == "user")
+    last_question = max(
+        place for place, turn in enumerate(old.turns) if turn.role == "user"
+    )
     for place, turn in enumerate(old.turns):
         if place in (last_question, last_answer):
             continue
@@ -379,7 +389,9 @@ def settle_refinements(
         how="left",
         maintain_order="left",
     )
-    return settled.select(pl.col(name).cast(dtype) for name, dtype in REFINEMENTS.items())
+    return settled.select(
+        pl.col(name).cast(dtype) for name, dtype in REFINEMENTS.items()
+    )
 
 
 def _decide_outcome(
@@ -399,7 +411,10 @@ def _decide_outcome(
         return status, f"{reject['stage']}: {reject['reason']}"
     if not changed[id_]:
         return "kept", "no fault was found"
-    return "kept", f"the rewrite was not better in both orders ({n_won} of {n_sittings} sittings)"
+    return (
+        "kept",
+        f"the rewrite was not better in both orders ({n_won} of {n_sittings} sittings)",
+    )
 
 
 def _count_wins(verdicts: pl.DataFrame) -> dict[str, int]:

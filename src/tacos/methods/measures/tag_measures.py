@@ -69,7 +69,10 @@ class TagProfile:
         """Standard error of `complexity`."""
         n = self.n_samples
         mean = self.complexity
-        squares = [n_samples * (length - mean) ** 2 for length, n_samples in self.lengths.items()]
+        squares = [
+            n_samples * (length - mean) ** 2
+            for length, n_samples in self.lengths.items()
+        ]
         variance = sum(squares) / max(1, n - 1)
         return float(np.sqrt(variance / max(1, n)))
 

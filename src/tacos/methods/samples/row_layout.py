@@ -228,7 +228,11 @@ def _list_conversation_layouts(
 ) -> tuple[RowLayout, ...]:
     """A layout for each of the names that is a column."""
     system = _find_first_column(SYSTEMS, columns)
-    layouts = [RowLayout("conversation", name, system=system) for name in names if name in columns]
+    layouts = [
+        RowLayout("conversation", name, system=system)
+        for name in names
+        if name in columns
+    ]
     return tuple(layouts)
 
 

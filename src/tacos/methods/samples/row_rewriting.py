@@ -185,7 +185,9 @@ def _replace_last_texts(
         turns = turns[:last_answer]
     if instruction is not None:
         last_question = _find_last_turn(turns, "user")
-        messages[last_question] = _replace_message_text(messages[last_question], instruction)
+        messages[last_question] = _replace_message_text(
+            messages[last_question], instruction
+        )
     if is_json:
         return orjson.dumps(messages).decode()
     return messages

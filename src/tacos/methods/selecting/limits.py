@@ -45,7 +45,9 @@ class Limits:
     cosine: float = 1.0
 
     def __bool__(self) -> bool:
-        return bool(self.per_source or self.per_tag or self.match_length or self.cosine < 1)
+        return bool(
+            self.per_source or self.per_tag or self.match_length or self.cosine < 1
+        )
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,9 @@ def bound_sources(
         names_of_most = {place: names[place] for place in most}
         bounds.append(GroupBound(groups, most, names_of_most, exact=False))
 
-    exact_parts = {number[name]: part for name, part in quotas.items() if not part.at_most}
+    exact_parts = {
+        number[name]: part for name, part in quotas.items() if not part.at_most
+    }
     exact = _count_exact_rows(exact_parts, n)
     if exact:
         bounds.append(
@@ -222,7 +226,9 @@ def _count_exact_rows(
     n: int,
 ) -> dict[int, int]:
     """Rows of each exact quota; shares are rounded so that their sum is rounded once."""
-    shares = {place: part.value * n for place, part in parts.items() if part.unit == "share"}
+    shares = {
+        place: part.value * n for place, part in parts.items() if part.unit == "share"
+    }
     total = int(sum(shares.values()) + 0.5)
     rounded = round_shares(shares, total)
     n_rows = {}
@@ -260,7 +266,9 @@ def _resolve_source(
     if len(candidates) == 1:
         return candidates[0]
     problem = "more than one source is called" if candidates else "there is no source"
-    raise InputError(f"{problem} {name!r} in the data; there are {_join_first_names(known)}")
+    raise InputError(
+        f"{problem} {name!r} in the data; there are {_join_first_names(known)}"
+    )
 
 
 def _list_short_names(source: str) -> set[str]:
@@ -388,7 +396,9 @@ def explain_full_limits(
         room = bound.room[group]
         n_taken = _count_by_group(bound, taken).get(group, 0)
         if n_taken >= room:
-            reasons.append(f"{bound.names[group]} was full ({n_taken:,} of {room:,} rows)")
+            reasons.append(
+                f"{bound.names[group]} was full ({n_taken:,} of {room:,} rows)"
+            )
     return reasons
 
 

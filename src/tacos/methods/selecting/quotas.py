@@ -125,10 +125,14 @@ def check_keep_and_exclude(
     """Raise `InputError` if a row is on both lists, or more than n rows must be kept."""
     on_both = sorted(set(keep) & set(exclude))
     if on_both:
-        raise InputError(f"{on_both[0]} is both on the must-keep list and on the exclude list")
+        raise InputError(
+            f"{on_both[0]} is both on the must-keep list and on the exclude list"
+        )
     n_keep = len(set(keep))
     if n_keep > n:
-        raise InputError(f"the must-keep list has {n_keep} rows, more than the {n} asked for")
+        raise InputError(
+            f"the must-keep list has {n_keep} rows, more than the {n} asked for"
+        )
 
 
 def rank_judged_rows(
@@ -183,7 +187,9 @@ def _split_by_weights(
     """n split by `weights`, at most `limits` each: what is over a limit goes to the others."""
     share = dict.fromkeys(sorted(weights), 0)
     n_left = n
-    is_open = [cluster for cluster in share if limits[cluster] > 0 and weights[cluster] > 0]
+    is_open = [
+        cluster for cluster in share if limits[cluster] > 0 and weights[cluster] > 0
+    ]
     while n_left > 0 and is_open:
         total = sum(weights[cluster] for cluster in is_open)
         exact = {cluster: n_left * weights[cluster] / total for cluster in is_open}

@@ -146,7 +146,8 @@ def select_by_strategy(
         shortfall = limiting.describe_shortfall(bounds, rows)
         if shortfall or not inputs.partial:
             problem = (
-                f"{n} rows are asked for, but {strategy} finds only {len(rows)} that it can take"
+                f"{n} rows are asked for, "
+                f"but {strategy} finds only {len(rows)} that it can take"
             )
             remedy = f"ask for fewer{_explain_unscored(table, strategy)}"
             if shortfall:
@@ -249,7 +250,9 @@ def _build_selection(
     rule = pl.when(is_kept).then(pl.lit("must-keep")).otherwise(pl.lit(strategy))
     selected: pl.DataFrame = table[rows.tolist()]
     selected = selected.with_columns(rule=rule).with_row_index("rank", offset=1)
-    return selected.select(pl.col(name).cast(dtype) for name, dtype in SELECTION.items())
+    return selected.select(
+        pl.col(name).cast(dtype) for name, dtype in SELECTION.items()
+    )
 
 
 # Orders of preference: row numbers of a settled pool, the best first
@@ -262,7 +265,9 @@ def _rank_by_preference(
     """The strategy's order of preference. Raises `ConfigError` for an unknown strategy."""
     rank = RANKINGS.get(strategy)
     if rank is None:
-        raise ConfigError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+        raise ConfigError(
+            f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}"
+        )
     return rank(task)
 
 
@@ -403,7 +408,9 @@ def _find_rows(
     row_of = {id_: row for row, id_ in enumerate(table["id"].to_list())}
     missing = [id_ for id_ in ids if id_ not in row_of]
     if missing:
-        raise InputError(f"{len(missing)} rows asked for are not in the pool, e.g. {missing[0]!r}")
+        raise InputError(
+            f"{len(missing)} rows asked for are not in the pool, e.g. {missing[0]!r}"
+        )
     return np.array([row_of[id_] for id_ in ids], np.int64)
 
 
@@ -430,7 +437,9 @@ def _tag_matrix(
     distinct_tags = pl.col("tags").list.unique()
     numbered = table.with_row_index("row").select("row", tag=distinct_tags)
     occurrences = numbered.explode("tag").drop_nulls()
-    columns = pl.DataFrame({"tag": names}, schema={"tag": pl.String}).with_row_index("column")
+    columns = pl.DataFrame({"tag": names}, schema={"tag": pl.String}).with_row_index(
+        "column"
+    )
     placed = occurrences.join(columns, on="tag").sort("row", "column")
     ones = np.ones(placed.height)
     places = (placed["row"].to_numpy(), placed["column"].to_numpy())
@@ -473,5 +482,7 @@ def _align_vectors(
     try:
         places = [place_of[id_] for id_ in ids]
     except KeyError as error:
-        raise InputError(f"row {error.args[0]!r} of the pool has no embedding") from None
+        raise InputError(
+            f"row {error.args[0]!r} of the pool has no embedding"
+        ) from None
     return np.asarray(extras.vectors[places], np.float32)

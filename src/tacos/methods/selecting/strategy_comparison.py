@@ -46,7 +46,9 @@ def profile_selection(
         "cluster_distance": cluster_distance,
     }
     figures = size_curves.measure_selection(pool, ids)
-    figures = figures.with_columns(pl.lit(value).alias(name) for name, value in more.items())
+    figures = figures.with_columns(
+        pl.lit(value).alias(name) for name, value in more.items()
+    )
     return figures.select(pl.col(name).cast(dtype) for name, dtype in FIGURES.items())
 
 

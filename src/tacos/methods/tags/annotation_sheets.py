@@ -86,7 +86,8 @@ def _render_instructions(instructions: Sequence[str]) -> str:
     if len(instructions) == 1:
         return instructions[0]
     numbered = [
-        f"[{number}] {instruction}" for number, instruction in enumerate(instructions, start=1)
+        f"[{number}] {instruction}"
+        for number, instruction in enumerate(instructions, start=1)
     ]
     return "\n\n".join(numbered)
 
@@ -113,7 +114,9 @@ def read_annotation_sheet(
     """
     for name in ("case", "tag", "answer"):
         if name not in filled.columns:
-            raise InputError(f"the sheet of {judge} has no column {name!r}; add it again")
+            raise InputError(
+                f"the sheet of {judge} has no column {name!r}; add it again"
+            )
     sheet = _drop_empty_lines(filled)
     _check_sheet(sheet, cases, judge)
 

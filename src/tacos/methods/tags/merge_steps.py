@@ -294,7 +294,9 @@ def _explain_rules(
         rules.confidence.tolist(),
     )
     for tag, other, n_samples, share in zip(*columns, strict=True):
-        reason = f"{share:.1%} of the {n_samples} samples with it carry '{names[other]}'"
+        reason = (
+            f"{share:.1%} of the {n_samples} samples with it carry '{names[other]}'"
+        )
         if target[tag] == other:
             reasons[tag] = reason
         elif tag not in reasons:

@@ -248,7 +248,9 @@ def _require_tags_left(
     if step.n_in == 0:
         raise InputError("there are no tags to normalise: no sample was given one")
     if step.n_out == 0:
-        raise InputError(f"no tag is left: none of the {step.n_in:,} distinct tags {missing}")
+        raise InputError(
+            f"no tag is left: none of the {step.n_in:,} distinct tags {missing}"
+        )
 
 
 # Overrides

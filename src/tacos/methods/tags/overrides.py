@@ -71,7 +71,9 @@ def parse_overrides(
     rename = dict(value.get("rename", {}))
     for new in rename.values():
         if not _is_name(new):
-            raise InputError("overrides: rename must give one new name, not empty, per old name")
+            raise InputError(
+                "overrides: rename must give one new name, not empty, per old name"
+            )
     sets = value.get("keep_apart", [])
     if not isinstance(sets, list):
         raise InputError("overrides: keep_apart must be a list of lists of names")
@@ -89,7 +91,9 @@ def _check_parts(value: Mapping[str, Any]) -> None:
     """Raise `InputError` unless the parts are known and in their places."""
     for part in value:
         if part not in PARTS:
-            raise InputError(f"overrides: unknown part {part!r}; the parts are {', '.join(PARTS)}")
+            raise InputError(
+                f"overrides: unknown part {part!r}; the parts are {', '.join(PARTS)}"
+            )
     for part in TABLES:
         table = value.get(part, {})
         if not isinstance(table, Mapping):
@@ -108,7 +112,9 @@ def _read_names(
 ) -> tuple[str, ...]:
     """`value` as a tuple of names. Raises `InputError` if it is no list of names."""
     if not isinstance(value, list) or not all(_is_name(name) for name in value):
-        raise InputError(f"overrides: {part} must be a list of names, none of them empty")
+        raise InputError(
+            f"overrides: {part} must be a list of names, none of them empty"
+        )
     return tuple(value)
 
 
@@ -139,7 +145,9 @@ def _refuse_contradictions(
     dropped = {_word_key(name, signs) for name in overrides.drop}
     for new in overrides.rename.values():
         if _word_key(new, signs) in dropped:
-            raise InputError(f"overrides: '{new}' is dropped, so nothing can be renamed to it")
+            raise InputError(
+                f"overrides: '{new}' is dropped, so nothing can be renamed to it"
+            )
     for members in overrides.keep_apart:
         _refuse_merged_members(members, targets, signs)
 
@@ -174,7 +182,9 @@ def _resolve_merges(
     targets: dict[str, str] = {}
     for target, sources in overrides.merge.items():
         if _word_key(target, signs) in dropped:
-            raise InputError(f"overrides: '{target}' is dropped, so nothing can be merged into it")
+            raise InputError(
+                f"overrides: '{target}' is dropped, so nothing can be merged into it"
+            )
         for source in sources:
             key = _word_key(source, signs)
             first = targets.setdefault(key, target)

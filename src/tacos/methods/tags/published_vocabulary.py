@@ -364,7 +364,9 @@ def _find_meaning_moves(
     return moves
 
 
-def _find_representatives(known: PublishedVocabulary) -> dict[str, dict[str, str | None]]:
+def _find_representatives(
+    known: PublishedVocabulary,
+) -> dict[str, dict[str, str | None]]:
     """key -> raw tag -> canonical tag.
 
     Each canonical tag is represented by its most frequent raw tag with that key.

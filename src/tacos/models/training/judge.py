@@ -136,7 +136,9 @@ def solve_weights(
     return weights
 
 
-def _build_penalty_matrix(n_columns: int, ridge: float, smooth: float, wording: float) -> Array:
+def _build_penalty_matrix(
+    n_columns: int, ridge: float, smooth: float, wording: float
+) -> Array:
     """Build the matrix Q of the penalty b' Q b / 2, of shape (columns, columns)."""
     ramp_features = feature_ramps.index_ramp_features()
     n_ramps = len(ramp_features)

@@ -168,8 +168,12 @@ def _summarise_agreement(
     return {
         "fuzzy by": fuzzy_encoder.name,
         **tag_agreement.measure_tag_agreement(given, truth, fuzzy_encoder),
-        "most frequent tags": tag_agreement.measure_tag_agreement(frequent, truth, fuzzy_encoder),
-        "calibration error": round(tag_agreement.calibration_error(confidences, right), 4),
+        "most frequent tags": tag_agreement.measure_tag_agreement(
+            frequent, truth, fuzzy_encoder
+        ),
+        "calibration error": round(
+            tag_agreement.calibration_error(confidences, right), 4
+        ),
         "reliability": tag_agreement.bin_reliability(confidences, right, edges),
         "tags per row": round(float(np.mean(counts)), 2),
         "without a tag": round(float(np.mean(is_empty)), 4),
@@ -233,7 +237,9 @@ def measure_judge(pairs: Sequence[PreferencePair]) -> Figures:
         "trained on": n_trained,
         "ties left out": int((tested & ~decided).sum()),
         "agreement": bootstrap_share(_mark_hits(decided_logits, won), instructions),
-        "length only": bootstrap_share(_mark_hits(length_difference, won), instructions),
+        "length only": bootstrap_share(
+            _mark_hits(length_difference, won), instructions
+        ),
         "brier": brier,
         "reliability": tag_agreement.bin_reliability(
             preferred_probability.tolist(),

@@ -82,7 +82,13 @@ def _build_layer(n: int, x: str) -> tuple[list[onnx.NodeProto], str]:
         node("MatMul", [middle, f"{n}.down"], [f"{n}.lowered"]),
         node(
             "SkipLayerNormalization",
-            [f"{n}.lowered", mixed, f"{n}.down.gamma", f"{n}.down.beta", f"{n}.down.bias"],
+            [
+                f"{n}.lowered",
+                mixed,
+                f"{n}.down.gamma",
+                f"{n}.down.beta",
+                f"{n}.down.bias",
+            ],
             [output],
             epsilon=EPSILON,
             domain=FUSED,
@@ -131,7 +137,9 @@ def build_graph() -> onnx.ModelProto:
     tokens = helper.make_tensor_value_info("tokens", TensorProto.INT32, id_shape)
     mask = helper.make_tensor_value_info("mask", TensorProto.INT32, id_shape)
     vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, vector_shape)
-    weights = [_declare_weight(name, shape) for name, shape in _list_initializers().items()]
+    weights = [
+        _declare_weight(name, shape) for name, shape in _list_initializers().items()
+    ]
     weights.append(helper.make_tensor("axis1", TensorProto.INT64, [1], [1]))
     graph = helper.make_graph(
         nodes,

@@ -273,7 +273,9 @@ def _find_landmarks(vectors: Matrix, recipe: TaggerRecipe) -> Matrix:
     )
 
 
-def _project_features(features: Matrix, targets: Matrix, damping: float = 0.01) -> Matrix:
+def _project_features(
+    features: Matrix, targets: Matrix, damping: float = 0.01
+) -> Matrix:
     """Find the weights H that bring features @ H closest to the targets, kept small by `damping`.
 
     `features` is (n, m), `targets` (n, ...) and H (m, ...).
@@ -331,7 +333,9 @@ def _build_tag_table(
         lexicon=_build_lexicon(rows, names),
         vectors=np.stack([vectors[name] for name in names]),
         given=np.array([counts[tag] for tag in tags], dtype=np.float32),
-        published=np.array([lore.published.get(tag, 0) for tag in tags], dtype=np.float32),
+        published=np.array(
+            [lore.published.get(tag, 0) for tag in tags], dtype=np.float32
+        ),
         columns=np.array([column.get(tag, -1) for tag in tags], dtype=np.int64),
     )
 
@@ -432,7 +436,9 @@ def _prepare_fold(
     )
 
 
-def _fit_network(inputs: Matrix, right: Flags, recipe: TaggerRecipe) -> tag_candidates.Perceptron:
+def _fit_network(
+    inputs: Matrix, right: Flags, recipe: TaggerRecipe
+) -> tag_candidates.Perceptron:
     """Fit the perceptron by Adam on the log loss; `inputs` is (candidates, len(NAMES))."""
     # In float64: float32 sums over this many rows would be off.
     mean = inputs.mean(axis=0, dtype=np.float64)
@@ -457,7 +463,9 @@ def _fit_network(inputs: Matrix, right: Flags, recipe: TaggerRecipe) -> tag_cand
     )
 
 
-def _search_thresholds(chance: Matrix, right: Flags, sizes: Ids) -> tagger_files.TagThresholds:
+def _search_thresholds(
+    chance: Matrix, right: Flags, sizes: Ids
+) -> tagger_files.TagThresholds:
     """Find the floors with the largest mean of micro and macro F1 on these rows."""
     grid = [
         tagger_files.TagThresholds(*floors)
@@ -531,7 +539,9 @@ def freeze_tagger(
     return meta, packed
 
 
-def _freeze_network(network: tag_candidates.Perceptron) -> dict[str, int8_tensors.Array]:
+def _freeze_network(
+    network: tag_candidates.Perceptron,
+) -> dict[str, int8_tensors.Array]:
     packed: dict[str, int8_tensors.Array] = {
         "network.mean": network.mean,
         "network.spread": network.spread,

@@ -88,7 +88,9 @@ def descend_gradient(
     `rate` falls to 0 over all steps. `relation` weighs the cosines within a batch.
     """
     table = table.copy()
-    power = np.full(len(table), 1e-8, dtype=np.float32)  # Adagrad's sum of squared gradients
+    power = np.full(
+        len(table), 1e-8, dtype=np.float32
+    )  # Adagrad's sum of squared gradients
     rng = np.random.default_rng(seed)
     n_texts = texts.shape[0]
     n_batches = n_texts // batch
@@ -109,7 +111,9 @@ def descend_gradient(
     return table
 
 
-def _drop_empty_columns(rows: sp.csr_array) -> tuple[sp.csr_array, npt.NDArray[np.int64]]:
+def _drop_empty_columns(
+    rows: sp.csr_array,
+) -> tuple[sp.csr_array, npt.NDArray[np.int64]]:
     """Return the rows with only the columns that occur, and the numbers of these columns."""
     tokens = np.unique(rows.indices).astype(np.int64)
     columns = np.searchsorted(tokens, rows.indices)

@@ -28,7 +28,9 @@ def parse_labelled_pairs(batch: Any, prepared: Any, settings: Settings) -> Stage
     )
 
 
-def build_calibration_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_calibration_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
     """Both orders of every labelled pair, from every judge."""
     # Pairs are numbered across batches, so that each has a number of its own.
     first_pair = 0

@@ -124,7 +124,9 @@ def guess_tags(
     computed = ("sureness", "lot")
     schema = {name: dtype for name, dtype in GUESSES.items() if name not in computed}
     # The lot depends on the whole instruction, not on what the tagger reads of it.
-    lots = tagger_cascade.hash_instructions(questions["instruction"].to_list(), settings.seed)
+    lots = tagger_cascade.hash_instructions(
+        questions["instruction"].to_list(), settings.seed
+    )
     table = pl.DataFrame(rows, schema=schema).with_columns(
         tagger_cascade.mean_confidence(),
         lots,
@@ -132,7 +134,9 @@ def guess_tags(
     return StageOutput.without_rejects(table)
 
 
-def build_cascade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_cascade_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
     """One question per user turn, batch by batch; in a cascade, the answers that are sure enough
     are given.
     """

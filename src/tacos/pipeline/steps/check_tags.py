@@ -15,13 +15,17 @@ from tacos.records import StageOutput, Table
 N_CASES_PER_BATCH = 1_000
 
 
-def draw_cases(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+def draw_cases(
+    tables: Tables, settings: Settings, tool: Any, number: int
+) -> StageOutput:
     """Canonical tags -> cases to judge."""
     tags = tables["canonical_tags"].scan().select("id", "tags").collect()
     distinct = tags["tags"].explode().drop_nulls().unique().sort()
     names = distinct.to_list()
     codes = {name: code for code, name in enumerate(names)}
-    matrix = association_rules.build_tag_matrix(tags, codes, len(names))  # (samples, tags)
+    matrix = association_rules.build_tag_matrix(
+        tags, codes, len(names)
+    )  # (samples, tags)
     cases = tag_checks.draw_check_cases(
         matrix,
         tags["id"].to_list(),
@@ -32,12 +36,16 @@ def draw_cases(tables: Tables, settings: Settings, tool: Any, number: int) -> St
     return StageOutput.without_rejects(cases)
 
 
-def build_precision_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_precision_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
     """Does the tag fit the instruction? One question per case."""
     yield from _build_case_questions(tables, tag_checks.PRECISION)
 
 
-def build_consistency_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_consistency_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
     """Does the tag mean the same in all these instructions? One question per case."""
     yield from _build_case_questions(tables, tag_checks.CONSISTENCY)
 

@@ -160,10 +160,14 @@ def _count_cluster_samples(
 # Clusters of samples
 
 
-def _cluster_embeddings(tables: Tables, settings: Settings, encoder: Encoder) -> pl.DataFrame:
+def _cluster_embeddings(
+    tables: Tables, settings: Settings, encoder: Encoder
+) -> pl.DataFrame:
     """Clusters of samples: the centres of K-means over some of them, the largest cluster first."""
     config = settings.cluster
-    drawn = _draw_rows(tables["samples"], ["id", "instruction", "response"], settings.seed)
+    drawn = _draw_rows(
+        tables["samples"], ["id", "instruction", "response"], settings.seed
+    )
     if drawn.is_empty():
         no_centres = np.zeros((0, encoder.dim), np.float32)
         return kmeans_clusters.build_sample_clusters(no_centres, {}, {})

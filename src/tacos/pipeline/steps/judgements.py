@@ -45,7 +45,9 @@ def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
         yield comparisons.list_grade_questions(samples, judges, repetitions)
 
 
-def pair_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+def pair_samples(
+    tables: Tables, settings: Settings, tool: Any, number: int
+) -> StageOutput:
     """The pairs of one round."""
     # Pairs of neighbours and first rounds need no verdicts; later rounds read those so far.
     method = settings.pair.method
@@ -67,7 +69,9 @@ def pair_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> 
             number,
         )
     else:
-        pairs = pairing.plan_swiss_round(shortlist, scores, earlier, number, settings.seed)
+        pairs = pairing.plan_swiss_round(
+            shortlist, scores, earlier, number, settings.seed
+        )
     return StageOutput.without_rejects(pairs)
 
 
@@ -88,7 +92,9 @@ def build_judge_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
         )
 
 
-def rate_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+def rate_samples(
+    tables: Tables, settings: Settings, tool: Any, number: int
+) -> StageOutput:
     """Verdicts of all rounds so far -> scores."""
     if settings.ingest.score or settings.judge.mode == "singleton":
         return StageOutput.without_rejects(_convert_grades(tables))
@@ -123,7 +129,9 @@ def rate_samples(tables: Tables, settings: Settings, tool: Any, number: int) -> 
     return StageOutput.without_rejects(scores)
 
 
-def _pair_first_round(shortlist: pl.DataFrame, tables: Tables, settings: Settings) -> StageOutput:
+def _pair_first_round(
+    shortlist: pl.DataFrame, tables: Tables, settings: Settings
+) -> StageOutput:
     """The first round: pairs within clusters, and bridges between clusters."""
     config = settings.pair
     seed = settings.seed

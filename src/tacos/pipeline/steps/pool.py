@@ -186,7 +186,9 @@ def build_limits(config: SelectSettings) -> Limits:
     )
 
 
-def build_pool_table(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+def build_pool_table(
+    tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame
+) -> pl.DataFrame:
     """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), score (the
     best one; null: not judged).
 
@@ -210,7 +212,9 @@ def build_pool_table(tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame) 
     )
 
 
-def draw_unjudged_rows(frame: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
+def draw_unjudged_rows(
+    frame: pl.DataFrame, scores: pl.DataFrame, seed: int
+) -> pl.DataFrame:
     """id, cluster: rows of `read_memberships` without a score, each once, in random order."""
     unjudged = frame.join(scores, on="id", how="anti")
     distinct = unjudged.unique(

@@ -17,7 +17,9 @@ from tacos.records import StageOutput
 def read_selected_rows(tables: Tables) -> Iterator[pl.DataFrame]:
     """The selected samples, batch by batch, in the order of the input."""
     selected = tables["selection"].scan().select("id").collect()
-    for samples in tables["samples"].batches(["id", "content_hash", "instruction", "raw"]):
+    for samples in tables["samples"].batches(
+        ["id", "content_hash", "instruction", "raw"]
+    ):
         yield samples.join(
             selected,
             on="id",
@@ -26,18 +28,26 @@ def read_selected_rows(tables: Tables) -> Iterator[pl.DataFrame]:
         )
 
 
-def extract_excerpts(batch: pl.DataFrame, prepared: Any, settings: Settings) -> StageOutput:
+def extract_excerpts(
+    batch: pl.DataFrame, prepared: Any, settings: Settings
+) -> StageOutput:
     """Selected samples -> the texts to rewrite."""
-    excerpts, rejects = refinement.build_excerpts(batch, settings.ingest, settings.refine.max_chars)
+    excerpts, rejects = refinement.build_excerpts(
+        batch, settings.ingest, settings.refine.max_chars
+    )
     return StageOutput(excerpts, rejects, notes={})
 
 
-def build_response_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_response_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
     """One question per excerpt."""
     yield from tables["excerpts"].batches()
 
 
-def build_instruction_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_instruction_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
     """One question per excerpt, with its new response (null where there is none)."""
     for excerpts in tables["excerpts"].batches():
         yield _join_new_responses(tables, excerpts)
@@ -52,7 +62,11 @@ def read_proposals(tables: Tables) -> Iterator[pl.DataFrame]:
         rewritten = _join_new_responses(tables, excerpts)
         # The table is there only where `refine.instructions` is on.
         if "instructions" in tables:
-            reworded = tables["instructions"].scan().select("id", new_instruction="instruction")
+            reworded = (
+                tables["instructions"]
+                .scan()
+                .select("id", new_instruction="instruction")
+            )
             yield rewritten.join(
                 reworded.collect(),
                 on="id",
@@ -73,7 +87,9 @@ def rebuild_rows(batch: pl.DataFrame, prepared: Any, settings: Settings) -> Stag
     )
 
 
-def build_confirm_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def build_confirm_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
     """Every changed row against its original, in both orders, from every judge."""
     candidates = tables["candidates"].scan().collect()
     originals = tables["excerpts"].scan().collect()

@@ -32,7 +32,9 @@ EXCLUDED = "on the exclude list"
 NO_GRADES = pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
 
 
-def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+def make_shortlist(
+    tables: Tables, settings: Settings, tool: Any, number: int
+) -> StageOutput:
     """The members of each cluster that enter comparison; the others are rejects, with the rule that
     left them out.
     """
@@ -44,7 +46,9 @@ def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -
 
     # The members of each cluster, without those on the exclude list
     samples = _read_positions(tables)
-    excluded = pool_tables.resolve_ids(samples.lazy(), settings.select.exclude, "exclude")
+    excluded = pool_tables.resolve_ids(
+        samples.lazy(), settings.select.exclude, "exclude"
+    )
     is_excluded = pl.col("id").is_in(excluded)
     everyone = pool_tables.read_memberships(tables, settings)
     members = everyone.filter(~is_excluded)
@@ -84,7 +88,9 @@ def make_shortlist(tables: Tables, settings: Settings, tool: Any, number: int) -
     )
 
 
-def make_selection(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+def make_selection(
+    tables: Tables, settings: Settings, tool: Any, number: int
+) -> StageOutput:
     """The selection; the tool is a user's own selector, the encoder of the near-duplicate limit, or
     None.
     """
@@ -169,10 +175,14 @@ class QuotaSelection(AnnotatedPool):
     def strategy_inputs(self) -> StrategyInputs:
         """What the strategy needs beside the pool."""
         config = self.settings.select
-        fill_ids = [] if self.fill is None else self.remove_excluded(self.fill["id"].to_list())
+        fill_ids = (
+            [] if self.fill is None else self.remove_excluded(self.fill["id"].to_list())
+        )
         vectors = None
         if config.limit < 1:
-            vectors = self._encode_rows({*self.scores["id"].to_list(), *self.keep, *fill_ids})
+            vectors = self._encode_rows(
+                {*self.scores["id"].to_list(), *self.keep, *fill_ids}
+            )
         return StrategyInputs(
             ids=self.pool["id"].to_list(),
             vectors=vectors,
@@ -228,7 +238,9 @@ class QuotaSelection(AnnotatedPool):
         rules = dict(unlimited.select("id", "rule").iter_rows())
         otherwise = (
             # A row that only came in because of a limit
-            pl.when(pl.col("score").is_null()).then(pl.lit("fill")).otherwise(pl.lit("remainder"))
+            pl.when(pl.col("score").is_null())
+            .then(pl.lit("fill"))
+            .otherwise(pl.lit("remainder"))
         )
         by_quota = (
             pl.col("id")
@@ -240,14 +252,18 @@ class QuotaSelection(AnnotatedPool):
             .fill_null(otherwise)
         )
         is_must_keep = pl.col("rule") == "must-keep"
-        return selection.with_columns(rule=pl.when(is_must_keep).then("rule").otherwise(by_quota))
+        return selection.with_columns(
+            rule=pl.when(is_must_keep).then("rule").otherwise(by_quota)
+        )
 
     def _encode_rows(self, wanted: set[str]) -> npt.NDArray[np.float32]:
         """Unit vectors, shape (rows of the pool, dim); rows that are not wanted are all 0, which
         takes no memory until it is written to.
         """
         assert self.encoder is not None
-        ids, encoded = pool_tables.encode_samples(self.tables["samples"], self.encoder, wanted)
+        ids, encoded = pool_tables.encode_samples(
+            self.tables["samples"], self.encoder, wanted
+        )
         pool_ids = self.pool["id"].to_list()
         row_of = {row_id: row for row, row_id in enumerate(pool_ids)}
         vectors = np.zeros((len(pool_ids), self.encoder.dim), np.float32)
@@ -319,7 +335,9 @@ def _select_by_user(tables: Tables, settings: Settings, selector: Any) -> StageO
     return StageOutput.without_rejects(_rank_selection(selection))
 
 
-def _run_user_selector(selector: Any, scores: pl.DataFrame, tables: Tables, n: int) -> pl.DataFrame:
+def _run_user_selector(
+    selector: Any, scores: pl.DataFrame, tables: Tables, n: int
+) -> pl.DataFrame:
     """The rows that a user's own selector takes from the scored pool.
 
     The selector sees id, cluster, score, length and tags.

@@ -11,7 +11,12 @@ from typing import Any
 import polars as pl
 
 from tacos.config import NormaliseSettings, Settings
-from tacos.methods.tags import itemset_rules, normalisation, open_tags, published_vocabulary
+from tacos.methods.tags import (
+    itemset_rules,
+    normalisation,
+    open_tags,
+    published_vocabulary,
+)
 from tacos.methods.tags import overrides as overriding
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Encoder, StageOutput, Table
@@ -39,7 +44,9 @@ def normalise_tags(
     return StageOutput.without_rejects(vocabulary, notes)
 
 
-def mine_implications(tables: Tables, settings: Settings, tool: Any, number: int) -> StageOutput:
+def mine_implications(
+    tables: Tables, settings: Settings, tool: Any, number: int
+) -> StageOutput:
     """Rules between sets of canonical tags."""
     config = settings.normalise
     mapping = _read_tag_mapping(tables)
@@ -51,7 +58,9 @@ def mine_implications(tables: Tables, settings: Settings, tool: Any, number: int
     return StageOutput.without_rejects(rules, {"n_rules": rules.height})
 
 
-def read_naming_rules(tables: Tables, settings: Settings, tool: Any = None) -> NamingRules:
+def read_naming_rules(
+    tables: Tables, settings: Settings, tool: Any = None
+) -> NamingRules:
     """The vocabulary, and the rules between sets of tags where the settings ask for them."""
     rules = None
     if "implications" in tables:
@@ -59,7 +68,9 @@ def read_naming_rules(tables: Tables, settings: Settings, tool: Any = None) -> N
     return _read_tag_mapping(tables), itemset_rules.index_implications(rules)
 
 
-def canonicalise_batch(batch: pl.DataFrame, naming: NamingRules, settings: Settings) -> StageOutput:
+def canonicalise_batch(
+    batch: pl.DataFrame, naming: NamingRules, settings: Settings
+) -> StageOutput:
     """Raw tags -> canonical tags without those that others imply, one row per sample."""
     mapping, implied_by = naming
     canonical = canonicalise_tags(batch, mapping)
@@ -68,7 +79,8 @@ def canonicalise_batch(batch: pl.DataFrame, naming: NamingRules, settings: Setti
 
     # The notes of all batches are added up.
     kept = [
-        itemset_rules.drop_implied_tags(tags, implied_by) for tags in canonical["tags"].to_list()
+        itemset_rules.drop_implied_tags(tags, implied_by)
+        for tags in canonical["tags"].to_list()
     ]
     thinned = _replace_tags(canonical, kept)
     n_implied = _count_tags(canonical) - _count_tags(thinned)
@@ -112,7 +124,9 @@ def iterate_canonical_tags(table: Table, mapping: TagMapping) -> Iterator[pl.Dat
 def canonicalise_tags(batch: pl.DataFrame, mapping: TagMapping) -> pl.DataFrame:
     """Raw tags, one row per turn -> canonical tags, one row per sample."""
     joined = open_tags.join_turn_tags(batch)
-    return _replace_tags(joined, normalisation.apply_mapping(joined["tags"].to_list(), mapping))
+    return _replace_tags(
+        joined, normalisation.apply_mapping(joined["tags"].to_list(), mapping)
+    )
 
 
 def _apply_published_vocabulary(

@@ -10,17 +10,29 @@ from tacos.llm.sending.error_replies import classify_error_reply
 from tacos.methods.judging import comparisons
 from tacos.records import Request
 
-FIELDS = {"instruction_a": "a", "response_a": "b", "instruction_b": "c", "response_b": "d"}
+FIELDS = {
+    "instruction_a": "a",
+    "response_a": "b",
+    "instruction_b": "c",
+    "response_b": "d",
+}
 ASKED = render_request(
     Request(
-        "judge", FIELDS, "judge", "", comparisons.SCHEMA, {"temperature": 0.0, "max_tokens": 50}
+        "judge",
+        FIELDS,
+        "judge",
+        "",
+        comparisons.SCHEMA,
+        {"temperature": 0.0, "max_tokens": 50},
     ),
     "m",
 )
 
 
 def test_the_strictest_form_closes_every_object() -> None:
-    wanted = envelope.build_chat_body(ASKED, RequestForm())["response_format"]["json_schema"]
+    wanted = envelope.build_chat_body(ASKED, RequestForm())["response_format"][
+        "json_schema"
+    ]
     assert wanted["strict"] is True
     assert wanted["schema"]["additionalProperties"] is False
     assert wanted["schema"]["properties"]["score_a"]["maximum"] == 100
@@ -29,7 +41,8 @@ def test_the_strictest_form_closes_every_object() -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "kind"), [(LEVELS[1], "json_schema"), ("json_object", "json_object"), ("none", None)]
+    ("level", "kind"),
+    [(LEVELS[1], "json_schema"), ("json_object", "json_object"), ("none", None)],
 )
 def test_simpler_forms(level: str, kind: str | None) -> None:
     wanted = envelope.build_chat_body(ASKED, RequestForm(level)).get("response_format")
@@ -57,7 +70,14 @@ def test_a_reply_is_read() -> None:
         ],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2},
     }
-    assert envelope.read_chat_reply(orjson.dumps(body)) == ("ab", "", "stop", "m-2026", 3, 2)
+    assert envelope.read_chat_reply(orjson.dumps(body)) == (
+        "ab",
+        "",
+        "stop",
+        "m-2026",
+        3,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,11 +115,23 @@ def test_other_bodies_are_no_reply(body: bytes) -> None:
         (403, "no", False, "stop"),
         (404, '{"error": {"message": "The model `x` does not exist"}}', False, "stop"),
         (400, '{"error": {"code": "model_not_found", "message": "?"}}', True, "stop"),
-        (400, '{"error": {"message": "Unknown field response_format"}}', False, "simpler"),
-        (400, '{"error": {"message": "Use max_completion_tokens instead"}}', False, "tokens-field"),
+        (
+            400,
+            '{"error": {"message": "Unknown field response_format"}}',
+            False,
+            "simpler",
+        ),
+        (
+            400,
+            '{"error": {"message": "Use max_completion_tokens instead"}}',
+            False,
+            "tokens-field",
+        ),
         (400, '{"error": {"message": "maximum context length is 4096"}}', False, "row"),
         (301, "", False, "stop"),
     ],
 )
-def test_what_a_refusal_means(status: int, body: str, answered: bool, kind: str) -> None:
+def test_what_a_refusal_means(
+    status: int, body: str, answered: bool, kind: str
+) -> None:
     assert classify_error_reply(status, body.encode(), answered).kind == kind

@@ -17,7 +17,12 @@ ONE = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["
 
 def question(text: str, template: str = "tag") -> Request:
     return Request(
-        "tag", {"instruction": text}, template, "", open_tags.SCHEMA, {"max_tokens": 100}
+        "tag",
+        {"instruction": text},
+        template,
+        "",
+        open_tags.SCHEMA,
+        {"max_tokens": 100},
     )
 
 
@@ -54,14 +59,24 @@ def test_questions_without_a_wording_for_several_cannot_be_put_together() -> Non
 
 
 def test_a_key_knows_the_size_of_groups_and_not_the_neighbours() -> None:
-    keys = {n: grouped_prompts.build_group_member(question("x"), "m", {}, n).key for n in (2, 4)}
+    keys = {
+        n: grouped_prompts.build_group_member(question("x"), "m", {}, n).key
+        for n in (2, 4)
+    }
     assert keys[2] != keys[4]
     assert keys[2] == grouped_prompts.build_group_member(question("x"), "m", {}, 2).key
-    assert keys[2] != grouped_prompts.build_group_member(question("x"), "m", {"seed": 1}, 2).key
+    assert (
+        keys[2]
+        != grouped_prompts.build_group_member(question("x"), "m", {"seed": 1}, 2).key
+    )
 
 
-@given(st.lists(st.text("abcdef", min_size=1), unique=True, max_size=30), st.integers(1, 9))
-def test_groups_are_neighbours_in_an_order_of_their_own(keys: list[str], n: int) -> None:
+@given(
+    st.lists(st.text("abcdef", min_size=1), unique=True, max_size=30), st.integers(1, 9)
+)
+def test_groups_are_neighbours_in_an_order_of_their_own(
+    keys: list[str], n: int
+) -> None:
     groups = grouped_prompts.split_into_groups(keys, n)
     assert [set(group) for group in groups] == [
         set(keys[at : at + n]) for at in range(0, len(keys), n)
@@ -78,34 +93,54 @@ def test_the_first_row_of_a_group_is_not_always_asked_first() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('{"answers": [{"number": 1, "a": 1}, {"number": 2, "a": 2}]}', ['{"a":1}', '{"a":2}']),
-        ('{"answers": [{"number": 2, "a": 2}, {"number": 1, "a": 1}]}', ['{"a":1}', '{"a":2}']),
+        (
+            '{"answers": [{"number": 1, "a": 1}, {"number": 2, "a": 2}]}',
+            ['{"a":1}', '{"a":2}'],
+        ),
+        (
+            '{"answers": [{"number": 2, "a": 2}, {"number": 1, "a": 1}]}',
+            ['{"a":1}', '{"a":2}'],
+        ),
         ('Sure: ```json\n[{"number": "1", "a": 1}]\n```', ['{"a":1}', None]),
         (
             '{"answers": [{"number": 1, "a": 1}, {"number": 1, "a": 3}, {"number": 2, "a": 2}]}',
             [None, '{"a":2}'],
         ),
-        ('{"answers": [{"number": 1, "a": 1}, {"number": 1, "a": 1}]}', ['{"a":1}', None]),
+        (
+            '{"answers": [{"number": 1, "a": 1}, {"number": 1, "a": 1}]}',
+            ['{"a":1}', None],
+        ),
         (
             '{"answers": [{"number": 1, "a": "many"}, {"number": true, "a": 1}, '
             '{"number": 3, "a": 1}]}',
             [None, None],
         ),
-        ('{"answers": [{"number": 1, "a": 1}, {"number": 2, "a": 25', ['{"a":1}', None]),
+        (
+            '{"answers": [{"number": 1, "a": 1}, {"number": 2, "a": 25',
+            ['{"a":1}', None],
+        ),
         ('{"answers": [{"number": 0, "a": 1}, {"number": 1, "a": 2}]}', [None, None]),
         ('{"answers": "none"}', [None, None]),
         ("", [None, None]),
         ("I would rather not.", [None, None]),
     ],
 )
-def test_an_answer_is_matched_by_its_number_or_missing(text: str, found: list[str | None]) -> None:
+def test_an_answer_is_matched_by_its_number_or_missing(
+    text: str, found: list[str | None]
+) -> None:
     assert grouped_prompts.read_grouped_answers(text, ONE, 2) == found
 
 
 def test_the_tokens_of_a_group_are_shared_and_none_is_lost() -> None:
-    entry = LedgerEntry("group", "m", "m-1", "tag", "stop", 1000, 101, 0.5, 0.0, "online", "{}")
-    members = [grouped_prompts.build_group_member(question(text), "m", {}, 3) for text in "abc"]
-    parts = grouped_prompts.split_group_entry(entry, members, ['{"tags":[]}', None, '{"tags":[]}'])
+    entry = LedgerEntry(
+        "group", "m", "m-1", "tag", "stop", 1000, 101, 0.5, 0.0, "online", "{}"
+    )
+    members = [
+        grouped_prompts.build_group_member(question(text), "m", {}, 3) for text in "abc"
+    ]
+    parts = grouped_prompts.split_group_entry(
+        entry, members, ['{"tags":[]}', None, '{"tags":[]}']
+    )
     assert [part.prompt_tokens for part in parts] == [334, 333, 333]
     assert sum(part.answer_tokens for part in parts) == 101
     assert [envelope.read_chat_reply(part.raw).text for part in parts] == [

@@ -59,12 +59,16 @@ def test_lenient_json_is_read(text: str) -> None:
 
 def test_apostrophes_in_single_quotes_are_kept() -> None:
     assert read(
-        "{'tags': [{'tag': 'it''s', 'explanation': 'don\\'t, can't'}]}".replace("it''s", "its")
+        "{'tags': [{'tag': 'it''s', 'explanation': 'don\\'t, can't'}]}".replace(
+            "it''s", "its"
+        )
     ) == {"tags": [{"tag": "its", "explanation": "don't, can't"}]}
 
 
 def test_scores_in_quotes_are_numbers() -> None:
-    assert read('{"analysis": "x", "score_a": "80", "score_b": "35.5"}', comparisons.SCHEMA) == {
+    assert read(
+        '{"analysis": "x", "score_a": "80", "score_b": "35.5"}', comparisons.SCHEMA
+    ) == {
         "analysis": "x",
         "score_a": 80,
         "score_b": 35.5,
@@ -101,8 +105,12 @@ def test_tags_that_were_all_cut_off_are_not_an_empty_list() -> None:
 
 
 def test_the_complaint_says_what_is_wrong() -> None:
-    with pytest.raises(UnusableReplyError, match=r"score_b.* must be smaller than or equal to 100"):
-        parse_reply_json('{"analysis": "x", "score_a": 80, "score_b": 1000}', comparisons.SCHEMA)
+    with pytest.raises(
+        UnusableReplyError, match=r"score_b.* must be smaller than or equal to 100"
+    ):
+        parse_reply_json(
+            '{"analysis": "x", "score_a": 80, "score_b": 1000}', comparisons.SCHEMA
+        )
     one = orjson.dumps(VERDICT).decode()
     other = orjson.dumps(VERDICT | {"score_a": 1}).decode()
     with pytest.raises(UnusableReplyError, match="several different answers"):

@@ -32,9 +32,12 @@ def test_the_shipped_table_is_dated_and_every_line_is_a_price() -> None:
 
 
 def test_a_snapshot_costs_what_its_family_does() -> None:
-    assert prices.find_price("gpt-4o-mini-2024-07-18") == prices.find_price("gpt-4o-mini")
+    assert prices.find_price("gpt-4o-mini-2024-07-18") == prices.find_price(
+        "gpt-4o-mini"
+    )
     assert (
-        prices.find_price("gpt-4o-mini").per_million_in < prices.find_price("gpt-4o").per_million_in
+        prices.find_price("gpt-4o-mini").per_million_in
+        < prices.find_price("gpt-4o").per_million_in
     )
     assert (
         prices.find_price("openai/gpt-4o").per_million_in
@@ -94,7 +97,9 @@ def test_the_cap_holds_whatever_comes_back() -> None:
             real = compute_cost(price, random.randint(1, 300), random.randint(0, 200))
             meter.settle(flying.pop(), real)
         assert meter.spent.usd <= 0.01 + 1e-12
-    assert meter.spent.usd > 0.01 - compute_cost(price, 300, 200).usd * (len(flying) + 1)
+    assert meter.spent.usd > 0.01 - compute_cost(price, 300, 200).usd * (
+        len(flying) + 1
+    )
     assert "0.01 usd" in str(meter.reached())
 
 
@@ -116,7 +121,9 @@ def test_a_quote_of_equal_requests_is_exact() -> None:
         RateLimits(10),
     )
     assert found.requests.low == found.requests.mid == 1000
-    assert found.requests.high > 1000  # twenty good answers do not prove that all will be
+    assert (
+        found.requests.high > 1000
+    )  # twenty good answers do not prove that all will be
     assert found.prompt_tokens.mid == 100_000
     assert found.usd.mid == pytest.approx(0.1 + 0.1)
     assert found.usd_batch.mid == pytest.approx(found.usd.mid / 2)
@@ -152,7 +159,14 @@ def test_a_share_never_leaves_0_and_1() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["{in = nan, out = 1}", "{in = -1, out = 1}", "{in = 1, out = inf}", "{in = 1}", "5"]
+    "line",
+    [
+        "{in = nan, out = 1}",
+        "{in = -1, out = 1}",
+        "{in = 1, out = inf}",
+        "{in = 1}",
+        "5",
+    ],
 )
 def test_a_price_that_cannot_be_is_no_price(line, own_folder) -> None:
     """With any of them a budget in dollars would never be reached."""

@@ -18,8 +18,12 @@ from tacos.llm.ledger import ledger as ledgers
 from tacos.llm.ledger.ledger import Ledger, LedgerEntry
 
 
-def entry(key: str, raw: str = "{}", model: str = "m", at: float = 1.8e9) -> LedgerEntry:
-    return LedgerEntry(key, model, f"{model}-1", "tag", "stop", 10, 5, 0.2, at, "online", raw)
+def entry(
+    key: str, raw: str = "{}", model: str = "m", at: float = 1.8e9
+) -> LedgerEntry:
+    return LedgerEntry(
+        key, model, f"{model}-1", "tag", "stop", 10, 5, 0.2, at, "online", raw
+    )
 
 
 @pytest.fixture
@@ -33,7 +37,13 @@ def test_what_is_put_is_there_when_its_receiver_is_told(book: Ledger) -> None:
 
     def receiver(entries: list[LedgerEntry], failure: Exception | None) -> None:
         other = sqlite3.connect(book.path)
-        told.append((entries, failure, other.execute("SELECT count(*) FROM replies").fetchone()[0]))
+        told.append(
+            (
+                entries,
+                failure,
+                other.execute("SELECT count(*) FROM replies").fetchone()[0],
+            )
+        )
         other.close()
         done.set()
 
@@ -46,7 +56,9 @@ def test_what_is_put_is_there_when_its_receiver_is_told(book: Ledger) -> None:
 def test_replies_are_committed_in_groups(book: Ledger) -> None:
     groups: list[int] = []
     for number in range(2000):
-        book.put(entry(str(number)), lambda entries, failure: groups.append(len(entries)))
+        book.put(
+            entry(str(number)), lambda entries, failure: groups.append(len(entries))
+        )
     book.flush()
     assert sum(groups) == 2000
     assert len(book.get([str(number) for number in range(2000)])) == 2000
@@ -91,7 +103,9 @@ def test_leases_of_another_machine_hold_until_they_end(book: Ledger) -> None:
     book.sql("INSERT INTO owners VALUES ('elsewhere/1/1/x', ?)", time.time() + 100)
     book.sql("INSERT INTO claims VALUES ('a', 'elsewhere/1/1/x')")
     assert book.take(["a"]).theirs == {"a"}
-    book.sql("UPDATE owners SET until = ? WHERE owner = 'elsewhere/1/1/x'", time.time() - 0.1)
+    book.sql(
+        "UPDATE owners SET until = ? WHERE owner = 'elsewhere/1/1/x'", time.time() - 0.1
+    )
     assert book.take(["a"]).ours == {"a"}
 
 
@@ -123,9 +137,16 @@ def test_spend_is_told_by_model_and_day(book: Ledger) -> None:
 
 
 def test_export_and_import_give_the_same_ledger(book: Ledger, tmp_path: Path) -> None:
-    book.put_all([entry(str(number), raw=f'{{"text": "ü\\n{number}"}}') for number in range(700)])
+    book.put_all(
+        [entry(str(number), raw=f'{{"text": "ü\\n{number}"}}') for number in range(700)]
+    )
     assert book.export(tmp_path / "out.jsonl") == 700
-    lines = [*(tmp_path / "out.jsonl").read_bytes().splitlines(), b"", b"nonsense", b'{"key": "x"}']
+    lines = [
+        *(tmp_path / "out.jsonl").read_bytes().splitlines(),
+        b"",
+        b"nonsense",
+        b'{"key": "x"}',
+    ]
     with ledgers.open_ledger(tmp_path / "second.sqlite") as second:
         assert second.restore(lines) == (700, 0, 2)
         assert second.restore(lines) == (0, 700, 2)
@@ -177,15 +198,27 @@ def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
         {"prompt_tokens": "many"},
         {"at": "today"},
     ]
-    lines = [orjson.dumps({**good, **each}) for each in bad if each.get("prompt_tokens") != 10**30]
-    lines.append(orjson.dumps(good).replace(b'"prompt_tokens":1', b'"prompt_tokens":1' + b"0" * 30))
+    lines = [
+        orjson.dumps({**good, **each})
+        for each in bad
+        if each.get("prompt_tokens") != 10**30
+    ]
+    lines.append(
+        orjson.dumps(good).replace(
+            b'"prompt_tokens":1', b'"prompt_tokens":1' + b"0" * 30
+        )
+    )
     with ledgers.open_ledger(tmp_path / "ledger.sqlite") as book:
         assert book.restore([*lines, orjson.dumps(good)]) == (1, 0, 5)
 
 
-def test_opening_waits_for_another_process_that_is_making_the_file(tmp_path: Path) -> None:
+def test_opening_waits_for_another_process_that_is_making_the_file(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "l.sqlite"
-    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+    with closing(
+        sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    ) as other:
         other.execute(
             "BEGIN IMMEDIATE"
         )  # SQLite gives up on a new journal at once where a file is locked like this

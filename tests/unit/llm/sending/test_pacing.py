@@ -110,4 +110,6 @@ def test_an_exhausted_quota_is_waited_for() -> None:
         "x-ratelimit-reset-tokens": "3h",
     }
     assert read_quota_wait(headers, 0.0) == 90.0
-    assert read_quota_wait({**headers, "x-ratelimit-remaining-requests": "3"}, 0.0) == 0.0
+    assert (
+        read_quota_wait({**headers, "x-ratelimit-remaining-requests": "3"}, 0.0) == 0.0
+    )

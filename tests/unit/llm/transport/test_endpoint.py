@@ -11,7 +11,8 @@ KEY = "sk-very-secret-key"
 
 def test_the_environment_names_server_and_key() -> None:
     found = resolve_endpoint(
-        LLMSettings(proxy="none"), {"OPENAI_BASE_URL": "http://host:1/v1/", "OPENAI_API_KEY": KEY}
+        LLMSettings(proxy="none"),
+        {"OPENAI_BASE_URL": "http://host:1/v1/", "OPENAI_API_KEY": KEY},
     )
     assert found.url("/chat/completions") == "http://host:1/v1/chat/completions"
     assert found.headers["Authorization"] == f"Bearer {KEY}"
@@ -26,7 +27,9 @@ def test_azure_takes_its_own_header_and_a_query() -> None:
     )
     found = resolve_endpoint(settings, {"OPENAI_API_KEY": KEY})
     assert found.headers == {"api-key": KEY}
-    assert found.url("/chat/completions").endswith("/chat/completions?api-version=2024-10-21")
+    assert found.url("/chat/completions").endswith(
+        "/chat/completions?api-version=2024-10-21"
+    )
 
 
 def test_headers_may_name_environment_variables() -> None:
@@ -66,7 +69,8 @@ def test_bad_addresses_are_one_clear_error(url: str) -> None:
 def test_a_folder_of_models_is_no_language_model(tmp_path) -> None:
     """As `tacos refine RUN --llm mymodel/` would have it rewrite."""
     with pytest.raises(
-        ConfigError, match="is a folder of models, and a language model is asked for here"
+        ConfigError,
+        match="is a folder of models, and a language model is asked for here",
     ):
         resolve_endpoint(LLMSettings(base_url=str(tmp_path)), {})
 
@@ -74,4 +78,6 @@ def test_a_folder_of_models_is_no_language_model(tmp_path) -> None:
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "日本"])
 def test_headers_cannot_smuggle(value: str) -> None:
     with pytest.raises(ConfigError):
-        resolve_endpoint(LLMSettings(base_url="http://h/v1", headers={"X-A": value}), {})
+        resolve_endpoint(
+            LLMSettings(base_url="http://h/v1", headers={"X-A": value}), {}
+        )

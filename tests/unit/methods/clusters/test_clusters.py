@@ -12,7 +12,10 @@ from tacos.methods.clusters import cluster_names, cluster_size_limits, kmeans_cl
 
 RNG = np.random.default_rng(0)
 BLOBS = np.concatenate(
-    [RNG.normal(centre, 0.02, (n, 2)) for centre, n in (((0, 0), 40), ((1, 0), 8), ((1, 0.2), 2))]
+    [
+        RNG.normal(centre, 0.02, (n, 2))
+        for centre, n in (((0, 0), 40), ((1, 0), 8), ((1, 0.2), 2))
+    ]
 )
 TAGS = pl.DataFrame({"tag": [f"t{i:02}" for i in range(50)], "count": [3] * 50})
 VECTORS = BLOBS.astype(np.float32)
@@ -54,7 +57,9 @@ def test_a_giant_cluster_is_split_and_what_is_left_too_small_is_merged() -> None
 
 def test_a_cluster_of_one_tag_cannot_be_split() -> None:
     one = PLANTED.head(1)
-    assert cluster_size_limits.resize_tag_clusters(one, VECTORS[:1], n_of, 3, 0, 0.1, 1).equals(one)
+    assert cluster_size_limits.resize_tag_clusters(
+        one, VECTORS[:1], n_of, 3, 0, 0.1, 1
+    ).equals(one)
 
 
 @settings(max_examples=20)
@@ -76,7 +81,9 @@ def test_centres_with_too_few_samples_are_dropped_and_large_ones_split() -> None
     assert len(cluster_size_limits.resize_centres(centres, VECTORS, 1_000, 1.0, 1)) == 1
 
 
-def test_a_name_is_what_tells_a_cluster_from_the_others_not_what_is_everywhere() -> None:
+def test_a_name_is_what_tells_a_cluster_from_the_others_not_what_is_everywhere() -> (
+    None
+):
     rows = pl.DataFrame(
         {
             "cluster": [0] * 30 + [1] * 30,
@@ -96,10 +103,16 @@ def test_the_z_score_is_that_of_the_paper() -> None:
     rows = pl.DataFrame(
         {"cluster": [0] * 4 + [1] * 6, "tags": [["a"]] * 3 + [[]] + [["a"]] + [[]] * 5}
     )
-    found = cluster_names.score_cluster_tags(rows).filter(pl.col("cluster") == 0).row(0, named=True)
+    found = (
+        cluster_names.score_cluster_tags(rows)
+        .filter(pl.col("cluster") == 0)
+        .row(0, named=True)
+    )
     p, prior = 0.4, 10.0
     inside, outside = 3 + prior * p, 1 + prior * p
-    delta = np.log(inside / (4 + prior - inside)) - np.log(outside / (6 + prior - outside))
+    delta = np.log(inside / (4 + prior - inside)) - np.log(
+        outside / (6 + prior - outside)
+    )
     assert found["z"] == pytest.approx(delta / np.sqrt(1 / inside + 1 / outside))
 
 

@@ -20,7 +20,8 @@ def labelled(n: int = N, ties: float = 0.0, seed: int = 1) -> pl.DataFrame:
     for number in range(n):
         longer = rng.random() < 0.5
         texts = {
-            f"response_{side}": "x" * (200 if (side == "a") == longer else 100) for side in "ab"
+            f"response_{side}": "x" * (200 if (side == "a") == longer else 100)
+            for side in "ab"
         }
         preferred = "tie" if rng.random() < ties else "ab"[int(rng.random() < 0.5)]
         rows.append(
@@ -66,7 +67,9 @@ def judged(
             }
             scores = {"score_left": 50 + gap / 2, "score_right": 50 - gap / 2}
             rows.append(
-                known | {"judge": judge, "repetition": 0, "reason": "", "reply": ""} | scores
+                known
+                | {"judge": judge, "repetition": 0, "reason": "", "reply": ""}
+                | scores
             )
     return pl.DataFrame(rows, schema=VERDICTS, orient="row")
 
@@ -93,7 +96,9 @@ def test_a_judge_who_guesses_is_not_to_be_relied_on() -> None:
     labels = labelled()
     found = of(labels, judged(labels.with_columns(preferred=pl.lit("tie"))))
     assert found.agreement.value == pytest.approx(0.5, abs=0.06)
-    assert any("not shown to be better than chance" in text for text in found.suggestions)
+    assert any(
+        "not shown to be better than chance" in text for text in found.suggestions
+    )
 
 
 def test_a_place_that_is_worth_points_is_measured_and_told() -> None:
@@ -105,7 +110,9 @@ def test_a_place_that_is_worth_points_is_measured_and_told() -> None:
     assert {"never ask one order", "keep both orders, a"} <= {
         text[:19] for text in found.suggestions
     }
-    assert found.agreement == of(labels, judged(labels)).agreement, "both orders cancel it"
+    assert found.agreement == of(labels, judged(labels)).agreement, (
+        "both orders cancel it"
+    )
 
 
 def test_a_liking_for_length_is_told_from_people_who_share_it() -> None:
@@ -114,10 +121,14 @@ def test_a_liking_for_length_is_told_from_people_who_share_it() -> None:
     assert (found.longer_judge.value or 0) > (found.longer_people.value or 1) + 0.15
     assert any("length is no merit" in text for text in found.suggestions)
     longer = (
-        pl.when(pl.col("response_a").str.len_chars() > 150).then(pl.lit("a")).otherwise(pl.lit("b"))
+        pl.when(pl.col("response_a").str.len_chars() > 150)
+        .then(pl.lit("a"))
+        .otherwise(pl.lit("b"))
     )
     alike = labels.with_columns(preferred=longer)
-    assert not any("length" in text for text in of(alike, judged(alike, length=8)).suggestions)
+    assert not any(
+        "length" in text for text in of(alike, judged(alike, length=8)).suggestions
+    )
 
 
 def test_ties_are_misses_in_agreement_and_left_out_where_only_decisions_count() -> None:
@@ -154,10 +165,17 @@ def test_a_judge_that_cannot_see_order_has_no_flips_to_count() -> None:
 def test_a_panel_has_a_calibration_of_its_own_beside_each_judge() -> None:
     labels = labelled()
     both = pl.concat(
-        [judged(labels, noise=20, judge=name, seed=seed) for name, seed in (("a", 3), ("b", 4))]
+        [
+            judged(labels, noise=20, judge=name, seed=seed)
+            for name, seed in (("a", 3), ("b", 4))
+        ]
     )
     alone_a, alone_b, panel = calibration.calibrate_judges(labels, both)
-    assert [each.judge for each in (alone_a, alone_b, panel)] == ["a", "b", calibration.PANEL]
+    assert [each.judge for each in (alone_a, alone_b, panel)] == [
+        "a",
+        "b",
+        calibration.PANEL,
+    ]
     assert panel.n_judged == N
     assert (panel.agreement.value or 0) > max(
         alone_a.agreement.value or 1, alone_b.agreement.value or 1
@@ -171,24 +189,34 @@ def test_a_judge_without_one_usable_answer_is_said_to_have_none() -> None:
     )
     assert (talking.judge, mute.judge, panel.judge) == ("j", "mute", calibration.PANEL)
     assert (talking.n_judged, mute.n_judged, panel.n_judged) == (120, 0, 120)
-    assert mute.suggestions == ("nothing can be said about mute: none of its answers is usable",)
+    assert mute.suggestions == (
+        "nothing can be said about mute: none of its answers is usable",
+    )
 
 
 def test_labels_without_a_winner_tell_nothing_of_agreement() -> None:
     labels = labelled(30).with_columns(preferred=pl.lit("tie"))
     told = of(labels, judged(labels)).suggestions
-    assert told[0] == "agreement cannot be measured: you named no winner in any pair that it judged"
-    assert not any("better than chance" in text or "label more" in text for text in told)
+    assert (
+        told[0]
+        == "agreement cannot be measured: you named no winner in any pair that it judged"
+    )
+    assert not any(
+        "better than chance" in text or "label more" in text for text in told
+    )
 
 
 def test_the_sides_of_the_table_do_not_matter() -> None:
     labels = labelled(ties=0.2)
     mirror = {"a": "b", "b": "a", "tie": "tie"}
-    turned = labels.rename({"response_a": "response_b", "response_b": "response_a"}).select(
-        LABELS.names()
-    )
+    turned = labels.rename(
+        {"response_a": "response_b", "response_b": "response_a"}
+    ).select(LABELS.names())
     turned = turned.with_columns(pl.col("preferred").replace_strict(mirror))
-    there, back = of(labels, judged(labels, noise=0)), of(turned, judged(turned, noise=0))
+    there, back = (
+        of(labels, judged(labels, noise=0)),
+        of(turned, judged(turned, noise=0)),
+    )
     assert there == back
 
 
@@ -199,11 +227,19 @@ def test_the_sides_of_the_table_do_not_matter() -> None:
             {"instruction": "i", "response_a": "x", "response_b": "y"},
             "preferred is not a, b or tie",
         ),
-        ({"instruction": "i", "response_a": "x", "preferred": "a"}, "no text in response_b"),
-        ({"response_a": "x", "response_b": "y", "preferred": "a"}, "no text in instruction_a"),
+        (
+            {"instruction": "i", "response_a": "x", "preferred": "a"},
+            "no text in response_b",
+        ),
+        (
+            {"response_a": "x", "response_b": "y", "preferred": "a"},
+            "no text in instruction_a",
+        ),
     ],
 )
-def test_a_row_that_says_too_little_is_a_reject(row: dict[str, Any], reason: str) -> None:
+def test_a_row_that_says_too_little_is_a_reject(
+    row: dict[str, Any], reason: str
+) -> None:
     found = calibration.parse_label(row, "p:0")
     assert isinstance(found, Reject)
     assert found.reason == reason

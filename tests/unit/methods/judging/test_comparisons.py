@@ -22,7 +22,9 @@ CONFIG = JudgeSettings()
 
 
 def test_each_judge_is_asked_each_pair_in_both_orders_as_often_as_wanted() -> None:
-    asked = comparisons.list_comparison_questions(PAIR, TEXTS, ("a", "b"), repetitions=3)
+    asked = comparisons.list_comparison_questions(
+        PAIR, TEXTS, ("a", "b"), repetitions=3
+    )
     assert asked.height == 2 * 2 * 3
     assert asked.select("order", "judge", "repetition").is_unique().all()
     assert asked["instruction_left"].unique().to_list() == ["Add 1 and 2."]
@@ -43,12 +45,19 @@ def test_only_the_orders_of_a_plan_are_asked() -> None:
 
 
 def test_the_order_is_the_order_shown_and_scores_find_back_to_their_sample() -> None:
-    forth, back = comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).iter_rows(named=True)
-    asked = [comparisons.ask_comparison(row, "judge", "", CONFIG) for row in (forth, back)]
+    forth, back = comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).iter_rows(
+        named=True
+    )
+    asked = [
+        comparisons.ask_comparison(row, "judge", "", CONFIG) for row in (forth, back)
+    ]
     assert [request.fields["response_a"] for request in asked] == ["3", "The Elbe."]
     assert [request.fields["response_b"] for request in asked] == ["The Elbe.", "3"]
     reply = Reply(
-        orjson.dumps({"analysis": "A is better.", "score_a": 80, "score_b": 30}).decode(), key="k"
+        orjson.dumps(
+            {"analysis": "A is better.", "score_a": 80, "score_b": 30}
+        ).decode(),
+        key="k",
     )
     found = [comparisons.parse_verdict(row, reply) for row in (forth, back)]
     table = pl.DataFrame(found, schema=VERDICTS, orient="row")
@@ -60,9 +69,9 @@ def test_the_order_is_the_order_shown_and_scores_find_back_to_their_sample() -> 
 
 
 def test_a_request_names_its_judge_and_repetition() -> None:
-    rows = comparisons.list_comparison_questions(PAIR, TEXTS, ("a", "b"), repetitions=2).iter_rows(
-        named=True
-    )
+    rows = comparisons.list_comparison_questions(
+        PAIR, TEXTS, ("a", "b"), repetitions=2
+    ).iter_rows(named=True)
     asked = [comparisons.ask_comparison(row, "judge", "", CONFIG) for row in rows]
     assert {(request.model, request.repetition) for request in asked} == {
         ("a", 0),
@@ -77,23 +86,35 @@ def test_a_request_names_its_judge_and_repetition() -> None:
 def test_own_criteria_are_in_the_prompt_word_for_word_and_without_any_nothing_is(
     template: str,
 ) -> None:
-    texts = {"instruction": "i", "response": "r", "id": "x", "repetition": 0, "judge": "a"}
+    texts = {
+        "instruction": "i",
+        "response": "r",
+        "id": "x",
+        "repetition": 0,
+        "judge": "a",
+    }
     row = texts | {
-        f"{name}_{side}": name for name in ("instruction", "response") for side in ("left", "right")
+        f"{name}_{side}": name
+        for name in ("instruction", "response")
+        for side in ("left", "right")
     }
     ask = comparisons.ask_comparison if template == "judge" else comparisons.ask_grade
     criteria = "Metric units only.\n\n90 and more: none of {{instruction}} is left out."
 
     def system(config: JudgeSettings) -> str:
         digest = prompts.hash_template(template)
-        return render_messages(ask({**row, "order": "ab"}, template, digest, config))[0]["content"]
+        return render_messages(ask({**row, "order": "ab"}, template, digest, config))[
+            0
+        ]["content"]
 
     assert criteria in system(JudgeSettings(criteria=criteria))
     assert "add the following" not in system(JudgeSettings())
 
 
 def test_a_reply_that_failed_is_a_reject_with_its_text() -> None:
-    row = next(comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).iter_rows(named=True))
+    row = next(
+        comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).iter_rows(named=True)
+    )
     found = comparisons.parse_verdict(row, Reply(None, "So so.", "no JSON"))
     assert isinstance(found, Reject)
     assert (found.id, found.reason, found.raw, found.failure) == (

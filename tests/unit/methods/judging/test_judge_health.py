@@ -4,7 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tacos.methods.judging.judge_health import Measurement, diagnose_judge, measure_judge_agreement
+from tacos.methods.judging.judge_health import (
+    Measurement,
+    diagnose_judge,
+    measure_judge_agreement,
+)
 from tacos.records import VERDICTS
 
 LENGTHS = pl.DataFrame({"id": ["a", "b", "c", "d"], "length": [400, 300, 200, 100]})
@@ -12,7 +16,10 @@ LENGTHS = pl.DataFrame({"id": ["a", "b", "c", "d"], "length": [400, 300, 200, 10
 
 def verdicts(*rows) -> pl.DataFrame:
     """Rows (left, right, order, score of left, score of right)."""
-    full = [(i, 0, a, b, order, "j", 0, x, y, "", "") for i, (a, b, order, x, y) in enumerate(rows)]
+    full = [
+        (i, 0, a, b, order, "j", 0, x, y, "", "")
+        for i, (a, b, order, x, y) in enumerate(rows)
+    ]
     return pl.DataFrame(full, schema=VERDICTS, orient="row")
 
 
@@ -38,7 +45,12 @@ def test_flips_ties_and_first_position_by_hand() -> None:
 
 def test_what_depends_on_order_is_null_for_a_pointwise_judge_and_never_0() -> None:
     found = diagnose_judge(BOTH, LENGTHS, pointwise=True)
-    assert found.flip_rate == found.one_sided_tie_rate == found.first_share == Measurement(None, 0)
+    assert (
+        found.flip_rate
+        == found.one_sided_tie_rate
+        == found.first_share
+        == Measurement(None, 0)
+    )
     assert found.tie_rate.n == 6
 
 
@@ -58,15 +70,21 @@ def test_length_correlation_is_over_samples() -> None:
     assert diagnose_judge(table, LENGTHS, False).length_correlation == Measurement(
         pytest.approx(1.0), 4
     )
-    assert diagnose_judge(table, LENGTHS.head(2), False).length_correlation == Measurement(None, 2)
+    assert diagnose_judge(
+        table, LENGTHS.head(2), False
+    ).length_correlation == Measurement(None, 2)
     flat = LENGTHS.with_columns(length=pl.lit(5))
     assert diagnose_judge(table, flat, False).length_correlation == Measurement(None, 4)
 
 
 def test_a_circle_is_a_violation() -> None:
-    circle = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1), ("c", "a", "ab", 2, 1))
+    circle = verdicts(
+        ("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1), ("c", "a", "ab", 2, 1)
+    )
     assert diagnose_judge(circle, LENGTHS, False).violation_rate == Measurement(1.0, 1)
-    ordered = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1), ("c", "a", "ab", 1, 2))
+    ordered = verdicts(
+        ("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1), ("c", "a", "ab", 1, 2)
+    )
     assert diagnose_judge(ordered, LENGTHS, False).violation_rate == Measurement(0.0, 1)
     chain = verdicts(("a", "b", "ab", 2, 1), ("b", "c", "ab", 2, 1))
     assert diagnose_judge(chain, LENGTHS, False).violation_rate == Measurement(None, 0)
@@ -81,10 +99,16 @@ def test_a_coin_violates_a_quarter_of_the_triples_as_counted_by_hand() -> None:
         for j in range(i + 1, n)
         if rng.random() < 0.8
     }
-    rows = [(f"s{i:02}", f"s{j:02}", "ab", 60 if w else 40, 50) for (i, j), w in beats.items()]
+    rows = [
+        (f"s{i:02}", f"s{j:02}", "ab", 60 if w else 40, 50)
+        for (i, j), w in beats.items()
+    ]
     found = diagnose_judge(verdicts(*rows), LENGTHS, False).violation_rate
     triples = [
-        (i, j, k) for i, j in beats for k in range(j + 1, n) if (j, k) in beats and (i, k) in beats
+        (i, j, k)
+        for i, j in beats
+        for k in range(j + 1, n)
+        if (j, k) in beats and (i, k) in beats
     ]
     circles = sum(beats[i, j] == beats[j, k] != beats[i, k] for i, j, k in triples)
     assert found == Measurement(pytest.approx(circles / len(triples)), len(triples))
@@ -95,7 +119,9 @@ def test_a_coin_violates_a_quarter_of_the_triples_as_counted_by_hand() -> None:
     "scores, collapsed", [([70] * 12 + [60, 50], True), (list(range(40, 54)), False)]
 )
 def test_the_alarm_for_collapsed_scores(scores, collapsed) -> None:
-    found = diagnose_judge(verdicts(*[("a", "b", "ab", s, s) for s in scores]), LENGTHS, False)
+    found = diagnose_judge(
+        verdicts(*[("a", "b", "ab", s, s) for s in scores]), LENGTHS, False
+    )
     assert found.collapsed is collapsed
     assert found.top_score_share.n == 28
 
@@ -113,7 +139,9 @@ def test_no_verdicts_no_figures() -> None:
 
 
 def test_two_judges_agree_where_they_prefer_the_same_side_over_all_orders() -> None:
-    two = BOTH.with_columns(judge=pl.lit("k"), score_left=pl.col("score_left").reverse())
+    two = BOTH.with_columns(
+        judge=pl.lit("k"), score_left=pl.col("score_left").reverse()
+    )
     third = BOTH.head(2).with_columns(judge=pl.lit("l"))
     found = {
         (one, other): figure

@@ -9,7 +9,14 @@ import polars as pl
 from tacos.config import IngestSettings, RefineSettings
 from tacos.methods.judging import refinement
 from tacos.methods.samples import sample_parsing as ingesting
-from tacos.records import CANDIDATES, EXCERPTS, VERDICTS, Reject, Reply, build_reject_frame
+from tacos.records import (
+    CANDIDATES,
+    EXCERPTS,
+    VERDICTS,
+    Reject,
+    Reply,
+    build_reject_frame,
+)
 
 ROW = {"instruction": "Add.", "input": "1 and 2", "output": "3", "no": 7}
 
@@ -50,7 +57,10 @@ def verdict(
 
 
 def settle(
-    *verdicts: dict[str, Any], rejects: tuple[Reject, ...] = (), n: int = 1, changed: bool = True
+    *verdicts: dict[str, Any],
+    rejects: tuple[Reject, ...] = (),
+    n: int = 1,
+    changed: bool = True,
 ) -> tuple[str, str]:
     selected = samples(ROW).drop("raw")
     proposals = pl.DataFrame(
@@ -61,7 +71,13 @@ def settle(
             "faults": ["curt"],
         }
     )
-    candidate = {"id": "x:0", "question": "q", "response": "r", "raw": "{}", "changed": changed}
+    candidate = {
+        "id": "x:0",
+        "question": "q",
+        "response": "r",
+        "raw": "{}",
+        "changed": changed,
+    }
     table = pl.DataFrame(list(verdicts), schema=VERDICTS, orient="row")
     candidates = pl.DataFrame([candidate], schema=CANDIDATES, orient="row")
     found = refinement.settle_refinements(
@@ -72,15 +88,25 @@ def settle(
 
 
 def test_a_rewrite_that_wins_in_both_orders_is_taken() -> None:
-    assert settle(verdict("x:0", "ab", 50, 60), verdict("x:0", "ba", 50, 51))[0] == "rewritten"
+    assert (
+        settle(verdict("x:0", "ab", 50, 60), verdict("x:0", "ba", 50, 51))[0]
+        == "rewritten"
+    )
 
 
 def test_one_order_a_tie_a_flip_or_a_missing_verdict_leave_the_original() -> None:
     assert settle(verdict("x:0", "ab", 50, 60))[0] == "kept"
-    assert settle(verdict("x:0", "ab", 50, 60), verdict("x:0", "ba", 50, 50))[0] == "kept"
-    assert settle(verdict("x:0", "ab", 50, 60), verdict("x:0", "ba", 50, 40))[0] == "kept"
+    assert (
+        settle(verdict("x:0", "ab", 50, 60), verdict("x:0", "ba", 50, 50))[0] == "kept"
+    )
+    assert (
+        settle(verdict("x:0", "ab", 50, 60), verdict("x:0", "ba", 50, 40))[0] == "kept"
+    )
     lost = Reject("x:0", "confirm", "no JSON", "So so.")
-    assert settle(verdict("x:0", "ab", 50, 60), rejects=(lost,)) == ("failed", "confirm: no JSON")
+    assert settle(verdict("x:0", "ab", 50, 60), rejects=(lost,)) == (
+        "failed",
+        "confirm: no JSON",
+    )
 
 
 def test_most_of_a_panel_must_prefer_it() -> None:
@@ -90,7 +116,9 @@ def test_most_of_a_panel_must_prefer_it() -> None:
     lost = [verdict("x:0", order, 60, 50, "c") for order in ("ab", "ba")]
     assert settle(*won("a"), *won("b"), *lost, n=3)[0] == "rewritten"
     assert settle(*won("a"), *lost, n=2)[0] == "kept"
-    assert settle(*won("a"), n=3)[0] == "kept", "judges that did not answer do not prefer it"
+    assert settle(*won("a"), n=3)[0] == "kept", (
+        "judges that did not answer do not prefer it"
+    )
 
 
 def test_where_nothing_changed_nothing_is_asked_and_the_original_stays() -> None:
@@ -104,7 +132,9 @@ def test_where_nothing_changed_nothing_is_asked_and_the_original_stays() -> None
 
 def test_the_judge_sees_both_rows_as_a_reader_would() -> None:
     row = {**excerpt(), "new_instruction": "Sum up.", "new_response": "It is 3."}
-    candidates, rejects = refinement.rebuild_candidates(pl.DataFrame([row]), IngestSettings())
+    candidates, rejects = refinement.rebuild_candidates(
+        pl.DataFrame([row]), IngestSettings()
+    )
     assert rejects.is_empty()
     assert json.loads(candidates["raw"][0]) == {
         **ROW,
@@ -131,7 +161,10 @@ def test_what_cannot_be_shown_in_full_is_not_rewritten_and_that_is_no_failure() 
 
 def test_an_empty_or_failed_rewrite_is_a_reject() -> None:
     empty = Reply(orjson.dumps({"faults": "all", "response": "  "}).decode(), "raw")
-    for reply, reason in ((empty, "empty response"), (Reply(None, "So so.", "no JSON"), "no JSON")):
+    for reply, reason in (
+        (empty, "empty response"),
+        (Reply(None, "So so.", "no JSON"), "no JSON"),
+    ):
         found = refinement.parse_response(excerpt(), reply)
         assert isinstance(found, Reject)
         assert (found.id, found.reason) == ("x:0", reason)
@@ -140,7 +173,11 @@ def test_an_empty_or_failed_rewrite_is_a_reject() -> None:
 def test_the_instruction_is_rewritten_with_the_new_response_in_view() -> None:
     row = {**excerpt(), "new_response": "It is 3."}
     asked = refinement.ask_instruction(row, "refine_instruction", "", RefineSettings())
-    assert asked.fields == {"instruction": "Add.", "context": "1 and 2", "response": "It is 3."}
+    assert asked.fields == {
+        "instruction": "Add.",
+        "context": "1 and 2",
+        "response": "It is 3.",
+    }
     assert (
         "context"
         not in refinement.ask_response(

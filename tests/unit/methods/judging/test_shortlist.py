@@ -33,14 +33,19 @@ def test_all_keeps_every_member_in_input_order() -> None:
 
 def test_of_each_tag_set_the_longest_response_survives_in_all_its_clusters() -> None:
     kept, dropped = shortlist_members(MEMBERS, "longest-per-tag-set", {})
-    assert ids(kept, 0) == ["f:1", "f:2"]  # f:1 and f:3 are equally long: the earlier one
+    assert ids(kept, 0) == [
+        "f:1",
+        "f:2",
+    ]  # f:1 and f:3 are equally long: the earlier one
     assert ids(kept, 1) == ["f:2", "f:10"]
     assert dropped["id"].to_list() == ["f:0", "f:3"]
     assert set(dropped["rule"]) == {"longest-per-tag-set"}
 
 
 def test_the_embedded_judge_takes_the_best_and_a_missing_grade_is_last() -> None:
-    kept, _ = shortlist_members(MEMBERS, "embedded-judge", {0: 1, 1: 1}, factor=3.0, explore=0.0)
+    kept, _ = shortlist_members(
+        MEMBERS, "embedded-judge", {0: 1, 1: 1}, factor=3.0, explore=0.0
+    )
     assert ids(kept, 0) == ["f:0", "f:2", "f:3"]
 
 
@@ -57,14 +62,18 @@ def test_a_share_is_drawn_from_the_rest_at_random() -> None:
     }
     assert seen == {"f:0", "f:1", "f:2", "f:3"}
     every = [
-        shortlist_members(MEMBERS, "embedded-judge", {0: 1}, factor=2.0, explore=0.5, seed=s)[0]
+        shortlist_members(
+            MEMBERS, "embedded-judge", {0: 1}, factor=2.0, explore=0.5, seed=s
+        )[0]
         for s in range(30)
     ]
     assert all("f:2" in ids(table, 0) and len(ids(table, 0)) == 2 for table in every)
 
 
 def test_random_takes_so_many_whatever_the_grades() -> None:
-    kept, dropped = shortlist_members(MEMBERS, "random", {0: 2, 1: 1}, factor=1.0, seed=3)
+    kept, dropped = shortlist_members(
+        MEMBERS, "random", {0: 2, 1: 1}, factor=1.0, seed=3
+    )
     assert kept.group_by("cluster").len().sort("cluster")["len"].to_list() == [2, 1]
     assert kept.height + dropped.height == MEMBERS.height
 
@@ -83,11 +92,18 @@ def test_the_cap_removes_the_rest_under_its_own_name() -> None:
     ]
 
 
-@pytest.mark.parametrize("rule", ["all", "longest-per-tag-set", "embedded-judge", "random"])
+@pytest.mark.parametrize(
+    "rule", ["all", "longest-per-tag-set", "embedded-judge", "random"]
+)
 def test_row_order_does_not_matter(rule) -> None:
     one = shortlist_members(MEMBERS, rule, {0: 1, 1: 1}, 2.0, 0.5, 7)
     two = shortlist_members(
-        MEMBERS.sample(fraction=1.0, shuffle=True, seed=2), rule, {0: 1, 1: 1}, 2.0, 0.5, 7
+        MEMBERS.sample(fraction=1.0, shuffle=True, seed=2),
+        rule,
+        {0: 1, 1: 1},
+        2.0,
+        0.5,
+        7,
     )
     assert one[0].equals(two[0])
     assert one[1].equals(two[1])
@@ -101,7 +117,9 @@ def test_settings_out_of_range_are_named() -> None:
 
 
 def test_what_a_quota_needs_is_shortlisted_too_and_a_cap_comes_last() -> None:
-    groups = pl.DataFrame({"id": ["f:0", "f:1", "f:2", "f:3", "f:10"], "group": [0, 0, 1, 1, 1]})
+    groups = pl.DataFrame(
+        {"id": ["f:0", "f:1", "f:2", "f:3", "f:10"], "group": [0, 0, 1, 1, 1]}
+    )
     given = {"quotas": {0: 1, 1: 0}, "factor": 1.0, "explore": 0.0}
     kept, _ = shortlist_members(MEMBERS, "embedded-judge", **given)
     assert ids(kept, 0) == ["f:2"]
@@ -115,7 +133,11 @@ def test_what_a_quota_needs_is_shortlisted_too_and_a_cap_comes_last() -> None:
     )  # equal grades: by chance
     assert more.height + left.height == MEMBERS.height
     capped, left = shortlist_members(
-        MEMBERS, "embedded-judge", **given, cap=1, reserves=[Reserve(groups, {0: 1, 1: 2})]
+        MEMBERS,
+        "embedded-judge",
+        **given,
+        cap=1,
+        reserves=[Reserve(groups, {0: 1, 1: 2})],
     )
     assert capped["cluster"].n_unique() == capped.height
     assert "cap" in left["rule"].to_list()

@@ -29,8 +29,12 @@ def ratings_of(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.stack([np.repeat(np.arange(counts.shape[1]), row) for row in counts])
 
 
-def two_raters(yes_yes: int, yes_no: int, no_yes: int, no_no: int) -> npt.NDArray[np.int64]:
-    return np.array([[1, 1]] * yes_yes + [[1, 0]] * yes_no + [[0, 1]] * no_yes + [[0, 0]] * no_no)
+def two_raters(
+    yes_yes: int, yes_no: int, no_yes: int, no_no: int
+) -> npt.NDArray[np.int64]:
+    return np.array(
+        [[1, 1]] * yes_yes + [[1, 0]] * yes_no + [[0, 1]] * no_yes + [[0, 0]] * no_no
+    )
 
 
 def test_fleiss_kappa_of_the_printed_example() -> None:
@@ -74,7 +78,9 @@ def test_missing_ratings_are_left_out_and_never_a_category() -> None:
     assert rater_agreement.cohen_kappa(np.array([[1, 1], [-1, 0], [0, -1]])) is None, (
         "one item: chance agreement is certain"
     )
-    assert rater_agreement.cohen_kappa(np.array([[1, 1], [0, 0], [-1, 1], [1, -1]])) == 1
+    assert (
+        rater_agreement.cohen_kappa(np.array([[1, 1], [0, 0], [-1, 1], [1, -1]])) == 1
+    )
 
 
 def test_one_answer_only_leaves_kappa_undefined_but_not_ac1() -> None:
@@ -106,7 +112,9 @@ def test_nothing_rated_is_undefined() -> None:
 
 
 def test_wilson_of_printed_values() -> None:
-    assert rater_agreement.wilson_interval(0, 10)[:3] == pytest.approx((0, 0, 0.2775), abs=5e-4)
+    assert rater_agreement.wilson_interval(0, 10)[:3] == pytest.approx(
+        (0, 0, 0.2775), abs=5e-4
+    )
     assert rater_agreement.wilson_interval(1922, 2000)[:3] == pytest.approx(
         (0.961, 0.9516, 0.9686), abs=5e-4
     )
@@ -115,7 +123,9 @@ def test_wilson_of_printed_values() -> None:
 
 def test_resampling_brackets_the_figure_and_repeats_by_seed() -> None:
     ratings = two_raters(40, 5, 5, 20)
-    found = rater_agreement.bootstrap_interval(rater_agreement.fleiss_kappa, ratings, seed=3)
+    found = rater_agreement.bootstrap_interval(
+        rater_agreement.fleiss_kappa, ratings, seed=3
+    )
     assert found == rater_agreement.bootstrap_interval(
         rater_agreement.fleiss_kappa, ratings, seed=3
     )
@@ -127,7 +137,9 @@ def test_resampling_brackets_the_figure_and_repeats_by_seed() -> None:
 
 def test_there_is_no_interval_where_draws_are_often_undefined() -> None:
     ratings = two_raters(9, 0, 0, 1)
-    assert rater_agreement.bootstrap_interval(rater_agreement.fleiss_kappa, ratings)[:3] == (
+    assert rater_agreement.bootstrap_interval(rater_agreement.fleiss_kappa, ratings)[
+        :3
+    ] == (
         1,
         None,
         None,

@@ -43,11 +43,34 @@ TRL = {
 }
 CHOSEN = {
     "prompt": "Hi",
-    "chosen": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}],
-    "rejected": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ugh"}],
+    "chosen": [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Yo"},
+    ],
+    "rejected": [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Ugh"},
+    ],
 }
-HISTORY = {"instruction": "And 3?", "history": [["1 + 1?", "2"]], "output": "4", "system": "Count."}
-ROWS = [ALPACA, PLAIN, NO_INPUT, SHAREGPT, OPENAI, AS_TEXT, TALK, SELF, TRL, CHOSEN, HISTORY]
+HISTORY = {
+    "instruction": "And 3?",
+    "history": [["1 + 1?", "2"]],
+    "output": "4",
+    "system": "Count.",
+}
+ROWS = [
+    ALPACA,
+    PLAIN,
+    NO_INPUT,
+    SHAREGPT,
+    OPENAI,
+    AS_TEXT,
+    TALK,
+    SELF,
+    TRL,
+    CHOSEN,
+    HISTORY,
+]
 NAMES = [
     "alpaca",
     "columns",
@@ -70,14 +93,18 @@ def read(row: dict[str, Any]) -> Sample:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
-def test_read_again_the_new_texts_stand_where_the_old_ones_stood(row: dict[str, Any]) -> None:
+def test_read_again_the_new_texts_stand_where_the_old_ones_stood(
+    row: dict[str, Any],
+) -> None:
     raw = json.dumps(row)
     parts = extract_parts(raw, IngestSettings())
     new = read(rewrite_row(raw, IngestSettings(), "NEW QUESTION", "NEW ANSWER"))
     old = read(row)
     assert new.turns[-1].text == "NEW ANSWER"
     asked = max(number for number, turn in enumerate(old.turns) if turn.role == "user")
-    assert new.turns[asked].text == old.turns[asked].text.replace(parts.instruction, "NEW QUESTION")
+    assert new.turns[asked].text == old.turns[asked].text.replace(
+        parts.instruction, "NEW QUESTION"
+    )
     others = set(range(len(old.turns) - 1)) - {asked}
     assert all(new.turns[number] == old.turns[number] for number in others)
 
@@ -87,23 +114,36 @@ def test_the_same_texts_give_the_same_sample(row: dict[str, Any]) -> None:
     raw = json.dumps(row)
     parts = extract_parts(raw, IngestSettings())
     assert (
-        read(rewrite_row(raw, IngestSettings(), parts.instruction, parts.response)).content_hash
+        read(
+            rewrite_row(raw, IngestSettings(), parts.instruction, parts.response)
+        ).content_hash
         == read(row).content_hash
     )
 
 
 def test_an_alpaca_row_keeps_its_input_and_its_other_fields() -> None:
     new = rewrite_row(json.dumps(ALPACA), IngestSettings(), "Sum up.", "It is 3.")
-    assert new == {"no": 1, "instruction": "Sum up.", "input": "1 and 2", "output": "It is 3."}
+    assert new == {
+        "no": 1,
+        "instruction": "Sum up.",
+        "input": "1 and 2",
+        "output": "It is 3.",
+    }
 
 
-def test_a_conversation_keeps_its_earlier_and_later_turns_and_the_fields_of_its_messages() -> None:
-    new = rewrite_row(json.dumps(SHAREGPT), IngestSettings(), "And you?", "Well.")["conversations"]
+def test_a_conversation_keeps_its_earlier_and_later_turns_and_the_fields_of_its_messages() -> (
+    None
+):
+    new = rewrite_row(json.dumps(SHAREGPT), IngestSettings(), "And you?", "Well.")[
+        "conversations"
+    ]
     assert new[3:5] == [
         {"from": "human", "value": "And you?", "w": 1},
         {"from": "gpt", "value": "Well.", "w": 0},
     ]
-    assert [new[0], new[1], new[2], new[5]] == [SHAREGPT["conversations"][n] for n in (0, 1, 2, 5)]
+    assert [new[0], new[1], new[2], new[5]] == [
+        SHAREGPT["conversations"][n] for n in (0, 1, 2, 5)
+    ]
 
 
 def test_context_is_what_is_not_rewritten() -> None:
@@ -119,7 +159,9 @@ def test_context_is_what_is_not_rewritten() -> None:
 def test_a_number_that_is_too_large_for_64_bits_survives() -> None:
     raw = json.dumps({**ALPACA, "big": 2**80})
     assert (
-        sample_parsing.row_to_json(rewrite_row(raw, IngestSettings(), "a", "b")).count(str(2**80))
+        sample_parsing.row_to_json(rewrite_row(raw, IngestSettings(), "a", "b")).count(
+            str(2**80)
+        )
         == 1
     )
 
@@ -135,5 +177,6 @@ def test_what_has_no_text_of_its_own_cannot_be_rewritten() -> None:
         )
     with pytest.raises(UnusableRow, match="instruction is empty"):
         extract_parts(
-            json.dumps({"instruction": " ", "input": "1 + 1", "output": "2"}), IngestSettings()
+            json.dumps({"instruction": " ", "input": "1 + 1", "output": "2"}),
+            IngestSettings(),
         )

@@ -10,7 +10,11 @@ import pytest
 from tacos.config import IngestSettings
 from tacos.errors import InputError
 from tacos.formats.reading import RowBatch, read_rows
-from tacos.methods.samples.sample_parsing import parse_sample, parse_sample_batch, samples_to_frame
+from tacos.methods.samples.sample_parsing import (
+    parse_sample,
+    parse_sample_batch,
+    samples_to_frame,
+)
 from tacos.records import SAMPLES, Reject, Sample, Turn
 
 AUTO = IngestSettings()
@@ -30,7 +34,9 @@ def refusal(row: dict, settings: IngestSettings = AUTO) -> tuple[str, bool]:
     return reject.reason, reject.failure
 
 
-def batch(*rows: dict, first_row: int = 0, rejects: tuple[Reject, ...] = ()) -> RowBatch:
+def batch(
+    *rows: dict, first_row: int = 0, rejects: tuple[Reject, ...] = ()
+) -> RowBatch:
     return RowBatch("x", first_row, list(enumerate(rows, first_row)), list(rejects))
 
 
@@ -43,7 +49,13 @@ MESSAGES = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "
     [
         {"instruction": "q", "input": "", "output": "a"},
         {"instruction": "q", "response": "a"},
-        {"instruction": "q", "input": None, "output": "a", "history": [], "system": None},
+        {
+            "instruction": "q",
+            "input": None,
+            "output": "a",
+            "history": [],
+            "system": None,
+        },
         {"prompt": "q", "completion": "a"},
         {"prompt": "q", "response": "a", "source": "somewhere"},
         {"question": "q", "answer": "a", "id": 7},
@@ -56,10 +68,20 @@ MESSAGES = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "
             "instruction": "q",
             "instances": [{"input": "", "output": "a"}, {"input": "x", "output": "y"}],
         },
-        {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
+        {
+            "conversations": [
+                {"from": "human", "value": "q"},
+                {"from": "gpt", "value": "a"},
+            ]
+        },
         {"messages": MESSAGES},
         {"messages": orjson.dumps(MESSAGES).decode()},
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": "q"}]}, MESSAGES[1]]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "q"}]},
+                MESSAGES[1],
+            ]
+        },
         {"conversation": MESSAGES, "model": "m"},
         {"data": ["q", "a"], "id": "0"},
         {"prompt": MESSAGES[:1], "completion": MESSAGES[1:]},
@@ -90,16 +112,24 @@ def test_input_follows_the_instruction_after_a_blank_line() -> None:
 
 @pytest.mark.parametrize(
     "marker",
-    ["<noinput>", "No input.", "N/A", '"<no input>"', "&lt;无输入&gt;", " \n", "no input required"],
+    [
+        "<noinput>",
+        "No input.",
+        "N/A",
+        '"<no input>"',
+        "&lt;无输入&gt;",
+        " \n",
+        "no input required",
+    ],
 )
 def test_an_input_that_says_there_is_none_is_none(marker: str) -> None:
     assert talk({"instruction": "q", "input": marker, "output": "a"}) == QA
 
 
 def test_an_input_that_merely_speaks_of_inputs_stays() -> None:
-    assert talk({"instruction": "q", "input": "no input device found", "output": "a"})[0][
-        1
-    ].endswith("device found")
+    assert talk({"instruction": "q", "input": "no input device found", "output": "a"})[
+        0
+    ][1].endswith("device found")
 
 
 def test_history_and_system_turns_come_first() -> None:
@@ -165,14 +195,23 @@ def test_empty_turns_in_the_middle_are_left_out() -> None:
         ({"messages": MESSAGES[1:]}, "empty instruction"),
         ({"messages": []}, "empty conversation"),
         (
-            {"messages": [*MESSAGES, MESSAGES[0], {"role": "assistant", "content": ""}]},
+            {
+                "messages": [
+                    *MESSAGES,
+                    MESSAGES[0],
+                    {"role": "assistant", "content": ""},
+                ]
+            },
             "empty response",
         ),
         ({}, "empty object"),
         (
             {
                 "messages": [
-                    {"role": "user", "content": [{"type": "image_url", "image_url": "u"}]},
+                    {
+                        "role": "user",
+                        "content": [{"type": "image_url", "image_url": "u"}],
+                    },
                     MESSAGES[1],
                 ]
             },
@@ -193,7 +232,10 @@ def test_rows_without_something_to_learn_are_counted_but_no_failures(
         ({"instruction": "q", "output": {"text": "a"}}, "output is dict, not text"),
         ({"instruction": True, "output": "a"}, "instruction is bool, not text"),
         ({"instruction": "q", "output": [1]}, "output is a list of int, not text"),
-        ({"instruction": "q", "instances": "none"}, "instances is not a list of objects"),
+        (
+            {"instruction": "q", "instances": "none"},
+            "instances is not a list of objects",
+        ),
         (
             {"instruction": "q", "output": "a", "history": [["q1"]]},
             "history is not a list of pairs",
@@ -202,7 +244,10 @@ def test_rows_without_something_to_learn_are_counted_but_no_failures(
         ({"messages": 5}, "the conversation is not a list"),
         ({"messages": "[{not json"}, "the conversation is not JSON"),
         ({"messages": [*MESSAGES, 5]}, "a message is int, not an object"),
-        ({"messages": [{"role": "narrator", "content": "q"}]}, "unknown role 'narrator'"),
+        (
+            {"messages": [{"role": "narrator", "content": "q"}]},
+            "unknown role 'narrator'",
+        ),
         ({"messages": [*MESSAGES, {"content": "q"}]}, "unknown role 'None'"),
     ],
 )
@@ -211,35 +256,57 @@ def test_rows_of_the_wrong_type_are_failures(row: dict, reason: str) -> None:
 
 
 def test_numbers_are_texts() -> None:
-    assert talk({"question": "1 + 1?", "answer": 2}) == [("user", "1 + 1?"), ("assistant", "2")]
+    assert talk({"question": "1 + 1?", "answer": 2}) == [
+        ("user", "1 + 1?"),
+        ("assistant", "2"),
+    ]
 
 
 def test_columns_can_be_named() -> None:
     row = {"instruction": "wrong", "src": "q", "ctx": "c", "pos": "a", "neg": "b"}
     named = IngestSettings(instruction="src", input="ctx", response="pos")
     assert talk(row, named) == [("user", "q\n\nc"), ("assistant", "a")]
-    assert talk(row, IngestSettings(response="neg")) == [("user", "wrong"), ("assistant", "b")]
+    assert talk(row, IngestSettings(response="neg")) == [
+        ("user", "wrong"),
+        ("assistant", "b"),
+    ]
     assert talk({"thread": MESSAGES}, IngestSettings(instruction="thread")) == QA
-    assert talk({"thread": MESSAGES}, IngestSettings(format="openai", instruction="thread")) == QA
+    assert (
+        talk(
+            {"thread": MESSAGES}, IngestSettings(format="openai", instruction="thread")
+        )
+        == QA
+    )
     assert refusal({"pos": "a"}, named)[0].startswith("no instruction")
 
 
 def test_a_format_can_be_forced() -> None:
     row = {"messages": MESSAGES, "instruction": "q", "output": "other"}
     assert talk(row) == QA
-    assert talk(row, IngestSettings(format="alpaca")) == [("user", "q"), ("assistant", "other")]
-    assert refusal({"instruction": "q", "output": "a"}, IngestSettings(format="openai"))[1]
+    assert talk(row, IngestSettings(format="alpaca")) == [
+        ("user", "q"),
+        ("assistant", "other"),
+    ]
+    assert refusal(
+        {"instruction": "q", "output": "a"}, IngestSettings(format="openai")
+    )[1]
 
 
 def test_tags_and_scores_are_taken_from_named_columns() -> None:
     settings = IngestSettings(tags="t", score="s")
     sample = parse_sample(
-        {"prompt": "q", "response": "a", "t": ["b", "a", "b", " "], "s": "4.5"}, "x:0", settings
+        {"prompt": "q", "response": "a", "t": ["b", "a", "b", " "], "s": "4.5"},
+        "x:0",
+        settings,
     )
     assert (sample.tags, sample.score) == (("b", "a"), 4.5)
-    sample = parse_sample({"prompt": "q", "response": "a", "t": None, "s": "good"}, "x:0", settings)
+    sample = parse_sample(
+        {"prompt": "q", "response": "a", "t": None, "s": "good"}, "x:0", settings
+    )
     assert (sample.tags, sample.score) == (None, None)
-    sample = parse_sample({"prompt": "q", "response": "a", "t": [], "s": True}, "x:0", settings)
+    sample = parse_sample(
+        {"prompt": "q", "response": "a", "t": [], "s": True}, "x:0", settings
+    )
     assert (sample.tags, sample.score) == ((), None)
 
 
@@ -249,7 +316,12 @@ def test_the_content_hash_sees_turns_alone() -> None:
     blanks = parse_sample({"instruction": " q", "output": "a\n"}, "x:1", AUTO)
     other = parse_sample({"instruction": "q", "output": "A"}, "x:2", AUTO)
     joined = parse_sample({"instruction": "qa", "output": ""}, "x:2", AUTO)
-    assert one.content_hash == same.content_hash == blanks.content_hash != other.content_hash
+    assert (
+        one.content_hash
+        == same.content_hash
+        == blanks.content_hash
+        != other.content_hash
+    )
     assert len(one.content_hash) == 32
     assert isinstance(joined, Reject)
 
@@ -282,7 +354,10 @@ def test_text_that_is_no_unicode_is_a_reject() -> None:
 def test_a_batch_keeps_the_order_of_rows_and_the_rejects_of_reading() -> None:
     broken = Reject("x:1", "ingest", "line 2: malformed JSON")
     rows = RowBatch(
-        "x", 0, [(0, {"q": 1}), (2, {"prompt": "q", "response": "a"}), (10, {"q": 2})], [broken]
+        "x",
+        0,
+        [(0, {"q": 1}), (2, {"prompt": "q", "response": "a"}), (10, {"q": 2})],
+        [broken],
     )
     samples, rejects = parse_sample_batch(rows, AUTO)
     assert [sample.id for sample in samples] == ["x:2"]
@@ -303,12 +378,18 @@ def test_a_file_without_known_columns_is_an_error_that_says_how_to_name_them() -
         match=r"x: no instruction and response found in the columns: foo, bar; name them with --set",
     ):
         parse_sample_batch(batch({"foo": 1}, {"bar": 2}), AUTO)
-    with pytest.raises(InputError, match="no row has the column 'src'; the columns are: foo"):
+    with pytest.raises(
+        InputError, match="no row has the column 'src'; the columns are: foo"
+    ):
         parse_sample_batch(batch({"foo": 1}), IngestSettings(instruction="src"))
     with pytest.raises(InputError, match="no row has the column 't'"):
-        parse_sample_batch(batch({"prompt": "q", "response": "a"}), IngestSettings(tags="t"))
+        parse_sample_batch(
+            batch({"prompt": "q", "response": "a"}), IngestSettings(tags="t")
+        )
     with pytest.raises(InputError, match="wrapped in an object, in its field 'data'"):
-        parse_sample_batch(batch({"version": 1, "data": [{"prompt": "q", "response": "a"}]}), AUTO)
+        parse_sample_batch(
+            batch({"version": 1, "data": [{"prompt": "q", "response": "a"}]}), AUTO
+        )
     _, rejects = parse_sample_batch(
         batch({"foo": 1}, first_row=10), AUTO
     )  # a later batch: the file was fine so far
@@ -330,7 +411,11 @@ def test_the_table_has_the_schema_of_samples() -> None:
     )
     assert table.schema == SAMPLES
     assert table["source"].to_list() == ["x", "x", "y"]
-    assert table["instruction"].to_list() == ["q", "User: q1\n\nAssistant: a1\n\nUser: q2", "q"]
+    assert table["instruction"].to_list() == [
+        "q",
+        "User: q1\n\nAssistant: a1\n\nUser: q2",
+        "q",
+    ]
     assert table["response"].to_list() == ["añ", "a2", "a"]
     assert table["length"].to_list() == [2, 2, 1]
     assert table["given_tags"].to_list() == [None, None, ["x", "y"]]
@@ -344,9 +429,14 @@ def test_the_table_has_the_schema_of_samples() -> None:
 
 def test_a_system_turn_is_part_of_what_is_judged() -> None:
     sample = Sample(
-        "x:0", "", (Turn("system", "s"), Turn("user", "q"), Turn("assistant", "a")), "{}"
+        "x:0",
+        "",
+        (Turn("system", "s"), Turn("user", "q"), Turn("assistant", "a")),
+        "{}",
     )
-    assert samples_to_frame([sample])["instruction"].to_list() == ["System: s\n\nUser: q"]
+    assert samples_to_frame([sample])["instruction"].to_list() == [
+        "System: s\n\nUser: q"
+    ]
 
 
 CORPORA = {
@@ -364,7 +454,10 @@ CORPORA = {
 @pytest.mark.data
 @pytest.mark.parametrize("name", CORPORA)
 def test_every_corpus_is_understood(shared_data: Path, name: str) -> None:
-    made = [parse_sample_batch(rows, AUTO) for rows in read_rows(shared_data / "corpora" / name)]
+    made = [
+        parse_sample_batch(rows, AUTO)
+        for rows in read_rows(shared_data / "corpora" / name)
+    ]
     n_samples = sum(len(samples) for samples, _ in made)
     reasons = Counter(reject.reason for _, rejects in made for reject in rejects)
     assert (n_samples, dict(reasons)) == CORPORA[name]

@@ -48,5 +48,8 @@ def test_clusters_that_gave_all_or_nothing_had_no_choice_to_be_certain_of() -> N
 
 def test_scores_without_errors_have_no_certainty() -> None:
     scores, _ = planted(10, 5)
-    assert estimate_certainty(scores.with_columns(error=pl.lit(None, pl.Float64)), {0: 10}) is None
+    assert (
+        estimate_certainty(scores.with_columns(error=pl.lit(None, pl.Float64)), {0: 10})
+        is None
+    )
     assert estimate_certainty(scores.clear(), {}) is None

@@ -31,7 +31,9 @@ def offsets_of(rows: list[list[int]]) -> list[int]:
     return [0, *np.cumsum([len(row) for row in rows]).tolist()]
 
 
-@given(st.lists(st.lists(st.integers(0, 8), max_size=6), max_size=40), st.integers(0, 45))
+@given(
+    st.lists(st.lists(st.integers(0, 8), max_size=6), max_size=40), st.integers(0, 45)
+)
 def test_equals_the_algorithm_as_printed(rows: list[list[int]], n: int) -> None:
     taken, walks = complexity_first.take_by_walks(
         offsets_of(rows), [tag for row in rows for tag in row], n
@@ -41,7 +43,10 @@ def test_equals_the_algorithm_as_printed(rows: list[list[int]], n: int) -> None:
 
 def test_the_first_walk_covers_every_tag() -> None:
     rng = np.random.default_rng(1)
-    rows = [rng.choice(50, size=rng.integers(0, 6), replace=False).tolist() for _ in range(1000)]
+    rows = [
+        rng.choice(50, size=rng.integers(0, 6), replace=False).tolist()
+        for _ in range(1000)
+    ]
     taken, walks = complexity_first.take_by_walks(
         offsets_of(rows), [tag for row in rows for tag in row], 1000
     )
@@ -50,11 +55,15 @@ def test_the_first_walk_covers_every_tag() -> None:
 
 
 def test_priority_decides_between_rows_with_equally_many_tags() -> None:
-    rows, _ = complexity_first.take_by_walks([0, 1, 2, 3], [7, 7, 7], 3, priority=[2, 0, 1])
+    rows, _ = complexity_first.take_by_walks(
+        [0, 1, 2, 3], [7, 7, 7], 3, priority=[2, 0, 1]
+    )
     assert rows.tolist() == [1, 2, 0]
 
 
-FRAME = pl.DataFrame({"id": list("abcde"), "tags": [["x", "y", "x"], ["x", "y"], ["z"], [], ["y"]]})
+FRAME = pl.DataFrame(
+    {"id": list("abcde"), "tags": [["x", "y", "x"], ["x", "y"], ["z"], [], ["y"]]}
+)
 
 
 def test_select_gives_ranks_ids_tags_and_walks() -> None:

@@ -28,7 +28,9 @@ def pool(seed: int = 0) -> pl.DataFrame:
             "cluster": rng.integers(0, 4, N).astype(np.uint32),
             "score": rng.uniform(1, 100, N),
             "length": (rng.lognormal(5, 1, N)).astype(np.uint32),
-            "tags": [["common", "rare"] if i % 5 == 0 else ["common"] for i in range(N)],
+            "tags": [
+                ["common", "rare"] if i % 5 == 0 else ["common"] for i in range(N)
+            ],
         }
     )
 
@@ -36,7 +38,9 @@ def pool(seed: int = 0) -> pl.DataFrame:
 def limits(**given: dict[str, str | float] | bool) -> Limits:
     """Limits from what a person writes."""
     parts = {
-        name: parse_quotas(value, name) for name, value in given.items() if isinstance(value, dict)
+        name: parse_quotas(value, name)
+        for name, value in given.items()
+        if isinstance(value, dict)
     }
     return Limits(**parts, match_length=bool(given.get("match_length")))
 
@@ -44,11 +48,15 @@ def limits(**given: dict[str, str | float] | bool) -> Limits:
 def chosen(n: int, wanted: Limits, strategy: str = "longest") -> pl.DataFrame:
     table = pool()
     return (
-        select_by_strategy(table, strategy, n, 1, limits=wanted).select("id").join(table, on="id")
+        select_by_strategy(table, strategy, n, 1, limits=wanted)
+        .select("id")
+        .join(table, on="id")
     )
 
 
-@pytest.mark.parametrize("strategy", ["tacos", "longest", "mig", "random", "complexity-first"])
+@pytest.mark.parametrize(
+    "strategy", ["tacos", "longest", "mig", "random", "complexity-first"]
+)
 def test_an_exact_quota_is_met_and_a_limit_kept(strategy: str) -> None:
     wanted = limits(per_source={"a": 0.6, "c.csv": "<=3"}, per_tag={"rare": "<=10%"})
     found = chosen(30, wanted, strategy)
@@ -69,9 +77,9 @@ def test_an_exact_quota_of_a_tag_is_served_first() -> None:
     table = pool().with_columns(
         length=pl.when(pl.col("tags").list.contains("rare")).then(1).otherwise("length")
     )
-    found = select_by_strategy(table, "longest", 20, 1, limits=limits(per_tag={"rare": 5})).join(
-        table, on="id"
-    )
+    found = select_by_strategy(
+        table, "longest", 20, 1, limits=limits(per_tag={"rare": 5})
+    ).join(table, on="id")
     assert found["tags"].list.contains("rare").sum() == 5
 
 
@@ -79,12 +87,15 @@ def test_an_exact_quota_of_a_tag_is_served_first() -> None:
 @given(n=st.integers(1, 60), seed=st.integers(0, 5))
 def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
     table = pool(seed)
-    found = select_by_strategy(table, "longest", n, 1, limits=Limits(match_length=True)).join(
-        table, on="id"
-    )
+    found = select_by_strategy(
+        table, "longest", n, 1, limits=Limits(match_length=True)
+    ).join(table, on="id")
     cuts = np.unique(np.quantile(table["length"], np.arange(1, 10) / 10))
     share = (
-        np.bincount(np.searchsorted(cuts, table["length"], side="right"), minlength=len(cuts) + 1)
+        np.bincount(
+            np.searchsorted(cuts, table["length"], side="right"),
+            minlength=len(cuts) + 1,
+        )
         / N
     )
     counts = np.bincount(
@@ -94,10 +105,16 @@ def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
     assert counts.sum() == n
 
 
-@pytest.mark.parametrize("lengths", [[1, 100], [5, 5, 5, 9], [3] * 30 + [40] * 11 + [50] * 59])
+@pytest.mark.parametrize(
+    "lengths", [[1, 100], [5, 5, 5, 9], [3] * 30 + [40] * 11 + [50] * 59]
+)
 def test_a_tenth_of_the_lengths_may_be_empty(lengths: list[int]) -> None:
-    table = pool()[: len(lengths)].with_columns(length=pl.Series(lengths, dtype=pl.UInt32))
-    found = select_by_strategy(table, "random", len(lengths), 1, limits=Limits(match_length=True))
+    table = pool()[: len(lengths)].with_columns(
+        length=pl.Series(lengths, dtype=pl.UInt32)
+    )
+    found = select_by_strategy(
+        table, "random", len(lengths), 1, limits=Limits(match_length=True)
+    )
     assert sorted(found["id"]) == sorted(table["id"])
 
 
@@ -135,7 +152,10 @@ def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(
         (limits(per_source={"a": 0.1, "a.json": 0.2}), "has two quotas"),
         (limits(per_tag={"rrare": 0.1}), "near it: rare"),
         (limits(per_tag={"rare": "1%"}), "quota 1% of 'rare' comes to no row of 30"),
-        (limits(per_tag={"rare": 0.9}), r"not filled: the quota of the tag 'rare' \(24 of 27\)"),
+        (
+            limits(per_tag={"rare": 0.9}),
+            r"not filled: the quota of the tag 'rare' \(24 of 27\)",
+        ),
     ],
 )
 def test_what_cannot_be_had_is_said(wanted: Limits, message: str) -> None:
@@ -144,12 +164,17 @@ def test_what_cannot_be_had_is_said(wanted: Limits, message: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["<=2", 2, "20%"])
-def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(part: str | float) -> None:
+def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(
+    part: str | float,
+) -> None:
     rare = ["f:000", "f:005", "f:010"]
     with pytest.raises(
-        InputError, match=r"must-keep list alone .* quota of the tag 'rare' \(3, room for 2\)"
+        InputError,
+        match=r"must-keep list alone .* quota of the tag 'rare' \(3, room for 2\)",
     ):
-        select_by_strategy(pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part}))
+        select_by_strategy(
+            pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part})
+        )
     assert (
         select_by_strategy(
             pool(), "tacos", 10, keep=rare[:2], limits=limits(per_tag={"rare": part})

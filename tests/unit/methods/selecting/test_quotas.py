@@ -10,11 +10,19 @@ from tacos.records import SCORES, SELECTION
 
 def scored(*rows) -> pl.DataFrame:
     """Rows (id, cluster, score)."""
-    return pl.DataFrame([(i, c, s, None, 1, 0) for i, c, s in rows], schema=SCORES, orient="row")
+    return pl.DataFrame(
+        [(i, c, s, None, 1, 0) for i, c, s in rows], schema=SCORES, orient="row"
+    )
 
 
 TABLE = scored(
-    ("a", 0, 90), ("b", 0, 80), ("c", 0, 10), ("a", 1, 99), ("d", 1, 50), ("e", 1, 40), ("f", 1, 30)
+    ("a", 0, 90),
+    ("b", 0, 80),
+    ("c", 0, 10),
+    ("a", 1, 99),
+    ("d", 1, 50),
+    ("e", 1, 40),
+    ("f", 1, 30),
 )
 SIZES = {0: 10, 1: 400}
 
@@ -39,7 +47,12 @@ def test_how_n_is_shared_out(quota, expected) -> None:
 
 
 def test_what_a_small_cluster_cannot_give_goes_to_the_others() -> None:
-    assert compute_quotas({0: 2, 1: 100, 2: 100, 3: 0}, 62, "equal") == {0: 2, 1: 30, 2: 30, 3: 0}
+    assert compute_quotas({0: 2, 1: 100, 2: 100, 3: 0}, 62, "equal") == {
+        0: 2,
+        1: 30,
+        2: 30,
+        3: 0,
+    }
     assert compute_quotas({0: 2, 1: 3}, 50, "square-root") == {0: 2, 1: 3}
 
 
@@ -48,7 +61,9 @@ def test_an_unknown_quota_is_named() -> None:
         compute_quotas({0: 1}, 1, "best")  # type: ignore[arg-type]
 
 
-def test_the_paper_takes_from_the_smallest_cluster_first_and_skips_what_is_taken() -> None:
+def test_the_paper_takes_from_the_smallest_cluster_first_and_skips_what_is_taken() -> (
+    None
+):
     found = select_by_quota(TABLE, SIZES, 4, QuotaRule("ascending-size"))
     assert found.schema == SELECTION
     assert found.select("id", "cluster", "score").rows() == [
@@ -62,7 +77,9 @@ def test_the_paper_takes_from_the_smallest_cluster_first_and_skips_what_is_taken
 def test_a_remainder_goes_by_score() -> None:
     found = select_by_quota(TABLE, SIZES, 6, QuotaRule("ascending-size"))
     assert found["rule"].to_list() == ["quota"] * 6
-    few = select_by_quota(TABLE.filter(pl.col("id") != "c"), SIZES, 5, QuotaRule("ascending-size"))
+    few = select_by_quota(
+        TABLE.filter(pl.col("id") != "c"), SIZES, 5, QuotaRule("ascending-size")
+    )
     assert few.filter(pl.col("rule") == "remainder").is_empty()
     more = select_by_quota(
         scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)),
@@ -70,7 +87,11 @@ def test_a_remainder_goes_by_score() -> None:
         3,
         QuotaRule("ascending-size"),
     )
-    assert more.select("id", "rule").rows() == [("a", "quota"), ("b", "quota"), ("c", "quota")]
+    assert more.select("id", "rule").rows() == [
+        ("a", "quota"),
+        ("b", "quota"),
+        ("c", "quota"),
+    ]
     rest = select_by_quota(
         scored(("a", 0, 1), ("b", 1, 9), ("c", 1, 8), ("d", 1, 7)),
         {0: 9, 1: 3},
@@ -89,10 +110,15 @@ def test_where_the_quotas_are_more_than_n_the_lowest_scores_go() -> None:
 
 
 def test_must_keep_rows_are_in_and_count() -> None:
-    found = select_by_quota(TABLE, SIZES, 4, QuotaRule("ascending-size"), keep=["f", "x"])
+    found = select_by_quota(
+        TABLE, SIZES, 4, QuotaRule("ascending-size"), keep=["f", "x"]
+    )
     assert ids(found)[:2] == ["f", "x"]
     assert found["rule"].to_list()[:2] == ["must-keep", "must-keep"]
-    assert found.filter(pl.col("id") == "x").select("cluster", "score").row(0) == (None, None)
+    assert found.filter(pl.col("id") == "x").select("cluster", "score").row(0) == (
+        None,
+        None,
+    )
     assert found.height == 4
     assert (
         found.filter(pl.col("cluster") == 1).height <= 2
@@ -130,28 +156,40 @@ def test_fill_takes_unjudged_rows_last_and_says_so() -> None:
 def test_equal_scores_are_a_matter_of_the_seed_not_of_the_place() -> None:
     ties = scored(*[(f"r{i}", 0, 50) for i in range(20)])
     chosen = [
-        tuple(ids(select_by_quota(ties, {0: 20}, 5, QuotaRule(seed=seed)))) for seed in range(5)
+        tuple(ids(select_by_quota(ties, {0: 20}, 5, QuotaRule(seed=seed))))
+        for seed in range(5)
     ]
     assert len(set(chosen)) > 1
-    assert ids(select_by_quota(ties.reverse(), {0: 20}, 5, QuotaRule(seed=3))) == list(chosen[3])
+    assert ids(select_by_quota(ties.reverse(), {0: 20}, 5, QuotaRule(seed=3))) == list(
+        chosen[3]
+    )
 
 
 def test_coverage_prefers_tags_that_no_row_has_and_keeps_the_quotas() -> None:
     rows = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60), ("e", 1, 50))
     tags = {"a": ["x"], "b": ["x"], "c": ["y"], "d": ["x"], "e": ["z"]}
     assert ids(select_by_quota(rows, {0: 9, 1: 9}, 3, tags=tags)) == ["a", "b", "d"]
-    assert ids(select_by_quota(rows, {0: 9, 1: 9}, 3, QuotaRule(coverage=1), tags=tags)) == [
+    assert ids(
+        select_by_quota(rows, {0: 9, 1: 9}, 3, QuotaRule(coverage=1), tags=tags)
+    ) == [
         "a",
         "c",
         "e",
     ]
 
 
-def test_coverage_counts_the_tags_of_must_keep_rows_and_says_what_a_remainder_is() -> None:
+def test_coverage_counts_the_tags_of_must_keep_rows_and_says_what_a_remainder_is() -> (
+    None
+):
     rows = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60))
     tags = {"k": ["x"], "a": ["x"], "b": ["x"], "c": ["y"]}
     found = select_by_quota(
-        rows, {0: 1, 1: 3}, 4, QuotaRule("ascending-size", coverage=3), keep=["k"], tags=tags
+        rows,
+        {0: 1, 1: 3},
+        4,
+        QuotaRule("ascending-size", coverage=3),
+        keep=["k"],
+        tags=tags,
     )
     assert found.select("id", "rule").rows() == [
         ("k", "must-keep"),

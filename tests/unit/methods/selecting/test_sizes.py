@@ -27,7 +27,9 @@ def test_what_a_person_writes(text: str | int, size: SelectionSize) -> None:
     assert amounts.parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "0", "-1", "1.5", "0%", "101%", "5k%", "5 usd", "1e3"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "0", "-1", "1.5", "0%", "101%", "5k%", "5 usd", "1e3"]
+)
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ConfigError, match="-n"):
         amounts.parse_size(text)
@@ -44,7 +46,10 @@ def pool(costs: list[int]) -> pl.DataFrame:
 
 
 @settings(max_examples=80)
-@given(costs=st.lists(st.integers(1, 400), min_size=1, max_size=120), budget=st.integers(1, 20_000))
+@given(
+    costs=st.lists(st.integers(1, 400), min_size=1, max_size=120),
+    budget=st.integers(1, 20_000),
+)
 def test_a_budget_takes_the_longest_part_of_an_order_that_fits(
     costs: list[int], budget: int
 ) -> None:
@@ -87,7 +92,9 @@ def test_where_few_rows_of_a_large_pool_can_be_had_a_large_budget_takes_all_of_t
 def test_a_few_very_long_rows_do_not_end_the_search_early() -> None:
     costs = [1] * 300 + [10_000] * 30
     assert sizes.fit_token_budget(1_000, pool(costs).head, pool(costs)).height == 300
-    assert sizes.fit_token_budget(10_300, pool(costs[::-1]).head, pool(costs)).height == 1
+    assert (
+        sizes.fit_token_budget(10_300, pool(costs[::-1]).head, pool(costs)).height == 1
+    )
 
 
 def test_mixes_and_distances() -> None:
@@ -98,14 +105,20 @@ def test_mixes_and_distances() -> None:
     found = strategy_comparison.tabulate_value_shares(
         rows, {"one": ["a", "b"], "two": ["c", "d"]}, "cluster"
     )
-    assert found.rows() == [(0, 0.5, 1.0, 0.0), (1, 0.25, 0.0, 0.5), (None, 0.25, 0.0, 0.5)]
+    assert found.rows() == [
+        (0, 0.5, 1.0, 0.0),
+        (1, 0.25, 0.0, 0.5),
+        (None, 0.25, 0.0, 0.5),
+    ]
     assert (
         strategy_comparison.total_variation(
             strategy_comparison.count_value_shares(rows, "cluster"), {0: 1.0}
         )
         == 0.5
     )
-    assert strategy_comparison.overlap_matrix({"one": ["a", "b"], "two": ["b"]}).rows() == [
+    assert strategy_comparison.overlap_matrix(
+        {"one": ["a", "b"], "two": ["b"]}
+    ).rows() == [
         ("one", 1.0, 0.5),
         ("two", 1.0, 1.0),
     ]

@@ -6,7 +6,14 @@ import pytest
 
 from tacos.amounts import parse_quotas
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting import car, deita, k_center, longest, singleton, size_curves
+from tacos.methods.selecting import (
+    car,
+    deita,
+    k_center,
+    longest,
+    singleton,
+    size_curves,
+)
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.preference_walk import (
     GroupRoom,
@@ -42,7 +49,9 @@ def made(seed: int = 0) -> tuple[pl.DataFrame, StrategyInputs]:
     vectors = rng.standard_normal((N, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     grades = pl.DataFrame({"id": pool["id"], "grade": rng.uniform(0, 5, N)})
-    return pool, StrategyInputs(ids=pool["id"].to_list(), vectors=vectors, grades=grades)
+    return pool, StrategyInputs(
+        ids=pool["id"].to_list(), vectors=vectors, grades=grades
+    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -103,7 +112,10 @@ def test_what_else_is_missing_is_said() -> None:
         select_by_strategy(pool, "random", 5, keep=["nobody"])
     with pytest.raises(InputError, match="f:79"):
         select_by_strategy(
-            pool, "k-center", 5, extras=StrategyInputs(ids=extras.ids[:79], vectors=extras.vectors)
+            pool,
+            "k-center",
+            5,
+            extras=StrategyInputs(ids=extras.ids[:79], vectors=extras.vectors),
         )
 
 
@@ -138,11 +150,18 @@ def test_k_center_takes_the_farthest_and_starts_from_what_is_in() -> None:
 def test_car_takes_the_best_of_each_cluster_first() -> None:
     rng = np.random.default_rng(0)
     centres = np.eye(4, dtype=np.float32)
-    vectors = np.repeat(centres, 10, axis=0) + 0.01 * rng.standard_normal((40, 4)).astype(
-        np.float32
-    )
+    vectors = np.repeat(centres, 10, axis=0) + 0.01 * rng.standard_normal(
+        (40, 4)
+    ).astype(np.float32)
     quality = np.arange(40.0)
-    assert car.rank_by_car(quality, vectors, 1, k=4)[:6].tolist() == [39, 29, 19, 9, 38, 37]
+    assert car.rank_by_car(quality, vectors, 1, k=4)[:6].tolist() == [
+        39,
+        29,
+        19,
+        9,
+        38,
+        37,
+    ]
 
 
 def test_limits_by_group() -> None:
@@ -156,7 +175,9 @@ def test_limits_by_group() -> None:
         7,
         9,
     ]
-    assert walk_preference(order, 3, [GroupRoom(order % 2, {0: 2})], start=[4, 6]).tolist() == [
+    assert walk_preference(
+        order, 3, [GroupRoom(order % 2, {0: 2})], start=[4, 6]
+    ).tolist() == [
         4,
         6,
         1,
@@ -188,7 +209,9 @@ def test_figures_of_a_selection_and_the_n_curve() -> None:
     assert row["mean_length"][0] == pytest.approx(pool["length"][:2].mean())
     curve = size_curves.trace_size_curve(
         pool,
-        lambda n: select_by_strategy(pool, "complexity-first", n, 1, extras)["id"].to_list(),
+        lambda n: select_by_strategy(pool, "complexity-first", n, 1, extras)[
+            "id"
+        ].to_list(),
         [5, 20, 60],
     )
     assert curve["n"].to_list() == [5, 20, 60]
@@ -199,13 +222,19 @@ def test_figures_of_a_selection_and_the_n_curve() -> None:
 def test_the_random_band_holds_most_random_selections() -> None:
     pool, _ = made()
     band = size_curves.measure_random_band(
-        pool, lambda n, seed: select_by_strategy(pool, "random", n, seed)["id"].to_list(), 20
+        pool,
+        lambda n, seed: select_by_strategy(pool, "random", n, seed)["id"].to_list(),
+        20,
     )
-    low, high = band.filter(pl.col("figure") == "mean_score").select("low", "high").row(0)
+    low, high = (
+        band.filter(pl.col("figure") == "mean_score").select("low", "high").row(0)
+    )
     assert low < pool["score"].mean() < high
 
 
-def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_without_room() -> None:
+def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_without_room() -> (
+    None
+):
     pool = pl.DataFrame(
         {
             "id": ["a", "b", "c", "d"],
@@ -219,13 +248,17 @@ def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_witho
     extras = StrategyInputs(
         ids=list("abcd"), vectors=np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
     )  # a and b are the same
-    assert select_by_strategy(pool, "deita", 3, 1, extras, keep=["b"])["id"].to_list() == [
+    assert select_by_strategy(pool, "deita", 3, 1, extras, keep=["b"])[
+        "id"
+    ].to_list() == [
         "b",
         "c",
         "d",
     ]
     none_of_one = Limits(per_source=parse_quotas({"one": "<=0"}, "per_source"))
-    assert select_by_strategy(pool, "deita", 2, 1, extras, limits=none_of_one)["id"].to_list() == [
+    assert select_by_strategy(pool, "deita", 2, 1, extras, limits=none_of_one)[
+        "id"
+    ].to_list() == [
         "b",
         "d",
     ]

@@ -25,13 +25,18 @@ def test_a_new_tag_is_worth_so_many_points() -> None:
 
 
 def test_no_cluster_gives_more_than_it_has_room_for() -> None:
-    assert names(tag_coverage.take_covering(ROWS, 4, {0: 1, 1: 1}, TAGS, worth=0)) == "ac"
+    assert (
+        names(tag_coverage.take_covering(ROWS, 4, {0: 1, 1: 1}, TAGS, worth=0)) == "ac"
+    )
     assert names(tag_coverage.take_covering(ROWS, 4, {0: 1}, TAGS, worth=0)) == "a"
 
 
 def test_tags_of_rows_that_are_in_count_as_covered() -> None:
     assert names(tag_coverage.take_covering(ROWS, 1, None, TAGS, worth=5)) == "a"
-    assert names(tag_coverage.take_covering(ROWS, 2, None, TAGS, worth=5, start=["a"])) == "db"
+    assert (
+        names(tag_coverage.take_covering(ROWS, 2, None, TAGS, worth=5, start=["a"]))
+        == "db"
+    )
 
 
 def test_a_sample_in_two_clusters_is_taken_once() -> None:
@@ -43,7 +48,9 @@ def pool(
     seed: int, size: int
 ) -> tuple[list[tag_coverage.Row], dict[str, list[str]], dict[int, int]]:
     rng = random.Random(seed)
-    rows = [(f"r{i}", rng.randrange(3), float(rng.randrange(1, 9))) for i in range(size)]
+    rows = [
+        (f"r{i}", rng.randrange(3), float(rng.randrange(1, 9))) for i in range(size)
+    ]
     tags = {id_: rng.sample("abcdefghijkl", rng.randrange(5)) for id_, _, _ in rows}
     return rows, tags, {cluster: rng.randrange(1, 6) for cluster in range(3)}
 
@@ -52,9 +59,12 @@ def pool(
 def test_lazy_greedy_is_plain_greedy(seed: int) -> None:
     rows, tags, room = pool(seed, 40)
     left, covered, expected = dict(room), set(), []
-    while free := [k for k, row in enumerate(rows) if left[row[1]] > 0 and k not in expected]:
+    while free := [
+        k for k, row in enumerate(rows) if left[row[1]] > 0 and k not in expected
+    ]:
         best = max(
-            free, key=lambda k: (rows[k][2] + 2.5 * len(set(tags[rows[k][0]]) - covered), -k)
+            free,
+            key=lambda k: (rows[k][2] + 2.5 * len(set(tags[rows[k][0]]) - covered), -k),
         )
         expected.append(best)
         covered.update(tags[rows[best][0]])
@@ -72,7 +82,10 @@ def test_it_reaches_at_least_half_of_the_best(seed: int) -> None:
         )
 
     def fits(places) -> bool:
-        return all(sum(rows[k][1] == cluster for k in places) <= room[cluster] for cluster in room)
+        return all(
+            sum(rows[k][1] == cluster for k in places) <= room[cluster]
+            for cluster in room
+        )
 
     best = max(value(places) for places in combinations(range(9), 4) if fits(places))
     assert value(tag_coverage.take_covering(rows, 4, room, tags, worth=3)) >= best / 2

@@ -9,7 +9,11 @@ from tacos.errors import InputError
 from tacos.methods.tags import annotation_sheets
 from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
 
-TEXTS = {"a": "Write a poem", "b": '=HYPERLINK("http://x")', "c": 'Zeile\nzwei, "quoted"'}
+TEXTS = {
+    "a": "Write a poem",
+    "b": '=HYPERLINK("http://x")',
+    "c": 'Zeile\nzwei, "quoted"',
+}
 ROWS = [
     (1, "precision", "Poetry", ["a"], False, None),
     (2, "consistency", "Code", ["b", "c"], True, 1),
@@ -30,7 +34,15 @@ def filled(cases: pl.DataFrame, *answers: str | None) -> pl.DataFrame:
 
 def test_a_sheet_does_not_say_what_is_planted(cases: pl.DataFrame) -> None:
     sheet = annotation_sheets.build_annotation_sheet(cases, TEXTS)
-    assert sheet.columns == ["case", "task", "question", "tag", "text", "answer", "comment"]
+    assert sheet.columns == [
+        "case",
+        "task",
+        "question",
+        "tag",
+        "text",
+        "answer",
+        "comment",
+    ]
     assert sheet["text"].to_list() == [
         "Write a poem",
         '[1] =HYPERLINK("http://x")\n\n[2] Zeile\nzwei, "quoted"',
@@ -40,7 +52,9 @@ def test_a_sheet_does_not_say_what_is_planted(cases: pl.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_a_sheet_comes_back_through_csv_and_jsonl(cases: pl.DataFrame, form: str) -> None:
+def test_a_sheet_comes_back_through_csv_and_jsonl(
+    cases: pl.DataFrame, form: str
+) -> None:
     sheet = filled(cases, "yes", "No ", "")
     if form == "csv":
         back = pl.read_csv(io.StringIO(sheet.write_csv()), infer_schema=False)
@@ -56,7 +70,9 @@ def test_a_sheet_comes_back_through_csv_and_jsonl(cases: pl.DataFrame, form: str
     assert rejects.is_empty()
 
 
-def test_an_answer_that_cannot_be_read_is_a_reject_and_never_a_default(cases: pl.DataFrame) -> None:
+def test_an_answer_that_cannot_be_read_is_a_reject_and_never_a_default(
+    cases: pl.DataFrame,
+) -> None:
     judgements, rejects = annotation_sheets.read_annotation_sheet(
         filled(cases, "perhaps", "1", None), cases, "Ann"
     )
@@ -84,7 +100,9 @@ def test_a_sheet_of_other_cases_is_refused(cases: pl.DataFrame) -> None:
             sheet.with_columns(case=pl.Series([1, 2, 9])), cases, "Ann"
         )
     with pytest.raises(InputError, match="case 1 twice"):
-        annotation_sheets.read_annotation_sheet(pl.concat([sheet, sheet[:1]]), cases, "Ann")
+        annotation_sheets.read_annotation_sheet(
+            pl.concat([sheet, sheet[:1]]), cases, "Ann"
+        )
     with pytest.raises(InputError, match="no column 'answer'"):
         annotation_sheets.read_annotation_sheet(sheet.drop("answer"), cases, "Ann")
     with pytest.raises(InputError, match="without a case number"):
@@ -104,4 +122,6 @@ def test_empty_lines_that_a_spreadsheet_added_are_no_rows(cases: pl.DataFrame) -
 
 def test_a_sheet_in_which_nothing_is_answered_is_refused(cases: pl.DataFrame) -> None:
     with pytest.raises(InputError, match="the sheet of Ann has no answer"):
-        annotation_sheets.read_annotation_sheet(filled(cases, "", " ", ""), cases, "Ann")
+        annotation_sheets.read_annotation_sheet(
+            filled(cases, "", " ", ""), cases, "Ann"
+        )

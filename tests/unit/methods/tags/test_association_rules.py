@@ -23,7 +23,9 @@ def random_samples(n: int, seed: int, n_tags: int = 40) -> list[list[int]]:
     weights = np.arange(1, n_tags + 1) ** -0.9
     rows = []
     for _ in range(n):
-        row = set(rng.choice(n_tags, size=rng.poisson(4), p=weights / weights.sum()).tolist())
+        row = set(
+            rng.choice(n_tags, size=rng.poisson(4), p=weights / weights.sum()).tolist()
+        )
         row |= {3} if 7 in row else set()
         row |= {7, 3} if 8 in row and rng.random() < 0.97 else set()
         row |= {9} if {1, 2} <= row else set()
@@ -45,7 +47,9 @@ def oracle(
     itemsets = fpgrowth(table, min_support=(support - 0.5) / len(rows), max_len=size)
     if itemsets.empty:
         return set()
-    found = association_rules(itemsets, metric="confidence", min_threshold=confidence - 1e-9)
+    found = association_rules(
+        itemsets, metric="confidence", min_threshold=confidence - 1e-9
+    )
     return {
         (row.antecedents, next(iter(row.consequents)), round(row.support * len(rows)))
         for row in found.itertuples()
@@ -54,14 +58,21 @@ def oracle(
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("support, confidence", [(2, 0.5), (20, 0.9), (10, 0.97), (40, 0.99)])
+@pytest.mark.parametrize(
+    "support, confidence", [(2, 0.5), (20, 0.9), (10, 0.97), (40, 0.99)]
+)
 def test_pair_rules_equal_mlxtends(seed: int, support: int, confidence: float) -> None:
     rows = random_samples(1500, seed)
     rules = associating.mine_pair_rules(matrix(rows), support, confidence)
     found = zip(
-        rules.antecedent.tolist(), rules.consequent.tolist(), rules.n_both.tolist(), strict=True
+        rules.antecedent.tolist(),
+        rules.consequent.tolist(),
+        rules.n_both.tolist(),
+        strict=True,
     )
-    assert {(frozenset([a]), b, n) for a, b, n in found} == oracle(rows, support, confidence, 2)
+    assert {(frozenset([a]), b, n) for a, b, n in found} == oracle(
+        rows, support, confidence, 2
+    )
     assert len(rules) > 0
 
 
@@ -98,13 +109,18 @@ def merged(rows: list[list[int]], names: list[str]) -> dict[str, str]:
     found = merge_steps.merge_by_association(names, matrix(rows, len(names)), 2, 0.99)
     end = {name: name for name in names}
     for moves in found.rounds:
-        end = {raw: (moves[now].target or "") if now in moves else now for raw, now in end.items()}
+        end = {
+            raw: (moves[now].target or "") if now in moves else now
+            for raw, now in end.items()
+        }
     return {raw: now for raw, now in end.items() if raw != now}
 
 
 def test_the_antecedent_goes_into_the_consequent_and_never_the_other_way() -> None:
     rows = [[0, 1]] * 5 + [[1]] * 5
-    assert merged(rows, ["list comprehension", "Python"]) == {"list comprehension": "Python"}
+    assert merged(rows, ["list comprehension", "Python"]) == {
+        "list comprehension": "Python"
+    }
 
 
 def test_a_chain_ends_in_its_last_tag() -> None:
@@ -146,5 +162,7 @@ def test_encode_reads_batches_and_counts_a_tag_once_per_sample() -> None:
 
     expected = [[1, 1], [0, 0], [0, 0], [0, 1]]
     assert associating.build_tag_matrix(frame, codes, 2).toarray().tolist() == expected
-    assert associating.build_tag_matrix(batches(), codes, 2).toarray().tolist() == expected
+    assert (
+        associating.build_tag_matrix(batches(), codes, 2).toarray().tolist() == expected
+    )
     assert associating.build_tag_matrix([], codes, 2).shape == (0, 2)

@@ -10,7 +10,10 @@ def filtered(counts: dict[str, int], alpha: int) -> dict[str, tuple[str | None, 
         pl.DataFrame({"tag": list(counts), "count": list(counts.values())})
     )
     after, _ = frequency_filter.drop_rare_tags(start, alpha)
-    return {row["raw"]: (row["canonical"], row["reason"]) for row in after.iter_rows(named=True)}
+    return {
+        row["raw"]: (row["canonical"], row["reason"])
+        for row in after.iter_rows(named=True)
+    }
 
 
 def test_tags_seen_fewer_than_alpha_times_leave_with_a_reason() -> None:
@@ -27,7 +30,9 @@ def test_what_is_no_tag_leaves_however_often_it_is_seen() -> None:
 
 
 def test_counts_of_a_step_add_up() -> None:
-    start = tag_trace.start_vocabulary(pl.DataFrame({"tag": ["a", "b", "c"], "count": [1, 2, 3]}))
+    start = tag_trace.start_vocabulary(
+        pl.DataFrame({"tag": ["a", "b", "c"], "count": [1, 2, 3]})
+    )
     _, step = frequency_filter.drop_rare_tags(start, 2)
     assert (step.n_in, step.n_out, step.n_dropped, step.n_merged) == (3, 2, 1, 0)
 

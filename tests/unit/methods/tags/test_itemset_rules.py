@@ -6,7 +6,12 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.methods.tags.test_association_rules import NAMES, matrix, oracle, random_samples
+from tests.unit.methods.tags.test_association_rules import (
+    NAMES,
+    matrix,
+    oracle,
+    random_samples,
+)
 
 from tacos.config import load_settings
 from tacos.methods.tags import itemset_rules
@@ -34,16 +39,19 @@ def test_rules_are_mlxtends_without_needless_antecedents(seed: int) -> None:
     }
     assert plain == minimal
     assert (frozenset([1, 2]), 9) in implied, "the planted rule"
-    assert dict(found.select("consequent", "n_consequent").iter_rows())[NAMES[9]] == sum(
-        9 in row for row in rows
-    )
+    assert dict(found.select("consequent", "n_consequent").iter_rows())[
+        NAMES[9]
+    ] == sum(9 in row for row in rows)
 
 
 def test_rows_and_batches_in_any_order_give_the_same_rules() -> None:
     pytest.importorskip("fim")
     rows = random_samples(800, 4)
     frame = pl.DataFrame(
-        {"id": [str(i) for i in range(800)], "tags": [[NAMES[tag] for tag in row] for row in rows]}
+        {
+            "id": [str(i) for i in range(800)],
+            "tags": [[NAMES[tag] for tag in row] for row in rows],
+        }
     )
     whole = itemset_rules.mine_implications([frame], 20, 0.95)
     assert whole.height > 0
@@ -55,7 +63,9 @@ def test_rows_and_batches_in_any_order_give_the_same_rules() -> None:
 def test_too_many_rules_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("fim")
     monkeypatch.setattr(itemset_rules, "N_RULES", 1)
-    with pytest.raises(itemset_rules.ConfigError, match=r"raise normalise\.min_support \(5\)"):
+    with pytest.raises(
+        itemset_rules.ConfigError, match=r"raise normalise\.min_support \(5\)"
+    ):
         itemset_rules.mine_itemset_rules(matrix(random_samples(800, 4)), NAMES, 5, 0.5)
 
 
@@ -79,7 +89,11 @@ def test_thin_never_empties_a_sample_along_a_cycle() -> None:
 @given(st.lists(st.sampled_from("abcdef"), unique=True))
 def test_a_second_pass_changes_nothing(tags: list[str]) -> None:
     rules = ImplicationIndex(
-        {"c": [frozenset("ab")], "a": [frozenset("bc"), frozenset("de")], "f": [frozenset("ac")]},
+        {
+            "c": [frozenset("ab")],
+            "a": [frozenset("bc"), frozenset("de")],
+            "f": [frozenset("ac")],
+        },
         {"a": 3, "b": 1, "c": 7, "d": 2, "e": 2, "f": 7},
     )
     once = drop_implied_tags(tags, rules)
@@ -90,7 +104,8 @@ def test_a_second_pass_changes_nothing(tags: list[str]) -> None:
 def test_the_stage_runs_only_where_it_is_asked_for() -> None:
     names = [step.stage.name for step in plan_steps(load_settings())]
     asked = [
-        step.stage.name for step in plan_steps(load_settings(sets=["normalise.itemsets=true"]))
+        step.stage.name
+        for step in plan_steps(load_settings(sets=["normalise.itemsets=true"]))
     ]
     assert "imply" not in names
     assert asked.index("normalise") < asked.index("imply") < asked.index("canonicalise")
@@ -111,7 +126,9 @@ class Stored:
 
 def test_canonical_tags_lose_what_is_implied() -> None:
     pytest.importorskip("fim")
-    settings = load_settings(sets=["normalise.itemsets=true", "normalise.min_support=3"])
+    settings = load_settings(
+        sets=["normalise.itemsets=true", "normalise.min_support=3"]
+    )
     rows = [["A", "b", "c"]] * 4 + [["A", "c"]] * 2 + [["b", "c"]] + [["A"], ["b"]]
     tags = pl.DataFrame({"id": [f"{i}" for i in range(9)], "tags": rows}).with_columns(
         turn=pl.lit(0)
@@ -120,7 +137,9 @@ def test_canonical_tags_lose_what_is_implied() -> None:
     tables_now = {"tags": Stored(tags), "vocabulary": Stored(vocabulary)}
     made = tag_steps.mine_implications(tables_now, settings, None, 0)
     assert made.table["consequent"].to_list() == ["c"]
-    named = tag_steps.read_naming_rules(tables_now | {"implications": Stored(made.table)}, settings)
+    named = tag_steps.read_naming_rules(
+        tables_now | {"implications": Stored(made.table)}, settings
+    )
     thinned = tag_steps.canonicalise_batch(tags.select("id", "tags"), named, settings)
     assert thinned.notes == {"n_implied": 4}
     assert thinned.table["tags"].to_list()[:5] == [["a", "b"]] * 4 + [["a", "c"]]

@@ -42,13 +42,21 @@ SAMPLES = (
     [["Maths", "Pandas", "Python"]] * 3
     + [["maths", "Python"]] * 2
     + [["Mathematics", "Poem"]] * 4
-    + [["Poems", "rare"], ["Poem", "Python"], ["poems", "🎉"], ["🎉", ""], ["", "Poems"]]
+    + [
+        ["Poems", "rare"],
+        ["Poem", "Python"],
+        ["poems", "🎉"],
+        ["🎉", ""],
+        ["", "Poems"],
+    ]
 )
 
 
 def frame(samples: Sequence[Sequence[str]]) -> pl.DataFrame:
     ids = [str(i) for i in range(len(samples))]
-    return pl.DataFrame({"id": ids, "tags": samples}, {"id": pl.String, "tags": pl.List(pl.String)})
+    return pl.DataFrame(
+        {"id": ids, "tags": samples}, {"id": pl.String, "tags": pl.List(pl.String)}
+    )
 
 
 def count_tags(table: pl.DataFrame) -> pl.DataFrame:
@@ -101,7 +109,10 @@ def test_the_reason_tells_every_move() -> None:
         reasons["maths"]
         == "rules: same words as 'Maths'; semantic: cosine 0.955 with 'Mathematics'"
     )
-    assert reasons["Pandas"] == "association: 100.0% of the 3 samples with it carry 'Python'"
+    assert (
+        reasons["Pandas"]
+        == "association: 100.0% of the 3 samples with it carry 'Python'"
+    )
 
 
 def test_counts_per_step_add_up() -> None:
@@ -129,7 +140,9 @@ def test_rules_are_handed_out() -> None:
 
 
 def test_steps_that_are_off_are_absent() -> None:
-    settings = NormaliseSettings(alpha=1, rules=False, guard=0, semantic=False, association=False)
+    settings = NormaliseSettings(
+        alpha=1, rules=False, guard=0, semantic=False, association=False
+    )
     assert [step.name for step in build(SAMPLES, settings).steps] == ["frequency"]
 
 
@@ -157,7 +170,9 @@ def test_overrides_drop_merge_keep_apart_and_rename() -> None:
         rename={"Mathematics": "Math"},
         keep_apart=(("Maths", "Mathematics"),),
     )
-    found = build(SAMPLES, NormaliseSettings(alpha=2, min_support=20, guard=0), overrides)
+    found = build(
+        SAMPLES, NormaliseSettings(alpha=2, min_support=20, guard=0), overrides
+    )
     canonical = found.mapping
     assert canonical["Poems"] is None
     assert canonical["rare"] == "Python"
@@ -193,8 +208,12 @@ def test_the_guard_keeps_unlike_words_with_one_stem_apart() -> None:
     encoder = Angles({"vegetable": 0.0, "vegetables": 0.3, "vegetation": 1.5})
 
     def mapping(guard: float) -> dict[str, str | None]:
-        settings = NormaliseSettings(alpha=1, guard=guard, semantic=False, association=False)
-        return normalisation.build_vocabulary(counts, None, 9, settings, encoder).mapping
+        settings = NormaliseSettings(
+            alpha=1, guard=guard, semantic=False, association=False
+        )
+        return normalisation.build_vocabulary(
+            counts, None, 9, settings, encoder
+        ).mapping
 
     assert set(mapping(0.0).values()) == {"vegetable"}
     assert mapping(0.6) == {
@@ -206,7 +225,9 @@ def test_the_guard_keeps_unlike_words_with_one_stem_apart() -> None:
 
 
 def test_names_in_the_override_file_that_no_tag_has_are_reported() -> None:
-    found = build(SAMPLES, overrides=Overrides(drop=("never seen",), rename={"nor this": "x"}))
+    found = build(
+        SAMPLES, overrides=Overrides(drop=("never seen",), rename={"nor this": "x"})
+    )
     assert found.remarks == (
         "no tag is called 'never seen'",
         "no canonical tag is called 'nor this' to rename",
@@ -214,29 +235,47 @@ def test_names_in_the_override_file_that_no_tag_has_are_reported() -> None:
 
 
 def test_a_million_tags_all_seen_once_is_one_clear_error() -> None:
-    counts = pl.DataFrame({"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1})
-    with pytest.raises(InputError, match="none of the 1,000,000 distinct tags is seen 20 times"):
+    counts = pl.DataFrame(
+        {"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1}
+    )
+    with pytest.raises(
+        InputError, match="none of the 1,000,000 distinct tags is seen 20 times"
+    ):
         normalisation.build_vocabulary(
-            counts, None, 306_044, NormaliseSettings(guard=0, semantic=False, association=False)
+            counts,
+            None,
+            306_044,
+            NormaliseSettings(guard=0, semantic=False, association=False),
         )
 
 
-def test_more_tags_than_can_be_merged_by_meaning_are_refused_before_any_is_embedded() -> None:
-    counts = pl.DataFrame({"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1})
+def test_more_tags_than_can_be_merged_by_meaning_are_refused_before_any_is_embedded() -> (
+    None
+):
+    counts = pl.DataFrame(
+        {"tag": pl.int_range(1_000_000, eager=True).cast(pl.String), "count": 1}
+    )
     with pytest.raises(
         InputError,
         match=r"1,000,000 distinct .*200,000.*no higher one leaves any tag.*max_tags=1000000",
     ):
-        normalisation.build_vocabulary(counts, None, 200_000, NormaliseSettings(alpha=1), Angles())
+        normalisation.build_vocabulary(
+            counts, None, 200_000, NormaliseSettings(alpha=1), Angles()
+        )
     few = counts.head(6).with_columns(count=pl.Series([1, 1, 1, 2, 2, 3]))
     with pytest.raises(
-        InputError, match=r"6 distinct tags .*alpha = 1.*alpha=2 leaves 3.*semantic=false"
+        InputError,
+        match=r"6 distinct tags .*alpha = 1.*alpha=2 leaves 3.*semantic=false",
     ):
         normalisation.build_vocabulary(
             few, None, 10, NormaliseSettings(alpha=1, max_tags=4), Angles()
         )
     found = normalisation.build_vocabulary(
-        few, None, 10, NormaliseSettings(alpha=1, max_tags=6, association=False), Angles()
+        few,
+        None,
+        10,
+        NormaliseSettings(alpha=1, max_tags=6, association=False),
+        Angles(),
     )
     assert found.steps[-1].n_out == 6
 
@@ -247,13 +286,17 @@ def test_no_tags_at_all_is_one_clear_error() -> None:
 
 
 def test_symbols_only_leave_nothing_and_that_is_one_clear_error() -> None:
-    with pytest.raises(InputError, match="none of the 2 distinct tags has a letter or digit"):
+    with pytest.raises(
+        InputError, match="none of the 2 distinct tags has a letter or digit"
+    ):
         build([["🎉", "?!"], ["🎉", "?!"]])
 
 
 def test_a_step_that_lacks_what_it_needs_says_so() -> None:
     with pytest.raises(ConfigError, match="needs an encoder"):
-        normalisation.build_vocabulary({"a": 1}, None, 1, NormaliseSettings(alpha=1, guard=0))
+        normalisation.build_vocabulary(
+            {"a": 1}, None, 1, NormaliseSettings(alpha=1, guard=0)
+        )
     with pytest.raises(ConfigError, match="needs an encoder"):
         normalisation.build_vocabulary(
             {"a": 1}, None, 1, NormaliseSettings(alpha=1, semantic=False)
@@ -264,22 +307,31 @@ def test_a_step_that_lacks_what_it_needs_says_so() -> None:
         )
 
 
-def test_right_to_left_text_and_combining_marks_come_through_as_they_were_written() -> None:
+def test_right_to_left_text_and_combining_marks_come_through_as_they_were_written() -> (
+    None
+):
     tags = ["كتابة الشعر", "עברית", "हिन्दी अनुवाद", "e\u0301tude"]
     settings = NormaliseSettings(alpha=1, guard=0, semantic=False, association=False)
     assert build([tags], settings).mapping == {tag: tag for tag in tags}
 
 
 @pytest.mark.parametrize("rare", [1, 3], ids=["dropped as rare", "merged elsewhere"])
-def test_a_raw_tag_spelt_like_a_new_name_follows_it_wherever_it_had_gone(rare: int) -> None:
+def test_a_raw_tag_spelt_like_a_new_name_follows_it_wherever_it_had_gone(
+    rare: int,
+) -> None:
     counts = {"maths": 5, "Maths!": rare, "Poem": 3}
     settings = NormaliseSettings(alpha=2, guard=0, semantic=False, association=False)
     overrides = Overrides(rename={"maths": "Maths!"})
-    found = normalisation.build_vocabulary(counts, None, 9, settings, overrides=overrides)
-    assert dict(found.vocabulary.select("raw", "canonical").iter_rows()) == found.mapping
+    found = normalisation.build_vocabulary(
+        counts, None, 9, settings, overrides=overrides
+    )
+    assert (
+        dict(found.vocabulary.select("raw", "canonical").iter_rows()) == found.mapping
+    )
     assert found.mapping == {"maths": "Maths!", "Maths!": "Maths!", "Poem": "Poem"}
     assert (
-        found.vocabulary.row(by_predicate=pl.col("raw") == "Maths!", named=True)["step"] == "rename"
+        found.vocabulary.row(by_predicate=pl.col("raw") == "Maths!", named=True)["step"]
+        == "rename"
     )
 
 
@@ -288,7 +340,9 @@ class Sentences(Angles):
     """An encoder that, as sentence encoders do, gives an empty text a vector like any other."""
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return np.array([[1, 0] if text == "" else [0, 1] for text in texts], dtype=np.float32)
+        return np.array(
+            [[1, 0] if text == "" else [0, 1] for text in texts], dtype=np.float32
+        )
 
 
 def test_tags_without_a_letter_are_not_one_where_only_meaning_merges() -> None:

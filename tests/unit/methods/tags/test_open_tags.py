@@ -32,9 +32,9 @@ def test_every_user_turn_is_a_question() -> None:
 
 
 def test_tags_of_the_input_are_not_asked_for() -> None:
-    (row,) = open_tags.build_turn_questions(samples(["Poetry", "Poetry", "French"])).iter_rows(
-        named=True
-    )
+    (row,) = open_tags.build_turn_questions(
+        samples(["Poetry", "Poetry", "French"])
+    ).iter_rows(named=True)
     found = open_tags.reuse_known_tags(row)
     assert found is not None
     assert found["tags"] == ["Poetry", "French"]
@@ -42,15 +42,17 @@ def test_tags_of_the_input_are_not_asked_for() -> None:
 
 def test_an_answer_is_read_and_a_failure_is_a_reject() -> None:
     row = {"id": "a", "turn": 1}
-    answer = (
-        '{"tags": [{"tag": " Poetry ", "explanation": "a poem"}, {"tag": "", "explanation": ""}]}'
-    )
+    answer = '{"tags": [{"tag": " Poetry ", "explanation": "a poem"}, {"tag": "", "explanation": ""}]}'
     found = open_tags.parse_tag_reply(row, Reply(answer, key="k"))
     assert isinstance(found, dict)
-    assert (found["tags"], found["explanations"], found["reply"]) == (["Poetry"], ["a poem"], "k")
-    assert open_tags.parse_tag_reply(row, Reply(None, raw="no", failure="refusal")) == Reject(
-        "a", "tag", "refusal", "no"
+    assert (found["tags"], found["explanations"], found["reply"]) == (
+        ["Poetry"],
+        ["a poem"],
+        "k",
     )
+    assert open_tags.parse_tag_reply(
+        row, Reply(None, raw="no", failure="refusal")
+    ) == Reject("a", "tag", "refusal", "no")
 
 
 def test_a_long_instruction_is_cut_visibly() -> None:
@@ -62,10 +64,18 @@ def test_a_long_instruction_is_cut_visibly() -> None:
 
 @pytest.fixture
 def tags() -> pl.DataFrame:
-    rows = [("a", 1, ["Poetry"]), ("a", 3, ["French", "Poetry"]), ("b", 0, []), ("c", 0, ["Code"])]
+    rows = [
+        ("a", 1, ["Poetry"]),
+        ("a", 3, ["French", "Poetry"]),
+        ("b", 0, []),
+        ("c", 0, ["Code"]),
+    ]
     table = pl.DataFrame(rows, ["id", "turn", "tags"], orient="row")
     return table.with_columns(
-        explanations=pl.col("tags"), confidences=pl.lit(None), reply=pl.lit(""), model=pl.lit("")
+        explanations=pl.col("tags"),
+        confidences=pl.lit(None),
+        reply=pl.lit(""),
+        model=pl.lit(""),
     ).cast(TAGS)
 
 
@@ -73,5 +83,7 @@ def test_the_tags_of_all_turns_are_joined_each_once(tags: pl.DataFrame) -> None:
     assert open_tags.join_turn_tags(tags).rows()[0] == ("a", ["Poetry", "French"])
 
 
-def test_a_sample_without_tags_stays_without_tags_and_is_not_lost(tags: pl.DataFrame) -> None:
+def test_a_sample_without_tags_stays_without_tags_and_is_not_lost(
+    tags: pl.DataFrame,
+) -> None:
     assert open_tags.join_turn_tags(tags).rows()[1:] == [("b", []), ("c", ["Code"])]

@@ -43,17 +43,24 @@ def test_a_file_is_read() -> None:
             {"merge": {"A": ["b"], "drop": ["c"]}},
             r"drop is part of \[merge\]; move it before the tables",
         ),
-        ({"rename": {"a": "b", "keep_apart": [["c", "d"]]}}, r"keep_apart is part of \[rename\]"),
+        (
+            {"rename": {"a": "b", "keep_apart": [["c", "d"]]}},
+            r"keep_apart is part of \[rename\]",
+        ),
         ({"keep_apart": "a"}, "keep_apart must be a list of lists"),
     ],
 )
-def test_a_wrong_file_is_an_error_that_names_the_part(value: dict[str, Any], message: str) -> None:
+def test_a_wrong_file_is_an_error_that_names_the_part(
+    value: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         overriding.parse_overrides(value)
 
 
 def test_drop_and_merge_mean_all_spellings_and_unknown_names_are_reported() -> None:
-    overrides = Overrides(drop=("request", "no such tag"), merge={"Mathematics": ("maths",)})
+    overrides = Overrides(
+        drop=("request", "no such tag"), merge={"Mathematics": ("maths",)}
+    )
     moves, notes = overriding.find_override_moves(
         overrides, ["Request", "Requests", "Maths", "maths", "Mathematics"], True
     )
@@ -69,14 +76,18 @@ def test_drop_and_merge_mean_all_spellings_and_unknown_names_are_reported() -> N
 def test_of_two_tags_kept_apart_the_one_that_bears_the_name_keeps_it() -> None:
     moves = {"a": Move("b", ""), "x": Move("b", "")}
     now = {"a": "a", "b": "b", "x": "x"}
-    held = overriding.enforce_keep_apart(moves, [[["a"], ["b"]]], now, {"a": 9, "b": 1, "x": 1})
+    held = overriding.enforce_keep_apart(
+        moves, [[["a"], ["b"]]], now, {"a": 9, "b": 1, "x": 1}
+    )
     assert held == {"x": Move("b", "")}
 
 
 def test_else_the_more_frequent_moves() -> None:
     moves = {"a": Move("x", ""), "b": Move("x", "")}
     now = {"a": "a", "b": "b", "x": "x"}
-    held = overriding.enforce_keep_apart(moves, [[["a"], ["b"]]], now, {"a": 1, "b": 2, "x": 9})
+    held = overriding.enforce_keep_apart(
+        moves, [[["a"], ["b"]]], now, {"a": 1, "b": 2, "x": 9}
+    )
     assert held == {"b": Move("x", "")}
 
 
@@ -87,17 +98,32 @@ def test_else_the_more_frequent_moves() -> None:
             {"merge": {"Food": ["Cooking"], "Cooking": ["Baking"]}},
             "'Cooking' is itself merged into 'Food'",
         ),
-        ({"merge": {"Food": ["Cooking"], "Cooking": ["food"]}}, "is itself merged into"),
+        (
+            {"merge": {"Food": ["Cooking"], "Cooking": ["food"]}},
+            "is itself merged into",
+        ),
         (
             {"merge": {"A": ["Physics"], "B": ["physics"]}},
             "'physics' is merged into 'A' and into 'B'",
         ),
-        ({"merge": {"": ["Food"]}}, "merge must be a list of names, none of them empty"),
+        (
+            {"merge": {"": ["Food"]}},
+            "merge must be a list of names, none of them empty",
+        ),
         ({"merge": {"Cooking": ["Food"]}, "drop": ["cooking"]}, "'Cooking' is dropped"),
-        ({"rename": {"Cookery": "Cooking"}, "drop": ["cooking"]}, "'Cooking' is dropped"),
-        ({"rename": {"Physics": "Geometry", "Geometry": "Physics"}}, "is itself renamed to"),
+        (
+            {"rename": {"Cookery": "Cooking"}, "drop": ["cooking"]},
+            "'Cooking' is dropped",
+        ),
+        (
+            {"rename": {"Physics": "Geometry", "Geometry": "Physics"}},
+            "is itself renamed to",
+        ),
         ({"merge": {"A": ["B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
-        ({"merge": {"C": ["A", "B"]}, "keep_apart": [["A", "B"]]}, "keep_apart forbids it"),
+        (
+            {"merge": {"C": ["A", "B"]}, "keep_apart": [["A", "B"]]},
+            "keep_apart forbids it",
+        ),
     ],
 )
 def test_a_file_that_contradicts_itself_is_refused(
@@ -112,7 +138,9 @@ def test_other_spellings_of_the_target_are_no_contradiction() -> None:
         "merge": {"Maths": ["maths", "Mathematic"]},
         "rename": {"data analysi": "Data Analysi", "X": "X"},
     }
-    assert overriding.parse_overrides(agreeing).merge == {"Maths": ("maths", "Mathematic")}
+    assert overriding.parse_overrides(agreeing).merge == {
+        "Maths": ("maths", "Mathematic")
+    }
 
 
 def test_without_signs_c_sharp_is_c_so_more_is_a_contradiction() -> None:

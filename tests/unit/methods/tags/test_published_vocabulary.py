@@ -49,7 +49,14 @@ def test_a_round_trip_through_json_changes_nothing(known: PublishedVocabulary) -
         json.loads(json.dumps(published_vocabulary.vocabulary_to_json(known)))
     )
     assert back.table.equals(known.table)
-    assert (back.n_samples, back.alpha, back.eps, back.signs, back.guard, back.encoder) == (
+    assert (
+        back.n_samples,
+        back.alpha,
+        back.eps,
+        back.signs,
+        back.guard,
+        back.encoder,
+    ) == (
         20,
         2,
         0.05,
@@ -70,12 +77,22 @@ def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_
 ) -> None:
     new = pl.DataFrame(
         {
-            "tag": ["Poem", "poems", "POEM!", "mathematics mathematics", "rare", "Requests"],
+            "tag": [
+                "Poem",
+                "poems",
+                "POEM!",
+                "mathematics mathematics",
+                "rare",
+                "Requests",
+            ],
             "count": 1,
         }
     )
     found = published_vocabulary.resolve_new_tags(new, known, Letters())
-    assert {row["raw"]: (row["canonical"], row["step"]) for row in found.iter_rows(named=True)} == {
+    assert {
+        row["raw"]: (row["canonical"], row["step"])
+        for row in found.iter_rows(named=True)
+    } == {
         "Poem": ("Poem", ""),
         "poems": ("Poem", "exact"),
         "POEM!": ("Poem", "rules"),
@@ -85,36 +102,48 @@ def test_new_tags_are_found_exactly_then_by_words_then_by_meaning_else_they_are_
     }
 
 
-def test_without_an_encoder_nothing_is_looked_up_by_meaning(known: PublishedVocabulary) -> None:
+def test_without_an_encoder_nothing_is_looked_up_by_meaning(
+    known: PublishedVocabulary,
+) -> None:
     found = published_vocabulary.resolve_new_tags(
         pl.DataFrame({"tag": ["mathematics mathematics"], "count": [1]}), known
     )
     assert found["step"].to_list() == ["new"]
 
 
-def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(known: PublishedVocabulary) -> None:
+def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(
+    known: PublishedVocabulary,
+) -> None:
     counts = pl.DataFrame({"tag": list(COUNTS), "count": list(COUNTS.values())})
     found = dict(
         published_vocabulary.resolve_new_tags(counts, known, Letters())
         .select("raw", "canonical")
         .iter_rows()
     )
-    assert found == dict(known.table.select("raw", "canonical").iter_rows()) | {"rare": None}
+    assert found == dict(known.table.select("raw", "canonical").iter_rows()) | {
+        "rare": None
+    }
 
 
 def test_a_guard_holds_for_new_tags_too() -> None:
     settings = NormaliseSettings(alpha=1, guard=0.9, semantic=False, association=False)
     found = normalisation.build_vocabulary({"generic": 5}, None, 5, settings, Letters())
-    known = published_vocabulary.publish_vocabulary(found.vocabulary, 5, 1, settings, "letters")
+    known = published_vocabulary.publish_vocabulary(
+        found.vocabulary, 5, 1, settings, "letters"
+    )
     new = pl.DataFrame({"tag": ["generics", "generation", "GENERIC"], "count": 1})
     steps = (
-        published_vocabulary.resolve_new_tags(new, known, Letters()).select("raw", "step").rows()
+        published_vocabulary.resolve_new_tags(new, known, Letters())
+        .select("raw", "step")
+        .rows()
     )
     assert steps == [("GENERIC", "rules"), ("generation", "new"), ("generics", "rules")]
 
 
 def test_drift_counts_occurrences(known: PublishedVocabulary) -> None:
-    new = pl.DataFrame({"tag": ["Poem", "POEM", "SQL", "odd", "request"], "count": [4, 2, 3, 1, 2]})
+    new = pl.DataFrame(
+        {"tag": ["Poem", "POEM", "SQL", "odd", "request"], "count": [4, 2, 3, 1, 2]}
+    )
     found = published_vocabulary.measure_drift(
         published_vocabulary.resolve_new_tags(new, known, Letters()), known
     )
@@ -129,11 +158,15 @@ def test_drift_counts_occurrences(known: PublishedVocabulary) -> None:
     assert found.new_frequent.rows() == [("SQL", 3)], "seen at least alpha = 2 times"
 
 
-def test_a_vocabulary_that_knows_none_of_the_tags_is_an_error(known: PublishedVocabulary) -> None:
+def test_a_vocabulary_that_knows_none_of_the_tags_is_an_error(
+    known: PublishedVocabulary,
+) -> None:
     with pytest.raises(InputError, match="none of the 2 tags is in the vocabulary"):
         published_vocabulary.summarise_drift(
             published_vocabulary.resolve_new_tags(
-                pl.DataFrame({"tag": ["SQL", "Zebra"], "count": [4, 2]}), known, Letters()
+                pl.DataFrame({"tag": ["SQL", "Zebra"], "count": [4, 2]}),
+                known,
+                Letters(),
             ),
             known,
         )
@@ -145,18 +178,25 @@ def test_another_encoder_than_the_vocabulary_was_made_with_is_remarked_on(
     resolved = published_vocabulary.resolve_new_tags(
         pl.DataFrame({"tag": ["Poem"], "count": [1]}), known, Letters()
     )
-    assert published_vocabulary.summarise_drift(resolved, known, "letters")["remarks"] == []
+    assert (
+        published_vocabulary.summarise_drift(resolved, known, "letters")["remarks"]
+        == []
+    )
     assert published_vocabulary.summarise_drift(resolved, known)["remarks"] == []
     assert (
         "made with the encoder letters, and tags are looked up with words"
-        in (published_vocabulary.summarise_drift(resolved, known, "words")["remarks"][0])
+        in (
+            published_vocabulary.summarise_drift(resolved, known, "words")["remarks"][0]
+        )
     )
 
 
 def test_drift_of_nothing_is_an_error(known: PublishedVocabulary) -> None:
     with pytest.raises(InputError, match="no tags to compare"):
         published_vocabulary.measure_drift(
-            published_vocabulary.resolve_new_tags(pl.DataFrame({"tag": [], "count": []}), known),
+            published_vocabulary.resolve_new_tags(
+                pl.DataFrame({"tag": [], "count": []}), known
+            ),
             known,
         )
 
@@ -180,8 +220,14 @@ GOOD = {
         ({"format": "other"}, "not a vocabulary"),
         (GOOD | {"version": 9}, "version 9"),
         (GOOD, "cannot be read: it has no field 'tags'"),
-        (GOOD | {"tags": {"a": ["b"]}}, "'tags' is not an object of raw tags and counts"),
-        (GOOD | {"tags": {"a": None}}, "'tags' is not an object of raw tags and counts"),
+        (
+            GOOD | {"tags": {"a": ["b"]}},
+            "'tags' is not an object of raw tags and counts",
+        ),
+        (
+            GOOD | {"tags": {"a": None}},
+            "'tags' is not an object of raw tags and counts",
+        ),
         (GOOD | {"tags": {"a": {"b": "many"}}}, "'many' as the count of 'b'"),
         (GOOD | {"tags": {"a": {"b": -1}}}, "-1 as the count of 'b'"),
         (GOOD | {"tags": {"a": {"b": 2.5}}}, "2.5 as the count of 'b'"),
@@ -196,6 +242,8 @@ GOOD = {
         ),
     ],
 )
-def test_a_file_that_is_no_vocabulary_is_one_clear_error(value: Any, message: str) -> None:
+def test_a_file_that_is_no_vocabulary_is_one_clear_error(
+    value: Any, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         published_vocabulary.vocabulary_from_json(value)

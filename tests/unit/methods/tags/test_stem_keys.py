@@ -27,7 +27,13 @@ def test_spellings_that_are_one(spellings: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "tags",
-    [["C", "C++", "C#"], ["poem", "poet"], ["数学", "物理"], ["हिन्दी", "हिन्दू"], ["شعر", "شعور"]],
+    [
+        ["C", "C++", "C#"],
+        ["poem", "poet"],
+        ["数学", "物理"],
+        ["हिन्दी", "हिन्दू"],
+        ["شعر", "شعور"],
+    ],
 )
 def test_tags_that_stay_apart(tags: list[str]) -> None:
     assert len(set(stem_keys.stem_tags(tags))) == len(tags)
@@ -55,7 +61,9 @@ def test_other_scripts_survive_with_their_marks(tag: str) -> None:
     assert stem_keys.join_tag_words(tag).replace(" ", "") == tag.replace(" ", "")
 
 
-@pytest.mark.parametrize("tag", ["", "   ", "🎉🎉", "---", "❤️", "\u200d", "?!", "\ufe0f"])
+@pytest.mark.parametrize(
+    "tag", ["", "   ", "🎉🎉", "---", "❤️", "\u200d", "?!", "\ufe0f"]
+)
 def test_a_tag_without_letter_or_digit_has_no_key(tag: str) -> None:
     assert stem_keys.stem_tags([tag]) == [""]
 

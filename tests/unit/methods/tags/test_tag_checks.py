@@ -67,7 +67,9 @@ def test_one_planted_instruction_lacks_the_tag_at_the_place_that_is_noted(
     for case in planted.iter_rows(named=True):
         have = [case["tag"] in tags_of(x, id_) for id_ in case["ids"]]
         assert have == [place != case["odd"] for place in range(4)]
-        assert tags_of(x, case["ids"][case["odd"]]), "a sample without any tag would stand out"
+        assert tags_of(x, case["ids"][case["odd"]]), (
+            "a sample without any tag would stand out"
+        )
     assert planted["odd"].n_unique() > 1
 
 
@@ -105,7 +107,10 @@ def test_no_tags_are_a_clear_error(x: sparse.csr_array) -> None:
 
 
 CASES = pl.DataFrame(
-    [(7, "consistency", "poem", ["a", "b"], True, 1), (8, "precision", "poem", ["a"], False, None)],
+    [
+        (7, "consistency", "poem", ["a", "b"], True, 1),
+        (8, "precision", "poem", ["a"], False, None),
+    ],
     tag_checks.CASES,
     orient="row",
 )
@@ -113,15 +118,21 @@ TEXTS = {"a": "Write a poem", "b": "Sum up"}
 
 
 def test_a_question_holds_label_and_instructions_and_no_hint_of_planting() -> None:
-    (row,) = tag_checks.build_check_questions(CASES, TEXTS, "consistency").iter_rows(named=True)
-    request = tag_checks.build_check_request(row, "check_consistency", "hash", CheckSettings())
+    (row,) = tag_checks.build_check_questions(CASES, TEXTS, "consistency").iter_rows(
+        named=True
+    )
+    request = tag_checks.build_check_request(
+        row, "check_consistency", "hash", CheckSettings()
+    )
     assert request.fields == {
         "label": "poem",
         "instruction_a": "Write a poem",
         "instruction_b": "Sum up",
     }
     assert "planted" not in str(request)
-    (row,) = tag_checks.build_check_questions(CASES, TEXTS, "precision").iter_rows(named=True)
+    (row,) = tag_checks.build_check_questions(CASES, TEXTS, "precision").iter_rows(
+        named=True
+    )
     single = tag_checks.build_check_request(
         row, "check_precision", "hash", CheckSettings(max_chars=6)
     )
@@ -140,5 +151,7 @@ def test_answers_become_judgements_and_failures_rejects() -> None:
         "reason": "b is no poem",
         "reply": "k",
     }
-    lost = tag_checks.parse_check_reply(row, Reply(None, raw="I cannot", failure="refusal"))
+    lost = tag_checks.parse_check_reply(
+        row, Reply(None, raw="I cannot", failure="refusal")
+    )
     assert lost == Reject("case 7", "check-tags", "refusal", "I cannot")

@@ -10,13 +10,20 @@ N_REAL, N_PLANTED = 16, 4
 
 
 def cases(task: str = "precision") -> pl.DataFrame:
-    rows = [(i, task, "tag", ["a"], i > N_REAL, None) for i in range(1, N_REAL + N_PLANTED + 1)]
+    rows = [
+        (i, task, "tag", ["a"], i > N_REAL, None)
+        for i in range(1, N_REAL + N_PLANTED + 1)
+    ]
     return pl.DataFrame(rows, CASES, orient="row")
 
 
-def judged(judge: str, answers: dict[int, bool | None], *, person: bool = False) -> pl.DataFrame:
+def judged(
+    judge: str, answers: dict[int, bool | None], *, person: bool = False
+) -> pl.DataFrame:
     return pl.DataFrame(
-        [(c, judge, person, a, "", "") for c, a in answers.items()], JUDGEMENTS, orient="row"
+        [(c, judge, person, a, "", "") for c, a in answers.items()],
+        JUDGEMENTS,
+        orient="row",
     )
 
 
@@ -48,7 +55,9 @@ def test_people_agree_with_each_other_and_their_majority_with_the_model() -> Non
     for k, name in enumerate(("Ann", "Bea", "Cem")):
         sheets.append(judged(name, truth | {k + 1: False}, person=True))
     found = tag_quality.assess_tag_quality(cases(), pl.concat(sheets))
-    assert figure(found.shares, judge="majority of people", measure="right")["value"] == 1
+    assert (
+        figure(found.shares, judge="majority of people", measure="right")["value"] == 1
+    )
     among = figure(found.agreement, between="3 people", measure="agreement")
     assert among["value"] == pytest.approx((17 + 3 / 3) / 20)
     assert among["n"] == 20
@@ -69,7 +78,9 @@ def test_people_agree_with_each_other_and_their_majority_with_the_model() -> Non
 
 def test_one_person_is_compared_with_the_model_directly() -> None:
     truth = {i: i <= N_REAL for i in range(1, 21)}
-    both = pl.concat([judged("gpt", truth), judged("Ann", truth | {1: False}, person=True)])
+    both = pl.concat(
+        [judged("gpt", truth), judged("Ann", truth | {1: False}, person=True)]
+    )
     found = tag_quality.assess_tag_quality(cases(), both).agreement
     assert set(found["between"]) == {"gpt and Ann"}
     assert figure(found, measure="agreement")["value"] == 19 / 20

@@ -8,14 +8,18 @@ from tacos.methods.tags import tagger_cascade
 def questions(*texts: str) -> pl.DataFrame:
     rows = [(f"data:{number}", 0, text) for number, text in enumerate(texts)]
     return pl.DataFrame(
-        rows, {"id": pl.String, "turn": pl.UInt16, "instruction": pl.String}, orient="row"
+        rows,
+        {"id": pl.String, "turn": pl.UInt16, "instruction": pl.String},
+        orient="row",
     )
 
 
 TEXTS = [f"Tell me about {word}." for word in "abcdefghij"]
 
 
-def test_the_sample_is_the_same_however_the_rows_are_ordered_and_cut_into_batches() -> None:
+def test_the_sample_is_the_same_however_the_rows_are_ordered_and_cut_into_batches() -> (
+    None
+):
     one = tagger_cascade.draw_tagging_questions([questions(*TEXTS)], 4, seed=1)
     other = tagger_cascade.draw_tagging_questions(
         [questions(*TEXTS[5:]), questions(*TEXTS[4::-1])], 4, seed=1
@@ -30,9 +34,9 @@ def test_the_sample_is_the_same_however_the_rows_are_ordered_and_cut_into_batche
 
 
 def test_a_sample_larger_than_the_data_is_all_of_it() -> None:
-    assert tagger_cascade.draw_tagging_questions([questions(*TEXTS)], 99, seed=1).height == len(
-        TEXTS
-    )
+    assert tagger_cascade.draw_tagging_questions(
+        [questions(*TEXTS)], 99, seed=1
+    ).height == len(TEXTS)
 
 
 def test_the_least_sure_rows_come_first_those_without_a_tag_before_all() -> None:
@@ -54,5 +58,7 @@ def test_among_equals_chance_decides_not_the_order_of_the_input() -> None:
     found = tagger_cascade.pick_least_confident(none.lazy(), 4)["id"].to_list()
     assert (
         found
-        == tagger_cascade.draw_tagging_questions([questions(*TEXTS)], 4, seed=1)["id"].to_list()
+        == tagger_cascade.draw_tagging_questions([questions(*TEXTS)], 4, seed=1)[
+            "id"
+        ].to_list()
     )

@@ -19,16 +19,20 @@ def pairs(n: int) -> list[PreferencePair]:
     ]
 
 
-def test_a_pair_is_tested_only_by_a_judge_that_saw_neither_of_its_instructions() -> None:
+def test_a_pair_is_tested_only_by_a_judge_that_saw_neither_of_its_instructions() -> (
+    None
+):
     some = pairs(60)
     folds = [
-        llm_imitation.assign_folds([getattr(pair, side)[0] for pair in some]) for side in ("a", "b")
+        llm_imitation.assign_folds([getattr(pair, side)[0] for pair in some])
+        for side in ("a", "b")
     ]
     found = llm_imitation.measure_judge(some)
     same = folds[0] == folds[1]
     assert found["n"] + found["ties left out"] == int(same.sum())
     assert found["trained on"] == min(
-        int(((folds[0] != k) & (folds[1] != k)).sum()) for k in np.unique(folds[0][same])
+        int(((folds[0] != k) & (folds[1] != k)).sum())
+        for k in np.unique(folds[0][same])
     )
 
 
@@ -60,9 +64,21 @@ def test_where_nothing_could_be_held_out_the_card_says_so() -> None:
     }
     figures = {
         "judge": judge
-        | {"agreement": nothing, "length only": nothing, "brier": None, "reliability": []}
+        | {
+            "agreement": nothing,
+            "length only": nothing,
+            "brier": None,
+            "reliability": [],
+        }
     }
-    source = {"run": "a.run", "rows": 3, "preset": "robust", "seed": 1, "input": "f00", "unsure": 0}
+    source = {
+        "run": "a.run",
+        "rows": 3,
+        "preset": "robust",
+        "seed": 1,
+        "input": "f00",
+        "unsure": 0,
+    }
     card = cards.render_card(source, figures, {"tagger": "too few"})
     assert "| distilled | 0 | n/a |" in card
     assert card.endswith("No tagger here: too few.\n")
@@ -74,7 +90,10 @@ def test_instructions_that_differ_in_case_and_blanks_only_are_held_out_together_
 ):
     texts = [f"Question {i}?" for i in range(40)]
     others = [f"  {text.upper()}\n" for text in texts]
-    assert llm_imitation.assign_folds(texts).tolist() == llm_imitation.assign_folds(others).tolist()
+    assert (
+        llm_imitation.assign_folds(texts).tolist()
+        == llm_imitation.assign_folds(others).tolist()
+    )
     assert llm_imitation.find_distinct_rows([*texts, *others]) == list(range(40))
 
 
@@ -85,8 +104,12 @@ def test_the_interval_of_pairs_counts_an_instruction_on_either_side() -> None:
     rng = np.random.default_rng(0)
     right, left = rng.integers(0, 10, 600), 10 + np.arange(600)
     won = np.where(right % 3 == 0, 0.0, 1.0)
-    low, high = llm_imitation.bootstrap_share(won, np.stack([left, right], axis=1))["interval"]
-    low_, high_ = llm_imitation.bootstrap_share(won, np.stack([right, left], axis=1))["interval"]
+    low, high = llm_imitation.bootstrap_share(won, np.stack([left, right], axis=1))[
+        "interval"
+    ]
+    low_, high_ = llm_imitation.bootstrap_share(won, np.stack([right, left], axis=1))[
+        "interval"
+    ]
     assert high - low > 0.4
     assert abs(high - low - (high_ - low_)) < 0.1
 
@@ -99,13 +122,16 @@ def shares(agreement: float, low: float, length: float) -> dict[str, Any]:
     }
 
 
-def test_what_agrees_no_better_than_a_rule_that_learned_nothing_is_better_not_used() -> None:
+def test_what_agrees_no_better_than_a_rule_that_learned_nothing_is_better_not_used() -> (
+    None
+):
     poor = {"exact": {"micro": 0.04}, "most frequent tags": {"exact": {"micro": 0.14}}}
     fair = {"exact": {"micro": 0.36}, "most frequent tags": {"exact": {"micro": 0.04}}}
     (said,) = cards.list_cautions({"tagger": poor, "judge": shares(0.8, 0.7, 0.6)})
     assert said.startswith("The tagger agrees no better than the most frequent tags")
     assert (
-        "than a coin" in cards.list_cautions({"tagger": fair, "judge": shares(0.55, 0.47, 0.5)})[0]
+        "than a coin"
+        in cards.list_cautions({"tagger": fair, "judge": shares(0.55, 0.47, 0.5)})[0]
     )
     assert (
         "nothing to length"

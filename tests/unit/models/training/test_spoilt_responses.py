@@ -31,9 +31,9 @@ def test_the_seed_decides_what_is_spoilt() -> None:
     assert spoilt_responses.spoil_texts(TEXTS, seed=1) == spoilt_responses.spoil_texts(
         TEXTS, seed=1
     )
-    assert spoilt_responses.spoil_texts(TEXTS, seed=1, n_ways=5) != spoilt_responses.spoil_texts(
-        TEXTS, seed=2, n_ways=5
-    )
+    assert spoilt_responses.spoil_texts(
+        TEXTS, seed=1, n_ways=5
+    ) != spoilt_responses.spoil_texts(TEXTS, seed=2, n_ways=5)
 
 
 @pytest.mark.parametrize("way", dict.fromkeys(spoilt_responses.WAYS))
@@ -44,7 +44,9 @@ def test_each_way_gives_another_text_or_nothing(way) -> None:
 
 def test_an_answer_off_the_topic_is_next_in_length() -> None:
     texts = [("a", "x" * n) for n in (1, 50, 2, 51)]
-    assert [len(other[1]) for other in spoilt_responses.find_length_neighbours(texts)] == [
+    assert [
+        len(other[1]) for other in spoilt_responses.find_length_neighbours(texts)
+    ] == [
         2,
         51,
         50,
@@ -65,5 +67,7 @@ def test_the_pairs_of_the_shared_data(shared_data: Path) -> None:
         preference_pairs.read_expert_choices(shared_data),
     )
     assert (len(revised), len(voted), len(chosen)) == (1747, 894, 1985)
-    assert not any(r"\n" in pair.b[1] and "\n" not in pair.b[1] for pair in chosen[:200])
+    assert not any(
+        r"\n" in pair.b[1] and "\n" not in pair.b[1] for pair in chosen[:200]
+    )
     assert all(pair.a[1] != pair.b[1] for pair in revised)

@@ -50,7 +50,10 @@ def made() -> tagger_files.TaggerModel:
 
 def test_it_learns_what_is_there_to_learn(made, tmp_path) -> None:
     model = tagger.load(tagging.write_tagger(tmp_path, made))
-    assert set(model.tag(["Translate this text about whales now."])[0]) == {"Translation", "Whales"}
+    assert set(model.tag(["Translate this text about whales now."])[0]) == {
+        "Translation",
+        "Whales",
+    }
 
 
 def test_two_trainings_give_identical_files(made, tmp_path) -> None:
@@ -63,7 +66,9 @@ def test_two_trainings_give_identical_files(made, tmp_path) -> None:
     for name, loaded in (("a", made), ("b", again)):
         tagging.write_tagger(tmp_path / name, loaded)
     for file in tagger_files.FILES:
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+        assert (tmp_path / "a" / file).read_bytes() == (
+            tmp_path / "b" / file
+        ).read_bytes()
 
 
 def test_too_little_to_learn_from_is_an_error() -> None:
@@ -75,7 +80,10 @@ def test_too_little_to_learn_from_is_an_error() -> None:
 def test_training_without_the_corpora_says_that_they_are_not_here(capsys) -> None:
     with pytest.raises(SystemExit):
         run_training(["tagger", "--data", "nowhere"])
-    assert "the corpora that the cards list are not part of tacos" in capsys.readouterr().err
+    assert (
+        "the corpora that the cards list are not part of tacos"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_largest_weights_stay() -> None:

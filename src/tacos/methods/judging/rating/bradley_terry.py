@@ -45,7 +45,10 @@ from tacos.methods.judging.rating.normal_equations import (
     label_components,
     standard_errors,
 )
-from tacos.methods.judging.rating.presentation_orders import PAIR, keep_complete_verdicts
+from tacos.methods.judging.rating.presentation_orders import (
+    PAIR,
+    keep_complete_verdicts,
+)
 from tacos.records import SCORES
 
 BIAS_SPREAD = 2.0

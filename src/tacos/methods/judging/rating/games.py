@@ -90,7 +90,9 @@ def _length_terms(
         how="left",
         maintain_order="left",
     )
-    length_of_sample = table["length"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    length_of_sample = (
+        table["length"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    )
     gap = np.nan_to_num(length_of_sample[first] - length_of_sample[second])
     deviation = max(float(gap.std()), 1e-9)
     return np.asarray(np.tanh(gap / deviation))

@@ -9,7 +9,10 @@ from __future__ import annotations
 import polars as pl
 
 from tacos.methods.judging.rating.normal_equations import Ints, label_components
-from tacos.methods.judging.rating.presentation_orders import PAIR, keep_complete_verdicts
+from tacos.methods.judging.rating.presentation_orders import (
+    PAIR,
+    keep_complete_verdicts,
+)
 from tacos.records import SCORES
 
 

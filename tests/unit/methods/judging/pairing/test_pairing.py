@@ -12,10 +12,14 @@ from tacos.records import PAIRS, SCORES
 def listed(*sizes: int) -> pl.DataFrame:
     """Clusters 0, 1, ... of these sizes."""
     rows = [
-        (f"f:{sum(sizes[:c]) + i}", c, "all") for c, size in enumerate(sizes) for i in range(size)
+        (f"f:{sum(sizes[:c]) + i}", c, "all")
+        for c, size in enumerate(sizes)
+        for i in range(size)
     ]
     return pl.DataFrame(
-        rows, schema={"id": pl.String, "cluster": pl.UInt32, "rule": pl.String}, orient="row"
+        rows,
+        schema={"id": pl.String, "cluster": pl.UInt32, "rule": pl.String},
+        orient="row",
     )
 
 
@@ -37,7 +41,9 @@ def met(plan: pl.DataFrame) -> list[frozenset[str]]:
 
 def n_islands(plan: pl.DataFrame, shortlist: pl.DataFrame) -> int:
     ids = sorted(set(shortlist["id"]))
-    a, b = (np.array([ids.index(one) for one in plan[side]]) for side in ("left", "right"))
+    a, b = (
+        np.array([ids.index(one) for one in plan[side]]) for side in ("left", "right")
+    )
     return int(label_components(a, b, len(ids)).max()) + 1
 
 
@@ -67,7 +73,9 @@ def test_the_paper_pairs_leave_islands_and_a_chain_with_bridges_does_not() -> No
     chain = pairing.pair_in_chain(shortlist, seed=1)
     assert chain.height == 6 + 19 + 1
     assert n_islands(chain, shortlist) == 4
-    bridges = pairing.bridge_clusters(shortlist, 1, seed=1, asked=chain, first=chain.height)
+    bridges = pairing.bridge_clusters(
+        shortlist, 1, seed=1, asked=chain, first=chain.height
+    )
     assert bridges["bridge"].all()
     assert n_islands(pl.concat([chain, bridges]), shortlist) == 1
 
@@ -98,7 +106,9 @@ def test_swiss_pairs_equals_and_nobody_twice() -> None:
     first = pairing.plan_swiss_round(
         shortlist, scores, pairing.pair_neighbours(listed(0)), 1, seed=1
     )
-    assert set(met(first)) == {frozenset((f"f:{i}", f"f:{i + 1}")) for i in (0, 2, 4, 6)}
+    assert set(met(first)) == {
+        frozenset((f"f:{i}", f"f:{i + 1}")) for i in (0, 2, 4, 6)
+    }
     asked = first
     for number in range(2, 8):
         more = pairing.plan_swiss_round(shortlist, scores, asked, number, seed=1)
@@ -118,11 +128,15 @@ def test_a_sample_without_a_score_stands_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize("linked, n_pairs", [(True, 8 + 4), (False, 5 + 3)])
-def test_an_opening_sees_every_sample_once_in_one_order_but_for_the_pilot(linked, n_pairs) -> None:
+def test_an_opening_sees_every_sample_once_in_one_order_but_for_the_pilot(
+    linked, n_pairs
+) -> None:
     plan = pairing.plan_first_round(listed(9, 5), seed=1, linked=linked, pilot=4)
     assert plan.height == n_pairs
     assert set(plan["left"]) | set(plan["right"]) == {f"f:{i}" for i in range(14)}
-    assert plan["orders"].to_list() == ["both" if i % 4 == 0 else "ab" for i in range(n_pairs)]
+    assert plan["orders"].to_list() == [
+        "both" if i % 4 == 0 else "ab" for i in range(n_pairs)
+    ]
 
 
 def test_an_opening_of_a_lone_sample_is_empty() -> None:
@@ -133,7 +147,9 @@ def test_active_asks_around_the_threshold_and_leaves_the_settled_alone() -> None
     shortlist = listed(40)
     opening = pairing.plan_first_round(shortlist, seed=1, linked=False, pilot=1000)
     scores = scored(shortlist, {f"f:{i}": 2.0 * i for i in range(40)}, error=2.0)
-    plan = pairing.plan_active_round(shortlist, scores, opening, {0: 10}, {0: 12}, seed=1)
+    plan = pairing.plan_active_round(
+        shortlist, scores, opening, {0: 10}, {0: 12}, seed=1
+    )
     asked = {int(one[2:]) for one in [*plan["left"], *plan["right"]]}
     assert asked <= set(range(26, 34))  # the threshold lies between 29 and 30
     assert {29, 30} <= asked
@@ -164,7 +180,12 @@ def test_active_asks_nothing_of_a_judge_whose_scores_have_no_error() -> None:
     shortlist = listed(10)
     scores = scored(shortlist, {f"f:{i}": 1.0 * i for i in range(10)}, error=None)
     assert pairing.plan_active_round(
-        shortlist, scores, pairing.plan_first_round(shortlist, 1), {0: 3}, {0: 50}, seed=1
+        shortlist,
+        scores,
+        pairing.plan_first_round(shortlist, 1),
+        {0: 3},
+        {0: 50},
+        seed=1,
     ).is_empty()
 
 
@@ -190,8 +211,13 @@ def test_active_never_asks_an_order_twice_and_a_second_order_keeps_its_number() 
         for left, right, wanted in every.select("left", "right", "orders").rows()
         for order in (("ab", "ba") if wanted == "both" else (wanted,))
     ]
-    assert len(orders) == len(set(orders)) == 30  # every ordered pair of six samples, once
-    assert every.group_by("pair").agg(pl.struct("left", "right").n_unique())["left"].max() == 1
+    assert (
+        len(orders) == len(set(orders)) == 30
+    )  # every ordered pair of six samples, once
+    assert (
+        every.group_by("pair").agg(pl.struct("left", "right").n_unique())["left"].max()
+        == 1
+    )
 
 
 def test_allowances_share_what_is_left_of_the_budget_over_the_rounds() -> None:
@@ -219,7 +245,9 @@ def test_plans_do_not_depend_on_row_order(seed) -> None:
         lambda table: pairing.plan_swiss_round(
             table, scores.reverse() if table is mixed else scores, asked, 1, seed
         ),
-        lambda table: pairing.plan_active_round(table, scores, asked, quotas, requests, seed),
+        lambda table: pairing.plan_active_round(
+            table, scores, asked, quotas, requests, seed
+        ),
     ):
         assert make(mixed).equals(make(shortlist))
 

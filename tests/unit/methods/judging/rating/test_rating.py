@@ -7,7 +7,10 @@ from threadpoolctl import threadpool_limits
 
 from tacos.methods.judging import rating
 from tacos.methods.judging.rating import gaussian_experts as module
-from tacos.methods.judging.rating.normal_equations import inverse_diagonals, standard_errors
+from tacos.methods.judging.rating.normal_equations import (
+    inverse_diagonals,
+    standard_errors,
+)
 from tacos.methods.judging.rating.presentation_orders import summarise_pairs
 from tacos.records import SCORES, VERDICTS
 
@@ -18,7 +21,9 @@ def verdicts(rows) -> pl.DataFrame:
     return pl.DataFrame(full, schema=VERDICTS, orient="row")
 
 
-def simulate(n=60, degree=6, noise=0.3, bias=0.3, shift=0.0, seed=0, orders=("ab", "ba")):
+def simulate(
+    n=60, degree=6, noise=0.3, bias=0.3, shift=0.0, seed=0, orders=("ab", "ba")
+):
     """Verdicts on random pairs, and true qualities by id: points are 50 + 15 (quality + bias +
     noise).
     """
@@ -29,11 +34,22 @@ def simulate(n=60, degree=6, noise=0.3, bias=0.3, shift=0.0, seed=0, orders=("ab
     rows = []
     for pair, (a, b) in enumerate(links):
         for order in orders:
-            x, y = quality[[a, b]] + noise * rng.standard_normal(2) + shift * rng.standard_normal()
+            x, y = (
+                quality[[a, b]]
+                + noise * rng.standard_normal(2)
+                + shift * rng.standard_normal()
+            )
             first = bias if order == "ab" else 0.0
             second = bias if order == "ba" else 0.0
             rows.append(
-                (pair, f"f:{a}", f"f:{b}", order, 50 + 15 * (x + first), 50 + 15 * (y + second))
+                (
+                    pair,
+                    f"f:{a}",
+                    f"f:{b}",
+                    order,
+                    50 + 15 * (x + first),
+                    50 + 15 * (y + second),
+                )
             )
     return verdicts(rows), {f"f:{i}": q for i, q in enumerate(quality)}
 
@@ -50,7 +66,10 @@ def test_the_mean_is_over_both_orders() -> None:
         verdicts([(0, "a", "b", "ab", 80, 60), (0, "a", "b", "ba", 70, 64)])
     )
     assert scores.schema == SCORES
-    assert scores.select("id", "score", "n_comparisons").rows() == [("a", 75.0, 1), ("b", 62.0, 1)]
+    assert scores.select("id", "score", "n_comparisons").rows() == [
+        ("a", 75.0, 1),
+        ("b", 62.0, 1),
+    ]
     assert scores["error"].to_list() == [None, None]
 
 
@@ -69,7 +88,11 @@ def test_a_missing_verdict_is_left_out_and_never_a_default() -> None:
 
 def test_a_sample_has_a_score_per_cluster_and_disjoint_pairs_are_components() -> None:
     rows = verdicts(
-        [(0, "a", "b", "ab", 80, 60), (1, "a", "c", "ab", 20, 30), (2, "d", "e", "ab", 1, 2)]
+        [
+            (0, "a", "b", "ab", 80, 60),
+            (1, "a", "c", "ab", 20, 30),
+            (2, "d", "e", "ab", 1, 2),
+        ]
     )
     table = rows.with_columns(cluster=pl.Series([0, 1, 0], dtype=pl.UInt32))
     scores = rating.average_raw_scores(table)
@@ -94,7 +117,9 @@ def test_exact_verdicts_give_back_the_planted_scores() -> None:
     np.testing.assert_allclose(
         scores["score"] - scores["score"].mean(), planted - planted.mean(), atol=1e-6
     )
-    assert scores["error"].is_null().all()  # all verdicts agree: nothing to tell an error from
+    assert (
+        scores["error"].is_null().all()
+    )  # all verdicts agree: nothing to tell an error from
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])
@@ -108,7 +133,9 @@ def test_planted_scores_are_recovered_and_errors_are_right(shift, level) -> None
     assert 0.85 < np.std(off / scores["error"].to_numpy()) < 1.15
 
 
-def test_levels_help_where_a_judge_is_steady_and_differences_where_it_is_moody() -> None:
+def test_levels_help_where_a_judge_is_steady_and_differences_where_it_is_moody() -> (
+    None
+):
     def rms(table, quality, rate):
         scores = rate(table)
         off = scores["score"].to_numpy() - truth(scores, quality)
@@ -121,14 +148,18 @@ def test_levels_help_where_a_judge_is_steady_and_differences_where_it_is_moody()
     assert rms(*steady, rating.fit_least_squares) < 0.6 * rms(
         *steady, lambda t: rating.fit_least_squares(t, level="ignore")
     )
-    assert rms(*moody, rating.fit_least_squares) < 0.6 * rms(*moody, rating.average_raw_scores)
+    assert rms(*moody, rating.fit_least_squares) < 0.6 * rms(
+        *moody, rating.average_raw_scores
+    )
 
 
 def test_a_steady_judge_with_two_orders_gets_the_means_of_raw_scores() -> None:
     table, _ = simulate(n=30, noise=0.3, seed=3)
     pairs = summarise_pairs(table)
     _, graph = module.build_comparison_graph(pairs, by_cluster=False)
-    trusting = module.PairVariances(np.ones(len(graph.a)), np.full(len(graph.a), 0.25), 0.0)
+    trusting = module.PairVariances(
+        np.ones(len(graph.a)), np.full(len(graph.a), 0.25), 0.0
+    )
     means = rating.average_raw_scores(table).sort("id")["score"].to_numpy()
     np.testing.assert_allclose(module.fit_scores(graph, trusting), means, atol=1e-8)
 
@@ -141,7 +172,9 @@ def test_position_bias_is_found_and_does_not_move_scores() -> None:
     fair, _ = simulate(n=200, bias=0.0, seed=4)
     one, two = rating.fit_least_squares(table), rating.fit_least_squares(fair)
     gap = one["score"] - two["score"]
-    assert gap.std() < 1e-6  # the whole scale moves up by half the bias, nobody changes places
+    assert (
+        gap.std() < 1e-6
+    )  # the whole scale moves up by half the bias, nobody changes places
 
 
 def test_pairs_in_one_order_are_used_after_the_bias_is_taken_off() -> None:
@@ -213,7 +246,9 @@ def test_levels_of_islands_are_right_where_differences_leave_nothing_to_tell_the
         rows.append((pair, f"f:{a:02}", f"f:{b:02}", "ab", x, y))
     table = verdicts(rows)
     scores = rating.fit_least_squares(table)
-    centred = summarise_pairs(table).join(scores.select("component", low="id"), on="low")
+    centred = summarise_pairs(table).join(
+        scores.select("component", low="id"), on="low"
+    )
     for component, island in scores.group_by("component"):
         seen = centred.filter(pl.col("component") == component[0])
         # without noise the differences are exact, and a chain is as high as its pairs are on the
@@ -221,7 +256,9 @@ def test_levels_of_islands_are_right_where_differences_leave_nothing_to_tell_the
         pairs = seen.join(island.select(low="id", x="score"), on="low").join(
             island.select(high="id", y="score"), on="high"
         )
-        np.testing.assert_allclose(pairs["x"] - pairs["y"], pairs["difference"], atol=1e-3)
+        np.testing.assert_allclose(
+            pairs["x"] - pairs["y"], pairs["difference"], atol=1e-3
+        )
         np.testing.assert_allclose(
             (pairs["x"] + pairs["y"]).mean() / 2, pairs["level"].mean(), atol=1e-3
         )
@@ -229,7 +266,11 @@ def test_levels_of_islands_are_right_where_differences_leave_nothing_to_tell_the
 
 def test_islands_are_told_and_without_levels_each_keeps_its_own_mean() -> None:
     table = verdicts(
-        [(0, "a", "b", "ab", 90, 70), (0, "a", "b", "ba", 90, 70), (1, "c", "d", "ab", 20, 40)]
+        [
+            (0, "a", "b", "ab", 90, 70),
+            (0, "a", "b", "ba", 90, 70),
+            (1, "c", "d", "ab", 20, 40),
+        ]
     )
     scores = rating.fit_least_squares(table, level="ignore")
     assert scores["component"].to_list() == [0, 0, 1, 1]
@@ -243,13 +284,17 @@ def test_panels_of_judges_with_different_levels_are_put_on_one() -> None:
         score_left=pl.col("score_left") - 30,
         score_right=pl.col("score_right") - 30,
     )
-    scores = rating.fit_least_squares(pl.concat([table.filter(pl.col("pair") % 2 == 0), harsh]))
+    scores = rating.fit_least_squares(
+        pl.concat([table.filter(pl.col("pair") % 2 == 0), harsh])
+    )
     assert np.corrcoef(scores["score"], truth(scores, quality))[0, 1] > 0.98
 
 
 def test_a_prior_on_grades_helps_the_samples_with_few_comparisons() -> None:
     table, quality = simulate(n=300, degree=2, noise=1.0, seed=8)
-    grades = pl.DataFrame({"id": list(quality), "grade": [q * 3 + 7 for q in quality.values()]})
+    grades = pl.DataFrame(
+        {"id": list(quality), "grade": [q * 3 + 7 for q in quality.values()]}
+    )
     plain, informed = (
         rating.fit_least_squares(table),
         rating.fit_least_squares(table, grades=grades),
@@ -272,9 +317,12 @@ def test_shrinking_draws_towards_the_mean() -> None:
 def test_homes_name_the_cluster_in_a_global_fit() -> None:
     table = verdicts([(0, "a", "b", "ab", 80, 60), (1, "b", "c", "ab", 60, 50)])
     homes = pl.DataFrame(
-        {"id": ["a", "b", "c"], "cluster": [4, 5, 5]}, schema_overrides={"cluster": pl.UInt32}
+        {"id": ["a", "b", "c"], "cluster": [4, 5, 5]},
+        schema_overrides={"cluster": pl.UInt32},
     )
-    assert rating.fit_least_squares(table, homes=homes).select("id", "cluster").rows() == [
+    assert rating.fit_least_squares(table, homes=homes).select(
+        "id", "cluster"
+    ).rows() == [
         ("a", 4),
         ("b", 5),
         ("c", 5),
@@ -304,18 +352,27 @@ def test_exact_errors_are_the_diagonal_of_the_inverse() -> None:
     variances = module.estimate_variances(graph, ignore_level=False)
     matrix, _ = module.build_equations(graph, variances, None)
     found = standard_errors(matrix, graph.labels, False, None, 1)
-    np.testing.assert_allclose(found**2, np.linalg.inv(matrix.toarray()).diagonal(), rtol=1e-8)
-    floating = module.PairVariances(variances.difference, np.full(len(graph.a), np.inf), np.inf)
+    np.testing.assert_allclose(
+        found**2, np.linalg.inv(matrix.toarray()).diagonal(), rtol=1e-8
+    )
+    floating = module.PairVariances(
+        variances.difference, np.full(len(graph.a), np.inf), np.inf
+    )
     matrix, _ = module.build_equations(graph, floating, None)
     found = standard_errors(matrix, graph.labels, True, None, 1)
-    np.testing.assert_allclose(found**2, np.linalg.pinv(matrix.toarray()).diagonal(), rtol=1e-6)
+    np.testing.assert_allclose(
+        found**2, np.linalg.pinv(matrix.toarray()).diagonal(), rtol=1e-6
+    )
 
 
 def test_a_long_chain_is_solved_too() -> None:
     n = 6000
     rng = np.random.default_rng(12)
     steps = rng.normal(size=n - 1)
-    rows = [(i, f"f:{i:05}", f"f:{i + 1:05}", "ab", 50.0, 50.0 - steps[i]) for i in range(n - 1)]
+    rows = [
+        (i, f"f:{i:05}", f"f:{i + 1:05}", "ab", 50.0, 50.0 - steps[i])
+        for i in range(n - 1)
+    ]
     table = verdicts(rows)
     bias = rating.estimate_position_bias(table)["bias"][0]
     scores = rating.fit_least_squares(table, level="ignore")["score"].to_numpy()
@@ -326,7 +383,12 @@ def test_a_long_chain_is_solved_too() -> None:
 
 
 def play(
-    n: int, degree: int, bias: float, seed: int, error_rate: float = 0.05, length: float = 0.0
+    n: int,
+    degree: int,
+    bias: float,
+    seed: int,
+    error_rate: float = 0.05,
+    length: float = 0.0,
 ):
     """Verdicts drawn from the model itself, the true thetas by id, and lengths."""
     rng = np.random.default_rng(seed)
@@ -339,7 +401,10 @@ def play(
         first, second = (a, b) if order == "ab" else (b, a)
         gap = lengths[first] - lengths[second]
         logit = theta[first] - theta[second] + bias + length * np.tanh(gap / gap.std())
-        won = rng.random(len(a)) < (1 - error_rate) / (1 + np.exp(-logit)) + error_rate / 2
+        won = (
+            rng.random(len(a))
+            < (1 - error_rate) / (1 + np.exp(-logit)) + error_rate / 2
+        )
         left = np.where(won == (order == "ab"), 70.0, 30.0)
         parts += [
             (p, f"f:{i}", f"f:{j}", order, s, 100 - s)
@@ -380,7 +445,9 @@ def test_a_flip_is_half_a_win_each() -> None:
 def test_a_judge_of_no_weight_is_not_heard() -> None:
     table, theta, _ = play(100, 10, bias=0.0, seed=5)
     liar = table.with_columns(
-        judge=pl.lit("liar"), score_left=pl.col("score_right"), score_right=pl.col("score_left")
+        judge=pl.lit("liar"),
+        score_left=pl.col("score_right"),
+        score_right=pl.col("score_left"),
     )
     both = pl.concat([table, liar, liar.with_columns(repetition=pl.lit(1, pl.UInt16))])
     alone, _ = rating.fit_bradley_terry(table)
