@@ -5,6 +5,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.small_world import (
+    MODELS,
+    encode_letters,
+    judge_by_length,
+    long_response,
+    make_rows,
+    tag_by_words,
+)
 
 import tacos
 from tacos.config import Settings
@@ -12,41 +20,11 @@ from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
 from tacos.pipeline.failure_gate import check_failure_rate
 from tacos.pipeline.plan import plan_steps
 
-WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
-ROWS = [
-    {
-        "instruction": f"Tell me about {WORDS[i % 8]} and "
-        f"{WORDS[(i * 5 + i // 8) % 8]}, number {i}.",
-        "output": "x" * (i % 97 + 1),
-        "no": i,
-    }
-    for i in range(240)
-]
-
-
-def tagger(instructions: list[str]) -> list[list[str]]:
-    return [[word for word in WORDS if word in text] for text in instructions]
-
-
-def judge(instructions: list[str], responses: list[str]) -> list[float]:
-    return [float(len(response)) for response in responses]
-
-
-def encoder(texts: list[str]) -> list[list[float]]:
-    return [
-        [float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"]
-        for text in texts
-    ]
+ROWS = [{**row, "no": i} for i, row in enumerate(make_rows(240, long_response))]
 
 
 def run(tmp_path: Path, **changes: Any) -> tacos.Selection:
-    given: dict[str, Any] = {
-        "n": 20,
-        "tagger": tagger,
-        "judge": judge,
-        "encoder": encoder,
-        **changes,
-    }
+    given: dict[str, Any] = {"n": 20, **MODELS, **changes}
     return tacos.select(given.pop("data", ROWS), run=tmp_path / "run", **given)
 
 
@@ -108,7 +86,9 @@ def test_until_stops_after_a_stage(tmp_path: Path) -> None:
     from tacos.workflows import select
 
     settings = config.load_settings(select={"n": 20})
-    own = select.UserFunctions(tagger=tagger, judge=judge, encoder=encoder)
+    own = select.UserFunctions(
+        tagger=tag_by_words, judge=judge_by_length, encoder=encode_letters
+    )
     done = select.run_selection(
         ROWS, settings, select.OutputTargets(run=tmp_path / "run"), own=own, until="tag"
     )

@@ -1,18 +1,12 @@
 """What a summary says of a selection: it stands between the pool, chance and the longest rows."""
 
 import pytest
+from tests.small_world import MODELS, long_response, make_rows
 
 import tacos
 from tacos.cli.shared import summary
 
-WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
-ROWS = [
-    {
-        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[i // 8 % 8]}, number {i}.",
-        "output": "x" * (i % 97 + 1),
-    }
-    for i in range(160)
-]
+ROWS = make_rows(response=long_response)
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +16,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
         ROWS,
         n=20,
         run=tmp_path_factory.mktemp("done") / "run",
-        tagger=lambda texts: [
-            [word for word in WORDS if word in text] for text in texts
-        ],
-        judge=lambda texts, responses: [float(len(text)) for text in responses],
-        encoder=lambda texts: [
-            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"]
-            for text in texts
-        ],
+        **MODELS,
         settings={"normalise": {"alpha": 1}},
     )
 

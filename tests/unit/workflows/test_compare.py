@@ -4,20 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.small_world import (
+    encode_letters,
+    judge_by_instruction,
+    make_rows,
+    tag_by_words,
+)
 from typer.testing import CliRunner
 
 import tacos
 from tacos.cli import app
 from tacos.errors import ConfigError
 
-WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
-ROWS = [
-    {
-        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[(i * 5 + i // 8) % 8]}, number {i}.",
-        "output": f"{WORDS[i % 8]} {i} " * (i % 17 + 1),
-    }
-    for i in range(160)
-]
+ROWS = make_rows()
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +26,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
         ROWS,
         n=20,
         run=tmp_path_factory.mktemp("done") / "run",
-        tagger=lambda texts: [
-            [word for word in WORDS if word in text] for text in texts
-        ],
-        judge=lambda texts, responses: [float(len(text) % 89 + 1) for text in texts],
-        encoder=lambda texts: [
-            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"]
-            for text in texts
-        ],
+        tagger=tag_by_words,
+        judge=judge_by_instruction,
+        encoder=encode_letters,
         settings={"shortlist": {"rule": "all"}, "normalise": {"alpha": 1}},
     )
 

@@ -4,28 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from tests.small_world import MODELS, long_response, make_rows, run_command
 
 import tacos
-from tacos.cli import app
 from tacos.cli.shared import figures
 from tacos.errors import ConfigError, InputError
 from tacos.report import charts
 from tacos.workflows import curve
 
-WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
-ROWS = [
-    {
-        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[i // 8 % 8]}, number {i}.",
-        "output": "x" * (i % 97 + 1),
-    }
-    for i in range(160)
-]
-
-
-def cli(*words: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    return result.exit_code, result.output
+ROWS = make_rows(response=long_response)
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ROWS,
         n=20,
         run=tmp_path_factory.mktemp("curve") / "run",
-        tagger=lambda texts: [
-            [word for word in WORDS if word in text] for text in texts
-        ],
-        judge=lambda texts, responses: [float(len(text)) for text in responses],
-        encoder=lambda texts: [
-            [float(text.count(letter)) + 0.01 for letter in "aeioubgmnprs"]
-            for text in texts
-        ],
+        **MODELS,
         settings={
             "shortlist": {"rule": "all"},
             "normalise": {"alpha": 1},
@@ -75,13 +55,13 @@ def test_the_knee_is_where_the_gain_stays_below_the_rate(folder: Path) -> None:
 def test_the_command_prints_the_answer_and_draws_it(
     folder: Path, tmp_path: Path
 ) -> None:
-    code, printed = cli(
+    code, printed = run_command(
         "curve", folder, "--strategy", "mig", "-o", tmp_path / "curve.svg"
     )
     assert code == 0, printed
     assert "brings less than 1 point" in printed
     assert "by chance" in (tmp_path / "curve.svg").read_text("utf-8")
-    found = json.loads(cli("curve", folder, "-n", "5,10", "--json")[1])
+    found = json.loads(run_command("curve", folder, "-n", "5,10", "--json")[1])
     assert [row["n"] for row in found["table"]] == [5, 10]
     assert found["answer"]
 
@@ -100,7 +80,7 @@ def test_a_figure_is_svg_or_png_and_a_gain_is_a_number(
 ) -> None:
     with pytest.raises(ConfigError, match=r"curve\.pdf: a figure is \.svg or \.png"):
         figures.check_figure_path(tmp_path / "curve.pdf")
-    assert cli("curve", folder, "--gain", "nan")[0] == 2
+    assert run_command("curve", folder, "--gain", "nan")[0] == 2
 
 
 def test_sizes_that_cannot_be(folder: Path) -> None:

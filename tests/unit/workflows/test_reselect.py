@@ -8,46 +8,27 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
-from typer.testing import CliRunner
+from tests.small_world import (
+    MODELS,
+    judge_by_instruction,
+    make_rows,
+    run_command,
+)
 
 import tacos
-from tacos.cli import app
-from tacos.errors import ConfigError, InputError, TacosError
+from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.workflows.strategy_pool import find_run_scores
 
-WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
-ROWS = [
-    {
-        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[(i * 5 + i // 8) % 8]}, number {i}.",
-        "output": f"{WORDS[i % 8]} {i} " * (i % 17 + 1),
-    }
-    for i in range(160)
-]
+ROWS = make_rows()
 ALL = {"shortlist": {"rule": "all"}, "normalise": {"alpha": 1}}
-
-
-def tagger(instructions: list[str]) -> list[list[str]]:
-    return [[word for word in WORDS if word in text] for text in instructions]
-
-
-def judge(instructions: list[str], responses: list[str]) -> list[float]:
-    return [float(len(text) % 89 + 1) for text in instructions]
-
-
-def encoder(texts: list[str]) -> list[list[float]]:
-    return [
-        [float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"]
-        for text in texts
-    ]
 
 
 def run(folder: Path, **changes: Any) -> tacos.Selection:
     given: dict[str, Any] = {
         "n": 20,
-        "tagger": tagger,
-        "judge": judge,
-        "encoder": encoder,
+        **MODELS,
+        "judge": judge_by_instruction,
         **changes,
     }
     return tacos.select(ROWS, run=folder / "run", **given)
@@ -65,14 +46,6 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
     return run(
         tmp_path_factory.mktemp("graded"), settings={"shortlist": {"factor": 2.0}}
     )
-
-
-def cli(*words: object) -> tuple[int, str]:
-    """Exit code and output of a command line; errors as `main` turns them into codes."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if isinstance(result.exception, TacosError):
-        return result.exception.exit_code, str(result.exception)
-    return result.exit_code, result.output
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -185,7 +158,7 @@ def test_the_command_writes_rows_and_sidecar(
     done: tacos.Selection, tmp_path: Path
 ) -> None:
     output = tmp_path / "mig.jsonl"
-    code, printed = cli(
+    code, printed = run_command(
         "reselect", done.run, "-n", "5%", "--strategy", "mig", "-o", output
     )
     assert code == 0, printed
@@ -194,17 +167,18 @@ def test_the_command_writes_rows_and_sidecar(
     sidecar = pl.read_ndjson(output.with_name("mig.jsonl.scores.jsonl"))
     assert sidecar["rule"].unique().to_list() == ["mig"]
     assert (
-        "Nothing to do" in cli("reselect", done.run, "-n", "5%", "--strategy", "mig")[1]
+        "Nothing to do"
+        in run_command("reselect", done.run, "-n", "5%", "--strategy", "mig")[1]
     )
 
 
 def test_the_command_names_the_strategies_where_it_knows_none(
     done: tacos.Selection, tmp_path: Path
 ) -> None:
-    code, printed = cli("reselect", done.run, "--strategy", "magic")
+    code, printed = run_command("reselect", done.run, "--strategy", "magic")
     assert code == 2
     assert "k-center" in printed
-    assert cli("reselect", tmp_path, "-n", 5)[0] == 2
+    assert run_command("reselect", tmp_path, "-n", 5)[0] == 2
 
 
 def test_the_runs_own_seed_and_fill_hold(tmp_path: Path) -> None:
@@ -214,7 +188,7 @@ def test_the_runs_own_seed_and_fill_hold(tmp_path: Path) -> None:
     again = first.reselect(90)
     assert set(again.table["id"]) == set(first.table["id"])
     assert again.settings.seed == 7
-    code, out = cli(
+    code, out = run_command(
         "reselect", tmp_path / "run", "-n", 90, "--json", "-o", tmp_path / "again.jsonl"
     )
     assert code == 0, out

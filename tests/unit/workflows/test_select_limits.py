@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
+from tests.small_world import MODELS, make_rows
 from typer.testing import CliRunner
 
 import tacos
@@ -16,30 +17,12 @@ from tacos.cli import app
 from tacos.cli.shared import summary
 from tacos.errors import ConfigError, InputError, TacosError
 
-WORDS = ("sum", "poem", "garden", "river", "engine", "bread", "music", "planet")
-ROWS = [
-    {
-        "instruction": f"Tell me about {WORDS[i % 8]} and {WORDS[(i * 5 + i // 8) % 8]}, number {i}.",
-        "output": f"{WORDS[i % 8]} {i} " * (i % 17 + 1),
-    }
-    for i in range(160)
-]
-
-
-def tagger(instructions: list[str]) -> list[list[str]]:
-    return [[word for word in WORDS if word in text] for text in instructions]
+ROWS = make_rows()
 
 
 def judge(instructions: list[str], responses: list[str]) -> list[float]:
     """Likes what is long."""
     return [1 + min(len(text), 900) / 10 for text in responses]
-
-
-def encoder(texts: list[str]) -> list[list[float]]:
-    return [
-        [float(text.count(letter)) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"]
-        for text in texts
-    ]
 
 
 def files(folder: Path) -> list[Path]:
@@ -58,12 +41,7 @@ def run(
 ) -> tacos.Selection:
     """A selection of both files with cheap models."""
     more = {"normalise": {"alpha": 1}, **(settings or {})}
-    own: dict[str, Any] = {
-        "tagger": tagger,
-        "judge": judge,
-        "encoder": encoder,
-        **changes,
-    }
+    own: dict[str, Any] = {**MODELS, "judge": judge, **changes}
     return tacos.select(files(folder), n, run=folder / "run", settings=more, **own)
 
 
