@@ -1,7 +1,7 @@
 """Coroutines that go on at once, in the very call that brings what they wait for.
 
-A task of asyncio goes on a turn of the loop later. On the road of a request that was measured to
-cost 8% more CPU time and 3% of the speed.
+A task of asyncio goes on a turn of the loop later. With tasks and futures in their place, a
+request was measured to take 7 microseconds more of some 100.
 """
 
 from __future__ import annotations
