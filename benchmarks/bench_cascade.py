@@ -25,7 +25,7 @@ from tacos.methods.tags import tagger_cascade
 from tacos.models import encoder, tag_agreement, tagger, tagger_files, train
 from tacos.models.tag_agreement import MatchCounts
 from tacos.models.training import llm_imitation
-from tacos.models.training import tagger as tagging
+from tacos.models.training.tagger import freeze_tagger
 
 AGAIN = (0.10, 0.25)
 
@@ -69,7 +69,7 @@ def guesses(
         [texts[row] for row in seen], [tags[row] for row in seen], ""
     )
     found = tagger.tag_instructions(
-        tagger_files.assemble_tagger(*tagging.freeze_tagger(made)),
+        tagger_files.assemble_tagger(*freeze_tagger(made)),
         [texts[row] for row in rest],
     )
     sure = pl.DataFrame(

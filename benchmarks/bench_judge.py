@@ -29,8 +29,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tacos.models import encoder, judge
-from tacos.models.training import judge as judging
 from tacos.models.training import preference_pairs, spoilt_responses
+from tacos.models.training.judge import (
+    PreferenceData,
+    encode_pairs,
+    solve_weights,
+)
 
 FOLDS, REPEATS = 5, 3
 PLEAS = (
@@ -105,7 +109,7 @@ def main(data: Path) -> dict[str, Any]:
         spoilt_responses.spoil_texts(preference_pairs.read_answers(data)),
     )
     coach, panda, car, raw, own = (
-        judging.encode_pairs(group, vectors)
+        encode_pairs(group, vectors)
         for group in (revised, voted, chosen, as_is, spoilt)
     )
     z_coach, z_panda = cross_validate(revised, voted, coach, panda, own)
@@ -122,10 +126,10 @@ def main(data: Path) -> dict[str, Any]:
             hold_out_by_text(as_is, revised, raw, [coach, panda, own]), as_is
         ),
         "pandalm, fitted to revisions only": accuracy(
-            panda.difference @ judging.solve_weights(join([coach, own])), voted
+            panda.difference @ solve_weights(join([coach, own])), voted
         ),
         "coachlm, fitted to votes only": accuracy(
-            coach.difference @ judging.solve_weights(join([panda, own])), revised
+            coach.difference @ solve_weights(join([panda, own])), revised
         ),
         "calibration": {
             "coachlm": calibration(z_coach),
@@ -152,9 +156,9 @@ def fold(text: str, repeat: int = 0) -> int:
 
 
 def join(
-    designs: Sequence[judging.PreferenceData],
+    designs: Sequence[PreferenceData],
     keep: Sequence[npt.NDArray[np.bool_] | None] = (),
-) -> judging.PreferenceData:
+) -> PreferenceData:
     """Designs below each other, each cut to the rows to keep."""
     masks = [
         slice(None) if mask is None else mask
@@ -164,7 +168,7 @@ def join(
         (d.difference[m], d.preference[m], d.weight[m])
         for d, m in zip(designs, masks, strict=True)
     ]
-    return judging.PreferenceData(
+    return PreferenceData(
         *(np.concatenate(column) for column in zip(*parts, strict=True))
     )
 
@@ -172,9 +176,9 @@ def join(
 def cross_validate(
     revised: Sequence[preference_pairs.PreferencePair],
     voted: Sequence[preference_pairs.PreferencePair],
-    coach: judging.PreferenceData,
-    panda: judging.PreferenceData,
-    own: judging.PreferenceData,
+    coach: PreferenceData,
+    panda: PreferenceData,
+    own: PreferenceData,
 ) -> tuple[Array, Array]:
     """z of shape (repeats, pairs) of CoachLM and of PandaLM, by judges that saw no pair of the
     instruction.
@@ -185,7 +189,7 @@ def cross_validate(
             np.array([fold(pair.group, repeat) for pair in group]) == k
             for group in (revised, voted)
         ]
-        weights = judging.solve_weights(join([coach, panda, own], [~at[0], ~at[1]]))
+        weights = solve_weights(join([coach, panda, own], [~at[0], ~at[1]]))
         for z, held, design in zip(out, at, (coach, panda), strict=True):
             z[repeat, held] = design.difference[held] @ weights
     return out[0], out[1]
@@ -194,8 +198,8 @@ def cross_validate(
 def hold_out_by_text(
     chosen: Sequence[preference_pairs.PreferencePair],
     revised: Sequence[preference_pairs.PreferencePair],
-    car: judging.PreferenceData,
-    training: list[judging.PreferenceData],
+    car: PreferenceData,
+    training: list[PreferenceData],
 ) -> Array:
     """z of every pair of CaR by a judge that saw none of its fold's texts; CaR itself is never
     trained on.
@@ -211,7 +215,7 @@ def hold_out_by_text(
         unseen = np.array(
             [not ({*pair.a, *pair.b, pair.group} & texts) for pair in revised]
         )
-        z[folds == k] = car.difference[folds == k] @ judging.solve_weights(
+        z[folds == k] = car.difference[folds == k] @ solve_weights(
             join(training, [unseen])
         )
     return z

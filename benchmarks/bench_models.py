@@ -34,7 +34,15 @@ from tacos.models import (
     train,
 )
 from tacos.models.training import corpora, token_distillation
-from tacos.models.training import tagger as tagging
+from tacos.models.training.tagger import (
+    TaggerRecipe,
+    TagReference,
+    encode_rows,
+    fit_tagger_model,
+    freeze_tagger,
+    hash_fold,
+    pick_spellings,
+)
 from tacos.records import Encoder
 
 N_FOLDS, N_PAIRS = 5, 60_000
@@ -140,21 +148,19 @@ def cross_validate(
 ) -> tuple[list[list[tuple[str, float]]], dict[str, Any]]:
     """Each instruction's tags by a tagger that has not seen it."""
     texts, tags, lore = train.read_tagging_data(data)
-    recipe = tagging.TaggerRecipe(encoder=name)
-    rows = tagging.encode_rows(texts, tags, recipe)
-    folds = np.array([tagging.hash_fold(text, N_FOLDS) for text in texts])
+    recipe = TaggerRecipe(encoder=name)
+    rows = encode_rows(texts, tags, recipe)
+    folds = np.array([hash_fold(text, N_FOLDS) for text in texts])
     out: list[list[tuple[str, float]]] = [[] for _ in texts]
     for fold in range(N_FOLDS):
         unseen = np.flatnonzero(folds == fold)
         seen = rows.take(np.flatnonzero(folds != fold).tolist())
-        spelling = tagging.TagReference(
-            tagging.pick_spellings(
-                [tags[row] for row in np.flatnonzero(folds != fold)]
-            ),
+        spelling = TagReference(
+            pick_spellings([tags[row] for row in np.flatnonzero(folds != fold)]),
             lore.published,
         )
         made = tagger_files.assemble_tagger(
-            *tagging.freeze_tagger(tagging.fit_tagger_model(seen, spelling, recipe))
+            *freeze_tagger(fit_tagger_model(seen, spelling, recipe))
         )
         for row, found in zip(
             unseen,
@@ -222,7 +228,7 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
     ten instructions of training that are closest by the static encoder vote for.
     """
     texts, tags, lore = train.read_tagging_data(data)
-    folds = np.array([tagging.hash_fold(text, N_FOLDS) for text in texts])
+    folds = np.array([hash_fold(text, N_FOLDS) for text in texts])
     frequent: list[list[str]] = [[] for _ in texts]
     mentioned: list[list[str]] = [[] for _ in texts]
     voted: list[list[str]] = [[] for _ in texts]
@@ -230,7 +236,7 @@ def baselines(data: Path, judge: Encoder) -> dict[str, Any]:
     for fold in range(N_FOLDS):
         seen = [tags[row] for row in np.flatnonzero(folds != fold)]
         cosines = vectors @ vectors[folds != fold].T
-        names = tagging.pick_spellings(seen)
+        names = pick_spellings(seen)
         counts = {
             tag: sum(tag in map(tag_agreement.lowercase_tag, row) for row in seen)
             for tag in names

@@ -37,8 +37,12 @@ from scipy.stats import binomtest
 import tacos
 from bench_judge import FOLDS, fold
 from tacos.models import encoder, judge
-from tacos.models.training import judge as judging
 from tacos.models.training import preference_pairs, spoilt_responses
+from tacos.models.training.judge import (
+    LEVEL,
+    fit_judge_weights,
+    save_judge,
+)
 from tacos.workflows import compare
 from tacos.workflows.strategy_pool import Pool, SelectionRequest
 
@@ -135,8 +139,8 @@ def cross_fit(data: Path, folder: Path) -> list[judge.EmbeddedJudge]:
         ]
         training = [*some, *(pair for pair in others if held.isdisjoint(texts(pair)))]
         reference = [text for pair in some for text in (pair.a, pair.b)]
-        weights = judging.fit_judge_weights(training, vectors, reference, judging.LEVEL)
-        judging.save_judge(weights, folder / f"judge-{k}")
+        weights = fit_judge_weights(training, vectors, reference, LEVEL)
+        save_judge(weights, folder / f"judge-{k}")
         made.append(judge.load(folder / f"judge-{k}"))
     return made
 

@@ -34,8 +34,8 @@ import psutil
 from scipy import sparse
 
 from tacos.methods.selecting import complexity_first
-from tacos.methods.tags import association_rules as associating
 from tacos.methods.tags import merge_steps, semantic_merging
+from tacos.methods.tags.association_rules import build_indicator, build_tag_matrix
 
 Ints = npt.NDArray[np.int64]
 SUPPORT, CONFIDENCE, EPS = 40, 0.99, 0.05
@@ -65,7 +65,7 @@ def transactions(n: int, n_tags: int, seed: int = 1) -> sparse.csr_array:
         more = np.unique(np.concatenate([more, new[~known]]))
     keys = np.sort(np.concatenate([keys, more]))
     keys = plant(keys, n, n_tags, rng)
-    return associating.build_indicator(
+    return build_indicator(
         (keys // n_tags).astype(np.int32), (keys % n_tags).astype(np.int32), (n, n_tags)
     )
 
@@ -142,7 +142,7 @@ def associate(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
     def run() -> dict[str, Any]:
         began = time.perf_counter()
         codes = {name: i for i, name in enumerate(names)}
-        encoded = associating.build_tag_matrix(frames(), codes, n_tags)
+        encoded = build_tag_matrix(frames(), codes, n_tags)
         encoding = time.perf_counter() - began - spent
         found = merge_steps.merge_by_association(names, encoded, SUPPORT, CONFIDENCE)
         seconds = time.perf_counter() - began - spent

@@ -23,7 +23,7 @@ import orjson
 
 from tacos.config import IngestSettings
 from tacos.formats import reading, writing
-from tacos.methods.samples import sample_parsing as ingesting
+from tacos.methods.samples import sample_parsing
 
 ALPACA = (
     Path(__file__).resolve().parents[2]
@@ -40,8 +40,8 @@ def timed(path: Path, parse: bool) -> dict[str, float]:
     for batch in reading.read_rows(path):
         n_rows += len(batch.rows) + len(batch.rejects)
         if parse:
-            samples, _ = ingesting.parse_sample_batch(batch, IngestSettings())
-            n_samples += ingesting.samples_to_frame(samples).height
+            samples, _ = sample_parsing.parse_sample_batch(batch, IngestSettings())
+            n_samples += sample_parsing.samples_to_frame(samples).height
     return {
         "seconds": time.perf_counter() - started,
         "n_rows": n_rows,

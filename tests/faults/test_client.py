@@ -27,7 +27,7 @@ from tacos import llm
 from tacos.config import LLMSettings
 from tacos.errors import BudgetReachedError, LLMError
 from tacos.llm.client import Client
-from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger import ledger
 from tacos.llm.ledger.ledger import Ledger
 from tacos.records import Reply
 
@@ -61,7 +61,7 @@ def right_answers(tmp_path_factory: pytest.TempPathFactory) -> list[str | None]:
         folder = tmp_path_factory.mktemp("undisturbed")
         settings = LLMSettings(base_url=server.url, proxy="none")
         with (
-            ledgers.open_ledger(folder / "ledger.sqlite") as book,
+            ledger.open_ledger(folder / "ledger.sqlite") as book,
             llm.connect(settings, "tiny-1", book) as client,
         ):
             return texts(client.answer(tag_requests(60)))
@@ -400,7 +400,7 @@ def test_every_fault_at_a_tenth_of_2000_requests(
     ]:
         with (
             behaving({name: 0.1}, seconds=1.0) as server,
-            ledgers.open_ledger(tmp_path / f"{name}.sqlite") as book,
+            ledger.open_ledger(tmp_path / f"{name}.sqlite") as book,
         ):
             started = time.monotonic()
             client = connect(server.url, ledger=book, read_timeout=1.0, retries=2)

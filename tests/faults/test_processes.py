@@ -10,7 +10,7 @@ import pytest
 from tests.server.fault_server import Behaviour, FaultServer
 
 from tacos.llm.ledger import group_writer
-from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import open_ledger
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,7 +87,7 @@ def kill_and_resume(
         time.sleep(2 * latency)  # what was in flight ends at the server
         assert start(server, ledger, 0, n, out, concurrency).wait(300) == 0
         assert len(out.read_bytes().splitlines()) == n
-        with ledgers.open_ledger(ledger) as book:
+        with open_ledger(ledger) as book:
             assert book.size().n_replies == n
         return server.asked.total() - n, n_before
 

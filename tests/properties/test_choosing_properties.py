@@ -11,8 +11,7 @@ from tacos.methods.judging import pairing, rating
 from tacos.methods.judging.rating.normal_equations import label_components
 from tacos.methods.judging.shortlist import shortlist_members
 from tacos.methods.selecting.quotas import QuotaRule, compute_quotas, select_by_quota
-from tacos.methods.selecting.strategies import StrategyInputs
-from tacos.methods.selecting.strategies import select_by_strategy as select_by
+from tacos.methods.selecting.strategies import StrategyInputs, select_by_strategy
 from tacos.records import SCORES, VERDICTS
 
 CALM = settings(max_examples=60)
@@ -148,7 +147,7 @@ def test_every_strategy_chooses_a_subset_of_the_asked_size(
     pool, strategy, n, seed
 ) -> None:
     try:
-        found = select_by(pool, strategy, n, seed, StrategyInputs())
+        found = select_by_strategy(pool, strategy, n, seed, StrategyInputs())
     except InputError:
         assert (
             n > pool.filter(pl.col("tags").list.len() > 0).height
@@ -157,7 +156,7 @@ def test_every_strategy_chooses_a_subset_of_the_asked_size(
     assert found.height == found["id"].n_unique() == n
     assert set(found["id"]) <= set(pool["id"])
     assert found.equals(
-        select_by(shuffled(pool, seed), strategy, n, seed, StrategyInputs())
+        select_by_strategy(shuffled(pool, seed), strategy, n, seed, StrategyInputs())
     )
 
 

@@ -19,7 +19,7 @@ from tacos.errors import InputError
 from tacos.formats import reading, writing
 from tacos.formats.json import split_array, split_objects
 from tacos.formats.jsonl import split_lines
-from tacos.methods.samples import sample_parsing as ingesting
+from tacos.methods.samples import sample_parsing
 from tacos.records import Reject, Sample
 from tacos.store.seen_hashes import FirstOccurrences
 
@@ -54,11 +54,11 @@ def ingested(source: Any, batch_size: int = 5) -> list[Sample | Reject]:
     """Everything that a source gives, as the ingest stage reads it."""
     made: list[Sample | Reject] = []
     for batch in reading.read_rows(source, batch_size):
-        samples, rejects = ingesting.parse_sample_batch(
+        samples, rejects = sample_parsing.parse_sample_batch(
             batch, IngestSettings(tags="", score="")
         )
         made += [*samples, *rejects]
-        ingesting.samples_to_frame(samples)
+        sample_parsing.samples_to_frame(samples)
     return made
 
 
@@ -255,7 +255,7 @@ def test_first_seen_equals_a_dict(batches: list[list[int]]) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, "x", None, [], True])
 def test_no_default_stands_for_a_score_that_is_none(value: Any) -> None:
-    sample = ingesting.parse_sample(
+    sample = sample_parsing.parse_sample(
         {"prompt": "q", "response": "a", "s": value}, "x:0", IngestSettings(score="s")
     )
     assert isinstance(sample, Sample)

@@ -9,8 +9,7 @@ from tests.server.questions import KEY
 from tacos import llm
 from tacos.config import LLMSettings
 from tacos.llm.client import Client
-from tacos.llm.ledger import ledger as ledgers
-from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.ledger import Ledger, open_ledger
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def book(tmp_path: Path) -> Iterator[Ledger]:
     """An empty ledger."""
-    with ledgers.open_ledger(tmp_path / "ledger.sqlite") as opened:
+    with open_ledger(tmp_path / "ledger.sqlite") as opened:
         yield opened
 
 

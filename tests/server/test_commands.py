@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from tacos.cli import app
 from tacos.errors import TacosError
-from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger.ledger import LedgerEntry, open_ledger
 
 SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
 N_ROWS = 120
@@ -241,10 +241,10 @@ def test_ledgers_can_be_moved(tmp_path: Path) -> None:
     one, two, lines = (
         tmp_path / name for name in ("one.sqlite", "two.sqlite", "all.jsonl")
     )
-    with ledgers.open_ledger(one) as book:
+    with open_ledger(one) as book:
         book.put_all(
             [
-                ledgers.LedgerEntry(
+                LedgerEntry(
                     key, "m", "m", "tag", "stop", 1, 1, 0.1, 0.0, "online", "{}"
                 )
                 for key in "ab"

@@ -28,7 +28,7 @@ from tacos.errors import (
 from tacos.models import tagger
 from tacos.models.training import cards
 from tacos.workflows import distill, dry_run
-from tacos.workflows import select as api
+from tacos.workflows.select import OutputTargets, run_selection
 
 TASKS = {
     "Summary": "Summarise a text about",
@@ -112,10 +112,10 @@ def settings(server: FaultServer, *sets: str, n: int = 40) -> Settings:
 def select(
     folder: Path, chosen: Settings, ledger: Path, until: str | None = None
 ) -> tacos.Selection:
-    return api.run_selection(
+    return run_selection(
         ROWS,
         chosen,
-        api.OutputTargets(run=folder / "run"),
+        OutputTargets(run=folder / "run"),
         ledger=ledger,
         workers=1,
         until=until,
@@ -278,10 +278,10 @@ def test_a_folder_of_somebody_else_is_left_alone(
 def test_a_run_without_enough_replies_is_refused_and_says_how_many_there_are(
     tmp_path: Path,
 ) -> None:
-    api.run_selection(
+    run_selection(
         ROWS[:60],
         config.load_settings(select={"n": 5}),
-        api.OutputTargets(run=tmp_path / "run"),
+        OutputTargets(run=tmp_path / "run"),
         until="tag",
     )
     with pytest.raises(
@@ -411,11 +411,11 @@ def test_what_a_cascade_cannot_do_is_said_before_anything_is_asked(
             config.load_settings("robust", None, CASCADE),
             tmp_path / "ledger.sqlite",
         )
-    before, few = server.asked.total(), api.OutputTargets(run=tmp_path / "few")
+    before, few = server.asked.total(), OutputTargets(run=tmp_path / "few")
     with pytest.raises(
         InputError, match="has 100 instructions to learn from and needs"
     ):
-        api.run_selection(
+        run_selection(
             ROWS[:100],
             settings(server, *CASCADE),
             few,

@@ -19,8 +19,7 @@ from tacos.cli import app
 from tacos.config import EmbedSettings, LLMSettings
 from tacos.errors import BudgetReachedError, ConfigError, LLMError
 from tacos.llm.embedding.encoder import EndpointEncoder, LedgerEncoder
-from tacos.llm.ledger import ledger as ledgers
-from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.ledger import Ledger, open_ledger
 from tacos.pipeline.model_factory import UserFunctions
 from tacos.workflows import requests, select
 
@@ -82,7 +81,7 @@ def test_the_size_of_requests_changes_no_vector(
     found = []
     with FaultServer() as server:
         for n in (1, 7, 64, 150):
-            with ledgers.open_ledger(tmp_path / f"{n}.sqlite") as book:
+            with open_ledger(tmp_path / f"{n}.sqlite") as book:
                 embed = EmbedSettings(per_request=n, encoding=encoding)  # type: ignore[arg-type]
                 found.append(open_encoder(server.url, book, embed).encode(TEXTS))
     assert all((other == found[0]).all() for other in found)
@@ -164,8 +163,8 @@ def test_two_processes_share_the_work(open_encoder: Open, tmp_path: Path) -> Non
         ThreadPoolExecutor(2) as threads,
     ):
         with (
-            ledgers.open_ledger(tmp_path / "one.sqlite") as one,
-            ledgers.open_ledger(tmp_path / "one.sqlite") as two,
+            open_ledger(tmp_path / "one.sqlite") as one,
+            open_ledger(tmp_path / "one.sqlite") as two,
         ):
             encoders = [open_encoder(server.url, book) for book in (one, two)]
             first, second = threads.map(
@@ -310,7 +309,7 @@ def test_files_of_questions_are_made_without_asking_for_vectors(
         run(tmp_path / "run", server, "tag", "tag.model=tiny-1")
         n_asked = server.asked.total()
         with (
-            ledgers.open_ledger(tmp_path / "ledger") as paid,
+            open_ledger(tmp_path / "ledger") as paid,
             pytest.raises(LLMError, match="are not in the ledger"),
         ):
             requests.find_pending_requests(tmp_path / "run", paid)

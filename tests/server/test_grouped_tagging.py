@@ -17,11 +17,10 @@ from tacos.config import Settings
 from tacos.errors import BudgetReachedError, ConfigError
 from tacos.llm.chat.grouped_model import GroupedModel
 from tacos.llm.client import Client
-from tacos.llm.ledger import ledger as ledgers
-from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.ledger import Ledger, open_ledger
 from tacos.records import Reply, Request
 from tacos.workflows import quote, select
-from tacos.workflows import requests as asking
+from tacos.workflows.requests import find_pending_requests
 
 Connect = Callable[..., Client]
 
@@ -120,14 +119,14 @@ def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(
 ) -> None:
     requests = tag_requests(400)
     with FaultServer(Behaviour({"item-missing": 0.2}, latency=0.005)) as server:
-        with ledgers.open_ledger(tmp_path / "whole.sqlite") as book:
+        with open_ledger(tmp_path / "whole.sqlite") as book:
             client = connect(server.url, ledger=book)
             whole = ask(client, requests)
             client.close()
         n_asked, questions = server.asked.total(), set(server.asked)
     with FaultServer(Behaviour({"item-missing": 0.2}, latency=0.005)) as server:
         for n_requests in (30, 40):
-            with ledgers.open_ledger(tmp_path / "parts.sqlite") as book:
+            with open_ledger(tmp_path / "parts.sqlite") as book:
                 client = connect(
                     server.url,
                     ledger=book,
@@ -137,7 +136,7 @@ def test_after_a_stop_in_the_middle_the_same_groups_are_found_again(
                 with pytest.raises(BudgetReachedError):
                     ask(client, requests)
                 client.close()
-        with ledgers.open_ledger(tmp_path / "parts.sqlite") as book:
+        with open_ledger(tmp_path / "parts.sqlite") as book:
             client = connect(server.url, ledger=book)
             assert ask(client, requests) == whole
             client.close()
@@ -154,8 +153,8 @@ def test_two_ledgers_of_one_file_share_the_work(
         ThreadPoolExecutor(2) as threads,
     ):
         with (
-            ledgers.open_ledger(tmp_path / "one.sqlite") as one,
-            ledgers.open_ledger(tmp_path / "one.sqlite") as two,
+            open_ledger(tmp_path / "one.sqlite") as one,
+            open_ledger(tmp_path / "one.sqlite") as two,
         ):
             clients = [connect(server.url, ledger=book) for book in (one, two)]
             parts = (
@@ -277,7 +276,7 @@ def test_what_cannot_be_put_together_says_so(tmp_path: Path, book: Ledger) -> No
     with FaultServer() as server:
         tagged(tmp_path, "run", settings(server))
         with pytest.raises(ConfigError, match=r"leave out tag.per_request"):
-            asking.find_pending_requests(tmp_path / "run", book)
+            find_pending_requests(tmp_path / "run", book)
     alone = config.load_settings(tag={"per_request": 4}, select={"n": 10})
     with pytest.raises(ConfigError, match=r"leave out tag.per_request"):
         tagged(tmp_path, "embedded", alone)

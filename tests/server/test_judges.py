@@ -24,7 +24,7 @@ from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError
 from tacos.pipeline.model_factory import UserFunctions
 from tacos.workflows import calibrate, refine
-from tacos.workflows import select as api
+from tacos.workflows.select import OutputTargets, run_selection
 
 WORDS = ("sum", "poem", "river", "bread")
 ROWS = [
@@ -91,8 +91,8 @@ def settings(server: FaultServer, *sets: str, n: int = 8, **judge: Any) -> Setti
 
 
 def select(tmp_path: Path, chosen: Settings) -> tacos.Selection:
-    targets = api.OutputTargets(run=tmp_path / "run")
-    return api.run_selection(
+    targets = OutputTargets(run=tmp_path / "run")
+    return run_selection(
         ROWS, chosen, targets, own=OWN, ledger=tmp_path / "ledger.sqlite"
     )
 

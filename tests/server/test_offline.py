@@ -17,7 +17,7 @@ from tacos.errors import BudgetReachedError, ConfigError, InputError, LLMError
 from tacos.llm.chat import envelope
 from tacos.llm.chat.messages import RenderedRequest, render_request
 from tacos.llm.client import Client
-from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger import ledger
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import resolve_questions
 from tacos.llm.offline import batch_api, exchange_files
@@ -50,7 +50,7 @@ def online(connect: Connect, tmp_path: Path) -> list[tuple[str | None, str, str]
     """What an online run answers."""
     with (
         FaultServer(Behaviour(FAULTS)) as server,
-        ledgers.open_ledger(tmp_path / "online.sqlite") as book,
+        ledger.open_ledger(tmp_path / "online.sqlite") as book,
     ):
         client = connect(server.url, ledger=book)
         found = answers(client.answer(REQUESTS))

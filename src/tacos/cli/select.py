@@ -8,9 +8,8 @@ from pathlib import Path
 
 from tacos.cli.shared import consent, console, option_settings, options, outcome
 from tacos.cli.shared.option_settings import EndpointOptions
-from tacos.workflows import dry_run as dry_runs
 from tacos.workflows import select as workflow
-from tacos.workflows.dry_run import StepForecast
+from tacos.workflows.dry_run import StepForecast, forecast_run
 from tacos.workflows.selection import OutputTargets
 
 
@@ -84,9 +83,7 @@ def select(  # noqa: PLR0913 - the options of the command
     chosen = workflow.add_id_lists(chosen, keep, exclude)
     directory = workflow.resolve_run_directory(run, output)
     if dry_run:
-        _print_forecast(
-            dry_runs.forecast_run(data, chosen, run=directory), as_json=as_json
-        )
+        _print_forecast(forecast_run(data, chosen, run=directory), as_json=as_json)
         return
     # Ask before anything is sent, then run.
     consent.ask_consent(chosen, directory, yes=yes)

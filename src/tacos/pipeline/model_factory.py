@@ -217,10 +217,10 @@ class EndpointClients:
 
     def book(self) -> Any:
         """The ledger, opened now if it is not open yet."""
-        from tacos.llm.ledger import ledger as store
+        from tacos.llm.ledger.ledger import open_ledger
 
         if not self.ledgers:
-            opened = self.stack.enter_context(store.open_ledger(self.ledger))
+            opened = self.stack.enter_context(open_ledger(self.ledger))
             self.ledgers.append(opened)
         return self.ledgers[0]
 

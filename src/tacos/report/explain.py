@@ -11,10 +11,9 @@ import polars as pl
 from tacos.amounts import QuotaAmount
 from tacos.config import Settings
 from tacos.errors import InputError
-from tacos.methods.selecting import limits as limiting
-from tacos.methods.selecting.limits import Limits
+from tacos.methods.selecting.limits import Limits, build_bounds, explain_full_limits
 from tacos.models import encoder
-from tacos.pipeline.steps import pool as pool_tables
+from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES
 from tacos.store.artifacts import Artifact
 
@@ -174,7 +173,7 @@ def _trace_shortlist(artifacts: Artifacts, row: str) -> dict[str, Any]:
 
 def _trace_scores(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """Every comparison of the sample, its scores, and its rank and the cut-off in each cluster."""
-    newest = pool_tables.find_newest_scores(artifacts)
+    newest = pool_steps.find_newest_scores(artifacts)
     if newest is None:
         return {}
     trace: dict[str, Any] = {}
@@ -306,7 +305,7 @@ def _explain_drop(
 def _read_excluded_ids(artifacts: Artifacts, settings: Settings) -> list[str]:
     """The ids on the exclude list of the run."""
     samples = artifacts["samples"].scan()
-    return pool_tables.resolve_ids(samples, settings.select.exclude, "exclude")
+    return pool_steps.resolve_ids(samples, settings.select.exclude, "exclude")
 
 
 def _list_unmet_limits(artifacts: Artifacts, settings: Settings, row: str) -> list[str]:
@@ -319,17 +318,17 @@ def _list_unmet_limits(artifacts: Artifacts, settings: Settings, row: str) -> li
     # The bounds are those that the selection was made with: excluded rows are not in the pool.
     excluded = _read_excluded_ids(artifacts, settings)
     is_excluded = pl.col("id").is_in(excluded)
-    everyone = pool_tables.build_pool_table(artifacts, NO_HOMES, NO_SCORES)
+    everyone = pool_steps.build_pool_table(artifacts, NO_HOMES, NO_SCORES)
     pool = everyone.filter(~is_excluded)
     selection = artifacts["selection"].scan().select("id")
     chosen = selection.collect()["id"]
-    bounds = limiting.build_bounds(pool, len(chosen), limits)
+    bounds = build_bounds(pool, len(chosen), limits)
 
     # Positions in the pool: of the selected rows, and of the row itself
     is_taken = pool["id"].is_in(chosen.implode())
     taken = np.flatnonzero(is_taken.to_numpy())
     position = pool["id"].to_list().index(row)
-    reasons = limiting.explain_full_limits(bounds, taken, position)
+    reasons = explain_full_limits(bounds, taken, position)
     if limits.cosine < 1:
         reasons += _find_near_duplicate(
             artifacts,
@@ -344,7 +343,7 @@ def _read_selection_limits(artifacts: Artifacts, settings: Settings) -> Limits:
     """The limits of the selection: the run's own, or those given to `tacos reselect`."""
     manifest = artifacts["selection"].manifest
     if manifest["stage"] != "reselect":
-        return pool_tables.build_limits(settings.select)
+        return pool_steps.build_limits(settings.select)
     # A manifest is JSON: its quotas are plain objects.
     limits = dict(manifest["settings"]["limits"])
     for name in ("per_source", "per_tag"):
@@ -362,7 +361,7 @@ def _find_near_duplicate(
     limit: float,
 ) -> list[str]:
     """The selected row that a row is most similar to, if that is more than the limit."""
-    ids, vectors = pool_tables.encode_samples(
+    ids, vectors = pool_steps.encode_samples(
         artifacts["samples"],
         encoder.load("static"),
         {*chosen, row},

@@ -313,7 +313,7 @@ def _summarise_judging(artifacts: Artifacts, settings: Settings) -> dict[str, An
                 pointwise=is_pointwise,
             )
         figures["judges"] = by_judge
-        figures["agreement"] = _measure_agreement(verdicts)
+        figures["agreement"] = _measure_judge_agreement(verdicts)
     return figures
 
 
@@ -325,7 +325,7 @@ def _count_pairs(artifacts: Artifacts) -> int:
     return int(count.collect().item())
 
 
-def _measure_agreement(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
+def _measure_judge_agreement(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     """How far each two judges agree."""
     agreements = judge_health.measure_judge_agreement(verdicts)
     return [

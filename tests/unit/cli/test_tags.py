@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.test_select import tacos
 
-from tacos.methods.tags import overrides as overriding
+from tacos.methods.tags.overrides import parse_overrides
 
 TAGS = ("Poetry Writing", "Geometry", "Cooking", "Cook\ning")
 UNTIL = (
@@ -153,7 +153,7 @@ def test_the_override_file_of_the_guide_is_one() -> None:
         .partition("```toml\n")[2]
         .partition("```")[0]
     )
-    found = overriding.parse_overrides(tomllib.loads(text))
+    found = parse_overrides(tomllib.loads(text))
     assert found.drop
     assert found.keep_apart
     assert found.merge

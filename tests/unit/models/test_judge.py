@@ -11,7 +11,14 @@ import pytest
 from tacos.errors import ModelError
 from tacos.models import encoder, feature_ramps, judge
 from tacos.models.train import run_training
-from tacos.models.training import judge as judging
+from tacos.models.training.judge import (
+    encode_pairs,
+    encode_sample_texts,
+    fit_judge_weights,
+    level_weights,
+    save_judge,
+    solve_weights,
+)
 from tacos.models.training.preference_pairs import PreferencePair
 from tacos.records import Request
 
@@ -241,10 +248,8 @@ def pairs_that_like_short_answers() -> list[PreferencePair]:
 
 
 def test_a_judge_learns_whatever_taste_its_pairs_show(tmp_path: Path) -> None:
-    found = judging.save_judge(
-        judging.fit_judge_weights(
-            pairs_that_like_short_answers(), encoder.load("static")
-        ),
+    found = save_judge(
+        fit_judge_weights(pairs_that_like_short_answers(), encoder.load("static")),
         tmp_path / "mine",
     )
     mine = judge.load(found.parent)
@@ -258,10 +263,8 @@ def test_a_judge_learns_whatever_taste_its_pairs_show(tmp_path: Path) -> None:
 
 def test_two_trainings_give_identical_files(tmp_path: Path) -> None:
     texts = [
-        judging.save_judge(
-            judging.fit_judge_weights(
-                pairs_that_like_short_answers(), encoder.load("static")
-            ),
+        save_judge(
+            fit_judge_weights(pairs_that_like_short_answers(), encoder.load("static")),
             tmp_path / name,
         ).read_bytes()
         for name in ("first", "second")
@@ -274,9 +277,7 @@ def test_even_votes_teach_nothing() -> None:
         PreferencePair(pair.a, pair.b, preference=0.5)
         for pair in pairs_that_like_short_answers()
     ]
-    assert not np.any(
-        judging.solve_weights(judging.encode_pairs(even, encoder.load("static")))
-    )
+    assert not np.any(solve_weights(encode_pairs(even, encoder.load("static"))))
 
 
 def test_weights_keep_to_the_direction_of_their_feature() -> None:
@@ -293,7 +294,7 @@ def test_levelling_only_moves_what_is_asked_so_that_answers_to_one_instruction_k
     None
 ):
     vectors = encoder.load("static")
-    known = judging.encode_sample_texts(
+    known = encode_sample_texts(
         [
             (ASKED, GOOD),
             ("Classify: cat", "Animal"),
@@ -303,7 +304,7 @@ def test_levelling_only_moves_what_is_asked_so_that_answers_to_one_instruction_k
         vectors,
     )
     weights = np.ones(known.shape[1])
-    moved = np.flatnonzero(judging.level_weights(weights, known, 1.0) - weights)
+    moved = np.flatnonzero(level_weights(weights, known, 1.0) - weights)
     assert {
         feature_ramps.NAMES[feature_ramps.index_ramp_features()[k]] for k in moved
     } <= {feature_ramps.NAMES[k] for k in feature_ramps.ASKED}

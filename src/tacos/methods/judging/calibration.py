@@ -207,7 +207,7 @@ def _calibrate_judge(
         position_bias=bias.get("bias"),
         position_error=bias.get("error"),
         suggestions=(),
-        **_measure_agreement(judged),
+        **_measure_label_agreement(judged),
         **_measure_ties(judged),
         **_measure_length_choices(judged),
     )
@@ -312,7 +312,7 @@ def _estimate_share(hits: pl.Series) -> ConfidenceInterval:
     return wilson_interval(int(hits.sum()), len(hits))
 
 
-def _measure_agreement(judged: pl.DataFrame) -> dict[str, ConfidenceInterval]:
+def _measure_label_agreement(judged: pl.DataFrame) -> dict[str, ConfidenceInterval]:
     """Agreement where people named a winner: over all, those decided, and those steady."""
     labelled = judged.filter(pl.col("preferred") != "tie")
     decided = labelled.filter(pl.col("answer") != "tie")

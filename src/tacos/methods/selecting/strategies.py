@@ -44,8 +44,15 @@ from tacos.methods.selecting import (
     random_rows,
     singleton,
 )
-from tacos.methods.selecting import limits as limiting
-from tacos.methods.selecting.limits import GroupBound, Limits
+from tacos.methods.selecting.limits import (
+    GroupBound,
+    Limits,
+    build_bounds,
+    build_rooms,
+    check_must_keep,
+    describe_shortfall,
+    move_first_served,
+)
 from tacos.methods.selecting.preference_walk import walk_preference
 from tacos.records import SELECTION
 
@@ -130,7 +137,7 @@ def select_by_strategy(
     """
     quotas.check_keep_and_exclude(n, keep, exclude)
     table = _settle_pool(pool, exclude)
-    bounds = limiting.build_bounds(table, n, limits)
+    bounds = build_bounds(table, n, limits)
     inputs = extras or StrategyInputs()
     rows = _choose_rows(
         table,
@@ -143,7 +150,7 @@ def select_by_strategy(
         limits.cosine,
     )
     if len(rows) < n:
-        shortfall = limiting.describe_shortfall(bounds, rows)
+        shortfall = describe_shortfall(bounds, rows)
         if shortfall or not inputs.partial:
             problem = (
                 f"{n} rows are asked for, "
@@ -183,7 +190,7 @@ def _choose_rows(
 ) -> Ints:
     """The row numbers selected from a settled pool, at most n."""
     kept = _find_rows(table, sorted(set(keep)))
-    limiting.check_must_keep(bounds, kept)
+    check_must_keep(bounds, kept)
     start: list[int] = kept.tolist()
     cosine = _cosine_limit(strategy, cosine)
     vectors = _align_vectors(table, extras) if cosine < 1 else None
@@ -204,9 +211,9 @@ def _choose_rows(
         )
         order = _rank_by_preference(strategy, task)
         rows = walk_preference(
-            limiting.move_first_served(order, bounds),
+            move_first_served(order, bounds),
             n,
-            limiting.build_rooms(bounds),
+            build_rooms(bounds),
             vectors,
             cosine,
             start,
@@ -353,7 +360,7 @@ def _rank_by_information(task: RankingTask) -> Ints:
 
 
 def _rank_by_deita(task: RankingTask) -> Ints:
-    n_tags = _count_tags(task.table)
+    n_tags = _count_row_tags(task.table)
     # Scores below 0 count as 0, so that a product with them keeps its order.
     scores = np.maximum(_column_values(task.table, "score"), 0.0)
     return deita.rank_by_deita(n_tags, scores, task.seed)
@@ -423,7 +430,7 @@ def _column_values(
     return values.fill_null(float("nan")).to_numpy()
 
 
-def _count_tags(table: pl.DataFrame) -> Floats:
+def _count_row_tags(table: pl.DataFrame) -> Floats:
     """The number of distinct tags of each row, shape (rows,)."""
     n_tags = table["tags"].list.n_unique()
     return n_tags.fill_null(0).cast(pl.Float64).to_numpy()

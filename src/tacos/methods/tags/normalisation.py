@@ -29,8 +29,15 @@ from tacos.methods.tags import (
     merge_steps,
     tag_trace,
 )
-from tacos.methods.tags import overrides as overriding
-from tacos.methods.tags.overrides import Move, Overrides
+from tacos.methods.tags.overrides import (
+    NONE,
+    Move,
+    Overrides,
+    enforce_keep_apart,
+    expand_keep_apart,
+    find_override_moves,
+    find_rename_moves,
+)
 from tacos.methods.tags.tag_trace import StepCounts, TagTrace
 from tacos.records import Encoder
 
@@ -114,7 +121,7 @@ def build_vocabulary(
     n_samples: int,
     settings: NormaliseSettings,
     encoder: Encoder | None = None,
-    overrides: Overrides = overriding.NONE,
+    overrides: Overrides = NONE,
 ) -> NormalisationResult:
     """The vocabulary of a data set.
 
@@ -265,7 +272,7 @@ def _apply_overrides(
     if not overrides:
         return vocabulary, [], []
     raws = vocabulary["raw"].to_list()
-    moves, notes = overriding.find_override_moves(overrides, raws, signs)
+    moves, notes = find_override_moves(overrides, raws, signs)
     trace = tag_trace.read_trace(vocabulary)
     trace, step = tag_trace.apply_moves(trace, "override", moves)
     return tag_trace.tabulate_trace(trace), [step], notes
@@ -282,14 +289,14 @@ def _build_hold(
     Names of the file are looked up among the raw tags of `start`, those after the filter.
     """
     raws = list(start.counts)
-    sets = overriding.expand_keep_apart(overrides, raws, signs)
+    sets = expand_keep_apart(overrides, raws, signs)
     counts = start.totals()
 
     def hold(
         trace: TagTrace,
         moves: Mapping[str, Move],
     ) -> dict[str, Move]:
-        allowed = overriding.enforce_keep_apart(
+        allowed = enforce_keep_apart(
             moves,
             sets,
             name_of=trace.name,
@@ -317,7 +324,7 @@ def _run_rename_step(
     if not overrides.rename:
         return vocabulary, [], []
     before = tag_trace.read_trace(vocabulary)
-    moves, notes = overriding.find_rename_moves(overrides, before.names(), signs)
+    moves, notes = find_rename_moves(overrides, before.names(), signs)
     after, _ = tag_trace.apply_moves(before, "rename", moves)
     new_names = {move.target for move in moves.values()}
     after = tag_trace.assign_own_names(after, "rename", new_names)

@@ -195,18 +195,18 @@ def _compute_agreement_rows(
         # Only cases that two people have answered say anything about agreement.
         n_ratings = (ratings != MISSING).sum(axis=1)
         shared = ratings[n_ratings >= 2]
-        for figures in _measure_agreement(AMONG, shared, seed):
+        for figures in _measure_task_agreement(AMONG, shared, seed):
             yield task, f"{len(people)} people", *figures
     # Whoever is not a person is a model, except for the majority.
     models = set(given["judge"]) - {*people, MAJORITY}
     for model in sorted(models):
         ratings = _build_ratings(given, [model, reference])
         pairs = rater_agreement.pair_ratings(*ratings.T)
-        for figures in _measure_agreement(BETWEEN, pairs, seed):
+        for figures in _measure_task_agreement(BETWEEN, pairs, seed):
             yield task, f"{model} and {reference}", *figures
 
 
-def _measure_agreement(
+def _measure_task_agreement(
     measures: Mapping[str, Statistic],
     ratings: Ints,
     seed: int,

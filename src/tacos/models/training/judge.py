@@ -27,8 +27,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from tacos.models import encoder, feature_ramps, judge
-from tacos.models.training import preference_pairs as sources
-from tacos.models.training import spoilt_responses
+from tacos.models.training import preference_pairs, spoilt_responses
 from tacos.models.training.preference_pairs import PreferencePair
 from tacos.records import Encoder
 
@@ -226,9 +225,9 @@ def save_judge(weights: judge.JudgeWeights, folder: str | Path) -> Path:
 
 def train_judge(data: Path, folder: Path = judge.DATA) -> Path:
     """Train the shipped judge from the files under `data` and write it to `folder`."""
-    revised = sources.read_revisions(data)
-    voted = sources.read_votes(data)
-    spoilt = spoilt_responses.spoil_texts(sources.read_answers(data))
+    revised = preference_pairs.read_revisions(data)
+    voted = preference_pairs.read_votes(data)
+    spoilt = spoilt_responses.spoil_texts(preference_pairs.read_answers(data))
     reference: list[judge.Text] = []
     for pair in revised:
         reference += [pair.a, pair.b]

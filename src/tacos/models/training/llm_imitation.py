@@ -21,11 +21,24 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tacos.models import encoder as encoders
 from tacos.models import judge, tag_agreement, tagger, tagger_files
-from tacos.models.training import judge as judging
-from tacos.models.training import tagger as tagging
+from tacos.models.encoder import load as load_encoder
+from tacos.models.training.judge import (
+    PreferenceData,
+    encode_pairs,
+    fit_judge_weights,
+    solve_weights,
+)
 from tacos.models.training.preference_pairs import PreferencePair
+from tacos.models.training.tagger import (
+    TaggerRecipe,
+    TagReference,
+    encode_rows,
+    fit_tagger_model,
+    freeze_tagger,
+    hash_fold,
+    pick_spellings,
+)
 from tacos.records import Encoder
 
 MAX_TAGGED = 8_000
@@ -47,7 +60,7 @@ def assign_folds(texts: Sequence[str]) -> Rows:
     1
     """
     names = [tag_agreement.lowercase_tag(text) for text in texts]
-    folds = [tagging.hash_fold(name, N_FOLDS, "distill") for name in names]
+    folds = [hash_fold(name, N_FOLDS, "distill") for name in names]
     return np.array(folds, dtype=np.int64)
 
 
@@ -65,7 +78,7 @@ def find_distinct_rows(texts: Sequence[str]) -> list[int]:
 
 def draw_rows(texts: Sequence[str], n: int) -> list[int]:
     """Draw at most `n` rows by the hash of their text, in the order of the rows."""
-    hashes = [tagging.hash_fold(text, 1 << 61, "drawn") for text in texts]
+    hashes = [hash_fold(text, 1 << 61, "drawn") for text in texts]
     order = sorted(range(len(texts)), key=lambda row: (hashes[row], row))
     return sorted(order[:n])
 
@@ -86,13 +99,13 @@ def fit_tagger(
     rows = draw_rows(texts, MAX_TAGGED)
     drawn_texts = [texts[row] for row in rows]
     drawn_tags = [tags[row] for row in rows]
-    recipe = tagging.TaggerRecipe(name=name, encoder=encoder)
-    training_rows = tagging.encode_rows(drawn_texts, drawn_tags, recipe)
+    recipe = TaggerRecipe(name=name, encoder=encoder)
+    training_rows = encode_rows(drawn_texts, drawn_tags, recipe)
     reference = _build_tag_reference(drawn_tags)
-    return tagging.fit_tagger_model(training_rows, reference, recipe)
+    return fit_tagger_model(training_rows, reference, recipe)
 
 
-def _build_tag_reference(tags: Sequence[Tags]) -> tagging.TagReference:
+def _build_tag_reference(tags: Sequence[Tags]) -> TagReference:
     """Collect how each tag is written, and the published counts that the shipped tagger knows."""
     known = tagger.load().loaded.known
     published = zip(known.lexicon.tags, known.published, strict=True)
@@ -100,7 +113,7 @@ def _build_tag_reference(tags: Sequence[Tags]) -> tagging.TagReference:
     for tag, count in published:
         if count > 0:
             counts[tag_agreement.lowercase_tag(tag)] = int(count)
-    return tagging.TagReference(tagging.pick_spellings(tags), counts)
+    return TagReference(pick_spellings(tags), counts)
 
 
 def measure_tagger(
@@ -128,7 +141,7 @@ def measure_tagger(
         seen_tags = [tags[row] for row in seen]
         fitted = fit_tagger([texts[row] for row in seen], seen_tags, "", encoder)
         # Frozen and thawed, so that what is measured is what a file would hold.
-        model = tagger_files.assemble_tagger(*tagging.freeze_tagger(fitted))
+        model = tagger_files.assemble_tagger(*freeze_tagger(fitted))
         ranked = tagger.tag_instructions(model, [texts[row] for row in unseen])
         predicted += [[(tag, p) for tag, p, _ in row_tags] for row_tags in ranked]
         truth += [tags[row] for row in unseen]
@@ -143,7 +156,7 @@ def measure_tagger(
 
 def _load_fuzzy_encoder() -> Encoder:
     """Load MiniLM, which reads a phrase as a whole."""
-    return encoders.load("minilm")
+    return load_encoder("minilm")
 
 
 def _summarise_agreement(
@@ -196,7 +209,7 @@ def fit_judge(pairs: Sequence[PreferencePair]) -> judge.JudgeWeights:
     """Fit a judge to a language model's verdicts, see `training.judge.fit_judge_weights`."""
     drawn_pairs = _draw_pairs(pairs)
     with threadpool_limits(1):
-        return judging.fit_judge_weights(drawn_pairs, encoders.load("static"))
+        return fit_judge_weights(drawn_pairs, load_encoder("static"))
 
 
 def _draw_pairs(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
@@ -217,7 +230,7 @@ def measure_judge(pairs: Sequence[PreferencePair]) -> Figures:
     left_folds = assign_folds([pair.a[0] for pair in drawn_pairs])
     right_folds = assign_folds([pair.b[0] for pair in drawn_pairs])
     with threadpool_limits(1):
-        data = judging.encode_pairs(drawn_pairs, encoders.load("static"))
+        data = encode_pairs(drawn_pairs, load_encoder("static"))
         logits, tested, n_trained = _predict_holdout(data, left_folds, right_folds)
 
     decided = tested & (data.preference != 0.5)
@@ -267,7 +280,7 @@ def _number_instructions(pairs: Sequence[PreferencePair]) -> Rows:
 
 
 def _predict_holdout(
-    data: judging.PreferenceData,
+    data: PreferenceData,
     left: Rows,
     right: Rows,
 ) -> tuple[Numbers, Flags, int]:
@@ -282,12 +295,12 @@ def _predict_holdout(
     for fold in np.unique(left[tested]):
         seen = (left != fold) & (right != fold)
         unseen = (left == fold) & (right == fold)
-        training_data = judging.PreferenceData(
+        training_data = PreferenceData(
             data.difference[seen],
             data.preference[seen],
             data.weight[seen],
         )
-        weights = judging.solve_weights(training_data)
+        weights = solve_weights(training_data)
         logits[unseen] = data.difference[unseen] @ weights
         n_trained = min(n_trained, int(seen.sum()))
     return logits, tested, n_trained

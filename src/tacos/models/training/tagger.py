@@ -186,7 +186,7 @@ def fit_tagger_model(
 
 def _list_learned_tags(rows: TrainingRows) -> list[str]:
     """List the tags given to `MIN_GIVEN` instructions or more, sorted."""
-    counts = _count_tags(rows)
+    counts = _count_rows_by_tag(rows)
     learned = sorted(tag for tag, count in counts.items() if count >= MIN_GIVEN)
     if len(learned) < 2:
         raise ModelError(
@@ -196,7 +196,7 @@ def _list_learned_tags(rows: TrainingRows) -> list[str]:
     return learned
 
 
-def _count_tags(rows: TrainingRows) -> Counter[str]:
+def _count_rows_by_tag(rows: TrainingRows) -> Counter[str]:
     return Counter(chain.from_iterable(rows.tags))
 
 
@@ -325,7 +325,7 @@ def _build_tag_table(
     vectors: Mapping[str, Matrix],
 ) -> tag_candidates.TagTable:
     """Build the lexicon (every tag given here or published) and what is known of each tag."""
-    counts = _count_tags(rows)
+    counts = _count_rows_by_tag(rows)
     tags = sorted({*counts, *lore.published})
     names = tuple(_spell_tag(tag, lore) for tag in tags)
     column = {tag: number for number, tag in enumerate(_list_learned_tags(rows))}

@@ -79,7 +79,7 @@ def _cluster_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.Da
     """Clusters of tags. Raises `InputError` for more tags than the settings allow."""
     config = settings.cluster
     canonical_tags = tables["canonical_tags"]
-    counts = _count_tags(canonical_tags)
+    counts = _count_samples_by_tag(canonical_tags)
     if counts.height > config.max_tags:
         raise InputError(_explain_tag_limit(counts.height, config.max_tags))
 
@@ -118,7 +118,7 @@ def _cluster_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.Da
     return kmeans_clusters.build_tag_clusters(clusters, names)
 
 
-def _count_tags(canonical_tags: Table) -> pl.DataFrame:
+def _count_samples_by_tag(canonical_tags: Table) -> pl.DataFrame:
     """tag, count: samples with each canonical tag, sorted by tag."""
     occurrences = canonical_tags.scan().explode("tags").drop_nulls("tags")
     counts = occurrences.group_by(tag="tags").agg(count=pl.len())

@@ -18,13 +18,12 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.errors import ConfigError
-from tacos.methods.judging import comparisons
-from tacos.methods.judging import shortlist as shortlisting
+from tacos.methods.judging import comparisons, shortlist
 from tacos.methods.judging.shortlist import Reserve
-from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting import quotas, sizes, strategies
+from tacos.methods.selecting.limits import build_bounds
 from tacos.methods.selecting.strategies import StrategyInputs
-from tacos.pipeline.steps import pool as pool_tables
+from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES, AnnotatedPool, Tables
 from tacos.records import Encoder, StageOutput
 
@@ -46,16 +45,16 @@ def make_shortlist(
 
     # The members of each cluster, without those on the exclude list
     samples = _read_positions(tables)
-    excluded = pool_tables.resolve_ids(
+    excluded = pool_steps.resolve_ids(
         samples.lazy(), settings.select.exclude, "exclude"
     )
     is_excluded = pl.col("id").is_in(excluded)
-    everyone = pool_tables.read_memberships(tables, settings)
+    everyone = pool_steps.read_memberships(tables, settings)
     members = everyone.filter(~is_excluded)
 
     # The quota of each cluster, which the size of its shortlist depends on
-    n = pool_tables.count_requested_rows(tables["samples"], settings.select.size)
-    sizes_now = pool_tables.cluster_sizes(members)
+    n = pool_steps.count_requested_rows(tables["samples"], settings.select.size)
+    sizes_now = pool_steps.cluster_sizes(members)
     shares = quotas.compute_quotas(sizes_now, n, settings.select.quota)
     candidates = (
         members.rename({"clusters": "tag_set"})
@@ -66,7 +65,7 @@ def make_shortlist(
             how="left",
         )
     )
-    kept, dropped = shortlisting.shortlist_members(
+    kept, dropped = shortlist.shortlist_members(
         candidates,
         rule,
         shares,
@@ -106,7 +105,7 @@ def make_selection(
         selection = sizes.fit_token_budget(
             config.size.value,
             take,
-            pool_tables.estimate_row_tokens(tables["samples"]),
+            pool_steps.estimate_row_tokens(tables["samples"]),
             max(1, len(selector.keep)),
         )
         n_missing = 0
@@ -130,7 +129,7 @@ class QuotaSelection(AnnotatedPool):
     @cached_property
     def n_samples(self) -> int:
         """Rows of the pool."""
-        return pool_tables.count_rows(self.tables["samples"])
+        return pool_steps.count_rows(self.tables["samples"])
 
     @property
     def n_available(self) -> int:
@@ -217,7 +216,7 @@ class QuotaSelection(AnnotatedPool):
             self.strategy_inputs,
             self.keep,
             self.exclude,
-            pool_tables.build_limits(self.settings.select),
+            pool_steps.build_limits(self.settings.select),
         )
 
     def relabel_rules(self, selection: pl.DataFrame) -> pl.DataFrame:
@@ -261,7 +260,7 @@ class QuotaSelection(AnnotatedPool):
         takes no memory until it is written to.
         """
         assert self.encoder is not None
-        ids, encoded = pool_tables.encode_samples(
+        ids, encoded = pool_steps.encode_samples(
             self.tables["samples"], self.encoder, wanted
         )
         pool_ids = self.pool["id"].to_list()
@@ -290,13 +289,13 @@ def _build_reserves(
     tables: Tables, settings: Settings, excluded: list[str], n: int
 ) -> list[Reserve]:
     """The groups of rows that exact quotas and length matching need on the shortlist."""
-    limits = pool_tables.build_limits(settings.select)
+    limits = pool_steps.build_limits(settings.select)
     if not limits:
         return []
-    everyone = pool_tables.build_pool_table(tables, NO_HOMES, NO_SCORES)
+    everyone = pool_steps.build_pool_table(tables, NO_HOMES, NO_SCORES)
     pool = everyone.filter(~pl.col("id").is_in(excluded))
     reserves = []
-    for bound in limiting.build_bounds(pool, n, limits):
+    for bound in build_bounds(pool, n, limits):
         # An upper limit needs no rows: it can be left empty.
         if not bound.exact:
             continue
@@ -329,7 +328,7 @@ def _select_by_user(tables: Tables, settings: Settings, selector: Any) -> StageO
         raise ConfigError(
             "your own selector cannot fill a budget of tokens: set select.n to rows or a share"
         )
-    n = pool_tables.count_requested_rows(tables["samples"], config.size)
+    n = pool_steps.count_requested_rows(tables["samples"], config.size)
     scores = tables["scores"].scan().collect()
     selection = _run_user_selector(selector, scores, tables, n)
     return StageOutput.without_rejects(_rank_selection(selection))

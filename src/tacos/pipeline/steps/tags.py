@@ -15,9 +15,9 @@ from tacos.methods.tags import (
     itemset_rules,
     normalisation,
     open_tags,
+    overrides,
     published_vocabulary,
 )
-from tacos.methods.tags import overrides as overriding
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Encoder, StageOutput, Table
 
@@ -83,7 +83,7 @@ def canonicalise_batch(
         for tags in canonical["tags"].to_list()
     ]
     thinned = _replace_tags(canonical, kept)
-    n_implied = _count_tags(canonical) - _count_tags(thinned)
+    n_implied = _count_tag_occurrences(canonical) - _count_tag_occurrences(thinned)
     return StageOutput.without_rejects(thinned, {"n_implied": n_implied})
 
 
@@ -110,7 +110,7 @@ def make_vocabulary(
         n_samples,
         config,
         encoder,
-        overriding.parse_overrides(config.overrides, config.signs),
+        overrides.parse_overrides(config.overrides, config.signs),
     )
     return result.vocabulary, result.notes()
 
@@ -179,6 +179,6 @@ def _replace_tags(frame: pl.DataFrame, tags: list[list[str]]) -> pl.DataFrame:
     )
 
 
-def _count_tags(frame: pl.DataFrame) -> int:
+def _count_tag_occurrences(frame: pl.DataFrame) -> int:
     """Tags in all rows together."""
     return int(frame["tags"].list.len().sum())

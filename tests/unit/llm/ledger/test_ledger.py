@@ -13,8 +13,7 @@ import orjson
 import pytest
 
 from tacos.errors import OutputError
-from tacos.llm.ledger import lease_holders
-from tacos.llm.ledger import ledger as ledgers
+from tacos.llm.ledger import lease_holders, ledger
 from tacos.llm.ledger.ledger import Ledger, LedgerEntry
 
 
@@ -28,7 +27,7 @@ def entry(
 
 @pytest.fixture
 def book(tmp_path: Path):
-    with ledgers.open_ledger(tmp_path / "deep" / "ledger.sqlite") as opened:
+    with ledger.open_ledger(tmp_path / "deep" / "ledger.sqlite") as opened:
         yield opened
 
 
@@ -71,7 +70,7 @@ def test_the_first_reply_stays(book: Ledger) -> None:
 
 
 def test_a_lease_keeps_others_off_until_it_is_given_up(book: Ledger) -> None:
-    with ledgers.open_ledger(book.path) as other:
+    with ledger.open_ledger(book.path) as other:
         assert book.take(["a", "b"]).ours == {"a", "b"}
         assert other.take(["b", "c"]) == ({}, {"c"}, {"b"})
         book.release(["b"])
@@ -81,7 +80,7 @@ def test_a_lease_keeps_others_off_until_it_is_given_up(book: Ledger) -> None:
 
 
 def test_leases_end_with_their_ledger(book: Ledger) -> None:
-    with ledgers.open_ledger(book.path) as other:
+    with ledger.open_ledger(book.path) as other:
         other.take(["a"])
         assert book.take(["a"]).theirs == {"a"}
     assert book.take(["a"]).ours == {"a"}
@@ -147,7 +146,7 @@ def test_export_and_import_give_the_same_ledger(book: Ledger, tmp_path: Path) ->
         b"nonsense",
         b'{"key": "x"}',
     ]
-    with ledgers.open_ledger(tmp_path / "second.sqlite") as second:
+    with ledger.open_ledger(tmp_path / "second.sqlite") as second:
         assert second.restore(lines) == (700, 0, 2)
         assert second.restore(lines) == (0, 700, 2)
         assert list(second.entries()) == list(book.entries())
@@ -158,7 +157,7 @@ def test_a_file_that_is_no_ledger_is_one_clear_error(tmp_path: Path) -> None:
         "this is no database, and long enough to be seen as none" * 20
     )
     with pytest.raises(OutputError, match=r"ledger .* cannot be used"):
-        ledgers.open_ledger(tmp_path / "x.sqlite")
+        ledger.open_ledger(tmp_path / "x.sqlite")
 
 
 def test_notes_are_forgotten_after_a_while(book: Ledger) -> None:
@@ -170,11 +169,11 @@ def test_notes_are_forgotten_after_a_while(book: Ledger) -> None:
 
 def test_a_ledger_of_a_newer_tacos_is_left_alone(tmp_path) -> None:
     path = tmp_path / "ledger.sqlite"
-    ledgers.open_ledger(path).close()
+    ledger.open_ledger(path).close()
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(OutputError, match="newer tacos"):
-        ledgers.open_ledger(path)
+        ledger.open_ledger(path)
 
 
 def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
@@ -208,7 +207,7 @@ def test_lines_of_the_wrong_kinds_are_unreadable(tmp_path) -> None:
             b'"prompt_tokens":1', b'"prompt_tokens":1' + b"0" * 30
         )
     )
-    with ledgers.open_ledger(tmp_path / "ledger.sqlite") as book:
+    with ledger.open_ledger(tmp_path / "ledger.sqlite") as book:
         assert book.restore([*lines, orjson.dumps(good)]) == (1, 0, 5)
 
 
@@ -224,6 +223,6 @@ def test_opening_waits_for_another_process_that_is_making_the_file(
         )  # SQLite gives up on a new journal at once where a file is locked like this
         timer = threading.Timer(0.3, other.execute, ["COMMIT"])
         timer.start()
-        with ledgers.open_ledger(path) as book:
+        with ledger.open_ledger(path) as book:
             assert book.get(["k"]) == {}
         timer.join()

@@ -8,7 +8,7 @@ import polars as pl
 
 from tacos.config import IngestSettings, RefineSettings
 from tacos.methods.judging import refinement
-from tacos.methods.samples import sample_parsing as ingesting
+from tacos.methods.samples import sample_parsing
 from tacos.records import (
     CANDIDATES,
     EXCERPTS,
@@ -23,10 +23,10 @@ ROW = {"instruction": "Add.", "input": "1 and 2", "output": "3", "no": 7}
 
 def samples(*rows: dict[str, Any]) -> pl.DataFrame:
     parsed = [
-        ingesting.parse_sample(row, f"x:{number}", IngestSettings())
+        sample_parsing.parse_sample(row, f"x:{number}", IngestSettings())
         for number, row in enumerate(rows)
     ]
-    return ingesting.samples_to_frame(parsed).select(
+    return sample_parsing.samples_to_frame(parsed).select(
         "id", "content_hash", "instruction", "response", "raw"
     )  # type: ignore[arg-type]
 

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from tacos.amounts import parse_quotas
 from tacos.errors import InputError
-from tacos.methods.selecting import limits as limiting
 from tacos.methods.selecting import quotas
-from tacos.methods.selecting.limits import Limits
+from tacos.methods.selecting.limits import Limits, build_bounds, explain_full_limits
 from tacos.methods.selecting.strategies import StrategyInputs, select_by_strategy
 
 N = 120
@@ -185,12 +184,12 @@ def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(
 
 def test_a_row_is_told_which_limit_left_it_no_room() -> None:
     table = pool()
-    bounds = limiting.build_bounds(
+    bounds = build_bounds(
         table, 10, limits(per_source={"a": "<=2"}, per_tag={"rare": "<=1"})
     )
     taken = np.array([0, 3])  # both of a.json, the first one "rare"
-    assert limiting.explain_full_limits(bounds, taken, 6) == [
+    assert explain_full_limits(bounds, taken, 6) == [
         "the quota of the source a.json was full (2 of 2 rows)"
     ]
-    assert len(limiting.explain_full_limits(bounds, taken, 15)) == 2
-    assert limiting.explain_full_limits(bounds, taken, 1) == []
+    assert len(explain_full_limits(bounds, taken, 15)) == 2
+    assert explain_full_limits(bounds, taken, 1) == []

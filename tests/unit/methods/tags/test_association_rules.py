@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from mlxtend.frequent_patterns import association_rules, fpgrowth
+from mlxtend import frequent_patterns
 from scipy import sparse
 
-from tacos.methods.tags import association_rules as associating
-from tacos.methods.tags import merge_steps
+from tacos.methods.tags import association_rules, merge_steps
 
 NAMES = [f"tag {i:03}" for i in range(40)]
 
@@ -36,7 +35,9 @@ def random_samples(n: int, seed: int, n_tags: int = 40) -> list[list[int]]:
 def matrix(rows: list[list[int]], n_tags: int = 40) -> sparse.csr_array:
     at = [(i, tag) for i, row in enumerate(rows) for tag in row]
     places = np.array(at, dtype=np.int64).reshape(-1, 2)
-    return associating.build_indicator(places[:, 0], places[:, 1], (len(rows), n_tags))
+    return association_rules.build_indicator(
+        places[:, 0], places[:, 1], (len(rows), n_tags)
+    )
 
 
 def oracle(
@@ -44,10 +45,12 @@ def oracle(
 ) -> set[tuple[frozenset[int], int, int]]:
     """mlxtend's rules with one consequent: antecedent, consequent, samples with both."""
     table = pd.DataFrame(matrix(rows).toarray().astype(bool))
-    itemsets = fpgrowth(table, min_support=(support - 0.5) / len(rows), max_len=size)
+    itemsets = frequent_patterns.fpgrowth(
+        table, min_support=(support - 0.5) / len(rows), max_len=size
+    )
     if itemsets.empty:
         return set()
-    found = association_rules(
+    found = frequent_patterns.association_rules(
         itemsets, metric="confidence", min_threshold=confidence - 1e-9
     )
     return {
@@ -63,7 +66,7 @@ def oracle(
 )
 def test_pair_rules_equal_mlxtends(seed: int, support: int, confidence: float) -> None:
     rows = random_samples(1500, seed)
-    rules = associating.mine_pair_rules(matrix(rows), support, confidence)
+    rules = association_rules.mine_pair_rules(matrix(rows), support, confidence)
     found = zip(
         rules.antecedent.tolist(),
         rules.consequent.tolist(),
@@ -78,15 +81,17 @@ def test_pair_rules_equal_mlxtends(seed: int, support: int, confidence: float) -
 
 def test_support_is_a_count_of_samples() -> None:
     rows = [[0, 1]] * 39 + [[2]] * 100_000
-    assert len(associating.mine_pair_rules(matrix(rows), 40, 0.99)) == 0
-    assert len(associating.mine_pair_rules(matrix([*rows, [0, 1]]), 40, 0.99)) == 2
+    assert len(association_rules.mine_pair_rules(matrix(rows), 40, 0.99)) == 0
+    assert (
+        len(association_rules.mine_pair_rules(matrix([*rows, [0, 1]]), 40, 0.99)) == 2
+    )
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x = matrix(random_samples(800, 1))
-    whole = associating.mine_pair_rules(x, 5, 0.6)
-    monkeypatch.setattr(associating, "BLOCK_PRODUCTS", 50)
-    parts = associating.mine_pair_rules(x, 5, 0.6)
+    whole = association_rules.mine_pair_rules(x, 5, 0.6)
+    monkeypatch.setattr(association_rules, "BLOCK_PRODUCTS", 50)
+    parts = association_rules.mine_pair_rules(x, 5, 0.6)
     assert all(
         (getattr(whole, c) == getattr(parts, c)).all()
         for c in ("antecedent", "consequent", "n_both")
@@ -95,10 +100,10 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_changed_tags_are_looked_at_again() -> None:
     x = matrix(random_samples(1500, 2))
-    rules = associating.mine_pair_rules(x, 5, 0.6)
+    rules = association_rules.mine_pair_rules(x, 5, 0.6)
     changed = np.zeros(40, dtype=bool)
     changed[[3, 9]] = True
-    again = associating.mine_pair_rules(x, 5, 0.6, changed)
+    again = association_rules.mine_pair_rules(x, 5, 0.6, changed)
     keep = changed[rules.antecedent] | changed[rules.consequent]
     assert again.antecedent.tolist() == rules.antecedent[keep].tolist()
     assert again.consequent.tolist() == rules.consequent[keep].tolist()
@@ -147,7 +152,7 @@ def test_merged_tags_are_looked_at_again() -> None:
     # "b".
     rows = [[0, 1]] * 300 + [[0, 3]] * 3 + [[1, 3]] * 3 + [[1]] * 99
     assert merged(rows, ["a", "b", "c", "d"]) == {"a": "b", "d": "b"}
-    assert len(associating.mine_pair_rules(matrix(rows, 4), 2, 0.99)) == 1
+    assert len(association_rules.mine_pair_rules(matrix(rows, 4), 2, 0.99)) == 1
 
 
 def test_encode_reads_batches_and_counts_a_tag_once_per_sample() -> None:
@@ -161,8 +166,12 @@ def test_encode_reads_batches_and_counts_a_tag_once_per_sample() -> None:
         yield frame[1:]
 
     expected = [[1, 1], [0, 0], [0, 0], [0, 1]]
-    assert associating.build_tag_matrix(frame, codes, 2).toarray().tolist() == expected
     assert (
-        associating.build_tag_matrix(batches(), codes, 2).toarray().tolist() == expected
+        association_rules.build_tag_matrix(frame, codes, 2).toarray().tolist()
+        == expected
     )
-    assert associating.build_tag_matrix([], codes, 2).shape == (0, 2)
+    assert (
+        association_rules.build_tag_matrix(batches(), codes, 2).toarray().tolist()
+        == expected
+    )
+    assert association_rules.build_tag_matrix([], codes, 2).shape == (0, 2)

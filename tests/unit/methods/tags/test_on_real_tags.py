@@ -10,8 +10,8 @@ import pytest
 from mlxtend.frequent_patterns import association_rules, fpgrowth
 from sklearn.cluster import DBSCAN
 
-from tacos.methods.tags import association_rules as associating
 from tacos.methods.tags import semantic_merging
+from tacos.methods.tags.association_rules import build_tag_matrix, mine_pair_rules
 from tacos.models import encoder
 
 pytestmark = pytest.mark.data
@@ -30,10 +30,8 @@ def test_pair_rules_equal_mlxtends(
 ) -> None:
     counts = tagged["tags"].list.unique().explode().drop_nulls().value_counts()
     names = counts.filter(pl.col("count") >= support)["tags"].sort().to_list()
-    x = associating.build_tag_matrix(
-        tagged, {name: i for i, name in enumerate(names)}, len(names)
-    )
-    rules = associating.mine_pair_rules(x, support, confidence)
+    x = build_tag_matrix(tagged, {name: i for i, name in enumerate(names)}, len(names))
+    rules = mine_pair_rules(x, support, confidence)
     found = {
         (names[a], names[b])
         for a, b in zip(

@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from tacos.errors import InputError
-from tacos.methods.tags import overrides as overriding
-from tacos.methods.tags.overrides import Move, Overrides
+from tacos.methods.tags.overrides import (
+    Move,
+    Overrides,
+    enforce_keep_apart,
+    find_override_moves,
+    parse_overrides,
+)
 
 FILE = """
 drop = ["Request"]
@@ -21,7 +26,7 @@ keep_apart = [["Python", "JavaScript"]]
 
 
 def test_a_file_is_read() -> None:
-    assert overriding.parse_overrides(tomllib.loads(FILE)) == Overrides(
+    assert parse_overrides(tomllib.loads(FILE)) == Overrides(
         drop=("Request",),
         merge={"Mathematics": ("maths", "arithmetic")},
         rename={"data analysi": "Data Analysis"},
@@ -54,14 +59,14 @@ def test_a_wrong_file_is_an_error_that_names_the_part(
     value: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        overriding.parse_overrides(value)
+        parse_overrides(value)
 
 
 def test_drop_and_merge_mean_all_spellings_and_unknown_names_are_reported() -> None:
     overrides = Overrides(
         drop=("request", "no such tag"), merge={"Mathematics": ("maths",)}
     )
-    moves, notes = overriding.find_override_moves(
+    moves, notes = find_override_moves(
         overrides, ["Request", "Requests", "Maths", "maths", "Mathematics"], True
     )
     assert {tag: move.target for tag, move in moves.items()} == {
@@ -76,18 +81,14 @@ def test_drop_and_merge_mean_all_spellings_and_unknown_names_are_reported() -> N
 def test_of_two_tags_kept_apart_the_one_that_bears_the_name_keeps_it() -> None:
     moves = {"a": Move("b", ""), "x": Move("b", "")}
     now = {"a": "a", "b": "b", "x": "x"}
-    held = overriding.enforce_keep_apart(
-        moves, [[["a"], ["b"]]], now, {"a": 9, "b": 1, "x": 1}
-    )
+    held = enforce_keep_apart(moves, [[["a"], ["b"]]], now, {"a": 9, "b": 1, "x": 1})
     assert held == {"x": Move("b", "")}
 
 
 def test_else_the_more_frequent_moves() -> None:
     moves = {"a": Move("x", ""), "b": Move("x", "")}
     now = {"a": "a", "b": "b", "x": "x"}
-    held = overriding.enforce_keep_apart(
-        moves, [[["a"], ["b"]]], now, {"a": 1, "b": 2, "x": 9}
-    )
+    held = enforce_keep_apart(moves, [[["a"], ["b"]]], now, {"a": 1, "b": 2, "x": 9})
     assert held == {"b": Move("x", "")}
 
 
@@ -130,7 +131,7 @@ def test_a_file_that_contradicts_itself_is_refused(
     contradiction: dict[str, object], said: str
 ) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
-        overriding.parse_overrides(contradiction)
+        parse_overrides(contradiction)
 
 
 def test_other_spellings_of_the_target_are_no_contradiction() -> None:
@@ -138,13 +139,11 @@ def test_other_spellings_of_the_target_are_no_contradiction() -> None:
         "merge": {"Maths": ["maths", "Mathematic"]},
         "rename": {"data analysi": "Data Analysi", "X": "X"},
     }
-    assert overriding.parse_overrides(agreeing).merge == {
-        "Maths": ("maths", "Mathematic")
-    }
+    assert parse_overrides(agreeing).merge == {"Maths": ("maths", "Mathematic")}
 
 
 def test_without_signs_c_sharp_is_c_so_more_is_a_contradiction() -> None:
     both = {"merge": {"C#": ["Visual Studio"], "Mathematics": ["C"]}}
-    assert overriding.parse_overrides(both).merge["C#"] == ("Visual Studio",)
+    assert parse_overrides(both).merge["C#"] == ("Visual Studio",)
     with pytest.raises(InputError, match="'C#' is itself merged into 'Mathematics'"):
-        overriding.parse_overrides(both, signs=False)
+        parse_overrides(both, signs=False)
