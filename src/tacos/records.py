@@ -112,7 +112,7 @@ class Model(Protocol):
     """Anything that answers requests: an embedded model, or the client of an endpoint. The loop
     does not know which.
 
-    `fingerprint` is part of a stage's key. `where` tells the engine where `answer` may run:
+    `fingerprint` is part of a stage key. `where` tells the engine where `answer` may run:
     "process" (pure and picklable, many copies at once), "thread" (thread-safe, waits for a
     network), "here" (one batch after another in this process: a user's own function, or questions
     that are grouped). `pointwise` means that a judge cannot see the order of a pair: flips and

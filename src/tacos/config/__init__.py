@@ -1,7 +1,7 @@
 """Settings: one frozen model per stage, two presets, and the only place that reads TOML.
 
-A stage's settings are part of its key, so a changed setting re-runs that stage and what depends on
-it.
+A stage's settings are part of its stage key, so a changed setting re-runs that stage and what
+depends on it.
 """
 
 from tacos.config.endpoints import EmbedSettings, LLMSettings

@@ -106,7 +106,7 @@ class Client:
 
     @property
     def fingerprint(self) -> str:
-        """Part of a stage's key, see `fingerprint_model`."""
+        """Part of a stage key, see `fingerprint_model`."""
         return fingerprint_model(self._name, self.settings)
 
     @property
@@ -315,7 +315,7 @@ class Client:
 
 
 def fingerprint_model(model: str, settings: LLMSettings) -> str:
-    """Part of a stage's key: the model, and what is added to or left out of every body.
+    """Part of a stage key: the model, and what is added to or left out of every body.
 
     Where the model runs is no part of it.
     """

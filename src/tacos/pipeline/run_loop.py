@@ -1,7 +1,6 @@
-"""The one loop: for each step of the plan, its key -> skip, or run -> commit.
+"""The one loop: for each step of the plan, its stage key -> skip, or run -> commit.
 
-A key is the canonical hash of the stage's name and version, the settings it uses, its prompt, its
-model, and the digests of the artifacts it reads. Models, clients and encoders are handed in; a
+What goes into a key: `tacos.pipeline.stage_key`. Models, clients and encoders are handed in; a
 stage never builds one. How a stage runs by its shape: `tacos.pipeline.stage_execution`.
 """
 
@@ -16,16 +15,21 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from tacos import prompts
 from tacos.config import Settings
 from tacos.engines.base import Engine
 from tacos.pipeline.failure_gate import check_failure_rate, read_failure_limit
 from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.plan import Step, cut_plan, plan_steps, resolve_inputs
 from tacos.pipeline.stage_execution import StageInputs, execute_stage
+from tacos.pipeline.stage_key import (
+    collect_digests,
+    compute_stage_key,
+    hash_prompt,
+    read_used_settings,
+)
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Stage
 from tacos.records import Model, Table, canonical_hash
-from tacos.store.artifacts import LAYOUT, Artifact, Draft, Store
+from tacos.store.artifacts import Artifact, Draft, Store
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +133,8 @@ def run_steps(
     result = RunResult({})
     for step in steps:
         tables = gather_tables(step, steps, start, result.artifacts)
-        key = _compute_step_key(step, settings, models, tables)
+        model = models.of(step.stage)
+        key = compute_stage_key(step, settings, model, tables)
         artifact = store.find(step.artifact, key)
         # A stage whose key is there is not run again.
         if artifact is not None:
@@ -155,7 +160,8 @@ def find_existing_artifacts(
             {"input": source},
             artifacts,
         )
-        key = _compute_step_key(step, settings, models, tables)
+        model = models.of(step.stage)
+        key = compute_stage_key(step, settings, model, tables)
         artifact = store.find(step.artifact, key)
         if artifact is None:
             break  # the keys of later steps depend on its digest, which is not known yet
@@ -237,10 +243,10 @@ class _StepRunner:
             version=stage.version,
             round=step.round,
             key=key,
-            settings=_read_used_settings(stage, self.settings),
-            prompt=_hash_prompt(stage),
+            settings=read_used_settings(stage, self.settings),
+            prompt=hash_prompt(stage),
             model=getattr(self.models.of(stage), "name", None),
-            inputs=_collect_digests(tables),
+            inputs=collect_digests(tables),
             rejects=dict(reasons.most_common(N_REASONS)),
             n_rejects=rejects.height,
             n_failures=int(rejects["failure"].sum()),
@@ -320,52 +326,3 @@ def _count_expected_rows(tables: Mapping[str, Table]) -> int | None:
     """Rows of the first table that a step reads, where their number is known."""
     first = next(iter(tables.values()))
     return first.n_rows if isinstance(first, ConcatenatedTable) else None
-
-
-# The key of a step
-
-
-def _compute_step_key(
-    step: Step, settings: Settings, models: StageModels, tables: Mapping[str, Any]
-) -> str:
-    """16 hex digits that change with anything that can change the artifact."""
-    stage = step.stage
-    # The order is part of the key: never change it, or every run starts again from nothing.
-    parts = [
-        LAYOUT,
-        stage.name,
-        stage.version,
-        step.round,
-        _read_used_settings(stage, settings),
-        _hash_prompt(stage) or "",
-        getattr(models.of(stage), "fingerprint", ""),
-        _collect_digests(tables),
-    ]
-    return canonical_hash(parts)[:16]
-
-
-def _read_used_settings(stage: Stage, settings: Settings) -> dict[str, Any]:
-    """The settings that a stage uses, by full name: single values or whole sections."""
-    return {name: _read_setting(settings, name) for name in stage.uses}
-
-
-def _read_setting(settings: Settings, name: str) -> Any:
-    """The value of a setting by its full name, or a whole section."""
-    value: Any = settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-
-
-def _hash_prompt(stage: Stage) -> str | None:
-    """The hash of a stage's prompt template, if it has one."""
-    return (
-        prompts.hash_template(stage.template)
-        if isinstance(stage, PromptStage)
-        else None
-    )
-
-
-def _collect_digests(tables: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> digest of each table."""
-    return {name: table.digest for name, table in tables.items()}

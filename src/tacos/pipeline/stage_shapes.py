@@ -5,7 +5,7 @@ A stage is a pure function from tables to a table. `reads` names artifacts, and 
     pairs/before     those of all earlier rounds        pairs/now      those of this round
     verdicts/all     those of all rounds so far         scores/last    the newest ones
 
-`uses` names the settings that are part of the stage's key: all others can change without re-running
+`uses` names the settings that are part of the stage key: all others can change without re-running
 it.
 """
 

@@ -42,7 +42,7 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """Hash of the table's bytes: what a dependent stage's key rests on."""
+        """Hash of the table's bytes: what the keys of dependent stages rest on."""
         return str(self.manifest["digest"])
 
     @property
