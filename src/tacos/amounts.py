@@ -147,7 +147,7 @@ def _check_range(size: SelectionSize, text: str | float) -> None:
     if not is_positive or is_above_all or is_broken_row:
         raise ConfigError(
             f"-n {text!r} (select.n) is not a valid size: "
-            "it must be above 0, a share at most 100%, and rows a whole number"
+            "use a whole number of rows above 0, or a share up to 100%"
         )
 
 

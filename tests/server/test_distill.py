@@ -248,7 +248,7 @@ def test_a_folder_that_is_not_there_is_an_error_and_no_model_of_an_endpoint(
     chosen = config.load_settings(
         "robust", None, [setting], llm={"base_url": server.url, "model": "tiny-1"}
     )
-    with pytest.raises(ModelError, match="there is no folder"):
+    with pytest.raises(ModelError, match="no such folder"):
         select(tmp_path, chosen, tmp_path / "ledger.sqlite")
     assert server.asked.total() == before, "nothing left this machine"
 

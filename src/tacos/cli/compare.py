@@ -69,7 +69,7 @@ def compare(  # noqa: PLR0913 - the options of the command
         n,
         option_settings.split_list(strategies),
         seed=seed,
-        by=option_settings.check_choice("--by", by, options.SCORES),
+        by=option_settings.check_choice("value of --by", by, options.SCORES),
         **option_settings.parse_limits(quota_source, quota_tag, match_length, limit),
     )
     if output is not None:

@@ -72,11 +72,11 @@ def curve(  # noqa: PLR0913 - the options of the command
         figures.check_figure_path(output)
     size_curve = workflow.curve(
         run,
-        option_settings.check_choice("--strategy", strategy, STRATEGIES),
+        option_settings.check_choice("strategy", strategy, STRATEGIES),
         option_settings.split_list(n),
         gain=gain,
         seed=seed,
-        by=option_settings.check_choice("--by", by, options.SCORES),
+        by=option_settings.check_choice("value of --by", by, options.SCORES),
         **option_settings.parse_limits(quota_source, quota_tag, match_length, limit),
     )
     if output is not None:

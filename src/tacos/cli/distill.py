@@ -50,7 +50,7 @@ def distill(
     """
     from tacos.workflows import distill as workflow  # takes a second to import
 
-    option_settings.check_choice("--encoder", encoder, ENCODERS)
+    option_settings.check_choice("encoder", encoder, ENCODERS)
     distillation = workflow.distill(run, output, encoder)
     if as_json:
         console.print_json(distillation.as_dict())

@@ -46,10 +46,10 @@ def reselect(  # noqa: PLR0913 - the options of the command
     of_run = load(run)
     request = SelectionRequest(
         n,
-        option_settings.check_choice("--strategy", strategy, STRATEGIES),
+        option_settings.check_choice("strategy", strategy, STRATEGIES),
         of_run.seed_or(seed),
         workflow.parse_limits(**limits),
-        option_settings.check_choice("--by", by, options.SCORES),
+        option_settings.check_choice("value of --by", by, options.SCORES),
     )
     targets = OutputTargets(output, report=report, columns=columns)
     done = workflow.run_reselection(of_run, request, targets)

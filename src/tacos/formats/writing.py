@@ -30,7 +30,7 @@ def check_rows_writable(path: str | Path) -> None:
     """Raise `OutputError` unless the suffix names a format and the file can be written."""
     if not infer_kind(str(path)):
         raise OutputError(
-            f"{path}: the suffix does not name a format; "
+            f"{path}: unknown output format; "
             f"use one of {', '.join(SUFFIXES)}, also with .gz or .zst"
         )
     check_writable(path)

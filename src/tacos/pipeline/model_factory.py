@@ -125,6 +125,8 @@ def resolve_checker_model(settings: Settings) -> str:
 def resolve_editor_model(settings: Settings) -> str:
     """The name of the model that rewrites; `ConfigError` if it is not one of an endpoint."""
     name = _resolve_name(settings, settings.refine.model)
+    if not name:
+        raise ConfigError("no model given: pass --model MODEL, or set refine.model")
     if not _is_endpoint_model(name):
         raise ConfigError(
             f"{name!r} cannot rewrite: refine.model must be a model of an endpoint"
@@ -194,7 +196,7 @@ def _is_endpoint_model(model: str) -> bool:
         return False
     if model.startswith(("./", "../", "~")) or model.endswith("/"):
         raise ModelError(
-            f"there is no folder {model}: name one with --llm, or in tag.model and judge.model"
+            f"no such folder: {model}; name one with --llm, or in tag.model and judge.model"
         )
     return True
 

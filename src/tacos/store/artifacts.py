@@ -173,8 +173,11 @@ class Store:
         try:
             return dict(orjson.loads((self.root / name).read_bytes()))
         except FileNotFoundError:
+            if not self.root.exists():
+                raise RunError(f"no such run: {self.root}") from None
             raise RunError(
-                f"{self.root} is not a finished run (no {name}): name a run, or finish this one"
+                f"{self.root} is not a finished run (no {name}): name another, "
+                "or finish it with the command that started it"
             ) from None
         except NotADirectoryError:
             raise RunError(

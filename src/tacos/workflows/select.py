@@ -224,16 +224,17 @@ def _check_size(samples: Artifact, wanted: SelectSettings) -> None:
     """Raise `InputError` if there are fewer usable rows than the selection is to have."""
     n_samples = samples.manifest["n_rows"]
     if n_samples == 0:
-        rejects = samples.manifest["rejects"]
-        raise InputError(f"the input has no usable row; rejected: {rejects}")
+        rejects = samples.manifest["rejects"].items()
+        reasons = "; ".join(f"{count:,} x {reason}" for reason, count in rejects)
+        raise InputError(f"no usable rows in the input; rejected: {reasons}")
     if wanted.per_source:
         _check_source_quotas(samples, wanted)
     if wanted.fill or wanted.size.unit != "rows":
         return
     if n_samples < wanted.size.value:
         raise InputError(
-            f"cannot select {wanted.n} rows: the input has {n_samples} usable ones. "
-            "Ask for fewer with -n, or take all of them with --fill"
+            f"cannot select {wanted.n} rows: only {n_samples} usable rows in the input. "
+            "Ask for fewer (-n), or take them all (--fill, or select.fill in Python)"
         )
 
 

@@ -120,8 +120,8 @@ def test_devices_are_written_to_not_replaced() -> None:
     [
         ("absent/out.json", "does not exist; make it first"),
         ("folder.json", "is a folder"),
-        ("out", "does not name a format; use one of .json, .jsonl"),
-        ("out.xlsx", "does not name a format"),
+        ("out", "unknown output format; use one of .json, .jsonl"),
+        ("out.xlsx", "unknown output format"),
         ("x" * 300 + ".json", "cannot be written: File name too long"),
     ],
 )

@@ -78,7 +78,9 @@ def test_a_strategy_has_one_colour_in_all_panels_of_the_figure(folder: Path) -> 
 def test_a_figure_is_svg_or_png_and_a_gain_is_a_number(
     folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"curve\.pdf: a figure is \.svg or \.png"):
+    with pytest.raises(
+        ConfigError, match=r"curve\.pdf: figures must be \.svg or \.png"
+    ):
         figures.check_figure_path(tmp_path / "curve.pdf")
     assert run_command("curve", folder, "--gain", "nan")[0] == 2
 
@@ -88,6 +90,6 @@ def test_sizes_that_cannot_be(folder: Path) -> None:
         curve.curve(folder, "tacos", ["abc"])
     with pytest.raises(InputError, match="rows or shares"):
         curve.curve(folder, "tacos", ["5ktokens"])
-    with pytest.raises(InputError, match="finds only"):
+    with pytest.raises(InputError, match="can select only"):
         curve.curve(folder, "tacos", [500])
-    assert "finds only" in curve.curve(folder, "tacos", [10, 500]).ended
+    assert "can select only" in curve.curve(folder, "tacos", [10, 500]).ended

@@ -122,14 +122,14 @@ def test_a_budget_larger_than_the_pool_takes_all_that_the_strategy_can(
 def test_the_limit_turns_near_duplicates_away(done: tacos.Selection) -> None:
     free, guarded = (done.reselect(10, "longest", limit=limit) for limit in (1.0, 0.8))
     assert set(free.table["id"]) != set(guarded.table["id"])
-    with pytest.raises(InputError, match="finds only"):
+    with pytest.raises(InputError, match="can select only"):
         done.reselect(len(ROWS), "longest", limit=0.8)
 
 
 def test_rows_without_a_score_are_taken_only_by_grade(graded: tacos.Selection) -> None:
     n_judged = graded.artifacts["scores/3"].manifest["n_rows"]
     assert n_judged < 100
-    with pytest.raises(InputError, match="finds only"):
+    with pytest.raises(InputError, match="can select only"):
         graded.reselect(n_judged + 1, "deita")
     assert (
         graded.reselect(n_judged + 1, "mig", by="grade").table["score"].null_count()
@@ -205,7 +205,7 @@ def test_rows_that_only_lack_a_score_are_named_where_too_few_are_found(
     graded: tacos.Selection,
 ) -> None:
     with pytest.raises(
-        InputError, match=r"of 160 rows have a score; to select by grade"
+        InputError, match=r"of 160 rows have a score; more have a grade: try --by grade"
     ):
         graded.reselect(150)
     assert graded.reselect(150, by="grade").table.height == 150

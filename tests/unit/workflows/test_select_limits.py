@@ -230,13 +230,13 @@ def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
     [
         (
             ("--quota-source", "none=0.3"),
-            "there is no source 'none' in the data; there are few.jsonl, many.jsonl",
+            "unknown source 'none'; available: few.jsonl, many.jsonl",
         ),
         (("--quota-source", "few"), "not of the form"),
         (("--quota-source", "few=abc"), "a quota of 'abc'"),
         (("--quota-source", "few=0.3", "--quota-source", "few=0.2"), "two quotas"),
         (("--quota-source", "few=0.7", "--quota-source", "many=0.6"), "sum to 130%"),
-        (("-n", "150%"), "at most 100%"),
+        (("-n", "150%"), "a share up to 100%"),
         (("-n", "-5"), "not a valid size"),
         (("--limit", "2"), "select.limit"),
     ],
@@ -263,7 +263,7 @@ def test_what_cannot_be_is_one_clear_line(
 def test_a_tag_that_no_row_carries_is_named_with_those_near_it(place: Path) -> None:
     with pytest.raises(
         InputError,
-        match="no row carries the tag 'peom' after normalisation; near it: poem",
+        match="no row has the tag 'peom' after normalisation; did you mean: poem",
     ):
         run(place, 5, {"select": {"per_tag": {"peom": 0.3}}})
 
@@ -305,7 +305,7 @@ def test_a_cap_and_its_rows_are_in_summary_and_report(place: Path) -> None:
 
 
 def test_more_rows_than_there_are(place: Path) -> None:
-    with pytest.raises(InputError, match="has 160 usable ones"):
+    with pytest.raises(InputError, match="only 160 usable rows"):
         run(place, 161)
 
 

@@ -14,7 +14,7 @@ def check_figure_path(output: Path) -> None:
     be written.
     """
     if output.suffix not in {".svg", ".png"}:
-        raise ConfigError(f"{output}: a figure is .svg or .png")
+        raise ConfigError(f"{output}: figures must be .svg or .png")
     files.check_writable(output)
 
 

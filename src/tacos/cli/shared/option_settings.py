@@ -122,12 +122,10 @@ def split_list(text: str) -> list[str]:
     return [item for item in items if item]
 
 
-def check_choice(option: str, value: str, choices: Sequence[str]) -> Any:
+def check_choice(what: str, value: str, choices: Sequence[str]) -> Any:
     """Return `value` if it is one of the choices; raise `ConfigError` if not."""
     if value not in choices:
-        raise ConfigError(
-            f"{option} {value} is not a valid choice: use {', '.join(choices)}"
-        )
+        raise ConfigError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")
     return value
 
 

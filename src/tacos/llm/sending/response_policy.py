@@ -248,7 +248,7 @@ class ResponsePolicy:
         max_wait = self.settings.max_wait
         retry_after = pacing.read_retry_after(response.decode_headers(), time.time())
         if (retry_after or 0) > max_wait or now - self._waiting_since > max_wait:
-            return self._stop(f"{reason}; it has no room within {max_wait:g} s")
+            return self._stop(f"{reason}; still refusing requests after {max_wait:g} s")
         request.n_tries += response.status == 503
         request.n_waits += 1
         if request.n_tries > self.settings.retries or request.n_waits > MAX_WAITS:

@@ -105,7 +105,8 @@ def _parse_base_url(base: str) -> SplitResult:
     """The URL's parts. Raises `ConfigError` for one that cannot be used."""
     if Path(base).is_dir():
         raise ConfigError(
-            f"{base} is a folder of models, and a language model is asked for here: give its URL"
+            f"{base} is a folder of models, but a language model is needed here: "
+            "give the URL of its endpoint"
         )
     try:
         parts = urlsplit(base)
@@ -115,7 +116,8 @@ def _parse_base_url(base: str) -> SplitResult:
         is_usable = False
     if not is_usable:
         raise ConfigError(
-            f"llm.base_url {base!r} is no folder and no http(s) URL like https://api.openai.com/v1"
+            f"--llm {base!r} (llm.base_url) is neither a folder nor an http(s) URL "
+            "like https://api.openai.com/v1"
         )
     if parts.username or parts.password:
         raise ConfigError(

@@ -134,8 +134,8 @@ def check_must_keep(
             if room is not None and n_kept > room:
                 name = bound.names[group]
                 raise InputError(
-                    f"the must-keep list alone has more rows than {name} ({n_kept:,}, room for "
-                    f"{room:,})"
+                    f"the must-keep list alone exceeds {name} "
+                    f"({n_kept:,} rows, at most {room:,} allowed)"
                 )
 
 
@@ -198,7 +198,7 @@ def _bound_exact_sources(
     has_others = bool((merged == others).any())
     _check_source_total(n_left, n, has_others)
     exact_names = {place: names[place] for place in exact}
-    exact_names[others] = "the room that the quotas leave to other sources"
+    exact_names[others] = "the rows that the quotas leave to other sources"
     room = {**exact, others: n_left}
     return GroupBound(merged, room, exact_names, exact=True)
 
@@ -212,7 +212,7 @@ def _check_source_total(
     total = n - n_left
     if n_left < 0:
         raise InputError(
-            f"the quotas of the sources come to {total:,} rows, more than the {n:,} asked for"
+            f"the quotas of the sources come to {total:,} rows, more than the {n:,} to select"
         )
     if n_left > 0 and not has_others:
         raise InputError(
@@ -265,10 +265,8 @@ def _resolve_source(
         candidates = [source for source in known if name in _list_short_names(source)]
     if len(candidates) == 1:
         return candidates[0]
-    problem = "more than one source is called" if candidates else "there is no source"
-    raise InputError(
-        f"{problem} {name!r} in the data; there are {_join_first_names(known)}"
-    )
+    problem = "ambiguous source" if candidates else "unknown source"
+    raise InputError(f"{problem} {name!r}; available: {_join_first_names(known)}")
 
 
 def _list_short_names(source: str) -> set[str]:
@@ -303,7 +301,7 @@ def _bound_tags(
             bounds.append(GroupBound(groups, room, names, exact=False))
             continue
         room[0] = n - room[1]
-        names[0] = f"the room for rows without the tag {name!r}"
+        names[0] = f"the quota of rows without the tag {name!r}"
         bounds.append(
             GroupBound(
                 groups,
@@ -330,8 +328,8 @@ def check_tags_exist(
             n=3,
             cutoff=0.4,
         )
-        hint = f"; near it: {', '.join(similar)}" if similar else ""
-        raise InputError(f"no row carries the tag {name!r} after normalisation{hint}")
+        hint = f"; did you mean: {', '.join(similar)}" if similar else ""
+        raise InputError(f"no row has the tag {name!r} after normalisation{hint}")
 
 
 # Length matching

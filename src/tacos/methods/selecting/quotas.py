@@ -106,7 +106,7 @@ def select_by_quota(
         picks = _pick_from_fill(picks, fill, n, exclude)
     if len(picks) < n:
         raise InputError(
-            f"{n} rows are asked for, but only {len(picks)} have a score; ask for fewer, judge "
+            f"you asked for {n} rows, but only {len(picks)} have a score; ask for fewer, judge "
             "more, or take unjudged rows with --fill"
         )
     rows = [(rank, *pick) for rank, pick in enumerate(picks.values(), start=1)]
@@ -131,7 +131,7 @@ def check_keep_and_exclude(
     n_keep = len(set(keep))
     if n_keep > n:
         raise InputError(
-            f"the must-keep list has {n_keep} rows, more than the {n} asked for"
+            f"the must-keep list has {n_keep} rows, more than the {n} to select"
         )
 
 
@@ -170,7 +170,7 @@ def compute_quotas(
         return {cluster: min(n_each, size) for cluster, size in sorted(sizes.items())}
     if quota not in POWERS:
         names = ", ".join(["ascending-size", *POWERS])
-        raise ConfigError(f"unknown select.quota {quota!r}; there are {names}")
+        raise ConfigError(f"unknown select.quota {quota!r}; choose from {names}")
     power = POWERS[quota]
     weights = {}
     for cluster, size in sizes.items():

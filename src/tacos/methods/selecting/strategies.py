@@ -153,8 +153,7 @@ def select_by_strategy(
         shortfall = describe_shortfall(bounds, rows)
         if shortfall or not inputs.partial:
             problem = (
-                f"{n} rows are asked for, "
-                f"but {strategy} finds only {len(rows)} that it can take"
+                f"you asked for {n} rows, but {strategy} can select only {len(rows)}"
             )
             remedy = f"ask for fewer{_explain_unscored(table, strategy)}"
             if shortfall:
@@ -173,8 +172,8 @@ def _explain_unscored(
     if strategy not in BY_SCORE or n_scored == n_rows:
         return ""
     return (
-        f" ({n_scored:,} of {n_rows:,} rows have a score; to select by grade, which more have: "
-        "--by grade)"
+        f" (only {n_scored:,} of {n_rows:,} rows have a score; more have a grade: "
+        "try --by grade)"
     )
 
 
@@ -273,7 +272,7 @@ def _rank_by_preference(
     rank = RANKINGS.get(strategy)
     if rank is None:
         raise ConfigError(
-            f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}"
+            f"unknown strategy {strategy!r}; choose from {', '.join(STRATEGIES)}"
         )
     return rank(task)
 
@@ -416,7 +415,7 @@ def _find_rows(
     missing = [id_ for id_ in ids if id_ not in row_of]
     if missing:
         raise InputError(
-            f"{len(missing)} rows asked for are not in the pool, e.g. {missing[0]!r}"
+            f"{len(missing)} of the given ids are not in the pool, e.g. {missing[0]!r}"
         )
     return np.array([row_of[id_] for id_ in ids], np.int64)
 

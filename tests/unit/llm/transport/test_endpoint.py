@@ -70,7 +70,7 @@ def test_a_folder_of_models_is_no_language_model(tmp_path) -> None:
     """As `tacos refine RUN --llm mymodel/` would have it rewrite."""
     with pytest.raises(
         ConfigError,
-        match="is a folder of models, and a language model is asked for here",
+        match="is a folder of models, but a language model is needed here",
     ):
         resolve_endpoint(LLMSettings(base_url=str(tmp_path)), {})
 

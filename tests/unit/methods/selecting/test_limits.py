@@ -142,14 +142,14 @@ def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (limits(per_source={"d": 0.1}), "there is no source 'd'"),
+        (limits(per_source={"d": 0.1}), "unknown source 'd'"),
         (limits(per_source={"a": 20, "b": 11}), "come to 31 rows, more than the 30"),
         (
             limits(per_source={"a": 0.5, "b": 0.2, "c": 0.2}),
             "come to 27 of 30 rows, and the data has no other",
         ),
         (limits(per_source={"a": 0.1, "a.json": 0.2}), "has two quotas"),
-        (limits(per_tag={"rrare": 0.1}), "near it: rare"),
+        (limits(per_tag={"rrare": 0.1}), "did you mean: rare"),
         (limits(per_tag={"rare": "1%"}), "quota 1% of 'rare' comes to no row of 30"),
         (
             limits(per_tag={"rare": 0.9}),
@@ -169,7 +169,7 @@ def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(
     rare = ["f:000", "f:005", "f:010"]
     with pytest.raises(
         InputError,
-        match=r"must-keep list alone .* quota of the tag 'rare' \(3, room for 2\)",
+        match=r"must-keep list alone exceeds the quota of the tag 'rare' \(3 rows, at most 2",
     ):
         select_by_strategy(
             pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part})
