@@ -318,10 +318,16 @@ def _measure_label_agreement(judged: pl.DataFrame) -> dict[str, ConfidenceInterv
     decided = labelled.filter(pl.col("answer") != "tie")
     steady = decided.filter("steady")
     return {
-        "agreement": _estimate_share(labelled["preferred"] == labelled["answer"]),
-        "agreement_decided": _estimate_share(decided["preferred"] == decided["answer"]),
-        "agreement_steady": _estimate_share(steady["preferred"] == steady["answer"]),
+        "agreement": _estimate_agreement(labelled),
+        "agreement_decided": _estimate_agreement(decided),
+        "agreement_steady": _estimate_agreement(steady),
     }
+
+
+def _estimate_agreement(pairs: pl.DataFrame) -> ConfidenceInterval:
+    """The share of pairs in which the judge answers as people do."""
+    agrees = pairs["preferred"] == pairs["answer"]
+    return _estimate_share(agrees)
 
 
 def _measure_ties(judged: pl.DataFrame) -> dict[str, ConfidenceInterval]:

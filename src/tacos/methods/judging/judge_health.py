@@ -160,7 +160,8 @@ def _measure_collapse(judged: pl.DataFrame) -> tuple[Measurement, bool]:
     n_scores = len(scores)
     if n_scores == 0:
         return Measurement(None, 0), False
-    n_common = int(scores.value_counts()["count"].max() or 0)  # type: ignore[arg-type]
+    counts = scores.value_counts()["count"]
+    n_common = int(counts.max() or 0)  # type: ignore[arg-type]
     share = Measurement(n_common / n_scores, n_scores)
     if n_scores < COLLAPSE_ROWS:
         return share, False
@@ -202,8 +203,9 @@ def _measure_intransitivity(with_winner: pl.DataFrame) -> Measurement:
     Triples are counted by sparse products of edges that lead from fewer to more opponents, so that
     a sample compared with everything costs nothing.
     """
-    by_pair = with_winner.group_by(PAIR)
-    net_wins = by_pair.agg(pl.col("winner").cast(pl.Int64).sum())
+    # The sign says who won a pair over all sittings; pairs that are even are left out.
+    net_win = pl.col("winner").cast(pl.Int64).sum()
+    net_wins = with_winner.group_by(PAIR).agg(net_win)
     net_wins = net_wins.filter(pl.col("winner") != 0)
     if net_wins.is_empty():
         return Measurement(None, 0)
@@ -215,8 +217,11 @@ def _measure_intransitivity(with_winner: pl.DataFrame) -> Measurement:
     n_triples = _count_triples(every, every)
     if n_triples == 0:
         return Measurement(None, 0)
-    n_circles = _count_triples(won, lost) + _count_triples(lost, won)
-    return Measurement(float(n_circles) / int(n_triples), int(n_triples))
+    n_circles_one_way = _count_triples(won, lost)
+    n_circles_other_way = _count_triples(lost, won)
+    n_circles = n_circles_one_way + n_circles_other_way
+    share = float(n_circles) / int(n_triples)
+    return Measurement(share, int(n_triples))
 
 
 def _direct_edges(net_wins: pl.DataFrame) -> tuple[Any, Any]:
@@ -232,10 +237,13 @@ def _direct_edges(net_wins: pl.DataFrame) -> tuple[Any, Any]:
     high = _number_samples(net_wins["high"], ids)
     low_wins = np.sign(net_wins["winner"].to_numpy())
 
-    n_opponents = np.bincount(np.concatenate([low, high]), minlength=n)
+    sides = np.concatenate([low, high])
+    n_opponents = np.bincount(sides, minlength=n)
     of_low = n_opponents[low]
     of_high = n_opponents[high]
-    upward = (of_low < of_high) | ((of_low == of_high) & (low < high))
+    is_tie = of_low == of_high
+    low_is_first = is_tie & (low < high)
+    upward = (of_low < of_high) | low_is_first
     start = np.where(upward, low, high)
     end = np.where(upward, high, low)
     start_wins = np.where(upward, low_wins, -low_wins)

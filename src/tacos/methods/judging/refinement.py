@@ -420,9 +420,16 @@ def _decide_outcome(
 def _count_wins(verdicts: pl.DataFrame) -> dict[str, int]:
     """Id of the original -> sittings in which the rewrite (right) won in both orders."""
     is_better = pl.col("score_right") > pl.col("score_left")
+    # A verdict without a score proves nothing: it counts as not better.
+    always_better = is_better.fill_null(False).all()
+    n_orders = pl.col("order").n_unique()
     sittings = verdicts.group_by("left", "judge", "repetition").agg(
-        is_better.fill_null(False).all().alias("always_better"),
-        pl.col("order").n_unique().alias("n_orders"),
+        always_better.alias("always_better"),
+        n_orders.alias("n_orders"),
     )
-    won = sittings.filter(pl.col("always_better") & (pl.col("n_orders") == 2))
-    return dict(won.group_by("left").len().iter_rows())
+    won = sittings.filter(
+        pl.col("always_better"),
+        pl.col("n_orders") == 2,
+    )
+    counts = won.group_by("left").len()
+    return dict(counts.iter_rows())

@@ -181,15 +181,19 @@ def _flag_best_and_explored(
     explore: float,
 ) -> pl.Series:
     """The best `wanted` rows by grade, but for a share `explore` drawn from the other rows."""
-    n_random = (wanted.cast(pl.Float64) * explore).floor().cast(pl.Int64)
-    place = _rank_in_cluster(table, _rule_sort_keys("embedded-judge"))
+    exact = wanted.cast(pl.Float64) * explore
+    n_random = exact.floor().cast(pl.Int64)
+    by_grade = _rule_sort_keys("embedded-judge")
+    place = _rank_in_cluster(table, by_grade)
     is_best = place < wanted - n_random
     # Chances lie below 1: the best rows, at 2, come after all others and are not drawn again.
     chance_of_rest = pl.when("is_best").then(2.0).otherwise("chance")
     others = table.with_columns(is_best=is_best)
     others = others.with_columns(chance=chance_of_rest)
-    random_place = _rank_in_cluster(others, _rule_sort_keys("random"))
-    return is_best | (~is_best & (random_place < n_random))
+    by_chance = _rule_sort_keys("random")
+    random_place = _rank_in_cluster(others, by_chance)
+    is_drawn = random_place < n_random
+    return is_best | (~is_best & is_drawn)
 
 
 def _flag_reserve_rows(
@@ -209,14 +213,19 @@ def _flag_reserve_rows(
     # The group stands in the column `cluster`, so that ranking works as within clusters.
     groups = reserve.groups.rename({"group": "cluster"})
     grouped = samples.join(groups, on="id").sort("position", "id")
-    n_kept = dict(grouped.filter("is_kept").group_by("cluster").len().iter_rows())
+    kept_by_group = grouped.filter("is_kept").group_by("cluster").len()
+    n_kept = dict(kept_by_group.iter_rows())
     n_missing = {}
     for group, n_wanted in reserve.wanted.items():
-        n_missing[group] = _scale_up(factor, n_wanted) - n_kept.get(group, 0)
+        n_needed = _scale_up(factor, n_wanted)
+        n_missing[group] = n_needed - n_kept.get(group, 0)
 
+    # The rule's order decides which of the other rows fill the gap.
     rest = grouped.filter(~pl.col("is_kept"))
-    place = _rank_in_cluster(rest, _rule_sort_keys(rule))
-    added = rest.filter(place < _look_up(rest["cluster"], n_missing))
+    sort_keys = _rule_sort_keys(rule)
+    place = _rank_in_cluster(rest, sort_keys)
+    n_missing_here = _look_up(rest["cluster"], n_missing)
+    added = rest.filter(place < n_missing_here)
     return table["id"].is_in(added["id"].implode())
 
 
@@ -237,12 +246,20 @@ def _rank_in_cluster(
     sort_keys: list[pl.Expr],
 ) -> pl.Series:
     """The place of each row in its cluster, from 0, when sorted by the keys; nulls come last."""
-    keys = [key.alias(f"key{number}") for number, key in enumerate(sort_keys)]
-    names = [f"key{number}" for number in range(len(keys))]
-    numbered = table.select("cluster", *keys, row=pl.int_range(pl.len()))
-    ordered = numbered.sort("cluster", *names, "row", nulls_last=True)
-    places = ordered.with_columns(place=pl.int_range(pl.len()).over("cluster"))
-    return places.sort("row").get_column("place")
+    named_keys = {f"key{number}": key for number, key in enumerate(sort_keys)}
+    row_number = pl.int_range(pl.len())
+    numbered = table.select("cluster", row=row_number, **named_keys)
+    # The row number comes last: equal keys keep the order of the table.
+    ordered = numbered.sort(
+        "cluster",
+        *named_keys,
+        "row",
+        nulls_last=True,
+    )
+    place = pl.int_range(pl.len()).over("cluster")
+    with_place = ordered.with_columns(place=place)
+    in_given_order = with_place.sort("row")
+    return in_given_order.get_column("place")
 
 
 # Results

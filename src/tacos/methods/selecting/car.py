@@ -34,9 +34,11 @@ def rank_by_car(
     ranked = longest.rank_by_value(numbers, seed)
     labels = _cluster_rows(vectors, seed, k)
     # The first place of each label in the ranking is the best row of that cluster.
-    _, best_places = np.unique(labels[ranked], return_index=True)
+    ranked_labels = labels[ranked]
+    _, best_places = np.unique(ranked_labels, return_index=True)
     is_best = np.zeros(len(ranked), bool)
     is_best[best_places] = True
+    # Masks keep the order of the ranking on both sides.
     best = ranked[is_best]
     others = ranked[~is_best]
     return np.concatenate([best, others])

@@ -120,9 +120,14 @@ def _expected_hits(
         chances = ndtr((centre - cut) / width)
         return float(chances.sum()) - k
 
-    low = float((centre - N_DEVIATIONS * width).min())
-    high = float((centre + N_DEVIATIONS * width).max())
+    lowest = centre - N_DEVIATIONS * width
+    highest = centre + N_DEVIATIONS * width
+    low = float(lowest.min())
+    high = float(highest.max())
     cut = brentq(excess, low, high)
-    best = np.argsort(-score, kind="stable")[:k]
+
+    # Stable, so that equal scores are taken in the order of the table.
+    order = np.argsort(-score, kind="stable")
+    best = order[:k]
     chances_of_best = ndtr((centre[best] - cut) / width[best])
     return float(chances_of_best.sum())

@@ -40,15 +40,22 @@ def select_complex_first(
     distinct_tags = pl.col("tags").fill_null([]).list.unique()
     rows = samples.select("id", distinct_tags).sort("id")
     n_tags = rows["tags"].list.len().to_numpy()
+    # The tags of row i are numbers[offsets[i] : offsets[i + 1]].
     offsets = np.concatenate([[0], np.cumsum(n_tags)])
+    numbers = _number_tags(rows)
     chance = np.random.default_rng(seed).random(rows.height)
-    places, walks = take_by_walks(offsets, _number_tags(rows), n, chance)
+    places, walks = take_by_walks(offsets, numbers, n, chance)
+
     taken: pl.DataFrame = rows[places.tolist()]
-    taken = taken.with_columns(pl.Series("walk", walks, pl.UInt32))
-    return taken.with_row_index("rank", offset=1).select(
+    taken = taken.with_columns(
+        pl.col("tags").list.len().alias("n_tags"),
+        pl.Series("walk", walks, pl.UInt32),
+    )
+    ranked = taken.with_row_index("rank", offset=1)
+    return ranked.select(
         "rank",
         "id",
-        pl.col("tags").list.len().alias("n_tags"),
+        "n_tags",
         "walk",
     )
 
@@ -112,12 +119,18 @@ def _index_postings(
         copy=True,
     )
     carries.sum_duplicates()
+
+    row_numbers = np.arange(n_rows)
+    tie_breaks = np.zeros(n_rows)
+    if priority is not None:
+        tie_breaks = np.asarray(priority)
     tags_of_row = np.diff(carries.indptr)
-    tie_breaks = np.zeros(n_rows) if priority is None else np.asarray(priority)
     # lexsort takes the last key first: most tags, then priority, then row number.
-    order = np.lexsort((np.arange(n_rows), tie_breaks, -tags_of_row))
+    order = np.lexsort((row_numbers, tie_breaks, -tags_of_row))
+
     by_tag = carries[order].tocsc()
-    postings = np.split(by_tag.indices, by_tag.indptr[1:-1])
+    ends = by_tag.indptr[1:-1]
+    postings = np.split(by_tag.indices, ends)
     return order, [places.tolist() for places in postings]
 
 

@@ -226,14 +226,19 @@ def _count_exact_rows(
     n: int,
 ) -> dict[int, int]:
     """Rows of each exact quota; shares are rounded so that their sum is rounded once."""
-    shares = {
-        place: part.value * n for place, part in parts.items() if part.unit == "share"
-    }
+    shares = {}
+    for place, part in parts.items():
+        if part.unit == "share":
+            shares[place] = part.value * n
     total = int(sum(shares.values()) + 0.5)
     rounded = round_shares(shares, total)
+
     n_rows = {}
     for place, part in parts.items():
-        n_rows[place] = rounded[place] if place in rounded else part.rows(n)
+        if place in rounded:
+            n_rows[place] = rounded[place]
+        else:
+            n_rows[place] = part.rows(n)
     return n_rows
 
 

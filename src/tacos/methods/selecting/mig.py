@@ -55,19 +55,20 @@ def propagation_matrix(
     for start in range(0, n, block):
         cosine = vectors[start : start + block] @ vectors.T
         rows, columns = np.nonzero(cosine >= edge)
-        row_parts.append(rows + start)
-        column_parts.append(columns)
-        value_parts.append(np.asarray(cosine[rows, columns], np.float64))
-    rows = np.concatenate(row_parts)
-    columns = np.concatenate(column_parts)
-    values = np.concatenate(value_parts)
+        # The diagonal is left out here and set to 1 below: rounding leaves a cosine just off 1.
+        row = rows + start
+        off_diagonal = row != columns
+        values = cosine[rows, columns].astype(np.float64)
+        row_parts.append(row[off_diagonal])
+        column_parts.append(columns[off_diagonal])
+        value_parts.append(values[off_diagonal])
 
-    # The diagonal is set to 1 exactly, not to the cosine that rounding left there.
-    off_diagonal = rows != columns
-    places = (rows[off_diagonal], columns[off_diagonal])
-    graph = csr_array((values[off_diagonal], places), shape=(n, n))
-    full = csr_array(graph + identity(n, format="csr"))
-    return csr_array(full / full.sum(axis=0))
+    places = (np.concatenate(row_parts), np.concatenate(column_parts))
+    all_values = np.concatenate(value_parts)
+    graph = csr_array((all_values, places), shape=(n, n))
+    with_diagonal = csr_array(graph + identity(n, format="csr"))
+    column_sums = with_diagonal.sum(axis=0)
+    return csr_array(with_diagonal / column_sums)
 
 
 def information_matrix(
@@ -146,10 +147,16 @@ def _find_top_gains(
     least = np.partition(gains, -pool)[-pool]
     lower = least * (1 - TIE)
     upper = least * (1 + TIE)
-    above = np.flatnonzero(gains > upper)
-    equal = np.flatnonzero((gains >= lower) & (gains <= upper))
+    is_above = gains > upper
+    is_equal = (gains >= lower) & (gains <= upper)
+    above = np.flatnonzero(is_above)
+    equal = np.flatnonzero(is_equal)
+
+    # Rows of equal gain fill what room those above leave, the lowest numbers first.
     n_room = pool - len(above)
-    held = np.sort(np.concatenate([above, equal[:n_room]]))
+    fitting = equal[:n_room]
+    held = np.sort(np.concatenate([above, fitting]))
+
     others = gains.copy()
     others[held] = -np.inf
     return held, float(others.max())
@@ -216,10 +223,15 @@ def take_informative_plainly(
     free = np.diff(rows.indptr) > 0
     taken: list[int] = []
     while len(taken) < n and free.any():
-        gains = np.where(free, rows @ information_slope(x), -np.inf)
+        slope = information_slope(x)
+        gains = np.where(free, rows @ slope, -np.inf)
         row = _find_largest_gain(gains)
         taken.append(row)
         free[row] = False
-        span = slice(rows.indptr[row], rows.indptr[row + 1])
-        x[rows.indices[span]] += rows.data[span]
+
+        # x gains what the row adds to each of its tags.
+        start = rows.indptr[row]
+        end = rows.indptr[row + 1]
+        tags = rows.indices[start:end]
+        x[tags] += rows.data[start:end]
     return np.array(taken, np.int64)

@@ -150,11 +150,13 @@ def build_length_bands(
     values = np.asarray(lengths, np.float64)
     like_rows = np.asarray(like, np.int64)
     like_values = values[like_rows]
-    quantiles = np.quantile(like_values, np.arange(1, n_bands) / n_bands)
+    levels = np.arange(1, n_bands) / n_bands
+    quantiles = np.quantile(like_values, levels)
     # Where many lengths are equal, quantiles coincide, and bands are fewer and wider.
     cuts = np.unique(quantiles)
     groups = np.searchsorted(cuts, values, side="right")
-    counts = np.bincount(groups[like_rows], minlength=len(cuts) + 1)
+    n_groups = len(cuts) + 1
+    counts = np.bincount(groups[like_rows], minlength=n_groups)
     shares = counts / len(like_values)
     room = {}
     for band, share in enumerate(shares.tolist()):

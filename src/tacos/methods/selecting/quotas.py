@@ -140,13 +140,18 @@ def rank_judged_rows(
     seed: int,
 ) -> pl.DataFrame:
     """The judged rows, best first; equal scores by chance, whatever the order of the table."""
-    has_score = pl.col("score").is_not_null() & pl.col("score").is_not_nan()
+    score = pl.col("score")
+    has_score = score.is_not_null() & score.is_not_nan()
+    judged = scores.filter(has_score)
     # Sorted before chance is drawn: it must not depend on the order of the table.
-    judged = scores.filter(has_score).sort("id", "cluster")
+    judged = judged.sort("id", "cluster")
     numbers = np.random.default_rng(seed).random(judged.height)
     chance = pl.Series("chance", numbers, dtype=pl.Float64)
     with_chance = judged.with_columns(chance)
-    return with_chance.sort(["score", "chance"], descending=[True, False])
+    return with_chance.sort(
+        ["score", "chance"],
+        descending=[True, False],
+    )
 
 
 # Quotas of clusters
@@ -192,8 +197,12 @@ def _split_by_weights(
     ]
     while n_left > 0 and is_open:
         total = sum(weights[cluster] for cluster in is_open)
-        exact = {cluster: n_left * weights[cluster] / total for cluster in is_open}
-        full = [cluster for cluster in is_open if exact[cluster] >= limits[cluster]]
+        exact = {}
+        full = []
+        for cluster in is_open:
+            exact[cluster] = n_left * weights[cluster] / total
+            if exact[cluster] >= limits[cluster]:
+                full.append(cluster)
         if not full:
             return share | round_shares(exact, n_left)
         # Clusters that give all they have drop out, and the rest share what is left.
@@ -213,8 +222,13 @@ def round_shares(
     The largest remainders are rounded up (Hamilton's method); ties: the smaller key.
     """
     whole = {key: math.floor(share) for key, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda key: (whole[key] - exact[key], key))
+
+    def order(key: int) -> tuple[float, int]:
+        # The remainder is negated, so that the largest comes first.
+        return whole[key] - exact[key], key
+
     n_left = n - sum(whole.values())
+    by_remainder = sorted(exact, key=order)
     for key in by_remainder[:n_left]:
         whole[key] += 1
     return whole
@@ -233,9 +247,12 @@ def _pick_must_keep(
     keep: Iterable[str],
 ) -> dict[str, Pick]:
     """The must-keep rows, with their best score where they were judged."""
+    judged = ranked.select("id", "cluster", "score")
     best: dict[str, tuple[int, float]] = {}
-    for id_, cluster, score in ranked.select("id", "cluster", "score").iter_rows():
+    for id_, cluster, score in judged.iter_rows():
+        # The rows are ranked: the first one of an id has its best score.
         best.setdefault(id_, (cluster, score))
+
     picks = {}
     for id_ in sorted(set(keep)):
         cluster, score = best.get(id_, (None, None))
@@ -284,6 +301,7 @@ def _cut_to_size(
     n_over = max(len(picks) - n, 0)
     last_first = reversed(picks.values())
     of_quotas = [pick for pick in last_first if pick.rule == "quota"]
+    # The sort is stable, so of equal scores the last pick stays first.
     by_score = sorted(of_quotas, key=lambda pick: pick.score or 0.0)
     kept = dict(picks)
     for pick in by_score[:n_over]:

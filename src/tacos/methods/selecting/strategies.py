@@ -253,9 +253,11 @@ def _build_selection(
 ) -> pl.DataFrame:
     """A table SELECTION of these rows in their order; `rule` is the strategy, or must-keep."""
     is_kept = pl.col("id").is_in(list(keep))
-    rule = pl.when(is_kept).then(pl.lit("must-keep")).otherwise(pl.lit(strategy))
+    must_keep = pl.when(is_kept).then(pl.lit("must-keep"))
+    rule = must_keep.otherwise(pl.lit(strategy))
     selected: pl.DataFrame = table[rows.tolist()]
-    selected = selected.with_columns(rule=rule).with_row_index("rank", offset=1)
+    selected = selected.with_columns(rule=rule)
+    selected = selected.with_row_index("rank", offset=1)
     return selected.select(
         pl.col(name).cast(dtype) for name, dtype in SELECTION.items()
     )
@@ -292,14 +294,19 @@ def _rank_by_quota(task: RankingTask) -> Ints:
     judged = scores.filter(in_pool, pl.col("score").is_not_null())
     sizes = extras.sizes or _count_by_cluster(table)
     keep = table["id"][list(task.start)].to_list()
-    tags = dict(table.select("id", "tags").drop_nulls("tags").iter_rows())
+    with_tags = table.select("id", "tags").drop_nulls("tags")
+    tags = dict(with_tags.iter_rows())
     rule = quotas.QuotaRule(extras.quota, extras.coverage, task.seed)
-    best_first = quotas.rank_judged_rows(judged, task.seed)["id"].to_list()
+    ranked_rows = quotas.rank_judged_rows(judged, task.seed)
+    best_first = ranked_rows["id"].to_list()
 
+    # Quotas cannot give more rows than there are judged and must-keep ones.
     n_most = len({*best_first, *keep})
     n_selected = task.n if task.n_selected is None else task.n_selected
+    n_first = min(n_selected, n_most)
+    n_then = min(task.n, n_most)
     ranking: dict[str, None] = {}
-    for n in dict.fromkeys([min(n_selected, n_most), min(task.n, n_most)]):
+    for n in dict.fromkeys([n_first, n_then]):
         if n == 0:
             continue
         selection = quotas.select_by_quota(
@@ -345,16 +352,23 @@ def _rank_by_information(task: RankingTask) -> Ints:
     """MIG's order; rows without a score add nothing, and must-keep rows count as taken."""
     table = task.table
     extras = task.extras
-    names = extras.tag_names or sorted(set(table["tags"].explode().drop_nulls()))
+    names = extras.tag_names
+    if not names:
+        occurrences = table["tags"].explode().drop_nulls()
+        names = sorted(set(occurrences))
     tags = _tag_matrix(table, names)
+    # A missing score counts as 0.
     score = np.nan_to_num(_column_values(table, "score"))
     rows = mig.information_matrix(tags, score, extras.spread)
     # A score of 0 leaves explicit zeros, and MIG takes a row with entries for one with information.
     rows.eliminate_zeros()
+
     gathered = None
     if len(task.start):
         start = np.asarray(task.start, np.int64)
-        gathered = np.asarray(rows[start].sum(axis=0)).ravel()
+        # What must-keep rows have gathered already, shape (tags,).
+        sums = rows[start].sum(axis=0)
+        gathered = np.asarray(sums).ravel()
     return mig.take_informative(rows, task.n, gathered)
 
 
@@ -443,13 +457,17 @@ def _tag_matrix(
     distinct_tags = pl.col("tags").list.unique()
     numbered = table.with_row_index("row").select("row", tag=distinct_tags)
     occurrences = numbered.explode("tag").drop_nulls()
-    columns = pl.DataFrame({"tag": names}, schema={"tag": pl.String}).with_row_index(
-        "column"
-    )
-    placed = occurrences.join(columns, on="tag").sort("row", "column")
+    columns = pl.DataFrame({"tag": names}, schema={"tag": pl.String})
+    columns = columns.with_row_index("column")
+    # A tag that has no name in `names` has no column, and is left out.
+    placed = occurrences.join(columns, on="tag")
+    placed = placed.sort("row", "column")
+
     ones = np.ones(placed.height)
-    places = (placed["row"].to_numpy(), placed["column"].to_numpy())
-    return csr_array((ones, places), shape=(table.height, len(names)))
+    row = placed["row"].to_numpy()
+    column = placed["column"].to_numpy()
+    shape = (table.height, len(names))
+    return csr_array((ones, (row, column)), shape=shape)
 
 
 def _row_grades(

@@ -79,10 +79,14 @@ def overlap_matrix(chosen: Mapping[str, Collection[str]]) -> pl.DataFrame:
     By chance that is the size of B over that of the pool.
     """
     id_sets = {name: frozenset(ids) for name, ids in chosen.items()}
-    columns: dict[str, list[str] | list[float]] = {}
-    columns["strategy"] = list(id_sets)
+    columns: dict[str, list[str] | list[float]] = {"strategy": list(id_sets)}
     for name, ids in id_sets.items():
-        columns[name] = [_measure_overlap(row_ids, ids) for row_ids in id_sets.values()]
+        # A column: what `ids` holds of each selection.
+        overlaps = []
+        for row_ids in id_sets.values():
+            overlap = _measure_overlap(row_ids, ids)
+            overlaps.append(overlap)
+        columns[name] = overlaps
     return pl.DataFrame(columns)
 
 
@@ -103,17 +107,29 @@ def tabulate_value_shares(
 
     The pool stands beside the selections, and its largest values come first.
     """
-    shares = {"pool": count_value_shares(pool, column)}
+    of_pool = count_value_shares(pool, column)
+    shares = {"pool": of_pool}
     for name, ids in chosen.items():
-        shares[name] = count_value_shares(_select_rows(pool, ids), column)
-    of_pool = shares["pool"]
-    values = sorted(of_pool, key=lambda value: (-of_pool[value], str(value)))
-    columns: dict[str, pl.Series | list[float]] = {
-        column: pl.Series(values, dtype=pool[column].dtype)
-    }
+        selected = _select_rows(pool, ids)
+        shares[name] = count_value_shares(selected, column)
+
+    values = _sort_by_share(of_pool)
+    # The dtype is named: polars cannot tell it where all values are null.
+    names_of_values = pl.Series(values, dtype=pool[column].dtype)
+    columns: dict[str, pl.Series | list[float]] = {column: names_of_values}
     for name, share_of in shares.items():
         columns[name] = [share_of.get(value, 0.0) for value in values]
     return pl.DataFrame(columns)
+
+
+def _sort_by_share(share_of: Mapping[object, float]) -> list[object]:
+    """The values with the largest shares first; equal ones by their text."""
+
+    def order(value: object) -> tuple[float, str]:
+        # Values may be of types that cannot be compared, such as null and a number.
+        return -share_of[value], str(value)
+
+    return sorted(share_of, key=order)
 
 
 def _select_rows(
@@ -142,6 +158,9 @@ def total_variation(
     >>> total_variation({"a": 0.5, "b": 0.5}, {"a": 1.0})
     0.5
     """
-    values = {*one, *other}
-    differences = [one.get(value, 0.0) - other.get(value, 0.0) for value in values]
-    return sum(abs(difference) for difference in differences) / 2
+    differences = []
+    for value in {*one, *other}:
+        share = one.get(value, 0.0)
+        other_share = other.get(value, 0.0)
+        differences.append(abs(share - other_share))
+    return sum(differences) / 2
