@@ -181,13 +181,10 @@ def _correlate_with_length(
     low = judged.select(id="low", score="score_low")
     high = judged.select(id="high", score="score_high")
     scores = pl.concat([low, high])
-    table = (
-        scores.group_by("id")
-        .agg(pl.col("score").mean())
-        .join(lengths.select("id", "length").unique("id"), on="id")
-        .drop_nulls()
-        .sort("id")
-    )
+    mean_scores = scores.group_by("id").agg(pl.col("score").mean())
+    length_by_id = lengths.select("id", "length").unique("id")
+    with_length = mean_scores.join(length_by_id, on="id")
+    table = with_length.drop_nulls().sort("id")
     n_samples = table.height
     if n_samples < 3:
         return Measurement(None, n_samples)

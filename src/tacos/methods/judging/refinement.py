@@ -284,12 +284,13 @@ def _changes_last_turn_only(
     response: str,
 ) -> bool:
     """Whether only the last question and the last answer changed, and to these texts."""
-    if [turn.role for turn in new.turns] != [turn.role for turn in old.turns]:
+    new_roles = [turn.role for turn in new.turns]
+    old_roles = [turn.role for turn in old.turns]
+    if new_roles != old_roles:
         return False
     last_answer = len(old.turns) - 1
-    last_question = max(
-        place for place, turn in enumerate(old.turns) if turn.role == "user"
-    )
+    questions = [place for place, role in enumerate(old_roles) if role == "user"]
+    last_question = max(questions)
     for place, turn in enumerate(old.turns):
         if place in (last_question, last_answer):
             continue

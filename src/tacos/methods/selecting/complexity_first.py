@@ -37,8 +37,7 @@ def select_complex_first(
 
     Ties are broken by chance; the order of `samples` does not matter.
     """
-    distinct_tags = pl.col("tags").fill_null([]).list.unique()
-    rows = samples.select("id", distinct_tags).sort("id")
+    rows = _sort_tagged_rows(samples)
     n_tags = rows["tags"].list.len().to_numpy()
     # The tags of row i are numbers[offsets[i] : offsets[i + 1]].
     offsets = np.concatenate([[0], np.cumsum(n_tags)])
@@ -58,6 +57,13 @@ def select_complex_first(
         "n_tags",
         "walk",
     )
+
+
+def _sort_tagged_rows(samples: pl.DataFrame) -> pl.DataFrame:
+    """`id` and distinct `tags` by id, so that the order of `samples` does not matter."""
+    distinct_tags = pl.col("tags").fill_null([]).list.unique()
+    rows = samples.select("id", distinct_tags)
+    return rows.sort("id")
 
 
 def _number_tags(rows: pl.DataFrame) -> Ints:
@@ -84,21 +90,25 @@ def take_by_walks(
     >>> rows.tolist(), walks.tolist()
     ([0, 2, 1, 3], [0, 0, 1, 1])
     """
+    offset_array = np.asarray(offsets, np.int64)
+    tag_array = np.asarray(tags, np.int64)
     order, places_by_tag = _index_postings(
-        np.asarray(offsets, np.int64),
-        np.asarray(tags, np.int64),
+        offset_array,
+        tag_array,
         priority,
     )
     taken: list[int] = []
     walks: list[int] = []
-    for walk, places in enumerate(_iterate_walks(places_by_tag, len(order))):
+    all_walks = _iterate_walks(places_by_tag, len(order))
+    for walk, places in enumerate(all_walks):
         n_left = n - len(taken)
         fitting = places[:n_left]
         taken += fitting
         walks += [walk] * len(fitting)
         if len(taken) >= n:
             break
-    rows = order[np.array(taken, np.int64)]
+    taken_places = np.array(taken, np.int64)
+    rows = order[taken_places]
     return rows, np.array(walks, np.int64)
 
 

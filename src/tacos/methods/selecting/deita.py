@@ -29,5 +29,6 @@ def rank_by_deita(
     Similarity is not looked at here.
     """
     factors = np.asarray(complexity, np.float64)
-    products = factors * np.asarray(quality, np.float64)
+    other_factors = np.asarray(quality, np.float64)
+    products = factors * other_factors
     return longest.rank_by_value(products, seed)

@@ -84,7 +84,8 @@ def build_bounds(
     if limits.per_tag:
         bounds += _bound_tags(table["tags"], n, limits.per_tag)
     if limits.match_length and table.height:
-        bounds.append(_bound_lengths(table["length"], n))
+        length_bound = _bound_lengths(table["length"], n)
+        bounds.append(length_bound)
     return bounds
 
 
@@ -120,7 +121,10 @@ def move_first_served(
     for bound in bounds:
         if bound.first is not None:
             is_first |= bound.groups[order] == bound.first
-    return np.concatenate([order[is_first], order[~is_first]])
+    # Masks keep the order of preference within both parts.
+    first = order[is_first]
+    others = order[~is_first]
+    return np.concatenate([first, others])
 
 
 def check_must_keep(
@@ -230,7 +234,8 @@ def _count_exact_rows(
     for place, part in parts.items():
         if part.unit == "share":
             shares[place] = part.value * n
-    total = int(sum(shares.values()) + 0.5)
+    exact_total = sum(shares.values())
+    total = int(exact_total + 0.5)
     rounded = round_shares(shares, total)
 
     n_rows = {}
@@ -350,8 +355,10 @@ def _bound_lengths(
     room = build_length_bands(values, n, all_rows)
     groups = np.asarray(room.groups, np.int64)
     names = {}
-    for band in np.unique(groups).tolist():
-        names[band] = _describe_band(values[groups == band])
+    bands = np.unique(groups)
+    for band in bands.tolist():
+        in_band = groups == band
+        names[band] = _describe_band(values[in_band])
     return GroupBound(groups, room.room, names, exact=True)
 
 

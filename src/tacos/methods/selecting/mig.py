@@ -81,9 +81,12 @@ def information_matrix(
     `tags` is 0/1 of that shape, sparse; `scores` has shape (samples,); `spread` is P (None: no
     similar tags).
     """
+    score_array = np.asarray(scores, np.float64)
+    positive_scores = np.maximum(score_array, 0.0)
+    # A sample's score is shared out evenly over its tags; 1 stands in where there are none.
     tags_of_sample = np.diff(tags.indptr)
-    positive_scores = np.maximum(np.asarray(scores, np.float64), 0.0)
-    share = positive_scores / np.maximum(tags_of_sample, 1)
+    divisor = np.maximum(tags_of_sample, 1)
+    share = positive_scores / divisor
     values = np.repeat(share, tags_of_sample)
     own = csr_array((values, tags.indices, tags.indptr), shape=tags.shape)
     if spread is None:
@@ -113,10 +116,12 @@ def take_informative(
     x = np.zeros(rows.shape[1])
     if start is not None:
         x = start.astype(np.float64).copy()
-    free = np.diff(rows.indptr) > 0
+    n_entries = np.diff(rows.indptr)
+    free = n_entries > 0
     taken: list[int] = []
     while len(taken) < n and free.any():
-        gains = np.where(free, rows @ information_slope(x), -np.inf)
+        slope = information_slope(x)
+        gains = np.where(free, rows @ slope, -np.inf)
         held, bound = _find_top_gains(gains, pool)
         n_left = n - len(taken)
         places = _drain_candidates(
@@ -170,8 +175,10 @@ def _find_largest_gain(gains: Floats) -> int:
     largest = gains.max()
     if largest == -np.inf:
         return 0
-    is_largest = gains >= largest * (1 - TIE)
-    return int(np.argmax(is_largest))
+    limit = largest * (1 - TIE)
+    is_largest = gains >= limit
+    first = np.argmax(is_largest)
+    return int(first)
 
 
 def _drain_candidates(

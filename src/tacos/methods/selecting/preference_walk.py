@@ -40,7 +40,8 @@ class GroupRoom:
         """Whether there is room for one more row of its group."""
         group = int(self.groups[row])
         no_limit = len(self.groups)
-        return self.taken.get(group, 0) < self.room.get(group, no_limit)
+        n_taken = self.taken.get(group, 0)
+        return n_taken < self.room.get(group, no_limit)
 
     def count(
         self,
@@ -129,10 +130,14 @@ def _nearest_cosines(
     if vectors is None:
         return nearest
     # In parts, so that the matrix of cosines stays small however many rows are taken.
+    chunk_vectors = vectors[chunk]
     for begin in range(0, len(taken), TAKEN_CHUNK):
-        part = np.array(taken[begin : begin + TAKEN_CHUNK])
-        cosines = vectors[chunk] @ vectors[part].T
-        np.maximum(nearest, cosines.max(axis=1), out=nearest)
+        end = begin + TAKEN_CHUNK
+        part = np.array(taken[begin:end])
+        part_vectors = vectors[part]
+        cosines = chunk_vectors @ part_vectors.T
+        nearest_of_part = cosines.max(axis=1)
+        np.maximum(nearest, nearest_of_part, out=nearest)
     return nearest
 
 

@@ -316,7 +316,8 @@ def _pick_by_score(
 ) -> dict[str, Pick]:
     """Up to n, the best of all rows that are left, whatever their cluster."""
     picked = dict(picks)
-    for id_, cluster, score in ranked.select("id", "cluster", "score").iter_rows():
+    rows = ranked.select("id", "cluster", "score")
+    for id_, cluster, score in rows.iter_rows():
         if len(picked) >= n:
             break
         if id_ not in picked:
@@ -336,9 +337,13 @@ def _pick_by_gain(
     rows = ranked.select("id", "cluster", "score").rows()
     worth = 0.0
     if rows:
-        worth = coverage * float(np.std(ranked["score"].to_numpy()))
+        # Coverage is in standard deviations of the scores, so that it means the same on any scale.
+        scores = ranked["score"].to_numpy()
+        worth = coverage * float(np.std(scores))
     n_kept = _count_by_cluster(picks)
-    room = {cluster: n_rows - n_kept[cluster] for cluster, n_rows in share.items()}
+    room = {}
+    for cluster, n_rows in share.items():
+        room[cluster] = n_rows - n_kept[cluster]
     picked = dict(picks)
     steps: tuple[tuple[str, Mapping[int, int] | None], ...] = (
         ("quota", room),

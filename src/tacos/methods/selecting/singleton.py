@@ -23,5 +23,6 @@ def rank_by_grade(
     """
     numbers = np.asarray(grades, np.float64)
     ranked = longest.rank_by_value(numbers, seed)
-    is_good_enough = numbers[ranked] >= at_least
+    ranked_grades = numbers[ranked]
+    is_good_enough = ranked_grades >= at_least
     return ranked[is_good_enough]

@@ -74,8 +74,10 @@ class ClusterState:
         step = np.sqrt(np.maximum(step_variance, 1e-18))
         distance = np.abs(self.score - self.threshold)
         z = -distance / step
+        # The normal density at z, and its integral from minus infinity.
         density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
-        value = step * (z * ndtr(z) + density)
+        probability = ndtr(z)
+        value = step * (z * probability + density)
         cannot_cross = z < -N_STEPS
         return np.where(cannot_cross, 0.0, value)
 
@@ -105,8 +107,10 @@ def plan_first_round(
     for cluster, ids in index_members(shortlist).items():
         shuffled = shuffle_by_seed(ids, seed, cluster)
         for left, right in _link_samples(shuffled, linked):
+            # A cluster of one sample would meet itself.
             if left != right:
-                links.append((cluster, left, right))
+                link = (cluster, left, right)
+                links.append(link)
 
     rows: list[Row] = []
     for place, (cluster, left, right) in enumerate(links):
@@ -129,7 +133,9 @@ def _link_samples(
     seats = list(shuffled)
     if len(seats) % 2 == 1:
         seats.append(seats[0])
-    return zip(seats[::2], seats[1::2], strict=True)
+    left = seats[::2]
+    right = seats[1::2]
+    return zip(left, right, strict=True)
 
 
 def plan_active_round(
@@ -239,8 +245,9 @@ def _index_asked_orders(asked: pl.DataFrame) -> dict[int, AskedOrders]:
     by_cluster: dict[int, AskedOrders] = defaultdict(dict)
     for cluster, number, left, right, orders in columns.iter_rows():
         pairs = by_cluster[cluster]
+        pair = (left, right)
         # The first number stays: a second order stands under the number of its pair.
-        _, asked_here = pairs.setdefault((left, right), (number, set()))
+        _, asked_here = pairs.setdefault(pair, (number, set()))
         asked_here.update(ORDERS[orders])
     return by_cluster
 
@@ -257,9 +264,11 @@ def _index_beliefs(
     n_requests = by_id.agg(pl.col("n_requests").sum())
 
     with_error = scores.filter(pl.col("error").is_not_null())
-    means = with_error.group_by("id").agg(pl.col("score", "error").mean())
+    mean = pl.col("score", "error").mean()
+    means = with_error.group_by("id").agg(mean)
+    counted = means.join(n_requests, on="id")
     beliefs: dict[str, Belief] = {}
-    for id_, score, error, n in means.join(n_requests, on="id").iter_rows():
+    for id_, score, error, n in counted.iter_rows():
         beliefs[id_] = (score, error, n)
     return beliefs
 
@@ -306,7 +315,9 @@ def _index_orders_within(
     orders = {}
     for (left, right), (_, asked_here) in asked_orders.items():
         if left in place and right in place:
-            orders[place[left], place[right]] = set(asked_here)
+            places = (place[left], place[right])
+            # A copy: the planner adds to it.
+            orders[places] = set(asked_here)
     return orders
 
 
@@ -330,7 +341,8 @@ def _pick_requests(
         if picked is None:
             return
         # A pair asked before keeps its direction, for its second order stands under its number.
-        reverse = (picked[1], picked[0])
+        first, second = picked
+        reverse = (second, first)
         pair = reverse if reverse in orders else picked
         missing = {"ab", "ba"} - orders.setdefault(pair, set())
         wanted = missing if both and n_requests > 1 else {min(missing)}

@@ -88,7 +88,8 @@ def bridge_clusters(
     n_steps = min(n_bridges, len(ring) - 1)
     for step in range(1, n_steps + 1):
         for place, cluster in enumerate(ring):
-            other_cluster = ring[(place + step) % len(ring)]
+            other_place = (place + step) % len(ring)
+            other_cluster = ring[other_place]
             bridge = _find_bridge(
                 members[cluster],
                 members[other_cluster],
@@ -112,10 +113,16 @@ def _find_bridge(
     None if all were asked.
     """
     start = step - 1
-    for shift in range(len(here) * len(there)):
-        left = here[(start + shift // len(there)) % len(here)]
+    n_here = len(here)
+    n_there = len(there)
+    for shift in range(n_here * n_there):
+        left_place = (start + shift // n_there) % n_here
+        left = here[left_place]
         # From the end: the i-th bridge out of a cluster and the i-th into it use other samples.
-        right = there[-1 - (start + shift) % len(there)]
-        if left != right and frozenset((left, right)) not in asked_pairs:
+        right_place = (start + shift) % n_there
+        right = there[-1 - right_place]
+        pair = frozenset((left, right))
+        # A sample of both clusters cannot meet itself.
+        if left != right and pair not in asked_pairs:
             return left, right
     return None

@@ -30,8 +30,9 @@ def index_members(shortlist: pl.DataFrame) -> dict[int, list[str]]:
         keep="first",
         maintain_order=True,
     )
-    by_cluster = members.group_by("cluster", maintain_order=True).agg("id")
-    return {int(cluster): ids for cluster, ids in by_cluster.rows()}
+    grouped = members.group_by("cluster", maintain_order=True)
+    ids_by_cluster = grouped.agg("id").rows()
+    return {int(cluster): ids for cluster, ids in ids_by_cluster}
 
 
 def _sort_by_id_parts(shortlist: pl.DataFrame) -> pl.DataFrame:
@@ -49,7 +50,8 @@ def shuffle_by_seed(
     cluster: int,
 ) -> list[T]:
     """`values` in an order that depends on the seed and the cluster only."""
-    order = np.random.default_rng([seed, cluster]).permutation(len(values))
+    random = np.random.default_rng([seed, cluster])
+    order = random.permutation(len(values))
     return [values[place] for place in order]
 
 

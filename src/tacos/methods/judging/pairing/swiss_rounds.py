@@ -38,7 +38,8 @@ def plan_swiss_round(
     score = _index_scores(scores)
     links: list[Link] = []
     for cluster, ids in index_members(shortlist).items():
-        shuffled = shuffle_by_seed(ids, seed + SEED_STRIDE * round, cluster)
+        seed_of_round = seed + SEED_STRIDE * round
+        shuffled = shuffle_by_seed(ids, seed_of_round, cluster)
         ranked = _rank_by_score(shuffled, score)
         for left, right in _pair_ranking(ranked, asked_pairs):
             links.append((cluster, left, right))
@@ -56,7 +57,8 @@ def _pair_ranking(
     while free:
         sample = free.pop(0)
         for place, opponent in enumerate(free):
-            if frozenset((sample, opponent)) not in asked_pairs:
+            pair = frozenset((sample, opponent))
+            if pair not in asked_pairs:
                 del free[place]
                 yield sample, opponent
                 break

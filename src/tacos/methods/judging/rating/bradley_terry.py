@@ -250,14 +250,16 @@ class CurvatureOperator:
     ) -> None:
         factor = _likelihood_factor(games, x)
         self.factor = factor * free
-        self.squares = (self.factor**2).sum(axis=0)
+        squared = self.factor**2
+        self.squares = squared.sum(axis=0)
 
         scale = _prior_scale(games, spread)
         self.prior = 1 / scale**2
         # The curvature of the log of the Beta prior, by the logit of the rate.
         _, rate, _ = _split_unknowns(x, games)
         rates = _rate_slice(games)
-        self.prior[rates] = sum(ERROR_PRIOR) * rate * (1 - rate)
+        n_prior_verdicts = sum(ERROR_PRIOR)
+        self.prior[rates] = n_prior_verdicts * rate * (1 - rate)
 
     def diagonal(self) -> Floats:
         """The diagonal of the curvature, shape (unknowns,)."""
@@ -355,7 +357,8 @@ def _log_loss(
     prior, prior_gradient = _log_prior(x, games, spread)
 
     # By the chain rule: slope is by p, pull by the odds, toss by the error rate.
-    slope = -games.weight * (win / p - lost / (1 - p))
+    by_chance = win / p - lost / (1 - p)
+    slope = -games.weight * by_chance
     pull = slope * (1 - e) * s * (1 - s)
     toss = slope * (0.5 - s)
     gradient = _sum_by_unknown(x, games, pull, toss)

@@ -37,9 +37,12 @@ def build_comparison_graph(
     scoped = pairs
     if not by_cluster:
         scoped = pairs.with_columns(cluster=pl.lit(None, pl.UInt32))
-    ends = [scoped.select("cluster", id=pl.col(side)) for side in PAIR]
-    nodes = pl.concat(ends).unique().sort("cluster", "id")
-    a, b = (_number_ends(end, nodes) for end in ends)
+    low_end, high_end = (scoped.select("cluster", id=pl.col(side)) for side in PAIR)
+    both_ends = pl.concat([low_end, high_end])
+    # Sorted, so that the numbers of the unknowns do not depend on the order of the pairs.
+    nodes = both_ends.unique().sort("cluster", "id")
+    a = _number_ends(low_end, nodes)
+    b = _number_ends(high_end, nodes)
     graph = ComparisonGraph(
         n=nodes.height,
         a=a,

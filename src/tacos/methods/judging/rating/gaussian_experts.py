@@ -231,12 +231,24 @@ def fit_scores(
     no_level = np.isinf(variances.shift) or np.isinf(variances.level).all()
     floating = prior is None and bool(no_level)
     if floating:
-        solution = solve_equations(matrix, right[:, None], graph.labels, True)
+        solution = solve_equations(
+            matrix,
+            right[:, None],
+            graph.labels,
+            floating=True,
+        )
         return solution[:, 0] + _average_components(graph)
     # Solved for the distance from the mean level, so that the tolerance applies to what matters.
     centre = graph.level.mean()
-    start = matrix @ np.full(graph.n, centre)
-    solution = solve_equations(matrix, (right - start)[:, None], graph.labels, False)
+    all_at_centre = np.full(graph.n, centre)
+    start = matrix @ all_at_centre
+    distance = right - start
+    solution = solve_equations(
+        matrix,
+        distance[:, None],
+        graph.labels,
+        floating=False,
+    )
     return np.asarray(centre + solution[:, 0])
 
 

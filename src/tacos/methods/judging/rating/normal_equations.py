@@ -44,7 +44,8 @@ def label_components(
 
     Components are numbered from 0 by their first node.
     """
-    graph = csr_array((np.ones(len(a)), (a, b)), shape=(n, n))
+    ones = np.ones(len(a))
+    graph = csr_array((ones, (a, b)), shape=(n, n))
     _, labels = csgraph.connected_components(graph, directed=False)
     _, first, inverse = np.unique(
         labels,
@@ -52,7 +53,8 @@ def label_components(
         return_inverse=True,
     )
     # argsort twice turns the components' first nodes into their ranks.
-    rank = np.argsort(np.argsort(first))
+    order = np.argsort(first)
+    rank = np.argsort(order)
     return rank[inverse].astype(np.int64)
 
 
