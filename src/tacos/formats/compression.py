@@ -126,9 +126,10 @@ class _ReplayStream:
             self._head = b""
             return head + self._rest.read()
         self._head = head[size:]
-        if len(head) >= size:
+        n_missing = size - len(head)
+        if n_missing <= 0:
             return head[:size]
-        return head + self._rest.read(size - len(head))
+        return head + self._rest.read(n_missing)
 
 
 def _decompress_gzip(stream: _ReplayStream, name: str) -> Iterator[bytes]:

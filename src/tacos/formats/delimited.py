@@ -36,9 +36,13 @@ def read_delimited(
     csv.field_size_limit(MAX_FIELD)  # the module's own limit is 128 KiB
     lines = _decode_lines(chunks)
     first_line = next(lines, "")
-    delimiter = "\t" if container == "tsv" else max(DELIMITERS, key=first_line.count)
-    reader = csv.reader(chain([first_line], lines), delimiter=delimiter, strict=True)
-    header = _check_header(_read_next_values(reader, name), name)
+    delimiter = "\t"
+    if container == "csv":
+        delimiter = max(DELIMITERS, key=first_line.count)
+    all_lines = chain([first_line], lines)
+    reader = csv.reader(all_lines, delimiter=delimiter, strict=True)
+    header_values = _read_next_values(reader, name)
+    header = _check_header(header_values, name)
     while True:
         line = reader.line_num + 1
         values = _read_next_values(reader, name)
@@ -151,6 +155,7 @@ def _build_row(
     try:
         "".join(values).encode()
     except UnicodeEncodeError:
-        text = ",".join(values).encode("utf-8", "replace").decode()
+        joined = ",".join(values)
+        text = joined.encode("utf-8", "replace").decode()
         return MalformedRow(line, "not UTF-8", text)
     return dict(zip(header, values, strict=True))

@@ -125,9 +125,9 @@ def _find_structure(text: bytes) -> tuple[Ints, Ints]:
     `text`); both of shape (number of marks,).
     """
     codes = np.frombuffer(text, np.uint8)  # (bytes,)
-    is_mark = np.frombuffer(
-        bytearray(text.translate(IS_STRUCTURAL)), np.bool_
-    )  # (bytes,)
+    marked = text.translate(IS_STRUCTURAL)
+    # A bytearray, since an array over bytes could not be written to.
+    is_mark = np.frombuffer(bytearray(marked), np.bool_)  # (bytes,)
 
     # An escaped quote neither opens nor closes a string. What a backslash at the end of the text
     # escapes is not there yet.
@@ -154,7 +154,8 @@ def _find_escaped(backslashes: Ints) -> Ints:
         return backslashes
     order = np.arange(len(backslashes))
     # A run is a row of backslashes side by side; for each, where its run starts.
-    starts_run = np.concatenate(([True], np.diff(backslashes) != 1))
+    gaps = np.diff(backslashes)
+    starts_run = np.concatenate(([True], gaps != 1))
     run_starts = np.where(starts_run, order, 0)
     run_start = np.maximum.accumulate(run_starts)
     place_in_run = order - run_start
@@ -215,7 +216,9 @@ def _cut_row(
     """
     part = text[start:end]
     first_line = line + _count_leading_lines(part)
-    return RowText(first_line, part.strip()), line + part.count(b"\n")
+    next_line = line + part.count(b"\n")
+    piece = RowText(first_line, part.strip())
+    return piece, next_line
 
 
 def _count_leading_lines(text: bytes) -> int:

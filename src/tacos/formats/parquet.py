@@ -70,8 +70,10 @@ def _convert_to_table(rows: Iterable[RawRow]) -> pl.DataFrame:
     records = decode_rows(rows)
     columns = []
     for name in list_columns(records):
+        # A row that lacks the column holds null there.
         values = [record.get(name) for record in records]
-        columns.append(_build_column(name, values))
+        column = _build_column(name, values)
+        columns.append(column)
     return pl.DataFrame(columns)
 
 

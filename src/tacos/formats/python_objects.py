@@ -39,7 +39,9 @@ def digest_data(data: Any) -> str:
     for item in iterate_data_rows(data):
         # Digests are parts of keys: a malformed row counts as a plain tuple, whatever its class.
         plain = tuple(item) if isinstance(item, MalformedRow) else item
-        state.update(repr(plain).encode("utf-8", "surrogatepass"))
+        text = repr(plain)
+        encoded = text.encode("utf-8", "surrogatepass")
+        state.update(encoded)
     return state.hexdigest()
 
 

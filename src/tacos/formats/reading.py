@@ -144,12 +144,15 @@ def name_files(paths: Sequence[FilePath]) -> list[str]:
     >>> name_files(["a/x.json", "b/x.json", "y.csv", "-"])
     ['a/x.json', 'b/x.json', 'y.csv', 'stdin']
     """
-    parts = [_split_path(path) for path in paths]
+    parts: list[tuple[str, ...]] = []
     seen: set[tuple[str, ...]] = set()
-    for path, part in zip(paths, parts, strict=True):
+    for path in paths:
+        part = _split_path(path)
+        # No folder would ever tell the two apart.
         if part in seen:
             raise InputError(f"{path} is named twice: name each file once")
         seen.add(part)
+        parts.append(part)
     return _shorten_names(parts)
 
 
@@ -159,11 +162,12 @@ def _shorten_names(parts: Sequence[tuple[str, ...]]) -> list[str]:
     while True:
         names = []
         for part, depth in zip(parts, depths, strict=True):
-            names.append("/".join(part[-depth:]))
+            end = part[-depth:]
+            names.append("/".join(end))
         uses = Counter(names)
         if len(uses) == len(names):
             return names
-        # Lengthen the names that are still shared by one folder.
+        # Add a folder to each name that is still shared.
         for number, name in enumerate(names):
             if uses[name] > 1:
                 depths[number] += 1
@@ -195,7 +199,8 @@ def _read_stream(
     batch_size: int,
 ) -> Iterator[RowBatch]:
     """Batches of a stream, whatever its format."""
-    head, chunks = _peek_chunk(decompress_chunks(file, name))
+    decompressed = decompress_chunks(file, name)
+    head, chunks = _peek_chunk(decompressed)
     if is_parquet(head, name):
         rows = read_parquet_stream(chunks, name, batch_size)
     else:
@@ -245,7 +250,8 @@ def _batch_items(
     for n_items, item in enumerate(items, 1):
         number = n_items - 1  # malformed rows count, so a number is a place in the file
         if type(item) is MalformedRow:
-            rejects.append(_reject_malformed(f"{name}:{number}", item))
+            reject = _reject_malformed(f"{name}:{number}", item)
+            rejects.append(reject)
         else:
             rows.append((number, item))  # type: ignore[arg-type]
         if n_items - first == batch_size:
@@ -282,7 +288,9 @@ def _extract_id(entry: Any, path: FilePath) -> str:
     value = entry
     if isinstance(entry, dict):
         value = entry.get("id", entry.get("content_hash"))
-    is_id = isinstance(value, str | int) and not isinstance(value, bool)
+    # True is an int to Python, but no id.
+    is_bool = isinstance(value, bool)
+    is_id = isinstance(value, str | int) and not is_bool
     if not is_id:
         raise InputError(
             f"{path}: {str(entry)[:60]!r} is not a valid id; "

@@ -57,9 +57,8 @@ class FirstOccurrences:
         sorted_rows = rows[order]
         starts_group = np.ones(len(sorted_keys), np.bool_)
         starts_group[1:] = sorted_keys[1:] != sorted_keys[:-1]
-        group = (
-            np.cumsum(starts_group) - 1
-        )  # (n,): index into the arrays of distinct hashes
+        # (n,): index into the arrays of distinct hashes.
+        group = np.cumsum(starts_group) - 1
 
         distinct_keys = sorted_keys[starts_group]
         first_rows = sorted_rows[starts_group]
@@ -68,7 +67,8 @@ class FirstOccurrences:
         self._insert(distinct_keys[is_new], first_rows[is_new])
 
         # Every row of a group has the group's first row, but for that row itself where it is new.
-        answers = np.where(is_new, first_rows, earlier_rows)[group]
+        row_of_group = np.where(is_new, first_rows, earlier_rows)
+        answers = row_of_group[group]
         is_first = starts_group & is_new[group]
         answers[is_first] = NONE
 

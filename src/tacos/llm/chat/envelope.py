@@ -179,7 +179,9 @@ def read_chat_reply(body: bytes | str) -> ChatReply:
     try:
         choice = reply["choices"][0]
         message = choice["message"]
-        text = _join_text_parts(message.get("content")) or _read_tool_call(message)
+        text = _join_text_parts(message.get("content"))
+        if not text:
+            text = _read_tool_call(message)
         refusal = message.get("refusal") or ""
     except (KeyError, IndexError, TypeError, AttributeError):
         raise ForeignReplyError("the reply is not a chat completion") from None
@@ -240,10 +242,13 @@ def _read_tool_call(message: dict[str, Any]) -> str:
     if not isinstance(calls, list) or len(calls) != 1:
         return ""
     call = calls[0]
-    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(call, dict):
+        return ""
+    function = call.get("function")
     if not isinstance(function, dict):
         return ""
-    return _join_text_parts(function.get("arguments"))
+    arguments = function.get("arguments")
+    return _join_text_parts(arguments)
 
 
 def read_token_count(value: Any) -> int:
@@ -262,7 +267,9 @@ def read_error_message(body: bytes | str | dict[str, Any]) -> str:
             value = value[key]
     if isinstance(value, dict | list):
         value = orjson.dumps(value).decode()
-    return _join_printable(str(value)[:MAX_COMPLAINT])
+    text = str(value)
+    shortened = text[:MAX_COMPLAINT]
+    return _join_printable(shortened)
 
 
 def _join_printable(text: str) -> str:

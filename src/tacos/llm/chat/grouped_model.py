@@ -76,12 +76,16 @@ class GroupedModel:
             members_by_key[member.key] = (member, request)
         entries = self._complete(members_by_key)
 
-        replies = [_read_entry(member, entries.get(member.key)) for member in members]
+        replies = []
+        open_places = []
+        for place, member in enumerate(members):
+            entry = entries.get(member.key)
+            reply = _read_entry(member, entry)
+            replies.append(reply)
+            if reply.text is None:
+                open_places.append(place)
 
-        # What the groups left open is asked alone.
-        open_places = [
-            place for place, reply in enumerate(replies) if reply.text is None
-        ]
+        # What the groups left open is asked alone; equal requests share a key, and count once.
         self.n_alone += len({members[place].key for place in open_places})
         if open_places:
             log.info(
@@ -89,7 +93,8 @@ class GroupedModel:
                 len(open_places),
                 len(requests),
             )
-        single_replies = self.client.answer([requests[place] for place in open_places])
+        open_requests = [requests[place] for place in open_places]
+        single_replies = self.client.answer(open_requests)
         for place, reply in zip(open_places, single_replies, strict=True):
             replies[place] = reply
         return replies
@@ -112,8 +117,10 @@ class GroupedModel:
                 leases = ledger.take(keys)
                 fresh = leases.ours - leased
                 leased |= fresh
+                # Groups are cut from all keys; what is answered, or asked by others, drops out.
                 fresh_members = {key: members[key] for key in keys if key in fresh}
-                self._ask([_pick_members(group, fresh_members) for group in groups])
+                fresh_groups = [_pick_members(group, fresh_members) for group in groups]
+                self._ask(fresh_groups)
                 if not leases.theirs:
                     return ledger.get(keys)
                 time.sleep(POLL)
@@ -135,7 +142,8 @@ class GroupedModel:
         replies = self.client.answer(merged, once=True)
 
         ledger = self.client.ledger
-        entries = ledger.get([reply.key for reply in replies if reply.key])
+        keys = [reply.key for reply in replies if reply.key]
+        entries = ledger.get(keys)
         parts: list[LedgerEntry] = []
         for group, reply in zip(groups, replies, strict=True):
             entry = entries.get(reply.key)

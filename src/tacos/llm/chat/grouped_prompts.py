@@ -199,9 +199,12 @@ def _collect_answer_objects(text: str) -> list[dict[str, Any]]:
         values = list(reply_parsing.find_json_values(plain_text))
     objects = []
     for value in values:
-        answers = value.get("answers") if isinstance(value, dict) else value
-        if isinstance(answers, list):
-            objects += [answer for answer in answers if isinstance(answer, dict)]
+        answers = value
+        if isinstance(value, dict):
+            answers = value.get("answers")
+        if not isinstance(answers, list):
+            continue
+        objects += [answer for answer in answers if isinstance(answer, dict)]
     return objects
 
 

@@ -140,7 +140,8 @@ def _fill_chunks(
         if chunk.needs and not _has_all_fields(fields, chunk.needs):
             continue
         texts = [_render_piece(piece, fields, mark) for piece in chunk.pieces]
-        paragraphs.append("".join(texts))
+        paragraph = "".join(texts)
+        paragraphs.append(paragraph)
     return "\n\n".join(paragraphs)
 
 
@@ -204,12 +205,15 @@ def _read_template_parts(
 def _split_into_chunks(text: str) -> tuple[TemplateChunk, ...]:
     """A part's paragraphs as chunks; neighbours without a placeholder make one chunk."""
     joined: list[str] = []
+    joins_last = False
     for paragraph in text.strip().split("\n\n"):
         is_plain = "{{" not in paragraph
-        if joined and is_plain and "{{" not in joined[-1]:
+        if is_plain and joins_last:
             joined[-1] = f"{joined[-1]}\n\n{paragraph}"
-            continue
-        joined.append(paragraph)
+        else:
+            joined.append(paragraph)
+        # A plain paragraph leaves a plain chunk behind it, whether joined or new.
+        joins_last = is_plain
     return tuple(_cut_at_placeholders(paragraph) for paragraph in joined)
 
 
@@ -219,9 +223,14 @@ def _cut_at_placeholders(paragraph: str) -> TemplateChunk:
     first_text, *rest = PLACEHOLDER.split(paragraph)
     pieces: list[str | tuple[str, str]] = [first_text]
     needs: list[str] = []
-    for verbatim, name, text in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-        pieces.append((verbatim, name))
+    marks = rest[::3]
+    names = rest[1::3]
+    texts = rest[2::3]
+    for verbatim, name, text in zip(marks, names, texts, strict=True):
+        placeholder = (verbatim, name)
+        pieces.append(placeholder)
         pieces.append(text)
+        # The fence is made, not given: no field can lack it.
         if name != "fence":
             needs.append(name)
     return TemplateChunk(tuple(pieces), tuple(needs))

@@ -185,7 +185,8 @@ def read_bracketed_values(text: str) -> list[Any]:
         if end > position:
             values.append(value)
         # Past the value, or past the bracket where none could be read.
-        position = _find_next_bracket(text, max(end, position + 1))
+        start = max(end, position + 1)
+        position = _find_next_bracket(text, start)
     return values
 
 

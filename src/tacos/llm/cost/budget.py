@@ -83,8 +83,10 @@ def parse_budget(text: str) -> BudgetCap | None:
             f"the budget {text!r} is not of the form 5usd, 2000000tokens or 1000requests"
         )
     number, factor, unit = match.groups()
+    # Both signs that people put between thousands.
     digits = number.replace(",", "").replace("_", "")
-    amount = float(digits) * FACTOR[factor]
+    amount = float(digits)
+    amount *= FACTOR[factor]
     return BudgetCap(amount, UNITS[unit[0]])
 
 
@@ -157,8 +159,9 @@ class BudgetMeter:
         spent = self.spent
         cap = self.cap
         amounts = f"{spent.requests:,.0f} requests, {spent.tokens:,.0f} tokens"
-        is_price_known = spent.usd or (cap and cap.unit == "usd")
-        if is_price_known:
+        # Zero dollars are worth saying only where dollars are what the cap counts.
+        is_in_dollars = cap and cap.unit == "usd"
+        if spent.usd or is_in_dollars:
             amounts += f", {spent.usd:.4f} usd"
         return BudgetReachedError(
             f"the budget of {cap} is reached ({amounts}); "

@@ -124,11 +124,14 @@ def forecast_total(
         sum_of_squares = sum((value - mean) ** 2 for value in values)
         spread = math.sqrt(sum_of_squares / (k - 1))
     degrees_of_freedom = max(1, k - 1)
-    factor = float(special.stdtrit(degrees_of_freedom, (1 + LEVEL) / 2))  # Student's t
+    # Student's t: the spread itself is estimated, from few values.
+    quantile = (1 + LEVEL) / 2
+    factor = float(special.stdtrit(degrees_of_freedom, quantile))
 
     def bound(n: float, sign: int) -> float:
         total = n * mean
-        return max(0.0, total + sign * factor * spread * math.sqrt(n + n * n / k))
+        deviation = sign * factor * spread * math.sqrt(n + n * n / k)
+        return max(0.0, total + deviation)
 
     return ForecastRange(
         low=bound(requests.low, -1),
@@ -139,15 +142,21 @@ def forecast_total(
 
 def compute_wilson_range(n: int, k: int) -> ForecastRange:
     """The share n / k with Wilson's interval (1927); its low end is 0 where n is."""
+    # Not `rater_agreement.wilson_interval`: scipy.stats takes a second to import, and its formula
+    # rounds otherwise in the last digit.
     z = float(special.ndtri((1 + LEVEL) / 2))
     share = n / k
     denominator = 1 + z * z / k
     centre = share + z * z / (2 * k)
     middle = centre / denominator
-    variance = share * (1 - share) / k + z * z / (4 * k * k)
+    sampling_variance = share * (1 - share) / k
+    variance = sampling_variance + z * z / (4 * k * k)
     half_width = z / denominator * math.sqrt(variance)
-    # Rounding may leave a low end just above 0.
-    low = max(0.0, middle - half_width) if n else 0.0
+
+    # Rounding may leave a low end just above 0, or a high end just above 1.
+    low = 0.0
+    if n:
+        low = max(0.0, middle - half_width)
     high = min(1.0, middle + half_width)
     return ForecastRange(low, share, high)
 
@@ -183,14 +192,19 @@ def _forecast_minutes(
         tokens: float,
         latency: float,
     ) -> float:
-        by_latency = math.ceil(n / speed.concurrency) * latency / 60
+        # Requests go out in waves of `concurrency`; the last wave takes as long as a full one.
+        n_waves = math.ceil(n / speed.concurrency)
+        by_latency = n_waves * latency / 60
         by_requests = n / speed.rpm if speed.rpm else 0.0
         by_tokens = tokens / speed.tpm if speed.tpm else 0.0
         return max(by_latency, by_requests, by_tokens)
 
     mean_latency = sum(latencies) / len(latencies)
+    tokens_low = prompt.low + answer.low
+    tokens_mid = prompt.mid + answer.mid
+    tokens_high = prompt.high + answer.high
     return ForecastRange(
-        low=minutes(requests.low, prompt.low + answer.low, min(latencies)),
-        mid=minutes(requests.mid, prompt.mid + answer.mid, mean_latency),
-        high=minutes(requests.high, prompt.high + answer.high, max(latencies)),
+        low=minutes(requests.low, tokens_low, min(latencies)),
+        mid=minutes(requests.mid, tokens_mid, mean_latency),
+        high=minutes(requests.high, tokens_high, max(latencies)),
     )

@@ -92,7 +92,9 @@ class LedgerEncoder:
         keys = self.keys(texts)
         vectors = self._read_vectors(keys)
         dim = self._check_dim(vectors.values())
-        return envelope.stack_vectors([vectors.get(key) for key in keys], dim)
+        # Blank texts have no vector; they get a row of zeros.
+        in_order = [vectors.get(key) for key in keys]
+        return envelope.stack_vectors(in_order, dim)
 
     def _check_dim(self, vectors: Iterable[Vector]) -> int:
         """The length of all vectors. Raises `LLMError` where they have several."""

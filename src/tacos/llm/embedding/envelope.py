@@ -207,10 +207,12 @@ def unpack_vector(raw: str) -> Vector:
     """
     record = orjson.loads(raw)
     packed = base64.b64decode(record["int16"])
-    steps = np.frombuffer(packed, dtype="<i2").astype(np.float64)
-    # Rounding changed the length a little: scale again.
+    integers = np.frombuffer(packed, dtype="<i2")
+    steps = integers.astype(np.float64)
+    # Rounding changed the length a little: scale again. A vector of zeros stays as it is.
     length = float(np.linalg.norm(steps))
-    return np.asarray(steps / (length or 1.0), dtype=np.float32)
+    divisor = length or 1.0
+    return np.asarray(steps / divisor, dtype=np.float32)
 
 
 def stack_vectors(vectors: Sequence[Vector | None], dim: int) -> Vector:
