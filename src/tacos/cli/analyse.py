@@ -104,12 +104,19 @@ def _write_analysis(analysis: Analysis, folder: Path) -> list[Path]:
     contents: dict[str, str] = {}
     for name, table in analysis.tables.items():
         contents[f"{name}.csv"] = table.write_csv()
-    plain = orjson.dumps(analysis.as_dict(), option=orjson.OPT_INDENT_2)
-    contents["analysis.json"] = plain.decode()
+    plain = analysis.as_dict()
+    encoded = orjson.dumps(plain, option=orjson.OPT_INDENT_2)
+    contents["analysis.json"] = encoded.decode()
     drawn = charts.chart_analysis(analysis.tables)
     for name, chart in drawn.items():
         contents[f"{name}.svg"] = charts.render_svg(chart)
-    return [files.write_text(text, folder / name) for name, text in contents.items()]
+
+    # Everything is made before the first file is written: an error leaves no half of it behind.
+    paths = []
+    for name, text in contents.items():
+        path = files.write_text(text, folder / name)
+        paths.append(path)
+    return paths
 
 
 def _print_analysis(analysis: Analysis) -> None:

@@ -127,10 +127,13 @@ def _print_check(check: TagCheck) -> None:
 def _count_cases(cases: pl.DataFrame) -> list[tuple[str, str]]:
     """The number of cases of each task, planted ones apart."""
     counts = cases.group_by("task", "planted").len()
+    ordered = counts.sort(
+        "task",
+        "planted",
+        descending=[True, False],
+    )
     lines = []
-    for task, planted, n in counts.sort(
-        "task", "planted", descending=[True, False]
-    ).rows():
+    for task, planted, n in ordered.rows():
         label = f"{task}, planted" if planted else task
         lines.append((label, f"{n:,} cases"))
     return lines

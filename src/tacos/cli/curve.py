@@ -108,6 +108,7 @@ def _print_curve(size_curve: SizeCurve) -> None:
         cells = [format_figure(row[column], form) for column, form in FIGURES.values()]
         table.add_row(*cells)
     console.out.print(table)
+    # A limit may be reached before the pool is used up.
     if size_curve.ended:
         console.print_line(f"no larger sizes: {size_curve.ended}")
     console.print_line(size_curve.answer)

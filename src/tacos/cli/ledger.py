@@ -80,6 +80,7 @@ def import_ledger(
 
 def _build_spend_table(spend: list[PricedSpend]) -> Table:
     """Spend by model and day."""
+    # Dollars are by today's price table, which may not know a model.
     table = Table(*COLUMNS)
     for priced in spend:
         row = priced.spend

@@ -91,6 +91,7 @@ def quote(  # noqa: PLR0913 - the options of the command
     )
     if as_json:
         plain = quotation.as_dict()
+        # Without --quality a plain list of stages.
         console.print_json(plain if quality else plain["stages"])
     else:
         _print_quote(quotation, chosen, pilot)
@@ -107,6 +108,7 @@ def _add_prices(
         given["price_in"] = price_in
     if price_out is not None:
         given["price_out"] = price_out
+    # Copied without validation: the options have been checked already.
     llm_settings = settings.llm.model_copy(update=given)
     return settings.model_copy(update={"llm": llm_settings})
 
@@ -114,6 +116,7 @@ def _add_prices(
 def _print_quote(quotation: Quote, settings: Settings, pilot: int) -> None:
     """Print the table, and how to read it."""
     console.out.print(_build_quote_table(quotation.stages))
+    # A line of the batch API is one request of one instruction.
     if settings.tag.per_request == 1:
         batch = (
             f"the batch API answers within {BATCH_HOURS:.0f} hours per stage and round"
@@ -171,6 +174,7 @@ def _build_quote_table(stages: Sequence[StageForecast]) -> Table:
 
 def _sum_ranges(ranges: Sequence[ForecastRange | None]) -> ForecastRange | None:
     """The sum of ranges, end by end; None if one is unknown."""
+    # A sum without one of its parts would read as the price of the whole run.
     known = [forecast for forecast in ranges if forecast is not None]
     if len(known) < len(ranges):
         return None

@@ -70,6 +70,7 @@ def _print_refinement(refinement: Refinement) -> None:
     """Print what happened."""
     counts = refinement.counts
     lines = [(status, f"{n_rows:,} rows") for status, n_rows in counts.items()]
+    # Judges prefer longer responses: whoever reads this should see if that is all that changed.
     if counts["rewritten"]:
         lengths = refinement.lengths()
         before = lengths["before"]

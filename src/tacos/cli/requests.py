@@ -91,6 +91,7 @@ def import_replies(
     )
     # The counts are printed first: they tell what is wrong with the file.
     workflow.check_import(imported, replies)
+    # With the new replies the run reaches further: the next stage may have questions now.
     pending = workflow.requests(run, ledger=ledger)
     if pending is None:
         console.print_line(ALL_ANSWERED)
@@ -140,6 +141,7 @@ def _print_batch_result(result: BatchResult) -> None:
             "asks the others"
         )
     elif result.failed:
+        # Requests of a batch mostly fail for one and the same reason.
         example = next(iter(result.failed.values()))
         console.print_line(f"{len(result.failed):,} got no answer, e.g. {example}")
         console.print_line(

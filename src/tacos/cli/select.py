@@ -66,6 +66,7 @@ def select(  # noqa: PLR0913 - the options of the command
     selecting = option_settings.parse_limits(
         quota_source, quota_tag, match_length, limit
     )
+    # Without -n the size of the preset or of the settings file holds.
     if n is not None:
         selecting["n"] = n
     if fill:
@@ -87,6 +88,7 @@ def select(  # noqa: PLR0913 - the options of the command
         return
     # Ask before anything is sent, then run.
     consent.ask_consent(chosen, directory, yes=yes)
+    # Not the time of day, which may be set back while the run lasts.
     started = time.monotonic()
     with console.show_progress(show=not as_json) as bars:
         done = workflow.run_selection(
@@ -103,6 +105,7 @@ def select(  # noqa: PLR0913 - the options of the command
 
 def _set_up_logging(*, verbose: bool) -> None:
     """Log to standard error: warnings, or with `verbose` everything from INFO on."""
+    # Standard output is for results alone.
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
 

@@ -50,6 +50,7 @@ def _format_value(value: Any) -> str:
     """A value as `--set` takes it."""
     if isinstance(value, str) and value:
         return value
+    # JSON for the others: `--set` reads true, null and lists that way.
     return orjson.dumps(value).decode()
 
 

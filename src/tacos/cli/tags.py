@@ -157,6 +157,7 @@ def _format_drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
     n_distinct = drift["n_distinct"]
     distinct = f"{drift['share_new_distinct']:.1%} of {n_distinct:,} raw tags"
     most_frequent = drift["new_frequent"][:N_NEW]
+    # Examples of what the vocabulary lacks, for whoever extends it.
     frequent = [f"{tag} ({count:,})" for tag, count in most_frequent]
     return [
         ("found exactly", f"{exact:.1%} of {n_occurrences:,} tag occurrences"),

@@ -85,8 +85,10 @@ class Analysis:
         for name in ("summary", "recall", "rarefaction"):
             plain[name] = self.tables[name].to_dicts()
         for name in ("frequencies", "cooccurrence"):
+            # The tables are sorted within each data set, so the first rows are the largest.
             by_data = self.tables[name].group_by("data", maintain_order=True)
-            plain[name] = by_data.head(top).to_dicts()
+            largest = by_data.head(top)
+            plain[name] = largest.to_dicts()
         plain["normalisation"] = dict(self.notes)
         return plain
 

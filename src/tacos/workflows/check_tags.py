@@ -49,7 +49,8 @@ class TagCheck:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        counts = self.cases.group_by("task", "planted").len().sort("task", "planted")
+        by_task = self.cases.group_by("task", "planted").len()
+        counts = by_task.sort("task", "planted")
         return {
             "cases": counts.rename({"len": "n"}).to_dicts(),
             "shares": self.assessment.shares.to_dicts(),
@@ -248,7 +249,9 @@ def _read_sheet(path: Path) -> pl.DataFrame:
         if batch.rejects:
             raise InputError(f"{path}: {batch.rejects[0].reason}")
         for _, row in batch.rows:
-            rows.append({name: _format_cell(value) for name, value in row.items()})
+            # A spreadsheet may have turned words into numbers: all cells are read as text.
+            cells = {name: _format_cell(value) for name, value in row.items()}
+            rows.append(cells)
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

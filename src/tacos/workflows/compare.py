@@ -137,8 +137,11 @@ def _order_strategies(strategies: Sequence[str]) -> list[Strategy]:
             )
     named: list[Strategy] = [name for name in get_args(Strategy) if name in strategies]
     in_given_order = sorted(named, key=list(strategies).index)
+    # A dict keeps the order, and drops a baseline that was named already.
     distinct = dict.fromkeys((*in_given_order, *BASELINES))
-    return [*(name for name in distinct if name != "random"), "random"]
+    # Random stands apart at the end: its figures are means over several draws.
+    without_random = [name for name in distinct if name != "random"]
+    return [*without_random, "random"]
 
 
 def _tabulate_strategies(
@@ -171,11 +174,16 @@ def _tabulate_figures(
     whole_pool = {"pool": rows["id"].to_list()}
     table = strategy_comparison.tabulate_selections(rows, {**whole_pool, **chosen})
     as_floats = pl.col(strategy_comparison.FIGURES).cast(pl.Float64)
-    settled = table.filter(pl.col("strategy") != "random").with_columns(as_floats)
+    without_random = table.filter(pl.col("strategy") != "random")
+    settled = without_random.with_columns(as_floats)
+
     # The row of random is replaced by the means over its draws.
-    means = dict(random.select("figure", "mean").iter_rows())
+    mean_of_figure = random.select("figure", "mean")
+    means = dict(mean_of_figure.iter_rows())
     random_row = pl.DataFrame({"strategy": "random", **means})
-    return pl.concat([settled, random_row.select(settled.columns).cast(settled.schema)])
+    random_row = random_row.select(settled.columns)
+    random_row = random_row.cast(settled.schema)
+    return pl.concat([settled, random_row])
 
 
 def _tabulate_clusters(

@@ -61,6 +61,7 @@ class SizeCurve:
     @property
     def answer(self) -> str:
         """How many rows are worth it, in one sentence."""
+        # In a pool of 50 rows or fewer, 1% rounds to no row.
         n_percent = max(1, round(self.n_pool / 100))
         percent = f"1% more of the pool ({n_percent:,} rows)"
         points = "point" if self.gain == 1 else "points"
@@ -155,8 +156,9 @@ def _space_sizes(n_pool: int) -> list[int]:
     while power < n_pool:
         row_counts.extend(int(step * power) for step in STEPS)
         power *= 10
-    row_counts = [n for n in row_counts if n < n_pool]
-    return [*row_counts, n_pool]
+    # The last decade may pass the pool; the pool itself is always the last size.
+    smaller = [n for n in row_counts if n < n_pool]
+    return [*smaller, n_pool]
 
 
 def _select_each_size(
@@ -220,6 +222,7 @@ def _measure_random_coverage(
     seed: int,
 ) -> float | None:
     """The mean coverage of n random rows; None if the pool has no tag."""
+    # One draw may be lucky: the mean over several is the baseline.
     coverages = []
     for draw in range(N_DRAWS):
         ids = pool.table["id"].sample(n, seed=seed + draw)

@@ -266,20 +266,26 @@ def _average_verdicts(verdicts: pl.LazyFrame) -> pl.DataFrame:
     """left, right, won (the share of verdicts that left won, ties half), n (verdicts)."""
     margin = pl.col("score_left") - pl.col("score_right")
     won = margin.sign() / 2 + 0.5  # 1, 1/2 or 0
-    by_pair = verdicts.group_by("left", "right").agg(
-        won.mean().alias("won"), n=pl.len()
+    pairs = verdicts.group_by("left", "right")
+    by_pair = pairs.agg(
+        won.mean().alias("won"),
+        n=pl.len(),
     )
-    return by_pair.sort("left", "right").collect()
+    # Groups come in any order: sorted, two calls train on the same rows.
+    ordered = by_pair.sort("left", "right")
+    return ordered.collect()
 
 
 def _draw_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     """At most `MAX_PAIRS` pairs, by a hash of their ids."""
-    keys = [
-        f"{left}\0{right}" for left, right in pairs.select("left", "right").iter_rows()
-    ]
+    ids = pairs.select("left", "right")
+    # No id holds the NUL character, so no two pairs share a key.
+    keys = [f"{left}\0{right}" for left, right in ids.iter_rows()]
     # A hash draws the same pairs each time.
     lots = tagger_cascade.hash_instructions(keys, SEED)
-    return pairs.with_columns(lots).sort("lot", "left", "right").head(MAX_PAIRS)
+    with_lot = pairs.with_columns(lots)
+    drawn = with_lot.sort("lot", "left", "right")
+    return drawn.head(MAX_PAIRS)
 
 
 def _attach_texts(

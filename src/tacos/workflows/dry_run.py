@@ -48,6 +48,7 @@ class StepForecast:
         rows = "" if self.n_rows is None else f", {self.n_rows:,} rows"
         if self.n_questions is None:
             return self.action + rows
+        # Embedded models answer without an endpoint, so they have no name here.
         models = " and ".join(self.models) or "an embedded model, free"
         return (
             f"{self.action}{rows}, at most {self.n_questions:,} questions to {models}"

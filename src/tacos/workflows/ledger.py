@@ -77,5 +77,6 @@ def _price_spend(row: DailySpend) -> float | None:
     price = prices.find_price(row.model)
     if price is None:
         return None
+    # `batch` is the factor of the batch API's price.
     online = price.usd(row.prompt_tokens, row.answer_tokens)
     return online * price.batch if row.way == "batch" else online

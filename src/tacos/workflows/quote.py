@@ -108,6 +108,7 @@ def open_samples(data: Any, settings: Settings) -> Iterator[Artifact]:
         raise ConfigError(
             "nothing to quote: no stage asks an endpoint; give --model, or a URL with --llm"
         )
+    # A quote makes no run: what it reads is gone when it ends.
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
         yield read_samples(sources.open_source(data, store.root), settings, store)
@@ -257,6 +258,7 @@ def _quote_stage(pilot: _Pilot, n_questions: int) -> StageForecast:
     entries = pilot.ledger.get(first_keys)
     usages = [_sum_usage([entry]) for entry in entries.values()]
     pilot.check_answered(usages, replies)
+    # The pilot pays for re-asks as the run will, so they are forecast separately.
     n_again = 0
     for reply, first_key in zip(replies, first_keys, strict=True):
         # A reply under another key answers a re-ask, after an unusable first reply.
@@ -294,15 +296,13 @@ def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
     groups = grouped_prompts.split_into_groups(list(keys_of), n)
     usages = []
     for group in groups:
-        paid = [
-            entries[key]
-            for member in group
-            for key in keys_of[member]
-            if key in entries
-        ]
+        # A member's keys, so that what it cost asked alone counts towards its group.
+        keys = [key for member in group for key in keys_of[member]]
+        paid = [entries[key] for key in keys if key in entries]
         if paid:
             usages.append(_sum_usage(paid))
     pilot.check_answered(usages, replies)
+    # A request of this stage asks n questions.
     forecast = pilot.forecast(math.ceil(n_questions / n), usages, n_asked_again=0)
     # Instructions that a group left open cost requests of their own.
     n_alone_per_group = grouped.n_alone / len(groups)
@@ -345,6 +345,7 @@ def _draw_pilot(
 
 def _draw_tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
     """k of the questions that tagging will ask, drawn at random."""
+    # The run asks the same questions, and finds their replies in the ledger.
     rows = _reservoir_sample(_iterate_tag_questions(samples), k, settings.seed)
     digest = prompts.hash_template("tag")
     return [
@@ -396,6 +397,7 @@ def _draw_judge_pilot(
     """k comparisons of samples drawn at random, each pair in both orders."""
     n_pairs = max(1, k // 2)  # each is asked in both orders
     rows = _reservoir_sample(_iterate_texts(samples), 2 * n_pairs, settings.seed)
+    # Each sample is in one pair only; fewer samples make fewer pairs.
     half = len(rows) // 2
     pairs = []
     for number, (left, right) in enumerate(zip(rows[:half], rows[half:], strict=False)):
@@ -437,6 +439,7 @@ def _reservoir_sample(
 ) -> list[dict[str, Any]]:
     """k rows at random, each equally likely (reservoir sampling), in random order."""
     random = np.random.default_rng(seed)
+    # One pass, so that the samples need not fit into memory.
     reservoir: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
         if number < k:
@@ -446,4 +449,6 @@ def _reservoir_sample(
         place = int(random.integers(number + 1))
         if place < k:
             reservoir[place] = row
+    # The first rows of the input tend to stay in front; shuffled, any part of the sample is
+    # random.
     return [reservoir[place] for place in random.permutation(len(reservoir))]

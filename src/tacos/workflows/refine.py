@@ -51,6 +51,7 @@ class Refinement:
     @property
     def counts(self) -> dict[str, int]:
         """Status -> rows: rewritten, kept, failed."""
+        # All three are named, also where no row has the status.
         by_status = Counter(self.changes["status"].to_list())
         return {status: by_status[status] for status in ("rewritten", "kept", "failed")}
 
@@ -79,8 +80,10 @@ class Refinement:
         Judges tend to prefer longer responses, so a large difference is a warning.
         """
         rewritten = self.changes.filter(pl.col("status") == "rewritten")
-        before = rewritten["response"].str.len_chars().mean()
-        after = rewritten["new_response"].str.len_chars().mean()
+        old_lengths = rewritten["response"].str.len_chars()
+        new_lengths = rewritten["new_response"].str.len_chars()
+        before = old_lengths.mean()
+        after = new_lengths.mean()
         return {"before": before, "after": after}  # type: ignore[dict-item]
 
 

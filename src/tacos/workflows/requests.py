@@ -220,6 +220,7 @@ def load_run_settings(run: str | Path) -> Settings:
 def find_pending_requests(run: Path, ledger: Ledger) -> PendingRequests | None:
     """`requests` with an open ledger."""
     store = Store(run)
+    # The settings of the run, not of the caller: other ones would ask other questions.
     state = store.read_state(STATE)
     settings = Settings.model_validate(state["settings"])
     digest = _find_samples(store, state).manifest["inputs"]["input"]
@@ -254,6 +255,7 @@ class _DigestOnlySource:
 
 def _choose_form(settings: LLMSettings) -> RequestForm:
     """The form that requests are written in: the one of the settings, or the strictest."""
+    # Whoever answers the file cannot be probed for what it supports.
     if settings.structured == "auto":
         return RequestForm()
     return RequestForm(settings.structured)
@@ -275,6 +277,7 @@ def _find_samples(store: Store, state: dict[str, Any]) -> Artifact:
 
 def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
     """The models of a run; those of the endpoint answer from the ledger alone."""
+    # A panel may name a model for several stages.
     names: set[str] = set()
     for models_of_stage in list_endpoint_models(settings).values():
         names.update(models_of_stage)
@@ -318,6 +321,7 @@ def _advance_run(
                 SilentProgress(),
             )
             return None
+        # The ledger reaches no further: everything up to here is made.
         except MissingRepliesError:
             artifacts = find_existing_artifacts(
                 source,
@@ -381,6 +385,7 @@ def _collect_open_requests(
     ledger: Ledger,
 ) -> PendingRequests:
     """Look up the questions in the ledger, and collect those that are open."""
+    # A re-ask after an unusable reply has a key of its own, which no question has.
     still_open: dict[str, RenderedRequest] = {}
     for start in range(0, len(questions), GROUP):
         group = questions[start : start + GROUP]

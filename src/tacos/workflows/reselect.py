@@ -101,6 +101,7 @@ def run_reselection(
     check_targets(targets)
     pool = Pool(done.artifacts, done.settings, request.by)
     artifact, is_new = find_or_select(done.run, pool, request)
+    # The settings of the result say what was selected, not what the run asked for.
     selecting = done.settings.select.model_copy(
         update={"n": artifact.manifest["n_rows"]}
     )
@@ -108,6 +109,7 @@ def run_reselection(
         update={"select": selecting, "seed": request.seed}
     )
     artifacts = {**done.artifacts, "selection": artifact}
+    # The same request twice finds the selection of the first.
     made = [NAME] if is_new else []
     return write_outputs(
         Selection(

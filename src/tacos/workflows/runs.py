@@ -48,6 +48,7 @@ def remove_run(run: str | Path) -> None:
     check_is_run(run)
     store = Store(Path(run))
     with store.lock():
+        # Locked, so that no running command loses its files half way.
         shutil.rmtree(run)
 
 
@@ -61,5 +62,6 @@ def _describe_run(directory: Path) -> RunOverview:
     """Read the overview of one run."""
     state = Store(directory).read_state(STATE)
     files = [path for path in directory.rglob("*") if path.is_file()]
+    # All files, those of drafts and reports included.
     n_bytes = sum(file.stat().st_size for file in files)
     return RunOverview(directory, state["status"], state["preset"], state["n"], n_bytes)

@@ -75,6 +75,7 @@ def select(  # noqa: PLR0913 - the options of the command
     Raises:
         TacosError: One of the exceptions in `tacos.errors`; the message says what to do.
     """
+    # Arguments win over the nested settings.
     top = {"seed": seed, "select": {"n": n}}
     chosen = resolve_settings(settings, preset, **top)
     targets = OutputTargets(to_path(output), to_path(run))
@@ -112,6 +113,7 @@ def run_selection(
     check_targets(targets)
     directory = resolve_run_directory(targets.run, targets.output)
     if directory is None:
+        # Not removed at the end: the result reads its tables from there.
         directory = Path(tempfile.mkdtemp(prefix="tacos-")) / "run"
     store = Store(directory)
     engine = LocalEngine(workers)
@@ -127,8 +129,10 @@ def run_selection(
         closing(engine),
         open_models(settings, own or UserFunctions(), ledger) as models,
     ):
+        # Inside the lock: data from standard input are kept in the run directory.
         source = sources.open_source(data, directory)
         if targets.output is not None:
+            # An output that is also an input would replace the data that the run reads.
             _refuse_overwriting_inputs(targets.output, source.files)
         if not store.has_state(STATE):
             # From here on the directory is a run, even if its first stage is killed.
@@ -241,7 +245,9 @@ def _check_size(samples: Artifact, wanted: SelectSettings) -> None:
 def _check_source_quotas(samples: Artifact, wanted: SelectSettings) -> None:
     """Raise `InputError` if the quotas of input files cannot be met."""
     quotas = wanted.parts("per_source")
-    distinct = samples.scan().select(pl.col("source").unique().sort())
+    # Sorted: `unique` returns the sources in any order.
+    sources_of_rows = pl.col("source").unique().sort()
+    distinct = samples.scan().select(sources_of_rows)
     names = distinct.collect()["source"]
     limits.resolve_sources(quotas, names.to_list())
     if wanted.size.unit == "tokens":

@@ -95,7 +95,9 @@ class Selection:
         tags = self.artifacts["canonical_tags"].scan()
         with_texts = chosen.join(samples, on="id", how="left")
         with_tags = with_texts.join(tags, on="id", how="left")
-        return with_tags.collect().sort("rank")
+        # A join promises no order.
+        joined = with_tags.collect()
+        return joined.sort("rank")
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -116,8 +118,10 @@ class Selection:
         """
         ids = self.artifacts["samples"].scan().select("id")
         order = ids.with_row_index("position").collect()
+        # The selection does not store where its rows stood in the input; the samples do.
         placed = self.table.join(order, on="id", how="left")
-        return placed.sort("position").drop("position")
+        in_order = placed.sort("position")
+        return in_order.drop("position")
 
     @property
     def scores(self) -> pl.DataFrame:

@@ -122,8 +122,10 @@ class Pool(AnnotatedPool):
         config = self.settings.select
         ids: list[str] = []
         vectors = None
+        # Encoding takes a while: only what reads vectors waits for it.
         if request.strategy in WITH_VECTORS or request.limits.cosine < 1:
             ids, vectors = self.vectors
+        # The properties below are computed when they are read, so each strategy pays for its own.
         needs_graph = request.strategy == "mig"
         needs_quotas = request.strategy == "tacos"
         return StrategyInputs(

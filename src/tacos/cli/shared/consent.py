@@ -61,6 +61,7 @@ def ask_consent(
         return
     for host, stages in unapproved.items():
         _print_plan(host, stages)
+    # The plan is printed all the same, so that a log says what --yes would allow.
     if not sys.stdin.isatty():
         hosts = " and ".join(unapproved)
         raise ConfigError(
@@ -83,7 +84,9 @@ def _group_by_host(
         endpoint = settings.llm
         if stage in EMBEDDING_STAGES:
             endpoint = settings.embed.endpoint(settings.llm)
-        host = resolve_endpoint(endpoint).host
+        resolved = resolve_endpoint(endpoint)
+        # Consent is to a host: it is the same party at any of its paths and ports.
+        host = resolved.host
         stages = by_host.setdefault(host, {})
         stages[stage] = names
     return by_host
@@ -105,6 +108,7 @@ def _has_consent(run: Path | None, host: str, stages: StageModels) -> bool:
     """Whether this run has asked about all of these stages before."""
     if run is None:
         return False
+    # A stage that was not asked about needs consent of its own.
     return set(stages) <= set(_read_consent(_consent_path(run, host)))
 
 
@@ -114,6 +118,7 @@ def _record_consent(run: Path | None, host: str, stages: StageModels) -> None:
         return
     run.mkdir(parents=True, exist_ok=True)
     path = _consent_path(run, host)
+    # Consent adds up over the commands of a run.
     write_json(path, {"host": host, "models": {**_read_consent(path), **stages}})
 
 

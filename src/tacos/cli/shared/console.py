@@ -23,6 +23,7 @@ out = Console(highlight=False, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 CONTROL_CHARACTERS = (*range(32), *range(127, 160))
+# Marks that reverse the direction of text, and can make one text look like another.
 CHANGES_OF_DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 UNSEEN = dict.fromkeys(
     [*CONTROL_CHARACTERS, *CHANGES_OF_DIRECTION], "\N{REPLACEMENT CHARACTER}"
@@ -44,6 +45,7 @@ class ProgressBars:
         self._progress.advance(self._tasks[name], n_rows)
 
     def finish(self, name: str, n_rows: int, *, skipped: bool) -> None:
+        # A stage that was up to date finishes without having started.
         task = self._tasks.pop(name, None)
         if task is not None:
             self._progress.update(task, total=n_rows, completed=n_rows)
@@ -58,6 +60,7 @@ def show_progress(*, show: bool) -> Iterator[ProgressBars]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
+    # In a log file every redrawn bar would be a line.
     is_shown = show and errors.is_terminal
     with Progress(
         *columns, console=errors, disable=not is_shown, transient=True
@@ -67,14 +70,14 @@ def show_progress(*, show: bool) -> Iterator[ProgressBars]:
 
 def print_line(text: str) -> None:
     """Print one line, however long; what a terminal would obey is shown as a sign."""
+    # Not wrapped: a path that is broken in two cannot be copied.
     out.print(text.translate(UNSEEN), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    options = (
-        orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-    )  # a key may be the number of a cluster
+    # A key may be the number of a cluster.
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
     print(orjson.dumps(value, option=options).decode())
 
 
@@ -91,7 +94,9 @@ def build_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for label, text in rows:
-        table.add_row(_clean_cell(label), _clean_cell(text))
+        clean_label = _clean_cell(label)
+        clean_text = _clean_cell(text)
+        table.add_row(clean_label, clean_text)
     return table
 
 

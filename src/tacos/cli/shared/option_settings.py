@@ -41,6 +41,7 @@ def build_settings(
 
     Raises `ConfigError` for an unknown setting or a value out of range.
     """
+    # `--llm` takes a URL, or a folder of models that `tacos distill` has written.
     if endpoint.url and Path(endpoint.url).is_dir():
         under = _build_folder_settings(endpoint)
     else:
@@ -62,6 +63,7 @@ def build_run_settings(
     Raises `ConfigError` for an unknown setting or a value out of range.
     """
     llm = endpoint.as_llm_settings()
+    # Later layers win: the run, the command's defaults, its options, then the file and --set.
     from_options = config.merge_layers(defaults or {}, {"llm": llm})
     under = config.merge_layers(of_run.model_dump(mode="json"), from_options)
     return config.load_settings(
@@ -100,6 +102,7 @@ def parse_limits(
     """The limits that were given: as settings of the section `select`, and as arguments of
     `tacos.reselect`.
     """
+    # Only what was given, so that the preset and the settings file keep the rest.
     given: dict[str, Any] = {}
     if sources:
         given["per_source"] = _parse_quotas("--quota-source", sources)
@@ -118,8 +121,13 @@ def split_list(text: str) -> list[str]:
     >>> split_list("100, 5%,")
     ['100', '5%']
     """
-    items = [item.strip() for item in text.split(",")]
-    return [item for item in items if item]
+    items = []
+    for part in text.split(","):
+        item = part.strip()
+        # A comma at the end adds no item.
+        if item:
+            items.append(item)
+    return items
 
 
 def check_choice(what: str, value: str, choices: Sequence[str]) -> Any:
@@ -132,6 +140,7 @@ def check_choice(what: str, value: str, choices: Sequence[str]) -> Any:
 def _build_endpoint_settings(endpoint: EndpointOptions) -> dict[str, Any]:
     """The settings that have an endpoint tag and judge."""
     llm = endpoint.as_llm_settings()
+    # A budget alone does not turn the models on.
     if "base_url" not in llm and "model" not in llm:
         return {"llm": llm}
     return {"tag": {"model": "llm"}, "judge": {"model": "llm"}, "llm": llm}
@@ -153,6 +162,7 @@ def _parse_quotas(
     """Name -> part; raises `ConfigError` for any other form."""
     quotas: dict[str, str] = {}
     for text in given:
+        # Groups: 1 the name, 2 the sign, 3 the part.
         form = QUOTA.fullmatch(text.strip())
         if not form or not form[3].strip():
             raise ConfigError(

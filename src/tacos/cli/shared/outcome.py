@@ -35,6 +35,7 @@ def print_outcome(
         "report": done.report_path,
         "run": done.run,
     }
+    # A run without an output has no files beside it.
     for label, path in paths.items():
         if path:
             console.print_line(f"{label}: {path}")

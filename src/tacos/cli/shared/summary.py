@@ -92,7 +92,10 @@ def _format_selection(summary: RunSummary) -> Lines:
 
 def _format_drift(drift: Mapping[str, Any]) -> str:
     """How far a given vocabulary covers the tags."""
-    known = drift["share_exact"] + drift["share_rules"] + drift["share_semantic"]
+    exact = drift["share_exact"]
+    by_rules = drift["share_rules"]
+    by_meaning = drift["share_semantic"]
+    known = exact + by_rules + by_meaning
     new = drift["share_new"]
     n_occurrences = drift["n_occurrences"]
     text = f"has {known:.1%} of {n_occurrences:,} tag occurrences; {new:.1%} are new and left out"
@@ -116,11 +119,12 @@ def _format_clusters(clusters: Sequence[Mapping[str, Any]]) -> str:
     """The number of clusters, their sizes, and the names of the largest; largest first."""
     largest = clusters[0]["n_members"]
     smallest = clusters[-1]["n_members"]
-    names = [
-        f"{cluster['name']} ({cluster['n_members']:,})"
-        for cluster in clusters[:N_NAMED]
-    ]
-    sizes = f"{len(clusters):,}, of {smallest:,} to {largest:,} rows"
+    names = []
+    for cluster in clusters[:N_NAMED]:
+        n_members = cluster["n_members"]
+        names.append(f"{cluster['name']} ({n_members:,})")
+    n_clusters = len(clusters)
+    sizes = f"{n_clusters:,}, of {smallest:,} to {largest:,} rows"
     return f"{sizes}; the largest: {'; '.join(names)}"
 
 
@@ -234,9 +238,9 @@ def _format_rate(rate: Mapping[str, Any]) -> str:
 
 def _format_reasons(reasons: Mapping[str, int]) -> str:
     """The first reasons with their counts."""
-    shown = [
-        f"{count:,} x {reason}" for reason, count in list(reasons.items())[:N_REASONS]
-    ]
+    # The most frequent reasons come first.
+    first_reasons = list(reasons.items())[:N_REASONS]
+    shown = [f"{count:,} x {reason}" for reason, count in first_reasons]
     n_more = len(reasons) - N_REASONS
     if n_more > 0:
         shown.append(f"and {n_more} more reasons")
