@@ -123,7 +123,10 @@ def parse_quota(text: str | float, what: str = "a quota") -> QuotaAmount:
     return QuotaAmount(size.value, size.unit, at_most)
 
 
-def parse_quotas(given: Mapping[str, str | float], what: str) -> dict[str, QuotaAmount]:
+def parse_quotas(
+    given: Mapping[str, str | float],
+    what: str,
+) -> dict[str, QuotaAmount]:
     """The quota of each name."""
     quotas = {}
     for name, value in given.items():

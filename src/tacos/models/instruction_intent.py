@@ -138,7 +138,10 @@ class InstructionIntent(NamedTuple):
     limit: int
 
 
-def read_intent(instruction: str, words: Sequence[str]) -> InstructionIntent:
+def read_intent(
+    instruction: str,
+    words: Sequence[str],
+) -> InstructionIntent:
     """Read what `instruction` asks for; `words` are its words in lower case.
 
     >>> read_intent("Name five rivers.", ["name", "five", "rivers"]).items

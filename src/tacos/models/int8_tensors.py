@@ -78,7 +78,10 @@ def pack_sparse(name: str, rows: sp.csr_array) -> dict[str, Array]:
     }
 
 
-def unpack_sparse(tensors: Mapping[str, Array], name: str) -> sp.csr_array:
+def unpack_sparse(
+    tensors: Mapping[str, Array],
+    name: str,
+) -> sp.csr_array:
     """Return the float32 matrix that `pack_sparse` packed, up to rounding.
 
     Raises `ValueError` if the tensors do not form a sparse matrix.
@@ -108,7 +111,8 @@ def unpack_sparse(tensors: Mapping[str, Array], name: str) -> sp.csr_array:
 
 
 def check_shapes(
-    tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]
+    tensors: Mapping[str, Array],
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> None:
     """Raise `ValueError` for a tensor of another shape, `KeyError` for a missing one."""
     for name, expected in shapes.items():

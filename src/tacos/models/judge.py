@@ -101,7 +101,11 @@ class EmbeddedJudge:
         """The fitted model."""
         return _read_weights(self.folder, self.digest)
 
-    def score(self, instructions: Sequence[str], responses: Sequence[str]) -> Array:
+    def score(
+        self,
+        instructions: Sequence[str],
+        responses: Sequence[str],
+    ) -> Array:
         """Score samples on 1..100, higher is better: float64 of shape (n,), two decimals.
 
         A score does not depend on the batch or the order. Raises `TypeError` for one text instead
@@ -118,14 +122,22 @@ class EmbeddedJudge:
         contributions = self.contributions(instructions, responses)
         return self.calibrate(contributions.sum(axis=1))
 
-    def preference(self, first: Sequence[Text], second: Sequence[Text]) -> Array:
+    def preference(
+        self,
+        first: Sequence[Text],
+        second: Sequence[Text],
+    ) -> Array:
         """Return P(the first is better) in (0, 1), shape (n,), for samples against samples."""
         left = self.contributions(*_split_columns(first)).sum(axis=1)
         right = self.contributions(*_split_columns(second)).sum(axis=1)
         odds_against = np.exp(right - left)
         return np.asarray(1.0 / (1.0 + odds_against))
 
-    def explain(self, instruction: str, response: str) -> list[tuple[str, float]]:
+    def explain(
+        self,
+        instruction: str,
+        response: str,
+    ) -> list[tuple[str, float]]:
         """Return (feature, contribution) of one sample, the largest contribution first.
 
         A contribution is how far a feature moves s from a typical sample's, in logits.
@@ -209,7 +221,9 @@ class EmbeddedJudge:
         return Reply(text, model=self.name)
 
     def contributions(
-        self, instructions: Sequence[str], responses: Sequence[str]
+        self,
+        instructions: Sequence[str],
+        responses: Sequence[str],
     ) -> Array:
         """Return the terms of s, of shape (n, len(NAMES)), in logits."""
         blocks = [np.zeros((0, len(NAMES)))]

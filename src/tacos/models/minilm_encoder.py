@@ -163,7 +163,10 @@ def _load_weights(path: Path) -> dict[str, Vectors]:
     }
 
 
-def _rename_layer_weights(raw: Mapping[str, Vectors], layer: int) -> dict[str, Vectors]:
+def _rename_layer_weights(
+    raw: Mapping[str, Vectors],
+    layer: int,
+) -> dict[str, Vectors]:
     prefix = f"encoder.layer.{layer}."
     own = {
         name.removeprefix(prefix): array

@@ -88,7 +88,11 @@ _SENTENCE = re.compile(
 _TOKEN = re.compile(r"[^\W_]+")
 
 
-def suspect_plea(response: str, words: Iterable[str], scoring: bool) -> bool:
+def suspect_plea(
+    response: str,
+    words: Iterable[str],
+    scoring: bool,
+) -> bool:
     """Say whether `cut_pleas` may find a plea: a cheap test, to skip it for most responses.
 
     `words` are the response's own; `scoring` says that the instruction speaks of scores.
@@ -115,7 +119,11 @@ def _has_trigger(response: str, words: Set[str]) -> bool:
     return any(word in response for word in CHINESE)
 
 
-def cut_pleas(response: str, topic: Set[str], scoring: bool) -> str:
+def cut_pleas(
+    response: str,
+    topic: Set[str],
+    scoring: bool,
+) -> str:
     """Return the response without the sentences that plead, or the response itself if none does.
 
     `topic` holds the words of the instruction; `scoring` says that it speaks of scores. Besides the
@@ -141,7 +149,10 @@ def cut_pleas(response: str, topic: Set[str], scoring: bool) -> str:
     return "".join(kept).strip()
 
 
-def _find_hidden_pleas(sentences: Sequence[str], topic: Set[str]) -> set[int]:
+def _find_hidden_pleas(
+    sentences: Sequence[str],
+    topic: Set[str],
+) -> set[int]:
     """Find hidden pleas among the first and the last two sentences, by position."""
     last = len(sentences) - 1
     if last <= 0:
@@ -153,7 +164,11 @@ def _find_hidden_pleas(sentences: Sequence[str], topic: Set[str]) -> set[int]:
     return hidden
 
 
-def _is_hidden_plea(sentences: Sequence[str], position: int, topic: Set[str]) -> bool:
+def _is_hidden_plea(
+    sentences: Sequence[str],
+    position: int,
+    topic: Set[str],
+) -> bool:
     """Say whether a sentence of up to 25 words speaks of judging, asks, and is off the topic."""
     words = _find_distinct_words(sentences[position])
     n_judging = len(words & JUDGING)

@@ -110,7 +110,10 @@ _SELF = word_set("i me my mine myself i'm i've i'd i'll")
 _READER = word_set("you your yours yourself you're you'll you've")
 
 
-def measure_response(instruction: str, response: str) -> tuple[list[float], str]:
+def measure_response(
+    instruction: str,
+    response: str,
+) -> tuple[list[float], str]:
     """Return the features of one sample, in the order of `FEATURES`, and the response measured.
 
     Sentences that plead with the judge are removed from the response first, see
@@ -217,7 +220,11 @@ def _standard_deviation(counts: Sequence[int]) -> float:
     return math.sqrt(sum(squares) / n)
 
 
-def _measure_layout(response: str, n_items: int, intent: InstructionIntent) -> Features:
+def _measure_layout(
+    response: str,
+    n_items: int,
+    intent: InstructionIntent,
+) -> Features:
     first_line, _, rest = response.partition("\n")
     lead_in = first_line.rstrip().endswith(":") and bool(rest.strip())
     list_asked = intent.listing or intent.items > 1
@@ -234,7 +241,11 @@ def _measure_layout(response: str, n_items: int, intent: InstructionIntent) -> F
     )
 
 
-def _measure_ending(response: str, n_words: int, n_items: int) -> Features:
+def _measure_ending(
+    response: str,
+    n_words: int,
+    n_items: int,
+) -> Features:
     lines = _find_filled_lines(response) if n_items else []
     ends_in_list = len(lines) > 2 and bool(_ITEM.match(lines[-1]))
     complete = response.endswith(tuple(_CLOSING_MARKS))
@@ -345,7 +356,10 @@ def _is_content_word(word: str) -> bool:
     return len(word) > 2 or not word.isascii()
 
 
-def _measure_echo(asked_words: Sequence[str], words: Sequence[str]) -> float:
+def _measure_echo(
+    asked_words: Sequence[str],
+    words: Sequence[str],
+) -> float:
     """Return the share of the response's 4-grams that are the instruction's."""
     own_grams = list(_iterate_four_grams(words))
     if not own_grams:
@@ -433,7 +447,9 @@ def _detect_script(text: str) -> str:
 
 
 def _measure_hygiene(
-    intent: InstructionIntent, response: str, n_sentences: int
+    intent: InstructionIntent,
+    response: str,
+    n_sentences: int,
 ) -> Features:
     small_initial = response[:1].islower()
     sentence_asked = not intent.label and not intent.short
@@ -484,7 +500,9 @@ def _measure_phrasing(
 
 
 def _measure_word_share(
-    word_list: frozenset[str], counts: Counter[str], n_words: int
+    word_list: frozenset[str],
+    counts: Counter[str],
+    n_words: int,
 ) -> float:
     """Return the share of words that are on a list."""
     n_listed = sum(counts[word] for word in word_list & counts.keys())

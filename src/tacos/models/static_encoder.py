@@ -180,7 +180,11 @@ def _hash_static_files(table: bytes, tokenizer: bytes) -> str:
 
 
 @lru_cache(maxsize=4)
-def load_token_table(folder: str, max_tokens: int, expected: str = "") -> TokenTable:
+def load_token_table(
+    folder: str,
+    max_tokens: int,
+    expected: str = "",
+) -> TokenTable:
     """Load a table and its tokenizer, set to cut at `max_tokens` and not to pad.
 
     Raises `ModelError` if they cannot be read, or if their hash is not the `expected` one.

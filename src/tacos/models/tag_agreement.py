@@ -84,7 +84,10 @@ class MatchCounts:
         return float(low), float(high)
 
 
-def count_exact_matches(a: Sequence[Tags], b: Sequence[Tags]) -> MatchCounts:
+def count_exact_matches(
+    a: Sequence[Tags],
+    b: Sequence[Tags],
+) -> MatchCounts:
     """Count tags that match by their words; each tag counts once per instruction.
 
     >>> count_exact_matches([["SQL", "Joins"]], [["sql"]]).micro()
@@ -105,7 +108,9 @@ def count_exact_matches(a: Sequence[Tags], b: Sequence[Tags]) -> MatchCounts:
 
 
 def count_fuzzy_matches(
-    a: Sequence[Tags], b: Sequence[Tags], encoder: Encoder
+    a: Sequence[Tags],
+    b: Sequence[Tags],
+    encoder: Encoder,
 ) -> MatchCounts:
     """Count tags that match one to one at a cosine of `FUZZY` or more.
 
@@ -189,7 +194,10 @@ def measure_tag_agreement(
     }
 
 
-def _summarise_counts(counts: MatchCounts, groups: Sequence[int] | None) -> Figures:
+def _summarise_counts(
+    counts: MatchCounts,
+    groups: Sequence[int] | None,
+) -> Figures:
     low, high = counts.interval(groups)
     return {
         "micro": round(counts.micro(), 4),

@@ -84,7 +84,9 @@ class Perceptron(NamedTuple):
 
 
 def propose_candidates(
-    known: TagTable, scores: Matrix, texts: Sequence[Sequence[str]]
+    known: TagTable,
+    scores: Matrix,
+    texts: Sequence[Sequence[str]],
 ) -> Found:
     """Return candidates and whether each text mentions them, both of shape (texts, WIDTH).
 
@@ -187,7 +189,11 @@ def _rank_descending(score: Matrix) -> Ids:
     return np.argsort(order, axis=1)
 
 
-def _gather_scores(known: TagTable, scores: Matrix, tags: Ids) -> Matrix:
+def _gather_scores(
+    known: TagTable,
+    scores: Matrix,
+    tags: Ids,
+) -> Matrix:
     """Return the candidates' scores, shape (texts, WIDTH).
 
     Tags about which nothing was learned, and empty places, have 0.
@@ -205,7 +211,9 @@ def _gather_scores(known: TagTable, scores: Matrix, tags: Ids) -> Matrix:
 
 
 def _find_better_neighbours(
-    known: TagTable, tags: Ids, score: Matrix
+    known: TagTable,
+    tags: Ids,
+    score: Matrix,
 ) -> tuple[Matrix, Matrix]:
     """Compare each candidate with those of a higher score, both results (texts, WIDTH).
 

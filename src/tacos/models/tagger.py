@@ -123,7 +123,8 @@ def load(path: str | Path | None = None) -> EmbeddedTagger:
 
 
 def tag_instructions(
-    loaded: TaggerModel, instructions: Sequence[str]
+    loaded: TaggerModel,
+    instructions: Sequence[str],
 ) -> list[list[RankedTag]]:
     """Return (tag, probability, whether the text mentions it) per instruction, best tag first."""
     ranked: list[list[RankedTag]] = []

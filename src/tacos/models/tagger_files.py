@@ -199,7 +199,10 @@ def _as_float32(tensor: int8_tensors.Array) -> Matrix:
     return np.asarray(tensor, dtype=np.float32)
 
 
-def _check_columns(columns: npt.NDArray[np.int64], n_learned: int) -> None:
+def _check_columns(
+    columns: npt.NDArray[np.int64],
+    n_learned: int,
+) -> None:
     """Raise `ValueError` unless every learned tag has one column and every column one tag."""
     learned = columns[columns >= 0]
     if sorted(learned.tolist()) != list(range(n_learned)):

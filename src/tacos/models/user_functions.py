@@ -236,7 +236,11 @@ def _format_tag_reply(tags: Sequence[str]) -> str:
     return orjson.dumps({"tags": items}).decode()
 
 
-def _check_result_count(kind: str, n_results: int, n_texts: int) -> None:
+def _check_result_count(
+    kind: str,
+    n_results: int,
+    n_texts: int,
+) -> None:
     """Raise `ModelError` unless a function answers every row."""
     if n_results != n_texts:
         raise ModelError(

@@ -77,7 +77,11 @@ def chart_strategies(
     return vega_lite
 
 
-def chart_curve(table: pl.DataFrame, strategy: str, knee: int | None) -> dict[str, Any]:
+def chart_curve(
+    table: pl.DataFrame,
+    strategy: str,
+    knee: int | None,
+) -> dict[str, Any]:
     """A strategy's coverage, with that of random rows, its mean score and mean tags against the
     number of rows.
 
@@ -248,7 +252,10 @@ def _drop_trivial_pool(table: pl.DataFrame, figure: str) -> pl.DataFrame:
 
 
 def _chart_panel(
-    table: pl.DataFrame, figure: str, title: str, bounds: tuple[float, float]
+    table: pl.DataFrame,
+    figure: str,
+    title: str,
+    bounds: tuple[float, float],
 ) -> Any:
     """One figure of every strategy; the band is the range of random selections."""
     low, high = bounds
@@ -300,7 +307,11 @@ def _chart_overlap(overlap: pl.DataFrame, order: list[str]) -> Any:
 
 
 def _chart_shares(
-    long: pl.DataFrame, x: alt.X, y: alt.Y, title: str, row_height: int
+    long: pl.DataFrame,
+    x: alt.X,
+    y: alt.Y,
+    title: str,
+    row_height: int,
 ) -> Any:
     """A heat map of the column `share`, with the percentages in its cells."""
     color = alt.Color(
@@ -321,7 +332,10 @@ def _chart_shares(
 
 
 def _chart_curve_coverage(
-    table: pl.DataFrame, strategy: str, knee: int | None, x: alt.X
+    table: pl.DataFrame,
+    strategy: str,
+    knee: int | None,
+    x: alt.X,
 ) -> Any:
     """Coverage of a strategy and of random rows, with the knee."""
     named = table.select(
@@ -359,7 +373,11 @@ def _chart_curve_coverage(
     return chart.properties(width=WIDTH, height=HEIGHT)
 
 
-def _chart_curve_figure(known: pl.DataFrame, figure: str, x: alt.X) -> Any:
+def _chart_curve_figure(
+    known: pl.DataFrame,
+    figure: str,
+    x: alt.X,
+) -> Any:
     """One more figure against the number of rows, at half the width."""
     y = alt.Y(
         f"{figure}:Q",

@@ -21,7 +21,11 @@ Artifacts = Mapping[str, Artifact]
 Record = dict[str, Any]
 
 
-def explain_row(artifacts: Artifacts, settings: Settings, row: str) -> dict[str, Any]:
+def explain_row(
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+) -> dict[str, Any]:
     """What happened to a row (an id or a content hash) at each stage, and a sentence on why it was
     kept or dropped.
 
@@ -108,7 +112,10 @@ def _trace_tags(artifacts: Artifacts, row: str) -> dict[str, Any]:
     }
 
 
-def _trace_tag_moves(artifacts: Artifacts, raw_tags: list[str]) -> list[str]:
+def _trace_tag_moves(
+    artifacts: Artifacts,
+    raw_tags: list[str],
+) -> list[str]:
     """What became of each raw tag; the tags alone if they are not normalised yet."""
     if "vocabulary" not in artifacts:
         return raw_tags
@@ -187,7 +194,11 @@ def _trace_scores(artifacts: Artifacts, row: str) -> dict[str, Any]:
     return trace
 
 
-def _describe_rank(artifacts: Artifacts, scores: pl.DataFrame, entry: Record) -> str:
+def _describe_rank(
+    artifacts: Artifacts,
+    scores: pl.DataFrame,
+    entry: Record,
+) -> str:
     """One score, its rank in the cluster, and the lowest score that was selected there."""
     cluster = entry["cluster"]
     score = entry["score"]
@@ -254,7 +265,10 @@ def _describe_comparison(verdict: Record, side: str) -> str:
 
 
 def _explain_verdict(
-    artifacts: Artifacts, settings: Settings, row: str, trace: Record
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+    trace: Record,
 ) -> str:
     """One sentence."""
     selected = _read_sample_rows(artifacts, "selection", row)
@@ -269,7 +283,10 @@ def _explain_verdict(
 
 
 def _explain_drop(
-    artifacts: Artifacts, settings: Settings, row: str, trace: Record
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+    trace: Record,
 ) -> str:
     """Why a row is not in the selection."""
     if row in _read_excluded_ids(artifacts, settings):
@@ -302,13 +319,20 @@ def _explain_drop(
     )
 
 
-def _read_excluded_ids(artifacts: Artifacts, settings: Settings) -> list[str]:
+def _read_excluded_ids(
+    artifacts: Artifacts,
+    settings: Settings,
+) -> list[str]:
     """The ids on the exclude list of the run."""
     samples = artifacts["samples"].scan()
     return pool_steps.resolve_ids(samples, settings.select.exclude, "exclude")
 
 
-def _list_unmet_limits(artifacts: Artifacts, settings: Settings, row: str) -> list[str]:
+def _list_unmet_limits(
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+) -> list[str]:
     """The quotas, bands of lengths or near-duplicates that left no room for the row beside those
     selected.
     """
@@ -339,7 +363,10 @@ def _list_unmet_limits(artifacts: Artifacts, settings: Settings, row: str) -> li
     return reasons
 
 
-def _read_selection_limits(artifacts: Artifacts, settings: Settings) -> Limits:
+def _read_selection_limits(
+    artifacts: Artifacts,
+    settings: Settings,
+) -> Limits:
     """The limits of the selection: the run's own, or those given to `tacos reselect`."""
     manifest = artifacts["selection"].manifest
     if manifest["stage"] != "reselect":

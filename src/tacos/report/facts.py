@@ -93,7 +93,10 @@ class RunSummary:
         return asdict(self)
 
 
-def summarise_run(artifacts: Artifacts, settings: Settings) -> RunSummary:
+def summarise_run(
+    artifacts: Artifacts,
+    settings: Settings,
+) -> RunSummary:
     """The summary of those stages that have run."""
     samples = artifacts["samples"].manifest
     figures: dict[str, Any] = {
@@ -222,7 +225,8 @@ def _count_untagged(canonical_tags: Artifact) -> int:
 
 
 def _summarise_clusters(
-    artifacts: Artifacts, settings: Settings
+    artifacts: Artifacts,
+    settings: Settings,
 ) -> list[dict[str, Any]]:
     """Per cluster: number, name, members, shortlisted, selected; the largest first."""
     names = artifacts["clusters"].scan().select("cluster", "name").unique().collect()
@@ -271,7 +275,10 @@ def _summarise_shortlist(shortlist: Artifact) -> dict[str, Any]:
 # Judging
 
 
-def _summarise_judging(artifacts: Artifacts, settings: Settings) -> dict[str, Any]:
+def _summarise_judging(
+    artifacts: Artifacts,
+    settings: Settings,
+) -> dict[str, Any]:
     """What the judges did, over all rounds; a judge without a usable verdict is included."""
     rounds = _list_rounds(artifacts, "verdicts")
     verdicts = pl.concat([artifact.scan() for artifact in rounds]).collect()
@@ -335,7 +342,8 @@ def _measure_judge_agreement(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _find_pointwise_judges(
-    rounds: list[Artifact], judges: list[str]
+    rounds: list[Artifact],
+    judges: list[str],
 ) -> dict[str, bool]:
     """Judge -> whether it cannot see the order of a pair."""
     # A single judge notes a flag; a panel notes the names of its pointwise members.
@@ -348,7 +356,10 @@ def _find_pointwise_judges(
 # Selection
 
 
-def _summarise_selection(artifacts: Artifacts, settings: Settings) -> dict[str, Any]:
+def _summarise_selection(
+    artifacts: Artifacts,
+    settings: Settings,
+) -> dict[str, Any]:
     """Pool and selection side by side, with as many random rows and as many of the longest.
 
     The figures of "random" are means over draws with the seeds `seed`, `seed + 1`, ...
@@ -406,7 +417,11 @@ def _read_pool(artifacts: Artifacts) -> pl.DataFrame:
     return pool.sort("id").select("id", "length", codes)
 
 
-def _describe_random_rows(pool: pl.DataFrame, n: int, seed: int) -> dict[str, float]:
+def _describe_random_rows(
+    pool: pl.DataFrame,
+    n: int,
+    seed: int,
+) -> dict[str, float]:
     """The mean figures of n random rows, over several draws."""
     draws = []
     for number in range(N_DRAWS):
@@ -421,7 +436,10 @@ def _describe_random_rows(pool: pl.DataFrame, n: int, seed: int) -> dict[str, fl
     return means
 
 
-def _describe_rows(pool: pl.DataFrame, rows: npt.NDArray[np.int64]) -> dict[str, float]:
+def _describe_rows(
+    pool: pl.DataFrame,
+    rows: npt.NDArray[np.int64],
+) -> dict[str, float]:
     """Length, complexity (mean tags) and coverage (share of the canonical tags; InsTag, section
     3.3) of some rows.
     """

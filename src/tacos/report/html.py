@@ -28,7 +28,11 @@ SHOWN_COLUMNS = (
 )
 
 
-def render_report(summary: RunSummary, scores: pl.DataFrame, rows: pl.DataFrame) -> str:
+def render_report(
+    summary: RunSummary,
+    scores: pl.DataFrame,
+    rows: pl.DataFrame,
+) -> str:
     """The report as HTML; `scores` and `rows` are the selection in input order."""
     shown = rows.sort("rank").head(N_SHOWN).select(SHOWN_COLUMNS)
     sizes = [cluster["n_members"] for cluster in summary.clusters]

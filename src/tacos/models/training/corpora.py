@@ -186,7 +186,11 @@ def _cut_phrases(words: list[str]) -> Iterator[str]:
             yield " ".join(run)
 
 
-def _draw_phrases(tags: Iterable[str], n: int, seed: int) -> list[str]:
+def _draw_phrases(
+    tags: Iterable[str],
+    n: int,
+    seed: int,
+) -> list[str]:
     """Draw `n` phrases of two words from the words of tags, and add the words themselves."""
     words = sorted({word for tag in tags for word in tag.split()})
     rng = np.random.default_rng(seed)

@@ -13,7 +13,12 @@ from tacos.models.static_encoder import Vectors
 from tacos.models.training import corpora, token_distillation, token_table_fit
 
 
-def train_encoder(data: Path, out: Path, dim: int = 256, seed: int = 0) -> Path:
+def train_encoder(
+    data: Path,
+    out: Path,
+    dim: int = 256,
+    seed: int = 0,
+) -> Path:
     """Write `static.safetensors` and its tokenizer into `out` from the corpora in `data`.
 
     Two trainings give equal bytes. One takes about ten minutes on two cores, nearly all of it

@@ -156,9 +156,16 @@ def build_graph() -> onnx.ModelProto:
     )
 
 
-def _declare_weight(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
+def _declare_weight(
+    name: str,
+    shape: tuple[int, ...],
+) -> onnx.TensorProto:
     """Declare a weight without storing it: the session must be given its values."""
-    tensor = onnx.TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT)
+    tensor = onnx.TensorProto(
+        name=name,
+        dims=shape,
+        data_type=TensorProto.FLOAT,
+    )
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="weights")
     return tensor

@@ -86,7 +86,10 @@ def read_votes(data: Path) -> list[PreferencePair]:
     return pairs
 
 
-def read_expert_choices(data: Path, plain: bool = True) -> list[PreferencePair]:
+def read_expert_choices(
+    data: Path,
+    plain: bool = True,
+) -> list[PreferencePair]:
     """Read CaR, both files: preferred (a) against original (b). For testing only.
 
     `plain` removes the JSON escapes that the files left in.

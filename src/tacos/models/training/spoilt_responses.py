@@ -79,12 +79,20 @@ def find_length_neighbours(texts: Sequence[Text]) -> list[Text]:
     return neighbours
 
 
-def swap_answer(text: Text, other: Text, rng: random.Random) -> str:
+def swap_answer(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """The answer to another question."""
     return other[1] if other[0] != text[0] else ""
 
 
-def cut_answer(text: Text, other: Text, rng: random.Random) -> str:
+def cut_answer(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """The beginning, broken off in mid-sentence after half to most of the words."""
     parts = text[1].split(" ")
     n_words = len(parts)
@@ -95,7 +103,11 @@ def cut_answer(text: Text, other: Text, rng: random.Random) -> str:
     return beginning.rstrip(" .!?,;:\n")
 
 
-def loop_sentence(text: Text, other: Text, rng: random.Random) -> str:
+def loop_sentence(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """The first sentences, then the same one over and over, to the length of the original."""
     sentences = re.split(r"(?<=[.!?])\s+", text[1])
     if len(sentences) < 3:
@@ -108,7 +120,11 @@ def loop_sentence(text: Text, other: Text, rng: random.Random) -> str:
     return " ".join([*kept, *[last] * n_repeats])
 
 
-def shuffle_words(text: Text, other: Text, rng: random.Random) -> str:
+def shuffle_words(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """The words in random order."""
     parts = text[1].split(" ")
     if len(parts) <= 8:
@@ -117,27 +133,47 @@ def shuffle_words(text: Text, other: Text, rng: random.Random) -> str:
     return " ".join(shuffled)
 
 
-def strip_marks(text: Text, other: Text, rng: random.Random) -> str:
+def strip_marks(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """The answer without capitals and marks."""
     return re.sub(r"[.,!?](?=\s|$)", "", text[1].lower())
 
 
-def append_plea(text: Text, other: Text, rng: random.Random) -> str:
+def append_plea(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """The answer with a plea for a high score."""
     return f"{text[1]} {rng.choice(PLEAS)}"
 
 
-def echo_instruction(text: Text, other: Text, rng: random.Random) -> str:
+def echo_instruction(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """The instruction itself."""
     return text[0]
 
 
-def refuse_answer(text: Text, other: Text, rng: random.Random) -> str:
+def refuse_answer(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """A refusal where an answer exists."""
     return rng.choice(REFUSALS)
 
 
-def leave_labels(text: Text, other: Text, rng: random.Random) -> str:
+def leave_labels(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """The answer with labels of a prompt left in."""
     instruction, answer = text
     forms = (
@@ -148,7 +184,11 @@ def leave_labels(text: Text, other: Text, rng: random.Random) -> str:
     return rng.choice(forms)
 
 
-def blank_answer(text: Text, other: Text, rng: random.Random) -> str:
+def blank_answer(
+    text: Text,
+    other: Text,
+    rng: random.Random,
+) -> str:
     """No answer, or a word for it."""
     return rng.choice(("", "...", "None", "N/A", "<no output>", "No output."))
 

@@ -200,7 +200,10 @@ def _count_rows_by_tag(rows: TrainingRows) -> Counter[str]:
     return Counter(chain.from_iterable(rows.tags))
 
 
-def _fit_scorer(rows: TrainingRows, recipe: TaggerRecipe) -> tagger_files.TagScorer:
+def _fit_scorer(
+    rows: TrainingRows,
+    recipe: TaggerRecipe,
+) -> tagger_files.TagScorer:
     """Fit the scorer, steps 1 and 2 of the module's docstring."""
     n_grams, idf = ngrams.learn_vocabulary(rows.words)
     columns = {n_gram: number for number, n_gram in enumerate(n_grams)}
@@ -230,14 +233,21 @@ def _fit_scorer(rows: TrainingRows, recipe: TaggerRecipe) -> tagger_files.TagSco
     )
 
 
-def _compute_kernel(left: Matrix, right: Matrix, gamma: float) -> Matrix:
+def _compute_kernel(
+    left: Matrix,
+    right: Matrix,
+    gamma: float,
+) -> Matrix:
     """Compute exp(gamma (l.r - 1)) for rows of unit vectors, shape (len(left), len(right))."""
     cosines = left @ right.T
     kernel: Matrix = np.exp(np.float32(gamma) * (cosines - 1))
     return kernel
 
 
-def _build_indicator(tags: Sequence[Sequence[str]], learned: Sequence[str]) -> Matrix:
+def _build_indicator(
+    tags: Sequence[Sequence[str]],
+    learned: Sequence[str],
+) -> Matrix:
     """Build float32 (rows, learned tags): 1 where the row has the tag."""
     column = {tag: number for number, tag in enumerate(learned)}
     shape = (len(tags), len(learned))
@@ -274,7 +284,9 @@ def _find_landmarks(vectors: Matrix, recipe: TaggerRecipe) -> Matrix:
 
 
 def _project_features(
-    features: Matrix, targets: Matrix, damping: float = 0.01
+    features: Matrix,
+    targets: Matrix,
+    damping: float = 0.01,
 ) -> Matrix:
     """Find the weights H that bring features @ H closest to the targets, kept small by `damping`.
 
@@ -306,7 +318,10 @@ def keep_largest(weights: Matrix, n: int) -> sp.csr_array:
 # --- what is known of tags
 
 
-def _encode_tags(rows: TrainingRows, lore: TagReference) -> dict[str, Matrix]:
+def _encode_tags(
+    rows: TrainingRows,
+    lore: TagReference,
+) -> dict[str, Matrix]:
     """Encode every tag given here or published; the keys are the tags as they are written."""
     tags = set(lore.published).union(*rows.tags)
     names = [_spell_tag(tag, lore) for tag in sorted(tags)]
@@ -340,7 +355,10 @@ def _build_tag_table(
     )
 
 
-def _build_lexicon(rows: TrainingRows, names: tuple[str, ...]) -> tag_phrases.Lexicon:
+def _build_lexicon(
+    rows: TrainingRows,
+    names: tuple[str, ...],
+) -> tag_phrases.Lexicon:
     """Build a lexicon whose stems are weighed by their inverse frequency in the instructions."""
     n_texts = len(rows.texts)
     text_counts: Counter[str] = Counter()
@@ -437,7 +455,9 @@ def _prepare_fold(
 
 
 def _fit_network(
-    inputs: Matrix, right: Flags, recipe: TaggerRecipe
+    inputs: Matrix,
+    right: Flags,
+    recipe: TaggerRecipe,
 ) -> tag_candidates.Perceptron:
     """Fit the perceptron by Adam on the log loss; `inputs` is (candidates, len(NAMES))."""
     # In float64: float32 sums over this many rows would be off.
@@ -464,7 +484,9 @@ def _fit_network(
 
 
 def _search_thresholds(
-    chance: Matrix, right: Flags, sizes: Ids
+    chance: Matrix,
+    right: Flags,
+    sizes: Ids,
 ) -> tagger_files.TagThresholds:
     """Find the floors with the largest mean of micro and macro F1 on these rows."""
     grid = [

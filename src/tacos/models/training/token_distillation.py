@@ -54,7 +54,11 @@ def find_main_directions(vectors: Vectors, dim: int) -> Vectors:
     )
 
 
-def zipf_weights(n_tokens: int, first: int = FIRST_WORD, a: float = 1e-3) -> Vectors:
+def zipf_weights(
+    n_tokens: int,
+    first: int = FIRST_WORD,
+    a: float = 1e-3,
+) -> Vectors:
     """Return smooth inverse frequencies a / (a + p) (Arora et al., 2017), shape (n_tokens,).
 
     By Zipf's law, the frequency p of the token of rank r is proportional to 1 / r. Tokens before

@@ -31,7 +31,11 @@ def weigh_counts(counts: sp.csr_array) -> sp.csr_array:
     return sp.csr_array(factors @ counts).astype(np.float32)
 
 
-def scale_prior(texts: sp.csr_array, targets: Vectors, prior: Vectors) -> Vectors:
+def scale_prior(
+    texts: sp.csr_array,
+    targets: Vectors,
+    prior: Vectors,
+) -> Vectors:
     """Scale `prior` by the one factor that brings its sums closest to the targets."""
     sums = texts @ prior
     factor = (sums * targets).sum() / np.square(sums).sum()
@@ -125,7 +129,11 @@ def _drop_empty_columns(
     return narrow, tokens
 
 
-def cosine_gradient(sums: Vectors, targets: Vectors, relation: float) -> Vectors:
+def cosine_gradient(
+    sums: Vectors,
+    targets: Vectors,
+    relation: float,
+) -> Vectors:
     """Return the gradient of the loss by the sums, both of shape (n, dim).
 
     The loss is sum(1 - cos(sum, target)) + relation / n * sum over pairs of texts of (their cosine
