@@ -332,6 +332,7 @@ def _build_ramp_table() -> _RampTable:
     high: list[float] = []
     column: list[int] = []
     for index, feature in enumerate(FEATURES):
+        # A ramp between each knot and the next one
         knots = feature.knots
         low += knots[:-1]
         high += knots[1:]

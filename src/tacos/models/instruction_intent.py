@@ -153,6 +153,7 @@ def read_intent(
     def mentions(word_list: frozenset[str]) -> bool:
         return not word_list.isdisjoint(distinct)
 
+    # "Summarise ..., one sentence" asks for a short text, even if a word of `LABEL` stands in it.
     short = mentions(SHORT) or bool(_ONE_SENTENCE.search(lower))
     label = not short and (mentions(LABEL) or bool(_TRUTH.search(lower)))
     limit = _find_word_limit(lower) if "word" in lower else 0
@@ -180,10 +181,13 @@ def _find_item_count(words: Sequence[str]) -> int:
     """
     for position, word in enumerate(words[:MAX_SEARCHED_WORDS]):
         number = _parse_small_number(word)
+        # "One" counts nothing: it is mostly a pronoun or an article.
         if not 2 <= number <= MAX_ITEMS:
             continue
-        following = words[position + 1 : position + 5]
-        if not _UNITS.isdisjoint(following[:2]):
+        start = position + 1
+        following = words[start : start + 4]
+        next_two = following[:2]
+        if not _UNITS.isdisjoint(next_two):
             continue
         if any(map(_is_plural, following)):
             return number

@@ -91,7 +91,8 @@ class EmbeddedJudge:
     def fingerprint(self) -> str:
         """What decides the scores: the weights, the version of the features and the encoder."""
         content = _read_judge_file(self.folder, self.digest)
-        own = f"{FEATURES_VERSION}-{_hash_judge_file(content)}"
+        digest = _hash_judge_file(content)
+        own = f"{FEATURES_VERSION}-{digest}"
         own = EARLIER_FINGERPRINTS.get(own, own)
         vectors = _load_encoder(self.weights.encoder)
         return f"judge-{own}-{vectors.fingerprint}"
@@ -128,8 +129,10 @@ class EmbeddedJudge:
         second: Sequence[Text],
     ) -> Array:
         """Return P(the first is better) in (0, 1), shape (n,), for samples against samples."""
-        left = self.contributions(*_split_columns(first)).sum(axis=1)
-        right = self.contributions(*_split_columns(second)).sum(axis=1)
+        first_terms = self.contributions(*_split_columns(first))
+        second_terms = self.contributions(*_split_columns(second))
+        left = first_terms.sum(axis=1)
+        right = second_terms.sum(axis=1)
         odds_against = np.exp(right - left)
         return np.asarray(1.0 / (1.0 + odds_against))
 
@@ -152,8 +155,10 @@ class EmbeddedJudge:
         explanation: list[tuple[str, float]] = []
         for feature in order:
             value = float(moved[feature])
-            if abs(value) >= SMALLEST_CONTRIBUTION:
-                explanation.append((NAMES[feature], round(value, 3)))
+            if abs(value) < SMALLEST_CONTRIBUTION:
+                continue
+            name = NAMES[feature]
+            explanation.append((name, round(value, 3)))
         return explanation
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
@@ -172,9 +177,7 @@ class EmbeddedJudge:
 
         replies: list[Reply] = []
         for samples in samples_of_requests:
-            grades: dict[str, Grade] = {}
-            for side, text in samples.items():
-                grades[side] = graded[text]
+            grades = {side: graded[text] for side, text in samples.items()}
             reply = self.reply(grades)
             replies.append(reply)
         return replies
@@ -189,33 +192,49 @@ class EmbeddedJudge:
         grades: dict[Text, Grade] = {}
         unknown: dict[Text, str] = {}
         for text in texts:
-            key = canonical_hash([_repair_surrogates(part) for part in text])
+            # Hashed, because the texts themselves would take too much memory.
+            readable = [_repair_surrogates(part) for part in text]
+            key = canonical_hash(readable)
             remembered = memory.get(key)
             if remembered is None:
                 unknown[text] = key
             else:
                 grades[text] = remembered
 
-        contributions = self.contributions(*_split_columns(unknown))
-        scores = self.calibrate(contributions.sum(axis=1)).tolist()
-        reasons = self.reasons(contributions)
-        new_grades = zip(scores, reasons, strict=True)
+        new_grades = self._grade_texts(list(unknown))
         # The grades of this call are in `grades`, so the memory may be emptied.
         if len(memory) + len(unknown) > MAX_REMEMBERED:
             memory.clear()
-        for (text, key), grade in zip(unknown.items(), new_grades, strict=True):
+        for text, key in unknown.items():
+            grade = new_grades[text]
             grades[text] = grade
             memory[key] = grade
         return grades
+
+    def _grade_texts(self, texts: Sequence[Text]) -> dict[Text, Grade]:
+        """Compute score and reasons of each of these texts."""
+        instructions, responses = _split_columns(texts)
+        contributions = self.contributions(instructions, responses)
+        sums = contributions.sum(axis=1)
+        scores = self.calibrate(sums)
+        reasons = self.reasons(contributions)
+        grades = zip(
+            scores.tolist(),
+            reasons,
+            strict=True,
+        )
+        return dict(zip(texts, grades, strict=True))
 
     def reply(self, graded: dict[str, Grade]) -> Reply:
         """Reply to one request with the grades of its sides: "a" and "b", or "" for one sample."""
         scores: dict[str, float] = {}
         explanations: list[str] = []
-        for side, (score, reasons) in graded.items():
-            prefix = f"{side.upper()}: " if side else ""
+        for side, grade in graded.items():
+            score, reasons = grade
             scores[side] = score
-            explanations.append(prefix + reasons)
+            if side:
+                reasons = f"{side.upper()}: {reasons}"
+            explanations.append(reasons)
         analysis = "; ".join(explanations)
         text = judge_requests.format_scores(scores, analysis)
         return Reply(text, model=self.name)
@@ -258,7 +277,12 @@ class EmbeddedJudge:
             kind="stable",
         )
         largest = order[:, :N_REASONS]
-        rows = zip(moved.tolist(), largest.tolist(), strict=True)
+        # Plain lists: reading single numbers out of an array is slow.
+        rows = zip(
+            moved.tolist(),
+            largest.tolist(),
+            strict=True,
+        )
         reasons: list[str] = []
         for row, features in rows:
             signed_names = []
@@ -275,12 +299,21 @@ def load(path: str | Path | None = None) -> EmbeddedJudge:
     Raises `ModelError` if the folder holds no judge, or one with other features or another encoder
     than this version's.
     """
-    folder = DATA if path is None else Path(path)
-    name = "embedded-judge" if path is None else folder.absolute().name
+    if path is None:
+        folder = DATA
+        name = "embedded-judge"
+    else:
+        folder = Path(path)
+        name = folder.absolute().name
     content = _read_judge_file(str(folder))
     digest = _hash_judge_file(content)
+    # Read once here, so that a damaged file stops a run before it starts.
     _read_weights(str(folder), digest)
-    return EmbeddedJudge(str(folder), name, digest)
+    return EmbeddedJudge(
+        str(folder),
+        name,
+        digest,
+    )
 
 
 @lru_cache(maxsize=8)
@@ -340,11 +373,14 @@ def _read_weights(folder: str, digest: str) -> JudgeWeights:
 
 def _has_current_features(table: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether a judge's features have the names and knots of this version."""
-    own = [(row["name"], [float(knot) for knot in row["knots"]]) for row in table]
-    current = [
-        (feature.name, list(map(float, feature.knots)))
-        for feature in feature_ramps.FEATURES
-    ]
+    own: list[tuple[str, list[float]]] = []
+    for row in table:
+        knots = [float(knot) for knot in row["knots"]]
+        own.append((row["name"], knots))
+    current: list[tuple[str, list[float]]] = []
+    for feature in feature_ramps.FEATURES:
+        knots = [float(knot) for knot in feature.knots]
+        current.append((feature.name, knots))
     return own == current
 
 
@@ -355,11 +391,13 @@ def _parse_weights(judge: Mapping[str, Any]) -> JudgeWeights:
     for row in judge["features"]:
         ramps += map(float, row["weights"])
         typical.append(float(row["typical"]))
+    # Wording, the encoder's part, comes last, as in `NAMES`.
     wording = judge["wording"]
+    wording_weights = map(float, wording["weights"])
     typical.append(float(wording["typical"]))
     return JudgeWeights(
         ramps=tuple(ramps),
-        wording=tuple(map(float, wording["weights"])),
+        wording=tuple(wording_weights),
         typical=tuple(typical),
         centre=float(judge["centre"]),
         slope=float(judge["slope"]),
@@ -399,12 +437,24 @@ def _compute_contributions(
     Sums run along rows (no matrix product), so that a row never depends on its batch.
     """
     vectors = _load_encoder(weights.encoder)
-    features, response_vectors = measure_samples(instructions, responses, vectors)
-    steps = feature_ramps.apply_ramps(features) * np.array(weights.ramps)
-    by_feature = np.add.reduceat(steps, STARTS, axis=1)
-    products = response_vectors * np.array(weights.wording)
+    features, response_vectors = measure_samples(
+        instructions,
+        responses,
+        vectors,
+    )
+    ramps = feature_ramps.apply_ramps(features)  # (n, n_ramps)
+    steps = ramps * np.array(weights.ramps)
+    by_feature = np.add.reduceat(
+        steps,
+        STARTS,
+        axis=1,
+    )
+    products = response_vectors * np.array(weights.wording)  # (n, dim)
     wording = products.sum(axis=1, keepdims=True)
-    return np.concatenate([by_feature, wording], axis=1)
+    return np.concatenate(
+        [by_feature, wording],
+        axis=1,
+    )
 
 
 def measure_samples(
@@ -416,7 +466,11 @@ def measure_samples(
     readable = [_repair_surrogates(instruction) for instruction in instructions]
     feature_rows: list[list[float]] = []
     kept_responses: list[str] = []
-    for instruction, response in zip(readable, responses, strict=True):
+    for instruction, response in zip(
+        readable,
+        responses,
+        strict=True,
+    ):
         row, kept_response = response_features.measure_response(
             instruction,
             _repair_surrogates(response),
@@ -424,8 +478,14 @@ def measure_samples(
         feature_rows.append(row)
         kept_responses.append(kept_response)
 
+    # Reshaped, because an array of no rows would have no columns.
     shape = (len(feature_rows), len(feature_ramps.FEATURES))
-    features = np.array(feature_rows, dtype=np.float64).reshape(shape)
+    features = np.array(
+        feature_rows,
+        dtype=np.float64,
+    ).reshape(shape)
+
+    # Pleas are not part of what is compared in meaning.
     instruction_vectors = vectors.encode(readable)
     response_vectors = vectors.encode(kept_responses).astype(np.float64)
     cosines = (instruction_vectors * response_vectors).sum(axis=1)

@@ -35,9 +35,11 @@ def name_scores(scores: Mapping[str, float]) -> dict[str, float]:
     >>> name_scores({"a": 70.0, "b": 30.0}), name_scores({"": 50.0})
     ({'score_a': 70.0, 'score_b': 30.0}, {'score': 50.0})
     """
-    return {
-        f"score_{side}" if side else "score": score for side, score in scores.items()
-    }
+    named: dict[str, float] = {}
+    for side, score in scores.items():
+        name = f"score_{side}" if side else "score"
+        named[name] = score
+    return named
 
 
 def format_scores(scores: Mapping[str, float], analysis: str) -> str:

@@ -114,6 +114,7 @@ def _has_trigger(response: str, words: Set[str]) -> bool:
         return True
     if any(fraction in response for fraction in FRACTIONS):
         return True
+    # A text in ASCII has no Chinese to look for.
     if response.isascii():
         return False
     return any(word in response for word in CHINESE)
@@ -171,22 +172,36 @@ def _is_hidden_plea(
 ) -> bool:
     """Say whether a sentence of up to 25 words speaks of judging, asks, and is off the topic."""
     words = _find_distinct_words(sentences[position])
-    n_judging = len(words & JUDGING)
-    n_asking = len(words & ASKING)
-    judges_and_asks = n_judging > 0 and n_judging + n_asking > 1
     if len(words) > MAX_HIDDEN_PLEA_WORDS:
         return False
-    if n_asking <= 2 and not judges_and_asks:
+    if not _judges_and_asks(words):
         return False
 
-    # Words are compared by their first five letters, so that endings make no difference.
     before = sentences[:position]
     after = sentences[position + 1 :]
-    context = _find_distinct_words(" ".join((*topic, *before, *after)))
-    context_stems = {word[:5] for word in context}
+    context = " ".join(
+        (
+            *topic,
+            *before,
+            *after,
+        )
+    )
+    context_words = _find_distinct_words(context)
+    # Words are compared by their first five letters, so that endings make no difference.
+    context_stems = {word[:5] for word in context_words}
     remaining = words - JUDGING - ASKING
     own_stems = {word[:5] for word in remaining if len(word) > 4}
     return own_stems.isdisjoint(context_stems)
+
+
+def _judges_and_asks(words: Set[str]) -> bool:
+    """Say whether words speak of judging and ask for something, or ask three times over."""
+    n_judging = len(words & JUDGING)
+    n_asking = len(words & ASKING)
+    if n_asking > 2:
+        return True
+    # Two words about judging are enough: "grade" is often what is asked for, too.
+    return n_judging > 0 and n_judging + n_asking > 1
 
 
 def _find_distinct_words(text: str) -> frozenset[str]:

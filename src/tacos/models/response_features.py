@@ -122,6 +122,7 @@ def measure_response(
     instruction = instruction[:MAX_CHARS].strip()
     response = response[:MAX_CHARS].strip()
     asked_words = find_words(instruction)
+    n_asked_words = len(asked_words)
     intent = instruction_intent.read_intent(instruction, asked_words)
 
     words = find_words(response)
@@ -134,17 +135,24 @@ def measure_response(
         words = find_words(kept)
 
     n_words = len(words)
+    n_commas = response.count(",")
     n_items = len(_ITEM.findall(response))
     sentences = [part for part in _SENTENCE.split(response) if part.strip()]
+    n_sentences = len(sentences)
     counts = Counter(words)
     other_script = _detect_script(instruction) != _detect_script(response)
 
     # The order is that of `FEATURES`.
     features = [
         float(_says_nothing(words, response)),
-        *_measure_lengths(intent, len(asked_words), n_words, sentences),
-        _divide(response.count(","), n_words),
-        _log_count(len(sentences)),
+        *_measure_lengths(
+            intent,
+            n_asked_words,
+            n_words,
+            sentences,
+        ),
+        _divide(n_commas, n_words),
+        _log_count(n_sentences),
         *_measure_layout(response, n_items, intent),
         *_measure_ending(response, n_words, n_items),
         *_measure_repetition(words, sentences, counts),
@@ -152,7 +160,7 @@ def measure_response(
         *_measure_compliance(intent, response, n_words, n_items),
         *_measure_code(intent, response),
         float(other_script and not intent.tongue),
-        *_measure_hygiene(intent, response, len(sentences)),
+        *_measure_hygiene(intent, response, n_sentences),
         *_measure_phrasing(response, counts, n_words, n_items),
         *_measure_tone(intent, response, counts, words),
         float(intent.label),
@@ -162,7 +170,7 @@ def measure_response(
         float(intent.listing),
         float(intent.edit),
         float(intent.code),
-        _log_count(len(asked_words)),
+        _log_count(n_asked_words),
         float(pleads),
     ]
     return features, response
@@ -197,6 +205,7 @@ def _measure_lengths(
     sentences: Sequence[str],
 ) -> Features:
     length = _log_count(n_words)
+    # Blanks stand for words here: they are counted much faster.
     spaces = [sentence.count(" ") for sentence in sentences]
     words_per_sentence = _divide(n_words, len(sentences))
     return (
@@ -246,7 +255,9 @@ def _measure_ending(
     n_words: int,
     n_items: int,
 ) -> Features:
-    lines = _find_filled_lines(response) if n_items else []
+    lines: list[str] = []
+    if n_items:
+        lines = _find_filled_lines(response)
     ends_in_list = len(lines) > 2 and bool(_ITEM.match(lines[-1]))
     complete = response.endswith(tuple(_CLOSING_MARKS))
     may_break_off = n_words > 12 and not complete and not ends_in_list
@@ -274,11 +285,16 @@ def _has_unbalanced_marks(response: str) -> bool:
 
 def _ends_in_stump(lines: Sequence[str]) -> bool:
     """Say whether most list items end with a full stop and the last one does not."""
-    items = [line.rstrip() for line in lines if _ITEM.match(line)]
-    closed = [item.endswith(_FULL_STOPS) for item in items]
-    if len(closed) < 2 or closed[-1]:
+    closed: list[bool] = []
+    for line in lines:
+        if _ITEM.match(line):
+            item = line.rstrip()
+            closed.append(item.endswith(_FULL_STOPS))
+    if len(closed) < 2:
         return False
-    earlier = closed[:-1]
+    *earlier, last = closed
+    if last:
+        return False
     return 2 * sum(earlier) > len(earlier)
 
 
@@ -288,31 +304,56 @@ def _measure_repetition(
     counts: Counter[str],
 ) -> Features:
     n_words = len(words)
+    # Phrases, by their trigrams
     repeated_phrases = 0.0
     if n_words > 5:
-        trigrams = set(zip(words, words[1:], words[2:], strict=False))
-        repeated_phrases = 1.0 - len(trigrams) / (n_words - 2)
+        n_trigrams = n_words - 2
+        distinct_trigrams = set(
+            zip(
+                words,
+                words[1:],
+                words[2:],
+                strict=False,
+            )
+        )
+        repeated_phrases = 1.0 - len(distinct_trigrams) / n_trigrams
 
-    lines = [_MARK.sub("", sentence).strip().lower() for sentence in sentences]
-    if len(lines) < 4:
-        # In a short response the items between commas may repeat each other.
-        items = ",".join(lines).split(",") if lines else []
-        lines = [item.strip() for item in items]
-    openings = [line[:12] for line in lines]
+    # Lines, without the marks and numbers of lists
+    lines = _normalise_lines(sentences)
+    repeated_lines = 0.0
+    if len(lines) > 1:
+        repeated_lines = _share_of_repeats(lines)
+    same_openings = 0.0
+    if len(lines) > 2:
+        openings = [line[:12] for line in lines]
+        same_openings = _share_of_repeats(openings)
 
+    # Words
     word_variety = 1.0
     if n_words > 3:
         word_variety = math.log(len(counts)) / math.log(n_words)
-
     longer_counts = [count for word, count in counts.items() if len(word) > 3]
-    most = max(longer_counts, default=0)
+    largest_count = max(longer_counts, default=0)
+    stuck = 0.0
+    if n_words > 8 and largest_count > 2:
+        stuck = largest_count / n_words
     return (
         repeated_phrases,
-        _share_of_repeats(lines) if len(lines) > 1 else 0.0,
-        _share_of_repeats(openings) if len(openings) > 2 else 0.0,
+        repeated_lines,
+        same_openings,
         word_variety,
-        most / n_words if n_words > 8 and most > 2 else 0.0,
+        stuck,
     )
+
+
+def _normalise_lines(sentences: Sequence[str]) -> list[str]:
+    """Return sentences in lower case without list marks, or the items of a short response."""
+    lines = [_MARK.sub("", sentence).strip().lower() for sentence in sentences]
+    if not lines or len(lines) > 3:
+        return lines
+    # In a short response the items between commas may repeat each other.
+    items = ",".join(lines).split(",")
+    return [item.strip() for item in items]
 
 
 def _share_of_repeats(parts: Sequence[str]) -> float:
@@ -327,9 +368,11 @@ def _measure_relevance(
     # Words are compared by their first five letters, so that endings make no difference.
     topic = {word[:5] for word in asked_words if _is_content_word(word)}
     stems = {word[:5] for word in words}
+    # An instruction without content words is covered neither well nor badly.
     covered = 0.5
     if topic:
-        covered = len(topic & stems) / len(topic)
+        shared = topic & stems
+        covered = len(shared) / len(topic)
 
     new_words = set(words).difference(asked_words)
     n_new = sum(len(word) > 3 or not word.isascii() for word in new_words)
@@ -337,15 +380,21 @@ def _measure_relevance(
     opening = [word[:5] for word in words[:8]]
     restated = 0.0
     if opening:
-        restated = sum(stem in topic for stem in opening) / len(opening)
+        n_restated = sum(stem in topic for stem in opening)
+        restated = n_restated / len(opening)
 
+    # An edit must repeat most of its input, so its echo is a feature of its own.
     echo = _measure_echo(asked_words, words)
+    echo_of_edit = 0.0
+    if intent.edit:
+        echo_of_edit = echo
+        echo = 0.0
     return (
         covered,
         _log_count(n_new),
         0.0,  # closeness of meaning, for the encoder
-        0.0 if intent.edit else echo,
-        echo if intent.edit else 0.0,
+        echo,
+        echo_of_edit,
         restated,
     )
 
@@ -389,6 +438,7 @@ def _measure_compliance(
     items_met = False
     if intent.items:
         n_given = n_items or _count_inline_items(response)
+        # 1 is added to both, because none may be given.
         items_ratio = math.log2((1 + n_given) / (1 + intent.items))
         items_met = n_given == intent.items
 
@@ -409,9 +459,11 @@ def _count_inline_items(response: str) -> int:
     if not lines:
         return 0
     if len(lines) > 2:
-        has_lead_in = lines[0].rstrip().endswith(":")
+        first_line = lines[0].rstrip()
+        has_lead_in = first_line.endswith(":")
         return len(lines) - has_lead_in
-    return len(_ITEM_SEPARATOR.split(lines[-1]))
+    items = _ITEM_SEPARATOR.split(lines[-1])
+    return len(items)
 
 
 def _is_code(response: str) -> bool:
@@ -435,13 +487,21 @@ def _detect_script(text: str) -> str:
     """Return the writing system of most letters: "latin", "cjk" or "other"."""
     if text.isascii():
         return "latin"
-    letters = [character for character in text[:2000] if character.isalpha()]
-    n_latin = sum(letter < "ɐ" for letter in letters)
-    n_cjk = sum("぀" <= letter <= "鿿" or "가" <= letter <= "힯" for letter in letters)
+    n_letters = 0
+    n_latin = 0
+    n_cjk = 0
+    for character in text[:2000]:
+        if not character.isalpha():
+            continue
+        n_letters += 1
+        if character < "ɐ":
+            n_latin += 1
+        elif "぀" <= character <= "鿿" or "가" <= character <= "힯":
+            n_cjk += 1
     # A Chinese character says about as much as three letters.
     if 3 * n_cjk > n_latin:
         return "cjk"
-    if 2 * n_latin >= len(letters):
+    if 2 * n_latin >= n_letters:
         return "latin"
     return "other"
 
@@ -453,7 +513,10 @@ def _measure_hygiene(
 ) -> Features:
     small_initial = response[:1].islower()
     sentence_asked = not intent.label and not intent.short
-    small_starts = _divide(len(_SMALL.findall(response)), n_sentences)
+    n_small_starts = len(_SMALL.findall(response))
+    small_starts = _divide(n_small_starts, n_sentences)
+
+    # A pattern is tried only if one of its marks occurs.
     n_slips = len(_JOINED.findall(response))
     if any(mark in response for mark in _SLIPS):
         n_slips += len(_SLIP.findall(response))
