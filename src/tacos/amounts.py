@@ -39,7 +39,9 @@ class SelectionSize:
         if self.unit == "share":
             return _format_percent(self.value)
         number = f"{self.value:.15g}"
-        return f"{number}tokens" if self.unit == "tokens" else number
+        if self.unit == "tokens":
+            return f"{number}tokens"
+        return number
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,12 @@ class QuotaAmount:
         """How many of n rows: a limit is rounded down, an exact share to the nearest number."""
         if self.unit == "rows":
             return int(self.value)
+        share = self.value * n
         if self.at_most:
             # 0.29 * 100 is a little less than 29, which must not become 28.
-            return math.floor(self.value * n + 1e-9)
-        return math.floor(self.value * n + 0.5)
+            return math.floor(share + 1e-9)
+        # Not `round`, which takes a half to the even number.
+        return math.floor(share + 0.5)
 
 
 def parse_size(text: str | float) -> SelectionSize:
@@ -88,11 +92,12 @@ def parse_size(text: str | float) -> SelectionSize:
         raise _describe_bad_size(text)
     factor = SCALES[scale.lower()]
     value = float(number) * factor
+    is_bare = not unit and not scale
     if unit == "%":
         size = SelectionSize("share", value / 100)
     elif unit == "tokens":
         size = SelectionSize("tokens", value)
-    elif unit == "" and not scale and _is_share(number, value):
+    elif is_bare and _is_share(number, value):
         size = SelectionSize("share", value)
     else:
         size = SelectionSize("rows", value)
@@ -130,7 +135,11 @@ def parse_quotas(
     """The quota of each name."""
     quotas = {}
     for name, value in given.items():
-        quotas[name] = parse_quota(value, f"the {what} {name!r} has a quota")
+        quota = parse_quota(
+            value,
+            what=f"the {what} {name!r} has a quota",
+        )
+        quotas[name] = quota
     return quotas
 
 

@@ -87,7 +87,12 @@ def _fingerprint_folder(folder: Path) -> str:
     entries = []
     for path in paths:
         status = path.stat()
-        entries.append([path.name, status.st_size, status.st_mtime_ns])
+        entry = [
+            path.name,
+            status.st_size,
+            status.st_mtime_ns,
+        ]
+        entries.append(entry)
     return canonical_hash(entries)
 
 
@@ -117,9 +122,14 @@ class SentenceTransformer:
         Raises:
             ModelError: if the model's files have changed since it was loaded.
         """
-        model = _load_transformer(self.folder, self.fingerprint)
+        model = _load_transformer(
+            self.folder,
+            self.fingerprint,
+        )
         vectors = model.encode(
-            list(texts), normalize_embeddings=True, show_progress_bar=False
+            list(texts),
+            normalize_embeddings=True,
+            show_progress_bar=False,
         )
         return np.asarray(vectors, dtype=np.float32)
 
@@ -131,7 +141,6 @@ def _load_transformer(folder: str, fingerprint: str) -> Any:
         raise ModelError(
             f"the encoder in {folder} changed while it was in use: start again"
         )
-    package = import_module(
-        "sentence_transformers"
-    )  # takes seconds, so only when it is needed
+    # Imported only when it is needed: that takes seconds.
+    package = import_module("sentence_transformers")
     return package.SentenceTransformer(folder)

@@ -153,8 +153,8 @@ def read_intent(
     def mentions(word_list: frozenset[str]) -> bool:
         return not word_list.isdisjoint(distinct)
 
-    # "Summarise ..., one sentence" asks for a short text, even if a word of `LABEL` stands in it.
     short = mentions(SHORT) or bool(_ONE_SENTENCE.search(lower))
+    # "Identify ... and find a title" asks for a text: a label is asked only if no short text is.
     label = not short and (mentions(LABEL) or bool(_TRUTH.search(lower)))
     limit = _find_word_limit(lower) if "word" in lower else 0
     return InstructionIntent(

@@ -29,10 +29,15 @@ def pack_matrix(name: str, rows: Matrix) -> dict[str, Array]:
     >>> packed["a"].tolist(), unpack_matrix(packed, "a").round(2).tolist()
     ([[127, -64]], [[1.0, -0.5]])
     """
+    # One scale per row: its largest value becomes 127.
     sizes = np.abs(rows)
-    largest = sizes.max(axis=1, initial=0)
+    largest = sizes.max(
+        axis=1,
+        initial=0,
+    )
     bounded = np.maximum(largest, SMALLEST_MAXIMUM)
     scale = bounded.astype(np.float32) / LARGEST_INT8
+
     quotients = rows / scale[:, None]
     steps = np.rint(quotients)
     return {
@@ -59,7 +64,11 @@ def pack_sparse(name: str, rows: sp.csr_array) -> dict[str, Array]:
         np.arange(n_rows),
         lengths,
     )
-    largest = np.zeros(n_rows, dtype=np.float32)
+    # The largest size of each row's entries. `at`, because a row occurs once per entry.
+    largest = np.zeros(
+        n_rows,
+        dtype=np.float32,
+    )
     np.maximum.at(
         largest,
         row_of_entry,
@@ -116,9 +125,10 @@ def check_shapes(
 ) -> None:
     """Raise `ValueError` for a tensor of another shape, `KeyError` for a missing one."""
     for name, expected in shapes.items():
-        shape = tensors[name].shape
-        if shape != expected:
-            raise ValueError(f"{name} has shape {shape}, expected {expected}")
+        tensor = tensors[name]
+        if tensor.shape == expected:
+            continue
+        raise ValueError(f"{name} has shape {tensor.shape}, expected {expected}")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
@@ -145,7 +155,8 @@ def parse_tensors(content: bytes) -> dict[str, Array]:
         raise ModelError(f"not a safetensors file: {error}") from None
     damaged_names: list[str] = []
     for name, values in tensors.items():
-        if not np.isfinite(values).all():
+        is_finite = np.isfinite(values)
+        if not is_finite.all():
             damaged_names.append(name)
     if damaged_names:
         names = ", ".join(sorted(damaged_names))

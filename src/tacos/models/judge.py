@@ -232,6 +232,7 @@ class EmbeddedJudge:
         for side, grade in graded.items():
             score, reasons = grade
             scores[side] = score
+            # A single sample has no side to name.
             if side:
                 reasons = f"{side.upper()}: {reasons}"
             explanations.append(reasons)
@@ -373,13 +374,14 @@ def _read_weights(folder: str, digest: str) -> JudgeWeights:
 
 def _has_current_features(table: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether a judge's features have the names and knots of this version."""
-    own: list[tuple[str, list[float]]] = []
+    # All rows are read before any is compared: one that cannot be read means a damaged file.
+    own = []
     for row in table:
-        knots = [float(knot) for knot in row["knots"]]
+        knots = tuple(map(float, row["knots"]))
         own.append((row["name"], knots))
-    current: list[tuple[str, list[float]]] = []
+    current = []
     for feature in feature_ramps.FEATURES:
-        knots = [float(knot) for knot in feature.knots]
+        knots = tuple(map(float, feature.knots))
         current.append((feature.name, knots))
     return own == current
 

@@ -59,10 +59,13 @@ class JudgePanel:
         """
         positions: dict[str, list[int]] = {name: [] for name in self.members}
         for position, request in enumerate(requests):
-            positions[request.model].append(position)
+            own_positions = positions[request.model]
+            own_positions.append(position)
 
+        # One thread per member: most of them wait for a network.
         futures: dict[str, Future[list[Reply]]] = {}
-        with ThreadPoolExecutor(len(self.members)) as threads:
+        n_threads = len(self.members)
+        with ThreadPoolExecutor(n_threads) as threads:
             for name, own_positions in positions.items():
                 # A member that no request names is not called.
                 if not own_positions:

@@ -61,7 +61,11 @@ class MiniLM:
         encodings = tokenizer.encode_batch_fast(readable)
         token_ids = [encoding.ids for encoding in encodings]
         session = load_session(self.threads)
-        return encode_token_ids(session, token_ids, self.batch)
+        return encode_token_ids(
+            session,
+            token_ids,
+            self.batch,
+        )
 
 
 def encode_token_ids(
@@ -73,21 +77,37 @@ def encode_token_ids(
 
     Batches hold texts of similar length, so that little is padded.
     """
+    n_texts = len(ids)
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    vectors = np.zeros((len(ids), DIM), dtype=np.float32)
+    vectors = np.zeros((n_texts, DIM), dtype=np.float32)
     for rows in _cut_batches(lengths, batch):
-        batch_lengths = lengths[rows]
-        width = int(batch_lengths.max())
-        is_token = np.arange(width) < batch_lengths[:, None]  # (rows, width)
-        tokens = np.zeros(is_token.shape, dtype=np.int32)
-        tokens[is_token] = np.concatenate([ids[row] for row in rows])
-        inputs = {
-            "tokens": tokens,
-            "mask": is_token.astype(np.int32),
-        }
-        (batch_vectors,) = session.run(["vectors"], inputs)
+        batch_ids = [ids[row] for row in rows]
+        (batch_vectors,) = session.run(
+            ["vectors"],
+            _pad_token_ids(batch_ids, lengths[rows]),
+        )
+        # Back to where the texts stand.
         vectors[rows] = batch_vectors
     return vectors
+
+
+def _pad_token_ids(
+    ids: Sequence[Sequence[int]],
+    lengths: Rows,
+) -> dict[str, npt.NDArray[np.int32]]:
+    """Return the graph's inputs, both int32 (rows, longest): ids, and a mask of what is a token."""
+    width = int(lengths.max())
+    is_token = np.arange(width) < lengths[:, None]
+    tokens = np.zeros(
+        is_token.shape,
+        dtype=np.int32,
+    )
+    # Row by row, which is the order of a boolean index.
+    tokens[is_token] = np.concatenate(ids)
+    return {
+        "tokens": tokens,
+        "mask": is_token.astype(np.int32),
+    }
 
 
 def _cut_batches(lengths: Rows, size: int) -> list[Rows]:
@@ -96,15 +116,20 @@ def _cut_batches(lengths: Rows, size: int) -> list[Rows]:
     >>> [rows.tolist() for rows in _cut_batches(np.array([9, 2, 3, 2]), 6)]
     [[1, 3], [2], [0]]
     """
+    if not len(lengths):
+        return []
     batches: list[Rows] = []
     order = np.argsort(lengths, kind="stable")
     start = 0
-    for end in range(1, len(order) + 1):
-        at_end = end == len(order)
-        # The next row is the longest so far, and all others would be padded to it.
-        if at_end or (end + 1 - start) * lengths[order[end]] > size:
-            batches.append(order[start:end])
-            start = end
+    for position, row in enumerate(order):
+        n_rows = position + 1 - start
+        # This row is the longest so far, and all others would be padded to it.
+        n_tokens = n_rows * lengths[row]
+        if n_rows > 1 and n_tokens > size:
+            batch = order[start:position]
+            batches.append(batch)
+            start = position
+    batches.append(order[start:])
     return batches
 
 
@@ -155,8 +180,10 @@ def _load_weights(path: Path) -> dict[str, Vectors]:
         "embed.beta": raw["embeddings.LayerNorm.bias"],
     }
     for layer in range(LAYERS):
-        for name, array in _rename_layer_weights(raw, layer).items():
+        layer_arrays = _rename_layer_weights(raw, layer)
+        for name, array in layer_arrays.items():
             arrays[f"{layer}.{name}"] = array
+    # The session takes contiguous arrays only, so transposed views are copied.
     return {
         name: np.ascontiguousarray(array, dtype=np.float32)
         for name, array in arrays.items()

@@ -33,9 +33,11 @@ def tokenise_text(text: str) -> list[str]:
     >>> tokenise_text("Name 3 C++ libraries!")
     ['name', '<num>', 'c++', 'libraries', '!']
     """
+    # Cut twice: the first cut spares long texts the search, the second one decides.
     beginning = text[:MAX_CHARACTERS]
     words = WORD.findall(beginning.lower())
-    return [_merge_number(word) for word in words[:MAX_WORDS]]
+    first_words = words[:MAX_WORDS]
+    return [_merge_number(word) for word in first_words]
 
 
 def _merge_number(word: str) -> str:
@@ -48,13 +50,14 @@ def _build_n_grams(words: Sequence[str]) -> list[str]:
     >>> _build_n_grams(["name", "two"])
     ['name', 'two', 'name two', '^name', '^two', '^^name two']
     """
-    first_two = words[:2]
     pairs = [f"{left} {right}" for left, right in pairwise(words)]
+    first_two = words[:2]
+    opening = " ".join(first_two)
     return [
         *words,
         *pairs,
         *(f"^{word}" for word in first_two),
-        f"^^{' '.join(first_two)}",
+        f"^^{opening}",
     ]
 
 
@@ -66,20 +69,27 @@ def learn_vocabulary(
 
     The weight of an n-gram is ln((1 + n) / (1 + df)) + 1, with n texts and df of them holding it.
     """
+    n_texts = len(texts)
     document_counts: Counter[str] = Counter()
     for words in texts:
+        # An n-gram counts once per text.
         distinct = set(_build_n_grams(words))
         document_counts.update(distinct)
+
     n_grams: list[str] = []
     weights: list[float] = []
     for n_gram in sorted(document_counts):
         document_count = document_counts[n_gram]
         if document_count < min_texts:
             continue
-        inverse_frequency = (1 + len(texts)) / (1 + document_count)
+        inverse_frequency = (1 + n_texts) / (1 + document_count)
+        weight = math.log(inverse_frequency) + 1
         n_grams.append(n_gram)
-        weights.append(math.log(inverse_frequency) + 1)
-    return n_grams, np.array(weights, dtype=np.float32)
+        weights.append(weight)
+    return (
+        n_grams,
+        np.array(weights, dtype=np.float32),
+    )
 
 
 def tf_idf_matrix(
@@ -100,10 +110,13 @@ def tf_idf_matrix(
         row: list[float] = []
         # Sorted, so that the sum of squares runs in one order whatever the order of the words.
         for column in sorted(counts):
-            frequency = 1 + math.log(counts[column])
-            row.append(frequency * float(weights[column]))
+            count = counts[column]
+            frequency = 1 + math.log(count)
+            weight = float(weights[column])
+            row.append(frequency * weight)
             indices.append(column)
-        length = math.sqrt(sum(value * value for value in row))
+        squares = sum(value * value for value in row)
+        length = math.sqrt(squares)
         data += [value / length for value in row]
         ends.append(len(data))
     return sp.csr_array(

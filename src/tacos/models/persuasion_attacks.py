@@ -200,8 +200,9 @@ def _judges_and_asks(words: Set[str]) -> bool:
     n_asking = len(words & ASKING)
     if n_asking > 2:
         return True
-    # Two words about judging are enough: "grade" is often what is asked for, too.
-    return n_judging > 0 and n_judging + n_asking > 1
+    if n_judging == 0:
+        return False
+    return n_judging + n_asking > 1
 
 
 def _find_distinct_words(text: str) -> frozenset[str]:

@@ -77,7 +77,10 @@ class StaticEncoder:
         """
         tokenizer, table, _ = self.loaded
         n_tokens, dim = table.shape
-        vectors = np.empty((len(texts), dim), dtype=np.float32)
+        vectors = np.empty(
+            (len(texts), dim),
+            dtype=np.float32,
+        )
         for start in range(0, len(texts), CHUNK):
             chunk = slice(start, start + CHUNK)
             counts = count_tokens(
@@ -86,7 +89,9 @@ class StaticEncoder:
                 self.max_tokens,
                 n_tokens,
             )
-            vectors[chunk] = scale_rows(counts @ table)
+            # A sum of token vectors; sparse, so that a row does not depend on the others.
+            sums = counts @ table
+            vectors[chunk] = scale_rows(sums)
         return vectors
 
 
@@ -105,7 +110,8 @@ def count_tokens(
     beginnings = [replace_surrogates(text[:max_characters]) for text in texts]
     encodings = tokenizer.encode_batch_fast(beginnings, add_special_tokens=False)
     token_ids = [encoding.ids for encoding in encodings]
-    ends = np.cumsum([0, *map(len, token_ids)], dtype=np.int32)
+    lengths = map(len, token_ids)
+    ends = np.cumsum([0, *lengths], dtype=np.int32)
     n_entries = int(ends[-1])
     columns = np.fromiter(
         chain.from_iterable(token_ids),
@@ -160,10 +166,11 @@ def load_static(folder: str | Path) -> StaticEncoder:
 
 def _read_static_files(folder: str) -> tuple[bytes, bytes]:
     """Read table and tokenizer; raise `ModelError` if either cannot be read."""
-    path = Path(folder)
+    table_path = Path(folder) / TABLE
+    tokenizer_path = Path(folder) / TOKENIZER
     try:
-        table = (path / TABLE).read_bytes()
-        tokenizer = (path / TOKENIZER).read_bytes()
+        table = table_path.read_bytes()
+        tokenizer = tokenizer_path.read_bytes()
     except OSError as error:
         raise _describe_damage(folder, error) from None
     return table, tokenizer

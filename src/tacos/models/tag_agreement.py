@@ -66,20 +66,28 @@ class MatchCounts:
 
         `groups` gives each instruction a group; those of one group are drawn together.
         """
-        rng = np.random.default_rng(seed)
         if groups is None:
             group_of_row = np.arange(len(self.hits))
         else:
             _, group_of_row = np.unique(groups, return_inverse=True)
+        # Summed once per group, so that a draw adds up few numbers.
         hits = np.bincount(group_of_row, self.hits)
         totals = np.bincount(group_of_row, self.totals)
+
+        rng = np.random.default_rng(seed)
         n_groups = len(hits)
-        draws = rng.integers(0, n_groups, (n_draws, n_groups))
+        draws = rng.integers(
+            0,
+            n_groups,
+            (n_draws, n_groups),
+        )
         values = []
         for drawn_groups in draws:
             drawn_hits = hits[drawn_groups].sum()
             drawn_total = totals[drawn_groups].sum()
-            values.append(2 * drawn_hits / max(drawn_total, 1))
+            # A draw may have no tag at all.
+            divisor = max(drawn_total, 1)
+            values.append(2 * drawn_hits / divisor)
         low, high = np.quantile(values, [0.025, 0.975])
         return float(low), float(high)
 
@@ -98,9 +106,10 @@ def count_exact_matches(
     for tags_a, tags_b in zip(a, b, strict=True):
         names_a = lowercase_tags(tags_a)
         names_b = lowercase_tags(tags_b)
-        shared = set(names_a) & set(names_b)
+        shared = set(names_a).intersection(names_b)
+        total = len(names_a) + len(names_b)
         hits.append(len(shared))
-        totals.append(len(names_a) + len(names_b))
+        totals.append(total)
     return MatchCounts(
         np.array(hits, dtype=np.float64),
         np.array(totals, dtype=np.float64),
@@ -119,10 +128,12 @@ def count_fuzzy_matches(
     names_a = [lowercase_tags(tags) for tags in a]
     names_b = [lowercase_tags(tags) for tags in b]
     rows = list(zip(names_a, names_b, strict=True))
+
+    # Each tag is encoded once. A dictionary, because it keeps the order.
     distinct: dict[str, None] = {}
     for row_a, row_b in rows:
-        distinct.update(dict.fromkeys(row_a))
-        distinct.update(dict.fromkeys(row_b))
+        names = [*row_a, *row_b]
+        distinct.update(dict.fromkeys(names))
     encoded = encoder.encode(list(distinct))
     vectors = dict(zip(distinct, encoded, strict=True))
 
@@ -149,10 +160,11 @@ def _count_closest_pairs(
     vectors_a = np.array([vectors[tag] for tag in a])
     vectors_b = np.array([vectors[tag] for tag in b])
     cosines = vectors_a @ vectors_b.T  # (len(a), len(b))
+    n_columns = len(b)
     n_matches = 0
     while cosines.max() >= FUZZY:
         closest = int(cosines.argmax())
-        row, column = divmod(closest, len(b))
+        row, column = divmod(closest, n_columns)
         # Neither tag may match again.
         cosines[row] = -1
         cosines[:, column] = -1
@@ -254,7 +266,17 @@ def calibration_error(
     bin_numbers = (said * n_bins).astype(np.int64)
     # A confidence of 1 belongs to the last bin.
     bin_of_tag = np.minimum(bin_numbers, n_bins - 1)
-    said_in_bin = np.bincount(bin_of_tag, said, n_bins)
-    right_in_bin = np.bincount(bin_of_tag, outcome, n_bins)
+    said_in_bin = np.bincount(
+        bin_of_tag,
+        said,
+        n_bins,
+    )
+    right_in_bin = np.bincount(
+        bin_of_tag,
+        outcome,
+        n_bins,
+    )
+    # A bin's weight is its size, so its sums are compared, not its means.
     gaps = np.abs(said_in_bin - right_in_bin)
-    return float(gaps.sum() / max(len(said), 1))
+    n_tags = max(len(said), 1)
+    return float(gaps.sum() / n_tags)

@@ -71,8 +71,14 @@ class Perceptron(NamedTuple):
     def probability(self, rows: Matrix) -> Matrix:
         """Compute probabilities, float32 of shape (...,), for rows of shape (..., len(NAMES))."""
         values = (rows - self.mean) / self.spread
-        layers = zip(self.weights, self.biases, strict=True)
-        for number, (weights, bias) in enumerate(layers):
+        layers = zip(
+            self.weights,
+            self.biases,
+            strict=True,
+        )
+        for number, layer in enumerate(layers):
+            weights, bias = layer
+            # ReLU between two layers: neither before the first nor after the last.
             if number > 0:
                 values = np.maximum(values, 0)
             values = values @ weights + bias
@@ -93,12 +99,21 @@ def propose_candidates(
     Candidates are row numbers of the lexicon, -1 where a text has no more. `scores` is (texts,
     learned tags), `texts` holds each text's stems.
     """
+    shape = (len(texts), WIDTH)
+    candidates = np.full(
+        shape,
+        -1,
+        dtype=np.int64,
+    )
+    mentioned = np.zeros(
+        shape,
+        dtype=np.bool_,
+    )
+    # The first places are for the tags that score highest.
     best_tags = _find_best_tags(known.columns, scores)
     n_scored = best_tags.shape[1]
-    shape = (len(texts), WIDTH)
-    candidates = np.full(shape, -1, dtype=np.int64)
     candidates[:, :n_scored] = best_tags
-    mentioned = np.zeros(shape, dtype=np.bool_)
+
     for row, stems in enumerate(texts):
         named = set(known.lexicon.mentions(stems))
         scored = best_tags[row].tolist()
@@ -154,7 +169,14 @@ def describe_candidates(
     six_best = descending[:, :6].sum(axis=1, keepdims=True)
     closest, closest_score = _find_better_neighbours(known, tags, score)
     coverage = _measure_word_coverage(known.lexicon, texts, tags)
+    # (t)ext, (c)andidate, (d)imension
+    closeness = np.einsum(
+        "tcd,td->tc",
+        known.vectors[tags],
+        vectors,
+    )
     n_stems = [[len(stems)] for stems in texts]
+    is_high = score > 0.1
 
     # Each is (texts, WIDTH), or (texts, 1) if all candidates of a text share it.
     columns: Mapping[str, npt.ArrayLike] = {
@@ -167,14 +189,14 @@ def describe_candidates(
         "number of words": coverage.n_words,
         "weight of the commonest word": coverage.least_weight,
         "times in the published counts": np.log1p(known.published[tags]),
-        "closeness to the text": np.einsum("tcd,td->tc", known.vectors[tags], vectors),
+        "closeness to the text": closeness,
         "closest better tag": closest,
         "closest better tag times its score": closest_score,
         "sum of the six best scores": six_best,
         "words of the text": np.log1p(n_stems),
         "best score": best_score,
         "mentioned times weight": mentioned * coverage.least_weight,
-        "scores above 0.1": (score > 0.1).sum(axis=1, keepdims=True),
+        "scores above 0.1": is_high.sum(axis=1, keepdims=True),
         "learned": known.columns[tags] >= 0,
     }
     described = np.empty((*tags.shape, len(NAMES)), dtype=np.float32)
@@ -221,14 +243,18 @@ def _find_better_neighbours(
     """
     vectors = known.vectors[tags]
     cosines = vectors @ vectors.transpose(0, 2, 1)  # (texts, WIDTH, WIDTH)
+    # Axis 1 is the candidate, axis 2 the other one.
     own_score = score[:, :, None]
     other_score = score[:, None, :]
-    other_exists = (tags >= 0)[:, None, :]
+    is_filled = tags >= 0
+    other_exists = is_filled[:, None, :]
     is_better = (other_score > own_score) & other_exists
     cosines[~is_better] = 0
-    closest = cosines.max(axis=2)
-    closest_score = (cosines * other_score).max(axis=2)
-    return closest, closest_score
+    weighted = cosines * other_score
+    return (
+        cosines.max(axis=2),
+        weighted.max(axis=2),
+    )
 
 
 class _WordCoverage(NamedTuple):
@@ -247,11 +273,13 @@ def _measure_word_coverage(
     """Measure how much of each candidate the text mentions; each array is (texts, WIDTH)."""
     parts = lexicon.parts[tags]  # (texts, WIDTH, LONGEST_TAG)
     weights = lexicon.part_weights[tags]
-    inside = np.take_along_axis(
+    flat_parts = parts.reshape(len(tags), -1)
+    flat_inside = np.take_along_axis(
         lexicon.present(texts),
-        parts.reshape(len(tags), -1),
+        flat_parts,
         axis=1,
-    ).reshape(parts.shape)
+    )
+    inside = flat_inside.reshape(parts.shape)
     covered = (weights * inside).sum(axis=2)
     total = weights.sum(axis=2)
     is_word = parts > 0

@@ -32,9 +32,10 @@ def stem_text(text: str) -> list[str]:
     ['sort', 'algorithm', 'c++']
     """
     beginning = text[:MAX_CHARACTERS].lower()
-    words = PIECE.findall(beginning)[:MAX_PIECES]
+    words = PIECE.findall(beginning)
     stemmer = Stemmer.Stemmer("porter")
-    return list(stemmer.stemWords(words))
+    stems = stemmer.stemWords(words[:MAX_PIECES])
+    return list(stems)
 
 
 @lru_cache(maxsize=50_000)
@@ -70,7 +71,9 @@ class Lexicon:
             if not stems:
                 continue
             phrase = " ".join(stems)
-            tags.setdefault(phrase, []).append(number)
+            # Tags that differ only in their endings share a phrase.
+            same_phrase = tags.setdefault(phrase, [])
+            same_phrase.append(number)
         return tags
 
     @cached_property
@@ -82,8 +85,11 @@ class Lexicon:
     @cached_property
     def parts(self) -> Ids:
         """The numbers of each tag's stems, int32 (tags, LONGEST_TAG), 0 where there are no more."""
-        shape = (len(self.tags), LONGEST_TAG)
-        parts = np.zeros(shape, dtype=np.int32)
+        n_tags = len(self.tags)
+        parts = np.zeros(
+            (n_tags, LONGEST_TAG),
+            dtype=np.int32,
+        )
         for row, stems in enumerate(self.stems):
             n_stems = len(stems)
             numbers = [self.by_stem[stem] for stem in stems]
@@ -114,13 +120,16 @@ class Lexicon:
             n_runs = len(stems) - length + 1
             for start in range(n_runs):
                 end = start + length
-                phrase = " ".join(stems[start:end])
-                tags = self.by_phrase.get(phrase, ())
-                mentioned.update(tags)
+                run = stems[start:end]
+                phrase = " ".join(run)
+                tags = self.by_phrase.get(phrase)
+                if tags:
+                    mentioned.update(tags)
 
         # Ties go to the smaller number, so that the order is always the same.
         def weightiest_first(tag: int) -> tuple[float, int]:
-            return -self.weight[tag], tag
+            weight = self.weight[tag]
+            return -weight, tag
 
         ordered = sorted(mentioned, key=weightiest_first)
         return ordered[:MAX_MENTIONS]
@@ -130,8 +139,12 @@ class Lexicon:
 
         Column 0 is always False.
         """
+        # One column more than stems, because their numbers start at 1.
         n_columns = len(self.by_stem) + 1
-        has_stem = np.zeros((len(texts), n_columns), dtype=np.bool_)
+        has_stem = np.zeros(
+            (len(texts), n_columns),
+            dtype=np.bool_,
+        )
         for row, stems in enumerate(texts):
             known_stems = self.by_stem.keys() & set(stems)
             numbers = [self.by_stem[stem] for stem in known_stems]

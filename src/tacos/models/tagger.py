@@ -111,15 +111,16 @@ def load(path: str | Path | None = None) -> EmbeddedTagger:
     `tacos distill` and `tacos.models.train` write such folders. Raises `ModelError` if the folder
     holds no tagger.
     """
-    folder = DATA if path is None else Path(path)
+    folder = DATA
+    if path is not None:
+        folder = Path(path)
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{folder} holds no tagger: {', '.join(missing)} missing")
+        names = ", ".join(missing)
+        raise ModelError(f"{folder} holds no tagger: {names} missing")
     meta, packed = read_tagger_bytes(str(folder))
-    return EmbeddedTagger(
-        str(folder),
-        digest=hash_tagger_files(meta, packed),
-    )
+    digest = hash_tagger_files(meta, packed)
+    return EmbeddedTagger(str(folder), digest)
 
 
 def tag_instructions(
@@ -129,15 +130,20 @@ def tag_instructions(
     """Return (tag, probability, whether the text mentions it) per instruction, best tag first."""
     ranked: list[list[RankedTag]] = []
     for start in range(0, len(instructions), CHUNK):
-        texts = instructions[start : start + CHUNK]
+        end = start + CHUNK
+        texts = instructions[start:end]
         # The tags' space has an encoder of its own, usually the same one.
         near = loaded.closeness.encode(texts)
-        if loaded.encoder == loaded.closeness:
-            vectors = near
-        else:
+        vectors = near
+        if loaded.encoder != loaded.closeness:
             vectors = loaded.encoder.encode(texts)
         scores = loaded.scorer.scores(texts, vectors)
-        ranked += _rerank_tags(loaded, scores, texts, near)
+        ranked += _rerank_tags(
+            loaded,
+            scores,
+            texts,
+            near,
+        )
     return ranked
 
 
@@ -160,7 +166,8 @@ def _rerank_tags(
         vectors,
         candidates,
     )
-    probabilities = loaded.network.probability(described)
+    probabilities = loaded.network.probability(described)  # (texts, WIDTH)
+    # Empty places are described, too, but hold no tag to give.
     tags, mentioned = candidates
     probabilities[tags < 0] = 0
 
@@ -188,17 +195,24 @@ def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
     """
     ranking = np.argsort(-chance, kind="stable")
     order = ranking[:MAX_TAGS]
-    best = chance[order]
+    best = chance[order]  # descending
     if best[0] < choice.first_floor:
         return []
+
+    # The expected F1 of the k best, for each k
     counts = np.arange(1, len(best) + 1)
+    sizes = counts + choice.expected_tags
     expected_hits = np.cumsum(best)
-    expected_f1 = expected_hits / (counts + choice.expected_tags)
+    expected_f1 = expected_hits / sizes
     n_best = int(expected_f1.argmax()) + 1
-    n_above_floor = int((best >= choice.floor).sum())
+
+    is_above_floor = best >= choice.floor
+    n_above_floor = int(is_above_floor.sum())
     # The best candidate has passed its own floor, so it is given in any case.
-    n_given = min(n_best, max(n_above_floor, 1))
-    return [int(number) for number in order[:n_given]]
+    n_allowed = max(n_above_floor, 1)
+    n_given = min(n_best, n_allowed)
+    chosen: list[int] = order[:n_given].tolist()
+    return chosen
 
 
 def _format_reply(tags: Sequence[RankedTag]) -> str:

@@ -41,12 +41,19 @@ class TagScorer(NamedTuple):
 
     def scores(self, texts: Sequence[str], vectors: Matrix) -> Matrix:
         """Score tags, float32 (texts, tags): near 1 for a sure tag, near 0 for any other."""
+        # What the n-grams say
         words = [ngrams.tokenise_text(text) for text in texts]
-        tf_idf = ngrams.tf_idf_matrix(words, self.columns, self.idf)
+        tf_idf = ngrams.tf_idf_matrix(
+            words,
+            self.columns,
+            self.idf,
+        )
         by_words = (tf_idf @ self.n_gram_weights).toarray()
 
-        cosines = vectors @ self.landmarks.T
-        kernel = np.exp(np.float32(self.gamma) * (cosines - 1))
+        # What the meaning says. A float64 factor would turn the whole kernel into float64.
+        gamma = np.float32(self.gamma)
+        cosines = vectors @ self.landmarks.T  # (texts, m)
+        kernel = np.exp(gamma * (cosines - 1))
         by_meaning = kernel @ self.head
         return np.asarray(
             by_words + by_meaning,
@@ -90,8 +97,9 @@ def read_tagger_bytes(folder: str, digest: str = "") -> list[bytes]:
 
     Raises `ModelError` if they cannot be read or no longer fit `digest`.
     """
+    paths = [Path(folder) / name for name in FILES]
     try:
-        meta, packed = [(Path(folder) / name).read_bytes() for name in FILES]
+        meta, packed = [path.read_bytes() for path in paths]
     except OSError as error:
         raise ModelError(f"cannot read the tagger in {folder}: {error}") from None
     if digest and digest != hash_tagger_files(meta, packed):
@@ -108,9 +116,10 @@ def read_tagger_meta(folder: str, digest: str) -> dict[str, Any]:
     Raises `ModelError` if it is damaged or of another version.
     """
     content, _ = read_tagger_bytes(folder, digest)
+    keys = ("name", "encoder", "closeness")
     try:
         meta: dict[str, Any] = orjson.loads(content)
-        named = [meta.get(key) for key in ("name", "encoder", "closeness")]
+        named = [meta.get(key) for key in keys]
     except (orjson.JSONDecodeError, AttributeError) as error:
         raise ModelError(
             f"the tagger in {folder}: of another version or damaged: {error!r}"
@@ -143,9 +152,12 @@ def pack_tagger(
 ) -> list[tuple[str, bytes]]:
     """Return name and bytes of a tagger's two files; equal taggers give equal bytes."""
     meta_name, tensors_name = FILES
+    # Sorted keys, because equal dictionaries may differ in their order.
+    meta_bytes = orjson.dumps(meta, option=orjson.OPT_SORT_KEYS)
+    tensor_bytes = int8_tensors.dump_tensors(packed)
     return [
-        (meta_name, orjson.dumps(meta, option=orjson.OPT_SORT_KEYS)),
-        (tensors_name, int8_tensors.dump_tensors(packed)),
+        (meta_name, meta_bytes),
+        (tensors_name, tensor_bytes),
     ]
 
 
@@ -167,16 +179,22 @@ def assemble_tagger(
 
     shapes = _list_tensor_shapes(meta, packed, scorer_encoder.dim)
     int8_tensors.check_shapes(packed, shapes)
+    columns = {n_gram: number for number, n_gram in enumerate(meta["n_grams"])}
     scorer = TagScorer(
-        columns={n_gram: number for number, n_gram in enumerate(meta["n_grams"])},
+        columns=columns,
         idf=_as_float32(packed["idf"]),
         n_gram_weights=int8_tensors.unpack_sparse(packed, "n_gram_weights"),
         landmarks=int8_tensors.unpack_matrix(packed, "landmarks"),
         head=int8_tensors.unpack_matrix(packed, "head"),
         gamma=float(meta["gamma"]),
     )
+    lexicon = tag_phrases.Lexicon(
+        tuple(meta["tags"]),
+        meta["stems"],
+        meta["rare"],
+    )
     known = tag_candidates.TagTable(
-        lexicon=tag_phrases.Lexicon(tuple(meta["tags"]), meta["stems"], meta["rare"]),
+        lexicon=lexicon,
         vectors=closeness.encode(meta["tags"]),
         given=_as_float32(packed["given"]),
         published=_as_float32(packed["published"]),
@@ -241,11 +259,18 @@ def _list_tensor_shapes(
 def _read_network(packed: dict[str, int8_tensors.Array]) -> tag_candidates.Perceptron:
     """Build the network; raise `ValueError` if its layers do not fit together."""
     n_layers = sum(name.startswith("network.bias") for name in packed)
+    weights: list[Matrix] = []
+    biases: list[Matrix] = []
+    for layer in range(n_layers):
+        layer_weights = packed[f"network.weights{layer}"]
+        layer_bias = packed[f"network.bias{layer}"]
+        weights.append(_as_float32(layer_weights))
+        biases.append(_as_float32(layer_bias))
     network = tag_candidates.Perceptron(
         mean=_as_float32(packed["network.mean"]),
         spread=_as_float32(packed["network.spread"]),
-        weights=[_as_float32(packed[f"network.weights{n}"]) for n in range(n_layers)],
-        biases=[_as_float32(packed[f"network.bias{n}"]) for n in range(n_layers)],
+        weights=weights,
+        biases=biases,
     )
     # One row on trial: numpy raises where the shapes of two layers do not fit.
     one_row = network.mean[None]

@@ -76,7 +76,11 @@ def _train_tagger(options: argparse.Namespace) -> Path:
         encoder=options.encoder,
         name=f"tacos-tagger-{options.encoder}",
     )
-    rows = tagger.encode_rows(instructions, tags, recipe)
+    rows = tagger.encode_rows(
+        instructions,
+        tags,
+        recipe,
+    )
     model = tagger.fit_tagger_model(rows, reference, recipe)
     return tagger.write_tagger(options.out, model)
 
@@ -89,12 +93,18 @@ def read_tagging_data(
     tags = [row["tags"] for row in annotations.values()]
     # Published tags without instructions: they widen the lexicon.
     published_counts: dict[str, int] = {}
-    for row in corpora.read_corpus_rows(data / "tags/raw_tag_counts_11976.jsonl.gz"):
+    for row in corpora.read_corpus_rows(data / corpora.PUBLISHED_TAGS):
         name = tag_agreement.lowercase_tag(row["tag"])
         published_counts[name] = int(row["count"])
-    spellings = tagger.pick_spellings(tags)
-    reference = tagger.TagReference(spellings, published_counts)
-    return list(annotations), tags, reference
+    reference = tagger.TagReference(
+        tagger.pick_spellings(tags),
+        published_counts,
+    )
+    return (
+        list(annotations),
+        tags,
+        reference,
+    )
 
 
 if __name__ == "__main__":

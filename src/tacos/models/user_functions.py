@@ -112,10 +112,10 @@ class FunctionJudge:
         score_of_sample = dict(zip(distinct, scores, strict=True))
         replies: list[Reply] = []
         for samples in samples_of_requests:
-            scores_of_sides: dict[str, float] = {}
-            for side, sample in samples.items():
-                scores_of_sides[side] = score_of_sample[sample]
-            reply = self.reply(scores_of_sides)
+            own_scores = {
+                side: score_of_sample[sample] for side, sample in samples.items()
+            }
+            reply = self.reply(own_scores)
             replies.append(reply)
         return replies
 
@@ -125,10 +125,12 @@ class FunctionJudge:
         A score outside 1..100 makes a failure, never a default.
         """
         numbers = {side: float(score) for side, score in scores.items()}
-        if not all(1 <= number <= 100 for number in numbers.values()):
+        in_range = [1 <= number <= 100 for number in numbers.values()]
+        if not all(in_range):
+            named = judge_requests.name_scores(numbers)
             return Reply(
                 None,
-                raw=repr(judge_requests.name_scores(numbers)),
+                raw=repr(named),
                 failure="score outside 1..100",
                 model=self.name,
             )
@@ -205,7 +207,9 @@ class FunctionSelector:
         ids = [str(chosen) for chosen in self.function(pool, n)]
         distinct = set(ids)
         is_known = distinct.issubset(pool["id"])
-        if not is_known or len(distinct) != len(ids) or len(ids) > n:
+        is_distinct = len(distinct) == len(ids)
+        fits = len(ids) <= n
+        if not (is_known and is_distinct and fits):
             raise ModelError(
                 f"your selector must return at most {n} distinct ids of the pool; "
                 f"it returned {len(ids)}, starting with {ids[:3]}"

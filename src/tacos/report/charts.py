@@ -153,8 +153,10 @@ def _chart_complexity(summary: pl.DataFrame) -> Any:
         legend=alt.Legend(offset=48),
     )
     base = _chart_table(shown).encode(x=x)
+    # Points with error bars, and a name above each
     points = base.mark_circle(opacity=0.8).encode(y=y, size=size)
-    bars = base.mark_rule().encode(y=alt.Y("low:Q", title=""), y2="high:Q")
+    low = alt.Y("low:Q", title="")
+    bars = base.mark_rule().encode(y=low, y2="high:Q")
     names = base.mark_text(dy=-16, fontSize=11).encode(y="high:Q", text="data:N")
     return (bars + points + names).properties(width=WIDTH, height=HEIGHT)
 

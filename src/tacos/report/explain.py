@@ -148,8 +148,9 @@ def _trace_clusters(artifacts: Artifacts, row: str) -> dict[str, Any]:
     if home is None:
         return {"clusters": {}}
     # A cluster of tags has a row per tag.
-    named = artifacts["clusters"].scan().select("cluster", "name").unique().collect()
-    names = dict(named.iter_rows())
+    rows_of_tags = artifacts["clusters"].scan()
+    distinct = rows_of_tags.select("cluster", "name").unique()
+    names = dict(distinct.collect().iter_rows())
     others = memberships[0]["clusters"]
     clusters = {}
     for number in [home, *others]:
@@ -160,22 +161,25 @@ def _trace_clusters(artifacts: Artifacts, row: str) -> dict[str, Any]:
 def _trace_shortlist(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """The grade of the sample, and where it was shortlisted or which rule left it out."""
     trace: dict[str, Any] = {}
-    grades = [entry["grade"] for entry in _read_sample_rows(artifacts, "grades", row)]
-    if grades:
+    graded = _read_sample_rows(artifacts, "grades", row)
+    if graded:
+        # Each grader has given a grade.
+        grades = [entry["grade"] for entry in graded]
         mean = sum(grades) / len(grades)
         trace["grade"] = round(mean, 2)
+    if "shortlist" in artifacts:
+        trace["shortlist"] = _describe_shortlist(artifacts, row)
+    return trace
+
+
+def _describe_shortlist(artifacts: Artifacts, row: str) -> list[str]:
+    """The clusters in which the sample was shortlisted, or the rules that left it out."""
     kept = _read_sample_rows(artifacts, "shortlist", row)
     if kept:
-        trace["shortlist"] = [
-            f"cluster {entry['cluster']} by rule {entry['rule']}" for entry in kept
-        ]
-    elif "shortlist" in artifacts:
-        rejects = artifacts["shortlist"].rejects()
-        dropped = rejects.filter(pl.col("id") == row).to_dicts()
-        trace["shortlist"] = [
-            f"{entry['reason']} ({entry['raw']})" for entry in dropped
-        ]
-    return trace
+        return [f"cluster {entry['cluster']} by rule {entry['rule']}" for entry in kept]
+    rejects = artifacts["shortlist"].rejects()
+    dropped = rejects.filter(pl.col("id") == row)
+    return [f"{entry['reason']} ({entry['raw']})" for entry in dropped.to_dicts()]
 
 
 def _trace_scores(artifacts: Artifacts, row: str) -> dict[str, Any]:
@@ -186,11 +190,17 @@ def _trace_scores(artifacts: Artifacts, row: str) -> dict[str, Any]:
     trace: dict[str, Any] = {}
     trace["comparisons"] = _list_comparisons(artifacts, row)
     scores = artifacts[newest].scan().collect()
-    own_scores = scores.filter(pl.col("id") == row)
-    if own_scores.height:
-        trace["scores"] = [
-            _describe_rank(artifacts, scores, entry) for entry in own_scores.to_dicts()
-        ]
+    is_row = pl.col("id") == row
+    ranks = []
+    for entry in scores.filter(is_row).to_dicts():
+        rank = _describe_rank(
+            artifacts,
+            scores,
+            entry,
+        )
+        ranks.append(rank)
+    if ranks:
+        trace["scores"] = ranks
     return trace
 
 
@@ -247,17 +257,27 @@ def _list_comparisons(artifacts: Artifacts, row: str) -> list[str]:
 
 def _describe_comparison(verdict: Record, side: str) -> str:
     """A verdict on the sample at one side of a pair."""
-    other = "right" if side == "left" else "left"
-    own_score = verdict[f"score_{side}"]
-    other_score = verdict[f"score_{other}"]
     judge = verdict["judge"]
     if verdict["repetition"]:
-        judge += f", time {verdict['repetition'] + 1}"
-    shown_first = (verdict["order"] == "ab") == (side == "left")
-    place = "first" if shown_first else "second"
-    text = f"by {judge}, against {verdict[other]}: {own_score:g} : {other_score:g}, shown {place}"
+        # Repetitions count from 0.
+        time = verdict["repetition"] + 1
+        judge += f", time {time}"
+
+    is_left = side == "left"
+    other = "right" if is_left else "left"
+    own_score = verdict[f"score_{side}"]
+    other_score = verdict[f"score_{other}"]
+    scores = f"{own_score:g} : {other_score:g}"
+
+    # In the order "ab", the left sample is shown first.
+    left_is_first = verdict["order"] == "ab"
+    place = "second"
+    if is_left == left_is_first:
+        place = "first"
+    text = f"by {judge}, against {verdict[other]}: {scores}, shown {place}"
     if verdict["reason"]:
-        text += f" | {_clip_text(verdict['reason'], 160)}"
+        reason = _clip_text(verdict["reason"], limit=160)
+        text += f" | {reason}"
     return text
 
 

@@ -146,8 +146,9 @@ def _list_stage_models(artifacts: Artifacts) -> dict[str, str]:
     for name, artifact in artifacts.items():
         stage = artifact.manifest["stage"]
         model = artifact.manifest["model"]
-        if model and name not in CASCADE_ARTIFACTS:
-            models[stage] = model
+        if not model or name in CASCADE_ARTIFACTS:
+            continue
+        models[stage] = model
     return models
 
 
@@ -157,7 +158,8 @@ def _sum_stage_seconds(artifacts: Artifacts) -> dict[str, float]:
     for artifact in artifacts.values():
         manifest = artifact.manifest
         stage = manifest["stage"]
-        total = seconds.get(stage, 0.0) + manifest["duration_s"]
+        earlier = seconds.get(stage, 0.0)
+        total = earlier + manifest["duration_s"]
         seconds[stage] = round(total, 2)
     return seconds
 
@@ -286,7 +288,9 @@ def _summarise_judging(
     panel = settings.judges if len(settings.judges) > 1 else ()
     judges = sorted({*verdicts["judge"], *panel})
     pointwise = _find_pointwise_judges(rounds, judges)
-    n_rejected = sum(sum(artifact.manifest["rejects"].values()) for artifact in rounds)
+    n_rejected = 0
+    for artifact in rounds:
+        n_rejected += sum(artifact.manifest["rejects"].values())
     n_asked = verdicts.height + n_rejected
 
     def diagnose(
@@ -347,10 +351,17 @@ def _find_pointwise_judges(
 ) -> dict[str, bool]:
     """Judge -> whether it cannot see the order of a pair."""
     # A single judge notes a flag; a panel notes the names of its pointwise members.
-    notes = [artifact.manifest["notes"].get("pointwise") for artifact in rounds]
-    members = {name for note in notes if isinstance(note, list) for name in note}
-    flagged = any(note and not isinstance(note, list) for note in notes)
-    return {judge: flagged or judge in members for judge in judges}
+    members: set[str] = set()
+    is_single = False
+    for artifact in rounds:
+        note = artifact.manifest["notes"].get("pointwise")
+        if isinstance(note, list):
+            members.update(note)
+        elif note:
+            is_single = True
+    if is_single:
+        return dict.fromkeys(judges, True)
+    return {judge: judge in members for judge in judges}
 
 
 # Selection
@@ -369,11 +380,13 @@ def _summarise_selection(
     selection = artifacts["selection"]
     chosen = selection.scan().select("id").collect()["id"]
     is_chosen = pool["id"].is_in(chosen.implode())
+
     # Rows of the pool, by number
     everything = np.arange(pool.height)
     rows = np.flatnonzero(is_chosen.to_numpy())
     n = len(rows)
-    by_length = longest.rank_by_value(pool["length"].to_numpy(), seed)
+    lengths = pool["length"].to_numpy()
+    by_length = longest.rank_by_value(lengths, seed)
     figures = {
         "pool": _describe_rows(pool, everything),
         "selection": _describe_rows(pool, rows),
@@ -391,13 +404,15 @@ def _summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
     """How much the run's own selection depends on the verdicts that the judges happened to give."""
     newest = find_newest_scores(artifacts)
     selection = artifacts["selection"]
-    if newest is None or selection.manifest["stage"] != "select":
+    is_own = selection.manifest["stage"] == "select"
+    if newest is None or not is_own:
         return {}
     # Rows without a score were not chosen by one.
     scored = selection.scan().drop_nulls(["cluster", "score"])
-    n_chosen = scored.group_by("cluster").len().collect()
+    counts = scored.group_by("cluster").len().collect()
+    n_chosen = dict(counts.iter_rows())
     scores = artifacts[newest].scan().collect()
-    certainty = estimate_certainty(scores, dict(n_chosen.iter_rows()))
+    certainty = estimate_certainty(scores, n_chosen)
     if certainty is None:
         return {}
     return {"certainty": certainty._asdict()}
@@ -405,16 +420,32 @@ def _summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
 
 def _read_pool(artifacts: Artifacts) -> pl.DataFrame:
     """id, length, codes (the number of each different tag): every sample, sorted by id."""
-    distinct_tags = pl.col("tags").list.unique()
-    samples = artifacts["samples"].scan().select("id", "length")
-    tags = artifacts["canonical_tags"].scan().select("id", distinct_tags)
-    pool = samples.join(tags, on="id", how="left").collect()
-    occurrences = pool["tags"].explode().drop_nulls()
-    names = occurrences.unique().sort()
+    all_samples = artifacts["samples"].scan()
+    all_tags = artifacts["canonical_tags"].scan()
+    samples = all_samples.select("id", "length")
+    tags = all_tags.select(
+        pl.col("id"),
+        pl.col("tags").list.unique(),
+    )
+    # A left join: samples without a canonical tag belong to the pool, too.
+    joined = samples.join(
+        tags,
+        on="id",
+        how="left",
+    )
+    pool = joined.collect()
+
     # Numbers are counted and compared much faster than names.
-    code = pl.element().cast(pl.Enum(names)).to_physical()
-    codes = pl.col("tags").list.eval(code).alias("codes")
-    return pool.sort("id").select("id", "length", codes)
+    occurrences = pool["tags"].explode().drop_nulls()
+    names = pl.Enum(occurrences.unique().sort())
+    code = pl.element().cast(names).to_physical()
+    codes = pl.col("tags").list.eval(code)
+    ordered = pool.sort("id")
+    return ordered.select(
+        "id",
+        "length",
+        codes.alias("codes"),
+    )
 
 
 def _describe_random_rows(

@@ -55,22 +55,23 @@ def _build_histogram(values: pl.Series) -> list[dict[str, Any]]:
     high = float(values.max())  # type: ignore[arg-type]
     # All values may be equal: then the first bin has them all.
     width = (high - low) / N_BINS or 1.0
-    positions = (values.cast(pl.Float64) - low) / width
-    numbers = positions.floor().cast(pl.Int64)
+    distances = values.cast(pl.Float64) - low
+    positions = distances / width
     # The largest value belongs to the last bin, not to one of its own.
-    numbers = numbers.clip(0, N_BINS - 1)
+    numbers = positions.floor().cast(pl.Int64).clip(0, N_BINS - 1)
     counts = dict(numbers.value_counts().iter_rows())
     fullest = max(counts.values())
     bins = []
     for number in range(N_BINS):
         n = counts.get(number, 0)
-        bar = {
-            "low": low + number * width,
-            "high": low + (number + 1) * width,
-            "n": n,
-            "share": n / fullest,
-        }
-        bins.append(bar)
+        bins.append(
+            {
+                "low": low + number * width,
+                "high": low + (number + 1) * width,
+                "n": n,
+                "share": n / fullest,
+            }
+        )
     return bins
 
 

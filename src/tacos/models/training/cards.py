@@ -57,7 +57,8 @@ def format_usage_options(folder: str, parts: Collection[str]) -> str:
     settings = {"tagger": "tag.model", "judge": "judge.model"}
     if set(parts) == set(settings):
         return f"--llm {folder}"
-    return " ".join(f"--set {settings[part]}={folder}" for part in parts)
+    options = [f"--set {settings[part]}={folder}" for part in parts]
+    return " ".join(options)
 
 
 def list_cautions(figures: Mapping[str, Figures]) -> list[str]:
@@ -75,6 +76,7 @@ def list_cautions(figures: Mapping[str, Figures]) -> list[str]:
 
     agreement = judge["agreement"]
     low, _ = agreement["interval"]
+    # A coin agrees in half of the pairs.
     if low <= 0.5:
         cautions.append(
             "The judge may agree no better than a coin: "

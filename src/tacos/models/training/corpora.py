@@ -67,8 +67,10 @@ def read_first_annotations(data: Path) -> dict[str, dict[str, Any]]:
     """
     annotations: dict[str, dict[str, Any]] = {}
     for row in read_corpus_rows(data / OWN_TAGS):
-        instruction = row["instruction"].replace(" || INPUT: ", "\n")
-        annotations.setdefault(instruction, row)
+        raw_instruction = row["instruction"]
+        instruction = raw_instruction.replace(" || INPUT: ", "\n")
+        if instruction not in annotations:
+            annotations[instruction] = row
     return annotations
 
 
@@ -128,7 +130,8 @@ def _read_running_text(data: Path) -> list[str]:
     """Read distinct instructions, then distinct sentences of 15 to 400 characters."""
     instructions: list[str] = []
     for instruction in read_instructions(data):
-        beginning = instruction.strip()[:LONGEST]
+        stripped = instruction.strip()
+        beginning = stripped[:LONGEST]
         if len(beginning) > 1:
             instructions.append(beginning)
 
@@ -140,7 +143,8 @@ def _read_running_text(data: Path) -> list[str]:
             sentence = part.strip()
             if MIN_SENTENCE <= len(sentence) <= MAX_SENTENCE:
                 sentences.append(sentence)
-    return list(dict.fromkeys(instructions + sentences))
+    texts = instructions + sentences
+    return list(dict.fromkeys(texts))
 
 
 def _extract_phrases(texts: Iterable[str], n_longer: int) -> list[str]:
@@ -153,13 +157,16 @@ def _extract_phrases(texts: Iterable[str], n_longer: int) -> list[str]:
     """
     counts: Counter[str] = Counter()
     for text in texts:
-        words = WORD.findall(text.lower())
-        counts.update(_cut_phrases(words))
+        lower = text.lower()
+        words = WORD.findall(lower)
+        phrases = _cut_phrases(words)
+        counts.update(phrases)
 
     def by_count(phrase: str) -> tuple[int, bytes]:
         # Ties are broken by a hash, so that no letter of the alphabet is preferred.
+        count = counts[phrase]
         digest = hashlib.sha256(phrase.encode()).digest()
-        return -counts[phrase], digest
+        return -count, digest
 
     single: list[str] = []
     longer: list[str] = []
@@ -175,9 +182,11 @@ def _extract_phrases(texts: Iterable[str], n_longer: int) -> list[str]:
 def _cut_phrases(words: list[str]) -> Iterator[str]:
     """Cut out runs of one to three words, without punctuation or a function word at an end."""
     for length in (1, 2, 3):
-        for start in range(len(words) - length + 1):
+        n_runs = len(words) - length + 1
+        for start in range(n_runs):
             end = start + length
             run = words[start:end]
+            # `WORD` finds no words of one letter: what is so short is a mark.
             has_punctuation = any(len(word) < 2 for word in run)
             if has_punctuation:
                 continue
@@ -192,10 +201,21 @@ def _draw_phrases(
     seed: int,
 ) -> list[str]:
     """Draw `n` phrases of two words from the words of tags, and add the words themselves."""
-    words = sorted({word for tag in tags for word in tag.split()})
+    distinct: set[str] = set()
+    for tag in tags:
+        distinct.update(tag.split())
+    # Sorted, because the order of a set differs from process to process.
+    words = sorted(distinct)
     rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(words), size=(n, 2))
-    phrases = [f"{words[first]} {words[second]}" for first, second in drawn.tolist()]
+    drawn = rng.integers(
+        0,
+        len(words),
+        size=(n, 2),
+    )
+    phrases: list[str] = []
+    for first, second in drawn.tolist():
+        phrase = f"{words[first]} {words[second]}"
+        phrases.append(phrase)
     return phrases + words
 
 

@@ -68,6 +68,7 @@ def _write_encoder(out: Path, table: Vectors) -> Path:
     path = out / static_encoder.TABLE
     packed = int8_tensors.pack_matrix("table", table)
     int8_tensors.save_tensors(path, packed)
+
     tokenizer = out / static_encoder.TOKENIZER
     shipped = minilm_encoder.DATA / static_encoder.TOKENIZER
     # Trained in place, the tokenizer is there already.

@@ -59,8 +59,15 @@ def assign_folds(texts: Sequence[str]) -> Rows:
     >>> len(set(assign_folds(["Name a colour.", "name  a colour. "]).tolist()))
     1
     """
-    names = [tag_agreement.lowercase_tag(text) for text in texts]
-    folds = [hash_fold(name, N_FOLDS, "distill") for name in names]
+    folds: list[int] = []
+    for text in texts:
+        name = tag_agreement.lowercase_tag(text)
+        fold = hash_fold(
+            name,
+            N_FOLDS,
+            salt="distill",
+        )
+        folds.append(fold)
     return np.array(folds, dtype=np.int64)
 
 
@@ -72,7 +79,9 @@ def find_distinct_rows(texts: Sequence[str]) -> list[int]:
     """
     first_row: dict[str, int] = {}
     for row, text in enumerate(texts):
-        first_row.setdefault(tag_agreement.lowercase_tag(text), row)
+        name = tag_agreement.lowercase_tag(text)
+        if name not in first_row:
+            first_row[name] = row
     return list(first_row.values())
 
 
@@ -107,13 +116,23 @@ def fit_tagger(
 
 def _build_tag_reference(tags: Sequence[Tags]) -> TagReference:
     """Collect how each tag is written, and the published counts that the shipped tagger knows."""
-    known = tagger.load().loaded.known
-    published = zip(known.lexicon.tags, known.published, strict=True)
+    shipped = tagger.load()
+    known = shipped.loaded.known
+    published = zip(
+        known.lexicon.tags,
+        known.published,
+        strict=True,
+    )
     counts: dict[str, int] = {}
     for tag, count in published:
+        # The lexicon also has tags that only our annotators gave.
         if count > 0:
-            counts[tag_agreement.lowercase_tag(tag)] = int(count)
-    return TagReference(pick_spellings(tags), counts)
+            name = tag_agreement.lowercase_tag(tag)
+            counts[name] = int(count)
+    return TagReference(
+        pick_spellings(tags),
+        counts,
+    )
 
 
 def measure_tagger(
@@ -139,19 +158,50 @@ def measure_tagger(
         seen = np.flatnonzero(folds != fold).tolist()
         unseen = np.flatnonzero(folds == fold).tolist()
         seen_tags = [tags[row] for row in seen]
-        fitted = fit_tagger([texts[row] for row in seen], seen_tags, "", encoder)
-        # Frozen and thawed, so that what is measured is what a file would hold.
-        model = tagger_files.assemble_tagger(*freeze_tagger(fitted))
-        ranked = tagger.tag_instructions(model, [texts[row] for row in unseen])
-        predicted += [[(tag, p) for tag, p, _ in row_tags] for row_tags in ranked]
+        fitted = fit_tagger(
+            [texts[row] for row in seen],
+            seen_tags,
+            name="",
+            encoder=encoder,
+        )
+        predicted += _tag_holdout(
+            fitted,
+            [texts[row] for row in unseen],
+        )
         truth += [tags[row] for row in unseen]
-        frequent += [find_frequent_tags(seen_tags)] * len(unseen)
-        n_trained = min(n_trained, len(seen), MAX_TAGGED)
+        frequent_tags = find_frequent_tags(seen_tags)
+        frequent += [frequent_tags] * len(unseen)
+        n_trained = min(
+            n_trained,
+            len(seen),
+            MAX_TAGGED,
+        )
+    agreement = _summarise_agreement(
+        predicted,
+        truth,
+        frequent,
+        _load_fuzzy_encoder(),
+    )
     return {
         "n": len(truth),
         "trained on": n_trained,
-        **_summarise_agreement(predicted, truth, frequent, _load_fuzzy_encoder()),
+        **agreement,
     }
+
+
+def _tag_holdout(
+    fitted: tagger_files.TaggerModel,
+    texts: Sequence[str],
+) -> list[Confident]:
+    """Tag instructions by a tagger that has not seen them."""
+    # Frozen and thawed, so that what is measured is what a file would hold.
+    meta, packed = freeze_tagger(fitted)
+    model = tagger_files.assemble_tagger(meta, packed)
+    confident: list[Confident] = []
+    for ranked in tagger.tag_instructions(model, texts):
+        row = [(tag, probability) for tag, probability, _ in ranked]
+        confident.append(row)
+    return confident
 
 
 def _load_fuzzy_encoder() -> Encoder:
@@ -173,21 +223,32 @@ def _summarise_agreement(
         true_names = tag_agreement.lowercase_tags(true_tags)
         given.append([tag for tag, _ in row])
         for tag, confidence in row:
+            name = tag_agreement.lowercase_tag(tag)
             confidences.append(confidence)
-            right.append(tag_agreement.lowercase_tag(tag) in true_names)
+            right.append(name in true_names)
     counts = [len(tags) for tags in given]
     is_empty = [not tags for tags in given]
+    error = tag_agreement.calibration_error(confidences, right)
+    # The last bin includes a confidence of 1.
     edges = [0, 0.2, 0.4, 0.6, 0.8, 1.01]
     return {
         "fuzzy by": fuzzy_encoder.name,
-        **tag_agreement.measure_tag_agreement(given, truth, fuzzy_encoder),
+        **tag_agreement.measure_tag_agreement(
+            given,
+            truth,
+            fuzzy_encoder,
+        ),
         "most frequent tags": tag_agreement.measure_tag_agreement(
-            frequent, truth, fuzzy_encoder
+            frequent,
+            truth,
+            fuzzy_encoder,
         ),
-        "calibration error": round(
-            tag_agreement.calibration_error(confidences, right), 4
+        "calibration error": round(error, 4),
+        "reliability": tag_agreement.bin_reliability(
+            confidences,
+            right,
+            edges,
         ),
-        "reliability": tag_agreement.bin_reliability(confidences, right, edges),
         "tags per row": round(float(np.mean(counts)), 2),
         "without a tag": round(float(np.mean(is_empty)), 4),
     }
@@ -215,7 +276,8 @@ def fit_judge(pairs: Sequence[PreferencePair]) -> judge.JudgeWeights:
 def _draw_pairs(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
     """Draw at most `MAX_PAIRS` pairs by their instructions."""
     instructions = [pair.a[0] + pair.b[0] for pair in pairs]
-    return [pairs[row] for row in draw_rows(instructions, MAX_PAIRS)]
+    drawn = draw_rows(instructions, MAX_PAIRS)
+    return [pairs[row] for row in drawn]
 
 
 def measure_judge(pairs: Sequence[PreferencePair]) -> Figures:
@@ -233,26 +295,29 @@ def measure_judge(pairs: Sequence[PreferencePair]) -> Figures:
         data = encode_pairs(drawn_pairs, load_encoder("static"))
         logits, tested, n_trained = _predict_holdout(data, left_folds, right_folds)
 
-    decided = tested & (data.preference != 0.5)
+    # Only pairs that the language model decided
+    is_tie = data.preference == 0.5
+    decided = tested & ~is_tie
     won = data.preference[decided]
     decided_logits = logits[decided]
     probability = 1 / (1 + np.exp(-decided_logits))
-    length_difference = _measure_length_differences(drawn_pairs)[decided]
+    length_differences = _measure_length_differences(drawn_pairs)
     instructions = _number_instructions(drawn_pairs)[decided]
+    judge_hits = _mark_hits(decided_logits, won)
+    length_hits = _mark_hits(length_differences[decided], won)
     brier = None
     if len(won):
-        brier = round(float(np.mean((probability - won) ** 2)), 4)
+        squared_errors = (probability - won) ** 2
+        brier = round(float(np.mean(squared_errors)), 4)
     # Read from the side that the judge prefers: its probability is at least a half.
     preferred_probability = np.maximum(probability, 1 - probability)
     preferred_won = np.where(probability >= 0.5, won, 1 - won)
     return {
         "n": int(decided.sum()),
         "trained on": n_trained,
-        "ties left out": int((tested & ~decided).sum()),
-        "agreement": bootstrap_share(_mark_hits(decided_logits, won), instructions),
-        "length only": bootstrap_share(
-            _mark_hits(length_difference, won), instructions
-        ),
+        "ties left out": int((tested & is_tie).sum()),
+        "agreement": bootstrap_share(judge_hits, instructions),
+        "length only": bootstrap_share(length_hits, instructions),
         "brier": brier,
         "reliability": tag_agreement.bin_reliability(
             preferred_probability.tolist(),
@@ -273,10 +338,15 @@ def _number_instructions(pairs: Sequence[PreferencePair]) -> Rows:
     number_of: dict[str, int] = {}
     numbers: list[int] = []
     for pair in pairs:
-        for instruction, _ in (pair.a, pair.b):
+        for sample in (pair.a, pair.b):
+            instruction, _ = sample
             name = tag_agreement.lowercase_tag(instruction)
-            numbers.append(number_of.setdefault(name, len(number_of)))
-    return np.array(numbers, dtype=np.int64).reshape(-1, 2)
+            # A name that is new has the next number.
+            n_names = len(number_of)
+            number = number_of.setdefault(name, n_names)
+            numbers.append(number)
+    flat = np.array(numbers, dtype=np.int64)
+    return flat.reshape(-1, 2)
 
 
 def _predict_holdout(
@@ -302,7 +372,8 @@ def _predict_holdout(
         )
         weights = solve_weights(training_data)
         logits[unseen] = data.difference[unseen] @ weights
-        n_trained = min(n_trained, int(seen.sum()))
+        n_seen = int(seen.sum())
+        n_trained = min(n_trained, n_seen)
     return logits, tested, n_trained
 
 
@@ -344,8 +415,10 @@ def bootstrap_share(
             times[left],
             times[left] * times[right],
         )
+        # A draw of few instructions may hold no pair.
         if weight.any():
-            shares.append(float(weight @ values / weight.sum()))
+            share = weight @ values / weight.sum()
+            shares.append(float(share))
     low, high = np.quantile(shares, [0.025, 0.975])
     return {
         "value": round(float(values.mean()), 4),

@@ -45,12 +45,19 @@ def read_revisions(data: Path) -> list[PreferencePair]:
     """
     pairs: list[PreferencePair] = []
     for row in read_json(data / FOLDER / "coachlm_expert_revision.json.gz"):
-        instruction = join_input(row["Revised Instruction"], row["Revised Input"])
+        instruction = join_input(
+            row["Revised Instruction"],
+            row["Revised Input"],
+        )
         better = str(row["Revised Response"]).strip()
         worse = str(row["Raw Response"]).strip()
         if not better or not worse or better == worse:
             continue
-        raw_instruction = join_input(row["Raw Instruction"], row["Raw Input"])
+        # Revisions of one raw instruction are not independent.
+        raw_instruction = join_input(
+            row["Raw Instruction"],
+            row["Raw Input"],
+        )
         pairs.append(
             PreferencePair(
                 (instruction, better),
@@ -73,9 +80,13 @@ def read_votes(data: Path) -> list[PreferencePair]:
         # Choice 0 is a tie.
         if n_votes < 2 or choice not in (1, 2):
             continue
-        instruction = join_input(row["instruction"], row["input"])
+        other = 3 - choice
+        instruction = join_input(
+            row["instruction"],
+            row["input"],
+        )
         better = str(row[f"response{choice}"]).strip()
-        worse = str(row[f"response{3 - choice}"]).strip()
+        worse = str(row[f"response{other}"]).strip()
         pairs.append(
             PreferencePair(
                 (instruction, better),
@@ -101,7 +112,8 @@ def read_expert_choices(
         path = data / FOLDER / f"car_pairs_{part}.csv.gz"
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                instruction = _parse_car_prompt(clean(row["src"]))
+                prompt = clean(row["src"])
+                instruction = _parse_car_prompt(prompt)
                 better = clean(row["pos"].removeprefix("Response:"))
                 worse = clean(row["neg"].removeprefix("Response:"))
                 pairs.append(
@@ -127,9 +139,13 @@ def read_answers(data: Path) -> list[tuple[str, str]]:
     answers: list[tuple[str, str]] = []
     for row in read_json(data / "corpora" / "lima_1029.json.gz"):
         answer = str(row["output"]).strip()
-        if row.get("history") or not answer:
+        is_dialogue = bool(row.get("history"))
+        if is_dialogue or not answer:
             continue
-        instruction = join_input(row["instruction"], row.get("input", ""))
+        instruction = join_input(
+            row["instruction"],
+            row.get("input", ""),
+        )
         answers.append((instruction, answer))
     return answers
 

@@ -67,15 +67,21 @@ def find_length_neighbours(texts: Sequence[Text]) -> list[Text]:
 
     As an off-topic answer, it is not given away by its length.
     """
-    lengths = [len(response) for _, response in texts]
+    if len(texts) < 2:
+        return list(texts)
+
+    def length_of(row: int) -> int:
+        _, response = texts[row]
+        return len(response)
+
     # A stable sort: of equal lengths, the earlier row comes first.
-    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    order = sorted(range(len(texts)), key=length_of)
     neighbours = list(texts)
     for shorter, longer in pairwise(order):
         neighbours[shorter] = texts[longer]
-    if len(order) > 1:
-        # Nothing is longer than the last one: its neighbour is the one before it.
-        neighbours[order[-1]] = texts[order[-2]]
+    # Nothing is longer than the last one: its neighbour is the one before it.
+    *_, before_last, last = order
+    neighbours[last] = texts[before_last]
     return neighbours
 
 
@@ -115,9 +121,12 @@ def loop_sentence(
     n_kept = rng.randint(1, len(sentences) - 1)
     kept = sentences[:n_kept]
     last = kept[-1]
-    n_missing = len(text[1]) - len(" ".join(kept))
+    beginning = " ".join(kept)
+    n_missing = len(text[1]) - len(beginning)
+    # Each repetition adds its own length and a blank.
     n_repeats = 1 + n_missing // (len(last) + 1)
-    return " ".join([*kept, *[last] * n_repeats])
+    repeats = [last] * n_repeats
+    return " ".join([*kept, *repeats])
 
 
 def shuffle_words(

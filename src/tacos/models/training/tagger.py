@@ -86,13 +86,17 @@ class TrainingRows:
 
     def take(self, rows: Sequence[int]) -> TrainingRows:
         """Return only these rows."""
+        texts = [self.texts[row] for row in rows]
+        tags = [self.tags[row] for row in rows]
+        words = [self.words[row] for row in rows]
+        stems = [self.stems[row] for row in rows]
         return TrainingRows(
-            texts=[self.texts[row] for row in rows],
-            tags=[self.tags[row] for row in rows],
+            texts=texts,
+            tags=tags,
             vectors=self.vectors[rows],
             near=self.near[rows],
-            words=[self.words[row] for row in rows],
-            stems=[self.stems[row] for row in rows],
+            words=words,
+            stems=stems,
         )
 
 
@@ -132,13 +136,16 @@ def pick_spellings(tags: Sequence[Sequence[str]]) -> dict[str, str]:
     for row in tags:
         for tag in row:
             spelling = " ".join(tag.split())
-            counts = spellings.setdefault(spelling.lower(), Counter())
-            counts[spelling] += 1
+            name = spelling.lower()
+            if name not in spellings:
+                spellings[name] = Counter()
+            spellings[name][spelling] += 1
 
     most_frequent: dict[str, str] = {}
     for name, counts in spellings.items():
         largest = max(counts.values())
-        most_frequent[name] = min(form for form in counts if counts[form] == largest)
+        leaders = [spelling for spelling, count in counts.items() if count == largest]
+        most_frequent[name] = min(leaders)
     return most_frequent
 
 
@@ -187,7 +194,8 @@ def fit_tagger_model(
 def _list_learned_tags(rows: TrainingRows) -> list[str]:
     """List the tags given to `MIN_GIVEN` instructions or more, sorted."""
     counts = _count_rows_by_tag(rows)
-    learned = sorted(tag for tag, count in counts.items() if count >= MIN_GIVEN)
+    frequent = [tag for tag, count in counts.items() if count >= MIN_GIVEN]
+    learned = sorted(frequent)
     if len(learned) < 2:
         raise ModelError(
             f"too little to learn from: only {len(learned)} tags are given to {MIN_GIVEN} "
@@ -208,12 +216,19 @@ def _fit_scorer(
     n_grams, idf = ngrams.learn_vocabulary(rows.words)
     columns = {n_gram: number for number, n_gram in enumerate(n_grams)}
     tf_idf = ngrams.tf_idf_matrix(rows.words, columns, idf)
-    near = _compute_kernel(rows.vectors, rows.vectors, recipe.gamma)
+    near = _compute_kernel(
+        rows.vectors,
+        rows.vectors,
+        recipe.gamma,
+    )
 
     # Step 1: the dual weights (rows, learned tags).
-    kernel = (tf_idf @ tf_idf.T).toarray() + near
-    kernel[np.diag_indices_from(kernel)] += np.float32(recipe.ridge)
-    indicator = _build_indicator(rows.tags, _list_learned_tags(rows))
+    by_words = (tf_idf @ tf_idf.T).toarray()
+    kernel = by_words + near
+    diagonal = np.diag_indices_from(kernel)
+    kernel[diagonal] += np.float32(recipe.ridge)
+    learned = _list_learned_tags(rows)
+    indicator = _build_indicator(rows.tags, learned)
     duals = cho_solve(
         cho_factor(kernel, overwrite_a=True),
         indicator,
@@ -221,7 +236,11 @@ def _fit_scorer(
 
     # Step 2: weights of n-grams and landmarks in place of instructions.
     landmarks = _find_landmarks(rows.vectors, recipe)
-    features = _compute_kernel(rows.vectors, landmarks, recipe.gamma)
+    features = _compute_kernel(
+        rows.vectors,
+        landmarks,
+        recipe.gamma,
+    )
     head = _project_features(features, near) @ duals
     return tagger_files.TagScorer(
         columns=columns,
@@ -250,8 +269,10 @@ def _build_indicator(
 ) -> Matrix:
     """Build float32 (rows, learned tags): 1 where the row has the tag."""
     column = {tag: number for number, tag in enumerate(learned)}
-    shape = (len(tags), len(learned))
-    indicator = np.zeros(shape, dtype=np.float32)
+    indicator = np.zeros(
+        (len(tags), len(learned)),
+        dtype=np.float32,
+    )
     for row, given in enumerate(tags):
         learned_tags = column.keys() & set(given)
         columns = [column[tag] for tag in learned_tags]
@@ -304,9 +325,15 @@ def _project_features(
 def keep_largest(weights: Matrix, n: int) -> sp.csr_array:
     """Keep the `n` largest entries by size, as a sparse matrix; ties with the least are kept."""
     n_kept = min(n, weights.size)
-    sizes = np.abs(weights)
     place = weights.size - n_kept
-    threshold = np.partition(sizes, place, axis=None)[place]
+    sizes = np.abs(weights)
+    # Partitioned, not sorted: only the value at one place is needed.
+    partitioned = np.partition(
+        sizes,
+        place,
+        axis=None,
+    )
+    threshold = partitioned[place]
     kept = np.where(
         sizes >= threshold,
         weights,
@@ -323,9 +350,11 @@ def _encode_tags(
     lore: TagReference,
 ) -> dict[str, Matrix]:
     """Encode every tag given here or published; the keys are the tags as they are written."""
-    tags = set(lore.published).union(*rows.tags)
+    tags = set(lore.published)
+    tags.update(*rows.tags)
     names = [_spell_tag(tag, lore) for tag in sorted(tags)]
-    vectors = encoder.load("static").encode(names)
+    static = encoder.load("static")
+    vectors = static.encode(names)
     return dict(zip(names, vectors, strict=True))
 
 
@@ -341,17 +370,20 @@ def _build_tag_table(
 ) -> tag_candidates.TagTable:
     """Build the lexicon (every tag given here or published) and what is known of each tag."""
     counts = _count_rows_by_tag(rows)
+    learned = _list_learned_tags(rows)
+    column = {tag: number for number, tag in enumerate(learned)}
+    # One row per tag, in the order of the tags in lower case
     tags = sorted({*counts, *lore.published})
     names = tuple(_spell_tag(tag, lore) for tag in tags)
-    column = {tag: number for number, tag in enumerate(_list_learned_tags(rows))}
+    given = [counts[tag] for tag in tags]
+    published = [lore.published.get(tag, 0) for tag in tags]
+    columns = [column.get(tag, -1) for tag in tags]
     return tag_candidates.TagTable(
         lexicon=_build_lexicon(rows, names),
         vectors=np.stack([vectors[name] for name in names]),
-        given=np.array([counts[tag] for tag in tags], dtype=np.float32),
-        published=np.array(
-            [lore.published.get(tag, 0) for tag in tags], dtype=np.float32
-        ),
-        columns=np.array([column.get(tag, -1) for tag in tags], dtype=np.int64),
+        given=np.array(given, dtype=np.float32),
+        published=np.array(published, dtype=np.float32),
+        columns=np.array(columns, dtype=np.int64),
     )
 
 
@@ -363,16 +395,30 @@ def _build_lexicon(
     n_texts = len(rows.texts)
     text_counts: Counter[str] = Counter()
     for stems in rows.stems:
+        # A stem counts once per text.
         text_counts.update(set(stems))
+
+    # A stem that no instruction has weighs most.
     rare = float(np.log(1 + n_texts))
-    stems_of_tags = tag_phrases.Lexicon(names, {}, rare).by_stem
+    # A lexicon without weights knows which stems its tags have.
+    unweighted = tag_phrases.Lexicon(
+        names,
+        weights={},
+        rare=rare,
+    )
     weights: dict[str, float] = {}
     # Sorted, so that two trainings write equal files.
     for stem in sorted(text_counts):
-        if stem in stems_of_tags:
-            weight = np.log((1 + n_texts) / (1 + text_counts[stem]))
-            weights[stem] = round(float(weight), 4)
-    return tag_phrases.Lexicon(names, weights, rare)
+        if stem not in unweighted.by_stem:
+            continue
+        inverse_frequency = (1 + n_texts) / (1 + text_counts[stem])
+        weight = float(np.log(inverse_frequency))
+        weights[stem] = round(weight, 4)
+    return tag_phrases.Lexicon(
+        names,
+        weights,
+        rare,
+    )
 
 
 # --- steps 3 and 4: the second look
@@ -398,17 +444,30 @@ def _fit_second_look(
     recipe: TaggerRecipe,
 ) -> tuple[tag_candidates.Perceptron, tagger_files.TagThresholds]:
     """Fit the network and choose the floors, steps 3 and 4 of the module's docstring."""
-    folds = np.array([hash_fold(text, recipe.n_folds, "inner") for text in rows.texts])
+    fold_of_row = [hash_fold(text, recipe.n_folds, "inner") for text in rows.texts]
+    folds = np.array(fold_of_row)
     parts: list[_FoldCandidates] = []
     for fold in np.unique(folds):
         unseen = np.flatnonzero(folds == fold)
-        parts.append(_prepare_fold(rows, unseen, lore, vectors, recipe))
+        part = _prepare_fold(
+            rows,
+            unseen,
+            lore,
+            vectors,
+            recipe,
+        )
+        parts.append(part)
     inputs = np.concatenate([part.inputs for part in parts])
     right = np.concatenate([part.right for part in parts])
     filled = np.concatenate([part.filled for part in parts])
     sizes = np.concatenate([part.sizes for part in parts])
 
-    network = _fit_network(inputs[filled], right[filled], recipe)
+    network = _fit_network(
+        inputs[filled],
+        right[filled],
+        recipe,
+    )
+    # An empty place has no chance to be given.
     probabilities = np.where(
         filled,
         network.probability(inputs),
@@ -431,7 +490,11 @@ def _prepare_fold(
     scorer = _fit_scorer(seen_rows, recipe)
     known = _build_tag_table(seen_rows, lore, vectors)
     scores = scorer.scores(unseen_rows.texts, unseen_rows.vectors)
-    candidates = tag_candidates.propose_candidates(known, scores, unseen_rows.stems)
+    candidates = tag_candidates.propose_candidates(
+        known,
+        scores,
+        unseen_rows.stems,
+    )
     inputs = tag_candidates.describe_candidates(
         known,
         scores,
@@ -510,12 +573,15 @@ def _mean_f1(
     n_chosen: list[int] = []
     for row_chance, row_right in zip(chance, right, strict=True):
         chosen = tagger.choose_tags(row_chance, choice)
-        n_hits.append(row_right[chosen].sum())
+        is_hit = row_right[chosen]
+        n_hits.append(is_hit.sum())
         n_chosen.append(len(chosen))
     hits = np.array(n_hits)
     totals = np.array(n_chosen) + sizes
     micro = hits.sum() / totals.sum()
-    macro = np.mean(hits / np.maximum(totals, 1))
+    # A row without a tag on either side counts 0 here.
+    shares = hits / np.maximum(totals, 1)
+    macro = np.mean(shares)
     # F1 is 2 hits / totals, so that this sum is the mean of both.
     return float(micro + macro)
 

@@ -25,8 +25,12 @@ def encode_tokens(teacher: minilm_encoder.MiniLM) -> Vectors:
     """Encode every token between [CLS] and [SEP]: float32 (30522, 384), 0 for special tokens."""
     n_tokens = minilm_encoder.VOCABULARY
     session = minilm_encoder.load_session(teacher.threads)
-    token_ids = [[CLS, token, SEP] for token in range(FIRST_WORD, n_tokens)]
-    vectors = np.zeros((n_tokens, minilm_encoder.DIM), dtype=np.float32)
+    tokens = range(FIRST_WORD, n_tokens)
+    token_ids = [[CLS, token, SEP] for token in tokens]
+    vectors = np.zeros(
+        (n_tokens, minilm_encoder.DIM),
+        dtype=np.float32,
+    )
     vectors[FIRST_WORD:] = minilm_encoder.encode_token_ids(
         session,
         token_ids,
@@ -41,15 +45,23 @@ def find_main_directions(vectors: Vectors, dim: int) -> Vectors:
     `vectors` is (n, 384). It is not centred: inner products of the projections then come closest to
     the teacher's.
     """
-    squares = vectors.T.astype(np.float64) @ vectors  # (384, 384)
+    # In float64, because float32 sums over all texts would be off.
+    columns = vectors.T.astype(np.float64)
+    squares = columns @ vectors  # (384, 384)
     _, ascending = np.linalg.eigh(squares)
     descending = ascending[:, ::-1]
     directions = descending[:, :dim]
+
     # An eigenvector's sign is arbitrary: make its largest entry positive.
-    largest_rows = np.abs(directions).argmax(axis=0)
-    largest = directions[largest_rows, np.arange(dim)]
+    sizes = np.abs(directions)
+    largest_rows = sizes.argmax(axis=0)
+    largest = directions[
+        largest_rows,
+        np.arange(dim),
+    ]
+    signs = np.sign(largest)
     return np.asarray(
-        directions * np.sign(largest),
+        directions * signs,
         dtype=np.float32,
     )
 
@@ -77,7 +89,9 @@ def distil_table(tokens: Vectors, directions: Vectors) -> Vectors:
 
     `tokens` is (tokens, 384), `directions` (384, dim).
     """
-    mean = tokens[FIRST_WORD:].mean(axis=0)
+    # Special tokens stay 0: they stand for no word.
+    words = tokens[FIRST_WORD:]
+    mean = words.mean(axis=0)
     centred = tokens.copy()
     centred[FIRST_WORD:] -= mean
     projected = centred @ directions

@@ -38,7 +38,8 @@ def scale_prior(
 ) -> Vectors:
     """Scale `prior` by the one factor that brings its sums closest to the targets."""
     sums = texts @ prior
-    factor = (sums * targets).sum() / np.square(sums).sum()
+    products = sums * targets
+    factor = products.sum() / np.square(sums).sum()
     return np.asarray(
         prior * np.float32(factor),
         dtype=np.float32,
@@ -63,12 +64,18 @@ def solve_token_table(
     step = residual.copy()
     error = np.square(residual).sum(axis=0)  # (dim,)
     for _ in range(n_steps):
+        # How much the loss bends along the step
         image = texts @ step
-        curvature = np.square(image).sum(axis=0) + pull * np.square(step).sum(axis=0)
+        image_squares = np.square(image).sum(axis=0)
+        step_squares = np.square(step).sum(axis=0)
+        curvature = image_squares + pull * step_squares
+
         # Bounded, because a dimension that is solved exactly has no curvature left.
         rate = error / np.maximum(curvature, SMALLEST)
         table += rate * step
         residual -= rate * (transposed @ image + pull * step)
+
+        # The next step is conjugate to all before.
         new_error = np.square(residual).sum(axis=0)
         share = new_error / np.maximum(error, SMALLEST)
         step = residual + share * step
@@ -92,9 +99,12 @@ def descend_gradient(
     `rate` falls to 0 over all steps. `relation` weighs the cosines within a batch.
     """
     table = table.copy()
+    # Adagrad's sum of squared gradients, per token
     power = np.full(
-        len(table), 1e-8, dtype=np.float32
-    )  # Adagrad's sum of squared gradients
+        len(table),
+        1e-8,
+        dtype=np.float32,
+    )
     rng = np.random.default_rng(seed)
     n_texts = texts.shape[0]
     n_batches = n_texts // batch
@@ -103,7 +113,9 @@ def descend_gradient(
         number = step % n_batches
         if number == 0:
             order = rng.permutation(n_texts)
-        rows = order[number * batch :][:batch]
+        start = number * batch
+        end = start + batch
+        rows = order[start:end]
         # Only the tokens of the batch have a gradient.
         part, tokens = _drop_empty_columns(texts[rows])
         sums = part @ table[tokens]
@@ -120,8 +132,10 @@ def _drop_empty_columns(
 ) -> tuple[sp.csr_array, npt.NDArray[np.int64]]:
     """Return the rows with only the columns that occur, and the numbers of these columns."""
     tokens = np.unique(rows.indices).astype(np.int64)
+    # Where each number stands among those that occur
     columns = np.searchsorted(tokens, rows.indices)
-    shape = (rows.shape[0], len(tokens))
+    n_rows = rows.shape[0]
+    shape = (n_rows, len(tokens))
     narrow = sp.csr_array(
         (rows.data, columns, rows.indptr),
         shape=shape,
@@ -142,7 +156,9 @@ def cosine_gradient(
     squares = np.square(sums).sum(axis=1, keepdims=True)
     lengths = np.sqrt(squares) + np.float32(1e-6)
     unit = sums / lengths
-    difference = unit @ unit.T - targets @ targets.T  # (n, n)
+    own_cosines = unit @ unit.T  # (n, n)
+    teacher_cosines = targets @ targets.T
+    difference = own_cosines - teacher_cosines
     np.fill_diagonal(difference, 0)
     # 4, because the square gives 2, and each text stands in a pair on either side.
     factor = np.float32(4 * relation / len(sums))
