@@ -38,7 +38,8 @@ def pack_matrix(name: str, rows: Matrix) -> dict[str, Array]:
     bounded = np.maximum(largest, SMALLEST_MAXIMUM)
     scale = bounded.astype(np.float32) / LARGEST_INT8
 
-    quotients = rows / scale[:, None]
+    divisors = scale[:, None]
+    quotients = rows / divisors
     steps = np.rint(quotients)
     return {
         name: steps.astype(np.int8),

@@ -79,7 +79,10 @@ def encode_token_ids(
     """
     n_texts = len(ids)
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    vectors = np.zeros((n_texts, DIM), dtype=np.float32)
+    vectors = np.zeros(
+        (n_texts, DIM),
+        dtype=np.float32,
+    )
     for rows in _cut_batches(lengths, batch):
         batch_ids = [ids[row] for row in rows]
         (batch_vectors,) = session.run(

@@ -169,11 +169,12 @@ def _read_static_files(folder: str) -> tuple[bytes, bytes]:
     table_path = Path(folder) / TABLE
     tokenizer_path = Path(folder) / TOKENIZER
     try:
-        table = table_path.read_bytes()
-        tokenizer = tokenizer_path.read_bytes()
+        return (
+            table_path.read_bytes(),
+            tokenizer_path.read_bytes(),
+        )
     except OSError as error:
         raise _describe_damage(folder, error) from None
-    return table, tokenizer
 
 
 def _describe_damage(folder: str, error: Exception) -> ModelError:

@@ -103,7 +103,12 @@ def count_exact_matches(
     """
     hits = []
     totals = []
-    for tags_a, tags_b in zip(a, b, strict=True):
+    rows = zip(
+        a,
+        b,
+        strict=True,
+    )
+    for tags_a, tags_b in rows:
         names_a = lowercase_tags(tags_a)
         names_b = lowercase_tags(tags_b)
         shared = set(names_a).intersection(names_b)

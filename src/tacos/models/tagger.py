@@ -93,6 +93,7 @@ class EmbeddedTagger:
                 "instructions must be a list of texts, not one text: pass [text]"
             )
         tagged: list[list[tuple[str, float]]] = []
+        # Whether the text mentions a tag is left out.
         for ranked in tag_instructions(self.loaded, instructions):
             row = [(tag, probability) for tag, probability, _ in ranked]
             tagged.append(row)

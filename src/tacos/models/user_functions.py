@@ -204,7 +204,8 @@ class FunctionSelector:
 
         Raises `ModelError` if the function gives more ids, one id twice or unknown ids.
         """
-        ids = [str(chosen) for chosen in self.function(pool, n)]
+        chosen = self.function(pool, n)
+        ids = [str(sample_id) for sample_id in chosen]
         distinct = set(ids)
         is_known = distinct.issubset(pool["id"])
         is_distinct = len(distinct) == len(ids)

@@ -104,8 +104,10 @@ def _trace_tags(artifacts: Artifacts, row: str) -> dict[str, Any]:
     taggers = set()
     for turn in _read_sample_rows(artifacts, "tags", row):
         raw_tags += turn["tags"]
+        # Tags without a model came with the input.
         if "model" in turn:
-            taggers.add(turn["model"] or "the input")
+            tagger = turn["model"] or "the input"
+            taggers.add(tagger)
     return {
         "tagged_by": sorted(taggers),
         "tags": _trace_tag_moves(artifacts, raw_tags),
@@ -163,7 +165,7 @@ def _trace_shortlist(artifacts: Artifacts, row: str) -> dict[str, Any]:
     trace: dict[str, Any] = {}
     graded = _read_sample_rows(artifacts, "grades", row)
     if graded:
-        # Each grader has given a grade.
+        # A sample may be graded more than once.
         grades = [entry["grade"] for entry in graded]
         mean = sum(grades) / len(grades)
         trace["grade"] = round(mean, 2)
@@ -178,8 +180,12 @@ def _describe_shortlist(artifacts: Artifacts, row: str) -> list[str]:
     if kept:
         return [f"cluster {entry['cluster']} by rule {entry['rule']}" for entry in kept]
     rejects = artifacts["shortlist"].rejects()
-    dropped = rejects.filter(pl.col("id") == row)
-    return [f"{entry['reason']} ({entry['raw']})" for entry in dropped.to_dicts()]
+    is_row = pl.col("id") == row
+    reasons = []
+    for reject in rejects.filter(is_row).to_dicts():
+        reason = f"{reject['reason']} ({reject['raw']})"
+        reasons.append(reason)
+    return reasons
 
 
 def _trace_scores(artifacts: Artifacts, row: str) -> dict[str, Any]:

@@ -456,7 +456,10 @@ def _describe_random_rows(
     """The mean figures of n random rows, over several draws."""
     draws = []
     for number in range(N_DRAWS):
-        rows = random_rows.shuffle_rows(pool.height, seed + number)
+        rows = random_rows.shuffle_rows(
+            pool.height,
+            seed=seed + number,
+        )
         figures = _describe_rows(pool, rows[:n])
         draws.append(figures)
     means = {}

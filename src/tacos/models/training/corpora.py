@@ -89,8 +89,15 @@ def read_instructions(data: Path) -> Iterator[str]:
         for question, _ in row.get("history") or []:
             yield question
     for row in read_corpus_rows(data / COACHLM):
-        yield join_raw_input(row["Raw Instruction"], row["Raw Input"])
-        yield join_raw_input(row["Revised Instruction"], row["Revised Input"])
+        # Both versions: the raw one is what people write.
+        yield join_raw_input(
+            row["Raw Instruction"],
+            row["Raw Input"],
+        )
+        yield join_raw_input(
+            row["Revised Instruction"],
+            row["Revised Input"],
+        )
     for row in read_corpus_rows(data / PANDALM):
         yield join_raw_input(row["instruction"], row["input"])
     for row in read_corpus_rows(data / SELF_INSTRUCT):

@@ -315,8 +315,11 @@ def _project_features(
     """
     n_features = features.shape[1]
     transposed = features.T
-    squares = transposed.astype(np.float64) @ features
-    damped = squares + damping * np.eye(n_features)
+    # In float64, because the squares are nearly singular where two landmarks are close.
+    precise = transposed.astype(np.float64)
+    squares = precise @ features
+    penalty = damping * np.eye(n_features)
+    damped = squares + penalty
     products = transposed @ targets
     weights = np.linalg.solve(damped, products)
     return np.asarray(weights, dtype=np.float32)

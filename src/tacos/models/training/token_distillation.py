@@ -76,10 +76,15 @@ def zipf_weights(
     By Zipf's law, the frequency p of the token of rank r is proportional to 1 / r. Tokens before
     `first` have 0.
     """
-    ranks = np.arange(1, n_tokens - first + 1)
+    # The vocabulary is ordered by frequency, so a word's rank is its place.
+    n_words = n_tokens - first
+    ranks = np.arange(1, n_words + 1)
     inverse_ranks = 1 / ranks
     frequencies = inverse_ranks / inverse_ranks.sum()
-    weights = np.zeros(n_tokens, dtype=np.float32)
+    weights = np.zeros(
+        n_tokens,
+        dtype=np.float32,
+    )
     weights[first:] = a / (a + frequencies)
     return weights
 
