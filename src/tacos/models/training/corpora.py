@@ -89,7 +89,6 @@ def read_instructions(data: Path) -> Iterator[str]:
         for question, _ in row.get("history") or []:
             yield question
     for row in read_corpus_rows(data / COACHLM):
-        # Both versions: the raw one is what people write.
         yield join_raw_input(
             row["Raw Instruction"],
             row["Raw Input"],
