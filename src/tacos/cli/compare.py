@@ -125,6 +125,7 @@ def _build_comparison_table(comparison: Comparison) -> Table:
         f"strategies over one pool of {comparison.n_pool:,} rows",
         columns=["", *strategies],
     )
+    # Each draw of random rows has figures of its own.
     ranges = {}
     for row in comparison.random.iter_rows(named=True):
         ranges[row["figure"]] = row

@@ -73,6 +73,7 @@ def _print_distillation(distillation: Distillation) -> None:
     for caution in cautions:
         console.print_line(caution)
     folder = str(distillation.folder)
+    # The next command, ready to be copied.
     usage = cards.format_usage_options(folder, distillation.figures)
     console.print_line(f"written to {folder}; use it with {usage}")
 

@@ -135,6 +135,7 @@ def _check_header(header: list[str] | str | None, name: str) -> list[str]:
     uses = Counter(header)
     repeated_columns = [column for column in header if uses[column] > 1]
     if repeated_columns:
+        # The same one each time, whatever the order of the columns.
         repeated = min(repeated_columns)
         raise InputError(
             f"{name}: the header has the column {repeated!r} twice; rename one"
@@ -148,8 +149,10 @@ def _build_row(
     line: int,
 ) -> Item:
     """One row, or what is wrong with it."""
-    if len(values) != len(header):
-        problem = f"{len(values)} fields where the header has {len(header)}"
+    n_fields = len(values)
+    n_columns = len(header)
+    if n_fields != n_columns:
+        problem = f"{n_fields} fields where the header has {n_columns}"
         return MalformedRow(line, problem, ",".join(values))
     # Bytes that are not UTF-8 are lone surrogates by now (`_decode_lines`): they cannot be encoded.
     try:

@@ -71,7 +71,9 @@ def detect_container(head: bytes, name: str) -> Container:
     if text.startswith(b"["):
         return "array"
     if text.startswith(b"{"):
-        return "lines" if _has_object_per_line(text, kind) else "objects"
+        if _has_object_per_line(text, kind):
+            return "lines"
+        return "objects"
 
     if kind == "csv" or kind == "tsv":
         return kind

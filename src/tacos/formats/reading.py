@@ -131,8 +131,10 @@ def list_input_paths(source: Source) -> list[FilePath] | None:
         return [source]
     if not isinstance(source, list | tuple) or not source:
         return None
+    # One entry that is no path makes all of them rows.
     for entry in source:
-        if not isinstance(entry, FilePath):
+        is_path = isinstance(entry, FilePath)
+        if not is_path:
             return None
     return list(source)
 
@@ -259,7 +261,8 @@ def _batch_items(
             rows = []
             rejects = []
             first = n_items
-    if n_items > first:
+    has_rest = n_items > first
+    if has_rest:
         yield RowBatch(name, first, rows, rejects)
     if not n_items:
         raise InputError(f"{name} holds no rows: give a data set with at least one")

@@ -52,10 +52,11 @@ def write_rows(rows: Iterable[RawRow], path: str | Path) -> Path:
     else:
         delimiter = "\t" if kind == "tsv" else ","
         parts = encode_delimited(rows, delimiter)
-    with replace_file(Path(path)) as file:
+    target = Path(path)
+    with replace_file(target) as file:
         for part in parts:
             file.write(part)
-    return Path(path)
+    return target
 
 
 def sidecar_path(output: str | Path) -> Path:

@@ -175,6 +175,7 @@ def _format_judging(summary: RunSummary) -> Lines:
         return
     diagnostics = summary.diagnostics
     yield "comparisons", f"{summary.n_pairs:,} pairs, {summary.n_verdicts:,} verdicts"
+    # A single judge has no name of its own in the figures.
     by_judge = summary.judges or {"": diagnostics}
     for judge, rates in by_judge.items():
         label = f"judge {judge}".strip()

@@ -175,7 +175,8 @@ def read_chat_reply(body: bytes | str) -> ChatReply:
     if not isinstance(reply, dict):
         raise ForeignReplyError("the reply is not a JSON object")
     if reply.get("error"):
-        raise EnvelopeError(f"the reply is an error: {read_error_message(reply)}")
+        complaint = read_error_message(reply)
+        raise EnvelopeError(f"the reply is an error: {complaint}")
     try:
         choice = reply["choices"][0]
         message = choice["message"]

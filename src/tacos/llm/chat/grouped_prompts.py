@@ -129,7 +129,8 @@ def split_into_groups(
     groups = []
     for start in range(0, len(keys), per_request):
         neighbours = keys[start : start + per_request]
-        groups.append(shuffle_group(neighbours))
+        group = shuffle_group(neighbours)
+        groups.append(group)
     return groups
 
 

@@ -59,8 +59,10 @@ class CompiledSchema:
         name = str(required[0])
         field_schemas = self.schema.get("properties", {})
         field_schema = field_schemas.get(name, {})
-        is_list = field_schema.get("type") == "array"
-        return name if is_list else ""
+        field_type = field_schema.get("type")
+        if field_type != "array":
+            return ""
+        return name
 
 
 MAX_SCHEMAS_BY_ID = 256
@@ -182,7 +184,8 @@ def read_bracketed_values(text: str) -> list[Any]:
         if position < 0:
             break
         value, end = lenient_json.read_json_at(text, position)
-        if end > position:
+        was_read = end > position
+        if was_read:
             values.append(value)
         # Past the value, or past the bracket where none could be read.
         start = max(end, position + 1)

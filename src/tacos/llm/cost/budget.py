@@ -85,9 +85,13 @@ def parse_budget(text: str) -> BudgetCap | None:
     number, factor, unit = match.groups()
     # Both signs that people put between thousands.
     digits = number.replace(",", "").replace("_", "")
-    amount = float(digits)
-    amount *= FACTOR[factor]
-    return BudgetCap(amount, UNITS[unit[0]])
+    amount = float(digits) * FACTOR[factor]
+    # The first letter is enough: usd, tokens or requests.
+    first_letter = unit[0]
+    return BudgetCap(
+        amount=amount,
+        unit=UNITS[first_letter],
+    )
 
 
 def compute_cost(
@@ -158,7 +162,9 @@ class BudgetMeter:
         """The exception for a reached cap, with what was spent."""
         spent = self.spent
         cap = self.cap
-        amounts = f"{spent.requests:,.0f} requests, {spent.tokens:,.0f} tokens"
+        n_requests = f"{spent.requests:,.0f} requests"
+        n_tokens = f"{spent.tokens:,.0f} tokens"
+        amounts = f"{n_requests}, {n_tokens}"
         # Zero dollars are worth saying only where dollars are what the cap counts.
         is_in_dollars = cap and cap.unit == "usd"
         if spent.usd or is_in_dollars:

@@ -121,8 +121,9 @@ def forecast_total(
     # One value says nothing about the spread: then the mean itself stands for it.
     spread = mean
     if k > 1:
-        sum_of_squares = sum((value - mean) ** 2 for value in values)
-        spread = math.sqrt(sum_of_squares / (k - 1))
+        squares = [(value - mean) ** 2 for value in values]
+        variance = sum(squares) / (k - 1)
+        spread = math.sqrt(variance)
     degrees_of_freedom = max(1, k - 1)
     # Student's t: the spread itself is estimated, from few values.
     quantile = (1 + LEVEL) / 2
@@ -195,8 +196,13 @@ def _forecast_minutes(
         # Requests go out in waves of `concurrency`; the last wave takes as long as a full one.
         n_waves = math.ceil(n / speed.concurrency)
         by_latency = n_waves * latency / 60
-        by_requests = n / speed.rpm if speed.rpm else 0.0
-        by_tokens = tokens / speed.tpm if speed.tpm else 0.0
+        # A limit of 0 is no limit.
+        by_requests = 0.0
+        if speed.rpm:
+            by_requests = n / speed.rpm
+        by_tokens = 0.0
+        if speed.tpm:
+            by_tokens = tokens / speed.tpm
         return max(by_latency, by_requests, by_tokens)
 
     mean_latency = sum(latencies) / len(latencies)

@@ -119,7 +119,11 @@ def _parse_price(line: Any, source: str) -> ModelPrice:
     except (KeyError, TypeError, ValueError, AttributeError):
         price = ModelPrice(math.nan, math.nan)
     # NaN fails every comparison. With such a price a budget in dollars would never be reached.
-    numbers = (price.per_million_in, price.per_million_out, price.batch)
+    numbers = (
+        price.per_million_in,
+        price.per_million_out,
+        price.batch,
+    )
     if not all(0 <= number < math.inf for number in numbers):
         raise ConfigError(
             f"prices ({source}): {line!r} is not of the form {{in = 2.5, out = 10.0}}"

@@ -103,13 +103,15 @@ def take_by_walks(
     for walk, places in enumerate(all_walks):
         n_left = n - len(taken)
         fitting = places[:n_left]
+        n_fitting = len(fitting)
         taken += fitting
-        walks += [walk] * len(fitting)
+        walks += [walk] * n_fitting
         if len(taken) >= n:
             break
     taken_places = np.array(taken, np.int64)
     rows = order[taken_places]
-    return rows, np.array(walks, np.int64)
+    walk_numbers = np.array(walks, np.int64)
+    return rows, walk_numbers
 
 
 def _index_postings(

@@ -28,7 +28,11 @@ def rank_by_deita(
     Both have shape (rows,) and are not negative. Rows without one of the two are left out.
     Similarity is not looked at here.
     """
-    factors = np.asarray(complexity, np.float64)
-    other_factors = np.asarray(quality, np.float64)
-    products = factors * other_factors
-    return longest.rank_by_value(products, seed)
+    complexities = np.asarray(complexity, np.float64)
+    qualities = np.asarray(quality, np.float64)
+    # NaN times anything is NaN: a row without one of the two has no product.
+    products = complexities * qualities
+    return longest.rank_by_value(
+        values=products,
+        seed=seed,
+    )

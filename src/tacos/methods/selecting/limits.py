@@ -80,9 +80,11 @@ def build_bounds(
     bounds: list[GroupBound] = []
     _check_nonzero_shares(limits, n)
     if limits.per_source:
-        bounds += bound_sources(table["source"], n, limits.per_source)
+        source_bounds = bound_sources(table["source"], n, limits.per_source)
+        bounds += source_bounds
     if limits.per_tag:
-        bounds += _bound_tags(table["tags"], n, limits.per_tag)
+        tag_bounds = _bound_tags(table["tags"], n, limits.per_tag)
+        bounds += tag_bounds
     if limits.match_length and table.height:
         length_bound = _bound_lengths(table["length"], n)
         bounds.append(length_bound)
@@ -119,8 +121,10 @@ def move_first_served(
     """An order of preference with the rows of groups served first in front, else unchanged."""
     is_first = np.zeros(len(order), bool)
     for bound in bounds:
-        if bound.first is not None:
-            is_first |= bound.groups[order] == bound.first
+        if bound.first is None:
+            continue
+        groups = bound.groups[order]
+        is_first |= groups == bound.first
     # Masks keep the order of preference within both parts.
     first = order[is_first]
     others = order[~is_first]
@@ -225,19 +229,27 @@ def _check_source_total(
         )
 
 
-def _count_exact_rows(
+def _round_exact_shares(
     parts: Mapping[int, QuotaAmount],
     n: int,
 ) -> dict[int, int]:
-    """Rows of each exact quota; shares are rounded so that their sum is rounded once."""
+    """Rows of the quotas that are shares; those in rows are left out."""
     shares = {}
     for place, part in parts.items():
         if part.unit == "share":
             shares[place] = part.value * n
     exact_total = sum(shares.values())
+    # Halves are rounded up; round() would round them to the even number.
     total = int(exact_total + 0.5)
-    rounded = round_shares(shares, total)
+    return round_shares(shares, total)
 
+
+def _count_exact_rows(
+    parts: Mapping[int, QuotaAmount],
+    n: int,
+) -> dict[int, int]:
+    """Rows of each exact quota; shares are rounded so that their sum is rounded once."""
+    rounded = _round_exact_shares(parts, n)
     n_rows = {}
     for place, part in parts.items():
         if place in rounded:
@@ -359,7 +371,12 @@ def _bound_lengths(
     for band in bands.tolist():
         in_band = groups == band
         names[band] = _describe_band(values[in_band])
-    return GroupBound(groups, room.room, names, exact=True)
+    return GroupBound(
+        groups,
+        room=room.room,
+        names=names,
+        exact=True,
+    )
 
 
 def _describe_band(lengths: npt.NDArray[np.generic]) -> str:

@@ -88,7 +88,11 @@ def information_matrix(
     divisor = np.maximum(tags_of_sample, 1)
     share = positive_scores / divisor
     values = np.repeat(share, tags_of_sample)
-    own = csr_array((values, tags.indices, tags.indptr), shape=tags.shape)
+    entries = (values, tags.indices, tags.indptr)
+    own = csr_array(
+        entries,
+        shape=tags.shape,
+    )
     if spread is None:
         return own
     return csr_array(own @ spread)
@@ -132,7 +136,8 @@ def take_informative(
             n_left,
         )
         drained = held[places]
-        taken += drained.tolist()
+        rows_drained = drained.tolist()
+        taken += rows_drained
         free[drained] = False
     return np.array(taken, np.int64)
 
@@ -175,7 +180,9 @@ def _find_largest_gain(gains: Floats) -> int:
     largest = gains.max()
     if largest == -np.inf:
         return 0
-    limit = largest * (1 - TIE)
+    # Gains that differ by rounding only count as equal.
+    factor = 1 - TIE
+    limit = largest * factor
     is_largest = gains >= limit
     first = np.argmax(is_largest)
     return int(first)

@@ -22,7 +22,10 @@ def rank_by_grade(
     Rows without a grade, or below `at_least`, are left out.
     """
     numbers = np.asarray(grades, np.float64)
-    ranked = longest.rank_by_value(numbers, seed)
+    ranked = longest.rank_by_value(
+        values=numbers,
+        seed=seed,
+    )
     ranked_grades = numbers[ranked]
     is_good_enough = ranked_grades >= at_least
     return ranked[is_good_enough]

@@ -60,7 +60,11 @@ def trace_size_curve(
 
     `choose` gives the ids selected for an n; selections need not be nested.
     """
-    rows = [measure_selection(pool, choose(n)) for n in ns]
+    rows = []
+    for n in ns:
+        ids = choose(n)
+        row = measure_selection(pool, ids)
+        rows.append(row)
     if not rows:
         return pl.DataFrame(schema=FIGURES)
     return pl.concat(rows)

@@ -71,7 +71,8 @@ def fit_token_budget(
     # Always: `fits` rows fit, `over` rows do not, and n lies between them.
     fits = least - 1
     over = n_pool + 1
-    n = min(max(int(budget / mean_cost), least), n_pool)
+    n_affordable = int(budget / mean_cost)
+    n = min(max(n_affordable, least), n_pool)
     for n_tried in range(1, N_TRIES + 1):
         try:
             selection = choose(n)
@@ -93,7 +94,10 @@ def fit_token_budget(
             n = round(n * budget / max(cost, 1))
         else:
             n = (fits + over) // 2
-        n = min(max(n, fits + 1), over - 1)
+        # Strictly between the two, so that every try narrows the search.
+        lowest = fits + 1
+        highest = over - 1
+        n = min(max(n, lowest), highest)
     if best is None:
         raise InputError(reason)
     return best

@@ -114,8 +114,10 @@ def plan_first_round(
 
     rows: list[Row] = []
     for place, (cluster, left, right) in enumerate(links):
-        orders = "both" if place % pilot == 0 else "ab"
-        rows.append((first + place, cluster, left, right, False, orders))
+        is_pilot = place % pilot == 0
+        orders = "both" if is_pilot else "ab"
+        number = first + place
+        rows.append((number, cluster, left, right, False, orders))
     return pl.DataFrame(
         rows,
         schema=PAIRS,
@@ -131,7 +133,8 @@ def _link_samples(
     if linked:
         return pairwise(shuffled)
     seats = list(shuffled)
-    if len(seats) % 2 == 1:
+    is_odd = len(seats) % 2 == 1
+    if is_odd:
         seats.append(seats[0])
     left = seats[::2]
     right = seats[1::2]
@@ -248,7 +251,8 @@ def _index_asked_orders(asked: pl.DataFrame) -> dict[int, AskedOrders]:
         pair = (left, right)
         # The first number stays: a second order stands under the number of its pair.
         _, asked_here = pairs.setdefault(pair, (number, set()))
-        asked_here.update(ORDERS[orders])
+        new_orders = ORDERS[orders]
+        asked_here.update(new_orders)
     return by_cluster
 
 

@@ -96,9 +96,12 @@ def bridge_clusters(
                 step,
                 asked_pairs,
             )
-            if bridge is not None:
-                asked_pairs.add(frozenset(bridge))
-                links.append((cluster, *bridge))
+            if bridge is None:
+                continue
+            # Later bridges must not repeat this one.
+            asked_pairs.add(frozenset(bridge))
+            left, right = bridge
+            links.append((cluster, left, right))
     return build_pair_table(links, first, bridge=True)
 
 

@@ -31,8 +31,11 @@ def index_members(shortlist: pl.DataFrame) -> dict[int, list[str]]:
         maintain_order=True,
     )
     grouped = members.group_by("cluster", maintain_order=True)
-    ids_by_cluster = grouped.agg("id").rows()
-    return {int(cluster): ids for cluster, ids in ids_by_cluster}
+    ids_by_cluster = grouped.agg("id")
+    members_of = {}
+    for cluster, ids in ids_by_cluster.rows():
+        members_of[int(cluster)] = ids
+    return members_of
 
 
 def _sort_by_id_parts(shortlist: pl.DataFrame) -> pl.DataFrame:
@@ -51,7 +54,8 @@ def shuffle_by_seed(
 ) -> list[T]:
     """`values` in an order that depends on the seed and the cluster only."""
     random = np.random.default_rng([seed, cluster])
-    order = random.permutation(len(values))
+    n_values = len(values)
+    order = random.permutation(n_values)
     return [values[place] for place in order]
 
 

@@ -42,7 +42,8 @@ def plan_swiss_round(
         shuffled = shuffle_by_seed(ids, seed_of_round, cluster)
         ranked = _rank_by_score(shuffled, score)
         for left, right in _pair_ranking(ranked, asked_pairs):
-            links.append((cluster, left, right))
+            link = (cluster, left, right)
+            links.append(link)
     if first is None:
         first = next_pair_number(asked)
     return build_pair_table(links, first)

@@ -41,13 +41,15 @@ def build_comparison_graph(
     both_ends = pl.concat([low_end, high_end])
     # Sorted, so that the numbers of the unknowns do not depend on the order of the pairs.
     nodes = both_ends.unique().sort("cluster", "id")
+    n = nodes.height
     a = _number_ends(low_end, nodes)
     b = _number_ends(high_end, nodes)
+    labels = label_components(a, b, n)
     graph = ComparisonGraph(
-        n=nodes.height,
+        n=n,
         a=a,
         b=b,
-        labels=label_components(a, b, nodes.height),
+        labels=labels,
         difference=_read_floats(pairs, "difference"),
         level=_read_floats(pairs, "level"),
         n_verdicts=_read_floats(pairs, "n_verdicts"),

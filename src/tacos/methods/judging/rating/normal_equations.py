@@ -45,7 +45,8 @@ def label_components(
     Components are numbered from 0 by their first node.
     """
     ones = np.ones(len(a))
-    graph = csr_array((ones, (a, b)), shape=(n, n))
+    shape = (n, n)
+    graph = csr_array((ones, (a, b)), shape=shape)
     _, labels = csgraph.connected_components(graph, directed=False)
     _, first, inverse = np.unique(
         labels,
@@ -55,7 +56,8 @@ def label_components(
     # argsort twice turns the components' first nodes into their ranks.
     order = np.argsort(first)
     rank = np.argsort(order)
-    return rank[inverse].astype(np.int64)
+    ranks = rank[inverse]
+    return ranks.astype(np.int64)
 
 
 def diagonal_matrix(values: Floats) -> Any:
