@@ -97,7 +97,7 @@ def _print_comparison(comparison: Comparison) -> None:
     table = _build_comparison_table(comparison)
     console.out.print(table)
     _print_shares(
-        "rows in common: the share of the row's that the column has too",
+        "overlap: share of the row strategy's rows that the column strategy also selects",
         comparison.overlap,
     )
     _print_shares(

@@ -25,7 +25,7 @@ Gain = Annotated[
     typer.Option(
         min=0,
         max=100,
-        help="points of coverage that 1% more of the pool must bring to be worth it",
+        help="points of coverage that adding 1% of the pool must gain to be worthwhile",
     ),
 ]
 
@@ -34,7 +34,7 @@ FIGURES = {
     "of the pool": ("share", "{:.1%}"),
     "tokens": ("tokens", "{:,}"),
     "tags covered": ("coverage", "{:.1%}"),
-    "by chance": ("by_chance", "{:.1%}"),
+    "random": ("by_chance", "{:.1%}"),
     "gain": ("gain", "{:.2f}"),
     "mean score": ("mean_score", "{:.1f}"),
     "tags per row": ("mean_tags", "{:.2f}"),
@@ -58,9 +58,9 @@ def curve(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """How many rows do I need? Coverage of tags, score and tokens against the number of rows.
 
-    Asks no model. "Gain" is the points of coverage that 1% more of the pool brings, from one size
-    to the next; the last line says from which size on it stays below --gain. A token is four
-    characters.
+    No model is called. "Gain" is the points of coverage gained by adding 1% of the pool, from one
+    size to the next; the last line gives the size beyond which it stays below --gain. "Random" is
+    the coverage of as many random rows. A token is four characters.
 
     Examples:
 

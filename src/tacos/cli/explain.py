@@ -10,8 +10,17 @@ from tacos.cli.shared import console, options
 from tacos.workflows import explain as workflow
 
 RowId = Annotated[
-    str, typer.Argument(help="the row's id, e.g. data.jsonl:17, or its content hash")
+    str,
+    typer.Argument(
+        help="the row's id, e.g. data.jsonl:17 (rows count from 0, so the 18th), "
+        "or its content hash"
+    ),
 ]
+LEGEND = (
+    "comparisons, as this row's score : the other's. After |, the judge's reasons: A is the row "
+    'shown first; + raised its score, - lowered it; "prose is asked": the instruction asks for '
+    "prose"
+)
 
 
 def explain(
@@ -35,5 +44,8 @@ def explain(
         if name not in {"verdict", "comparisons"} and value is not None:
             lines.append((name, str(value)))
     console.print_pairs("", lines)
-    for comparison in trace.get("comparisons", []):
+    comparisons = trace.get("comparisons", [])
+    if comparisons:
+        console.print_line(LEGEND)
+    for comparison in comparisons:
         console.print_line(comparison)

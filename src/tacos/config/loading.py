@@ -21,6 +21,34 @@ from tacos.errors import ConfigError
 MIN_SIMILARITY = 0.4
 """Of an unknown setting to the one that is suggested instead."""
 
+DEMANDS = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "literal_error": "{expected}",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+}
+"""Pydantic's type of an error -> what the value must be."""
+
+OPTION_OF = {
+    "seed": "--seed",
+    "select.n": "-n",
+    "select.limit": "--limit",
+    "llm.base_url": "--llm",
+    "llm.model": "--model",
+    "llm.budget": "--budget",
+}
+"""Setting -> the option of the command line that sets it."""
+
 
 def load_settings(
     preset: str = "robust",
@@ -55,12 +83,7 @@ def load_settings(
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        # The first mistake is enough: the message is one line.
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][:2])
-        raise ConfigError(
-            f"setting {name}: {first['msg']} (given: {first['input']!r})"
-        ) from None
+        raise ConfigError(_describe_invalid_value(error)) from None
 
 
 def parse_set_option(text: str) -> dict[str, Any]:
@@ -134,6 +157,24 @@ def _find_section(model: type[BaseModel], key: str) -> type[SettingsSection] | N
     if isinstance(section, type) and issubclass(section, SettingsSection):
         return section
     return None
+
+
+def _describe_invalid_value(error: ValidationError) -> str:
+    """What is wrong with the first invalid setting; one is enough, as a message is one line."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][:2])
+    if name in OPTION_OF:
+        name += f" ({OPTION_OF[name]})"
+    given = first["input"]
+    demand = DEMANDS.get(first["type"])
+    if demand is not None:
+        wanted = demand.format(**first.get("ctx", {}))
+        return f"setting {name} must be {wanted}, not {given!r}"
+    problem = first["msg"].removeprefix("Value error, ")
+    # A section as a whole is too long to repeat.
+    if isinstance(given, Mapping):
+        return f"setting {name}: {problem}"
+    return f"setting {name}: {problem} (given: {given!r})"
 
 
 def _explain_unknown_name(key: str, prefix: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
@@ -14,6 +14,8 @@ from tacos.pipeline.stage_shapes import PromptStage, Stage, TableStage
 
 N_EXAMPLES = 3
 N_RAW_CHARS = 80
+LINE = re.compile(r"line \d+")
+"""How the raw text of a malformed row begins, in a file of lines."""
 
 
 def check_failure_rate(
@@ -33,15 +35,17 @@ def check_failure_rate(
 
     # One line, since it is the message of an exception: reasons, examples, what to do.
     reasons = Counter(failures["reason"].to_list()).most_common(N_EXAMPLES)
-    counts = "; ".join(f"{count} x {reason}" for reason, count in reasons)
-    examples = [_describe_failure(row) for row in failures.head(N_EXAMPLES).to_dicts()]
+    shows_raw = isinstance(stage, PromptStage)
+    counts = []
+    for reason, count in reasons:
+        examples = _list_examples(failures, reason, shows_raw=shows_raw)
+        counts.append(f"{count} x {reason} ({examples})")
     remedy = _suggest_remedy(stage, [reason for reason, _ in reasons])
     section = _find_gate_section(stage)
     raise FailureRateError(
         f"stage {stage.name}: {n_failed} of {n_all} rows failed "
-        f"({n_failed / n_all:.1%}, the limit is {limit:.1%}): {counts}. "
-        f"For example {' | '.join(examples)}. "
-        f"{remedy}, or go on without such rows: --set {section}.max_failure_rate=..."
+        f"({n_failed / n_all:.1%}, the limit is {limit:.1%}): {'; '.join(counts)}. "
+        f"{remedy}, or continue without these rows: --set {section}.max_failure_rate=..."
     )
 
 
@@ -65,10 +69,29 @@ def _find_gate_section(stage: Stage) -> str:
     return find_settings_section(stage)
 
 
-def _describe_failure(reject: dict[str, Any]) -> str:
-    """One row that failed, with the start of what it was made from."""
-    raw = reject["raw"][:N_RAW_CHARS]
-    return f"{reject['id']}: {reject['reason']}: {raw!r}"
+def _list_examples(
+    failures: pl.DataFrame,
+    reason: str,
+    *,
+    shows_raw: bool,
+) -> str:
+    """The first rows that failed for a reason: their ids, with the line of the file or, with
+    `shows_raw`, the start of the reply.
+    """
+    rows = failures.filter(pl.col("reason") == reason)
+    examples = []
+    for row in rows.head(N_EXAMPLES).iter_rows(named=True):
+        example = row["id"]
+        raw = row["raw"]
+        line = LINE.match(raw)
+        if shows_raw and raw:
+            example += f": {raw[:N_RAW_CHARS]!r}"
+        elif line:
+            example += f", {line[0]}"
+        examples.append(example)
+    listed = "; ".join(examples)
+    n_more = rows.height - len(examples)
+    return f"{listed} and {n_more} more" if n_more > 0 else listed
 
 
 def _suggest_remedy(stage: Stage, reasons: Sequence[str]) -> str:

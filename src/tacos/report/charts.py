@@ -343,7 +343,7 @@ def _chart_curve_coverage(
     named = table.select(
         "n",
         pl.col("coverage").alias(strategy),
-        pl.col("by_chance").alias("by chance"),
+        pl.col("by_chance").alias("random rows"),
     )
     long = named.unpivot(
         index="n",
@@ -358,7 +358,7 @@ def _chart_curve_coverage(
     color = alt.Color(
         "rows of:N",
         title="",
-        scale=alt.Scale(domain=[strategy, "by chance"], range=[OURS, RANDOM]),
+        scale=alt.Scale(domain=[strategy, "random rows"], range=[OURS, RANDOM]),
     )
     chart = (
         _chart_table(long.drop_nulls())

@@ -15,6 +15,7 @@ from tacos.methods.selecting.limits import Limits, build_bounds, explain_full_li
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES
+from tacos.report.facts import LEFT_OUT
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
@@ -328,21 +329,29 @@ def _explain_drop(
         return f"the strategy {manifest['settings']['strategy']} did not take it"
     if "scores" in trace and settings.select.coverage:
         return (
-            "its score and the tags that only it would add "
-            "did not reach the cut-off of its cluster"
+            "its score plus the new tags it would add fell below its cluster's cut-off"
         )
     if "scores" in trace:
-        return "its score did not reach the cut-off of its cluster"
+        return "its score fell below its cluster's cut-off"
 
     shortlisted = _read_sample_rows(artifacts, "shortlist", row)
     if not shortlisted and trace.get("shortlist"):
-        return f"before comparison, {trace['shortlist'][0]}"
+        return _explain_filter(trace["shortlist"][0])
     if not trace.get("clusters"):
         return "none of its tags survived normalisation, so it is in no cluster"
     return (
         "it was shortlisted but never compared "
         "(the odd one out of its cluster, or its judgements failed)"
     )
+
+
+def _explain_filter(reason: str) -> str:
+    """Why a row was not compared, from the reason that the shortlist keeps."""
+    if not reason.startswith(LEFT_OUT):
+        return f"filtered out before comparison: {reason}"
+    rule = reason.removeprefix(LEFT_OUT)
+    rule = rule.replace("embedded-judge", "the embedded judge")
+    return f"filtered out before comparison by {rule}"
 
 
 def _read_excluded_ids(
@@ -359,8 +368,8 @@ def _list_unmet_limits(
     settings: Settings,
     row: str,
 ) -> list[str]:
-    """The quotas, bands of lengths or near-duplicates that left no room for the row beside those
-    selected.
+    """The quotas, bands of lengths or near-duplicates that are full, so that the row could not be
+    selected too.
     """
     limits = _read_selection_limits(artifacts, settings)
     if not limits:

@@ -27,6 +27,7 @@ N_DRAWS = 5
 """Random selections that the figures of "random" are means of."""
 CASCADE_ARTIFACTS = ("tagger", "guesses")
 LEFT_OUT = "left out by rule "
+"""How the shortlist begins the reason of a row that a rule left out."""
 UNTAGGED = "(no canonical tag)"
 
 

@@ -63,16 +63,17 @@ class SizeCurve:
         """How many rows are worth it, in one sentence."""
         # In a pool of 50 rows or fewer, 1% rounds to no row.
         n_percent = max(1, round(self.n_pool / 100))
-        percent = f"1% more of the pool ({n_percent:,} rows)"
+        rows = "row" if n_percent == 1 else "rows"
+        adding = f"adding 1% of the pool ({n_percent:,} {rows})"
         points = "point" if self.gain == 1 else "points"
         rate = f"{self.gain:g} {points} of coverage"
         if self.knee is None:
-            return f"up to the largest size here, {percent} still brings {rate} or more"
+            return f"up to the largest size here, {adding} still gains {rate} or more"
         row = self.table.row(by_predicate=pl.col("n") == self.knee, named=True)
         return (
-            f"from {self.knee:,} rows on "
+            f"beyond {self.knee:,} rows "
             f"({row['coverage']:.1%} of the tags, {row['tokens']:,} tokens), "
-            f"{percent} brings less than {rate}"
+            f"{adding} gains under {rate}"
         )
 
 

@@ -149,7 +149,7 @@ def test_a_gate_says_what_can_be_done_about_it() -> None:
     stages = {step.stage.name: step.stage for step in plan_steps(Settings())}
     for name, advice in (
         ("judge", r"--set judge\.max_tokens"),
-        ("ingest", "Fix the input, or go on without"),
+        ("ingest", "Fix the input, or continue without"),
     ):
         with pytest.raises(FailureRateError, match=advice):
             check_failure_rate(stages[name], 0, rejects, 0.02)

@@ -59,8 +59,8 @@ def test_the_command_prints_the_answer_and_draws_it(
         "curve", folder, "--strategy", "mig", "-o", tmp_path / "curve.svg"
     )
     assert code == 0, printed
-    assert "brings less than 1 point" in printed
-    assert "by chance" in (tmp_path / "curve.svg").read_text("utf-8")
+    assert "gains under 1 point" in printed
+    assert "random rows" in (tmp_path / "curve.svg").read_text("utf-8")
     found = json.loads(run_command("curve", folder, "-n", "5,10", "--json")[1])
     assert [row["n"] for row in found["table"]] == [5, 10]
     assert found["answer"]

@@ -199,7 +199,7 @@ def _format_judging(summary: RunSummary) -> Lines:
     if diagnostics["collapsed"]:
         yield (
             "warning",
-            "the judge gave nearly all rows the same score: its scores tell little",
+            "the judge gave nearly all rows the same score: its scores say little",
         )
 
 
@@ -219,7 +219,7 @@ def _format_judge_rates(rates: Mapping[str, Any]) -> str:
 def _format_certainty(certainty: Mapping[str, float | None]) -> str:
     """How far the scores, and the cut by them, stand out from noise."""
     if not certainty:
-        return "n/a: no standard errors, since the verdicts never contradict each other"
+        return "n/a: the judge never contradicts itself, so there is no error estimate"
     half_width = 1.96 * (certainty["error"] or 0)  # of a 95% interval
     scores = f"a score is sure to about +- {half_width:.1f} points"
     if certainty["recall"] is None:
