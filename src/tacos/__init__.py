@@ -1,4 +1,4 @@
-"""Select a small, diverse, high-quality subset of an instruction-tuning data set, and say why.
+"""Select a small, diverse, high-quality subset of an instruction-tuning data set, with reasons.
 
 Every command of the command line is a function here, under the same name:
 
@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tacos.errors import TacosError as TacosError
     from tacos.workflows.analyse import Analysis as Analysis
     from tacos.workflows.analyse import analyse as analyse
     from tacos.workflows.calibrate import calibrate as calibrate
@@ -56,25 +57,31 @@ DISTRIBUTION = "tacos-select"
 """The name under which the package is installed; pyproject.toml says the same."""
 
 _NAMES_OF = {
-    "analyse": ("analyse", "Analysis"),
-    "calibrate": ("calibrate",),
-    "check_tags": ("check_tags", "write_tag_sheet", "TagCheck"),
-    "compare": ("compare", "Comparison"),
-    "curve": ("curve", "SizeCurve"),
-    "distill": ("distill", "Distillation"),
-    "explain": ("explain",),
-    "ledger": ("ledger", "export_ledger", "import_ledger"),
-    "quote": ("quote", "Quote"),
-    "refine": ("refine", "Refinement"),
-    "requests": ("requests", "export_requests", "import_replies", "run_batch"),
-    "reselect": ("reselect",),
-    "runs": ("runs", "remove_run"),
-    "select": ("select",),
-    "selection": ("load", "Selection"),
-    "settings": ("settings",),
-    "tags": ("tags", "publish_tags", "TagVocabulary"),
+    "errors": ("TacosError",),
+    "workflows.analyse": ("analyse", "Analysis"),
+    "workflows.calibrate": ("calibrate",),
+    "workflows.check_tags": ("check_tags", "write_tag_sheet", "TagCheck"),
+    "workflows.compare": ("compare", "Comparison"),
+    "workflows.curve": ("curve", "SizeCurve"),
+    "workflows.distill": ("distill", "Distillation"),
+    "workflows.explain": ("explain",),
+    "workflows.ledger": ("ledger", "export_ledger", "import_ledger"),
+    "workflows.quote": ("quote", "Quote"),
+    "workflows.refine": ("refine", "Refinement"),
+    "workflows.requests": (
+        "requests",
+        "export_requests",
+        "import_replies",
+        "run_batch",
+    ),
+    "workflows.reselect": ("reselect",),
+    "workflows.runs": ("runs", "remove_run"),
+    "workflows.select": ("select",),
+    "workflows.selection": ("load", "Selection"),
+    "workflows.settings": ("settings",),
+    "workflows.tags": ("tags", "publish_tags", "TagVocabulary"),
 }
-"""Module of `tacos.workflows` -> the public names that it defines."""
+"""Module -> the public names that it defines."""
 
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 
@@ -87,7 +94,7 @@ def __getattr__(name: str) -> Any:
         return _read_version()
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'tacos' has no attribute {name!r}")
-    return getattr(import_module(f"tacos.workflows.{_MODULE_OF[name]}"), name)
+    return getattr(import_module(f"tacos.{_MODULE_OF[name]}"), name)
 
 
 def _read_version() -> str:
@@ -102,4 +109,4 @@ def _read_version() -> str:
 
 def __dir__() -> list[str]:
     """The public names, for completion."""
-    return sorted({*globals(), *__all__})
+    return list(__all__)

@@ -167,7 +167,7 @@ def fill(sheet: Path, target: Path, wrong: int) -> None:
 def test_nobody_to_judge_a_run_without_tags_and_a_sheet_of_other_cases_are_clear_errors(
     run: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="nobody judges"):
+    with pytest.raises(InputError, match="no judge given"):
         check_tags.check_tags(run, settings(), ask=False)
     with pytest.raises(ConfigError, match="checked by a language model"):
         check_tags.check_tags(run, settings())
@@ -192,7 +192,7 @@ def test_the_command_asks_a_model_writes_sheets_and_reads_them(
 ) -> None:
     sets = [word for each in SETS for word in ("--set", each)]
     code, printed = command("check-tags", run, *sets)
-    assert (code, "nobody judges" in printed) == (2, True)
+    assert (code, "no judge given" in printed) == (2, True)
     ledger = tmp_path / "ledger.sqlite"
     asking = ("--llm", server.url, "--model", "tiny-1", "--ledger", ledger)
     code, printed = command("check-tags", run, *sets, *asking, "--json")

@@ -45,10 +45,10 @@ was stopped, and a changed setting re-runs only what depends on it.
 Why was this row kept or dropped? What did the run do? Where did this tag come from?
   tacos explain selected.jsonl.run data.jsonl:17
   tacos runs show selected.jsonl.run
-  tacos tags selected.jsonl.run --tag "poetry"
+  tacos tags selected.jsonl.run --tag "Poetry Writing"
 
 \b
-Try other strategies and sizes, asking no model again:
+Try other strategies and sizes, without calling any model:
   tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl
   tacos compare selected.jsonl.run -n 1000 -o strategies.svg
   tacos curve selected.jsonl.run --strategy mig --by grade

@@ -87,7 +87,7 @@ def _print_calibration(calibration: Calibration) -> None:
     """Print one judge's calibration."""
     console.print_pairs(f"judge {calibration.judge}", _format_calibration(calibration))
     if not calibration.suggestions:
-        console.print_line("no rule suggests a change")
+        console.print_line("no changes suggested")
         return
     console.print_line("what to change:")
     for suggestion in calibration.suggestions:
@@ -116,7 +116,7 @@ def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
         ("ties", f"{ties}; people {label_ties}"),
         ("flips with the order", _format_share(found.flip_rate)),
         ("first position wins", _format_share(found.first_share)),
-        ("first position is worth", _format_bias(found)),
+        ("bonus of the first position", _format_bias(found)),
         ("chose the longer one", f"{longer}; people {longer_people}"),
     ]
 

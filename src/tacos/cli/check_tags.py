@@ -46,8 +46,8 @@ def check_tags(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Precision and consistency of the tags of a run, judged by a model, by people, or by both.
 
-    Some cases are planted (a wrong tag, a foreign instruction): the share of them that a judge
-    notices tells what its good marks are worth.
+    Some cases are planted (a wrong tag, an unrelated instruction): the share of them that a judge
+    notices shows how far to trust its ratings.
 
     Examples:
 
@@ -71,8 +71,7 @@ def check_tags(  # noqa: PLR0913 - the options of the command
     ask = bool(model) or chosen.check.model != "llm"
     if not ask and not answers:
         raise ConfigError(
-            "nobody judges: name a model with --model, "
-            "or write a sheet for people with --sheet FILE"
+            "no judge given: pass --model MODEL, or --sheet FILE for human annotators"
         )
     if ask:
         models = {"check": (resolve_checker_model(chosen),)}

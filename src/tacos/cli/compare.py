@@ -1,4 +1,4 @@
-"""`tacos compare`: strategies side by side, asking no model."""
+"""`tacos compare`: strategies side by side, without calling any model."""
 
 from __future__ import annotations
 

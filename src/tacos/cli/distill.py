@@ -16,14 +16,14 @@ ENCODERS = ("static", "minilm")
 LlmRun = Annotated[
     Path,
     typer.Argument(
-        help="a run whose tags or verdicts are by a language model", metavar="RUN"
+        help="a run whose tags or verdicts came from a language model", metavar="RUN"
     ),
 ]
 Folder = Annotated[Path, typer.Option("-o", "--output", help="the folder to write")]
 EncoderName = Annotated[
     str,
     typer.Option(
-        "--encoder", help="what the tagger reads with: static, or minilm (slower)"
+        "--encoder", help="the tagger's text encoder: static, or minilm (slower)"
     ),
 ]
 Figures = dict[str, Any]

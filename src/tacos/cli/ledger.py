@@ -57,7 +57,9 @@ def show_ledger(
 
 @app.command("export")
 def export_ledger(
-    context: typer.Context, file: options.LedgerFile, ledger: options.Ledger = None
+    context: typer.Context,
+    file: options.NewLedgerFile,
+    ledger: options.Ledger = None,
 ) -> None:
     """Write every reply as a line of JSON."""
     n_written = workflow.export_ledger(file, ledger or context.obj)

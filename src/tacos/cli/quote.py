@@ -17,9 +17,7 @@ from tacos.workflows import quote as workflow
 from tacos.workflows.grouped_tagging_quality import Estimate, QualityCost
 from tacos.workflows.quote import Quote
 
-Pilot = Annotated[
-    int, typer.Option(help="requests per LLM stage that are asked, and paid for", min=2)
-]
+Pilot = Annotated[int, typer.Option(help="paid requests to send per LLM stage", min=2)]
 Quality = Annotated[
     bool,
     typer.Option(
@@ -73,8 +71,9 @@ def quote(  # noqa: PLR0913 - the options of the command
 
       tacos quote data.jsonl -n 1000 --model gpt-4o-mini --set tag.per_request=4 --quality
 
-      tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 --model my-model --price-in 0.1
-      --price-out 0.3
+    \b
+      tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 \\
+        --model my-model --price-in 0.1 --price-out 0.3
     """
     chosen = option_settings.build_settings(
         preset,

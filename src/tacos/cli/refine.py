@@ -30,8 +30,8 @@ def refine(  # noqa: PLR0913 - the options of the command
     """Rewrite the selected rows: a rewrite counts only if judges prefer it in both orders.
 
     First the response is rewritten, then the instruction. All rows go to the output [default:
-    <run>/refined.jsonl], those without an accepted rewrite as they were. Beside it,
-    <output>.changes.jsonl says for each row what happened, with both texts.
+    <run>/refined.jsonl]; rows without an accepted rewrite are left unchanged. Beside it,
+    <output>.changes.jsonl says what happened to each row, with both texts.
 
     Examples:
 

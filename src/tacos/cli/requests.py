@@ -1,4 +1,4 @@
-"""`tacos requests`: let somebody else answer what a run asks."""
+"""`tacos requests`: answer a run's LLM requests through files or a batch API."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from tacos.workflows import requests as workflow
 from tacos.workflows.requests import BatchResult
 
 app = typer.Typer(
-    help="Have what a run asks answered by files in the format of OpenAI's batch API, "
-    "or by a batch API itself.",
+    help="Answer a run's LLM requests through OpenAI batch files or a batch API.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,17 +30,17 @@ Abandon = Annotated[
     bool,
     typer.Option(
         "--abandon",
-        help="submit nothing; cancel the batches that are out, and keep what they answered",
+        help="submit nothing; cancel pending batches, and keep the answers so far",
     ),
 ]
 Poll = Annotated[
-    float, typer.Option(help="seconds between two looks at a batch", min=0.01)
+    float, typer.Option(help="seconds between two checks of a batch", min=0.01)
 ]
 
-NOTHING_LEFT = "nothing is left to ask"
+NOTHING_LEFT = "no requests left to answer"
 ALL_ANSWERED = (
-    "every question is answered; "
-    "the same `tacos select ...` now finishes without asking anything"
+    "every request is answered; "
+    "the same `tacos select ...` now finishes without calling the endpoint"
 )
 
 
@@ -73,7 +72,7 @@ def export_requests(
 def import_replies(
     run: options.RunDirectory, replies: ReplyFile, ledger: options.Ledger = None
 ) -> None:
-    """Add replies to the ledger, from where the run uses them.
+    """Add replies to the ledger, where the run finds them.
 
     Example:
 
@@ -98,7 +97,7 @@ def import_replies(
         return
     console.print_line(
         f"{pending.artifact}: {len(pending.open):,} requests have no reply yet; "
-        "export them, or let `tacos select` ask"
+        "export them, or let `tacos select` send them"
     )
 
 
@@ -111,10 +110,10 @@ def run_batch(
     ledger: options.Ledger = None,
     abandon: Abandon = False,
 ) -> None:
-    """Have the endpoint's batch API answer, stage by stage, until no question is open.
+    """Send the requests to the endpoint's batch API, stage by stage, until all are answered.
 
-    It may be stopped and repeated: nothing is submitted twice. While a batch is out, `tacos select`
-    does not ask the same questions.
+    You can stop it and run it again: nothing is submitted twice. While a batch is pending, `tacos
+    select` does not send the same requests.
 
     Example:
 
@@ -137,15 +136,17 @@ def _print_batch_result(result: BatchResult) -> None:
     """Print how asking by batch ended, and how to go on."""
     if result.n_answered is not None:
         console.print_line(
-            f"{result.n_answered:,} are answered; an online run (`tacos select ...`) "
-            "asks the others"
+            f"{result.n_answered:,} requests answered; an online run (`tacos select ...`) "
+            "sends the others"
         )
     elif result.failed:
         # Requests of a batch mostly fail for one and the same reason.
         example = next(iter(result.failed.values()))
-        console.print_line(f"{len(result.failed):,} got no answer, e.g. {example}")
         console.print_line(
-            "an online run (`tacos select ...`) asks them again, or makes them rejects"
+            f"{len(result.failed):,} requests got no answer, e.g. {example}"
+        )
+        console.print_line(
+            "an online run (`tacos select ...`) sends them again, or rejects their rows"
         )
     else:
         console.print_line(ALL_ANSWERED)

@@ -1,10 +1,10 @@
-"""`tacos reselect`: another selection from a finished run, asking no model."""
+"""`tacos reselect`: another selection from a finished run, without calling any model."""
 
 from __future__ import annotations
 
 import time
 
-from tacos.cli.shared import option_settings, options, outcome
+from tacos.cli.shared import console, option_settings, options, outcome
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.workflows import reselect as workflow
 from tacos.workflows.selection import OutputTargets, load
@@ -24,11 +24,12 @@ def reselect(  # noqa: PLR0913 - the options of the command
     by: options.By = "score",
     columns: options.Columns = False,
     as_json: options.AsJson = False,
-    report: options.Report = None,
+    report: options.ReportOrNone = None,
 ) -> None:
-    """Select again from the annotated rows of a finished run, by any strategy, asking no model.
+    """Select again from the annotated rows of a finished run, by any strategy, without any model.
 
-    Writes the rows and the sidecar as `tacos select` does. The run's seed, --fill, must-keep and
+    With -o, the rows and the sidecar are written as `tacos select` does; without it, only the
+    summary is printed. The run's seed, --fill, must-keep and
     exclude lists hold; its quotas and limits do not: repeat those that you want. The run's own
     selection stays as it is.
 
@@ -38,8 +39,9 @@ def reselect(  # noqa: PLR0913 - the options of the command
 
       tacos reselect selected.jsonl.run -n 2Mtokens --strategy deita --limit 0.85 -o deita.jsonl
 
-      tacos reselect selected.jsonl.run -n 5% --quota-source a.json=0.3 --quota-tag 'poetry<=5%'
-      --match-length
+    \b
+      tacos reselect selected.jsonl.run -n 5% --quota-source a.json=0.3 \\
+        --quota-tag 'Poetry Writing<=5%' --match-length
     """
     started = time.monotonic()
     limits = option_settings.parse_limits(quota_source, quota_tag, match_length, limit)
@@ -54,3 +56,5 @@ def reselect(  # noqa: PLR0913 - the options of the command
     targets = OutputTargets(output, report=report, columns=columns)
     done = workflow.run_reselection(of_run, request, targets)
     outcome.print_outcome(done, as_json=as_json, seconds=time.monotonic() - started)
+    if output is None and not as_json:
+        console.print_line("rows not saved: pass -o FILE to write them")

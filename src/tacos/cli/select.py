@@ -45,7 +45,7 @@ def select(  # noqa: PLR0913 - the options of the command
     workers: options.Workers = 0,
     verbose: options.Verbose = False,
 ) -> None:
-    """Select n rows of a data set: diverse, of high quality, each with a reason.
+    """Select a diverse, high-quality subset of a data set, with a reason for each row.
 
     Runs offline on embedded models. The same command again only confirms that all stages are up to
     date; a changed setting re-runs only what depends on it.
@@ -56,8 +56,9 @@ def select(  # noqa: PLR0913 - the options of the command
 
       tacos select a.json.gz b.parquet -n 5000 -o out.parquet --preset paper --seed 2
 
-      tacos select a.json b.json -n 5% --quota-source a.json=0.3 --quota-tag 'poetry<=5%'
-      --match-length --limit 0.95
+    \b
+      tacos select a.json b.json -n 5% --quota-source a.json=0.3 \\
+        --quota-tag 'Poetry Writing<=5%' --match-length --limit 0.95
 
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """

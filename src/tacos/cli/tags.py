@@ -42,7 +42,7 @@ def tags(
 
       tacos tags selected.jsonl.run
 
-      tacos tags selected.jsonl.run --tag "data analysis"
+      tacos tags selected.jsonl.run --tag "Data Analysis"
 
       tacos tags selected.jsonl.run --publish vocabulary.json
     """
@@ -163,7 +163,7 @@ def _format_drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("found exactly", f"{exact:.1%} of {n_occurrences:,} tag occurrences"),
         ("found by words", f"{drift['share_rules']:.1%}"),
         ("found by meaning", f"{drift['share_semantic']:.1%}"),
-        ("dropped by hand", f"{drift['share_dropped']:.1%}"),
+        ("dropped by overrides", f"{drift['share_dropped']:.1%}"),
         ("new", f"{drift['share_new']:.1%} ({distinct})"),
         ("vocabulary unseen", f"{drift['share_unseen']:.1%} of its canonical tags"),
         (

@@ -502,7 +502,7 @@ class CheckSettings(SettingsSection):
     n_consistency: int = Field(200, ge=0)
     """Cases of the question: does this tag mean the same everywhere? InsTag had 2,000."""
     n_planted: int = Field(50, ge=0)
-    """Additional cases of either kind with a wrong tag or a foreign instruction planted."""
+    """Additional cases of either kind with a wrong tag or an unrelated instruction planted."""
     n_instructions: int = Field(4, ge=2, le=6)
     """Instructions per consistency case."""
     temperature: float = Field(0.0, ge=0, le=2)

@@ -85,7 +85,7 @@ def check_tags(
     """
     if not ask and not sheets:
         raise InputError(
-            "nobody judges: name a model, or give sheets that people filled in"
+            "no judge given: name a model, or pass sheets that people filled in"
         )
     # Draw the cases, and have the model judge them.
     people = _name_people(sheets)
@@ -155,7 +155,7 @@ def write_tag_sheet(
         cases = artifacts["cases"].scan().collect()
         if cases.height == 0:
             raise InputError(
-                "there is no case to judge: the check settings ask for none, "
+                "no cases to judge: the check settings ask for none, "
                 "or no tag is frequent enough"
             )
         texts = read_case_texts(ConcatenatedTable([done.artifacts["samples"]]), cases)

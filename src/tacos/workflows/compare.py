@@ -1,4 +1,4 @@
-"""`tacos compare`: strategies side by side over the annotated pool of one run, asking no model.
+"""`tacos compare`: strategies side by side over the annotated pool of one run; no model is called.
 
 Each strategy's selection is the one that `tacos reselect` makes, and is kept in the run for it.
 Random and longest always stand beside the others; random is drawn 20 times, and its figures are

@@ -72,7 +72,7 @@ def distill(
     """Train the models that a run has enough replies for, measure them, and write them with a card.
 
     Args:
-        run: A run whose tags or verdicts are by a language model.
+        run: A run whose tags or verdicts came from a language model.
         folder: The folder to write; two calls write identical files.
         encoder: What the tagger reads with: "static", or "minilm" (slower).
 

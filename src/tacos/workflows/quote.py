@@ -82,7 +82,7 @@ def quote(
         settings: All settings, or nested ones over the preset; a stage must ask an endpoint.
         n: The size of the selection; not read if `settings` are complete.
         preset: "robust" or "paper"; not read if `settings` are complete.
-        pilot: Requests per stage that are asked, and paid for.
+        pilot: Paid requests to send per stage.
         quality: Whether to measure what `tag.per_request` costs in quality, with more requests.
         ledger: The file of paid replies; in the user's data folder by default.
 

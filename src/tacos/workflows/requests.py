@@ -155,7 +155,7 @@ def import_replies(
 def check_import(imported: ImportedReplies, replies: str | Path) -> None:
     """Raise `InputError` if no line of a reply file belongs to the run."""
     if imported.counts.n_new + imported.counts.n_known == 0:
-        raise InputError(f"{replies} has no reply to anything that this run asks now")
+        raise InputError(f"{replies} has no reply to any open request of this run")
 
 
 def run_batch(
@@ -283,7 +283,7 @@ def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
         names.update(models_of_stage)
     if not names:
         raise ConfigError(
-            "the run asks no endpoint; select with --llm or --model first"
+            "this run calls no endpoint; run `tacos select` with --llm or --model first"
         )
     # Models that answer from the ledger open no connection, so nothing has to be closed.
     clients: dict[str, Model] = {}

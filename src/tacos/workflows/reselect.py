@@ -1,4 +1,4 @@
-"""`tacos reselect`: other selections from the annotated pool of a finished run, asking no model.
+"""`tacos reselect`: other selections from the annotated pool of a finished run; no model is called.
 
 A selection is an artifact of the run, `reselected/<key>`; the run's own selection stays as it is.
 """
@@ -50,7 +50,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     by: By = "score",
     output: str | Path | None = None,
 ) -> Selection:
-    """Select again from the annotated pool of a finished run, asking no model.
+    """Select again from the annotated pool of a finished run, without calling any model.
 
     Args:
         run: A run directory, or a selection.

@@ -73,7 +73,8 @@ def select(  # noqa: PLR0913 - the options of the command
     `tacos.models.user_functions` describes the four functions.
 
     Raises:
-        TacosError: One of the exceptions in `tacos.errors`; the message says what to do.
+        TacosError: The root of all errors of tacos (`tacos.TacosError`); the message says what
+            to do.
     """
     # Arguments win over the nested settings.
     top = {"seed": seed, "select": {"n": n}}

@@ -53,7 +53,7 @@ class OutputTargets:
     """Whether scores and tags also become columns of the rows; the sidecar always has them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Selection:
     """A finished run: the selected rows, their scores, and the reasons.
 
@@ -73,6 +73,13 @@ class Selection:
     report_path: Path | None = None
     made: list[str] = field(default_factory=list)
     """The artifacts that this call made; empty if all were up to date."""
+
+    def __repr__(self) -> str:
+        """The run and its number of selected rows; the settings would fill the screen."""
+        if "selection" not in self.artifacts:
+            return f"Selection(run={str(self.run)!r}, not finished)"
+        n_rows = self.artifacts["selection"].manifest["n_rows"]
+        return f"Selection(run={str(self.run)!r}, {n_rows:,} rows)"
 
     @cached_property
     def table(self) -> pl.DataFrame:
@@ -165,7 +172,7 @@ class Selection:
         """Why a row was kept or dropped: "verdict" in one sentence, then the trace through the
         stages.
 
-        `row` is an id (`data.jsonl:17`) or a content hash.
+        `row` is an id (`data.jsonl:17`: rows count from 0) or a content hash.
 
         Raises:
             InputError: The input of the run has no such row.

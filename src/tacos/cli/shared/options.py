@@ -24,6 +24,9 @@ RunDirectory = Annotated[
 LedgerFile = Annotated[
     Path, typer.Argument(help="a file of exported replies, one per line")
 ]
+NewLedgerFile = Annotated[
+    Path, typer.Argument(help="write the replies here, one per line")
+]
 
 # What is written.
 OutputOrNone = Annotated[
@@ -47,6 +50,9 @@ Run = Annotated[
 Report = Annotated[
     Path | None,
     typer.Option(help="write the HTML report here [default: <run>/report.html]"),
+]
+ReportOrNone = Annotated[
+    Path | None, typer.Option("--report", help="write an HTML report here")
 ]
 Columns = Annotated[
     bool,
@@ -159,15 +165,13 @@ Url = Annotated[
     str | None,
     typer.Option(
         "--llm",
-        help="what tags and judges: an OpenAI-compatible endpoint (http://localhost:8000/v1), "
-        "or a folder of distilled models",
+        help="the model that tags and judges: an OpenAI-compatible endpoint "
+        "(http://localhost:8000/v1), or a folder of distilled models",
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(
-        help="the endpoint's model; without --llm, at OPENAI_BASE_URL or at OpenAI"
-    ),
+    typer.Option(help="the model name; without --llm, at OPENAI_BASE_URL or OpenAI"),
 ]
 Budget = Annotated[
     str | None,
@@ -192,6 +196,9 @@ DryRun = Annotated[
     ),
 ]
 Workers = Annotated[
-    int, typer.Option(help="worker processes [default: one per core]", min=0)
+    int,
+    typer.Option(
+        help="worker processes [default: one per core]", min=0, show_default=False
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log to standard error")]
