@@ -120,7 +120,7 @@ def test_exchange_files_make_the_same_artifacts(
         tmp_path / "requests.jsonl",
         tmp_path / "replies.jsonl",
     )
-    while "nothing is left" not in tacos(
+    while "no requests left" not in tacos(
         tmp_path, "requests", "export", run, "-o", out
     ):
         lines = [json.loads(line) for line in out.read_text().splitlines()]
@@ -148,7 +148,7 @@ def test_the_batch_api_makes_the_same_artifacts(
     printed = tacos(
         tmp_path, "requests", "batch", tmp_path / "out.jsonl.run", "--poll", 0.02
     )
-    assert "every question is answered" in printed
+    assert "every request is answered" in printed
     select(tmp_path, data, server)
     assert server.asked.total() == asked
     assert artifacts(tmp_path) == online
@@ -276,7 +276,7 @@ def test_an_import_says_what_it_took_in_also_where_the_run_cannot_go_on(
     here("select", data, "-n", 20, "--run", run, *endpoint, "--until", "ingest", *book)
     here("requests", "export", run, "-o", out, *book)
     requests = [json.loads(line) for line in out.read_text().splitlines()]
-    assert "no reply to anything that this run asks" in here(
+    assert "no reply to any open request of this run" in here(
         "requests", "import", run, out, *book
     )
     tags = {"tags": [{"tag": "poem", "explanation": "x"}]}

@@ -37,7 +37,9 @@ def reselect(  # noqa: PLR0913 - the options of the command
 
       tacos reselect selected.jsonl.run -n 500 --strategy mig -o mig.jsonl
 
-      tacos reselect selected.jsonl.run -n 2Mtokens --strategy deita --limit 0.85 -o deita.jsonl
+    \b
+      tacos reselect selected.jsonl.run -n 2Mtokens --strategy deita \\
+        --limit 0.85 -o deita.jsonl
 
     \b
       tacos reselect selected.jsonl.run -n 5% --quota-source a.json=0.3 \\
