@@ -162,7 +162,7 @@ def test_the_budget_stops_cleanly_and_the_same_command_goes_on(
     quotes = json.loads(tacos(tmp_path, "quote", data, "-n", 20, *endpoint, "--json"))
     tenth = sum(each["usd"]["mid"] for each in quotes) / 10
     printed = select(tmp_path, data, server, "--budget", f"{tenth:.4f}usd", code=3)
-    assert "the same command goes on from here" in printed
+    assert "the same command continues from here" in printed
     rest = json.loads(tacos(tmp_path, "ledger", "--json"))
     assert rest["n_replies"] > 0
     select(tmp_path, data, server)

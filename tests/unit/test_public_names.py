@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import tacos
 from tacos.cli import app
+from tacos.errors import TacosError
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 
@@ -33,6 +34,11 @@ def test_every_command_has_a_workflow_of_the_same_name(command: str) -> None:
 def test_every_public_name_is_listed_and_loads() -> None:
     assert set(tacos.__all__) <= set(dir(tacos))
     assert all(getattr(tacos, name) is not None for name in tacos.__all__)
+    assert "TYPE_CHECKING" not in dir(tacos)
+
+
+def test_the_root_of_all_errors_is_a_public_name() -> None:
+    assert tacos.TacosError is TacosError
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

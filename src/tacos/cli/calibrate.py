@@ -46,7 +46,9 @@ def calibrate(  # noqa: PLR0913 - the options of the command
 
       tacos calibrate pairs.jsonl --model MODEL --criteria my-criteria.txt
 
-      tacos calibrate pairs.jsonl --llm http://localhost:8000/v1 --set 'judge.models=["a","b"]'
+    \b
+      tacos calibrate pairs.jsonl --llm http://localhost:8000/v1 \\
+        --set 'judge.models=["a","b"]'
     """
     chosen = option_settings.build_settings(
         "robust",

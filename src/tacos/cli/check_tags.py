@@ -55,7 +55,9 @@ def check_tags(  # noqa: PLR0913 - the options of the command
 
       tacos check-tags selected.jsonl.run --sheet ann.csv
 
-      tacos check-tags selected.jsonl.run --model MODEL --answers ann.csv --answers bea.csv
+    \b
+      tacos check-tags selected.jsonl.run --model MODEL --answers ann.csv \\
+        --answers bea.csv
 
     The number of cases: --set check.n_precision=20 --set check.n_consistency=20
     --set check.n_planted=10 (planted ones of each kind). Repeat it with --sheet and with --answers.

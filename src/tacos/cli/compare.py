@@ -60,7 +60,9 @@ def compare(  # noqa: PLR0913 - the options of the command
 
     Example:
 
-      tacos compare selected.jsonl.run --strategies tacos,mig,deita -n 1000 -o strategies.svg
+    \b
+      tacos compare selected.jsonl.run --strategies tacos,mig,deita -n 1000 \\
+        -o strategies.svg
     """
     if output is not None:
         figures.check_figure_path(output)

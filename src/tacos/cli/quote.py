@@ -69,7 +69,9 @@ def quote(  # noqa: PLR0913 - the options of the command
 
       tacos quote data.jsonl -n 1000 --model gpt-4o-mini
 
-      tacos quote data.jsonl -n 1000 --model gpt-4o-mini --set tag.per_request=4 --quality
+    \b
+      tacos quote data.jsonl -n 1000 --model gpt-4o-mini \\
+        --set tag.per_request=4 --quality
 
     \b
       tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 \\

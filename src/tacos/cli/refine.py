@@ -37,7 +37,9 @@ def refine(  # noqa: PLR0913 - the options of the command
 
       tacos refine selected.jsonl.run --model MODEL -o refined.jsonl
 
-      tacos refine selected.jsonl.run --model EDITOR --set judge.model=JUDGE -o refined.jsonl
+    \b
+      tacos refine selected.jsonl.run --model EDITOR --set judge.model=JUDGE \\
+        -o refined.jsonl
     """
     of_run = load(run).settings
     chosen = option_settings.build_run_settings(

@@ -54,7 +54,9 @@ def select(  # noqa: PLR0913 - the options of the command
 
       tacos select data.jsonl -n 1000 -o selected.jsonl
 
-      tacos select a.json.gz b.parquet -n 5000 -o out.parquet --preset paper --seed 2
+    \b
+      tacos select a.json.gz b.parquet -n 5000 -o out.parquet --preset paper \\
+        --seed 2
 
     \b
       tacos select a.json b.json -n 5% --quota-source a.json=0.3 \\

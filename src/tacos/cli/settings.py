@@ -32,8 +32,9 @@ def settings(
 
       tacos settings judge
 
-      tacos select data.jsonl -n 1000 --model MODEL --set judge.repetitions=3 --set
-      pair.method=active
+    \b
+      tacos select data.jsonl -n 1000 --model MODEL \\
+        --set judge.repetitions=3 --set pair.method=active
     """
     listed = workflow.settings(name, preset)
     if as_json:

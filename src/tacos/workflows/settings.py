@@ -50,7 +50,7 @@ def settings(name: str = "", preset: str = "robust") -> list[SettingInfo]:
     ]
     if not chosen:
         raise ConfigError(
-            f"no setting and no stage {name!r}; `tacos settings` lists all of them"
+            f"unknown setting or stage {name!r}; `tacos settings` lists all"
         )
     return chosen
 

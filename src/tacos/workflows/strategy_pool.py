@@ -79,9 +79,7 @@ class Pool(AnnotatedPool):
             newest = self.tables[find_run_scores(self.tables)]
             return newest.scan().select("id", "cluster", "score").collect()
         if self.grades is None:
-            raise InputError(
-                "this run has no grades; its shortlist did not ask for any"
-            )
+            raise InputError("this run has no grades: its shortlist rule needs none")
         # Every row has one grade; it counts in the row's home cluster.
         homes = self.ordered_memberships.unique("id", keep="first", maintain_order=True)
         return homes.join(self.grades, on="id").rename({"grade": "score"})

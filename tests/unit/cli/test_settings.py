@@ -37,5 +37,5 @@ def test_it_prints_them() -> None:
 
 
 def test_an_unknown_name_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="no setting and no stage 'juge'"):
+    with pytest.raises(ConfigError, match="unknown setting or stage 'juge'"):
         CliRunner().invoke(app, ["settings", "juge"], catch_exceptions=False)

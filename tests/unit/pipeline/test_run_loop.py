@@ -18,6 +18,7 @@ import tacos
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
 from tacos.pipeline.failure_gate import check_failure_rate
+from tacos.pipeline.model_factory import resolve_editor_model
 from tacos.pipeline.plan import plan_steps
 
 ROWS = [{**row, "no": i} for i, row in enumerate(make_rows(240, long_response))]
@@ -153,6 +154,27 @@ def test_a_gate_says_what_can_be_done_about_it() -> None:
     ):
         with pytest.raises(FailureRateError, match=advice):
             check_failure_rate(stages[name], 0, rejects, 0.02)
+
+
+def test_a_gate_names_a_reason_once_and_then_the_rows() -> None:
+    rejects = pl.DataFrame(
+        {
+            "id": ["a", "b"],
+            "reason": ["malformed"] * 2,
+            "raw": ["line 3: {", "line 7: {"],
+            "failure": [True, True],
+        }
+    )
+    stages = {step.stage.name: step.stage for step in plan_steps(Settings())}
+    with pytest.raises(
+        FailureRateError, match=r": 2 x malformed \(a, line 3; b, line 7\)\. Fix"
+    ):
+        check_failure_rate(stages["ingest"], 0, rejects, 0.02)
+
+
+def test_rewriting_needs_the_name_of_a_model() -> None:
+    with pytest.raises(ConfigError, match="no model given: pass --model"):
+        resolve_editor_model(Settings.model_validate({"refine": {"model": "llm"}}))
 
 
 def test_a_column_of_scores_is_an_entry_point(tmp_path: Path) -> None:

@@ -171,5 +171,5 @@ class BudgetMeter:
             amounts += f", {spent.usd:.4f} usd"
         return BudgetReachedError(
             f"the budget of {cap} is reached ({amounts}); "
-            "all replies are kept, and the same command goes on from here"
+            "all replies are kept, and the same command continues from here"
         )

@@ -117,7 +117,7 @@ class LedgerEncoder:
         if n_missing:
             raise LLMError(
                 f"{n_missing:,} vectors by {self.name} are not in the ledger; "
-                "run `tacos select` as before, with --until cluster, then go on"
+                "run `tacos select` as before, with --until cluster, then continue"
             )
         vectors = {}
         for key, entry in entries.items():

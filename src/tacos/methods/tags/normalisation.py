@@ -253,7 +253,7 @@ def _require_tags_left(
 ) -> None:
     """Raise `InputError` if a step left nothing; `missing` completes "none of the tags ..."."""
     if step.n_in == 0:
-        raise InputError("there are no tags to normalise: no sample was given one")
+        raise InputError("no tags to normalise: no row was given a tag")
     if step.n_out == 0:
         raise InputError(
             f"no tag is left: none of the {step.n_in:,} distinct tags {missing}"

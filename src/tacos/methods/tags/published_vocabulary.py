@@ -402,7 +402,7 @@ def measure_drift(
     """
     total = int(resolved["count"].sum())
     if total == 0:
-        raise InputError("there are no tags to compare with the vocabulary")
+        raise InputError("no tags to compare with the vocabulary")
 
     def share(where: pl.Expr) -> float:
         count = resolved.filter(where)["count"].sum()

@@ -92,7 +92,7 @@ def draw_check_cases(
     than `wanted` if the data has no more. Raises `InputError` if there is no tag.
     """
     if x.nnz == 0:
-        raise InputError("there are no tags to check")
+        raise InputError("no tags to check")
     rng = np.random.default_rng(seed)
     by_tag = x.T.tocsr()
     n_instructions = wanted.n_instructions
