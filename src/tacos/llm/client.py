@@ -216,14 +216,13 @@ class Client:
 
     def store(self, request: InFlightRequest, entry: LedgerEntry) -> Pending[None]:
         """Put a reply into the ledger; the result is there once it is on disk."""
-        stored: Pending[None] = Pending()
-        self._storing[entry.key] = stored
+        stored = self._storing[entry.key] = Pending()
         self.ledger.put(entry, self._on_written)
         return stored
 
     def deliver(self, request: InFlightRequest, entry: LedgerEntry) -> None:
         """Read a stored reply and hand it over, or ask about it again if it cannot be used."""
-        if self._open.pop(request.key, None) is None:  # given up meanwhile
+        if self._open.pop(entry.key, None) is None:  # given up meanwhile
             return
         reply, is_worth_reask = interpret_entry(
             request.question, entry, again=request.is_final, said=request.answer

@@ -122,8 +122,5 @@ class GroupWriter:
 
 
 def _take_all(queue: deque[_T]) -> list[_T]:
-    """Empty the queue; what others add meanwhile may or may not be among it."""
-    items = []
-    while queue:
-        items.append(queue.popleft())
-    return items
+    """What is in the queue now; only the writer's thread takes anything out."""
+    return [queue.popleft() for _ in range(len(queue))]

@@ -76,6 +76,7 @@ class Pacer:
         self.n_in_flight = 0
         self._requests = TokenBucket(rpm, updated_at=now)
         self._tokens = TokenBucket(tpm, updated_at=now)
+        self._has_rates = rpm > 0 or tpm > 0
         self._not_before = 0.0
         self._has_complained = False
         self._lowered_at = -1.0
@@ -84,16 +85,19 @@ class Pacer:
         """Seconds until a request may go: 0 for at once, None while all places are taken."""
         if self.n_in_flight >= int(self.limit):
             return None
-        pause = self._not_before - now
+        pause = max(self._not_before - now, 0.0)
+        if not self._has_rates:
+            return pause
         request_wait = self._requests.seconds_to_wait(now)
         token_wait = self._tokens.seconds_to_wait(now)
-        return max(pause, request_wait, token_wait, 0.0)
+        return max(pause, request_wait, token_wait)
 
     def take_place(self, n_tokens: float) -> None:
         """A request goes out that is expected to use `n_tokens`."""
         self.n_in_flight += 1
-        self._requests.take(1)
-        self._tokens.take(n_tokens)
+        if self._has_rates:
+            self._requests.take(1)
+            self._tokens.take(n_tokens)
 
     def free_place(self) -> None:
         """A request has returned, or never will."""
@@ -101,9 +105,11 @@ class Pacer:
 
     def record_reply(self, n_expected: float, n_used: float) -> None:
         """A good reply: correct the estimate of its tokens and raise the limit."""
-        self._tokens.take(n_used - n_expected)
-        step = 1 / self.limit if self._has_complained else STEEPNESS
-        self.limit = min(float(self.cap), self.limit + step)
+        if self._has_rates:
+            self._tokens.take(n_used - n_expected)
+        if self.limit < self.cap:
+            step = 1 / self.limit if self._has_complained else STEEPNESS
+            self.limit = min(float(self.cap), self.limit + step)
 
     def record_complaint(self, now: float, sent_at: float) -> None:
         """The server is overloaded: lower the limit, unless it was lowered after the request that

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tacos.llm.chat.envelope import ChatReply
 from tacos.llm.chat.messages import RenderedRequest
@@ -66,11 +66,11 @@ class InFlightRequest:
     """Set aside in the budget while it is in flight."""
     answer: ChatReply | None = None
     """What the server answered, once it has."""
+    key: str = field(init=False)
+    """The ledger key."""
 
-    @property
-    def key(self) -> str:
-        """The ledger key."""
-        return self.question.key
+    def __post_init__(self) -> None:
+        self.key = self.question.key
 
     def deliver(self, reply: Reply) -> None:
         """Hand the reply to everyone who waits."""

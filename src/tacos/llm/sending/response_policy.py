@@ -161,21 +161,24 @@ class ResponsePolicy:
         n_answer = answer.answer_tokens or len(answer.text) // 4
         if answer.prompt_tokens:
             tokens_per_byte = answer.prompt_tokens / request.n_bytes
-            self.tokens_per_byte = max(self.tokens_per_byte, tokens_per_byte)
+            if tokens_per_byte > self.tokens_per_byte:
+                self.tokens_per_byte = tokens_per_byte
         self.pace.record_reply(request.expected_tokens, n_prompt + n_answer)
         self._n_given_up = 0
         self._n_refused = 0
         self._waiting_since = 0.0
         cost = compute_cost(self.price, n_prompt, n_answer)
-        self.tally.n_answered += 1
-        self.tally.prompt_tokens += n_prompt
-        self.tally.answer_tokens += n_answer
-        self.tally.usd += cost.usd
+        tally = self.tally
+        tally.n_answered += 1
+        tally.prompt_tokens += n_prompt
+        tally.answer_tokens += n_answer
+        tally.usd += cost.usd
+        question = request.question
         entry = LedgerEntry(
-            request.key,
-            request.question.model,
+            question.key,
+            question.model,
             answer.model,
-            request.question.task,
+            question.task,
             answer.finish,
             n_prompt,
             n_answer,

@@ -153,12 +153,13 @@ class Sender:
 
     def _fill_places(self) -> None:
         """Send as many requests of the queue down the road as may go now."""
-        while self._queue and self.error is None:
-            request = self._queue[0]
+        queue = self._queue
+        while queue and self.error is None:
+            request = queue[0]
             body = self._reserve(request)
             if body is None:
                 return
-            self._queue.popleft()
+            queue.popleft()
             run_coroutine(self.ask(request, body))
 
     def _reserve(self, request: InFlightRequest) -> bytes | None:
@@ -186,20 +187,22 @@ class Sender:
 
     def _prepare(self, request: InFlightRequest) -> bytes:
         """The request's body in the form that the server accepts; notes the most it can cost."""
-        form = self.policy.form
+        policy = self.policy
+        form = policy.form
         fields = self.format.fields(request.question, form, self.settings.omit)
         body = orjson.dumps(fields)
-        request.level = form.level
-        request.tokens_field = form.tokens_field
-        request.n_bytes = len(body)
-        if self.policy.tokens_per_byte:
-            max_prompt = len(body) * (self.policy.tokens_per_byte * 1.1)
+        n_bytes = len(body)
+        request.level, request.tokens_field = form
+        request.n_bytes = n_bytes
+        if policy.tokens_per_byte:
+            max_prompt = n_bytes * (policy.tokens_per_byte * 1.1)
         else:
-            max_prompt = len(body) * (1 / 3)
-        max_answer = 0.0
-        if self.format.answers:
-            max_answer = float(request.question.sampling.get("max_tokens", 1024))
-        request.max_cost = compute_cost(self.price, max_prompt, max_answer)
+            max_prompt = n_bytes * (1 / 3)
+        if self.meter.cap is not None:  # else nothing is set aside
+            max_answer = 0.0
+            if self.format.answers:
+                max_answer = float(request.question.sampling.get("max_tokens", 1024))
+            request.max_cost = compute_cost(self.price, max_prompt, max_answer)
         # answers are rarely as long as they may be: 100 tokens are expected
         request.expected_tokens = max_prompt + 100
         return body

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tacos.config import LLMSettings
@@ -27,11 +26,8 @@ cannot answer the next one.
 """
 
 
-class _Exchange(NamedTuple):
-    """A request, and who receives its result."""
-
-    message: bytes
-    on_end: OnEnd
+_Exchange = tuple[bytes, OnEnd]
+"""A request's message, and who receives its result."""
 
 
 class ConnectionPool:
@@ -56,7 +52,7 @@ class ConnectionPool:
     def post(self, body: bytes, on_end: OnEnd) -> None:
         """Send a request, over an open connection if one is rested; see `Transport.post`."""
         message = self._head + b"%d\r\n\r\n" % len(body) + body
-        self._waiting.append(_Exchange(message, on_end))
+        self._waiting.append((message, on_end))
         self._serve()
         if self._waiting:
             self._open()
@@ -83,7 +79,8 @@ class ConnectionPool:
         """Drop every connection; see `Transport.close`."""
         error = TransportError("reset", "the client was closed")
         while self._waiting:
-            self._waiting.popleft().on_end(error)
+            _, on_end = self._waiting.popleft()
+            on_end(error)
         for task in self._opening:
             task.cancel()
         for connection in (*self._idle, *self._busy):
@@ -113,7 +110,8 @@ class ConnectionPool:
     def _start(self, connection: HttpConnection, exchange: _Exchange) -> None:
         """Begin an exchange on a connection."""
         self._busy.add(connection)
-        connection.send(exchange.message, partial(self._end, connection, exchange))
+        message, _ = exchange
+        connection.send(message, partial(self._end, connection, exchange))
 
     def _end(
         self,
@@ -128,7 +126,7 @@ class ConnectionPool:
             self._waiting.appendleft(exchange)
             self._open()
             return
-        if connection.is_reusable:
+        if connection.is_reusable():
             self._idle.append(connection)
             if self._waiting:
                 self._loop.call_later(REST + 0.001, self._serve)
@@ -136,7 +134,8 @@ class ConnectionPool:
             connection.abort()
             if self._waiting:
                 self._open()
-        exchange.on_end(result)
+        _, on_end = exchange
+        on_end(result)
 
     def _open(self) -> None:
         """Start to open a connection, unless enough are opening."""
@@ -154,7 +153,8 @@ class ConnectionPool:
         error = None if task.cancelled() else task.exception()
         has_others = bool(self._busy or self._idle)
         if isinstance(error, TransportError) and self._waiting and not has_others:
-            self._waiting.popleft().on_end(error)
+            _, on_end = self._waiting.popleft()
+            on_end(error)
         elif error is None:
             self._open()
 

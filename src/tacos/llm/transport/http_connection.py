@@ -46,7 +46,6 @@ class HttpConnection(asyncio.Protocol):
         self.has_quota = False
         self.keep_alive = False
 
-    @property
     def is_reusable(self) -> bool:
         """Whether another request may follow."""
         return self.keep_alive and not self.is_closed
@@ -63,11 +62,12 @@ class HttpConnection(asyncio.Protocol):
         self._reset_answer()
         self.began_at = self.heard_at = time.monotonic()
         self.n_sent += 1
-        if self.transport is None or self.is_closed or self.transport.is_closing():
+        transport = self.transport
+        if transport is None or self.is_closed or transport.is_closing():
             error = StaleConnectionError("reset", "the connection was closed")
             self.loop.call_soon(self.fail, error)
         else:
-            self.transport.write(message)
+            transport.write(message)
 
     def fail(self, error: TransportError) -> None:
         """End the exchange without an answer."""
