@@ -183,7 +183,8 @@ class Client:
             self._sender.submit(
                 [request for request in waiting if request.key in leases.ours]
             )
-            await self._deliver_known(waiting, leases.known)
+            if leases.known:
+                await self._deliver_known(waiting, leases.known)
             # Another process asks the rest: look for its replies, and ask what it gives up.
             waiting = [request for request in waiting if request.key in leases.theirs]
             if waiting and self._sender.error is not None:
@@ -216,7 +217,8 @@ class Client:
 
     def store(self, request: InFlightRequest, entry: LedgerEntry) -> Pending[None]:
         """Put a reply into the ledger; the result is there once it is on disk."""
-        stored = self._storing[entry.key] = Pending()
+        stored: Pending[None] = Pending()
+        self._storing[entry.key] = stored
         self.ledger.put(entry, self._on_written)
         return stored
 

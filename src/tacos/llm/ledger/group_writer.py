@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -114,9 +114,9 @@ class GroupWriter:
 
     def _write_group(self, group: list[tuple[LedgerEntry, Done]]) -> None:
         failure = self._write([entry for entry, _ in group])
-        entries_by_receiver: dict[Done, list[LedgerEntry]] = {}
+        entries_by_receiver: defaultdict[Done, list[LedgerEntry]] = defaultdict(list)
         for entry, done in group:
-            entries_by_receiver.setdefault(done, []).append(entry)
+            entries_by_receiver[done].append(entry)
         for done, entries in entries_by_receiver.items():
             done(entries, failure)
 
