@@ -42,7 +42,8 @@ no network. Everything it makes stays in selected.jsonl.run, so the same command
 was stopped, and a changed setting re-runs only what depends on it.
 
 \b
-Why was this row kept or dropped? What did the run do? Where did this tag come from?
+Why was this row kept or dropped (data.jsonl:17 is the 18th: ids count from 0)?
+What did the run do? Where did this tag come from?
   tacos explain selected.jsonl.run data.jsonl:17
   tacos runs show selected.jsonl.run
   tacos tags selected.jsonl.run --tag "Poetry Writing"

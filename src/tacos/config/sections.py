@@ -379,7 +379,7 @@ class RateSettings(SettingsSection):
     grades (method `least-squares`).
     """
     length: bool = False
-    """Subtract what length alone is worth to the judge (method `bradley-terry`)."""
+    """Subtract the judge's preference for length itself (method `bradley-terry`)."""
     weights: dict[str, float] = {}
     """The weight of a judge's verdicts, by its name; 1 for all others (method `bradley-terry`)."""
 
@@ -410,7 +410,7 @@ class SelectSettings(SettingsSection):
     cluster first (preset `paper`).
     """
     coverage: float = Field(0.5, ge=0)
-    """What covering one more canonical tag is worth, in standard deviations of the scores. 0: only
+    """The value of covering one more canonical tag, in standard deviations of the scores. 0: only
     scores count (preset `paper`).
     """
     # Single rows
