@@ -253,7 +253,7 @@ def test_a_sheet_without_a_case_is_an_error(run: Path, tmp_path: Path) -> None:
     none = settings(
         None, "check.n_precision=0", "check.n_consistency=0", "check.n_planted=0"
     )
-    with pytest.raises(InputError, match="no case to judge"):
+    with pytest.raises(InputError, match="no cases to judge"):
         check_tags.write_tag_sheet(run, tmp_path / "ann.csv", none)
 
 

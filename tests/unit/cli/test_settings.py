@@ -39,3 +39,16 @@ def test_it_prints_them() -> None:
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(ConfigError, match="unknown setting or stage 'juge'"):
         CliRunner().invoke(app, ["settings", "juge"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("cluster.k=abc", "cluster.k must be a whole number, not 'abc'"),
+        ("select.limit=7", r"select.limit \(--limit\) must be at most 1, not 7"),
+        ("pair.method=x", "pair.method must be 'neighbour', .* not 'x'"),
+    ],
+)
+def test_an_invalid_value_says_what_it_must_be(given: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config.load_settings(sets=[given])
