@@ -332,7 +332,7 @@ def test_the_budget_is_a_hard_cap_and_the_rest_is_asked_later(
     prices = {"price_in": 1.0, "price_out": 1.0}
     with behaving(latency=0.01) as server:
         client = connect(server.url, budget=budget, **prices)
-        with pytest.raises(BudgetReachedError, match="same command goes on"):
+        with pytest.raises(BudgetReachedError, match="same command continues"):
             client.answer(tag_requests(300))
         client.close()
         n_kept = book.size().n_replies

@@ -124,7 +124,7 @@ def test_an_answer_larger_than_any_answer_is_cut_off(connect) -> None:
     "url", ["http://localhost:99999/v1", "http://[::1/v1", "http://localhost:x/v1"]
 )
 def test_a_url_that_cannot_be_is_a_clear_message(url, connect) -> None:
-    with pytest.raises(ConfigError, match="no http"):
+    with pytest.raises(ConfigError, match="nor an http"):
         connect(url)
 
 
