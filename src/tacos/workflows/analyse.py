@@ -29,8 +29,9 @@ from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, StageModels, run_plan
 from tacos.pipeline.steps import tags as tag_steps
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
-from tacos.workflows.selection import STATE, load
+from tacos.workflows.selection import STATE, Selection, find_run_directory, load
 from tacos.workflows.silent_progress import SilentProgress
 
 N_SIZES = 24
@@ -94,11 +95,11 @@ class Analysis:
 
 
 def analyse(
-    data: Sequence[Any],
+    data: Any,
     settings: GivenSettings = None,
     *,
     preset: str = "robust",
-    ledger: Path | None = None,
+    ledger: str | Path | None = None,
     workers: int = 0,
     progress: Progress | None = None,
     seed: int = 1,
@@ -106,7 +107,8 @@ def analyse(
     """Measure data sets and compare them.
 
     Args:
-        data: The data sets: run directories, or whatever `tacos.select` reads.
+        data: A list of data sets, or a single one: run directories, selections, or whatever
+            `tacos.select` reads.
         settings: All settings, or nested ones over the preset.
         preset: "robust" or "paper"; not read if `settings` are complete.
         ledger: The file of paid replies; in the user's data folder by default.
@@ -117,11 +119,14 @@ def analyse(
     Raises:
         InputError: No data set was given, one cannot be read, or none has a tag.
     """
+    arguments.check_type("seed", seed, int, "a whole number")
+    data_sets = list(data) if isinstance(data, list | tuple) else [data]
     chosen = resolve_settings(settings, preset, seed=seed)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
     with (
         tempfile.TemporaryDirectory(prefix="tacos-") as folder,
         closing(LocalEngine(workers)) as engine,
-        open_models(chosen, UserFunctions(), ledger) as models,
+        open_models(chosen, UserFunctions(), ledger_file) as models,
     ):
         tagger = _Tagger(
             chosen,
@@ -131,7 +136,7 @@ def analyse(
         )
         tags: dict[str, Artifact] = {}
         for number, (name, source) in enumerate(
-            zip(name_data_sets(data), data, strict=True)
+            zip(name_data_sets(data_sets), data_sets, strict=True)
         ):
             scratch = Store(Path(folder) / str(number))
             tags[name] = _load_run_tags(source) or tagger.tag(source, scratch)
@@ -151,8 +156,8 @@ def name_data_sets(data: Sequence[Any]) -> list[str]:
         raise InputError("name at least one data file or run")
     paths = []
     for number, source in enumerate(data, 1):
-        if isinstance(source, str | Path):
-            paths.append(source)
+        if isinstance(source, str | Path | Selection):
+            paths.append(find_run_directory(source))
         else:
             paths.append(f"data {number}")
     names = reading.name_files(paths)
@@ -193,15 +198,16 @@ class _Tagger:
 
 
 def _load_run_tags(data: Any) -> Artifact | None:
-    """The raw tags of a run directory; None if `data` is something else."""
-    if not isinstance(data, str | Path):
+    """The raw tags of a run directory or a selection; None if `data` is something else."""
+    if not isinstance(data, str | Path | Selection):
         return None
-    if not (Path(data) / STATE).is_file():
+    directory = find_run_directory(data)
+    if not (directory / STATE).is_file():
         return None
     tags = load(data).artifacts.get("tags")
     if tags is None:
         raise InputError(
-            f"{data} was stopped before its rows were tagged; run it again with --until tag"
+            f"{directory} was stopped before its rows were tagged; run it again with --until tag"
         )
     return tags
 

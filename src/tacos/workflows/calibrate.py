@@ -23,6 +23,7 @@ from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
 from tacos.pipeline.stages import CALIBRATION
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.silent_progress import SilentProgress
 
@@ -31,7 +32,7 @@ def calibrate(
     pairs: Any,
     settings: GivenSettings = None,
     *,
-    ledger: Path | None = None,
+    ledger: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[Calibration]:
     """Measure how far each judge of the settings agrees with labelled pairs.
@@ -59,7 +60,11 @@ def calibrate(
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
         artifacts = _run_calibration(
-            pairs, chosen, store, ledger, progress or SilentProgress()
+            pairs,
+            chosen,
+            store,
+            arguments.to_optional_path("ledger", ledger),
+            progress or SilentProgress(),
         )
         labels = artifacts["labels"].scan().collect()
         verdicts = artifacts["verdicts"].scan().collect()

@@ -27,8 +27,9 @@ from tacos.pipeline.run_loop import ConcatenatedTable, Progress, StageModels, ru
 from tacos.pipeline.stages import CHECKING
 from tacos.pipeline.steps.check_tags import read_case_texts
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
-from tacos.workflows.selection import load
+from tacos.workflows.selection import GivenRun, Selection, load
 from tacos.workflows.silent_progress import SilentProgress
 
 DRAW = "draw"
@@ -60,21 +61,21 @@ class TagCheck:
 
 
 def check_tags(
-    run: str | Path,
+    run: GivenRun,
     settings: GivenSettings = None,
-    sheets: Sequence[Path] = (),
+    sheets: str | Path | Sequence[str | Path] = (),
     *,
     ask: bool = True,
-    ledger: Path | None = None,
+    ledger: str | Path | None = None,
     progress: Progress | None = None,
 ) -> TagCheck:
     """Judge the tags of a run.
 
     Args:
-        run: The run directory.
+        run: The run directory, or a selection.
         settings: All settings, or nested ones over the run's own.
-        sheets: Filled-in sheets of `write_tag_sheet`; the file's name without its suffix names the
-            person.
+        sheets: A filled-in sheet of `write_tag_sheet`, or several; the file's name without its
+            suffix names the person.
         ask: Whether the model of the settings judges.
         ledger: The file of paid replies; in the user's data folder by default.
         progress: What is told of the progress.
@@ -83,19 +84,23 @@ def check_tags(
         InputError: There is no judge, or a sheet holds other cases.
         RunError: The run was stopped before its tags were normalised.
     """
-    if not ask and not sheets:
+    sheet_files = [
+        arguments.to_path("sheets", sheet) for sheet in arguments.list_items(sheets)
+    ]
+    if not ask and not sheet_files:
         raise InputError(
             "no judge given: name a model, or pass sheets that people filled in"
         )
     # Draw the cases, and have the model judge them.
-    people = _name_people(sheets)
-    chosen = resolve_run_settings(settings, load(run).settings)
+    people = _name_people(sheet_files)
+    done = load(run)
+    chosen = resolve_run_settings(settings, done.settings)
     until = None if ask else DRAW
     with _run_check_pipeline(
-        Path(run),
+        done,
         chosen,
         until,
-        ledger,
+        arguments.to_optional_path("ledger", ledger),
         progress,
     ) as artifacts:
         cases = artifacts["cases"].scan().collect()
@@ -107,7 +112,7 @@ def check_tags(
         judgements = [artifact.scan().collect() for artifact in by_model]
         rejects = [artifact.rejects() for artifact in by_model]
     # Add what people answered.
-    for person, sheet in zip(people, sheets, strict=True):
+    for person, sheet in zip(people, sheet_files, strict=True):
         answers = _read_sheet(sheet)
         by_person, unclear = annotation_sheets.read_annotation_sheet(
             answers, cases, person
@@ -126,15 +131,15 @@ def check_tags(
 
 
 def write_tag_sheet(
-    run: str | Path,
-    path: str | Path,
+    run: GivenRun,
+    output: str | Path,
     settings: GivenSettings = None,
     *,
     progress: Progress | None = None,
 ) -> int:
     """Write a sheet of cases for people to judge, and return the number of cases.
 
-    The suffix of `path` decides the format (.csv, .jsonl, ...);
+    The suffix of `output` decides the format (.csv, .jsonl, ...);
     `tacos.methods.tags.annotation_sheets` describes the columns. `settings` are all settings, or
     nested ones over the run's own.
 
@@ -142,7 +147,7 @@ def write_tag_sheet(
         InputError: The file exists (somebody may have answered in it), or there is no case.
         RunError: The run was stopped before its tags were normalised.
     """
-    sheet = Path(path)
+    sheet = arguments.to_path("output", output)
     writing.check_rows_writable(sheet)
     if sheet.exists():
         raise InputError(
@@ -151,7 +156,7 @@ def write_tag_sheet(
         )
     done = load(run)
     chosen = resolve_run_settings(settings, done.settings)
-    with _run_check_pipeline(Path(run), chosen, DRAW, None, progress) as artifacts:
+    with _run_check_pipeline(done, chosen, DRAW, None, progress) as artifacts:
         cases = artifacts["cases"].scan().collect()
         if cases.height == 0:
             raise InputError(
@@ -192,7 +197,7 @@ def _refuse_namesakes(people: Sequence[str], judgements: pl.DataFrame) -> None:
 
 @contextmanager
 def _run_check_pipeline(
-    run: Path,
+    done: Selection,
     settings: Settings,
     until: str | None,
     ledger: Path | None,
@@ -201,16 +206,16 @@ def _run_check_pipeline(
     """The artifacts of the pipeline up to the stage `until` (None: all of it), while the run is
     locked.
     """
-    artifacts = load(run).artifacts
+    artifacts = done.artifacts
     if "canonical_tags" not in artifacts:
         raise RunError(
-            f"{run} was stopped before its tags were normalised; "
+            f"{done.run} was stopped before its tags were normalised; "
             "run it again with --until canonicalise"
         )
     inputs = ("samples", "canonical_tags")
     start = {name: ConcatenatedTable([artifacts[name]]) for name in inputs}
     steps = _plan_until(settings, until)
-    store = Store(run)
+    store = Store(done.run)
     with (
         store.lock(),
         closing(LocalEngine(1)) as engine,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
@@ -17,8 +16,8 @@ import polars as pl
 from tacos.errors import ConfigError
 from tacos.methods.selecting import strategy_comparison
 from tacos.methods.selecting.strategies import STRATEGIES, Strategy
-from tacos.workflows import reselect
-from tacos.workflows.selection import Selection, as_selection
+from tacos.workflows import arguments, reselect
+from tacos.workflows.selection import GivenRun, load
 from tacos.workflows.strategy_pool import By, Pool, SelectionRequest, choose_rows
 
 BASELINES: tuple[Strategy, ...] = ("longest", "random")
@@ -64,9 +63,9 @@ class Comparison:
 
 
 def compare(  # noqa: PLR0913 - the options of the command
-    run: str | Path | Selection,
+    run: GivenRun,
     n: str | float = 1000,
-    strategies: Sequence[str] = DEFAULT,
+    strategies: str | Sequence[str] = DEFAULT,
     *,
     seed: int | None = None,
     limit: float = 1.0,
@@ -77,15 +76,16 @@ def compare(  # noqa: PLR0913 - the options of the command
 ) -> Comparison:
     """Compare strategies over the pool of a finished run.
 
-    `strategies` are names of `tacos.methods.selecting.strategies.STRATEGIES`; random and longest
-    are added. The other arguments are those of `tacos.reselect`, and hold for every strategy.
+    `strategies` is a name, or several, of `tacos.methods.selecting.strategies.STRATEGIES`;
+    random and longest are added. The other arguments are those of `tacos.reselect`, and hold for
+    every strategy.
 
     Raises:
         ConfigError: A strategy is unknown, or `n` is not a valid size.
         InputError: A strategy cannot select so many rows, or the run has no scores.
         RunError: `run` is no run directory.
     """
-    done = as_selection(run)
+    done = load(run)
     limits = reselect.parse_limits(
         limit,
         per_source,
@@ -100,7 +100,7 @@ def compare(  # noqa: PLR0913 - the options of the command
             limits,
             by,
         )
-        for strategy in _order_strategies(strategies)
+        for strategy in _order_strategies(arguments.list_items(strategies))
     ]
     # One pool for all: vectors and graphs are made once.
     pool = Pool(done.artifacts, done.settings, by)

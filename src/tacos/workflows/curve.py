@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -23,8 +22,8 @@ from tacos import amounts
 from tacos.errors import InputError
 from tacos.methods.selecting import size_curves, sizes
 from tacos.methods.selecting.strategies import Strategy
-from tacos.workflows import reselect
-from tacos.workflows.selection import Selection, as_selection
+from tacos.workflows import arguments, reselect
+from tacos.workflows.selection import GivenRun, load
 from tacos.workflows.strategy_pool import By, Pool, SelectionRequest, choose_rows
 
 STEPS = (1, 1.5, 2, 3, 5, 7)
@@ -78,9 +77,9 @@ class SizeCurve:
 
 
 def curve(  # noqa: PLR0913 - the options of the command
-    run: str | Path | Selection,
+    run: GivenRun,
     strategy: Strategy = "tacos",
-    ns: Sequence[str | float] = (),
+    ns: str | float | Sequence[str | float] = (),
     *,
     gain: float = GAIN,
     seed: int | None = None,
@@ -92,15 +91,15 @@ def curve(  # noqa: PLR0913 - the options of the command
 ) -> SizeCurve:
     """Measure a strategy's selections of growing size over the pool of a finished run.
 
-    `ns` are sizes in rows or shares; by default 1, 1.5, 2, 3, 5 and 7 times each power of ten from
-    10 on, and the whole pool. The other arguments are those of `tacos.reselect`.
+    `ns` is a size in rows or as a share, or several; by default 1, 1.5, 2, 3, 5 and 7 times each
+    power of ten from 10 on, and the whole pool. The other arguments are those of `tacos.reselect`.
 
     Raises:
         ConfigError: One of `ns` is not a valid size.
         InputError: The strategy cannot select the smallest size, or the run has no scores.
         RunError: `run` is no run directory.
     """
-    done = as_selection(run)
+    done = load(run)
     limits = reselect.parse_limits(
         limit,
         per_source,
@@ -116,7 +115,10 @@ def curve(  # noqa: PLR0913 - the options of the command
     )
     pool = Pool(done.artifacts, done.settings, by)
     n_pool = pool.table.height
-    row_counts = _parse_sizes(ns, n_pool) if ns else _space_sizes(n_pool)
+    given_sizes = arguments.list_items(ns)
+    row_counts = _space_sizes(n_pool)
+    if given_sizes:
+        row_counts = _parse_sizes(given_sizes, n_pool)
     chosen, ended = _select_each_size(pool, request, row_counts)
     table = _tabulate_sizes(pool, chosen, request.seed)
     return SizeCurve(

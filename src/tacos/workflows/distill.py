@@ -26,7 +26,8 @@ from tacos.models.training.llm_imitation import MAX_PAIRS, MAX_TAGGED, Figures
 from tacos.models.training.preference_pairs import PreferencePair
 from tacos.store import files, folders
 from tacos.store.artifacts import Artifact
-from tacos.workflows.selection import Selection, as_selection
+from tacos.workflows import arguments
+from tacos.workflows.selection import GivenRun, Selection, load
 
 MIN_PAIRS = 200
 """The fewest compared pairs that a judge is distilled from."""
@@ -65,23 +66,23 @@ class Distillation:
 
 
 def distill(
-    run: str | Path | Selection,
-    folder: str | Path,
+    run: GivenRun,
+    output: str | Path,
     encoder: str = "static",
 ) -> Distillation:
     """Train the models that a run has enough replies for, measure them, and write them with a card.
 
     Args:
         run: A run whose tags or verdicts came from a language model.
-        folder: The folder to write; two calls write identical files.
+        output: The folder to write; two calls write identical files.
         encoder: What the tagger reads with: "static", or "minilm" (slower).
 
     Raises:
         OutputError: The folder exists and holds something else.
         RunError: The run has too few replies for either model.
     """
-    done = as_selection(run)
-    target = Path(folder)
+    done = load(run)
+    target = arguments.to_path("output", output)
     folders.check_folder(target, FILES)
     examples = {
         "tagger": _collect_tag_examples(done),

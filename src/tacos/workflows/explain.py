@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from tacos.workflows.selection import Selection, as_selection
+from tacos.workflows.selection import GivenRun, load
 
 
 def explain(
-    run: str | Path | Selection,
+    run: GivenRun,
     row: str,
 ) -> dict[str, Any]:
     """Explain why a row of a run was kept or dropped.
@@ -20,6 +19,7 @@ def explain(
     Raises:
         InputError: The input of the run has no such row.
         RunError: `run` is no run directory.
+        TypeError: `row` is not a text.
     """
-    done = as_selection(run)
+    done = load(run)
     return done.explain(row)

@@ -20,8 +20,10 @@ def resolve_settings(
     """The settings of a command that starts from a preset.
 
     `top` are values that `given` may override, by section. Complete `Settings` are returned as they
-    are. Raises `ConfigError` for an unknown setting or a value out of range.
+    are. Raises `ConfigError` for an unknown setting or a value out of range, `TypeError` for what
+    are no settings.
     """
+    _check_settings(given)
     if isinstance(given, Settings):
         return given
     values = config.merge_layers(top, given or {})
@@ -37,11 +39,22 @@ def resolve_run_settings(
     what is given.
 
     Complete `Settings` are returned as they are. Raises `ConfigError` for an unknown setting or a
-    value out of range.
+    value out of range, `TypeError` for what are no settings.
     """
+    _check_settings(given)
     if isinstance(given, Settings):
         return given
     own = of_run.model_dump(mode="json")
     under = config.merge_layers(own, defaults or {})
     top = given or {}
     return config.load_settings(of_run.preset, under=under, **top)
+
+
+def _check_settings(given: Any) -> None:
+    """Raise `TypeError` for what are no settings."""
+    if given is None or isinstance(given, Settings | Mapping):
+        return
+    raise TypeError(
+        "settings must be nested values such as {'cluster': {'k': 20}}, "
+        f"not {type(given).__name__}"
+    )

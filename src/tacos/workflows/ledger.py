@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tacos.llm.cost import prices
 from tacos.llm.ledger.ledger import DailySpend, LedgerSize, open_ledger
 from tacos.llm.offline import exchange_files
+from tacos.workflows import arguments
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class ImportedReplies(NamedTuple):
 
 
 def ledger(
-    path: str | Path | None = None,
+    ledger: str | Path | None = None,
 ) -> LedgerOverview:
     """Read the size of a ledger, and its spend by model and day.
 
-    `path` defaults to the ledger in the user's data folder. Raises `OutputError` if it cannot be
+    `ledger` defaults to the ledger in the user's data folder. Raises `OutputError` if it cannot be
     opened.
     """
-    with open_ledger(path) as book:
+    with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
         size = book.size()
         spend = book.spend()
     priced = []
@@ -59,16 +60,20 @@ def ledger(
     return LedgerOverview(size, priced)
 
 
-def export_ledger(file: str | Path, path: str | Path | None = None) -> int:
+def export_ledger(output: str | Path, ledger: str | Path | None = None) -> int:
     """Write every reply of a ledger as a line of JSON; returns how many there are."""
-    with open_ledger(path) as book:
-        return book.export(Path(file))
+    target = arguments.to_path("output", output)
+    with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
+        return book.export(target)
 
 
-def import_ledger(file: str | Path, path: str | Path | None = None) -> ImportedReplies:
+def import_ledger(
+    file: str | Path, ledger: str | Path | None = None
+) -> ImportedReplies:
     """Add the replies of an exported ledger to a ledger; existing ones stay as they are."""
-    with open_ledger(path) as book:
-        counts = book.restore(exchange_files.read_exchange_lines(Path(file)))
+    source = arguments.to_path("file", file)
+    with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
+        counts = book.restore(exchange_files.read_exchange_lines(source))
     return ImportedReplies(*counts)
 
 

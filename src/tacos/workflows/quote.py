@@ -40,6 +40,7 @@ from tacos.methods.tags import open_tags
 from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.records import PAIRS, Reply, Request
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.grouped_tagging_quality import QualityCost, measure_quality_cost
 from tacos.workflows.input_samples import count_run_questions, read_samples
@@ -92,8 +93,10 @@ def quote(
         LLMError: The endpoint refuses, or answers no request of a pilot.
     """
     chosen = resolve_settings(settings, preset, select={"n": n})
+    arguments.check_type("pilot", pilot, int, "a number of requests")
+    ledger_file = arguments.to_optional_path("ledger", ledger)
     cost = None
-    with open_ledger(ledger) as book, open_samples(data, chosen) as samples:
+    with open_ledger(ledger_file) as book, open_samples(data, chosen) as samples:
         if quality:
             cost = quote_quality_cost(samples, chosen, book, pilot)
         return Quote(quote_stages(samples, chosen, book, pilot), cost)

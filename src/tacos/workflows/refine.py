@@ -27,8 +27,9 @@ from tacos.pipeline.run_loop import ConcatenatedTable, Progress, run_steps
 from tacos.pipeline.stages import REFINEMENT
 from tacos.records import REFINEMENTS, REJECTS, VERDICTS
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
-from tacos.workflows.selection import load
+from tacos.workflows.selection import GivenRun, load
 from tacos.workflows.silent_progress import SilentProgress
 
 STATE = "refine.json"
@@ -88,17 +89,17 @@ class Refinement:
 
 
 def refine(
-    run: str | Path,
+    run: GivenRun,
     settings: GivenSettings = None,
     output: str | Path | None = None,
     *,
-    ledger: Path | None = None,
+    ledger: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Refinement:
     """Rewrite the selected rows of a run; a rewrite counts only if judges prefer it.
 
     Args:
-        run: The run directory.
+        run: The run directory, or a selection.
         settings: All settings, or nested ones over the run's own.
         output: The file to write the rows to; `<run>/refined.jsonl` by default.
         ledger: The file of paid replies; in the user's data folder by default.
@@ -114,8 +115,9 @@ def refine(
         settings, done.settings, list_refine_defaults(done.settings)
     )
     selected = done.in_input_order.select(ROW_COLUMNS)
-    target = Path(output) if output else done.run / "refined.jsonl"
+    target = arguments.to_optional_path("output", output) or done.run / "refined.jsonl"
     writing.check_rows_writable(target)  # before anything is paid for
+    ledger_file = arguments.to_optional_path("ledger", ledger)
     store = Store(done.run)
     steps = plan_steps(chosen, REFINEMENT)
     start = {
@@ -125,7 +127,7 @@ def refine(
     with (
         store.lock(),
         closing(LocalEngine(1)) as engine,
-        open_judges(chosen, ledger, refine=True) as models,
+        open_judges(chosen, ledger_file, refine=True) as models,
     ):
         outcome = run_steps(
             steps,

@@ -46,7 +46,8 @@ from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Encoder, Model, Reply
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows.selection import STATE
+from tacos.workflows import arguments
+from tacos.workflows.selection import STATE, GivenRun, find_run_directory
 from tacos.workflows.silent_progress import SilentProgress
 
 GROUP = 1000
@@ -96,7 +97,7 @@ class BatchResult:
 
 
 def requests(
-    run: str | Path, *, ledger: str | Path | None = None
+    run: GivenRun, *, ledger: str | Path | None = None
 ) -> PendingRequests | None:
     """Find what a run asks next of an endpoint; None if every question is answered.
 
@@ -104,12 +105,14 @@ def requests(
         ConfigError: No stage of the run asks an endpoint.
         RunError: `run` is no run directory, or has not read its input yet.
     """
-    with open_ledger(ledger) as book:
-        return find_pending_requests(Path(run), book)
+    directory = find_run_directory(run)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    with open_ledger(ledger_file) as book:
+        return find_pending_requests(directory, book)
 
 
 def export_requests(
-    run: str | Path,
+    run: GivenRun,
     output: str | Path,
     *,
     ledger: str | Path | None = None,
@@ -119,14 +122,17 @@ def export_requests(
 
     Returns None, and writes nothing, if every question is answered. Raises as `requests` does.
     """
-    with open_ledger(ledger) as book:
-        pending = find_pending_requests(Path(run), book)
+    target = arguments.to_path("output", output)
+    directory = find_run_directory(run)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    with open_ledger(ledger_file) as book:
+        pending = find_pending_requests(directory, book)
         if pending is None:
             return None
         settings = load_run_settings(run).llm
         n_written = exchange_files.write_request_file(
             pending.open.values(),
-            Path(output),
+            target,
             _choose_form(settings),
             settings.omit,
         )
@@ -134,7 +140,7 @@ def export_requests(
 
 
 def import_replies(
-    run: str | Path,
+    run: GivenRun,
     replies: str | Path,
     *,
     ledger: str | Path | None = None,
@@ -143,11 +149,14 @@ def import_replies(
 
     Returns None if every question is answered already. Raises as `requests` does.
     """
-    with open_ledger(ledger) as book:
-        pending = find_pending_requests(Path(run), book)
+    source = arguments.to_path("replies", replies)
+    directory = find_run_directory(run)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    with open_ledger(ledger_file) as book:
+        pending = find_pending_requests(directory, book)
         if pending is None:
             return None
-        lines = exchange_files.read_exchange_lines(Path(replies))
+        lines = exchange_files.read_exchange_lines(source)
         counts = exchange_files.store_replies(lines, pending.questions, book)
     return ImportedReplies(pending.artifact, counts)
 
@@ -159,23 +168,23 @@ def check_import(imported: ImportedReplies, replies: str | Path) -> None:
 
 
 def run_batch(
-    run: str | Path,
+    run: GivenRun,
     *,
     budget: str | None = None,
     poll: float = 30.0,
     abandon: bool = False,
     ledger: str | Path | None = None,
-    say: Say = lambda text: None,
+    say: Say | None = None,
 ) -> BatchResult:
     """Have the endpoint's batch API answer, stage by stage, until no question is open.
 
     Args:
-        run: The run directory.
+        run: The run directory, or a selection.
         budget: A hard cap: "5usd", "2Mtokens" or "1000requests"; that of the run by default.
         poll: Seconds between two looks at a batch.
         abandon: Submit nothing; cancel the batches that are out, and keep what they answered.
         ledger: The file of paid replies; in the user's data folder by default.
-        say: What is told of the progress.
+        say: A function that is told of the progress, a line at a time.
 
     It may be stopped and called again: nothing is submitted twice.
 
@@ -185,11 +194,16 @@ def run_batch(
         LLMError: The endpoint refuses.
         RunError: `run` is no run directory, or has not read its input yet.
     """
+    tell = say or _say_nothing
     settings = load_run_settings(run).llm
     settings = settings.model_copy(update={"budget": budget or settings.budget})
-    with open_ledger(ledger) as book:
-        while (pending := find_pending_requests(Path(run), book)) is not None:
-            say(f"{pending.artifact}: {len(pending.open):,} requests have no reply yet")
+    directory = find_run_directory(run)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    with open_ledger(ledger_file) as book:
+        while (pending := find_pending_requests(directory, book)) is not None:
+            tell(
+                f"{pending.artifact}: {len(pending.open):,} requests have no reply yet"
+            )
             questions = list(pending.questions.values())
             if abandon:
                 n_answered = batch_api.cancel_batches(
@@ -197,7 +211,7 @@ def run_batch(
                     settings,
                     book,
                     poll,
-                    say,
+                    tell,
                 )
                 return BatchResult({}, n_answered)
             outcome = batch_api.fetch_batch_replies(
@@ -205,16 +219,22 @@ def run_batch(
                 settings,
                 book,
                 poll,
-                say,
+                tell,
             )
             if outcome.failed:
                 return BatchResult(outcome.failed)
     return BatchResult({})
 
 
-def load_run_settings(run: str | Path) -> Settings:
+def _say_nothing(line: str) -> None:
+    """Ignore a line about the progress of a batch."""
+
+
+def load_run_settings(run: GivenRun) -> Settings:
     """The settings that a run was made with. Raises `RunError` if there is no run."""
-    return Settings.model_validate(Store(Path(run)).read_state(STATE)["settings"])
+    return Settings.model_validate(
+        Store(find_run_directory(run)).read_state(STATE)["settings"]
+    )
 
 
 def find_pending_requests(run: Path, ledger: Ledger) -> PendingRequests | None:

@@ -17,12 +17,13 @@ from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.records import SELECTION, build_reject_frame, canonical_hash, conform_table
 from tacos.store.artifacts import LAYOUT, Artifact, Store
+from tacos.workflows import arguments
 from tacos.workflows.selection import (
+    GivenRun,
     OutputTargets,
     Selection,
-    as_selection,
     check_targets,
-    to_path,
+    load,
     write_outputs,
 )
 from tacos.workflows.strategy_pool import (
@@ -38,7 +39,7 @@ VERSION = 4
 
 
 def reselect(  # noqa: PLR0913 - the options of the command
-    run: str | Path | Selection,
+    run: GivenRun,
     n: str | float = 1000,
     strategy: Strategy = "tacos",
     *,
@@ -75,7 +76,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
         OutputError: The output cannot be written.
         RunError: `run` is no run directory, or another process works on it.
     """
-    done = as_selection(run)
+    done = load(run)
     limits = parse_limits(
         limit,
         per_source,
@@ -89,7 +90,9 @@ def reselect(  # noqa: PLR0913 - the options of the command
         limits,
         by,
     )
-    return run_reselection(done, request, OutputTargets(to_path(output)))
+    return run_reselection(
+        done, request, OutputTargets(arguments.to_optional_path("output", output))
+    )
 
 
 def run_reselection(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tacos.errors import RunError
 from tacos.store.artifacts import Store
-from tacos.workflows.selection import STATE
+from tacos.workflows import arguments
+from tacos.workflows.selection import STATE, GivenRun, find_run_directory
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,28 @@ def runs(
         RunError: The state of a run cannot be read.
     """
     # They are found in the order of the file system, so they are sorted.
-    state_files = Path(folder).rglob(STATE)
+    state_files = arguments.to_path("folder", folder).rglob(STATE)
     directories = sorted(path.parent for path in state_files)
     return [_describe_run(directory) for directory in directories]
 
 
-def remove_run(run: str | Path) -> None:
+def remove_run(run: GivenRun) -> None:
     """Delete a run directory. Replies of an LLM stay in the ledger.
 
     Raises:
         RunError: The directory is not a run, or another process works on it.
     """
-    check_is_run(run)
-    store = Store(Path(run))
+    directory = find_run_directory(run)
+    check_is_run(directory)
+    store = Store(directory)
     with store.lock():
         # Locked, so that no running command loses its files half way.
-        shutil.rmtree(run)
+        shutil.rmtree(directory)
 
 
-def check_is_run(run: str | Path) -> None:
+def check_is_run(run: Path) -> None:
     """Raise `RunError` if a directory is not a run."""
-    if not (Path(run) / STATE).is_file():
+    if not (run / STATE).is_file():
         raise RunError(f"{run} is not a run directory; nothing was removed")
 
 

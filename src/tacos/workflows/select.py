@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,13 +29,13 @@ from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows.given_settings import resolve_settings
+from tacos.workflows import arguments
+from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.selection import (
     STATE,
     OutputTargets,
     Selection,
     check_targets,
-    to_path,
     write_outputs,
 )
 from tacos.workflows.silent_progress import SilentProgress
@@ -49,11 +49,12 @@ def select(  # noqa: PLR0913 - the options of the command
     run: str | Path | None = None,
     preset: str = "robust",
     seed: int = 1,
-    settings: Mapping[str, Any] | None = None,
+    settings: GivenSettings = None,
     tagger: Tagger | None = None,
     judge: Judge | None = None,
     encoder: Any = None,
     selector: Selector | None = None,
+    ledger: str | Path | None = None,
 ) -> Selection:
     """Select n rows of a data set.
 
@@ -64,11 +65,13 @@ def select(  # noqa: PLR0913 - the options of the command
         run: The run directory; `<output>.run` by default, a temporary one without an output.
         preset: "robust", or "paper": the procedure of the TACOS authors.
         seed: The random state.
-        settings: Nested settings over the preset, such as `{"cluster": {"k": 20}}`.
+        settings: Nested settings over the preset, such as `{"cluster": {"k": 20}}`, which win over
+            `n` and `seed`; or all settings.
         tagger: A function from instructions to lists of tags, instead of the model of the settings.
         judge: A function from instructions and responses to scores from 1 to 100.
         encoder: A function from n texts to an array of shape (n, dim).
         selector: A function from the pool and n to the ids to select.
+        ledger: The file of paid replies; in the user's data folder by default.
 
     `tacos.models.user_functions` describes the four functions.
 
@@ -76,10 +79,20 @@ def select(  # noqa: PLR0913 - the options of the command
         TacosError: The root of all errors of tacos (`tacos.TacosError`); the message says what
             to do.
     """
-    # Arguments win over the nested settings.
     top = {"seed": seed, "select": {"n": n}}
     chosen = resolve_settings(settings, preset, **top)
-    targets = OutputTargets(to_path(output), to_path(run))
+    targets = OutputTargets(
+        arguments.to_optional_path("output", output),
+        arguments.to_optional_path("run", run),
+    )
+    functions = {
+        "tagger": tagger,
+        "judge": judge,
+        "encoder": encoder,
+        "selector": selector,
+    }
+    for name, function in functions.items():
+        arguments.check_function(name, function)
     own = UserFunctions(
         tagger,
         judge,
@@ -91,6 +104,7 @@ def select(  # noqa: PLR0913 - the options of the command
         chosen,
         targets,
         own=own,
+        ledger=arguments.to_optional_path("ledger", ledger),
     )
 
 

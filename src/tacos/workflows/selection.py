@@ -20,6 +20,7 @@ from tacos.methods.selecting.strategies import Strategy
 from tacos.report import explain, facts, html
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import arguments
 
 if TYPE_CHECKING:
     from tacos.workflows.strategy_pool import By
@@ -161,12 +162,13 @@ class Selection:
             InputError: The run has no selection.
             OutputError: The file cannot be written.
         """
+        target = arguments.to_path("path", path)
         page = html.render_report(
             self.summary,
             self.scores,
             self.in_input_order,
         )
-        return files.write_text(page, Path(path))
+        return files.write_text(page, target)
 
     def explain(self, row: str) -> dict[str, Any]:
         """Why a row was kept or dropped: "verdict" in one sentence, then the trace through the
@@ -176,7 +178,9 @@ class Selection:
 
         Raises:
             InputError: The input of the run has no such row.
+            TypeError: `row` is not a text.
         """
+        arguments.check_type("row", row, str, "an id (data.jsonl:17) or a content hash")
         return explain.explain_row(
             self.artifacts,
             self.settings,
@@ -218,13 +222,21 @@ class Selection:
         )
 
 
-def load(run: str | Path) -> Selection:
-    """Read the selection of a run directory.
+GivenRun = str | Path | Selection
+"""A run directory, or a selection, which knows its own."""
+
+
+def load(run: GivenRun) -> Selection:
+    """Read the selection of a run directory; a selection is returned as it is.
 
     Raises:
         RunError: The directory holds no run, or one that has not finished a single stage.
+        TypeError: `run` is neither a path nor a selection.
     """
-    store = Store(Path(run))
+    if isinstance(run, Selection):
+        return run
+    directory = find_run_directory(run)
+    store = Store(directory)
     state = store.read_state(STATE)
     artifacts = {}
     # An artifact may be gone, or of another version.
@@ -237,21 +249,18 @@ def load(run: str | Path) -> Selection:
     output = Path(state["output"]) if state["output"] else None
     settings = Settings.model_validate(state["settings"])
     return Selection(
-        Path(run),
+        directory,
         settings,
         artifacts,
         output,
     )
 
 
-def as_selection(run: str | Path | Selection) -> Selection:
-    """A run as a selection: one that is loaded already, or the path of its directory."""
-    return run if isinstance(run, Selection) else load(run)
-
-
-def to_path(value: str | Path | None) -> Path | None:
-    """A path, or None."""
-    return None if value is None else Path(value)
+def find_run_directory(run: GivenRun) -> Path:
+    """The directory of a run. Raises `TypeError` if `run` is neither a path nor a selection."""
+    if isinstance(run, Selection):
+        return run.run
+    return arguments.to_path("run", run)
 
 
 def check_targets(targets: OutputTargets) -> None:

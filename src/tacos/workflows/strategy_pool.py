@@ -10,17 +10,17 @@ Tokens are characters of instruction and response / 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from tacos import amounts
-from tacos.errors import InputError
+from tacos.errors import ConfigError, InputError
 from tacos.methods.judging import comparisons
 from tacos.methods.selecting import mig, sizes, strategies
 from tacos.methods.selecting.limits import Limits
@@ -30,6 +30,7 @@ from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import AnnotatedPool, find_newest_scores
 from tacos.records import Encoder
 from tacos.store.artifacts import Artifact
+from tacos.workflows import arguments
 
 WITH_VECTORS = frozenset({"deita", "car", "k-center"})
 """Strategies that read the vectors of the samples."""
@@ -52,6 +53,22 @@ class SelectionRequest:
     seed: int = 1
     limits: Limits = NONE
     by: By = "score"
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for an unknown strategy or `by`, `TypeError` for a seed that is no
+        number.
+        """
+        arguments.check_type("seed", self.seed, int, "a whole number")
+        _check_choice("strategy", self.strategy, strategies.STRATEGIES)
+        _check_choice("by", self.by, get_args(By))
+
+
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Raise `ConfigError` if an argument is none of its choices."""
+    if value not in choices:
+        raise ConfigError(
+            f"{name} {value!r} is unknown; choose from {', '.join(choices)}"
+        )
 
 
 @dataclass(frozen=True)

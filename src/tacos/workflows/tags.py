@@ -16,7 +16,8 @@ from tacos.methods.tags import published_vocabulary, tag_lineage
 from tacos.methods.tags.tag_lineage import TagLineage
 from tacos.store import files
 from tacos.store.artifacts import Artifact
-from tacos.workflows.selection import Selection, as_selection
+from tacos.workflows import arguments
+from tacos.workflows.selection import GivenRun, Selection, load
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,13 @@ class TagVocabulary:
         return {**self.notes, "tags": self.canonical_tags.head(top).to_dicts()}
 
 
-def tags(run: str | Path | Selection) -> TagVocabulary:
+def tags(run: GivenRun) -> TagVocabulary:
     """Read the vocabulary of a run.
 
     Raises:
         RunError: `run` is no run directory, or was stopped before its tags were normalised.
     """
-    done = as_selection(run)
+    done = load(run)
     artifact = _find_vocabulary(done)
     table = artifact.scan().collect()
     notes = artifact.manifest["notes"]
@@ -64,8 +65,8 @@ def tags(run: str | Path | Selection) -> TagVocabulary:
 
 
 def publish_tags(
-    run: str | Path | Selection,
-    file: str | Path,
+    run: GivenRun,
+    output: str | Path,
 ) -> Path:
     """Write the vocabulary of a run as a JSON file that `normalise.vocabulary_file` and
     `--vocabulary` take.
@@ -75,9 +76,9 @@ def publish_tags(
         OutputError: The file cannot be written.
         RunError: `run` is no run directory, or was stopped before its tags were normalised.
     """
-    done = as_selection(run)
+    done = load(run)
     text = _render_vocabulary(done)
-    return _write_new_file(text, Path(file))
+    return _write_new_file(text, arguments.to_path("output", output))
 
 
 def _find_vocabulary(done: Selection) -> Artifact:

@@ -1,0 +1,48 @@
+"""Checks of what a Python caller gives: a value of a wrong type is a `TypeError` of one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+
+def to_path(name: str, value: Any) -> Path:
+    """The argument `name` as a path. Raises `TypeError` if it is none."""
+    if isinstance(value, str | PathLike):
+        return Path(value)
+    raise TypeError(f"{name} must be a path, not {type(value).__name__}")
+
+
+def to_optional_path(name: str, value: Any) -> Path | None:
+    """The argument `name` as a path, or None. Raises `TypeError` if it is neither."""
+    return None if value is None else to_path(name, value)
+
+
+def list_items(given: Any) -> list[Any]:
+    """The items of an argument that takes several; a text, a path or a number is one item.
+
+    >>> list_items("mig"), list_items(10), list_items(("mig", "tacos"))
+    (['mig'], [10], ['mig', 'tacos'])
+    """
+    if isinstance(given, str | PathLike) or not isinstance(given, Iterable):
+        return [given]
+    return list(given)
+
+
+def check_type(name: str, value: Any, expected: type, description: str) -> None:
+    """Raise `TypeError` unless the argument `name` is of a type.
+
+    `description` says what it must be: "a text".
+    """
+    # True is an integer to Python, but no number to a reader.
+    is_misused_flag = isinstance(value, bool) and expected is not bool
+    if is_misused_flag or not isinstance(value, expected):
+        raise TypeError(f"{name} must be {description}, not {type(value).__name__}")
+
+
+def check_function(name: str, value: Any) -> None:
+    """Raise `TypeError` unless the argument `name` is a function or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be a function, not {type(value).__name__}")
