@@ -8,7 +8,7 @@ tags, one in five a near copy of another.
 
 Every case runs in a process of its own. `mib` is the growth of its resident memory over what its
 input took, at the highest; the time of making the input is left out of `seconds`, but is in
-`cpu_seconds` for `associate`, whose input is made batch by batch. A peer that needs more than
+`cpu_seconds` of the case `associate`, whose input is made batch by batch. A peer that needs more than
 --limit seconds or --memory GiB is stopped, and that is its figure.
 
     python benchmarks/bench_normalise.py [--quick] [--limit 120] [--memory 12]

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.cli.shared import console, option_settings, options
+from tacos.cli.shared import console, options
 
 if TYPE_CHECKING:
     from tacos.workflows.distill import Distillation
 
-ENCODERS = ("static", "minilm")
 LlmRun = Annotated[
     Path,
     typer.Argument(
@@ -50,7 +49,6 @@ def distill(
     """
     from tacos.workflows import distill as workflow  # takes a second to import
 
-    option_settings.check_choice("encoder", encoder, ENCODERS)
     distillation = workflow.distill(run, output, encoder)
     if as_json:
         console.print_json(distillation.as_dict())

@@ -63,7 +63,7 @@ def load_settings(
     Raises `ConfigError` for an unknown preset, an unreadable file, an unknown key or a value out of
     range.
     """
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(
             f"unknown preset {preset!r}; the presets are {', '.join(PRESETS)}"
         )

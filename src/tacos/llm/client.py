@@ -60,7 +60,7 @@ def connect(
     name = model or settings.model
     if not name:
         raise ConfigError(
-            "no model given; pass --model, or --set tag.model=... and judge.model=..."
+            "no model given: name one in llm.model (--model), or in tag.model and judge.model"
         )
     return Client(settings, resolve_endpoint(settings), name, ledger, progress)
 

@@ -117,7 +117,8 @@ def resolve_checker_model(settings: Settings) -> str:
     name = _resolve_name(settings, settings.check.model)
     if not name or not _is_endpoint_model(name):
         raise ConfigError(
-            "tags are checked by a language model (--model MODEL) or by people (--sheet FILE)"
+            "nobody checks the tags: name a language model in llm.model (--model), "
+            "or have people fill in a sheet (--sheet, or tacos.write_tag_sheet)"
         )
     return name
 
@@ -126,7 +127,9 @@ def resolve_editor_model(settings: Settings) -> str:
     """The name of the model that rewrites; `ConfigError` if it is not one of an endpoint."""
     name = _resolve_name(settings, settings.refine.model)
     if not name:
-        raise ConfigError("no model given: pass --model MODEL, or set refine.model")
+        raise ConfigError(
+            "no model given: name one in llm.model (--model) or refine.model"
+        )
     if not _is_endpoint_model(name):
         raise ConfigError(
             f"{name!r} cannot rewrite: refine.model must be a model of an endpoint"
@@ -299,7 +302,7 @@ def _check_cascade(settings: Settings, own: UserFunctions) -> None:
     if own.tagger is None and "tag" not in list_endpoint_models(settings):
         raise ConfigError(
             "a cascade saves work of a language model: "
-            "name one with --model, or leave out cascade.sample"
+            "name one in tag.model (--model), or leave out cascade.sample"
         )
 
 
@@ -335,7 +338,7 @@ def _check_judge(settings: Settings, own: UserFunctions) -> None:
         return
     if config.criteria:
         raise ConfigError(
-            "only a language model reads criteria: name one with --model, or in judge.model"
+            "only a language model reads criteria: name one in judge.model (--model)"
         )
     if config.repetitions > 1:
         raise ConfigError(

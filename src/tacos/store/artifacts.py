@@ -208,7 +208,8 @@ class Store:
             handle = open(self.root / ".lock", "a+")  # noqa: SIM115
         except OSError as error:
             raise OutputError(
-                f"cannot write the run directory {self.root}: {error.strerror}; name another --run"
+                f"cannot write the run directory {self.root}: {error.strerror}; "
+                "name another run (--run)"
             ) from None
         with handle:
             # The lock goes with the open file: the system drops it even where a process is killed.
@@ -216,7 +217,8 @@ class Store:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunError(
-                    f"{self.root} is in use by another process; wait for it or name another --run"
+                    f"{self.root} is in use by another process; "
+                    "wait for it or name another run (--run)"
                 ) from None
             try:
                 yield

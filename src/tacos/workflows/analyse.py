@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.selection import STATE, Selection, find_run_directory, load
-from tacos.workflows.silent_progress import SilentProgress
+from tacos.workflows.silent_progress import choose_progress
 
 N_SIZES = 24
 """Points of a rarefaction curve."""
@@ -119,7 +120,8 @@ def analyse(
     Raises:
         InputError: No data set was given, one cannot be read, or none has a tag.
     """
-    arguments.check_type("seed", seed, int, "a whole number")
+    arguments.check_type("seed", seed, Integral, "a whole number")
+    arguments.check_type("workers", workers, int, "a number of processes")
     data_sets = list(data) if isinstance(data, list | tuple) else [data]
     chosen = resolve_settings(settings, preset, seed=seed)
     ledger_file = arguments.to_optional_path("ledger", ledger)
@@ -132,7 +134,7 @@ def analyse(
             chosen,
             engine,
             models,
-            progress or SilentProgress(),
+            choose_progress(progress),
         )
         tags: dict[str, Artifact] = {}
         for number, (name, source) in enumerate(
@@ -154,10 +156,12 @@ def name_data_sets(data: Sequence[Any]) -> list[str]:
     """
     if not data:
         raise InputError("name at least one data file or run")
-    paths = []
+    paths: list[str | Path] = []
     for number, source in enumerate(data, 1):
-        if isinstance(source, str | Path | Selection):
-            paths.append(find_run_directory(source))
+        if isinstance(source, Selection):
+            paths.append(source.run)
+        elif isinstance(source, str | Path):
+            paths.append(source)
         else:
             paths.append(f"data {number}")
     names = reading.name_files(paths)
@@ -207,7 +211,8 @@ def _load_run_tags(data: Any) -> Artifact | None:
     tags = load(data).artifacts.get("tags")
     if tags is None:
         raise InputError(
-            f"{directory} was stopped before its rows were tagged; run it again with --until tag"
+            f"{directory} was stopped before its rows were tagged; "
+            "finish it first (on the command line, --until tag is enough)"
         )
     return tags
 

@@ -1,11 +1,15 @@
-"""Checks of what a Python caller gives: a value of a wrong type is a `TypeError` of one line."""
+"""Checks of what a Python caller gives: a wrong type is a `TypeError` of one line, a value that is
+none of the choices a `ConfigError`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+from tacos.errors import ConfigError
 
 
 def to_path(name: str, value: Any) -> Path:
@@ -31,7 +35,7 @@ def list_items(given: Any) -> list[Any]:
     return list(given)
 
 
-def check_type(name: str, value: Any, expected: type, description: str) -> None:
+def check_type(name: str, value: Any, expected: Any, description: str) -> None:
     """Raise `TypeError` unless the argument `name` is of a type.
 
     `description` says what it must be: "a text".
@@ -46,3 +50,11 @@ def check_function(name: str, value: Any) -> None:
     """Raise `TypeError` unless the argument `name` is a function or None."""
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be a function, not {type(value).__name__}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Raise `ConfigError` if the argument `name` is none of its choices."""
+    if value not in choices:
+        raise ConfigError(
+            f"{name} {value!r} is unknown; choose from {', '.join(choices)}"
+        )

@@ -25,7 +25,7 @@ from tacos.pipeline.stages import CALIBRATION
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
-from tacos.workflows.silent_progress import SilentProgress
+from tacos.workflows.silent_progress import choose_progress
 
 
 def calibrate(
@@ -64,7 +64,7 @@ def calibrate(
             chosen,
             store,
             arguments.to_optional_path("ledger", ledger),
-            progress or SilentProgress(),
+            choose_progress(progress),
         )
         labels = artifacts["labels"].scan().collect()
         verdicts = artifacts["verdicts"].scan().collect()

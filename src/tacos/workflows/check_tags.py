@@ -30,7 +30,7 @@ from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
 from tacos.workflows.selection import GivenRun, Selection, load
-from tacos.workflows.silent_progress import SilentProgress
+from tacos.workflows.silent_progress import choose_progress
 
 DRAW = "draw"
 """The stage that draws the cases, before any model is asked."""
@@ -210,7 +210,7 @@ def _run_check_pipeline(
     if "canonical_tags" not in artifacts:
         raise RunError(
             f"{done.run} was stopped before its tags were normalised; "
-            "run it again with --until canonicalise"
+            "finish it first (on the command line, --until canonicalise is enough)"
         )
     inputs = ("samples", "canonical_tags")
     start = {name: ConcatenatedTable([artifacts[name]]) for name in inputs}
@@ -222,7 +222,7 @@ def _run_check_pipeline(
         _open_check_models(settings, until, ledger) as models,
     ):
         outcome = run_steps(
-            steps, start, settings, store, engine, models, progress or SilentProgress()
+            steps, start, settings, store, engine, models, choose_progress(progress)
         )
         yield outcome.artifacts
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from statistics import fmean
 from typing import Any
 
@@ -99,6 +100,7 @@ def curve(  # noqa: PLR0913 - the options of the command
         InputError: The strategy cannot select the smallest size, or the run has no scores.
         RunError: `run` is no run directory.
     """
+    arguments.check_type("gain", gain, Real, "a number")
     done = load(run)
     limits = reselect.parse_limits(
         limit,

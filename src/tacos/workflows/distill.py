@@ -33,6 +33,7 @@ MIN_PAIRS = 200
 """The fewest compared pairs that a judge is distilled from."""
 FEW = 500
 """Up to so many instructions, each fifth is held out in turn: a single one would tell little."""
+ENCODERS = ("static", "minilm")
 CARD = "card.md"
 FILES = (*tagger_files.FILES, judge.FILE, CARD)
 BY_LLM = pl.col("reply") != ""
@@ -78,9 +79,11 @@ def distill(
         encoder: What the tagger reads with: "static", or "minilm" (slower).
 
     Raises:
+        ConfigError: The encoder is unknown.
         OutputError: The folder exists and holds something else.
         RunError: The run has too few replies for either model.
     """
+    arguments.check_choice("encoder", encoder, ENCODERS)
     done = load(run)
     target = arguments.to_path("output", output)
     folders.check_folder(target, FILES)

@@ -52,7 +52,9 @@ def resolve_run_settings(
 
 def _check_settings(given: Any) -> None:
     """Raise `TypeError` for what are no settings."""
-    if given is None or isinstance(given, Settings | Mapping):
+    if given is None or isinstance(given, Settings):
+        return
+    if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
         return
     raise TypeError(
         "settings must be nested values such as {'cluster': {'k': 20}}, "

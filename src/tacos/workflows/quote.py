@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,14 @@ def quote(
         ledger: The file of paid replies; in the user's data folder by default.
 
     Raises:
-        ConfigError: No stage asks an endpoint.
+        ConfigError: No stage asks an endpoint, or the pilot has no request.
         InputError: The data cannot be read.
         LLMError: The endpoint refuses, or answers no request of a pilot.
     """
     chosen = resolve_settings(settings, preset, select={"n": n})
-    arguments.check_type("pilot", pilot, int, "a number of requests")
+    arguments.check_type("pilot", pilot, Integral, "a number of requests")
+    if pilot < 1:
+        raise ConfigError(f"pilot is {pilot}; it needs at least 1 request per stage")
     ledger_file = arguments.to_optional_path("ledger", ledger)
     cost = None
     with open_ledger(ledger_file) as book, open_samples(data, chosen) as samples:
@@ -109,7 +112,9 @@ def open_samples(data: Any, settings: Settings) -> Iterator[Artifact]:
     """
     if not list_endpoint_models(settings):
         raise ConfigError(
-            "nothing to quote: no stage asks an endpoint; give --model, or a URL with --llm"
+            "nothing to quote: no stage asks an endpoint; name a model (--model, or in Python "
+            "settings={'judge': {'model': 'llm'}, 'llm': {'model': ...}}) or a URL "
+            "(--llm, llm.base_url)"
         )
     # A quote makes no run: what it reads is gone when it ends.
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:

@@ -30,7 +30,7 @@ from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
 from tacos.workflows.selection import GivenRun, load
-from tacos.workflows.silent_progress import SilentProgress
+from tacos.workflows.silent_progress import choose_progress
 
 STATE = "refine.json"
 ROW_COLUMNS = ("id", "content_hash", "instruction", "response", "raw")
@@ -136,7 +136,7 @@ def refine(
             store,
             engine,
             models,
-            progress or SilentProgress(),
+            choose_progress(progress),
         )
         changes = _collect_changes(selected, outcome.artifacts, chosen)
         store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,10 @@ def run_batch(
         LLMError: The endpoint refuses.
         RunError: `run` is no run directory, or has not read its input yet.
     """
+    arguments.check_function("say", say)
+    arguments.check_type("poll", poll, Real, "a number of seconds")
+    if budget is not None:
+        arguments.check_type("budget", budget, str, "a text such as '5usd'")
     tell = say or _say_nothing
     settings = load_run_settings(run).llm
     settings = settings.model_copy(update={"budget": budget or settings.budget})

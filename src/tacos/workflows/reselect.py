@@ -90,9 +90,8 @@ def reselect(  # noqa: PLR0913 - the options of the command
         limits,
         by,
     )
-    return run_reselection(
-        done, request, OutputTargets(arguments.to_optional_path("output", output))
-    )
+    targets = OutputTargets(arguments.to_optional_path("output", output))
+    return run_reselection(done, request, targets)
 
 
 def run_reselection(

@@ -219,7 +219,7 @@ def _refuse_overwriting_inputs(output: Path, inputs: Sequence[Path]) -> None:
         return
     # `samefile` sees through links and other spellings of the path.
     if any(path.exists() and output.samefile(path) for path in inputs):
-        raise OutputError(f"{output} is one of the inputs: name another file with -o")
+        raise OutputError(f"{output} is one of the inputs: name another output (-o)")
 
 
 def _check_feasibility(name: str, artifact: Artifact, settings: Settings) -> None:
@@ -253,7 +253,7 @@ def _check_size(samples: Artifact, wanted: SelectSettings) -> None:
     if n_samples < wanted.size.value:
         raise InputError(
             f"cannot select {wanted.n} rows: only {n_samples} usable rows in the input. "
-            "Ask for fewer (-n), or take them all (--fill, or select.fill in Python)"
+            "Ask for a smaller n (-n), or take all there are (select.fill, or --fill)"
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -260,7 +261,11 @@ def find_run_directory(run: GivenRun) -> Path:
     """The directory of a run. Raises `TypeError` if `run` is neither a path nor a selection."""
     if isinstance(run, Selection):
         return run.run
-    return arguments.to_path("run", run)
+    if isinstance(run, str | PathLike):
+        return Path(run)
+    raise TypeError(
+        f"run must be a run directory or a selection, not {type(run).__name__}"
+    )
 
 
 def check_targets(targets: OutputTargets) -> None:

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from tacos import config
 from tacos.errors import ConfigError
+from tacos.workflows import arguments
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def settings(name: str = "", preset: str = "robust") -> list[SettingInfo]:
     Raises:
         ConfigError: There is no such preset, stage or setting.
     """
+    arguments.check_type("name", name, str, "a text")
     everything = list(_iterate_settings(preset))
     if not name:
         return everything

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tacos.pipeline.run_loop import Progress
+
 
 class SilentProgress:
     """Ignores what the loop reports; see `tacos.pipeline.run_loop.Progress`."""
@@ -9,3 +11,15 @@ class SilentProgress:
     def start(self, name: str, total: int | None) -> None: ...
     def advance(self, name: str, n_rows: int) -> None: ...
     def finish(self, name: str, n_rows: int, *, skipped: bool) -> None: ...
+
+
+def choose_progress(progress: Progress | None) -> Progress:
+    """The given progress, or a silent one. Raises `TypeError` for what cannot be told of any."""
+    if progress is None:
+        return SilentProgress()
+    if not hasattr(progress, "start"):
+        raise TypeError(
+            "progress must have the methods of tacos.pipeline.run_loop.Progress, "
+            f"which {type(progress).__name__} has not"
+        )
+    return progress

@@ -10,9 +10,10 @@ Tokens are characters of instruction and response / 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos import amounts
-from tacos.errors import ConfigError, InputError
+from tacos.errors import InputError
 from tacos.methods.judging import comparisons
 from tacos.methods.selecting import mig, sizes, strategies
 from tacos.methods.selecting.limits import Limits
@@ -58,17 +59,9 @@ class SelectionRequest:
         """Raise `ConfigError` for an unknown strategy or `by`, `TypeError` for a seed that is no
         number.
         """
-        arguments.check_type("seed", self.seed, int, "a whole number")
-        _check_choice("strategy", self.strategy, strategies.STRATEGIES)
-        _check_choice("by", self.by, get_args(By))
-
-
-def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Raise `ConfigError` if an argument is none of its choices."""
-    if value not in choices:
-        raise ConfigError(
-            f"{name} {value!r} is unknown; choose from {', '.join(choices)}"
-        )
+        arguments.check_type("seed", self.seed, Integral, "a whole number")
+        arguments.check_choice("strategy", self.strategy, strategies.STRATEGIES)
+        arguments.check_choice("by", self.by, get_args(By))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,9 @@ class TagVocabulary:
 
         Raises:
             InputError: No tag has that name; the message lists tags with a similar one.
+            TypeError: `name` is not a text.
         """
+        arguments.check_type("name", name, str, "a tag")
         return tag_lineage.find_lineage(self.table, name)
 
     def as_dict(self, top: int = 30) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def _find_vocabulary(done: Selection) -> Artifact:
     if artifact is None:
         raise RunError(
             f"{done.run} was stopped before its tags were normalised; "
-            "run it again with --until normalise"
+            "finish it first (on the command line, --until normalise is enough)"
         )
     return artifact
 

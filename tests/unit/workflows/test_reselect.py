@@ -205,7 +205,8 @@ def test_rows_that_only_lack_a_score_are_named_where_too_few_are_found(
     graded: tacos.Selection,
 ) -> None:
     with pytest.raises(
-        InputError, match=r"of 160 rows have a score; more have a grade: try --by grade"
+        InputError,
+        match=r"of 160 rows have a score; more have a grade: try by='grade', or --by grade",
     ):
         graded.reselect(150)
     assert graded.reselect(150, by="grade").table.height == 150

@@ -61,7 +61,8 @@ def find_price(
     if listed is None:
         if per_in is None or per_out is None:
             raise ConfigError(
-                f"the model {model!r} is in no price table: give both --price-in and --price-out"
+                f"the model {model!r} is in no price table: "
+                "give both prices (price_in and price_out, or --price-in and --price-out)"
             )
         return ModelPrice(per_in, per_out, batch=1.0, source="given")
     return ModelPrice(

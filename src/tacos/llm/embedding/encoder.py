@@ -105,7 +105,7 @@ class LedgerEncoder:
             dims = " and ".join(map(str, lengths))
             raise LLMError(
                 f"the vectors by {self.name} have {dims} numbers: "
-                "the name stands for another model than before; give --ledger a new file"
+                "the name stands for another model than before; use a new ledger (--ledger)"
             )
         return lengths[0]
 

@@ -274,7 +274,7 @@ class Ledger:
         except Exception as error:  # whatever it is, those who wait must hear of it
             return OutputError(
                 f"the ledger {self.path} cannot be written: {error}; "
-                "free some space, or give --ledger another file"
+                "free some space, or use another ledger (--ledger)"
             )
         return None
 
@@ -294,5 +294,5 @@ class Ledger:
             yield
         except (sqlite3.Error, OSError) as error:
             raise OutputError(
-                f"the ledger {self.path} cannot be used: {error}; give --ledger another file"
+                f"the ledger {self.path} cannot be used: {error}; use another ledger (--ledger)"
             ) from None

@@ -325,7 +325,7 @@ class ResponsePolicy:
             return "the account has no credit left"
         if not self.format.answers:
             return "check embed.base_url (or --llm) and the MODEL in endpoint:MODEL"
-        return "check --llm (the URL up to /v1) and --model"
+        return "check llm.base_url (--llm: the URL up to /v1) and llm.model (--model)"
 
 
 def cost_without_reply(result: HttpResponse | TransportError) -> Cost:

@@ -107,7 +107,7 @@ def select_by_quota(
     if len(picks) < n:
         raise InputError(
             f"you asked for {n} rows, but only {len(picks)} have a score; ask for fewer, judge "
-            "more, or take unjudged rows with --fill"
+            "more, or take unjudged rows too (select.fill, or --fill)"
         )
     rows = [(rank, *pick) for rank, pick in enumerate(picks.values(), start=1)]
     return pl.DataFrame(

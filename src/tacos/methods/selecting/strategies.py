@@ -173,7 +173,7 @@ def _explain_unscored(
         return ""
     return (
         f" (only {n_scored:,} of {n_rows:,} rows have a score; more have a grade: "
-        "try --by grade)"
+        "try by='grade', or --by grade)"
     )
 
 
