@@ -123,6 +123,7 @@ def analyse(
     arguments.check_type("seed", seed, Integral, "a whole number")
     arguments.check_type("workers", workers, int, "a number of processes")
     data_sets = list(data) if isinstance(data, list | tuple) else [data]
+    watcher = choose_progress(progress)
     chosen = resolve_settings(settings, preset, seed=seed)
     ledger_file = arguments.to_optional_path("ledger", ledger)
     with (
@@ -134,7 +135,7 @@ def analyse(
             chosen,
             engine,
             models,
-            choose_progress(progress),
+            watcher,
         )
         tags: dict[str, Artifact] = {}
         for number, (name, source) in enumerate(

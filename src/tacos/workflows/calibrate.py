@@ -51,6 +51,8 @@ def calibrate(
         ConfigError: The settings ask for single grades (`judge.mode`), not for comparisons.
         InputError: No row of `pairs` is a labelled pair.
     """
+    watcher = choose_progress(progress)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
     chosen = resolve_settings(settings)
     if chosen.judge.mode != "comparative":
         raise ConfigError(
@@ -63,8 +65,8 @@ def calibrate(
             pairs,
             chosen,
             store,
-            arguments.to_optional_path("ledger", ledger),
-            choose_progress(progress),
+            ledger_file,
+            watcher,
         )
         labels = artifacts["labels"].scan().collect()
         verdicts = artifacts["verdicts"].scan().collect()

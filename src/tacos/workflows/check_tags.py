@@ -91,6 +91,8 @@ def check_tags(
         raise InputError(
             "no judge given: name a model, or pass sheets that people filled in"
         )
+    watcher = choose_progress(progress)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
     # Draw the cases, and have the model judge them.
     people = _name_people(sheet_files)
     done = load(run)
@@ -100,8 +102,8 @@ def check_tags(
         done,
         chosen,
         until,
-        arguments.to_optional_path("ledger", ledger),
-        progress,
+        ledger_file,
+        watcher,
     ) as artifacts:
         cases = artifacts["cases"].scan().collect()
         by_model = [
@@ -148,6 +150,7 @@ def write_tag_sheet(
         RunError: The run was stopped before its tags were normalised.
     """
     sheet = arguments.to_path("output", output)
+    watcher = choose_progress(progress)
     writing.check_rows_writable(sheet)
     if sheet.exists():
         raise InputError(
@@ -156,7 +159,7 @@ def write_tag_sheet(
         )
     done = load(run)
     chosen = resolve_run_settings(settings, done.settings)
-    with _run_check_pipeline(done, chosen, DRAW, None, progress) as artifacts:
+    with _run_check_pipeline(done, chosen, DRAW, None, watcher) as artifacts:
         cases = artifacts["cases"].scan().collect()
         if cases.height == 0:
             raise InputError(
@@ -201,7 +204,7 @@ def _run_check_pipeline(
     settings: Settings,
     until: str | None,
     ledger: Path | None,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Iterator[dict[str, Artifact]]:
     """The artifacts of the pipeline up to the stage `until` (None: all of it), while the run is
     locked.
@@ -222,7 +225,13 @@ def _run_check_pipeline(
         _open_check_models(settings, until, ledger) as models,
     ):
         outcome = run_steps(
-            steps, start, settings, store, engine, models, choose_progress(progress)
+            steps,
+            start,
+            settings,
+            store,
+            engine,
+            models,
+            progress,
         )
         yield outcome.artifacts
 

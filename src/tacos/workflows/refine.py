@@ -111,13 +111,14 @@ def refine(
         InputError: The run has no selection.
     """
     done = load(run)
+    watcher = choose_progress(progress)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
     chosen = resolve_run_settings(
         settings, done.settings, list_refine_defaults(done.settings)
     )
     selected = done.in_input_order.select(ROW_COLUMNS)
     target = arguments.to_optional_path("output", output) or done.run / "refined.jsonl"
     writing.check_rows_writable(target)  # before anything is paid for
-    ledger_file = arguments.to_optional_path("ledger", ledger)
     store = Store(done.run)
     steps = plan_steps(chosen, REFINEMENT)
     start = {
@@ -136,7 +137,7 @@ def refine(
             store,
             engine,
             models,
-            choose_progress(progress),
+            watcher,
         )
         changes = _collect_changes(selected, outcome.artifacts, chosen)
         store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))

@@ -308,7 +308,8 @@ def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
         names.update(models_of_stage)
     if not names:
         raise ConfigError(
-            "this run calls no endpoint; run `tacos select` with --llm or --model first"
+            "this run calls no endpoint: select with a language model first "
+            "(--model or --llm; in Python, tag.model and judge.model)"
         )
     # Models that answer from the ledger open no connection, so nothing has to be closed.
     clients: dict[str, Model] = {}

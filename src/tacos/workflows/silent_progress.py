@@ -19,7 +19,7 @@ def choose_progress(progress: Progress | None) -> Progress:
         return SilentProgress()
     if not hasattr(progress, "start"):
         raise TypeError(
-            "progress must have the methods of tacos.pipeline.run_loop.Progress, "
-            f"which {type(progress).__name__} has not"
+            "progress must be a tacos.pipeline.run_loop.Progress, "
+            f"not {type(progress).__name__}"
         )
     return progress
