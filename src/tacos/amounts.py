@@ -158,14 +158,14 @@ def _check_range(size: SelectionSize, text: str | float) -> None:
     is_broken_row = size.unit == "rows" and size.value % 1 != 0
     if not is_positive or is_above_all or is_broken_row:
         raise ConfigError(
-            f"{text!r} is not a valid size (n, or -n): "
+            f"{text!r} is not a valid size (-n, select.n): "
             "use a whole number of rows above 0, or a share up to 100%"
         )
 
 
 def _describe_bad_size(text: str | float) -> ConfigError:
     return ConfigError(
-        f"{text!r} is not a valid size (n, or -n): "
+        f"{text!r} is not a valid size (-n, select.n): "
         "write rows (500), a share of the pool (10% or 0.1) or a budget of tokens (2Mtokens)"
     )
 

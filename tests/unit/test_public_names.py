@@ -268,7 +268,7 @@ def test_a_row_is_an_id_or_a_hash(done: tacos.Selection) -> None:
         ("analyse", {"workers": "x"}, "workers must be a number of processes, not str"),
         ("select", {"settings": {5: 5}}, "settings must be nested values"),
         ("select", {"preset": ["paper"]}, "unknown preset"),
-        ("select", {"n": None}, r"None is not a valid size \(n, or -n\)"),
+        ("select", {"n": None}, r"None is not a valid size \(-n, select.n\)"),
         ("select", {"run": 5}, "run must be a path, not int"),
         ("settings", {"name": ["judge"]}, "name must be a text, not list"),
         ("runs", {"folder": 5}, "folder must be a path, not int"),

@@ -117,7 +117,7 @@ def resolve_checker_model(settings: Settings) -> str:
     name = _resolve_name(settings, settings.check.model)
     if not name or not _is_endpoint_model(name):
         raise ConfigError(
-            "nobody checks the tags: name a language model in llm.model (--model), "
+            "tags are checked by a language model: name one in llm.model (--model), "
             "or have people fill in a sheet (--sheet, or tacos.write_tag_sheet)"
         )
     return name
