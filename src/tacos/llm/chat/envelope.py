@@ -190,12 +190,12 @@ def read_chat_reply(body: bytes | str) -> ChatReply:
     if not isinstance(usage, dict):
         usage = {}
     return ChatReply(
-        text=text,
-        refusal=str(refusal),
-        finish=str(choice.get("finish_reason") or ""),
-        model=str(reply.get("model") or ""),
-        prompt_tokens=read_token_count(usage.get("prompt_tokens")),
-        answer_tokens=read_token_count(usage.get("completion_tokens")),
+        text,
+        str(refusal),
+        str(choice.get("finish_reason") or ""),
+        str(reply.get("model") or ""),
+        read_token_count(usage.get("prompt_tokens")),
+        read_token_count(usage.get("completion_tokens")),
     )
 
 

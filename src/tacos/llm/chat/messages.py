@@ -139,7 +139,12 @@ def _fill_chunks(
     for chunk in chunks:
         if chunk.needs and not _has_all_fields(fields, chunk.needs):
             continue
-        texts = [_render_piece(piece, fields, mark) for piece in chunk.pieces]
+        texts = [
+            piece
+            if isinstance(piece, str)
+            else _render_placeholder(piece, fields, mark)
+            for piece in chunk.pieces
+        ]
         paragraph = "".join(texts)
         paragraphs.append(paragraph)
     return "\n\n".join(paragraphs)
@@ -152,14 +157,12 @@ def _has_all_fields(
     return all(fields.get(name) is not None for name in names)
 
 
-def _render_piece(
-    piece: str | tuple[str, str],
+def _render_placeholder(
+    piece: tuple[str, str],
     fields: Mapping[str, Any],
     mark: str,
 ) -> str:
     """A piece of a template: text, or what its placeholder stands for."""
-    if isinstance(piece, str):
-        return piece
     verbatim, name = piece
     if name == "fence":
         return mark

@@ -156,7 +156,12 @@ class BudgetMeter:
         with self._lock:
             if self.cap is not None:
                 self.held = self.held.plus(most, -1)
-            self.spent = self.spent.plus(real)
+            spent = self.spent
+            self.spent = Cost(
+                spent.requests + real.requests,
+                spent.tokens + real.tokens,
+                spent.usd + real.usd,
+            )
 
     def reached(self) -> BudgetReachedError:
         """The exception for a reached cap, with what was spent."""

@@ -91,6 +91,9 @@ def _prepare_database(
         raise sqlite3.NotSupportedError("it was written by a newer tacos")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA synchronous = {synchronous}")
+    # The journal is copied into the ledger every 16 MB instead of every 4: a reply is as safe in
+    # either, and each copy costs time while requests are on their way.
+    database.execute("PRAGMA wal_autocheckpoint = 4000")
     database.executescript(TABLES)
     if version < VERSION:
         database.execute(f"PRAGMA user_version = {VERSION}")
