@@ -11,6 +11,8 @@ The exit code is 2, except where it is given:
      +- ModelError            a model cannot be loaded
      +- LLMError              an endpoint refuses every request: wrong key, wrong model, unreachable
      +- BudgetReachedError    the hard cap on money, tokens or requests is reached (exit code 3)
+
+An argument of a wrong type is a `TypeError`, as everywhere in Python.
 """
 
 

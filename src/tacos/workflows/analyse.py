@@ -122,6 +122,7 @@ def analyse(
     """
     arguments.check_type("seed", seed, Integral, "a whole number")
     arguments.check_type("workers", workers, int, "a number of processes")
+    # A frame or a `datasets.Dataset` is iterable, too, but is one data set.
     data_sets = list(data) if isinstance(data, list | tuple) else [data]
     watcher = choose_progress(progress)
     chosen = resolve_settings(settings, preset, seed=seed)

@@ -84,6 +84,7 @@ def check_tags(
         InputError: There is no judge, or a sheet holds other cases.
         RunError: The run was stopped before its tags were normalised.
     """
+    # Wrong arguments are refused before a model is asked.
     sheet_files = [
         arguments.to_path("sheets", sheet) for sheet in arguments.list_items(sheets)
     ]

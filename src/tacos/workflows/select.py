@@ -78,6 +78,7 @@ def select(  # noqa: PLR0913 - the options of the command
     Raises:
         TacosError: The root of all errors of tacos (`tacos.TacosError`); the message says what
             to do.
+        TypeError: An argument is of a wrong type.
     """
     top = {"seed": seed, "select": {"n": n}}
     chosen = resolve_settings(settings, preset, **top)
@@ -85,20 +86,15 @@ def select(  # noqa: PLR0913 - the options of the command
         arguments.to_optional_path("output", output),
         arguments.to_optional_path("run", run),
     )
-    functions = {
-        "tagger": tagger,
-        "judge": judge,
-        "encoder": encoder,
-        "selector": selector,
-    }
-    for name, function in functions.items():
-        arguments.check_function(name, function)
     own = UserFunctions(
         tagger,
         judge,
         encoder,
         selector,
     )
+    # A wrong one would otherwise be noticed only when its stage is reached.
+    for name, function in vars(own).items():
+        arguments.check_function(name, function)
     return run_selection(
         data,
         chosen,
