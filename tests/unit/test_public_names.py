@@ -215,7 +215,8 @@ def test_an_unknown_score_or_seed_is_refused(
     name: str, done: tacos.Selection, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        ConfigError, match="by 'nosuch' is unknown; choose from score, grade"
+        ConfigError,
+        match=r"unknown value of by \(--by\) 'nosuch'; choose from score, grade",
     ):
         call(name, tmp_path, run=done, by="nosuch")
     with pytest.raises(TypeError, match="seed must be a whole number, not str"):
@@ -227,7 +228,7 @@ def test_an_unknown_strategy_is_refused(
     name: str, done: tacos.Selection, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        ConfigError, match="strategy 'nosuch' is unknown; choose from tacos, "
+        ConfigError, match="unknown strategy 'nosuch'; choose from tacos, "
     ):
         call(name, tmp_path, run=done, strategy="nosuch")
 
@@ -258,7 +259,7 @@ def test_a_row_is_an_id_or_a_hash(done: tacos.Selection) -> None:
     ("name", "given", "message"),
     [
         ("curve", {"gain": "x"}, "gain must be a number, not str"),
-        ("distill", {"encoder": "nosuch"}, "encoder 'nosuch' is unknown"),
+        ("distill", {"encoder": "nosuch"}, "unknown encoder 'nosuch'"),
         ("run_batch", {"poll": "x"}, "poll must be a number of seconds, not str"),
         ("run_batch", {"budget": 5}, "budget must be a text such as '5usd', not int"),
         ("run_batch", {"say": 5}, "say must be a function, not int"),

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from tacos.cli.shared import console, figures, option_settings, options
+from tacos.workflows import arguments
 from tacos.workflows import compare as workflow
 from tacos.workflows.compare import Comparison
 
@@ -71,7 +72,7 @@ def compare(  # noqa: PLR0913 - the options of the command
         n,
         option_settings.split_list(strategies),
         seed=seed,
-        by=option_settings.check_choice("value of --by", by, options.SCORES),
+        by=arguments.check_choice("value of by (--by)", by, options.SCORES),
         **option_settings.parse_limits(quota_source, quota_tag, match_length, limit),
     )
     if output is not None:

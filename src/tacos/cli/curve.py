@@ -10,6 +10,7 @@ import typer
 from tacos.cli.compare import format_figure
 from tacos.cli.shared import console, figures, option_settings, options
 from tacos.methods.selecting.strategies import STRATEGIES
+from tacos.workflows import arguments
 from tacos.workflows import curve as workflow
 from tacos.workflows.curve import SizeCurve
 
@@ -72,11 +73,11 @@ def curve(  # noqa: PLR0913 - the options of the command
         figures.check_figure_path(output)
     size_curve = workflow.curve(
         run,
-        option_settings.check_choice("strategy", strategy, STRATEGIES),
+        arguments.check_choice("strategy", strategy, STRATEGIES),
         option_settings.split_list(n),
         gain=gain,
         seed=seed,
-        by=option_settings.check_choice("value of --by", by, options.SCORES),
+        by=arguments.check_choice("value of by (--by)", by, options.SCORES),
         **option_settings.parse_limits(quota_source, quota_tag, match_length, limit),
     )
     if output is not None:

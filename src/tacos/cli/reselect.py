@@ -6,6 +6,7 @@ import time
 
 from tacos.cli.shared import console, option_settings, options, outcome
 from tacos.methods.selecting.strategies import STRATEGIES
+from tacos.workflows import arguments
 from tacos.workflows import reselect as workflow
 from tacos.workflows.selection import OutputTargets, load
 from tacos.workflows.strategy_pool import SelectionRequest
@@ -50,10 +51,10 @@ def reselect(  # noqa: PLR0913 - the options of the command
     of_run = load(run)
     request = SelectionRequest(
         n,
-        option_settings.check_choice("strategy", strategy, STRATEGIES),
+        arguments.check_choice("strategy", strategy, STRATEGIES),
         of_run.seed_or(seed),
         workflow.parse_limits(**limits),
-        option_settings.check_choice("value of --by", by, options.SCORES),
+        arguments.check_choice("value of by (--by)", by, options.SCORES),
     )
     targets = OutputTargets(output, report=report, columns=columns)
     done = workflow.run_reselection(of_run, request, targets)

@@ -52,9 +52,8 @@ def check_function(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a function, not {type(value).__name__}")
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Raise `ConfigError` if the argument `name` is none of its choices."""
+def check_choice(what: str, value: Any, choices: Sequence[str]) -> Any:
+    """Return `value` if it is one of the choices; raise `ConfigError` if not."""
     if value not in choices:
-        raise ConfigError(
-            f"{name} {value!r} is unknown; choose from {', '.join(choices)}"
-        )
+        raise ConfigError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")
+    return value

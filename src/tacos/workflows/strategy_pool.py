@@ -61,7 +61,7 @@ class SelectionRequest:
         """
         arguments.check_type("seed", self.seed, Integral, "a whole number")
         arguments.check_choice("strategy", self.strategy, strategies.STRATEGIES)
-        arguments.check_choice("by", self.by, get_args(By))
+        arguments.check_choice("value of by (--by)", self.by, get_args(By))
 
 
 @dataclass(frozen=True)

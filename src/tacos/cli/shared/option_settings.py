@@ -130,13 +130,6 @@ def split_list(text: str) -> list[str]:
     return items
 
 
-def check_choice(what: str, value: str, choices: Sequence[str]) -> Any:
-    """Return `value` if it is one of the choices; raise `ConfigError` if not."""
-    if value not in choices:
-        raise ConfigError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")
-    return value
-
-
 def _build_endpoint_settings(endpoint: EndpointOptions) -> dict[str, Any]:
     """The settings that have an endpoint tag and judge."""
     llm = endpoint.as_llm_settings()
