@@ -159,7 +159,8 @@ def _check_range(size: SelectionSize, text: str | float) -> None:
     if not is_positive or is_above_all or is_broken_row:
         raise ConfigError(
             f"{text!r} is not a valid size (-n, select.n): "
-            "use a whole number of rows above 0, or a share up to 100%"
+            "use a whole number of rows (1 or more), a share (up to 100%) "
+            "or a token budget (2Mtokens)"
         )
 
 

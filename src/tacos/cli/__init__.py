@@ -59,7 +59,7 @@ What can --set judge.KEY=VALUE change? Panels, repetitions, criteria, ...
   tacos settings judge
 
 \b
-How diverse and how complex are data sets, and how much do they have in common?
+How diverse and complex are data sets, and how much do they share?
   tacos analyse a.jsonl b.jsonl selected.jsonl.run
 
 \b
@@ -68,7 +68,8 @@ With an LLM: what will it cost? Then run it under a cap.
   tacos select data.jsonl -n 1000 --model MODEL -o selected.jsonl --budget 5usd
 
 \b
-Train small models that answer like the LLM (then --llm mymodel/), or let one tag most of the rows:
+Train small models that answer like the LLM (then --llm mymodel/), or let a small tagger
+handle most rows:
   tacos distill selected.jsonl.run -o mymodel/
   tacos select data.jsonl -n 1000 --model MODEL --set cascade.sample=2000
 

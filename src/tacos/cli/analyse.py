@@ -52,7 +52,7 @@ def analyse(  # noqa: PLR0913 - the options of the command
     as_json: options.AsJson = False,
     workers: options.Workers = 0,
 ) -> None:
-    """How diverse and how complex are data sets, and how much do they have in common?
+    """How diverse and complex are data sets, and how much do they share?
 
     Coverage (diversity) is the share of the tags of all data sets that one has; complexity is its
     mean number of tags per sample. Data files are tagged first. A run brings the tags of its whole

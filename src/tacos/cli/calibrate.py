@@ -36,7 +36,7 @@ def calibrate(  # noqa: PLR0913 - the options of the command
     yes: options.Yes = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """How far does a judge agree with pairs that you labelled? It compares each in both orders.
+    """How well does a judge agree with pairs that you labelled? It compares each in both orders.
 
     Without an LLM, the embedded judge is calibrated.
 

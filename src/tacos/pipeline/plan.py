@@ -54,7 +54,7 @@ def cut_plan(steps: list[Step], until: str | None) -> list[Step]:
     if not numbers:
         names = dict.fromkeys(step.stage.name for step in steps)
         raise ConfigError(
-            f"no stage {until!r} under these settings; the stages are {', '.join(names)}"
+            f"unknown stage {until!r} (--until); the stages of this run are {', '.join(names)}"
         )
     # A stage inside the rounds has several steps.
     last = numbers[-1]

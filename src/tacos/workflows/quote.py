@@ -112,9 +112,8 @@ def open_samples(data: Any, settings: Settings) -> Iterator[Artifact]:
     """
     if not list_endpoint_models(settings):
         raise ConfigError(
-            "nothing to quote: no stage asks an endpoint; name a model (--model, or in Python "
-            "settings={'judge': {'model': 'llm'}, 'llm': {'model': ...}}) or a URL "
-            "(--llm, llm.base_url)"
+            "nothing to quote: this run would not call a language model; "
+            "name one (--model, llm.model) or a server (--llm, llm.base_url)"
         )
     # A quote makes no run: what it reads is gone when it ends.
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:

@@ -96,7 +96,7 @@ def test_until_stops_after_a_stage(tmp_path: Path) -> None:
     assert list(done.artifacts) == ["samples", "tags"]
     with pytest.raises(InputError, match="stopped after stage tags"):
         _ = done.rows
-    with pytest.raises(ConfigError, match="no stage 'tagg'"):
+    with pytest.raises(ConfigError, match="unknown stage 'tagg'"):
         select.run_selection(
             ROWS,
             settings,

@@ -21,7 +21,7 @@ from tacos.store.artifacts import write_json
 WHAT_IS_SENT = {
     "tag-sample": "a sample of the instructions (each user turn)",
     "tag": "every instruction (each user turn)",
-    "judge": "instruction and response of every sample that is compared",
+    "judge": "the instruction and response of every row that is compared",
     "grade": "instruction and response of every sample",
     "refine": "every selected row",
     "confirm": "every selected row and its rewrite",

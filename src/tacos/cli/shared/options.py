@@ -83,12 +83,14 @@ Fill = Annotated[
 Keep = Annotated[
     Path | None,
     typer.Option(
-        help="a file of ids or content hashes to select in any case, one per line"
+        help="a file of ids or content hashes that must be selected, one per line"
     ),
 ]
 Exclude = Annotated[
     Path | None,
-    typer.Option(help="a file of ids or content hashes never to select, one per line"),
+    typer.Option(
+        help="a file of ids or content hashes that must not be selected, one per line"
+    ),
 ]
 
 # Quotas and limits.
@@ -97,7 +99,7 @@ QuotaSource = Annotated[
     list[str] | None,
     typer.Option(
         "--quota-source",
-        help=f"the part of the selection from an input file: FILE{QUOTA}",
+        help=f"how much of the selection comes from an input file: FILE{QUOTA}",
         metavar="FILE=PART",
     ),
 ]
@@ -105,7 +107,7 @@ QuotaTag = Annotated[
     list[str] | None,
     typer.Option(
         "--quota-tag",
-        help=f"the part of the selection with a tag: TAG{QUOTA}",
+        help=f"how much of the selection has a tag: TAG{QUOTA}",
         metavar="TAG=PART",
     ),
 ]
@@ -171,7 +173,10 @@ Url = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="the model name; without --llm, at OPENAI_BASE_URL or OpenAI"),
+    typer.Option(
+        help="the model name; without --llm, requested from OPENAI_BASE_URL if set, "
+        "otherwise from OpenAI"
+    ),
 ]
 Budget = Annotated[
     str | None,

@@ -1,6 +1,6 @@
 """What the client does about each result of an exchange: keep the reply, retry, give up, or stop.
 
-`error_replies` says what an error status means; here it takes effect on the request, on the pace
+`error_statuses` says what an error status means; here it takes effect on the request, on the pace
 and on the whole client. The policy sends nothing itself: `Sender.ask` acts on its decisions.
 """
 
@@ -17,7 +17,7 @@ from tacos.llm.chat import envelope
 from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
 from tacos.llm.cost.prices import ModelPrice
 from tacos.llm.ledger.schema import LedgerEntry
-from tacos.llm.sending import error_replies, pacing
+from tacos.llm.sending import error_statuses, pacing
 from tacos.llm.sending.requests_in_flight import InFlightRequest
 from tacos.llm.transport.endpoint import Endpoint
 from tacos.llm.transport.protocol import HttpResponse, TransportError
@@ -208,7 +208,7 @@ class ResponsePolicy:
         self, request: InFlightRequest, response: HttpResponse, now: float
     ) -> Decision:
         """Do what the status and the body ask for."""
-        action = error_replies.classify_error_reply(
+        action = error_statuses.classify_error_reply(
             response.status, response.body, self.tally.n_answered > 0
         )
         if action.kind == "wait":
@@ -292,7 +292,7 @@ class ResponsePolicy:
         )
         return GiveUp(reason, raw, error)
 
-    def _simplify(self, request: InFlightRequest, kind: error_replies.Kind) -> bool:
+    def _simplify(self, request: InFlightRequest, kind: error_statuses.Kind) -> bool:
         """Move on to a form of request that the server may accept; False where none is left."""
         if kind == "tokens-field" and request.tokens_field != self.form.tokens_field:
             return True  # another request has found this out already

@@ -6,7 +6,7 @@ import pytest
 from tacos.llm.chat import envelope
 from tacos.llm.chat.envelope import LEVELS, EnvelopeError, RequestForm
 from tacos.llm.chat.messages import render_request
-from tacos.llm.sending.error_replies import classify_error_reply
+from tacos.llm.sending.error_statuses import classify_error_reply
 from tacos.methods.judging import comparisons
 from tacos.records import Request
 
