@@ -236,7 +236,7 @@ def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
         (("--quota-source", "few=abc"), "a quota of 'abc'"),
         (("--quota-source", "few=0.3", "--quota-source", "few=0.2"), "two quotas"),
         (("--quota-source", "few=0.7", "--quota-source", "many=0.6"), "sum to 130%"),
-        (("-n", "150%"), "a share up to 100%"),
+        (("-n", "150%"), "a share (up to 100%)"),
         (("-n", "-5"), "not a valid size"),
         (("--limit", "2"), "select.limit"),
     ],
