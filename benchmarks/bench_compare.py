@@ -12,7 +12,7 @@ baselines and ablations, and with the subsets of CaR and Cherry-LLM, beside two 
 - `of these lengths`: as many rows drawn from each hundredth of the pool by length of response as
   the strategy takes from it (a sum of hypergeometrics; z): what length alone explains.
 
-And what `select.coverage` gives and costs: coverage of tags, mean score and length of the default
+And what `select.tag_price` gives and costs: coverage of tags, mean score and length of the default
 strategy by its value, on Alpaca and on 300 rows of Dolly, beside random rows.
 """
 
@@ -40,8 +40,8 @@ from tacos.workflows.strategy_pool import Pool, SelectionRequest, choose_rows
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 N_BANDS = 100
-WORTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0)
-"""Values of `select.coverage` to try."""
+PRICES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
+"""Values of `select.tag_price` to try."""
 PROMPT = re.compile(
     r"^Below is an instruction.*?### Instruction:|### Input:|### Response:\s*$",
     re.DOTALL,
@@ -68,8 +68,8 @@ def main() -> None:
             str(alpaca), arguments.n, run=Path(folder) / "paper", preset="paper"
         )
         paper_pool = Pool(paper.artifacts, paper.settings)
-        curves = {"alpaca": by_coverage(alpaca, arguments.n, run.run)}
-        curves["dolly"] = by_coverage(
+        curves = {"alpaca": by_tag_price(alpaca, arguments.n, run.run)}
+        curves["dolly"] = by_tag_price(
             arguments.data / "corpora" / "dolly_3k.json.gz", 300, Path(folder) / "dolly"
         )
         pool = run.artifacts["samples"].scan().select("id", "length").collect()
@@ -93,7 +93,7 @@ def main() -> None:
             }
             for strategy, own in marks.items()
         },
-        "by select.coverage": curves,
+        "by select.tag_price": curves,
         "seconds": {
             "select": round(selected - started),
             "compare": round(compared - selected),
@@ -102,17 +102,17 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def by_coverage(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
-    """Coverage, mean score, tags and length of the default strategy for each worth of a tag, and of
+def by_tag_price(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
+    """Coverage, mean score, tags and length of the default strategy for each price of a tag, and of
     random rows.
     """
     out = {}
-    for worth in WORTHS:
+    for price in PRICES:
         done = tacos.select(
-            str(data), n, run=run, settings={"select": {"coverage": worth}}
+            str(data), n, run=run, settings={"select": {"tag_price": price}}
         )
         pool = Pool(done.artifacts, done.settings)
-        out[str(worth)] = strategy_comparison.profile_selection(
+        out[str(price)] = strategy_comparison.profile_selection(
             pool.table, done.table["id"].to_list()
         ).row(0, named=True)
     first = choose_rows(pool, SelectionRequest(n, "random"))["id"].to_list()

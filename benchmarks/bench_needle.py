@@ -247,11 +247,11 @@ def selections(
     """Strategy -> ids, and the ids of random draws."""
     robust = tacos.select(rows, n, run=folder / "robust", judge=scored)
     ids = {"tacos (robust)": robust.table["id"].to_list()}
-    settings = {"select": {"coverage": 0.0}}
+    settings = {"select": {"tag_price": 0.0}}
     scores_only = tacos.select(
         rows, n, run=folder / "robust", judge=scored, settings=settings
     )
-    ids["tacos (robust), coverage 0"] = scores_only.table["id"].to_list()
+    ids["tacos (robust), tag_price 0"] = scores_only.table["id"].to_list()
     paper = tacos.select(rows, n, run=folder / "paper", preset="paper", judge=scored)
     ids["tacos (paper)"] = paper.table["id"].to_list()
     compared = compare.compare(robust, n, OTHERS)

@@ -15,7 +15,7 @@ from tacos.methods.selecting.strategies import StrategyInputs, select_by_strateg
 from tacos.records import SCORES, VERDICTS
 
 CALM = settings(max_examples=60)
-QUOTAS = ("ascending-size", "square-root", "proportional", "equal")
+QUOTAS = ("ascending-size", "none", "square-root", "proportional", "equal")
 RULES = ("all", "longest-per-tag-set", "embedded-judge", "random")
 
 
@@ -100,13 +100,14 @@ def shuffled(table: pl.DataFrame, seed: int) -> pl.DataFrame:
     st.integers(1, 30),
     st.integers(0, 3),
     st.sampled_from([0.0, 0.5, 3.0]),
+    st.sampled_from([0.0, 0.2, 1.0]),
 )
 def test_quotas_choose_a_subset_of_the_asked_size(
-    table, quota, n, seed, coverage
+    table, quota, n, seed, tag_price, reliability
 ) -> None:
     sizes = dict(table.group_by("cluster").len().rows())
     rule, tags = (
-        QuotaRule(quota, coverage, seed),
+        QuotaRule(quota, tag_price, reliability, seed),
         {f"f:{i}": "abcdef"[i % 4 : i % 7] for i in range(30)},
     )
     judged = set(table.drop_nulls("score")["id"])

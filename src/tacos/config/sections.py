@@ -276,7 +276,7 @@ class PairSettings(SettingsSection):
     """`neighbour`: as in the paper. `reference`: each sample against the one with the median grade
     in its cluster (without grades, a random one). `active`: only where an answer can still change
     which samples are the best by score, and a second order only where it can, too;
-    `select.coverage`, quotas and limits are not taken into account.
+    `select.tag_price`, quotas and limits are not taken into account.
     """
     rounds: int = Field(4, ge=1)
     """`chain+swiss`: one chain, then rounds - 1 Swiss rounds. `active`: one opening round, then
@@ -312,6 +312,12 @@ class JudgeSettings(SettingsSection):
     mode: Literal["comparative", "singleton"] = "comparative"
     """`singleton`: no shortlist and no pairs; the judge grades each sample alone, and the grade is
     the score.
+    """
+    reliability: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
+    """How much the scores say: the share of the variance of reference grades that they explain
+    (`tacos calibrate` measures it). The less, the more diversity counts in the selection: 0 selects
+    by tags alone, 1 by score alone. `auto`: as measured for the embedded judge; of a language
+    model, what its own contradictions leave; else 0.5.
     """
     repetitions: int = Field(1, ge=1, le=100)
     """How often each judge gets the same question. Of little use at temperature 0."""
@@ -355,12 +361,19 @@ class JudgeSettings(SettingsSection):
         return self.models or (self.model,)
 
     @property
+    def asking(self) -> dict[str, Any]:
+        """What questions to the judge and their answers depend on: the whole section but how far
+        its scores are trusted.
+        """
+        return self.model_dump(mode="json", exclude={"reliability"})
+
+    @property
     def grading(self) -> dict[str, Any]:
-        """What the stage `grade` depends on: the whole section if the judge grades, else only how
-        texts are cut.
+        """What the stage `grade` depends on: all that questions depend on if the judge grades, else
+        only how texts are cut.
         """
         if self.mode == "singleton":
-            return self.model_dump(mode="json")
+            return self.asking
         return {"max_chars": self.max_chars}
 
 
@@ -399,19 +412,21 @@ class RateSettings(SettingsSection):
 
 
 class SelectSettings(SettingsSection):
-    """How many rows are selected, and how they are divided among clusters."""
+    """How many rows are selected, and what makes one selection better than another."""
 
     n: Annotated[int | str, BeforeValidator(_normalise_size)] = 1000
     """Rows (500), a share of the pool ("5%"), or a budget of tokens ("2Mtokens")."""
-    quota: Literal["ascending-size", "square-root", "proportional", "equal"] = (
-        "square-root"
+    quota: Literal["none", "ascending-size", "square-root", "proportional", "equal"] = (
+        "none"
     )
-    """How a cluster's share depends on its size. `ascending-size`: the same for all, the smallest
-    cluster first (preset `paper`).
+    """How a cluster's share of the selection depends on its size. `none`: clusters have no share,
+    rows come from anywhere. `ascending-size`: the same for all, the smallest cluster first (preset
+    `paper`).
     """
-    coverage: float = Field(0.5, ge=0)
-    """The value of covering one more canonical tag, in standard deviations of the scores. 0: only
-    scores count (preset `paper`).
+    tag_price: float = Field(3.0, ge=0)
+    """What covering one more canonical tag is worth, in points of the grade (1 to 100) to expect of
+    a row, for a judge that says nothing; less by the judge's reliability for one that does. 0: only
+    scores count (preset `paper`). See `tacos.methods.selecting.objective`.
     """
     # Single rows
     keep: tuple[str, ...] = ()
@@ -439,6 +454,17 @@ class SelectSettings(SettingsSection):
     """Skip near-duplicates: rows whose cosine similarity (static encoder) to a selected row is
     above this. 1: none are skipped.
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_coverage(cls, values: Any) -> Any:
+        """Take the settings of runs before 0.3: `coverage` was a price in standard deviations."""
+        if not isinstance(values, Mapping) or "coverage" not in values:
+            return values
+        renamed = dict(values)
+        if not renamed.pop("coverage"):
+            renamed["tag_price"] = 0.0
+        return renamed
 
     @model_validator(mode="after")
     def _check_source_quotas(self) -> SelectSettings:

@@ -83,6 +83,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},
         "rate": {"method": "mean", "scope": "cluster"},
-        "select": {"quota": "ascending-size", "coverage": 0.0},
+        "select": {"quota": "ascending-size", "tag_price": 0.0},
     },
 }

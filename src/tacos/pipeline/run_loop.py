@@ -293,6 +293,12 @@ class ConcatenatedTable:
         return canonical_hash([artifact.digest for artifact in self.artifacts])
 
     @property
+    def model(self) -> str | None:
+        """The model that made the table; None for tables of no model, or of several."""
+        models = {artifact.model for artifact in self.artifacts}
+        return models.pop() if len(models) == 1 else None
+
+    @property
     def n_rows(self) -> int:
         return sum(artifact.manifest["n_rows"] for artifact in self.artifacts)
 

@@ -173,7 +173,7 @@ PIPELINE: Pipeline = (
         PromptStage(
             "judge", "verdicts", VERDICTS, when=uses_comparisons,
             reads=("pairs/now", "samples"),
-            uses=("judge",),
+            uses=("judge.asking",),
             template="judge",
             questions=judgements.build_judge_questions,
             ask=comparisons.ask_comparison,
@@ -187,11 +187,15 @@ PIPELINE: Pipeline = (
         ),
     ),
     TableStage(
-        "select", "selection", SELECTION, version=3,
+        "select", "selection", SELECTION, version=4,
         reads=(
-            "samples", "canonical_tags", "memberships", "clusters", "shortlist", "scores/last",
+            "samples", "canonical_tags", "memberships", "clusters", "shortlist", "grades",
+            "verdicts/all", "scores/last",
         ),
-        uses=("select", "cluster.membership", "seed"),
+        uses=(
+            "select", "cluster.membership", "judge.reliability", "judge.mode", "ingest.score",
+            "seed",
+        ),
         run=selection.make_selection,
     ),
 )
@@ -232,7 +236,7 @@ REFINEMENT: Pipeline = (  # of a finished selection: see `tacos.workflows.refine
     PromptStage(
         "confirm", "confirmations", VERDICTS, gate="refine",
         reads=("candidates", "excerpts"),
-        uses=("judge",),
+        uses=("judge.asking",),
         template="judge", section="judge",
         questions=refine.build_confirm_questions,
         ask=comparisons.ask_comparison,
@@ -251,7 +255,7 @@ CALIBRATION: Pipeline = (  # of a judge, on labelled pairs: see `tacos.workflows
     PromptStage(
         "calibrate", "verdicts", VERDICTS,
         reads=("labels",),
-        uses=("judge",),
+        uses=("judge.asking",),
         template="judge", section="judge",
         questions=calibrate.build_calibration_questions,
         ask=comparisons.ask_comparison,

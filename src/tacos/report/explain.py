@@ -327,12 +327,8 @@ def _explain_drop(
             return "; ".join(reasons)
     if is_reselected:
         return f"the strategy {manifest['settings']['strategy']} did not take it"
-    if "scores" in trace and settings.select.coverage:
-        return (
-            "its score plus the new tags it would add fell below its cluster's cut-off"
-        )
     if "scores" in trace:
-        return "its score fell below its cluster's cut-off"
+        return _explain_cut(settings)
 
     shortlisted = _read_sample_rows(artifacts, "shortlist", row)
     if not shortlisted and trace.get("shortlist"):
@@ -343,6 +339,17 @@ def _explain_drop(
         "it was shortlisted but never compared "
         "(the odd one out of its cluster, or its judgements failed)"
     )
+
+
+def _explain_cut(settings: Settings) -> str:
+    """Why a row with a score was not taken, where no limit kept it out."""
+    what = "its score"
+    if settings.select.tag_price:
+        what = "its score plus the new tags it would add"
+    cut = "the cut-off"
+    if settings.select.quota != "none":
+        cut = "its cluster's cut-off"
+    return f"{what} fell below {cut}"
 
 
 def _explain_filter(reason: str) -> str:

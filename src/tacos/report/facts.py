@@ -18,6 +18,7 @@ from tacos.config import Settings
 from tacos.methods.judging import judge_health
 from tacos.methods.selecting import longest, random_rows
 from tacos.methods.selecting.certainty import estimate_certainty
+from tacos.methods.selecting.objective import expect_gain
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.store.artifacts import Artifact
 
@@ -79,6 +80,11 @@ class RunSummary:
     """How certain the cut by score is: error, recall and n of
     `tacos.methods.selecting.certainty.Certainty`; empty where errors are unknown.
     """
+    worth: dict[str, Any] = field(default_factory=dict)
+    """What the judge's scores are worth: reliability (None: not known) and its basis, and how many
+    points of reference grades the same number of rows is expected to gain over random rows, by the
+    judge's score ("gain") and by perfect scores ("perfect"); it does not rest on the scores.
+    """
     n_components: int = 0
     n_selected: int = 0
     n_missing: int = 0
@@ -122,6 +128,7 @@ def summarise_run(
     if "selection" in artifacts:
         figures |= _summarise_selection(artifacts, settings)
         figures |= _summarise_certainty(artifacts)
+        figures |= _summarise_worth(artifacts)
     return RunSummary(**figures)
 
 
@@ -417,6 +424,27 @@ def _summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
     if certainty is None:
         return {}
     return {"certainty": certainty._asdict()}
+
+
+def _summarise_worth(artifacts: Artifacts) -> dict[str, Any]:
+    """What the scores of the run's own selection are worth."""
+    selection = artifacts["selection"].manifest
+    noted = selection["notes"].get("reliability")
+    # Runs of versions before 0.3 noted nothing.
+    if noted is None:
+        return {}
+    share = selection["n_rows"] / artifacts["samples"].manifest["n_rows"]
+    reliability = noted["value"]
+    gain = None
+    if reliability is not None:
+        gain = expect_gain(reliability, share)
+    worth = {
+        "reliability": reliability,
+        "basis": noted["basis"],
+        "gain": gain,
+        "perfect": expect_gain(1.0, share),
+    }
+    return {"worth": worth}
 
 
 def _read_pool(artifacts: Artifacts) -> pl.DataFrame:

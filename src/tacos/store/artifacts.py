@@ -46,6 +46,12 @@ class Artifact:
         return str(self.manifest["digest"])
 
     @property
+    def model(self) -> str | None:
+        """The name of the model that made the table, if one did."""
+        model: str | None = self.manifest.get("model")
+        return model
+
+    @property
     def parts(self) -> list[Path]:
         """The files of the table, in its order."""
         return sorted(self.path.glob("part-*.parquet"))

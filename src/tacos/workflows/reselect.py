@@ -35,7 +35,7 @@ from tacos.workflows.strategy_pool import (
 )
 
 NAME = "reselected"
-VERSION = 4
+VERSION = 5
 
 
 def reselect(  # noqa: PLR0913 - the options of the command
@@ -187,7 +187,8 @@ def _build_key(pool: Pool, request: SelectionRequest) -> str:
     canonical_request = asdict(request) | {"n": asdict(amounts.parse_size(request.n))}
     settings_of_run = [
         selecting.quota,
-        selecting.coverage,
+        selecting.tag_price,
+        pool.settings.judge.reliability,
         selecting.fill,
         selecting.keep,
         selecting.exclude,

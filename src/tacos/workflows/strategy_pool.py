@@ -145,7 +145,8 @@ class Pool(AnnotatedPool):
             scores=self.scores if needs_quotas else None,
             sizes=self.cluster_sizes if needs_quotas else {},
             quota=config.quota,
-            coverage=config.coverage,
+            tag_price=config.tag_price,
+            reliability=self.reliability.weight if needs_quotas else 1.0,
             fill=self._draw_fill_ids(request.seed) if needs_quotas else [],
         )
 

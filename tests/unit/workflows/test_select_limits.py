@@ -87,7 +87,7 @@ def test_quotas_of_sources_and_tags_hold_and_are_explained(place: Path) -> None:
         "many.jsonl": 10,
     }
     assert done.table["tags"].list.contains("poem").sum() <= 2
-    assert set(done.table["rule"]) <= {"quota", "remainder"}
+    assert set(done.table["rule"]) <= {"gain", "remainder"}
     chosen = set(done.table["id"])
     scored = done.artifacts["scores/3"].scan().select("id").collect()["id"].to_list()
     told = [

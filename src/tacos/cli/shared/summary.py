@@ -86,6 +86,8 @@ def _format_selection(summary: RunSummary) -> Lines:
     yield "selected", selected
     if summary.n_pairs:
         yield "certainty", _format_certainty(summary.certainty)
+    if summary.worth:
+        yield "judge's worth", _format_worth(summary.worth)
     for name, figures in summary.selection.items():
         yield name, _format_row_figures(figures)
 
@@ -227,6 +229,20 @@ def _format_certainty(certainty: Mapping[str, float | None]) -> str:
     return (
         f"{scores}; of the {certainty['n']:,} best by score, "
         f"{certainty['recall']:.0%} are expected to be truly the best"
+    )
+
+
+def _format_worth(worth: Mapping[str, Any]) -> str:
+    """What the judge's scores are worth, and what random rows would have given."""
+    if worth["reliability"] is None:
+        return (
+            f"unknown ({worth['basis']}), so random rows may be as good; "
+            "measure it with `tacos calibrate` and set judge.reliability"
+        )
+    return (
+        f"{worth['reliability']:.0%} of what distinguishes good rows ({worth['basis']}): "
+        f"taken by score alone, so many rows should be {worth['gain']:.0f} points of 100 better "
+        f"than random rows, by perfect scores {worth['perfect']:.0f}"
     )
 
 

@@ -5,10 +5,12 @@ to the largest, the q = ceil(n / clusters) best of each; rows already taken are 
 next best one is taken. `equal`, `square-root` and `proportional` divide n by the sizes of the
 clusters instead; what a small cluster cannot give goes to the others.
 
-With `coverage` above 0 a row's gain is its score plus, for each of its tags that no row taken has,
-`coverage` standard deviations of all scores. Rows are then taken by gain, from any cluster with
-room (`tag_coverage`). Best scores alone take much the same tags again and again: fewer than as many
-random rows have.
+With `none` clusters have no quota, and rows come from anywhere.
+
+With a `tag_price` above 0 a row's gain is the quality to expect of it plus the price of each of its
+tags that no row taken has, weighed by the judge's reliability (`objective`). Rows are then taken by
+gain, from any cluster with room (`tag_coverage`). Best scores alone take much the same tags again
+and again: fewer than as many random rows have.
 
 Must-keep rows are always in and count towards n (and towards the quota of the cluster where they
 were judged); excluded rows never are. Equal scores are ordered by chance, drawn from `seed`, never
@@ -29,12 +31,13 @@ import numpy as np
 import polars as pl
 
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting import tag_coverage
+from tacos.methods.selecting import objective, tag_coverage
 from tacos.records import SELECTION
 
-Quota = Literal["ascending-size", "square-root", "proportional", "equal"]
-POWERS = {"square-root": 0.5, "proportional": 1.0, "equal": 0.0}
-"""A cluster's weight is its size to this power."""
+Quota = Literal["none", "ascending-size", "square-root", "proportional", "equal"]
+POWERS = {"none": 1.0, "square-root": 0.5, "proportional": 1.0, "equal": 0.0}
+"""A cluster's weight is its size to this power. `none` sets no quotas; what its clusters give is
+then expected to be proportional."""
 
 
 class Pick(NamedTuple):
@@ -49,12 +52,14 @@ class Pick(NamedTuple):
 class QuotaRule(NamedTuple):
     """How rows are chosen within clusters.
 
-    `quota` sets how many rows a cluster gives, `coverage` what one more tag covered is worth (in
-    standard deviations of the scores), `seed` the order of ties.
+    `quota` sets how many rows a cluster gives, `tag_price` what one more tag covered is worth (in
+    points of expected quality), `reliability` how much of quality the scores explain (0..1), `seed`
+    the order of ties. Without a price only scores count, however reliable.
     """
 
-    quota: Quota = "square-root"
-    coverage: float = 0.0
+    quota: Quota = "none"
+    tag_price: float = 0.0
+    reliability: float = 1.0
     seed: int = 1
 
 
@@ -71,37 +76,39 @@ def select_by_quota(
     """A table SELECTION of n rows.
 
     It has the must-keep rows, each cluster's quota by score, a remainder by score over all
-    clusters, then rows of `fill` if given.
+    clusters, then rows of `fill` if given. Without quotas, the best rows follow the must-keep ones.
 
     `scores` is a table SCORES (a row per sample, or per sample and cluster; rows with null scores
     are unjudged). `sizes` is the number of members of each cluster, which sets the quotas; if a
     cluster has too few judged rows, the best rows left stand in, wherever they are. `tags` are the
-    canonical tags of each id, for `coverage`. `fill` lists unjudged rows (`id`, `cluster`, in the
+    canonical tags of each id, for `tag_price`. `fill` lists unjudged rows (`id`, `cluster`, in the
     order wanted) that may stand in when judged ones run out.
 
     Raises `InputError` if there are fewer than n such rows, and if a row is both must-keep and
     excluded.
     """
     check_keep_and_exclude(n, keep, exclude)
-    quota, coverage, seed = rule or QuotaRule()
-    ranked = rank_judged_rows(scores, seed)
+    rule = rule or QuotaRule()
+    ranked = rank_judged_rows(scores, rule.seed)
     ranked = ranked.filter(~pl.col("id").is_in(list(exclude)))
-    share = compute_quotas(sizes, n, quota)
+    share = compute_quotas(sizes, n, rule.quota)
 
     picks = _pick_must_keep(ranked, keep)
-    if coverage > 0:
+    if rule.tag_price > 0:
         picks = _pick_by_gain(
             picks,
             ranked,
             share,
             n,
             tags or {},
-            coverage,
+            rule,
         )
+    elif rule.quota == "none":
+        picks = _pick_by_score(picks, ranked, n, "gain")
     else:
         picks = _pick_by_quota(picks, ranked, share, _order_by_size(sizes))
         picks = _cut_to_size(picks, n)
-        picks = _pick_by_score(picks, ranked, n)
+        picks = _pick_by_score(picks, ranked, n, "remainder")
     if fill is not None:
         picks = _pick_from_fill(picks, fill, n, exclude)
     if len(picks) < n:
@@ -165,7 +172,8 @@ def compute_quotas(
     """How many rows each cluster may give: at most its size; together n, or all there is.
 
     `ascending-size` gives each ceil(n / clusters), so together up to one row per cluster more than
-    n. Raises `ConfigError` for an unknown quota.
+    n. `none` stands for what clusters give if scores are alike everywhere. Raises `ConfigError` for
+    an unknown quota.
 
     >>> compute_quotas({0: 100, 1: 400, 2: 2}, 30, "square-root")
     {0: 10, 1: 19, 2: 1}
@@ -313,15 +321,16 @@ def _pick_by_score(
     picks: dict[str, Pick],
     ranked: pl.DataFrame,
     n: int,
+    label: str,
 ) -> dict[str, Pick]:
-    """Up to n, the best of all rows that are left, whatever their cluster."""
+    """Up to n, the best of all rows that are left, in any cluster; `label` is their rule."""
     picked = dict(picks)
     rows = ranked.select("id", "cluster", "score")
     for id_, cluster, score in rows.iter_rows():
         if len(picked) >= n:
             break
         if id_ not in picked:
-            picked[id_] = Pick(id_, cluster, score, "remainder")
+            picked[id_] = Pick(id_, cluster, score, label)
     return picked
 
 
@@ -331,38 +340,53 @@ def _pick_by_gain(
     share: Mapping[int, int],
     n: int,
     tags: Mapping[str, Collection[str]],
-    coverage: float,
+    rule: QuotaRule,
 ) -> dict[str, Pick]:
     """Up to n, the rows with the largest gains: within the quotas, then from any cluster."""
-    rows = ranked.select("id", "cluster", "score").rows()
-    worth = 0.0
-    if rows:
-        # Coverage is in standard deviations of the scores, so that it means the same on any scale.
-        scores = ranked["score"].to_numpy()
-        worth = coverage * float(np.std(scores))
+    # Of equal gains the earlier row is taken. Where scores say nothing, none may come first.
+    ordered = ranked if rule.reliability > 0 else ranked.sort("chance")
+    score = ordered["score"].to_numpy()
+    quality, tag_price = objective.build_objective(
+        score,
+        rule.reliability,
+        rule.tag_price,
+    )
+    ids = ordered["id"].to_list()
+    clusters = ordered["cluster"].to_list()
+    rows = list(zip(ids, clusters, quality.tolist(), strict=True))
+
+    picked = dict(picks)
+    for label, room in _list_gain_steps(picks, share, rule.quota):
+        places = tag_coverage.take_covering(
+            rows,
+            n - len(picked),
+            room,
+            tags,
+            tag_price,
+            picked,
+        )
+        for place in places:
+            picked[ids[place]] = Pick(
+                ids[place], clusters[place], float(score[place]), label
+            )
+    return picked
+
+
+def _list_gain_steps(
+    picks: Mapping[str, Pick],
+    share: Mapping[int, int],
+    quota: Quota,
+) -> list[tuple[str, Mapping[int, int] | None]]:
+    """The rule of the rows that each step takes, and the room that clusters have then (None: no
+    limit).
+    """
+    if quota == "none":
+        return [("gain", None)]
     n_kept = _count_by_cluster(picks)
     room = {}
     for cluster, n_rows in share.items():
         room[cluster] = n_rows - n_kept[cluster]
-    picked = dict(picks)
-    steps: tuple[tuple[str, Mapping[int, int] | None], ...] = (
-        ("quota", room),
-        ("remainder", None),
-    )
-    for rule, limit in steps:
-        n_left = n - len(picked)
-        places = tag_coverage.take_covering(
-            rows,
-            n_left,
-            limit,
-            tags,
-            worth,
-            picked,
-        )
-        for place in places:
-            id_, cluster, score = rows[place]
-            picked[id_] = Pick(id_, cluster, score, rule)
-    return picked
+    return [("quota", room), ("remainder", None)]
 
 
 def _pick_from_fill(

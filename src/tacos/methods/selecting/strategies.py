@@ -7,7 +7,7 @@ unjudged), `length`, `tags` (list of canonical tags). A strategy gives an order 
 
 | strategy         | needs                | prefers                                            |
 |------------------|----------------------|----------------------------------------------------|
-| tacos            | score, cluster       | the best of each cluster up to its quota           |
+| tacos            | score, cluster, tags | quality to expect and new tags, within quotas      |
 | complexity-first | tags                 | many tags, every tag covered                       |
 | mig              | score, tags          | score spread over tags that have little yet        |
 | deita            | score, tags, vectors | tags x score, no near-duplicates                   |
@@ -81,9 +81,10 @@ class StrategyInputs:
     `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`. `spread` is
     MIG's P over the sorted tag names `tag_names` (None: no similar tags). `grades` has `id` and
     `grade`. For quotas, `scores` is a table SCORES and `sizes` the size of each cluster (None and
-    empty: the pool's own); `coverage` is what one more tag is worth to them. `fill` are unjudged
-    rows that may come after all that the strategy `tacos` takes. With `partial`, too few rows are
-    an error only if they leave an exact quota or a band of lengths short.
+    empty: the pool's own); `tag_price` is what one more tag is worth, and `reliability` how much
+    the scores say (`objective`). `fill` are unjudged rows that may come after all that the strategy
+    `tacos` takes. With `partial`, too few rows are an error only if they leave an exact quota or a
+    band of lengths short.
     """
 
     ids: Sequence[str] = ()
@@ -93,10 +94,11 @@ class StrategyInputs:
     grades: pl.DataFrame | None = None
     scores: pl.DataFrame | None = None
     sizes: Mapping[int, int] = field(default_factory=dict)
-    quota: quotas.Quota = "square-root"
+    quota: quotas.Quota = "none"
     fill: Sequence[str] = ()
     partial: bool = False
-    coverage: float = 0.0
+    tag_price: float = 0.0
+    reliability: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,12 @@ def _rank_by_quota(task: RankingTask) -> Ints:
     keep = table["id"][list(task.start)].to_list()
     with_tags = table.select("id", "tags").drop_nulls("tags")
     tags = dict(with_tags.iter_rows())
-    rule = quotas.QuotaRule(extras.quota, extras.coverage, task.seed)
+    rule = quotas.QuotaRule(
+        extras.quota,
+        extras.tag_price,
+        extras.reliability,
+        task.seed,
+    )
     ranked_rows = quotas.rank_judged_rows(judged, task.seed)
     best_first = ranked_rows["id"].to_list()
 
@@ -318,9 +325,9 @@ def _rank_by_quota(task: RankingTask) -> Ints:
             tags=tags,
         )
         ids = selection["id"].to_list()
-        # Without coverage the order within a choice is free: best first, since the walk may leave
-        # the last ones.
-        if not extras.coverage:
+        # Without a price of tags the order within a choice is free: best first, since the walk may
+        # leave the last ones.
+        if not extras.tag_price:
             ids = _sort_like(ids, best_first)
         ranking |= dict.fromkeys(ids)
     ranking |= dict.fromkeys((*best_first, *extras.fill))

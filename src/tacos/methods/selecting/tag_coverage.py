@@ -1,13 +1,14 @@
-"""Take rows with high scores that together cover many tags, within a quota of each cluster:
+"""Take rows of high quality that together cover many tags, within a quota of each cluster or none:
 
-    maximise   sum of scores of the rows taken + worth x number of distinct tags that they carry
+    maximise   sum of qualities of the rows taken + price x number of distinct tags that they carry
 
-`worth` is how many points of score one more covered tag is worth. Taking the row with the largest
-gain (its score, and `worth` for each of its tags that no row taken has) is the greedy algorithm for
-a submodular function under a partition matroid: it reaches at least half of the best possible if no
-score is negative (Fisher, Nemhauser and Wolsey 1978). Gains only fall as rows are taken, so an old
-gain is an upper bound of the present one, and few have to be computed again (lazy greedy, Minoux
-1978).
+`price` is how many points of quality one more covered tag is worth (`objective`). Taking the row
+with the largest gain (its quality, and `price` for each of its tags that no row taken has) is the
+greedy algorithm for a submodular function: it reaches at least 1 - 1/e of the best possible for a
+number of rows, and half under a partition matroid such as quotas, if no quality is negative
+(Nemhauser, Wolsey and Fisher 1978). Gains only fall as rows are taken, so an old gain is an upper
+bound of the present one, and few have to be computed again (lazy greedy, Minoux 1978): at most one
+more than a row has tags.
 
 What it does not know: how common a tag is, or that two tags are much alike (`mig` does).
 """
@@ -19,7 +20,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 Row = tuple[str, int, float]
-"""Id, cluster and score; a sample may stand in several clusters."""
+"""Id, cluster and quality; a sample may stand in several clusters."""
 
 
 def take_covering(
@@ -27,7 +28,7 @@ def take_covering(
     n: int,
     room: Mapping[int, int] | None,
     tags: Mapping[str, Collection[str]],
-    worth: float,
+    price: float,
     start: Collection[str] = (),
 ) -> list[int]:
     """The places of at most n rows, in the order taken; no id twice, and none of `start`.
@@ -36,7 +37,7 @@ def take_covering(
     those of the ids `start` count as covered. Of equal gains the earlier row is taken.
 
     >>> rows = [("a", 0, 9.0), ("b", 0, 8.0), ("c", 0, 7.0)]
-    >>> take_covering(rows, 2, None, {"a": ["x"], "b": ["x"], "c": ["y"]}, worth=2.0)
+    >>> take_covering(rows, 2, None, {"a": ["x"], "b": ["x"], "c": ["y"]}, price=2.0)
     [0, 2]
     """
     n_left = None if room is None else Counter(room)
@@ -46,9 +47,9 @@ def take_covering(
         covered.update(tags.get(id_, ()))
 
     def gain(place: int) -> float:
-        id_, _, score = rows[place]
+        id_, _, quality = rows[place]
         new_tags = set(tags.get(id_, ())) - covered
-        return score + worth * len(new_tags)
+        return quality + price * len(new_tags)
 
     # A heap yields the smallest item, so gains stand in it negated.
     waiting = [(-gain(place), place) for place in range(len(rows))]

@@ -21,6 +21,7 @@ from tacos.errors import InputError
 from tacos.methods.clusters import kmeans_clusters
 from tacos.methods.selecting import sizes
 from tacos.methods.selecting.limits import Limits
+from tacos.pipeline.steps.reliability import Reliability, find_reliability
 from tacos.records import Encoder, Table
 
 Tables = Mapping[str, Table]
@@ -64,6 +65,11 @@ class AnnotatedPool:
         """The ids on the exclude list."""
         samples = self.tables["samples"].scan()
         return resolve_ids(samples, self.settings.select.exclude, "exclude")
+
+    @cached_property
+    def reliability(self) -> Reliability:
+        """How far the scores can be trusted."""
+        return find_reliability(self.tables, self.settings, self.scores)
 
     @property
     def cluster_sizes(self) -> dict[int, int]:

@@ -116,7 +116,9 @@ def make_selection(
         n_missing = n_rows - selection.height
     if config.limited:
         selection = selector.relabel_rules(selection)
-    notes = {"n_missing": n_missing} if n_missing > 0 else {}
+    notes: dict[str, Any] = {"reliability": selector.reliability._asdict()}
+    if n_missing > 0:
+        notes["n_missing"] = n_missing
     return StageOutput.without_rejects(_rank_selection(selection), notes)
 
 
@@ -141,7 +143,12 @@ class QuotaSelection(AnnotatedPool):
     def rule(self) -> quotas.QuotaRule:
         """How rows are divided among clusters, and what covering tags is worth."""
         config = self.settings.select
-        return quotas.QuotaRule(config.quota, config.coverage, self.settings.seed)
+        return quotas.QuotaRule(
+            config.quota,
+            config.tag_price,
+            self.reliability.weight,
+            self.settings.seed,
+        )
 
     @cached_property
     def fill(self) -> pl.DataFrame | None:
@@ -151,7 +158,7 @@ class QuotaSelection(AnnotatedPool):
     @cached_property
     def tags(self) -> dict[str, list[str]]:
         """Canonical tags of the scored and the must-keep samples, where covering tags counts."""
-        if not self.settings.select.coverage:
+        if not self.settings.select.tag_price:
             return {}
         must_keep = pl.Series("id", self.keep, pl.String)
         ids = pl.concat([self.scores["id"], must_keep]).unique()
@@ -188,7 +195,8 @@ class QuotaSelection(AnnotatedPool):
             scores=self.scores,
             sizes=self.cluster_sizes,
             quota=config.quota,
-            coverage=config.coverage,
+            tag_price=config.tag_price,
+            reliability=self.reliability.weight,
             fill=fill_ids,
             partial=config.fill,
         )

@@ -123,11 +123,12 @@ def test_without_limits_nothing_changes() -> None:
     )
 
 
-@pytest.mark.parametrize("coverage", [0.0, 0.5])
+@pytest.mark.parametrize("tag_price", [0.0, 3.0])
 def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(
-    coverage: float,
+    tag_price: float,
 ) -> None:
-    extras, keep = StrategyInputs(coverage=coverage), ["f:003", "f:077"]
+    extras = StrategyInputs(quota="square-root", tag_price=tag_price, reliability=0.5)
+    keep = ["f:003", "f:077"]
     free = select_by_strategy(pool(), "tacos", 30, 1, extras, keep)
     kept = select_by_strategy(
         pool(), "tacos", 30, 1, extras, keep, limits=limits(per_source={"a": "<=30"})

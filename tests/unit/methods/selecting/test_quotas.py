@@ -165,20 +165,59 @@ def test_equal_scores_are_a_matter_of_the_seed_not_of_the_place() -> None:
     )
 
 
-def test_coverage_prefers_tags_that_no_row_has_and_keeps_the_quotas() -> None:
-    rows = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60), ("e", 1, 50))
-    tags = {"a": ["x"], "b": ["x"], "c": ["y"], "d": ["x"], "e": ["z"]}
-    assert ids(select_by_quota(rows, {0: 9, 1: 9}, 3, tags=tags)) == ["a", "b", "d"]
-    assert ids(
-        select_by_quota(rows, {0: 9, 1: 9}, 3, QuotaRule(coverage=1), tags=tags)
-    ) == [
+NEW_TAGS = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60), ("e", 1, 50))
+TAGS = {"a": ["x"], "b": ["x"], "c": ["y"], "d": ["x"], "e": ["z"]}
+
+
+def test_the_gain_prefers_tags_that_no_row_has_and_keeps_the_quotas() -> None:
+    sizes = {0: 9, 1: 9}
+    by_score = QuotaRule("square-root")
+    assert ids(select_by_quota(NEW_TAGS, sizes, 3, by_score, tags=TAGS)) == [
+        "a",
+        "b",
+        "d",
+    ]
+    by_gain = QuotaRule("square-root", tag_price=40, reliability=0.25)
+    assert ids(select_by_quota(NEW_TAGS, sizes, 3, by_gain, tags=TAGS)) == [
         "a",
         "c",
         "e",
     ]
 
 
-def test_coverage_counts_the_tags_of_must_keep_rows_and_says_what_a_remainder_is() -> (
+def test_without_quotas_rows_come_from_anywhere() -> None:
+    for rule in (QuotaRule(), QuotaRule(tag_price=9, reliability=1.0)):
+        found = select_by_quota(TABLE, SIZES, 3, rule)
+        assert found.select("id", "score", "rule").rows() == [
+            ("a", 99, "gain"),
+            ("b", 80, "gain"),
+            ("d", 50, "gain"),
+        ]
+
+
+def test_a_reliability_of_0_gives_diversity_alone_and_of_1_ranks() -> None:
+    scores = scored(*[(f"r{i:02d}", i % 3, i) for i in range(30)])
+    tags = {f"r{i:02d}": [f"t{i % 10}"] for i in range(30)}
+
+    def take(table: pl.DataFrame, reliability: float) -> list[str]:
+        rule = QuotaRule(tag_price=2, reliability=reliability)
+        return ids(select_by_quota(table, {0: 10, 1: 10, 2: 10}, 15, rule, tags=tags))
+
+    best_first = [f"r{i:02d}" for i in range(29, 14, -1)]
+    assert take(scores, 1.0) == best_first
+    # Other scores, the same rows: every tag once, then chance.
+    diverse = take(scores, 0.0)
+    assert len({tags[id_][0] for id_ in diverse[:10]}) == 10
+    assert take(scores.with_columns(score=-pl.col("score") * 7), 0.0) == diverse
+    # In between: more tags among the first rows the less the judge says.
+    n_tags = [
+        len({tags[id_][0] for id_ in take(scores, reliability)[:6]})
+        for reliability in (1.0, 0.9, 0.5, 0.1, 0.0)
+    ]
+    assert n_tags == sorted(n_tags)
+
+
+def test_the_gain_counts_the_tags_of_must_keep_rows_and_says_what_a_remainder_is() -> (
     None
 ):
     rows = scored(("a", 0, 90), ("b", 0, 80), ("c", 0, 70), ("d", 1, 60))
@@ -187,7 +226,7 @@ def test_coverage_counts_the_tags_of_must_keep_rows_and_says_what_a_remainder_is
         rows,
         {0: 1, 1: 3},
         4,
-        QuotaRule("ascending-size", coverage=3),
+        QuotaRule("ascending-size", tag_price=3, reliability=0.01),
         keep=["k"],
         tags=tags,
     )

@@ -16,32 +16,32 @@ def names(places: list[int]) -> str:
 
 
 def test_where_tags_are_worth_nothing_scores_decide() -> None:
-    assert names(tag_coverage.take_covering(ROWS, 3, None, TAGS, worth=0)) == "abc"
+    assert names(tag_coverage.take_covering(ROWS, 3, None, TAGS, price=0)) == "abc"
 
 
 def test_a_new_tag_is_worth_so_many_points() -> None:
-    assert names(tag_coverage.take_covering(ROWS, 2, None, TAGS, worth=1.9)) == "ab"
-    assert names(tag_coverage.take_covering(ROWS, 2, None, TAGS, worth=2.1)) == "ad"
+    assert names(tag_coverage.take_covering(ROWS, 2, None, TAGS, price=1.9)) == "ab"
+    assert names(tag_coverage.take_covering(ROWS, 2, None, TAGS, price=2.1)) == "ad"
 
 
 def test_no_cluster_gives_more_than_it_has_room_for() -> None:
     assert (
-        names(tag_coverage.take_covering(ROWS, 4, {0: 1, 1: 1}, TAGS, worth=0)) == "ac"
+        names(tag_coverage.take_covering(ROWS, 4, {0: 1, 1: 1}, TAGS, price=0)) == "ac"
     )
-    assert names(tag_coverage.take_covering(ROWS, 4, {0: 1}, TAGS, worth=0)) == "a"
+    assert names(tag_coverage.take_covering(ROWS, 4, {0: 1}, TAGS, price=0)) == "a"
 
 
 def test_tags_of_rows_that_are_in_count_as_covered() -> None:
-    assert names(tag_coverage.take_covering(ROWS, 1, None, TAGS, worth=5)) == "a"
+    assert names(tag_coverage.take_covering(ROWS, 1, None, TAGS, price=5)) == "a"
     assert (
-        names(tag_coverage.take_covering(ROWS, 2, None, TAGS, worth=5, start=["a"]))
+        names(tag_coverage.take_covering(ROWS, 2, None, TAGS, price=5, start=["a"]))
         == "db"
     )
 
 
 def test_a_sample_in_two_clusters_is_taken_once() -> None:
     rows = [("a", 0, 9.0), ("a", 1, 8.0), ("b", 1, 1.0)]
-    assert tag_coverage.take_covering(rows, 3, {0: 1, 1: 1}, {}, worth=1) == [0, 2]
+    assert tag_coverage.take_covering(rows, 3, {0: 1, 1: 1}, {}, price=1) == [0, 2]
 
 
 def pool(
@@ -69,7 +69,7 @@ def test_lazy_greedy_is_plain_greedy(seed: int) -> None:
         expected.append(best)
         covered.update(tags[rows[best][0]])
         left[rows[best][1]] -= 1
-    assert tag_coverage.take_covering(rows, 99, room, tags, worth=2.5) == expected
+    assert tag_coverage.take_covering(rows, 99, room, tags, price=2.5) == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -88,4 +88,4 @@ def test_it_reaches_at_least_half_of_the_best(seed: int) -> None:
         )
 
     best = max(value(places) for places in combinations(range(9), 4) if fits(places))
-    assert value(tag_coverage.take_covering(rows, 4, room, tags, worth=3)) >= best / 2
+    assert value(tag_coverage.take_covering(rows, 4, room, tags, price=3)) >= best / 2

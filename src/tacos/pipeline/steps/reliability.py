@@ -1,0 +1,87 @@
+"""How reliable the scores are that a selection goes by, and what that rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.methods.judging import judge_reliability
+from tacos.models import judge
+from tacos.records import Table
+
+ASSUMED = 0.5
+"""In place of a reliability that is not known."""
+AS_SET = "set in judge.reliability"
+OF_CARD = "measured on graded rows that the judge had not seen"
+OF_VERDICTS = "at most, by its flips, repeats and contradictions"
+OF_REPEATS = "at most, by its repeated grades"
+OF_INPUT = "the scores come with the data"
+NOT_MEASURED = "never measured for this judge"
+
+
+class Reliability(NamedTuple):
+    """`value`: the share of the variance of reference grades that the scores explain, 0..1, None if
+    it is not known. `basis` says what it rests on.
+    """
+
+    value: float | None
+    basis: str
+
+    @property
+    def weight(self) -> float:
+        """The reliability that a selection goes by."""
+        return ASSUMED if self.value is None else self.value
+
+
+def find_reliability(
+    tables: Mapping[str, Table],
+    settings: Settings,
+    scores: pl.DataFrame,
+) -> Reliability:
+    """The reliability of `scores`, a table SCORES that the judge of these tables and settings made.
+
+    `tables` may be under plain names or under those of a run.
+    """
+    wanted = settings.judge.reliability
+    if wanted != "auto":
+        return Reliability(wanted, AS_SET)
+    if settings.ingest.score:
+        return Reliability(None, OF_INPUT)
+    if _is_embedded(tables):
+        return _read_card()
+    if "error" in scores.columns:
+        from_errors = judge_reliability.estimate_from_errors(scores)
+        if from_errors is not None:
+            return Reliability(from_errors, OF_VERDICTS)
+    if settings.judge.mode == "singleton" and "grades" in tables:
+        grades = tables["grades"].scan().select("id", "grade").collect()
+        from_repeats = judge_reliability.estimate_from_repeats(grades)
+        if from_repeats is not None:
+            return Reliability(from_repeats, OF_REPEATS)
+    return Reliability(None, NOT_MEASURED)
+
+
+def _is_embedded(tables: Mapping[str, Table]) -> bool:
+    """Whether the embedded judge gave the scores: it compared rows or, if nothing did, graded
+    them.
+    """
+    comparing = [table for name, table in tables.items() if _plain(name) == "verdicts"]
+    grading = [table for name, table in tables.items() if name == "grades"]
+    judges = {getattr(table, "model", None) for table in comparing or grading}
+    return judges == {judge.load().name}
+
+
+def _plain(name: str) -> str:
+    """The name of an artifact without its round."""
+    return name.partition("/")[0]
+
+
+def _read_card() -> Reliability:
+    """The embedded judge's reliability over all kinds of data."""
+    by_kind: Mapping[str, float] = getattr(judge.load(), "reliability", {})
+    if "all" not in by_kind:
+        return Reliability(None, NOT_MEASURED)
+    return Reliability(by_kind["all"], OF_CARD)
