@@ -29,6 +29,7 @@ ROOMS = {
     "store": "the run directory",
     "models": "the embedded models",
     "training": "how the embedded models are made",
+    "smollm2": "a small language model that reads samples",
     "engines": "where a stage runs",
     "methods": "pure: no files, network, clock or global random state",
     "config": "settings",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from tacos.models import weights
+from tacos.models import token_batches, weights
 from tacos.models.static_encoder import replace_surrogates
 
 # From 1.31 on, onnxruntime reports its use to its maker as soon as it is imported.
@@ -83,7 +83,7 @@ def encode_token_ids(
         (n_texts, DIM),
         dtype=np.float32,
     )
-    for rows in _cut_batches(lengths, batch):
+    for rows in token_batches.cut_batches(lengths, batch):
         batch_ids = [ids[row] for row in rows]
         (batch_vectors,) = session.run(
             ["vectors"],
@@ -111,29 +111,6 @@ def _pad_token_ids(
         "tokens": tokens,
         "mask": is_token.astype(np.int32),
     }
-
-
-def _cut_batches(lengths: Rows, size: int) -> list[Rows]:
-    """Return row numbers, shortest rows first, in batches of at most `size` tokens with padding.
-
-    >>> [rows.tolist() for rows in _cut_batches(np.array([9, 2, 3, 2]), 6)]
-    [[1, 3], [2], [0]]
-    """
-    if not len(lengths):
-        return []
-    batches: list[Rows] = []
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    for position, row in enumerate(order):
-        n_rows = position + 1 - start
-        # This row is the longest so far, and all others would be padded to it.
-        n_tokens = n_rows * lengths[row]
-        if n_rows > 1 and n_tokens > size:
-            batch = order[start:position]
-            batches.append(batch)
-            start = position
-    batches.append(order[start:])
-    return batches
 
 
 @lru_cache(maxsize=4)

@@ -29,8 +29,7 @@ def find_weights() -> Path:
             "the weights of all-MiniLM-L6-v2 are missing: install tacos from a built wheel, "
             "or run `make setup` in a source tree"
         )
-    state = path.stat()
-    digest = _hash_file(path, state.st_size, state.st_mtime_ns)
+    digest = hash_file(path)
     if digest != SHA256:
         raise ModelError(
             f"{path} is not the published all-MiniLM-L6-v2 "
@@ -48,8 +47,14 @@ def _find_in_wheel() -> Path | None:
     return Path(spec.submodule_search_locations[0]) / "model" / "model.safetensors"
 
 
-@lru_cache(maxsize=8)
-def _hash_file(path: Path, size: int, modified: int) -> str:
+def hash_file(path: Path) -> str:
     """The SHA-256 of a file; a file of the same size and time is read once per process."""
+    state = path.stat()
+    return _hash_content(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _hash_content(path: Path, size: int, modified: int) -> str:
+    """The SHA-256 of a file; the two numbers only tell its states apart."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
