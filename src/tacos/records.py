@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import orjson
 import polars as pl
 
 Order = Literal["ab", "ba"]
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 class Turn(NamedTuple):
@@ -182,6 +183,19 @@ def conform_table(table: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     return table.select(schema.names()).cast(schema)
 
 
+def add_missing_columns(table: Frame, schema: pl.Schema) -> Frame:
+    """The table with the columns of a schema that it lacks, all null: runs of earlier versions have
+    tables with fewer columns.
+    """
+    present = table.collect_schema().names()
+    missing = [
+        pl.lit(None, dtype).alias(name)
+        for name, dtype in schema.items()
+        if name not in present
+    ]
+    return table.with_columns(missing)
+
+
 def build_reject_frame(rejects: Sequence[Reject] = ()) -> pl.DataFrame:
     """Rejects as a table by `REJECTS`."""
     rows = [
@@ -267,7 +281,9 @@ GRADES = _define_schema(
     id=pl.String,
     judge=pl.String,  # "" unless the judge itself grades (judge.mode = "singleton")
     repetition=pl.UInt16,
-    grade=pl.Float32,
+    grade=pl.Float32,  # null where the judge gave two numbers instead
+    value=pl.Float32,  # null where the judge gave one score only
+    correctness=pl.Float32,
     reason=pl.String,
     reply=pl.String,
 )
@@ -288,18 +304,30 @@ VERDICTS = _define_schema(
     order=pl.String,
     judge=pl.String,
     repetition=pl.UInt16,
+    # as given, or made of value and correctness by the default of `judge.target`
     score_left=pl.Float64,
     score_right=pl.Float64,
     reason=pl.String,
     reply=pl.String,
+    value_left=pl.Float64,  # null where the judge gave one score only
+    value_right=pl.Float64,
+    correctness_left=pl.Float64,
+    correctness_right=pl.Float64,
 )
-SCORES = _define_schema(
+RATINGS = _define_schema(
     id=pl.String,
     cluster=pl.UInt32,
     score=pl.Float64,
     error=pl.Float64,  # standard error, null where it cannot be told
     n_comparisons=pl.UInt32,
     component=pl.UInt32,  # scores of different components are not comparable
+)
+SCORES = pl.Schema(
+    {
+        **RATINGS,
+        "value": pl.Float64(),  # the mean of what the judges gave; null if they gave none
+        "correctness": pl.Float64(),
+    }
 )
 SELECTION = _define_schema(
     rank=pl.UInt32,

@@ -109,7 +109,7 @@ def test_a_lasting_fault_is_a_failure_with_its_text_and_never_a_default(
     )
     for reply in replies:
         if reply.text is not None:
-            assert {"score_a", "score_b"} <= orjson.loads(reply.text).keys()
+            assert {"correctness_a", "value_b"} <= orjson.loads(reply.text).keys()
 
 
 def test_a_lasting_bad_answer_is_asked_about_once_more_and_paid_for_once(

@@ -12,7 +12,7 @@ from tacos.methods.judging.rating.normal_equations import label_components
 from tacos.methods.judging.shortlist import shortlist_members
 from tacos.methods.selecting.quotas import QuotaRule, compute_quotas, select_by_quota
 from tacos.methods.selecting.strategies import StrategyInputs, select_by_strategy
-from tacos.records import SCORES, VERDICTS
+from tacos.records import RATINGS, VERDICTS
 
 CALM = settings(max_examples=60)
 QUOTAS = ("ascending-size", "none", "square-root", "proportional", "equal")
@@ -21,7 +21,7 @@ RULES = ("all", "longest-per-tag-set", "embedded-judge", "random")
 
 @st.composite
 def score_tables(draw) -> pl.DataFrame:
-    """SCORES with several clusters per sample, ties and unjudged rows."""
+    """RATINGS with several clusters per sample, ties and unjudged rows."""
     size = draw(st.integers(1, 30))
     rows = []
     for i in range(size):
@@ -30,7 +30,7 @@ def score_tables(draw) -> pl.DataFrame:
             (f"f:{i}", c, draw(st.one_of(st.none(), st.integers(1, 5))), None, 1, 0)
             for c in sorted(clusters)
         ]
-    return pl.DataFrame(rows, schema=SCORES, orient="row")
+    return pl.DataFrame(rows, schema=RATINGS, orient="row")
 
 
 @st.composite
@@ -83,6 +83,7 @@ def verdict_tables(draw) -> pl.DataFrame:
                 draw(score),
                 "",
                 "",
+                *[None] * 4,
             )
             for order in orders
         ]

@@ -50,6 +50,16 @@ def score(instruction: str, response: str) -> int:
     return 1 + number(instruction, response) % 100
 
 
+def numbers(instruction: str, response: str, ending: str = "") -> dict[str, int]:
+    """Value and correctness, which differ and have the score as their mean."""
+    middle = score(instruction, response)
+    distance = min(middle - 1, 100 - middle, 10)
+    return {
+        f"correctness{ending}": middle + distance,
+        f"value{ending}": middle - distance,
+    }
+
+
 def rewrite(given: dict[str, str], field: str) -> dict[str, Any]:
     """A rewritten text; one in four is found to be good as it is."""
     if number(given[field]) % 4 == 0:
@@ -81,12 +91,19 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
             "reason": "The word is there or not.",
             "right" if "instruction" in given else "consistent": fits,
         }
+    if "instruction_a" in given and '"value_a"' in messages[0]["content"]:
+        a = numbers(given["instruction_a"], given["response_a"], "_a")
+        b = numbers(given["instruction_b"], given["response_b"], "_b")
+        return {"analysis": "A and B differ.", **a, **b}
     if "instruction_a" in given:
         return {
             "analysis": "A and B differ.",
             "score_a": score(given["instruction_a"], given["response_a"]),
             "score_b": score(given["instruction_b"], given["response_b"]),
         }
+    if "response" in given and '"value"' in messages[0]["content"]:
+        found = numbers(given["instruction"], given["response"])
+        return {"analysis": "It is what it is.", **found}
     if "response" in given:
         return {
             "analysis": "It is what it is.",

@@ -471,6 +471,12 @@ def spoil(text: str, fault: str) -> str:
                 "score_a": 100,
                 "score_b": 100,
                 "score": 100,
+                "value_a": 100,
+                "value_b": 100,
+                "correctness_a": 100,
+                "correctness_b": 100,
+                "value": 100,
+                "correctness": 100,
             }
         ),
         "fenced": f"Here you are:\n```json\n{text}\n```\nAnything else?",

@@ -61,9 +61,12 @@ class AnyModel(FaultServer):
         if body["model"] == "place-lover":
             message = reply["choices"][0]["message"]
             said = json.loads(message["content"])
-            message["content"] = json.dumps(
-                said | {"score_a": min(100, said.get("score_a", 1) + 10)}
-            )
+            raised = {
+                name: min(100, number + 10)
+                for name, number in said.items()
+                if name in ("correctness_a", "value_a")
+            }
+            message["content"] = json.dumps(said | raised)
         return reply
 
 

@@ -10,9 +10,11 @@ from tacos.config.loading import (
     load_settings,
     merge_layers,
     parse_set_option,
+    read_run_settings,
 )
 from tacos.config.section import SettingsSection
 from tacos.config.sections import (
+    DEFAULT_TARGET,
     MIN_TAGGED,
     CascadeSettings,
     CheckSettings,
@@ -30,6 +32,7 @@ from tacos.config.sections import (
 from tacos.config.settings import PRESETS, Settings
 
 __all__ = [
+    "DEFAULT_TARGET",
     "MIN_TAGGED",
     "PRESETS",
     "CascadeSettings",
@@ -52,4 +55,5 @@ __all__ = [
     "load_settings",
     "merge_layers",
     "parse_set_option",
+    "read_run_settings",
 ]

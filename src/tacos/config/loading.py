@@ -86,6 +86,14 @@ def load_settings(
         raise ConfigError(_describe_invalid_value(error)) from None
 
 
+def read_run_settings(values: Mapping[str, Any]) -> Settings:
+    """Settings as a run has noted them.
+
+    Runs of versions before `judge.scores` asked judges for one score each, and go on doing so.
+    """
+    return Settings.model_validate(merge_layers({"judge": {"scores": "one"}}, values))
+
+
 def parse_set_option(text: str) -> dict[str, Any]:
     """`stage.key=value` as a nested dict; a value that is not TOML is taken as text.
 

@@ -17,6 +17,9 @@ from tacos.config.files import read_criteria_file, read_object_file
 from tacos.config.section import SettingsSection
 from tacos.errors import ConfigError
 
+DEFAULT_TARGET = 0.5
+"""The share of correctness in the score that selects; the rest is value (`judge.target`)."""
+
 
 def _normalise_size(value: Any) -> Any:
     """A size as `SelectSettings.n` keeps it: a number of rows, or a text."""
@@ -319,6 +322,14 @@ class JudgeSettings(SettingsSection):
     by tags alone, 1 by score alone. `auto`: as measured for the embedded judge; of a language
     model, what its own contradictions leave; else 0.5.
     """
+    scores: Literal["two", "one"] = "two"
+    """What a language model is asked for. `two`: the correctness and the value of each sample.
+    `one`: a single score by the seven criteria of the paper (preset `paper`).
+    """
+    target: float = Field(DEFAULT_TARGET, ge=0, le=1)
+    """The share of correctness in the score that selects; the rest is value. Changing it asks no
+    question again. A judge that gives one score is not affected.
+    """
     repetitions: int = Field(1, ge=1, le=100)
     """How often each judge gets the same question. Of little use at temperature 0."""
     criteria: str = ""
@@ -362,10 +373,10 @@ class JudgeSettings(SettingsSection):
 
     @property
     def asking(self) -> dict[str, Any]:
-        """What questions to the judge and their answers depend on: the whole section but how far
-        its scores are trusted.
+        """What questions to the judge and their answers depend on: the whole section but the
+        target, which combines numbers that the judge has given, and how far they are trusted.
         """
-        return self.model_dump(mode="json", exclude={"reliability"})
+        return self.model_dump(mode="json", exclude={"target", "reliability"})
 
     @property
     def grading(self) -> dict[str, Any]:

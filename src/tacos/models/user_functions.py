@@ -3,8 +3,8 @@
 Pass plain functions to `tacos.select`; no class is needed:
 
 - tagger: `f(instructions: list[str]) -> list[list[str]]`, the tags of each instruction
-- judge: `f(instructions: list[str], responses: list[str]) -> list[float]`, scores on 1..100; it
-  scores one sample at a time, so it is pointwise
+- judge: `f(instructions: list[str], responses: list[str]) -> list`, for each sample a score on
+  1..100, or two: `(value, correctness)`; it scores one sample at a time, so it is pointwise
 - encoder: `f(texts: list[str]) -> array` of shape (len(texts), dim); tacos scales the rows
 - selector: `f(pool: polars.DataFrame, n: int) -> list[str]`, at most n distinct ids of the pool,
   which has the columns id, cluster, score, length and tags
@@ -30,7 +30,7 @@ from tacos.models import judge_requests
 from tacos.records import Reply, Request, canonical_hash
 
 Tagger = Callable[[list[str]], Sequence[Sequence[str]]]
-Judge = Callable[[list[str], list[str]], Sequence[float]]
+Judge = Callable[[list[str], list[str]], Sequence[float] | Sequence[Sequence[float]]]
 Selector = Callable[[pl.DataFrame, int], Sequence[str]]
 
 
@@ -90,7 +90,7 @@ class FunctionJudge:
         """Answer requests of the tasks "judge" (two samples) and "grade" (one), in order.
 
         The function scores each distinct sample once per call. Raises `ModelError` unless it gives
-        one score per sample.
+        one score, or value and correctness, per sample.
         """
         samples_of_requests = [
             judge_requests.read_samples(request) for request in requests
@@ -109,7 +109,8 @@ class FunctionJudge:
             n_texts=len(distinct),
         )
 
-        score_of_sample = dict(zip(distinct, scores, strict=True))
+        read = map(_read_judge_result, scores)
+        score_of_sample = dict(zip(distinct, read, strict=True))
         replies: list[Reply] = []
         for samples in samples_of_requests:
             own_scores = {
@@ -119,22 +120,21 @@ class FunctionJudge:
             replies.append(reply)
         return replies
 
-    def reply(self, scores: dict[str, float]) -> Reply:
+    def reply(self, scores: dict[str, float | judge_requests.JudgeScores]) -> Reply:
         """Reply to one request with the scores of its sides: "a" and "b", or "" for one sample.
 
         A score outside 1..100 makes a failure, never a default.
         """
-        numbers = {side: float(score) for side, score in scores.items()}
-        in_range = [1 <= number <= 100 for number in numbers.values()]
+        named = judge_requests.name_scores(scores)
+        in_range = [1 <= number <= 100 for number in named.values()]
         if not all(in_range):
-            named = judge_requests.name_scores(numbers)
             return Reply(
                 None,
                 raw=repr(named),
                 failure="score outside 1..100",
                 model=self.name,
             )
-        text = judge_requests.format_scores(numbers, analysis="")
+        text = judge_requests.format_scores(scores, analysis="")
         return Reply(text, model=self.name)
 
 
@@ -233,6 +233,20 @@ def _hash_code(function: Callable[..., Any]) -> str:
             repr(code.co_names),
         ]
     return canonical_hash([name, version, *parts])
+
+
+def _read_judge_result(result: Any) -> float | judge_requests.JudgeScores:
+    """What a judge's function returned for one sample: a score, or value and correctness."""
+    numbers = np.atleast_1d(np.asarray(result, dtype=np.float64))
+    if numbers.shape == (1,):
+        return float(numbers[0])
+    if numbers.shape == (2,):
+        value, correctness = numbers.tolist()
+        return judge_requests.JudgeScores(value, correctness)
+    raise ModelError(
+        f"your judge returned {result!r} for a sample; "
+        "it must return a score, or a pair (value, correctness)"
+    )
 
 
 def _format_tag_reply(tags: Sequence[str]) -> str:

@@ -244,7 +244,7 @@ class _StepRunner:
             round=step.round,
             key=key,
             settings=read_used_settings(stage, self.settings),
-            prompt=hash_prompt(stage),
+            prompt=hash_prompt(stage, self.settings),
             model=getattr(self.models.of(stage), "name", None),
             inputs=collect_digests(tables),
             rejects=dict(reasons.most_common(N_REASONS)),

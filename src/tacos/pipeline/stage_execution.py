@@ -172,7 +172,7 @@ def _answer_batch(
     """One question per row that has no given answer, and what the replies say."""
     prompt_stage = find_stage(stage)
     assert isinstance(prompt_stage, PromptStage)
-    template = prompt_stage.template
+    template = prompt_stage.choose_template(settings)
     template_hash = prompts.hash_template(template)
     config = getattr(settings, find_settings_section(prompt_stage))
 

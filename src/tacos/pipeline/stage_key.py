@@ -33,7 +33,7 @@ def compute_stage_key(
         stage.version,
         step.round,
         read_used_settings(stage, settings),
-        hash_prompt(stage) or "",
+        hash_prompt(stage, settings) or "",
         getattr(model, "fingerprint", ""),
         collect_digests(tables),
     ]
@@ -53,11 +53,11 @@ def _read_setting(settings: Settings, name: str) -> Any:
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
-def hash_prompt(stage: Stage) -> str | None:
+def hash_prompt(stage: Stage, settings: Settings) -> str | None:
     """The hash of a stage's prompt template, if it has one."""
     if not isinstance(stage, PromptStage):
         return None
-    return prompts.hash_template(stage.template)
+    return prompts.hash_template(stage.choose_template(settings))
 
 
 def collect_digests(tables: Mapping[str, Any]) -> dict[str, str]:

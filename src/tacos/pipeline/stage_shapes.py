@@ -78,12 +78,20 @@ class PromptStage:
     ask: Callable[[Row, str, str, Any], Request]
     parse: Callable[[Row, Reply], Row | Reject]
     given: Callable[[Row], Row | None] = _has_no_answer
+    one_score_template: str = ""
+    """The prompt that takes the template's place where judges give one score (`judge.scores`)."""
     section: str = ""
     """The settings that `ask` is given, if they are not named like the stage."""
     gate: str = ""
     """The settings with its `max_failure_rate`, if they are not those."""
     when: Condition = conditions.always_runs
     version: int = 1
+
+    def choose_template(self, settings: Settings) -> str:
+        """The name of the prompt under these settings."""
+        if self.one_score_template and settings.judge.scores == "one":
+            return self.one_score_template
+        return self.template
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import polars as pl
 from tacos.amounts import QuotaAmount
 from tacos.config import Settings
 from tacos.errors import InputError
+from tacos.methods.judging.comparisons import average_grades
 from tacos.methods.selecting.limits import Limits, build_bounds, explain_full_limits
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps
@@ -45,7 +46,7 @@ def explain_row(
         "length": sample["length"],
         **_trace_tags(artifacts, row),
         **_trace_clusters(artifacts, row),
-        **_trace_shortlist(artifacts, row),
+        **_trace_shortlist(artifacts, settings, row),
         **_trace_scores(artifacts, row),
     }
     verdict = _explain_verdict(artifacts, settings, row, trace)
@@ -161,15 +162,19 @@ def _trace_clusters(artifacts: Artifacts, row: str) -> dict[str, Any]:
     return {"clusters": clusters}
 
 
-def _trace_shortlist(artifacts: Artifacts, row: str) -> dict[str, Any]:
+def _trace_shortlist(
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+) -> dict[str, Any]:
     """The grade of the sample, and where it was shortlisted or which rule left it out."""
     trace: dict[str, Any] = {}
-    graded = _read_sample_rows(artifacts, "grades", row)
-    if graded:
+    if "grades" in artifacts:
+        grades = artifacts["grades"].scan().filter(pl.col("id") == row).collect()
         # A sample may be graded more than once.
-        grades = [entry["grade"] for entry in graded]
-        mean = sum(grades) / len(grades)
-        trace["grade"] = round(mean, 2)
+        means = average_grades(grades, settings.judge.target)
+        for entry in means.to_dicts():
+            trace["grade"] = round(entry["grade"], 2)
     if "shortlist" in artifacts:
         trace["shortlist"] = _describe_shortlist(artifacts, row)
     return trace

@@ -16,6 +16,7 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.methods.judging import judge_health
+from tacos.methods.judging.comparisons import combine_verdicts
 from tacos.methods.selecting import longest, random_rows
 from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
@@ -291,7 +292,10 @@ def _summarise_judging(
 ) -> dict[str, Any]:
     """What the judges did, over all rounds; a judge without a usable verdict is included."""
     rounds = _list_rounds(artifacts, "verdicts")
-    verdicts = pl.concat([artifact.scan() for artifact in rounds]).collect()
+    verdicts = combine_verdicts(
+        pl.concat([artifact.scan() for artifact in rounds]).collect(),
+        settings.judge.target,
+    )
     lengths = artifacts["samples"].scan().select("id", "length").collect()
     panel = settings.judges if len(settings.judges) > 1 else ()
     judges = sorted({*verdicts["judge"], *panel})

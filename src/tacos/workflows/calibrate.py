@@ -16,7 +16,7 @@ from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, InputError
 from tacos.formats import sources
-from tacos.methods.judging import calibration
+from tacos.methods.judging import calibration, comparisons
 from tacos.methods.judging.calibration import Calibration
 from tacos.pipeline.model_factory import open_judges
 from tacos.pipeline.plan import plan_steps
@@ -69,7 +69,10 @@ def calibrate(
             watcher,
         )
         labels = artifacts["labels"].scan().collect()
-        verdicts = artifacts["verdicts"].scan().collect()
+        verdicts = comparisons.combine_verdicts(
+            artifacts["verdicts"].scan().collect(),
+            chosen.judge.target,
+        )
     pointwise = _find_pointwise_judges(artifacts["verdicts"], chosen)
     return calibration.calibrate_judges(labels, verdicts, pointwise, chosen.judges)
 

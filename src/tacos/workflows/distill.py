@@ -16,6 +16,7 @@ import polars as pl
 
 from tacos.config import MIN_TAGGED
 from tacos.errors import RunError
+from tacos.methods.judging import comparisons
 from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags import open_tags, tagger_cascade
 from tacos.models import judge, tagger_files
@@ -254,7 +255,8 @@ def _collect_pair_examples(done: Selection) -> TrainingExamples:
     ]
     if not rounds:
         return TrainingExamples()
-    verdicts = pl.concat(rounds)
+    target = done.settings.judge.target
+    verdicts = comparisons.combine_verdicts(pl.concat(rounds), target)
     pairs = _average_verdicts(verdicts)
     judges = (
         verdicts.select(pl.col("judge").unique().sort()).collect()["judge"].to_list()

@@ -39,6 +39,8 @@ from tacos.llm.ledger.schema import LedgerEntry
 from tacos.methods.judging import comparisons
 from tacos.methods.tags import open_tags
 from tacos.pipeline.model_factory import list_endpoint_models
+from tacos.pipeline.stage_shapes import PromptStage
+from tacos.pipeline.stages import find_stage
 from tacos.records import PAIRS, Reply, Request
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
@@ -376,7 +378,7 @@ def _draw_grade_pilot(
 ) -> list[Request]:
     """k of the questions to a judge of single samples, drawn at random."""
     rows = _reservoir_sample(_iterate_texts(samples), k, settings.seed)
-    digest = prompts.hash_template("grade")
+    template, digest = _find_prompt("grade", settings)
     requests = []
     for row in rows:
         question = {
@@ -387,7 +389,7 @@ def _draw_grade_pilot(
         requests.append(
             comparisons.ask_grade(
                 question,
-                "grade",
+                template,
                 digest,
                 settings.judge,
             )
@@ -420,17 +422,25 @@ def _draw_judge_pilot(
     questions = comparisons.list_comparison_questions(
         pl.DataFrame(pairs, schema=PAIRS), pl.DataFrame(rows), (model,)
     )
-    digest = prompts.hash_template("judge")
+    template, digest = _find_prompt("judge", settings)
     requests = [
         comparisons.ask_comparison(
             row,
-            "judge",
+            template,
             digest,
             settings.judge,
         )
         for row in questions.iter_rows(named=True)
     ]
     return requests[:k]
+
+
+def _find_prompt(name: str, settings: Settings) -> tuple[str, str]:
+    """The name of a stage's prompt template under these settings, and its hash."""
+    stage = find_stage(name)
+    assert isinstance(stage, PromptStage)
+    template = stage.choose_template(settings)
+    return template, prompts.hash_template(template)
 
 
 def _iterate_texts(samples: Artifact) -> Iterator[dict[str, Any]]:

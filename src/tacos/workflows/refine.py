@@ -20,7 +20,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.formats import writing
-from tacos.methods.judging import refinement
+from tacos.methods.judging import comparisons, refinement
 from tacos.pipeline.model_factory import list_endpoint_models, open_judges
 from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import ConcatenatedTable, Progress, run_steps
@@ -172,6 +172,7 @@ def _collect_changes(
     verdicts = artifacts["confirmations"].scan().collect()
     if verdicts.is_empty():  # then its columns have no types
         verdicts = pl.DataFrame(schema=VERDICTS)
+    verdicts = comparisons.combine_verdicts(verdicts, settings.judge.target)
     rejects = pl.concat(
         [
             *(artifact.rejects() for artifact in artifacts.values()),

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from tacos import prompts
-from tacos.config import LLMSettings, Settings
+from tacos.config import LLMSettings, Settings, read_run_settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, InputError, RunError
 from tacos.llm.chat.envelope import RequestForm
@@ -237,9 +237,8 @@ def _say_nothing(line: str) -> None:
 
 def load_run_settings(run: GivenRun) -> Settings:
     """The settings that a run was made with. Raises `RunError` if there is no run."""
-    return Settings.model_validate(
-        Store(find_run_directory(run)).read_state(STATE)["settings"]
-    )
+    state = Store(find_run_directory(run)).read_state(STATE)
+    return read_run_settings(state["settings"])
 
 
 def find_pending_requests(run: Path, ledger: Ledger) -> PendingRequests | None:
@@ -247,7 +246,7 @@ def find_pending_requests(run: Path, ledger: Ledger) -> PendingRequests | None:
     store = Store(run)
     # The settings of the run, not of the caller: other ones would ask other questions.
     state = store.read_state(STATE)
-    settings = Settings.model_validate(state["settings"])
+    settings = read_run_settings(state["settings"])
     digest = _find_samples(store, state).manifest["inputs"]["input"]
     with store.lock():
         models = _build_replay_models(settings, ledger)
@@ -387,7 +386,8 @@ def _render_questions(
 
     Requests of a panel name the judge that answers; all others go to the stage's only model.
     """
-    digest = prompts.hash_template(stage.template)
+    template = stage.choose_template(settings)
+    digest = prompts.hash_template(template)
     section = getattr(settings, find_settings_section(stage))
     for batch in stage.questions(tables, settings):
         for row in batch.iter_rows(named=True):
@@ -395,7 +395,7 @@ def _render_questions(
                 continue  # the input answers this one itself
             request = stage.ask(
                 row,
-                stage.template,
+                template,
                 digest,
                 section,
             )

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import polars as pl
 
-from tacos.config import Settings
+from tacos.config import Settings, read_run_settings
 from tacos.errors import InputError, RunError
 from tacos.formats import writing
 from tacos.methods.selecting.strategies import Strategy
+from tacos.pipeline.steps.pool import find_newest_scores
+from tacos.records import SCORES, add_missing_columns
 from tacos.report import explain, facts, html
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
@@ -36,6 +38,8 @@ SIDECAR_COLUMNS = (
     "rank",
     "cluster",
     "score",
+    "value",
+    "correctness",
     "rule",
     "tags",
     "length",
@@ -87,8 +91,10 @@ class Selection:
     def table(self) -> pl.DataFrame:
         """The selection by rank: a row per selected sample, n in all.
 
-        Columns: rank (from 1), id, cluster, score (1 to 100; null: not judged), rule, content_hash,
-        length (characters of the response), instruction, response, raw (the row as JSON), tags.
+        Columns: rank (from 1), id, cluster, score (1 to 100; null: not judged), rule, value and
+        correctness (1 to 100, the means of what the judges gave; null: they gave one score only),
+        content_hash, length (characters of the response), instruction, response, raw (the row as
+        JSON), tags.
 
         Raises:
             InputError: The run was stopped before it selected anything.
@@ -102,11 +108,22 @@ class Selection:
         chosen = self.artifacts["selection"].scan()
         samples = self.artifacts["samples"].scan().select(SAMPLE_COLUMNS)
         tags = self.artifacts["canonical_tags"].scan()
-        with_texts = chosen.join(samples, on="id", how="left")
+        with_numbers = self._join_numbers(chosen)
+        with_texts = with_numbers.join(samples, on="id", how="left")
         with_tags = with_texts.join(tags, on="id", how="left")
         # A join promises no order.
         joined = with_tags.collect()
         return joined.sort("rank")
+
+    def _join_numbers(self, chosen: pl.LazyFrame) -> pl.LazyFrame:
+        """The selected rows with their value and correctness, as far as the run has them."""
+        newest = find_newest_scores(self.artifacts)
+        scores = pl.LazyFrame(schema=SCORES)
+        if newest is not None:
+            scores = add_missing_columns(self.artifacts[newest].scan(), SCORES)
+        # A sample may have a score per cluster, but its numbers are the same in all of them.
+        numbers = scores.select("id", "value", "correctness").unique("id")
+        return chosen.join(numbers, on="id", how="left")
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -136,7 +153,7 @@ class Selection:
     def scores(self) -> pl.DataFrame:
         """The content of the sidecar: a row per selected sample, in the order of the output.
 
-        Columns: id, content_hash, rank, cluster, score, rule, tags, length.
+        Columns: id, content_hash, rank, cluster, score, value, correctness, rule, tags, length.
 
         Raises:
             InputError: The run has no selection.
@@ -248,7 +265,7 @@ def load(run: GivenRun) -> Selection:
     if not artifacts:
         raise RunError(f"{run} is incomplete: run the same command again to finish it")
     output = Path(state["output"]) if state["output"] else None
-    settings = Settings.model_validate(state["settings"])
+    settings = read_run_settings(state["settings"])
     return Selection(
         directory,
         settings,

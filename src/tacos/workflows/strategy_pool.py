@@ -100,8 +100,11 @@ class Pool(AnnotatedPool):
         grades = self.tables.get("grades")
         if grades is None:
             return None
-        means = comparisons.average_grades(grades.scan().collect())
-        return means.cast({"grade": pl.Float64})
+        means = comparisons.average_grades(
+            grades.scan().collect(),
+            self.settings.judge.target,
+        )
+        return means.select("id", pl.col("grade").cast(pl.Float64))
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -1,5 +1,11 @@
 """Ask judges for comparisons and grades, and parse their verdicts.
 
+A judge gives each sample two numbers on 1..100: *correctness* (is it right, and faithful to its
+instruction, however plain?) and *value* (is it worth imitating: right, well written, and with
+something to learn?). `combine_scores` makes the one score of them that is rated and selects; the
+numbers themselves are stored, so that another target asks no question again. With
+`judge.scores = "one"`, as in the paper, a judge gives a single score.
+
 Every pair is asked in both orders (TACOS, section 3.3), unless its plan names one. Every judge of a
 panel answers every question as often as asked; their answers stay apart until rating. A score
 outside 1..100 or a reply that cannot be read is a `Reject`, never a default (the authors' code made
@@ -10,28 +16,128 @@ scores.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import polars as pl
 
-from tacos.config import JudgeSettings
+from tacos.config import DEFAULT_TARGET, JudgeSettings
 from tacos.methods.samples.truncation import truncate_pair, truncate_text
-from tacos.records import Reject, Reply, Request
+from tacos.records import (
+    GRADES,
+    VERDICTS,
+    Frame,
+    Reject,
+    Reply,
+    Request,
+    add_missing_columns,
+)
 
 Row = dict[str, Any]
+Number = TypeVar("Number", float, pl.Expr)
 
+NUMBERS = ("value", "correctness")
+"""What a judge says of a sample, where it gives two numbers."""
+SIDES = ("left", "right")
 SCORE = {"type": "number", "minimum": 1, "maximum": 100}
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"analysis": {"type": "string"}, "score_a": SCORE, "score_b": SCORE},
-    "required": ["analysis", "score_a", "score_b"],
-}
-GRADE_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"analysis": {"type": "string"}, "score": SCORE},
-    "required": ["analysis", "score"],
-}
+
+
+def _define_reply(*scores: str) -> dict[str, Any]:
+    """The JSON schema of a reply: an analysis, and then these scores."""
+    names = ["analysis", *scores]
+    properties = {"analysis": {"type": "string"}} | dict.fromkeys(scores, SCORE)
+    return {"type": "object", "properties": properties, "required": names}
+
+
+SCHEMA = _define_reply("correctness_a", "value_a", "correctness_b", "value_b")
+ONE_SCORE_SCHEMA = _define_reply("score_a", "score_b")
+GRADE_SCHEMA = _define_reply("correctness", "value")
+ONE_SCORE_GRADE_SCHEMA = _define_reply("score")
+
+
+# Scores
+
+
+class SampleScores(NamedTuple):
+    """What a judge says of one sample, on 1..100.
+
+    `value` and `correctness` are None where it gives one score only; `score` is None where it gives
+    these two.
+    """
+
+    score: float | None
+    value: float | None
+    correctness: float | None
+
+    @property
+    def combined(self) -> float | None:
+        """The score, or what the default target makes of the two numbers."""
+        if self.value is None or self.correctness is None:
+            return self.score
+        return combine_scores(self.value, self.correctness, DEFAULT_TARGET)
+
+
+def combine_scores(
+    value: Number,
+    correctness: Number,
+    target: float,
+) -> Number:
+    """The score that selects, on 1..100: `target` is the share of correctness in it.
+
+    >>> combine_scores(40.0, 90.0, target=0.5)
+    65.0
+    """
+    return (1 - target) * value + target * correctness
+
+
+def combine_verdicts(verdicts: Frame, target: float) -> Frame:
+    """VERDICTS whose `score_left` and `score_right` are made by this target.
+
+    Verdicts of one score stay as they are.
+    """
+    complete = add_missing_columns(verdicts, VERDICTS)
+    for side in SIDES:
+        combined = combine_scores(
+            pl.col(f"value_{side}"),
+            pl.col(f"correctness_{side}"),
+            target,
+        )
+        score = pl.coalesce(combined, f"score_{side}")
+        complete = complete.with_columns(score.alias(f"score_{side}"))
+    return complete
+
+
+def average_verdict_numbers(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """`id`, `value`, `correctness`: the means over all verdicts on a sample, sorted by id.
+
+    Samples whose judges gave one score only are left out.
+    """
+    complete = add_missing_columns(verdicts, VERDICTS)
+    sides = [
+        complete.select(
+            id=side,
+            value=f"value_{side}",
+            correctness=f"correctness_{side}",
+        )
+        for side in SIDES
+    ]
+    given = pl.concat(sides).drop_nulls()
+    # Sorted, so that the order of the verdicts does not change the last digit of a sum.
+    by_id = given.sort("id", *NUMBERS).group_by("id", maintain_order=True)
+    return by_id.agg(pl.col(NUMBERS).mean())
+
+
+def _read_scores(answer: Mapping[str, Any], ending: str = "") -> SampleScores:
+    """The scores of a reply, of either form; `ending` is that of their names: "_a", "_b" or ""."""
+    one = answer.get(f"score{ending}")
+    if one is not None:
+        return SampleScores(one, None, None)
+    return SampleScores(
+        score=None,
+        value=answer[f"value{ending}"],
+        correctness=answer[f"correctness{ending}"],
+    )
 
 
 # Comparisons
@@ -126,7 +232,7 @@ def ask_comparison(
         fields | _criteria_field(config),
         template,
         template_hash,
-        SCHEMA,
+        ONE_SCORE_SCHEMA if config.scores == "one" else SCHEMA,
         _sampling_settings(config),
         row["repetition"],
         row["judge"],
@@ -142,10 +248,10 @@ def parse_verdict(
         id_ = f"pair {row['pair']} {row['order']} by {row['judge']}"
         return Reject(id_, "judge", reply.failure or "no reply", reply.raw)
     answer = orjson.loads(reply.text)
-    score_left = answer["score_a"]
-    score_right = answer["score_b"]
+    left = _read_scores(answer, "_a")
+    right = _read_scores(answer, "_b")
     if row["order"] == "ba":
-        score_left, score_right = score_right, score_left
+        left, right = right, left
     return {
         "pair": row["pair"],
         "cluster": row["cluster"],
@@ -154,8 +260,12 @@ def parse_verdict(
         "order": row["order"],
         "judge": row["judge"],
         "repetition": row["repetition"],
-        "score_left": score_left,
-        "score_right": score_right,
+        "score_left": left.combined,
+        "score_right": right.combined,
+        "value_left": left.value,
+        "value_right": right.value,
+        "correctness_left": left.correctness,
+        "correctness_right": right.correctness,
         "reason": answer["analysis"],
         "reply": reply.key,
     }
@@ -195,7 +305,7 @@ def ask_grade(
         fields | _criteria_field(config),
         template,
         template_hash,
-        GRADE_SCHEMA,
+        ONE_SCORE_GRADE_SCHEMA if config.scores == "one" else GRADE_SCHEMA,
         _sampling_settings(config),
         row["repetition"],
         row["judge"],
@@ -206,7 +316,8 @@ def copy_given_grade(row: Row) -> Row | None:
     """A row of `GRADES` if the input has a score for the sample, else None."""
     if row["given_score"] is None:
         return None
-    return _build_grade_row(row, row["given_score"], "given in the input", "")
+    given = SampleScores(row["given_score"], value=None, correctness=None)
+    return _build_grade_row(row, given, "given in the input", "")
 
 
 def parse_grade(
@@ -217,12 +328,12 @@ def parse_grade(
     if reply.text is None:
         return Reject(row["id"], "grade", reply.failure or "no reply", reply.raw)
     answer = orjson.loads(reply.text)
-    return _build_grade_row(row, answer["score"], answer["analysis"], reply.key)
+    return _build_grade_row(row, _read_scores(answer), answer["analysis"], reply.key)
 
 
 def _build_grade_row(
     row: Row,
-    grade: float,
+    scores: SampleScores,
     reason: str,
     reply: str,
 ) -> Row:
@@ -231,16 +342,33 @@ def _build_grade_row(
         "id": row["id"],
         "judge": row["judge"],
         "repetition": row["repetition"],
-        "grade": grade,
+        "grade": scores.score,
+        "value": scores.value,
+        "correctness": scores.correctness,
         "reason": reason,
         "reply": reply,
     }
 
 
-def average_grades(grades: pl.DataFrame) -> pl.DataFrame:
-    """`id`, `grade`: the mean over judges and repetitions, in the order of the samples."""
-    by_id = grades.group_by("id", maintain_order=True)
-    return by_id.agg(pl.col("grade").mean())
+def average_grades(
+    grades: pl.DataFrame,
+    target: float,
+) -> pl.DataFrame:
+    """`id`, `grade`, `value`, `correctness`: means over judges and repetitions, in the order of the
+    samples.
+
+    `grade` is made of value and correctness by `target`, or is the judge's only score; the other
+    two are null where no judge gave them.
+    """
+    complete = add_missing_columns(grades, GRADES)
+    combined = combine_scores(
+        pl.col("value"),
+        pl.col("correctness"),
+        target,
+    )
+    graded = complete.with_columns(grade=pl.coalesce(combined, "grade"))
+    by_id = graded.group_by("id", maintain_order=True)
+    return by_id.agg(pl.col("grade", *NUMBERS).mean())
 
 
 # Settings

@@ -97,36 +97,55 @@ def rate_samples(
 ) -> StageOutput:
     """Verdicts of all rounds so far -> scores."""
     if settings.ingest.score or settings.judge.mode == "singleton":
-        return StageOutput.without_rejects(_convert_grades(tables))
+        return StageOutput.without_rejects(_convert_grades(tables, settings))
 
+    verdicts = comparisons.combine_verdicts(
+        tables["verdicts"].scan().collect(),
+        settings.judge.target,
+    )
+    ratings, notes = _rate_verdicts(verdicts, tables, settings)
+    scores = ratings.join(
+        comparisons.average_verdict_numbers(verdicts),
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
+    return StageOutput.without_rejects(conform_table(scores, SCORES), notes)
+
+
+def _rate_verdicts(
+    verdicts: pl.DataFrame, tables: Tables, settings: Settings
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """A table RATINGS, and what the fit says about the judges."""
     config = settings.rate
-    verdicts = tables["verdicts"].scan().collect()
     if config.method == "mean":
-        return StageOutput.without_rejects(rating.average_raw_scores(verdicts))
+        return rating.average_raw_scores(verdicts), {}
 
     homes = tables["shortlist"].scan().select("id", "cluster").collect()
     if config.method == "bradley-terry":
         lengths = None
         if config.length:
             lengths = tables["samples"].scan().select("id", "length").collect()
-        scores, habits = rating.fit_bradley_terry(
+        ratings, habits = rating.fit_bradley_terry(
             verdicts,
             homes,
             lengths,
             config.weights,
             seed=settings.seed,
         )
-        return StageOutput.without_rejects(scores, {"habits": asdict(habits)})
+        return ratings, {"habits": asdict(habits)}
 
-    grades = _average_grades(tables) if config.prior == "grades" else None
-    scores = rating.fit_least_squares(
+    grades = None
+    if config.prior == "grades":
+        grades = _average_grades(tables, settings)
+    ratings = rating.fit_least_squares(
         verdicts,
         config.scope,
         homes,
         grades,
         seed=settings.seed,
     )
-    return StageOutput.without_rejects(scores)
+    return ratings, {}
 
 
 def _pair_first_round(
@@ -136,7 +155,7 @@ def _pair_first_round(
     config = settings.pair
     seed = settings.seed
     if config.method == "reference":
-        medians = _find_median_samples(shortlist, tables)
+        medians = _find_median_samples(shortlist, tables, settings)
         within = pairing.pair_with_reference(shortlist, seed, medians)
     elif config.method == "active":
         within = pairing.plan_first_round(
@@ -159,14 +178,16 @@ def _pair_first_round(
     )
 
 
-def _find_median_samples(shortlist: pl.DataFrame, tables: Tables) -> dict[int, str]:
+def _find_median_samples(
+    shortlist: pl.DataFrame, tables: Tables, settings: Settings
+) -> dict[int, str]:
     """Cluster -> the sample with the median grade; clusters without grades are left out."""
     if "grades" not in tables:
         return {}
     # With an even number of samples, the lower of the two in the middle.
     lower_middle = (pl.len() - 1) // 2
     medians = (
-        shortlist.join(_average_grades(tables), on="id")
+        shortlist.join(_average_grades(tables, settings), on="id")
         .drop_nulls("grade")
         .sort("cluster", "grade", "id")
         .group_by("cluster", maintain_order=True)
@@ -203,18 +224,19 @@ def _pair_actively(
     )
 
 
-def _average_grades(tables: Tables) -> pl.DataFrame:
-    """id, grade: the mean over judges and repetitions."""
-    return comparisons.average_grades(tables["grades"].scan().collect())
+def _average_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
+    """id, grade, value, correctness: the means over judges and repetitions."""
+    grades = tables["grades"].scan().collect()
+    return comparisons.average_grades(grades, settings.judge.target)
 
 
-def _convert_grades(tables: Tables) -> pl.DataFrame:
+def _convert_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     """Grades as scores, by `SCORES`: the input's own, or those of a judge that sees each sample
     alone. Rows without a grade are left out.
     """
     homes = tables["shortlist"].scan().select("id", "cluster").collect()
     scores = (
-        homes.join(_average_grades(tables), on="id")
+        homes.join(_average_grades(tables, settings), on="id")
         .rename({"grade": "score"})
         .with_columns(
             pl.lit(None).alias("error"),

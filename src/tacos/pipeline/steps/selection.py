@@ -60,7 +60,7 @@ def make_shortlist(
         members.rename({"clusters": "tag_set"})
         .join(samples, on="id")
         .join(
-            _read_grades(tables),
+            _read_grades(tables, settings),
             on="id",
             how="left",
         )
@@ -286,11 +286,13 @@ def _read_positions(tables: Tables) -> pl.DataFrame:
     return columns.with_row_index("position").collect()
 
 
-def _read_grades(tables: Tables) -> pl.DataFrame:
+def _read_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     """id, grade: the mean grades, if any were asked for."""
     if "grades" not in tables:
         return NO_GRADES
-    return comparisons.average_grades(tables["grades"].scan().collect())
+    grades = tables["grades"].scan().collect()
+    means = comparisons.average_grades(grades, settings.judge.target)
+    return means.select("id", "grade")
 
 
 def _build_reserves(

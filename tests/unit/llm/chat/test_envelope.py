@@ -35,8 +35,14 @@ def test_the_strictest_form_closes_every_object() -> None:
     ]
     assert wanted["strict"] is True
     assert wanted["schema"]["additionalProperties"] is False
-    assert wanted["schema"]["properties"]["score_a"]["maximum"] == 100
-    assert list(wanted["schema"]["properties"]) == ["analysis", "score_a", "score_b"]
+    assert wanted["schema"]["properties"]["value_a"]["maximum"] == 100
+    assert list(wanted["schema"]["properties"]) == [
+        "analysis",
+        "correctness_a",
+        "value_a",
+        "correctness_b",
+        "value_b",
+    ]
     assert comparisons.SCHEMA.get("additionalProperties") is None  # ours stays as it is
 
 

@@ -67,7 +67,8 @@ def test_apostrophes_in_single_quotes_are_kept() -> None:
 
 def test_scores_in_quotes_are_numbers() -> None:
     assert read(
-        '{"analysis": "x", "score_a": "80", "score_b": "35.5"}', comparisons.SCHEMA
+        '{"analysis": "x", "score_a": "80", "score_b": "35.5"}',
+        comparisons.ONE_SCORE_SCHEMA,
     ) == {
         "analysis": "x",
         "score_a": 80,
@@ -95,7 +96,7 @@ def test_scores_in_quotes_are_numbers() -> None:
 )
 def test_a_score_is_never_guessed(text: str) -> None:
     with pytest.raises(UnusableReplyError):
-        parse_reply_json(text, comparisons.SCHEMA)
+        parse_reply_json(text, comparisons.ONE_SCORE_SCHEMA)
 
 
 def test_tags_that_were_all_cut_off_are_not_an_empty_list() -> None:
@@ -109,9 +110,10 @@ def test_the_complaint_says_what_is_wrong() -> None:
         UnusableReplyError, match=r"score_b.* must be smaller than or equal to 100"
     ):
         parse_reply_json(
-            '{"analysis": "x", "score_a": 80, "score_b": 1000}', comparisons.SCHEMA
+            '{"analysis": "x", "score_a": 80, "score_b": 1000}',
+            comparisons.ONE_SCORE_SCHEMA,
         )
     one = orjson.dumps(VERDICT).decode()
     other = orjson.dumps(VERDICT | {"score_a": 1}).decode()
     with pytest.raises(UnusableReplyError, match="several different answers"):
-        parse_reply_json(f"{one} or {other}", comparisons.SCHEMA)
+        parse_reply_json(f"{one} or {other}", comparisons.ONE_SCORE_SCHEMA)

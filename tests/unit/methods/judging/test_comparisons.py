@@ -130,4 +130,5 @@ def test_grades_of_several_sittings_are_averaged_per_sample_in_order() -> None:
     asked = comparisons.list_grade_questions(samples, ("a", "b"), 2)
     assert asked.height == 8
     grades = asked.with_columns(grade=pl.Series([10.0, 20, 30, 40, 50, 50, 50, 50]))
-    assert comparisons.average_grades(grades).rows() == [("x:1", 25.0), ("x:0", 50.0)]
+    means = comparisons.average_grades(grades, target=0.5)
+    assert means.rows() == [("x:1", 25.0, None, None), ("x:0", 50.0, None, None)]

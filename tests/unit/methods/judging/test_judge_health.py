@@ -17,7 +17,7 @@ LENGTHS = pl.DataFrame({"id": ["a", "b", "c", "d"], "length": [400, 300, 200, 10
 def verdicts(*rows) -> pl.DataFrame:
     """Rows (left, right, order, score of left, score of right)."""
     full = [
-        (i, 0, a, b, order, "j", 0, x, y, "", "")
+        (i, 0, a, b, order, "j", 0, x, y, "", "", None, None, None, None)
         for i, (a, b, order, x, y) in enumerate(rows)
     ]
     return pl.DataFrame(full, schema=VERDICTS, orient="row")

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tacos.methods.selecting.certainty import estimate_certainty
-from tacos.records import SCORES
+from tacos.records import RATINGS
 
 
 def planted(
@@ -21,7 +21,7 @@ def planted(
         for c in range(clusters)
         for r in range(rows)
     ]
-    return pl.DataFrame(made, schema=SCORES, orient="row"), true
+    return pl.DataFrame(made, schema=RATINGS, orient="row"), true
 
 
 @pytest.mark.parametrize(("spread", "error"), [(10, 1), (10, 5), (10, 15), (0.001, 8)])

@@ -5,13 +5,13 @@ import pytest
 
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting.quotas import QuotaRule, compute_quotas, select_by_quota
-from tacos.records import SCORES, SELECTION
+from tacos.records import RATINGS, SELECTION
 
 
 def scored(*rows) -> pl.DataFrame:
     """Rows (id, cluster, score)."""
     return pl.DataFrame(
-        [(i, c, s, None, 1, 0) for i, c, s in rows], schema=SCORES, orient="row"
+        [(i, c, s, None, 1, 0) for i, c, s in rows], schema=RATINGS, orient="row"
     )
 
 

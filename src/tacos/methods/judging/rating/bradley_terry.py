@@ -49,7 +49,7 @@ from tacos.methods.judging.rating.presentation_orders import (
     PAIR,
     keep_complete_verdicts,
 )
-from tacos.records import SCORES
+from tacos.records import RATINGS
 
 BIAS_SPREAD = 2.0
 """Prior standard deviation of position bias and of the worth of length, in logits."""
@@ -81,7 +81,7 @@ def fit_bradley_terry(
     spread: float = 1.5,
     seed: int = 1,
 ) -> tuple[pl.DataFrame, JudgeEffects]:
-    """A table SCORES, one row per sample, and the effects of the judges.
+    """A table RATINGS, one row per sample, and the effects of the judges.
 
     `homes` is as in `fit_least_squares`; `lengths` has `id` and `length`; `weights` multiplies a
     judge's verdicts (1 for judges not named); `spread` is the prior standard deviation of theta, in
@@ -95,7 +95,7 @@ def fit_bradley_terry(
             error_rate={},
             length=None,
         )
-        return pl.DataFrame(schema=SCORES), no_effects
+        return pl.DataFrame(schema=RATINGS), no_effects
     ids = pl.concat([judged["low"], judged["high"]]).unique().sort()
     judges = judged["judge"].unique().sort().to_list()
     games = build_games(
@@ -130,7 +130,7 @@ def fit_bradley_terry(
         how="left",
     )
     scores = scores.sort("cluster", "id")
-    scores = scores.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
+    scores = scores.select(pl.col(name).cast(dtype) for name, dtype in RATINGS.items())
     return scores, _describe_judges(unknowns, games, judges, with_length)
 
 

@@ -44,7 +44,7 @@ from tacos.methods.judging.rating.normal_equations import (
     standard_errors,
 )
 from tacos.methods.judging.rating.presentation_orders import summarise_pairs
-from tacos.records import SCORES
+from tacos.records import RATINGS
 
 N_TO_TELL = 10
 """Degrees of freedom below which a variance is not estimated."""
@@ -79,7 +79,7 @@ def fit_least_squares(
     seed: int = 1,
     exact: int = EXACT,
 ) -> pl.DataFrame:
-    """A table SCORES from a table VERDICTS: a row per sample, or per sample and cluster.
+    """A table RATINGS from a table VERDICTS: a row per sample, or per sample and cluster.
 
     `scope="global"` fits one score per sample. `homes` (`id`, `cluster`) then names each sample's
     cluster; without it, it is the cluster where the sample was compared most often. With
@@ -93,7 +93,7 @@ def fit_least_squares(
     by_cluster = scope == "cluster"
     nodes, graph = build_comparison_graph(pairs, by_cluster)
     if graph.n == 0:
-        return pl.DataFrame(schema=SCORES)
+        return pl.DataFrame(schema=RATINGS)
     variances = estimate_variances(graph, ignore_level=level == "ignore")
     score = fit_scores(graph, variances)
 
@@ -130,7 +130,7 @@ def fit_least_squares(
             how="left",
         )
     scores = scores.sort("cluster", "id")
-    return scores.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
+    return scores.select(pl.col(name).cast(dtype) for name, dtype in RATINGS.items())
 
 
 def _build_score_table(

@@ -13,11 +13,11 @@ from tacos.methods.judging.rating.presentation_orders import (
     PAIR,
     keep_complete_verdicts,
 )
-from tacos.records import SCORES
+from tacos.records import RATINGS
 
 
 def average_raw_scores(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """A table SCORES, one row per (sample, cluster), from a table VERDICTS.
+    """A table RATINGS, one row per (sample, cluster), from a table VERDICTS.
 
     A pair's score of a sample is the mean over its orders. A missing verdict is left out, so a pair
     judged in one order keeps the position bias of that order. A sample's score is the mean over its
@@ -47,7 +47,7 @@ def average_raw_scores(verdicts: pl.DataFrame) -> pl.DataFrame:
 
     scores = by_sample.join(_find_components(judged), on=["id", "cluster"])
     scores = scores.sort("cluster", "id")
-    return scores.select(pl.col(name).cast(dtype) for name, dtype in SCORES.items())
+    return scores.select(pl.col(name).cast(dtype) for name, dtype in RATINGS.items())
 
 
 def _select_side(

@@ -6,7 +6,7 @@ import pytest
 
 from tacos.methods.judging import pairing
 from tacos.methods.judging.rating.normal_equations import label_components
-from tacos.records import PAIRS, SCORES
+from tacos.records import PAIRS, RATINGS
 
 
 def listed(*sizes: int) -> pl.DataFrame:
@@ -26,13 +26,13 @@ def listed(*sizes: int) -> pl.DataFrame:
 def scored(
     shortlist: pl.DataFrame, values: dict[str, float], error: float | None = 5.0
 ) -> pl.DataFrame:
-    """A table SCORES."""
+    """A table RATINGS."""
     rows = [
         (i, c, values[i], error, 1, 0)
         for i, c in shortlist.select("id", "cluster").rows()
         if i in values
     ]
-    return pl.DataFrame(rows, schema=SCORES, orient="row")
+    return pl.DataFrame(rows, schema=RATINGS, orient="row")
 
 
 def met(plan: pl.DataFrame) -> list[frozenset[str]]:

@@ -12,13 +12,14 @@ from tacos.methods.judging.rating.normal_equations import (
     standard_errors,
 )
 from tacos.methods.judging.rating.presentation_orders import summarise_pairs
-from tacos.records import SCORES, VERDICTS
+from tacos.records import RATINGS, VERDICTS, add_missing_columns, conform_table
 
 
 def verdicts(rows) -> pl.DataFrame:
     """Rows (pair, left, right, order, score of left, score of right), of one judge in one cluster."""
-    full = [(p, 0, a, b, order, "j", 0, x, y, "", "") for p, a, b, order, x, y in rows]
-    return pl.DataFrame(full, schema=VERDICTS, orient="row")
+    full = [(p, 0, a, b, order, "j", 0, x, y) for p, a, b, order, x, y in rows]
+    table = pl.DataFrame(full, schema=list(VERDICTS)[:9], orient="row")
+    return conform_table(add_missing_columns(table, VERDICTS), VERDICTS)
 
 
 def simulate(
@@ -65,7 +66,7 @@ def test_the_mean_is_over_both_orders() -> None:
     scores = rating.average_raw_scores(
         verdicts([(0, "a", "b", "ab", 80, 60), (0, "a", "b", "ba", 70, 64)])
     )
-    assert scores.schema == SCORES
+    assert scores.schema == RATINGS
     assert scores.select("id", "score", "n_comparisons").rows() == [
         ("a", 75.0, 1),
         ("b", 62.0, 1),
