@@ -158,7 +158,7 @@ def main() -> None:
             counts,
             None,
             N_QUERIES,
-            NormaliseSettings(association=False, **settings),
+            NormaliseSettings(association="off", **settings),
             minilm,
         )
         out[name] = steps_of(found)

@@ -71,7 +71,7 @@ def normalise_raw_tags(data: Path) -> dict[str, pl.DataFrame]:
     minilm = encoder.load("minilm")
     tables = {"vectors": pl.DataFrame({"vector": minilm.encode(sorted(counts))})}
     for alpha in (20, 1):
-        settings = NormaliseSettings(association=False, alpha=alpha)
+        settings = NormaliseSettings(association="off", alpha=alpha)
         result = normalisation.build_vocabulary(
             counts, None, N_QUERIES, settings, minilm
         )

@@ -259,6 +259,31 @@ VOCABULARY = _define_schema(
     canonical=pl.String,  # null: dropped
     step=pl.String,  # the step that moved or dropped it, "" when it stayed itself
     reason=pl.String,
+    # broader canonical tags, which it is not merged into
+    parents=pl.List(
+        pl.Struct(
+            {
+                "tag": pl.String,
+                "step": pl.String,
+                "reason": pl.String,
+            }
+        )
+    ),
+)
+# Pairs of tags that may mean the same, and how a language model says that they are related: one row
+# per request, which holds several pairs.
+TAG_PAIRS = _define_schema(
+    left=pl.String,
+    right=pl.String,
+    cosine=pl.Float32,
+)
+TAG_MATCHES = _define_schema(
+    id=pl.String,
+    left=STRINGS,
+    right=STRINGS,
+    relation=STRINGS,  # same, a-parent, b-parent, different
+    reason=STRINGS,
+    reply=pl.String,
 )
 IMPLICATIONS = _define_schema(  # rules {A, B, ...} => C between canonical tags
     antecedent=STRINGS,

@@ -42,6 +42,7 @@ samples_of_tags = st.lists(
 thresholds = st.builds(
     NormaliseSettings,
     alpha=st.integers(1, 3),
+    association=st.just("merge"),
     min_support=st.integers(1, 4),
     min_confidence=st.sampled_from([0.5, 0.8, 0.99]),
     guard=st.sampled_from([0.0, 0.7]),

@@ -66,6 +66,8 @@ def print_normalisation(
     """Print what normalisation did: counts per step, remarks, and the drift from a vocabulary."""
     steps = notes["steps"]
     lines = [(step["name"], _format_merge_step(step)) for step in steps]
+    if notes.get("n_links"):
+        lines.append(("links", f"{notes['n_links']:,} to a broader tag, not merged"))
     console.print_pairs(title, lines)
     for remark in notes.get("remarks", []):
         console.print_line(f"note: {remark}")
@@ -80,6 +82,8 @@ def _print_lineage(lineage: TagLineage, *, as_json: bool) -> None:
             "name": lineage.name,
             "as_raw": lineage.as_raw.to_dicts(),
             "as_canonical": lineage.as_canonical.to_dicts(),
+            "parents": lineage.parents.to_dicts(),
+            "children": lineage.children.to_dicts(),
         }
         console.print_json(plain)
         return
@@ -94,6 +98,10 @@ def _print_lineage(lineage: TagLineage, *, as_json: bool) -> None:
         console.print_line(
             f"{lineage.name}: the canonical tag of {n_raw:,} raw tag{plural}"
         )
+    for row in lineage.parents.iter_rows(named=True):
+        console.print_line(f"  under '{row['tag']}'  {row['step']}: {row['reason']}")
+    for row in lineage.children.iter_rows(named=True):
+        console.print_line(f"  over '{row['tag']}'  {row['step']}: {row['reason']}")
     for row in lineage.as_canonical.iter_rows(named=True):
         reason = f"  {row['reason']}" if row["reason"] else ""
         console.print_line(f"  {row['count']:>7,}  {row['raw']}{reason}")

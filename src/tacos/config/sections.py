@@ -48,6 +48,21 @@ def _normalise_tag_quotas(value: Any) -> Any:
     return _normalise_quotas(value, "tag")
 
 
+def _read_switch(value: Any, on: str) -> Any:
+    """A word for the on and off of settings from before there were several ways."""
+    if isinstance(value, bool):
+        return on if value else "off"
+    return value
+
+
+def _read_semantic_switch(value: Any) -> Any:
+    return _read_switch(value, "distance")
+
+
+def _read_association_switch(value: Any) -> Any:
+    return _read_switch(value, "merge")
+
+
 class IngestSettings(SettingsSection):
     """How rows are read."""
 
@@ -164,17 +179,39 @@ class NormaliseSettings(SettingsSection):
     merges them all, as the papers do.
     """
     # Step 3: meaning
-    semantic: bool = True
-    """Merge tags of similar meaning."""
+    semantic: Annotated[
+        Literal["distance", "off"], BeforeValidator(_read_semantic_switch)
+    ] = "distance"
+    """Merge tags of similar meaning: `distance`, those within `eps` of each other."""
     eps: float = Field(0.05, gt=0, lt=2)
     """The largest distance at which tags are merged by meaning (DBSCAN)."""
     max_tags: int = Field(200_000, gt=0)
     """If more tags are left to merge by meaning, the run stops: the time grows with the square of
     their number, and MiniLM embeds a few hundred per second.
     """
+    model: str = ""
+    """A language model that says which tags mean the same, in place of `semantic`: `llm` (the model
+    of `--model`) or another model of that endpoint. Empty: none is asked.
+    """
+    max_pairs: int = Field(5000, gt=0)
+    """The most pairs of tags that the language model is asked about."""
+    pairs_per_request: int = Field(16, ge=1, le=100)
+    """About how many pairs are in one request."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    """The sampling temperature of the language model."""
+    max_tokens: int = Field(4096, gt=0)
+    """The longest answer, in tokens, for all pairs of a request."""
+    max_failure_rate: float = Field(0.05, ge=0, le=1)
+    """A larger share of requests without a usable answer stops the run. Below it, tags of a pair
+    without an answer stay apart.
+    """
     # Step 4: association
-    association: bool = True
-    """Merge tags that nearly always occur with another one."""
+    association: Annotated[
+        Literal["link", "merge", "off"], BeforeValidator(_read_association_switch)
+    ] = "link"
+    """What becomes of a tag that nearly always occurs with another one. `link`: both stay, and the
+    other one is noted as its parent. `merge`: it is merged into the other one, as InsTag does.
+    """
     min_support: NonNegativeInt | Literal["auto"] = "auto"
     """In how many samples tags must occur together to be associated: a count, never a fraction."""
     min_confidence: float = Field(0.99, gt=0, le=1)

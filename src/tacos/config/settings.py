@@ -75,8 +75,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "normalise": {
             "signs": False,
             "guard": 0.0,
-            "semantic": False,
-            "association": False,
+            "semantic": "off",
+            "association": "off",
             "auto_samples": 52_002,
         },
         "cluster": {"k": 50, "membership": "every"},

@@ -31,6 +31,11 @@ def uses_itemset_rules(settings: Settings) -> bool:
     return settings.normalise.itemsets
 
 
+def uses_tag_matching(settings: Settings) -> bool:
+    """A language model says which tags mean the same."""
+    return bool(settings.normalise.model) and not settings.normalise.vocabulary
+
+
 def uses_cascade(settings: Settings) -> bool:
     """A language model tags a sample, and a small model distilled from it tags the rest."""
     return settings.cascade.sample > 0

@@ -16,6 +16,7 @@ from tacos.errors import ConfigError, ModelError
 from tacos.methods.tags import overrides, published_vocabulary
 from tacos.models import encoder, judge, tagger, user_functions
 from tacos.models.judge_panel import JudgePanel
+from tacos.pipeline.conditions import uses_tag_matching
 from tacos.pipeline.run_loop import StageModels
 from tacos.records import Encoder, Model
 
@@ -72,6 +73,8 @@ def build_models(
         "grade": _build_grader(settings, own, network),
         "judge": _build_judge(settings, own, network),
     }
+    if uses_tag_matching(settings):
+        models["match"] = network.client(_resolve_matcher_model(settings))
     return StageModels(models, build_tools(settings, own, network))
 
 
@@ -137,6 +140,17 @@ def resolve_editor_model(settings: Settings) -> str:
     return name
 
 
+def _resolve_matcher_model(settings: Settings) -> str:
+    """The name of the model that matches tags; `ConfigError` if it is not one of an endpoint."""
+    name = _resolve_name(settings, settings.normalise.model)
+    if not name or not _is_endpoint_model(name):
+        raise ConfigError(
+            "tags are matched by a language model: name one in llm.model (--model), or leave "
+            "normalise.model empty"
+        )
+    return name
+
+
 def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Stage -> the models of the endpoint that it asks, for the stages that ask one."""
     tagging_model = _resolve_name(settings, settings.tag.model)
@@ -145,6 +159,8 @@ def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     if settings.cascade.sample:
         names_by_stage["tag-sample"] = (tagging_model,)
     names_by_stage["tag"] = (tagging_model,)
+    if uses_tag_matching(settings):
+        names_by_stage["match"] = (_resolve_matcher_model(settings),)
     names_by_stage[judging_stage] = settings.judges
 
     models = {}
@@ -418,6 +434,7 @@ def build_tools(
     """
     _check_normalisation(settings)
     tools = _build_encoders(settings, own, network)
+    tools["propose"] = tools["normalise"]
     if settings.cluster.by == "embedding":
         tools["assign"] = tools["cluster"]
     if settings.cascade.sample:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tacos.methods.judging import comparisons, refinement
-from tacos.methods.tags import open_tags, tag_checks
+from tacos.methods.tags import open_tags, tag_checks, tag_matching
 from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
 from tacos.pipeline.conditions import (
     rewrites_instructions,
@@ -19,6 +19,7 @@ from tacos.pipeline.conditions import (
     uses_comparisons,
     uses_grades,
     uses_itemset_rules,
+    uses_tag_matching,
 )
 from tacos.pipeline.stage_shapes import (
     BatchStage,
@@ -56,6 +57,8 @@ from tacos.records import (
     SCORES,
     SELECTION,
     SHORTLIST,
+    TAG_MATCHES,
+    TAG_PAIRS,
     TAGS,
     VERDICTS,
     VOCABULARY,
@@ -107,8 +110,28 @@ PIPELINE: Pipeline = (
         given=open_tags.reuse_known_tags,
     ),
     TableStage(
-        "normalise", "vocabulary", VOCABULARY,
+        "propose", "tag_pairs", TAG_PAIRS, when=uses_tag_matching,
         reads=("tags",),
+        uses=(
+            "normalise.alpha", "normalise.auto_samples", "normalise.rules", "normalise.signs",
+            "normalise.guard", "normalise.max_tags", "normalise.overrides", "normalise.max_pairs",
+        ),
+        run=tags.propose_pairs,
+    ),
+    PromptStage(
+        "match", "tag_matches", TAG_MATCHES, when=uses_tag_matching,
+        reads=("tag_pairs",),
+        uses=(
+            "normalise.pairs_per_request", "normalise.temperature", "normalise.max_tokens",
+        ),
+        template="match_tags", section="normalise",
+        questions=tags.build_match_questions,
+        ask=tag_matching.ask_matches,
+        parse=tag_matching.parse_matches,
+    ),
+    TableStage(
+        "normalise", "vocabulary", VOCABULARY, version=2,
+        reads=("tags", "tag_matches"),
         uses=("normalise",),
         run=tags.normalise_tags,
     ),

@@ -12,11 +12,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import combinations, islice
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import polars as pl
 
 from tacos import llm, prompts
@@ -37,7 +39,8 @@ from tacos.llm.cost.forecast import (
 from tacos.llm.ledger.ledger import Ledger, open_ledger
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.methods.judging import comparisons
-from tacos.methods.tags import open_tags
+from tacos.methods.tags import open_tags, tag_matching
+from tacos.models import tagger
 from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.stages import find_stage
@@ -49,6 +52,8 @@ from tacos.workflows.grouped_tagging_quality import QualityCost, measure_quality
 from tacos.workflows.input_samples import count_run_questions, read_samples
 
 TAGGING = ("tag-sample", "tag")
+ONE_MODEL = (*TAGGING, "match")
+"""Stages that ask one model only."""
 TEXTS = ("id", "instruction", "response")
 
 
@@ -205,7 +210,7 @@ def _count_model_questions(
 ) -> int:
     """The questions of a stage to one of its models; the judges of a panel share them evenly."""
     n_of_stage = n_questions[stage]
-    return n_of_stage if stage in TAGGING else n_of_stage // len(settings.judges)
+    return n_of_stage if stage in ONE_MODEL else n_of_stage // len(settings.judges)
 
 
 @dataclass(frozen=True)
@@ -337,6 +342,8 @@ def _draw_pilot(
     """The questions behind k requests of a stage to a model."""
     if stage in TAGGING:
         return _draw_tag_pilot(samples, settings, k * settings.tag.per_request)
+    if stage == "match":
+        return _draw_match_pilot(samples, settings, k)
     if stage == "grade":
         return _draw_grade_pilot(
             samples,
@@ -368,6 +375,33 @@ def _iterate_tag_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
         for row in open_tags.build_turn_questions(batch).iter_rows(named=True):
             if open_tags.reuse_known_tags(row) is None:
                 yield row
+
+
+def _draw_match_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
+    """About k requests with pairs of tags: those of some rows."""
+    config = settings.normalise
+    n_pairs = k * config.pairs_per_request
+    names = _draw_tag_names(samples, settings, n_pairs)
+    # Which tags meet does not matter here: a request costs what its tokens cost.
+    pairs = list(islice(combinations(names, 2), n_pairs))
+    table = pl.DataFrame(pairs, ["left", "right"], orient="row")
+    rows = tag_matching.build_match_questions(table, config.pairs_per_request)
+    digest = prompts.hash_template("match_tags")
+    return [
+        tag_matching.ask_matches(row, "match_tags", digest, config)
+        for row in rows.head(k).iter_rows(named=True)
+    ]
+
+
+def _draw_tag_names(samples: Artifact, settings: Settings, k: int) -> list[str]:
+    """The tags of k rows, given in the input or else by the embedded tagger."""
+    names: dict[str, None] = {}
+    given = samples.scan().select("given_tags").head(k).collect()
+    names |= dict.fromkeys(given["given_tags"].explode().drop_nulls())
+    for reply in tagger.load().answer(_draw_tag_pilot(samples, settings, k)):
+        items = orjson.loads(reply.text or '{"tags": []}')["tags"]
+        names |= dict.fromkeys(item["tag"] for item in items)
+    return list(names)
 
 
 def _draw_grade_pilot(

@@ -101,7 +101,7 @@ def _render_vocabulary(done: Selection) -> str:
     tags = done.artifacts["tags"].scan()
     n_samples = tags.select(pl.col("id").n_unique()).collect().item()
     encoder = ""
-    if settings.semantic:
+    if settings.semantic != "off":
         encoder = str(artifact.manifest["model"])
     published = published_vocabulary.publish_vocabulary(
         artifact.scan().collect(),

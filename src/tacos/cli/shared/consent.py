@@ -21,6 +21,7 @@ from tacos.store.artifacts import write_json
 WHAT_IS_SENT = {
     "tag-sample": "a sample of the instructions (each user turn)",
     "tag": "every instruction (each user turn)",
+    "match": "pairs of tags",
     "judge": "the instruction and response of every row that is compared",
     "grade": "instruction and response of every sample",
     "refine": "every selected row",

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from tacos.config import CascadeSettings, Settings
+from tacos.config import CascadeSettings, NormaliseSettings, Settings
+from tacos.methods.tags import tag_matching
 
 PILOT = 10
 """In an active opening, every tenth pair is asked in both orders."""
@@ -37,6 +38,8 @@ def count_questions(
     `n_wanted` is the size of the selection in rows.
     """
     questions = _count_tag_questions(settings.cascade, n_turns)
+    if settings.normalise.model and not settings.normalise.vocabulary:
+        questions["match"] = _bound_match_requests(settings.normalise)
     n_judges = len(settings.judge.panel)
     n_verdicts = n_judges * settings.judge.repetitions
     if settings.judge.mode == "singleton":
@@ -63,6 +66,12 @@ def _count_tag_questions(
         "tag-sample": n_drawn,
         "tag": n_asked_again,
     }
+
+
+def _bound_match_requests(config: NormaliseSettings) -> int:
+    """The most requests about pairs of tags, however many tags there are."""
+    n_digits = tag_matching.choose_prefix(config.max_pairs, config.pairs_per_request)
+    return int(2**n_digits)
 
 
 def _bound_shortlist(

@@ -264,6 +264,30 @@ def _count_samples(by_tag: sparse.csr_array) -> Ints:
 # Following rules
 
 
+def choose_rule_parents(
+    rules: PairRules,
+    counts: Ints,
+    names: Sequence[str],
+) -> Ints:
+    """The tag under which each tag falls by its best rule, shape (tags,); without one, itself.
+
+    In a cycle all others fall under the most frequent tag, and this one under the parent of the
+    cycle, if it has one. `counts` are samples per tag.
+    """
+    rank = _rank_tags(counts, names)
+    n_cycles, cycle, head = _find_cycles(rules, rank)
+    parent = _choose_parents(
+        rules,
+        counts,
+        rank,
+        cycle,
+        n_cycles,
+    )
+    is_head = head[cycle] == np.arange(len(names))
+    above: Ints = np.where(is_head, head[parent[cycle]], head[cycle])
+    return above
+
+
 def resolve_rule_targets(
     rules: PairRules,
     counts: Ints,
@@ -274,28 +298,8 @@ def resolve_rule_targets(
     The module's docstring says what becomes of chains, cycles and choices. `counts` are samples per
     tag. Tags without rules keep their own number.
     """
-    n_tags = len(names)
-    # Most frequent first, ties by the smaller string.
-    order = np.array(
-        sorted(range(n_tags), key=lambda tag: (-counts[tag], names[tag])),
-        dtype=np.int64,
-    )
-    rank = np.empty(n_tags, dtype=np.int64)
-    rank[order] = np.arange(n_tags)
-
-    # Cycles: the strong components of the graph of rules. Most are single tags.
-    edges = (rules.antecedent, rules.consequent)
-    graph = sparse.coo_array(
-        (np.ones(len(rules), bool), edges),
-        shape=(n_tags, n_tags),
-    )
-    n_cycles, cycle = connected_components(
-        graph,
-        directed=True,
-        connection="strong",
-    )
-    head_rank = np.full(n_cycles, n_tags, dtype=np.int64)
-    np.minimum.at(head_rank, cycle, rank)
+    rank = _rank_tags(counts, names)
+    n_cycles, cycle, head = _find_cycles(rules, rank)
 
     # Chains: each pass doubles how far a cycle sees, until all see the end of their chain.
     parent = _choose_parents(
@@ -309,7 +313,45 @@ def resolve_rule_targets(
     while not np.array_equal(grandparent, parent):
         parent = grandparent
         grandparent = parent[parent]
-    return order[head_rank[parent[cycle]]]
+    target: Ints = head[parent[cycle]]
+    return target
+
+
+def _rank_tags(
+    counts: Ints,
+    names: Sequence[str],
+) -> Ints:
+    """The rank of each tag, from 0: most frequent first, ties by the smaller string."""
+    n_tags = len(names)
+    order = sorted(range(n_tags), key=lambda tag: (-counts[tag], names[tag]))
+    rank = np.empty(n_tags, dtype=np.int64)
+    rank[order] = np.arange(n_tags)
+    return rank
+
+
+def _find_cycles(
+    rules: PairRules,
+    rank: Ints,
+) -> tuple[int, npt.NDArray[Any], Ints]:
+    """Number of cycles, the cycle of each tag, and the tag of the first rank in each cycle.
+
+    Cycles are the strong components of the graph of rules. Most are single tags.
+    """
+    n_tags = len(rank)
+    edges = (rules.antecedent, rules.consequent)
+    graph = sparse.coo_array(
+        (np.ones(len(rules), bool), edges),
+        shape=(n_tags, n_tags),
+    )
+    n_cycles, cycle = connected_components(
+        graph,
+        directed=True,
+        connection="strong",
+    )
+    head_rank = np.full(n_cycles, n_tags, dtype=np.int64)
+    np.minimum.at(head_rank, cycle, rank)
+    order = np.argsort(rank)
+    return n_cycles, cycle, order[head_rank]
 
 
 def _choose_parents(

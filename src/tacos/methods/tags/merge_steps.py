@@ -261,6 +261,23 @@ def merge_by_association(
         changed[target[target != itself]] = True
 
 
+def find_association_parents(
+    names: Sequence[str],
+    x: sparse.csr_array,
+    min_support: int,
+    min_confidence: float,
+) -> tuple[dict[str, Move], pl.DataFrame]:
+    """The tag under which each tag with a rule falls, with the rule as its reason; the rules.
+
+    Nothing is merged, so there is one round. `x` is samples x names.
+    """
+    rules = association_rules.mine_pair_rules(x, min_support, min_confidence)
+    counts = np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
+    parent = association_rules.choose_rule_parents(rules, counts, names)
+    moves = _explain_association(rules, parent, names)
+    return moves, _tabulate_rules(rules, names, number=0)
+
+
 def _find_association_moves(
     rules: PairRules,
     x: sparse.csr_array,
@@ -269,6 +286,15 @@ def _find_association_moves(
     """Where each tag with a rule goes, and the rule that is its reason."""
     counts = np.asarray(x.sum(axis=0), dtype=np.int64).ravel()
     target = association_rules.resolve_rule_targets(rules, counts, names)
+    return _explain_association(rules, target, names)
+
+
+def _explain_association(
+    rules: PairRules,
+    target: npt.NDArray[np.int64],
+    names: Sequence[str],
+) -> dict[str, Move]:
+    """The moves of tags that are not their own target, with the rules that are their reasons."""
     reasons = _explain_rules(rules, target, names)
     moved = np.flatnonzero(target != np.arange(len(names)))
     moves: dict[str, Move] = {}

@@ -2,6 +2,10 @@
 
     frequency -> rules -> semantic -> association
 
+A language model may say which tags mean the same in place of the semantic step
+(`tacos.methods.tags.tag_matching`). The last step merges in InsTag; here it can also leave all tags
+as they are, and only note the broader ones (`tacos.methods.tags.tag_links`).
+
 Each step turns names into fewer names and records, for every raw tag, where it went and why. The
 canonical name of a merged group is its most frequent surface form (ties: the smaller string); in
 the association step it is the consequent's. Hand-written overrides take effect before the first
@@ -15,8 +19,8 @@ of the rows or on how they are cut into batches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import polars as pl
 from scipy import sparse
@@ -27,6 +31,8 @@ from tacos.methods.tags import (
     association_rules,
     frequency_filter,
     merge_steps,
+    tag_links,
+    tag_matching,
     tag_trace,
 )
 from tacos.methods.tags.overrides import (
@@ -38,6 +44,7 @@ from tacos.methods.tags.overrides import (
     find_override_moves,
     find_rename_moves,
 )
+from tacos.methods.tags.tag_links import TagLink
 from tacos.methods.tags.tag_trace import StepCounts, TagTrace
 from tacos.records import Encoder
 
@@ -57,6 +64,8 @@ class NormalisationResult:
     """By `merge_steps.RULES`."""
     alpha: int
     min_support: int
+    n_links: int = 0
+    """Links from a canonical tag to a broader one (`tacos.methods.tags.tag_links`)."""
     remarks: tuple[str, ...] = ()
     """Notes on the override file: merges that it forbade, and names that no tag has."""
 
@@ -66,12 +75,13 @@ class NormalisationResult:
         return build_tag_mapping(self.vocabulary)
 
     def notes(self) -> dict[str, Any]:
-        """What a report says: alpha, min_support, counts of each step, number of rules, remarks."""
+        """What a report says: alpha, min_support, counts of each step, rules and links, remarks."""
         return {
             "alpha": self.alpha,
             "min_support": self.min_support,
             "steps": [asdict(step) for step in self.steps],
             "n_rules": self.rules.height,
+            "n_links": self.n_links,
             "remarks": list(self.remarks),
         }
 
@@ -122,22 +132,127 @@ def build_vocabulary(
     settings: NormaliseSettings,
     encoder: Encoder | None = None,
     overrides: Overrides = NONE,
+    matches: pl.DataFrame | None = None,
 ) -> NormalisationResult:
     """The vocabulary of a data set.
 
     `counts` are those of raw tags (tag, count). `transactions` are frames (id, tags) of raw tags,
     one row per sample, read once and only with `settings.association`. `n_samples` serves "auto"
-    settings. Raises `InputError` if no tag is left after the filter, or too many to merge by
-    meaning, and `ConfigError` if a step lacks what it needs.
+    settings. `matches`, by `TAG_MATCHES`, are a language model's answers; they take the place of
+    the semantic step. Raises `InputError` if no tag is left after the filter, or too many to merge
+    by meaning, and `ConfigError` if a step lacks what it needs.
     """
+    min_support = frequency_filter.choose_min_support(settings.min_support, n_samples)
+    kept_apart: list[str] = []
+    spelt = _merge_spellings(
+        counts,
+        n_samples,
+        settings,
+        encoder,
+        overrides,
+        kept_apart,
+    )
+    hold = _build_hold(
+        spelt.filtered,
+        overrides,
+        settings.signs,
+        kept_apart,
+    )
+    merged = _run_meaning_step(
+        spelt,
+        settings,
+        encoder,
+        matches,
+        hold,
+    )
+    associated = _run_association_step(
+        merged.trace,
+        transactions,
+        settings,
+        min_support,
+        hold,
+    )
+
+    # After the last merge: new names.
+    table = pl.concat([tag_trace.tabulate_trace(associated.trace), spelt.dropped])
+    renamed, rename_counts, unknown = _run_rename_step(
+        table.sort("raw"),
+        overrides,
+        settings.signs,
+    )
+    last = tag_trace.read_trace(renamed)
+    links = tag_links.follow_names(merged.links, merged.trace, last)
+    links += tag_links.follow_names(associated.links, associated.trace, last)
+    links = tag_links.drop_cycles(links, last.totals())
+    all_steps = (
+        *spelt.steps,
+        *merged.steps,
+        *associated.steps,
+        *rename_counts,
+    )
+    # A merge that is tried in several rounds is forbidden each time, and noted once.
+    distinct_kept_apart = dict.fromkeys(kept_apart)
+    return NormalisationResult(
+        tag_links.attach_parents(renamed, links),
+        steps=all_steps,
+        rules=associated.rules,
+        alpha=spelt.alpha,
+        min_support=min_support,
+        n_links=len(links),
+        remarks=(*spelt.remarks, *merged.remarks, *distinct_kept_apart, *unknown),
+    )
+
+
+def count_spelt_tags(
+    counts: Mapping[str, int] | pl.DataFrame,
+    n_samples: int,
+    settings: NormaliseSettings,
+    encoder: Encoder | None = None,
+    overrides: Overrides = NONE,
+) -> dict[str, int]:
+    """The names that stand before the merging by meaning, and their counts.
+
+    The arguments are those of `build_vocabulary`, which raises the same errors.
+    """
+    spelt = _merge_spellings(
+        counts,
+        n_samples,
+        settings,
+        encoder,
+        overrides,
+        kept_apart=[],
+    )
+    return spelt.trace.totals()
+
+
+class _SpeltTags(NamedTuple):
+    """What overrides, the frequency filter and the rules make of raw tags."""
+
+    trace: TagTrace
+    """Of the tags that are left."""
+    filtered: TagTrace
+    """The same tags before the rules."""
+    dropped: pl.DataFrame
+    """By `tag_trace.TRACE`: the tags that were dropped before the rules."""
+    steps: list[StepCounts]
+    remarks: list[str]
+    alpha: int
+
+
+def _merge_spellings(
+    counts: Mapping[str, int] | pl.DataFrame,
+    n_samples: int,
+    settings: NormaliseSettings,
+    encoder: Encoder | None,
+    overrides: Overrides,
+    kept_apart: list[str],
+) -> _SpeltTags:
+    """Raw tags after the overrides, the frequency filter and the rules."""
     alpha = frequency_filter.choose_alpha(
         settings.alpha,
         n_samples,
         at=settings.auto_samples,
     )
-    min_support = frequency_filter.choose_min_support(settings.min_support, n_samples)
-
-    # Before the first merge: overrides, then the filter.
     vocabulary, steps, remarks = _apply_overrides(
         tag_trace.start_vocabulary(_counts_to_frame(counts)),
         overrides,
@@ -150,55 +265,27 @@ def build_vocabulary(
         alpha,
         settings,
     )
-
-    # Merges, of the names that are left.
     is_dropped = pl.col("canonical").is_null()
-    trace = tag_trace.read_trace(vocabulary.filter(~is_dropped))
-    kept_apart: list[str] = []
+    filtered = tag_trace.read_trace(vocabulary.filter(~is_dropped))
     hold = _build_hold(
-        trace,
+        filtered,
         overrides,
         settings.signs,
         kept_apart,
     )
-    trace, merge_counts = _run_merge_steps(
-        trace,
+    trace, rule_steps = _run_rule_step(
+        filtered,
         settings,
         encoder,
         hold,
     )
-    trace, association_counts, rules = _run_association_step(
+    return _SpeltTags(
         trace,
-        transactions,
-        settings,
-        min_support,
-        hold,
-    )
-
-    # After the last merge: new names.
-    dropped = vocabulary.filter(is_dropped)
-    merged = pl.concat([tag_trace.tabulate_trace(trace), dropped])
-    renamed, rename_counts, unknown = _run_rename_step(
-        merged.sort("raw"),
-        overrides,
-        settings.signs,
-    )
-    all_steps = (
-        *steps,
-        filter_step,
-        *merge_counts,
-        *association_counts,
-        *rename_counts,
-    )
-    # A merge that is tried in several rounds is forbidden each time, and noted once.
-    distinct_kept_apart = dict.fromkeys(kept_apart)
-    return NormalisationResult(
-        renamed,
-        steps=all_steps,
-        rules=rules,
+        filtered,
+        dropped=vocabulary.filter(is_dropped),
+        steps=[*steps, filter_step, *rule_steps],
+        remarks=remarks,
         alpha=alpha,
-        min_support=min_support,
-        remarks=(*remarks, *distinct_kept_apart, *unknown),
     )
 
 
@@ -232,7 +319,7 @@ def _check_filtered_tags(
         f"is seen {alpha} times (alpha); lower it with --set normalise.alpha=1, or look at the "
         "tags",
     )
-    if not settings.semantic or step.n_out <= settings.max_tags:
+    if settings.semantic == "off" or step.n_out <= settings.max_tags:
         return
     higher, n_left = frequency_filter.find_alpha(vocabulary, settings.max_tags)
     if n_left:
@@ -242,7 +329,7 @@ def _check_filtered_tags(
     raise InputError(
         f"{step.n_out:,} distinct tags are left after the frequency filter (alpha = {alpha}), more "
         f"than can be merged by meaning ({settings.max_tags:,}), as the time grows with the square "
-        f"of their number: {advice}, skip merging by meaning (--set normalise.semantic=false), or "
+        f"of their number: {advice}, skip merging by meaning (--set normalise.semantic=off), or "
         f"accept the time (--set normalise.max_tags={step.n_out})"
     )
 
@@ -335,46 +422,81 @@ def _run_rename_step(
 # Merges
 
 
-def _run_merge_steps(
+def _start_rules() -> pl.DataFrame:
+    return pl.DataFrame(schema=merge_steps.RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What a merging step made of the tags, and what it said without merging."""
+
+    trace: TagTrace
+    steps: list[StepCounts] = field(default_factory=list)
+    links: list[TagLink] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    rules: pl.DataFrame = field(default_factory=_start_rules)
+
+
+def _run_rule_step(
     trace: TagTrace,
     settings: NormaliseSettings,
     encoder: Encoder | None,
     hold: Hold,
 ) -> tuple[TagTrace, list[StepCounts]]:
-    """The trace after the rule step and the semantic step, as far as the settings ask for them."""
-    uses_guard = settings.rules and settings.guard > 0
-    if encoder is None and (settings.semantic or uses_guard):
+    """The trace after the rule step, if the settings ask for it."""
+    if not settings.rules:
+        return trace, []
+    if settings.guard > 0:
+        _require_encoder(encoder)
+    moves = merge_steps.find_rule_moves(
+        trace.names(),
+        trace.totals(),
+        settings.signs,
+        encoder,
+        settings.guard,
+    )
+    trace, step = tag_trace.apply_moves(trace, "rules", hold(trace, moves))
+    _require_tags_left(step, "has a letter or digit")
+    return trace, [step]
+
+
+def _run_meaning_step(
+    spelt: _SpeltTags,
+    settings: NormaliseSettings,
+    encoder: Encoder | None,
+    matches: pl.DataFrame | None,
+    hold: Hold,
+) -> _Merged:
+    """The trace after merging by meaning: by a language model's answers, or by the encoder."""
+    trace = spelt.trace
+    # Names are ranked by their own counts, without those of other spellings.
+    counts = spelt.filtered.totals()
+    if matches is not None:
+        resolved = tag_matching.resolve_matches(matches, counts)
+        after, step = tag_trace.apply_moves(trace, "match", hold(trace, resolved.moves))
+        links = tag_links.follow_names(resolved.links, trace, after)
+        return _Merged(after, [step], links, resolved.remarks)
+    if settings.semantic == "off":
+        return _Merged(trace)
+    moves = merge_steps.find_semantic_moves(
+        trace.names(),
+        counts,
+        _require_encoder(encoder),
+        settings.eps,
+        settings.signs,
+    )
+    after, step = tag_trace.apply_moves(trace, "semantic", hold(trace, moves))
+    return _Merged(after, [step])
+
+
+def _require_encoder(encoder: Encoder | None) -> Encoder:
+    """The encoder. Raises `ConfigError` if there is none."""
+    if encoder is None:
         raise ConfigError(
-            "merging by meaning needs an encoder; or: --set normalise.semantic=false "
+            "merging by meaning needs an encoder; or: --set normalise.semantic=off "
             "normalise.guard=0"
         )
-    steps = []
-    # Both steps rank names by their counts before either.
-    counts = trace.totals()
-    if settings.rules:
-        moves = merge_steps.find_rule_moves(
-            trace.names(),
-            counts,
-            settings.signs,
-            encoder,
-            settings.guard,
-        )
-        allowed = hold(trace, moves)
-        trace, step = tag_trace.apply_moves(trace, "rules", allowed)
-        _require_tags_left(step, "has a letter or digit")
-        steps.append(step)
-    if settings.semantic and encoder is not None:
-        moves = merge_steps.find_semantic_moves(
-            trace.names(),
-            counts,
-            encoder,
-            settings.eps,
-            settings.signs,
-        )
-        allowed = hold(trace, moves)
-        trace, step = tag_trace.apply_moves(trace, "semantic", allowed)
-        steps.append(step)
-    return trace, steps
+    return encoder
 
 
 def _run_association_step(
@@ -383,16 +505,33 @@ def _run_association_step(
     settings: NormaliseSettings,
     min_support: int,
     hold: Hold,
-) -> tuple[TagTrace, list[StepCounts], pl.DataFrame]:
-    """The trace after the association step, if the settings ask for it; counts; rules."""
-    if not settings.association:
-        return trace, [], pl.DataFrame(schema=merge_steps.RULES)
+) -> _Merged:
+    """The trace after the association step, if the settings ask for it; links or rules."""
+    if settings.association == "off":
+        return _Merged(trace)
     if transactions is None:
         raise ConfigError(
-            "the association step needs the samples' tags; or: --set normalise.association=false"
+            "the association step needs the samples' tags; or: --set normalise.association=off"
         )
     names = trace.names()
     x = _build_name_matrix(trace, transactions)
+    if settings.association == "link":
+        parents, rules = merge_steps.find_association_parents(
+            names,
+            x,
+            min_support,
+            settings.min_confidence,
+        )
+        links = []
+        for name, move in parents.items():
+            link = TagLink(name, str(move.target), "association", move.reason)
+            links.append(link)
+        return _Merged(
+            trace,
+            [_count_merge("association", trace, trace)],
+            links,
+            rules=rules,
+        )
     after = trace
 
     def accept(moves: Mapping[str, Move]) -> dict[str, Move]:
@@ -410,7 +549,7 @@ def _run_association_step(
         hold=accept,
     )
     step = _count_merge("association", trace, after)
-    return after, [step], result.rules
+    return _Merged(after, [step], rules=result.rules)
 
 
 def _build_name_matrix(

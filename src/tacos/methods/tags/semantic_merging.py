@@ -81,7 +81,7 @@ def group_by_cosine(
     if not np.isfinite(vectors).all():
         raise InputError(
             "the encoder returned vectors that are not finite numbers, so tags cannot be merged by "
-            "meaning: use another encoder or --set normalise.semantic=false"
+            "meaning: use another encoder or --set normalise.semantic=off"
         )
     squares = np.einsum(
         "ij,ij->i",

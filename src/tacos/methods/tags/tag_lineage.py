@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from tacos.errors import InputError
-from tacos.methods.tags import stem_keys
+from tacos.methods.tags import stem_keys, tag_links
 
 N_SUGGESTIONS = 5
 SIMILARITY = 0.5
@@ -25,6 +25,10 @@ class TagLineage:
     """The raw tag of that name and where it went: one row, or none."""
     as_canonical: pl.DataFrame
     """The raw tags that became that name; empty if it is not a canonical tag."""
+    parents: pl.DataFrame
+    """Broader canonical tags that it is not merged into: tag, step, reason."""
+    children: pl.DataFrame
+    """Narrower ones, in the same form."""
 
 
 def list_canonical_tags(vocabulary: pl.DataFrame) -> pl.DataFrame:
@@ -60,11 +64,27 @@ def find_lineage(
     is_raw = name in vocabulary["raw"]
     if not is_raw and name not in vocabulary["canonical"]:
         name = _find_same_words(ordered, name)
+    as_canonical = ordered.filter(pl.col("canonical") == name)
+    links = _list_links(ordered)
     return TagLineage(
         name,
         as_raw=ordered.filter(pl.col("raw") == name),
-        as_canonical=ordered.filter(pl.col("canonical") == name),
+        as_canonical=as_canonical,
+        parents=links.filter(pl.col("child") == name).drop("child"),
+        children=links.filter(pl.col("tag") == name).select(
+            "step",
+            "reason",
+            tag="child",
+        ),
     )
+
+
+def _list_links(vocabulary: pl.DataFrame) -> pl.DataFrame:
+    """child, and tag, step, reason of each of its parents."""
+    with_parents = tag_links.read_parents(vocabulary)
+    canonical = with_parents.unique("canonical", maintain_order=True)
+    links = canonical.select("parents", child="canonical").explode("parents")
+    return links.drop_nulls("parents").unnest("parents")
 
 
 def _find_same_words(

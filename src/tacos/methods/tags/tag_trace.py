@@ -15,6 +15,11 @@ import polars as pl
 from tacos.methods.tags.overrides import Move
 from tacos.records import VOCABULARY
 
+TRACE = pl.Schema(
+    {name: VOCABULARY[name] for name in VOCABULARY.names() if name != "parents"}
+)
+"""A vocabulary while it is made; the parents of tags come last (`tacos.methods.tags.tag_links`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepCounts:
@@ -63,11 +68,11 @@ def start_vocabulary(counts: pl.DataFrame) -> pl.DataFrame:
         step=pl.lit(""),
         reason=pl.lit(""),
     )
-    return vocabulary.select(VOCABULARY.names()).cast(VOCABULARY)
+    return vocabulary.select(TRACE.names()).cast(TRACE)
 
 
 def read_trace(vocabulary: pl.DataFrame) -> TagTrace:
-    """The trace that a table by `VOCABULARY` holds."""
+    """The trace that a table by `TRACE` or `VOCABULARY` holds."""
 
     def map_raw_tags(column: str) -> dict[str, Any]:
         return dict(vocabulary.select("raw", column).iter_rows())
@@ -81,7 +86,7 @@ def read_trace(vocabulary: pl.DataFrame) -> TagTrace:
 
 
 def tabulate_trace(trace: TagTrace) -> pl.DataFrame:
-    """The trace by `VOCABULARY`."""
+    """The trace as a table by `TRACE`."""
     raws = list(trace.counts)
     columns = {
         "raw": raws,
@@ -90,7 +95,7 @@ def tabulate_trace(trace: TagTrace) -> pl.DataFrame:
         "step": [trace.step[raw] for raw in raws],
         "reason": [trace.reason[raw] for raw in raws],
     }
-    return pl.DataFrame(columns, VOCABULARY)
+    return pl.DataFrame(columns, TRACE)
 
 
 def apply_moves(

@@ -13,13 +13,19 @@ import polars as pl
 from tacos.config import NormaliseSettings, Settings
 from tacos.methods.tags import (
     itemset_rules,
+    merge_steps,
     normalisation,
     open_tags,
     overrides,
     published_vocabulary,
+    tag_links,
+    tag_matching,
+    tag_pairs,
 )
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Encoder, StageOutput, Table
+
+N_QUESTIONS_PER_BATCH = 64
 
 TagMapping = Mapping[str, str | None]
 NamingRules = tuple[TagMapping, itemset_rules.ImplicationIndex]
@@ -36,11 +42,48 @@ def read_tag_rows(tables: Tables) -> Iterator[pl.DataFrame]:
     yield from tables["tags"].batches(["id", "tags"])
 
 
+def propose_pairs(
+    tables: Tables, settings: Settings, encoder: Encoder, number: int
+) -> StageOutput:
+    """Raw tags -> pairs of tags that a language model is asked about."""
+    config = settings.normalise
+    tags = tables["tags"].scan().select("id", "tags")
+    counts = normalisation.count_spelt_tags(
+        _count_raw_tags([tags]),
+        _count_distinct_ids(tags),
+        config,
+        encoder,
+        overrides.parse_overrides(config.overrides, config.signs),
+    )
+    names = sorted(counts)
+    vectors = merge_steps.encode_phrases(names, encoder, config.signs)
+    pairs = tag_pairs.find_candidate_pairs(names, vectors, config.signs)
+    asked = tag_pairs.limit_pairs(pairs, counts, config.max_pairs)
+    return StageOutput.without_rejects(asked, {"n_candidates": pairs.height})
+
+
+def build_match_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """How are the tags of these pairs related? Several pairs per question."""
+    pairs = tables["tag_pairs"].scan().collect()
+    questions = tag_matching.build_match_questions(
+        pairs, settings.normalise.pairs_per_request
+    )
+    yield from questions.iter_slices(N_QUESTIONS_PER_BATCH)
+
+
 def normalise_tags(
     tables: Tables, settings: Settings, encoder: Encoder, number: int
 ) -> StageOutput:
     """Raw tags -> vocabulary, with the counts of each step in the notes."""
-    vocabulary, notes = make_vocabulary([tables["tags"]], settings.normalise, encoder)
+    matches = None
+    if "tag_matches" in tables:
+        matches = tables["tag_matches"].scan().collect()
+    vocabulary, notes = make_vocabulary(
+        [tables["tags"]],
+        settings.normalise,
+        encoder,
+        matches,
+    )
     return StageOutput.without_rejects(vocabulary, notes)
 
 
@@ -91,12 +134,16 @@ def canonicalise_batch(
 
 
 def make_vocabulary(
-    tag_tables: Sequence[Table], config: NormaliseSettings, encoder: Encoder
+    tag_tables: Sequence[Table],
+    config: NormaliseSettings,
+    encoder: Encoder,
+    matches: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The vocabulary (by `VOCABULARY`) of all raw tags in these tables, and its notes.
 
-    It is made by the steps of normalisation, or the published one of the settings is applied;
-    then the notes measure how far the tags drift from it.
+    It is made by the steps of normalisation (`matches`: the answers of a language model, if one was
+    asked), or the published one of the settings is applied; then the notes measure how far the tags
+    drift from it.
     """
     tags = [table.scan().select("id", "tags") for table in tag_tables]
     counts = _count_raw_tags(tags)
@@ -111,6 +158,7 @@ def make_vocabulary(
         config,
         encoder,
         overrides.parse_overrides(config.overrides, config.signs),
+        matches,
     )
     return result.vocabulary, result.notes()
 
@@ -135,11 +183,11 @@ def _apply_published_vocabulary(
     """The tags mapped onto a published vocabulary, and how far they drift from it."""
     published = published_vocabulary.vocabulary_from_json(config.vocabulary)
     # Without an encoder, tags match by name and stem only.
-    matcher = encoder if config.semantic else None
-    matcher_name = encoder.name if config.semantic else ""
+    matcher = encoder if config.semantic != "off" else None
+    matcher_name = encoder.name if matcher else ""
     resolved = published_vocabulary.resolve_new_tags(counts, published, matcher)
     drift = published_vocabulary.summarise_drift(resolved, published, matcher_name)
-    return resolved, drift
+    return tag_links.attach_parents(resolved, ()), drift
 
 
 def _count_raw_tags(tags: Iterable[pl.LazyFrame]) -> pl.DataFrame:

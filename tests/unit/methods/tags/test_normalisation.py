@@ -37,7 +37,7 @@ class Angles:
         return vectors
 
 
-SETTINGS = NormaliseSettings(alpha=2, min_support=3, guard=0)
+SETTINGS = NormaliseSettings(alpha=2, min_support=3, guard=0, association="merge")
 SAMPLES = (
     [["Maths", "Pandas", "Python"]] * 3
     + [["maths", "Python"]] * 2
@@ -69,12 +69,19 @@ def build(
     samples: Sequence[Sequence[str]],
     settings: NormaliseSettings = SETTINGS,
     overrides: Overrides | None = None,
+    matches: pl.DataFrame | None = None,
 ) -> NormalisationResult:
     table = frame(samples)
     encoder = Angles({"maths": 0.0, "mathematics": 0.3})
     counts = count_tags(table)
     return normalisation.build_vocabulary(
-        counts, table, len(samples), settings, encoder, overrides or Overrides()
+        counts,
+        table,
+        len(samples),
+        settings,
+        encoder,
+        overrides or Overrides(),
+        matches,
     )
 
 
@@ -141,14 +148,14 @@ def test_rules_are_handed_out() -> None:
 
 def test_steps_that_are_off_are_absent() -> None:
     settings = NormaliseSettings(
-        alpha=1, rules=False, guard=0, semantic=False, association=False
+        alpha=1, rules=False, guard=0, semantic="off", association="off"
     )
     assert [step.name for step in build(SAMPLES, settings).steps] == ["frequency"]
 
 
 def test_the_canonical_name_is_the_most_frequent_surface_form() -> None:
     counts = {"data analyses": 3, "Data Analysing": 2, "Data-Analyses": 3}
-    settings = NormaliseSettings(alpha=1, guard=0, semantic=False, association=False)
+    settings = NormaliseSettings(alpha=1, guard=0, semantic="off", association="off")
     found = normalisation.build_vocabulary(counts, None, 8, settings)
     assert set(found.mapping.values()) == {"Data-Analyses"}, "ties: the smaller string"
 
@@ -197,7 +204,9 @@ def test_tags_kept_apart_by_hand_stay_apart_through_association() -> None:
 def test_tags_kept_apart_are_held_against_what_an_earlier_round_merged() -> None:
     # "a" becomes "b" in the first round; only then does "d" imply "b", where "a" is by now.
     samples = [["a", "b"]] * 300 + [["a", "d"]] * 3 + [["b", "d"]] * 3 + [["b"]] * 99
-    settings = NormaliseSettings(alpha=1, min_support=2, guard=0, semantic=False)
+    settings = NormaliseSettings(
+        alpha=1, min_support=2, guard=0, semantic="off", association="merge"
+    )
     assert build(samples, settings).mapping == {"a": "b", "b": "b", "d": "b"}
     apart = build(samples, settings, Overrides(keep_apart=(("a", "d"),)))
     assert apart.mapping == {"a": "b", "b": "b", "d": "d"}
@@ -209,7 +218,7 @@ def test_the_guard_keeps_unlike_words_with_one_stem_apart() -> None:
 
     def mapping(guard: float) -> dict[str, str | None]:
         settings = NormaliseSettings(
-            alpha=1, guard=guard, semantic=False, association=False
+            alpha=1, guard=guard, semantic="off", association="off"
         )
         return normalisation.build_vocabulary(
             counts, None, 9, settings, encoder
@@ -245,7 +254,7 @@ def test_a_million_tags_all_seen_once_is_one_clear_error() -> None:
             counts,
             None,
             306_044,
-            NormaliseSettings(guard=0, semantic=False, association=False),
+            NormaliseSettings(guard=0, semantic="off", association="off"),
         )
 
 
@@ -265,7 +274,7 @@ def test_more_tags_than_can_be_merged_by_meaning_are_refused_before_any_is_embed
     few = counts.head(6).with_columns(count=pl.Series([1, 1, 1, 2, 2, 3]))
     with pytest.raises(
         InputError,
-        match=r"6 distinct tags .*alpha = 1.*alpha=2 leaves 3.*semantic=false",
+        match=r"6 distinct tags .*alpha = 1.*alpha=2 leaves 3.*semantic=off",
     ):
         normalisation.build_vocabulary(
             few, None, 10, NormaliseSettings(alpha=1, max_tags=4), Angles()
@@ -274,7 +283,7 @@ def test_more_tags_than_can_be_merged_by_meaning_are_refused_before_any_is_embed
         few,
         None,
         10,
-        NormaliseSettings(alpha=1, max_tags=6, association=False),
+        NormaliseSettings(alpha=1, max_tags=6, association="off"),
         Angles(),
     )
     assert found.steps[-1].n_out == 6
@@ -299,11 +308,14 @@ def test_a_step_that_lacks_what_it_needs_says_so() -> None:
         )
     with pytest.raises(ConfigError, match="needs an encoder"):
         normalisation.build_vocabulary(
-            {"a": 1}, None, 1, NormaliseSettings(alpha=1, semantic=False)
+            {"a": 1}, None, 1, NormaliseSettings(alpha=1, semantic="off")
         )
     with pytest.raises(ConfigError, match="association step needs the samples' tags"):
         normalisation.build_vocabulary(
-            {"a": 1}, None, 1, NormaliseSettings(alpha=1, guard=0, semantic=False)
+            {"a": 1},
+            None,
+            1,
+            NormaliseSettings(alpha=1, guard=0, semantic="off", association="merge"),
         )
 
 
@@ -311,7 +323,7 @@ def test_right_to_left_text_and_combining_marks_come_through_as_they_were_writte
     None
 ):
     tags = ["كتابة الشعر", "עברית", "हिन्दी अनुवाद", "e\u0301tude"]
-    settings = NormaliseSettings(alpha=1, guard=0, semantic=False, association=False)
+    settings = NormaliseSettings(alpha=1, guard=0, semantic="off", association="off")
     assert build([tags], settings).mapping == {tag: tag for tag in tags}
 
 
@@ -320,7 +332,7 @@ def test_a_raw_tag_spelt_like_a_new_name_follows_it_wherever_it_had_gone(
     rare: int,
 ) -> None:
     counts = {"maths": 5, "Maths!": rare, "Poem": 3}
-    settings = NormaliseSettings(alpha=2, guard=0, semantic=False, association=False)
+    settings = NormaliseSettings(alpha=2, guard=0, semantic="off", association="off")
     overrides = Overrides(rename={"maths": "Maths!"})
     found = normalisation.build_vocabulary(
         counts, None, 9, settings, overrides=overrides
@@ -346,7 +358,7 @@ class Sentences(Angles):
 
 
 def test_tags_without_a_letter_are_not_one_where_only_meaning_merges() -> None:
-    settings = NormaliseSettings(alpha=1, rules=False, guard=0, association=False)
+    settings = NormaliseSettings(alpha=1, rules=False, guard=0, association="off")
     found = normalisation.build_vocabulary(
         {"🎉": 3, "!!!": 2, "Poem": 2}, None, 7, settings, Sentences()
     )

@@ -35,7 +35,7 @@ class Letters:
 
 @pytest.fixture
 def known() -> PublishedVocabulary:
-    settings = NormaliseSettings(alpha=2, guard=0, semantic=False, association=False)
+    settings = NormaliseSettings(alpha=2, guard=0, semantic="off", association="off")
     found = normalisation.build_vocabulary(
         COUNTS, None, 20, settings, overrides=Overrides(drop=("request",))
     )
@@ -126,7 +126,7 @@ def test_the_data_that_a_vocabulary_came_from_maps_as_it_did(
 
 
 def test_a_guard_holds_for_new_tags_too() -> None:
-    settings = NormaliseSettings(alpha=1, guard=0.9, semantic=False, association=False)
+    settings = NormaliseSettings(alpha=1, guard=0.9, semantic="off", association="off")
     found = normalisation.build_vocabulary({"generic": 5}, None, 5, settings, Letters())
     known = published_vocabulary.publish_vocabulary(
         found.vocabulary, 5, 1, settings, "letters"
