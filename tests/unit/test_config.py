@@ -28,8 +28,8 @@ def test_paper_is_the_procedure_of_the_authors() -> None:
         "longest-per-tag-set",
         "every",
     )
-    assert not paper.normalise.semantic
-    assert not paper.normalise.association
+    assert paper.normalise.semantic == "off"
+    assert paper.normalise.association == "off"
     assert paper.normalise.auto_samples == 52_002
     assert (paper.tag.temperature, paper.judge.temperature) == (0.6, 0.0)
 

@@ -103,7 +103,7 @@ def _write_analysis(analysis: Analysis, folder: Path) -> list[Path]:
 
     contents: dict[str, str] = {}
     for name, table in analysis.tables.items():
-        contents[f"{name}.csv"] = table.write_csv()
+        contents[f"{name}.csv"] = _flatten_parents(table).write_csv()
     plain = analysis.as_dict()
     encoded = orjson.dumps(plain, option=orjson.OPT_INDENT_2)
     contents["analysis.json"] = encoded.decode()
@@ -117,6 +117,14 @@ def _write_analysis(analysis: Analysis, folder: Path) -> list[Path]:
         path = files.write_text(text, folder / name)
         paths.append(path)
     return paths
+
+
+def _flatten_parents(table: pl.DataFrame) -> pl.DataFrame:
+    """A table with the names of a tag's parents in one text, as CSV has no lists."""
+    if "parents" not in table.columns:
+        return table
+    names = pl.col("parents").list.eval(pl.element().struct.field("tag"))
+    return table.with_columns(parents=names.list.join("; "))
 
 
 def _print_analysis(analysis: Analysis) -> None:
