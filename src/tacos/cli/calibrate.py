@@ -114,6 +114,11 @@ def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
         ),
         ("  where it decides", _format_interval(found.agreement_decided)),
         ("  where it is steady", f"{steady}: the same winner in both orders"),
+        (
+            "reliability",
+            f"{_format_interval(found.reliability)}, if the pairs were drawn at random: "
+            "set judge.reliability",
+        ),
         ("agreement beyond chance", f"kappa {kappa}, AC1 {ac1} (a, b, tie)"),
         ("ties", f"{ties}; people {label_ties}"),
         ("flips with the order", _format_share(found.flip_rate)),

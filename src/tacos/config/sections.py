@@ -471,7 +471,7 @@ class SelectSettings(SettingsSection):
     rows come from anywhere. `ascending-size`: the same for all, the smallest cluster first (preset
     `paper`).
     """
-    tag_price: float = Field(3.0, ge=0)
+    tag_price: float = Field(1.5, ge=0)
     """What covering one more canonical tag is worth, in points of the grade (1 to 100) to expect of
     a row, for a judge that says nothing; less by the judge's reliability for one that does. 0: only
     scores count (preset `paper`). See `tacos.methods.selecting.objective`.

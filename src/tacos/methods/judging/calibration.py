@@ -21,6 +21,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos.methods.judging.judge_health import Measurement, diagnose_judge
+from tacos.methods.judging.judge_reliability import estimate_from_agreement
 from tacos.methods.judging.rating.presentation_orders import estimate_position_bias
 from tacos.methods.measures.rater_agreement import (
     ConfidenceInterval,
@@ -58,6 +59,10 @@ class Calibration:
     agreement_decided: ConfidenceInterval
     agreement_steady: ConfidenceInterval
     """Of pairs with the same winner in both orders, at every repetition."""
+    reliability: ConfidenceInterval
+    """What the agreement says of `judge.reliability`, if the pairs are random ones: see
+    `judge_reliability.estimate_from_agreement`. The judge's ties count half.
+    """
     kappa: float | None
     ac1: float | None
     tie_rate: ConfidenceInterval
@@ -321,7 +326,24 @@ def _measure_label_agreement(judged: pl.DataFrame) -> dict[str, ConfidenceInterv
         "agreement": _estimate_agreement(labelled),
         "agreement_decided": _estimate_agreement(decided),
         "agreement_steady": _estimate_agreement(steady),
+        "reliability": _estimate_reliability(labelled),
     }
+
+
+def _estimate_reliability(labelled: pl.DataFrame) -> ConfidenceInterval:
+    """The reliability that agreement stands for, with the interval of the agreement."""
+    agreement = _estimate_agreement(labelled)
+    if agreement.value is None:
+        return agreement
+    n_ties = int((labelled["answer"] == "tie").sum())
+    half_of_ties = n_ties / labelled.height / 2
+    bounds = []
+    for share in agreement[:3]:
+        assert share is not None
+        with_ties = min(share + half_of_ties, 1.0)
+        bounds.append(estimate_from_agreement(with_ties))
+    value, low, high = bounds
+    return ConfidenceInterval(value, low, high, agreement.n)
 
 
 def _estimate_agreement(pairs: pl.DataFrame) -> ConfidenceInterval:

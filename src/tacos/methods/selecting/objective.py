@@ -11,9 +11,9 @@ and an objective in points of these grades is
     sum over the rows taken of E[grade | score]  +  (1 - r) x price x number of distinct tags
 
 With r = 0 the score says nothing, and only tags count. With r = 1 it says everything, and rows are
-taken by score. In between, a weak judge leaves more to diversity: one more tag is worth 0.6
-standard deviations of the score at r = 0.1, 0.16 at 0.4 and 0.04 at 0.8 (price 3). Scores count by
-z, so that their own scale does not matter.
+taken by score. In between, a weak judge leaves more to diversity: at a price of 1.5, one more tag
+is worth 0.28 standard deviations of the score for r = 0.1, 0.09 for 0.4 and 0.02 for 0.8. Scores
+count by z, so that their own scale does not matter.
 
 What it does not know: whether the judge is as reliable on this data as where it was measured.
 """

@@ -92,6 +92,21 @@ def test_a_judge_who_agrees_gets_no_advice() -> None:
     assert found.suggestions == ()
 
 
+def test_agreement_is_said_as_a_reliability_too() -> None:
+    labels = labelled()
+    found = of(labels, judged(labels))
+    share = found.agreement.value
+    assert share is not None
+    # Its own ties are half right.
+    share += (found.agreement.n - found.agreement_decided.n) / found.agreement.n / 2
+    expected = np.sin(np.pi * (share - 0.5)) ** 2
+    assert found.reliability.value == pytest.approx(expected)
+    assert 0.5 < found.reliability.low < found.reliability.value < 1
+    # A judge that calls all pairs ties knows nothing, however they are counted.
+    ties = judged(labels).with_columns(score_left=50.0, score_right=50.0)
+    assert of(labels, ties).reliability.value == pytest.approx(0, abs=1e-12)
+
+
 def test_a_judge_who_guesses_is_not_to_be_relied_on() -> None:
     labels = labelled()
     found = of(labels, judged(labels.with_columns(preferred=pl.lit("tie"))))

@@ -1,0 +1,82 @@
+"""What a run knows of its judge's reliability, and what its summary says of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.small_world import MODELS, long_response, make_rows
+
+import tacos
+from tacos.cli.shared.summary import _format_worth
+
+
+def run(place: Path, **settings: dict[str, Any]) -> tacos.Selection:
+    return tacos.select(
+        make_rows(160, long_response), 20, run=place, settings=settings, **MODELS
+    )
+
+
+def test_a_users_judge_was_never_measured_and_half_is_assumed(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    worth = done.summary.worth
+    assert worth["reliability"] is None
+    assert worth["gain"] is None
+    assert "never measured" in worth["basis"]
+    assert "unknown" in _format_worth(worth)
+    half = run(tmp_path, judge={"reliability": 0.5})
+    assert half.table["id"].to_list() == done.table["id"].to_list()
+
+
+def test_what_is_set_holds_and_makes_the_selection_alone_again(tmp_path: Path) -> None:
+    run(tmp_path)
+    done = run(tmp_path, judge={"reliability": 0.25})
+    assert done.made == ["selection"]
+    worth = done.summary.worth
+    assert worth["reliability"] == 0.25
+    # 20 of 160 rows: phi(1.15) / 0.125 = 1.65 standard deviations of 15 points.
+    assert worth["perfect"] == pytest.approx(24.7, abs=0.1)
+    assert worth["gain"] == pytest.approx(worth["perfect"] / 2)
+    text = _format_worth(worth)
+    assert "25% of what distinguishes good rows" in text
+    assert "12 points of 100 better than random rows" in text
+
+
+def test_no_reliability_takes_no_notice_of_scores_and_full_only_of_them(
+    tmp_path: Path,
+) -> None:
+    def upside_down(instructions: list[str], responses: list[str]) -> list[float]:
+        return [100.0 - len(response) for response in responses]
+
+    everyone = {"shortlist": {"rule": "all"}}
+    models = {**MODELS, "judge": upside_down}
+    chosen = []
+    for number, functions in enumerate((MODELS, models)):
+        done = tacos.select(
+            make_rows(160, long_response),
+            20,
+            run=tmp_path / str(number),
+            settings={**everyone, "judge": {"reliability": 0.0}},
+            **functions,
+        )
+        chosen.append(set(done.table["id"]))
+    assert chosen[0] == chosen[1]
+    best = run(tmp_path / "best", **everyone, judge={"reliability": 1.0})
+    scores = best.artifacts["scores/3"].scan().collect()
+    cut = scores["score"].sort(descending=True)[19]
+    assert best.table["score"].min() == pytest.approx(cut)
+
+
+def test_scores_of_the_input_are_of_unknown_reliability(tmp_path: Path) -> None:
+    rows = [
+        {**row, "score": i % 7} for i, row in enumerate(make_rows(160, long_response))
+    ]
+    done = tacos.select(
+        rows, 20, run=tmp_path, settings={"ingest": {"score": "score"}}, **MODELS
+    )
+    assert done.summary.worth["basis"] == "the scores come with the data"
+
+
+def test_reselect_goes_by_the_reliability_of_the_run(tmp_path: Path) -> None:
+    done = run(tmp_path, judge={"reliability": 0.05})
+    again = tacos.reselect(done, 20)
+    assert set(again.scores["id"]) == set(done.scores["id"])
