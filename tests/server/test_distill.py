@@ -216,7 +216,7 @@ def test_a_folder_of_models_stands_for_an_endpoint(
     words += ["--set", "normalise.encoder=static", "--set", "cluster.encoder=static"]
     run = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
     found = orjson.loads(run.stdout)
-    assert (found["models"]["tag"], found["models"]["judge"]) == (
+    assert (found["models"]["tag"], found["models"]["grade"]) == (
         "distilled from tiny-1",
         "mymodel",
     )

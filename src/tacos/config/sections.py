@@ -305,6 +305,8 @@ class ShortlistSettings(SettingsSection):
     """Shortlisted rows per row of the cluster's quota (rules `embedded-judge` and `random`)."""
     explore: float = Field(0.10, ge=0, le=1)
     """The share of the shortlist that is drawn at random instead (rule `embedded-judge`)."""
+    close_factor: float = Field(2.25, ge=1)
+    """Rows that the slow tier of the embedded judge reads, per row wanted (`judge.close`)."""
     cap: int = Field(0, ge=0)
     """The largest shortlist of a cluster, whatever the rule. 0: no limit."""
 
@@ -349,9 +351,16 @@ class JudgeSettings(SettingsSection):
     """A panel (["a", "b"]) instead of `model`: each judge gets every question. If both are set, the
     later one wins.
     """
-    mode: Literal["comparative", "singleton"] = "comparative"
-    """`singleton`: no shortlist and no pairs; the judge grades each sample alone, and the grade is
-    the score.
+    mode: Literal["auto", "comparative", "singleton"] = "auto"
+    """`comparative`: pairs of samples (preset `paper`). `singleton`: no pairs; the judge grades
+    each sample alone, and the grade is the score. `auto`: `singleton` for judges that see each
+    sample alone anyway (`embedded`, folders, your own function), since comparisons by them change
+    nothing; `comparative` for all others.
+    """
+    close: Literal["auto", "on", "off"] = "auto"
+    """Whether the embedded judge reads the shortlist a second time, with a language model (the
+    slow tier). `auto`: where its weights are installed and `mode` is `auto`. `off`: the fast tier
+    grades every row, and its grade is the score.
     """
     reliability: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
     """How much the scores say: the share of the variance of reference grades that they explain
@@ -411,9 +420,10 @@ class JudgeSettings(SettingsSection):
     @property
     def asking(self) -> dict[str, Any]:
         """What questions to the judge and their answers depend on: the whole section but the
-        target, which combines numbers that the judge has given, and how far they are trusted.
+        target, which combines numbers that the judge has given, how far they are trusted, and
+        whether the shortlist is read a second time.
         """
-        return self.model_dump(mode="json", exclude={"target", "reliability"})
+        return self.model_dump(mode="json", exclude={"target", "reliability", "close"})
 
     @property
     def grading(self) -> dict[str, Any]:

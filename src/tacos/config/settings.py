@@ -82,7 +82,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "cluster": {"k": 50, "membership": "every"},
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},
-        "judge": {"scores": "one"},
+        "judge": {"mode": "comparative", "scores": "one"},
         "rate": {"method": "mean", "scope": "cluster"},
         "select": {"quota": "ascending-size", "tag_price": 0.0},
     },

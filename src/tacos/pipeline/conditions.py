@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tacos.config import Settings
+from tacos.pipeline.judging_mode import resolve_mode
 
 
 def always_runs(settings: Settings) -> bool:
@@ -14,7 +15,12 @@ def uses_comparisons(settings: Settings) -> bool:
     """Samples are compared, unless the input brings its own scores or the judge grades each sample
     alone.
     """
-    return not settings.ingest.score and settings.judge.mode == "comparative"
+    return not settings.ingest.score and resolve_mode(settings) == "comparative"
+
+
+def uses_close_judge(settings: Settings) -> bool:
+    """The embedded judge reads the shortlist a second time, with its slow tier."""
+    return settings.judge.close == "on" and not uses_comparisons(settings)
 
 
 def uses_grades(settings: Settings) -> bool:

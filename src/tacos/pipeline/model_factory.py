@@ -16,11 +16,16 @@ from tacos.errors import ConfigError, ModelError
 from tacos.methods.tags import overrides, published_vocabulary
 from tacos.models import encoder, judge, tagger, user_functions
 from tacos.models.judge_panel import JudgePanel
-from tacos.pipeline.conditions import uses_tag_matching
+from tacos.pipeline.conditions import uses_close_judge, uses_tag_matching
+from tacos.pipeline.judging_mode import (
+    EMBEDDED,
+    is_endpoint_model,
+    load_close_module,
+    resolve_mode,
+)
 from tacos.pipeline.run_loop import StageModels
 from tacos.records import Encoder, Model
 
-EMBEDDED = "embedded"
 LLM = "llm"
 """As a stage's model: the model that the `llm` settings name."""
 
@@ -75,6 +80,8 @@ def build_models(
     }
     if uses_tag_matching(settings):
         models["match"] = network.client(_resolve_matcher_model(settings))
+    if uses_close_judge(settings):
+        models["reread"] = load_close_module().load()
     return StageModels(models, build_tools(settings, own, network))
 
 
@@ -118,7 +125,7 @@ def open_checker(
 def resolve_checker_model(settings: Settings) -> str:
     """The name of the model that checks tags; `ConfigError` if it is not one of an endpoint."""
     name = _resolve_name(settings, settings.check.model)
-    if not name or not _is_endpoint_model(name):
+    if not name or not is_endpoint_model(name):
         raise ConfigError(
             "tags are checked by a language model: name one in llm.model (--model), "
             "or have people fill in a sheet (--sheet, or tacos.write_tag_sheet)"
@@ -133,7 +140,7 @@ def resolve_editor_model(settings: Settings) -> str:
         raise ConfigError(
             "no model given: name one in llm.model (--model) or refine.model"
         )
-    if not _is_endpoint_model(name):
+    if not is_endpoint_model(name):
         raise ConfigError(
             f"{name!r} cannot rewrite: refine.model must be a model of an endpoint"
         )
@@ -143,7 +150,7 @@ def resolve_editor_model(settings: Settings) -> str:
 def _resolve_matcher_model(settings: Settings) -> str:
     """The name of the model that matches tags; `ConfigError` if it is not one of an endpoint."""
     name = _resolve_name(settings, settings.normalise.model)
-    if not name or not _is_endpoint_model(name):
+    if not name or not is_endpoint_model(name):
         raise ConfigError(
             "tags are matched by a language model: name one in llm.model (--model), or leave "
             "normalise.model empty"
@@ -154,7 +161,7 @@ def _resolve_matcher_model(settings: Settings) -> str:
 def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Stage -> the models of the endpoint that it asks, for the stages that ask one."""
     tagging_model = _resolve_name(settings, settings.tag.model)
-    judging_stage = "grade" if settings.judge.mode == "singleton" else "judge"
+    judging_stage = "grade" if resolve_mode(settings) == "singleton" else "judge"
     names_by_stage: dict[str, tuple[str, ...]] = {}
     if settings.cascade.sample:
         names_by_stage["tag-sample"] = (tagging_model,)
@@ -165,7 +172,7 @@ def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:
 
     models = {}
     for stage, names in names_by_stage.items():
-        endpoint_names = tuple(name for name in names if _is_endpoint_model(name))
+        endpoint_names = tuple(name for name in names if is_endpoint_model(name))
         if endpoint_names:
             models[stage] = endpoint_names
     return models
@@ -201,23 +208,6 @@ def _parse_embedding_model(name: str) -> str:
     if not name.startswith(ENDPOINT):
         return ""
     return name.removeprefix(ENDPOINT)
-
-
-def _is_endpoint_model(model: str) -> bool:
-    """Whether a model is one of the endpoint: neither the embedded one nor one in a folder.
-
-    Raises `ModelError` for the name of a folder that does not exist: no endpoint should be asked
-    instead.
-    """
-    if model == EMBEDDED:
-        return False
-    if model and Path(model).is_dir():
-        return False
-    if model.startswith(("./", "../", "~")) or model.endswith("/"):
-        raise ModelError(
-            f"no such folder: {model}; name one with --llm, or in tag.model and judge.model"
-        )
-    return True
 
 
 @dataclass(frozen=True)
@@ -335,7 +325,7 @@ def _build_judge(
         return user_functions.FunctionJudge(own.judge)
     members: dict[str, Model] = {}
     for name in settings.judges:
-        if _is_endpoint_model(name):
+        if is_endpoint_model(name):
             members[name] = network.client(name)
         else:
             members[name] = _load_local_model(judge.load, name, "judge.model")
@@ -350,7 +340,7 @@ def _check_judge(settings: Settings, own: UserFunctions) -> None:
     if own.judge is not None and config.models:
         raise ConfigError("your own judge judges alone: leave out judge.models")
     # The rest of the settings is for language models alone.
-    if own.judge is None and all(map(_is_endpoint_model, settings.judges)):
+    if own.judge is None and all(map(is_endpoint_model, settings.judges)):
         return
     if config.criteria:
         raise ConfigError(
@@ -371,7 +361,7 @@ def _build_grader(
     """What grades each sample by itself: the judge in singleton mode, else a cheap model, for the
     shortlist.
     """
-    if settings.judge.mode == "singleton":
+    if resolve_mode(settings) == "singleton":
         return _build_judge(settings, own, network)
     if own.judge is not None:
         return user_functions.FunctionJudge(own.judge)

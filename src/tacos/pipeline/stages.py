@@ -16,6 +16,7 @@ from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
 from tacos.pipeline.conditions import (
     rewrites_instructions,
     uses_cascade,
+    uses_close_judge,
     uses_comparisons,
     uses_grades,
     uses_itemset_rules,
@@ -37,6 +38,7 @@ from tacos.pipeline.steps import (
     judgements,
     refine,
     selection,
+    shortlist,
     tags,
 )
 from tacos.records import (
@@ -179,9 +181,18 @@ PIPELINE: Pipeline = (
         uses=(
             "shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude",
             "select.per_source", "select.per_tag", "select.match_length", "ingest.score",
-            "judge.mode", "judge.target", "seed",
+            "judge.mode", "judge.close", "judge.target", "seed",
         ),
-        run=selection.make_shortlist,
+        run=shortlist.make_shortlist,
+    ),
+    PromptStage(
+        "reread", "close_grades", GRADES, when=uses_close_judge,
+        reads=("shortlist", "samples"),
+        uses=("judge.grading",),
+        template="grade", one_score_template="grade_one", section="judge",
+        questions=judgements.build_reread_questions,
+        ask=comparisons.ask_grade,
+        parse=comparisons.parse_grade,
     ),
     (  # once per round
         TableStage(
@@ -199,14 +210,14 @@ PIPELINE: Pipeline = (
             "judge", "verdicts", VERDICTS, when=uses_comparisons,
             reads=("pairs/now", "samples"),
             uses=("judge.asking",),
-            template="judge",
+            template="judge", one_score_template="judge_one",
             questions=judgements.build_judge_questions,
             ask=comparisons.ask_comparison,
             parse=comparisons.parse_verdict,
         ),
         TableStage(
             "rate", "scores", SCORES, version=3,
-            reads=("shortlist", "verdicts/all", "grades", "samples"),
+            reads=("shortlist", "verdicts/all", "grades", "close_grades", "samples"),
             uses=("rate", "ingest.score", "judge.mode", "judge.target", "seed"),
             run=judgements.rate_samples,
         ),

@@ -175,6 +175,11 @@ def _trace_shortlist(
         means = average_grades(grades, settings.judge.target)
         for entry in means.to_dicts():
             trace["grade"] = round(entry["grade"], 2)
+    if "close_grades" in artifacts:
+        grades = artifacts["close_grades"].scan().filter(pl.col("id") == row).collect()
+        means = average_grades(grades, settings.judge.target)
+        for entry in means.to_dicts():
+            trace["close_grade"] = round(entry["grade"], 2)
     if "shortlist" in artifacts:
         trace["shortlist"] = _describe_shortlist(artifacts, row)
     return trace

@@ -68,6 +68,10 @@ class RunSummary:
     """"kept" and "left out": rule -> rows; a sample counts once in each cluster where it is
     compared.
     """
+    n_graded: dict[str, int] = field(default_factory=dict)
+    """Stage -> rows that it graded one by one, where such grades are the scores and no pair was
+    compared: `grade`, and `reread` for the slow tier of the embedded judge.
+    """
     n_pairs: int = 0
     n_verdicts: int = 0
     diagnostics: dict[str, Any] = field(default_factory=dict)
@@ -126,6 +130,8 @@ def summarise_run(
         figures |= _summarise_shortlist(artifacts["shortlist"])
     if _list_rounds(artifacts, "verdicts"):
         figures |= _summarise_judging(artifacts, settings)
+    elif find_newest_scores(artifacts) and not settings.ingest.score:
+        figures["n_graded"] = _count_graded_rows(artifacts)
     if "selection" in artifacts:
         figures |= _summarise_selection(artifacts, settings)
         figures |= _summarise_certainty(artifacts)
@@ -338,6 +344,17 @@ def _summarise_judging(
         figures["judges"] = by_judge
         figures["agreement"] = _measure_judge_agreement(verdicts)
     return figures
+
+
+def _count_graded_rows(artifacts: Artifacts) -> dict[str, int]:
+    """Stage -> rows that it graded, for the stages that grade rows one by one."""
+    n_graded = {}
+    for name in ("grades", "close_grades"):
+        if name in artifacts:
+            stage = artifacts[name].manifest["stage"]
+            distinct = artifacts[name].scan().select(pl.col("id").n_unique())
+            n_graded[stage] = int(distinct.collect().item())
+    return n_graded
 
 
 def _count_pairs(artifacts: Artifacts) -> int:

@@ -151,6 +151,10 @@ class Store:
             ) from None
         return Artifact(path, manifest)
 
+    def has(self, name: str) -> bool:
+        """Whether an artifact of that name was ever committed, under any key."""
+        return (self.root / name).is_dir()
+
     def begin(
         self,
         name: str,

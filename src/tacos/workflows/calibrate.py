@@ -54,7 +54,7 @@ def calibrate(
     watcher = choose_progress(progress)
     ledger_file = arguments.to_optional_path("ledger", ledger)
     chosen = resolve_settings(settings)
-    if chosen.judge.mode != "comparative":
+    if chosen.judge.mode == "singleton":
         raise ConfigError(
             "calibration needs comparisons, which judge.mode=singleton does not make: "
             "leave out judge.mode"

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tacos.config import Settings
+from tacos.engines.local import LocalEngine
 from tacos.formats import sources
+from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import (
     UserFunctions,
     list_endpoint_models,
@@ -19,6 +21,7 @@ from tacos.pipeline.plan import Step, plan_steps
 from tacos.pipeline.run_loop import find_existing_artifacts
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows.input_samples import count_run_questions, read_samples
+from tacos.workflows.reading_time import format_duration, measure_reading_time
 
 ROW_PER_SAMPLE = frozenset({"samples", "canonical_tags", "memberships", "grades"})
 """Artifacts that have a row per sample."""
@@ -38,6 +41,8 @@ class StepForecast:
     """None: it asks none, or how many is not known before the run."""
     models: tuple[str, ...] = ()
     """The models of the endpoint that are asked; empty if an embedded model answers, for free."""
+    seconds: float | None = None
+    """How long it takes at most, where that was measured."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -50,9 +55,12 @@ class StepForecast:
             return self.action + rows
         # Embedded models answer without an endpoint, so they have no name here.
         models = " and ".join(self.models) or "an embedded model, free"
-        return (
+        text = (
             f"{self.action}{rows}, at most {self.n_questions:,} questions to {models}"
         )
+        if self.seconds is not None:
+            text += f", about {format_duration(self.seconds)}"
+        return text
 
 
 def forecast_run(
@@ -61,12 +69,15 @@ def forecast_run(
     *,
     run: Path | None = None,
 ) -> list[StepForecast]:
-    """Forecast every step of a run. Nothing is kept and no model is asked.
+    """Forecast every step of a run. Nothing is kept and no endpoint is asked.
 
-    Steps whose artifact is up to date in `run` say so; numbers of questions are upper bounds.
+    Steps whose artifact is up to date in `run` say so; numbers of questions are upper bounds. The
+    slow tier of the embedded judge is timed on a few rows.
     Raises `InputError` if the data cannot be read, `ConfigError` or `ModelError` if a model cannot
     be had.
     """
+    settings = resolve_judging(settings)
+    seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         scratch = Store(Path(folder))
         store = Store(run) if run else scratch
@@ -80,7 +91,17 @@ def forecast_run(
                 store,
                 models,
             )
-        samples = existing.get("samples") or read_samples(source, settings, scratch)
+            samples = existing.get("samples")
+            if samples is None:
+                samples = read_samples(source, settings, scratch)
+            if "reread" in models.prompt:
+                needed = measure_reading_time(
+                    samples,
+                    settings,
+                    models.prompt["reread"],
+                    LocalEngine().n_workers,
+                )
+                seconds["reread"] = needed.seconds
         n_samples = samples.manifest["n_rows"]
         n_questions = count_run_questions(samples, settings)
     models_of = list_endpoint_models(settings)
@@ -91,6 +112,7 @@ def forecast_run(
             n_samples,
             n_questions,
             models_of,
+            seconds,
         )
         for step in plan_steps(settings)
     ]
@@ -102,6 +124,7 @@ def _forecast_step(
     n_samples: int,
     n_questions: Mapping[str, int],
     models_of: Mapping[str, tuple[str, ...]],
+    seconds: Mapping[str, float],
 ) -> StepForecast:
     """Forecast one step."""
     if step.artifact in existing:
@@ -120,4 +143,5 @@ def _forecast_step(
         n_rows,
         n_asked,
         models,
+        seconds.get(step.stage.name),
     )

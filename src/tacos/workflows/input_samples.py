@@ -11,6 +11,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.methods.measures import request_counts
+from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.run_loop import Source, StageModels, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
@@ -39,6 +40,7 @@ def read_samples(
 
 def count_run_questions(samples: Artifact, settings: Settings) -> dict[str, int]:
     """Stage -> the most questions that a run over the samples asks."""
+    settings = resolve_judging(settings)
     is_user_turn = pl.col("turns").explode().struct.field("role").eq("user")
     n_turns = samples.scan().select(is_user_turn.sum()).collect().item()
     n_selected = pool.count_requested_rows(samples, settings.select.size)

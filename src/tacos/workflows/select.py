@@ -25,12 +25,15 @@ from tacos.errors import InputError, OutputError, RunError
 from tacos.formats import reading, sources
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
+from tacos.pipeline import conditions
+from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
+from tacos.workflows.reading_time import measure_reading_time
 from tacos.workflows.selection import (
     STATE,
     OutputTargets,
@@ -122,6 +125,9 @@ def run_selection(
     """
     # Fail before any work if the outputs cannot be written.
     check_targets(targets)
+    own = own or UserFunctions()
+    settings = resolve_judging(settings, own_judge=own.judge is not None)
+    watcher = progress or SilentProgress()
     directory = resolve_run_directory(targets.run, targets.output)
     if directory is None:
         # Not removed at the end: the result reads its tables from there.
@@ -129,17 +135,27 @@ def run_selection(
     store = Store(directory)
     engine = LocalEngine(workers)
 
-    # A run that is to stop early may have too few rows for the selection.
-    def check(name: str, artifact: Artifact) -> None:
-        if until in {None, "select"}:
-            _check_feasibility(name, artifact, settings)
-
     with (
         store.lock(),
         _translate_read_errors(directory),
         closing(engine),
-        open_models(settings, own or UserFunctions(), ledger) as models,
+        open_models(settings, own, ledger) as models,
     ):
+
+        def check(name: str, artifact: Artifact) -> None:
+            # A run that is to stop early may have too few rows for the selection.
+            if until in {None, "select"}:
+                _check_feasibility(name, artifact, settings)
+            is_read_closely = conditions.uses_close_judge(settings)
+            if name == "samples" and is_read_closely and not store.has("close_grades"):
+                needed = measure_reading_time(
+                    artifact,
+                    settings,
+                    models.prompt["reread"],
+                    engine.n_workers,
+                )
+                watcher.announce(needed.text())
+
         # Inside the lock: data from standard input are kept in the run directory.
         source = sources.open_source(data, directory)
         if targets.output is not None:
@@ -155,7 +171,7 @@ def run_selection(
             store,
             engine,
             models,
-            progress or SilentProgress(),
+            watcher,
             until,
             check,
         )

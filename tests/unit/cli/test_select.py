@@ -53,7 +53,8 @@ def test_the_summary_says_what_happened(done: Path) -> None:
     found = json.loads(printed)
     assert (found["n_read"], found["n_selected"]) == (339, 30)
     assert found["rejects"]["samples"] == {"duplicate": 3, "empty response": 2}
-    assert found["diagnostics"]["flip_rate"]["value"] is None
+    assert found["n_graded"]["grade"] == 334
+    assert found["n_pairs"] == 0
     assert found["selection"]["pool"]["n"] == 334
 
 
@@ -83,7 +84,8 @@ def test_a_dry_run_says_which_questions_go_to_whom(tmp_path: Path) -> None:
         for step in json.loads(printed)
         if step["n_questions"]
     }
-    assert asked == {"tags": ["big"], "grades": [], "verdicts/0": []}
+    asked.pop("close_grades", None)  # where the weights of the slow tier are installed
+    assert asked == {"tags": ["big"], "grades": []}
 
 
 def test_explain_and_runs(done: Path) -> None:

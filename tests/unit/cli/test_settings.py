@@ -23,7 +23,7 @@ def test_every_setting_is_there() -> None:
 
 def test_a_stage_has_its_settings_with_values_choices_and_meaning() -> None:
     by_name = {each["name"]: each for each in listed("judge")}
-    assert by_name["judge.mode"]["choices"] == ["comparative", "singleton"]
+    assert by_name["judge.mode"]["choices"] == ["auto", "comparative", "singleton"]
     assert by_name["judge.repetitions"]["value"] == 1
     assert "panel" in str(by_name["judge.models"]["meaning"])
     (rule,) = listed("shortlist.rule", "--preset", "paper")

@@ -72,6 +72,7 @@ class Biased:
 
 def settings(**changes: Any) -> Settings:
     return config.load_settings(
+        judge={"mode": "comparative"},
         select={"n": 15},
         normalise={"alpha": 1},
         shortlist={"rule": "all"},

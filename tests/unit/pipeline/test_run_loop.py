@@ -15,7 +15,7 @@ from tests.small_world import (
 )
 
 import tacos
-from tacos.config import Settings
+from tacos.config import Settings, load_settings
 from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
 from tacos.pipeline.failure_gate import check_failure_rate
 from tacos.pipeline.model_factory import resolve_editor_model
@@ -147,7 +147,8 @@ def test_a_gate_says_what_can_be_done_about_it() -> None:
             "failure": [True],
         }
     )
-    stages = {step.stage.name: step.stage for step in plan_steps(Settings())}
+    compared = load_settings(judge={"mode": "comparative"})
+    stages = {step.stage.name: step.stage for step in plan_steps(compared)}
     for name, advice in (
         ("judge", r"--set judge\.max_tokens"),
         ("ingest", "Fix the input, or continue without"),

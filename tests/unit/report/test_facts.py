@@ -17,7 +17,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
         n=20,
         run=tmp_path_factory.mktemp("done") / "run",
         **MODELS,
-        settings={"normalise": {"alpha": 1}},
+        settings={"normalise": {"alpha": 1}, "judge": {"mode": "comparative"}},
     )
 
 

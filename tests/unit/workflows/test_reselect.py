@@ -44,7 +44,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
 def graded(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
     """A finished run with a shortlist: every row has a grade, few have a score."""
     return run(
-        tmp_path_factory.mktemp("graded"), settings={"shortlist": {"factor": 2.0}}
+        tmp_path_factory.mktemp("graded"),
+        settings={"shortlist": {"factor": 2.0}, "judge": {"mode": "comparative"}},
     )
 
 
@@ -88,7 +89,7 @@ def test_a_second_call_finds_the_first_and_the_run_keeps_its_own_selection(
 def test_the_newest_scores_are_those_of_the_last_round_also_after_the_tenth(
     tmp_path: Path,
 ) -> None:
-    run(tmp_path, settings={"pair": {"rounds": 11}})
+    run(tmp_path, settings={"pair": {"rounds": 11}, "judge": {"mode": "comparative"}})
     assert find_run_scores(tacos.load(tmp_path / "run").artifacts) == "scores/10"
 
 

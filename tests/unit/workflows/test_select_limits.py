@@ -40,7 +40,9 @@ def run(
     **changes: Any,
 ) -> tacos.Selection:
     """A selection of both files with cheap models."""
-    more = {"normalise": {"alpha": 1}, **(settings or {})}
+    # Compared, so that a shortlist decides which rows have a score.
+    compared = {"normalise": {"alpha": 1}, "judge": {"mode": "comparative"}}
+    more = {**compared, **(settings or {})}
     own: dict[str, Any] = {**MODELS, "judge": judge, **changes}
     return tacos.select(files(folder), n, run=folder / "run", settings=more, **own)
 

@@ -15,6 +15,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.table import Table
 
@@ -38,6 +39,10 @@ class ProgressBars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
+    def announce(self, text: str) -> None:
+        # By the console of the bars, which moves them down and out of its way.
+        self._progress.console.print(text, soft_wrap=True)
+
     def start(self, name: str, total: int | None) -> None:
         self._tasks[name] = self._progress.add_task(name, total=total)
 
@@ -59,6 +64,8 @@ def show_progress(*, show: bool) -> Iterator[ProgressBars]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     # In a log file every redrawn bar would be a line.
     is_shown = show and errors.is_terminal

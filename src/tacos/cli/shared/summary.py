@@ -173,6 +173,8 @@ def _format_cascade(summary: RunSummary) -> Lines:
 
 def _format_judging(summary: RunSummary) -> Lines:
     """What the judges did and how far they can be trusted."""
+    if summary.n_graded:
+        yield "judged", _format_single_grades(summary.n_graded)
     if not summary.n_pairs:
         return
     diagnostics = summary.diagnostics
@@ -203,6 +205,17 @@ def _format_judging(summary: RunSummary) -> Lines:
             "warning",
             "the judge gave nearly all rows the same score: its scores say little",
         )
+
+
+def _format_single_grades(n_graded: Mapping[str, int]) -> str:
+    """Who graded how many rows one by one, and why no pairs were compared."""
+    text = f"{n_graded['grade']:,} rows, each by itself"
+    if "reread" in n_graded:
+        text += f"; {n_graded['reread']:,} of them again by the slow tier"
+    return (
+        f"{text}. No pairs were compared: comparisons change nothing where a judge sees one row "
+        "at a time"
+    )
 
 
 def _format_judge_rates(rates: Mapping[str, Any]) -> str:

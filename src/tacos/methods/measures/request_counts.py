@@ -35,7 +35,7 @@ def count_questions(
 ) -> dict[str, int]:
     """Stage -> largest number of questions over all rounds; stages without questions are absent.
 
-    `n_wanted` is the size of the selection in rows.
+    `judge.mode` and `judge.close` are resolved; `n_wanted` is the size of the selection in rows.
     """
     questions = _count_tag_questions(settings.cascade, n_turns)
     if settings.normalise.model and not settings.normalise.vocabulary:
@@ -44,8 +44,16 @@ def count_questions(
     n_verdicts = n_judges * settings.judge.repetitions
     if settings.judge.mode == "singleton":
         questions["grade"] = n_verdicts * n_samples
+        if settings.judge.close == "on":
+            n_reread = bound_reread_rows(settings, n_samples, n_wanted)
+            questions["reread"] = n_reread
         return questions
-    n_shortlisted = _bound_shortlist(settings, n_samples, n_wanted)
+    n_shortlisted = _bound_shortlist(
+        settings,
+        settings.shortlist.factor,
+        n_samples,
+        n_wanted,
+    )
     n_requests = _bound_judge_requests(settings, n_shortlisted)
     questions["judge"] = n_requests * n_verdicts
     if settings.shortlist.rule == "embedded-judge":
@@ -74,8 +82,24 @@ def _bound_match_requests(config: NormaliseSettings) -> int:
     return int(2**n_digits)
 
 
+def bound_reread_rows(
+    settings: Settings,
+    n_samples: int,
+    n_wanted: int,
+) -> int:
+    """The most rows that the slow tier of the embedded judge reads: each once."""
+    n_shortlisted = _bound_shortlist(
+        settings,
+        settings.shortlist.close_factor,
+        n_samples,
+        n_wanted,
+    )
+    return min(n_samples, n_shortlisted)
+
+
 def _bound_shortlist(
     settings: Settings,
+    factor: float,
     n_samples: int,
     n_wanted: int,
 ) -> int:
@@ -92,7 +116,7 @@ def _bound_shortlist(
         n_memberships = min(n_memberships, n_capped)
     if config.rule in {"all", "longest-per-tag-set"}:
         return n_memberships
-    n_kept = math.ceil(config.factor * n_wanted)
+    n_kept = math.ceil(factor * n_wanted)
     rows_per_reserve = (n_kept + SPARE) * per_sample
     reserved = _count_reserves(settings) * rows_per_reserve
     return min(n_memberships, n_kept + n_clusters + reserved)

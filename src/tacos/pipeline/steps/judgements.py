@@ -1,4 +1,6 @@
-"""The stages grade, pair, judge and rate: questions for judges, and scores from their answers."""
+"""The stages grade, reread, pair, judge and rate: questions for judges, and scores from their
+answers.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,15 @@ import polars as pl
 from tacos.config import Settings
 from tacos.methods.judging import comparisons, pairing, rating
 from tacos.methods.selecting import quotas
+from tacos.pipeline import conditions
+from tacos.pipeline.judging_mode import resolve_mode
 from tacos.pipeline.steps import pool
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import SCORES, StageOutput, conform_table
 
 N_PAIRS_PER_BATCH = 1_000
+N_REREAD_PER_BATCH = 64
+"""Samples that the slow tier reads between two reports of progress: a few seconds."""
 
 CHAIN_BUDGET = 2.0
 """Requests per sample from which active pairing can afford to open with a chain (1.1 requests per
@@ -33,7 +39,7 @@ def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
     # Grades for the shortlist come from one cheap model, which has no name here.
     judges: tuple[str, ...] = ("",)
     repetitions = 1
-    if settings.judge.mode == "singleton" and not has_scores:
+    if resolve_mode(settings) == "singleton" and not has_scores:
         judges = settings.judges
         repetitions = settings.judge.repetitions
 
@@ -43,6 +49,18 @@ def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
             is_scored = pl.col("given_score").is_not_null()
             samples = samples.filter(is_scored)
         yield comparisons.list_grade_questions(samples, judges, repetitions)
+
+
+def build_reread_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
+    """One question per shortlisted sample, in small batches: each takes the slow tier a while."""
+    shortlisted = tables["shortlist"].scan().select("id").unique().collect()["id"]
+    columns = ["id", "instruction", "response", "given_score"]
+    for samples in tables["samples"].batches(columns):
+        wanted = samples.filter(pl.col("id").is_in(shortlisted.implode()))
+        for batch in wanted.iter_slices(N_REREAD_PER_BATCH):
+            yield comparisons.list_grade_questions(batch, settings.judges)
 
 
 def pair_samples(
@@ -96,7 +114,7 @@ def rate_samples(
     tables: Tables, settings: Settings, tool: Any, number: int
 ) -> StageOutput:
     """Verdicts of all rounds so far -> scores."""
-    if settings.ingest.score or settings.judge.mode == "singleton":
+    if not conditions.uses_comparisons(settings):
         return StageOutput.without_rejects(_convert_grades(tables, settings))
 
     verdicts = comparisons.combine_verdicts(
@@ -232,11 +250,16 @@ def _average_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
 
 def _convert_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     """Grades as scores, by `SCORES`: the input's own, or those of a judge that sees each sample
-    alone. Rows without a grade are left out.
+    alone, its slow tier where there is one. Rows without a grade are left out.
     """
+    grades = tables.get("close_grades", tables["grades"])
+    means = comparisons.average_grades(
+        grades.scan().collect(),
+        settings.judge.target,
+    )
     homes = tables["shortlist"].scan().select("id", "cluster").collect()
     scores = (
-        homes.join(_average_grades(tables, settings), on="id")
+        homes.join(means, on="id")
         .rename({"grade": "score"})
         .with_columns(
             pl.lit(None).alias("error"),

@@ -1,9 +1,8 @@
-"""The stages shortlist and select: which rows are compared, and which are taken in the end.
+"""The stage select: which rows are taken in the end.
 
 With quotas of sources or tags, length matching or a near-duplicate limit, `make_selection` walks
 the order in which the quotas of clusters would take rows and skips those that a limit has no room
-for; the next best rows come in instead. The rows that such limits need are shortlisted, too:
-`factor` times the rows of each source, tag or band of lengths.
+for; the next best rows come in instead.
 """
 
 from __future__ import annotations
@@ -18,73 +17,11 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.errors import ConfigError
-from tacos.methods.judging import comparisons, shortlist
-from tacos.methods.judging.shortlist import Reserve
 from tacos.methods.selecting import quotas, sizes, strategies
-from tacos.methods.selecting.limits import build_bounds
 from tacos.methods.selecting.strategies import StrategyInputs
 from tacos.pipeline.steps import pool as pool_steps
-from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES, AnnotatedPool, Tables
+from tacos.pipeline.steps.pool import AnnotatedPool, Tables
 from tacos.records import Encoder, StageOutput
-
-EXCLUDED = "on the exclude list"
-NO_GRADES = pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
-
-
-def make_shortlist(
-    tables: Tables, settings: Settings, tool: Any, number: int
-) -> StageOutput:
-    """The members of each cluster that enter comparison; the others are rejects, with the rule that
-    left them out.
-    """
-    config = settings.shortlist
-    rule = config.rule
-    # Without comparisons, there is nothing to save by a shortlist.
-    if settings.ingest.score or settings.judge.mode == "singleton":
-        rule = "all"
-
-    # The members of each cluster, without those on the exclude list
-    samples = _read_positions(tables)
-    excluded = pool_steps.resolve_ids(
-        samples.lazy(), settings.select.exclude, "exclude"
-    )
-    is_excluded = pl.col("id").is_in(excluded)
-    everyone = pool_steps.read_memberships(tables, settings)
-    members = everyone.filter(~is_excluded)
-
-    # The quota of each cluster, which the size of its shortlist depends on
-    n = pool_steps.count_requested_rows(tables["samples"], settings.select.size)
-    sizes_now = pool_steps.cluster_sizes(members)
-    shares = quotas.compute_quotas(sizes_now, n, settings.select.quota)
-    candidates = (
-        members.rename({"clusters": "tag_set"})
-        .join(samples, on="id")
-        .join(
-            _read_grades(tables, settings),
-            on="id",
-            how="left",
-        )
-    )
-    kept, dropped = shortlist.shortlist_members(
-        candidates,
-        rule,
-        shares,
-        config.factor,
-        config.explore,
-        settings.seed,
-        config.cap or None,
-        _build_reserves(tables, settings, excluded, n),
-    )
-    # Why the others are left out
-    by_rule = pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason")
-    by_list = pl.lit(EXCLUDED).alias("reason")
-    left_out = dropped.select("id", by_rule, "cluster")
-    listed = everyone.filter(is_excluded).select("id", by_list, "cluster")
-    return StageOutput(
-        kept,
-        _reject_dropped_rows(pl.concat([left_out, listed])),
-        notes={},
-    )
 
 
 def make_selection(
@@ -278,52 +215,6 @@ class QuotaSelection(AnnotatedPool):
         rows = [row_of[ids[number]] for number in in_pool]
         vectors[rows] = encoded[in_pool]
         return vectors
-
-
-def _read_positions(tables: Tables) -> pl.DataFrame:
-    """id, content_hash, length and position in the input of every sample."""
-    columns = tables["samples"].scan().select("id", "content_hash", "length")
-    return columns.with_row_index("position").collect()
-
-
-def _read_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """id, grade: the mean grades, if any were asked for."""
-    if "grades" not in tables:
-        return NO_GRADES
-    grades = tables["grades"].scan().collect()
-    means = comparisons.average_grades(grades, settings.judge.target)
-    return means.select("id", "grade")
-
-
-def _build_reserves(
-    tables: Tables, settings: Settings, excluded: list[str], n: int
-) -> list[Reserve]:
-    """The groups of rows that exact quotas and length matching need on the shortlist."""
-    limits = pool_steps.build_limits(settings.select)
-    if not limits:
-        return []
-    everyone = pool_steps.build_pool_table(tables, NO_HOMES, NO_SCORES)
-    pool = everyone.filter(~pl.col("id").is_in(excluded))
-    reserves = []
-    for bound in build_bounds(pool, n, limits):
-        # An upper limit needs no rows: it can be left empty.
-        if not bound.exact:
-            continue
-        groups = pl.Series("group", bound.groups, pl.Int64)
-        reserve = Reserve(pool.select("id", groups), bound.room)
-        reserves.append(reserve)
-    return reserves
-
-
-def _reject_dropped_rows(dropped: pl.DataFrame) -> pl.DataFrame:
-    """Rows that are not shortlisted (id, reason, cluster), as rejects that are no failures."""
-    return dropped.select(
-        "id",
-        pl.lit("shortlist").alias("stage"),
-        "reason",
-        pl.concat_str(pl.lit("cluster "), "cluster").alias("raw"),
-        pl.lit(False).alias("failure"),
-    )
 
 
 def _select_by_user(tables: Tables, settings: Settings, selector: Any) -> StageOutput:
