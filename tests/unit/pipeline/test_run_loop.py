@@ -73,7 +73,10 @@ def test_a_changed_function_of_the_user_reruns_its_stage(tmp_path: Path) -> None
 def test_the_same_seed_gives_the_same_selection_and_another_one_differs(
     tmp_path: Path,
 ) -> None:
-    chance = {"shortlist": {"rule": "random", "factor": 2.0}}
+    chance = {
+        "shortlist": {"rule": "random", "factor": 2.0},
+        "judge": {"mode": "comparative"},
+    }
     runs = (("a", 1), ("b", 1), ("c", 2))
     first, again, other = (
         run(tmp_path / name, seed=seed, settings=chance) for name, seed in runs
