@@ -374,7 +374,8 @@ class JudgeSettings(SettingsSection):
     """
     target: float = Field(DEFAULT_TARGET, ge=0, le=1)
     """The share of correctness in the score that selects; the rest is value. Changing it asks no
-    question again. A judge that gives one score is not affected.
+    question again; only rows that it brings onto the shortlist are new to the judge. A judge that
+    gives one score is not affected.
     """
     repetitions: int = Field(1, ge=1, le=100)
     """How often each judge gets the same question. Of little use at temperature 0."""

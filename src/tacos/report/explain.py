@@ -11,11 +11,16 @@ import polars as pl
 from tacos.amounts import QuotaAmount
 from tacos.config import Settings
 from tacos.errors import InputError
-from tacos.methods.judging.comparisons import average_grades
+from tacos.methods.judging.comparisons import (
+    NUMBERS,
+    average_grades,
+    combine_verdicts,
+)
 from tacos.methods.selecting.limits import Limits, build_bounds, explain_full_limits
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES
+from tacos.records import SCORES, add_missing_columns
 from tacos.report.facts import LEFT_OUT
 from tacos.store.artifacts import Artifact
 
@@ -47,7 +52,7 @@ def explain_row(
         **_trace_tags(artifacts, row),
         **_trace_clusters(artifacts, row),
         **_trace_shortlist(artifacts, settings, row),
-        **_trace_scores(artifacts, row),
+        **_trace_scores(artifacts, settings, row),
     }
     verdict = _explain_verdict(artifacts, settings, row, trace)
     return {"verdict": verdict, **trace}
@@ -169,20 +174,39 @@ def _trace_shortlist(
 ) -> dict[str, Any]:
     """The grade of the sample, and where it was shortlisted or which rule left it out."""
     trace: dict[str, Any] = {}
-    if "grades" in artifacts:
-        grades = artifacts["grades"].scan().filter(pl.col("id") == row).collect()
+    for name, artifact in (("grade", "grades"), ("close_grade", "close_grades")):
+        if artifact not in artifacts:
+            continue
+        grades = artifacts[artifact].scan().filter(pl.col("id") == row).collect()
         # A sample may be graded more than once.
         means = average_grades(grades, settings.judge.target)
         for entry in means.to_dicts():
-            trace["grade"] = round(entry["grade"], 2)
-    if "close_grades" in artifacts:
-        grades = artifacts["close_grades"].scan().filter(pl.col("id") == row).collect()
-        means = average_grades(grades, settings.judge.target)
-        for entry in means.to_dicts():
-            trace["close_grade"] = round(entry["grade"], 2)
+            trace[name] = _describe_grade(entry)
+            trace[f"{name}_reasons"] = _list_grade_reasons(grades)
     if "shortlist" in artifacts:
         trace["shortlist"] = _describe_shortlist(artifacts, row)
     return trace
+
+
+def _describe_grade(entry: Record) -> str:
+    """The mean grade, with the numbers that it is made of."""
+    return f"{entry['grade']:.2f}{_describe_numbers(entry)}"
+
+
+def _describe_numbers(entry: Record) -> str:
+    """Value and correctness in brackets; nothing where the judge gave one score only."""
+    if entry["value"] is None:
+        return ""
+    return f" (value {entry['value']:.1f}, correctness {entry['correctness']:.1f})"
+
+
+def _list_grade_reasons(grades: pl.DataFrame) -> list[str]:
+    """What the judges said of the sample by itself, each with its judge's name if it has one."""
+    reasons = []
+    for entry in grades.filter(pl.col("reason") != "").to_dicts():
+        name = f"{entry['judge']}: " if entry["judge"] else ""
+        reasons.append(name + _clip_text(entry["reason"]))
+    return reasons
 
 
 def _describe_shortlist(artifacts: Artifacts, row: str) -> list[str]:
@@ -199,14 +223,18 @@ def _describe_shortlist(artifacts: Artifacts, row: str) -> list[str]:
     return reasons
 
 
-def _trace_scores(artifacts: Artifacts, row: str) -> dict[str, Any]:
+def _trace_scores(
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+) -> dict[str, Any]:
     """Every comparison of the sample, its scores, and its rank and the cut-off in each cluster."""
     newest = pool_steps.find_newest_scores(artifacts)
     if newest is None:
         return {}
     trace: dict[str, Any] = {}
-    trace["comparisons"] = _list_comparisons(artifacts, row)
-    scores = artifacts[newest].scan().collect()
+    trace["comparisons"] = _list_comparisons(artifacts, settings, row)
+    scores = add_missing_columns(artifacts[newest].scan().collect(), SCORES)
     is_row = pl.col("id") == row
     ranks = []
     for entry in scores.filter(is_row).to_dicts():
@@ -235,6 +263,7 @@ def _describe_rank(
     parts = [f"{score:.2f}"]
     if entry["error"] is not None:
         parts.append(f"+- {entry['error']:.2f}")
+    parts[-1] += _describe_numbers(entry)
     parts.append(f"in cluster {cluster}, rank {n_better + 1} of {len(others)}")
     text = " ".join(parts)
     if "selection" not in artifacts:
@@ -256,18 +285,23 @@ def _describe_rank(
     return f"{text}; its quota took {n_taken}, down to {cut_off:.2f}"
 
 
-def _list_comparisons(artifacts: Artifacts, row: str) -> list[str]:
+def _list_comparisons(
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+) -> list[str]:
     """One line per verdict that the sample is in."""
     lines = []
     for name in artifacts:
         if not name.startswith("verdicts/"):
             continue
         number = name.partition("/")[2]
+        combined = combine_verdicts(artifacts[name].scan(), settings.judge.target)
         for side in ("left", "right"):
-            verdicts = _read_sample_rows(artifacts, name, row, side)
+            verdicts = combined.filter(pl.col(side) == row).collect()
             lines += [
                 f"round {number}, {_describe_comparison(each, side)}"
-                for each in verdicts
+                for each in verdicts.to_dicts()
             ]
     return sorted(lines)
 
@@ -285,6 +319,12 @@ def _describe_comparison(verdict: Record, side: str) -> str:
     own_score = verdict[f"score_{side}"]
     other_score = verdict[f"score_{other}"]
     scores = f"{own_score:g} : {other_score:g}"
+    if verdict[f"value_{side}"] is not None:
+        numbers = [
+            f"{number} {verdict[f'{number}_{side}']:g} : {verdict[f'{number}_{other}']:g}"
+            for number in NUMBERS
+        ]
+        scores += f" ({', '.join(numbers)})"
 
     # In the order "ab", the left sample is shown first.
     left_is_first = verdict["order"] == "ab"

@@ -21,6 +21,7 @@ from tacos.methods.selecting import longest, random_rows
 from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
+from tacos.report.score_figures import summarise_scores, warn_about_length
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
@@ -85,6 +86,10 @@ class RunSummary:
     """How certain the cut by score is: error, recall and n of
     `tacos.methods.selecting.certainty.Certainty`; empty where errors are unknown.
     """
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The judges' own scores: see `tacos.report.score_figures.summarise_scores`."""
+    warnings: list[str] = field(default_factory=list)
+    """What a user must know before relying on the selection."""
     worth: dict[str, Any] = field(default_factory=dict)
     """What the judge's scores are worth: reliability (None: not known) and its basis, and how many
     points of reference grades the same number of rows is expected to gain over random rows, by the
@@ -132,6 +137,9 @@ def summarise_run(
         figures |= _summarise_judging(artifacts, settings)
     elif find_newest_scores(artifacts) and not settings.ingest.score:
         figures["n_graded"] = _count_graded_rows(artifacts)
+    scores = summarise_scores(artifacts)
+    figures["scores"] = scores
+    figures["warnings"] = warn_about_length(artifacts, scores)
     if "selection" in artifacts:
         figures |= _summarise_selection(artifacts, settings)
         figures |= _summarise_certainty(artifacts)

@@ -20,6 +20,8 @@ SHOWN_COLUMNS = (
     "rank",
     "id",
     "score",
+    "value",
+    "correctness",
     "cluster",
     "rule",
     "tags",

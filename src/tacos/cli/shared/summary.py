@@ -38,6 +38,7 @@ def format_summary(summary: RunSummary) -> list[tuple[str, str]]:
         *_format_tags(summary),
         *_format_pool(summary),
         *_format_judging(summary),
+        *_format_scores(summary),
         *_format_selection(summary),
         ("models", _join_pairs(summary.models)),
         ("seconds", _format_seconds(summary.seconds)),
@@ -188,11 +189,6 @@ def _format_judging(summary: RunSummary) -> Lines:
         judges = " and ".join(agreement["judges"])
         share = _format_rate(agreement)
         yield judges, f"prefer the same side in {share} pairs"
-    correlation = diagnostics["length_correlation"]
-    if correlation["value"] is not None:
-        value = correlation["value"]
-        n_rows = correlation["n"]
-        yield "score and length", f"correlation {value:.2f} over {n_rows:,} rows"
     silent = [name for name, rates in summary.judges.items() if not rates["n_verdicts"]]
     if silent:
         judges = " and ".join(silent)
@@ -216,6 +212,20 @@ def _format_single_grades(n_graded: Mapping[str, int]) -> str:
         f"{text}. No pairs were compared: comparisons change nothing where a judge sees one row "
         "at a time"
     )
+
+
+def _format_scores(summary: RunSummary) -> Lines:
+    """The judges' scores and how far they follow length."""
+    for name, figures in summary.scores.items():
+        text = f"mean {figures['mean']:.1f} of {figures['n']:,} rows"
+        if figures["selected"] is not None:
+            text += f", {figures['selected']:.1f} of those selected"
+        correlation = figures["length_correlation"]["value"]
+        if correlation is not None:
+            text += f"; correlation with length {correlation:.2f}"
+        yield name, text
+    for warning in summary.warnings:
+        yield "warning", warning
 
 
 def _format_judge_rates(rates: Mapping[str, Any]) -> str:

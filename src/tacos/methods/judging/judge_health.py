@@ -1,8 +1,9 @@
 """Diagnose a judge from its verdicts: flips, ties, position, length, transitivity, collapse.
 
-Every figure says how many rows it rests on; a figure without rows is null. What depends on the
-order shown (flips, one-sided ties, first position) is null for a pointwise judge, which cannot see
-it: printed "n/a", never 0%.
+Where the judge gives value and correctness, the diagnostics are of the score made of them, and
+both numbers have some of their own. Every figure says how many rows it rests on; a figure without
+rows is null. What depends on the order shown (flips, one-sided ties, first position) is null for a
+pointwise judge, which cannot see it: printed "n/a", never 0%.
 
 What it does not know: who is right. A judge that never flips may still be wrong, and a preference
 for length may be justified.
@@ -19,10 +20,12 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
+from tacos.methods.judging.comparisons import NUMBERS, average_verdict_numbers
 from tacos.methods.judging.rating.presentation_orders import (
     PAIR,
     keep_complete_verdicts,
 )
+from tacos.records import VERDICTS, add_missing_columns
 
 COLLAPSE_SHARE = 0.5
 COLLAPSE_VALUES = 3
@@ -38,6 +41,16 @@ class Measurement:
 
     value: float | None
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberDiagnostics:
+    """What is known of one of the two numbers that a judge gives, as in `JudgeDiagnostics`."""
+
+    flip_rate: Measurement
+    length_correlation: Measurement
+    top_score_share: Measurement
+    collapsed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,11 @@ class JudgeDiagnostics:
     """The share of the most common score among all scores given."""
     collapsed: bool
     """Half of the scores or more are the same, or only three values occur (20 scores or more)."""
+    numbers: dict[str, NumberDiagnostics]
+    """Of "value" and "correctness"; empty where the judge gave one score only."""
+    number_correlation: Measurement
+    """Spearman's correlation over samples of mean value and mean correctness: near 1, the judge
+    gives one number twice."""
 
 
 def diagnose_judge(
@@ -75,9 +93,7 @@ def diagnose_judge(
     `lengths` has `id` and `length`.
     """
     judged = keep_complete_verdicts(verdicts)
-    # +1: low won, -1: high won, 0: tie.
-    winner = pl.col("difference").sign().cast(pl.Int8)
-    with_winner = judged.with_columns(winner=winner)
+    with_winner = _add_winner(judged)
     decided = with_winner.filter(pl.col("winner") != 0)
     first_won = decided["winner"] == decided["sign"].cast(pl.Int8)
     flip_rate, one_sided_tie_rate = _measure_flips(with_winner)
@@ -96,7 +112,32 @@ def diagnose_judge(
         violation_rate=_measure_intransitivity(with_winner),
         top_score_share=top_score_share,
         collapsed=collapsed,
+        numbers=_diagnose_numbers(verdicts, lengths, pointwise),
+        number_correlation=correlate_ranks(
+            average_verdict_numbers(verdicts),
+            "value",
+            "correctness",
+        ),
     )
+
+
+def correlate_ranks(
+    table: pl.DataFrame,
+    one: str,
+    other: str,
+) -> Measurement:
+    """Spearman's correlation of two columns, over the rows that have both.
+
+    Null with fewer than three rows, or where either does not vary.
+    """
+    both = table.select(one, other).drop_nulls()
+    n_rows = both.height
+    if n_rows < 3:
+        return Measurement(None, n_rows)
+    if both[one].n_unique() < 2 or both[other].n_unique() < 2:
+        return Measurement(None, n_rows)
+    correlation = both.select(pl.corr(one, other, method="spearman"))
+    return Measurement(float(correlation.item()), n_rows)
 
 
 def measure_judge_agreement(
@@ -124,6 +165,39 @@ def measure_judge_agreement(
         share = _measure_share(common[one] == common[other])
         agreements.append((one, other, share))
     return agreements
+
+
+def _add_winner(judged: pl.DataFrame) -> pl.DataFrame:
+    """Verdicts with `winner`: +1 where low won, -1 where high won, 0 for a tie."""
+    winner = pl.col("difference").sign().cast(pl.Int8)
+    return judged.with_columns(winner=winner)
+
+
+def _diagnose_numbers(
+    verdicts: pl.DataFrame,
+    lengths: pl.DataFrame,
+    pointwise: bool,
+) -> dict[str, NumberDiagnostics]:
+    """The diagnostics of value and of correctness, each as if it were the score."""
+    complete = add_missing_columns(verdicts, VERDICTS)
+    diagnostics = {}
+    for number in NUMBERS:
+        scored = complete.with_columns(
+            score_left=f"{number}_left",
+            score_right=f"{number}_right",
+        )
+        judged = keep_complete_verdicts(scored)
+        if judged.is_empty():
+            continue
+        flip_rate, _ = _measure_flips(_add_winner(judged))
+        top_score_share, collapsed = _measure_collapse(judged)
+        diagnostics[number] = NumberDiagnostics(
+            flip_rate=Measurement(None, 0) if pointwise else flip_rate,
+            length_correlation=_correlate_with_length(judged, lengths),
+            top_score_share=top_score_share,
+            collapsed=collapsed,
+        )
+    return diagnostics
 
 
 def _measure_share(hits: pl.Series) -> Measurement:
@@ -174,24 +248,14 @@ def _correlate_with_length(
     judged: pl.DataFrame,
     lengths: pl.DataFrame,
 ) -> Measurement:
-    """Spearman's correlation over samples of mean score and length.
-
-    Null with fewer than three samples, or where either does not vary.
-    """
+    """Spearman's correlation over samples of mean score and length."""
     low = judged.select(id="low", score="score_low")
     high = judged.select(id="high", score="score_high")
     scores = pl.concat([low, high])
     mean_scores = scores.group_by("id").agg(pl.col("score").mean())
     length_by_id = lengths.select("id", "length").unique("id")
     with_length = mean_scores.join(length_by_id, on="id")
-    table = with_length.drop_nulls().sort("id")
-    n_samples = table.height
-    if n_samples < 3:
-        return Measurement(None, n_samples)
-    if table["score"].n_unique() < 2 or table["length"].n_unique() < 2:
-        return Measurement(None, n_samples)
-    correlation = table.select(pl.corr("score", "length", method="spearman"))
-    return Measurement(float(correlation.item()), n_samples)
+    return correlate_ranks(with_length.sort("id"), "score", "length")
 
 
 def _measure_intransitivity(with_winner: pl.DataFrame) -> Measurement:

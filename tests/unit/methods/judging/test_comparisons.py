@@ -8,7 +8,7 @@ from tacos import prompts
 from tacos.config import JudgeSettings
 from tacos.llm.chat.messages import render_messages
 from tacos.methods.judging import comparisons
-from tacos.records import PAIRS, VERDICTS, Reject, Reply
+from tacos.records import GRADES, PAIRS, VERDICTS, Reject, Reply
 
 PAIR = pl.DataFrame([(7, 2, "x:0", "x:1", False, "both")], schema=PAIRS, orient="row")
 TEXTS = pl.DataFrame(
@@ -132,3 +132,90 @@ def test_grades_of_several_sittings_are_averaged_per_sample_in_order() -> None:
     grades = asked.with_columns(grade=pl.Series([10.0, 20, 30, 40, 50, 50, 50, 50]))
     means = comparisons.average_grades(grades, target=0.5)
     assert means.rows() == [("x:1", 25.0, None, None), ("x:0", 50.0, None, None)]
+
+
+# Two numbers, and the score that is made of them
+
+GRADE_ROW = {"id": "x:0", "judge": "a", "repetition": 0, "given_score": None}
+
+
+def reply(**content: object) -> Reply:
+    return Reply(orjson.dumps({"analysis": "So.", **content}).decode(), key="k")
+
+
+def test_the_target_is_the_share_of_correctness() -> None:
+    combine = comparisons.combine_scores
+    assert combine(40.0, 90.0, target=0) == 40
+    assert combine(40.0, 90.0, target=1) == 90
+    assert combine(40.0, 90.0, target=0.25) == 52.5
+    table = pl.DataFrame({"value": [40.0, None], "correctness": [90.0, 80.0]})
+    both = combine(pl.col("value"), pl.col("correctness"), target=0.25)
+    assert table.select(both).to_series().to_list() == [52.5, None]
+
+
+def test_a_verdict_keeps_both_numbers_of_each_sample_and_their_score() -> None:
+    rows = comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).iter_rows(
+        named=True
+    )
+    said = reply(correctness_a=90, value_a=40, correctness_b=20, value_b=10)
+    forth, back = (comparisons.parse_verdict(row, said) for row in rows)
+    assert (forth["value_left"], forth["correctness_left"]) == (40, 90)
+    assert (back["value_right"], back["correctness_right"]) == (40, 90)
+    assert (forth["score_left"], forth["score_right"]) == (65, 15)
+    assert (back["score_left"], back["score_right"]) == (15, 65)
+
+
+def test_a_grade_is_two_numbers_or_one_score_never_both() -> None:
+    two = comparisons.parse_grade(GRADE_ROW, reply(correctness=90, value=40))
+    one = comparisons.parse_grade(GRADE_ROW, reply(score=70))
+    names = ("grade", "value", "correctness")
+    assert [two[name] for name in names] == [None, 40, 90]
+    assert [one[name] for name in names] == [70, None, None]
+
+
+@pytest.mark.parametrize(
+    ("scores", "wanted"), [("two", ["correctness", "value"]), ("one", ["score"])]
+)
+def test_a_judge_is_asked_for_the_scores_of_the_settings(
+    scores: str, wanted: list[str]
+) -> None:
+    config = JudgeSettings(scores=scores)
+    row = GRADE_ROW | {"instruction": "i", "response": "r"}
+    asked = comparisons.ask_grade(row, "grade", "", config)
+    assert asked.schema["required"] == ["analysis", *wanted]
+
+
+def test_another_target_makes_other_scores_of_the_same_answers() -> None:
+    rows = comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).to_dicts()
+    said = reply(correctness_a=90, value_a=40, correctness_b=20, value_b=10)
+    verdict = comparisons.parse_verdict(rows[0], said)
+    table = pl.DataFrame([verdict], schema=VERDICTS, orient="row")
+    by_value = comparisons.combine_verdicts(table, target=0)
+    assert by_value.select("score_left", "score_right").row(0) == (40, 10)
+    grade = comparisons.parse_grade(GRADE_ROW, reply(correctness=90, value=40))
+    grades = pl.DataFrame([grade], schema=GRADES, orient="row")
+    means = comparisons.average_grades(grades, target=1)
+    assert means.rows() == [("x:0", 90.0, 40.0, 90.0)]
+
+
+def test_tables_of_earlier_versions_have_one_score_and_keep_it() -> None:
+    old = pl.DataFrame(
+        {"left": ["a"], "right": ["b"], "score_left": [70.0], "score_right": [30.0]}
+    )
+    now = comparisons.combine_verdicts(old, target=0.9)
+    assert now.select("score_left", "score_right").row(0) == (70, 30)
+    assert now["value_left"].to_list() == [None]
+    assert comparisons.average_verdict_numbers(old).is_empty()
+
+
+def test_a_sample_s_numbers_are_means_over_all_its_verdicts() -> None:
+    rows = comparisons.list_comparison_questions(PAIR, TEXTS, ("a",)).to_dicts()
+    first = reply(correctness_a=90, value_a=40, correctness_b=20, value_b=10)
+    second = reply(correctness_a=30, value_a=20, correctness_b=80, value_b=60)
+    found = [
+        comparisons.parse_verdict(row, said)
+        for row, said in zip(rows, (first, second), strict=True)
+    ]
+    table = pl.DataFrame(found, schema=VERDICTS, orient="row")
+    means = comparisons.average_verdict_numbers(table)
+    assert means.rows() == [("x:0", 50.0, 85.0), ("x:1", 15.0, 25.0)]

@@ -151,3 +151,41 @@ def test_two_judges_agree_where_they_prefer_the_same_side_over_all_orders() -> N
     assert found["j", "l"] == Measurement(1.0, 1)
     assert found["j", "k"].n == 3
     assert measure_judge_agreement(BOTH) == []
+
+
+def two_numbers(*rows) -> pl.DataFrame:
+    """Rows (left, right, order, value of left, of right, correctness of left, of right)."""
+    full = [
+        (i, 0, a, b, order, "j", 0, (v + c) / 2, (w + d) / 2, "", "", v, w, c, d)
+        for i, (a, b, order, v, w, c, d) in enumerate(rows)
+    ]
+    return pl.DataFrame(full, schema=VERDICTS, orient="row")
+
+
+def test_each_of_two_numbers_has_flips_and_a_correlation_with_length_of_its_own() -> (
+    None
+):
+    found = diagnose_judge(
+        two_numbers(
+            # value follows length, correctness goes against it; the value of a and b flips
+            ("a", "b", "ab", 80, 70, 40, 50),
+            ("a", "b", "ba", 70, 72, 40, 50),
+            ("c", "d", "ab", 30, 10, 60, 70),
+            ("c", "d", "ba", 30, 10, 60, 70),
+        ),
+        LENGTHS,
+        pointwise=False,
+    )
+    value, correctness = found.numbers["value"], found.numbers["correctness"]
+    assert list(found.numbers) == ["value", "correctness"]
+    assert value.flip_rate == Measurement(0.5, 2)
+    assert correctness.flip_rate == Measurement(0.0, 2)
+    assert value.length_correlation == Measurement(pytest.approx(1), 4)
+    assert correctness.length_correlation == Measurement(pytest.approx(-1), 4)
+    assert found.number_correlation == Measurement(pytest.approx(-1), 4)
+
+
+def test_a_judge_of_one_score_has_no_numbers() -> None:
+    found = diagnose_judge(BOTH, LENGTHS, pointwise=False)
+    assert found.numbers == {}
+    assert found.number_correlation == Measurement(None, 0)
