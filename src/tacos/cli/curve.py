@@ -54,6 +54,7 @@ def curve(  # noqa: PLR0913 - the options of the command
     quota_tag: options.QuotaTag = None,
     match_length: options.MatchLength = False,
     limit: options.Limit = None,
+    min_correctness: options.MinCorrectness = None,
     by: options.By = "score",
     as_json: options.AsJson = False,
 ) -> None:
@@ -78,7 +79,13 @@ def curve(  # noqa: PLR0913 - the options of the command
         gain=gain,
         seed=seed,
         by=arguments.check_choice("value of by (--by)", by, options.SCORES),
-        **option_settings.parse_limits(quota_source, quota_tag, match_length, limit),
+        **option_settings.parse_limits(
+            quota_source,
+            quota_tag,
+            match_length,
+            limit,
+            min_correctness,
+        ),
     )
     if output is not None:
         _draw_curve(size_curve, output)

@@ -22,6 +22,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     quota_tag: options.QuotaTag = None,
     match_length: options.MatchLength = False,
     limit: options.Limit = None,
+    min_correctness: options.MinCorrectness = None,
     by: options.By = "score",
     columns: options.Columns = False,
     as_json: options.AsJson = False,
@@ -47,7 +48,13 @@ def reselect(  # noqa: PLR0913 - the options of the command
         --quota-tag 'Poetry Writing<=5%' --match-length
     """
     started = time.monotonic()
-    limits = option_settings.parse_limits(quota_source, quota_tag, match_length, limit)
+    limits = option_settings.parse_limits(
+        quota_source,
+        quota_tag,
+        match_length,
+        limit,
+        min_correctness,
+    )
     of_run = load(run)
     request = SelectionRequest(
         n,

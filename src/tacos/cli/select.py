@@ -29,6 +29,7 @@ def select(  # noqa: PLR0913 - the options of the command
     quota_tag: options.QuotaTag = None,
     match_length: options.MatchLength = False,
     limit: options.Limit = None,
+    min_correctness: options.MinCorrectness = None,
     columns: options.Columns = False,
     llm: options.Url = None,
     model: options.Model = None,
@@ -67,7 +68,11 @@ def select(  # noqa: PLR0913 - the options of the command
     _set_up_logging(verbose=verbose)
     # Settings: only options that were given override the preset and the settings file.
     selecting = option_settings.parse_limits(
-        quota_source, quota_tag, match_length, limit
+        quota_source,
+        quota_tag,
+        match_length,
+        limit,
+        min_correctness,
     )
     # Without -n the size of the preset or of the settings file holds.
     if n is not None:

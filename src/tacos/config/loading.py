@@ -43,6 +43,7 @@ OPTION_OF = {
     "seed": "--seed",
     "select.n": "-n",
     "select.limit": "--limit",
+    "select.min_correctness": "--min-correctness",
     "llm.base_url": "--llm",
     "llm.model": "--model",
     "llm.budget": "--budget",

@@ -513,6 +513,10 @@ class SelectSettings(SettingsSection):
     """Skip near-duplicates: rows whose cosine similarity (static encoder) to a selected row is
     above this. 1: none are skipped.
     """
+    min_correctness: float = Field(0.0, ge=0, le=100)
+    """Skip rows whose correctness, by the judge, is below this (1 to 100). 0: none are skipped.
+    Rows without a correctness of their own are not skipped.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -552,7 +556,11 @@ class SelectSettings(SettingsSection):
     def limited(self) -> bool:
         """Whether rows can be skipped for another reason than their score."""
         return bool(
-            self.per_source or self.per_tag or self.match_length or self.limit < 1
+            self.per_source
+            or self.per_tag
+            or self.match_length
+            or self.limit < 1
+            or self.min_correctness
         )
 
 

@@ -16,7 +16,12 @@ from tacos.methods.judging.comparisons import (
     average_grades,
     combine_verdicts,
 )
-from tacos.methods.selecting.limits import Limits, build_bounds, explain_full_limits
+from tacos.methods.selecting.limits import (
+    Limits,
+    build_bounds,
+    explain_full_limits,
+    is_below_floor,
+)
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES
@@ -420,6 +425,23 @@ def _read_excluded_ids(
     return pool_steps.resolve_ids(samples, settings.select.exclude, "exclude")
 
 
+def _read_kept_ids(
+    artifacts: Artifacts,
+    settings: Settings,
+) -> list[str]:
+    """The ids on the must-keep list of the run."""
+    samples = artifacts["samples"].scan()
+    return pool_steps.resolve_ids(samples, settings.select.keep, "must-keep")
+
+
+def _read_scores(artifacts: Artifacts) -> pl.DataFrame:
+    """The newest scores; none where rows were not rated."""
+    newest = pool_steps.find_newest_scores(artifacts)
+    if newest is None:
+        return NO_SCORES
+    return artifacts[newest].scan().collect()
+
+
 def _list_unmet_limits(
     artifacts: Artifacts,
     settings: Settings,
@@ -434,8 +456,23 @@ def _list_unmet_limits(
     # The bounds are those that the selection was made with: excluded rows are not in the pool.
     excluded = _read_excluded_ids(artifacts, settings)
     is_excluded = pl.col("id").is_in(excluded)
-    everyone = pool_steps.build_pool_table(artifacts, NO_HOMES, NO_SCORES)
+    everyone = pool_steps.build_pool_table(
+        artifacts,
+        NO_HOMES,
+        _read_scores(artifacts),
+    )
     pool = everyone.filter(~is_excluded)
+    if limits.min_correctness:
+        is_below = is_below_floor(limits.min_correctness)
+        incorrect = pool.filter(is_below)
+        if row in incorrect["id"]:
+            correctness = incorrect.filter(pl.col("id") == row)["correctness"].item()
+            return [
+                f"its correctness ({correctness:.1f}) is below the floor "
+                f"({limits.min_correctness:g})"
+            ]
+        is_kept = pl.col("id").is_in(_read_kept_ids(artifacts, settings))
+        pool = pool.filter(is_kept | ~is_below)
     selection = artifacts["selection"].scan().select("id")
     chosen = selection.collect()["id"]
     bounds = build_bounds(pool, len(chosen), limits)

@@ -72,6 +72,7 @@ def compare(  # noqa: PLR0913 - the options of the command
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,
+    min_correctness: float = 0.0,
     by: By = "score",
 ) -> Comparison:
     """Compare strategies over the pool of a finished run.
@@ -91,6 +92,7 @@ def compare(  # noqa: PLR0913 - the options of the command
         per_source,
         per_tag,
         match_length,
+        min_correctness,
     )
     requests = [
         SelectionRequest(

@@ -88,6 +88,7 @@ def curve(  # noqa: PLR0913 - the options of the command
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,
+    min_correctness: float = 0.0,
     by: By = "score",
 ) -> SizeCurve:
     """Measure a strategy's selections of growing size over the pool of a finished run.
@@ -107,6 +108,7 @@ def curve(  # noqa: PLR0913 - the options of the command
         per_source,
         per_tag,
         match_length,
+        min_correctness,
     )
     request = SelectionRequest(
         1,

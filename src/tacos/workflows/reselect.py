@@ -48,6 +48,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,
+    min_correctness: float = 0.0,
     by: By = "score",
     output: str | Path | None = None,
 ) -> Selection:
@@ -64,6 +65,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
             is an upper limit.
         per_tag: Quotas of tags, likewise.
         match_length: Whether each tenth of the pool by length has a tenth of the selection.
+        min_correctness: The correctness (1 to 100) below which rows are skipped; 0 skips none.
         by: Rank by "score" (compared rows have one) or by "grade" (every row has one).
         output: The file to write the rows to.
 
@@ -82,6 +84,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
         per_source,
         per_tag,
         match_length,
+        min_correctness,
     )
     request = SelectionRequest(
         n,
@@ -129,6 +132,7 @@ def parse_limits(
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,
+    min_correctness: float = 0.0,
 ) -> Limits:
     """Limits of a selection from what a user gives. Raises `ConfigError` if one is not valid."""
     given = {
@@ -136,6 +140,7 @@ def parse_limits(
         "per_source": per_source or {},
         "per_tag": per_tag or {},
         "match_length": match_length,
+        "min_correctness": min_correctness,
     }
     return pool_steps.build_limits(config.load_settings(select=given).select)
 

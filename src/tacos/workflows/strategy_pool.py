@@ -29,7 +29,8 @@ from tacos.methods.selecting.strategies import NONE, Strategy, StrategyInputs
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import AnnotatedPool, find_newest_scores
-from tacos.records import Encoder
+from tacos.pipeline.steps.reliability import Reliability, find_reliability
+from tacos.records import SCORES, Encoder, add_missing_columns
 from tacos.store.artifacts import Artifact
 from tacos.workflows import arguments
 
@@ -84,10 +85,12 @@ class Pool(AnnotatedPool):
 
     @cached_property
     def scores(self) -> pl.DataFrame:
-        """id, cluster, score: the newest scores, or the grades if `by` asks for them."""
+        """id, cluster, score, correctness: the newest scores, with their errors and components, or
+        the grades if `by` asks for them.
+        """
         if self.by == "score":
-            newest = self.tables[find_run_scores(self.tables)]
-            return newest.scan().select("id", "cluster", "score").collect()
+            newest = self.tables[find_run_scores(self.tables)].scan().collect()
+            return add_missing_columns(newest, SCORES)
         if self.grades is None:
             raise InputError("this run has no grades: its shortlist rule needs none")
         # Every row has one grade; it counts in the row's home cluster.
@@ -96,7 +99,7 @@ class Pool(AnnotatedPool):
 
     @cached_property
     def grades(self) -> pl.DataFrame | None:
-        """id, grade; None if the run has no grades."""
+        """id, grade, correctness; None if the run has no grades."""
         grades = self.tables.get("grades")
         if grades is None:
             return None
@@ -104,7 +107,16 @@ class Pool(AnnotatedPool):
             grades.scan().collect(),
             self.settings.judge.target,
         )
-        return means.select("id", pl.col("grade").cast(pl.Float64))
+        return means.select("id", pl.col("grade", "correctness").cast(pl.Float64))
+
+    @cached_property
+    def reliability(self) -> Reliability:
+        """How far the scores, or the grades, can be trusted."""
+        if self.by == "score":
+            return find_reliability(self.tables, self.settings, self.scores)
+        # Grades are those of the judge that graded, whoever compared.
+        grading = {name: self.tables[name] for name in ("grades",)}
+        return find_reliability(grading, self.settings, self.scores)
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
-from tests.small_world import MODELS, make_rows
+from tests.small_world import MODELS, long_response, make_rows
 from typer.testing import CliRunner
 
 import tacos
@@ -116,6 +116,63 @@ def test_matched_lengths_undo_the_preference_for_long_responses(place: Path) -> 
     )
     assert abs(matched.table["length"].median() - pool) < abs(free - pool) / 3
     assert "reserve" in matched.summary.shortlist["kept"]
+
+
+def judge_twice(
+    instructions: list[str], responses: list[str]
+) -> list[tuple[float, float]]:
+    """Value by length; correctness by the number in the instruction."""
+    return [
+        (min(len(response), 100), int(asked.rpartition(" ")[2].strip(".")) % 100 + 1)
+        for asked, response in zip(instructions, responses, strict=True)
+    ]
+
+
+def test_rows_below_the_floor_of_correctness_are_rejects_but_kept_ones_stay(
+    tmp_path: Path,
+) -> None:
+    settings = {
+        "select": {"min_correctness": 40.0, "keep": ["data:3"]},
+        "judge": {"mode": "singleton"},
+    }
+    models = {**MODELS, "judge": judge_twice}
+    done = tacos.select(
+        make_rows(100, long_response), 20, run=tmp_path, settings=settings, **models
+    )
+    numbers = {int(id_.partition(":")[2]) for id_ in done.table["id"]}
+    assert len(numbers) == 20
+    # The correctness of row i is i + 1.
+    assert {number for number in numbers if number < 39} == {3}
+    rejects = done.artifacts["selection"].rejects()
+    assert set(rejects["id"]) == {f"data:{i}" for i in range(39) if i != 3}
+    assert rejects["reason"].unique().to_list() == [
+        "correctness below select.min_correctness=40"
+    ]
+    assert not rejects["failure"].any()
+    assert (
+        "its correctness (31.0) is below the floor (40)"
+        in (done.explain("data:30")["verdict"])
+    )
+    # Another selection has the floor that it is given, whatever its strategy.
+    for strategy in ("tacos", "longest", "mig"):
+        free = tacos.reselect(done, 60, strategy)
+        assert min(int(id_.partition(":")[2]) for id_ in free.table["id"]) < 38
+        high = tacos.reselect(done, 20, strategy, min_correctness=70)
+        numbers = {int(id_.partition(":")[2]) for id_ in high.table["id"]}
+        assert {number for number in numbers if number < 69} == {3}
+    with pytest.raises(InputError, match=r"only 32; .*lower select.min_correctness"):
+        tacos.reselect(done, 40, min_correctness=70)
+
+
+def test_a_floor_needs_a_judge_of_correctness(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="gives a single score"):
+        tacos.select(
+            make_rows(100, long_response),
+            20,
+            run=tmp_path,
+            settings={"select": {"min_correctness": 40.0}},
+            **MODELS,
+        )
 
 
 def test_near_duplicates_are_turned_away_and_explained(place: Path) -> None:

@@ -98,6 +98,7 @@ def parse_limits(
     tags: Sequence[str] | None,
     match_length: bool,
     limit: float | None,
+    min_correctness: float | None,
 ) -> dict[str, Any]:
     """The limits that were given: as settings of the section `select`, and as arguments of
     `tacos.reselect`.
@@ -112,6 +113,8 @@ def parse_limits(
         given["match_length"] = True
     if limit is not None:
         given["limit"] = limit
+    if min_correctness is not None:
+        given["min_correctness"] = min_correctness
     return given
 
 

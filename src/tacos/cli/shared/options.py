@@ -125,6 +125,13 @@ Limit = Annotated[
     ),
 ]
 
+MinCorrectness = Annotated[
+    float | None,
+    typer.Option(
+        help="skip rows whose correctness, by the judge, is below this (1 to 100)"
+    ),
+]
+
 # Settings.
 Preset = Annotated[
     str, typer.Option(help="robust, or paper: the procedure of the authors of TACOS")

@@ -36,18 +36,29 @@ class Limits:
     """The limits of a selection; false if there are none.
 
     `cosine` below 1 skips near-duplicates: rows whose cosine similarity to a selected row is above
-    it.
+    it. A `min_correctness` above 0 skips rows whose correctness is known to be below it.
     """
 
     per_source: Mapping[str, QuotaAmount] = field(default_factory=dict)
     per_tag: Mapping[str, QuotaAmount] = field(default_factory=dict)
     match_length: bool = False
     cosine: float = 1.0
+    min_correctness: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(
-            self.per_source or self.per_tag or self.match_length or self.cosine < 1
+            self.per_source
+            or self.per_tag
+            or self.match_length
+            or self.cosine < 1
+            or self.min_correctness
         )
+
+
+def is_below_floor(min_correctness: float) -> pl.Expr:
+    """Whether the column `correctness` is known to be below the floor; 0 is no floor."""
+    is_below = pl.col("correctness") < min_correctness
+    return is_below.fill_null(False)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ from tacos.methods.selecting.limits import (
     build_rooms,
     check_must_keep,
     describe_shortfall,
+    is_below_floor,
     move_first_served,
 )
 from tacos.methods.selecting.preference_walk import walk_preference
@@ -132,13 +133,19 @@ def select_by_strategy(
 ) -> pl.DataFrame:
     """A table SELECTION of n rows, in the order taken; must-keep rows first, excluded ones never.
 
-    `limits` are quotas, length matching and near-duplicates (`Limits`): quotas of sources need a
-    column `source`, near-duplicates need vectors. The order of the pool does not matter. Raises
+    `limits` are quotas, length matching, near-duplicates and a floor of correctness (`Limits`):
+    quotas of sources need a column `source`, near-duplicates need vectors, the floor needs a column
+    `correctness`. The order of the pool does not matter. Raises
     `InputError` if there are fewer than n rows to take, or if the strategy lacks what it needs, and
     `ConfigError` for an unknown strategy.
     """
     quotas.check_keep_and_exclude(n, keep, exclude)
-    table = _settle_pool(pool, exclude)
+    table = _settle_pool(
+        pool,
+        exclude,
+        keep,
+        limits.min_correctness,
+    )
     bounds = build_bounds(table, n, limits)
     inputs = extras or StrategyInputs()
     rows = _choose_rows(
@@ -160,6 +167,8 @@ def select_by_strategy(
             remedy = f"ask for fewer{_explain_unscored(table, strategy)}"
             if shortfall:
                 remedy = f"not filled: {shortfall}"
+            elif limits.min_correctness:
+                remedy += ", or lower select.min_correctness"
             raise InputError(f"{problem}; {remedy}")
     return _build_selection(table, rows, strategy, keep)
 
@@ -241,10 +250,19 @@ def _cosine_limit(
 def _settle_pool(
     pool: pl.DataFrame,
     exclude: Collection[str],
+    keep: Collection[str],
+    min_correctness: float,
 ) -> pl.DataFrame:
-    """The pool sorted by id, without excluded rows: row numbers mean this order."""
+    """The pool sorted by id, without excluded rows: row numbers mean this order.
+
+    Rows below the floor of correctness are left out as well, unless they must be kept.
+    """
     is_excluded = pl.col("id").is_in(list(exclude))
-    return pool.filter(~is_excluded).sort("id")
+    settled = pool.filter(~is_excluded).sort("id")
+    if not min_correctness:
+        return settled
+    is_kept = pl.col("id").is_in(list(keep))
+    return settled.filter(is_kept | ~is_below_floor(min_correctness))
 
 
 def _build_selection(

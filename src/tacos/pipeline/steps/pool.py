@@ -22,7 +22,7 @@ from tacos.methods.clusters import kmeans_clusters
 from tacos.methods.selecting import sizes
 from tacos.methods.selecting.limits import Limits
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
-from tacos.records import Encoder, Table
+from tacos.records import SCORES, Encoder, Table, add_missing_columns
 
 Tables = Mapping[str, Table]
 
@@ -189,6 +189,7 @@ def build_limits(config: SelectSettings) -> Limits:
         config.parts("per_tag"),
         config.match_length,
         config.limit,
+        config.min_correctness,
     )
 
 
@@ -196,7 +197,7 @@ def build_pool_table(
     tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame
 ) -> pl.DataFrame:
     """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), score (the
-    best one; null: not judged).
+    best one; null: not judged), correctness (null: the judge gave none).
 
     `homes` has the columns id and cluster, the home cluster first.
     """
@@ -207,7 +208,12 @@ def build_pool_table(
         keep="first",
         maintain_order=True,
     )
-    best = scores.group_by("id").agg(pl.col("score").max())
+    # A sample has the same correctness in each of its clusters.
+    complete = add_missing_columns(scores, SCORES)
+    best = complete.group_by("id").agg(
+        pl.col("score").max(),
+        pl.col("correctness").mean(),
+    )
     return (
         samples
         # Left joins: a sample without tags, cluster or score stays in the pool.

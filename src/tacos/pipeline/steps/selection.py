@@ -18,10 +18,11 @@ import polars as pl
 from tacos.config import Settings
 from tacos.errors import ConfigError
 from tacos.methods.selecting import quotas, sizes, strategies
+from tacos.methods.selecting.limits import is_below_floor
 from tacos.methods.selecting.strategies import StrategyInputs
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import AnnotatedPool, Tables
-from tacos.records import Encoder, StageOutput
+from tacos.records import Encoder, StageOutput, build_reject_frame
 
 
 def make_selection(
@@ -35,6 +36,7 @@ def make_selection(
 
     config = settings.select
     selector = QuotaSelection(tables, settings, tool)
+    selector.check_floor()
     # Limits are walked row by row, which takes longer than quotas of clusters alone.
     take = selector.take_within_limits if config.limited else selector.take
     n_rows = sizes.resolve_row_count(config.size, selector.n_samples)
@@ -56,7 +58,9 @@ def make_selection(
     notes: dict[str, Any] = {"reliability": selector.reliability._asdict()}
     if n_missing > 0:
         notes["n_missing"] = n_missing
-    return StageOutput.without_rejects(_rank_selection(selection), notes)
+    return StageOutput(
+        _rank_selection(selection), selector.reject_incorrect_rows(), notes
+    )
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,33 @@ class QuotaSelection(AnnotatedPool):
             rule=pl.when(is_must_keep).then("rule").otherwise(by_quota)
         )
 
+    def check_floor(self) -> None:
+        """Raise `ConfigError` for a floor of correctness that no row could fall below."""
+        if not self.settings.select.min_correctness:
+            return
+        if self.pool["correctness"].count() == 0:
+            raise ConfigError(
+                "select.min_correctness needs a judge that tells correctness from value; "
+                "this one gives a single score"
+            )
+
+    def reject_incorrect_rows(self) -> pl.DataFrame:
+        """Rows below the floor of correctness, as rejects that are no failures."""
+        floor = self.settings.select.min_correctness
+        if not floor:
+            return build_reject_frame()
+        is_kept = pl.col("id").is_in(self.keep)
+        incorrect = self.pool.filter(is_below_floor(floor) & ~is_kept)
+        reason = f"correctness below select.min_correctness={floor:g}"
+        number = pl.col("correctness").round(1)
+        return incorrect.select(
+            "id",
+            pl.lit("select").alias("stage"),
+            pl.lit(reason).alias("reason"),
+            pl.format("correctness {}", number).alias("raw"),
+            pl.lit(False).alias("failure"),
+        )
+
     def _encode_rows(self, wanted: set[str]) -> npt.NDArray[np.float32]:
         """Unit vectors, shape (rows of the pool, dim); rows that are not wanted are all 0, which
         takes no memory until it is written to.
@@ -223,7 +254,8 @@ def _select_by_user(tables: Tables, settings: Settings, selector: Any) -> StageO
     if config.limited:
         raise ConfigError(
             "your own selector decides alone: "
-            "remove quotas, select.match_length and select.limit from the settings"
+            "remove quotas, select.match_length, select.limit and select.min_correctness from the "
+            "settings"
         )
     if config.size.unit == "tokens":
         raise ConfigError(
