@@ -17,7 +17,7 @@ from tacos.config.files import read_criteria_file, read_object_file
 from tacos.config.section import SettingsSection
 from tacos.errors import ConfigError
 
-DEFAULT_TARGET = 0.5
+DEFAULT_TARGET = 0.4
 """The share of correctness in the score that selects; the rest is value (`judge.target`)."""
 
 
