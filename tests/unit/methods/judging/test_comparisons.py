@@ -161,7 +161,7 @@ def test_a_verdict_keeps_both_numbers_of_each_sample_and_their_score() -> None:
     forth, back = (comparisons.parse_verdict(row, said) for row in rows)
     assert (forth["value_left"], forth["correctness_left"]) == (40, 90)
     assert (back["value_right"], back["correctness_right"]) == (40, 90)
-    assert (forth["score_left"], forth["score_right"]) == (65, 15)
+    assert (forth["score_left"], forth["score_right"]) == (60, 14)
     assert (back["score_left"], back["score_right"]) == (15, 65)
 
 
