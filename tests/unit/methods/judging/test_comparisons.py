@@ -162,7 +162,7 @@ def test_a_verdict_keeps_both_numbers_of_each_sample_and_their_score() -> None:
     assert (forth["value_left"], forth["correctness_left"]) == (40, 90)
     assert (back["value_right"], back["correctness_right"]) == (40, 90)
     assert (forth["score_left"], forth["score_right"]) == (60, 14)
-    assert (back["score_left"], back["score_right"]) == (15, 65)
+    assert (back["score_left"], back["score_right"]) == (14, 60)
 
 
 def test_a_grade_is_two_numbers_or_one_score_never_both() -> None:
