@@ -82,6 +82,10 @@ def _serialise_calibration(calibration: Calibration) -> dict[str, Any]:
     for name, value in vars(calibration).items():
         if isinstance(value, ConfidenceInterval):
             plain[name] = value._asdict()
+    plain["agreement_by_number"] = {
+        number: agreement._asdict()
+        for number, agreement in calibration.agreement_by_number.items()
+    }
     return plain
 
 
@@ -106,6 +110,10 @@ def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
     label_ties = _format_interval(found.label_tie_rate)
     longer = _format_interval(found.longer_judge)
     longer_people = _format_interval(found.longer_people)
+    by_number = [
+        (f"  by its {number} alone", _format_interval(agreement))
+        for number, agreement in found.agreement_by_number.items()
+    ]
     return [
         ("pairs", f"{found.n_judged:,} of {found.n_labels:,} judged in both orders"),
         (
@@ -114,6 +122,7 @@ def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
         ),
         ("  where it decides", _format_interval(found.agreement_decided)),
         ("  where it is steady", f"{steady}: the same winner in both orders"),
+        *by_number,
         (
             "reliability",
             f"{_format_interval(found.reliability)}, if the pairs were drawn at random: "

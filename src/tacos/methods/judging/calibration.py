@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tacos.methods.judging.comparisons import NUMBERS
 from tacos.methods.judging.judge_health import Measurement, diagnose_judge
 from tacos.methods.judging.judge_reliability import estimate_from_agreement
 from tacos.methods.judging.rating.presentation_orders import estimate_position_bias
@@ -29,7 +30,7 @@ from tacos.methods.measures.rater_agreement import (
     gwet_ac1,
     wilson_interval,
 )
-from tacos.records import Reject
+from tacos.records import VERDICTS, Reject, add_missing_columns
 
 ANSWERS = ("a", "b", "tie")
 LEFT = "/a"
@@ -59,6 +60,10 @@ class Calibration:
     agreement_decided: ConfidenceInterval
     agreement_steady: ConfidenceInterval
     """Of pairs with the same winner in both orders, at every repetition."""
+    agreement_by_number: dict[str, ConfidenceInterval]
+    """By the judge's value alone, and by its correctness alone: which `judge.target` fits the
+    labels. Empty where it gives one score.
+    """
     reliability: ConfidenceInterval
     """What the agreement says of `judge.reliability`, if the pairs are random ones: see
     `judge_reliability.estimate_from_agreement`. The judge's ties count half.
@@ -205,6 +210,7 @@ def _calibrate_judge(
         judge=name,
         n_labels=labels.height,
         n_judged=judged.height,
+        agreement_by_number=_measure_number_agreement(labels, verdicts),
         kappa=cohen_kappa(ratings, 3),
         ac1=gwet_ac1(ratings, 3),
         flip_rate=health.flip_rate,
@@ -328,6 +334,26 @@ def _measure_label_agreement(judged: pl.DataFrame) -> dict[str, ConfidenceInterv
         "agreement_steady": _estimate_agreement(steady),
         "reliability": _estimate_reliability(labelled),
     }
+
+
+def _measure_number_agreement(
+    labels: pl.DataFrame,
+    verdicts: pl.DataFrame,
+) -> dict[str, ConfidenceInterval]:
+    """Agreement where people named a winner, if the judge had gone by one number alone."""
+    complete = add_missing_columns(verdicts, VERDICTS)
+    agreements = {}
+    for number in NUMBERS:
+        scored = complete.with_columns(
+            score_left=f"{number}_left",
+            score_right=f"{number}_right",
+        ).drop_nulls(["score_left", "score_right"])
+        if scored.is_empty():
+            continue
+        judged = _collect_answers(labels, scored).drop_nulls("answer")
+        labelled = judged.filter(pl.col("preferred") != "tie")
+        agreements[number] = _estimate_agreement(labelled)
+    return agreements
 
 
 def _estimate_reliability(labelled: pl.DataFrame) -> ConfidenceInterval:

@@ -258,3 +258,20 @@ def test_a_row_that_says_too_little_is_a_reject(
     found = calibration.parse_label(row, "p:0")
     assert isinstance(found, Reject)
     assert found.reason == reason
+
+
+def test_agreement_by_each_number_alone_says_which_target_fits_the_labels() -> None:
+    labels = labelled()
+    right = judged(labels, noise=2)
+    blind = judged(labels, noise=50)
+    both = right.with_columns(
+        correctness_left="score_left",
+        correctness_right="score_right",
+        value_left=blind["score_left"],
+        value_right=blind["score_right"],
+    )
+    (found,) = calibration.calibrate_judges(labels, both)
+    assert found.agreement_by_number["correctness"].value > 0.95
+    assert found.agreement_by_number["value"].high < 0.7
+    (plain,) = calibration.calibrate_judges(labels, right)
+    assert plain.agreement_by_number == {}
