@@ -260,36 +260,44 @@ class NormaliseSettings(SettingsSection):
 
 
 class ClusterSettings(SettingsSection):
-    """K-means over tags, weighted by frequency (TACOS), or for comparison over the embeddings of
-    samples.
-    """
+    """K-means over the embeddings of samples, or over tags, weighted by frequency (TACOS)."""
 
-    by: Literal["tags", "embedding"] = "tags"
-    """`tags`: clusters of tags. `embedding`: clusters of samples, each in the one cluster whose
-    centre is nearest to the embedding of its instruction and response.
+    by: Literal["embedding", "tags"] = "embedding"
+    """`embedding`: clusters of samples, each in the one cluster whose centre is nearest to the
+    embedding of its text and its tags (preset `robust`). `tags`: clusters of tags (preset `paper`).
     """
     k: int | Literal["auto"] = "auto"
     """The number of clusters. `auto`: one per 40 samples, between 5 and 50. Never more than there
-    are distinct tags.
+    are distinct tags (by tags).
+    """
+    tag_weight: float = Field(0.55, ge=0)
+    """The weight of a sample's tags in its embedding, beside 1 for its text. 0: text alone (by
+    embedding).
     """
     weighted: bool = True
-    """Weight tags by their frequency."""
+    """Weight tags by their frequency (by tags)."""
     membership: Literal["home", "every"] = "home"
     """`home`: each sample is in one cluster (preset `robust`). `every`: in the cluster of each of
     its tags (preset `paper`).
     """
-    smallest: int = Field(0, ge=0)
-    """Clusters with fewer samples are merged into the nearest one. 0: never. See
+    smallest: int = Field(10, ge=0)
+    """Clusters with fewer samples are merged into the nearest one. 0: never (preset `paper`). See
     `tacos.methods.clusters.cluster_size_limits`.
     """
-    largest: float = Field(1.0, gt=0, le=1)
-    """Clusters with a larger share of all samples are split by a second K-means. 1: never."""
+    largest: float = Field(0.1, gt=0, le=1)
+    """Clusters with a larger share of all samples are split by a second K-means; the share is
+    twice the mean of `k` clusters where that is larger. 1: never (preset `paper`).
+    """
     encoder: str = "minilm"
-    """The encoder of tags: `minilm`, `static`, a folder, or `endpoint:MODEL` (see `embed`)."""
+    """The encoder of tags: `minilm`, `static`, a folder, or `endpoint:MODEL` (see `embed`; by
+    tags).
+    """
     max_tags: int = Field(200_000, gt=0)
     """With more tags, the run stops instead of embedding them for hours (by tags)."""
     sample_encoder: str = "static"
-    """The encoder of samples (by embedding)."""
+    """The encoder of texts and of the names of their tags: `static`, `minilm` (55 rows a second and
+    core), or a folder (by embedding).
+    """
 
 
 class ShortlistSettings(SettingsSection):

@@ -57,7 +57,7 @@ class Settings(SettingsSection):
             raise ConfigError(
                 "shortlist.rule=longest-per-tag-set needs clusters of tags; "
                 "of clusters by embedding it would keep one row each. "
-                "Set shortlist.rule, too, for example to embedded-judge"
+                "Set cluster.by=tags, or another shortlist.rule such as embedded-judge"
             )
         return self
 
@@ -79,7 +79,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
             "association": "off",
             "auto_samples": 52_002,
         },
-        "cluster": {"k": 50, "membership": "every"},
+        "cluster": {
+            "by": "tags",
+            "k": 50,
+            "membership": "every",
+            "smallest": 0,
+            "largest": 1.0,
+        },
         "shortlist": {"rule": "longest-per-tag-set"},
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},
         "judge": {"mode": "comparative", "scores": "one"},

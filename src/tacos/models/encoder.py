@@ -14,7 +14,7 @@ is good at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -60,6 +60,14 @@ def load(name: str = "static", threads: int | None = None) -> Encoder:
         f"unknown encoder {name!r}: use one of {', '.join(NAMES)}, a folder with a "
         "sentence-transformers model, or endpoint:MODEL for an embeddings endpoint"
     )
+
+
+def load_topic_encoder(name: str = "static") -> Encoder:
+    """Load an encoder for clusters of whole samples: as `load`, but a static one is damped."""
+    loaded = load(name)
+    if isinstance(loaded, static_encoder.StaticEncoder):
+        return replace(loaded, damped=True)
+    return loaded
 
 
 def _load_user_encoder(folder: Path) -> Encoder:

@@ -47,13 +47,15 @@ class StaticEncoder:
 
     `folder` holds static.safetensors and tokenizer.json. Texts are cut to `max_tokens` tokens.
     `digest`, if not empty, is the hash of the files when the encoder was loaded: files that change
-    after that are an error.
+    after that are an error. `damped` lets a token that occurs n times count sqrt(n) times, so that
+    the words which every text repeats do not drown its topic.
     """
 
     folder: str = str(DATA)
     max_tokens: int = MAX_TOKENS
     name: str = "static"
     digest: str = ""
+    damped: bool = False
 
     @property
     def dim(self) -> int:
@@ -62,8 +64,9 @@ class StaticEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """What decides the vectors: a hash of the files and the number of tokens read."""
-        return f"static-{self.loaded.digest}-{self.max_tokens}"
+        """What decides the vectors: a hash of the files, the number of tokens read, the damping."""
+        plain = f"static-{self.loaded.digest}-{self.max_tokens}"
+        return f"{plain}-damped" if self.damped else plain
 
     @property
     def loaded(self) -> TokenTable:
@@ -89,6 +92,9 @@ class StaticEncoder:
                 self.max_tokens,
                 n_tokens,
             )
+            if self.damped:
+                counts.sum_duplicates()
+                counts.data = np.sqrt(counts.data)
             # A sum of token vectors; sparse, so that a row does not depend on the others.
             sums = counts @ table
             vectors[chunk] = scale_rows(sums)

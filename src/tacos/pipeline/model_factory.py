@@ -180,10 +180,9 @@ def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 def list_embedding_models(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Stage -> the model of the embeddings endpoint that it asks, for the stages that ask one."""
-    encoders = {
-        "normalise": settings.normalise.encoder,
-        "cluster": settings.cluster.encoder,
-    }
+    encoders = {"normalise": settings.normalise.encoder}
+    if settings.cluster.by == "tags":
+        encoders["cluster"] = settings.cluster.encoder
     models: dict[str, tuple[str, ...]] = {}
     for stage, name in encoders.items():
         model = _parse_embedding_model(name)
@@ -462,7 +461,7 @@ def _build_encoders(
         return opened[name]
 
     if by_embedding:
-        cluster_encoder = encoder.load(settings.cluster.sample_encoder)
+        cluster_encoder = encoder.load_topic_encoder(settings.cluster.sample_encoder)
     else:
         cluster_encoder = open_tag_encoder(settings.cluster.encoder)
     return {

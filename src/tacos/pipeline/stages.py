@@ -152,15 +152,15 @@ PIPELINE: Pipeline = (
         work=tags.canonicalise_batch,
     ),
     TableStage(
-        "cluster", "clusters", CLUSTERS, version=2,
+        "cluster", "clusters", CLUSTERS, version=3,
         reads=("canonical_tags", "samples"),
         uses=("cluster", "seed"),
         run=clusters.make_clusters,
     ),
     BatchStage(
-        "assign", "memberships", MEMBERSHIPS,
+        "assign", "memberships", MEMBERSHIPS, version=2,
         reads=("canonical_tags", "clusters", "samples"),
-        uses=(),
+        uses=("cluster.tag_weight",),
         source=clusters.read_assignment_rows,
         prepare=clusters.read_clusters,
         work=clusters.assign_clusters,

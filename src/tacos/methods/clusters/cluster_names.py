@@ -11,6 +11,10 @@ over its standard error (Monroe, Colaresi and Quinn 2008, "Fightin' Words", equa
 where x of the cluster's m samples and X of all N samples carry the tag, p = X / N, and the prior
 counts a = 10 samples. Rare tags are thus held back by their standard error, frequent ones by being
 frequent everywhere.
+
+A cluster's second tag is found in the same way among its samples without the first one, and the
+third among those without either, so that a name is no list of synonyms. A tag that names fewer than
+`FEWEST` of the cluster's samples more is left out: such a name would be a list of odds and ends.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import polars as pl
 
 N_TAGS = 3
 PRIOR = 10.0
+FEWEST = 0.04
 NAMELESS = "(no telling tag)"
 
 
@@ -32,65 +37,84 @@ def name_clusters(
     cluster is named by tags of its own, and its most frequent ones fill up where fewer than three
     are distinctive.
     """
-    distinctive = score_cluster_tags(rows).filter(pl.col("z") > 0)
+    chosen = pl.DataFrame(schema={"cluster": pl.UInt32, "tag": pl.String})
+    for _ in range(N_TAGS):
+        next_tags = _find_next_tags(rows, chosen, tags)
+        chosen = pl.concat([chosen, next_tags])
     if tags is not None:
-        distinctive = _keep_own_tags(distinctive, tags)
-    ranked = distinctive.sort(
+        chosen = _fill_up(chosen, tags)
+    names = chosen.group_by("cluster", maintain_order=True).agg(
+        pl.col("tag").head(N_TAGS).str.join(", ")
+    )
+    return {int(cluster): name for cluster, name in names.iter_rows()}
+
+
+def _find_next_tags(
+    rows: pl.DataFrame,
+    chosen: pl.DataFrame,
+    own_tags: pl.DataFrame | None,
+) -> pl.DataFrame:
+    """`cluster`, `tag`: the most distinctive tag of each cluster's samples without a chosen one."""
+    scored = score_cluster_tags(rows, chosen)
+    scored = scored.filter(pl.col("z") > 0, pl.col("share") >= FEWEST)
+    if own_tags is not None:
+        own = own_tags.select(pl.col("cluster").cast(pl.UInt32), "tag")
+        scored = scored.join(own, on=["cluster", "tag"], how="semi")
+    ranked = scored.sort(
         "z",
         "n",
         "tag",
         descending=[True, True, False],
-        nulls_last=True,
     )
-    first_tags = pl.col("tag").head(N_TAGS).str.join(", ")
-    names = ranked.group_by("cluster", maintain_order=True).agg(first_tags)
-    return {int(cluster): name for cluster, name in names.iter_rows()}
+    first = ranked.unique("cluster", keep="first", maintain_order=True)
+    return first.select("cluster", "tag")
 
 
-def _keep_own_tags(
-    distinctive: pl.DataFrame,
+def _fill_up(
+    chosen: pl.DataFrame,
     tags: pl.DataFrame,
 ) -> pl.DataFrame:
-    """`cluster`, `tag`, `n`, `z` of each cluster's own tags; z is null for tags not distinctive."""
-    cluster = pl.col("cluster").cast(pl.UInt32)
-    own_tags = tags.select(
-        cluster,
-        "tag",
-        pl.col("count").cast(pl.Int64).alias("n"),
-    )
-    return own_tags.join(
-        distinctive.select(cluster, "tag", "z"),
-        on=["cluster", "tag"],
-        how="left",
-    )
+    """The chosen tags, then the most frequent ones of each cluster of tags."""
+    frequent = tags.sort("count", "tag", descending=[True, False])
+    frequent = frequent.select(pl.col("cluster").cast(pl.UInt32), "tag")
+    return pl.concat([chosen, frequent]).unique(keep="first", maintain_order=True)
 
 
-def score_cluster_tags(rows: pl.DataFrame) -> pl.DataFrame:
-    """`cluster`, `tag`, `z` and `n` (samples of all clusters that carry the tag).
+def score_cluster_tags(
+    rows: pl.DataFrame,
+    named: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """`cluster`, `tag`, `z`, `share` (of the cluster's samples) and `n` (samples of all clusters
+    that carry the tag).
 
-    `rows` has one row per sample: cluster, tags.
+    `rows` has one row per sample: cluster, tags. With `named` (cluster, tag), `z` and `share` count
+    a cluster's samples only if they carry none of its named tags.
     """
+    rows = rows.with_columns(pl.col("cluster").cast(pl.UInt32))
     sizes = rows.drop_nulls("cluster").group_by("cluster").agg(pl.len().alias("m"))
     n_rows = float(sizes["m"].sum())
-    carriers = _count_carriers(rows)
-    overall = carriers.group_by("tag").agg(pl.col("x").sum().alias("n"))
+    pairs = _list_carriers(rows)
+    overall = pairs.group_by("tag").agg(pl.len().alias("n"))
+    if named is not None:
+        covered = pairs.join(named, on=["cluster", "tag"], how="semi")
+        pairs = pairs.join(covered, on="row", how="anti")
+    carriers = pairs.group_by("cluster", "tag").agg(pl.len().alias("x"))
 
     # Counts as in the module's docstring: x and n (X) by tag, m by cluster, n_rows (N).
     counts = carriers.join(overall, on="tag").join(sizes, on="cluster")
-    z = _compute_z(n_rows).round(9)
-    return counts.select("cluster", "tag", z.alias("z"), "n")
+    z = _compute_z(n_rows).round(9).alias("z")
+    share = (pl.col("x") / pl.col("m")).alias("share")
+    return counts.select("cluster", "tag", z, share, "n")
 
 
-def _count_carriers(rows: pl.DataFrame) -> pl.DataFrame:
-    """`cluster`, `tag`, `x`: how many samples of the cluster carry the tag, once or more."""
+def _list_carriers(rows: pl.DataFrame) -> pl.DataFrame:
+    """`row`, `cluster`, `tag`: each sample with each of its tags, once."""
     return (
         rows.with_row_index("row")
         .explode("tags")
         .drop_nulls(["cluster", "tags"])
         .unique(["row", "tags"])
-        .rename({"tags": "tag"})
-        .group_by("cluster", "tag")
-        .agg(pl.len().alias("x"))
+        .select("row", "cluster", pl.col("tags").alias("tag"))
     )
 
 

@@ -1,8 +1,9 @@
 """Limit the size of clusters: split giant ones by a second K-means, merge tiny ones.
 
-A cluster is giant if it has more than the share `largest` of all samples. It is split, once, into
-as many parts as would bring each down to that share, over its own tags (or samples). A cluster of
-one tag cannot be split. Then clusters with fewer than `smallest` samples are merged until there are
+A cluster is giant if it has more than the share `largest` of all samples. It is split into as many
+parts as would bring each down to that share, over its own tags (or samples), and a part that is
+still giant once more where clusters are of samples. A cluster of one tag, or of equal samples,
+cannot be split. Then clusters with fewer than `smallest` samples are merged until there are
 none: all the tags of one go to the nearest of the clusters that are large enough (its weighted mean
 to theirs). Where samples are clustered by embedding, the tiny cluster's centre is dropped, so that
 each of its samples goes to the nearest centre that is left. One cluster always stays.
@@ -24,6 +25,19 @@ from tacos.methods.clusters.kmeans_clusters import Ints, Vectors
 
 Count = Callable[[pl.DataFrame], Mapping[int, int]]
 """From a table tag, cluster, count to the number of samples of each cluster."""
+
+
+MAX_SPLITS = 5
+"""How often giant clusters of samples are split again."""
+
+
+def relax_largest(largest: float, k: int) -> float:
+    """The largest share that a cluster may have: at least twice the mean share of k clusters.
+
+    >>> relax_largest(0.1, 50), relax_largest(0.1, 5)
+    (0.1, 0.4)
+    """
+    return min(1.0, max(largest, 2 / k))
 
 
 # Clusters of tags
@@ -174,6 +188,21 @@ def resize_centres(
     `smallest` is a number of these samples, `largest` a share of them.
     """
     most = largest * len(vectors)
+    for _ in range(MAX_SPLITS):
+        n_before = len(centres)
+        centres = _split_giant_centres(centres, vectors, most, seed)
+        if len(centres) == n_before:
+            break
+    return _drop_tiny_centres(centres, vectors, smallest)
+
+
+def _split_giant_centres(
+    centres: Vectors,
+    vectors: Vectors,
+    most: float,
+    seed: int,
+) -> Vectors:
+    """Centres, those with more than `most` rows replaced by those of a K-means over their rows."""
     labels = kmeans_clusters.find_nearest_centre(vectors, centres)
     sizes = np.bincount(labels, minlength=len(centres))
     parts = []
@@ -184,7 +213,7 @@ def resize_centres(
         n_parts = math.ceil(size / most)
         members = vectors[labels == cluster]
         parts.append(kmeans_clusters.fit_kmeans_centres(members, n_parts, seed))
-    return _drop_tiny_centres(np.concatenate(parts), vectors, smallest)
+    return np.concatenate(parts)
 
 
 def _drop_tiny_centres(

@@ -1,12 +1,12 @@
-"""Cluster tags, and assign samples to the clusters of their tags (TACOS); or cluster samples.
+"""Cluster samples; or cluster tags, and assign samples to the clusters of their tags (TACOS).
+
+By embedding: K-means over the vectors of some samples, drawn by chance (see
+`tacos.methods.clusters.sample_vectors`); a sample belongs to the nearest centre.
 
 By tags: K-means over the vectors of canonical tags, weighted by how often each tag occurs. The
 authors cluster tag occurrences with repeats, which is the same objective. A sample belongs to the
 clusters of its tags; its home is the cluster where most of its inverse-frequency tag weight lies
 (ties: the smaller cluster, then the smaller number).
-
-By embedding, for comparison: K-means over the vectors of some samples, drawn by chance; a sample
-belongs to the nearest centre.
 
 Clusters get their names in `tacos.methods.clusters.cluster_names`; tiny and giant clusters are
 dealt with in `tacos.methods.clusters.cluster_size_limits`.
@@ -26,6 +26,7 @@ Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 N_RESTARTS = 3
 MAX_ROUNDS = 50
+N_COMPONENTS = 64
 SAMPLES_PER_CLUSTER = 40
 FEWEST_CLUSTERS = 5
 MOST_CLUSTERS = 50
@@ -104,21 +105,37 @@ def fit_kmeans_centres(
     k: int,
     seed: int,
 ) -> Vectors:
-    """The K-means centres of many rows, shape (at most k, dim), rounded."""
+    """The K-means centres of many rows, shape (at most k, dim), rounded.
+
+    K-means runs in the space of the `N_COMPONENTS` first principal components, which leaves out
+    what few rows share, and is faster. Its centres lie in that space, so that the nearest one to a
+    whole vector is the nearest one to its projection.
+    """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
     k = _limit_to_distinct(vectors, k)
     # One thread: the order of sums, and so the result, must not depend on the number of cores.
     with threadpool_limits(1):
+        mean, components = _find_components(vectors)
         model = KMeans(
             k,
-            n_init=1,
+            n_init=N_RESTARTS,
             max_iter=MAX_ROUNDS,
             random_state=seed,
         )
-        model.fit(vectors)
-    return np.asarray(model.cluster_centers_, np.float32).round(5)
+        model.fit((vectors - mean) @ components)
+        centres = mean + model.cluster_centers_ @ components.T
+    return np.asarray(centres, np.float32).round(5)
+
+
+def _find_components(vectors: Vectors) -> tuple[Vectors, Vectors]:
+    """The mean, shape (dim,), and the first principal components as columns, shape (dim, n)."""
+    mean = vectors.mean(axis=0)
+    centred = vectors - mean
+    # Eigenvalues come in ascending order.
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return mean, np.ascontiguousarray(axes[:, ::-1][:, :N_COMPONENTS])
 
 
 def _limit_to_distinct(
@@ -261,14 +278,25 @@ def assign_by_centre(
     vectors: Vectors,
     clusters: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Memberships by `MEMBERSHIPS`: the nearest centre's cluster is a sample's only one."""
+    """Memberships by `MEMBERSHIPS`: the nearest centre's cluster is a sample's only one.
+
+    A sample whose vector is all 0 is in no cluster, and its home is null.
+    """
     ordered = clusters.sort("cluster")
     centres = np.array(ordered["centre"].to_list(), np.float32)
     nearest = find_nearest_centre(vectors, centres)
     numbers = ordered["cluster"].to_numpy()[nearest]
+    is_known = pl.Series(vectors.any(axis=1))
     homes = pl.Series("home", numbers, dtype=pl.UInt32)
     memberships = pl.DataFrame({"id": ids, "home": homes})
-    memberships = memberships.with_columns(clusters=pl.concat_list("home"))
+    home = pl.when(is_known).then("home")
+    in_one = pl.concat_list("home")
+    memberships = memberships.with_columns(
+        home=home,
+        clusters=pl.when(is_known)
+        .then(in_one)
+        .otherwise(pl.lit([], pl.List(pl.UInt32))),
+    )
     return conform_table(memberships, MEMBERSHIPS)
 
 

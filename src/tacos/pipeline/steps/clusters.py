@@ -1,13 +1,14 @@
-"""The stages cluster and assign: clusters of tags or of samples, and the samples in them.
+"""The stages cluster and assign: clusters of samples or of tags, and the samples in them.
 
-Clusters are named after up to 20,000 random samples (`tacos.methods.clusters.cluster_names`). For
-clusters by embedding, K-means sees only those, too; every sample is then assigned row by row, so
-that memory stays small.
+K-means over samples sees up to 10,000 of them, drawn at random; every sample is then assigned row
+by row, so that memory stays small. Clusters are named after such samples, too
+(`tacos.methods.clusters.cluster_names`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,34 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.errors import InputError
-from tacos.methods.clusters import cluster_names, cluster_size_limits, kmeans_clusters
-from tacos.pipeline.steps.pool import Tables, build_embedding_text, count_rows
+from tacos.methods.clusters import (
+    cluster_names,
+    cluster_size_limits,
+    kmeans_clusters,
+    sample_vectors,
+)
+from tacos.pipeline.steps.pool import Tables, count_rows
 from tacos.records import Encoder, StageOutput, Table
 
-N_DRAWN = 20_000
+N_DRAWN = 10_000
+TEXTS = ("id", "instruction", "response")
+
+
+@dataclass(frozen=True)
+class TagVectors:
+    """The names of all canonical tags, sorted, and the unit vector of each, shape (tags, dim)."""
+
+    names: pl.Series
+    vectors: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a sample's cluster is found with; encoder and tags only for clusters of samples."""
+
+    clusters: pl.DataFrame
+    encoder: Encoder | None = None
+    tags: TagVectors | None = None
 
 
 def make_clusters(
@@ -29,7 +53,7 @@ def make_clusters(
     encoder: Encoder,
     number: int,
 ) -> StageOutput:
-    """Clusters of canonical tags, or of samples by their embedding."""
+    """Clusters of samples by their embedding, or of canonical tags."""
     if settings.cluster.by == "embedding":
         clusters = _cluster_embeddings(tables, settings, encoder)
     else:
@@ -39,10 +63,9 @@ def make_clusters(
 
 
 def read_assignment_rows(tables: Tables) -> Iterator[pl.DataFrame]:
-    """The samples, batch by batch: their texts if clusters have centres, else their tags."""
-    centres = tables["clusters"].scan().select(pl.col("centre").count())
-    if centres.collect().item():
-        yield from tables["samples"].batches(["id", "instruction", "response"])
+    """The samples, batch by batch: texts and tags if clusters have centres, else tags alone."""
+    if _have_centres(tables["clusters"]):
+        yield from _join_tags_batchwise(tables["samples"], tables["canonical_tags"])
     else:
         yield from tables["canonical_tags"].batches()
 
@@ -51,25 +74,40 @@ def read_clusters(
     tables: Tables,
     settings: Settings,
     encoder: Any,
-) -> tuple[pl.DataFrame, Encoder | None]:
-    """The clusters, and the encoder of samples where clusters are by embedding."""
-    return tables["clusters"].scan().collect(), encoder
+) -> Assignment:
+    """The clusters, and for clusters of samples what their vectors are made with."""
+    clusters = tables["clusters"].scan().collect()
+    if not _have_centres(tables["clusters"]):
+        return Assignment(clusters)
+    tags = _encode_tags(tables["canonical_tags"], encoder)
+    return Assignment(clusters, encoder, tags)
 
 
 def assign_clusters(
     batch: pl.DataFrame,
-    prepared: tuple[pl.DataFrame, Encoder | None],
+    prepared: Assignment,
     settings: Settings,
 ) -> StageOutput:
     """The clusters of the samples, row by row."""
-    clusters, encoder = prepared
-    if "tags" in batch.columns:
-        memberships = kmeans_clusters.assign_by_tags(batch, clusters)
-    else:
-        assert encoder is not None
-        vectors = _encode_texts(batch, encoder)
-        memberships = kmeans_clusters.assign_by_centre(batch["id"], vectors, clusters)
+    if prepared.encoder is None or prepared.tags is None:
+        memberships = kmeans_clusters.assign_by_tags(batch, prepared.clusters)
+        return StageOutput.without_rejects(memberships)
+    vectors = _encode_samples(
+        batch,
+        prepared.encoder,
+        prepared.tags,
+        settings.cluster.tag_weight,
+    )
+    memberships = kmeans_clusters.assign_by_centre(
+        batch["id"], vectors, prepared.clusters
+    )
     return StageOutput.without_rejects(memberships)
+
+
+def _have_centres(clusters: Table) -> bool:
+    """Whether clusters are of samples."""
+    n_centres = clusters.scan().select(pl.col("centre").count())
+    return bool(n_centres.collect().item())
 
 
 # Clusters of tags
@@ -85,10 +123,11 @@ def _cluster_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.Da
 
     n_samples = count_rows(canonical_tags)
     vectors = encoder.encode(counts["tag"].to_list())  # (tags, dim)
+    k = kmeans_clusters.choose_k(config.k, counts.height, n_samples)
     initial = kmeans_clusters.cluster_tags(
         counts,
         vectors,
-        kmeans_clusters.choose_k(config.k, counts.height, n_samples),
+        k,
         weighted=config.weighted,
         seed=settings.seed,
     )
@@ -107,7 +146,7 @@ def _cluster_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.Da
         count_members,
         n_samples,
         config.smallest,
-        config.largest,
+        cluster_size_limits.relax_largest(config.largest, k),
         settings.seed,
     )
     clusters = kmeans_clusters.number_by_size(resized)
@@ -165,25 +204,30 @@ def _cluster_embeddings(
 ) -> pl.DataFrame:
     """Clusters of samples: the centres of K-means over some of them, the largest cluster first."""
     config = settings.cluster
-    drawn = _draw_rows(
-        tables["samples"], ["id", "instruction", "response"], settings.seed
-    )
+    drawn = _draw_rows(tables["samples"], list(TEXTS), settings.seed)
+    n_samples = count_rows(tables["samples"])
     if drawn.is_empty():
-        no_centres = np.zeros((0, encoder.dim), np.float32)
+        no_centres = np.zeros((0, 2 * encoder.dim), np.float32)
         return kmeans_clusters.build_sample_clusters(no_centres, {}, {})
 
-    n_samples = count_rows(tables["samples"])
-    vectors = _encode_texts(drawn, encoder)  # (drawn, dim)
-    initial = kmeans_clusters.fit_kmeans_centres(
-        vectors,
-        kmeans_clusters.choose_k(config.k, drawn.height, n_samples),
-        settings.seed,
-    )
+    drawn = _join_tags(tables["canonical_tags"], drawn)
+    tags = _encode_tags(tables["canonical_tags"], encoder)
+    vectors = _encode_samples(drawn, encoder, tags, config.tag_weight)
+    # A row of which nothing is known belongs to no cluster and makes none.
+    is_known = vectors.any(axis=1)
+    drawn = drawn.filter(pl.Series(is_known))
+    vectors = vectors[is_known]
+    if drawn.is_empty():
+        no_centres = np.zeros((0, 2 * encoder.dim), np.float32)
+        return kmeans_clusters.build_sample_clusters(no_centres, {}, {})
+
+    k = kmeans_clusters.choose_k(config.k, drawn.height, n_samples)
+    initial = kmeans_clusters.fit_kmeans_centres(vectors, k, settings.seed)
     centres = cluster_size_limits.resize_centres(
         initial,
         vectors,
         config.smallest * drawn.height / n_samples,  # as many of the rows drawn
-        config.largest,
+        cluster_size_limits.relax_largest(config.largest, k),
         settings.seed,
     )
     centres = _order_by_size(centres, vectors)
@@ -194,7 +238,7 @@ def _cluster_embeddings(
         dtype=pl.UInt32,
     )
     names = dict.fromkeys(range(len(centres)), cluster_names.NAMELESS)
-    names |= cluster_names.name_clusters(_join_tags(tables, drawn, labels))
+    names |= cluster_names.name_clusters(drawn.select("id", labels, "tags"))
     sizes = dict(labels.value_counts().iter_rows())
     return kmeans_clusters.build_sample_clusters(centres, sizes, names)
 
@@ -209,25 +253,82 @@ def _order_by_size(
     return centres[np.argsort(-sizes, kind="stable")]
 
 
-def _join_tags(tables: Tables, drawn: pl.DataFrame, labels: pl.Series) -> pl.DataFrame:
-    """id, cluster, tags of the rows drawn."""
-    all_tags = tables["canonical_tags"].scan().select("id", "tags")
+def _encode_samples(
+    rows: pl.DataFrame,
+    encoder: Encoder,
+    tags: TagVectors,
+    tag_weight: float,
+) -> npt.NDArray[np.float32]:
+    """Vectors of rows (instruction, response, tags), shape (rows, 2 dim)."""
+    texts = sample_vectors.cut_texts(rows)
+    instructions = encoder.encode(texts["instruction"].to_list())
+    responses = encoder.encode(texts["response"].to_list())
+    tag_means = sample_vectors.average_tags(
+        rows["tags"],
+        tags.names,
+        tags.vectors,
+    )
+    return sample_vectors.combine_vectors(
+        instructions,
+        responses,
+        tag_means,
+        tag_weight,
+    )
+
+
+def _encode_tags(canonical_tags: Table, encoder: Encoder) -> TagVectors:
+    """Every canonical tag and its vector."""
+    tags = canonical_tags.scan().select(pl.col("tags").explode().drop_nulls().unique())
+    names = tags.collect()["tags"].sort()
+    return TagVectors(names, encoder.encode(names.to_list()))
+
+
+def _join_tags(canonical_tags: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with their canonical tags (null: none), in their order."""
+    all_tags = canonical_tags.scan().select("id", "tags")
     tags = all_tags.join(
-        drawn.lazy().select("id"),
+        rows.lazy().select("id"),
         on="id",
         how="semi",
-    ).collect()
-    return drawn.select("id", labels).join(tags, on="id", how="left")
+    )
+    return rows.join(
+        tags.collect(),
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
 
 
-def _encode_texts(samples: pl.DataFrame, encoder: Encoder) -> npt.NDArray[np.float32]:
-    """Unit vectors of instruction and response, shape (rows, dim)."""
-    texts = samples.select(build_embedding_text())["text"]
-    return encoder.encode(texts.to_list())
+def _join_tags_batchwise(
+    samples: Table, canonical_tags: Table
+) -> Iterator[pl.DataFrame]:
+    """id, instruction, response, tags (null: none) of all samples, batch by batch.
+
+    Tags have the order of the samples, of which they may lack some; so two readers that go forward
+    are enough, and neither table is ever in memory as a whole.
+    """
+    tag_batches = canonical_tags.batches(["id", "tags"])
+    ahead = next(tag_batches, None)
+    for rows in samples.batches(list(TEXTS)):
+        parts = [pl.DataFrame(schema={"id": pl.String, "tags": pl.List(pl.String)})]
+        while ahead is not None:
+            is_here = ahead["id"].is_in(rows["id"].implode())
+            parts.append(ahead.filter(is_here))
+            ahead = ahead.filter(~is_here)
+            if ahead.height:
+                break  # the rest belongs to later samples
+            ahead = next(tag_batches, None)
+        tags = pl.concat(parts)
+        yield rows.join(
+            tags,
+            on="id",
+            how="left",
+            maintain_order="left",
+        )
 
 
 def _draw_rows(table: Table, columns: list[str], seed: int) -> pl.DataFrame:
-    """All rows, or 20,000 random ones, in their order; besides them, memory never holds more than
+    """All rows, or 10,000 random ones, in their order; besides them, memory never holds more than
     one batch.
     """
     n_rows = count_rows(table)
