@@ -328,6 +328,8 @@ def test_it_says_that_tags_leave_the_machine(tmp_path: Path) -> None:
     ]
     words += [
         "--set",
+        "cluster.by=tags",
+        "--set",
         "cluster.encoder=endpoint:tiny-1",
         "--set",
         "embed.base_url=http://vectors.invalid/v1",

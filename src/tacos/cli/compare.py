@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from tacos.cli.shared import console, figures, option_settings, options
+from tacos.report.facts import UNCLUSTERED
 from tacos.workflows import arguments
 from tacos.workflows import compare as workflow
 from tacos.workflows.compare import Comparison
@@ -123,8 +124,7 @@ def _print_comparison(comparison: Comparison) -> None:
 
 def _name_clusters(clusters: pl.DataFrame) -> pl.DataFrame:
     """Shares of clusters, with the clusters' names in the first column."""
-    untagged = pl.lit("(no canonical tag)")
-    name = pl.coalesce("name", untagged).alias("cluster")
+    name = pl.coalesce("name", pl.lit(UNCLUSTERED)).alias("cluster")
     return clusters.select(name, pl.exclude("cluster", "name"))
 
 

@@ -389,7 +389,7 @@ def _explain_drop(
     if not shortlisted and trace.get("shortlist"):
         return _explain_filter(trace["shortlist"][0])
     if not trace.get("clusters"):
-        return "none of its tags survived normalisation, so it is in no cluster"
+        return "it is in no cluster: nothing of its text and none of its tags is known"
     return (
         "it was shortlisted but never compared "
         "(the odd one out of its cluster, or its judgements failed)"

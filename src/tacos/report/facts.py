@@ -31,7 +31,7 @@ N_DRAWS = 5
 CASCADE_ARTIFACTS = ("tagger", "guesses")
 LEFT_OUT = "left out by rule "
 """How the shortlist begins the reason of a row that a rule left out."""
-UNTAGGED = "(no canonical tag)"
+UNCLUSTERED = "(in no cluster)"
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def _summarise_clusters(
             on="cluster",
             how="left",
         )
-        .with_columns(pl.col("name").fill_null(UNTAGGED))
+        .with_columns(pl.col("name").fill_null(UNCLUSTERED))
         .fill_null(0)
         .sort(
             "n_members",

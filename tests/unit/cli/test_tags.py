@@ -127,7 +127,9 @@ def test_more_tags_than_can_be_clustered_are_refused_before_they_are_embedded(
         "--set",
         "cluster.max_tags=2",
     )
-    code, printed = tacos("select", data, "-n", 3, "-o", tmp_path / "out.jsonl", *sets)
+    by_tags = ("--set", "cluster.by=tags")
+    output = tmp_path / "out.jsonl"
+    code, printed = tacos("select", data, "-n", 3, "-o", output, *sets, *by_tags)
     assert (code, "4 distinct tags are to be clustered, more than 2" in printed) == (
         2,
         True,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tacos.cli.shared import console
-from tacos.report.facts import RunSummary
+from tacos.report.facts import UNCLUSTERED, RunSummary
 
 EXCLUDED = "on the exclude list"
 N_NAMED = 3
@@ -120,14 +120,21 @@ def _shorten_remarks(remarks: Sequence[str]) -> list[str]:
 
 def _format_clusters(clusters: Sequence[Mapping[str, Any]]) -> str:
     """The number of clusters, their sizes, and the names of the largest; largest first."""
-    largest = clusters[0]["n_members"]
-    smallest = clusters[-1]["n_members"]
+    real = [cluster for cluster in clusters if cluster["name"] != UNCLUSTERED]
+    n_left = sum(cluster["n_members"] for cluster in clusters)
+    n_left -= sum(cluster["n_members"] for cluster in real)
+    if not real:
+        return f"none; {n_left:,} rows in no cluster"
+    largest = real[0]["n_members"]
+    smallest = real[-1]["n_members"]
     names = []
-    for cluster in clusters[:N_NAMED]:
+    for cluster in real[:N_NAMED]:
         n_members = cluster["n_members"]
         names.append(f"{cluster['name']} ({n_members:,})")
-    n_clusters = len(clusters)
+    n_clusters = len(real)
     sizes = f"{n_clusters:,}, of {smallest:,} to {largest:,} rows"
+    if n_left:
+        sizes += f", {n_left:,} rows in none"
     return f"{sizes}; the largest: {'; '.join(names)}"
 
 

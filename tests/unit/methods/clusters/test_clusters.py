@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tacos.methods.clusters import cluster_names, cluster_size_limits, kmeans_clusters
+from tacos.methods.clusters import (
+    cluster_names,
+    cluster_size_limits,
+    kmeans_clusters,
+    sample_vectors,
+)
 
 RNG = np.random.default_rng(0)
 BLOBS = np.concatenate(
@@ -122,3 +127,66 @@ def test_the_most_frequent_tags_stand_in_where_too_few_are_telling() -> None:
     )
     rows = pl.DataFrame({"cluster": [0, 1], "tags": [["a"], ["d"]]})
     assert cluster_names.name_clusters(rows, tags)[0] == "a, b, c"
+
+
+def test_the_second_tag_of_a_name_is_no_synonym_of_the_first() -> None:
+    rows = pl.DataFrame(
+        {
+            "cluster": [0] * 40 + [1] * 40,
+            "tags": [["sum", "addition"]] * 30 + [["product"]] * 10 + [["poem"]] * 40,
+        }
+    )
+    assert cluster_names.name_clusters(rows)[0] == "addition, product"
+
+
+def test_a_tag_of_a_few_samples_names_no_cluster() -> None:
+    rows = pl.DataFrame(
+        {
+            "cluster": [0] * 99 + [1] * 99,
+            "tags": [["odd"]] * 3 + [["a"]] * 195,
+        }
+    )
+    assert cluster_names.name_clusters(rows).keys() == {1}
+
+
+def test_a_sample_vector_has_a_half_of_text_and_a_half_of_tags() -> None:
+    east, north = np.eye(2, dtype=np.float32)
+    tags = sample_vectors.average_tags(
+        pl.Series([["b", "a"], ["a"], [], None]),
+        pl.Series(["a", "b"]),
+        np.stack([east, north]),
+    )
+    assert tags[0] == pytest.approx([0.5**0.5, 0.5**0.5])
+    assert tags[1] == pytest.approx(east)
+    assert not tags[2:].any()
+    vectors = sample_vectors.combine_vectors(
+        np.stack([east, east, north, 0 * east]),
+        np.stack([north, 0 * east, north, 0 * east]),
+        tags,
+        0.5,
+    )
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(
+        [1.25**0.5, 1.25**0.5, 1, 0]
+    )
+    # The instruction counts more than the response.
+    assert vectors[0, 0] > vectors[0, 1] > 0
+
+
+def test_a_sample_of_which_nothing_is_known_is_in_no_cluster() -> None:
+    centres = np.eye(2, dtype=np.float32)
+    clusters = kmeans_clusters.build_sample_clusters(centres, {}, {})
+    vectors = np.array([[1, 0], [0, 0], [0, 2]], np.float32)
+    found = kmeans_clusters.assign_by_centre(
+        pl.Series(["x", "y", "z"]), vectors, clusters
+    )
+    assert found["home"].to_list() == [0, None, 1]
+    assert found["clusters"].to_list() == [[0], [], [1]]
+
+
+def test_a_giant_cluster_is_split_until_no_part_is_giant() -> None:
+    cloud = np.random.default_rng(1).normal(0, 1, (1_000, 8)).astype(np.float32)
+    centres = cluster_size_limits.resize_centres(cloud[:1], cloud, 10, 0.1, 1)
+    nearest = kmeans_clusters.find_nearest_centre(cloud, centres)
+    sizes = np.bincount(nearest)
+    assert sizes.max() <= 100
+    assert sizes.min() >= 10
