@@ -13,7 +13,9 @@ correctness by the graders, the share of the pool's tags covered, tags a row, an
 over the pool's. Intervals are 95%, from 1,000 bootstrap samples of the pool's rows.
 
 Beside it stand random rows (means of 200 draws), the longest, the judge that versions up to 0.2
-shipped (its scores are in `old_judge_scores.json`), the best possible by the mean of both grades,
+shipped (its scores are in `old_judge_scores.json`), both tiers of today's (the slow one's scores, of
+the best `shortlist.close_factor` times the rows wanted by the fast one, all others excluded), the
+best possible by the mean of both grades,
 and the grades themselves as the judge ("oracle": what a perfect language model would give). On
 Alpaca also: other reliabilities, targets, prices of a tag, and square-root quotas.
 
@@ -39,7 +41,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 import tacos
-from tacos.config import DEFAULT_TARGET, SelectSettings
+from tacos.config import DEFAULT_TARGET, SelectSettings, ShortlistSettings
 from tacos.methods.judging.comparisons import combine_scores
 
 HERE = Path(__file__).resolve().parent
@@ -51,6 +53,8 @@ OLD_JUDGE = HERE / "old_judge_scores.json"
 SHARES = (0.1, 0.2)
 N_DRAWS = 200
 N_BOOTSTRAP = 1000
+FAST = "fast"
+BOTH = "both tiers"
 RELIABILITIES = (0.0, 0.1, 0.2, 0.5, 1.0)
 TARGETS = (0.0, 0.25, 0.4, 0.5, 0.6, 1.0)
 PRICES = (0.0, 0.75, 3.0, 6.0)
@@ -94,6 +98,11 @@ class Pool:
         for id_, names in table.iter_rows():
             tags[place_of(id_)] = sorted(set(names or []))
         return tags
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of each row in the run."""
+        return [f"data:{place}" for place in range(len(self.rows))]
 
     def select(
         self,
@@ -267,27 +276,47 @@ class Judge:
         return {"all": round(float(np.mean(list(explained.values()))), 3), **explained}
 
 
-def read_judges(path: Path) -> list[Judge]:
+def read_judges(path: Path) -> dict[str, Judge]:
     """The judge's tiers, from a table of source, row, tier, partition, value, correctness."""
-    judges = []
+    judges = {}
     for (tier,), part in pl.read_parquet(path).group_by("tier", maintain_order=True):
         scores: dict[int, dict[tuple[str, int], tuple[float, float]]] = {}
         columns = part.select("partition", "source", "row", "value", "correctness")
         for partition, source, row, value, correctness in columns.iter_rows():
             scores.setdefault(partition, {})[source, row] = (value, correctness)
-        judges.append(Judge(str(tier), scores))
+        name = FAST if tier == FAST else BOTH
+        judges[name] = Judge(name, scores)
     return judges
 
 
-def select_by(judge: Judge, pool: Pool, n: int, settings: Settings) -> list[Ints]:
-    """A selection per partition."""
+def select_by(
+    judge: Judge,
+    pool: Pool,
+    n: int,
+    settings: Settings,
+    first: Judge | None = None,
+) -> list[Ints]:
+    """A selection per partition, of the rows that another judge shortlists `first`."""
     selections = []
     for partition in judge.scores:
         value, correctness = judge.read(pool, partition)
         name = f"{judge.name} {partition} {digest(value, correctness)}"
+        if first is not None:
+            left_out = list_left_out(first, pool, n, partition)
+            selecting = settings.get("select", {}) | {"exclude": left_out}
+            settings = settings | {"select": selecting}
         rows = pool.take(name, value, correctness, n, settings)
         selections.append(rows)
     return selections
+
+
+def list_left_out(judge: Judge, pool: Pool, n: int, partition: int) -> list[str]:
+    """The ids of the rows that are not among the best by the fast tier."""
+    score = combine_scores(*judge.read(pool, partition), DEFAULT_TARGET)
+    n_read = round(ShortlistSettings().close_factor * n)
+    worst_first = np.argsort(score, kind="stable")
+    left_out = worst_first[: max(len(score) - n_read, 0)]
+    return [pool.ids[place] for place in sorted(left_out.tolist())]
 
 
 def select_by_grades(pool: Pool, n: int, settings: Settings) -> list[Ints]:
@@ -302,7 +331,7 @@ def digest(*arrays: Floats) -> str:
 
 
 def compare_on(
-    pool: Pool, judges: Sequence[Judge], reliability: dict[str, float], share: float
+    pool: Pool, judges: dict[str, Judge], reliability: dict[str, float], share: float
 ) -> dict[str, Any]:
     """Figures of every way to select a share of a pool."""
     n = round(len(pool.rows) * share)
@@ -314,9 +343,10 @@ def compare_on(
         "old judge": rank(np.array(old_scores), n),
         "best possible": rank(pool.value + pool.correctness, n),
     }
-    for judge in judges:
-        trust = {"judge": {"reliability": reliability[judge.name]}}
-        selections[judge.name] = select_by(judge, pool, n, trust)
+    for name, judge in judges.items():
+        trust = {"judge": {"reliability": reliability[name]}}
+        first = judges[FAST] if name == BOTH else None
+        selections[name] = select_by(judge, pool, n, trust, first)
     selections["oracle"] = select_by_grades(pool, n, {"judge": {"reliability": 1.0}})
     figures = {}
     for name, rows in selections.items():
@@ -327,7 +357,7 @@ def compare_on(
 
 
 def try_alternatives(
-    pool: Pool, judge: Judge, reliability: float, share: float
+    pool: Pool, judge: Judge, first: Judge | None, reliability: float, share: float
 ) -> dict[str, Any]:
     """Figures on a pool under other settings, one changed at a time."""
     n = round(len(pool.rows) * share)
@@ -343,7 +373,7 @@ def try_alternatives(
         variants[f"price {price:g}"] = {"select": {"tag_price": price}, "judge": trust}
     figures = {}
     for name, settings in variants.items():
-        rows = select_by(judge, pool, n, settings)
+        rows = select_by(judge, pool, n, settings, first)
         figures[f"{judge.name}, {name}"] = measure(pool, rows)
     for other in RELIABILITIES:
         rows = select_by_grades(pool, n, {"judge": {"reliability": other}})
@@ -366,7 +396,7 @@ def check_bars(figures: dict[str, dict[str, dict[str, Any]]]) -> dict[str, bool]
         "oracle: value >= 48, correctness >= 86": oracle["value"] >= 48
         and oracle["correctness"] >= 86
     }
-    demands = {"fast": (7, 4), "both": (9, 6)}
+    demands = {FAST: (7, 4), BOTH: (9, 6)}
     for tier, (value, correctness) in demands.items():
         if tier not in alpaca:
             continue
@@ -403,7 +433,9 @@ def main() -> None:
     started = time.monotonic()
     pools = build_pools(read_rows(arguments.data))
     judges = read_judges(OUT_OF_FOLD)
-    explained = {judge.name: judge.measure_reliability(pools) for judge in judges}
+    explained = {
+        name: judge.measure_reliability(pools) for name, judge in judges.items()
+    }
     reliability = {name: by_source["all"] for name, by_source in explained.items()}
 
     figures: dict[str, dict[str, dict[str, Any]]] = {}
@@ -415,9 +447,10 @@ def main() -> None:
             print_figures(f"{pool.name}, {share:.0%} of {len(pool.rows):,}", found)
     alternatives = {}
     if not arguments.quick:
-        for judge in judges:
+        for name, judge in judges.items():
+            first = judges[FAST] if name == BOTH else None
             alternatives |= try_alternatives(
-                pools[0], judge, reliability[judge.name], SHARES[-1]
+                pools[0], judge, first, reliability[name], SHARES[-1]
             )
         print_figures("alpaca, 20%, other settings", alternatives)
     print(

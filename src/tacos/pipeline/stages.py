@@ -229,8 +229,8 @@ PIPELINE: Pipeline = (
             "verdicts/all", "scores/last",
         ),
         uses=(
-            "select", "cluster.membership", "judge.reliability", "judge.mode", "ingest.score",
-            "seed",
+            "select", "cluster.membership", "judge.reliability", "judge.mode", "judge.target",
+            "ingest.score", "seed",
         ),
         run=selection.make_selection,
     ),

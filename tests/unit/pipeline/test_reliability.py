@@ -39,6 +39,8 @@ def test_what_is_set_holds_and_makes_the_selection_alone_again(tmp_path: Path) -
     text = _format_worth(worth)
     assert "25% of what distinguishes good rows" in text
     assert "12 points of 100 better than random rows" in text
+    page = done.report(tmp_path / "report.html").read_text("utf-8")
+    assert "12 points of 100 better than random rows" in page
 
 
 def test_no_reliability_takes_no_notice_of_scores_and_full_only_of_them(

@@ -360,15 +360,20 @@ def average_grades(
     `grade` is made of value and correctness by `target`, or is the judge's only score; the other
     two are null where no judge gave them.
     """
+    graded = combine_grades(grades, target)
+    by_id = graded.group_by("id", maintain_order=True)
+    return by_id.agg(pl.col("grade", *NUMBERS).mean())
+
+
+def combine_grades(grades: pl.DataFrame, target: float) -> pl.DataFrame:
+    """GRADES whose `grade` is made by this target; grades of one score stay as they are."""
     complete = add_missing_columns(grades, GRADES)
     combined = combine_scores(
         pl.col("value"),
         pl.col("correctness"),
         target,
     )
-    graded = complete.with_columns(grade=pl.coalesce(combined, "grade"))
-    by_id = graded.group_by("id", maintain_order=True)
-    return by_id.agg(pl.col("grade", *NUMBERS).mean())
+    return complete.with_columns(grade=pl.coalesce(combined, "grade"))
 
 
 # Settings

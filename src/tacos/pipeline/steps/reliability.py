@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from tacos.config import Settings
-from tacos.methods.judging import judge_reliability
+from tacos.methods.judging import comparisons, judge_reliability
 from tacos.models import judge
 from tacos.records import Table
 
@@ -57,7 +57,10 @@ def find_reliability(
         if from_errors is not None:
             return Reliability(from_errors, OF_VERDICTS)
     if settings.judge.mode == "singleton" and "grades" in tables:
-        grades = tables["grades"].scan().select("id", "grade").collect()
+        grades = comparisons.combine_grades(
+            tables["grades"].scan().collect(),
+            settings.judge.target,
+        )
         from_repeats = judge_reliability.estimate_from_repeats(grades)
         if from_repeats is not None:
             return Reliability(from_repeats, OF_REPEATS)
