@@ -16,7 +16,14 @@ from tacos.records import RATINGS, VERDICTS
 
 CALM = settings(max_examples=60)
 QUOTAS = ("ascending-size", "none", "square-root", "proportional", "equal")
-RULES = ("all", "longest-per-tag-set", "embedded-judge", "random")
+RULES = (
+    "all",
+    "longest-per-tag-set",
+    "stratified",
+    "objective",
+    "embedded-judge",
+    "random",
+)
 
 
 @st.composite

@@ -303,16 +303,29 @@ class ClusterSettings(SettingsSection):
 class ShortlistSettings(SettingsSection):
     """Which members of a cluster are compared."""
 
-    rule: Literal["all", "longest-per-tag-set", "embedded-judge", "random"] = (
-        "embedded-judge"
-    )
-    """`embedded-judge`: the best by a cheap grade. `longest-per-tag-set`: the unwritten heuristic
-    of the TACOS authors.
+    rule: Literal[
+        "auto",
+        "all",
+        "longest-per-tag-set",
+        "stratified",
+        "objective",
+        "embedded-judge",
+        "random",
+    ] = "auto"
+    """`stratified`: the best by a cheap grade, and some of every kind (cluster and length); `auto`
+    before a language model. `objective`: what the selection would take by that grade; `auto` before
+    the slow tier of the embedded judge. `embedded-judge`: the best of each cluster by the grade;
+    `auto` where `select.quota` gives clusters a share. `longest-per-tag-set`: the unwritten
+    heuristic of the TACOS authors.
     """
     factor: float = Field(4.0, gt=0)
-    """Shortlisted rows per row of the cluster's quota (rules `embedded-judge` and `random`)."""
-    explore: float = Field(0.10, ge=0, le=1)
-    """The share of the shortlist that is drawn at random instead (rule `embedded-judge`)."""
+    """Shortlisted rows per row wanted (rules `stratified`, `objective`, `embedded-judge` and
+    `random`).
+    """
+    explore: float = Field(0.25, ge=0, le=1)
+    """The share of the shortlist that is not simply the best by grade: spread over clusters and
+    thirds of length (rule `stratified`), or drawn at random (rule `embedded-judge`).
+    """
     close_factor: float = Field(2.25, ge=1)
     """Rows that the slow tier of the embedded judge reads, per row wanted (`judge.close`)."""
     cap: int = Field(0, ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tacos.config import Settings
+from tacos.methods.judging.shortlist import BY_GRADE, Rule
 from tacos.pipeline.judging_mode import resolve_mode
 
 
@@ -26,10 +27,20 @@ def uses_close_judge(settings: Settings) -> bool:
 def uses_grades(settings: Settings) -> bool:
     """Grades of single samples fill the shortlist, are the prior of ratings, or are the scores."""
     return (
-        settings.shortlist.rule == "embedded-judge"
+        resolve_rule(settings) in BY_GRADE
         or settings.rate.prior == "grades"
         or not uses_comparisons(settings)
     )
+
+
+def resolve_rule(settings: Settings) -> Rule:
+    """`shortlist.rule`, where `auto` depends on the quotas and the judge that follow."""
+    rule = settings.shortlist.rule
+    if rule != "auto":
+        return rule
+    if settings.select.quota != "none":
+        return "embedded-judge"
+    return "objective" if uses_close_judge(settings) else "stratified"
 
 
 def uses_itemset_rules(settings: Settings) -> bool:

@@ -176,12 +176,13 @@ PIPELINE: Pipeline = (
         given=comparisons.copy_given_grade,
     ),
     TableStage(
-        "shortlist", "shortlist", SHORTLIST,
+        "shortlist", "shortlist", SHORTLIST, version=2,
         reads=("samples", "canonical_tags", "memberships", "clusters", "grades"),
         uses=(
             "shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude",
-            "select.per_source", "select.per_tag", "select.match_length", "ingest.score",
-            "judge.mode", "judge.close", "judge.target", "seed",
+            "select.per_source", "select.per_tag", "select.match_length", "select.tag_price",
+            "ingest.score", "judge.mode", "judge.close", "judge.target", "judge.reliability",
+            "seed",
         ),
         run=shortlist.make_shortlist,
     ),

@@ -9,6 +9,8 @@ is one named rule among others, and every removed row is listed with its rule.
 |---------------------|---------------------------------------------------------------------------|
 | all                 | everything                                                                |
 | longest-per-tag-set | the longest response of each tag set                                      |
+| stratified          | `factor` x the rows wanted, by a cheap grade and spread over all strata   |
+| objective           | as many, as a selection by the cheap grade would take them                |
 | embedded-judge      | the best `factor` x quota by a cheap grade, of which a share at random    |
 | random              | `factor` x quota rows at random                                           |
 | reserve             | beside the others: what quotas and length matching need (`Reserve`)       |
@@ -29,9 +31,24 @@ import numpy as np
 import polars as pl
 
 from tacos.errors import ConfigError
+from tacos.methods.judging.cheap_picks import (
+    CheapGrades,
+    pick_by_objective,
+    pick_stratified,
+)
 from tacos.records import SHORTLIST
 
-Rule = Literal["all", "longest-per-tag-set", "embedded-judge", "random"]
+Rule = Literal[
+    "all",
+    "longest-per-tag-set",
+    "stratified",
+    "objective",
+    "embedded-judge",
+    "random",
+]
+BY_GRADE: frozenset[Rule] = frozenset({"stratified", "objective", "embedded-judge"})
+"""The rules that read the cheap grades."""
+UNKNOWN = CheapGrades()
 MEMBER = ["cluster", "id"]
 
 
@@ -46,7 +63,7 @@ class Reserve:
     wanted: Mapping[int, int]
 
 
-def shortlist_members(
+def shortlist_members(  # noqa: PLR0913 - every rule reads some of them
     members: pl.DataFrame,
     rule: Rule,
     quotas: Mapping[int, int],
@@ -55,6 +72,7 @@ def shortlist_members(
     seed: int = 1,
     cap: int | None = None,
     reserves: Sequence[Reserve] = (),
+    grades: CheapGrades = UNKNOWN,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The members that enter comparison, and those that do not, with the rule that removed them.
 
@@ -63,9 +81,10 @@ def shortlist_members(
     the sample), `grade` (may be null). Its order does not matter.
 
     `quotas` is the number of rows wanted of each cluster; the rules that count keep `factor` x
-    quota. Of each group of `reserves`, `factor` x the rows wanted of it are kept, or all it has.
-    `cap` is the largest shortlist of a cluster under any rule; the rows beyond it are removed by
-    the rule `cap`.
+    quota, or `factor` x all quotas together from any cluster (`stratified`, `objective`: a sample
+    enters in its first cluster only). `grades` says what the cheap grades are worth. Of each group
+    of `reserves`, `factor` x the rows wanted of it are kept, or all it has. `cap` is the largest
+    shortlist of a cluster under any rule; the rows beyond it are removed by the rule `cap`.
 
     Both tables have the schema SHORTLIST and are sorted by (cluster, position). Raises
     `ConfigError` for an unknown rule, and for a `factor` or an `explore` out of range.
@@ -85,6 +104,7 @@ def shortlist_members(
         quotas,
         factor,
         explore,
+        grades,
     )
     is_kept = is_by_rule
     for reserve in reserves:
@@ -124,12 +144,28 @@ def _apply_rule(
     quotas: Mapping[int, int],
     factor: float,
     explore: float,
+    grades: CheapGrades,
 ) -> pl.Series:
     """Whether the rule keeps each row."""
     if rule == "all":
         return pl.Series([True]).new_from_index(0, table.height)
     if rule == "longest-per-tag-set":
         return _flag_longest_per_tag_set(table)
+    if rule in {"stratified", "objective"}:
+        n_selected = sum(quotas.values())
+        n_kept = _scale_up(factor, n_selected)
+        samples = table.unique("id", keep="first", maintain_order=True)
+        if rule == "objective":
+            picked = pick_by_objective(samples, n_kept, grades)
+        else:
+            picked = pick_stratified(
+                samples,
+                n_kept,
+                n_selected,
+                explore,
+                grades.reliability,
+            )
+        return table["id"].is_in(picked) & table["id"].is_first_distinct()
     n_wanted = {cluster: _scale_up(factor, quota) for cluster, quota in quotas.items()}
     wanted = _look_up(table["cluster"].cast(pl.Int64), n_wanted)
     if rule == "random":
@@ -234,7 +270,7 @@ def _flag_reserve_rows(
 
 def _rule_sort_keys(rule: Rule) -> list[pl.Expr]:
     """What a rule sorts a cluster by, the rows that it prefers first."""
-    if rule == "embedded-judge":
+    if rule in BY_GRADE:
         return [-pl.col("grade").cast(pl.Float64), pl.col("chance")]
     if rule == "longest-per-tag-set":
         return [-pl.col("length").cast(pl.Int64), pl.col("chance")]

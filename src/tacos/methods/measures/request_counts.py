@@ -22,6 +22,8 @@ MEMBERSHIPS_PER_SAMPLE = 6
 MAX_AUTO_CLUSTERS = 50
 """Clusters to reckon with when `cluster.k` is chosen automatically."""
 
+UNGRADED = frozenset({"all", "longest-per-tag-set", "random"})
+"""Shortlist rules that need no grades."""
 PARTS: tuple[Literal["per_source", "per_tag"], ...] = ("per_source", "per_tag")
 SPARE = 100
 """Rows by which rounding up the share of each group may enlarge a shortlist."""
@@ -56,7 +58,7 @@ def count_questions(
     )
     n_requests = _bound_judge_requests(settings, n_shortlisted)
     questions["judge"] = n_requests * n_verdicts
-    if settings.shortlist.rule == "embedded-judge":
+    if settings.shortlist.rule not in UNGRADED:
         questions["grade"] = n_samples
     return questions
 

@@ -67,6 +67,15 @@ def find_reliability(
     return Reliability(None, NOT_MEASURED)
 
 
+def find_grade_reliability(tables: Mapping[str, Table]) -> Reliability:
+    """The reliability of the cheap grades that fill a shortlist: that of the embedded judge's card,
+    or unknown.
+    """
+    if getattr(tables["grades"], "model", None) == judge.load().name:
+        return _read_card()
+    return Reliability(None, NOT_MEASURED)
+
+
 def _is_embedded(tables: Mapping[str, Table]) -> bool:
     """Whether the embedded judge gave the scores: it compared rows or, if nothing did, graded
     them.

@@ -11,13 +11,15 @@ from typing import Any
 import polars as pl
 
 from tacos.config import Settings
-from tacos.methods.judging import comparisons, shortlist
-from tacos.methods.judging.shortlist import Reserve
+from tacos.methods.judging import cheap_picks, comparisons, shortlist
+from tacos.methods.judging.cheap_picks import CheapGrades
+from tacos.methods.judging.shortlist import Reserve, Rule
 from tacos.methods.selecting import quotas
 from tacos.methods.selecting.limits import build_bounds
 from tacos.pipeline import conditions
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES, Tables
+from tacos.pipeline.steps.reliability import find_grade_reliability
 from tacos.records import StageOutput
 
 EXCLUDED = "on the exclude list"
@@ -31,7 +33,7 @@ def make_shortlist(
     left them out.
     """
     config = settings.shortlist
-    rule = config.rule
+    rule = conditions.resolve_rule(settings)
     factor = config.factor
     if conditions.uses_close_judge(settings):
         factor = config.close_factor
@@ -56,7 +58,7 @@ def make_shortlist(
         members.rename({"clusters": "tag_set"})
         .join(samples, on="id")
         .join(
-            _read_grades(tables, settings),
+            _read_grades(tables, settings, rule),
             on="id",
             how="left",
         )
@@ -70,6 +72,7 @@ def make_shortlist(
         settings.seed,
         config.cap or None,
         _build_reserves(tables, settings, excluded, n),
+        _describe_grades(tables, settings, rule),
     )
     # Why the others are left out
     by_rule = pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason")
@@ -89,13 +92,34 @@ def _read_positions(tables: Tables) -> pl.DataFrame:
     return columns.with_row_index("position").collect()
 
 
-def _read_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """id, grade: the mean grades, if any were asked for."""
+def _read_grades(tables: Tables, settings: Settings, rule: Rule) -> pl.DataFrame:
+    """id, grade: the mean grades that the rule goes by, if any were asked for."""
     if "grades" not in tables:
         return NO_GRADES
+    target = settings.judge.target
+    if rule == "stratified":
+        target = cheap_picks.combine_target(target)
     grades = tables["grades"].scan().collect()
-    means = comparisons.average_grades(grades, settings.judge.target)
-    return means.select("id", "grade")
+    return comparisons.average_grades(grades, target).select("id", "grade")
+
+
+def _describe_grades(tables: Tables, settings: Settings, rule: Rule) -> CheapGrades:
+    """What the cheap grades are worth, and new tags beside them."""
+    if "grades" not in tables or rule not in {"stratified", "objective"}:
+        return CheapGrades()
+    reliability = find_grade_reliability(tables)
+    if rule == "stratified":
+        # Grades that nobody has measured drop no row.
+        return CheapGrades(reliability.value or 0.0)
+    weight = reliability.weight
+    if settings.judge.reliability != "auto":
+        weight = settings.judge.reliability
+    tags = tables["canonical_tags"].scan().select("id", "tags").drop_nulls().collect()
+    return CheapGrades(
+        weight,
+        settings.select.tag_price,
+        dict(tags.iter_rows()),
+    )
 
 
 def _build_reserves(

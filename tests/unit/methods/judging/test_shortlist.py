@@ -93,7 +93,15 @@ def test_the_cap_removes_the_rest_under_its_own_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["all", "longest-per-tag-set", "embedded-judge", "random"]
+    "rule",
+    [
+        "all",
+        "longest-per-tag-set",
+        "stratified",
+        "objective",
+        "embedded-judge",
+        "random",
+    ],
 )
 def test_row_order_does_not_matter(rule) -> None:
     one = shortlist_members(MEMBERS, rule, {0: 1, 1: 1}, 2.0, 0.5, 7)
