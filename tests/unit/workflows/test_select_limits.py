@@ -106,7 +106,8 @@ def test_quotas_of_sources_and_tags_hold_and_are_explained(place: Path) -> None:
 
 def test_matched_lengths_undo_the_preference_for_long_responses(place: Path) -> None:
     free = run(place, 40).table["length"].median()
-    matched = run(place, 40, {"select": {"match_length": True}})
+    half = {"shortlist": {"factor": 2.0}}
+    matched = run(place, 40, {"select": {"match_length": True}, **half})
     pool = (
         matched.artifacts["samples"]
         .scan()

@@ -111,12 +111,9 @@ def _describe_grades(tables: Tables, settings: Settings, rule: Rule) -> CheapGra
     if rule == "stratified":
         # Grades that nobody has measured drop no row.
         return CheapGrades(reliability.value or 0.0)
-    weight = reliability.weight
-    if settings.judge.reliability != "auto":
-        weight = settings.judge.reliability
     tags = tables["canonical_tags"].scan().select("id", "tags").drop_nulls().collect()
     return CheapGrades(
-        weight,
+        reliability.weight,
         settings.select.tag_price,
         dict(tags.iter_rows()),
     )
