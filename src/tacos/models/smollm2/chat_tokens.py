@@ -1,6 +1,10 @@
 """Turns samples into the tokens of a dialogue, as SmolLM2-Instruct was trained on.
 
-    <|im_start|>user\\n INSTRUCTION <|im_end|>\\n<|im_start|>assistant\\n RESPONSE <|im_end|>
+    <|im_start|>user\\n INSTRUCTION <|im_end|>\\n<|im_start|>assistant\\n RESPONSE <|im_end|>\\n
+    <|im_start|>user\\n QUESTION <|im_end|>\\n<|im_start|>assistant\\n
+
+The question asks whether the response is correct. What matters is not an answer, which the model
+is too small to know, but that its tokens read instruction and response once more, in its light.
 
 The tokenizer is byte-level BPE, built from the metadata of the GGUF file. Digits are tokens of
 their own, as in the published tokenizer; llama.cpp calls that kind "smollm".
@@ -23,19 +27,28 @@ INSTRUCTION_HEAD = 128
 INSTRUCTION_TAIL = 64
 MAX_INSTRUCTION = INSTRUCTION_HEAD + INSTRUCTION_TAIL
 MAX_RESPONSE = 320
+QUESTION = (
+    "Is every statement in this answer correct, and does the answer do all that was asked? "
+    "Answer yes or no."
+)
 
 
 @dataclass(frozen=True)
 class SampleTokens:
-    """The token ids of one sample: the dialogue up to the response, then response and end token."""
+    """The token ids of one sample, in three parts.
+
+    `instruction` is the dialogue up to the response, `response` ends with the end token, `question`
+    is the rest.
+    """
 
     instruction: list[int]
     response: list[int]
+    question: list[int]
 
     @property
     def ids(self) -> list[int]:
         """All tokens, in order."""
-        return self.instruction + self.response
+        return self.instruction + self.response + self.question
 
 
 def build_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
@@ -67,10 +80,11 @@ def tokenise_samples(
     """
     start = _find_token(tokenizer, START)
     end = _find_token(tokenizer, END)
-    words = ["user\n", "assistant\n", "\n"]
-    user, assistant, newline = _encode_texts(tokenizer, words)
+    words = ["user\n", "assistant\n", "\n", QUESTION]
+    user, assistant, newline, question = _encode_texts(tokenizer, words)
     before = [start, *user]
     between = [end, *newline, start, *assistant]
+    after = [*newline, start, *user, *question, *between]
 
     samples: list[SampleTokens] = []
     rows = zip(
@@ -79,9 +93,12 @@ def tokenise_samples(
         strict=True,
     )
     for instruction, response in rows:
-        question = [*before, *_cut_middle(instruction), *between]
-        answer = [*response[:MAX_RESPONSE], end]
-        samples.append(SampleTokens(question, answer))
+        sample = SampleTokens(
+            [*before, *_cut_middle(instruction), *between],
+            [*response[:MAX_RESPONSE], end],
+            after,
+        )
+        samples.append(sample)
     return samples
 
 

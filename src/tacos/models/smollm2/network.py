@@ -30,9 +30,11 @@ GROUPS = 3
 """The number of heads of keys and of values; three heads of queries share one."""
 HEAD_DIM = 64
 INNER = 1536
-LAYERS = 24
+LAYERS = 18
 """The number of layers computed, of 30."""
-OUTPUT_LAYERS = (12, 15, 18, 21, 24)
+OUTPUT_LAYERS = (15, 18)
+PARTS = ("response", "end", "instruction", "question")
+"""What a state is the mean over: the part's tokens; of "end", the response's last one alone."""
 MAX_TOKENS = 1024
 ROTARY_BASE = 100_000.0
 LARGEST_STEP = 63
@@ -55,14 +57,14 @@ class Network:
         layers: Sequence[int],
         batch: int,
     ) -> Vectors:
-        """Return means of states, float32 of shape (samples, layers, 3, 576).
+        """Return means of states, float32 of shape (samples, layers, 4, 576).
 
-        The three are the response's mean, its last token and the instruction's mean. A row's
-        numbers do not depend on its batch, which holds at most `batch` tokens.
+        The four are as in `PARTS`. A row's numbers do not depend on its batch, which holds at most
+        `batch` tokens.
         """
         lengths = np.array([len(sample.ids) for sample in samples], dtype=np.int64)
         states = np.zeros(
-            (len(samples), len(layers), 3, HIDDEN),
+            (len(samples), len(layers), len(PARTS), HIDDEN),
             dtype=np.float32,
         )
         outputs = [f"layer_{layer}" for layer in layers]
@@ -90,17 +92,21 @@ class Network:
             dtype=np.float32,
         )
         pooling = np.zeros(
-            (n_rows, 3, width),
+            (n_rows, len(PARTS), width),
             dtype=np.float32,
         )
         for row, sample in enumerate(samples):
+            ids = sample.ids
+            # Read when they are needed, because all of them would take 113 MB.
+            vectors = self.file.load_rows(EMBEDDINGS, ids)
+            embeddings[row, : len(ids)] = vectors
             start = len(sample.instruction)
             end = start + len(sample.response)
-            # Read when they are needed, because all of them would take 113 MB.
-            embeddings[row, :end] = self.file.load_rows(EMBEDDINGS, sample.ids)
-            pooling[row, 0, start:end] = 1 / len(sample.response)
+            # One line per part.
+            pooling[row, 0, start:end] = 1 / (end - start)
             pooling[row, 1, end - 1] = 1
             pooling[row, 2, :start] = 1 / start
+            pooling[row, 3, end : len(ids)] = 1 / (len(ids) - end)
         return {
             "embeddings": embeddings,
             "pooling": pooling,
@@ -118,6 +124,8 @@ def _load_session(
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
+    # Threads that wait would otherwise keep their cores busy.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     arrays = _load_weights(file)
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
     options.add_external_initializers(list(arrays), values)

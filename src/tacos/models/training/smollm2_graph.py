@@ -30,6 +30,7 @@ from tacos.models.smollm2.network import (
     LAYERS,
     MAX_TOKENS,
     OUTPUT_LAYERS,
+    PARTS,
 )
 
 EPSILON = 1e-5
@@ -50,9 +51,9 @@ def build_graph() -> onnx.ModelProto:
         embeddings   float32 (batch, tokens, 576), padded on the right
         last         int32 (batch,), the position of each row's last token
         n_tokens     int32 (1,), the padded length
-        pooling      float32 (batch, 3, tokens), the weight of each token in each of three means
+        pooling      float32 (batch, 4, tokens), the weight of each token in the mean over each part
 
-    Its outputs are float32 `layer_N` (batch, 3, 576), the means of the states after layer N.
+    Its outputs are float32 `layer_N` (batch, 4, 576), the means of the states after layer N.
     """
     nodes = _build_preparation()
     state = "embedded"
@@ -67,8 +68,8 @@ def build_graph() -> onnx.ModelProto:
         nodes += _build_pooling(layer)
 
     row_shape: list[str | int | None] = ["batch", "tokens", HIDDEN]
-    weight_shape: list[str | int | None] = ["batch", 3, "tokens"]
-    mean_shape: list[str | int | None] = ["batch", 3, HIDDEN]
+    weight_shape: list[str | int | None] = ["batch", len(PARTS), "tokens"]
+    mean_shape: list[str | int | None] = ["batch", len(PARTS), HIDDEN]
     declare = helper.make_tensor_value_info
     graph = helper.make_graph(
         nodes,
