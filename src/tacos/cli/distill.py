@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 LlmRun = Annotated[
     Path,
     typer.Argument(
-        help="a run whose tags or verdicts came from a language model", metavar="RUN"
+        help="a run whose tags, verdicts or grades came from a language model",
+        metavar="RUN",
     ),
 ]
 Folder = Annotated[Path, typer.Option("-o", "--output", help="the folder to write")]
@@ -36,7 +37,7 @@ def distill(
 ) -> None:
     """Train a tagger and a judge on the language model's replies in a run, and measure them.
 
-    A tagger needs 200 tagged instructions, a judge 200 compared pairs; a model with too few is left
+    A tagger needs 200 tagged instructions, a judge 100 judged samples; a model with too few is left
     out. Agreement with the language model is measured on held-out instructions; the folder holds a
     card with all figures.
 
@@ -108,20 +109,13 @@ def _format_judge(figures: Figures) -> list[tuple[str, str]]:
     n_held_out = figures["n"]
     n_trained = figures["trained on"]
     return [
-        ("learned from", f"{n_learned:,} pairs, verdicts by {models}"),
-        (
-            "held out",
-            f"{n_held_out:,} pairs with a winner, training on {n_trained:,} or more",
-        ),
-        ("same winner", _format_share(figures["agreement"])),
-        ("the longer one", _format_share(figures["length only"])),
-        ("Brier score", _format_brier(figures["brier"])),
+        ("learned from", f"{n_learned:,} samples, judged by {models}"),
+        ("held out", f"{n_held_out:,} samples, training on {n_trained:,} or more"),
+        ("rank correlation", _format_correlation(figures["agreement"])),
+        ("  with value", _format_correlation(figures["value"])),
+        ("  with correctness", _format_correlation(figures["correctness"])),
+        ("  of length", _format_correlation(figures["length only"])),
     ]
-
-
-def _format_brier(brier: float | None) -> str:
-    """A Brier score beside that of guessing."""
-    return "n/a" if brier is None else f"{brier:.3f}; a coin has .250"
 
 
 def _format_f1(figures: Figures) -> str:
@@ -130,9 +124,9 @@ def _format_f1(figures: Figures) -> str:
     return f"{figures['micro']:.3f} ({low:.3f} to {high:.3f}), macro {figures['macro']:.3f}"
 
 
-def _format_share(figures: Figures) -> str:
-    """A share with its interval."""
+def _format_correlation(figures: Figures) -> str:
+    """A correlation with its interval."""
     if figures["value"] is None:
         return "n/a"
     low, high = figures["interval"]
-    return f"{figures['value']:.1%} ({low:.1%} to {high:.1%})"
+    return f"{figures['value']:.2f} ({low:.2f} to {high:.2f})"

@@ -1,16 +1,9 @@
-"""The embedded judge: scores one instruction with its response on 1..100, and says why.
+"""The embedded judge: two numbers for one instruction with its response, and the likeliest faults.
 
-It is a generalised additive model over readable features and the response's sentence vector:
-
-    s(instruction, response) = sum over features f of g_f(x_f) + v . e(response)
-    P(a better than b)       = sigmoid(s(a) - s(b))               (Bradley and Terry, 1952)
-    score                    = 1 + 99 sigmoid(slope (s - centre))
-
-The x_f are the features of `tacos.models.feature_ramps`; g_f is a saturating line through a few
-knots; e is the sentence encoder, whose part is the feature "wording". All were fitted to pairs of
-responses of which people preferred one (`tacos.models.training.judge`). `centre` and `slope` put
-the quartiles of a reference set at about 25, 50 and 75. The judge sees one sample at a time
-(pointwise), so it has no position bias to measure.
+*Value* says how much the sample is worth imitating in training, *correctness* how right and
+faithful to its instruction it is, however plain; both are what annotators would be expected to
+give, from 1 to 100. `tacos.models.judge_model` says how they are computed. The judge sees one
+sample at a time (pointwise), so it has no position bias to measure.
 
 It does not know whether an answer is true, whether code runs, or what a reader needs. Where only
 that differs, its scores say nothing; the card (`data/judge.md`) has the figures.
@@ -23,95 +16,146 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
 from tacos.errors import ModelError
-from tacos.models import encoder, feature_ramps, judge_requests, response_features
-from tacos.records import Encoder, Reply, Request, canonical_hash
+from tacos.models import int8_tensors, judge_model, judge_requests
+from tacos.models.judge_model import (
+    FEATURE_NAMES,
+    HEADS,
+    JudgeModel,
+    SampleColumns,
+    StateReader,
+)
+from tacos.models.judge_requests import JudgeScores
+from tacos.models.static_encoder import StaticEncoder
+from tacos.records import Reply, Request, canonical_hash
 
 DATA = Path(__file__).parent / "data"
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Raise it whenever a feature of any text changes: `test_features_change_only_with_their_version`
 compares the features of fixed texts with the digest of this version."""
-EARLIER_FINGERPRINTS = {"1-9b0b4f14cf1c33ab": "6bdd98e15a290201"}
-"""The fingerprints that runs before 0.2.0 have for the same judge. They hashed the code of the
-features, so that moving a file would have made every run grade again."""
-FILE = "judge.json"
-CHUNK = 2048
-NAMES = (*feature_ramps.NAMES, "wording")
+FILES = ("judge.json", "judge.safetensors")
+CHUNK = 1024
 Array = npt.NDArray[np.float64]
 Text = judge_requests.Sample
-Grade = tuple[float, str]
-"""A score and the features that move it most."""
 MAX_REMEMBERED = 100_000
 """The number of grades that a process remembers, some 20 MB, before it forgets them all."""
-N_REASONS = 3
-SMALLEST_CONTRIBUTION = 0.001
-"""`explain` leaves out features that move s by less."""
-STARTS = np.flatnonzero(np.diff(feature_ramps.index_ramp_features(), prepend=-1))
-"""The first ramp of each feature."""
+N_REASONS = 4
+SMALLEST_MOVE = 0.5
+"""`explain` leaves out features that move a number by less, in points."""
+SMALLEST_CHANCE = 0.2
+"""An analysis leaves out faults that are less likely."""
 
 
-@dataclass(frozen=True)
-class JudgeWeights:
-    """A fitted judge: one weight per ramp and per dimension of the encoder, and the scale.
+class Scores(NamedTuple):
+    """Value and correctness of some samples, on 1..100: float64 of shape (n,), two decimals."""
 
-    `ramps` are as in `feature_ramps.apply_ramps`. `typical` is the mean contribution of each
-    feature on the reference set: `explain` counts from there.
+    value: Array
+    correctness: Array
+
+
+class Grade(NamedTuple):
+    """Both numbers of one sample, and the faults that it probably has."""
+
+    value: float
+    correctness: float
+    analysis: str
+
+
+class Explanation(NamedTuple):
+    """Why a sample has its numbers.
+
+    `faults` are (fault, probability), the likeliest first; `value` and `correctness` are (feature,
+    points by which it moves the number from where a typical feature would leave it).
     """
 
-    ramps: tuple[float, ...]
-    wording: tuple[float, ...]
-    typical: tuple[float, ...]
-    centre: float
-    slope: float
-    encoder: str = "static"
-    encoder_fingerprint: str = ""
+    faults: list[tuple[str, float]]
+    value: list[tuple[str, float]]
+    correctness: list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
 class EmbeddedJudge:
     """A pointwise judge: a small, picklable value; each process reads the weights at first use.
 
-    `digest` is the hash of the file when the judge was loaded: a file that changes after that is an
+    `digest` is the hash of the files when the judge was loaded: files that change after that are an
     error, not another judge.
     """
 
     folder: str
     name: str
     digest: str
+    files: tuple[str, str] = FILES
+    reader: StateReader | None = None
+    """What the close judge (`tacos.models.close_judge`) reads samples with."""
     where: Literal["process"] = "process"
     pointwise: bool = True
 
     @property
     def fingerprint(self) -> str:
-        """What decides the scores: the weights, the version of the features and the encoder."""
-        content = _read_judge_file(self.folder, self.digest)
-        digest = _hash_judge_file(content)
-        own = f"{FEATURES_VERSION}-{digest}"
-        own = EARLIER_FINGERPRINTS.get(own, own)
-        vectors = _load_encoder(self.weights.encoder)
-        return f"judge-{own}-{vectors.fingerprint}"
+        """What decides the scores: the weights, the version of the features and what reads them."""
+        read_judge_files(self.folder, self.files, self.digest)
+        parts = [
+            "judge",
+            str(FEATURES_VERSION),
+            self.digest,
+            StaticEncoder().fingerprint,
+        ]
+        if self.reader is not None:
+            parts.append(self.reader.fingerprint)
+        return "-".join(parts)
 
     @property
-    def weights(self) -> JudgeWeights:
-        """The fitted model."""
-        return _read_weights(self.folder, self.digest)
+    def model(self) -> JudgeModel:
+        """The fitted model; raises `ModelError` if its files are damaged or changed."""
+        return _load_model(self.folder, self.files, self.digest)
+
+    @property
+    def reliability(self) -> dict[str, float]:
+        """The share of the variance of reference grades that held-out scores explain.
+
+        By kind of data, which the card describes; "all" is the mean over the kinds.
+        """
+        meta, _ = read_judge_files(self.folder, self.files, self.digest)
+        reliability = orjson.loads(meta)["reliability"]
+        return {kind: float(share) for kind, share in reliability.items()}
 
     def score(
         self,
         instructions: Sequence[str],
         responses: Sequence[str],
-    ) -> Array:
-        """Score samples on 1..100, higher is better: float64 of shape (n,), two decimals.
+    ) -> Scores:
+        """Score samples.
 
-        A score does not depend on the batch or the order. Raises `TypeError` for one text instead
-        of a list, `ValueError` if the lists differ in length.
+        The scores of a sample depend on no other one. Raises `TypeError` for one text instead of a
+        list, `ValueError` if the lists differ in length.
         """
+        outputs = self.predict(instructions, responses)
+        return self._scale(outputs)
+
+    def fault_chances(
+        self,
+        instructions: Sequence[str],
+        responses: Sequence[str],
+    ) -> dict[str, Array]:
+        """Return the probability of each fault that the judge can tell, (n,) each.
+
+        "none" is the probability that an annotator would name no fault. Raises as `score` does.
+        """
+        outputs = self.predict(instructions, responses)
+        return self._compute_chances(outputs)
+
+    def predict(
+        self,
+        instructions: Sequence[str],
+        responses: Sequence[str],
+    ) -> Array:
+        """Compute the model's outputs, (n, len(judge_model.OUTPUTS)). Raises as `score` does."""
         if isinstance(instructions, str) or isinstance(responses, str):
             raise TypeError(
                 "instructions and responses must be lists of texts, not one text: pass [text]"
@@ -120,46 +164,33 @@ class EmbeddedJudge:
             raise ValueError(
                 f"{len(instructions)} instructions, but {len(responses)} responses"
             )
-        contributions = self.contributions(instructions, responses)
-        return self.calibrate(contributions.sum(axis=1))
+        blocks = [np.zeros((0, len(judge_model.OUTPUTS)))]
+        for start in range(0, len(instructions), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            samples = self._measure(instructions[chunk], responses[chunk])
+            blocks.append(self.model.predict(samples))
+        return np.concatenate(blocks)
 
-    def preference(
-        self,
-        first: Sequence[Text],
-        second: Sequence[Text],
-    ) -> Array:
-        """Return P(the first is better) in (0, 1), shape (n,), for samples against samples."""
-        first_terms = self.contributions(*_split_columns(first))
-        second_terms = self.contributions(*_split_columns(second))
-        left = first_terms.sum(axis=1)
-        right = second_terms.sum(axis=1)
-        odds_against = np.exp(right - left)
-        return np.asarray(1.0 / (1.0 + odds_against))
+    def explain(self, instruction: str, response: str) -> Explanation:
+        """Explain one sample: its likeliest faults, and the features that move each number most.
 
-    def explain(
-        self,
-        instruction: str,
-        response: str,
-    ) -> list[tuple[str, float]]:
-        """Return (feature, contribution) of one sample, the largest contribution first.
-
-        A contribution is how far a feature moves s from a typical sample's, in logits.
+        A feature's move is the number less what it would be with a typical feature in its place.
         """
-        (contributions,) = self.contributions([instruction], [response])
-        typical = np.array(self.weights.typical)
-        moved = contributions - typical
-        order = np.argsort(
-            -np.abs(moved),
-            kind="stable",
+        samples = self._measure([instruction], [response])
+        chances = self._compute_chances(self.model.predict(samples))
+        faults = [
+            (fault, float(chance[0]))
+            for fault, chance in chances.items()
+            if fault != "none"
+        ]
+        ordered = sorted(faults, key=lambda item: -item[1])
+        names, variants = self._replace_features(samples)
+        scores = self._scale(self.model.predict(variants))
+        return Explanation(
+            ordered[:N_REASONS],
+            _list_moves(names, scores.value),
+            _list_moves(names, scores.correctness),
         )
-        explanation: list[tuple[str, float]] = []
-        for feature in order:
-            value = float(moved[feature])
-            if abs(value) < SMALLEST_CONTRIBUTION:
-                continue
-            name = NAMES[feature]
-            explanation.append((name, round(value, 3)))
-        return explanation
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer requests of the tasks "judge" (two samples) and "grade" (one), in order.
@@ -173,17 +204,16 @@ class EmbeddedJudge:
         distinct: dict[Text, None] = {}
         for samples in samples_of_requests:
             distinct.update(dict.fromkeys(samples.values()))
-        graded = self.graded(list(distinct))
+        graded = self.grade(list(distinct))
 
         replies: list[Reply] = []
         for samples in samples_of_requests:
             grades = {side: graded[text] for side, text in samples.items()}
-            reply = self.reply(grades)
-            replies.append(reply)
+            replies.append(Reply(format_grades(grades), model=self.name))
         return replies
 
-    def graded(self, texts: Sequence[Text]) -> dict[Text, Grade]:
-        """Return score and reasons of each of the distinct (instruction, response).
+    def grade(self, texts: Sequence[Text]) -> dict[Text, Grade]:
+        """Grade each of the distinct (instruction, response).
 
         Those of earlier calls are remembered, because rounds of comparisons ask about the same
         samples again and again.
@@ -193,7 +223,10 @@ class EmbeddedJudge:
         unknown: dict[Text, str] = {}
         for text in texts:
             # Hashed, because the texts themselves would take too much memory.
-            readable = [_repair_surrogates(part) for part in text]
+            readable = [
+                part.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+                for part in text
+            ]
             key = canonical_hash(readable)
             remembered = memory.get(key)
             if remembered is None:
@@ -211,87 +244,115 @@ class EmbeddedJudge:
             memory[key] = grade
         return grades
 
-    def _grade_texts(self, texts: Sequence[Text]) -> dict[Text, Grade]:
-        """Compute score and reasons of each of these texts."""
-        instructions, responses = _split_columns(texts)
-        contributions = self.contributions(instructions, responses)
-        sums = contributions.sum(axis=1)
-        scores = self.calibrate(sums)
-        reasons = self.reasons(contributions)
-        grades = zip(
-            scores.tolist(),
-            reasons,
-            strict=True,
-        )
-        return dict(zip(texts, grades, strict=True))
-
-    def reply(self, graded: dict[str, Grade]) -> Reply:
-        """Reply to one request with the grades of its sides: "a" and "b", or "" for one sample."""
-        scores: dict[str, float] = {}
-        explanations: list[str] = []
-        for side, grade in graded.items():
-            score, reasons = grade
-            scores[side] = score
-            # A single sample has no side to name.
-            if side:
-                reasons = f"{side.upper()}: {reasons}"
-            explanations.append(reasons)
-        analysis = "; ".join(explanations)
-        text = judge_requests.format_scores(scores, analysis)
-        return Reply(text, model=self.name)
-
-    def contributions(
+    def _measure(
         self,
         instructions: Sequence[str],
         responses: Sequence[str],
-    ) -> Array:
-        """Return the terms of s, of shape (n, len(NAMES)), in logits."""
-        blocks = [np.zeros((0, len(NAMES)))]
-        for start in range(0, len(instructions), CHUNK):
-            chunk = slice(start, start + CHUNK)
-            block = _compute_contributions(
-                self.weights,
-                instructions[chunk],
-                responses[chunk],
-            )
-            blocks.append(block)
-        return np.concatenate(blocks)
-
-    def calibrate(self, sums: Array) -> Array:
-        """Turn s into scores: 1 + 99 sigmoid(slope (s - centre)), rounded to two decimals."""
-        logits = self.weights.slope * (sums - self.weights.centre)
-        # Beyond 30 the sigmoid is 0 or 1 to all printed digits; the exponential must not overflow.
-        bounded = np.clip(logits, -30, 30)
-        scores = 1.0 + 99.0 / (1.0 + np.exp(-bounded))
-        return np.round(scores, 2)
-
-    def reasons(self, parts: Array) -> list[str]:
-        """Name the three features that move each sample most, with their sign.
-
-        `parts` are contributions of shape (n, len(NAMES)).
-        """
-        typical = np.array(self.weights.typical)
-        moved = parts - typical
-        order = np.argsort(
-            -np.abs(moved),
-            axis=1,
-            kind="stable",
+    ) -> SampleColumns:
+        return judge_model.measure_samples(
+            instructions,
+            responses,
+            StaticEncoder(),
+            self.reader,
         )
-        largest = order[:, :N_REASONS]
-        # Plain lists: reading single numbers out of an array is slow.
-        rows = zip(
-            moved.tolist(),
-            largest.tolist(),
-            strict=True,
-        )
-        reasons: list[str] = []
-        for row, features in rows:
-            signed_names = []
-            for feature in features:
-                sign = "+" if row[feature] > 0 else "-"
-                signed_names.append(f"{sign} {NAMES[feature]}")
-            reasons.append(", ".join(signed_names))
-        return reasons
+
+    def _grade_texts(self, texts: Sequence[Text]) -> dict[Text, Grade]:
+        """Compute the grades of these texts."""
+        outputs = self.predict(*split_columns(texts))
+        return dict(zip(texts, grade_outputs(self.model, outputs), strict=True))
+
+    def _scale(self, outputs: Array) -> Scores:
+        return scale_outputs(self.model, outputs)
+
+    def _compute_chances(self, outputs: Array) -> dict[str, Array]:
+        return compute_chances(self.model, outputs)
+
+    def _replace_features(
+        self, samples: SampleColumns
+    ) -> tuple[list[str], SampleColumns]:
+        """The sample itself, then copies with one feature each at its mean; and their names."""
+        groups: dict[str, list[int]] = {}
+        for column, name in enumerate(FEATURE_NAMES):
+            groups.setdefault(_name_concept(name), []).append(column)
+        names = [*groups, "wording"]
+        rows = np.zeros(len(names) + 1, dtype=np.int64)
+        variants = samples.take(rows)
+        means = {block.name: block.mean for block in self.model.machine.blocks}
+        for number, columns in enumerate(groups.values(), start=1):
+            variants.blocks["features"][number, columns] = means["features"][columns]
+        # Vectors and states read the wording.
+        for name in means.keys() - {"features"}:
+            variants.blocks[name][-1] = means[name]
+        return names, variants
+
+
+def scale_outputs(model: JudgeModel, outputs: Array) -> Scores:
+    """Turn a model's outputs (n, outputs) into grades on 1..100."""
+    value, correctness = (
+        model.scales[head].apply(outputs[:, number])
+        for number, head in enumerate(HEADS)
+    )
+    return Scores(value, correctness)
+
+
+def compute_chances(model: JudgeModel, outputs: Array) -> dict[str, Array]:
+    """Turn a model's outputs (n, outputs) into the probability of each fault, (n,) each."""
+    chances: dict[str, Array] = {}
+    for fault, curve in model.faults.items():
+        column = judge_model.OUTPUTS.index(fault)
+        chances[fault] = curve.apply(outputs[:, column])
+    return chances
+
+
+def grade_outputs(model: JudgeModel, outputs: Array) -> list[Grade]:
+    """Turn a model's outputs (n, outputs) into grades."""
+    scores = scale_outputs(model, outputs)
+    chances = compute_chances(model, outputs)
+    faults = [fault for fault in chances if fault != "none"]
+    table = np.zeros((len(outputs), 0))
+    if faults:
+        table = np.stack([chances[fault] for fault in faults], axis=1)
+    grades: list[Grade] = []
+    rows = zip(
+        scores.value.tolist(),
+        scores.correctness.tolist(),
+        table.tolist(),
+        strict=True,
+    )
+    for value, correctness, row in rows:
+        grades.append(Grade(value, correctness, describe_faults(faults, row)))
+    return grades
+
+
+def describe_faults(faults: Sequence[str], chances: Sequence[float]) -> str:
+    """Describe the likeliest faults of one sample.
+
+    >>> describe_faults(["wrong", "filler"], [0.41, 0.05])
+    'wrong (41%)'
+    >>> describe_faults(["wrong", "filler"], [0.1, 0.05])
+    'no fault is likely'
+    """
+    likely = [
+        (chance, fault)
+        for fault, chance in zip(faults, chances, strict=True)
+        if chance >= SMALLEST_CHANCE
+    ]
+    if not likely:
+        return "no fault is likely"
+    likely.sort(reverse=True)
+    return ", ".join(f"{fault} ({chance:.0%})" for chance, fault in likely[:3])
+
+
+def format_grades(grades: Mapping[str, Grade]) -> str:
+    """Format the grades of a request's sides as the JSON of the judge's tasks."""
+    scores: dict[str, float | JudgeScores] = {}
+    explanations: list[str] = []
+    for side, grade in grades.items():
+        scores[side] = JudgeScores(grade.value, grade.correctness)
+        # A single sample has no side to name.
+        prefix = f"{side.upper()}: " if side else ""
+        explanations.append(f"{prefix}{grade.analysis}")
+    return judge_requests.format_scores(scores, "; ".join(explanations))
 
 
 def load(path: str | Path | None = None) -> EmbeddedJudge:
@@ -306,15 +367,50 @@ def load(path: str | Path | None = None) -> EmbeddedJudge:
     else:
         folder = Path(path)
         name = folder.absolute().name
-    content = _read_judge_file(str(folder))
-    digest = _hash_judge_file(content)
+    return load_files(folder, name, FILES)
+
+
+def load_files(
+    folder: Path,
+    name: str,
+    files: tuple[str, str],
+    reader: StateReader | None = None,
+) -> EmbeddedJudge:
+    """Load a judge from these files of a folder; raises as `load` does."""
+    digest = hash_judge_files(*read_judge_files(str(folder), files))
     # Read once here, so that a damaged file stops a run before it starts.
-    _read_weights(str(folder), digest)
+    _load_model(str(folder), files, digest)
     return EmbeddedJudge(
         str(folder),
         name,
         digest,
+        files,
+        reader,
     )
+
+
+def save_judge(
+    model: JudgeModel,
+    folder: str | Path,
+    reliability: Mapping[str, float],
+    files: tuple[str, str] = FILES,
+) -> Path:
+    """Write a judge into a folder; equal judges give equal bytes."""
+    meta, tensors = judge_model.pack_model(model)
+    head = {
+        "version": FEATURES_VERSION,
+        "encoder": StaticEncoder().fingerprint,
+        "reliability": dict(reliability),
+        **meta,
+        "features": FEATURE_NAMES,
+    }
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    text = orjson.dumps(head, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    path = target / files[0]
+    path.write_bytes(text)
+    int8_tensors.save_tensors(target / files[1], tensors)
+    return path
 
 
 @lru_cache(maxsize=8)
@@ -323,186 +419,78 @@ def recall_grades(digest: str) -> dict[str, Grade]:
     return {}
 
 
-def _hash_judge_file(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
+def hash_judge_files(meta: bytes, tensors: bytes) -> str:
+    """Hash the contents of a judge's files."""
+    return hashlib.blake2b(meta + tensors, digest_size=8).hexdigest()
 
 
-def _read_judge_file(folder: str, digest: str = "") -> bytes:
-    """Read a judge's file; raise `ModelError` if it is missing or no longer fits `digest`."""
-    path = Path(folder) / FILE
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(f"{folder} holds no judge: {FILE} missing") from None
-    except OSError as error:
-        raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
-    if digest and digest != _hash_judge_file(content):
+def read_judge_files(
+    folder: str,
+    files: tuple[str, str],
+    digest: str = "",
+) -> tuple[bytes, bytes]:
+    """Read a judge's files; raise `ModelError` if one is missing or no longer fits `digest`."""
+    contents: list[bytes] = []
+    for name in files:
+        path = Path(folder) / name
+        try:
+            contents.append(path.read_bytes())
+        except FileNotFoundError:
+            _check_age(folder, name)
+            raise ModelError(f"{folder} holds no judge: {name} missing") from None
+        except OSError as error:
+            raise ModelError(f"{folder} holds no judge ({name}): {error!r}") from None
+    meta, tensors = contents
+    if digest and digest != hash_judge_files(meta, tensors):
         raise ModelError(
             f"the judge in {folder} changed while it was in use: start again"
         )
-    return content
+    return meta, tensors
+
+
+def _check_age(folder: str, missing: str) -> None:
+    """Raise `ModelError` for a judge from before 0.3, which was a single file."""
+    is_old = missing == FILES[1] and (Path(folder) / FILES[0]).is_file()
+    if is_old:
+        raise ModelError(
+            f"the judge in {folder} was trained with other features: train it again"
+        )
 
 
 @lru_cache(maxsize=8)
-def _read_weights(folder: str, digest: str) -> JudgeWeights:
-    """Read the weights in `folder`.
+def _load_model(
+    folder: str,
+    files: tuple[str, str],
+    digest: str,
+) -> JudgeModel:
+    """Read the model in `folder`.
 
-    Raises `ModelError` if they are damaged, or made for other features or another encoder.
+    Raises `ModelError` if it is damaged, or made for other features or another encoder.
     """
-    content = _read_judge_file(folder, digest)
+    meta_bytes, tensor_bytes = read_judge_files(folder, files, digest)
     try:
-        judge = orjson.loads(content)
-        if not _has_current_features(judge["features"]):
+        tensors = int8_tensors.parse_tensors(tensor_bytes)
+        meta = orjson.loads(meta_bytes)
+        version = meta["version"]
+        features = tuple(meta["features"])
+        if (version, features) != (FEATURES_VERSION, FEATURE_NAMES):
             raise ModelError(
                 f"the judge in {folder} was trained with other features: train it again"
             )
-        weights = _parse_weights(judge)
-        _check_weights(weights, [len(row["weights"]) for row in judge["features"]])
+        if meta["encoder"] != StaticEncoder().fingerprint:
+            raise ModelError(
+                f"the judge in {folder} was trained with another encoder: train it again"
+            )
+        return judge_model.unpack_model(meta, tensors)
     except (
         KeyError,
         TypeError,
         ValueError,
     ) as error:  # a JSONDecodeError is a ValueError
-        raise ModelError(f"{folder} holds no judge ({FILE}): {error!r}") from None
-    if weights.encoder_fingerprint != _load_encoder(weights.encoder).fingerprint:
-        raise ModelError(
-            f"the judge in {folder} was trained with another encoder {weights.encoder!r}: "
-            "train it again"
-        )
-    return weights
+        raise ModelError(f"{folder} holds no judge: {error!r}") from None
 
 
-def _has_current_features(table: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether a judge's features have the names and knots of this version."""
-    # All rows are read before any is compared: one that cannot be read means a damaged file.
-    own = []
-    for row in table:
-        knots = tuple(map(float, row["knots"]))
-        own.append((row["name"], knots))
-    current = []
-    for feature in feature_ramps.FEATURES:
-        knots = tuple(map(float, feature.knots))
-        current.append((feature.name, knots))
-    return own == current
-
-
-def _parse_weights(judge: Mapping[str, Any]) -> JudgeWeights:
-    """Parse the content of a judge's file, see `training.judge.save_judge`."""
-    ramps: list[float] = []
-    typical: list[float] = []
-    for row in judge["features"]:
-        ramps += map(float, row["weights"])
-        typical.append(float(row["typical"]))
-    # Wording, the encoder's part, comes last, as in `NAMES`.
-    wording = judge["wording"]
-    wording_weights = map(float, wording["weights"])
-    typical.append(float(wording["typical"]))
-    return JudgeWeights(
-        ramps=tuple(ramps),
-        wording=tuple(wording_weights),
-        typical=tuple(typical),
-        centre=float(judge["centre"]),
-        slope=float(judge["slope"]),
-        encoder=judge["encoder"],
-        encoder_fingerprint=judge["encoder_fingerprint"],
-    )
-
-
-def _check_weights(weights: JudgeWeights, n_ramps: list[int]) -> None:
-    """Raise `ValueError` for a wrong number of weights, or weights that are not finite.
-
-    `n_ramps` is the number of weights of each feature.
-    """
-    expected_ramps = np.bincount(feature_ramps.index_ramp_features()).tolist()
-    if n_ramps != expected_ramps:
-        raise ValueError("the numbers of weights do not fit the features")
-    if len(weights.wording) != _load_encoder(weights.encoder).dim:
-        raise ValueError("the number of weights does not fit the encoder")
-    numbers = [
-        *weights.ramps,
-        *weights.wording,
-        *weights.typical,
-        weights.centre,
-        weights.slope,
-    ]
-    if not np.isfinite(numbers).all():
-        raise ValueError("not all weights are finite")
-
-
-def _compute_contributions(
-    weights: JudgeWeights,
-    instructions: Sequence[str],
-    responses: Sequence[str],
-) -> Array:
-    """Compute the terms of s, of shape (n, len(NAMES)).
-
-    Sums run along rows (no matrix product), so that a row never depends on its batch.
-    """
-    vectors = _load_encoder(weights.encoder)
-    features, response_vectors = measure_samples(
-        instructions,
-        responses,
-        vectors,
-    )
-    ramps = feature_ramps.apply_ramps(features)  # (n, n_ramps)
-    steps = ramps * np.array(weights.ramps)
-    by_feature = np.add.reduceat(
-        steps,
-        STARTS,
-        axis=1,
-    )
-    products = response_vectors * np.array(weights.wording)  # (n, dim)
-    wording = products.sum(axis=1, keepdims=True)
-    return np.concatenate(
-        [by_feature, wording],
-        axis=1,
-    )
-
-
-def measure_samples(
-    instructions: Sequence[str],
-    responses: Sequence[str],
-    vectors: Encoder,
-) -> tuple[Array, Array]:
-    """Return the features (n, len(FEATURES)) and the responses' vectors (n, dim), both float64."""
-    readable = [_repair_surrogates(instruction) for instruction in instructions]
-    feature_rows: list[list[float]] = []
-    kept_responses: list[str] = []
-    for instruction, response in zip(
-        readable,
-        responses,
-        strict=True,
-    ):
-        row, kept_response = response_features.measure_response(
-            instruction,
-            _repair_surrogates(response),
-        )
-        feature_rows.append(row)
-        kept_responses.append(kept_response)
-
-    # Reshaped, because an array of no rows would have no columns.
-    shape = (len(feature_rows), len(feature_ramps.FEATURES))
-    features = np.array(
-        feature_rows,
-        dtype=np.float64,
-    ).reshape(shape)
-
-    # Pleas are not part of what is compared in meaning.
-    instruction_vectors = vectors.encode(readable)
-    response_vectors = vectors.encode(kept_responses).astype(np.float64)
-    cosines = (instruction_vectors * response_vectors).sum(axis=1)
-    features[:, feature_ramps.CLOSENESS] = cosines
-    return features, response_vectors
-
-
-def _repair_surrogates(text: str) -> str:
-    """Replace lone surrogates, which no encoder reads, and join those that are pairs."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _split_columns(texts: Iterable[Text]) -> tuple[list[str], list[str]]:
+def split_columns(texts: Iterable[Text]) -> tuple[list[str], list[str]]:
     """Split samples into instructions and responses."""
     samples = list(texts)
     instructions = [instruction for instruction, _ in samples]
@@ -510,6 +498,25 @@ def _split_columns(texts: Iterable[Text]) -> tuple[list[str], list[str]]:
     return instructions, responses
 
 
-@lru_cache(maxsize=4)
-def _load_encoder(name: str) -> Encoder:
-    return encoder.load(name)
+def _name_concept(name: str) -> str:
+    """Name what several columns say together, so that `explain` replaces them together.
+
+    >>> _name_concept("length where the task edits"), _name_concept("vague words, share")
+    ('length', 'vague words')
+    """
+    if name.startswith(("length", "more than")):
+        return "length"
+    if name.startswith("task: "):
+        return "kind of task"
+    return name.split(",", maxsplit=1)[0]
+
+
+def _list_moves(names: Sequence[str], scores: Array) -> list[tuple[str, float]]:
+    """Name the features that move a number most; `scores` has the sample's own first."""
+    own, *others = scores.tolist()
+    moves = [
+        (name, round(own - other, 1)) for name, other in zip(names, others, strict=True)
+    ]
+    large = [move for move in moves if abs(move[1]) >= SMALLEST_MOVE]
+    large.sort(key=lambda move: -abs(move[1]))
+    return large[:N_REASONS]

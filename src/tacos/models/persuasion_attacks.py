@@ -83,7 +83,7 @@ ASKING = word_set(
 MAX_HIDDEN_PLEA_WORDS = 25
 
 _SENTENCE = re.compile(
-    r".+?(?:[.!?。!?]+[\"')\]]*(?=\s|$)|(?<=[。!?])|\n+|$)\s*", re.DOTALL
+    r".+?(?:[.!?。！？]+[\"')\]]*(?=\s|$)|(?<=[。！？])|\n+|$)\s*", re.DOTALL
 )
 _TOKEN = re.compile(r"[^\W_]+")
 

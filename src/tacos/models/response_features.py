@@ -1,6 +1,6 @@
 """Measures the judge's readable features of one instruction and its response.
 
-`tacos.models.feature_ramps` names them. They cannot tell whether a statement is true, whether code
+`tacos.models.feature_names` names them. They cannot tell whether a statement is true, whether code
 runs or whether an answer is wise. English is read best, Chinese fairly, other languages by their
 shape only.
 """
@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tacos.models import instruction_intent, persuasion_attacks
+from tacos.models import instruction_intent, persuasion_attacks, task_features
 from tacos.models.instruction_intent import InstructionIntent, word_set
 
 MAX_CHARS = 20_000
@@ -24,14 +24,15 @@ Features = tuple[float, ...]
 # Words, sentences, list items.
 _WORD = re.compile(r"[^\W_]+(?:['’][a-z]+)?")
 _CJK = re.compile(r"[぀-ヿ㐀-鿿가-힯]")
-_SENTENCE = re.compile(r"[.!?]+(?=[\s\"'”)]|$)|[。!?]|\n")
+_SENTENCE = re.compile(r"[.!?]+(?=[\s\"'”)]|$)|[。！？]|\n")
 _ITEM = re.compile(
     r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|[Ss]tep \d+)[ \t]*(?=\S)",
     re.MULTILINE,
 )
 _MARK = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)])[ \t]*")
-_FULL_STOPS = (".", "!", "?", "。")
-_CLOSING_MARKS = ".!?。!?…\"'”’)]}`;>*|"
+_FULL_STOPS = (".", "!", "?", "。", "！", "？")
+_QUESTION_MARKS = ("?", "？")
+_CLOSING_MARKS = ".!?。！？…\"'”’)]}`;>*|"
 _ITEM_SEPARATOR = re.compile(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ")
 _SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
 # Empty answers, layout, code.
@@ -162,7 +163,7 @@ def measure_response(
         float(other_script and not intent.tongue),
         *_measure_hygiene(intent, response, n_sentences),
         *_measure_phrasing(response, counts, n_words, n_items),
-        *_measure_tone(intent, response, counts, words),
+        *_measure_tone(intent, response, counts, words, n_sentences),
         float(intent.label),
         float(intent.short),
         float(intent.prose),
@@ -173,6 +174,14 @@ def measure_response(
         _log_count(n_asked_words),
         float(pleads),
     ]
+    features += task_features.measure_task(
+        instruction,
+        response,
+        asked_words,
+        words,
+        counts,
+        sentences,
+    )
     return features, response
 
 
@@ -577,6 +586,7 @@ def _measure_tone(
     response: str,
     counts: Counter[str],
     words: Sequence[str],
+    n_sentences: int,
 ) -> Features:
     n_words = len(words)
     n_letters = len("".join(words))
@@ -588,7 +598,7 @@ def _measure_tone(
     return (
         _log_count(response.count("!")),
         shouted,
-        0.0,  # answers with a question: not measured in `judge.FEATURES_VERSION` 1
+        float(n_sentences == 1 and response.endswith(_QUESTION_MARKS)),
         _divide(n_letters, n_words),
         _measure_word_share(_SELF, counts, n_words),
         _measure_word_share(_READER, counts, n_words),

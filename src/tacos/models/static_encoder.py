@@ -78,27 +78,36 @@ class StaticEncoder:
 
         Raises `ModelError` if the encoder's files are missing, damaged or changed.
         """
-        tokenizer, table, _ = self.loaded
-        n_tokens, dim = table.shape
         vectors = np.empty(
-            (len(texts), dim),
+            (len(texts), self.dim),
             dtype=np.float32,
         )
         for start in range(0, len(texts), CHUNK):
             chunk = slice(start, start + CHUNK)
-            counts = count_tokens(
-                tokenizer,
-                texts[chunk],
-                self.max_tokens,
-                n_tokens,
-            )
-            if self.damped:
-                counts.sum_duplicates()
-                counts.data = np.sqrt(counts.data)
-            # A sum of token vectors; sparse, so that a row does not depend on the others.
-            sums = counts @ table
-            vectors[chunk] = scale_rows(sums)
+            _, vectors[chunk] = encode_tokens(self, texts[chunk])
         return vectors
+
+
+def encode_tokens(
+    encoder: StaticEncoder,
+    texts: Sequence[str],
+) -> tuple[sp.csr_array, Vectors]:
+    """Return the tokens of texts, see `count_tokens`, and the vectors of `StaticEncoder.encode`."""
+    tokenizer, table, _ = encoder.loaded
+    tokens = count_tokens(
+        tokenizer,
+        texts,
+        encoder.max_tokens,
+        n_tokens=len(table),
+    )
+    counts = tokens
+    if encoder.damped:
+        counts = tokens.copy()
+        counts.sum_duplicates()
+        counts.data = np.sqrt(counts.data)
+    # A sum of token vectors; sparse, so that a row does not depend on the others.
+    sums = counts @ table
+    return tokens, scale_rows(sums)
 
 
 def count_tokens(

@@ -1,7 +1,7 @@
 """`tacos distill`: train small models that answer as the language model of a run did.
 
-A run's tags and verdicts hold the language model's replies, each with its ledger key. Rows of
-embedded models have no key and are not learned from. The folder that is written is what
+A run's tags, verdicts and grades hold the language model's replies, each with its ledger key. Rows
+of embedded models have no key and are not learned from. The folder that is written is what
 `--llm FOLDER`, `tag.model` and `judge.model` take.
 """
 
@@ -16,27 +16,29 @@ import polars as pl
 
 from tacos.config import MIN_TAGGED
 from tacos.errors import RunError
-from tacos.methods.judging import comparisons
 from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags import open_tags, tagger_cascade
 from tacos.models import judge, tagger_files
 from tacos.models.training import cards, llm_imitation
-from tacos.models.training import judge as judge_training
 from tacos.models.training import tagger as tagger_training
-from tacos.models.training.llm_imitation import MAX_PAIRS, MAX_TAGGED, Figures
-from tacos.models.training.preference_pairs import PreferencePair
+from tacos.models.training.llm_imitation import (
+    MAX_GRADED,
+    MAX_TAGGED,
+    Figures,
+    GradedText,
+)
 from tacos.store import files, folders
 from tacos.store.artifacts import Artifact
 from tacos.workflows import arguments
 from tacos.workflows.selection import GivenRun, Selection, load
 
-MIN_PAIRS = 200
-"""The fewest compared pairs that a judge is distilled from."""
+MIN_GRADED = 100
+"""The fewest judged samples that a judge is distilled from."""
 FEW = 500
 """Up to so many instructions, each fifth is held out in turn: a single one would tell little."""
 ENCODERS = ("static", "minilm")
 CARD = "card.md"
-FILES = (*tagger_files.FILES, judge.FILE, CARD)
+FILES = (*tagger_files.FILES, *judge.FILES, CARD)
 BY_LLM = pl.col("reply") != ""
 """The rows that a language model answered: they have a ledger key."""
 SEED = 0
@@ -49,7 +51,7 @@ class TrainingExamples:
     models: tuple[str, ...] = ()
     n_replies: int = 0
     rows: list[Any] = field(default_factory=list)
-    """(instruction, tags) for the tagger, `PreferencePair` for the judge."""
+    """(instruction, tags) for the tagger, `GradedText` for the judge."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def distill(
     """Train the models that a run has enough replies for, measure them, and write them with a card.
 
     Args:
-        run: A run whose tags or verdicts came from a language model.
+        run: A run whose tags, verdicts or grades came from a language model.
         output: The folder to write; two calls write identical files.
         encoder: What the tagger reads with: "static", or "minilm" (slower).
 
@@ -90,7 +92,7 @@ def distill(
     folders.check_folder(target, FILES)
     examples = {
         "tagger": _collect_tag_examples(done),
-        "judge": _collect_pair_examples(done),
+        "judge": _collect_judge_examples(done),
     }
     # A part with too few examples is left out; that is an error only if none is left.
     left_out = _explain_shortages(examples)
@@ -133,7 +135,7 @@ def _explain_shortages(examples: Mapping[str, TrainingExamples]) -> dict[str, st
     """Part -> why it cannot be trained, for the parts with too few examples."""
     needs = {
         "tagger": ("tagged instructions", MIN_TAGGED),
-        "judge": ("compared pairs", MIN_PAIRS),
+        "judge": ("judged samples", MIN_GRADED),
     }
     shortages = {}
     for part, (unit, minimum) in needs.items():
@@ -168,9 +170,13 @@ def _describe_origin(examples: TrainingExamples) -> Figures:
 
 def _train_judge(examples: TrainingExamples, folder: Path) -> Figures:
     """Write a judge into a folder; returns its figures."""
-    weights = llm_imitation.fit_judge(examples.rows)
-    judge_training.save_judge(weights, folder)
-    return _describe_origin(examples) | llm_imitation.measure_judge(examples.rows)
+    model = llm_imitation.fit_judge(examples.rows)
+    figures = llm_imitation.measure_judge(examples.rows)
+    agreement = figures["agreement"]["value"] or 0.0
+    # The share of the variance of the language model's numbers that held-out scores explain
+    explained = max(agreement, 0.0) ** 2
+    judge.save_judge(model, folder, {"all": round(explained, 3)})
+    return _describe_origin(examples) | figures
 
 
 def _train_tagger(
@@ -244,72 +250,92 @@ def _read_tagged_turns(
         yield texts.join(answered, on=["id", "turn"], maintain_order="left")
 
 
-def _collect_pair_examples(done: Selection) -> TrainingExamples:
-    """Compared pairs with the share of verdicts that their first sample won, ties half: at most
-    `MAX_PAIRS`, drawn by a hash.
+def _collect_judge_examples(done: Selection) -> TrainingExamples:
+    """Samples with the means of the numbers that the language model gave them: at most
+    `MAX_GRADED`, drawn by a hash.
     """
-    rounds = [
-        artifact.scan().filter(BY_LLM)
-        for name, artifact in done.artifacts.items()
-        if name.startswith("verdicts/")
-    ]
-    if not rounds:
+    numbers = _collect_numbers(done)
+    if numbers is None:
         return TrainingExamples()
-    target = done.settings.judge.target
-    verdicts = comparisons.combine_verdicts(pl.concat(rounds), target)
-    pairs = _average_verdicts(verdicts)
-    judges = (
-        verdicts.select(pl.col("judge").unique().sort()).collect()["judge"].to_list()
-    )
+    judges = numbers.select(pl.col("judge").unique().sort()).collect()["judge"]
+    means = _average_numbers(numbers)
     return TrainingExamples(
-        models=tuple(judges),
-        n_replies=int(pairs["n"].sum()),
-        rows=_attach_texts(_draw_pairs(pairs), done.artifacts["samples"]),
+        models=tuple(judges.to_list()),
+        n_replies=int(numbers.select(pl.col("reply").n_unique()).collect().item()),
+        rows=_attach_texts(_draw_samples(means), done.artifacts["samples"]),
     )
 
 
-def _average_verdicts(verdicts: pl.LazyFrame) -> pl.DataFrame:
-    """left, right, won (the share of verdicts that left won, ties half), n (verdicts)."""
-    margin = pl.col("score_left") - pl.col("score_right")
-    won = margin.sign() / 2 + 0.5  # 1, 1/2 or 0
-    pairs = verdicts.group_by("left", "right")
-    by_pair = pairs.agg(
-        won.mean().alias("won"),
-        n=pl.len(),
+def _collect_numbers(done: Selection) -> pl.LazyFrame | None:
+    """id, judge, reply, value and correctness: a row per number that a language model gave.
+
+    Where a judge gave one score only, it stands for both. None without verdicts and grades.
+    """
+    tables: list[pl.LazyFrame] = []
+    for name, artifact in done.artifacts.items():
+        if name.startswith("verdicts/"):
+            for side in ("left", "right"):
+                table = artifact.scan()
+                tables.append(_read_numbers(table, side, f"_{side}", f"score_{side}"))
+        elif name == "grades":
+            tables.append(_read_numbers(artifact.scan(), "id", "", "grade"))
+    if not tables:
+        return None
+    by_llm = pl.concat(tables).filter(BY_LLM)
+    return by_llm.drop_nulls("value")
+
+
+def _read_numbers(
+    table: pl.LazyFrame,
+    id_column: str,
+    suffix: str,
+    score_column: str,
+) -> pl.LazyFrame:
+    """One side of verdicts, or grades, as numbers."""
+    columns = table.collect_schema().names()
+    numbers: list[pl.Expr] = []
+    for name in ("value", "correctness"):
+        number = pl.col(score_column)
+        # Runs from before 0.3 have one score.
+        if f"{name}{suffix}" in columns:
+            number = pl.coalesce(f"{name}{suffix}", score_column)
+        numbers.append(number.cast(pl.Float64).alias(name))
+    return table.select(pl.col(id_column).alias("id"), "judge", "reply", *numbers)
+
+
+def _average_numbers(numbers: pl.LazyFrame) -> pl.DataFrame:
+    """id, value, correctness: the means of each sample's numbers."""
+    by_sample = numbers.group_by("id").agg(
+        pl.col("value").mean(),
+        pl.col("correctness").mean(),
     )
-    # Groups come in any order: sorted, two calls train on the same rows.
-    ordered = by_pair.sort("left", "right")
-    return ordered.collect()
+    # Rounded, because the order of a sum is open; sorted, because the order of groups is.
+    rounded = by_sample.with_columns(pl.col("value", "correctness").round(4))
+    return rounded.sort("id").collect()
 
 
-def _draw_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
-    """At most `MAX_PAIRS` pairs, by a hash of their ids."""
-    ids = pairs.select("left", "right")
-    # No id holds the NUL character, so no two pairs share a key.
-    keys = [f"{left}\0{right}" for left, right in ids.iter_rows()]
-    # A hash draws the same pairs each time.
-    lots = tagger_cascade.hash_instructions(keys, SEED)
-    with_lot = pairs.with_columns(lots)
-    drawn = with_lot.sort("lot", "left", "right")
-    return drawn.head(MAX_PAIRS)
+def _draw_samples(means: pl.DataFrame) -> pl.DataFrame:
+    """At most `MAX_GRADED` samples, by a hash of their ids."""
+    # A hash draws the same samples each time.
+    lots = tagger_cascade.hash_instructions(means["id"].to_list(), SEED)
+    with_lot = means.with_columns(lots)
+    drawn = with_lot.sort("lot", "id")
+    return drawn.head(MAX_GRADED)
 
 
 def _attach_texts(
-    pairs: pl.DataFrame,
+    means: pl.DataFrame,
     samples: Artifact,
-) -> list[PreferencePair]:
-    """Pairs of ids as pairs of (instruction, response)."""
-    ids = pl.concat([pairs["left"], pairs["right"]]).unique()
-    compared = samples.scan().filter(pl.col("id").is_in(ids.implode()))
-    texts = {}
-    columns = compared.select("id", "instruction", "response").collect()
-    for row_id, instruction, response in columns.iter_rows():
-        texts[row_id] = (instruction, response)
+) -> list[GradedText]:
+    """Samples' means with their texts."""
+    texts = samples.scan().select("id", "instruction", "response")
+    judged = texts.join(means.lazy(), on="id").sort("lot", "id").collect()
     return [
-        PreferencePair(
-            texts[pair["left"]],
-            texts[pair["right"]],
-            pair["won"],
+        GradedText(
+            row["instruction"],
+            row["response"],
+            row["value"],
+            row["correctness"],
         )
-        for pair in pairs.iter_rows(named=True)
+        for row in judged.iter_rows(named=True)
     ]

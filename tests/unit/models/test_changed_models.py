@@ -44,21 +44,24 @@ def change(path: Path, *changes: Changes) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A user's copy of the shipped tagger and judge."""
-    for name in (*tagger_files.FILES, judge.FILE):
+    for name in (*tagger_files.FILES, *judge.FILES):
         shutil.copy(judge.DATA / name, tmp_path)
     return tmp_path
 
 
 def test_a_judge_that_was_replaced_in_place_grades_anew(folder: Path) -> None:
     old = judge.load(folder)
-    before = orjson.loads(old.answer([GRADE])[0].text or "")["score"]
-    change(
-        folder / judge.FILE,
-        lambda content: content.update(centre=content["centre"] - 5),
-    )
+    before = orjson.loads(old.answer([GRADE])[0].text or "")["value"]
+
+    def lower(content: dict[str, Any]) -> None:
+        scale = content["scales"]["value"]
+        scale["grades"] = [grade / 2 for grade in scale["grades"]]
+
+    change(folder / judge.FILES[0], lower)
     new = judge.load(folder)
     assert new.fingerprint != judge.load().fingerprint
-    assert orjson.loads(new.answer([GRADE])[0].text or "")["score"] > before + 20
+    after = orjson.loads(new.answer([GRADE])[0].text or "")["value"]
+    assert after == pytest.approx(before / 2, abs=0.01)
     with pytest.raises(ModelError, match="changed while it was in use"):
         old.fingerprint  # noqa: B018
 
@@ -102,17 +105,18 @@ def test_an_encoder_that_was_replaced_in_place_encodes_anew(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "break_it",
     [
-        lambda content: content.update(slope=None),
-        lambda content: content.update(centre="middle"),
-        lambda content: content["wording"].update(weights=[1.0]),
-        lambda content: content["features"][3].update(weights=[]),
-        lambda content: content.update(encoder_fingerprint="static-of-another-version"),
+        lambda content: content.pop("scales"),
+        lambda content: content["scales"].update(value=None),
+        lambda content: content.update(blocks=["features"]),
+        lambda content: content.update(blocks=["features", "moon"]),
+        lambda content: content.update(encoder="static-of-another-version"),
+        lambda content: content.update(faults=[1]),
     ],
 )
 def test_a_damaged_judge_is_an_error_and_no_score(
     folder: Path, break_it: Changes
 ) -> None:
-    change(folder / judge.FILE, break_it)
+    change(folder / judge.FILES[0], break_it)
     with pytest.raises(ModelError, match=r"holds no judge|another encoder"):
         judge.load(folder)
 

@@ -1,16 +1,16 @@
-"""The readable features: each sees what its name says, and ramps saturate."""
+"""The readable features: each sees what its name says."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.models import feature_ramps, response_features
+from tacos.models import feature_names, response_features, task_features
 
 
 def value(name: str, instruction: str, response: str) -> float:
     return response_features.measure_response(instruction, response)[0][
-        feature_ramps.NAMES.index(name)
+        feature_names.NAMES.index(name)
     ]
 
 
@@ -19,7 +19,7 @@ def test_every_feature_is_a_number_for_any_text(
     instruction: str, response: str
 ) -> None:
     found, kept = response_features.measure_response(instruction, response)
-    assert len(found) == len(feature_ramps.FEATURES)
+    assert len(found) == len(feature_names.FEATURES) + task_features.N_RAW
     assert np.isfinite(found).all()
     assert len(kept) <= len(response)
 
@@ -134,24 +134,19 @@ def test_new_content_counts_longer_words_that_the_instruction_lacks() -> None:
     assert value("new content", "Name large rivers.", "Rhine, Rhone, Danube") == 2
 
 
-def test_ramps_lie_between_0_and_1_and_saturate_beyond_the_last_knot() -> None:
-    n = len(feature_ramps.FEATURES)
-    low, high = (feature_ramps.apply_ramps(np.full((1, n), at)) for at in (-1e9, 1e9))
-    assert not low.any()
-    assert (high == 1).all()
-    assert len(feature_ramps.index_ramp_features()) == low.shape[1]
+@pytest.mark.parametrize("question", ["Which river do you mean?", "哪条河？"])
+def test_an_answer_that_is_one_question_is_seen(question: str) -> None:
+    assert value("answers with a question", "Name a river.", question) == 1
+    assert value("answers with a question", "Name a river.", "Rhine. Right?") == 0
 
 
-@given(st.floats(-20, 20), st.floats(-20, 20))
-def test_ramps_never_fall(a: float, b: float) -> None:
-    n = len(feature_ramps.FEATURES)
-    below, above = sorted((a, b))
-    assert (
-        feature_ramps.apply_ramps(np.full((1, n), below))
-        <= feature_ramps.apply_ramps(np.full((1, n), above))
-    ).all()
+def test_full_width_marks_end_sentences_as_their_narrow_forms_do() -> None:
+    wide = "莱茵河很长！它在哪里？它在欧洲。"
+    assert value("sentences", "Name a river.", wide) == 2  # log2(1 + 3)
+    assert value("ends complete", "Name a river.", "莱茵河很长！") == 1
+    # A narrow mark inside a word ends nothing.
+    assert value("sentences", "Name a river.", "Yahoo!Inc is no river") == 1
 
 
-def test_names_are_distinct_and_knots_rise() -> None:
-    assert len(set(feature_ramps.NAMES)) == len(feature_ramps.NAMES)
-    assert all(list(f.knots) == sorted(set(f.knots)) for f in feature_ramps.FEATURES)
+def test_names_are_distinct() -> None:
+    assert len(set(feature_names.NAMES)) == len(feature_names.NAMES)

@@ -76,15 +76,16 @@ def list_cautions(figures: Mapping[str, Figures]) -> list[str]:
 
     agreement = judge["agreement"]
     low, _ = agreement["interval"]
-    # A coin agrees in half of the pairs.
-    if low <= 0.5:
+    length = judge["length only"]["value"] or 0.0
+    if low <= 0:
         cautions.append(
-            "The judge may agree no better than a coin: "
-            "better not use it before it has seen more pairs."
+            "The judge may agree no better than chance: "
+            "better not use it before it has seen more samples."
         )
-    elif agreement["value"] <= judge["length only"]["value"]:
+    elif agreement["value"] <= abs(length):
         cautions.append(
-            'The judge agrees no better than "the longer one": it adds nothing to length.'
+            "The judge agrees no better than the length of a response does: "
+            "it adds nothing to length."
         )
     return cautions
 

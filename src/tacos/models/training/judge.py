@@ -1,240 +1,445 @@
-"""Trains the embedded judge from pairs of which people or an LLM preferred one response.
+"""Trains the embedded judge from rows with two grades each, and from spoilt copies of some of them.
 
-With x_k the columns of the preferred sample and x'_k those of the other one, it minimises
+It is kernel ridge regression of several outputs at once, in two steps:
 
-    sum_k w_k [p_k log(1 + exp(-z_k)) + (1 - p_k) log(1 + exp(z_k))] + penalty(b),
-    z_k = (x_k - x'_k) . b
+1. f(x_i) = y_i, the grades of graded rows as normal scores, each row with its noise.
+2. A correction g with g(x_i) = 0 at these rows, and g(x_i) - g(copy_i) = what is lacking: what a
+   spoilt copy should cost, less what f already takes off for it. It leaves the order of honest
+   rows much as it is. Learned in one step, the copies would cost a tenth of the correlation.
 
-over the weights b of the ramps, each kept to its feature's sign, and of the encoder's dimensions.
-The penalty is a ridge, and for the ramps of one feature also one on the differences of neighbours,
-so that g_f is a smooth line (Eilers and Marx, 1996). Training is deterministic: weights are rounded
-to four decimals, far above what the order of sums can change.
+With k the kernel (Gaussian, of the columns, plus a linear one of the token terms) and A the matrix
+that maps the values of g to what is observed, the coefficients of g are A'(A K A' + noise)^-1 times
+that. Every grade that the scales, the fault curves and the reliabilities are fitted to was
+predicted by a judge that had seen neither the row's instruction nor its response.
 
-    # -> src/tacos/models/data/judge.json
+    # -> src/tacos/models/data/judge.json and judge.safetensors
     python -m tacos.models.train judge --data ../shared/data
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import orjson
-from scipy.optimize import minimize
-from scipy.special import expit
+import scipy.linalg
+from scipy.stats import rankdata
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
-from tacos.models import encoder, feature_ramps, judge
-from tacos.models.training import preference_pairs, spoilt_responses
-from tacos.models.training.preference_pairs import PreferencePair
-from tacos.records import Encoder
+from tacos.models import judge, judge_model, kernel_machine, token_terms
+from tacos.models.judge_model import (
+    FAULTS,
+    HEADS,
+    OUTPUTS,
+    SIDES,
+    FaultCurve,
+    JudgeModel,
+    SampleColumns,
+    Scale,
+)
+from tacos.models.kernel_machine import Block, KernelMachine
+from tacos.models.static_encoder import StaticEncoder
+from tacos.models.training import graded_rows, spoilt_responses
+from tacos.models.training.graded_rows import GradedRow
+from tacos.models.training.spoilt_responses import Contrast
 
 Array = npt.NDArray[np.float64]
-RIDGE = 2.0
-"""Penalty of the ramps."""
-SMOOTH = 6.0
-"""Penalty of the differences of neighbouring ramps."""
-WORDING = 2.0
-"""Penalty of the encoder's dimensions."""
-LEVEL = 0.5
-"""The share of what an instruction lets one expect that is subtracted, see `level_weights`."""
-LIMITS = {1: (0.0, None), -1: (None, 0.0), 0: (None, None)}
-"""Bounds of a weight, by the sign of its feature."""
-PRECISE = {"maxiter": 5000, "maxfun": 50000, "ftol": 1e-12, "gtol": 1e-6}
+Rows = npt.NDArray[np.int64]
+SOURCE_NOISE = {"alpaca": 0.67, "zh": 1.5, "code": 1.5, "lima": 1.5}
+"""How noisy the grades of a source are taken to be; 1 for the others."""
+MIN_FAULT_ROWS = 20
+N_KNOTS = 21
 
 
 @dataclass(frozen=True)
-class PreferenceData:
-    """Pairs as numbers, one row per pair.
+class BlockRecipe:
+    """A block of columns: its weight in a squared distance, and its principal axes (0: none)."""
 
-    `difference` holds the columns (ramps, then the encoder's dimensions) of a less those of b;
-    `preference` is the probability that a is better.
-    """
-
-    difference: Array
-    preference: Array
-    weight: Array
+    weight: float
+    n_axes: int = 0
 
 
-def fit_judge_weights(
-    pairs: Sequence[PreferencePair],
-    vectors: Encoder,
-    reference: Sequence[judge.Text] = (),
-    share: float = 0.0,
-) -> judge.JudgeWeights:
-    """Fit a judge to pairs of texts with soft preferences.
+@dataclass(frozen=True)
+class JudgeRecipe:
+    """What is chosen rather than fitted."""
 
-    `reference` (or else the pairs' texts) sets the scale. An LLM's verdicts serve as well as
-    people's: `preference` is then, for example, the share of both orders that a won. Leave `share`
-    at 0 if the two samples of a pair answer different instructions; else see `level_weights`.
-    """
-    texts = list(reference)
-    if not texts:
-        for pair in pairs:
-            texts += [pair.a, pair.b]
-    columns = encode_sample_texts(texts, vectors)
-    weights = solve_weights(encode_pairs(pairs, vectors))
-    levelled = level_weights(weights, columns, share)
-    return _scale_weights(levelled, columns, vectors)
-
-
-def encode_pairs(pairs: Sequence[PreferencePair], vectors: Encoder) -> PreferenceData:
-    """Encode pairs as numbers; a text that stands in several pairs is measured once."""
-    row_of: dict[judge.Text, int] = {}
-    for pair in pairs:
-        for text in (pair.a, pair.b):
-            row_of.setdefault(text, len(row_of))
-    columns = encode_sample_texts(list(row_of), vectors)
-    a = np.array([row_of[pair.a] for pair in pairs])
-    b = np.array([row_of[pair.b] for pair in pairs])
-    return PreferenceData(
-        difference=columns[a] - columns[b],
-        preference=np.array([pair.preference for pair in pairs], dtype=np.float64),
-        weight=np.array([pair.weight for pair in pairs], dtype=np.float64),
-    )
-
-
-def encode_sample_texts(texts: Sequence[judge.Text], vectors: Encoder) -> Array:
-    """Return ramps and vector of each (instruction, response), of shape (n, columns)."""
-    instructions = [instruction for instruction, _ in texts]
-    responses = [response for _, response in texts]
-    features, response_vectors = judge.measure_samples(instructions, responses, vectors)
-    ramps = feature_ramps.apply_ramps(features)
-    return np.concatenate([ramps, response_vectors], axis=1)
-
-
-def solve_weights(
-    data: PreferenceData,
-    penalty: tuple[float, float, float] = (RIDGE, SMOOTH, WORDING),
-) -> Array:
-    """Find the weights of shape (columns,), rounded to four decimals."""
-    x = data.difference
-    n_columns = x.shape[1]
-    cost = _build_penalty_matrix(n_columns, *penalty)
-
-    def loss(b: Array) -> tuple[float, Array]:
-        z = x @ b
-        value = data.weight @ (np.logaddexp(0, z) - data.preference * z)
-        gradient = x.T @ (data.weight * (expit(z) - data.preference)) + cost @ b
-        return float(value + b @ cost @ b / 2), np.asarray(gradient, dtype=np.float64)
-
-    ramp_features = feature_ramps.index_ramp_features()
-    limits = [LIMITS[feature_ramps.FEATURES[index].sign] for index in ramp_features]
-    limits += [LIMITS[0]] * (n_columns - len(limits))
-    solution = minimize(  # type: ignore[call-overload]
-        loss,
-        np.zeros(n_columns),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=limits,
-        options=PRECISE,
-    )
-    weights: Array = np.round(solution.x, 4) + 0.0  # no -0.0 in the file
-    return weights
-
-
-def _build_penalty_matrix(
-    n_columns: int, ridge: float, smooth: float, wording: float
-) -> Array:
-    """Build the matrix Q of the penalty b' Q b / 2, of shape (columns, columns)."""
-    ramp_features = feature_ramps.index_ramp_features()
-    n_ramps = len(ramp_features)
-    diagonal = np.full(n_columns, float(wording))
-    diagonal[:n_ramps] = ridge
-    cost: Array = np.diag(diagonal).astype(np.float64)
-    neighbours = np.array([[1.0, -1.0], [-1.0, 1.0]])
-    # (b_left - b_right)^2 for neighbouring ramps of one feature.
-    for left in np.flatnonzero(ramp_features[:-1] == ramp_features[1:]):
-        pair = slice(left, left + 2)
-        cost[pair, pair] += smooth * neighbours
-    return cost
-
-
-def level_weights(b: Array, reference: Array, share: float = LEVEL) -> Array:
-    """Return `b` with weights for what is asked, about which pairs of one instruction say nothing.
-
-    Regresses s on what is asked over `reference` (n, columns) and subtracts `share` of that. With 1
-    the judge expects as much as is usual for an instruction of that kind; with 0 a one-word answer
-    to a yes-no question scores as a one-word answer to an essay's.
-    """
-    is_asked = np.isin(feature_ramps.index_ramp_features(), feature_ramps.ASKED)
-    asked = np.flatnonzero(is_asked)
-    columns = reference[:, asked]
-    x = columns - columns.mean(axis=0)
-    s = reference @ b
-    ridge = 1e-3 * len(x) * np.eye(len(asked))
-    expected = np.linalg.solve(
-        x.T @ x + ridge,
-        x.T @ (s - s.mean()),
-    )
-    levelled = b.copy()
-    levelled[asked] -= share * expected
-    return np.round(levelled, 4) + 0.0
-
-
-def _scale_weights(b: Array, reference: Array, vectors: Encoder) -> judge.JudgeWeights:
-    """Build the judge whose quartiles on `reference` (n, columns) lie at about 25, 50 and 75."""
-    low, centre, high = np.quantile(reference @ b, [0.25, 0.5, 0.75])
-    # So that sigmoid(slope (high - low) / 2) = 3 / 4.
-    slope = 2 * np.log(3) / max(float(high - low), 1e-6)
-    n_ramps = len(feature_ramps.index_ramp_features())
-    mean = reference.mean(axis=0) * b
-    typical = np.add.reduceat(mean[:n_ramps], judge.STARTS).tolist()
-    typical.append(float(mean[n_ramps:].sum()))
-    return judge.JudgeWeights(
-        ramps=tuple(b[:n_ramps].tolist()),
-        wording=tuple(b[n_ramps:].tolist()),
-        typical=tuple(round(value, 4) + 0.0 for value in typical),
-        centre=round(float(centre), 4),
-        slope=round(float(slope), 4),
-        encoder=vectors.name,
-        encoder_fingerprint=vectors.fingerprint,
-    )
-
-
-def save_judge(weights: judge.JudgeWeights, folder: str | Path) -> Path:
-    """Write `judge.json`, one line per feature: people can read it, and a diff shows what moved."""
-    head = {
-        "encoder": weights.encoder,
-        "encoder_fingerprint": weights.encoder_fingerprint,
-        "centre": weights.centre,
-        "slope": weights.slope,
-        "wording": {"typical": weights.typical[-1], "weights": weights.wording},
-    }
-    lines: list[str] = []
-    start = 0
-    for feature, typical in zip(feature_ramps.FEATURES, weights.typical, strict=False):
-        end = start + len(feature.knots) - 1
-        row = {
-            "name": feature.name,
-            "knots": feature.knots,
-            "weights": weights.ramps[start:end],
-            "typical": typical,
+    blocks: Mapping[str, BlockRecipe] = field(
+        default_factory=lambda: {
+            "features": BlockRecipe(2.0),
+            "instruction": BlockRecipe(0.4, n_axes=64),
+            "response": BlockRecipe(0.4, n_axes=64),
         }
-        lines.append(orjson.dumps(row).decode())
-        start = end
-    opening = orjson.dumps(head).decode().removesuffix("}")
-    rows = ",\n".join(lines)
-    path = Path(folder) / judge.FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{opening},"features":[\n{rows}\n]}}\n', encoding="utf-8")
-    return path
+    )
+    gamma: float = 0.4
+    noise: float = 1.0
+    correction: float = 0.3
+    """The noise of rows in the second step, as a multiple of the first step's."""
+    terms: float = 0.2
+    """What the linear kernel of the token terms weighs."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a judge is fitted to.
+
+    `columns` are those of n rows, then of m copies. `targets` (n, outputs) belong to the rows,
+    `originals` (m,), the rows of the copies, and `costs` (m, outputs) to the copies. `noise`
+    (n + m,) is that of both, in order.
+    """
+
+    columns: SampleColumns
+    targets: Array
+    noise: Array
+    originals: Rows
+    costs: Array
+
+    def take(self, rows: Rows, copies: Rows) -> TrainingData:
+        """The data of some rows, and of those copies whose original is among them."""
+        n_rows = len(self.targets)
+        position = np.full(n_rows, -1)
+        position[rows] = np.arange(len(rows))
+        return TrainingData(
+            columns=self.columns.take(np.concatenate([rows, n_rows + copies])),
+            targets=self.targets[rows],
+            noise=self.noise[np.concatenate([rows, n_rows + copies])],
+            originals=position[self.originals[copies]],
+            costs=self.costs[copies],
+        )
+
+
+def build_targets(rows: Sequence[GradedRow]) -> Array:
+    """Return the targets of rows, (n, outputs): normal scores of both grades, then the faults."""
+    sources = [row.source for row in rows]
+    value = np.array([row.value for row in rows])
+    correctness = np.array([row.correctness for row in rows])
+    columns = [
+        graded_rows.rank_grades(value, sources),
+        graded_rows.rank_grades(correctness, sources),
+    ]
+    for fault in FAULTS:
+        has_fault = np.array([row.fault == fault for row in rows])
+        columns += [has_fault.astype(np.float64)]
+    return np.stack(columns, axis=1)
+
+
+def build_costs(contrasts: Sequence[Contrast]) -> Array:
+    """Return by how much each output of an original lies above its copy's, (m, outputs)."""
+    costs = np.zeros((len(contrasts), len(OUTPUTS)))
+    for number, contrast in enumerate(contrasts):
+        way = spoilt_responses.WAYS[contrast.way]
+        costs[number, :2] = way.value_cost, way.correctness_cost
+        # A copy has the fault of its way rather more, and rather less no fault, than its original.
+        costs[number, OUTPUTS.index(way.fault)] = -0.5
+        costs[number, OUTPUTS.index("none")] = 0.3
+    return costs
+
+
+def prepare_data(
+    rows: Sequence[GradedRow],
+    contrasts: Sequence[Contrast],
+    columns: SampleColumns,
+) -> TrainingData:
+    """Prepare graded rows and spoilt copies of them; `columns` are those of both, in order."""
+    noise = [SOURCE_NOISE.get(row.source, 1.0) for row in rows]
+    noise += [spoilt_responses.WAYS[contrast.way].noise for contrast in contrasts]
+    return TrainingData(
+        columns=columns,
+        targets=build_targets(rows),
+        noise=np.array(noise),
+        originals=np.array([contrast.row for contrast in contrasts], dtype=np.int64),
+        costs=build_costs(contrasts),
+    )
+
+
+def fit_machine(data: TrainingData, recipe: JudgeRecipe) -> JudgeModel:
+    """Fit all outputs at once; scales and fault curves are left to `fit_scales`."""
+    n_rows = len(data.targets)
+    n_points = n_rows + len(data.originals)
+    rows = np.arange(n_rows)
+    graded = data.columns.take(rows)
+    blocks = tuple(
+        fit_block(name, graded.blocks[name], block)
+        for name, block in recipe.blocks.items()
+    )
+    supports = kernel_machine.quantise_columns(blocks, data.columns.blocks)
+    kernel = _compute_whole_kernel(blocks, supports, recipe.gamma)
+
+    idf: dict[str, Array] = {}
+    terms = {}
+    for side in SIDES:
+        idf[side] = token_terms.learn_idf(graded.terms[side])
+        terms[side] = token_terms.weight_terms(data.columns.terms[side], idf[side])
+        products = (terms[side] @ terms[side].T).toarray()
+        kernel += (recipe.terms * products).astype(np.float32)
+
+    intercept = data.targets.mean(axis=0)
+    noise = data.noise.copy()
+    noise[:n_rows] *= recipe.noise
+    coefficients = np.zeros((n_points, len(intercept)))
+    coefficients[:n_rows] = _solve_kernel(
+        kernel[:n_rows, :n_rows].copy(),
+        noise[:n_rows],
+        data.targets - intercept,
+    )
+    lacking = _find_lacking_costs(data, kernel[:, :n_rows] @ coefficients[:n_rows])
+    noise[:n_rows] *= recipe.correction
+    coefficients += _fit_correction(kernel, data.originals, noise, lacking)
+    # What a file holds
+    coefficients = coefficients.astype(np.float32).astype(np.float64)
+    term_weights = {}
+    for side in SIDES:
+        weights = recipe.terms * (terms[side].T @ coefficients)
+        term_weights[side] = weights.astype(np.float16).astype(np.float64)
+    machine = KernelMachine(blocks, recipe.gamma, supports, coefficients, intercept)
+    return JudgeModel(machine, idf, term_weights, scales={}, faults={})
+
+
+def fit_block(name: str, values: npt.NDArray[np.generic], recipe: BlockRecipe) -> Block:
+    """Fit the mean, the principal axes and the spread of a block of columns."""
+    numbers = np.asarray(values, dtype=np.float64)
+    mean = numbers.mean(axis=0)
+    axes = np.zeros((0, numbers.shape[1]))
+    if recipe.n_axes:
+        covariance = np.cov(numbers, rowvar=False)
+        _, vectors = np.linalg.eigh(covariance)
+        # In ascending order of variance
+        axes = vectors[:, : -recipe.n_axes - 1 : -1].T
+    # What a file holds
+    mean = mean.astype(np.float32).astype(np.float64)
+    axes = axes.astype(np.float32).astype(np.float64)
+    block = Block(name, mean, axes, np.ones(1), recipe.weight)
+    spread = kernel_machine.project_columns(block, numbers).std(axis=0) + 1e-6
+    spread = spread.astype(np.float32).astype(np.float64)
+    return Block(name, mean, axes, spread, recipe.weight)
+
+
+def _compute_whole_kernel(
+    blocks: Sequence[Block],
+    supports: kernel_machine.Whole,
+    gamma: float,
+) -> npt.NDArray[np.float32]:
+    scale = gamma / kernel_machine.unit_length(blocks) ** 2
+    return kernel_machine.compute_kernel(
+        supports,
+        supports.astype(np.float32),
+        scale,
+    )
+
+
+def _find_lacking_costs(data: TrainingData, fitted: Array) -> Array:
+    """Find by how much copies lie too near their originals, (m, outputs), from values of f."""
+    n_rows = len(data.targets)
+    taken = fitted[data.originals] - fitted[n_rows:]
+    direction = np.where(data.costs < 0, -1.0, 1.0)
+    lacking = direction * np.maximum(direction * (data.costs - taken), 0)
+    # Nothing is asked of a fault that has no cost; a number must not rise for a copy.
+    is_free = data.costs == 0
+    is_free[:, : len(HEADS)] = False
+    lacking[is_free] = 0
+    return lacking
+
+
+def _fit_correction(
+    kernel: npt.NDArray[np.float32],
+    originals: Rows,
+    noise: Array,
+    lacking: Array,
+) -> Array:
+    """Fit g, see the module's docstring: its coefficients (n + m, outputs).
+
+    The kernel (n + m, n + m) is overwritten.
+    """
+    n_rows = len(kernel) - len(originals)
+    # Each copy's column becomes its original's less its own, and so do the rows.
+    kernel[:, n_rows:] = kernel[:, originals] - kernel[:, n_rows:]
+    kernel[n_rows:] = kernel[originals] - kernel[n_rows:]
+    observed = np.zeros((len(kernel), lacking.shape[1]))
+    observed[n_rows:] = lacking
+    solution = _solve_kernel(kernel, noise, observed)
+    # From what is observed back to rows and copies
+    coefficients = solution.copy()
+    coefficients[n_rows:] *= -1
+    np.add.at(coefficients, originals, solution[n_rows:])
+    return coefficients
+
+
+def _solve_kernel(
+    kernel: npt.NDArray[np.float32],
+    noise: Array,
+    observed: Array,
+) -> Array:
+    """Solve (kernel + noise) c = observed; the kernel is overwritten."""
+    kernel[np.diag_indices(len(kernel))] += noise
+    factor = scipy.linalg.cho_factor(kernel, overwrite_a=True, check_finite=False)
+    solution = scipy.linalg.cho_solve(factor, observed.astype(np.float32))
+    return np.asarray(solution, dtype=np.float64)
+
+
+def predict_held_out(
+    data: TrainingData,
+    groups: Sequence[str],
+    partners: Rows,
+    recipe: JudgeRecipe,
+    partition: int = 0,
+) -> Array:
+    """Predict each row, (n, outputs), by a judge that saw no row of its group.
+
+    `groups` are those of the rows (`graded_rows.group_rows`), `partners` (m,) the rows that copies
+    took an answer from: a judge sees no copy of a held-out row, nor one with its answer.
+    """
+    outputs, _ = predict_folds(data, groups, partners, recipe, partition)
+    return outputs
+
+
+def predict_folds(
+    data: TrainingData,
+    groups: Sequence[str],
+    partners: Rows,
+    recipe: JudgeRecipe,
+    partition: int = 0,
+) -> tuple[Array, list[tuple[JudgeModel, Rows]]]:
+    """As `predict_held_out`, with each fold's judge and the rows that it did not see."""
+    folds = graded_rows.assign_group_folds(groups, partition)
+    outputs = np.zeros_like(data.targets)
+    fitted: list[tuple[JudgeModel, Rows]] = []
+    for fold in range(graded_rows.N_FOLDS):
+        is_seen = folds != fold
+        rows = np.flatnonzero(is_seen)
+        copies = np.flatnonzero(is_seen[data.originals] & is_seen[partners])
+        model = fit_machine(data.take(rows, copies), recipe)
+        unseen = np.flatnonzero(~is_seen)
+        outputs[unseen] = model.predict(data.columns.take(unseen))
+        fitted.append((model, unseen))
+    return outputs, fitted
+
+
+def fit_scales(
+    model: JudgeModel,
+    rows: Sequence[GradedRow],
+    outputs: Array,
+) -> JudgeModel:
+    """Add scales and fault curves, fitted to held-out `outputs` (n, len(OUTPUTS)) of the rows."""
+    grades = {
+        "value": np.array([row.value for row in rows]),
+        "correctness": np.array([row.correctness for row in rows]),
+    }
+    scales = {
+        head: fit_scale(outputs[:, number], grades[head])
+        for number, head in enumerate(HEADS)
+    }
+    curves: dict[str, FaultCurve] = {}
+    for number, fault in enumerate(FAULTS, start=len(HEADS)):
+        has_fault = np.array([row.fault == fault for row in rows])
+        curve = fit_fault_curve(outputs[:, number], has_fault)
+        if curve is not None:
+            curves[fault] = curve
+    return JudgeModel(model.machine, model.idf, model.term_weights, scales, curves)
+
+
+def fit_scale(outputs: Array, grades: Array) -> Scale:
+    """Fit the grade that each output lets one expect: isotonic, and rising throughout."""
+    knots = np.quantile(outputs, np.linspace(0, 1, N_KNOTS))
+    regression = IsotonicRegression().fit(outputs, grades)
+    # The mean of a stretch rather than the value at a knot, which is a step's.
+    edges = np.concatenate([[-np.inf], (knots[1:] + knots[:-1]) / 2, [np.inf]])
+    fitted = regression.predict(outputs)
+    stretch = np.digitize(outputs, edges) - 1
+    levels = np.array([fitted[stretch == number].mean() for number in range(N_KNOTS)])
+    # Beyond the ends the line goes on; a slight slope keeps the order of rows everywhere.
+    spread = outputs.std()
+    knots = np.concatenate([[knots[0] - 3 * spread], knots, [knots[-1] + 3 * spread]])
+    levels = np.concatenate([[levels[0] - 10], levels, [levels[-1] + 10]])
+    rising = np.clip(levels + 0.2 * (knots - knots.mean()) / spread, 1.0, 100.0)
+    rising = np.maximum.accumulate(rising)
+    return Scale(
+        tuple(np.round(knots, 5).tolist()),
+        tuple(np.round(rising, 3).tolist()),
+    )
+
+
+def fit_fault_curve(
+    outputs: Array, has_fault: npt.NDArray[np.bool_]
+) -> FaultCurve | None:
+    """Fit a fault's probability; None if the outputs tell it no better than chance."""
+    n_faults = int(has_fault.sum())
+    n_others = len(outputs) - n_faults
+    if min(n_faults, n_others) < MIN_FAULT_ROWS:
+        return None
+    auc = measure_auc(outputs, has_fault)
+    # Hanley and McNeil's standard error at AUC .5
+    error = np.sqrt((n_faults + n_others + 1) / (12 * n_faults * n_others))
+    if auc - 1.96 * error <= 0.5:
+        return None
+    regression = LogisticRegression(C=1e6)
+    regression.fit(outputs[:, None], has_fault)
+    return FaultCurve(
+        slope=round(float(regression.coef_[0, 0]), 4),
+        offset=round(float(regression.intercept_[0]), 4),
+        auc=round(auc, 3),
+    )
+
+
+def measure_auc(outputs: Array, is_positive: npt.NDArray[np.bool_]) -> float:
+    """P(a positive's output > another's), ties half."""
+    n_positive = int(is_positive.sum())
+    n_negative = len(outputs) - n_positive
+    ranks = rankdata(outputs)
+    surplus = ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2
+    return float(surplus / (n_positive * n_negative))
+
+
+def measure_reliability(
+    rows: Sequence[GradedRow],
+    value: Array,
+    correctness: Array,
+) -> dict[str, float]:
+    """Measure the share of the variance of value + correctness that held-out scores explain.
+
+    By source, and "all" for their mean. It is the squared correlation, 0 where that is negative.
+    """
+    sources = np.array([row.source for row in rows])
+    truth = np.array([row.value + row.correctness for row in rows])
+    score = value + correctness
+    reliability: dict[str, float] = {}
+    for source in np.unique(sources).tolist():
+        inside = sources == source
+        correlation = np.corrcoef(truth[inside], score[inside])[0, 1]
+        reliability[source] = round(max(float(correlation), 0.0) ** 2, 3)
+    mean = float(np.mean(list(reliability.values())))
+    return {"all": round(mean, 3), **reliability}
 
 
 def train_judge(data: Path, folder: Path = judge.DATA) -> Path:
     """Train the shipped judge from the files under `data` and write it to `folder`."""
-    revised = preference_pairs.read_revisions(data)
-    voted = preference_pairs.read_votes(data)
-    spoilt = spoilt_responses.spoil_texts(preference_pairs.read_answers(data))
-    reference: list[judge.Text] = []
-    for pair in revised:
-        reference += [pair.a, pair.b]
-    weights = fit_judge_weights(
-        [*revised, *voted, *spoilt],
-        encoder.load("static"),
-        reference,
-        LEVEL,
+    rows = graded_rows.read_graded_rows(data)
+    texts = [(row.instruction, row.response) for row in rows]
+    contrasts = spoilt_responses.draw_contrasts(texts)
+    encoder = StaticEncoder()
+    columns = measure_texts(
+        [*texts, *(contrast.text for contrast in contrasts)], encoder
     )
-    return save_judge(weights, folder)
+    training_data = prepare_data(rows, contrasts, columns)
+    partners = np.array([contrast.partner for contrast in contrasts], dtype=np.int64)
+    recipe = JudgeRecipe()
+    with threadpool_limits(1):
+        groups = graded_rows.group_rows(texts)
+        outputs = predict_held_out(training_data, groups, partners, recipe)
+        model = fit_scales(fit_machine(training_data, recipe), rows, outputs)
+    value = model.scales["value"].apply(outputs[:, 0])
+    correctness = model.scales["correctness"].apply(outputs[:, 1])
+    reliability = measure_reliability(rows, value, correctness)
+    return judge.save_judge(model, folder, reliability)
+
+
+def measure_texts(
+    texts: Sequence[tuple[str, str]],
+    encoder: StaticEncoder,
+) -> SampleColumns:
+    """Measure samples given as pairs, see `judge_model.measure_samples`."""
+    instructions = [instruction for instruction, _ in texts]
+    responses = [response for _, response in texts]
+    return judge_model.measure_samples(instructions, responses, encoder)

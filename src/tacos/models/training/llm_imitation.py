@@ -2,34 +2,40 @@
 
 Agreement is measured on what the model has not seen. A fifth of the instructions is held out, by
 their hash, or one fifth after the other; instructions that differ only in case or blanks go
-together. A judge's pair is tested if both its instructions are held out, and trained on if neither
-is.
+together.
 
 Training runs on one thread, so that it gives the same numbers on any number of cores, and on at
-most `MAX_TAGGED` instructions or `MAX_PAIRS` pairs, drawn by hash, so that its memory has a limit
-(1.4 GiB). The small model learns what the language model says, errors included: agreement does not
-measure truth.
+most `MAX_TAGGED` instructions or `MAX_GRADED` samples, drawn by hash, so that its memory has a
+limit (1.4 GiB). The small model learns what the language model says, errors included: agreement
+does not measure truth.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
+from scipy.special import ndtri
+from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
-from tacos.models import judge, tag_agreement, tagger, tagger_files
-from tacos.models.encoder import load as load_encoder
-from tacos.models.training.judge import (
-    PreferenceData,
-    encode_pairs,
-    fit_judge_weights,
-    solve_weights,
+from tacos.models import (
+    judge,
+    judge_model,
+    kernel_machine,
+    tag_agreement,
+    tagger,
+    tagger_files,
+    token_terms,
 )
-from tacos.models.training.preference_pairs import PreferencePair
+from tacos.models.encoder import load as load_encoder
+from tacos.models.static_encoder import StaticEncoder
+from tacos.models.training.judge import JudgeRecipe, fit_scale, measure_texts
 from tacos.models.training.tagger import (
     TaggerRecipe,
     TagReference,
@@ -42,12 +48,11 @@ from tacos.models.training.tagger import (
 from tacos.records import Encoder
 
 MAX_TAGGED = 8_000
-MAX_PAIRS = 20_000
+MAX_GRADED = 4_000
 N_FOLDS = 5
 N_FREQUENT = 3
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Figures = dict[str, Any]
 Tags = Sequence[str]
 Confident = list[tuple[str, float]]
@@ -266,161 +271,218 @@ def find_frequent_tags(tags: Sequence[Tags]) -> list[str]:
 # --- judge
 
 
-def fit_judge(pairs: Sequence[PreferencePair]) -> judge.JudgeWeights:
-    """Fit a judge to a language model's verdicts, see `training.judge.fit_judge_weights`."""
-    drawn_pairs = _draw_pairs(pairs)
-    with threadpool_limits(1):
-        return fit_judge_weights(drawn_pairs, load_encoder("static"))
+@dataclass(frozen=True)
+class GradedText:
+    """A sample with the numbers that a language model gave it, each a mean if there were several.
 
-
-def _draw_pairs(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
-    """Draw at most `MAX_PAIRS` pairs by their instructions."""
-    instructions = [pair.a[0] + pair.b[0] for pair in pairs]
-    drawn = draw_rows(instructions, MAX_PAIRS)
-    return [pairs[row] for row in drawn]
-
-
-def measure_judge(pairs: Sequence[PreferencePair]) -> Figures:
-    """Measure held-out agreement of a judge with the preferences of these pairs.
-
-    Ties of the language model are left out. Gives "n" (pairs tested), "trained on" (the fewest of a
-    fold), "ties left out", "agreement" and that of "length only" (each a share with its interval,
-    see `bootstrap_share`), "brier" (mean squared error of the probability; a coin has .25) and
-    "reliability" (of the probability that the judge's preferred side wins).
+    Where it gave one score only, both numbers are that score.
     """
-    drawn_pairs = _draw_pairs(pairs)
-    left_folds = assign_folds([pair.a[0] for pair in drawn_pairs])
-    right_folds = assign_folds([pair.b[0] for pair in drawn_pairs])
-    with threadpool_limits(1):
-        data = encode_pairs(drawn_pairs, load_encoder("static"))
-        logits, tested, n_trained = _predict_holdout(data, left_folds, right_folds)
 
-    # Only pairs that the language model decided
-    is_tie = data.preference == 0.5
-    decided = tested & ~is_tie
-    won = data.preference[decided]
-    decided_logits = logits[decided]
-    probability = 1 / (1 + np.exp(-decided_logits))
-    length_differences = _measure_length_differences(drawn_pairs)
-    instructions = _number_instructions(drawn_pairs)[decided]
-    judge_hits = _mark_hits(decided_logits, won)
-    length_hits = _mark_hits(length_differences[decided], won)
-    brier = None
-    if len(won):
-        squared_errors = (probability - won) ** 2
-        brier = round(float(np.mean(squared_errors)), 4)
-    # Read from the side that the judge prefers: its probability is at least a half.
-    preferred_probability = np.maximum(probability, 1 - probability)
-    preferred_won = np.where(probability >= 0.5, won, 1 - won)
+    instruction: str
+    response: str
+    value: float
+    correctness: float
+
+
+def fit_judge(rows: Sequence[GradedText]) -> judge_model.JudgeModel:
+    """Fit a judge to a language model's grades: what the shipped one misses is learned on top.
+
+    Each number is a line in the shipped judge's output plus a kernel machine's over the residuals.
+    The scales map held-out outputs to the language model's numbers.
+    """
+    drawn = _draw_graded(rows)
+    with threadpool_limits(1):
+        data = _encode_graded(drawn)
+        outputs, _ = _predict_holdout(data)
+        model = _fit_on_shipped(data, np.arange(len(drawn)))
+    scales = {
+        head: fit_scale(outputs[:, number], data.numbers[:, number])
+        for number, head in enumerate(judge_model.HEADS)
+    }
+    return replace(model, scales=scales)
+
+
+def measure_judge(rows: Sequence[GradedText]) -> Figures:
+    """Measure held-out rank correlations of a judge with the numbers of these samples.
+
+    Gives "n" (samples tested), "trained on" (the fewest of a fold) and, each with its interval (see
+    `bootstrap_correlation`), "agreement" (with the mean of both numbers), "value", "correctness"
+    and "length only" (of the response's length with the mean).
+    """
+    drawn = _draw_graded(rows)
+    with threadpool_limits(1):
+        data = _encode_graded(drawn)
+        outputs, n_trained = _predict_holdout(data)
+    both = data.numbers.mean(axis=1)
+    lengths = np.array([float(len(row.response)) for row in drawn])
+    names = [tag_agreement.lowercase_tag(row.instruction) for row in drawn]
+    _, groups = np.unique(names, return_inverse=True)
     return {
-        "n": int(decided.sum()),
+        "n": len(drawn),
         "trained on": n_trained,
-        "ties left out": int((tested & is_tie).sum()),
-        "agreement": bootstrap_share(judge_hits, instructions),
-        "length only": bootstrap_share(length_hits, instructions),
-        "brier": brier,
-        "reliability": tag_agreement.bin_reliability(
-            preferred_probability.tolist(),
-            preferred_won.tolist(),
-            edges=[0.5, 0.6, 0.7, 0.8, 0.9, 1.01],
-        ),
+        "agreement": bootstrap_correlation(outputs.mean(axis=1), both, groups),
+        "value": bootstrap_correlation(outputs[:, 0], data.numbers[:, 0], groups),
+        "correctness": bootstrap_correlation(outputs[:, 1], data.numbers[:, 1], groups),
+        "length only": bootstrap_correlation(lengths, both, groups),
     }
 
 
-def _measure_length_differences(pairs: Sequence[PreferencePair]) -> Numbers:
-    """Return by how many characters the first response of each pair is longer, shape (n,)."""
-    differences = [len(pair.a[1]) - len(pair.b[1]) for pair in pairs]
-    return np.array(differences, dtype=np.float64)
+class _GradedData(NamedTuple):
+    """Samples as numbers: their columns, the grades (n, 2) and the folds (n,)."""
+
+    columns: judge_model.SampleColumns
+    numbers: Numbers
+    folds: Rows
 
 
-def _number_instructions(pairs: Sequence[PreferencePair]) -> Rows:
-    """Number instructions, whatever their case and blanks: the two of each pair, shape (n, 2)."""
-    number_of: dict[str, int] = {}
-    numbers: list[int] = []
-    for pair in pairs:
-        for sample in (pair.a, pair.b):
-            instruction, _ = sample
-            name = tag_agreement.lowercase_tag(instruction)
-            # A name that is new has the next number.
-            n_names = len(number_of)
-            number = number_of.setdefault(name, n_names)
-            numbers.append(number)
-    flat = np.array(numbers, dtype=np.int64)
-    return flat.reshape(-1, 2)
+def _draw_graded(rows: Sequence[GradedText]) -> list[GradedText]:
+    """Draw at most `MAX_GRADED` samples by their instructions."""
+    drawn = draw_rows([row.instruction for row in rows], MAX_GRADED)
+    return [rows[row] for row in drawn]
 
 
-def _predict_holdout(
-    data: PreferenceData,
-    left: Rows,
-    right: Rows,
-) -> tuple[Numbers, Flags, int]:
-    """Predict the pairs whose sides are in one fold by a judge that saw neither instruction.
-
-    `left` and `right` are the folds of each pair's sides. Returns the logits (0 where there is no
-    prediction), which pairs were tested, and the fewest pairs that a judge was trained on.
-    """
-    logits = np.zeros(len(left))
-    tested = left == right
-    n_trained = len(left)
-    for fold in np.unique(left[tested]):
-        seen = (left != fold) & (right != fold)
-        unseen = (left == fold) & (right == fold)
-        training_data = PreferenceData(
-            data.difference[seen],
-            data.preference[seen],
-            data.weight[seen],
-        )
-        weights = solve_weights(training_data)
-        logits[unseen] = data.difference[unseen] @ weights
-        n_seen = int(seen.sum())
-        n_trained = min(n_trained, n_seen)
-    return logits, tested, n_trained
-
-
-def _mark_hits(z: Numbers, won: Numbers) -> Numbers:
-    """Return 1 where the sign of `z` tells who won (won > .5: the first), .5 where `z` is 0."""
-    agrees = (z > 0) == (won > 0.5)
-    return np.where(
-        z == 0,
-        0.5,
-        agrees.astype(np.float64),
+def _encode_graded(rows: Sequence[GradedText]) -> _GradedData:
+    texts = [(row.instruction, row.response) for row in rows]
+    numbers = [(row.value, row.correctness) for row in rows]
+    return _GradedData(
+        measure_texts(texts, StaticEncoder()),
+        np.array(numbers, dtype=np.float64).reshape(-1, 2),
+        assign_folds([row.instruction for row in rows]),
     )
 
 
-def bootstrap_share(
-    values: Numbers,
-    instructions: Rows,
-    n_draws: int = 1000,
+def _predict_holdout(data: _GradedData) -> tuple[Numbers, int]:
+    """Predict both numbers of each sample, (n, 2), by a judge that did not see its instruction.
+
+    Also returns the fewest samples that a judge was trained on.
+    """
+    outputs = np.zeros_like(data.numbers)
+    n_trained = len(data.folds)
+    for fold in np.unique(data.folds):
+        seen = np.flatnonzero(data.folds != fold)
+        unseen = np.flatnonzero(data.folds == fold)
+        model = _fit_on_shipped(data, seen)
+        outputs[unseen] = model.predict(data.columns.take(unseen))[:, :2]
+        n_trained = min(n_trained, len(seen))
+    return outputs, n_trained
+
+
+def _fit_on_shipped(data: _GradedData, rows: Rows) -> judge_model.JudgeModel:
+    """Fit both numbers of some rows: a line in the shipped outputs, and what that leaves."""
+    base = judge.load().model
+    recipe = JudgeRecipe()
+    columns = data.columns.take(rows)
+    targets = _rank_numbers(data.numbers[rows])
+    lines = _fit_lines(base.predict(columns), targets)
+
+    machine = base.machine
+    supports = kernel_machine.quantise_columns(machine.blocks, columns.blocks)
+    scale = machine.gamma / kernel_machine.unit_length(machine.blocks) ** 2
+    values = supports.astype(np.float32)
+    kernel = kernel_machine.compute_kernel(supports, values, scale).astype(np.float64)
+    terms = {}
+    for side in judge_model.SIDES:
+        idf = base.idf[side]
+        terms[side] = token_terms.weight_terms(columns.terms[side], idf)
+        kernel += recipe.terms * (terms[side] @ terms[side].T).toarray()
+    kernel[np.diag_indices(len(rows))] += recipe.noise
+    solution = np.zeros((len(rows), len(judge_model.OUTPUTS)))
+    if len(rows):
+        solution[:, :2] = scipy.linalg.solve(kernel, lines.residuals, assume_a="pos")
+    # What a file holds
+    solution = solution.astype(np.float32).astype(np.float64)
+
+    shipped = machine.coefficients * lines.slopes
+    return judge_model.JudgeModel(
+        machine=replace(
+            machine,
+            supports=np.concatenate([machine.supports, supports]),
+            coefficients=np.concatenate([shipped, solution]),
+            intercept=machine.intercept * lines.slopes + lines.offsets,
+        ),
+        idf=base.idf,
+        term_weights={
+            side: base.term_weights[side] * lines.slopes
+            + recipe.terms * (terms[side].T @ solution)
+            for side in judge_model.SIDES
+        },
+        scales=base.scales,
+        faults=base.faults,
+    )
+
+
+def _rank_numbers(numbers: Numbers) -> Numbers:
+    """Turn each column of numbers (n, 2) into normal scores of its ranks."""
+    if not len(numbers):
+        return numbers
+    ranks = rankdata(numbers, axis=0)
+    return np.asarray(ndtri((ranks - 0.5) / len(numbers)), dtype=np.float64)
+
+
+class _Lines(NamedTuple):
+    """Lines in a judge's outputs: slopes and offsets (outputs,), and what they leave (n, 2)."""
+
+    slopes: Numbers
+    offsets: Numbers
+    residuals: Numbers
+
+
+def _fit_lines(outputs: Numbers, targets: Numbers) -> _Lines:
+    """Fit each target (n, 2) by a rising line in its own output; faults keep theirs."""
+    n_outputs = len(judge_model.OUTPUTS)
+    slopes = np.ones(n_outputs)
+    offsets = np.zeros(n_outputs)
+    residuals = np.zeros_like(targets)
+    for head in range(targets.shape[1]):
+        x = outputs[:, head]
+        y = targets[:, head]
+        if len(x):
+            spread = x - x.mean()
+            # The 1 keeps the slope of a few rows near 0.
+            slope = float(spread @ (y - y.mean())) / (float(spread @ spread) + 1)
+            # A judge of another taste starts from nothing rather than from the reverse.
+            slopes[head] = max(slope, 0.0)
+            offsets[head] = y.mean() - slopes[head] * x.mean()
+        residuals[:, head] = y - slopes[head] * x - offsets[head]
+    return _Lines(slopes, offsets, residuals)
+
+
+def bootstrap_correlation(
+    left: Numbers,
+    right: Numbers,
+    groups: Rows,
+    n_draws: int = 500,
     seed: int = 0,
 ) -> Figures:
-    """Return the mean of values in 0..1 with its 95% interval; None for both without values.
+    """Return a rank correlation with its 95% interval; None for both where it has no value.
 
-    `instructions` (n, 2) are the numbers of each pair's two. They are drawn with replacement, and a
-    pair counts as often as both of its own are drawn: an instruction stands in many pairs, on
-    either side (the pigeonhole bootstrap; Owen, 2007, Annals of Applied Statistics 1).
+    `groups` (n,) are drawn with replacement: samples of one instruction are not independent.
     """
-    if not len(values):
+    value = _correlate_ranks(left, right)
+    if value is None:
         return {"value": None, "interval": None}
-    names, numbers = np.unique(instructions, return_inverse=True)
-    left, right = numbers.reshape(-1, 2).T
-    n_instructions = len(names)
     rng = np.random.default_rng(seed)
-    shares: list[float] = []
+    n_groups = int(groups.max()) + 1
+    members = [np.flatnonzero(groups == group) for group in range(n_groups)]
+    draws: list[float] = []
     for _ in range(n_draws):
-        drawn = rng.integers(0, n_instructions, n_instructions)
-        times = np.bincount(drawn, minlength=n_instructions)
-        # A pair of one instruction with itself counts once per draw, not squared.
-        weight = np.where(
-            left == right,
-            times[left],
-            times[left] * times[right],
-        )
-        # A draw of few instructions may hold no pair.
-        if weight.any():
-            share = weight @ values / weight.sum()
-            shares.append(float(share))
-    low, high = np.quantile(shares, [0.025, 0.975])
+        drawn = rng.integers(0, n_groups, n_groups)
+        rows = np.concatenate([members[group] for group in drawn])
+        correlation = _correlate_ranks(left[rows], right[rows])
+        # A draw of few groups may hold one value only.
+        if correlation is not None:
+            draws.append(correlation)
+    low, high = np.quantile(draws, [0.025, 0.975])
     return {
-        "value": round(float(values.mean()), 4),
+        "value": round(value, 4),
         "interval": [round(float(low), 4), round(float(high), 4)],
     }
+
+
+def _correlate_ranks(left: Numbers, right: Numbers) -> float | None:
+    """Spearman's rank correlation; None where one side is constant."""
+    left_ranks = rankdata(left)
+    right_ranks = rankdata(right)
+    if len(left) < 2 or left_ranks.std() == 0 or right_ranks.std() == 0:
+        return None
+    return float(np.corrcoef(left_ranks, right_ranks)[0, 1])

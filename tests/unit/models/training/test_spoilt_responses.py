@@ -20,32 +20,36 @@ TEXTS = [
 ]
 
 
-def test_the_good_answer_stands_first_and_the_instruction_stays() -> None:
-    for pair in spoilt_responses.spoil_texts(TEXTS, n_ways=4):
-        assert pair.a in TEXTS
-        assert pair.a[0] == pair.b[0]
-        assert pair.a[1] != pair.b[1]
+def test_a_copy_keeps_its_instruction_and_never_its_response() -> None:
+    contrasts = spoilt_responses.draw_contrasts(TEXTS)
+    assert {contrast.way for contrast in contrasts} == set(spoilt_responses.WAYS)
+    for contrast in contrasts:
+        instruction, response = TEXTS[contrast.row]
+        assert contrast.text[0] == instruction
+        assert contrast.text[1] != response
+        if contrast.way == "another's answer":
+            assert contrast.text[1] == TEXTS[contrast.partner][1]
+        else:
+            assert contrast.partner == contrast.row
 
 
 def test_the_seed_decides_what_is_spoilt() -> None:
-    assert spoilt_responses.spoil_texts(TEXTS, seed=1) == spoilt_responses.spoil_texts(
-        TEXTS, seed=1
-    )
-    assert spoilt_responses.spoil_texts(
-        TEXTS, seed=1, n_ways=5
-    ) != spoilt_responses.spoil_texts(TEXTS, seed=2, n_ways=5)
+    first = spoilt_responses.draw_contrasts(TEXTS, seed=1)
+    assert spoilt_responses.draw_contrasts(TEXTS, seed=1) == first
+    assert spoilt_responses.draw_contrasts(TEXTS, seed=2) != first
 
 
-@pytest.mark.parametrize("way", dict.fromkeys(spoilt_responses.WAYS))
-def test_each_way_gives_another_text_or_nothing(way) -> None:
+@pytest.mark.parametrize("name", spoilt_responses.WAYS)
+def test_each_way_gives_another_text_or_nothing(name: str) -> None:
     good, other = TEXTS[0], TEXTS[1]
-    assert way(good, other, random.Random(0)) != good[1]
+    spoilt = spoilt_responses.WAYS[name].spoil(good, other, random.Random(0))
+    assert spoilt != good[1]
 
 
 def test_an_answer_off_the_topic_is_next_in_length() -> None:
     texts = [("a", "x" * n) for n in (1, 50, 2, 51)]
     assert [
-        len(other[1]) for other in spoilt_responses.find_length_neighbours(texts)
+        len(texts[row][1]) for row in spoilt_responses.find_length_neighbours(texts)
     ] == [
         2,
         51,
