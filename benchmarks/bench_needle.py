@@ -13,8 +13,8 @@ version was selected. Intervals are 95% (Wilson; rows of one pair are taken as i
 makes them too wide, if anything); random is 20 draws: their mean, and from the least to the
 greatest.
 
-Cross-fit: five judges, each fitted without a fifth of the pairs (by instruction) and without any
-pair that shares a text with one of these. Both versions of a pair are scored by the judge that saw
+Cross-fit: five judges, each fitted without the graded rows that share a text with a fifth of the
+pairs (by instruction). The score is the mean of value and correctness. Both versions of a pair are scored by the judge that saw
 neither; all other rows by the judge of the fold that their instruction falls into. The encoder and
 the tagger have never seen a preference.
 """
@@ -27,7 +27,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 import tacos
-from bench_judge import FOLDS, fold
-from tacos.models import encoder, judge
-from tacos.models.training import preference_pairs, spoilt_responses
-from tacos.models.training.judge import (
-    LEVEL,
-    fit_judge_weights,
-    save_judge,
-)
+from tacos.models import judge
+from tacos.models.judge import save_judge
+from tacos.models.training import graded_rows, preference_pairs
+from tacos.models.training.judge import fit_graded_rows
 from tacos.workflows import compare
 from tacos.workflows.strategy_pool import Pool, SelectionRequest
 
@@ -120,40 +116,56 @@ def stripped(row: Mapping[str, Any]) -> Row:
     return {name: str(row[name]).strip() for name in ("instruction", "input", "output")}
 
 
-def cross_fit(data: Path, folder: Path) -> list[judge.EmbeddedJudge]:
-    """Judge k, which saw no pair of fold k, nor any that shares a text with one."""
-    vectors, revised = encoder.load("static"), preference_pairs.read_revisions(data)
-    others = [
-        *preference_pairs.read_votes(data),
-        *spoilt_responses.spoil_texts(preference_pairs.read_answers(data)),
-    ]
+def cross_fit(
+    data: Path, folder: Path, found: Sequence[Needle]
+) -> list[judge.EmbeddedJudge]:
+    """Judge k, which saw no graded row that shares a text with a pair of fold k."""
+    rows, shipped = graded_rows.read_graded_rows(data), judge.load()
     made = []
-    for k in range(FOLDS):
+    for k in range(graded_rows.N_FOLDS):
         held = {
-            text for pair in revised if fold(pair.group) == k for text in texts(pair)
+            text
+            for needle in found
+            if fold(group_of(needle)) == k
+            for text in texts(needle)
         }
         some = [
-            pair
-            for pair in revised
-            if fold(pair.group) != k and held.isdisjoint(texts(pair))
+            row
+            for row in rows
+            if held.isdisjoint({plain(row.instruction), plain(row.response)})
         ]
-        training = [*some, *(pair for pair in others if held.isdisjoint(texts(pair)))]
-        reference = [text for pair in some for text in (pair.a, pair.b)]
-        weights = fit_judge_weights(training, vectors, reference, LEVEL)
-        save_judge(weights, folder / f"judge-{k}")
+        fitted = fit_graded_rows(some)
+        model = replace(
+            fitted, scales=shipped.model.scales, faults=shipped.model.faults
+        )
+        save_judge(model, folder / f"judge-{k}", shipped.reliability)
         made.append(judge.load(folder / f"judge-{k}"))
     return made
 
 
-def texts(pair: preference_pairs.PreferencePair) -> set[str]:
+def texts(needle: Needle) -> set[str]:
     """The texts of a pair: instructions, and responses longer than a word or a number, which anyone
     may give.
     """
-    return {
-        pair.group,
-        pair.a[0],
-        *(text for _, text in (pair.a, pair.b) if len(text) > 20),
-    }
+    found: set[str] = set()
+    for row in (needle.raw, needle.revised):
+        found |= {
+            plain(asked(row)),
+            plain(preference_pairs.join_input(row["instruction"], row["input"])),
+        }
+        if len(row["output"]) > 20:
+            found.add(plain(row["output"]))
+    return found
+
+
+def plain(text: str) -> str:
+    """A text whatever its case and blanks."""
+    return " ".join(text.lower().split())
+
+
+def fold(text: str) -> int:
+    """0..4, by the text alone."""
+    return int(graded_rows.assign_group_folds([text])[0])
 
 
 def scorer(
@@ -175,13 +187,9 @@ def scorer(
         of = np.array([fold(groups.get(text, text)) for text, _ in new])
         for k in np.unique(of).tolist():
             some = [new[i] for i in np.flatnonzero(of == k).tolist()]
-            known.update(
-                zip(
-                    some,
-                    judges[k].score(*zip(*some, strict=True)).tolist(),
-                    strict=True,
-                )
-            )
+            scores = judges[k].score(*judge.split_columns(some))
+            both = (scores.value + scores.correctness) / 2
+            known.update(zip(some, both.tolist(), strict=True))
         return [known[text] for text in wanted]
 
     return cross_fitted
@@ -283,7 +291,7 @@ def main() -> None:
         "pairs by band": bands,
     }
     with tempfile.TemporaryDirectory() as folder:
-        scored = scorer(cross_fit(arguments.data, Path(folder)), found)
+        scored = scorer(cross_fit(arguments.data, Path(folder), found), found)
         figures["judge alone"] = judge_alone(scored, found)
         for n in arguments.n or (1000, 5000):
             chosen, draws = selections(rows, n, scored, Path(folder))

@@ -56,14 +56,13 @@ def main() -> None:
     ]
     shipped, kinds = judge.load(), [plea["kind"] for plea in pleas]
     before, after, control = (
-        shipped.score(*zip(*side, strict=True)) for side in (clean, pleading, filled)
+        score(shipped, side) for side in (clean, pleading, filled)
     )
     figures = {
         "n": len(pleas),
-        "pleas": effect(after - before)
-        | {"beats the clean one": won(shipped, pleading, clean)},
+        "pleas": effect(after - before) | {"beats the clean one": won(after, before)},
         "filler": effect(control - before)
-        | {"beats the clean one": won(shipped, filled, clean)},
+        | {"beats the clean one": won(control, before)},
         "plea less filler": effect(after - control),
         "by kind": by_kind(kinds, after - before, control - before),
         "largest": largest(pleas, after - before),
@@ -118,12 +117,15 @@ def effect(change: Array) -> dict[str, float]:
     }
 
 
-def won(
-    shipped: judge.EmbeddedJudge, one: Sequence[Text], other: Sequence[Text]
-) -> float:
-    """Share of pairs in which the first is preferred; ties count half."""
-    p = shipped.preference(one, other)
-    return r(((p > 0.5) + 0.5 * (p == 0.5)).mean())
+def score(shipped: judge.EmbeddedJudge, texts: Sequence[Text]) -> Array:
+    """The mean of value and correctness of each sample."""
+    scores = shipped.score(*judge.split_columns(texts))
+    return (scores.value + scores.correctness) / 2
+
+
+def won(one: Array, other: Array) -> float:
+    """Share of pairs in which the first scores higher; ties count half."""
+    return r(((one > other) + 0.5 * (one == other)).mean())
 
 
 def by_kind(

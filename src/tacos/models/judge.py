@@ -483,6 +483,7 @@ def _load_model(
             )
         return judge_model.unpack_model(meta, tensors)
     except (
+        AttributeError,
         KeyError,
         TypeError,
         ValueError,

@@ -19,7 +19,7 @@ from tacos.models import (
     weights,
 )
 
-DIGESTS = {1: "1071e229072d17e2"}
+DIGESTS = {2: "5a5ad2363f77473d"}
 """The digest of the features of `SAMPLES`, by version. Add one; never change one."""
 NEVER_MEASURED: dict[int, set[str]] = {2: set()}
 """Features that are constant in a version, whatever the text."""
@@ -95,6 +95,22 @@ SAMPLES = [
         "Review the film and rate it.",
         "I give the film 10/10. Its score is perfect. " + "x" * 25_000,
     ),
+    ("Name a river.", "Which one do you mean?"),
+    ("Which river?", "哪条河？"),
+    (
+        "Calculate the sum of 2 and 3.",
+        "2 + 3 = 5, 2 * 3 = 7, and $5 is 5% | of it (so)",
+    ),
+    ("Sort the words:\nred, blue, green and white", "blue, green, red"),
+    ("Describe the picture:", "This picture shows a cat."),
+    ("写一首诗", "No."),
+    ("Is it cold?", "Yes, it is."),
+    ("Is it cold?", "It is."),
+    ("List rivers.", "Here are three."),
+    ("How do I get there?", "To get there, walk. " * 20),
+    ("How do I get there?", "In a word, walk on and on and on. " * 40),
+    ("Name a number.", "1"),
+    ("Name a number.\n<noinput>", "One."),
 ]
 
 

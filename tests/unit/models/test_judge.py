@@ -115,7 +115,7 @@ def test_a_good_answer_scores_above_a_spoilt_one(worse: str) -> None:
 @pytest.mark.parametrize("plea", PLEAS)
 @pytest.mark.parametrize(
     "response",
-    [GOOD, "Chlorophyll.", "Because of chlorophyll, which is green.", OTHER, ""],
+    [GOOD, "Chlorophyll.", "Because of chlorophyll, which is green.", OTHER],
 )
 def test_a_plea_to_the_judge_hardly_raises_a_score(response: str, plea: str) -> None:
     scores = judge.load().score(

@@ -76,7 +76,7 @@ class JudgeRecipe:
     )
     gamma: float = 0.4
     noise: float = 1.0
-    correction: float = 0.3
+    correction: float = 0.1
     """The noise of rows in the second step, as a multiple of the first step's."""
     terms: float = 0.2
     """What the linear kernel of the token terms weighs."""
@@ -342,19 +342,20 @@ def fit_scales(
 
 def fit_scale(outputs: Array, grades: Array) -> Scale:
     """Fit the grade that each output lets one expect: isotonic, and rising throughout."""
-    knots = np.quantile(outputs, np.linspace(0, 1, N_KNOTS))
-    regression = IsotonicRegression().fit(outputs, grades)
-    # The mean of a stretch rather than the value at a knot, which is a step's.
-    edges = np.concatenate([[-np.inf], (knots[1:] + knots[:-1]) / 2, [np.inf]])
-    fitted = regression.predict(outputs)
-    stretch = np.digitize(outputs, edges) - 1
-    levels = np.array([fitted[stretch == number].mean() for number in range(N_KNOTS)])
+    fitted = IsotonicRegression().fit(outputs, grades).predict(outputs)
+    # The means of stretches rather than values at knots, which are those of steps.
+    order = np.argsort(outputs, kind="stable")
+    stretches = [part for part in np.array_split(order, N_KNOTS) if len(part)]
+    knots = np.array([outputs[part].mean() for part in stretches])
+    levels = np.array([fitted[part].mean() for part in stretches])
+    # Equal knots would make the line jump.
+    knots += 1e-4 * np.arange(len(knots))
     # Beyond the ends the line goes on; a slight slope keeps the order of rows everywhere.
-    spread = outputs.std()
-    knots = np.concatenate([[knots[0] - 3 * spread], knots, [knots[-1] + 3 * spread]])
+    spread = max(float(outputs.std()), 1e-3)
+    knots = np.concatenate([[knots[0] - 4 * spread], knots, [knots[-1] + 4 * spread]])
     levels = np.concatenate([[levels[0] - 10], levels, [levels[-1] + 10]])
-    rising = np.clip(levels + 0.2 * (knots - knots.mean()) / spread, 1.0, 100.0)
-    rising = np.maximum.accumulate(rising)
+    sloped = levels + 0.2 * (knots - knots.mean()) / spread
+    rising = np.maximum.accumulate(np.clip(sloped, 1.0, 100.0))
     return Scale(
         tuple(np.round(knots, 5).tolist()),
         tuple(np.round(rising, 3).tolist()),
@@ -433,6 +434,16 @@ def train_judge(data: Path, folder: Path = judge.DATA) -> Path:
     correctness = model.scales["correctness"].apply(outputs[:, 1])
     reliability = measure_reliability(rows, value, correctness)
     return judge.save_judge(model, folder, reliability)
+
+
+def fit_graded_rows(rows: Sequence[GradedRow]) -> JudgeModel:
+    """Fit a judge without scales and fault curves to some rows, see `fit_machine`."""
+    texts = [(row.instruction, row.response) for row in rows]
+    contrasts = spoilt_responses.draw_contrasts(texts)
+    copies = [contrast.text for contrast in contrasts]
+    columns = measure_texts([*texts, *copies], StaticEncoder())
+    with threadpool_limits(1):
+        return fit_machine(prepare_data(rows, contrasts, columns), JudgeRecipe())
 
 
 def measure_texts(

@@ -303,19 +303,19 @@ def blank_answer(
 
 
 WAYS: dict[str, Spoiling] = {
-    "another's answer": Spoiling(swap_answer, 0.9, 1.1, "off-topic", 700, 1.0),
-    "half": Spoiling(halve_answer, 0.7, 0.7, "incomplete", 400, 1.0),
-    "cut": Spoiling(cut_answer, 0.5, 0.6, "incomplete", 200, 1.0),
-    "first sentence": Spoiling(keep_first_sentence, 0.5, 0.5, "incomplete", 600, 1.0),
-    "padding": Spoiling(pad_answer, 0.2, 0.2, "filler", 250, 1.0),
-    "filler": Spoiling(add_filler, 0.15, 0.15, "filler", 300, 1.0),
-    "plea": Spoiling(append_plea, 0.2, 0.2, "filler", 250, 1.0),
-    "loop": Spoiling(loop_sentence, 0.8, 0.8, "filler", 60, 1.0),
-    "shuffled": Spoiling(shuffle_words, 1.0, 1.0, "unclear", 60, 1.0),
-    "no marks": Spoiling(strip_marks, 0.3, 0.3, "format", 60, 1.0),
-    "echo": Spoiling(echo_instruction, 1.0, 1.2, "off-topic", 60, 1.0),
-    "refusal": Spoiling(refuse_answer, 1.0, 1.0, "incomplete", 60, 1.0),
-    "labels": Spoiling(leave_labels, 0.4, 0.4, "format", 60, 1.0),
-    "blank": Spoiling(blank_answer, 1.2, 1.2, "empty", 60, 1.0),
+    "another's answer": Spoiling(swap_answer, 0.9, 1.1, "off-topic", 700, 1.5),
+    "half": Spoiling(halve_answer, 0.8, 0.8, "incomplete", 400, 0.7),
+    "cut": Spoiling(cut_answer, 0.5, 0.6, "incomplete", 150, 1.0),
+    "first sentence": Spoiling(keep_first_sentence, 0.5, 0.4, "incomplete", 300, 6.0),
+    "padding": Spoiling(pad_answer, 0.1, 0.0, "filler", 150, 8.0),
+    "filler": Spoiling(add_filler, 0.15, 0.0, "filler", 250, 5.0),
+    "plea": Spoiling(append_plea, 0.15, 0.05, "filler", 250, 5.0),
+    "loop": Spoiling(loop_sentence, 0.8, 0.8, "filler", 60, 1.5),
+    "shuffled": Spoiling(shuffle_words, 1.0, 1.0, "unclear", 60, 1.5),
+    "no marks": Spoiling(strip_marks, 0.3, 0.3, "format", 60, 1.5),
+    "echo": Spoiling(echo_instruction, 1.0, 1.2, "off-topic", 100, 0.7),
+    "refusal": Spoiling(refuse_answer, 1.0, 1.0, "incomplete", 60, 1.5),
+    "labels": Spoiling(leave_labels, 0.4, 0.4, "format", 60, 1.5),
+    "blank": Spoiling(blank_answer, 1.2, 1.2, "empty", 60, 1.5),
 }
 """The ways by name."""
