@@ -79,7 +79,8 @@ def answer(messages: list[dict[str, str]]) -> dict[str, object]:
     given = fields(messages)
     if "response_a" in given:
         scores = {
-            f"score_{side}": min(100, 1 + len(given[f"response_{side}"]) // 3)
+            f"{number}_{side}": min(100, 1 + len(given[f"response_{side}"]) // 3)
+            for number in ("correctness", "value")
             for side in "ab"
         }
         return {"analysis": "The longer one says more.", **scores}

@@ -15,8 +15,9 @@ NAME = "embedded-judge-close"
 
 
 def is_available() -> bool:
-    """Say whether the weights of SmolLM2 are installed."""
-    return smollm2.is_available()
+    """Say whether the judge's own weights and those of SmolLM2 are installed."""
+    has_own = all((DATA / name).is_file() for name in FILES)
+    return has_own and smollm2.is_available()
 
 
 def load() -> EmbeddedJudge:

@@ -52,6 +52,7 @@ STATES = {"states 18": 18, "states 24": 24}
 """Blocks of the close judge: the mean state over the response's tokens after a layer of SmolLM2."""
 FEATURE_NAMES = (*feature_names.NAMES, *task_features.NAMES)
 """The columns of the block "features"."""
+_PLEA = feature_names.NAMES.index("plea to the judge")
 _LENGTH = feature_names.NAMES.index("length")
 _CLOSENESS = feature_names.NAMES.index("closeness of meaning")
 
@@ -170,6 +171,8 @@ def measure_samples(
     for side, side_texts in texts.items():
         tokens, vectors[side] = static_encoder.encode_tokens(encoder, side_texts)
         terms[side] = token_terms.count_terms(tokens)
+    # Pleas have been removed, and then a response counts as one that never pleaded.
+    base[:, _PLEA] = 0
     base[:, _CLOSENESS] = _cosine(vectors["instruction"], vectors["response"])
     blocks: dict[str, npt.NDArray[np.floating[Any]]]
     blocks = {"features": np.concatenate([base, task], axis=1), **vectors}
