@@ -158,7 +158,7 @@ def build_settings(arm: str, budget: float, seed: int) -> Settings:
         select={"n": N},
         shortlist={"factor": FACTOR, **rules[arm]},
         pair={"method": "active", "budget": budget, "rounds": 6},
-        judge={"model": "simulated", "mode": "comparative", "close": "off"},
+        judge={"model": "simulated", "mode": "comparative", "target": 0.5},
     )
 
 

@@ -338,8 +338,7 @@ class PairSettings(SettingsSection):
     method: Literal["neighbour", "reference", "chain+swiss", "active"] = "chain+swiss"
     """`neighbour`: as in the paper. `reference`: each sample against the one with the median grade
     in its cluster (without grades, a random one). `active`: only where an answer can still change
-    which samples are the best by score, and a second order only where it can, too;
-    `select.tag_price`, quotas and limits are not taken into account.
+    who is selected, and a second order only where it can, too; limits are not taken into account.
     """
     rounds: int = Field(4, ge=1)
     """`chain+swiss`: one chain, then rounds - 1 Swiss rounds. `active`: one opening round, then

@@ -196,13 +196,14 @@ PIPELINE: Pipeline = (
     ),
     (  # once per round
         TableStage(
-            "pair", "pairs", PAIRS, version=2, when=uses_comparisons,
+            "pair", "pairs", PAIRS, version=3, when=uses_comparisons,
             reads=(
                 "shortlist", "pairs/before", "scores/before", "grades", "memberships", "clusters",
-                "samples",
+                "canonical_tags", "samples",
             ),
             uses=(
-                "pair", "judge.target", "cluster.membership", "select.n", "select.quota", "seed",
+                "pair", "judge.target", "judge.reliability", "cluster.membership", "select.n",
+                "select.quota", "select.tag_price", "seed",
             ),
             run=judgements.pair_samples,
         ),

@@ -12,11 +12,12 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.methods.judging import comparisons, pairing, rating
-from tacos.methods.selecting import quotas
+from tacos.methods.selecting import cut_scores, quotas
 from tacos.pipeline import conditions
 from tacos.pipeline.judging_mode import resolve_mode
 from tacos.pipeline.steps import pool
 from tacos.pipeline.steps.pool import Tables
+from tacos.pipeline.steps.reliability import find_reliability
 from tacos.records import SCORES, StageOutput, conform_table
 
 N_PAIRS_PER_BATCH = 1_000
@@ -223,15 +224,30 @@ def _pair_actively(
     number: int,
 ) -> pl.DataFrame:
     """An active round: an even part of the budget that is left, spent where an answer can still
-    change who is within the quota.
+    change who is selected.
     """
     config = settings.pair
-    sizes = pool.cluster_sizes(pool.read_memberships(tables, settings))
     n = pool.count_requested_rows(tables["samples"], settings.select.size)
-    shares = quotas.compute_quotas(sizes, n, settings.select.quota)
     # Rounds are numbered from 0: this one is among those left.
     rounds_left = config.n_rounds - number
+    if settings.select.quota == "none":
+        n_requests = pairing.count_requests_left(
+            shortlist,
+            earlier,
+            config.budget,
+            rounds_left,
+        )
+        return pairing.plan_open_round(
+            shortlist,
+            scores,
+            earlier,
+            _find_cut_scores(scores, n, tables, settings),
+            n_requests,
+            settings.seed + number,
+        )
     allowance = pairing.allot_requests(shortlist, earlier, config.budget, rounds_left)
+    sizes = pool.cluster_sizes(pool.read_memberships(tables, settings))
+    shares = quotas.compute_quotas(sizes, n, settings.select.quota)
     return pairing.plan_active_round(
         shortlist,
         scores,
@@ -239,6 +255,25 @@ def _pair_actively(
         shares,
         allowance,
         settings.seed + number,
+    )
+
+
+def _find_cut_scores(
+    scores: pl.DataFrame, n: int, tables: Tables, settings: Settings
+) -> dict[str, float]:
+    """The score at which each row would enter or leave the selection, by the scores so far."""
+    config = settings.select
+    tags: dict[str, list[str]] = {}
+    if config.tag_price:
+        named = tables["canonical_tags"].scan().select("id", "tags").drop_nulls()
+        tags = dict(named.collect().iter_rows())
+    return cut_scores.find_cut_scores(
+        scores,
+        n,
+        tags,
+        # Without tables: the cheap grades among them are another judge's.
+        find_reliability({}, settings, scores).weight,
+        config.tag_price,
     )
 
 

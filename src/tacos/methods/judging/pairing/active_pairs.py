@@ -1,9 +1,12 @@
-"""Plan active rounds: ask where an answer can still change who is in the top k.
+"""Plan active rounds: ask where an answer can still change who is selected.
 
-Every pair is asked in one order first. A cluster's quota sets its top k; the threshold lies midway
-between the scores of places k and k + 1. One more verdict takes a sample's error variance from v to
-1 / (1/v + 1/r), where r is the variance of one verdict, so its score will move by a Gaussian step
-of variance v - 1 / (1/v + 1/r). The gain of asking is the expected gain of crossing the threshold
+Every pair is asked in one order first. Where clusters have quotas, a cluster's quota sets its top
+k, and the threshold lies midway between the scores of places k and k + 1 (`plan_active_round`).
+Where one objective selects from all clusters, each sample has a threshold of its own: the score at
+which it would enter or leave the selection (`plan_open_round`). One more verdict takes a sample's
+error variance from v to 1 / (1/v + 1/r), where r is the variance of one verdict, so its score will
+move by a Gaussian step of variance v - 1 / (1/v + 1/r). The gain of asking is the expected gain of
+crossing the threshold
 
     step * (z Phi(z) + phi(z)),    z = -|score - threshold| / step
 
@@ -20,6 +23,7 @@ number of its pair.
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -57,14 +61,14 @@ NEW_PAIR = -1
 class ClusterState:
     """The state of one cluster of n samples, in points.
 
-    `score` and `variance` have shape (n,); `noise` is the variance of one verdict.
+    `score`, `variance` and `threshold` have shape (n,); `noise` is the variance of one verdict.
     """
 
     ids: list[str]
     score: Floats
     variance: Floats
     noise: float
-    threshold: float
+    threshold: Floats
 
     def gain(self) -> Floats:
         """The expected gain of one more verdict of each sample, shape (n,)."""
@@ -162,17 +166,79 @@ def plan_active_round(
     beliefs = _index_beliefs(scores, asked)
     rows: list[Row] = []
     for cluster, ids in index_members(shortlist).items():
-        shuffled = shuffle_by_seed(ids, seed, cluster)
         quota = quotas.get(cluster, 0)
-        state = _build_cluster_state(shuffled, beliefs, quota)
+        # A cluster that gives all or nothing is decided.
+        if not 0 < quota < len(ids):
+            continue
+        shuffled = shuffle_by_seed(ids, seed, cluster)
+        state = _build_cluster_state(shuffled, beliefs)
         if state is None:
             continue
+        ranking = np.sort(state.score)[::-1]
+        state.threshold[:] = (ranking[quota - 1] + ranking[quota]) / 2
         of_cluster = asked_orders.get(cluster, {})
         orders = _index_orders_within(state.ids, of_cluster)
         n_here = n_requests.get(cluster, 0)
         for left, right, wanted in _pick_requests(state, orders, n_here, both):
             number, _ = of_cluster.get((left, right), (NEW_PAIR, set()))
             rows.append((number, cluster, left, right, False, wanted))
+    numbered = _number_new_pairs(rows, next_pair_number(asked))
+    return pl.DataFrame(
+        numbered,
+        schema=PAIRS,
+        orient="row",
+    )
+
+
+def plan_open_round(
+    shortlist: pl.DataFrame,
+    scores: pl.DataFrame,
+    asked: pl.DataFrame,
+    cuts: Mapping[str, float],
+    n_requests: int,
+    seed: int,
+) -> pl.DataFrame:
+    """A round of at most `n_requests` requests in whichever clusters the selection is open.
+
+    `cuts` is the score at which each sample would enter or leave the selection
+    (`tacos.methods.selecting.cut_scores`); samples without one are not asked about. The other
+    arguments are those of `plan_active_round`; new pairs are asked in both orders at once.
+    """
+    asked_orders = _index_asked_orders(asked)
+    beliefs = _index_beliefs(scores, asked)
+    states: dict[int, ClusterState] = {}
+    requests: dict[int, Iterator[tuple[str, str, str]]] = {}
+    # The cluster with the largest gain is asked next: a heap yields the smallest item.
+    waiting: list[tuple[float, int]] = []
+    for cluster, ids in index_members(shortlist).items():
+        open_ids = [id_ for id_ in ids if id_ in cuts]
+        shuffled = shuffle_by_seed(open_ids, seed, cluster)
+        state = _build_cluster_state(shuffled, beliefs)
+        if state is None:
+            continue
+        state.threshold[:] = [cuts[id_] for id_ in state.ids]
+        of_cluster = asked_orders.get(cluster, {})
+        orders = _index_orders_within(state.ids, of_cluster)
+        states[cluster] = state
+        requests[cluster] = _pick_requests(state, orders, n_requests, both=True)
+        heapq.heappush(waiting, (-float(state.gain().max()), cluster))
+
+    rows: list[Row] = []
+    n_left = n_requests
+    while waiting and n_left > 0:
+        _, cluster = heapq.heappop(waiting)
+        picked = next(requests[cluster], None)
+        if picked is None:
+            continue
+        left, right, wanted = picked
+        if len(ORDERS[wanted]) > n_left:
+            wanted = "ab"
+        n_left -= len(ORDERS[wanted])
+        of_cluster = asked_orders.get(cluster, {})
+        number, _ = of_cluster.get((left, right), (NEW_PAIR, set()))
+        rows.append((number, cluster, left, right, False, wanted))
+        gain = float(states[cluster].gain().max())
+        heapq.heappush(waiting, (-gain, cluster))
     numbered = _number_new_pairs(rows, next_pair_number(asked))
     return pl.DataFrame(
         numbered,
@@ -216,6 +282,21 @@ def allot_requests(
         left = budget * size - spent.get(cluster, 0)
         allotted[cluster] = max(round(left / n_rounds), 0)
     return allotted
+
+
+def count_requests_left(
+    shortlist: pl.DataFrame,
+    asked: pl.DataFrame,
+    budget: float,
+    n_rounds: int,
+) -> int:
+    """What may be asked in the next of `n_rounds` rounds, in any cluster, in requests.
+
+    The arguments are those of `allot_requests`.
+    """
+    n_samples = shortlist["id"].n_unique()
+    spent = int(_with_request_counts(asked)["n_requests"].sum())
+    return max(round((budget * n_samples - spent) / n_rounds), 0)
 
 
 # What is known so far
@@ -280,16 +361,15 @@ def _index_beliefs(
 def _build_cluster_state(
     ids: list[str],
     beliefs: Mapping[str, Belief],
-    quota: int,
 ) -> ClusterState | None:
-    """The state of a cluster; None where it gives all or nothing, or no error is known.
+    """The state of a cluster, with thresholds still to be set; None where no error is known.
 
     The noise of one verdict is the median of error variance times verdicts. A sample without a
     score stands at the mean, as uncertain as the scores are spread.
     """
     # Columns: score, error, number of verdicts; shape (samples with an error, 3).
     known = np.array([beliefs[id_] for id_ in ids if id_ in beliefs])
-    if not 0 < quota < len(ids) or not len(known):
+    if not len(known):
         return None
     known_score, known_error, n_verdicts = known.T
     verdict_variance = known_error**2 * n_verdicts
@@ -299,14 +379,12 @@ def _build_cluster_state(
     score = values[:, 0]
     variance = values[:, 1] ** 2
 
-    ranking = np.sort(score)[::-1]
-    threshold = float(ranking[quota - 1] + ranking[quota]) / 2
     return ClusterState(
         ids=ids,
         score=score,
         variance=variance,
         noise=float(np.median(verdict_variance)),
-        threshold=threshold,
+        threshold=np.zeros(len(ids)),
     )
 
 

@@ -261,3 +261,31 @@ def test_one_order_first_asks_no_pair_twice_in_a_round() -> None:
     )
     assert len(met(plan)) == len(set(met(plan))) == 5
     assert not {"both"} & set(plan["orders"])
+
+
+def test_an_open_round_asks_where_membership_of_the_selection_is_open() -> None:
+    shortlist = listed(20, 20)
+    opening = pairing.plan_first_round(shortlist, seed=1)
+    scores = scored(shortlist, {f"f:{i}": 5.0 * i for i in range(40)}, error=4.0)
+    # The first cluster is far below the cut, so that every request goes to the second one.
+    cuts = {f"f:{i}": 150.0 for i in range(40)}
+    n_requests = 12
+    plan = pairing.plan_open_round(shortlist, scores, opening, cuts, n_requests, seed=1)
+    orders = (1 + (plan["orders"] == "both").cast(pl.Int64)).sum()
+    assert 0 < orders <= n_requests
+    assert set(plan["cluster"]) == {1}
+    distance = [abs(int(id_[2:]) * 5 - 150) for id_ in plan["left"]]
+    assert max(distance) <= 30
+    asked = pl.concat([opening, plan.filter(pl.col("orders") == "both")])
+    assert asked.select("left", "right").is_unique().all()
+
+
+def test_an_open_round_asks_nothing_where_nothing_is_open() -> None:
+    shortlist = listed(10)
+    opening = pairing.plan_first_round(shortlist, seed=1)
+    scores = scored(shortlist, {f"f:{i}": 5.0 * i for i in range(10)}, error=1.0)
+    for cuts in ({}, dict.fromkeys(scores["id"], 500.0)):
+        plan = pairing.plan_open_round(shortlist, scores, opening, cuts, 30, seed=1)
+        assert plan.is_empty()
+    none_left = pairing.count_requests_left(shortlist, opening, budget=0.6, n_rounds=2)
+    assert none_left == 0
