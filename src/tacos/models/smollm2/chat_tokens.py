@@ -58,9 +58,16 @@ def build_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
     so no text can end its own turn.
     """
     tokens = metadata["tokenizer.ggml.tokens"]
-    merges = [tuple(merge.split(" ")) for merge in metadata["tokenizer.ggml.merges"]]
+    merges = metadata["tokenizer.ggml.merges"]
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    # A merge is two tokens with a space between.
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    model = models.BPE(
+        vocab=vocabulary,
+        merges=pairs,
+    )
+    tokenizer = Tokenizer(model)
+    # Digits first, then words and the spaces before them.
     steps = [
         pre_tokenizers.Digits(individual_digits=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),

@@ -71,9 +71,7 @@ class GgufFile:
         Raises `ModelError` if the file has no such tensor, or one of a kind not read here.
         """
         place = self._find_place(name)
-        n_bytes = _count_bytes(place.shape, place.kind)
-        end = place.start + n_bytes
-        raw = self.content[place.start : end]
+        raw = self._slice_content(place)
         values = _dequantise(raw, place.kind)
         return values.reshape(place.shape)
 
@@ -84,12 +82,21 @@ class GgufFile:
         """
         place = self._find_place(name)
         n_rows, n_columns = place.shape
-        n_bytes = _count_bytes(place.shape, place.kind)
+        # Rows are whole blocks, so each has the same number of bytes.
+        raw = self._slice_content(place)
+        raw_rows = raw.reshape(n_rows, -1)
+        chosen = raw_rows[rows]
+        values = _dequantise(
+            chosen,
+            place.kind,
+        )
+        return values.reshape(-1, n_columns)
+
+    def _slice_content(self, place: TensorPlace) -> Bytes:
+        n_values = prod(place.shape)
+        n_bytes = n_values * BYTES_PER_BLOCK[place.kind] // BLOCK
         end = place.start + n_bytes
-        raw = self.content[place.start : end]
-        chosen = raw.reshape(n_rows, -1)[rows]
-        values = _dequantise(chosen, place.kind)
-        return values.reshape(len(rows), n_columns)
+        return self.content[place.start : end]
 
     def _find_place(self, name: str) -> TensorPlace:
         place = self.places.get(name)
@@ -189,8 +196,8 @@ class _Reader:
     def take_number(self, kind: int) -> Any:
         dtype = np.dtype(NUMBERS[kind])
         raw = self.take_bytes(dtype.itemsize)
-        (number,) = np.frombuffer(raw, dtype).tolist()
-        return number
+        numbers = np.frombuffer(raw, dtype)
+        return numbers.item()
 
     def take_string(self) -> str:
         size = self.take_number(UINT64)
@@ -211,13 +218,11 @@ class _Reader:
             return [self.take_value(kind) for _ in range(length)]
         # Numbers at once, because there may be many.
         dtype = np.dtype(NUMBERS[kind])
-        raw = self.take_bytes(length * dtype.itemsize)
-        numbers: list[Any] = np.frombuffer(raw, dtype).tolist()
-        return numbers
-
-
-def _count_bytes(shape: tuple[int, ...], kind: int) -> int:
-    return prod(shape) * BYTES_PER_BLOCK[kind] // BLOCK
+        size = length * dtype.itemsize
+        raw = self.take_bytes(size)
+        numbers = np.frombuffer(raw, dtype)
+        values: list[Any] = numbers.tolist()
+        return values
 
 
 def _dequantise(raw: Bytes, kind: int) -> Vectors:
@@ -240,7 +245,10 @@ def _dequantise_q4_1(blocks: Bytes) -> Vectors:
     pairs = blocks[:, 4:]
     low = pairs & 0x0F
     high = pairs >> 4
-    numbers = np.concatenate([low, high], axis=1)
+    numbers = np.concatenate(
+        [low, high],
+        axis=1,
+    )
     values = numbers * scale + minimum
     return values.astype(np.float32, copy=False)
 

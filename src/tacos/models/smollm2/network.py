@@ -8,7 +8,7 @@ overflow, and give other states.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,10 @@ class Network:
         The four are as in `PARTS`. A row's numbers do not depend on its batch, which holds at most
         `batch` tokens.
         """
-        lengths = np.array([len(sample.ids) for sample in samples], dtype=np.int64)
+        lengths = np.array(
+            [len(sample.ids) for sample in samples],
+            dtype=np.int64,
+        )
         states = np.zeros(
             (len(samples), len(layers), len(PARTS), HIDDEN),
             dtype=np.float32,
@@ -145,15 +148,28 @@ def _load_weights(file: GgufFile) -> dict[str, npt.NDArray[np.generic]]:
     }
     for layer in range(LAYERS):
         published = f"blk.{layer}."
-        attention = file.load_tensor(f"{published}attn_norm.weight")
-        network = file.load_tensor(f"{published}ffn_norm.weight")
-        arrays[f"{layer}.attention.gamma"] = attention
-        arrays[f"{layer}.network.gamma"] = network
-        for name, rows in _load_matrices(file, published).items():
-            steps, scale = _quantise_rows(rows)
-            # The session takes contiguous arrays only, so transposed views are copied.
-            arrays[f"{layer}.{name}"] = np.ascontiguousarray(steps.T)
-            arrays[f"{layer}.{name}.scale"] = scale
+        layer_arrays = _quantise_matrices(
+            _load_matrices(file, published),
+        )
+        layer_arrays["attention.gamma"] = file.load_tensor(
+            f"{published}attn_norm.weight"
+        )
+        layer_arrays["network.gamma"] = file.load_tensor(f"{published}ffn_norm.weight")
+        for name, array in layer_arrays.items():
+            arrays[f"{layer}.{name}"] = array
+    return arrays
+
+
+def _quantise_matrices(
+    matrices: Mapping[str, Vectors],
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Return each matrix as int8 (inputs, outputs), with one scale per output."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    for name, rows in matrices.items():
+        steps, scale = _quantise_rows(rows)
+        # The session takes contiguous arrays only, so transposed views are copied.
+        arrays[name] = np.ascontiguousarray(steps.T)
+        arrays[f"{name}.scale"] = scale
     return arrays
 
 
@@ -184,7 +200,8 @@ def _separate_halves(rows: Vectors) -> Vectors:
 
     llama.cpp has the two numbers of a pair next to each other.
     """
-    pairs = rows.reshape(-1, HEAD_DIM // 2, 2, HIDDEN)
+    n_pairs = HEAD_DIM // 2
+    pairs = rows.reshape(-1, n_pairs, 2, HIDDEN)
     halves = pairs.swapaxes(1, 2)
     return halves.reshape(rows.shape)
 
@@ -196,11 +213,18 @@ def _quantise_rows(rows: Vectors) -> tuple[Steps, Vectors]:
     >>> steps.tolist(), scale.round(4).tolist()
     ([[63, -30]], [0.009999999776482582])
     """
-    largest = np.abs(rows).max(axis=1)
+    sizes = np.abs(rows)
+    largest = sizes.max(axis=1)
     bounded = np.maximum(largest, SMALLEST_MAXIMUM)
-    scale = (bounded / LARGEST_STEP).astype(np.float32)
-    steps = np.rint(rows / scale[:, None])
-    return steps.astype(np.int8), scale
+    scale = bounded / LARGEST_STEP
+
+    divisors = scale[:, None]
+    quotients = rows / divisors
+    steps = np.rint(quotients)
+    return (
+        steps.astype(np.int8),
+        scale.astype(np.float32),
+    )
 
 
 def _compute_angles() -> npt.NDArray[np.float64]:

@@ -206,10 +206,12 @@ def _quantise(x: str) -> Nodes:
     """
     node = helper.make_node
     return [
+        # The scale of each token, never 0.
         node("Abs", [x], [f"{x}.size"]),
         node("ReduceMax", [f"{x}.size", "last_axis"], [f"{x}.largest"], keepdims=1),
         node("Mul", [f"{x}.largest", "step"], [f"{x}.step"]),
         node("Max", [f"{x}.step", "smallest"], [f"{x}.scale"]),
+        # Axis 0 are the tokens.
         node("Reshape", [f"{x}.scale", "flat"], [f"{x}.scales"]),
         node("QuantizeLinear", [x, f"{x}.scales", "zeros"], [f"{x}.bytes"], axis=0),
     ]
@@ -239,6 +241,7 @@ def _build_pooling(layer: int) -> Nodes:
 
 
 def _build_constants() -> list[onnx.TensorProto]:
+    # Shapes and axes, then the numbers of quantisation.
     constants: dict[str, npt.NDArray[np.generic]] = {
         "below_each_other": np.array([-1, HIDDEN], dtype=np.int64),
         "rest": np.array([-1], dtype=np.int64),
