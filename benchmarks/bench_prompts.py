@@ -39,12 +39,15 @@ def read_lines(path: Path) -> pl.DataFrame:
 
 
 def read_graders(data: Path) -> pl.DataFrame:
-    """`id` (source:row), `source`, `length`, and the graders' `value_ref`, `correctness_ref`."""
+    """`id` (source:row), `source`, `length`, the graders' `one_score` under the prompt of one score
+    (`grade_one`), and `value_ref` and `correctness_ref`.
+    """
     grades = read_lines(data / "judge_grades" / "llm_grades.jsonl.gz")
     return grades.select(
         "source",
         id=pl.format("{}:{}", "source", "row"),
         length=pl.col("response").str.len_chars(),
+        one_score=pl.col("score").cast(pl.Float64),
         value_ref=pl.col("value").cast(pl.Float64),
         correctness_ref=pl.col("correct").cast(pl.Float64),
     )
@@ -189,6 +192,11 @@ def main() -> None:
             "prompt": answers["prompt"][0],
             **measure(answers, graders),
         }
+        # The graders answered the prompt of one score on the same rows, too.
+        if name == "grade":
+            asked = graders.join(answers, on="id", how="semi")
+            one_score = asked.select("id", score="one_score")
+            figures["grade_one, by the graders"] = measure_grades(one_score, graders)
     print(json.dumps(figures))
 
 
