@@ -280,7 +280,7 @@ class ClusterSettings(SettingsSection):
     """`home`: each sample is in one cluster (preset `robust`). `every`: in the cluster of each of
     its tags (preset `paper`).
     """
-    smallest: int = Field(10, ge=0)
+    smallest: int = Field(8, ge=0)
     """Clusters with fewer samples are merged into the nearest one. 0: never (preset `paper`). See
     `tacos.methods.clusters.cluster_size_limits`.
     """
