@@ -19,6 +19,8 @@ third among those without either, so that a name is no list of synonyms. A tag t
 
 from __future__ import annotations
 
+from collections import Counter
+
 import polars as pl
 
 N_TAGS = 3
@@ -35,7 +37,7 @@ def name_clusters(
 
     `rows` has one row per sample: cluster (null: none), tags. With `tags` (tag, cluster, count) a
     cluster is named by tags of its own, and its most frequent ones fill up where fewer than three
-    are distinctive.
+    are distinctive. No two clusters have one name: the second gets a number.
     """
     chosen = pl.DataFrame(schema={"cluster": pl.UInt32, "tag": pl.String})
     for _ in range(N_TAGS):
@@ -46,7 +48,18 @@ def name_clusters(
     names = chosen.group_by("cluster", maintain_order=True).agg(
         pl.col("tag").head(N_TAGS).str.join(", ")
     )
-    return {int(cluster): name for cluster, name in names.iter_rows()}
+    return _number_repeats(names.sort("cluster"))
+
+
+def _number_repeats(names: pl.DataFrame) -> dict[int, str]:
+    """Cluster -> name, with a number after a name that an earlier cluster has."""
+    unique_names = {}
+    n_before: Counter[str] = Counter()
+    for cluster, name in names.iter_rows():
+        n_before[name] += 1
+        n = n_before[name]
+        unique_names[int(cluster)] = name if n == 1 else f"{name} ({n})"
+    return unique_names
 
 
 def _find_next_tags(

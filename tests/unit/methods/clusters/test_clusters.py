@@ -190,3 +190,17 @@ def test_a_giant_cluster_is_split_until_no_part_is_giant() -> None:
     sizes = np.bincount(nearest)
     assert sizes.max() <= 100
     assert sizes.min() >= 10
+
+
+def test_no_two_clusters_have_one_name() -> None:
+    poems = [["poem"]] * 30
+    rows = pl.DataFrame(
+        {"cluster": [0] * 30 + [1] * 30 + [2] * 60, "tags": poems * 2 + [["code"]] * 60}
+    )
+    assert cluster_names.name_clusters(rows) == {0: "poem", 1: "poem (2)", 2: "code"}
+
+
+def test_a_share_is_relaxed_only_where_few_clusters_cannot_meet_it() -> None:
+    assert cluster_size_limits.relax_largest(0.1, 50) == 0.1
+    assert cluster_size_limits.relax_largest(0.1, 5) == 0.4
+    assert cluster_size_limits.relax_largest(0.5, 1) == 1.0
