@@ -28,3 +28,11 @@ def load() -> EmbeddedJudge:
     # One thread, because each worker process has a judge of its own.
     reader = smollm2.load(threads=1)
     return judge.load_files(DATA, NAME, FILES, reader)
+
+
+def load_without_reader() -> EmbeddedJudge:
+    """Load what is known of the close judge, such as its reliability; it cannot read samples.
+
+    Needs no weights of SmolLM2.
+    """
+    return judge.load_files(DATA, NAME, FILES)

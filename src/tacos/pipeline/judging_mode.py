@@ -8,18 +8,15 @@ once, and keeps what they came to with its settings.
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
 from tacos.config import Settings
 from tacos.errors import ConfigError, ModelError
+from tacos.models import close_judge
 
 EMBEDDED = "embedded"
 """As a judge's or a tagger's name: the model that is shipped with tacos."""
-CLOSE_JUDGE = "tacos.models.close_judge"
-"""The module of the embedded judge's slow tier."""
 
 
 def resolve_judging(settings: Settings, *, own_judge: bool = False) -> Settings:
@@ -46,7 +43,7 @@ def resolve_judging(settings: Settings, *, own_judge: bool = False) -> Settings:
     close = config.close
     if close == "auto":
         # Whoever asks for single grades without a shortlist gets them.
-        is_wanted = is_possible and config.mode == "auto" and has_close_judge()
+        is_wanted = is_possible and config.mode == "auto" and close_judge.is_available()
         close = "on" if is_wanted else "off"
     judging = config.model_copy(update={"mode": mode, "close": close})
     return settings.model_copy(update={"judge": judging})
@@ -77,17 +74,3 @@ def is_endpoint_model(model: str) -> bool:
             f"no such folder: {model}; name one with --llm, or in tag.model and judge.model"
         )
     return True
-
-
-def has_close_judge() -> bool:
-    """Whether the slow tier can be loaded: its module and its weights are there."""
-    try:
-        module = load_close_module()
-    except ModuleNotFoundError:
-        return False
-    return bool(module.is_available())
-
-
-def load_close_module() -> ModuleType:
-    """The module of the slow tier, imported when it is needed: it brings a runtime of its own."""
-    return importlib.import_module(CLOSE_JUDGE)

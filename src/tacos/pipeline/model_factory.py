@@ -14,13 +14,12 @@ import numpy.typing as npt
 from tacos.config import Settings
 from tacos.errors import ConfigError, ModelError
 from tacos.methods.tags import overrides, published_vocabulary
-from tacos.models import encoder, judge, tagger, user_functions
+from tacos.models import close_judge, encoder, judge, tagger, user_functions
 from tacos.models.judge_panel import JudgePanel
 from tacos.pipeline.conditions import uses_close_judge, uses_tag_matching
 from tacos.pipeline.judging_mode import (
     EMBEDDED,
     is_endpoint_model,
-    load_close_module,
     resolve_mode,
 )
 from tacos.pipeline.run_loop import StageModels
@@ -81,7 +80,7 @@ def build_models(
     if uses_tag_matching(settings):
         models["match"] = network.client(_resolve_matcher_model(settings))
     if uses_close_judge(settings):
-        models["reread"] = load_close_module().load()
+        models["reread"] = close_judge.load()
     return StageModels(models, build_tools(settings, own, network))
 
 

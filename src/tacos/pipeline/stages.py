@@ -227,7 +227,7 @@ PIPELINE: Pipeline = (
         "select", "selection", SELECTION, version=4,
         reads=(
             "samples", "canonical_tags", "memberships", "clusters", "shortlist", "grades",
-            "verdicts/all", "scores/last",
+            "close_grades", "verdicts/all", "scores/last",
         ),
         uses=(
             "select", "cluster.membership", "judge.reliability", "judge.mode", "judge.target",

@@ -9,7 +9,8 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.methods.judging import comparisons, judge_reliability
-from tacos.models import judge
+from tacos.models import close_judge, judge
+from tacos.models.judge import EmbeddedJudge
 from tacos.records import Table
 
 ASSUMED = 0.5
@@ -50,8 +51,10 @@ def find_reliability(
         return Reliability(wanted, AS_SET)
     if settings.ingest.score:
         return Reliability(None, OF_INPUT)
+    if _find_model(tables, "close_grades") == close_judge.NAME:
+        return _read_card(close_judge.load_without_reader())
     if _is_embedded(tables):
-        return _read_card()
+        return _read_card(judge.load())
     if "error" in scores.columns:
         from_errors = judge_reliability.estimate_from_errors(scores)
         if from_errors is not None:
@@ -71,8 +74,8 @@ def find_grade_reliability(tables: Mapping[str, Table]) -> Reliability:
     """The reliability of the cheap grades that fill a shortlist: that of the embedded judge's card,
     or unknown.
     """
-    if getattr(tables["grades"], "model", None) == judge.load().name:
-        return _read_card()
+    if _find_model(tables, "grades") == judge.load().name:
+        return _read_card(judge.load())
     return Reliability(None, NOT_MEASURED)
 
 
@@ -86,14 +89,19 @@ def _is_embedded(tables: Mapping[str, Table]) -> bool:
     return judges == {judge.load().name}
 
 
+def _find_model(tables: Mapping[str, Table], name: str) -> str | None:
+    """The name of the model that made a table, if there is one."""
+    return getattr(tables.get(name), "model", None)
+
+
 def _plain(name: str) -> str:
     """The name of an artifact without its round."""
     return name.partition("/")[0]
 
 
-def _read_card() -> Reliability:
-    """The embedded judge's reliability over all kinds of data."""
-    by_kind: Mapping[str, float] = getattr(judge.load(), "reliability", {})
+def _read_card(embedded: EmbeddedJudge) -> Reliability:
+    """An embedded judge's reliability over all kinds of data."""
+    by_kind = embedded.reliability
     if "all" not in by_kind:
         return Reliability(None, NOT_MEASURED)
     return Reliability(by_kind["all"], OF_CARD)
