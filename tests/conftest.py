@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tacos.models import smollm2
+
 settings.register_profile(  # the same examples each time, however slow the machine is
     "steady",
     derandomize=True,
@@ -17,6 +19,17 @@ settings.register_profile(
     "explore", settings.get_profile("steady"), derandomize=False, max_examples=1000
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the weights of SmolLM2 where they are not installed."""
+    if smollm2.is_available():
+        return
+    skip = pytest.mark.skip(reason=f"needs the weights of SmolLM2: {smollm2.INSTALL}")
+    for item in items:
+        if item.get_closest_marker("close"):
+            item.add_marker(skip)
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
