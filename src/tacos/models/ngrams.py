@@ -37,11 +37,7 @@ def tokenise_text(text: str) -> list[str]:
     beginning = text[:MAX_CHARACTERS]
     words = WORD.findall(beginning.lower())
     first_words = words[:MAX_WORDS]
-    return [_merge_number(word) for word in first_words]
-
-
-def _merge_number(word: str) -> str:
-    return NUMBER if word[0].isdigit() else word
+    return [NUMBER if word[0].isdigit() else word for word in first_words]
 
 
 def _build_n_grams(words: Sequence[str]) -> list[str]:
@@ -101,29 +97,37 @@ def tf_idf_matrix(
 
     An entry is (1 + ln count) * weight, and each row is scaled to length 1 (or empty).
     """
-    data: list[float] = []
-    indices: list[int] = []
-    ends = [0]
+    numbers: list[int] = []
+    lengths: list[int] = []
+    find_column = columns.get
     for words in texts:
-        n_grams = _build_n_grams(words)
-        counts = Counter(columns[n_gram] for n_gram in n_grams if n_gram in columns)
-        row: list[float] = []
-        # Sorted, so that the sum of squares runs in one order whatever the order of the words.
-        for column in sorted(counts):
-            count = counts[column]
-            frequency = 1 + math.log(count)
-            weight = float(weights[column])
-            row.append(frequency * weight)
-            indices.append(column)
-        squares = sum(value * value for value in row)
-        length = math.sqrt(squares)
-        data += [value / length for value in row]
-        ends.append(len(data))
+        known = [find_column(n_gram, -1) for n_gram in _build_n_grams(words)]
+        numbers += known
+        lengths.append(len(known))
+
+    # One cell per text and n-gram, in the order of the texts, then of the columns.
+    n_columns = len(columns)
+    text_of_number = np.repeat(np.arange(len(texts)), lengths)
+    flat = np.array(numbers, dtype=np.int64)
+    is_known = flat >= 0
+    cells = text_of_number[is_known] * n_columns + flat[is_known]
+    distinct, counts = np.unique(cells, return_counts=True)
+    text, column = np.divmod(distinct, max(n_columns, 1))
+    frequencies = 1 + np.log(counts)
+    values = frequencies * weights[column]
+    squares = np.bincount(
+        text,
+        values**2,
+        minlength=len(texts),
+    )
+    values /= np.sqrt(squares)[text]
+    n_by_text = np.bincount(text, minlength=len(texts))
+    ends = np.concatenate([[0], np.cumsum(n_by_text)])
     return sp.csr_array(
         (
-            np.array(data, dtype=np.float32),
-            np.array(indices, dtype=np.int32),
-            np.array(ends, dtype=np.int32),
+            values.astype(np.float32),
+            column.astype(np.int32),
+            ends.astype(np.int32),
         ),
-        shape=(len(texts), len(columns)),
+        shape=(len(texts), n_columns),
     )

@@ -3,7 +3,8 @@
 This is the tagger's second look. Candidates are the tags that score highest and those that the text
 mentions. The numbers (`NAMES`) say how a candidate stands among the others: its score and rank, how
 often annotators gave it, how much of it the text mentions, how close it is to the text in meaning,
-and whether a better candidate already says the same. A small network (`Perceptron`) turns them into
+whether a better candidate already says the same, and whether one word alone speaks for it
+(`tacos.models.tag_evidence`). A small network (`Perceptron`) turns them into
 a probability; it was fitted on scores of instructions that the scorer had not seen.
 """
 
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tacos.models import tag_evidence
 from tacos.models.tag_phrases import MAX_MENTIONS, Lexicon
 
 N_SCORED = 20
@@ -38,6 +40,14 @@ NAMES = (
     "mentioned times weight",
     "scores above 0.1",
     "learned",
+    "score by words",
+    "loudest n-gram",
+    "closeness to the prototype",
+    "closeness of the rest to the prototype",
+    "closeness of the rest to the tag",
+    "closeness of the loudest to the text",
+    "closeness of the loudest to the prototype",
+    "loudest has several meanings",
 )
 Matrix = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -58,6 +68,14 @@ class TagTable(NamedTuple):
     given: Matrix
     published: Matrix
     columns: Ids
+    evidence: tag_evidence.EvidenceTable
+
+
+class TextScores(NamedTuple):
+    """Scores of learned tags, float32 (texts, learned tags), and what the n-grams add to them."""
+
+    total: Matrix
+    by_words: tag_evidence.Contributions
 
 
 class Perceptron(NamedTuple):
@@ -152,31 +170,35 @@ def _invert_columns(columns: Ids) -> Ids:
 
 def describe_candidates(
     known: TagTable,
-    scores: Matrix,
+    scores: TextScores,
     texts: Sequence[Sequence[str]],
     vectors: Matrix,
     found: Found,
 ) -> Matrix:
     """Describe the candidates of each text: float32 of shape (texts, WIDTH, len(NAMES)).
 
-    `scores`, `texts` and `found` are as in `propose_candidates`. `vectors` (texts, dim) are the
-    texts' own, in the same space as the tags'.
+    `texts` and `found` are as in `propose_candidates`. `vectors` (texts, dim) are the texts' own,
+    in the same space as the tags'.
     """
     tags, mentioned = found
-    score = _gather_scores(known, scores, tags)
+    score = _gather_scores(known, scores.total, tags)
     descending = -np.sort(-score, axis=1)
     best_score = descending[:, :1]
     six_best = descending[:, :6].sum(axis=1, keepdims=True)
-    closest, closest_score = _find_better_neighbours(known, tags, score)
+    own = known.vectors[tags]  # (texts, WIDTH, dim)
+    closest, closest_score = _find_better_neighbours(own, tags, score)
     coverage = _measure_word_coverage(known.lexicon, texts, tags)
-    # (t)ext, (c)andidate, (d)imension
-    closeness = np.einsum(
-        "tcd,td->tc",
-        known.vectors[tags],
-        vectors,
-    )
+    closeness = (own @ vectors[:, :, None])[..., 0]
     n_stems = [[len(stems)] for stems in texts]
     is_high = score > 0.1
+    evidence = tag_evidence.measure_evidence(
+        known.evidence,
+        own,
+        np.where(tags >= 0, known.columns[tags], -1),
+        scores.by_words,
+        found,
+        vectors,
+    )
 
     # Each is (texts, WIDTH), or (texts, 1) if all candidates of a text share it.
     columns: Mapping[str, npt.ArrayLike] = {
@@ -198,6 +220,14 @@ def describe_candidates(
         "mentioned times weight": mentioned * coverage.least_weight,
         "scores above 0.1": is_high.sum(axis=1, keepdims=True),
         "learned": known.columns[tags] >= 0,
+        "score by words": evidence.score_by_words,
+        "loudest n-gram": evidence.loudest,
+        "closeness to the prototype": evidence.closeness_to_prototype,
+        "closeness of the rest to the prototype": evidence.rest_to_prototype,
+        "closeness of the rest to the tag": evidence.rest_to_tag,
+        "closeness of the loudest to the text": evidence.loudest_to_text,
+        "closeness of the loudest to the prototype": evidence.loudest_to_prototype,
+        "loudest has several meanings": evidence.is_ambiguous,
     }
     described = np.empty((*tags.shape, len(NAMES)), dtype=np.float32)
     for number, name in enumerate(NAMES):
@@ -233,15 +263,15 @@ def _gather_scores(
 
 
 def _find_better_neighbours(
-    known: TagTable,
+    vectors: Matrix,
     tags: Ids,
     score: Matrix,
 ) -> tuple[Matrix, Matrix]:
     """Compare each candidate with those of a higher score, both results (texts, WIDTH).
 
-    Gives the largest cosine to one of them, and the largest cosine times that one's score.
+    `vectors` (texts, WIDTH, dim) are the candidates' own. Gives the largest cosine to one of them,
+    and the largest cosine times that one's score.
     """
-    vectors = known.vectors[tags]
     cosines = vectors @ vectors.transpose(0, 2, 1)  # (texts, WIDTH, WIDTH)
     # Axis 1 is the candidate, axis 2 the other one.
     own_score = score[:, :, None]

@@ -77,6 +77,15 @@ class Lexicon:
         return tags
 
     @cached_property
+    def beginnings(self) -> frozenset[str]:
+        """Every run of stems that a tag begins with, joined by blanks; whole tags included."""
+        runs: set[str] = set()
+        for stems in self.stems:
+            for length in range(1, len(stems) + 1):
+                runs.add(" ".join(stems[:length]))
+        return frozenset(runs)
+
+    @cached_property
     def by_stem(self) -> dict[str, int]:
         """A number, from 1, for each stem that occurs in a tag."""
         distinct = dict.fromkeys(chain.from_iterable(self.stems))
@@ -115,16 +124,18 @@ class Lexicon:
         The weightiest come first, `MAX_MENTIONS` at most.
         """
         mentioned: set[int] = set()
-        # Every run of stems that could be a tag.
-        for length in range(1, LONGEST_TAG + 1):
-            n_runs = len(stems) - length + 1
-            for start in range(n_runs):
-                end = start + length
-                run = stems[start:end]
-                phrase = " ".join(run)
-                tags = self.by_phrase.get(phrase)
-                if tags:
-                    mentioned.update(tags)
+        beginnings = self.beginnings
+        tags_of_phrase = self.by_phrase.get
+        for start, stem in enumerate(stems):
+            # A run grows as long as some tag begins like it.
+            phrase = stem
+            end = start + 1
+            while phrase in beginnings:
+                mentioned.update(tags_of_phrase(phrase, ()))
+                if end == len(stems):
+                    break
+                phrase = f"{phrase} {stems[end]}"
+                end += 1
 
         # Ties go to the smaller number, so that the order is always the same.
         def weightiest_first(tag: int) -> tuple[float, int]:

@@ -39,7 +39,7 @@ from tacos.models.tagger_files import (
 from tacos.records import Reply, Request
 
 DATA = Path(__file__).parent / "data"
-CHUNK = 512
+CHUNK = 256
 MAX_TAGS = 6
 RankedTag = tuple[str, float, bool]
 """A tag, its probability, and whether the text mentions it."""
@@ -138,7 +138,7 @@ def tag_instructions(
         vectors = near
         if loaded.encoder != loaded.closeness:
             vectors = loaded.encoder.encode(texts)
-        scores = loaded.scorer.scores(texts, vectors)
+        scores = loaded.scorer.score_texts(texts, vectors)
         ranked += _rerank_tags(
             loaded,
             scores,
@@ -150,7 +150,7 @@ def tag_instructions(
 
 def _rerank_tags(
     loaded: TaggerModel,
-    scores: Matrix,
+    scores: tag_candidates.TextScores,
     texts: Sequence[str],
     vectors: Matrix,
 ) -> list[list[RankedTag]]:
@@ -159,7 +159,11 @@ def _rerank_tags(
     `vectors` are the texts' own in the tags' space.
     """
     stems = [tag_phrases.stem_text(text) for text in texts]
-    candidates = tag_candidates.propose_candidates(loaded.known, scores, stems)
+    candidates = tag_candidates.propose_candidates(
+        loaded.known,
+        scores.total,
+        stems,
+    )
     described = tag_candidates.describe_candidates(
         loaded.known,
         scores,
@@ -195,25 +199,26 @@ def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
     [1, 2]
     """
     ranking = np.argsort(-chance, kind="stable")
-    order = ranking[:MAX_TAGS]
-    best = chance[order]  # descending
+    order: list[int] = ranking[:MAX_TAGS].tolist()
+    best: list[float] = chance[order].tolist()  # descending
     if best[0] < choice.first_floor:
         return []
 
-    # The expected F1 of the k best, for each k
-    counts = np.arange(1, len(best) + 1)
-    sizes = counts + choice.expected_tags
-    expected_hits = np.cumsum(best)
-    expected_f1 = expected_hits / sizes
-    n_best = int(expected_f1.argmax()) + 1
+    # Plain floats: for six numbers, arrays would cost ten times as much.
+    n_best = 0
+    highest_f1 = 0.0
+    expected_hits = 0.0
+    for count, probability in enumerate(best, start=1):
+        expected_hits += probability
+        expected_f1 = expected_hits / (count + choice.expected_tags)
+        if expected_f1 > highest_f1:
+            n_best = count
+            highest_f1 = expected_f1
 
-    is_above_floor = best >= choice.floor
-    n_above_floor = int(is_above_floor.sum())
+    n_above_floor = sum(probability >= choice.floor for probability in best)
     # The best candidate has passed its own floor, so it is given in any case.
     n_allowed = max(n_above_floor, 1)
-    n_given = min(n_best, n_allowed)
-    chosen: list[int] = order[:n_given].tolist()
-    return chosen
+    return order[: min(n_best, n_allowed)]
 
 
 def _format_reply(tags: Sequence[RankedTag]) -> str:

@@ -18,7 +18,14 @@ import orjson
 import scipy.sparse as sp
 
 from tacos.errors import ModelError
-from tacos.models import encoder, int8_tensors, ngrams, tag_candidates, tag_phrases
+from tacos.models import (
+    encoder,
+    int8_tensors,
+    ngrams,
+    tag_candidates,
+    tag_evidence,
+    tag_phrases,
+)
 from tacos.records import Encoder
 
 FILES = ("tagger.json", "tagger.safetensors")
@@ -39,8 +46,12 @@ class TagScorer(NamedTuple):
     head: Matrix
     gamma: float
 
-    def scores(self, texts: Sequence[str], vectors: Matrix) -> Matrix:
-        """Score tags, float32 (texts, tags): near 1 for a sure tag, near 0 for any other."""
+    def score_texts(
+        self,
+        texts: Sequence[str],
+        vectors: Matrix,
+    ) -> tag_candidates.TextScores:
+        """Score tags: near 1 for a sure tag, near 0 for any other."""
         # What the n-grams say
         words = [ngrams.tokenise_text(text) for text in texts]
         tf_idf = ngrams.tf_idf_matrix(
@@ -48,16 +59,16 @@ class TagScorer(NamedTuple):
             self.columns,
             self.idf,
         )
-        by_words = (tf_idf @ self.n_gram_weights).toarray()
+        by_words = tag_evidence.list_contributions(tf_idf, self.n_gram_weights)
 
         # What the meaning says. A float64 factor would turn the whole kernel into float64.
         gamma = np.float32(self.gamma)
         cosines = vectors @ self.landmarks.T  # (texts, m)
         kernel = np.exp(gamma * (cosines - 1))
         by_meaning = kernel @ self.head
-        return np.asarray(
-            by_words + by_meaning,
-            dtype=np.float32,
+        return tag_candidates.TextScores(
+            total=by_words.sum_scores() + by_meaning,
+            by_words=by_words,
         )
 
 
@@ -177,7 +188,12 @@ def assemble_tagger(
     if meta.get("fingerprints", fingerprints) != fingerprints:
         raise ValueError(f"trained with another encoder than {meta['encoder']} is now")
 
-    shapes = _list_tensor_shapes(meta, packed, scorer_encoder.dim)
+    shapes = _list_tensor_shapes(
+        meta,
+        packed,
+        scorer_encoder.dim,
+        closeness.dim,
+    )
     int8_tensors.check_shapes(packed, shapes)
     columns = {n_gram: number for number, n_gram in enumerate(meta["n_grams"])}
     scorer = TagScorer(
@@ -193,14 +209,25 @@ def assemble_tagger(
         meta["stems"],
         meta["rare"],
     )
+    tag_columns = np.asarray(packed["columns"], dtype=np.int64)
+    _check_columns(tag_columns, n_learned=scorer.head.shape[1])
+    tag_vectors = closeness.encode(meta["tags"])
     known = tag_candidates.TagTable(
         lexicon=lexicon,
-        vectors=closeness.encode(meta["tags"]),
+        vectors=tag_vectors,
         given=_as_float32(packed["given"]),
         published=_as_float32(packed["published"]),
-        columns=np.asarray(packed["columns"], dtype=np.int64),
+        columns=tag_columns,
+        evidence=build_evidence_table(
+            list(columns),
+            lexicon,
+            tag_vectors,
+            tag_columns,
+            prototypes=int8_tensors.unpack_matrix(packed, "prototypes"),
+            ambiguous=frozenset(meta["ambiguous"]),
+            closeness=closeness,
+        ),
     )
-    _check_columns(known.columns, n_learned=scorer.head.shape[1])
     return TaggerModel(
         scorer=scorer,
         known=known,
@@ -210,6 +237,38 @@ def assemble_tagger(
         closeness=closeness,
         meta=meta,
         digest=digest,
+    )
+
+
+def build_evidence_table(
+    n_grams: Sequence[str],
+    lexicon: tag_phrases.Lexicon,
+    tag_vectors: Matrix,
+    tag_columns: npt.NDArray[np.int64],
+    *,
+    prototypes: Matrix,
+    ambiguous: frozenset[str],
+    closeness: Encoder,
+) -> tag_evidence.EvidenceTable:
+    """Build what is known of tags and n-grams.
+
+    `prototypes` (learned tags, dim) are in the order of the scores' columns; `ambiguous` holds the
+    stems of words with several meanings.
+    """
+    is_learned = tag_columns >= 0
+    all_prototypes = tag_vectors.copy()
+    all_prototypes[is_learned] = prototypes[tag_columns[is_learned]]
+    # "^" marks how a text begins.
+    phrases = [n_gram.lstrip("^") for n_gram in n_grams]
+    n_gram_flags = [
+        not ambiguous.isdisjoint(tag_phrases.stem_text(phrase)) for phrase in phrases
+    ]
+    tag_flags = [not ambiguous.isdisjoint(stems) for stems in lexicon.stems]
+    return tag_evidence.EvidenceTable(
+        prototypes=all_prototypes,
+        n_gram_vectors=closeness.encode(phrases),
+        ambiguous_n_grams=np.array(n_gram_flags, dtype=np.bool_),
+        ambiguous_tags=np.array(tag_flags, dtype=np.bool_),
     )
 
 
@@ -236,8 +295,9 @@ def _list_tensor_shapes(
     meta: dict[str, Any],
     packed: dict[str, int8_tensors.Array],
     dim: int,
+    closeness_dim: int,
 ) -> dict[str, tuple[int, ...]]:
-    """List the shapes that a tagger's tensors must have, for an encoder of this dimension."""
+    """List the shapes that a tagger's tensors must have, for encoders of these dimensions."""
     n_n_grams = len(meta["n_grams"])
     n_tags = len(meta["tags"])
     n_inputs = len(tag_candidates.NAMES)
@@ -253,6 +313,7 @@ def _list_tensor_shapes(
         "network.spread": (n_inputs,),
         "landmarks": (n_landmarks, dim),
         "head": (n_landmarks, n_learned),
+        "prototypes": (n_learned, closeness_dim),
     }
 
 

@@ -70,8 +70,18 @@ def _train_model(options: argparse.Namespace) -> Path:
 
 
 def _train_tagger(options: argparse.Namespace) -> Path:
-    """Train the tagger on our annotators' tags, with the published counts as further lexicon."""
+    """Train the tagger on our annotators' tags and our own readings.
+
+    The published counts are further lexicon.
+    """
     instructions, tags, reference = read_tagging_data(options.data)
+    read_instructions, read_tags = corpora.read_tag_readings(options.data)
+    instructions += read_instructions
+    tags += read_tags
+    reference = tagger.TagReference(
+        tagger.pick_spellings(tags),
+        reference.published,
+    )
     recipe = tagger.TaggerRecipe(
         encoder=options.encoder,
         name=f"tacos-tagger-{options.encoder}",

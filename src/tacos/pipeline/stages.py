@@ -87,7 +87,7 @@ PIPELINE: Pipeline = (
         parse=open_tags.parse_tag_reply,
     ),
     TableStage(
-        "distill", "tagger", FILES, when=uses_cascade,
+        "distill", "tagger", FILES, version=2, when=uses_cascade,
         reads=("sample_tags", "samples"),
         uses=("tag.max_chars",),
         run=cascade.distill_tagger,

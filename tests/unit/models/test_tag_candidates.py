@@ -1,24 +1,42 @@
 """The second look: which candidates, and what is said of them."""
 
 import numpy as np
+import scipy.sparse as sp
 
-from tacos.models import tag_candidates
-from tacos.models.tag_candidates import NAMES, WIDTH, Perceptron, TagTable
+from tacos.models import tag_candidates, tag_evidence
+from tacos.models.tag_candidates import NAMES, WIDTH, Perceptron, TagTable, TextScores
 from tacos.models.tag_phrases import Lexicon, stem_text
 
 LEXICON = Lexicon(("Cooking", "Poetry", "Rare Thing"), {"cook": 1.0}, 4.0)
 VECTORS = np.array([[1, 0], [0.6, 0.8], [0, 1]], dtype=np.float32)
 COUNTS = np.array([5, 3, 1], dtype=np.float32)
+EVIDENCE = tag_evidence.EvidenceTable(
+    VECTORS,
+    np.array([[0, 1]], dtype=np.float32),
+    np.array([True]),
+    np.array([False, False, False]),
+)
 KNOWN = TagTable(
-    LEXICON, VECTORS, COUNTS, np.zeros(3, dtype=np.float32), np.array([1, 0, -1])
+    LEXICON,
+    VECTORS,
+    COUNTS,
+    np.zeros(3, dtype=np.float32),
+    np.array([1, 0, -1]),
+    EVIDENCE,
 )
 TEXT = [stem_text("a poem about a rare thing")]
 SCORES = np.array([[0.9, 0.2]], dtype=np.float32)
+BY_WORDS = tag_evidence.list_contributions(
+    sp.csr_array(np.array([[0.5]], dtype=np.float32)),
+    sp.csr_array(np.array([[1.0, -1.0]], dtype=np.float32)),
+)
 
 
 def described() -> tuple[list[int], dict[str, list[float]]]:
     found = tag_candidates.propose_candidates(KNOWN, SCORES, TEXT)
-    rows = tag_candidates.describe_candidates(KNOWN, SCORES, TEXT, VECTORS[:1], found)
+    rows = tag_candidates.describe_candidates(
+        KNOWN, TextScores(SCORES, BY_WORDS), TEXT, VECTORS[:1], found
+    )
     tags = [int(tag) for tag in found[0][0] if tag >= 0]
     places = [int(np.flatnonzero(found[0][0] == tag)[0]) for tag in tags]
     return tags, {
@@ -42,6 +60,13 @@ def test_scores_are_found_by_the_tags_own_column() -> None:
 def test_a_better_neighbour_is_noticed() -> None:
     _, values = described()
     assert np.allclose(values["closest better tag"], [0.6, 0, 0.8])
+
+
+def test_what_one_word_adds_is_said() -> None:
+    _, values = described()
+    assert np.allclose(values["score by words"], [-0.5, 0.5, 0])
+    assert np.allclose(values["loudest n-gram"], [0, 0.5, 0])
+    assert values["loudest has several meanings"] == [0, 1, 0]
 
 
 def test_an_untrained_network_says_one_half() -> None:

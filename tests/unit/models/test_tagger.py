@@ -110,6 +110,8 @@ def test_no_instruction_is_stored() -> None:
         "given",
         "published",
         "columns",
+        "prototypes",
+        "prototypes.scale",
         *(f"network.{part}" for part in ("mean", "spread")),
         *(f"network.{part}{n}" for part in ("weights", "bias") for n in range(3)),
     }

@@ -36,12 +36,16 @@ MIN_SENTENCE = 15
 MAX_SENTENCE = 400
 PUBLISHED_TAGS = "tags/raw_tag_counts_11976.jsonl.gz"
 OWN_TAGS = "tags/open_tags.jsonl.gz"
+ALPACA = "corpora/alpaca_data.json.gz"
+DOLLY = "corpora/dolly_3k.json.gz"
 LIMA = "corpora/lima_1029.json.gz"
 COACHLM = "quality_pairs/coachlm_expert_revision.json.gz"
 PANDALM = "quality_pairs/pandalm_human_999.json.gz"
 SELF_INSTRUCT = "corpora/self_instruct_user_252.jsonl.gz"
 SHAREGPT = "corpora/sharegpt_dummy_500.json.gz"
 OASST = "corpora/oasst_sft_zh_multiturn.json.gz"
+READ_CORPORA = {"alpaca": ALPACA, "dolly": DOLLY, "lima": LIMA}
+TAG_READINGS = Path(__file__).parent / "tag_readings.jsonl"
 
 
 def read_corpus_rows(path: Path) -> list[dict[str, Any]]:
@@ -72,6 +76,28 @@ def read_first_annotations(data: Path) -> dict[str, dict[str, Any]]:
         if instruction not in annotations:
             annotations[instruction] = row
     return annotations
+
+
+def read_tag_readings(data: Path) -> tuple[list[str], list[list[str]]]:
+    """Read our own readings of the tagger's output: instructions, and the tags they should have.
+
+    Rows that were read in a corpus are stored by their id, such as "alpaca-12", without their
+    text; sentences of our own are stored whole.
+    """
+    texts: dict[str, str] = {}
+    for name, path in READ_CORPORA.items():
+        for number, row in enumerate(read_corpus_rows(data / path)):
+            given = row.get("input") or row.get("context") or ""
+            texts[f"{name}-{number}"] = join_raw_input(row["instruction"], given)
+
+    instructions: list[str] = []
+    tags: list[list[str]] = []
+    for line in TAG_READINGS.read_text("utf-8").splitlines():
+        reading = json.loads(line)
+        text = reading.get("instruction") or texts[reading["id"]]
+        instructions.append(text)
+        tags.append(reading["tags"])
+    return instructions, tags
 
 
 def is_holdout_tag(text: str) -> bool:

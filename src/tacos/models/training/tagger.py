@@ -5,7 +5,9 @@
 2. Make it small: the n-grams' part T'A keeps its largest weights; the other part is projected onto
    landmarks, the centres of a K-means of the instructions (Williams and Seeger, 2001), so that no
    instruction is stored.
-3. Fit the second look on candidates of instructions that the scorer of an inner fold had not seen.
+3. Fit the second look on candidates of instructions that the scorer of an inner fold had not seen,
+   and on wrong ones: words with several meanings, planted into these instructions
+   (`planted_words`).
 4. Choose the floors of `TagThresholds` that are best on these, for the mean of micro and macro F1.
 
 Training assumes that an instruction's tags are complete: a good tag that nobody gave counts as
@@ -36,35 +38,45 @@ from tacos.models import (
     encoder,
     int8_tensors,
     ngrams,
+    static_encoder,
     tag_candidates,
+    tag_evidence,
     tag_phrases,
     tagger,
     tagger_files,
 )
 from tacos.models.tag_agreement import lowercase_tag, lowercase_tags
+from tacos.models.training import planted_words
 
 Matrix = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
 MIN_GIVEN = 2
 """A tag is learned if it is given to this many instructions or more."""
-FLOORS = (0.1, 0.15, 0.2, 0.25, 0.3)
-FIRST_FLOORS = (0.1, 0.15)
+FLOORS = (0.15, 0.2, 0.25, 0.3)
+FIRST_FLOORS = (0.15, 0.2)
 EXPECTED_TAGS = (1.6, 2.4, 3.2, 4.8)
+REST_TO_PROTOTYPE = "closeness of the rest to the prototype"
+SAME_TOPIC = 0.35
+"""A planted text whose rest is this close to a tag's prototype may well deserve the tag."""
 
 
 @dataclass(frozen=True)
 class TaggerRecipe:
-    """How a tagger is trained; `n_weights` and `n_landmarks` decide its size."""
+    """How a tagger is trained; `n_weights` and `n_landmarks` decide its size.
+
+    `n_planted` is the number of texts per fold that each word with several meanings is planted in.
+    """
 
     encoder: str = "static"
     gamma: float = 2.0
     ridge: float = 1.0
-    n_weights: int = 1_000_000
+    n_weights: int = 500_000
     n_landmarks: int = 768
     n_folds: int = 5
     hidden: tuple[int, ...] = (32, 16)
     n_epochs: int = 12
+    n_planted: int = 5
     seed: int = 0
     name: str = "tacos-tagger"
 
@@ -168,12 +180,13 @@ def fit_tagger_model(
     vectors = _encode_tags(rows, lore)
     with threadpool_limits(1):
         scorer = _fit_scorer(rows, recipe)
-        known = _build_tag_table(rows, lore, vectors)
+        known = _build_tag_table(rows, lore, vectors, list(scorer.columns))
         network, choice = _fit_second_look(rows, lore, vectors, recipe)
     meta: dict[str, Any] = {
         "name": recipe.name,
         "encoder": recipe.encoder,
         "closeness": "static",
+        "ambiguous": sorted(planted_words.read_ambiguous_stems()),
         "fingerprints": tagger_files.fingerprint_encoders(recipe.encoder, "static"),
     }
     return tagger_files.TaggerModel(
@@ -370,8 +383,12 @@ def _build_tag_table(
     rows: TrainingRows,
     lore: TagReference,
     vectors: Mapping[str, Matrix],
+    n_grams: Sequence[str],
 ) -> tag_candidates.TagTable:
-    """Build the lexicon (every tag given here or published) and what is known of each tag."""
+    """Build the lexicon (every tag given here or published) and what is known of each tag.
+
+    `n_grams` are those of the scorer, in the order of its columns.
+    """
     counts = _count_rows_by_tag(rows)
     learned = _list_learned_tags(rows)
     column = {tag: number for number, tag in enumerate(learned)}
@@ -381,13 +398,35 @@ def _build_tag_table(
     given = [counts[tag] for tag in tags]
     published = [lore.published.get(tag, 0) for tag in tags]
     columns = [column.get(tag, -1) for tag in tags]
+    lexicon = _build_lexicon(rows, names)
+    tag_vectors = np.stack([vectors[name] for name in names])
+    tag_columns = np.array(columns, dtype=np.int64)
     return tag_candidates.TagTable(
-        lexicon=_build_lexicon(rows, names),
-        vectors=np.stack([vectors[name] for name in names]),
+        lexicon=lexicon,
+        vectors=tag_vectors,
         given=np.array(given, dtype=np.float32),
         published=np.array(published, dtype=np.float32),
-        columns=np.array(columns, dtype=np.int64),
+        columns=tag_columns,
+        evidence=tagger_files.build_evidence_table(
+            n_grams,
+            lexicon,
+            tag_vectors,
+            tag_columns,
+            prototypes=_build_prototypes(rows, learned),
+            ambiguous=planted_words.read_ambiguous_stems(),
+            closeness=encoder.load("static"),
+        ),
     )
+
+
+def _build_prototypes(
+    rows: TrainingRows,
+    learned: Sequence[str],
+) -> Matrix:
+    """Build the mean direction of the instructions with each learned tag, (tags, dim)."""
+    indicator = _build_indicator(rows.tags, learned)
+    sums = indicator.T @ rows.near
+    return static_encoder.scale_rows(sums)
 
 
 def _build_lexicon(
@@ -431,13 +470,15 @@ class _FoldCandidates(NamedTuple):
     """Candidates of rows that the scorer has not seen, each array (rows, WIDTH, ...).
 
     `inputs` describes them, `right` says whether an annotator gave them, `filled` whether there is
-    a candidate, and `sizes` (rows,) how many tags each row has.
+    a candidate, and `sizes` (rows,) how many tags each row has. `planted` (candidates, names)
+    describes wrong candidates of texts with a planted word.
     """
 
     inputs: Matrix
     right: Flags
     filled: Flags
     sizes: Ids
+    planted: Matrix
 
 
 def _fit_second_look(
@@ -465,9 +506,11 @@ def _fit_second_look(
     filled = np.concatenate([part.filled for part in parts])
     sizes = np.concatenate([part.sizes for part in parts])
 
+    planted = np.concatenate([part.planted for part in parts])
+    n_planted = len(planted)
     network = _fit_network(
-        inputs[filled],
-        right[filled],
+        np.concatenate([inputs[filled], planted]),
+        np.concatenate([right[filled], np.zeros(n_planted, dtype=np.bool_)]),
         recipe,
     )
     # An empty place has no chance to be given.
@@ -491,11 +534,11 @@ def _prepare_fold(
     seen_rows = rows.take(seen.tolist())
     unseen_rows = rows.take(unseen.tolist())
     scorer = _fit_scorer(seen_rows, recipe)
-    known = _build_tag_table(seen_rows, lore, vectors)
-    scores = scorer.scores(unseen_rows.texts, unseen_rows.vectors)
+    known = _build_tag_table(seen_rows, lore, vectors, list(scorer.columns))
+    scores = scorer.score_texts(unseen_rows.texts, unseen_rows.vectors)
     candidates = tag_candidates.propose_candidates(
         known,
-        scores,
+        scores.total,
         unseen_rows.stems,
     )
     inputs = tag_candidates.describe_candidates(
@@ -517,7 +560,111 @@ def _prepare_fold(
         right=right & filled,
         filled=filled,
         sizes=np.array(sizes),
+        planted=_describe_planted(scorer, known, unseen_rows, recipe),
     )
+
+
+def _describe_planted(
+    scorer: tagger_files.TagScorer,
+    known: tag_candidates.TagTable,
+    rows: TrainingRows,
+    recipe: TaggerRecipe,
+) -> Matrix:
+    """Describe the wrong candidates of texts with a planted word, (candidates, len(NAMES)).
+
+    Wrong is what rests on the planted word, unless the row has the tag or is close to its topic.
+    """
+    loudness = scorer.n_gram_weights.max(axis=1).toarray() * scorer.idf
+    idf = dict(zip(scorer.columns, scorer.idf.tolist(), strict=True))
+    planted = planted_words.plant_words(
+        planted_words.find_loud_words(scorer.columns, loudness),
+        rows.texts,
+        rows.words,
+        idf,
+        n_per_word=recipe.n_planted,
+        seed=recipe.seed,
+    )
+    n_names = len(tag_candidates.NAMES)
+    parts: list[Matrix] = [np.empty((0, n_names), dtype=np.float32)]
+    for start in range(0, len(planted), tagger.CHUNK):
+        end = start + tagger.CHUNK
+        chunk = planted[start:end]
+        part = _describe_planted_chunk(
+            scorer,
+            known,
+            rows,
+            chunk,
+            recipe,
+        )
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def _describe_planted_chunk(
+    scorer: tagger_files.TagScorer,
+    known: tag_candidates.TagTable,
+    rows: TrainingRows,
+    planted: Sequence[planted_words.PlantedText],
+    recipe: TaggerRecipe,
+) -> Matrix:
+    texts = [text for text, _, _ in planted]
+    near = encoder.load("static").encode(texts)
+    vectors = near
+    if recipe.encoder != "static":
+        vectors = encoder.load(recipe.encoder).encode(texts)
+    stems = [tag_phrases.stem_text(text) for text in texts]
+    scores = scorer.score_texts(texts, vectors)
+    candidates = tag_candidates.propose_candidates(
+        known,
+        scores.total,
+        stems,
+    )
+    inputs = tag_candidates.describe_candidates(
+        known,
+        scores,
+        stems,
+        near,
+        candidates,
+    )
+
+    rest = inputs[..., tag_candidates.NAMES.index(REST_TO_PROTOTYPE)]
+    is_wrong = _rests_on_planted(scorer, known, scores, candidates, planted)
+    is_wrong &= rest < SAME_TOPIC
+    tags, _ = candidates
+    names = known.lexicon.tags
+    for number, one in enumerate(planted):
+        given = rows.tags[one.row]
+        is_given = [lowercase_tag(names[tag]) in given for tag in tags[number]]
+        is_wrong[number, is_given] = False
+    return inputs[is_wrong]
+
+
+def _rests_on_planted(
+    scorer: tagger_files.TagScorer,
+    known: tag_candidates.TagTable,
+    scores: tag_candidates.TextScores,
+    candidates: tag_candidates.Found,
+    planted: Sequence[planted_words.PlantedText],
+) -> Flags:
+    """Say which candidates rest on the planted word, (texts, WIDTH).
+
+    Their loudest n-gram has it, or they are only mentioned and have it.
+    """
+    tags, mentioned = candidates
+    column = np.where(tags >= 0, known.columns[tags], -1)
+    _, _, n_gram = tag_evidence.find_loudest(scores.by_words, column)
+    n_grams = list(scorer.columns)
+    rests = np.zeros(tags.shape, dtype=np.bool_)
+    for number, one in enumerate(planted):
+        (stem,) = tag_phrases.stem_text(one.word)
+        for place, tag in enumerate(tags[number]):
+            loudest = n_gram[number, place]
+            if loudest >= 0:
+                words = n_grams[loudest].lstrip("^").split()
+                rests[number, place] = one.word in words
+            elif mentioned[number, place]:
+                rests[number, place] = stem in known.lexicon.stems[tag]
+    return rests
 
 
 def _fit_network(
@@ -625,9 +772,17 @@ def freeze_tagger(
         "given": known.given.astype(np.int32),
         "published": known.published.astype(np.int32),
         "columns": known.columns.astype(np.int32),
+        **int8_tensors.pack_matrix("prototypes", _list_prototypes(known)),
         **_freeze_network(made.network),
     }
     return meta, packed
+
+
+def _list_prototypes(known: tag_candidates.TagTable) -> Matrix:
+    """List the prototypes of learned tags in the order of the scores' columns."""
+    (learned,) = np.nonzero(known.columns >= 0)
+    order = np.argsort(known.columns[learned])
+    return known.evidence.prototypes[learned[order]]
 
 
 def _freeze_network(
