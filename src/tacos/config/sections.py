@@ -180,9 +180,12 @@ class NormaliseSettings(SettingsSection):
     """
     # Step 3: meaning
     semantic: Annotated[
-        Literal["distance", "off"], BeforeValidator(_read_semantic_switch)
-    ] = "distance"
-    """Merge tags of similar meaning: `distance`, those within `eps` of each other."""
+        Literal["learned", "distance", "off"], BeforeValidator(_read_semantic_switch)
+    ] = "learned"
+    """Merge tags of similar meaning. `learned`: those that a small model, fitted to pairs of tags
+    that readers judged, finds likely to be the same (with the encoder `minilm`; with any other:
+    `distance`). `distance`: those within `eps` of each other.
+    """
     eps: float = Field(0.05, gt=0, lt=2)
     """The largest distance at which tags are merged by meaning (DBSCAN)."""
     max_tags: int = Field(200_000, gt=0)

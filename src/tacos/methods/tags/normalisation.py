@@ -31,6 +31,7 @@ from tacos.methods.tags import (
     association_rules,
     frequency_filter,
     merge_steps,
+    tag_likeness,
     tag_links,
     tag_matching,
     tag_trace,
@@ -478,13 +479,22 @@ def _run_meaning_step(
         return _Merged(after, [step], links, resolved.remarks)
     if settings.semantic == "off":
         return _Merged(trace)
-    moves = merge_steps.find_semantic_moves(
-        trace.names(),
-        counts,
-        _require_encoder(encoder),
-        settings.eps,
-        settings.signs,
-    )
+    used = _require_encoder(encoder)
+    if settings.semantic == "learned" and used.name == tag_likeness.ENCODER:
+        moves = tag_likeness.find_likely_moves(
+            trace.names(),
+            trace.totals(),
+            used,
+            settings.signs,
+        )
+    else:
+        moves = merge_steps.find_semantic_moves(
+            trace.names(),
+            counts,
+            used,
+            settings.eps,
+            settings.signs,
+        )
     after, step = tag_trace.apply_moves(trace, "semantic", hold(trace, moves))
     return _Merged(after, [step])
 

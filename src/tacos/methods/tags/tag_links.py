@@ -92,17 +92,16 @@ def attach_parents(
     links: Iterable[TagLink],
 ) -> pl.DataFrame:
     """The vocabulary with the parents of each canonical tag, by `VOCABULARY`."""
-    by_child: dict[str, list[dict[str, str]]] = {}
-    for link in links:
-        parent = {
-            "tag": link.parent,
-            "step": link.step,
-            "reason": link.reason,
-        }
-        by_child.setdefault(link.child, []).append(parent)
-    parents = [by_child.get(name, []) for name in vocabulary["canonical"].to_list()]
-    column = pl.Series("parents", parents, VOCABULARY["parents"])
-    return vocabulary.with_columns(column).select(VOCABULARY.names())
+    columns = ["canonical", "tag", "step", "reason"]
+    rows = [(link.child, link.parent, link.step, link.reason) for link in links]
+    schema = dict.fromkeys(columns, pl.String)
+    table = pl.DataFrame(rows, schema, orient="row")
+    by_child = table.group_by("canonical", maintain_order=True)
+    parents = by_child.agg(parents=pl.struct(columns[1:]))
+    # A left join keeps the order of the vocabulary.
+    joined = vocabulary.join(parents, on="canonical", how="left", maintain_order="left")
+    filled = pl.col("parents").fill_null([]).cast(VOCABULARY["parents"])
+    return joined.with_columns(filled).select(VOCABULARY.names())
 
 
 def read_parents(vocabulary: pl.DataFrame) -> pl.DataFrame:
