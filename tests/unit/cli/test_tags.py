@@ -19,6 +19,8 @@ UNTIL = (
     "ingest.tags=tags",
     "--set",
     "normalise.alpha=1",
+    "--set",
+    "normalise.semantic=distance",
 )
 
 
@@ -126,6 +128,8 @@ def test_more_tags_than_can_be_clustered_are_refused_before_they_are_embedded(
         "normalise.alpha=1",
         "--set",
         "cluster.max_tags=2",
+        "--set",
+        "normalise.semantic=off",
     )
     by_tags = ("--set", "cluster.by=tags")
     output = tmp_path / "out.jsonl"
