@@ -49,6 +49,7 @@ def summarise_scores(artifacts: Artifacts) -> dict[str, dict[str, Any]]:
 
     figures = {}
     for name in ("score", *NUMBERS):
+        # Judges of one score give neither of the two numbers.
         given = rated.drop_nulls(name)
         if given.is_empty():
             continue
@@ -96,6 +97,7 @@ def warn_about_length(
 
 def _count_rows_left_out(shortlist: Artifact) -> int:
     """Samples that the rule of length left out in every one of their clusters."""
+    # A sample that one cluster kept was seen by a judge after all.
     by_length = pl.col("reason").str.ends_with(LENGTH_RULE)
     left_out = shortlist.rejects().filter(by_length).select("id").unique()
     kept = shortlist.scan().select("id").collect()
