@@ -71,7 +71,8 @@ def select(  # noqa: PLR0913 - the options of the command
         settings: Nested settings over the preset, such as `{"cluster": {"k": 20}}`, which win over
             `n` and `seed`; or all settings.
         tagger: A function from instructions to lists of tags, instead of the model of the settings.
-        judge: A function from instructions and responses to scores from 1 to 100.
+        judge: A function from instructions and responses to scores from 1 to 100: one for each
+            sample, or a pair (value, correctness).
         encoder: A function from n texts to an array of shape (n, dim).
         selector: A function from the pool and n to the ids to select.
         ledger: The file of paid replies; in the user's data folder by default.
