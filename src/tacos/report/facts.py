@@ -20,6 +20,7 @@ from tacos.methods.judging.comparisons import combine_verdicts
 from tacos.methods.selecting import longest, random_rows
 from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
+from tacos.models import judge
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report.score_figures import summarise_scores, warn_about_length
 from tacos.store.artifacts import Artifact
@@ -73,6 +74,10 @@ class RunSummary:
     """Stage -> rows that it graded one by one, where such grades are the scores and no pair was
     compared: `grade`, and `reread` for the slow tier of the embedded judge.
     """
+    is_pointwise: bool = False
+    """Whether these grades are by judges that see one row at a time anyway, not by choice."""
+    lacks_close_tier: bool = False
+    """Whether the embedded judge graded without its slow tier."""
     n_pairs: int = 0
     n_verdicts: int = 0
     diagnostics: dict[str, Any] = field(default_factory=dict)
@@ -136,7 +141,7 @@ def summarise_run(
     if _list_rounds(artifacts, "verdicts"):
         figures |= _summarise_judging(artifacts, settings)
     elif find_newest_scores(artifacts) and not settings.ingest.score:
-        figures["n_graded"] = _count_graded_rows(artifacts)
+        figures |= _summarise_grading(artifacts, settings)
     scores = summarise_scores(artifacts)
     figures["scores"] = scores
     figures["warnings"] = warn_about_length(artifacts, scores)
@@ -352,6 +357,25 @@ def _summarise_judging(
         figures["judges"] = by_judge
         figures["agreement"] = _measure_judge_agreement(verdicts)
     return figures
+
+
+def _summarise_grading(artifacts: Artifacts, settings: Settings) -> dict[str, Any]:
+    """Who graded rows one by one where grades are the scores."""
+    n_graded = _count_graded_rows(artifacts)
+    if "grades" not in artifacts:
+        return {"n_graded": n_graded}
+    manifest = artifacts["grades"].manifest
+    note = manifest["notes"].get("pointwise")
+    # A panel notes the names of its pointwise members.
+    is_pointwise = note is True
+    if isinstance(note, list):
+        is_pointwise = len(note) == len(settings.judges)
+    is_embedded = manifest["model"] == judge.load().name
+    return {
+        "n_graded": n_graded,
+        "is_pointwise": is_pointwise,
+        "lacks_close_tier": is_embedded and "reread" not in n_graded,
+    }
 
 
 def _count_graded_rows(artifacts: Artifacts) -> dict[str, int]:

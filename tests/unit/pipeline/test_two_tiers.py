@@ -13,6 +13,7 @@ from tests.small_world import encode_letters, make_rows, tag_by_words
 
 import tacos
 from tacos import config
+from tacos.cli.shared.summary import format_summary
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError
@@ -169,6 +170,10 @@ def test_a_function_that_judges_makes_no_pairs_and_the_summary_says_why(
     )
     assert done.summary.n_graded == {"grade": N}
     assert done.summary.n_pairs == 0
+    told = dict(format_summary(done.summary))["judged"]
+    assert told.startswith(f"{N} rows, each by itself")
+    assert "comparisons of a pointwise judge change nothing" in told
+    assert "fast tier" not in told, "this judge is a function, with one tier"
     assert tacos.load(tmp_path / "run").settings.judge.mode == "singleton"
 
 

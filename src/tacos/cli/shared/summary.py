@@ -182,7 +182,7 @@ def _format_cascade(summary: RunSummary) -> Lines:
 def _format_judging(summary: RunSummary) -> Lines:
     """What the judges did and how far they can be trusted."""
     if summary.n_graded:
-        yield "judged", _format_single_grades(summary.n_graded)
+        yield "judged", _format_single_grades(summary)
     if not summary.n_pairs:
         return
     diagnostics = summary.diagnostics
@@ -210,15 +210,21 @@ def _format_judging(summary: RunSummary) -> Lines:
         )
 
 
-def _format_single_grades(n_graded: Mapping[str, int]) -> str:
+def _format_single_grades(summary: RunSummary) -> str:
     """Who graded how many rows one by one, and why no pairs were compared."""
-    text = f"{n_graded['grade']:,} rows, each by itself"
+    n_graded = summary.n_graded
+    texts = [f"{n_graded.get('grade', 0):,} rows, each by itself"]
     if "reread" in n_graded:
-        text += f"; {n_graded['reread']:,} of them again by the slow tier"
-    return (
-        f"{text}. No pairs were compared: comparisons change nothing where a judge sees one row "
-        "at a time"
-    )
+        texts.append(f"{n_graded['reread']:,} of them again by the slow tier")
+    if summary.lacks_close_tier:
+        texts.append(
+            "by the fast tier alone (judge.close; the slow one needs the extra `close`)"
+        )
+    if summary.is_pointwise:
+        texts.append(
+            "no pairs were compared: comparisons of a pointwise judge change nothing"
+        )
+    return "; ".join(texts)
 
 
 def _format_scores(summary: RunSummary) -> Lines:
