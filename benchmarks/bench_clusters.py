@@ -215,7 +215,7 @@ def cluster_balanced(vectors: Vectors, k: int, seed: int) -> Ints:
     centres = cluster_size_limits.resize_centres(
         centres,
         vectors,
-        SETTINGS.smallest,
+        cluster_size_limits.relax_smallest(SETTINGS.smallest, len(vectors), k),
         cluster_size_limits.relax_largest(SETTINGS.largest, k),
         seed,
     )

@@ -284,7 +284,8 @@ class ClusterSettings(SettingsSection):
     its tags (preset `paper`).
     """
     smallest: int = Field(8, ge=0)
-    """Clusters with fewer samples are merged into the nearest one. 0: never (preset `paper`). See
+    """Clusters with fewer samples are merged into the nearest one; the number is half the mean size
+    of `k` clusters where that is smaller. 0: never (preset `paper`). See
     `tacos.methods.clusters.cluster_size_limits`.
     """
     largest: float = Field(0.1, gt=0, le=1)

@@ -152,7 +152,7 @@ PIPELINE: Pipeline = (
         work=tags.canonicalise_batch,
     ),
     TableStage(
-        "cluster", "clusters", CLUSTERS, version=3,
+        "cluster", "clusters", CLUSTERS, version=4,
         reads=("canonical_tags", "samples"),
         uses=("cluster", "seed"),
         run=clusters.make_clusters,

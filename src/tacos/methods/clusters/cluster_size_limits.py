@@ -40,6 +40,15 @@ def relax_largest(largest: float, k: int) -> float:
     return min(1.0, max(largest, 2 / k))
 
 
+def relax_smallest(smallest: int, n_samples: int, k: int) -> float:
+    """The fewest samples that a cluster may have: at most half the mean size of k clusters.
+
+    >>> relax_smallest(8, 2_000, 50), relax_smallest(8, 40, 5)
+    (8.0, 4.0)
+    """
+    return min(float(smallest), n_samples / (2 * k))
+
+
 # Clusters of tags
 
 
@@ -48,7 +57,7 @@ def resize_tag_clusters(
     vectors: Vectors,
     n_of: Count,
     n_samples: int,
-    smallest: int,
+    smallest: float,
     largest: float,
     seed: int,
 ) -> pl.DataFrame:
@@ -80,7 +89,7 @@ def resize_tag_clusters(
 
 def _find_tiny_clusters(
     sizes: Mapping[int, int],
-    smallest: int,
+    smallest: float,
 ) -> set[int]:
     """The clusters with fewer samples; never all of them: the largest stays."""
     largest = max(sizes, key=lambda cluster: (sizes[cluster], -cluster))

@@ -145,7 +145,7 @@ def _cluster_tags(tables: Tables, settings: Settings, encoder: Encoder) -> pl.Da
         vectors,
         count_members,
         n_samples,
-        config.smallest,
+        cluster_size_limits.relax_smallest(config.smallest, n_samples, k),
         cluster_size_limits.relax_largest(config.largest, k),
         settings.seed,
     )
@@ -222,11 +222,12 @@ def _cluster_embeddings(
         return kmeans_clusters.build_sample_clusters(no_centres, {}, {})
 
     k = kmeans_clusters.choose_k(config.k, drawn.height, n_samples)
+    smallest = cluster_size_limits.relax_smallest(config.smallest, n_samples, k)
     initial = kmeans_clusters.fit_kmeans_centres(vectors, k, settings.seed)
     centres = cluster_size_limits.resize_centres(
         initial,
         vectors,
-        config.smallest * drawn.height / n_samples,  # as many of the rows drawn
+        smallest * drawn.height / n_samples,  # as many of the rows drawn
         cluster_size_limits.relax_largest(config.largest, k),
         settings.seed,
     )

@@ -204,3 +204,9 @@ def test_a_share_is_relaxed_only_where_few_clusters_cannot_meet_it() -> None:
     assert cluster_size_limits.relax_largest(0.1, 50) == 0.1
     assert cluster_size_limits.relax_largest(0.1, 5) == 0.4
     assert cluster_size_limits.relax_largest(0.5, 1) == 1.0
+
+
+def test_a_tiny_pool_keeps_clusters_of_a_few_rows() -> None:
+    assert cluster_size_limits.relax_smallest(8, 40, 5) == 4
+    assert cluster_size_limits.relax_smallest(8, 52_002, 50) == 8
+    assert cluster_size_limits.relax_smallest(0, 40, 5) == 0
