@@ -230,8 +230,8 @@ PIPELINE: Pipeline = (
             "close_grades", "verdicts/all", "scores/last",
         ),
         uses=(
-            "select", "cluster.membership", "judge.reliability", "judge.mode", "judge.target",
-            "ingest.score", "seed",
+            "select", "cluster.membership", "judge.reliability", "judge.mode", "judge.panel",
+            "judge.target", "ingest.score", "seed",
         ),
         run=selection.make_selection,
     ),

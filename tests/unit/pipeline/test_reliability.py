@@ -8,6 +8,7 @@ from tests.small_world import MODELS, long_response, make_rows
 
 import tacos
 from tacos.cli.shared.summary import _format_worth
+from tacos.models import judge
 
 
 def run(place: Path, **settings: dict[str, Any]) -> tacos.Selection:
@@ -81,4 +82,21 @@ def test_scores_of_the_input_are_of_unknown_reliability(tmp_path: Path) -> None:
 def test_reselect_goes_by_the_reliability_of_the_run(tmp_path: Path) -> None:
     done = run(tmp_path, judge={"reliability": 0.05})
     again = tacos.reselect(done, 20)
+    assert set(again.scores["id"]) == set(done.scores["id"])
+
+
+def test_the_embedded_judges_reliability_is_that_of_its_card(tmp_path: Path) -> None:
+    done = tacos.select(
+        make_rows(160, long_response),
+        20,
+        run=tmp_path,
+        settings={"judge": {"close": "off"}},
+        tagger=MODELS["tagger"],
+        encoder=MODELS["encoder"],
+    )
+    worth = done.summary.worth
+    assert worth["reliability"] == judge.load().reliability["all"]
+    assert 0 < worth["gain"] < worth["perfect"]
+    # The same for its grades, which `by="grade"` ranks by.
+    again = tacos.reselect(done, 20, by="grade")
     assert set(again.scores["id"]) == set(done.scores["id"])

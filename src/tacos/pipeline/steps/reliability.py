@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -53,8 +54,10 @@ def find_reliability(
         return Reliability(None, OF_INPUT)
     if _find_model(tables, "close_grades") == close_judge.NAME:
         return _read_card(close_judge.load_without_reader())
-    if _is_embedded(tables):
-        return _read_card(judge.load())
+    scoring = _name_scoring_model(tables)
+    for embedded in _list_embedded_judges(settings):
+        if embedded.name == scoring:
+            return _read_card(embedded)
     if "error" in scores.columns:
         from_errors = judge_reliability.estimate_from_errors(scores)
         if from_errors is not None:
@@ -79,14 +82,15 @@ def find_grade_reliability(tables: Mapping[str, Table]) -> Reliability:
     return Reliability(None, NOT_MEASURED)
 
 
-def _is_embedded(tables: Mapping[str, Table]) -> bool:
-    """Whether the embedded judge gave the scores: it compared rows or, if nothing did, graded
-    them.
+def _name_scoring_model(tables: Mapping[str, Table]) -> str | None:
+    """The model that gave the scores: it compared rows or, if nothing did, graded them.
+
+    None for several models.
     """
     comparing = [table for name, table in tables.items() if _plain(name) == "verdicts"]
     grading = [table for name, table in tables.items() if name == "grades"]
-    judges = {getattr(table, "model", None) for table in comparing or grading}
-    return judges == {judge.load().name}
+    names = {getattr(table, "model", None) for table in comparing or grading}
+    return names.pop() if len(names) == 1 else None
 
 
 def _find_model(tables: Mapping[str, Table], name: str) -> str | None:
@@ -99,8 +103,15 @@ def _plain(name: str) -> str:
     return name.partition("/")[0]
 
 
+def _list_embedded_judges(settings: Settings) -> list[EmbeddedJudge]:
+    """The shipped judge, and the one in a folder that the settings name."""
+    folders = [Path(name) for name in settings.judge.panel if name]
+    distilled = [judge.load(folder) for folder in folders if folder.is_dir()]
+    return [judge.load(), *distilled]
+
+
 def _read_card(embedded: EmbeddedJudge) -> Reliability:
-    """An embedded judge's reliability over all kinds of data."""
+    """The reliability of an embedded judge over all kinds of data."""
     by_kind = embedded.reliability
     if "all" not in by_kind:
         return Reliability(None, NOT_MEASURED)
