@@ -117,7 +117,8 @@ def build_world(data: Path) -> World:
 def read_fast_tier(numbers: list[str]) -> list[tuple[Floats, Floats]]:
     """Value and correctness of these rows of Alpaca out of fold, by partition."""
     table = pl.read_parquet(OUT_OF_FOLD)
-    table = table.filter(pl.col("source") == "alpaca")
+    is_wanted = (pl.col("source") == "alpaca") & (pl.col("tier") == "fast")
+    table = table.filter(is_wanted)
     place = pl.DataFrame({"row": [int(number) for number in numbers]})
     partitions = []
     for part in table.partition_by("partition", maintain_order=True):

@@ -273,7 +273,7 @@ def test_what_a_judge_without_a_language_model_would_leave_unread_is_an_error(
 def test_singleton_scores_are_the_judge_s_own_grades_of_every_sample(
     tmp_path: Path, server: FaultServer
 ) -> None:
-    done = select(tmp_path, settings(server, mode="singleton"))
+    done = select(tmp_path, settings(server, mode="singleton", target=0.5))
     assert not any(name.startswith(("pairs", "verdicts")) for name in done.artifacts)
     assert server.asked.total() == len(ROWS)
     texts = dict(

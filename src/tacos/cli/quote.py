@@ -130,6 +130,8 @@ def _print_quote(quotation: Quote, settings: Settings, pilot: int) -> None:
     )
     if quotation.quality is not None:
         console.print_line(_format_quality_cost(quotation.quality))
+    if quotation.reading is not None:
+        console.print_line(quotation.reading.text())
     for stage, models in list_embedding_models(settings).items():
         console.print_line(
             f"not counted: the vectors that {stage} asks {models[0]} for, "

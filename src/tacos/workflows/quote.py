@@ -23,6 +23,7 @@ import polars as pl
 
 from tacos import llm, prompts
 from tacos.config import Settings
+from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, LLMError
 from tacos.formats import sources
 from tacos.llm.chat import grouped_prompts
@@ -40,7 +41,9 @@ from tacos.llm.ledger.ledger import Ledger, open_ledger
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.methods.judging import comparisons
 from tacos.methods.tags import open_tags, tag_matching
-from tacos.models import tagger
+from tacos.models import close_judge, tagger
+from tacos.pipeline.conditions import uses_close_judge
+from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.stages import find_stage
@@ -50,6 +53,7 @@ from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.grouped_tagging_quality import QualityCost, measure_quality_cost
 from tacos.workflows.input_samples import count_run_questions, read_samples
+from tacos.workflows.reading_time import ReadingTime, measure_reading_time
 
 TAGGING = ("tag-sample", "tag")
 ONE_MODEL = (*TAGGING, "match")
@@ -64,6 +68,8 @@ class Quote:
     stages: list[StageForecast]
     quality: QualityCost | None = None
     """What `tag.per_request` costs in quality, if that was asked for."""
+    reading: ReadingTime | None = None
+    """What the slow tier of the embedded judge reads, if it does."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: ranges as low, mid, high."""
@@ -71,6 +77,7 @@ class Quote:
         return {
             "stages": [_forecast_as_dict(stage) for stage in self.stages],
             "quality": quality,
+            "reading": None if self.reading is None else vars(self.reading),
         }
 
 
@@ -109,7 +116,11 @@ def quote(
     with open_ledger(ledger_file) as book, open_samples(data, chosen) as samples:
         if quality:
             cost = quote_quality_cost(samples, chosen, book, pilot)
-        return Quote(quote_stages(samples, chosen, book, pilot), cost)
+        return Quote(
+            quote_stages(samples, chosen, book, pilot),
+            cost,
+            _quote_reading(samples, chosen),
+        )
 
 
 @contextmanager
@@ -193,6 +204,19 @@ def quote_quality_cost(
         model,
         settings,
         ledger,
+    )
+
+
+def _quote_reading(samples: Artifact, settings: Settings) -> ReadingTime | None:
+    """How long the slow tier of the embedded judge reads; None if it reads nothing."""
+    resolved = resolve_judging(settings)
+    if not uses_close_judge(resolved):
+        return None
+    return measure_reading_time(
+        samples,
+        resolved,
+        close_judge.load(),
+        LocalEngine().n_workers,
     )
 
 
