@@ -1,13 +1,14 @@
 """What the embedded judge's two numbers are worth, what they must not pay for, and their speed.
 
     # all figures of src/tacos/models/data/judge.md
-    python benchmarks/bench_judge.py [../shared/data] [--partitions 5]
+    python benchmarks/bench_judge.py [../shared/data] [--partitions 5] [--tier fast]
 
 Everything that compares with annotators is cross-fitted: the judge that scores a row saw neither its
 instruction nor its response, nor a spoilt copy of it (five folds, `--partitions` times; the mean of
 the partitions is reported). Intervals are 95%, from 1,000 bootstrap samples of groups of rows that
 share a text. The held-out scores go to `benchmarks/.work/judge_oof.parquet` (source, row, partition,
-tier, value, correctness), which other benchmarks read. Only speed and size are the shipped judge's.
+tier, value, correctness), which other benchmarks read. Only speed and size are the shipped judge's. Without `--tier` the close
+tier is measured too where SmolLM2 is installed; reading all rows takes it some ten minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import polars as pl
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
-from tacos.models import judge, judge_model
+from tacos.models import judge, judge_model, smollm2
 from tacos.models.static_encoder import StaticEncoder
 from tacos.models.training import graded_rows, preference_pairs, spoilt_responses
 from tacos.models.training import judge as training
@@ -65,52 +66,75 @@ Rows = npt.NDArray[np.int64]
 Figures = dict[str, Any]
 
 
-def main(data: Path, n_partitions: int) -> Figures:
-    """Every figure."""
+def main(data: Path, tiers: Sequence[str], n_partitions: int) -> Figures:
+    """Every figure of these tiers."""
+    figures: Figures = {"partitions": n_partitions}
+    for tier in tiers:
+        reader = smollm2.load() if tier == "close" else None
+        figures[tier] = measure_tier(data, tier, reader, n_partitions)
+    shipped = judge.load()
+    return figures | {
+        "reliability": shipped.reliability,
+        "speed": measure_speed(shipped, data),
+        "bytes": sum((judge.DATA / name).stat().st_size for name in judge.FILES),
+    }
+
+
+def measure_tier(
+    data: Path,
+    tier: str,
+    reader: judge_model.StateReader | None,
+    n_partitions: int,
+) -> Figures:
+    """Every held-out figure of one tier."""
+    recipe = {"fast": training.FAST, "close": training.CLOSE}[tier]
     rows = graded_rows.read_graded_rows(data)
     texts = [(row.instruction, row.response) for row in rows]
     groups = graded_rows.group_rows(texts)
-    contrasts = spoilt_responses.draw_contrasts(texts)
+    contrasts = spoilt_responses.draw_contrasts(texts, share=recipe.copies)
     encoder = StaticEncoder()
     columns = training.measure_texts(
-        [*texts, *(contrast.text for contrast in contrasts)], encoder
+        [*texts, *(contrast.text for contrast in contrasts)], encoder, reader
     )
-    fitted_to = training.prepare_data(rows, contrasts, columns)
+    fitted_to = training.prepare_data(rows, contrasts, columns, recipe)
     partners = np.array([contrast.partner for contrast in contrasts], dtype=np.int64)
-    copies = spoil_anew(texts)
-    copy_columns = training.measure_texts([text for _, _, text in copies], encoder)
-    pairs = {
-        "coachlm": preference_pairs.read_revisions(data),
-        "pandalm": preference_pairs.read_votes(data),
-        "car": preference_pairs.read_expert_choices(data),
-    }
+    copies = spoil_anew(texts, n=1500 if reader is None else 130)
+    copy_columns = training.measure_texts(
+        [text for _, _, text in copies], encoder, reader
+    )
     outputs: list[Array] = []
     scores: list[judge.Scores] = []
     spoilt: list[Figures] = []
     votes: dict[str, Figures] = {}
     for partition in range(n_partitions):
         held_out, folds = training.predict_folds(
-            fitted_to, groups, partners, training.JudgeRecipe(), partition
+            fitted_to, groups, partners, recipe, partition
         )
         scaled = training.fit_scales(folds[0][0], rows, held_out)
         outputs.append(held_out)
         scores.append(judge.scale_outputs(scaled, held_out))
         spoilt.append(measure_spoilt(scaled, folds, copies, copy_columns, scores[-1]))
-        if partition == 0:
-            for name, group in pairs.items():
-                votes[name] = measure_votes(group, texts, folds, encoder)
-    write_held_out(rows, scores, "fast")
-    shipped = judge.load()
+        if partition == 0 and reader is None:
+            votes = {
+                name: measure_votes(pairs, texts, folds, encoder)
+                for name, pairs in read_votes(data).items()
+            }
+    write_held_out(rows, scores, tier)
     return {
         "n": len(rows),
-        "partitions": n_partitions,
-        "fast": measure_heads(rows, groups, outputs, scores),
+        "sources": measure_heads(rows, groups, outputs, scores),
         "faults": measure_faults(rows, outputs),
         "spoilt": average_figures(spoilt),
         "experts' votes": votes,
-        "reliability": shipped.reliability,
-        "speed": measure_speed(shipped, data),
-        "bytes": sum((judge.DATA / name).stat().st_size for name in judge.FILES),
+    }
+
+
+def read_votes(data: Path) -> dict[str, list[PreferencePair]]:
+    """The pairs of which people preferred one, by their set."""
+    return {
+        "coachlm": preference_pairs.read_revisions(data),
+        "pandalm": preference_pairs.read_votes(data),
+        "car": preference_pairs.read_expert_choices(data),
     }
 
 
@@ -188,13 +212,13 @@ def measure_faults(rows: Sequence[GradedRow], outputs: Sequence[Array]) -> Figur
 
 
 def spoil_anew(
-    texts: Sequence[judge.Text], seed: int = 7
+    texts: Sequence[judge.Text], n: int = 1500, seed: int = 7
 ) -> list[tuple[int, str, judge.Text]]:
     """Other copies than those of the training: (row, way, text)."""
     rng = random.Random(seed)
     partners = spoilt_responses.find_length_neighbours(texts)
     copies: list[tuple[int, str, judge.Text]] = []
-    for row in sorted(rng.sample(range(len(texts)), 1500)):
+    for row in sorted(rng.sample(range(len(texts)), n)):
         instruction, response = texts[row]
         filler = rng.choice(FILLERS)
         added = {
@@ -367,8 +391,10 @@ if __name__ == "__main__":
         help="the folder of corpora",
     )
     parser.add_argument("--partitions", type=int, default=5)
+    parser.add_argument("--tier", action="append", choices=("fast", "close"))
     options = parser.parse_args()
     if not (options.data / graded_rows.FILE).exists():
         raise SystemExit(f"no graded rows under {options.data}: nothing to measure on")
     with threadpool_limits(1):
-        print(json.dumps(main(options.data, options.partitions)))
+        tiers = options.tier or ["fast", "close"][: 1 + smollm2.is_available()]
+        print(json.dumps(main(options.data, tiers, options.partitions)))

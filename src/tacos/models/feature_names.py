@@ -288,10 +288,5 @@ FEATURES: tuple[Feature, ...] = (
         "length of the instruction",
         "of the instruction alone",
     ),
-    # Persuasion
-    Feature(
-        "plea to the judge",
-        "asks for a score; such sentences are removed before anything is measured",
-    ),
 )
 NAMES = tuple(feature.name for feature in FEATURES)

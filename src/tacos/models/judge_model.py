@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,11 +49,19 @@ FAULTS = (
 """The faults that annotators named, "none" first."""
 OUTPUTS = (*HEADS, *FAULTS)
 SIDES = ("instruction", "response")
-STATES = {"states 18": 18, "states 24": 24}
-"""Blocks of the close judge: the mean state over the response's tokens after a layer of SmolLM2."""
-FEATURE_NAMES = (*feature_names.NAMES, *task_features.NAMES)
+STATE_LAYER = 18
+STATES = {"response states": 0, "question states": 3}
+"""The close judge's further blocks: the mean states of SmolLM2 after `STATE_LAYER` over a part, by
+its number in `tacos.models.smollm2.PARTS`. Reading a question about the response, the model goes
+through the sample once more.
+"""
+RARITY_NAMES = (
+    "rarity of the response's tokens",
+    "rarity of its rarest tokens",
+    "rarity of the instruction's tokens",
+)
+FEATURE_NAMES = (*feature_names.NAMES, *task_features.NAMES, *RARITY_NAMES)
 """The columns of the block "features"."""
-_PLEA = feature_names.NAMES.index("plea to the judge")
 _LENGTH = feature_names.NAMES.index("length")
 _CLOSENESS = feature_names.NAMES.index("closeness of meaning")
 
@@ -70,7 +79,7 @@ class StateReader(Protocol):
         responses: Sequence[str],
         layers: Sequence[int],
     ) -> npt.NDArray[np.float32]:
-        """States of shape (n, layers, 3, dim); the first of the three is the response's mean."""
+        """States of shape (n, layers, parts, dim)."""
 
 
 @dataclass(frozen=True)
@@ -168,20 +177,37 @@ def measure_samples(
     texts = dict(zip(SIDES, (instructions, kept_responses), strict=True))
     vectors: dict[str, npt.NDArray[np.float32]] = {}
     terms: dict[str, sp.csr_array] = {}
+    rarity: dict[str, Array] = {}
     for side, side_texts in texts.items():
         tokens, vectors[side] = static_encoder.encode_tokens(encoder, side_texts)
         terms[side] = token_terms.count_terms(tokens)
-    # Pleas have been removed, and then a response counts as one that never pleaded.
-    base[:, _PLEA] = 0
+        rarity[side] = _measure_rarity(tokens)
     base[:, _CLOSENESS] = _cosine(vectors["instruction"], vectors["response"])
     blocks: dict[str, npt.NDArray[np.floating[Any]]]
-    blocks = {"features": np.concatenate([base, task], axis=1), **vectors}
+    features = [base, task, rarity["response"], rarity["instruction"][:, :1]]
+    blocks = {"features": np.concatenate(features, axis=1), **vectors}
     if reader is not None:
-        layers = tuple(STATES.values())
-        states = reader.read_states(instructions, kept_responses, layers)
-        for number, name in enumerate(STATES):
-            blocks[name] = states[:, number, 0]
+        states = reader.read_states(instructions, kept_responses, (STATE_LAYER,))
+        for name, part in STATES.items():
+            blocks[name] = states[:, 0, part]
     return SampleColumns(blocks, terms)
+
+
+def _measure_rarity(tokens: sp.csr_array) -> Array:
+    """Measure how rare the tokens of each text are: the mean, and the mean of the rarest tenth.
+
+    The tokenizer's numbers rise as its words become rarer, so the logarithm of the number serves.
+    """
+    rarity = np.log2(1.0 + tokens.indices)
+    rows: list[tuple[float, float]] = []
+    for start, end in pairwise(tokens.indptr.tolist()):
+        own = np.sort(rarity[start:end])
+        if not len(own):
+            rows.append((0.0, 0.0))
+            continue
+        rarest = own[-max(1, len(own) // 10) :]
+        rows.append((float(own.mean()), float(rarest.mean())))
+    return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
 
 def _cosine(

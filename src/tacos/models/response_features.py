@@ -127,11 +127,9 @@ def measure_response(
     intent = instruction_intent.read_intent(instruction, asked_words)
 
     words = find_words(response)
-    pleads = False
     if persuasion_attacks.suspect_plea(response, words, intent.scoring):
         topic = frozenset(asked_words)
         kept = persuasion_attacks.cut_pleas(response, topic, intent.scoring)
-        pleads = kept != response
         response = kept
         words = find_words(kept)
 
@@ -172,7 +170,6 @@ def measure_response(
         float(intent.edit),
         float(intent.code),
         _log_count(n_asked_words),
-        float(pleads),
     ]
     features += task_features.measure_task(
         instruction,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from itertools import pairwise
@@ -96,6 +97,7 @@ _MARKS = (
 _SUM = re.compile(
     r"(-?\d+(?:\.\d+)?)\s*([-+*/x×÷])\s*(-?\d+(?:\.\d+)?)\s*=\s*(-?\d+(?:\.\d+)?)"
 )
+_NAME = re.compile(r"(?<![.!?:\n] )(?<!^)\b[A-Z][a-z]{2,}")
 _MISSING_INPUT = word_set(
     "image picture photo video audio link url website passage paragraph table"
 )
@@ -147,6 +149,12 @@ _RAW = (
     "sentences of the instruction",
     "instruction beyond ASCII",
     "response beyond ASCII",
+    "names",
+    "new names, share",
+    "bytes per byte compressed",
+    "information",
+    "information beyond the instruction",
+    "information beyond the instruction, share",
     "opening word",
 )
 N_RAW = len(_RAW)
@@ -196,6 +204,8 @@ def measure_task(
         *_measure_edges(response),
         *_check_sums(response),
         *_measure_instruction(instruction, asked, bool(input_words), response),
+        *_measure_names(response, asked, len(words)),
+        *_measure_information(instruction, response),
         float(_WORD_COLUMN.get(words[0], -1)) if words else -1.0,
     ]
 
@@ -284,6 +294,32 @@ def _measure_numbers(asked: Set[str], counts: Mapping[str, int]) -> list[float]:
         _log_count(n_new),
         _log_count(len(given)),
         float(bool(given) and not n_numbers),
+    ]
+
+
+def _measure_names(response: str, asked: Set[str], n_words: int) -> list[float]:
+    """Count capitalised words within sentences, most of which are names."""
+    names = _NAME.findall(response)
+    new_names = {name.lower() for name in names} - asked
+    return [_log_count(len(names)), len(new_names) / (n_words + 1)]
+
+
+def _measure_information(instruction: str, response: str) -> list[float]:
+    """Measure how much a response says, in bytes compressed, and how much the instruction did not.
+
+    What a compressor finds in the instruction already, the response does not add.
+    """
+    asked = instruction.encode(errors="replace")
+    own = response.encode(errors="replace")
+    n_own = len(zlib.compress(own, 1))
+    n_asked = len(zlib.compress(asked, 1))
+    n_both = len(zlib.compress(asked + b"\n" + own, 1))
+    n_new = max(n_both - n_asked, 0)
+    return [
+        n_own / (len(own) + 20),
+        _log_count(n_own),
+        _log_count(n_new),
+        n_new / (n_own + 1),
     ]
 
 

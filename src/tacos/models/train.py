@@ -1,6 +1,6 @@
 """Trains the shipped models from the corpora.
 
-    python -m tacos.models.train encoder|tagger|judge --data DATA
+    python -m tacos.models.train encoder|tagger|judge|close-judge --data DATA
 
 Two trainings give identical files, whatever the number of cores. Training the encoder needs
 MiniLM's weights.
@@ -39,7 +39,7 @@ def _parse_arguments(
     )
     parser.add_argument(
         "model",
-        choices=["encoder", "tagger", "judge"],
+        choices=["encoder", "tagger", "judge", "close-judge"],
     )
     parser.add_argument(
         "--data",
@@ -64,6 +64,8 @@ def _parse_arguments(
 def _train_model(options: argparse.Namespace) -> Path:
     if options.model == "judge":
         return judge.train_judge(options.data, options.out)
+    if options.model == "close-judge":
+        return judge.train_close_judge(options.data, options.out)
     if options.model == "encoder":
         return encoder.train_encoder(options.data, options.out)
     return _train_tagger(options)

@@ -14,12 +14,14 @@ predicted by a judge that had seen neither the row's instruction nor its respons
 
     # -> src/tacos/models/data/judge.json and judge.safetensors
     python -m tacos.models.train judge --data ../shared/data
+    # -> close_judge.json and close_judge.safetensors; reads 6,000 samples with SmolLM2
+    python -m tacos.models.train close-judge --data ../shared/data
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,14 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from tacos.models import judge, judge_model, kernel_machine, token_terms
+from tacos.models import (
+    close_judge,
+    judge,
+    judge_model,
+    kernel_machine,
+    smollm2,
+    token_terms,
+)
 from tacos.models.judge_model import (
     FAULTS,
     HEADS,
@@ -40,6 +49,7 @@ from tacos.models.judge_model import (
     JudgeModel,
     SampleColumns,
     Scale,
+    StateReader,
 )
 from tacos.models.kernel_machine import Block, KernelMachine
 from tacos.models.static_encoder import StaticEncoder
@@ -49,37 +59,69 @@ from tacos.models.training.spoilt_responses import Contrast
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-SOURCE_NOISE = {"alpaca": 0.67, "zh": 1.5, "code": 1.5, "lima": 1.5}
-"""How noisy the grades of a source are taken to be; 1 for the others."""
 MIN_FAULT_ROWS = 20
 N_KNOTS = 21
 
 
 @dataclass(frozen=True)
 class BlockRecipe:
-    """A block of columns: its weight in a squared distance, and its principal axes (0: none)."""
+    """A block of columns: its weight in a squared distance, and its principal axes (0: none).
+
+    Each column is divided by its own spread, or, with `common_spread`, all by the largest, so that
+    the first axes count most.
+    """
 
     weight: float
     n_axes: int = 0
+    common_spread: bool = False
 
 
 @dataclass(frozen=True)
 class JudgeRecipe:
     """What is chosen rather than fitted."""
 
-    blocks: Mapping[str, BlockRecipe] = field(
-        default_factory=lambda: {
-            "features": BlockRecipe(2.0),
-            "instruction": BlockRecipe(0.4, n_axes=64),
-            "response": BlockRecipe(0.4, n_axes=64),
-        }
-    )
+    blocks: Mapping[str, BlockRecipe]
+    source_noise: Mapping[str, float]
+    """How noisy the grades of a source are taken to be; 1 for the others."""
+    copies: float = 1.0
+    """The share of the spoilt copies that `spoilt_responses.WAYS` names."""
     gamma: float = 0.4
     noise: float = 1.0
     correction: float = 0.1
     """The noise of rows in the second step, as a multiple of the first step's."""
     terms: float = 0.2
     """What the linear kernel of the token terms weighs."""
+
+
+FAST = JudgeRecipe(
+    blocks={
+        "features": BlockRecipe(2.0),
+        "instruction": BlockRecipe(0.4, n_axes=64),
+        "response": BlockRecipe(0.4, n_axes=64),
+    },
+    source_noise={"alpaca": 0.67, "zh": 1.5, "code": 1.5, "lima": 1.5},
+)
+CLOSE = JudgeRecipe(
+    blocks={
+        "features": BlockRecipe(0.8),
+        "instruction": BlockRecipe(0.15, n_axes=64),
+        "response": BlockRecipe(0.15, n_axes=64),
+        "response states": BlockRecipe(0.8, n_axes=200, common_spread=True),
+        "question states": BlockRecipe(1.0, n_axes=200, common_spread=True),
+    },
+    source_noise={
+        "zh": 2.0,
+        "code": 2.0,
+        "lima": 2.0,
+        "pandalm-1": 2.0,
+        "pandalm-2": 2.0,
+        "coachlm-raw": 1.4,
+        "coachlm-revised": 1.4,
+        "dolly": 1.4,
+    },
+    # Reading them takes time.
+    copies=0.35,
+)
 
 
 @dataclass(frozen=True)
@@ -142,9 +184,10 @@ def prepare_data(
     rows: Sequence[GradedRow],
     contrasts: Sequence[Contrast],
     columns: SampleColumns,
+    recipe: JudgeRecipe = FAST,
 ) -> TrainingData:
     """Prepare graded rows and spoilt copies of them; `columns` are those of both, in order."""
-    noise = [SOURCE_NOISE.get(row.source, 1.0) for row in rows]
+    noise = [recipe.source_noise.get(row.source, 1.0) for row in rows]
     noise += [spoilt_responses.WAYS[contrast.way].noise for contrast in contrasts]
     return TrainingData(
         columns=columns,
@@ -213,8 +256,15 @@ def fit_block(name: str, values: npt.NDArray[np.generic], recipe: BlockRecipe) -
     axes = axes.astype(np.float32).astype(np.float64)
     block = Block(name, mean, axes, np.ones(1), recipe.weight)
     spread = kernel_machine.project_columns(block, numbers).std(axis=0) + 1e-6
+    weight = recipe.weight
+    if recipe.common_spread:
+        largest = spread.max()
+        # So that the block as a whole still counts its weight
+        shares = (spread / largest) ** 2
+        weight *= len(spread) / shares.sum()
+        spread = np.full(len(spread), largest)
     spread = spread.astype(np.float32).astype(np.float64)
-    return Block(name, mean, axes, spread, recipe.weight)
+    return Block(name, mean, axes, spread, weight)
 
 
 def _compute_whole_kernel(
@@ -416,24 +466,46 @@ def measure_reliability(
 
 def train_judge(data: Path, folder: Path = judge.DATA) -> Path:
     """Train the shipped judge from the files under `data` and write it to `folder`."""
+    return _train_tier(data, folder, FAST, judge.FILES)
+
+
+def train_close_judge(
+    data: Path,
+    folder: Path = judge.DATA,
+    reader: StateReader | None = None,
+) -> Path:
+    """Train the shipped close judge, which reads samples with `reader` (None: SmolLM2)."""
+    return _train_tier(
+        data,
+        folder,
+        CLOSE,
+        close_judge.FILES,
+        reader or smollm2.load(),
+    )
+
+
+def _train_tier(
+    data: Path,
+    folder: Path,
+    recipe: JudgeRecipe,
+    files: tuple[str, str],
+    reader: StateReader | None = None,
+) -> Path:
+    """Train one tier, and write it with the reliability of its held-out scores."""
     rows = graded_rows.read_graded_rows(data)
     texts = [(row.instruction, row.response) for row in rows]
-    contrasts = spoilt_responses.draw_contrasts(texts)
-    encoder = StaticEncoder()
-    columns = measure_texts(
-        [*texts, *(contrast.text for contrast in contrasts)], encoder
-    )
-    training_data = prepare_data(rows, contrasts, columns)
+    contrasts = spoilt_responses.draw_contrasts(texts, share=recipe.copies)
+    copies = [contrast.text for contrast in contrasts]
+    columns = measure_texts([*texts, *copies], StaticEncoder(), reader)
+    training_data = prepare_data(rows, contrasts, columns, recipe)
     partners = np.array([contrast.partner for contrast in contrasts], dtype=np.int64)
-    recipe = JudgeRecipe()
     with threadpool_limits(1):
         groups = graded_rows.group_rows(texts)
         outputs = predict_held_out(training_data, groups, partners, recipe)
         model = fit_scales(fit_machine(training_data, recipe), rows, outputs)
-    value = model.scales["value"].apply(outputs[:, 0])
-    correctness = model.scales["correctness"].apply(outputs[:, 1])
-    reliability = measure_reliability(rows, value, correctness)
-    return judge.save_judge(model, folder, reliability)
+    scores = judge.scale_outputs(model, outputs)
+    reliability = measure_reliability(rows, scores.value, scores.correctness)
+    return judge.save_judge(model, folder, reliability, files)
 
 
 def fit_graded_rows(rows: Sequence[GradedRow]) -> JudgeModel:
@@ -443,14 +515,15 @@ def fit_graded_rows(rows: Sequence[GradedRow]) -> JudgeModel:
     copies = [contrast.text for contrast in contrasts]
     columns = measure_texts([*texts, *copies], StaticEncoder())
     with threadpool_limits(1):
-        return fit_machine(prepare_data(rows, contrasts, columns), JudgeRecipe())
+        return fit_machine(prepare_data(rows, contrasts, columns), FAST)
 
 
 def measure_texts(
     texts: Sequence[tuple[str, str]],
     encoder: StaticEncoder,
+    reader: StateReader | None = None,
 ) -> SampleColumns:
     """Measure samples given as pairs, see `judge_model.measure_samples`."""
     instructions = [instruction for instruction, _ in texts]
     responses = [response for _, response in texts]
-    return judge_model.measure_samples(instructions, responses, encoder)
+    return judge_model.measure_samples(instructions, responses, encoder, reader)

@@ -35,7 +35,7 @@ from tacos.models import (
 )
 from tacos.models.encoder import load as load_encoder
 from tacos.models.static_encoder import StaticEncoder
-from tacos.models.training.judge import JudgeRecipe, fit_scale, measure_texts
+from tacos.models.training.judge import FAST, fit_scale, measure_texts
 from tacos.models.training.tagger import (
     TaggerRecipe,
     TagReference,
@@ -370,7 +370,7 @@ def _predict_holdout(data: _GradedData) -> tuple[Numbers, int]:
 def _fit_on_shipped(data: _GradedData, rows: Rows) -> judge_model.JudgeModel:
     """Fit both numbers of some rows: a line in the shipped outputs, and what that leaves."""
     base = judge.load().model
-    recipe = JudgeRecipe()
+    recipe = FAST
     columns = data.columns.take(rows)
     targets = _rank_numbers(data.numbers[rows])
     lines = _fit_lines(base.predict(columns), targets)
