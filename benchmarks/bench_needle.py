@@ -14,9 +14,9 @@ makes them too wide, if anything); random is 20 draws: their mean, and from the 
 greatest.
 
 Cross-fit: five judges, each fitted without the graded rows that share a text with a fifth of the
-pairs (by instruction). The score is the mean of value and correctness. Both versions of a pair are scored by the judge that saw
-neither; all other rows by the judge of the fold that their instruction falls into. The encoder and
-the tagger have never seen a preference.
+pairs (by instruction). Both versions of a pair are scored by the judge that saw neither; all other rows by the
+judge of the fold that their instruction falls into. `judge.reliability` is that of the shipped
+judge's card. The encoder and the tagger have never seen a preference.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 import tacos
+from tacos.config import DEFAULT_TARGET
+from tacos.methods.judging.comparisons import combine_scores
 from tacos.models import judge
 from tacos.models.judge import save_judge
 from tacos.models.training import graded_rows, preference_pairs
@@ -170,7 +172,7 @@ def fold(text: str) -> int:
 
 def scorer(
     judges: Sequence[judge.EmbeddedJudge], found: Sequence[Needle]
-) -> Callable[[list[str], list[str]], list[float]]:
+) -> Callable[[list[str], list[str]], list[tuple[float, float]]]:
     """A user's function as the judge: every row by the judge of its fold, both versions of a pair
     by the same.
     """
@@ -179,17 +181,19 @@ def scorer(
         for needle in found
         for row in (needle.revised, needle.raw)
     }
-    known: dict[judge.Text, float] = {}
+    known: dict[judge.Text, tuple[float, float]] = {}
 
-    def cross_fitted(instructions: list[str], responses: list[str]) -> list[float]:
+    def cross_fitted(
+        instructions: list[str], responses: list[str]
+    ) -> list[tuple[float, float]]:
         wanted = list(zip(instructions, responses, strict=True))
         new = [text for text in dict.fromkeys(wanted) if text not in known]
         of = np.array([fold(groups.get(text, text)) for text, _ in new])
         for k in np.unique(of).tolist():
             some = [new[i] for i in np.flatnonzero(of == k).tolist()]
             scores = judges[k].score(*judge.split_columns(some))
-            both = (scores.value + scores.correctness) / 2
-            known.update(zip(some, both.tolist(), strict=True))
+            pairs = zip(scores.value.tolist(), scores.correctness.tolist(), strict=True)
+            known.update(zip(some, pairs, strict=True))
         return [known[text] for text in wanted]
 
     return cross_fitted
@@ -253,9 +257,10 @@ def selections(
     rows: list[Row], n: int, scored: Callable[..., Any], folder: Path
 ) -> tuple[dict[str, list[str]], list[list[str]]]:
     """Strategy -> ids, and the ids of random draws."""
-    robust = tacos.select(rows, n, run=folder / "robust", judge=scored)
+    trust = {"judge": {"reliability": judge.load().reliability["all"]}}
+    robust = tacos.select(rows, n, run=folder / "robust", judge=scored, settings=trust)
     ids = {"tacos (robust)": robust.table["id"].to_list()}
-    settings = {"select": {"tag_price": 0.0}}
+    settings = {**trust, "select": {"tag_price": 0.0}}
     scores_only = tacos.select(
         rows, n, run=folder / "robust", judge=scored, settings=settings
     )
@@ -310,7 +315,12 @@ def judge_alone(scored: Callable[..., Any], found: Sequence[Needle]) -> dict[str
     """
     sides = [[needle.raw for needle in found], [needle.revised for needle in found]]
     raw, revised = (
-        np.array(scored([asked(row) for row in side], [row["output"] for row in side]))
+        combine_scores(
+            *np.array(
+                scored([asked(row) for row in side], [row["output"] for row in side])
+            ).T,
+            DEFAULT_TARGET,
+        )
         for side in sides
     )
     wins, ratios = (
