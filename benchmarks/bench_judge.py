@@ -91,7 +91,7 @@ def measure_tier(
     rows = graded_rows.read_graded_rows(data)
     texts = [(row.instruction, row.response) for row in rows]
     groups = graded_rows.group_rows(texts)
-    contrasts = spoilt_responses.draw_contrasts(texts, share=recipe.copies)
+    contrasts = spoilt_responses.draw_contrasts(texts, shares=recipe.copies)
     encoder = StaticEncoder()
     columns = training.measure_texts(
         [*texts, *(contrast.text for contrast in contrasts)], encoder, reader

@@ -83,8 +83,10 @@ class JudgeRecipe:
     blocks: Mapping[str, BlockRecipe]
     source_noise: Mapping[str, float]
     """How noisy the grades of a source are taken to be; 1 for the others."""
-    copies: float = 1.0
-    """The share of the spoilt copies that `spoilt_responses.WAYS` names."""
+    copies: Mapping[str, float] | None = None
+    """Which shares of the spoilt copies are enough, see `spoilt_responses.draw_contrasts`."""
+    copy_noise: float = 1.0
+    """The noise of spoilt copies, as a multiple of what `WAYS` says."""
     gamma: float = 0.4
     noise: float = 1.0
     correction: float = 0.1
@@ -119,8 +121,9 @@ CLOSE = JudgeRecipe(
         "coachlm-revised": 1.4,
         "dolly": 1.4,
     },
-    # Reading them takes time.
-    copies=0.35,
+    # Reading copies takes time. It notices most of them by itself, but not another's answer.
+    copies={way: 0.35 for way in spoilt_responses.WAYS if way != "another's answer"},
+    copy_noise=0.7,
 )
 
 
@@ -188,7 +191,9 @@ def prepare_data(
 ) -> TrainingData:
     """Prepare graded rows and spoilt copies of them; `columns` are those of both, in order."""
     noise = [recipe.source_noise.get(row.source, 1.0) for row in rows]
-    noise += [spoilt_responses.WAYS[contrast.way].noise for contrast in contrasts]
+    for contrast in contrasts:
+        way = spoilt_responses.WAYS[contrast.way]
+        noise.append(recipe.copy_noise * way.noise)
     return TrainingData(
         columns=columns,
         targets=build_targets(rows),
@@ -494,7 +499,7 @@ def _train_tier(
     """Train one tier, and write it with the reliability of its held-out scores."""
     rows = graded_rows.read_graded_rows(data)
     texts = [(row.instruction, row.response) for row in rows]
-    contrasts = spoilt_responses.draw_contrasts(texts, share=recipe.copies)
+    contrasts = spoilt_responses.draw_contrasts(texts, shares=recipe.copies)
     copies = [contrast.text for contrast in contrasts]
     columns = measure_texts([*texts, *copies], StaticEncoder(), reader)
     training_data = prepare_data(rows, contrasts, columns, recipe)

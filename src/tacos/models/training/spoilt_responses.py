@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -81,14 +81,18 @@ class Spoiling(NamedTuple):
 def draw_contrasts(
     texts: Sequence[Text],
     seed: int = 0,
-    share: float = 1.0,
+    shares: Mapping[str, float] | None = None,
 ) -> list[Contrast]:
-    """Draw spoilt copies of these samples: `share` of the number that each way names."""
+    """Draw spoilt copies of these samples, as many as each way names.
+
+    `shares` says of some ways which share of that number is enough.
+    """
+    shares = shares or {}
     rng = random.Random(seed)
     partners = find_length_neighbours(texts)
     contrasts: list[Contrast] = []
     for name, way in WAYS.items():
-        n_wanted = round(share * way.n_copies)
+        n_wanted = round(shares.get(name, 1.0) * way.n_copies)
         n_drawn = 0
         for row in rng.sample(range(len(texts)), len(texts)):
             if n_drawn >= n_wanted:
