@@ -9,16 +9,12 @@ from tests.unit.models.test_judge import ASKED, GOOD, OTHER
 from tacos.models import close_judge, judge, smollm2
 from tacos.records import Request
 
-needs_weights = pytest.mark.skipif(
-    not smollm2.is_available(), reason="the weights of SmolLM2 are not installed"
-)
-
 
 def test_the_close_tier_is_available_where_its_weights_are() -> None:
     assert close_judge.is_available() == smollm2.is_available()
 
 
-@needs_weights
+@pytest.mark.close
 def test_a_score_depends_on_no_other_sample_and_is_not_the_fast_tiers() -> None:
     close = close_judge.load()
     asked = [ASKED, ASKED, "Say no."]
@@ -30,7 +26,7 @@ def test_a_score_depends_on_no_other_sample_and_is_not_the_fast_tiers() -> None:
     assert (together != judge.load().predict(asked, given)).any()
 
 
-@needs_weights
+@pytest.mark.close
 def test_a_whole_answer_is_worth_more_than_half_of_it_or_another_questions() -> None:
     scores = close_judge.load().score([ASKED] * 3, [GOOD, GOOD[:150], OTHER])
     both = scores.value + scores.correctness
@@ -39,7 +35,7 @@ def test_a_whole_answer_is_worth_more_than_half_of_it_or_another_questions() -> 
     assert 1 <= min(map(min, scores)) <= max(map(max, scores)) <= 100
 
 
-@needs_weights
+@pytest.mark.close
 def test_it_answers_as_the_fast_tier_does_and_is_a_light_value() -> None:
     close = close_judge.load()
     fields = {"instruction": ASKED, "response": GOOD}
