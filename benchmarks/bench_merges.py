@@ -40,13 +40,25 @@ N_QUERIES = 306_044
 be.
 """
 VARIANTS: dict[str, dict[str, Any]] = {
-    "InsTag's (alpha 20, guard 0)": {"alpha": 20, "guard": 0.0, "signs": False},
+    "InsTag's (alpha 20, guard 0)": {
+        "alpha": 20,
+        "guard": 0.0,
+        "signs": False,
+        "semantic": "distance",
+    },
     "robust (alpha 20, guard .7)": {"alpha": 20},
     "robust, alpha 1": {"alpha": 1},
 }
 ALPACA: dict[str, dict[str, Any]] = {
     "robust": {},
-    "InsTag's": {"alpha": 20, "min_support": 40, "guard": 0.0, "signs": False},
+    "InsTag's": {
+        "alpha": 20,
+        "min_support": 40,
+        "guard": 0.0,
+        "signs": False,
+        "semantic": "distance",
+        "association": "merge",
+    },
 }
 
 

@@ -13,7 +13,7 @@ import Stemmer
 
 SYNONYMS = """
 creation generation writing composition construction crafting drafting authoring formulation
-identification recognition detection finding tagging labeling labelling
+identification detection finding tagging labeling labelling
 modification variation adaptation alteration adjustment
 conversion transformation
 rewriting rephrasing paraphrasing rewording reformulation
@@ -95,7 +95,7 @@ vba
 KIND_WORDS = frozenset({"language", "programming"})
 """Words that add nothing to the name of a language."""
 EMPTY_WORDS = """
-text content task general skill item industry sector information data basic event theory
+text task general skill item industry sector basic
 constraint limit limitation restriction requirement output response answer format
 """
 """Words that often add nothing to a tag."""

@@ -51,6 +51,7 @@ def merges(minilm: Encoder, *tags: str) -> dict[str, str | None]:
         ("Formal Tone", "Informal Tone"),
         ("Advantages", "Disadvantages"),
         ("Ascending Order", "Descending Order"),
+        ("Strategy Games", "Game Strategy"),
     ],
 )
 def test_other_kinds_opposites_and_directions_are_never_merged(
@@ -67,6 +68,7 @@ def test_other_kinds_opposites_and_directions_are_never_merged(
         ("20th Century", "Twentieth Century"),
         ("Film", "Movies"),
         ("Recipe Creation", "Recipe Generation"),
+        ("Saving Money", "Money Saving"),
     ],
 )
 def test_other_words_for_the_same_may_be_merged(left: str, right: str) -> None:
@@ -83,6 +85,7 @@ def test_a_word_more_is_told_by_what_it_adds() -> None:
     assert features("Summarization", "Text Summarization")["one has empty words"] == 1
     assert features("Rules", "Football Rules")["one has more"] == 1
     assert features("French", "French Language")["equal"] == 1
+    assert features("For Loop", "Loops")["equal"] == 0
 
 
 def test_every_feature_has_a_weight() -> None:
