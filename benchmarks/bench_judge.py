@@ -4,7 +4,7 @@
     python benchmarks/bench_judge.py [../shared/data] [--partitions 5] [--tier fast]
 
 Everything that compares with annotators is cross-fitted: the judge that scores a row saw neither its
-instruction nor its response, nor a spoilt copy of it (five folds, `--partitions` times; the mean of
+instruction nor its response, nor a spoilt copy of it (ten folds, `--partitions` times; the mean of
 the partitions is reported). Intervals are 95%, from 1,000 bootstrap samples of groups of rows that
 share a text. The held-out scores go to `benchmarks/.work/judge_oof.parquet` (source, row, partition,
 tier, value, correctness), which other benchmarks read. Only speed and size are the shipped judge's. Without `--tier` the close

@@ -19,7 +19,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 FILE = Path("judge_grades") / "llm_grades.jsonl.gz"
-N_FOLDS = 5
+N_FOLDS = 10
 Numbers = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
@@ -95,7 +95,7 @@ def _list_keys(text: tuple[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def assign_group_folds(groups: Sequence[str], partition: int = 0) -> Rows:
-    """Assign each row to a fold (0 to 4) by a hash of its group; other partitions divide anew."""
+    """Assign each row to a fold (0 to 9) by a hash of its group; other partitions divide anew."""
     folds: list[int] = []
     for group in groups:
         content = f"{partition} {group}".encode(errors="replace")

@@ -21,8 +21,9 @@ predicted by a judge that had seen neither the row's instruction nor its respons
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,14 @@ class BlockRecipe:
     common_spread: bool = False
 
 
+class CopyCosts(NamedTuple):
+    """What a spoilt copy should cost each number, in normal scores, and how noisy that is."""
+
+    value: float
+    correctness: float
+    noise: float
+
+
 @dataclass(frozen=True)
 class JudgeRecipe:
     """What is chosen rather than fitted."""
@@ -87,6 +96,10 @@ class JudgeRecipe:
     """Which shares of the spoilt copies are enough, see `spoilt_responses.draw_contrasts`."""
     copy_noise: float = 1.0
     """The noise of spoilt copies, as a multiple of what `WAYS` says."""
+    costs: Mapping[str, CopyCosts] = field(default_factory=dict)
+    """Other costs of some ways of spoiling than those that `WAYS` says."""
+    score_share: float = 0.0
+    """What the grade `score`, which is nearly correctness, counts in the target of correctness."""
     gamma: float = 0.4
     noise: float = 1.0
     correction: float = 0.1
@@ -101,7 +114,23 @@ FAST = JudgeRecipe(
         "instruction": BlockRecipe(0.4, n_axes=64),
         "response": BlockRecipe(0.4, n_axes=64),
     },
-    source_noise={"alpaca": 0.67, "zh": 1.5, "code": 1.5, "lima": 1.5},
+    source_noise={
+        "alpaca": 0.67,
+        "zh": 2.0,
+        "code": 2.0,
+        "lima": 2.0,
+        "pandalm-1": 2.0,
+        "pandalm-2": 2.0,
+    },
+    correction=0.05,
+    # What is left out of an answer shows in its value; correctness hears of it as little as it can.
+    costs={
+        "another's answer": CopyCosts(0.95, 0.95, noise=1.8),
+        "half": CopyCosts(0.9, 0.6, noise=0.7),
+        "cut": CopyCosts(0.5, 0.35, noise=1.0),
+        "first sentence": CopyCosts(0.3, 0.0, noise=8.0),
+    },
+    score_share=0.5,
 )
 CLOSE = JudgeRecipe(
     blocks={
@@ -156,11 +185,16 @@ class TrainingData:
         )
 
 
-def build_targets(rows: Sequence[GradedRow]) -> Array:
-    """Return the targets of rows, (n, outputs): normal scores of both grades, then the faults."""
+def build_targets(rows: Sequence[GradedRow], score_share: float = 0.0) -> Array:
+    """Return the targets of rows, (n, outputs): normal scores of both grades, then the faults.
+
+    With `score_share`, the ranks of `score` count that much beside those of correctness.
+    """
     sources = [row.source for row in rows]
     value = np.array([row.value for row in rows])
-    correctness = np.array([row.correctness for row in rows])
+    correctness = rankdata([row.correctness for row in rows])
+    if score_share:
+        correctness = correctness + score_share * rankdata([row.score for row in rows])
     columns = [
         graded_rows.rank_grades(value, sources),
         graded_rows.rank_grades(correctness, sources),
@@ -171,12 +205,21 @@ def build_targets(rows: Sequence[GradedRow]) -> Array:
     return np.stack(columns, axis=1)
 
 
-def build_costs(contrasts: Sequence[Contrast]) -> Array:
+def find_copy_costs(name: str, recipe: JudgeRecipe) -> CopyCosts:
+    """Find what a way of spoiling costs under this recipe."""
+    if name in recipe.costs:
+        return recipe.costs[name]
+    way = spoilt_responses.WAYS[name]
+    return CopyCosts(way.value_cost, way.correctness_cost, way.noise)
+
+
+def build_costs(contrasts: Sequence[Contrast], recipe: JudgeRecipe) -> Array:
     """Return by how much each output of an original lies above its copy's, (m, outputs)."""
     costs = np.zeros((len(contrasts), len(OUTPUTS)))
     for number, contrast in enumerate(contrasts):
         way = spoilt_responses.WAYS[contrast.way]
-        costs[number, :2] = way.value_cost, way.correctness_cost
+        own = find_copy_costs(contrast.way, recipe)
+        costs[number, :2] = own.value, own.correctness
         # A copy has the fault of its way rather more, and rather less no fault, than its original.
         costs[number, OUTPUTS.index(way.fault)] = -0.5
         costs[number, OUTPUTS.index("none")] = 0.3
@@ -192,14 +235,14 @@ def prepare_data(
     """Prepare graded rows and spoilt copies of them; `columns` are those of both, in order."""
     noise = [recipe.source_noise.get(row.source, 1.0) for row in rows]
     for contrast in contrasts:
-        way = spoilt_responses.WAYS[contrast.way]
-        noise.append(recipe.copy_noise * way.noise)
+        costs = find_copy_costs(contrast.way, recipe)
+        noise.append(recipe.copy_noise * costs.noise)
     return TrainingData(
         columns=columns,
-        targets=build_targets(rows),
+        targets=build_targets(rows, recipe.score_share),
         noise=np.array(noise),
         originals=np.array([contrast.row for contrast in contrasts], dtype=np.int64),
-        costs=build_costs(contrasts),
+        costs=build_costs(contrasts, recipe),
     )
 
 
