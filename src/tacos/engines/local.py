@@ -27,12 +27,14 @@ N_WAITING = 4
 IDLE_SECONDS = 60
 """After this time without work, worker processes end."""
 
-ONE_THREAD = {
+WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    # Loky ends workers that grow by 300 MB, as they do when they load SmolLM2.
+    "LOKY_MAX_MEMORY_LEAK_SIZE": "2e9",
 }
 """The environment of workers, which take one core each."""
 
@@ -85,7 +87,7 @@ class LocalEngine:
         pool: Executor = get_reusable_executor(
             max_workers=self.n_workers,
             timeout=IDLE_SECONDS,
-            env=ONE_THREAD,
+            env=WORKER_ENVIRONMENT,
         )
         return pool
 
