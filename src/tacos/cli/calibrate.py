@@ -125,8 +125,8 @@ def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
         *by_number,
         (
             "reliability",
-            f"{_format_interval(found.reliability)}, if the pairs were drawn at random: "
-            "set judge.reliability",
+            f"{_format_interval(found.reliability)}; only if both rows of each pair were drawn "
+            "at random from your data, set judge.reliability to this share",
         ),
         ("agreement beyond chance", f"kappa {kappa}, AC1 {ac1} (a, b, tie)"),
         ("ties", f"{ties}; people {label_ties}"),

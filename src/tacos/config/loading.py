@@ -175,15 +175,26 @@ def _describe_invalid_value(error: ValidationError) -> str:
     if name in OPTION_OF:
         name += f" ({OPTION_OF[name]})"
     given = first["input"]
-    demand = DEMANDS.get(first["type"])
-    if demand is not None:
-        wanted = demand.format(**first.get("ctx", {}))
+    if first["type"] in DEMANDS:
+        wanted = " or ".join(_list_demands(error))
         return f"setting {name} must be {wanted}, not {given!r}"
     problem = first["msg"].removeprefix("Value error, ")
     # A section as a whole is too long to repeat.
     if isinstance(given, Mapping):
         return f"setting {name}: {problem}"
     return f"setting {name}: {problem} (given: {given!r})"
+
+
+def _list_demands(error: ValidationError) -> list[str]:
+    """What the first invalid setting must be: several where it may have several types."""
+    errors = error.errors()
+    setting = errors[0]["loc"][:2]
+    demands: dict[str, None] = {}
+    for each in errors:
+        demand = DEMANDS.get(each["type"])
+        if demand is not None and each["loc"][:2] == setting:
+            demands[demand.format(**each.get("ctx", {}))] = None
+    return list(demands)
 
 
 def _explain_unknown_name(key: str, prefix: str) -> str:

@@ -109,7 +109,8 @@ class FunctionJudge:
             n_texts=len(distinct),
         )
 
-        read = map(_read_judge_result, scores)
+        read = [_read_judge_result(score) for score in scores]
+        _check_same_form(read)
         score_of_sample = dict(zip(distinct, read, strict=True))
         replies: list[Reply] = []
         for samples in samples_of_requests:
@@ -233,6 +234,16 @@ def _hash_code(function: Callable[..., Any]) -> str:
             repr(code.co_names),
         ]
     return canonical_hash([name, version, *parts])
+
+
+def _check_same_form(scores: Sequence[float | judge_requests.JudgeScores]) -> None:
+    """Raise `ModelError` for single scores among pairs: they could not be ranked together."""
+    are_pairs = [isinstance(score, judge_requests.JudgeScores) for score in scores]
+    if any(are_pairs) and not all(are_pairs):
+        raise ModelError(
+            f"your judge returned a single score for sample {are_pairs.index(False)} of a batch, "
+            "but pairs (value, correctness) for others; it must return one or the other for all"
+        )
 
 
 def _read_judge_result(result: Any) -> float | judge_requests.JudgeScores:

@@ -284,8 +284,9 @@ def _describe_rank(
         .collect()
     )
     n_taken = taken.height
+    # Without quotas there is no cut-off either.
     if n_taken == 0:
-        return f"{text}; its quota took none"
+        return text
     cut_off = taken.select(pl.col("score").min()).item()
     return f"{text}; its quota took {n_taken}, down to {cut_off:.2f}"
 

@@ -44,7 +44,8 @@ def test_an_unknown_name_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("cluster.k=abc", "cluster.k must be a whole number, not 'abc'"),
+        ("cluster.k=abc", "cluster.k must be a whole number or 'auto', not 'abc'"),
+        ("judge.reliability=45%", "must be 'auto' or a number, not '45%'"),
         ("select.limit=7", r"select.limit \(--limit\) must be at most 1, not 7"),
         ("pair.method=x", "pair.method must be 'neighbour', .* not 'x'"),
     ],

@@ -8,7 +8,9 @@ from tests.small_world import MODELS, long_response, make_rows
 
 import tacos
 from tacos.cli.shared.summary import _format_worth
+from tacos.config import Settings
 from tacos.models import judge
+from tacos.pipeline.steps.reliability import _list_embedded_judges
 
 
 def run(place: Path, **settings: dict[str, Any]) -> tacos.Selection:
@@ -38,10 +40,20 @@ def test_what_is_set_holds_and_makes_the_selection_alone_again(tmp_path: Path) -
     assert worth["perfect"] == pytest.approx(24.7, abs=0.1)
     assert worth["gain"] == pytest.approx(worth["perfect"] / 2)
     text = _format_worth(worth)
-    assert "25% of what distinguishes good rows" in text
-    assert "12 points of 100 better than random rows" in text
+    assert "its scores explain 25% of the differences in quality" in text
+    assert "12 points of 100 better than as many random rows" in text
     page = done.report(tmp_path / "report.html").read_text("utf-8")
     assert "12 points of 100 better than random rows" in page
+
+
+def test_a_folder_called_llm_is_no_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "llm").mkdir()
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.model_validate({"judge": {"models": ("llm", "embedded")}})
+    (shipped,) = _list_embedded_judges(settings)
+    assert shipped.name == "embedded-judge"
 
 
 def test_no_reliability_takes_no_notice_of_scores_and_full_only_of_them(

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import tacos
 from tacos.cli import app
 from tacos.cli.shared import summary
-from tacos.errors import ConfigError, InputError, TacosError
+from tacos.errors import ConfigError, InputError, ModelError, TacosError
 
 ROWS = make_rows()
 
@@ -173,6 +173,28 @@ def test_a_floor_needs_a_judge_of_correctness(tmp_path: Path) -> None:
             run=tmp_path,
             settings={"select": {"min_correctness": 40.0}},
             **MODELS,
+        )
+
+
+def test_a_floor_needs_a_judge_of_correctness_in_other_selections_too(
+    tmp_path: Path,
+) -> None:
+    done = tacos.select(make_rows(100, long_response), 20, run=tmp_path, **MODELS)
+    for strategy in ("tacos", "random"):
+        with pytest.raises(ConfigError, match="gave single scores"):
+            tacos.reselect(done, 10, strategy, min_correctness=40)
+
+
+def test_a_judge_gives_single_scores_or_pairs_not_both(tmp_path: Path) -> None:
+    def judge_oddly(instructions: list[str], responses: list[str]) -> list[Any]:
+        return [(50, 60) if i % 2 else 70 for i in range(len(responses))]
+
+    with pytest.raises(ModelError, match="a single score for sample 0 of a batch"):
+        tacos.select(
+            make_rows(100, long_response),
+            20,
+            run=tmp_path,
+            **{**MODELS, "judge": judge_oddly},
         )
 
 

@@ -218,11 +218,13 @@ def _format_single_grades(summary: RunSummary) -> str:
         texts.append(f"{n_graded['reread']:,} of them again by the slow tier")
     if summary.lacks_close_tier:
         texts.append(
-            "by the fast tier alone (judge.close; the slow one needs the extra `close`)"
+            "once: the embedded judge's slower, second reading needs weights that are not "
+            "installed (guide, Install)"
         )
     if summary.is_pointwise:
         texts.append(
-            "no pairs were compared: comparisons of a pointwise judge change nothing"
+            "no pairs were compared: comparisons of a pointwise judge, which sees one row at a "
+            "time, change nothing"
         )
     return "; ".join(texts)
 
@@ -276,9 +278,9 @@ def _format_worth(worth: Mapping[str, Any]) -> str:
             "measure it with `tacos calibrate` and set judge.reliability"
         )
     return (
-        f"{worth['reliability']:.0%} of what distinguishes good rows ({worth['basis']}): "
-        f"taken by score alone, so many rows should be {worth['gain']:.0f} points of 100 better "
-        f"than random rows, by perfect scores {worth['perfect']:.0f}"
+        f"its scores explain {worth['reliability']:.0%} of the differences in quality "
+        f"({worth['basis']}); the best by score should be {worth['gain']:.0f} points of 100 better "
+        f"than as many random rows, by a perfect judge {worth['perfect']:.0f}"
     )
 
 

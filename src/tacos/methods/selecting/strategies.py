@@ -261,6 +261,11 @@ def _settle_pool(
     settled = pool.filter(~is_excluded).sort("id")
     if not min_correctness:
         return settled
+    if settled["correctness"].count() == 0:
+        raise ConfigError(
+            "select.min_correctness (--min-correctness) needs a judge that tells correctness from "
+            "value; this one gave single scores"
+        )
     is_kept = pl.col("id").is_in(list(keep))
     return settled.filter(is_kept | ~is_below_floor(min_correctness))
 

@@ -21,6 +21,8 @@ OF_CARD = "measured on graded rows that the judge had not seen"
 OF_VERDICTS = "at most, by its flips, repeats and contradictions"
 OF_REPEATS = "at most, by its repeated grades"
 OF_INPUT = "the scores come with the data"
+RESERVED = frozenset({"", "embedded", "llm"})
+"""Names of judges that never mean a folder, even where there is one."""
 NOT_MEASURED = "never measured for this judge"
 
 
@@ -105,7 +107,7 @@ def _plain(name: str) -> str:
 
 def _list_embedded_judges(settings: Settings) -> list[EmbeddedJudge]:
     """The shipped judge, and the one in a folder that the settings name."""
-    folders = [Path(name) for name in settings.judge.panel if name]
+    folders = [Path(name) for name in settings.judge.panel if name not in RESERVED]
     distilled = [judge.load(folder) for folder in folders if folder.is_dir()]
     return [judge.load(), *distilled]
 
