@@ -398,8 +398,8 @@ class JudgeSettings(SettingsSection):
     """
     target: float = Field(DEFAULT_TARGET, ge=0, le=1)
     """The share of correctness in the score that selects; the rest is value. Changing it asks no
-    question again; only rows that it brings onto the shortlist are new to the judge. A judge that
-    gives one score is not affected.
+    question again; rows and pairs that another target brings in are new ones. A judge that gives
+    one score is not affected.
     """
     repetitions: int = Field(1, ge=1, le=100)
     """How often each judge gets the same question. Of little use at temperature 0."""
@@ -552,6 +552,15 @@ class SelectSettings(SettingsSection):
         if not renamed.pop("coverage"):
             renamed["tag_price"] = 0.0
         return renamed
+
+    @model_validator(mode="after")
+    def _check_floor(self) -> SelectSettings:
+        if self.min_correctness and self.fill:
+            raise ConfigError(
+                "select.fill adds rows that were not judged, which select.min_correctness cannot "
+                "test: leave out one of them (--fill, --min-correctness)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_source_quotas(self) -> SelectSettings:

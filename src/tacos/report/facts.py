@@ -20,7 +20,7 @@ from tacos.methods.judging.comparisons import combine_verdicts
 from tacos.methods.selecting import longest, random_rows
 from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
-from tacos.models import judge
+from tacos.models import close_judge, judge
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report.score_figures import summarise_scores, warn_about_length
 from tacos.store.artifacts import Artifact
@@ -374,7 +374,7 @@ def _summarise_grading(artifacts: Artifacts, settings: Settings) -> dict[str, An
     return {
         "n_graded": n_graded,
         "is_pointwise": is_pointwise,
-        "lacks_close_tier": is_embedded and "reread" not in n_graded,
+        "lacks_close_tier": is_embedded and not close_judge.is_available(),
     }
 
 

@@ -13,6 +13,7 @@ from tests.small_world import MODELS, long_response, make_rows
 from typer.testing import CliRunner
 
 import tacos
+from tacos import config
 from tacos.cli import app
 from tacos.cli.shared import summary
 from tacos.errors import ConfigError, InputError, ModelError, TacosError
@@ -183,6 +184,11 @@ def test_a_floor_needs_a_judge_of_correctness_in_other_selections_too(
     for strategy in ("tacos", "random"):
         with pytest.raises(ConfigError, match="gave single scores"):
             tacos.reselect(done, 10, strategy, min_correctness=40)
+
+
+def test_a_floor_and_unjudged_rows_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="cannot test: leave out one of them"):
+        config.load_settings(select={"min_correctness": 40, "fill": True})
 
 
 def test_a_judge_gives_single_scores_or_pairs_not_both(tmp_path: Path) -> None:

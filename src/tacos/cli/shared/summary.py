@@ -223,8 +223,7 @@ def _format_single_grades(summary: RunSummary) -> str:
         )
     if summary.is_pointwise:
         texts.append(
-            "no pairs were compared: comparisons of a pointwise judge, which sees one row at a "
-            "time, change nothing"
+            "no pairs were compared: comparisons of a pointwise judge change nothing"
         )
     return "; ".join(texts)
 
@@ -277,9 +276,12 @@ def _format_worth(worth: Mapping[str, Any]) -> str:
             f"unknown ({worth['basis']}), so random rows may be as good; "
             "measure it with `tacos calibrate` and set judge.reliability"
         )
+    # What a judge's own verdicts tell is an upper bound.
+    is_bound = worth["basis"].startswith("at most")
+    gain = f"{'at most ' if is_bound else ''}{worth['gain']:.0f}"
     return (
         f"its scores explain {worth['reliability']:.0%} of the differences in quality "
-        f"({worth['basis']}); the best by score should be {worth['gain']:.0f} points of 100 better "
+        f"({worth['basis']}); the best by score should be {gain} points of 100 better "
         f"than as many random rows, by a perfect judge {worth['perfect']:.0f}"
     )
 

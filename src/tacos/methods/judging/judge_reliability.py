@@ -55,10 +55,15 @@ def estimate_from_errors(scores: pl.DataFrame) -> float | None:
 def estimate_from_repeats(grades: pl.DataFrame) -> float | None:
     """The reliability, 0..1, of mean grades, from a table with `id` and `grade`, a row per sitting.
 
-    None if too few samples were graded more than once.
+    With a column `judge`, each judge is centred first: that one is stricter than another is no
+    noise. None if too few samples were graded more than once, or if every sample got the same grade
+    each time, as at temperature 0: such repeats say nothing.
     """
-    by_sample = grades.drop_nulls("grade").group_by("id")
+    sittings = grades.drop_nulls("grade")
     grade = pl.col("grade").cast(pl.Float64)
+    if "judge" in sittings.columns:
+        sittings = sittings.with_columns(grade - grade.mean().over("judge"))
+    by_sample = sittings.group_by("id")
     samples = by_sample.agg(
         mean=grade.mean(),
         n=pl.len(),
@@ -69,6 +74,8 @@ def estimate_from_repeats(grades: pl.DataFrame) -> float | None:
         return None
     # One sitting's noise, pooled within samples; the mean of n sittings has 1/n of it.
     within = float(samples["square"].sum()) / n_free
+    if within == 0:
+        return None
     mean_share = samples.select((1 / pl.col("n")).mean()).item()
     variance = samples.select(pl.col("mean").var()).item()
     return _share_of_truth(within * mean_share, variance)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Protocol
@@ -35,6 +34,8 @@ from tacos.methods.samples.row_layout import (
 )
 from tacos.records import SAMPLES, Reject, Sample, Turn
 
+LARGEST_SCORE = 1e12
+"""A given score beyond this is no score: sums and squares of it would overflow."""
 MAX_RAW = 2_000
 """Characters of a rejected row that are kept."""
 JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
@@ -268,12 +269,12 @@ def _read_given_tags(value: Any) -> tuple[str, ...] | None:
 
 
 def _read_given_score(value: Any) -> float | None:
-    """The number in a cell; None if it is not a number, never a default.
+    """The number in a cell; None if it is none that can be reckoned with, never a default.
 
     >>> _read_given_score("4.5")
     4.5
-    >>> [_read_given_score(value) for value in ("", "good", float("nan"))]
-    [None, None, None]
+    >>> [_read_given_score(value) for value in ("", "good", float("nan"), 1e308)]
+    [None, None, None, None]
     """
     # float() takes True for 1.
     if isinstance(value, bool):
@@ -282,4 +283,4 @@ def _read_given_score(value: Any) -> float | None:
         score = float(value)
     except (TypeError, ValueError):
         return None
-    return score if math.isfinite(score) else None
+    return score if abs(score) <= LARGEST_SCORE else None

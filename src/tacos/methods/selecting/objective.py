@@ -58,8 +58,10 @@ def build_objective(
     scores = np.asarray(score, np.float64)
     deviation = scores - scores.mean() if len(scores) else scores
     spread = float(scores.std()) if len(scores) else 0.0
-    # Scores that are all the same say nothing about any row.
-    points_per_score = SPREAD * math.sqrt(reliability) / spread if spread else 0.0
+    # Scores that are all the same, but for rounding, say nothing about any row.
+    smallest = 1e-9 * float(np.abs(scores).max(initial=0.0))
+    is_flat = spread <= smallest
+    points_per_score = 0.0 if is_flat else SPREAD * math.sqrt(reliability) / spread
     # + 0.0 makes no row worth -0.0 points.
     quality = deviation * points_per_score + 0.0
     return Objective(quality, (1.0 - reliability) * tag_price)

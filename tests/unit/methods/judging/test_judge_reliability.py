@@ -86,6 +86,19 @@ def test_repeats_tell_what_mean_grades_explain(noise: float, n_repeats: int) -> 
     assert estimate_from_repeats(table.unique("id")) is None
 
 
+def test_that_one_judge_is_stricter_is_no_noise_and_equal_repeats_say_nothing() -> None:
+    rng = np.random.default_rng(3)
+    quality = 10 * rng.standard_normal(500)
+    lenient = pl.DataFrame({"id": [f"s{i}" for i in range(500)], "grade": quality})
+    lenient = lenient.with_columns(judge=pl.lit("a"))
+    strict = lenient.with_columns(
+        grade=pl.Series(quality - 40 + rng.standard_normal(500)), judge=pl.lit("b")
+    )
+    found = estimate_from_repeats(pl.concat([lenient, strict]))
+    assert found == pytest.approx(1.0, abs=0.02)
+    assert estimate_from_repeats(pl.concat([lenient, lenient])) is None
+
+
 def test_agreement_with_people_tells_it_where_both_are_normal() -> None:
     rng = np.random.default_rng(4)
     quality = rng.standard_normal((2, 200_000))
