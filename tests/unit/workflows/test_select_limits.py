@@ -182,7 +182,7 @@ def test_a_floor_needs_a_judge_of_correctness_in_other_selections_too(
 ) -> None:
     done = tacos.select(make_rows(100, long_response), 20, run=tmp_path, **MODELS)
     for strategy in ("tacos", "random"):
-        with pytest.raises(ConfigError, match="gave single scores"):
+        with pytest.raises(ConfigError, match="gives a single score"):
             tacos.reselect(done, 10, strategy, min_correctness=40)
 
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos.amounts import QuotaAmount
-from tacos.errors import InputError
+from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting.preference_walk import GroupRoom, build_length_bands
 from tacos.methods.selecting.quotas import round_shares
 
@@ -52,6 +52,15 @@ class Limits:
             or self.match_length
             or self.cosine < 1
             or self.min_correctness
+        )
+
+
+def check_floor(pool: pl.DataFrame, min_correctness: float) -> None:
+    """Raise `ConfigError` for a floor that no row could fall below, as none has a correctness."""
+    if min_correctness and pool["correctness"].count() == 0:
+        raise ConfigError(
+            "select.min_correctness (--min-correctness) needs a judge that tells correctness from "
+            "value; this one gives a single score"
         )
 
 

@@ -49,6 +49,7 @@ from tacos.methods.selecting.limits import (
     Limits,
     build_bounds,
     build_rooms,
+    check_floor,
     check_must_keep,
     describe_shortfall,
     is_below_floor,
@@ -261,11 +262,7 @@ def _settle_pool(
     settled = pool.filter(~is_excluded).sort("id")
     if not min_correctness:
         return settled
-    if settled["correctness"].count() == 0:
-        raise ConfigError(
-            "select.min_correctness (--min-correctness) needs a judge that tells correctness from "
-            "value; this one gave single scores"
-        )
+    check_floor(settled, min_correctness)
     is_kept = pl.col("id").is_in(list(keep))
     return settled.filter(is_kept | ~is_below_floor(min_correctness))
 

@@ -18,7 +18,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.errors import ConfigError
 from tacos.methods.selecting import quotas, sizes, strategies
-from tacos.methods.selecting.limits import is_below_floor
+from tacos.methods.selecting.limits import check_floor, is_below_floor
 from tacos.methods.selecting.strategies import StrategyInputs
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import AnnotatedPool, Tables
@@ -36,7 +36,8 @@ def make_selection(
 
     config = settings.select
     selector = QuotaSelection(tables, settings, tool)
-    selector.check_floor()
+    if config.min_correctness:
+        check_floor(selector.pool, config.min_correctness)
     # Limits are walked row by row, which takes longer than quotas of clusters alone.
     take = selector.take_within_limits if config.limited else selector.take
     n_rows = sizes.resolve_row_count(config.size, selector.n_samples)
@@ -203,16 +204,6 @@ class QuotaSelection(AnnotatedPool):
         return selection.with_columns(
             rule=pl.when(is_must_keep).then("rule").otherwise(by_quota)
         )
-
-    def check_floor(self) -> None:
-        """Raise `ConfigError` for a floor of correctness that no row could fall below."""
-        if not self.settings.select.min_correctness:
-            return
-        if self.pool["correctness"].count() == 0:
-            raise ConfigError(
-                "select.min_correctness needs a judge that tells correctness from value; "
-                "this one gives a single score"
-            )
 
     def reject_incorrect_rows(self) -> pl.DataFrame:
         """Rows below the floor of correctness, as rejects that are no failures."""
