@@ -31,6 +31,7 @@ from tacos.cli import (
     tags,
 )
 from tacos.errors import TacosError
+from tacos.formats.reading import check_file_name
 
 HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set.
 
@@ -133,6 +134,9 @@ def run_app() -> None:
     # The handler of polars restarts waiting system calls after Ctrl-C, so requests would go on.
     signal.siginterrupt(signal.SIGINT, True)
     try:
+        # Every path of a command line, whichever option it belongs to.
+        for word in sys.argv[1:]:
+            check_file_name(word)
         app()
     except TacosError as error:
         print(f"tacos: {error}", file=sys.stderr)

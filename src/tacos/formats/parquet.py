@@ -16,6 +16,7 @@ import polars as pl
 
 from tacos.errors import InputError, OutputError
 from tacos.formats.rows import Item, RawRow, decode_rows, list_columns
+from tacos.store.tables import scan_tables
 
 
 def read_parquet(
@@ -25,8 +26,11 @@ def read_parquet(
 ) -> Iterator[Item]:
     """Rows of a Parquet file. Raises `InputError` where it cannot be read."""
     try:
-        frames = pl.scan_parquet(source).collect_batches(
-            chunk_size=batch_size, maintain_order=True, lazy=True
+        table = scan_tables([source])
+        frames = table.collect_batches(
+            chunk_size=batch_size,
+            maintain_order=True,
+            lazy=True,
         )
         for frame in frames:
             yield from frame.iter_rows(named=True)

@@ -149,6 +149,7 @@ def name_files(paths: Sequence[FilePath]) -> list[str]:
     parts: list[tuple[str, ...]] = []
     seen: set[tuple[str, ...]] = set()
     for path in paths:
+        check_file_name(path)
         part = _split_path(path)
         # No folder would ever tell the two apart.
         if part in seen:
@@ -156,6 +157,16 @@ def name_files(paths: Sequence[FilePath]) -> list[str]:
         seen.add(part)
         parts.append(part)
     return _shorten_names(parts)
+
+
+def check_file_name(path: FilePath) -> None:
+    """Raise `InputError` for a name that is not UTF-8: no id, table or JSON can hold it."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"the name of the file {os.fspath(path)!a} is not UTF-8: rename it"
+        ) from None
 
 
 def _shorten_names(parts: Sequence[tuple[str, ...]]) -> list[str]:

@@ -26,6 +26,7 @@ import polars as pl
 from tacos.errors import OutputError, RunError
 from tacos.records import REJECTS
 from tacos.store.files import digest_files
+from tacos.store.tables import read_table, scan_tables, write_table
 
 OWN_FILES = ("run.json", "stdin*", "consent-*.json", ".lock")
 """What tacos itself puts at the root of a run directory."""
@@ -58,20 +59,19 @@ class Artifact:
 
     def scan(self) -> pl.LazyFrame:
         """The table, read lazily."""
-        return pl.scan_parquet(self.parts)
+        return scan_tables(self.parts)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """The table part by part; only `columns`, if given."""
-        wanted = list(columns) if columns else None
         for part in self.parts:
-            yield pl.read_parquet(part, columns=wanted)
+            yield read_table(part, columns)
 
     def rejects(self) -> pl.DataFrame:
         """The rows that could not be used (`records.REJECTS`)."""
         parts = sorted(self.path.glob("rejects-*.parquet"))
         if not parts:
             return pl.DataFrame(schema=REJECTS)
-        return pl.read_parquet(parts)
+        return scan_tables(parts).collect()
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Draft:
     ) -> None:
         """Write one part. Its rejects first, so that a part that exists is complete."""
         if rejects.height:
-            _write_parquet(rejects, self.path / f"rejects-{number:05d}.parquet")
-        _write_parquet(table, self.path / f"part-{number:05d}.parquet")
+            write_table(rejects, self.path / f"rejects-{number:05d}.parquet")
+        write_table(table, self.path / f"part-{number:05d}.parquet")
 
     def read_rejects(self) -> pl.DataFrame:
         """The rejects so far."""
@@ -109,7 +109,7 @@ class Draft:
         parts = Artifact(self.path, {}).parts
         if not parts:
             return 0
-        count = pl.scan_parquet(parts).select(pl.len())
+        count = scan_tables(parts).select(pl.len())
         return int(count.collect().item())
 
     def commit(self, manifest: dict[str, Any]) -> Artifact:
@@ -255,14 +255,5 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(
         orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    )
-    os.replace(temporary, path)
-
-
-def _write_parquet(table: pl.DataFrame, path: Path) -> None:
-    """Write a table under a temporary name, then rename it."""
-    temporary = path.with_suffix(".tmp")
-    table.write_parquet(
-        temporary, compression="zstd", compression_level=1, statistics=False
     )
     os.replace(temporary, path)

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from tacos.errors import ConfigError
+from tacos.formats.reading import check_file_name
 
 
 def to_path(name: str, value: Any) -> Path:
-    """The argument `name` as a path. Raises `TypeError` if it is none."""
+    """The argument `name` as a path. Raises `TypeError` if it is none, `InputError` if its name is
+    not UTF-8.
+    """
     if isinstance(value, str | PathLike):
-        return Path(value)
+        path = Path(value)
+        check_file_name(path)
+        return path
     raise TypeError(f"{name} must be a path, not {type(value).__name__}")
 
 

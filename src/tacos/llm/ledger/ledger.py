@@ -200,8 +200,10 @@ class Ledger:
             (n_replies,) = self._reading.execute(sql).fetchone()
         n_bytes = 0
         # SQLite's journals lie beside the file.
-        for file in self.path.parent.glob(f"{self.path.name}*"):
-            n_bytes += file.stat().st_size
+        for journal in ("", "-wal", "-shm"):
+            file = self.path.with_name(self.path.name + journal)
+            if file.exists():
+                n_bytes += file.stat().st_size
         return LedgerSize(str(self.path), n_replies, n_bytes)
 
     # What other modules of `tacos.llm` keep here

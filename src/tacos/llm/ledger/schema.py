@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,11 @@ CHUNK = 64
 def open_database(path: Path, synchronous: str) -> sqlite3.Connection:
     """A connection in autocommit mode that waits a minute for others. Raises `sqlite3.Error`."""
     database = sqlite3.connect(
-        path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        # A file may be called ":memory:", too.
+        os.path.join(os.curdir, path),
+        timeout=PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
     )
     deadline = time.monotonic() + PATIENCE
     while True:
