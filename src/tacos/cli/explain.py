@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +19,10 @@ RowId = Annotated[
 ]
 LEGEND = (
     "comparisons, as this row's score : the other's. After |, the judge's reasons: A is the row "
-    'shown first; + raised its score, - lowered it; "prose is asked": the instruction asks for '
-    "prose"
+    "shown first"
 )
+SIGNS = "+ raised its score, - lowered it"
+PROSE = "prose is asked"
 
 
 def explain(
@@ -38,14 +40,38 @@ def explain(
     if as_json:
         console.print_json(trace)
         return
-    console.print_line(f"{row}: {trace['verdict']}")
+    console.print_line(f"{trace['row']}: {trace['verdict']}")
     lines = []
     for name, value in trace.items():
-        if name not in {"verdict", "comparisons"} and value is not None:
-            lines.append((name, str(value)))
+        text = _format_value(value)
+        if name not in {"verdict", "comparisons"} and text:
+            lines.append((name.replace("_", " "), text))
     console.print_pairs("", lines)
-    comparisons = trace.get("comparisons", [])
-    if comparisons:
-        console.print_line(LEGEND)
+    _print_comparisons(trace.get("comparisons", []))
+
+
+def _format_value(value: Any) -> str:
+    """A value of the trace for a reader: the items of a list, or of names by number, by line."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return "\n".join(f"{number}: {name}" for number, name in value.items())
+    if isinstance(value, list | tuple):
+        return "\n".join(str(item) for item in value)
+    return str(value)
+
+
+def _print_comparisons(comparisons: Sequence[str]) -> None:
+    """Print the comparisons under a legend of the signs that occur in them."""
+    if not comparisons:
+        return
+    # Only older versions of the embedded judge name features with signs.
+    reasons = [comparison.partition(" | ")[2] for comparison in comparisons]
+    legend = LEGEND
+    if any(reason.startswith(("+", "-", "A: +", "A: -")) for reason in reasons):
+        legend += f"; {SIGNS}"
+    if any(PROSE in reason for reason in reasons):
+        legend += f'; "{PROSE}": the instruction asks for prose'
+    console.print_line(legend)
     for comparison in comparisons:
         console.print_line(comparison)

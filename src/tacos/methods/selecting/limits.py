@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -226,7 +227,7 @@ def _bound_exact_sources(
     has_others = bool((merged == others).any())
     _check_source_total(n_left, n, has_others)
     exact_names = {place: names[place] for place in exact}
-    exact_names[others] = "the rows that the quotas leave to other sources"
+    exact_names[others] = "what the quotas leave to other sources"
     room = {**exact, others: n_left}
     return GroupBound(merged, room, exact_names, exact=True)
 
@@ -426,27 +427,49 @@ def describe_shortfall(
     return _join_first_names(shortfalls)
 
 
-def explain_full_limits(
+class FullGroup(NamedTuple):
+    """A group of a bound that had no room left for a row.
+
+    `rows` are the numbers of the rows taken of it. `is_rest` where it is the rows without a tag,
+    which nobody would call a reason.
+    """
+
+    name: str
+    room: int
+    rows: Ints
+    is_rest: bool
+
+    @property
+    def text(self) -> str:
+        """What was full, and with how many rows."""
+        return f"{self.name} was full ({len(self.rows):,} of {self.room:,} rows)"
+
+
+def find_full_groups(
     bounds: Iterable[GroupBound],
     taken: Ints,
     row: int,
-) -> list[str]:
-    """Which limits have no room left for a row beside the rows taken."""
-    reasons = []
+) -> list[FullGroup]:
+    """The groups of a row that have no room left for it beside the rows taken."""
+    full = []
     for bound in bounds:
         group = int(bound.groups[row])
-        # That a row lacks a tag is no reason that anybody would want to read.
-        if bound.first is not None and group != bound.first:
-            continue
         if group not in bound.room:
             continue
+        rows = taken[bound.groups[taken] == group]
         room = bound.room[group]
-        n_taken = _count_by_group(bound, taken).get(group, 0)
-        if n_taken >= room:
-            reasons.append(
-                f"{bound.names[group]} was full ({n_taken:,} of {room:,} rows)"
+        if len(rows) < room:
+            continue
+        is_rest = bound.first is not None and group != bound.first
+        full.append(
+            FullGroup(
+                bound.names[group],
+                room,
+                rows,
+                is_rest,
             )
-    return reasons
+        )
+    return full
 
 
 def _count_by_group(

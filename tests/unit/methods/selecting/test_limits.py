@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tacos.amounts import parse_quotas
 from tacos.errors import InputError
 from tacos.methods.selecting import quotas
-from tacos.methods.selecting.limits import Limits, build_bounds, explain_full_limits
+from tacos.methods.selecting.limits import Limits, build_bounds, find_full_groups
 from tacos.methods.selecting.strategies import StrategyInputs, select_by_strategy
 
 N = 120
@@ -189,8 +189,15 @@ def test_a_row_is_told_which_limit_left_it_no_room() -> None:
         table, 10, limits(per_source={"a": "<=2"}, per_tag={"rare": "<=1"})
     )
     taken = np.array([0, 3])  # both of a.json, the first one "rare"
-    assert explain_full_limits(bounds, taken, 6) == [
-        "the quota of the source a.json was full (2 of 2 rows)"
-    ]
-    assert len(explain_full_limits(bounds, taken, 15)) == 2
-    assert explain_full_limits(bounds, taken, 1) == []
+    (full,) = find_full_groups(bounds, taken, 6)
+    assert full.text == "the quota of the source a.json was full (2 of 2 rows)"
+    assert full.rows.tolist() == [0, 3]
+    assert len(find_full_groups(bounds, taken, 15)) == 2
+    assert find_full_groups(bounds, taken, 1) == []
+
+
+def test_rows_without_a_tag_are_no_reason_of_their_own() -> None:
+    bounds = build_bounds(pool(), 10, limits(per_tag={"rare": 0.1}))
+    taken = np.array([1, 2, 3, 4, 6, 7, 8, 9, 11])
+    (full,) = find_full_groups(bounds, taken, 12)
+    assert full.is_rest

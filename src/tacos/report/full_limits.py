@@ -1,0 +1,129 @@
+"""The limits that may have kept a row out of a selection: a floor, quotas, bands, near-duplicates.
+
+Whether one of them did is not said here: where quotas are exact, a finished selection has filled
+all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from tacos.methods.selecting.limits import (
+    Limits,
+    build_bounds,
+    find_full_groups,
+    is_below_floor,
+)
+from tacos.models import encoder
+from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.pool import NO_HOMES
+from tacos.store.artifacts import Artifact
+
+Artifacts = Mapping[str, Artifact]
+
+
+class FullLimit(NamedTuple):
+    """A limit that has no room for a row beside the rows `ids`.
+
+    `is_rest` where it is that of rows without a tag, which is the back of a quota.
+    """
+
+    text: str
+    ids: frozenset[str]
+    is_rest: bool = False
+
+
+def read_floor_reason(
+    scores: pl.DataFrame,
+    row: str,
+    limits: Limits,
+) -> str:
+    """What a row below the floor of correctness is told; "" for all others."""
+    floor = limits.min_correctness
+    if not floor or "correctness" not in scores.columns:
+        return ""
+    below = scores.filter((pl.col("id") == row) & is_below_floor(floor))
+    if below.is_empty():
+        return ""
+    correctness = below["correctness"][0]
+    return f"its correctness ({correctness:.1f}) is below the floor ({floor:g})"
+
+
+def list_full_limits(
+    artifacts: Artifacts,
+    pool: pl.DataFrame,
+    limits: Limits,
+    row: str,
+) -> list[FullLimit]:
+    """The limits that are full, so that the row could not be selected too; a near-duplicate first.
+
+    `pool` is a table of `build_limited_pool` with the row in it.
+    """
+    if not limits:
+        return []
+    selection = artifacts["selection"].scan().select("id")
+    chosen = selection.collect()["id"]
+    found = []
+    if limits.cosine < 1:
+        found = _find_near_duplicate(
+            artifacts,
+            chosen.to_list(),
+            row,
+            limits.cosine,
+        )
+    # Positions in the pool: of the selected rows, and of the row itself
+    bounds = build_bounds(pool, len(chosen), limits)
+    is_taken = pool["id"].is_in(chosen.implode())
+    taken = np.flatnonzero(is_taken.to_numpy())
+    ids = pool["id"].to_list()
+    for group in find_full_groups(bounds, taken, ids.index(row)):
+        members = frozenset(ids[place] for place in group.rows.tolist())
+        found.append(FullLimit(group.text, members, group.is_rest))
+    return found
+
+
+def build_limited_pool(
+    artifacts: Artifacts,
+    scores: pl.DataFrame,
+    limits: Limits,
+    keep: Collection[str],
+    exclude: Collection[str],
+) -> pl.DataFrame:
+    """The rows that a selection chose from: without excluded ones, and without those below the
+    floor of correctness that no list keeps; see `pool_steps.build_pool_table`.
+    """
+    everyone = pool_steps.build_pool_table(artifacts, NO_HOMES, scores)
+    pool = everyone.filter(~pl.col("id").is_in(list(exclude)))
+    if not limits.min_correctness:
+        return pool
+    is_kept = pl.col("id").is_in(list(keep))
+    return pool.filter(is_kept | ~is_below_floor(limits.min_correctness))
+
+
+def _find_near_duplicate(
+    artifacts: Artifacts,
+    chosen: list[str],
+    row: str,
+    limit: float,
+) -> list[FullLimit]:
+    """The selected row that a row is most similar to, if that is more than the limit."""
+    ids, vectors = pool_steps.encode_samples(
+        artifacts["samples"],
+        encoder.load("static"),
+        {*chosen, row},
+    )
+    own = ids.index(row)
+    cosine = vectors @ vectors[own]  # (rows,)
+    cosine[own] = -1  # not itself
+    nearest = int(np.argmax(cosine))
+    if cosine[nearest] <= limit:
+        return []
+    text = (
+        f"it is a near-duplicate of {ids[nearest]} "
+        f"(cosine {cosine[nearest]:.3f}, the limit is {limit:g})"
+    )
+    return [FullLimit(text, frozenset({ids[nearest]}))]
