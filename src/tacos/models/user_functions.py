@@ -6,7 +6,7 @@ Pass plain functions to `tacos.select`; no class is needed:
 - judge: `f(instructions: list[str], responses: list[str]) -> list`, for each sample a score on
   1..100, or two: `(value, correctness)`; it scores one sample at a time, so it is pointwise
 - encoder: `f(texts: list[str]) -> array` of shape (len(texts), dim); tacos scales the rows
-- selector: `f(pool: polars.DataFrame, n: int) -> list[str]`, at most n distinct ids of the pool,
+- selector: `f(pool: polars.DataFrame, n: int) -> list[str]`, 1 to n distinct ids of the pool,
   which has the columns id, cluster, score, length and tags
 
 Functions run in the caller's process, one batch after another. tacos asks again when a function's
@@ -17,7 +17,7 @@ one, but nothing that the function calls or reads: set `__version__` when that c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ import orjson
 import polars as pl
 
 from tacos.errors import ModelError
-from tacos.models import judge_requests
+from tacos.models import judge_requests, user_results
 from tacos.records import Reply, Request, canonical_hash
 
 Tagger = Callable[[list[str]], Sequence[Sequence[str]]]
@@ -58,11 +58,9 @@ class FunctionTagger:
         Raises `ModelError` unless the function gives one list of tags per instruction.
         """
         instructions = [str(request.fields["instruction"]) for request in requests]
-        tags_of_rows = self.function(instructions)
-        _check_result_count(
-            "tagger",
-            n_results=len(tags_of_rows),
-            n_texts=len(instructions),
+        tags_of_rows = user_results.read_tag_lists(
+            self.function(instructions),
+            len(instructions),
         )
         texts = map(_format_tag_reply, tags_of_rows)
         return [Reply(text, model=self.name) for text in texts]
@@ -102,16 +100,11 @@ class FunctionJudge:
 
         instructions = [instruction for instruction, _ in distinct]
         responses = [response for _, response in distinct]
-        scores = self.function(instructions, responses)
-        _check_result_count(
-            "judge",
-            n_results=len(scores),
-            n_texts=len(distinct),
+        scores = user_results.read_scores(
+            self.function(instructions, responses),
+            len(distinct),
         )
-
-        read = [_read_judge_result(score) for score in scores]
-        _check_same_form(read)
-        score_of_sample = dict(zip(distinct, read, strict=True))
+        score_of_sample = dict(zip(distinct, scores, strict=True))
         replies: list[Reply] = []
         for samples in samples_of_requests:
             own_scores = {
@@ -144,6 +137,8 @@ class FunctionEncoder:
     """An encoder made of a function from texts to vectors, see the module's docstring."""
 
     function: Callable[[list[str]], npt.ArrayLike]
+    dims: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+    """The length of its vectors, once it has made any."""
 
     @property
     def name(self) -> str:
@@ -163,17 +158,15 @@ class FunctionEncoder:
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Encode texts as float32 of shape (len(texts), dim), each row of length 1 (or all 0).
 
-        Raises `ModelError` unless the function gives one vector per text.
+        Raises `ModelError` unless the function gives one vector per text, all of one length.
         """
-        vectors = np.asarray(
-            self.function(list(texts)),
-            dtype=np.float32,
-        )
-        _check_result_count(
-            "encoder",
-            n_results=len(vectors),
-            n_texts=len(texts),
-        )
+        vectors = user_results.read_vectors(self.function(list(texts)), len(texts))
+        dim = self.dims.setdefault("dim", vectors.shape[1])
+        if vectors.shape[1] != dim:
+            raise ModelError(
+                f"your encoder returned vectors of {dim} numbers, then of {vectors.shape[1]}; "
+                "all must be of one length"
+            )
         lengths = np.linalg.norm(
             vectors,
             axis=1,
@@ -206,17 +199,7 @@ class FunctionSelector:
         Raises `ModelError` if the function gives more ids, one id twice or unknown ids.
         """
         chosen = self.function(pool, n)
-        ids = [str(sample_id) for sample_id in chosen]
-        distinct = set(ids)
-        is_known = distinct.issubset(pool["id"])
-        is_distinct = len(distinct) == len(ids)
-        fits = len(ids) <= n
-        if not (is_known and is_distinct and fits):
-            raise ModelError(
-                f"your selector must return at most {n} distinct ids of the pool; "
-                f"it returned {len(ids)}, starting with {ids[:3]}"
-            )
-        return ids
+        return user_results.read_ids(chosen, pool["id"].to_list(), n)
 
 
 def _hash_code(function: Callable[..., Any]) -> str:
@@ -236,44 +219,7 @@ def _hash_code(function: Callable[..., Any]) -> str:
     return canonical_hash([name, version, *parts])
 
 
-def _check_same_form(scores: Sequence[float | judge_requests.JudgeScores]) -> None:
-    """Raise `ModelError` for single scores among pairs: they could not be ranked together."""
-    are_pairs = [isinstance(score, judge_requests.JudgeScores) for score in scores]
-    if any(are_pairs) and not all(are_pairs):
-        raise ModelError(
-            f"your judge returned a single score for sample {are_pairs.index(False)} of a batch, "
-            "but pairs (value, correctness) for others; it must return one or the other for all"
-        )
-
-
-def _read_judge_result(result: Any) -> float | judge_requests.JudgeScores:
-    """What a judge's function returned for one sample: a score, or value and correctness."""
-    numbers = np.atleast_1d(np.asarray(result, dtype=np.float64))
-    if numbers.shape == (1,):
-        return float(numbers[0])
-    if numbers.shape == (2,):
-        value, correctness = numbers.tolist()
-        return judge_requests.JudgeScores(value, correctness)
-    raise ModelError(
-        f"your judge returned {result!r} for a sample; "
-        "it must return a score, or a pair (value, correctness)"
-    )
-
-
 def _format_tag_reply(tags: Sequence[str]) -> str:
     """Format tags as the JSON of the tag task."""
     items = [{"tag": str(tag), "explanation": ""} for tag in tags]
     return orjson.dumps({"tags": items}).decode()
-
-
-def _check_result_count(
-    kind: str,
-    n_results: int,
-    n_texts: int,
-) -> None:
-    """Raise `ModelError` unless a function answers every row."""
-    if n_results != n_texts:
-        raise ModelError(
-            f"your {kind} returned {n_results} results for {n_texts} texts; "
-            "it must return one per text, in order"
-        )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos.config import Settings
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import quotas, sizes, strategies
 from tacos.methods.selecting.limits import check_floor, is_below_floor
 from tacos.methods.selecting.strategies import StrategyInputs
@@ -54,6 +54,11 @@ def make_selection(
         n_taken = min(n_rows, selector.n_available) if config.fill else n_rows
         selection = take(n_taken)
         n_missing = n_rows - selection.height
+    if selection.is_empty():
+        # Reachable only with `fill`, which makes too few rows no error.
+        raise InputError(
+            "no row can be selected: every row is on the exclude list (--exclude) or in no cluster"
+        )
     if config.limited:
         selection = selector.relabel_rules(selection)
     notes: dict[str, Any] = {"reliability": selector.reliability._asdict()}

@@ -1,0 +1,259 @@
+"""Why was this row dropped? A person asks it of any row, as text and as JSON, and is told one true
+reason in numbers: what the row adds against the last row taken, its rank and the cut-off where the
+shortlist left it out, or the one limit without which it would have been taken.
+
+The cases are ours: rows of every fate, in runs of every kind.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.server.fault_server import Behaviour, FaultServer
+from tests.server.support import environment
+from tests.small_world import MODELS, long_response, make_rows, run_command
+
+import tacos
+
+__all__ = ["environment"]
+SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
+MARGIN = re.compile(
+    r"dropped: score (?P<score>[\d.]+)( \+ [\d.]+ for \d+ new tags? = (?P<sum>[\d.]+))?, "
+    r"less than the last row taken \((?P<id>\S+)\): "
+    r"score (?P<last>[\d.]+)( \+ [\d.]+ for \d+ new tags? = (?P<last_sum>[\d.]+))?"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some rows of the sample, with a duplicate and a row without a response."""
+    path = tmp_path_factory.mktemp("explained")
+    lines = SAMPLE.read_text("utf-8").splitlines()[:100]
+    empty = json.dumps({"instruction": "Say nothing.", "output": ""})
+    (path / "data.jsonl").write_text("\n".join([*lines, lines[0], empty]), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    with FaultServer(Behaviour()) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> tacos.Selection:
+    return tacos.select(folder / "data.jsonl", 20, run=folder / "plain.run")
+
+
+def list_ids(done: tacos.Selection) -> list[str]:
+    return done.artifacts["samples"].scan().select("id").collect()["id"].to_list()
+
+
+def tell_dropped(done: tacos.Selection) -> dict[str, str]:
+    """Id -> what a dropped row is told."""
+    verdicts = {id_: done.explain(id_)["verdict"] for id_ in list_ids(done)}
+    return {id_: text for id_, text in verdicts.items() if text.startswith("dropped")}
+
+
+def check_every_row(run: Path, ids: list[str]) -> None:
+    """Each row can be explained as JSON and as text, without the brackets of a program."""
+    for id_ in ids:
+        code, printed = run_command("explain", run, id_, "--json")
+        assert code == 0
+        assert json.loads(printed)["row"] == id_
+        code, printed = run_command("explain", run, id_)
+        assert code == 0
+        assert printed.startswith(f"{id_}: ")
+        assert not re.search(r"\['|\{\d+:|None|True", printed.split("response")[-1])
+
+
+# Every kind of row, in every kind of run
+
+
+def test_rows_of_every_fate_have_an_explanation(
+    folder: Path, plain: tacos.Selection
+) -> None:
+    check_every_row(
+        plain.run, [*list_ids(plain)[::7], "data.jsonl:100", "data.jsonl:101"]
+    )
+
+
+def test_rows_of_the_paper_s_procedure_too(folder: Path) -> None:
+    done = tacos.select(
+        folder / "data.jsonl", 20, run=folder / "paper.run", preset="paper"
+    )
+    check_every_row(done.run, list_ids(done)[::7])
+    told = tell_dropped(done).values()
+    assert any(
+        "in the same clusters, has a response at least as long" in text for text in told
+    )
+    assert any("less than the last row taken of cluster" in text for text in told)
+
+
+def test_a_run_that_was_stopped_early_too(folder: Path) -> None:
+    run_command(
+        "select",
+        folder / "data.jsonl",
+        "-o",
+        folder / "early.jsonl",
+        "--until",
+        "cluster",
+    )
+    run = folder / "early.jsonl.run"
+    check_every_row(run, ["data.jsonl:3"])
+    assert "not decided" in tacos.load(run).explain("data.jsonl:3")["verdict"]
+
+
+@pytest.mark.parametrize("strategy", ["mig", "random", "longest", "tacos"])
+def test_rows_of_another_selection_too(plain: tacos.Selection, strategy: str) -> None:
+    done = tacos.reselect(plain, 15, strategy, match_length=True)  # type: ignore[arg-type]
+    told = tell_dropped(done)
+    assert len(told) == len(list_ids(done)) - 15
+    if strategy != "tacos":
+        assert all(
+            f"the strategy {strategy} did not take it" in text for text in told.values()
+        )
+
+
+@pytest.mark.parametrize(
+    "row", [17, 1.5, True, None, b"data.jsonl:1", ["data.jsonl:1"], pl.lit(1)]
+)
+def test_a_row_that_is_no_text_is_one_clear_error(
+    plain: tacos.Selection, row: object
+) -> None:
+    with pytest.raises(
+        TypeError, match=r"^row must be an id \(data.jsonl:17\) or a content hash"
+    ):
+        plain.explain(row)  # type: ignore[arg-type]
+
+
+# The reason, in numbers
+
+
+def test_a_row_is_told_what_it_adds_and_what_the_last_row_taken_adds(
+    plain: tacos.Selection,
+) -> None:
+    chosen = set(plain.table["id"])
+    scores = dict(
+        plain.artifacts["scores/0"].scan().select("id", "score").collect().rows()
+    )
+    told = tell_dropped(plain)
+    assert told
+    lasts = set()
+    for id_, text in told.items():
+        found = MARGIN.fullmatch(text)
+        assert found, text
+        assert float(found["score"]) == pytest.approx(scores[id_], abs=0.006)
+        own = float(found["sum"] or found["score"])
+        last = float(found["last_sum"] or found["last"])
+        assert own <= last
+        lasts.add(found["id"])
+    assert len(lasts) == 1
+    assert lasts <= chosen
+
+
+def test_a_quota_is_the_reason_only_of_rows_that_would_have_been_taken(
+    folder: Path,
+) -> None:
+    free = tacos.select(folder / "data.jsonl", 20, run=folder / "quota.run")
+    counts = Counter(tag for tags in free.table["tags"] for tag in tags)
+    tag = counts.most_common(1)[0][0]
+    bounded = tacos.select(
+        folder / "data.jsonl",
+        20,
+        run=folder / "quota.run",
+        settings={"select": {"per_tag": {tag: "<=1"}}},
+    )
+    told = tell_dropped(bounded)
+    full = {
+        id_
+        for id_, text in told.items()
+        if f"the quota of the tag {tag!r} was full" in text
+    }
+    would = set(free.table["id"]) - set(bounded.table["id"])
+    # Who had a place without the quota lost it to the quota, and to nothing else.
+    assert would
+    assert would <= full
+    tagged = bounded.artifacts["canonical_tags"].scan().collect()
+    carriers = tagged.filter(pl.col("tags").list.contains(tag))["id"].to_list()
+    assert full <= set(carriers)
+    assert len(full) < len(carriers) - 1
+    for id_ in full:
+        assert told[id_].count("full") == 1
+        assert "less than the last of these rows" in told[id_]
+
+
+def test_exact_quotas_of_both_files_are_not_everybody_s_reason(tmp_path: Path) -> None:
+    rows = make_rows(80, long_response)
+    for name, part in (("a.jsonl", rows[:40]), ("b.jsonl", rows[40:])):
+        (tmp_path / name).write_text("\n".join(map(json.dumps, part)))
+    settings = {"select": {"per_source": {"a": 0.5, "b": 0.5}, "match_length": True}}
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    done = tacos.select(files, 20, run=tmp_path / "run", settings=settings, **MODELS)
+    told = tell_dropped(done).values()
+    assert any(text.startswith("dropped: score") for text in told)
+    assert any("the band of responses" in text for text in told)
+
+
+# Rows that the shortlist left out
+
+
+def test_a_row_left_out_is_told_its_rank_the_cut_off_and_why(
+    folder: Path, server: FaultServer
+) -> None:
+    done = tacos.select(
+        folder / "data.jsonl",
+        5,
+        run=folder / "llm.run",
+        ledger=folder / "ledger.sqlite",
+        settings={
+            "llm": {"base_url": server.url, "model": "tiny-1"},
+            "tag": {"model": "llm"},
+            "judge": {"model": "llm"},
+        },
+    )
+    left_out = [
+        text for text in tell_dropped(done).values() if "not shortlisted" in text
+    ]
+    assert len(left_out) > 60
+    form = re.compile(
+        r"dropped: not shortlisted \(rule stratified\): rank \d+ of \d+ in cluster \d+ by the "
+        r"embedded judge's grade \((?P<grade>[\d.]+)\), and \d+ of its \d+ rows were; the cut-off "
+        r"was (?P<cut>[\d.]+) \(below it only the best of each cluster and length entered\); "
+        r"(no fault is likely|likely faults, with their probabilities: .*)"
+    )
+    for text in left_out:
+        found = form.fullmatch(text)
+        assert found, text
+        assert float(found["grade"]) <= float(found["cut"])
+    check_every_row(done.run, list_ids(done)[::11])
+
+
+@pytest.mark.parametrize("rule", ["random", "embedded-judge"])
+def test_every_rule_of_the_shortlist_says_what_it_asks_for(
+    folder: Path, rule: str
+) -> None:
+    settings = {
+        "shortlist": {"rule": rule, "cap": 6, "factor": 2.0},
+        "judge": {"mode": "comparative"},
+    }
+    done = tacos.select(
+        folder / "data.jsonl", 10, run=folder / "rules.run", settings=settings
+    )
+    words = {
+        "random": "chance drew others",
+        "embedded-judge": "the cut-off was",
+        "cap": "a cluster has at most 6 (shortlist.cap)",
+    }
+    left_out = [
+        text for text in tell_dropped(done).values() if "not shortlisted" in text
+    ]
+    assert left_out
+    for text in left_out:
+        named = "cap" if "(rule cap)" in text else rule
+        assert words[named] in text or "of its" in text
+    assert any(words[rule] in text for text in left_out)
