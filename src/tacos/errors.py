@@ -5,11 +5,13 @@ The exit code is 2, except where it is given:
     TacosError
      +- InputError            the data cannot be used
      +- ConfigError           a setting is unknown or out of range
+     |   +- OtherEndpointError   replies of another endpoint would be used, and nobody allowed it
      +- OutputError           the output cannot be written
      +- RunError              the run directory is locked, damaged or of another version
      +- FailureRateError      a stage lost more rows than its gate allows
      +- ModelError            a model cannot be loaded
      +- LLMError              an endpoint refuses every request: wrong key, wrong model, unreachable
+     |   +- OfflineError      a question is not answered yet, and nothing may be sent
      +- BudgetReachedError    the hard cap on money, tokens or requests is reached (exit code 3)
 
 An argument of a wrong type is a `TypeError`, as everywhere in Python.
@@ -30,6 +32,10 @@ class ConfigError(TacosError):
     """A setting is unknown or out of range."""
 
 
+class OtherEndpointError(ConfigError):
+    """Replies of another endpoint would be used, and nobody has allowed that."""
+
+
 class OutputError(TacosError):
     """The output cannot be written."""
 
@@ -48,6 +54,10 @@ class ModelError(TacosError):
 
 class LLMError(TacosError):
     """An endpoint refuses every request."""
+
+
+class OfflineError(LLMError):
+    """A question has no reply in the ledger, and nothing may be sent."""
 
 
 class BudgetReachedError(TacosError):

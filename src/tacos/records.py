@@ -100,6 +100,8 @@ class Reply:
     there is none.
 
     `raw` is the model's own text, `key` the ledger key of the reply ("" for embedded models).
+    `other_endpoint` is the URL of the endpoint that gave it, where another one is asked now;
+    `is_anew` says that the question was asked anew, after unusable replies to earlier commands.
     """
 
     text: str | None
@@ -107,6 +109,8 @@ class Reply:
     failure: str = ""
     key: str = ""
     model: str = ""
+    other_endpoint: str = ""
+    is_anew: bool = False
 
 
 class Model(Protocol):

@@ -20,6 +20,7 @@ from tacos.config import EmbedSettings, LLMSettings
 from tacos.errors import BudgetReachedError, ConfigError, LLMError
 from tacos.llm.embedding.encoder import EndpointEncoder, LedgerEncoder
 from tacos.llm.ledger.ledger import Ledger, open_ledger
+from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.pipeline.model_factory import UserFunctions
 from tacos.workflows import requests, select
 
@@ -152,9 +153,11 @@ def test_a_vector_is_bought_once(open_encoder: Open, book: Ledger) -> None:
         )  # other vectors, other keys
         assert server.asked.total() == n_asked + 2
     assert (again == first[::-1]).all()
-    assert (LedgerEncoder("tiny-1", EmbedSettings(), book).encode(TEXTS) == first).all()
+    rules = build_reply_rules(LLMSettings(other_endpoints=True), book.opened_at)
+    known = LedgerEncoder("tiny-1", EmbedSettings(), book, rules)
+    assert (known.encode(TEXTS) == first).all()
     with pytest.raises(LLMError, match="1 vectors by tiny-1 are not in the ledger"):
-        LedgerEncoder("tiny-1", EmbedSettings(), book).encode(["never asked"])
+        known.encode(["never asked"])
 
 
 def test_two_processes_share_the_work(open_encoder: Open, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tacos.llm.client import Client
 from tacos.llm.ledger import ledger
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.llm.offline import batch_api, exchange_files
 from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
 from tacos.records import Reply, Request
@@ -37,12 +38,17 @@ def settings(server: FaultServer, **more: object) -> LLMSettings:
     return LLMSettings(base_url=server.url, proxy="none", **more)  # type: ignore[arg-type]
 
 
+def rules_of(book: Ledger) -> ReplyRules:
+    return build_reply_rules(LLMSettings(other_endpoints=True), book.opened_at)
+
+
 def answers(replies: list[Reply]) -> list[tuple[str | None, str, str]]:
     return [(reply.text, reply.failure, reply.key) for reply in replies]
 
 
 def from_ledger(book: Ledger) -> list[tuple[str | None, str, str]]:
-    return answers(LedgerModel(LLMSettings(), "tiny-1", book).answer(REQUESTS))
+    everyone = LLMSettings(other_endpoints=True)
+    return answers(LedgerModel(everyone, "tiny-1", book).answer(REQUESTS))
 
 
 @pytest.fixture
@@ -259,7 +265,7 @@ def write_replies(server: FaultServer, requests: Path, replies: Path) -> list[st
 def still_open(book: Ledger) -> dict[str, RenderedRequest]:
     return {
         each.key: each
-        for each in resolve_questions(questions(), book)
+        for each in resolve_questions(questions(), book, rules_of(book))
         if isinstance(each, RenderedRequest)
     }
 
@@ -281,7 +287,7 @@ def test_exchange_files_give_what_online_gives(
         counts = exchange_files.store_replies(
             exchange_files.read_exchange_lines(back), still, book
         )
-        assert counts == (len(still), 0, 0, 0, 0)
+        assert counts.counts == (len(still), 0, 0, 0, 0)
         n_files += 1
     assert n_files == 2  # the second one holds the re-asks
     assert from_ledger(book) == online
@@ -313,7 +319,7 @@ def test_partial_repeated_shuffled_and_foreign_lines_do_no_harm(
         {each.key: each for each in questions()},
         book,
     )
-    assert counts == (70, 20, 1, 1, 1)
+    assert counts.counts == (70, 20, 1, 1, 1)
     with pytest.raises(MissingRepliesError, match="of 120 requests have no reply yet"):
         from_ledger(book)
     while still := still_open(book):
@@ -333,10 +339,12 @@ def test_answers_may_be_written_by_hand(book: Ledger) -> None:
         orjson.dumps({"custom_id": two.key, "content": orjson.dumps(tags).decode()}),
     ]
     assert (
-        exchange_files.store_replies(lines, {one.key: one, two.key: two}, book).n_new
+        exchange_files.store_replies(
+            lines, {one.key: one, two.key: two}, book
+        ).counts.n_new
         == 2
     )
-    found = resolve_questions([one, two], book)
+    found = resolve_questions([one, two], book, rules_of(book))
     assert [orjson.loads(reply.text) for reply in found] == [tags, tags]
 
 
@@ -350,13 +358,13 @@ def test_half_a_character_or_a_mark_at_the_start_of_a_file_lose_no_reply(
     nothing = orjson.dumps({"custom_id": three.key, "content": None})
     path = tmp_path / "replies.jsonl"
     path.write_bytes(codecs.BOM_UTF8 + b"\r\n".join([first, second, nothing]))
-    counts = exchange_files.store_replies(
+    counts, _ = exchange_files.store_replies(
         exchange_files.read_exchange_lines(path),
         {each.key: each for each in (one, two, three)},
         book,
     )
     assert (counts.n_new, counts.n_failed, counts.n_unreadable) == (2, 1, 0)
-    found = resolve_questions([one, two, three], book)
+    found = resolve_questions([one, two, three], book, rules_of(book))
     assert orjson.loads(found[0].text)["tags"][0]["tag"] == "poem ?"
     assert found[2] == three
 

@@ -74,14 +74,28 @@ def analyse(  # noqa: PLR0913 - the options of the command
         seed=seed,
         **option_settings.build_normalise_settings(overrides, vocabulary),
     )
-    consent.ask_consent(chosen, None, yes=yes, models=_list_models(chosen))
-    # A folder that cannot be made is an error before the work, not after it.
-    if output is not None:
-        files.make_folder(output)
-    with console.show_progress(show=not as_json) as bars:
-        analysis = workflow.analyse(
-            data, chosen, ledger=ledger, workers=workers, progress=bars, seed=seed
-        )
+
+    def analyse_data(settings: Settings) -> Analysis:
+        # A folder that cannot be made is an error before the work, not after it.
+        if output is not None:
+            files.make_folder(output)
+        with console.show_progress(show=not as_json) as bars:
+            return workflow.analyse(
+                data,
+                settings,
+                ledger=ledger,
+                workers=workers,
+                progress=bars,
+                seed=seed,
+            )
+
+    analysis = consent.run_with_consent(
+        analyse_data,
+        chosen,
+        None,
+        yes=yes,
+        models=_list_models(chosen),
+    )
     written = [] if output is None else _write_analysis(analysis, output)
     if as_json:
         console.print_json(analysis.as_dict())

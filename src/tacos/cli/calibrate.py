@@ -57,9 +57,18 @@ def calibrate(  # noqa: PLR0913 - the options of the command
         EndpointOptions(llm, model, budget),
         **option_settings.build_criteria_settings(criteria),
     )
-    consent.ask_consent(chosen, None, yes=yes, models=_list_judges(chosen))
-    with console.show_progress(show=not as_json) as bars:
-        calibrations = workflow.calibrate(pairs, chosen, ledger=ledger, progress=bars)
+
+    def calibrate_judges(settings: Settings) -> list[Calibration]:
+        with console.show_progress(show=not as_json) as bars:
+            return workflow.calibrate(pairs, settings, ledger=ledger, progress=bars)
+
+    calibrations = consent.run_with_consent(
+        calibrate_judges,
+        chosen,
+        None,
+        yes=yes,
+        models=_list_judges(chosen),
+    )
     if as_json:
         console.print_json(
             [_serialise_calibration(calibration) for calibration in calibrations]

@@ -75,17 +75,21 @@ def check_tags(  # noqa: PLR0913 - the options of the command
         raise ConfigError(
             "no judge given: pass --model MODEL, or --sheet FILE for human annotators"
         )
+    models = {}
     if ask:
-        models = {"check": (resolve_checker_model(chosen),)}
-        consent.ask_consent(chosen, run, yes=yes, models=models)
-    with console.show_progress(show=not as_json) as bars:
-        check = workflow.check_tags(
-            run, chosen, answers or (), ask=ask, ledger=ledger, progress=bars
-        )
+        models["check"] = (resolve_checker_model(chosen),)
+
+    def check(settings: Settings) -> TagCheck:
+        with console.show_progress(show=not as_json) as bars:
+            return workflow.check_tags(
+                run, settings, answers or (), ask=ask, ledger=ledger, progress=bars
+            )
+
+    checked = consent.run_with_consent(check, chosen, run, yes=yes, models=models)
     if as_json:
-        console.print_json(check.as_dict())
+        console.print_json(checked.as_dict())
     else:
-        _print_check(check)
+        _print_check(checked)
 
 
 def _print_instructions(sheet: Path, n_cases: int, settings: Settings) -> None:

@@ -86,9 +86,18 @@ def quote(  # noqa: PLR0913 - the options of the command
         select={} if n is None else {"n": n},
     )
     chosen = _add_prices(chosen, price_in, price_out)
-    consent.ask_consent(chosen, None, yes=yes, models=list_endpoint_models(chosen))
-    quotation = workflow.quote(
-        data, chosen, pilot=pilot, quality=quality, ledger=ledger
+    quotation = consent.run_with_consent(
+        lambda settings: workflow.quote(
+            data,
+            settings,
+            pilot=pilot,
+            quality=quality,
+            ledger=ledger,
+        ),
+        chosen,
+        None,
+        yes=yes,
+        models=list_endpoint_models(chosen),
     )
     if as_json:
         plain = quotation.as_dict()

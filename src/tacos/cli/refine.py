@@ -50,9 +50,18 @@ def refine(  # noqa: PLR0913 - the options of the command
         workflow.list_refine_defaults(of_run),
         **option_settings.build_criteria_settings(criteria),
     )
-    consent.ask_consent(chosen, run, yes=yes, models=_list_models(chosen))
-    with console.show_progress(show=not as_json) as bars:
-        refinement = workflow.refine(run, chosen, output, ledger=ledger, progress=bars)
+
+    def refine_rows(settings: Settings) -> Refinement:
+        with console.show_progress(show=not as_json) as bars:
+            return workflow.refine(run, settings, output, ledger=ledger, progress=bars)
+
+    refinement = consent.run_with_consent(
+        refine_rows,
+        chosen,
+        run,
+        yes=yes,
+        models=_list_models(chosen),
+    )
     if as_json:
         console.print_json(refinement.as_dict())
     else:

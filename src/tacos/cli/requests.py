@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tacos.cli.shared import consent, console, options
+from tacos.llm.offline.reply_lines import FailureCounts
 from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.workflows import requests as workflow
 from tacos.workflows.requests import BatchResult
@@ -33,6 +34,12 @@ Abandon = Annotated[
         help="submit nothing; cancel pending batches, and keep the answers so far",
     ),
 ]
+UseOthers = Annotated[
+    bool,
+    typer.Option(
+        "--yes", help="use replies that another endpoint gave under the same model name"
+    ),
+]
 Poll = Annotated[
     float, typer.Option(help="seconds between two checks of a batch", min=0.01)
 ]
@@ -46,7 +53,10 @@ ALL_ANSWERED = (
 
 @app.command("export")
 def export_requests(
-    run: options.RunDirectory, output: RequestFile, ledger: options.Ledger = None
+    run: options.RunDirectory,
+    output: RequestFile,
+    ledger: options.Ledger = None,
+    yes: UseOthers = False,
 ) -> None:
     """Write the requests of the next LLM stage that have no reply yet.
 
@@ -58,7 +68,7 @@ def export_requests(
       python -m vllm.entrypoints.openai.run_batch -i requests.jsonl -o replies.jsonl --model MODEL
       tacos requests import out.jsonl.run replies.jsonl
     """
-    exported = workflow.export_requests(run, output, ledger=ledger)
+    exported = workflow.export_requests(run, output, ledger=ledger, other_endpoints=yes)
     if exported is None:
         console.print_line(NOTHING_LEFT)
         return
@@ -70,15 +80,20 @@ def export_requests(
 
 @app.command("import")
 def import_replies(
-    run: options.RunDirectory, replies: ReplyFile, ledger: options.Ledger = None
+    run: options.RunDirectory,
+    replies: ReplyFile,
+    ledger: options.Ledger = None,
+    yes: UseOthers = False,
 ) -> None:
     """Add replies to the ledger, where the run finds them.
+
+    A usable reply takes the place of an earlier one that could not be used.
 
     Example:
 
       tacos requests import out.jsonl.run replies.jsonl
     """
-    imported = workflow.import_replies(run, replies, ledger=ledger)
+    imported = workflow.import_replies(run, replies, ledger=ledger, other_endpoints=yes)
     if imported is None:
         console.print_line(NOTHING_LEFT)
         return
@@ -88,10 +103,18 @@ def import_replies(
         f"{counts.n_known:,} known or repeated, {counts.n_foreign:,} to something else, "
         f"{counts.n_failed:,} errors, {counts.n_unreadable:,} unreadable lines"
     )
+    reasons = imported.failures.describe()
+    if reasons:
+        console.print_line(f"errors: {reasons}")
     # The counts are printed first: they tell what is wrong with the file.
     workflow.check_import(imported, replies)
     # With the new replies the run reaches further: the next stage may have questions now.
-    pending = workflow.requests(run, ledger=ledger)
+    pending = consent.use_other_endpoints(
+        lambda allowed: workflow.settle_requests(
+            run, ledger=ledger, other_endpoints=allowed
+        ),
+        allowed=yes,
+    )
     if pending is None:
         console.print_line(ALL_ANSWERED)
         return
@@ -121,13 +144,17 @@ def run_batch(
     """
     settings = workflow.load_run_settings(run)
     consent.ask_consent(settings, run, yes=yes, models=list_endpoint_models(settings))
-    result = workflow.run_batch(
-        run,
-        budget=budget,
-        poll=poll,
-        abandon=abandon,
-        ledger=ledger,
-        say=console.print_line,
+    result = consent.use_other_endpoints(
+        lambda allowed: workflow.run_batch(
+            run,
+            budget=budget,
+            poll=poll,
+            abandon=abandon,
+            ledger=ledger,
+            say=console.print_line,
+            other_endpoints=allowed,
+        ),
+        allowed=yes,
     )
     _print_batch_result(result)
 
@@ -140,10 +167,11 @@ def _print_batch_result(result: BatchResult) -> None:
             "sends the others"
         )
     elif result.failed:
-        # Requests of a batch mostly fail for one and the same reason.
-        example = next(iter(result.failed.values()))
+        failures = FailureCounts()
+        for reason in result.failed.values():
+            failures.add(reason)
         console.print_line(
-            f"{len(result.failed):,} requests got no answer, e.g. {example}"
+            f"{len(result.failed):,} requests got no answer: {failures.describe()}"
         )
         console.print_line(
             "an online run (`tacos select ...`) sends them again, or rejects their rows"

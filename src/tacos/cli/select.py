@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tacos.cli.shared import consent, console, option_settings, options, outcome
 from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.config import Settings
 from tacos.workflows import select as workflow
 from tacos.workflows.dry_run import StepForecast, forecast_run
-from tacos.workflows.selection import OutputTargets
+from tacos.workflows.selection import OutputTargets, Selection
 
 
 def select(  # noqa: PLR0913 - the options of the command
@@ -94,20 +95,23 @@ def select(  # noqa: PLR0913 - the options of the command
     if dry_run:
         _print_forecast(forecast_run(data, chosen, run=directory), as_json=as_json)
         return
-    # Ask before anything is sent, then run.
-    consent.ask_consent(chosen, directory, yes=yes)
     # Not the time of day, which may be set back while the run lasts.
     started = time.monotonic()
-    with console.show_progress(show=not as_json) as bars:
-        done = workflow.run_selection(
-            data,
-            chosen,
-            OutputTargets(output, run, report, columns),
-            ledger=ledger,
-            workers=workers,
-            progress=bars,
-            until=until,
-        )
+
+    def select_rows(settings: Settings) -> Selection:
+        with console.show_progress(show=not as_json) as bars:
+            return workflow.run_selection(
+                data,
+                settings,
+                OutputTargets(output, run, report, columns),
+                ledger=ledger,
+                workers=workers,
+                progress=bars,
+                until=until,
+            )
+
+    # Ask before anything is sent, then run.
+    done = consent.run_with_consent(select_rows, chosen, directory, yes=yes)
     outcome.print_outcome(done, as_json=as_json, seconds=time.monotonic() - started)
 
 

@@ -39,6 +39,17 @@ class LLMSettings(SettingsSection):
     """Fields left out of the body because the server rejects them, for example `temperature`."""
     structured: Literal["auto", "json_schema", "json_object", "none"] = "auto"
     """What `response_format` asks for. `auto`: the strictest form that the server accepts."""
+    # Which replies of the ledger count
+    ask_again: bool = True
+    """Whether a question whose reply cannot be used is asked again, once per command: first with
+    what is wrong with the reply, and in later commands anew.
+    """
+    other_endpoints: bool = False
+    """Whether replies in the ledger that another endpoint gave under the same model name are used
+    (`--yes` allows it for one command).
+    """
+    offline: bool = False
+    """Whether to answer from the ledger alone: a question without a reply there stops the run."""
     # How fast, and how long to wait
     concurrency: int = Field(256, ge=1, le=20_000)
     """Maximum number of requests in flight. The client adapts to what the server can handle."""

@@ -6,6 +6,9 @@ takes the road in `sending.sender`: reserve, send, read, store, deliver. An answ
 used is asked about once more, together with what is wrong with it; that second question has a key
 of its own.
 
+A question to which the ledger has only unusable replies, of earlier commands, is asked anew, once
+per command (`ledger.reply_rules`); the old replies stay in the ledger, under other keys.
+
 A reply without a usable answer is a `Reply` with `text=None`, a reason and the raw text: never a
 default.
 
@@ -19,15 +22,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Literal, TypeVar
 
 from tacos.config import LLMSettings
-from tacos.errors import ConfigError, LLMError, TacosError
+from tacos.errors import ConfigError, LLMError, OfflineError, TacosError
 from tacos.llm.chat import envelope
 from tacos.llm.chat.messages import render_reask, render_request
 from tacos.llm.cost import prices
-from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.lookup import interpret_entry
+from tacos.llm.ledger.ledger import KeyLeases, Ledger
+from tacos.llm.ledger.lookup import ReadEntry, interpret_entry, note_origin
+from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.ledger.submissions import find_keys_in_batches
 from tacos.llm.sending.continuation import Pending
@@ -90,8 +95,11 @@ class Client:
         self._open: dict[str, InFlightRequest] = {}
         self._storing: dict[str, Pending[None]] = {}
         self._in_batches = find_keys_in_batches(ledger, endpoint.base)
-        # requests that ask about an unusable answer again, until the next turn of the loop
-        self._reasks: list[InFlightRequest] = []
+        self.rules = build_reply_rules(settings, ledger.opened_at)
+        # until the next turn of the loop: requests that ask about an unusable answer again, with
+        # that answer, and questions to ask anew
+        self._reasks: list[tuple[InFlightRequest, Reply]] = []
+        self._renewals: list[InFlightRequest] = []
         self._sql_threads = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-sql")
         self._is_closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
@@ -157,9 +165,13 @@ class Client:
             questions = []
             for place, request in enumerate(requests):
                 rendered = render_request(request, self._name, self.settings.body)
-                questions.append(
-                    InFlightRequest(rendered, [(batch, place)], is_final=once)
+                question = InFlightRequest(
+                    rendered,
+                    [(batch, place)],
+                    is_final=once,
+                    renewable=None if once else rendered,
                 )
+                questions.append(question)
                 if place % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
             await self._ask_each_once(questions)
@@ -174,6 +186,12 @@ class Client:
             try:
                 leases = await self._run_sql(self.ledger.take, _list_keys(waiting))
             except TacosError as error:
+                self.stopped(error, waiting)
+                return
+            try:
+                self._check_leases(waiting, leases)
+            except TacosError as error:
+                self._sender.stop(error)
                 self.stopped(error, waiting)
                 return
             self._sender.tally.n_known += len(leases.known)
@@ -199,6 +217,29 @@ class Client:
         if first is not request:
             first.places.extend(request.places)
         return first is request
+
+    def _check_leases(
+        self, requests: Sequence[InFlightRequest], leases: KeyLeases
+    ) -> None:
+        """Raise `OfflineError` where something would be sent although nothing may be, and
+        `OtherEndpointError` where replies of another endpoint would be used unasked.
+        """
+        if self.settings.offline and leases.ours:
+            raise OfflineError(
+                f"{len(leases.ours):,} questions to {self._name} have no reply in the ledger, "
+                "and llm.offline=true sends none: leave it out, or import the replies first "
+                "(tacos requests)"
+            )
+        used = []
+        for request in requests:
+            entry = leases.known.get(request.key)
+            if entry is None or not self.rules.name_other_endpoint(entry):
+                continue
+            read = interpret_entry(request.question, entry)
+            is_asked_again = read.is_worth_reask and not request.is_final
+            if not is_asked_again and not self._is_renewable(request, entry, read):
+                used.append(entry)
+        self.rules.check_endpoints(used)
 
     async def _deliver_known(
         self, requests: Sequence[InFlightRequest], entries: Mapping[str, LedgerEntry]
@@ -226,13 +267,14 @@ class Client:
         """Read a stored reply and hand it over, or ask about it again if it cannot be used."""
         if self._open.pop(entry.key, None) is None:  # given up meanwhile
             return
-        reply, is_worth_reask = interpret_entry(
-            request.question, entry, again=request.is_final, said=request.answer
-        )
-        if is_worth_reask:
-            self._reask(request, reply)
+        read = interpret_entry(request.question, entry, request.answer)
+        if read.is_worth_reask and not request.is_final:
+            self._reask(request, entry, read.reply)
+        elif self._is_renewable(request, entry, read):
+            self._renew(request)
         else:
-            request.deliver(reply)
+            reply = note_origin(read.reply, entry, self.rules)
+            request.deliver(replace(reply, is_anew=request.is_anew))
 
     def failed(self, request: InFlightRequest, reason: str, raw: str) -> None:
         """Hand over that there is no reply."""
@@ -273,18 +315,77 @@ class Client:
             if number % SLICE == 0:
                 await asyncio.sleep(0)
 
-    def _reask(self, request: InFlightRequest, reply: Reply) -> None:
+    def _is_renewable(
+        self, request: InFlightRequest, entry: LedgerEntry, read: ReadEntry
+    ) -> bool:
+        """Whether the question is to be asked anew, since nothing in the ledger answers it."""
+        is_unusable = not read.is_usable and self.rules.is_stale(entry)
+        return is_unusable and request.renewable is not None
+
+    def _reask(
+        self, request: InFlightRequest, entry: LedgerEntry, reply: Reply
+    ) -> None:
         """Ask about an unusable answer, together with all others of this turn of the loop."""
         rendered = render_reask(request.question, reply.raw, reply.failure)
-        self._reasks.append(InFlightRequest(rendered, request.places, is_final=True))
+        # After an answer of this command nothing is left to be asked anew.
+        is_old = self.rules.is_stale(entry)
+        again = InFlightRequest(
+            rendered,
+            request.places,
+            is_final=True,
+            renewable=request.renewable if is_old else None,
+            is_anew=request.is_anew,
+        )
+        self._reasks.append((again, reply))
         if len(self._reasks) == 1:
             self._loop.spawn(self._ask_reasks())
 
     async def _ask_reasks(self) -> None:
-        requests = self._reasks
+        pairs = self._reasks
         self._reasks = []
-        self._sender.tally.n_asked_again += len(requests)
+        requests = [request for request, _ in pairs]
         try:
+            if not self.settings.ask_again:
+                requests = await self._keep_answered(pairs)
+            self._sender.tally.n_asked_again += len(requests)
+            await self._ask_each_once(requests)
+        except Exception as error:
+            for request in requests:
+                request.fail(error)
+            raise
+
+    async def _keep_answered(
+        self, pairs: Sequence[tuple[InFlightRequest, Reply]]
+    ) -> list[InFlightRequest]:
+        """The re-asks that the ledger answers; the others' unusable replies are handed over."""
+        keys = [request.key for request, _ in pairs]
+        entries = await self._run_sql(self.ledger.get, keys)
+        answered = []
+        for request, reply in pairs:
+            if request.key in entries:
+                answered.append(request)
+            else:
+                request.deliver(reply)
+        return answered
+
+    def _renew(self, request: InFlightRequest) -> None:
+        """Ask a question anew, together with all others of this turn of the loop."""
+        assert request.renewable is not None
+        anew = InFlightRequest(
+            request.renewable,
+            request.places,
+            is_anew=True,
+        )
+        self._renewals.append(anew)
+        if len(self._renewals) == 1:
+            self._loop.spawn(self._ask_renewals())
+
+    async def _ask_renewals(self) -> None:
+        requests = self._renewals
+        self._renewals = []
+        self._sender.tally.n_asked_anew += len(requests)
+        try:
+            await self._run_sql(self.ledger.retire, _list_keys(requests))
             await self._ask_each_once(requests)
         except Exception as error:
             for request in requests:

@@ -198,6 +198,9 @@ class _StepRunner:
             key,
             resume=_can_resume(step.stage),
         )
+        if isinstance(step.stage, PromptStage):
+            # What a row failed for may have been mended since; good replies are in the ledger.
+            draft.drop_parts(with_failures=True)
         inputs = StageInputs(
             tables=tables,
             settings=self.settings,

@@ -20,6 +20,7 @@ from tacos.pipeline.failure_gate import (
     find_settings_section,
     read_failure_limit,
 )
+from tacos.pipeline.reply_origins import count_origins
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Row, Stage, TableStage
 from tacos.pipeline.stages import find_stage
 from tacos.pipeline.steps.pool import Tables
@@ -202,5 +203,5 @@ def _answer_batch(
             orient="row",
         ),
         rejects=build_reject_frame(rejects),
-        notes={"n_asked": len(requests)},
+        notes={"n_asked": len(requests), **count_origins(replies)},
     )

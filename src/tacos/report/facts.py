@@ -5,6 +5,7 @@ Every figure says how many rows it rests on. A stage that the settings leave out
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
@@ -21,6 +22,7 @@ from tacos.methods.selecting import longest, random_rows
 from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
 from tacos.models import close_judge, judge
+from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report.score_figures import summarise_scores, warn_about_length
 from tacos.store.artifacts import Artifact
@@ -46,6 +48,10 @@ class RunSummary:
     rejects: dict[str, dict[str, int]]
     """Stage -> reason -> rows."""
     models: dict[str, str]
+    replies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Stage -> "asked_anew" (questions whose earlier replies could not be used) and
+    "other_endpoints" (URL -> replies of other endpoints that were used), where there are any.
+    """
     tagged_by: dict[str, int] = field(default_factory=dict)
     """Model -> instructions with its tags; only for a cascade."""
     distilled: dict[str, Any] = field(default_factory=dict)
@@ -129,6 +135,7 @@ def summarise_run(
         "rejects": _list_rejects(artifacts),
         "models": _list_stage_models(artifacts),
         "seconds": _sum_stage_seconds(artifacts),
+        "replies": _list_reply_origins(artifacts),
     }
     if "tagger" in artifacts and "tags" in artifacts:
         figures |= _summarise_cascade(artifacts)
@@ -178,6 +185,22 @@ def _list_stage_models(artifacts: Artifacts) -> dict[str, str]:
             continue
         models[stage] = model
     return models
+
+
+def _list_reply_origins(artifacts: Artifacts) -> dict[str, dict[str, Any]]:
+    """Stage -> the questions asked anew and the replies of other endpoints, over all rounds."""
+    anew: Counter[str] = Counter()
+    others: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for artifact in artifacts.values():
+        stage = artifact.manifest["stage"]
+        notes = artifact.manifest.get("notes") or {}
+        anew[stage] += notes.get(N_ASKED_ANEW, 0)
+        others[stage].update(list_other_endpoints(notes))
+    return {
+        stage: {"asked_anew": anew[stage], "other_endpoints": dict(others[stage])}
+        for stage in others
+        if anew[stage] or others[stage]
+    }
 
 
 def _sum_stage_seconds(artifacts: Artifacts) -> dict[str, float]:

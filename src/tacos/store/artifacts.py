@@ -100,6 +100,21 @@ class Draft:
             write_table(rejects, self.path / f"rejects-{number:05d}.parquet")
         write_table(table, self.path / f"part-{number:05d}.parquet")
 
+    def drop_parts(self, *, with_failures: bool) -> None:
+        """Remove rejects without a part, which a process that died in between has left; and where
+        wanted, parts with a failed row, so that they are made again.
+        """
+        for rejects in self.path.glob("rejects-*.parquet"):
+            number = rejects.stem.removeprefix("rejects-")
+            part = self.path / f"part-{number}.parquet"
+            failures = pl.read_parquet(rejects, columns=["failure"])["failure"]
+            is_dropped = with_failures and failures.any()
+            if part.is_file() and not is_dropped:
+                continue
+            # The part first: rejects alone do not count as finished.
+            part.unlink(missing_ok=True)
+            rejects.unlink()
+
     def read_rejects(self) -> pl.DataFrame:
         """The rejects so far."""
         return Artifact(self.path, {}).rejects()
@@ -172,7 +187,9 @@ class Store:
         # Parts that were being written when an earlier process died.
         for leftover in path.glob("*.tmp"):
             leftover.unlink()
-        return Draft(path, self.root / name / key)
+        draft = Draft(path, self.root / name / key)
+        draft.drop_parts(with_failures=False)
+        return draft
 
     def write_state(self, name: str, state: dict[str, Any]) -> None:
         """Write a small JSON file at the run's root, by rename."""

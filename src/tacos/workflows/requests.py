@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,12 @@ from tacos.llm.chat.messages import RenderedRequest, render_request
 from tacos.llm.embedding.encoder import LedgerEncoder
 from tacos.llm.ledger.ledger import Ledger, open_ledger
 from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.llm.offline import batch_api, exchange_files
 from tacos.llm.offline.exchange_files import ImportCounts
 from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
+from tacos.llm.offline.reply_lines import FailureCounts
+from tacos.llm.transport.endpoint import resolve_base_url
 from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.model_factory import (
     EndpointClients,
@@ -85,6 +88,8 @@ class ImportedReplies:
 
     artifact: str
     counts: ImportCounts
+    failures: FailureCounts
+    """Why lines held no answer."""
 
 
 @dataclass(frozen=True)
@@ -98,18 +103,43 @@ class BatchResult:
 
 
 def requests(
-    run: GivenRun, *, ledger: str | Path | None = None
+    run: GivenRun,
+    *,
+    ledger: str | Path | None = None,
+    other_endpoints: bool = False,
 ) -> PendingRequests | None:
     """Find what a run asks next of an endpoint; None if every question is answered.
 
+    Questions with unusable replies of earlier commands are open again (`llm.ask_again`).
+
     Raises:
         ConfigError: No stage of the run asks an endpoint.
+        OtherEndpointError: Replies of another endpoint than the run's would be used, without
+            `other_endpoints`.
         RunError: `run` is no run directory, or has not read its input yet.
     """
     directory = find_run_directory(run)
     ledger_file = arguments.to_optional_path("ledger", ledger)
     with open_ledger(ledger_file) as book:
-        return find_pending_requests(directory, book)
+        rules = build_run_rules(run, book, other_endpoints=other_endpoints)
+        return find_pending_requests(directory, book, rules)
+
+
+def settle_requests(
+    run: GivenRun,
+    *,
+    ledger: str | Path | None = None,
+    other_endpoints: bool = False,
+) -> PendingRequests | None:
+    """As `requests`, but unusable replies are taken as they are: rows without a usable reply are
+    left out, and a stage that loses too many of them raises `FailureRateError`.
+    """
+    directory = find_run_directory(run)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    with open_ledger(ledger_file) as book:
+        rules = build_run_rules(run, book, other_endpoints=other_endpoints)
+        settled = replace(rules, before=0.0)
+        return find_pending_requests(directory, book, settled)
 
 
 def export_requests(
@@ -117,6 +147,7 @@ def export_requests(
     output: str | Path,
     *,
     ledger: str | Path | None = None,
+    other_endpoints: bool = False,
 ) -> ExportedRequests | None:
     """Write the open requests of a run's next stage as lines of JSON, in the format of OpenAI's
     batch API.
@@ -124,19 +155,16 @@ def export_requests(
     Returns None, and writes nothing, if every question is answered. Raises as `requests` does.
     """
     target = arguments.to_path("output", output)
-    directory = find_run_directory(run)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
-    with open_ledger(ledger_file) as book:
-        pending = find_pending_requests(directory, book)
-        if pending is None:
-            return None
-        settings = load_run_settings(run).llm
-        n_written = exchange_files.write_request_file(
-            pending.open.values(),
-            target,
-            _choose_form(settings),
-            settings.omit,
-        )
+    pending = requests(run, ledger=ledger, other_endpoints=other_endpoints)
+    if pending is None:
+        return None
+    settings = load_run_settings(run).llm
+    n_written = exchange_files.write_request_file(
+        pending.open.values(),
+        target,
+        _choose_form(settings),
+        settings.omit,
+    )
     return ExportedRequests(pending.artifact, n_written, len(pending.questions))
 
 
@@ -145,21 +173,24 @@ def import_replies(
     replies: str | Path,
     *,
     ledger: str | Path | None = None,
+    other_endpoints: bool = False,
 ) -> ImportedReplies | None:
     """Add the replies of a file to the ledger, from where the run uses them.
 
-    Returns None if every question is answered already. Raises as `requests` does.
+    A usable reply takes the place of one that cannot be used. Returns None if every question is
+    answered already. Raises as `requests` does.
     """
     source = arguments.to_path("replies", replies)
     directory = find_run_directory(run)
     ledger_file = arguments.to_optional_path("ledger", ledger)
     with open_ledger(ledger_file) as book:
-        pending = find_pending_requests(directory, book)
+        rules = build_run_rules(run, book, other_endpoints=other_endpoints)
+        pending = find_pending_requests(directory, book, rules)
         if pending is None:
             return None
         lines = exchange_files.read_exchange_lines(source)
-        counts = exchange_files.store_replies(lines, pending.questions, book)
-    return ImportedReplies(pending.artifact, counts)
+        stored = exchange_files.store_replies(lines, pending.questions, book)
+    return ImportedReplies(pending.artifact, stored.counts, stored.failures)
 
 
 def check_import(imported: ImportedReplies, replies: str | Path) -> None:
@@ -176,6 +207,7 @@ def run_batch(
     abandon: bool = False,
     ledger: str | Path | None = None,
     say: Say | None = None,
+    other_endpoints: bool = False,
 ) -> BatchResult:
     """Have the endpoint's batch API answer, stage by stage, until no question is open.
 
@@ -186,6 +218,7 @@ def run_batch(
         abandon: Submit nothing; cancel the batches that are out, and keep what they answered.
         ledger: The file of paid replies; in the user's data folder by default.
         say: A function that is told of the progress, a line at a time.
+        other_endpoints: Whether replies of other endpoints are used.
 
     It may be stopped and called again: nothing is submitted twice.
 
@@ -201,11 +234,19 @@ def run_batch(
         arguments.check_type("budget", budget, str, "a text such as '5usd'")
     tell = say or _say_nothing
     settings = load_run_settings(run).llm
-    settings = settings.model_copy(update={"budget": budget or settings.budget})
+    changes = {
+        "budget": budget or settings.budget,
+        "other_endpoints": other_endpoints or settings.other_endpoints,
+    }
+    settings = settings.model_copy(update=changes)
     directory = find_run_directory(run)
     ledger_file = arguments.to_optional_path("ledger", ledger)
     with open_ledger(ledger_file) as book:
-        while (pending := find_pending_requests(directory, book)) is not None:
+        rules = build_reply_rules(settings, book.opened_at)
+        while True:
+            pending = find_pending_requests(directory, book, rules)
+            if pending is None:
+                return BatchResult({})
             tell(
                 f"{pending.artifact}: {len(pending.open):,} requests have no reply yet"
             )
@@ -228,7 +269,6 @@ def run_batch(
             )
             if outcome.failed:
                 return BatchResult(outcome.failed)
-    return BatchResult({})
 
 
 def _say_nothing(line: str) -> None:
@@ -241,21 +281,40 @@ def load_run_settings(run: GivenRun) -> Settings:
     return read_run_settings(state["settings"])
 
 
-def find_pending_requests(run: Path, ledger: Ledger) -> PendingRequests | None:
-    """`requests` with an open ledger."""
+def build_run_rules(
+    run: GivenRun,
+    ledger: Ledger,
+    *,
+    other_endpoints: bool = False,
+) -> ReplyRules:
+    """Which replies of an open ledger answer the questions of a run."""
+    rules = build_reply_rules(load_run_settings(run).llm, ledger.opened_at)
+    allows_others = rules.allows_others or other_endpoints
+    return replace(rules, allows_others=allows_others)
+
+
+def find_pending_requests(
+    run: Path,
+    ledger: Ledger,
+    rules: ReplyRules | None = None,
+) -> PendingRequests | None:
+    """`requests` with an open ledger; `rules` are those of the run by default."""
     store = Store(run)
     # The settings of the run, not of the caller: other ones would ask other questions.
     state = store.read_state(STATE)
     settings = read_run_settings(state["settings"])
     digest = _find_samples(store, state).manifest["inputs"]["input"]
+    if rules is None:
+        rules = build_reply_rules(settings.llm, ledger.opened_at)
     with store.lock():
-        models = _build_replay_models(settings, ledger)
+        models = _build_replay_models(settings, ledger, rules)
         return _advance_run(
             _DigestOnlySource(digest),
             settings,
             store,
             models,
             ledger,
+            rules,
         )
 
 
@@ -299,7 +358,11 @@ def _find_samples(store: Store, state: dict[str, Any]) -> Artifact:
     )
 
 
-def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
+def _build_replay_models(
+    settings: Settings,
+    ledger: Ledger,
+    rules: ReplyRules,
+) -> StageModels:
     """The models of a run; those of the endpoint answer from the ledger alone."""
     # A panel may name a model for several stages.
     names: set[str] = set()
@@ -313,10 +376,13 @@ def _build_replay_models(settings: Settings, ledger: Ledger) -> StageModels:
     # Models that answer from the ledger open no connection, so nothing has to be closed.
     clients: dict[str, Model] = {}
     for name in names:
-        clients[name] = LedgerModel(settings.llm, name, ledger)
+        clients[name] = LedgerModel(settings.llm, name, ledger, rules)
+    # The vectors may come from an endpoint of their own.
+    embedding = resolve_base_url(settings.embed.endpoint(settings.llm))
+    vector_rules = replace(rules, endpoint=embedding)
     encoders: dict[str, Encoder] = {}
     for (model,) in list_embedding_models(settings).values():
-        encoders[model] = LedgerEncoder(model, settings.embed, ledger)
+        encoders[model] = LedgerEncoder(model, settings.embed, ledger, vector_rules)
     network = EndpointClients(
         settings,
         None,
@@ -333,6 +399,7 @@ def _advance_run(
     store: Store,
     models: StageModels,
     ledger: Ledger,
+    rules: ReplyRules,
 ) -> PendingRequests | None:
     """Run as far as the ledger reaches; returns what is asked then."""
     with closing(LocalEngine(1)) as engine:
@@ -373,7 +440,7 @@ def _advance_run(
             names,
         )
     )
-    return _collect_open_requests(step.artifact, questions, ledger)
+    return _collect_open_requests(step.artifact, questions, ledger, rules)
 
 
 def _render_questions(
@@ -409,13 +476,14 @@ def _collect_open_requests(
     artifact: str,
     questions: list[RenderedRequest],
     ledger: Ledger,
+    rules: ReplyRules,
 ) -> PendingRequests:
     """Look up the questions in the ledger, and collect those that are open."""
     # A re-ask after an unusable reply has a key of its own, which no question has.
     still_open: dict[str, RenderedRequest] = {}
     for start in range(0, len(questions), GROUP):
         group = questions[start : start + GROUP]
-        for resolved in resolve_questions(group, ledger):
+        for resolved in resolve_questions(group, ledger, rules):
             if not isinstance(resolved, Reply):
                 still_open[resolved.key] = resolved
     all_questions = {request.key: request for request in questions}

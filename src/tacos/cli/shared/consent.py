@@ -1,19 +1,21 @@
-"""Ask before data leaves this machine for the first time in a run, and say what is sent where."""
+"""Ask before data leaves this machine for the first time in a run, and before replies of another
+endpoint are used; say what is sent where.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import typer
 
 from tacos.cli.shared import console
 from tacos.config import Settings
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, OtherEndpointError
 from tacos.llm.transport.endpoint import resolve_endpoint
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.store.artifacts import write_json
@@ -34,8 +36,55 @@ WHAT_IS_SENT = {
 EMBEDDING_STAGES = frozenset({"normalise", "cluster"})
 """Stages that ask for vectors, from the endpoint of the section `embed`."""
 
+T = TypeVar("T")
 StageModels = Mapping[str, tuple[str, ...]]
 """Stage -> the models that it asks."""
+
+
+def run_with_consent(
+    work: Callable[[Settings], T],
+    settings: Settings,
+    run: Path | None,
+    *,
+    yes: bool,
+    models: StageModels | None = None,
+) -> T:
+    """Do what may send data, or use replies of another endpoint, once the user agrees to that.
+
+    `work` is called with the settings; a second time where it stopped to have the user asked.
+    Raises as `ask_consent` does.
+    """
+    ask_consent(settings, run, yes=yes, models=models)
+
+    def work_with(allowed: bool) -> T:
+        return work(_allow_other_endpoints(settings) if allowed else settings)
+
+    return use_other_endpoints(work_with, allowed=yes)
+
+
+def use_other_endpoints(work: Callable[[bool], T], *, allowed: bool) -> T:
+    """Do what may use replies of another endpoint; `work` is told whether that is allowed.
+
+    Where it is not, and `work` stops at such replies, the user is asked. Raises
+    `OtherEndpointError` if there is no terminal to ask on, `ConfigError` if the answer is no.
+    """
+    try:
+        return work(allowed)
+    except OtherEndpointError as error:
+        if not sys.stdin.isatty():
+            raise
+        console.errors.print(str(error), soft_wrap=True)
+    if not typer.confirm("Use these replies?"):
+        raise ConfigError(
+            "stopped before these replies were used; name another ledger (--ledger) to ask anew"
+        )
+    return work(True)
+
+
+def _allow_other_endpoints(settings: Settings) -> Settings:
+    """Settings by which replies of other endpoints are used."""
+    llm = settings.llm.model_copy(update={"other_endpoints": True})
+    return settings.model_copy(update={"llm": llm})
 
 
 def ask_consent(

@@ -195,7 +195,11 @@ Ledger = Annotated[
 ]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", help="allow sending data to another machine without asking"),
+    typer.Option(
+        "--yes",
+        help="allow sending data to another machine, and using the ledger's replies of another "
+        "endpoint, without asking",
+    ),
 ]
 
 # How it runs.

@@ -41,6 +41,7 @@ def format_summary(summary: RunSummary) -> list[tuple[str, str]]:
         *_format_scores(summary),
         *_format_selection(summary),
         ("models", _join_pairs(summary.models)),
+        *_format_replies(summary),
         ("seconds", _format_seconds(summary.seconds)),
     ]
 
@@ -51,6 +52,22 @@ def _format_input(summary: RunSummary) -> Lines:
     for stage, reasons in summary.rejects.items():
         if stage != "shortlist":  # has a line of its own
             yield f"rejected by {stage}", _format_reasons(reasons)
+
+
+def _format_replies(summary: RunSummary) -> Lines:
+    """Questions asked anew, and replies of other endpoints, by stage."""
+    for stage, origins in summary.replies.items():
+        n_anew = origins["asked_anew"]
+        if n_anew:
+            yield (
+                f"replies to {stage}",
+                f"{n_anew:,} questions asked anew: earlier replies could not be used",
+            )
+        for endpoint, n_replies in origins["other_endpoints"].items():
+            yield (
+                f"replies to {stage}",
+                f"{n_replies:,} from the ledger, by another endpoint: {endpoint}",
+            )
 
 
 def _format_tags(summary: RunSummary) -> Lines:

@@ -22,7 +22,8 @@ from tacos.errors import ConfigError
 from tacos.llm.chat import grouped_prompts
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.client import POLL, Client
-from tacos.llm.ledger.lookup import interpret_entry
+from tacos.llm.ledger.lookup import interpret_entry, note_origin
+from tacos.llm.ledger.reply_rules import ReplyRules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.records import Reply, Request
 
@@ -80,7 +81,7 @@ class GroupedModel:
         open_places = []
         for place, member in enumerate(members):
             entry = entries.get(member.key)
-            reply = _read_entry(member, entry)
+            reply = _read_entry(member, entry, self.client.rules)
             replies.append(reply)
             if reply.text is None:
                 open_places.append(place)
@@ -115,6 +116,7 @@ class GroupedModel:
         try:
             while True:
                 leases = ledger.take(keys)
+                self._check_endpoints(members, leases.known)
                 fresh = leases.ours - leased
                 leased |= fresh
                 # Groups are cut from all keys; what is answered, or asked by others, drops out.
@@ -126,6 +128,20 @@ class GroupedModel:
                 time.sleep(POLL)
         finally:
             ledger.release(leased)
+
+    def _check_endpoints(
+        self, members: Mapping[str, Member], known: Mapping[str, LedgerEntry]
+    ) -> None:
+        """Raise `OtherEndpointError` where answers of another endpoint would be used unasked."""
+        rules = self.client.rules
+        used = []
+        for key, entry in known.items():
+            if not rules.name_other_endpoint(entry):
+                continue
+            member, _ = members[key]
+            if interpret_entry(member, entry).is_usable:
+                used.append(entry)
+        rules.check_endpoints(used)
 
     def _ask(self, groups: Sequence[Sequence[Member]]) -> None:
         """Ask groups and keep the answer to each question; a group without any reply leaves nothing
@@ -154,13 +170,16 @@ class GroupedModel:
         ledger.put_all(parts, replaced=list(entries))
 
 
-def _read_entry(member: RenderedRequest, entry: LedgerEntry | None) -> Reply:
+def _read_entry(
+    member: RenderedRequest,
+    entry: LedgerEntry | None,
+    rules: ReplyRules,
+) -> Reply:
     """What the ledger has on a member of a group; a reply without text for nothing."""
     if entry is None:
         return Reply(None)
-    # `again`: a group is never re-asked, its open questions are asked alone.
-    reply, _ = interpret_entry(member, entry, again=True)
-    return reply
+    # A group is never re-asked: its open questions are asked alone.
+    return note_origin(interpret_entry(member, entry).reply, entry, rules)
 
 
 def _pick_members(

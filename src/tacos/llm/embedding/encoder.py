@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tacos.config import EmbedSettings, LLMSettings
-from tacos.errors import LLMError, TacosError
+from tacos.errors import LLMError, OfflineError, TacosError
 from tacos.llm.chat.envelope import RequestForm
 from tacos.llm.client import GRACE, POLL
 from tacos.llm.cost import prices
 from tacos.llm.embedding import envelope
 from tacos.llm.embedding.envelope import Vector
 from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
 from tacos.llm.sending.response_policy import ClientTally
@@ -43,6 +44,7 @@ class LedgerEncoder:
     name: str
     settings: EmbedSettings
     ledger: Ledger
+    rules: ReplyRules
 
     @property
     def fingerprint(self) -> str:
@@ -119,6 +121,7 @@ class LedgerEncoder:
                 f"{n_missing:,} vectors by {self.name} are not in the ledger; "
                 "run `tacos select` as before, with --until cluster, then continue"
             )
+        self.rules.check_endpoints(entries.values())
         vectors = {}
         for key, entry in entries.items():
             vectors[key] = envelope.unpack_vector(entry.raw)
@@ -136,7 +139,9 @@ class EndpointEncoder:
         ledger: Ledger,
     ) -> None:
         """Raises `ConfigError` for settings that cannot work."""
-        self.known = LedgerEncoder(model, settings, ledger)
+        rules = build_reply_rules(llm, ledger.opened_at)
+        self.known = LedgerEncoder(model, settings, ledger, rules)
+        self.offline = llm.offline
         self.settings = settings
         self.ledger = ledger
         price = prices.find_price(model, llm.price_in, llm.price_out)
@@ -199,6 +204,7 @@ class EndpointEncoder:
         try:
             while True:
                 leases = self.ledger.take(list(texts))
+                self.known.rules.check_endpoints(leases.known.values())
                 leased.update(leases.ours)
                 self._buy(
                     {key: text for key, text in texts.items() if key in leases.ours}
@@ -211,6 +217,11 @@ class EndpointEncoder:
 
     def _buy(self, texts: dict[str, str]) -> None:
         """Send texts (ledger key -> text) and wait until their vectors are in the ledger."""
+        if self.offline and texts:
+            raise OfflineError(
+                f"{len(texts):,} vectors by {self.name} are not in the ledger, and "
+                "llm.offline=true sends no text: leave it out"
+            )
         batch = ReplyBatch(len(texts))
         items = list(texts.items())
         places = [(batch, place) for place in range(len(items))]

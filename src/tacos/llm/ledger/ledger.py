@@ -35,6 +35,7 @@ from tacos.llm.ledger.schema import (
     begin_transaction,
     check_entry,
     open_database,
+    retire_replies,
     select_entries,
     select_entries_by_key,
     write_entries,
@@ -86,6 +87,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.opened_at = time.time()
+        """Seconds since 1970; replies from before are those of earlier commands."""
         self.meter = BudgetMeter()
         self.holder = lease_holders.make_holder_id()
         # One connection reads and leases, another one writes: a commit to disk never delays a look
@@ -142,6 +145,22 @@ class Ledger:
             return 0
         with self._explain_errors(), self._write_lock:
             return write_entries(self._writing, entries, replaced)
+
+    def retire(self, keys: Sequence[str], before: float | None = None) -> int:
+        """Free those of `keys` whose reply is older than `before` (by default: than this command),
+        so that the questions can be answered anew; returns how many.
+
+        The old replies stay under keys of their own: they were paid for.
+        """
+        if not keys:
+            return 0
+        limit = self.opened_at if before is None else before
+        with (
+            self._explain_errors(),
+            self._read_lock,
+            begin_transaction(self._reading) as database,
+        ):
+            return retire_replies(database, keys, limit)
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Every reply, ordered by key. Others may write meanwhile."""

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from tacos.llm.chat import envelope, reply_parsing
 from tacos.llm.chat.messages import RenderedRequest, render_reask
 from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.reply_rules import ReplyRules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.records import Reply
+
+
+class ReadEntry(NamedTuple):
+    """What an entry says to a question."""
+
+    reply: Reply
+    is_usable: bool = True
+    """Whether it is an answer, if only a refusal: the same question would get it again."""
+    is_worth_reask: bool = False
+    """Whether the model may do better once it is told what is wrong."""
 
 
 def interpret_entry(
     asked: RenderedRequest,
     entry: LedgerEntry,
-    *,
-    again: bool,
     said: envelope.ChatReply | None = None,
-) -> tuple[Reply, bool]:
-    """What an entry says to the question `asked`, and whether it is worth a re-ask.
-
-    A refusal is not, nor is the answer to a re-ask (`again`). `said` is the entry's envelope, if it
-    has been read already.
-    """
+) -> ReadEntry:
+    """What an entry says to the question `asked`. `said` is its envelope, if that has been read."""
     try:
         said = said or envelope.read_chat_reply(entry.raw)
     except envelope.EnvelopeError as error:
-        return _fail(entry, entry.raw, str(error)), False
+        return ReadEntry(_fail(entry, entry.raw, str(error)), is_usable=False)
     if said.refusal or said.finish == "content_filter":
         reason = said.refusal or "content filter"
-        return _fail(entry, said.text or said.refusal, f"refused: {reason}"), False
+        return ReadEntry(_fail(entry, said.text or said.refusal, f"refused: {reason}"))
     try:
         text = reply_parsing.parse_reply_json(said.text, asked.schema)
     except reply_parsing.UnusableReplyError as error:
@@ -37,15 +44,15 @@ def interpret_entry(
         # These words go into the re-ask, and so into its key: keep them.
         if said.finish == "length":
             failure = f"it was cut off at the limit of tokens; {failure}"
-        needs_reask = not again
-        return _fail(entry, said.text, failure), needs_reask
+        reply = _fail(entry, said.text, failure)
+        return ReadEntry(reply, is_usable=False, is_worth_reask=True)
     reply = Reply(
         text=text,
         raw=said.text,
         key=entry.key,
         model=entry.model,
     )
-    return reply, False
+    return ReadEntry(reply)
 
 
 def _fail(entry: LedgerEntry, raw: str, failure: str) -> Reply:
@@ -61,27 +68,74 @@ def _fail(entry: LedgerEntry, raw: str, failure: str) -> Reply:
 def resolve_questions(
     questions: Sequence[RenderedRequest],
     ledger: Ledger,
+    rules: ReplyRules,
 ) -> list[Reply | RenderedRequest]:
-    """For each question its reply, or the question still open: itself, or the re-ask after it."""
-    results: list[Reply | RenderedRequest] = []
-    reasks: dict[int, RenderedRequest] = {}  # by the place of the first question
-    entries = ledger.get([question.key for question in questions])
-    for place, question in enumerate(questions):
-        entry = entries.get(question.key)
+    """For each question its reply, or the question that is still open: itself, or the re-ask after
+    an unusable reply.
+
+    Raises `OtherEndpointError` where a reply is another endpoint's and the rules forbid that.
+    """
+    firsts = ledger.get([question.key for question in questions])
+    reads: dict[str, ReadEntry] = {}
+    reasks: dict[str, RenderedRequest] = {}  # by the key of the first question
+    for question in questions:
+        entry = firsts.get(question.key)
         if entry is None:
-            results.append(question)
             continue
-        reply, needs_reask = interpret_entry(question, entry, again=False)
-        results.append(reply)
-        if needs_reask:
-            reasks[place] = render_reask(question, reply.raw, reply.failure)
+        read = interpret_entry(question, entry)
+        reads[question.key] = read
+        if read.is_worth_reask:
+            reask = render_reask(question, read.reply.raw, read.reply.failure)
+            reasks[question.key] = reask
 
     # A re-ask is a question with a key of its own.
-    entries = ledger.get([reask.key for reask in reasks.values()])
-    for place, reask in reasks.items():
-        entry = entries.get(reask.key)
-        if entry is None:
-            results[place] = reask
+    seconds = ledger.get([reask.key for reask in reasks.values()])
+    results: list[Reply | RenderedRequest] = []
+    used: list[LedgerEntry] = []
+    for question in questions:
+        key = question.key
+        if key not in firsts:
+            results.append(question)
             continue
-        results[place], _ = interpret_entry(reask, entry, again=True)
+        answers = [_Answer(firsts[key], reads[key])]
+        second_question = reasks.get(key)
+        if second_question is not None and second_question.key in seconds:
+            second = seconds[second_question.key]
+            read = interpret_entry(second_question, second)
+            answers.append(_Answer(second, read))
+        result = _resolve_question(question, second_question, answers, rules)
+        results.append(result)
+        if isinstance(result, Reply):
+            used.append(answers[-1].entry)
+    rules.check_endpoints(used)
     return results
+
+
+class _Answer(NamedTuple):
+    """An entry of a question or of its re-ask, and what it says."""
+
+    entry: LedgerEntry
+    read: ReadEntry
+
+
+def _resolve_question(
+    question: RenderedRequest,
+    reask: RenderedRequest | None,
+    answers: Sequence[_Answer],
+    rules: ReplyRules,
+) -> Reply | RenderedRequest:
+    """The reply by the answers to a question and to its re-ask, or which of the two is open."""
+    is_reask_open = reask is not None and len(answers) == 1
+    if reask is not None and is_reask_open and rules.asks_again:
+        return reask
+    entry, read = answers[-1]
+    entries = [answer.entry for answer in answers]
+    if not read.is_usable and rules.is_stale(*entries):
+        return question
+    return note_origin(read.reply, entry, rules)
+
+
+def note_origin(reply: Reply, entry: LedgerEntry, rules: ReplyRules) -> Reply:
+    """A reply with the endpoint that gave it, where it is another one."""
+    other = rules.name_other_endpoint(entry)
+    return replace(reply, other_endpoint=other) if other else reply

@@ -20,14 +20,15 @@ Way = Literal["online", "batch", "exchange", "grouped"]
 TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
   key TEXT PRIMARY KEY, asked TEXT, model TEXT, task TEXT, finish TEXT,
-  prompt_tokens INTEGER, answer_tokens INTEGER, latency REAL, at REAL, way TEXT, raw TEXT);
+  prompt_tokens INTEGER, answer_tokens INTEGER, latency REAL, at REAL, way TEXT, raw TEXT,
+  endpoint TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, until REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WITHOUT ROWID;
 """
 
-VERSION = 1
-"""Of the tables."""
+VERSION = 2
+"""Of the tables. In version 1, replies had no endpoint."""
 PATIENCE = 60.0
 """Seconds for which a connection waits for others."""
 
@@ -38,7 +39,8 @@ class LedgerEntry(NamedTuple):
     `asked` is the requested model, `model` the snapshot that the server says answered; `latency` is
     in seconds, `at` in seconds since 1970. `raw` is the server's whole answer as it came, or the
     part of it that belongs to this question where one request asked several
-    (`chat.grouped_prompts`, `embedding.envelope`).
+    (`chat.grouped_prompts`, `embedding.envelope`). `endpoint` is the base URL that was
+    asked, "" where it was not noted: in version 1 of the tables, and for replies from files.
     """
 
     key: str
@@ -52,6 +54,7 @@ class LedgerEntry(NamedTuple):
     at: float
     way: Way
     raw: str
+    endpoint: str = ""
 
 
 COLUMNS = LedgerEntry._fields
@@ -101,6 +104,19 @@ def _prepare_database(
     database.execute("PRAGMA wal_autocheckpoint = 4000")
     database.executescript(TABLES)
     if version < VERSION:
+        _migrate_tables(database)
+
+
+def _migrate_tables(database: sqlite3.Connection) -> None:
+    """Bring the tables of an older version up to date; no reply changes."""
+    with begin_transaction(database):
+        # Under the lock: another process may have done it meanwhile.
+        columns = database.execute("PRAGMA table_info(replies)").fetchall()
+        names = {name for _, name, *_ in columns}
+        if "endpoint" not in names:
+            database.execute(
+                "ALTER TABLE replies ADD COLUMN endpoint TEXT NOT NULL DEFAULT ''"
+            )
         database.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -160,6 +176,23 @@ def write_entries(
     return n_new
 
 
+def retire_replies(
+    database: sqlite3.Connection,
+    keys: Sequence[str],
+    before: float,
+) -> int:
+    """Free those of `keys` whose reply was written before a time (seconds since 1970); returns how
+    many.
+
+    The replies stay, since they were paid for, under keys that no question has.
+    """
+    statement = f"""
+        UPDATE replies SET key = key || '~' || lower(hex(randomblob(8)))
+        {WHERE_KEY_IN} AND at < ?
+    """
+    return database.execute(statement, [encode_keys(keys), before]).rowcount
+
+
 def encode_keys(keys: Sequence[str]) -> str:
     """A list of keys as one SQL parameter."""
     return orjson.dumps(keys).decode()
@@ -175,6 +208,7 @@ def check_entry(entry: LedgerEntry) -> LedgerEntry:
         entry.finish,
         entry.way,
         entry.raw,
+        entry.endpoint,
     )
     counts = (entry.prompt_tokens, entry.answer_tokens)
     numbers = (*counts, entry.latency, entry.at)

@@ -21,16 +21,17 @@ import aiohttp
 
 from tacos.config import LLMSettings
 from tacos.errors import LLMError
-from tacos.llm.chat import envelope
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.cost import prices
 from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
 from tacos.llm.ledger import submissions
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.ledger.submissions import Submission
 from tacos.llm.offline import exchange_files
 from tacos.llm.offline.api_calls import ApiCaller
+from tacos.llm.offline.reply_lines import FailureCounts, parse_reply_line
 from tacos.llm.transport.aiohttp_transport import open_session
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 
@@ -108,6 +109,7 @@ class BatchCollector:
         self.settings = settings
         self.ledger = ledger
         self.endpoint: Endpoint = resolve_endpoint(settings)
+        self.rules = build_reply_rules(settings, ledger.opened_at)
         self.poll = poll
         self.say = say
         self.max_requests = max_requests
@@ -127,6 +129,8 @@ class BatchCollector:
                 # Submit what is in no batch, unless another process has it in hand.
                 settled_keys = keys_under_way | self.failed.keys()
                 fresh_keys = [key for key in open_questions if key not in settled_keys]
+                # Open, although the ledger has a reply: it cannot be used, so they are asked anew.
+                self.ledger.retire(fresh_keys)
                 leases = self.ledger.take(fresh_keys)
                 ours = [open_questions[key] for key in fresh_keys if key in leases.ours]
                 under_way = [
@@ -176,7 +180,7 @@ class BatchCollector:
 
     def _list_open_questions(self) -> dict[str, RenderedRequest]:
         """The questions without a reply, re-asks among them, by key."""
-        results = resolve_questions(self.questions, self.ledger)
+        results = resolve_questions(self.questions, self.ledger, self.rules)
         return {
             result.key: result
             for result in results
@@ -353,7 +357,7 @@ class BatchCollector:
         """Store the answers of a batch that has ended, completely or not. Raises `LLMError` where
         the server refused the batch.
         """
-        counts = await self._store_files(batch, questions)
+        stored = await self._store_files(batch, questions)
         self._count_spending(submission)
 
         status = batch["status"]
@@ -367,8 +371,11 @@ class BatchCollector:
             others_keys = set()
         submissions.keep_open_keys(self.ledger, submission, others_keys)
 
+        counts = stored.counts
+        reasons = stored.failures.describe()
         self.say(
             f"{submission.batch} {status}: {counts.n_new:,} answers, {counts.n_failed:,} errors"
+            + (f" ({reasons})" if reasons else "")
         )
         if is_refused:
             reason = _read_failure_reason(batch)
@@ -382,36 +389,38 @@ class BatchCollector:
         self,
         batch: dict[str, Any],
         questions: dict[str, RenderedRequest],
-    ) -> exchange_files.ImportCounts:
+    ) -> exchange_files.StoredReplies:
         """Store the replies in a batch's output and error files; counts over both."""
         totals = exchange_files.ImportCounts()
+        failures = FailureCounts()
         for name in ("output_file_id", "error_file_id"):
             if not batch.get(name):
                 continue
             content = await self.call("GET", f"/files/{batch[name]}/content", raw=True)
             lines = bytes(content).split(b"\n")
-            counts = exchange_files.store_replies(
+            stored = exchange_files.store_replies(
                 lines,
                 questions,
                 self.ledger,
                 way="batch",
                 redact=self.endpoint.redact,
+                endpoint=self.endpoint.base,
             )
-            totals = totals.plus(counts)
+            totals = totals.plus(stored.counts)
+            failures.update(stored.failures)
             self._note_errors(lines)
-        return totals
+        return exchange_files.StoredReplies(totals, failures)
 
     def _note_errors(self, lines: Iterable[bytes]) -> None:
         """Remember why questions failed that will not be submitted again."""
         for line in lines:
             if not line.strip():
                 continue
-            reply = exchange_files.parse_reply_line(line)
+            reply = parse_reply_line(line)
             if reply is None or reply.body:
                 continue
             if self.n_tries[reply.key] >= MAX_TRIES:
-                message = envelope.read_error_message(line)
-                self.failed[reply.key] = self.endpoint.redact(message)
+                self.failed[reply.key] = self.endpoint.redact(reply.failure)
 
     def _count_spending(self, submission: Submission) -> None:
         """Count what a batch cost against the budget."""

@@ -4,17 +4,18 @@ answer them.
 A request is a line with `custom_id` (its ledger key), `method`, `url` and `body`. A reply is a line
 with the same `custom_id` and the server's answer in `response.body` (with `response.status_code`);
 written by hand, it may be just `custom_id` and `content`. Lines may be missing, repeated (the first
-one counts), shuffled, or answer something else: all of that is counted and harmless.
+usable one counts), shuffled, or answer something else: all of that is counted and harmless.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -22,7 +23,9 @@ from tacos.errors import InputError, OutputError
 from tacos.llm.chat import envelope
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.lookup import interpret_entry
 from tacos.llm.ledger.schema import LedgerEntry, Way
+from tacos.llm.offline.reply_lines import FailureCounts, ReplyLine, parse_reply_line
 
 URL = "/v1/chat/completions"
 GROUP = 500
@@ -47,11 +50,11 @@ class ImportCounts(NamedTuple):
         return ImportCounts(*sums)
 
 
-class ReplyLine(NamedTuple):
-    """A reply line: the ledger key of its question, and the server's answer, "" where it failed."""
+class StoredReplies(NamedTuple):
+    """What became of the lines of a reply file, and why some of them hold no answer."""
 
-    key: str
-    body: str
+    counts: ImportCounts
+    failures: FailureCounts
 
 
 def format_request_line(
@@ -120,106 +123,107 @@ def store_replies(
     ledger: Ledger,
     way: Way = "exchange",
     redact: Callable[[str], str] = str,
-) -> ImportCounts:
-    """Put the replies to `questions` (ledger key -> question) into the ledger."""
-    counts: dict[str, int] = dict.fromkeys(ImportCounts._fields, 0)
-    group: list[LedgerEntry] = []
-    for line in lines:
-        if not line.strip():
-            continue
-        # Repeated lines meet in the ledger, where the first one stays.
-        entry = _build_entry(line, questions, way, redact)
-        if isinstance(entry, str):
-            counts[entry] += 1
-        else:
-            group.append(entry)
-        if len(group) == GROUP:
-            _store_entries(group, ledger, counts)
-            group = []
-    _store_entries(group, ledger, counts)
-    return ImportCounts(**counts)
+    endpoint: str = "",
+) -> StoredReplies:
+    """Put the replies to `questions` (ledger key -> question) into the ledger.
 
-
-def _store_entries(
-    group: list[LedgerEntry],
-    ledger: Ledger,
-    counts: dict[str, int],
-) -> None:
-    """Write a group of entries, count the new and the known ones."""
-    n_new = ledger.put_all(group)
-    counts["n_new"] += n_new
-    counts["n_known"] += len(group) - n_new
-
-
-def _build_entry(
-    line: bytes,
-    questions: Mapping[str, RenderedRequest],
-    way: Way,
-    redact: Callable[[str], str],
-) -> LedgerEntry | str:
-    """A line's ledger entry, or the name of the count it goes into."""
-    reply = parse_reply_line(line)
-    if reply is None:
-        return "n_unreadable"
-    question = questions.get(reply.key)
-    if question is None:
-        return "n_foreign"
-    try:
-        said = envelope.read_chat_reply(reply.body)
-    except envelope.EnvelopeError:
-        return "n_failed"
-    return LedgerEntry(
-        key=reply.key,
-        asked=question.model,
-        model=said.model,
-        task=question.task,
-        finish=said.finish,
-        prompt_tokens=said.prompt_tokens,
-        answer_tokens=said.answer_tokens,
-        latency=0.0,
-        at=time.time(),
-        way=way,
-        raw=redact(reply.body),
-    )
-
-
-def parse_reply_line(text: bytes) -> ReplyLine | None:
-    """A reply line, None where it is not one.
-
-    >>> parse_reply_line(b'{"custom_id": "a", "response": {"status_code": 500, "body": {}}}')
-    ReplyLine(key='a', body='')
+    A reply that can be used takes the place of one that cannot; otherwise the first one stays.
     """
-    try:
-        value = envelope.parse_json_body(text)
-        key = value["custom_id"]
-    except (envelope.EnvelopeError, KeyError, TypeError):
-        return None
-    if not isinstance(key, str):
-        return None
-    if value.get("content") is not None:  # written by hand
-        return ReplyLine(key, _wrap_handwritten_answer(value["content"]))
-    return ReplyLine(key, _extract_response_body(value))
+    importer = _Importer(questions, ledger, way, redact, endpoint)
+    for line in lines:
+        if line.strip():
+            importer.take(line)
+    importer.flush()
+    return StoredReplies(ImportCounts(**importer.counts), importer.failures)
 
 
-def _extract_response_body(value: dict[str, Any]) -> str:
-    """The server's answer in a reply line, as JSON; "" where it failed."""
-    response = value.get("response")
-    if not isinstance(response, dict) or value.get("error"):
-        return ""
-    # Some tools leave the status out of good answers.
-    status = response.get("status_code", 200)
-    body = response.get("body")
-    if status != 200 or not isinstance(body, dict):
-        return ""
-    return orjson.dumps(body).decode()
+class _Importer:
+    """Takes reply lines one by one, and stores their replies in groups."""
 
+    def __init__(
+        self,
+        questions: Mapping[str, RenderedRequest],
+        ledger: Ledger,
+        way: Way,
+        redact: Callable[[str], str],
+        endpoint: str,
+    ) -> None:
+        self.questions = questions
+        self.ledger = ledger
+        self.way: Way = way
+        self.redact = redact
+        self.endpoint = endpoint
+        self.counts: dict[str, int] = dict.fromkeys(ImportCounts._fields, 0)
+        self.failures = FailureCounts()
+        self._group: dict[str, LedgerEntry] = {}
 
-def _wrap_handwritten_answer(content: Any) -> str:
-    """A chat completion around an answer that somebody wrote: text, or the JSON itself."""
-    text = content if isinstance(content, str) else orjson.dumps(content).decode()
-    choice = {
-        "index": 0,
-        "finish_reason": "stop",
-        "message": {"role": "assistant", "content": text},
-    }
-    return orjson.dumps({"model": "by hand", "choices": [choice]}).decode()
+    def take(self, line: bytes) -> None:
+        """Count a line, and keep its reply for the next group."""
+        reply = parse_reply_line(line)
+        if reply is None:
+            self.counts["n_unreadable"] += 1
+            return
+        question = self.questions.get(reply.key)
+        if question is None:
+            self.counts["n_foreign"] += 1
+            return
+        if not reply.body:
+            self._count_failure(reply.failure)
+            return
+        try:
+            said = envelope.read_chat_reply(reply.body)
+        except envelope.EnvelopeError as error:
+            self._count_failure(str(error))
+            return
+        if reply.key in self._group:  # a repeated line: which of the two is better?
+            self.flush()
+        self._group[reply.key] = self._build_entry(reply, question, said)
+        if len(self._group) == GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the group, count the new and the known replies."""
+        entries = list(self._group.values())
+        self._group = {}
+        known = self.ledger.get([entry.key for entry in entries])
+        replaced = [
+            entry.key
+            for entry in entries
+            if entry.key in known and self._is_better(entry, known[entry.key])
+        ]
+        self.ledger.retire(replaced, before=math.inf)
+        n_new = self.ledger.put_all(entries)
+        self.counts["n_new"] += n_new
+        self.counts["n_known"] += len(entries) - n_new
+
+    def _is_better(self, entry: LedgerEntry, known: LedgerEntry) -> bool:
+        """Whether a reply can be used, and the one that the ledger has cannot."""
+        question = self.questions[entry.key]
+        if interpret_entry(question, known).is_usable:
+            return False
+        return interpret_entry(question, entry).is_usable
+
+    def _count_failure(self, reason: str) -> None:
+        self.counts["n_failed"] += 1
+        self.failures.add(self.redact(reason))
+
+    def _build_entry(
+        self,
+        reply: ReplyLine,
+        question: RenderedRequest,
+        said: envelope.ChatReply,
+    ) -> LedgerEntry:
+        return LedgerEntry(
+            key=reply.key,
+            asked=question.model,
+            model=said.model,
+            task=question.task,
+            finish=said.finish,
+            prompt_tokens=said.prompt_tokens,
+            answer_tokens=said.answer_tokens,
+            latency=0.0,
+            at=time.time(),
+            way=self.way,
+            raw=self.redact(reply.body),
+            endpoint=self.endpoint,
+        )

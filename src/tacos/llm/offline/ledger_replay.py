@@ -15,6 +15,7 @@ from tacos.llm.chat.messages import render_request
 from tacos.llm.client import fingerprint_model
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.records import Reply, Request
 
 
@@ -33,10 +34,12 @@ class LedgerModel:
         settings: LLMSettings,
         model: str,
         ledger: Ledger,
+        rules: ReplyRules | None = None,
     ) -> None:
         self.settings = settings
         self.name = model
         self.ledger = ledger
+        self.rules = rules or build_reply_rules(settings, ledger.opened_at)
 
     @property
     def fingerprint(self) -> str:
@@ -49,7 +52,7 @@ class LedgerModel:
             render_request(request, self.name, self.settings.body)
             for request in requests
         ]
-        results = resolve_questions(questions, self.ledger)
+        results = resolve_questions(questions, self.ledger, self.rules)
         replies = [result for result in results if isinstance(result, Reply)]
         n_missing = len(requests) - len(replies)
         if n_missing:

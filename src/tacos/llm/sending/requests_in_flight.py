@@ -52,6 +52,10 @@ class InFlightRequest:
     """The batches that wait for the reply, and its place in each."""
     is_final: bool = False
     """Whether an unusable answer is accepted: this is the re-ask after one, or none is wanted."""
+    renewable: RenderedRequest | None = None
+    """The question to ask anew where what the ledger has on it cannot be used."""
+    is_anew: bool = False
+    """Whether this is such a question, or the re-ask after it."""
     n_tries: int = 0
     n_waits: int = 0
     """How often it was refused for lack of room."""

@@ -68,6 +68,9 @@ class ClientTally:
     n_answered: int = 0
     n_retried: int = 0
     n_asked_again: int = 0
+    """Questions asked again with what is wrong with the reply."""
+    n_asked_anew: int = 0
+    """Questions asked anew, since the ledger's replies to them cannot be used."""
     n_failed: int = 0
     in_flight: int = 0
     limit: int = 0
@@ -186,6 +189,7 @@ class ResponsePolicy:
             time.time(),
             "online",
             self.endpoint.redact(body.decode("utf-8", "replace")),
+            self.endpoint.base,
         )
         return Keep(entry, cost)
 

@@ -67,8 +67,7 @@ def resolve_endpoint(
     settings: LLMSettings, environment: Mapping[str, str] = os.environ
 ) -> Endpoint:
     """The endpoint that the settings and the environment name. Raises `ConfigError`."""
-    base = settings.base_url or environment.get("OPENAI_BASE_URL", "") or OPENAI
-    base = base.rstrip("/")
+    base = resolve_base_url(settings, environment)
     parts = _parse_base_url(base)
     _check_literals(settings)
     used: list[str] = []  # what was taken from the environment: all of it is secret
@@ -87,6 +86,14 @@ def resolve_endpoint(
     proxy = _resolve_proxy(settings, parts, environment, used)
     secrets = _list_secrets([key, *used])
     return Endpoint(base, urlencode(query), proxy, headers, secrets, settings.ca_file)
+
+
+def resolve_base_url(
+    settings: LLMSettings, environment: Mapping[str, str] = os.environ
+) -> str:
+    """The URL that the settings and the environment name, unchecked."""
+    base = settings.base_url or environment.get("OPENAI_BASE_URL", "") or OPENAI
+    return base.rstrip("/")
 
 
 def _list_secrets(values: Iterable[str]) -> tuple[str, ...]:

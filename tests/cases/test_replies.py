@@ -1,0 +1,178 @@
+"""Replies that cannot be used, and replies of another server: issue 13, A3.
+
+A server is broken, is mended, and gives way to another one; the same command is repeated. Each test
+says how many requests a command sends, and what it says about the replies that it did not ask for.
+All inputs are made here; the server is the tests' own.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.server.fault_server import FaultServer
+from typer.testing import CliRunner
+
+from tacos.cli import app
+from tacos.errors import FailureRateError, OtherEndpointError, TacosError
+from tacos.llm.ledger.ledger import open_ledger
+
+N_ROWS = 12
+BEFORE = Path(__file__).parents[1] / "fixtures" / "before_0_2"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy and no endpoint of the machine that runs the tests."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A few rows, all different."""
+    path = tmp_path / "rows.jsonl"
+    rows = [
+        {"instruction": f"Name {n} rivers of land {n}.", "output": f"River {n}."}
+        for n in range(1, N_ROWS + 1)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def invoke(*words: object) -> tuple[str, TacosError | None]:
+    """What a command printed, and the error it ended with."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exception is not None and not isinstance(done.exception, TacosError):
+        raise done.exception
+    return done.output, done.exception
+
+
+def tag(
+    data: Path, server: FaultServer, *more: object
+) -> tuple[str, TacosError | None]:
+    """Tag the rows at a server; `data` decides where run and ledger are."""
+    folder = data.parent
+    return invoke(
+        *("select", data, "-n", 5, "-o", folder / "out.jsonl", "--until", "tag"),
+        *("--llm", server.url, "--model", "tiny-1", "--ledger", folder / "ledger"),
+        *more,
+    )
+
+
+def unwrap(printed: str) -> str:
+    """A printed table as words on one line."""
+    return " ".join(printed.replace("│", " ").split())
+
+
+def say_ok(server: FaultServer) -> None:
+    """Let a server answer "OK" to every question."""
+
+    def spoil(text: str) -> str:
+        reply = json.loads(text)
+        reply["choices"][0]["message"]["content"] = "OK"
+        return json.dumps(reply)
+
+    server.behaviour.change = spoil
+
+
+def count(server: FaultServer, work: Callable[[], object]) -> int:
+    """The requests that a piece of work sends."""
+    before = server.asked.total()
+    work()
+    return server.asked.total() - before
+
+
+def test_after_the_server_is_mended_the_same_command_asks_anew(data: Path) -> None:
+    with FaultServer() as server:
+        say_ok(server)
+        _, error = tag(data, server)
+        assert isinstance(error, FailureRateError)
+        assert server.asked.total() == 2 * N_ROWS  # each is told what is wrong
+
+        # Still broken: each question is asked once more, and no complaint is repeated.
+        assert count(server, lambda: tag(data, server)) == N_ROWS
+
+        server.behaviour.change = str
+        before = server.asked.total()
+        printed, error = tag(data, server)
+        assert error is None
+        assert server.asked.total() - before == N_ROWS
+        assert f"{N_ROWS} questions asked anew" in unwrap(printed)
+
+        assert count(server, lambda: tag(data, server)) == 0
+    with open_ledger(data.parent / "ledger") as book:
+        # Nothing that was paid for is gone.
+        assert book.size().n_replies == 4 * N_ROWS
+
+
+def test_asking_again_can_be_turned_off(data: Path) -> None:
+    off = ("--set", "llm.ask_again=false")
+    with FaultServer() as server:
+        say_ok(server)
+        tag(data, server, *off)
+        assert server.asked.total() == N_ROWS
+        server.behaviour.change = str
+        _, error = tag(data, server, *off)
+        assert isinstance(error, FailureRateError)
+        assert server.asked.total() == N_ROWS
+
+
+def test_a_server_that_now_errs_otherwise_is_told_what_is_wrong(data: Path) -> None:
+    with FaultServer() as server:
+        say_ok(server)
+        tag(data, server)
+        server.behaviour.change = str
+        server.behaviour.faults = {"wrong-schema": 1.0}  # heals when it is told
+        before = server.asked.total()
+        _, error = tag(data, server)
+        assert error is None
+        assert server.asked.total() - before == 2 * N_ROWS
+
+
+def test_replies_of_another_server_are_used_only_after_asking(data: Path) -> None:
+    with FaultServer() as first, FaultServer() as second:
+        tag(data, first)
+        shutil.rmtree(data.parent / "out.jsonl.run")
+
+        _, error = tag(data, second)
+        assert isinstance(error, OtherEndpointError)
+        assert f"{N_ROWS} by {first.url}" in str(error)
+        assert "--yes" in str(error)
+        assert second.asked.total() == 0
+
+        printed, error = tag(data, second, "--yes")
+        assert error is None
+        assert second.asked.total() == 0
+        words = f"{N_ROWS} from the ledger, by another endpoint: {first.url}"
+        assert words in unwrap(printed)
+
+
+def test_unusable_replies_of_another_server_are_asked_anew_without_asking(
+    data: Path,
+) -> None:
+    with FaultServer() as broken, FaultServer() as other:
+        say_ok(broken)
+        tag(data, broken)
+        printed, error = tag(data, other)
+        assert error is None
+        assert other.asked.total() == N_ROWS
+        assert "by another endpoint" not in printed
+
+
+def test_a_ledger_from_before_is_used_as_it_is(tmp_path: Path) -> None:
+    folder = shutil.copytree(BEFORE, tmp_path / "before")
+    with FaultServer() as server:
+        printed, error = invoke(
+            *("select", folder / "rows.jsonl", "-n", 6, "--run", tmp_path / "run"),
+            *("-o", tmp_path / "out.jsonl", "--ledger", folder / "ledger.sqlite"),
+            *("--llm", server.url, "--model", "tiny-1", "--until", "tag"),
+        )
+        assert error is None
+        assert server.asked.total() == 0
+        assert "another endpoint" not in printed
+    with open_ledger(folder / "ledger.sqlite") as book:
+        assert book.size().n_replies == 180
+        assert {entry.endpoint for entry in book.entries()} == {""}
