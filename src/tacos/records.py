@@ -8,7 +8,7 @@ are on the judge's scale 1..100.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -26,6 +26,23 @@ class Turn(NamedTuple):
 
     role: Literal["system", "user", "assistant"]
     text: str
+
+
+class WrittenRow(dict[str, Any]):
+    """A row of JSON whose text says more than its values can: a number beyond 64 bits, a repeated
+    key. `text` is that JSON, on one line.
+    """
+
+    __slots__ = ("text",)
+    text: str
+
+    def __init__(self, values: Mapping[str, Any], text: str = "") -> None:
+        super().__init__(values)
+        self.text = text
+
+    def __reduce__(self) -> tuple[type[WrittenRow], tuple[dict[str, Any], str]]:
+        """Rows go to other processes."""
+        return WrittenRow, (dict(self), self.text)
 
 
 @dataclass(frozen=True, slots=True)

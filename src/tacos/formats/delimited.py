@@ -15,8 +15,8 @@ from itertools import chain
 from typing import Any, Literal
 
 from tacos.errors import InputError
-from tacos.formats.json_rows import encode_json_value
-from tacos.formats.rows import Item, MalformedRow, RawRow, decode_rows, list_columns
+from tacos.formats.json_rows import decode_rows, encode_json_value
+from tacos.formats.rows import Item, MalformedRow, RawRow, list_columns
 
 MAX_FIELD = 1 << 26
 """Characters of one field at most."""

@@ -1,23 +1,33 @@
 """The JSON text of one row, parsed and encoded.
 
-NaN and Infinity, which Python writes but JSON does not allow, are read as null. Integers of more
-than 64 bits keep their digits in a field of the row; deeper inside, they become floats.
+What a row says is never altered by reading it. Numbers that a double cannot hold (integers of more
+than 64 bits, 1e400, decimals of twenty digits) and repeated keys would be; such a row is a
+`records.WrittenRow`, which carries its text to the output. NaN and Infinity, which Python writes
+but JSON does not allow, are read as null.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
 
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, RawRow, Row
+from tacos.records import WrittenRow
 
 MAX_ROW = 1 << 26
 """Bytes of one row's text at most (64 MiB)."""
 HUGE = float(1 << 63)
 """orjson reads integers from about here on as floats."""
+LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15}|[eE][+-]?[0-9]{3}")
+"""Every number with up to 15 digits and a small exponent survives as a double."""
+LINE_END = re.compile(rb"\s*[\r\n]\s*")
 JSON_TYPES = {
     list: "a list",
     str: "a text",
@@ -44,17 +54,37 @@ def parse_json_row(piece: RowText) -> Item:
         value = _parse_lenient(piece.text)
         if value is None:
             return _reject_piece(piece, f"malformed JSON: {_shorten_json_error(error)}")
+    if isinstance(value, WrittenRow):
+        return value
     if type(value) is not dict:
         return _reject_piece(
             piece, f"{name_json_type(value)} where an object {{...}} should be"
         )
-    has_huge_number = any(
-        type(cell) is float and abs(cell) >= HUGE for cell in value.values()
-    )
-    if has_huge_number:
-        # The standard library keeps every digit of an integer.
-        value = json.loads(piece.text)
     row: Row = value
+    if _may_lose(row, piece.text) and not _keeps_everything(piece.text):
+        return _keep_text(piece.text)
+    return row
+
+
+def decode_rows(rows: Iterable[RawRow]) -> list[Mapping[str, Any]]:
+    """Rows as mappings."""
+    return [row if isinstance(row, Mapping) else decode_row(row) for row in rows]
+
+
+def decode_row(text: bytes | str) -> Row:
+    """The values of a row that was read before; integers keep all their digits."""
+    try:
+        row: Row = orjson.loads(text)
+    except ValueError:
+        # 1e400, which is infinite as a double.
+        row = json.loads(text, parse_int=_parse_integer)
+        return row
+    _, floats = _count_keys(row)
+    has_huge_number = any(abs(number) >= HUGE for number in floats)
+    if has_huge_number:
+        # The standard library cannot read as deep as orjson.
+        with suppress(RecursionError):
+            row = json.loads(text, parse_int=_parse_integer)
     return row
 
 
@@ -69,7 +99,17 @@ def encode_json_row(row: RawRow) -> bytes:
 
 def encode_json_value(value: Any) -> bytes:
     """Any value as JSON; what JSON does not know becomes its `str`."""
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # Integers of more than 64 bits are beyond orjson.
+        text = json.dumps(
+            value,
+            ensure_ascii=False,
+            default=str,
+            separators=(",", ":"),
+        )
+        return text.encode()
 
 
 def name_json_type(value: object) -> str:
@@ -96,14 +136,111 @@ def _shorten_json_error(error: ValueError) -> str:
 
 
 def _parse_lenient(text: bytes) -> Row | None:
-    """A row with NaN or Infinity, as Python writes them, with null in their place."""
-    if b"NaN" not in text and b"Infinity" not in text:
+    """A row that only the standard library reads: one with NaN or Infinity, as Python writes them,
+    with null in their place, or with a number that is infinite as a double.
+    """
+    has_constants = b"NaN" in text or b"Infinity" in text
+    if not has_constants and LONG_NUMBER.search(text) is None:
         return None
     try:
-        row = json.loads(text, parse_constant=lambda constant: None)
-        json.dumps(
-            row, ensure_ascii=False
-        ).encode()  # fails on lone surrogates: they are not text
+        row = json.loads(
+            text,
+            parse_constant=lambda constant: None,
+            parse_int=_parse_integer,
+        )
+        # Fails on lone surrogates: they are not text.
+        json.dumps(row, ensure_ascii=False).encode()
+        if not has_constants and isinstance(row, dict):
+            return WrittenRow(row, _join_lines(text))
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
+
+
+def _keep_text(text: bytes) -> WrittenRow:
+    """The row with its text, whose numbers and keys its values cannot hold."""
+    written = _join_lines(text)
+    return WrittenRow(decode_row(written), written)
+
+
+def _join_lines(text: bytes) -> str:
+    """The same JSON on one line: strings hold no line ends, only their escapes."""
+    return LINE_END.sub(b"", text.strip()).decode()
+
+
+def _may_lose(row: Row, text: bytes) -> bool:
+    """Whether the values may say less than the text, by a quick look that errs towards yes."""
+    n_keys, floats = _count_keys(row)
+    # A quotation mark and a colon also occur inside texts.
+    n_written = text.count(b'":') + text.count(b'" :')
+    if n_written > n_keys:
+        return True
+    return bool(floats) and LONG_NUMBER.search(text) is not None
+
+
+def _count_keys(row: Row) -> tuple[int, list[float]]:
+    """How many keys all objects of a row have together, and the floats in it."""
+    n_keys = 0
+    floats: list[float] = []
+    rest: list[Any] = [row]
+    while rest:
+        value = rest.pop()
+        kind = type(value)
+        if kind is dict:
+            n_keys += len(value)
+            rest.extend(value.values())
+        elif kind is list:
+            rest.extend(value)
+        elif kind is float:
+            floats.append(value)
+    return n_keys, floats
+
+
+def _keeps_everything(text: bytes) -> bool:
+    """Whether parsing loses no key and no digit."""
+    n_lost = 0
+
+    def build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal n_lost
+        fields = dict(pairs)
+        n_lost += len(pairs) - len(fields)
+        return fields
+
+    def parse_float(written: str) -> float:
+        nonlocal n_lost
+        number = float(written)
+        n_lost += not _is_exact(written, number)
+        return number
+
+    def parse_integer(written: str) -> int:
+        nonlocal n_lost
+        # orjson has 64 bits, with or without a sign.
+        n_lost += not -(1 << 63) <= int(written) < 1 << 64
+        return 0
+
+    try:
+        json.loads(
+            text,
+            object_pairs_hook=build_object,
+            parse_float=parse_float,
+            parse_int=parse_integer,
+        )
+    except (ValueError, RecursionError):
+        return False
+    return n_lost == 0
+
+
+def _parse_integer(written: str) -> int | float:
+    """An integer; infinity in place of more than 4,300 digits, which Python refuses."""
+    try:
+        return int(written)
+    except ValueError:
+        return float(written)
+
+
+def _is_exact(written: str, number: float) -> bool:
+    """Whether the shortest text of a double means the number that was written."""
+    try:
+        return Decimal(written) == Decimal(repr(number))
+    except InvalidOperation:
+        return False

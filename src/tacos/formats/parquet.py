@@ -15,7 +15,8 @@ from typing import Any
 import polars as pl
 
 from tacos.errors import InputError, OutputError
-from tacos.formats.rows import Item, RawRow, decode_rows, list_columns
+from tacos.formats.json_rows import decode_rows
+from tacos.formats.rows import Item, RawRow, list_columns
 from tacos.store.tables import scan_tables
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-
-import orjson
 
 MAX_RAW = 2_000
 """Characters of a rejected row that are kept."""
@@ -28,11 +26,6 @@ Item = Row | MalformedRow
 
 RawRow = bytes | str | Mapping[str, Any]
 """What writing a format takes: the JSON text of a row, or a mapping."""
-
-
-def decode_rows(rows: Iterable[RawRow]) -> list[Mapping[str, Any]]:
-    """Rows as mappings."""
-    return [row if isinstance(row, Mapping) else orjson.loads(row) for row in rows]
 
 
 def list_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from tacos.errors import OutputError
 from tacos.formats.delimited import encode_delimited
 from tacos.formats.detection import SUFFIXES, infer_kind
 from tacos.formats.json import encode_json_array
+from tacos.formats.json_rows import decode_row, encode_json_value
 from tacos.formats.jsonl import encode_json_lines
 from tacos.formats.parquet import encode_parquet, encode_table
-from tacos.formats.rows import RawRow, decode_rows
+from tacos.formats.rows import RawRow
 from tacos.store.files import check_writable, replace_file, write_bytes
 
 PREFIX = "tacos_"
@@ -83,12 +84,22 @@ def write_sidecar(scores: pl.DataFrame, output: str | Path) -> Path:
 def add_score_columns(
     rows: Iterable[RawRow],
     scores: pl.DataFrame,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[RawRow]:
     """Rows with the scores' columns added as `tacos_<column>` (replaced where they exist); `scores`
     has the rows in the same order.
     """
-    for row, score_row in zip(
-        decode_rows(rows), scores.iter_rows(named=True), strict=True
-    ):
+    for row, score_row in zip(rows, scores.iter_rows(named=True), strict=True):
         score_columns = {f"{PREFIX}{name}": value for name, value in score_row.items()}
-        yield {**row, **score_columns}
+        yield _add_columns(row, score_columns)
+
+
+def _add_columns(row: RawRow, columns: dict[str, Any]) -> RawRow:
+    """A row with more columns; JSON text keeps all that it says."""
+    if isinstance(row, Mapping):
+        return {**row, **columns}
+    text = row if isinstance(row, str) else row.decode()
+    has_columns = f'"{PREFIX}' in text
+    if has_columns or text == "{}":
+        return {**decode_row(text), **columns}
+    added = encode_json_value(columns).decode()
+    return f"{text.removesuffix('}')},{added.removeprefix('{')}"

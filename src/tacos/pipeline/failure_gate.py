@@ -24,12 +24,13 @@ def check_failure_rate(
     rejects: pl.DataFrame,
     limit: float,
 ) -> None:
-    """Raise `FailureRateError` if more than `limit` of a stage's rows failed, with reasons and
-    examples. `n_rows` are the rows that did not fail.
+    """Raise `FailureRateError` if more than `limit` of all rows that a stage read failed, with
+    reasons and examples. `n_rows` are the rows that it kept; the others, duplicates and rows left
+    out too, are in `rejects`.
     """
     failures = rejects.filter("failure")
     n_failed = failures.height
-    n_all = n_rows + n_failed
+    n_all = n_rows + rejects.height
     if n_failed <= limit * n_all:
         return
 

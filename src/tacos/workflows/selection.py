@@ -4,19 +4,19 @@ command that works on a run starts from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import polars as pl
 
 from tacos.config import Settings, read_run_settings
 from tacos.errors import InputError, RunError
-from tacos.formats import writing
+from tacos.formats import json_rows, writing
+from tacos.formats.rows import RawRow
 from tacos.methods.selecting.strategies import Strategy
 from tacos.pipeline.steps.pool import find_newest_scores
 from tacos.records import SCORES, add_missing_columns
@@ -133,7 +133,7 @@ class Selection:
             InputError: The run has no selection.
         """
         raw_rows = self.in_input_order["raw"]
-        return [orjson.loads(raw) for raw in raw_rows]
+        return [json_rows.decode_row(raw) for raw in raw_rows]
 
     @cached_property
     def in_input_order(self) -> pl.DataFrame:
@@ -317,8 +317,8 @@ def write_outputs(done: Selection, targets: OutputTargets) -> Selection:
 
 def _write_rows(done: Selection, output: Path, *, columns: bool) -> None:
     """Write the selected rows and their sidecar."""
+    rows: Iterable[RawRow] = done.in_input_order["raw"]
     if columns:
-        writing.write_rows(writing.add_score_columns(done.rows, done.scores), output)
-    else:
-        writing.write_rows(done.in_input_order["raw"], output)
+        rows = writing.add_score_columns(rows, done.scores)
+    writing.write_rows(rows, output)
     writing.write_sidecar(done.scores, output)

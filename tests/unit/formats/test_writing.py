@@ -12,6 +12,7 @@ import pytest
 
 from tacos.errors import OutputError
 from tacos.formats import reading, writing
+from tacos.formats.json_rows import decode_rows
 from tacos.store import files
 
 ROWS = [
@@ -171,7 +172,7 @@ def test_scores_become_columns_on_request() -> None:
     made = list(
         writing.add_score_columns(['{"q":"x"}', {"q": "y", "tacos_rank": 9}], scores)
     )
-    assert made == [
+    assert decode_rows(made) == [
         {"q": "x", "tacos_rank": 2, "tacos_tags": ["a"]},
         {"q": "y", "tacos_rank": 1, "tacos_tags": []},
     ]

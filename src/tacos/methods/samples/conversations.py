@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import orjson
@@ -184,6 +185,8 @@ def _read_instance_turns(
 ) -> list[Turn]:
     """The first instance of a self-instruct task: one input row gives one output row."""
     instances = row[shape.response]
+    if instances is None:
+        raise UnusableRow("no answer", failure=False)
     if not isinstance(instances, list):
         raise UnusableRow("instances is not a list of objects")
     if not all(isinstance(instance, dict) for instance in instances):
@@ -228,8 +231,15 @@ def _read_history(history: Any) -> list[Turn]:
 
 
 def read_conversation(value: Any) -> list[Turn]:
-    """The turns of a list of messages or of alternating texts (the user first), or of its JSON."""
+    """The turns of a list of messages or of alternating texts (the user first), or of its JSON.
+
+    A cell without a value is an empty conversation.
+    """
+    if value is None:
+        return []
     if isinstance(value, str):
+        if not value.strip():
+            return []
         value = load_json_cell(value, "the conversation")
     if not isinstance(value, list | tuple):
         raise UnusableRow("the conversation is not a list")
@@ -309,7 +319,7 @@ def cell_to_text(
         parts = [_part_to_text(part, column) for part in value]
         return "\n".join(parts)
     # A bool is an int to isinstance(), but no text.
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         type_name = type(value).__name__
         raise UnusableRow(f"{column} is {type_name}, not text")
     return str(value)

@@ -32,7 +32,7 @@ from tacos.methods.samples.row_layout import (
     choose_row_layout,
     detect_layout,
 )
-from tacos.records import SAMPLES, Reject, Sample, Turn
+from tacos.records import SAMPLES, Reject, Sample, Turn, WrittenRow
 
 LARGEST_SCORE = 1e12
 """A given score beyond this is no score: sums and squares of it would overflow."""
@@ -140,6 +140,8 @@ def parse_sample(
 
 def row_to_json(row: Row) -> str:
     """The row as one line of JSON, fields in their order; dates as ISO text, bytes as base64."""
+    if isinstance(row, WrittenRow):
+        return row.text
     try:
         encoded = orjson.dumps(
             row,

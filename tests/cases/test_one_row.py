@@ -1,0 +1,80 @@
+"""Small inputs of which every row is a cluster of its own.
+
+Case one_row: `-n 1` of one to four rows failed ("0 have a score"), because nothing is compared with
+a row that is alone in its cluster.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.server.fault_server import Behaviour, FaultServer
+
+import tacos
+from tacos import config
+from tacos.pipeline.model_factory import UserFunctions
+from tacos.workflows.select import OutputTargets, run_selection
+
+TOPICS = ("bread", "river", "music", "planet")
+OWN = UserFunctions(
+    tagger=lambda texts: [
+        [topic for topic in TOPICS if topic in text] for text in texts
+    ],
+    encoder=lambda texts: [
+        [float(topic in text) for topic in TOPICS] + [0.01] for text in texts
+    ],
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    with FaultServer(Behaviour()) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+
+
+def select(
+    server: FaultServer,
+    folder: Path,
+    rows: list[dict[str, Any]],
+    n: int,
+    preset: str,
+    *sets: str,
+) -> tacos.Selection:
+    chosen = config.load_settings(
+        preset,
+        None,
+        sets,
+        judge={"model": "llm"},
+        llm={"base_url": server.url, "model": "tiny-1", "retries": 1},
+        select={"n": n},
+        normalise={"alpha": 1},
+    )
+    targets = OutputTargets(run=folder / "run")
+    return run_selection(rows, chosen, targets, own=OWN, ledger=folder / "book")
+
+
+def rows_of(n: int) -> list[dict[str, Any]]:
+    """Rows on a topic each."""
+    return [
+        {"instruction": f"Tell me about {TOPICS[i]}.", "output": f"It is {i}."}
+        for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+@pytest.mark.parametrize(("n_rows", "n"), [(1, 1), (2, 1), (3, 2), (4, 1), (4, 4)])
+def test_rows_alone_in_their_clusters_can_be_taken(
+    preset: str, n_rows: int, n: int, server: FaultServer, tmp_path: Path
+) -> None:
+    """Case one_row, and two to four rows, of which one to all are taken."""
+    done = select(server, tmp_path, rows_of(n_rows), n, preset)
+    print(done.table, done.summary.n_clusters if hasattr(done.summary,"n_clusters") else "")
+    assert len(done.rows) == n
