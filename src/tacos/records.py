@@ -380,7 +380,7 @@ SELECTION = _define_schema(
     id=pl.String,
     cluster=pl.UInt32,
     score=pl.Float64,
-    rule=pl.String,  # must-keep, quota, remainder, fill
+    rule=pl.String,  # must-keep, gain, quota, remainder, uncompared, fill
 )
 
 # Refinement of a selection (`tacos refine`).

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from tests.server.fault_server import Behaviour, FaultServer
 
 import tacos
 from tacos import config
+from tacos.errors import TacosError
 from tacos.pipeline.model_factory import UserFunctions
 from tacos.workflows.select import OutputTargets, run_selection
 
@@ -76,5 +78,50 @@ def test_rows_alone_in_their_clusters_can_be_taken(
 ) -> None:
     """Case one_row, and two to four rows, of which one to all are taken."""
     done = select(server, tmp_path, rows_of(n_rows), n, preset)
-    print(done.table, done.summary.n_clusters if hasattr(done.summary,"n_clusters") else "")
     assert len(done.rows) == n
+    unscored = done.scores.filter(pl.col("score").is_null())
+    assert set(unscored["rule"]) <= {"uncompared"}
+    # robust compares across clusters, wherever there are two rows.
+    assert unscored.is_empty() or preset == "paper" or n_rows == 1
+
+
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+def test_identical_rows_are_one_row(
+    preset: str, server: FaultServer, tmp_path: Path
+) -> None:
+    done = select(server, tmp_path, rows_of(1) * 5, 1, preset)
+    assert done.rows == rows_of(1)
+
+
+def test_an_odd_last_row_comes_after_all_that_were_compared(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    """The paper's pairs leave the last of five rows of one cluster out."""
+    rows = [
+        {"instruction": f"Tell me about bread {i}.", "output": f"It is {i}."}
+        for i in range(5)
+    ]
+    sets = ("shortlist.rule=all", "cluster.smallest=0")
+    four = select(server, tmp_path, rows, 4, "paper", *sets)
+    assert four.scores["score"].null_count() == 0
+    five = select(server, tmp_path, rows, 5, "paper", *sets)
+    assert five.rows == rows
+    assert five.scores["rule"].to_list().count("uncompared") == 1
+
+
+def test_a_floor_of_correctness_takes_no_row_that_was_not_compared(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    with pytest.raises(TacosError, match="correctness"):
+        select(server, tmp_path, rows_of(1), 1, "robust", "select.min_correctness=1")
+
+
+def test_a_row_whose_judgement_is_missing_is_not_taken(
+    tmp_path: Path,
+) -> None:
+    """It was asked about: only rows of which nothing was asked come in without a score."""
+    with (
+        FaultServer(Behaviour(faults={"refusal": 1.0})) as refusing,
+        pytest.raises(TacosError),
+    ):
+        select(refusing, tmp_path, rows_of(2), 2, "robust", "judge.max_failure_rate=1")

@@ -77,8 +77,7 @@ def decode_row(text: bytes | str) -> Row:
         row: Row = orjson.loads(text)
     except ValueError:
         # 1e400, which is infinite as a double.
-        row = json.loads(text, parse_int=_parse_integer)
-        return row
+        return dict(json.loads(text, parse_int=_parse_integer))
     _, floats = _count_keys(row)
     has_huge_number = any(abs(number) >= HUGE for number in floats)
     if has_huge_number:

@@ -70,7 +70,7 @@ from tacos.records import (
 # fmt: off
 PIPELINE: Pipeline = (
     BatchStage(
-        "ingest", "samples", SAMPLES,
+        "ingest", "samples", SAMPLES, version=2,
         reads=("input",),
         uses=("ingest",),
         source=ingest.read_input_rows,
@@ -224,10 +224,10 @@ PIPELINE: Pipeline = (
         ),
     ),
     TableStage(
-        "select", "selection", SELECTION, version=4,
+        "select", "selection", SELECTION, version=5,
         reads=(
             "samples", "canonical_tags", "memberships", "clusters", "shortlist", "grades",
-            "close_grades", "verdicts/all", "scores/last",
+            "close_grades", "pairs/all", "verdicts/all", "scores/last",
         ),
         uses=(
             "select", "cluster.membership", "judge.reliability", "judge.mode", "judge.panel",

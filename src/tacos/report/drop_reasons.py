@@ -29,7 +29,7 @@ from tacos.report.shortlist_places import explain_place
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
-NOT_BY_GAIN = ("must-keep", "fill")
+NOT_BY_GAIN = ("must-keep", "uncompared", "fill")
 """Rules of rows that a list or the lack of others brought in."""
 
 

@@ -235,12 +235,10 @@ def read_conversation(value: Any) -> list[Turn]:
 
     A cell without a value is an empty conversation.
     """
+    if isinstance(value, str):
+        value = load_json_cell(value.strip() or "null", "the conversation")
     if value is None:
         return []
-    if isinstance(value, str):
-        if not value.strip():
-            return []
-        value = load_json_cell(value, "the conversation")
     if not isinstance(value, list | tuple):
         raise UnusableRow("the conversation is not a list")
     turns: list[Turn] = []

@@ -81,8 +81,8 @@ def select_by_quota(
     `scores` is a table SCORES (a row per sample, or per sample and cluster; rows with null scores
     are unjudged). `sizes` is the number of members of each cluster, which sets the quotas; if a
     cluster has too few judged rows, the best rows left stand in, wherever they are. `tags` are the
-    canonical tags of each id, for `tag_price`. `fill` lists unjudged rows (`id`, `cluster`, in the
-    order wanted) that may stand in when judged ones run out.
+    canonical tags of each id, for `tag_price`. `fill` lists unjudged rows (`id`, `cluster`, `rule`,
+    in the order wanted) that may stand in when judged ones run out.
 
     Raises `InputError` if there are fewer than n such rows, and if a row is both must-keep and
     excluded.
@@ -397,10 +397,10 @@ def _pick_from_fill(
 ) -> dict[str, Pick]:
     """Up to n, unjudged rows in the order of `fill`."""
     picked = dict(picks)
-    for id_, cluster in fill.select("id", "cluster").iter_rows():
+    for id_, cluster, rule in fill.select("id", "cluster", "rule").iter_rows():
         if len(picked) >= n:
             break
         if id_ in picked or id_ in exclude:
             continue
-        picked[id_] = Pick(id_, cluster, None, "fill")
+        picked[id_] = Pick(id_, cluster, None, rule)
     return picked

@@ -81,10 +81,22 @@ class AnnotatedPool:
         return build_pool_table(self.tables, self.ordered_memberships, self.scores)
 
     def draw_fill(self, seed: int) -> pl.DataFrame | None:
-        """id, cluster: unjudged rows in random order; None unless the settings let them fill up."""
-        if not self.settings.select.fill:
-            return None
-        return draw_unjudged_rows(self.memberships, self.scores, seed)
+        """id, cluster, rule: unjudged rows that may come in when judged ones run out; None without.
+
+        Shortlisted rows that nothing was compared with (`uncompared`: alone in their clusters, or
+        an odd last one) lack no judgement, since none was asked for. All others, in random order,
+        only where the settings let them (`fill`).
+        """
+        parts = []
+        # A floor of correctness can only be checked on judged rows.
+        if not self.settings.select.min_correctness:
+            uncompared = list_uncompared_rows(self.tables)
+            parts.append(uncompared.with_columns(rule=pl.lit("uncompared")))
+        if self.settings.select.fill:
+            drawn = draw_unjudged_rows(self.memberships, self.scores, seed)
+            parts.append(drawn.with_columns(rule=pl.lit("fill")))
+        rows = pl.concat(parts) if parts else pl.DataFrame()
+        return None if rows.is_empty() else rows.unique("id", maintain_order=True)
 
     def remove_excluded(self, ids: Iterable[str]) -> list[str]:
         """The ids that are not on the exclude list, in the same order."""
@@ -239,6 +251,30 @@ def draw_unjudged_rows(
         shuffle=True,
         seed=seed,
     ).select("id", "cluster")
+
+
+def list_uncompared_rows(tables: Tables) -> pl.DataFrame:
+    """id, cluster: shortlisted rows that are in no pair of any round; none where nothing is
+    compared at all.
+    """
+    pairs = [
+        table.scan().select("left", "right")
+        for name, table in tables.items()
+        if name.partition("/")[0] == "pairs"
+    ]
+    if not pairs:
+        return pl.DataFrame(schema=NO_HOMES.schema)
+    # Columns of both sides under one name
+    sides = [
+        side.select(id=pl.col(name)) for side in pairs for name in ("left", "right")
+    ]
+    shortlist = tables["shortlist"].scan().select("id", "cluster")
+    alone = shortlist.join(
+        pl.concat(sides),
+        on="id",
+        how="anti",
+    )
+    return alone.sort("id", "cluster").collect()
 
 
 def build_embedding_text() -> pl.Expr:

@@ -99,7 +99,7 @@ class QuotaSelection(AnnotatedPool):
 
     @cached_property
     def fill(self) -> pl.DataFrame | None:
-        """Unjudged rows that may fill up, where the settings let them."""
+        """Unjudged rows that may come last."""
         return self.draw_fill(self.settings.seed)
 
     @cached_property
@@ -190,12 +190,12 @@ class QuotaSelection(AnnotatedPool):
             tags=self.tags,
         )
         rules = dict(unlimited.select("id", "rule").iter_rows())
-        otherwise = (
-            # A row that only came in because of a limit
-            pl.when(pl.col("score").is_null())
-            .then(pl.lit("fill"))
-            .otherwise(pl.lit("remainder"))
-        )
+        fill_rules: dict[str, str] = {}
+        if self.fill is not None:
+            fill_rules = dict(self.fill.select("id", "rule").iter_rows())
+        rules = fill_rules | rules
+        # A row that only came in because of a limit
+        otherwise = pl.lit("remainder")
         by_quota = (
             pl.col("id")
             .replace_strict(

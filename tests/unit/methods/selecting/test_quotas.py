@@ -141,7 +141,7 @@ def test_too_few_judged_rows_are_an_error_that_names_fill() -> None:
 
 def test_fill_takes_unjudged_rows_last_and_says_so() -> None:
     fill = pl.DataFrame(
-        {"id": ["y", "a", "z", "w"], "cluster": [1, 0, 1, 0]},
+        {"id": ["y", "a", "z", "w"], "cluster": [1, 0, 1, 0], "rule": ["fill"] * 4},
         schema_overrides={"cluster": pl.UInt32},
     )
     found = select_by_quota(TABLE, SIZES, 8, fill=fill, exclude=["y"])
