@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tacos.workflows.ledger import export_ledger as export_ledger
     from tacos.workflows.ledger import import_ledger as import_ledger
     from tacos.workflows.ledger import ledger as ledger
+    from tacos.workflows.ledger import remove_from_ledger as remove_from_ledger
     from tacos.workflows.quote import Quote as Quote
     from tacos.workflows.quote import quote as quote
     from tacos.workflows.refine import Refinement as Refinement
@@ -65,7 +66,12 @@ _NAMES_OF = {
     "workflows.curve": ("curve", "SizeCurve"),
     "workflows.distill": ("distill", "Distillation"),
     "workflows.explain": ("explain",),
-    "workflows.ledger": ("ledger", "export_ledger", "import_ledger"),
+    "workflows.ledger": (
+        "ledger",
+        "export_ledger",
+        "import_ledger",
+        "remove_from_ledger",
+    ),
     "workflows.quote": ("quote", "Quote"),
     "workflows.refine": ("refine", "Refinement"),
     "workflows.requests": (

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.server.fault_server import FaultServer
+from tests.server.fault_server import Behaviour, FaultServer
 from typer.testing import CliRunner
 
 from tacos.cli import app
@@ -176,3 +176,89 @@ def test_a_ledger_from_before_is_used_as_it_is(tmp_path: Path) -> None:
     with open_ledger(folder / "ledger.sqlite") as book:
         assert book.size().n_replies == 180
         assert {entry.endpoint for entry in book.entries()} == {""}
+
+
+def count_replies(ledger: Path) -> int:
+    with open_ledger(ledger) as book:
+        return book.size().n_replies
+
+
+def test_removing_unusable_replies_counts_asks_and_touches_nothing_else(
+    data: Path,
+) -> None:
+    ledger = data.parent / "ledger"
+    remove = ("ledger", "--ledger", ledger, "remove")
+    with FaultServer(Behaviour({"invalid-json": 0.4})) as server:
+        tag(data, server)
+        n_unusable = server.asked.total() - N_ROWS  # each was told, and did better
+        assert 0 < n_unusable < N_ROWS
+
+        printed, error = invoke(*remove, "--unusable", "--dry-run")
+        assert error is None
+        assert f"{n_unusable} replies would be removed" in printed
+        printed, error = invoke(*remove, "--unusable")
+        assert f"pass --yes to remove {n_unusable} paid replies" in str(error)
+        assert count_replies(ledger) == N_ROWS + n_unusable
+
+        with open_ledger(ledger) as book:
+            usable = [e for e in book.entries() if "I would say" not in e.raw]
+        printed, error = invoke(*remove, "--unusable", "--yes")
+        assert f"{n_unusable} replies removed" in printed
+        with open_ledger(ledger) as book:
+            assert list(book.entries()) == usable
+        assert "nothing was removed" in invoke(*remove, "--unusable", "--yes")[0]
+
+
+def test_replies_are_removed_by_model_endpoint_and_date(data: Path) -> None:
+    ledger = data.parent / "ledger"
+    remove = ("ledger", "--ledger", ledger, "remove", "--yes")
+    with FaultServer() as server:
+        tag(data, server)
+        for criteria in (
+            ("--model", "other"),
+            ("--endpoint", "http://elsewhere/v1"),
+            ("--endpoint", "not noted"),
+            ("--date", "..2020-01-01"),
+            ("--date", "2020-01-01"),
+            ("--model", "tiny-1", "--unusable"),
+        ):
+            assert "no reply meets these criteria" in invoke(*remove, *criteria)[0]
+        assert count_replies(ledger) == N_ROWS
+        words = ("--model", "tiny-1", "--endpoint", f"{server.url}/")
+        printed, _ = invoke(*remove, *words, "--date", "2020-01-01..")
+        assert f"{N_ROWS} replies removed" in printed
+    assert count_replies(ledger) == 0
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ((), "say which replies to remove"),
+        (("--date", "yesterday"), "is no date"),
+        (("--date", "2026-02-30"), "is no date"),
+    ],
+)
+def test_a_removal_without_a_clear_criterion_is_refused(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    _, error = invoke("ledger", "--ledger", tmp_path / "l", "remove", "--yes", *words)
+    assert message in str(error)
+
+
+def test_the_ledger_says_which_endpoint_was_asked(data: Path) -> None:
+    with FaultServer() as server:
+        tag(data, server)
+        printed, _ = invoke("ledger", "--ledger", data.parent / "ledger", "--json")
+        assert [row["endpoint"] for row in json.loads(printed)["spend"]] == [server.url]
+
+
+def test_an_old_ledger_answers_for_its_unusable_replies(tmp_path: Path) -> None:
+    folder = shutil.copytree(BEFORE, tmp_path / "before")
+    ledger = folder / "ledger.sqlite"
+    printed, _ = invoke("ledger", "--ledger", ledger, "remove", "--unusable", "--yes")
+    with open_ledger(ledger) as book:
+        left = list(book.entries())
+    assert 0 < 180 - len(left) < 30
+    assert f"{180 - len(left)} replies removed" in printed
+    assert not [entry for entry in left if "I would say that this" in entry.raw]
+    assert "not noted" in unwrap(printed)

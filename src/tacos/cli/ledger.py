@@ -1,21 +1,50 @@
-"""`tacos ledger`: the paid replies, what they cost, and how to move them."""
+"""`tacos ledger`: the paid replies, what they cost, and how to move or remove them."""
 
 from __future__ import annotations
+
+import sys
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from tacos.cli.shared import console, options
+from tacos.errors import ConfigError
 from tacos.workflows import ledger as workflow
-from tacos.workflows.ledger import PricedSpend
+from tacos.workflows.ledger import NOT_NOTED, PricedSpend, ReplyGroup
 
 app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+Model = Annotated[str | None, typer.Option(help="replies of this requested model")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        help="replies of this base URL; 'not noted' for those of older ledgers and of files",
+        metavar="URL",
+    ),
+]
+Date = Annotated[
+    str | None,
+    typer.Option(
+        help="replies of a day (UTC), 2026-11-25, or of days: 2026-11-01..2026-11-25; "
+        "either end may be left out",
+        metavar="DAY",
+    ),
+]
+Unusable = Annotated[
+    bool,
+    typer.Option("--unusable", help="replies that hold no answer, refusals among them"),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="count the replies, remove none")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="remove without asking")]
 COLUMNS = (
     "day",
     "model",
+    "endpoint",
     "way",
     "replies",
     "prompt tokens",
@@ -30,7 +59,7 @@ def show_ledger(
     ledger: options.Ledger = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """The paid replies: size, spend by model and day; export and import them.
+    """The paid replies: size, spend by model and day; export, import and remove them.
 
     Examples:
 
@@ -80,6 +109,75 @@ def import_ledger(
     )
 
 
+@app.command("remove")
+def remove_replies(
+    context: typer.Context,
+    model: Model = None,
+    endpoint: Endpoint = None,
+    date: Date = None,
+    unusable: Unusable = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    ledger: options.Ledger = None,
+) -> None:
+    """Remove the replies that meet all of the given criteria; nothing else is touched.
+
+    Their questions are asked, and paid for, anew. It counts them and asks before it removes any.
+
+    Examples:
+
+      tacos ledger remove --unusable --dry-run
+
+      tacos ledger remove --model my-model --endpoint http://localhost:8000/v1
+
+      tacos ledger remove --model my-model --date 2026-11-01..2026-11-25
+    """
+    planned = workflow.plan_removal(
+        ledger or context.obj,
+        model=model,
+        endpoint=endpoint,
+        date=date,
+        unusable=unusable,
+    )
+    n_replies = len(planned.replies)
+    if not n_replies:
+        console.print_line("no reply meets these criteria; nothing was removed")
+        return
+    console.out.print(_build_group_table(planned.groups))
+    if dry_run:
+        console.print_line(f"{n_replies:,} replies would be removed")
+        return
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError(
+            "cannot ask for confirmation (no terminal); "
+            f"pass --yes to remove {n_replies:,} paid replies"
+        )
+    if not yes and not typer.confirm(f"Remove {n_replies:,} paid replies?"):
+        raise ConfigError("nothing was removed")
+    n_removed = workflow.carry_out_removal(planned)
+    console.print_line(f"{n_removed:,} replies removed")
+
+
+def _build_group_table(groups: list[ReplyGroup]) -> Table:
+    """Replies by model, endpoint and task."""
+    table = Table("model", "endpoint", "task", "replies", "unusable", "tokens", "days")
+    for group in groups:
+        n_tokens = group.prompt_tokens + group.answer_tokens
+        days = group.first_day
+        if group.last_day != days:
+            days = f"{days} to {group.last_day}"
+        table.add_row(
+            group.model,
+            group.endpoint or NOT_NOTED,
+            group.task,
+            f"{group.n_replies:,}",
+            f"{group.n_unusable:,}",
+            f"{n_tokens:,}",
+            days,
+        )
+    return table
+
+
 def _build_spend_table(spend: list[PricedSpend]) -> Table:
     """Spend by model and day."""
     # Dollars are by today's price table, which may not know a model.
@@ -89,6 +187,7 @@ def _build_spend_table(spend: list[PricedSpend]) -> Table:
         table.add_row(
             row.day,
             row.model,
+            row.endpoint or NOT_NOTED,
             row.way,
             f"{row.n_replies:,}",
             f"{row.prompt_tokens:,}",

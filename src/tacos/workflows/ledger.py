@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tacos.errors import ConfigError
+from tacos.llm.chat.envelope import EnvelopeError, read_chat_reply
+from tacos.llm.chat.reply_parsing import UnusableReplyError, parse_reply_json
 from tacos.llm.cost import prices
+from tacos.llm.embedding.envelope import TASK as EMBEDDING
 from tacos.llm.ledger.ledger import DailySpend, LedgerSize, open_ledger
+from tacos.llm.ledger.removal import FoundReply, ReplyFilter
+from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.offline import exchange_files
+from tacos.methods.judging import comparisons, refinement
+from tacos.methods.tags import open_tags, tag_checks
 from tacos.workflows import arguments
+
+NOT_NOTED = "not noted"
+"""How people name the endpoint of replies that came before ledgers noted it, or in files."""
+DAY = 86_400.0
+SEVERAL_ANSWERS = {
+    "type": "object",
+    "properties": {"answers": {"type": "array"}},
+    "required": ["answers"],
+}
+"""Answers to several pairs of tags, or to several instructions."""
+ANSWER_SCHEMAS: tuple[dict[str, Any], ...] = (
+    open_tags.SCHEMA,
+    comparisons.SCHEMA,
+    comparisons.GRADE_SCHEMA,
+    comparisons.ONE_SCORE_SCHEMA,
+    comparisons.ONE_SCORE_GRADE_SCHEMA,
+    refinement.RESPONSE_SCHEMA,
+    refinement.INSTRUCTION_SCHEMA,
+    *map(tag_checks.build_answer_schema, tag_checks.FIELD),
+    SEVERAL_ANSWERS,
+)
+"""What the answers to the questions of tacos look like."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +110,184 @@ def import_ledger(
     with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
         counts = book.restore(exchange_files.read_exchange_lines(source))
     return ImportedReplies(*counts)
+
+
+@dataclass(frozen=True)
+class ReplyGroup:
+    """Replies to one task by one model of one endpoint."""
+
+    model: str
+    endpoint: str
+    """The base URL; "" where it was not noted."""
+    task: str
+    n_replies: int
+    n_unusable: int
+    prompt_tokens: int
+    answer_tokens: int
+    first_day: str
+    last_day: str
+    """The days (UTC) of the oldest and the newest reply."""
+
+
+@dataclass(frozen=True)
+class PlannedRemoval:
+    """Replies to remove: exactly these, whatever comes in meanwhile."""
+
+    ledger: Path | None
+    replies: list[FoundReply]
+    """Without their raw text."""
+    groups: list[ReplyGroup]
+
+
+def remove_from_ledger(
+    ledger: str | Path | None = None,
+    *,
+    model: str | None = None,
+    endpoint: str | None = None,
+    date: str | None = None,
+    unusable: bool = False,
+    dry_run: bool = False,
+) -> list[ReplyGroup]:
+    """Remove the replies that meet all of the criteria, and nothing else.
+
+    Their questions are asked, and paid for, anew.
+
+    Args:
+        ledger: The file of paid replies; in the user's data folder by default.
+        model: The requested model.
+        endpoint: The base URL that was asked; "" or "not noted" where it was not noted.
+        date: A day (UTC) such as "2026-11-25", or days from and to: "2026-11-01..2026-11-25",
+            "2026-11-01..", "..2026-11-25".
+        unusable: Only replies that hold no answer, refusals among them.
+        dry_run: Count only.
+
+    Returns:
+        What was removed, or with `dry_run` would be.
+
+    Raises:
+        ConfigError: There is no criterion, or the date is none.
+    """
+    planned = plan_removal(
+        ledger,
+        model=model,
+        endpoint=endpoint,
+        date=date,
+        unusable=unusable,
+    )
+    if not dry_run:
+        carry_out_removal(planned)
+    return planned.groups
+
+
+def plan_removal(
+    ledger: str | Path | None = None,
+    *,
+    model: str | None = None,
+    endpoint: str | None = None,
+    date: str | None = None,
+    unusable: bool = False,
+) -> PlannedRemoval:
+    """Find the replies that meet all of the criteria, as `remove_from_ledger` says."""
+    path = arguments.to_optional_path("ledger", ledger)
+    texts = {"model": model, "endpoint": endpoint, "date": date}
+    for name, value in texts.items():
+        if value is not None:
+            arguments.check_type(name, value, str, "a text")
+    wanted = _build_reply_filter(model, endpoint, date)
+    if wanted == ReplyFilter() and not unusable:
+        raise ConfigError(
+            "say which replies to remove: --model, --endpoint, --date or --unusable "
+            "(remove the file to remove them all)"
+        )
+    replies: list[FoundReply] = []
+    entries_by_group: dict[tuple[str, str, str], list[LedgerEntry]] = {}
+    n_unusable: Counter[tuple[str, str, str]] = Counter()
+    with open_ledger(path) as book:
+        for row, entry in book.find(wanted):
+            is_unusable = not holds_answer(entry)
+            if unusable and not is_unusable:
+                continue
+            slim = entry._replace(raw="")
+            replies.append(FoundReply(row, slim))
+            group = (entry.asked, entry.endpoint, entry.task)
+            entries_by_group.setdefault(group, []).append(slim)
+            n_unusable[group] += is_unusable
+    groups = [
+        _describe_group(entries, n_unusable[group])
+        for group, entries in entries_by_group.items()
+    ]
+    return PlannedRemoval(path, replies, groups)
+
+
+def carry_out_removal(planned: PlannedRemoval) -> int:
+    """Remove what was planned; returns how many replies there still were."""
+    with open_ledger(planned.ledger) as book:
+        return book.remove(planned.replies)
+
+
+def holds_answer(entry: LedgerEntry) -> bool:
+    """Whether a reply answers any kind of question that tacos asks."""
+    if entry.task == EMBEDDING:
+        return True  # only valid vectors are kept
+    try:
+        said = read_chat_reply(entry.raw)
+    except EnvelopeError:
+        return False
+    if said.refusal or said.finish == "content_filter":
+        return False
+    for schema in ANSWER_SCHEMAS:
+        # The ledger does not keep the question, so it is not known which of them was asked for.
+        with suppress(UnusableReplyError):
+            parse_reply_json(said.text, schema)
+            return True
+    return False
+
+
+def _build_reply_filter(
+    model: str | None,
+    endpoint: str | None,
+    date: str | None,
+) -> ReplyFilter:
+    """The criteria that need no look into the replies."""
+    if endpoint is not None:
+        endpoint = "" if endpoint == NOT_NOTED else endpoint.rstrip("/")
+    if date is None:
+        return ReplyFilter(model, endpoint)
+    first, dots, last = date.partition("..")
+    since = _parse_day(first, date) if first or not dots else -math.inf
+    until = math.inf
+    if last or not dots:
+        until = _parse_day(last or first, date) + DAY
+    return ReplyFilter(model, endpoint, since, until)
+
+
+def _parse_day(text: str, date: str) -> float:
+    """The first second of a day, since 1970 (UTC)."""
+    try:
+        day = datetime.strptime(text.strip(), "%Y-%m-%d")
+    except ValueError:
+        raise ConfigError(
+            f"{date!r} is no date: write a day (2026-11-25), or days from and to "
+            "(2026-11-01..2026-11-25)"
+        ) from None
+    return day.replace(tzinfo=UTC).timestamp()
+
+
+def _describe_group(entries: Sequence[LedgerEntry], n_unusable: int) -> ReplyGroup:
+    """What some replies of one model, endpoint and task have in common."""
+    first = entries[0]
+    days = [datetime.fromtimestamp(entry.at, UTC).date() for entry in entries]
+    return ReplyGroup(
+        model=first.asked,
+        endpoint=first.endpoint,
+        task=first.task,
+        n_replies=len(entries),
+        n_unusable=n_unusable,
+        prompt_tokens=sum(entry.prompt_tokens for entry in entries),
+        answer_tokens=sum(entry.answer_tokens for entry in entries),
+        first_day=min(days).isoformat(),
+        last_day=max(days).isoformat(),
+    )
 
 
 def _price_spend(row: DailySpend) -> float | None:

@@ -6,5 +6,6 @@ group_writer  writes replies in groups, from a thread
 leases, lease_holders   who may ask which question
 reply_rules   which replies answer a question now: staleness, other endpoints
 lookup        from a ledger entry to a `Reply`, or to the question still open
+removal       finds and removes replies by model, endpoint and date
 submissions   batches that a server still owes
 """

@@ -30,6 +30,12 @@ from tacos.errors import OutputError, TacosError
 from tacos.llm.cost.budget import BudgetMeter
 from tacos.llm.ledger import lease_holders, leases
 from tacos.llm.ledger.group_writer import GROUP, Done, GroupWriter
+from tacos.llm.ledger.removal import (
+    FoundReply,
+    ReplyFilter,
+    find_replies,
+    remove_rows,
+)
 from tacos.llm.ledger.schema import (
     LedgerEntry,
     begin_transaction,
@@ -51,6 +57,8 @@ class DailySpend(NamedTuple):
     n_replies: int
     prompt_tokens: int
     answer_tokens: int
+    endpoint: str
+    """The base URL that was asked; "" where it was not noted."""
 
 
 class KeyLeases(NamedTuple):
@@ -171,6 +179,19 @@ class Ledger:
         ):
             yield from select_entries(database)
 
+    def find(self, wanted: ReplyFilter) -> Iterator[FoundReply]:
+        """The replies that a filter means, in the order in which they came."""
+        with (
+            self._explain_errors(),
+            closing(open_database(self.path, "NORMAL")) as database,
+        ):
+            yield from find_replies(database, wanted)
+
+    def remove(self, replies: Sequence[FoundReply]) -> int:
+        """Remove replies, and nothing else; returns how many were still there."""
+        with self._explain_errors(), self._write_lock:
+            return remove_rows(self._writing, [reply.row for reply in replies])
+
     # Leases
 
     def take(self, keys: Sequence[str]) -> KeyLeases:
@@ -203,11 +224,11 @@ class Ledger:
     # Figures
 
     def spend(self) -> list[DailySpend]:
-        """What was bought, by requested model, day and way; newest first."""
+        """What was bought, by requested model, day, way and endpoint; newest first."""
         sql = """
             SELECT asked, date(at, 'unixepoch'), way,
-              count(*), sum(prompt_tokens), sum(answer_tokens)
-            FROM replies GROUP BY 1, 2, 3 ORDER BY 2 DESC, 1, 3
+              count(*), sum(prompt_tokens), sum(answer_tokens), endpoint
+            FROM replies GROUP BY 1, 2, 3, endpoint ORDER BY 2 DESC, 1, 3, endpoint
         """
         with self._explain_errors(), self._read_lock:
             return [DailySpend(*row) for row in self._reading.execute(sql)]

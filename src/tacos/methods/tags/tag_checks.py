@@ -373,7 +373,7 @@ def build_check_request(
         fields=fields,
         template=template,
         template_hash=template_hash,
-        schema=_build_answer_schema(task),
+        schema=build_answer_schema(task),
         sampling={
             "temperature": config.temperature,
             "max_tokens": config.max_tokens,
@@ -381,7 +381,7 @@ def build_check_request(
     )
 
 
-def _build_answer_schema(task: str) -> dict[str, Any]:
+def build_answer_schema(task: str) -> dict[str, Any]:
     """The JSON schema of an answer; the reason comes first, so that it guides the verdict."""
     properties = {
         "reason": {"type": "string"},
