@@ -139,7 +139,9 @@ def run_app() -> None:
             check_file_name(word)
         app()
     except TacosError as error:
-        print(f"tacos: {error}", file=sys.stderr)
+        # What the error leaves behind is noted on it.
+        notes = getattr(error, "__notes__", [])
+        print(" ".join([f"tacos: {error}", *notes]), file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()

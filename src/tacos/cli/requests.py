@@ -143,7 +143,13 @@ def run_batch(
       tacos requests batch out.jsonl.run --budget 5usd
     """
     settings = workflow.load_run_settings(run)
-    consent.ask_consent(settings, run, yes=yes, models=list_endpoint_models(settings))
+    models = list_endpoint_models(settings)
+    if consent.needs_consent(settings, run, yes=yes, models=models):
+        # Where every question is answered, nothing is sent that anybody must agree to.
+        if workflow.requests(run, ledger=ledger) is None:
+            console.print_line(ALL_ANSWERED)
+            return
+        consent.ask_consent(settings, run, yes=yes, models=models)
     result = consent.use_other_endpoints(
         lambda allowed: workflow.run_batch(
             run,

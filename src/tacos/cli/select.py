@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tacos.cli.shared import consent, console, option_settings, options, outcome
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
+from tacos.errors import OfflineError, OtherEndpointError
+from tacos.store.artifacts import Store
 from tacos.workflows import select as workflow
 from tacos.workflows.dry_run import StepForecast, forecast_run
 from tacos.workflows.selection import OutputTargets, Selection
@@ -98,7 +101,7 @@ def select(  # noqa: PLR0913 - the options of the command
     # Not the time of day, which may be set back while the run lasts.
     started = time.monotonic()
 
-    def select_rows(settings: Settings) -> Selection:
+    def select_rows(settings: Settings, *, offline: bool = False) -> Selection:
         with console.show_progress(show=not as_json) as bars:
             return workflow.run_selection(
                 data,
@@ -108,11 +111,38 @@ def select(  # noqa: PLR0913 - the options of the command
                 workers=workers,
                 progress=bars,
                 until=until,
+                offline=offline,
             )
 
-    # Ask before anything is sent, then run.
-    done = consent.run_with_consent(select_rows, chosen, directory, yes=yes)
+    models = consent.list_asked_models(chosen, until)
+    done = None
+    if consent.needs_consent(chosen, directory, yes=yes, models=models):
+        done = _select_without_sending(select_rows, chosen, directory)
+    if done is None:
+        # Ask before anything is sent, then run.
+        done = consent.run_with_consent(
+            select_rows,
+            chosen,
+            directory,
+            yes=yes,
+            models=models,
+        )
     outcome.print_outcome(done, as_json=as_json, seconds=time.monotonic() - started)
+
+
+def _select_without_sending(
+    select_rows: Callable[..., Selection],
+    settings: Settings,
+    directory: Path | None,
+) -> Selection | None:
+    """The selection if a run can finish it by the replies that the ledger has, else None."""
+    # A run that has read no input has imported no reply either.
+    if directory is None or not Store(directory).has("samples"):
+        return None
+    try:
+        return select_rows(settings, offline=True)
+    except (OfflineError, OtherEndpointError):
+        return None
 
 
 def _set_up_logging(*, verbose: bool) -> None:

@@ -21,7 +21,7 @@ import polars as pl
 
 from tacos.config import SelectSettings, Settings
 from tacos.engines.local import LocalEngine
-from tacos.errors import InputError, OutputError, RunError
+from tacos.errors import InputError, OutputError, RunError, TacosError
 from tacos.formats import reading, sources
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
@@ -108,7 +108,7 @@ def select(  # noqa: PLR0913 - the options of the command
     )
 
 
-def run_selection(
+def run_selection(  # noqa: PLR0913 - the options of the command
     data: Any,
     settings: Settings,
     targets: OutputTargets,
@@ -118,11 +118,13 @@ def run_selection(
     workers: int = 0,
     progress: Progress | None = None,
     until: str | None = None,
+    offline: bool = False,
 ) -> Selection:
     """Select by complete settings, as the command line does.
 
     `ledger` defaults to the one in the user's data folder, `workers` to the number of cores;
-    `until` is the last stage to run. Raises the exceptions of `tacos.errors`.
+    `until` is the last stage to run; with `offline`, a question that the ledger does not answer
+    raises `OfflineError`. Raises the exceptions of `tacos.errors`.
     """
     # Fail before any work if the outputs cannot be written.
     check_targets(targets)
@@ -135,12 +137,15 @@ def run_selection(
         directory = Path(tempfile.mkdtemp(prefix="tacos-")) / "run"
     store = Store(directory)
     engine = LocalEngine(workers)
+    # Of the models alone: the settings of the run say nothing about this attempt.
+    to_send = _forbid_sending(settings) if offline else settings
 
     with (
+        _note_what_is_kept(directory),
         store.lock(),
         _translate_read_errors(directory),
         closing(engine),
-        open_models(settings, own, ledger) as models,
+        open_models(to_send, own, ledger) as models,
     ):
 
         def check(name: str, artifact: Artifact) -> None:
@@ -190,6 +195,12 @@ def run_selection(
     return done
 
 
+def _forbid_sending(settings: Settings) -> Settings:
+    """Settings by which the ledger alone answers."""
+    llm = settings.llm.model_copy(update={"offline": True})
+    return settings.model_copy(update={"llm": llm})
+
+
 def resolve_run_directory(run: Path | None, output: Path | None) -> Path | None:
     """The run directory: the given one, else `<output>.run`, else None."""
     if run:
@@ -212,6 +223,22 @@ def add_id_lists(
         lists["exclude"] = (*settings.select.exclude, *ids)
     selecting = settings.select.model_copy(update=lists)
     return settings.model_copy(update={"select": selecting})
+
+
+@contextmanager
+def _note_what_is_kept(directory: Path) -> Iterator[None]:
+    """Let an error that leaves a run directory behind say so."""
+    try:
+        yield
+    except RunError:  # about the directory itself
+        raise
+    except TacosError as error:
+        # A directory without a finished stage is gone by now.
+        if directory.is_dir():
+            error.add_note(
+                f"What was finished is kept in {directory}: the same command goes on from there."
+            )
+        raise
 
 
 @contextmanager

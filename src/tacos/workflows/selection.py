@@ -79,6 +79,8 @@ class Selection:
     report_path: Path | None = None
     made: list[str] = field(default_factory=list)
     """The artifacts that this call made; empty if all were up to date."""
+    replaced: bool = False
+    """Whether `output` took the place of a file with another content."""
 
     def __repr__(self) -> str:
         """The run and its number of selected rows; the settings would fill the screen."""
@@ -310,9 +312,18 @@ def write_outputs(done: Selection, targets: OutputTargets) -> Selection:
     )
     if targets.report is not None:
         written.report(targets.report)
-    if targets.output is not None:
-        _write_rows(written, targets.output, columns=targets.columns)
-    return written
+    if targets.output is None:
+        return written
+    before = _digest_if_present(targets.output)
+    _write_rows(written, targets.output, columns=targets.columns)
+    after = _digest_if_present(targets.output)
+    return replace(written, replaced=before not in ("", after))
+
+
+def _digest_if_present(file: Path) -> str:
+    """The digest of a file; "" where there is none."""
+    # A pipe or a device cannot be read back.
+    return files.digest_files([file]) if file.is_file() else ""
 
 
 def _write_rows(done: Selection, output: Path, *, columns: bool) -> None:

@@ -17,7 +17,9 @@ from tacos.cli.shared import console
 from tacos.config import Settings
 from tacos.errors import ConfigError, OtherEndpointError
 from tacos.llm.transport.endpoint import resolve_endpoint
+from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
+from tacos.pipeline.plan import cut_plan, plan_steps
 from tacos.store.artifacts import write_json
 
 WHAT_IS_SENT = {
@@ -47,7 +49,7 @@ def run_with_consent(
     run: Path | None,
     *,
     yes: bool,
-    models: StageModels | None = None,
+    models: StageModels,
 ) -> T:
     """Do what may send data, or use replies of another endpoint, once the user agrees to that.
 
@@ -87,26 +89,44 @@ def _allow_other_endpoints(settings: Settings) -> Settings:
     return settings.model_copy(update={"llm": llm})
 
 
+def list_asked_models(settings: Settings, until: str | None) -> StageModels:
+    """The models that a selection asks up to the stage `until`, those of its encoders included.
+
+    Raises `ConfigError` if there is no such stage.
+    """
+    models = {**list_endpoint_models(settings), **list_embedding_models(settings)}
+    if until is None:
+        return models
+    steps = cut_plan(plan_steps(resolve_judging(settings)), until)
+    stages = {step.stage.name for step in steps}
+    return {stage: names for stage, names in models.items() if stage in stages}
+
+
+def needs_consent(
+    settings: Settings,
+    run: Path | None,
+    *,
+    yes: bool,
+    models: StageModels,
+) -> bool:
+    """Whether something may be sent that nobody has agreed to."""
+    return bool(_find_unapproved(settings, run, yes=yes, models=models))
+
+
 def ask_consent(
     settings: Settings,
     run: Path | None,
     *,
     yes: bool,
-    models: StageModels | None = None,
+    models: StageModels,
 ) -> None:
-    """Ask for consent to send data to an endpoint.
+    """Ask for consent to send data to the endpoints of these models.
 
-    It does not ask if the endpoint is this machine, if `yes` was given, or if this run has asked
-    about the same stages before. `models` defaults to those of a selection, its encoders included.
-    Raises `ConfigError` if there is no terminal to ask on, or if the answer is no.
+    It does not ask if the endpoint is this machine, if `yes` was given, if nothing is sent
+    (`llm.offline`), or if this run has asked about the same stages before. Raises `ConfigError` if
+    there is no terminal to ask on, or if the answer is no.
     """
-    if models is None:
-        models = {**list_endpoint_models(settings), **list_embedding_models(settings)}
-    unapproved = {
-        host: stages
-        for host, stages in _group_by_host(settings, models).items()
-        if not (yes or _is_local_host(host) or _has_consent(run, host, stages))
-    }
+    unapproved = _find_unapproved(settings, run, yes=yes, models=models)
     if not unapproved:
         return
     for host, stages in unapproved.items():
@@ -122,6 +142,23 @@ def ask_consent(
         raise ConfigError("stopped before anything was sent")
     for host, stages in unapproved.items():
         _record_consent(run, host, stages)
+
+
+def _find_unapproved(
+    settings: Settings,
+    run: Path | None,
+    *,
+    yes: bool,
+    models: StageModels,
+) -> dict[str, StageModels]:
+    """Host -> stages that would send it data that nobody has agreed to, with their models."""
+    if yes or settings.llm.offline:
+        return {}
+    return {
+        host: stages
+        for host, stages in _group_by_host(settings, models).items()
+        if not (_is_local_host(host) or _has_consent(run, host, stages))
+    }
 
 
 def _group_by_host(

@@ -16,7 +16,11 @@ def print_outcome(
 ) -> None:
     """Print the figures of a run, and where its files are."""
     if as_json:
-        files = {"run": str(done.run), "output": str(done.output or "")}
+        files = {
+            "run": str(done.run),
+            "output": str(done.output or ""),
+            "replaced": done.replaced,
+        }
         timing = {"made": done.made, "wall_seconds": round(seconds, 2)}
         console.print_json(
             {
@@ -38,4 +42,7 @@ def print_outcome(
     # A run without an output has no files beside it.
     for label, path in paths.items():
         if path:
-            console.print_line(f"{label}: {path}")
+            remark = ""
+            if path == done.output and done.replaced:
+                remark = " (took the place of an earlier file)"
+            console.print_line(f"{label}: {path}{remark}")

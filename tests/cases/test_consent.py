@@ -1,0 +1,157 @@
+"""What is asked before something is sent, what a failed run leaves behind, and outputs that are
+replaced: issue 13, A3 and the rest of issue 12.
+
+Consent is asked where something may be sent, and nowhere else: `--until` a stage that asks nobody,
+and runs whose every question was answered by files, go through.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.server.fault_server import FaultServer
+from typer.testing import CliRunner
+
+from tacos.cli import app, run_app
+from tacos.errors import ConfigError, TacosError
+
+URL = "https://api.example.com/v1"
+FAR = ("--llm", URL, "--model", "far-1")
+FAR_JUDGE = ("--set", f"llm.base_url={URL}", "--set", "judge.model=far-1")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No endpoint of the machine that runs the tests."""
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A few rows, all different."""
+    path = tmp_path / "rows.jsonl"
+    rows = [
+        {"instruction": f"Draw {n} boats, size {n}.", "output": f"{n} boats are drawn."}
+        for n in range(1, 13)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def invoke(*words: object) -> tuple[str, TacosError | None]:
+    """What a command printed, and the error it ended with."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exception is not None and not isinstance(done.exception, TacosError):
+        raise done.exception
+    return done.output, done.exception
+
+
+def select(data: Path, *more: object) -> tuple[str, TacosError | None]:
+    """`tacos select` with run, output and ledger beside the data."""
+    folder = data.parent
+    return invoke(
+        *("select", data, "-n", 4, "-o", folder / "out.jsonl"),
+        *("--ledger", folder / "ledger.sqlite"),
+        *more,
+    )
+
+
+@pytest.mark.parametrize(
+    "endpoint, stage", [(FAR, "ingest"), (FAR_JUDGE, "tag"), (FAR_JUDGE, "shortlist")]
+)
+def test_a_stage_that_asks_nobody_needs_no_consent(
+    data: Path, endpoint: tuple[str, ...], stage: str
+) -> None:
+    _, error = select(data, *endpoint, "--until", stage)
+    assert error is None
+    _, error = select(data, *endpoint)
+    assert isinstance(error, ConfigError)
+    assert "pass --yes to allow sending data to api.example.com" in str(error)
+
+
+def test_a_stage_that_asks_still_needs_consent(data: Path) -> None:
+    printed, error = select(data, *FAR, "--until", "tag")
+    assert isinstance(error, ConfigError)
+    assert "tag: every instruction" in printed
+    assert "judge:" not in printed
+
+
+def test_a_run_that_files_have_answered_needs_no_consent(data: Path) -> None:
+    folder = data.parent
+    run = folder / "out.jsonl.run"
+    ledger = ("--ledger", folder / "ledger.sqlite")
+    model = FaultServer()  # answers without a network
+    select(data, *FAR, "--until", "ingest")
+    _, error = select(data, *FAR)
+    assert "pass --yes" in str(error)
+    for _ in range(20):
+        output = folder / "requests.jsonl"
+        printed, _ = invoke("requests", "export", run, "-o", output, *ledger)
+        if "no requests left" in printed:
+            break
+        replies = []
+        for line in output.read_text().splitlines():
+            request = json.loads(line)
+            response = {"status_code": 200, "body": model.answer(request["body"])}
+            replies.append({"custom_id": request["custom_id"], "response": response})
+        (folder / "replies.jsonl").write_text("\n".join(map(json.dumps, replies)))
+        invoke("requests", "import", run, folder / "replies.jsonl", *ledger)
+    printed, error = select(data, *FAR)
+    assert error is None
+    assert "selected" in printed
+    printed, error = invoke("requests", "batch", run, *ledger)
+    assert error is None
+    assert "every request is answered" in printed
+    settings = json.loads((run / "run.json").read_text())["settings"]
+    assert settings["llm"]["offline"] is False
+
+
+def test_what_a_failed_run_leaves_is_said(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = data.parent / "out.jsonl"
+    words = ["tacos", "select", str(data), "-n", "400", "-o", str(output)]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as end:
+        run_app()
+    assert end.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "only 12 usable rows" in line
+    assert f"What was finished is kept in {output}.run" in line
+
+
+def test_a_failed_run_without_a_finished_stage_leaves_nothing(data: Path) -> None:
+    data.write_text("no row\n")
+    _, error = select(data)
+    assert error is not None
+    assert not (data.parent / "out.jsonl.run").exists()
+    assert not getattr(error, "__notes__", [])
+
+
+def test_the_summary_says_that_an_output_was_replaced(data: Path) -> None:
+    place = "took the place of an earlier file"
+    assert place not in select(data)[0]
+    assert place not in select(data)[0]  # the same content
+    assert place in select(data, "-n", 3)[0]
+    printed, _ = select(data, "-n", 4, "--json")
+    assert json.loads(printed)["replaced"] is True
+
+
+def test_an_import_names_the_most_frequent_reasons(data: Path) -> None:
+    folder = data.parent
+    run = folder / "out.jsonl.run"
+    ledger = ("--ledger", folder / "ledger.sqlite")
+    select(data, *FAR, "--until", "ingest")
+    output = folder / "requests.jsonl"
+    invoke("requests", "export", run, "-o", output, *ledger)
+    expired = {"code": "batch_expired", "message": "Out of time."}
+    lines = []
+    for line in output.read_text().splitlines():
+        key = json.loads(line)["custom_id"]
+        lines.append({"custom_id": key, "response": None, "error": expired})
+    (folder / "replies.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    printed, error = invoke(
+        "requests", "import", run, folder / "replies.jsonl", *ledger
+    )
+    assert f"errors: {len(lines)} x batch_expired: Out of time." in printed
+    assert "no reply to any open request" in str(error)
