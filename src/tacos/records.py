@@ -179,12 +179,28 @@ class Table(Protocol):
     ) -> Iterator[pl.DataFrame]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class OriginalRows:
+    """Rows of a file that has types, as they were read: row i of `table` is row `first_row` + i of
+    `file`, as ids number them. `metadata` are the file's own key-value pairs.
+    """
+
+    file: str
+    first_row: int
+    table: pl.DataFrame
+    metadata: dict[str, str]
+
+
 class StageOutput(NamedTuple):
-    """What a stage returns: its table, the rows it could not use, and notes for the manifest."""
+    """What a stage returns: its table, the rows it could not use, and notes for the manifest.
+
+    `original` are the rows that the table was made of, where they have types that it has not.
+    """
 
     table: pl.DataFrame
     rejects: pl.DataFrame
     notes: dict[str, Any]
+    original: OriginalRows | None = None
 
     @classmethod
     def without_rejects(

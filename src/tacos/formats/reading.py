@@ -24,10 +24,11 @@ from tacos.formats.delimited import read_delimited
 from tacos.formats.detection import PARQUET, Container, detect_container, is_parquet
 from tacos.formats.json import read_json_array, read_json_objects
 from tacos.formats.jsonl import read_json_lines
-from tacos.formats.parquet import read_parquet, read_parquet_stream
+from tacos.formats.original_types import keep_original
+from tacos.formats.parquet import TypedBatch, read_parquet, read_parquet_stream
 from tacos.formats.python_objects import digest_data, iterate_data_rows
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, Row
-from tacos.records import Reject
+from tacos.records import OriginalRows, Reject
 
 __all__ = ["MAX_RAW", "RowBatch", "digest_data", "read_ids", "read_rows"]
 
@@ -49,6 +50,8 @@ class RowBatch:
     first_row: int
     rows: list[tuple[int, Row]]
     rejects: list[Reject]
+    original: OriginalRows | None = None
+    """The rows with their types, where the file has any."""
 
 
 def read_rows(
@@ -94,8 +97,7 @@ def read_file(
         # Parquet that is not compressed as a whole needs no temporary copy.
         is_plain_parquet = file.peek(4)[:4] == PARQUET  # type: ignore[attr-defined]
         if is_plain_parquet:
-            rows = read_parquet(Path(path), name, batch_size)
-            yield from _batch_items(name, rows, batch_size)
+            yield from _number_tables(name, read_parquet(Path(path), name, batch_size))
         else:
             yield from _read_stream(file, name, batch_size)
 
@@ -215,11 +217,12 @@ def _read_stream(
     decompressed = decompress_chunks(file, name)
     head, chunks = _peek_chunk(decompressed)
     if is_parquet(head, name):
-        rows = read_parquet_stream(chunks, name, batch_size)
-    else:
-        head, chunks = _peek_chunk(convert_to_utf8(chunks, name))
-        container = detect_container(head, name)
-        rows = _parse_text_rows(chunks, container, name)
+        tables = read_parquet_stream(chunks, name, batch_size)
+        yield from _number_tables(name, tables)
+        return
+    head, chunks = _peek_chunk(convert_to_utf8(chunks, name))
+    container = detect_container(head, name)
+    rows = _parse_text_rows(chunks, container, name)
     yield from _batch_items(name, rows, batch_size)
 
 
@@ -250,6 +253,27 @@ def _parse_text_rows(
     return read_json_objects(chunks, name)
 
 
+def _number_tables(name: str, batches: Iterable[TypedBatch]) -> Iterator[RowBatch]:
+    """Rows of tables, numbered. Raises `InputError` when there are none at all."""
+    first = 0
+    for batch in batches:
+        rows = enumerate(batch.table.iter_rows(named=True), first)
+        yield RowBatch(
+            file=name,
+            first_row=first,
+            rows=list(rows),
+            rejects=[],
+            original=keep_original(name, first, batch.table, batch.metadata),
+        )
+        first += batch.table.height
+    if not first:
+        raise InputError(_explain_no_rows(name))
+
+
+def _explain_no_rows(name: str) -> str:
+    return f"{name} holds no rows: give a data set with at least one"
+
+
 def _batch_items(
     name: str,
     items: Iterable[Item],
@@ -276,7 +300,7 @@ def _batch_items(
     if has_rest:
         yield RowBatch(name, first, rows, rejects)
     if not n_items:
-        raise InputError(f"{name} holds no rows: give a data set with at least one")
+        raise InputError(_explain_no_rows(name))
 
 
 def _reject_malformed(id: str, row: MalformedRow) -> Reject:

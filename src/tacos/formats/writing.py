@@ -19,7 +19,8 @@ from tacos.formats.detection import SUFFIXES, infer_kind
 from tacos.formats.json import encode_json_array
 from tacos.formats.json_rows import decode_row, encode_json_value
 from tacos.formats.jsonl import encode_json_lines
-from tacos.formats.parquet import encode_parquet, encode_table
+from tacos.formats.original_types import TypedTable
+from tacos.formats.parquet import encode_parquet, encode_table, encode_typed_table
 from tacos.formats.rows import RawRow
 from tacos.store.files import check_writable, replace_file, write_bytes
 
@@ -58,6 +59,25 @@ def write_rows(rows: Iterable[RawRow], path: str | Path) -> Path:
         for part in parts:
             file.write(part)
     return target
+
+
+def write_typed_rows(typed: TypedTable, path: str | Path) -> Path:
+    """Write rows as Parquet with the types of their input. Raises `OutputError`."""
+    check_rows_writable(path)
+    return write_bytes(encode_typed_table(typed.table, typed.metadata), path)
+
+
+def is_parquet_path(path: str | Path) -> bool:
+    """Whether the suffix names Parquet."""
+    return infer_kind(str(path)) == "parquet"
+
+
+def add_typed_score_columns(typed: TypedTable, scores: pl.DataFrame) -> TypedTable:
+    """`add_score_columns` for rows with types; what the files said of their columns would be wrong
+    of more of them.
+    """
+    renamed = scores.rename(lambda name: f"{PREFIX}{name}")
+    return TypedTable(typed.table.with_columns(renamed.get_columns()), {})
 
 
 def sidecar_path(output: str | Path) -> Path:

@@ -88,6 +88,8 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
     for number, output in _map_unfinished(work, batches, stage.where, inputs):
         if duplicates is not None:
             output = duplicates.drop(output)
+        if output.original is not None:
+            inputs.draft.write_original(number, output.original)
         inputs.draft.write(number, output.table, output.rejects)
         notes.update(output.notes)
         inputs.advance(output.table.height + output.rejects.height)
@@ -163,8 +165,7 @@ def _transform_batch(
     batch_stage = find_stage(stage)
     assert isinstance(batch_stage, BatchStage)
     output = batch_stage.work(batch, prepared, settings)
-    table = conform_table(output.table, batch_stage.schema)
-    return StageOutput(table, output.rejects, output.notes)
+    return output._replace(table=conform_table(output.table, batch_stage.schema))
 
 
 def _answer_batch(

@@ -39,10 +39,9 @@ class DuplicateFinder:
             table["id"].to_numpy()[is_repeated],
             first_rows[is_repeated],
         )
-        return StageOutput(
+        return output._replace(
             table=table.filter(pl.Series(~is_repeated)),
             rejects=pl.concat([output.rejects, build_reject_frame(rejects)]),
-            notes=output.notes,
         )
 
     def _find_first_rows(self, table: pl.DataFrame) -> Rows:

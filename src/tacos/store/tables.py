@@ -30,7 +30,11 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame
     )
 
 
-def write_table(table: pl.DataFrame, path: Path) -> None:
+def write_table(
+    table: pl.DataFrame,
+    path: Path,
+    metadata: dict[str, str] | None = None,
+) -> None:
     """Write a file under a temporary name, then rename it."""
     temporary = path.with_suffix(".tmp")
     table.write_parquet(
@@ -38,6 +42,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         compression="zstd",
         compression_level=1,
         statistics=False,
+        metadata=metadata,
     )
     os.replace(temporary, path)
 

@@ -16,6 +16,7 @@ import polars as pl
 from tacos.config import Settings, read_run_settings
 from tacos.errors import InputError, RunError
 from tacos.formats import json_rows, writing
+from tacos.formats.original_types import TypedTable, restore_types
 from tacos.formats.rows import RawRow
 from tacos.methods.selecting.strategies import Strategy
 from tacos.pipeline.steps.pool import find_newest_scores
@@ -168,7 +169,20 @@ class Selection:
         Raises:
             InputError: The run has no selection.
         """
+        typed = self.typed_rows
+        if typed is not None:
+            return typed.table
         return pl.DataFrame(self.rows, infer_schema_length=None, strict=False)
+
+    @cached_property
+    def typed_rows(self) -> TypedTable | None:
+        """The selected rows with the types of their input; None where the input had none.
+
+        Raises:
+            InputError: The run has no selection.
+            OutputError: Columns of one name have types that do not go together.
+        """
+        return restore_types(self.in_input_order, self.artifacts["samples"].originals)
 
     @cached_property
     def summary(self) -> facts.RunSummary:
@@ -329,7 +343,13 @@ def _digest_if_present(file: Path) -> str:
 def _write_rows(done: Selection, output: Path, *, columns: bool) -> None:
     """Write the selected rows and their sidecar."""
     rows: Iterable[RawRow] = done.in_input_order["raw"]
-    if columns:
-        rows = writing.add_score_columns(rows, done.scores)
-    writing.write_rows(rows, output)
+    typed = done.typed_rows if writing.is_parquet_path(output) else None
+    if typed is not None:
+        if columns:
+            typed = writing.add_typed_score_columns(typed, done.scores)
+        writing.write_typed_rows(typed, output)
+    elif columns:
+        writing.write_rows(writing.add_score_columns(rows, done.scores), output)
+    else:
+        writing.write_rows(rows, output)
     writing.write_sidecar(done.scores, output)

@@ -23,4 +23,5 @@ def ingest_batch(batch: Any, prepared: Any, settings: Settings) -> StageOutput:
         table=sample_parsing.samples_to_frame(samples),
         rejects=build_reject_frame(rejects),
         notes={},
+        original=batch.original,
     )
