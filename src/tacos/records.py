@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 import polars as pl
+
+from tacos.errors import TacosError
 
 Order = Literal["ab", "ba"]
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
@@ -128,6 +130,27 @@ class Reply:
     model: str = ""
     other_endpoint: str = ""
     is_anew: bool = False
+
+
+class AnswerWatch(Protocol):
+    """Told what becomes of each question of a stage, as soon as it is known. Thread-safe."""
+
+    def ask(self) -> int:
+        """A question is asked: its place in line."""
+        ...
+
+    def answer(self, place: int, reply: Reply) -> TacosError | None:
+        """A question has its last reply; an error where nothing more is to be asked."""
+        ...
+
+
+@runtime_checkable
+class WatchableModel(Protocol):
+    """A model whose questions cost money: it reports each of them to a watch, and stops if told."""
+
+    def watch(self, watch: AnswerWatch) -> bool:
+        """Report to `watch` from now on; False where some questions would not be reported."""
+        ...
 
 
 class Model(Protocol):

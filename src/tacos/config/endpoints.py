@@ -67,6 +67,10 @@ class LLMSettings(SettingsSection):
     """Attempts after the first one, with pauses that double from about half a second."""
     max_wait: float = Field(900, gt=0)
     """The longest Retry-After to wait for, in seconds."""
+    stop_early: bool = True
+    """Whether a stage stops as soon as its answers show that too many of them cannot be used (a
+    test with an error of 2%), or that the server only fails. `false`: every question is asked.
+    """
     # The network in between
     proxy: str = ""
     """URL of a proxy. Empty: HTTPS_PROXY, HTTP_PROXY and NO_PROXY apply. `none`: no proxy."""

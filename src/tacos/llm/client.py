@@ -36,11 +36,12 @@ from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.ledger.submissions import find_keys_in_batches
 from tacos.llm.sending.continuation import Pending
+from tacos.llm.sending.question_line import QuestionLine
 from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
 from tacos.llm.sending.response_policy import ClientTally
 from tacos.llm.sending.sender import Sender
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
-from tacos.records import Reply, Request
+from tacos.records import AnswerWatch, Reply, Request
 
 GRACE = 10.0
 """Seconds that closing waits for what is in flight."""
@@ -100,6 +101,7 @@ class Client:
         # that answer, and questions to ask anew
         self._reasks: list[tuple[InFlightRequest, Reply]] = []
         self._renewals: list[InFlightRequest] = []
+        self._line = QuestionLine()
         self._sql_threads = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-sql")
         self._is_closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
@@ -143,6 +145,11 @@ class Client:
         self._loop.close()
         self._sql_threads.shutdown()
 
+    def watch(self, watch: AnswerWatch) -> bool:
+        """Report every question from now on; call it while none is open."""
+        self._line.begin(watch)
+        return True
+
     def answer(self, requests: Sequence[Request], *, once: bool = False) -> list[Reply]:
         """One reply per request, in order; with `once`, no unusable answer is asked about again.
 
@@ -170,6 +177,7 @@ class Client:
                     [(batch, place)],
                     is_final=once,
                     renewable=None if once else rendered,
+                    is_group=once,
                 )
                 questions.append(question)
                 if place % SLICE == SLICE - 1:
@@ -179,8 +187,12 @@ class Client:
             batch.fail(error)
             raise
 
-    async def _ask_each_once(self, requests: Iterable[InFlightRequest]) -> None:
-        """Answer requests from the ledger or send them, none that is on its way already."""
+    async def _ask_each_once(
+        self, requests: Iterable[InFlightRequest], *, first: bool = False
+    ) -> None:
+        """Answer requests from the ledger or send them, none that is on its way already; with
+        `first`, before those that are waiting.
+        """
         waiting = [request for request in requests if self._is_first(request)]
         while waiting:
             try:
@@ -198,9 +210,8 @@ class Client:
             owed_keys = self._in_batches.keys() & leases.ours
             if owed_keys:
                 self._sender.stop(_build_double_ask_error(owed_keys, self._in_batches))
-            self._sender.submit(
-                [request for request in waiting if request.key in leases.ours]
-            )
+            ours = [request for request in waiting if request.key in leases.ours]
+            self._sender.submit(ours, first=first)
             if leases.known:
                 await self._deliver_known(waiting, leases.known)
             # Another process asks the rest: look for its replies, and ask what it gives up.
@@ -256,6 +267,10 @@ class Client:
 
     # what the sender asks for (`ReplyReceiver`)
 
+    def admit(self, request: InFlightRequest) -> bool:
+        """Few questions are open until an answer could be used: each of them costs money."""
+        return self._line.admit(request, int(self._sender.pace.limit))
+
     def store(self, request: InFlightRequest, entry: LedgerEntry) -> Pending[None]:
         """Put a reply into the ledger; the result is there once it is on disk."""
         stored: Pending[None] = Pending()
@@ -274,19 +289,20 @@ class Client:
             self._renew(request)
         else:
             reply = note_origin(read.reply, entry, self.rules)
-            request.deliver(replace(reply, is_anew=request.is_anew))
+            self._hand_over(request, replace(reply, is_anew=request.is_anew))
 
     def failed(self, request: InFlightRequest, reason: str, raw: str) -> None:
         """Hand over that there is no reply."""
         self._open.pop(request.key, None)
         self._loop.spawn(self._release([request]))
         self._sender.tally.n_failed += 1
-        request.deliver(Reply(None, raw, reason, request.key))
+        self._hand_over(request, Reply(None, raw, reason, request.key))
 
     def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None:
         """Raise `error` to whoever waits for the requests that are left."""
         for request in left:
             self._open.pop(request.key, None)
+            self._line.drop(request)
             request.fail(error)
         if left:
             self._loop.spawn(self._release(left))
@@ -297,6 +313,15 @@ class Client:
         self._loop.spawn(self._run_sql(self.ledger.note, self._server, text))
 
     # their parts
+
+    def _hand_over(self, request: InFlightRequest, reply: Reply) -> None:
+        """Hand over the last reply to a question; stop if it shows that nothing more is to be
+        asked.
+        """
+        error = self._line.settle(request, reply)
+        request.deliver(reply)
+        if error is not None:
+            self._sender.stop(error)
 
     def _on_written(self, entries: list[LedgerEntry], error: TacosError | None) -> None:
         """Pass on, from the ledger's thread, that entries are on disk, or why not."""
@@ -335,7 +360,9 @@ class Client:
             is_final=True,
             renewable=request.renewable if is_old else None,
             is_anew=request.is_anew,
+            state=request.state,
         )
+        self._line.note_reask(again)
         self._reasks.append((again, reply))
         if len(self._reasks) == 1:
             self._loop.spawn(self._ask_reasks())
@@ -348,7 +375,8 @@ class Client:
             if not self.settings.ask_again:
                 requests = await self._keep_answered(pairs)
             self._sender.tally.n_asked_again += len(requests)
-            await self._ask_each_once(requests)
+            # At once: what is wrong with nearly every answer shows before all rows are asked.
+            await self._ask_each_once(requests, first=True)
         except Exception as error:
             for request in requests:
                 request.fail(error)
@@ -365,7 +393,7 @@ class Client:
             if request.key in entries:
                 answered.append(request)
             else:
-                request.deliver(reply)
+                self._hand_over(request, reply)
         return answered
 
     def _renew(self, request: InFlightRequest) -> None:
@@ -375,6 +403,7 @@ class Client:
             request.renewable,
             request.places,
             is_anew=True,
+            state=request.state,
         )
         self._renewals.append(anew)
         if len(self._renewals) == 1:

@@ -12,7 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from tacos.records import Model, Reply, Request, canonical_hash
+from tacos.records import (
+    AnswerWatch,
+    Model,
+    Reply,
+    Request,
+    WatchableModel,
+    canonical_hash,
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,16 @@ class JudgePanel:
     def pointwise_members(self) -> list[str]:
         """The names of the members that do not see the order of a pair."""
         return [name for name, model in self.members.items() if model.pointwise]
+
+    def watch(self, watch: AnswerWatch) -> bool:
+        """Report every question to `watch`, if all members can; see `WatchableModel`."""
+        members = list(self.members.values())
+        if not all(isinstance(member, WatchableModel) for member in members):
+            return False
+        for member in members:
+            assert isinstance(member, WatchableModel)
+            member.watch(watch)
+        return True
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer each request, in order.

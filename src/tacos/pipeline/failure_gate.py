@@ -41,8 +41,8 @@ def check_failure_rate(
     for reason, count in reasons:
         examples = _list_examples(failures, reason, shows_raw=shows_raw)
         counts.append(f"{count} x {reason} ({examples})")
-    remedy = _suggest_remedy(stage, [reason for reason, _ in reasons])
-    section = _find_gate_section(stage)
+    remedy = suggest_remedy(stage, [reason for reason, _ in reasons])
+    section = name_gate_setting(stage)
     raise FailureRateError(
         f"stage {stage.name}: {n_failed} of {n_all} rows failed "
         f"({n_failed / n_all:.1%}, the limit is {limit:.1%}): {'; '.join(counts)}. "
@@ -52,7 +52,7 @@ def check_failure_rate(
 
 def read_failure_limit(stage: Stage, settings: Settings) -> float:
     """The share of rows that may fail in a stage; 0 for stages without a setting for it."""
-    section = getattr(settings, _find_gate_section(stage), None)
+    section = getattr(settings, name_gate_setting(stage), None)
     return float(getattr(section, "max_failure_rate", 0.0))
 
 
@@ -63,7 +63,7 @@ def find_settings_section(stage: Stage) -> str:
     return stage.name
 
 
-def _find_gate_section(stage: Stage) -> str:
+def name_gate_setting(stage: Stage) -> str:
     """The name of the settings with a stage's `max_failure_rate`."""
     if not isinstance(stage, TableStage) and stage.gate:
         return stage.gate
@@ -95,7 +95,7 @@ def _list_examples(
     return f"{listed} and {n_more} more" if n_more > 0 else listed
 
 
-def _suggest_remedy(stage: Stage, reasons: Sequence[str]) -> str:
+def suggest_remedy(stage: Stage, reasons: Sequence[str]) -> str:
     """What a user can do about rows that failed for these reasons."""
     if not isinstance(stage, PromptStage):
         return "Fix the input"

@@ -15,22 +15,22 @@ import polars as pl
 from tacos import prompts
 from tacos.config import Settings
 from tacos.engines.base import Engine, Where
-from tacos.pipeline.failure_gate import (
-    check_failure_rate,
-    find_settings_section,
-    read_failure_limit,
-)
+from tacos.pipeline.answer_watch import StageWatch
+from tacos.pipeline.failure_gate import check_failure_rate, find_settings_section
 from tacos.pipeline.reply_origins import count_origins
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Row, Stage, TableStage
 from tacos.pipeline.stages import find_stage
 from tacos.pipeline.steps.pool import Tables
-from tacos.records import Model, Reject, StageOutput, build_reject_frame, conform_table
+from tacos.records import (
+    Model,
+    Reject,
+    StageOutput,
+    WatchableModel,
+    build_reject_frame,
+    conform_table,
+)
 from tacos.store.artifacts import Draft
 from tacos.store.exact_duplicates import DuplicateFinder
-
-EARLY_ROWS = 500
-EARLY_FACTOR = 5
-"""A prompt stage stops early if, after this many rows, failures exceed its gate by this factor."""
 
 Work = Callable[[Any], StageOutput]
 
@@ -97,34 +97,29 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
 
 
 def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, Any]:
-    """A question per row, batch by batch; stops early if far too many fail."""
+    """A question per row, batch by batch; stops early if too many fail."""
     model: Model = inputs.tool
-    limit = read_failure_limit(stage, inputs.settings)
+    watch = StageWatch(stage, inputs.settings)
+    is_watched = isinstance(model, WatchableModel) and model.watch(watch)
+    rejects = inputs.draft.read_rejects()
+    n_before = inputs.draft.n_rows() + rejects.height
+    watch.count(n_before, int(rejects["failure"].sum()))
     work = partial(
         _answer_batch,
         stage=stage.name,
         settings=inputs.settings,
         model=model,
     )
-    n_done = 0
-    n_failed = 0
     notes: Counter[str] = Counter()
     batches = stage.questions(inputs.tables, inputs.settings)
     for number, output in _map_unfinished(work, batches, model.where, inputs):
         inputs.draft.write(number, output.table, output.rejects)
         notes.update(output.notes)
         n_batch = output.table.height + output.rejects.height
-        n_done += n_batch
-        n_failed += int(output.rejects["failure"].sum())
-        # Questions cost money: do not ask the rest of them for nothing.
-        if n_done >= EARLY_ROWS and n_failed > EARLY_FACTOR * limit * n_done:
-            n_rows = n_done - output.rejects.height
-            check_failure_rate(
-                stage,
-                n_rows,
-                inputs.draft.read_rejects(),
-                limit,
-            )
+        n_failed = int(output.rejects["failure"].sum())
+        if not is_watched and watch.count(n_batch, n_failed):
+            rejects = inputs.draft.read_rejects()
+            check_failure_rate(stage, inputs.draft.n_rows(), rejects, watch.limit)
         inputs.advance(n_batch)
     return {**notes, "pointwise": getattr(model, "pointwise_members", model.pointwise)}
 

@@ -25,7 +25,10 @@ from tacos.llm.client import POLL, Client
 from tacos.llm.ledger.lookup import interpret_entry, note_origin
 from tacos.llm.ledger.reply_rules import ReplyRules
 from tacos.llm.ledger.schema import LedgerEntry
-from tacos.records import Reply, Request
+from tacos.records import AnswerWatch, Reply, Request
+
+FIRST_GROUPS = 4
+"""Groups that are asked before one answer could be used."""
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,8 @@ class GroupedModel:
         )
         if per_request < 2:
             raise ConfigError("a group has two questions or more: raise per_request")
+        self._watch: AnswerWatch | None = None
+        self._is_proven = False
         self.n_groups = 0
         self.n_alone = 0
         """Groups and single questions so far, whether asked or known to the ledger."""
@@ -69,8 +74,23 @@ class GroupedModel:
             f"{self.client.fingerprint} per_request={self.per_request} {self.wording}"
         )
 
+    def watch(self, watch: AnswerWatch) -> bool:
+        """See `WatchableModel`."""
+        self._watch = watch
+        self._is_proven = False
+        return self.client.watch(watch)
+
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request, in order. Raises what `Client.answer` raises."""
+        n_first = FIRST_GROUPS * self.per_request
+        if self._is_proven or len(requests) <= n_first:
+            return self._answer_all(requests)
+        # A few groups first: where no answer can be used, the rest is asked for nothing.
+        first_replies = self._answer_all(requests[:n_first])
+        return first_replies + self._answer_all(requests[n_first:])
+
+    def _answer_all(self, requests: Sequence[Request]) -> list[Reply]:
+        """Ask in groups, and alone what these leave open."""
         members = [self._build_member(request) for request in requests]
         members_by_key = {}
         for member, request in zip(members, requests, strict=True):
@@ -85,6 +105,8 @@ class GroupedModel:
             replies.append(reply)
             if reply.text is None:
                 open_places.append(place)
+            else:
+                self._report(reply)
 
         # What the groups left open is asked alone; equal requests share a key, and count once.
         self.n_alone += len({members[place].key for place in open_places})
@@ -99,6 +121,12 @@ class GroupedModel:
         for place, reply in zip(open_places, single_replies, strict=True):
             replies[place] = reply
         return replies
+
+    def _report(self, reply: Reply) -> None:
+        """Tell the watch of an answer that a group gave; the client tells of the others."""
+        self._is_proven = True
+        if self._watch is not None:
+            self._watch.answer(self._watch.ask(), reply)
 
     def _build_member(self, request: Request) -> RenderedRequest:
         return grouped_prompts.build_group_member(

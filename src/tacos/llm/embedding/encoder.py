@@ -26,6 +26,7 @@ from tacos.llm.embedding.envelope import Vector
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
+from tacos.llm.sending.question_line import MAX_UNPROVEN
 from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
 from tacos.llm.sending.response_policy import ClientTally
 from tacos.llm.sending.sender import Sender
@@ -253,6 +254,11 @@ class EndpointEncoder:
         return InFlightRequest(request, places)
 
     # Called by the sender, on its loop
+
+    def admit(self, flight: InFlightRequest) -> bool:
+        """Few requests go out before the first reply: a server may be unable to answer any."""
+        sender = self._sender
+        return sender.tally.n_answered > 0 or sender.pace.n_in_flight < MAX_UNPROVEN
 
     async def store(self, flight: InFlightRequest, entry: LedgerEntry) -> None:
         """Put a reply's vectors into the ledger; `_ask` waits until they are on disk."""

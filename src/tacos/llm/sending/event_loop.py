@@ -55,10 +55,15 @@ class EventLoopThread:
         self.asyncio.close()
 
     async def _finish(self) -> None:
-        if self._tasks:
-            _, late_tasks = await asyncio.wait(self._tasks, timeout=CLOSING_TIME)
-            for task in late_tasks:
-                task.cancel()
+        end = self.time() + CLOSING_TIME
+        # What ends may start something else: a question that is given up releases its lease.
+        while (tasks := set(self._tasks)) and self.time() < end:
+            await asyncio.wait(tasks, timeout=end - self.time())
+        late_tasks = set(self._tasks)
+        for task in late_tasks:
+            task.cancel()
+        # A task that is cancelled ends a turn later.
+        await asyncio.gather(*late_tasks, return_exceptions=True)
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -74,6 +74,8 @@ class Pacer:
         self.cap = cap
         self.limit = float(min(cap, FIRST_LIMIT))
         self.n_in_flight = 0
+        self.is_probing = False
+        """Whether one request at a time tries if the server answers at all."""
         self._requests = TokenBucket(rpm, updated_at=now)
         self._tokens = TokenBucket(tpm, updated_at=now)
         self._has_rates = rpm > 0 or tpm > 0
@@ -83,7 +85,8 @@ class Pacer:
 
     def seconds_to_wait(self, now: float) -> float | None:
         """Seconds until a request may go: 0 for at once, None while all places are taken."""
-        if self.n_in_flight >= int(self.limit):
+        limit = 1 if self.is_probing else int(self.limit)
+        if self.n_in_flight >= limit:
             return None
         pause = max(self._not_before - now, 0.0)
         if not self._has_rates:

@@ -43,6 +43,18 @@ class ReplyBatch:
         return [reply for reply in self.replies if reply is not None]
 
 
+@dataclass(slots=True)
+class QuestionState:
+    """How far a question is; see `tacos.llm.sending.question_line`."""
+
+    place: int | None = None
+    """Its place in line, once it has one."""
+    is_open: bool = False
+    """Whether it has been sent, and has no last reply yet."""
+    is_reasked: bool = False
+    """Whether it is asked again, because its first answer could not be used."""
+
+
 @dataclass(slots=True, eq=False)
 class InFlightRequest:
     """One question, who waits for its answer, and what has happened to it so far."""
@@ -50,6 +62,8 @@ class InFlightRequest:
     question: RenderedRequest
     places: list[tuple[ReplyBatch, int]]
     """The batches that wait for the reply, and its place in each."""
+    is_group: bool = False
+    """Whether it asks several questions: those that it leaves open are asked alone."""
     is_final: bool = False
     """Whether an unusable answer is accepted: this is the re-ask after one, or none is wanted."""
     renewable: RenderedRequest | None = None
@@ -70,6 +84,8 @@ class InFlightRequest:
     """Set aside in the budget while it is in flight."""
     answer: ChatReply | None = None
     """What the server answered, once it has."""
+    state: QuestionState = field(default_factory=QuestionState)
+    """Shared by all requests about its question."""
     key: str = field(init=False)
     """The ledger key."""
 

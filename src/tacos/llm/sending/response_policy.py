@@ -24,6 +24,8 @@ from tacos.llm.transport.protocol import HttpResponse, TransportError
 
 MIN_REFUSALS = 3
 """Refusals in a row after which a Retry-After holds for every request."""
+MAX_FAILURES = 20
+"""Exchanges that fail in a row before one request at a time tries if the server still answers."""
 MAX_WAITS = 60
 """Refusals of one request for lack of room before it is given up."""
 MARGIN = 0.005
@@ -108,6 +110,11 @@ class ResponsePolicy:
         self._n_given_up = 0
         self._n_refused = 0
         self._waiting_since = 0.0
+        # exchanges that failed in a row for no fault of theirs, and, while the server is probed,
+        # how many probes failed and since when
+        self._n_failed = 0
+        self._n_probes = 0
+        self._probing_since = 0.0
         # replies that do not look like this API's, since the start
         self._n_foreign = 0
 
@@ -145,7 +152,7 @@ class ResponsePolicy:
         try:
             answer = self.format.read(response.body, request.question)
         except envelope.EnvelopeError as error:
-            return self._handle_unreadable(request, response, error)
+            return self._handle_unreadable(request, response, error, now)
         return self._keep(request, answer, response.body, now)
 
     # a good reply
@@ -170,6 +177,9 @@ class ResponsePolicy:
         self._n_given_up = 0
         self._n_refused = 0
         self._waiting_since = 0.0
+        self._n_failed = 0
+        self._n_probes = 0
+        self.pace.is_probing = False
         cost = compute_cost(self.price, n_prompt, n_answer)
         tally = self.tally
         tally.n_answered += 1
@@ -200,13 +210,14 @@ class ResponsePolicy:
         request: InFlightRequest,
         response: HttpResponse,
         error: envelope.EnvelopeError,
+        now: float,
     ) -> Decision:
         """Retry; stop where nearly all replies so far look like those of another kind of server."""
         self._n_foreign += isinstance(error, envelope.ForeignReplyError)
         is_new = self.tally.n_answered == 0 and request.n_tries >= 2
         if is_new and self._n_foreign > self.tally.n_sent / 2:
             return self._stop(f"{error}; {self._suggest_fix(response.status)}")
-        return self._retry(request, str(error), response.body)
+        return self._retry(request, str(error), response.body, now)
 
     def _handle_error_status(
         self, request: InFlightRequest, response: HttpResponse, now: float
@@ -218,7 +229,7 @@ class ResponsePolicy:
         if action.kind == "wait":
             return self._wait(request, action.reason, response, now)
         if action.kind == "retry":
-            return self._retry(request, action.reason, response.body)
+            return self._retry(request, action.reason, response.body, now)
         if action.kind == "stop":
             target = _read_redirect_target(response)
             return self._stop(
@@ -237,7 +248,7 @@ class ResponsePolicy:
         is_never_reached = error.stage == "connect" and self.tally.n_answered == 0
         if is_never_reached and request.n_tries >= 2:
             return Retry(stop=LLMError(f"cannot reach {self.endpoint.base}: {error}"))
-        return self._retry(request, f"{error.stage}: {error}", b"")
+        return self._retry(request, f"{error.stage}: {error}", b"", now)
 
     # what to do then
 
@@ -268,13 +279,38 @@ class ResponsePolicy:
             self.pace.pause(now + seconds)
         return Retry(seconds)
 
-    def _retry(self, request: InFlightRequest, reason: str, body: bytes) -> Decision:
-        """Retry after a pause, or give up after too many tries."""
+    def _retry(
+        self, request: InFlightRequest, reason: str, body: bytes, now: float
+    ) -> Decision:
+        """Retry after a pause, or give up after too many tries; where nothing is answered any
+        more, find out whether the server still answers.
+        """
+        self._n_failed += 1
+        if self.settings.stop_early and self._n_failed >= MAX_FAILURES:
+            return self._probe(request, reason, now)
         request.n_tries += 1
         if request.n_tries > self.settings.retries:
             return GiveUp(f"{reason} ({request.n_tries} tries)", _decode(body))
         self.tally.n_retried += 1
         return Retry(pacing.backoff_seconds(request.n_tries))
+
+    def _probe(self, request: InFlightRequest, reason: str, now: float) -> Retry:
+        """Try one request at a time, after pauses that double; stop after as many as one request
+        may take. They cost no request any of its own tries: the fault is the server's.
+        """
+        if not self.pace.is_probing:
+            self.pace.is_probing = True
+            self._probing_since = now
+        elif request.sent_at >= self._probing_since:
+            self._n_probes += 1
+        if self._n_probes >= self.settings.retries:
+            return self._stop(
+                f"{self._n_failed} requests in a row failed, the last one: {reason}; "
+                "all replies are kept: run the same command again once the server answers"
+            )
+        self.tally.n_retried += 1
+        self.pace.pause(now + pacing.backoff_seconds(self._n_probes + 1))
+        return Retry()
 
     def _stop(self, reason: str) -> Retry:
         """Send nothing more."""

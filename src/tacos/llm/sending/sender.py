@@ -45,6 +45,10 @@ STOP_GRACE = 30.0
 class ReplyReceiver(Protocol):
     """Whoever a sender works for: it stores and delivers. Called on the loop's thread."""
 
+    def admit(self, request: InFlightRequest) -> bool:
+        """Whether a request may go now, apart from pace and budget."""
+        ...
+
     def store(self, request: InFlightRequest, entry: LedgerEntry) -> Awaitable[None]:
         """Put a reply into the ledger, at once; what awaits it gets the `TacosError` of a failure.
 
@@ -115,13 +119,18 @@ class Sender:
         tally.limit = int(self.pace.limit)
         return tally
 
-    def submit(self, requests: Sequence[InFlightRequest]) -> None:
-        """Start requests down the road."""
+    def submit(
+        self, requests: Sequence[InFlightRequest], *, first: bool = False
+    ) -> None:
+        """Start requests down the road; with `first`, before those that are waiting."""
         if self.error is not None:
             self.receiver.stopped(self.error, requests)
             return
         self._unanswered.update(dict.fromkeys(requests))
-        self._queue.extend(requests)
+        if first:
+            self._queue.extendleft(reversed(requests))
+        else:
+            self._queue.extend(requests)
         self._fill_places()
 
     async def ask(self, request: InFlightRequest, body: bytes) -> None:
@@ -139,12 +148,13 @@ class Sender:
                 self._fill_places()  # its own place is free now
                 await stored  # 4.
                 self.receiver.deliver(request, decision.entry)  # 5.
+                self._fill_places()  # the next one may have waited for this reply
             elif isinstance(decision, Retry):
                 self._requeue(request, decision.seconds)
             else:
                 self._unanswered.pop(request, None)
-                self._fill_places()
                 self.receiver.failed(request, decision.reason, decision.raw)
+                self._fill_places()
         except Exception as error:
             self._unanswered.pop(request, None)
             self.receiver.stopped(self._stop_at_fault(error), [request])
@@ -156,6 +166,8 @@ class Sender:
         queue = self._queue
         while queue and self.error is None:
             request = queue[0]
+            if not self.receiver.admit(request):
+                return
             body = self._reserve(request)
             if body is None:
                 return

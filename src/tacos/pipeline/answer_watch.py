@@ -1,0 +1,87 @@
+"""Watches the answers to a stage's questions, so that a stage stops before it has asked all rows
+for nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from tacos.config import Settings
+from tacos.errors import FailureRateError
+from tacos.methods.measures.sequential_test import SequentialTest
+from tacos.pipeline.failure_gate import (
+    N_EXAMPLES,
+    N_RAW_CHARS,
+    name_gate_setting,
+    read_failure_limit,
+    suggest_remedy,
+)
+from tacos.pipeline.stage_shapes import Stage
+from tacos.records import Reply
+
+HOW_TO_GO_ON = "--set llm.stop_early=false asks all the same; what was answered is kept"
+
+
+class StageWatch:
+    """The watch over one stage (`tacos.records.AnswerWatch`); thread-safe."""
+
+    def __init__(self, stage: Stage, settings: Settings) -> None:
+        self.stage = stage
+        self.limit = read_failure_limit(stage, settings)
+        self.is_on = settings.llm.stop_early
+        self._test = SequentialTest(self.limit)
+        self._reasons: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._is_stopped = False
+
+    def ask(self) -> int:
+        """See `AnswerWatch.ask`."""
+        with self._lock:
+            return self._test.ask()
+
+    def answer(self, place: int, reply: Reply) -> FailureRateError | None:
+        """See `AnswerWatch.answer`."""
+        failed = reply.text is None
+        with self._lock:
+            self._test.answer(place, failed=failed)
+            if failed:
+                reason = reply.failure or "no reply"
+                self._reasons[reason] += 1
+                self._examples.setdefault(reason, reply.raw)
+            return self._judge()
+
+    def count(self, n: int, n_failed: int) -> bool:
+        """Note answers that were not reported one by one: those of earlier processes, or of a model
+        that cannot be watched. Returns whether the stage is to stop.
+        """
+        with self._lock:
+            self._test.count(n, n_failed)
+            return self.is_on and self._test.has_failed
+
+    def _judge(self) -> FailureRateError | None:
+        """The error that stops the stage, if it is to stop."""
+        if not self.is_on or self._is_stopped or not self._test.has_failed:
+            return None
+        self._is_stopped = True
+        worst = self._test.worst
+        reasons = _describe_reasons(self._reasons, self._examples)
+        section = name_gate_setting(self.stage)
+        share = worst.n_failed / worst.n
+        return FailureRateError(
+            f"stage {self.stage.name}: stopped early, since {worst.n_failed} of its first "
+            f"{worst.n} answers could not be used ({share:.1%}, the limit is "
+            f"{self.limit:.1%}){reasons}. {suggest_remedy(self.stage, list(self._reasons))}, "
+            f"or allow more: --set {section}.max_failure_rate=... ({HOW_TO_GO_ON})"
+        )
+
+
+def _describe_reasons(reasons: Counter[str], examples: dict[str, str]) -> str:
+    """The most frequent reasons, with the start of a reply each."""
+    texts = []
+    for reason, n in reasons.most_common(N_EXAMPLES):
+        raw = examples[reason]
+        shown = f" ({raw[:N_RAW_CHARS]!r})" if raw else ""
+        texts.append(f"{n} x {reason}{shown}")
+    return f": {'; '.join(texts)}" if texts else ""
