@@ -24,7 +24,7 @@ from tacos.llm.transport.protocol import HttpResponse, TransportError
 
 MIN_REFUSALS = 3
 """Refusals in a row after which a Retry-After holds for every request."""
-MAX_FAILURES = 20
+MAX_FAILURES = 16
 """Exchanges that fail in a row before one request at a time tries if the server still answers."""
 MAX_WAITS = 60
 """Refusals of one request for lack of room before it is given up."""
@@ -110,7 +110,7 @@ class ResponsePolicy:
         self._n_given_up = 0
         self._n_refused = 0
         self._waiting_since = 0.0
-        # exchanges that failed in a row for no fault of theirs, and, while the server is probed,
+        # requests that failed in a row at their first try, and, while the server is probed,
         # how many probes failed and since when
         self._n_failed = 0
         self._n_probes = 0
@@ -285,8 +285,12 @@ class ResponsePolicy:
         """Retry after a pause, or give up after too many tries; where nothing is answered any
         more, find out whether the server still answers.
         """
-        self._n_failed += 1
-        if self.settings.stop_early and self._n_failed >= MAX_FAILURES:
+        # At the end only those may be left that the server always fails at: their later tries say
+        # nothing about the server.
+        is_first_try = request.n_tries == 0 or self.tally.n_answered == 0
+        self._n_failed += is_first_try
+        is_down = is_first_try and self._n_failed >= MAX_FAILURES
+        if self.settings.stop_early and (is_down or self.pace.is_probing):
             return self._probe(request, reason, now)
         request.n_tries += 1
         if request.n_tries > self.settings.retries:
