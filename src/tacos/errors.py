@@ -17,6 +17,9 @@ The exit code is 2, except where it is given:
 An argument of a wrong type is a `TypeError`, as everywhere in Python.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class TacosError(Exception):
     """The root: catch this to catch everything that tacos raises on purpose."""
@@ -64,3 +67,16 @@ class BudgetReachedError(TacosError):
     """The hard cap is reached. All work so far is kept; the same command continues from there."""
 
     exit_code = 3
+
+
+def hint_at_nearest(name: object, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: which one may be meant, "" if none is near.
+
+    >>> hint_at_nearest("mgi", ["tacos", "mig"]), hint_at_nearest("x", ["tacos"])
+    ("; did you mean 'mig'?", '')
+    """
+    known = {each.casefold(): each for each in names}
+    nearest = difflib.get_close_matches(str(name).casefold(), known, n=1, cutoff=0.5)
+    if not nearest:
+        return ""
+    return f"; did you mean {known[nearest[0]]!r}?"

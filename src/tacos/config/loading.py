@@ -6,6 +6,7 @@ Unknown keys are errors that name the nearest known one.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tacos.config.files import read_toml_file
-from tacos.config.section import SettingsSection
+from tacos.config.section import SettingsSection, find_bounds
 from tacos.config.settings import PRESETS, Settings
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, hint_at_nearest
 
 MIN_SIMILARITY = 0.4
 """Of an unknown setting to the one that is suggested instead."""
@@ -38,6 +39,15 @@ DEMANDS = {
     "less_than_equal": "at most {le:g}",
 }
 """Pydantic's type of an error -> what the value must be."""
+OF_NUMBERS = frozenset(
+    {
+        "float_parsing",
+        "float_type",
+        "finite_number",
+        "greater_than_equal",
+        "less_than_equal",
+    }
+)
 
 OPTION_OF = {
     "seed": "--seed",
@@ -67,6 +77,7 @@ def load_settings(
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(
             f"unknown preset {preset!r}; the presets are {', '.join(PRESETS)}"
+            f"{hint_at_nearest(preset, PRESETS)}"
         )
     layers = [
         PRESETS[preset],
@@ -177,7 +188,7 @@ def _describe_invalid_value(error: ValidationError) -> str:
     given = first["input"]
     if first["type"] in DEMANDS:
         wanted = " or ".join(_list_demands(error))
-        return f"setting {name} must be {wanted}, not {given!r}"
+        return f"setting {name} must be {wanted}, not {given!r}{_hint_at_word(error)}"
     problem = first["msg"].removeprefix("Value error, ")
     # A section as a whole is too long to repeat.
     if isinstance(given, Mapping):
@@ -189,12 +200,37 @@ def _list_demands(error: ValidationError) -> list[str]:
     """What the first invalid setting must be: several where it may have several types."""
     errors = error.errors()
     setting = errors[0]["loc"][:2]
+    bounds = _find_setting_bounds(setting)
     demands: dict[str, None] = {}
     for each in errors:
         demand = DEMANDS.get(each["type"])
-        if demand is not None and each["loc"][:2] == setting:
-            demands[demand.format(**each.get("ctx", {}))] = None
+        if demand is None or each["loc"][:2] != setting:
+            continue
+        if bounds is not None and each["type"] in OF_NUMBERS:
+            demand = bounds
+        demands[demand.format(**each.get("ctx", {}))] = None
     return list(demands)
+
+
+def _find_setting_bounds(setting: tuple[int | str, ...]) -> str | None:
+    """What a number of this setting must be, if it has a least and a largest value."""
+    section = Settings.model_fields[str(setting[0])].annotation
+    fields = getattr(section, "model_fields", {})
+    if len(setting) < 2 or setting[1] not in fields:
+        return None
+    least, largest = find_bounds(fields[setting[1]])
+    if least is None or largest is None:
+        return None
+    return f"a number from {least:g} to {largest:g}"
+
+
+def _hint_at_word(error: ValidationError) -> str:
+    """Which word may be meant, for a setting that is one of several."""
+    first = error.errors()[0]
+    if first["type"] != "literal_error":
+        return ""
+    words = re.findall(r"'([^']+)'", first["ctx"]["expected"])
+    return hint_at_nearest(first["input"], words)
 
 
 def _explain_unknown_name(key: str, prefix: str) -> str:

@@ -55,14 +55,19 @@ ACCEPTED = "give JSON, JSON Lines, CSV or Parquet (plain, .gz or .zst)"
 
 
 @contextmanager
-def open_input(path: Path) -> Iterator[BinaryIO]:
-    """The file open for reading. Raises `InputError` where that is impossible."""
+def open_input(path: Path, *, once: bool = False) -> Iterator[BinaryIO]:
+    """The file open for reading; a pipe, too, if it is read `once` only.
+
+    Raises `InputError` where that is impossible.
+    """
     if path.is_dir():
         raise InputError(
             f"{path} is a folder: name the files in it, for example {path}/*.jsonl"
         )
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        mode = path.stat().st_mode
+        is_pipe = stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+        if not stat.S_ISREG(mode) and not (once and is_pipe):
             raise InputError(
                 f"{path} is not a regular file: pipe its content in and give - as the input"
             )

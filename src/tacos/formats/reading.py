@@ -121,7 +121,8 @@ def read_ids(path: FilePath) -> set[str]:
 def _read_text(path: FilePath) -> str:
     """A whole file as text; bytes that are not UTF-8 become U+FFFD."""
     name = str(path)
-    with open_input(Path(path)) as file:
+    # A list may come from a pipe, as in --keep <(...).
+    with open_input(Path(path), once=True) as file:
         chunks = convert_to_utf8(decompress_chunks(file, name), name)
         content = b"".join(chunks)
     return content.decode("utf-8", "replace")

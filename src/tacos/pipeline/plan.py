@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from tacos.config import Settings
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, hint_at_nearest
 from tacos.pipeline import conditions
 from tacos.pipeline.stage_shapes import Pipeline, Stage
 from tacos.pipeline.stages import PIPELINE
@@ -55,6 +55,7 @@ def cut_plan(steps: list[Step], until: str | None) -> list[Step]:
         names = dict.fromkeys(step.stage.name for step in steps)
         raise ConfigError(
             f"unknown stage {until!r} (--until); the stages of this run are {', '.join(names)}"
+            f"{hint_at_nearest(until, names)}"
         )
     # A stage inside the rounds has several steps.
     last = numbers[-1]

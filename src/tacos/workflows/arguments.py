@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, hint_at_nearest
 from tacos.formats.reading import check_file_name
 
 
@@ -60,5 +60,8 @@ def check_function(name: str, value: Any) -> None:
 def check_choice(what: str, value: Any, choices: Sequence[str]) -> Any:
     """Return `value` if it is one of the choices; raise `ConfigError` if not."""
     if value not in choices:
-        raise ConfigError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")
+        raise ConfigError(
+            f"unknown {what} {value!r}; choose from {', '.join(choices)}"
+            f"{hint_at_nearest(value, choices)}"
+        )
     return value

@@ -13,7 +13,6 @@ from typing import Any, get_args
 
 import polars as pl
 
-from tacos.errors import ConfigError
 from tacos.methods.selecting import strategy_comparison
 from tacos.methods.selecting.strategies import STRATEGIES, Strategy
 from tacos.workflows import arguments, reselect
@@ -133,10 +132,7 @@ def draw_random_selections(
 def _order_strategies(strategies: Sequence[str]) -> list[Strategy]:
     """The strategies in the order given, each once; longest is added, and random comes last."""
     for name in strategies:
-        if name not in STRATEGIES:
-            raise ConfigError(
-                f"unknown strategy {name!r}; choose from {', '.join(STRATEGIES)}"
-            )
+        arguments.check_choice("strategy", name, STRATEGIES)
     named: list[Strategy] = [name for name in get_args(Strategy) if name in strategies]
     in_given_order = sorted(named, key=list(strategies).index)
     # A dict keeps the order, and drops a baseline that was named already.

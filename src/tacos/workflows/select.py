@@ -276,7 +276,7 @@ def _check_tag_quotas(canonical_tags: Artifact, wanted: SelectSettings) -> None:
         return
     distinct = canonical_tags.scan().select(pl.col("tags").explode().unique())
     names = distinct.collect()["tags"].drop_nulls()
-    limits.check_tags_exist(wanted.per_tag, names.to_list())
+    limits.resolve_tags(wanted.parts("per_tag"), names.to_list())
 
 
 def _check_size(samples: Artifact, wanted: SelectSettings) -> None:

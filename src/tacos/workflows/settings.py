@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from tacos import config
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, hint_at_nearest
 from tacos.workflows import arguments
 
 
@@ -51,8 +51,10 @@ def settings(name: str = "", preset: str = "robust") -> list[SettingInfo]:
         setting for setting in everything if name in {setting.name, setting.stage}
     ]
     if not chosen:
+        names = {word for each in everything for word in (each.name, each.stage)}
         raise ConfigError(
             f"unknown setting or stage {name!r}; `tacos settings` lists all"
+            f"{hint_at_nearest(name, sorted(names))}"
         )
     return chosen
 

@@ -26,6 +26,7 @@ from tacos.amounts import QuotaAmount
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting.preference_walk import GroupRoom, build_length_bands
 from tacos.methods.selecting.quotas import round_shares
+from tacos.methods.tags import stem_keys
 
 Ints = npt.NDArray[np.int64]
 N_NAMED = 8
@@ -286,14 +287,15 @@ def resolve_sources(
 ) -> dict[str, QuotaAmount]:
     """Quotas by the source's whole name.
 
-    A source may be given without its folder or without what follows its first dot. Raises
-    `InputError` if no source of `known` is meant, or several are, or one has two quotas.
+    A source may be given as the path that was typed for it, without its folder, or without what
+    follows its first dot. Raises `InputError` if no source of `known` is meant, or several are, or
+    one has two quotas.
     """
     resolved: dict[str, QuotaAmount] = {}
     for name, part in parts.items():
         source = _resolve_source(name, known)
         if source in resolved:
-            raise InputError(f"the source {source} has two quotas")
+            raise InputError(f"the source {source} has two quotas: leave out one")
         resolved[source] = part
     return resolved
 
@@ -306,10 +308,26 @@ def _resolve_source(
     candidates = [source for source in known if source == name]
     if not candidates:
         candidates = [source for source in known if name in _list_short_names(source)]
+    if not candidates:
+        # Sources are named by the ends of their paths.
+        candidates = [source for source in known if _is_end_of_path(source, name)]
     if len(candidates) == 1:
         return candidates[0]
     problem = "ambiguous source" if candidates else "unknown source"
     raise InputError(f"{problem} {name!r}; available: {_join_first_names(known)}")
+
+
+def _is_end_of_path(source: str, path: str) -> bool:
+    """Whether a path, as typed, ends with the name of a source; `-` is standard input.
+
+    >>> _is_end_of_path("a.json", "/data/a.json"), _is_end_of_path("a.json", "data/ba.json")
+    (True, False)
+    """
+    if path == "-":
+        return source == "stdin"
+    folders = [part for part in path.split("/") if part not in {"", "."}]
+    own = source.split("/")
+    return folders[-len(own) :] == own
 
 
 def _list_short_names(source: str) -> set[str]:
@@ -333,9 +351,9 @@ def _bound_tags(
     parts: Mapping[str, QuotaAmount],
 ) -> list[GroupBound]:
     """A bound per tag: group 1 is the rows that carry it, group 0 the others."""
-    check_tags_exist(parts, tags.explode().drop_nulls().unique().to_list())
+    quotas = resolve_tags(parts, tags.explode().drop_nulls().unique().to_list())
     bounds = []
-    for name, part in parts.items():
+    for name, part in quotas.items():
         carries = tags.list.contains(name).fill_null(False)
         groups = carries.cast(pl.Int64).to_numpy()
         room = {1: min(part.rows(n), n)}
@@ -357,22 +375,46 @@ def _bound_tags(
     return bounds
 
 
-def check_tags_exist(
-    parts: Collection[str],
+def resolve_tags(
+    parts: Mapping[str, QuotaAmount],
     known: Collection[str],
-) -> None:
-    """Raise `InputError` for a tag that no row carries, naming similar ones."""
-    for name in parts:
-        if name in known:
-            continue
-        similar = difflib.get_close_matches(
-            name,
-            sorted(known),
-            n=3,
-            cutoff=0.4,
-        )
-        hint = f"; did you mean: {', '.join(similar)}" if similar else ""
-        raise InputError(f"no row has the tag {name!r} after normalisation{hint}")
+) -> dict[str, QuotaAmount]:
+    """Quotas by the tag's name; one may be given in other words, as for `tacos tags --tag`.
+
+    Raises `InputError` for a tag that no row carries, naming similar ones, and if one tag has two
+    quotas.
+    """
+    resolved: dict[str, QuotaAmount] = {}
+    for name, part in parts.items():
+        tag = _resolve_tag(name, known)
+        if tag in resolved:
+            raise InputError(f"the tag {tag!r} has two quotas: leave out one")
+        resolved[tag] = part
+    return resolved
+
+
+def _resolve_tag(name: str, known: Collection[str]) -> str:
+    """The one tag that is meant: by its name, in capitals or not, or by its words."""
+    if name in known:
+        return name
+    ordered = sorted(known)
+    same_letters = [tag for tag in ordered if tag.casefold() == name.casefold()]
+    if same_letters:
+        return same_letters[0]
+    # A name without letters or digits has an empty key, and matches nothing.
+    key = stem_keys.stem_tags([name])[0]
+    keys = stem_keys.stem_tags(ordered)
+    same_words = [tag for tag, each in zip(ordered, keys, strict=True) if each == key]
+    if key and len(same_words) == 1:
+        return same_words[0]
+    similar = same_words or difflib.get_close_matches(
+        name,
+        ordered,
+        n=3,
+        cutoff=0.4,
+    )
+    hint = f"; did you mean: {', '.join(similar[:3])}" if similar else ""
+    raise InputError(f"no row has the tag {name!r} after normalisation{hint}")
 
 
 # Length matching

@@ -32,7 +32,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
-from tacos.errors import ConfigError, InputError
+from tacos.errors import ConfigError, InputError, hint_at_nearest
 from tacos.methods.selecting import (
     car,
     complexity_first,
@@ -165,13 +165,28 @@ def select_by_strategy(
             problem = (
                 f"you asked for {n} rows, but {strategy} can select only {len(rows)}"
             )
-            remedy = f"ask for fewer{_explain_unscored(table, strategy)}"
             if shortfall:
-                remedy = f"not filled: {shortfall}"
-            elif limits.min_correctness:
-                remedy += ", or lower select.min_correctness"
-            raise InputError(f"{problem}; {remedy}")
+                problem += f"; not filled: {shortfall}"
+            unscored = _explain_unscored(table, strategy)
+            ways_out = [f"ask for fewer{unscored}", *_name_ways_out(limits, shortfall)]
+            raise InputError(f"{problem}; {', or '.join(ways_out)}")
     return _build_selection(table, rows, strategy, keep)
+
+
+def _name_ways_out(limits: Limits, shortfall: str) -> list[str]:
+    """What else would help where limits leave too few rows."""
+    ways = []
+    if limits.min_correctness:
+        ways.append("lower select.min_correctness")
+    if not shortfall:
+        return ways
+    # Only exact bounds can be left unfilled.
+    if limits.match_length:
+        ways.append("leave out --match-length (select.match_length)")
+    parts = [*limits.per_source.values(), *limits.per_tag.values()]
+    if any(not part.at_most for part in parts):
+        ways.append("make the quotas upper limits, as in 'NAME<=30%'")
+    return ways
 
 
 def _explain_unscored(
@@ -297,6 +312,7 @@ def _rank_by_preference(
     if rank is None:
         raise ConfigError(
             f"unknown strategy {strategy!r}; choose from {', '.join(STRATEGIES)}"
+            f"{hint_at_nearest(strategy, STRATEGIES)}"
         )
     return rank(task)
 
