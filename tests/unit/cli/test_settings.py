@@ -45,7 +45,10 @@ def test_an_unknown_name_is_an_error() -> None:
     ("given", "message"),
     [
         ("cluster.k=abc", "cluster.k must be a whole number or 'auto', not 'abc'"),
-        ("judge.reliability=45%", "must be 'auto' or a number, not '45%'"),
+        (
+            "judge.reliability=much",
+            "must be 'auto' or a number from 0 to 1, not 'much'",
+        ),
         ("select.limit=7", r"select.limit \(--limit\) must be at most 1, not 7"),
         ("pair.method=x", "pair.method must be 'neighbour', .* not 'x'"),
     ],
