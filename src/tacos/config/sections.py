@@ -77,6 +77,10 @@ class IngestSettings(SettingsSection):
     """The column that holds an input to the instruction. Empty: detected."""
     response: str = ""
     """The column that holds responses. Empty: detected."""
+    templates: bool = True
+    """Whether a prompt template that nearly all instructions of a file share is set aside before
+    models read them; the output has it.
+    """
     # What the data already has
     tags: str = ""
     """A column that already holds tags: rows with tags are not tagged again."""

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,16 @@ class InputSource:
             return
         for name, file in zip(self.names, self.files, strict=True):
             yield from reading.read_file(file, name, reading.BATCH_SIZE)
+
+    def heads(self, n_rows: int) -> Iterator[Any]:
+        """The first `n_rows` rows of each file, as one batch."""
+        if self.data is not None:
+            yield from islice(
+                reading.read_rows(self.data, n_rows, name=self.names[0]), 1
+            )
+            return
+        for name, file in zip(self.names, self.files, strict=True):
+            yield from islice(reading.read_file(file, name, n_rows), 1)
 
     def scan(self) -> pl.LazyFrame:
         """Raises `NotImplementedError`: raw rows are no table."""

@@ -44,6 +44,9 @@ class Source(Table, Protocol):
 
     @property
     def digest(self) -> str: ...
+    def heads(self, n_rows: int) -> Iterator[Any]:
+        """The first `n_rows` rows of each file, as one batch."""
+        ...
 
 
 class Progress(Protocol):

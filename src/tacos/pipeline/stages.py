@@ -70,10 +70,11 @@ from tacos.records import (
 # fmt: off
 PIPELINE: Pipeline = (
     BatchStage(
-        "ingest", "samples", SAMPLES, version=2,
+        "ingest", "samples", SAMPLES, version=3,
         reads=("input",),
         uses=("ingest",),
         source=ingest.read_input_rows,
+        prepare=ingest.find_file_templates,
         work=ingest.ingest_batch,
         where="process", distinct="content_hash",
     ),

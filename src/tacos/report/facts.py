@@ -23,8 +23,10 @@ from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
 from tacos.models import close_judge, judge
 from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
+from tacos.pipeline.steps.ingest import TEMPLATE
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report.score_figures import summarise_scores, warn_about_length
+from tacos.report.tag_warnings import warn_about_tags
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
@@ -69,6 +71,9 @@ class RunSummary:
     """
     n_raw_tags: int = 0
     n_canonical_tags: int = 0
+    templates: dict[str, int] = field(default_factory=dict)
+    """Prompt template, by its beginning -> rows whose questions stand in it; models do not read it.
+    """
     n_untagged: int = 0
     clusters: list[dict[str, Any]] = field(default_factory=list)
     n_shortlisted: int = 0
@@ -133,6 +138,7 @@ def summarise_run(
         "n_read": samples["n_rows"] + samples["n_rejects"],
         "n_samples": samples["n_rows"],
         "rejects": _list_rejects(artifacts),
+        "templates": _list_templates(samples),
         "models": _list_stage_models(artifacts),
         "seconds": _sum_stage_seconds(artifacts),
         "replies": _list_reply_origins(artifacts),
@@ -151,7 +157,10 @@ def summarise_run(
         figures |= _summarise_grading(artifacts, settings)
     scores = summarise_scores(artifacts)
     figures["scores"] = scores
-    figures["warnings"] = warn_about_length(artifacts, scores)
+    figures["warnings"] = [
+        *warn_about_tags(artifacts, figures.get("n_untagged", 0)),
+        *warn_about_length(artifacts, scores),
+    ]
     if "selection" in artifacts:
         figures |= _summarise_selection(artifacts, settings)
         figures |= _summarise_certainty(artifacts)
@@ -160,6 +169,16 @@ def summarise_run(
 
 
 # Stages
+
+
+def _list_templates(samples: Mapping[str, Any]) -> dict[str, int]:
+    """Prompt template -> rows whose questions stand in it."""
+    templates = {}
+    notes = samples.get("notes") or {}
+    for note, n_rows in notes.items():
+        if note.startswith(TEMPLATE):
+            templates[note.removeprefix(TEMPLATE)] = n_rows
+    return templates
 
 
 def _list_rejects(artifacts: Artifacts) -> dict[str, dict[str, int]]:

@@ -324,6 +324,10 @@ class _DigestOnlySource:
 
     digest: str
 
+    def heads(self, n_rows: int) -> Iterator[Any]:
+        """Raise `RunError`, as `batches` does."""
+        return self.batches()
+
     def batches(self, columns: Any = None) -> Iterator[Any]:
         """Raise `RunError`: the rows cannot be read again."""
         raise RunError(

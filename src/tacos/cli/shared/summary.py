@@ -52,6 +52,12 @@ def _format_input(summary: RunSummary) -> Lines:
     for stage, reasons in summary.rejects.items():
         if stage != "shortlist":  # has a line of its own
             yield f"rejected by {stage}", _format_reasons(reasons)
+    for template, n_rows in summary.templates.items():
+        yield (
+            "template",
+            f"set aside before models read, around the instructions of {n_rows:,} rows: "
+            f"{template!r} (ingest.templates=false: kept)",
+        )
 
 
 def _format_replies(summary: RunSummary) -> Lines:

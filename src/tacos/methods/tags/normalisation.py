@@ -341,7 +341,10 @@ def _require_tags_left(
 ) -> None:
     """Raise `InputError` if a step left nothing; `missing` completes "none of the tags ..."."""
     if step.n_in == 0:
-        raise InputError("no tags to normalise: no row was given a tag")
+        raise InputError(
+            "no tags to normalise: no row was given a tag. The embedded tagger reads English only; "
+            "for other languages, name a language model (--model)"
+        )
     if step.n_out == 0:
         raise InputError(
             f"no tag is left: none of the {step.n_in:,} distinct tags {missing}"

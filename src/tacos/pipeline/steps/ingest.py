@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tacos.config import Settings
-from tacos.methods.samples import sample_parsing
+from tacos.config import IngestSettings, Settings
+from tacos.methods.samples import prompt_templates, sample_parsing
+from tacos.methods.samples.prompt_templates import PromptTemplate
 from tacos.pipeline.steps.pool import Tables
-from tacos.records import StageOutput, build_reject_frame
+from tacos.records import Sample, StageOutput, build_reject_frame
+
+TEMPLATE = "template: "
+"""How the note begins that counts the rows of a prompt template; the template's name follows."""
+
+Templates = Mapping[str, Sequence[PromptTemplate]]
+"""File -> the prompt templates around its questions."""
 
 
 def read_input_rows(tables: Tables) -> Iterator[Any]:
@@ -16,12 +25,61 @@ def read_input_rows(tables: Tables) -> Iterator[Any]:
     yield from tables["input"].batches()
 
 
-def ingest_batch(batch: Any, prepared: Any, settings: Settings) -> StageOutput:
-    """Raw rows -> samples, row by row."""
+def find_file_templates(
+    tables: Tables,
+    settings: Settings,
+    tool: Any,
+) -> Templates:
+    """The prompt templates around the questions of each file, by its first rows."""
+    if not settings.ingest.templates:
+        return {}
+    templates = {}
+    source: Any = tables["input"]
+    for batch in source.heads(prompt_templates.N_READ):
+        questions = _list_first_questions(batch, settings.ingest)
+        templates[batch.file] = prompt_templates.find_templates(questions)
+    return templates
+
+
+def ingest_batch(
+    batch: Any,
+    templates: Templates,
+    settings: Settings,
+) -> StageOutput:
+    """Raw rows -> samples, row by row; their turns are without the templates, `raw` is not."""
     samples, rejects = sample_parsing.parse_sample_batch(batch, settings.ingest)
+    notes: Counter[str] = Counter()
+    file_templates = templates.get(batch.file, ())
+    if file_templates:
+        samples = [
+            _set_template_aside(sample, file_templates, notes) for sample in samples
+        ]
     return StageOutput(
         table=sample_parsing.samples_to_frame(samples),
         rejects=build_reject_frame(rejects),
-        notes={},
+        notes=dict(notes),
         original=batch.original,
     )
+
+
+def _list_first_questions(batch: Any, settings: IngestSettings) -> list[str]:
+    """The first question of each usable row."""
+    samples, _ = sample_parsing.parse_sample_batch(batch, settings)
+    questions = []
+    for sample in samples:
+        asked = (turn.text for turn in sample.turns if turn.role == "user")
+        questions.append(next(asked))  # a sample without a question is a reject
+    return questions
+
+
+def _set_template_aside(
+    sample: Sample,
+    templates: Sequence[PromptTemplate],
+    notes: Counter[str],
+) -> Sample:
+    """The sample without its template, which is counted in the notes."""
+    turns, template = prompt_templates.strip_turns(sample.turns, templates)
+    if template is None:
+        return sample
+    notes[f"{TEMPLATE}{template.name}"] += 1
+    return replace(sample, turns=turns)

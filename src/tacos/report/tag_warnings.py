@@ -1,0 +1,94 @@
+"""What a user must know about the tags: too many rows have none, or are not in English, which is
+all that the embedded tagger reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from tacos.store.artifacts import Artifact
+
+Artifacts = Mapping[str, Artifact]
+
+EMBEDDED = "tacos-tagger"
+"""How the names of the shipped taggers begin."""
+MANY_UNTAGGED = 0.1
+"""The share of rows without a tag from which on a user is told."""
+MOSTLY = 0.5
+"""The share of rows in other languages from which on a user is told."""
+N_READ = 1_000
+"""Rows that the language is judged by."""
+N_CHARS = 500
+"""Characters of each that are read."""
+FEWEST_WORDS = 4
+"""Shorter texts in Latin letters may be in any language."""
+WORD = re.compile(r"[^\W\d_]+")
+_COMMON = """
+the a an of to in is are and or for with on from by as be that this it what which how why when where
+who do does did can could should would will you your my me i we they he she his her their if then
+than not no at about into make write give create find explain describe list
+"""
+COMMON = frozenset(_COMMON.split())
+"""Words of which a text in English has at least one in eight."""
+LEAST_COMMON = 1 / 8
+
+
+def warn_about_tags(artifacts: Artifacts, n_untagged: int) -> list[str]:
+    """One sentence if more than a tenth of the rows have no tag, or if most are not in English and
+    the embedded tagger, which reads nothing else, tagged them.
+    """
+    if "tags" not in artifacts or "canonical_tags" not in artifacts:
+        return []
+    n_rows = artifacts["samples"].manifest["n_rows"]
+    if not n_rows:
+        return []
+    is_embedded = str(artifacts["tags"].model).startswith(EMBEDDED)
+    if is_embedded and _measure_other_languages(artifacts["samples"]) > MOSTLY:
+        return [
+            f"most instructions are not in English, which is all that the embedded tagger reads "
+            f"({n_untagged:,} of {n_rows:,} rows have no tag): name a language model (--model)"
+        ]
+    share = n_untagged / n_rows
+    if share <= MANY_UNTAGGED:
+        return []
+    remedy = (
+        "tag with a language model (--model)" if is_embedded else "look at the tags"
+    )
+    return [
+        f"{n_untagged:,} of {n_rows:,} rows ({share:.0%}) have no tag, so that they count for "
+        f"nothing in the coverage of tags: {remedy}, or keep rarer tags (normalise.alpha)"
+    ]
+
+
+def _measure_other_languages(samples: Artifact) -> float:
+    """The share of instructions that are not in English."""
+    texts = samples.scan().select(pl.col("instruction").str.slice(0, N_CHARS))
+    is_english = [
+        reads_as_english(text) for text in texts.head(N_READ).collect().to_series()
+    ]
+    return 1 - sum(is_english) / max(len(is_english), 1)
+
+
+def reads_as_english(text: str) -> bool:
+    """Whether a text may be in English; texts without words may.
+
+    >>> reads_as_english("Explain what a hash table is."), reads_as_english("头痛怎么办？")
+    (True, False)
+    >>> reads_as_english("Wie koche ich ein weiches Ei?"), reads_as_english("2 + 2 = ?")
+    (False, True)
+    """
+    words = WORD.findall(text.lower())
+    n_letters = sum(map(len, words))
+    n_latin = sum(word.isascii() * len(word) for word in words)
+    if n_latin < n_letters / 2:
+        return False
+    if len(words) < FEWEST_WORDS:
+        return True
+    return _count_common(words) >= LEAST_COMMON * len(words)
+
+
+def _count_common(words: Sequence[str]) -> int:
+    return sum(word in COMMON for word in words)
