@@ -84,6 +84,25 @@ class Behaviour:
     """A word that makes a request for embeddings be refused with 400."""
     echo_key: bool = False
     """Whether errors repeat the key that came, as some servers do."""
+    script: Callable[[dict[str, Any]], "Scripted | None"] = lambda body: None
+    """The answer to a request's body instead of the usual one; None for that."""
+
+
+@dataclass
+class Scripted:
+    """An answer that a test writes itself: `body` is bytes, or a value that is sent as JSON."""
+
+    status: int = 200
+    body: Any = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def response(self) -> web.Response:
+        """The answer as it goes out."""
+        data = self.body
+        if not isinstance(data, bytes):
+            data = json.dumps(data).encode()
+        headers = {"Content-Type": "application/json", **self.headers}
+        return web.Response(status=self.status, body=data, headers=headers)
 
 
 Good = Callable[[dict[str, Any], str], dict[str, Any]]
@@ -166,6 +185,9 @@ class FaultServer:
         question = json.dumps(body[name], sort_keys=True)
         self.asked[question] += 1
         self.note_return(question)
+        scripted = self.behaviour.script(body)
+        if scripted is not None:
+            return scripted.response()
         refused = self.refusal(request, body)
         if refused is not None:
             return refused

@@ -14,8 +14,8 @@ from tests.server.questions import judge_requests, tag_requests
 
 from tacos.config import LLMSettings
 from tacos.errors import BudgetReachedError, ConfigError, InputError, LLMError
-from tacos.llm.chat import envelope
 from tacos.llm.chat.messages import RenderedRequest, render_request
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.client import Client
 from tacos.llm.ledger import ledger
 from tacos.llm.ledger.ledger import Ledger
@@ -281,7 +281,7 @@ def test_exchange_files_give_what_online_gives(
     n_files = 0
     while still := still_open(book):
         assert exchange_files.write_request_file(
-            still.values(), out, envelope.RequestForm()
+            still.values(), out, RequestForm()
         ) == len(still)
         write_replies(server, out, back)
         counts = exchange_files.store_replies(
@@ -301,7 +301,7 @@ def test_partial_repeated_shuffled_and_foreign_lines_do_no_harm(
         tmp_path / "requests.jsonl",
         tmp_path / "replies.jsonl",
     )
-    exchange_files.write_request_file(questions(), out, envelope.RequestForm())
+    exchange_files.write_request_file(questions(), out, RequestForm())
     lines = write_replies(server, out, back)
     random.Random(1).shuffle(lines)
     foreign = lines[0].replace(json.loads(lines[0])["custom_id"], "f" * 32)
@@ -323,7 +323,7 @@ def test_partial_repeated_shuffled_and_foreign_lines_do_no_harm(
     with pytest.raises(MissingRepliesError, match="of 120 requests have no reply yet"):
         from_ledger(book)
     while still := still_open(book):
-        exchange_files.write_request_file(still.values(), out, envelope.RequestForm())
+        exchange_files.write_request_file(still.values(), out, RequestForm())
         write_replies(server, out, back)
         exchange_files.store_replies(
             exchange_files.read_exchange_lines(back), still, book

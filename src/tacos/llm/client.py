@@ -27,8 +27,8 @@ from typing import Literal, TypeVar
 
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError, LLMError, OfflineError, TacosError
-from tacos.llm.chat import envelope
 from tacos.llm.chat.messages import render_reask, render_request
+from tacos.llm.chat.request_form import RequestForm, decode_form, encode_form
 from tacos.llm.cost import prices
 from tacos.llm.ledger.ledger import KeyLeases, Ledger
 from tacos.llm.ledger.lookup import ReadEntry, interpret_entry, note_origin
@@ -105,7 +105,7 @@ class Client:
         self._sql_threads = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-sql")
         self._is_closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
-        self._sender.policy.form = self._recall_form()
+        self._sender.policy.forms.recall(self._recall_form())
         self._sender.progress = progress
         self._loop = self._sender.loop
 
@@ -125,9 +125,9 @@ class Client:
         return self._sender.tally
 
     @property
-    def form(self) -> envelope.RequestForm:
-        """How the server is asked for JSON."""
-        return self._sender.policy.form
+    def form(self) -> RequestForm:
+        """The form of request that the server accepts."""
+        return self._sender.policy.forms.form
 
     def __enter__(self) -> Client:
         return self
@@ -288,7 +288,7 @@ class Client:
         elif self._is_renewable(request, entry, read):
             self._renew(request)
         else:
-            reply = note_origin(read.reply, entry, self.rules)
+            reply = note_origin(read.told, entry, self.rules)
             self._hand_over(request, replace(reply, is_anew=request.is_anew))
 
     def failed(self, request: InFlightRequest, reason: str, raw: str) -> None:
@@ -307,9 +307,9 @@ class Client:
         if left:
             self._loop.spawn(self._release(left))
 
-    def learned(self, form: envelope.RequestForm) -> None:
+    def learned(self, form: RequestForm) -> None:
         """Remember what the server accepts."""
-        text = "\n".join(form)
+        text = encode_form(form)
         self._loop.spawn(self._run_sql(self.ledger.note, self._server, text))
 
     # their parts
@@ -434,12 +434,10 @@ class Client:
         """The name under which the ledger remembers what the server accepts."""
         return f"{self.endpoint.base} {self._name}"
 
-    def _recall_form(self) -> envelope.RequestForm:
+    def _recall_form(self) -> RequestForm:
         """The form to ask in: the settings', what worked in the last day, or the strictest."""
         text = self.ledger.noted(self._server, NOTE_AGE)
-        form = (
-            envelope.RequestForm(*text.split("\n")) if text else envelope.RequestForm()
-        )
+        form = decode_form(text)
         if self.settings.structured == "auto":
             return form
         return form._replace(level=self.settings.structured)

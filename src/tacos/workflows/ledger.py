@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tacos.errors import ConfigError
-from tacos.llm.chat.envelope import EnvelopeError, read_chat_reply
+from tacos.llm.chat.body_json import EnvelopeError
+from tacos.llm.chat.envelope import read_chat_reply
 from tacos.llm.chat.reply_parsing import UnusableReplyError, parse_reply_json
 from tacos.llm.cost import prices
 from tacos.llm.embedding.envelope import TASK as EMBEDDING

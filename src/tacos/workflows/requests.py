@@ -20,8 +20,8 @@ from tacos import prompts
 from tacos.config import LLMSettings, Settings, read_run_settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, InputError, RunError
-from tacos.llm.chat.envelope import RequestForm
 from tacos.llm.chat.messages import RenderedRequest, render_request
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.embedding.encoder import LedgerEncoder
 from tacos.llm.ledger.ledger import Ledger, open_ledger
 from tacos.llm.ledger.lookup import resolve_questions

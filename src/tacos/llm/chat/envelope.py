@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
 
-from tacos.llm.chat.messages import RenderedRequest
+from tacos.llm.chat.body_json import (
+    EnvelopeError,
+    ForeignReplyError,
+    parse_json_body,
+)
+from tacos.llm.chat.error_body import read_complaint
+from tacos.llm.chat.event_stream import read_streamed_body
+from tacos.llm.chat.messages import Message, RenderedRequest
+from tacos.llm.chat.reply_message import (
+    read_answer_text,
+    read_reasoning,
+    read_refusal,
+)
+from tacos.llm.chat.request_form import LEVELS, RequestForm
 
-LEVELS = ("json_schema", "json_schema without bounds", "json_object", "none")
-"""How strictly a request asks for JSON, the strictest first. Where a server refuses one, the next
-is tried.
-"""
 BOUNDS = frozenset(
     {
         "minimum",
@@ -34,19 +42,17 @@ BOUNDS = frozenset(
 
 MAX_TOKENS = 1e9
 """A larger number of tokens is not believed."""
-MAX_COMPLAINT = 2000
-"""Characters of an error's body that are looked at."""
-
-
-class RequestForm(NamedTuple):
-    """The form of request that a server accepts."""
-
-    level: str = LEVELS[0]
-    tokens_field: str = "max_tokens"
+ERROR_KEYS = ("error", "errors", "detail", "message", "msg", "error_msg", "base_resp")
+"""Keys of a body without a choice that is an error, though its status is 200."""
+BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
+"""Reasons to finish that say that the server failed while it answered."""
 
 
 class ChatReply(NamedTuple):
-    """What a reply says: the text, or why there is none, and what it cost."""
+    """What a reply says: the text, or why there is none, and what it cost.
+
+    `reasoning` is what the model thought, where the server keeps that apart.
+    """
 
     text: str
     refusal: str
@@ -54,6 +60,7 @@ class ChatReply(NamedTuple):
     model: str
     prompt_tokens: int
     answer_tokens: int
+    reasoning: str = ""
 
 
 class ApiFormat(NamedTuple):
@@ -67,12 +74,20 @@ class ApiFormat(NamedTuple):
     answers: bool = True
 
 
-class EnvelopeError(ValueError):
-    """The body is not what was asked for; the message says what it is instead."""
+class NoChoicesError(EnvelopeError):
+    """The reply holds no choice at all, as where a filter has taken the answer away."""
 
 
-class ForeignReplyError(EnvelopeError):
-    """The body is not an error either: the sender may not be such a server at all."""
+class UpstreamError(EnvelopeError):
+    """The reply is an error in an envelope of success. `status` is the HTTP status that the error
+    names (0 for none), `body` the error itself.
+    """
+
+    def __init__(self, error: Any, prefix: str) -> None:
+        complaint = read_complaint(error)
+        super().__init__(f"{prefix}: {complaint.text[:300]}")
+        self.status = complaint.status
+        self.body = orjson.dumps(error)
 
 
 # The body of a request
@@ -84,9 +99,12 @@ def build_chat_body(
     omit: Collection[str] = (),
 ) -> dict[str, Any]:
     """The body of a request, as a dict."""
+    messages = asked.messages
+    if form.folds_system:
+        messages = fold_system_text(messages)
     body: dict[str, Any] = {
         "model": asked.model,
-        "messages": asked.messages,
+        "messages": messages,
         **asked.sampling,
     }
     if form.tokens_field != "max_tokens" and "max_tokens" in body:
@@ -94,9 +112,32 @@ def build_chat_body(
     response_format = _build_response_format(asked, form.level)
     if response_format:
         body["response_format"] = response_format
-    for name in omit:
+    if form.streams:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    for name in (*omit, *form.dropped):
         body.pop(name, None)
     return body
+
+
+def fold_system_text(messages: list[Message]) -> list[Message]:
+    """The messages with the system's text before that of the first user.
+
+    >>> fold_system_text([{"role": "system", "content": "a"}, {"role": "user", "content": "b"}])
+    [{'role': 'user', 'content': 'a\\n\\nb'}]
+    """
+    texts = []
+    folded: list[Message] = []
+    for message in messages:
+        if message["role"] == "system":
+            texts.append(message["content"])
+            continue
+        if texts and message["role"] == "user":
+            content = "\n\n".join([*texts, message["content"]])
+            message = {"role": "user", "content": content}
+            texts = []
+        folded.append(message)
+    return folded
 
 
 def _build_response_format(
@@ -171,31 +212,22 @@ def _close_schema(schema: Any, without_bounds: bool) -> Any:
 
 def read_chat_reply(body: bytes | str) -> ChatReply:
     """What a reply says. Raises `EnvelopeError`."""
-    reply = parse_json_body(body)
-    if not isinstance(reply, dict):
-        raise ForeignReplyError("the reply is not a JSON object")
-    if reply.get("error"):
-        complaint = read_error_message(reply)
-        raise EnvelopeError(f"the reply is an error: {complaint}")
-    try:
-        choice = reply["choices"][0]
-        message = choice["message"]
-        text = _join_text_parts(message.get("content"))
-        if not text:
-            text = _read_tool_call(message)
-        refusal = message.get("refusal") or ""
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise ForeignReplyError("the reply is not a chat completion") from None
+    reply = _parse_reply(body)
+    choice = _pick_choice(reply)
+    message = _pick_message(choice)
+    finish = str(choice.get("finish_reason") or "")
+    _check_upstream(choice, message, finish)
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         usage = {}
     return ChatReply(
-        text,
-        str(refusal),
-        str(choice.get("finish_reason") or ""),
+        read_answer_text(message),
+        read_refusal(message),
+        finish,
         str(reply.get("model") or ""),
         read_token_count(usage.get("prompt_tokens")),
         read_token_count(usage.get("completion_tokens")),
+        read_reasoning(message),
     )
 
 
@@ -204,52 +236,78 @@ CHAT = ApiFormat(
 )
 
 
-def parse_json_body(body: bytes | str) -> Any:
-    r"""A body's JSON; half a character (a lone surrogate, as of a truncated emoji) becomes a
-    question mark.
-
-    Raises `ForeignReplyError`.
-
-    >>> parse_json_body('["caf\\u00e9 \\ud83d"]')
-    ['café ?']
-    """
+def parse_reply_object(body: bytes | str) -> dict[str, Any]:
+    """The object of a reply that is no error. Raises `EnvelopeError`."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        reason = error
-    # Python's reader accepts lone surrogates; encoding replaces them.
-    try:
-        text = json.dumps(json.loads(body), ensure_ascii=False)
-        return orjson.loads(text.encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        raise ForeignReplyError(f"the reply is not JSON: {reason}") from None
+        reply = parse_json_body(body)
+    except ForeignReplyError as error:
+        try:
+            reply = read_streamed_body(body)
+        except ForeignReplyError:
+            raise error from None
+    # Some gateways send an error as the only item of a list.
+    if isinstance(reply, list) and len(reply) == 1:
+        reply = reply[0]
+    if not isinstance(reply, dict):
+        raise ForeignReplyError("the reply is not a JSON object")
+    if reply.get("error"):
+        raise UpstreamError(reply, "the reply is an error")
+    return reply
 
 
-def _join_text_parts(content: Any) -> str:
-    """A message's text; some servers send a list of parts."""
-    if content is None:
-        return ""
-    if not isinstance(content, list):
-        return str(content)
-    texts = [str(part.get("text") or "") for part in content if isinstance(part, dict)]
-    return "".join(texts)
+def _parse_reply(body: bytes | str) -> dict[str, Any]:
+    """The object of a chat completion. Raises `EnvelopeError`."""
+    reply = parse_reply_object(body)
+    if reply.get("choices"):
+        return reply
+    # Ollama's own form of a reply has one message and no choices.
+    message = reply.get("message")
+    if isinstance(message, dict):
+        choice = {"message": message, "finish_reason": reply.get("done_reason")}
+        return {**reply, "choices": [choice]}
+    if any(reply.get(key) for key in ERROR_KEYS):
+        raise UpstreamError(reply, "the reply is an error")
+    if "choices" in reply:
+        raise NoChoicesError("no choices (often a content filter)")
+    raise ForeignReplyError("the reply is not a chat completion")
 
 
-def _read_tool_call(message: dict[str, Any]) -> str:
-    """The arguments of a tool call, which some models make instead of answering (no tool was
-    offered).
-    """
-    calls = message.get("tool_calls")
-    if not isinstance(calls, list) or len(calls) != 1:
-        return ""
-    call = calls[0]
-    if not isinstance(call, dict):
-        return ""
-    function = call.get("function")
-    if not isinstance(function, dict):
-        return ""
-    arguments = function.get("arguments")
-    return _join_text_parts(arguments)
+def _pick_choice(reply: dict[str, Any]) -> dict[str, Any]:
+    """The first choice. Raises `ForeignReplyError`."""
+    choices = reply["choices"]
+    choice = choices[0] if isinstance(choices, list) else None
+    if not isinstance(choice, dict):
+        raise ForeignReplyError("the reply is not a chat completion")
+    return choice
+
+
+def _pick_message(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice's message. Raises `ForeignReplyError`."""
+    message = choice.get("message")
+    if message is None:
+        message = choice.get("delta")
+    if isinstance(message, dict):
+        return message
+    if message is None and isinstance(choice.get("text"), str):
+        return {"content": choice["text"]}
+    # A filter, or an error, may leave no message at all.
+    if message is None and (choice.get("finish_reason") or choice.get("error")):
+        return {}
+    raise ForeignReplyError("the reply is not a chat completion")
+
+
+def _check_upstream(
+    choice: dict[str, Any],
+    message: dict[str, Any],
+    finish: str,
+) -> None:
+    """Raise `UpstreamError` for a choice that holds an error, or was broken off by one."""
+    error = choice.get("error") or message.get("error")
+    if error:
+        raise UpstreamError({"error": error}, "the server behind it failed")
+    if finish in BROKEN_OFF:
+        words = f"it broke the answer off (finish_reason: {finish})"
+        raise UpstreamError({"error": words}, "the server behind it failed")
 
 
 def read_token_count(value: Any) -> int:
@@ -257,34 +315,3 @@ def read_token_count(value: Any) -> int:
     if isinstance(value, int | float) and 0 < value < MAX_TOKENS:
         return int(value)
     return 0
-
-
-def read_error_message(body: bytes | str | dict[str, Any]) -> str:
-    """The message in an error's body, on one line; the body itself where it has none."""
-    value = _parse_error_body(body)
-    # Servers nest them: {"error": {"message": ...}}, {"detail": {"error": ...}}.
-    for key in ("error", "detail", "message"):
-        while isinstance(value, dict) and value.get(key):
-            value = value[key]
-    if isinstance(value, dict | list):
-        value = orjson.dumps(value).decode()
-    text = str(value)
-    shortened = text[:MAX_COMPLAINT]
-    return _join_printable(shortened)
-
-
-def _join_printable(text: str) -> str:
-    """The beginning of a text, on one line, without control characters."""
-    printable = "".join(sign if sign.isprintable() else " " for sign in text)
-    words = printable.split()
-    return " ".join(words)[:300]
-
-
-def _parse_error_body(body: bytes | str | dict[str, Any]) -> Any:
-    """A body's JSON, or its text."""
-    if isinstance(body, dict):
-        return body
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body.decode("utf-8", "replace") if isinstance(body, bytes) else body

@@ -207,7 +207,7 @@ def _read_entry(
     if entry is None:
         return Reply(None)
     # A group is never re-asked: its open questions are asked alone.
-    return note_origin(interpret_entry(member, entry).reply, entry, rules)
+    return note_origin(interpret_entry(member, entry).told, entry, rules)
 
 
 def _pick_members(

@@ -126,18 +126,51 @@ def _find_fitting_value(text: str, compiled: CompiledSchema) -> str:
 
 
 def fit_to_schema(value: Any, compiled: CompiledSchema) -> Any:
-    """`value` by the schema: a bare list put into its field, numbers in quotes unquoted, then
-    checked. Raises `fastjsonschema.JsonSchemaValueException`.
+    """`value` by the schema: a bare list put into its field, items that are plain texts made
+    objects, numbers in quotes unquoted, then checked. Raises
+    `fastjsonschema.JsonSchemaValueException`.
     """
     if isinstance(value, list) and compiled.list_field:
         value = {compiled.list_field: value}
     if isinstance(value, dict):
         field_schemas = compiled.schema.get("properties", {})
         value = {
-            name: unquote_number(member, field_schemas.get(name, {}))
+            name: _fit_field(member, field_schemas.get(name, {}))
             for name, member in value.items()
         }
     return compiled.check(value)
+
+
+def _fit_field(value: Any, field_schema: dict[str, Any]) -> Any:
+    """A field's value by its schema."""
+    item_schema = field_schema.get("items", {})
+    if not isinstance(value, list) or not _holds_texts_only(item_schema):
+        return unquote_number(value, field_schema)
+    return [_complete_item(item, item_schema) for item in value]
+
+
+def _holds_texts_only(item_schema: dict[str, Any]) -> bool:
+    """Whether a list's items are objects of texts, such as a tag and its explanation."""
+    fields = item_schema.get("properties", {})
+    return bool(fields) and all(
+        field == {"type": "string"} for field in fields.values()
+    )
+
+
+def _complete_item(item: Any, item_schema: dict[str, Any]) -> Any:
+    """An item with every text that it must have: the first one says what it is, and the others,
+    which explain it, may be empty.
+    """
+    first, *others = item_schema["required"]
+    if isinstance(item, str):
+        item = {first: item}
+    if not isinstance(item, dict) or not isinstance(item.get(first), str):
+        return item
+    completed = dict(item)
+    for name in others:
+        if completed.get(name) is None:
+            completed[name] = ""
+    return completed
 
 
 def unquote_number(value: Any, field_schema: dict[str, Any]) -> Any:
@@ -149,6 +182,20 @@ def unquote_number(value: Any, field_schema: dict[str, Any]) -> Any:
         return orjson.loads(value.strip())
     except orjson.JSONDecodeError:
         return value
+
+
+def find_misplaced_answer(reasoning: str) -> str:
+    """The reasoning, if it is an answer and nothing else; "" for thoughts.
+
+    A server with a reasoning parser whose model does not think takes the answer for thoughts. An
+    object in the midst of thoughts may be a draft.
+
+    >>> find_misplaced_answer('\\n{"score": 5}'), find_misplaced_answer('Maybe {"score": 5}?')
+    ('{"score": 5}', '')
+    """
+    text = strip_think_blocks(reasoning).strip()
+    is_answer = text.startswith(("{", "[", "```")) and text.endswith(("}", "]", "```"))
+    return text if is_answer else ""
 
 
 def strip_think_blocks(text: str) -> str:

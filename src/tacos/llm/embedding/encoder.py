@@ -18,7 +18,7 @@ from typing import Any
 
 from tacos.config import EmbedSettings, LLMSettings
 from tacos.errors import LLMError, OfflineError, TacosError
-from tacos.llm.chat.envelope import RequestForm
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.client import GRACE, POLL
 from tacos.llm.cost import prices
 from tacos.llm.embedding import envelope

@@ -18,8 +18,10 @@ import numpy.typing as npt
 import orjson
 
 from tacos.llm.chat import envelope
+from tacos.llm.chat.body_json import EnvelopeError, ForeignReplyError
 from tacos.llm.chat.grouped_prompts import split_evenly
 from tacos.llm.chat.messages import RenderedRequest
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.records import canonical_hash
 
@@ -63,7 +65,7 @@ def split_embedding_entry(
     """A ledger entry per text of a request, with the rounded vector and an even share of the
     tokens. Raises `EnvelopeError`.
     """
-    vectors = _read_vectors(_parse_reply_object(entry.raw), len(asked.messages))
+    vectors = _read_vectors(envelope.parse_reply_object(entry.raw), len(asked.messages))
     token_shares = split_evenly(entry.prompt_tokens, len(vectors))
     entries = []
     for item, vector, n_tokens in zip(
@@ -81,7 +83,7 @@ def split_embedding_entry(
 
 def _build_embedding_body(
     asked: RenderedRequest,
-    form: envelope.RequestForm,
+    form: RequestForm,
     omit: Collection[str] = (),
 ) -> dict[str, Any]:
     """The body of a request, as a dict."""
@@ -98,7 +100,7 @@ def _read_embedding_reply(
     asked: RenderedRequest,
 ) -> envelope.ChatReply:
     """What a reply cost, if it has one valid vector per text. Raises `EnvelopeError`."""
-    reply = _parse_reply_object(body)
+    reply = envelope.parse_reply_object(body)
     _read_vectors(reply, len(asked.messages))
     usage = reply.get("usage")
     n_tokens = 0
@@ -123,18 +125,6 @@ FORMAT = envelope.ApiFormat(
 # Reading vectors
 
 
-def _parse_reply_object(body: bytes | str) -> dict[str, Any]:
-    """The reply's object. Raises `EnvelopeError`."""
-    reply = envelope.parse_json_body(body)
-    if not isinstance(reply, dict):
-        raise envelope.ForeignReplyError("the reply is not a JSON object")
-    if reply.get("error"):
-        raise envelope.EnvelopeError(
-            f"the reply is an error: {envelope.read_error_message(reply)}"
-        )
-    return reply
-
-
 def _read_vectors(
     reply: Mapping[str, Any],
     n: int,
@@ -147,22 +137,20 @@ def _read_vectors(
     """
     data = reply.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise envelope.ForeignReplyError("the reply holds no embeddings")
+        raise ForeignReplyError("the reply holds no embeddings")
     if len(data) != n:
-        raise envelope.EnvelopeError(
-            f"the reply holds {len(data)} vectors for {n} texts"
-        )
+        raise EnvelopeError(f"the reply holds {len(data)} vectors for {n} texts")
     places = [item.get("index") for item in data]
     valid_places = [place for place in places if type(place) is int]  # true is no place
     if sorted(valid_places) != list(range(n)):
-        raise envelope.EnvelopeError("the reply does not say which vector is whose")
+        raise EnvelopeError("the reply does not say which vector is whose")
     vectors = {}
     for item in data:
         place = item["index"]
         vectors[place] = _decode_vector(item.get("embedding"))
     lengths = {len(vector) for vector in vectors.values()}
     if len(lengths) > 1:
-        raise envelope.EnvelopeError("the reply holds vectors of several lengths")
+        raise EnvelopeError("the reply holds vectors of several lengths")
     return [vectors[place] for place in range(n)]
 
 
@@ -177,13 +165,11 @@ def _decode_vector(embedding: Any) -> npt.NDArray[np.float64]:
         else:
             vector = np.array(embedding, dtype=np.float64)
     except (TypeError, ValueError, binascii.Error):
-        raise envelope.EnvelopeError(
-            "a vector of the reply is not a list of numbers"
-        ) from None
+        raise EnvelopeError("a vector of the reply is not a list of numbers") from None
     if vector.ndim != 1 or not len(vector):
-        raise envelope.EnvelopeError("a vector of the reply is not a list of numbers")
+        raise EnvelopeError("a vector of the reply is not a list of numbers")
     if not np.isfinite(vector).all():
-        raise envelope.EnvelopeError("a vector of the reply holds NaN or infinity")
+        raise EnvelopeError("a vector of the reply holds NaN or infinity")
     return vector
 
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tacos.llm.chat import envelope, reply_parsing
+from tacos.llm.chat.body_json import EnvelopeError
 from tacos.llm.chat.messages import RenderedRequest, render_reask
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.reply_rules import ReplyRules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.records import Reply
+
+FILTERED = re.compile(
+    r"content_filter|safety|prohibited|blocklist|recitation|sensitive", re.IGNORECASE
+)
+"""Reasons to finish that say that a filter took the answer away."""
+MISPLACED = (
+    "all text is in the reasoning: switch the model's thinking, or the server's reasoning "
+    "parser, off"
+)
 
 
 class ReadEntry(NamedTuple):
@@ -22,6 +34,15 @@ class ReadEntry(NamedTuple):
     """Whether it is an answer, if only a refusal: the same question would get it again."""
     is_worth_reask: bool = False
     """Whether the model may do better once it is told what is wrong."""
+    hint: str = ""
+    """What people should know of it besides. The model is not told: its words make a key."""
+
+    @property
+    def told(self) -> Reply:
+        """The reply as people hear of it."""
+        if not self.hint:
+            return self.reply
+        return replace(self.reply, failure=f"{self.reply.failure}; {self.hint}")
 
 
 def interpret_entry(
@@ -32,27 +53,44 @@ def interpret_entry(
     """What an entry says to the question `asked`. `said` is its envelope, if that has been read."""
     try:
         said = said or envelope.read_chat_reply(entry.raw)
-    except envelope.EnvelopeError as error:
+    except EnvelopeError as error:
         return ReadEntry(_fail(entry, entry.raw, str(error)), is_usable=False)
-    if said.refusal or said.finish == "content_filter":
+    if said.refusal or FILTERED.search(said.finish):
         reason = said.refusal or "content filter"
         return ReadEntry(_fail(entry, said.text or said.refusal, f"refused: {reason}"))
     try:
-        text = reply_parsing.parse_reply_json(said.text, asked.schema)
+        text, raw = _parse_answer(said, asked.schema)
     except reply_parsing.UnusableReplyError as error:
         failure = str(error)
         # These words go into the re-ask, and so into its key: keep them.
         if said.finish == "length":
             failure = f"it was cut off at the limit of tokens; {failure}"
         reply = _fail(entry, said.text, failure)
-        return ReadEntry(reply, is_usable=False, is_worth_reask=True)
+        hint = MISPLACED if said.reasoning and not said.text else ""
+        return ReadEntry(reply, is_usable=False, is_worth_reask=True, hint=hint)
     reply = Reply(
         text=text,
-        raw=said.text,
+        raw=raw,
         key=entry.key,
         model=entry.model,
     )
     return ReadEntry(reply)
+
+
+def _parse_answer(
+    said: envelope.ChatReply,
+    schema: dict[str, Any],
+) -> tuple[str, str]:
+    """The answer as JSON by `schema`, and the text that it was read from.
+
+    Raises `UnusableReplyError`.
+    """
+    if not said.text:
+        misplaced = reply_parsing.find_misplaced_answer(said.reasoning)
+        # What is no answer is no reason either: the content is empty, as it ever was.
+        with suppress(reply_parsing.UnusableReplyError):
+            return reply_parsing.parse_reply_json(misplaced, schema), misplaced
+    return reply_parsing.parse_reply_json(said.text, schema), said.text
 
 
 def _fail(entry: LedgerEntry, raw: str, failure: str) -> Reply:
@@ -132,7 +170,7 @@ def _resolve_question(
     entries = [answer.entry for answer in answers]
     if not read.is_usable and rules.is_stale(*entries):
         return question
-    return note_origin(read.reply, entry, rules)
+    return note_origin(read.told, entry, rules)
 
 
 def note_origin(reply: Reply, entry: LedgerEntry, rules: ReplyRules) -> Reply:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from tacos.llm.chat import envelope
 from tacos.llm.chat.messages import RenderedRequest
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.offline import exchange_files
 
@@ -39,9 +39,7 @@ def build_request_files(
     keys: list[str] = []
     n_bytes = 0
     for question in questions:
-        request = exchange_files.format_request_line(
-            question, envelope.RequestForm(), omit
-        )
+        request = exchange_files.format_request_line(question, RequestForm(), omit)
         line = request + b"\n"
         # A line that alone is too long still makes a file: the server says why it refuses it.
         is_full = len(lines) == max_requests or n_bytes + len(line) > MAX_BYTES

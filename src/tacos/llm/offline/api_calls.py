@@ -11,8 +11,8 @@ import orjson
 
 from tacos.config import LLMSettings
 from tacos.errors import LLMError
-from tacos.llm.chat import envelope
-from tacos.llm.sending import pacing
+from tacos.llm.chat.error_body import read_error_message
+from tacos.llm.sending import pacing, server_waits
 from tacos.llm.transport.endpoint import Endpoint
 
 
@@ -110,13 +110,13 @@ class ApiCaller:
         if response.status == 200:
             return content if raw else orjson.loads(content)
         # 429: nothing was done. After an error of the server nobody knows.
-        reason = f"HTTP {response.status}: {envelope.read_error_message(content)}"
+        reason = f"HTTP {response.status}: {read_error_message(content)}"
         is_server_error = response.status >= 500
         if response.status == 429 or is_server_error:
             response_headers = {
                 name.lower(): value for name, value in response.headers.items()
             }
-            after = pacing.read_retry_after(response_headers, time.time())
+            after = server_waits.read_retry_after(response_headers, time.time())
             raise RetryableError(reason, after, maybe_done=is_server_error)
         raise self._failure(method, path, reason)
 

@@ -21,7 +21,9 @@ import orjson
 
 from tacos.errors import InputError, OutputError
 from tacos.llm.chat import envelope
+from tacos.llm.chat.body_json import EnvelopeError
 from tacos.llm.chat.messages import RenderedRequest
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import interpret_entry
 from tacos.llm.ledger.schema import LedgerEntry, Way
@@ -59,7 +61,7 @@ class StoredReplies(NamedTuple):
 
 def format_request_line(
     asked: RenderedRequest,
-    form: envelope.RequestForm,
+    form: RequestForm,
     omit: Collection[str],
 ) -> bytes:
     """One request, without the line end."""
@@ -75,7 +77,7 @@ def format_request_line(
 def write_request_file(
     questions: Iterable[RenderedRequest],
     path: Path,
-    form: envelope.RequestForm,
+    form: RequestForm,
     omit: Collection[str] = (),
 ) -> int:
     """Write each question once; returns how many. The file is written whole or not at all. Raises
@@ -172,7 +174,7 @@ class _Importer:
             return
         try:
             said = envelope.read_chat_reply(reply.body)
-        except envelope.EnvelopeError as error:
+        except EnvelopeError as error:
             self._count_failure(str(error))
             return
         if reply.key in self._group:  # a repeated line: which of the two is better?

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tacos.llm.chat import envelope
+from tacos.llm.chat.body_json import EnvelopeError, parse_json_body
+from tacos.llm.chat.error_body import read_error_message
 
 NUMBER = re.compile(r"\d+")
 MAX_REASON = 160
@@ -72,9 +73,9 @@ def parse_reply_line(text: bytes) -> ReplyLine | None:
     ReplyLine(key='a', body='', failure='HTTP 500')
     """
     try:
-        value = envelope.parse_json_body(text)
+        value = parse_json_body(text)
         key = value["custom_id"]
-    except (envelope.EnvelopeError, KeyError, TypeError):
+    except (EnvelopeError, KeyError, TypeError):
         return None
     if not isinstance(key, str):
         return None
@@ -149,9 +150,7 @@ def _describe_error(error: Any, status: Any) -> str:
     >>> _describe_error({"message": "bad request"}, 400)
     'HTTP 400: bad request'
     """
-    message = envelope.read_error_message(
-        error if isinstance(error, dict) else str(error)
-    )
+    message = read_error_message(error if isinstance(error, dict) else str(error))
     kinds: list[str] = []
     if isinstance(error, dict):
         nested = error.get("error")

@@ -1,7 +1,12 @@
 """The road of a request to its reply.
 
 sender             the road itself: `Sender.ask`
-response_policy    what is done about each result (error_statuses: what an error status means)
+response_policy    what is done about each result
+error_statuses     what an error status means (refused_parts: which part of a request is refused)
+form_search        the form of request that a server accepts
+server_waits       how long a server asks to wait
+remedies           what a person can do about a failure
+announcements      what a person hears meanwhile
 pacing             how many may be in flight, and when the next one may go
 requests_in_flight a request on its way, and the batch that waits for it
 event_loop         the thread on which all of it runs

@@ -12,11 +12,7 @@ nothing goes out before the time it names.
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 DECREASE = 0.7
 FIRST_LIMIT = 64
@@ -26,8 +22,6 @@ trip.
 """
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 30.0
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(slots=True)
@@ -137,65 +131,3 @@ def backoff_seconds(n_tries: int, draw: float | None = None) -> float:
     if draw is None:
         draw = random.random()
     return base * (0.5 + draw)
-
-
-def read_retry_after(headers: Mapping[str, str], wall: float) -> float | None:
-    """Seconds that the server asks to wait; None if it names no time. `wall` is the time of day in
-    seconds since 1970.
-
-    It reads `retry-after-ms` and `Retry-After` (seconds or a date).
-
-    >>> read_retry_after({"retry-after": "2"}, 0)
-    2.0
-    >>> read_retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:30 GMT"}, 10.0)
-    20.0
-    """
-    for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "").strip()
-        try:
-            return max(0.0, float(text) * factor)
-        except ValueError:
-            pass
-    try:
-        date = parsedate_to_datetime(headers["retry-after"])
-        return max(0.0, date.timestamp() - wall)
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
-def read_quota_wait(headers: Mapping[str, str], wall: float) -> float:
-    """Seconds until a quota is available again that `x-ratelimit-remaining-*` says is used up; 0
-    if none is. `wall` is the time of day in seconds since 1970.
-    """
-    waits = []
-    for kind in ("requests", "tokens"):
-        remaining = headers.get(f"x-ratelimit-remaining-{kind}", "")
-        if remaining.strip() == "0":
-            reset = headers.get(f"x-ratelimit-reset-{kind}", "")
-            waits.append(_parse_duration(reset, wall))
-    return max(waits, default=0.0)
-
-
-def _parse_duration(text: str, wall: float) -> float:
-    """Seconds meant by `6m0s`, `120ms`, `1.5`, or a date in ISO 8601; 0 for anything else.
-
-    >>> _parse_duration("6m0.5s", 0), _parse_duration("120ms", 0), _parse_duration("soon", 0)
-    (360.5, 0.12, 0.0)
-    >>> _parse_duration("1970-01-01T00:00:05Z", 2.0)
-    3.0
-    """
-    pieces = DURATION.findall(text)
-    rest = DURATION.sub("", text).strip()
-    if pieces and not rest:
-        return float(sum(float(number) * SECONDS[unit] for number, unit in pieces))
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        date = datetime.fromisoformat(text)
-    except ValueError:
-        return 0.0
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - wall)

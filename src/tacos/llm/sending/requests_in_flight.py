@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tacos.llm.chat.envelope import ChatReply
 from tacos.llm.chat.messages import RenderedRequest
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.cost.budget import NOTHING, Cost
 from tacos.records import Reply
 
@@ -75,9 +76,14 @@ class InFlightRequest:
     """How often it was refused for lack of room."""
     sent_at: float = 0.0
     """The loop's time when it was last sent; 0 before the first time."""
-    level: str = ""
-    tokens_field: str = ""
-    """The form it was last sent in, with `level`."""
+    form: RequestForm | None = None
+    """The form it was last sent in."""
+    trial: RequestForm | None = None
+    """A simpler form that it is sent in alone, to see whether the server takes that."""
+    n_forms: int = 0
+    """How often the server refused its form."""
+    n_without_choice: int = 0
+    """How often it was answered without any choice."""
     n_bytes: int = 0
     expected_tokens: float = 0.0
     max_cost: Cost = NOTHING

@@ -1,7 +1,8 @@
 """What the client does about each result of an exchange: keep the reply, retry, give up, or stop.
 
 `error_statuses` says what an error status means; here it takes effect on the request, on the pace
-and on the whole client. The policy sends nothing itself: `Sender.ask` acts on its decisions.
+and on the whole client. `form_search` changes the form of the requests where the server refuses a
+part of it. The policy sends nothing itself: `Sender.ask` acts on its decisions.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from typing import NamedTuple
 from tacos.config import LLMSettings
 from tacos.errors import LLMError
 from tacos.llm.chat import envelope
+from tacos.llm.chat.body_json import EnvelopeError, ForeignReplyError
+from tacos.llm.chat.error_body import read_error_message
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
 from tacos.llm.cost.prices import ModelPrice
 from tacos.llm.ledger.schema import LedgerEntry
-from tacos.llm.sending import error_statuses, pacing
+from tacos.llm.sending import error_statuses, pacing, remedies, server_waits
+from tacos.llm.sending.announcements import WaitAnnouncer
+from tacos.llm.sending.form_search import FormSearch
 from tacos.llm.sending.requests_in_flight import InFlightRequest
 from tacos.llm.transport.endpoint import Endpoint
 from tacos.llm.transport.protocol import HttpResponse, TransportError
@@ -28,6 +34,8 @@ MAX_FAILURES = 16
 """Exchanges that fail in a row before one request at a time tries if the server still answers."""
 MAX_WAITS = 60
 """Refusals of one request for lack of room before it is given up."""
+MAX_WITHOUT_CHOICE = 2
+"""Answers to one request without any choice before it is given up."""
 MARGIN = 0.005
 """Seconds added to a Retry-After, since timers may go off a little early."""
 
@@ -94,15 +102,15 @@ class ResponsePolicy:
         pace: pacing.Pacer,
         price: ModelPrice | None,
         api_format: envelope.ApiFormat,
-        on_form: Callable[[envelope.RequestForm], None],
+        on_form: Callable[[RequestForm], None],
     ) -> None:
         self.endpoint = endpoint
         self.settings = settings
         self.pace = pace
         self.price = price
         self.format = api_format
-        self.on_form = on_form
-        self.form = envelope.RequestForm()
+        self.forms = FormSearch(settings, on_form)
+        self.waits = WaitAnnouncer()
         self.tally = ClientTally()
         self.tokens_per_byte = 0.0
         """The most prompt tokens per byte of a request's body so far; 0 before the first reply."""
@@ -144,14 +152,19 @@ class ResponsePolicy:
         self, request: InFlightRequest, response: HttpResponse, now: float
     ) -> Decision:
         if response.has_quota:
-            pause = pacing.read_quota_wait(response.decode_headers(), time.time())
+            quota = server_waits.read_quota_wait(response.decode_headers(), time.time())
+            pause = min(quota.seconds, self.settings.max_wait)
             if pause:
-                self.pace.pause(now + min(pause, self.settings.max_wait))
+                self.pace.pause(now + pause)
+                reason = f"the server's limit of {quota.kind}"
+                self.waits.announce(pause, now, reason)
         if response.status != 200:
             return self._handle_error_status(request, response, now)
         try:
             answer = self.format.read(response.body, request.question)
-        except envelope.EnvelopeError as error:
+        except envelope.UpstreamError as error:
+            return self._handle_upstream_error(request, response, error, now)
+        except EnvelopeError as error:
             return self._handle_unreadable(request, response, error, now)
         return self._keep(request, answer, response.body, now)
 
@@ -166,6 +179,7 @@ class ResponsePolicy:
     ) -> Keep:
         """Count a good reply; it heals everything that was counted against the server."""
         request.answer = answer
+        self.forms.confirm(request)
         # where the server does not say: about four bytes a token
         n_prompt = answer.prompt_tokens or request.n_bytes // 4
         n_answer = answer.answer_tokens or len(answer.text) // 4
@@ -209,35 +223,87 @@ class ResponsePolicy:
         self,
         request: InFlightRequest,
         response: HttpResponse,
-        error: envelope.EnvelopeError,
+        error: EnvelopeError,
         now: float,
     ) -> Decision:
         """Retry; stop where nearly all replies so far look like those of another kind of server."""
-        self._n_foreign += isinstance(error, envelope.ForeignReplyError)
+        if isinstance(error, envelope.NoChoicesError):
+            return self._handle_no_choices(request, response, error)
+        reason = remedies.explain_unreadable(response, error)
+        self._n_foreign += isinstance(error, ForeignReplyError)
         is_new = self.tally.n_answered == 0 and request.n_tries >= 2
         if is_new and self._n_foreign > self.tally.n_sent / 2:
+            return self._stop(f"{reason}; {self._suggest_fix(response.status)}")
+        return self._retry(request, reason, response.body, now)
+
+    def _handle_no_choices(
+        self, request: InFlightRequest, response: HttpResponse, error: EnvelopeError
+    ) -> Decision:
+        """Ask a second time, and not again: a filter takes the same answer away each time."""
+        request.n_without_choice += 1
+        if request.n_without_choice >= MAX_WITHOUT_CHOICE:
+            return GiveUp(str(error), _decode(response.body))
+        self.tally.n_retried += 1
+        return Retry(pacing.backoff_seconds(1))
+
+    def _handle_upstream_error(
+        self,
+        request: InFlightRequest,
+        response: HttpResponse,
+        error: envelope.UpstreamError,
+        now: float,
+    ) -> Decision:
+        """Do what the error asks for, as if its status were the response's."""
+        text = _decode(error.body)
+        if error.status:
+            hidden = response._replace(status=error.status, body=error.body)
+            return self._handle_error_status(request, hidden, now)
+        if error_statuses.NO_SUCH_PATH.search(text) and not self.tally.n_answered:
             return self._stop(f"{error}; {self._suggest_fix(response.status)}")
+        if error_statuses.TOO_LONG.search(text):
+            hint = remedies.suggest_shorter(request.question, "too-long")
+            return GiveUp(f"{error}; {hint}", _decode(response.body))
         return self._retry(request, str(error), response.body, now)
 
     def _handle_error_status(
         self, request: InFlightRequest, response: HttpResponse, now: float
     ) -> Decision:
         """Do what the status and the body ask for."""
+        wait = self._read_wait(response)
         action = error_statuses.classify_error_reply(
-            response.status, response.body, self.tally.n_answered > 0
+            response.status,
+            response.body,
+            self.tally.n_answered > 0,
+            request.question.sampling,
+            names_wait=wait is not None,
         )
         if action.kind == "wait":
-            return self._wait(request, action.reason, response, now)
+            return self._wait(request, action.reason, response, wait, now)
         if action.kind == "retry":
             return self._retry(request, action.reason, response.body, now)
-        if action.kind == "stop":
+        if action.kind in ("stop", "no-credit"):
             target = _read_redirect_target(response)
-            return self._stop(
-                f"{action.reason}{target}; {self._suggest_fix(response.status)}"
-            )
-        if action.kind != "row" and self._simplify(request, action.kind):
+            fix = self._suggest_fix(response.status)
+            if action.kind == "no-credit":
+                fix = remedies.NO_CREDIT
+            return self._stop(f"{action.reason}{target}; {fix}")
+        if self._ask_otherwise(request, action):
             return Retry()
-        return GiveUp(action.reason, _decode(response.body))
+        reason = remedies.explain_row(request.question, action, self.settings)
+        return GiveUp(reason, _decode(response.body))
+
+    def _ask_otherwise(
+        self, request: InFlightRequest, action: error_statuses.ErrorAction
+    ) -> bool:
+        """Whether the request is worth sending again in another form, which is prepared."""
+        if not self.format.answers:
+            return False
+        reason = self.endpoint.redact(action.reason)
+        if action.part is not None:
+            return self.forms.adapt(request, action.part, reason)
+        if action.kind == "unclear":
+            return self.forms.try_without_format(request, reason)
+        return False
 
     def _handle_no_answer(
         self, request: InFlightRequest, error: TransportError, now: float
@@ -252,22 +318,38 @@ class ResponsePolicy:
 
     # what to do then
 
+    def _read_wait(self, response: HttpResponse) -> float | None:
+        """Seconds that the server asks to wait, in its headers or its words; None for none."""
+        headers = response.decode_headers()
+        seconds = server_waits.read_retry_after(headers, time.time())
+        if seconds is None:
+            seconds = server_waits.read_named_wait(response.body, time.time())
+        return seconds
+
     def _wait(
-        self, request: InFlightRequest, reason: str, response: HttpResponse, now: float
+        self,
+        request: InFlightRequest,
+        reason: str,
+        response: HttpResponse,
+        retry_after: float | None,
+        now: float,
     ) -> Decision:
         """Come back no earlier than the server says, and send fewer at once from now on.
 
         Once it has refused `MIN_REFUSALS` in a row, every request waits as long as it says. A 429
-        costs a request none of its tries.
+        costs a request none of its tries, nor does a 503 that says when to come back.
         """
         self.pace.record_complaint(now, request.sent_at)
         self._n_refused += 1
         self._waiting_since = self._waiting_since or now
         max_wait = self.settings.max_wait
-        retry_after = pacing.read_retry_after(response.decode_headers(), time.time())
-        if (retry_after or 0) > max_wait or now - self._waiting_since > max_wait:
+        if retry_after and retry_after > max_wait:
+            asked = f"the server asks to wait {retry_after:.0f} s"
+            return self._stop(f"{reason}; {asked}, llm.max_wait is {max_wait:g} s")
+        if now - self._waiting_since > max_wait:
             return self._stop(f"{reason}; still refusing requests after {max_wait:g} s")
-        request.n_tries += response.status == 503
+        is_loading = retry_after or error_statuses.is_loading(response.body)
+        request.n_tries += response.status == 503 and not is_loading
         request.n_waits += 1
         if request.n_tries > self.settings.retries or request.n_waits > MAX_WAITS:
             return GiveUp(f"{reason} ({request.n_waits} tries)", _decode(response.body))
@@ -275,6 +357,7 @@ class ResponsePolicy:
         if not retry_after:  # "Retry-After: 0" names no time either
             return Retry(pacing.backoff_seconds(request.n_waits))
         seconds = retry_after + MARGIN
+        self.waits.announce(seconds, now, self.endpoint.redact(reason))
         if self._n_refused >= MIN_REFUSALS:
             self.pace.pause(now + seconds)
         return Retry(seconds)
@@ -336,40 +419,10 @@ class ResponsePolicy:
         )
         return GiveUp(reason, raw, error)
 
-    def _simplify(self, request: InFlightRequest, kind: error_statuses.Kind) -> bool:
-        """Move on to a form of request that the server may accept; False where none is left."""
-        if kind == "tokens-field" and request.tokens_field != self.form.tokens_field:
-            return True  # another request has found this out already
-        if kind == "tokens-field" and request.tokens_field == "max_tokens":
-            self._change_form(self.form._replace(tokens_field="max_completion_tokens"))
-            return True
-        if request.level != self.form.level:
-            return True
-        next_level = envelope.LEVELS.index(request.level) + 1
-        if self.settings.structured != "auto" or next_level >= len(envelope.LEVELS):
-            return False
-        self._change_form(self.form._replace(level=envelope.LEVELS[next_level]))
-        return True
-
-    def _change_form(self, form: envelope.RequestForm) -> None:
-        self.form = form
-        self.on_form(form)
-
     def _suggest_fix(self, status: int) -> str:
-        """What a person can do about a refusal."""
-        key_env = self.settings.key_env
-        if status in (401, 403) and not key_env:
-            return (
-                "the server needs a key: name the environment variable that holds it in "
-                "embed.key_env"
-            )
-        if status in (401, 403):
-            return f"check that the environment variable {key_env} holds the key for this server"
-        if status in (402, 429):
-            return "the account has no credit left"
-        if not self.format.answers:
-            return "check embed.base_url (or --llm) and the MODEL in endpoint:MODEL"
-        return "check llm.base_url (--llm: the URL up to /v1) and llm.model (--model)"
+        return remedies.suggest_fix(
+            status, self.settings.key_env, is_chat=self.format.answers
+        )
 
 
 def cost_without_reply(result: HttpResponse | TransportError) -> Cost:
@@ -388,4 +441,4 @@ def _read_redirect_target(response: HttpResponse) -> str:
     if not 300 <= response.status < 400:
         return ""
     location = response.decode_headers().get("location", "")
-    return f": {envelope.read_error_message(location)}" if location else ""
+    return f": {read_error_message(location)}" if location else ""

@@ -16,6 +16,7 @@ import orjson
 from tacos.config import LLMSettings
 from tacos.errors import BudgetReachedError, LLMError, TacosError
 from tacos.llm.chat import envelope
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.cost.budget import BudgetMeter, compute_cost
 from tacos.llm.cost.prices import ModelPrice
 from tacos.llm.ledger.schema import LedgerEntry
@@ -68,7 +69,7 @@ class ReplyReceiver(Protocol):
         """Nothing more is sent; the requests `left` have no reply."""
         ...
 
-    def learned(self, form: envelope.RequestForm) -> None:
+    def learned(self, form: RequestForm) -> None:
         """The server accepts this form of request."""
         ...
 
@@ -200,11 +201,11 @@ class Sender:
     def _prepare(self, request: InFlightRequest) -> bytes:
         """The request's body in the form that the server accepts; notes the most it can cost."""
         policy = self.policy
-        form = policy.form
+        form = request.trial or policy.forms.form
         fields = self.format.fields(request.question, form, self.settings.omit)
         body = orjson.dumps(fields)
         n_bytes = len(body)
-        request.level, request.tokens_field = form
+        request.form = form
         request.n_bytes = n_bytes
         if policy.tokens_per_byte:
             max_prompt = n_bytes * (policy.tokens_per_byte * 1.1)

@@ -67,6 +67,10 @@ class AiohttpTransport:
             raise TransportError("connect", message) from None
         except aiohttp.ClientConnectorError as error:
             raise TransportError("connect", str(error)) from None
+        # A kind of ServerTimeoutError, though no server has been reached.
+        except aiohttp.ConnectionTimeoutError as error:
+            message = str(error) or "no connection in time"
+            raise TransportError("connect", message) from None
         except (aiohttp.ServerTimeoutError, TimeoutError) as error:
             raise TransportError("timeout", str(error) or "timed out") from None
         except aiohttp.ClientPayloadError as error:
@@ -107,6 +111,7 @@ def open_session(endpoint: Endpoint, settings: LLMSettings) -> aiohttp.ClientSes
         headers={
             "Content-Type": "application/json",
             "User-Agent": "tacos",
+            "Accept-Encoding": "identity",
             **endpoint.headers,
         },
         cookie_jar=aiohttp.DummyCookieJar(),

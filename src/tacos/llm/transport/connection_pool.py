@@ -1,7 +1,7 @@
 """The fast transport: HTTP/1.1 connections that stay open, with or without TLS.
 
-It does not follow redirects, keep cookies, unpack compressed bodies (it asks for none) or speak
-HTTP/2. Proxies need the other transport, `aiohttp_transport`.
+It does not follow redirects, keep cookies, ask for compressed bodies (those that come are unpacked)
+or speak HTTP/2. Proxies need the other transport, `aiohttp_transport`.
 """
 
 from __future__ import annotations

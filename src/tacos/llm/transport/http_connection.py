@@ -13,6 +13,7 @@ from typing import cast
 
 import httptools
 
+from tacos.llm.transport.content_encoding import unpack_body
 from tacos.llm.transport.protocol import MAX_BODY, HttpResponse, OnEnd, TransportError
 
 
@@ -44,6 +45,7 @@ class HttpConnection(asyncio.Protocol):
         self.n_bytes = 0
         self.has_length = False
         self.has_quota = False
+        self.encoding = ""
         self.keep_alive = False
 
     def is_reusable(self) -> bool:
@@ -80,6 +82,14 @@ class HttpConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def _build_response(self) -> HttpResponse | TransportError:
+        """The answer, its body unpacked; an error where that fails."""
+        try:
+            body = unpack_body(b"".join(self.body), self.encoding)
+        except TransportError as error:
+            return error
+        return HttpResponse(self.status, self.headers, body, self.has_quota)
+
     def _finish(self, result: HttpResponse | TransportError) -> None:
         # forgotten first: `on_end` may start the next exchange on this connection
         on_end = self.on_end
@@ -108,8 +118,7 @@ class HttpConnection(asyncio.Protocol):
         # The answer is handed over only now, when all of `data` is parsed: if a second message
         # followed in it, `on_message_begin` has closed the connection.
         if self.status:
-            body = b"".join(self.body)
-            self._finish(HttpResponse(self.status, self.headers, body, self.has_quota))
+            self._finish(self._build_response())
         elif self.n_bytes > MAX_BODY:
             self.fail(TransportError("cut", f"an answer of more than {MAX_BODY} bytes"))
 
@@ -124,8 +133,8 @@ class HttpConnection(asyncio.Protocol):
             return
         # without a length, the end of the connection is the end of the answer
         if self.headers and not self.has_length and exc is None:
-            status = self.parser.get_status_code()
-            self._finish(HttpResponse(status, self.headers, b"".join(self.body)))
+            self.status = self.parser.get_status_code()
+            self._finish(self._build_response())
             return
         if self.n_bytes:
             message = f"the answer was cut after {self.n_bytes} bytes"
@@ -151,6 +160,8 @@ class HttpConnection(asyncio.Protocol):
             self.has_length = True
         elif key.startswith(b"x-ratelimit"):
             self.has_quota = True
+        elif key == b"content-encoding":
+            self.encoding = value.decode("latin-1").strip().lower()
 
     def on_body(self, data: bytes) -> None:
         """Note a piece of the body."""

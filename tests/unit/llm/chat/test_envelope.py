@@ -4,8 +4,9 @@ import orjson
 import pytest
 
 from tacos.llm.chat import envelope
-from tacos.llm.chat.envelope import LEVELS, EnvelopeError, RequestForm
+from tacos.llm.chat.body_json import EnvelopeError
 from tacos.llm.chat.messages import render_request
+from tacos.llm.chat.request_form import LEVELS, RequestForm
 from tacos.llm.sending.error_statuses import classify_error_reply
 from tacos.methods.judging import comparisons
 from tacos.records import Request
@@ -83,6 +84,7 @@ def test_a_reply_is_read() -> None:
         "m-2026",
         3,
         2,
+        "",
     )
 
 
@@ -106,12 +108,12 @@ def test_other_bodies_are_no_reply(body: bytes) -> None:
     ("status", "body", "answered", "kind"),
     [
         (429, '{"error": {"message": "slow down"}}', True, "wait"),
-        (429, '{"error": {"code": "insufficient_quota"}}', True, "stop"),
+        (429, '{"error": {"code": "insufficient_quota"}}', True, "no-credit"),
         (
             429,
             '{"error": {"message": "Request too large for gpt-x: Limit 30000, Requested 41000"}}',
             True,
-            "row",
+            "too-long",
         ),
         (503, "busy", False, "wait"),
         (500, "oops", False, "retry"),
@@ -125,15 +127,20 @@ def test_other_bodies_are_no_reply(body: bytes) -> None:
             400,
             '{"error": {"message": "Unknown field response_format"}}',
             False,
-            "simpler",
+            "refused",
         ),
         (
             400,
             '{"error": {"message": "Use max_completion_tokens instead"}}',
             False,
-            "tokens-field",
+            "refused",
         ),
-        (400, '{"error": {"message": "maximum context length is 4096"}}', False, "row"),
+        (
+            400,
+            '{"error": {"message": "maximum context length is 4096"}}',
+            False,
+            "too-long",
+        ),
         (301, "", False, "stop"),
     ],
 )

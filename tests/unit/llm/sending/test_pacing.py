@@ -7,8 +7,6 @@ from tacos.llm.sending.pacing import (
     Pacer,
     TokenBucket,
     backoff_seconds,
-    read_quota_wait,
-    read_retry_after,
 )
 
 
@@ -84,32 +82,3 @@ def test_tokens_are_corrected_by_what_was_used() -> None:
 def test_back_off_doubles_up_to_a_limit() -> None:
     assert [backoff_seconds(n, draw=0.5) for n in (1, 2, 3, 9)] == [0.5, 1.0, 2.0, 30.0]
     assert backoff_seconds(1, draw=0.0) == 0.25
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "3"}, 3.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
-        ({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, 50.0),
-        ({"retry-after": "Thu, 01 Jan 1970 00:00:01 GMT"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({}, None),
-    ],
-)
-def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    assert read_retry_after(headers, wall=10.0) == seconds
-
-
-def test_an_exhausted_quota_is_waited_for() -> None:
-    headers = {
-        "x-ratelimit-remaining-requests": "0",
-        "x-ratelimit-reset-requests": "1m30s",
-        "x-ratelimit-remaining-tokens": "5000",
-        "x-ratelimit-reset-tokens": "3h",
-    }
-    assert read_quota_wait(headers, 0.0) == 90.0
-    assert (
-        read_quota_wait({**headers, "x-ratelimit-remaining-requests": "3"}, 0.0) == 0.0
-    )

@@ -1,0 +1,80 @@
+"""What a person can do about a request, or a server, that failed: the second half of each error.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from tacos.config import LLMSettings
+from tacos.llm.chat.body_json import EnvelopeError, ForeignReplyError
+from tacos.llm.chat.messages import RenderedRequest
+from tacos.llm.sending.error_statuses import ErrorAction, Kind
+from tacos.llm.transport.protocol import HttpResponse
+
+NO_CREDIT = "the account has no credit left: once it has, the same command continues"
+SECTIONS = {
+    "grade": "judge",
+    "match": "normalise",
+    "rewrite": "refine",
+    "reword": "refine",
+}
+"""By the first word of a task: the section of its settings, where that has another name."""
+
+
+def explain_row(
+    question: RenderedRequest,
+    action: ErrorAction,
+    settings: LLMSettings,
+) -> str:
+    """Why a request is given up, and what a person can do about it."""
+    if action.kind in ("too-long", "answer-too-long"):
+        return f"{action.reason}; {suggest_shorter(question, action.kind)}"
+    is_about_format = action.kind == "unclear" or (
+        action.part is not None and action.part.kind == "format"
+    )
+    if is_about_format and settings.structured not in ("auto", "none"):
+        return f"{action.reason}; perhaps --set llm.structured=none helps"
+    return action.reason
+
+
+def suggest_shorter(question: RenderedRequest, kind: Kind) -> str:
+    """The settings that make a question, or its answer, shorter."""
+    task = question.task
+    if task == "embed":
+        return "lower embed.max_chars (--set embed.max_chars=...)"
+    first_word = task.partition("-")[0]
+    section = SECTIONS.get(first_word, first_word)
+    n_tokens = question.sampling.get("max_tokens")
+    shorter_answer = f"--set {section}.max_tokens=... (now {n_tokens})"
+    if kind == "answer-too-long" or section == "normalise":
+        return f"lower {shorter_answer}"
+    return f"lower {shorter_answer}, or --set {section}.max_chars=..."
+
+
+def explain_unreadable(response: HttpResponse, error: EnvelopeError) -> str:
+    """Why a body cannot be read: it may be compressed in a way that nobody asked for."""
+    headers = response.decode_headers()
+    encoding = headers.get("content-encoding", "identity")
+    is_packed = encoding not in ("identity", "")
+    if isinstance(error, ForeignReplyError) and is_packed:
+        return f"the body is compressed (Content-Encoding: {encoding}), though none was asked for"
+    return str(error)
+
+
+def suggest_fix(
+    status: int,
+    key_env: str,
+    *,
+    is_chat: bool,
+) -> str:
+    """What a person can do about the refusal of every request."""
+    if status in (401, 403) and not key_env:
+        return (
+            "the server needs a key: name the environment variable that holds it in "
+            "embed.key_env"
+        )
+    if status in (401, 403):
+        return f"check that the environment variable {key_env} holds the key for this server"
+    if not is_chat:
+        return "check embed.base_url (or --llm) and the MODEL in endpoint:MODEL"
+    return "check llm.base_url (--llm: the URL up to /v1) and llm.model (--model)"
