@@ -232,7 +232,7 @@ def test_a_long_wait_is_announced_once(
         "x-ratelimit-reset-requests": "0m2s",
     }
     refused = Scripted(429, error("slow down", code="rate_limit_exceeded"), headers)
-    with FaultServer(Behaviour(script=Refusing(20, refused), latency=0.1)) as server:
+    with FaultServer(Behaviour(script=Refusing(8, refused), latency=0.1)) as server:
         replies = connect(server.url, concurrency=20).answer(tag_requests(36))
     assert all(reply.text for reply in replies)
     assert caplog.messages == ["waiting 2 s: the server's limit of requests"]
