@@ -33,10 +33,10 @@ from scipy.stats import hypergeom
 
 import tacos
 from bench_judge import answer_of
-from tacos.methods.selecting import strategies, strategy_comparison
+from tacos.methods.selecting import strategies
 from tacos.models.training import preference_pairs
+from tacos.pipeline.steps.pool import measure_pool
 from tacos.workflows import compare
-from tacos.workflows.strategy_pool import Pool, SelectionRequest, choose_rows
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 N_BANDS = 100
@@ -67,16 +67,15 @@ def main() -> None:
         paper = tacos.select(
             str(alpaca), arguments.n, run=Path(folder) / "paper", preset="paper"
         )
-        paper_pool = Pool(paper.artifacts, paper.settings)
         curves = {"alpaca": by_tag_price(alpaca, arguments.n, run.run)}
         curves["dolly"] = by_tag_price(
             arguments.data / "corpora" / "dolly_3k.json.gz", 300, Path(folder) / "dolly"
         )
         pool = run.artifacts["samples"].scan().select("id", "length").collect()
         ids, lengths = pool["id"].to_list(), pool["length"].to_numpy()
-        papers = strategy_comparison.profile_selection(
-            paper_pool.table, paper.table["id"].to_list()
-        ).row(0, named=True)
+        papers = measure_pool(paper.artifacts, paper.settings).measure(
+            paper.table["id"].to_list()
+        )
     others = published(arguments.data, ids)
     bands = np.minimum(
         lengths.argsort(kind="stable").argsort() * N_BANDS // len(ids), N_BANDS - 1
@@ -111,16 +110,9 @@ def by_tag_price(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
         done = tacos.select(
             str(data), n, run=run, settings={"select": {"tag_price": price}}
         )
-        pool = Pool(done.artifacts, done.settings)
-        out[str(price)] = strategy_comparison.profile_selection(
-            pool.table, done.table["id"].to_list()
-        ).row(0, named=True)
-    first = choose_rows(pool, SelectionRequest(n, "random"))["id"].to_list()
-    drawn = strategy_comparison.summarise_draws(
-        pool.table,
-        compare.draw_random_selections(pool, SelectionRequest(n, "random"), first),
-    )
-    out["random"] = dict(drawn.select("figure", "mean").iter_rows())
+        measured = measure_pool(done.artifacts, done.settings)
+        out[str(price)] = measured.measure(done.table["id"].to_list())
+    out["random"] = measured.expect_random(n)
     wanted = ("coverage", "mean_score", "mean_tags", "mean_length")
     return {
         name: {figure: round(row[figure], 3) for figure in wanted}

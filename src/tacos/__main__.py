@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
@@ -10,10 +11,11 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Load and run the command line."""
+    started = time.monotonic()
     try:
         from tacos import cli
 
-        cli.run_app()
+        cli.run_app(started)
     except KeyboardInterrupt:
         _stop()
     except SystemExit as stop:

@@ -30,6 +30,7 @@ from tacos.cli import (
     settings,
     tags,
 )
+from tacos.cli.shared.stopwatch import WATCH
 from tacos.errors import TacosError
 from tacos.formats.reading import check_file_name
 
@@ -125,10 +126,15 @@ Version = Annotated[
 @app.callback(help=HELP)
 def _accept_version(version: Version = False) -> None:
     """Take the options that stand before a command."""
+    WATCH.start()
 
 
-def run_app() -> None:
-    """Run the command line; an error that a user can fix becomes one line and an exit code."""
+def run_app(started: float) -> None:
+    """Run the command line; an error that a user can fix becomes one line and an exit code.
+
+    The program started at `started`, a time of `time.monotonic`.
+    """
+    WATCH.note_program_start(started)
     # By default the collector looks at the many small objects of a run so often that requests wait.
     gc.set_threshold(20_000, 20, 20)
     # The handler of polars restarts waiting system calls after Ctrl-C, so requests would go on.

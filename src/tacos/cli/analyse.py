@@ -15,6 +15,7 @@ from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.tags import print_normalisation
 from tacos.config import Settings
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
+from tacos.report import figure_texts
 from tacos.store import files
 from tacos.workflows import analyse as workflow
 from tacos.workflows.analyse import Analysis
@@ -56,7 +57,8 @@ def analyse(  # noqa: PLR0913 - the options of the command
 
     Coverage (diversity) is the share of the tags of all data sets that one has; complexity is its
     mean number of tags per sample. Data files are tagged first. A run brings the tags of its whole
-    pool; for those of its selection, give the file that it wrote. All tags are normalised together.
+    pool; for those of its selection, give the file that it wrote, whose rows keep the run's tags.
+    All tags are normalised together, and a row that several data sets have counts once.
 
     Examples:
 
@@ -160,8 +162,11 @@ def _print_frequent_tags(name: str, frequencies: pl.DataFrame) -> None:
     """Print the most frequent tags of a data set."""
     frequent = frequencies.filter(data=name).head(N_FREQUENT)
     shares = frequent.select("tag", "share").rows()
-    tags = ", ".join(f"{tag} ({share:.0%})" for tag, share in shares)
-    console.print_line(f"{name}: {tags}")
+    texts = []
+    for tag, share in shares:
+        percentage = figure_texts.format_share(share, digits=0)
+        texts.append(f"{tag} ({percentage})")
+    console.print_text(f"{name}: {', '.join(texts)}")
 
 
 def _build_summary_table(summary: pl.DataFrame) -> Table:
@@ -172,21 +177,22 @@ def _build_summary_table(summary: pl.DataFrame) -> Table:
         "samples",
         "untagged",
         "tags",
-        "coverage",
-        f"coverage of {n_smallest:,}",
-        "tags per sample",
+        "tags covered",
+        f"covered by {n_smallest:,} at random",
+        "tags per row",
     ]
     table = console.build_figure_table("diversity and complexity", columns)
     for row in summary.iter_rows(named=True):
         half_width = 1.96 * row["complexity_error"]  # of a 95% interval
+        complexity = figure_texts.format_figure("mean_tags", row["complexity"])
         table.add_row(
             row["data"],
             f"{row['n_samples']:,}",
             f"{row['n_untagged']:,}",
             f"{row['n_tags']:,}",
-            f"{row['coverage']:.1%}",
-            f"{row['coverage_same_size']:.1%}",
-            f"{row['complexity']:.2f} ± {half_width:.2f}",
+            figure_texts.format_figure("coverage", row["coverage"]),
+            figure_texts.format_figure("coverage", row["coverage_same_size"]),
+            f"{complexity} ± {half_width:.2f}",
         )
     return table
 
@@ -199,6 +205,6 @@ def _build_recall_table(recall: pl.DataFrame) -> Table:
         columns=["", *names],
     )
     for name, *shares in recall.iter_rows():
-        percentages = [f"{share:.0%}" for share in shares]
+        percentages = [figure_texts.format_share(share, digits=0) for share in shares]
         table.add_row(name, *percentages)
     return table

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import polars as pl
 import typer
 from rich.table import Table
 
 from tacos.cli.shared import console, figures, option_settings, options
+from tacos.report import figure_texts
 from tacos.report.facts import UNCLUSTERED
 from tacos.workflows import arguments
 from tacos.workflows import compare as workflow
@@ -17,6 +19,8 @@ from tacos.workflows.compare import Comparison
 
 N_SHOWN = 8
 """Clusters and files that are shown."""
+LETTERS = list("ABCDEFGH")
+"""What they are called in the heads of tables."""
 STRATEGIES = ",".join(workflow.DEFAULT)
 Strategies = Annotated[
     str,
@@ -25,25 +29,29 @@ Strategies = Annotated[
     ),
 ]
 
-FIGURES = {
-    "rows": ("n", "{:,.0f}"),
-    "tags covered": ("coverage", "{:.1%}"),
-    "tags per row": ("mean_tags", "{:.2f}"),
-    "mean length": ("mean_length", "{:,.0f}"),
-    "median length": ("median_length", "{:,.0f}"),
-    "mean score": ("mean_score", "{:.1f}"),
-    "scored rows": ("n_scored", "{:,.0f}"),
-    "mean grade": ("mean_grade", "{:.1f}"),
-    "clusters": ("n_clusters", "{:,.0f}"),
-    "distance from the pool": ("cluster_distance", "{:.2f}"),
+TABLES = {
+    "tags and scores": (
+        "n",
+        "coverage",
+        "mean_tags",
+        "mean_score",
+        "n_scored",
+        "mean_grade",
+    ),
+    "length and clusters": (
+        "mean_length",
+        "median_length",
+        "n_clusters",
+        "cluster_distance",
+    ),
 }
-"""Label -> column and format."""
+"""Title -> figures: two tables, as one would be wider than a terminal."""
 
 
 def compare(  # noqa: PLR0913 - the options of the command
     run: options.RunDirectory,
     strategies: Strategies = STRATEGIES,
-    n: options.Size = "1000",
+    n: options.SizeOfRun = None,
     output: options.Figure = None,
     seed: options.RunSeed = None,
     quota_source: options.QuotaSource = None,
@@ -56,8 +64,10 @@ def compare(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Compare the selections of strategies: overlap, coverage of tags, length, score, clusters.
 
-    Every selection is the one that `tacos reselect` makes, quotas and limits included. Random is
-    drawn 20 times: the mean, and below it the range of the draws. "Distance from the pool" is half
+    Every selection is the one that `tacos reselect` makes, quotas and limits included. "Random" is
+    what as many rows of the whole pool are expected to be like, the same as in `tacos select`,
+    `curve` and `analyse`; below it stand the lowest and the highest figure of 20 draws. With quotas
+    or other limits, a line more shows random rows within them. "Distance from the pool" is half
     the sum of the differences between the shares of clusters in the selection and in the pool: 0
     is the same mix.
 
@@ -105,60 +115,87 @@ def _draw_comparison(comparison: Comparison, output: Path) -> None:
 
 def _print_comparison(comparison: Comparison) -> None:
     """Print the tables."""
-    table = _build_comparison_table(comparison)
-    console.out.print(table)
+    # Numbers, because the names of ten strategies are wider than a terminal.
+    strategies = list(comparison.overlap["strategy"])
+    numbers = {name: str(number) for number, name in enumerate(strategies, 1)}
+    for title, names in TABLES.items():
+        console.out.print(_build_figures(comparison, numbers, title, names))
     _print_shares(
-        "overlap: share of the row strategy's rows that the column strategy also selects",
-        comparison.overlap,
+        "overlap: share of the row's rows that the numbered strategy also selects",
+        _number_rows(comparison.overlap, numbers).rename(numbers),
     )
-    _print_shares(
-        "the largest clusters of the pool: share of rows",
-        _name_clusters(comparison.clusters.head(N_SHOWN)),
+    clusters = comparison.clusters.head(N_SHOWN)
+    cluster_names = clusters["name"].fill_null(UNCLUSTERED).to_list()
+    _print_mixes(
+        "share of each cluster of the pool, the largest first",
+        clusters.drop("cluster", "name"),
+        numbers,
+        cluster_names,
     )
     if comparison.sources.height > 1:
-        _print_shares(
-            "files: share of rows",
-            comparison.sources.head(N_SHOWN),
+        sources = comparison.sources.head(N_SHOWN)
+        _print_mixes(
+            "share of each file",
+            sources.drop("source"),
+            numbers,
+            sources["source"].to_list(),
         )
 
 
-def _name_clusters(clusters: pl.DataFrame) -> pl.DataFrame:
-    """Shares of clusters, with the clusters' names in the first column."""
-    name = pl.coalesce("name", pl.lit(UNCLUSTERED)).alias("cluster")
-    return clusters.select(name, pl.exclude("cluster", "name"))
-
-
-def _build_comparison_table(comparison: Comparison) -> Table:
-    """A line per figure, a column per strategy; random also with the range of its draws."""
-    strategies = comparison.table["strategy"]
+def _build_figures(
+    comparison: Comparison,
+    numbers: Mapping[str, str],
+    title: str,
+    names: Sequence[str],
+) -> Table:
+    """A line per strategy, a column per figure; below random, the range of its draws."""
     table = console.build_figure_table(
-        f"strategies over one pool of {comparison.n_pool:,} rows",
-        columns=["", *strategies],
+        f"{title}: selections from one pool of {comparison.n_pool:,} rows",
+        columns=["", *(figure_texts.LABELS[name] for name in names)],
     )
-    # Each draw of random rows has figures of its own.
-    ranges = {}
-    for row in comparison.random.iter_rows(named=True):
-        ranges[row["figure"]] = row
-    for label, (column, form) in FIGURES.items():
-        values = comparison.table[column]
-        cells = [format_figure(value, form) for value in values]
-        cells[-1] += _format_range(ranges[column], form)  # random is the last column
+
+    def add_line(label: str, figures: Mapping[str, float | None]) -> None:
+        cells = [figure_texts.format_figure(name, figures[name]) for name in names]
         table.add_row(label, *cells)
+
+    for row in comparison.table.iter_rows(named=True):
+        add_line(_number_name(row["strategy"], numbers), row)
+    # Each draw of random rows has figures of its own.
+    for end, label in (("low", "lowest"), ("high", "highest")):
+        figures = dict(comparison.random.select("figure", end).iter_rows())
+        add_line(f"  {label} draw", figures)
     return table
 
 
-def _format_range(draws: dict[str, Any], form: str) -> str:
-    """The range of a figure over the draws of random, on a line of its own."""
-    low = draws["low"]
-    high = draws["high"]
-    if low is None or low == high:
-        return ""
-    return f"\n{form.format(low)} .. {form.format(high)}"
+def _number_name(name: str, numbers: Mapping[str, str]) -> str:
+    """A strategy with its number; the pool has none."""
+    return f"{numbers[name]} {name}" if name in numbers else name
 
 
-def format_figure(value: float | None, form: str) -> str:
-    """A figure, or n/a if it rests on no row."""
-    return "n/a" if value is None else form.format(value)
+def _number_rows(shares: pl.DataFrame, numbers: Mapping[str, str]) -> pl.DataFrame:
+    """Shares with the number of each strategy before its name."""
+    named = [_number_name(name, numbers) for name in shares["strategy"]]
+    return shares.with_columns(pl.Series("strategy", named))
+
+
+def _print_mixes(
+    title: str,
+    shares: pl.DataFrame,
+    numbers: Mapping[str, str],
+    names: Sequence[str],
+) -> None:
+    """Print the shares of groups of rows: a line per strategy, a lettered column per group, and
+    the groups' names below.
+    """
+    letters = LETTERS[: len(names)]
+    mixes = shares.transpose(
+        include_header=True,
+        header_name="strategy",
+        column_names=letters,
+    )
+    _print_shares(title, _number_rows(mixes, numbers))
+    for letter, name in zip(letters, names, strict=True):
+        console.print_text(f"{letter}: {name}")
 
 
 def _print_shares(
@@ -166,12 +203,12 @@ def _print_shares(
     shares: pl.DataFrame,
 ) -> None:
     """Print names, and shares as percentages in the other columns."""
-    _, *strategies = shares.columns
+    _, *columns = shares.columns
     table = console.build_figure_table(
         title,
-        columns=["", *strategies],
+        columns=["", *columns],
     )
     for name, *values in shares.iter_rows():
-        percentages = [f"{value:.0%}" for value in values]
+        percentages = [figure_texts.format_share(value, digits=0) for value in values]
         table.add_row(str(name), *percentages)
     console.out.print(table)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tacos.cli.compare import format_figure
 from tacos.cli.shared import console, figures, option_settings, options
 from tacos.methods.selecting.strategies import STRATEGIES
+from tacos.report import figure_texts
 from tacos.workflows import arguments
 from tacos.workflows import curve as workflow
 from tacos.workflows.curve import SizeCurve
@@ -30,17 +30,16 @@ Gain = Annotated[
     ),
 ]
 
-FIGURES = {
-    "rows": ("n", "{:,}"),
-    "of the pool": ("share", "{:.1%}"),
-    "tokens": ("tokens", "{:,}"),
-    "tags covered": ("coverage", "{:.1%}"),
-    "random": ("by_chance", "{:.1%}"),
-    "gain": ("gain", "{:.2f}"),
-    "mean score": ("mean_score", "{:.1f}"),
-    "tags per row": ("mean_tags", "{:.2f}"),
-}
-"""Label -> column and format."""
+COLUMNS = (
+    "n",
+    "share",
+    "tokens",
+    "coverage",
+    "by_chance",
+    "gain",
+    "mean_score",
+    "mean_tags",
+)
 
 
 def curve(  # noqa: PLR0913 - the options of the command
@@ -62,7 +61,7 @@ def curve(  # noqa: PLR0913 - the options of the command
 
     No model is called. "Gain" is the points of coverage gained by adding 1% of the pool, from one
     size to the next; the last line gives the size beyond which it stays below --gain. "Random" is
-    the coverage of as many random rows. A token is four characters.
+    the coverage expected of as many random rows of the pool. A token is four characters.
 
     Examples:
 
@@ -109,14 +108,14 @@ def _print_curve(size_curve: SizeCurve) -> None:
     """Print the table and the answer."""
     table = console.build_figure_table(
         f"{size_curve.strategy} over a pool of {size_curve.n_pool:,} rows",
-        columns=list(FIGURES),
+        columns=[figure_texts.LABELS[name] for name in COLUMNS],
         n_left=0,
     )
     for row in size_curve.table.iter_rows(named=True):
-        cells = [format_figure(row[column], form) for column, form in FIGURES.values()]
+        cells = [figure_texts.format_figure(name, row[name]) for name in COLUMNS]
         table.add_row(*cells)
     console.out.print(table)
     # A limit may be reached before the pool is used up.
     if size_curve.ended:
-        console.print_line(f"no larger sizes: {size_curve.ended}")
-    console.print_line(size_curve.answer)
+        console.print_text(f"no larger sizes: {size_curve.ended}")
+    console.print_text(size_curve.answer)

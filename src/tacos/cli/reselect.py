@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from tacos.cli.shared import console, option_settings, options, outcome
+from tacos.cli.shared.stopwatch import WATCH
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.workflows import arguments
 from tacos.workflows import reselect as workflow
@@ -14,7 +13,7 @@ from tacos.workflows.strategy_pool import SelectionRequest
 
 def reselect(  # noqa: PLR0913 - the options of the command
     run: options.RunDirectory,
-    n: options.Size = "1000",
+    n: options.SizeOfRun = None,
     strategy: options.Strategy = "tacos",
     output: options.OutputOrNone = None,
     seed: options.RunSeed = None,
@@ -47,7 +46,6 @@ def reselect(  # noqa: PLR0913 - the options of the command
       tacos reselect selected.jsonl.run -n 5% --quota-source a.json=0.3 \\
         --quota-tag 'Poetry Writing<=5%' --match-length
     """
-    started = time.monotonic()
     limits = option_settings.parse_limits(
         quota_source,
         quota_tag,
@@ -57,7 +55,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     )
     of_run = load(run)
     request = SelectionRequest(
-        n,
+        of_run.size_or(n),
         arguments.check_choice("strategy", strategy, STRATEGIES),
         of_run.seed_or(seed),
         workflow.parse_limits(**limits),
@@ -65,6 +63,6 @@ def reselect(  # noqa: PLR0913 - the options of the command
     )
     targets = OutputTargets(output, report=report, columns=columns)
     done = workflow.run_reselection(of_run, request, targets)
-    outcome.print_outcome(done, as_json=as_json, seconds=time.monotonic() - started)
+    outcome.print_outcome(done, as_json=as_json, seconds=WATCH.read())
     if output is None and not as_json:
         console.print_line("rows not saved: pass -o FILE to write them")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tacos.cli.shared import consent, console, option_settings, options, outcome
 from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
 from tacos.errors import OfflineError, OtherEndpointError
 from tacos.store.artifacts import Store
@@ -98,8 +98,6 @@ def select(  # noqa: PLR0913 - the options of the command
     if dry_run:
         _print_forecast(forecast_run(data, chosen, run=directory), as_json=as_json)
         return
-    # Not the time of day, which may be set back while the run lasts.
-    started = time.monotonic()
 
     def select_rows(settings: Settings, *, offline: bool = False) -> Selection:
         with console.show_progress(show=not as_json) as bars:
@@ -127,7 +125,7 @@ def select(  # noqa: PLR0913 - the options of the command
             yes=yes,
             models=models,
         )
-    outcome.print_outcome(done, as_json=as_json, seconds=time.monotonic() - started)
+    outcome.print_outcome(done, as_json=as_json, seconds=WATCH.read())
 
 
 def _select_without_sending(

@@ -9,6 +9,8 @@ import altair as alt
 import polars as pl
 import vl_convert
 
+from tacos.report.figure_texts import format_share
+
 WIDTH = 460
 HEIGHT = 320
 PANELS_PER_ROW = 3
@@ -323,8 +325,10 @@ def _chart_shares(
     )
     # Dark cells have white text.
     ink = alt.condition("datum.share > 0.6", alt.value("white"), alt.value("black"))
-    percent = alt.Text("share:Q", format=".0%")
-    base = _chart_table(long).encode(x=x, y=y)
+    # The texts of the tables: Vega rounds halves in another way.
+    texts = [format_share(share, digits=0) for share in long["share"]]
+    percent = alt.Text("text:N")
+    base = _chart_table(long.with_columns(text=pl.Series(texts))).encode(x=x, y=y)
     cells = base.mark_rect().encode(color=color)
     labels = base.mark_text().encode(text=percent, color=ink)
     return (cells + labels).properties(width=alt.Step(64), height=alt.Step(row_height))

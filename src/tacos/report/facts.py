@@ -8,31 +8,28 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from statistics import fmean
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from tacos.config import Settings
 from tacos.methods.judging import judge_health
 from tacos.methods.judging.comparisons import combine_verdicts
-from tacos.methods.selecting import longest, random_rows
-from tacos.methods.selecting.certainty import estimate_certainty
-from tacos.methods.selecting.objective import expect_gain
 from tacos.models import close_judge, judge
 from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.ingest import TEMPLATE
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
-from tacos.report.score_figures import summarise_scores, warn_about_length
+from tacos.report import selection_facts
+from tacos.report.score_figures import (
+    summarise_scores,
+    warn_about_length,
+    warn_about_rating,
+)
 from tacos.report.tag_warnings import warn_about_tags
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
 
-N_DRAWS = 5
-"""Random selections that the figures of "random" are means of."""
 CASCADE_ARTIFACTS = ("tagger", "guesses")
 LEFT_OUT = "left out by rule "
 """How the shortlist begins the reason of a row that a rule left out."""
@@ -115,9 +112,9 @@ class RunSummary:
     n_selected: int = 0
     n_missing: int = 0
     """Rows that were requested but that the pool does not have (select.fill)."""
-    selection: dict[str, dict[str, float]] = field(default_factory=dict)
-    """"pool", "selection", as many "random" rows (means of several draws), as many of the
-    "longest": n, mean and median length, mean tags, share of the canonical tags covered.
+    selection: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """"pool", "selection", as many "random" rows of the pool (expected values), as many of the
+    "longest": the figures of `tacos.methods.measures.selection_figures`.
     """
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -155,16 +152,17 @@ def summarise_run(
         figures |= _summarise_judging(artifacts, settings)
     elif find_newest_scores(artifacts) and not settings.ingest.score:
         figures |= _summarise_grading(artifacts, settings)
-    scores = summarise_scores(artifacts)
+    scores = summarise_scores(artifacts, settings)
     figures["scores"] = scores
     figures["warnings"] = [
         *warn_about_tags(artifacts, figures.get("n_untagged", 0)),
         *warn_about_length(artifacts, scores),
+        *warn_about_rating(artifacts, settings),
     ]
     if "selection" in artifacts:
-        figures |= _summarise_selection(artifacts, settings)
-        figures |= _summarise_certainty(artifacts)
-        figures |= _summarise_worth(artifacts)
+        figures |= selection_facts.summarise_selection(artifacts, settings)
+        figures |= selection_facts.summarise_certainty(artifacts)
+        figures |= selection_facts.summarise_worth(artifacts)
     return RunSummary(**figures)
 
 
@@ -465,163 +463,3 @@ def _find_pointwise_judges(
     if is_single:
         return dict.fromkeys(judges, True)
     return {judge: judge in members for judge in judges}
-
-
-# Selection
-
-
-def _summarise_selection(
-    artifacts: Artifacts,
-    settings: Settings,
-) -> dict[str, Any]:
-    """Pool and selection side by side, with as many random rows and as many of the longest.
-
-    The figures of "random" are means over draws with the seeds `seed`, `seed + 1`, ...
-    """
-    seed = settings.seed
-    pool = _read_pool(artifacts)
-    selection = artifacts["selection"]
-    chosen = selection.scan().select("id").collect()["id"]
-    is_chosen = pool["id"].is_in(chosen.implode())
-
-    # Rows of the pool, by number
-    everything = np.arange(pool.height)
-    rows = np.flatnonzero(is_chosen.to_numpy())
-    n = len(rows)
-    lengths = pool["length"].to_numpy()
-    by_length = longest.rank_by_value(lengths, seed)
-    figures = {
-        "pool": _describe_rows(pool, everything),
-        "selection": _describe_rows(pool, rows),
-        "random": _describe_random_rows(pool, n, seed),
-        "longest": _describe_rows(pool, by_length[:n]),
-    }
-    return {
-        "n_selected": int(figures["selection"]["n"]),
-        "n_missing": selection.manifest["notes"].get("n_missing", 0),
-        "selection": figures,
-    }
-
-
-def _summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
-    """How much the run's own selection depends on the verdicts that the judges happened to give."""
-    newest = find_newest_scores(artifacts)
-    selection = artifacts["selection"]
-    is_own = selection.manifest["stage"] == "select"
-    if newest is None or not is_own:
-        return {}
-    # Rows without a score were not chosen by one.
-    scored = selection.scan().drop_nulls(["cluster", "score"])
-    counts = scored.group_by("cluster").len().collect()
-    n_chosen = dict(counts.iter_rows())
-    scores = artifacts[newest].scan().collect()
-    certainty = estimate_certainty(scores, n_chosen)
-    if certainty is None:
-        return {}
-    return {"certainty": certainty._asdict()}
-
-
-def _summarise_worth(artifacts: Artifacts) -> dict[str, Any]:
-    """What the scores of the run's own selection are worth."""
-    selection = artifacts["selection"].manifest
-    noted = selection["notes"].get("reliability")
-    # Runs of versions before 0.3 noted nothing.
-    if noted is None:
-        return {}
-    share = selection["n_rows"] / artifacts["samples"].manifest["n_rows"]
-    reliability = noted["value"]
-    gain = None
-    if reliability is not None:
-        gain = expect_gain(reliability, share)
-    worth = {
-        "reliability": reliability,
-        "basis": noted["basis"],
-        "gain": gain,
-        "perfect": expect_gain(1.0, share),
-    }
-    return {"worth": worth}
-
-
-def _read_pool(artifacts: Artifacts) -> pl.DataFrame:
-    """id, length, codes (the number of each different tag): every sample, sorted by id."""
-    all_samples = artifacts["samples"].scan()
-    all_tags = artifacts["canonical_tags"].scan()
-    samples = all_samples.select("id", "length")
-    tags = all_tags.select(
-        pl.col("id"),
-        pl.col("tags").list.unique(),
-    )
-    # A left join: samples without a canonical tag belong to the pool, too.
-    joined = samples.join(
-        tags,
-        on="id",
-        how="left",
-    )
-    pool = joined.collect()
-
-    # Numbers are counted and compared much faster than names.
-    occurrences = pool["tags"].explode().drop_nulls()
-    names = pl.Enum(occurrences.unique().sort())
-    code = pl.element().cast(names).to_physical()
-    codes = pl.col("tags").list.eval(code)
-    ordered = pool.sort("id")
-    return ordered.select(
-        "id",
-        "length",
-        codes.alias("codes"),
-    )
-
-
-def _describe_random_rows(
-    pool: pl.DataFrame,
-    n: int,
-    seed: int,
-) -> dict[str, float]:
-    """The mean figures of n random rows, over several draws."""
-    draws = []
-    for number in range(N_DRAWS):
-        rows = random_rows.shuffle_rows(
-            pool.height,
-            seed=seed + number,
-        )
-        figures = _describe_rows(pool, rows[:n])
-        draws.append(figures)
-    means = {}
-    for name in draws[0]:
-        mean = fmean(draw[name] for draw in draws)
-        means[name] = round(mean, 4)
-    means["n"] = n
-    return means
-
-
-def _describe_rows(
-    pool: pl.DataFrame,
-    rows: npt.NDArray[np.int64],
-) -> dict[str, float]:
-    """Length, complexity (mean tags) and coverage (share of the canonical tags; InsTag, section
-    3.3) of some rows.
-    """
-    chosen = pool[rows]
-    if chosen.is_empty():
-        return {"n": 0}
-    lengths = chosen["length"]
-    mean_length = float(lengths.mean() or 0)  # type: ignore[arg-type]
-    median_length = float(lengths.median() or 0)  # type: ignore[arg-type]
-    n_tags = chosen["codes"].list.len()
-    mean_tags = float(n_tags.mean() or 0)  # type: ignore[arg-type]
-    coverage = 0.0
-    n_known = _count_distinct_tags(pool)
-    if n_known:
-        coverage = _count_distinct_tags(chosen) / n_known
-    return {
-        "n": chosen.height,
-        "mean_length": round(mean_length, 1),
-        "median_length": median_length,
-        "mean_tags": round(mean_tags, 3),
-        "coverage": round(coverage, 4),
-    }
-
-
-def _count_distinct_tags(pool: pl.DataFrame) -> int:
-    """Different tags of these rows."""
-    return pool["codes"].explode().drop_nulls().n_unique()

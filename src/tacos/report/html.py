@@ -9,7 +9,9 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, StrictUndefined, Template
 
+from tacos.report import figure_texts
 from tacos.report.facts import RunSummary
+from tacos.report.score_figures import describe_length_correlation
 
 N_SHOWN = 200
 """Selected rows shown in full; the sidecar has all of them."""
@@ -41,6 +43,7 @@ def render_report(
     # The template scales bars by the largest cluster.
     return _load_template().render(
         summary=summary,
+        figures=figure_texts.SUMMARY_FIGURES,
         most=max(sizes, default=1),
         scores=_build_histogram(scores["score"].drop_nulls()),
         lengths=_build_histogram(scores["length"]),
@@ -86,5 +89,19 @@ def _load_template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # The digits of the terminal's tables
+    environment.filters |= {
+        "correlation": figure_texts.format_correlation,
+        "figure": _format_figure,
+        "label": figure_texts.LABELS.__getitem__,
+        "length_correlation": describe_length_correlation,
+        "score": figure_texts.format_score,
+        "share": figure_texts.format_share,
+    }
     file = files("tacos.report").joinpath("report.html.jinja")
     return environment.from_string(file.read_text("utf-8"))
+
+
+def _format_figure(value: float | None, name: str) -> str:
+    """A figure of a selection; a filter's value comes first."""
+    return figure_texts.format_figure(name, value)

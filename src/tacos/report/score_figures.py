@@ -12,10 +12,16 @@ from typing import Any
 
 import polars as pl
 
+from tacos.config import Settings
 from tacos.methods.judging.comparisons import NUMBERS
 from tacos.methods.judging.judge_health import correlate_ranks
-from tacos.pipeline.steps.pool import find_newest_scores
+from tacos.pipeline.steps.pool import (
+    average_cheap_grades,
+    find_newest_scores,
+    take_best_scores,
+)
 from tacos.records import SCORES, add_missing_columns
+from tacos.report.figure_texts import format_correlation
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
@@ -27,21 +33,24 @@ SHARE_THAT_DECIDES = 0.5
 LENGTH_RULE = "longest-per-tag-set"
 
 
-def summarise_scores(artifacts: Artifacts) -> dict[str, dict[str, Any]]:
+def summarise_scores(
+    artifacts: Artifacts,
+    settings: Settings,
+) -> dict[str, dict[str, Any]]:
     """Of "score", and of "value" and "correctness" where the judges gave both: `n` rated rows, the
-    `mean` over them, the mean over the `selected` ones (None without any), and `length_correlation`
-    (Spearman, with the length of the response).
+    `mean` over them, the mean over the `selected` ones (None without any), and two of Spearman's
+    correlations with the length of the response: `length_correlation` over the rated rows, and
+    `pool_length_correlation` over the whole pool, by the scores if they cover it and else by the
+    cheap grades (None without either).
 
     Empty if the run has no scores.
     """
     newest = find_newest_scores(artifacts)
     if newest is None:
         return {}
-    scores = add_missing_columns(artifacts[newest].scan(), SCORES)
-    # In `paper`, a sample has a score in each of its clusters.
-    by_id = scores.group_by("id").agg(pl.col("score", *NUMBERS).mean())
-    lengths = artifacts["samples"].scan().select("id", "length")
-    rated = by_id.join(lengths, on="id").collect().sort("id")
+    scores = add_missing_columns(artifacts[newest].scan(), SCORES).collect()
+    rated = _join_lengths(take_best_scores(scores), artifacts)
+    whole_pool = _read_whole_pool(artifacts, settings, rated)
     selected = rated.clear()
     if "selection" in artifacts:
         ids = artifacts["selection"].scan().select("id").collect()
@@ -53,13 +62,51 @@ def summarise_scores(artifacts: Artifacts) -> dict[str, dict[str, Any]]:
         given = rated.drop_nulls(name)
         if given.is_empty():
             continue
+        of_pool = correlate_ranks(whole_pool, name, "length")
         figures[name] = {
             "n": given.height,
             "mean": given[name].mean(),
             "selected": selected[name].mean(),
             "length_correlation": asdict(correlate_ranks(given, name, "length")),
+            "pool_length_correlation": asdict(of_pool),
         }
     return figures
+
+
+def _join_lengths(rated: pl.DataFrame, artifacts: Artifacts) -> pl.DataFrame:
+    """Rows with their `length`, sorted by id."""
+    lengths = artifacts["samples"].scan().select("id", "length").collect()
+    return rated.join(lengths, on="id").sort("id")
+
+
+def _read_whole_pool(
+    artifacts: Artifacts,
+    settings: Settings,
+    rated: pl.DataFrame,
+) -> pl.DataFrame:
+    """id, score, value, correctness, length of every sample, as far as a judge saw it.
+
+    Rows that the shortlist left out have a cheap grade or nothing.
+    """
+    n_samples = artifacts["samples"].manifest["n_rows"]
+    if rated["score"].count() == n_samples:
+        return rated
+    grades = artifacts.get("grades")
+    if grades is None:
+        return rated.clear()
+    graded = average_cheap_grades(grades, settings).rename({"grade": "score"})
+    return _join_lengths(graded, artifacts)
+
+
+def warn_about_rating(artifacts: Artifacts, settings: Settings) -> list[str]:
+    """One sentence if `rate.length` is set where no verdicts are rated."""
+    is_rated = any(name.startswith("verdicts/") for name in artifacts)
+    if is_rated or not settings.rate.length or find_newest_scores(artifacts) is None:
+        return []
+    return [
+        "rate.length=true changed nothing: the judge graded each row by itself, and no verdicts "
+        "were rated; it needs a judge that compares (judge.mode=comparative)"
+    ]
 
 
 def warn_about_length(
@@ -81,18 +128,42 @@ def warn_about_length(
                 f"{n_samples:,} rows ({share:.0%}) for a longer response with the same tags, "
                 "before a judge saw them"
             )
-    correlation = scores.get("score", {}).get("length_correlation")
-    if correlation is None or correlation["value"] is None:
+    if "score" not in scores:
         return warnings
-    value = correlation["value"]
-    if abs(value) >= CORRELATION_THAT_DECIDES:
-        favoured = "longest" if value > 0 else "shortest"
-        warnings.append(
-            f"length decides: the scores follow the length of the response (rank correlation "
-            f"{value:.2f} over {correlation['n']:,} rows); taking the {favoured} rows would select "
-            "much the same"
-        )
+    correlations = [
+        scores["score"]["length_correlation"],
+        scores["score"]["pool_length_correlation"],
+    ]
+    known = [each for each in correlations if each["value"] is not None]
+    strongest = max(known, key=lambda each: abs(each["value"]), default=None)
+    if strongest is None or abs(strongest["value"]) < CORRELATION_THAT_DECIDES:
+        return warnings
+    favoured = "longest" if strongest["value"] > 0 else "shortest"
+    described = describe_length_correlation(scores["score"])
+    warnings.append(
+        "length decides: the scores follow the length of the response (rank correlation "
+        f"{described}); taking the {favoured} rows would select much the same"
+    )
     return warnings
+
+
+def describe_length_correlation(figures: Mapping[str, Any]) -> str:
+    """Both correlations of a number with length, in words; "" if neither is known."""
+    rated = figures["length_correlation"]
+    of_pool = figures["pool_length_correlation"]
+    if rated["value"] is None and of_pool["value"] is None:
+        return ""
+    over_rated = format_correlation(rated["value"])
+    if rated == of_pool:
+        return f"{over_rated} over the whole pool"
+    over_pool = format_correlation(of_pool["value"])
+    by_grades = "of which most rows have no grade"
+    if of_pool["n"]:
+        by_grades = f"by the grades of all {of_pool['n']:,} rows"
+    return (
+        f"{over_rated} over the {rated['n']:,} shortlisted rows, {over_pool} over the whole pool "
+        f"({by_grades})"
+    )
 
 
 def _count_rows_left_out(shortlist: Artifact) -> int:

@@ -2,7 +2,10 @@
 
 Diversity is a share of the joint tag set, so tags of different data sets must mean the same: the
 raw tags of all of them are normalised together, whatever vocabulary a run has made for itself. A
-data file is tagged as `tacos select --until tag` would; a run brings the tags that it has.
+data file is tagged as `tacos select --until tag` would; a run brings the tags that it has. Rows of
+a file that are in one of the runs, such as its selection, have the tags of that run, and a row that
+several data sets have counts once for the joint vocabulary: see
+`tacos.workflows.data_set_tags`.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -29,8 +32,9 @@ from tacos.methods.tags import association_rules, normalisation
 from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, StageModels, run_plan
 from tacos.pipeline.steps import tags as tag_steps
-from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import arguments
+from tacos.store.artifacts import Store
+from tacos.workflows import arguments, data_set_tags
+from tacos.workflows.data_set_tags import TaggedRows
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.selection import STATE, Selection, find_run_directory, load
 from tacos.workflows.silent_progress import choose_progress
@@ -138,14 +142,14 @@ def analyse(
             models,
             watcher,
         )
-        tags: dict[str, Artifact] = {}
+        tagged: dict[str, TaggedRows] = {}
         for number, (name, source) in enumerate(
             zip(name_data_sets(data_sets), data_sets, strict=True)
         ):
             scratch = Store(Path(folder) / str(number))
-            tags[name] = _load_run_tags(source) or tagger.tag(source, scratch)
+            tagged[name] = _load_run_tags(source) or tagger.tag(source, scratch)
         return _measure_data_sets(
-            tags,
+            data_set_tags.take_tags_of_runs(tagged),
             chosen,
             models,
             seed,
@@ -187,7 +191,7 @@ class _Tagger:
     models: StageModels
     progress: Progress
 
-    def tag(self, data: Any, store: Store) -> Artifact:
+    def tag(self, data: Any, store: Store) -> TaggedRows:
         """The raw tags of a data file, made in a store."""
         with store.lock():
             source = sources.open_source(data, store.root)
@@ -200,27 +204,35 @@ class _Tagger:
                 self.progress,
                 until="tag",
             )
-        return outcome.artifacts["tags"]
+        return TaggedRows(
+            outcome.artifacts["tags"],
+            outcome.artifacts["samples"],
+            is_run=False,
+        )
 
 
-def _load_run_tags(data: Any) -> Artifact | None:
+def _load_run_tags(data: Any) -> TaggedRows | None:
     """The raw tags of a run directory or a selection; None if `data` is something else."""
     if not isinstance(data, str | Path | Selection):
         return None
     directory = find_run_directory(data)
     if not (directory / STATE).is_file():
         return None
-    tags = load(data).artifacts.get("tags")
-    if tags is None:
+    artifacts = load(data).artifacts
+    if "tags" not in artifacts:
         raise InputError(
             f"{directory} was stopped before its rows were tagged; "
             "finish it first (on the command line, --until tag is enough)"
         )
-    return tags
+    return TaggedRows(
+        artifacts["tags"],
+        artifacts["samples"],
+        is_run=True,
+    )
 
 
 def _measure_data_sets(
-    tags: Mapping[str, Artifact],
+    data_sets: Mapping[str, TaggedRows],
     settings: Settings,
     models: StageModels,
     seed: int,
@@ -228,7 +240,9 @@ def _measure_data_sets(
     """Make one vocabulary for all data sets, then take every measure of each."""
     # Tags of all data sets are normalised together, so that they mean the same.
     vocabulary, notes = tag_steps.make_vocabulary(
-        list(tags.values()), settings.normalise, models.tools["normalise"]
+        data_set_tags.count_rows_once(list(data_sets.values())),
+        settings.normalise,
+        models.tools["normalise"],
     )
     mapping = normalisation.build_tag_mapping(vocabulary)
     # Columns of the tag matrices are in alphabetical order.
@@ -238,10 +252,13 @@ def _measure_data_sets(
     matrices: dict[
         str, sparse.csr_array
     ] = {}  # shape (samples, names): 1 where a sample has a tag
-    for data, raw_tags in tags.items():
-        batches = tag_steps.iterate_canonical_tags(raw_tags, mapping)
-        profiles[data] = tag_measures.build_tag_profile(batches)
-        batches = tag_steps.iterate_canonical_tags(raw_tags, mapping)
+    for data, rows in data_sets.items():
+        batches = tag_steps.iterate_canonical_tags(rows.tags, mapping)
+        profile = tag_measures.build_tag_profile(batches)
+        # Rows that could not be tagged are samples, too.
+        n_unknown = rows.hashes.height - profile.n_known
+        profiles[data] = replace(profile, n_unknown=n_unknown)
+        batches = tag_steps.iterate_canonical_tags(rows.tags, mapping)
         matrices[data] = association_rules.build_tag_matrix(batches, codes, len(names))
     summary = tag_measures.summarise_profiles(
         profiles

@@ -1,8 +1,10 @@
 """`tacos compare`: strategies side by side over the annotated pool of one run; no model is called.
 
 Each strategy's selection is the one that `tacos reselect` makes, and is kept in the run for it.
-Random and longest always stand beside the others; random is drawn 20 times, and its figures are
-means with the least and the greatest draw.
+Random and longest always stand beside the others. The figures of random are those that as many rows
+of the whole pool are expected to have (`tacos.methods.measures.selection_figures`), as everywhere
+in tacos; 20 draws show how far one draw may lie from that. Where limits hold, random rows within
+the same limits stand beside them.
 """
 
 from __future__ import annotations
@@ -13,8 +15,12 @@ from typing import Any, get_args
 
 import polars as pl
 
+from tacos import amounts
+from tacos.methods.measures import selection_figures
+from tacos.methods.measures.selection_figures import Figures, MeasuredPool
 from tacos.methods.selecting import strategy_comparison
 from tacos.methods.selecting.strategies import STRATEGIES, Strategy
+from tacos.pipeline.steps import pool as pool_steps
 from tacos.workflows import arguments, reselect
 from tacos.workflows.selection import GivenRun, load
 from tacos.workflows.strategy_pool import By, Pool, SelectionRequest, choose_rows
@@ -28,6 +34,8 @@ DEFAULT: tuple[Strategy, ...] = (
     "car",
     "k-center",
 )
+WITHIN_LIMITS = "random within limits"
+"""What the table calls random rows where must-keep rows, quotas or other limits hold."""
 N_DRAWS = 20
 
 
@@ -39,11 +47,14 @@ class Comparison:
     """Rows of the pool."""
     table: pl.DataFrame
     """A row per strategy: strategy, and the figures of
-    `tacos.methods.selecting.strategy_comparison.FIGURES`. The pool comes first, random last: its
-    mean over the draws.
+    `tacos.methods.measures.selection_figures.FIGURES`. The pool comes first. Random comes last:
+    what as many rows of the whole pool are expected to be like, then, where limits hold, the mean
+    over draws within them.
     """
     random: pl.DataFrame
-    """A row per figure: figure, mean, low, high over the draws of random."""
+    """A row per figure: figure, mean, low, high; low and high over the draws of the last row of
+    `table`, whose figure is the mean.
+    """
     overlap: pl.DataFrame
     """A row and a column per strategy: the share of the row's samples that the column has too."""
     clusters: pl.DataFrame
@@ -63,7 +74,7 @@ class Comparison:
 
 def compare(  # noqa: PLR0913 - the options of the command
     run: GivenRun,
-    n: str | float = 1000,
+    n: str | float | None = None,
     strategies: str | Sequence[str] = DEFAULT,
     *,
     seed: int | None = None,
@@ -76,9 +87,9 @@ def compare(  # noqa: PLR0913 - the options of the command
 ) -> Comparison:
     """Compare strategies over the pool of a finished run.
 
-    `strategies` is a name, or several, of `tacos.methods.selecting.strategies.STRATEGIES`;
-    random and longest are added. The other arguments are those of `tacos.reselect`, and hold for
-    every strategy.
+    `n` is as many rows as the run selected by default. `strategies` is a name, or several, of
+    `tacos.methods.selecting.strategies.STRATEGIES`; random and longest are added. The other
+    arguments are those of `tacos.reselect`, and hold for every strategy.
 
     Raises:
         ConfigError: A strategy is unknown, or `n` is not a valid size.
@@ -95,7 +106,7 @@ def compare(  # noqa: PLR0913 - the options of the command
     )
     requests = [
         SelectionRequest(
-            n,
+            done.size_or(n),
             strategy,
             done.seed_or(seed),
             limits,
@@ -111,9 +122,15 @@ def compare(  # noqa: PLR0913 - the options of the command
         chosen[request.strategy] = (
             artifact.scan().collect().sort("rank")["id"].to_list()
         )
+    measured = pool_steps.measure_pool(done.artifacts, done.settings)
     # Random is the last request.
-    random_draws = draw_random_selections(pool, requests[-1], chosen["random"])
-    return _tabulate_strategies(pool, chosen, random_draws)
+    random = _measure_random_rows(
+        pool,
+        measured,
+        requests[-1],
+        chosen["random"],
+    )
+    return _tabulate_strategies(pool, measured, chosen, random)
 
 
 def draw_random_selections(
@@ -144,18 +161,22 @@ def _order_strategies(strategies: Sequence[str]) -> list[Strategy]:
 
 def _tabulate_strategies(
     pool: Pool,
+    measured: MeasuredPool,
     chosen: Mapping[str, list[str]],
-    random_draws: Sequence[list[str]],
+    random: RandomRows,
 ) -> Comparison:
     """All tables of a comparison."""
-    rows = pool.table
-    if pool.grades is not None:
-        rows = rows.join(pool.grades, on="id", how="left")
-    random = strategy_comparison.summarise_draws(rows, random_draws)
+    rows = measured.table
+    figures = {"pool": measured.measure_all()}
+    for name, ids in chosen.items():
+        if name != "random":
+            figures[name] = measured.measure(ids)
+    figures |= random.figures
+    table = selection_figures.tabulate_figures(figures)
     return Comparison(
         n_pool=rows.height,
-        table=_tabulate_figures(rows, chosen, random),
-        random=random,
+        table=table.rename({"name": "strategy"}),
+        random=random.ranges,
         overlap=strategy_comparison.overlap_matrix(chosen),
         clusters=_tabulate_clusters(pool, rows, chosen),
         sources=strategy_comparison.tabulate_value_shares(rows, chosen, "source"),
@@ -163,25 +184,36 @@ def _tabulate_strategies(
     )
 
 
-def _tabulate_figures(
-    rows: pl.DataFrame,
-    chosen: Mapping[str, list[str]],
-    random: pl.DataFrame,
-) -> pl.DataFrame:
-    """The figures of the pool and of each selection; of random, the means."""
-    whole_pool = {"pool": rows["id"].to_list()}
-    table = strategy_comparison.tabulate_selections(rows, {**whole_pool, **chosen})
-    as_floats = pl.col(strategy_comparison.FIGURES).cast(pl.Float64)
-    without_random = table.filter(pl.col("strategy") != "random")
-    settled = without_random.with_columns(as_floats)
+@dataclass(frozen=True)
+class RandomRows:
+    """What random rows are like."""
 
-    # The row of random is replaced by the means over its draws.
-    mean_of_figure = random.select("figure", "mean")
-    means = dict(mean_of_figure.iter_rows())
-    random_row = pl.DataFrame({"strategy": "random", **means})
-    random_row = random_row.select(settled.columns)
-    random_row = random_row.cast(settled.schema)
-    return pl.concat([settled, random_row])
+    figures: Mapping[str, Figures]
+    """Name of the row -> its figures."""
+    ranges: pl.DataFrame
+    """See `Comparison.random`."""
+
+
+def _measure_random_rows(
+    pool: Pool,
+    measured: MeasuredPool,
+    request: SelectionRequest,
+    first: list[str],
+) -> RandomRows:
+    """What random rows of the pool are like, and where limits hold, random rows within them."""
+    draws = draw_random_selections(pool, request, first)
+    ranges = selection_figures.summarise_range([measured.measure(ids) for ids in draws])
+    size = amounts.parse_size(request.n)
+    n = pool_steps.count_requested_rows(pool.tables["samples"], size)
+    figures = {"random": measured.expect_random(n)}
+    has_limits = request.limits or pool.keep or pool.exclude or size.unit == "tokens"
+    if has_limits:
+        means = ranges.select("figure", "mean")
+        figures[WITHIN_LIMITS] = dict(means.iter_rows())
+        return RandomRows(figures, ranges)
+    # One draw is as likely to lie above the expectation as below it.
+    expected = pl.Series("mean", list(figures["random"].values()), dtype=pl.Float64)
+    return RandomRows(figures, ranges.with_columns(expected))
 
 
 def _tabulate_clusters(

@@ -4,7 +4,8 @@ of a finished run.
 Coverage is the share of the pool's canonical tags that a selection has. Its gain is per 1% of the
 pool: at 1 point, a further percent of the pool brings one percent of the tags, which is what rows
 are worth on average. Where the gain falls below that, coverage is furthest above the share of rows:
-the knee of Satopää et al. 2011 (ICDCS workshops). Beside it stands what as many random rows cover.
+the knee of Satopää et al. 2011 (ICDCS workshops). Beside it stands what as many random rows of the
+pool are expected to cover, limits or not.
 
 The curve does not tell whether more rows make a better model.
 """
@@ -14,23 +15,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from statistics import fmean
 from typing import Any
 
 import polars as pl
 
 from tacos import amounts
 from tacos.errors import InputError
-from tacos.methods.selecting import size_curves, sizes
+from tacos.methods.measures.selection_figures import FIGURES, MeasuredPool
+from tacos.methods.selecting import sizes
 from tacos.methods.selecting.strategies import Strategy
+from tacos.pipeline.steps import pool as pool_steps
 from tacos.workflows import arguments, reselect
 from tacos.workflows.selection import GivenRun, load
 from tacos.workflows.strategy_pool import By, Pool, SelectionRequest, choose_rows
 
 STEPS = (1, 1.5, 2, 3, 5, 7)
 """Sizes within a power of ten, about evenly spaced on a logarithmic scale."""
-N_DRAWS = 5
-"""Random selections of each size."""
 GAIN = 1.0
 FIRST_COLUMNS = ("n", "share", "tokens", "coverage", "by_chance", "gain")
 
@@ -43,9 +43,9 @@ class SizeCurve:
     n_pool: int
     """Rows of the pool."""
     table: pl.DataFrame
-    """A row per size: n, share (of the pool), tokens, coverage, by_chance (mean coverage of random
-    rows), gain (points of coverage per 1% of the pool, from this size to the next), mean_score,
-    n_scored, mean_tags, mean_length.
+    """A row per size: n, share (of the pool), tokens, coverage, by_chance (expected coverage of as
+    many random rows), gain (points of coverage per 1% of the pool, from this size to the next), and
+    all other figures of `tacos.methods.measures.selection_figures.FIGURES`.
     """
     gain: float
     """The gain that makes more rows worth it, in points of coverage per 1% of the pool."""
@@ -124,7 +124,8 @@ def curve(  # noqa: PLR0913 - the options of the command
     if given_sizes:
         row_counts = _parse_sizes(given_sizes, n_pool)
     chosen, ended = _select_each_size(pool, request, row_counts)
-    table = _tabulate_sizes(pool, chosen, request.seed)
+    measured = pool_steps.measure_pool(done.artifacts, done.settings)
+    table = _tabulate_sizes(pool, measured, chosen)
     return SizeCurve(
         strategy,
         n_pool,
@@ -188,24 +189,22 @@ def _select_each_size(
 
 def _tabulate_sizes(
     pool: Pool,
-    chosen: dict[int, list[str]],
-    seed: int,
+    measured: MeasuredPool,
+    chosen: Mapping[int, list[str]],
 ) -> pl.DataFrame:
     """A row of figures for each size."""
     rows = pool.table
     tokens_of = dict(rows.select("id", "tokens").iter_rows())
     tokens = []
     by_chance = []
+    figures = []
     for n, ids in chosen.items():
         tokens.append(sum(tokens_of[row_id] for row_id in ids))
-        by_chance.append(_measure_random_coverage(pool, n, seed))
-    figures = size_curves.trace_size_curve(
-        rows,
-        lambda n: chosen[n],
-        chosen,
-    )
+        by_chance.append(measured.expect_random(n)["coverage"])
+        figures.append(measured.measure(ids))
+    table = pl.DataFrame(figures, schema=FIGURES)
     share = pl.col("n") / rows.height
-    table = figures.with_columns(
+    table = table.with_columns(
         share=share,
         tokens=pl.Series(tokens, dtype=pl.Int64),
         by_chance=pl.Series(by_chance, dtype=pl.Float64),
@@ -221,21 +220,6 @@ def _tabulate_sizes(
 def _to_next(column: str) -> pl.Expr:
     """The difference from a row to the next one."""
     return pl.col(column).shift(-1) - pl.col(column)
-
-
-def _measure_random_coverage(
-    pool: Pool,
-    n: int,
-    seed: int,
-) -> float | None:
-    """The mean coverage of n random rows; None if the pool has no tag."""
-    # One draw may be lucky: the mean over several is the baseline.
-    coverages = []
-    for draw in range(N_DRAWS):
-        ids = pool.table["id"].sample(n, seed=seed + draw)
-        figures = size_curves.measure_selection(pool.table, ids.to_list())
-        coverages.append(figures["coverage"].item())
-    return None if None in coverages else fmean(coverages)
 
 
 def _find_knee(

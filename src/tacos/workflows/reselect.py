@@ -40,7 +40,7 @@ VERSION = 5
 
 def reselect(  # noqa: PLR0913 - the options of the command
     run: GivenRun,
-    n: str | float = 1000,
+    n: str | float | None = None,
     strategy: Strategy = "tacos",
     *,
     seed: int | None = None,
@@ -56,7 +56,8 @@ def reselect(  # noqa: PLR0913 - the options of the command
 
     Args:
         run: A run directory, or a selection.
-        n: Rows (500), a share of the pool ("10%", 0.1) or a token budget ("2Mtokens").
+        n: Rows (500), a share of the pool ("10%", 0.1) or a token budget ("2Mtokens"); as many rows
+            as the run itself selected by default.
         strategy: One of `tacos.methods.selecting.strategies.STRATEGIES`.
         seed: The random seed; that of the run by default.
         limit: The cosine similarity above which a row counts as a near-duplicate of a selected one,
@@ -87,7 +88,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
         min_correctness,
     )
     request = SelectionRequest(
-        n,
+        done.size_or(n),
         strategy,
         done.seed_or(seed),
         limits,

@@ -225,9 +225,17 @@ class Selection:
         """The given seed, or the run's own."""
         return self.settings.seed if seed is None else seed
 
+    def size_or(self, n: str | float | None) -> str | float:
+        """The given size, or as many rows as the run itself selected (or would select)."""
+        if n is not None:
+            return n
+        if "selection" in self.artifacts:
+            return int(self.artifacts["selection"].manifest["n_rows"])
+        return self.settings.select.n
+
     def reselect(  # noqa: PLR0913 - the options of the command
         self,
-        n: str | float = 1000,
+        n: str | float | None = None,
         strategy: Strategy = "tacos",
         *,
         seed: int | None = None,

@@ -22,7 +22,6 @@ import polars as pl
 
 from tacos import amounts
 from tacos.errors import InputError
-from tacos.methods.judging import comparisons
 from tacos.methods.selecting import mig, sizes, strategies
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import NONE, Strategy, StrategyInputs
@@ -79,9 +78,7 @@ class Pool(AnnotatedPool):
         judged), tokens.
         """
         tokens = pool_steps.estimate_row_tokens(self.tables["samples"])
-        return self.build_table().join(
-            tokens, on="id", how="left", maintain_order="left"
-        )
+        return self.rows.join(tokens, on="id", how="left", maintain_order="left")
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -96,18 +93,6 @@ class Pool(AnnotatedPool):
         # Every row has one grade; it counts in the row's home cluster.
         homes = self.ordered_memberships.unique("id", keep="first", maintain_order=True)
         return homes.join(self.grades, on="id").rename({"grade": "score"})
-
-    @cached_property
-    def grades(self) -> pl.DataFrame | None:
-        """id, grade, correctness; None if the run has no grades."""
-        grades = self.tables.get("grades")
-        if grades is None:
-            return None
-        means = comparisons.average_grades(
-            grades.scan().collect(),
-            self.settings.judge.target,
-        )
-        return means.select("id", pl.col("grade", "correctness").cast(pl.Float64))
 
     @cached_property
     def reliability(self) -> Reliability:

@@ -14,6 +14,7 @@ import orjson
 import typer
 
 from tacos.cli.shared import console
+from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
 from tacos.errors import ConfigError, OtherEndpointError
 from tacos.llm.transport.endpoint import resolve_endpoint
@@ -76,7 +77,9 @@ def use_other_endpoints(work: Callable[[bool], T], *, allowed: bool) -> T:
         if not sys.stdin.isatty():
             raise
         console.errors.print(str(error), soft_wrap=True)
-    if not typer.confirm("Use these replies?"):
+    with WATCH.pause():
+        agrees = typer.confirm("Use these replies?")
+    if not agrees:
         raise ConfigError(
             "stopped before these replies were used; name another ledger (--ledger) to ask anew"
         )
@@ -138,7 +141,9 @@ def ask_consent(
             "cannot ask for confirmation (no terminal); "
             f"pass --yes to allow sending data to {hosts}"
         )
-    if not typer.confirm("Continue?"):
+    with WATCH.pause():
+        agrees = typer.confirm("Continue?")
+    if not agrees:
         raise ConfigError("stopped before anything was sent")
     for host, stages in unapproved.items():
         _record_consent(run, host, stages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,10 @@ UNSEEN = dict.fromkeys(
     [*CONTROL_CHARACTERS, *CHANGES_OF_DIRECTION], "\N{REPLACEMENT CHARACTER}"
 )
 """Characters that a terminal would obey, as a translation table of `str.translate`."""
+
+
+HEAD_WIDTH = 9
+"""Characters on a line of the head of a column of numbers."""
 
 
 class ProgressBars:
@@ -81,6 +86,13 @@ def print_line(text: str) -> None:
     out.print(text.translate(UNSEEN), soft_wrap=True)
 
 
+def print_text(text: str) -> None:
+    """Print a sentence, wrapped to the width of the terminal; what a terminal would obey is shown
+    as a sign.
+    """
+    out.print(text.translate(UNSEEN))
+
+
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
     # A key may be the number of a cluster.
@@ -88,17 +100,25 @@ def print_json(value: Any) -> None:
     print(orjson.dumps(value, option=options).decode())
 
 
-def print_pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
+def print_pairs(
+    title: str,
+    rows: Sequence[tuple[str, str]],
+    label_width: int | None = None,
+) -> None:
     """Print a table of two columns; see `build_table`."""
-    out.print(build_table(title, rows))
+    out.print(build_table(title, rows, label_width))
 
 
-def build_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+def build_table(
+    title: str,
+    rows: Sequence[tuple[str, str]],
+    label_width: int | None = None,
+) -> Table:
     """A table of two columns; what a terminal would obey in its cells is shown as a sign, but line
-    breaks are kept.
+    breaks are kept. Labels wider than `label_width` are folded.
     """
     table = Table(title=title, show_header=False, title_justify="left")
-    table.add_column(style="bold")
+    table.add_column(style="bold", max_width=label_width, overflow="fold")
     table.add_column(overflow="fold")
     for label, text in rows:
         clean_label = _clean_cell(label)
@@ -117,7 +137,9 @@ def build_figure_table(
     for column in columns[:n_left]:
         table.add_column(column, justify="left", overflow="fold")
     for column in columns[n_left:]:
-        table.add_column(column, justify="right", overflow="fold")
+        # Numbers are narrow: a head in several lines leaves the width to the names.
+        head = textwrap.fill(column, HEAD_WIDTH, break_long_words=False)
+        table.add_column(head, justify="right", overflow="fold")
     return table
 
 

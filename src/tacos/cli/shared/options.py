@@ -68,7 +68,10 @@ SIZE = (
     "or a token budget (2Mtokens; a token is four characters)"
 )
 SizeOrNone = Annotated[str | None, typer.Option("-n", help=f"{SIZE} [default: 1000]")]
-Size = Annotated[str, typer.Option("-n", help=SIZE)]
+SizeOfRun = Annotated[
+    str | None,
+    typer.Option("-n", help=f"{SIZE} [default: as many rows as the run selected]"),
+]
 Strategy = Annotated[str, typer.Option(help=f"one of {', '.join(STRATEGIES)}")]
 SCORES = ("score", "grade")
 By = Annotated[

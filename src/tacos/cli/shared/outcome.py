@@ -30,7 +30,7 @@ def print_outcome(
             }
         )
         return
-    summary.print_summary(done.summary)
+    summary.print_summary(done.summary, seconds)
     if not done.made:
         console.print_line(UP_TO_DATE)
     paths = {

@@ -1,18 +1,24 @@
-"""The table at the end of a run."""
+"""The tables at the end of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.table import Table
+
 from tacos.cli.shared import console
+from tacos.report import figure_texts
 from tacos.report.facts import UNCLUSTERED, RunSummary
+from tacos.report.score_figures import describe_length_correlation
 
 EXCLUDED = "on the exclude list"
 N_NAMED = 3
 """Clusters and tags that a line names."""
 N_REMARKS = 5
 N_REASONS = 5
+LABEL_WIDTH = 24
+"""Longer labels, such as a judge's name, are folded, to leave room for what is said of them."""
 SHORTEST = 0.05
 """Seconds from which on a stage is listed."""
 RATES = (
@@ -25,13 +31,19 @@ Lines = Iterator[tuple[str, str]]
 """Label and text of each line."""
 
 
-def print_summary(summary: RunSummary) -> None:
-    """Print a summary as a table."""
-    console.print_pairs("", format_summary(summary))
+def print_summary(summary: RunSummary, waited: float | None = None) -> None:
+    """Print a summary; `waited` are the seconds that a person waited for the command."""
+    lines = format_summary(summary, waited)
+    console.print_pairs("", lines, label_width=LABEL_WIDTH)
+    if summary.selection:
+        console.out.print(_build_selection_table(summary))
 
 
-def format_summary(summary: RunSummary) -> list[tuple[str, str]]:
-    """Label and text of each line; a stage that did not run has none."""
+def format_summary(
+    summary: RunSummary,
+    waited: float | None = None,
+) -> list[tuple[str, str]]:
+    """Label and text of each line of the first table; a stage that did not run has none."""
     return [
         ("preset", f"{summary.preset}, seed {summary.seed}"),
         *_format_input(summary),
@@ -42,8 +54,24 @@ def format_summary(summary: RunSummary) -> list[tuple[str, str]]:
         *_format_selection(summary),
         ("models", _join_pairs(summary.models)),
         *_format_replies(summary),
-        ("seconds", _format_seconds(summary.seconds)),
+        ("seconds", _format_seconds(summary.seconds, waited)),
     ]
+
+
+def _build_selection_table(summary: RunSummary) -> Table:
+    """Pool and selection, with as many random rows and as many of the longest: a line each."""
+    labels = [figure_texts.LABELS[name] for name in figure_texts.SUMMARY_FIGURES]
+    table = console.build_figure_table(
+        "pool and selection",
+        columns=["", *labels],
+    )
+    for name, figures in summary.selection.items():
+        cells = [
+            figure_texts.format_figure(figure, figures[figure])
+            for figure in figure_texts.SUMMARY_FIGURES
+        ]
+        table.add_row(name, *cells)
+    return table
 
 
 def _format_input(summary: RunSummary) -> Lines:
@@ -100,20 +128,21 @@ def _format_pool(summary: RunSummary) -> Lines:
 
 
 def _format_selection(summary: RunSummary) -> Lines:
-    """Rows selected, how certain their scores are, and how they compare with the pool."""
+    """Rows selected, how certain their scores are, and what the scores are worth."""
     if not summary.selection:
         return
-    selected = f"{summary.n_selected:,}"
+    selected = f"{summary.n_selected:,} rows"
     if summary.n_missing:
         n_requested = summary.n_selected + summary.n_missing
-        selected += f" of {n_requested:,} requested; no more rows can be selected"
+        selected = (
+            f"{summary.n_selected:,} of {n_requested:,} requested; "
+            "no more rows can be selected"
+        )
     yield "selected", selected
     if summary.n_pairs:
         yield "certainty", _format_certainty(summary.certainty)
     if summary.worth:
         yield "judge's worth", _format_worth(summary.worth)
-    for name, figures in summary.selection.items():
-        yield name, _format_row_figures(figures)
 
 
 def _format_drift(drift: Mapping[str, Any]) -> str:
@@ -254,12 +283,14 @@ def _format_single_grades(summary: RunSummary) -> str:
 def _format_scores(summary: RunSummary) -> Lines:
     """The judges' scores and how far they follow length."""
     for name, figures in summary.scores.items():
-        text = f"mean {figures['mean']:.1f} of {figures['n']:,} rows"
+        mean = figure_texts.format_score(figures["mean"])
+        text = f"mean {mean} of {figures['n']:,} rows"
         if figures["selected"] is not None:
-            text += f", {figures['selected']:.1f} of those selected"
-        correlation = figures["length_correlation"]["value"]
-        if correlation is not None:
-            text += f"; correlation with length {correlation:.2f}"
+            selected = figure_texts.format_score(figures["selected"])
+            text += f", {selected} of those selected"
+        correlation = describe_length_correlation(figures)
+        if correlation:
+            text += f"; correlation with length {correlation}"
         yield name, text
     for warning in summary.warnings:
         yield "warning", warning
@@ -271,6 +302,11 @@ def _format_judge_rates(rates: Mapping[str, Any]) -> str:
     for label, key in RATES:
         rate = _format_rate(rates[key])
         texts.append(f"{label} {rate}")
+    # Before any rating: what rate.length takes out of the scores is still in these.
+    correlation = rates["length_correlation"]["value"]
+    if correlation is not None:
+        shown = figure_texts.format_correlation(correlation)
+        texts.append(f"correlation of its verdicts with length {shown}")
     n_missing = rates["n_missing"]
     if n_missing:
         n_asked = rates["n_verdicts"] + n_missing
@@ -313,7 +349,8 @@ def _format_rate(rate: Mapping[str, Any]) -> str:
     """A share and how many rows it rests on; one that does not apply is n/a, never 0%."""
     if rate["value"] is None:
         return "n/a"
-    return f"{rate['value']:.1%} of {rate['n']:,}"
+    share = figure_texts.format_share(rate["value"])
+    return f"{share} of {rate['n']:,}"
 
 
 def _format_reasons(reasons: Mapping[str, int]) -> str:
@@ -327,22 +364,23 @@ def _format_reasons(reasons: Mapping[str, int]) -> str:
     return ", ".join(shown)
 
 
-def _format_row_figures(figures: Mapping[str, float]) -> str:
-    """One side of the comparison of pool and selection."""
-    return (
-        f"{figures['n']:,} rows, mean length {figures['mean_length']:,.0f} characters "
-        f"(median {figures['median_length']:,.0f}), "
-        f"{figures['mean_tags']:.2f} tags per row, {figures['coverage']:.1%} of the tags covered"
-    )
-
-
-def _format_seconds(seconds: Mapping[str, float]) -> str:
-    """The total, and the stages that took longest, the slowest first."""
+def _format_seconds(seconds: Mapping[str, float], waited: float | None) -> str:
+    """How long the command took, the total of the stages, and those that took longest, the slowest
+    first.
+    """
     slowest_first = sorted(seconds.items(), key=lambda item: -item[1])
     stages = [
         f"{stage} {value:.1f}" for stage, value in slowest_first if value >= SHORTEST
     ]
-    return f"{sum(seconds.values()):.1f} ({', '.join(stages)})"
+    details = f" ({', '.join(stages)})" if stages else ""
+    total = sum(seconds.values())
+    if waited is None:
+        return f"{total:.1f} in stages{details}"
+    command = f"{waited:.1f} for this command"
+    if total > waited:
+        # Stages that are up to date did not run again.
+        return f"{command}; the stages took {total:.1f} when they ran{details}"
+    return f"{command}, of which {total:.1f} in stages{details}"
 
 
 def _join_pairs(names: Mapping[str, str]) -> str:

@@ -47,11 +47,18 @@ class TagProfile:
     """Samples per tag."""
     lengths: Mapping[int, int]
     """Samples per number of distinct tags."""
+    n_unknown: int = 0
+    """Samples whose tags are not known: they could not be tagged."""
+
+    @property
+    def n_known(self) -> int:
+        """Samples whose tags are known, those without a tag included."""
+        return sum(self.lengths.values())
 
     @property
     def n_samples(self) -> int:
-        """All samples, those without a tag included."""
-        return sum(self.lengths.values())
+        """All samples."""
+        return self.n_known + self.n_unknown
 
     @property
     def n_untagged(self) -> int:
@@ -60,14 +67,14 @@ class TagProfile:
 
     @property
     def complexity(self) -> float:
-        """Mean number of distinct tags per sample."""
+        """Mean number of distinct tags per sample, where they are known."""
         n_occurrences = sum(self.counts.values())
-        return n_occurrences / max(1, self.n_samples)
+        return n_occurrences / max(1, self.n_known)
 
     @property
     def complexity_error(self) -> float:
         """Standard error of `complexity`."""
-        n = self.n_samples
+        n = self.n_known
         mean = self.complexity
         squares = [
             n_samples * (length - mean) ** 2
@@ -83,12 +90,18 @@ class TagProfile:
 def build_tag_profile(
     frames: pl.DataFrame | Iterable[pl.DataFrame],
 ) -> TagProfile:
-    """The profile of a data set from frames (id, tags), read one after the other."""
+    """The profile of a data set from frames (id, tags), read one after the other.
+
+    Tags that are null are not known.
+    """
     counts: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
+    n_unknown = 0
     batches = [frames] if isinstance(frames, pl.DataFrame) else frames
     for frame in batches:
-        distinct = frame["tags"].list.drop_nulls().list.unique()
+        known = frame["tags"].drop_nulls()
+        n_unknown += frame.height - len(known)
+        distinct = known.list.drop_nulls().list.unique()
         length_counts = distinct.list.len().value_counts()
         for length, n_samples in length_counts.rows():
             lengths[length] += n_samples
@@ -98,6 +111,7 @@ def build_tag_profile(
     return TagProfile(
         counts=dict(sorted(counts.items())),
         lengths=dict(sorted(lengths.items())),
+        n_unknown=n_unknown,
     )
 
 
@@ -192,24 +206,40 @@ def count_expected_tags(
 ) -> Floats:
     """Exact expected number of distinct tags in random samples without replacement, shape (sizes,).
 
-    Hurlbert's rarefaction (1971): a tag of n_t among N samples is missed by k of them with
-    probability C(N - n_t, k) / C(N, k). Sizes above N count as N.
+    Sizes above the number of samples count as that.
     """
-    n = one.n_samples
-    all_counts = np.fromiter(one.counts.values(), np.int64, len(one.counts))
-    # Tags of equal count are missed alike, so the probability is computed once per count.
-    counts, n_tags = np.unique(all_counts, return_counts=True)
-    k = np.minimum(np.asarray(sizes, np.float64), n)[:, None]  # shape (sizes, 1)
-    rest = (n - counts).astype(np.float64)[None, :]  # shape (1, distinct counts)
-    # With fewer than k samples left without the tag, none of the samples of size k misses it.
+    counts = np.fromiter(one.counts.values(), np.int64, len(one.counts))
+    return count_expected_kinds(
+        counts,
+        one.n_samples,
+        sizes,
+    )
+
+
+def count_expected_kinds(
+    counts: Ints,
+    n_rows: int,
+    sizes: Ints,
+) -> Floats:
+    """Exact expected number of kinds among random rows without replacement, shape (sizes,).
+
+    Hurlbert's rarefaction (1971): a kind that n_t of N rows have is missed by k of them with
+    probability C(N - n_t, k) / C(N, k). `counts` are the n_t, shape (kinds,); a row may be of
+    several kinds or of none.
+    """
+    # Kinds of equal count are missed alike, so the probability is computed once per count.
+    distinct_counts, n_kinds = np.unique(counts, return_counts=True)
+    k = np.minimum(np.asarray(sizes, np.float64), n_rows)[:, None]  # shape (sizes, 1)
+    rest = (n_rows - distinct_counts).astype(np.float64)[None, :]
+    # With fewer than k rows left without the kind, none of the draws of size k misses it.
     can_miss = rest >= k
     rest_after = np.where(can_miss, rest - k, 0)
     # Logarithms of factorials, because the binomials themselves overflow.
     log_missed = gammaln(rest + 1) - gammaln(rest_after + 1)
-    log_missed -= gammaln(n + 1)
-    log_missed += gammaln(n - k + 1)
+    log_missed -= gammaln(n_rows + 1)
+    log_missed += gammaln(n_rows - k + 1)
     missed = np.where(can_miss, np.exp(log_missed), 0.0)
-    expected = (n_tags * (1 - missed)).sum(axis=1)
+    expected = (n_kinds * (1 - missed)).sum(axis=1)
     return np.asarray(expected, np.float64)
 
 

@@ -19,6 +19,8 @@ from tacos.amounts import SelectionSize
 from tacos.config import SelectSettings, Settings
 from tacos.errors import InputError
 from tacos.methods.clusters import kmeans_clusters
+from tacos.methods.judging import comparisons
+from tacos.methods.measures.selection_figures import MeasuredPool
 from tacos.methods.selecting import sizes
 from tacos.methods.selecting.limits import Limits
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
@@ -76,7 +78,16 @@ class AnnotatedPool:
         """Members per cluster."""
         return cluster_sizes(self.memberships)
 
-    def build_table(self) -> pl.DataFrame:
+    @cached_property
+    def grades(self) -> pl.DataFrame | None:
+        """id, grade, value, correctness: the cheap grades; None if the run has none."""
+        grades = self.tables.get("grades")
+        if grades is None:
+            return None
+        return average_cheap_grades(grades, self.settings)
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
         """A row per sample: see `build_pool_table`."""
         return build_pool_table(self.tables, self.ordered_memberships, self.scores)
 
@@ -102,6 +113,37 @@ class AnnotatedPool:
         """The ids that are not on the exclude list, in the same order."""
         excluded = set(self.exclude)
         return [row_id for row_id in ids if row_id not in excluded]
+
+
+def measure_pool(artifacts: Tables, settings: Settings) -> MeasuredPool:
+    """The pool of a run in figures, and every selection from it, by the run's newest scores.
+
+    `artifacts` are under their full names.
+    """
+    newest = find_newest_scores(artifacts)
+    if newest is None:
+        raise InputError("this run has no scores: finish it first")
+    tables = {**artifacts, "scores": artifacts[newest]}
+    pool = AnnotatedPool(tables, settings)
+    if pool.grades is None:
+        return MeasuredPool(pool.rows)
+    with_grades = pool.rows.join(
+        pool.grades.select("id", "grade"),
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
+    return MeasuredPool(with_grades)
+
+
+def average_cheap_grades(grades: Table, settings: Settings) -> pl.DataFrame:
+    """id, grade, value, correctness: the means over judges and repetitions."""
+    means = comparisons.average_grades(
+        grades.scan().collect(),
+        settings.judge.target,
+    )
+    numbers = pl.col("grade", "value", "correctness")
+    return means.select("id", numbers.cast(pl.Float64))
 
 
 def find_newest_scores(names: Iterable[str]) -> str | None:
@@ -220,12 +262,7 @@ def build_pool_table(
         keep="first",
         maintain_order=True,
     )
-    # A sample has the same correctness in each of its clusters.
-    complete = add_missing_columns(scores, SCORES)
-    best = complete.group_by("id").agg(
-        pl.col("score").max(),
-        pl.col("correctness").mean(),
-    )
+    best = take_best_scores(scores).select("id", "score", "correctness")
     return (
         samples
         # Left joins: a sample without tags, cluster or score stays in the pool.
@@ -233,6 +270,19 @@ def build_pool_table(
         .join(home, on="id", how="left")
         .join(best, on="id", how="left")
         .sort("id")
+    )
+
+
+def take_best_scores(scores: pl.DataFrame) -> pl.DataFrame:
+    """id, score, value, correctness: one row per scored sample.
+
+    In `paper` a sample has a score in each of its clusters, and the best one counts.
+    """
+    complete = add_missing_columns(scores, SCORES)
+    # The two numbers are the same in each cluster.
+    return complete.group_by("id").agg(
+        pl.col("score").max(),
+        pl.col("value", "correctness").mean(),
     )
 
 

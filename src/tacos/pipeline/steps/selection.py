@@ -122,7 +122,7 @@ class QuotaSelection(AnnotatedPool):
     @cached_property
     def pool(self) -> pl.DataFrame:
         """Every sample that is not excluded."""
-        return self.build_table().filter(~pl.col("id").is_in(self.exclude))
+        return self.rows.filter(~pl.col("id").is_in(self.exclude))
 
     @cached_property
     def strategy_inputs(self) -> StrategyInputs:

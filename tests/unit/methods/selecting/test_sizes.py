@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tacos import amounts
 from tacos.amounts import SelectionSize
 from tacos.errors import ConfigError, InputError
+from tacos.methods.measures import value_shares
 from tacos.methods.selecting import sizes, strategy_comparison
 
 
@@ -111,8 +112,8 @@ def test_mixes_and_distances() -> None:
         (None, 0.25, 0.0, 0.5),
     ]
     assert (
-        strategy_comparison.total_variation(
-            strategy_comparison.count_value_shares(rows, "cluster"), {0: 1.0}
+        value_shares.total_variation(
+            value_shares.count_value_shares(rows, "cluster"), {0: 1.0}
         )
         == 0.5
     )

@@ -12,7 +12,6 @@ from tacos.methods.selecting import (
     k_center,
     longest,
     singleton,
-    size_curves,
 )
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.preference_walk import (
@@ -199,37 +198,6 @@ def test_length_matching_gives_the_lengths_of_the_pool() -> None:
     ]
     assert matched.height == 40
     assert abs(lengths[1] - mean) < 0.35 * abs(lengths[0] - mean)
-
-
-def test_figures_of_a_selection_and_the_n_curve() -> None:
-    pool, extras = made()
-    row = size_curves.measure_selection(pool, ["f:0", "f:1"])
-    tags = set(pool["tags"][0]) | set(pool["tags"][1])
-    assert row["coverage"][0] == pytest.approx(len(tags) / 12)
-    assert row["mean_length"][0] == pytest.approx(pool["length"][:2].mean())
-    curve = size_curves.trace_size_curve(
-        pool,
-        lambda n: select_by_strategy(pool, "complexity-first", n, 1, extras)[
-            "id"
-        ].to_list(),
-        [5, 20, 60],
-    )
-    assert curve["n"].to_list() == [5, 20, 60]
-    assert curve["coverage"].is_sorted()
-    assert size_curves.trace_size_curve(pool, lambda n: [], []).is_empty()
-
-
-def test_the_random_band_holds_most_random_selections() -> None:
-    pool, _ = made()
-    band = size_curves.measure_random_band(
-        pool,
-        lambda n, seed: select_by_strategy(pool, "random", n, seed)["id"].to_list(),
-        20,
-    )
-    low, high = (
-        band.filter(pl.col("figure") == "mean_score").select("low", "high").row(0)
-    )
-    assert low < pool["score"].mean() < high
 
 
 def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_without_room() -> (

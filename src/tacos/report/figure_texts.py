@@ -1,0 +1,93 @@
+"""How figures are printed: the same digits in the terminal's tables, in charts and in the report.
+
+Every figure is rounded once, here, from the exact value that `--json` shows.
+"""
+
+from __future__ import annotations
+
+NOT_KNOWN = "n/a"
+"""A figure that rests on no row; never 0."""
+
+LABELS = {
+    "n": "rows",
+    "share": "of the pool",
+    "tokens": "tokens",
+    "coverage": "tags covered",
+    "by_chance": "random",
+    "gain": "gain",
+    "mean_tags": "tags per row",
+    "mean_length": "mean length",
+    "median_length": "median length",
+    "mean_score": "mean score",
+    "n_scored": "scored rows",
+    "mean_grade": "mean grade",
+    "n_clusters": "clusters",
+    "cluster_distance": "distance from the pool",
+}
+"""Figure -> what tables call it."""
+
+FORMATS = {
+    "n": "{:,.0f}",
+    "share": "{:.1%}",
+    "tokens": "{:,.0f}",
+    "coverage": "{:.1%}",
+    "by_chance": "{:.1%}",
+    "gain": "{:.2f}",
+    "mean_tags": "{:.2f}",
+    "mean_length": "{:,.0f}",
+    "median_length": "{:,.0f}",
+    "mean_score": "{:.1f}",
+    "n_scored": "{:,.0f}",
+    "mean_grade": "{:.1f}",
+    "n_clusters": "{:,.0f}",
+    "cluster_distance": "{:.2f}",
+}
+"""Figure -> its format."""
+
+
+SUMMARY_FIGURES = (
+    "n",
+    "coverage",
+    "mean_tags",
+    "mean_length",
+    "median_length",
+    "mean_score",
+    "n_scored",
+)
+"""What a summary and a report show of a selection; `tacos compare` shows all."""
+
+
+def format_figure(name: str, value: float | None) -> str:
+    """A figure of a selection, by its name.
+
+    >>> format_figure("coverage", 0.5806)
+    '58.1%'
+    """
+    return NOT_KNOWN if value is None else FORMATS[name].format(value)
+
+
+def format_share(value: float | None, digits: int = 1) -> str:
+    """A share as a percentage.
+
+    >>> format_share(0.125, digits=0)
+    '12%'
+    """
+    return NOT_KNOWN if value is None else f"{value:.{digits}%}"
+
+
+def format_correlation(value: float | None) -> str:
+    """A correlation, -1 to 1.
+
+    >>> format_correlation(0.434)
+    '0.43'
+    """
+    return NOT_KNOWN if value is None else f"{value:.2f}"
+
+
+def format_score(value: float | None) -> str:
+    """A score, 1 to 100.
+
+    >>> format_score(47)
+    '47.0'
+    """
+    return NOT_KNOWN if value is None else f"{value:.1f}"

@@ -1,0 +1,85 @@
+"""A selection in figures: beside the pool, as many random rows and as many of the longest; how
+certain its scores are, and what they are worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tacos.config import Settings
+from tacos.methods.selecting import longest
+from tacos.methods.selecting.certainty import estimate_certainty
+from tacos.methods.selecting.objective import expect_gain
+from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.pool import find_newest_scores
+from tacos.store.artifacts import Artifact
+
+Artifacts = Mapping[str, Artifact]
+
+
+def summarise_selection(
+    artifacts: Artifacts,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Pool and selection side by side, with as many random rows and as many of the longest.
+
+    "random" are the expected figures of rows of the whole pool: see
+    `tacos.methods.measures.selection_figures`.
+    """
+    measured = pool_steps.measure_pool(artifacts, settings)
+    selection = artifacts["selection"]
+    chosen = selection.scan().select("id").collect()["id"]
+    n = len(chosen)
+    rows = measured.table
+    by_length = longest.rank_by_value(rows["length"].to_numpy(), settings.seed)
+    longest_ids = rows["id"][by_length[:n].tolist()]
+    return {
+        "n_selected": n,
+        "n_missing": selection.manifest["notes"].get("n_missing", 0),
+        "selection": {
+            "pool": measured.measure_all(),
+            "selection": measured.measure(chosen.to_list()),
+            "random": measured.expect_random(n),
+            "longest": measured.measure(longest_ids.to_list()),
+        },
+    }
+
+
+def summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
+    """How much the run's own selection depends on the verdicts that the judges happened to give."""
+    newest = find_newest_scores(artifacts)
+    selection = artifacts["selection"]
+    is_own = selection.manifest["stage"] == "select"
+    if newest is None or not is_own:
+        return {}
+    # Rows without a score were not chosen by one.
+    scored = selection.scan().drop_nulls(["cluster", "score"])
+    counts = scored.group_by("cluster").len().collect()
+    n_chosen = dict(counts.iter_rows())
+    scores = artifacts[newest].scan().collect()
+    certainty = estimate_certainty(scores, n_chosen)
+    if certainty is None:
+        return {}
+    return {"certainty": certainty._asdict()}
+
+
+def summarise_worth(artifacts: Artifacts) -> dict[str, Any]:
+    """What the scores of the run's own selection are worth."""
+    selection = artifacts["selection"].manifest
+    noted = selection["notes"].get("reliability")
+    # Runs of versions before 0.3 noted nothing.
+    if noted is None:
+        return {}
+    share = selection["n_rows"] / artifacts["samples"].manifest["n_rows"]
+    reliability = noted["value"]
+    gain = None
+    if reliability is not None:
+        gain = expect_gain(reliability, share)
+    worth = {
+        "reliability": reliability,
+        "basis": noted["basis"],
+        "gain": gain,
+        "perfect": expect_gain(1.0, share),
+    }
+    return {"worth": worth}
