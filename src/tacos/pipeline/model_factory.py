@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -399,6 +399,12 @@ class CachingEncoder:
     @property
     def dim(self) -> int:
         return self.inner.dim
+
+    @property
+    def other_endpoints(self) -> Mapping[str, int]:
+        """URL -> vectors of other endpoints, if the encoder knows endpoints."""
+        others: Mapping[str, int] = getattr(self.inner, "other_endpoints", {})
+        return others
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors, shape (texts, dim)."""

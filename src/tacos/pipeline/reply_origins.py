@@ -1,4 +1,4 @@
-"""Where the replies of a prompt stage come from, as counts in the notes of its manifest."""
+"""Where the replies and vectors of a stage come from, as counts in the notes of its manifest."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def count_origins(replies: Iterable[Reply]) -> dict[str, int]:
         if reply.other_endpoint:
             counts[OTHER_ENDPOINT + reply.other_endpoint] += 1
     return dict(counts)
+
+
+def count_vector_origins(tool: Any) -> Counter[str]:
+    """The same counts for the vectors of an encoder so far; nothing for other tools."""
+    # Only encoders that ask an endpoint have them.
+    others: Mapping[str, int] = getattr(tool, "other_endpoints", {})
+    return Counter({OTHER_ENDPOINT + url: count for url, count in others.items()})
 
 
 def list_other_endpoints(notes: Mapping[str, Any]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from tacos.config import Settings
 from tacos.engines.base import Engine, Where
 from tacos.pipeline.answer_watch import StageWatch
 from tacos.pipeline.failure_gate import check_failure_rate, find_settings_section
-from tacos.pipeline.reply_origins import count_origins
+from tacos.pipeline.reply_origins import count_origins, count_vector_origins
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Row, Stage, TableStage
 from tacos.pipeline.stages import find_stage
 from tacos.pipeline.steps.pool import Tables
@@ -67,9 +67,10 @@ def execute_stage(stage: Stage, inputs: StageInputs) -> dict[str, Any]:
 
 def _execute_table_stage(stage: TableStage, inputs: StageInputs) -> dict[str, Any]:
     """The whole table at once."""
+    before = count_vector_origins(inputs.tool)
     output = stage.run(inputs.tables, inputs.settings, inputs.tool, inputs.round)
     inputs.draft.write(0, conform_table(output.table, stage.schema), output.rejects)
-    return output.notes
+    return {**output.notes, **(count_vector_origins(inputs.tool) - before)}
 
 
 def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, Any]:

@@ -12,8 +12,9 @@ Blank texts are all 0 and are not sent; texts of more than `max_chars` lose thei
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tacos.config import EmbedSettings, LLMSettings
@@ -46,6 +47,13 @@ class LedgerEncoder:
     settings: EmbedSettings
     ledger: Ledger
     rules: ReplyRules
+    origins: dict[str, str] = field(default_factory=dict)
+    """Ledger key -> the other endpoint that gave its vector."""
+
+    @property
+    def other_endpoints(self) -> dict[str, int]:
+        """URL -> the vectors used so far that another endpoint gave."""
+        return dict(Counter(self.origins.values()))
 
     @property
     def fingerprint(self) -> str:
@@ -125,6 +133,9 @@ class LedgerEncoder:
         self.rules.check_endpoints(entries.values())
         vectors = {}
         for key, entry in entries.items():
+            other = self.rules.name_other_endpoint(entry)
+            if other:
+                self.origins[key] = other
             vectors[key] = envelope.unpack_vector(entry.raw)
         return vectors
 
@@ -166,6 +177,11 @@ class EndpointEncoder:
     def dim(self) -> int:
         """Length of a vector; sends a text if need be."""
         return int(self.encode([ANY_TEXT]).shape[1])
+
+    @property
+    def other_endpoints(self) -> dict[str, int]:
+        """See `LedgerEncoder.other_endpoints`."""
+        return self.known.other_endpoints
 
     @property
     def tally(self) -> ClientTally:

@@ -1,0 +1,126 @@
+"""Ledgers of earlier versions, replies that make room, and replies that are removed."""
+
+import math
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tacos.errors import OtherEndpointError
+from tacos.llm.ledger.ledger import Ledger, LedgerEntry, open_ledger
+from tacos.llm.ledger.removal import ReplyFilter
+from tacos.llm.ledger.reply_rules import ReplyRules
+
+BEFORE = Path(__file__).parents[3] / "fixtures" / "before_0_2" / "ledger.sqlite"
+HERE = "http://here/v1"
+THERE = "http://there/v1"
+
+
+def entry(key: str, at: float = 100.0, endpoint: str = HERE) -> LedgerEntry:
+    return LedgerEntry(
+        key, "m", "m-1", "tag", "stop", 10, 5, 0.2, at, "online", "{}", endpoint
+    )
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+def read_old_rows(path: Path) -> list[tuple[object, ...]]:
+    """The replies as a ledger of version 1 has them."""
+    columns = "key, asked, model, task, finish, prompt_tokens, answer_tokens, latency, at, way, raw"
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(
+            f"SELECT {columns} FROM replies ORDER BY key"
+        ).fetchall()
+
+
+def test_an_old_ledger_is_brought_up_to_date_and_loses_nothing(tmp_path: Path) -> None:
+    path = Path(shutil.copy(BEFORE, tmp_path / "ledger.sqlite"))
+    before = read_old_rows(path)
+    # Several processes may open it at once; each of them finds it ready.
+    with ThreadPoolExecutor(4) as threads:
+        for opened in threads.map(open_ledger, [path] * 8):
+            opened.close()
+    assert read_old_rows(path) == before
+    with open_ledger(path) as opened:
+        assert {each.endpoint for each in opened.entries()} == {""}
+        opened.put_all([entry("new")])
+        assert opened.get(["new"]) == {"new": entry("new")}
+
+
+def test_lines_of_an_old_export_have_no_endpoint(book: Ledger, tmp_path: Path) -> None:
+    old = b'{"key":"k","asked":"m","model":"m","task":"tag","finish":"stop","prompt_tokens":1,'
+    old += b'"answer_tokens":1,"latency":0.5,"at":1.0,"way":"online","raw":"{}"}'
+    assert book.restore([old]) == (1, 0, 0)
+    assert book.get(["k"])["k"].endpoint == ""
+    book.put_all([entry("new")])
+    book.export(tmp_path / "out.jsonl")
+    with open_ledger(tmp_path / "second.sqlite") as second:
+        second.restore((tmp_path / "out.jsonl").read_bytes().splitlines())
+        assert list(second.entries()) == list(book.entries())
+
+
+def test_a_retired_reply_makes_room_and_stays(book: Ledger) -> None:
+    book.put_all([entry("a"), entry("b"), entry("new", at=book.opened_at + 1)])
+    assert book.retire(["a", "new", "none"]) == 1
+    assert book.take(["a", "b", "new"]).ours == {"a"}
+    book.put_all([entry("a", at=200.0)])
+    assert book.get(["a"])["a"].at == 200.0
+    assert book.size().n_replies == 4
+    assert sum(row.n_replies for row in book.spend()) == 4
+    assert book.retire(["a"], before=math.inf) == 1
+    assert book.size().n_replies == 4
+
+
+def test_replies_are_found_by_every_criterion_and_only_these_are_removed(
+    book: Ledger,
+) -> None:
+    book.put_all([entry("a"), entry("b", at=200.0), entry("c", endpoint=THERE)])
+    keys = {
+        wanted: [reply.entry.key for reply in book.find(wanted)]
+        for wanted in (
+            ReplyFilter(),
+            ReplyFilter(model="m", endpoint=THERE),
+            ReplyFilter(since=200.0),
+            ReplyFilter(until=200.0),
+            ReplyFilter(model="x"),
+            ReplyFilter(endpoint=""),
+        )
+    }
+    assert list(keys.values()) == [["a", "c", "b"], ["c"], ["b"], ["a", "c"], [], []]
+    found = list(book.find(ReplyFilter(endpoint=THERE)))
+    # A question that is asked anew meanwhile: the reply that was found goes, the new one stays.
+    book.retire(["c"], before=math.inf)
+    book.put_all([entry("c", at=300.0)])
+    book.take(["leased"])
+    assert book.remove(found) == 1
+    assert [each.key for each in book.entries()] == ["a", "b", "c"]
+    with open_ledger(book.path) as other:
+        assert other.take(["leased"]).theirs == {"leased"}
+
+
+def test_another_endpoint_is_one_that_was_noted_and_differs() -> None:
+    rules = ReplyRules(HERE, before=150.0)
+    assert rules.name_other_endpoint(entry("a")) == ""
+    assert rules.name_other_endpoint(entry("a", endpoint="")) == ""
+    assert rules.name_other_endpoint(entry("a", endpoint=THERE)) == THERE
+    rules.check_endpoints([entry("a"), entry("b", endpoint="")])
+    with pytest.raises(OtherEndpointError, match=f"1 by {THERE}"):
+        rules.check_endpoints([entry("a"), entry("c", endpoint=THERE)])
+    allowed = ReplyRules(HERE, before=150.0, allows_others=True)
+    allowed.check_endpoints([entry("c", endpoint=THERE)])
+
+
+def test_replies_of_earlier_commands_are_stale() -> None:
+    rules = ReplyRules(HERE, before=150.0)
+    assert rules.is_stale(entry("a", at=100.0))
+    assert not rules.is_stale(entry("a", at=100.0), entry("b", at=200.0))
+    never = ReplyRules(HERE, before=150.0, asks_again=False)
+    assert not never.is_stale(entry("a", at=100.0))
