@@ -262,3 +262,38 @@ def test_an_old_ledger_answers_for_its_unusable_replies(tmp_path: Path) -> None:
     assert f"{180 - len(left)} replies removed" in printed
     assert not [entry for entry in left if "I would say that this" in entry.raw]
     assert "not noted" in unwrap(printed)
+
+
+@pytest.mark.parametrize("asks_again", [True, False])
+def test_many_unusable_replies_of_before_do_not_stand_in_each_others_way(
+    tmp_path: Path, asks_again: bool
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    n_rows = 120
+    rows = [{"instruction": f"Say {n}.", "output": f"{n}"} for n in range(n_rows)]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    with FaultServer() as server:
+        say_ok(server)
+        # All are asked; without a second question where they are asked once only.
+        off = ("--set", "llm.stop_early=false")
+        words = () if asks_again else ("--set", "llm.ask_again=false")
+        tag(data, server, *off, *words)
+        assert server.asked.total() == (2 if asks_again else 1) * n_rows
+        server.behaviour.change = str
+        before = server.asked.total()
+        _, error = tag(data, server)
+        assert error is None
+        assert server.asked.total() - before == n_rows
+
+
+def test_a_server_that_is_still_broken_is_given_up_early(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    rows = [{"instruction": f"Say {n}.", "output": f"{n}"} for n in range(400)]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    with FaultServer() as server:
+        say_ok(server)
+        tag(data, server, "--set", "llm.stop_early=false")
+        before = server.asked.total()
+        _, error = tag(data, server)
+        assert isinstance(error, FailureRateError)
+        assert server.asked.total() - before <= 60

@@ -64,8 +64,10 @@ class QuestionLine:
     def note_reask(self, request: InFlightRequest) -> None:
         """An unusable answer to a question is asked about again."""
         self.line_up(request)
-        if not request.state.is_reasked:
-            request.state.is_reasked = True
+        state = request.state
+        # A question whose first answer came from the ledger is not open: it goes in like a new one.
+        if state.is_open and not state.is_reasked:
+            state.is_reasked = True
             self._n_reasked += 1
 
     def settle(self, request: InFlightRequest, reply: Reply) -> TacosError | None:
