@@ -62,6 +62,8 @@ class Sample:
     raw: str
     tags: tuple[str, ...] | None = None
     score: float | None = None
+    framed: str | None = None
+    """The instruction in its prompt template, where `turns` are without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +291,8 @@ SAMPLES = _define_schema(
     length=pl.UInt32,  # characters of the response
     given_tags=STRINGS,  # null unless the input named a column of tags
     given_score=pl.Float64,  # null unless the input named a column of scores
+    # the instruction in its prompt template, which the response answers; null: there is none
+    framed=pl.String,
     raw=pl.String,
 )
 REJECTS = _define_schema(

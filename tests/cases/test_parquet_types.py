@@ -7,6 +7,7 @@ short and large lists and texts, maps, index types of dictionaries, metadata of 
 file.
 """
 
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from polars.testing.parametric import dataframes
-from tests.small_world import MODELS
+from tests.server.fault_server import Behaviour, FaultServer
+from tests.small_world import MODELS, WORDS
 
 import tacos
 from tacos.config import IngestSettings
@@ -30,6 +32,15 @@ from tacos.store.artifacts import Artifact, Draft
 ARROW = Path(__file__).parents[1] / "fixtures" / "arrow_types.parquet"
 N = 12
 NESTED = pl.Struct({"a": pl.List(pl.Struct({"b": pl.Float32, "c": pl.Null}))})
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    with FaultServer(Behaviour()) as running:
+        yield running
 
 
 def typed_rows() -> pl.DataFrame:
@@ -216,6 +227,50 @@ def test_files_of_different_types_share_one_that_holds_both(tmp_path: Path) -> N
     assert typed.table.columns == ["instruction", "output", "n"]
     assert typed.table["output"].to_list() == ["c", "b", "a"]
     assert typed.table["n"].to_list() == [None, 2.5, 1.0]
+
+
+@pytest.mark.parametrize("layout", ["columns", "conversations", "weighted"])
+def test_refined_rows_keep_their_types(
+    layout: str, server: FaultServer, tmp_path: Path
+) -> None:
+    """Where rewritten texts stand in columns of texts; beside other values they are JSON's."""
+    rows = [
+        {"instruction": f"Tell me about {WORDS[i % 8]} {i}.", "output": f"It is {i}."}
+        for i in range(16)
+    ]
+    table = pl.DataFrame(rows)
+    if layout != "columns":
+        both = [
+            [
+                {"from": "human", "value": row["instruction"]},
+                {"from": "gpt", "value": row["output"]},
+            ]
+            for row in rows
+        ]
+        table = pl.DataFrame({"conversations": both})
+    if layout == "weighted":
+        weighted = pl.element().struct.with_fields(weight=pl.lit(1, pl.Float32))
+        table = table.with_columns(pl.col("conversations").list.eval(weighted))
+    small = pl.Series("small", range(16), pl.UInt8)
+    table.with_columns(small).write_parquet(tmp_path / "in.parquet")
+    llm = {"base_url": server.url, "model": "tiny-1", "retries": 1}
+    done = tacos.select(
+        tmp_path / "in.parquet",
+        n=4,
+        run=tmp_path / "run",
+        settings={"llm": llm, "normalise": {"alpha": 1}},
+        **MODELS,
+    )
+    out = tmp_path / "refined.parquet"
+    refined = tacos.refine(done.run, output=out, ledger=tmp_path / "book")
+    found = pl.read_parquet(out)
+    assert refined.counts["rewritten"]
+    before = done.to_polars()
+    assert found.columns == before.columns
+    assert found["small"].to_list() == before["small"].to_list()
+    assert not found.drop("small").equals(before.drop("small"))
+    if layout != "weighted":
+        assert found.schema == before.schema
 
 
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:

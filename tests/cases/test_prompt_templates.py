@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.small_world import MODELS, WORDS, long_response, make_rows
+from tests.small_world import (
+    WORDS,
+    encode_letters,
+    judge_by_length,
+    long_response,
+    make_rows,
+    tag_by_words,
+)
 
 import tacos
 from tacos import config
@@ -146,18 +153,33 @@ def wrap_rows(n: int) -> list[dict[str, Any]]:
 
 
 def test_a_run_reads_what_the_template_is_around(tmp_path: Path) -> None:
-    """Case alpaca_template: models see the questions, the output the rows as they came."""
-    seen: list[str] = []
+    """Case alpaca_template: taggers and encoders see the questions, judges what the responses
+    answer, and the output has the rows as they came.
+    """
+    seen: dict[str, list[str]] = {"tagger": [], "judge": [], "encoder": []}
+
+    def tag(instructions: list[str]) -> list[list[str]]:
+        seen["tagger"].extend(instructions)
+        return tag_by_words(instructions)
 
     def judge(instructions: list[str], responses: list[str]) -> list[float]:
-        seen.extend(instructions)
-        return [float(len(response)) for response in responses]
+        seen["judge"].extend(instructions)
+        return judge_by_length(instructions, responses)
+
+    def encode(texts: list[str]) -> list[list[float]]:
+        seen["encoder"].extend(texts)
+        return encode_letters(texts)
 
     rows = wrap_rows(40)
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    done = tacos.select(tmp_path / "x.jsonl", n=5, **{**MODELS, "judge": judge})
-    assert seen
-    assert not any("###" in text for text in seen)
+    done = tacos.select(
+        tmp_path / "x.jsonl", n=5, tagger=tag, judge=judge, encoder=encode
+    )
+    assert set(seen["judge"]) == {row["instruction"] for row in rows}
+    asked = {row["instruction"] for row in make_rows(40, long_response)}
+    assert set(seen["tagger"]) == asked
+    assert asked <= set(seen["encoder"])
+    assert not any("###" in text for text in seen["encoder"])
     assert all(row in rows for row in done.rows)
     assert done.summary.templates == {
         "Below is an instruction that describes a task. Write a respo": 40

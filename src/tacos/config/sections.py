@@ -79,7 +79,7 @@ class IngestSettings(SettingsSection):
     """The column that holds responses. Empty: detected."""
     templates: bool = True
     """Whether a prompt template that nearly all instructions of a file share is set aside before
-    models read them; the output has it.
+    they are tagged and encoded; judges and the output have it.
     """
     # What the data already has
     tags: str = ""

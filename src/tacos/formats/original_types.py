@@ -38,14 +38,33 @@ def keep_original(
     metadata: dict[str, str],
 ) -> OriginalRows:
     """What JSON does not hold of a table's rows; texts are left out, their columns stay."""
-    texts = [name for name, dtype in table.schema.items() if dtype == pl.String]
-    no_texts = [pl.lit(None, pl.String).alias(name) for name in texts]
+    no_texts = [
+        pl.lit(None, dtype).alias(name)
+        for name, dtype in table.schema.items()
+        if holds_texts(dtype)
+    ]
     return OriginalRows(
         file,
         first_row,
         table.with_columns(no_texts),
         metadata,
     )
+
+
+def holds_texts(dtype: pl.DataType) -> bool:
+    """Whether a column has texts alone, as conversations do: JSON holds them exactly.
+
+    >>> holds_texts(pl.List(pl.Struct({"from": pl.String, "value": pl.String})))
+    True
+    >>> holds_texts(pl.Struct({"text": pl.String, "weight": pl.Float32}))
+    False
+    """
+    if isinstance(dtype, pl.List):
+        return holds_texts(dtype.inner)  # type: ignore[arg-type]
+    if isinstance(dtype, pl.Struct):
+        types = [field.dtype for field in dtype.fields]
+        return bool(types) and all(map(holds_texts, types))  # type: ignore[arg-type]
+    return dtype == pl.String
 
 
 def restore_types(rows: pl.DataFrame, files: Sequence[Path]) -> TypedTable | None:
@@ -113,9 +132,9 @@ def _take_rows(original: OriginalRows, chosen: pl.DataFrame) -> pl.DataFrame:
     records = decode_rows(chosen["raw"])
     texts = []
     for name, dtype in table.schema.items():
-        if dtype == pl.String:
+        if holds_texts(dtype):
             values: list[Any] = [record.get(name) for record in records]
-            texts.append(pl.Series(name, values, pl.String))
+            texts.append(pl.Series(name, values, dtype))
     places = chosen["place"].alias(PLACE)
     return table.with_columns(*texts, places)
 

@@ -69,8 +69,7 @@ class RunSummary:
     n_raw_tags: int = 0
     n_canonical_tags: int = 0
     templates: dict[str, int] = field(default_factory=dict)
-    """Prompt template, by its beginning -> rows whose questions stand in it; models do not read it.
-    """
+    """Prompt template, by its beginning -> rows whose questions stand in it. It is not tagged."""
     n_untagged: int = 0
     clusters: list[dict[str, Any]] = field(default_factory=list)
     n_shortlisted: int = 0

@@ -47,6 +47,7 @@ from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.stages import find_stage
+from tacos.pipeline.steps import pool
 from tacos.records import PAIRS, Reply, Request
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
@@ -502,8 +503,8 @@ def _find_prompt(name: str, settings: Settings) -> tuple[str, str]:
 
 
 def _iterate_texts(samples: Artifact) -> Iterator[dict[str, Any]]:
-    """id, instruction and response of every sample."""
-    for batch in samples.batches(TEXTS):
+    """id, instruction and response of every sample, as judges read them."""
+    for batch in pool.iterate_judged_texts(samples, TEXTS):
         yield from batch.iter_rows(named=True)
 
 

@@ -8,7 +8,7 @@ selection stays as it is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,8 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
-from tacos.formats import writing
+from tacos.formats import json_rows, writing
+from tacos.formats.original_types import holds_texts, restore_types
 from tacos.methods.judging import comparisons, refinement
 from tacos.pipeline.model_factory import list_endpoint_models, open_judges
 from tacos.pipeline.plan import plan_steps
@@ -29,7 +30,7 @@ from tacos.records import REFINEMENTS, REJECTS, VERDICTS
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
-from tacos.workflows.selection import GivenRun, load
+from tacos.workflows.selection import GivenRun, Selection, load
 from tacos.workflows.silent_progress import choose_progress
 
 STATE = "refine.json"
@@ -141,7 +142,8 @@ def refine(
         )
         changes = _collect_changes(selected, outcome.artifacts, chosen)
         store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))
-    writing.write_rows(_apply_rewrites(selected, changes, outcome.artifacts), target)
+    rows = _apply_rewrites(selected, changes, outcome.artifacts)
+    _write_rows(done, selected, rows, target)
     sidecar = target.with_name(f"{target.name}.changes.jsonl")
     writing.write_rows(changes.iter_rows(named=True), sidecar)
     return Refinement(
@@ -249,6 +251,39 @@ def _apply_rewrites(
         maintain_order="left",
     )
     return joined.select(pl.coalesce("new", "raw")).to_series().to_list()
+
+
+def _write_rows(
+    done: Selection,
+    selected: pl.DataFrame,
+    rows: Sequence[str],
+    target: Path,
+) -> None:
+    """Write the rows; Parquet with the types of the input, where every rewritten column is text."""
+    typed = None
+    if writing.is_parquet_path(target):
+        new = selected.select("id", pl.Series("raw", rows, pl.String))
+        typed = restore_types(new, done.artifacts["samples"].originals)
+    if typed is None:
+        writing.write_rows(rows, target)
+        return
+    changed = _list_changed_columns(selected["raw"], rows)
+    if all(holds_texts(typed.table.schema[column]) for column in changed):
+        writing.write_typed_rows(typed, target)
+    else:
+        writing.write_rows(rows, target)
+
+
+def _list_changed_columns(before: Iterable[str], after: Iterable[str]) -> set[str]:
+    """The columns in which any row differs."""
+    changed = set()
+    for old, new in zip(before, after, strict=True):
+        if old == new:
+            continue
+        old_row = json_rows.decode_row(old)
+        new_row = json_rows.decode_row(new)
+        changed |= {name for name in new_row if new_row[name] != old_row.get(name)}
+    return changed
 
 
 def _build_refine_state(

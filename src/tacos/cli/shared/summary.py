@@ -83,7 +83,7 @@ def _format_input(summary: RunSummary) -> Lines:
     for template, n_rows in summary.templates.items():
         yield (
             "template",
-            f"set aside before models read, around the instructions of {n_rows:,} rows: "
+            f"not tagged or encoded, around the instructions of {n_rows:,} rows: "
             f"{template!r} (ingest.templates=false: kept)",
         )
 

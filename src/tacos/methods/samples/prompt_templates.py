@@ -2,7 +2,8 @@ r"""Finds the prompt template around the instructions of a data set, and sets it
 
 A template is what nearly all questions share at their beginning and end, in whole lines or with a
 label such as `### Human:`. A data set may have a few of them, as Alpaca's prompt with and without
-an input. Only what models read is without them: rows leave as they came.
+an input. Taggers and encoders do without; judges read the whole text, since it
+may say what the response must be, and rows leave as they came.
 
 A shared beginning of a sentence ("Write a Python function that ...") is no template: it says what
 to do.

@@ -186,6 +186,7 @@ def samples_to_frame(samples: Sequence[Sample]) -> pl.DataFrame:
         "length": [len(response) for response in responses],
         "given_tags": tags,
         "given_score": [sample.score for sample in samples],
+        "framed": [sample.framed for sample in samples],
         "raw": [sample.raw for sample in samples],
     }
     # Typed by the schema, not by inference: all values of a batch may be null.

@@ -46,7 +46,7 @@ def ingest_batch(
     templates: Templates,
     settings: Settings,
 ) -> StageOutput:
-    """Raw rows -> samples, row by row; their turns are without the templates, `raw` is not."""
+    """Raw rows -> samples, row by row; their turns are without the templates."""
     samples, rejects = sample_parsing.parse_sample_batch(batch, settings.ingest)
     notes: Counter[str] = Counter()
     file_templates = templates.get(batch.file, ())
@@ -82,4 +82,5 @@ def _set_template_aside(
     if template is None:
         return sample
     notes[f"{TEMPLATE}{template.name}"] += 1
-    return replace(sample, turns=turns)
+    framed = sample_parsing.extract_instruction(sample.turns)
+    return replace(sample, turns=turns, framed=framed)

@@ -45,7 +45,7 @@ def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
         repetitions = settings.judge.repetitions
 
     columns = ["id", "instruction", "response", "given_score"]
-    for samples in tables["samples"].batches(columns):
+    for samples in pool.iterate_judged_texts(tables["samples"], columns):
         if has_scores:
             is_scored = pl.col("given_score").is_not_null()
             samples = samples.filter(is_scored)
@@ -58,7 +58,7 @@ def build_reread_questions(
     """One question per shortlisted sample, in small batches: each takes the slow tier a while."""
     shortlisted = tables["shortlist"].scan().select("id").unique().collect()["id"]
     columns = ["id", "instruction", "response", "given_score"]
-    for samples in tables["samples"].batches(columns):
+    for samples in pool.iterate_judged_texts(tables["samples"], columns):
         wanted = samples.filter(pl.col("id").is_in(shortlisted.implode()))
         for batch in wanted.iter_slices(N_REREAD_PER_BATCH):
             yield comparisons.list_grade_questions(batch, settings.judges)
@@ -98,13 +98,10 @@ def build_judge_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
     """The orders of every pair that are to be judged, with both samples' texts, batch by batch."""
     pairs = tables["pairs"].scan().collect()
     paired_ids = pl.concat([pairs["left"], pairs["right"]]).unique()
-    texts = (
-        tables["samples"]
-        .scan()
-        .select("id", "instruction", "response")
-        .filter(pl.col("id").is_in(paired_ids.implode()))
-        .collect()
-    )
+    is_paired = pl.col("id").is_in(paired_ids.implode())
+    columns = ["id", "instruction", "response"]
+    batches = pool.iterate_judged_texts(tables["samples"], columns)
+    texts = pl.concat([samples.filter(is_paired) for samples in batches])
     for batch in pairs.iter_slices(N_PAIRS_PER_BATCH):
         yield comparisons.list_comparison_questions(
             batch, texts, settings.judges, settings.judge.repetitions

@@ -7,7 +7,7 @@ Like all of `tacos.pipeline.steps`, it reads columns and hands them to pure func
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,6 +28,7 @@ from tacos.records import SCORES, Encoder, Table, add_missing_columns
 
 Tables = Mapping[str, Table]
 
+FRAMED = "framed"
 NO_HOMES = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32})
 NO_SCORES = pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
 """In place of homes and scores, for a pool table without them."""
@@ -204,6 +205,21 @@ def resolve_ids(samples: pl.LazyFrame, wanted: tuple[str, ...], name: str) -> li
             f"e.g. {min(unknown)!r}"
         )
     return listed["id"].to_list()
+
+
+def iterate_judged_texts(
+    samples: Table, columns: Sequence[str]
+) -> Iterator[pl.DataFrame]:
+    """These columns of all samples, batch by batch, `instruction` as judges read it: in the prompt
+    template that taggers and encoders do without, since it may say what the response must be.
+    """
+    if FRAMED not in samples.scan().collect_schema().names():
+        # A run of an earlier version, which knew no templates.
+        yield from samples.batches(columns)
+        return
+    for batch in samples.batches([*columns, FRAMED]):
+        framed = pl.coalesce(FRAMED, "instruction")
+        yield batch.with_columns(instruction=framed).drop(FRAMED)
 
 
 def estimate_row_tokens(samples: Table) -> pl.DataFrame:
