@@ -5,6 +5,7 @@ below is that of a file, a run folder, an output, a ledger and a list of rows to
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -98,6 +99,19 @@ def test_a_ledger_and_a_list_of_ids_may_have_any_name(name: str) -> None:
     keep = make_place(f"{name}.keep")
     keep.write_text("a.jsonl:1\n")
     assert read_ids(keep) == {"a.jsonl:1"}
+
+
+def test_only_one_module_gives_paths_to_polars() -> None:
+    """A path that goes to polars by another way is a pattern again."""
+    package = Path(tacos.__file__).parent
+    call = re.compile(r"\.(scan|read)_(parquet|ipc|csv|ndjson)\((?!io\.)")
+    found = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if call.search(path.read_text("utf-8"))
+    ]
+    # The file that `formats.arrow` reads is a temporary one.
+    assert sorted(found) == ["formats/arrow.py", "store/tables.py"]
 
 
 def test_a_ledger_called_memory_is_a_file() -> None:

@@ -94,4 +94,4 @@ def test_a_task_without_instances_is_an_empty_one(tmp_path: Path) -> None:
         tmp_path, lines_of([task, {"instruction": "Add.", "instances": None}])
     )
     (reject,) = samples.rejects().to_dicts()
-    assert (reject["reason"], reject["failure"]) == ("no answer", False)
+    assert (reject["reason"], reject["failure"]) == ("no answer of an assistant", False)

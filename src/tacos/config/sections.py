@@ -81,6 +81,10 @@ class IngestSettings(SettingsSection):
     """Whether a prompt template that nearly all instructions of a file share is set aside before
     they are tagged and encoded; judges and the output have it.
     """
+    roles: dict[str, Literal["user", "assistant", "system", "tool"]] = {}
+    """Who the speakers of conversations are, beside the usual names (`user`, `gpt`, `claude`, ...):
+    `{"teacher" = "assistant"}`.
+    """
     # What the data already has
     tags: str = ""
     """A column that already holds tags: rows with tags are not tagged again."""

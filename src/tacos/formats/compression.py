@@ -33,7 +33,7 @@ BINARY = {
     b"GIF8": "a GIF image",
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a zip archive (or an Excel or Word file)",
-    b"ARROW1": "an Arrow file",
+    b"FEA1": "a Feather file of version 1 (write it as Parquet)",
     b"SQLite format 3": "an SQLite database",
     b"\x7fELF": "a program",
     b"BZh": "compressed with bzip2",
@@ -51,7 +51,16 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-ACCEPTED = "give JSON, JSON Lines, CSV or Parquet (plain, .gz or .zst)"
+DATA_SUFFIXES = (
+    ".jsonl",
+    ".json",
+    ".parquet",
+    ".arrow",
+    ".csv",
+    ".gz",
+    ".zst",
+)
+ACCEPTED = "give JSON, JSON Lines, CSV, Parquet or Arrow (plain, .gz or .zst)"
 
 
 @contextmanager
@@ -61,8 +70,9 @@ def open_input(path: Path, *, once: bool = False) -> Iterator[BinaryIO]:
     Raises `InputError` where that is impossible.
     """
     if path.is_dir():
+        suffix = _find_data_suffix(path)
         raise InputError(
-            f"{path} is a folder: name the files in it, for example {path}/*.jsonl"
+            f"{path} is a folder: name the files in it, for example {path}/*{suffix}"
         )
     try:
         mode = path.stat().st_mode
@@ -115,6 +125,15 @@ def convert_to_utf8(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
         yield from _transcode_chunks(rest, encoding, name)
     else:
         yield from rest
+
+
+def _find_data_suffix(folder: Path) -> str:
+    """The suffix of the first file in a folder that may hold rows."""
+    suffixes = sorted(path.suffix for path in folder.iterdir())
+    for suffix in suffixes:
+        if suffix in DATA_SUFFIXES:
+            return suffix
+    return DATA_SUFFIXES[0]
 
 
 class _ReplayStream:

@@ -50,6 +50,8 @@ def read_delimited(
             return
         if isinstance(values, str):
             yield MalformedRow(line, f"malformed CSV: {values}", "")
+        elif values == header:
+            yield MalformedRow(line, "the header again", ",".join(values))
         elif values:
             yield _build_row(header, values, line)
 
@@ -98,7 +100,8 @@ def _decode_lines(chunks: Iterable[bytes]) -> Iterator[str]:
     for chunk in chunks:
         *complete_lines, rest = (rest + decoder.decode(chunk)).split("\n")
         for line in complete_lines:
-            yield line + "\n"
+            # Files joined by `cat` have byte order marks in their middle.
+            yield line.removeprefix("\ufeff") + "\n"
     rest += decoder.decode(b"", final=True)
     if rest:
         yield rest

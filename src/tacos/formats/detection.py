@@ -15,8 +15,8 @@ from tacos.errors import InputError
 
 Kind = Literal["json", "lines", "csv", "tsv", "parquet", ""]
 """What a suffix promises."""
-Container = Literal["array", "lines", "objects", "csv", "tsv", "parquet"]
-"""What a file is."""
+Container = Literal["array", "lines", "objects", "csv", "tsv"]
+"""What a file of text is."""
 
 SUFFIXES: dict[str, Kind] = {
     ".json": "json",
@@ -30,6 +30,22 @@ SUFFIXES: dict[str, Kind] = {
 COMPRESSED = (".gz", ".zst", ".zstd")
 PARQUET = b"PAR1"
 """The first bytes of every Parquet file."""
+ARROW_FILE = b"ARROW1"
+"""The first bytes of an Arrow file, also called Feather."""
+ARROW_STREAM = b"\xff\xff\xff\xff"
+"""The first bytes of an Arrow stream, as `datasets` saves tables."""
+STAND_INS = {
+    b"version https://git-lfs.github.com/spec/": (
+        "a Git LFS pointer, not the data: fetch the data with `git lfs pull`"
+    ),
+    b"/annex/objects/": (
+        "a git-annex pointer, not the data: fetch the data with `git annex get`"
+    ),
+    b"<!doctype html": "a web page, not the data: download the file itself",
+    b"<html": "a web page, not the data: download the file itself",
+    b"<?xml": "an XML document, such as a server's error: download the file itself",
+}
+"""First bytes, in lower case, of what is found in place of the data."""
 
 
 def infer_kind(name: str) -> Kind:
@@ -45,16 +61,31 @@ def infer_kind(name: str) -> Kind:
     return SUFFIXES.get(suffix, "")
 
 
+def refuse_stand_in(head: bytes, name: str) -> None:
+    """Raise `InputError` for a file that only stands for the data, whatever its suffix says."""
+    start = head[:100].lstrip().lower()
+    for beginning, description in STAND_INS.items():
+        if start.startswith(beginning):
+            raise InputError(f"{name} is {description}")
+
+
 def is_parquet(head: bytes, name: str) -> bool:
     """Whether the content is Parquet. Raises `InputError` where only the suffix says so."""
     if head.startswith(PARQUET):
         return True
+    if is_arrow(head):
+        return False
     if infer_kind(name) == "parquet":
         raise InputError(
             f"{name} is not Parquet, or is damaged: "
             "give it the suffix of its format (.json, .jsonl, .csv), or fetch it again"
         )
     return False
+
+
+def is_arrow(head: bytes) -> bool:
+    """Whether the content is an Arrow file or an Arrow stream."""
+    return head.startswith((ARROW_FILE, ARROW_STREAM))
 
 
 def detect_container(head: bytes, name: str) -> Container:
@@ -69,7 +100,7 @@ def detect_container(head: bytes, name: str) -> Container:
 
     # Brackets say more than the suffix does.
     if text.startswith(b"["):
-        return "array"
+        return "lines" if _has_list_per_line(text) else "array"
     if text.startswith(b"{"):
         if _has_object_per_line(text, kind):
             return "lines"
@@ -96,6 +127,12 @@ def _has_object_per_line(text: bytes, kind: Kind) -> bool:
         return False
     # A malformed first line of JSON Lines, unless it is the brace of a printed object.
     return first_line.strip() != b"{"
+
+
+def _has_list_per_line(text: bytes) -> bool:
+    """Whether text that begins with "[" has one list per line, each of them a row."""
+    first_line, _, rest = text.partition(b"\n")
+    return rest.lstrip().startswith(b"[") and _is_complete_json(first_line)
 
 
 def _is_complete_json(line: bytes) -> bool:
@@ -138,6 +175,6 @@ def _explain_refusal(
             "give it the suffix of its format (.json, .jsonl, .csv)"
         )
     return (
-        f"{name} is not JSON, JSON Lines, CSV with a header or Parquet: it begins with {start!r}; "
-        "convert it to one of these"
+        f"{name} is not JSON, JSON Lines, CSV with a header, Parquet or Arrow: "
+        f"it begins with {start!r}; convert it to one of these"
     )

@@ -233,11 +233,13 @@ def _drop_consumed(
     name: str,
     line: int,
 ) -> bytes:
-    """`text` from `start` on. Raises `InputError` when that is too long for one row: a
-    quote or bracket is missing.
-    """
+    """`text` from `start` on. Raises `InputError` when that is too long for one row."""
     if len(text) - start > json_rows.MAX_ROW:
-        raise _missing_end(name, line)
+        raise InputError(
+            f"{name}: the row that begins at line {line} is longer than "
+            f"{json_rows.MAX_ROW >> 20} MiB: a quote or bracket is missing there, "
+            "or one object holds all rows; write a row per line"
+        )
     return text[start:]
 
 

@@ -3,11 +3,13 @@
 What a row says is never altered by reading it. Numbers that a double cannot hold (integers of more
 than 64 bits, 1e400, decimals of twenty digits) and repeated keys would be; such a row is a
 `records.WrittenRow`, which carries its text to the output. NaN and Infinity, which Python writes
-but JSON does not allow, are read as null.
+but JSON does not allow, are read as null. A row that is a bare list of messages is read as
+{"messages": [...]}.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -19,6 +21,7 @@ from typing import Any
 import orjson
 
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, RawRow, Row
+from tacos.methods.samples.messages import is_list_of_exchanges, is_message_list
 from tacos.records import WrittenRow
 
 MAX_ROW = 1 << 26
@@ -48,21 +51,27 @@ class RowText:
 
 def parse_json_row(piece: RowText) -> Item:
     """The JSON object of a piece, or what is wrong with it."""
+    # Files joined by `cat` have byte order marks in their middle.
+    text = piece.text.removeprefix(codecs.BOM_UTF8)
     try:
-        value = orjson.loads(piece.text)
+        value = orjson.loads(text)
     except ValueError as error:
-        value = _parse_lenient(piece.text)
+        value = _parse_lenient(text)
         if value is None:
-            return _reject_piece(piece, f"malformed JSON: {_shorten_json_error(error)}")
+            problem = _explain_malformed(text, error)
+            return _reject_piece(piece, f"malformed JSON: {problem}")
     if isinstance(value, WrittenRow):
         return value
+    if type(value) is list and _is_conversation(value):
+        text = b'{"messages":' + text + b"}"
+        value = {"messages": value}
     if type(value) is not dict:
         return _reject_piece(
             piece, f"{name_json_type(value)} where an object {{...}} should be"
         )
     row: Row = value
-    if _may_lose(row, piece.text) and not _keeps_everything(piece.text):
-        return _keep_text(piece.text)
+    if _may_lose(row, text) and not _keeps_everything(text):
+        return _keep_text(text)
     return row
 
 
@@ -126,6 +135,31 @@ def _reject_piece(piece: RowText, problem: str) -> MalformedRow:
     # A character takes at most 4 bytes, so the text is decoded no further than needed.
     beginning = piece.text[: 4 * MAX_RAW].decode("utf-8", "replace")
     return MalformedRow(piece.line, problem, beginning[:MAX_RAW])
+
+
+def _is_conversation(value: list[Any]) -> bool:
+    """Whether a row is a bare list of messages."""
+    return is_message_list(value) or is_list_of_exchanges(value)
+
+
+def _explain_malformed(text: bytes, error: ValueError) -> str:
+    """What is wrong with a row's text: what people often write, or the parser's reason."""
+    if text.endswith(b",") and _is_json(text[:-1]):
+        return "a comma at the end of the line"
+    if text.startswith(b",") and _is_json(text[1:]):
+        return "a comma between objects that are not in a list"
+    if text.startswith(b"{'"):
+        return "a Python dict, not JSON (write it with json.dumps)"
+    return _shorten_json_error(error)
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether a text is a JSON value by itself."""
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shorten_json_error(error: ValueError) -> str:

@@ -19,9 +19,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tacos.errors import InputError
+from tacos.formats.arrow import read_arrow
 from tacos.formats.compression import convert_to_utf8, decompress_chunks, open_input
 from tacos.formats.delimited import read_delimited
-from tacos.formats.detection import PARQUET, Container, detect_container, is_parquet
+from tacos.formats.detection import (
+    PARQUET,
+    Container,
+    detect_container,
+    is_arrow,
+    is_parquet,
+    refuse_stand_in,
+)
 from tacos.formats.json import read_json_array, read_json_objects
 from tacos.formats.jsonl import read_json_lines
 from tacos.formats.original_types import keep_original
@@ -203,7 +211,8 @@ def check_readable(path: FilePath, name: str) -> None:
         return
     with open_input(Path(path)) as file:
         head, _ = _peek_chunk(decompress_chunks(file, name))
-    if is_parquet(head, name):
+    refuse_stand_in(head, name)
+    if is_parquet(head, name) or is_arrow(head):
         return
     text, _ = _peek_chunk(convert_to_utf8([head], name))
     detect_container(text, name)
@@ -217,13 +226,17 @@ def _read_stream(
     """Batches of a stream, whatever its format."""
     decompressed = decompress_chunks(file, name)
     head, chunks = _peek_chunk(decompressed)
+    refuse_stand_in(head, name)
     if is_parquet(head, name):
         tables = read_parquet_stream(chunks, name, batch_size)
         yield from _number_tables(name, tables)
         return
-    head, chunks = _peek_chunk(convert_to_utf8(chunks, name))
-    container = detect_container(head, name)
-    rows = _parse_text_rows(chunks, container, name)
+    if is_arrow(head):
+        rows = read_arrow(chunks, name, batch_size)
+    else:
+        head, chunks = _peek_chunk(convert_to_utf8(chunks, name))
+        container = detect_container(head, name)
+        rows = _parse_text_rows(chunks, container, name)
     yield from _batch_items(name, rows, batch_size)
 
 

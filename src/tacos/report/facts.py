@@ -15,6 +15,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.methods.judging import judge_health
 from tacos.methods.judging.comparisons import combine_verdicts
+from tacos.methods.samples.reading_notes import group_notes
 from tacos.models import close_judge, judge
 from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.ingest import TEMPLATE
@@ -51,6 +52,8 @@ class RunSummary:
     """Stage -> "asked_anew" (questions whose earlier replies could not be used) and
     "other_endpoints" (URL -> replies of other endpoints that were used), where there are any.
     """
+    taken: dict[str, dict[str, int]] = field(default_factory=dict)
+    """`columns`, `roles`, `first_answers` -> what was read -> usable rows; duplicates count."""
     tagged_by: dict[str, int] = field(default_factory=dict)
     """Model -> instructions with its tags; only for a cascade."""
     distilled: dict[str, Any] = field(default_factory=dict)
@@ -135,6 +138,7 @@ def summarise_run(
         "n_samples": samples["n_rows"],
         "rejects": _list_rejects(artifacts),
         "templates": _list_templates(samples),
+        "taken": group_notes(samples.get("notes", {})),
         "models": _list_stage_models(artifacts),
         "seconds": _sum_stage_seconds(artifacts),
         "replies": _list_reply_origins(artifacts),

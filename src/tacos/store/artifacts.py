@@ -145,7 +145,7 @@ class Draft:
         for rejects in self.path.glob("rejects-*.parquet"):
             number = rejects.stem.removeprefix("rejects-")
             part = self.path / f"part-{number}.parquet"
-            failures = pl.read_parquet(rejects, columns=["failure"])["failure"]
+            failures = read_table(rejects, ["failure"])["failure"]
             is_dropped = with_failures and failures.any()
             if part.is_file() and not is_dropped:
                 continue

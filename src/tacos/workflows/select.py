@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -283,9 +283,7 @@ def _check_size(samples: Artifact, wanted: SelectSettings) -> None:
     """Raise `InputError` if there are fewer usable rows than the selection is to have."""
     n_samples = samples.manifest["n_rows"]
     if n_samples == 0:
-        rejects = samples.manifest["rejects"].items()
-        reasons = "; ".join(f"{count:,} x {reason}" for reason, count in rejects)
-        raise InputError(f"no usable rows in the input; rejected: {reasons}")
+        raise InputError(_explain_no_sample(samples.manifest["rejects"]))
     if wanted.per_source:
         _check_source_quotas(samples, wanted)
     if wanted.fill or wanted.size.unit != "rows":
@@ -295,6 +293,19 @@ def _check_size(samples: Artifact, wanted: SelectSettings) -> None:
             f"cannot select {wanted.n} rows: only {n_samples} usable rows in the input. "
             "Ask for a smaller n (-n), or take all there are (select.fill, or --fill)"
         )
+
+
+def _explain_no_sample(rejects: Mapping[str, int]) -> str:
+    """Why no row can be used, and what to do."""
+    reasons = []
+    for reason, count in rejects.items():
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        reasons.append(f"{rows}: {reason}")
+    return (
+        f"no usable row in the input ({'; '.join(reasons)}). Every row needs a question and an "
+        "answer; if they are in other columns, name these (--set ingest.instruction=COLUMN "
+        "--set ingest.response=COLUMN)"
+    )
 
 
 def _check_source_quotas(samples: Artifact, wanted: SelectSettings) -> None:

@@ -77,6 +77,8 @@ def _build_selection_table(summary: RunSummary) -> Table:
 def _format_input(summary: RunSummary) -> Lines:
     """Rows read and rejected."""
     yield "rows read", f"{summary.n_read:,}"
+    if summary.taken:
+        yield "read as", _format_taken(summary.taken)
     for stage, reasons in summary.rejects.items():
         if stage != "shortlist":  # has a line of its own
             yield f"rejected by {stage}", _format_reasons(reasons)
@@ -102,6 +104,23 @@ def _format_replies(summary: RunSummary) -> Lines:
                 f"replies to {stage}",
                 f"{n_replies:,} from the ledger, by another endpoint: {endpoint}",
             )
+
+
+def _format_taken(taken: Mapping[str, Mapping[str, int]]) -> str:
+    """The columns that were read, with their rows where there are several, and the roles."""
+    columns = taken.get("columns", {})
+    names = list(columns)
+    if len(names) > 1:
+        names = [f"{name} ({count:,} rows)" for name, count in columns.items()]
+    texts = ["; ".join(names[:N_REASONS])]
+    if len(names) > N_REASONS:
+        texts[0] += f"; and {len(names) - N_REASONS} more"
+    roles = list(taken.get("roles", {}))
+    if roles:
+        texts.append(f"speakers: {', '.join(roles)}")
+    for column, count in taken.get("first_answers", {}).items():
+        texts.append(f"the first of several answers in {column} ({count:,} rows)")
+    return "; ".join(texts)
 
 
 def _format_tags(summary: RunSummary) -> Lines:

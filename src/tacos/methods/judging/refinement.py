@@ -21,7 +21,7 @@ import polars as pl
 from tacos.config import IngestSettings, RefineSettings
 from tacos.methods.judging import comparisons
 from tacos.methods.samples import sample_parsing
-from tacos.methods.samples.row_layout import UnusableRow
+from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.row_rewriting import extract_parts, rewrite_row
 from tacos.records import (
     CANDIDATES,

@@ -1,103 +1,44 @@
 """Turns the values of a raw row into the turns of a conversation.
 
-Messages are {role, content} or {from, value}, with any of the usual role names. In a list of texts
-user and assistant alternate, the user first. `history` is a list of [question, answer]. The output
-of a tool is a system turn.
+`tacos.methods.samples.messages` reads conversations, `tacos.methods.samples.cells` the values of
+columns. `history` is a list of [question, answer]. Of several answers in one cell, the first is
+taken: it is the better one in files of preferences.
 
-Not supported: images and sound (a message with parts other than text makes the row a reject), and
-trees of alternative answers.
+Not supported: images and sound (a message with parts other than text makes the row a reject).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
-from tacos.methods.samples.row_layout import (
-    SPEAKERS,
-    Row,
-    RowLayout,
+from tacos.methods.samples.cells import (
     UnusableRow,
-    is_message,
+    cell_to_text,
+    content_to_text,
+    is_blank,
+    join_instruction_and_input,
+    load_json_cell,
+    says_no_input,
 )
+from tacos.methods.samples.message_trees import list_best_path
+from tacos.methods.samples.messages import (
+    JSON_START,
+    is_message,
+    is_message_list,
+    read_conversation,
+)
+from tacos.methods.samples.roles import NO_ROLES, Roles
+from tacos.methods.samples.row_layout import Row, RowLayout, get_tree, holds_messages
+from tacos.methods.samples.transcripts import split_transcript
 from tacos.records import Turn
 
-Role = Literal["system", "user", "assistant"]
-
-ROLES: dict[str, Role] = {
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "customer": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "gpt4": "assistant",
-    "gpt-4": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-    "bard": "assistant",
-    "bing": "assistant",
-    "ai": "assistant",
-    # A call of a tool is something the assistant says.
-    "function_call": "assistant",
-    "function-call": "assistant",
-    "tool_call": "assistant",
-    "system": "system",
-    "developer": "system",
-}
-TOOLS = (
-    "tool",
-    "function",
-    "observation",
-    "ipython",
-    "function_response",
-    "function-response",
-    "tool_response",
-)
-ALTERNATING_ROLES: tuple[Role, Role] = ("user", "assistant")
-CONTENTS = (
-    "content",
-    "value",
-    "text",
-)
-"""Fields of a message that may hold its text."""
-TEXT_PARTS = (
-    "text",
-    "input_text",
-    "output_text",
-)
-
-# What people write into an input column to say that there is no input; only letters are compared.
-NO_INPUT = frozenset(
-    {
-        "noinput",
-        "noinputrequired",
-        "noinputneeded",
-        "na",
-        "notapplicable",
-        "none",
-        "null",
-    }
-)
-NO_INPUT_ZH = frozenset(
-    {
-        "无输入",
-        "没有输入",
-        "无需输入",
-        "不适用",
-    }
-)
-MAX_NO_INPUT = 40
-"""Longer inputs are never mere notes that there is no input."""
-NOT_A_LETTER = re.compile(r"&\w+;|[\W_]")
-N_SHOWN = 40
-"""Characters of an unknown role or part that its reason quotes."""
-
+HH_START = "\n\nHuman:"
+"""How each transcript of HH-RLHF begins."""
+OPEN_ENDS = (":", ">", "]")
+"""How the mark ends that a dialogue breaks off with."""
 
 # Rows
 
@@ -105,6 +46,7 @@ N_SHOWN = 40
 def read_turns(
     row: Row,
     shape: RowLayout,
+    roles: Roles = NO_ROLES,
 ) -> list[Turn]:
     """Every turn of a row, in order.
 
@@ -112,18 +54,19 @@ def read_turns(
     """
     turns: list[Turn] = []
     if shape.system:
-        system = cell_to_text(row[shape.system], shape.system)
+        system = _read_system(row[shape.system], shape.system)
         if system.strip():
             turns.append(Turn("system", system))
     if shape.format == "conversation":
-        turns += read_conversation(row[shape.instruction])
-        return turns
-    if shape.format == "self-instruct":
+        turns += _read_messages(row, shape, roles)
+    elif shape.format == "tree":
+        turns += read_conversation(list_best_path(get_tree(row, shape)), roles)
+    elif shape.format == "self-instruct":
         turns += _read_instance_turns(row, shape)
-        return turns
-    if shape.history:
-        turns += _read_history(row[shape.history])
-    turns += _read_exchange(row, shape)
+    else:
+        if shape.history:
+            turns += _read_history(row[shape.history], roles)
+        turns += _read_exchange(row, shape, roles)
     return turns
 
 
@@ -138,7 +81,7 @@ def keep_answered_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
         if turn.role == "assistant":
             last_answer = number
     if last_answer < 0:
-        reason = "no answer" if turns else "empty conversation"
+        reason = "no answer of an assistant" if turns else "empty conversation"
         raise UnusableRow(reason, failure=False)
     if not turns[last_answer].text.strip():
         raise UnusableRow("empty response", failure=False)
@@ -153,30 +96,128 @@ def keep_answered_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     return tuple(turn for turn in answered if turn.text.strip())
 
 
+def _read_messages(
+    row: Row,
+    shape: RowLayout,
+    roles: Roles,
+) -> list[Turn]:
+    """The turns of a conversation; one that ends with a question goes on in the column of the
+    answer, as files of preferences have it.
+    """
+    turns = read_conversation(row[shape.instruction], roles)
+    if not shape.response or is_blank(row[shape.response]):
+        return turns
+    if not turns or turns[-1].role == "assistant":
+        return turns
+    answer = _read_answer(row[shape.response], shape.response, roles)
+    return answer if _is_whole(answer) else turns + answer
+
+
 def _read_exchange(
     row: Row,
     shape: RowLayout,
+    roles: Roles,
 ) -> list[Turn]:
     """Question and answer from columns.
 
     Either column may hold messages, as in TRL's `prompt` and `completion`, or `chosen`.
     """
     instruction = row[shape.instruction]
-    response = row[shape.response]
-    if is_message_list(response):
-        answer = read_conversation(response)
-    else:
-        text = cell_to_text(response, shape.response)
-        answer = [Turn("assistant", text)]
-    if answer[0].role == "user":
+    answer = _read_answer(row[shape.response], shape.response, roles)
+    if _is_whole(answer):
         # The column of the answer holds the whole conversation, including its question.
         return answer
+    if isinstance(instruction, Mapping) and is_message_list(
+        instruction.get("messages")
+    ):
+        # OpenAI's preferences: {messages, tools}.
+        instruction = instruction["messages"]
     if is_message_list(instruction):
-        return read_conversation(instruction) + answer
-    question = cell_to_text(instruction, shape.instruction)
+        return read_conversation(instruction, roles) + answer
+    question = _read_question(instruction, shape.instruction)
     if shape.input:
-        question = _append_input(question, row[shape.input], shape.input)
+        question = join_instruction_and_input(question, row[shape.input], shape.input)
+    dialogue = _read_open_dialogue(question)
+    if dialogue:
+        return [*dialogue, *answer]
     return [Turn("user", question), *answer]
+
+
+def _read_open_dialogue(question: str) -> list[Turn]:
+    """The turns of a dialogue that breaks off after the mark of the assistant, or none.
+
+    A single question between marks is a prompt template, which is set aside elsewhere.
+    """
+    if not question.rstrip().endswith(OPEN_ENDS):
+        return []
+    dialogue = split_transcript(question)
+    if dialogue is None or dialogue[-1] != ("assistant", ""):
+        return []
+    n_answers = sum(role == "assistant" for role, _ in dialogue)
+    if n_answers == 1 and not question.startswith(HH_START):
+        return []
+    messages = [{"role": role, "content": text} for role, text in dialogue[:-1]]
+    return read_conversation(messages)
+
+
+def _read_system(value: Any, column: str) -> str:
+    """The text of the system, which may be a message without a use for its role."""
+    return content_to_text(value) if is_message(value) else cell_to_text(value, column)
+
+
+def _read_question(value: Any, column: str) -> str:
+    """The text of a question, "" where the cell only says that there is none."""
+    while isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, list | tuple) and value:
+        n_texts = len(value)
+        raise UnusableRow(f"{column} is a list of {n_texts} values, not one text")
+    text = cell_to_text(value, column)
+    return "" if says_no_input(text) else text
+
+
+def _read_answer(
+    value: Any,
+    column: str,
+    roles: Roles,
+) -> list[Turn]:
+    """The turns in the column of the answer: the answer alone, or a whole conversation."""
+    if isinstance(value, str):
+        is_whole = value.startswith(HH_START) or JSON_START.match(value)
+        if is_whole and holds_messages(value):
+            return read_conversation(value, roles)
+        return [Turn("assistant", value)]
+    if is_message(value):
+        return read_conversation([value], roles)
+    if is_message_list(value):
+        return read_conversation(value, roles)
+    text = cell_to_text(_take_first_answer(value), column)
+    return [Turn("assistant", text)]
+
+
+def _take_first_answer(value: Any) -> Any:
+    """The first of several answers; calls of functions as JSON; anything else as it is.
+
+    >>> _take_first_answer(["better", "worse"]), _take_first_answer({"text": ["a", "b"]})
+    ('better', 'a')
+    """
+    if isinstance(value, Mapping) and isinstance(value.get("text"), list):
+        # Reading comprehension: {text: [...], answer_start: [...]}.
+        value = value["text"]
+    if not isinstance(value, list | tuple) or not value:
+        return value
+    if isinstance(value[0], str):
+        return value[0]
+    if all(isinstance(answer, Mapping) and "rank" in answer for answer in value):
+        best = min(value, key=lambda answer: answer["rank"])
+        return best.get("answer", best.get("response"))
+    are_calls = all(isinstance(call, Mapping) and "name" in call for call in value)
+    return orjson.dumps(value, default=str).decode() if are_calls else value
+
+
+def _is_whole(turns: Sequence[Turn]) -> bool:
+    """Whether turns hold the question, too."""
+    return any(turn.role == "user" for turn in turns)
 
 
 def _read_instance_turns(
@@ -186,16 +227,16 @@ def _read_instance_turns(
     """The first instance of a self-instruct task: one input row gives one output row."""
     instances = row[shape.response]
     if instances is None:
-        raise UnusableRow("no answer", failure=False)
+        raise UnusableRow("no answer of an assistant", failure=False)
     if not isinstance(instances, list):
         raise UnusableRow("instances is not a list of objects")
     if not all(isinstance(instance, dict) for instance in instances):
         raise UnusableRow("instances is not a list of objects")
     if not instances:
-        raise UnusableRow("no answer", failure=False)
+        raise UnusableRow("no answer of an assistant", failure=False)
     first = instances[0]
     instruction = cell_to_text(row[shape.instruction], shape.instruction)
-    question = _append_input(instruction, first.get("input"), "input")
+    question = join_instruction_and_input(instruction, first.get("input"), "input")
     answer = cell_to_text(first.get("output"), "output")
     return [
         Turn("user", question),
@@ -203,8 +244,8 @@ def _read_instance_turns(
     ]
 
 
-def _read_history(history: Any) -> list[Turn]:
-    """The turns of `history`: pairs of question and answer, or messages."""
+def _read_history(history: Any, roles: Roles) -> list[Turn]:
+    """The turns of `history`: pairs of question and answer, messages, or alternating texts."""
     if isinstance(history, str) and history.strip():
         history = load_json_cell(history, "history")
     if not history:
@@ -212,7 +253,10 @@ def _read_history(history: Any) -> list[Turn]:
     if not isinstance(history, list | tuple):
         raise UnusableRow("history is not a list")
     if all(isinstance(message, dict) for message in history):
-        return read_conversation(history)
+        return read_conversation(history, roles)
+    is_alternating = all(isinstance(text, str) for text in history)
+    if is_alternating and len(history) % 2 == 0:
+        return read_conversation(history, roles)
     turns: list[Turn] = []
     for pair in history:
         is_pair = isinstance(pair, list | tuple) and len(pair) == 2
@@ -225,154 +269,3 @@ def _read_history(history: Any) -> list[Turn]:
             Turn("assistant", answer),
         ]
     return turns
-
-
-# Conversations
-
-
-def read_conversation(value: Any) -> list[Turn]:
-    """The turns of a list of messages or of alternating texts (the user first), or of its JSON.
-
-    A cell without a value is an empty conversation.
-    """
-    if isinstance(value, str):
-        value = load_json_cell(value.strip() or "null", "the conversation")
-    if value is None:
-        return []
-    if not isinstance(value, list | tuple):
-        raise UnusableRow("the conversation is not a list")
-    turns: list[Turn] = []
-    for number, message in enumerate(value):
-        if isinstance(message, str):
-            role = ALTERNATING_ROLES[number % 2]
-            turns.append(Turn(role, message))
-        else:
-            turns.append(_message_to_turn(message))
-    return turns
-
-
-def is_message_list(value: Any) -> bool:
-    """Whether a value is a list of messages."""
-    if not isinstance(value, list) or not value:
-        return False
-    first = value[0]
-    return isinstance(first, dict) and is_message(first)
-
-
-def _message_to_turn(message: Any) -> Turn:
-    """One message as a turn."""
-    if not isinstance(message, dict):
-        type_name = type(message).__name__
-        raise UnusableRow(f"a message is {type_name}, not an object")
-    speaker = _get_first_field(message, SPEAKERS)
-    content = _get_first_field(message, CONTENTS)
-    text = cell_to_text(content, "content")
-    if not text:
-        text = _render_tool_calls(message)
-    name = ""
-    if isinstance(speaker, str):
-        name = speaker.lower()
-    if name in TOOLS:
-        return Turn("system", f"Tool: {text}")
-    if name not in ROLES:
-        shown = str(speaker)[:N_SHOWN]
-        raise UnusableRow(f"unknown role {shown!r}")
-    return Turn(ROLES[name], text)
-
-
-def _get_first_field(
-    message: dict[str, Any],
-    names: Sequence[str],
-) -> Any:
-    """The value of the first of the fields that a message has, or None."""
-    for name in names:
-        if name in message:
-            return message[name]
-    return None
-
-
-def _render_tool_calls(message: dict[str, Any]) -> str:
-    """The tool calls that a message makes, as JSON, or ""."""
-    calls = message.get("tool_calls") or message.get("function_call")
-    if not calls:
-        return ""
-    return orjson.dumps(calls, default=str).decode()
-
-
-# Cells
-
-
-def cell_to_text(
-    value: Any,
-    column: str,
-) -> str:
-    """The text of a cell or of a message, "" for null. Raises `UnusableRow` for other types."""
-    # Nearly all cells of nearly all rows are strings, so the cheapest test comes first.
-    if type(value) is str:
-        return value
-    if value is None:
-        return ""
-    # A message may be a list of parts, of which only texts can be used.
-    if isinstance(value, list):
-        parts = [_part_to_text(part, column) for part in value]
-        return "\n".join(parts)
-    # A bool is an int to isinstance(), but no text.
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        type_name = type(value).__name__
-        raise UnusableRow(f"{column} is {type_name}, not text")
-    return str(value)
-
-
-def _part_to_text(
-    part: Any,
-    column: str,
-) -> str:
-    """The text of one part of a message."""
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, dict):
-        type_name = type(part).__name__
-        raise UnusableRow(f"{column} is a list of {type_name}, not text")
-    kind = part.get("type", "text")
-    text = part.get("text")
-    if kind in TEXT_PARTS and isinstance(text, str):
-        return text
-    shown = str(kind)[:N_SHOWN]
-    raise UnusableRow(f"{column} has a part that is not text: {shown}", failure=False)
-
-
-def load_json_cell(
-    text: str,
-    name: str,
-) -> Any:
-    """The value of a cell that holds JSON. Raises `UnusableRow` if it does not."""
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        raise UnusableRow(f"{name} is not JSON") from None
-
-
-def _append_input(
-    instruction: str,
-    context: Any,
-    column: str,
-) -> str:
-    """Instruction, blank line, input; inputs that only say that there is none are left out.
-
-    >>> _append_input("Name a fruit.", "<noinput>", "input")
-    'Name a fruit.'
-    """
-    text = cell_to_text(context, column)
-    if not text.strip() or says_no_input(text):
-        return instruction
-    if not instruction.strip():
-        return text
-    return f"{instruction}\n\n{text}"
-
-
-def says_no_input(text: str) -> bool:
-    """Whether an input only says that there is no input."""
-    if len(text) > MAX_NO_INPUT:
-        return False
-    letters = NOT_A_LETTER.sub("", text).lower()
-    return letters in NO_INPUT or letters in NO_INPUT_ZH

@@ -7,85 +7,63 @@ settings take precedence over all of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from tacos.config import IngestSettings
-from tacos.errors import InputError
+from tacos.methods.samples.cells import UnusableRow, is_blank
+from tacos.methods.samples.column_names import (
+    CHOSEN,
+    CONTEXTS,
+    CONVERSATIONS,
+    COUPLES,
+    DEFINITIONS,
+    FINAL_ANSWERS,
+    HISTORIES,
+    INSTRUCTIONS,
+    MAYBE_CONVERSATIONS,
+    REPLIES,
+    RESPONSES,
+    SYSTEMS,
+    TRANSCRIPTS,
+    TREES,
+    WORKED_ANSWERS,
+    Columns,
+    find_first_column,
+    list_found_columns,
+    normalise_name,
+)
+from tacos.methods.samples.message_trees import is_message_tree
+from tacos.methods.samples.messages import (
+    JSON_START,
+    is_exchange,
+    is_list_of_exchanges,
+    is_message,
+)
+from tacos.methods.samples.transcripts import split_transcript
 
 Row = Mapping[str, Any]
-Columns = tuple[str, ...]
 
-CONVERSATIONS = (
-    "conversations",
-    "messages",
-    "conversation",
+MESSAGE_START = re.compile(
+    r"""\s*\[\s*\{\s*["'](role|from|speaker|content|value)["']"""
 )
-MAYBE_CONVERSATIONS = (
-    "dialogue",
-    "dialog",
-    "chat",
-    "data",
-)
-"""Names that often mean something else, so columns of questions and answers go before them."""
-INSTRUCTIONS = (
-    "instruction",
-    "prompt",
-    "question",
-    "query",
-    "problem",
-    "instructions",
-)
-CONTEXTS = ("input", "context")
-RESPONSES = (
-    "output",
-    "response",
-    "completion",
-    "answer",
-    "solution",
-    "chosen",
-    "target",
-)
-COUPLES = (
-    ("user", "assistant"),
-    ("human", "assistant"),
-    ("human", "bot"),
-    ("source", "target"),
-)
-"""Names that mean question and answer only together."""
-SPEAKERS = ("role", "from", "speaker")
-SYSTEMS = ("system", "system_prompt")
-HISTORIES = ("history",)
-
+"""How the JSON of messages begins, or Python's print of them."""
 CONVERSATION_FORMATS = ("sharegpt", "openai")
 N_SHOWN_IN_ROW = 8
 """Columns listed in the reject of a row."""
-N_SHOWN_IN_FILE = 20
-"""Columns listed in the error of a file."""
-
-
-class UnusableRow(Exception):
-    """Why a row cannot be used; becomes a `Reject`, with the same `reason` and `failure`."""
-
-    def __init__(
-        self,
-        reason: str,
-        failure: bool = True,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.failure = failure
 
 
 class RowLayout(NamedTuple):
     """How to read a row, and the columns that matter ("" for none).
 
-    In a conversation, `instruction` is the column of the messages. In the self-instruct format,
-    `response` is the column of the instances.
+    In a conversation, `instruction` is the column of the messages, and `response` one whose answer
+    follows where the messages end with a question. In the self-instruct format, `response` is the
+    column of the instances; in a tree, `instruction` that of the first message.
     """
 
-    format: Literal["conversation", "self-instruct", "columns"]
+    format: Literal["conversation", "self-instruct", "columns", "tree"]
     instruction: str
     input: str = ""
     response: str = ""
@@ -96,13 +74,15 @@ class RowLayout(NamedTuple):
 class _LayoutCandidates(NamedTuple):
     """The layouts that the column names allow, in order of preference.
 
-    Whether a column really holds a conversation depends on its value, so `first` and `last` are
+    Whether a column really holds a conversation depends on its value, so all but `columns` are
     tried on each row.
     """
 
-    first: tuple[RowLayout, ...]
-    columns: RowLayout | None
-    last: tuple[RowLayout, ...]
+    first: tuple[RowLayout, ...] = ()
+    trees: tuple[RowLayout, ...] = ()
+    columns: RowLayout | None = None
+    last: tuple[RowLayout, ...] = ()
+    transcripts: tuple[RowLayout, ...] = ()
 
 
 def choose_row_layout(
@@ -114,27 +94,15 @@ def choose_row_layout(
     >>> choose_row_layout({"question": "1 + 1?", "answer": "2"}, IngestSettings())[:4]
     ('columns', 'question', '', 'answer')
     """
-    candidates = _list_layouts(
-        tuple(row),
-        settings.format,
-        settings.instruction,
-        settings.input,
-        settings.response,
-    )
-    # The usual names of conversations win if their values look like conversations ...
-    for layout in candidates.first:
-        if _looks_like_conversation(row[layout.instruction]):
-            return layout
-    # ... then come columns of questions and answers, by their names alone ...
-    if candidates.columns is not None:
-        return candidates.columns
-    # ... then names that only sometimes hold a conversation.
-    for layout in candidates.last:
-        if _looks_like_conversation(row[layout.instruction]):
-            return layout
-    if candidates.first:
-        # Reading it fails with a message that says what is wrong with the conversation.
-        return candidates.first[0]
+    layout = _choose_layout(row, tuple(row), settings)
+    if layout is None or _lacks_value(row, layout):
+        # In a table made of several, columns that are empty here hold the rows of another one.
+        filled = tuple(name for name, value in row.items() if not is_blank(value))
+        better = _choose_layout(row, filled, settings)
+        if better is not None and not _is_final_answer(better, layout):
+            return better
+    if layout is not None:
+        return layout
     if not row:
         raise UnusableRow("empty object", failure=False)
     columns = list(row)[:N_SHOWN_IN_ROW]
@@ -142,39 +110,62 @@ def choose_row_layout(
     raise UnusableRow(f"no instruction and response in the columns {shown}")
 
 
-def detect_layout(
-    rows: Sequence[Row],
+def _choose_layout(
+    row: Row,
+    columns: Columns,
     settings: IngestSettings,
-    name: str = "data",
-) -> RowLayout:
-    """The layout of the first row that has one and holds the columns of tags and scores, if named.
-
-    `name` is that of the file. Raises `InputError` that lists the columns if there is no such row.
-    """
-    required = [column for column in (settings.tags, settings.score) if column]
-    for row in rows:
-        try:
-            layout = choose_row_layout(row, settings)
-        except UnusableRow:
-            continue
-        if all(column in row for column in required):
+) -> RowLayout | None:
+    """The layout among these columns of the row, if there is one."""
+    candidates = _list_layouts(
+        columns,
+        settings.format,
+        settings.instruction,
+        settings.input,
+        settings.response,
+    )
+    # The usual names of conversations win if their values look like conversations ...
+    for layout in candidates.first:
+        value = row[layout.instruction]
+        if looks_like_conversation(value) or is_list_of_exchanges(value):
             return layout
-    wrapper = _find_wrapper_field(rows[0]) if len(rows) == 1 else ""
-    if wrapper:
-        raise InputError(
-            f"{name}: the rows are wrapped in an object, in its field {wrapper!r}; "
-            "put the list of rows itself into the file"
-        )
-    columns: dict[str, None] = {}
-    for row in rows:
-        columns.update((str(column), None) for column in row)
-    problem = _explain_no_layout(list(columns), settings)
-    raise InputError(f"{name}: {problem}")
+    for layout in candidates.trees:
+        if is_message_tree(get_tree(row, layout)):
+            return layout
+    # ... then come columns of questions and answers, by their names alone ...
+    if candidates.columns is not None:
+        return candidates.columns
+    # ... then names that only sometimes hold a conversation ...
+    for layout in candidates.last:
+        if looks_like_conversation(row[layout.instruction]):
+            return layout
+    # ... and the names of questions and answers, if they hold it all.
+    for layout in candidates.transcripts:
+        if holds_messages(row[layout.instruction]):
+            return layout
+    # Reading the usual one fails with a message that says what is wrong with the conversation.
+    return candidates.first[0] if candidates.first else None
 
 
-def is_message(value: Mapping[str, Any]) -> bool:
-    """Whether an object is a message: it names its speaker."""
-    return any(key in value for key in SPEAKERS)
+def get_tree(row: Row, layout: RowLayout) -> Any:
+    """The first message of a tree: in a column, or the row itself."""
+    if normalise_name(layout.instruction) in REPLIES:
+        return row
+    return row[layout.instruction]
+
+
+def _lacks_value(row: Row, layout: RowLayout) -> bool:
+    """Whether the question or the answer of a layout is empty in this row."""
+    if is_blank(row[layout.instruction]):
+        return True
+    return layout.format == "columns" and is_blank(row[layout.response])
+
+
+def _is_final_answer(layout: RowLayout, usual: RowLayout | None) -> bool:
+    """Whether a layout reads a mere final answer where the worked one is missing."""
+    if usual is None or layout.format != "columns":
+        return False
+    is_final = normalise_name(layout.response) in FINAL_ANSWERS
+    return is_final and normalise_name(usual.response) in WORKED_ANSWERS
 
 
 # Candidates by column names
@@ -191,7 +182,7 @@ def _list_layouts(
     """The layouts that the columns allow under the settings; cached, as rows repeat columns."""
     for named in (instruction, input, response):
         if named and named not in columns:
-            return _LayoutCandidates((), None, ())
+            return _LayoutCandidates()
     table = None
     if format not in CONVERSATION_FORMATS:
         table = _choose_table_layout(
@@ -201,38 +192,57 @@ def _list_layouts(
             input,
             response,
         )
-
-    first: Columns = ()
-    last: Columns = ()
     may_be_conversation = format == "auto" or format in CONVERSATION_FORMATS
-    if may_be_conversation and not response:
-        if not instruction:
-            first = CONVERSATIONS
-            last = MAYBE_CONVERSATIONS
-        elif format == "auto" and table is not None:
-            # Beside a response, a named column is an instruction, even if it starts with a bracket.
-            last = (instruction,)
-        else:
-            first = (instruction,)
+    if not may_be_conversation:
+        return _LayoutCandidates(columns=table)
+    if response:
+        # Named alone, such as `chosen`, it may hold the question, too.
+        whole = () if instruction or table is not None else (response,)
+        return _LayoutCandidates(
+            columns=table,
+            transcripts=_list_conversation_layouts(whole, columns),
+        )
+    if instruction:
+        named_layouts = _list_conversation_layouts((instruction,), columns)
+        # Beside a response, a named column is an instruction, even if it starts with a bracket.
+        if format == "auto" and table is not None:
+            return _LayoutCandidates(columns=table, last=named_layouts)
+        return _LayoutCandidates(first=named_layouts, columns=table)
 
+    trees = list_found_columns((*TREES, *REPLIES), columns)
     return _LayoutCandidates(
-        first=_list_conversation_layouts(first, columns),
+        first=_list_usual_layouts(CONVERSATIONS, columns),
+        trees=tuple(RowLayout("tree", name) for name in trees),
         columns=table,
-        last=_list_conversation_layouts(last, columns),
+        last=_list_usual_layouts(MAYBE_CONVERSATIONS, columns),
+        transcripts=_list_usual_layouts(TRANSCRIPTS, columns),
     )
 
 
-def _list_conversation_layouts(
+def _list_usual_layouts(
     names: Columns,
     columns: Columns,
 ) -> tuple[RowLayout, ...]:
-    """A layout for each of the names that is a column."""
-    system = _find_first_column(SYSTEMS, columns)
-    layouts = [
-        RowLayout("conversation", name, system=system)
-        for name in names
-        if name in columns
-    ]
+    """A conversation for each column that has one of these names."""
+    return _list_conversation_layouts(list_found_columns(names, columns), columns)
+
+
+def _list_conversation_layouts(
+    found: Columns,
+    columns: Columns,
+) -> tuple[RowLayout, ...]:
+    """A conversation in each of the columns found."""
+    system = find_first_column(SYSTEMS, columns)
+    answers = (CHOSEN, *RESPONSES)
+    layouts = []
+    for name in found:
+        layout = RowLayout(
+            "conversation",
+            name,
+            response=find_first_column(answers, columns, (name,)),
+            system=system,
+        )
+        layouts.append(layout)
     return tuple(layouts)
 
 
@@ -244,113 +254,77 @@ def _choose_table_layout(
     response: str,
 ) -> RowLayout | None:
     """The layout of rows with question and answer in columns of their own, if the columns fit."""
-    system = _find_first_column(SYSTEMS, columns)
-    question = instruction or _find_first_column(INSTRUCTIONS, columns)
+    system = find_first_column(SYSTEMS, columns)
+    question = instruction or find_first_column(INSTRUCTIONS, columns)
 
+    instances = find_first_column(("instances",), columns)
     may_be_self_instruct = format in ("auto", "self-instruct")
-    if may_be_self_instruct and question and not response and "instances" in columns:
+    if may_be_self_instruct and question and instances and not response:
         return RowLayout(
             "self-instruct",
             question,
-            response="instances",
+            response=instances,
             system=system,
         )
 
     # The usual names have failed: couples of names, then `input` as the question.
     if not question and not response:
         question, response = _find_couple(columns)
-    if not question and "input" in columns and input != "input":
-        question = "input"
-    answer = response or _find_first_column(RESPONSES, columns, (question, input))
+    if not question:
+        question = find_first_column(("input",), columns, (input,))
+    answer = response or find_first_column(RESPONSES, columns, (question, input))
     if not question or not answer or format == "self-instruct":
         return None
-    context = input or _find_first_column(CONTEXTS, columns, (question, answer))
+    contexts: Columns = CONTEXTS
+    if normalise_name(question) in DEFINITIONS:
+        contexts = (*CONTEXTS, "inputs")
+    context = input or find_first_column(contexts, columns, (question, answer))
     return RowLayout(
         "columns",
         question,
         input=context,
         response=answer,
         system=system,
-        history=_find_first_column(HISTORIES, columns),
+        history=find_first_column(HISTORIES, columns),
     )
 
 
 def _find_couple(columns: Columns) -> tuple[str, str]:
     """Question and answer columns from `COUPLES`, or ("", "")."""
-    for question, answer in COUPLES:
-        if question in columns and answer in columns:
+    usual = find_first_column(("input",), columns)
+    for names in COUPLES:
+        # Beside an input, `source` names where the row is from.
+        if usual and names == ("source", "target"):
+            continue
+        question, answer = (find_first_column((name,), columns) for name in names)
+        if question and answer:
             return question, answer
     return "", ""
-
-
-def _find_first_column(
-    names: Iterable[str],
-    columns: Columns,
-    used: Columns = (),
-) -> str:
-    """The first of the names that is a column and not used yet, or ""."""
-    for name in names:
-        if name in columns and name not in used:
-            return name
-    return ""
 
 
 # Looking at values
 
 
-def _looks_like_conversation(value: Any) -> bool:
-    """Whether a value looks like a list of turns, or like its JSON."""
+def looks_like_conversation(value: Any) -> bool:
+    """Whether a value looks like a list of turns, like its JSON, or like a transcript."""
+    if isinstance(value, list | tuple) and value:
+        return isinstance(value[0], str) or holds_messages(value)
+    if isinstance(value, str) and JSON_START.match(value):
+        return True
+    return holds_messages(value)
+
+
+def holds_messages(value: Any) -> bool:
+    """Whether a value holds messages that name their speakers, or a transcript."""
     if isinstance(value, str):
-        return value.lstrip().startswith(("[{", '["'))
+        if JSON_START.match(value):
+            return (
+                value.lstrip().startswith("[")
+                and MESSAGE_START.match(value) is not None
+            )
+        return split_transcript(value) is not None
+    if isinstance(value, Mapping):
+        return bool(value) and all(map(is_exchange, value.values()))
     if not isinstance(value, list | tuple) or not value:
         return False
-    first = value[0]
-    if isinstance(first, dict):
-        return is_message(first)
-    return isinstance(first, str)
-
-
-def _find_wrapper_field(row: Row) -> str:
-    """The field of an object that holds a list of rows, or ""."""
-    for name, value in row.items():
-        if _is_list_of_rows(value):
-            return str(name)
-    return ""
-
-
-def _is_list_of_rows(value: Any) -> bool:
-    """Whether a value is a list of objects that are not messages."""
-    if not isinstance(value, list) or not value:
-        return False
-    first = value[0]
-    return isinstance(first, dict) and not is_message(first)
-
-
-# Errors
-
-
-def _explain_no_layout(
-    columns: Sequence[str],
-    settings: IngestSettings,
-) -> str:
-    """Which columns there are, and how to tell tacos which to read."""
-    shown = ", ".join(columns[:N_SHOWN_IN_FILE])
-    if len(columns) > N_SHOWN_IN_FILE:
-        shown += ", ..."
-    named_columns = (
-        settings.instruction,
-        settings.input,
-        settings.response,
-        settings.tags,
-        settings.score,
-    )
-    for named in named_columns:
-        if named and named not in columns:
-            return f"no row has the column {named!r}; the columns are: {shown}"
-    expected = "instruction and response"
-    if settings.format != "auto":
-        expected = f"rows of format {settings.format}"
-    return (
-        f"no {expected} found in the columns: {shown}; "
-        "name them with --set ingest.instruction=COLUMN --set ingest.response=COLUMN"
-    )
+    return is_message(value[0]) or is_exchange(value[0])

@@ -17,21 +17,21 @@ from typing import Any, NamedTuple
 import orjson
 
 from tacos.config import IngestSettings
-from tacos.methods.samples.conversations import (
-    CONTENTS,
+from tacos.methods.samples.cells import (
+    UnusableRow,
     cell_to_text,
-    is_message_list,
-    keep_answered_turns,
     load_json_cell,
-    read_conversation,
-    read_turns,
     says_no_input,
 )
-from tacos.methods.samples.row_layout import (
-    RowLayout,
-    UnusableRow,
-    choose_row_layout,
+from tacos.methods.samples.conversations import keep_answered_turns, read_turns
+from tacos.methods.samples.messages import (
+    PlacedTurn,
+    is_message,
+    is_message_list,
+    place_turns,
 )
+from tacos.methods.samples.roles import Roles
+from tacos.methods.samples.row_layout import RowLayout, choose_row_layout
 from tacos.records import Turn
 
 
@@ -57,7 +57,7 @@ def extract_parts(
     """
     row = json.loads(raw)
     layout = choose_row_layout(row, settings)
-    turns = keep_answered_turns(read_turns(row, layout))
+    turns = keep_answered_turns(read_turns(row, layout, settings.roles))
     question_number = _find_last_turn(turns, "user")
     earlier = [*turns[:-1]]
     question = earlier.pop(question_number)
@@ -67,7 +67,7 @@ def extract_parts(
     row_input = _read_input(row, layout)
     if row_input:
         instruction = cell_to_text(row[layout.instruction], layout.instruction)
-    if not instruction.strip():
+    if says_no_input(instruction):
         raise UnusableRow("its instruction is empty", failure=False)
     contexts = [
         _render_transcript(earlier),
@@ -104,6 +104,7 @@ def rewrite_row(
             layout,
             instruction,
             response,
+            settings.roles,
         )
     elif layout.format == "self-instruct":
         row[layout.instruction] = instruction
@@ -113,6 +114,7 @@ def rewrite_row(
             row[layout.instruction],
             instruction,
             response,
+            settings.roles,
         )
     return row
 
@@ -145,21 +147,32 @@ def _replace_columns(
     layout: RowLayout,
     instruction: str,
     response: str,
+    roles: Roles,
 ) -> None:
     """Replace question and answer in columns; either may hold messages."""
     answer = row[layout.response]
     question = row[layout.instruction]
     if is_message_list(answer):
-        first = read_conversation(answer)[0]
-        if first.role == "user":
-            # The column of the answer holds the whole conversation, including its question.
-            row[layout.response] = _replace_last_texts(answer, instruction, response)
+        turns = [placed.turn for placed in place_turns(answer, roles)]
+        # The column of the answer may hold the whole conversation, including its question.
+        is_whole = any(turn.role == "user" for turn in turns)
+        new_question = instruction if is_whole else None
+        row[layout.response] = _replace_last_texts(
+            answer, new_question, response, roles
+        )
+        if is_whole:
             return
-        row[layout.response] = _replace_last_texts(answer, None, response)
+    elif is_message(answer):
+        (row[layout.response],) = _replace_last_texts([answer], None, response, roles)
+    elif isinstance(answer, list):
+        # The first of several answers is the one that was read.
+        row[layout.response] = [response, *answer[1:]]
     else:
         row[layout.response] = response
     if is_message_list(question):
-        row[layout.instruction] = _replace_last_texts(question, instruction, None)
+        row[layout.instruction] = _replace_last_texts(
+            question, instruction, None, roles
+        )
     else:
         row[layout.instruction] = instruction
 
@@ -168,6 +181,7 @@ def _replace_last_texts(
     value: Any,
     instruction: str | None,
     response: str | None,
+    roles: Roles,
 ) -> Any:
     """Messages (a list, or its JSON) with other texts in place of the last question and answer.
 
@@ -176,18 +190,19 @@ def _replace_last_texts(
     is_json = isinstance(value, str)
     if is_json:
         value = load_json_cell(value, "the conversation")
+    if not isinstance(value, list):
+        raise UnusableRow("its messages are no list", failure=False)
     messages = list(value)
-    turns = read_conversation(messages)
+    placed = place_turns(messages, roles)
+    turns = [place.turn for place in placed]
     # The answer first: the question is the last one before it, not the last of all.
     if response is not None:
         last_answer = _find_last_turn(turns, "assistant")
-        messages[last_answer] = _replace_message_text(messages[last_answer], response)
+        _replace_message_text(messages, placed[last_answer], response)
         turns = turns[:last_answer]
     if instruction is not None:
         last_question = _find_last_turn(turns, "user")
-        messages[last_question] = _replace_message_text(
-            messages[last_question], instruction
-        )
+        _replace_message_text(messages, placed[last_question], instruction)
     if is_json:
         return orjson.dumps(messages).decode()
     return messages
@@ -206,27 +221,27 @@ def _find_last_turn(
 
 
 def _replace_message_text(
-    message: Any,
+    messages: list[Any],
+    place: PlacedTurn,
     text: str,
-) -> Any:
-    """A message with another text, in the form of the old one."""
+) -> None:
+    """Put another text in the place of a turn's, in the form of the old one."""
+    message = messages[place.number]
     if isinstance(message, str):
-        return text
-    for key in CONTENTS:
-        old = message.get(key)
-        if not old:
-            continue
-        new: Any = text
-        # A message made of parts stays one.
-        if isinstance(old, list):
-            new = [
-                {
-                    "type": "text",
-                    "text": text,
-                }
-            ]
-        return {
-            **message,
-            key: new,
-        }
-    raise UnusableRow("its answer is a tool call", failure=False)
+        messages[place.number] = text
+        return
+    if not place.field:
+        raise UnusableRow("its answer is a tool call", failure=False)
+    new: Any = text
+    # A message made of parts stays one.
+    if isinstance(message[place.field], list):
+        new = [
+            {
+                "type": "text",
+                "text": text,
+            }
+        ]
+    messages[place.number] = {
+        **message,
+        place.field: new,
+    }

@@ -5,7 +5,7 @@ The result depends on the row alone, so shards of any size give the same samples
 their values into turns. Decisions:
 
 - A conversation is cut back to its last answer. If that answer is empty ("empty response") or there
-  is none ("no answer"), the row is a reject that is counted but is not a failure.
+  is none ("no answer of an assistant"), the row is a reject that is counted but is not a failure.
 - Of several `instances` the first is taken: one input row gives one output row.
 - Texts are kept as they are; only the content hash ignores white space around them.
 - A score that is not a number is null, never a default; so are unreadable tags.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Protocol
@@ -25,13 +26,11 @@ import orjson
 import polars as pl
 
 from tacos.config import IngestSettings
+from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.conversations import keep_answered_turns, read_turns
-from tacos.methods.samples.row_layout import (
-    Row,
-    UnusableRow,
-    choose_row_layout,
-    detect_layout,
-)
+from tacos.methods.samples.layout_detection import detect_layout
+from tacos.methods.samples.reading_notes import list_reading_notes
+from tacos.methods.samples.row_layout import Row, choose_row_layout
 from tacos.records import SAMPLES, Reject, Sample, Turn, WrittenRow
 
 LARGEST_SCORE = 1e12
@@ -57,9 +56,11 @@ class NumberedRows(Protocol):
 def parse_sample_batch(
     batch: NumberedRows,
     settings: IngestSettings,
+    taken: Counter[str] | None = None,
 ) -> tuple[list[Sample], list[Reject]]:
     """Samples and rejects of a batch, each in the order of the rows.
 
+    `taken` counts the samples by what was read of them (`tacos.methods.samples.reading_notes`).
     Raises `InputError` if no row of a file's first batch has usable columns: then the file is
     wrong, not its rows.
     """
@@ -74,7 +75,7 @@ def parse_sample_batch(
     rejects = list(batch.rejects)
     for number, row in batch.rows:
         id_ = f"{batch.file}:{number}"
-        parsed = parse_sample(row, id_, settings)
+        parsed = parse_sample(row, id_, settings, taken)
         if isinstance(parsed, Sample):
             samples.append(parsed)
         else:
@@ -88,6 +89,7 @@ def parse_sample(
     row: Row,
     id: str,
     settings: IngestSettings,
+    taken: Counter[str] | None = None,
 ) -> Sample | Reject:
     """The sample that a row holds, or why it holds none.
 
@@ -112,7 +114,7 @@ def parse_sample(
         )
     try:
         layout = choose_row_layout(row, settings)
-        turns = keep_answered_turns(read_turns(row, layout))
+        turns = keep_answered_turns(read_turns(row, layout, settings.roles))
     except UnusableRow as problem:
         return Reject(
             id,
@@ -121,6 +123,8 @@ def parse_sample(
             raw=raw[:MAX_RAW],
             failure=problem.failure,
         )
+    if taken is not None:
+        taken.update(list_reading_notes(row, layout, settings.roles))
     # Tags and scores of the input, if the settings name their columns.
     tags = None
     if settings.tags:

@@ -47,8 +47,8 @@ def ingest_batch(
     settings: Settings,
 ) -> StageOutput:
     """Raw rows -> samples, row by row; their turns are without the templates."""
-    samples, rejects = sample_parsing.parse_sample_batch(batch, settings.ingest)
     notes: Counter[str] = Counter()
+    samples, rejects = sample_parsing.parse_sample_batch(batch, settings.ingest, notes)
     file_templates = templates.get(batch.file, ())
     if file_templates:
         samples = [

@@ -7,7 +7,7 @@ import pytest
 
 from tacos.config import IngestSettings
 from tacos.methods.samples import sample_parsing
-from tacos.methods.samples.row_layout import UnusableRow
+from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.row_rewriting import extract_parts, rewrite_row
 from tacos.records import Sample
 
@@ -177,6 +177,6 @@ def test_what_has_no_text_of_its_own_cannot_be_rewritten() -> None:
         )
     with pytest.raises(UnusableRow, match="instruction is empty"):
         extract_parts(
-            json.dumps({"instruction": " ", "input": "1 + 1", "output": "2"}),
+            json.dumps({"instruction": "-", "input": "1 + 1", "output": "2"}),
             IngestSettings(),
         )

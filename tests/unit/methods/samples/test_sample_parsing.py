@@ -190,8 +190,8 @@ def test_empty_turns_in_the_middle_are_left_out() -> None:
         ({"instruction": "q", "output": " \n"}, "empty response"),
         ({"instruction": "q", "output": None}, "empty response"),
         ({"instruction": "", "input": "<noinput>", "output": "a"}, "empty instruction"),
-        ({"instruction": "q", "instances": []}, "no answer"),
-        ({"messages": MESSAGES[:1]}, "no answer"),
+        ({"instruction": "q", "instances": []}, "no answer of an assistant"),
+        ({"messages": MESSAGES[:1]}, "no answer of an assistant"),
         ({"messages": MESSAGES[1:]}, "empty instruction"),
         ({"messages": []}, "empty conversation"),
         (
@@ -246,9 +246,13 @@ def test_rows_without_something_to_learn_are_counted_but_no_failures(
         ({"messages": [*MESSAGES, 5]}, "a message is int, not an object"),
         (
             {"messages": [{"role": "narrator", "content": "q"}]},
-            "unknown role 'narrator'",
+            "unknown role 'narrator': say who it is, e.g. "
+            """--set 'ingest.roles={"narrator" = "user"}'""",
         ),
-        ({"messages": [*MESSAGES, {"content": "q"}]}, "unknown role 'None'"),
+        (
+            {"messages": [*MESSAGES, {"content": "q"}]},
+            "a message has no role; its keys are: content",
+        ),
     ],
 )
 def test_rows_of_the_wrong_type_are_failures(row: dict, reason: str) -> None:

@@ -1,0 +1,213 @@
+"""Turns the cells of a row, and the contents of messages, into texts.
+
+A text is kept as it is. Null, and NaN as pandas writes it for an empty cell, are no text. Other
+values are refused with their type, never rendered as Python prints them.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import warnings
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+N_SHOWN = 40
+"""Characters of an unknown role or part that its reason quotes."""
+TEXT_PARTS = (
+    "text",
+    "input_text",
+    "output_text",
+)
+"""Types of the parts of a message that are texts."""
+CALL_PARTS = (
+    "tool_call",
+    "tool_calls",
+    "function_call",
+)
+"""Types of parts that hold a tool call as text."""
+PART_TEXTS = (
+    "text",
+    "value",
+    "content",
+)
+"""Fields of a part that may hold its text."""
+
+# What people, and pandas, write into a cell to say that there is nothing; only letters are
+# compared.
+NO_INPUT = frozenset(
+    {
+        "noinput",
+        "noinputrequired",
+        "noinputneeded",
+        "noinputprovided",
+        "noinputgiven",
+        "na",
+        "nan",
+        "nat",
+        "notapplicable",
+        "notavailable",
+        "notprovided",
+        "none",
+        "null",
+        "empty",
+    }
+)
+NO_INPUT_ZH = frozenset(
+    {
+        "无",
+        "空",
+        "无输入",
+        "没有输入",
+        "无需输入",
+        "不适用",
+    }
+)
+MAX_NO_INPUT = 40
+"""Longer inputs are never mere notes that there is no input."""
+NOT_A_LETTER = re.compile(r"&\w+;|[\W_]")
+NOTHING = re.compile(r"""[\s\-\N{EN DASH}\N{EM DASH}_"'“”]*""")
+"""Cells of dashes or quotation marks alone."""
+
+
+class UnusableRow(Exception):
+    """Why a row cannot be used; becomes a `Reject`, with the same `reason` and `failure`."""
+
+    def __init__(
+        self,
+        reason: str,
+        failure: bool = True,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.failure = failure
+
+
+def cell_to_text(
+    value: Any,
+    column: str,
+) -> str:
+    """The text of a cell or of a message, "" for null. Raises `UnusableRow` for other types."""
+    # Nearly all cells of nearly all rows are strings, so the cheapest test comes first.
+    if type(value) is str:
+        return value
+    if is_missing(value):
+        return ""
+    # A message may be a list of parts, of which only texts can be used.
+    if isinstance(value, list | tuple):
+        parts = [_part_to_text(part, column) for part in value]
+        return "\n".join(parts)
+    # A bool is an int to isinstance(), but no text.
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        type_name = type(value).__name__
+        raise UnusableRow(f"{column} is {type_name}, not text")
+    return str(value)
+
+
+def content_to_text(value: Any) -> str:
+    """The text of a message's content, which may be an object that holds it."""
+    if not isinstance(value, Mapping):
+        return cell_to_text(value, "content")
+    if isinstance(value.get("parts"), list):
+        return cell_to_text(value["parts"], "content")
+    return _part_to_text(value, "content")
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing: null, or NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a cell holds nothing or white space alone."""
+    if isinstance(value, str):
+        return not value.strip()
+    return is_missing(value)
+
+
+def join_instruction_and_input(
+    instruction: str,
+    context: Any,
+    column: str,
+) -> str:
+    """Instruction, blank line, input; inputs that only say that there is none are left out.
+
+    >>> join_instruction_and_input("Name a fruit.", "<noinput>", "input")
+    'Name a fruit.'
+    """
+    text = cell_to_text(context, column)
+    if says_no_input(text):
+        return instruction
+    if says_no_input(instruction):
+        return text
+    return f"{instruction}\n\n{text}"
+
+
+def says_no_input(text: str) -> bool:
+    """Whether a cell holds nothing, or only says so.
+
+    >>> [says_no_input(text) for text in ("", "-", "NaN", "<no input>", "none of them", "0")]
+    [True, True, True, True, False, False]
+    """
+    if len(text) > MAX_NO_INPUT:
+        return not text.strip()
+    if NOTHING.fullmatch(text):
+        return True
+    letters = NOT_A_LETTER.sub("", text).lower()
+    return letters in NO_INPUT or letters in NO_INPUT_ZH
+
+
+def load_json_cell(
+    text: str,
+    name: str,
+) -> Any:
+    """The value of a cell that holds JSON, or a list as Python prints it (as CSV files of data
+    frames do). Raises `UnusableRow` if it does not.
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        pass
+    try:
+        with warnings.catch_warnings():
+            # Of backslashes that mean nothing.
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        value = None
+    if isinstance(value, list | tuple | dict):
+        return value
+    if text.lstrip().startswith(("[{'", "['", "{'", "[array(", "array(")):
+        raise UnusableRow(
+            f"{name} is a Python object printed as text, not JSON: write it with json.dumps"
+        )
+    raise UnusableRow(f"{name} is not JSON")
+
+
+def _part_to_text(
+    part: Any,
+    column: str,
+) -> str:
+    """The text of one part of a message."""
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        type_name = type(part).__name__
+        raise UnusableRow(f"{column} is a list of {type_name}, not text")
+    kind = part.get("type") or "text"
+    text = None
+    for field in PART_TEXTS:
+        if isinstance(part.get(field), str):
+            text = part[field]
+            break
+    if kind in TEXT_PARTS + CALL_PARTS and text is not None:
+        return str(text)
+    shown = str(kind)[:N_SHOWN]
+    if kind in TEXT_PARTS:
+        keys = ", ".join(map(str, part))
+        raise UnusableRow(f"{column} has a part without a text; its keys are {keys}")
+    raise UnusableRow(f"{column} has a part that is not text: {shown}", failure=False)

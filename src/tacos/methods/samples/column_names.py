@@ -1,0 +1,156 @@
+"""The column names that public data sets use, and how a row's columns are looked up by them.
+
+Names are compared without case, surrounding blanks, or the difference of blanks, hyphens and
+underscores: `Instruction `, `SYSTEM PROMPT` and `system_prompt` are the usual names, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+Columns = tuple[str, ...]
+
+CONVERSATIONS = (
+    "conversations",
+    "messages",
+    "conversation",
+    "contents",
+)
+MAYBE_CONVERSATIONS = (
+    "dialogue",
+    "dialog",
+    "dialogues",
+    "chat",
+    "data",
+)
+"""Names that often mean something else, so columns of questions and answers go before them."""
+TRANSCRIPTS = (
+    "items",
+    "turns",
+    "text",
+    "chosen",
+    "plain_text",
+    "input",
+    "prompt",
+    "instruction",
+)
+"""Names of columns that may hold a whole conversation where nothing else does: messages, or one
+text with marks such as "Human:".
+"""
+DEFINITIONS = ("definition",)
+"""A task's definition is an instruction whose input may be called `inputs`."""
+INSTRUCTIONS = (
+    "instruction",
+    "prompt",
+    "question",
+    "query",
+    "problem",
+    "instructions",
+    "user_prompt",
+    *DEFINITIONS,
+)
+CONTEXTS = (
+    "input",
+    "context",
+    "passage",
+)
+FINAL_ANSWERS = ("answer",)
+"""Beside a `solution`, these hold its last line alone, such as "7"."""
+WORKED_ANSWERS = ("solution",)
+CHOSEN = "chosen"
+RESPONSES = (
+    "output",
+    "response",
+    "completion",
+    *WORKED_ANSWERS,
+    *FINAL_ANSWERS,
+    CHOSEN,
+    "target",
+    "generated_solution",
+    "answers",
+    "targets",
+    "chosen_response",
+    "preferred_output",
+)
+COUPLES = (
+    ("user", "assistant"),
+    ("human", "assistant"),
+    ("human", "bot"),
+    ("human", "gpt"),
+    ("user", "bot"),
+    ("source", "target"),
+    ("inputs_pretokenized", "targets_pretokenized"),
+    ("inputs", "targets"),
+    ("input_text", "output_text"),
+    ("message_1", "message_2"),
+    ("questions", "answers"),
+    ("q", "a"),
+    ("ask", "answer"),
+    ("patient", "doctor"),
+    ("content", "summary"),
+    ("指令", "输出"),
+    ("问题", "回答"),
+    ("问题", "答案"),
+)
+"""Names that mean question and answer only together."""
+SYSTEMS = (
+    "system",
+    "system_prompt",
+    "systeminstruction",
+    "system_instruction",
+    "meta_instruction",
+)
+HISTORIES = (
+    "history",
+    "chat_history",
+)
+TREES = ("prompt",)
+"""Columns that may hold a tree of messages."""
+REPLIES = ("replies",)
+"""The column of a row that is the first message of a tree."""
+
+
+def find_first_column(
+    names: Iterable[str],
+    columns: Columns,
+    used: Columns = (),
+) -> str:
+    """The column with the first of the names that is one and not used yet, or "".
+
+    >>> find_first_column(("instruction", "prompt"), ("Prompt ", "Output"))
+    'Prompt '
+    """
+    by_name = _index_columns(columns)
+    for name in names:
+        column = by_name.get(name, "")
+        if column and column not in used:
+            return column
+    return ""
+
+
+def list_found_columns(names: Iterable[str], columns: Columns) -> Columns:
+    """The columns that have one of the names, in the order of the names."""
+    by_name = _index_columns(columns)
+    return tuple(by_name[name] for name in names if name in by_name)
+
+
+def normalise_name(column: object) -> str:
+    """How a column's name is compared.
+
+    >>> normalise_name(" System Prompt")
+    'system_prompt'
+    """
+    name = str(column).strip(" \t\r\n\ufeff").lower()
+    return name.replace(" ", "_").replace("-", "_")
+
+
+@lru_cache(maxsize=1024)
+def _index_columns(columns: Columns) -> Mapping[str, str]:
+    """Compared name -> column; cached, as rows repeat columns."""
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(normalise_name(column), column)
+    # Of two that differ in case alone, the usual spelling is meant.
+    by_name.update((column, column) for column in columns if column in by_name)
+    return by_name

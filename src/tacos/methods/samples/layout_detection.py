@@ -1,0 +1,174 @@
+"""Tells whether a file holds rows that can be read, and why not: the wrong kind of file is one
+clear error, not thousands of rejects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tacos.config import IngestSettings
+from tacos.errors import InputError
+from tacos.methods.samples.cells import UnusableRow
+from tacos.methods.samples.column_names import find_first_column, normalise_name
+from tacos.methods.samples.messages import CONTENTS, SPEAKERS, is_message
+from tacos.methods.samples.row_layout import Row, RowLayout, choose_row_layout
+
+N_SHOWN = 20
+"""Columns listed in the error of a file."""
+N_SHOWN_IDS = 3
+RECORDS = "to_json(FILE, orient='records', lines=True)"
+MESSAGE_LINKS = (
+    "parent_id",
+    "message_id",
+    "conversation_id",
+    "message_tree_id",
+)
+
+
+def detect_layout(
+    rows: Sequence[Row],
+    settings: IngestSettings,
+    name: str = "data",
+) -> RowLayout:
+    """The layout of the first row that has one and holds the columns of tags and scores, if named.
+
+    `name` is that of the file. Raises `InputError` that says what the file is, or lists its
+    columns, if there is no such row.
+    """
+    if len(rows) == 1:
+        problem = _explain_single_object(rows[0], settings)
+        if problem:
+            raise InputError(f"{name}: {problem}")
+    required = [column for column in (settings.tags, settings.score) if column]
+    for row in rows:
+        try:
+            layout = choose_row_layout(row, settings)
+        except UnusableRow:
+            continue
+        if all(column in row for column in required):
+            return layout
+    columns: dict[str, None] = {}
+    for row in rows:
+        columns.update((str(column), None) for column in row)
+    problem = _explain_no_layout(list(columns), settings)
+    raise InputError(f"{name}: {problem}")
+
+
+def _explain_single_object(row: Row, settings: IngestSettings) -> str:
+    """Why a file's only object is no row but holds all rows in some form; "" if it is a row."""
+    is_table = _holds_columns(row)
+    if is_table or (
+        {"columns", "data"} <= row.keys() and _is_list_of_lists(row["data"])
+    ):
+        return (
+            "the file is one object that holds the table column by column; "
+            f"write a row per line (pandas: {RECORDS})"
+        )
+    if _has_layout(row, settings):
+        return ""
+    wrapper = _find_wrapper_field(row)
+    if wrapper:
+        return (
+            f"the rows are wrapped in an object, in its field {wrapper!r}; "
+            "put the list of rows itself into the file"
+        )
+    first = next(iter(row.values()), None)
+    if isinstance(first, Mapping) and _has_layout(first, settings):
+        ids = [str(key) for key in list(row)[:N_SHOWN_IDS]]
+        shown = ", ".join(ids) + (", ..." if len(row) > N_SHOWN_IDS else "")
+        return (
+            f"the file is one object with a row under each key ({shown}); "
+            "write the rows alone, one per line or as a list"
+        )
+    return ""
+
+
+def _has_layout(row: Mapping[Any, Any], settings: IngestSettings) -> bool:
+    """Whether a row can be read by its columns."""
+    try:
+        choose_row_layout({str(key): value for key, value in row.items()}, settings)
+    except UnusableRow:
+        return False
+    return True
+
+
+def _holds_columns(row: Row) -> bool:
+    """Whether each field holds a whole column: an object with the same keys, or a list of texts of
+    the same length, of at least two rows.
+    """
+    if len(row) < 2:
+        return False
+    values = list(row.values())
+    if all(isinstance(value, Mapping) and value for value in values):
+        first = list(values[0])
+        is_numbered = all(str(key).isdigit() for key in first)
+        return is_numbered and all(list(value) == first for value in values)
+    if all(isinstance(value, list) for value in values):
+        lengths = {len(value) for value in values}
+        n_rows = max(lengths)
+        is_text = isinstance(values[0][0], str) if n_rows else False
+        return len(lengths) == 1 and n_rows > 1 and is_text
+    return False
+
+
+def _is_list_of_lists(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list)
+
+
+def _find_wrapper_field(row: Row) -> str:
+    """The field of an object that holds the longest list of rows, or ""."""
+    lengths = {}
+    for name, value in row.items():
+        if _is_list_of_rows(value):
+            lengths[str(name)] = len(value)
+    return max(lengths, key=lengths.__getitem__, default="")
+
+
+def _is_list_of_rows(value: Any) -> bool:
+    """Whether a value is a list of objects that are not messages."""
+    if not isinstance(value, list) or not value:
+        return False
+    first = value[0]
+    return isinstance(first, Mapping) and not is_message(first)
+
+
+def _explain_no_layout(
+    columns: Sequence[str],
+    settings: IngestSettings,
+) -> str:
+    """Which columns there are, and how to tell tacos which to read."""
+    shown = ", ".join(columns[:N_SHOWN])
+    if len(columns) > N_SHOWN:
+        shown += ", ..."
+    named_columns = (
+        settings.instruction,
+        settings.input,
+        settings.response,
+        settings.tags,
+        settings.score,
+    )
+    for named in named_columns:
+        if named and named not in columns:
+            return f"no row has the column {named!r}; the columns are: {shown}"
+    if _are_single_messages(columns):
+        return (
+            f"each row is a single message (columns: {shown}); "
+            "put the messages of a conversation into one row, as a list under 'messages'"
+        )
+    expected = "instruction and response"
+    if settings.format != "auto":
+        expected = f"rows of format {settings.format}"
+    return (
+        f"no {expected} found in the columns: {shown}; "
+        "name them with --set ingest.instruction=COLUMN --set ingest.response=COLUMN "
+        "(a column that holds whole conversations: ingest.instruction alone)"
+    )
+
+
+def _are_single_messages(columns: Sequence[str]) -> bool:
+    """Whether the columns are those of messages, one per row."""
+    names = {normalise_name(column) for column in columns}
+    has_speaker = not names.isdisjoint(SPEAKERS)
+    has_text = find_first_column(CONTENTS, tuple(columns)) != ""
+    return has_speaker and has_text and not names.isdisjoint(MESSAGE_LINKS + SPEAKERS)

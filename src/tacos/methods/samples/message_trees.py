@@ -1,0 +1,47 @@
+"""Trees of messages, as OpenAssistant publishes them: each message has several replies.
+
+One row gives one conversation: at each message the best reply is taken, by the rank that people
+gave (0 is best), so the conversation is the one that they liked best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Message = Mapping[str, Any]
+
+REPLIES = "replies"
+
+
+def is_message_tree(value: Any) -> bool:
+    """Whether a value is a message with a list of replies."""
+    return isinstance(value, Mapping) and isinstance(value.get(REPLIES), list)
+
+
+def list_best_path(tree: Message) -> list[Message]:
+    """The messages from the first one down, each the best reply to the one before.
+
+    >>> replies = [{"text": "b", "rank": 1}, {"text": "a", "rank": 0}]
+    >>> [message["text"] for message in list_best_path({"text": "q", "replies": replies})]
+    ['q', 'a']
+    """
+    path = [tree]
+    while True:
+        replies = path[-1].get(REPLIES) or []
+        kept = [reply for reply in replies if _is_kept(reply)]
+        if not kept:
+            return path
+        best = min(kept, key=_read_rank)
+        path.append(best)
+
+
+def _is_kept(reply: Any) -> bool:
+    """Whether a reply is a message that was not deleted."""
+    return isinstance(reply, Mapping) and not reply.get("deleted")
+
+
+def _read_rank(reply: Message) -> float:
+    """The rank of a reply; those without one come last, in their order."""
+    rank = reply.get("rank")
+    return float(rank) if isinstance(rank, int | float) else float("inf")

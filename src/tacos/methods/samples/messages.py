@@ -1,0 +1,388 @@
+"""Turns a conversation's messages into turns.
+
+A message is {role, content} or {from, value}, under any of the usual names; of two names for the
+same thing, the one that has a value counts. An object without a speaker is an exchange if its keys
+are speakers themselves, such as {human, assistant}, or a question and an answer, such as {input,
+output}; it gives two turns. In a list of texts user and assistant alternate, the user first. The
+output of a tool is a system turn.
+
+An answer of weight 0 is not trained on, so the conversation ends with the last answer that is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tacos.methods.samples.cells import (
+    N_SHOWN,
+    UnusableRow,
+    cell_to_text,
+    content_to_text,
+    is_blank,
+    is_missing,
+    load_json_cell,
+)
+from tacos.methods.samples.column_names import normalise_name
+from tacos.methods.samples.roles import (
+    NO_ROLES,
+    Role,
+    Roles,
+    TurnRole,
+    find_role,
+    normalise_speaker,
+)
+from tacos.methods.samples.tool_messages import render_tool_calls, render_tool_output
+from tacos.methods.samples.transcripts import split_transcript, strip_marks
+from tacos.records import Turn
+
+Message = Mapping[str, Any]
+
+SPEAKERS = (
+    "role",
+    "from",
+    "speaker",
+    "author",
+)
+CONTENTS = (
+    "content",
+    "value",
+    "text",
+    "parts",
+    "utterance",
+    "markdown",
+)
+"""Fields of a message that may hold its text."""
+WEIGHTS = (
+    "weight",
+    "loss_weight",
+    "loss",
+    "train",
+    "training",
+    "output_with_loss",
+)
+"""Fields of a message that say whether it is trained on: 0 and false mean no."""
+SPEAKER_KEYS: dict[TurnRole, tuple[str, ...]] = {
+    "user": (
+        "human",
+        "user",
+        "用户",
+    ),
+    "assistant": (
+        "assistant",
+        "bot",
+        "gpt",
+        "ai",
+        "chatbot",
+        "chatgpt",
+        "moss",
+        "claude",
+        "gemini",
+        "助手",
+    ),
+}
+"""Keys of an exchange that are names of speakers."""
+SIDES: dict[TurnRole, tuple[str, ...]] = {
+    "system": (
+        "system",
+        "system_prompt",
+        "meta_instruction",
+    ),
+    "user": (
+        *SPEAKER_KEYS["user"],
+        "instruction",
+        "question",
+        "prompt",
+        "query",
+        "input",
+        "q",
+    ),
+    "assistant": (
+        *SPEAKER_KEYS["assistant"],
+        "output",
+        "response",
+        "answer",
+        "completion",
+        "a",
+    ),
+}
+"""Keys of an exchange in a conversation."""
+ALTERNATING_ROLES: tuple[TurnRole, TurnRole] = ("user", "assistant")
+JSON_START = re.compile(r"""\s*(\[\s*[\[{"']|\{)""")
+"""How the JSON of messages, or Python's print of them, begins."""
+TURN_KEY = re.compile(r"turn_?(\d+)")
+
+
+class PlacedTurn(NamedTuple):
+    """A turn, and where its text stands: the number of its message, and the message's field ("" for
+    a message that is a text, or whose text was made from several fields).
+    """
+
+    turn: Turn
+    number: int
+    field: str
+    is_trained: bool = True
+
+
+def read_conversation(
+    value: Any,
+    roles: Roles = NO_ROLES,
+) -> list[Turn]:
+    """The turns of a list of messages or of alternating texts, of its JSON, or of a transcript.
+
+    Raises `UnusableRow` for anything else.
+    """
+    return [placed.turn for placed in place_turns(value, roles)]
+
+
+def place_turns(
+    value: Any,
+    roles: Roles = NO_ROLES,
+) -> list[PlacedTurn]:
+    """The turns of a conversation with their places, up to the last answer that is trained on.
+
+    Raises `UnusableRow`.
+    """
+    turns = list(_iterate_turns(list_messages(value), roles))
+    answers = [number for number, turn in enumerate(turns) if _is_answer(turn)]
+    trained = [number for number in answers if turns[number].is_trained]
+    if len(trained) == len(answers):
+        return turns
+    if not trained:
+        raise UnusableRow("no answer has a weight above 0", failure=False)
+    return turns[: trained[-1] + 1]
+
+
+def list_messages(value: Any) -> Sequence[Any]:
+    """The messages of a conversation in whatever form a cell holds it; none in an empty cell.
+
+    Raises `UnusableRow`.
+    """
+    if is_blank(value):
+        return []
+    if isinstance(value, str):
+        transcript = None if JSON_START.match(value) else split_transcript(value)
+        if transcript is not None:
+            return [{"role": role, "content": text} for role, text in transcript]
+        value = load_json_cell(value, "the conversation")
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return _list_numbered_turns(value)
+    if not isinstance(value, list | tuple):
+        raise UnusableRow("the conversation is not a list")
+    return value
+
+
+def is_message(value: Any) -> bool:
+    """Whether an object is a message: it names its speaker."""
+    return isinstance(value, Mapping) and _get_first_field(value, SPEAKERS)[0] != ""
+
+
+def is_exchange(value: Any) -> bool:
+    """Whether an object holds what user and assistant say, under keys that name them.
+
+    >>> is_exchange({"human": "Hi.", "assistant": "Hello."}), is_exchange({"input": "Hi."})
+    (True, False)
+    """
+    if not isinstance(value, Mapping):
+        return False
+    names = {normalise_name(key) for key in value}
+    has_user = not names.isdisjoint(SPEAKER_KEYS["user"])
+    has_assistant = not names.isdisjoint(SPEAKER_KEYS["assistant"])
+    if len(names) == 1:
+        return has_user or has_assistant
+    return has_user and has_assistant
+
+
+def is_list_of_exchanges(value: Any) -> bool:
+    """Whether a value is a list of objects that each hold a question and an answer, under any of
+    the usual keys.
+    """
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    if not isinstance(value[0], Mapping):
+        return False
+    roles = {role for role, _, _ in _list_sides(value[0])}
+    return roles >= {"user", "assistant"}
+
+
+def is_message_list(value: Any) -> bool:
+    """Whether a value is a list of messages."""
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return is_message(value[0])
+
+
+def list_speakers(value: Any, roles: Roles) -> dict[str, Role]:
+    """Speaker, as it is spelled in a conversation, -> role."""
+    found: dict[str, Role] = {}
+    for message in list_messages(value):
+        if not isinstance(message, Mapping):
+            continue
+        field, speaker = _get_first_field(message, SPEAKERS)
+        if field:
+            name = _spell_speaker(speaker)
+            found[name] = resolve_role(name, roles)
+        else:
+            found.update({key: role for role, key, _ in _list_sides(message)})
+    return found
+
+
+def resolve_role(speaker: str, roles: Roles) -> Role:
+    """The role of a speaker. Raises `UnusableRow` for an unknown one."""
+    name = normalise_speaker(speaker)
+    for given, role in roles.items():
+        if normalise_speaker(given) == name:
+            return role
+    known = find_role(speaker)
+    if known is None:
+        shown = speaker[:N_SHOWN]
+        raise UnusableRow(
+            f"unknown role {shown!r}: say who it is, e.g. "
+            f'--set \'ingest.roles={{"{shown}" = "user"}}\''
+        )
+    return known
+
+
+def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn]:
+    """The turns of all messages."""
+    for number, message in enumerate(messages):
+        if isinstance(message, str):
+            role = ALTERNATING_ROLES[number % 2]
+            yield PlacedTurn(Turn(role, message), number, "")
+            continue
+        if _is_pair_of_texts(message):
+            for role, text in zip(ALTERNATING_ROLES, message, strict=True):
+                yield PlacedTurn(Turn(role, text), number, "")
+            continue
+        if not isinstance(message, Mapping):
+            type_name = type(message).__name__
+            raise UnusableRow(f"a message is {type_name}, not an object")
+        field, speaker = _get_first_field(message, SPEAKERS)
+        if field:
+            yield _read_message(message, speaker, number, roles)
+        else:
+            yield from _read_exchange(message, number)
+
+
+def _is_pair_of_texts(message: Any) -> bool:
+    """Whether a message is [question, answer]."""
+    if not isinstance(message, list | tuple) or len(message) != 2:
+        return False
+    return all(isinstance(text, str) for text in message)
+
+
+def _is_answer(placed: PlacedTurn) -> bool:
+    return placed.turn.role == "assistant"
+
+
+def _read_message(
+    message: Message,
+    speaker: Any,
+    number: int,
+    roles: Roles,
+) -> PlacedTurn:
+    """One message that names its speaker."""
+    role = resolve_role(_spell_speaker(speaker), roles)
+    field, content = _get_first_field(message, CONTENTS)
+    if role == "tool":
+        text = render_tool_output(message, content)
+        return PlacedTurn(Turn("system", f"Tool: {text}"), number, "")
+    text = content_to_text(content)
+    calls = render_tool_calls(message)
+    if calls:
+        text = f"{text}\n{calls}" if text.strip() else calls
+        field = ""
+    return PlacedTurn(
+        Turn(role, text),
+        number,
+        field,
+        is_trained=_is_trained(message),
+    )
+
+
+def _read_exchange(message: Message, number: int) -> Iterator[PlacedTurn]:
+    """The turns of an object whose keys say who speaks."""
+    sides = _list_sides(message)
+    if not sides:
+        keys = ", ".join(map(str, list(message)[:8])) or "none"
+        raise UnusableRow(f"a message has no role; its keys are: {keys}")
+    for role, key, value in sides:
+        text = strip_marks(cell_to_text(value, key))
+        yield PlacedTurn(
+            Turn(role, text),
+            number,
+            key,
+            is_trained=role != "assistant" or _is_trained(message),
+        )
+
+
+def _list_sides(message: Message) -> list[tuple[TurnRole, str, Any]]:
+    """Role, key and value of the system text, the question and the answer of an exchange."""
+    keys = {normalise_name(key): key for key in message}
+    sides: list[tuple[TurnRole, str, Any]] = []
+    for role, names in SIDES.items():
+        for name in names:
+            # An answer that is null has not been given.
+            if name in keys and not is_missing(message[keys[name]]):
+                sides.append((role, keys[name], message[keys[name]]))
+                break
+    return sides
+
+
+def _get_first_field(
+    message: Message,
+    names: Sequence[str],
+) -> tuple[str, Any]:
+    """The first of the fields that has a value, and the value; ("", None) if none has one."""
+    found: tuple[str, Any] = ("", None)
+    for name in names:
+        value = message.get(name)
+        if value is None:
+            continue
+        # A text goes before an empty one.
+        if value != "" and not is_missing(value):
+            return name, value
+        if not found[0]:
+            found = (name, value)
+    if found[0]:
+        return found
+    # Seldom: names that are capitalised or padded.
+    for key, value in message.items():
+        name = normalise_name(key)
+        if name in names and key != name and not is_missing(value):
+            return key, value
+    return found
+
+
+def _spell_speaker(speaker: Any) -> str:
+    """A speaker's name, which may be in an object."""
+    if isinstance(speaker, Mapping):
+        _, name = _get_first_field(speaker, ("role", "name"))
+        return str(name)
+    return str(speaker)
+
+
+def _is_trained(message: Message) -> bool:
+    """Whether a message is trained on, as far as it says so."""
+    for name in WEIGHTS:
+        weight = message.get(name)
+        if isinstance(weight, int | float) and weight == 0:
+            return False
+    return True
+
+
+def _list_numbered_turns(value: Message) -> Sequence[Any]:
+    """The messages of an object of turns {turn_1, turn_2, ...}, or of a single exchange."""
+    numbers = {}
+    for key in value:
+        match = TURN_KEY.fullmatch(str(key).lower())
+        if match:
+            numbers[key] = int(match[1])
+    if numbers and len(numbers) == len(value):
+        return [value[key] for key in sorted(numbers, key=numbers.__getitem__)]
+    if is_message(value) or is_exchange(value):
+        return [value]
+    raise UnusableRow("the conversation is not a list")
