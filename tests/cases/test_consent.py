@@ -6,6 +6,7 @@ and runs whose every question was answered by files, go through.
 """
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def test_what_a_failed_run_leaves_is_said(
     words = ["tacos", "select", str(data), "-n", "400", "-o", str(output)]
     monkeypatch.setattr("sys.argv", words)
     with pytest.raises(SystemExit) as end:
-        run_app()
+        run_app(time.monotonic())
     assert end.value.code == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "only 12 usable rows" in line

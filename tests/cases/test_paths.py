@@ -7,6 +7,7 @@ below is that of a file, a run folder, an output, a ledger and a list of rows to
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -153,7 +154,7 @@ def test_a_name_that_is_not_utf8_is_refused_in_one_line(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["tacos", *words])
     with pytest.raises(SystemExit) as stopped:
-        run_app()
+        run_app(time.monotonic())
     printed = capsys.readouterr().err
     assert stopped.value.code == 2
     assert printed.count("\n") == 1
