@@ -18,9 +18,12 @@ import pytest
 from tests.server.fault_server import Behaviour, FaultServer, Scripted
 from tests.server.questions import tag_requests
 
+from tacos.config import LLMSettings
 from tacos.errors import LLMError
 from tacos.llm.chat.messages import render_request
 from tacos.llm.client import Client
+from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.offline import batch_api
 from tacos.llm.sending.error_statuses import classify_error_reply
 
 Body = dict[str, Any]
@@ -704,3 +707,32 @@ def test_a_command_that_begins_with_what_was_learned_says_so(
     assert caplog.messages == [
         "tiny-1 is asked without temperature: the server refused it before"
     ]
+
+
+def test_a_batch_is_written_in_the_form_that_was_learned_online(
+    connect: Connect, book: Ledger
+) -> None:
+    """Case llm_temperature: a batch would be refused a day later, line by line."""
+    status, body, name = FIELDS["gpt-5"]
+    questions = [render_request(each, "tiny-1") for each in tag_requests(4, 10)]
+    with FaultServer(Behaviour(script=Refusal(status, body, has(name)))) as server:
+        connect(server.url).answer(tag_requests(2))
+        settings = LLMSettings(base_url=server.url, proxy="none")
+        batch_api.fetch_batch_replies(questions, settings, book, poll=0.01)
+        lines = b"".join(server.batches.files.values()).splitlines()
+        requests = [json.loads(line) for line in lines if b'"body"' in line]
+    sent = [line["body"] for line in requests if "method" in line]
+    assert len(sent) == len(questions)
+    assert not any(name in each for each in sent)
+
+
+def test_a_fault_without_words_names_the_format_it_may_be_about(
+    connect: Connect,
+) -> None:
+    """Case llm_schema_500: a server that says nothing but 500."""
+    refusal = Refusal(500, b"Internal Server Error", lambda body: True)
+    with (
+        FaultServer(Behaviour(script=refusal)) as server,
+        pytest.raises(LLMError, match=r"--set llm\.structured=none may help"),
+    ):
+        connect(server.url, retries=1, concurrency=2).answer(tag_requests(30))

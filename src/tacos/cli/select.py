@@ -144,10 +144,12 @@ def _select_without_sending(
 
 
 def _set_up_logging(*, verbose: bool) -> None:
-    """Log to standard error: warnings, or with `verbose` everything from INFO on."""
-    # Standard output is for results alone.
-    level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    """Log everything from INFO on to standard error, if `verbose` is wanted."""
+    # Warnings go there anyway, one plain line each, and above the bars of a terminal.
+    if verbose:
+        logging.basicConfig(
+            level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+        )
 
 
 def _print_forecast(steps: list[StepForecast], *, as_json: bool) -> None:

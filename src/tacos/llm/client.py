@@ -28,10 +28,11 @@ from typing import Literal, TypeVar
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError, LLMError, OfflineError, TacosError
 from tacos.llm.chat.messages import render_reask, render_request
-from tacos.llm.chat.request_form import RequestForm, decode_form, encode_form
+from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.cost import prices
 from tacos.llm.ledger.ledger import KeyLeases, Ledger
 from tacos.llm.ledger.lookup import ReadEntry, interpret_entry, note_origin
+from tacos.llm.ledger.noted_forms import note_form, recall_form
 from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.ledger.submissions import find_keys_in_batches
@@ -49,8 +50,6 @@ POLL = 0.2
 """Seconds between looks for the replies that another process is asking for."""
 SLICE = 128
 """Requests that are worked on before the loop may turn to others."""
-NOTE_AGE = 86_400.0
-"""Seconds for which the ledger remembers what a server accepts."""
 T = TypeVar("T")
 Progress = Callable[[ClientTally], None]
 
@@ -105,7 +104,9 @@ class Client:
         self._sql_threads = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-sql")
         self._is_closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
-        self._sender.policy.forms.recall(self._recall_form())
+        self._sender.policy.forms.recall(
+            recall_form(ledger, endpoint.base, model, settings.structured)
+        )
         self._sender.progress = progress
         self._loop = self._sender.loop
 
@@ -309,8 +310,8 @@ class Client:
 
     def learned(self, form: RequestForm) -> None:
         """Remember what the server accepts."""
-        text = encode_form(form)
-        self._loop.spawn(self._run_sql(self.ledger.note, self._server, text))
+        note = (self.ledger, self.endpoint.base, self._name, form)
+        self._loop.spawn(self._run_sql(note_form, *note))
 
     # their parts
 
@@ -428,19 +429,6 @@ class Client:
     async def _run_sql(self, work: Callable[..., T], *args: object) -> T:
         """Call a function of the ledger off the loop."""
         return await self._loop.asyncio.run_in_executor(self._sql_threads, work, *args)
-
-    @property
-    def _server(self) -> str:
-        """The name under which the ledger remembers what the server accepts."""
-        return f"{self.endpoint.base} {self._name}"
-
-    def _recall_form(self) -> RequestForm:
-        """The form to ask in: the settings', what worked in the last day, or the strictest."""
-        text = self.ledger.noted(self._server, NOTE_AGE)
-        form = decode_form(text)
-        if self.settings.structured == "auto":
-            return form
-        return form._replace(level=self.settings.structured)
 
 
 def fingerprint_model(model: str, settings: LLMSettings) -> str:

@@ -33,13 +33,16 @@ def build_request_files(
     questions: Iterable[RenderedRequest],
     omit: Collection[str],
     max_requests: int,
+    form: RequestForm,
 ) -> Iterable[tuple[bytes, list[str]]]:
-    """Request files within the limits, each with the keys of its questions."""
+    """Request files within the limits, each with the keys of its questions; `form` is the one that
+    the server accepts.
+    """
     lines: list[bytes] = []
     keys: list[str] = []
     n_bytes = 0
     for question in questions:
-        request = exchange_files.format_request_line(question, RequestForm(), omit)
+        request = exchange_files.format_request_line(question, form, omit)
         line = request + b"\n"
         # A line that alone is too long still makes a file: the server says why it refuses it.
         is_full = len(lines) == max_requests or n_bytes + len(line) > MAX_BYTES

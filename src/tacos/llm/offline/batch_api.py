@@ -27,6 +27,7 @@ from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
 from tacos.llm.ledger import submissions
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.ledger.noted_forms import recall_form
 from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.ledger.submissions import Submission
 from tacos.llm.offline import exchange_files
@@ -244,15 +245,29 @@ class BatchCollector:
     ) -> list[Submission]:
         """Submit what the budget allows beside what is under way, in files within the limits."""
         affordable = self._select_affordable(questions, under_way)
-        files = submissions.build_request_files(
-            affordable, self.settings.omit, self.max_requests
-        )
         submitted = []
-        for lines, keys in files:
+        for lines, keys in self._build_files(affordable):
             submission = await self._submit(lines, keys)
             self.say(f"submitted {len(keys):,} requests as {submission.batch}")
             submitted.append(submission)
         return submitted
+
+    def _build_files(
+        self, questions: Sequence[RenderedRequest]
+    ) -> Iterable[tuple[bytes, list[str]]]:
+        """Files of requests in the form that online requests have found, a model after another."""
+        by_model: dict[str, list[RenderedRequest]] = {}
+        for question in questions:
+            by_model.setdefault(question.model, []).append(question)
+        for model, group in by_model.items():
+            form = recall_form(
+                self.ledger, self.endpoint.base, model, self.settings.structured
+            )
+            # A batch has no stream.
+            form = form._replace(streams=False)
+            yield from submissions.build_request_files(
+                group, self.settings.omit, self.max_requests, form
+            )
 
     async def _submit(self, lines: bytes, keys: Sequence[str]) -> Submission:
         """Upload a file and make a batch of it; in the ledger before the server can have begun."""

@@ -12,6 +12,7 @@ from tacos.llm.sending.error_statuses import ErrorAction, Kind
 from tacos.llm.transport.protocol import HttpResponse
 
 NO_CREDIT = "the account has no credit left: once it has, the same command continues"
+PERHAPS_FORMAT = "if it answers other clients, --set llm.structured=none may help"
 SECTIONS = {
     "grade": "judge",
     "match": "normalise",

@@ -280,7 +280,10 @@ class ResponsePolicy:
         if action.kind == "wait":
             return self._wait(request, action.reason, response, wait, now)
         if action.kind == "retry":
-            return self._retry(request, action.reason, response.body, now)
+            reason = action.reason
+            if self._may_mean_format(response.status):
+                reason = f"{reason}; {remedies.PERHAPS_FORMAT}"
+            return self._retry(request, reason, response.body, now)
         if action.kind in ("stop", "no-credit"):
             target = _read_redirect_target(response)
             fix = self._suggest_fix(response.status)
@@ -304,6 +307,11 @@ class ResponsePolicy:
         if action.kind == "unclear":
             return self.forms.try_without_format(request, reason)
         return False
+
+    def _may_mean_format(self, status: int) -> bool:
+        """Whether a server that has answered nothing yet may fail at the format it is asked for."""
+        asks_for_format = self.format.answers and self.settings.structured != "none"
+        return status == 500 and asks_for_format and self.tally.n_answered == 0
 
     def _handle_no_answer(
         self, request: InFlightRequest, error: TransportError, now: float
