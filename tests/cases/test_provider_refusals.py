@@ -176,6 +176,11 @@ FIELDS = {
         error(json.dumps(error("temperature: this model does not accept it"))),
         "temperature",
     ),
+    "200 with an error and no status": (
+        200,
+        {"error": "temperature is not supported by this model"},
+        "temperature",
+    ),
     "200 with an error": (
         200,
         error("temperature is not supported", code=400),

@@ -435,6 +435,17 @@ def test_an_error_with_status_200_stops_as_with_its_own(
         assert server.asked.total() <= 4
 
 
+@pytest.mark.parametrize("status", [201, 202, 206])
+def test_every_status_of_success_is_one(status: int, connect: Connect) -> None:
+    """Gateways that answer a POST with 201."""
+
+    def script(body: Body) -> Scripted:
+        return Scripted(status, completion({"content": ANSWER}))
+
+    with FaultServer(Behaviour(script=script)) as server:
+        assert all(reply.text for reply in connect(server.url).answer(tag_requests(2)))
+
+
 @pytest.mark.parametrize(
     "body",
     [

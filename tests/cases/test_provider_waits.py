@@ -75,6 +75,13 @@ WAITS = {
     "loading": (503, {"error": "Model x is currently loading", "estimated_time": 0.4}),
     "a field": (429, {"detail": {"retry_after": 0.4}}),
     "200 with an error": (200, error("slow down, retry in 0.4s", code=429)),
+    "200 with a word for it": (
+        200,
+        error("retry in 0.4s", code="rate_limit_exceeded"),
+    ),
+    "bedrock, as 400": (400, error("ThrottlingException: retry in 0.4s")),
+    "google, as 403": (403, error("retry in 0.4s", status="rateLimitExceeded")),
+    "an old status": (420, error("Too Many Requests, retry in 0.4s")),
 }
 
 

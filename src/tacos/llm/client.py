@@ -37,9 +37,9 @@ from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.ledger.submissions import find_keys_in_batches
 from tacos.llm.sending.continuation import Pending
+from tacos.llm.sending.decisions import ClientTally
 from tacos.llm.sending.question_line import QuestionLine
 from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
-from tacos.llm.sending.response_policy import ClientTally
 from tacos.llm.sending.sender import Sender
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 from tacos.records import AnswerWatch, Reply, Request

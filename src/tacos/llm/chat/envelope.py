@@ -79,14 +79,11 @@ class NoChoicesError(EnvelopeError):
 
 
 class UpstreamError(EnvelopeError):
-    """The reply is an error in an envelope of success. `status` is the HTTP status that the error
-    names (0 for none), `body` the error itself.
-    """
+    """The reply is an error in an envelope of success; `body` is the error itself."""
 
     def __init__(self, error: Any, prefix: str) -> None:
         complaint = read_complaint(error)
         super().__init__(f"{prefix}: {complaint.text[:300]}")
-        self.status = complaint.status
         self.body = orjson.dumps(error)
 
 

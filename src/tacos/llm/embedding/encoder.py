@@ -27,9 +27,9 @@ from tacos.llm.embedding.envelope import Vector
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
+from tacos.llm.sending.decisions import ClientTally
 from tacos.llm.sending.question_line import MAX_UNPROVEN
 from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
-from tacos.llm.sending.response_policy import ClientTally
 from tacos.llm.sending.sender import Sender
 from tacos.llm.transport.endpoint import resolve_endpoint
 from tacos.methods.samples.truncation import truncate_text

@@ -1,7 +1,7 @@
 """The road of a request to its reply.
 
 sender             the road itself: `Sender.ask`
-response_policy    what is done about each result
+response_policy    what is done about each result (decisions: what can be done)
 error_statuses     what an error status means (refused_parts: which part of a request is refused)
 form_search        the form of request that a server accepts
 server_waits       how long a server asks to wait

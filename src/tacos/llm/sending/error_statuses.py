@@ -66,6 +66,12 @@ PASSING = re.compile(
     r"|slow down|throttl|overload|capacity|try again|retry",
     re.IGNORECASE,
 )
+THROTTLED = re.compile(
+    r"too.many.(concurrent.)?requests|throttl|rate.?limit|overloaded|resource.?exhausted"
+    r"|server is busy|繁忙",
+    re.IGNORECASE,
+)
+"""Words of a refusal for lack of room, whatever its status."""
 LOADING = re.compile(r"loading|warming up|starting", re.IGNORECASE)
 TOO_LARGE = re.compile(
     r"request too large|reduce (the length|your message)", re.IGNORECASE
@@ -151,6 +157,24 @@ def classify_error_reply(
     return _classify_bad_request(status, complaint, reason, answered_before, fields)
 
 
+def infer_status(body: bytes, fields: Collection[str]) -> int:
+    """The HTTP status that an error in a good envelope should have had; 0 where nothing says so.
+
+    >>> infer_status(b'{"error": {"message": "Rate limit exceeded"}}', [])
+    429
+    """
+    complaint = read_complaint(body)
+    if complaint.status:
+        return complaint.status
+    if _has_no_credit(complaint):
+        return 402
+    words = _join_words(complaint)
+    if THROTTLED.search(words):
+        return 429
+    is_about_request = TOO_LONG.search(words) or find_refused_part(complaint, fields)
+    return 400 if is_about_request else 0
+
+
 def is_loading(body: bytes) -> bool:
     """Whether a server says that its model is not in memory yet."""
     return LOADING.search(read_complaint(body).text) is not None
@@ -206,6 +230,8 @@ def _classify_bad_request(
         return ErrorAction("too-long", reason)
     if ANSWER_TOO_LONG.search(text):
         return ErrorAction("answer-too-long", reason)
+    if THROTTLED.search(text):
+        return ErrorAction("wait", reason)
     part = find_refused_part(complaint, fields)
     if NO_MODEL.search(text) or (part is None and NO_SUCH_PATH.search(text)):
         return ErrorAction("stop", reason)

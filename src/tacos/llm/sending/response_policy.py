@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from tacos.config import LLMSettings
 from tacos.errors import LLMError
@@ -23,6 +21,13 @@ from tacos.llm.cost.prices import ModelPrice
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending import error_statuses, pacing, remedies, server_waits
 from tacos.llm.sending.announcements import WaitAnnouncer
+from tacos.llm.sending.decisions import (
+    ClientTally,
+    Decision,
+    GiveUp,
+    Keep,
+    Retry,
+)
 from tacos.llm.sending.form_search import FormSearch
 from tacos.llm.sending.requests_in_flight import InFlightRequest
 from tacos.llm.transport.endpoint import Endpoint
@@ -38,55 +43,6 @@ MAX_WITHOUT_CHOICE = 2
 """Answers to one request without any choice before it is given up."""
 MARGIN = 0.005
 """Seconds added to a Retry-After, since timers may go off a little early."""
-
-
-class Keep(NamedTuple):
-    """A good reply: store it, then deliver it."""
-
-    entry: LedgerEntry
-    cost: Cost
-
-
-class Retry(NamedTuple):
-    """No reply yet: the request goes to the front of the queue after some seconds.
-
-    With `stop`, nothing is sent any more: the request is not lost, only not answered.
-    """
-
-    seconds: float = 0.0
-    stop: LLMError | None = None
-
-
-class GiveUp(NamedTuple):
-    """No reply for this request, and why; with `stop`, for no other one either."""
-
-    reason: str
-    raw: str
-    stop: LLMError | None = None
-
-
-Decision = Keep | Retry | GiveUp
-
-
-@dataclass(slots=True)
-class ClientTally:
-    """What a client has done so far."""
-
-    n_known: int = 0
-    """Replies found in the ledger."""
-    n_sent: int = 0
-    n_answered: int = 0
-    n_retried: int = 0
-    n_asked_again: int = 0
-    """Questions asked again with what is wrong with the reply."""
-    n_asked_anew: int = 0
-    """Questions asked anew, since the ledger's replies to them cannot be used."""
-    n_failed: int = 0
-    in_flight: int = 0
-    limit: int = 0
-    prompt_tokens: int = 0
-    answer_tokens: int = 0
-    usd: float = 0.0
 
 
 class ResponsePolicy:
@@ -158,7 +114,8 @@ class ResponsePolicy:
                 self.pace.pause(now + pause)
                 reason = f"the server's limit of {quota.kind}"
                 self.waits.announce(pause, now, reason)
-        if response.status != 200:
+        # Some gateways answer 201, which is as good.
+        if not 200 <= response.status < 300:
             return self._handle_error_status(request, response, now)
         try:
             answer = self.format.read(response.body, request.question)
@@ -254,15 +211,14 @@ class ResponsePolicy:
         now: float,
     ) -> Decision:
         """Do what the error asks for, as if its status were the response's."""
-        text = _decode(error.body)
-        if error.status:
-            hidden = response._replace(status=error.status, body=error.body)
+        fields = request.question.sampling
+        status = error_statuses.infer_status(error.body, fields)
+        if status:
+            hidden = response._replace(status=status, body=error.body)
             return self._handle_error_status(request, hidden, now)
-        if error_statuses.NO_SUCH_PATH.search(text) and not self.tally.n_answered:
+        is_wrong_path = error_statuses.NO_SUCH_PATH.search(str(error)) is not None
+        if is_wrong_path and not self.tally.n_answered:
             return self._stop(f"{error}; {self._suggest_fix(response.status)}")
-        if error_statuses.TOO_LONG.search(text):
-            hint = remedies.suggest_shorter(request.question, "too-long")
-            return GiveUp(f"{error}; {hint}", _decode(response.body))
         return self._retry(request, str(error), response.body, now)
 
     def _handle_error_status(

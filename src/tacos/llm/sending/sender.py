@@ -22,16 +22,10 @@ from tacos.llm.cost.prices import ModelPrice
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending import pacing
 from tacos.llm.sending.continuation import Pending, run_coroutine
+from tacos.llm.sending.decisions import ClientTally, Decision, Keep, Retry
 from tacos.llm.sending.event_loop import EventLoopThread
 from tacos.llm.sending.requests_in_flight import InFlightRequest
-from tacos.llm.sending.response_policy import (
-    ClientTally,
-    Decision,
-    Keep,
-    ResponsePolicy,
-    Retry,
-    cost_without_reply,
-)
+from tacos.llm.sending.response_policy import ResponsePolicy, cost_without_reply
 from tacos.llm.transport.aiohttp_transport import AiohttpTransport
 from tacos.llm.transport.connection_pool import ConnectionPool
 from tacos.llm.transport.endpoint import Endpoint

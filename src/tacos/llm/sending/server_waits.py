@@ -56,7 +56,8 @@ def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         try:
             return max(0.0, float(text) * factor)
         except ValueError:
-            pass
+            if DURATION.match(text):  # "30s", against the standard
+                return read_duration(text, now)
     try:
         date = parsedate_to_datetime(headers["retry-after"])
         return max(0.0, date.timestamp() - now)

@@ -20,6 +20,7 @@ from tacos.llm.sending.server_waits import (
         ({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, 50.0),
         ({"retry-after": "Thu, 01 Jan 1970 00:00:01 GMT"}, 0.0),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "1m30s"}, 90.0),
         ({}, None),
     ],
 )
