@@ -273,6 +273,37 @@ def test_refined_rows_keep_their_types(
         assert found.schema == before.schema
 
 
+def test_a_polars_frame_keeps_its_types(tmp_path: Path) -> None:
+    rows = typed_rows()
+    out = tmp_path / "out.parquet"
+    done = tacos.select(rows, n=4, output=out, run=tmp_path / "run", **MODELS)
+    ids = done.to_polars()["instruction"]
+    chosen = rows.filter(pl.col("instruction").is_in(ids.implode()))
+    assert_frame_equal(done.to_polars(), chosen)
+    assert_frame_equal(pl.read_parquet(out), chosen)
+
+
+def test_a_frame_of_python_objects_is_read_as_rows() -> None:
+    objects = pl.Series("odd", [object(), None], pl.Object)
+    rows = pl.DataFrame({"instruction": ["a", "b"], "output": ["c", "d"], "o": objects})
+    (batch,) = reading.read_rows(rows)
+    assert batch.original is None
+    assert [row["output"] for _, row in batch.rows] == ["c", "d"]
+
+
+def test_types_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
+    """Decimals of more than 38 digits, and list views, at which polars panics."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts = pyarrow.array(["a"])
+    for type_ in (pyarrow.decimal256(60, 5), pyarrow.list_view(pyarrow.int8())):
+        odd = pyarrow.array([None], type_)
+        table = pyarrow.table({"instruction": texts, "output": texts, "odd": odd})
+        parquet.write_table(table, tmp_path / "x.parquet")
+        with pytest.raises(InputError, match=r"x\.parquet is not a readable Parquet"):
+            list(reading.read_rows([tmp_path / "x.parquet"]))
+
+
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     content = ARROW.read_bytes()
     (tmp_path / "x.parquet").write_bytes(content[:400] + content[600:])

@@ -25,10 +25,10 @@ from tacos.store.tables import read_table
 
 @dataclass(frozen=True)
 class TypedTable:
-    """Rows with the types of their input, and the metadata of its files where all have the same."""
+    """Rows with the types of their input, and the metadata of its files (None: they differ)."""
 
     table: pl.DataFrame
-    metadata: dict[str, str]
+    metadata: dict[str, str] | None
 
 
 def keep_original(
@@ -77,7 +77,7 @@ def restore_types(rows: pl.DataFrame, files: Sequence[Path]) -> TypedTable | Non
         return None
     placed = rows.select("id", "raw").with_row_index("place")
     parts = []
-    metadata = []
+    metadata: list[dict[str, str] | None] = []
     for original, chosen in _find_rows(placed, files):
         parts.append(_take_rows(original, chosen))
         metadata.append(original.metadata)
@@ -88,10 +88,10 @@ def restore_types(rows: pl.DataFrame, files: Sequence[Path]) -> TypedTable | Non
         # Rows of other files, which have no types.
         untyped = build_table(placed["raw"])
         parts.append(untyped.with_columns(placed["place"].alias(PLACE)))
-        metadata.append({})
+        metadata.append(None)
     in_order = _stack_tables(parts).sort(PLACE).drop(PLACE)
     is_common = all(each == metadata[0] for each in metadata)
-    return TypedTable(in_order, metadata[0] if is_common else {})
+    return TypedTable(in_order, metadata[0] if is_common else None)
 
 
 PLACE = "tacos: place in the output"

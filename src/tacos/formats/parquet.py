@@ -48,13 +48,16 @@ def read_parquet(
     try:
         with source.open("rb") as file:
             metadata = pl.read_parquet_metadata(file)
-        frames = scan_tables([source]).collect_batches(
+        table = scan_tables([source])
+        # In this thread: an unknown type in another one would look like a file without rows.
+        table.collect_schema()
+        frames = table.collect_batches(
             chunk_size=batch_size,
             maintain_order=True,
             lazy=True,
         )
-        for table in cut_tables(frames, batch_size):
-            yield TypedBatch(table, metadata)
+        for batch in cut_tables(frames, batch_size):
+            yield TypedBatch(batch, metadata)
     except (pl.exceptions.PolarsError, PanicException, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
@@ -76,6 +79,18 @@ def read_parquet_stream(
         yield from read_parquet(Path(path), name, batch_size)
     finally:
         os.unlink(path)
+
+
+def cut_frame(frame: pl.DataFrame, batch_size: int) -> Iterator[TypedBatch] | None:
+    """The batches of a polars frame; None if Parquet cannot hold its types, as Python objects."""
+    buffer = io.BytesIO()
+    try:
+        frame.clear().write_parquet(buffer)
+        buffer.seek(0)
+        metadata = pl.read_parquet_metadata(buffer)
+    except (pl.exceptions.PolarsError, PanicException):
+        return None
+    return (TypedBatch(table, metadata) for table in frame.iter_slices(batch_size))
 
 
 def cut_tables(
@@ -109,13 +124,19 @@ def encode_table(table: pl.DataFrame) -> memoryview:
     return buffer.getbuffer()
 
 
-def encode_typed_table(table: pl.DataFrame, metadata: Mapping[str, str]) -> bytes:
-    """A table as a Parquet file with the metadata of the file that its rows came from.
+def encode_typed_table(
+    table: pl.DataFrame,
+    metadata: Mapping[str, str] | None,
+) -> bytes | memoryview:
+    """A table as a Parquet file with the metadata of the file that its rows came from, if it is of
+    one.
 
     That file's Arrow schema tells apart what is one type to polars (short and large lists, index
     types of dictionaries) and holds the metadata of fields. It is left as it is to polars wherever
     the table would not be read back the same.
     """
+    if metadata is None:
+        return encode_table(table)
     own = {name: value for name, value in metadata.items() if name != ARROW_SCHEMA}
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd", metadata=own or None)

@@ -18,6 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import polars as pl
+
 from tacos.errors import InputError
 from tacos.formats.arrow import read_arrow
 from tacos.formats.compression import convert_to_utf8, decompress_chunks, open_input
@@ -33,7 +35,12 @@ from tacos.formats.detection import (
 from tacos.formats.json import read_json_array, read_json_objects
 from tacos.formats.jsonl import read_json_lines
 from tacos.formats.original_types import keep_original
-from tacos.formats.parquet import TypedBatch, read_parquet, read_parquet_stream
+from tacos.formats.parquet import (
+    TypedBatch,
+    cut_frame,
+    read_parquet,
+    read_parquet_stream,
+)
 from tacos.formats.python_objects import digest_data, iterate_data_rows
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, Row
 from tacos.records import OriginalRows, Reject
@@ -75,12 +82,21 @@ def read_rows(
     """
     paths = list_input_paths(source)
     if paths is None:
-        return _batch_items(name, iterate_data_rows(source), batch_size)
+        return _read_data(source, name, batch_size)
     # All files before the first row: a mistake in the last one shows at once.
     names = name_files(paths)
     for name, path in zip(names, paths, strict=True):
         check_readable(path, name)
     return _read_files(paths, names, batch_size)
+
+
+def _read_data(source: Any, name: str, batch_size: int) -> Iterator[RowBatch]:
+    """Batches of Python data; polars frames have types."""
+    if isinstance(source, pl.DataFrame | pl.LazyFrame):
+        batches = cut_frame(source.lazy().collect(), batch_size)
+        if batches is not None:
+            return _number_tables(name, batches)
+    return _batch_items(name, iterate_data_rows(source), batch_size)
 
 
 def _read_files(

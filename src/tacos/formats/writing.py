@@ -77,7 +77,7 @@ def add_typed_score_columns(typed: TypedTable, scores: pl.DataFrame) -> TypedTab
     of more of them.
     """
     renamed = scores.rename(lambda name: f"{PREFIX}{name}")
-    return TypedTable(typed.table.with_columns(renamed.get_columns()), {})
+    return TypedTable(typed.table.with_columns(renamed.get_columns()), None)
 
 
 def sidecar_path(output: str | Path) -> Path:

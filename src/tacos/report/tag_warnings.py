@@ -51,6 +51,7 @@ def warn_about_tags(artifacts: Artifacts, n_untagged: int) -> list[str]:
             f"most instructions are not in English, which is all that the embedded tagger reads "
             f"({n_untagged:,} of {n_rows:,} rows have no tag): name a language model (--model)"
         ]
+    # One warning is enough: the language explains the rows without a tag.
     share = n_untagged / n_rows
     if share <= MANY_UNTAGGED:
         return []
@@ -83,6 +84,7 @@ def reads_as_english(text: str) -> bool:
     words = WORD.findall(text.lower())
     n_letters = sum(map(len, words))
     n_latin = sum(word.isascii() * len(word) for word in words)
+    # Other scripts are told by their letters, other languages in Latin letters by their words.
     if n_latin < n_letters / 2:
         return False
     if len(words) < FEWEST_WORDS:

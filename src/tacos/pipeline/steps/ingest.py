@@ -34,6 +34,7 @@ def find_file_templates(
     if not settings.ingest.templates:
         return {}
     templates = {}
+    # The input is a `run_loop.Source`, which has more than a table.
     source: Any = tables["input"]
     for batch in source.heads(prompt_templates.N_READ):
         questions = _list_first_questions(batch, settings.ingest)
@@ -82,5 +83,6 @@ def _set_template_aside(
     if template is None:
         return sample
     notes[f"{TEMPLATE}{template.name}"] += 1
+    # Before its turns are changed: judges read what the response answers.
     framed = sample_parsing.extract_instruction(sample.turns)
     return replace(sample, turns=turns, framed=framed)
