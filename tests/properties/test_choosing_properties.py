@@ -11,7 +11,8 @@ from tacos.methods.judging import pairing, rating
 from tacos.methods.judging.rating.normal_equations import label_components
 from tacos.methods.judging.shortlist import shortlist_members
 from tacos.methods.selecting.quotas import QuotaRule, compute_quotas, select_by_quota
-from tacos.methods.selecting.strategies import StrategyInputs, select_by_strategy
+from tacos.methods.selecting.strategies import select_by_strategy
+from tacos.methods.selecting.strategy_inputs import StrategyInputs
 from tacos.records import RATINGS, VERDICTS
 
 CALM = settings(max_examples=60)

@@ -541,9 +541,16 @@ class SelectSettings(SettingsSection):
     """Take a tenth of the selection from each tenth of the pool by length of response, so that
     longer is not simply better.
     """
-    limit: float = Field(1.0, gt=0, le=1)
-    """Skip near-duplicates: rows whose cosine similarity (static encoder) to a selected row is
-    above this. 1: none are skipped.
+    limit: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = "auto"
+    """Skip near-duplicates of a selected row. `auto`: rows that ask nearly the same and are
+    answered alike, by all-MiniLM-L6-v2 where its weights are installed; they are taken after all
+    where there are no others. A number: rows whose cosine similarity (static encoder, question and
+    response) is above it. 1: none are skipped (preset `paper`).
+    """
+    conversations: bool = True
+    """Take at most one row of a conversation, where rows are longer and longer beginnings of it:
+    the one with the best score and new tags. More are taken only where there are no others. `false`
+    in preset `paper`.
     """
     min_correctness: float = Field(0.0, ge=0, le=100)
     """Skip rows whose correctness, by the judge, is below this (1 to 100). 0: none are skipped.
@@ -594,13 +601,18 @@ class SelectSettings(SettingsSection):
         return amounts.parse_quotas(getattr(self, name), name)
 
     @property
+    def cosine(self) -> float:
+        """The largest cosine similarity of whole samples; 1 without such a limit."""
+        return 1.0 if self.limit == "auto" else self.limit
+
+    @property
     def limited(self) -> bool:
-        """Whether rows can be skipped for another reason than their score."""
+        """Whether somebody asks for rows to be skipped for another reason than their score."""
         return bool(
             self.per_source
             or self.per_tag
             or self.match_length
-            or self.limit < 1
+            or self.cosine < 1
             or self.min_correctness
         )
 

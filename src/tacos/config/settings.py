@@ -90,6 +90,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "pair": {"method": "neighbour", "rounds": 1, "bridges": 0},
         "judge": {"mode": "comparative", "scores": "one"},
         "rate": {"method": "mean", "scope": "cluster"},
-        "select": {"quota": "ascending-size", "tag_price": 0.0},
+        "select": {
+            "quota": "ascending-size",
+            "tag_price": 0.0,
+            "limit": 1.0,
+            "conversations": False,
+        },
     },
 }

@@ -14,7 +14,14 @@ import numpy.typing as npt
 from tacos.config import Settings
 from tacos.errors import ConfigError, ModelError
 from tacos.methods.tags import overrides, published_vocabulary
-from tacos.models import close_judge, encoder, judge, tagger, user_functions
+from tacos.models import (
+    close_judge,
+    encoder,
+    judge,
+    question_vectors,
+    tagger,
+    user_functions,
+)
 from tacos.models.judge_panel import JudgePanel
 from tacos.pipeline.conditions import uses_close_judge, uses_tag_matching
 from tacos.pipeline.judging_mode import (
@@ -436,6 +443,8 @@ def build_tools(
         tools["guess"] = tagger.load()
     if own.selector is not None:
         tools["select"] = user_functions.FunctionSelector(own.selector)
+    elif settings.select.limit == "auto":
+        tools["select"] = question_vectors.load()
     elif settings.select.limit < 1:
         tools["select"] = encoder.load("static")
     return tools

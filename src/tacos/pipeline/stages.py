@@ -225,7 +225,7 @@ PIPELINE: Pipeline = (
         ),
     ),
     TableStage(
-        "select", "selection", SELECTION, version=5,
+        "select", "selection", SELECTION, version=6,
         reads=(
             "samples", "canonical_tags", "memberships", "clusters", "shortlist", "grades",
             "close_grades", "pairs/all", "verdicts/all", "scores/last",

@@ -23,6 +23,7 @@ from tacos.report.full_limits import (
     build_limited_pool,
     list_full_limits,
     read_floor_reason,
+    read_repeat_reason,
 )
 from tacos.report.selection_request import MadeRequest, read_request
 from tacos.report.shortlist_places import explain_place
@@ -74,6 +75,10 @@ def _explain_drop(
         return floor_reason
     if request.selector:
         return f"your selector {request.selector} did not take it"
+
+    repeated = read_repeat_reason(artifacts, row)
+    if repeated:
+        return repeated
 
     keep = pool_steps.resolve_ids(samples, settings.select.keep, "must-keep")
     pool = build_limited_pool(
@@ -179,7 +184,9 @@ def _measure_margin(
     row: str,
 ) -> GainMargin | None:
     """What the row adds beside what each row adds that was taken for its gain."""
-    tag_price = settings.select.tag_price
+    # It may have risen above what is set, to cover as many tags as random rows.
+    notes = artifacts["selection"].manifest["notes"]
+    tag_price = notes.get("tag_price", settings.select.tag_price)
     reliability = request.reliability
     if reliability is None:
         # Runs of versions before 0.3 weighed scores and tags in another way.

@@ -112,6 +112,8 @@ class RunSummary:
     """
     n_components: int = 0
     n_selected: int = 0
+    n_repeats: int = 0
+    """Selected rows that repeat another one, taken since there were no others."""
     n_missing: int = 0
     """Rows that were requested but that the pool does not have (select.fill)."""
     selection: dict[str, dict[str, float | None]] = field(default_factory=dict)

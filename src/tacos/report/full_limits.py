@@ -18,6 +18,7 @@ from tacos.methods.selecting.limits import (
     find_full_groups,
     is_below_floor,
 )
+from tacos.methods.selecting.strategies import NEAR_DUPLICATE, OF_CONVERSATION
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_HOMES
@@ -51,6 +52,24 @@ def read_floor_reason(
         return ""
     correctness = below["correctness"][0]
     return f"its correctness ({correctness:.1f}) is below the floor ({floor:g})"
+
+
+def read_repeat_reason(
+    artifacts: Artifacts,
+    row: str,
+) -> str:
+    """What a row that repeats a selected one is told; "" for all others."""
+    rejects = artifacts["selection"].rejects()
+    own = rejects.filter(
+        pl.col("id") == row,
+        pl.col("reason").is_in([NEAR_DUPLICATE, OF_CONVERSATION]),
+    )
+    if own.is_empty():
+        return ""
+    reason, raw = own.select("reason", "raw").row(0)
+    if reason == OF_CONVERSATION:
+        return f"{reason}: {raw}"
+    return f"it is a near-duplicate of {raw}, which is selected"
 
 
 def list_full_limits(

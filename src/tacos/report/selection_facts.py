@@ -37,6 +37,7 @@ def summarise_selection(
     return {
         "n_selected": n,
         "n_missing": selection.manifest["notes"].get("n_missing", 0),
+        "n_repeats": selection.manifest["notes"].get("n_given_way", 0),
         "selection": {
             "pool": measured.measure_all(),
             "selection": measured.measure(chosen.to_list()),

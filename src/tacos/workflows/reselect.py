@@ -15,7 +15,8 @@ from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import Strategy
 from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.steps import pool as pool_steps
-from tacos.records import SELECTION, build_reject_frame, canonical_hash, conform_table
+from tacos.pipeline.steps.selection import reject_left_out
+from tacos.records import SELECTION, canonical_hash, conform_table
 from tacos.store.artifacts import LAYOUT, Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.selection import (
@@ -30,12 +31,12 @@ from tacos.workflows.strategy_pool import (
     By,
     Pool,
     SelectionRequest,
-    choose_rows,
+    choose,
     find_run_scores,
 )
 
 NAME = "reselected"
-VERSION = 5
+VERSION = 6
 
 
 def reselect(  # noqa: PLR0913 - the options of the command
@@ -44,7 +45,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     strategy: Strategy = "tacos",
     *,
     seed: int | None = None,
-    limit: float = 1.0,
+    limit: float | None = None,
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,
@@ -61,7 +62,8 @@ def reselect(  # noqa: PLR0913 - the options of the command
         strategy: One of `tacos.methods.selecting.strategies.STRATEGIES`.
         seed: The random seed; that of the run by default.
         limit: The cosine similarity above which a row counts as a near-duplicate of a selected one,
-            and is skipped; 1 skips none.
+            and is skipped; 1 skips none. By default the strategy tacos skips near-duplicates and
+            all but one row of a conversation as the run did, and other strategies skip none.
         per_source: Quotas of input files: `{"a.jsonl": 0.3}` is met exactly, `{"a.jsonl": "<=30%"}`
             is an upper limit.
         per_tag: Quotas of tags, likewise.
@@ -129,15 +131,20 @@ def run_reselection(
 
 
 def parse_limits(
-    limit: float = 1.0,
+    limit: float | None = None,
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,
     min_correctness: float = 0.0,
 ) -> Limits:
-    """Limits of a selection from what a user gives. Raises `ConfigError` if one is not valid."""
+    """Limits of a selection from what a user gives. Raises `ConfigError` if one is not valid.
+
+    Without a `limit`, rows that repeat a selected one are skipped, as far as the strategy and the
+    settings of the run do so (`strategy_pool.choose`).
+    """
     given = {
-        "limit": limit,
+        "limit": "auto" if limit is None else limit,
+        "conversations": limit is None,
         "per_source": per_source or {},
         "per_tag": per_tag or {},
         "match_length": match_length,
@@ -153,7 +160,7 @@ def find_or_select(
 ) -> tuple[Artifact, bool]:
     """The selection as an artifact of the run, and whether it is new.
 
-    Raises `RunError` if another process works on the run, and as `choose_rows` does.
+    Raises `RunError` if another process works on the run, and as `choose` does.
     """
     store = Store(run)
     key = _build_key(pool, request)
@@ -161,7 +168,8 @@ def find_or_select(
     existing = store.find(NAME, key)
     if existing is not None:
         return existing, False
-    table = conform_table(choose_rows(pool, request), SELECTION)
+    choice = choose(pool, request)
+    table = conform_table(choice.selection, SELECTION)
     rules = dict(Counter(table["rule"].to_list()))
     manifest = Manifest(
         stage="reselect",
@@ -169,11 +177,11 @@ def find_or_select(
         round=None,
         key=key,
         settings=asdict(request),
-        notes={"rules": rules},
+        notes={"rules": rules, "tag_price": choice.tag_price},
     )
     with store.lock():
         draft = store.begin(NAME, key, resume=False)
-        draft.write(0, table, build_reject_frame())
+        draft.write(0, table, reject_left_out(choice.left_out))
         return draft.commit(manifest.as_dict()), True
 
 
@@ -194,6 +202,8 @@ def _build_key(pool: Pool, request: SelectionRequest) -> str:
     settings_of_run = [
         selecting.quota,
         selecting.tag_price,
+        selecting.limit,
+        selecting.conversations,
         pool.settings.judge.reliability,
         selecting.fill,
         selecting.keep,
@@ -207,6 +217,7 @@ def _build_key(pool: Pool, request: SelectionRequest) -> str:
         canonical_request,
         settings_of_run,
         pool.encoder.fingerprint,
+        pool.question_encoder.fingerprint,
         digests,
     ]
     return canonical_hash(parts)[:16]

@@ -239,7 +239,7 @@ class Selection:
         strategy: Strategy = "tacos",
         *,
         seed: int | None = None,
-        limit: float = 1.0,
+        limit: float | None = None,
         per_source: Mapping[str, str | float] | None = None,
         per_tag: Mapping[str, str | float] | None = None,
         match_length: bool = False,

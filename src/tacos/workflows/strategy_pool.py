@@ -11,7 +11,7 @@ Tokens are characters of instruction and response / 4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
 from typing import Any, Literal, get_args
@@ -21,12 +21,16 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos import amounts
+from tacos.config import Settings
 from tacos.errors import InputError
 from tacos.methods.selecting import mig, sizes, strategies
 from tacos.methods.selecting.limits import Limits
-from tacos.methods.selecting.strategies import NONE, Strategy, StrategyInputs
-from tacos.models import encoder
+from tacos.methods.selecting.strategies import NONE, Choice, Strategy
+from tacos.methods.selecting.strategy_inputs import QuestionVectors, StrategyInputs
+from tacos.models import encoder, question_vectors
+from tacos.models.question_vectors import QuestionEncoder
 from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps import repeats
 from tacos.pipeline.steps.pool import AnnotatedPool, find_newest_scores
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
 from tacos.records import SCORES, Encoder, add_missing_columns
@@ -114,6 +118,29 @@ class Pool(AnnotatedPool):
         return pool_steps.encode_samples(self.tables["samples"], self.encoder)
 
     @cached_property
+    def table_with_conversations(self) -> pl.DataFrame:
+        """`table`, with the column `conversation`."""
+        conversations = repeats.find_conversations(self.tables["samples"])
+        return self.table.join(
+            conversations, on="id", how="left", maintain_order="left"
+        )
+
+    @cached_property
+    def question_encoder(self) -> QuestionEncoder:
+        """The encoder by which rows ask nearly the same."""
+        return question_vectors.load()
+
+    @cached_property
+    def questions(self) -> QuestionVectors:
+        """What rows ask, as vectors."""
+        texts = repeats.QuestionTexts(
+            self.tables["samples"],
+            self.question_encoder,
+            self.table["id"].to_list(),
+        )
+        return QuestionVectors(texts.encode, self.question_encoder.limit)
+
+    @cached_property
     def tag_names(self) -> list[str]:
         """All canonical tags of the pool, sorted."""
         return sorted(set(self.table["tags"].explode().drop_nulls()))
@@ -148,6 +175,7 @@ class Pool(AnnotatedPool):
             tag_price=config.tag_price,
             reliability=self.reliability.weight if needs_quotas else 1.0,
             fill=self._draw_fill_ids(request.seed) if needs_quotas else [],
+            questions=self.questions if request.limits.questions else None,
         )
 
     def _draw_fill_ids(self, seed: int) -> list[str]:
@@ -167,18 +195,30 @@ def find_run_scores(artifacts: Mapping[str, Artifact]) -> str:
 
 
 def choose_rows(pool: Pool, request: SelectionRequest) -> pl.DataFrame:
-    """Select rows of a pool: a table by `tacos.records.SELECTION`.
+    """Select rows of a pool: a table by `tacos.records.SELECTION`; see `choose`."""
+    return choose(pool, request).selection
+
+
+def choose(pool: Pool, request: SelectionRequest) -> Choice:
+    """Select rows of a pool, and say which ones limits left out.
+
+    Rows that repeat a selected one are skipped if the request says so, by the strategy tacos, if
+    the run skipped them.
 
     Raises:
         ConfigError: The size is not a valid one.
         InputError: The pool cannot meet the request.
     """
     size = amounts.parse_size(request.n)
+    request = replace(request, limits=_fit_limits(pool.settings, request))
     inputs = pool.build_strategy_inputs(request)
+    table = pool.table
+    if request.limits.conversations:
+        table = pool.table_with_conversations
 
-    def take(n: int) -> pl.DataFrame:
-        return strategies.select_by_strategy(
-            pool.table,
+    def choose_number(n: int) -> Choice:
+        return strategies.choose_by_strategy(
+            table,
             request.strategy,
             n,
             request.seed,
@@ -189,9 +229,25 @@ def choose_rows(pool: Pool, request: SelectionRequest) -> pl.DataFrame:
         )
 
     n_rows = sizes.resolve_row_count(size, pool.table.height)
-    if n_rows is not None:
-        return take(n_rows)
-    tokens = pool.table.select("id", "tokens")
-    # Must-keep rows are selected whatever they cost.
-    at_least = max(1, len(pool.keep))
-    return sizes.fit_token_budget(size.value, take, tokens, at_least)
+    if n_rows is None:
+        selection = sizes.fit_token_budget(
+            size.value,
+            lambda n: choose_number(n).selection,
+            pool.table.select("id", "tokens"),
+            # Must-keep rows are selected whatever they cost.
+            max(1, len(pool.keep)),
+        )
+        n_rows = selection.height
+    return choose_number(n_rows)
+
+
+def _fit_limits(settings: Settings, request: SelectionRequest) -> Limits:
+    """The limits of a request without those that its strategy or its run does not have."""
+    config = settings.select
+    is_tacos = request.strategy == "tacos"
+    limits = request.limits
+    return replace(
+        limits,
+        questions=limits.questions and is_tacos and config.limit == "auto",
+        conversations=limits.conversations and is_tacos and config.conversations,
+    )

@@ -75,7 +75,12 @@ def test_no_reliability_takes_no_notice_of_scores_and_full_only_of_them(
         )
         chosen.append(set(done.table["id"]))
     assert chosen[0] == chosen[1]
-    best = run(tmp_path / "best", **everyone, judge={"reliability": 1.0})
+    best = run(
+        tmp_path / "best",
+        **everyone,
+        judge={"reliability": 1.0},
+        select={"limit": 1.0},
+    )
     scores = best.artifacts["scores/0"].scan().collect()
     cut = scores["score"].sort(descending=True)[19]
     assert best.table["score"].min() == pytest.approx(cut)

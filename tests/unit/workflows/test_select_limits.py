@@ -133,7 +133,7 @@ def test_rows_below_the_floor_of_correctness_are_rejects_but_kept_ones_stay(
     tmp_path: Path,
 ) -> None:
     settings = {
-        "select": {"min_correctness": 40.0, "keep": ["data:3"]},
+        "select": {"min_correctness": 40.0, "keep": ["data:3"], "limit": 1.0},
         "judge": {"mode": "singleton"},
     }
     models = {**MODELS, "judge": judge_twice}

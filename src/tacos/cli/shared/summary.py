@@ -157,6 +157,11 @@ def _format_selection(summary: RunSummary) -> Lines:
             f"{summary.n_selected:,} of {n_requested:,} requested; "
             "no more rows can be selected"
         )
+    if summary.n_repeats:
+        n_repeats = f"{summary.n_repeats:,}"
+        selected += (
+            f"; {n_repeats} of them repeat another selected row: there were no others"
+        )
     yield "selected", selected
     if summary.n_pairs:
         yield "certainty", _format_certainty(summary.certainty)

@@ -38,7 +38,10 @@ class Limits:
     """The limits of a selection; false if there are none.
 
     `cosine` below 1 skips near-duplicates: rows whose cosine similarity to a selected row is above
-    it. A `min_correctness` above 0 skips rows whose correctness is known to be below it.
+    it. A `min_correctness` above 0 skips rows whose correctness is known to be below it. With
+    `questions`, rows that ask nearly the same as a selected row are skipped, and with
+    `conversations` rows of a conversation of which one is selected; both are taken after all where
+    there are no others.
     """
 
     per_source: Mapping[str, QuotaAmount] = field(default_factory=dict)
@@ -46,6 +49,8 @@ class Limits:
     match_length: bool = False
     cosine: float = 1.0
     min_correctness: float = 0.0
+    questions: bool = False
+    conversations: bool = False
 
     def __bool__(self) -> bool:
         return bool(
@@ -54,6 +59,8 @@ class Limits:
             or self.match_length
             or self.cosine < 1
             or self.min_correctness
+            or self.questions
+            or self.conversations
         )
 
 
@@ -79,7 +86,7 @@ class GroupBound:
     `groups` is the group of each row, shape (rows,); `room` is how many rows of a group there may
     be (no limit for groups not named); `names` describes each group with room. `exact`: a selection
     of n rows fills all the room. `first` is a group that is served before all others, since only a
-    few rows may be able to fill it.
+    few rows may be able to fill it. `gives_way`: it is dropped where too few rows are left.
     """
 
     groups: Ints
@@ -87,6 +94,7 @@ class GroupBound:
     names: Mapping[int, str]
     exact: bool
     first: int | None = None
+    gives_way: bool = False
 
 
 def build_bounds(
@@ -110,6 +118,9 @@ def build_bounds(
     if limits.match_length and table.height:
         length_bound = _bound_lengths(table["length"], n)
         bounds.append(length_bound)
+    if limits.conversations and "conversation" in table.columns:
+        conversation_bound = _bound_conversations(table["conversation"])
+        bounds.append(conversation_bound)
     return bounds
 
 
@@ -159,6 +170,8 @@ def check_must_keep(
 ) -> None:
     """Raise `InputError` if the must-keep rows alone are more than a group has room for."""
     for bound in bounds:
+        if bound.gives_way:
+            continue
         for group, n_kept in _count_by_group(bound, kept).items():
             room = bound.room.get(group)
             if room is not None and n_kept > room:
@@ -447,6 +460,38 @@ def _describe_band(lengths: npt.NDArray[np.generic]) -> str:
     shortest = int(lengths.min())
     longest = int(lengths.max())
     return f"the band of responses of {shortest:,} to {longest:,} characters"
+
+
+# Conversations
+
+
+def _bound_conversations(conversations: pl.Series) -> GroupBound:
+    """One row of each conversation; null is a row that shares its conversation with no other."""
+    alone = -1
+    groups = conversations.cast(pl.Int64).fill_null(alone).to_numpy()
+    numbers = np.unique(groups[groups != alone]).tolist()
+    name = "the limit of one row a conversation"
+    return GroupBound(
+        groups,
+        room=dict.fromkeys(numbers, 1),
+        names=dict.fromkeys(numbers, name),
+        exact=False,
+        gives_way=True,
+    )
+
+
+def list_mates(
+    bound: GroupBound,
+    taken: Ints,
+) -> list[tuple[int, int]]:
+    """Each row whose group is full, with the row taken of that group."""
+    row_of_group = dict(zip(bound.groups[taken].tolist(), taken.tolist(), strict=True))
+    chosen = set(taken.tolist())
+    mates = []
+    for row, group in enumerate(bound.groups.tolist()):
+        if group in bound.room and group in row_of_group and row not in chosen:
+            mates.append((row, row_of_group[group]))
+    return mates
 
 
 # Messages

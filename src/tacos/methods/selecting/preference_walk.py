@@ -1,25 +1,23 @@
 """Walk an order of preference, and take the rows that the limits allow.
 
-Limits are a number of rows (n), near-duplicates (the largest cosine similarity to a row taken) and
-groups (so many rows of a source, a tag or a band of lengths). All of them can be checked row by
-row, so any strategy's order will do.
+Limits are a number of rows (n), near-duplicates (`near_duplicates`) and groups (so many rows of a
+source, a tag, a band of lengths or a conversation). All of them can be checked row by row, so any
+strategy's order will do.
 
 What it does not know: why a row comes before another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from tacos.methods.selecting.near_duplicates import NearDuplicates
+
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.floating]
-CHUNK = 256
-"""Rows whose cosines to the rows taken are computed at once."""
-TAKEN_CHUNK = 8192
 
 
 @dataclass(slots=True)
@@ -52,93 +50,60 @@ class GroupRoom:
         self.taken[group] = self.taken.get(group, 0) + 1
 
 
+@dataclass(slots=True)
+class Admission:
+    """What the limits have room for, as rows are taken."""
+
+    rooms: Sequence[GroupRoom] = ()
+    duplicates: NearDuplicates | None = None
+
+    def admits(
+        self,
+        row: int,
+    ) -> bool:
+        """Whether every limit has room for a row."""
+        if not all(room.has(row) for room in self.rooms):
+            return False
+        return self.duplicates is None or self.duplicates.admits(row)
+
+    def take(
+        self,
+        row: int,
+    ) -> None:
+        """Count a row in every limit."""
+        for room in self.rooms:
+            room.count(row)
+        if self.duplicates is not None:
+            self.duplicates.take(row)
+
+
 def walk_preference(
     order: npt.ArrayLike,
     n: int,
-    limits: Sequence[GroupRoom] = (),
-    vectors: Floats | None = None,
-    limit: float = 1.0,
+    admission: Admission,
     start: Sequence[int] = (),
 ) -> Ints:
     """At most n row numbers of `order`, in that order, that the limits allow.
 
     `start` are rows that are in already: they count towards n and towards every limit, and come
-    first in the answer. With `vectors` (unit vectors, shape (rows, dim)) a row whose cosine to a
-    row taken is above `limit` is passed by.
+    first in the answer. `admission` has nothing taken yet.
     """
-    taken: list[int] = []
-    for row in start:
-        _take_row(row, taken, limits)
-    ordered = np.asarray(order, np.int64)
-    for row in _iterate_allowed(
-        ordered,
-        taken,
-        limits,
-        vectors,
-        limit,
-    ):
+    ordered = np.asarray(order, np.int64).tolist()
+    if admission.duplicates is not None:
+        admission.duplicates.foresee(ordered)
+    taken = [int(row) for row in start]
+    for row in taken:
+        admission.take(row)
+    gone = set(taken)
+    for row in ordered:
         if len(taken) >= n:
             break
-        _take_row(row, taken, limits)
+        if row in gone or not admission.admits(row):
+            continue
+        admission.take(row)
+        taken.append(row)
+        gone.add(row)
     return np.array(taken, np.int64)
-
-
-def _take_row(
-    row: int,
-    taken: list[int],
-    limits: Sequence[GroupRoom],
-) -> None:
-    """Take a row, and count it in every limit."""
-    taken.append(int(row))
-    for limit in limits:
-        limit.count(row)
-
-
-def _iterate_allowed(
-    order: Ints,
-    taken: list[int],
-    limits: Sequence[GroupRoom],
-    vectors: Floats | None,
-    limit: float,
-) -> Iterator[int]:
-    """The rows that are allowed; a caller that asks for the next one has taken the last one."""
-    gone = set(taken)
-    for begin in range(0, len(order), CHUNK):
-        chunk = order[begin : begin + CHUNK]
-        nearest = _nearest_cosines(chunk, taken, vectors)
-        for place, row in enumerate(chunk.tolist()):
-            is_far_enough = nearest[place] <= limit
-            if row in gone or not is_far_enough:
-                continue
-            if not all(room.has(row) for room in limits):
-                continue
-            gone.add(row)
-            yield row
-            # The row is in now: later rows of the chunk are compared with it, too.
-            if vectors is not None:
-                cosines = vectors[chunk] @ vectors[row]
-                np.maximum(nearest, cosines, out=nearest)
-
-
-def _nearest_cosines(
-    chunk: Ints,
-    taken: Sequence[int],
-    vectors: Floats | None,
-) -> Floats:
-    """The largest cosine of each row to a row taken, shape (chunk,); -1 if none is taken."""
-    nearest = np.full(len(chunk), -1.0, np.float32)
-    if vectors is None:
-        return nearest
-    # In parts, so that the matrix of cosines stays small however many rows are taken.
-    chunk_vectors = vectors[chunk]
-    for begin in range(0, len(taken), TAKEN_CHUNK):
-        end = begin + TAKEN_CHUNK
-        part = np.array(taken[begin:end])
-        part_vectors = vectors[part]
-        cosines = chunk_vectors @ part_vectors.T
-        nearest_of_part = cosines.max(axis=1)
-        np.maximum(nearest, nearest_of_part, out=nearest)
-    return nearest
 
 
 def build_length_bands(

@@ -31,22 +31,13 @@ import numpy as np
 import polars as pl
 
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting import objective, tag_coverage
+from tacos.methods.selecting.gain_picks import GainTask, Pick, Step, pick_by_gain
 from tacos.records import SELECTION
 
 Quota = Literal["none", "ascending-size", "square-root", "proportional", "equal"]
 POWERS = {"none": 1.0, "square-root": 0.5, "proportional": 1.0, "equal": 0.0}
 """A cluster's weight is its size to this power. `none` sets no quotas; what its clusters give is
 then expected to be proportional."""
-
-
-class Pick(NamedTuple):
-    """A selected row, in the order of the columns of SELECTION after the rank."""
-
-    id: str
-    cluster: int | None
-    score: float | None
-    rule: str
 
 
 class QuotaRule(NamedTuple):
@@ -93,16 +84,10 @@ def select_by_quota(
     ranked = ranked.filter(~pl.col("id").is_in(list(exclude)))
     share = compute_quotas(sizes, n, rule.quota)
 
-    picks = _pick_must_keep(ranked, keep)
+    picks = pick_must_keep(ranked, keep)
     if rule.tag_price > 0:
-        picks = _pick_by_gain(
-            picks,
-            ranked,
-            share,
-            n,
-            tags or {},
-            rule,
-        )
+        task = build_gain_task(ranked, share, tags or {}, rule)
+        picks = pick_by_gain(picks, n, task).picks
     elif rule.quota == "none":
         picks = _pick_by_score(picks, ranked, n, "gain")
     else:
@@ -250,7 +235,7 @@ def _order_by_size(sizes: Mapping[int, int]) -> list[int]:
 # Picking rows: each step returns the picks before it, and its own after them
 
 
-def _pick_must_keep(
+def pick_must_keep(
     ranked: pl.DataFrame,
     keep: Iterable[str],
 ) -> dict[str, Pick]:
@@ -334,59 +319,25 @@ def _pick_by_score(
     return picked
 
 
-def _pick_by_gain(
-    picks: dict[str, Pick],
+def build_gain_task(
     ranked: pl.DataFrame,
     share: Mapping[int, int],
-    n: int,
     tags: Mapping[str, Collection[str]],
     rule: QuotaRule,
-) -> dict[str, Pick]:
-    """Up to n, the rows with the largest gains: within the quotas, then from any cluster."""
+) -> GainTask:
+    """What the objective takes from: rows within the quotas, then from any cluster."""
     # Of equal gains the earlier row is taken. Where scores say nothing, none may come first.
     ordered = ranked if rule.reliability > 0 else ranked.sort("chance")
-    score = ordered["score"].to_numpy()
-    quality, tag_price = objective.build_objective(
-        score,
+    steps = [Step("gain", None)]
+    if rule.quota != "none":
+        steps = [Step("quota", share), Step("remainder", None)]
+    return GainTask(
+        ordered,
+        tags,
         rule.reliability,
         rule.tag_price,
+        steps,
     )
-    ids = ordered["id"].to_list()
-    clusters = ordered["cluster"].to_list()
-    rows = list(zip(ids, clusters, quality.tolist(), strict=True))
-
-    picked = dict(picks)
-    for label, room in _list_gain_steps(picks, share, rule.quota):
-        places = tag_coverage.take_covering(
-            rows,
-            n - len(picked),
-            room,
-            tags,
-            tag_price,
-            picked,
-        )
-        for place in places:
-            picked[ids[place]] = Pick(
-                ids[place], clusters[place], float(score[place]), label
-            )
-    return picked
-
-
-def _list_gain_steps(
-    picks: Mapping[str, Pick],
-    share: Mapping[int, int],
-    quota: Quota,
-) -> list[tuple[str, Mapping[int, int] | None]]:
-    """The rule of the rows that each step takes, and the room that clusters have then (None: no
-    limit).
-    """
-    if quota == "none":
-        return [("gain", None)]
-    n_kept = _count_by_cluster(picks)
-    room = {}
-    for cluster, n_rows in share.items():
-        room[cluster] = n_rows - n_kept[cluster]
-    return [("quota", room), ("remainder", None)]
 
 
 def _pick_from_fill(

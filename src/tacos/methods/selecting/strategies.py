@@ -24,8 +24,8 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -48,14 +48,24 @@ from tacos.methods.selecting.limits import (
     GroupBound,
     Limits,
     build_bounds,
-    build_rooms,
     check_floor,
     check_must_keep,
     describe_shortfall,
     is_below_floor,
+    list_mates,
     move_first_served,
 )
-from tacos.methods.selecting.preference_walk import walk_preference
+from tacos.methods.selecting.objective_choice import (
+    choose_by_gain,
+    count_by_cluster,
+    list_judged_rows,
+)
+from tacos.methods.selecting.preference_walk import Admission, walk_preference
+from tacos.methods.selecting.strategy_inputs import (
+    LimitSet,
+    StrategyInputs,
+    align_vectors,
+)
 from tacos.records import SELECTION
 
 Strategy = Literal[
@@ -73,34 +83,10 @@ STRATEGIES: tuple[str, ...] = get_args(Strategy)
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 NONE = Limits()
+NEAR_DUPLICATE = "near-duplicate of a selected row"
+OF_CONVERSATION = "another row of its conversation is selected"
+LEFT_OUT = pl.Schema({"id": pl.String, "reason": pl.String, "raw": pl.String})
 BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
-
-
-@dataclass(frozen=True)
-class StrategyInputs:
-    """What some strategies need beside the pool, all by the pool's `id`.
-
-    `vectors` are unit vectors of samples, shape (rows, dim), in the order of `ids`. `spread` is
-    MIG's P over the sorted tag names `tag_names` (None: no similar tags). `grades` has `id` and
-    `grade`. For quotas, `scores` is a table SCORES and `sizes` the size of each cluster (None and
-    empty: the pool's own); `tag_price` is what one more tag is worth, and `reliability` how much
-    the scores say (`objective`). `fill` are unjudged rows that may come after all that the strategy
-    `tacos` takes. With `partial`, too few rows are an error only if they leave an exact quota or a
-    band of lengths short.
-    """
-
-    ids: Sequence[str] = ()
-    vectors: npt.NDArray[np.float32] | None = None
-    tag_names: Sequence[str] = ()
-    spread: Any = None
-    grades: pl.DataFrame | None = None
-    scores: pl.DataFrame | None = None
-    sizes: Mapping[int, int] = field(default_factory=dict)
-    quota: quotas.Quota = "none"
-    fill: Sequence[str] = ()
-    partial: bool = False
-    tag_price: float = 0.0
-    reliability: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +108,18 @@ class RankingTask:
 # Selecting
 
 
+class Choice(NamedTuple):
+    """A selection (a table SELECTION), the rows that limits left out (id, reason, raw), the price
+    that a tag had, and how many rows came in although a limit speaks against them, since there were
+    no others.
+    """
+
+    selection: pl.DataFrame
+    left_out: pl.DataFrame
+    tag_price: float
+    n_given_way: int = 0
+
+
 def select_by_strategy(
     pool: pl.DataFrame,
     strategy: Strategy,
@@ -134,9 +132,36 @@ def select_by_strategy(
 ) -> pl.DataFrame:
     """A table SELECTION of n rows, in the order taken; must-keep rows first, excluded ones never.
 
-    `limits` are quotas, length matching, near-duplicates and a floor of correctness (`Limits`):
-    quotas of sources need a column `source`, near-duplicates need vectors, the floor needs a column
-    `correctness`. The order of the pool does not matter. Raises
+    See `choose_by_strategy`.
+    """
+    return choose_by_strategy(
+        pool,
+        strategy,
+        n,
+        seed,
+        extras,
+        keep,
+        exclude,
+        limits,
+    ).selection
+
+
+def choose_by_strategy(
+    pool: pl.DataFrame,
+    strategy: Strategy,
+    n: int,
+    seed: int = 1,
+    extras: StrategyInputs | None = None,
+    keep: Collection[str] = (),
+    exclude: Collection[str] = (),
+    limits: Limits = NONE,
+) -> Choice:
+    """A selection of n rows, in the order taken; must-keep rows first, excluded ones never.
+
+    `limits` are quotas, length matching, near-duplicates, conversations and a floor of correctness
+    (`Limits`): quotas of sources need a column `source`, near-duplicates need vectors,
+    conversations a column `conversation`, the floor a column `correctness`. The order of the pool
+    does not matter. Raises
     `InputError` if there are fewer than n rows to take, or if the strategy lacks what it needs, and
     `ConfigError` for an unknown strategy.
     """
@@ -149,28 +174,57 @@ def select_by_strategy(
     )
     bounds = build_bounds(table, n, limits)
     inputs = extras or StrategyInputs()
-    rows = _choose_rows(
+    kept = _find_rows(table, sorted(set(keep)))
+    check_must_keep(bounds, kept)
+    limit_set = LimitSet(
         table,
-        strategy,
-        n,
-        seed,
         inputs,
-        keep,
         bounds,
-        limits.cosine,
+        _cosine_limit(strategy, limits.cosine),
+        limits.questions,
     )
-    if len(rows) < n:
+    if strategy == "tacos" and inputs.tag_price > 0:
+        picked = choose_by_gain(table, n, seed, inputs, keep, limit_set)
+        selection = picked.selection
+        choice = Choice(
+            selection,
+            _list_left_out(table, picked.admission, bounds, selection["id"]),
+            picked.tag_price,
+            picked.n_given_way,
+        )
+    else:
+        choice = _choose_in_order(
+            table,
+            strategy,
+            n,
+            seed,
+            kept,
+            keep,
+            limit_set,
+        )
+    if choice.selection.height < n:
+        rows = _find_rows(table, choice.selection["id"].to_list())
         shortfall = describe_shortfall(bounds, rows)
         if shortfall or not inputs.partial:
-            problem = (
-                f"you asked for {n} rows, but {strategy} can select only {len(rows)}"
-            )
-            if shortfall:
-                problem += f"; not filled: {shortfall}"
-            unscored = _explain_unscored(table, strategy)
-            ways_out = [f"ask for fewer{unscored}", *_name_ways_out(limits, shortfall)]
-            raise InputError(f"{problem}; {', or '.join(ways_out)}")
-    return _build_selection(table, rows, strategy, keep)
+            _raise_too_few(table, strategy, n, len(rows), shortfall, limits)
+    return choice
+
+
+def _raise_too_few(
+    table: pl.DataFrame,
+    strategy: str,
+    n: int,
+    n_rows: int,
+    shortfall: str,
+    limits: Limits,
+) -> NoReturn:
+    """Raise `InputError`: the strategy can select only so many rows."""
+    problem = f"you asked for {n} rows, but {strategy} can select only {n_rows}"
+    if shortfall:
+        problem += f"; not filled: {shortfall}"
+    unscored = _explain_unscored(table, strategy)
+    ways_out = [f"ask for fewer{unscored}", *_name_ways_out(limits, shortfall)]
+    raise InputError(f"{problem}; {', or '.join(ways_out)}")
 
 
 def _name_ways_out(limits: Limits, shortfall: str) -> list[str]:
@@ -204,49 +258,81 @@ def _explain_unscored(
     )
 
 
-def _choose_rows(
+def list_none_left_out() -> pl.DataFrame:
+    """No row (id, reason, raw)."""
+    return pl.DataFrame(schema=LEFT_OUT)
+
+
+def _choose_in_order(
     table: pl.DataFrame,
     strategy: Strategy,
     n: int,
     seed: int,
-    extras: StrategyInputs,
+    kept: Ints,
     keep: Collection[str],
-    bounds: Sequence[GroupBound],
-    cosine: float,
-) -> Ints:
-    """The row numbers selected from a settled pool, at most n."""
-    kept = _find_rows(table, sorted(set(keep)))
-    check_must_keep(bounds, kept)
-    start: list[int] = kept.tolist()
-    cosine = _cosine_limit(strategy, cosine)
-    vectors = _align_vectors(table, extras) if cosine < 1 else None
+    limits: LimitSet,
+) -> Choice:
+    """At most n rows of a settled pool: the first ones of an order of preference that limits allow.
 
+    Must-keep rows come first.
+    """
+    start: list[int] = kept.tolist()
     # Limits pass rows by, so the strategy is asked for more: a quarter more at first, then four
     # times as many, until n rows are left or the pool is exhausted.
-    has_limits = cosine < 1 or bounds
-    n_ranked = n + n // 4 if has_limits else n
+    n_ranked = n + n // 4 if limits else n
     while True:
         n_wanted = min(n_ranked, table.height)
         task = RankingTask(
             table,
             n_wanted,
             seed,
-            extras,
+            limits.extras,
             start,
             n_selected=n,
         )
-        order = _rank_by_preference(strategy, task)
-        rows = walk_preference(
-            move_first_served(order, bounds),
-            n,
-            build_rooms(bounds),
-            vectors,
-            cosine,
-            start,
-        )
+        ranked = _rank_by_preference(strategy, task)
+        order = move_first_served(ranked, limits.bounds)
+        admission = limits.build_admission()
+        rows = walk_preference(order, n, admission, start)
         if len(rows) >= n or n_ranked >= table.height:
-            return rows
+            break
         n_ranked *= 4
+    n_within = len(rows)
+    spare = limits.build_spare()
+    if n_within < n and spare is not None:
+        rows = walk_preference(order, n, spare, rows.tolist())
+    selection = _build_selection(table, rows, strategy, keep)
+    left_out = _list_left_out(table, admission, limits.bounds, selection["id"])
+    price = limits.extras.tag_price
+    return Choice(selection, left_out, price, len(rows) - n_within)
+
+
+def _list_left_out(
+    table: pl.DataFrame,
+    admission: Admission,
+    bounds: Sequence[GroupBound],
+    chosen: pl.Series,
+) -> pl.DataFrame:
+    """The rows that the limits left out which give way (id, reason, raw), with the row taken
+    instead.
+    """
+    ids = table["id"].to_list()
+    taken = set(chosen.to_list())
+    entries = {}
+    for bound in bounds:
+        if bound.gives_way:
+            for row, other in list_mates(bound, _find_rows(table, chosen.to_list())):
+                entries[ids[row]] = (OF_CONVERSATION, ids[other])
+    if admission.duplicates is not None:
+        for row, nearest in admission.duplicates.refused.items():
+            raw = f"{ids[nearest.row]} (cosine {nearest.cosine:.3f})"
+            entries.setdefault(ids[row], (NEAR_DUPLICATE, raw))
+    rows = [
+        (id_, reason, raw)
+        for id_, (reason, raw) in sorted(entries.items())
+        if id_ not in taken
+    ]
+    return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
 
 
 def _cosine_limit(
@@ -318,28 +404,19 @@ def _rank_by_preference(
 
 
 def _rank_by_quota(task: RankingTask) -> Ints:
-    """The choice of the quotas, then all other judged rows by score, then unjudged ones.
+    """The choice of the quotas by score alone, then all other judged rows by score, then unjudged
+    ones.
 
     The quotas are asked for `n_selected` rows first and for `n` then, as selections of different
-    sizes are not nested. Must-keep rows count towards the quotas and the tags covered.
+    sizes are not nested. Must-keep rows count towards the quotas. Within a choice the best rows
+    come first, since the walk may leave the last ones.
     """
     table = task.table
     extras = task.extras
-    in_pool = pl.col("id").is_in(table["id"].implode())
-    scores = extras.scores
-    if scores is None:
-        scores = table.select("id", "cluster", "score")
-    judged = scores.filter(in_pool, pl.col("score").is_not_null())
-    sizes = extras.sizes or _count_by_cluster(table)
+    judged = list_judged_rows(table, extras)
+    sizes = extras.sizes or count_by_cluster(table)
     keep = table["id"][list(task.start)].to_list()
-    with_tags = table.select("id", "tags").drop_nulls("tags")
-    tags = dict(with_tags.iter_rows())
-    rule = quotas.QuotaRule(
-        extras.quota,
-        extras.tag_price,
-        extras.reliability,
-        task.seed,
-    )
+    rule = quotas.QuotaRule(extras.quota, seed=task.seed)
     ranked_rows = quotas.rank_judged_rows(judged, task.seed)
     best_first = ranked_rows["id"].to_list()
 
@@ -358,22 +435,11 @@ def _rank_by_quota(task: RankingTask) -> Ints:
             n,
             rule,
             keep,
-            tags=tags,
         )
-        ids = selection["id"].to_list()
-        # Without a price of tags the order within a choice is free: best first, since the walk may
-        # leave the last ones.
-        if not extras.tag_price:
-            ids = _sort_like(ids, best_first)
+        ids = _sort_like(selection["id"].to_list(), best_first)
         ranking |= dict.fromkeys(ids)
     ranking |= dict.fromkeys((*best_first, *extras.fill))
     return _find_rows(table, list(ranking))
-
-
-def _count_by_cluster(table: pl.DataFrame) -> dict[int, int]:
-    """How many rows of the pool each cluster has."""
-    clustered = table.drop_nulls("cluster")
-    return dict(clustered.group_by("cluster").len().rows())
 
 
 def _sort_like(
@@ -424,12 +490,12 @@ def _rank_by_deita(task: RankingTask) -> Ints:
 
 def _rank_by_car(task: RankingTask) -> Ints:
     scores = _column_values(task.table, "score")
-    vectors = _align_vectors(task.table, task.extras)
+    vectors = align_vectors(task.table, task.extras)
     return car.rank_by_car(scores, vectors, task.seed)
 
 
 def _rank_by_distance(task: RankingTask) -> Ints:
-    vectors = _align_vectors(task.table, task.extras)
+    vectors = align_vectors(task.table, task.extras)
     return k_center.rank_by_distance(vectors, task.n, task.seed, task.start)
 
 
@@ -530,26 +596,3 @@ def _row_grades(
         maintain_order="left",
     )
     return _column_values(with_grade, "grade")
-
-
-def _align_vectors(
-    table: pl.DataFrame,
-    extras: StrategyInputs,
-) -> npt.NDArray[np.float32]:
-    """The vectors of the pool's rows, in their order, shape (rows, dim)."""
-    if extras.vectors is None:
-        raise InputError(
-            "this strategy, or the near-duplicate limit, needs embeddings of the samples"
-        )
-    ids = table["id"].to_list()
-    # The usual case, without a copy of the vectors.
-    if list(extras.ids) == ids:
-        return extras.vectors
-    place_of = {id_: place for place, id_ in enumerate(extras.ids)}
-    try:
-        places = [place_of[id_] for id_ in ids]
-    except KeyError as error:
-        raise InputError(
-            f"row {error.args[0]!r} of the pool has no embedding"
-        ) from None
-    return np.asarray(extras.vectors[places], np.float32)

@@ -18,9 +18,17 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 Row = tuple[str, int, float]
 """Id, cluster and quality; a sample may stand in several clusters."""
+
+
+class Gate(Protocol):
+    """Limits that ids are asked about before they are taken. Who is refused once stays refused."""
+
+    def admits(self, id_: str) -> bool: ...
+    def take(self, id_: str) -> None: ...
 
 
 def take_covering(
@@ -30,11 +38,14 @@ def take_covering(
     tags: Mapping[str, Collection[str]],
     price: float,
     start: Collection[str] = (),
+    gate: Gate | None = None,
 ) -> list[int]:
     """The places of at most n rows, in the order taken; no id twice, and none of `start`.
 
     `room` is how many rows each cluster may give (None: no limit); `tags` has the tags of each id;
-    those of the ids `start` count as covered. Of equal gains the earlier row is taken.
+    those of the ids `start` count as covered. Of equal gains the earlier row is taken. The `gate`
+    is asked about a row just before it would be taken, so the tags of rows that limits leave out
+    are still to be covered.
 
     >>> rows = [("a", 0, 9.0), ("b", 0, 8.0), ("c", 0, 7.0)]
     >>> take_covering(rows, 2, None, {"a": ["x"], "b": ["x"], "c": ["y"]}, price=2.0)
@@ -67,8 +78,12 @@ def take_covering(
         if negated_gain > bound:
             heapq.heappush(waiting, (negated_gain, place))
             continue
-        taken.append(place)
         gone.add(id_)
+        if gate is not None:
+            if not gate.admits(id_):
+                continue
+            gate.take(id_)
+        taken.append(place)
         covered.update(tags.get(id_, ()))
         if n_left is not None:
             n_left[cluster] -= 1

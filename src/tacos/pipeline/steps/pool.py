@@ -258,8 +258,10 @@ def build_limits(config: SelectSettings) -> Limits:
         config.parts("per_source"),
         config.parts("per_tag"),
         config.match_length,
-        config.limit,
+        config.cosine,
         config.min_correctness,
+        questions=config.limit == "auto",
+        conversations=config.conversations,
     )
 
 

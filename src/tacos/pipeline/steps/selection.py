@@ -1,13 +1,13 @@
 """The stage select: which rows are taken in the end.
 
-With quotas of sources or tags, length matching or a near-duplicate limit, `make_selection` walks
-the order in which the quotas of clusters would take rows and skips those that a limit has no room
-for; the next best rows come in instead.
+Rows are taken by the objective (preset `robust`) or by the quotas of clusters, and skipped where a
+limit has no room for them: quotas of sources or tags, matched lengths, conversations,
+near-duplicates. The next best rows come in instead. Rows that repeat a selected one are listed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,10 +19,12 @@ from tacos.config import Settings
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import quotas, sizes, strategies
 from tacos.methods.selecting.limits import check_floor, is_below_floor
-from tacos.methods.selecting.strategies import StrategyInputs
+from tacos.methods.selecting.strategies import Choice, list_none_left_out
+from tacos.methods.selecting.strategy_inputs import QuestionVectors, StrategyInputs
 from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps import repeats
 from tacos.pipeline.steps.pool import AnnotatedPool, Tables
-from tacos.records import Encoder, StageOutput, build_reject_frame
+from tacos.records import StageOutput, build_reject_frame
 
 
 def make_selection(
@@ -38,34 +40,51 @@ def make_selection(
     selector = QuotaSelection(tables, settings, tool)
     if config.min_correctness:
         check_floor(selector.pool, config.min_correctness)
-    # Limits are walked row by row, which takes longer than quotas of clusters alone.
-    take = selector.take_within_limits if config.limited else selector.take
     n_rows = sizes.resolve_row_count(config.size, selector.n_samples)
     if n_rows is None:
-        selection = sizes.fit_token_budget(
+        fitting = sizes.fit_token_budget(
             config.size.value,
-            take,
+            selector.take,
             pool_steps.estimate_row_tokens(tables["samples"]),
             max(1, len(selector.keep)),
         )
+        n_taken = fitting.height
         n_missing = 0
     else:
         # With `fill`, fewer rows than requested are no error.
         n_taken = min(n_rows, selector.n_available) if config.fill else n_rows
-        selection = take(n_taken)
-        n_missing = n_rows - selection.height
-    if selection.is_empty():
+    choice = selector.choose(n_taken)
+    if n_rows is not None:
+        n_missing = n_rows - choice.selection.height
+    if choice.selection.is_empty():
         # Reachable only with `fill`, which makes too few rows no error.
         raise InputError(
             "no row can be selected: every row is on the exclude list (--exclude) or in no cluster"
         )
-    if config.limited:
-        selection = selector.relabel_rules(selection)
-    notes: dict[str, Any] = {"reliability": selector.reliability._asdict()}
+    notes: dict[str, Any] = {
+        "reliability": selector.reliability._asdict(),
+        "tag_price": choice.tag_price,
+    }
     if n_missing > 0:
         notes["n_missing"] = n_missing
+    if choice.n_given_way:
+        notes["n_given_way"] = choice.n_given_way
+    rejects = [selector.reject_incorrect_rows(), reject_left_out(choice.left_out)]
     return StageOutput(
-        _rank_selection(selection), selector.reject_incorrect_rows(), notes
+        _rank_selection(choice.selection),
+        pl.concat(rejects),
+        notes,
+    )
+
+
+def reject_left_out(left_out: pl.DataFrame) -> pl.DataFrame:
+    """Rows that repeat a selected one (id, reason, raw), as rejects that are no failures."""
+    return left_out.select(
+        "id",
+        pl.lit("select").alias("stage"),
+        "reason",
+        "raw",
+        pl.lit(False).alias("failure"),
     )
 
 
@@ -73,7 +92,9 @@ def make_selection(
 class QuotaSelection(AnnotatedPool):
     """The selection by quotas of clusters, for any number of rows."""
 
-    encoder: Encoder | None
+    encoder: Any
+    """The encoder of near-duplicates: `QuestionEncoder`, `Encoder`, or None."""
+    _choices: dict[int, Choice] = field(default_factory=dict)
 
     @cached_property
     def n_samples(self) -> int:
@@ -88,14 +109,8 @@ class QuotaSelection(AnnotatedPool):
 
     @property
     def rule(self) -> quotas.QuotaRule:
-        """How rows are divided among clusters, and what covering tags is worth."""
-        config = self.settings.select
-        return quotas.QuotaRule(
-            config.quota,
-            config.tag_price,
-            self.reliability.weight,
-            self.settings.seed,
-        )
+        """How rows are divided among clusters, where scores alone count."""
+        return quotas.QuotaRule(self.settings.select.quota, seed=self.settings.seed)
 
     @cached_property
     def fill(self) -> pl.DataFrame | None:
@@ -103,26 +118,25 @@ class QuotaSelection(AnnotatedPool):
         return self.draw_fill(self.settings.seed)
 
     @cached_property
-    def tags(self) -> dict[str, list[str]]:
-        """Canonical tags of the scored and the must-keep samples, where covering tags counts."""
-        if not self.settings.select.tag_price:
+    def fill_rules(self) -> dict[str, str]:
+        """Why each of these rows may come in."""
+        if self.fill is None:
             return {}
-        must_keep = pl.Series("id", self.keep, pl.String)
-        ids = pl.concat([self.scores["id"], must_keep]).unique()
-        tags = (
-            self.tables["canonical_tags"]
-            .scan()
-            .select("id", "tags")
-            .filter(pl.col("id").is_in(ids.implode()))
-            .drop_nulls()
-            .collect()
-        )
-        return dict(tags.iter_rows())
+        return dict(self.fill.select("id", "rule").iter_rows())
 
     @cached_property
     def pool(self) -> pl.DataFrame:
         """Every sample that is not excluded."""
-        return self.rows.filter(~pl.col("id").is_in(self.exclude))
+        table = self.rows.filter(~pl.col("id").is_in(self.exclude))
+        if not self.settings.select.conversations:
+            return table
+        conversations = repeats.find_conversations(self.tables["samples"])
+        return table.join(
+            conversations,
+            on="id",
+            how="left",
+            maintain_order="left",
+        )
 
     @cached_property
     def strategy_inputs(self) -> StrategyInputs:
@@ -131,11 +145,18 @@ class QuotaSelection(AnnotatedPool):
         fill_ids = (
             [] if self.fill is None else self.remove_excluded(self.fill["id"].to_list())
         )
+        compared = [*self.scores["id"].to_list(), *self.keep, *fill_ids]
         vectors = None
-        if config.limit < 1:
-            vectors = self._encode_rows(
-                {*self.scores["id"].to_list(), *self.keep, *fill_ids}
+        questions = None
+        if config.limit == "auto":
+            texts = repeats.QuestionTexts(
+                self.tables["samples"],
+                self.encoder,
+                compared,
             )
+            questions = QuestionVectors(texts.encode, self.encoder.limit)
+        elif config.limit < 1:
+            vectors = self._encode_rows(set(compared))
         return StrategyInputs(
             ids=self.pool["id"].to_list(),
             vectors=vectors,
@@ -146,9 +167,52 @@ class QuotaSelection(AnnotatedPool):
             reliability=self.reliability.weight,
             fill=fill_ids,
             partial=config.fill,
+            questions=questions,
         )
 
     def take(self, n: int) -> pl.DataFrame:
+        """n rows: a table SELECTION."""
+        return self.choose(n).selection
+
+    def choose(self, n: int) -> Choice:
+        """n rows by the objective or the quotas of the clusters, as far as the limits have room."""
+        if n not in self._choices:
+            self._choices[n] = self._choose(n)
+        return self._choices[n]
+
+    def _choose(self, n: int) -> Choice:
+        """The same, chosen anew."""
+        config = self.settings.select
+        limits = pool_steps.build_limits(config)
+        if not config.tag_price and not limits:
+            # Quotas of clusters alone take no walk.
+            selection = self._select_by_quota(n, self.fill)
+            return Choice(selection, list_none_left_out(), tag_price=0.0)
+        choice = strategies.choose_by_strategy(
+            self.pool,
+            "tacos",
+            n,
+            self.settings.seed,
+            self.strategy_inputs,
+            self.keep,
+            self.exclude,
+            limits,
+        )
+        selection = choice.selection
+        if not config.tag_price:
+            return choice._replace(selection=self.relabel_rules(selection))
+        # Unjudged rows say why they come in.
+        own_rule = pl.col("id").replace_strict(
+            self.fill_rules,
+            default=pl.col("rule"),
+            return_dtype=pl.String,
+        )
+        rule = pl.when(pl.col("rule") == "fill").then(own_rule).otherwise("rule")
+        return choice._replace(selection=selection.with_columns(rule=rule))
+
+    def _select_by_quota(
+        self, n: int, fill: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
         """n rows by the quotas of the clusters alone."""
         return quotas.select_by_quota(
             self.scores,
@@ -157,21 +221,7 @@ class QuotaSelection(AnnotatedPool):
             self.rule,
             self.keep,
             self.exclude,
-            self.fill,
-            self.tags,
-        )
-
-    def take_within_limits(self, n: int) -> pl.DataFrame:
-        """n rows by the quotas of the clusters, as far as the limits have room."""
-        return strategies.select_by_strategy(
-            self.pool,
-            "tacos",
-            n,
-            self.settings.seed,
-            self.strategy_inputs,
-            self.keep,
-            self.exclude,
-            pool_steps.build_limits(self.settings.select),
+            fill,
         )
 
     def relabel_rules(self, selection: pl.DataFrame) -> pl.DataFrame:
@@ -180,20 +230,9 @@ class QuotaSelection(AnnotatedPool):
         """
         scored = self.pool.filter(pl.col("score").is_finite())["id"].to_list()
         n_takeable = len({*scored, *self.keep})
-        unlimited = quotas.select_by_quota(
-            self.scores,
-            self.cluster_sizes,
-            min(selection.height, n_takeable),
-            self.rule,
-            self.keep,
-            self.exclude,
-            tags=self.tags,
-        )
+        unlimited = self._select_by_quota(min(selection.height, n_takeable))
         rules = dict(unlimited.select("id", "rule").iter_rows())
-        fill_rules: dict[str, str] = {}
-        if self.fill is not None:
-            fill_rules = dict(self.fill.select("id", "rule").iter_rows())
-        rules = fill_rules | rules
+        rules = self.fill_rules | rules
         # A row that only came in because of a limit
         otherwise = pl.lit("remainder")
         by_quota = (

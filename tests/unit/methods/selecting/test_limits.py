@@ -12,7 +12,8 @@ from tacos.amounts import parse_quotas
 from tacos.errors import InputError
 from tacos.methods.selecting import quotas
 from tacos.methods.selecting.limits import Limits, build_bounds, find_full_groups
-from tacos.methods.selecting.strategies import StrategyInputs, select_by_strategy
+from tacos.methods.selecting.strategies import select_by_strategy
+from tacos.methods.selecting.strategy_inputs import StrategyInputs
 
 N = 120
 

@@ -14,16 +14,18 @@ from tacos.methods.selecting import (
     singleton,
 )
 from tacos.methods.selecting.limits import Limits
+from tacos.methods.selecting.near_duplicates import NearDuplicates
 from tacos.methods.selecting.preference_walk import (
+    Admission,
     GroupRoom,
     build_length_bands,
     walk_preference,
 )
 from tacos.methods.selecting.strategies import (
     STRATEGIES,
-    StrategyInputs,
     select_by_strategy,
 )
+from tacos.methods.selecting.strategy_inputs import StrategyInputs
 from tacos.records import SELECTION
 
 N = 80
@@ -137,7 +139,11 @@ def test_deita_minds_only_the_rows_it_took() -> None:
     angles = np.array([0.0, 0.5, 1.0])  # cosines: neighbours .88, ends .54
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     ranked = deita.rank_by_deita([3, 2, 1], [1, 1, 1], 1)
-    assert walk_preference(ranked, 3, vectors=vectors, limit=0.8).tolist() == [0, 2]
+    duplicates = NearDuplicates(lambda rows: vectors[list(rows)], 0.8)
+    assert walk_preference(ranked, 3, Admission(duplicates=duplicates)).tolist() == [
+        0,
+        2,
+    ]
 
 
 def test_k_center_takes_the_farthest_and_starts_from_what_is_in() -> None:
@@ -165,7 +171,9 @@ def test_car_takes_the_best_of_each_cluster_first() -> None:
 
 def test_limits_by_group() -> None:
     order = np.arange(10)
-    assert walk_preference(order, 10, [GroupRoom(order % 2, {0: 2})]).tolist() == [
+    assert walk_preference(
+        order, 10, Admission([GroupRoom(order % 2, {0: 2})])
+    ).tolist() == [
         0,
         1,
         2,
@@ -175,7 +183,7 @@ def test_limits_by_group() -> None:
         9,
     ]
     assert walk_preference(
-        order, 3, [GroupRoom(order % 2, {0: 2})], start=[4, 6]
+        order, 3, Admission([GroupRoom(order % 2, {0: 2})]), start=[4, 6]
     ).tolist() == [
         4,
         6,
@@ -190,7 +198,7 @@ def test_length_matching_gives_the_lengths_of_the_pool() -> None:
     room = build_length_bands(values, 40, np.arange(N), n_bands=4)
     plain = select_by_strategy(pool, "longest", 40, 1, extras)
     order = longest.rank_by_value(values, 1)
-    matched = table[walk_preference(order, 40, [room]).tolist()]
+    matched = table[walk_preference(order, 40, Admission([room])).tolist()]
     mean = pool["length"].mean()
     lengths = [
         pool.filter(pl.col("id").is_in(t["id"].implode()))["length"].mean()
