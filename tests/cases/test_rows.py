@@ -18,7 +18,7 @@ from tacos.config import IngestSettings, load_settings
 from tacos.errors import ConfigError, InputError
 from tacos.formats.reading import read_rows
 from tacos.methods.judging.refinement import extract_parts, rewrite_row
-from tacos.methods.samples.sample_parsing import parse_sample_batch
+from tacos.methods.samples.sample_parsing import parse_sample, parse_sample_batch
 
 QUESTION = "Why does bread rise?"
 ANSWER = "Yeast eats sugar and gives off gas, which the dough holds back."
@@ -284,6 +284,18 @@ def test_the_summary_says_what_was_read(tmp_path: Path) -> None:
         "instruction -> output (1 rows); speakers: gpt as assistant, human as user; "
         "the first of several answers in output (1 rows)"
     )
+
+
+def test_the_summary_says_where_a_preference_has_its_answer() -> None:
+    """lf_rank_sharegpt: the answer is that of `chosen`."""
+    taken: Counter[str] = Counter()
+    for row in (
+        {"conversations": [HUMAN], "chosen": GPT, "rejected": GPT},
+        {"conversations": [HUMAN, GPT], "chosen": GPT, "rejected": GPT},
+    ):
+        parse_sample(row, "x:0", AUTO, taken)
+    assert taken["columns: conversations -> chosen"] == 1
+    assert taken["columns: conversations"] == 1
 
 
 # Readings that many expect

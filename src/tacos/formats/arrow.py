@@ -86,7 +86,11 @@ class _ByteSource:
 def _read_stream(source: _ByteSource) -> Iterator[pl.DataFrame]:
     """A table for each batch of a stream."""
     context = b""
-    while source.peek(PREFIX) not in (b"", END):
+    while True:
+        prefix = source.peek(PREFIX)
+        # A stream ends with its mark, or with the file.
+        if prefix in (b"", END):
+            return
         message, kind = _take_message(source)
         if kind in (SCHEMA, DICTIONARY):
             context += message
@@ -97,6 +101,7 @@ def _read_stream(source: _ByteSource) -> Iterator[pl.DataFrame]:
 
 def _take_message(source: _ByteSource) -> tuple[bytes, int]:
     """The bytes of the next message, and its type."""
+    # The mark of continuation, the length of the description, the description, the body.
     prefix = source.take(PREFIX)
     (n_description,) = struct.unpack_from("<i", prefix, 4)
     if n_description <= 0:
@@ -119,6 +124,7 @@ def _read_number(
     fields = table - to_fields
     (n_bytes,) = struct.unpack_from("<H", description, fields)
     entry = 4 + 2 * field
+    # Fields at their default are left out of a table.
     if entry >= n_bytes:
         return 0
     (place,) = struct.unpack_from("<H", description, fields + entry)

@@ -11,6 +11,8 @@ from functools import lru_cache
 
 Columns = tuple[str, ...]
 
+SEPARATORS = str.maketrans(" -", "__")
+
 CONVERSATIONS = (
     "conversations",
     "messages",
@@ -141,8 +143,9 @@ def normalise_name(column: object) -> str:
     >>> normalise_name(" System Prompt")
     'system_prompt'
     """
-    name = str(column).strip(" \t\r\n\ufeff").lower()
-    return name.replace(" ", "_").replace("-", "_")
+    # A byte order mark sticks to the first header of some files.
+    name = str(column).strip(" \t\r\n\ufeff")
+    return name.lower().translate(SEPARATORS)
 
 
 @lru_cache(maxsize=1024)
@@ -152,5 +155,7 @@ def _index_columns(columns: Columns) -> Mapping[str, str]:
     for column in columns:
         by_name.setdefault(normalise_name(column), column)
     # Of two that differ in case alone, the usual spelling is meant.
-    by_name.update((column, column) for column in columns if column in by_name)
+    for column in columns:
+        if column in by_name:
+            by_name[column] = column
     return by_name

@@ -10,6 +10,7 @@ Not supported: images and sound (a message with parts other than text makes the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -105,11 +106,13 @@ def _read_messages(
     answer, as files of preferences have it.
     """
     turns = read_conversation(row[shape.instruction], roles)
-    if not shape.response or is_blank(row[shape.response]):
+    if not shape.response or not turns:
         return turns
-    if not turns or turns[-1].role == "assistant":
+    last = turns[-1]
+    response = row[shape.response]
+    if last.role == "assistant" or is_blank(response):
         return turns
-    answer = _read_answer(row[shape.response], shape.response, roles)
+    answer = _read_answer(response, shape.response, roles)
     return answer if _is_whole(answer) else turns + answer
 
 
@@ -153,10 +156,13 @@ def _read_open_dialogue(question: str) -> list[Turn]:
     dialogue = split_transcript(question)
     if dialogue is None or dialogue[-1] != ("assistant", ""):
         return []
-    n_answers = sum(role == "assistant" for role, _ in dialogue)
+    roles = [role for role, _ in dialogue]
+    n_answers = roles.count("assistant")
     if n_answers == 1 and not question.startswith(HH_START):
         return []
-    messages = [{"role": role, "content": text} for role, text in dialogue[:-1]]
+    # All but the mark that it breaks off with.
+    answered = dialogue[:-1]
+    messages = [{"role": role, "content": text} for role, text in answered]
     return read_conversation(messages)
 
 
@@ -206,13 +212,24 @@ def _take_first_answer(value: Any) -> Any:
         value = value["text"]
     if not isinstance(value, list | tuple) or not value:
         return value
-    if isinstance(value[0], str):
-        return value[0]
-    if all(isinstance(answer, Mapping) and "rank" in answer for answer in value):
-        best = min(value, key=lambda answer: answer["rank"])
+    first = value[0]
+    if isinstance(first, str):
+        return first
+    # Lists of objects are ranked answers, or calls of functions.
+    if _all_have(value, "rank"):
+        best = min(value, key=itemgetter("rank"))
         return best.get("answer", best.get("response"))
-    are_calls = all(isinstance(call, Mapping) and "name" in call for call in value)
-    return orjson.dumps(value, default=str).decode() if are_calls else value
+    if _all_have(value, "name"):
+        calls = orjson.dumps(value, default=str)
+        return calls.decode()
+    return value
+
+
+def _all_have(values: Sequence[Any], key: str) -> bool:
+    """Whether all values are objects with a key."""
+    objects = [value for value in values if isinstance(value, Mapping)]
+    is_all = len(objects) == len(values)
+    return is_all and all(key in value for value in objects)
 
 
 def _is_whole(turns: Sequence[Turn]) -> bool:

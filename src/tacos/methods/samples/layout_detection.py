@@ -42,6 +42,7 @@ def detect_layout(
             raise InputError(f"{name}: {problem}")
     required = [column for column in (settings.tags, settings.score) if column]
     for row in rows:
+        # One row that can be read is enough: the others become rejects.
         try:
             layout = choose_row_layout(row, settings)
         except UnusableRow:
@@ -73,6 +74,7 @@ def _explain_single_object(row: Row, settings: IngestSettings) -> str:
             f"the rows are wrapped in an object, in its field {wrapper!r}; "
             "put the list of rows itself into the file"
         )
+    # Rows by their ids, as `json.dump` writes a dict of them.
     first = next(iter(row.values()), None)
     if isinstance(first, Mapping) and _has_layout(first, settings):
         ids = [str(key) for key in list(row)[:N_SHOWN_IDS]]
@@ -100,16 +102,29 @@ def _holds_columns(row: Row) -> bool:
     if len(row) < 2:
         return False
     values = list(row.values())
-    if all(isinstance(value, Mapping) and value for value in values):
-        first = list(values[0])
-        is_numbered = all(str(key).isdigit() for key in first)
-        return is_numbered and all(list(value) == first for value in values)
-    if all(isinstance(value, list) for value in values):
-        lengths = {len(value) for value in values}
-        n_rows = max(lengths)
-        is_text = isinstance(values[0][0], str) if n_rows else False
-        return len(lengths) == 1 and n_rows > 1 and is_text
+    first = values[0]
+    if isinstance(first, Mapping) and first:
+        # pandas numbers the rows.
+        if not all(str(key).isdigit() for key in first):
+            return False
+        keys = list(first)
+        return all(_has_keys(value, keys) for value in values)
+    if isinstance(first, list) and len(first) > 1:
+        if not isinstance(first[0], str):
+            return False
+        n_rows = len(first)
+        return all(_has_length(value, n_rows) for value in values)
     return False
+
+
+def _has_keys(value: Any, keys: list[Any]) -> bool:
+    """Whether a value is an object with these keys, in their order."""
+    return isinstance(value, Mapping) and list(value) == keys
+
+
+def _has_length(value: Any, length: int) -> bool:
+    """Whether a value is a list of that length."""
+    return isinstance(value, list) and len(value) == length
 
 
 def _is_list_of_lists(value: Any) -> bool:

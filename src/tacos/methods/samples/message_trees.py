@@ -30,6 +30,7 @@ def list_best_path(tree: Message) -> list[Message]:
     while True:
         replies = path[-1].get(REPLIES) or []
         kept = [reply for reply in replies if _is_kept(reply)]
+        # A leaf: nobody went on from here.
         if not kept:
             return path
         best = min(kept, key=_read_rank)

@@ -144,14 +144,17 @@ def place_turns(
 
     Raises `UnusableRow`.
     """
-    turns = list(_iterate_turns(list_messages(value), roles))
+    messages = list_messages(value)
+    turns = list(_iterate_turns(messages, roles))
     answers = [number for number, turn in enumerate(turns) if _is_answer(turn)]
     trained = [number for number in answers if turns[number].is_trained]
     if len(trained) == len(answers):
         return turns
     if not trained:
         raise UnusableRow("no answer has a weight above 0", failure=False)
-    return turns[: trained[-1] + 1]
+    # What follows the last answer that counts is of no use.
+    n_kept = trained[-1] + 1
+    return turns[:n_kept]
 
 
 def list_messages(value: Any) -> Sequence[Any]:
@@ -204,7 +207,8 @@ def is_list_of_exchanges(value: Any) -> bool:
         return False
     if not isinstance(value[0], Mapping):
         return False
-    roles = {role for role, _, _ in _list_sides(value[0])}
+    sides = _list_sides(value[0])
+    roles = {role for role, _, _ in sides}
     return roles >= {"user", "assistant"}
 
 
@@ -226,8 +230,16 @@ def list_speakers(value: Any, roles: Roles) -> dict[str, Role]:
             name = _spell_speaker(speaker)
             found[name] = resolve_role(name, roles)
         else:
-            found.update({key: role for role, key, _ in _list_sides(message)})
+            # Its keys are the speakers.
+            sides = _list_sides(message)
+            found |= {key: role for role, key, _ in sides}
     return found
+
+
+def ends_with_question(value: Any, roles: Roles) -> bool:
+    """Whether nobody answers the last message of a conversation."""
+    turns = place_turns(value, roles)
+    return bool(turns) and not _is_answer(turns[-1])
 
 
 def resolve_role(speaker: str, roles: Roles) -> Role:
@@ -321,14 +333,20 @@ def _read_exchange(message: Message, number: int) -> Iterator[PlacedTurn]:
 
 def _list_sides(message: Message) -> list[tuple[TurnRole, str, Any]]:
     """Role, key and value of the system text, the question and the answer of an exchange."""
-    keys = {normalise_name(key): key for key in message}
+    # An answer that is null has not been given.
+    given = {}
+    for key, value in message.items():
+        if not is_missing(value):
+            name = normalise_name(key)
+            given[name] = key
+
     sides: list[tuple[TurnRole, str, Any]] = []
     for role, names in SIDES.items():
-        for name in names:
-            # An answer that is null has not been given.
-            if name in keys and not is_missing(message[keys[name]]):
-                sides.append((role, keys[name], message[keys[name]]))
-                break
+        found = next((name for name in names if name in given), None)
+        if found is not None:
+            key = given[found]
+            side = (role, key, message[key])
+            sides.append(side)
     return sides
 
 
@@ -378,11 +396,14 @@ def _list_numbered_turns(value: Message) -> Sequence[Any]:
     """The messages of an object of turns {turn_1, turn_2, ...}, or of a single exchange."""
     numbers = {}
     for key in value:
-        match = TURN_KEY.fullmatch(str(key).lower())
+        name = str(key).lower()
+        match = TURN_KEY.fullmatch(name)
         if match:
             numbers[key] = int(match[1])
     if numbers and len(numbers) == len(value):
-        return [value[key] for key in sorted(numbers, key=numbers.__getitem__)]
+        # By number: as texts, turn_10 comes before turn_2.
+        in_order = sorted(numbers, key=numbers.__getitem__)
+        return [value[key] for key in in_order]
     if is_message(value) or is_exchange(value):
         return [value]
     raise UnusableRow("the conversation is not a list")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from tacos.methods.samples.messages import list_speakers
+from tacos.methods.samples.messages import ends_with_question, list_speakers
 from tacos.methods.samples.roles import Roles
 from tacos.methods.samples.row_layout import RowLayout
 
@@ -31,10 +31,15 @@ def list_reading_notes(
     roles: Roles,
 ) -> list[str]:
     """The notes on one row that was read."""
-    notes = [COLUMNS + describe_layout(layout)]
+    columns = describe_layout(layout)
+    notes = []
     if layout.format == "conversation":
-        speakers = list_speakers(row[layout.instruction], roles)
+        messages = row[layout.instruction]
+        speakers = list_speakers(messages, roles)
         notes += [f"{ROLE}{speaker} as {role}" for speaker, role in speakers.items()]
+        # The answer of a preference stands in a column of its own.
+        if layout.response and ends_with_question(messages, roles):
+            columns += f" -> {layout.response}"
     elif layout.format == "columns":
         answers = row[layout.response]
         # Messages and parts are objects; several answers are texts.
@@ -44,7 +49,7 @@ def list_reading_notes(
             and isinstance(answers[0], str)
         ):
             notes.append(FIRST_ANSWER + layout.response)
-    return notes
+    return [COLUMNS + columns, *notes]
 
 
 def group_notes(notes: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -53,8 +58,13 @@ def group_notes(notes: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     >>> group_notes({"columns: q -> a": 3, "role: gpt as assistant": 1})
     {'columns': {'q -> a': 3}, 'roles': {'gpt as assistant': 1}}
     """
-    grouped = {kind: dict(_iterate_kind(notes, start)) for kind, start in KINDS.items()}
-    return {kind: counts for kind, counts in grouped.items() if counts}
+    grouped = {}
+    for kind, start in KINDS.items():
+        counts = dict(_iterate_kind(notes, start))
+        # A kind without a note has no place in the summary.
+        if counts:
+            grouped[kind] = counts
+    return grouped
 
 
 @lru_cache(maxsize=1024)
@@ -64,8 +74,14 @@ def describe_layout(layout: RowLayout) -> str:
     >>> describe_layout(RowLayout("columns", "question", response="answer"))
     'question -> answer'
     """
-    before = [layout.system, layout.history, layout.instruction, layout.input]
-    text = " + ".join(name for name in before if name)
+    before = [
+        layout.system,
+        layout.history,
+        layout.instruction,
+        layout.input,
+    ]
+    named = [name for name in before if name]
+    text = " + ".join(named)
     if layout.format == "conversation" or not layout.response:
         return text
     return f"{text} -> {layout.response}"

@@ -26,6 +26,7 @@ CALLS = (
 
 def render_tool_output(message: Message, content: Any) -> str:
     """What a tool returned, after its name and parameters where the message has them."""
+    # The usual case: the output is the content.
     observation = message.get(OBSERVATION)
     if is_missing(observation):
         return _render_value(content)
@@ -33,8 +34,13 @@ def render_tool_output(message: Message, content: Any) -> str:
     parameters = message.get("parameters")
     if not is_missing(parameters):
         call = f"{call} {_render_value(parameters)}".strip()
-    texts = [call, _render_value(content), _render_value(observation)]
-    return "\n".join(text for text in texts if text)
+    texts = [
+        call,
+        _render_value(content),
+        _render_value(observation),
+    ]
+    given = [text for text in texts if text]
+    return "\n".join(given)
 
 
 def render_tool_calls(message: Message) -> str:

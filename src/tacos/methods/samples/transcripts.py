@@ -116,21 +116,28 @@ def _split_by_style(
 ) -> list[tuple[Role, str]] | None:
     """The turns, if both sides have a mark."""
     marks = list(style.mark.finditer(text))
-    preamble = _clean_text(text[: marks[0].start()], style)
+    first_mark = marks[0].start()
+    preamble = _clean_text(text[:first_mark], style)
     if preamble and not style.has_preamble:
         return None
 
     turns: list[tuple[Role, str]] = []
     if preamble and not preamble.startswith(ALPACA_PREAMBLE):
         turns.append(("system", preamble))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    for mark, end in zip(marks, ends, strict=True):
+    # A turn goes from the end of its mark to the next mark.
+    starts = [mark.end() for mark in marks]
+    ends = [mark.start() for mark in marks]
+    ends = [*ends[1:], len(text)]
+    for mark, start, end in zip(marks, starts, ends, strict=True):
         role = _read_role(mark)
         if role is None:
             return None
-        turns += _read_turn(role, _clean_text(text[mark.end() : end], style))
+        said = _clean_text(text[start:end], style)
+        turns += _read_turn(role, said)
     roles = {role for role, _ in turns}
-    return _merge_same_speakers(turns) if roles >= {"user", "assistant"} else None
+    if not roles >= {"user", "assistant"}:
+        return None
+    return _merge_same_speakers(turns)
 
 
 def _clean_text(text: str, style: TranscriptStyle) -> str:
@@ -161,10 +168,12 @@ def _read_turn(role: Role, text: str) -> list[tuple[Role, str]]:
 def _merge_same_speakers(turns: list[tuple[Role, str]]) -> list[tuple[Role, str]]:
     """One turn for an instruction and its input."""
     merged: list[tuple[Role, str]] = []
+    last_role = ""
     for role, text in turns:
-        if merged and merged[-1][0] == role == "user":
-            both = f"{merged[-1][1]}\n\n{text}"
-            merged[-1] = (role, both.strip())
-        else:
-            merged.append((role, text))
+        if role == last_role == "user":
+            _, earlier = merged.pop()
+            text = f"{earlier}\n\n{text}".strip()
+        turn = (role, text)
+        merged.append(turn)
+        last_role = role
     return merged
