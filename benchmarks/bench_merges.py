@@ -149,17 +149,22 @@ def algorithm_1(done: tacos.Selection) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Print."""
+def parse_arguments(description: str | None) -> argparse.Namespace:
+    """The data, how many merges are printed, and the seed: for this script and bench_tags."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data"
     )
     parser.add_argument("--merges", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print."""
+    args = parse_arguments(__doc__)
     if not args.data.is_dir():
         print(json.dumps({"skipped": f"{args.data} is not here"}))
         return

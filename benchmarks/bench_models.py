@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 import bench_judge
+from tacos.methods.measures.unit_rows import scale_rows
 from tacos.models import (
     encoder,
     minilm_encoder,
@@ -96,7 +97,7 @@ class Plain:
         counts = static_encoder.count_tokens(
             self.tokenizer, texts, static_encoder.MAX_TOKENS, len(self.table)
         )
-        return static_encoder.scale_rows(counts @ self.table)
+        return scale_rows(counts @ self.table)
 
 
 def bench_encoder(data: Path) -> dict[str, Any]:

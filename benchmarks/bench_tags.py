@@ -18,7 +18,6 @@ Prints merges of the learned step at random, for a person to read, then one line
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import tempfile
@@ -33,7 +32,7 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import average_precision_score
 
-from bench_merges import tagged_alpaca
+from bench_merges import parse_arguments, tagged_alpaca
 from tacos.config import NormaliseSettings
 from tacos.methods.tags import normalisation, tag_likeness
 from tacos.models import encoder
@@ -180,15 +179,7 @@ def time_alpaca(data: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "data", nargs="?", type=Path, default=ROOT.parent / "shared" / "data"
-    )
-    parser.add_argument("--merges", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = parse_arguments(__doc__)
     minilm = CachingEncoder(encoder.load("minilm"))
     judgements = read_judgements()
     out: dict[str, Any] = {

@@ -22,6 +22,7 @@ import scipy.sparse as sp
 from tokenizers import Tokenizer
 
 from tacos.errors import ModelError
+from tacos.methods.measures.unit_rows import scale_rows
 from tacos.models import int8_tensors
 
 DATA = Path(__file__).parent / "data"
@@ -149,23 +150,6 @@ def replace_surrogates(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def scale_rows(rows: Vectors) -> Vectors:
-    """Scale each row to length 1; a row of zeros stays.
-
-    >>> scale_rows(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    squares = np.einsum("ij,ij->i", rows, rows)
-    lengths = np.sqrt(squares)[:, None]
-    scaled = np.divide(
-        rows,
-        lengths,
-        out=np.zeros_like(rows),
-        where=lengths > 0,
-    )
-    return np.asarray(scaled, dtype=np.float32)
 
 
 def load_static(folder: str | Path) -> StaticEncoder:

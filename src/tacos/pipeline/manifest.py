@@ -20,6 +20,8 @@ class Manifest:
     prompt: str | None = None
     """The hash of the prompt template, for stages that have one."""
     model: str | None = None
+    fingerprint: str | None = None
+    """That of the model, which its name may not tell: a folder keeps its name."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Table that was read -> its digest."""
     rejects: Mapping[str, int] = field(default_factory=dict)

@@ -130,13 +130,12 @@ def open_checker(
 
 def resolve_checker_model(settings: Settings) -> str:
     """The name of the model that checks tags; `ConfigError` if it is not one of an endpoint."""
-    name = _resolve_name(settings, settings.check.model)
-    if not name or not is_endpoint_model(name):
-        raise ConfigError(
-            "tags are checked by a language model: name one in llm.model (--model), "
-            "or have people fill in a sheet (--sheet, or tacos.write_tag_sheet)"
-        )
-    return name
+    return _resolve_endpoint_model(
+        settings,
+        settings.check.model,
+        "tags are checked by a language model: name one in llm.model (--model), "
+        "or have people fill in a sheet (--sheet, or tacos.write_tag_sheet)",
+    )
 
 
 def resolve_editor_model(settings: Settings) -> str:
@@ -155,13 +154,20 @@ def resolve_editor_model(settings: Settings) -> str:
 
 def _resolve_matcher_model(settings: Settings) -> str:
     """The name of the model that matches tags; `ConfigError` if it is not one of an endpoint."""
-    name = _resolve_name(settings, settings.normalise.model)
-    if not name or not is_endpoint_model(name):
-        raise ConfigError(
-            "tags are matched by a language model: name one in llm.model (--model), or leave "
-            "normalise.model empty"
-        )
-    return name
+    return _resolve_endpoint_model(
+        settings,
+        settings.normalise.model,
+        "tags are matched by a language model: name one in llm.model (--model), or leave "
+        "normalise.model empty",
+    )
+
+
+def _resolve_endpoint_model(settings: Settings, name: str, problem: str) -> str:
+    """The name of a model of an endpoint; `ConfigError` with the `problem` if it is none."""
+    resolved = _resolve_name(settings, name)
+    if not resolved or not is_endpoint_model(resolved):
+        raise ConfigError(problem)
+    return resolved
 
 
 def list_endpoint_models(settings: Settings) -> dict[str, tuple[str, ...]]:

@@ -253,6 +253,7 @@ class _StepRunner:
             settings=read_used_settings(stage, self.settings),
             prompt=hash_prompt(stage, self.settings),
             model=getattr(self.models.of(stage), "name", None),
+            fingerprint=getattr(self.models.of(stage), "fingerprint", None),
             inputs=collect_digests(tables),
             rejects=dict(reasons.most_common(N_REASONS)),
             n_rejects=rejects.height,

@@ -182,7 +182,8 @@ PIPELINE: Pipeline = (
         uses=(
             "shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude",
             "select.per_source", "select.per_tag", "select.match_length", "select.tag_price",
-            "ingest.score", "judge.mode", "judge.close", "judge.target", "seed",
+            "ingest.score", "judge.mode", "judge.close", "judge.target", "judge.reliability",
+            "seed",
         ),
         run=shortlist.make_shortlist,
     ),

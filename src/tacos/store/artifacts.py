@@ -55,6 +55,12 @@ class Artifact:
         return model
 
     @property
+    def fingerprint(self) -> str | None:
+        """The fingerprint of that model; None where the table does not say."""
+        fingerprint: str | None = self.manifest.get("fingerprint")
+        return fingerprint
+
+    @property
     def parts(self) -> list[Path]:
         """The files of the table, in its order."""
         return sorted(self.path.glob("part-*.parquet"))

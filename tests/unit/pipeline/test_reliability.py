@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from tests.small_world import MODELS, long_response, make_rows
 
@@ -10,7 +11,13 @@ import tacos
 from tacos.cli.shared.summary import _format_worth
 from tacos.config import Settings
 from tacos.models import judge
-from tacos.pipeline.steps.reliability import _list_embedded_judges
+from tacos.pipeline.steps.reliability import (
+    _list_embedded_judges,
+    find_grade_reliability,
+    find_reliability,
+)
+from tacos.pipeline.steps.shortlist import _describe_grades
+from tacos.store.artifacts import Artifact
 
 
 def run(place: Path, **settings: dict[str, Any]) -> tacos.Selection:
@@ -30,10 +37,11 @@ def test_a_users_judge_was_never_measured_and_half_is_assumed(tmp_path: Path) ->
     assert half.table["id"].to_list() == done.table["id"].to_list()
 
 
-def test_what_is_set_holds_and_makes_the_selection_alone_again(tmp_path: Path) -> None:
+def test_what_is_set_holds_and_asks_nobody_again(tmp_path: Path) -> None:
     run(tmp_path)
     done = run(tmp_path, judge={"reliability": 0.25})
-    assert done.made == ["selection"]
+    # The shortlist is the same, so nobody is asked again.
+    assert done.made == ["shortlist", "selection"]
     worth = done.summary.worth
     assert worth["reliability"] == 0.25
     # 20 of 160 rows: phi(1.15) / 0.125 = 1.65 standard deviations of 15 points.
@@ -117,3 +125,50 @@ def test_the_embedded_judges_reliability_is_that_of_its_card(tmp_path: Path) -> 
     # The same for its grades, which `by="grade"` ranks by.
     again = tacos.reselect(done, 20, by="grade")
     assert set(again.scores["id"]) == set(done.scores["id"])
+
+
+def test_a_judge_that_is_another_one_today_is_not_known_by_its_name(
+    tmp_path: Path,
+) -> None:
+    """A folder keeps its name when `tacos distill` writes another judge into it."""
+    done = run(tmp_path, judge={"reliability": "auto"})
+    shipped = judge.load()
+    made = {"stage": "grade", "model": shipped.name, "digest": ""}
+    found = []
+    for fingerprint in (shipped.fingerprint, "another", None):
+        manifest = {**made, "fingerprint": fingerprint}
+        tables = {"grades": Artifact(tmp_path, manifest)}
+        reliability = find_reliability(tables, done.settings, pl.DataFrame())
+        found.append(reliability)
+        assert find_grade_reliability(tables) == reliability
+    same, another, unsaid = found
+    # Tables of earlier versions do not say which judge it was.
+    assert same == unsaid
+    assert same.value == shipped.reliability["all"]
+    assert another.value is None
+    assert "another one today" in another.basis
+    assert done.artifacts["clusters"].fingerprint
+
+
+def test_what_is_set_for_the_judge_holds_for_the_shortlist_of_its_slow_tier(
+    tmp_path: Path,
+) -> None:
+    """Both tiers are one judge: before, its shortlist went by the card whatever was set."""
+    shipped = judge.load()
+    tags = pl.DataFrame({"id": ["a"], "tags": [["x"]]})
+    path = tmp_path / "part-0.parquet"
+    tags.write_parquet(path)
+    manifest = {"model": shipped.name, "fingerprint": shipped.fingerprint}
+    tables = {
+        "grades": Artifact(tmp_path, manifest),
+        "canonical_tags": Artifact(tmp_path, {}),
+    }
+    weights = []
+    for reliability in ("auto", 0.0, 1.0):
+        settings = Settings.model_validate({"judge": {"reliability": reliability}})
+        weights.append(_describe_grades(tables, settings, "objective").reliability)
+    assert weights == [shipped.reliability["all"], 0.0, 1.0]
+    # A language model's reliability says nothing of the cheap grades that it is fed by.
+    settings = Settings.model_validate({"judge": {"reliability": 1.0}})
+    fed = _describe_grades(tables, settings, "stratified")
+    assert fed.reliability == shipped.reliability["all"]

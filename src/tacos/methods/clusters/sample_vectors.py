@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tacos.methods.measures.unit_rows import scale_rows
+
 Vectors = npt.NDArray[np.float32]
 
 RESPONSE = 0.5
@@ -43,7 +45,7 @@ def combine_vectors(
 
     A row of which nothing is known, neither text nor tag, is all 0.
     """
-    texts = _scale_rows(instructions + np.float32(RESPONSE) * responses)
+    texts = scale_rows(instructions + np.float32(RESPONSE) * responses)
     weighted_tags = np.float32(tag_weight) * tags
     return np.hstack([texts, weighted_tags])
 
@@ -77,17 +79,4 @@ def average_tags(
     rows = occurrences["row"].to_numpy()
     # In the order of the row's tags: a row's sum must not depend on the other rows.
     np.add.at(sums, rows, vectors[occurrences["place"].to_numpy()])
-    return _scale_rows(sums)
-
-
-def _scale_rows(rows: Vectors) -> Vectors:
-    """Each row scaled to length 1; a row of zeros stays."""
-    squares = np.einsum("ij,ij->i", rows, rows)
-    lengths = np.sqrt(squares)[:, None]
-    scaled = np.divide(
-        rows,
-        lengths,
-        out=np.zeros_like(rows),
-        where=lengths > 0,
-    )
-    return np.asarray(scaled, np.float32)
+    return scale_rows(sums)

@@ -15,6 +15,14 @@ taken by score. In between, a weak judge leaves more to diversity: at a price of
 is worth 0.28 standard deviations of the score for r = 0.1, 0.09 for 0.4 and 0.02 for 0.8. Scores
 count by z, so that their own scale does not matter.
 
+After a shortlist z is taken over the shortlisted rows, which are those that the judge has scored.
+Their scores spread less than those of all rows would, so a given difference counts for more points:
+the scores of a shortlist weigh more against tags than those of a whole pool. A reliability falls
+with the spread in the same way (restriction of range: what a judge explains of rows that are all
+good is less), but the cards measure it on whole sources, and what the rows left out would have got
+is not known, so nothing is corrected. The price of a tag rises where that costs coverage
+(`coverage_floor`).
+
 What it does not know: whether the judge is as reliable on this data as where it was measured.
 """
 

@@ -274,15 +274,7 @@ def choose_rule_parents(
     In a cycle all others fall under the most frequent tag, and this one under the parent of the
     cycle, if it has one. `counts` are samples per tag.
     """
-    rank = _rank_tags(counts, names)
-    n_cycles, cycle, head = _find_cycles(rules, rank)
-    parent = _choose_parents(
-        rules,
-        counts,
-        rank,
-        cycle,
-        n_cycles,
-    )
+    parent, cycle, head = _find_cycle_parents(rules, counts, names)
     is_head = head[cycle] == np.arange(len(names))
     above: Ints = np.where(is_head, head[parent[cycle]], head[cycle])
     return above
@@ -298,10 +290,27 @@ def resolve_rule_targets(
     The module's docstring says what becomes of chains, cycles and choices. `counts` are samples per
     tag. Tags without rules keep their own number.
     """
-    rank = _rank_tags(counts, names)
-    n_cycles, cycle, head = _find_cycles(rules, rank)
+    parent, cycle, head = _find_cycle_parents(rules, counts, names)
 
     # Chains: each pass doubles how far a cycle sees, until all see the end of their chain.
+    grandparent = parent[parent]
+    while not np.array_equal(grandparent, parent):
+        parent = grandparent
+        grandparent = parent[parent]
+    target: Ints = head[parent[cycle]]
+    return target
+
+
+def _find_cycle_parents(
+    rules: PairRules,
+    counts: Ints,
+    names: Sequence[str],
+) -> tuple[Ints, Ints, Ints]:
+    """The parent of each cycle, shape (cycles,), the cycle of each tag, shape (tags,), and the most
+    frequent tag of each cycle, shape (cycles,).
+    """
+    rank = _rank_tags(counts, names)
+    n_cycles, cycle, head = _find_cycles(rules, rank)
     parent = _choose_parents(
         rules,
         counts,
@@ -309,12 +318,7 @@ def resolve_rule_targets(
         cycle,
         n_cycles,
     )
-    grandparent = parent[parent]
-    while not np.array_equal(grandparent, parent):
-        parent = grandparent
-        grandparent = parent[parent]
-    target: Ints = head[parent[cycle]]
-    return target
+    return parent, cycle.astype(np.int64), head
 
 
 def _rank_tags(

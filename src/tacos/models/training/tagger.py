@@ -34,11 +34,11 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from tacos.errors import ModelError
+from tacos.methods.measures.unit_rows import scale_rows
 from tacos.models import (
     encoder,
     int8_tensors,
     ngrams,
-    static_encoder,
     tag_candidates,
     tag_evidence,
     tag_phrases,
@@ -426,7 +426,7 @@ def _build_prototypes(
     """Build the mean direction of the instructions with each learned tag, (tags, dim)."""
     indicator = _build_indicator(rows.tags, learned)
     sums = indicator.T @ rows.near
-    return static_encoder.scale_rows(sums)
+    return scale_rows(sums)
 
 
 def _build_lexicon(

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from tacos.models.static_encoder import scale_rows
+from tacos.methods.measures.unit_rows import scale_rows
 
 Vectors = npt.NDArray[np.float32]
 SMALLEST = 1e-20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ OF_INPUT = "the scores come with the data"
 RESERVED = frozenset({"", "embedded", "llm"})
 """Names of judges that never mean a folder, even where there is one."""
 NOT_MEASURED = "never measured for this judge"
+NOT_THIS_VERSION = "the judge is another one today than the one that gave the scores"
 
 
 class Reliability(NamedTuple):
@@ -59,7 +60,7 @@ def find_reliability(
     scoring = _name_scoring_model(tables)
     for embedded in _list_embedded_judges(settings):
         if embedded.name == scoring:
-            return _read_card(embedded)
+            return _read_own_card(embedded, _list_scoring_tables(tables))
     if "error" in scores.columns:
         from_errors = judge_reliability.estimate_from_errors(scores)
         if from_errors is not None:
@@ -79,8 +80,9 @@ def find_grade_reliability(tables: Mapping[str, Table]) -> Reliability:
     """The reliability of the cheap grades that fill a shortlist: that of the embedded judge's card,
     or unknown.
     """
-    if _find_model(tables, "grades") == judge.load().name:
-        return _read_card(judge.load())
+    shipped = judge.load()
+    if _find_model(tables, "grades") == shipped.name:
+        return _read_own_card(shipped, [tables["grades"]])
     return Reliability(None, NOT_MEASURED)
 
 
@@ -89,10 +91,27 @@ def _name_scoring_model(tables: Mapping[str, Table]) -> str | None:
 
     None for several models.
     """
+    scoring = _list_scoring_tables(tables)
+    names = {getattr(table, "model", None) for table in scoring}
+    return names.pop() if len(names) == 1 else None
+
+
+def _list_scoring_tables(tables: Mapping[str, Table]) -> list[Table]:
+    """The verdicts or, without any, the grades."""
     comparing = [table for name, table in tables.items() if _plain(name) == "verdicts"]
     grading = [table for name, table in tables.items() if name == "grades"]
-    names = {getattr(table, "model", None) for table in comparing or grading}
-    return names.pop() if len(names) == 1 else None
+    return comparing or grading
+
+
+def _read_own_card(embedded: EmbeddedJudge, scoring: Sequence[Table]) -> Reliability:
+    """The reliability on the card of a judge, if it is still the one that gave the scores.
+
+    Tables of earlier versions do not say which one that was; then its name must do.
+    """
+    makers = {getattr(table, "fingerprint", None) for table in scoring}
+    if makers - {None, embedded.fingerprint}:
+        return Reliability(None, NOT_THIS_VERSION)
+    return _read_card(embedded)
 
 
 def _find_model(tables: Mapping[str, Table], name: str) -> str | None:

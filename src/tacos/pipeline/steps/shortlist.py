@@ -112,8 +112,12 @@ def _describe_grades(tables: Tables, settings: Settings, rule: Rule) -> CheapGra
         # Grades that nobody has measured drop no row.
         return CheapGrades(reliability.value or 0.0)
     tags = tables["canonical_tags"].scan().select("id", "tags").drop_nulls().collect()
+    weight = reliability.weight
+    # The slow tier is the same judge: what is set for its scores holds for both.
+    if settings.judge.reliability != "auto":
+        weight = settings.judge.reliability
     return CheapGrades(
-        reliability.weight,
+        weight,
         settings.select.tag_price,
         dict(tags.iter_rows()),
     )

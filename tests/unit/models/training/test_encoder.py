@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tacos.models.static_encoder import scale_rows
+from tacos.methods.measures.unit_rows import scale_rows
 from tacos.models.training import corpora, token_distillation, token_table_fit
 
 
