@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
-from tests.small_world import run_command
+from tests.small_world import MODELS, judge_by_instruction, make_rows, run_command
 
 import tacos
+from tacos.cli.shared import summary
 from tacos.report import charts
+from tacos.report.facts import UNCLUSTERED
 from tacos.report.figure_texts import LABELS, SUMMARY_FIGURES, format_figure
 from tacos.workflows.compare import WITHIN_LIMITS
 
@@ -219,6 +221,28 @@ def test_counts_scores_and_seconds_are_the_same_in_summary_and_report(
     total = f"{sum(world.printed['seconds'].values()):.1f}"
     assert f"{total} in stages" in printed
     assert f"<b>{total} s</b>in stages" in world.report.read_text("utf-8")
+
+
+def test_rows_in_no_cluster_are_no_cluster(tmp_path: Path) -> None:
+    """C4's brother: the report and `compare` counted the rows of no cluster as one more."""
+    rows = make_rows(90)
+    rows += [{"instruction": f"And {i}?", "output": f"It is {i}."} for i in range(9)]
+    done = tacos.select(
+        rows,
+        n=N,
+        run=tmp_path / "run",
+        **{**MODELS, "judge": judge_by_instruction},
+        settings={"normalise": {"alpha": 1}, "cluster": {"by": "tags", "k": 4}},
+    )
+    figures = done.summary
+    in_none = [each for each in figures.clusters if each["name"] == UNCLUSTERED]
+    assert in_none, "the rows are in no cluster"
+    assert figures.n_clusters == len(figures.clusters) - 1
+    assert figures.selection["pool"]["n_clusters"] == figures.n_clusters
+    page = done.report(tmp_path / "report.html").read_text("utf-8")
+    assert f"<b>{figures.n_clusters}</b>clusters" in page
+    shown = dict(summary.format_summary(figures))["clusters"]
+    assert shown.startswith(f"{figures.n_clusters}, of ")
 
 
 # Random rows within limits

@@ -15,7 +15,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     run: options.RunDirectory,
     n: options.SizeOfRun = None,
     strategy: options.Strategy = "tacos",
-    output: options.OutputOrNone = None,
+    output: options.SelectedOrNone = None,
     seed: options.RunSeed = None,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,

@@ -20,7 +20,7 @@ from tacos.workflows.selection import OutputTargets, Selection
 def select(  # noqa: PLR0913 - the options of the command
     data: options.Data,
     n: options.SizeOrNone = None,
-    output: options.Output = Path("selected.jsonl"),
+    output: options.Selected = Path("selected.jsonl"),
     run: options.Run = None,
     preset: options.Preset = "robust",
     seed: options.Seed = 1,

@@ -122,6 +122,11 @@ class RunSummary:
     """
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def n_clusters(self) -> int:
+        """Clusters, without the group of rows that are in none."""
+        return sum(cluster["name"] != UNCLUSTERED for cluster in self.clusters)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)

@@ -35,12 +35,14 @@ OutputOrNone = Annotated[
         "-o", "--output", help="write the rows here; the suffix decides the format"
     ),
 ]
-Output = Annotated[
-    Path,
-    typer.Option(
-        "-o", "--output", help="write the rows here; the suffix decides the format"
-    ),
-]
+SELECTED = typer.Option(
+    "-o",
+    "--output",
+    help="write the rows here, in the order of the input; the suffix decides the format, and "
+    "<output>.scores.jsonl has their ranks",
+)
+Selected = Annotated[Path, SELECTED]
+SelectedOrNone = Annotated[Path | None, SELECTED]
 Figure = Annotated[
     Path | None, typer.Option("-o", "--output", help="draw a figure here: .svg or .png")
 ]

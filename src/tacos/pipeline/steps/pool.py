@@ -126,9 +126,13 @@ def measure_pool(artifacts: Tables, settings: Settings) -> MeasuredPool:
         raise InputError("this run has no scores: finish it first")
     tables = {**artifacts, "scores": artifacts[newest]}
     pool = AnnotatedPool(tables, settings)
+    # Rows whose topic is not known have a number, too, but are in no cluster.
+    clusters = artifacts["clusters"].scan().select("cluster").collect()["cluster"]
+    is_in_cluster = pl.col("cluster").is_in(clusters.unique().implode())
+    rows = pool.rows.with_columns(cluster=pl.when(is_in_cluster).then("cluster"))
     if pool.grades is None:
-        return MeasuredPool(pool.rows)
-    with_grades = pool.rows.join(
+        return MeasuredPool(rows)
+    with_grades = rows.join(
         pool.grades.select("id", "grade"),
         on="id",
         how="left",
