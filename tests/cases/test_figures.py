@@ -215,6 +215,8 @@ def test_counts_scores_and_seconds_are_the_same_in_summary_and_report(
             f"{figures['selected']:.1f}",
         ]
     measured = world.printed["selection"]["selection"]
+    mean = world.printed["scores"]["score"]["mean"]
+    assert mean == pytest.approx(world.printed["selection"]["pool"]["mean_score"])
     assert world.printed["scores"]["score"]["selected"] == pytest.approx(
         measured["mean_score"]
     )

@@ -73,7 +73,14 @@ class MeasuredPool:
     def measure(self, ids: Collection[str]) -> Figures:
         """The figures of the rows `ids`."""
         chosen = self.table.filter(pl.col("id").is_in(list(ids)))
-        tags = _profile_tags(chosen)
+        return self._measure_rows(chosen, _profile_tags(chosen))
+
+    def measure_all(self) -> Figures:
+        """The figures of the whole pool."""
+        return self._measure_rows(self.table, self.tags)
+
+    def _measure_rows(self, chosen: pl.DataFrame, tags: TagProfile) -> Figures:
+        """The figures of rows of the pool; `tags` is their profile."""
         distance = total_variation(
             count_value_shares(chosen, "cluster"),
             self.clusters,
@@ -88,10 +95,6 @@ class MeasuredPool:
             "cluster_distance": distance,
         }
         return _order_figures(figures)
-
-    def measure_all(self) -> Figures:
-        """The figures of the whole pool."""
-        return self.measure(self.table["id"].to_list())
 
     def expect_random(self, n: int) -> Figures:
         """The expected figures of n random rows; of the whole pool where n is larger."""
