@@ -26,6 +26,7 @@ from tacos.report.score_figures import (
     warn_about_length,
     warn_about_rating,
 )
+from tacos.report.selection_request import read_request
 from tacos.report.tag_warnings import warn_about_tags
 from tacos.store.artifacts import Artifact
 
@@ -110,7 +111,10 @@ class RunSummary:
     points of reference grades the same number of rows is expected to gain over random rows, by the
     judge's score ("gain") and by perfect scores ("perfect"); it does not rest on the scores.
     """
-    n_components: int = 0
+    request: dict[str, Any] = field(default_factory=dict)
+    """What the selection was asked for: strategy, scores, quotas and limits; see
+    `tacos.report.selection_request.MadeRequest.as_dict`.
+    """
     n_selected: int = 0
     n_repeats: int = 0
     """Selected rows that repeat another one, taken since there were no others."""
@@ -173,6 +177,7 @@ def summarise_run(
         figures |= selection_facts.summarise_selection(artifacts, settings)
         figures |= selection_facts.summarise_certainty(artifacts)
         figures |= selection_facts.summarise_worth(artifacts)
+        figures["request"] = read_request(artifacts, settings).as_dict()
     return RunSummary(**figures)
 
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from tacos.report import figure_texts
 from tacos.report.facts import RunSummary
 from tacos.report.score_figures import describe_length_correlation
+from tacos.report.selection_request import describe_request
 
 N_SHOWN = 200
 """Selected rows shown in full; the sidecar has all of them."""
@@ -44,6 +45,7 @@ def render_report(
     return _load_template().render(
         summary=summary,
         figures=figure_texts.SUMMARY_FIGURES,
+        request=describe_request(summary.request) if summary.request else "",
         most=max(sizes, default=1),
         scores=_build_histogram(scores["score"].drop_nulls()),
         lengths=_build_histogram(scores["length"]),

@@ -39,6 +39,7 @@ class MadeRequest:
         """For JSON; limits as users write them."""
         limits = self.limits
         return {
+            "is_reselected": self.is_reselected,
             "strategy": self.strategy,
             "by": self.by,
             "selector": self.selector,
@@ -106,3 +107,32 @@ def _read_limits(asked: Mapping[str, Any]) -> Limits:
             quotas[key] = QuotaAmount(**quota)
         limits[name] = quotas
     return Limits(**limits)
+
+
+def describe_request(request: Mapping[str, Any]) -> str:
+    """A request (`MadeRequest.as_dict`) in words; "" for a run's own without anything special.
+
+    >>> plain = MadeRequest(False, "tacos", "score", "none", Limits()).as_dict()
+    >>> describe_request(plain)
+    ''
+    >>> describe_request(plain | {"is_reselected": True, "strategy": "mig", "limit": 0.9})
+    'strategy mig, by score; no near-duplicates above a cosine of 0.9'
+    """
+    parts = []
+    if request["is_reselected"]:
+        parts.append(f"strategy {request['strategy']}, by {request['by']}")
+    if request["selector"]:
+        parts.append(f"your selector {request['selector']}")
+    if request["quota"] != "none":
+        parts.append(f"clusters by quota: {request['quota']}")
+    for name, quota in request["per_source"].items():
+        parts.append(f"source {name}: {quota}")
+    for name, quota in request["per_tag"].items():
+        parts.append(f"tag {name}: {quota}")
+    if request["match_length"]:
+        parts.append("lengths as in the pool")
+    if request["limit"] < 1:
+        parts.append(f"no near-duplicates above a cosine of {request['limit']:g}")
+    if request["min_correctness"]:
+        parts.append(f"correctness at least {request['min_correctness']:g}")
+    return "; ".join(parts)

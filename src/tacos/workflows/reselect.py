@@ -9,13 +9,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from tacos import amounts, config
 from tacos.methods.selecting.limits import Limits
-from tacos.methods.selecting.strategies import Strategy
+from tacos.methods.selecting.strategies import BY_SCORE, Strategy
 from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.steps import pool as pool_steps
-from tacos.pipeline.steps.selection import reject_left_out
+from tacos.pipeline.steps.selection import reject_incorrect_rows, reject_left_out
 from tacos.records import SELECTION, canonical_hash, conform_table
 from tacos.store.artifacts import LAYOUT, Artifact, Store
 from tacos.workflows import arguments
@@ -170,18 +173,29 @@ def find_or_select(
         return existing, False
     choice = choose(pool, request)
     table = conform_table(choice.selection, SELECTION)
-    rules = dict(Counter(table["rule"].to_list()))
+    notes: dict[str, Any] = {
+        "rules": dict(Counter(table["rule"].to_list())),
+        "tag_price": choice.tag_price,
+    }
+    if request.strategy in BY_SCORE and table["score"].count():
+        notes["reliability"] = pool.reliability._asdict()
+    floor = request.limits.min_correctness
+    incorrect = reject_incorrect_rows(pool.table, floor, pool.keep, pool.exclude)
+    rejects = pl.concat([incorrect, reject_left_out(choice.left_out)])
+    reasons = Counter(rejects["reason"].to_list())
     manifest = Manifest(
         stage="reselect",
         version=VERSION,
         round=None,
         key=key,
         settings=asdict(request),
-        notes={"rules": rules, "tag_price": choice.tag_price},
+        rejects=dict(reasons),
+        n_rejects=rejects.height,
+        notes=notes,
     )
     with store.lock():
         draft = store.begin(NAME, key, resume=False)
-        draft.write(0, table, reject_left_out(choice.left_out))
+        draft.write(0, table, rejects)
         return draft.commit(manifest.as_dict()), True
 
 

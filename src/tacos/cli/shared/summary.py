@@ -11,6 +11,7 @@ from tacos.cli.shared import console
 from tacos.report import figure_texts
 from tacos.report.facts import UNCLUSTERED, RunSummary
 from tacos.report.score_figures import describe_length_correlation
+from tacos.report.selection_request import describe_request
 
 EXCLUDED = "on the exclude list"
 N_NAMED = 3
@@ -163,6 +164,9 @@ def _format_selection(summary: RunSummary) -> Lines:
             f"; {n_repeats} of them repeat another selected row: there were no others"
         )
     yield "selected", selected
+    asked = describe_request(summary.request)
+    if asked:
+        yield "selected by", asked
     if summary.n_pairs:
         yield "certainty", _format_certainty(summary.certainty)
     if summary.worth:

@@ -7,6 +7,7 @@ near-duplicates. The next best rows come in instead. Rows that repeat a selected
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -69,12 +70,14 @@ def make_selection(
         notes["n_missing"] = n_missing
     if choice.n_given_way:
         notes["n_given_way"] = choice.n_given_way
-    rejects = [selector.reject_incorrect_rows(), reject_left_out(choice.left_out)]
-    return StageOutput(
-        _rank_selection(choice.selection),
-        pl.concat(rejects),
-        notes,
+    incorrect = reject_incorrect_rows(
+        selector.pool,
+        config.min_correctness,
+        selector.keep,
+        selector.exclude,
     )
+    rejects = pl.concat([incorrect, reject_left_out(choice.left_out)])
+    return StageOutput(_rank_selection(choice.selection), rejects, notes)
 
 
 def reject_left_out(left_out: pl.DataFrame) -> pl.DataFrame:
@@ -249,23 +252,6 @@ class QuotaSelection(AnnotatedPool):
             rule=pl.when(is_must_keep).then("rule").otherwise(by_quota)
         )
 
-    def reject_incorrect_rows(self) -> pl.DataFrame:
-        """Rows below the floor of correctness, as rejects that are no failures."""
-        floor = self.settings.select.min_correctness
-        if not floor:
-            return build_reject_frame()
-        is_kept = pl.col("id").is_in(self.keep)
-        incorrect = self.pool.filter(is_below_floor(floor) & ~is_kept)
-        reason = f"correctness below select.min_correctness={floor:g}"
-        number = pl.col("correctness").round(1)
-        return incorrect.select(
-            "id",
-            pl.lit("select").alias("stage"),
-            pl.lit(reason).alias("reason"),
-            pl.format("correctness {}", number).alias("raw"),
-            pl.lit(False).alias("failure"),
-        )
-
     def _encode_rows(self, wanted: set[str]) -> npt.NDArray[np.float32]:
         """Unit vectors, shape (rows of the pool, dim); rows that are not wanted are all 0, which
         takes no memory until it is written to.
@@ -281,6 +267,32 @@ class QuotaSelection(AnnotatedPool):
         rows = [row_of[ids[number]] for number in in_pool]
         vectors[rows] = encoded[in_pool]
         return vectors
+
+
+def reject_incorrect_rows(
+    pool: pl.DataFrame,
+    floor: float,
+    keep: Collection[str],
+    exclude: Collection[str],
+) -> pl.DataFrame:
+    """Rows below the floor of correctness, as rejects that are no failures; none without a floor.
+
+    `pool` is a table of `pool_steps.build_pool_table`; rows that must be kept or are excluded are
+    not among the rejects.
+    """
+    if not floor:
+        return build_reject_frame()
+    is_listed = pl.col("id").is_in([*keep, *exclude])
+    incorrect = pool.filter(is_below_floor(floor) & ~is_listed)
+    reason = f"correctness below select.min_correctness={floor:g}"
+    number = pl.col("correctness").round(1)
+    return incorrect.select(
+        "id",
+        pl.lit("select").alias("stage"),
+        pl.lit(reason).alias("reason"),
+        pl.format("correctness {}", number).alias("raw"),
+        pl.lit(False).alias("failure"),
+    )
 
 
 def _select_by_user(tables: Tables, settings: Settings, selector: Any) -> StageOutput:
