@@ -7,6 +7,7 @@ from typing import Any
 
 from tacos import config
 from tacos.config import Settings
+from tacos.errors import ConfigError
 
 GivenSettings = Settings | Mapping[str, Any] | None
 """All settings, or nested values such as `{"cluster": {"k": 20}}`, or None for the defaults."""
@@ -19,15 +20,47 @@ def resolve_settings(
 ) -> Settings:
     """The settings of a command that starts from a preset.
 
-    `top` are values that `given` may override, by section. Complete `Settings` are returned as they
-    are. Raises `ConfigError` for an unknown setting or a value out of range, `TypeError` for what
-    are no settings.
+    `top` are the values of the command's own arguments, by section. Complete `Settings` are
+    returned as they are. Raises `ConfigError` for an unknown setting, a value out of range, or an
+    argument that `given` contradicts, `TypeError` for what are no settings.
     """
     _check_settings(given)
+    under: Mapping[str, Any] = {}
+    if isinstance(given, Settings):
+        under = given.model_dump(mode="json")
+    elif given is not None:
+        under = given
+    defaults = config.load_settings(preset).model_dump(mode="json")
+    _check_contradictions(top, under, defaults)
     if isinstance(given, Settings):
         return given
-    values = config.merge_layers(top, given or {})
+    values = config.merge_layers(top, under)
     return config.load_settings(preset, **values)
+
+
+def _check_contradictions(
+    top: Mapping[str, Any],
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    prefix: str = "",
+) -> None:
+    """Raise `ConfigError` for an argument that the settings give another value.
+
+    An argument at its default was not given, as far as anybody can tell.
+    """
+    for name, value in top.items():
+        if name not in given:
+            continue
+        if isinstance(value, Mapping) and isinstance(given[name], Mapping):
+            _check_contradictions(value, given[name], defaults[name], f"{name}.")
+            continue
+        # "5" and 5 are the same size.
+        if str(value) in {str(given[name]), str(defaults[name])}:
+            continue
+        raise ConfigError(
+            f"{name}={value} and settings {prefix}{name}={given[name]} contradict each other: "
+            "give one of them"
+        )
 
 
 def resolve_run_settings(

@@ -128,6 +128,7 @@ def run_reselection(
             settings,
             artifacts,
             made=made,
+            folder=done.folder,
         ),
         targets,
     )

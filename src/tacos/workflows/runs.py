@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +34,13 @@ def runs(
 ) -> list[RunOverview]:
     """List the runs in a folder and in all folders below it, sorted by path.
 
+    Hidden folders (`.git`, `.venv`) are left out, and a run is not searched for others.
+
     Raises:
         RunError: The state of a run cannot be read.
     """
-    # They are found in the order of the file system, so they are sorted.
-    state_files = arguments.to_path("folder", folder).rglob(STATE)
-    directories = sorted(path.parent for path in state_files)
-    return [_describe_run(directory) for directory in directories]
+    root = arguments.to_path("folder", folder)
+    return [_describe_run(directory) for directory in sorted(_find_runs(root))]
 
 
 def remove_run(run: GivenRun) -> None:
@@ -60,10 +63,30 @@ def check_is_run(run: Path) -> None:
         raise RunError(f"{run} is not a run directory; nothing was removed")
 
 
+def _find_runs(root: Path) -> Iterator[Path]:
+    """The run directories at or below a folder, in the order of the file system."""
+    for place, folders, files in os.walk(root):
+        if STATE in files:
+            # Its artifacts may be many folders: there is no run among them.
+            folders.clear()
+            yield Path(place)
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def _measure_folder(directory: Path) -> int:
+    """Bytes of all files, those of drafts and reports included."""
+    n_bytes = 0
+    for place, _, files in os.walk(directory):
+        for name in files:
+            # A file may go while a command works on the run.
+            with suppress(FileNotFoundError):
+                n_bytes += os.lstat(os.path.join(place, name)).st_size
+    return n_bytes
+
+
 def _describe_run(directory: Path) -> RunOverview:
     """Read the overview of one run."""
     state = Store(directory).read_state(STATE)
-    files = [path for path in directory.rglob("*") if path.is_file()]
-    # All files, those of drafts and reports included.
-    n_bytes = sum(file.stat().st_size for file in files)
+    n_bytes = _measure_folder(directory)
     return RunOverview(directory, state["status"], state["preset"], state["n"], n_bytes)

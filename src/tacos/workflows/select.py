@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -38,6 +37,7 @@ from tacos.workflows.selection import (
     STATE,
     OutputTargets,
     Selection,
+    TemporaryFolder,
     check_targets,
     write_outputs,
 )
@@ -65,11 +65,12 @@ def select(  # noqa: PLR0913 - the options of the command
         data: A path, several paths, a list of dicts, a polars frame or a `datasets.Dataset`.
         n: Rows (500), a share of the input ("10%", 0.1) or a token budget ("2Mtokens").
         output: The file to write the rows to; its suffix decides the format.
-        run: The run directory; `<output>.run` by default, a temporary one without an output.
+        run: The run directory; `<output>.run` by default. Without an output a temporary one, which
+            is removed with the last selection that reads from it.
         preset: "robust", or "paper": the procedure of the TACOS authors.
         seed: The random state.
-        settings: Nested settings over the preset, such as `{"cluster": {"k": 20}}`, which win over
-            `n` and `seed`; or all settings.
+        settings: Nested settings over the preset, such as `{"cluster": {"k": 20}}`, or all
+            settings. A size or a seed stands here or in `n` and `seed`, not in both.
         tagger: A function from instructions to lists of tags, instead of the model of the settings.
         judge: A function from instructions and responses to scores from 1 to 100: one for each
             sample, or a pair (value, correctness).
@@ -132,9 +133,11 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     settings = resolve_judging(settings, own_judge=own.judge is not None)
     watcher = progress or SilentProgress()
     directory = resolve_run_directory(targets.run, targets.output)
+    folder = None
     if directory is None:
-        # Not removed at the end: the result reads its tables from there.
-        directory = Path(tempfile.mkdtemp(prefix="tacos-")) / "run"
+        # Not removed at the end of the call: the result reads its tables from there.
+        folder = TemporaryFolder()
+        directory = folder.path / "run"
     store = Store(directory)
     engine = LocalEngine(workers)
     # Of the models alone: the settings of the run say nothing about this attempt.
@@ -187,6 +190,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             settings,
             outcome.artifacts,
             made=outcome.made,
+            folder=folder,
         )
         report = targets.report or directory / "report.html"
         done = write_outputs(done, replace(targets, report=report))

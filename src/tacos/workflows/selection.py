@@ -4,6 +4,9 @@ command that works on a run starts from.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -60,6 +63,16 @@ class OutputTargets:
     """Whether scores and tags also become columns of the rows; the sidecar always has them."""
 
 
+class TemporaryFolder:
+    """The folder of a run for which nobody named one; it goes with the last selection that reads
+    from it, or with the process.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="tacos-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 @dataclass(frozen=True, repr=False)
 class Selection:
     """A finished run: the selected rows, their scores, and the reasons.
@@ -80,6 +93,8 @@ class Selection:
     report_path: Path | None = None
     made: list[str] = field(default_factory=list)
     """The artifacts that this call made; empty if all were up to date."""
+    folder: TemporaryFolder | None = field(default=None, compare=False)
+    """What keeps the tables of a run without a directory of its own."""
     replaced: bool = False
     """Whether `output` took the place of a file with another content."""
 
