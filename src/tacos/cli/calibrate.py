@@ -10,7 +10,7 @@ import typer
 from tacos.cli.shared import consent, console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
-from tacos.methods.judging.calibration import Calibration
+from tacos.methods.judging.calibration import FEW, Calibration
 from tacos.methods.measures.rater_agreement import ConfidenceInterval
 from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.workflows import calibrate as workflow
@@ -132,11 +132,7 @@ def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
         ("  where it decides", _format_interval(found.agreement_decided)),
         ("  where it is steady", f"{steady}: the same winner in both orders"),
         *by_number,
-        (
-            "reliability",
-            f"{_format_interval(found.reliability)}; only if both rows of each pair were drawn "
-            "at random from your data, set judge.reliability to this share",
-        ),
+        ("reliability", _format_reliability(found.reliability)),
         ("agreement beyond chance", f"kappa {kappa}, AC1 {ac1} (a, b, tie)"),
         ("ties", f"{ties}; people {label_ties}"),
         ("flips with the order", _format_share(found.flip_rate)),
@@ -144,6 +140,21 @@ def _format_calibration(found: Calibration) -> list[tuple[str, str]]:
         ("bonus of the first position", _format_bias(found)),
         ("chose the longer one", f"{longer}; people {longer_people}"),
     ]
+
+
+def _format_reliability(found: ConfidenceInterval) -> str:
+    """The reliability as the setting takes it; what is missing where the pairs cannot tell."""
+    if found.value is None:
+        return (
+            f"not told by these pairs: it takes {FEW} with a winner, each of two rows drawn at "
+            f"random from your data (instruction_a, instruction_b), and {found.n:,} have two "
+            "instructions"
+        )
+    return (
+        f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f}, n = {found.n:,}); only if both "
+        "rows of each pair were drawn at random from your data: "
+        f"--set judge.reliability={found.value:.3f}"
+    )
 
 
 def _format_bias(found: Calibration) -> str:

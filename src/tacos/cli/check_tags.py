@@ -108,11 +108,16 @@ def _print_check(check: TagCheck) -> None:
     console.out.print(
         _build_table(
             "shares",
-            assessment.shares,
+            _blank_worthless_shares(assessment.shares, check.worthless),
             "judge",
             "{:.1%}",
         )
     )
+    for task, judge in check.worthless:
+        console.print_line(
+            f"worthless: {judge} finds planted cases right as often as genuine ones ({task}), so "
+            "what it finds right says nothing"
+        )
     if assessment.agreement.height:
         console.out.print(
             _build_table(
@@ -127,6 +132,18 @@ def _print_check(check: TagCheck) -> None:
     n_more = check.rejects.height - N_SHOWN
     if n_more > 0:
         console.print_line(f"no judgement: {n_more:,} more")
+
+
+def _blank_worthless_shares(
+    shares: pl.DataFrame,
+    worthless: list[tuple[str, str]],
+) -> pl.DataFrame:
+    """The shares without those found right by judges who cannot tell."""
+    key = pl.concat_str("task", "judge", separator="\0")
+    names = ["\0".join(pair) for pair in worthless]
+    is_told = ~(key.is_in(names) & (pl.col("measure") == "right"))
+    figures = pl.col("value", "low", "high")
+    return shares.with_columns(pl.when(is_told).then(figures).name.keep())
 
 
 def _count_cases(cases: pl.DataFrame) -> list[tuple[str, str]]:

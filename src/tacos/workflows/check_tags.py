@@ -48,6 +48,11 @@ class TagCheck:
     """By `tacos.records.REJECTS`: answers that could not be read."""
     assessment: TagQuality
 
+    @property
+    def worthless(self) -> list[tuple[str, str]]:
+        """(task, judge) of each judge whose answers cannot tell planted cases from genuine ones."""
+        return tag_quality.list_worthless(self.assessment.shares)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         by_task = self.cases.group_by("task", "planted").len()
@@ -55,6 +60,9 @@ class TagCheck:
         return {
             "cases": counts.rename({"len": "n"}).to_dicts(),
             "shares": self.assessment.shares.to_dicts(),
+            "worthless": [
+                {"task": task, "judge": judge} for task, judge in self.worthless
+            ],
             "agreement": self.assessment.agreement.to_dicts(),
             "rejects": self.rejects.select("id", "reason").to_dicts(),
         }

@@ -65,8 +65,10 @@ class Calibration:
     labels. Empty where it gives one score.
     """
     reliability: ConfidenceInterval
-    """What the agreement says of `judge.reliability`, if the pairs are random ones: see
-    `judge_reliability.estimate_from_agreement`. The judge's ties count half.
+    """What the agreement says of `judge.reliability`: see
+    `judge_reliability.estimate_from_agreement`. The judge's ties count half. It rests on pairs of
+    two instructions, since two answers to one are no random rows; with fewer than `FEW` of them it
+    has no value.
     """
     kappa: float | None
     ac1: float | None
@@ -230,7 +232,7 @@ def _collect_answers(
     labels: pl.DataFrame,
     verdicts: pl.DataFrame,
 ) -> pl.DataFrame:
-    """`id`, `preferred`, `answer`, `steady`, `longer`, a row per label.
+    """`id`, `preferred`, `answer`, `steady`, `longer`, `is_one_instruction`, a row per label.
 
     `answer` is the judge's (null: missing), `steady` whether it is the same throughout, `longer`
     the side of the longer response (null: equal).
@@ -241,6 +243,7 @@ def _collect_answers(
     keyed = labels.with_columns(
         left=pl.col("id") + LEFT,
         longer=_name_side(length_a - length_b, otherwise=None),
+        is_one_instruction=pl.col("instruction_a") == pl.col("instruction_b"),
     )
     joined = keyed.join(
         by_pair,
@@ -256,6 +259,7 @@ def _collect_answers(
         _name_side(difference, otherwise=tie).alias("answer"),
         "steady",
         "longer",
+        "is_one_instruction",
     )
 
 
@@ -358,9 +362,11 @@ def _measure_number_agreement(
 
 def _estimate_reliability(labelled: pl.DataFrame) -> ConfidenceInterval:
     """The reliability that agreement stands for, with the interval of the agreement."""
+    # Two answers to one instruction differ in other ways than two rows of the data.
+    labelled = labelled.filter(~pl.col("is_one_instruction"))
     agreement = _estimate_agreement(labelled)
-    if agreement.value is None:
-        return agreement
+    if agreement.n < FEW:
+        return ConfidenceInterval(None, None, None, agreement.n)
     n_ties = int((labelled["answer"] == "tie").sum())
     half_of_ties = n_ties / labelled.height / 2
     bounds = []

@@ -16,7 +16,7 @@ import polars as pl
 
 from tacos.methods.measures import rater_agreement
 from tacos.methods.measures.rater_agreement import MISSING, Ints, Statistic
-from tacos.methods.tags.tag_checks import CONSISTENCY, JUDGEMENTS, PRECISION
+from tacos.methods.tags.tag_checks import CONSISTENCY, PRECISION
 
 MAJORITY = "majority of people"
 FIGURES = {
@@ -77,7 +77,8 @@ def assess_tag_quality(
 
     Shares: "right" is the share of genuine cases that a judge finds right or consistent, "detected"
     the share of planted ones that it does not; with Wilson's intervals. In `n_missing` cases that
-    judge has no answer.
+    judge has no answer. Where as many people say yes as no, their majority has neither found the
+    case right nor detected it: disagreement lowers both shares.
 
     Agreement: among people, and of each model with their majority. It rests on all cases, planted
     ones included, since nearly all other answers are yes. Intervals come from resampling cases.
@@ -87,7 +88,7 @@ def assess_tag_quality(
         "judge",
         "person",
         "answer",
-    )
+    ).with_columns(tied=pl.lit(False))
     answers = _add_majority_judge(answers)
     shares: list[_Row] = []
     agreement: list[_Row] = []
@@ -119,10 +120,14 @@ def _add_majority_judge(answers: pl.DataFrame) -> pl.DataFrame:
             "judge": MAJORITY,
             "person": False,
             "answer": rater_agreement.majority_answer(case_answers),
+            "tied": False,
         }
+        # Answers without a majority are as many yes as no.
+        row["tied"] = row["answer"] is None and any(
+            answer is not None for answer in case_answers
+        )
         majority.append(row)
-    schema = {name: JUDGEMENTS[name] for name in answers.columns}
-    return pl.concat([answers, pl.DataFrame(majority, schema)])
+    return pl.concat([answers, pl.DataFrame(majority, answers.schema)])
 
 
 # Shares
@@ -142,7 +147,7 @@ def _compute_share_rows(
         own = given.filter(pl.col("judge") == judge)
         if n_genuine:
             figures = _compute_share(
-                own.filter(~is_planted)["answer"],
+                own.filter(~is_planted),
                 wanted=True,
                 n_cases=n_genuine,
             )
@@ -150,7 +155,7 @@ def _compute_share_rows(
         if n_planted:
             # A planted case is detected when its tag is not found right.
             figures = _compute_share(
-                own.filter(is_planted)["answer"],
+                own.filter(is_planted),
                 wanted=False,
                 n_cases=n_planted,
             )
@@ -158,18 +163,40 @@ def _compute_share_rows(
 
 
 def _compute_share(
-    answers: pl.Series,
+    given: pl.DataFrame,
     wanted: bool,
     n_cases: int,
 ) -> _Row:
-    """The figures of the share of `wanted` among the answers given, and how many are missing."""
-    valid = answers.drop_nulls()
-    n_valid = len(valid)
-    is_hit = valid == wanted
-    n_hits = int(is_hit.sum())
+    """The figures of the share of `wanted` among the answers given, and how many are missing; a tie
+    of people counts as given, and as not wanted.
+    """
+    answered = given.filter(pl.col("answer").is_not_null() | pl.col("tied"))
+    n_valid = answered.height
+    n_hits = answered.filter(pl.col("answer") == wanted).height
     interval = rater_agreement.wilson_interval(n_hits, n_valid)
     n_missing = n_cases - n_valid
     return *interval.row(), n_missing
+
+
+def list_worthless(shares: pl.DataFrame) -> list[tuple[str, str]]:
+    """(task, judge) of each judge who finds planted cases right as often as genuine ones, so that
+    the share it finds right says nothing; `shares` by `SHARES`.
+
+    >>> rows = [("precision", "x", "right", 50, 1.0, 0.93, 1.0, 0),
+    ...         ("precision", "x", "detected", 20, 0.0, 0.0, 0.16, 0)]
+    >>> list_worthless(pl.DataFrame(rows, SHARES, orient="row"))
+    [('precision', 'x')]
+    """
+    keys = ["task", "judge"]
+    right = shares.filter(measure="right").select(*keys, "value", "low")
+    detected = shares.filter(measure="detected").select(
+        *keys, missed=1 - pl.col("value")
+    )
+    both = right.join(detected, on=keys)
+    # The least share of genuine cases that the judge may well find right
+    is_worthless = pl.col("missed") >= pl.col("low")
+    found = both.filter(is_worthless).sort(keys)
+    return list(found.select(keys).iter_rows())
 
 
 # Agreement

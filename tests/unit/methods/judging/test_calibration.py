@@ -93,7 +93,7 @@ def test_a_judge_who_agrees_gets_no_advice() -> None:
 
 
 def test_agreement_is_said_as_a_reliability_too() -> None:
-    labels = labelled()
+    labels = labelled().with_columns(instruction_b=pl.lit("another"))
     found = of(labels, judged(labels))
     share = found.agreement.value
     assert share is not None
