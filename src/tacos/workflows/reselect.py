@@ -39,7 +39,7 @@ from tacos.workflows.strategy_pool import (
 )
 
 NAME = "reselected"
-VERSION = 6
+VERSION = 7
 
 
 def reselect(  # noqa: PLR0913 - the options of the command
