@@ -297,3 +297,22 @@ def test_a_server_that_is_still_broken_is_given_up_early(tmp_path: Path) -> None
         _, error = tag(data, server)
         assert isinstance(error, FailureRateError)
         assert server.asked.total() - before <= 60
+
+
+def test_an_imported_ledger_brings_usable_replies_in(data: Path) -> None:
+    folder = data.parent
+    with FaultServer() as server:
+        tag(data, server)
+        invoke("ledger", "--ledger", folder / "ledger", "export", folder / "good.jsonl")
+        (folder / "ledger").rename(folder / "good")
+        shutil.rmtree(folder / "out.jsonl.run")
+        say_ok(server)
+        tag(data, server)
+        words = ("ledger", "--ledger", folder / "ledger", "import")
+        printed, _ = invoke(*words, folder / "good.jsonl")
+        assert f"{N_ROWS} new replies" in printed
+        printed, _ = invoke(*words, folder / "good.jsonl")
+        assert "0 new replies" in printed
+        assert count(server, lambda: tag(data, server)) == 0
+        _, error = tag(data, server)
+        assert error is None

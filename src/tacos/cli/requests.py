@@ -11,6 +11,7 @@ from tacos.cli.shared import consent, console, options
 from tacos.llm.offline.reply_lines import FailureCounts
 from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.workflows import requests as workflow
+from tacos.workflows.pending_requests import load_run_settings
 from tacos.workflows.requests import BatchResult
 
 app = typer.Typer(
@@ -142,7 +143,7 @@ def run_batch(
 
       tacos requests batch out.jsonl.run --budget 5usd
     """
-    settings = workflow.load_run_settings(run)
+    settings = load_run_settings(run)
     models = list_endpoint_models(settings)
     if consent.needs_consent(settings, run, yes=yes, models=models):
         # Where every question is answered, nothing is sent that anybody must agree to.

@@ -106,10 +106,13 @@ def export_ledger(output: str | Path, ledger: str | Path | None = None) -> int:
 def import_ledger(
     file: str | Path, ledger: str | Path | None = None
 ) -> ImportedReplies:
-    """Add the replies of an exported ledger to a ledger; existing ones stay as they are."""
+    """Add the replies of an exported ledger to a ledger.
+
+    Existing ones stay as they are, unless only the new one holds an answer.
+    """
     source = arguments.to_path("file", file)
     with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
-        counts = book.restore(exchange_files.read_exchange_lines(source))
+        counts = book.restore(exchange_files.read_exchange_lines(source), _is_better)
     return ImportedReplies(*counts)
 
 
@@ -242,6 +245,11 @@ def holds_answer(entry: LedgerEntry) -> bool:
             parse_reply_json(said.text, schema)
             return True
     return False
+
+
+def _is_better(entry: LedgerEntry, known: LedgerEntry) -> bool:
+    """Whether a reply holds an answer, and the one that is known does not."""
+    return not holds_answer(known) and holds_answer(entry)
 
 
 def _build_reply_filter(

@@ -15,10 +15,11 @@ kept too: it was paid for.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,6 +155,26 @@ class Ledger:
         with self._explain_errors(), self._write_lock:
             return write_entries(self._writing, entries, replaced)
 
+    def put_better(
+        self,
+        entries: Sequence[LedgerEntry],
+        is_better: Callable[[LedgerEntry, LedgerEntry], bool] | None,
+    ) -> int:
+        """Write `entries`, one per key, now; returns how many were taken in.
+
+        A reply that the ledger has makes room where `is_better(entry, reply)`; by default, none.
+        """
+        if is_better is None:
+            return self.put_all(entries)
+        known = self.get([entry.key for entry in entries])
+        outdone = [
+            entry.key
+            for entry in entries
+            if entry.key in known and is_better(entry, known[entry.key])
+        ]
+        self.retire(outdone, before=math.inf)
+        return self.put_all(entries)
+
     def retire(self, keys: Sequence[str], before: float | None = None) -> int:
         """Free those of `keys` whose reply is older than `before` (by default: than this command),
         so that the questions can be answered anew; returns how many.
@@ -282,14 +303,18 @@ class Ledger:
             ) from None
         return n_replies
 
-    def restore(self, lines: Iterable[bytes]) -> tuple[int, int, int]:
-        """Take in lines that `export` wrote; returns how many were new, already known, and
-        unreadable.
+    def restore(
+        self,
+        lines: Iterable[bytes],
+        is_better: Callable[[LedgerEntry, LedgerEntry], bool] | None = None,
+    ) -> tuple[int, int, int]:
+        """Take in lines that `export` wrote, as `put_better` does; returns how many were new,
+        already known, and unreadable.
         """
         n_new = 0
         n_read = 0
         n_unreadable = 0
-        group: list[LedgerEntry] = []
+        group: dict[str, LedgerEntry] = {}
         for line in lines:
             try:
                 entry = check_entry(LedgerEntry(**orjson.loads(line)))
@@ -298,11 +323,11 @@ class Ledger:
                     n_unreadable += 1
                 continue
             n_read += 1
-            group.append(entry)
-            if len(group) == GROUP:
-                n_new += self.put_all(group)
-                group = []
-        n_new += self.put_all(group)
+            if entry.key in group or len(group) == GROUP:
+                n_new += self.put_better(list(group.values()), is_better)
+                group = {}
+            group[entry.key] = entry
+        n_new += self.put_better(list(group.values()), is_better)
         n_known = n_read - n_new
         return n_new, n_known, n_unreadable
 

@@ -9,7 +9,6 @@ usable one counts), shuffled, or answer something else: all of that is counted a
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from codecs import BOM_UTF8
@@ -187,14 +186,7 @@ class _Importer:
         """Write the group, count the new and the known replies."""
         entries = list(self._group.values())
         self._group = {}
-        known = self.ledger.get([entry.key for entry in entries])
-        replaced = [
-            entry.key
-            for entry in entries
-            if entry.key in known and self._is_better(entry, known[entry.key])
-        ]
-        self.ledger.retire(replaced, before=math.inf)
-        n_new = self.ledger.put_all(entries)
+        n_new = self.ledger.put_better(entries, self._is_better)
         self.counts["n_new"] += n_new
         self.counts["n_known"] += len(entries) - n_new
 

@@ -1,0 +1,274 @@
+"""What a run asks next of an endpoint, as far as the replies of a ledger reach.
+
+The loop runs with models that answer from the ledger alone. It makes the same artifacts as an
+online run, and stops at the first stage with open questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tacos import prompts
+from tacos.config import Settings, read_run_settings
+from tacos.engines.local import LocalEngine
+from tacos.errors import ConfigError, RunError
+from tacos.llm.chat.messages import RenderedRequest, render_request
+from tacos.llm.embedding.encoder import LedgerEncoder
+from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
+from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
+from tacos.llm.transport.endpoint import resolve_base_url
+from tacos.pipeline.failure_gate import find_settings_section
+from tacos.pipeline.model_factory import (
+    EndpointClients,
+    UserFunctions,
+    build_models,
+    list_embedding_models,
+    list_endpoint_models,
+)
+from tacos.pipeline.plan import plan_steps
+from tacos.pipeline.run_loop import (
+    StageModels,
+    find_existing_artifacts,
+    gather_tables,
+    run_plan,
+)
+from tacos.pipeline.stage_shapes import PromptStage
+from tacos.pipeline.steps.pool import Tables
+from tacos.records import Encoder, Model, Reply
+from tacos.store.artifacts import Artifact, Store
+from tacos.workflows.selection import STATE, GivenRun, find_run_directory
+from tacos.workflows.silent_progress import SilentProgress
+
+GROUP = 1000
+"""Questions that are looked up in the ledger at once."""
+
+
+@dataclass(frozen=True)
+class PendingRequests:
+    """The next stage that asks an endpoint, and its questions."""
+
+    artifact: str
+    """What the stage makes."""
+    questions: dict[str, RenderedRequest]
+    """Key -> request: all questions of the stage, answered or open."""
+    open: dict[str, RenderedRequest]
+    """Key -> request: the questions without a reply, and re-asks after unusable replies."""
+
+
+def load_run_settings(run: GivenRun) -> Settings:
+    """The settings that a run was made with. Raises `RunError` if there is no run."""
+    state = Store(find_run_directory(run)).read_state(STATE)
+    return read_run_settings(state["settings"])
+
+
+def build_run_rules(
+    run: GivenRun,
+    ledger: Ledger,
+    *,
+    other_endpoints: bool = False,
+) -> ReplyRules:
+    """Which replies of an open ledger answer the questions of a run."""
+    rules = build_reply_rules(load_run_settings(run).llm, ledger.opened_at)
+    allows_others = rules.allows_others or other_endpoints
+    return replace(rules, allows_others=allows_others)
+
+
+def find_pending_requests(
+    run: Path,
+    ledger: Ledger,
+    rules: ReplyRules | None = None,
+) -> PendingRequests | None:
+    """`requests` with an open ledger; `rules` are those of the run by default."""
+    store = Store(run)
+    # The settings of the run, not of the caller: other ones would ask other questions.
+    state = store.read_state(STATE)
+    settings = read_run_settings(state["settings"])
+    digest = _find_samples(store, state).manifest["inputs"]["input"]
+    if rules is None:
+        rules = build_reply_rules(settings.llm, ledger.opened_at)
+    with store.lock():
+        models = _build_replay_models(settings, ledger, rules)
+        return _advance_run(
+            _DigestOnlySource(digest),
+            settings,
+            store,
+            models,
+            ledger,
+            rules,
+        )
+
+
+@dataclass(frozen=True)
+class _DigestOnlySource:
+    """The input of a run that has read it already: only its digest is needed."""
+
+    digest: str
+
+    def heads(self, n_rows: int) -> Iterator[Any]:
+        """Raise `RunError`, as `batches` does."""
+        return self.batches()
+
+    def batches(self, columns: Any = None) -> Iterator[Any]:
+        """Raise `RunError`: the rows cannot be read again."""
+        raise RunError(
+            "the run does not hold its input; "
+            "read it first, with `tacos select DATA ... --until ingest`"
+        )
+
+    def scan(self) -> pl.LazyFrame:
+        """Raw rows are not a table."""
+        raise NotImplementedError
+
+
+def _find_samples(store: Store, state: dict[str, Any]) -> Artifact:
+    """The samples that a run has read, even if a later run was stopped before it noted them."""
+    noted = state["artifacts"].get("samples", "")
+    folders = sorted(path.name for path in (store.root / "samples").glob("*"))
+    # The noted one first; the folders are those of runs that were stopped later on.
+    for key in (noted, *folders):
+        samples = store.find("samples", key) if key else None
+        if samples is not None:
+            return samples
+    raise RunError(
+        f"{store.root} has not read its input yet; run `tacos select DATA ... --until ingest` first"
+    )
+
+
+def _build_replay_models(
+    settings: Settings,
+    ledger: Ledger,
+    rules: ReplyRules,
+) -> StageModels:
+    """The models of a run; those of the endpoint answer from the ledger alone."""
+    # A panel may name a model for several stages.
+    names: set[str] = set()
+    for models_of_stage in list_endpoint_models(settings).values():
+        names.update(models_of_stage)
+    if not names:
+        raise ConfigError(
+            "this run calls no endpoint: select with a language model first "
+            "(--model or --llm; in Python, tag.model and judge.model)"
+        )
+    # Models that answer from the ledger open no connection, so nothing has to be closed.
+    clients: dict[str, Model] = {}
+    for name in names:
+        clients[name] = LedgerModel(settings.llm, name, ledger, rules)
+    # The vectors may come from an endpoint of their own.
+    embedding = resolve_base_url(settings.embed.endpoint(settings.llm))
+    vector_rules = replace(rules, endpoint=embedding)
+    encoders: dict[str, Encoder] = {}
+    for (model,) in list_embedding_models(settings).values():
+        encoders[model] = LedgerEncoder(model, settings.embed, ledger, vector_rules)
+    network = EndpointClients(
+        settings,
+        None,
+        ExitStack(),
+        clients,
+        encoders=encoders,
+    )
+    return build_models(settings, UserFunctions(), network)
+
+
+def _advance_run(
+    source: _DigestOnlySource,
+    settings: Settings,
+    store: Store,
+    models: StageModels,
+    ledger: Ledger,
+    rules: ReplyRules,
+) -> PendingRequests | None:
+    """Run as far as the ledger reaches; returns what is asked then."""
+    with closing(LocalEngine(1)) as engine:
+        try:
+            run_plan(
+                source,
+                settings,
+                store,
+                engine,
+                models,
+                SilentProgress(),
+            )
+            return None
+        # The ledger reaches no further: everything up to here is made.
+        except MissingRepliesError:
+            artifacts = find_existing_artifacts(
+                source,
+                settings,
+                store,
+                models,
+            )
+    # The first step without an artifact is the one that asks.
+    steps = plan_steps(settings)
+    step = next(step for step in steps if step.artifact not in artifacts)
+    assert isinstance(step.stage, PromptStage)
+    tables = gather_tables(
+        step,
+        steps,
+        {"input": source},
+        artifacts,
+    )
+    names = list_endpoint_models(settings)[step.stage.name]
+    questions = list(
+        _render_questions(
+            step.stage,
+            tables,
+            settings,
+            names,
+        )
+    )
+    return _collect_open_requests(step.artifact, questions, ledger, rules)
+
+
+def _render_questions(
+    stage: PromptStage,
+    tables: Tables,
+    settings: Settings,
+    names: Sequence[str],
+) -> Iterator[RenderedRequest]:
+    """The questions of a stage to models of the endpoint, as they are sent.
+
+    Requests of a panel name the judge that answers; all others go to the stage's only model.
+    """
+    template = stage.choose_template(settings)
+    digest = prompts.hash_template(template)
+    section = getattr(settings, find_settings_section(stage))
+    for batch in stage.questions(tables, settings):
+        for row in batch.iter_rows(named=True):
+            if stage.given(row) is not None:
+                continue  # the input answers this one itself
+            request = stage.ask(
+                row,
+                template,
+                digest,
+                section,
+            )
+            if not request.model or request.model in names:
+                yield render_request(
+                    request, request.model or names[0], settings.llm.body
+                )
+
+
+def _collect_open_requests(
+    artifact: str,
+    questions: list[RenderedRequest],
+    ledger: Ledger,
+    rules: ReplyRules,
+) -> PendingRequests:
+    """Look up the questions in the ledger, and collect those that are open."""
+    # A re-ask after an unusable reply has a key of its own, which no question has.
+    still_open: dict[str, RenderedRequest] = {}
+    for start in range(0, len(questions), GROUP):
+        group = questions[start : start + GROUP]
+        for resolved in resolve_questions(group, ledger, rules):
+            if not isinstance(resolved, Reply):
+                still_open[resolved.key] = resolved
+    all_questions = {request.key: request for request in questions}
+    return PendingRequests(artifact, all_questions | still_open, still_open)
