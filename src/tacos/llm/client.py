@@ -27,11 +27,11 @@ from typing import Literal, TypeVar
 
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError, LLMError, OfflineError, TacosError
-from tacos.llm.chat.messages import render_reask, render_request
+from tacos.llm.chat.messages import render_request
 from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.cost import prices
 from tacos.llm.ledger.ledger import KeyLeases, Ledger
-from tacos.llm.ledger.lookup import ReadEntry, interpret_entry, note_origin
+from tacos.llm.ledger.lookup import interpret_entry, note_origin
 from tacos.llm.ledger.noted_forms import note_form, recall_form
 from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
@@ -40,6 +40,7 @@ from tacos.llm.sending.continuation import Pending
 from tacos.llm.sending.decisions import ClientTally
 from tacos.llm.sending.question_line import QuestionLine
 from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
+from tacos.llm.sending.second_asks import SecondAsks
 from tacos.llm.sending.sender import Sender
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 from tacos.records import AnswerWatch, Reply, Request
@@ -96,11 +97,8 @@ class Client:
         self._storing: dict[str, Pending[None]] = {}
         self._in_batches = find_keys_in_batches(ledger, endpoint.base)
         self.rules = build_reply_rules(settings, ledger.opened_at)
-        # until the next turn of the loop: requests that ask about an unusable answer again, with
-        # that answer, and questions to ask anew
-        self._reasks: list[tuple[InFlightRequest, Reply]] = []
-        self._renewals: list[InFlightRequest] = []
-        self._line = QuestionLine()
+        self.line = QuestionLine()
+        self._second_asks = SecondAsks(self)
         self._sql_threads = ThreadPoolExecutor(2, thread_name_prefix="tacos-llm-sql")
         self._is_closed = False
         self._sender = Sender(endpoint, settings, self, ledger.meter, price)
@@ -108,7 +106,7 @@ class Client:
             recall_form(ledger, endpoint.base, model, settings.structured)
         )
         self._sender.progress = progress
-        self._loop = self._sender.loop
+        self.loop = self._sender.loop
 
     @property
     def name(self) -> str:
@@ -143,12 +141,12 @@ class Client:
         self._is_closed = True
         self._sender.land(grace)
         self.ledger.flush()
-        self._loop.close()
+        self.loop.close()
         self._sql_threads.shutdown()
 
     def watch(self, watch: AnswerWatch) -> bool:
         """Report every question from now on; call it while none is open."""
-        self._line.begin(watch)
+        self.line.begin(watch)
         return True
 
     def answer(self, requests: Sequence[Request], *, once: bool = False) -> list[Reply]:
@@ -160,7 +158,7 @@ class Client:
         if self._is_closed:
             raise LLMError("the client was closed")
         batch = ReplyBatch(len(requests))
-        self._loop.spawn_soon(self._answer(batch, requests, once=once))
+        self.loop.spawn_soon(self._answer(batch, requests, once=once))
         return batch.wait()
 
     # from requests to the road
@@ -183,12 +181,12 @@ class Client:
                 questions.append(question)
                 if place % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
-            await self._ask_each_once(questions)
+            await self.ask_each_once(questions)
         except Exception as error:
             batch.fail(error)
             raise
 
-    async def _ask_each_once(
+    async def ask_each_once(
         self, requests: Iterable[InFlightRequest], *, first: bool = False
     ) -> None:
         """Answer requests from the ledger or send them, none that is on its way already; with
@@ -197,7 +195,7 @@ class Client:
         waiting = [request for request in requests if self._is_first(request)]
         while waiting:
             try:
-                leases = await self._run_sql(self.ledger.take, _list_keys(waiting))
+                leases = await self.run_sql(self.ledger.take, _list_keys(waiting))
             except TacosError as error:
                 self.stopped(error, waiting)
                 return
@@ -248,8 +246,7 @@ class Client:
             if entry is None or not self.rules.name_other_endpoint(entry):
                 continue
             read = interpret_entry(request.question, entry)
-            is_asked_again = read.is_worth_reask and not request.is_final
-            if not is_asked_again and not self._is_renewable(request, entry, read):
+            if not self._second_asks.is_wanted(request, entry, read):
                 used.append(entry)
         self.rules.check_endpoints(used)
 
@@ -270,7 +267,7 @@ class Client:
 
     def admit(self, request: InFlightRequest) -> bool:
         """Few questions are open until an answer could be used: each of them costs money."""
-        return self._line.admit(request, int(self._sender.pace.limit))
+        return self.line.admit(request, int(self._sender.pace.limit))
 
     def store(self, request: InFlightRequest, entry: LedgerEntry) -> Pending[None]:
         """Put a reply into the ledger; the result is there once it is on disk."""
@@ -284,49 +281,47 @@ class Client:
         if self._open.pop(entry.key, None) is None:  # given up meanwhile
             return
         read = interpret_entry(request.question, entry, request.answer)
-        if read.is_worth_reask and not request.is_final:
-            self._reask(request, entry, read.reply)
-        elif self._is_renewable(request, entry, read):
-            self._renew(request)
+        if self._second_asks.is_wanted(request, entry, read):
+            self._second_asks.put(request, entry, read)
         else:
             reply = note_origin(read.told, entry, self.rules)
-            self._hand_over(request, replace(reply, is_anew=request.is_anew))
+            self.hand_over(request, replace(reply, is_anew=request.is_anew))
 
     def failed(self, request: InFlightRequest, reason: str, raw: str) -> None:
         """Hand over that there is no reply."""
         self._open.pop(request.key, None)
-        self._loop.spawn(self._release([request]))
+        self.loop.spawn(self._release([request]))
         self._sender.tally.n_failed += 1
-        self._hand_over(request, Reply(None, raw, reason, request.key))
+        self.hand_over(request, Reply(None, raw, reason, request.key))
 
     def stopped(self, error: TacosError, left: Sequence[InFlightRequest]) -> None:
         """Raise `error` to whoever waits for the requests that are left."""
         for request in left:
             self._open.pop(request.key, None)
-            self._line.drop(request)
+            self.line.drop(request)
             request.fail(error)
         if left:
-            self._loop.spawn(self._release(left))
+            self.loop.spawn(self._release(left))
 
     def learned(self, form: RequestForm) -> None:
         """Remember what the server accepts."""
         note = (self.ledger, self.endpoint.base, self._name, form)
-        self._loop.spawn(self._run_sql(note_form, *note))
+        self.loop.spawn(self.run_sql(note_form, *note))
 
     # their parts
 
-    def _hand_over(self, request: InFlightRequest, reply: Reply) -> None:
+    def hand_over(self, request: InFlightRequest, reply: Reply) -> None:
         """Hand over the last reply to a question; stop if it shows that nothing more is to be
         asked.
         """
-        error = self._line.settle(request, reply)
+        error = self.line.settle(request, reply)
         request.deliver(reply)
         if error is not None:
             self._sender.stop(error)
 
     def _on_written(self, entries: list[LedgerEntry], error: TacosError | None) -> None:
         """Pass on, from the ledger's thread, that entries are on disk, or why not."""
-        self._loop.spawn_soon(self._wake(entries, error))
+        self.loop.spawn_soon(self._wake(entries, error))
 
     async def _wake(
         self, entries: Sequence[LedgerEntry], error: TacosError | None
@@ -341,94 +336,13 @@ class Client:
             if number % SLICE == 0:
                 await asyncio.sleep(0)
 
-    def _is_renewable(
-        self, request: InFlightRequest, entry: LedgerEntry, read: ReadEntry
-    ) -> bool:
-        """Whether the question is to be asked anew, since nothing in the ledger answers it."""
-        is_unusable = not read.is_usable and self.rules.is_stale(entry)
-        return is_unusable and request.renewable is not None
-
-    def _reask(
-        self, request: InFlightRequest, entry: LedgerEntry, reply: Reply
-    ) -> None:
-        """Ask about an unusable answer, together with all others of this turn of the loop."""
-        rendered = render_reask(request.question, reply.raw, reply.failure)
-        # After an answer of this command nothing is left to be asked anew.
-        is_old = self.rules.is_stale(entry)
-        again = InFlightRequest(
-            rendered,
-            request.places,
-            is_final=True,
-            renewable=request.renewable if is_old else None,
-            is_anew=request.is_anew,
-            state=request.state,
-        )
-        self._line.note_reask(again)
-        self._reasks.append((again, reply))
-        if len(self._reasks) == 1:
-            self._loop.spawn(self._ask_reasks())
-
-    async def _ask_reasks(self) -> None:
-        pairs = self._reasks
-        self._reasks = []
-        requests = [request for request, _ in pairs]
-        try:
-            if not self.settings.ask_again:
-                requests = await self._keep_answered(pairs)
-            self._sender.tally.n_asked_again += len(requests)
-            # At once: what is wrong with nearly every answer shows before all rows are asked.
-            await self._ask_each_once(requests, first=True)
-        except Exception as error:
-            for request in requests:
-                request.fail(error)
-            raise
-
-    async def _keep_answered(
-        self, pairs: Sequence[tuple[InFlightRequest, Reply]]
-    ) -> list[InFlightRequest]:
-        """The re-asks that the ledger answers; the others' unusable replies are handed over."""
-        keys = [request.key for request, _ in pairs]
-        entries = await self._run_sql(self.ledger.get, keys)
-        answered = []
-        for request, reply in pairs:
-            if request.key in entries:
-                answered.append(request)
-            else:
-                self._hand_over(request, reply)
-        return answered
-
-    def _renew(self, request: InFlightRequest) -> None:
-        """Ask a question anew, together with all others of this turn of the loop."""
-        assert request.renewable is not None
-        anew = InFlightRequest(
-            request.renewable,
-            request.places,
-            is_anew=True,
-            state=request.state,
-        )
-        self._renewals.append(anew)
-        if len(self._renewals) == 1:
-            self._loop.spawn(self._ask_renewals())
-
-    async def _ask_renewals(self) -> None:
-        requests = self._renewals
-        self._renewals = []
-        self._sender.tally.n_asked_anew += len(requests)
-        try:
-            await self._run_sql(self.ledger.retire, _list_keys(requests))
-            await self._ask_each_once(requests)
-        except Exception as error:
-            for request in requests:
-                request.fail(error)
-            raise
-
     async def _release(self, requests: Sequence[InFlightRequest]) -> None:
         """Let other processes ask these questions."""
-        await self._run_sql(self.ledger.release, _list_keys(requests))
+        await self.run_sql(self.ledger.release, _list_keys(requests))
 
-    async def _run_sql(self, work: Callable[..., T], *args: object) -> T:
+    async def run_sql(self, work: Callable[..., T], *args: object) -> T:
         """Call a function of the ledger off the loop."""
-        return await self._loop.asyncio.run_in_executor(self._sql_threads, work, *args)
+        return await self.loop.asyncio.run_in_executor(self._sql_threads, work, *args)
 
 
 def fingerprint_model(model: str, settings: LLMSettings) -> str:

@@ -8,6 +8,8 @@ server_waits       how long a server asks to wait
 remedies           what a person can do about a failure
 announcements      what a person hears meanwhile
 pacing             how many may be in flight, and when the next one may go
+second_asks        questions asked a second time: with what is wrong, or anew
+question_line      how many questions of a stage may be open
 requests_in_flight a request on its way, and the batch that waits for it
 event_loop         the thread on which all of it runs
 continuation       coroutines that go on at once
