@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tacos.workflows.distill import Distillation as Distillation
     from tacos.workflows.distill import distill as distill
     from tacos.workflows.explain import explain as explain
+    from tacos.workflows.inspect import Inspection as Inspection
+    from tacos.workflows.inspect import inspect as inspect
     from tacos.workflows.ledger import export_ledger as export_ledger
     from tacos.workflows.ledger import import_ledger as import_ledger
     from tacos.workflows.ledger import ledger as ledger
@@ -66,6 +68,7 @@ _NAMES_OF = {
     "workflows.curve": ("curve", "SizeCurve"),
     "workflows.distill": ("distill", "Distillation"),
     "workflows.explain": ("explain",),
+    "workflows.inspect": ("inspect", "Inspection"),
     "workflows.ledger": (
         "ledger",
         "export_ledger",

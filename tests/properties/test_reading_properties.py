@@ -73,6 +73,8 @@ MAGIC = [
     b"PAR1",
     b"\x1f\x8b\x08\x00",
     b"\x28\xb5\x2f\xfd",
+    b"BZh91AY&SY",
+    b"\xfd7zXZ\x00",
     b"\xef\xbb\xbf",
     b"\xff\xfe",
 ]
@@ -84,7 +86,7 @@ BYTES = st.binary(max_size=200) | st.lists(
 NAMES = [
     f"x{suffix}{packed}"
     for suffix in (".json", ".jsonl", ".csv", ".tsv", ".parquet", "")
-    for packed in ("", ".gz", ".zst")
+    for packed in ("", ".gz", ".zst", ".bz2", ".xz")
 ]
 
 

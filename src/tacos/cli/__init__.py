@@ -20,6 +20,7 @@ from tacos.cli import (
     curve,
     distill,
     explain,
+    inspect,
     ledger,
     quote,
     refine,
@@ -42,6 +43,10 @@ This reads the rows, tags them, groups them by topic, compares the rows of a top
 and writes the best of every topic. Without an LLM it runs on small embedded models: no key, no GPU,
 no network. Everything it makes stays in selected.jsonl.run, so the same command continues where it
 was stopped, and a changed setting re-runs only what depends on it.
+
+\b
+What is in these files, and what would be rejected?
+  tacos inspect data.jsonl
 
 \b
 Why was this row kept or dropped (data.jsonl:17 is the 18th: ids count from 0)?
@@ -88,6 +93,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("select")(select.select)
+app.command("inspect")(inspect.inspect)
 app.command("explain")(explain.explain)
 app.command("quote")(quote.quote)
 app.command("calibrate")(calibrate.calibrate)

@@ -5,7 +5,8 @@
     writing         the door out: rows -> a file; scores beside it
     sources         the input of a run: names, digest, batches
     detection       which format a file has
-    compression     gzip, zstd and UTF-16/32 -> UTF-8
+    identification  what a file is, in words
+    compression     gzip, zstd, bzip2, xz and UTF-16/32 -> UTF-8
     rows, json_rows what the formats share: rows, malformed rows, the JSON text of one row
 
 The rule: everything about a format is in its file, reading and writing alike. A file of a format

@@ -1,14 +1,17 @@
 """Undoes compression and text encoding: a file's bytes as chunks of UTF-8, in bounded memory.
 
-The content decides, not the suffix: gzip and zstd by their first bytes, UTF-8 with a byte order
-mark, UTF-16 and UTF-32 by theirs. Other encodings (Latin-1, GBK, UTF-16 without a mark) are not
-guessed.
+The content decides, not the suffix: gzip, zstd, bzip2 and xz by their first bytes, UTF-8 with a
+byte order mark, UTF-16 and UTF-32 by theirs. Other encodings (Latin-1, GBK, UTF-16 without a mark)
+are not guessed.
 """
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
+import lzma
+import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
@@ -26,6 +29,9 @@ CHUNK = 1 << 21
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
+XZ = b"\xfd7zXZ\x00"
+BZIP2 = re.compile(rb"BZh[1-9](1AY&|\x17rE8)")
+"""How bzip2 begins: its mark, then a block or, in an empty file, the end."""
 
 BINARY = {
     b"\x89PNG": "a PNG image",
@@ -36,8 +42,6 @@ BINARY = {
     b"FEA1": "a Feather file of version 1 (write it as Parquet)",
     b"SQLite format 3": "an SQLite database",
     b"\x7fELF": "a program",
-    b"BZh": "compressed with bzip2",
-    b"\xfd7zXZ": "compressed with xz",
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"Obj\x01": "an Avro file",
 }
@@ -59,8 +63,12 @@ DATA_SUFFIXES = (
     ".csv",
     ".gz",
     ".zst",
+    ".bz2",
+    ".xz",
 )
-ACCEPTED = "give JSON, JSON Lines, CSV, Parquet or Arrow (plain, .gz or .zst)"
+ACCEPTED = (
+    "give JSON, JSON Lines, CSV, TSV, Parquet or Arrow (plain, .gz, .zst, .bz2 or .xz)"
+)
 
 
 @contextmanager
@@ -98,12 +106,32 @@ def decompress_chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
     """
     head = file.read(8)
     stream = _ReplayStream(head, file)
-    if head.startswith(GZIP):
+    compression = identify_compression(head)
+    if compression == "gzip":
         yield from _decompress_gzip(stream, name)
-    elif head.startswith(ZSTD):
+    elif compression == "zstd":
         yield from _decompress_zstd(stream, name)
+    elif compression == "bzip2":
+        yield from _decompress_bzip2(stream, name)
+    elif compression == "xz":
+        yield from _decompress_xz(stream, name)
     else:
         yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def identify_compression(head: bytes) -> str:
+    """The compression that the first 8 bytes show, "" for none.
+
+    >>> identify_compression(GZIP + b"..."), identify_compression(b'{"a": 1}')
+    ('gzip', '')
+    """
+    if head.startswith(GZIP):
+        return "gzip"
+    if head.startswith(ZSTD):
+        return "zstd"
+    if head.startswith(XZ):
+        return "xz"
+    return "bzip2" if BZIP2.match(head) else ""
 
 
 def convert_to_utf8(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
@@ -119,12 +147,20 @@ def convert_to_utf8(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
         if len(head) >= 64:  # enough for every mark and magic number
             break
     _refuse_binary(head, name)
-    encoding = _detect_encoding(head)
+    encoding = identify_encoding(head)
     rest = chain([head.removeprefix(codecs.BOM_UTF8)], stream)
     if encoding:
         yield from _transcode_chunks(rest, encoding, name)
     else:
         yield from rest
+
+
+def identify_encoding(head: bytes) -> str:
+    """The encoding that the byte order mark names, "" for none or UTF-8's."""
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return encoding
+    return ""
 
 
 def _find_data_suffix(folder: Path) -> str:
@@ -169,6 +205,32 @@ def _decompress_gzip(stream: _ReplayStream, name: str) -> Iterator[bytes]:
         raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
 
 
+def _decompress_bzip2(stream: _ReplayStream, name: str) -> Iterator[bytes]:
+    """Chunks of a bzip2 stream (several streams are read as one)."""
+    try:
+        with bz2.BZ2File(cast(BinaryIO, stream)) as file:
+            yield from iter(lambda: file.read(CHUNK), b"")
+    except EOFError:
+        raise InputError(
+            f"{name} is truncated: the bzip2 stream has no end; fetch the file again"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
+
+
+def _decompress_xz(stream: _ReplayStream, name: str) -> Iterator[bytes]:
+    """Chunks of an xz stream (several streams are read as one)."""
+    try:
+        with lzma.LZMAFile(cast(BinaryIO, stream)) as file:
+            yield from iter(lambda: file.read(CHUNK), b"")
+    except EOFError:
+        raise InputError(
+            f"{name} is truncated: the xz stream has no end; fetch the file again"
+        ) from None
+    except lzma.LZMAError as error:
+        raise InputError(f"{name} is damaged: {error}; fetch the file again") from None
+
+
 def _decompress_zstd(stream: _ReplayStream, name: str) -> Iterator[bytes]:
     """Chunks of a zstd stream (several frames are read as one)."""
     frame = zstandard.ZstdDecompressor().decompressobj(write_size=CHUNK)
@@ -188,14 +250,6 @@ def _decompress_zstd(stream: _ReplayStream, name: str) -> Iterator[bytes]:
         raise InputError(
             f"{name} is truncated: the zstd stream has no end; fetch the file again"
         )
-
-
-def _detect_encoding(head: bytes) -> str:
-    """The encoding that the byte order mark names, "" for none or UTF-8's."""
-    for mark, encoding in BYTE_ORDER_MARKS:
-        if head.startswith(mark):
-            return encoding
-    return ""
 
 
 def _transcode_chunks(
@@ -221,7 +275,7 @@ def _refuse_binary(head: bytes, name: str) -> None:
     for magic, description in BINARY.items():
         if head.startswith(magic):
             raise InputError(f"{name} is {description}: {ACCEPTED}")
-    if _detect_encoding(head) or b"\x00" not in head[:1024]:
+    if identify_encoding(head) or b"\x00" not in head[:1024]:
         return
     # ASCII in UTF-16 has a zero in every second byte.
     if head[1:2] == b"\x00" or head[:1] == b"\x00":

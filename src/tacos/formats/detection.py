@@ -27,7 +27,7 @@ SUFFIXES: dict[str, Kind] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-COMPRESSED = (".gz", ".zst", ".zstd")
+COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 PARQUET = b"PAR1"
 """The first bytes of every Parquet file."""
 ARROW_FILE = b"ARROW1"

@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,6 +31,7 @@ from tacos.formats.detection import (
     is_parquet,
     refuse_stand_in,
 )
+from tacos.formats.identification import identify_file, peek_chunk
 from tacos.formats.json import read_json_array, read_json_objects
 from tacos.formats.jsonl import read_json_lines
 from tacos.formats.original_types import keep_original
@@ -223,15 +223,8 @@ def check_readable(path: FilePath, name: str) -> None:
     """Raise `InputError` for a file that cannot be opened or is no data set; standard input is not
     touched.
     """
-    if str(path) == STDIN:
-        return
-    with open_input(Path(path)) as file:
-        head, _ = _peek_chunk(decompress_chunks(file, name))
-    refuse_stand_in(head, name)
-    if is_parquet(head, name) or is_arrow(head):
-        return
-    text, _ = _peek_chunk(convert_to_utf8([head], name))
-    detect_container(text, name)
+    if str(path) != STDIN:
+        identify_file(Path(path), name)
 
 
 def _read_stream(
@@ -241,7 +234,7 @@ def _read_stream(
 ) -> Iterator[RowBatch]:
     """Batches of a stream, whatever its format."""
     decompressed = decompress_chunks(file, name)
-    head, chunks = _peek_chunk(decompressed)
+    head, chunks = peek_chunk(decompressed)
     refuse_stand_in(head, name)
     if is_parquet(head, name):
         tables = read_parquet_stream(chunks, name, batch_size)
@@ -250,22 +243,10 @@ def _read_stream(
     if is_arrow(head):
         rows = read_arrow(chunks, name, batch_size)
     else:
-        head, chunks = _peek_chunk(convert_to_utf8(chunks, name))
+        head, chunks = peek_chunk(convert_to_utf8(chunks, name))
         container = detect_container(head, name)
         rows = _parse_text_rows(chunks, container, name)
     yield from _batch_items(name, rows, batch_size)
-
-
-def _peek_chunk(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """What comes up to the first chunk that is not blank, and all chunks again."""
-    head: list[bytes] = []
-    # Chunks of blanks alone say nothing about the format.
-    for chunk in chunks:
-        head.append(chunk)
-        if chunk.strip():
-            break
-    every_chunk = chain(head, chunks)
-    return b"".join(head), every_chunk
 
 
 def _parse_text_rows(

@@ -33,7 +33,7 @@ def check_rows_writable(path: str | Path) -> None:
     if not infer_kind(str(path)):
         raise OutputError(
             f"{path}: unknown output format; "
-            f"use one of {', '.join(SUFFIXES)}, also with .gz or .zst"
+            f"use one of {', '.join(SUFFIXES)}, also with .gz, .zst, .bz2 or .xz"
         )
     check_writable(path)
 

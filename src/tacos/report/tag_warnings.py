@@ -4,11 +4,11 @@ all that the embedded tagger reads.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
+from tacos.methods.samples.languages import reads_as_english
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
@@ -23,17 +23,6 @@ N_READ = 1_000
 """Rows that the language is judged by."""
 N_CHARS = 500
 """Characters of each that are read."""
-FEWEST_WORDS = 4
-"""Shorter texts in Latin letters may be in any language."""
-WORD = re.compile(r"[^\W\d_]+")
-_COMMON = """
-the a an of to in is are and or for with on from by as be that this it what which how why when where
-who do does did can could should would will you your my me i we they he she his her their if then
-than not no at about into make write give create find explain describe list
-"""
-COMMON = frozenset(_COMMON.split())
-"""Words of which a text in English has at least one in eight."""
-LEAST_COMMON = 1 / 8
 
 
 def warn_about_tags(artifacts: Artifacts, n_untagged: int) -> list[str]:
@@ -71,26 +60,3 @@ def _measure_other_languages(samples: Artifact) -> float:
         reads_as_english(text) for text in texts.head(N_READ).collect().to_series()
     ]
     return 1 - sum(is_english) / max(len(is_english), 1)
-
-
-def reads_as_english(text: str) -> bool:
-    """Whether a text may be in English; texts without words may.
-
-    >>> reads_as_english("Explain what a hash table is."), reads_as_english("头痛怎么办？")
-    (True, False)
-    >>> reads_as_english("Wie koche ich ein weiches Ei?"), reads_as_english("2 + 2 = ?")
-    (False, True)
-    """
-    words = WORD.findall(text.lower())
-    n_letters = sum(map(len, words))
-    n_latin = sum(word.isascii() * len(word) for word in words)
-    # Other scripts are told by their letters, other languages in Latin letters by their words.
-    if n_latin < n_letters / 2:
-        return False
-    if len(words) < FEWEST_WORDS:
-        return True
-    return _count_common(words) >= LEAST_COMMON * len(words)
-
-
-def _count_common(words: Sequence[str]) -> int:
-    return sum(word in COMMON for word in words)

@@ -6,8 +6,10 @@ absent or complete.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
+import lzma
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -137,5 +139,11 @@ def _compress_by_suffix(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
             file, closefd=False
         ) as zstd_writer:
             yield cast(BinaryIO, zstd_writer)
+    elif suffix == ".bz2":
+        with bz2.BZ2File(file, "wb") as bzip2_writer:
+            yield cast(BinaryIO, bzip2_writer)
+    elif suffix == ".xz":
+        with lzma.LZMAFile(file, "wb") as xz_writer:
+            yield cast(BinaryIO, xz_writer)
     else:
         yield file

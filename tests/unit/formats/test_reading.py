@@ -2,9 +2,12 @@
 line.
 """
 
+import bz2
 import gzip
 import io
 import json
+import lzma
+import random
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,22 +71,64 @@ CONTAINERS = {
 }
 
 
+PACKERS = {
+    ".gz": gzip.compress,
+    ".zst": zstandard.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+}
+
+
 @pytest.mark.parametrize("name", CONTAINERS)
-@pytest.mark.parametrize(
-    "pack", [None, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"]
-)
+@pytest.mark.parametrize("suffix", ["", *PACKERS])
 def test_every_container_gives_the_same_rows(
-    tmp_path: Path, name: str, pack: object
+    tmp_path: Path, name: str, suffix: str
 ) -> None:
     content = CONTAINERS[name]
-    path = tmp_path / name
-    if pack is not None:
-        path, content = (
-            path.with_name(f"{name}.{'gz' if pack is gzip.compress else 'zst'}"),
-            pack(content),
-        )
+    if suffix:
+        content = PACKERS[suffix](content)
+    path = tmp_path / f"{name}{suffix}"
     path.write_bytes(content)
     assert read(path) == ROWS
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_packed_files_of_several_parts_are_read_whole(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"rows.jsonl{suffix}"
+    pack = PACKERS[suffix]
+    path.write_bytes(pack(LINES) + pack(b"\n" + LINES))
+    assert read(path) == [*ROWS, *ROWS]
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_packed_files_that_are_cut_off_are_one_line(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"rows.jsonl{suffix}"
+    content = PACKERS[suffix](random.Random(3).randbytes(5_000).hex().encode())
+    path.write_bytes(content[:-40])
+    with pytest.raises(InputError, match=r"is (truncated|damaged)[^\n]*fetch"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_packed_files_that_are_damaged_are_one_line(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"rows.jsonl{suffix}"
+    content = bytearray(PACKERS[suffix](random.Random(4).randbytes(5_000)))
+    content[40:60] = bytes(20)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"rows\.jsonl[^\n]*$"):
+        read(path)
+
+
+def test_a_text_that_begins_like_bzip2_is_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"BZh9,instruction,output\n1,q,a\n")
+    assert read(path) == [{"BZh9": "1", "instruction": "q", "output": "a"}]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])

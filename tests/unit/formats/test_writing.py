@@ -40,7 +40,7 @@ def read(path: Path) -> list[dict]:
     return [row for batch in reading.read_rows(path) for _, row in batch.rows]
 
 
-@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst", ".bz2", ".xz"])
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
 @pytest.mark.parametrize(
     "rows", [RAW, ROWS, [raw.encode() for raw in RAW]], ids=["text", "dicts", "bytes"]

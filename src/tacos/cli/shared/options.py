@@ -13,8 +13,8 @@ from tacos.methods.selecting.strategies import STRATEGIES
 Data = Annotated[
     list[str],
     typer.Argument(
-        help="one or more files (.json .jsonl .csv .parquet, plain, .gz or .zst), "
-        "or - for standard input"
+        help="one or more files (.json .jsonl .csv .tsv .parquet .arrow, plain or "
+        ".gz .zst .bz2 .xz), or - for standard input"
     ),
 ]
 RunDirectory = Annotated[

@@ -1,0 +1,187 @@
+"""`tacos inspect`: what is in these files?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tacos.cli.shared import console, option_settings, options
+from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.methods.measures.input_profile import (
+    OddRows,
+    list_most_frequent,
+    summarise_counts,
+)
+from tacos.workflows import inspect as workflow
+from tacos.workflows.inspect import InspectedFile, Inspection, RejectedRows
+
+N_TEXT_CHARS = 300
+"""Characters of a turn that are shown."""
+N_REJECT_CHARS = 80
+"""Characters of a rejected row that are shown."""
+N_FILES = 20
+"""Files that are shown one by one."""
+
+Lines = Iterator[tuple[str, str]]
+
+
+def inspect(
+    data: options.Data,
+    preset: options.Preset = "robust",
+    settings: options.SettingsFile = None,
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """What is in these files, and what would a run reject? Nothing is run or written.
+
+    Shows how each file was read, the first three rows, counts of roles, turns, lengths and
+    languages, rows that look odd, and rows that would be rejected, with their reasons. Every row
+    is read as `tacos select` reads it. Lengths are in characters.
+
+    Examples:
+
+      tacos inspect data.jsonl
+
+      tacos inspect a.json.gz b.parquet --json
+
+      tacos inspect data.csv --set ingest.instruction=Frage --set ingest.response=Antwort
+    """
+    chosen = option_settings.build_settings(
+        preset,
+        settings,
+        sets,
+        EndpointOptions(),
+    )
+    found = workflow.inspect(data, chosen)
+    if as_json:
+        console.print_json(found.as_dict())
+        return
+    _print_inspection(found)
+
+
+def _print_inspection(found: Inspection) -> None:
+    """Print files, examples, counts and rejects."""
+    console.print_pairs("files", list(_describe_files(found)))
+    for example in found.examples:
+        console.print_pairs(example["id"], list(_show_turns(example)))
+    console.print_pairs("rows", list(_describe_rows(found)))
+    if found.profile.odd:
+        console.print_pairs("rows that look odd", list(_describe_odd(found)))
+    if found.rejects:
+        lines = list(_describe_rejects(found.rejects))
+        console.print_pairs("would be rejected", lines)
+    console.print_text(_describe_verdict(found))
+
+
+def _describe_files(found: Inspection) -> Lines:
+    """Each file: its format, its rows and how they were read."""
+    for file in found.files[:N_FILES]:
+        yield file.name, _describe_file(file)
+    n_more = len(found.files) - N_FILES
+    if n_more > 0:
+        yield "...", f"and {n_more:,} more (--json lists all)"
+
+
+def _describe_file(file: InspectedFile) -> str:
+    lines = [f"{file.format}; {_count_rows(file.n_rows)}, {file.n_samples:,} usable"]
+    read_as = file.read_as
+    for columns, count in read_as.get("columns", {}).items():
+        lines.append(f"read as {columns} ({_count_rows(count)})")
+    speakers = read_as.get("roles", {})
+    if speakers:
+        lines.append(f"speakers: {_join_counts(speakers)}")
+    for column, count in read_as.get("first_answers", {}).items():
+        lines.append(f"the first of several answers in {column} ({_count_rows(count)})")
+    for template, count in file.templates.items():
+        lines.append(f"prompt template {template!r} ({_count_rows(count)})")
+    return "\n".join(lines)
+
+
+def _show_turns(example: Mapping[str, Any]) -> Lines:
+    """The turns of a sample, shortened."""
+    for turn in example["turns"]:
+        text = turn["text"]
+        if len(text) > N_TEXT_CHARS:
+            text = f"{text[:N_TEXT_CHARS]} [...] ({len(text):,} characters)"
+        yield turn["role"], text
+
+
+def _describe_rows(found: Inspection) -> Lines:
+    """Counts over all samples."""
+    profile = found.profile
+    yield "rows", f"{found.n_rows:,}, of which {found.n_samples:,} usable"
+    yield "turns", _join_counts(list_most_frequent(profile.roles))
+    distributions = {
+        "questions per row": profile.n_questions,
+        "question length": profile.question_lengths,
+        "answer length": profile.answer_lengths,
+    }
+    for label, counts in distributions.items():
+        yield label, _describe_numbers(summarise_counts(counts))
+    of = ""
+    if profile.n_language_rows < profile.n_samples:
+        of = f" (of {profile.n_language_rows:,} rows)"
+    yield f"language{of}", _join_counts(list_most_frequent(profile.languages))
+
+
+def _describe_numbers(summary: Mapping[str, float]) -> str:
+    """A distribution in words; "none" where there is no row."""
+    if not summary:
+        return "none"
+    if summary["min"] == summary["max"]:
+        return f"always {summary['min']:,}"
+    return (
+        f"{summary['min']:,} to {summary['max']:,}, "
+        f"median {summary['median']:,}, 95% up to {summary['p95']:,}, "
+        f"mean {summary['mean']:,.1f}"
+    )
+
+
+def _join_counts(counts: Mapping[str, int]) -> str:
+    """Names with their counts."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
+
+
+def _count_rows(n_rows: int) -> str:
+    return "1 row" if n_rows == 1 else f"{n_rows:,} rows"
+
+
+def _describe_odd(found: Inspection) -> Lines:
+    """Odd rows by kind, with their first ids."""
+    for kind, rows in found.profile.odd.items():
+        yield kind, f"{rows.n_rows:,}: {_list_ids(rows)}"
+
+
+def _list_ids(rows: OddRows) -> str:
+    """The first ids, and how many more there are."""
+    n_more = rows.n_rows - len(rows.ids)
+    listed = ", ".join(rows.ids)
+    return f"{listed} and {n_more:,} more" if n_more else listed
+
+
+def _describe_rejects(rejects: Mapping[str, RejectedRows]) -> Lines:
+    """Rejects by reason, with the first rows."""
+    for reason, rows in rejects.items():
+        lines = [_count_rows(rows.n_rows)]
+        for example in rows.examples:
+            text = " ".join(example["text"].split())
+            lines.append(f"{example['id']}: {text[:N_REJECT_CHARS]}")
+        yield reason, "\n".join(lines)
+
+
+def _describe_verdict(found: Inspection) -> str:
+    """Whether `tacos select` would run."""
+    share = found.n_failures / found.n_rows
+    limit = f"{found.max_failure_rate:.1%}"
+    if not found.would_stop:
+        return (
+            f"tacos select would use {found.n_samples:,} rows "
+            f"({share:.1%} unreadable, the limit is {limit})."
+        )
+    if not found.n_samples:
+        return "tacos select would stop: no row is usable."
+    return (
+        f"tacos select would stop: {found.n_failures:,} rows ({share:.1%}) are unreadable, "
+        f"the limit is {limit}. Fix them, or go on without them: "
+        "--set ingest.max_failure_rate=..."
+    )

@@ -1,0 +1,76 @@
+"""What a file is: its format, how it is compressed and encoded, from its first bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from tacos.formats.compression import (
+    convert_to_utf8,
+    decompress_chunks,
+    identify_compression,
+    identify_encoding,
+    open_input,
+)
+from tacos.formats.detection import (
+    detect_container,
+    is_arrow,
+    is_parquet,
+    refuse_stand_in,
+)
+
+FORMAT_NAMES = {
+    "array": "JSON (a list of rows)",
+    "lines": "JSON Lines",
+    "objects": "JSON (one object after another)",
+    "csv": "CSV",
+    "tsv": "TSV",
+}
+"""Container of `tacos.formats.detection` -> what people call it."""
+
+
+class FileFormat(NamedTuple):
+    """What a file is; "" for no compression, and for an encoding that is not text or is UTF-8."""
+
+    name: str
+    compression: str = ""
+    encoding: str = ""
+
+    def text(self) -> str:
+        """The format in words.
+
+        >>> FileFormat("CSV", "gzip", "utf-16").text()
+        'CSV, gzip, UTF-16'
+        """
+        parts = [self.name, self.compression, self.encoding.upper()]
+        return ", ".join(part for part in parts if part)
+
+
+def identify_file(path: Path, name: str) -> FileFormat:
+    """The format of a file. Raises `InputError` where it cannot be opened or is no data set."""
+    with open_input(path) as file:
+        # Compression shows in the bytes as they are, the format in what they hold.
+        compression = identify_compression(file.peek(8))  # type: ignore[attr-defined]
+        head, _ = peek_chunk(decompress_chunks(file, name))
+    refuse_stand_in(head, name)
+    if is_parquet(head, name):
+        return FileFormat("Parquet", compression)
+    if is_arrow(head):
+        return FileFormat("Arrow", compression)
+    text, _ = peek_chunk(convert_to_utf8([head], name))
+    container = detect_container(text, name)
+    return FileFormat(FORMAT_NAMES[container], compression, identify_encoding(head))
+
+
+def peek_chunk(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """What comes up to the first chunk that is not blank, and all chunks again."""
+    head: list[bytes] = []
+    # Chunks of blanks alone say nothing about the format.
+    for chunk in chunks:
+        head.append(chunk)
+        if chunk.strip():
+            break
+    every_chunk = chain(head, chunks)
+    return b"".join(head), every_chunk
