@@ -13,6 +13,7 @@ from tests.small_world import MODELS
 
 import tacos
 from tacos.cli.shared import summary
+from tacos.methods.samples.last_question import find_last_question
 
 THEMES = [
     "the tides of the sea",
@@ -64,6 +65,20 @@ def test_the_summary_and_explain_say_what_was_left_out(talks: tacos.Selection) -
     assert text == "20 x another row of its conversation is selected"
     verdict = talks.explain("data:3")["verdict"]
     assert verdict == ("dropped: another row of its conversation is selected: data:23")
+
+
+def test_lists_show_what_is_asked_last(talks: tacos.Selection, tmp_path: Path) -> None:
+    """Before, all stages of a conversation looked alike: lists showed how transcripts begin."""
+    page = talks.report(tmp_path / "report.html").read_text("utf-8")
+    for theme in THEMES:
+        assert f". Please explain part 3 of {theme} to me." in page
+    assert talks.explain("data:23")["instruction"] == (
+        "Please explain part 3 of the rules of chess to me."
+    )
+    # A single question that looks like a turn is shown whole.
+    assert find_last_question("User: a word with many uses") == (
+        "User: a word with many uses"
+    )
 
 
 def test_where_rows_run_out_stages_come_in_and_it_is_said(

@@ -10,6 +10,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.errors import InputError
 from tacos.methods.judging.comparisons import average_grades
+from tacos.methods.samples.last_question import find_last_question
 from tacos.report.comparison_traces import describe_numbers, trace_scores
 from tacos.report.drop_reasons import explain_verdict
 from tacos.report.judge_words import clip_text, describe_reasons
@@ -37,7 +38,7 @@ def explain_row(
     row = sample["id"]
     trace: dict[str, Any] = {
         "row": row,
-        "instruction": clip_text(sample["instruction"]),
+        "instruction": clip_text(find_last_question(sample["instruction"])),
         "response": clip_text(sample["response"]),
         "length": sample["length"],
         **_trace_tags(artifacts, row),

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, StrictUndefined, Template
 
+from tacos.methods.samples.last_question import find_last_question
 from tacos.report import figure_texts
 from tacos.report.facts import RunSummary
 from tacos.report.score_figures import describe_length_correlation
@@ -40,6 +41,9 @@ def render_report(
 ) -> str:
     """The report as HTML; `scores` and `rows` are the selection in input order."""
     shown = rows.sort("rank").head(N_SHOWN).select(SHOWN_COLUMNS)
+    # Transcripts begin alike; what tells rows of a list apart is what is asked last.
+    questions = [find_last_question(text) for text in shown["instruction"]]
+    shown = shown.with_columns(question=pl.Series(questions, dtype=pl.String))
     sizes = [cluster["n_members"] for cluster in summary.clusters]
     # The template scales bars by the largest cluster.
     return _load_template().render(
