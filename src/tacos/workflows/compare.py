@@ -23,7 +23,13 @@ from tacos.methods.selecting.strategies import STRATEGIES, Strategy
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.workflows import arguments, reselect
 from tacos.workflows.selection import GivenRun, load
-from tacos.workflows.strategy_pool import By, Pool, SelectionRequest, choose_rows
+from tacos.workflows.strategy_pool import (
+    By,
+    Pool,
+    SelectionRequest,
+    choose_rows,
+    fit_limits,
+)
 
 BASELINES: tuple[Strategy, ...] = ("longest", "random")
 DEFAULT: tuple[Strategy, ...] = (
@@ -78,7 +84,7 @@ def compare(  # noqa: PLR0913 - the options of the command
     strategies: str | Sequence[str] = DEFAULT,
     *,
     seed: int | None = None,
-    limit: float = 1.0,
+    limit: float | None = None,
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,
@@ -206,7 +212,8 @@ def _measure_random_rows(
     size = amounts.parse_size(request.n)
     n = pool_steps.count_requested_rows(pool.tables["samples"], size)
     figures = {"random": measured.expect_random(n)}
-    has_limits = request.limits or pool.keep or pool.exclude or size.unit == "tokens"
+    limits = fit_limits(pool.settings, request)
+    has_limits = limits or pool.keep or pool.exclude or size.unit == "tokens"
     if has_limits:
         means = ranges.select("figure", "mean")
         figures[WITHIN_LIMITS] = dict(means.iter_rows())

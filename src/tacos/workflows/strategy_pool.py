@@ -210,7 +210,7 @@ def choose(pool: Pool, request: SelectionRequest) -> Choice:
         InputError: The pool cannot meet the request.
     """
     size = amounts.parse_size(request.n)
-    request = replace(request, limits=_fit_limits(pool.settings, request))
+    request = replace(request, limits=fit_limits(pool.settings, request))
     inputs = pool.build_strategy_inputs(request)
     table = pool.table
     if request.limits.conversations:
@@ -238,10 +238,14 @@ def choose(pool: Pool, request: SelectionRequest) -> Choice:
             max(1, len(pool.keep)),
         )
         n_rows = selection.height
-    return choose_number(n_rows)
+    choice = choose_number(n_rows)
+    # Other selections name the strategy, whatever it took a row for.
+    is_listed = pl.col("rule") == "must-keep"
+    rule = pl.when(is_listed).then("rule").otherwise(pl.lit(request.strategy))
+    return choice._replace(selection=choice.selection.with_columns(rule=rule))
 
 
-def _fit_limits(settings: Settings, request: SelectionRequest) -> Limits:
+def fit_limits(settings: Settings, request: SelectionRequest) -> Limits:
     """The limits of a request without those that its strategy or its run does not have."""
     config = settings.select
     is_tacos = request.strategy == "tacos"

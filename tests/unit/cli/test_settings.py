@@ -49,7 +49,10 @@ def test_an_unknown_name_is_an_error() -> None:
             "judge.reliability=much",
             "must be 'auto' or a number from 0 to 1, not 'much'",
         ),
-        ("select.limit=7", r"select.limit \(--limit\) must be at most 1, not 7"),
+        (
+            "select.limit=7",
+            r"select.limit \(--limit\) must be 'auto' or at most 1, not 7",
+        ),
         ("pair.method=x", "pair.method must be 'neighbour', .* not 'x'"),
     ],
 )
