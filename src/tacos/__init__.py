@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tacos.workflows.distill import Distillation as Distillation
     from tacos.workflows.distill import distill as distill
     from tacos.workflows.explain import explain as explain
+    from tacos.workflows.export import Export as Export
+    from tacos.workflows.export import export as export
     from tacos.workflows.inspect import Inspection as Inspection
     from tacos.workflows.inspect import inspect as inspect
     from tacos.workflows.ledger import export_ledger as export_ledger
@@ -68,6 +70,7 @@ _NAMES_OF = {
     "workflows.curve": ("curve", "SizeCurve"),
     "workflows.distill": ("distill", "Distillation"),
     "workflows.explain": ("explain",),
+    "workflows.export": ("export", "Export"),
     "workflows.inspect": ("inspect", "Inspection"),
     "workflows.ledger": (
         "ledger",

@@ -61,6 +61,7 @@ def call(name: str, folder: Path, /, **given: Any) -> Any:
         "file": folder / "file",
         "replies": folder / "replies.jsonl",
         "output": folder / "output.csv",
+        "trainer": "trl",
         "row": "data:1",
         "ledger": folder / "ledger.sqlite",
     }

@@ -20,6 +20,7 @@ from tacos.cli import (
     curve,
     distill,
     explain,
+    export,
     inspect,
     ledger,
     quote,
@@ -81,6 +82,10 @@ handle most rows:
   tacos select data.jsonl -n 1000 --model MODEL --set cascade.sample=2000
 
 \b
+Train on the selected rows with TRL, LLaMA-Factory or Axolotl:
+  tacos export selected.jsonl.run --for trl -o train/
+
+\b
 Are the tags right? Does the judge agree with your labels? Can the selected rows be improved?
   tacos check-tags selected.jsonl.run --model MODEL
   tacos calibrate pairs.jsonl --model MODEL
@@ -102,6 +107,7 @@ app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
 app.command("distill")(distill.distill)
 app.command("refine")(refine.refine)
+app.command("export")(export.export)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
 app.command("tags")(tags.tags)

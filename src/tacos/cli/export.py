@@ -1,0 +1,149 @@
+"""`tacos export`: the folder that a trainer reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tacos.cli.shared import console, option_settings, options
+from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.config import Settings
+from tacos.formats.reading import STDIN
+from tacos.formats.templates import TEMPLATES
+from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS
+from tacos.workflows import export as workflow
+from tacos.workflows.export import Export
+from tacos.workflows.export_check import MARKS, ExportCheck
+from tacos.workflows.selection import load
+
+N_REASONS = 8
+
+RunOrFile = Annotated[
+    str,
+    typer.Argument(
+        help="a run directory, of which the selected rows are taken, or a file of rows",
+        metavar="RUN|FILE",
+    ),
+]
+Trainer = Annotated[str, typer.Option("--for", help=f"one of {', '.join(TRAINERS)}")]
+Folder = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="the folder to write; --check does without"),
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="show the first rows as the model reads them, with what is trained on between "
+        f"{MARKS[0]} and {MARKS[1]}, and count the rows that the trainer keeps",
+    ),
+]
+Template = Annotated[
+    str,
+    typer.Option(help=f"the chat template of the model: {', '.join(TEMPLATES)}"),
+]
+MaxTokens = Annotated[
+    int,
+    typer.Option(
+        help="the length at which the trainer cuts rows; goes into its configuration"
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="replace an older export in the folder")
+]
+
+
+def export(  # noqa: PLR0913 - the options of the command
+    data: RunOrFile,
+    trainer: Trainer,
+    output: Folder = None,
+    template: Template = "chatml",
+    columns: options.Columns = False,
+    max_tokens: MaxTokens = workflow.MAX_TOKENS,
+    check: Check = False,
+    force: Force = False,
+    settings: options.SettingsFile = None,
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write rows as the folder that a trainer reads, with the configuration to read them.
+
+    System messages, earlier turns and calls of tools survive. Rows that the trainer would leave out
+    are left out here and counted; left_out.jsonl in the folder says why.
+
+    Examples:
+
+    \b
+      tacos export selected.jsonl.run --for trl -o train/
+      tacos export data.jsonl --for llama-factory -o train/
+      tacos export data.jsonl --for trl --template mistral --check
+    """
+    exported = workflow.export(
+        data,
+        trainer,
+        output,
+        _choose_settings(data, settings, sets),
+        template=template,
+        columns=columns,
+        max_tokens=max_tokens,
+        check=check,
+        force=force,
+    )
+    if as_json:
+        console.print_json(exported.as_dict())
+    else:
+        _print_export(exported)
+
+
+def _choose_settings(
+    data: str,
+    file: Path | None,
+    sets: list[str] | None,
+) -> Settings:
+    """The run's settings or those of the preset, with the options over them."""
+    none = EndpointOptions()
+    if data != STDIN and Path(data).is_dir():
+        return option_settings.build_run_settings(load(data).settings, file, sets, none)
+    return option_settings.build_settings("robust", file, sets, none)
+
+
+def _print_export(exported: Export) -> None:
+    """Print what was written, what was left out, and how to go on."""
+    lines = [("rows", f"{exported.n_rows:,} as {exported.layout}")]
+    if exported.left_out:
+        n_left_out = f"{len(exported.left_out):,}"
+        where = f" (see {LEFT_OUT})" if exported.folder else ""
+        lines.append(("left out", f"{n_left_out}{where}"))
+    console.print_pairs("", lines)
+    reasons = list(exported.reasons.items())
+    for reason, n_rows in reasons[:N_REASONS]:
+        console.print_line(f"{n_rows:,} x {reason}")
+    for caution in exported.cautions:
+        console.print_line(caution)
+    if exported.check is not None:
+        _print_check(exported.check)
+    if exported.folder is None:
+        return
+    console.print_line(f"written to {exported.folder}: {', '.join(exported.files)}")
+    for line in exported.usage:
+        console.print_line(f"  {line}")
+
+
+def _print_check(check: ExportCheck) -> None:
+    """Print the first rows as the model reads them, and what the trainer keeps."""
+    for number, text in enumerate(check.shown, 1):
+        console.print_line(f"--- row {number} ---")
+        for line in text.split("\n"):
+            console.print_line(line)
+    share = check.n_trained_characters / max(1, check.n_characters)
+    lines = [
+        ("kept", f"{check.n_kept:,} of {check.n_rows:,} rows"),
+        ("trained on", f"{check.n_answers:,} answers, {share:.0%} of the characters"),
+    ]
+    if check.n_cut:
+        lines.append(("cut", f"about {check.n_cut:,} rows (raise --max-tokens)"))
+    console.print_pairs("the trainer", lines)
+    for reason, n_rows in check.reasons.items():
+        console.print_line(f"{n_rows:,} x {reason}")

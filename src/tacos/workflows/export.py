@@ -1,0 +1,277 @@
+"""`tacos export`: a run's selection, or any data set, as the folder that a trainer reads.
+
+Trainers leave out rows that they cannot read, or train on them otherwise than meant, with a line in
+a log at most. So rows are checked here: one that the trainer's format cannot say is left out and
+counted, and a file in the folder says why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tacos.config import IngestSettings
+from tacos.errors import ConfigError, InputError, OutputError
+from tacos.formats import reading, templates, trainer_folders, writing
+from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS, LeftOutRow, TrainerFolder
+from tacos.methods.chats.chat import Chat, read_chat
+from tacos.methods.samples.cells import UnusableRow
+from tacos.methods.samples.layout_detection import detect_layout
+from tacos.store import files, folders
+from tacos.workflows import arguments
+from tacos.workflows.export_check import ExportCheck, check_folder
+from tacos.workflows.given_settings import (
+    GivenSettings,
+    resolve_run_settings,
+    resolve_settings,
+)
+from tacos.workflows.selection import Selection, load
+
+MAX_TOKENS = 2048
+MANY = 10
+"""Rows that OpenAI-like services ask for at least."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written for a trainer."""
+
+    trainer: str
+    folder: Path | None
+    """None where nothing was to be written."""
+    files: tuple[str, ...]
+    layout: str
+    """The form of the rows: prompt-completion, messages, alpaca, sharegpt, tagged."""
+    n_rows: int
+    """Rows written."""
+    left_out: tuple[LeftOutRow, ...]
+    usage: tuple[str, ...]
+    """What the trainer is told, a line each."""
+    cautions: tuple[str, ...] = ()
+    check: ExportCheck | None = None
+    """What the trainer will make of the rows, where that was asked."""
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why rows were left out -> rows, the most frequent first."""
+        reasons = Counter(row.reason for row in self.left_out)
+        return dict(reasons.most_common())
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "trainer": self.trainer,
+            "folder": None if self.folder is None else str(self.folder),
+            "files": list(self.files),
+            "layout": self.layout,
+            "rows": self.n_rows,
+            "left_out": len(self.left_out),
+            "reasons": self.reasons,
+            "usage": list(self.usage),
+            "cautions": list(self.cautions),
+            "check": None if self.check is None else self.check.as_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The rows to export, read as chats."""
+
+    chats: list[Chat]
+    left_out: list[LeftOutRow]
+    columns: Mapping[str, Mapping[str, Any]]
+    """Id -> score columns."""
+
+
+def export(  # noqa: PLR0913 - the options of the command
+    data: Any,
+    trainer: str,
+    output: str | Path | None = None,
+    settings: GivenSettings = None,
+    *,
+    template: str = "chatml",
+    columns: bool = False,
+    max_tokens: int = MAX_TOKENS,
+    check: bool = False,
+    force: bool = False,
+) -> Export:
+    """Write rows as the folder that a trainer reads.
+
+    Args:
+        data: A run directory or a selection, of which the selected rows are taken, or whatever
+            `tacos.select` reads.
+        trainer: "trl", "llama-factory", "axolotl", "messages", "alpaca", "sharegpt" or
+            "datasets".
+        output: The folder to write; None writes nothing, for a check alone.
+        settings: How rows are read (section `ingest`); for a run, as it read them.
+        template: The chat template: "chatml", "llama-2", "mistral", "vicuna-1.1" or "alpaca".
+        columns: Whether scores, tags and clusters become columns `tacos_...`; of a run only.
+        max_tokens: Where the trainer cuts long rows; goes into its configuration.
+        check: Whether to read the rows as the trainer will: how many it keeps, what it trains on.
+        force: Whether an older export in the folder is replaced.
+
+    Raises:
+        ConfigError: The trainer or the template is unknown.
+        InputError: The data cannot be read, or no row can be written.
+        OutputError: The folder exists, or cannot be written.
+    """
+    arguments.check_choice("trainer (--for)", trainer, TRAINERS)
+    templates.read_template(template)
+    arguments.check_type("max_tokens", max_tokens, int, "a number of tokens")
+    if max_tokens < 1:
+        raise ConfigError(f"max_tokens is {max_tokens}: give at least 1")
+    target = arguments.to_optional_path("output", output)
+    if target is not None:
+        _check_target(target, force)
+    elif not check:
+        raise ConfigError(
+            "nothing to do: name a folder with -o (output), or look first with --check"
+        )
+    pool = _read_pool(data, settings, columns)
+    folder = trainer_folders.build_trainer_folder(
+        trainer,
+        pool.chats,
+        template,
+        max_tokens,
+    )
+    left_out = [*pool.left_out, *folder.left_out]
+    _check_rows_left(folder, left_out, trainer)
+    names: tuple[str, ...] = ()
+    if target is not None:
+        names = _write_folder(target, folder, left_out, pool.columns)
+    checked = None
+    if check:
+        checked = check_folder(trainer, folder, template, max_tokens)
+    return Export(
+        trainer,
+        target,
+        names,
+        folder.layout,
+        len(folder.rows),
+        tuple(left_out),
+        tuple(line.replace("FOLDER", str(target or "FOLDER")) for line in folder.usage),
+        tuple(_list_cautions(trainer, folder)),
+        checked,
+    )
+
+
+# Reading
+
+
+def _read_pool(data: Any, settings: GivenSettings, columns: bool) -> _Pool:
+    """The rows of a run's selection, or of a data set."""
+    is_path = isinstance(data, str | Path)
+    is_folder = is_path and str(data) != reading.STDIN and Path(data).is_dir()
+    if isinstance(data, Selection) or is_folder:
+        return _read_selection(load(data), settings, columns)
+    if columns:
+        raise ConfigError(
+            "--columns adds a run's scores: give a run, such as selected.jsonl.run"
+        )
+    ingest = resolve_settings(settings).ingest
+    chats: list[Chat] = []
+    left_out: list[LeftOutRow] = []
+    for batch in reading.read_rows(data):
+        if batch.first_row == 0 and batch.rows:
+            rows = [row for _, row in batch.rows]
+            detect_layout(rows, ingest, name=batch.file)
+        left_out += [LeftOutRow(reject.id, reject.reason) for reject in batch.rejects]
+        for number, row in batch.rows:
+            _add_chat(chats, left_out, row, f"{batch.file}:{number}", ingest)
+    return _Pool(chats, left_out, {})
+
+
+def _read_selection(
+    done: Selection,
+    settings: GivenSettings,
+    columns: bool,
+) -> _Pool:
+    """The selected rows of a run, in the order of the input."""
+    ingest = resolve_run_settings(settings, done.settings).ingest
+    chats: list[Chat] = []
+    left_out: list[LeftOutRow] = []
+    ids = done.in_input_order["id"].to_list()
+    for id_, row in zip(ids, done.rows, strict=True):
+        _add_chat(chats, left_out, row, id_, ingest)
+    score_columns: dict[str, Mapping[str, Any]] = {}
+    if columns:
+        for score in done.scores.iter_rows(named=True):
+            score_columns[score["id"]] = {
+                f"{writing.PREFIX}{name}": value for name, value in score.items()
+            }
+    return _Pool(chats, left_out, score_columns)
+
+
+def _add_chat(
+    chats: list[Chat],
+    left_out: list[LeftOutRow],
+    row: Mapping[str, Any],
+    id_: str,
+    ingest: IngestSettings,
+) -> None:
+    """Add a row to the chats, or the reason why it is none."""
+    try:
+        chats.append(read_chat(row, id_, ingest))
+    except UnusableRow as problem:
+        left_out.append(LeftOutRow(id_, problem.reason))
+
+
+# Writing
+
+
+def _check_target(target: Path, force: bool) -> None:
+    """Raise `OutputError` for a folder that holds anything, unless an older export may go."""
+    if not force and target.is_dir() and any(target.iterdir()):
+        raise OutputError(
+            f"{target} exists: name another folder, or replace an older export with --force"
+        )
+    folders.check_folder(target, trainer_folders.FILES)
+
+
+def _check_rows_left(
+    folder: TrainerFolder,
+    left_out: list[LeftOutRow],
+    trainer: str,
+) -> None:
+    """Raise `InputError` if there is no row to write."""
+    if folder.rows:
+        return
+    reasons = Counter(row.reason for row in left_out)
+    reason = reasons.most_common(1)[0][0] if reasons else "there are none"
+    raise InputError(f"no row can be written for {trainer}: {reason}")
+
+
+def _write_folder(
+    target: Path,
+    folder: TrainerFolder,
+    left_out: list[LeftOutRow],
+    columns: Mapping[str, Mapping[str, Any]],
+) -> tuple[str, ...]:
+    """Write all files, and return their names."""
+    added = [columns[id_] for id_ in folder.ids] if columns else []
+    contents = trainer_folders.encode_folder(folder, added)
+    if left_out:
+        contents[LEFT_OUT] = "".join(_encode_left_out(left_out)).encode()
+    with folders.replace_folder(target, trainer_folders.FILES) as fresh:
+        for name, content in contents.items():
+            files.write_bytes(content, fresh / name)
+    return tuple(contents)
+
+
+def _encode_left_out(left_out: list[LeftOutRow]) -> Iterator[str]:
+    """The rows left out as JSON lines."""
+    for row in left_out:
+        line = orjson.dumps({"id": row.id, "reason": row.reason})
+        yield f"{line.decode()}\n"
+
+
+def _list_cautions(trainer: str, folder: TrainerFolder) -> Iterator[str]:
+    """What the user must know before training."""
+    n_rows = len(folder.rows)
+    if trainer == "messages" and n_rows < MANY:
+        yield f"services that read messages ask for {MANY} rows or more; there are {n_rows}"
