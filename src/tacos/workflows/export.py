@@ -22,6 +22,7 @@ from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS, LeftOutRow, Traine
 from tacos.methods.chats.chat import Chat, read_chat
 from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.layout_detection import detect_layout
+from tacos.methods.samples.sample_parsing import row_to_json
 from tacos.store import files, folders
 from tacos.workflows import arguments
 from tacos.workflows.export_check import ExportCheck, check_folder
@@ -215,6 +216,13 @@ def _add_chat(
     ingest: IngestSettings,
 ) -> None:
     """Add a row to the chats, or the reason why it is none."""
+    try:
+        row_to_json(row)
+    except (TypeError, ValueError, RecursionError) as error:
+        # Of lone surrogates, for example: no file can hold them.
+        reason = f"cannot be stored as JSON: {type(error).__name__}"
+        left_out.append(LeftOutRow(id_, reason))
+        return
     try:
         chats.append(read_chat(row, id_, ingest))
     except UnusableRow as problem:

@@ -452,3 +452,10 @@ def test_a_saved_dataset_is_read_by_datasets(tmp_path: Path) -> None:
     saved = datasets.load_from_disk(str(tmp_path / "table"))
     assert saved[0]["completion"] == [{"role": "assistant", "content": "3"}]
     assert saved.column_names == ["prompt", "completion"]
+
+
+def test_a_row_that_no_file_can_hold_is_left_out(tmp_path: Path) -> None:
+    rows = [*TABLE, {"instruction": "half a character: \ud83d", "output": "x"}]
+    exported = tacos.export(rows, "trl", tmp_path / "out")
+    assert exported.n_rows == 2
+    assert exported.reasons == {"cannot be stored as JSON: UnicodeEncodeError": 1}
