@@ -7,6 +7,7 @@ from typing import Any
 
 from tacos.cli.shared import console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.formats.paths import choose_inputs
 from tacos.methods.measures.input_profile import (
     OddRows,
     list_most_frequent,
@@ -26,7 +27,10 @@ Lines = Iterator[tuple[str, str]]
 
 
 def inspect(
-    data: options.Data,
+    data: options.Data = None,
+    glob: options.Glob = None,
+    maps: options.Map = None,
+    preference: options.Preference = None,
     preset: options.Preset = "robust",
     settings: options.SettingsFile = None,
     sets: options.Sets = None,
@@ -44,15 +48,18 @@ def inspect(
 
       tacos inspect a.json.gz b.parquet --json
 
-      tacos inspect data.csv --set ingest.instruction=Frage --set ingest.response=Antwort
+      tacos inspect data.csv --map instruction=Frage --map response=Antwort
+
+      tacos inspect corpora --glob '**/train*.jsonl'
     """
     chosen = option_settings.build_settings(
         preset,
         settings,
         sets,
         EndpointOptions(),
+        **option_settings.build_ingest_settings(maps, preference),
     )
-    found = workflow.inspect(data, chosen)
+    found = workflow.inspect(choose_inputs(data or (), glob or ()), chosen)
     if as_json:
         console.print_json(found.as_dict())
         return

@@ -11,6 +11,7 @@ from rich.table import Table
 from tacos.cli.shared import consent, console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
+from tacos.formats.paths import choose_inputs
 from tacos.llm.cost.forecast import BATCH_HOURS, ForecastRange, StageForecast
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.workflows import quote as workflow
@@ -45,7 +46,10 @@ FIGURES = (
 
 
 def quote(  # noqa: PLR0913 - the options of the command
-    data: options.Data,
+    data: options.Data = None,
+    glob: options.Glob = None,
+    maps: options.Map = None,
+    preference: options.Preference = None,
     n: options.SizeOrNone = None,
     preset: options.Preset = "robust",
     seed: options.Seed = 1,
@@ -77,6 +81,7 @@ def quote(  # noqa: PLR0913 - the options of the command
       tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 \\
         --model my-model --price-in 0.1 --price-out 0.3
     """
+    inputs = choose_inputs(data or (), glob or ())
     chosen = option_settings.build_settings(
         preset,
         settings,
@@ -84,11 +89,12 @@ def quote(  # noqa: PLR0913 - the options of the command
         EndpointOptions(llm, model),
         seed=seed,
         select={} if n is None else {"n": n},
+        **option_settings.build_ingest_settings(maps, preference),
     )
     chosen = _add_prices(chosen, price_in, price_out)
     quotation = consent.run_with_consent(
         lambda settings: workflow.quote(
-            data,
+            inputs,
             settings,
             pilot=pilot,
             quality=quality,

@@ -11,6 +11,7 @@ from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
 from tacos.errors import OfflineError, OtherEndpointError
+from tacos.formats.paths import choose_inputs
 from tacos.store.artifacts import Store
 from tacos.workflows import select as workflow
 from tacos.workflows.dry_run import StepForecast, forecast_run
@@ -18,7 +19,10 @@ from tacos.workflows.selection import OutputTargets, Selection
 
 
 def select(  # noqa: PLR0913 - the options of the command
-    data: options.Data,
+    data: options.Data = None,
+    glob: options.Glob = None,
+    maps: options.Map = None,
+    preference: options.Preference = None,
     n: options.SizeOrNone = None,
     output: options.Selected = Path("selected.jsonl"),
     run: options.Run = None,
@@ -67,9 +71,12 @@ def select(  # noqa: PLR0913 - the options of the command
       tacos select a.json b.json -n 5% --quota-source a.json=0.3 \\
         --quota-tag 'Poetry Writing<=5%' --match-length --limit 0.95
 
+      tacos select corpora -n 1000 --map instruction=q --map response=a.text
+
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     _set_up_logging(verbose=verbose)
+    inputs = choose_inputs(data or (), glob or ())
     # Settings: only options that were given override the preset and the settings file.
     selecting = option_settings.parse_limits(
         quota_source,
@@ -90,19 +97,20 @@ def select(  # noqa: PLR0913 - the options of the command
         EndpointOptions(llm, model, budget),
         seed=seed,
         select=selecting,
+        **option_settings.build_ingest_settings(maps, preference),
         **option_settings.build_criteria_settings(criteria),
         **option_settings.build_normalise_settings(overrides, vocabulary),
     )
     chosen = workflow.add_id_lists(chosen, keep, exclude)
     directory = workflow.resolve_run_directory(run, output)
     if dry_run:
-        _print_forecast(forecast_run(data, chosen, run=directory), as_json=as_json)
+        _print_forecast(forecast_run(inputs, chosen, run=directory), as_json=as_json)
         return
 
     def select_rows(settings: Settings, *, offline: bool = False) -> Selection:
         with console.show_progress(show=not as_json) as bars:
             return workflow.run_selection(
-                data,
+                inputs,
                 settings,
                 OutputTargets(output, run, report, columns),
                 ledger=ledger,

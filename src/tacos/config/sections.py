@@ -72,11 +72,15 @@ class IngestSettings(SettingsSection):
     """The layout of rows. `columns`: those named by `instruction`, `input` and `response`."""
     # For rows of your own layout
     instruction: str = ""
-    """The column that holds instructions. Empty: detected."""
+    """The column that holds instructions, or a path such as `data.question`. Empty: detected."""
     input: str = ""
-    """The column that holds an input to the instruction. Empty: detected."""
+    """The column or path that holds an input to the instruction. Empty: detected."""
     response: str = ""
-    """The column that holds responses. Empty: detected."""
+    """The column or path that holds responses. Empty: detected."""
+    system: str = ""
+    """The column or path that holds system texts. Empty: detected."""
+    preference: Literal["chosen", "rejected"] = "chosen"
+    """Which answer of a preference is read; rows without a rejected one are left out then."""
     templates: bool = True
     """Whether a prompt template that nearly all instructions of a file share is set aside before
     they are tagged and encoded; judges and the output have it.
@@ -87,9 +91,9 @@ class IngestSettings(SettingsSection):
     """
     # What the data already has
     tags: str = ""
-    """A column that already holds tags: rows with tags are not tagged again."""
+    """A column or path that already holds tags: rows with tags are not tagged again."""
     score: str = ""
-    """A column that already holds scores: no judge is asked."""
+    """A column or path that already holds scores: no judge is asked."""
     max_failure_rate: float = Field(0.02, ge=0, le=1)
     """A larger share of unreadable rows stops the run."""
 

@@ -5,6 +5,7 @@
     writing         the door out: rows -> a file; scores beside it
     sources         the input of a run: names, digest, batches
     detection       which format a file has
+    paths           folders and patterns -> files
     identification  what a file is, in words
     compression     gzip, zstd, bzip2, xz and UTF-16/32 -> UTF-8
     rows, json_rows what the formats share: rows, malformed rows, the JSON text of one row

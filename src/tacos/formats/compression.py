@@ -55,17 +55,6 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-DATA_SUFFIXES = (
-    ".jsonl",
-    ".json",
-    ".parquet",
-    ".arrow",
-    ".csv",
-    ".gz",
-    ".zst",
-    ".bz2",
-    ".xz",
-)
 ACCEPTED = (
     "give JSON, JSON Lines, CSV, TSV, Parquet or Arrow (plain, .gz, .zst, .bz2 or .xz)"
 )
@@ -78,10 +67,7 @@ def open_input(path: Path, *, once: bool = False) -> Iterator[BinaryIO]:
     Raises `InputError` where that is impossible.
     """
     if path.is_dir():
-        suffix = _find_data_suffix(path)
-        raise InputError(
-            f"{path} is a folder: name the files in it, for example {path}/*{suffix}"
-        )
+        raise InputError(f"{path} is a folder: name a file in it")
     try:
         mode = path.stat().st_mode
         is_pipe = stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
@@ -161,15 +147,6 @@ def identify_encoding(head: bytes) -> str:
         if head.startswith(mark):
             return encoding
     return ""
-
-
-def _find_data_suffix(folder: Path) -> str:
-    """The suffix of the first file in a folder that may hold rows."""
-    suffixes = sorted(path.suffix for path in folder.iterdir())
-    for suffix in suffixes:
-        if suffix in DATA_SUFFIXES:
-            return suffix
-    return DATA_SUFFIXES[0]
 
 
 class _ReplayStream:

@@ -41,6 +41,7 @@ from tacos.formats.parquet import (
     read_parquet,
     read_parquet_stream,
 )
+from tacos.formats.paths import STDIN, FilePath, expand_folders
 from tacos.formats.python_objects import digest_data, iterate_data_rows
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, Row
 from tacos.records import OriginalRows, Reject
@@ -48,9 +49,6 @@ from tacos.records import OriginalRows, Reject
 __all__ = ["MAX_RAW", "RowBatch", "digest_data", "read_ids", "read_rows"]
 
 BATCH_SIZE = 10_000
-STDIN = "-"
-FilePath = str | Path
-""""-" is standard input."""
 Source = Any
 """A path or several, or Python data (see `python_objects`)."""
 
@@ -153,9 +151,11 @@ def _read_text(path: FilePath) -> str:
 
 
 def list_input_paths(source: Source) -> list[FilePath] | None:
-    """The paths that a source names ("-" is standard input), or None when it is data."""
+    """The paths that a source names ("-" is standard input), or None when it is data. A folder
+    stands for the data files in it.
+    """
     if isinstance(source, FilePath):
-        return [source]
+        return expand_folders([source])
     if not isinstance(source, list | tuple) or not source:
         return None
     # One entry that is no path makes all of them rows.
@@ -163,7 +163,7 @@ def list_input_paths(source: Source) -> list[FilePath] | None:
         is_path = isinstance(entry, FilePath)
         if not is_path:
             return None
-    return list(source)
+    return expand_folders(source)
 
 
 def name_files(paths: Sequence[FilePath]) -> list[str]:

@@ -22,6 +22,7 @@ from tacos.config import SelectSettings, Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, OutputError, RunError, TacosError
 from tacos.formats import reading, sources
+from tacos.formats.paths import is_folder
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
 from tacos.pipeline import conditions
@@ -170,6 +171,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         if targets.output is not None:
             # An output that is also an input would replace the data that the run reads.
             _refuse_overwriting_inputs(targets.output, source.files)
+            _refuse_output_among_inputs(targets.output, data)
         if not store.has_state(STATE):
             # From here on the directory is a run, even if its first stage is killed.
             unfinished = Selection(directory, settings, {})
@@ -266,6 +268,22 @@ def _refuse_overwriting_inputs(output: Path, inputs: Sequence[Path]) -> None:
         raise OutputError(f"{output} is one of the inputs: name another output (-o)")
 
 
+def _refuse_output_among_inputs(output: Path, data: Any) -> None:
+    """Raise `OutputError` if the output lies in a folder that is read: the next run would read it,
+    too.
+    """
+    given = data if isinstance(data, list | tuple) else [data]
+    place = output.resolve()
+    for path in given:
+        if not isinstance(path, str | Path) or not is_folder(path):
+            continue
+        if place.is_relative_to(Path(path).resolve()):
+            raise OutputError(
+                f"{output} is in {path}, a folder of the input, which the next run would read: "
+                "name an output elsewhere (-o)"
+            )
+
+
 def _check_feasibility(name: str, artifact: Artifact, settings: Settings) -> None:
     """Raise `InputError` if the pool cannot meet the request, before anything is paid for."""
     if name == "canonical_tags":
@@ -307,8 +325,8 @@ def _explain_no_sample(rejects: Mapping[str, int]) -> str:
         reasons.append(f"{rows}: {reason}")
     return (
         f"no usable row in the input ({'; '.join(reasons)}). Every row needs a question and an "
-        "answer; if they are in other columns, name these (--set ingest.instruction=COLUMN "
-        "--set ingest.response=COLUMN)"
+        "answer; if they are in other columns, name these (--map instruction=COLUMN "
+        "--map response=COLUMN)"
     )
 
 

@@ -311,7 +311,7 @@ def test_what_is_no_data_set_is_refused_in_one_line(tmp_path: Path, name: str) -
 def test_missing_files_folders_and_pipes_are_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         reading.read_rows(tmp_path / "absent.json")
-    with pytest.raises(InputError, match="is a folder: name the files in it"):
+    with pytest.raises(InputError, match="holds no data file"):
         reading.read_rows(tmp_path)
     with pytest.raises(InputError, match="is not a regular file"):
         reading.read_rows("/dev/null")

@@ -10,10 +10,21 @@ from typing import Any
 
 from tacos import config
 from tacos.config import Settings
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, hint_at_nearest
 
 QUOTA = re.compile(r"(.+?)=?(<=|=)([^=]*)", re.DOTALL)
 """`NAME=part`, `NAME<=part` or `NAME=<=part`; the name may hold an equals sign."""
+
+MAPPED_PARTS = {
+    "instruction": "instruction",
+    "input": "input",
+    "response": "response",
+    "system": "system",
+    "messages": "instruction",
+    "tags": "tags",
+    "score": "score",
+}
+"""Part of a row that `--map` takes -> the setting of `ingest` that names its field."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,38 @@ def build_normalise_settings(
     if vocabulary is not None:
         given["vocabulary_file"] = str(vocabulary)
     return {"normalise": given} if given else {}
+
+
+def build_ingest_settings(
+    maps: Sequence[str] | None,
+    preference: str | None,
+) -> dict[str, Any]:
+    """The settings of `--map` and `--preference`.
+
+    Raises `ConfigError` for a mapping of another form, of an unknown part or of one named twice.
+
+    >>> build_ingest_settings(["instruction=prompt", "response=data.answer"], None)
+    {'ingest': {'instruction': 'prompt', 'response': 'data.answer'}}
+    """
+    given: dict[str, str] = {}
+    for text in maps or ():
+        part, sign, field = (word.strip() for word in text.partition("="))
+        if not sign or not field:
+            raise ConfigError(
+                f"--map {text!r} is not of the form PART=FIELD, such as instruction=prompt"
+            )
+        if part not in MAPPED_PARTS:
+            raise ConfigError(
+                f"--map {text!r}: unknown part {part!r}; choose from "
+                f"{', '.join(MAPPED_PARTS)}{hint_at_nearest(part, MAPPED_PARTS)}"
+            )
+        name = MAPPED_PARTS[part]
+        if name in given:
+            raise ConfigError(f"--map: {part} is mapped twice, name one field")
+        given[name] = field
+    if preference is not None:
+        given["preference"] = preference
+    return {"ingest": given} if given else {}
 
 
 def parse_limits(

@@ -11,10 +11,37 @@ from tacos.methods.selecting.strategies import STRATEGIES
 
 # What is read.
 Data = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        help="one or more files (.json .jsonl .csv .tsv .parquet .arrow, plain or "
-        ".gz .zst .bz2 .xz), or - for standard input"
+        help="files (.json .jsonl .csv .tsv .parquet .arrow, plain or .gz .zst .bz2 .xz), "
+        "folders of such files, or - for standard input",
+        show_default=False,
+    ),
+]
+Glob = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--glob",
+        help="read the files that a pattern matches, such as 'data/**/*.jsonl'; it is looked up "
+        "in each folder given, otherwise in the working directory; repeatable",
+        metavar="PATTERN",
+    ),
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="which column holds what, such as instruction=prompt or response=data.answers.0 "
+        "(a path into nested fields); PART is instruction, input, response, system, messages, "
+        "tags or score; repeatable",
+        metavar="PART=FIELD",
+    ),
+]
+Preference = Annotated[
+    str | None,
+    typer.Option(
+        help="which answer of a preference is read, chosen or rejected [default: chosen]",
+        show_default=False,
     ),
 ]
 RunDirectory = Annotated[

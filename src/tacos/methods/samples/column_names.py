@@ -75,6 +75,14 @@ RESPONSES = (
     "chosen_response",
     "preferred_output",
 )
+REJECTED = (
+    "rejected",
+    "rejected_response",
+    "dispreferred_output",
+    "non_preferred_output",
+    "rejected_output",
+)
+"""The worse answer of a preference."""
 COUPLES = (
     ("user", "assistant"),
     ("human", "assistant"),

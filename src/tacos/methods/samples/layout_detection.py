@@ -11,6 +11,11 @@ from tacos.config import IngestSettings
 from tacos.errors import InputError
 from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.column_names import find_first_column, normalise_name
+from tacos.methods.samples.mapped_fields import (
+    add_mapped_fields,
+    list_nested_fields,
+    list_paths,
+)
 from tacos.methods.samples.messages import CONTENTS, SPEAKERS, is_message
 from tacos.methods.samples.row_layout import Row, RowLayout, choose_row_layout
 
@@ -36,22 +41,28 @@ def detect_layout(
     `name` is that of the file. Raises `InputError` that says what the file is, or lists its
     columns, if there is no such row.
     """
-    if len(rows) == 1:
+    # A path that leads into the only object says that this object is a row.
+    if len(rows) == 1 and not list_paths(settings):
         problem = _explain_single_object(rows[0], settings)
         if problem:
             raise InputError(f"{name}: {problem}")
     required = [column for column in (settings.tags, settings.score) if column]
     for row in rows:
         # One row that can be read is enough: the others become rejects.
+        fields = add_mapped_fields(row, settings)
         try:
-            layout = choose_row_layout(row, settings)
+            layout = choose_row_layout(fields, settings)
         except UnusableRow:
             continue
-        if all(column in row for column in required):
+        if all(column in fields for column in required):
             return layout
     columns: dict[str, None] = {}
     for row in rows:
-        columns.update((str(column), None) for column in row)
+        # Of a path that leads nowhere, the fields within objects are of interest, too.
+        named = list_nested_fields(row) if list_paths(settings) else map(str, row)
+        columns.update(dict.fromkeys(named))
+        fields = add_mapped_fields(row, settings)
+        columns.update(dict.fromkeys(path for path in fields if path not in row))
     problem = _explain_no_layout(list(columns), settings)
     raise InputError(f"{name}: {problem}")
 
@@ -160,6 +171,7 @@ def _explain_no_layout(
         settings.instruction,
         settings.input,
         settings.response,
+        settings.system,
         settings.tags,
         settings.score,
     )
@@ -174,10 +186,12 @@ def _explain_no_layout(
     expected = "instruction and response"
     if settings.format != "auto":
         expected = f"rows of format {settings.format}"
+    elif settings.preference == "rejected":
+        expected = "rejected answer"
     return (
         f"no {expected} found in the columns: {shown}; "
-        "name them with --set ingest.instruction=COLUMN --set ingest.response=COLUMN "
-        "(a column that holds whole conversations: ingest.instruction alone)"
+        "name them with --map instruction=COLUMN --map response=COLUMN "
+        "(a column that holds whole conversations: --map instruction=COLUMN alone)"
     )
 
 

@@ -24,6 +24,7 @@ from tacos.methods.samples.column_names import (
     HISTORIES,
     INSTRUCTIONS,
     MAYBE_CONVERSATIONS,
+    REJECTED,
     REPLIES,
     RESPONSES,
     SYSTEMS,
@@ -38,10 +39,13 @@ from tacos.methods.samples.column_names import (
 from tacos.methods.samples.message_trees import is_message_tree
 from tacos.methods.samples.messages import (
     JSON_START,
+    ends_with_question,
     is_exchange,
     is_list_of_exchanges,
     is_message,
+    list_speakers,
 )
+from tacos.methods.samples.roles import Roles
 from tacos.methods.samples.transcripts import split_transcript
 
 Row = Mapping[str, Any]
@@ -94,6 +98,8 @@ def choose_row_layout(
     >>> choose_row_layout({"question": "1 + 1?", "answer": "2"}, IngestSettings())[:4]
     ('columns', 'question', '', 'answer')
     """
+    if settings.preference == "rejected":
+        return _choose_rejected_layout(row, settings)
     layout = _choose_layout(row, tuple(row), settings)
     if layout is None or _lacks_value(row, layout):
         # In a table made of several, columns that are empty here hold the rows of another one.
@@ -122,6 +128,7 @@ def _choose_layout(
         settings.instruction,
         settings.input,
         settings.response,
+        settings.system,
     )
     # The usual names of conversations win if their values look like conversations ...
     for layout in candidates.first:
@@ -144,6 +151,40 @@ def _choose_layout(
             return layout
     # Reading the usual one fails with a message that says what is wrong with the conversation.
     return candidates.first[0] if candidates.first else None
+
+
+def _choose_rejected_layout(row: Row, settings: IngestSettings) -> RowLayout:
+    """How to read the rejected answer of a preference: after a prompt, after a conversation that
+    ends with a question, or as a whole conversation.
+    """
+    columns = tuple(row)
+    rejected = settings.response or find_first_column(REJECTED, columns)
+    if not rejected or is_blank(row.get(rejected)):
+        raise UnusableRow("no rejected answer", failure=False)
+    system = settings.system or find_first_column(SYSTEMS, columns)
+    if holds_messages(row[rejected]) and _holds_question(row[rejected], settings.roles):
+        return RowLayout("conversation", rejected, system=system)
+    for name in list_found_columns(CONVERSATIONS, columns):
+        if holds_messages(row[name]) and ends_with_question(row[name], settings.roles):
+            return RowLayout("conversation", name, response=rejected, system=system)
+    layout = _choose_table_layout(
+        columns,
+        "columns",
+        settings.instruction,
+        settings.input,
+        rejected,
+        settings.system,
+    )
+    if layout is None:
+        raise UnusableRow("no question before the rejected answer")
+    return layout
+
+
+def _holds_question(value: Any, roles: Roles) -> bool:
+    """Whether messages, or a transcript, hold a question of a user."""
+    if isinstance(value, str) and not JSON_START.match(value):
+        return True  # a transcript
+    return "user" in list_speakers(value, roles).values()
 
 
 def get_tree(row: Row, layout: RowLayout) -> Any:
@@ -178,9 +219,10 @@ def _list_layouts(
     instruction: str,
     input: str,
     response: str,
+    system: str,
 ) -> _LayoutCandidates:
     """The layouts that the columns allow under the settings; cached, as rows repeat columns."""
-    for named in (instruction, input, response):
+    for named in (instruction, input, response, system):
         if named and named not in columns:
             return _LayoutCandidates()
     table = None
@@ -191,6 +233,7 @@ def _list_layouts(
             instruction,
             input,
             response,
+            system,
         )
     may_be_conversation = format == "auto" or format in CONVERSATION_FORMATS
     if not may_be_conversation:
@@ -200,10 +243,10 @@ def _list_layouts(
         whole = () if instruction or table is not None else (response,)
         return _LayoutCandidates(
             columns=table,
-            transcripts=_list_conversation_layouts(whole, columns),
+            transcripts=_list_conversation_layouts(whole, columns, system),
         )
     if instruction:
-        named_layouts = _list_conversation_layouts((instruction,), columns)
+        named_layouts = _list_conversation_layouts((instruction,), columns, system)
         # Beside a response, a named column is an instruction, even if it starts with a bracket.
         if format == "auto" and table is not None:
             return _LayoutCandidates(columns=table, last=named_layouts)
@@ -211,28 +254,31 @@ def _list_layouts(
 
     trees = list_found_columns((*TREES, *REPLIES), columns)
     return _LayoutCandidates(
-        first=_list_usual_layouts(CONVERSATIONS, columns),
+        first=_list_usual_layouts(CONVERSATIONS, columns, system),
         trees=tuple(RowLayout("tree", name) for name in trees),
         columns=table,
-        last=_list_usual_layouts(MAYBE_CONVERSATIONS, columns),
-        transcripts=_list_usual_layouts(TRANSCRIPTS, columns),
+        last=_list_usual_layouts(MAYBE_CONVERSATIONS, columns, system),
+        transcripts=_list_usual_layouts(TRANSCRIPTS, columns, system),
     )
 
 
 def _list_usual_layouts(
     names: Columns,
     columns: Columns,
+    system: str,
 ) -> tuple[RowLayout, ...]:
     """A conversation for each column that has one of these names."""
-    return _list_conversation_layouts(list_found_columns(names, columns), columns)
+    found = list_found_columns(names, columns)
+    return _list_conversation_layouts(found, columns, system)
 
 
 def _list_conversation_layouts(
     found: Columns,
     columns: Columns,
+    system: str,
 ) -> tuple[RowLayout, ...]:
     """A conversation in each of the columns found."""
-    system = find_first_column(SYSTEMS, columns)
+    system = system or find_first_column(SYSTEMS, columns)
     answers = (CHOSEN, *RESPONSES)
     layouts = []
     for name in found:
@@ -252,9 +298,10 @@ def _choose_table_layout(
     instruction: str,
     input: str,
     response: str,
+    system: str,
 ) -> RowLayout | None:
     """The layout of rows with question and answer in columns of their own, if the columns fit."""
-    system = find_first_column(SYSTEMS, columns)
+    system = system or find_first_column(SYSTEMS, columns)
     question = instruction or find_first_column(INSTRUCTIONS, columns)
 
     instances = find_first_column(("instances",), columns)

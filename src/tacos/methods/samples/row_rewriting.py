@@ -24,6 +24,10 @@ from tacos.methods.samples.cells import (
     says_no_input,
 )
 from tacos.methods.samples.conversations import keep_answered_turns, read_turns
+from tacos.methods.samples.mapped_fields import (
+    add_mapped_fields,
+    return_mapped_fields,
+)
 from tacos.methods.samples.messages import (
     PlacedTurn,
     is_message,
@@ -31,7 +35,7 @@ from tacos.methods.samples.messages import (
     place_turns,
 )
 from tacos.methods.samples.roles import Roles
-from tacos.methods.samples.row_layout import RowLayout, choose_row_layout
+from tacos.methods.samples.row_layout import Row, RowLayout, choose_row_layout
 from tacos.records import Turn
 
 
@@ -55,7 +59,7 @@ def extract_parts(
     >>> extract_parts(raw, IngestSettings())
     RewritableParts(instruction='Add.', context='1 and 2', response='3')
     """
-    row = json.loads(raw)
+    row = add_mapped_fields(json.loads(raw), settings)
     layout = choose_row_layout(row, settings)
     turns = keep_answered_turns(read_turns(row, layout, settings.roles))
     question_number = _find_last_turn(turns, "user")
@@ -96,7 +100,8 @@ def rewrite_row(
     {'id': 7, 'data': ['Hello.', 'Good day.']}
     """
     # The standard library's json keeps integers of more than 64 bits.
-    row: dict[str, Any] = json.loads(raw)
+    read: dict[str, Any] = json.loads(raw)
+    row = dict(add_mapped_fields(read, settings))
     layout = choose_row_layout(row, settings)
     if layout.format == "columns":
         _replace_columns(
@@ -116,7 +121,7 @@ def rewrite_row(
             response,
             settings.roles,
         )
-    return row
+    return return_mapped_fields(read, row, settings)
 
 
 def _render_transcript(turns: Sequence[Turn]) -> str:
@@ -126,7 +131,7 @@ def _render_transcript(turns: Sequence[Turn]) -> str:
 
 
 def _read_input(
-    row: dict[str, Any],
+    row: Row,
     layout: RowLayout,
 ) -> str:
     """The text of a row's input; "" if there is none or it only says so."""

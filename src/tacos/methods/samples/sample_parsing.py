@@ -29,6 +29,7 @@ from tacos.config import IngestSettings
 from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.conversations import keep_answered_turns, read_turns
 from tacos.methods.samples.layout_detection import detect_layout
+from tacos.methods.samples.mapped_fields import add_mapped_fields
 from tacos.methods.samples.reading_notes import list_reading_notes
 from tacos.methods.samples.row_layout import Row, choose_row_layout
 from tacos.records import SAMPLES, Reject, Sample, Turn, WrittenRow
@@ -113,8 +114,9 @@ def parse_sample(
             shown,
         )
     try:
-        layout = choose_row_layout(row, settings)
-        turns = keep_answered_turns(read_turns(row, layout, settings.roles))
+        fields = add_mapped_fields(row, settings)
+        layout = choose_row_layout(fields, settings)
+        turns = keep_answered_turns(read_turns(fields, layout, settings.roles))
     except UnusableRow as problem:
         return Reject(
             id,
@@ -124,14 +126,14 @@ def parse_sample(
             failure=problem.failure,
         )
     if taken is not None:
-        taken.update(list_reading_notes(row, layout, settings.roles))
+        taken.update(list_reading_notes(fields, layout, settings.roles))
     # Tags and scores of the input, if the settings name their columns.
     tags = None
     if settings.tags:
-        tags = _read_given_tags(row.get(settings.tags))
+        tags = _read_given_tags(fields.get(settings.tags))
     score = None
     if settings.score:
-        score = _read_given_score(row.get(settings.score))
+        score = _read_given_score(fields.get(settings.score))
     return Sample(
         id,
         _hash_turns(turns),

@@ -1,0 +1,136 @@
+"""The files of an input: a folder stands for the data files in it, a pattern for those it matches.
+
+A path that a person gives is never a pattern; patterns come by themselves. The order is that of the
+paths given and, within a folder or a pattern, that of the names, so it is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tacos.errors import InputError
+from tacos.formats.detection import COMPRESSED, SUFFIXES
+
+STDIN = "-"
+"""The path that stands for standard input."""
+FilePath = str | Path
+ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+NOT_DATA = (
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+)
+"""Files that `datasets` saves beside the rows."""
+RUN_STATE = "run.json"
+"""The file that makes a folder a run of tacos."""
+SCORES = (".scores.jsonl", ".scores.parquet")
+"""How the names of files end that tacos writes beside an output."""
+
+
+def choose_inputs(
+    paths: Sequence[str],
+    patterns: Sequence[str],
+) -> list[str]:
+    """The inputs that paths and patterns name together. Patterns are looked up in each folder
+    given, or from the working directory where no folder is.
+
+    Raises `InputError` for a pattern without a match, and where nothing is named at all.
+    """
+    if not patterns:
+        if not paths:
+            raise InputError(
+                "no input: name files or folders, or a pattern with --glob PATTERN"
+            )
+        return list(paths)
+    folders = [path for path in paths if is_folder(path)]
+    files = [path for path in paths if path not in folders]
+    matched: dict[str, None] = dict.fromkeys(files)
+    for pattern in patterns:
+        found = _match_pattern(pattern, folders)
+        matched.update(dict.fromkeys(found))
+    return list(matched)
+
+
+def expand_folders(paths: Sequence[FilePath]) -> list[FilePath]:
+    """The paths with the data files of a folder in its place.
+
+    Raises `InputError` for a folder without any, and for one that is a run.
+    """
+    files: list[FilePath] = []
+    for path in paths:
+        if is_folder(path):
+            files += _list_folder(Path(path))
+        else:
+            files.append(path)
+    return files
+
+
+def is_folder(path: FilePath) -> bool:
+    """Whether a path is a folder; standard input is none."""
+    if str(path) == STDIN:
+        return False
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):  # a name that is too long, or no name at all
+        return False
+
+
+def _match_pattern(pattern: str, folders: Sequence[str]) -> list[str]:
+    """The files that a pattern matches, sorted by name."""
+    found = []
+    for folder in folders or [""]:
+        names = glob.glob(pattern, root_dir=folder or None, recursive=True)
+        found += [str(Path(folder, name)) for name in sorted(names)]
+    files = [path for path in found if Path(path).is_file()]
+    if not files:
+        places = ", ".join(folders) or "the working directory"
+        raise InputError(
+            f"no file matches --glob {pattern!r} in {places}: "
+            "check the pattern (** stands for any folders), and quote it for the shell"
+        )
+    return files
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    """The data files in a folder and below it, sorted."""
+    if (folder / RUN_STATE).is_file():
+        raise InputError(
+            f"{folder} is a run of tacos, not data: name the file that it selected from, "
+            "or its output"
+        )
+    files = sorted(_iterate_data_files(folder))
+    if not files:
+        raise InputError(
+            f"{folder} holds no data file: the names of such files end in "
+            f"{', '.join([*SUFFIXES, *ARROW_SUFFIXES])}, "
+            f"with or without {', '.join(COMPRESSED)}; name other files one by one"
+        )
+    return files
+
+
+def _iterate_data_files(folder: Path) -> Iterator[Path]:
+    """The data files in a folder and below it; hidden ones and runs of tacos are passed over."""
+    for path in folder.iterdir():
+        if path.name.startswith((".", "_")):
+            continue
+        if path.is_dir() and not (path / RUN_STATE).is_file():
+            yield from _iterate_data_files(path)
+        elif path.is_file() and _may_hold_rows(path.name):
+            yield path
+
+
+def _may_hold_rows(name: str) -> bool:
+    """Whether the name of a file is that of data.
+
+    >>> _may_hold_rows("part-0.jsonl.zst"), _may_hold_rows("README.md")
+    (True, False)
+    """
+    if name in NOT_DATA or name.endswith(SCORES):
+        return False
+    path = Path(name.lower())
+    if path.suffix in COMPRESSED:
+        path = path.with_suffix("")
+    return path.suffix in SUFFIXES or path.suffix in ARROW_SUFFIXES
