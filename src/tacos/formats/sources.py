@@ -19,6 +19,7 @@ import polars as pl
 
 from tacos.errors import InputError
 from tacos.formats import reading
+from tacos.formats.paths import STDIN
 from tacos.records import canonical_hash
 from tacos.store.files import digest_files
 
@@ -92,7 +93,7 @@ def _open_data(data: Any) -> InputSource:
 
 def _locate_file(path: str | Path, run: Path) -> Path:
     """The file of an input; standard input becomes one."""
-    if str(path) == reading.STDIN:
+    if str(path) == STDIN:
         return _spool_stdin(run)
     return Path(path)
 

@@ -191,7 +191,8 @@ def _explain_no_layout(
     return (
         f"no {expected} found in the columns: {shown}; "
         "name them with --map instruction=COLUMN --map response=COLUMN "
-        "(a column that holds whole conversations: --map instruction=COLUMN alone)"
+        "(as settings: ingest.instruction and ingest.response; "
+        "a column that holds whole conversations: ingest.instruction alone)"
     )
 
 
