@@ -325,8 +325,8 @@ def _explain_no_sample(rejects: Mapping[str, int]) -> str:
         reasons.append(f"{rows}: {reason}")
     return (
         f"no usable row in the input ({'; '.join(reasons)}). Every row needs a question and an "
-        "answer; if they are in other columns, name these (--map instruction=COLUMN "
-        "--map response=COLUMN)"
+        "answer; if they are in other columns, name these (--set ingest.instruction=COLUMN "
+        "--set ingest.response=COLUMN)"
     )
 
 
