@@ -190,8 +190,8 @@ def _explain_no_layout(
         expected = "rejected answer"
     return (
         f"no {expected} found in the columns: {shown}; "
-        "name them with --map instruction=COLUMN --map response=COLUMN "
-        "(as settings: ingest.instruction and ingest.response; "
+        "name them with --set ingest.instruction=COLUMN --set ingest.response=COLUMN "
+        "(or --map instruction=COLUMN; a path such as data.text leads into nested fields; "
         "a column that holds whole conversations: ingest.instruction alone)"
     )
 
