@@ -46,7 +46,7 @@ from tacos.formats.python_objects import digest_data, iterate_data_rows
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, Row
 from tacos.records import OriginalRows, Reject
 
-__all__ = ["MAX_RAW", "RowBatch", "digest_data", "read_ids", "read_rows"]
+__all__ = ["MAX_RAW", "STDIN", "RowBatch", "digest_data", "read_ids", "read_rows"]
 
 BATCH_SIZE = 10_000
 Source = Any
