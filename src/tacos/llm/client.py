@@ -240,6 +240,8 @@ class Client:
                 "and llm.offline=true sends none: leave it out, or import the replies first "
                 "(tacos requests)"
             )
+        if leases.ours:
+            self.endpoint.check_key()
         used = []
         for request in requests:
             entry = leases.known.get(request.key)

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tacos.config import EmbedSettings, LLMSettings
 from tacos.errors import LLMError, OfflineError, TacosError
@@ -159,8 +159,11 @@ class EndpointEncoder:
         price = prices.find_price(model, llm.price_in, llm.price_out)
         ledger.meter.limit(llm.budget, model, price, "embed")
         self._failure: TacosError | None = None
+        # Where it is not set, everything is that of the section `llm`.
+        section: Literal["llm", "embed"] = "embed" if settings.base_url else "llm"
+        self.endpoint = resolve_endpoint(llm, section=section)
         self._sender = Sender(
-            resolve_endpoint(llm), llm, self, ledger.meter, price, envelope.FORMAT
+            self.endpoint, llm, self, ledger.meter, price, envelope.FORMAT
         )
 
     @property
@@ -239,6 +242,8 @@ class EndpointEncoder:
                 f"{len(texts):,} vectors by {self.name} are not in the ledger, and "
                 "llm.offline=true sends no text: leave it out"
             )
+        if texts:
+            self.endpoint.check_key()
         batch = ReplyBatch(len(texts))
         items = list(texts.items())
         places = [(batch, place) for place in range(len(items))]

@@ -118,6 +118,8 @@ class ApiCaller:
             }
             after = server_waits.read_retry_after(response_headers, time.time())
             raise RetryableError(reason, after, maybe_done=is_server_error)
+        if response.status in (401, 403):
+            reason = f"{reason}; {self.endpoint.key_advice}"
         raise self._failure(method, path, reason)
 
     def _failure(

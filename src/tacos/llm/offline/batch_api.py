@@ -172,6 +172,7 @@ class BatchCollector:
     @asynccontextmanager
     async def _open_session(self) -> AsyncIterator[None]:
         """Provides `self.call` and the table of submissions."""
+        self.endpoint.check_key()
         submissions.create_submission_table(self.ledger)
         async with open_session(self.endpoint, self.settings) as http:
             self.call = ApiCaller(self.endpoint, self.settings, http).call

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+log = logging.getLogger(__name__)
+
+NOT_RETRIEVED = "exception was never retrieved"
 CLOSING_TIME = 5.0
 """Seconds that `EventLoopThread.close` waits for what is still running."""
 
@@ -21,6 +25,7 @@ class EventLoopThread:
         self.asyncio = create_event_loop()
         self.time = self.asyncio.time
         self._on_error = on_error
+        self.asyncio.set_exception_handler(self._handle_stray_error)
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="tacos-llm", daemon=True)
 
@@ -71,6 +76,22 @@ class EventLoopThread:
             return
         error = task.exception()
         if error is not None:
+            self._on_error(error)
+
+    def _handle_stray_error(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        """Take an exception that no coroutine of ours has met.
+
+        A look-up of a name that was given up leaves its error in a future that nobody waits for any
+        more; an error in a call of the loop must stop the client, or somebody would wait for ever.
+        """
+        error = context.get("exception")
+        if error is None:
+            loop.default_exception_handler(context)
+        elif NOT_RETRIEVED in context["message"]:
+            log.debug("%s: %r", context["message"], error)
+        else:
             self._on_error(error)
 
     def _run(self) -> None:

@@ -9,6 +9,7 @@ from tacos.config import LLMSettings
 from tacos.llm.chat.body_json import EnvelopeError, ForeignReplyError
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.sending.error_statuses import ErrorAction, Kind
+from tacos.llm.transport.endpoint import Endpoint
 from tacos.llm.transport.protocol import HttpResponse
 
 NO_CREDIT = "the account has no credit left: once it has, the same command continues"
@@ -64,18 +65,21 @@ def explain_unreadable(response: HttpResponse, error: EnvelopeError) -> str:
 
 def suggest_fix(
     status: int,
-    key_env: str,
+    endpoint: Endpoint,
     *,
     is_chat: bool,
 ) -> str:
     """What a person can do about the refusal of every request."""
-    if status in (401, 403) and not key_env:
-        return (
-            "the server needs a key: name the environment variable that holds it in "
-            "embed.key_env"
-        )
+    if status in (401, 403) and not endpoint.has_key:
+        return f"the server needs a key: {endpoint.key_advice}"
     if status in (401, 403):
-        return f"check that the environment variable {key_env} holds the key for this server"
+        return endpoint.key_advice
+    setting = name_address_setting(is_chat=is_chat)
     if not is_chat:
-        return "check embed.base_url (or --llm) and the MODEL in endpoint:MODEL"
-    return "check llm.base_url (--llm: the URL up to /v1) and llm.model (--model)"
+        return f"check {setting} and the MODEL in endpoint:MODEL"
+    return f"check {setting}, the URL up to /v1, and llm.model (--model)"
+
+
+def name_address_setting(*, is_chat: bool) -> str:
+    """The setting that says where the server is."""
+    return "llm.base_url (--llm)" if is_chat else "embed.base_url (or --llm)"

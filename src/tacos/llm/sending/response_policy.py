@@ -276,8 +276,11 @@ class ResponsePolicy:
         if error.stage == "timeout":
             self.pace.record_complaint(now, request.sent_at)
         is_never_reached = error.stage == "connect" and self.tally.n_answered == 0
-        if is_never_reached and request.n_tries >= 2:
-            return Retry(stop=LLMError(f"cannot reach {self.endpoint.base}: {error}"))
+        if is_never_reached and max(request.n_tries, self._n_probes) >= 2:
+            return self._stop(
+                f"cannot be reached ({error}); check the network, a proxy (llm.proxy) and "
+                f"{remedies.name_address_setting(is_chat=self.format.answers)}"
+            )
         return self._retry(request, f"{error.stage}: {error}", b"", now)
 
     # what to do then
@@ -385,7 +388,7 @@ class ResponsePolicy:
 
     def _suggest_fix(self, status: int) -> str:
         return remedies.suggest_fix(
-            status, self.settings.key_env, is_chat=self.format.answers
+            status, self.endpoint, is_chat=self.format.answers
         )
 
 

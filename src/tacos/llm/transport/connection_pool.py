@@ -81,8 +81,10 @@ class ConnectionPool:
         while self._waiting:
             _, on_end = self._waiting.popleft()
             on_end(error)
-        for task in self._opening:
+        opening = list(self._opening)
+        for task in opening:
             task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
         for connection in (*self._idle, *self._busy):
             connection.fail(error)
             connection.abort()

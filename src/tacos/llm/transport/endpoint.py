@@ -13,14 +13,17 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
 
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError
 
-OPENAI = "https://api.openai.com/v1"
+OPENAI_HOST = "api.openai.com"
+OPENAI = f"https://{OPENAI_HOST}/v1"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 HIDDEN = "[secret]"
+KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key"})
 SECRET = re.compile(r"auth|key|token|secret|password|cookie", re.IGNORECASE)
 """Names of headers and query fields that hold a secret."""
 
@@ -35,6 +38,18 @@ class Endpoint:
     headers: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     ca_file: str = ""
+    has_key: bool = False
+    """Whether something that may be a key is sent."""
+    key_advice: str = ""
+    """What to do where the server refuses the key, or its absence."""
+
+    def check_key(self) -> None:
+        """Raise `ConfigError` where no key is sent to a server that surely needs one."""
+        if self.host == OPENAI_HOST and not self.has_key:
+            raise ConfigError(
+                f"no key is sent to {self.base}, which needs one: {self.key_advice}; "
+                "for a server of your own, give its URL (--llm)"
+            )
 
     def url(self, path: str) -> str:
         """The full URL of a path below the base, the settings' query added."""
@@ -64,9 +79,13 @@ class Endpoint:
 
 
 def resolve_endpoint(
-    settings: LLMSettings, environment: Mapping[str, str] = os.environ
+    settings: LLMSettings,
+    environment: Mapping[str, str] = os.environ,
+    section: Literal["llm", "embed"] = "llm",
 ) -> Endpoint:
-    """The endpoint that the settings and the environment name. Raises `ConfigError`."""
+    """The endpoint that the settings and the environment name; `section` is where a user sets its
+    key. Raises `ConfigError`.
+    """
     base = resolve_base_url(settings, environment)
     parts = _parse_base_url(base)
     _check_literals(settings)
@@ -85,7 +104,29 @@ def resolve_endpoint(
     _check_headers(headers)
     proxy = _resolve_proxy(settings, parts, environment, used)
     secrets = _list_secrets([key, *used])
-    return Endpoint(base, urlencode(query), proxy, headers, secrets, settings.ca_file)
+    names = {name.lower() for name in headers}
+    return Endpoint(
+        base,
+        urlencode(query),
+        proxy,
+        headers,
+        secrets,
+        settings.ca_file,
+        has_key=not KEY_HEADERS.isdisjoint(names),
+        key_advice=_advise_on_key(settings, section, is_set=bool(key)),
+    )
+
+
+def _advise_on_key(settings: LLMSettings, section: str, *, is_set: bool) -> str:
+    """What to do about a key that a server refuses or lacks."""
+    name = settings.key_env
+    if settings.auth == "none":
+        return f"{section}.auth=none sends no key: set it to bearer or api-key"
+    if not name:
+        return f"name the environment variable that holds the key in {section}.key_env"
+    if not is_set:
+        return f"put it into the environment variable {name} ({section}.key_env), which is not set"
+    return f"check that the environment variable {name} holds the key for this server"
 
 
 def resolve_base_url(
