@@ -1,8 +1,10 @@
-"""Amounts as users write them: the size of a selection, and the quota of a source or a tag.
+"""Amounts as users write them: the size of a selection, the quota of a source or a tag, and the cap
+on what a command may spend.
 
 A size is rows (`500`, `2k`), a share of the pool (`5%`, `0.05`, `1.0` for all) or a budget of
 tokens (`2Mtokens`). A quota is a share of the selection (`30%`, `0.3`) or rows (`300`), and is met
-exactly; with `<=` before it, it is an upper limit.
+exactly; with `<=` before it, it is an upper limit. A cap is dollars (`5usd`, `$5`), tokens
+(`2Mtokens`) or requests (`1000requests`).
 
 A token is four characters of instruction and response (`tacos.methods.selecting.sizes`): right to
 within about a tenth for English.
@@ -20,6 +22,18 @@ from tacos.errors import ConfigError
 
 FORM = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([kKmMgG]?)\s*(%|tokens|rows|)", re.ASCII)
 ZERO = re.compile(r"0(\.0*)?%?")
+BUDGET = re.compile(
+    r"(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)",
+    re.ASCII,
+)
+BudgetUnit = Literal["usd", "tokens", "requests"]
+BUDGET_UNITS: dict[str, BudgetUnit] = {
+    "u": "usd",
+    "$": "usd",
+    "t": "tokens",
+    "r": "requests",
+}
+"""By the first letter."""
 SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -73,6 +87,22 @@ class QuotaAmount:
         return math.floor(share + 0.5)
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetCap:
+    """The most that a command may spend."""
+
+    amount: float
+    unit: BudgetUnit
+
+    def __str__(self) -> str:
+        """The cap as users write it, in one way for each cap.
+
+        >>> str(parse_budget("2Mtokens")), str(parse_budget("$0.50"))
+        ('2000000tokens', '0.5usd')
+        """
+        return f"{self.amount:.15g}{self.unit}"
+
+
 def parse_size(text: str | float) -> SelectionSize:
     """A size as users write it. Raises `ConfigError` for anything else.
 
@@ -103,6 +133,30 @@ def parse_size(text: str | float) -> SelectionSize:
         size = SelectionSize("rows", value)
     _check_range(size, text)
     return size
+
+
+def parse_budget(text: str) -> BudgetCap | None:
+    """A cap from `5usd`, `$5`, `2mtokens`, `1000 requests`; None for "". Raises `ConfigError`.
+
+    >>> parse_budget("5usd"), parse_budget("2.5Mtokens").amount, parse_budget("")
+    (BudgetCap(amount=5.0, unit='usd'), 2500000.0, None)
+    """
+    normalized = text.strip().lower()
+    if not normalized:
+        return None
+    if normalized.startswith("$"):
+        normalized = f"{normalized[1:]}usd"
+    match = BUDGET.fullmatch(normalized)
+    if match is None:
+        raise ConfigError(
+            f"the budget {text!r} is not of the form 5usd, 2000000tokens or 1000requests "
+            "(--budget, llm.budget)"
+        )
+    number, scale, unit = match.groups()
+    # Both signs that people put between thousands.
+    digits = number.replace(",", "").replace("_", "")
+    # The first letter is enough: usd, tokens or requests.
+    return BudgetCap(float(digits) * SCALES[scale], BUDGET_UNITS[unit[0]])
 
 
 def parse_quota(text: str | float, what: str = "a quota") -> QuotaAmount:

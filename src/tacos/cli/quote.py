@@ -180,6 +180,7 @@ def _build_quote_table(stages: Sequence[StageForecast]) -> Table:
     if has_sum:
         columns.append("all")
     table = Table("", *columns)
+    table.add_row(*_list_usable_answers(stages))
     for label, field, digits in FIGURES:
         ranges = [getattr(stage, field) for stage in stages]
         if has_sum:
@@ -188,6 +189,17 @@ def _build_quote_table(stages: Sequence[StageForecast]) -> Table:
         cells = [_format_range(forecast, digits) for forecast in ranges]
         table.add_row(label, *cells)
     return table
+
+
+def _list_usable_answers(stages: Sequence[StageForecast]) -> list[str]:
+    """How many answers of each pilot could be used, and of all."""
+    n_usable = [stage.n_usable for stage in stages]
+    n_asked = [stage.n_asked for stage in stages]
+    if len(stages) > 1:
+        n_usable.append(sum(n_usable))
+        n_asked.append(sum(n_asked))
+    pairs = zip(n_usable, n_asked, strict=True)
+    return ["usable in pilot", *(f"{usable:,} of {asked:,}" for usable, asked in pairs)]
 
 
 def _sum_ranges(ranges: Sequence[ForecastRange | None]) -> ForecastRange | None:

@@ -6,10 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from tacos.amounts import parse_budget
 from tacos.config.section import SettingsSection
 
 AsText = Annotated[str, BeforeValidator(str)]
 """Text, even where `--set` reads a number or a date."""
+
+
+def _read_budget(value: Any) -> Any:
+    """A cap as it was given, if it is one. Raises `ConfigError`."""
+    if isinstance(value, str):
+        parse_budget(value)
+    return value
 
 
 class LLMSettings(SettingsSection):
@@ -77,7 +85,7 @@ class LLMSettings(SettingsSection):
     ca_file: str = ""
     """A PEM file of certificates to trust instead of the system's."""
     # What it may cost
-    budget: str = ""
+    budget: Annotated[str, BeforeValidator(_read_budget)] = ""
     """A hard cap on one command: `5usd`, `2000000tokens` or `1000requests`. Empty: no cap."""
     price_in: float | None = Field(None, ge=0)
     """Dollars per million prompt tokens; overrides the price table."""

@@ -66,7 +66,7 @@ class StageWatch:
             return None
         self._is_stopped = True
         worst = self._test.worst
-        reasons = _describe_reasons(self._reasons, self._examples)
+        reasons = describe_reasons(self._reasons, self._examples)
         section = name_gate_setting(self.stage)
         share = worst.n_failed / worst.n
         return FailureRateError(
@@ -77,7 +77,7 @@ class StageWatch:
         )
 
 
-def _describe_reasons(reasons: Counter[str], examples: dict[str, str]) -> str:
+def describe_reasons(reasons: Counter[str], examples: dict[str, str]) -> str:
     """The most frequent reasons, with the start of a reply each."""
     texts = []
     for reason, n in reasons.most_common(N_EXAMPLES):

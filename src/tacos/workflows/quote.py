@@ -1,30 +1,25 @@
 """`tacos quote`: a small paid pilot per LLM stage, and what the whole run will cost by it.
 
-The tagging pilot asks questions that the run will ask, so the run reuses their replies. What the
-judge will be shown is known only after tagging, so its pilot compares samples drawn at random, in
-both orders; those replies are in the ledger too.
+Where more answers of a pilot cannot be used than the stage's gate allows, the run would stop there:
+then there is no forecast.
 """
 
 from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import combinations, islice
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import orjson
-import polars as pl
-
-from tacos import llm, prompts
+from tacos import llm
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
-from tacos.errors import ConfigError, LLMError
+from tacos.errors import ConfigError, FailureRateError, LLMError
 from tacos.formats import sources
 from tacos.llm.chat import grouped_prompts
 from tacos.llm.chat.grouped_model import GroupedModel
@@ -36,30 +31,36 @@ from tacos.llm.cost.forecast import (
     RequestUsage,
     StageForecast,
     forecast_stage,
+    is_above_limit,
 )
 from tacos.llm.ledger.ledger import Ledger, open_ledger
 from tacos.llm.ledger.schema import LedgerEntry
-from tacos.methods.judging import comparisons
-from tacos.methods.tags import open_tags, tag_matching
-from tacos.models import close_judge, tagger
+from tacos.models import close_judge
+from tacos.pipeline.answer_watch import StageWatch, describe_reasons
 from tacos.pipeline.conditions import uses_close_judge
+from tacos.pipeline.failure_gate import (
+    name_gate_setting,
+    read_failure_limit,
+    suggest_remedy,
+)
 from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import list_endpoint_models
-from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.stages import find_stage
-from tacos.pipeline.steps import pool
-from tacos.records import PAIRS, Reply, Request
+from tacos.records import Reply, Request
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.grouped_tagging_quality import QualityCost, measure_quality_cost
 from tacos.workflows.input_samples import count_run_questions, read_samples
+from tacos.workflows.pilot_questions import TAGGING, draw_pilot
 from tacos.workflows.reading_time import ReadingTime, measure_reading_time
 
-TAGGING = ("tag-sample", "tag")
 ONE_MODEL = (*TAGGING, "match")
 """Stages that ask one model only."""
-TEXTS = ("id", "instruction", "response")
+
+
+N_UNWATCHED = 40
+"""Questions of a pilot that are asked in full, so that the share that can be used is known."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def quote(
     Raises:
         ConfigError: No stage asks an endpoint, or the pilot has no request.
         InputError: The data cannot be read.
-        LLMError: The endpoint refuses, or answers no request of a pilot.
+        FailureRateError: Fewer answers of a pilot can be used than a stage's gate asks for.
+        LLMError: The endpoint refuses.
     """
     chosen = resolve_settings(settings, preset, select={"n": n})
     arguments.check_type("pilot", pilot, Integral, "a number of requests")
@@ -115,13 +117,11 @@ def quote(
     ledger_file = arguments.to_optional_path("ledger", ledger)
     cost = None
     with open_ledger(ledger_file) as book, open_samples(data, chosen) as samples:
+        # First: it stops where the answers cannot be used.
+        stages = quote_stages(samples, chosen, book, pilot)
         if quality:
             cost = quote_quality_cost(samples, chosen, book, pilot)
-        return Quote(
-            quote_stages(samples, chosen, book, pilot),
-            cost,
-            _quote_reading(samples, chosen),
-        )
+        return Quote(stages, cost, _quote_reading(samples, chosen))
 
 
 @contextmanager
@@ -148,14 +148,15 @@ def quote_stages(
 ) -> list[StageForecast]:
     """A forecast per LLM stage and model, from pilots of k requests.
 
-    Raises `LLMError` if no request of a pilot is answered.
+    Raises `FailureRateError` if more answers of a pilot cannot be used than a stage's gate allows,
+    beyond chance.
     """
     n_questions = count_run_questions(samples, settings)
     forecasts = []
     for stage, models in list_endpoint_models(settings).items():
         n_of_each_model = _count_model_questions(stage, n_questions, settings)
         for model in models:
-            requests = _draw_pilot(
+            requests = draw_pilot(
                 stage,
                 model,
                 samples,
@@ -193,7 +194,7 @@ def quote_quality_cost(
             "nothing to compare: set tag.per_request to 2 or more, and name a language model"
         )
     model = models[0]
-    requests = _draw_pilot(
+    requests = draw_pilot(
         "tag",
         model,
         samples,
@@ -248,11 +249,20 @@ class _Pilot:
     settings: Settings
     ledger: Ledger
 
+    def watch(self) -> StageWatch:
+        """Stops a long pilot early; a short one is asked in full."""
+        settings = self.settings
+        if len(self.requests) <= N_UNWATCHED:
+            llm_settings = settings.llm.model_copy(update={"stop_early": False})
+            settings = settings.model_copy(update={"llm": llm_settings})
+        return StageWatch(find_stage(self.stage), settings)
+
     def forecast(
         self,
         n_requests: int,
         usages: Sequence[RequestUsage],
         n_asked_again: int,
+        n_usable: int,
     ) -> StageForecast:
         """The forecast of a stage by what the pilot used."""
         llm_settings = self.settings.llm
@@ -262,7 +272,7 @@ class _Pilot:
         limits = RateLimits(
             llm_settings.concurrency, llm_settings.rpm, llm_settings.tpm
         )
-        return forecast_stage(
+        forecast = forecast_stage(
             self.stage,
             self.model,
             n_requests,
@@ -271,16 +281,27 @@ class _Pilot:
             price,
             limits,
         )
+        return replace(forecast, n_asked=len(self.requests), n_usable=n_usable)
 
-    def check_answered(
-        self, usages: Sequence[RequestUsage], replies: Sequence[Reply]
-    ) -> None:
-        """Raise `LLMError` if no request was answered."""
-        if not usages:
-            reason = replies[0].failure if replies else "no rows"
-            raise LLMError(
-                f"no request of the {self.stage} pilot was answered: {reason}"
-            )
+    def count_usable(self, replies: Sequence[Reply]) -> int:
+        """How many replies can be used. Raises `FailureRateError` where too few can."""
+        failures = [reply for reply in replies if reply.text is None]
+        n = len(replies)
+        n_usable = n - len(failures)
+        stage = find_stage(self.stage)
+        limit = read_failure_limit(stage, self.settings)
+        if not is_above_limit(len(failures), n, limit):
+            return n_usable
+        reasons = Counter(reply.failure or "no reply" for reply in failures)
+        examples = {reply.failure or "no reply": reply.raw for reply in failures}
+        section = name_gate_setting(stage)
+        raise FailureRateError(
+            f"{n_usable} of {n} answers to {self.stage} by {self.model} could be used"
+            f"{describe_reasons(reasons, examples)}. The run would stop at {self.stage}, where "
+            f"{limit:.1%} may fail, so there is no forecast. "
+            f"{suggest_remedy(stage, list(reasons))}, or allow more: "
+            f"--set {section}.max_failure_rate=..."
+        )
 
 
 def _quote_stage(pilot: _Pilot, n_questions: int) -> StageForecast:
@@ -289,21 +310,24 @@ def _quote_stage(pilot: _Pilot, n_questions: int) -> StageForecast:
         return _quote_groups(pilot, n_questions)
     llm_settings = pilot.settings.llm
     with llm.connect(llm_settings, pilot.model, pilot.ledger) as client:
+        client.watch(pilot.watch())
         replies = client.answer(pilot.requests)
+    n_usable = pilot.count_usable(replies)
     first_keys = [
         render_request(request, pilot.model, llm_settings.body).key
         for request in pilot.requests
     ]
     entries = pilot.ledger.get(first_keys)
     usages = [_sum_usage([entry]) for entry in entries.values()]
-    pilot.check_answered(usages, replies)
+    _check_usages(usages)
     # The pilot pays for re-asks as the run will, so they are forecast separately.
     n_again = 0
     for reply, first_key in zip(replies, first_keys, strict=True):
         # A reply under another key answers a re-ask, after an unusable first reply.
         if reply.key and reply.key != first_key:
             n_again += 1
-    return pilot.forecast(n_questions, usages, min(n_again, len(usages)))
+    n_again = min(n_again, len(usages))
+    return pilot.forecast(n_questions, usages, n_again, n_usable)
 
 
 def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
@@ -315,7 +339,9 @@ def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
     llm_settings = pilot.settings.llm
     with llm.connect(llm_settings, pilot.model, pilot.ledger) as client:
         grouped = GroupedModel(client, "tag", n)
+        grouped.watch(pilot.watch())
         replies = grouped.answer(pilot.requests)
+    n_usable = pilot.count_usable(replies)
     members = [
         grouped_prompts.build_group_member(
             request,
@@ -340,12 +366,21 @@ def _quote_groups(pilot: _Pilot, n_questions: int) -> StageForecast:
         paid = [entries[key] for key in keys if key in entries]
         if paid:
             usages.append(_sum_usage(paid))
-    pilot.check_answered(usages, replies)
+    _check_usages(usages)
     # A request of this stage asks n questions.
-    forecast = pilot.forecast(math.ceil(n_questions / n), usages, n_asked_again=0)
+    n_requests = math.ceil(n_questions / n)
+    forecast = pilot.forecast(n_requests, usages, n_asked_again=0, n_usable=n_usable)
     # Instructions that a group left open cost requests of their own.
     n_alone_per_group = grouped.n_alone / len(groups)
     return replace(forecast, requests=forecast.requests.times(1 + n_alone_per_group))
+
+
+def _check_usages(usages: Sequence[RequestUsage]) -> None:
+    """Raise `LLMError` where no reply is in the ledger: nothing says what one costs."""
+    if not usages:
+        raise LLMError(
+            "no request of the pilot was answered, so there is nothing to forecast from"
+        )
 
 
 def _sum_usage(entries: Sequence[LedgerEntry]) -> RequestUsage:
@@ -355,176 +390,3 @@ def _sum_usage(entries: Sequence[LedgerEntry]) -> RequestUsage:
         sum(entry.answer_tokens for entry in entries),
         max(entry.latency for entry in entries),
     )
-
-
-def _draw_pilot(
-    stage: str,
-    model: str,
-    samples: Artifact,
-    settings: Settings,
-    k: int,
-) -> list[Request]:
-    """The questions behind k requests of a stage to a model."""
-    if stage in TAGGING:
-        return _draw_tag_pilot(samples, settings, k * settings.tag.per_request)
-    if stage == "match":
-        return _draw_match_pilot(samples, settings, k)
-    if stage == "grade":
-        return _draw_grade_pilot(
-            samples,
-            settings,
-            model,
-            k,
-        )
-    return _draw_judge_pilot(
-        samples,
-        settings,
-        model,
-        k,
-    )
-
-
-def _draw_tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
-    """k of the questions that tagging will ask, drawn at random."""
-    # The run asks the same questions, and finds their replies in the ledger.
-    rows = _reservoir_sample(_iterate_tag_questions(samples), k, settings.seed)
-    digest = prompts.hash_template("tag")
-    return [
-        open_tags.build_tag_request(row, "tag", digest, settings.tag) for row in rows
-    ]
-
-
-def _iterate_tag_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
-    """The questions of tagging that the input does not answer itself."""
-    for batch in samples.batches():
-        for row in open_tags.build_turn_questions(batch).iter_rows(named=True):
-            if open_tags.reuse_known_tags(row) is None:
-                yield row
-
-
-def _draw_match_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
-    """About k requests with pairs of tags: those of some rows."""
-    config = settings.normalise
-    n_pairs = k * config.pairs_per_request
-    names = _draw_tag_names(samples, settings, n_pairs)
-    # Which tags meet does not matter here: a request costs what its tokens cost.
-    pairs = list(islice(combinations(names, 2), n_pairs))
-    table = pl.DataFrame(pairs, ["left", "right"], orient="row")
-    rows = tag_matching.build_match_questions(table, config.pairs_per_request)
-    digest = prompts.hash_template("match_tags")
-    return [
-        tag_matching.ask_matches(row, "match_tags", digest, config)
-        for row in rows.head(k).iter_rows(named=True)
-    ]
-
-
-def _draw_tag_names(samples: Artifact, settings: Settings, k: int) -> list[str]:
-    """The tags of k rows, given in the input or else by the embedded tagger."""
-    names: dict[str, None] = {}
-    given = samples.scan().select("given_tags").head(k).collect()
-    names |= dict.fromkeys(given["given_tags"].explode().drop_nulls())
-    for reply in tagger.load().answer(_draw_tag_pilot(samples, settings, k)):
-        items = orjson.loads(reply.text or '{"tags": []}')["tags"]
-        names |= dict.fromkeys(item["tag"] for item in items)
-    return list(names)
-
-
-def _draw_grade_pilot(
-    samples: Artifact,
-    settings: Settings,
-    model: str,
-    k: int,
-) -> list[Request]:
-    """k of the questions to a judge of single samples, drawn at random."""
-    rows = _reservoir_sample(_iterate_texts(samples), k, settings.seed)
-    template, digest = _find_prompt("grade", settings)
-    requests = []
-    for row in rows:
-        question = {
-            **row,
-            "judge": model,
-            "repetition": 0,
-        }
-        requests.append(
-            comparisons.ask_grade(
-                question,
-                template,
-                digest,
-                settings.judge,
-            )
-        )
-    return requests
-
-
-def _draw_judge_pilot(
-    samples: Artifact,
-    settings: Settings,
-    model: str,
-    k: int,
-) -> list[Request]:
-    """k comparisons of samples drawn at random, each pair in both orders."""
-    n_pairs = max(1, k // 2)  # each is asked in both orders
-    rows = _reservoir_sample(_iterate_texts(samples), 2 * n_pairs, settings.seed)
-    # Each sample is in one pair only; fewer samples make fewer pairs.
-    half = len(rows) // 2
-    pairs = []
-    for number, (left, right) in enumerate(zip(rows[:half], rows[half:], strict=False)):
-        pair = {
-            "pair": number,
-            "cluster": 0,
-            "left": left["id"],
-            "right": right["id"],
-            "bridge": False,
-            "orders": "both",
-        }
-        pairs.append(pair)
-    questions = comparisons.list_comparison_questions(
-        pl.DataFrame(pairs, schema=PAIRS), pl.DataFrame(rows), (model,)
-    )
-    template, digest = _find_prompt("judge", settings)
-    requests = [
-        comparisons.ask_comparison(
-            row,
-            template,
-            digest,
-            settings.judge,
-        )
-        for row in questions.iter_rows(named=True)
-    ]
-    return requests[:k]
-
-
-def _find_prompt(name: str, settings: Settings) -> tuple[str, str]:
-    """The name of a stage's prompt template under these settings, and its hash."""
-    stage = find_stage(name)
-    assert isinstance(stage, PromptStage)
-    template = stage.choose_template(settings)
-    return template, prompts.hash_template(template)
-
-
-def _iterate_texts(samples: Artifact) -> Iterator[dict[str, Any]]:
-    """id, instruction and response of every sample, as judges read them."""
-    for batch in pool.iterate_judged_texts(samples, TEXTS):
-        yield from batch.iter_rows(named=True)
-
-
-def _reservoir_sample(
-    rows: Iterator[dict[str, Any]],
-    k: int,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """k rows at random, each equally likely (reservoir sampling), in random order."""
-    random = np.random.default_rng(seed)
-    # One pass, so that the samples need not fit into memory.
-    reservoir: list[dict[str, Any]] = []
-    for number, row in enumerate(rows):
-        if number < k:
-            reservoir.append(row)
-            continue
-        # Row number i takes a place with probability k / (i + 1).
-        place = int(random.integers(number + 1))
-        if place < k:
-            reservoir[place] = row
-    # The first rows of the input tend to stay in front; shuffled, any part of the sample is
-    # random.
-    return [reservoir[place] for place in random.permutation(len(reservoir))]

@@ -9,34 +9,12 @@ a time-out, say) counts as one request and no tokens, since nobody knows what it
 
 from __future__ import annotations
 
-import re
 import threading
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from tacos.amounts import BudgetCap, BudgetUnit, parse_budget
 from tacos.errors import BudgetReachedError, ConfigError
 from tacos.llm.cost.prices import ModelPrice
-
-Unit = Literal["usd", "tokens", "requests"]
-FORM = re.compile(
-    r"(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)"
-)
-FACTOR = {"": 1, "k": 1_000, "m": 1_000_000}
-UNITS: dict[str, Unit] = {"u": "usd", "$": "usd", "t": "tokens", "r": "requests"}
-"""By the first letter."""
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetCap:
-    """The most that may be spent."""
-
-    amount: float
-    unit: Unit
-
-    def __str__(self) -> str:
-        if self.unit == "usd":
-            return f"{self.amount:g} usd"
-        return f"{self.amount:,.0f} {self.unit}"
 
 
 class Cost(NamedTuple):
@@ -46,7 +24,7 @@ class Cost(NamedTuple):
     tokens: float = 0
     usd: float = 0
 
-    def of(self, unit: Unit) -> float:
+    def of(self, unit: BudgetUnit) -> float:
         """In one unit."""
         if unit == "usd":
             return self.usd
@@ -64,34 +42,6 @@ class Cost(NamedTuple):
 
 
 NOTHING = Cost()
-
-
-def parse_budget(text: str) -> BudgetCap | None:
-    """A cap from `5usd`, `$5`, `2mtokens`, `1000 requests`; None for "". Raises `ConfigError`.
-
-    >>> parse_budget("5usd"), parse_budget("2.5Mtokens").amount, parse_budget("")
-    (BudgetCap(amount=5.0, unit='usd'), 2500000.0, None)
-    """
-    normalized = text.strip().lower()
-    if not normalized:
-        return None
-    if normalized.startswith("$"):
-        normalized = f"{normalized[1:]}usd"
-    match = FORM.fullmatch(normalized)
-    if match is None:
-        raise ConfigError(
-            f"the budget {text!r} is not of the form 5usd, 2000000tokens or 1000requests"
-        )
-    number, factor, unit = match.groups()
-    # Both signs that people put between thousands.
-    digits = number.replace(",", "").replace("_", "")
-    amount = float(digits) * FACTOR[factor]
-    # The first letter is enough: usd, tokens or requests.
-    first_letter = unit[0]
-    return BudgetCap(
-        amount=amount,
-        unit=UNITS[first_letter],
-    )
 
 
 def compute_cost(

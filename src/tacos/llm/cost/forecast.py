@@ -62,12 +62,17 @@ class StageForecast:
     stage: str
     model: str
     n_pilot: int
+    """Requests of the pilot that have a reply."""
     requests: ForecastRange
     prompt_tokens: ForecastRange
     answer_tokens: ForecastRange
     usd: ForecastRange | None
     usd_batch: ForecastRange | None
     minutes: ForecastRange
+    n_asked: int = 0
+    """Questions of the pilot."""
+    n_usable: int = 0
+    """Those of them with an answer that can be used."""
 
 
 def forecast_stage(
@@ -160,6 +165,19 @@ def compute_wilson_range(n: int, k: int) -> ForecastRange:
         low = max(0.0, middle - half_width)
     high = min(1.0, middle + half_width)
     return ForecastRange(low, share, high)
+
+
+def is_above_limit(n_failed: int, n: int, limit: float) -> bool:
+    """Whether more answers fail than the share `limit`, beyond chance: so many or more of n would
+    fail with a probability below `1 - LEVEL` if that share did.
+
+    >>> is_above_limit(1, 20, 0.02), is_above_limit(2, 20, 0.02), is_above_limit(0, 0, 0.02)
+    (False, True, False)
+    """
+    if n_failed == 0:
+        return False
+    probability = float(special.bdtrc(n_failed - 1, n, limit))
+    return probability < 1 - LEVEL
 
 
 def _forecast_dollars(

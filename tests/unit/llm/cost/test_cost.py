@@ -4,9 +4,11 @@ import random
 
 import pytest
 
+from tacos import amounts
+from tacos.amounts import BudgetCap
 from tacos.errors import ConfigError
 from tacos.llm.cost import budget, prices
-from tacos.llm.cost.budget import BudgetCap, BudgetMeter, Cost, compute_cost
+from tacos.llm.cost.budget import BudgetMeter, Cost, compute_cost
 from tacos.llm.cost.forecast import (
     ForecastRange,
     RateLimits,
@@ -76,13 +78,13 @@ def test_a_broken_table_is_one_clear_error(own_folder) -> None:
     ],
 )
 def test_budgets_are_read(text: str, cap: BudgetCap | None) -> None:
-    assert budget.parse_budget(text) == cap
+    assert amounts.parse_budget(text) == cap
 
 
 @pytest.mark.parametrize("text", ["5", "usd", "5 euros", "-5usd", "1.2.3usd"])
 def test_other_budgets_are_errors(text: str) -> None:
     with pytest.raises(ConfigError, match="budget"):
-        budget.parse_budget(text)
+        amounts.parse_budget(text)
 
 
 def test_the_cap_holds_whatever_comes_back() -> None:
@@ -100,7 +102,7 @@ def test_the_cap_holds_whatever_comes_back() -> None:
     assert meter.spent.usd > 0.01 - compute_cost(price, 300, 200).usd * (
         len(flying) + 1
     )
-    assert "0.01 usd" in str(meter.reached())
+    assert "0.01usd is reached" in str(meter.reached())
 
 
 def test_without_a_cap_everything_goes_and_is_counted() -> None:
@@ -183,12 +185,12 @@ def test_a_price_table_must_be_a_table(own_folder) -> None:
 
 def test_a_decimal_comma_is_not_ten_times_as_much() -> None:
     with pytest.raises(ConfigError, match="not of the form"):
-        budget.parse_budget("1,5usd")
-    assert budget.parse_budget("1,500requests").amount == 1500
+        amounts.parse_budget("1,5usd")
+    assert amounts.parse_budget("1,500requests").amount == 1500
 
 
 def test_dollars_are_not_named_where_no_price_is_known() -> None:
     meter = budget.BudgetMeter()
-    meter.cap = budget.parse_budget("2requests")
+    meter.cap = amounts.parse_budget("2requests")
     meter.settle(Cost(), compute_cost(None, 10, 10))
     assert "usd" not in str(meter.reached())
