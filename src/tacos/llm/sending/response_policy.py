@@ -387,9 +387,7 @@ class ResponsePolicy:
         return GiveUp(reason, raw, error)
 
     def _suggest_fix(self, status: int) -> str:
-        return remedies.suggest_fix(
-            status, self.endpoint, is_chat=self.format.answers
-        )
+        return remedies.suggest_fix(status, self.endpoint, is_chat=self.format.answers)
 
 
 def cost_without_reply(result: HttpResponse | TransportError) -> Cost:
