@@ -60,11 +60,11 @@ def content(text: str | None, **more: object) -> Callable[[str], str]:
     [
         content("OK"),
         content(""),
-        content('{"tags": ["cooking", "eggs"]}'),
+        content('{"tags": 2}'),
         content(None, refusal="I cannot help with that."),
         content('{"labels": [{"tag": "cooking"}]}'),
     ],
-    ids=["OK", "empty", "plain tags", "refusal", "another schema"],
+    ids=["OK", "empty", "a number", "refusal", "another schema"],
 )
 def test_case_llm_all_unusable_1500(
     change: Callable[[str], str], connect: Connect
