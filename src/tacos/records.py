@@ -115,6 +115,21 @@ class Request:
         return canonical_hash(parts)
 
 
+class PaidReply(NamedTuple):
+    """What one paid reply used: a line of the ledger, without its text."""
+
+    key: str
+    """The ledger key."""
+    request: str
+    """The ledger key of the request that brought it: another one where several came by one."""
+    model: str
+    """The model that was asked for."""
+    way: str
+    """`online`, `batch`, `exchange` or `grouped`."""
+    prompt_tokens: int
+    answer_tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to one request: `text` is JSON by the request's schema, or `failure` says why
@@ -132,6 +147,8 @@ class Reply:
     model: str = ""
     other_endpoint: str = ""
     is_anew: bool = False
+    paid: tuple[PaidReply, ...] = ()
+    """What was paid for: the replies to the question, unusable ones before this one included."""
 
 
 class AnswerWatch(Protocol):

@@ -50,6 +50,7 @@ COLUMNS = (
     "prompt tokens",
     "answer tokens",
     "about usd",
+    "by prices",
 )
 
 
@@ -180,7 +181,6 @@ def _build_group_table(groups: list[ReplyGroup]) -> Table:
 
 def _build_spend_table(spend: list[PricedSpend]) -> Table:
     """Spend by model and day."""
-    # Dollars are by today's price table, which may not know a model.
     table = Table(*COLUMNS)
     for priced in spend:
         row = priced.spend
@@ -193,5 +193,6 @@ def _build_spend_table(spend: list[PricedSpend]) -> Table:
             f"{row.prompt_tokens:,}",
             f"{row.answer_tokens:,}",
             "unknown price" if priced.usd is None else f"{priced.usd:.2f}",
+            priced.source,
         )
     return table

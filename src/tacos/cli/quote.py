@@ -143,6 +143,12 @@ def _print_quote(quotation: Quote, settings: Settings, pilot: int) -> None:
         f"ranges: 90% confidence, from a pilot of {pilot} per stage; "
         f"comparisons: an upper bound; {batch}"
     )
+    if settings.tag.per_request == 1:
+        for model in _list_models_without_batch_price(quotation.stages):
+            console.print_line(
+                f"usd by batch: no batch price of {model} is known; set it with "
+                "--set llm.price_batch=0.5 (half) if its server has one"
+            )
     if quotation.quality is not None:
         console.print_line(_format_quality_cost(quotation.quality))
     if quotation.reading is not None:
@@ -189,6 +195,16 @@ def _build_quote_table(stages: Sequence[StageForecast]) -> Table:
         cells = [_format_range(forecast, digits) for forecast in ranges]
         table.add_row(label, *cells)
     return table
+
+
+def _list_models_without_batch_price(stages: Sequence[StageForecast]) -> list[str]:
+    """Models with a price, but none by batch; each once."""
+    names = [
+        stage.model
+        for stage in stages
+        if stage.usd is not None and stage.usd_batch is None
+    ]
+    return list(dict.fromkeys(names))
 
 
 def _list_usable_answers(stages: Sequence[StageForecast]) -> list[str]:

@@ -91,6 +91,10 @@ class LLMSettings(SettingsSection):
     """Dollars per million prompt tokens; overrides the price table."""
     price_out: float | None = Field(None, ge=0)
     """Dollars per million answer tokens; overrides the price table."""
+    price_batch: float | None = Field(None, ge=0)
+    """What the batch API costs of that: 0.5 for half; overrides the price table. Where neither says
+    it, a quote has no price by batch, and a budget in dollars reckons with the full one.
+    """
 
 
 class EmbedSettings(SettingsSection):
@@ -130,6 +134,7 @@ class EmbedSettings(SettingsSection):
             "price_in": self.price_in,
             # Embeddings have no answer to pay for.
             "price_out": None if self.price_in is None else 0.0,
+            "price_batch": None,
         }
         if self.base_url:
             for name in ("base_url", "key_env", "auth", "headers", "query"):

@@ -89,7 +89,10 @@ class Client:
         self.endpoint = endpoint
         self.ledger = ledger
         self._name = model
-        price = prices.find_price(model, settings.price_in, settings.price_out)
+        price = prices.find_price(
+            model, settings.price_in, settings.price_out, settings.price_batch
+        )
+        prices.keep_given_price(model, price, ledger.note)
         ledger.meter.limit(settings.budget, model, price)
         # by ledger key: the questions without a reply, the replies that are being written, and
         # the batches (of the batch API) that will answer a question
@@ -317,6 +320,9 @@ class Client:
         asked.
         """
         error = self.line.settle(request, reply)
+        earlier = request.state.paid
+        if earlier:
+            reply = replace(reply, paid=(*earlier, *reply.paid))
         request.deliver(reply)
         if error is not None:
             self._sender.stop(error)

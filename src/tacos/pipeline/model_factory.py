@@ -30,7 +30,7 @@ from tacos.pipeline.judging_mode import (
     resolve_mode,
 )
 from tacos.pipeline.run_loop import StageModels
-from tacos.records import Encoder, Model
+from tacos.records import Encoder, Model, PaidReply
 
 LLM = "llm"
 """As a stage's model: the model that the `llm` settings name."""
@@ -412,6 +412,12 @@ class CachingEncoder:
     @property
     def dim(self) -> int:
         return self.inner.dim
+
+    @property
+    def paid(self) -> Mapping[str, PaidReply]:
+        """Ledger key -> what its vector cost, if the encoder pays for vectors."""
+        paid: Mapping[str, PaidReply] = getattr(self.inner, "paid", {})
+        return paid
 
     @property
     def other_endpoints(self) -> Mapping[str, int]:

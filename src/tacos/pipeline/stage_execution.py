@@ -18,6 +18,11 @@ from tacos.engines.base import Engine, Where
 from tacos.pipeline.answer_watch import StageWatch
 from tacos.pipeline.failure_gate import check_failure_rate, find_settings_section
 from tacos.pipeline.reply_origins import count_origins, count_vector_origins
+from tacos.pipeline.spending import (
+    SpendingCounter,
+    count_vector_spending,
+    price_spending,
+)
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Row, Stage, TableStage
 from tacos.pipeline.stages import find_stage
 from tacos.pipeline.steps.pool import Tables
@@ -67,10 +72,16 @@ def execute_stage(stage: Stage, inputs: StageInputs) -> dict[str, Any]:
 
 def _execute_table_stage(stage: TableStage, inputs: StageInputs) -> dict[str, Any]:
     """The whole table at once."""
-    before = count_vector_origins(inputs.tool)
+    before = _count_vectors(inputs.tool)
     output = stage.run(inputs.tables, inputs.settings, inputs.tool, inputs.round)
     inputs.draft.write(0, conform_table(output.table, stage.schema), output.rejects)
-    return {**output.notes, **(count_vector_origins(inputs.tool) - before)}
+    counts = _count_vectors(inputs.tool) - before
+    return price_spending({**output.notes, **counts}, inputs.settings)
+
+
+def _count_vectors(tool: Any) -> Counter[str]:
+    """Where an encoder's vectors so far come from, and what they cost."""
+    return count_vector_origins(tool) + count_vector_spending(tool)
 
 
 def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, Any]:
@@ -110,10 +121,15 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         stage=stage.name,
         settings=inputs.settings,
         model=model,
+        # Models that compute cost nothing, and what counts cannot go to another process.
+        spending=None if model.where == "process" else SpendingCounter(),
     )
     notes: Counter[str] = Counter()
+    for notes_before in inputs.draft.read_notes():
+        notes.update(notes_before)
     batches = stage.questions(inputs.tables, inputs.settings)
     for number, output in _map_unfinished(work, batches, model.where, inputs):
+        inputs.draft.write_notes(number, output.notes)
         inputs.draft.write(number, output.table, output.rejects)
         notes.update(output.notes)
         n_batch = output.table.height + output.rejects.height
@@ -122,7 +138,8 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
             rejects = inputs.draft.read_rejects()
             check_failure_rate(stage, inputs.draft.n_rows(), rejects, watch.limit)
         inputs.advance(n_batch)
-    return {**notes, "pointwise": getattr(model, "pointwise_members", model.pointwise)}
+    pointwise = getattr(model, "pointwise_members", model.pointwise)
+    return price_spending({**notes, "pointwise": pointwise}, inputs.settings)
 
 
 def _map_unfinished(
@@ -165,7 +182,11 @@ def _transform_batch(
 
 
 def _answer_batch(
-    batch: pl.DataFrame, stage: str, settings: Settings, model: Model
+    batch: pl.DataFrame,
+    stage: str,
+    settings: Settings,
+    model: Model,
+    spending: SpendingCounter | None,
 ) -> StageOutput:
     """One question per row that has no given answer, and what the replies say."""
     prompt_stage = find_stage(stage)
@@ -187,6 +208,7 @@ def _answer_batch(
         for number in unanswered
     ]
     replies = model.answer(requests) if requests else []
+    paid = spending.count(replies) if spending else {}
     # Rows keep their order, whether they were asked or had an answer.
     for number, reply in zip(unanswered, replies, strict=True):
         results[number] = prompt_stage.parse(rows[number], reply)
@@ -200,5 +222,5 @@ def _answer_batch(
             orient="row",
         ),
         rejects=build_reject_frame(rejects),
-        notes={"n_asked": len(requests), **count_origins(replies)},
+        notes={"n_asked": len(requests), **count_origins(replies), **paid},
     )

@@ -27,6 +27,7 @@ from tacos.report.score_figures import (
     warn_about_rating,
 )
 from tacos.report.selection_request import read_request
+from tacos.report.spending_figures import list_spending
 from tacos.report.tag_warnings import warn_about_tags
 from tacos.store.artifacts import Artifact
 
@@ -53,6 +54,8 @@ class RunSummary:
     """Stage -> "asked_anew" (questions whose earlier replies could not be used) and
     "other_endpoints" (URL -> replies of other endpoints that were used), where there are any.
     """
+    spending: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """What the answers to each stage cost: see `tacos.report.spending_figures.list_spending`."""
     taken: dict[str, dict[str, int]] = field(default_factory=dict)
     """`columns`, `roles`, `first_answers` -> what was read -> usable rows; duplicates count."""
     tagged_by: dict[str, int] = field(default_factory=dict)
@@ -153,6 +156,7 @@ def summarise_run(
         "models": _list_stage_models(artifacts),
         "seconds": _sum_stage_seconds(artifacts),
         "replies": _list_reply_origins(artifacts),
+        "spending": list_spending(artifacts),
     }
     if "tagger" in artifacts and "tags" in artifacts:
         figures |= _summarise_cascade(artifacts)

@@ -14,6 +14,7 @@ from tacos.report import figure_texts
 from tacos.report.facts import RunSummary
 from tacos.report.score_figures import describe_length_correlation
 from tacos.report.selection_request import describe_request
+from tacos.report.spending_figures import describe_spending
 
 N_SHOWN = 200
 """Selected rows shown in full; the sidecar has all of them."""
@@ -48,6 +49,7 @@ def render_report(
     # The template scales bars by the largest cluster.
     return _load_template().render(
         summary=summary,
+        spending=describe_spending(summary.spending),
         figures=figure_texts.SUMMARY_FIGURES,
         request=describe_request(summary.request) if summary.request else "",
         most=max(sizes, default=1),

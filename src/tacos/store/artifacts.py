@@ -130,6 +130,19 @@ class Draft:
             write_table(rejects, self.path / f"rejects-{number:05d}.parquet")
         write_table(table, self.path / f"part-{number:05d}.parquet")
 
+    def write_notes(self, number: int, notes: dict[str, Any]) -> None:
+        """Write the notes of a part, so that they outlive this process; call it before the part
+        itself is written.
+        """
+        write_json(self.path / f"notes-{number:05d}.json", notes)
+
+    def read_notes(self) -> Iterator[dict[str, Any]]:
+        """The notes of the parts that are finished, as far as they were written."""
+        for number in sorted(self.finished):
+            file = self.path / f"notes-{number:05d}.json"
+            if file.exists():
+                yield orjson.loads(file.read_bytes())
+
     def write_original(self, number: int, original: OriginalRows) -> None:
         """Write the original rows of a part; call it before the part itself is written."""
         head = {
@@ -173,6 +186,9 @@ class Draft:
 
     def commit(self, manifest: dict[str, Any]) -> Artifact:
         """Complete the artifact: write its manifest and rename the folder into place."""
+        # The manifest has the notes of all parts.
+        for file in self.path.glob("notes-*.json"):
+            file.unlink()
         # The digest is of the table's bytes; its rejects are not part of it.
         parts = Artifact(self.path, {}).parts
         complete_manifest = {

@@ -17,7 +17,7 @@ from tacos.llm.chat.envelope import read_chat_reply
 from tacos.llm.chat.reply_parsing import UnusableReplyError, parse_reply_json
 from tacos.llm.cost import prices
 from tacos.llm.embedding.envelope import TASK as EMBEDDING
-from tacos.llm.ledger.ledger import DailySpend, LedgerSize, open_ledger
+from tacos.llm.ledger.ledger import DailySpend, Ledger, LedgerSize, open_ledger
 from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.offline import exchange_files
@@ -54,7 +54,11 @@ class PricedSpend:
 
     spend: DailySpend
     usd: float | None
-    """By today's price table; None if the model has no price there."""
+    """By the prices that were set last for a command, or by today's price table; None if neither
+    knows the model.
+    """
+    source: str = ""
+    """Where the price comes from."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,10 @@ class LedgerOverview:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        rows = [{**row.spend._asdict(), "usd": row.usd} for row in self.spend]
+        rows = [
+            {**row.spend._asdict(), "usd": row.usd, "price": row.source}
+            for row in self.spend
+        ]
         return {**self.size._asdict(), "spend": rows}
 
 
@@ -88,11 +95,7 @@ def ledger(
     """
     with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
         size = book.size()
-        spend = book.spend()
-    priced = []
-    for row in spend:
-        usd = _price_spend(row)
-        priced.append(PricedSpend(row, usd))
+        priced = [_price_spend(row, book) for row in book.spend()]
     return LedgerOverview(size, priced)
 
 
@@ -299,11 +302,16 @@ def _describe_group(entries: Sequence[LedgerEntry], n_unusable: int) -> ReplyGro
     )
 
 
-def _price_spend(row: DailySpend) -> float | None:
-    """Dollars by today's price table; None without a price."""
-    price = prices.find_price(row.model)
+def _price_spend(row: DailySpend, book: Ledger) -> PricedSpend:
+    """Dollars by the price that was set last for a command, else by today's price table."""
+    kept = book.noted(f"{prices.NOTE}{row.model}", max_age=math.inf)
+    price = prices.read_kept_price(kept) or prices.find_price(row.model)
     if price is None:
-        return None
-    # `batch` is the factor of the batch API's price.
-    online = price.usd(row.prompt_tokens, row.answer_tokens)
-    return online * price.batch if row.way == "batch" else online
+        return PricedSpend(row, None)
+    usd = price.usd(row.prompt_tokens, row.answer_tokens)
+    source = price.source
+    if row.way == "batch":
+        usd *= price.batch_factor
+        if price.batch is None:
+            source += "; no batch price is known, so the full one"
+    return PricedSpend(row, usd, source)

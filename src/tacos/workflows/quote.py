@@ -267,7 +267,10 @@ class _Pilot:
         """The forecast of a stage by what the pilot used."""
         llm_settings = self.settings.llm
         price = prices.find_price(
-            self.model, llm_settings.price_in, llm_settings.price_out
+            self.model,
+            llm_settings.price_in,
+            llm_settings.price_out,
+            llm_settings.price_batch,
         )
         limits = RateLimits(
             llm_settings.concurrency, llm_settings.rpm, llm_settings.tpm

@@ -12,6 +12,7 @@ from tacos.report import figure_texts
 from tacos.report.facts import UNCLUSTERED, RunSummary
 from tacos.report.score_figures import describe_length_correlation
 from tacos.report.selection_request import describe_request
+from tacos.report.spending_figures import describe_spending
 
 EXCLUDED = "on the exclude list"
 N_NAMED = 3
@@ -54,6 +55,7 @@ def format_summary(
         *_format_scores(summary),
         *_format_selection(summary),
         ("models", _join_pairs(summary.models)),
+        *_format_spending(summary),
         *_format_replies(summary),
         ("seconds", _format_seconds(summary.seconds, waited)),
     ]
@@ -89,6 +91,12 @@ def _format_input(summary: RunSummary) -> Lines:
             f"not tagged or encoded, around the instructions of {n_rows:,} rows: "
             f"{template!r} (ingest.templates=false: kept)",
         )
+
+
+def _format_spending(summary: RunSummary) -> Lines:
+    """What the answers cost, by stage and in all."""
+    for stage, text in describe_spending(summary.spending).items():
+        yield f"paid for {stage}", text
 
 
 def _format_replies(summary: RunSummary) -> Lines:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from tacos import prompts
@@ -119,7 +120,8 @@ class GroupedModel:
         open_requests = [requests[place] for place in open_places]
         single_replies = self.client.answer(open_requests)
         for place, reply in zip(open_places, single_replies, strict=True):
-            replies[place] = reply
+            in_group = replies[place].paid
+            replies[place] = replace(reply, paid=(*in_group, *reply.paid))
         return replies
 
     def _report(self, reply: Reply) -> None:

@@ -107,7 +107,7 @@ def forecast_stage(
         prompt_tokens=prompt,
         answer_tokens=answer,
         usd=usd,
-        usd_batch=usd.times(price.batch) if usd and price else None,
+        usd_batch=_discount(usd, price),
         minutes=_forecast_minutes(requests, prompt, answer, latencies, speed),
     )
 
@@ -193,6 +193,16 @@ def _forecast_dollars(
         mid=price.usd(prompt.mid, answer.mid),
         high=price.usd(prompt.high, answer.high),
     )
+
+
+def _discount(
+    usd: ForecastRange | None,
+    price: ModelPrice | None,
+) -> ForecastRange | None:
+    """Dollars by the batch API, None where its price is not known."""
+    if usd is None or price is None or price.batch is None:
+        return None
+    return usd.times(price.batch)
 
 
 def _forecast_minutes(

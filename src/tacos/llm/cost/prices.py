@@ -10,15 +10,21 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import orjson
 import platformdirs
 
 from tacos.errors import ConfigError
 
+GIVEN = "given"
+"""The source of prices that were set for a command."""
+NOTE = "price "
+"""Before a model's name: under this name the ledger notes such a price."""
 SNAPSHOT = re.compile(r"(?:[-@]\d{3,}(?:-\d\d){0,2})?")
 """What follows a model's name in the name of a snapshot: a date or a build's number, or nothing."""
 
@@ -29,8 +35,14 @@ class ModelPrice:
 
     per_million_in: float
     per_million_out: float
-    batch: float = 1.0
+    batch: float | None = None
+    """None: not known."""
     source: str = ""
+
+    @property
+    def batch_factor(self) -> float:
+        """The factor of the batch API; the full price where it is not known."""
+        return 1.0 if self.batch is None else self.batch
 
     def usd(self, prompt_tokens: float, answer_tokens: float) -> float:
         """Dollars for these tokens."""
@@ -48,8 +60,9 @@ def find_price(
     model: str,
     per_in: float | None = None,
     per_out: float | None = None,
+    batch: float | None = None,
 ) -> ModelPrice | None:
-    """The price of `model`, None where it is not known.
+    """The price of `model`, None where it is not known; what is given goes before the tables.
 
     A dated snapshot (`gpt-x-2026-01-31`) costs what its family does, unless it has a line of its
     own. Raises `ConfigError` where only one of the two prices is given for a model that no table
@@ -57,20 +70,38 @@ def find_price(
     """
     listed = _look_up_price(model)
     if per_in is None and per_out is None:
-        return listed
+        if listed is None or batch is None:
+            return listed
+        return replace(listed, batch=batch)
     if listed is None:
         if per_in is None or per_out is None:
             raise ConfigError(
                 f"the model {model!r} is in no price table: "
                 "give both prices (price_in and price_out, or --price-in and --price-out)"
             )
-        return ModelPrice(per_in, per_out, batch=1.0, source="given")
+        return ModelPrice(per_in, per_out, batch=batch, source=GIVEN)
     return ModelPrice(
         per_million_in=listed.per_million_in if per_in is None else per_in,
         per_million_out=listed.per_million_out if per_out is None else per_out,
-        batch=listed.batch,
-        source="given",
+        batch=listed.batch if batch is None else batch,
+        source=GIVEN,
     )
+
+
+def keep_given_price(
+    model: str,
+    price: ModelPrice | None,
+    note: Callable[[str, str], None],
+) -> None:
+    """Have the ledger `note` a price that was set for a command, for `tacos ledger`."""
+    if price is not None and price.source == GIVEN:
+        line = asdict(price)
+        note(f"{NOTE}{model}", orjson.dumps(line).decode())
+
+
+def read_kept_price(text: str) -> ModelPrice | None:
+    """A price that `keep_given_price` noted; None for ""."""
+    return ModelPrice(**orjson.loads(text)) if text else None
 
 
 def _look_up_price(model: str) -> ModelPrice | None:
@@ -114,7 +145,7 @@ def _parse_price(line: Any, source: str) -> ModelPrice:
         price = ModelPrice(
             per_million_in=float(line["in"]),
             per_million_out=float(line["out"]),
-            batch=float(line.get("batch", 1.0)),
+            batch=float(line["batch"]) if "batch" in line else None,
             source=source,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -123,7 +154,7 @@ def _parse_price(line: Any, source: str) -> ModelPrice:
     numbers = (
         price.per_million_in,
         price.per_million_out,
-        price.batch,
+        price.batch_factor,
     )
     if not all(0 <= number < math.inf for number in numbers):
         raise ConfigError(

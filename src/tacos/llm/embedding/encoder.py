@@ -25,6 +25,7 @@ from tacos.llm.cost import prices
 from tacos.llm.embedding import envelope
 from tacos.llm.embedding.envelope import Vector
 from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.lookup import read_payment
 from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending.decisions import ClientTally
@@ -33,7 +34,7 @@ from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
 from tacos.llm.sending.sender import Sender
 from tacos.llm.transport.endpoint import resolve_endpoint
 from tacos.methods.samples.truncation import truncate_text
-from tacos.records import Reply, canonical_hash
+from tacos.records import PaidReply, Reply, canonical_hash
 
 ANY_TEXT = "dimension"
 """Sent where only the length of a vector is needed."""
@@ -48,6 +49,8 @@ class LedgerEncoder:
     ledger: Ledger
     rules: ReplyRules
     origins: dict[str, str] = field(default_factory=dict)
+    paid: dict[str, PaidReply] = field(default_factory=dict)
+    """Ledger key -> what its vector cost, of those that were used so far."""
     """Ledger key -> the other endpoint that gave its vector."""
 
     @property
@@ -136,6 +139,7 @@ class LedgerEncoder:
             other = self.rules.name_other_endpoint(entry)
             if other:
                 self.origins[key] = other
+            self.paid[key] = read_payment(entry)
             vectors[key] = envelope.unpack_vector(entry.raw)
         return vectors
 
@@ -156,7 +160,8 @@ class EndpointEncoder:
         self.offline = llm.offline
         self.settings = settings
         self.ledger = ledger
-        price = prices.find_price(model, llm.price_in, llm.price_out)
+        price = prices.find_price(model, llm.price_in, llm.price_out, llm.price_batch)
+        prices.keep_given_price(model, price, ledger.note)
         ledger.meter.limit(llm.budget, model, price, "embed")
         self._failure: TacosError | None = None
         # Where it is not set, everything is that of the section `llm`.
@@ -185,6 +190,11 @@ class EndpointEncoder:
     def other_endpoints(self) -> dict[str, int]:
         """See `LedgerEncoder.other_endpoints`."""
         return self.known.other_endpoints
+
+    @property
+    def paid(self) -> dict[str, PaidReply]:
+        """See `LedgerEncoder.paid`."""
+        return self.known.paid
 
     @property
     def tally(self) -> ClientTally:

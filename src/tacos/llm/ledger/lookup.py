@@ -8,13 +8,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import orjson
+
 from tacos.llm.chat import envelope, reply_parsing
 from tacos.llm.chat.body_json import EnvelopeError
 from tacos.llm.chat.messages import RenderedRequest, render_reask
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.reply_rules import ReplyRules
 from tacos.llm.ledger.schema import LedgerEntry
-from tacos.records import Reply
+from tacos.records import PaidReply, Reply
 
 FILTERED = re.compile(
     r"content_filter|safety|prohibited|blocklist|recitation|sensitive", re.IGNORECASE
@@ -167,13 +169,32 @@ def _resolve_question(
     if reask is not None and is_reask_open and rules.asks_again:
         return reask
     entry, read = answers[-1]
+    before = tuple(read_payment(answer.entry) for answer in answers[:-1])
     entries = [answer.entry for answer in answers]
     if not read.is_usable and rules.is_stale(*entries):
         return question
-    return note_origin(read.told, entry, rules)
+    reply = note_origin(read.told, entry, rules)
+    return replace(reply, paid=(*before, *reply.paid))
 
 
 def note_origin(reply: Reply, entry: LedgerEntry, rules: ReplyRules) -> Reply:
-    """A reply with the endpoint that gave it, where it is another one."""
+    """A reply with what was paid for it, and with the endpoint that gave it, where it is another
+    one.
+    """
     other = rules.name_other_endpoint(entry)
-    return replace(reply, other_endpoint=other) if other else reply
+    return replace(reply, other_endpoint=other, paid=(read_payment(entry),))
+
+
+def read_payment(entry: LedgerEntry) -> PaidReply:
+    """What an entry says about money."""
+    request = entry.key
+    if entry.way == "grouped":
+        request = str(orjson.loads(entry.raw).get("group", entry.key))
+    return PaidReply(
+        entry.key,
+        request,
+        entry.asked,
+        entry.way,
+        entry.prompt_tokens,
+        entry.answer_tokens,
+    )

@@ -337,12 +337,13 @@ class BatchCollector:
             model,
             self.settings.price_in,
             self.settings.price_out,
+            self.settings.price_batch,
         )
         if price is None:
             return None
         return prices.ModelPrice(
-            per_million_in=price.per_million_in * price.batch,
-            per_million_out=price.per_million_out * price.batch,
+            per_million_in=price.per_million_in * price.batch_factor,
+            per_million_out=price.per_million_out * price.batch_factor,
         )
 
     # Collecting

@@ -9,7 +9,7 @@ from tacos.llm.chat.envelope import ChatReply
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.cost.budget import NOTHING, Cost
-from tacos.records import Reply
+from tacos.records import PaidReply, Reply
 
 
 class ReplyBatch:
@@ -54,6 +54,8 @@ class QuestionState:
     """Whether it has been sent, and has no last reply yet."""
     is_reasked: bool = False
     """Whether it is asked again, because its first answer could not be used."""
+    paid: list[PaidReply] = field(default_factory=list)
+    """Replies to it that could not be used."""
 
 
 @dataclass(slots=True, eq=False)

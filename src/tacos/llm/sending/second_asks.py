@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tacos.llm.chat.messages import render_reask
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.lookup import ReadEntry
+from tacos.llm.ledger.lookup import ReadEntry, read_payment
 from tacos.llm.ledger.reply_rules import ReplyRules
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.sending.decisions import ClientTally
@@ -58,6 +58,7 @@ class SecondAsks:
         self, request: InFlightRequest, entry: LedgerEntry, read: ReadEntry
     ) -> None:
         """Ask such a question, with the others of this turn."""
+        request.state.paid.append(read_payment(entry))
         if read.is_worth_reask and not request.is_final:
             self._put_reask(request, entry, read.reply)
         else:

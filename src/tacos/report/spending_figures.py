@@ -1,0 +1,65 @@
+"""What the answers of a run cost, by stage: requests, tokens and dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tacos.store.artifacts import Artifact
+
+COUNTS = ("requests", "vectors", "prompt_tokens", "answer_tokens")
+
+
+def list_spending(artifacts: Mapping[str, Artifact]) -> dict[str, list[dict[str, Any]]]:
+    """Stage -> a line per model and way ("online", "batch", "exchange", "grouped"): requests (or
+    vectors), prompt_tokens, answer_tokens and usd (None: no price is known), over all rounds.
+    """
+    spending: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+    for artifact in artifacts.values():
+        notes = artifact.manifest.get("notes") or {}
+        for line in notes.get("spending", []):
+            of_stage = spending.setdefault(artifact.manifest["stage"], {})
+            key = (line["model"], line["way"])
+            if key in of_stage:
+                _add_line(of_stage[key], line)
+            else:
+                of_stage[key] = dict(line)
+    return {stage: list(lines.values()) for stage, lines in spending.items()}
+
+
+def describe_spending(spending: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """A text per stage, and one for all of them."""
+    texts = {}
+    every_line = []
+    for stage, lines in spending.items():
+        texts[stage] = _describe_lines(lines)
+        every_line += lines
+    if len(spending) > 1:
+        texts["in all"] = _describe_lines(every_line)
+    return texts
+
+
+def _add_line(total: dict[str, Any], line: Mapping[str, Any]) -> None:
+    """Add the figures of another round."""
+    for name in COUNTS:
+        if name in total or name in line:
+            total[name] = total.get(name, 0) + line.get(name, 0)
+    is_known = total["usd"] is not None and line["usd"] is not None
+    total["usd"] = total["usd"] + line["usd"] if is_known else None
+
+
+def _describe_lines(lines: list[dict[str, Any]]) -> str:
+    """Requests, tokens and dollars."""
+    sums = {name: sum(line.get(name, 0) for line in lines) for name in COUNTS}
+    texts = []
+    if sums["requests"]:
+        texts.append(f"{sums['requests']:,} requests")
+    if sums["vectors"]:
+        texts.append(f"{sums['vectors']:,} vectors")
+    texts.append(f"{sums['prompt_tokens']:,} tokens in, {sums['answer_tokens']:,} out")
+    dollars = [line["usd"] for line in lines]
+    if None in dollars:
+        texts.append("unknown price (set llm.price_in and llm.price_out)")
+    else:
+        texts.append(f"{sum(dollars):.4f} usd")
+    return ", ".join(texts)
