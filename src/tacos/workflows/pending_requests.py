@@ -33,7 +33,8 @@ from tacos.pipeline.model_factory import (
     list_embedding_models,
     list_endpoint_models,
 )
-from tacos.pipeline.plan import plan_steps
+from tacos.pipeline.offline_questions import check_replies, choose_open_requests
+from tacos.pipeline.plan import Step, plan_steps
 from tacos.pipeline.run_loop import (
     StageModels,
     find_existing_artifacts,
@@ -60,7 +61,26 @@ class PendingRequests:
     questions: dict[str, RenderedRequest]
     """Key -> request: all questions of the stage, answered or open."""
     open: dict[str, RenderedRequest]
-    """Key -> request: the questions without a reply, and re-asks after unusable replies."""
+    """Key -> request: the questions without a reply, and re-asks after unusable replies; where too
+    many first replies are unusable, only some of these, until it is known whether that helps.
+    """
+    stage: PromptStage
+    settings: Settings
+    firsts: list[RenderedRequest]
+    """The questions themselves, in the order of the stage."""
+    results: list[Reply | RenderedRequest]
+    """What the ledger says to each of them."""
+
+    def check(self) -> None:
+        """Raise `FailureRateError` where too many of the replies that are in cannot be used."""
+        check_replies(self.stage, self.settings, self.results)
+
+    def choose(
+        self, results: Sequence[Reply | RenderedRequest]
+    ) -> dict[str, RenderedRequest]:
+        """Key -> request to send next, by what is known later. Raises as `check` does."""
+        check_replies(self.stage, self.settings, results)
+        return choose_open_requests(self.stage, self.settings, self.firsts, results)
 
 
 def load_run_settings(run: GivenRun) -> Settings:
@@ -224,7 +244,7 @@ def _advance_run(
             names,
         )
     )
-    return _collect_open_requests(step.artifact, questions, ledger, rules)
+    return _collect_open_requests(step, settings, questions, ledger, rules)
 
 
 def _render_questions(
@@ -257,18 +277,27 @@ def _render_questions(
 
 
 def _collect_open_requests(
-    artifact: str,
+    step: Step,
+    settings: Settings,
     questions: list[RenderedRequest],
     ledger: Ledger,
     rules: ReplyRules,
 ) -> PendingRequests:
     """Look up the questions in the ledger, and collect those that are open."""
-    # A re-ask after an unusable reply has a key of its own, which no question has.
-    still_open: dict[str, RenderedRequest] = {}
+    assert isinstance(step.stage, PromptStage)
+    results: list[Reply | RenderedRequest] = []
     for start in range(0, len(questions), GROUP):
         group = questions[start : start + GROUP]
-        for resolved in resolve_questions(group, ledger, rules):
-            if not isinstance(resolved, Reply):
-                still_open[resolved.key] = resolved
+        results += resolve_questions(group, ledger, rules)
+    # A re-ask after an unusable reply has a key of its own, which no question has.
+    still_open = choose_open_requests(step.stage, settings, questions, results)
     all_questions = {request.key: request for request in questions}
-    return PendingRequests(artifact, all_questions | still_open, still_open)
+    return PendingRequests(
+        step.artifact,
+        all_questions | still_open,
+        still_open,
+        step.stage,
+        settings,
+        questions,
+        results,
+    )

@@ -12,9 +12,10 @@ from numbers import Real
 from pathlib import Path
 
 from tacos.config import LLMSettings
-from tacos.errors import InputError
+from tacos.errors import FailureRateError, InputError
 from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.ledger.ledger import open_ledger
+from tacos.llm.ledger.lookup import resolve_questions
 from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.offline import batch_api, exchange_files
 from tacos.llm.offline.exchange_files import ImportCounts
@@ -49,6 +50,8 @@ class ImportedReplies:
     counts: ImportCounts
     failures: FailureCounts
     """Why lines held no answer."""
+    error: FailureRateError | None = None
+    """Why it is of no use to have the rest answered: too many replies cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def export_requests(
     pending = requests(run, ledger=ledger, other_endpoints=other_endpoints)
     if pending is None:
         return None
+    pending.check()
     settings = load_run_settings(run).llm
     n_written = exchange_files.write_request_file(
         pending.open.values(),
@@ -149,11 +153,22 @@ def import_replies(
             return None
         lines = exchange_files.read_exchange_lines(source)
         stored = exchange_files.store_replies(lines, pending.questions, book)
-    return ImportedReplies(pending.artifact, stored.counts, stored.failures)
+        # As soon as a part is in: too many unusable replies stop here, not after all parts.
+        results = resolve_questions(pending.firsts, book, rules)
+    error = None
+    try:
+        replace(pending, results=results).check()
+    except FailureRateError as failure:
+        error = failure
+    return ImportedReplies(pending.artifact, stored.counts, stored.failures, error)
 
 
 def check_import(imported: ImportedReplies, replies: str | Path) -> None:
-    """Raise `InputError` if no line of a reply file belongs to the run."""
+    """Raise `InputError` if no line of a reply file belongs to the run, and `FailureRateError` if
+    too many of the replies so far cannot be used.
+    """
+    if imported.error is not None:
+        raise imported.error
     if imported.counts.n_new + imported.counts.n_known == 0:
         raise InputError(f"{replies} has no reply to any open request of this run")
 
@@ -219,12 +234,14 @@ def run_batch(
                     tell,
                 )
                 return BatchResult({}, n_answered)
+            pending.check()
             outcome = batch_api.fetch_batch_replies(
-                questions,
+                pending.firsts,
                 settings,
                 book,
                 poll,
                 tell,
+                choose=pending.choose,
             )
             if outcome.failed:
                 return BatchResult(outcome.failed)

@@ -35,6 +35,7 @@ from tacos.llm.offline.api_calls import ApiCaller
 from tacos.llm.offline.reply_lines import FailureCounts, parse_reply_line
 from tacos.llm.transport.aiohttp_transport import open_session
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
+from tacos.records import Reply
 
 MAX_REQUESTS = 50_000
 """Questions per batch; OpenAI's limit."""
@@ -45,6 +46,7 @@ WORKING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 MARK = "tacos"
 """Under this name the server keeps our mark."""
 
+ChooseOpen = Callable[[Sequence[Reply | RenderedRequest]], dict[str, RenderedRequest]]
 Say = Callable[[str], None]
 """Told what happens, a line at a time."""
 
@@ -67,14 +69,18 @@ def fetch_batch_replies(
     poll: float = 30.0,
     say: Say = lambda text: None,
     max_requests: int = MAX_REQUESTS,
+    choose: ChooseOpen | None = None,
 ) -> BatchOutcome:
     """Bring the answers to `questions`, and to the re-asks after unusable ones, into the ledger;
     returns once they are there.
 
-    `poll` is the pause between looks, in seconds. Raises `LLMError` where the server refuses,
+    `poll` is the pause between looks, in seconds. `choose` is given what is known of each question
+    and says which requests to send next, all that are open by default; what it raises ends the
+    waiting. Raises `LLMError` where the server refuses,
     `BudgetReachedError` at the cap, `ConfigError` for a budget in dollars without a price.
     """
     collector = BatchCollector(questions, settings, ledger, poll, say, max_requests)
+    collector.choose = choose or list_open
     return asyncio.run(collector.run())
 
 
@@ -92,6 +98,13 @@ def cancel_batches(
     """
     collector = BatchCollector(questions, settings, ledger, poll, say, MAX_REQUESTS)
     return asyncio.run(collector.cancel())
+
+
+def list_open(results: Sequence[Reply | RenderedRequest]) -> dict[str, RenderedRequest]:
+    """Every request that has no reply, by key."""
+    return {
+        result.key: result for result in results if isinstance(result, RenderedRequest)
+    }
 
 
 class BatchCollector:
@@ -119,6 +132,7 @@ class BatchCollector:
         self.n_tries: Counter[str] = Counter()  # submissions by us, per question
         self.failed: dict[str, str] = {}
         self.n_submissions = 0
+        self.choose: ChooseOpen = list_open
 
     async def run(self) -> BatchOutcome:
         """Submit, wait and collect, until nothing is open."""
@@ -183,11 +197,7 @@ class BatchCollector:
     def _list_open_questions(self) -> dict[str, RenderedRequest]:
         """The questions without a reply, re-asks among them, by key."""
         results = resolve_questions(self.questions, self.ledger, self.rules)
-        return {
-            result.key: result
-            for result in results
-            if isinstance(result, RenderedRequest)
-        }
+        return self.choose(results)
 
     async def _list_batches(
         self, questions: Mapping[str, RenderedRequest]

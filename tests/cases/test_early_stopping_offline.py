@@ -1,0 +1,114 @@
+"""Batches and files stop as soon as the first part shows that it is of no use: issue 13, A1.
+
+Before: every question was asked, then every question again, by batch or by file, and only then the
+gate spoke. After: where too many first replies cannot be used, twenty questions are asked again; if
+that does not help either, it ends there.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.cases.test_quotes import data
+from tests.server.fault_server import Behaviour, FaultServer
+from tests.server.support import environment
+
+from tacos.config import load_settings
+from tacos.errors import FailureRateError
+from tacos.workflows import requests as workflow
+from tacos.workflows.select import run_selection
+from tacos.workflows.selection import OutputTargets
+
+__all__ = ["data", "environment"]
+
+N_ROWS = 200
+N_AGAIN = 20
+
+
+def prepare(rows: Path, server: FaultServer, **llm: object) -> Path:
+    """A run that has read its input and asked nothing."""
+    run = rows.parent / "run"
+    settings = load_settings(
+        select={"n": 5},
+        tag={"model": "llm"},
+        llm={"base_url": server.url, "model": "tiny-1", **llm},
+    )
+    targets = OutputTargets(run=run)
+    run_selection(
+        rows, settings, targets, ledger=rows.parent / "ledger", until="ingest"
+    )
+    return run
+
+
+def answer(requests: Path, replies: Path, server: FaultServer) -> int:
+    """Have the server answer a file; how many lines it had."""
+    lines = [json.loads(line) for line in requests.read_text().splitlines()]
+    answers = [
+        {
+            "custom_id": line["custom_id"],
+            "response": {"status_code": 200, "body": server.answer(line["body"])},
+        }
+        for line in lines
+    ]
+    replies.write_text("\n".join(map(json.dumps, answers)))
+    requests.unlink()
+    return len(lines)
+
+
+def test_a_batch_of_no_use_is_followed_by_a_few_questions_only(data: Path) -> None:
+    with FaultServer(Behaviour({"empty!": 1.0})) as server:
+        run = prepare(data, server)
+        with pytest.raises(FailureRateError, match="stage tag: stopped early"):
+            workflow.run_batch(run, poll=0.01, ledger=data.parent / "ledger")
+        assert server.batches.submitted.total() == N_ROWS + N_AGAIN
+
+
+def test_a_batch_that_the_second_question_mends_goes_on(data: Path) -> None:
+    with FaultServer(Behaviour({"empty": 1.0})) as server:
+        run = prepare(data, server)
+        done = workflow.run_batch(run, poll=0.01, ledger=data.parent / "ledger")
+        assert not done.failed
+        assert server.batches.submitted.total() == 2 * N_ROWS
+
+
+def test_the_setting_turns_it_off_for_batches(data: Path) -> None:
+    with FaultServer(Behaviour({"empty!": 1.0})) as server:
+        run = prepare(data, server, stop_early=False)
+        with pytest.raises(FailureRateError, match="200 of 200 rows failed"):
+            workflow.run_batch(run, poll=0.01, ledger=data.parent / "ledger")
+        assert server.batches.submitted.total() == 2 * N_ROWS
+
+
+def test_a_file_of_no_use_is_followed_by_a_few_questions_only(data: Path) -> None:
+    folder = data.parent
+    ledger = folder / "ledger"
+    asked, replies = folder / "asked.jsonl", folder / "replies.jsonl"
+    with FaultServer(Behaviour({"empty!": 1.0})) as server:
+        run = prepare(data, server)
+        counts = []
+        for _ in range(2):
+            exported = workflow.export_requests(run, asked, ledger=ledger)
+            assert exported is not None
+            counts.append(answer(asked, replies, server))
+            imported = workflow.import_replies(run, replies, ledger=ledger)
+            assert imported is not None
+        assert counts == [N_ROWS, N_AGAIN]
+        with pytest.raises(FailureRateError, match="stage tag: stopped early"):
+            workflow.check_import(imported, replies)
+
+
+def test_the_first_of_several_files_says_enough(data: Path) -> None:
+    """A third of the replies, none of them an answer: refusals are not asked about again."""
+    folder = data.parent
+    ledger = folder / "ledger"
+    asked, replies = folder / "asked.jsonl", folder / "replies.jsonl"
+    with FaultServer(Behaviour({"refusal!": 1.0})) as server:
+        run = prepare(data, server)
+        workflow.export_requests(run, asked, ledger=ledger)
+        lines = asked.read_text().splitlines()
+        asked.write_text("\n".join(lines[: N_ROWS // 3]))
+        answer(asked, replies, server)
+        imported = workflow.import_replies(run, replies, ledger=ledger)
+        assert imported is not None
+        with pytest.raises(FailureRateError, match="refused"):
+            workflow.check_import(imported, replies)
