@@ -49,9 +49,14 @@ FAULTS = (
 """The faults that annotators named, "none" first."""
 OUTPUTS = (*HEADS, *FAULTS)
 SIDES = ("instruction", "response")
-STATE_LAYER = 18
-STATES = {"response states": 0, "question states": 3}
-"""The close judge's further blocks: the mean states of SmolLM2 after `STATE_LAYER` over a part, by
+STATE_LAYER = 21
+STATES = {
+    "response states": 0,
+    "end states": 1,
+    "instruction states": 2,
+    "question states": 3,
+}
+"""The close judge's further columns: the mean states of SmolLM2 after `STATE_LAYER` over a part, by
 its number in `tacos.models.smollm2.PARTS`. Reading a question about the response, the model goes
 through the sample once more.
 """
@@ -154,7 +159,7 @@ def measure_samples(
 ) -> SampleColumns:
     """Measure samples: each text is tokenised once, for its vector and for its terms.
 
-    With a `reader`, the blocks of `STATES` are measured, too.
+    With a `reader`, the columns of `STATES` are measured, too.
     """
     instructions = [_repair_surrogates(text) for text in instructions]
     rows: list[list[float]] = []
@@ -231,6 +236,7 @@ def pack_model(
     """Pack a model as a JSON object and tensors."""
     meta = {
         "blocks": [block.name for block in model.machine.blocks],
+        "columns": [block.columns for block in model.machine.blocks],
         "scales": {
             head: {"knots": scale.knots, "grades": scale.grades}
             for head, scale in model.scales.items()
@@ -255,7 +261,13 @@ def unpack_model(
 
     Raises `KeyError`, `TypeError` or `ValueError` if something is missing or of a wrong shape.
     """
-    machine = kernel_machine.unpack_machine(tensors, meta["blocks"])
+    names = meta["blocks"]
+    # Judges from before have one block for each group of columns, of the same name.
+    machine = kernel_machine.unpack_machine(
+        tensors,
+        names,
+        meta.get("columns", names),
+    )
     n_outputs = len(OUTPUTS)
     idf: dict[str, Array] = {}
     term_weights: dict[str, Array] = {}

@@ -24,7 +24,7 @@ from tacos.models import int8_tensors
 Array = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int8]
 Columns = Mapping[str, npt.NDArray[np.floating[Any]]]
-"""The columns of some rows by block: name -> (n, d)."""
+"""The columns of some rows by group: name -> (n, d)."""
 
 CLIP = 5.0
 """Standard deviations beyond which a column counts as this far out."""
@@ -39,13 +39,14 @@ COEFFICIENT_STEPS = 2.0**18
 
 @dataclass(frozen=True)
 class Block:
-    """How one block of columns becomes whole numbers.
+    """How one group of columns becomes whole numbers.
 
-    `mean` is (d,), `axes` (k, d) or (0, d) for none, `spread` (k or d,) the standard deviation of
+    `columns` names the group; several blocks may look at the same one. `mean` is (d,), `axes` (k, d) or (0, d) for none, `spread` (k or d,) the standard deviation of
     each column after that, `weight` what the block counts in a squared distance.
     """
 
     name: str
+    columns: str
     mean: Array
     axes: Array
     spread: Array
@@ -99,7 +100,8 @@ def quantise_columns(blocks: Sequence[Block], columns: Columns) -> Whole:
     unit = unit_length(blocks)
     parts: list[Whole] = []
     for block in blocks:
-        standardised = project_columns(block, columns[block.name]) / block.spread
+        projected = project_columns(block, columns[block.columns])
+        standardised = projected / block.spread
         bounded = np.clip(standardised, -CLIP, CLIP)
         whole = np.rint(bounded * (unit * _root_weight(block)))
         parts.append(whole.astype(np.int8))
@@ -157,15 +159,17 @@ def pack_machine(machine: KernelMachine) -> dict[str, int8_tensors.Array]:
 def unpack_machine(
     tensors: Mapping[str, int8_tensors.Array],
     names: Sequence[str],
+    columns: Sequence[str],
 ) -> KernelMachine:
-    """Unpack what `pack_machine` packed; `names` are the blocks in order.
+    """Unpack what `pack_machine` packed: the blocks' names in order, and of each its columns.
 
     Raises `KeyError` for a missing tensor, `ValueError` for one of a wrong shape.
     """
     blocks: list[Block] = []
-    for name in names:
+    for name, group in zip(names, columns, strict=True):
         block = Block(
             name,
+            group,
             mean=np.asarray(tensors[f"{name}.mean"], dtype=np.float64),
             axes=np.asarray(tensors[f"{name}.axes"], dtype=np.float64),
             spread=np.asarray(tensors[f"{name}.spread"], dtype=np.float64),

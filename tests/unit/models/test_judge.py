@@ -249,7 +249,7 @@ def test_whole_numbers_keep_what_matters_of_a_kernel() -> None:
     unit = kernel_machine.unit_length(machine.blocks)
     parts = []
     for block in machine.blocks:
-        values = kernel_machine.project_columns(block, samples_.blocks[block.name])
+        values = kernel_machine.project_columns(block, samples_.blocks[block.columns])
         bounded = np.clip(
             values / block.spread, -kernel_machine.CLIP, kernel_machine.CLIP
         )

@@ -11,8 +11,8 @@ def blocks() -> tuple[Block, ...]:
     rng = np.random.default_rng(1)
     axes = np.linalg.qr(rng.normal(size=(12, 4)))[0].T
     return (
-        Block("plain", rng.normal(size=7), np.zeros((0, 7)), np.full(7, 1.3), 2.0),
-        Block("projected", rng.normal(size=12), axes, np.full(4, 0.8), 0.5),
+        Block("plain", "plain", rng.normal(size=7), np.zeros((0, 7)), np.full(7, 1.3), 2.0),
+        Block("projected", "projected", rng.normal(size=12), axes, np.full(4, 0.8), 0.5),
     )
 
 
@@ -65,10 +65,10 @@ def test_a_packed_machine_is_the_machine_and_a_damaged_one_an_error() -> None:
     fitted = machine()
     tensors = kernel_machine.pack_machine(fitted)
     names = ["plain", "projected"]
-    again = kernel_machine.unpack_machine(tensors, names)
+    again = kernel_machine.unpack_machine(tensors, names, names)
     assert again.predict(columns(9)) == pytest.approx(
         fitted.predict(columns(9)), abs=1e-4
     )
     tensors["supports"] = fitted.supports[:, :5]
     with pytest.raises(ValueError, match="supports has shape"):
-        kernel_machine.unpack_machine(tensors, names)
+        kernel_machine.unpack_machine(tensors, names, names)

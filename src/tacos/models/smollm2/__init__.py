@@ -23,7 +23,7 @@ from tacos.models.smollm2 import chat_tokens, gguf, network, weights_file
 LAYERS = network.OUTPUT_LAYERS
 PARTS = network.PARTS
 DIM = network.HIDDEN
-VERSION = 1
+VERSION = 2
 """Raise it whenever the states of any text change."""
 INSTALL = weights_file.INSTALL
 States = npt.NDArray[np.float32]

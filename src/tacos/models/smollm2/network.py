@@ -30,9 +30,9 @@ GROUPS = 3
 """The number of heads of keys and of values; three heads of queries share one."""
 HEAD_DIM = 64
 INNER = 1536
-LAYERS = 18
+LAYERS = 21
 """The number of layers computed, of 30."""
-OUTPUT_LAYERS = (15, 18)
+OUTPUT_LAYERS = (18, 21)
 PARTS = ("response", "end", "instruction", "question")
 """What a state is the mean over: the part's tokens; of "end", the response's last one alone."""
 MAX_TOKENS = 1024

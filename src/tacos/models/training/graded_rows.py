@@ -20,6 +20,9 @@ from scipy.stats import rankdata
 
 FILE = Path("judge_grades") / "llm_grades.jsonl.gz"
 N_FOLDS = 10
+N_TURNS = 10
+SHRINKAGE = 5.0
+"""An annotator's strictness is shrunk as if so many rows had shown none."""
 Numbers = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
@@ -28,7 +31,7 @@ Rows = npt.NDArray[np.int64]
 class GradedRow:
     """A sample, the file and row that it is from, its two grades and its fault ("none" for none).
 
-    `score` is a third annotator's: correctness and little else.
+    `score` is a third annotator's: correctness and little else. `annotator` gave the two grades.
     """
 
     source: str
@@ -39,6 +42,7 @@ class GradedRow:
     correctness: float
     score: float
     fault: str
+    annotator: str = ""
 
 
 def read_graded_rows(data: Path) -> list[GradedRow]:
@@ -56,6 +60,7 @@ def read_graded_rows(data: Path) -> list[GradedRow]:
                 correctness=float(entry["correct"]),
                 score=float(entry["score"]),
                 fault=entry["fault"],
+                annotator=str(entry["value_annotator"]),
             )
             rows.append(row)
     return rows
@@ -104,17 +109,45 @@ def assign_group_folds(groups: Sequence[str], partition: int = 0) -> Rows:
     return np.array(folds, dtype=np.int64)
 
 
+def measure_strictness(
+    scores: Numbers,
+    sources: Sequence[str],
+    annotators: Sequence[str],
+) -> Numbers:
+    """Measure by how much each row's annotator grades above the others, (n,).
+
+    Annotators read different sources, so sources and annotators are fitted together, in turns. An
+    annotator of few rows counts as one like the others.
+    """
+    names = np.array(sources)
+    graders = np.array(annotators)
+    strictness = np.zeros(len(scores))
+    for _ in range(N_TURNS):
+        rest = scores - strictness
+        for name in np.unique(names):
+            inside = names == name
+            rest[inside] = scores[inside] - rest[inside].mean()
+        for grader in np.unique(graders):
+            own = graders == grader
+            strictness[own] = rest[own].sum() / (own.sum() + SHRINKAGE)
+    return strictness
+
+
 def rank_grades(
     grades: Numbers,
     sources: Sequence[str],
+    annotators: Sequence[str] = (),
     share: float = 0.5,
 ) -> Numbers:
     """Turn grades (n,) into normal scores of their ranks, less `share` of their source's mean.
 
-    Whole centring would lose the order of the sources, none the order within them.
+    Whole centring would lose the order of the sources, none the order within them. Where
+    `annotators` are named, each one's strictness is taken off first.
     """
     ranks = rankdata(grades)
     scores = np.asarray(ndtri((ranks - 0.5) / len(grades)), dtype=np.float64)
+    if annotators:
+        scores -= measure_strictness(scores, sources, annotators)
     names = np.array(sources)
     centred = scores.copy()
     for name in np.unique(names):

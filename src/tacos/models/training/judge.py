@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 from scipy.stats import rankdata
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
@@ -61,6 +62,12 @@ from tacos.models.training.spoilt_responses import Contrast
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 MIN_FAULT_ROWS = 20
+KINDS = {
+    "coachlm-raw": "alpaca",
+    "pandalm-1": "pandalm",
+    "pandalm-2": "pandalm",
+}
+"""Sources that are of one kind of data; the others are kinds of their own."""
 N_KNOTS = 21
 
 
@@ -69,12 +76,16 @@ class BlockRecipe:
     """A block of columns: its weight in a squared distance, and its principal axes (0: none).
 
     Each column is divided by its own spread, or, with `common_spread`, all by the largest, so that
-    the first axes count most.
+    the first axes count most. With `tells_kinds`, the axes are those that tell kinds of data apart
+    (linear discriminants, after `n_axes` principal ones): what is good differs by kind, and so rows
+    learn from rows of their own kind. `columns` names other columns than those of the block's name.
     """
 
     weight: float
     n_axes: int = 0
     common_spread: bool = False
+    tells_kinds: bool = False
+    columns: str = ""
 
 
 class CopyCosts(NamedTuple):
@@ -125,34 +136,59 @@ FAST = JudgeRecipe(
     correction=0.05,
     # What is left out of an answer shows in its value; correctness hears of it as little as it can.
     costs={
-        "another's answer": CopyCosts(0.95, 0.95, noise=1.8),
-        "half": CopyCosts(0.9, 0.6, noise=0.7),
-        "cut": CopyCosts(0.5, 0.35, noise=1.0),
+        "another's answer": CopyCosts(0.95, 0.9, noise=2.0),
+        "half": CopyCosts(0.9, 0.4, noise=0.7),
+        "cut": CopyCosts(0.5, 0.2, noise=1.0),
         "first sentence": CopyCosts(0.3, 0.0, noise=8.0),
     },
     score_share=0.5,
 )
 CLOSE = JudgeRecipe(
     blocks={
-        "features": BlockRecipe(0.8),
-        "instruction": BlockRecipe(0.15, n_axes=64),
-        "response": BlockRecipe(0.15, n_axes=64),
-        "response states": BlockRecipe(0.8, n_axes=200, common_spread=True),
-        "question states": BlockRecipe(1.0, n_axes=200, common_spread=True),
+        "features": BlockRecipe(0.235),
+        "instruction": BlockRecipe(0.044, n_axes=64),
+        "response": BlockRecipe(0.044, n_axes=64),
+        "response states": BlockRecipe(0.235, n_axes=200, common_spread=True),
+        "question states": BlockRecipe(0.44, n_axes=200, common_spread=True),
+        "end states": BlockRecipe(0.15, n_axes=100, common_spread=True),
+        "kind of response": BlockRecipe(
+            0.36,
+            n_axes=150,
+            common_spread=True,
+            tells_kinds=True,
+            columns="response states",
+        ),
+        "kind of instruction": BlockRecipe(
+            0.21,
+            n_axes=150,
+            common_spread=True,
+            tells_kinds=True,
+            columns="instruction states",
+        ),
     },
     source_noise={
-        "zh": 2.0,
-        "code": 2.0,
-        "lima": 2.0,
-        "pandalm-1": 2.0,
-        "pandalm-2": 2.0,
-        "coachlm-raw": 1.4,
-        "coachlm-revised": 1.4,
-        "dolly": 1.4,
+        "alpaca": 0.7,
+        "coachlm-raw": 0.7,
+        "coachlm-revised": 1.0,
+        "dolly": 2.8,
+        "lima": 2.8,
+        "zh": 1.4,
+        "code": 1.4,
+        "pandalm-1": 1.4,
+        "pandalm-2": 1.4,
     },
     # Reading copies takes time. It notices most of them by itself, but not another's answer.
-    copies={way: 0.35 for way in spoilt_responses.WAYS if way != "another's answer"},
+    copies={way: 0.25 for way in spoilt_responses.WAYS}
+    | {"another's answer": 1.0, "half": 1.0, "first sentence": 0.7},
     copy_noise=0.7,
+    costs={
+        "another's answer": CopyCosts(0.95, 0.95, noise=1.8),
+        "half": CopyCosts(1.1, 0.25, noise=0.7),
+        "cut": CopyCosts(0.7, 0.3, noise=0.8),
+        "first sentence": CopyCosts(0.9, 0.0, noise=3.0),
+    },
+    gamma=0.7,
+    terms=0.05,
 )
 
 
@@ -160,8 +196,8 @@ CLOSE = JudgeRecipe(
 class TrainingData:
     """What a judge is fitted to.
 
-    `columns` are those of n rows, then of m copies. `targets` (n, outputs) belong to the rows,
-    `originals` (m,), the rows of the copies, and `costs` (m, outputs) to the copies. `noise`
+    `columns` are those of n rows, then of m copies. `targets` (n, outputs) and the `kinds` of data
+    (n,) belong to the rows, `originals` (m,), the rows of the copies, and `costs` (m, outputs) to the copies. `noise`
     (n + m,) is that of both, in order.
     """
 
@@ -170,6 +206,7 @@ class TrainingData:
     noise: Array
     originals: Rows
     costs: Array
+    kinds: npt.NDArray[np.str_]
 
     def take(self, rows: Rows, copies: Rows) -> TrainingData:
         """The data of some rows, and of those copies whose original is among them."""
@@ -182,6 +219,7 @@ class TrainingData:
             noise=self.noise[np.concatenate([rows, n_rows + copies])],
             originals=position[self.originals[copies]],
             costs=self.costs[copies],
+            kinds=self.kinds[rows],
         )
 
 
@@ -191,13 +229,14 @@ def build_targets(rows: Sequence[GradedRow], score_share: float = 0.0) -> Array:
     With `score_share`, the ranks of `score` count that much beside those of correctness.
     """
     sources = [row.source for row in rows]
+    annotators = [row.annotator for row in rows]
     value = np.array([row.value for row in rows])
     correctness = rankdata([row.correctness for row in rows])
     if score_share:
         correctness = correctness + score_share * rankdata([row.score for row in rows])
     columns = [
-        graded_rows.rank_grades(value, sources),
-        graded_rows.rank_grades(correctness, sources),
+        graded_rows.rank_grades(value, sources, annotators),
+        graded_rows.rank_grades(correctness, sources, annotators),
     ]
     for fault in FAULTS:
         has_fault = np.array([row.fault == fault for row in rows])
@@ -243,6 +282,7 @@ def prepare_data(
         noise=np.array(noise),
         originals=np.array([contrast.row for contrast in contrasts], dtype=np.int64),
         costs=build_costs(contrasts, recipe),
+        kinds=np.array([KINDS.get(row.source, row.source) for row in rows]),
     )
 
 
@@ -252,8 +292,10 @@ def fit_machine(data: TrainingData, recipe: JudgeRecipe) -> JudgeModel:
     n_points = n_rows + len(data.originals)
     rows = np.arange(n_rows)
     graded = data.columns.take(rows)
+    # What is noisy counts less for the axes and spreads as well.
+    shares = 1 / data.noise[:n_rows]
     blocks = tuple(
-        fit_block(name, graded.blocks[name], block)
+        fit_block(name, graded.blocks[block.columns or name], block, shares, data.kinds)
         for name, block in recipe.blocks.items()
     )
     supports = kernel_machine.quantise_columns(blocks, data.columns.blocks)
@@ -289,21 +331,35 @@ def fit_machine(data: TrainingData, recipe: JudgeRecipe) -> JudgeModel:
     return JudgeModel(machine, idf, term_weights, scales={}, faults={})
 
 
-def fit_block(name: str, values: npt.NDArray[np.generic], recipe: BlockRecipe) -> Block:
-    """Fit the mean, the principal axes and the spread of a block of columns."""
+def fit_block(
+    name: str,
+    values: npt.NDArray[np.generic],
+    recipe: BlockRecipe,
+    shares: Array,
+    kinds: npt.NDArray[np.str_],
+) -> Block:
+    """Fit the mean, the axes and the spread of a block of columns (n, d).
+
+    `shares` (n,) say what each row counts for them, `kinds` (n,) which kind of data it is.
+    """
     numbers = np.asarray(values, dtype=np.float64)
-    mean = numbers.mean(axis=0)
+    mean = np.average(numbers, axis=0, weights=shares)
     axes = np.zeros((0, numbers.shape[1]))
     if recipe.n_axes:
-        covariance = np.cov(numbers, rowvar=False)
+        covariance = np.cov(numbers, rowvar=False, aweights=shares)
         _, vectors = np.linalg.eigh(covariance)
         # In ascending order of variance
         axes = vectors[:, : -recipe.n_axes - 1 : -1].T
+    if recipe.tells_kinds:
+        axes = _find_discriminants((numbers - mean) @ axes.T, kinds) @ axes
     # What a file holds
     mean = mean.astype(np.float32).astype(np.float64)
     axes = axes.astype(np.float32).astype(np.float64)
-    block = Block(name, mean, axes, np.ones(1), recipe.weight)
-    spread = kernel_machine.project_columns(block, numbers).std(axis=0) + 1e-6
+    columns = recipe.columns or name
+    block = Block(name, columns, mean, axes, np.ones(1), recipe.weight)
+    projected = kernel_machine.project_columns(block, numbers)
+    variance = np.average(projected**2, axis=0, weights=shares)
+    spread = np.sqrt(variance) + 1e-6
     weight = recipe.weight
     if recipe.common_spread:
         largest = spread.max()
@@ -312,7 +368,18 @@ def fit_block(name: str, values: npt.NDArray[np.generic], recipe: BlockRecipe) -
         weight *= len(spread) / shares.sum()
         spread = np.full(len(spread), largest)
     spread = spread.astype(np.float32).astype(np.float64)
-    return Block(name, mean, axes, spread, weight)
+    return Block(name, columns, mean, axes, spread, weight)
+
+
+def _find_discriminants(values: Array, kinds: npt.NDArray[np.str_]) -> Array:
+    """Find the directions that tell kinds apart, (kinds - 1, d), by Fisher's discriminants.
+
+    The covariance within the kinds is shrunk, because there are many columns.
+    """
+    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1)
+    analysis.fit(values, kinds)
+    n_directions = len(np.unique(kinds)) - 1
+    return np.asarray(analysis.scalings_[:, :n_directions].T, dtype=np.float64)
 
 
 def _compute_whole_kernel(

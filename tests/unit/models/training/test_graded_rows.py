@@ -33,11 +33,37 @@ def test_half_of_a_sources_mean_is_taken_from_its_ranks() -> None:
     grades = np.array([10.0, 20.0, 30.0, 40.0])
     sources = ["a", "a", "b", "b"]
     none, half, whole = (
-        graded_rows.rank_grades(grades, sources, share) for share in (0.0, 0.5, 1.0)
+        graded_rows.rank_grades(grades, sources, share=share)
+        for share in (0.0, 0.5, 1.0)
     )
     assert (np.diff(none) > 0).all()
     assert half == pytest.approx((none + whole) / 2)
     assert whole[:2].mean() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_strict_annotator_is_told_from_a_source_of_poor_rows() -> None:
+    """Two annotators read both sources; the strict one grades 1 lower, and source b is 3 lower."""
+    rng = np.random.default_rng(0)
+    sources = rng.choice(["a", "b"], size=4000)
+    annotators = rng.choice(["strict", "mild"], size=4000)
+    scores = rng.normal(size=4000) - 3.0 * (sources == "b")
+    scores -= 1.0 * (annotators == "strict")
+    strictness = graded_rows.measure_strictness(scores, sources, annotators)
+    mild, strict = (
+        strictness[annotators == name].mean() for name in ("mild", "strict")
+    )
+    assert mild - strict == pytest.approx(1.0, abs=0.1)
+    ranks = graded_rows.rank_grades(scores, sources, list(annotators), share=0.0)
+    assert ranks[annotators == "mild"].mean() == pytest.approx(
+        ranks[annotators == "strict"].mean(), abs=0.05
+    )
+
+
+def test_an_annotator_of_few_rows_counts_as_one_like_the_others() -> None:
+    scores = np.array([0.0] * 99 + [3.0])
+    annotators = ["many"] * 99 + ["one"]
+    strictness = graded_rows.measure_strictness(scores, ["a"] * 100, annotators)
+    assert 0 < strictness[-1] < 3.0 / (1 + graded_rows.SHRINKAGE) + 1e-9
 
 
 @pytest.mark.data
