@@ -52,7 +52,6 @@ SIDES = ("instruction", "response")
 STATE_LAYER = 21
 STATES = {
     "response states": 0,
-    "end states": 1,
     "instruction states": 2,
     "question states": 3,
 }

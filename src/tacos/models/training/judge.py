@@ -150,7 +150,6 @@ CLOSE = JudgeRecipe(
         "response": BlockRecipe(0.044, n_axes=64),
         "response states": BlockRecipe(0.235, n_axes=200, common_spread=True),
         "question states": BlockRecipe(0.44, n_axes=200, common_spread=True),
-        "end states": BlockRecipe(0.15, n_axes=100, common_spread=True),
         "kind of response": BlockRecipe(
             0.36,
             n_axes=150,
@@ -185,7 +184,7 @@ CLOSE = JudgeRecipe(
         "another's answer": CopyCosts(0.95, 0.95, noise=1.8),
         "half": CopyCosts(1.1, 0.25, noise=0.7),
         "cut": CopyCosts(0.7, 0.3, noise=0.8),
-        "first sentence": CopyCosts(0.9, 0.0, noise=3.0),
+        "first sentence": CopyCosts(1.0, 0.0, noise=2.5),
     },
     gamma=0.7,
     terms=0.05,
@@ -293,7 +292,7 @@ def fit_machine(data: TrainingData, recipe: JudgeRecipe) -> JudgeModel:
     rows = np.arange(n_rows)
     graded = data.columns.take(rows)
     # What is noisy counts less for the axes and spreads as well.
-    shares = 1 / data.noise[:n_rows]
+    shares = 1 / data.noise[:n_rows] ** 2
     blocks = tuple(
         fit_block(name, graded.blocks[block.columns or name], block, shares, data.kinds)
         for name, block in recipe.blocks.items()
