@@ -149,7 +149,7 @@ CLOSE = JudgeRecipe(
         "instruction": BlockRecipe(0.044, n_axes=64),
         "response": BlockRecipe(0.044, n_axes=64),
         "response states": BlockRecipe(0.235, n_axes=200, common_spread=True),
-        "question states": BlockRecipe(0.44, n_axes=200, common_spread=True),
+        "question states": BlockRecipe(0.5, n_axes=200, common_spread=True),
         "kind of response": BlockRecipe(
             0.36,
             n_axes=150,
@@ -182,12 +182,14 @@ CLOSE = JudgeRecipe(
     copy_noise=0.7,
     costs={
         "another's answer": CopyCosts(0.95, 0.95, noise=1.8),
-        "half": CopyCosts(1.1, 0.25, noise=0.7),
+        "half": CopyCosts(1.3, 0.15, noise=0.5),
         "cut": CopyCosts(0.7, 0.3, noise=0.8),
-        "first sentence": CopyCosts(1.0, 0.0, noise=2.5),
+        "first sentence": CopyCosts(1.1, 0.0, noise=2.0),
     },
+    score_share=0.3,
     gamma=0.7,
-    terms=0.05,
+    correction=0.05,
+    terms=0.03,
 )
 
 
