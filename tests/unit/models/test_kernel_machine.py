@@ -11,8 +11,12 @@ def blocks() -> tuple[Block, ...]:
     rng = np.random.default_rng(1)
     axes = np.linalg.qr(rng.normal(size=(12, 4)))[0].T
     return (
-        Block("plain", "plain", rng.normal(size=7), np.zeros((0, 7)), np.full(7, 1.3), 2.0),
-        Block("projected", "projected", rng.normal(size=12), axes, np.full(4, 0.8), 0.5),
+        Block(
+            "plain", "plain", rng.normal(size=7), np.zeros((0, 7)), np.full(7, 1.3), 2.0
+        ),
+        Block(
+            "projected", "projected", rng.normal(size=12), axes, np.full(4, 0.8), 0.5
+        ),
     )
 
 

@@ -23,7 +23,9 @@ def fit(recipe: BlockRecipe, shares: np.ndarray | None = None) -> kernel_machine
     return judge.fit_block("block", values, recipe, shares, kinds)
 
 
-def test_discriminants_find_what_tells_kinds_apart_where_principal_axes_miss_it() -> None:
+def test_discriminants_find_what_tells_kinds_apart_where_principal_axes_miss_it() -> (
+    None
+):
     values, kinds = two_kinds()
     principal = fit(BlockRecipe(1.0, n_axes=5))
     telling = fit(BlockRecipe(1.0, n_axes=6, tells_kinds=True))
