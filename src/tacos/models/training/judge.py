@@ -177,7 +177,7 @@ CLOSE = JudgeRecipe(
         "pandalm-2": 1.4,
     },
     # Reading copies takes time. It notices most of them by itself, but not another's answer.
-    copies={way: 0.25 for way in spoilt_responses.WAYS}
+    copies=dict.fromkeys(spoilt_responses.WAYS, 0.25)
     | {"another's answer": 1.0, "half": 1.0, "first sentence": 0.7},
     copy_noise=0.7,
     costs={
@@ -198,8 +198,8 @@ class TrainingData:
     """What a judge is fitted to.
 
     `columns` are those of n rows, then of m copies. `targets` (n, outputs) and the `kinds` of data
-    (n,) belong to the rows, `originals` (m,), the rows of the copies, and `costs` (m, outputs) to the copies. `noise`
-    (n + m,) is that of both, in order.
+    (n,) belong to the rows, `originals` (m,), the rows of the copies, and `costs` (m, outputs) to
+    the copies. `noise` (n + m,) is that of both, in order.
     """
 
     columns: SampleColumns
