@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tacos.workflows.check_tags import TagCheck as TagCheck
     from tacos.workflows.check_tags import check_tags as check_tags
     from tacos.workflows.check_tags import write_tag_sheet as write_tag_sheet
+    from tacos.workflows.clean import Cleaning as Cleaning
+    from tacos.workflows.clean import clean as clean
     from tacos.workflows.compare import Comparison as Comparison
     from tacos.workflows.compare import compare as compare
     from tacos.workflows.curve import SizeCurve as SizeCurve
@@ -66,6 +68,7 @@ _NAMES_OF = {
     "workflows.analyse": ("analyse", "Analysis"),
     "workflows.calibrate": ("calibrate",),
     "workflows.check_tags": ("check_tags", "write_tag_sheet", "TagCheck"),
+    "workflows.clean": ("clean", "Cleaning"),
     "workflows.compare": ("compare", "Comparison"),
     "workflows.curve": ("curve", "SizeCurve"),
     "workflows.distill": ("distill", "Distillation"),

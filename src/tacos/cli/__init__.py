@@ -16,6 +16,7 @@ from tacos.cli import (
     analyse,
     calibrate,
     check_tags,
+    clean,
     compare,
     curve,
     distill,
@@ -63,6 +64,10 @@ Try other strategies and sizes, without calling any model:
   tacos curve selected.jsonl.run --strategy mig --by grade
 
 \b
+Which rows are broken, refused or repeated? Drop them first.
+  tacos clean data.jsonl -o clean.jsonl
+
+\b
 What can --set judge.KEY=VALUE change? Panels, repetitions, criteria, ...
   tacos settings judge
 
@@ -101,6 +106,7 @@ app.command("select")(select.select)
 app.command("inspect")(inspect.inspect)
 app.command("explain")(explain.explain)
 app.command("quote")(quote.quote)
+app.command("clean")(clean.clean)
 app.command("calibrate")(calibrate.calibrate)
 app.command("reselect")(reselect.reselect)
 app.command("compare")(compare.compare)

@@ -1,0 +1,105 @@
+"""`tacos clean`: drop the rows that rules find unfit, with a reason each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tacos.cli.shared import console, option_settings, options
+from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.methods.cleaning.rules import PRESETS, RULES
+from tacos.workflows import clean as workflow
+from tacos.workflows.clean import Cleaning
+
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o", "--output", help="write the rows here; the suffix decides the format"
+    ),
+]
+Preset = Annotated[str, typer.Option(help=" or ".join(PRESETS))]
+Rules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rule",
+        help=f"a rule beside those of the preset, repeatable: {', '.join(RULES)}",
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="a rule of the preset that is left out, repeatable"),
+]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="drop rows that contain a prompt of this evaluation set, a file; repeatable"
+    ),
+]
+MinLength = Annotated[
+    int | None, typer.Option(help="drop responses of fewer characters")
+]
+MaxLength = Annotated[
+    int | None, typer.Option(help="drop responses of more characters")
+]
+
+
+def clean(  # noqa: PLR0913 - the options of the command
+    data: options.Data,
+    output: Output,
+    preset: Preset = "light",
+    rules: Rules = None,
+    without: Without = None,
+    against: Against = None,
+    min_length: MinLength = None,
+    max_length: MaxLength = None,
+    settings: options.SettingsFile = None,
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Drop broken, refused and repeated rows before anything is paid for.
+
+    The rows that stay keep their fields, types and order. <output>.dropped.jsonl has the dropped
+    rows, each with its rule and reason. No model is called.
+
+    Examples:
+
+      tacos clean data.jsonl -o clean.jsonl
+
+      tacos clean data.jsonl -o clean.jsonl --preset strict --without lengths
+
+      tacos clean data.jsonl -o clean.jsonl --against mt_bench.jsonl --against ifeval.jsonl
+    """
+    of_reading = option_settings.build_settings(
+        "robust",
+        settings,
+        sets,
+        EndpointOptions(None, None, None),
+    )
+    cleaning = workflow.clean(
+        data,
+        output,
+        preset=preset,
+        rules=rules or (),
+        without=without or (),
+        against=against or (),
+        min_length=min_length,
+        max_length=max_length,
+        settings=of_reading,
+    )
+    if as_json:
+        console.print_json(cleaning.as_dict())
+    else:
+        _print_cleaning(cleaning)
+
+
+def _print_cleaning(cleaning: Cleaning) -> None:
+    """Print what each rule dropped."""
+    lines = [("rows read", f"{cleaning.n_read:,}")]
+    for rule, n_rows in cleaning.counts.items():
+        lines.append((rule, f"{n_rows:,} dropped"))
+    lines.append(("rows kept", f"{cleaning.n_kept:,}"))
+    console.print_pairs("", lines)
+    console.print_line(f"rows: {cleaning.output}")
+    console.print_line(f"dropped, with reasons: {cleaning.dropped_file}")

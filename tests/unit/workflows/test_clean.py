@@ -1,0 +1,189 @@
+"""`tacos clean`: what is dropped is counted and named, what stays is as it was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from benchmarks.row_generator import generate_rows
+from tests.small_world import run_command
+
+import tacos
+from tacos.errors import ConfigError, InputError, OutputError
+from tacos.workflows.clean import Cleaning
+
+ROWS: list[dict[str, Any]] = [
+    {"instruction": "Name a colour.", "output": "Red is one.", "n": 1.5},
+    {"instruction": "name a COLOUR", "output": "red is one", "n": 2},
+    {"instruction": "Name a fruit.", "output": "As an AI language model, I cannot."},
+    {"instruction": "Name a fruit.", "output": "A pear\ufffd"},
+    {"instruction": "Name a tree.", "output": ""},
+    {"instruction": "Name a bird.", "output": "A wren.<|im_end|>"},
+    {"instruction": "Name a bird.", "output": "A wren."},
+    {"instruction": "Name a bird.", "output": "A wren."},
+]
+
+
+def write_rows(folder: Path, rows: list[dict[str, Any]] = ROWS) -> Path:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    return path
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def list_dropped(cleaning: Cleaning) -> dict[str, str]:
+    """Row -> rule."""
+    dropped = read_lines(cleaning.dropped_file)
+    return {row["id"].rpartition(":")[2]: row["rule"] for row in dropped}
+
+
+def test_light_drops_broken_refused_and_repeated_rows(tmp_path: Path) -> None:
+    cleaning = tacos.clean(write_rows(tmp_path), tmp_path / "clean.jsonl")
+    assert list_dropped(cleaning) == {
+        "1": "duplicates",
+        "2": "refusals",
+        "3": "encoding",
+        "4": "empty or repeated",
+        "7": "empty or repeated",
+    }
+    assert cleaning.counts == {
+        "empty or repeated": 2,
+        "encoding": 1,
+        "refusals": 1,
+        "duplicates": 1,
+    }
+    assert (cleaning.n_read, cleaning.n_kept) == (8, 3)
+    lines = (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()
+    kept = (tmp_path / "clean.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line) for line in kept] == [
+        json.loads(lines[number]) for number in (0, 5, 6)
+    ]
+
+
+def test_a_dropped_row_has_its_reason_and_itself(tmp_path: Path) -> None:
+    cleaning = tacos.clean(write_rows(tmp_path), tmp_path / "clean.jsonl")
+    dropped = {row["rule"]: row for row in read_lines(cleaning.dropped_file)}
+    assert dropped["refusals"]["reason"] == "As an AI language model"
+    assert json.loads(dropped["refusals"]["row"]) == ROWS[2]
+    assert dropped["duplicates"]["reason"].endswith("the same as rows.jsonl:0")
+
+
+def test_every_rule_is_optional(tmp_path: Path) -> None:
+    cleaning = tacos.clean(
+        write_rows(tmp_path),
+        tmp_path / "clean.jsonl",
+        rules=["boilerplate"],
+        without=["refusals", "encoding"],
+        max_length=20,
+    )
+    assert cleaning.rules == ("boilerplate", "lengths", "duplicates")
+    dropped = list_dropped(cleaning)
+    assert dropped["2"] == "lengths"
+    assert dropped["5"] == "boilerplate"
+    assert "3" not in dropped
+
+
+def test_near_duplicates_name_the_first(tmp_path: Path) -> None:
+    pytest.importorskip("rensa")
+    answer = "Mexico, Peru, Chile, Cuba and Spain are five countries of many more."
+    rows = [
+        {"instruction": "Name five countries that speak Spanish.", "output": answer},
+        {"instruction": "List five countries that speak Spanish.", "output": answer},
+    ]
+    cleaning = tacos.clean(
+        write_rows(tmp_path, rows),
+        tmp_path / "clean.jsonl",
+        preset="strict",
+    )
+    (dropped,) = read_lines(cleaning.dropped_file)
+    assert dropped["rule"] == "near-duplicates"
+    assert dropped["reason"].endswith("the same as rows.jsonl:0")
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    table = pl.DataFrame(ROWS[:3], schema_overrides={"n": pl.Float32}, strict=False)
+    table.write_parquet(tmp_path / "rows.parquet")
+    cleaning = tacos.clean(tmp_path / "rows.parquet", tmp_path / "clean.parquet")
+    kept = pl.read_parquet(cleaning.output)
+    assert kept.schema == table.schema
+    assert kept.height == 1
+
+
+def test_many_unreadable_rows_are_dropped_not_fatal(tmp_path: Path) -> None:
+    path = write_rows(tmp_path)
+    path.write_text(path.read_text("utf-8") + '{"instruction": \n' * 5, "utf-8")
+    cleaning = tacos.clean(path, tmp_path / "clean.jsonl")
+    assert cleaning.counts["unreadable"] == 5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"preset": "none"},
+        {"rules": ["refusal"]},
+        {"without": ["all"]},
+        {"min_length": 5, "max_length": 4},
+        {"min_length": -1},
+    ],
+)
+def test_unknown_rules_and_bounds_are_one_line(tmp_path: Path, options: Any) -> None:
+    with pytest.raises(ConfigError):
+        tacos.clean(write_rows(tmp_path), tmp_path / "clean.jsonl", **options)
+
+
+def test_bad_paths_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        tacos.clean(tmp_path / "none.jsonl", tmp_path / "clean.jsonl")
+    with pytest.raises(OutputError):
+        tacos.clean(write_rows(tmp_path), tmp_path / "clean.what")
+
+
+def test_the_command_prints_counts(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path)
+    output = tmp_path / "clean.jsonl"
+    _, printed = run_command("clean", str(rows), "-o", str(output))
+    assert "refusals" in printed
+    assert "1 dropped" in printed
+    code, as_json = run_command("clean", str(rows), "-o", str(output), "--json")
+    assert code == 0
+    assert json.loads(as_json)["n_kept"] == 3
+
+
+def test_rows_that_contain_evaluation_prompts_are_dropped(tmp_path: Path) -> None:
+    """200 planted prompts are found, 200 of 200."""
+    generated = list(generate_rows(800, seed=5, duplicates={}))
+    prompts = [each.row["instruction"] for each in generated[:200]]
+    evaluation = tmp_path / "eval.jsonl"
+    lines = [json.dumps({"prompt": prompt}) for prompt in prompts]
+    evaluation.write_text("\n".join(lines), "utf-8")
+    rows: list[dict[str, Any]] = [each.row for each in generated[200:]]
+    planted = [
+        {**row, "instruction": f"Please: {prompt}"}
+        for row, prompt in zip(rows, prompts, strict=False)
+    ]
+    cleaning = tacos.clean(
+        write_rows(tmp_path, [*planted, *rows[200:]]),
+        tmp_path / "clean.jsonl",
+        against=evaluation,
+    )
+    dropped = read_lines(cleaning.dropped_file)
+    of_rule = [row for row in dropped if row["rule"] == "contamination"]
+    assert [row["id"] for row in of_rule] == [f"rows.jsonl:{i}" for i in range(200)]
+    assert all("of a prompt of eval.jsonl:" in row["reason"] for row in of_rule)
+
+
+def test_an_evaluation_file_without_prompts_is_one_line(tmp_path: Path) -> None:
+    evaluation = tmp_path / "eval.jsonl"
+    evaluation.write_text('{"id": 3, "score": 1}\n', "utf-8")
+    with pytest.raises(InputError, match="its fields are id, score"):
+        tacos.clean(write_rows(tmp_path), tmp_path / "clean.jsonl", against=evaluation)
+    with pytest.raises(ConfigError, match="--against"):
+        tacos.clean(
+            write_rows(tmp_path),
+            tmp_path / "clean.jsonl",
+            rules=["contamination"],
+        )
