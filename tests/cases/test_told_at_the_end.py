@@ -18,6 +18,7 @@ import tacos
 from tacos.errors import ConfigError
 
 ROWS = make_rows(80, long_response)
+SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
 
 
 def judge_twice(
@@ -77,6 +78,22 @@ def test_another_selection_says_what_the_judge_is_worth(done: tacos.Selection) -
 def test_a_plain_run_has_no_such_line(done: tacos.Selection) -> None:
     assert "selected by" not in run_command("runs", "show", done.run)[1]
     assert done.summary.request["strategy"] == "tacos"
+
+
+# What the judge's numbers are
+
+
+def test_the_embedded_judge_s_numbers_say_what_they_are(tmp_path: Path) -> None:
+    """Correctness sounds like a check of facts, one reliability like a law; value follows length."""
+    asked = ("select", SAMPLE, "-n", 20, "-o", tmp_path / "out.jsonl")
+    code, printed = run_command(*asked, "--set", "judge.scores=one")
+    assert code == 0, printed
+    table = " ".join(printed.replace("│", " ").split())
+    assert "as it sounds: the embedded judge checks no facts" in table
+    assert "had not seen: 2% to 23% by data set" in table
+    assert "the value follows the length of the response (rank correlation 0.8" in table
+    assert "judge.scores=one changed nothing" in table
+    assert "judge.scores=one" not in run_command(*asked)[1]
 
 
 # Nothing is left behind

@@ -519,9 +519,9 @@ class SelectSettings(SettingsSection):
     `paper`).
     """
     tag_price: float = Field(1.5, ge=0)
-    """What covering one more canonical tag is worth, in points of the grade (1 to 100) to expect of
-    a row, for a judge that says nothing; less by the judge's reliability for one that does. 0: only
-    scores count (preset `paper`). See `tacos.methods.selecting.objective`.
+    """What one more tag is worth, in points of expected quality (1 to 100), if the judge were
+    worthless; the more reliable the judge, the less. 0: only scores count (preset `paper`). See
+    `tacos.methods.selecting.objective`.
     """
     # Single rows
     keep: tuple[str, ...] = ()

@@ -157,7 +157,7 @@ def _resolve_matcher_model(settings: Settings) -> str:
     return _resolve_endpoint_model(
         settings,
         settings.normalise.model,
-        "tags are matched by a language model: name one in llm.model (--model), or leave "
+        "normalise.model needs a language model: name one with --model (llm.model), or leave "
         "normalise.model empty",
     )
 

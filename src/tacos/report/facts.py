@@ -24,6 +24,7 @@ from tacos.report import selection_facts
 from tacos.report.score_figures import (
     summarise_scores,
     warn_about_length,
+    warn_about_numbers,
     warn_about_rating,
 )
 from tacos.report.selection_request import read_request
@@ -175,6 +176,7 @@ def summarise_run(
     figures["warnings"] = [
         *warn_about_tags(artifacts, figures.get("n_untagged", 0)),
         *warn_about_length(artifacts, scores),
+        *warn_about_numbers(settings, scores),
         *warn_about_rating(artifacts, settings),
     ]
     if "selection" in artifacts:

@@ -137,7 +137,7 @@ def warn_about_length(
     known = [each for each in correlations if each["value"] is not None]
     strongest = max(known, key=lambda each: abs(each["value"]), default=None)
     if strongest is None or abs(strongest["value"]) < CORRELATION_THAT_DECIDES:
-        return warnings
+        return [*warnings, *_warn_about_value(scores)]
     favoured = "longest" if strongest["value"] > 0 else "shortest"
     described = describe_length_correlation(scores["score"])
     warnings.append(
@@ -145,6 +145,40 @@ def warn_about_length(
         f"{described}); taking the {favoured} rows would select much the same"
     )
     return warnings
+
+
+def _warn_about_value(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One sentence where the value follows length, though the score, made of it, does so less."""
+    if "value" not in scores:
+        return []
+    figures = scores["value"]
+    correlations = [figures["length_correlation"], figures["pool_length_correlation"]]
+    known = [abs(each["value"]) for each in correlations if each["value"] is not None]
+    if max(known, default=0.0) < CORRELATION_THAT_DECIDES:
+        return []
+    return [
+        "the value follows the length of the response (rank correlation "
+        f"{describe_length_correlation(figures)}), and a part of the score with it: compare the "
+        "lengths of pool and selection, or match them (--match-length)"
+    ]
+
+
+def warn_about_numbers(
+    settings: Settings,
+    scores: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """One sentence where one score was asked for, but the judge gives two numbers whatever it is
+    asked.
+    """
+    # In `paper` it is part of the procedure, whoever judges.
+    if settings.preset == "paper" or settings.judge.scores == "two":
+        return []
+    if "value" not in scores:
+        return []
+    return [
+        "judge.scores=one changed nothing: it asks language models for one score, and this judge "
+        "gives value and correctness"
+    ]
 
 
 def describe_length_correlation(figures: Mapping[str, Any]) -> str:

@@ -171,8 +171,8 @@ def test_a_function_that_judges_makes_no_pairs_and_the_summary_says_why(
     assert done.summary.n_graded == {"grade": N}
     assert done.summary.n_pairs == 0
     told = dict(format_summary(done.summary))["judged"]
-    assert told.startswith(f"{N} rows, each by itself")
-    assert "comparisons of a pointwise judge change nothing" in told
+    assert told.startswith(f"{N} rows, one by one")
+    assert "since this judge sees one row at a time" in told
     assert "fast tier" not in told, "this judge is a function, with one tier"
     assert tacos.load(tmp_path / "run").settings.judge.mode == "singleton"
 

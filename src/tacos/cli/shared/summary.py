@@ -15,6 +15,7 @@ from tacos.report.selection_request import describe_request
 from tacos.report.spending_figures import describe_spending
 
 EXCLUDED = "on the exclude list"
+EMBEDDED_JUDGE = "embedded-judge"
 N_NAMED = 3
 """Clusters and tags that a line names."""
 N_REMARKS = 5
@@ -301,7 +302,7 @@ def _format_judging(summary: RunSummary) -> Lines:
 def _format_single_grades(summary: RunSummary) -> str:
     """Who graded how many rows one by one, and why no pairs were compared."""
     n_graded = summary.n_graded
-    texts = [f"{n_graded.get('grade', 0):,} rows, each by itself"]
+    texts = [f"{n_graded.get('grade', 0):,} rows, one by one"]
     if "reread" in n_graded:
         texts.append(f"{n_graded['reread']:,} of them again by the slow tier")
     if summary.lacks_close_tier:
@@ -310,9 +311,7 @@ def _format_single_grades(summary: RunSummary) -> str:
             "installed (guide, Install)"
         )
     if summary.is_pointwise:
-        texts.append(
-            "no pairs were compared: comparisons of a pointwise judge change nothing"
-        )
+        texts.append("no pairs were compared, since this judge sees one row at a time")
     return "; ".join(texts)
 
 
@@ -327,9 +326,17 @@ def _format_scores(summary: RunSummary) -> Lines:
         correlation = describe_length_correlation(figures)
         if correlation:
             text += f"; correlation with length {correlation}"
+        if name == "correctness" and _is_judged_by_embedded(summary):
+            text += "; as it sounds: the embedded judge checks no facts"
         yield name, text
     for warning in summary.warnings:
         yield "warning", warning
+
+
+def _is_judged_by_embedded(summary: RunSummary) -> bool:
+    """Whether the scores are those of the judge that is shipped with tacos."""
+    models = summary.models
+    return (models.get("judge") or models.get("grade")) == EMBEDDED_JUDGE
 
 
 def _format_judge_rates(rates: Mapping[str, Any]) -> str:

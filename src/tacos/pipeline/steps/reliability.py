@@ -136,4 +136,9 @@ def _read_card(embedded: EmbeddedJudge) -> Reliability:
     by_kind = embedded.reliability
     if "all" not in by_kind:
         return Reliability(None, NOT_MEASURED)
-    return Reliability(by_kind["all"], OF_CARD)
+    of_sets = [share for kind, share in by_kind.items() if kind != "all"]
+    basis = OF_CARD
+    if of_sets:
+        # One figure would hide how much it depends on the data.
+        basis += f": {min(of_sets):.0%} to {max(of_sets):.0%} by data set"
+    return Reliability(by_kind["all"], basis)
