@@ -459,3 +459,12 @@ def test_a_row_that_no_file_can_hold_is_left_out(tmp_path: Path) -> None:
     exported = tacos.export(rows, "trl", tmp_path / "out")
     assert exported.n_rows == 2
     assert exported.reasons == {"cannot be stored as JSON: UnicodeEncodeError": 1}
+
+
+def test_a_text_that_looks_like_a_dialogue_stays_a_text(tmp_path: Path) -> None:
+    text = "Human: Hi.\n\nAssistant: Hello."
+    looks = {"instruction": "Classify.", "input": "x", "output": text}
+    rows = export_rows([*TABLE, looks], "llama-factory", tmp_path / "out")
+    # One such row in Alpaca would have cost all rows their column of inputs.
+    assert rows[-1]["input"] == "x"
+    assert rows[-1]["output"] == text

@@ -142,7 +142,9 @@ def _iterate_message_lists(
         value = row.get(column) if column else None
         if isinstance(value, Mapping) and isinstance(value.get("messages"), list):
             value = value["messages"]
-        if layout.format == "tree" or not holds_messages(value):
+        # In a column of questions or answers, a text is a text, whatever it looks like.
+        is_text = isinstance(value, str) and layout.format != "conversation"
+        if is_text or layout.format == "tree" or not holds_messages(value):
             continue
         yield place_turns(value, roles), list_messages(value)
 
