@@ -41,9 +41,9 @@ COEFFICIENT_STEPS = 2.0**18
 class Block:
     """How one group of columns becomes whole numbers.
 
-    `columns` names the group; several blocks may look at the same one. `mean` is (d,), `axes` (k, d)
-    or (0, d) for none, `spread` (k or d,) the standard deviation of each column after that, `weight`
-    what the block counts in a squared distance.
+    `columns` names the group; several blocks may look at the same one. `mean` is (d,), `axes`
+    (k, d) or (0, d) for none, `spread` (k or d,) the standard deviation of each column after that,
+    `weight` what the block counts in a squared distance.
     """
 
     name: str
