@@ -209,7 +209,15 @@ def test_a_judge_of_a_panel_that_gives_no_usable_verdict_is_named(
     tmp_path: Path, server: FaultServer
 ) -> None:
     with pytest.raises(FailureRateError, match=r"refused.* \(pair 0 ab by mute"):
-        select(tmp_path, settings(server, "pair.rounds=1", models=["tiny-1", "mute"]))
+        select(
+            tmp_path,
+            settings(
+                server,
+                "pair.rounds=1",
+                "llm.stop_early=false",
+                models=["tiny-1", "mute"],
+            ),
+        )
     done = select(
         tmp_path,
         settings(
