@@ -90,7 +90,7 @@ def test_the_embedded_judge_s_numbers_say_what_they_are(tmp_path: Path) -> None:
     assert code == 0, printed
     table = " ".join(printed.replace("│", " ").split())
     assert "as it sounds: the embedded judge checks no facts" in table
-    assert "had not seen: 2% to 23% by data set" in table
+    assert "had not seen: 4% to 24% by data set" in table
     assert "the value follows the length of the response (rank correlation 0.8" in table
     assert "judge.scores=one changed nothing" in table
     assert "judge.scores=one" not in run_command(*asked)[1]

@@ -169,7 +169,7 @@ def test_a_wrong_key_or_model_ends_at_the_first_reply(
 
 
 def test_an_address_where_nobody_answers_is_one_clear_error(connect: Connect) -> None:
-    with pytest.raises(LLMError, match=r"cannot reach http://127.0.0.1:9/v1: .*"):
+    with pytest.raises(LLMError, match=r"http://127.0.0.1:9/v1: cannot be reached"):
         connect("http://127.0.0.1:9/v1").answer(tag_requests(3))
 
 

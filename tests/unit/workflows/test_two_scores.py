@@ -125,7 +125,8 @@ def test_scores_that_follow_length_are_warned_of_with_the_figure(
 
 def test_a_score_that_does_not_follow_length_is_not_warned_of(tmp_path: Path) -> None:
     even = select(tmp_path / "run", judging={"target": 0.5})
-    assert even.summary.warnings == []
+    (warning,) = even.summary.warnings
+    assert warning.startswith("the value follows the length"), "not the score"
 
 
 def test_paper_says_how_many_rows_its_heuristic_of_length_left_out(
