@@ -189,5 +189,7 @@ def test_a_folder_is_read_and_an_empty_file_in_it_is_named(tmp_path: Path) -> No
     """x_stream: the folder that `save_to_disk` makes."""
     (tmp_path / "state.txt").touch()
     (tmp_path / "data-00000-of-00001.arrow").touch()
-    with pytest.raises(InputError, match=r"data-00000-of-00001.arrow is empty"):
+    with pytest.raises(
+        InputError, match=r"data-00000-of-00001\.arrow is empty: give a file with"
+    ):
         read_all(tmp_path)

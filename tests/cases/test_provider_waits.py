@@ -339,7 +339,9 @@ def test_a_proxy_that_cannot_be_reached_in_time_is_no_timeout_of_the_server(
             proxy=f"http://127.0.0.1:{address[1]}",
             connect_timeout=0.3,
         )
-        with pytest.raises(LLMError, match=r"cannot be reached"):
+        with pytest.raises(
+            LLMError, match=r"^http://api\.invalid/v1: cannot be reached"
+        ):
             client.answer(tag_requests(2))
         for each in waiting:
             each.close()

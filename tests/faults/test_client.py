@@ -169,7 +169,9 @@ def test_a_wrong_key_or_model_ends_at_the_first_reply(
 
 
 def test_an_address_where_nobody_answers_is_one_clear_error(connect: Connect) -> None:
-    with pytest.raises(LLMError, match=r"http://127.0.0.1:9/v1: cannot be reached"):
+    with pytest.raises(
+        LLMError, match=r"^http://127.0.0.1:9/v1: cannot be reached \(.+\); check"
+    ):
         connect("http://127.0.0.1:9/v1").answer(tag_requests(3))
 
 

@@ -5,6 +5,7 @@ Every figure says how many rows it rests on. A stage that the settings leave out
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -129,6 +130,11 @@ class RunSummary:
     "longest": the figures of `tacos.methods.measures.selection_figures`.
     """
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def total_seconds(self) -> float:
+        """The seconds of all stages; the same whatever their order."""
+        return round(math.fsum(self.seconds.values()), 2)
 
     @property
     def n_clusters(self) -> int:

@@ -103,7 +103,9 @@ def test_one_score_is_enough_and_has_no_numbers(tmp_path: Path) -> None:
 
 
 def test_three_numbers_are_an_error_that_says_what_is_wanted(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"or a pair \(value, correctness\)"):
+    with pytest.raises(
+        ModelError, match=r"a score from 1 to 100, or a pair \(value, correctness\)"
+    ):
         select(
             tmp_path / "run",
             judge=lambda instructions, responses: [(1, 2, 3) for _ in responses],

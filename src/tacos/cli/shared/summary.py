@@ -58,7 +58,7 @@ def format_summary(
         ("models", _join_pairs(summary.models)),
         *_format_spending(summary),
         *_format_replies(summary),
-        ("seconds", _format_seconds(summary.seconds, waited)),
+        ("seconds", _format_seconds(summary, waited)),
     ]
 
 
@@ -407,16 +407,16 @@ def _format_reasons(reasons: Mapping[str, int]) -> str:
     return ", ".join(shown)
 
 
-def _format_seconds(seconds: Mapping[str, float], waited: float | None) -> str:
+def _format_seconds(summary: RunSummary, waited: float | None) -> str:
     """How long the command took, the total of the stages, and those that took longest, the slowest
     first.
     """
-    slowest_first = sorted(seconds.items(), key=lambda item: -item[1])
+    slowest_first = sorted(summary.seconds.items(), key=lambda item: -item[1])
     stages = [
         f"{stage} {value:.1f}" for stage, value in slowest_first if value >= SHORTEST
     ]
     details = f" ({', '.join(stages)})" if stages else ""
-    total = sum(seconds.values())
+    total = summary.total_seconds
     if waited is None:
         return f"{total:.1f} in stages{details}"
     command = f"{waited:.1f} for this command"
