@@ -29,7 +29,13 @@ from threadpoolctl import threadpool_limits
 
 from tacos.models import judge, judge_model, smollm2
 from tacos.models.static_encoder import StaticEncoder
-from tacos.models.training import graded_rows, preference_pairs, spoilt_responses
+from tacos.models.training import (
+    graded_rows,
+    judge_recipes,
+    judge_scales,
+    preference_pairs,
+    spoilt_responses,
+)
 from tacos.models.training import judge as training
 from tacos.models.training.graded_rows import GradedRow
 from tacos.models.training.preference_pairs import PreferencePair
@@ -111,7 +117,7 @@ def measure_tier(
     n_partitions: int,
 ) -> Figures:
     """Every held-out figure of one tier."""
-    recipe = {"fast": training.FAST, "close": training.CLOSE}[tier]
+    recipe = {"fast": judge_recipes.FAST, "close": judge_recipes.CLOSE}[tier]
     rows = graded_rows.read_graded_rows(data)
     texts = [(row.instruction, row.response) for row in rows]
     groups = graded_rows.group_rows(texts)
@@ -230,7 +236,9 @@ def measure_faults(rows: Sequence[GradedRow], outputs: Sequence[Array]) -> Figur
     figures: Figures = {}
     for number, fault in enumerate(judge_model.FAULTS, start=len(HEADS)):
         has_fault = np.array([row.fault == fault for row in rows])
-        aucs = [training.measure_auc(each[:, number], has_fault) for each in outputs]
+        aucs = [
+            judge_scales.measure_auc(each[:, number], has_fault) for each in outputs
+        ]
         figures[fault] = {"n": int(has_fault.sum()), "auc": mean(aucs)}
     return figures
 

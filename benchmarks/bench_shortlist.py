@@ -8,7 +8,7 @@ selected by comparisons. A row's true score is the mean of its value and correct
 readers gave them; the judge is that score and noise of 5 points, drawn anew for each row of each
 request. The stages are those of the pipeline (`make_shortlist`, `pair_samples`, `rate_samples`,
 `make_selection`) on tables in memory, with `pair.method=active` and 1, 2 and 4 requests per
-shortlisted row; only the shortlist differs:
+shortlisted row, near-duplicates allowed; only the shortlist differs:
 
     random       rows at random, within clusters
     before       the best of each cluster by the judge of 0.2, and a tenth at random
@@ -156,7 +156,7 @@ def build_settings(arm: str, budget: float, seed: int) -> Settings:
     }
     return load_settings(
         seed=seed,
-        select={"n": N},
+        select={"n": N, "limit": 1.0},
         shortlist={"factor": FACTOR, **rules[arm]},
         pair={"method": "active", "budget": budget, "rounds": 6},
         judge={"model": "simulated", "mode": "comparative", "target": 0.5},

@@ -20,18 +20,15 @@ predicted by a judge that had seen neither the row's instruction nor its respons
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 from scipy.stats import rankdata
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from tacos.models import (
@@ -50,147 +47,34 @@ from tacos.models.judge_model import (
     FaultCurve,
     JudgeModel,
     SampleColumns,
-    Scale,
     StateReader,
 )
 from tacos.models.kernel_machine import Block, KernelMachine
 from tacos.models.static_encoder import StaticEncoder
 from tacos.models.training import graded_rows, spoilt_responses
 from tacos.models.training.graded_rows import GradedRow
+from tacos.models.training.judge_recipes import (
+    CLOSE,
+    FAST,
+    BlockRecipe,
+    JudgeRecipe,
+    find_copy_costs,
+)
+from tacos.models.training.judge_scales import (
+    fit_fault_curve,
+    fit_scale,
+    measure_reliability,
+)
 from tacos.models.training.spoilt_responses import Contrast
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-MIN_FAULT_ROWS = 20
 KINDS = {
     "coachlm-raw": "alpaca",
     "pandalm-1": "pandalm",
     "pandalm-2": "pandalm",
 }
 """Sources that are of one kind of data; the others are kinds of their own."""
-N_KNOTS = 21
-
-
-@dataclass(frozen=True)
-class BlockRecipe:
-    """A block of columns: its weight in a squared distance, and its principal axes (0: none).
-
-    Each column is divided by its own spread, or, with `common_spread`, all by the largest, so that
-    the first axes count most. With `tells_kinds`, the axes are those that tell kinds of data apart
-    (linear discriminants, after `n_axes` principal ones): what is good differs by kind, and so rows
-    learn from rows of their own kind. `columns` names other columns than those of the block's name.
-    """
-
-    weight: float
-    n_axes: int = 0
-    common_spread: bool = False
-    tells_kinds: bool = False
-    columns: str = ""
-
-
-class CopyCosts(NamedTuple):
-    """What a spoilt copy should cost each number, in normal scores, and how noisy that is."""
-
-    value: float
-    correctness: float
-    noise: float
-
-
-@dataclass(frozen=True)
-class JudgeRecipe:
-    """What is chosen rather than fitted."""
-
-    blocks: Mapping[str, BlockRecipe]
-    source_noise: Mapping[str, float]
-    """How noisy the grades of a source are taken to be; 1 for the others."""
-    copies: Mapping[str, float] | None = None
-    """Which shares of the spoilt copies are enough, see `spoilt_responses.draw_contrasts`."""
-    copy_noise: float = 1.0
-    """The noise of spoilt copies, as a multiple of what `WAYS` says."""
-    costs: Mapping[str, CopyCosts] = field(default_factory=dict)
-    """Other costs of some ways of spoiling than those that `WAYS` says."""
-    score_share: float = 0.0
-    """What the grade `score`, which is nearly correctness, counts in the target of correctness."""
-    gamma: float = 0.4
-    noise: float = 1.0
-    correction: float = 0.1
-    """The noise of rows in the second step, as a multiple of the first step's."""
-    terms: float = 0.2
-    """What the linear kernel of the token terms weighs."""
-
-
-FAST = JudgeRecipe(
-    blocks={
-        "features": BlockRecipe(2.0),
-        "instruction": BlockRecipe(0.4, n_axes=64),
-        "response": BlockRecipe(0.4, n_axes=64),
-    },
-    source_noise={
-        "alpaca": 0.67,
-        "zh": 2.0,
-        "code": 2.0,
-        "lima": 2.0,
-        "pandalm-1": 2.0,
-        "pandalm-2": 2.0,
-    },
-    correction=0.05,
-    # What is left out of an answer shows in its value; correctness hears of it as little as it can.
-    costs={
-        "another's answer": CopyCosts(0.95, 0.9, noise=2.0),
-        "half": CopyCosts(0.9, 0.4, noise=0.7),
-        "cut": CopyCosts(0.5, 0.2, noise=1.0),
-        "first sentence": CopyCosts(0.3, 0.0, noise=8.0),
-    },
-    score_share=0.5,
-)
-CLOSE = JudgeRecipe(
-    blocks={
-        "features": BlockRecipe(0.235),
-        "instruction": BlockRecipe(0.044, n_axes=64),
-        "response": BlockRecipe(0.044, n_axes=64),
-        "response states": BlockRecipe(0.235, n_axes=200, common_spread=True),
-        "question states": BlockRecipe(0.5, n_axes=200, common_spread=True),
-        "kind of response": BlockRecipe(
-            0.36,
-            n_axes=150,
-            common_spread=True,
-            tells_kinds=True,
-            columns="response states",
-        ),
-        "kind of instruction": BlockRecipe(
-            0.21,
-            n_axes=150,
-            common_spread=True,
-            tells_kinds=True,
-            columns="instruction states",
-        ),
-    },
-    source_noise={
-        "alpaca": 0.7,
-        "coachlm-raw": 0.7,
-        "coachlm-revised": 1.0,
-        "dolly": 2.8,
-        "lima": 2.8,
-        "zh": 1.4,
-        "code": 1.4,
-        "pandalm-1": 1.4,
-        "pandalm-2": 1.4,
-    },
-    # Reading copies takes time. It notices most of them by itself, but not another's answer.
-    copies=dict.fromkeys(spoilt_responses.WAYS, 0.25)
-    | {"another's answer": 1.0, "half": 1.0, "first sentence": 0.7},
-    copy_noise=0.7,
-    costs={
-        "another's answer": CopyCosts(0.95, 0.95, noise=1.8),
-        "half": CopyCosts(1.3, 0.15, noise=0.5),
-        "cut": CopyCosts(0.7, 0.3, noise=0.8),
-        "first sentence": CopyCosts(1.1, 0.0, noise=2.0),
-    },
-    score_share=0.3,
-    gamma=0.7,
-    correction=0.05,
-    terms=0.03,
-)
 
 
 @dataclass(frozen=True)
@@ -245,14 +129,6 @@ def build_targets(rows: Sequence[GradedRow], score_share: float = 0.0) -> Array:
     return np.stack(columns, axis=1)
 
 
-def find_copy_costs(name: str, recipe: JudgeRecipe) -> CopyCosts:
-    """Find what a way of spoiling costs under this recipe."""
-    if name in recipe.costs:
-        return recipe.costs[name]
-    way = spoilt_responses.WAYS[name]
-    return CopyCosts(way.value_cost, way.correctness_cost, way.noise)
-
-
 def build_costs(contrasts: Sequence[Contrast], recipe: JudgeRecipe) -> Array:
     """Return by how much each output of an original lies above its copy's, (m, outputs)."""
     costs = np.zeros((len(contrasts), len(OUTPUTS)))
@@ -296,7 +172,7 @@ def fit_machine(data: TrainingData, recipe: JudgeRecipe) -> JudgeModel:
     # What is noisy counts less for the axes and spreads as well.
     shares = 1 / data.noise[:n_rows] ** 2
     blocks = tuple(
-        fit_block(name, graded.blocks[block.columns or name], block, shares, data.kinds)
+        fit_block(name, graded.blocks, block, shares, data.kinds)
         for name, block in recipe.blocks.items()
     )
     supports = kernel_machine.quantise_columns(blocks, data.columns.blocks)
@@ -334,16 +210,17 @@ def fit_machine(data: TrainingData, recipe: JudgeRecipe) -> JudgeModel:
 
 def fit_block(
     name: str,
-    values: npt.NDArray[np.generic],
+    columns: kernel_machine.Columns,
     recipe: BlockRecipe,
     shares: Array,
     kinds: npt.NDArray[np.str_],
 ) -> Block:
-    """Fit the mean, the axes and the spread of a block of columns (n, d).
+    """Fit the mean, the axes and the spread of a block: one group of `columns`, each (n, d).
 
     `shares` (n,) say what each row counts for them, `kinds` (n,) which kind of data it is.
     """
-    numbers = np.asarray(values, dtype=np.float64)
+    group = recipe.columns or name
+    numbers = np.asarray(columns[group], dtype=np.float64)
     mean = np.average(numbers, axis=0, weights=shares)
     axes = np.zeros((0, numbers.shape[1]))
     if recipe.n_axes:
@@ -356,8 +233,7 @@ def fit_block(
     # What a file holds
     mean = mean.astype(np.float32).astype(np.float64)
     axes = axes.astype(np.float32).astype(np.float64)
-    columns = recipe.columns or name
-    block = Block(name, columns, mean, axes, np.ones(1), recipe.weight)
+    block = Block(name, group, mean, axes, np.ones(1), recipe.weight)
     projected = kernel_machine.project_columns(block, numbers)
     variance = np.average(projected**2, axis=0, weights=shares)
     spread = np.sqrt(variance) + 1e-6
@@ -369,7 +245,7 @@ def fit_block(
         weight *= len(spread) / shares.sum()
         spread = np.full(len(spread), largest)
     spread = spread.astype(np.float32).astype(np.float64)
-    return Block(name, columns, mean, axes, spread, weight)
+    return Block(name, group, mean, axes, spread, weight)
 
 
 def _find_discriminants(values: Array, kinds: npt.NDArray[np.str_]) -> Array:
@@ -504,80 +380,6 @@ def fit_scales(
         if curve is not None:
             curves[fault] = curve
     return JudgeModel(model.machine, model.idf, model.term_weights, scales, curves)
-
-
-def fit_scale(outputs: Array, grades: Array) -> Scale:
-    """Fit the grade that each output lets one expect: isotonic, and rising throughout."""
-    fitted = IsotonicRegression().fit(outputs, grades).predict(outputs)
-    # The means of stretches rather than values at knots, which are those of steps.
-    order = np.argsort(outputs, kind="stable")
-    stretches = [part for part in np.array_split(order, N_KNOTS) if len(part)]
-    knots = np.array([outputs[part].mean() for part in stretches])
-    levels = np.array([fitted[part].mean() for part in stretches])
-    # Equal knots would make the line jump.
-    knots += 1e-4 * np.arange(len(knots))
-    # Beyond the ends the line goes on; a slight slope keeps the order of rows everywhere.
-    spread = max(float(outputs.std()), 1e-3)
-    knots = np.concatenate([[knots[0] - 4 * spread], knots, [knots[-1] + 4 * spread]])
-    levels = np.concatenate([[levels[0] - 10], levels, [levels[-1] + 10]])
-    sloped = levels + 0.2 * (knots - knots.mean()) / spread
-    rising = np.maximum.accumulate(np.clip(sloped, 1.0, 100.0))
-    return Scale(
-        tuple(np.round(knots, 5).tolist()),
-        tuple(np.round(rising, 3).tolist()),
-    )
-
-
-def fit_fault_curve(
-    outputs: Array, has_fault: npt.NDArray[np.bool_]
-) -> FaultCurve | None:
-    """Fit a fault's probability; None if the outputs tell it no better than chance."""
-    n_faults = int(has_fault.sum())
-    n_others = len(outputs) - n_faults
-    if min(n_faults, n_others) < MIN_FAULT_ROWS:
-        return None
-    auc = measure_auc(outputs, has_fault)
-    # Hanley and McNeil's standard error at AUC .5
-    error = np.sqrt((n_faults + n_others + 1) / (12 * n_faults * n_others))
-    if auc - 1.96 * error <= 0.5:
-        return None
-    regression = LogisticRegression(C=1e6)
-    regression.fit(outputs[:, None], has_fault)
-    return FaultCurve(
-        slope=round(float(regression.coef_[0, 0]), 4),
-        offset=round(float(regression.intercept_[0]), 4),
-        auc=round(auc, 3),
-    )
-
-
-def measure_auc(outputs: Array, is_positive: npt.NDArray[np.bool_]) -> float:
-    """P(a positive's output > another's), ties half."""
-    n_positive = int(is_positive.sum())
-    n_negative = len(outputs) - n_positive
-    ranks = rankdata(outputs)
-    surplus = ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(surplus / (n_positive * n_negative))
-
-
-def measure_reliability(
-    rows: Sequence[GradedRow],
-    value: Array,
-    correctness: Array,
-) -> dict[str, float]:
-    """Measure the share of the variance of value + correctness that held-out scores explain.
-
-    By source, and "all" for their mean. It is the squared correlation, 0 where that is negative.
-    """
-    sources = np.array([row.source for row in rows])
-    truth = np.array([row.value + row.correctness for row in rows])
-    score = value + correctness
-    reliability: dict[str, float] = {}
-    for source in np.unique(sources).tolist():
-        inside = sources == source
-        correlation = np.corrcoef(truth[inside], score[inside])[0, 1]
-        reliability[source] = round(max(float(correlation), 0.0) ** 2, 3)
-    mean = float(np.mean(list(reliability.values())))
-    return {"all": round(mean, 3), **reliability}
 
 
 def train_judge(data: Path, folder: Path = judge.DATA) -> Path:

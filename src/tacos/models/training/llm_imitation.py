@@ -35,7 +35,9 @@ from tacos.models import (
 )
 from tacos.models.encoder import load as load_encoder
 from tacos.models.static_encoder import StaticEncoder
-from tacos.models.training.judge import FAST, fit_scale, measure_texts
+from tacos.models.training.judge import measure_texts
+from tacos.models.training.judge_recipes import FAST
+from tacos.models.training.judge_scales import fit_scale
 from tacos.models.training.tagger import (
     TaggerRecipe,
     TagReference,

@@ -5,7 +5,7 @@ import pytest
 
 from tacos.models import kernel_machine
 from tacos.models.training import judge
-from tacos.models.training.judge import BlockRecipe
+from tacos.models.training.judge_recipes import BlockRecipe
 
 
 def two_kinds(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -20,7 +20,8 @@ def two_kinds(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
 def fit(recipe: BlockRecipe, shares: np.ndarray | None = None) -> kernel_machine.Block:
     values, kinds = two_kinds()
     shares = np.ones(len(values)) if shares is None else shares
-    return judge.fit_block("block", values, recipe, shares, kinds)
+    columns = {recipe.columns or "block": values}
+    return judge.fit_block("block", columns, recipe, shares, kinds)
 
 
 def test_discriminants_find_what_tells_kinds_apart_where_principal_axes_miss_it() -> (
@@ -43,7 +44,7 @@ def test_rows_that_count_for_nothing_move_neither_mean_nor_spread() -> None:
     values, kinds = two_kinds()
     half = np.arange(len(values)) < len(values) // 2
     some = judge.fit_block(
-        "b", values[half], BlockRecipe(1.0), np.ones(half.sum()), kinds[half]
+        "b", {"b": values[half]}, BlockRecipe(1.0), np.ones(half.sum()), kinds[half]
     )
     weighted = fit(BlockRecipe(1.0), half.astype(float))
     assert weighted.mean == pytest.approx(some.mean)
