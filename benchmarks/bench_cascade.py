@@ -118,9 +118,9 @@ def figures(
 
 def sample_of(texts: list[str], size: int, seed: int) -> list[int]:
     """The rows of the sample."""
-    return np.argsort(
-        tagger_cascade.hash_instructions(texts, seed).to_numpy(), kind="stable"
-    )[:size].tolist()
+    hashes = tagger_cascade.hash_instructions(texts, seed).to_numpy()
+    rows: list[int] = np.argsort(hashes, kind="stable")[:size].tolist()
+    return rows
 
 
 def asked_again(

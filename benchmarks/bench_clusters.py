@@ -33,6 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,10 +134,11 @@ def _tag_rows(
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    return tuple(
+    samples, tags = (
         pl.read_parquet(sorted((run / name).glob("*/part-*.parquet")))
         for name in ("samples", "canonical_tags")
     )
+    return samples, tags
 
 
 def _encode_with_minilm(
@@ -183,15 +185,12 @@ def build_ways(pool: Pool) -> dict[str, Callable[[int], Ints]]:
 
     default = mix(SETTINGS.tag_weight)
     with_tags = np.hstack([pool.minilm, np.float32(SETTINGS.tag_weight) * tags])
-    ways = {
+    ways: dict[str, Callable[[int], Ints]] = {
         "default": lambda seed: cluster_balanced(default, pool.k, seed),
         "text": lambda seed: cluster_vectors(mix(0.0), pool.k, seed),
     }
     for weight in WEIGHTS:
-        mixed = mix(weight)
-        ways[f"mixture {weight:g}"] = lambda seed, mixed=mixed: cluster_vectors(
-            mixed, pool.k, seed
-        )
+        ways[f"mixture {weight:g}"] = partial(cluster_vectors, mix(weight), pool.k)
     ways |= {
         "minilm": lambda seed: cluster_plainly(pool.minilm, pool.k, seed),
         "minilm pca": lambda seed: cluster_vectors(pool.minilm, pool.k, seed),
@@ -270,23 +269,25 @@ def measure(pool: Pool, way: Callable[[int], Ints], n_seeds: int) -> dict[str, f
         clusters = way(seed)
         seconds = time.perf_counter() - started
         figures.append({**describe(pool, clusters), "seconds": seconds})
-    table = pl.DataFrame(figures)
-    means = table.mean().row(0, named=True)
-    spread = table["nmi"].std() if n_seeds > 1 else 0.0
+    means = {
+        name: float(np.mean([each[name] for each in figures])) for name in figures[0]
+    }
+    nmi = [each["nmi"] for each in figures]
+    spread = float(np.std(nmi, ddof=1)) if n_seeds > 1 else 0.0
     return {**means, "nmi_sd": spread}
 
 
 def describe(pool: Pool, clusters: Ints) -> dict[str, float]:
     """Agreement with the labels, coherence and sizes."""
     table = pl.DataFrame({"cluster": clusters, "label": pool.labels})
-    sizes = table.group_by("cluster").len()["len"]
+    sizes = table.group_by("cluster").len()["len"].to_numpy()
     per_label = table.group_by("cluster", "label").len()
-    most = per_label.group_by("cluster").agg(pl.col("len").max())["len"].sum()
+    most = per_label.group_by("cluster").agg(pl.col("len").max())["len"].to_numpy()
     first = [_read_first_label(label) for label in pool.labels]
     return {
         "nmi": float(normalized_mutual_info_score(pool.labels, clusters)),
         "nmi_first": float(normalized_mutual_info_score(first, clusters)),
-        "purity": most / len(clusters),
+        "purity": float(most.sum()) / len(clusters),
         "coherence": measure_coherence(pool.minilm, clusters),
         "clusters": float(len(sizes)),
         "largest": float(sizes.max()) / len(clusters),

@@ -32,7 +32,6 @@ import numpy.typing as npt
 from scipy.stats import hypergeom
 
 import tacos
-from bench_judge import answer_of
 from tacos.methods.selecting import strategies
 from tacos.models.training import preference_pairs
 from tacos.pipeline.steps.pool import measure_pool
@@ -101,7 +100,7 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def by_tag_price(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
+def by_tag_price(data: Path, n: int, run: Path) -> dict[str, dict[str, float | None]]:
     """Coverage, mean score, tags and length of the default strategy for each price of a tag, and of
     random rows.
     """
@@ -115,9 +114,14 @@ def by_tag_price(data: Path, n: int, run: Path) -> dict[str, dict[str, float]]:
     out["random"] = measured.expect_random(n)
     wanted = ("coverage", "mean_score", "mean_tags", "mean_length")
     return {
-        name: {figure: round(row[figure], 3) for figure in wanted}
+        name: {figure: rounded(row[figure]) for figure in wanted}
         for name, row in out.items()
     }
+
+
+def rounded(value: float | None) -> float | None:
+    """Three decimals; None where nothing was measured."""
+    return None if value is None else round(value, 3)
 
 
 def published(data: Path, ids: Sequence[str]) -> dict[str, Marks]:
@@ -150,6 +154,12 @@ def text_of(row: dict[str, Any]) -> tuple[str, str]:
         else f"{row['instruction']} {row['input']}"
     )
     return plain(asked), plain(answer_of(row))
+
+
+def answer_of(row: dict[str, Any]) -> str:
+    """The response of a published row: of its last turn, or its output."""
+    turns = row.get("conversations")
+    return str(turns[-1].get("value") if turns else row.get("output", ""))
 
 
 def plain(text: str) -> str:

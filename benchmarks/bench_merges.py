@@ -31,6 +31,7 @@ from tacos.methods.tags import normalisation
 from tacos.methods.tags.normalisation import NormalisationResult
 from tacos.models import encoder
 from tacos.workflows import select
+from tacos.workflows.selection import OutputTargets
 
 ROOT = Path(__file__).resolve().parents[1]
 N_SAMPLED = 6000
@@ -98,7 +99,7 @@ def tagged_alpaca(data: Path, run: Path, settings: dict[str, Any]) -> tacos.Sele
         data / "corpora" / "alpaca_data.json.gz",
     )
     return select.run_selection(
-        alpaca, chosen, select.OutputTargets(run=run), until="canonicalise"
+        alpaca, chosen, OutputTargets(run=run), until="canonicalise"
     )
 
 
@@ -107,7 +108,7 @@ def figures(tags: pl.Series, rows: np.ndarray, n_tags: int) -> dict[str, float]:
     some = tags.gather(rows)
     return {
         "coverage": some.explode().drop_nulls().n_unique() / n_tags,
-        "mean tags": float(some.list.len().mean()),
+        "mean tags": float(some.list.len().to_numpy().mean()),
     }
 
 

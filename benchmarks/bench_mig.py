@@ -39,9 +39,8 @@ def pool(n_rows: int, n_tags: int, seed: int) -> tuple[csr_array, np.ndarray]:
 def edges(n_tags: int, seed: int) -> csr_array:
     """P of random vectors."""
     vectors = np.random.default_rng(seed).standard_normal((n_tags, 8))
-    return mig.propagation_matrix(
-        vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    )
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return csr_array(mig.propagation_matrix(vectors / lengths))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -49,7 +49,7 @@ from tacos.records import Encoder
 N_FOLDS, N_PAIRS = 5, 60_000
 
 
-def rounded(value: float) -> float:
+def rounded(value: float | np.floating[Any]) -> float:
     return round(float(value), 4)
 
 
@@ -79,6 +79,12 @@ def speed(encode: Callable[[list[str]], Any], texts: list[str]) -> int:
         encode(texts)
         best = min(best, time.perf_counter() - start)
     return round(len(texts) / best)
+
+
+class TextEncoder(Protocol):
+    """What is measured: texts to vectors."""
+
+    def encode(self, texts: list[str]) -> np.ndarray: ...
 
 
 class Plain:
@@ -115,7 +121,7 @@ def bench_encoder(data: Path) -> dict[str, Any]:
         [row["category"] for row in topics],
     )
     truth = {"tags": teacher.encode(tags), "asked": teacher.encode(asked)}
-    models = {
+    models: dict[str, TextEncoder] = {
         "static before": Plain(teacher, truth["tags"]),
         "static": static_encoder.StaticEncoder(),
         "minilm": teacher,
@@ -307,7 +313,8 @@ def main() -> None:
     if "tagger" in asked.models:
         out["tagger"] = bench_tagger(asked.data, asked.encoders.split(","))
     if "judge" in asked.models:
-        out["judge"] = bench_judge.main(asked.data)
+        tiers = bench_judge.list_tiers()
+        out["judge"] = bench_judge.main(asked.data, tiers, bench_judge.N_PARTITIONS)
         print("judge", out["judge"], flush=True)
     print(json.dumps(out))
 

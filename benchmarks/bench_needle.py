@@ -314,19 +314,15 @@ def judge_alone(scored: Callable[..., Any], found: Sequence[Needle]) -> dict[str
     instruction.
     """
     sides = [[needle.raw for needle in found], [needle.revised for needle in found]]
-    raw, revised = (
-        combine_scores(
-            *np.array(
-                scored([asked(row) for row in side], [row["output"] for row in side])
-            ).T,
-            DEFAULT_TARGET,
-        )
-        for side in sides
-    )
-    wins, ratios = (
-        (revised > raw) + 0.5 * (revised == raw),
-        np.array([needle.ratio for needle in found]),
-    )
+    scores = []
+    for side in sides:
+        answers = [row["output"] for row in side]
+        numbers = np.array(scored([asked(row) for row in side], answers), np.float64)
+        combined = combine_scores(numbers[:, 0], numbers[:, 1], DEFAULT_TARGET)
+        scores.append(combined)
+    raw, revised = scores
+    wins = (revised > raw) + 0.5 * (revised == raw)
+    ratios = np.array([needle.ratio for needle in found])
     inside = {
         name: (ratios >= low) & (ratios <= high) for name, (low, high) in BANDS.items()
     }

@@ -77,9 +77,8 @@ def drawn(
     them.
     """
     rows = np.repeat(np.arange(len(sizes)), sizes)
-    return rows * n_tags + np.searchsorted(edges, rng.random(len(rows))).clip(
-        max=n_tags - 1
-    )
+    tags = np.searchsorted(edges, rng.random(len(rows))).clip(max=n_tags - 1)
+    return np.asarray(rows * n_tags + tags, np.int64)
 
 
 def plant(keys: Ints, n: int, n_tags: int, rng: np.random.Generator) -> Ints:
@@ -112,7 +111,7 @@ def vectors(n: int, dim: int = 384, seed: int = 1) -> npt.NDArray[np.float32]:
     x[copies] = x[rng.integers(n, size=len(copies))] + noise / np.linalg.norm(scale)
     turn, _ = np.linalg.qr(rng.normal(size=(dim, dim)))
     x = x @ turn
-    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True), np.float32)
 
 
 def associate(n: int, n_tags: int) -> Callable[[], dict[str, Any]]:
@@ -234,7 +233,7 @@ def timed(call: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
     return run
 
 
-CASES = {
+CASES: dict[str, Callable[..., Callable[[], dict[str, Any]]]] = {
     "associate": associate,
     "merge": merge,
     "sample": sample,
@@ -246,7 +245,7 @@ CASES = {
 
 def one(name: str, sizes: list[int]) -> None:
     """Run one case in this process and print its figures."""
-    run: Callable[[], dict[str, Any]] = CASES[name](*sizes)
+    run = CASES[name](*sizes)
     print("ready", flush=True)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
     before, cpu = psutil.Process().memory_info().rss, time.process_time()
@@ -272,8 +271,14 @@ def apart(name: str, sizes: list[int], limit: float, memory: float) -> dict[str,
         resource.setrlimit(resource.RLIMIT_AS, (int(memory * 2**30),) * 2)
 
     command = [sys.executable, __file__, "--one", name, *map(str, sizes)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, preexec_fn=bound, **pipes) as child:
+    with subprocess.Popen(
+        command,
+        preexec_fn=bound,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout
         child.stdout.readline()  # its input is there: from here on the time counts
         try:
             printed, errors = child.communicate(timeout=limit)

@@ -158,20 +158,25 @@ def _compare_orders(answers: pl.DataFrame, name: str) -> dict[str, float]:
         "order", index=["left", "right"], values="winner"
     )
     product = signs["ab"] * signs["ba"]
-    same = (signs["ab"] == signs["ba"]).mean()
+    same = signs["ab"] == signs["ba"]
     orders = scored.filter(pl.col("order") == "ab").join(
         scored.filter(pl.col("order") == "ba"), on=["left", "right"]
     )
     moved = [
-        (orders[f"{name}_{side}"] - orders[f"{name}_{side}_right"]).abs().mean()
+        _mean((orders[f"{name}_{side}"] - orders[f"{name}_{side}_right"]).abs())
         for side in ("left", "right")
     ]
     return {
         "n": signs.height,
-        "same": round(float(same), 3),
-        "opposite": round(float((product < 0).mean()), 3),
+        "same": round(_mean(same), 3),
+        "opposite": round(_mean(product < 0), 3),
         "moved": round(float(np.mean(moved)), 1),
     }
+
+
+def _mean(values: pl.Series) -> float:
+    """The mean of the values that are known."""
+    return float(values.drop_nulls().to_numpy().mean())
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ import polars as pl
 
 from simulated_judge import FITTED, Judge, ask
 from tacos.methods.judging import pairing, rating
-from tacos.methods.judging.shortlist import shortlist_members
+from tacos.methods.judging.shortlist import Rule, shortlist_members
 
 K = 20
 RHO = 0.4
@@ -203,7 +203,7 @@ def active(
 def enter(world: World, share: float, prior: bool, seed: int) -> pl.DataFrame:
     """The share of each cluster that enters comparison."""
     wanted = {cluster: round(share * size) for cluster, size in world.sizes.items()}
-    rule = "embedded-judge" if prior else "random"
+    rule: Rule = "embedded-judge" if prior else "random"
     kept, _ = shortlist_members(
         world.members, rule, wanted, factor=1.0, explore=0.0, seed=seed
     )

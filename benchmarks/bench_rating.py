@@ -60,7 +60,7 @@ def measure(
     rate: Callable[[pl.DataFrame], pl.DataFrame],
     table: pl.DataFrame,
     quality: np.ndarray,
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Seconds, correlation with the truth, and how right the errors are."""
     began = time.perf_counter()
     scores = rate(table)

@@ -177,7 +177,7 @@ def build_pools(rows: Sequence[Row]) -> list[Pool]:
 # Figures
 
 
-def measure(pool: Pool, selections: Sequence[Ints]) -> dict[str, float]:
+def measure(pool: Pool, selections: Sequence[Ints]) -> dict[str, Any]:
     """The mean figures of several selections."""
     n_tags = count_tags(pool, range(len(pool.rows)))
     figures = []
@@ -271,7 +271,8 @@ class Judge:
             squares = []
             for partition in self.scores:
                 score = combine_scores(*self.read(pool, partition), DEFAULT_TARGET)
-                squares.append(max(spearmanr(score, target).statistic, 0.0) ** 2)
+                correlation = float(spearmanr(score, target).statistic)
+                squares.append(max(correlation, 0.0) ** 2)
             explained[pool.name] = round(float(np.mean(squares)), 3)
         return {"all": round(float(np.mean(list(explained.values()))), 3), **explained}
 
@@ -445,7 +446,7 @@ def main() -> None:
             found = compare_on(pool, judges, reliability, share)
             figures[pool.name][f"{share:.0%}"] = found
             print_figures(f"{pool.name}, {share:.0%} of {len(pool.rows):,}", found)
-    alternatives = {}
+    alternatives: dict[str, Any] = {}
     if not arguments.quick:
         for name, judge in judges.items():
             first = judges[FAST] if name == BOTH else None

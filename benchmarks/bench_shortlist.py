@@ -148,7 +148,7 @@ def build_grades(ids: list[str], value: Any, correctness: Any) -> pl.DataFrame:
 
 def build_settings(arm: str, budget: float, seed: int) -> Settings:
     """The settings of one run."""
-    rules = {
+    rules: dict[str, dict[str, Any]] = {
         "random": {"rule": "random"},
         "before": {"rule": "embedded-judge", "explore": 0.1},
         "today": {},

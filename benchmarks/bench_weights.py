@@ -27,6 +27,7 @@ from tacos.config import NormaliseSettings
 from tacos.methods.tags import normalisation
 from tacos.models import encoder, minilm_encoder
 from tacos.workflows import select
+from tacos.workflows.selection import OutputTargets
 
 ROOT = Path(__file__).resolve().parents[1]
 N_QUERIES = 306_044
@@ -89,7 +90,7 @@ def cluster_corpora(data: Path, runs: Path, seeds: int) -> dict[str, pl.DataFram
         rows = rows[:: max(1, len(rows) // N_ROWS)]
         for seed in range(seeds):
             settings = config.load_settings(seed=seed)
-            targets = select.OutputTargets(run=runs / name)
+            targets = OutputTargets(run=runs / name)
             done = select.run_selection(rows, settings, targets, until="cluster")
             for artifact in ("vocabulary", "clusters"):
                 tables[f"{name}, seed {seed}, {artifact}"] = (
@@ -139,7 +140,7 @@ def main() -> None:
     results: dict[str, dict[str, pl.DataFrame]] = {}
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         for name, loader in LOADERS.items():
-            minilm_encoder._load_weights = loader
+            minilm_encoder._load_weights = loader  # type: ignore[assignment]
             minilm_encoder.load_session.cache_clear()
             runs = Path(folder) / name
             results[name] = {

@@ -6,6 +6,7 @@ As little Python per request as can be, so that a benchmark of a client measures
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -28,7 +29,9 @@ class Exchange(asyncio.Protocol):
     """One connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport, self.data = transport, b""
+        # a cast, since uvloop's own class is no subclass of asyncio's
+        self.transport = cast(asyncio.Transport, transport)
+        self.data = b""
 
     def data_received(self, data: bytes) -> None:
         self.data += data

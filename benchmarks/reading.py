@@ -60,9 +60,9 @@ def in_own_process(path: Path, parse: bool) -> dict[str, float]:
         str(path),
         *(["--parse"] if parse else []),
     ]
-    return json.loads(
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    )
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 def only(path: Path, parse: bool) -> None:

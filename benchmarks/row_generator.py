@@ -150,7 +150,7 @@ def _repeat_row(
     """A variant of an earlier row; None where a new one is due, or the drawn one cannot be varied."""
     if kind == "new" or not earlier:
         return None
-    number, generated = earlier[rng.integers(len(earlier))]
+    number, generated = earlier[int(rng.integers(len(earlier)))]
     row = vary_row(generated.row, kind, rng)
     if row is None:
         return None

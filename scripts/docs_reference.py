@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import typer.main
 from typer.testing import CliRunner
 
@@ -42,14 +41,16 @@ PYTHON_MODULES: dict[str, dict[str, list[str]]] = {
 """Title -> module -> the names to show, all if empty."""
 
 
-def list_commands() -> Iterator[tuple[str, click.Command]]:
+Command = Any
+"""A command of click, of which typer has its own copy."""
+
+
+def list_commands() -> Iterator[tuple[str, Command]]:
     """Every command with its full name ("tacos runs show"), groups before their members."""
     yield from _walk_commands("tacos", typer.main.get_command(app))
 
 
-def _walk_commands(
-    name: str, command: click.Command
-) -> Iterator[tuple[str, click.Command]]:
+def _walk_commands(name: str, command: Command) -> Iterator[tuple[str, Command]]:
     """`command` and everything below it."""
     yield name, command
     for child, below in getattr(command, "commands", {}).items():
@@ -64,7 +65,7 @@ def write_cli_page() -> str:
     ]
     for name, command in list_commands():
         depth = "##" if name.count(" ") < 2 else "###"
-        context = click.Context(
+        context = command.context_class(
             command, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH
         )
         parts += [

@@ -222,8 +222,11 @@ def serving(port: int = PORT, weights: Path | None = None, *more: str) -> Iterat
     """The base URL of a running server, of the random model unless `weights` names another GGUF
     file.
     """
-    command = [build(), "-m", weights or model(), "--port", str(port), "--no-webui"]
+    command: list[str | Path] = [build(), "-m", weights or model()]
     command += [
+        "--port",
+        str(port),
+        "--no-webui",
         "-c",
         str(4 * N_CONTEXT),
         "--parallel",

@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import polars as pl
 
@@ -35,7 +37,7 @@ from tacos.records import (
 )
 
 Row = dict[str, Any]
-Number = TypeVar("Number", float, pl.Expr)
+Number = TypeVar("Number", float, pl.Expr, npt.NDArray[np.float64])
 
 NUMBERS = ("value", "correctness")
 """What a judge says of a sample, where it gives two numbers."""
