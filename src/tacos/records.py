@@ -86,7 +86,8 @@ class Request:
     reads its fields.
 
     `model` names the judge of a panel to ask (`tacos.models.judge_panel`); a single model does not
-    read it.
+    read it. `place` is the question's place among the first ones of its stage, which are in random
+    order; None for all others. It changes no answer.
     """
 
     task: str
@@ -97,6 +98,7 @@ class Request:
     sampling: dict[str, float | int] = field(default_factory=dict)
     repetition: int = 0
     model: str = ""
+    place: int | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:
@@ -154,12 +156,12 @@ class Reply:
 class AnswerWatch(Protocol):
     """Told what becomes of each question of a stage, as soon as it is known. Thread-safe."""
 
-    def ask(self) -> int:
-        """A question is asked: its place in line."""
-        ...
-
-    def answer(self, place: int, reply: Reply) -> TacosError | None:
-        """A question has its last reply; an error where nothing more is to be asked."""
+    def answer(
+        self, place: int | None, reply: Reply, judge: str = ""
+    ) -> TacosError | None:
+        """The question at a place (`Request.place`) has its last reply, from this judge of a panel;
+        an error where nothing more is to be asked.
+        """
         ...
 
 

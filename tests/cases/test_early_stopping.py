@@ -7,15 +7,16 @@ tenth unusable, 400 and those in flight; a hundredth, never (`test_sequential_te
 runs). The server is the tests' own, the model's questions are those of tagging and judging.
 """
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from tests.server.fault_server import Behaviour, FaultServer
+from tests.server.fault_server import Behaviour, FaultServer, Scripted
 from tests.server.questions import judge_requests, tag_requests
 from tests.server.support import book, connect, environment
 
@@ -27,7 +28,7 @@ from tacos.llm.client import Client
 from tacos.models.judge_panel import JudgePanel
 from tacos.pipeline.answer_watch import StageWatch
 from tacos.pipeline.stages import find_stage
-from tacos.records import Model, WatchableModel
+from tacos.records import Model, Request, WatchableModel
 
 __all__ = ["book", "connect", "environment"]
 
@@ -42,6 +43,11 @@ def watch(model: Model, name: str = "tag", **settings: Any) -> StageWatch:
     assert isinstance(model, WatchableModel)
     assert model.watch(watching)
     return watching
+
+
+def line_up(requests: Sequence[Request]) -> list[Request]:
+    """Requests as the first ones of a stage, in this order."""
+    return [replace(request, place=place) for place, request in enumerate(requests)]
 
 
 def content(text: str | None, **more: object) -> Callable[[str], str]:
@@ -74,9 +80,9 @@ def test_case_llm_all_unusable_1500(
         client = connect(server.url)
         watch(client)
         with pytest.raises(FailureRateError, match="stage tag: stopped early") as error:
-            client.answer(tag_requests(1500))
+            client.answer(line_up(tag_requests(1500)))
         assert server.asked.total() <= N_NOTHING + server.most_in_flight
-    assert "15 of its first 15 answers" in str(error.value)
+    assert "15 of the 15 answers so far" in str(error.value)
     assert "llm.stop_early=false" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -87,7 +93,7 @@ def test_a_tenth_unusable_stops_within_400_requests(connect: Connect) -> None:
         client = connect(server.url)
         watch(client)
         with pytest.raises(FailureRateError, match="it is not JSON"):
-            client.answer(tag_requests(3000))
+            client.answer(line_up(tag_requests(3000)))
         assert server.asked.total() <= N_TENTH + server.most_in_flight
 
 
@@ -95,7 +101,7 @@ def test_a_hundredth_unusable_stops_nothing(connect: Connect) -> None:
     with FaultServer(Behaviour({"empty!": 0.01})) as server:
         client = connect(server.url)
         watch(client)
-        replies = client.answer(tag_requests(1000))
+        replies = client.answer(line_up(tag_requests(1000)))
     n_unusable = sum(reply.text is None for reply in replies)
     assert 1 <= n_unusable <= 20
 
@@ -106,13 +112,13 @@ def test_a_later_stage_is_careful_again(connect: Connect) -> None:
     with FaultServer() as server:
         client = connect(server.url)
         watch(client)
-        assert all(reply.text for reply in client.answer(tag_requests(300)))
+        assert all(reply.text for reply in client.answer(line_up(tag_requests(300))))
         n_before = server.asked.total()
         server.behaviour.change = spoil
         server.most_in_flight = 0
         watch(client, "judge")
         with pytest.raises(FailureRateError, match="stage judge: stopped early"):
-            client.answer(judge_requests(500))
+            client.answer(line_up(judge_requests(500)))
         n_asked = server.asked.total() - n_before
         assert n_asked <= N_NOTHING + server.most_in_flight
 
@@ -123,7 +129,7 @@ def test_groups_of_questions_are_watched_too(connect: Connect) -> None:
         model = GroupedModel(connect(server.url), "tag", 4)
         watch(model)
         with pytest.raises(FailureRateError, match="stopped early"):
-            model.answer(tag_requests(1000))
+            model.answer(line_up(tag_requests(1000)))
         assert server.asked.total() <= N_NOTHING + server.most_in_flight
 
 
@@ -144,16 +150,19 @@ def test_one_member_of_a_panel_is_enough(connect: Connect) -> None:
             for request in judge_requests(500)
             for name in members
         ]
-        with pytest.raises(FailureRateError, match="stage judge: stopped early"):
-            panel.answer(requests)
+        with pytest.raises(
+            FailureRateError, match="stage judge: stopped early"
+        ) as error:
+            panel.answer(line_up(requests))
         assert broken.asked.total() <= N_NOTHING + broken.most_in_flight
+    assert re.search(r" used \(.*\), \d+ of \d+ by broken", str(error.value))
 
 
 def test_the_setting_turns_it_off(connect: Connect) -> None:
     with FaultServer(Behaviour(change=content("OK"))) as server:
         client = connect(server.url)
         watch(client, llm={"stop_early": False})
-        replies = client.answer(tag_requests(60))
+        replies = client.answer(line_up(tag_requests(60)))
         assert server.asked.total() == 120
     assert all(reply.text is None for reply in replies)
 
@@ -165,7 +174,7 @@ def test_answers_that_the_ledger_knows_count_too(connect: Connect) -> None:
             client = connect(server.url)
             watch(client)
             with pytest.raises(FailureRateError, match="stopped early"):
-                client.answer(tag_requests(500))
+                client.answer(line_up(tag_requests(500)))
             client.close()
         assert server.asked.total() <= 2 * (N_NOTHING + server.most_in_flight)
 
@@ -177,7 +186,7 @@ def test_a_server_that_only_fails_is_probed(fault: str, connect: Connect) -> Non
         client = connect(server.url, retries=2)
         watch(client)
         with pytest.raises(LLMError):
-            client.answer(tag_requests(1500))
+            client.answer(line_up(tag_requests(1500)))
         assert server.asked.total() <= N_NOTHING + server.most_in_flight
 
 
@@ -185,11 +194,11 @@ def test_a_server_that_recovers_loses_no_row(connect: Connect) -> None:
     """An outage in the middle: the probes cost no row its own tries."""
     with FaultServer(Behaviour(latency=0.005)) as server:
         client = connect(server.url, retries=3)
-        client.answer(tag_requests(50))
+        client.answer(line_up(tag_requests(50)))
         server.behaviour.faults = {"500!": 1.0}
         healing = threading.Timer(1.0, server.behaviour.faults.clear)
         healing.start()
-        replies = client.answer(tag_requests(200, start=50))
+        replies = client.answer(line_up(tag_requests(200, start=50)))
         healing.join()
         assert server.met["500"] >= 16
     assert all(reply.text for reply in replies)
@@ -215,3 +224,43 @@ def test_the_command_stops_early(tmp_path: Path) -> None:
                 settings=settings,
             )
         assert server.asked.total() <= N_NOTHING + server.most_in_flight
+
+
+def answer_junk(body: dict[str, Any]) -> Scripted | None:
+    """No answer to questions about junk."""
+    if "junk" not in str(body["messages"]):
+        return None
+    message = {"role": "assistant", "content": "?"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return Scripted(body={"model": "tiny-1", "choices": [choice], "usage": {}})
+
+
+def test_junk_at_the_head_of_a_sorted_file_stops_nothing(tmp_path: Path) -> None:
+    """Item 17: 1% of the rows is junk, all at the head. Before: 5 of the first 5 stopped the stage.
+
+    Asking in random order changes nothing that is made.
+    """
+    rows = []
+    for number in range(500):
+        junk = " junk" if number < 5 else ""
+        instruction = f"Name {number} rivers of land {number}.{junk}"
+        rows.append({"instruction": instruction, "output": f"River {number}."})
+    selected = {}
+    with FaultServer(Behaviour(script=answer_junk)) as server:
+        for stop_early in (True, False):
+            llm = {
+                "base_url": server.url,
+                "model": "tiny-1",
+                "stop_early": stop_early,
+            }
+            before = server.asked.total()
+            selection = tacos.select(
+                rows,
+                n=50,
+                run=tmp_path / f"run-{stop_early}",
+                ledger=tmp_path / f"ledger-{stop_early}.sqlite",
+                settings={"tag": {"model": "llm"}, "llm": llm},
+            )
+            selected[stop_early] = selection.table.drop("tags").rows()
+            assert server.asked.total() - before == 500 + 5
+    assert selected[True] == selected[False]

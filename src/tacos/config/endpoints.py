@@ -77,7 +77,9 @@ class LLMSettings(SettingsSection):
     """The longest Retry-After to wait for, in seconds."""
     stop_early: bool = True
     """Whether a stage stops as soon as its answers show that too many of them cannot be used (a
-    test with an error of 2%), or that the server only fails. `false`: every question is asked.
+    test on questions drawn at random; it errs in at most 2% of runs in which no more than four
+    fifths of `max_failure_rate` fail), or that the server only fails. `false`: every question is
+    asked.
     """
     # The network in between
     proxy: str = ""

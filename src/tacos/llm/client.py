@@ -39,7 +39,11 @@ from tacos.llm.ledger.submissions import find_keys_in_batches
 from tacos.llm.sending.continuation import Pending
 from tacos.llm.sending.decisions import ClientTally
 from tacos.llm.sending.question_line import QuestionLine
-from tacos.llm.sending.requests_in_flight import InFlightRequest, ReplyBatch
+from tacos.llm.sending.requests_in_flight import (
+    InFlightRequest,
+    QuestionState,
+    ReplyBatch,
+)
 from tacos.llm.sending.second_asks import SecondAsks
 from tacos.llm.sending.sender import Sender
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
@@ -180,6 +184,7 @@ class Client:
                     is_final=once,
                     renewable=None if once else rendered,
                     is_group=once,
+                    state=QuestionState(place=request.place),
                 )
                 questions.append(question)
                 if place % SLICE == SLICE - 1:

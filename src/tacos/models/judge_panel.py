@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
+from tacos.errors import TacosError
 from tacos.records import (
     AnswerWatch,
     Model,
@@ -61,12 +62,12 @@ class JudgePanel:
 
     def watch(self, watch: AnswerWatch) -> bool:
         """Report every question to `watch`, if all members can; see `WatchableModel`."""
-        members = list(self.members.values())
+        members = self.members.values()
         if not all(isinstance(member, WatchableModel) for member in members):
             return False
-        for member in members:
+        for name, member in self.members.items():
             assert isinstance(member, WatchableModel)
-            member.watch(watch)
+            member.watch(_MemberWatch(watch, name))
         return True
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
@@ -104,3 +105,19 @@ class JudgePanel:
             )
             replies.update(numbered)
         return [replies[position] for position in sorted(replies)]
+
+
+@dataclass(frozen=True)
+class _MemberWatch:
+    """Passes the answers of one member on, with its name."""
+
+    watch: AnswerWatch
+    name: str
+
+    def answer(
+        self,
+        place: int | None,
+        reply: Reply,
+        judge: str = "",
+    ) -> TacosError | None:
+        return self.watch.answer(place, reply, judge or self.name)

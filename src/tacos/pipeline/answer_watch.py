@@ -26,35 +26,46 @@ HOW_TO_GO_ON = "--set llm.stop_early=false asks all the same; what was answered 
 class StageWatch:
     """The watch over one stage (`tacos.records.AnswerWatch`); thread-safe."""
 
-    def __init__(self, stage: Stage, settings: Settings) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        settings: Settings,
+        n_all: int | None = None,
+    ) -> None:
+        """`n_all`: the number of all questions of the stage, if it is known."""
         self.stage = stage
         self.limit = read_failure_limit(stage, settings)
         self.is_on = settings.llm.stop_early
-        self._test = SequentialTest(self.limit)
+        self._test = SequentialTest(self.limit, n_all)
         self._reasons: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
+        # by the judge of a panel
+        self._n_answers: Counter[str] = Counter()
+        self._n_failures: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._is_stopped = False
 
-    def ask(self) -> int:
-        """See `AnswerWatch.ask`."""
-        with self._lock:
-            return self._test.ask()
-
-    def answer(self, place: int, reply: Reply) -> FailureRateError | None:
-        """See `AnswerWatch.answer`."""
+    def answer(
+        self,
+        place: int | None,
+        reply: Reply,
+        judge: str = "",
+    ) -> FailureRateError | None:
+        """See `AnswerWatch.answer`; `judge` is the judge of a panel that answered."""
         failed = reply.text is None
         with self._lock:
             self._test.answer(place, failed=failed)
+            self._n_answers[judge] += 1
             if failed:
                 reason = reply.failure or "no reply"
                 self._reasons[reason] += 1
                 self._examples.setdefault(reason, reply.raw)
+                self._n_failures[judge] += 1
             return self._judge()
 
     def count(self, n: int, n_failed: int) -> bool:
-        """Note answers that were not reported one by one: those of earlier processes, or of a model
-        that cannot be watched. Returns whether the stage is to stop.
+        """Note answers that were not reported one by one, of a model that cannot be watched.
+        Returns whether the stage is to stop.
         """
         with self._lock:
             self._test.count(n, n_failed)
@@ -65,16 +76,26 @@ class StageWatch:
         if not self.is_on or self._is_stopped or not self._test.has_failed:
             return None
         self._is_stopped = True
-        worst = self._test.worst
+        n_failed = self._test.n_failed
+        n = self._test.n_known
         reasons = describe_reasons(self._reasons, self._examples)
         section = name_gate_setting(self.stage)
-        share = worst.n_failed / worst.n
         return FailureRateError(
-            f"stage {self.stage.name}: stopped early, since {worst.n_failed} of its first "
-            f"{worst.n} answers could not be used ({share:.1%}, the limit is "
-            f"{self.limit:.1%}){reasons}. {suggest_remedy(self.stage, list(self._reasons))}, "
+            f"stage {self.stage.name}: stopped early, since {n_failed} of the {n} answers so far "
+            f"could not be used ({n_failed / n:.1%}, the limit is {self.limit:.1%})"
+            f"{self._describe_judges()}{reasons}. "
+            f"{suggest_remedy(self.stage, list(self._reasons))}, "
             f"or allow more: --set {section}.max_failure_rate=... ({HOW_TO_GO_ON})"
         )
+
+    def _describe_judges(self) -> str:
+        """Which judges of a panel fail, the worst first; "" for a single model."""
+        if len(self._n_answers) < 2:
+            return ""
+        texts = []
+        for judge, n_failed in self._n_failures.most_common():
+            texts.append(f"{n_failed} of {self._n_answers[judge]} by {judge}")
+        return f", {', '.join(texts)}"
 
 
 def describe_reasons(reasons: Counter[str], examples: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from tacos.config import Settings
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.methods.measures.sequential_test import MIN_ANSWERS, SequentialTest
 from tacos.pipeline.answer_watch import StageWatch
+from tacos.pipeline.first_questions import shuffle_places
 from tacos.pipeline.stage_shapes import PromptStage
 from tacos.records import Reply
 
@@ -31,9 +32,11 @@ def choose_open_requests(
     results: Results,
 ) -> dict[str, RenderedRequest]:
     """Key -> request, for the requests to send next."""
-    pairs = list(zip(questions, results, strict=True))
+    # A file sorted by source is asked in random order, so that its first part stands for all.
+    order = shuffle_places(len(questions), settings.seed)
+    pairs = [(questions[number], results[number]) for number in order]
     open_requests = [
-        result for result in results if isinstance(result, RenderedRequest)
+        result for _, result in pairs if isinstance(result, RenderedRequest)
     ]
     if settings.llm.stop_early and _doubts_reasks(stage, settings, pairs):
         own_keys = {question.key for question in questions}
@@ -52,8 +55,8 @@ def check_replies(
     used; questions that are open count as usable.
     """
     watch = StageWatch(stage, settings)
-    for result in results:
-        place = watch.ask()
+    for place, number in enumerate(shuffle_places(len(results), settings.seed)):
+        result = results[number]
         if not isinstance(result, Reply):
             continue
         error = watch.answer(place, result)
@@ -69,8 +72,7 @@ def _doubts_reasks(
     """Whether too many first replies cannot be used, and few have been asked about again yet."""
     test = SequentialTest(StageWatch(stage, settings).limit)
     n_reasked = 0
-    for question, result in pairs:
-        place = test.ask()
+    for place, (question, result) in enumerate(pairs):
         if isinstance(result, Reply):
             has_first_failed = len(result.paid) > 1 or result.text is None
             n_reasked += len(result.paid) > 1

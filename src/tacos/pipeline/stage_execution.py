@@ -17,6 +17,11 @@ from tacos.config import Settings
 from tacos.engines.base import Engine, Where
 from tacos.pipeline.answer_watch import StageWatch
 from tacos.pipeline.failure_gate import check_failure_rate, find_settings_section
+from tacos.pipeline.first_questions import (
+    FirstReplies,
+    count_questions,
+    draw_first_questions,
+)
 from tacos.pipeline.reply_origins import count_origins, count_vector_origins
 from tacos.pipeline.spending import (
     SpendingCounter,
@@ -29,6 +34,7 @@ from tacos.pipeline.steps.pool import Tables
 from tacos.records import (
     Model,
     Reject,
+    Reply,
     StageOutput,
     WatchableModel,
     build_reject_frame,
@@ -38,6 +44,14 @@ from tacos.store.artifacts import Draft
 from tacos.store.exact_duplicates import DuplicateFinder
 
 Work = Callable[[Any], StageOutput]
+
+
+@dataclass(frozen=True)
+class QuestionBatch:
+    """A batch of questions, and the replies that there are already, by row."""
+
+    rows: pl.DataFrame
+    replies: dict[int, Reply]
 
 
 @dataclass(frozen=True)
@@ -111,11 +125,7 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
 def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, Any]:
     """A question per row, batch by batch; stops early if too many fail."""
     model: Model = inputs.tool
-    watch = StageWatch(stage, inputs.settings)
-    is_watched = isinstance(model, WatchableModel) and model.watch(watch)
-    rejects = inputs.draft.read_rejects()
-    n_before = inputs.draft.n_rows() + rejects.height
-    watch.count(n_before, int(rejects["failure"].sum()))
+    watch, is_watched, first = _ask_first_questions(stage, inputs)
     work = partial(
         _answer_batch,
         stage=stage.name,
@@ -127,7 +137,12 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
     notes: Counter[str] = Counter()
     for notes_before in inputs.draft.read_notes():
         notes.update(notes_before)
-    batches = stage.questions(inputs.tables, inputs.settings)
+    questions = stage.questions(inputs.tables, inputs.settings)
+    batches = (
+        QuestionBatch(batch, first.of_batch(number))
+        for number, batch in enumerate(questions)
+    )
+    n_known = first.count_by_batch()
     for number, output in _map_unfinished(work, batches, model.where, inputs):
         inputs.draft.write_notes(number, output.notes)
         inputs.draft.write(number, output.table, output.rejects)
@@ -137,9 +152,43 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         if not is_watched and watch.count(n_batch, n_failed):
             rejects = inputs.draft.read_rejects()
             check_failure_rate(stage, inputs.draft.n_rows(), rejects, watch.limit)
-        inputs.advance(n_batch)
+        inputs.advance(n_batch - n_known[number])
     pointwise = getattr(model, "pointwise_members", model.pointwise)
     return price_spending({**notes, "pointwise": pointwise}, inputs.settings)
+
+
+def _ask_first_questions(
+    stage: PromptStage, inputs: StageInputs
+) -> tuple[StageWatch, bool, FirstReplies]:
+    """The watch over a stage, whether the model reports to it, and the replies to the questions
+    that were asked first: a random sample, where a stage may stop early by it.
+    """
+    model: Model = inputs.tool
+    settings = inputs.settings
+    # What computes costs nothing, and is not stopped.
+    if model.where == "process" or not settings.llm.stop_early:
+        return StageWatch(stage, settings), False, FirstReplies()
+    questions = stage.questions(inputs.tables, settings)
+    if not isinstance(model, WatchableModel):
+        n_all = count_questions(questions)
+        return StageWatch(stage, settings, n_all), False, FirstReplies()
+    first = draw_first_questions(
+        stage,
+        settings,
+        questions,
+        inputs.draft.finished,
+    )
+    watch = StageWatch(stage, settings, first.n_all)
+    if not model.watch(watch):
+        return watch, False, FirstReplies()
+    requests = list(first.requests.values())
+    if not requests:
+        return watch, True, FirstReplies()
+    # Through the engine, so that Ctrl-C interrupts the waiting.
+    (replies,) = inputs.engine.map(model.answer, [requests], model.where)
+    inputs.advance(len(replies))
+    replies_by_place = dict(zip(first.requests, replies, strict=True))
+    return watch, True, FirstReplies(replies_by_place)
 
 
 def _map_unfinished(
@@ -182,22 +231,25 @@ def _transform_batch(
 
 
 def _answer_batch(
-    batch: pl.DataFrame,
+    batch: QuestionBatch,
     stage: str,
     settings: Settings,
     model: Model,
     spending: SpendingCounter | None,
 ) -> StageOutput:
-    """One question per row that has no given answer, and what the replies say."""
+    """One question per row that has neither a given answer nor a reply yet, and what the replies
+    say.
+    """
     prompt_stage = find_stage(stage)
     assert isinstance(prompt_stage, PromptStage)
     template = prompt_stage.choose_template(settings)
     template_hash = prompts.hash_template(template)
     config = getattr(settings, find_settings_section(prompt_stage))
 
-    rows = batch.to_dicts()
+    rows = batch.rows.to_dicts()
     results: list[Row | Reject | None] = [prompt_stage.given(row) for row in rows]
     unanswered = [number for number, result in enumerate(results) if result is None]
+    asked = [number for number in unanswered if number not in batch.replies]
     requests = [
         prompt_stage.ask(
             rows[number],
@@ -205,13 +257,14 @@ def _answer_batch(
             template_hash,
             config,
         )
-        for number in unanswered
+        for number in asked
     ]
-    replies = model.answer(requests) if requests else []
-    paid = spending.count(replies) if spending else {}
+    new_replies = model.answer(requests) if requests else []
+    replies = batch.replies | dict(zip(asked, new_replies, strict=True))
+    paid = spending.count(replies.values()) if spending else {}
     # Rows keep their order, whether they were asked or had an answer.
-    for number, reply in zip(unanswered, replies, strict=True):
-        results[number] = prompt_stage.parse(rows[number], reply)
+    for number in unanswered:
+        results[number] = prompt_stage.parse(rows[number], replies[number])
 
     answered = [result for result in results if not isinstance(result, Reject)]
     rejects = [result for result in results if isinstance(result, Reject)]
@@ -222,5 +275,5 @@ def _answer_batch(
             orient="row",
         ),
         rejects=build_reject_frame(rejects),
-        notes={"n_asked": len(requests), **count_origins(replies), **paid},
+        notes={"n_asked": len(replies), **count_origins(replies.values()), **paid},
     )

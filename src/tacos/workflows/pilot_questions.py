@@ -8,6 +8,7 @@ both orders; those replies are in the ledger too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations, islice
 from typing import Any
 
@@ -37,7 +38,18 @@ def draw_pilot(
     settings: Settings,
     k: int,
 ) -> list[Request]:
-    """The questions behind k requests of a stage to a model."""
+    """The questions behind k requests of a stage to a model, in random order."""
+    requests = _draw_requests(stage, model, samples, settings, k)
+    return [replace(request, place=place) for place, request in enumerate(requests)]
+
+
+def _draw_requests(
+    stage: str,
+    model: str,
+    samples: Artifact,
+    settings: Settings,
+    k: int,
+) -> list[Request]:
     if stage in TAGGING:
         return _draw_tag_pilot(samples, settings, k * settings.tag.per_request)
     if stage == "match":

@@ -107,7 +107,7 @@ class GroupedModel:
             if reply.text is None:
                 open_places.append(place)
             else:
-                self._report(reply)
+                self._report(requests[place], reply)
 
         # What the groups left open is asked alone; equal requests share a key, and count once.
         self.n_alone += len({members[place].key for place in open_places})
@@ -124,11 +124,11 @@ class GroupedModel:
             replies[place] = replace(reply, paid=(*in_group, *reply.paid))
         return replies
 
-    def _report(self, reply: Reply) -> None:
+    def _report(self, request: Request, reply: Reply) -> None:
         """Tell the watch of an answer that a group gave; the client tells of the others."""
         self._is_proven = True
         if self._watch is not None:
-            self._watch.answer(self._watch.ask(), reply)
+            self._watch.answer(request.place, reply)
 
     def _build_member(self, request: Request) -> RenderedRequest:
         return grouped_prompts.build_group_member(

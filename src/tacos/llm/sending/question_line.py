@@ -51,19 +51,10 @@ class QuestionLine:
             return False
         state.is_open = True
         self._n_open += 1
-        self.line_up(request)
         return True
-
-    def line_up(self, request: InFlightRequest) -> None:
-        """Give a question its place in line, if it has none yet."""
-        state = request.state
-        if self._watch is None or request.is_group or state.place is not None:
-            return
-        state.place = self._watch.ask()
 
     def note_reask(self, request: InFlightRequest) -> None:
         """An unusable answer to a question is asked about again."""
-        self.line_up(request)
         state = request.state
         # A question whose first answer came from the ledger is not open: it goes in like a new one.
         if state.is_open and not state.is_reasked:
@@ -72,14 +63,12 @@ class QuestionLine:
 
     def settle(self, request: InFlightRequest, reply: Reply) -> TacosError | None:
         """A question has its last reply; an error where nothing more is to be asked."""
-        self.line_up(request)
         self.drop(request)
         self._n_settled += 1
         self._is_proven = self._is_proven or reply.text is not None
-        place = request.state.place
-        if self._watch is None or place is None:
+        if self._watch is None or request.is_group:
             return None
-        return self._watch.answer(place, reply)
+        return self._watch.answer(request.state.place, reply)
 
     def drop(self, request: InFlightRequest) -> None:
         """A question is open no more."""

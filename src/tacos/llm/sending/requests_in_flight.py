@@ -49,7 +49,7 @@ class QuestionState:
     """How far a question is; see `tacos.llm.sending.question_line`."""
 
     place: int | None = None
-    """Its place in line, once it has one."""
+    """Its place among the first questions of its stage (`Request.place`)."""
     is_open: bool = False
     """Whether it has been sent, and has no last reply yet."""
     is_reasked: bool = False

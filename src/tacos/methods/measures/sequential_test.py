@@ -1,86 +1,82 @@
-"""Tests one answer after another whether too many of them fail: a mixture of Wald's likelihood
-ratios (Wald, 1945).
+"""Tests one answer after another whether too many of them fail: the sequential probability ratio
+test (Wald, 1945, doi.org/10.1214/aoms/1177731118).
 
-The question is whether each answer fails with a probability above `limit`. The evidence is the
-likelihood under a larger probability, divided by that under `limit`, averaged over two larger ones:
-twice the limit, and nearly always. If the limit is kept, it ever exceeds `1 / ERROR` with a
-probability of at most `ERROR` (Ville's inequality), however often one looks.
+The questions are a random sample of all, in random order, each with its place in line. The evidence
+is the likelihood of the answers if `1.6 x limit` of all fail, divided by that if `0.8 x limit` do.
+Where the share is 0.8 of the limit or less, it ever exceeds `1 / ERROR` with a probability of at
+most `ERROR`, however often one looks. Nearer to the limit no error is promised: at the limit itself
+half of all runs end above it. So a test against 0.8 of it may decide sooner.
 
-Answers that fail may be quicker than good ones, so the answers there are at some moment are no fair
-sample. The evidence is therefore weighed along the line in which the questions were asked, and an
-answer that is still missing counts as good. So what stops a stage depends on the questions and
-their answers, not on the order in which these arrive.
+Of 1,000 seeded runs of 3,000 rows with a limit of 5%, of which 400 are drawn, the test stopped:
+
+| share that fails | stopped | requests, if each failure costs two: median, 98% of runs |
+|---|---|---|
+| 100% | 1,000 | 30, 30 |
+| 10% | 997 | 127, 346 |
+| 5% | 68 | |
+| 4% | 9 | |
+| 1% | 0 | |
+
+Answers that fail may be quicker than good ones, so those there are at some moment are no fair
+sample: the evidence is weighed along the line, and an answer that is still missing counts as good.
+So what stops a stage does not depend on the order in which answers arrive.
+
+After the sample, a stage stops only where it is certain to fail: more answers have failed than the
+limit allows of all questions.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import insort
-from typing import NamedTuple
 
 ERROR = 0.02
-"""The highest probability of stopping where the limit is kept."""
+"""The highest probability of stopping where at most `ALLOWED` of the limit fails."""
+ALLOWED = 0.8
+DOUBTED = 2 * ALLOWED
+"""Shares of failures between which the evidence decides, as parts of the limit."""
 MIN_ANSWERS = 15
-"""Answers without which nothing is decided: the first rows of a file are often of one kind."""
-WEIGHTS = (0.9, 0.1)
-"""Of the two larger probabilities. The first one decides near the limit; the second one needs only
-a handful of answers where nearly all fail.
-"""
-
-
-class Beginning(NamedTuple):
-    """The first questions of the line, and the evidence that too many of them fail."""
-
-    n_failed: int
-    n: int
-    log_evidence: float
+"""Answers without which nothing is decided: a person should see more than one."""
 
 
 class SequentialTest:
     """One test; it is not thread-safe."""
 
-    def __init__(self, limit: float) -> None:
-        """`limit`: the share of answers that may fail, from 0 to 1."""
+    def __init__(self, limit: float, n_all: int | None = None) -> None:
+        """`limit`: the share of answers that may fail, from 0 to 1; `n_all`: the number of all
+        questions, those in line and the others, if it is known.
+        """
         self.limit = limit
+        self.n_all = n_all
         self.n_known = 0
         """Answers so far."""
         self.n_failed = 0
-        self.worst = Beginning(0, 0, -math.inf)
-        """The beginning of the line with the strongest evidence so far."""
-        self._n_asked = 0
+        self._log_evidence = -math.inf
+        """The strongest evidence of any beginning of the line."""
         # Places in line of the answers that failed, ascending.
         self._failures: list[int] = []
-        # Of answers that were counted together, before or between those in line.
-        self._n_counted = 0
-        self._n_counted_failures = 0
 
-    def ask(self) -> int:
-        """Put a question at the end of the line; its place."""
-        place = self._n_asked
-        self._n_asked += 1
-        return place
-
-    def answer(self, place: int, *, failed: bool) -> None:
-        """Note the answer to the question at a place."""
-        self.n_known += 1
-        if failed:
-            self.n_failed += 1
+    def answer(self, place: int | None, *, failed: bool) -> None:
+        """Note the answer to the question at a place in line; None: it is not in line."""
+        self.count(1, int(failed))
+        if failed and place is not None:
             insort(self._failures, place)
             self._weigh_from(place)
 
     def count(self, n: int, n_failed: int) -> None:
-        """Note `n` answers whose order is not known, of which `n_failed` failed."""
+        """Note `n` answers to questions that are not in line, of which `n_failed` failed."""
         self.n_known += n
         self.n_failed += n_failed
-        self._n_counted += n
-        self._n_counted_failures += n_failed
-        self._look(self.n_failed, self._n_counted + self._n_asked)
 
     @property
     def has_failed(self) -> bool:
-        """Whether to stop: the evidence is strong enough, and enough answers are known."""
-        is_enough = self.n_known >= MIN_ANSWERS
-        return is_enough and self.worst.log_evidence >= -math.log(ERROR)
+        """Whether to stop: the evidence is strong enough, or the failures too many for any end; and
+        enough answers are known.
+        """
+        if self.n_known < MIN_ANSWERS:
+            return False
+        is_certain = self.n_all is not None and self.n_failed > self.limit * self.n_all
+        return is_certain or self._log_evidence >= -math.log(ERROR)
 
     def _weigh_from(self, place: int) -> None:
         """Weigh every beginning of the line that a failure at `place` changes.
@@ -92,15 +88,9 @@ class SequentialTest:
         for failure in reversed(self._failures):
             if failure < place:
                 return
-            n_asked = failure + 1
-            self._look(self._n_counted_failures + number, self._n_counted + n_asked)
+            log_evidence = weigh_failures(number, failure + 1, self.limit)
+            self._log_evidence = max(self._log_evidence, log_evidence)
             number -= 1
-
-    def _look(self, n_failed: int, n: int) -> None:
-        """Keep a beginning of the line if its evidence is stronger than any before."""
-        log_evidence = weigh_failures(n_failed, n, self.limit)
-        if n_failed and log_evidence >= self.worst.log_evidence:
-            self.worst = Beginning(n_failed, n, log_evidence)
 
 
 def weigh_failures(n_failed: int, n: int, limit: float) -> float:
@@ -114,13 +104,8 @@ def weigh_failures(n_failed: int, n: int, limit: float) -> float:
         return -math.inf
     if limit <= 0:
         return math.inf if n_failed else 0.0
-    doubled = min(2 * limit, (1 + limit) / 2)
-    nearly_always = (3 + limit) / 4
-    logs = []
-    for share, weight in zip((doubled, nearly_always), WEIGHTS, strict=True):
-        of_failures = n_failed * math.log(share / limit)
-        of_others = (n - n_failed) * math.log((1 - share) / (1 - limit))
-        logs.append(math.log(weight) + of_failures + of_others)
-    # The sum of two exponentials, without an overflow.
-    high = max(logs)
-    return high + math.log1p(math.exp(min(logs) - high))
+    allowed = ALLOWED * limit
+    doubted = min(DOUBTED * limit, (1 + allowed) / 2)
+    of_failures = n_failed * math.log(doubted / allowed)
+    of_others = (n - n_failed) * math.log((1 - doubted) / (1 - allowed))
+    return of_failures + of_others
