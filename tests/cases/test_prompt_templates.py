@@ -84,6 +84,57 @@ def test_a_few_questions_without_it_stay_as_they_are() -> None:
     assert strip_template(wrapped[6], templates)[0] == QUESTIONS[6]
 
 
+def test_a_template_whose_lines_were_joined_is_found() -> None:
+    """The 1,000 rows of Alpaca that the TACOS authors published: all white space is a space."""
+    wrapped = [
+        " ".join((PLAIN % question).split()).removesuffix(" ### Response:")
+        if number % 3
+        else " ".join((WITH_INPUT % (question, f"Input {number}.")).split())
+        for number, question in enumerate(QUESTIONS)
+    ]
+    templates = find_templates(wrapped)
+    assert strip_template(wrapped[0], templates)[0] == f"{QUESTIONS[0]}\n\nInput 0."
+    assert strip_template(wrapped[1], templates)[0] == QUESTIONS[1]
+
+
+TASKS = {
+    "before": "Translate the following sentence into French:\n%s",
+    "after": "%s\nClassify the sentiment as positive or negative.",
+    "with choices": "Is this true? %s\nOptions:\n- yes\n- no",
+    "a rule": "Answer in German.\n%s",
+    "a part to play": "You are a pirate. Answer in rhymes.\n\n%s",
+    "a blank": "%s The answer is [MASK]",
+    "code": "Complete the function.\n```python\ndef f(x):\n    # %s\n    pass\n```",
+    "below": "Below is a text about French. Write an answer in French.\n%s",
+}
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+@pytest.mark.parametrize("wrapper", ["%s", "### Human: %s\n### Assistant:", PLAIN])
+def test_what_says_what_to_do_stays(task: str, wrapper: str) -> None:
+    """Issue 13's attack: three files of one task each became the same texts."""
+    asked = [task.replace("%s", question) for question in QUESTIONS]
+    wrapped = [wrapper.replace("%s", text) for text in asked]
+    templates = find_templates(wrapped)
+    assert [strip_template(text, templates)[0] for text in wrapped] == asked
+
+
+def test_lines_within_a_question_stay() -> None:
+    """Issue 13's attack: lines that most questions had ("}", "No") were deleted everywhere."""
+    asked = [f"{word} {{\n  void f() {{\n  }}\n}}\nNo" for word in QUESTIONS]
+    wrapped = [f"### Human: {text}\n### Assistant:" for text in asked]
+    templates = find_templates(wrapped)
+    assert [strip_template(text, templates)[0] for text in wrapped] == asked
+
+
+def test_a_heading_of_a_few_questions_stays() -> None:
+    """Only what nearly all questions with a template have is a part of it."""
+    wrapped = [PLAIN % question for question in QUESTIONS]
+    asked = "What does this mean in a prompt?\n\n### Input:\n2"
+    wrapped.append(PLAIN % asked)
+    assert strip_template(wrapped[-1], find_templates(wrapped))[0] == asked
+
+
 ORDINARY = {
     "different questions": QUESTIONS,
     "few": [PLAIN % question for question in QUESTIONS[:12]],
@@ -93,6 +144,7 @@ ORDINARY = {
     ],
     "a shared sentence": [f"Write a Python function for {q}" for q in QUESTIONS],
     "a shared task": [f"Translate to French: {question}" for question in QUESTIONS],
+    "a task before": [f"Translate to French:\n{question}" for question in QUESTIONS],
     "one question": [PLAIN % QUESTIONS[0]] * 50,
     "a line end": [f"{question}\n" for question in QUESTIONS],
     "empty": [""] * 50,
@@ -102,6 +154,20 @@ ORDINARY = {
 @pytest.mark.parametrize("questions", ORDINARY.values(), ids=ORDINARY)
 def test_ordinary_questions_have_none(questions: list[str]) -> None:
     assert find_templates(questions) == []
+
+
+@pytest.mark.parametrize("name", ["alpaca", "evol_instruct"])
+def test_the_authors_own_files_have_it(name: str, shared_data: Path) -> None:
+    path = shared_data / "published_selections" / f"filtered_{name}_1k_opencs.json.gz"
+    (batch, *_) = reading.read_rows([path], 2_000)
+    samples, _ = sample_parsing.parse_sample_batch(batch, config.IngestSettings())
+    questions = [sample.turns[0].text for sample in samples]
+    templates = find_templates(questions)
+    for question in questions:
+        asked, template = strip_template(question, templates)
+        assert template is not None
+        assert asked
+        assert "Below is an instruction" not in asked
 
 
 @pytest.mark.parametrize(

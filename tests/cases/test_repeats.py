@@ -1,6 +1,6 @@
 """Rows that repeat themselves: growing prefixes of one conversation, and near-duplicates.
 
-Issue 13, C7. Multi-turn sets hold a conversation once per answer (OASST: 484 of 766 rows share
+Issue 13, C7. Multi-turn sets hold a conversation once per answer (OASST: 410 of 766 rows share
 theirs with another row), and a selection from them was full of beginnings of itself. Single-turn
 sets hold the same question in other words, in different clusters.
 """

@@ -82,8 +82,9 @@ class IngestSettings(SettingsSection):
     preference: Literal["chosen", "rejected"] = "chosen"
     """Which answer of a preference is read; rows without a rejected one are left out then."""
     templates: bool = True
-    """Whether a prompt template that nearly all instructions of a file share is set aside before
-    they are tagged and encoded; judges and the output have it.
+    """Whether a prompt template that nearly all instructions of a file share (labels, marks of chat
+    formats, known sentences) is set aside before they are tagged and encoded; judges and the output
+    have it.
     """
     roles: dict[str, Literal["user", "assistant", "system", "tool"]] = {}
     """Who the speakers of conversations are, beside the usual names (`user`, `gpt`, `claude`, ...):

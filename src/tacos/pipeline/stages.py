@@ -70,7 +70,7 @@ from tacos.records import (
 # fmt: off
 PIPELINE: Pipeline = (
     BatchStage(
-        "ingest", "samples", SAMPLES, version=4,
+        "ingest", "samples", SAMPLES, version=5,
         reads=("input",),
         uses=("ingest",),
         source=ingest.read_input_rows,
@@ -226,7 +226,7 @@ PIPELINE: Pipeline = (
         ),
     ),
     TableStage(
-        "select", "selection", SELECTION, version=6,
+        "select", "selection", SELECTION, version=7,
         reads=(
             "samples", "canonical_tags", "memberships", "clusters", "shortlist", "grades",
             "close_grades", "pairs/all", "verdicts/all", "scores/last",

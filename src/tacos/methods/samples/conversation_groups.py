@@ -2,21 +2,17 @@
 
 Multi-turn sets often hold a conversation several times: after its first answer, after its second,
 and so on, each row a longer beginning of the same exchange, or other answers at the same point.
-Rows belong together if
+What a row answers is all that stands before its last answer; of a row with a single exchange it is
+the whole row, since an opening question alone ("Hi") says nothing. Rows belong together if
 
-- the turns of one are the beginning of the other's, or
-- what stands before the last answer of one, with an earlier answer in it, is what the other begins
-  with, or what it answers, too, or
-- both open with the same question, of at least `LEAST_BYTES` bytes, and one goes on after the first
-  answer
+- they answer the same, or
+- what one answers is the beginning of the other.
 
-and so do rows that belong with the same third row. Short openings ("Hi") say nothing, nor does a
-question that more than `MOST_ROWS` rows open with, which is a template. A row of a single exchange
-("Hi", "Hello!") with which several conversations open belongs to none of them: it is no reason to
-drop all but one.
+Where rows go on from there in different ways, as conversations do that all open with the same
+greeting or menu, the shorter row belongs to none of them: it is no reason to drop all but one.
 
 What it does not know: rows that say the same in other words, and conversations that were cut at
-their start.
+their start or have another system text.
 """
 
 from __future__ import annotations
@@ -24,12 +20,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Turns = Sequence[Mapping[str, str]]
 """The `role` and `text` of each turn."""
+ASKING = "user"
 ANSWERING = "assistant"
-LEAST_BYTES = 24
-MOST_ROWS = 10
+
+
+class _Stem(NamedTuple):
+    """What a row answers: how many turns it has, and their hash."""
+
+    n_turns: int
+    key: bytes
 
 
 @dataclass
@@ -40,15 +43,14 @@ class ConversationGroups:
     added first (`add_long`), the others after them (`add_short`).
     """
 
-    _row_of_key: dict[bytes, str] = field(default_factory=dict)
-    """A beginning that rows share -> one of these rows."""
-    _openings: dict[bytes, set[str]] = field(default_factory=dict)
-    """A first exchange -> rows that go on after it."""
-    _questions: dict[bytes, list[str]] = field(default_factory=dict)
-    """A first question -> rows that open with it, if a longer row does."""
+    _rows_of_stem: dict[_Stem, list[str]] = field(default_factory=dict)
+    """What rows answer -> these rows."""
+    _openings: set[bytes] = field(default_factory=set)
+    """The first exchanges of the longer rows."""
+    _long: list[tuple[str, list[bytes]]] = field(default_factory=list)
+    """Each longer row, and the hashes of its beginnings up to what it answers."""
     _parent: dict[str, str] = field(default_factory=dict)
     """A row -> another row of its conversation; the representative is its own."""
-    _long: list[tuple[str, list[bytes]]] = field(default_factory=list)
 
     def add_long(
         self,
@@ -57,40 +59,33 @@ class ConversationGroups:
         """Add rows with more than one answer."""
         for row, turns in rows:
             keys = list(_hash_beginnings(turns))
-            self._parent[row] = row
-            self._long.append((row, keys))
-            # The whole row, and what stands before its last answer.
-            for key in keys[-2:]:
-                self._join(self._row_of_key.setdefault(key, row), row)
-            answer = _find_first_answer(turns)
-            self._openings.setdefault(keys[answer], set()).add(row)
-            place = max(answer - 1, 0)
-            if _count_bytes(turns[place]) >= LEAST_BYTES:
-                self._questions.setdefault(keys[place], []).append(row)
+            answers = _find_answers(turns)
+            n_answered = _count_answered_turns(answers, len(turns))
+            self._openings.update(keys[place] for place in answers[:1])
+            self._long.append((row, keys[:n_answered]))
+            self._add(row, _Stem(n_answered, keys[n_answered - 1]))
 
     def add_short(
         self,
         rows: Iterable[tuple[str, Turns]],
     ) -> None:
         """Add rows of a single exchange, after all longer ones."""
-        self._join_beginnings()
         for row, turns in rows:
-            *questions, key = _hash_beginnings(turns)
-            following = {self._find(other) for other in self._openings.get(key, ())}
-            if len(following) == 1:
-                self._parent[row] = row
-                self._join(following.pop(), row)
-            if questions and questions[-1] in self._questions:
-                self._parent.setdefault(row, row)
-                self._questions[questions[-1]].append(row)
+            *_, key = _hash_beginnings(turns)
+            if key in self._openings:
+                self._add(row, _Stem(len(turns), key))
 
     def list_groups(self) -> dict[str, int]:
         """Row -> the number of its conversation, for the rows that share it with another."""
-        self._join_beginnings()
-        for rows in self._questions.values():
-            if len(rows) <= MOST_ROWS:
-                for row in rows:
-                    self._join(rows[0], row)
+        followers = self._find_followers()
+        # The longest first: what follows a beginning is joined before it is counted.
+        for stem in sorted(self._rows_of_stem, reverse=True):
+            first, *others = self._rows_of_stem[stem]
+            for other in others:
+                self._join(first, other)
+            following = {self._find(row) for row in followers.get(stem, ())}
+            if len(following) == 1:
+                self._join(first, following.pop())
         members: dict[str, list[str]] = {}
         for row in self._parent:
             members.setdefault(self._find(row), []).append(row)
@@ -98,12 +93,24 @@ class ConversationGroups:
         shared.sort(key=min)
         return {row: number for number, rows in enumerate(shared) for row in rows}
 
-    def _join_beginnings(self) -> None:
-        """Join each longer row with the rows that are its beginning."""
+    def _add(
+        self,
+        row: str,
+        stem: _Stem,
+    ) -> None:
+        """Note a row and what it answers."""
+        self._parent[row] = row
+        self._rows_of_stem.setdefault(stem, []).append(row)
+
+    def _find_followers(self) -> dict[_Stem, list[str]]:
+        """What rows answer -> the longer rows that begin with it and go on."""
+        followers: dict[_Stem, list[str]] = {}
         for row, keys in self._long:
-            for key in keys:
-                if key in self._row_of_key:
-                    self._join(self._row_of_key[key], row)
+            for n_turns, key in enumerate(keys[:-1], 1):
+                stem = _Stem(n_turns, key)
+                if stem in self._rows_of_stem:
+                    followers.setdefault(stem, []).append(row)
+        return followers
 
     def _find(
         self,
@@ -149,15 +156,20 @@ def count_answers(turns: Turns) -> int:
     return sum(turn["role"] == ANSWERING for turn in turns)
 
 
-def _find_first_answer(turns: Turns) -> int:
-    """The place of the first answer."""
-    roles = [turn["role"] for turn in turns]
-    return roles.index(ANSWERING)
+def _find_answers(turns: Turns) -> list[int]:
+    """The places of the answers to questions; a greeting before the first question is none."""
+    answers = []
+    is_asked = False
+    for place, turn in enumerate(turns):
+        is_asked |= turn["role"] == ASKING
+        if is_asked and turn["role"] == ANSWERING:
+            answers.append(place)
+    return answers
 
 
-def _count_bytes(turn: Mapping[str, str]) -> int:
-    """The size of a turn's text: a Chinese character says more than a Latin letter."""
-    return len(turn["text"].strip().encode(errors="surrogatepass"))
+def _count_answered_turns(answers: Sequence[int], n_turns: int) -> int:
+    """How many turns stand before the last answer, or are in the row if it has no other answer."""
+    return answers[-1] if len(answers) > 1 else n_turns
 
 
 def _hash_beginnings(turns: Turns) -> Iterator[bytes]:

@@ -1,19 +1,21 @@
 r"""Finds the prompt template around the instructions of a data set, and sets it aside.
 
-A template is what nearly all questions share at their beginning and end, in whole lines or with a
-label such as `### Human:`. A data set may have a few of them, as Alpaca's prompt with and without
-an input. Taggers and encoders do without; judges read the whole text, since it
-may say what the response must be, and rows leave as they came.
+A template is what nearly all questions of a file have at their beginning and end, as far as it is
+made of labels (`### Instruction:`), marks of chat formats (`<s>[INST]`) and known sentences that
+say what every prompt of its kind says ("Below is an instruction that describes a task"). All else
+says what to do, however many questions share it, and stays: "Translate into French:", the choices
+of a quiz, a fence of code.
 
-A shared beginning of a sentence ("Write a Python function that ...") is no template: it says what
-to do.
+A data set may have a few templates, as Alpaca's prompt with and without an input. Taggers and
+encoders do without; judges read the whole text, since it may say what the response must be, and
+rows leave as they came.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tacos.records import Turn
@@ -27,24 +29,80 @@ COVERED = 0.9
 BRANCH = 0.03
 """The share of questions that each template must be around."""
 SHARED = 0.95
-"""Of the questions with the same beginning, the share that must go on alike."""
-SHORTEST = 10
-"""Characters of a template besides white space, both sides together."""
-N_HEADINGS_CHARS = 60
-"""Longer lines between the sides are no headings."""
+"""Of the questions with a template, the share that must have a heading."""
+N_END_CHARS = 600
+"""How far from a question's end its last label is looked for."""
 N_SHOWN = 60
 """Characters of a template that its name shows."""
 
-LABEL = re.compile(
-    r"[\s#*_<|\[]*(human|user|question|q|instruction|input|prompt|problem|task|query"
-    r"|assistant|gpt|bot|ai|model|response|answer|a|output|solution)[\s*_|>\]]*:[\s*_]*",
-    re.IGNORECASE,
+_WORD = (
+    r"(?:human|user|question|instruction|input|prompt|problem|task|query|system|context"
+    r"|assistant|gpt|bot|ai|model|response|answer|output|solution"
+    r"|指令|指示|问题|問題|输入|輸入|回答|回复|答案|用户|助手|系统)"
 )
-"""A label on the line of the text that it labels: `### Human: `."""
-MARKUP = re.compile(r"(?:\s*(?:</?s>|<\|[^|<>\n]+\|>|\[/?[A-Z]+\]|<</?SYS>>))+\s*")
-"""Marks of chat formats: `<s>[INST] `, `<|im_end|>`."""
-N_LABEL_CHARS = 60
-"""Labels and marks are no longer."""
+_COLON = r"\s?[:：]"
+HEADING = rf"#{{2,}}[ \t]*{_WORD}\b[ \t]*[:：]?"
+"""A label that its signs tell from prose, wherever it stands: `### Instruction:`."""
+LABEL = rf"[*_|<\[]*(?:{_WORD}|[qa])[*_|>\]]*{_COLON}[*_]*"
+"""A label at the beginning of a line: `Question:`, `**Human**:`."""
+SPEAKER = r"\b(?:USER|HUMAN|ASSISTANT|GPT|BOT|AI|Assistant|Human|User):"
+"""A label within a line, as in Vicuna's prompt."""
+MARK = (
+    r"</?s>|<\|[^|<>\n]{1,40}\|>|\[/?(?:INST|SYS|SYSTEM_PROMPT|USER|ASSISTANT)\]|<</?SYS>>"
+    r"|<(?:bos|eos|start_of_turn|end_of_turn)>"
+)
+"""Marks of chat formats: `<s>[INST]`, `<|im_end|>`. Others, such as `[MASK]`, are content."""
+ROLE = r"(?<=<\|im_start\|>)\w{2,10}\n|(?<=<start_of_turn>)\w{2,10}\n"
+"""Who speaks, after such a mark."""
+
+_ASSISTANT = (
+    r"(?:(?:a|an|the|very|helpful|honest|harmless|respectful|friendly|curious|intelligent"
+    r"|knowledgeable|polite|unbiased|uncensored|ai|artificial|intelligence|language|and)\b,?\s+)*"
+    r"(?:ai|assistant|chatbot|bot|model)\b"
+)
+_RESPONSE = (
+    r"(?:please )?(?:write|provide|give) an? (?:response|answer|reply)"
+    r" (?:that|which) (?:\w+ly )?(?:completes|answers|fulfills|satisfies|addresses)"
+    r" the (?:request|instruction|question|task)\."
+)
+SENTENCES = (
+    # Alpaca, WizardLM and many after them
+    r"below (?:is|are) an? (?:instruction|question|task|query|request)"
+    r"(?: (?:that|which) describes an? task)?"
+    r"(?:, paired with an? (?:input|context)"
+    r"(?: that provides (?:further|more|additional) (?:context|information))?)?\.",
+    _RESPONSE,
+    # Vicuna and FastChat
+    r"(?:(?:the following|this|below) is )?an? (?:chat|conversation|dialogue)"
+    rf" between an? (?:curious )?(?:user|human) and {_ASSISTANT}\.",
+    r"the assistant gives helpful, detailed,? and polite answers"
+    r" to the (?:user|human)['’]s questions\.",
+    # Llama 2, Qwen, SmolLM
+    rf"you are {_ASSISTANT}(?: (?:named|called) \w+)?"
+    r"(?:,? (?:created|developed|made|trained) by [\w ]{1,40})?\.",
+    r"you are \w+, (?:created|developed|made|trained) by [\w ]{1,40}\.",
+    r"always answer as helpfully as possible, while being safe\.\s+your answers should not"
+    r" [^\n]{1,200}\.\s+please ensure that your responses are [^\n]{1,100}\.",
+    r"if a question does not make any sense[^\n]{1,150}\.\s+if you don['’]t know the answer"
+    r"[^\n]{1,100}\.",
+    r"be helpful\.",
+    # Chains of thought
+    r"let(?: u|['’])s think step by step[.:!]?",
+    # Chinese versions of Alpaca's
+    r"(?:下面|以下)是一?[个条]?描述(?:一个)?任务的?(?:一条)?(?:指令|说明)"
+    r"(?:[，,](?:以及|并?与?)[^\n。]{0,20}(?:输入|上下文)[^\n。]{0,10})?[，。,]",
+    r"请?(?:写出|编写|撰写|写)(?:一个)?(?:恰当|适当)(?:的|地)?"
+    r"(?:完成(?:该)?请求的)?(?:回答|回复|响应)。",
+    r"你是一个?(?:乐于助人的|有用的)?(?:人工智能)?助手。",
+)
+"""What every prompt of a kind says, whatever it asks."""
+
+_EVERYWHERE = rf"{MARK}|{ROLE}|(?i:{'|'.join([HEADING, *SENTENCES])})"
+_BEGIN = re.compile(rf"\s*(?:{_EVERYWHERE}|(?i:{LABEL}))\s*")
+_END = re.compile(
+    rf"(?:{_EVERYWHERE}|{SPEAKER}|(?m:^)[ \t]*(?i:{LABEL}))\s*\Z",
+)
+_HEADING = re.compile(rf"\s*(?<!\S){HEADING}\s*", re.IGNORECASE)
 
 
 class PromptTemplate(NamedTuple):
@@ -68,24 +126,48 @@ def find_templates(questions: Sequence[str]) -> list[PromptTemplate]:
     >>> questions = [f"### Question:\\nWhat is {i}?\\n\\n### Answer:" for i in range(20)]
     >>> find_templates(questions)
     [PromptTemplate(prefix='### Question:\\n', suffix='\\n\\n### Answer:', headings=())]
-    >>> find_templates([f"What is {i}?" for i in range(20)])
+    >>> find_templates([f"Translate into French:\\nWhat is {i}?" for i in range(20)])
     []
     """
     distinct = list(dict.fromkeys(questions))
     if len(distinct) < LEAST:
         return []
     n_least = max(2, round(BRANCH * len(distinct)))
-    templates = []
-    n_covered = 0
-    for group in _split_by_beginning(distinct, n_least):
-        template = _find_template(group)
-        if template is None:
-            continue
-        templates.append(template)
-        n_covered += sum(_has_template(text, template) for text in group)
+    frames = Counter(find_frame(text) for text in distinct)
+    frequent = [
+        PromptTemplate(*frame)
+        for frame, count in frames.items()
+        if count >= n_least and any(frame)
+    ]
+    ordered = sorted(frequent, key=_order_by_length)
+    members: dict[PromptTemplate, list[str]] = {}
+    for text in distinct:
+        rest, template = strip_template(text, ordered)
+        if template is not None:
+            members.setdefault(template, []).append(rest)
+    n_covered = sum(len(rests) for rests in members.values())
     if n_covered < COVERED * len(distinct):
         return []
-    return sorted(set(templates), key=_order_by_length)
+    return [
+        template._replace(headings=_find_headings(members[template]))
+        for template in ordered
+        if template in members
+    ]
+
+
+def find_frame(text: str) -> tuple[str, str]:
+    """The labels, marks and known sentences at the beginning and the end of a text.
+
+    >>> find_frame("[INST] What is ice? [/INST]")
+    ('[INST] ', ' [/INST]')
+    """
+    start = 0
+    while piece := _BEGIN.match(text, start):
+        start = piece.end()
+    end = len(text)
+    while piece := _END.search(text, max(start, end - N_END_CHARS), end):
+        end = start + len(text[start : piece.start()].rstrip())
+    return text[:start], text[end:]
 
 
 def strip_turns(
@@ -118,13 +200,8 @@ def strip_template(
         if not _has_template(text, template):
             continue
         end = len(text) - len(template.suffix)
-        inner = text[len(template.prefix) : end]
-        lines = [
-            line
-            for line in inner.split("\n")
-            if line.strip() not in template.headings or not line.strip()
-        ]
-        return "\n".join(lines).strip(), template
+        inner = text[len(template.prefix) : end].strip()
+        return _strip_headings(inner, template.headings), template
     return text, None
 
 
@@ -140,105 +217,22 @@ def _order_by_length(template: PromptTemplate) -> tuple[int, PromptTemplate]:
     return -len(template.prefix) - len(template.suffix), template
 
 
-# Finding one
-
-
-def _find_template(group: Sequence[str]) -> PromptTemplate | None:
-    """The template of questions with the same beginning, or None."""
-    prefix = _cut_to_lines(_share_beginning(group))
-    rest = [text.removeprefix(prefix) for text in group]
-    reversed_rest = [text[::-1] for text in rest]
-    suffix = _cut_end_to_lines(_share_beginning(reversed_rest)[::-1])
-    n_chars = len("".join((prefix + suffix).split()))
-    if n_chars < SHORTEST:
-        return None
-    inner = [text.removesuffix(suffix) for text in rest]
-    return PromptTemplate(prefix, suffix, _find_headings(inner))
-
-
-def _split_by_beginning(texts: Sequence[str], n_least: int) -> Iterator[Sequence[str]]:
-    """Groups of texts that begin alike, as far as nearly all of them do."""
-    waiting = [(texts, 0)]
-    while waiting:
-        group, start = waiting.pop()
-        length = _measure_shared(group, start)
-        branches = _list_branches(group, length, n_least)
-        n_branched = sum(len(branch) for branch in branches)
-        # A few characters in common are chance: a template goes on in each branch.
-        if len(branches) < 2 or n_branched < SHARED * len(group) or length < SHORTEST:
-            yield group
-            continue
-        waiting += [(branch, length + 1) for branch in branches]
-
-
-def _list_branches(
-    group: Sequence[str], length: int, n_least: int
-) -> list[Sequence[str]]:
-    """The texts by their character at a place, where enough have the same."""
-    by_character: dict[str, list[str]] = {}
-    for text in group:
-        by_character.setdefault(text[length : length + 1], []).append(text)
-    return [texts for texts in by_character.values() if len(texts) >= n_least]
-
-
-def _share_beginning(texts: Sequence[str]) -> str:
-    """The beginning that nearly all texts share."""
-    length = _measure_shared(texts, 0)
-    beginnings = Counter(text[:length] for text in texts)
-    return beginnings.most_common(1)[0][0]
-
-
-def _measure_shared(texts: Sequence[str], start: int) -> int:
-    """How many characters nearly all texts share, of which they share `start` already."""
-    n_enough = SHARED * len(texts)
-    alike = list(texts)
-    length = start
-    while True:
-        counts = Counter(text[length : length + 1] for text in alike)
-        character, count = counts.most_common(1)[0]
-        if not character or count < n_enough:
-            return length
-        if count < len(alike):
-            alike = [text for text in alike if text[length : length + 1] == character]
-        length += 1
-
-
-def _cut_to_lines(shared: str) -> str:
-    """The whole lines of a shared beginning, and a label or marks of a chat format after them."""
-    end = shared.rfind("\n") + 1
-    last = shared[end:]
-    for n_chars in range(min(len(last), N_LABEL_CHARS), 0, -1):
-        if _is_label(last[:n_chars]):
-            return shared[: end + n_chars]
-    return shared[:end]
-
-
-def _cut_end_to_lines(shared: str) -> str:
-    """The whole lines of a shared end, from their line end on, and a label or marks before them."""
-    start = shared.find("\n")
-    if start < 0:
-        start = len(shared)
-    first = shared[:start]
-    for n_chars in range(min(start, N_LABEL_CHARS), 0, -1):
-        if _is_label(first[-n_chars:]):
-            return shared[start - n_chars :]
-    return shared[start:]
-
-
-def _is_label(piece: str) -> bool:
-    """Whether a piece of a line is a label or marks of a chat format."""
-    return LABEL.fullmatch(piece) is not None or MARKUP.fullmatch(piece) is not None
-
-
 def _find_headings(texts: Sequence[str]) -> tuple[str, ...]:
-    """Lines that nearly all texts have, such as `### Input:`."""
+    """Headings that nearly all texts have, such as `### Input:`."""
     counts: Counter[str] = Counter()
     for text in texts:
-        lines = {line.strip() for line in text.split("\n")}
-        counts.update(lines)
+        counts.update({heading.strip() for heading in _HEADING.findall(text)})
     headings = [
-        line
-        for line, count in counts.items()
-        if line and len(line) <= N_HEADINGS_CHARS and count >= SHARED * len(texts)
+        heading for heading, count in counts.items() if count >= SHARED * len(texts)
     ]
     return tuple(sorted(headings))
+
+
+def _strip_headings(text: str, headings: Sequence[str]) -> str:
+    """A text with an empty line in the place of each heading."""
+    if not headings:
+        return text
+    return _HEADING.sub(
+        lambda found: "\n\n" if found[0].strip() in headings else found[0],
+        text,
+    ).strip()

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from tacos.methods.samples.conversation_groups import Turns, group_conversations
 
 LONG = "Which of the two roads to the old town is shorter?"
@@ -56,19 +58,49 @@ def test_a_greeting_joins_nobody() -> None:
     )
 
 
-def test_the_same_long_question_is_one_conversation_if_somebody_goes_on() -> None:
+def test_an_opening_question_alone_joins_nobody() -> None:
+    """Issue 13's attack: "Let us play twenty questions!" and such openings joined up to ten rows."""
     more = talk(LONG, "The left one.", "Why?", "Fewer hills.")
-    assert groups(a=more, b=talk(LONG, "The right one.")) == ["ab"]
-    # Rows of one exchange alone are no conversations; near-duplicates are another limit.
-    assert groups(a=talk(LONG, "The left one."), b=talk(LONG, "The right one.")) == []
-
-
-def test_a_template_that_many_rows_open_with_is_no_conversation() -> None:
-    rows = {
-        chr(97 + number): talk(LONG, f"Yes {number}.", "Why?", f"So {number}.")
-        for number in range(12)
+    assert groups(a=more, b=talk(LONG, "The right one.")) == []
+    languages = {
+        name[0]: talk(LONG, "In which?", f"In {name}.", f"{name} code.")
+        for name in ("Ada", "Basic", "Cobol")
     }
-    assert groups(**rows) == []
+    assert groups(**languages) == []
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 9, 10, 11, 12, 60])
+@pytest.mark.parametrize("n_exchanges", [1, 2, 5])
+def test_whatever_goes_on_in_several_ways_joins_nobody(
+    n_rows: int, n_exchanges: int
+) -> None:
+    """A menu or a greeting of any length, before any number of rows: there is no cliff."""
+    stub = [text for n in range(n_exchanges) for text in (f"Choose {n}.", f"{n}?")]
+    rows = {
+        f"{number:02}": talk(*stub, f"Explain {number}.", f"It is {number}.")
+        for number in range(n_rows)
+    }
+    joined = groups(stub=talk(*stub), **rows)
+    assert joined == (["00stub"] if n_rows == 1 else [])
+
+
+def test_the_part_before_a_branch_is_one_conversation() -> None:
+    """The stages up to where two conversations part, and those after it, each by themselves."""
+    rows = {
+        "a": talk("q", "a", "q2", "a2", "left", "l", "more", "m"),
+        "b": talk("q", "a", "q2", "a2", "left", "l"),
+        "c": talk("q", "a", "q2", "a2", "right", "r"),
+        "d": talk("q", "a", "q2", "a2", "right", "r", "on", "o"),
+    }
+    assert groups(**rows, e=talk("q", "a", "q2", "a2")) == ["ab", "cd"]
+
+
+def test_a_greeting_before_the_question_is_no_exchange() -> None:
+    greeting = {"role": "assistant", "text": "Good day!"}
+    one = [greeting, *talk(LONG, "The left one.")]
+    assert groups(a=one, b=[greeting, *talk(LONG, "The right one.")]) == []
+    longer = [*one, *talk("Why?", "Fewer hills.")]
+    assert groups(a=one, b=longer) == ["ab"]
 
 
 def test_another_system_text_is_another_conversation() -> None:
