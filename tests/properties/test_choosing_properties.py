@@ -11,7 +11,7 @@ from tacos.methods.judging import pairing, rating
 from tacos.methods.judging.rating.normal_equations import label_components
 from tacos.methods.judging.shortlist import shortlist_members
 from tacos.methods.selecting.quotas import QuotaRule, compute_quotas, select_by_quota
-from tacos.methods.selecting.strategies import select_by_strategy
+from tacos.methods.selecting.strategies import choose_by_strategy
 from tacos.methods.selecting.strategy_inputs import StrategyInputs
 from tacos.records import RATINGS, VERDICTS
 
@@ -157,7 +157,7 @@ def test_every_strategy_chooses_a_subset_of_the_asked_size(
     pool, strategy, n, seed
 ) -> None:
     try:
-        found = select_by_strategy(pool, strategy, n, seed, StrategyInputs())
+        found = choose_by_strategy(pool, strategy, n, seed, StrategyInputs()).selection
     except InputError:
         assert (
             n > pool.filter(pl.col("tags").list.len() > 0).height
@@ -166,7 +166,9 @@ def test_every_strategy_chooses_a_subset_of_the_asked_size(
     assert found.height == found["id"].n_unique() == n
     assert set(found["id"]) <= set(pool["id"])
     assert found.equals(
-        select_by_strategy(shuffled(pool, seed), strategy, n, seed, StrategyInputs())
+        choose_by_strategy(
+            shuffled(pool, seed), strategy, n, seed, StrategyInputs()
+        ).selection
     )
 
 

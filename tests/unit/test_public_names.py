@@ -98,6 +98,15 @@ def test_the_root_of_all_errors_is_a_public_name() -> None:
     assert tacos.TacosError is TacosError
 
 
+def test_the_method_of_a_selection_takes_what_its_function_takes() -> None:
+    """But for the run, which it is itself."""
+    method = inspect.signature(tacos.Selection.reselect).parameters
+    function = list_arguments("reselect")
+    assert [*method][1:] == [*function][1:]
+    for name, parameter in [*method.items()][1:]:
+        assert parameter.default == function[name].default
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'selct'"):
         _ = tacos.selct

@@ -97,6 +97,11 @@ def clean(  # noqa: PLR0913 - the options of the command
 def _print_cleaning(cleaning: Cleaning) -> None:
     """Print what each rule dropped."""
     lines = [("rows read", f"{cleaning.n_read:,}")]
+    for file, counts in cleaning.evaluation_sets.items():
+        prompts = f"{counts.n_prompts:,} prompts of {counts.n_rows:,} rows"
+        if counts.n_without:
+            prompts += f", {counts.n_without:,} without one"
+        lines.append((f"against {file}", prompts))
     for rule, n_rows in cleaning.counts.items():
         lines.append((rule, f"{n_rows:,} dropped"))
     lines.append(("rows kept", f"{cleaning.n_kept:,}"))

@@ -68,6 +68,11 @@ def expand_folders(paths: Sequence[FilePath]) -> list[FilePath]:
     return files
 
 
+def is_run_folder(path: FilePath) -> bool:
+    """Whether a path is the directory of a run."""
+    return is_folder(path) and (Path(path) / RUN_STATE).is_file()
+
+
 def is_folder(path: FilePath) -> bool:
     """Whether a path is a folder; standard input is none."""
     if str(path) == STDIN:
@@ -96,7 +101,7 @@ def _match_pattern(pattern: str, folders: Sequence[str]) -> list[str]:
 
 def _list_folder(folder: Path) -> list[Path]:
     """The data files in a folder and below it, sorted."""
-    if (folder / RUN_STATE).is_file():
+    if is_run_folder(folder):
         raise InputError(
             f"{folder} is a run of tacos, not data: name the file that it selected from, "
             "or its output"
@@ -116,7 +121,7 @@ def _iterate_data_files(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
         if path.name.startswith((".", "_")):
             continue
-        if path.is_dir() and not (path / RUN_STATE).is_file():
+        if path.is_dir() and not is_run_folder(path):
             yield from _iterate_data_files(path)
         elif path.is_file() and _may_hold_rows(path.name):
             yield path

@@ -19,7 +19,7 @@ from tacos.methods.judging.comparisons import combine_verdicts
 from tacos.methods.samples.reading_notes import group_notes
 from tacos.models import close_judge, judge
 from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
-from tacos.pipeline.steps.ingest import TEMPLATE
+from tacos.pipeline.steps.ingest import count_templates
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report import selection_facts
 from tacos.report.score_figures import (
@@ -158,7 +158,7 @@ def summarise_run(
         "n_read": samples["n_rows"] + samples["n_rejects"],
         "n_samples": samples["n_rows"],
         "rejects": _list_rejects(artifacts),
-        "templates": _list_templates(samples),
+        "templates": count_templates(samples.get("notes") or {}),
         "taken": group_notes(samples.get("notes", {})),
         "models": _list_stage_models(artifacts),
         "seconds": _sum_stage_seconds(artifacts),
@@ -194,16 +194,6 @@ def summarise_run(
 
 
 # Stages
-
-
-def _list_templates(samples: Mapping[str, Any]) -> dict[str, int]:
-    """Prompt template -> rows whose questions stand in it."""
-    templates = {}
-    notes = samples.get("notes") or {}
-    for note, n_rows in notes.items():
-        if note.startswith(TEMPLATE):
-            templates[note.removeprefix(TEMPLATE)] = n_rows
-    return templates
 
 
 def _list_rejects(artifacts: Artifacts) -> dict[str, dict[str, int]]:

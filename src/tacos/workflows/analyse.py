@@ -26,6 +26,7 @@ from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
 from tacos.formats import reading, sources
+from tacos.formats.paths import is_run_folder
 from tacos.methods.measures import tag_measures
 from tacos.methods.measures.tag_measures import TagProfile
 from tacos.methods.tags import association_rules, normalisation
@@ -36,7 +37,7 @@ from tacos.store.artifacts import Store
 from tacos.workflows import arguments, data_set_tags
 from tacos.workflows.data_set_tags import TaggedRows
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
-from tacos.workflows.selection import STATE, Selection, find_run_directory, load
+from tacos.workflows.selection import Selection, find_run_directory, load
 from tacos.workflows.silent_progress import choose_progress
 
 N_SIZES = 24
@@ -216,7 +217,7 @@ def _load_run_tags(data: Any) -> TaggedRows | None:
     if not isinstance(data, str | Path | Selection):
         return None
     directory = find_run_directory(data)
-    if not (directory / STATE).is_file():
+    if not is_run_folder(directory):
         return None
     artifacts = load(data).artifacts
     if "tags" not in artifacts:

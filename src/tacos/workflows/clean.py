@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -39,7 +39,17 @@ from tacos.workflows.input_samples import read_samples
 MIN_LENGTH = 1
 MAX_LENGTH = 32_768
 """Characters of a response, where the rule "lengths" is on and nothing else is said."""
+MOST_WITHOUT = 0.5
+"""The largest share of rows without a prompt that an evaluation set may have."""
 TEXTS = ("id", "instruction", "response")
+
+
+class EvaluationCounts(NamedTuple):
+    """Prompts of an evaluation set, its rows, and those of them that have no prompt."""
+
+    n_prompts: int
+    n_rows: int
+    n_without: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,8 @@ class Cleaning:
     n_kept: int
     counts: dict[str, int]
     """Rule -> rows that it dropped; "unreadable" and "empty or repeated" before any rule."""
+    evaluation_sets: dict[str, EvaluationCounts]
+    """File of an evaluation set -> what was looked for of it."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -62,6 +74,9 @@ class Cleaning:
             "output": str(self.output),
             "dropped_file": str(self.dropped_file),
             "rules": list(self.rules),
+            "evaluation_sets": {
+                file: counts._asdict() for file, counts in self.evaluation_sets.items()
+            },
         }
 
 
@@ -110,10 +125,11 @@ def clean(  # noqa: PLR0913 - the options of the command
     target = arguments.to_path("output", output)
     writing.check_rows_writable(target)
     of_reading = resolve_settings(settings)
-    prompts = _read_prompts(evaluation_files)
+    prompts, evaluation_sets = _read_prompts(evaluation_files)
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
         source = sources.open_source(data, store.root)
+        arguments.check_output_apart(target, source.files, data)
         samples = read_samples(source, _read_every_row(of_reading), store)
         dropped = _apply_rules(samples, chosen, bounds, prompts)
         n_kept = _write_kept_rows(samples, dropped, target)
@@ -123,6 +139,7 @@ def clean(  # noqa: PLR0913 - the options of the command
             target,
             chosen,
             n_kept,
+            evaluation_sets,
         )
 
 
@@ -214,24 +231,42 @@ def _find_row_faults(
             yield Reject(id_, "contamination", reason)
 
 
-def _read_prompts(files: Sequence[Any]) -> list[Prompt]:
-    """The prompts of evaluation sets. Raises `InputError` for a file without any."""
+def _read_prompts(
+    files: Sequence[Any],
+) -> tuple[list[Prompt], dict[str, EvaluationCounts]]:
+    """The prompts of evaluation sets, and how many each has.
+
+    Raises `InputError` for a file without any, and for one that is mostly unreadable.
+    """
     prompts: list[Prompt] = []
+    evaluation_sets: dict[str, EvaluationCounts] = {}
     for file in files:
-        n_before = len(prompts)
+        found: list[Prompt] = []
         fields: set[str] = set()
+        n_rows = 0
+        n_without = 0
         for batch in reading.read_rows(file):
+            n_rows += len(batch.rows) + len(batch.rejects)
+            n_without += len(batch.rejects)
             for number, row in batch.rows:
                 fields.update(row)
                 source = f"{batch.file}:{number}"
                 texts = list_evaluation_prompts(row)
-                prompts += [Prompt(source, split_words(text)) for text in texts]
-        if len(prompts) == n_before:
+                n_without += not texts
+                found += [Prompt(source, split_words(text)) for text in texts]
+        if not found:
             raise InputError(
                 f"{file}: no prompts found; its fields are {', '.join(sorted(fields))}, "
                 "a field of prompts is called prompt, instruction, question or turns"
             )
-    return prompts
+        if n_without > MOST_WITHOUT * n_rows:
+            raise InputError(
+                f"{file}: {n_without:,} of {n_rows:,} rows are unreadable or have no prompt, "
+                "so contamination by them would go unseen; mend the file, or leave these rows out"
+            )
+        prompts += found
+        evaluation_sets[str(file)] = EvaluationCounts(len(found), n_rows, n_without)
+    return prompts, evaluation_sets
 
 
 def _build_index(
@@ -314,6 +349,7 @@ def _write_dropped_rows(
     target: Path,
     rules: Sequence[str] | frozenset[str],
     n_kept: int,
+    evaluation_sets: dict[str, EvaluationCounts],
 ) -> Cleaning:
     """Write what was dropped beside the output, and count it."""
     at_reading = samples.rejects().with_columns(
@@ -348,4 +384,5 @@ def _write_dropped_rows(
             },
             **{name: counts[name] for name in ordered},
         },
+        evaluation_sets=evaluation_sets,
     )

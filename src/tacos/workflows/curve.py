@@ -84,7 +84,7 @@ def curve(  # noqa: PLR0913 - the options of the command
     *,
     gain: float = GAIN,
     seed: int | None = None,
-    limit: float = 1.0,
+    limit: float | None = None,
     per_source: Mapping[str, str | float] | None = None,
     per_tag: Mapping[str, str | float] | None = None,
     match_length: bool = False,

@@ -18,6 +18,7 @@ import orjson
 from tacos.config import IngestSettings
 from tacos.errors import ConfigError, InputError, OutputError
 from tacos.formats import reading, templates, trainer_folders, writing
+from tacos.formats.paths import is_run_folder
 from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS, LeftOutRow, TrainerFolder
 from tacos.methods.chats.chat import Chat, read_chat
 from tacos.methods.samples.cells import UnusableRow
@@ -167,8 +168,7 @@ def export(  # noqa: PLR0913 - the options of the command
 def _read_pool(data: Any, settings: GivenSettings, columns: bool) -> _Pool:
     """The rows of a run's selection, or of a data set."""
     is_path = isinstance(data, str | Path)
-    is_folder = is_path and str(data) != reading.STDIN and Path(data).is_dir()
-    if isinstance(data, Selection) or is_folder:
+    if isinstance(data, Selection) or (is_path and is_run_folder(data)):
         return _read_selection(load(data), settings, columns)
     if columns:
         raise ConfigError(

@@ -34,7 +34,6 @@ from tacos.methods.measures.input_profile import (
 )
 from tacos.methods.samples.reading_notes import group_notes
 from tacos.pipeline.steps import ingest
-from tacos.pipeline.steps.ingest import TEMPLATE
 from tacos.records import StageOutput
 from tacos.store.exact_duplicates import DuplicateFinder
 from tacos.store.seen_hashes import NONE, FirstOccurrences
@@ -67,11 +66,7 @@ class InspectedFile:
     @property
     def templates(self) -> dict[str, int]:
         """Prompt template -> rows in which it surrounds the instruction."""
-        found = {}
-        for note, count in self.notes.items():
-            if note.startswith(TEMPLATE):
-                found[note.removeprefix(TEMPLATE)] = count
-        return found
+        return ingest.count_templates(self.notes)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -20,6 +20,7 @@ from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.selection import reject_incorrect_rows, reject_left_out
 from tacos.records import SELECTION, canonical_hash, conform_table
+from tacos.report.selection_request import RESELECT
 from tacos.store.artifacts import LAYOUT, Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.selection import (
@@ -180,12 +181,14 @@ def find_or_select(
     }
     if request.strategy in BY_SCORE and table["score"].count():
         notes["reliability"] = pool.reliability._asdict()
+    if choice.n_given_way:
+        notes["n_given_way"] = choice.n_given_way
     floor = request.limits.min_correctness
     incorrect = reject_incorrect_rows(pool.table, floor, pool.keep, pool.exclude)
     rejects = pl.concat([incorrect, reject_left_out(choice.left_out)])
     reasons = Counter(rejects["reason"].to_list())
     manifest = Manifest(
-        stage="reselect",
+        stage=RESELECT,
         version=VERSION,
         round=None,
         key=key,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tacos.errors import RunError
+from tacos.formats.paths import is_run_folder
 from tacos.store.artifacts import Store
 from tacos.workflows import arguments
 from tacos.workflows.selection import STATE, GivenRun, find_run_directory
@@ -59,7 +60,7 @@ def remove_run(run: GivenRun) -> None:
 
 def check_is_run(run: Path) -> None:
     """Raise `RunError` if a directory is not a run."""
-    if not (run / STATE).is_file():
+    if not is_run_folder(run):
         raise RunError(f"{run} is not a run directory; nothing was removed")
 
 

@@ -20,9 +20,8 @@ import polars as pl
 
 from tacos.config import SelectSettings, Settings
 from tacos.engines.local import LocalEngine
-from tacos.errors import InputError, OutputError, RunError, TacosError
+from tacos.errors import InputError, RunError, TacosError
 from tacos.formats import reading, sources
-from tacos.formats.paths import is_folder
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
 from tacos.pipeline import conditions
@@ -169,9 +168,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         # Inside the lock: data from standard input are kept in the run directory.
         source = sources.open_source(data, directory)
         if targets.output is not None:
-            # An output that is also an input would replace the data that the run reads.
-            _refuse_overwriting_inputs(targets.output, source.files)
-            _refuse_output_among_inputs(targets.output, data)
+            arguments.check_output_apart(targets.output, source.files, data)
         if not store.has_state(STATE):
             # From here on the directory is a run, even if its first stage is killed.
             unfinished = Selection(directory, settings, {})
@@ -257,31 +254,6 @@ def _translate_read_errors(directory: Path) -> Iterator[None]:
         raise RunError(
             f"{directory} is damaged ({reason}): remove it and run the same command again"
         ) from None
-
-
-def _refuse_overwriting_inputs(output: Path, inputs: Sequence[Path]) -> None:
-    """Raise `OutputError` if the output would replace an input."""
-    if not output.exists():
-        return
-    # `samefile` sees through links and other spellings of the path.
-    if any(path.exists() and output.samefile(path) for path in inputs):
-        raise OutputError(f"{output} is one of the inputs: name another output (-o)")
-
-
-def _refuse_output_among_inputs(output: Path, data: Any) -> None:
-    """Raise `OutputError` if the output lies in a folder that is read: the next run would read it,
-    too.
-    """
-    given = data if isinstance(data, list | tuple) else [data]
-    place = output.resolve()
-    for path in given:
-        if not isinstance(path, str | Path) or not is_folder(path):
-            continue
-        if place.is_relative_to(Path(path).resolve()):
-            raise OutputError(
-                f"{output} is in {path}, a folder of the input, which the next run would read: "
-                "name an output elsewhere (-o)"
-            )
 
 
 def _check_feasibility(name: str, artifact: Artifact, settings: Settings) -> None:

@@ -20,6 +20,7 @@ from tacos.config import Settings, read_run_settings
 from tacos.errors import InputError, RunError
 from tacos.formats import json_rows, writing
 from tacos.formats.original_types import TypedTable, restore_types
+from tacos.formats.paths import RUN_STATE
 from tacos.formats.rows import RawRow
 from tacos.methods.selecting.strategies import Strategy
 from tacos.pipeline.steps.pool import find_newest_scores
@@ -32,7 +33,7 @@ from tacos.workflows import arguments
 if TYPE_CHECKING:
     from tacos.workflows.strategy_pool import By
 
-STATE = "run.json"
+STATE = RUN_STATE
 """The file in a run directory that says what the run did last."""
 
 SAMPLE_COLUMNS = ("id", "content_hash", "length", "instruction", "response", "raw")
@@ -258,6 +259,7 @@ class Selection:
         per_source: Mapping[str, str | float] | None = None,
         per_tag: Mapping[str, str | float] | None = None,
         match_length: bool = False,
+        min_correctness: float = 0.0,
         by: By = "score",
         output: str | Path | None = None,
     ) -> Selection:
@@ -274,6 +276,7 @@ class Selection:
             per_source=per_source,
             per_tag=per_tag,
             match_length=match_length,
+            min_correctness=min_correctness,
             by=by,
             output=output,
         )

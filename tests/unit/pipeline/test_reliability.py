@@ -10,7 +10,7 @@ from tests.small_world import MODELS, long_response, make_rows
 import tacos
 from tacos.cli.shared.summary import _format_worth
 from tacos.config import Settings
-from tacos.models import judge
+from tacos.models import close_judge, judge
 from tacos.pipeline.steps.reliability import (
     _list_embedded_judges,
     find_grade_reliability,
@@ -148,6 +148,24 @@ def test_a_judge_that_is_another_one_today_is_not_known_by_its_name(
     assert another.value is None
     assert "another one today" in another.basis
     assert done.artifacts["clusters"].fingerprint
+
+
+def test_a_slow_tier_of_earlier_weights_is_not_known_by_its_name(
+    tmp_path: Path,
+) -> None:
+    """Its fingerprint ends in that of the model that it reads samples with."""
+    done = run(tmp_path, judge={"reliability": "auto"})
+    shipped = close_judge.load_without_reader()
+    made = {"stage": "reread", "model": close_judge.NAME, "digest": ""}
+    values = []
+    for fingerprint in (
+        f"{shipped.fingerprint}-smollm2-0-2",
+        "judge-1-old-smollm2-0-2",
+    ):
+        artifact = Artifact(tmp_path, {**made, "fingerprint": fingerprint})
+        tables = {"close_grades": artifact}
+        values.append(find_reliability(tables, done.settings, pl.DataFrame()).value)
+    assert values == [shipped.reliability["all"], None]
 
 
 def test_what_is_set_for_the_judge_holds_for_the_shortlist_of_its_slow_tier(

@@ -187,3 +187,38 @@ def test_an_evaluation_file_without_prompts_is_one_line(tmp_path: Path) -> None:
             tmp_path / "clean.jsonl",
             rules=["contamination"],
         )
+
+
+def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
+    source = write_rows(tmp_path)
+    before = source.read_bytes()
+    with pytest.raises(OutputError, match="is one of the inputs"):
+        tacos.clean(source, source)
+    with pytest.raises(OutputError, match="which the next run would read"):
+        tacos.clean(tmp_path, tmp_path / "clean.jsonl")
+    assert source.read_bytes() == before
+
+
+def test_evaluation_sets_are_counted_with_rows_that_have_no_prompt(
+    tmp_path: Path,
+) -> None:
+    evaluation = tmp_path / "eval.jsonl"
+    prompt = json.dumps({"prompt": "Name three colours of the rainbow for me."})
+    evaluation.write_text(f"{prompt}\n{prompt}\n{{broken\n", "utf-8")
+    target = tmp_path / "out" / "clean.jsonl"
+    target.parent.mkdir()
+    code, printed = run_command(
+        "clean", write_rows(tmp_path), "-o", target, "--against", evaluation
+    )
+    assert code == 0
+    assert "2 prompts of 3 rows, 1 without one" in printed
+
+
+def test_an_evaluation_set_that_is_mostly_broken_is_refused(tmp_path: Path) -> None:
+    evaluation = tmp_path / "eval.jsonl"
+    prompt = json.dumps({"prompt": "Name three colours of the rainbow for me."})
+    evaluation.write_text("\n".join([prompt, *["{broken"] * 30]), "utf-8")
+    with pytest.raises(InputError, match="30 of 31 rows are unreadable"):
+        tacos.clean(
+            write_rows(tmp_path), tmp_path / "clean.jsonl", against=[evaluation]
+        )

@@ -44,6 +44,22 @@ def test_every_size_is_the_selection_that_reselect_makes(folder: Path) -> None:
     assert found.table["gain"][0] == pytest.approx(steps)
 
 
+def test_repeats_are_skipped_as_by_reselect() -> None:
+    """Rows of a template, which are near-duplicates of each other."""
+    topics = ["tea", "cats", "rust", "law", "sql", "jazz"] * 10
+    rows = [
+        {"instruction": f"Write a note about {topic}, {n}.", "output": f"{topic} {n}."}
+        for n, topic in enumerate(topics)
+    ]
+    done = tacos.select(rows, n=40)
+    everything = done.reselect(40)
+    assert set(everything.table["id"]) == set(done.table["id"])
+    assert everything.summary.n_repeats == done.summary.n_repeats > 0
+    again = done.reselect(20)
+    found = curve.curve(done, ns=[20])
+    assert found.table["mean_score"][0] == pytest.approx(again.table["score"].mean())
+
+
 def test_the_knee_is_where_the_gain_stays_below_the_rate(folder: Path) -> None:
     whole = curve.curve(folder, "random")
     assert whole.table["coverage"][-1] == 1

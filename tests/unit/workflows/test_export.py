@@ -468,3 +468,14 @@ def test_a_text_that_looks_like_a_dialogue_stays_a_text(tmp_path: Path) -> None:
     # One such row in Alpaca would have cost all rows their column of inputs.
     assert rows[-1]["input"] == "x"
     assert rows[-1]["output"] == text
+
+
+def test_a_folder_of_data_is_read_like_any_input(tmp_path: Path) -> None:
+    """Only a folder that is a run is taken for one."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "rows.jsonl").write_text(
+        "".join(f"{json.dumps(row)}\n" for row in TABLE), "utf-8"
+    )
+    done = tacos.export(data, trainer="alpaca", output=tmp_path / "out")
+    assert done.n_rows == len(TABLE)

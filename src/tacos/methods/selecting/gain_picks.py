@@ -108,7 +108,8 @@ class LimitGate:
 class GainTask(NamedTuple):
     """What is selected from: the judged rows `ranked` (id, cluster, score), the better of equal
     gains first, each with its `tags`; `pool_tags` are those of the whole pool, which random rows
-    come from. `first` are the ids of groups that are served first.
+    come from. `first` are the ids of groups that are served first, `unjudged` ids and clusters of
+    rows that may come in where judged ones are too few.
     """
 
     ranked: pl.DataFrame
@@ -118,6 +119,7 @@ class GainTask(NamedTuple):
     steps: Sequence[Step]
     pool_tags: PoolTags | None = None
     first: frozenset[str] = frozenset()
+    unjudged: Sequence[tuple[str, int | None]] = ()
     build_gate: Callable[[], LimitGate] | None = None
 
 
@@ -169,12 +171,32 @@ def pick_by_gain(
         gate = task.build_gate()
         gate.foresee(expected)
         taken = taker.take_steps(picks, n, step, gate)
+    taken = add_unjudged_rows(taken, n, task, gate)
     done = GainPicks(taken, task.tag_price * coverage_floor.scale_price(step), gate)
     if len(taken) < n and gate.give_way():
         rest = Step("remainder", None)
-        done.picks = taker.take_step(taken, n, rest, step, gate)
+        judged = taker.take_step(taken, n, rest, step, gate)
+        done.picks = add_unjudged_rows(judged, n, task, gate)
         done.n_given_way = len(done.picks) - len(taken)
     return done
+
+
+def add_unjudged_rows(
+    picks: Mapping[str, Pick],
+    n: int,
+    task: GainTask,
+    gate: LimitGate,
+) -> dict[str, Pick]:
+    """Up to n rows: those of `picks`, then unjudged ones in their order that the limits allow."""
+    picked = dict(picks)
+    for id_, cluster in task.unjudged:
+        if len(picked) >= n:
+            break
+        if id_ in picked or not gate.admits(id_):
+            continue
+        gate.take(id_)
+        picked[id_] = Pick(id_, cluster, None, "fill")
+    return picked
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -10,7 +10,6 @@ import polars as pl
 from tacos.methods.selecting import quotas
 from tacos.methods.selecting.gain_picks import (
     LimitGate,
-    Pick,
     PoolTags,
     Step,
     pick_by_gain,
@@ -62,16 +61,17 @@ def choose_by_gain(
         return LimitGate(row_of, limits.build_admission(), limits.build_spare())
 
     first = _find_first_served(table["id"], limits.bounds)
+    homes = dict(table.select("id", "cluster").iter_rows())
     task = task._replace(
         pool_tags=_count_pool_tags(table),
         steps=_serve_first(task.steps) if first else task.steps,
         first=first,
+        unjudged=[(id_, homes[id_]) for id_ in extras.fill],
         build_gate=build_gate,
     )
     done = pick_by_gain(quotas.pick_must_keep(ranked, keep), n, task)
     assert done.gate is not None
-    picks = _pick_unjudged(table, done.picks, n, extras.fill, done.gate)
-    rows = [(rank, *pick) for rank, pick in enumerate(picks.values(), start=1)]
+    rows = [(rank, *pick) for rank, pick in enumerate(done.picks.values(), start=1)]
     selection = pl.DataFrame(rows, schema=SELECTION, orient="row")
     return GainChoice(
         selection,
@@ -124,25 +124,3 @@ def _find_first_served(
 def _serve_first(steps: Sequence[Step]) -> list[Step]:
     """The same steps for the rows served first, then for all."""
     return [*(step._replace(is_first=True) for step in steps), *steps]
-
-
-def _pick_unjudged(
-    table: pl.DataFrame,
-    picks: Mapping[str, Pick],
-    n: int,
-    fill: Sequence[str],
-    gate: LimitGate,
-) -> dict[str, Pick]:
-    """Up to n, unjudged rows in the order of `fill` that the limits allow."""
-    picked = dict(picks)
-    if len(picked) >= n or not fill:
-        return picked
-    homes = dict(table.select("id", "cluster").iter_rows())
-    for id_ in fill:
-        if len(picked) >= n:
-            break
-        if id_ in picked or not gate.admits(id_):
-            continue
-        gate.take(id_)
-        picked[id_] = Pick(id_, homes[id_], None, "fill")
-    return picked

@@ -120,32 +120,6 @@ class Choice(NamedTuple):
     n_given_way: int = 0
 
 
-def select_by_strategy(
-    pool: pl.DataFrame,
-    strategy: Strategy,
-    n: int,
-    seed: int = 1,
-    extras: StrategyInputs | None = None,
-    keep: Collection[str] = (),
-    exclude: Collection[str] = (),
-    limits: Limits = NONE,
-) -> pl.DataFrame:
-    """A table SELECTION of n rows, in the order taken; must-keep rows first, excluded ones never.
-
-    See `choose_by_strategy`.
-    """
-    return choose_by_strategy(
-        pool,
-        strategy,
-        n,
-        seed,
-        extras,
-        keep,
-        exclude,
-        limits,
-    ).selection
-
-
 def choose_by_strategy(
     pool: pl.DataFrame,
     strategy: Strategy,

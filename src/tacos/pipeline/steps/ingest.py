@@ -63,6 +63,15 @@ def ingest_batch(
     )
 
 
+def count_templates(notes: Mapping[str, int]) -> dict[str, int]:
+    """Prompt template -> rows whose questions stand in it, from the notes of the stage."""
+    return {
+        note.removeprefix(TEMPLATE): n_rows
+        for note, n_rows in notes.items()
+        if note.startswith(TEMPLATE)
+    }
+
+
 def _list_first_questions(batch: Any, settings: IngestSettings) -> list[str]:
     """The first question of each usable row."""
     samples, _ = sample_parsing.parse_sample_batch(batch, settings)

@@ -56,7 +56,10 @@ def find_reliability(
     if settings.ingest.score:
         return Reliability(None, OF_INPUT)
     if _find_model(tables, "close_grades") == close_judge.NAME:
-        return _read_card(close_judge.load_without_reader())
+        return _read_own_card(
+            close_judge.load_without_reader(),
+            [tables["close_grades"]],
+        )
     scoring = _name_scoring_model(tables)
     for embedded in _list_embedded_judges(settings):
         if embedded.name == scoring:
@@ -108,9 +111,12 @@ def _read_own_card(embedded: EmbeddedJudge, scoring: Sequence[Table]) -> Reliabi
 
     Tables of earlier versions do not say which one that was; then its name must do.
     """
-    makers = {getattr(table, "fingerprint", None) for table in scoring}
-    if makers - {None, embedded.fingerprint}:
-        return Reliability(None, NOT_THIS_VERSION)
+    own = embedded.fingerprint
+    for table in scoring:
+        maker: str | None = getattr(table, "fingerprint", None)
+        # What the close judge reads samples with comes after its own part.
+        if maker is not None and maker != own and not maker.startswith(f"{own}-"):
+            return Reliability(None, NOT_THIS_VERSION)
     return _read_card(embedded)
 
 

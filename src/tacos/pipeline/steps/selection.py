@@ -38,7 +38,7 @@ def make_selection(
         return _select_by_user(tables, settings, tool)
 
     config = settings.select
-    selector = QuotaSelection(tables, settings, tool)
+    selector = PoolSelection(tables, settings, tool)
     if config.min_correctness:
         check_floor(selector.pool, config.min_correctness)
     n_rows = sizes.resolve_row_count(config.size, selector.n_samples)
@@ -92,8 +92,8 @@ def reject_left_out(left_out: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class QuotaSelection(AnnotatedPool):
-    """The selection by quotas of clusters, for any number of rows."""
+class PoolSelection(AnnotatedPool):
+    """The selection from an annotated pool, of any number of rows."""
 
     encoder: Any
     """The encoder of near-duplicates: `QuestionEncoder`, `Encoder`, or None."""

@@ -12,7 +12,7 @@ from tacos.amounts import parse_quotas
 from tacos.errors import InputError
 from tacos.methods.selecting import quotas
 from tacos.methods.selecting.limits import Limits, build_bounds, find_full_groups
-from tacos.methods.selecting.strategies import select_by_strategy
+from tacos.methods.selecting.strategies import choose_by_strategy
 from tacos.methods.selecting.strategy_inputs import StrategyInputs
 
 N = 120
@@ -48,8 +48,8 @@ def limits(**given: dict[str, str | float] | bool) -> Limits:
 def chosen(n: int, wanted: Limits, strategy: str = "longest") -> pl.DataFrame:
     table = pool()
     return (
-        select_by_strategy(table, strategy, n, 1, limits=wanted)
-        .select("id")
+        choose_by_strategy(table, strategy, n, 1, limits=wanted)
+        .selection.select("id")
         .join(table, on="id")
     )
 
@@ -77,9 +77,9 @@ def test_an_exact_quota_of_a_tag_is_served_first() -> None:
     table = pool().with_columns(
         length=pl.when(pl.col("tags").list.contains("rare")).then(1).otherwise("length")
     )
-    found = select_by_strategy(
+    found = choose_by_strategy(
         table, "longest", 20, 1, limits=limits(per_tag={"rare": 5})
-    ).join(table, on="id")
+    ).selection.join(table, on="id")
     assert found["tags"].list.contains("rare").sum() == 5
 
 
@@ -87,9 +87,9 @@ def test_an_exact_quota_of_a_tag_is_served_first() -> None:
 @given(n=st.integers(1, 60), seed=st.integers(0, 5))
 def test_matched_lengths_take_from_every_tenth_alike(n: int, seed: int) -> None:
     table = pool(seed)
-    found = select_by_strategy(
+    found = choose_by_strategy(
         table, "longest", n, 1, limits=Limits(match_length=True)
-    ).join(table, on="id")
+    ).selection.join(table, on="id")
     cuts = np.unique(np.quantile(table["length"], np.arange(1, 10) / 10))
     share = (
         np.bincount(
@@ -112,15 +112,15 @@ def test_a_tenth_of_the_lengths_may_be_empty(lengths: list[int]) -> None:
     table = pool()[: len(lengths)].with_columns(
         length=pl.Series(lengths, dtype=pl.UInt32)
     )
-    found = select_by_strategy(
+    found = choose_by_strategy(
         table, "random", len(lengths), 1, limits=Limits(match_length=True)
-    )
+    ).selection
     assert sorted(found["id"]) == sorted(table["id"])
 
 
 def test_without_limits_nothing_changes() -> None:
-    assert select_by_strategy(pool(), "tacos", 30, 1).equals(
-        select_by_strategy(pool(), "tacos", 30, 1, limits=limits())
+    assert choose_by_strategy(pool(), "tacos", 30, 1).selection.equals(
+        choose_by_strategy(pool(), "tacos", 30, 1, limits=limits()).selection
     )
 
 
@@ -130,10 +130,10 @@ def test_a_limit_that_turns_nobody_away_leaves_the_quotas_of_clusters_alone(
 ) -> None:
     extras = StrategyInputs(quota="square-root", tag_price=tag_price, reliability=0.5)
     keep = ["f:003", "f:077"]
-    free = select_by_strategy(pool(), "tacos", 30, 1, extras, keep)
-    kept = select_by_strategy(
+    free = choose_by_strategy(pool(), "tacos", 30, 1, extras, keep).selection
+    kept = choose_by_strategy(
         pool(), "tacos", 30, 1, extras, keep, limits=limits(per_source={"a": "<=30"})
-    )
+    ).selection
     assert set(kept["id"]) == set(free["id"])
     sizes = dict(pool().group_by("cluster").len().rows())
     assert dict(kept.group_by("cluster").len().rows()) == quotas.compute_quotas(
@@ -173,13 +173,13 @@ def test_must_keep_rows_that_overrun_a_quota_are_an_error_that_names_it(
         InputError,
         match=r"must-keep list alone exceeds the quota of the tag 'rare' \(3 rows, at most 2",
     ):
-        select_by_strategy(
+        choose_by_strategy(
             pool(), "tacos", 10, keep=rare, limits=limits(per_tag={"rare": part})
         )
     assert (
-        select_by_strategy(
+        choose_by_strategy(
             pool(), "tacos", 10, keep=rare[:2], limits=limits(per_tag={"rare": part})
-        ).height
+        ).selection.height
         == 10
     )
 

@@ -23,12 +23,14 @@ from tacos.methods.selecting.preference_walk import (
 )
 from tacos.methods.selecting.strategies import (
     STRATEGIES,
-    select_by_strategy,
+    Choice,
+    choose_by_strategy,
 )
-from tacos.methods.selecting.strategy_inputs import StrategyInputs
+from tacos.methods.selecting.strategy_inputs import QuestionVectors, StrategyInputs
 from tacos.records import SELECTION
 
 N = 80
+REPEATS = Limits(questions=True)
 
 
 def made(seed: int = 0) -> tuple[pl.DataFrame, StrategyInputs]:
@@ -58,9 +60,9 @@ def made(seed: int = 0) -> tuple[pl.DataFrame, StrategyInputs]:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_each_strategy_takes_n_different_rows_and_keeps_the_wishes(strategy) -> None:
     pool, extras = made()
-    found = select_by_strategy(
+    found = choose_by_strategy(
         pool, strategy, 20, 3, extras, keep=["f:7", "f:5"], exclude=["f:0", "f:1"]
-    )
+    ).selection
     assert found.schema == SELECTION
     assert found["id"].n_unique() == found.height == 20
     assert found["rank"].to_list() == list(range(1, 21))
@@ -74,8 +76,8 @@ def test_each_strategy_takes_n_different_rows_and_keeps_the_wishes(strategy) -> 
 def test_row_order_does_not_matter(strategy) -> None:
     pool, extras = made()
     mixed = pool.sample(fraction=1.0, shuffle=True, seed=4)
-    assert select_by_strategy(pool, strategy, 30, 2, extras).equals(
-        select_by_strategy(mixed, strategy, 30, 2, extras)
+    assert choose_by_strategy(pool, strategy, 30, 2, extras).selection.equals(
+        choose_by_strategy(mixed, strategy, 30, 2, extras).selection
     )
 
 
@@ -84,35 +86,35 @@ def test_near_duplicates_are_turned_away(strategy) -> None:
     pool, extras = made()
     twins = extras.vectors.copy()
     twins[1::2] = twins[::2]  # rows 2k and 2k + 1 are the same
-    found = select_by_strategy(
+    found = choose_by_strategy(
         pool,
         strategy,
         30,
         2,
         StrategyInputs(extras.ids, twins, grades=extras.grades),
         limits=Limits(cosine=0.999),
-    )
+    ).selection
     assert len({int(one[2:]) // 2 for one in found["id"]}) == 30
 
 
 @pytest.mark.parametrize("strategy", ["deita", "car", "k-center"])
 def test_what_needs_embeddings_says_so(strategy) -> None:
     with pytest.raises(InputError, match="embeddings"):
-        select_by_strategy(made()[0], strategy, 5)
+        choose_by_strategy(made()[0], strategy, 5)
 
 
 def test_what_else_is_missing_is_said() -> None:
     pool, extras = made()
     with pytest.raises(InputError, match="grades"):
-        select_by_strategy(pool, "singleton", 5)
+        choose_by_strategy(pool, "singleton", 5)
     with pytest.raises(InputError, match="only 80"):
-        select_by_strategy(pool, "longest", 81)
+        choose_by_strategy(pool, "longest", 81)
     with pytest.raises(ConfigError, match="complexity-first"):
-        select_by_strategy(pool, "best", 5)  # type: ignore[arg-type]
+        choose_by_strategy(pool, "best", 5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not in the pool"):
-        select_by_strategy(pool, "random", 5, keep=["nobody"])
+        choose_by_strategy(pool, "random", 5, keep=["nobody"])
     with pytest.raises(InputError, match="f:79"):
-        select_by_strategy(
+        choose_by_strategy(
             pool,
             "k-center",
             5,
@@ -124,10 +126,10 @@ def test_what_else_is_missing_is_said() -> None:
 def test_unjudged_rows_are_not_taken_for_their_score(strategy) -> None:
     pool, extras = made()
     part = pool.with_columns(score=pl.when(pl.int_range(N) % 2 == 0).then("score"))
-    found = select_by_strategy(part, strategy, 30, 1, extras)
+    found = choose_by_strategy(part, strategy, 30, 1, extras).selection
     assert found["score"].null_count() == 0
     with pytest.raises(InputError, match=r"only (39|40)"):
-        select_by_strategy(part, strategy, 41, 1, extras)
+        choose_by_strategy(part, strategy, 41, 1, extras)
 
 
 def test_the_longest_and_the_best_come_first() -> None:
@@ -196,7 +198,7 @@ def test_length_matching_gives_the_lengths_of_the_pool() -> None:
     table = pool.sort("id")
     values = table["length"].to_numpy()
     room = build_length_bands(values, 40, np.arange(N), n_bands=4)
-    plain = select_by_strategy(pool, "longest", 40, 1, extras)
+    plain = choose_by_strategy(pool, "longest", 40, 1, extras).selection
     order = longest.rank_by_value(values, 1)
     matched = table[walk_preference(order, 40, Admission([room])).tolist()]
     mean = pool["length"].mean()
@@ -224,7 +226,7 @@ def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_witho
     extras = StrategyInputs(
         ids=list("abcd"), vectors=np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
     )  # a and b are the same
-    assert select_by_strategy(pool, "deita", 3, 1, extras, keep=["b"])[
+    assert choose_by_strategy(pool, "deita", 3, 1, extras, keep=["b"]).selection[
         "id"
     ].to_list() == [
         "b",
@@ -232,9 +234,53 @@ def test_deita_takes_no_near_duplicate_of_a_must_keep_row_and_one_of_a_row_witho
         "d",
     ]
     none_of_one = Limits(per_source=parse_quotas({"one": "<=0"}, "per_source"))
-    assert select_by_strategy(pool, "deita", 2, 1, extras, limits=none_of_one)[
-        "id"
-    ].to_list() == [
+    assert choose_by_strategy(
+        pool, "deita", 2, 1, extras, limits=none_of_one
+    ).selection["id"].to_list() == [
         "b",
         "d",
     ]
+
+
+@pytest.mark.parametrize("tag_price", [1.5, 0.0])
+def test_repeats_come_in_only_where_no_other_row_is_left(tag_price: float) -> None:
+    """Four judged rows; of the unjudged ones, those of the first kind repeat a judged row."""
+    judged = [f"judged:{n}" for n in range(4)]
+    repeats = [f"repeat:{n}" for n in range(4)]
+    others = [f"other:{n}" for n in range(4)]
+    ids = [*judged, *repeats, *others]
+    axes = np.eye(8, dtype=np.float32)
+    vectors = np.concatenate([axes[:4], np.repeat(axes[:1], 4, axis=0), axes[4:]])
+    scores = pl.Series([50.0, 60.0, 70.0, 80.0] + [None] * 8, dtype=pl.Float64)
+    pool = pl.DataFrame(
+        {
+            "id": ids,
+            "cluster": [0] * 12,
+            "score": scores,
+            "correctness": scores,
+            "length": [10] * 12,
+            "tags": [["x"]] * 12,
+            "source": ["s"] * 12,
+        }
+    )
+
+    def choose(n: int) -> Choice:
+        extras = StrategyInputs(
+            ids=ids,
+            tag_price=tag_price,
+            reliability=0.5,
+            fill=[*repeats, *others],
+            partial=True,
+            questions=QuestionVectors(
+                lambda asked: vectors[[ids.index(id_) for id_ in asked]],
+                0.9,
+            ),
+        )
+        return choose_by_strategy(pool, "tacos", n, 1, extras, limits=REPEATS)
+
+    eight = choose(8)
+    assert set(eight.selection["id"]) == {*judged, *others}
+    assert eight.n_given_way == 0
+    ten = choose(10)
+    assert set(others) < set(ten.selection["id"])
+    assert (ten.selection.height, ten.n_given_way) == (10, 2)
