@@ -19,9 +19,10 @@ from tacos.methods.samples.cells import (
     UnusableRow,
     cell_to_text,
     content_to_text,
+    is_empty,
     is_missing,
     join_instruction_and_input,
-    says_no_input,
+    says_nothing,
 )
 from tacos.methods.samples.conversations import keep_answered_turns, read_turns
 from tacos.methods.samples.messages import (
@@ -39,7 +40,7 @@ from tacos.methods.samples.row_layout import (
     choose_row_layout,
     holds_messages,
 )
-from tacos.methods.samples.tool_messages import CALLS
+from tacos.methods.samples.tool_messages import get_tool_calls
 from tacos.records import Turn
 
 TOOL_MARK = "Tool: "
@@ -146,7 +147,7 @@ def _iterate_message_lists(
         is_text = isinstance(value, str) and layout.format != "conversation"
         if is_text or layout.format == "tree" or not holds_messages(value):
             continue
-        yield place_turns(value, roles), list_messages(value)
+        yield place_turns(value, roles), list_messages(value, roles)
 
 
 def _restore_messages(
@@ -230,13 +231,10 @@ def _get_content(value: Mapping[str, Any]) -> Any:
 
 def _read_calls(value: Mapping[str, Any]) -> tuple[ToolCall, ...]:
     """The calls in the fields of a message, none if they are not in a known form."""
-    for field in CALLS:
-        calls = value.get(field)
-        if isinstance(calls, str):
-            return _parse_calls(calls)
-        if calls:
-            return _list_calls(calls)
-    return ()
+    calls = get_tool_calls(value)
+    if isinstance(calls, str):
+        return _parse_calls(calls)
+    return _list_calls(calls) if calls else ()
 
 
 def _parse_calls(text: str) -> tuple[ToolCall, ...]:
@@ -273,7 +271,7 @@ def _read_tools(row: Row) -> tuple[Mapping[str, Any], ...]:
     """The tools that a row declares. Raises `UnusableRow` if they are no list of objects."""
     for column in TOOLS:
         value = row.get(column)
-        if is_missing(value) or value == "":
+        if is_empty(value):
             continue
         if isinstance(value, str):
             try:
@@ -282,11 +280,10 @@ def _read_tools(row: Row) -> tuple[Mapping[str, Any], ...]:
                 raise UnusableRow(f"{column} is not JSON") from None
         if isinstance(value, Mapping):
             value = [value]
-        tools = value or []
-        is_list = isinstance(tools, list | tuple)
-        if not is_list or not all(isinstance(tool, Mapping) for tool in tools):
+        is_list = isinstance(value, list | tuple)
+        if not is_list or not all(isinstance(tool, Mapping) for tool in value):
             raise UnusableRow(f"{column} is not a list of objects")
-        return tuple(_read_tool(tool) for tool in tools)
+        return tuple(_read_tool(tool) for tool in value)
     return ()
 
 
@@ -324,10 +321,10 @@ def _split_question(
         return question, ""
     context = cell_to_text(row[layout.input], layout.input)
     value = row[layout.instruction]
-    if says_no_input(context) or not isinstance(value, str):
+    if says_nothing(context) or not isinstance(value, str):
         return question, ""
     joined = join_instruction_and_input(value, context, layout.input)
     # A dialogue in the instruction's column, or an instruction that says that there is none.
-    if joined != question or says_no_input(value):
+    if joined != question or says_nothing(value):
         return question, ""
     return value, context

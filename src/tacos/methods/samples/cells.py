@@ -37,8 +37,36 @@ PART_TEXTS = (
 )
 """Fields of a part that may hold its text."""
 
-# What people, and pandas, write into a cell to say that there is nothing; only letters are
-# compared.
+# Nothing, in a text. What could be content stays content: the element Na, an input "empty".
+PRINTED_BY_PANDAS = frozenset(
+    {
+        "nan",
+        "<NA>",
+        "NaT",
+    }
+)
+"""Missing values as pandas prints them, which no person writes: nothing in every column."""
+NULL_MARKS = frozenset(
+    {
+        *PRINTED_BY_PANDAS,
+        "NaN",
+        "NAN",
+        "NA",
+        "N/A",
+        "n/a",
+        "#N/A",
+        "None",
+        "none",
+        "NONE",
+        "null",
+        "Null",
+        "NULL",
+        "\\N",
+    }
+)
+"""How exports write null. In columns that may be empty (input, system, history) these are nothing;
+an answer may well be "None".
+"""
 NO_INPUT = frozenset(
     {
         "noinput",
@@ -46,32 +74,24 @@ NO_INPUT = frozenset(
         "noinputneeded",
         "noinputprovided",
         "noinputgiven",
-        "na",
-        "nan",
-        "nat",
         "notapplicable",
-        "notavailable",
         "notprovided",
-        "none",
-        "null",
-        "empty",
-    }
-)
-NO_INPUT_ZH = frozenset(
-    {
         "无",
-        "空",
         "无输入",
         "没有输入",
         "无需输入",
         "不适用",
     }
 )
+"""What people write in place of an input; only letters are compared."""
 MAX_NO_INPUT = 40
 """Longer inputs are never mere notes that there is no input."""
 NOT_A_LETTER = re.compile(r"&\w+;|[\W_]")
+AROUND = " \t\r\n<>()[]{}\"'“”."
+"""What may stand around a mark, as in `<none>` or `[N/A].`"""
 NOTHING = re.compile(r"""[\s\-\N{EN DASH}\N{EM DASH}_"'“”]*""")
 """Cells of dashes or quotation marks alone."""
+EMPTY_JSON = ("[]", "{}")
 
 
 class UnusableRow(Exception):
@@ -123,9 +143,32 @@ def is_missing(value: Any) -> bool:
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a cell holds nothing or white space alone."""
+    """Whether a cell holds nothing, white space alone, or a missing value that pandas printed.
+
+    >>> [is_blank(value) for value in (None, " ", "nan", "None", [])]
+    [True, True, True, False, False]
+    """
     if isinstance(value, str):
-        return not value.strip()
+        text = value.strip()
+        return not text or text in PRINTED_BY_PANDAS
+    return is_missing(value)
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a cell that may hold a list or an object, or its JSON, says that there is nothing.
+
+    >>> [is_empty(value) for value in ([], "[]", "null", "", float("nan"), {"name": None})]
+    [True, True, True, True, True, True]
+    >>> [is_empty(value) for value in ("[1]", [None], 0)]
+    [False, False, False]
+    """
+    if isinstance(value, str):
+        return says_nothing(value) or value.strip() in EMPTY_JSON
+    # In Parquet, an object that a row lacks may have all its fields, each of them null.
+    if isinstance(value, Mapping):
+        return all(map(is_empty, value.values()))
+    if isinstance(value, list | tuple):
+        return not value
     return is_missing(value)
 
 
@@ -140,25 +183,29 @@ def join_instruction_and_input(
     'Name a fruit.'
     """
     text = cell_to_text(context, column)
-    if says_no_input(text):
+    if says_nothing(text):
         return instruction
-    if says_no_input(instruction):
+    if says_nothing(instruction):
         return text
     return f"{instruction}\n\n{text}"
 
 
-def says_no_input(text: str) -> bool:
-    """Whether a cell holds nothing, or only says so.
+def says_nothing(text: str) -> bool:
+    """Whether a cell that may be empty is, or only says so.
 
-    >>> [says_no_input(text) for text in ("", "-", "NaN", "<no input>", "none of them", "0")]
-    [True, True, True, True, False, False]
+    >>> [says_nothing(text) for text in ("", "-", "NaN", "<no input>", "<none>")]
+    [True, True, True, True, True]
+    >>> [says_nothing(text) for text in ("none of them", "0", "Na", "empty", "[]")]
+    [False, False, False, False, False]
     """
     if len(text) > MAX_NO_INPUT:
         return not text.strip()
-    if NOTHING.fullmatch(text):
+    if NOTHING.fullmatch(text) or text.strip() in NULL_MARKS:
+        return True
+    if text.strip(AROUND) in NULL_MARKS:
         return True
     letters = NOT_A_LETTER.sub("", text).lower()
-    return letters in NO_INPUT or letters in NO_INPUT_ZH
+    return letters in NO_INPUT
 
 
 def load_json_cell(

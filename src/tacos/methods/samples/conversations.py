@@ -20,9 +20,10 @@ from tacos.methods.samples.cells import (
     cell_to_text,
     content_to_text,
     is_blank,
+    is_empty,
     join_instruction_and_input,
     load_json_cell,
-    says_no_input,
+    says_nothing,
 )
 from tacos.methods.samples.message_trees import list_best_path
 from tacos.methods.samples.messages import (
@@ -56,7 +57,7 @@ def read_turns(
     turns: list[Turn] = []
     if shape.system:
         system = _read_system(row[shape.system], shape.system)
-        if system.strip():
+        if not says_nothing(system):
             turns.append(Turn("system", system))
     if shape.format == "conversation":
         turns += _read_messages(row, shape, roles)
@@ -105,15 +106,35 @@ def _read_messages(
     """The turns of a conversation; one that ends with a question goes on in the column of the
     answer, as files of preferences have it.
     """
-    turns = read_conversation(row[shape.instruction], roles)
+    messages = row[shape.instruction]
+    _refuse_odd_texts(messages)
+    turns = read_conversation(messages, roles)
     if not shape.response or not turns:
         return turns
     last = turns[-1]
     response = row[shape.response]
     if last.role == "assistant" or is_blank(response):
         return turns
-    answer = _read_answer(response, shape.response, roles)
+    if isinstance(messages, str):
+        response = _decode_messages(response)
+    answer = _read_answer(response, shape.response, roles, last.text)
     return answer if _is_whole(answer) else turns + answer
+
+
+def _refuse_odd_texts(messages: Any) -> None:
+    """Raise `UnusableRow` for alternating texts of an odd number: the first may be the system's, or
+    the last a question without an answer.
+    """
+    if not isinstance(messages, list | tuple):
+        return
+    n_texts = len(messages)
+    is_odd = n_texts > 1 and n_texts % 2 == 1
+    if is_odd and all(isinstance(text, str) for text in messages):
+        raise UnusableRow(
+            "a list of an odd number of texts does not say who speaks: "
+            "write its messages as {role, content}",
+            failure=False,
+        )
 
 
 def _read_exchange(
@@ -126,20 +147,29 @@ def _read_exchange(
     Either column may hold messages, as in TRL's `prompt` and `completion`, or `chosen`.
     """
     instruction = row[shape.instruction]
-    answer = _read_answer(row[shape.response], shape.response, roles)
-    if _is_whole(answer):
-        # The column of the answer holds the whole conversation, including its question.
-        return answer
+    response = row[shape.response]
     if isinstance(instruction, Mapping) and is_message_list(
         instruction.get("messages")
     ):
         # OpenAI's preferences: {messages, tools}.
         instruction = instruction["messages"]
+    decoded = _decode_messages(instruction)
+    # Where both are JSON, it is that of a table: nobody asks in messages and is answered in them.
+    if decoded is not instruction and _decode_messages(response) is not response:
+        instruction = decoded
+        response = _decode_messages(response)
     if is_message_list(instruction):
-        return read_conversation(instruction, roles) + answer
+        answer = _read_answer(response, shape.response, roles)
+        before = [] if _is_whole(answer) else read_conversation(instruction, roles)
+        return before + answer
+
     question = _read_question(instruction, shape.instruction)
     if shape.input:
         question = join_instruction_and_input(question, row[shape.input], shape.input)
+    answer = _read_answer(response, shape.response, roles, question)
+    if _is_whole(answer):
+        # The column of the answer holds the whole conversation, including its question.
+        return answer
     dialogue = _read_open_dialogue(question)
     if dialogue:
         return [*dialogue, *answer]
@@ -168,6 +198,8 @@ def _read_open_dialogue(question: str) -> list[Turn]:
 
 def _read_system(value: Any, column: str) -> str:
     """The text of the system, which may be a message without a use for its role."""
+    if is_empty(value):
+        return ""
     return content_to_text(value) if is_message(value) else cell_to_text(value, column)
 
 
@@ -179,26 +211,64 @@ def _read_question(value: Any, column: str) -> str:
         n_texts = len(value)
         raise UnusableRow(f"{column} is a list of {n_texts} values, not one text")
     text = cell_to_text(value, column)
-    return "" if says_no_input(text) else text
+    return "" if says_nothing(text) else text
 
 
 def _read_answer(
     value: Any,
     column: str,
     roles: Roles,
+    question: str = "",
 ) -> list[Turn]:
-    """The turns in the column of the answer: the answer alone, or a whole conversation."""
+    """The turns in the column of the answer: the answer alone, or a whole conversation.
+
+    `question` is what has been asked so far.
+    """
+    if is_blank(value):
+        return [Turn("assistant", "")]
     if isinstance(value, str):
-        is_whole = value.startswith(HH_START) or JSON_START.match(value)
-        if is_whole and holds_messages(value):
-            return read_conversation(value, roles)
-        return [Turn("assistant", value)]
+        whole = _read_whole_text(value, roles, question)
+        return whole or [Turn("assistant", value)]
     if is_message(value):
         return read_conversation([value], roles)
     if is_message_list(value):
         return read_conversation(value, roles)
     text = cell_to_text(_take_first_answer(value), column)
     return [Turn("assistant", text)]
+
+
+def _read_whole_text(
+    text: str,
+    roles: Roles,
+    question: str,
+) -> list[Turn]:
+    """The turns of an answer that is a whole conversation in one text, or none.
+
+    After a question it is one only if it holds that question: people also ask for the JSON of
+    messages, and for dialogues.
+    """
+    may_be_whole = text.startswith(HH_START) or JSON_START.match(text)
+    if not may_be_whole or not holds_messages(text):
+        return []
+    asked = question.strip()
+    turns = read_conversation(text, roles)
+    if not asked or text.strip().startswith(asked):
+        return turns
+    questions = [turn.text.strip() for turn in turns if turn.role == "user"]
+    return turns if asked in questions else []
+
+
+def _decode_messages(value: Any) -> Any:
+    """The messages of a text that is their JSON, as tables have them; anything else as it is."""
+    if not isinstance(value, str) or not JSON_START.match(value):
+        return value
+    try:
+        decoded = load_json_cell(value, "the conversation")
+    except UnusableRow:
+        return value
+    if is_message(decoded) or is_message_list(decoded):
+        return decoded
+    return value
 
 
 def _take_first_answer(value: Any) -> Any:
@@ -241,8 +311,23 @@ def _read_instance_turns(
     row: Row,
     shape: RowLayout,
 ) -> list[Turn]:
-    """The first instance of a self-instruct task: one input row gives one output row."""
-    instances = row[shape.response]
+    """An instance of a self-instruct task: one input row gives one output row."""
+    instance = choose_instance(row[shape.response])
+    instruction = cell_to_text(row[shape.instruction], shape.instruction)
+    question = join_instruction_and_input(instruction, instance.get("input"), "input")
+    output = instance.get("output")
+    answer = "" if is_blank(output) else cell_to_text(output, "output")
+    return [
+        Turn("user", question),
+        Turn("assistant", answer),
+    ]
+
+
+def choose_instance(instances: Any) -> dict[str, Any]:
+    """The first instance of a self-instruct task that has an output, or else the first.
+
+    Raises `UnusableRow` where there is none.
+    """
     if instances is None:
         raise UnusableRow("no answer of an assistant", failure=False)
     if not isinstance(instances, list):
@@ -251,22 +336,17 @@ def _read_instance_turns(
         raise UnusableRow("instances is not a list of objects")
     if not instances:
         raise UnusableRow("no answer of an assistant", failure=False)
-    first = instances[0]
-    instruction = cell_to_text(row[shape.instruction], shape.instruction)
-    question = join_instruction_and_input(instruction, first.get("input"), "input")
-    answer = cell_to_text(first.get("output"), "output")
-    return [
-        Turn("user", question),
-        Turn("assistant", answer),
-    ]
+    answered = [item for item in instances if not is_blank(item.get("output"))]
+    chosen: dict[str, Any] = (answered or instances)[0]
+    return chosen
 
 
 def _read_history(history: Any, roles: Roles) -> list[Turn]:
     """The turns of `history`: pairs of question and answer, messages, or alternating texts."""
-    if isinstance(history, str) and history.strip():
-        history = load_json_cell(history, "history")
-    if not history:
+    if is_empty(history):
         return []
+    if isinstance(history, str):
+        history = load_json_cell(history, "history")
     if not isinstance(history, list | tuple):
         raise UnusableRow("history is not a list")
     if all(isinstance(message, dict) for message in history):

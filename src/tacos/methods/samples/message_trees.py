@@ -38,8 +38,10 @@ def list_best_path(tree: Message) -> list[Message]:
 
 
 def _is_kept(reply: Any) -> bool:
-    """Whether a reply is a message that was not deleted."""
-    return isinstance(reply, Mapping) and not reply.get("deleted")
+    """Whether a reply is a message that was neither deleted nor found to be spam."""
+    if not isinstance(reply, Mapping) or reply.get("deleted"):
+        return False
+    return reply.get("review_result") is not False
 
 
 def _read_rank(reply: Message) -> float:

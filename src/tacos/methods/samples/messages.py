@@ -3,8 +3,10 @@
 A message is {role, content} or {from, value}, under any of the usual names; of two names for the
 same thing, the one that has a value counts. An object without a speaker is an exchange if its keys
 are speakers themselves, such as {human, assistant}, or a question and an answer, such as {input,
-output}; it gives two turns. In a list of texts user and assistant alternate, the user first. The
-output of a tool is a system turn.
+output}; it gives two turns. A pair [speaker, text] is a message if all pairs begin with a speaker,
+else [question, answer]. In a list of texts user and assistant alternate, the user first. An object
+of lists, as `datasets` makes of a list of objects, is that list. The output of a tool is a system
+turn.
 
 An answer of weight 0 is not trained on, so the conversation ends with the last answer that is.
 """
@@ -20,7 +22,7 @@ from tacos.methods.samples.cells import (
     UnusableRow,
     cell_to_text,
     content_to_text,
-    is_blank,
+    is_empty,
     is_missing,
     load_json_cell,
 )
@@ -116,7 +118,7 @@ TURN_KEY = re.compile(r"turn_?(\d+)")
 
 class PlacedTurn(NamedTuple):
     """A turn, and where its text stands: the number of its message, and the message's field ("" for
-    a message that is a text, or whose text was made from several fields).
+    a message that is a text, or whose text was made from several fields; "0" or "1" in a pair).
     """
 
     turn: Turn
@@ -144,7 +146,7 @@ def place_turns(
 
     Raises `UnusableRow`.
     """
-    messages = list_messages(value)
+    messages = list_messages(value, roles)
     turns = list(_iterate_turns(messages, roles))
     answers = [number for number, turn in enumerate(turns) if _is_answer(turn)]
     trained = [number for number in answers if turns[number].is_trained]
@@ -157,30 +159,70 @@ def place_turns(
     return turns[:n_kept]
 
 
-def list_messages(value: Any) -> Sequence[Any]:
+def list_messages(value: Any, roles: Roles = NO_ROLES) -> Sequence[Any]:
     """The messages of a conversation in whatever form a cell holds it; none in an empty cell.
 
     Raises `UnusableRow`.
     """
-    if is_blank(value):
+    if is_empty(value):
         return []
     if isinstance(value, str):
         transcript = None if JSON_START.match(value) else split_transcript(value)
         if transcript is not None:
             return [{"role": role, "content": text} for role, text in transcript]
         value = load_json_cell(value, "the conversation")
-    if value is None:
-        return []
     if isinstance(value, Mapping):
         return _list_numbered_turns(value)
     if not isinstance(value, list | tuple):
         raise UnusableRow("the conversation is not a list")
+    if is_list_of_named_texts(value, roles):
+        return [{"role": speaker, "content": text} for speaker, text in value]
     return value
 
 
 def is_message(value: Any) -> bool:
     """Whether an object is a message: it names its speaker."""
-    return isinstance(value, Mapping) and _get_first_field(value, SPEAKERS)[0] != ""
+    if not isinstance(value, Mapping):
+        return False
+    field, speaker = _get_first_field(value, SPEAKERS)
+    return field != "" and not isinstance(speaker, list | tuple)
+
+
+def is_list_of_named_texts(value: Any, roles: Roles = NO_ROLES) -> bool:
+    """Whether a value is a list of pairs [speaker, text].
+
+    >>> is_list_of_named_texts([["user", "Hi."], ["gpt", "Hello."]])
+    True
+    >>> is_list_of_named_texts([["Hi.", "Hello."]])
+    False
+    """
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return all(is_pair_of_texts(pair) and is_role(pair[0], roles) for pair in value)
+
+
+def is_pair_of_texts(message: Any) -> bool:
+    """Whether a message is [question, answer] or [speaker, text]."""
+    if not isinstance(message, list | tuple) or len(message) != 2:
+        return False
+    return all(isinstance(text, str) for text in message)
+
+
+def is_object_of_lists(value: Any) -> bool:
+    """Whether an object holds a list of objects field by field, as `datasets` stores it.
+
+    >>> is_object_of_lists({"from": ["human", "gpt"], "value": ["Hi.", "Hello."]})
+    True
+    """
+    if not isinstance(value, Mapping) or len(value) < 2:
+        return False
+    columns = list(value.values())
+    if not all(isinstance(column, list | tuple) for column in columns):
+        return False
+    lengths = {len(column) for column in columns}
+    # The parts of a message are objects.
+    has_parts = any(isinstance(item, Mapping) for column in columns for item in column)
+    return len(lengths) == 1 and lengths != {0} and not has_parts
 
 
 def is_exchange(value: Any) -> bool:
@@ -213,16 +255,16 @@ def is_list_of_exchanges(value: Any) -> bool:
 
 
 def is_message_list(value: Any) -> bool:
-    """Whether a value is a list of messages."""
+    """Whether a value is a list of messages: objects, or pairs [speaker, text]."""
     if not isinstance(value, list | tuple) or not value:
         return False
-    return is_message(value[0])
+    return is_message(value[0]) or is_list_of_named_texts(value)
 
 
 def list_speakers(value: Any, roles: Roles) -> dict[str, Role]:
     """Speaker, as it is spelled in a conversation, -> role."""
     found: dict[str, Role] = {}
-    for message in list_messages(value):
+    for message in list_messages(value, roles):
         if not isinstance(message, Mapping):
             continue
         field, speaker = _get_first_field(message, SPEAKERS)
@@ -244,11 +286,7 @@ def ends_with_question(value: Any, roles: Roles) -> bool:
 
 def resolve_role(speaker: str, roles: Roles) -> Role:
     """The role of a speaker. Raises `UnusableRow` for an unknown one."""
-    name = normalise_speaker(speaker)
-    for given, role in roles.items():
-        if normalise_speaker(given) == name:
-            return role
-    known = find_role(speaker)
+    known = _find_role(speaker, roles)
     if known is None:
         shown = speaker[:N_SHOWN]
         raise UnusableRow(
@@ -258,6 +296,20 @@ def resolve_role(speaker: str, roles: Roles) -> Role:
     return known
 
 
+def is_role(speaker: str, roles: Roles) -> bool:
+    """Whether a text is the name of a known speaker."""
+    return _find_role(speaker, roles) is not None
+
+
+def _find_role(speaker: str, roles: Roles) -> Role | None:
+    """The role of a speaker, by the settings or by its usual name."""
+    name = normalise_speaker(speaker)
+    for given, role in roles.items():
+        if normalise_speaker(given) == name:
+            return role
+    return find_role(speaker)
+
+
 def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn]:
     """The turns of all messages."""
     for number, message in enumerate(messages):
@@ -265,9 +317,10 @@ def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn
             role = ALTERNATING_ROLES[number % 2]
             yield PlacedTurn(Turn(role, message), number, "")
             continue
-        if _is_pair_of_texts(message):
-            for role, text in zip(ALTERNATING_ROLES, message, strict=True):
-                yield PlacedTurn(Turn(role, text), number, "")
+        if is_pair_of_texts(message):
+            for place, text in enumerate(message):
+                turn = Turn(ALTERNATING_ROLES[place], text)
+                yield PlacedTurn(turn, number, str(place))
             continue
         if not isinstance(message, Mapping):
             type_name = type(message).__name__
@@ -277,13 +330,6 @@ def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn
             yield _read_message(message, speaker, number, roles)
         else:
             yield from _read_exchange(message, number)
-
-
-def _is_pair_of_texts(message: Any) -> bool:
-    """Whether a message is [question, answer]."""
-    if not isinstance(message, list | tuple) or len(message) != 2:
-        return False
-    return all(isinstance(text, str) for text in message)
 
 
 def _is_answer(placed: PlacedTurn) -> bool:
@@ -393,7 +439,10 @@ def _is_trained(message: Message) -> bool:
 
 
 def _list_numbered_turns(value: Message) -> Sequence[Any]:
-    """The messages of an object of turns {turn_1, turn_2, ...}, or of a single exchange."""
+    """The messages of an object of turns {turn_1, turn_2, ...} or of lists, or a single one."""
+    if is_object_of_lists(value):
+        rows = zip(*value.values(), strict=True)
+        return [dict(zip(value, row, strict=True)) for row in rows]
     numbers = {}
     for key in value:
         name = str(key).lower()

@@ -42,7 +42,10 @@ from tacos.methods.samples.messages import (
     ends_with_question,
     is_exchange,
     is_list_of_exchanges,
-    is_message,
+    is_message_list,
+    is_object_of_lists,
+    is_pair_of_texts,
+    list_messages,
     list_speakers,
 )
 from tacos.methods.samples.roles import Roles
@@ -162,7 +165,12 @@ def _choose_rejected_layout(row: Row, settings: IngestSettings) -> RowLayout:
     if not rejected or is_blank(row.get(rejected)):
         raise UnusableRow("no rejected answer", failure=False)
     system = settings.system or find_first_column(SYSTEMS, columns)
-    if holds_messages(row[rejected]) and _holds_question(row[rejected], settings.roles):
+    value = row[rejected]
+    # After a question, a text may be read as a whole conversation, but need not be one.
+    is_alone = not isinstance(value, str) or not find_first_column(
+        INSTRUCTIONS, columns
+    )
+    if is_alone and holds_messages(value) and _holds_question(value, settings.roles):
         return RowLayout("conversation", rejected, system=system)
     for name in list_found_columns(CONVERSATIONS, columns):
         if holds_messages(row[name]) and ends_with_question(row[name], settings.roles):
@@ -355,7 +363,10 @@ def _find_couple(columns: Columns) -> tuple[str, str]:
 def looks_like_conversation(value: Any) -> bool:
     """Whether a value looks like a list of turns, like its JSON, or like a transcript."""
     if isinstance(value, list | tuple) and value:
-        return isinstance(value[0], str) or holds_messages(value)
+        first = value[0]
+        return (
+            isinstance(first, str) or is_pair_of_texts(first) or holds_messages(value)
+        )
     if isinstance(value, str) and JSON_START.match(value):
         return True
     return holds_messages(value)
@@ -370,8 +381,10 @@ def holds_messages(value: Any) -> bool:
                 and MESSAGE_START.match(value) is not None
             )
         return split_transcript(value) is not None
+    if is_object_of_lists(value):
+        value = list_messages(value)
     if isinstance(value, Mapping):
         return bool(value) and all(map(is_exchange, value.values()))
     if not isinstance(value, list | tuple) or not value:
         return False
-    return is_message(value[0]) or is_exchange(value[0])
+    return is_message_list(value) or is_exchange(value[0])

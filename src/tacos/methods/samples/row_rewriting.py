@@ -21,9 +21,13 @@ from tacos.methods.samples.cells import (
     UnusableRow,
     cell_to_text,
     load_json_cell,
-    says_no_input,
+    says_nothing,
 )
-from tacos.methods.samples.conversations import keep_answered_turns, read_turns
+from tacos.methods.samples.conversations import (
+    choose_instance,
+    keep_answered_turns,
+    read_turns,
+)
 from tacos.methods.samples.mapped_fields import (
     add_mapped_fields,
     return_mapped_fields,
@@ -71,7 +75,7 @@ def extract_parts(
     row_input = _read_input(row, layout)
     if row_input:
         instruction = cell_to_text(row[layout.instruction], layout.instruction)
-    if says_no_input(instruction):
+    if says_nothing(instruction):
         raise UnusableRow("its instruction is empty", failure=False)
     contexts = [
         _render_transcript(earlier),
@@ -113,7 +117,7 @@ def rewrite_row(
         )
     elif layout.format == "self-instruct":
         row[layout.instruction] = instruction
-        row[layout.response][0]["output"] = response
+        choose_instance(row[layout.response])["output"] = response
     else:
         row[layout.instruction] = _replace_last_texts(
             row[layout.instruction],
@@ -136,13 +140,13 @@ def _read_input(
 ) -> str:
     """The text of a row's input; "" if there is none or it only says so."""
     if layout.format == "self-instruct":
-        first = row[layout.response][0]
-        text = cell_to_text(first.get("input"), "input")
+        instance = choose_instance(row[layout.response])
+        text = cell_to_text(instance.get("input"), "input")
     elif layout.input:
         text = cell_to_text(row[layout.input], layout.input)
     else:
         return ""
-    if says_no_input(text):
+    if says_nothing(text):
         return ""
     return text.strip()
 
@@ -237,6 +241,12 @@ def _replace_message_text(
         return
     if not place.field:
         raise UnusableRow("its answer is a tool call", failure=False)
+    if isinstance(message, list):
+        # A pair: [question, answer], or [speaker, text].
+        pair = [*message]
+        pair[int(place.field) if place.field.isdigit() else 1] = text
+        messages[place.number] = pair
+        return
     new: Any = text
     # A message made of parts stays one.
     if isinstance(message[place.field], list):

@@ -6,7 +6,7 @@ their values into turns. Decisions:
 
 - A conversation is cut back to its last answer. If that answer is empty ("empty response") or there
   is none ("no answer of an assistant"), the row is a reject that is counted but is not a failure.
-- Of several `instances` the first is taken: one input row gives one output row.
+- Of several `instances` the first with an output is taken: one input row gives one output row.
 - Texts are kept as they are; only the content hash ignores white space around them.
 - A score that is not a number is null, never a default; so are unreadable tags.
 """

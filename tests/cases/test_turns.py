@@ -1,0 +1,279 @@
+"""Who says what in a row, and which cells say nothing.
+
+Brothers of the cases of `../shared/cases` that an attack on the reading of rows found: each is read
+right now, or refused with the reason.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tacos.config import IngestSettings
+from tacos.formats.reading import read_rows
+from tacos.methods.chats.chat import read_chat
+from tacos.methods.samples.row_rewriting import rewrite_row
+from tacos.methods.samples.sample_parsing import parse_sample, parse_sample_batch
+from tacos.records import Reject, Sample
+
+AUTO = IngestSettings()
+QUESTION = "How do bees find flowers?"
+ANSWER = "By colour and scent."
+USER = {"role": "user", "content": QUESTION}
+ASSISTANT = {"role": "assistant", "content": ANSWER}
+QA = [("user", QUESTION), ("assistant", ANSWER)]
+SYSTEM = ("system", "Be brief.")
+
+
+def read_turns(row: Any, settings: IngestSettings = AUTO) -> list[tuple[str, str]]:
+    sample = parse_sample(row, "x:0", settings)
+    assert isinstance(sample, Sample), sample.reason
+    return [tuple(turn) for turn in sample.turns]
+
+
+def get_reject(row: Any) -> Reject:
+    reject = parse_sample(row, "x:0", AUTO)
+    assert isinstance(reject, Reject), reject.turns
+    return reject
+
+
+# Pairs, and objects of lists
+
+
+@pytest.mark.parametrize("column", ["messages", "conversations", "data", "dialogue"])
+@pytest.mark.parametrize(
+    "speakers",
+    [("user", "assistant"), ("human", "gpt"), ("User:", "Claude-3"), ("用户", "助手")],
+)
+def test_pairs_of_speaker_and_text_are_messages(
+    column: str, speakers: tuple[str, str]
+) -> None:
+    """Attack 1: "user" was the question and the question its answer."""
+    user, assistant = speakers
+    pairs = [["system", "Be brief."], [user, QUESTION], [assistant, ANSWER]]
+    assert read_turns({column: pairs}) == [SYSTEM, *QA]
+    assert read_turns({column: json.dumps(pairs)}) == [SYSTEM, *QA]
+    assert read_turns({column: pairs[1:], "id": 7}) == QA
+
+
+def test_pairs_of_a_speaker_that_a_setting_names_are_messages() -> None:
+    roles = IngestSettings(roles={"pupil": "user", "teacher": "assistant"})
+    row = {"messages": [["Pupil", QUESTION], ["Teacher", ANSWER]]}
+    assert read_turns(row, roles) == QA
+    # Without the setting they are a question and an answer, twice.
+    assert read_turns(row)[0] == ("user", "Pupil")
+
+
+def test_pairs_of_question_and_answer_stay_such() -> None:
+    pairs = [["AI", "It means artificial intelligence."], [QUESTION, ANSWER]]
+    assert read_turns({"conversations": pairs})[2:] == QA
+
+
+def test_pairs_in_a_prompt_and_on_a_line_of_their_own(tmp_path: Path) -> None:
+    prompt = {"prompt": [["user", QUESTION]], "completion": [["assistant", ANSWER]]}
+    assert read_turns(prompt) == QA
+    path = tmp_path / "rows.jsonl"
+    line = json.dumps([["user", QUESTION], ["assistant", ANSWER]])
+    path.write_text(f"{line}\n{line}\n")
+    (batch,) = read_rows(path)
+    assert [read_turns(row) for _, row in batch.rows] == [QA, QA]
+
+
+def test_refining_keeps_the_pairs() -> None:
+    row = {"messages": [["user", QUESTION], ["assistant", ANSWER]]}
+    rewritten = rewrite_row(json.dumps(row), AUTO, "Why?", "So.")
+    assert rewritten == {"messages": [["user", "Why?"], ["assistant", "So."]]}
+    row = {"messages": [[QUESTION, ANSWER]]}
+    rewritten = rewrite_row(json.dumps(row), AUTO, "Why?", "So.")
+    assert rewritten == {"messages": [["Why?", "So."]]}
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        {"from": ["human", "gpt"], "value": [QUESTION, ANSWER]},
+        {"role": ["user", "assistant"], "content": [QUESTION, ANSWER], "weight": [0, 1]},
+        {"question": [QUESTION], "answer": [ANSWER]},
+        {"human": [QUESTION], "assistant": [ANSWER]},
+    ],
+    ids=lambda conversation: "+".join(conversation),
+)  # fmt: skip
+@pytest.mark.parametrize("column", ["conversations", "messages", "conversation"])
+def test_an_object_of_lists_is_a_list_of_messages(
+    conversation: dict, column: str, tmp_path: Path
+) -> None:
+    """Attack 22: what `datasets` stores for a list of objects was an unknown role."""
+    row = {column: conversation, "id": 7}
+    assert read_turns(row) == QA
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame([row]).write_parquet(path)
+    (batch,) = read_rows(path)
+    samples, _ = parse_sample_batch(batch, AUTO)
+    assert [tuple(turn) for turn in samples[0].turns] == QA
+
+
+# Answers that look like conversations
+
+
+JSON_EXAMPLE = json.dumps(
+    [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+)
+TRANSCRIPT = "\n\nHuman: Hi\n\nAssistant: Hello"
+
+
+@pytest.mark.parametrize("answer", [JSON_EXAMPLE, TRANSCRIPT])
+@pytest.mark.parametrize(
+    "columns",
+    [("instruction", "output"), ("prompt", "chosen"), ("question", "answer"), ("input", "output")],
+)  # fmt: skip
+def test_an_answer_that_is_a_dialogue_does_not_replace_its_question(
+    answer: str, columns: tuple[str, str]
+) -> None:
+    """Attack 2: a request for an example of messages was judged as "Hi" and "Hello"."""
+    question, response = columns
+    row = {question: "Give me an example of messages.", response: answer}
+    assert read_turns(row) == [
+        ("user", "Give me an example of messages."),
+        ("assistant", answer),
+    ]
+    asked = {"messages": [{**USER, "content": "An example, please."}], "chosen": answer}
+    assert read_turns(asked)[-1] == ("assistant", answer)
+
+
+def test_a_rejected_answer_that_is_a_dialogue_does_not_replace_its_question() -> None:
+    row = {"prompt": "An example, please.", "chosen": "No.", "rejected": JSON_EXAMPLE}
+    turns = read_turns(row, IngestSettings(preference="rejected"))
+    assert turns == [("user", "An example, please."), ("assistant", JSON_EXAMPLE)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": QUESTION, "chosen": json.dumps([USER, ASSISTANT])},
+        {"prompt": QUESTION, "chosen": f"\n\nHuman: {QUESTION}\n\nAssistant: {ANSWER}"},
+        {"prompt": f"\n\nHuman: {QUESTION}\n\nAssistant:", "chosen": f"\n\nHuman: {QUESTION}\n\nAssistant: {ANSWER}"},
+        {"prompt": "", "chosen": json.dumps([USER, ASSISTANT])},
+        {"prompt": json.dumps([USER]), "completion": json.dumps([ASSISTANT])},
+        {"prompt": repr([USER]), "chosen": repr([ASSISTANT])},
+        {"messages": json.dumps([USER]), "chosen": json.dumps(ASSISTANT)},
+        {"conversations": json.dumps([USER]), "chosen": repr(ASSISTANT)},
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_an_answer_that_holds_its_question_is_the_whole_conversation(row: dict) -> None:
+    """Preferences, also those that a table holds as JSON or as Python prints them."""
+    assert read_turns(row) == QA
+
+
+# Tools
+
+
+@pytest.mark.parametrize("field", ["output", "result", "response", "observation"])
+@pytest.mark.parametrize("empty", [{}, {"content": ""}, {"content": None}])
+def test_what_a_tool_returned_is_found(field: str, empty: dict) -> None:
+    """Attack 8, a brother of chatglm3_tool: the turn read "Tool: " alone."""
+    tool = {"role": "tool", "name": "nectar", field: "12 mg", **empty}
+    row = {"messages": [USER, {**ASSISTANT, "content": "(call)"}, tool, ASSISTANT]}
+    assert read_turns(row)[2] == ("system", "Tool: 12 mg")
+
+
+NO_CALLS = ["[]", "null", "", "{}", "nan", "None", [], {}, float("nan"), {"name": None}]
+
+
+@pytest.mark.parametrize("nothing", NO_CALLS, ids=str)
+@pytest.mark.parametrize("field", ["tool_calls", "function_call"])
+def test_no_call_is_no_part_of_the_answer(field: str, nothing: Any) -> None:
+    """Attack 8: the answer ended with "[]" or "null"."""
+    row = {"messages": [USER, {**ASSISTANT, field: nothing}]}
+    assert read_turns(row) == QA
+    assert read_chat(row, "x:0", AUTO).messages[-1].calls == ()
+    called = {**ASSISTANT, "content": "", "tool_calls": nothing}
+    called["function_call"] = {"name": "sniff", "arguments": "{}"}
+    row = {"messages": [USER, called]}
+    assert read_turns(row)[-1][1] == '{"name":"sniff","arguments":"{}"}'
+    assert read_chat(row, "x:0", AUTO).messages[-1].calls[0].name == "sniff"
+
+
+@pytest.mark.parametrize("nothing", NO_CALLS, ids=str)
+def test_a_column_of_tools_that_says_nothing_declares_none(nothing: Any) -> None:
+    declared = {"type": "function", "function": {"name": "sniff"}}
+    row = {"messages": [USER, ASSISTANT], "tools": nothing}
+    assert read_chat(row, "x:0", AUTO).tools == ()
+    row["functions"] = json.dumps([declared])
+    assert read_chat(row, "x:0", AUTO).tools == (declared,)
+
+
+# Cells that say nothing
+
+
+@pytest.mark.parametrize(
+    "content", ["Na", "empty", "Empty", "not available", "空", "Nan", "[]", "{}", "+", ">"]
+)  # fmt: skip
+def test_an_input_that_may_be_meant_is_kept(content: str) -> None:
+    """Attack 9: "What is this element?" lost its "Na"."""
+    row = {"instruction": QUESTION, "input": content, "output": ANSWER}
+    assert read_turns(row)[0] == ("user", f"{QUESTION}\n\n{content}")
+
+
+@pytest.mark.parametrize(
+    "mark", ["nan", "NaN", "None", "null", "NULL", "<NA>", "N/A", "n/a", "NA", "#N/A", "\\N", "-", "<none>", "[None]"]
+)  # fmt: skip
+@pytest.mark.parametrize("column", ["input", "system", "history"])
+def test_a_null_that_was_written_as_text_is_nothing(column: str, mark: str) -> None:
+    """Attack 9, nan_cells and noinput: in every column that may be empty."""
+    row = {"instruction": QUESTION, "output": ANSWER, column: mark}
+    assert read_turns(row) == QA
+
+
+@pytest.mark.parametrize("answer", ["None", "N/A", "NaN", "null", "-", "none"])
+def test_an_answer_may_be_none(answer: str) -> None:
+    """ "Which of these are even? None", "What is 0 / 0 in JavaScript? NaN"."""
+    row = {"instruction": QUESTION, "output": answer}
+    assert read_turns(row)[-1] == ("assistant", answer)
+
+
+@pytest.mark.parametrize("missing", ["nan", "<NA>", "NaT", " nan ", float("nan"), None])
+def test_a_missing_answer_that_pandas_printed_is_none(missing: Any) -> None:
+    """Attack 9: "nan" was judged as an answer."""
+    for row in (
+        {"instruction": QUESTION, "output": missing},
+        {"instruction": QUESTION, "instances": [{"input": "", "output": missing}]},
+    ):
+        reject = get_reject(row)
+        assert (reject.reason, reject.failure) == ("empty response", False)
+    # The columns of another table that are filled are read.
+    row = {"instruction": missing, "output": missing, "messages": [USER, ASSISTANT]}
+    assert read_turns(row) == QA
+    row = {"instruction": QUESTION, "output": missing, "response": ANSWER}
+    assert read_turns(row) == QA
+
+
+@pytest.mark.parametrize(
+    "texts", [["Be brief.", QUESTION, ANSWER], [QUESTION, ANSWER, "Why?"]]
+)
+def test_an_odd_number_of_texts_does_not_say_who_speaks(texts: list[str]) -> None:
+    """Attack 10: the text of the system was the question, and the question its answer."""
+    for column in ("conversations", "data", "messages"):
+        reject = get_reject({column: texts})
+        assert not reject.failure
+        assert "write its messages as {role, content}" in reject.reason
+
+
+def test_the_first_instance_with_an_output_is_read() -> None:
+    """Attack 10: the row was refused although its second instance is whole."""
+    instances = [{"input": "", "output": ""}, {"input": "bees", "output": ANSWER}]
+    row = {"instruction": "How do they see?", "instances": instances}
+    asked = ("user", "How do they see?\n\nbees")
+    assert read_turns(row) == [asked, ("assistant", ANSWER)]
+    rewritten = rewrite_row(json.dumps(row), AUTO, "How?", "So.")
+    assert [instance["output"] for instance in rewritten["instances"]] == ["", "So."]
+
+
+def test_a_reply_that_was_found_to_be_spam_is_not_read() -> None:
+    """Attack 10: OpenAssistant's `review_result` was not looked at."""
+    spam = {"text": "Buy!", "role": "assistant", "rank": 0, "review_result": False}
+    good = {"text": ANSWER, "role": "assistant", "rank": 1, "review_result": True}
+    prompt = {"text": QUESTION, "role": "prompter", "replies": [spam, good]}
+    assert read_turns({"prompt": prompt}) == QA
