@@ -270,7 +270,7 @@ def _list_calls(value: Any) -> tuple[ToolCall, ...]:
 def _read_tools(row: Row) -> tuple[Mapping[str, Any], ...]:
     """The tools that a row declares. Raises `UnusableRow` if they are no list of objects."""
     for column in TOOLS:
-        value = row.get(column)
+        value: Any = row.get(column)
         if is_empty(value):
             continue
         if isinstance(value, str):
