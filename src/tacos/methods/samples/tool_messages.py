@@ -1,9 +1,9 @@
 """Renders what tools are asked and what they return.
 
 Most data sets have a tool's output as the content of its message, some in a field of its own, such
-as `output`. ChatGLM3's have the call in the same message, as `name` and `parameters`, and the output
-as `observation`. Tables have a column for calls in every message, most of them empty: null, `[]`,
-or their text.
+as `output`. ChatGLM3's have the call in the same message, as `name` and `parameters`, with the
+output as `observation`. Tables have a column for calls in every message, most of them empty: null,
+`[]`, or their text.
 """
 
 from __future__ import annotations
