@@ -121,9 +121,9 @@ class PaidReply(NamedTuple):
     """What one paid reply used: a line of the ledger, without its text."""
 
     key: str
-    """The ledger key."""
+    """The ledger key and the time: a question that was asked anew has several replies."""
     request: str
-    """The ledger key of the request that brought it: another one where several came by one."""
+    """The same of the request that brought it: another one where several came by one."""
     model: str
     """The model that was asked for."""
     way: str

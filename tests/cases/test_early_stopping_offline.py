@@ -15,6 +15,9 @@ from tests.server.support import environment
 
 from tacos.config import load_settings
 from tacos.errors import FailureRateError
+from tacos.llm.chat.request_form import RequestForm
+from tacos.llm.ledger.lookup import list_open_requests
+from tacos.llm.offline.exchange_files import ImportCounts, write_request_file
 from tacos.workflows import requests as workflow
 from tacos.workflows.select import run_selection
 from tacos.workflows.selection import OutputTargets
@@ -95,6 +98,33 @@ def test_a_file_of_no_use_is_followed_by_a_few_questions_only(data: Path) -> Non
         assert counts == [N_ROWS, N_AGAIN]
         with pytest.raises(FailureRateError, match="stage tag: stopped early"):
             workflow.check_import(imported, replies)
+
+
+def test_more_second_questions_than_were_asked_for_are_taken_in(data: Path) -> None:
+    """Before: replies to those beyond the first twenty were "to something else", and lost."""
+    folder = data.parent
+    ledger = folder / "ledger"
+    asked, replies = folder / "asked.jsonl", folder / "replies.jsonl"
+    with FaultServer(Behaviour({"empty!": 1.0})) as server:
+        run = prepare(data, server)
+        workflow.export_requests(run, asked, ledger=ledger)
+        answer(asked, replies, server)
+        workflow.import_replies(run, replies, ledger=ledger)
+        pending = workflow.requests(run, ledger=ledger)
+        assert pending is not None
+        assert (len(pending.open), pending.n_open) == (N_AGAIN, N_ROWS)
+        assert f"{N_ROWS} requests have no reply yet" in pending.describe_open()
+        exported = workflow.export_requests(run, folder / "few.jsonl", ledger=ledger)
+        assert exported is not None
+        assert (exported.n_written, exported.n_open) == (N_AGAIN, N_ROWS)
+
+        server.behaviour.faults = {}
+        reasks = list_open_requests(pending.results)
+        write_request_file(reasks.values(), asked, RequestForm())
+        answer(asked, replies, server)
+        imported = workflow.import_replies(run, replies, ledger=ledger)
+    assert imported is not None
+    assert imported.counts == ImportCounts(n_new=N_ROWS)
 
 
 def test_the_first_of_several_files_says_enough(data: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.server.fault_server import Behaviour, FaultServer, Scripted
-from tests.server.questions import tag_requests
+from tests.server.questions import judge_requests, tag_requests
 
 from tacos.config import LLMSettings
 from tacos.errors import LLMError
@@ -741,3 +741,57 @@ def test_a_fault_without_words_names_the_format_it_may_be_about(
         pytest.raises(LLMError, match=r"--set llm\.structured=none may help"),
     ):
         connect(server.url, retries=1, concurrency=2).answer(tag_requests(30))
+
+
+PASSING = {
+    "a database": error("relation does not exist in schema public"),
+    "a field": error("unexpected error: invalid seed of the sampler, temperature 0.6"),
+    "a role": error("unexpected state: no system message in the cache"),
+}
+
+
+@pytest.mark.parametrize("case", PASSING)
+def test_a_fault_that_passes_changes_no_form_that_was_answered(
+    connect: Connect, case: str
+) -> None:
+    """Before: one such answer lowered the form of all later requests, for a day."""
+    met: set[str] = set()
+
+    def script(body: Body) -> Scripted | None:
+        question = json.dumps(body["messages"])
+        if "poem 0." in question or question in met:
+            return None
+        met.add(question)
+        return Scripted(500, PASSING[case])
+
+    with FaultServer(Behaviour(script=script)) as server:
+        client = connect(server.url)
+        client.answer(tag_requests(1))
+        form = client.form
+        assert all(reply.text for reply in client.answer(tag_requests(8)))
+        assert client.form == form
+        assert client.tally.n_retried == 7
+        first = server.bodies[0]
+        for body in server.bodies:
+            assert {**body, "messages": first["messages"]} == first
+
+
+def test_a_server_that_fails_at_the_schema_of_one_task_is_asked_otherwise(
+    connect: Connect,
+) -> None:
+    """The tags' schema was answered; that of the judge cannot be compiled."""
+
+    def script(body: Body) -> Scripted | None:
+        is_judged = "Say b." in json.dumps(body["messages"])
+        return Scripted(*FORMATS["sglang"]) if is_judged and has_schema(body) else None
+
+    with FaultServer(Behaviour(script=script)) as server:
+        client = connect(server.url)
+        assert all(reply.text for reply in client.answer(tag_requests(3)))
+        assert all(reply.text for reply in client.answer(judge_requests(3)))
+
+
+def test_a_long_row_is_named_after_others_were_answered() -> None:
+    body = json.dumps(error("the prompt exceeds the context size (n_ctx 4096)"))
+    action = classify_error_reply(500, body.encode(), True, is_proven=True)
+    assert action.kind == "too-long"

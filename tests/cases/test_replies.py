@@ -120,6 +120,57 @@ def test_asking_again_can_be_turned_off(data: Path) -> None:
         assert server.asked.total() == N_ROWS
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--set", "llm.offline=true"), "no usable reply in the ledger"),
+        (("--budget", "1tokens"), "budget"),
+        (("--llm", "http://127.0.0.1:9/v1"), "cannot be reached"),
+    ],
+)
+def test_old_replies_stay_where_nothing_can_be_asked(
+    data: Path, words: tuple[str, ...], message: str
+) -> None:
+    """Before: they made room for new ones that never came, and the questions were open for ever."""
+    with FaultServer() as server:
+        say_ok(server)
+        tag(data, server)
+        with open_ledger(data.parent / "ledger") as book:
+            before = list(book.entries())
+        _, error = tag(data, server, "--yes", *words)
+        assert message in str(error)
+        with open_ledger(data.parent / "ledger") as book:
+            assert list(book.entries()) == before
+        # As they are, they are still what the run rests on.
+        _, error = tag(data, server, "--set", "llm.ask_again=false")
+        assert isinstance(error, FailureRateError)
+        assert server.asked.total() == 2 * N_ROWS
+
+
+@pytest.mark.parametrize(
+    ("place", "finish"), [("reasoning_content", "stop"), ("content", "SAFETY")]
+)
+def test_the_ledger_and_a_run_agree_on_what_is_an_answer(
+    data: Path, place: str, finish: str
+) -> None:
+    """An answer among the thoughts is one; what a filter has ended is none."""
+
+    def move(text: str) -> str:
+        reply = json.loads(text)
+        (choice,) = reply["choices"]
+        choice["message"] = {"content": None, place: choice["message"]["content"]}
+        return json.dumps({**reply, "choices": [{**choice, "finish_reason": finish}]})
+
+    with FaultServer(Behaviour(change=move)) as server:
+        _, error = tag(data, server)
+    is_answer = finish == "stop"
+    assert (error is None) == is_answer
+    words = ("remove", "--unusable", "--yes")
+    printed, _ = invoke("ledger", "--ledger", data.parent / "ledger", *words)
+    n_removed = 0 if is_answer else N_ROWS
+    assert count_replies(data.parent / "ledger") == N_ROWS - n_removed, printed
+
+
 def test_a_server_that_now_errs_otherwise_is_told_what_is_wrong(data: Path) -> None:
     with FaultServer() as server:
         say_ok(server)

@@ -17,7 +17,12 @@ from tests.cases.test_replies import (
 )
 from tests.server.fault_server import Behaviour, FaultServer
 
-from tacos.errors import FailureRateError, OtherEndpointError, TacosError
+from tacos.errors import (
+    BudgetReachedError,
+    FailureRateError,
+    OtherEndpointError,
+    TacosError,
+)
 from tacos.llm.ledger.ledger import open_ledger
 
 __all__ = ["data", "environment"]
@@ -61,6 +66,31 @@ def test_a_batch_asks_anew_what_an_earlier_one_got_no_use_of(data: Path) -> None
         assert count(server, lambda: select(data, server)) == 0
     with open_ledger(data.parent / "ledger") as book:
         assert {entry.endpoint for entry in book.entries()} == {server.url}
+
+
+def test_a_batch_that_may_not_be_sent_leaves_old_replies_alone(data: Path) -> None:
+    with FaultServer(Behaviour(BROKEN)) as server:
+        select(data, server, "--until", "ingest")
+        request(data, "batch", "--poll", 0.01)
+        with open_ledger(data.parent / "ledger") as book:
+            before = list(book.entries())
+        _, error = request(data, "batch", "--poll", 0.01, "--budget", "1tokens")
+        assert isinstance(error, BudgetReachedError)
+        with open_ledger(data.parent / "ledger") as book:
+            assert list(book.entries()) == before
+
+
+def test_an_old_reply_is_no_answer_of_a_batch_that_asks_anew(data: Path) -> None:
+    """A question that is asked anew and gets no answer ends after three tries, as any other."""
+    with FaultServer(Behaviour(BROKEN)) as server:
+        select(data, server, "--until", "ingest")
+        request(data, "batch", "--poll", 0.01)
+        before = server.batches.submitted.total()
+        server.batches.behaviour.fail_always = 1.0
+        printed, error = request(data, "batch", "--poll", 0.01)
+        assert error is None
+        assert f"{N_ROWS} requests got no answer" in unwrap(printed)
+        assert server.batches.submitted.total() - before == 3 * N_ROWS
 
 
 def answer_file(data: Path, model: FaultServer) -> int:

@@ -17,6 +17,7 @@ from tests.server.support import environment
 from typer.testing import CliRunner
 
 from tacos.cli import app
+from tacos.errors import FailureRateError
 from tacos.llm.ledger.ledger import open_ledger
 
 __all__ = ["data", "environment"]
@@ -82,6 +83,21 @@ def test_summary_report_and_json_say_what_each_stage_cost(data: Path) -> None:
     report = (data.parent / "out.jsonl.run" / "report.html").read_text()
     assert "<h2>Paid</h2>" in report
     assert f"{figures['judge'][0]['requests']:,} requests" in report
+
+
+def test_a_question_that_was_asked_anew_counts_with_all_replies(data: Path) -> None:
+    """Before: the new reply shares the old one's key, and was not counted."""
+    words = ("--until", "tag")
+    with FaultServer(Behaviour({"empty!": 1.0})) as server:
+        with pytest.raises(FailureRateError):
+            select(data, server, *words, "--set", "llm.stop_early=false")
+        server.behaviour.faults = {}
+        select(data, server, *words)
+        n_asked = server.asked.total()
+    (line,) = show(data.parent)["spending"]["tag"]
+    counts = (line["requests"], line["prompt_tokens"], line["answer_tokens"])
+    assert counts == sum_ledger(data.parent)["tag"]
+    assert line["requests"] == n_asked
 
 
 def test_what_an_earlier_command_paid_counts_too(data: Path) -> None:

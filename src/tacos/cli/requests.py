@@ -12,7 +12,7 @@ from tacos.llm.offline.reply_lines import FailureCounts
 from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.workflows import requests as workflow
 from tacos.workflows.pending_requests import load_run_settings
-from tacos.workflows.requests import BatchResult
+from tacos.workflows.requests import BatchResult, ExportedRequests
 
 app = typer.Typer(
     help="Answer a run's LLM requests through OpenAI batch files or a batch API.",
@@ -74,9 +74,16 @@ def export_requests(
         console.print_line(NOTHING_LEFT)
         return
     console.print_line(
-        f"{exported.artifact}: {exported.n_written:,} of {exported.n_questions:,} requests "
-        f"have no reply yet; written to {output}"
+        f"{exported.artifact}: {exported.n_open:,} of {exported.n_questions:,} requests "
+        f"have no reply yet; {_name_written(exported)}written to {output}"
     )
+
+
+def _name_written(exported: ExportedRequests) -> str:
+    """Which of the open requests were written, unless all were."""
+    if exported.n_written == exported.n_open:
+        return ""
+    return f"{exported.n_written:,} of them, to see whether asking again helps, "
 
 
 @app.command("import")
@@ -120,7 +127,7 @@ def import_replies(
         console.print_line(ALL_ANSWERED)
         return
     console.print_line(
-        f"{pending.artifact}: {len(pending.open):,} requests have no reply yet; "
+        f"{pending.artifact}: {pending.describe_open()}; "
         "export them, or let `tacos select` send them"
     )
 

@@ -57,7 +57,9 @@ class LLMSettings(SettingsSection):
     (`--yes` allows it for one command).
     """
     offline: bool = False
-    """Whether to answer from the ledger alone: a question without a reply there stops the run."""
+    """Whether to answer from the ledger alone: a question without a reply there stops the run, and
+    so does one with an unusable reply, unless `ask_again` is off.
+    """
     # How fast, and how long to wait
     concurrency: int = Field(256, ge=1, le=20_000)
     """Maximum number of requests in flight. The client adapts to what the server can handle."""

@@ -195,15 +195,22 @@ class Client:
             raise
 
     async def ask_each_once(
-        self, requests: Iterable[InFlightRequest], *, first: bool = False
+        self,
+        requests: Iterable[InFlightRequest],
+        *,
+        first: bool = False,
+        anew: bool = False,
     ) -> None:
-        """Answer requests from the ledger or send them, none that is on its way already; with
-        `first`, before those that are waiting.
+        """Answer requests from the ledger or send them, none that is on its way already.
+
+        With `first`, they are sent before those that are waiting; with `anew`, replies to earlier
+        commands are no answers.
         """
         waiting = [request for request in requests if self._is_first(request)]
         while waiting:
             try:
-                leases = await self.run_sql(self.ledger.take, _list_keys(waiting))
+                keys = _list_keys(waiting)
+                leases = await self.run_sql(self.ledger.take, keys, anew)
             except TacosError as error:
                 self.stopped(error, waiting)
                 return
@@ -243,10 +250,9 @@ class Client:
         `OtherEndpointError` where replies of another endpoint would be used unasked.
         """
         if self.settings.offline and leases.ours:
-            raise OfflineError(
-                f"{len(leases.ours):,} questions to {self._name} have no reply in the ledger, "
-                "and llm.offline=true sends none: leave it out, or import the replies first "
-                "(tacos requests)"
+            has_unusable = any(request.state.paid for request in requests)
+            raise _build_offline_error(
+                len(leases.ours), self._name, has_unusable=has_unusable
             )
         if leases.ours:
             self.endpoint.check_key()
@@ -371,6 +377,20 @@ def fingerprint_model(model: str, settings: LLMSettings) -> str:
 
 def _list_keys(requests: Sequence[InFlightRequest]) -> list[str]:
     return [request.key for request in requests]
+
+
+def _build_offline_error(
+    n_open: int, model: str, *, has_unusable: bool
+) -> OfflineError:
+    """What is missing where nothing may be sent, and what a person can do."""
+    problem = "have no reply in the ledger"
+    ways_out = "leave it out, or import the replies first (tacos requests)"
+    if has_unusable:
+        problem = "have no usable reply in the ledger"
+        ways_out += "; with llm.ask_again=false, unusable replies are taken as they are"
+    return OfflineError(
+        f"{n_open:,} questions to {model} {problem}, and llm.offline=true sends none: {ways_out}"
+    )
 
 
 def _build_double_ask_error(

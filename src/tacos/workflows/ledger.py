@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tacos.errors import ConfigError
-from tacos.llm.chat.body_json import EnvelopeError
-from tacos.llm.chat.envelope import read_chat_reply
-from tacos.llm.chat.reply_parsing import UnusableReplyError, parse_reply_json
 from tacos.llm.cost import prices
 from tacos.llm.embedding.envelope import TASK as EMBEDDING
+from tacos.llm.ledger import lookup
 from tacos.llm.ledger.ledger import DailySpend, Ledger, LedgerSize, open_ledger
 from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import LedgerEntry
@@ -236,18 +233,8 @@ def holds_answer(entry: LedgerEntry) -> bool:
     """Whether a reply answers any kind of question that tacos asks."""
     if entry.task == EMBEDDING:
         return True  # only valid vectors are kept
-    try:
-        said = read_chat_reply(entry.raw)
-    except EnvelopeError:
-        return False
-    if said.refusal or said.finish == "content_filter":
-        return False
-    for schema in ANSWER_SCHEMAS:
-        # The ledger does not keep the question, so it is not known which of them was asked for.
-        with suppress(UnusableReplyError):
-            parse_reply_json(said.text, schema)
-            return True
-    return False
+    # The ledger does not keep the question, so it is not known which of them was asked for.
+    return lookup.holds_answer(entry, ANSWER_SCHEMAS)
 
 
 def _is_better(entry: LedgerEntry, known: LedgerEntry) -> bool:

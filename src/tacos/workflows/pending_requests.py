@@ -21,7 +21,7 @@ from tacos.errors import ConfigError, RunError
 from tacos.llm.chat.messages import RenderedRequest, render_request
 from tacos.llm.embedding.encoder import LedgerEncoder
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.ledger.lookup import list_open_requests, resolve_questions
 from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
 from tacos.llm.transport.endpoint import resolve_base_url
@@ -59,7 +59,7 @@ class PendingRequests:
     artifact: str
     """What the stage makes."""
     questions: dict[str, RenderedRequest]
-    """Key -> request: all questions of the stage, answered or open."""
+    """Key -> request: all questions of the stage, answered or open, and all open re-asks."""
     open: dict[str, RenderedRequest]
     """Key -> request: the questions without a reply, and re-asks after unusable replies; where too
     many first replies are unusable, only some of these, until it is known whether that helps.
@@ -70,6 +70,22 @@ class PendingRequests:
     """The questions themselves, in the order of the stage."""
     results: list[Reply | RenderedRequest]
     """What the ledger says to each of them."""
+
+    @property
+    def n_open(self) -> int:
+        """How many requests have no reply, those included that are not in `open` yet."""
+        return len(list_open_requests(self.results))
+
+    def describe_open(self) -> str:
+        """How many requests have no reply, in words."""
+        text = f"{self.n_open:,} requests have no reply yet"
+        n_first = len(self.open)
+        if n_first == self.n_open:
+            return text
+        return (
+            f"{text} (too many replies cannot be used: {n_first:,} requests come first, "
+            "to see whether asking again helps)"
+        )
 
     def check(self) -> None:
         """Raise `FailureRateError` where too many of the replies that are in cannot be used."""
@@ -294,7 +310,7 @@ def _collect_open_requests(
     all_questions = {request.key: request for request in questions}
     return PendingRequests(
         step.artifact,
-        all_questions | still_open,
+        all_questions | list_open_requests(results),
         still_open,
         step.stage,
         settings,

@@ -40,6 +40,8 @@ class ExportedRequests:
     artifact: str
     n_written: int
     n_questions: int
+    n_open: int
+    """How many have no reply; more than were written, where too many replies cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,12 @@ def export_requests(
         _choose_form(settings),
         settings.omit,
     )
-    return ExportedRequests(pending.artifact, n_written, len(pending.questions))
+    return ExportedRequests(
+        pending.artifact,
+        n_written,
+        len(pending.questions),
+        pending.n_open,
+    )
 
 
 def import_replies(
@@ -221,9 +228,7 @@ def run_batch(
             pending = find_pending_requests(directory, book, rules)
             if pending is None:
                 return BatchResult({})
-            tell(
-                f"{pending.artifact}: {len(pending.open):,} requests have no reply yet"
-            )
+            tell(f"{pending.artifact}: {pending.describe_open()}")
             questions = list(pending.questions.values())
             if abandon:
                 n_answered = batch_api.cancel_batches(

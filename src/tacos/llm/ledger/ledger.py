@@ -15,7 +15,6 @@ kept too: it was paid for.
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import threading
 import time
@@ -42,7 +41,6 @@ from tacos.llm.ledger.schema import (
     begin_transaction,
     check_entry,
     open_database,
-    retire_replies,
     select_entries,
     select_entries_by_key,
     write_entries,
@@ -134,6 +132,9 @@ class Ledger:
     def put(self, entry: LedgerEntry, done: Done) -> None:
         """Write `entry` with the next group; `done(entries, error)` is called from the writer's
         thread once it is on disk.
+
+        It takes the place of a reply from before this command, which stays under a key of its own:
+        it was paid for.
         """
         self._writer.put(entry, done)
 
@@ -163,8 +164,9 @@ class Ledger:
         """Write `entries`, one per key, now; returns how many were taken in.
 
         A reply that the ledger has makes room where `is_better(entry, reply)`; by default, none.
+        It stays under a key of its own: it was paid for.
         """
-        if is_better is None:
+        if is_better is None or not entries:
             return self.put_all(entries)
         known = self.get([entry.key for entry in entries])
         outdone = [
@@ -172,24 +174,8 @@ class Ledger:
             for entry in entries
             if entry.key in known and is_better(entry, known[entry.key])
         ]
-        self.retire(outdone, before=math.inf)
-        return self.put_all(entries)
-
-    def retire(self, keys: Sequence[str], before: float | None = None) -> int:
-        """Free those of `keys` whose reply is older than `before` (by default: than this command),
-        so that the questions can be answered anew; returns how many.
-
-        The old replies stay under keys of their own: they were paid for.
-        """
-        if not keys:
-            return 0
-        limit = self.opened_at if before is None else before
-        with (
-            self._explain_errors(),
-            self._read_lock,
-            begin_transaction(self._reading) as database,
-        ):
-            return retire_replies(database, keys, limit)
+        with self._explain_errors(), self._write_lock:
+            return write_entries(self._writing, entries, displaced=outdone)
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Every reply, ordered by key. Others may write meanwhile."""
@@ -215,14 +201,23 @@ class Ledger:
 
     # Leases
 
-    def take(self, keys: Sequence[str]) -> KeyLeases:
-        """Look `keys` up and lease those neither answered nor leased, in one transaction."""
+    def take(self, keys: Sequence[str], anew: bool = False) -> KeyLeases:
+        """Look `keys` up and lease those neither answered nor leased, in one transaction.
+
+        With `anew`, replies from before this command are none.
+        """
         with (
             self._explain_errors(),
             self._read_lock,
             begin_transaction(self._reading) as database,
         ):
             known = select_entries_by_key(database, keys)
+            if anew:
+                known = {
+                    key: entry
+                    for key, entry in known.items()
+                    if entry.at >= self.opened_at
+                }
             missing = [key for key in keys if key not in known]
             if not missing:
                 return KeyLeases(known, set(), set())
@@ -337,7 +332,12 @@ class Ledger:
         """Write a group; why it failed, None where it did not."""
         try:
             with self._write_lock:
-                write_entries(self._writing, entries)
+                write_entries(
+                    self._writing,
+                    entries,
+                    displaced=[entry.key for entry in entries],
+                    before=self.opened_at,
+                )
         except Exception as error:  # whatever it is, those who wait must hear of it
             return OutputError(
                 f"the ledger {self.path} cannot be written: {error}; "

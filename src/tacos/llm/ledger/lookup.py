@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -57,11 +57,30 @@ def interpret_entry(
         said = said or envelope.read_chat_reply(entry.raw)
     except EnvelopeError as error:
         return ReadEntry(_fail(entry, entry.raw, str(error)), is_usable=False)
+    return _interpret_envelope(said, asked.schema, entry)
+
+
+def holds_answer(entry: LedgerEntry, schemas: Iterable[dict[str, Any]]) -> bool:
+    """Whether an entry holds an answer by any of `schemas`, as a run reads it; no refusal."""
+    try:
+        said = envelope.read_chat_reply(entry.raw)
+    except EnvelopeError:
+        return False
+    reads = (_interpret_envelope(said, schema, entry) for schema in schemas)
+    return any(read.reply.text is not None for read in reads)
+
+
+def _interpret_envelope(
+    said: envelope.ChatReply,
+    schema: dict[str, Any],
+    entry: LedgerEntry,
+) -> ReadEntry:
+    """What an entry, whose envelope is `said`, says to a question with a schema."""
     if said.refusal or FILTERED.search(said.finish):
         reason = said.refusal or "content filter"
         return ReadEntry(_fail(entry, said.text or said.refusal, f"refused: {reason}"))
     try:
-        text, raw = _parse_answer(said, asked.schema)
+        text, raw = _parse_answer(said, schema)
     except reply_parsing.UnusableReplyError as error:
         failure = str(error)
         # These words go into the re-ask, and so into its key: keep them.
@@ -151,6 +170,15 @@ def resolve_questions(
     return results
 
 
+def list_open_requests(
+    results: Sequence[Reply | RenderedRequest],
+) -> dict[str, RenderedRequest]:
+    """Key -> request, for all that have no reply."""
+    return {
+        result.key: result for result in results if isinstance(result, RenderedRequest)
+    }
+
+
 class _Answer(NamedTuple):
     """An entry of a question or of its re-ask, and what it says."""
 
@@ -190,9 +218,10 @@ def read_payment(entry: LedgerEntry) -> PaidReply:
     request = entry.key
     if entry.way == "grouped":
         request = str(orjson.loads(entry.raw).get("group", entry.key))
+    # Replies to a question that was asked anew share its key, but did not come at once.
     return PaidReply(
-        entry.key,
-        request,
+        f"{entry.key} {entry.at}",
+        f"{request} {entry.at}",
         entry.asked,
         entry.way,
         entry.prompt_tokens,

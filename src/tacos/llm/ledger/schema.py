@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import time
@@ -153,14 +154,19 @@ def write_entries(
     database: sqlite3.Connection,
     entries: Sequence[LedgerEntry],
     replaced: Sequence[str] = (),
+    displaced: Sequence[str] = (),
+    before: float = math.inf,
 ) -> int:
     """Insert `entries` (known keys stay as they are) and void the leases on them; returns how many
     were new.
 
-    The replies with the keys in `replaced` count no tokens from now on: `entries` count them.
+    The replies with the keys in `replaced` count no tokens from now on: `entries` count them. Those
+    with the keys in `displaced`, if they are from before a time (seconds since 1970), make room.
     """
     n_new = 0
     with begin_transaction(database):
+        # In one transaction: no reply makes room before the one that takes its place is there.
+        _retire_replies(database, displaced, before)
         for start in range(0, len(entries), CHUNK):
             rows = entries[start : start + CHUNK]
             statement = INSERT + ", ".join([PLACEHOLDERS] * len(rows))
@@ -176,21 +182,22 @@ def write_entries(
     return n_new
 
 
-def retire_replies(
+def _retire_replies(
     database: sqlite3.Connection,
     keys: Sequence[str],
     before: float,
-) -> int:
-    """Free those of `keys` whose reply was written before a time (seconds since 1970); returns how
-    many.
+) -> None:
+    """Free those of `keys` whose reply was written before a time (seconds since 1970).
 
     The replies stay, since they were paid for, under keys that no question has.
     """
+    if not keys:
+        return
     statement = f"""
         UPDATE replies SET key = key || '~' || lower(hex(randomblob(8)))
         {WHERE_KEY_IN} AND at < ?
     """
-    return database.execute(statement, [encode_keys(keys), before]).rowcount
+    database.execute(statement, [encode_keys(keys), before])
 
 
 def encode_keys(keys: Sequence[str]) -> str:

@@ -26,9 +26,10 @@ from tacos.llm.cost import prices
 from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
 from tacos.llm.ledger import submissions
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.lookup import resolve_questions
+from tacos.llm.ledger.lookup import list_open_requests, resolve_questions
 from tacos.llm.ledger.noted_forms import recall_form
 from tacos.llm.ledger.reply_rules import build_reply_rules
+from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.ledger.submissions import Submission
 from tacos.llm.offline import exchange_files
 from tacos.llm.offline.api_calls import ApiCaller
@@ -53,13 +54,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What `fetch_batch_replies` did: questions answered, questions given up (key -> reason of the
-    last try), submissions made.
-    """
+    """What `fetch_batch_replies` did."""
 
-    n_answered: int
     failed: dict[str, str]
-    n_submissions: int
+    """Key of a question that was given up -> reason of the last try."""
 
 
 def fetch_batch_replies(
@@ -80,7 +78,7 @@ def fetch_batch_replies(
     `BudgetReachedError` at the cap, `ConfigError` for a budget in dollars without a price.
     """
     collector = BatchCollector(questions, settings, ledger, poll, say, max_requests)
-    collector.choose = choose or list_open
+    collector.choose = choose or list_open_requests
     return asyncio.run(collector.run())
 
 
@@ -98,13 +96,6 @@ def cancel_batches(
     """
     collector = BatchCollector(questions, settings, ledger, poll, say, MAX_REQUESTS)
     return asyncio.run(collector.cancel())
-
-
-def list_open(results: Sequence[Reply | RenderedRequest]) -> dict[str, RenderedRequest]:
-    """Every request that has no reply, by key."""
-    return {
-        result.key: result for result in results if isinstance(result, RenderedRequest)
-    }
 
 
 class BatchCollector:
@@ -131,8 +122,7 @@ class BatchCollector:
             ledger.meter.limit(settings.budget, model, self._batch_price(model))
         self.n_tries: Counter[str] = Counter()  # submissions by us, per question
         self.failed: dict[str, str] = {}
-        self.n_submissions = 0
-        self.choose: ChooseOpen = list_open
+        self.choose: ChooseOpen = list_open_requests
 
     async def run(self) -> BatchOutcome:
         """Submit, wait and collect, until nothing is open."""
@@ -145,8 +135,7 @@ class BatchCollector:
                 settled_keys = keys_under_way | self.failed.keys()
                 fresh_keys = [key for key in open_questions if key not in settled_keys]
                 # Open, although the ledger has a reply: it cannot be used, so they are asked anew.
-                self.ledger.retire(fresh_keys)
-                leases = self.ledger.take(fresh_keys)
+                leases = self.ledger.take(fresh_keys, anew=True)
                 ours = [open_questions[key] for key in fresh_keys if key in leases.ours]
                 under_way = [
                     open_questions[key]
@@ -160,8 +149,7 @@ class BatchCollector:
                     # Another process is about to submit them: its batch will show up.
                     await asyncio.sleep(self.poll)
                 else:
-                    n_answered = len(self.questions) - len(open_questions)
-                    return BatchOutcome(n_answered, self.failed, self.n_submissions)
+                    return BatchOutcome(self.failed)
 
     async def cancel(self) -> int:
         """Cancel what is under way, wait until it has ended, collect."""
@@ -220,7 +208,7 @@ class BatchCollector:
             # It may or may not have reached the server. Whoever is making it has leases on its
             # questions; where nobody has, the server must know.
             keys.update(submission.keys)
-            if self.ledger.take(submission.keys).theirs:
+            if self.ledger.take(submission.keys, anew=True).theirs:
                 continue
             adopted = await self._find_at_server(submission)
             if adopted is not None:
@@ -305,7 +293,6 @@ class BatchCollector:
             "metadata": {MARK: submission.mark},
         }
         batch = await self.call("POST", "/batches", body=body, once=True)
-        self.n_submissions += 1
         self.n_tries.update(keys)
         return submissions.record_batch_name(self.ledger, submission, batch["id"])
 
@@ -385,10 +372,10 @@ class BatchCollector:
         the server refused the batch.
         """
         stored = await self._store_files(batch, questions)
-        self._count_spending(submission)
+        answered = self._find_answered(submission, questions)
+        self._count_spending(answered.values())
 
         status = batch["status"]
-        answered = self.ledger.get(submission.keys)
         missing = set(submission.keys) - set(answered)
         is_refused = status == "failed" and not answered
 
@@ -432,6 +419,7 @@ class BatchCollector:
                 way="batch",
                 redact=self.endpoint.redact,
                 endpoint=self.endpoint.base,
+                before=self.ledger.opened_at,
             )
             totals = totals.plus(stored.counts)
             failures.update(stored.failures)
@@ -449,9 +437,23 @@ class BatchCollector:
             if self.n_tries[reply.key] >= MAX_TRIES:
                 self.failed[reply.key] = self.endpoint.redact(reply.failure)
 
-    def _count_spending(self, submission: Submission) -> None:
+    def _find_answered(
+        self,
+        submission: Submission,
+        questions: Mapping[str, RenderedRequest],
+    ) -> dict[str, LedgerEntry]:
+        """The replies to a submission's questions. An old one to a question that was asked anew is
+        none.
+        """
+        return {
+            key: entry
+            for key, entry in self.ledger.get(submission.keys).items()
+            if key not in questions or entry.at >= self.ledger.opened_at
+        }
+
+    def _count_spending(self, entries: Iterable[LedgerEntry]) -> None:
         """Count what a batch cost against the budget."""
-        for entry in self.ledger.get(submission.keys).values():
+        for entry in entries:
             price = self._batch_price(entry.asked)
             cost = compute_cost(price, entry.prompt_tokens, entry.answer_tokens)
             self.ledger.meter.settle(NOTHING, cost)

@@ -9,6 +9,7 @@ usable one counts), shuffled, or answer something else: all of that is counted a
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from codecs import BOM_UTF8
@@ -125,12 +126,14 @@ def store_replies(
     way: Way = "exchange",
     redact: Callable[[str], str] = str,
     endpoint: str = "",
+    before: float = -math.inf,
 ) -> StoredReplies:
     """Put the replies to `questions` (ledger key -> question) into the ledger.
 
-    A reply that can be used takes the place of one that cannot; otherwise the first one stays.
+    A reply that can be used takes the place of one that cannot, and any reply takes that of an
+    unusable one from before a time (seconds since 1970); otherwise the first one stays.
     """
-    importer = _Importer(questions, ledger, way, redact, endpoint)
+    importer = _Importer(questions, ledger, way, redact, endpoint, before)
     for line in lines:
         if line.strip():
             importer.take(line)
@@ -148,12 +151,14 @@ class _Importer:
         way: Way,
         redact: Callable[[str], str],
         endpoint: str,
+        before: float,
     ) -> None:
         self.questions = questions
         self.ledger = ledger
         self.way: Way = way
         self.redact = redact
         self.endpoint = endpoint
+        self.before = before
         self.counts: dict[str, int] = dict.fromkeys(ImportCounts._fields, 0)
         self.failures = FailureCounts()
         self._group: dict[str, LedgerEntry] = {}
@@ -191,11 +196,12 @@ class _Importer:
         self.counts["n_known"] += len(entries) - n_new
 
     def _is_better(self, entry: LedgerEntry, known: LedgerEntry) -> bool:
-        """Whether a reply can be used, and the one that the ledger has cannot."""
+        """Whether a reply can be used, and the one that the ledger has cannot, or is too old."""
         question = self.questions[entry.key]
         if interpret_entry(question, known).is_usable:
             return False
-        return interpret_entry(question, entry).is_usable
+        is_too_old = known.at < self.before
+        return is_too_old or interpret_entry(question, entry).is_usable
 
     def _count_failure(self, reason: str) -> None:
         self.counts["n_failed"] += 1

@@ -125,11 +125,13 @@ def classify_error_reply(
     fields: Collection[str] = (),
     *,
     names_wait: bool = False,
+    is_proven: bool = False,
 ) -> ErrorAction:
     """What to do about an answer with this status and body.
 
     `answered_before` says whether the server has answered anything yet, `fields` are the optional
-    fields of the request's body, and `names_wait` says whether the answer says how long to wait.
+    fields of the request's body, `names_wait` says whether the answer says how long to wait, and
+    `is_proven` whether the server has answered a request of this kind in this form.
 
     >>> classify_error_reply(401, b'{"error": {"message": "Incorrect API key"}}', False).kind
     'stop'
@@ -153,7 +155,9 @@ def classify_error_reply(
     if status in PASSING_STATUSES or FAILED_GENERATION in complaint.codes:
         return ErrorAction("retry", reason)
     if status >= 500:
-        return _classify_server_error(status, complaint, reason, fields)
+        return _classify_server_error(
+            status, complaint, reason, fields, is_proven=is_proven
+        )
     return _classify_bad_request(status, complaint, reason, answered_before, fields)
 
 
@@ -204,16 +208,22 @@ def _classify_server_error(
     complaint: ServerComplaint,
     reason: str,
     fields: Collection[str],
+    *,
+    is_proven: bool,
 ) -> ErrorAction:
     """The meaning of a 5xx: a fault that may pass, unless it names a part of the request."""
-    if status in (500, 501):
-        if TOO_LONG.search(complaint.text):
-            return ErrorAction("too-long", reason)
-        part = find_refused_part(complaint, fields)
-        # "Internal error" names fields too: only words of refusal count.
-        is_refusal = REFUSING.search(complaint.text) or part == RefusedPart("format")
-        if part is not None and is_refusal:
-            return ErrorAction("refused", reason, part)
+    if status not in (500, 501):
+        return ErrorAction("retry", reason)
+    if TOO_LONG.search(complaint.text):
+        return ErrorAction("too-long", reason)
+    # A fault that passes may name any part; what a server cannot do at all is a 501.
+    if is_proven and status == 500:
+        return ErrorAction("retry", reason)
+    part = find_refused_part(complaint, fields)
+    # "Internal error" names fields too: only words of refusal count.
+    is_refusal = REFUSING.search(complaint.text) or part == RefusedPart("format")
+    if part is not None and is_refusal:
+        return ErrorAction("refused", reason, part)
     return ErrorAction("retry", reason)
 
 

@@ -30,7 +30,8 @@ class FormSearch:
         self.settings = settings
         self.on_form = on_form
         self.form = RequestForm()
-        self._is_proven = False
+        # the tasks that were answered in this form: a server may fail at the schema of one task
+        self._proven_tasks: set[str] = set()
         # what was found in an earlier run and is not said yet in this one
         self._recalled: RequestForm | None = None
         self._trial_reason = ""
@@ -40,6 +41,11 @@ class FormSearch:
         self.form = form
         if form.dropped or form.folds_system:
             self._recalled = form
+
+    def is_proven(self, request: InFlightRequest) -> bool:
+        """Whether the form of a request has been answered before, for the same task."""
+        sent = request.form or self.form
+        return sent == self.form and request.question.task in self._proven_tasks
 
     def adapt(self, request: InFlightRequest, part: RefusedPart, reason: str) -> bool:
         """Move on to a form without the part that the server refused; False where none is left.
@@ -53,7 +59,7 @@ class FormSearch:
             return False
         request.trial = None
         if changed != self.form:
-            self._is_proven = False
+            self._proven_tasks.clear()
             self.form = changed
             self.on_form(changed)
             _announce_change(request.question.model, part, reason)
@@ -70,7 +76,7 @@ class FormSearch:
         if sent != self.form:  # another request has found another form since
             request.trial = None
             return True
-        if self._is_proven:
+        if request.question.task in self._proven_tasks:
             return False
         self._trial_reason = reason
         request.trial = sent._replace(level="none")
@@ -78,9 +84,10 @@ class FormSearch:
 
     def confirm(self, request: InFlightRequest) -> None:
         """Note that the form of a request was answered well."""
+        task = request.question.task
         if request.form == self.form:
-            self._is_proven = True
-        elif request.form == request.trial and not self._is_proven:
+            self._proven_tasks.add(task)
+        elif request.form == request.trial and task not in self._proven_tasks:
             self._adopt_trial(request)
         if self._recalled is not None:
             _announce_recalled(request.question.model, self._recalled)
@@ -91,7 +98,7 @@ class FormSearch:
         if request.trial is None:
             return
         self.form = self.form._replace(level=request.trial.level)
-        self._is_proven = True
+        self._proven_tasks = {request.question.task}
         self.on_form(self.form)
         announce_line(
             f"{request.question.model} is asked without response_format from now on: with it, the "

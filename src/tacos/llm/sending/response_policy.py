@@ -232,6 +232,7 @@ class ResponsePolicy:
             self.tally.n_answered > 0,
             request.question.sampling,
             names_wait=wait is not None,
+            is_proven=self.forms.is_proven(request),
         )
         if action.kind == "wait":
             return self._wait(request, action.reason, response, wait, now)

@@ -31,7 +31,11 @@ class Asker(Protocol):
     def tally(self) -> ClientTally: ...
 
     async def ask_each_once(
-        self, requests: Sequence[InFlightRequest], *, first: bool = False
+        self,
+        requests: Sequence[InFlightRequest],
+        *,
+        first: bool = False,
+        anew: bool = False,
     ) -> None: ...
 
     def hand_over(self, request: InFlightRequest, reply: Reply) -> None: ...
@@ -139,10 +143,9 @@ class SecondAsks:
         requests = self._renewals
         self._renewals = []
         self.asker.tally.n_asked_anew += len(requests)
-        keys = [request.key for request in requests]
         try:
-            await self.asker.run_sql(self.asker.ledger.retire, keys)
-            await self.asker.ask_each_once(requests)
+            # The old replies make room once the new ones are there, if any come.
+            await self.asker.ask_each_once(requests, anew=True)
         except Exception as error:
             for request in requests:
                 request.fail(error)

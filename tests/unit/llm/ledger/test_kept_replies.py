@@ -1,6 +1,5 @@
 """Ledgers of earlier versions, replies that make room, and replies that are removed."""
 
-import math
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -67,16 +66,28 @@ def test_lines_of_an_old_export_have_no_endpoint(book: Ledger, tmp_path: Path) -
         assert list(second.entries()) == list(book.entries())
 
 
-def test_a_retired_reply_makes_room_and_stays(book: Ledger) -> None:
+def put(book: Ledger, *entries: LedgerEntry) -> None:
+    """Write entries as a client does, and wait until they are on disk."""
+    for each in entries:
+        book.put(each, lambda written, error: None)
+    book.flush()
+
+
+def test_an_old_reply_makes_room_for_a_new_one_and_stays(book: Ledger) -> None:
     book.put_all([entry("a"), entry("b"), entry("new", at=book.opened_at + 1)])
-    assert book.retire(["a", "new", "none"]) == 1
-    assert book.take(["a", "b", "new"]).ours == {"a"}
-    book.put_all([entry("a", at=200.0)])
-    assert book.get(["a"])["a"].at == 200.0
+    # Whoever asks anew finds nothing older than the command; the old replies are still there.
+    assert book.take(["a", "b", "new"], True).ours == {"a", "b"}
+    assert book.take(["a", "b", "new"]).known.keys() == {"a", "b", "new"}
+    book.release(["b"])
+    put(book, entry("a", at=book.opened_at + 2), entry("new", at=book.opened_at + 3))
+    assert book.get(["a"])["a"].at == book.opened_at + 2
+    assert book.get(["new"])["new"].at == book.opened_at + 1  # of this command
+    assert book.take(["a", "b", "new"], True).ours == {"b"}
     assert book.size().n_replies == 4
     assert sum(row.n_replies for row in book.spend()) == 4
-    assert book.retire(["a"], before=math.inf) == 1
-    assert book.size().n_replies == 4
+    assert book.put_better([entry("a", at=500.0)], lambda new, known: True) == 1
+    assert book.get(["a"])["a"].at == 500.0
+    assert book.size().n_replies == 5
 
 
 def test_replies_are_found_by_every_criterion_and_only_these_are_removed(
@@ -97,8 +108,7 @@ def test_replies_are_found_by_every_criterion_and_only_these_are_removed(
     assert list(keys.values()) == [["a", "c", "b"], ["c"], ["b"], ["a", "c"], [], []]
     found = list(book.find(ReplyFilter(endpoint=THERE)))
     # A question that is asked anew meanwhile: the reply that was found goes, the new one stays.
-    book.retire(["c"], before=math.inf)
-    book.put_all([entry("c", at=300.0)])
+    put(book, entry("c", at=book.opened_at + 1))
     book.take(["leased"])
     assert book.remove(found) == 1
     assert [each.key for each in book.entries()] == ["a", "b", "c"]
