@@ -21,10 +21,18 @@ import tacos
 
 __all__ = ["environment"]
 SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
+NAMED_SUM = (
+    r"score (?P<score>[\d.]+)( \+ [\d.]+ for (?P<n>\d+) new tags? \((?P<tags>.+)\) = "
+    r"(?P<sum>[\d.]+))?"
+)
 MARGIN = re.compile(
-    r"dropped: score (?P<score>[\d.]+)( \+ [\d.]+ for \d+ new tags? = (?P<sum>[\d.]+))?, "
-    r"less than the last row taken \((?P<id>\S+)\): "
+    rf"dropped: {NAMED_SUM}, less than the last row taken "
+    r"\((?P<id>\S+), rank \d+ of 20 by score\): "
     r"score (?P<last>[\d.]+)( \+ [\d.]+ for \d+ new tags? = (?P<last_sum>[\d.]+))?"
+)
+TAKEN = re.compile(
+    r"kept, rank (?P<rank>\d+) of 20 by score, cluster \d+: "
+    rf"taken as row (?P<row>\d+) of 20 for {NAMED_SUM}"
 )
 
 
@@ -113,10 +121,36 @@ def test_rows_of_another_selection_too(plain: tacos.Selection, strategy: str) ->
     done = tacos.reselect(plain, 15, strategy, match_length=True)  # type: ignore[arg-type]
     told = tell_dropped(done)
     assert len(told) == len(list_ids(done)) - 15
-    if strategy != "tacos":
-        assert all(
-            f"the strategy {strategy} did not take it" in text for text in told.values()
-        )
+    if strategy == "tacos":
+        return
+    # Each has one reason: the preference, or the one band that was full at its turn.
+    preferred = [
+        f"the strategy {strategy} did not take it" in text for text in told.values()
+    ]
+    passed_by = [
+        bool(re.search(r": the band of responses of .* was full .* its turn", text))
+        for text in told.values()
+    ]
+    assert all(a != b for a, b in zip(preferred, passed_by, strict=True))
+    assert any(preferred)
+    assert any(passed_by)
+    kept = [done.explain(id_)["verdict"] for id_ in done.table["id"]]
+    assert all(f"the strategy {strategy} took it: it takes" in text for text in kept)
+
+
+def test_a_band_is_the_reason_only_of_rows_longer_than_the_last_one_taken(
+    plain: tacos.Selection,
+) -> None:
+    """Of the strategy longest it is known which rows come before which."""
+    done = tacos.reselect(plain, 15, "longest", match_length=True)
+    lengths = done.artifacts["samples"].scan().select("id", "length").collect()
+    length_of = dict(lengths.iter_rows())
+    shortest = min(length_of[id_] for id_ in done.table["id"])
+    for id_, text in tell_dropped(done).items():
+        if "was full" in text:
+            assert length_of[id_] >= shortest
+        else:
+            assert length_of[id_] <= shortest
 
 
 @pytest.mark.parametrize(
@@ -129,6 +163,28 @@ def test_a_row_that_is_no_text_is_one_clear_error(
         TypeError, match=r"^row must be an id \(data.jsonl:17\) or a content hash"
     ):
         plain.explain(row)  # type: ignore[arg-type]
+
+
+# Rows that there are not
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("17", "did you mean data.jsonl:17?"),
+        ("data.jsonl:102", "its rows are data.jsonl:0 to data.jsonl:101"),
+        ("some/where/data.jsonl:3", "did you mean data.jsonl:3?"),
+        ("other.jsonl:3", "its rows are data.jsonl:0 to data.jsonl:101"),
+        ("999", "its rows are data.jsonl:0 to data.jsonl:101"),
+    ],
+)
+def test_an_id_that_there_is_not_is_told_which_there_are(
+    plain: tacos.Selection, row: str, words: str
+) -> None:
+    code, printed = run_command("explain", plain.run, row)
+    assert code == 2
+    assert words in printed
+    assert ("did you mean" in printed) == ("did you mean" in words)
 
 
 # The reason, in numbers
@@ -154,6 +210,44 @@ def test_a_row_is_told_what_it_adds_and_what_the_last_row_taken_adds(
         lasts.add(found["id"])
     assert len(lasts) == 1
     assert lasts <= chosen
+
+
+def test_a_kept_row_is_told_the_sum_that_took_it(plain: tacos.Selection) -> None:
+    """The sums fall from turn to turn down to that of the last row, which dropped rows are told;
+    all tags that are named as new are together all that the selection covers.
+    """
+    sums = {}
+    new_tags: list[str] = []
+    for id_, rank in plain.table.select("id", "rank").iter_rows():
+        verdict = plain.explain(id_)["verdict"]
+        found = TAKEN.fullmatch(verdict)
+        assert found, verdict
+        assert int(found["rank"]) == rank
+        sums[int(found["row"])] = float(found["sum"] or found["score"])
+        names = found["tags"].split(", ") if found["tags"] else []
+        assert len(names) == int(found["n"] or 0)
+        new_tags += names
+    assert sorted(sums) == list(range(1, 21))
+    in_order = [sums[row] for row in sorted(sums)]
+    assert in_order == sorted(in_order, reverse=True)
+    assert sorted(new_tags) == sorted(set(plain.table["tags"].explode().drop_nulls()))
+    (dropped, *_) = tell_dropped(plain).values()
+    last = MARGIN.fullmatch(dropped)
+    assert last
+    assert float(last["last_sum"] or last["last"]) == in_order[-1]
+
+
+def test_a_row_on_a_list_is_told_of_the_list(
+    folder: Path, plain: tacos.Selection
+) -> None:
+    listed = next(iter(tell_dropped(plain)))
+    done = tacos.select(
+        folder / "data.jsonl",
+        20,
+        run=folder / "keep.run",
+        settings={"select": {"keep": [listed]}},
+    )
+    assert "it is on the must-keep list" in done.explain(listed)["verdict"]
 
 
 def test_a_quota_is_the_reason_only_of_rows_that_would_have_been_taken(

@@ -1,132 +1,64 @@
-"""Why a row was kept or dropped, in one sentence with the numbers that decided.
+"""Why a row was dropped, in one sentence with the numbers that decided.
 
-A row that was dropped has one reason: the first of those that kept it out. A limit is the reason
-only of a row that would otherwise have been taken: one that adds more than the last row taken, but
-less than each of the rows that filled the limit.
+A row has one reason: the first of those that kept it out. A limit is the reason only of a row that
+would otherwise have been taken: at some turn it added more than the row that was taken, and the
+limit was full by then. All other rows are told what they would have added when the last row was
+taken, and what that row added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
-from tacos.config import Settings
-from tacos.methods.judging.comparisons import average_grades
-from tacos.methods.selecting.gain_margins import GainMargin, RowGain, measure_margin
+from tacos.methods.selecting.gain_turns import ROUNDING, GainTurns, RowGain
 from tacos.methods.selecting.strategies import BY_SCORE
-from tacos.pipeline.steps import pool as pool_steps
-from tacos.pipeline.steps.pool import NO_SCORES
-from tacos.records import SCORES, add_missing_columns
 from tacos.report.full_limits import (
     FullLimit,
-    build_limited_pool,
     list_full_limits,
     read_floor_reason,
-    read_repeat_reason,
+    read_limit_reason,
 )
-from tacos.report.selection_request import MadeRequest, read_request
+from tacos.report.gain_words import describe_gain
+from tacos.report.made_selection import MadeSelection
 from tacos.report.shortlist_places import explain_place
-from tacos.store.artifacts import Artifact
-
-Artifacts = Mapping[str, Artifact]
-NOT_BY_GAIN = ("must-keep", "uncompared", "fill")
-"""Rules of rows that a list or the lack of others brought in."""
+from tacos.report.strategy_words import PREFERENCES
 
 
-def explain_verdict(
-    artifacts: Artifacts,
-    settings: Settings,
-    row: str,
-) -> str:
-    """Whether and why the sample with the id `row` was kept or dropped."""
-    if "selection" not in artifacts:
-        return "not decided: the run was stopped before the selection"
-    selection = artifacts["selection"]
-    taken = selection.scan().filter(pl.col("id") == row).collect()
-    if taken.is_empty():
-        return f"dropped: {_explain_drop(artifacts, settings, row)}"
-    entry = taken.row(0, named=True)
-    n = selection.manifest["n_rows"]
-    place = f"rule {entry['rule']}"
-    if entry["cluster"] is not None:
-        place += f", cluster {entry['cluster']}"
-    return f"kept, rank {entry['rank']} of {n} ({place})"
-
-
-def _explain_drop(
-    artifacts: Artifacts,
-    settings: Settings,
-    row: str,
-) -> str:
-    """Why a row is not in the selection."""
-    samples = artifacts["samples"].scan()
-    exclude = pool_steps.resolve_ids(samples, settings.select.exclude, "exclude")
-    if row in exclude:
+def explain_drop(made: MadeSelection, row: str) -> str:
+    """Why the sample with the id `row` is not in a selection."""
+    if row in made.exclude:
         return "it is on the exclude list"
 
-    request = read_request(artifacts, settings)
-    scores = _read_scores(artifacts, settings, request.by)
+    request = made.request
     needs_score = bool(request.selector) or request.strategy in BY_SCORE
-    if needs_score and row not in scores["id"]:
-        return _explain_missing_score(artifacts, settings, row)
-    floor_reason = read_floor_reason(scores, row, request.limits)
+    if needs_score and row not in made.scores["id"]:
+        return _explain_missing_score(made, row)
+    floor_reason = read_floor_reason(made.scores, row, request.limits)
     if floor_reason:
         return floor_reason
     if request.selector:
         return f"your selector {request.selector} did not take it"
 
-    repeated = read_repeat_reason(artifacts, row)
-    if repeated:
-        return repeated
-
-    keep = pool_steps.resolve_ids(samples, settings.select.keep, "must-keep")
-    pool = build_limited_pool(
-        artifacts,
-        scores,
-        request.limits,
-        keep,
-        exclude,
-    )
-    limits = list_full_limits(artifacts, pool, request.limits, row)
+    limit_reason = read_limit_reason(made.artifacts, row)
+    if limit_reason:
+        return limit_reason
     if request.strategy != "tacos":
-        # Its order of preference is not stored, so every full limit may have been the reason.
-        texts = [limit.text for limit in limits if not limit.is_rest]
-        return "; ".join([f"the strategy {request.strategy} did not take it", *texts])
-    ranked = scores.filter(pl.col("id").is_in(pool["id"].implode()))
-    return _explain_gain(artifacts, settings, request, ranked, row, limits)
+        preference = PREFERENCES[request.strategy]
+        return (
+            f"the strategy {request.strategy} did not take it: {preference}, and "
+            f"{made.table.height:,} rows came first"
+        )
+    return _explain_gain(made, row)
 
 
-def _read_scores(
-    artifacts: Artifacts,
-    settings: Settings,
-    by: str,
-) -> pl.DataFrame:
-    """id, score, correctness and more: what the selection went by, without rows that lack it."""
-    if by == "grade":
-        grades = artifacts["grades"].scan().collect()
-        means = average_grades(grades, settings.judge.target)
-        homes = pool_steps.order_memberships(artifacts, settings)
-        home = homes.unique("id", keep="first", maintain_order=True)
-        scored = means.rename({"grade": "score"}).drop_nulls("score")
-        return scored.join(home, on="id", how="left")
-    newest = pool_steps.find_newest_scores(artifacts)
-    if newest is None:
-        return add_missing_columns(NO_SCORES, SCORES)
-    scores = artifacts[newest].scan().collect()
-    return add_missing_columns(scores, SCORES).drop_nulls("score")
-
-
-def _explain_missing_score(
-    artifacts: Artifacts,
-    settings: Settings,
-    row: str,
-) -> str:
+def _explain_missing_score(made: MadeSelection, row: str) -> str:
     """Why a row has no score."""
-    place = explain_place(artifacts, settings, row)
+    place = explain_place(made.artifacts, made.settings, row)
     if place:
         return place
-    memberships = artifacts["memberships"].scan().filter(pl.col("id") == row)
+    memberships = made.artifacts["memberships"].scan().filter(pl.col("id") == row)
     if memberships.select("home").collect()["home"].null_count():
         return "it is in no cluster: nothing of its text and none of its tags is known"
     return (
@@ -138,149 +70,114 @@ def _explain_missing_score(
 # Rows that did not add enough
 
 
-def _explain_gain(
-    artifacts: Artifacts,
-    settings: Settings,
-    request: MadeRequest,
-    ranked: pl.DataFrame,
-    row: str,
-    limits: Sequence[FullLimit],
-) -> str:
+def _explain_gain(made: MadeSelection, row: str) -> str:
     """Why a row with a score was not taken: by what it adds, or by a limit."""
-    selection = artifacts["selection"].scan().collect()
-    margin = _measure_margin(
-        artifacts,
-        settings,
-        request,
-        ranked,
-        selection,
-        row,
-    )
-    last = None if margin is None else margin.find_last()
-    if margin is None or last is None:
-        texts = [limit.text for limit in limits if not limit.is_rest]
-        return "; ".join(texts) or "rows with more by score and new tags came first"
-    if margin.own.total <= last.total or not limits:
-        return _explain_cut(ranked, selection, margin, request)
-
-    binding = _find_binding_limits(limits, margin)
-    reasons = [limit.text for limit in binding if not limit.is_rest]
-    if reasons:
-        ids = frozenset().union(*(limit.ids for limit in binding))
-        gains = _compare_gains(margin, ids, "the last of these rows")
-        return f"{' and '.join(reasons)}; its {gains}"
-    if binding:
-        # The back of a quota: among the rows without its tag, this one did not add enough.
-        return _compare_gains(margin, binding[0].ids, "the last row taken without it")
-    return "; ".join(limit.text for limit in limits)
+    turns = made.turns
+    if turns is None:
+        return "rows with more by score and new tags came first"
+    score, eligible, what = _find_rivals(made, turns, row)
+    gains = turns.follow(row, score)
+    overtaken = [
+        turn
+        for turn in eligible
+        if gains[turn].total > turns.turns[turn].total + ROUNDING
+    ]
+    if overtaken:
+        limits = _list_limits_at(made, turns, row, overtaken[0])
+        if limits:
+            return _explain_limits(made, turns, gains, limits, overtaken[0])
+    return _compare_gains(made, gains, turns, eligible[-1], what)
 
 
-def _measure_margin(
-    artifacts: Artifacts,
-    settings: Settings,
-    request: MadeRequest,
-    ranked: pl.DataFrame,
-    selection: pl.DataFrame,
+def _find_rivals(
+    made: MadeSelection,
+    turns: GainTurns,
     row: str,
-) -> GainMargin | None:
-    """What the row adds beside what each row adds that was taken for its gain."""
-    # It may have risen above what is set, to cover as many tags as random rows.
-    notes = artifacts["selection"].manifest["notes"]
-    tag_price = notes.get("tag_price", settings.select.tag_price)
-    reliability = request.reliability
-    if reliability is None:
-        # Runs of versions before 0.3 weighed scores and tags in another way.
-        if tag_price:
-            return None
-        reliability = 1.0
-    by_gain = selection.filter(~pl.col("rule").is_in(NOT_BY_GAIN))
-    tags: dict[str, list[str]] = {}
-    if tag_price:
-        wanted = [*selection["id"], row]
-        canonical = artifacts["canonical_tags"].scan().select("id", "tags")
-        named = canonical.filter(pl.col("id").is_in(wanted)).drop_nulls()
-        tags = dict(named.collect().iter_rows())
-    return measure_margin(
-        ranked,
+) -> tuple[float, list[int], str]:
+    """The score of the row, the turns at which it could have been taken, and what the last of them
+    is called; where clusters have quotas, they are those of its cluster.
+    """
+    own_scores = made.ranked.filter(pl.col("id") == row)
+    own_scores = own_scores.sort("score", descending=True)
+    ids = [gain.id for gain in turns.turns]
+    if made.request.quota != "none":
+        cluster_of = dict(made.table.select("id", "cluster").iter_rows())
+        # In `paper` a sample has a score in each of its clusters.
+        for entry in own_scores.to_dicts():
+            cluster = entry["cluster"]
+            places = [
+                turn for turn, id_ in enumerate(ids) if cluster_of[id_] == cluster
+            ]
+            if places:
+                return (
+                    entry["score"],
+                    places,
+                    f"the last row taken of cluster {cluster}",
+                )
+    every_turn = list(range(len(ids)))
+    open_turns = every_turn
+    if row not in made.first_served:
+        open_turns = [turn for turn in every_turn if ids[turn] not in made.first_served]
+    return own_scores["score"][0], open_turns or every_turn, "the last row taken"
+
+
+def _list_limits_at(
+    made: MadeSelection,
+    turns: GainTurns,
+    row: str,
+    turn: int,
+) -> list[FullLimit]:
+    """The limits that were full when it was the row's turn."""
+    taken = [*turns.start, *(gain.id for gain in turns.turns[:turn])]
+    return list_full_limits(
+        made.artifacts,
+        made.pool,
+        made.request.limits,
         row,
-        by_gain["id"].to_list(),
-        selection["id"].to_list(),
-        tags,
-        reliability,
-        tag_price,
+        taken,
+        made.table.height,
     )
 
 
-def _find_binding_limits(
+def _explain_limits(
+    made: MadeSelection,
+    turns: GainTurns,
+    gains: Sequence[RowGain],
     limits: Sequence[FullLimit],
-    margin: GainMargin,
-) -> list[FullLimit]:
-    """The limits that were full when the row's turn came: all their rows add at least as much."""
-    binding = []
-    for limit in limits:
-        gains = [margin.rivals.get(id_) for id_ in limit.ids]
-        # Must-keep rows have no gain: they were in before all others.
-        if all(gain is None or gain.total >= margin.own.total for gain in gains):
-            binding.append(limit)
-    return binding
-
-
-def _explain_cut(
-    ranked: pl.DataFrame,
-    selection: pl.DataFrame,
-    margin: GainMargin,
-    request: MadeRequest,
+    turn: int,
 ) -> str:
-    """The row's gain and that of the last row taken; where clusters have quotas, of its cluster."""
-    by_gain = selection.filter(~pl.col("rule").is_in(NOT_BY_GAIN))
-    if request.quota != "none":
-        own_scores = ranked.filter(pl.col("id") == margin.own.id)
-        # In `paper` a sample has a score in each of its clusters.
-        for entry in own_scores.sort("score", descending=True).to_dicts():
-            cluster = entry["cluster"]
-            taken = by_gain.filter(pl.col("cluster") == cluster)
-            if taken.is_empty():
-                continue
-            return _compare_gains(
-                _move_to_cluster(margin, entry["score"], taken),
-                taken["id"].to_list(),
-                f"the last row taken of cluster {cluster}",
-            )
-    return _compare_gains(margin, None, "the last row taken")
-
-
-def _move_to_cluster(
-    margin: GainMargin,
-    score: float,
-    taken: pl.DataFrame,
-) -> GainMargin:
-    """The margin by the scores that the rows have in one cluster."""
-    rivals = dict(margin.rivals)
-    for id_, own_score in taken.select("id", "score").iter_rows():
-        if id_ in rivals:
-            rivals[id_] = rivals[id_]._replace(score=own_score)
-    return GainMargin(margin.own._replace(score=score), rivals)
+    """Which limits were full at the row's turn, and what the last of the rows in them added."""
+    reasons = [limit.text for limit in limits if not limit.is_rest]
+    members = frozenset().union(*(limit.ids for limit in limits))
+    before = [place for place in range(turn) if turns.turns[place].id in members]
+    what = "the last of these rows" if reasons else "the last row taken without it"
+    gain = describe_gain(gains[turn], names_tags=True)
+    if before:
+        gain = _compare_gains(made, gains, turns, before[-1], what)
+    if reasons:
+        return f"{' and '.join(reasons)}; its {gain}"
+    # The back of a quota: among the rows without its tag, this one did not add enough.
+    return gain
 
 
 def _compare_gains(
-    margin: GainMargin,
-    among: Collection[str] | None,
+    made: MadeSelection,
+    gains: Sequence[RowGain],
+    turns: GainTurns,
+    turn: int,
     what: str,
 ) -> str:
-    """What the row adds and what the last of some rows adds, in numbers."""
-    last = margin.find_last(among)
-    own = _describe_gain(margin.own)
-    if last is None:
-        return own
-    sign = "less than" if margin.own.total < last.total else "beside"
-    return f"{own}, {sign} {what} ({last.id}): {_describe_gain(last)}"
-
-
-def _describe_gain(gain: RowGain) -> str:
-    """Score and new tags, and their sum."""
-    tags = f"{gain.n_new_tags} new tag{'' if gain.n_new_tags == 1 else 's'}"
-    if gain.worth is None:
-        return f"{tags} (scores count for nothing here)"
-    if not gain.worth:
-        return f"score {gain.score:.2f}"
-    return f"score {gain.score:.2f} + {gain.worth:.2f} for {tags} = {gain.total:.2f}"
+    """What the row would have added at a turn, and what the row taken then added."""
+    own = gains[turn]
+    taken = turns.turns[turn]
+    sign = "less than"
+    if own.total > taken.total + ROUNDING:
+        sign = "beside"
+    elif own.total > taken.total - ROUNDING:
+        sign = "no more than"
+    # Ranks are by score, rows are taken by this sum.
+    place = made.describe_rank(taken.id)
+    return (
+        f"{describe_gain(own, names_tags=True)}, {sign} {what} ({taken.id}, {place}): "
+        f"{describe_gain(taken)}"
+    )

@@ -12,8 +12,11 @@ from tacos.errors import InputError
 from tacos.methods.judging.comparisons import average_grades
 from tacos.methods.samples.last_question import find_last_question
 from tacos.report.comparison_traces import describe_numbers, trace_scores
-from tacos.report.drop_reasons import explain_verdict
+from tacos.report.drop_reasons import explain_drop
 from tacos.report.judge_words import clip_text, describe_reasons
+from tacos.report.keep_reasons import explain_keep
+from tacos.report.made_selection import MadeSelection
+from tacos.report.row_ids import describe_unknown_row
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
@@ -46,8 +49,23 @@ def explain_row(
         **_trace_shortlist(artifacts, settings, row),
         **trace_scores(artifacts, settings, row),
     }
-    verdict = explain_verdict(artifacts, settings, row)
+    verdict = _explain_verdict(artifacts, settings, row)
     return {"verdict": verdict, **trace}
+
+
+def _explain_verdict(
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+) -> str:
+    """Whether and why the sample with the id `row` was kept or dropped."""
+    if "selection" not in artifacts:
+        return "not decided: the run was stopped before the selection"
+    made = MadeSelection(artifacts, settings)
+    taken = made.table.filter(pl.col("id") == row)
+    if taken.is_empty():
+        return f"dropped: {explain_drop(made, row)}"
+    return f"kept, {explain_keep(made, taken.row(0, named=True))}"
 
 
 def _read_sample_rows(
@@ -70,23 +88,13 @@ def _trace_reject(artifacts: Artifacts, row: str) -> dict[str, Any]:
     """The trace of a row that did not become a sample."""
     rejects = artifacts["samples"].rejects().filter(pl.col("id") == row)
     if rejects.is_empty():
-        example = _find_example_id(artifacts)
-        raise InputError(
-            f"the input of this run has no row {row!r}; ids look like {example!r}"
-        )
+        raise InputError(describe_unknown_row(artifacts["samples"], row))
     reject = rejects.row(0, named=True)
     return {
         "verdict": f"dropped at ingest: {reject['reason']}",
         "row": row,
         "raw": clip_text(reject["raw"]),
     }
-
-
-def _find_example_id(artifacts: Artifacts) -> str:
-    """Some id of the input."""
-    first = artifacts["samples"].scan().select("id").head(1)
-    ids = first.collect()["id"].to_list()
-    return ids[0] if ids else "<file>:0"
 
 
 def _trace_tags(artifacts: Artifacts, row: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The limits that may have kept a row out of a selection: a floor, quotas, bands, near-duplicates.
 
-Whether one of them did is not said here: where quotas are exact, a finished selection has filled
-all of them.
+Whether one of them did depends on when the row's turn came: where quotas are exact, a finished
+selection has filled all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from tacos.methods.selecting.limits import (
     find_full_groups,
     is_below_floor,
 )
-from tacos.methods.selecting.strategies import NEAR_DUPLICATE, OF_CONVERSATION
+from tacos.methods.selecting.strategies import (
+    NEAR_DUPLICATE,
+    OF_CONVERSATION,
+    PASSED_BY,
+)
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_HOMES
@@ -54,21 +58,25 @@ def read_floor_reason(
     return f"its correctness ({correctness:.1f}) is below the floor ({floor:g})"
 
 
-def read_repeat_reason(
+def read_limit_reason(
     artifacts: Artifacts,
     row: str,
 ) -> str:
-    """What a row that repeats a selected one is told; "" for all others."""
+    """What a row is told that the selection itself lists as left out for a limit: it repeats a
+    selected row, or its quota or band was full when its turn came; "" for all others.
+    """
     rejects = artifacts["selection"].rejects()
     own = rejects.filter(
         pl.col("id") == row,
-        pl.col("reason").is_in([NEAR_DUPLICATE, OF_CONVERSATION]),
+        pl.col("reason").is_in([NEAR_DUPLICATE, OF_CONVERSATION, PASSED_BY]),
     )
     if own.is_empty():
         return ""
     reason, raw = own.select("reason", "raw").row(0)
     if reason == OF_CONVERSATION:
         return f"{reason}: {raw}"
+    if reason == PASSED_BY:
+        return f"{raw} when its turn came"
     return f"it is a near-duplicate of {raw}, which is selected"
 
 
@@ -77,29 +85,30 @@ def list_full_limits(
     pool: pl.DataFrame,
     limits: Limits,
     row: str,
+    taken: Collection[str],
+    n: int,
 ) -> list[FullLimit]:
-    """The limits that are full, so that the row could not be selected too; a near-duplicate first.
+    """The limits of a selection of n rows that have no room for the row beside the rows `taken`; a
+    near-duplicate first.
 
     `pool` is a table of `build_limited_pool` with the row in it.
     """
     if not limits:
         return []
-    selection = artifacts["selection"].scan().select("id")
-    chosen = selection.collect()["id"]
     found = []
     if limits.cosine < 1:
         found = _find_near_duplicate(
             artifacts,
-            chosen.to_list(),
+            list(taken),
             row,
             limits.cosine,
         )
-    # Positions in the pool: of the selected rows, and of the row itself
-    bounds = build_bounds(pool, len(chosen), limits)
-    is_taken = pool["id"].is_in(chosen.implode())
-    taken = np.flatnonzero(is_taken.to_numpy())
+    # Positions in the pool: of the rows taken, and of the row itself
+    bounds = build_bounds(pool, n, limits)
+    is_taken = pool["id"].is_in(list(taken))
+    places = np.flatnonzero(is_taken.to_numpy())
     ids = pool["id"].to_list()
-    for group in find_full_groups(bounds, taken, ids.index(row)):
+    for group in find_full_groups(bounds, places, ids.index(row)):
         members = frozenset(ids[place] for place in group.rows.tolist())
         found.append(FullLimit(group.text, members, group.is_rest))
     return found

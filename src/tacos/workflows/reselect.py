@@ -40,7 +40,7 @@ from tacos.workflows.strategy_pool import (
 )
 
 NAME = "reselected"
-VERSION = 7
+VERSION = 8
 
 
 def reselect(  # noqa: PLR0913 - the options of the command
@@ -185,7 +185,10 @@ def find_or_select(
         notes["n_given_way"] = choice.n_given_way
     floor = request.limits.min_correctness
     incorrect = reject_incorrect_rows(pool.table, floor, pool.keep, pool.exclude)
-    rejects = pl.concat([incorrect, reject_left_out(choice.left_out)])
+    left_out = [choice.left_out]
+    if choice.passed_by is not None:
+        left_out.append(choice.passed_by)
+    rejects = pl.concat([incorrect, reject_left_out(pl.concat(left_out))])
     reasons = Counter(rejects["reason"].to_list())
     manifest = Manifest(
         stage=RESELECT,

@@ -52,18 +52,24 @@ class GroupRoom:
 
 @dataclass(slots=True)
 class Admission:
-    """What the limits have room for, as rows are taken."""
+    """What the limits have room for, as rows are taken.
+
+    `passed` has each row that a room had no place for, with the number of the first such room.
+    """
 
     rooms: Sequence[GroupRoom] = ()
     duplicates: NearDuplicates | None = None
+    passed: dict[int, int] = field(default_factory=dict)
 
     def admits(
         self,
         row: int,
     ) -> bool:
         """Whether every limit has room for a row."""
-        if not all(room.has(row) for room in self.rooms):
-            return False
+        for number, room in enumerate(self.rooms):
+            if not room.has(row):
+                self.passed[row] = number
+                return False
         return self.duplicates is None or self.duplicates.admits(row)
 
     def take(

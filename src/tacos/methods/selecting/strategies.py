@@ -85,6 +85,7 @@ Floats = npt.NDArray[np.float64]
 NONE = Limits()
 NEAR_DUPLICATE = "near-duplicate of a selected row"
 OF_CONVERSATION = "another row of its conversation is selected"
+PASSED_BY = "passed by, as its quota or band of lengths was full"
 LEFT_OUT = pl.Schema({"id": pl.String, "reason": pl.String, "raw": pl.String})
 BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 
@@ -110,14 +111,16 @@ class RankingTask:
 
 class Choice(NamedTuple):
     """A selection (a table SELECTION), the rows that limits left out (id, reason, raw), the price
-    that a tag had, and how many rows came in although a limit speaks against them, since there were
-    no others.
+    that a tag had, how many rows came in although a limit speaks against them, since there were no
+    others, and the rows that an order of preference was to take, but for a full quota or band
+    (id, reason, raw; None where there was no such order).
     """
 
     selection: pl.DataFrame
     left_out: pl.DataFrame
     tag_price: float
     n_given_way: int = 0
+    passed_by: pl.DataFrame | None = None
 
 
 def choose_by_strategy(
@@ -277,8 +280,15 @@ def _choose_in_order(
         rows = walk_preference(order, n, spare, rows.tolist())
     selection = _build_selection(table, rows, strategy, keep)
     left_out = _list_left_out(table, admission, limits.bounds, selection["id"])
+    passed_by = _list_passed_by(table, admission, limits.bounds, selection["id"])
     price = limits.extras.tag_price
-    return Choice(selection, left_out, price, len(rows) - n_within)
+    return Choice(
+        selection,
+        left_out,
+        price,
+        len(rows) - n_within,
+        passed_by,
+    )
 
 
 def _list_left_out(
@@ -307,6 +317,26 @@ def _list_left_out(
         if id_ not in taken
     ]
     return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
+
+
+def _list_passed_by(
+    table: pl.DataFrame,
+    admission: Admission,
+    bounds: Sequence[GroupBound],
+    chosen: pl.Series,
+) -> pl.DataFrame:
+    """The rows whose turn came when a quota or a band was full (id, reason, raw), with its name."""
+    ids = table["id"].to_list()
+    taken = set(chosen.to_list())
+    entries = []
+    for row, number in sorted(admission.passed.items()):
+        bound = bounds[number]
+        group = int(bound.groups[row])
+        if bound.gives_way or ids[row] in taken:
+            continue
+        raw = f"{bound.names[group]} was full ({bound.room[group]:,} rows)"
+        entries.append((ids[row], PASSED_BY, raw))
+    return pl.DataFrame(entries, schema=LEFT_OUT, orient="row")
 
 
 def _cosine_limit(

@@ -1,0 +1,24 @@
+"""What a row adds to a selection, in words."""
+
+from __future__ import annotations
+
+from tacos.methods.selecting.gain_turns import RowGain
+
+
+def describe_gain(gain: RowGain, *, names_tags: bool = False) -> str:
+    """Score and new tags, and their sum; the tags by name where asked for.
+
+    >>> describe_gain(RowGain("a", 57.168, ("Poetry",), 2.41), names_tags=True)
+    'score 57.17 + 2.41 for 1 new tag (Poetry) = 59.58'
+    >>> describe_gain(RowGain("a", 57.168, (), 0.0))
+    'score 57.17'
+    """
+    n_new_tags = len(gain.new_tags)
+    tags = f"{n_new_tags} new tag{'' if n_new_tags == 1 else 's'}"
+    if names_tags and gain.new_tags:
+        tags += f" ({', '.join(gain.new_tags)})"
+    if gain.worth is None:
+        return f"{tags} (scores count for nothing here)"
+    if not gain.worth:
+        return f"score {gain.score:.2f}"
+    return f"score {gain.score:.2f} + {gain.worth:.2f} for {tags} = {gain.total:.2f}"

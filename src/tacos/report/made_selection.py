@@ -1,0 +1,164 @@
+"""A selection as it was made: what was asked for, the pool and scores it chose from, and the turns
+in which rows were taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.methods.judging.comparisons import average_grades
+from tacos.methods.selecting.gain_turns import (
+    GainTurns,
+    convert_tag_price,
+    trace_turns,
+)
+from tacos.methods.selecting.limits import build_bounds
+from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.pool import NO_SCORES
+from tacos.records import SCORES, add_missing_columns
+from tacos.report.full_limits import build_limited_pool
+from tacos.report.selection_request import MadeRequest, read_request
+from tacos.store.artifacts import Artifact
+
+NOT_BY_GAIN = ("must-keep", "uncompared", "fill")
+"""Rules of rows that a list or the lack of others brought in."""
+
+
+@dataclass(frozen=True)
+class MadeSelection:
+    """The selection of a run; each part is read when first needed, then kept."""
+
+    artifacts: Mapping[str, Artifact]
+    settings: Settings
+
+    @cached_property
+    def request(self) -> MadeRequest:
+        """What was asked for."""
+        return read_request(self.artifacts, self.settings)
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """The selected rows, a table SELECTION."""
+        return self.artifacts["selection"].scan().collect()
+
+    @cached_property
+    def keep(self) -> list[str]:
+        """The ids on the must-keep list."""
+        samples = self.artifacts["samples"].scan()
+        return pool_steps.resolve_ids(samples, self.settings.select.keep, "must-keep")
+
+    @cached_property
+    def exclude(self) -> list[str]:
+        """The ids on the exclude list."""
+        samples = self.artifacts["samples"].scan()
+        return pool_steps.resolve_ids(samples, self.settings.select.exclude, "exclude")
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """id, score, correctness and more: what the selection went by, without rows that lack it."""
+        if self.request.by == "grade":
+            grades = self.artifacts["grades"].scan().collect()
+            means = average_grades(grades, self.settings.judge.target)
+            homes = pool_steps.order_memberships(self.artifacts, self.settings)
+            home = homes.unique("id", keep="first", maintain_order=True)
+            scored = means.rename({"grade": "score"}).drop_nulls("score")
+            return scored.join(home, on="id", how="left")
+        newest = pool_steps.find_newest_scores(self.artifacts)
+        if newest is None:
+            return add_missing_columns(NO_SCORES, SCORES)
+        scores = self.artifacts[newest].scan().collect()
+        return add_missing_columns(scores, SCORES).drop_nulls("score")
+
+    @cached_property
+    def pool(self) -> pl.DataFrame:
+        """The rows that could be chosen."""
+        return build_limited_pool(
+            self.artifacts,
+            self.scores,
+            self.request.limits,
+            self.keep,
+            self.exclude,
+        )
+
+    @cached_property
+    def ranked(self) -> pl.DataFrame:
+        """The scores of these rows."""
+        return self.scores.filter(pl.col("id").is_in(self.pool["id"].implode()))
+
+    @cached_property
+    def first_served(self) -> frozenset[str]:
+        """The ids of rows with a tag of an exact quota, which are taken before all others."""
+        limits = self.request.limits
+        if all(part.at_most for part in limits.per_tag.values()):
+            return frozenset()
+        first: set[str] = set()
+        for bound in build_bounds(self.pool, self.table.height, limits):
+            if bound.first is not None:
+                is_first = pl.Series(bound.groups == bound.first)
+                first.update(self.pool["id"].filter(is_first))
+        return frozenset(first)
+
+    @property
+    def takes_by_sum(self) -> bool:
+        """Whether rows were taken by the sum of score and new tags, in an order of its own."""
+        notes = self.artifacts["selection"].manifest["notes"]
+        return bool(notes.get("tag_price", self.settings.select.tag_price))
+
+    def describe_rank(self, row: str) -> str:
+        """The rank of a selected row; those of another selection are the order taken."""
+        rank = self.table.filter(pl.col("id") == row)["rank"].item()
+        n = self.table.height
+        if self.request.is_reselected:
+            return f"row {rank:,} of {n:,} in the order taken"
+        return f"rank {rank:,} of {n:,} by score"
+
+    @cached_property
+    def turns(self) -> GainTurns | None:
+        """The turns of the strategy tacos; None where a run of an earlier version does not say how
+        it weighed scores and tags, and where no row was taken by its score.
+        """
+        # It may have risen above what is set, to cover as many tags as random rows.
+        notes = self.artifacts["selection"].manifest["notes"]
+        tag_price = notes.get("tag_price", self.settings.select.tag_price)
+        reliability = self.request.reliability
+        if reliability is None:
+            # Runs of versions before 0.3 weighed scores and tags in another way.
+            if tag_price:
+                return None
+            reliability = 1.0
+        by_gain = self.table.filter(~pl.col("rule").is_in(NOT_BY_GAIN))
+        by_gain = by_gain.drop_nulls("score")
+        if by_gain.is_empty():
+            return None
+        must_keep = self.table.filter(pl.col("rule") == "must-keep")
+        return trace_turns(
+            self._list_steps(by_gain),
+            must_keep["id"].to_list(),
+            self._read_tags() if tag_price else {},
+            convert_tag_price(self.ranked["score"], reliability, tag_price),
+            is_ordered=self.request.is_reselected,
+        )
+
+    def _list_steps(self, by_gain: pl.DataFrame) -> list[dict[str, float]]:
+        """The rows taken in each step (id -> score)."""
+        if self.request.is_reselected:
+            # Its ranks are the order taken.
+            in_order = by_gain.sort("rank").select("id", "score")
+            return [dict(in_order.iter_rows())]
+        steps: dict[tuple[bool, bool], dict[str, float]] = {}
+        for entry in by_gain.sort("rank").to_dicts():
+            is_late = entry["id"] not in self.first_served
+            is_rest = entry["rule"] == "remainder"
+            step = steps.setdefault((is_late, is_rest), {})
+            step[entry["id"]] = entry["score"]
+        return [steps[key] for key in sorted(steps)]
+
+    def _read_tags(self) -> dict[str, list[str]]:
+        """The tags of each row that has any."""
+        canonical = self.artifacts["canonical_tags"].scan().select("id", "tags")
+        return dict(canonical.drop_nulls().collect().iter_rows())
