@@ -46,6 +46,7 @@ def select(folder: Path, *words: str, key: str | None) -> list[str]:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "tacos", "select", str(data), "-n", "5", "--yes"),
+            "--json",  # no line for each stage
             *("-o", str(folder / "out.jsonl"), "--ledger", str(folder / "ledger")),
             *words,
         ],

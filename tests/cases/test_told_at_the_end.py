@@ -89,7 +89,9 @@ def test_the_embedded_judge_s_numbers_say_what_they_are(tmp_path: Path) -> None:
     code, printed = run_command(*asked, "--set", "judge.scores=one")
     assert code == 0, printed
     table = " ".join(printed.replace("│", " ").split())
-    assert "as it sounds: the embedded judge checks no facts" in table
+    assert "the embedded judge checks no facts: correctness says how right" in table
+    assert table.count("checks no facts") == 1
+    assert "points of 100 better than random rows; if scores told all" in table
     assert "had not seen: 4% to 24% by data set" in table
     assert "the value follows the length of the response (rank correlation 0.8" in table
     assert "judge.scores=one changed nothing" in table

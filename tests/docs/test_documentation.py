@@ -8,6 +8,7 @@ import pytest
 from scripts import docs_reference
 
 import tacos
+from tacos.formats.detection import COMPRESSED, FORMATS_READ, READ_SUFFIXES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "tacos"
@@ -88,6 +89,21 @@ def test_how_to_pages_name_commands_and_options_that_exist() -> None:
             assert f"tacos {called[1]}" in COMMANDS, line
             used = re.findall(r"(?<= )--?[a-z][a-z-]*", called[2].partition("#")[0])
             assert set(used) <= options | {"--help"}, line
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/how-to/data.md"])
+def test_a_page_that_lists_formats_lists_all_that_are_read(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    missing = [
+        name for name in (*READ_SUFFIXES, *COMPRESSED) if f"`{name}`" not in text
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", ["tacos select", "tacos quote", "tacos inspect"])
+def test_the_help_of_a_command_that_reads_data_lists_them_too(name: str) -> None:
+    helps = [getattr(each, "help", "") for each in COMMANDS[name].params]
+    assert any(FORMATS_READ in text for text in helps)
 
 
 def test_the_version_is_the_same_everywhere() -> None:

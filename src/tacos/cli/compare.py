@@ -148,22 +148,25 @@ def _build_figures(
     title: str,
     names: Sequence[str],
 ) -> Table:
-    """A line per strategy, a column per figure; below random, the range of its draws."""
+    """A line per strategy, a column per figure that says something new; below random, the range of
+    its draws.
+    """
+    lines = [
+        (_number_name(row["strategy"], numbers), row)
+        for row in comparison.table.iter_rows(named=True)
+    ]
+    # Each draw of random rows has figures of its own.
+    for end, label in (("low", "lowest"), ("high", "highest")):
+        figures = dict(comparison.random.select("figure", end).iter_rows())
+        lines.append((f"  {label} draw", figures))
+    names = figure_texts.drop_repeated_figures(names, [line for _, line in lines])
     table = console.build_figure_table(
         f"{title}: selections from one pool of {comparison.n_pool:,} rows",
         columns=["", *(figure_texts.LABELS[name] for name in names)],
     )
-
-    def add_line(label: str, figures: Mapping[str, float | None]) -> None:
-        cells = [figure_texts.format_figure(name, figures[name]) for name in names]
+    for label, line in lines:
+        cells = [figure_texts.format_figure(name, line[name]) for name in names]
         table.add_row(label, *cells)
-
-    for row in comparison.table.iter_rows(named=True):
-        add_line(_number_name(row["strategy"], numbers), row)
-    # Each draw of random rows has figures of its own.
-    for end, label in (("low", "lowest"), ("high", "highest")):
-        figures = dict(comparison.random.select("figure", end).iter_rows())
-        add_line(f"  {label} draw", figures)
     return table
 
 

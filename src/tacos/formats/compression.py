@@ -23,6 +23,7 @@ from typing import BinaryIO, cast
 import zstandard
 
 from tacos.errors import InputError
+from tacos.formats.detection import FORMATS_READ
 
 CHUNK = 1 << 21
 """Bytes per chunk, after decompression."""
@@ -55,9 +56,7 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-ACCEPTED = (
-    "give JSON, JSON Lines, CSV, TSV, Parquet or Arrow (plain, .gz, .zst, .bz2 or .xz)"
-)
+ACCEPTED = f"give a file of rows ({FORMATS_READ})"
 
 
 @contextmanager

@@ -27,7 +27,12 @@ SUFFIXES: dict[str, Kind] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+"""Read, but not written."""
+READ_SUFFIXES = (*SUFFIXES, *ARROW_SUFFIXES)
 COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz")
+FORMATS_READ = f"{' '.join(READ_SUFFIXES)}, plain or {' '.join(COMPRESSED)}"
+"""All that is read, as help texts and errors name it."""
 PARQUET = b"PAR1"
 """The first bytes of every Parquet file."""
 ARROW_FILE = b"ARROW1"
@@ -78,7 +83,7 @@ def is_parquet(head: bytes, name: str) -> bool:
     if infer_kind(name) == "parquet":
         raise InputError(
             f"{name} is not Parquet, or is damaged: "
-            "give it the suffix of its format (.json, .jsonl, .csv), or fetch it again"
+            f"give it the suffix of its format ({' '.join(READ_SUFFIXES)}), or fetch it again"
         )
     return False
 
@@ -172,7 +177,7 @@ def _explain_refusal(
     if kind == "parquet":
         return (
             f"{name} is not Parquet: it begins with {start!r}; "
-            "give it the suffix of its format (.json, .jsonl, .csv)"
+            f"give it the suffix of its format ({' '.join(READ_SUFFIXES)})"
         )
     return (
         f"{name} is not JSON, JSON Lines, CSV with a header, Parquet or Arrow: "

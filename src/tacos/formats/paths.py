@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tacos.errors import InputError
-from tacos.formats.detection import COMPRESSED, SUFFIXES
+from tacos.formats.detection import COMPRESSED, FORMATS_READ, READ_SUFFIXES
 
 STDIN = "-"
 """The path that stands for standard input."""
 FilePath = str | Path
-ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 NOT_DATA = (
     "dataset_info.json",
     "dataset_infos.json",
@@ -110,8 +109,7 @@ def _list_folder(folder: Path) -> list[Path]:
     if not files:
         raise InputError(
             f"{folder} holds no data file: the names of such files end in "
-            f"{', '.join([*SUFFIXES, *ARROW_SUFFIXES])}, "
-            f"with or without {', '.join(COMPRESSED)}; name other files one by one"
+            f"{FORMATS_READ}; name other files one by one"
         )
     return files
 
@@ -138,4 +136,4 @@ def _may_hold_rows(name: str) -> bool:
     path = Path(name.lower())
     if path.suffix in COMPRESSED:
         path = path.with_suffix("")
-    return path.suffix in SUFFIXES or path.suffix in ARROW_SUFFIXES
+    return path.suffix in READ_SUFFIXES

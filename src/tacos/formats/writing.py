@@ -15,7 +15,7 @@ import polars as pl
 
 from tacos.errors import OutputError
 from tacos.formats.delimited import encode_delimited
-from tacos.formats.detection import SUFFIXES, infer_kind
+from tacos.formats.detection import COMPRESSED, SUFFIXES, infer_kind
 from tacos.formats.json import encode_json_array
 from tacos.formats.json_rows import decode_row, encode_json_value
 from tacos.formats.jsonl import encode_json_lines
@@ -33,7 +33,7 @@ def check_rows_writable(path: str | Path) -> None:
     if not infer_kind(str(path)):
         raise OutputError(
             f"{path}: unknown output format; "
-            f"use one of {', '.join(SUFFIXES)}, also with .gz, .zst, .bz2 or .xz"
+            f"use one of {', '.join(SUFFIXES)}, also with {', '.join(COMPRESSED)}"
         )
     check_writable(path)
 

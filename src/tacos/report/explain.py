@@ -189,7 +189,7 @@ def _describe_shortlist(artifacts: Artifacts, row: str) -> list[str]:
     """The clusters in which the sample was shortlisted, or the rules that left it out."""
     kept = _read_sample_rows(artifacts, "shortlist", row)
     if kept:
-        return [f"cluster {entry['cluster']} by rule {entry['rule']}" for entry in kept]
+        return [_describe_entry(entry) for entry in kept]
     rejects = artifacts["shortlist"].rejects()
     is_row = pl.col("id") == row
     reasons = []
@@ -197,3 +197,11 @@ def _describe_shortlist(artifacts: Artifacts, row: str) -> list[str]:
         reason = f"{reject['reason']} ({reject['raw']})"
         reasons.append(reason)
     return reasons
+
+
+def _describe_entry(entry: Record) -> str:
+    """A cluster in which the sample was shortlisted, and why."""
+    cluster = f"cluster {entry['cluster']}"
+    if entry["rule"] == "all":
+        return f"{cluster}: all its rows are on it"
+    return f"{cluster}: on it by the rule {entry['rule']}"

@@ -5,6 +5,8 @@ Every figure is rounded once, here, from the exact value that `--json` shows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 NOT_KNOWN = "n/a"
 """A figure that rests on no row; never 0."""
 
@@ -55,6 +57,34 @@ SUMMARY_FIGURES = (
     "n_scored",
 )
 """What a summary and a report show of a selection; `tacos compare` shows all."""
+
+
+REPEATS = {"n_scored": "n", "mean_grade": "mean_score"}
+"""Figure -> the one that it often equals: where every row has a score, and where grades are the
+scores."""
+
+
+def drop_repeated_figures(
+    names: Sequence[str],
+    lines: Sequence[Mapping[str, float | None]],
+) -> list[str]:
+    """The names of the figures without those that are printed as another one is, in every line.
+
+    >>> drop_repeated_figures(["n", "n_scored"], [{"n": 9, "n_scored": 9}])
+    ['n']
+    >>> drop_repeated_figures(["n", "n_scored"], [{"n": 9, "n_scored": 8}])
+    ['n', 'n_scored']
+    """
+    kept = []
+    for name in names:
+        original = REPEATS.get(name)
+        if original in names and all(
+            format_figure(name, line[name]) == format_figure(original, line[original])
+            for line in lines
+        ):
+            continue
+        kept.append(name)
+    return kept
 
 
 def format_figure(name: str, value: float | None) -> str:

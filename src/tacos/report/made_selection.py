@@ -60,7 +60,9 @@ class MadeSelection:
 
     @cached_property
     def scores(self) -> pl.DataFrame:
-        """id, score, correctness and more: what the selection went by, without rows that lack it."""
+        """id, score, correctness and more: what the selection went by; a row without it is left
+        out.
+        """
         if self.request.by == "grade":
             grades = self.artifacts["grades"].scan().collect()
             means = average_grades(grades, self.settings.judge.target)

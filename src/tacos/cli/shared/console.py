@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,9 @@ UNSEEN = dict.fromkeys(
 """Characters that a terminal would obey, as a translation table of `str.translate`."""
 
 
+SECONDS_BETWEEN_LINES = 30.0
+SHORTEST_TOLD = 1.0
+"""Seconds from which on a log says how long a stage took."""
 HEAD_WIDTH = 9
 """Characters on a line of the head of a column of numbers."""
 
@@ -61,9 +65,59 @@ class ProgressBars:
             self._progress.update(task, total=n_rows, completed=n_rows)
 
 
+class ProgressLines:
+    """Progress of the loop as plain lines, for a log: one when a stage begins, one every
+    `SECONDS_BETWEEN_LINES` of a long stage, and one when a stage ends that took a while.
+    """
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._total: int | None = None
+        self._n_done = 0
+        self._started = 0.0
+        self._last_line = 0.0
+
+    def announce(self, text: str) -> None:
+        self._print(text)
+
+    def start(self, name: str, total: int | None) -> None:
+        self._name = name
+        self._total = total
+        self._n_done = 0
+        self._started = time.monotonic()
+        rows = "" if total is None else f" {total:,} rows"
+        self._print(f"{name}:{rows} ...")
+
+    def advance(self, name: str, n_rows: int) -> None:
+        self._n_done += n_rows
+        now = time.monotonic()
+        if now - self._last_line < SECONDS_BETWEEN_LINES:
+            return
+        of_all = "" if self._total is None else f" of {self._total:,}"
+        seconds = now - self._started
+        self._print(f"{name}: {self._n_done:,}{of_all} rows, {seconds:,.0f} s ...")
+
+    def finish(self, name: str, n_rows: int, *, skipped: bool) -> None:
+        seconds = time.monotonic() - self._started
+        # A stage that was up to date did not start.
+        if skipped or name != self._name or seconds < SHORTEST_TOLD:
+            return
+        self._print(f"{name}: {n_rows:,} rows in {seconds:,.0f} s")
+
+    def _print(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        errors.print(text.translate(UNSEEN), soft_wrap=True)
+
+
 @contextmanager
-def show_progress(*, show: bool) -> Iterator[ProgressBars]:
-    """Progress bars while the context lasts; none if standard error is not a terminal."""
+def show_progress(*, show: bool) -> Iterator[ProgressBars | ProgressLines]:
+    """Progress while the context lasts: bars in a terminal, plain lines where standard error is
+    none; without `show` only what is announced.
+    """
+    # In a log file every redrawn bar would be a line.
+    if show and not errors.is_terminal:
+        yield ProgressLines()
+        return
     columns = (
         TextColumn("{task.description:<16}"),
         BarColumn(),
@@ -72,10 +126,8 @@ def show_progress(*, show: bool) -> Iterator[ProgressBars]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    # In a log file every redrawn bar would be a line.
-    is_shown = show and errors.is_terminal
     with Progress(
-        *columns, console=errors, disable=not is_shown, transient=True
+        *columns, console=errors, disable=not show, transient=True
     ) as progress:
         yield ProgressBars(progress)
 

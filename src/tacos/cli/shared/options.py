@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from tacos.formats.detection import FORMATS_READ
 from tacos.methods.selecting.strategies import STRATEGIES
 
 # What is read.
 Data = Annotated[
     list[str] | None,
     typer.Argument(
-        help="files (.json .jsonl .csv .tsv .parquet .arrow, plain or .gz .zst .bz2 .xz), "
-        "folders of such files, or - for standard input",
+        help=f"files ({FORMATS_READ}), folders of such files, or - for standard input",
         show_default=False,
     ),
 ]

@@ -16,6 +16,12 @@ from tacos.report.spending_figures import describe_spending
 
 EXCLUDED = "on the exclude list"
 EMBEDDED_JUDGE = "embedded-judge"
+EMBEDDED = frozenset({EMBEDDED_JUDGE, "embedded"})
+"""What a member of a panel is called that is this judge."""
+NO_FACTS = (
+    "the embedded judge checks no facts: correctness says how right an answer sounds, so a "
+    "confident wrong one may score high"
+)
 N_NAMED = 3
 """Clusters and tags that a line names."""
 N_REMARKS = 5
@@ -64,16 +70,17 @@ def format_summary(
 
 def _build_selection_table(summary: RunSummary) -> Table:
     """Pool and selection, with as many random rows and as many of the longest: a line each."""
-    labels = [figure_texts.LABELS[name] for name in figure_texts.SUMMARY_FIGURES]
+    names = figure_texts.drop_repeated_figures(
+        figure_texts.SUMMARY_FIGURES,
+        list(summary.selection.values()),
+    )
+    labels = [figure_texts.LABELS[name] for name in names]
     table = console.build_figure_table(
         "pool and selection",
         columns=["", *labels],
     )
     for name, figures in summary.selection.items():
-        cells = [
-            figure_texts.format_figure(figure, figures[figure])
-            for figure in figure_texts.SUMMARY_FIGURES
-        ]
+        cells = [figure_texts.format_figure(each, figures[each]) for each in names]
         table.add_row(name, *cells)
     return table
 
@@ -326,17 +333,18 @@ def _format_scores(summary: RunSummary) -> Lines:
         correlation = describe_length_correlation(figures)
         if correlation:
             text += f"; correlation with length {correlation}"
-        if name == "correctness" and _is_judged_by_embedded(summary):
-            text += "; as it sounds: the embedded judge checks no facts"
         yield name, text
+    if _is_judged_by_embedded(summary):
+        yield "note", NO_FACTS
     for warning in summary.warnings:
         yield "warning", warning
 
 
 def _is_judged_by_embedded(summary: RunSummary) -> bool:
-    """Whether the scores are those of the judge that is shipped with tacos."""
+    """Whether the judge that is shipped with tacos gave the scores, alone or in a panel."""
     models = summary.models
-    return (models.get("judge") or models.get("grade")) == EMBEDDED_JUDGE
+    judge = models.get("judge") or models.get("grade")
+    return judge == EMBEDDED_JUDGE or bool(EMBEDDED.intersection(summary.judges))
 
 
 def _format_judge_rates(rates: Mapping[str, Any]) -> str:
@@ -380,11 +388,12 @@ def _format_worth(worth: Mapping[str, Any]) -> str:
         )
     # What a judge's own verdicts tell is an upper bound.
     is_bound = worth["basis"].startswith("at most")
-    gain = f"{'at most ' if is_bound else ''}{worth['gain']:.0f}"
+    most = "at most " if is_bound else ""
     return (
         f"its scores explain {worth['reliability']:.0%} of the differences in quality "
-        f"({worth['basis']}); the best by score should be {gain} points of 100 better "
-        f"than as many random rows, by a perfect judge {worth['perfect']:.0f}"
+        f"({worth['basis']}). Expect the best rows by score to be {most}{worth['gain']:.0f} points "
+        f"of 100 better than random rows; if scores told all, they would be "
+        f"{worth['perfect']:.0f} better"
     )
 
 

@@ -1,5 +1,7 @@
 """The turns of a selection are found again from its rows alone."""
 
+import itertools
+
 import numpy as np
 import polars as pl
 import pytest
@@ -41,8 +43,7 @@ def test_rows_come_in_the_order_in_which_they_were_taken(
         for own, turn in zip(gains, found.turns, strict=True):
             assert own.total <= turn.total + 1e-9
         assert all(
-            len(a.new_tags) >= len(b.new_tags)
-            for a, b in zip(gains, gains[1:], strict=False)
+            len(a.new_tags) >= len(b.new_tags) for a, b in itertools.pairwise(gains)
         )
 
 
