@@ -91,7 +91,7 @@ def test_the_embedded_judge_s_numbers_say_what_they_are(tmp_path: Path) -> None:
     table = " ".join(printed.replace("│", " ").split())
     assert "the embedded judge checks no facts: correctness says how right" in table
     assert table.count("checks no facts") == 1
-    assert "points of 100 better than random rows; if scores told all" in table
+    assert "points of 100 better than as many random rows; if scores told all" in table
     assert "had not seen: 4% to 24% by data set" in table
     assert "the value follows the length of the response (rank correlation 0.8" in table
     assert "judge.scores=one changed nothing" in table

@@ -77,13 +77,13 @@ def drop_repeated_figures(
     """
     kept = []
     for name in names:
-        original = REPEATS.get(name)
-        if original in names and all(
-            format_figure(name, line[name]) == format_figure(original, line[original])
+        original = REPEATS.get(name, name)
+        is_new = any(
+            format_figure(name, line[name]) != format_figure(original, line[original])
             for line in lines
-        ):
-            continue
-        kept.append(name)
+        )
+        if is_new or original == name or original not in names:
+            kept.append(name)
     return kept
 
 

@@ -392,7 +392,7 @@ def _format_worth(worth: Mapping[str, Any]) -> str:
     return (
         f"its scores explain {worth['reliability']:.0%} of the differences in quality "
         f"({worth['basis']}). Expect the best rows by score to be {most}{worth['gain']:.0f} points "
-        f"of 100 better than random rows; if scores told all, they would be "
+        f"of 100 better than as many random rows; if scores told all, they would be "
         f"{worth['perfect']:.0f} better"
     )
 
