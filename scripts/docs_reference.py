@@ -11,6 +11,8 @@ behind their sources. To read one without building the site:
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +169,19 @@ COPIES = {
 """Page of the site -> the file of the repository that it shows."""
 
 
+def copy_page(page: str, source: str) -> str:
+    """A file of the repository as a page: its links to other files lead to their pages."""
+    pages = {file: shown for shown, file in COPIES.items()}
+
+    def lead_to_page(link: re.Match[str]) -> str:
+        file = os.path.normpath(Path(source).parent / link[1])
+        target = pages.get(file, file.removeprefix("docs/"))
+        return f"]({os.path.relpath(target, Path(page).parent)}"
+
+    content = (ROOT / source).read_text("utf-8")
+    return re.sub(r"\]\((?!https?:)([^()#\s]+\.md)", lead_to_page, content)
+
+
 def on_files(files: Any, config: Any) -> Any:
     """Called by mkdocs: add the generated pages to those of the folder."""
     from mkdocs.structure.files import File
@@ -176,8 +191,7 @@ def on_files(files: Any, config: Any) -> Any:
             File.generated(config, f"reference/{name}.md", content=write_page())
         )
     for page, source in COPIES.items():
-        content = (ROOT / source).read_text("utf-8")
-        files.append(File.generated(config, page, content=content))
+        files.append(File.generated(config, page, content=copy_page(page, source)))
     return files
 
 

@@ -113,3 +113,25 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert project["name"] == tacos.DISTRIBUTION
     assert "pip install tacos\n" not in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", docs_reference.COPIES)
+def test_links_of_pages_from_elsewhere_lead_to_pages_and_headings(page: str) -> None:
+    content = docs_reference.copy_page(page, docs_reference.COPIES[page])
+    headings = re.findall(r"^#+ (.*)", content, re.MULTILINE)
+    plain = [re.sub(r"[^\w -]", "", heading).lower() for heading in headings]
+    anchors = {heading.replace(" ", "-") for heading in plain}
+    for target, anchor in re.findall(r"\]\((?!http)([^()#]*)#?([^()]*)\)", content):
+        if target:
+            file = (ROOT / "docs" / page).parent.joinpath(target).resolve()
+            shown = str(file.relative_to(ROOT / "docs"))
+            assert shown in docs_reference.COPIES or file.is_file(), target
+        else:
+            assert anchor in anchors, anchor
+
+
+def test_every_benchmark_has_its_figures_in_the_results() -> None:
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    for script in (ROOT / "benchmarks").glob("bench_*.py"):
+        name = script.stem.removeprefix("bench_")
+        assert f"make bench-{name}`" in results or f"bench_{name}.py" in results
