@@ -292,9 +292,10 @@ def test_the_summary_says_where_a_preference_has_its_answer() -> None:
     for row in (
         {"conversations": [HUMAN], "chosen": GPT, "rejected": GPT},
         {"conversations": [HUMAN, GPT], "chosen": GPT, "rejected": GPT},
+        {"conversations": [HUMAN, GPT], "chosen": GPT},
     ):
         parse_sample(row, "x:0", AUTO, taken)
-    assert taken["columns: conversations -> chosen"] == 1
+    assert taken["columns: conversations -> chosen"] == 2
     assert taken["columns: conversations"] == 1
 
 

@@ -13,6 +13,7 @@ from tacos.methods.measures.input_profile import (
     list_most_frequent,
     summarise_counts,
 )
+from tacos.methods.samples.reading_notes import describe_answers
 from tacos.workflows import inspect as workflow
 from tacos.workflows.inspect import InspectedFile, Inspection, RejectedRows
 
@@ -97,8 +98,8 @@ def _describe_file(file: InspectedFile) -> str:
     speakers = read_as.get("roles", {})
     if speakers:
         lines.append(f"speakers: {_join_counts(speakers)}")
-    for column, count in read_as.get("first_answers", {}).items():
-        lines.append(f"the first of several answers in {column} ({_count_rows(count)})")
+    for text, count in describe_answers(read_as).items():
+        lines.append(f"{text} ({_count_rows(count)})")
     for template, count in file.templates.items():
         lines.append(f"prompt template {template!r} ({_count_rows(count)})")
     return "\n".join(lines)

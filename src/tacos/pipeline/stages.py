@@ -70,7 +70,7 @@ from tacos.records import (
 # fmt: off
 PIPELINE: Pipeline = (
     BatchStage(
-        "ingest", "samples", SAMPLES, version=5,
+        "ingest", "samples", SAMPLES, version=6,
         reads=("input",),
         uses=("ingest",),
         source=ingest.read_input_rows,

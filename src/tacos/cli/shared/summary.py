@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from tacos.cli.shared import console
+from tacos.methods.samples.reading_notes import describe_answers
 from tacos.report import figure_texts
 from tacos.report.facts import UNCLUSTERED, RunSummary
 from tacos.report.score_figures import describe_length_correlation
@@ -135,8 +136,8 @@ def _format_taken(taken: Mapping[str, Mapping[str, int]]) -> str:
     roles = list(taken.get("roles", {}))
     if roles:
         texts.append(f"speakers: {', '.join(roles)}")
-    for column, count in taken.get("first_answers", {}).items():
-        texts.append(f"the first of several answers in {column} ({count:,} rows)")
+    for text, count in describe_answers(taken).items():
+        texts.append(f"{text} ({count:,} rows)")
     return "; ".join(texts)
 
 

@@ -17,14 +17,18 @@ import orjson
 from tacos.config import IngestSettings
 from tacos.methods.samples.cells import (
     UnusableRow,
-    cell_to_text,
     content_to_text,
     is_empty,
     is_missing,
     join_instruction_and_input,
+    render_json,
     says_nothing,
 )
-from tacos.methods.samples.conversations import keep_answered_turns, read_turns
+from tacos.methods.samples.conversations import (
+    keep_answered_turns,
+    read_input,
+    read_turns,
+)
 from tacos.methods.samples.messages import (
     CONTENTS,
     SPEAKERS,
@@ -34,13 +38,10 @@ from tacos.methods.samples.messages import (
     resolve_role,
 )
 from tacos.methods.samples.roles import Role, Roles
-from tacos.methods.samples.row_layout import (
-    Row,
-    RowLayout,
-    choose_row_layout,
-    holds_messages,
-)
+from tacos.methods.samples.row_layout import choose_row_layout, holds_messages
+from tacos.methods.samples.table_layout import Row, RowLayout
 from tacos.methods.samples.tool_messages import get_tool_calls
+from tacos.methods.samples.training_marks import refuse_bad_answer
 from tacos.records import Turn
 
 TOOL_MARK = "Tool: "
@@ -107,6 +108,7 @@ def read_chat(
     Raises `UnusableRow` with the reason for which ingesting rejects the row.
     """
     layout = choose_row_layout(row, settings)
+    refuse_bad_answer(row, settings)
     turns = read_turns(row, layout, settings.roles)
     answered = keep_answered_turns(turns)
     messages = [ChatMessage(turn.role, turn.text) for turn in turns]
@@ -147,7 +149,20 @@ def _iterate_message_lists(
         is_text = isinstance(value, str) and layout.format != "conversation"
         if is_text or layout.format == "tree" or not holds_messages(value):
             continue
-        yield place_turns(value, roles), list_messages(value, roles)
+        placed = place_turns(value, roles)
+        # The answer of a preference stands in the place of the last one.
+        while (
+            layout.is_preference
+            and column != layout.response
+            and _ends_with_answer(placed)
+        ):
+            placed.pop()
+        yield placed, list_messages(value, roles)
+
+
+def _ends_with_answer(placed: Sequence[PlacedTurn]) -> bool:
+    """Whether the last turn is an answer."""
+    return bool(placed) and placed[-1].turn.role == "assistant"
 
 
 def _restore_messages(
@@ -257,7 +272,7 @@ def _list_calls(value: Any) -> tuple[ToolCall, ...]:
             return ()
         arguments = function.get("arguments", function.get("parameters"))
         if not isinstance(arguments, str):
-            arguments = _encode_json({} if is_missing(arguments) else arguments)
+            arguments = render_json({} if is_missing(arguments) else arguments)
         call = ToolCall(
             str(function["name"]),
             arguments,
@@ -302,10 +317,6 @@ def _read_tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**tool, "function": {**function, "parameters": decoded}}
 
 
-def _encode_json(value: Any) -> str:
-    return orjson.dumps(value, default=str).decode()
-
-
 # Instruction and input
 
 
@@ -317,11 +328,11 @@ def _split_question(
     """The last question as instruction and input; ("question", "") where the row has no input."""
     questions = [message.content for message in messages if message.role == "user"]
     question = questions[-1]
-    if layout.format != "columns" or not layout.input:
+    if layout.format != "columns":
         return question, ""
-    context = cell_to_text(row[layout.input], layout.input)
+    context = read_input(row, layout)
     value = row[layout.instruction]
-    if says_nothing(context) or not isinstance(value, str):
+    if not context or not isinstance(value, str):
         return question, ""
     joined = join_instruction_and_input(value, context, layout.input)
     # A dialogue in the instruction's column, or an instruction that says that there is none.

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import orjson
 
 from tacos.methods.chats.chat import Chat, ChatMessage
-from tacos.methods.samples.cells import UnusableRow
+from tacos.methods.samples.cells import UnusableRow, render_json
 
 Layout = Literal["prompt-completion", "messages", "alpaca", "sharegpt", "tagged"]
 TrainerRow = dict[str, Any]
@@ -199,7 +199,7 @@ def _build_tools_text(chat: Chat) -> TrainerRow:
     """The declared tools as JSON, where there are any."""
     if not chat.tools:
         return {}
-    return {"tools": orjson.dumps(chat.tools, default=str).decode()}
+    return {"tools": render_json(chat.tools)}
 
 
 def _declare_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _declare_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     declared = dict(function if isinstance(function, Mapping) else tool)
     if "parameters" in declared:
         parameters = declared["parameters"]
-        declared["parameters"] = orjson.dumps(parameters, default=str).decode()
+        declared["parameters"] = render_json(parameters)
     return {"type": "function", "function": declared}
 
 
@@ -226,7 +226,7 @@ def _name_message(
         for call in message.calls
     ]
     value = calls[0] if len(calls) == 1 else calls
-    return CALL_NAME, orjson.dumps(value).decode()
+    return CALL_NAME, render_json(value)
 
 
 def _decode_arguments(text: str) -> Any:

@@ -7,6 +7,7 @@ values are refused with their type, never rendered as Python prints them.
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
 import warnings
@@ -170,6 +171,38 @@ def is_empty(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return not value
     return is_missing(value)
+
+
+def render_json(value: Any) -> str:
+    """A value as JSON, integers of any length. Raises `UnusableRow` if it is nested too deeply."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:
+        pass
+    try:
+        return json.dumps(
+            value,
+            ensure_ascii=False,
+            default=str,
+            separators=(",", ":"),
+        )
+    except RecursionError:
+        raise UnusableRow("a value is nested too deeply") from None
+
+
+def read_number(value: Any) -> float | None:
+    """A score or rank as a number, true as 1; None for what is none.
+
+    >>> [read_number(value) for value in ("10", True, None, "good", float("nan"))]
+    [10.0, 1.0, None, None, None]
+    """
+    if not isinstance(value, bool | int | float | str | Decimal):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return None if math.isnan(number) else number
 
 
 def join_instruction_and_input(

@@ -52,37 +52,83 @@ INSTRUCTIONS = (
     "user_prompt",
     *DEFINITIONS,
 )
+QUESTIONS = (
+    "question",
+    "query",
+    "problem",
+)
+"""Beside an instruction, what it is to be done with."""
+GENERAL_INSTRUCTIONS = (
+    "instruction",
+    "instructions",
+    *DEFINITIONS,
+)
+"""Names of instructions that may say what to do with a question."""
 CONTEXTS = (
     "input",
     "context",
     "passage",
 )
-FINAL_ANSWERS = ("answer",)
-"""Beside a `solution`, these hold its last line alone, such as "7"."""
-WORKED_ANSWERS = ("solution",)
-CHOSEN = "chosen"
-RESPONSES = (
-    "output",
-    "response",
-    "completion",
-    *WORKED_ANSWERS,
-    *FINAL_ANSWERS,
-    CHOSEN,
-    "target",
+WORKED_ANSWERS = (
+    "solution",
     "generated_solution",
-    "answers",
-    "targets",
-    "chosen_response",
-    "preferred_output",
+    "generation",
 )
+FINAL_ANSWERS = (
+    "answer",
+    "target",
+    "final_answer",
+)
+"""Beside a worked answer, these hold its last line alone, such as "7"."""
+REASONINGS = (
+    "rationale",
+    "reasoning",
+    "cot",
+    "chain_of_thought",
+)
+"""What leads to a final answer that stands beside it."""
+CHOSEN = "chosen"
+CHOSEN_ANSWERS = (
+    CHOSEN,
+    "chosen_response",
+    "chosen_output",
+    "preferred_output",
+    "preferred_response",
+    "response_j",
+)
+"""The better answer of a preference."""
 REJECTED = (
     "rejected",
     "rejected_response",
     "dispreferred_output",
     "non_preferred_output",
     "rejected_output",
+    "dispreferred_response",
+    "response_k",
 )
 """The worse answer of a preference."""
+SAMPLED_ANSWERS = (
+    "completions",
+    "responses",
+    "generations",
+    "outputs",
+)
+"""Several answers of models, in no order."""
+RESPONSES = (
+    "output",
+    "response",
+    "completion",
+    *WORKED_ANSWERS,
+    CHOSEN,
+    "answer",
+    "target",
+    "answers",
+    "targets",
+    "chosen_response",
+    "preferred_output",
+    "final_answer",
+    *SAMPLED_ANSWERS,
+)
 COUPLES = (
     ("user", "assistant"),
     ("human", "assistant"),
@@ -111,6 +157,12 @@ SYSTEMS = (
     "system_instruction",
     "meta_instruction",
 )
+CHOICES = (
+    "choices",
+    "options",
+    "answer_choices",
+)
+"""The choices of a question."""
 HISTORIES = (
     "history",
     "chat_history",

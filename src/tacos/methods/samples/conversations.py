@@ -1,8 +1,8 @@
 """Turns the values of a raw row into the turns of a conversation.
 
 `tacos.methods.samples.messages` reads conversations, `tacos.methods.samples.cells` the values of
-columns. `history` is a list of [question, answer]. Of several answers in one cell, the first is
-taken: it is the better one in files of preferences.
+columns, `tacos.methods.samples.answers` finds the answer among several. `history` is a list of
+[question, answer].
 
 Not supported: images and sound (a message with parts other than text makes the row a reject).
 """
@@ -10,11 +10,9 @@ Not supported: images and sound (a message with parts other than text makes the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
-import orjson
-
+from tacos.methods.samples.answers import find_answer
 from tacos.methods.samples.cells import (
     UnusableRow,
     cell_to_text,
@@ -25,6 +23,7 @@ from tacos.methods.samples.cells import (
     load_json_cell,
     says_nothing,
 )
+from tacos.methods.samples.choices import refuse_hidden_choices
 from tacos.methods.samples.message_trees import list_best_path
 from tacos.methods.samples.messages import (
     JSON_START,
@@ -33,7 +32,8 @@ from tacos.methods.samples.messages import (
     read_conversation,
 )
 from tacos.methods.samples.roles import NO_ROLES, Roles
-from tacos.methods.samples.row_layout import Row, RowLayout, get_tree, holds_messages
+from tacos.methods.samples.row_layout import get_tree, holds_messages
+from tacos.methods.samples.table_layout import Row, RowLayout
 from tacos.methods.samples.transcripts import split_transcript
 from tacos.records import Turn
 
@@ -111,13 +111,15 @@ def _read_messages(
     turns = read_conversation(messages, roles)
     if not shape.response or not turns:
         return turns
-    last = turns[-1]
-    response = row[shape.response]
-    if last.role == "assistant" or is_blank(response):
+    if shape.is_preference:
+        turns = _drop_last_answer(turns)
+    elif turns[-1].role == "assistant" or is_blank(row[shape.response]):
         return turns
+    response = find_answer(row, shape.response).value
     if isinstance(messages, str):
         response = _decode_messages(response)
-    answer = _read_answer(response, shape.response, roles, last.text)
+    question = turns[-1].text if turns else ""
+    answer = _read_answer(response, shape.response, roles, question)
     return answer if _is_whole(answer) else turns + answer
 
 
@@ -147,7 +149,7 @@ def _read_exchange(
     Either column may hold messages, as in TRL's `prompt` and `completion`, or `chosen`.
     """
     instruction = row[shape.instruction]
-    response = row[shape.response]
+    response = find_answer(row, shape.response).value
     if isinstance(instruction, Mapping) and is_message_list(
         instruction.get("messages")
     ):
@@ -160,20 +162,62 @@ def _read_exchange(
         response = _decode_messages(response)
     if is_message_list(instruction):
         answer = _read_answer(response, shape.response, roles)
-        before = [] if _is_whole(answer) else read_conversation(instruction, roles)
+        if _is_whole(answer):
+            return answer
+        before = read_conversation(instruction, roles)
+        if shape.is_preference:
+            before = _drop_last_answer(before)
         return before + answer
 
     question = _read_question(instruction, shape.instruction)
-    if shape.input:
-        question = join_instruction_and_input(question, row[shape.input], shape.input)
+    about = read_input(row, shape)
+    question = join_instruction_and_input(question, about, shape.input)
     answer = _read_answer(response, shape.response, roles, question)
     if _is_whole(answer):
         # The column of the answer holds the whole conversation, including its question.
         return answer
+    refuse_hidden_choices(row, shape, question)
+    if shape.reasoning:
+        answer = _add_reasoning(row, shape, answer)
     dialogue = _read_open_dialogue(question)
     if dialogue:
         return [*dialogue, *answer]
     return [Turn("user", question), *answer]
+
+
+def read_input(row: Row, shape: RowLayout) -> str:
+    """What an instruction is about: the question and the input beside it, "" without them."""
+    texts = []
+    if shape.question:
+        question = cell_to_text(row[shape.question], shape.question)
+        instruction = row[shape.instruction]
+        # Many files have the question within the instruction, too.
+        if not isinstance(instruction, str) or question.strip() not in instruction:
+            texts.append(question)
+    if shape.input:
+        texts.append(cell_to_text(row[shape.input], shape.input))
+    return "\n\n".join(text for text in texts if not says_nothing(text))
+
+
+def _drop_last_answer(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns up to the last question."""
+    n_kept = len(turns)
+    while n_kept and turns[n_kept - 1].role == "assistant":
+        n_kept -= 1
+    return list(turns[:n_kept])
+
+
+def _add_reasoning(
+    row: Row,
+    shape: RowLayout,
+    answer: Sequence[Turn],
+) -> list[Turn]:
+    """The answer after what leads to it."""
+    *before, last = answer
+    reasoning = cell_to_text(row[shape.reasoning], shape.reasoning)
+    if says_nothing(reasoning) or not last.text.strip():
+        return list(answer)
+    return [*before, Turn(last.role, f"{reasoning}\n\n{last.text}")]
 
 
 def _read_open_dialogue(question: str) -> list[Turn]:
@@ -233,7 +277,7 @@ def _read_answer(
         return read_conversation([value], roles)
     if is_message_list(value):
         return read_conversation(value, roles)
-    text = cell_to_text(_take_first_answer(value), column)
+    text = cell_to_text(value, column)
     return [Turn("assistant", text)]
 
 
@@ -269,37 +313,6 @@ def _decode_messages(value: Any) -> Any:
     if is_message(decoded) or is_message_list(decoded):
         return decoded
     return value
-
-
-def _take_first_answer(value: Any) -> Any:
-    """The first of several answers; calls of functions as JSON; anything else as it is.
-
-    >>> _take_first_answer(["better", "worse"]), _take_first_answer({"text": ["a", "b"]})
-    ('better', 'a')
-    """
-    if isinstance(value, Mapping) and isinstance(value.get("text"), list):
-        # Reading comprehension: {text: [...], answer_start: [...]}.
-        value = value["text"]
-    if not isinstance(value, list | tuple) or not value:
-        return value
-    first = value[0]
-    if isinstance(first, str):
-        return first
-    # Lists of objects are ranked answers, or calls of functions.
-    if _all_have(value, "rank"):
-        best = min(value, key=itemgetter("rank"))
-        return best.get("answer", best.get("response"))
-    if _all_have(value, "name"):
-        calls = orjson.dumps(value, default=str)
-        return calls.decode()
-    return value
-
-
-def _all_have(values: Sequence[Any], key: str) -> bool:
-    """Whether all values are objects with a key."""
-    objects = [value for value in values if isinstance(value, Mapping)]
-    is_all = len(objects) == len(values)
-    return is_all and all(key in value for value in objects)
 
 
 def _is_whole(turns: Sequence[Turn]) -> bool:
@@ -339,6 +352,14 @@ def choose_instance(instances: Any) -> dict[str, Any]:
     answered = [item for item in instances if not is_blank(item.get("output"))]
     chosen: dict[str, Any] = (answered or instances)[0]
     return chosen
+
+
+def find_instance(instances: Sequence[Any]) -> Any:
+    """The first instance with an output, or the first of all."""
+    for instance in instances:
+        if not is_blank(instance.get("output")):
+            return instance
+    return instances[0]
 
 
 def _read_history(history: Any, roles: Roles) -> list[Turn]:

@@ -17,7 +17,8 @@ from tacos.methods.samples.mapped_fields import (
     list_paths,
 )
 from tacos.methods.samples.messages import CONTENTS, SPEAKERS, is_message
-from tacos.methods.samples.row_layout import Row, RowLayout, choose_row_layout
+from tacos.methods.samples.row_layout import choose_row_layout
+from tacos.methods.samples.table_layout import Row, RowLayout
 
 N_SHOWN = 20
 """Columns listed in the error of a file."""

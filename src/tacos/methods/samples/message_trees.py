@@ -6,8 +6,11 @@ gave (0 is best), so the conversation is the one that they liked best.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
+
+from tacos.methods.samples.cells import read_number
 
 Message = Mapping[str, Any]
 
@@ -28,7 +31,9 @@ def list_best_path(tree: Message) -> list[Message]:
     """
     path = [tree]
     while True:
-        replies = path[-1].get(REPLIES) or []
+        replies = path[-1].get(REPLIES)
+        if not isinstance(replies, list):
+            return path
         kept = [reply for reply in replies if _is_kept(reply)]
         # A leaf: nobody went on from here.
         if not kept:
@@ -46,5 +51,5 @@ def _is_kept(reply: Any) -> bool:
 
 def _read_rank(reply: Message) -> float:
     """The rank of a reply; those without one come last, in their order."""
-    rank = reply.get("rank")
-    return float(rank) if isinstance(rank, int | float) else float("inf")
+    rank = read_number(reply.get("rank"))
+    return math.inf if rank is None else rank

@@ -36,6 +36,7 @@ from tacos.methods.samples.roles import (
     normalise_speaker,
 )
 from tacos.methods.samples.tool_messages import render_tool_calls, render_tool_output
+from tacos.methods.samples.training_marks import is_trained
 from tacos.methods.samples.transcripts import split_transcript, strip_marks
 from tacos.records import Turn
 
@@ -56,15 +57,6 @@ CONTENTS = (
     "markdown",
 )
 """Fields of a message that may hold its text."""
-WEIGHTS = (
-    "weight",
-    "loss_weight",
-    "loss",
-    "train",
-    "training",
-    "output_with_loss",
-)
-"""Fields of a message that say whether it is trained on: 0 and false mean no."""
 SPEAKER_KEYS: dict[TurnRole, tuple[str, ...]] = {
     "user": (
         "human",
@@ -357,7 +349,7 @@ def _read_message(
         Turn(role, text),
         number,
         field,
-        is_trained=_is_trained(message),
+        is_trained=is_trained(message),
     )
 
 
@@ -373,7 +365,7 @@ def _read_exchange(message: Message, number: int) -> Iterator[PlacedTurn]:
             Turn(role, text),
             number,
             key,
-            is_trained=role != "assistant" or _is_trained(message),
+            is_trained=role != "assistant" or is_trained(message),
         )
 
 
@@ -427,15 +419,6 @@ def _spell_speaker(speaker: Any) -> str:
         _, name = _get_first_field(speaker, ("role", "name"))
         return str(name)
     return str(speaker)
-
-
-def _is_trained(message: Message) -> bool:
-    """Whether a message is trained on, as far as it says so."""
-    for name in WEIGHTS:
-        weight = message.get(name)
-        if isinstance(weight, int | float) and weight == 0:
-            return False
-    return True
 
 
 def _list_numbered_turns(value: Message) -> Sequence[Any]:

@@ -10,19 +10,30 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from tacos.methods.samples.answers import find_answer, is_list_in_text
 from tacos.methods.samples.messages import ends_with_question, list_speakers
 from tacos.methods.samples.roles import Roles
-from tacos.methods.samples.row_layout import RowLayout
+from tacos.methods.samples.table_layout import RowLayout
 
 COLUMNS = "columns: "
 ROLE = "role: "
 FIRST_ANSWER = "first of several answers: "
+BEST_ANSWER = "best of several answers: "
+LIST_ANSWER = "list in one text: "
 KINDS = {
     "columns": COLUMNS,
     "roles": ROLE,
     "first_answers": FIRST_ANSWER,
+    "best_answers": BEST_ANSWER,
+    "list_answers": LIST_ANSWER,
 }
 """Kind of note -> how its notes begin."""
+ANSWER_TEXTS = {
+    "first_answers": "the first of several answers in {}",
+    "best_answers": "the best of several answers in {}",
+    "list_answers": "lists in {} that are one text, read as one answer",
+}
+"""Kind of note on answers -> how it is told."""
 
 
 def list_reading_notes(
@@ -38,18 +49,25 @@ def list_reading_notes(
         speakers = list_speakers(messages, roles)
         notes += [f"{ROLE}{speaker} as {role}" for speaker, role in speakers.items()]
         # The answer of a preference stands in a column of its own.
-        if layout.response and ends_with_question(messages, roles):
+        is_open = layout.response and ends_with_question(messages, roles)
+        if is_open or layout.is_preference:
             columns += f" -> {layout.response}"
+            notes += _list_answer_notes(row, layout.response)
     elif layout.format == "columns":
-        answers = row[layout.response]
-        # Messages and parts are objects; several answers are texts.
-        if (
-            isinstance(answers, list)
-            and len(answers) > 1
-            and isinstance(answers[0], str)
-        ):
-            notes.append(FIRST_ANSWER + layout.response)
+        notes += _list_answer_notes(row, layout.response)
     return [COLUMNS + columns, *notes]
+
+
+def _list_answer_notes(row: Mapping[str, Any], column: str) -> list[str]:
+    """Which of several answers was taken."""
+    found = find_answer(row, column)
+    if found.rated_by:
+        return [f"{BEST_ANSWER}{column} by {found.rated_by}"]
+    if found.n_answers > 1:
+        return [FIRST_ANSWER + column]
+    if is_list_in_text(found.value):
+        return [LIST_ANSWER + column]
+    return []
 
 
 def group_notes(notes: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -67,6 +85,19 @@ def group_notes(notes: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     return grouped
 
 
+def describe_answers(grouped: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """What was taken of several answers, in words -> rows, from the groups of `group_notes`.
+
+    >>> describe_answers({"best_answers": {"answers by rank": 3}})
+    {'the best of several answers in answers by rank': 3}
+    """
+    described = {}
+    for kind, text in ANSWER_TEXTS.items():
+        for name, count in grouped.get(kind, {}).items():
+            described[text.format(name)] = count
+    return described
+
+
 @lru_cache(maxsize=1024)
 def describe_layout(layout: RowLayout) -> str:
     """The columns that a layout takes.
@@ -78,13 +109,17 @@ def describe_layout(layout: RowLayout) -> str:
         layout.system,
         layout.history,
         layout.instruction,
+        layout.question,
         layout.input,
     ]
     named = [name for name in before if name]
     text = " + ".join(named)
     if layout.format == "conversation" or not layout.response:
         return text
-    return f"{text} -> {layout.response}"
+    answer = layout.response
+    if layout.reasoning:
+        answer = f"{layout.reasoning} + {answer}"
+    return f"{text} -> {answer}"
 
 
 def _iterate_kind(notes: Mapping[str, Any], start: str) -> Iterator[tuple[str, int]]:

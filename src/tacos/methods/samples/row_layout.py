@@ -10,19 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from tacos.config import IngestSettings
 from tacos.methods.samples.cells import UnusableRow, is_blank
 from tacos.methods.samples.column_names import (
     CHOSEN,
-    CONTEXTS,
+    CHOSEN_ANSWERS,
     CONVERSATIONS,
-    COUPLES,
-    DEFINITIONS,
     FINAL_ANSWERS,
-    HISTORIES,
-    INSTRUCTIONS,
     MAYBE_CONVERSATIONS,
     REJECTED,
     REPLIES,
@@ -49,9 +45,8 @@ from tacos.methods.samples.messages import (
     list_speakers,
 )
 from tacos.methods.samples.roles import Roles
+from tacos.methods.samples.table_layout import Row, RowLayout, choose_table_layout
 from tacos.methods.samples.transcripts import split_transcript
-
-Row = Mapping[str, Any]
 
 MESSAGE_START = re.compile(
     r"""\s*\[\s*\{\s*["'](role|from|speaker|content|value)["']"""
@@ -60,22 +55,6 @@ MESSAGE_START = re.compile(
 CONVERSATION_FORMATS = ("sharegpt", "openai")
 N_SHOWN_IN_ROW = 8
 """Columns listed in the reject of a row."""
-
-
-class RowLayout(NamedTuple):
-    """How to read a row, and the columns that matter ("" for none).
-
-    In a conversation, `instruction` is the column of the messages, and `response` one whose answer
-    follows where the messages end with a question. In the self-instruct format, `response` is the
-    column of the instances; in a tree, `instruction` that of the first message.
-    """
-
-    format: Literal["conversation", "self-instruct", "columns", "tree"]
-    instruction: str
-    input: str = ""
-    response: str = ""
-    system: str = ""
-    history: str = ""
 
 
 class _LayoutCandidates(NamedTuple):
@@ -103,6 +82,9 @@ def choose_row_layout(
     """
     if settings.preference == "rejected":
         return _choose_rejected_layout(row, settings)
+    chosen = _find_chosen(row, settings)
+    if chosen:
+        return _choose_preference_layout(row, chosen, "chosen", settings)
     layout = _choose_layout(row, tuple(row), settings)
     if layout is None or _lacks_value(row, layout):
         # In a table made of several, columns that are empty here hold the rows of another one.
@@ -137,7 +119,7 @@ def _choose_layout(
     for layout in candidates.first:
         value = row[layout.instruction]
         if looks_like_conversation(value) or is_list_of_exchanges(value):
-            return layout
+            return _add_prompt_of_palm(row, layout)
     for layout in candidates.trees:
         if is_message_tree(get_tree(row, layout)):
             return layout
@@ -157,35 +139,86 @@ def _choose_layout(
 
 
 def _choose_rejected_layout(row: Row, settings: IngestSettings) -> RowLayout:
-    """How to read the rejected answer of a preference: after a prompt, after a conversation that
-    ends with a question, or as a whole conversation.
-    """
+    """How to read the rejected answer of a preference."""
     columns = tuple(row)
     rejected = settings.response or find_first_column(REJECTED, columns)
     if not rejected or is_blank(row.get(rejected)):
         raise UnusableRow("no rejected answer", failure=False)
+    return _choose_preference_layout(row, rejected, "rejected", settings)
+
+
+def _find_chosen(row: Row, settings: IngestSettings) -> str:
+    """The column of the better answer of a preference; "" if the row is none or a setting names the
+    answer.
+    """
+    columns = tuple(row)
+    chosen = find_first_column(CHOSEN_ANSWERS, columns)
+    rejected = find_first_column(REJECTED, columns)
+    if not chosen or not rejected:
+        return ""
+    if settings.response or settings.instruction == chosen:
+        return ""
+    # In a table made of several, both are empty in the rows of another one.
+    if is_blank(row[chosen]) and is_blank(row[rejected]):
+        return ""
+    return chosen
+
+
+def _choose_preference_layout(
+    row: Row,
+    answer: str,
+    side: str,
+    settings: IngestSettings,
+) -> RowLayout:
+    """How to read one answer of a preference: as a whole conversation, after a conversation that
+    ends with a question, after a question, or in the place of a conversation's last answer.
+
+    `side` is "chosen" or "rejected".
+    """
+    columns = tuple(name for name, value in row.items() if not is_blank(value))
+    named = (settings.instruction, settings.input, settings.system)
+    if any(name and name not in row for name in named):
+        raise UnusableRow(f"no question before the {side} answer")
     system = settings.system or find_first_column(SYSTEMS, columns)
-    value = row[rejected]
-    # After a question, a text may be read as a whole conversation, but need not be one.
-    is_alone = not isinstance(value, str) or not find_first_column(
-        INSTRUCTIONS, columns
-    )
-    if is_alone and holds_messages(value) and _holds_question(value, settings.roles):
-        return RowLayout("conversation", rejected, system=system)
-    for name in list_found_columns(CONVERSATIONS, columns):
-        if holds_messages(row[name]) and ends_with_question(row[name], settings.roles):
-            return RowLayout("conversation", name, response=rejected, system=system)
-    layout = _choose_table_layout(
+    table = choose_table_layout(
         columns,
         "columns",
         settings.instruction,
         settings.input,
-        rejected,
+        answer,
         settings.system,
     )
-    if layout is None:
-        raise UnusableRow("no question before the rejected answer")
-    return layout
+    value = row[answer]
+    # Whether a text beside a question is an answer or goes with it is told when it is read.
+    is_answer = table is not None and isinstance(value, str)
+    is_talk = not is_answer and holds_messages(value)
+    if is_talk and _holds_question(value, settings.roles):
+        return RowLayout("conversation", answer, system=system)
+    talks = [
+        RowLayout("conversation", name, "", answer, system, is_preference=True)
+        for name in list_found_columns(CONVERSATIONS, columns)
+        if holds_messages(row[name])
+    ]
+    for layout in talks:
+        if _ends_with_question(row[layout.instruction], settings.roles):
+            return layout
+    if table is not None:
+        return table._replace(is_preference=True)
+    # Beside one answer alone, the conversation may be the other one.
+    has_both = all(
+        find_first_column(names, columns) for names in (CHOSEN_ANSWERS, REJECTED)
+    )
+    if talks and has_both:
+        return talks[0]
+    raise UnusableRow(f"no question before the {side} answer")
+
+
+def _ends_with_question(value: Any, roles: Roles) -> bool:
+    """Whether nobody answers a conversation; what cannot be read is refused when it is."""
+    try:
+        return ends_with_question(value, roles)
+    except UnusableRow:
+        return True
 
 
 def _holds_question(value: Any, roles: Roles) -> bool:
@@ -193,6 +226,17 @@ def _holds_question(value: Any, roles: Roles) -> bool:
     if isinstance(value, str) and not JSON_START.match(value):
         return True  # a transcript
     return "user" in list_speakers(value, roles).values()
+
+
+def _add_prompt_of_palm(row: Row, layout: RowLayout) -> RowLayout:
+    """PaLM's chats have authors, and the text of the system in `context`."""
+    messages = row[layout.instruction]
+    context = find_first_column(("context",), tuple(row))
+    if layout.system or not isinstance(row.get(context), str):
+        return layout
+    if is_message_list(messages) and "author" in messages[0]:
+        return layout._replace(system=context)
+    return layout
 
 
 def get_tree(row: Row, layout: RowLayout) -> Any:
@@ -235,7 +279,7 @@ def _list_layouts(
             return _LayoutCandidates()
     table = None
     if format not in CONVERSATION_FORMATS:
-        table = _choose_table_layout(
+        table = choose_table_layout(
             columns,
             format,
             instruction,
@@ -298,63 +342,6 @@ def _list_conversation_layouts(
         )
         layouts.append(layout)
     return tuple(layouts)
-
-
-def _choose_table_layout(
-    columns: Columns,
-    format: str,
-    instruction: str,
-    input: str,
-    response: str,
-    system: str,
-) -> RowLayout | None:
-    """The layout of rows with question and answer in columns of their own, if the columns fit."""
-    system = system or find_first_column(SYSTEMS, columns)
-    question = instruction or find_first_column(INSTRUCTIONS, columns)
-
-    instances = find_first_column(("instances",), columns)
-    may_be_self_instruct = format in ("auto", "self-instruct")
-    if may_be_self_instruct and question and instances and not response:
-        return RowLayout(
-            "self-instruct",
-            question,
-            response=instances,
-            system=system,
-        )
-
-    # The usual names have failed: couples of names, then `input` as the question.
-    if not question and not response:
-        question, response = _find_couple(columns)
-    if not question:
-        question = find_first_column(("input",), columns, (input,))
-    answer = response or find_first_column(RESPONSES, columns, (question, input))
-    if not question or not answer or format == "self-instruct":
-        return None
-    contexts: Columns = CONTEXTS
-    if normalise_name(question) in DEFINITIONS:
-        contexts = (*CONTEXTS, "inputs")
-    context = input or find_first_column(contexts, columns, (question, answer))
-    return RowLayout(
-        "columns",
-        question,
-        input=context,
-        response=answer,
-        system=system,
-        history=find_first_column(HISTORIES, columns),
-    )
-
-
-def _find_couple(columns: Columns) -> tuple[str, str]:
-    """Question and answer columns from `COUPLES`, or ("", "")."""
-    usual = find_first_column(("input",), columns)
-    for names in COUPLES:
-        # Beside an input, `source` names where the row is from.
-        if usual and names == ("source", "target"):
-            continue
-        question, answer = (find_first_column((name,), columns) for name in names)
-        if question and answer:
-            return question, answer
-    return "", ""
 
 
 # Looking at values

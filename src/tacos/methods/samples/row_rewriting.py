@@ -14,18 +14,19 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
 from tacos.config import IngestSettings
+from tacos.methods.samples.answers import find_answer, replace_answer
 from tacos.methods.samples.cells import (
     UnusableRow,
     cell_to_text,
     load_json_cell,
+    render_json,
     says_nothing,
 )
 from tacos.methods.samples.conversations import (
     choose_instance,
     keep_answered_turns,
+    read_input,
     read_turns,
 )
 from tacos.methods.samples.mapped_fields import (
@@ -39,7 +40,8 @@ from tacos.methods.samples.messages import (
     place_turns,
 )
 from tacos.methods.samples.roles import Roles
-from tacos.methods.samples.row_layout import Row, RowLayout, choose_row_layout
+from tacos.methods.samples.row_layout import choose_row_layout
+from tacos.methods.samples.table_layout import Row, RowLayout
 from tacos.records import Turn
 
 
@@ -142,13 +144,9 @@ def _read_input(
     if layout.format == "self-instruct":
         instance = choose_instance(row[layout.response])
         text = cell_to_text(instance.get("input"), "input")
-    elif layout.input:
-        text = cell_to_text(row[layout.input], layout.input)
     else:
-        return ""
-    if says_nothing(text):
-        return ""
-    return text.strip()
+        text = read_input(row, layout)
+    return "" if says_nothing(text) else text.strip()
 
 
 def _replace_columns(
@@ -159,7 +157,7 @@ def _replace_columns(
     roles: Roles,
 ) -> None:
     """Replace question and answer in columns; either may hold messages."""
-    answer = row[layout.response]
+    answer = find_answer(row, layout.response).value
     question = row[layout.instruction]
     if is_message_list(answer):
         turns = [placed.turn for placed in place_turns(answer, roles)]
@@ -171,13 +169,13 @@ def _replace_columns(
         )
         if is_whole:
             return
-    elif is_message(answer):
+    elif is_message(row[layout.response]):
         (row[layout.response],) = _replace_last_texts([answer], None, response, roles)
-    elif isinstance(answer, list):
-        # The first of several answers is the one that was read.
-        row[layout.response] = [response, *answer[1:]]
     else:
-        row[layout.response] = response
+        row[layout.response] = replace_answer(row, layout.response, response)
+    if layout.reasoning:
+        # The new answer is whole.
+        row[layout.reasoning] = ""
     if is_message_list(question):
         row[layout.instruction] = _replace_last_texts(
             question, instruction, None, roles
@@ -213,7 +211,7 @@ def _replace_last_texts(
         last_question = _find_last_turn(turns, "user")
         _replace_message_text(messages, placed[last_question], instruction)
     if is_json:
-        return orjson.dumps(messages).decode()
+        return render_json(messages)
     return messages
 
 

@@ -31,7 +31,9 @@ from tacos.methods.samples.conversations import keep_answered_turns, read_turns
 from tacos.methods.samples.layout_detection import detect_layout
 from tacos.methods.samples.mapped_fields import add_mapped_fields
 from tacos.methods.samples.reading_notes import list_reading_notes
-from tacos.methods.samples.row_layout import Row, choose_row_layout
+from tacos.methods.samples.row_layout import choose_row_layout
+from tacos.methods.samples.table_layout import Row
+from tacos.methods.samples.training_marks import refuse_bad_answer
 from tacos.records import SAMPLES, Reject, Sample, Turn, WrittenRow
 
 LARGEST_SCORE = 1e12
@@ -116,6 +118,7 @@ def parse_sample(
     try:
         fields = add_mapped_fields(row, settings)
         layout = choose_row_layout(fields, settings)
+        refuse_bad_answer(fields, settings)
         turns = keep_answered_turns(read_turns(fields, layout, settings.roles))
     except UnusableRow as problem:
         return Reject(
@@ -290,6 +293,6 @@ def _read_given_score(value: Any) -> float | None:
         return None
     try:
         score = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return score if abs(score) <= LARGEST_SCORE else None

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from tacos.methods.samples.cells import (
     UnusableRow,
     content_to_text,
     is_blank,
     is_empty,
+    render_json,
 )
 
 Message = Mapping[str, Any]
@@ -77,7 +76,7 @@ def render_tool_calls(message: Message) -> str:
     calls = get_tool_calls(message)
     if calls is None or isinstance(calls, str):
         return calls or ""
-    return orjson.dumps(calls, default=str).decode()
+    return render_json(calls)
 
 
 def _has(message: Message, name: str) -> bool:
@@ -94,4 +93,4 @@ def _render_value(value: Any) -> str:
     try:
         return content_to_text(value)
     except UnusableRow:
-        return orjson.dumps(value, default=str).decode()
+        return render_json(value)

@@ -1,0 +1,115 @@
+"""How a row is read, and the layout of rows whose question and answer have columns of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from tacos.methods.samples.column_names import (
+    CONTEXTS,
+    COUPLES,
+    DEFINITIONS,
+    FINAL_ANSWERS,
+    GENERAL_INSTRUCTIONS,
+    HISTORIES,
+    INSTRUCTIONS,
+    QUESTIONS,
+    REASONINGS,
+    RESPONSES,
+    SYSTEMS,
+    Columns,
+    find_first_column,
+    normalise_name,
+)
+
+Row = Mapping[str, Any]
+
+
+class RowLayout(NamedTuple):
+    """How to read a row, and the columns that matter ("" for none).
+
+    In a conversation, `instruction` is the column of the messages, and `response` one whose answer
+    follows where the messages end with a question. In the self-instruct format, `response` is the
+    column of the instances; in a tree, `instruction` that of the first message.
+    """
+
+    format: Literal["conversation", "self-instruct", "columns", "tree"]
+    instruction: str
+    input: str = ""
+    response: str = ""
+    system: str = ""
+    history: str = ""
+    question: str = ""
+    """What an instruction is about, in a column of its own."""
+    reasoning: str = ""
+    """What leads to the answer and stands before it."""
+    is_preference: bool = False
+    """Whether the response is the answer whatever else answers the question."""
+
+
+def choose_table_layout(
+    columns: Columns,
+    format: str,
+    instruction: str,
+    input: str,
+    response: str,
+    system: str,
+) -> RowLayout | None:
+    """The layout of rows with question and answer in columns of their own, if the columns fit."""
+    system = system or find_first_column(SYSTEMS, columns)
+    question = instruction or find_first_column(INSTRUCTIONS, columns)
+
+    instances = find_first_column(("instances",), columns)
+    may_be_self_instruct = format in ("auto", "self-instruct")
+    if may_be_self_instruct and question and instances and not response:
+        return RowLayout(
+            "self-instruct",
+            question,
+            response=instances,
+            system=system,
+        )
+
+    # The usual names have failed: couples of names, then `input` as the question.
+    answer = response
+    if not question and not response:
+        question, answer = _find_couple(columns)
+    if not question:
+        question = find_first_column(("input",), columns, (input,))
+    if not answer:
+        answer = find_first_column(RESPONSES, columns, (question, input))
+    if not question or not answer or format == "self-instruct":
+        return None
+    contexts: Columns = CONTEXTS
+    if normalise_name(question) in DEFINITIONS:
+        contexts = (*CONTEXTS, "inputs")
+    context = input or find_first_column(contexts, columns, (question, answer))
+    about = ""
+    # An instruction that is named by a setting is whole.
+    if not instruction and normalise_name(question) in GENERAL_INSTRUCTIONS:
+        about = find_first_column(QUESTIONS, columns, (answer, context))
+    reasoning = ""
+    if not response and normalise_name(answer) in FINAL_ANSWERS:
+        reasoning = find_first_column(REASONINGS, columns)
+    return RowLayout(
+        "columns",
+        question,
+        input=context,
+        response=answer,
+        system=system,
+        history=find_first_column(HISTORIES, columns),
+        question=about,
+        reasoning=reasoning,
+    )
+
+
+def _find_couple(columns: Columns) -> tuple[str, str]:
+    """Question and answer columns from `COUPLES`, or ("", "")."""
+    usual = find_first_column(("input",), columns)
+    for names in COUPLES:
+        # Beside an input, `source` names where the row is from.
+        if usual and names == ("source", "target"):
+            continue
+        question, answer = (find_first_column((name,), columns) for name in names)
+        if question and answer:
+            return question, answer
+    return "", ""
