@@ -31,12 +31,6 @@ Without = Annotated[
     list[str] | None,
     typer.Option("--without", help="a rule of the preset that is left out, repeatable"),
 ]
-Against = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="drop rows that contain a prompt of this evaluation set, a file; repeatable"
-    ),
-]
 MinLength = Annotated[
     int | None, typer.Option(help="drop responses of fewer characters")
 ]
@@ -51,7 +45,7 @@ def clean(  # noqa: PLR0913 - the options of the command
     preset: Preset = "light",
     rules: Rules = None,
     without: Without = None,
-    against: Against = None,
+    against: options.Against = None,
     min_length: MinLength = None,
     max_length: MaxLength = None,
     settings: options.SettingsFile = None,

@@ -23,6 +23,8 @@ def select(  # noqa: PLR0913 - the options of the command
     glob: options.Glob = None,
     maps: options.Map = None,
     preference: options.Preference = None,
+    clean: options.Clean = None,
+    against: options.Against = None,
     n: options.SizeOrNone = None,
     output: options.Selected = Path("selected.jsonl"),
     run: options.Run = None,
@@ -73,6 +75,8 @@ def select(  # noqa: PLR0913 - the options of the command
 
       tacos select corpora -n 1000 --map instruction=q --map response=a.text
 
+      tacos select data.jsonl -n 1000 --clean light --against mt_bench.jsonl
+
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     _set_up_logging(verbose=verbose)
@@ -98,6 +102,7 @@ def select(  # noqa: PLR0913 - the options of the command
         seed=seed,
         select=selecting,
         **option_settings.build_ingest_settings(maps, preference),
+        **option_settings.build_clean_settings(clean, against),
         **option_settings.build_criteria_settings(criteria),
         **option_settings.build_normalise_settings(overrides, vocabulary),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from pathlib import Path
@@ -39,6 +40,19 @@ def read_toml_file(file: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"file {file} is not TOML: {error}") from None
+
+
+def digest_file(file: Path) -> str:
+    """32 hex digits (BLAKE2b) of the content of a file; `ConfigError` if it cannot be read."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, _new_hash).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"file {file}: {error.strerror}") from None
+
+
+def _new_hash() -> Any:
+    return hashlib.blake2b(digest_size=16)
 
 
 def _read_text(file: Path, kind: str = "file") -> str:

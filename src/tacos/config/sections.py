@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
 
 from tacos import amounts
 from tacos.amounts import QuotaAmount, SelectionSize
-from tacos.config.files import read_criteria_file, read_object_file
+from tacos.config.files import digest_file, read_criteria_file, read_object_file
 from tacos.config.section import SettingsSection
 from tacos.errors import ConfigError
 
@@ -46,6 +46,14 @@ def _normalise_source_quotas(value: Any) -> Any:
 def _normalise_tag_quotas(value: Any) -> Any:
     """Quotas of tags."""
     return _normalise_quotas(value, "tag")
+
+
+def _digest_files(value: Any) -> Any:
+    """File -> the hash of its content, of one file or several."""
+    if isinstance(value, Mapping):
+        return value
+    files = [value] if isinstance(value, str | Path) else value
+    return {str(file): digest_file(Path(file)) for file in files}
 
 
 def _read_switch(value: Any, on: str) -> Any:
@@ -97,6 +105,22 @@ class IngestSettings(SettingsSection):
     """A column or path that already holds scores: no judge is asked."""
     max_failure_rate: float = Field(0.02, ge=0, le=1)
     """A larger share of unreadable rows stops the run."""
+
+
+class CleanSettings(SettingsSection):
+    """Rows that are left out as they are read; see `tacos clean`."""
+
+    preset: Literal["off", "light", "strict"] = "off"
+    """The rules by which rows are left out: `light` or `strict`."""
+    against: Annotated[dict[str, str], BeforeValidator(_digest_files)] = {}
+    """Files of evaluation sets: rows with a prompt of theirs are left out. Given as a list of
+    files; kept with a hash of each, so that a changed file is noticed.
+    """
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any row may be left out."""
+        return self.preset != "off" or bool(self.against)
 
 
 class TagSettings(SettingsSection):

@@ -12,6 +12,7 @@ from tacos.config.section import SettingsSection
 from tacos.config.sections import (
     CascadeSettings,
     CheckSettings,
+    CleanSettings,
     ClusterSettings,
     IngestSettings,
     JudgeSettings,
@@ -34,6 +35,7 @@ class Settings(SettingsSection):
     seed: int = 1
     """The random seed: the same input, settings and seed give the same bytes."""
     ingest: IngestSettings = IngestSettings()
+    clean: CleanSettings = CleanSettings()
     tag: TagSettings = TagSettings()
     cascade: CascadeSettings = CascadeSettings()
     normalise: NormaliseSettings = NormaliseSettings()

@@ -106,6 +106,7 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
         prepared=stage.prepare(inputs.tables, inputs.settings, inputs.tool),
         settings=inputs.settings,
     )
+    unfit = stage.leave_out(inputs.tables, inputs.settings)
     duplicates = None
     if stage.distinct:
         duplicates = DuplicateFinder(stage.distinct, stage.name)
@@ -114,12 +115,25 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
     for number, output in _map_unfinished(work, batches, stage.where, inputs):
         if duplicates is not None:
             output = duplicates.drop(output)
+        output = _leave_out_rows(output, unfit)
         if output.original is not None:
             inputs.draft.write_original(number, output.original)
         inputs.draft.write(number, output.table, output.rejects)
         notes.update(output.notes)
         inputs.advance(output.table.height + output.rejects.height)
     return dict(notes)
+
+
+def _leave_out_rows(output: StageOutput, unfit: pl.DataFrame) -> StageOutput:
+    """The output without the unfit rows, which become rejects."""
+    if unfit.is_empty() or output.table.is_empty():
+        return output
+    ids = output.table.select("id")
+    found = unfit.join(ids, on="id", how="semi", maintain_order="left")
+    return output._replace(
+        table=output.table.filter(~pl.col("id").is_in(found["id"].implode())),
+        rejects=pl.concat([output.rejects, found]),
+    )
 
 
 def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, Any]:

@@ -21,7 +21,13 @@ from tacos.config import Settings
 from tacos.engines.base import Where
 from tacos.pipeline import conditions
 from tacos.pipeline.steps.pool import Tables
-from tacos.records import Reject, Reply, Request, StageOutput
+from tacos.records import (
+    Reject,
+    Reply,
+    Request,
+    StageOutput,
+    build_reject_frame,
+)
 
 Row = dict[str, Any]
 Condition = Callable[[Settings], bool]
@@ -29,6 +35,10 @@ Condition = Callable[[Settings], bool]
 
 def _prepare_nothing(tables: Tables, settings: Settings, tool: Any) -> None:
     return None
+
+
+def _leave_out_nothing(tables: Tables, settings: Settings) -> pl.DataFrame:
+    return build_reject_frame()
 
 
 def _has_no_answer(row: Row) -> None:
@@ -53,6 +63,8 @@ class BatchStage:
     work: Callable[[Any, Any, Settings], StageOutput]
     prepare: Callable[[Tables, Settings, Any], Any] = _prepare_nothing
     where: Where = "here"
+    leave_out: Callable[[Tables, Settings], pl.DataFrame] = _leave_out_nothing
+    """Rows of the batches that become rejects whatever `work` makes of them (a table REJECTS)."""
     distinct: str = ""
     """A column whose later repetitions are rejects ("duplicate of ...")."""
     gate: str = ""

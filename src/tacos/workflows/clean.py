@@ -12,44 +12,28 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
 from tacos.config import Settings
-from tacos.errors import ConfigError, InputError
-from tacos.formats import reading, sources, writing
+from tacos.errors import ConfigError
+from tacos.formats import sources, writing
 from tacos.formats.original_types import restore_types
-from tacos.methods.cleaning.contamination import (
-    Prompt,
-    PromptIndex,
-    list_evaluation_prompts,
-    split_words,
+from tacos.methods.cleaning.rules import PRESETS, RULES
+from tacos.pipeline.steps.cleaning import (
+    MAX_LENGTH,
+    MIN_LENGTH,
+    TEXTS,
+    CleaningRules,
+    EvaluationCounts,
+    find_unfit_rows,
+    read_evaluation_prompts,
 )
-from tacos.methods.cleaning.near_duplicates import NearDuplicateFinder
-from tacos.methods.cleaning.normalised_texts import hash_normalised
-from tacos.methods.cleaning.rules import PRESETS, RULES, find_row_fault
-from tacos.records import Reject, StageOutput, build_reject_frame
 from tacos.store.artifacts import Artifact, Store
-from tacos.store.exact_duplicates import DuplicateFinder
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.input_samples import read_samples
-
-MIN_LENGTH = 1
-MAX_LENGTH = 32_768
-"""Characters of a response, where the rule "lengths" is on and nothing else is said."""
-MOST_WITHOUT = 0.5
-"""The largest share of rows without a prompt that an evaluation set may have."""
-TEXTS = ("id", "instruction", "response")
-
-
-class EvaluationCounts(NamedTuple):
-    """Prompts of an evaluation set, its rows, and those of them that have no prompt."""
-
-    n_prompts: int
-    n_rows: int
-    n_without: int
 
 
 @dataclass(frozen=True)
@@ -125,13 +109,16 @@ def clean(  # noqa: PLR0913 - the options of the command
     target = arguments.to_path("output", output)
     writing.check_rows_writable(target)
     of_reading = resolve_settings(settings)
-    prompts, evaluation_sets = _read_prompts(evaluation_files)
+    prompts, evaluation_sets = read_evaluation_prompts(evaluation_files)
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
         source = sources.open_source(data, store.root)
         arguments.check_output_apart(target, source.files, data)
         samples = read_samples(source, _read_every_row(of_reading), store)
-        dropped = _apply_rules(samples, chosen, bounds, prompts)
+        dropped = find_unfit_rows(
+            lambda: samples.batches(TEXTS),
+            CleaningRules(chosen, bounds, prompts),
+        )
         n_kept = _write_kept_rows(samples, dropped, target)
         return _write_dropped_rows(
             samples,
@@ -176,137 +163,6 @@ def _read_every_row(settings: Settings) -> Settings:
     """Settings by which unreadable rows are dropped, however many they are."""
     ingest = settings.ingest.model_copy(update={"max_failure_rate": 1.0})
     return settings.model_copy(update={"ingest": ingest})
-
-
-def _apply_rules(
-    samples: Artifact,
-    rules: frozenset[str],
-    bounds: tuple[int, int],
-    prompts: Sequence[Prompt],
-) -> pl.DataFrame:
-    """The dropped rows by `records.REJECTS`: `stage` is the rule, in the order of the rules."""
-    rejects = [build_reject_frame()]
-    normalised = DuplicateFinder("key", "duplicates")
-    near = NearDuplicateFinder() if "near-duplicates" in rules else None
-    index = _build_index(prompts, samples)
-    ids: list[pl.Series] = []
-    for batch in samples.batches(TEXTS):
-        faults = list(_find_row_faults(batch, rules, bounds, index))
-        found = build_reject_frame(faults)
-        table = batch.join(
-            found.select("id"), on="id", how="anti", maintain_order="left"
-        )
-        rejects.append(found)
-        if "duplicates" in rules:
-            table, repeated = _drop_repeated(table, normalised)
-            rejects.append(repeated)
-        if near is not None:
-            near.add(table["instruction"], table["response"])
-            ids.append(table["id"])
-    if near is not None and ids:
-        rejects.append(_list_near_duplicates(near, pl.concat(ids)))
-    return pl.concat(rejects)
-
-
-def _find_row_faults(
-    batch: pl.DataFrame,
-    rules: frozenset[str],
-    bounds: tuple[int, int],
-    index: PromptIndex | None,
-) -> Iterator[Reject]:
-    """The rows that break a rule by themselves."""
-    least, greatest = bounds
-    for id_, instruction, response in batch.select(TEXTS).iter_rows():
-        fault = find_row_fault(instruction, response, rules)
-        if fault is not None:
-            rule, found = fault
-            yield Reject(id_, rule, found)
-        elif "lengths" in rules and not least <= len(response) <= greatest:
-            yield Reject(id_, "lengths", f"a response of {len(response):,} characters")
-        elif index is not None and (match := index.find(instruction)):
-            reason = (
-                f"{match.covered:.0%} of a prompt of {match.prompt.source}: "
-                f"{match.matched}"
-            )
-            yield Reject(id_, "contamination", reason)
-
-
-def _read_prompts(
-    files: Sequence[Any],
-) -> tuple[list[Prompt], dict[str, EvaluationCounts]]:
-    """The prompts of evaluation sets, and how many each has.
-
-    Raises `InputError` for a file without any, and for one that is mostly unreadable.
-    """
-    prompts: list[Prompt] = []
-    evaluation_sets: dict[str, EvaluationCounts] = {}
-    for file in files:
-        found: list[Prompt] = []
-        fields: set[str] = set()
-        n_rows = 0
-        n_without = 0
-        for batch in reading.read_rows(file):
-            n_rows += len(batch.rows) + len(batch.rejects)
-            n_without += len(batch.rejects)
-            for number, row in batch.rows:
-                fields.update(row)
-                source = f"{batch.file}:{number}"
-                texts = list_evaluation_prompts(row)
-                n_without += not texts
-                found += [Prompt(source, split_words(text)) for text in texts]
-        if not found:
-            raise InputError(
-                f"{file}: no prompts found; its fields are {', '.join(sorted(fields))}, "
-                "a field of prompts is called prompt, instruction, question or turns"
-            )
-        if n_without > MOST_WITHOUT * n_rows:
-            raise InputError(
-                f"{file}: {n_without:,} of {n_rows:,} rows are unreadable or have no prompt, "
-                "so contamination by them would go unseen; mend the file, or leave these rows out"
-            )
-        prompts += found
-        evaluation_sets[str(file)] = EvaluationCounts(len(found), n_rows, n_without)
-    return prompts, evaluation_sets
-
-
-def _build_index(
-    prompts: Sequence[Prompt],
-    samples: Artifact,
-) -> PromptIndex | None:
-    """The index of the prompts, with the frequencies of their words in the samples."""
-    if not prompts:
-        return None
-    vocabulary = {word for prompt in prompts for word in prompt.words}
-    n_rows_with: Counter[str] = Counter()
-    for batch in samples.batches(("instruction",)):
-        for instruction in batch["instruction"]:
-            n_rows_with.update(vocabulary.intersection(split_words(instruction)))
-    return PromptIndex(prompts, n_rows_with, int(samples.manifest["n_rows"]))
-
-
-def _drop_repeated(
-    table: pl.DataFrame,
-    finder: DuplicateFinder,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows whose normalised texts are new, and the rejects of the others."""
-    texts = table.select("instruction", "response").iter_rows()
-    keys = [hash_normalised(instruction, response) for instruction, response in texts]
-    keyed = table.with_columns(key=pl.Series(keys, dtype=pl.String))
-    output = finder.drop(StageOutput.without_rejects(keyed))
-    rejects = output.rejects.with_columns(
-        reason=pl.lit("but for case and punctuation ") + pl.col("raw")
-    )
-    return output.table.drop("key"), rejects
-
-
-def _list_near_duplicates(finder: NearDuplicateFinder, ids: pl.Series) -> pl.DataFrame:
-    """The near-duplicates, as rejects that name the row they repeat."""
-    rejects = []
-    for found in finder.find():
-        original = ids[found.original]
-        reason = f"{found.similarity:.0%} the same as {original}"
-        rejects.append(Reject(ids[found.row], "near-duplicates", reason))
-    return build_reject_frame(rejects)
 
 
 def _write_kept_rows(

@@ -136,6 +136,23 @@ def build_ingest_settings(
     return {"ingest": given} if given else {}
 
 
+def build_clean_settings(
+    preset: str | None,
+    against: Sequence[str] | None,
+) -> dict[str, Any]:
+    """The settings of `--clean` and `--against`.
+
+    >>> build_clean_settings("light", None)
+    {'clean': {'preset': 'light'}}
+    """
+    given: dict[str, Any] = {}
+    if preset is not None:
+        given["preset"] = preset
+    if against:
+        given["against"] = list(against)
+    return {"clean": given} if given else {}
+
+
 def parse_limits(
     sources: Sequence[str] | None,
     tags: Sequence[str] | None,

@@ -163,6 +163,18 @@ MinCorrectness = Annotated[
         help="skip rows whose correctness, by the judge, is below this (1 to 100)"
     ),
 ]
+Clean = Annotated[
+    str | None,
+    typer.Option(
+        help="leave broken, refused and repeated rows out: light or strict (`tacos clean`)"
+    ),
+]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="leave rows out that contain a prompt of this evaluation set, a file; repeatable"
+    ),
+]
 
 # Settings.
 Preset = Annotated[

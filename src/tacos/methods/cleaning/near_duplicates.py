@@ -267,6 +267,6 @@ def _load_minhash() -> Any:
     except ImportError:
         raise ConfigError(
             "near-duplicates need rensa: pip install 'tacos-select[clean]', "
-            "or --without near-duplicates"
+            "or go without them: --without near-duplicates, in tacos select --clean light"
         ) from None
     return rensa.RMinHash

@@ -1,0 +1,228 @@
+"""Finds the rows of a pool that the rules of cleaning drop, for `tacos clean` and for ingest.
+
+Rules read one row at a time, or compare rows with earlier ones or with the prompts of evaluation
+sets; see `tacos.methods.cleaning.rules`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.config.files import digest_file
+from tacos.errors import ConfigError, InputError
+from tacos.formats import reading
+from tacos.methods.cleaning.contamination import (
+    Prompt,
+    PromptIndex,
+    list_evaluation_prompts,
+    split_words,
+)
+from tacos.methods.cleaning.near_duplicates import NearDuplicateFinder
+from tacos.methods.cleaning.normalised_texts import hash_normalised
+from tacos.methods.cleaning.rules import PRESETS, find_row_fault
+from tacos.methods.samples import sample_parsing
+from tacos.pipeline.steps.pool import Tables
+from tacos.records import Reject, StageOutput, build_reject_frame
+from tacos.store.exact_duplicates import DuplicateFinder
+
+TEXTS = ("id", "instruction", "response")
+MIN_LENGTH = 1
+MAX_LENGTH = 32_768
+"""Characters of a response, where the rule "lengths" is on and nothing else is said."""
+MOST_WITHOUT = 0.5
+"""The largest share of rows without a prompt that an evaluation set may have."""
+
+ReadBatches = Callable[[], Iterator[pl.DataFrame]]
+
+
+class CleaningRules(NamedTuple):
+    """The names of rules, the least and the greatest length of a response, and the prompts of
+    evaluation sets.
+    """
+
+    names: frozenset[str]
+    bounds: tuple[int, int] = (MIN_LENGTH, MAX_LENGTH)
+    prompts: Sequence[Prompt] = ()
+
+
+class EvaluationCounts(NamedTuple):
+    """Prompts of an evaluation set, its rows, and those of them that have no prompt."""
+
+    n_prompts: int
+    n_rows: int
+    n_without: int
+
+
+def find_unfit_samples(tables: Tables, settings: Settings) -> pl.DataFrame:
+    """The rows of an input that the settings clean away, as rejects of the stage ingest.
+
+    Raises `ConfigError` where a rule lacks its library, `InputError` for an evaluation set without
+    prompts.
+    """
+    if not settings.clean.is_on:
+        return build_reject_frame()
+    names = frozenset(PRESETS.get(settings.clean.preset, ()))
+    for file, digest in settings.clean.against.items():
+        if digest_file(Path(file)) != digest:
+            raise ConfigError(
+                f"{file} has changed since these settings were made; name it again (--against)"
+            )
+    prompts, _ = read_evaluation_prompts([*settings.clean.against])
+    if prompts:
+        names |= {"contamination"}
+    unfit = find_unfit_rows(
+        lambda: _read_texts(tables, settings),
+        CleaningRules(names, prompts=prompts),
+    )
+    return unfit.select(
+        "id",
+        pl.lit("ingest").alias("stage"),
+        pl.format("clean: {}", "stage").alias("reason"),
+        pl.col("reason").alias("raw"),
+        pl.lit(False).alias("failure"),
+    )
+
+
+def _read_texts(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """The texts of the input's samples."""
+    # Raw rows as `tacos.formats.reading` yields them, no table.
+    source: Any = tables["input"]
+    for batch in source.batches():
+        samples, _ = sample_parsing.parse_sample_batch(batch, settings.ingest)
+        yield sample_parsing.samples_to_frame(samples).select(TEXTS)
+
+
+def find_unfit_rows(read: ReadBatches, rules: CleaningRules) -> pl.DataFrame:
+    """The rows to drop by `records.REJECTS`: `stage` is the rule, `reason` what was found.
+
+    Each call of `read` reads the samples from the first on, with the columns `TEXTS`.
+    """
+    rejects = [build_reject_frame()]
+    normalised = DuplicateFinder("key", "duplicates")
+    near = NearDuplicateFinder() if "near-duplicates" in rules.names else None
+    index = _build_index(rules.prompts, read)
+    ids: list[pl.Series] = []
+    for batch in read():
+        faults = list(_find_row_faults(batch, rules, index))
+        found = build_reject_frame(faults)
+        table = batch.join(
+            found.select("id"), on="id", how="anti", maintain_order="left"
+        )
+        rejects.append(found)
+        if "duplicates" in rules.names:
+            table, repeated = _drop_repeated(table, normalised)
+            rejects.append(repeated)
+        if near is not None:
+            near.add(table["instruction"], table["response"])
+            ids.append(table["id"])
+    if near is not None and ids:
+        rejects.append(_list_near_duplicates(near, pl.concat(ids)))
+    return pl.concat(rejects)
+
+
+def read_evaluation_prompts(
+    files: Sequence[Any],
+) -> tuple[list[Prompt], dict[str, EvaluationCounts]]:
+    """The prompts of evaluation sets, and how many each has.
+
+    Raises `InputError` for a file without any, and for one that is mostly unreadable.
+    """
+    prompts: list[Prompt] = []
+    evaluation_sets: dict[str, EvaluationCounts] = {}
+    for file in files:
+        found: list[Prompt] = []
+        fields: set[str] = set()
+        n_rows = 0
+        n_without = 0
+        for batch in reading.read_rows(file):
+            n_rows += len(batch.rows) + len(batch.rejects)
+            n_without += len(batch.rejects)
+            for number, row in batch.rows:
+                fields.update(row)
+                source = f"{batch.file}:{number}"
+                texts = list_evaluation_prompts(row)
+                n_without += not texts
+                found += [Prompt(source, split_words(text)) for text in texts]
+        if not found:
+            raise InputError(
+                f"{file}: no prompts found; its fields are {', '.join(sorted(fields))}, "
+                "a field of prompts is called prompt, instruction, question or turns"
+            )
+        if n_without > MOST_WITHOUT * n_rows:
+            raise InputError(
+                f"{file}: {n_without:,} of {n_rows:,} rows are unreadable or have no prompt, "
+                "so contamination by them would go unseen; mend the file, or leave these rows out"
+            )
+        prompts += found
+        evaluation_sets[str(file)] = EvaluationCounts(len(found), n_rows, n_without)
+    return prompts, evaluation_sets
+
+
+def _find_row_faults(
+    batch: pl.DataFrame,
+    rules: CleaningRules,
+    index: PromptIndex | None,
+) -> Iterator[Reject]:
+    """The rows that break a rule by themselves."""
+    least, greatest = rules.bounds
+    for id_, instruction, response in batch.select(TEXTS).iter_rows():
+        fault = find_row_fault(instruction, response, rules.names)
+        if fault is not None:
+            rule, found = fault
+            yield Reject(id_, rule, found)
+        elif "lengths" in rules.names and not least <= len(response) <= greatest:
+            yield Reject(id_, "lengths", f"a response of {len(response):,} characters")
+        elif index is not None and (match := index.find(instruction)):
+            reason = (
+                f"{match.covered:.0%} of a prompt of {match.prompt.source}: "
+                f"{match.matched}"
+            )
+            yield Reject(id_, "contamination", reason)
+
+
+def _build_index(
+    prompts: Sequence[Prompt],
+    read: ReadBatches,
+) -> PromptIndex | None:
+    """The index of the prompts, with the frequencies of their words in the samples."""
+    if not prompts:
+        return None
+    vocabulary = {word for prompt in prompts for word in prompt.words}
+    n_rows_with: Counter[str] = Counter()
+    n_rows = 0
+    for batch in read():
+        n_rows += batch.height
+        for instruction in batch["instruction"]:
+            n_rows_with.update(vocabulary.intersection(split_words(instruction)))
+    return PromptIndex(prompts, n_rows_with, n_rows)
+
+
+def _drop_repeated(
+    table: pl.DataFrame,
+    finder: DuplicateFinder,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows whose normalised texts are new, and the rejects of the others."""
+    texts = table.select("instruction", "response").iter_rows()
+    keys = [hash_normalised(instruction, response) for instruction, response in texts]
+    keyed = table.with_columns(key=pl.Series(keys, dtype=pl.String))
+    output = finder.drop(StageOutput.without_rejects(keyed))
+    rejects = output.rejects.with_columns(
+        reason=pl.lit("but for case and punctuation ") + pl.col("raw")
+    )
+    return output.table.drop("key"), rejects
+
+
+def _list_near_duplicates(finder: NearDuplicateFinder, ids: pl.Series) -> pl.DataFrame:
+    """The near-duplicates, as rejects that name the row they repeat."""
+    rejects = []
+    for found in finder.find():
+        original = ids[found.original]
+        reason = f"{found.similarity:.0%} the same as {original}"
+        rejects.append(Reject(ids[found.row], "near-duplicates", reason))
+    return build_reject_frame(rejects)
