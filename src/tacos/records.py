@@ -170,7 +170,7 @@ class WatchableModel(Protocol):
     """A model whose questions cost money: it reports each of them to a watch, and stops if told."""
 
     def watch(self, watch: AnswerWatch) -> bool:
-        """Report to `watch` from now on; False where some questions would not be reported."""
+        """Report to `watch` from now on; False where no question would be reported."""
         ...
 
 

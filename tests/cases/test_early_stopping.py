@@ -25,10 +25,11 @@ from tacos.config import load_settings
 from tacos.errors import FailureRateError, LLMError
 from tacos.llm.chat.grouped_model import GroupedModel
 from tacos.llm.client import Client
+from tacos.models import judge
 from tacos.models.judge_panel import JudgePanel
 from tacos.pipeline.answer_watch import StageWatch
 from tacos.pipeline.stages import find_stage
-from tacos.records import Model, Request, WatchableModel
+from tacos.records import Model, Reply, Request, WatchableModel
 
 __all__ = ["book", "connect", "environment"]
 
@@ -156,6 +157,64 @@ def test_one_member_of_a_panel_is_enough(connect: Connect) -> None:
             panel.answer(line_up(requests))
         assert broken.asked.total() <= N_NOTHING + broken.most_in_flight
     assert re.search(r" used \(.*\), \d+ of \d+ by broken", str(error.value))
+
+
+def test_a_stop_that_a_group_shows_stops_the_stage(connect: Connect) -> None:
+    """The fifteenth answer shows it, and is a good one. Before: the error was thrown away, and the
+    watch, which says it once, stopped nothing any more.
+    """
+    with FaultServer() as server:
+        model = GroupedModel(connect(server.url), "tag", 4)
+        watching = watch(model)
+        for place in range(13):
+            reply = Reply("{}") if place < 3 else Reply(None, failure="it is empty")
+            assert watching.answer(place, reply) is None
+        requests = [
+            replace(request, place=13 + number)
+            for number, request in enumerate(tag_requests(40))
+        ]
+        with pytest.raises(FailureRateError, match="stage tag: stopped early"):
+            model.answer(requests)
+
+
+def test_a_panel_with_the_embedded_judge_is_watched(connect: Connect) -> None:
+    """The client has tagged before. Before: its failures as a judge stopped "stage tag"."""
+    with FaultServer() as server:
+        client = connect(server.url)
+        watch(client)
+        client.answer(line_up(tag_requests(40)))
+        n_before = server.asked.total()
+        server.behaviour.change = content("?")
+        server.most_in_flight = 0
+        panel = JudgePanel({"tiny-1": client, "embedded": judge.load()})
+        watch(panel, "judge")
+        requests = [
+            replace(request, model=name)
+            for request in judge_requests(200)
+            for name in panel.members
+        ]
+        with pytest.raises(FailureRateError, match="stage judge: stopped early"):
+            panel.answer(line_up(requests))
+        n_asked = server.asked.total() - n_before
+        assert n_asked <= N_NOTHING + server.most_in_flight
+
+
+def test_answers_that_only_the_stage_refuses_stop_it(tmp_path: Path) -> None:
+    """JSON by the schema, but an empty text is no rewrite. Before: every row was asked first."""
+    data = [
+        {"instruction": f"Name {n} rivers of land {n}.", "output": f"River {n}."}
+        for n in range(320)
+    ]
+    done = tacos.select(data, n=300, run=tmp_path / "run")
+    empty = content('{"faults": "It is too short.", "response": " "}')
+    with FaultServer(Behaviour(change=empty)) as server:
+        settings = {"llm": {"base_url": server.url, "model": "tiny-1"}}
+        with pytest.raises(
+            FailureRateError, match="stage rewrite: stopped early"
+        ) as error:
+            tacos.refine(done.run, settings, ledger=tmp_path / "ledger.sqlite")
+        assert "x empty response" in str(error.value)
+        assert server.asked.total() < 300
 
 
 def test_the_setting_turns_it_off(connect: Connect) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 
 from tacos.config import Settings
 from tacos.errors import FailureRateError
@@ -17,8 +18,8 @@ from tacos.pipeline.failure_gate import (
     read_failure_limit,
     suggest_remedy,
 )
-from tacos.pipeline.stage_shapes import Stage
-from tacos.records import Reply
+from tacos.pipeline.stage_shapes import PromptStage, Row, Stage
+from tacos.records import Reject, Reply
 
 HOW_TO_GO_ON = "--set llm.stop_early=false asks all the same; what was answered is kept"
 
@@ -31,12 +32,16 @@ class StageWatch:
         stage: Stage,
         settings: Settings,
         n_all: int | None = None,
+        rows: Mapping[int, Row] | None = None,
     ) -> None:
-        """`n_all`: the number of all questions of the stage, if it is known."""
+        """`n_all`: the number of all questions of the stage, if it is known; `rows`: those of the
+        first questions, by place, to see whether the stage can use what they are answered.
+        """
         self.stage = stage
         self.limit = read_failure_limit(stage, settings)
         self.is_on = settings.llm.stop_early
         self._test = SequentialTest(self.limit, n_all)
+        self._rows = rows or {}
         self._reasons: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
         # by the judge of a panel
@@ -52,12 +57,11 @@ class StageWatch:
         judge: str = "",
     ) -> FailureRateError | None:
         """See `AnswerWatch.answer`; `judge` is the judge of a panel that answered."""
-        failed = reply.text is None
+        reason = self._find_failure(place, reply)
         with self._lock:
-            self._test.answer(place, failed=failed)
+            self._test.answer(place, failed=bool(reason))
             self._n_answers[judge] += 1
-            if failed:
-                reason = reply.failure or "no reply"
+            if reason:
                 self._reasons[reason] += 1
                 self._examples.setdefault(reason, reply.raw)
                 self._n_failures[judge] += 1
@@ -70,6 +74,16 @@ class StageWatch:
         with self._lock:
             self._test.count(n, n_failed)
             return self.is_on and self._test.has_failed
+
+    def _find_failure(self, place: int | None, reply: Reply) -> str:
+        """Why a reply cannot be used; "" where it can, as far as that is known without its row."""
+        if reply.text is None:
+            return reply.failure or "no reply"
+        row = self._rows.get(place) if place is not None else None
+        if row is None or not isinstance(self.stage, PromptStage):
+            return ""
+        result = self.stage.parse(row, reply)
+        return result.reason if isinstance(result, Reject) else ""
 
     def _judge(self) -> FailureRateError | None:
         """The error that stops the stage, if it is to stop."""

@@ -19,7 +19,7 @@ import polars as pl
 from tacos import prompts
 from tacos.config import Settings
 from tacos.pipeline.failure_gate import find_settings_section
-from tacos.pipeline.stage_shapes import PromptStage
+from tacos.pipeline.stage_shapes import PromptStage, Row
 from tacos.records import Reply, Request
 
 N_FIRST = 400
@@ -42,6 +42,8 @@ class FirstQuestions:
 
     n_all: int
     requests: Mapping[RowPlace, Request] = field(default_factory=dict)
+    rows: Mapping[int, Row] = field(default_factory=dict)
+    """The rows of these requests, by their place in line."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def draw_first_questions(
     template_hash = prompts.hash_template(template)
     section = getattr(settings, find_settings_section(stage))
     requests = {}
+    rows = {}
     for number, row in enumerate(drawn.iter_rows(named=True)):
         place = RowPlace(row.pop(BATCH), row.pop(ROW))
         if place.batch in finished or stage.given(row) is not None:
@@ -93,7 +96,8 @@ def draw_first_questions(
             section,
         )
         requests[place] = replace(request, place=number)
-    return FirstQuestions(n_all, requests)
+        rows[number] = row
+    return FirstQuestions(n_all, requests, rows)
 
 
 def draw_rows(

@@ -192,7 +192,7 @@ def _ask_first_questions(
         questions,
         inputs.draft.finished,
     )
-    watch = StageWatch(stage, settings, first.n_all)
+    watch = StageWatch(stage, settings, first.n_all, first.rows)
     if not model.watch(watch):
         return watch, False, FirstReplies()
     requests = list(first.requests.values())

@@ -125,10 +125,16 @@ class GroupedModel:
         return replies
 
     def _report(self, request: Request, reply: Reply) -> None:
-        """Tell the watch of an answer that a group gave; the client tells of the others."""
+        """Tell the watch of an answer that a group gave; the client tells of the others.
+
+        Raises what the watch says: it says it once.
+        """
         self._is_proven = True
-        if self._watch is not None:
-            self._watch.answer(request.place, reply)
+        if self._watch is None:
+            return
+        error = self._watch.answer(request.place, reply)
+        if error is not None:
+            raise error
 
     def _build_member(self, request: Request) -> RenderedRequest:
         return grouped_prompts.build_group_member(
