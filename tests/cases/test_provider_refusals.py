@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,11 +141,6 @@ FIELDS = {
         b"unknown field `seed`, expected one of `messages`, `temperature`, `top_p`",
         "seed",
     ),
-    "tgi": (
-        422,
-        {"error": "Input validation error: `top_p` must be > 0.0 and < 1.0"},
-        "top_p",
-    ),
     "litellm, as 500": (
         500,
         error("UnsupportedParamsError: this model does not support temperature=0.6"),
@@ -218,6 +214,89 @@ def test_an_optional_field_that_is_refused_is_dropped_once(
         assert refusal.n_refused == 1, "the ledger remembers what the server takes"
     keys = [render_request(question, "tiny-1", EXTRA).key for question in questions]
     assert [reply.key for reply in replies] == keys
+
+
+VALUES = {
+    "a range": (
+        400,
+        error("temperature must be between 0 and 1, received 1.5"),
+        ("temperature", 1.5, "tag.temperature"),
+    ),
+    "claude": (
+        400,
+        {"type": "error", **error("temperature: range: 0..1")},
+        ("temperature", 1.5, "tag.temperature"),
+    ),
+    "gigachat": (
+        422,
+        {"status": 422, "message": "Invalid params: temperature not in range (0, inf)"},
+        ("temperature", 0.0, "tag.temperature"),
+    ),
+    "tgi": (
+        422,
+        {"error": "Input validation error: `temperature` must be strictly positive"},
+        ("temperature", 0.0, "tag.temperature"),
+    ),
+    "pydantic": (
+        422,
+        {
+            "detail": [
+                {
+                    "loc": ["body", "temperature"],
+                    "msg": "Input should be less than or equal to 1",
+                    "input": 1.5,
+                }
+            ]
+        },
+        ("temperature", 1.5, "tag.temperature"),
+    ),
+    "qwen, a field of the body": (
+        400,
+        error("Range of top_p should be (0.0, 1.0)"),
+        ("top_p", 1.5, "llm.body"),
+    ),
+    "as 500": (
+        500,
+        error("invalid request: top_k must be at least 1 or be -1"),
+        ("top_k", 0, "llm.body"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_a_value_that_is_refused_is_named_not_dropped(
+    case: str, connect: Connect
+) -> None:
+    """Before: the field was left out, and answers at the server's own temperature were stored under
+    keys that say 1.5.
+    """
+    status, body, (name, value, setting) = VALUES[case]
+    refusal = Refusal(status, body, lambda body: body.get(name) == value)
+    sampling = {"temperature": 0.6}
+    extra = {}
+    if setting == "llm.body":
+        extra = {name: value}
+    else:
+        sampling = {name: value}
+    questions = [replace(each, sampling=sampling) for each in tag_requests(60)]
+    with FaultServer(Behaviour(script=refusal)) as server:
+        client = connect(server.url, body=extra)
+        with pytest.raises(LLMError) as stopped:
+            client.answer(questions)
+        assert f"{name} is {value}: set {setting} to" in str(stopped.value)
+        assert f'llm.omit=["{name}"]' in str(stopped.value)
+        assert client.form.dropped == ()
+        assert refusal.n_refused == server.asked.total() <= 32
+
+
+def test_a_value_that_means_the_same_as_none_is_dropped(connect: Connect) -> None:
+    """TGI takes no `top_p` of 1, which is what it does without one."""
+    words = "Input validation error: `top_p` must be > 0.0 and < 1.0"
+    refusal = Refusal(422, {"error": words}, has("top_p"))
+    with FaultServer(Behaviour(script=refusal)) as server:
+        client = connect(server.url, body={"top_p": 1.0}, concurrency=1)
+        assert all(reply.text for reply in client.answer(tag_requests(3)))
+        assert (refusal.n_refused, client.form.dropped) == (1, ("top_p",))
 
 
 def test_many_requests_in_flight_learn_of_a_refusal_together(

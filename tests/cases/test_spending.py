@@ -148,6 +148,18 @@ def test_without_a_price_it_says_so(data: Path) -> None:
     assert line["usd"] is None
 
 
+def test_vectors_without_a_price_name_their_own_setting(data: Path) -> None:
+    """Before: "set llm.price_in and llm.price_out", which were set, and no dollars in all."""
+    vectors = ("--set", "normalise.encoder=endpoint:tiny-1")
+    with FaultServer() as server:
+        printed = select(data, server, *PRICES, *vectors, "--until", "normalise")
+    told = " ".join(printed.split())
+    assert "unknown price (set embed.price_in)" in told
+    assert "llm.price_in" not in told
+    (line,) = show(data.parent)["spending"]["tag"]
+    assert f"{line['usd']:.4f} usd and an unknown price" in told
+
+
 def test_the_ledger_knows_the_prices_that_were_set(data: Path) -> None:
     """Before: "unknown price"."""
     ledger = data.parent / "ledger"

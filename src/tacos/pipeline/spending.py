@@ -1,8 +1,9 @@
 """What the answers of a stage cost, whichever command paid for them, as counts in the notes of its
 manifest.
 
-A reply counts once in a stage, however many rows share it. A question that was asked again counts
-with both replies. While a stage runs its counts are flat, so that those of its parts add up.
+A reply counts once in a stage, however many rows share it. A question that was asked again, or
+anew, counts with all its replies. While a stage runs its counts are flat, so that those of its
+parts add up.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from tacos.records import PaidReply, Reply
 
 PAID = "paid"
 """The first word of a count, before the figure, the way and the model."""
-FIGURES = ("requests", "vectors", "prompt_tokens", "answer_tokens")
 
 
 class SpendingCounter:

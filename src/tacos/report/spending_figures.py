@@ -57,9 +57,22 @@ def _describe_lines(lines: list[dict[str, Any]]) -> str:
     if sums["vectors"]:
         texts.append(f"{sums['vectors']:,} vectors")
     texts.append(f"{sums['prompt_tokens']:,} tokens in, {sums['answer_tokens']:,} out")
-    dollars = [line["usd"] for line in lines]
-    if None in dollars:
-        texts.append("unknown price (set llm.price_in and llm.price_out)")
-    else:
-        texts.append(f"{sum(dollars):.4f} usd")
+    texts.append(_describe_dollars(lines))
     return ", ".join(texts)
+
+
+def _describe_dollars(lines: list[dict[str, Any]]) -> str:
+    """Dollars as far as prices are known, and which settings would tell the others."""
+    priced = [line["usd"] for line in lines if line["usd"] is not None]
+    text = f"{sum(priced):.4f} usd"
+    unpriced = [line for line in lines if line["usd"] is None]
+    if not unpriced:
+        return text
+    # Vectors have a section of their own, and no answer.
+    settings = []
+    if any("vectors" not in line for line in unpriced):
+        settings.append("llm.price_in and llm.price_out")
+    if any("vectors" in line for line in unpriced):
+        settings.append("embed.price_in")
+    unknown = f"unknown price (set {' and '.join(settings)})"
+    return f"{text} and an {unknown}" if priced else unknown

@@ -49,9 +49,9 @@ class LedgerEncoder:
     ledger: Ledger
     rules: ReplyRules
     origins: dict[str, str] = field(default_factory=dict)
+    """Ledger key -> the other endpoint that gave its vector, of those that were used so far."""
     paid: dict[str, PaidReply] = field(default_factory=dict)
     """Ledger key -> what its vector cost, of those that were used so far."""
-    """Ledger key -> the other endpoint that gave its vector."""
 
     @property
     def other_endpoints(self) -> dict[str, int]:

@@ -50,6 +50,13 @@ LISTING = re.compile(
     re.IGNORECASE,
 )
 """Where a complaint goes on with the fields that the server does take."""
+RANGE = re.compile(
+    r"\bbetween\b|\brange\b|\b(less|greater|larger|smaller|lower|higher) than\b"
+    r"|\bat (most|least)\b|[<>≤≥]=?\s*-?\d|\bpositive\b|non-?negative|\bexceed"
+    r"|\b(max|min)imum\b|\d\s*\.\.\s*\d|too (large|high|low|small)|范围|大于|小于",
+    re.IGNORECASE,
+)
+"""What a server says of a field that it takes, but not with this value."""
 EITHER = re.compile(
     r"\bboth\b|only one|either|simultaneous|together|mutually", re.IGNORECASE
 )
@@ -62,6 +69,8 @@ class RefusedPart(NamedTuple):
 
     kind: PartKind
     names: tuple[str, ...] = ()
+    is_value: bool = False
+    """Whether the server takes these fields, but not with their values."""
 
 
 def find_refused_part(
@@ -74,7 +83,7 @@ def find_refused_part(
 
     >>> complaint = ServerComplaint("'temperature' does not support 0", frozenset(), frozenset())
     >>> find_refused_part(complaint, ["temperature", "top_p"])
-    RefusedPart(kind='fields', names=('temperature',))
+    RefusedPart(kind='fields', names=('temperature',), is_value=False)
     """
     text = complaint.text
     if _refuses_system(text):
@@ -83,16 +92,17 @@ def find_refused_part(
         return RefusedPart("stream")
     optional = [name for name in fields if name != "max_tokens"]
     parameters = {_normalise_name(name) for name in complaint.parameters}
-    named = [name for name in optional if _normalise_name(name) in parameters]
-    if named:
-        return RefusedPart("fields", tuple(named))
     # Only what stands before the list of fields that are taken is a complaint.
     refusal = text[: _find_listing(text)]
+    is_value = RANGE.search(refusal) is not None and EITHER.search(refusal) is None
+    named = [name for name in optional if _normalise_name(name) in parameters]
+    if named:
+        return RefusedPart("fields", tuple(named), is_value)
     if TOKENS_FIELD.search(refusal) or _is_mentioned("max_tokens", refusal):
         return RefusedPart("tokens")
     named = [name for name in optional if _is_mentioned(name, refusal)]
-    if named and REFUSING.search(refusal):
-        return RefusedPart("fields", _choose_fields(named, refusal))
+    if named and (is_value or REFUSING.search(refusal)):
+        return RefusedPart("fields", _choose_fields(named, refusal), is_value)
     if FORMAT.search(text) or "response_format" in complaint.parameters:
         return RefusedPart("format")
     return None

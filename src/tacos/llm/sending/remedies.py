@@ -5,6 +5,8 @@ Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tacos.config import LLMSettings
 from tacos.llm.chat.body_json import EnvelopeError, ForeignReplyError
 from tacos.llm.chat.messages import RenderedRequest
@@ -21,6 +23,8 @@ SECTIONS = {
     "reword": "refine",
 }
 """By the first word of a task: the section of its settings, where that has another name."""
+NEUTRAL = {("top_p", 1)}
+"""Fields and values that mean the same as to leave the field out."""
 
 
 def explain_row(
@@ -44,13 +48,32 @@ def suggest_shorter(question: RenderedRequest, kind: Kind) -> str:
     task = question.task
     if task == "embed":
         return "lower embed.max_chars (--set embed.max_chars=...)"
-    first_word = task.partition("-")[0]
-    section = SECTIONS.get(first_word, first_word)
+    section = _find_section(question)
     n_tokens = question.sampling.get("max_tokens")
     shorter_answer = f"--set {section}.max_tokens=... (now {n_tokens})"
     if kind == "answer-too-long" or section == "normalise":
         return f"lower {shorter_answer}"
     return f"lower {shorter_answer}, or --set {section}.max_chars=..."
+
+
+def suggest_values(
+    question: RenderedRequest,
+    names: Sequence[str],
+    settings: LLMSettings,
+) -> str:
+    """The settings whose values a server does not take; "" where these mean the same as none."""
+    section = _find_section(question)
+    texts = []
+    for name in names:
+        value = question.sampling.get(name)
+        if (name, value) in NEUTRAL:
+            continue
+        setting = "llm.body" if name in settings.body else f"{section}.{name}"
+        texts.append(
+            f"{name} is {value}: set {setting} to what the server takes, or leave it out "
+            f"(--set 'llm.omit=[\"{name}\"]')"
+        )
+    return "; ".join(texts)
 
 
 def explain_unreadable(response: HttpResponse, error: EnvelopeError) -> str:
@@ -78,6 +101,12 @@ def suggest_fix(
     if not is_chat:
         return f"check {setting} and the MODEL in endpoint:MODEL"
     return f"check {setting}, the URL up to /v1, and llm.model (--model)"
+
+
+def _find_section(question: RenderedRequest) -> str:
+    """The section of the settings that a question was made by."""
+    first_word = question.task.partition("-")[0]
+    return SECTIONS.get(first_word, first_word)
 
 
 def name_address_setting(*, is_chat: bool) -> str:

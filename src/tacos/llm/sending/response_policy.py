@@ -247,10 +247,24 @@ class ResponsePolicy:
             if action.kind == "no-credit":
                 fix = remedies.NO_CREDIT
             return self._stop(f"{action.reason}{target}; {fix}")
+        wrong_values = self._suggest_values(request, action)
+        if wrong_values:
+            return self._stop(f"{action.reason}; {wrong_values}")
         if self._ask_otherwise(request, action):
             return Retry()
         reason = remedies.explain_row(request.question, action, self.settings)
         return GiveUp(reason, _decode(response.body))
+
+    def _suggest_values(
+        self, request: InFlightRequest, action: error_statuses.ErrorAction
+    ) -> str:
+        """The settings to change where the server does not take their values; "" where that is not
+        what is wrong. Without its field, a request would be answered by another setting.
+        """
+        part = action.part
+        if part is None or not part.is_value or not self.format.answers:
+            return ""
+        return remedies.suggest_values(request.question, part.names, self.settings)
 
     def _ask_otherwise(
         self, request: InFlightRequest, action: error_statuses.ErrorAction
