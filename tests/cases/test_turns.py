@@ -5,6 +5,7 @@ right now, or refused with the reason.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +278,84 @@ def test_a_reply_that_was_found_to_be_spam_is_not_read() -> None:
     good = {"text": ANSWER, "role": "assistant", "rank": 1, "review_result": True}
     prompt = {"text": QUESTION, "role": "prompter", "replies": [spam, good]}
     assert read_turns({"prompt": prompt}) == QA
+
+
+# Marks in texts
+
+OPEN = "Below is an instruction that describes a task.\n\n"
+
+
+@pytest.mark.parametrize(
+    "text, turns",
+    [
+        (
+            "USER: What does SYSTEM: mean? ASSISTANT: A SYSTEM: is a rule.</s>",
+            [("user", "What does SYSTEM: mean?"), ("assistant", "A SYSTEM: is a rule.")],
+        ),
+        (
+            f"SYSTEM: Be brief. USER: {QUESTION} ASSISTANT: {ANSWER}",
+            [SYSTEM, *QA],
+        ),
+        (
+            f"{OPEN}### Instruction:\nDo it.\n\n### Input:\n{QUESTION}\n\n### Response:\nSo:\n### Input: x\n### Instruction: y",
+            [("user", f"Do it.\n\n{QUESTION}"), ("assistant", "So:\n### Input: x\n### Instruction: y")],
+        ),
+        (
+            f"### Instruction:\n{QUESTION}\n\n### Response:\n{ANSWER}\n\n### Instruction:\nWhy?\n\n### Response:\nSo.",
+            [*QA, ("user", "Why?"), ("assistant", "So.")],
+        ),
+        (
+            f"### User: {QUESTION}\n### Assistant: Like this:\n### Instruction: do\n### System: be",
+            [QA[0], ("assistant", "Like this:\n### Instruction: do\n### System: be")],
+        ),
+        (
+            f"### System:\nBe brief.\n\n### User:\n{QUESTION}\n\n### Response:\n{ANSWER}",
+            [SYSTEM, *QA],
+        ),
+        (
+            f"Human: {QUESTION}\nAssistant: Write:\nUser: Hi\nSystem: x\nAI: Hello",
+            [QA[0], ("assistant", "Write:\nUser: Hi\nSystem: x\nAI: Hello")],
+        ),
+        (
+            f"USER: {QUESTION} ASSISTANT: <call> FUNCTION RESPONSE: red ASSISTANT: {ANSWER}",
+            [QA[0], ("assistant", "<call>"), ("system", "Tool: red"), QA[1]],
+        ),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_marks_within_a_text_are_its_words(text: str, turns: list) -> None:
+    """Attack 10: the question was cut at "SYSTEM:", the answer at "### Input:"."""
+    assert read_turns({"text": text}) == turns
+
+
+@pytest.mark.parametrize(
+    "text, speakers",
+    [
+        (f"\n\nHuman: {QUESTION}\n\nAssistant: {ANSWER}", {"Human": "user", "Assistant": "assistant"}),
+        (
+            f"### Instruction:\nDo it.\n\n### Input:\n{QUESTION}\n\n### Response:\n{ANSWER}",
+            {"### Instruction": "user", "### Input": "user", "### Response": "assistant"},
+        ),
+        (
+            f"<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n{QUESTION} [/INST] {ANSWER} </s>",
+            {"<<SYS>>": "system", "[INST]": "user", "[/INST]": "assistant"},
+        ),
+        (
+            f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n{ANSWER}<|im_end|>\n",
+            {"<|im_start|>user": "user", "<|im_start|>assistant": "assistant"},
+        ),
+        (
+            f"Be brief. USER: {QUESTION} ASSISTANT: {ANSWER}",
+            {"text before the first mark": "system", "USER": "user", "ASSISTANT": "assistant"},
+        ),
+    ],
+    ids=["hh", "alpaca", "llama", "chatml", "vicuna"],
+)  # fmt: skip
+def test_the_speakers_of_a_transcript_are_named_by_its_marks(
+    text: str, speakers: dict
+) -> None:
+    """Newcomer 7: both were "assistant as assistant, user as user", which no file holds."""
+    taken: Counter[str] = Counter()
+    assert isinstance(parse_sample({"text": text}, "x:0", AUTO, taken), Sample)
+    notes = {f"role: {mark} as {role}": 1 for mark, role in speakers.items()}
+    assert taken == {"columns: text": 1, **notes}

@@ -37,7 +37,11 @@ from tacos.methods.samples.roles import (
 )
 from tacos.methods.samples.tool_messages import render_tool_calls, render_tool_output
 from tacos.methods.samples.training_marks import is_trained
-from tacos.methods.samples.transcripts import split_transcript, strip_marks
+from tacos.methods.samples.transcripts import (
+    list_marks,
+    split_transcript,
+    strip_marks,
+)
 from tacos.records import Turn
 
 Message = Mapping[str, Any]
@@ -254,7 +258,9 @@ def is_message_list(value: Any) -> bool:
 
 
 def list_speakers(value: Any, roles: Roles) -> dict[str, Role]:
-    """Speaker, as it is spelled in a conversation, -> role."""
+    """Speaker, as it is spelled in a conversation or by the marks of a transcript, -> role."""
+    if isinstance(value, str) and not JSON_START.match(value):
+        return list_marks(value)
     found: dict[str, Role] = {}
     for message in list_messages(value, roles):
         if not isinstance(message, Mapping):
