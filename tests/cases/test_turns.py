@@ -9,10 +9,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from tacos.config import IngestSettings
+from tacos.errors import InputError
 from tacos.formats.reading import read_rows
 from tacos.methods.chats.chat import read_chat
 from tacos.methods.samples.row_rewriting import rewrite_row
@@ -359,3 +361,117 @@ def test_the_speakers_of_a_transcript_are_named_by_its_marks(
     assert isinstance(parse_sample({"text": text}, "x:0", AUTO, taken), Sample)
     notes = {f"role: {mark} as {role}": 1 for mark, role in speakers.items()}
     assert taken == {"columns: text": 1, **notes}
+
+
+def test_a_question_beside_an_instruction_is_its_input() -> None:
+    """Attack 10: only "Solve it step by step." was judged."""
+    row = {"instruction": "Solve it.", "question": QUESTION, "output": ANSWER}
+    assert read_turns(row)[0] == ("user", f"Solve it.\n\n{QUESTION}")
+    assert read_turns({**row, "instruction": QUESTION}) == QA
+    repeats = {**row, "instruction": f"Solve this: {QUESTION}"}
+    assert read_turns(repeats)[0] == ("user", f"Solve this: {QUESTION}")
+    assert read_chat(repeats, "x:0", AUTO).input == ""
+    assert read_turns({**row, "instruction": None}) == QA
+
+
+# Python data, CSV, and files of one object
+
+
+def test_values_of_numpy_are_read_as_python_s() -> None:
+    """Attack 22: "instruction is str_, not text", "the conversation is not a list"."""
+    messages = np.array([USER, ASSISTANT], dtype=object)
+    rows = [
+        {"messages": messages, "weight": np.float32(0.1), "ids": np.arange(2)},
+        {"instruction": np.str_(QUESTION), "input": np.float64("nan"), "output": np.str_(ANSWER)},
+        {"instruction": QUESTION, "input": pandas_null(), "output": np.int64(7)},
+        {"conversations": {"from": np.array(["human", "gpt"]), "value": np.array([QUESTION, ANSWER])}},
+    ]  # fmt: skip
+    (batch,) = read_rows(rows)
+    samples, rejects = parse_sample_batch(batch, AUTO)
+    assert not rejects, rejects
+    turns = [[tuple(turn) for turn in sample.turns] for sample in samples]
+    assert turns == [QA, QA, [QA[0], ("assistant", "7")], QA]
+    raw = json.loads(samples[0].raw)
+    assert raw == {"messages": [USER, ASSISTANT], "weight": 0.1, "ids": [0, 1]}
+    assert '"weight":0.1,' in samples[0].raw
+
+
+def pandas_null() -> Any:
+    """`pandas.NA`, which is told by its type's name: pandas need not be installed."""
+    return type("NAType", (), {})()
+
+
+@pytest.mark.parametrize(
+    "content, cells",
+    [
+        ('sep=;\ninstruction;output\nA, b;"c;d"\n', ("A, b", "c;d")),
+        ('"sep=|"\r\ninstruction|output\r\na;b|c,d\r\n', ("a;b", "c,d")),
+        ("sep=\t\ninstruction\toutput\na\tb, c\n", ("a", "b, c")),
+        ('instruction, output\n"A ""x""", "b, c"\n', ('A "x"', "b, c")),
+        ('"instruction", "output"\nA,b\n', ("A", "b")),
+        ('instruction,output\n"He said, ""hi""", b\n', ('He said, "hi"', " b")),
+        ("instruction,output\nA ->, b\n", ("A ->", " b")),
+    ],
+    ids=range(7),
+)  # fmt: skip
+def test_dialects_of_csv(content: str, cells: tuple[str, str], tmp_path: Path) -> None:
+    """Attack 22: `sep=;` was the header, and a quoted comma split its cell."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content.encode())
+    (batch,) = read_rows(path)
+    assert not batch.rejects
+    ((_, row),) = batch.rows
+    assert (row["instruction"], row["output"]) == cells
+
+
+def test_the_line_that_names_the_delimiter_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("sep=;\ninstruction;output\na;b\na;b;c\n")
+    (batch,) = read_rows(path)
+    (reject,) = batch.rejects
+    assert reject.raw.startswith("line 4: ")
+
+
+TASK = {"instruction": QUESTION, "output": ANSWER}
+COMPLETIONS = [{"response": ANSWER, "overall_score": 9}]
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        ({"messages": [TASK, TASK]}, "lists questions and answers in its field 'messages'"),
+        ({"conversations": [{"question": QUESTION, "answer": ANSWER}] * 2}, "in its field 'conversations'"),
+        ({"a": [USER, ASSISTANT], "b": [USER, ASSISTANT]}, r"a row under each key \(a, b\)"),
+        ({"version": 1, "data": {"train": [TASK]}}, "wrapped in an object, in its field 'data.train'"),
+        ({"features": [], "rows": [{"row_idx": 0, "row": TASK}]}, "wrapped in an object, in its field 'rows'"),
+    ],
+    ids=["messages", "conversations", "by_id", "splits", "viewer"],
+)  # fmt: skip
+def test_a_file_of_one_object_says_where_its_rows_are(
+    content: dict, problem: str, tmp_path: Path
+) -> None:
+    """Attack 22: two rows were one conversation; conversations by id had no reason."""
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(content))
+    (batch,) = read_rows(path)
+    with pytest.raises(InputError, match=problem):
+        parse_sample_batch(batch, AUTO)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [{"human": QUESTION, "assistant": ANSWER}] * 2},
+        {"conversation": [{"input": QUESTION, "output": ANSWER}]},
+        {**TASK, "history": [{"question": "Hi", "answer": "Hello"}] * 2},
+        {"instruction": QUESTION, "output": ANSWER, "completions": COMPLETIONS},
+    ],
+    ids=["speakers", "single", "history", "completions"],
+)
+def test_a_file_of_one_row_is_read(row: dict, tmp_path: Path) -> None:
+    """Attack 22: a row's own list was taken for the rows of the file."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    (batch,) = read_rows(path)
+    ((sample,), _) = parse_sample_batch(batch, AUTO)
+    assert tuple(sample.turns[-1]) == QA[1]

@@ -1,6 +1,8 @@
 """CSV and TSV, with a header; cells are texts.
 
-Read: a row whose number of fields is not the header's is malformed. Written (RFC 4180): texts as
+Read: a row whose number of fields is not the header's is malformed. A first line `sep=;`, as Excel
+writes it, names the delimiter. Where a quotation mark follows a blank, as in `"a", "b"`, blanks
+after delimiters are none of the cells'. Written (RFC 4180): texts as
 they are, nothing for null, JSON for everything else.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -21,6 +24,8 @@ from tacos.formats.rows import Item, MalformedRow, RawRow, list_columns
 MAX_FIELD = 1 << 26
 """Characters of one field at most."""
 DELIMITERS = ",;\t|"
+NAMED_DELIMITER = re.compile(r"""["']?sep=([^\r\n"'])["']?\s*""")
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def read_delimited(
@@ -34,13 +39,7 @@ def read_delimited(
     it), and for a header that is malformed or has a column twice.
     """
     csv.field_size_limit(MAX_FIELD)  # the module's own limit is 128 KiB
-    lines = _decode_lines(chunks)
-    first_line = next(lines, "")
-    delimiter = "\t"
-    if container == "csv":
-        delimiter = max(DELIMITERS, key=first_line.count)
-    all_lines = chain([first_line], lines)
-    reader = csv.reader(all_lines, delimiter=delimiter, strict=True)
+    reader = _open_reader(_decode_lines(chunks), container)
     header_values = _read_next_values(reader, name)
     header = _check_header(header_values, name)
     while True:
@@ -54,6 +53,42 @@ def read_delimited(
             yield MalformedRow(line, "the header again", ",".join(values))
         elif values:
             yield _build_row(header, values, line)
+
+
+def _open_reader(lines: Iterator[str], container: Literal["csv", "tsv"]) -> Any:
+    """A reader of `csv` in the dialect that the first lines show; its next row is the header."""
+    first_line = next(lines, "")
+    named = NAMED_DELIMITER.fullmatch(first_line) if container == "csv" else None
+    header = next(lines, "") if named else first_line
+    head = [header, next(lines, "")]
+    delimiter = "\t"
+    if named:
+        delimiter = named[1]
+    elif container == "csv":
+        delimiter = max(DELIMITERS, key=header.count)
+    # A blank line in place of the one that names the delimiter keeps the numbers of lines.
+    skipped = ["\n"] if named else []
+    reader = csv.reader(
+        chain(skipped, head, lines),
+        delimiter=delimiter,
+        skipinitialspace=any(_has_blank_before_quote(line, delimiter) for line in head),
+        strict=True,
+    )
+    if named:
+        next(reader)
+    return reader
+
+
+def _has_blank_before_quote(line: str, delimiter: str) -> bool:
+    """Whether a blank stands between a delimiter and the quotation mark of the next field.
+
+    >>> _has_blank_before_quote('"a, ""b"" c", "d"', ",")
+    True
+    >>> _has_blank_before_quote('"a, ""b"" c",d', ",")
+    False
+    """
+    outside = QUOTED.sub('""', line)
+    return f'{delimiter} "' in outside
 
 
 def encode_delimited(

@@ -354,14 +354,6 @@ def choose_instance(instances: Any) -> dict[str, Any]:
     return chosen
 
 
-def find_instance(instances: Sequence[Any]) -> Any:
-    """The first instance with an output, or the first of all."""
-    for instance in instances:
-        if not is_blank(instance.get("output")):
-            return instance
-    return instances[0]
-
-
 def _read_history(history: Any, roles: Roles) -> list[Turn]:
     """The turns of `history`: pairs of question and answer, messages, or alternating texts."""
     if is_empty(history):

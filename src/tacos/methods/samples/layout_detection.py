@@ -10,13 +10,25 @@ from typing import Any
 from tacos.config import IngestSettings
 from tacos.errors import InputError
 from tacos.methods.samples.cells import UnusableRow
-from tacos.methods.samples.column_names import find_first_column, normalise_name
+from tacos.methods.samples.column_names import (
+    INSTRUCTIONS,
+    find_first_column,
+    list_found_columns,
+    normalise_name,
+)
 from tacos.methods.samples.mapped_fields import (
     add_mapped_fields,
     list_nested_fields,
     list_paths,
 )
-from tacos.methods.samples.messages import CONTENTS, SPEAKERS, is_message
+from tacos.methods.samples.messages import (
+    CONTENTS,
+    SPEAKERS,
+    is_exchange,
+    is_list_of_exchanges,
+    is_message,
+    is_message_list,
+)
 from tacos.methods.samples.row_layout import choose_row_layout
 from tacos.methods.samples.table_layout import Row, RowLayout
 
@@ -78,7 +90,15 @@ def _explain_single_object(row: Row, settings: IngestSettings) -> str:
             "the file is one object that holds the table column by column; "
             f"write a row per line (pandas: {RECORDS})"
         )
-    if _has_layout(row, settings):
+    layout = _find_layout(row, settings)
+    if layout is not None:
+        value = row.get(layout.instruction)
+        if layout.format == "conversation" and _is_list_of_tasks(value):
+            return (
+                "the file is one object that lists questions and answers in its field "
+                f"{layout.instruction!r}: put the list itself into the file, or, if it is one "
+                "conversation, write {role, content} messages"
+            )
         return ""
     wrapper = _find_wrapper_field(row)
     if wrapper:
@@ -88,7 +108,8 @@ def _explain_single_object(row: Row, settings: IngestSettings) -> str:
         )
     # Rows by their ids, as `json.dump` writes a dict of them.
     first = next(iter(row.values()), None)
-    if isinstance(first, Mapping) and _has_layout(first, settings):
+    is_row = isinstance(first, Mapping) and _find_layout(first, settings) is not None
+    if is_row or is_message_list(first):
         ids = [str(key) for key in list(row)[:N_SHOWN_IDS]]
         shown = ", ".join(ids) + (", ..." if len(row) > N_SHOWN_IDS else "")
         return (
@@ -98,13 +119,14 @@ def _explain_single_object(row: Row, settings: IngestSettings) -> str:
     return ""
 
 
-def _has_layout(row: Mapping[Any, Any], settings: IngestSettings) -> bool:
-    """Whether a row can be read by its columns."""
+def _find_layout(row: Mapping[Any, Any], settings: IngestSettings) -> RowLayout | None:
+    """How a row can be read by its columns, if it can."""
     try:
-        choose_row_layout({str(key): value for key, value in row.items()}, settings)
+        return choose_row_layout(
+            {str(key): value for key, value in row.items()}, settings
+        )
     except UnusableRow:
-        return False
-    return True
+        return None
 
 
 def _holds_columns(row: Row) -> bool:
@@ -143,13 +165,33 @@ def _is_list_of_lists(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
+def _is_list_of_tasks(value: Any) -> bool:
+    """Whether a value lists exchanges such as {instruction, output}, as files of rows have them.
+    Those of speakers, such as {human, assistant}, are a conversation.
+    """
+    if not is_list_of_exchanges(value) or len(value) < 2:
+        return False
+    return not is_exchange(value[0]) and not is_message(value[0])
+
+
 def _find_wrapper_field(row: Row) -> str:
-    """The field of an object that holds the longest list of rows, or ""."""
+    """The field of an object that holds the longest list of rows, as a path, or ""."""
+    questions = list_found_columns(INSTRUCTIONS, tuple(row))
+    # An object with a question of its own is a row; what it lists are answers, say.
+    if any(isinstance(row[name], str) for name in questions):
+        return ""
     lengths = {}
     for name, value in row.items():
         if _is_list_of_rows(value):
             lengths[str(name)] = len(value)
-    return max(lengths, key=lengths.__getitem__, default="")
+    if lengths:
+        return max(lengths, key=lengths.__getitem__)
+    # Splits: {"data": {"train": [...]}}.
+    for name, value in row.items():
+        below = _find_wrapper_field(value) if isinstance(value, Mapping) else ""
+        if below:
+            return f"{name}.{below}"
+    return ""
 
 
 def _is_list_of_rows(value: Any) -> bool:
