@@ -10,7 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +26,9 @@ import orjson
 import polars as pl
 
 from tacos.errors import TacosError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Order = Literal["ab", "ba"]
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
@@ -226,13 +237,12 @@ class Table(Protocol):
 @dataclass(frozen=True, slots=True)
 class OriginalRows:
     """Rows of a file that has types, as they were read: row i of `table` is row `first_row` + i of
-    `file`, as ids number them. `metadata` are the file's own key-value pairs.
+    `file`, as ids number them.
     """
 
     file: str
     first_row: int
-    table: pl.DataFrame
-    metadata: dict[str, str]
+    table: pa.Table
 
 
 class StageOutput(NamedTuple):

@@ -8,11 +8,16 @@ file.
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.feather as pf
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +30,7 @@ import tacos
 from tacos.config import IngestSettings
 from tacos.errors import InputError
 from tacos.formats import original_types, reading, writing
-from tacos.formats.original_types import TypedTable
+from tacos.formats.original_types import TypedRows
 from tacos.methods.samples import sample_parsing
 from tacos.store.artifacts import Artifact, Draft
 
@@ -83,7 +88,7 @@ def keep_originals(sources: list[Path], folder: Path, batch_size: int) -> list[P
 
 def restore(
     source: Path, folder: Path, picked: list[int], batch_size: int
-) -> TypedTable:
+) -> TypedRows:
     """The picked rows of a file, as they reach the output."""
     samples = []
     for batch in reading.read_rows([source], batch_size):
@@ -115,20 +120,12 @@ def test_each_type_comes_out_as_it_went_in(batch_size: int, tmp_path: Path) -> N
 def test_arrow_types_and_metadata_come_out_as_they_went_in(tmp_path: Path) -> None:
     """Types that are one to polars, and what the file says of itself and its fields."""
     out = carry(ARROW, tmp_path, [1, 4, 5], 2)
-    assert_frame_equal(pl.read_parquet(out), pl.read_parquet(ARROW)[[1, 4, 5]])
-    before = pl.read_parquet_metadata(ARROW)
-    assert pl.read_parquet_metadata(out) == before
-    assert before["huggingface"] == '{"info": {}}'
-
-
-def test_pyarrow_reads_the_same_schema(tmp_path: Path) -> None:
-    """The reader that most people have."""
-    parquet = pytest.importorskip("pyarrow.parquet")
-    out = carry(ARROW, tmp_path, [1, 4, 5], 2)
-    before = parquet.read_table(ARROW)
-    after = parquet.read_table(out)
+    before = pq.read_table(ARROW)
+    after = pq.read_table(out)
     assert after.schema.equals(before.schema, check_metadata=True)
     assert after.to_pylist() == before.take([1, 4, 5]).to_pylist()
+    assert before.schema.metadata[b"huggingface"] == b'{"info": {}}'
+    assert_frame_equal(pl.read_parquet(out), pl.read_parquet(ARROW)[[1, 4, 5]])
 
 
 TYPES = [
@@ -174,6 +171,114 @@ def test_any_columns_come_out_as_they_went_in(
     assert_frame_equal(
         pl.read_parquet(out), pl.read_parquet(folder / "in.parquet")[picked]
     )
+
+
+LEAVES = {
+    pa.null(): st.none(),
+    pa.bool_(): st.booleans(),
+    pa.int8(): st.integers(-128, 127),
+    pa.uint64(): st.integers(0, 2**64 - 1),
+    pa.float16(): st.floats(width=16, allow_nan=False),
+    pa.float32(): st.floats(width=32, allow_nan=False),
+    pa.string(): st.text(max_size=3),
+    pa.large_string(): st.text(max_size=3),
+    pa.string_view(): st.text(max_size=3),
+    pa.binary(): st.binary(max_size=3),
+    pa.binary_view(): st.binary(max_size=3),
+    pa.binary(2): st.binary(min_size=2, max_size=2),
+    pa.date32(): st.integers(-(2**31), 2**31 - 1),
+    pa.time32("s"): st.integers(0, 86_399),
+    pa.time32("ms"): st.integers(0, 86_399_999),
+    pa.time64("us"): st.integers(0, 86_399_999_999),
+    pa.time64("ns"): st.integers(0, 86_399_999_999_999),
+    pa.timestamp("ms"): st.integers(-(2**60), 2**60),
+    pa.timestamp("us", "+05:30"): st.integers(-(2**60), 2**60),
+    pa.timestamp("us", "Mars/Base"): st.integers(-(2**60), 2**60),
+    pa.timestamp("ns", "Asia/Tokyo"): st.integers(-(2**60), 2**60),
+    pa.duration("s"): st.integers(-(2**62), 2**62),
+    pa.duration("ns"): st.integers(-(2**62), 2**62),
+    pa.decimal128(5, 2): st.decimals(-999, 999, places=2),
+    pa.decimal256(50, 3): st.decimals(-(10**9), 10**9, places=3),
+    pa.dictionary(pa.int8(), pa.string()): st.sampled_from("ab"),
+}
+"""Type of Arrow -> its values, times as numbers; more than polars or Python has."""
+
+
+@st.composite
+def arrow_columns(draw: st.DrawFn, n_rows: int, depth: int = 0) -> pa.Array:
+    """A column of any type, of any values, with or without nulls."""
+    kinds = (
+        ["leaf"] if depth > 1 else ["leaf", "list", "view", "fixed", "struct", "map"]
+    )
+    kind = draw(st.sampled_from(kinds))
+    if kind == "leaf":
+        type_ = draw(st.sampled_from(list(LEAVES)))
+        values = st.lists(LEAVES[type_] | st.none(), min_size=n_rows, max_size=n_rows)
+        return pa.array(draw(values), type_)
+    if kind == "struct":
+        inner = [draw(arrow_columns(n_rows, depth + 1)) for _ in range(2)]
+        fields = [
+            pa.field(name, array.type, nullable=may_be_null(array))
+            for name, array in zip("ab", inner, strict=True)
+        ]
+        return pa.StructArray.from_arrays(inner, fields=fields)
+    if kind == "fixed":
+        inner = draw(arrow_columns(2 * n_rows, depth + 1))
+        return pa.FixedSizeListArray.from_arrays(inner, 2)
+    n_inner = draw(st.integers(0, 4))
+    inner = draw(arrow_columns(n_inner, depth + 1))
+    cuts = st.lists(st.integers(0, n_inner), min_size=n_rows + 1, max_size=n_rows + 1)
+    offsets = pa.array(sorted(draw(cuts)), pa.int32())
+    if kind == "list":
+        return pa.ListArray.from_arrays(offsets, inner)
+    if kind == "view":
+        starts, ends = offsets[:-1], offsets[1:]
+        return pa.ListViewArray.from_arrays(starts, pc.subtract(ends, starts), inner)
+    keys = pa.array(["k", "k", "l", "m"][:n_inner], pa.string())
+    return pa.MapArray.from_arrays(offsets, keys, inner)
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_any_type_of_arrow_comes_out_as_it_went_in(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("arrow")
+    n_rows = data.draw(st.integers(1, 5))
+    texts = pa.array([f"text {i}" for i in range(n_rows)])
+    extra = data.draw(arrow_columns(n_rows))
+    fields = [
+        pa.field("instruction", pa.string(), nullable=False, metadata={"x": "y"}),
+        pa.field("output", pa.string()),
+        pa.field("extra", extra.type, nullable=may_be_null(extra)),
+    ]
+    schema = pa.schema(fields, metadata={"huggingface": "{}"})
+    table = pa.table([texts, texts, extra], schema=schema)
+    suffix = data.draw(st.sampled_from([".parquet", ".arrow"]))
+    source = folder / f"in{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(table, source)
+        table = pq.read_table(source)
+    else:
+        pf.write_feather(table, source)
+    size = data.draw(st.integers(1, n_rows))
+    places = st.lists(st.integers(0, n_rows - 1), min_size=1, unique=True)
+    picked = sorted(data.draw(places))
+    typed = restore(source, folder, picked, size)
+    out = writing.write_typed_rows(typed, folder / f"out{suffix}")
+    read = pq.read_table if suffix == ".parquet" else pf.read_table
+    found = read(out)
+    assert found.schema.equals(table.schema, check_metadata=True)
+    assert found.equals(take_rows(table, picked))
+
+
+def may_be_null(array: pa.Array) -> bool:
+    return array.null_count > 0 or array.type == pa.null()
+
+
+def take_rows(table: pa.Table, picked: list[int]) -> pa.Table:
+    """The rows of these numbers."""
+    return pa.concat_tables([table.slice(number, 1) for number in picked])
 
 
 def test_a_whole_run_keeps_them(tmp_path: Path) -> None:
@@ -224,9 +329,10 @@ def test_files_of_different_types_share_one_that_holds_both(tmp_path: Path) -> N
     originals = keep_originals(paths, tmp_path, 10)
     typed = original_types.restore_types(rows, originals)
     assert typed is not None
-    assert typed.table.columns == ["instruction", "output", "n"]
-    assert typed.table["output"].to_list() == ["c", "b", "a"]
-    assert typed.table["n"].to_list() == [None, 2.5, 1.0]
+    found = typed.read_frame()
+    assert found.columns == ["instruction", "output", "n"]
+    assert found["output"].to_list() == ["c", "b", "a"]
+    assert found["n"].to_list() == [None, 2.5, 1.0]
 
 
 @pytest.mark.parametrize("layout", ["columns", "conversations", "weighted"])
@@ -291,17 +397,108 @@ def test_a_frame_of_python_objects_is_read_as_rows() -> None:
     assert [row["output"] for _, row in batch.rows] == ["c", "d"]
 
 
-def test_types_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
-    """Decimals of more than 38 digits, and list views, at which polars panics."""
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    texts = pyarrow.array(["a"])
-    for type_ in (pyarrow.decimal256(60, 5), pyarrow.list_view(pyarrow.int8())):
-        odd = pyarrow.array([None], type_)
-        table = pyarrow.table({"instruction": texts, "output": texts, "odd": odd})
-        parquet.write_table(table, tmp_path / "x.parquet")
-        with pytest.raises(InputError, match=r"x\.parquet is not a readable Parquet"):
-            list(reading.read_rows([tmp_path / "x.parquet"]))
+def write_column(column: pa.Array, path: Path) -> Path:
+    """A file of rows with one more column."""
+    questions = [f"Tell me about bread {i}." for i in range(len(column))]
+    answers = ["x" * (i + 1) for i in range(len(column))]
+    columns = {"instruction": questions, "output": answers, "extra": column}
+    table = pa.table(columns)
+    pq.write_table(table, path)
+    return path
+
+
+def read_column(path: Path) -> list[object]:
+    """The values of that column as rows have them."""
+    return [row["extra"] for batch in reading.read_rows(path) for _, row in batch.rows]
+
+
+def test_types_beyond_polars_and_python_are_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Attack 18 to 20: a lost entry, tracebacks, and a panic of Rust on stderr."""
+    path = tmp_path / "x.parquet"
+    entries = [[("k", None), ("k", "2")], [("a", "b")], None]
+    columns = [
+        pa.array(entries, pa.map_(pa.string(), pa.string())),
+        pa.array([253402300800, -99999999999, 0], pa.timestamp("s")),  # as ms
+        pa.array([-800000, 3000000, None], pa.date32()),
+        pa.array([0], pa.timestamp("us", "+05:30")),
+        pa.array([0], pa.timestamp("us", "Mars/Base")),
+        pa.array([1, 1000], pa.timestamp("ns")),
+        pa.array([2**62, 5], pa.duration("s")),
+        pa.array([[1]], pa.list_view(pa.int8())),
+        pa.array([Decimal("1.500")], pa.decimal256(60, 3)),
+        pa.array([bytes(16)], pa.uuid()),
+    ]
+    zone = timezone(timedelta(hours=5.5))
+    values = [
+        [[["k", None], ["k", "2"]], {"a": "b"}, None],
+        ["10000-01-01T00:00:00.000", "-1199-02-15T14:13:21.000", datetime(1970, 1, 1)],
+        ["-221-09-04", "10183-09-21", None],
+        [datetime(1970, 1, 1, 5, 30, tzinfo=zone)],
+        ["1970-01-01T00:00:00.000000Z"],
+        ["1970-01-01T00:00:00.000000001", datetime(1970, 1, 1, 0, 0, 0, 1)],
+        ["4611686018427387904 s", timedelta(seconds=5)],
+        [[1]],
+        [Decimal("1.500")],
+        [UUID(int=0)],
+    ]
+    for column, expected in zip(columns, values, strict=True):
+        assert read_column(write_column(column, path)) == expected
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([253402300800000, 0, None], pa.timestamp("ms")),
+        pa.array([-800000, 3000000, None], pa.date32()),
+        pa.array([0, 1, None], pa.timestamp("us", "+05:30")),
+        pa.array([[1], [], None], pa.list_view(pa.int8())),
+        pa.array([[("k", 1), ("k", 2)], [], None], pa.map_(pa.string(), pa.int8())),
+        pa.array([Decimal("1.500")] * 3, pa.decimal256(60, 3)),
+        pa.array([bytes(16)] * 3, pa.uuid()),
+    ],
+)
+def test_a_whole_run_keeps_types_beyond_polars(
+    column: pa.Array, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Attack 18 to 20, from the command's input to its outputs of each kind."""
+    source = write_column(column, tmp_path / "in.parquet")
+    before = pq.read_table(source)
+    out = tmp_path / "out.parquet"
+    done = tacos.select(source, n=2, output=out, run=tmp_path / "run", **MODELS)
+    picked = [int(id.rpartition(":")[2]) for id in done.in_input_order["id"]]
+    after = pq.read_table(out)
+    assert after.schema.equals(before.schema, check_metadata=True)
+    assert after.equals(take_rows(before, picked))
+    questions = [f"Tell me about bread {i}." for i in picked]
+    assert done.to_polars()["instruction"].to_list() == questions
+    assert len(done.rows) == 2
+    assert "panic" not in capfd.readouterr().err
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Attack 20: "fetch or write it again" mends nothing."""
+    names = ["instruction", "output", "x", "x"]
+    pq.write_table(pa.table([["a"]] * 4, names=names), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="several columns named 'x': rename all but"):
+        list(reading.read_rows(tmp_path / "x.parquet"))
+    inner = pa.StructArray.from_arrays([pa.array([1])] * 2, names=["a", "a"])
+    write_column(inner, tmp_path / "y.parquet")
+    with pytest.raises(InputError, match="several columns named 'a' in 'extra'"):
+        list(reading.read_rows(tmp_path / "y.parquet"))
+
+
+def test_a_type_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    """Integers of 128 bits, which polars alone writes."""
+    rows = pl.DataFrame({"instruction": ["a"], "output": ["b"]})
+    wide = rows.with_columns(wide=pl.lit(1, pl.Int128))
+    wide.write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"64 bits.*; write the file again without it"):
+        list(reading.read_rows(tmp_path / "x.parquet"))
+    (batch,) = reading.read_rows(wide)
+    assert batch.rows[0][1]["wide"] == 1
 
 
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:

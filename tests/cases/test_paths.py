@@ -111,8 +111,7 @@ def test_only_one_module_gives_paths_to_polars() -> None:
         for path in package.rglob("*.py")
         if call.search(path.read_text("utf-8"))
     ]
-    # The file that `formats.arrow` reads is a temporary one.
-    assert sorted(found) == ["formats/arrow.py", "store/tables.py"]
+    assert found == ["store/tables.py"]
 
 
 def test_a_ledger_called_memory_is_a_file() -> None:

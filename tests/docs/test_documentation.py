@@ -8,7 +8,7 @@ import pytest
 from scripts import docs_reference
 
 import tacos
-from tacos.formats.detection import COMPRESSED, FORMATS_READ, READ_SUFFIXES
+from tacos.formats.detection import COMPRESSED, FORMATS_READ, SUFFIXES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "tacos"
@@ -94,9 +94,7 @@ def test_how_to_pages_name_commands_and_options_that_exist() -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/how-to/data.md"])
 def test_a_page_that_lists_formats_lists_all_that_are_read(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
-    missing = [
-        name for name in (*READ_SUFFIXES, *COMPRESSED) if f"`{name}`" not in text
-    ]
+    missing = [name for name in (*SUFFIXES, *COMPRESSED) if f"`{name}`" not in text]
     assert not missing
 
 

@@ -13,7 +13,7 @@ import orjson
 
 from tacos.errors import InputError
 
-Kind = Literal["json", "lines", "csv", "tsv", "parquet", ""]
+Kind = Literal["json", "lines", "csv", "tsv", "parquet", "arrow", ""]
 """What a suffix promises."""
 Container = Literal["array", "lines", "objects", "csv", "tsv"]
 """What a file of text is."""
@@ -26,13 +26,13 @@ SUFFIXES: dict[str, Kind] = {
     ".tsv": "tsv",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
 }
-ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
-"""Read, but not written."""
-READ_SUFFIXES = (*SUFFIXES, *ARROW_SUFFIXES)
 COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz")
-FORMATS_READ = f"{' '.join(READ_SUFFIXES)}, plain or {' '.join(COMPRESSED)}"
-"""All that is read, as help texts and errors name it."""
+FORMATS_READ = f"{' '.join(SUFFIXES)}, plain or {' '.join(COMPRESSED)}"
+"""All that is read and written, as help texts and errors name it."""
 PARQUET = b"PAR1"
 """The first bytes of every Parquet file."""
 ARROW_FILE = b"ARROW1"
@@ -83,7 +83,7 @@ def is_parquet(head: bytes, name: str) -> bool:
     if infer_kind(name) == "parquet":
         raise InputError(
             f"{name} is not Parquet, or is damaged: "
-            f"give it the suffix of its format ({' '.join(READ_SUFFIXES)}), or fetch it again"
+            f"give it the suffix of its format ({' '.join(SUFFIXES)}), or fetch it again"
         )
     return False
 
@@ -177,7 +177,7 @@ def _explain_refusal(
     if kind == "parquet":
         return (
             f"{name} is not Parquet: it begins with {start!r}; "
-            f"give it the suffix of its format ({' '.join(READ_SUFFIXES)})"
+            f"give it the suffix of its format ({' '.join(SUFFIXES)})"
         )
     return (
         f"{name} is not JSON, JSON Lines, CSV with a header, Parquet or Arrow: "

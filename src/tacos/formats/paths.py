@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tacos.errors import InputError
-from tacos.formats.detection import COMPRESSED, FORMATS_READ, READ_SUFFIXES
+from tacos.formats.detection import COMPRESSED, FORMATS_READ, SUFFIXES
 
 STDIN = "-"
 """The path that stands for standard input."""
@@ -25,7 +25,7 @@ NOT_DATA = (
 """Files that `datasets` saves beside the rows."""
 RUN_STATE = "run.json"
 """The file that makes a folder a run of tacos."""
-SCORES = (".scores.jsonl", ".scores.parquet")
+SCORES = (".scores.jsonl", ".scores.parquet", ".scores.arrow")
 """How the names of files end that tacos writes beside an output."""
 
 
@@ -136,4 +136,4 @@ def _may_hold_rows(name: str) -> bool:
     path = Path(name.lower())
     if path.suffix in COMPRESSED:
         path = path.with_suffix("")
-    return path.suffix in READ_SUFFIXES
+    return path.suffix in SUFFIXES

@@ -15,15 +15,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
 
 from tacos.errors import InputError
-from tacos.formats.arrow import read_arrow
 from tacos.formats.compression import convert_to_utf8, decompress_chunks, open_input
 from tacos.formats.delimited import read_delimited
 from tacos.formats.detection import (
+    ARROW_FILE,
     PARQUET,
     Container,
     detect_container,
@@ -34,17 +34,13 @@ from tacos.formats.detection import (
 from tacos.formats.identification import identify_file, peek_chunk
 from tacos.formats.json import read_json_array, read_json_objects
 from tacos.formats.jsonl import read_json_lines
-from tacos.formats.original_types import keep_original
-from tacos.formats.parquet import (
-    TypedBatch,
-    cut_frame,
-    read_parquet,
-    read_parquet_stream,
-)
 from tacos.formats.paths import STDIN, FilePath, expand_folders
 from tacos.formats.python_objects import digest_data, iterate_data_rows
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, Row
 from tacos.records import OriginalRows, Reject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["MAX_RAW", "STDIN", "RowBatch", "digest_data", "read_ids", "read_rows"]
 
@@ -91,9 +87,11 @@ def read_rows(
 def _read_data(source: Any, name: str, batch_size: int) -> Iterator[RowBatch]:
     """Batches of Python data; polars frames have types."""
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
-        batches = cut_frame(source.lazy().collect(), batch_size)
-        if batches is not None:
-            return _number_tables(name, batches)
+        from tacos.formats.parquet import cut_frame
+
+        tables = cut_frame(source.lazy().collect(), batch_size)
+        if tables is not None:
+            return _number_tables(name, tables)
     return _batch_items(name, iterate_data_rows(source), batch_size)
 
 
@@ -116,12 +114,28 @@ def read_file(
         yield from _read_stream(sys.stdin.buffer, name, batch_size)
         return
     with open_input(Path(path)) as file:
-        # Parquet that is not compressed as a whole needs no temporary copy.
-        is_plain_parquet = file.peek(4)[:4] == PARQUET  # type: ignore[attr-defined]
-        if is_plain_parquet:
-            yield from _number_tables(name, read_parquet(Path(path), name, batch_size))
+        # What is not compressed as a whole needs no temporary copy.
+        head = file.peek(8)  # type: ignore[attr-defined]
+        if head.startswith((PARQUET, ARROW_FILE)):
+            tables = _read_tables(Path(path), head, name, batch_size)
+            yield from _number_tables(name, tables)
         else:
             yield from _read_stream(file, name, batch_size)
+
+
+def _read_tables(
+    path: Path,
+    head: bytes,
+    name: str,
+    batch_size: int,
+) -> Iterator[pa.Table]:
+    """The tables of a Parquet or Arrow file."""
+    # Most inputs need no pyarrow, which takes long to import.
+    from tacos.formats.arrow import read_arrow_file
+    from tacos.formats.parquet import read_parquet
+
+    read = read_parquet if head.startswith(PARQUET) else read_arrow_file
+    return read(path, name, batch_size)
 
 
 def read_ids(path: FilePath) -> set[str]:
@@ -236,17 +250,28 @@ def _read_stream(
     decompressed = decompress_chunks(file, name)
     head, chunks = peek_chunk(decompressed)
     refuse_stand_in(head, name)
-    if is_parquet(head, name):
-        tables = read_parquet_stream(chunks, name, batch_size)
+    if is_parquet(head, name) or is_arrow(head):
+        tables = _read_table_stream(chunks, head, name, batch_size)
         yield from _number_tables(name, tables)
         return
-    if is_arrow(head):
-        rows = read_arrow(chunks, name, batch_size)
-    else:
-        head, chunks = peek_chunk(convert_to_utf8(chunks, name))
-        container = detect_container(head, name)
-        rows = _parse_text_rows(chunks, container, name)
+    head, chunks = peek_chunk(convert_to_utf8(chunks, name))
+    container = detect_container(head, name)
+    rows = _parse_text_rows(chunks, container, name)
     yield from _batch_items(name, rows, batch_size)
+
+
+def _read_table_stream(
+    chunks: Iterator[bytes],
+    head: bytes,
+    name: str,
+    batch_size: int,
+) -> Iterator[pa.Table]:
+    """The tables of Parquet or Arrow that comes as a stream."""
+    from tacos.formats.arrow import read_arrow_stream
+    from tacos.formats.parquet import read_parquet_stream
+
+    read = read_parquet_stream if head.startswith(PARQUET) else read_arrow_stream
+    return read(chunks, name, batch_size)
 
 
 def _parse_text_rows(
@@ -264,19 +289,21 @@ def _parse_text_rows(
     return read_json_objects(chunks, name)
 
 
-def _number_tables(name: str, batches: Iterable[TypedBatch]) -> Iterator[RowBatch]:
+def _number_tables(name: str, tables: Iterable[pa.Table]) -> Iterator[RowBatch]:
     """Rows of tables, numbered. Raises `InputError` when there are none at all."""
+    from tacos.formats.arrow_rows import list_rows
+
     first = 0
-    for batch in batches:
-        rows = enumerate(batch.table.iter_rows(named=True), first)
+    for table in tables:
+        rows = enumerate(list_rows(table), first)
         yield RowBatch(
             file=name,
             first_row=first,
             rows=list(rows),
             rejects=[],
-            original=keep_original(name, first, batch.table, batch.metadata),
+            original=OriginalRows(name, first, table),
         )
-        first += batch.table.height
+        first += table.num_rows
     if not first:
         raise InputError(_explain_no_rows(name))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -19,10 +19,13 @@ from tacos.formats.detection import COMPRESSED, SUFFIXES, infer_kind
 from tacos.formats.json import encode_json_array
 from tacos.formats.json_rows import decode_row, encode_json_value
 from tacos.formats.jsonl import encode_json_lines
-from tacos.formats.original_types import TypedTable
-from tacos.formats.parquet import encode_parquet, encode_table, encode_typed_table
 from tacos.formats.rows import RawRow
-from tacos.store.files import check_writable, replace_file, write_bytes
+from tacos.store.files import check_writable, replace_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tacos.formats.original_types import TypedRows
 
 PREFIX = "tacos_"
 """Of the score columns that are added to rows."""
@@ -45,8 +48,12 @@ def write_rows(rows: Iterable[RawRow], path: str | Path) -> Path:
     """
     check_rows_writable(path)
     kind = infer_kind(str(path))
-    if kind == "parquet":
-        return write_bytes(encode_parquet(rows), path)
+    if kind == "parquet" or kind == "arrow":
+        # Most outputs need no pyarrow, which takes long to import.
+        from tacos.formats.parquet import build_arrow_table
+
+        table = build_arrow_table(rows)
+        return _write_tables([table], table.schema, path)
     if kind == "lines":
         parts = encode_json_lines(rows)
     elif kind == "json":
@@ -61,43 +68,69 @@ def write_rows(rows: Iterable[RawRow], path: str | Path) -> Path:
     return target
 
 
-def write_typed_rows(typed: TypedTable, path: str | Path) -> Path:
-    """Write rows as Parquet with the types of their input. Raises `OutputError`."""
+def write_typed_rows(typed: TypedRows, path: str | Path) -> Path:
+    """Write rows as Parquet or Arrow with the types of their input. Raises `OutputError`."""
     check_rows_writable(path)
-    return write_bytes(encode_typed_table(typed.table, typed.metadata), path)
+    return _write_tables(typed.iterate_tables(), typed.schema, path)
 
 
-def is_parquet_path(path: str | Path) -> bool:
-    """Whether the suffix names Parquet."""
-    return infer_kind(str(path)) == "parquet"
+def _write_tables(
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    path: str | Path,
+) -> Path:
+    """Write tables as the suffix says. Raises `OutputError`."""
+    import pyarrow as pa
+
+    from tacos.formats.arrow import write_arrow_file
+    from tacos.formats.parquet import write_parquet_file
+
+    is_parquet = infer_kind(str(path)) == "parquet"
+    write = write_parquet_file if is_parquet else write_arrow_file
+    target = Path(path)
+    try:
+        with replace_file(target) as file:
+            write(tables, schema, file)
+    except pa.ArrowException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise OutputError(
+            f"{target} cannot hold these rows: {reason}; write .jsonl instead"
+        ) from None
+    return target
 
 
-def add_typed_score_columns(typed: TypedTable, scores: pl.DataFrame) -> TypedTable:
-    """`add_score_columns` for rows with types; what the files said of their columns would be wrong
-    of more of them.
+def has_types(path: str | Path) -> bool:
+    """Whether the suffix names a format whose columns have types: Parquet or Arrow.
+
+    >>> has_types("a.parquet"), has_types("b.feather"), has_types("c.csv")
+    (True, True, False)
     """
-    renamed = scores.rename(lambda name: f"{PREFIX}{name}")
-    return TypedTable(typed.table.with_columns(renamed.get_columns()), None)
+    return infer_kind(str(path)) in ("parquet", "arrow")
+
+
+def add_typed_score_columns(typed: TypedRows, scores: pl.DataFrame) -> TypedRows:
+    """`add_score_columns` for rows with types."""
+    return typed.add_columns(scores.rename(lambda name: f"{PREFIX}{name}"))
 
 
 def sidecar_path(output: str | Path) -> Path:
-    """`<output>.scores.jsonl`, or `.parquet` beside Parquet.
+    """`<output>.scores.jsonl`, or `.parquet` beside Parquet, `.arrow` beside Arrow.
 
     >>> sidecar_path("out/chosen.json").as_posix(), sidecar_path("chosen.parquet").as_posix()
     ('out/chosen.json.scores.jsonl', 'chosen.parquet.scores.parquet')
     """
     target = Path(output)
-    is_parquet = infer_kind(target.name) == "parquet"
-    suffix = ".parquet" if is_parquet else ".jsonl"
-    return target.with_name(f"{target.name}.scores{suffix}")
+    kind = infer_kind(target.name) if has_types(target) else "jsonl"
+    return target.with_name(f"{target.name}.scores.{kind}")
 
 
 def write_sidecar(scores: pl.DataFrame, output: str | Path) -> Path:
     """Write the scores beside the output: one line per selected row, in the output's order."""
     path = sidecar_path(output)
-    if path.suffix == ".parquet":
+    if has_types(path):
         # A table has its types already: nothing is inferred anew.
-        return write_bytes(encode_table(scores), path)
+        table = scores.to_arrow(compat_level=pl.CompatLevel.oldest())
+        return _write_tables([table], table.schema, path)
     return write_rows(scores.iter_rows(named=True), path)
 
 

@@ -30,8 +30,6 @@ from tacos.store.tables import read_table, scan_tables, write_table
 
 OWN_FILES = ("run.json", "stdin*", "consent-*.json", ".lock")
 """What tacos itself puts at the root of a run directory."""
-HEAD = "tacos"
-"""The key of a part of original rows under which its head stands."""
 LAYOUT = 1
 """Version of the run directory's layout."""
 
@@ -68,7 +66,7 @@ class Artifact:
     @property
     def originals(self) -> list[Path]:
         """The files of original rows, where the input has types (`records.OriginalRows`)."""
-        return sorted(self.path.glob("original-*.parquet"))
+        return sorted(self.path.glob("original-*.arrow"))
 
     def scan(self) -> pl.LazyFrame:
         """The table, read lazily."""
@@ -85,23 +83,6 @@ class Artifact:
         if not parts:
             return pl.DataFrame(schema=REJECTS)
         return scan_tables(parts).collect()
-
-
-@dataclass(frozen=True)
-class OriginalHead:
-    """What a part of original rows (`records.OriginalRows`) says about itself."""
-
-    file: str
-    first_row: int
-    n_rows: int
-    metadata: dict[str, str]
-
-
-def read_original_head(path: Path) -> OriginalHead:
-    """The head of a part of original rows, without the rows."""
-    with path.open("rb") as file:
-        pairs = pl.read_parquet_metadata(file)
-    return OriginalHead(**orjson.loads(pairs[HEAD]))
 
 
 @dataclass(frozen=True)
@@ -145,17 +126,10 @@ class Draft:
 
     def write_original(self, number: int, original: OriginalRows) -> None:
         """Write the original rows of a part; call it before the part itself is written."""
-        head = {
-            "file": original.file,
-            "first_row": original.first_row,
-            "n_rows": original.table.height,
-            "metadata": original.metadata,
-        }
-        write_table(
-            original.table,
-            self.path / f"original-{number:05d}.parquet",
-            {HEAD: orjson.dumps(head).decode()},
-        )
+        # Only runs over files with types need pyarrow, which takes long to import.
+        from tacos.store.original_rows import write_original_rows
+
+        write_original_rows(original, self.path / f"original-{number:05d}.arrow")
 
     def drop_parts(self, *, with_failures: bool) -> None:
         """Remove rejects without a part, which a process that died in between has left; and where

@@ -19,7 +19,6 @@ import polars as pl
 from tacos.config import Settings
 from tacos.errors import ConfigError
 from tacos.formats import sources, writing
-from tacos.formats.original_types import restore_types
 from tacos.methods.cleaning.rules import PRESETS, RULES
 from tacos.pipeline.steps.cleaning import (
     MAX_LENGTH,
@@ -174,7 +173,10 @@ def _write_kept_rows(
     gone = dropped.select("id")
     n_dropped = gone.height
     n_kept = int(samples.manifest["n_rows"]) - n_dropped
-    if writing.is_parquet_path(target) and samples.originals:
+    if writing.has_types(target) and samples.originals:
+        # Only rows with types need pyarrow, which takes long to import.
+        from tacos.formats.original_types import restore_types
+
         kept = _drop_ids(samples.scan().select("id", "raw").collect(), gone)
         typed = restore_types(kept, samples.originals)
         if typed is not None:

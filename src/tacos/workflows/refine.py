@@ -20,7 +20,6 @@ import polars as pl
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.formats import json_rows, writing
-from tacos.formats.original_types import holds_texts, restore_types
 from tacos.methods.judging import comparisons, refinement
 from tacos.pipeline.model_factory import list_endpoint_models, open_judges
 from tacos.pipeline.plan import plan_steps
@@ -260,16 +259,16 @@ def _write_rows(
     target: Path,
 ) -> None:
     """Write the rows; Parquet with the types of the input, where every rewritten column is text."""
-    typed = None
-    if writing.is_parquet_path(target):
-        new = selected.select("id", pl.Series("raw", rows, pl.String))
-        typed = restore_types(new, done.artifacts["samples"].originals)
+    typed = done.typed_rows if writing.has_types(target) else None
     if typed is None:
         writing.write_rows(rows, target)
         return
+    # Only rows with types need pyarrow, which takes long to import.
+    from tacos.formats.original_types import holds_texts
+
     changed = _list_changed_columns(selected["raw"], rows)
-    if all(holds_texts(typed.table.schema[column]) for column in changed):
-        writing.write_typed_rows(typed, target)
+    if all(holds_texts(typed.schema.field(column).type) for column in changed):
+        writing.write_typed_rows(typed.replace_columns(changed, rows), target)
     else:
         writing.write_rows(rows, target)
 

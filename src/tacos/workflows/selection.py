@@ -19,7 +19,6 @@ import polars as pl
 from tacos.config import Settings, read_run_settings
 from tacos.errors import InputError, RunError
 from tacos.formats import json_rows, writing
-from tacos.formats.original_types import TypedTable, restore_types
 from tacos.formats.paths import RUN_STATE
 from tacos.formats.rows import RawRow
 from tacos.methods.selecting.strategies import Strategy
@@ -31,6 +30,7 @@ from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 
 if TYPE_CHECKING:
+    from tacos.formats.original_types import TypedRows
     from tacos.workflows.strategy_pool import By
 
 STATE = RUN_STATE
@@ -187,18 +187,24 @@ class Selection:
         """
         typed = self.typed_rows
         if typed is not None:
-            return typed.table
+            return typed.read_frame()
         return pl.DataFrame(self.rows, infer_schema_length=None, strict=False)
 
     @cached_property
-    def typed_rows(self) -> TypedTable | None:
+    def typed_rows(self) -> TypedRows | None:
         """The selected rows with the types of their input; None where the input had none.
 
         Raises:
             InputError: The run has no selection.
             OutputError: Columns of one name have types that do not go together.
         """
-        return restore_types(self.in_input_order, self.artifacts["samples"].originals)
+        originals = self.artifacts["samples"].originals
+        if not originals:
+            return None
+        # Only rows with types need pyarrow, which takes long to import.
+        from tacos.formats.original_types import restore_types
+
+        return restore_types(self.in_input_order, originals)
 
     @cached_property
     def summary(self) -> facts.RunSummary:
@@ -369,7 +375,7 @@ def _digest_if_present(file: Path) -> str:
 def _write_rows(done: Selection, output: Path, *, columns: bool) -> None:
     """Write the selected rows and their sidecar."""
     rows: Iterable[RawRow] = done.in_input_order["raw"]
-    typed = done.typed_rows if writing.is_parquet_path(output) else None
+    typed = done.typed_rows if writing.has_types(output) else None
     if typed is not None:
         if columns:
             typed = writing.add_typed_score_columns(typed, done.scores)
