@@ -22,8 +22,6 @@ import aiohttp
 from tacos.config import LLMSettings
 from tacos.errors import LLMError
 from tacos.llm.chat.messages import RenderedRequest
-from tacos.llm.cost import prices
-from tacos.llm.cost.budget import NOTHING, Cost, compute_cost
 from tacos.llm.ledger import submissions
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import list_open_requests, resolve_questions
@@ -33,6 +31,7 @@ from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.ledger.submissions import Submission
 from tacos.llm.offline import exchange_files
 from tacos.llm.offline.api_calls import ApiCaller
+from tacos.llm.offline.batch_budget import BatchBudget
 from tacos.llm.offline.reply_lines import FailureCounts, parse_reply_line
 from tacos.llm.transport.aiohttp_transport import open_session
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
@@ -118,8 +117,8 @@ class BatchCollector:
         self.poll = poll
         self.say = say
         self.max_requests = max_requests
-        for model in dict.fromkeys(question.model for question in questions):
-            ledger.meter.limit(settings.budget, model, self._batch_price(model))
+        models = dict.fromkeys(question.model for question in questions)
+        self.budget = BatchBudget(settings, ledger.meter, models)
         self.n_tries: Counter[str] = Counter()  # submissions by us, per question
         self.failed: dict[str, str] = {}
         self.choose: ChooseOpen = list_open_requests
@@ -243,7 +242,7 @@ class BatchCollector:
         under_way: Sequence[RenderedRequest],
     ) -> list[Submission]:
         """Submit what the budget allows beside what is under way, in files within the limits."""
-        affordable = self._select_affordable(questions, under_way)
+        affordable = self.budget.select_affordable(questions, under_way)
         submitted = []
         for lines, keys in self._build_files(affordable):
             submission = await self._submit(lines, keys)
@@ -296,53 +295,6 @@ class BatchCollector:
         self.n_tries.update(keys)
         return submissions.record_batch_name(self.ledger, submission, batch["id"])
 
-    def _select_affordable(
-        self,
-        questions: Sequence[RenderedRequest],
-        under_way: Sequence[RenderedRequest],
-    ) -> list[RenderedRequest]:
-        """As many questions as the budget surely covers beside those under way. Raises
-        `BudgetReachedError` where it covers none and nothing is under way.
-        """
-        meter = self.ledger.meter
-        if meter.cap is None:
-            return list(questions)
-        spent = meter.spent
-        for question in under_way:
-            spent = spent.plus(self._estimate_most(question))
-        affordable = []
-        for question in questions:
-            spent = spent.plus(self._estimate_most(question))
-            if spent.of(meter.cap.unit) > meter.cap.amount:
-                break
-            affordable.append(question)
-        if questions and not affordable and not under_way:
-            raise meter.reached()
-        return affordable
-
-    def _estimate_most(self, question: RenderedRequest) -> Cost:
-        """The most that a question can cost: a token per three characters, and the full answer."""
-        n_characters = sum(len(message["content"]) for message in question.messages)
-        max_tokens = float(question.sampling.get("max_tokens", 1024))
-        return compute_cost(
-            self._batch_price(question.model), n_characters / 3, max_tokens
-        )
-
-    def _batch_price(self, model: str) -> prices.ModelPrice | None:
-        """The batch price of a model."""
-        price = prices.find_price(
-            model,
-            self.settings.price_in,
-            self.settings.price_out,
-            self.settings.price_batch,
-        )
-        if price is None:
-            return None
-        return prices.ModelPrice(
-            per_million_in=price.per_million_in * price.batch_factor,
-            per_million_out=price.per_million_out * price.batch_factor,
-        )
-
     # Collecting
 
     async def _collect_ended(
@@ -373,7 +325,7 @@ class BatchCollector:
         """
         stored = await self._store_files(batch, questions)
         answered = self._find_answered(submission, questions)
-        self._count_spending(answered.values())
+        self.budget.count_spending(answered.values())
 
         status = batch["status"]
         missing = set(submission.keys) - set(answered)
@@ -450,13 +402,6 @@ class BatchCollector:
             for key, entry in self.ledger.get(submission.keys).items()
             if key not in questions or entry.at >= self.ledger.opened_at
         }
-
-    def _count_spending(self, entries: Iterable[LedgerEntry]) -> None:
-        """Count what a batch cost against the budget."""
-        for entry in entries:
-            price = self._batch_price(entry.asked)
-            cost = compute_cost(price, entry.prompt_tokens, entry.answer_tokens)
-            self.ledger.meter.settle(NOTHING, cost)
 
 
 def _read_failure_reason(batch: dict[str, Any]) -> str:
