@@ -94,6 +94,7 @@ def failed(status: int | None, body: Any, error: Any = None) -> dict[str, Any]:
     ],
 )
 def test_a_line_without_an_answer_says_why(line: dict[str, Any], reason: str) -> None:
+    """Case llm_import_errors: before, only how many lines had no answer."""
     read = parse_reply_line(json.dumps({"custom_id": "a", **line}).encode())
     assert read is not None
     assert (read.key, read.body) == ("a", "")
