@@ -91,11 +91,19 @@ def test_the_embedded_judge_s_numbers_say_what_they_are(tmp_path: Path) -> None:
     table = " ".join(printed.replace("│", " ").split())
     assert "the embedded judge checks no facts: correctness says how right" in table
     assert table.count("checks no facts") == 1
+    page = (tmp_path / "out.jsonl.run" / "report.html").read_text("utf-8")
+    assert page.count("the embedded judge checks no facts") == 1
     assert "points of 100 better than as many random rows; if scores told all" in table
     assert "had not seen: 4% to 24% by data set" in table
     assert "the value follows the length of the response (rank correlation 0.8" in table
     assert "judge.scores=one changed nothing" in table
     assert "judge.scores=one" not in run_command(*asked)[1]
+
+
+def test_a_judge_that_is_not_embedded_is_not_told_what_that_one_lacks(
+    done: tacos.Selection,
+) -> None:
+    assert "checks no facts" not in run_command("runs", "show", done.run)[1]
 
 
 # Nothing is left behind

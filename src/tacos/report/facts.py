@@ -22,6 +22,7 @@ from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.ingest import count_templates
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report import selection_facts
+from tacos.report.judge_words import EMBEDDED
 from tacos.report.score_figures import (
     summarise_scores,
     warn_about_length,
@@ -142,6 +143,12 @@ class RunSummary:
     def n_clusters(self) -> int:
         """Clusters, without the group of rows that are in none."""
         return sum(cluster["name"] != UNCLUSTERED for cluster in self.clusters)
+
+    @property
+    def checks_no_facts(self) -> bool:
+        """Whether the judge that is shipped with tacos gave the scores, alone or in a panel."""
+        judge = self.models.get("judge") or self.models.get("grade")
+        return judge in EMBEDDED or bool(EMBEDDED.intersection(self.judges))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from tacos.methods.samples.last_question import find_last_question
 from tacos.report import figure_texts
 from tacos.report.facts import RunSummary
+from tacos.report.judge_words import NO_FACTS
 from tacos.report.score_figures import describe_length_correlation
 from tacos.report.selection_request import describe_request
 from tacos.report.spending_figures import describe_spending
@@ -49,6 +50,7 @@ def render_report(
     # The template scales bars by the largest cluster.
     return _load_template().render(
         summary=summary,
+        no_facts=NO_FACTS,
         spending=describe_spending(summary.spending),
         figures=figure_texts.SUMMARY_FIGURES,
         request=describe_request(summary.request) if summary.request else "",

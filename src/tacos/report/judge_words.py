@@ -8,6 +8,12 @@ import polars as pl
 
 FAULTS = re.compile(r"[a-z][a-z ,-]* \(\d+%\)(, [a-z][a-z -]* \(\d+%\))*")
 """How the embedded judge names the faults that a sample may have, with their probabilities."""
+EMBEDDED = frozenset({"embedded-judge", "embedded"})
+"""What the judge is called that is shipped with tacos, alone and in a panel."""
+NO_FACTS = (
+    "the embedded judge checks no facts: correctness says how right an answer sounds, so a "
+    "confident wrong one may score high"
+)
 SPOKEN = {
     "embedded-judge": "the embedded judge",
     "embedded": "the embedded judge",

@@ -51,7 +51,7 @@ def test_what_is_set_holds_and_asks_nobody_again(tmp_path: Path) -> None:
     assert "its scores explain 25% of the differences in quality" in text
     assert "12 points of 100 better than as many random rows" in text
     page = done.report(tmp_path / "report.html").read_text("utf-8")
-    assert "12 points of 100 better than random rows" in page
+    assert "12 points of 100 better than as many random rows" in page
 
 
 def test_a_folder_called_llm_is_no_judge(

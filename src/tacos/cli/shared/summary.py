@@ -11,18 +11,12 @@ from tacos.cli.shared import console
 from tacos.methods.samples.reading_notes import describe_answers
 from tacos.report import figure_texts
 from tacos.report.facts import UNCLUSTERED, RunSummary
+from tacos.report.judge_words import NO_FACTS
 from tacos.report.score_figures import describe_length_correlation
 from tacos.report.selection_request import describe_request
 from tacos.report.spending_figures import describe_spending
 
 EXCLUDED = "on the exclude list"
-EMBEDDED_JUDGE = "embedded-judge"
-EMBEDDED = frozenset({EMBEDDED_JUDGE, "embedded"})
-"""What a member of a panel is called that is this judge."""
-NO_FACTS = (
-    "the embedded judge checks no facts: correctness says how right an answer sounds, so a "
-    "confident wrong one may score high"
-)
 N_NAMED = 3
 """Clusters and tags that a line names."""
 N_REMARKS = 5
@@ -335,17 +329,10 @@ def _format_scores(summary: RunSummary) -> Lines:
         if correlation:
             text += f"; correlation with length {correlation}"
         yield name, text
-    if _is_judged_by_embedded(summary):
+    if summary.checks_no_facts:
         yield "note", NO_FACTS
     for warning in summary.warnings:
         yield "warning", warning
-
-
-def _is_judged_by_embedded(summary: RunSummary) -> bool:
-    """Whether the judge that is shipped with tacos gave the scores, alone or in a panel."""
-    models = summary.models
-    judge = models.get("judge") or models.get("grade")
-    return judge == EMBEDDED_JUDGE or bool(EMBEDDED.intersection(summary.judges))
 
 
 def _format_judge_rates(rates: Mapping[str, Any]) -> str:
