@@ -237,6 +237,21 @@ def test_a_kept_row_is_told_the_sum_that_took_it(plain: tacos.Selection) -> None
     assert float(last["last_sum"] or last["last"]) == in_order[-1]
 
 
+def test_a_row_that_came_in_for_another_is_told_so(folder: Path) -> None:
+    """By score alone: rows that a limit brought in are not said to repeat others."""
+    settings = {"select": {"tag_price": 0.0, "match_length": True}}
+    done = tacos.select(
+        folder / "data.jsonl", 20, run=folder / "price.run", settings=settings
+    )
+    came_in = done.table.filter(pl.col("rule") == "remainder")["id"].to_list()
+    assert came_in
+    for id_ in came_in:
+        verdict = done.explain(id_)["verdict"]
+        assert verdict.endswith("in the place of a row that a limit left out")
+    others = done.table.filter(pl.col("rule") == "gain")["id"].to_list()
+    assert re.search(r": taken for score [\d.]+$", done.explain(others[0])["verdict"])
+
+
 def test_a_row_on_a_list_is_told_of_the_list(
     folder: Path, plain: tacos.Selection
 ) -> None:

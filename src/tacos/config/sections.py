@@ -519,15 +519,17 @@ class RateSettings(SettingsSection):
     @model_validator(mode="after")
     def _check_method(self) -> RateSettings:
         if self.prior != "none" and self.method != "least-squares":
-            raise ValueError("a prior needs the method least-squares")
+            raise ValueError("rate.prior needs rate.method=least-squares: set it")
         if (self.length or self.weights) and self.method != "bradley-terry":
-            raise ValueError("length and weights need the method bradley-terry")
+            raise ValueError(
+                "rate.length and rate.weights need rate.method=bradley-terry: set it"
+            )
         if self.scope == "cluster" and self.method == "bradley-terry":
             raise ValueError(
-                "the method bradley-terry rates all clusters together; leave out scope"
+                "rate.method=bradley-terry rates all clusters together: leave out rate.scope"
             )
         if any(not weight > 0 for weight in self.weights.values()):
-            raise ValueError("a weight must be above 0")
+            raise ValueError("every weight of rate.weights must be above 0")
         return self
 
 

@@ -42,13 +42,20 @@ def _explain_taking(made: MadeSelection, entry: Record) -> str:
     taken = _describe_turn(made, entry["id"])
     if rule == "quota":
         return f"{taken}, within the quota of its cluster"
-    if rule == "remainder" and request.quota == "none":
-        return f"{taken}, although it repeats a selected row: others ran out"
     if rule == "remainder":
-        return f"{taken}, after the quotas of the clusters"
+        return f"{taken}, {_describe_remainder(made)}"
     if entry["id"] in made.first_served:
         return f"{taken}, for the exact quota of one of its tags"
     return taken
+
+
+def _describe_remainder(made: MadeSelection) -> str:
+    """How a row came in that was not taken by the first choice."""
+    if made.request.quota != "none":
+        return "after the quotas of the clusters"
+    if made.takes_by_sum:
+        return "although it repeats a selected row: others ran out"
+    return "in the place of a row that a limit left out"
 
 
 def _describe_turn(made: MadeSelection, row: str) -> str:

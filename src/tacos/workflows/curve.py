@@ -61,6 +61,8 @@ class SizeCurve:
     @property
     def answer(self) -> str:
         """How many rows are worth it, in one sentence."""
+        if self.table["gain"].count() == 0:
+            return "one size says nothing of the gain: give several sizes"
         # In a pool of 50 rows or fewer, 1% rounds to no row.
         n_percent = max(1, round(self.n_pool / 100))
         rows = "row" if n_percent == 1 else "rows"

@@ -109,3 +109,10 @@ def test_sizes_that_cannot_be(folder: Path) -> None:
     with pytest.raises(InputError, match="can select only"):
         curve.curve(folder, "tacos", [500])
     assert "can select only" in curve.curve(folder, "tacos", [10, 500]).ended
+
+
+def test_one_size_says_nothing_of_the_gain(folder: Path) -> None:
+    assert curve.curve(folder, ns=[20]).answer == (
+        "one size says nothing of the gain: give several sizes"
+    )
+    assert "adding 1% of the pool" in curve.curve(folder, ns=[20, 40]).answer
