@@ -3,7 +3,9 @@ Python call leaves no folder behind, and a folder with many files is listed with
 """
 
 import gc
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -104,6 +106,26 @@ def test_a_judge_that_is_not_embedded_is_not_told_what_that_one_lacks(
     done: tacos.Selection,
 ) -> None:
     assert "checks no facts" not in run_command("runs", "show", done.run)[1]
+
+
+# A run of a later version
+
+
+@pytest.mark.parametrize("later", [{"later": {"x": 1}}, {"seed": {"of": "all"}}])
+def test_a_run_of_a_later_version_is_one_clear_error(
+    done: tacos.Selection, tmp_path: Path, later: dict[str, Any]
+) -> None:
+    run = tmp_path / "later.run"
+    shutil.copytree(done.run, run)
+    state = json.loads((run / "run.json").read_text())
+    state["settings"] |= later
+    (run / "run.json").write_text(json.dumps(state))
+    for command in (("explain", run, "data:0"), ("runs", "show", run)):
+        code, printed = run_command(*command)
+        assert code == 2
+        name = next(iter(later))
+        assert f"a setting that this version of tacos does not know ({name}" in printed
+        assert "\n" not in printed.strip()
 
 
 # Nothing is left behind

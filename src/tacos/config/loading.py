@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from tacos.config.files import read_toml_file
 from tacos.config.section import SettingsSection, find_bounds
 from tacos.config.settings import PRESETS, Settings
-from tacos.errors import ConfigError, hint_at_nearest
+from tacos.errors import ConfigError, RunError, hint_at_nearest
 
 MIN_SIMILARITY = 0.4
 """Of an unknown setting to the one that is suggested instead."""
@@ -102,8 +102,18 @@ def read_run_settings(values: Mapping[str, Any]) -> Settings:
     """Settings as a run has noted them.
 
     Runs of versions before `judge.scores` asked judges for one score each, and go on doing so.
+    Raises `RunError` for settings that this version does not know.
     """
-    return Settings.model_validate(merge_layers({"judge": {"scores": "one"}}, values))
+    noted = merge_layers({"judge": {"scores": "one"}}, values)
+    try:
+        return Settings.model_validate(noted)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:2])
+        raise RunError(
+            f"this run has a setting that this version of tacos does not know ({name}): use the "
+            "version that made the run, or select anew"
+        ) from None
 
 
 def parse_set_option(text: str) -> dict[str, Any]:
