@@ -149,7 +149,8 @@ class Reply:
     there is none.
 
     `raw` is the model's own text, `key` the ledger key of the reply ("" for embedded models).
-    `other_endpoint` is the URL of the endpoint that gave it, where another one is asked now;
+    `other_endpoint` is the URL of the endpoint that gave it, where another one is asked now, or
+    "not noted" where that is not known;
     `is_anew` says that the question was asked anew, after unusable replies to earlier commands.
     """
 

@@ -6,11 +6,13 @@ and runs whose every question was answered by files, go through.
 """
 
 import json
+import shutil
+import sqlite3
 import time
 from pathlib import Path
 
 import pytest
-from tests.server.fault_server import FaultServer
+from tests.server.fault_server import Behaviour, FaultServer
 from typer.testing import CliRunner
 
 from tacos.cli import app, run_app
@@ -156,3 +158,80 @@ def test_an_import_names_the_most_frequent_reasons(data: Path) -> None:
     )
     assert f"errors: {len(lines)} x batch_expired: Out of time." in printed
     assert "no reply to any open request" in str(error)
+
+
+def test_a_quote_without_a_key_says_so_first(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: "every instruction will be sent ... pass --yes", and no word of the key."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    ledger = ("--ledger", data.parent / "ledger.sqlite")
+    printed, error = invoke("quote", data, "-n", 4, "--model", "gpt-4o-mini", *ledger)
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith("no key is sent to https://api.openai.com/v1")
+    assert "export OPENAI_API_KEY=" in str(error)
+    assert "will be sent" not in printed
+
+
+def test_a_quote_says_what_the_quote_sends(data: Path) -> None:
+    ledger = ("--ledger", data.parent / "ledger.sqlite")
+    printed, error = invoke("quote", data, "-n", 4, *FAR, *ledger)
+    assert "pass --yes" in str(error)
+    assert "tag: at most 20 questions of instructions" in printed
+    assert "judge: at most 20 questions of pairs of" in printed
+    assert "every" not in printed
+    more = ("--pilot", 5, "--quality", "--set", "tag.per_request=2")
+    printed, _ = invoke("quote", data, "-n", 4, *FAR, *ledger, *more)
+    assert "tag: at most 25 questions" in printed
+
+
+def test_commands_whose_questions_are_all_answered_ask_nothing(data: Path) -> None:
+    """Before: refine, check-tags, calibrate, analyse and quote asked for consent to send nothing."""
+    folder = data.parent
+    run = folder / "out.jsonl.run"
+    pairs = folder / "pairs.jsonl"
+    labelled = [
+        {
+            "instruction": f"Draw {n} boats.",
+            "response_a": f"{n} boats.",
+            "response_b": "No boat.",
+            "preferred": "a",
+        }
+        for n in range(4)
+    ]
+    pairs.write_text("\n".join(map(json.dumps, labelled)))
+    assert select(data)[1] is None
+    before = shutil.copytree(run, folder / "before")
+    cases = ("n_precision", "n_consistency", "n_planted")
+    few_cases = [word for name in cases for word in ("--set", f"check.{name}=2")]
+    commands: list[tuple[object, ...]] = [
+        ("refine", run),
+        ("check-tags", run, *few_cases),
+        ("calibrate", pairs),
+        ("analyse", data),
+        ("quote", data, "-n", 4),
+    ]
+    ledger = folder / "ledger.sqlite"
+    for command in commands:
+        with FaultServer(Behaviour(model="far-1")) as server:
+            near = (
+                "--llm",
+                server.url,
+                "--model",
+                "far-1",
+                "--ledger",
+                ledger,
+                "--yes",
+            )
+            _, error = invoke(*command, *near)
+            assert error is None, (command, error)
+            assert server.asked.total() > 0
+        if (run / "run.json").exists():
+            # As before the command: what it made would answer for the ledger.
+            shutil.rmtree(run)
+            shutil.copytree(before, run)
+        with sqlite3.connect(ledger) as database:
+            database.execute("UPDATE replies SET endpoint = ?", [URL])
+        printed, error = invoke(*command, *FAR, "--ledger", ledger)
+        assert error is None, (command, error)
+        assert "will be sent" not in printed

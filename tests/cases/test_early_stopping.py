@@ -138,11 +138,11 @@ def test_one_member_of_a_panel_is_enough(connect: Connect) -> None:
     """A third of the verdicts is missing: the good members do not hide the broken one."""
     with (
         FaultServer() as good,
-        FaultServer(Behaviour(change=content("?"))) as broken,
+        FaultServer(Behaviour(change=content("?"), model="tiny-2")) as broken,
     ):
         members: dict[str, Model] = {
             "good": connect(good.url),
-            "broken": connect(broken.url),
+            "broken": connect(broken.url, "tiny-2"),
         }
         panel = JudgePanel(members)
         watch(panel, "judge")

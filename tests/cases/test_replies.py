@@ -201,6 +201,22 @@ def test_replies_of_another_server_are_used_only_after_asking(data: Path) -> Non
         assert words in unwrap(printed)
 
 
+def test_replies_of_another_deployment_are_used_only_after_asking(data: Path) -> None:
+    """One server, one model name, two deployments: before, a word of neither."""
+    with FaultServer() as server:
+        first = ("--set", "llm.query.deployment=blue")
+        second = ("--set", "llm.query.deployment=green")
+        assert tag(data, server, *first)[1] is None
+        assert count(server, lambda: tag(data, server, *first)) == 0
+        shutil.rmtree(data.parent / "out.jsonl.run")
+        _, error = tag(data, server, *second)
+        assert isinstance(error, OtherEndpointError)
+        assert f"{N_ROWS} by {server.url}?deployment=blue" in str(error)
+        removed = ("ledger", "--ledger", data.parent / "ledger", "remove", "--yes")
+        invoke(*removed, "--endpoint", f"{server.url}?deployment=blue")
+        assert count(server, lambda: tag(data, server, *second)) == N_ROWS
+
+
 def test_unusable_replies_of_another_server_are_asked_anew_without_asking(
     data: Path,
 ) -> None:
@@ -224,6 +240,8 @@ def test_a_ledger_from_before_is_used_as_it_is(tmp_path: Path) -> None:
         assert error is None
         assert server.asked.total() == 0
         assert "another endpoint" not in printed
+        words = "from the ledger, of which no endpoint was noted (a reply file, or an older ledger)"
+        assert words in unwrap(printed)
     with open_ledger(folder / "ledger.sqlite") as book:
         assert book.size().n_replies == 180
         assert {entry.endpoint for entry in book.entries()} == {""}

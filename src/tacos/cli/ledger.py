@@ -10,8 +10,9 @@ from rich.table import Table
 
 from tacos.cli.shared import console, options
 from tacos.errors import ConfigError
+from tacos.llm.transport.endpoint_names import NOT_NOTED
 from tacos.workflows import ledger as workflow
-from tacos.workflows.ledger import NOT_NOTED, PricedSpend, ReplyGroup
+from tacos.workflows.ledger import PricedSpend, ReplyGroup
 
 app = typer.Typer(
     invoke_without_command=True,

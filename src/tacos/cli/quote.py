@@ -104,6 +104,7 @@ def quote(  # noqa: PLR0913 - the options of the command
         None,
         yes=yes,
         models=list_endpoint_models(chosen),
+        n_questions=_count_pilot_questions(chosen, pilot, quality=quality),
     )
     if as_json:
         plain = quotation.as_dict()
@@ -111,6 +112,18 @@ def quote(  # noqa: PLR0913 - the options of the command
         console.print_json(plain if quality else plain["stages"])
     else:
         _print_quote(quotation, chosen, pilot)
+
+
+def _count_pilot_questions(
+    settings: Settings,
+    pilot: int,
+    *,
+    quality: bool,
+) -> int:
+    """The most requests that a pilot sends to a model of a stage, before any is asked again."""
+    # Each instruction alone, twice.
+    n_alone = 2 * pilot * settings.tag.per_request if quality else 0
+    return pilot + n_alone
 
 
 def _add_prices(

@@ -137,6 +137,7 @@ def select(  # noqa: PLR0913 - the options of the command
             directory,
             yes=yes,
             models=models,
+            may_be_known=False,
         )
     outcome.print_outcome(done, as_json=as_json, seconds=WATCH.read())
 

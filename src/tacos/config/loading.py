@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tacos.config.files import read_toml_file
+from tacos.config.literal_keys import check_literal_keys
 from tacos.config.section import SettingsSection, find_bounds
 from tacos.config.settings import PRESETS, Settings
 from tacos.errors import ConfigError, RunError, hint_at_nearest
@@ -48,6 +49,9 @@ OF_NUMBERS = frozenset(
         "less_than_equal",
     }
 )
+
+MAY_BE_SECRET = frozenset({"base_url", "key_env", "headers", "query", "proxy", "body"})
+"""Settings of endpoints whose values no message repeats."""
 
 OPTION_OF = {
     "seed": "--seed",
@@ -93,9 +97,12 @@ def load_settings(
         values = merge_layers(values, layer)
     _check_setting_names(values)
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_describe_invalid_value(error)) from None
+    check_literal_keys(settings.llm)
+    check_literal_keys(settings.embed, "embed")
+    return settings
 
 
 def read_run_settings(values: Mapping[str, Any]) -> Settings:
@@ -124,7 +131,9 @@ def parse_set_option(text: str) -> dict[str, Any]:
     """
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise ConfigError(f"--set {text!r} is not of the form stage.key=value")
+        raise ConfigError(
+            f"--set {_hide_value(text)} is not of the form stage.key=value"
+        )
     nested: Any
     try:
         nested = tomllib.loads(f"x = {value}")["x"]
@@ -134,6 +143,18 @@ def parse_set_option(text: str) -> dict[str, Any]:
     for part in reversed(path.strip().split(".")):
         nested = {part: nested}
     return dict(nested)
+
+
+def _hide_value(text: str) -> str:
+    """A `--set` that is none, as a message may repeat it: of an endpoint only the setting's name.
+
+    >>> _hide_value("cluster.k:20"), _hide_value("llm.headers.X-Key:abc")
+    ("'cluster.k:20'", "'llm.headers.X-Key...'")
+    """
+    if text.split(".")[0].strip() not in ("llm", "embed"):
+        return repr(text)
+    named = re.match(r"\s*[\w.-]*", text)
+    return repr(f"{named[0] if named else ''}...")
 
 
 def merge_layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,12 +217,15 @@ def _describe_invalid_value(error: ValidationError) -> str:
     if name in OPTION_OF:
         name += f" ({OPTION_OF[name]})"
     given = first["input"]
+    is_secret = name.partition(".")[2] in MAY_BE_SECRET
     if first["type"] in DEMANDS:
         wanted = " or ".join(_list_demands(error))
+        if is_secret:
+            return f"setting {name} must be {wanted}"
         return f"setting {name} must be {wanted}, not {given!r}{_hint_at_word(error)}"
     problem = first["msg"].removeprefix("Value error, ")
     # A section as a whole is too long to repeat.
-    if isinstance(given, Mapping):
+    if is_secret or isinstance(given, Mapping):
         return f"setting {name}: {problem}"
     return f"setting {name}: {problem} (given: {given!r})"
 

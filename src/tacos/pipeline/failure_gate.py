@@ -14,6 +14,12 @@ from tacos.pipeline.stage_shapes import PromptStage, Stage, TableStage
 
 N_EXAMPLES = 3
 N_RAW_CHARS = 80
+REMEDIES = {
+    "refused": "Leave out what the model refuses, or use one that answers it",
+    "HTTP": "Mend what the server complains of",
+    "it ": "Use a model that answers in the JSON it is asked for",
+}
+"""How the reason of an unusable reply begins -> what to do."""
 LINE = re.compile(r"line \d+")
 """How the raw text of a malformed row begins, in a file of lines."""
 
@@ -96,11 +102,14 @@ def _list_examples(
 
 
 def suggest_remedy(stage: Stage, reasons: Sequence[str]) -> str:
-    """What a user can do about rows that failed for these reasons."""
+    """What a user can do about rows that failed for these reasons, the most frequent one first."""
     if not isinstance(stage, PromptStage):
         return "Fix the input"
-    is_cut_off = any("limit of tokens" in reason for reason in reasons)
-    if not is_cut_off:
-        return "Fix the input, use another model"
-    section = find_settings_section(stage)
-    return f"Allow longer answers (--set {section}.max_tokens=...), use another model"
+    if any("limit of tokens" in reason for reason in reasons):
+        section = find_settings_section(stage)
+        return f"Allow longer answers (--set {section}.max_tokens=...)"
+    first = next(iter(reasons), "")
+    for start, remedy in REMEDIES.items():
+        if first.startswith(start):
+            return remedy
+    return "Use another model"

@@ -55,7 +55,8 @@ class RunSummary:
     models: dict[str, str]
     replies: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Stage -> "asked_anew" (questions whose earlier replies could not be used) and
-    "other_endpoints" (URL -> replies of other endpoints that were used), where there are any.
+    "other_endpoints" (URL -> replies of other endpoints that were used, "not noted" for those
+    whose endpoint is not known), where there are any.
     """
     spending: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """What the answers to each stage cost: see `tacos.report.spending_figures.list_spending`."""

@@ -18,12 +18,11 @@ from tacos.llm.ledger.ledger import DailySpend, Ledger, LedgerSize, open_ledger
 from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.offline import exchange_files
+from tacos.llm.transport.endpoint_names import NOT_NOTED
 from tacos.methods.judging import comparisons, refinement
 from tacos.methods.tags import open_tags, tag_checks
 from tacos.workflows import arguments
 
-NOT_NOTED = "not noted"
-"""How people name the endpoint of replies that came before ledgers noted it, or in files."""
 DAY = 86_400.0
 SEVERAL_ANSWERS = {
     "type": "object",
@@ -249,7 +248,7 @@ def _build_reply_filter(
 ) -> ReplyFilter:
     """The criteria that need no look into the replies."""
     if endpoint is not None:
-        endpoint = "" if endpoint == NOT_NOTED else endpoint.rstrip("/")
+        endpoint = "" if endpoint == NOT_NOTED else endpoint
     if date is None:
         return ReplyFilter(model, endpoint)
     first, dots, last = date.partition("..")

@@ -25,6 +25,7 @@ from tacos.llm.ledger.lookup import list_open_requests, resolve_questions
 from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
 from tacos.llm.transport.endpoint import resolve_base_url
+from tacos.llm.transport.endpoint_names import name_endpoint
 from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.model_factory import (
     EndpointClients,
@@ -198,8 +199,9 @@ def _build_replay_models(
     for name in names:
         clients[name] = LedgerModel(settings.llm, name, ledger, rules)
     # The vectors may come from an endpoint of their own.
-    embedding = resolve_base_url(settings.embed.endpoint(settings.llm))
-    vector_rules = replace(rules, endpoint=embedding)
+    embedding = settings.embed.endpoint(settings.llm)
+    name = name_endpoint(resolve_base_url(embedding), embedding)
+    vector_rules = replace(rules, endpoint=name)
     encoders: dict[str, Encoder] = {}
     for (model,) in list_embedding_models(settings).values():
         encoders[model] = LedgerEncoder(model, settings.embed, ledger, vector_rules)

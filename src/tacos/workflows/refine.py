@@ -291,7 +291,8 @@ def _build_refine_state(
     """The content of `refine.json`: enough to find the artifacts again."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": settings.model_dump(mode="json"),
+        # Whether the ledger answered it all is no setting of the result.
+        "settings": settings.model_dump(mode="json", exclude={"llm": {"offline"}}),
         "artifacts": {
             name: artifact.manifest["key"] for name, artifact in artifacts.items()
         },

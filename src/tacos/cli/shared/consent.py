@@ -7,8 +7,9 @@ from __future__ import annotations
 import ipaddress
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import orjson
 import typer
@@ -16,8 +17,8 @@ import typer
 from tacos.cli.shared import console
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
-from tacos.errors import ConfigError, OtherEndpointError
-from tacos.llm.transport.endpoint import resolve_endpoint
+from tacos.errors import ConfigError, OfflineError, OtherEndpointError
+from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.pipeline.plan import cut_plan, plan_steps
@@ -36,6 +37,13 @@ WHAT_IS_SENT = {
     "normalise": "every distinct tag",
     "cluster": "every canonical tag",
 }
+WHAT_A_PILOT_SENDS = {
+    "tag-sample": "of instructions (user turns)",
+    "tag": "of instructions (user turns)",
+    "match": "of pairs of tags",
+    "judge": "of pairs of instructions and responses",
+    "grade": "of instructions and responses",
+}
 EMBEDDING_STAGES = frozenset({"normalise", "cluster"})
 """Stages that ask for vectors, from the endpoint of the section `embed`."""
 
@@ -51,16 +59,31 @@ def run_with_consent(
     *,
     yes: bool,
     models: StageModels,
+    n_questions: int | None = None,
+    may_be_known: bool = True,
 ) -> T:
     """Do what may send data, or use replies of another endpoint, once the user agrees to that.
 
-    `work` is called with the settings; a second time where it stopped to have the user asked.
-    Raises as `ask_consent` does.
+    `work` is called with the settings; first without sending anything where `may_be_known`, since
+    the ledger may answer every question; and once more where it stopped to have the user asked.
+    `n_questions` is the most that a pilot asks each model of a stage. Raises as `ask_consent` does.
     """
-    ask_consent(settings, run, yes=yes, models=models)
+    is_asked = needs_consent(settings, run, yes=yes, models=models)
+    if is_asked and may_be_known:
+        with suppress(OfflineError, OtherEndpointError):
+            return work(_change_llm(settings, offline=True))
+    ask_consent(
+        settings,
+        run,
+        yes=yes,
+        models=models,
+        n_questions=n_questions,
+    )
 
     def work_with(allowed: bool) -> T:
-        return work(_allow_other_endpoints(settings) if allowed else settings)
+        return work(
+            _change_llm(settings, other_endpoints=True) if allowed else settings
+        )
 
     return use_other_endpoints(work_with, allowed=yes)
 
@@ -86,9 +109,9 @@ def use_other_endpoints(work: Callable[[bool], T], *, allowed: bool) -> T:
     return work(True)
 
 
-def _allow_other_endpoints(settings: Settings) -> Settings:
-    """Settings by which replies of other endpoints are used."""
-    llm = settings.llm.model_copy(update={"other_endpoints": True})
+def _change_llm(settings: Settings, **changes: bool) -> Settings:
+    """Settings with changes to the section `llm`."""
+    llm = settings.llm.model_copy(update=changes)
     return settings.model_copy(update={"llm": llm})
 
 
@@ -122,18 +145,24 @@ def ask_consent(
     *,
     yes: bool,
     models: StageModels,
+    n_questions: int | None = None,
 ) -> None:
-    """Ask for consent to send data to the endpoints of these models.
+    """Ask for consent to send data to the endpoints of these models; `n_questions` at most to each,
+    if given.
 
     It does not ask if the endpoint is this machine, if `yes` was given, if nothing is sent
     (`llm.offline`), or if this run has asked about the same stages before. Raises `ConfigError` if
-    there is no terminal to ask on, or if the answer is no.
+    there is no terminal to ask on, if the answer is no, or if there is no key.
     """
     unapproved = _find_unapproved(settings, run, yes=yes, models=models)
     if not unapproved:
         return
+    # Before anybody agrees to what cannot be done.
+    for stages in unapproved.values():
+        for stage in stages:
+            _resolve_stage_endpoint(settings, stage).check_key()
     for host, stages in unapproved.items():
-        _print_plan(host, stages)
+        _print_plan(host, stages, n_questions)
     # The plan is printed all the same, so that a log says what --yes would allow.
     if not sys.stdin.isatty():
         hosts = " and ".join(unapproved)
@@ -173,21 +202,34 @@ def _group_by_host(
     """Host -> the stages that ask it, with their models."""
     by_host: dict[str, dict[str, tuple[str, ...]]] = {}
     for stage, names in models.items():
-        endpoint = settings.llm
-        if stage in EMBEDDING_STAGES:
-            endpoint = settings.embed.endpoint(settings.llm)
-        resolved = resolve_endpoint(endpoint)
         # Consent is to a host: it is the same party at any of its paths and ports.
-        host = resolved.host
+        host = _resolve_stage_endpoint(settings, stage).host
         stages = by_host.setdefault(host, {})
         stages[stage] = names
     return by_host
 
 
-def _print_plan(host: str, stages: StageModels) -> None:
+def _resolve_stage_endpoint(settings: Settings, stage: str) -> Endpoint:
+    """The endpoint that a stage asks."""
+    if stage not in EMBEDDING_STAGES:
+        return resolve_endpoint(settings.llm)
+    # Where `embed` has no address of its own, it is that of `llm`, with its key.
+    section: Literal["llm", "embed"] = "embed" if settings.embed.base_url else "llm"
+    return resolve_endpoint(settings.embed.endpoint(settings.llm), section=section)
+
+
+def _print_plan(
+    host: str,
+    stages: StageModels,
+    n_questions: int | None,
+) -> None:
     """Print what is to be sent to a host."""
     for stage, names in stages.items():
-        line = f"{stage}: {WHAT_IS_SENT[stage]} will be sent to {host}, model {', '.join(names)}"
+        what = WHAT_IS_SENT[stage]
+        if n_questions is not None:
+            what = f"at most {n_questions:,} questions {WHAT_A_PILOT_SENDS[stage]}"
+        each = " each" if n_questions is not None and len(names) > 1 else ""
+        line = f"{stage}: {what} will be sent to {host}, model {', '.join(names)}{each}"
         console.errors.print(line, soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from tacos.cli.shared import console
+from tacos.llm.transport.endpoint_names import NOT_NOTED
 from tacos.methods.samples.reading_notes import describe_answers
 from tacos.report import figure_texts
 from tacos.report.facts import UNCLUSTERED, RunSummary
@@ -112,10 +113,12 @@ def _format_replies(summary: RunSummary) -> Lines:
                 f"{n_anew:,} questions asked anew: earlier replies could not be used",
             )
         for endpoint, n_replies in origins["other_endpoints"].items():
-            yield (
-                f"replies to {stage}",
-                f"{n_replies:,} from the ledger, by another endpoint: {endpoint}",
-            )
+            source = f"by another endpoint: {endpoint}"
+            if endpoint == NOT_NOTED:
+                source = (
+                    "of which no endpoint was noted (a reply file, or an older ledger)"
+                )
+            yield f"replies to {stage}", f"{n_replies:,} from the ledger, {source}"
 
 
 def _format_taken(taken: Mapping[str, Mapping[str, int]]) -> str:

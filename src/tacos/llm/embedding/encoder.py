@@ -136,7 +136,7 @@ class LedgerEncoder:
         self.rules.check_endpoints(entries.values())
         vectors = {}
         for key, entry in entries.items():
-            other = self.rules.name_other_endpoint(entry)
+            other = self.rules.name_origin(entry)
             if other:
                 self.origins[key] = other
             self.paid[key] = read_payment(entry)

@@ -207,9 +207,9 @@ def _resolve_question(
 
 def note_origin(reply: Reply, entry: LedgerEntry, rules: ReplyRules) -> Reply:
     """A reply with what was paid for it, and with the endpoint that gave it, where it is another
-    one.
+    one or not known.
     """
-    other = rules.name_other_endpoint(entry)
+    other = rules.name_origin(entry)
     return replace(reply, other_endpoint=other, paid=(read_payment(entry),))
 
 

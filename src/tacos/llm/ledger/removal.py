@@ -11,6 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from tacos.llm.ledger.schema import COLUMNS, LedgerEntry, begin_transaction
+from tacos.llm.transport.endpoint_names import normalise_name
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class ReplyFilter:
     model: str | None = None
     """The requested model."""
     endpoint: str | None = None
-    """The base URL; "" for replies whose endpoint was not noted."""
+    """The endpoint's name, however it is spelt; "" for replies whose endpoint was not noted."""
     since: float = -math.inf
     until: float = math.inf
     """The first moment that is not meant any more."""
@@ -43,15 +44,15 @@ def find_replies(
     if wanted.model is not None:
         conditions.append("asked = ?")
         values.append(wanted.model)
-    if wanted.endpoint is not None:
-        conditions.append("endpoint = ?")
-        values.append(wanted.endpoint)
     statement = f"""
         SELECT rowid, {", ".join(COLUMNS)} FROM replies
         WHERE {" AND ".join(conditions)} ORDER BY at, rowid
     """
+    name = None if wanted.endpoint is None else normalise_name(wanted.endpoint)
     for row, *fields in database.execute(statement, values):
-        yield FoundReply(row, LedgerEntry(*fields))
+        entry = LedgerEntry(*fields)
+        if name is None or normalise_name(entry.endpoint) == name:
+            yield FoundReply(row, entry)
 
 
 def remove_rows(database: sqlite3.Connection, rows: Sequence[int]) -> int:

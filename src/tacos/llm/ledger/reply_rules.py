@@ -14,14 +14,19 @@ from tacos.config import LLMSettings
 from tacos.errors import OtherEndpointError
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.transport.endpoint import resolve_base_url
+from tacos.llm.transport.endpoint_names import (
+    NOT_NOTED,
+    name_endpoint,
+    normalise_name,
+)
 
 
 @dataclass(frozen=True)
 class ReplyRules:
     """What one command takes from a ledger.
 
-    `endpoint` is the base URL that it asks, `before` the time (seconds since 1970) before which
-    replies are those of earlier commands.
+    `endpoint` is the name of the one that it asks (`transport.endpoint_names`), `before` the time
+    (seconds since 1970) before which replies are those of earlier commands.
     """
 
     endpoint: str
@@ -37,7 +42,14 @@ class ReplyRules:
 
     def name_other_endpoint(self, entry: LedgerEntry) -> str:
         """The endpoint of a reply where it is another one; "" too where it was not noted."""
-        return "" if entry.endpoint == self.endpoint else entry.endpoint
+        is_same = normalise_name(entry.endpoint) == self.endpoint
+        return "" if is_same else entry.endpoint
+
+    def name_origin(self, entry: LedgerEntry) -> str:
+        """What to say of where a reply comes from: another endpoint, or one that was not noted; ""
+        where there is nothing to say.
+        """
+        return self.name_other_endpoint(entry) if entry.endpoint else NOT_NOTED
 
     def check_endpoints(self, entries: Iterable[LedgerEntry]) -> None:
         """Raise `OtherEndpointError` if replies that would be used are another endpoint's, and
@@ -62,7 +74,7 @@ def build_reply_rules(
 ) -> ReplyRules:
     """The rules by the settings of an endpoint."""
     return ReplyRules(
-        endpoint=resolve_base_url(settings),
+        endpoint=name_endpoint(resolve_base_url(settings), settings),
         before=before,
         asks_again=settings.ask_again,
         allows_others=settings.other_endpoints,

@@ -110,7 +110,8 @@ class ApiCaller:
         if response.status == 200:
             return content if raw else orjson.loads(content)
         # 429: nothing was done. After an error of the server nobody knows.
-        reason = f"HTTP {response.status}: {read_error_message(content)}"
+        hidden = self.endpoint.redact_bytes(content)
+        reason = f"HTTP {response.status}: {read_error_message(hidden)}"
         is_server_error = response.status >= 500
         if response.status == 429 or is_server_error:
             response_headers = {

@@ -369,8 +369,8 @@ class BatchCollector:
                 questions,
                 self.ledger,
                 way="batch",
-                redact=self.endpoint.redact,
-                endpoint=self.endpoint.base,
+                redact=self.endpoint.redact_bytes,
+                endpoint=self.endpoint.name,
                 before=self.ledger.opened_at,
             )
             totals = totals.plus(stored.counts)
@@ -383,11 +383,11 @@ class BatchCollector:
         for line in lines:
             if not line.strip():
                 continue
-            reply = parse_reply_line(line)
+            reply = parse_reply_line(self.endpoint.redact_bytes(line))
             if reply is None or reply.body:
                 continue
             if self.n_tries[reply.key] >= MAX_TRIES:
-                self.failed[reply.key] = self.endpoint.redact(reply.failure)
+                self.failed[reply.key] = reply.failure
 
     def _find_answered(
         self,

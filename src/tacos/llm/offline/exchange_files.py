@@ -124,7 +124,7 @@ def store_replies(
     questions: Mapping[str, RenderedRequest],
     ledger: Ledger,
     way: Way = "exchange",
-    redact: Callable[[str], str] = str,
+    redact: Callable[[bytes], bytes] = bytes,
     endpoint: str = "",
     before: float = -math.inf,
 ) -> StoredReplies:
@@ -149,7 +149,7 @@ class _Importer:
         questions: Mapping[str, RenderedRequest],
         ledger: Ledger,
         way: Way,
-        redact: Callable[[str], str],
+        redact: Callable[[bytes], bytes],
         endpoint: str,
         before: float,
     ) -> None:
@@ -165,7 +165,7 @@ class _Importer:
 
     def take(self, line: bytes) -> None:
         """Count a line, and keep its reply for the next group."""
-        reply = parse_reply_line(line)
+        reply = parse_reply_line(self.redact(line))
         if reply is None:
             self.counts["n_unreadable"] += 1
             return
@@ -205,7 +205,7 @@ class _Importer:
 
     def _count_failure(self, reason: str) -> None:
         self.counts["n_failed"] += 1
-        self.failures.add(self.redact(reason))
+        self.failures.add(reason)
 
     def _build_entry(
         self,
@@ -224,6 +224,6 @@ class _Importer:
             latency=0.0,
             at=time.time(),
             way=self.way,
-            raw=self.redact(reply.body),
+            raw=reply.body,
             endpoint=self.endpoint,
         )

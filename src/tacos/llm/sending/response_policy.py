@@ -95,7 +95,9 @@ class ResponsePolicy:
         the request.
         """
         if isinstance(result, HttpResponse):
-            decision = self._decide_on_response(request, result, now)
+            # Before anything is read or cut off: part of a key is still a key.
+            hidden = result._replace(body=self.endpoint.redact_bytes(result.body))
+            decision = self._decide_on_response(request, hidden, now)
         elif is_stopping:
             return Retry()
         else:
@@ -169,8 +171,8 @@ class ResponsePolicy:
             round(now - request.sent_at, 4),
             time.time(),
             "online",
-            self.endpoint.redact(body.decode("utf-8", "replace")),
-            self.endpoint.base,
+            body.decode("utf-8", "replace"),
+            self.endpoint.name,
         )
         return Keep(entry, cost)
 
@@ -242,7 +244,7 @@ class ResponsePolicy:
                 reason = f"{reason}; {remedies.PERHAPS_FORMAT}"
             return self._retry(request, reason, response.body, now)
         if action.kind in ("stop", "no-credit"):
-            target = _read_redirect_target(response)
+            target = self._read_redirect_target(response)
             fix = self._suggest_fix(response.status)
             if action.kind == "no-credit":
                 fix = remedies.NO_CREDIT
@@ -401,6 +403,13 @@ class ResponsePolicy:
         )
         return GiveUp(reason, raw, error)
 
+    def _read_redirect_target(self, response: HttpResponse) -> str:
+        """Where a redirect, which is never followed, leads; "" where it does not say."""
+        if not 300 <= response.status < 400:
+            return ""
+        location = self.endpoint.redact(response.decode_headers().get("location", ""))
+        return f": {read_error_message(location)}" if location else ""
+
     def _suggest_fix(self, status: int) -> str:
         return remedies.suggest_fix(status, self.endpoint, is_chat=self.format.answers)
 
@@ -414,11 +423,3 @@ def cost_without_reply(result: HttpResponse | TransportError) -> Cost:
 
 def _decode(body: bytes) -> str:
     return body.decode("utf-8", "replace")
-
-
-def _read_redirect_target(response: HttpResponse) -> str:
-    """Where a redirect, which is never followed, leads; "" where it does not say."""
-    if not 300 <= response.status < 400:
-        return ""
-    location = response.decode_headers().get("location", "")
-    return f": {read_error_message(location)}" if location else ""

@@ -10,22 +10,26 @@ import os
 import re
 import ssl
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from tacos.config import LLMSettings
+from tacos.config.literal_keys import (
+    VARIABLE,
+    check_address,
+    check_literal_keys,
+    describe_address,
+)
 from tacos.errors import ConfigError
+from tacos.llm.transport.endpoint_names import name_endpoint
+from tacos.llm.transport.redaction import list_secrets, list_url_secrets, redact
 
 OPENAI_HOST = "api.openai.com"
 OPENAI = f"https://{OPENAI_HOST}/v1"
-VARIABLE = re.compile(r"\$\{(\w+)\}")
-HIDDEN = "[secret]"
 KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key"})
-SECRET = re.compile(r"auth|key|token|secret|password|cookie", re.IGNORECASE)
-"""Names of headers and query fields that hold a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Endpoint:
     headers: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     ca_file: str = ""
+    name: str = ""
+    """How the ledger notes it (`endpoint_names`)."""
     has_key: bool = False
     """Whether something that may be a key is sent."""
     key_advice: str = ""
@@ -63,10 +69,13 @@ class Endpoint:
 
     def redact(self, text: str) -> str:
         """`text` without secrets."""
-        for secret in self.secrets:
-            if secret in text:
-                text = text.replace(secret, HIDDEN)
-        return text
+        return redact(text, self.secrets)
+
+    def redact_bytes(self, body: bytes) -> bytes:
+        """A body without secrets: the same object where it has none."""
+        text = body.decode("utf-8", "replace")
+        redacted = self.redact(text)
+        return body if redacted == text else redacted.encode()
 
     def tls(self) -> ssl.SSLContext | None:
         """What to check the server's certificate with; None for plain http."""
@@ -86,9 +95,9 @@ def resolve_endpoint(
     """The endpoint that the settings and the environment name; `section` is where a user sets its
     key. Raises `ConfigError`.
     """
+    check_literal_keys(settings)
     base = resolve_base_url(settings, environment)
     parts = _parse_base_url(base)
-    _check_literals(settings)
     used: list[str] = []  # what was taken from the environment: all of it is secret
     headers = {}
     for name, value in settings.headers.items():
@@ -103,7 +112,7 @@ def resolve_endpoint(
         headers["api-key"] = key
     _check_headers(headers)
     proxy = _resolve_proxy(settings, parts, environment, used)
-    secrets = _list_secrets([key, *used])
+    secrets = list_secrets([key, *used])
     names = {name.lower() for name in headers}
     return Endpoint(
         base,
@@ -112,6 +121,7 @@ def resolve_endpoint(
         headers,
         secrets,
         settings.ca_file,
+        name_endpoint(base, settings),
         has_key=not KEY_HEADERS.isdisjoint(names),
         key_advice=_advise_on_key(settings, section, is_set=bool(key)),
     )
@@ -125,7 +135,10 @@ def _advise_on_key(settings: LLMSettings, section: str, *, is_set: bool) -> str:
     if not name:
         return f"name the environment variable that holds the key in {section}.key_env"
     if not is_set:
-        return f"put it into the environment variable {name} ({section}.key_env), which is not set"
+        return (
+            f"put it into the environment variable {name} ({section}.key_env), which is not set: "
+            f"export {name}=..."
+        )
     return f"check that the environment variable {name} holds the key for this server"
 
 
@@ -137,18 +150,6 @@ def resolve_base_url(
     return base.rstrip("/")
 
 
-def _list_secrets(values: Iterable[str]) -> tuple[str, ...]:
-    """What to redact, as it is and as it stands in a URL; the longest first, since one may be part
-    of another.
-    """
-    forms = set()
-    for value in values:
-        if len(value) > 3:  # shorter ones would garble every text
-            forms.add(value)
-            forms.add(quote_plus(value))
-    return tuple(sorted(forms, key=len, reverse=True))
-
-
 def _parse_base_url(base: str) -> SplitResult:
     """The URL's parts. Raises `ConfigError` for one that cannot be used."""
     if Path(base).is_dir():
@@ -156,6 +157,7 @@ def _parse_base_url(base: str) -> SplitResult:
             f"{base} is a folder of models, but a language model is needed here: "
             "give the URL of its endpoint"
         )
+    check_address(base)
     try:
         parts = urlsplit(base)
         is_http = parts.scheme in ("http", "https")
@@ -164,18 +166,8 @@ def _parse_base_url(base: str) -> SplitResult:
         is_usable = False
     if not is_usable:
         raise ConfigError(
-            f"--llm {base!r} (llm.base_url) is neither a folder nor an http(s) URL "
-            "like https://api.openai.com/v1"
-        )
-    if parts.username or parts.password:
-        raise ConfigError(
-            "llm.base_url holds a user or password: "
-            "put the key into the environment variable instead"
-        )
-    if parts.query or parts.fragment:
-        raise ConfigError(
-            "llm.base_url holds a query: "
-            "put it into llm.query, as in --set llm.query.api-version=..."
+            f"--llm {describe_address(base)} (llm.base_url) is neither a folder nor an http(s) "
+            "URL like https://api.openai.com/v1"
         )
     return parts
 
@@ -193,22 +185,6 @@ def _fill_variables(value: str, environment: Mapping[str, str], used: list[str])
         return environment[name]
 
     return VARIABLE.sub(fill, value)
-
-
-def _check_literals(settings: LLMSettings) -> None:
-    """Settings are written into the run, so none may hold a key itself. Raises `ConfigError`."""
-    for section, values in (("headers", settings.headers), ("query", settings.query)):
-        for name, value in values.items():
-            if SECRET.search(name) and value and not VARIABLE.search(value):
-                raise ConfigError(
-                    f"llm.{section}.{name} would write a key into the run: "
-                    "put it into an environment variable NAME, and ${NAME} here"
-                )
-    if "@" in settings.proxy and not VARIABLE.search(settings.proxy):
-        raise ConfigError(
-            "llm.proxy would write a password into the run: "
-            "put it into an environment variable NAME, and ${NAME} there"
-        )
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
@@ -237,11 +213,11 @@ def _resolve_proxy(
     if settings.proxy == "none":
         return ""
     if settings.proxy:
-        return _fill_variables(settings.proxy, environment, used)
+        proxy = _fill_variables(settings.proxy, environment, used)
+        used += list_url_secrets(proxy)
+        return proxy
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return ""
     proxy = urllib.request.getproxies().get(parts.scheme, "")
-    password = urlsplit(proxy).password
-    if password:
-        used.append(password)
+    used += list_url_secrets(proxy)
     return proxy

@@ -4,7 +4,8 @@ import pytest
 
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError
-from tacos.llm.transport.endpoint import HIDDEN, resolve_endpoint
+from tacos.llm.transport.endpoint import resolve_endpoint
+from tacos.llm.transport.redaction import HIDDEN
 
 KEY = "sk-very-secret-key"
 
