@@ -117,6 +117,39 @@ def test_an_object_of_lists_is_a_list_of_messages(
     assert [tuple(turn) for turn in samples[0].turns] == QA
 
 
+@pytest.mark.parametrize(
+    "before, last",
+    [([USER], [ASSISTANT]), ([USER], [USER, ASSISTANT]), ([USER, ASSISTANT, USER], [ASSISTANT])],
+    ids=["prompt", "whole", "turns"],
+)  # fmt: skip
+def test_a_preference_of_objects_of_lists_is_read(before: list, last: list) -> None:
+    """A brother of attack 22: TRL's prompt, chosen and rejected as `datasets` stores them."""
+    columns = [
+        {name: [message[name] for message in messages] for name in ("role", "content")}
+        for messages in (before, last)
+    ]
+    row = {"prompt": columns[0], "chosen": columns[1], "rejected": columns[1]}
+    assert read_turns(row)[-2:] == QA
+    assert read_turns({"prompt": columns[0], "completion": columns[1]})[-2:] == QA
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [["user", "Hello"], ["assistant", "Hi"]],
+        json.dumps([["user", "Hello"], ["assistant", "Hi"]]),
+        {"role": ["user", "assistant"], "content": ["Hello", "Hi"]},
+        [["Hello", "Hi"]],
+        ["Hello", "Hi"],
+    ],
+    ids=range(5),
+)
+def test_a_history_may_have_any_form(history: Any) -> None:
+    """A brother of attack 1: "user" was what a user had asked before."""
+    row = {"instruction": QUESTION, "output": ANSWER, "history": history}
+    assert read_turns(row) == [("user", "Hello"), ("assistant", "Hi"), *QA]
+
+
 # Answers that look like conversations
 
 
@@ -246,6 +279,8 @@ def test_a_missing_answer_that_pandas_printed_is_none(missing: Any) -> None:
     ):
         reject = get_reject(row)
         assert (reject.reason, reject.failure) == ("empty response", False)
+    said = {"messages": [USER, {**ASSISTANT, "content": missing}]}
+    assert get_reject(said).reason == "empty response"
     # The columns of another table that are filled are read.
     row = {"instruction": missing, "output": missing, "messages": [USER, ASSISTANT]}
     assert read_turns(row) == QA
@@ -260,6 +295,8 @@ def test_an_odd_number_of_texts_does_not_say_who_speaks(texts: list[str]) -> Non
     """Attack 10: the text of the system was the question, and the question its answer."""
     for column in ("conversations", "data", "messages"):
         reject = get_reject({column: texts})
+        as_text = get_reject({column: json.dumps(texts)})
+        assert reject.reason == as_text.reason
         assert not reject.failure
         assert "write its messages as {role, content}" in reject.reason
 

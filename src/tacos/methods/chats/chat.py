@@ -29,15 +29,9 @@ from tacos.methods.samples.conversations import (
     read_input,
     read_turns,
 )
-from tacos.methods.samples.messages import (
-    CONTENTS,
-    SPEAKERS,
-    PlacedTurn,
-    list_messages,
-    place_turns,
-    resolve_role,
-)
-from tacos.methods.samples.roles import Role, Roles
+from tacos.methods.samples.message_fields import CONTENTS, SPEAKERS
+from tacos.methods.samples.messages import PlacedTurn, list_messages, place_turns
+from tacos.methods.samples.roles import Role, Roles, resolve_role
 from tacos.methods.samples.row_layout import choose_row_layout, holds_messages
 from tacos.methods.samples.table_layout import Row, RowLayout
 from tacos.methods.samples.tool_messages import get_tool_calls

@@ -36,7 +36,11 @@ from tacos.methods.samples.column_names import (
     list_found_columns,
     normalise_name,
 )
-from tacos.methods.samples.messages import is_message, is_message_list
+from tacos.methods.samples.messages import (
+    is_message,
+    is_message_list,
+    unfold_messages,
+)
 
 Row = Mapping[str, Any]
 Steps = tuple[str | int, ...]
@@ -131,6 +135,10 @@ def find_answer(
         )
     if is_message(cell):
         return FoundAnswer(cell)
+    if isinstance(cell, Mapping):
+        messages = unfold_messages(cell)
+        if messages is not cell:
+            return FoundAnswer(messages)
     answers = _load_list(row, column) if isinstance(cell, str) else cell
     candidates = _list_candidates(answers)
     if not candidates:

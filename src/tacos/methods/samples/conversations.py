@@ -27,9 +27,12 @@ from tacos.methods.samples.choices import refuse_hidden_choices
 from tacos.methods.samples.message_trees import list_best_path
 from tacos.methods.samples.messages import (
     JSON_START,
+    is_list_of_named_texts,
     is_message,
     is_message_list,
+    list_messages,
     read_conversation,
+    unfold_messages,
 )
 from tacos.methods.samples.roles import NO_ROLES, Roles
 from tacos.methods.samples.row_layout import get_tree, holds_messages
@@ -106,7 +109,8 @@ def _read_messages(
     """The turns of a conversation; one that ends with a question goes on in the column of the
     answer, as files of preferences have it.
     """
-    messages = row[shape.instruction]
+    value = row[shape.instruction]
+    messages = list_messages(value, roles)
     _refuse_odd_texts(messages)
     turns = read_conversation(messages, roles)
     if not shape.response or not turns:
@@ -116,19 +120,17 @@ def _read_messages(
     elif turns[-1].role == "assistant" or is_blank(row[shape.response]):
         return turns
     response = find_answer(row, shape.response).value
-    if isinstance(messages, str):
+    if isinstance(value, str):
         response = _decode_messages(response)
     question = turns[-1].text if turns else ""
     answer = _read_answer(response, shape.response, roles, question)
     return answer if _is_whole(answer) else turns + answer
 
 
-def _refuse_odd_texts(messages: Any) -> None:
+def _refuse_odd_texts(messages: Sequence[Any]) -> None:
     """Raise `UnusableRow` for alternating texts of an odd number: the first may be the system's, or
     the last a question without an answer.
     """
-    if not isinstance(messages, list | tuple):
-        return
     n_texts = len(messages)
     is_odd = n_texts > 1 and n_texts % 2 == 1
     if is_odd and all(isinstance(text, str) for text in messages):
@@ -148,7 +150,7 @@ def _read_exchange(
 
     Either column may hold messages, as in TRL's `prompt` and `completion`, or `chosen`.
     """
-    instruction = row[shape.instruction]
+    instruction = unfold_messages(row[shape.instruction])
     response = find_answer(row, shape.response).value
     if isinstance(instruction, Mapping) and is_message_list(
         instruction.get("messages")
@@ -270,6 +272,7 @@ def _read_answer(
     """
     if is_blank(value):
         return [Turn("assistant", "")]
+    value = unfold_messages(value)
     if isinstance(value, str):
         whole = _read_whole_text(value, roles, question)
         return whole or [Turn("assistant", value)]
@@ -360,9 +363,11 @@ def _read_history(history: Any, roles: Roles) -> list[Turn]:
         return []
     if isinstance(history, str):
         history = load_json_cell(history, "history")
+    history = unfold_messages(history)
     if not isinstance(history, list | tuple):
         raise UnusableRow("history is not a list")
-    if all(isinstance(message, dict) for message in history):
+    is_all_objects = all(isinstance(message, dict) for message in history)
+    if is_all_objects or is_list_of_named_texts(history, roles):
         return read_conversation(history, roles)
     is_alternating = all(isinstance(text, str) for text in history)
     if is_alternating and len(history) % 2 == 0:

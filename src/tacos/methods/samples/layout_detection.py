@@ -21,9 +21,8 @@ from tacos.methods.samples.mapped_fields import (
     list_nested_fields,
     list_paths,
 )
+from tacos.methods.samples.message_fields import CONTENTS, SPEAKERS
 from tacos.methods.samples.messages import (
-    CONTENTS,
-    SPEAKERS,
     is_exchange,
     is_list_of_exchanges,
     is_message,

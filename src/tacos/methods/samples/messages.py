@@ -1,12 +1,11 @@
 """Turns a conversation's messages into turns.
 
-A message is {role, content} or {from, value}, under any of the usual names; of two names for the
-same thing, the one that has a value counts. An object without a speaker is an exchange if its keys
-are speakers themselves, such as {human, assistant}, or a question and an answer, such as {input,
-output}; it gives two turns. A pair [speaker, text] is a message if all pairs begin with a speaker,
-else [question, answer]. In a list of texts user and assistant alternate, the user first. An object
-of lists, as `datasets` makes of a list of objects, is that list. The output of a tool is a system
-turn.
+A message is {role, content} or {from, value}, under any of the usual names. An object without a
+speaker is an exchange if its keys are speakers themselves, such as {human, assistant}, or a
+question and an answer, such as {input, output}; it gives two turns. A pair [speaker, text] is a
+message if all pairs begin with a speaker, else [question, answer]. In a list of texts user and
+assistant alternate, the user first. An object of lists, as `datasets` makes of a list of objects,
+is that list. The output of a tool is a system turn.
 
 An answer of weight 0 is not trained on, so the conversation ends with the last answer that is.
 """
@@ -18,22 +17,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tacos.methods.samples.cells import (
-    N_SHOWN,
     UnusableRow,
     cell_to_text,
     content_to_text,
+    is_blank,
     is_empty,
-    is_missing,
     load_json_cell,
 )
 from tacos.methods.samples.column_names import normalise_name
+from tacos.methods.samples.message_fields import (
+    CONTENTS,
+    SPEAKER_KEYS,
+    SPEAKERS,
+    Message,
+    get_first_field,
+    list_sides,
+    spell_speaker,
+)
 from tacos.methods.samples.roles import (
     NO_ROLES,
     Role,
     Roles,
     TurnRole,
-    find_role,
-    normalise_speaker,
+    is_role,
+    resolve_role,
 )
 from tacos.methods.samples.tool_messages import render_tool_calls, render_tool_output
 from tacos.methods.samples.training_marks import is_trained
@@ -44,68 +51,6 @@ from tacos.methods.samples.transcripts import (
 )
 from tacos.records import Turn
 
-Message = Mapping[str, Any]
-
-SPEAKERS = (
-    "role",
-    "from",
-    "speaker",
-    "author",
-)
-CONTENTS = (
-    "content",
-    "value",
-    "text",
-    "parts",
-    "utterance",
-    "markdown",
-)
-"""Fields of a message that may hold its text."""
-SPEAKER_KEYS: dict[TurnRole, tuple[str, ...]] = {
-    "user": (
-        "human",
-        "user",
-        "用户",
-    ),
-    "assistant": (
-        "assistant",
-        "bot",
-        "gpt",
-        "ai",
-        "chatbot",
-        "chatgpt",
-        "moss",
-        "claude",
-        "gemini",
-        "助手",
-    ),
-}
-"""Keys of an exchange that are names of speakers."""
-SIDES: dict[TurnRole, tuple[str, ...]] = {
-    "system": (
-        "system",
-        "system_prompt",
-        "meta_instruction",
-    ),
-    "user": (
-        *SPEAKER_KEYS["user"],
-        "instruction",
-        "question",
-        "prompt",
-        "query",
-        "input",
-        "q",
-    ),
-    "assistant": (
-        *SPEAKER_KEYS["assistant"],
-        "output",
-        "response",
-        "answer",
-        "completion",
-        "a",
-    ),
-}
-"""Keys of an exchange in a conversation."""
 ALTERNATING_ROLES: tuple[TurnRole, TurnRole] = ("user", "assistant")
 JSON_START = re.compile(r"""\s*(\[\s*[\[{"']|\{)""")
 """How the JSON of messages, or Python's print of them, begins."""
@@ -180,7 +125,7 @@ def is_message(value: Any) -> bool:
     """Whether an object is a message: it names its speaker."""
     if not isinstance(value, Mapping):
         return False
-    field, speaker = _get_first_field(value, SPEAKERS)
+    field, speaker = get_first_field(value, SPEAKERS)
     return field != "" and not isinstance(speaker, list | tuple)
 
 
@@ -245,7 +190,7 @@ def is_list_of_exchanges(value: Any) -> bool:
         return False
     if not isinstance(value[0], Mapping):
         return False
-    sides = _list_sides(value[0])
+    sides = list_sides(value[0])
     roles = {role for role, _, _ in sides}
     return roles >= {"user", "assistant"}
 
@@ -257,6 +202,15 @@ def is_message_list(value: Any) -> bool:
     return is_message(value[0]) or is_list_of_named_texts(value)
 
 
+def unfold_messages(value: Any) -> Any:
+    """The list of messages, or of exchanges, in an object of lists; anything else as it is."""
+    if not is_object_of_lists(value):
+        return value
+    messages = list_messages(value)
+    is_talk = is_message_list(messages) or is_list_of_exchanges(messages)
+    return messages if is_talk else value
+
+
 def list_speakers(value: Any, roles: Roles) -> dict[str, Role]:
     """Speaker, as it is spelled in a conversation or by the marks of a transcript, -> role."""
     if isinstance(value, str) and not JSON_START.match(value):
@@ -265,13 +219,13 @@ def list_speakers(value: Any, roles: Roles) -> dict[str, Role]:
     for message in list_messages(value, roles):
         if not isinstance(message, Mapping):
             continue
-        field, speaker = _get_first_field(message, SPEAKERS)
+        field, speaker = get_first_field(message, SPEAKERS)
         if field:
-            name = _spell_speaker(speaker)
+            name = spell_speaker(speaker)
             found[name] = resolve_role(name, roles)
         else:
             # Its keys are the speakers.
-            sides = _list_sides(message)
+            sides = list_sides(message)
             found |= {key: role for role, key, _ in sides}
     return found
 
@@ -280,32 +234,6 @@ def ends_with_question(value: Any, roles: Roles) -> bool:
     """Whether nobody answers the last message of a conversation."""
     turns = place_turns(value, roles)
     return bool(turns) and not _is_answer(turns[-1])
-
-
-def resolve_role(speaker: str, roles: Roles) -> Role:
-    """The role of a speaker. Raises `UnusableRow` for an unknown one."""
-    known = _find_role(speaker, roles)
-    if known is None:
-        shown = speaker[:N_SHOWN]
-        raise UnusableRow(
-            f"unknown role {shown!r}: say who it is, e.g. "
-            f'--set \'ingest.roles={{"{shown}" = "user"}}\''
-        )
-    return known
-
-
-def is_role(speaker: str, roles: Roles) -> bool:
-    """Whether a text is the name of a known speaker."""
-    return _find_role(speaker, roles) is not None
-
-
-def _find_role(speaker: str, roles: Roles) -> Role | None:
-    """The role of a speaker, by the settings or by its usual name."""
-    name = normalise_speaker(speaker)
-    for given, role in roles.items():
-        if normalise_speaker(given) == name:
-            return role
-    return find_role(speaker)
 
 
 def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn]:
@@ -323,7 +251,7 @@ def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn
         if not isinstance(message, Mapping):
             type_name = type(message).__name__
             raise UnusableRow(f"a message is {type_name}, not an object")
-        field, speaker = _get_first_field(message, SPEAKERS)
+        field, speaker = get_first_field(message, SPEAKERS)
         if field:
             yield _read_message(message, speaker, number, roles)
         else:
@@ -341,12 +269,12 @@ def _read_message(
     roles: Roles,
 ) -> PlacedTurn:
     """One message that names its speaker."""
-    role = resolve_role(_spell_speaker(speaker), roles)
-    field, content = _get_first_field(message, CONTENTS)
+    role = resolve_role(spell_speaker(speaker), roles)
+    field, content = get_first_field(message, CONTENTS)
     if role == "tool":
         text = render_tool_output(message, content)
         return PlacedTurn(Turn("system", f"Tool: {text}"), number, "")
-    text = content_to_text(content)
+    text = "" if is_blank(content) else content_to_text(content)
     calls = render_tool_calls(message)
     if calls:
         text = f"{text}\n{calls}" if text.strip() else calls
@@ -361,70 +289,18 @@ def _read_message(
 
 def _read_exchange(message: Message, number: int) -> Iterator[PlacedTurn]:
     """The turns of an object whose keys say who speaks."""
-    sides = _list_sides(message)
+    sides = list_sides(message)
     if not sides:
         keys = ", ".join(map(str, list(message)[:8])) or "none"
         raise UnusableRow(f"a message has no role; its keys are: {keys}")
     for role, key, value in sides:
-        text = strip_marks(cell_to_text(value, key))
+        text = "" if is_blank(value) else strip_marks(cell_to_text(value, key))
         yield PlacedTurn(
             Turn(role, text),
             number,
             key,
             is_trained=role != "assistant" or is_trained(message),
         )
-
-
-def _list_sides(message: Message) -> list[tuple[TurnRole, str, Any]]:
-    """Role, key and value of the system text, the question and the answer of an exchange."""
-    # An answer that is null has not been given.
-    given = {}
-    for key, value in message.items():
-        if not is_missing(value):
-            name = normalise_name(key)
-            given[name] = key
-
-    sides: list[tuple[TurnRole, str, Any]] = []
-    for role, names in SIDES.items():
-        found = next((name for name in names if name in given), None)
-        if found is not None:
-            key = given[found]
-            side = (role, key, message[key])
-            sides.append(side)
-    return sides
-
-
-def _get_first_field(
-    message: Message,
-    names: Sequence[str],
-) -> tuple[str, Any]:
-    """The first of the fields that has a value, and the value; ("", None) if none has one."""
-    found: tuple[str, Any] = ("", None)
-    for name in names:
-        value = message.get(name)
-        if value is None:
-            continue
-        # A text goes before an empty one.
-        if value != "" and not is_missing(value):
-            return name, value
-        if not found[0]:
-            found = (name, value)
-    if found[0]:
-        return found
-    # Seldom: names that are capitalised or padded.
-    for key, value in message.items():
-        name = normalise_name(key)
-        if name in names and key != name and not is_missing(value):
-            return key, value
-    return found
-
-
-def _spell_speaker(speaker: Any) -> str:
-    """A speaker's name, which may be in an object."""
-    if isinstance(speaker, Mapping):
-        _, name = _get_first_field(speaker, ("role", "name"))
-        return str(name)
-    return str(speaker)
 
 
 def _list_numbered_turns(value: Message) -> Sequence[Any]:

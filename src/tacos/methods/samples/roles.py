@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
+from tacos.methods.samples.cells import N_SHOWN, UnusableRow
+
 Role = Literal["system", "user", "assistant", "tool"]
 TurnRole = Literal["system", "user", "assistant"]
 Roles = Mapping[str, Role]
@@ -86,3 +88,29 @@ def normalise_speaker(speaker: str) -> str:
     """How a speaker's name is compared."""
     name = speaker.strip(MARKS).lower()
     return name.replace(" ", "_").replace("-", "_")
+
+
+def resolve_role(speaker: str, roles: Roles) -> Role:
+    """The role of a speaker. Raises `UnusableRow` for an unknown one."""
+    known = _find_role(speaker, roles)
+    if known is None:
+        shown = speaker[:N_SHOWN]
+        raise UnusableRow(
+            f"unknown role {shown!r}: say who it is, e.g. "
+            f'--set \'ingest.roles={{"{shown}" = "user"}}\''
+        )
+    return known
+
+
+def is_role(speaker: str, roles: Roles) -> bool:
+    """Whether a text is the name of a known speaker."""
+    return _find_role(speaker, roles) is not None
+
+
+def _find_role(speaker: str, roles: Roles) -> Role | None:
+    """The role of a speaker, by the settings or by its usual name."""
+    name = normalise_speaker(speaker)
+    for given, role in roles.items():
+        if normalise_speaker(given) == name:
+            return role
+    return find_role(speaker)
