@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tacos.config import IngestSettings
 from tacos.methods.chats.chat import read_chat
 from tacos.methods.judging.refinement import extract_parts, rewrite_row
-from tacos.methods.samples import answers, column_names, messages, training_marks
+from tacos.methods.samples import answers, column_names, message_fields, training_marks
 from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.sample_parsing import parse_sample, samples_to_frame
 from tacos.records import Reject, Sample
@@ -27,14 +27,14 @@ NAMES = {
 COLUMNS = sorted({*NAMES, *training_marks.LABELS, *answers.SCORES, "scores", "A", "B"})
 FIELDS = sorted(
     {
-        *messages.SPEAKERS,
-        *messages.CONTENTS,
+        *message_fields.SPEAKERS,
+        *message_fields.CONTENTS,
         *answers.ANSWER_TEXTS,
         *answers.RANKS,
         *answers.SCORES,
         *training_marks.WEIGHTS,
         *training_marks.MASKS,
-        *[key for keys in messages.SIDES.values() for key in keys],
+        *[key for keys in message_fields.SIDES.values() for key in keys],
         *[
             "replies",
             "deleted",
