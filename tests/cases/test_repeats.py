@@ -141,6 +141,31 @@ def test_one_of_five_questions_in_other_words_is_taken(areas: tacos.Selection) -
     assert lines["rejected by selection"] == "4 x near-duplicate of a selected row"
 
 
+LONG_TEXT = "The town lies on a river. " * 60
+OPPOSITES = [
+    ("Convert 5 miles to kilometers.", "Convert 5 kilometers to miles."),
+    ("Is it safe to run with a cold?", "Is it not safe to run with a cold?"),
+    ("Give arguments for zoos.", "Give arguments against zoos."),
+    ("Write SQL to select all old users.", "Write SQL to delete all old users."),
+    (f"{LONG_TEXT}\nWho lives there?", f"{LONG_TEXT}\nTranslate it into German."),
+]
+
+
+def test_other_tasks_are_taken_however_near_they_are(tmp_path: Path) -> None:
+    """Issue 13's attack: one of each pair was left out; the last ones differ only at their end."""
+    rows = [
+        {"instruction": question, "output": "This is what there is to say about it."}
+        for pair in OPPOSITES
+        for question in pair
+    ]
+    rows += [
+        {"instruction": f"Tell me about {theme}.", "output": "It is good."}
+        for theme in THEMES
+    ]
+    done = tacos.select(rows, 10, run=tmp_path / "run", **MODELS)
+    assert done.artifacts["selection"].rejects().is_empty()
+
+
 def test_explain_names_the_selected_row_and_how_near_it_is(
     areas: tacos.Selection,
 ) -> None:

@@ -573,10 +573,10 @@ class SelectSettings(SettingsSection):
     longer is not simply better.
     """
     limit: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = "auto"
-    """Skip near-duplicates of a selected row. `auto`: rows that ask nearly the same and are
-    answered alike, by all-MiniLM-L6-v2 where its weights are installed; they are taken after all
-    where there are no others. A number: rows whose cosine similarity (static encoder, question and
-    response) is above it. 1: none are skipped (preset `paper`).
+    """Skip near-duplicates of a selected row. `auto`: rows that ask the same, by their words, and
+    are answered alike, by all-MiniLM-L6-v2 where its weights are installed; they are taken after
+    all where there are no others. A number: rows whose cosine similarity (static encoder, question
+    and response) is above it. 1: none are skipped (preset `paper`).
     """
     conversations: bool = True
     """Take at most one row of a conversation, where rows are longer and longer beginnings of it:

@@ -1,4 +1,7 @@
-"""Vectors by which two samples ask nearly the same and are answered alike.
+"""Vectors by which two samples that ask the same are answered alike.
+
+Which ones ask the same, their words say (`methods.samples.task_words`): MiniLM takes the two
+directions of a conversion, a task and its opposite, or two tasks on one long text for the same.
 
 A sample's vector has two parts. The question's, at a weight of `QUESTION`, is by all-MiniLM-L6-v2
 where its weights are installed, else by the static encoder; that of the whole sample, at 1 -
@@ -29,7 +32,7 @@ QUESTION = 0.7
 """The weight of the question's cosine; the rest is that of the whole sample's."""
 QUESTION_TOKENS = 128
 """What MiniLM reads of a question."""
-LIMITS = {"minilm": 0.85, "static": 0.9}
+LIMITS = {"minilm": 0.8, "static": 0.75}
 """The largest cosine of samples that are no near-duplicates, by the encoder of questions."""
 FIRST_OTHER = 0x250
 """The first character after Latin letters."""

@@ -228,7 +228,7 @@ PIPELINE: Pipeline = (
         ),
     ),
     TableStage(
-        "select", "selection", SELECTION, version=7,
+        "select", "selection", SELECTION, version=8,
         reads=(
             "samples", "canonical_tags", "memberships", "clusters", "shortlist", "grades",
             "close_grades", "pairs/all", "verdicts/all", "scores/last",

@@ -40,7 +40,7 @@ from tacos.workflows.strategy_pool import (
 )
 
 NAME = "reselected"
-VERSION = 8
+VERSION = 9
 
 
 def reselect(  # noqa: PLR0913 - the options of the command

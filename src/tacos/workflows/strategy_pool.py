@@ -138,7 +138,11 @@ class Pool(AnnotatedPool):
             self.question_encoder,
             self.table["id"].to_list(),
         )
-        return QuestionVectors(texts.encode, self.question_encoder.limit)
+        return QuestionVectors(
+            texts.hash_task,
+            texts.encode,
+            self.question_encoder.limit,
+        )
 
     @cached_property
     def tag_names(self) -> list[str]:

@@ -1,8 +1,8 @@
 """Walk an order of preference, and take the rows that the limits allow.
 
-Limits are a number of rows (n), near-duplicates (`near_duplicates`) and groups (so many rows of a
-source, a tag, a band of lengths or a conversation). All of them can be checked row by row, so any
-strategy's order will do.
+Limits are a number of rows (n), near-duplicates (`near_duplicates`, `repeated_tasks`) and groups
+(so many rows of a source, a tag, a band of lengths or a conversation). All of them can be checked
+row by row, so any strategy's order will do.
 
 What it does not know: why a row comes before another.
 """
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tacos.methods.selecting.near_duplicates import NearDuplicates
+from tacos.methods.selecting.repeated_tasks import RepeatedTasks
 
 Ints = npt.NDArray[np.int64]
 
@@ -58,7 +59,7 @@ class Admission:
     """
 
     rooms: Sequence[GroupRoom] = ()
-    duplicates: NearDuplicates | None = None
+    duplicates: NearDuplicates | RepeatedTasks | None = None
     passed: dict[int, int] = field(default_factory=dict)
 
     def admits(

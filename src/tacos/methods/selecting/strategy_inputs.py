@@ -15,16 +15,19 @@ from tacos.methods.selecting import quotas
 from tacos.methods.selecting.limits import GroupBound, build_rooms
 from tacos.methods.selecting.near_duplicates import NearDuplicates
 from tacos.methods.selecting.preference_walk import Admission
+from tacos.methods.selecting.repeated_tasks import RepeatedTasks
 
 Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class QuestionVectors:
-    """By what two rows ask nearly the same: `encode` gives the unit vectors of ids, shape
-    (rows, dim), and a cosine above `limit` is nearly the same.
+    """By what two rows ask the same and are answered alike: rows for which `hash_task` has a key in
+    common ask the same; `encode` gives the unit vectors of ids, shape (rows, dim), and a cosine
+    above `limit` is alike.
     """
 
+    hash_task: Callable[[str], Sequence[bytes]]
     encode: Callable[[Sequence[str]], Vectors]
     limit: float
 
@@ -80,7 +83,7 @@ class LimitSet:
 
     def build_admission(self) -> Admission:
         """All limits, with nothing taken yet."""
-        duplicates = None
+        duplicates: NearDuplicates | RepeatedTasks | None = None
         if self.questions:
             duplicates = self._compare_questions()
         elif self.cosine < 1:
@@ -100,17 +103,21 @@ class LimitSet:
         vectors = align_vectors(self.table, self.extras)
         return NearDuplicates(lambda rows: vectors[list(rows)], self.cosine)
 
-    def _compare_questions(self) -> NearDuplicates:
+    def _compare_questions(self) -> RepeatedTasks:
         """Near-duplicates by what samples ask."""
         questions = self.extras.questions
         if questions is None:
             raise InputError("this limit needs embeddings of the questions")
-        ids = self.table["id"]
+        ids = self.table["id"].to_list()
 
         def encode(rows: Sequence[int]) -> Vectors:
-            return questions.encode(ids[list(rows)].to_list())
+            return questions.encode([ids[row] for row in rows])
 
-        return NearDuplicates(encode, questions.limit)
+        return RepeatedTasks(
+            lambda row: questions.hash_task(ids[row]),
+            encode,
+            questions.limit,
+        )
 
 
 def align_vectors(

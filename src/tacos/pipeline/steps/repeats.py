@@ -1,14 +1,16 @@
-"""What repeats itself in a pool: rows of one conversation, and rows that ask nearly the same."""
+"""What repeats itself in a pool: rows of one conversation, and rows that ask the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tacos.methods.samples import task_words
 from tacos.methods.samples.conversation_groups import ConversationGroups, Turns
 from tacos.methods.samples.truncation import truncate_text
 from tacos.models.question_vectors import QuestionEncoder
@@ -43,19 +45,26 @@ def _read_turns(samples: Table, *, is_long: bool) -> Iterator[tuple[str, Turns]]
 
 @dataclass
 class QuestionTexts:
-    """The texts of rows that may be compared, read once, and their vectors, made once."""
+    """The texts of rows that may be compared, read once; their keys and vectors, made once."""
 
     samples: Table
     encoder: QuestionEncoder
     ids: Sequence[str]
-    _texts: pl.DataFrame | None = None
+    _keys: dict[str, Sequence[bytes]] = field(default_factory=dict)
     _vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+    def hash_task(self, id_: str) -> Sequence[bytes]:
+        """The keys of what a row asks."""
+        if id_ not in self._keys:
+            instruction, response, _ = self._texts.row(self._places[id_])
+            self._keys[id_] = task_words.hash_task(instruction, response)
+        return self._keys[id_]
 
     def encode(self, ids: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors of rows, shape (rows, dim)."""
         new = [id_ for id_ in ids if id_ not in self._vectors]
         if new:
-            texts = self._read_texts(new)
+            texts = self._texts[[self._places[id_] for id_ in new]]
             vectors = self.encoder.encode(
                 [truncate_text(text, MAX_CHARS) for text in texts["instruction"]],
                 [truncate_text(text, MAX_CHARS) for text in texts["response"]],
@@ -64,16 +73,25 @@ class QuestionTexts:
             self._vectors.update(zip(new, vectors, strict=True))
         return np.stack([self._vectors[id_] for id_ in ids])
 
-    def _read_texts(self, ids: Sequence[str]) -> pl.DataFrame:
-        """instruction, response, is_single of rows, in their order."""
-        if self._texts is None:
-            wanted = pl.Series("id", self.ids, pl.String).unique()
-            is_single = pl.col("turns").list.len() == 2
-            self._texts = (
-                self.samples.scan()
-                .filter(pl.col("id").is_in(wanted.implode()))
-                .select("id", "instruction", "response", is_single=is_single)
-                .collect()
-            )
-        asked = pl.DataFrame({"id": ids})
-        return asked.join(self._texts, on="id", how="left", maintain_order="left")
+    @cached_property
+    def _table(self) -> pl.DataFrame:
+        """id, instruction, response, is_single of the rows."""
+        wanted = pl.Series("id", self.ids, pl.String).unique()
+        is_single = pl.col("turns").list.len() == 2
+        return (
+            self.samples.scan()
+            .filter(pl.col("id").is_in(wanted.implode()))
+            .select("id", "instruction", "response", is_single=is_single)
+            .collect()
+        )
+
+    @cached_property
+    def _texts(self) -> pl.DataFrame:
+        """instruction, response, is_single of the rows."""
+        return self._table.drop("id")
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Row -> its place in the table."""
+        ids = self._table["id"].to_list()
+        return {id_: place for place, id_ in enumerate(ids)}

@@ -157,7 +157,11 @@ class PoolSelection(AnnotatedPool):
                 self.encoder,
                 compared,
             )
-            questions = QuestionVectors(texts.encode, self.encoder.limit)
+            questions = QuestionVectors(
+                texts.hash_task,
+                texts.encode,
+                self.encoder.limit,
+            )
         elif config.limit < 1:
             vectors = self._encode_rows(set(compared))
         return StrategyInputs(
