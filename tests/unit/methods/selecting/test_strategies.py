@@ -272,8 +272,9 @@ def test_repeats_come_in_only_where_no_other_row_is_left(tag_price: float) -> No
             fill=[*repeats, *others],
             partial=True,
             questions=QuestionVectors(
-                lambda asked: vectors[[ids.index(id_) for id_ in asked]],
-                0.9,
+                hash_task=lambda asked: [b"the same task"],
+                encode=lambda asked: vectors[[ids.index(id_) for id_ in asked]],
+                limit=0.9,
             ),
         )
         return choose_by_strategy(pool, "tacos", n, 1, extras, limits=REPEATS)
