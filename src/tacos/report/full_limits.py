@@ -12,16 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from tacos.methods.selecting.left_out_rows import (
+    NEAR_DUPLICATE,
+    OF_CONVERSATION,
+    PASSED_BY,
+)
 from tacos.methods.selecting.limits import (
     Limits,
     build_bounds,
     find_full_groups,
     is_below_floor,
-)
-from tacos.methods.selecting.strategies import (
-    NEAR_DUPLICATE,
-    OF_CONVERSATION,
-    PASSED_BY,
 )
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps

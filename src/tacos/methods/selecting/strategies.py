@@ -44,15 +44,14 @@ from tacos.methods.selecting import (
     random_rows,
     singleton,
 )
+from tacos.methods.selecting.left_out_rows import list_left_out, list_passed_by
 from tacos.methods.selecting.limits import (
-    GroupBound,
     Limits,
     build_bounds,
     check_floor,
     check_must_keep,
     describe_shortfall,
     is_below_floor,
-    list_mates,
     move_first_served,
 )
 from tacos.methods.selecting.objective_choice import (
@@ -60,7 +59,7 @@ from tacos.methods.selecting.objective_choice import (
     count_by_cluster,
     list_judged_rows,
 )
-from tacos.methods.selecting.preference_walk import Admission, walk_preference
+from tacos.methods.selecting.preference_walk import walk_preference
 from tacos.methods.selecting.strategy_inputs import (
     LimitSet,
     StrategyInputs,
@@ -83,10 +82,6 @@ STRATEGIES: tuple[str, ...] = get_args(Strategy)
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 NONE = Limits()
-NEAR_DUPLICATE = "near-duplicate of a selected row"
-OF_CONVERSATION = "another row of its conversation is selected"
-PASSED_BY = "passed by, as its quota or band of lengths was full"
-LEFT_OUT = pl.Schema({"id": pl.String, "reason": pl.String, "raw": pl.String})
 BY_SCORE = frozenset({"tacos", "mig", "deita", "car"})
 
 
@@ -165,7 +160,7 @@ def choose_by_strategy(
         selection = picked.selection
         choice = Choice(
             selection,
-            _list_left_out(table, picked.admission, bounds, selection["id"]),
+            list_left_out(table, picked.admission, bounds, selection["id"]),
             picked.tag_price,
             picked.n_given_way,
         )
@@ -235,11 +230,6 @@ def _explain_unscored(
     )
 
 
-def list_none_left_out() -> pl.DataFrame:
-    """No row (id, reason, raw)."""
-    return pl.DataFrame(schema=LEFT_OUT)
-
-
 def _choose_in_order(
     table: pl.DataFrame,
     strategy: Strategy,
@@ -279,8 +269,8 @@ def _choose_in_order(
     if n_within < n and spare is not None:
         rows = walk_preference(order, n, spare, rows.tolist())
     selection = _build_selection(table, rows, strategy, keep)
-    left_out = _list_left_out(table, admission, limits.bounds, selection["id"])
-    passed_by = _list_passed_by(table, admission, limits.bounds, selection["id"])
+    left_out = list_left_out(table, admission, limits.bounds, selection["id"])
+    passed_by = list_passed_by(table, admission, limits.bounds, selection["id"])
     price = limits.extras.tag_price
     return Choice(
         selection,
@@ -289,54 +279,6 @@ def _choose_in_order(
         len(rows) - n_within,
         passed_by,
     )
-
-
-def _list_left_out(
-    table: pl.DataFrame,
-    admission: Admission,
-    bounds: Sequence[GroupBound],
-    chosen: pl.Series,
-) -> pl.DataFrame:
-    """The rows that the limits left out which give way (id, reason, raw), with the row taken
-    instead.
-    """
-    ids = table["id"].to_list()
-    taken = set(chosen.to_list())
-    entries = {}
-    for bound in bounds:
-        if bound.gives_way:
-            for row, other in list_mates(bound, _find_rows(table, chosen.to_list())):
-                entries[ids[row]] = (OF_CONVERSATION, ids[other])
-    if admission.duplicates is not None:
-        for row, nearest in admission.duplicates.refused.items():
-            raw = f"{ids[nearest.row]} (cosine {nearest.cosine:.3f})"
-            entries.setdefault(ids[row], (NEAR_DUPLICATE, raw))
-    rows = [
-        (id_, reason, raw)
-        for id_, (reason, raw) in sorted(entries.items())
-        if id_ not in taken
-    ]
-    return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
-
-
-def _list_passed_by(
-    table: pl.DataFrame,
-    admission: Admission,
-    bounds: Sequence[GroupBound],
-    chosen: pl.Series,
-) -> pl.DataFrame:
-    """The rows whose turn came when a quota or a band was full (id, reason, raw), with its name."""
-    ids = table["id"].to_list()
-    taken = set(chosen.to_list())
-    entries = []
-    for row, number in sorted(admission.passed.items()):
-        bound = bounds[number]
-        group = int(bound.groups[row])
-        if bound.gives_way or ids[row] in taken:
-            continue
-        raw = f"{bound.names[group]} was full ({bound.room[group]:,} rows)"
-        entries.append((ids[row], PASSED_BY, raw))
-    return pl.DataFrame(entries, schema=LEFT_OUT, orient="row")
 
 
 def _cosine_limit(

@@ -19,8 +19,9 @@ import polars as pl
 from tacos.config import Settings
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import quotas, sizes, strategies
+from tacos.methods.selecting.left_out_rows import list_none_left_out
 from tacos.methods.selecting.limits import check_floor, is_below_floor
-from tacos.methods.selecting.strategies import Choice, list_none_left_out
+from tacos.methods.selecting.strategies import Choice
 from tacos.methods.selecting.strategy_inputs import QuestionVectors, StrategyInputs
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps import repeats

@@ -1,0 +1,73 @@
+"""The rows that limits left out of a selection, each with its reason and the row or limit that it
+gave way to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from tacos.methods.selecting.limits import GroupBound, list_mates
+from tacos.methods.selecting.preference_walk import Admission
+
+NEAR_DUPLICATE = "near-duplicate of a selected row"
+OF_CONVERSATION = "another row of its conversation is selected"
+PASSED_BY = "passed by, as its quota or band of lengths was full"
+LEFT_OUT = pl.Schema({"id": pl.String, "reason": pl.String, "raw": pl.String})
+
+
+def list_none_left_out() -> pl.DataFrame:
+    """No row (id, reason, raw)."""
+    return pl.DataFrame(schema=LEFT_OUT)
+
+
+def list_left_out(
+    table: pl.DataFrame,
+    admission: Admission,
+    bounds: Sequence[GroupBound],
+    chosen: pl.Series,
+) -> pl.DataFrame:
+    """The rows that the limits left out which give way (id, reason, raw), with the row taken
+    instead.
+    """
+    ids = table["id"].to_list()
+    taken = set(chosen.to_list())
+    row_of = {id_: row for row, id_ in enumerate(ids)}
+    places = np.array([row_of[id_] for id_ in chosen.to_list()], np.int64)
+    entries = {}
+    for bound in bounds:
+        if bound.gives_way:
+            for row, other in list_mates(bound, places):
+                entries[ids[row]] = (OF_CONVERSATION, ids[other])
+    if admission.duplicates is not None:
+        for row, nearest in admission.duplicates.refused.items():
+            raw = f"{ids[nearest.row]} (cosine {nearest.cosine:.3f})"
+            entries.setdefault(ids[row], (NEAR_DUPLICATE, raw))
+    rows = [
+        (id_, reason, raw)
+        for id_, (reason, raw) in sorted(entries.items())
+        if id_ not in taken
+    ]
+    return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
+
+
+def list_passed_by(
+    table: pl.DataFrame,
+    admission: Admission,
+    bounds: Sequence[GroupBound],
+    chosen: pl.Series,
+) -> pl.DataFrame:
+    """The rows whose turn came when a quota or a band was full (id, reason, raw), with its name."""
+    ids = table["id"].to_list()
+    taken = set(chosen.to_list())
+    entries = []
+    for row, number in sorted(admission.passed.items()):
+        bound = bounds[number]
+        group = int(bound.groups[row])
+        if bound.gives_way or ids[row] in taken:
+            continue
+        raw = f"{bound.names[group]} was full ({bound.room[group]:,} rows)"
+        entries.append((ids[row], PASSED_BY, raw))
+    return pl.DataFrame(entries, schema=LEFT_OUT, orient="row")
