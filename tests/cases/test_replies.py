@@ -257,17 +257,18 @@ def test_removing_unusable_replies_counts_asks_and_touches_nothing_else(
 ) -> None:
     ledger = data.parent / "ledger"
     remove = ("ledger", "--ledger", ledger, "remove")
-    with FaultServer(Behaviour({"invalid-json": 0.4})) as server:
+    with FaultServer(Behaviour({"invalid-json!": 0.4})) as server:
         tag(data, server)
-        n_unusable = server.asked.total() - N_ROWS  # each was told, and did better
-        assert 0 < n_unusable < N_ROWS
+        n_again = server.asked.total() - N_ROWS
+        n_unusable = 2 * n_again  # each was told, and did no better
+        assert 0 < n_again < N_ROWS
 
         printed, error = invoke(*remove, "--unusable", "--dry-run")
         assert error is None
         assert f"{n_unusable} replies would be removed" in printed
         printed, error = invoke(*remove, "--unusable")
         assert f"pass --yes to remove {n_unusable} paid replies" in str(error)
-        assert count_replies(ledger) == N_ROWS + n_unusable
+        assert count_replies(ledger) == N_ROWS + n_again
 
         with open_ledger(ledger) as book:
             usable = [e for e in book.entries() if "I would say" not in e.raw]
@@ -385,3 +386,21 @@ def test_an_imported_ledger_brings_usable_replies_in(data: Path) -> None:
         assert count(server, lambda: tag(data, server)) == 0
         _, error = tag(data, server)
         assert error is None
+
+
+def test_a_reply_that_a_second_one_mended_is_not_removed_as_unusable(
+    data: Path,
+) -> None:
+    """Before: `--unusable` removed it, and both questions were paid for anew."""
+    with FaultServer(
+        Behaviour({"wrong-schema": 1.0})
+    ) as server:  # heals when it is told
+        assert count(server, lambda: tag(data, server)) == 2 * N_ROWS
+        ledger = ("ledger", "--ledger", data.parent / "ledger")
+        printed, _ = invoke(*ledger, "remove", "--unusable", "--yes")
+        assert "nothing was removed" in printed
+        shutil.rmtree(data.parent / "out.jsonl.run")
+        assert count(server, lambda: tag(data, server)) == 0
+        # By any other criterion it goes.
+        printed, _ = invoke(*ledger, "remove", "--model", "tiny-1", "--yes")
+        assert f"{2 * N_ROWS} replies removed" in printed

@@ -36,7 +36,10 @@ Date = Annotated[
 ]
 Unusable = Annotated[
     bool,
-    typer.Option("--unusable", help="replies that hold no answer, refusals among them"),
+    typer.Option(
+        "--unusable",
+        help="replies that hold no answer, refusals among them, unless a second one does",
+    ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="count the replies, remove none")

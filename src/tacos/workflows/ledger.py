@@ -161,7 +161,8 @@ def remove_from_ledger(
         endpoint: The base URL that was asked; "" or "not noted" where it was not noted.
         date: A day (UTC) such as "2026-11-25", or days from and to: "2026-11-01..2026-11-25",
             "2026-11-01..", "..2026-11-25".
-        unusable: Only replies that hold no answer, refusals among them.
+        unusable: Only replies that hold no answer, refusals among them. A reply stays where its
+            question was asked again and answered then: the answer is found by it.
         dry_run: Count only.
 
     Returns:
@@ -206,9 +207,10 @@ def plan_removal(
     entries_by_group: dict[tuple[str, str, str], list[LedgerEntry]] = {}
     n_unusable: Counter[tuple[str, str, str]] = Counter()
     with open_ledger(path) as book:
+        healed = _find_healed_keys(book) if unusable else set()
         for row, entry in book.find(wanted):
             is_unusable = not holds_answer(entry)
-            if unusable and not is_unusable:
+            if unusable and (not is_unusable or entry.key in healed):
                 continue
             slim = entry._replace(raw="")
             replies.append(FoundReply(row, slim))
@@ -226,6 +228,15 @@ def carry_out_removal(planned: PlannedRemoval) -> int:
     """Remove what was planned; returns how many replies there still were."""
     with open_ledger(planned.ledger) as book:
         return book.remove(planned.replies)
+
+
+def _find_healed_keys(book: Ledger) -> set[str]:
+    """The keys of replies after which the question was asked again, and answered."""
+    return {
+        entry.follows
+        for _, entry in book.find(ReplyFilter())
+        if entry.follows and holds_answer(entry)
+    }
 
 
 def holds_answer(entry: LedgerEntry) -> bool:

@@ -36,6 +36,8 @@ class RenderedRequest(NamedTuple):
     sampling: dict[str, Any]
     schema: dict[str, Any]
     repetition: int = 0
+    follows: str = ""
+    """The key of the question that this one asks again; no part of its own."""
 
 
 def render_request(
@@ -72,7 +74,7 @@ def render_reask(
         {"role": "assistant", "content": shown},
         {"role": "user", "content": complaint},
     ]
-    return _add_key(
+    reask = _add_key(
         task=first.task,
         model=first.model,
         messages=messages,
@@ -80,6 +82,7 @@ def render_reask(
         schema=first.schema,
         repetition=first.repetition,
     )
+    return reask._replace(follows=first.key)
 
 
 def _add_key(

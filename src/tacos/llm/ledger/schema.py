@@ -22,14 +22,14 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
   key TEXT PRIMARY KEY, asked TEXT, model TEXT, task TEXT, finish TEXT,
   prompt_tokens INTEGER, answer_tokens INTEGER, latency REAL, at REAL, way TEXT, raw TEXT,
-  endpoint TEXT NOT NULL DEFAULT '');
+  endpoint TEXT NOT NULL DEFAULT '', follows TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, until REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, at REAL) WITHOUT ROWID;
 """
 
-VERSION = 2
-"""Of the tables. In version 1, replies had no endpoint."""
+VERSION = 3
+"""Of the tables. In version 1, replies had no endpoint, before version 3 no `follows`."""
 PATIENCE = 60.0
 """Seconds for which a connection waits for others."""
 
@@ -42,6 +42,7 @@ class LedgerEntry(NamedTuple):
     part of it that belongs to this question where one request asked several
     (`chat.grouped_prompts`, `embedding.envelope`). `endpoint` is the base URL that was
     asked, "" where it was not noted: in version 1 of the tables, and for replies from files.
+    `follows` is the key of the unusable reply after which the question was asked again.
     """
 
     key: str
@@ -56,6 +57,7 @@ class LedgerEntry(NamedTuple):
     way: Way
     raw: str
     endpoint: str = ""
+    follows: str = ""
 
 
 COLUMNS = LedgerEntry._fields
@@ -114,10 +116,10 @@ def _migrate_tables(database: sqlite3.Connection) -> None:
         # Under the lock: another process may have done it meanwhile.
         columns = database.execute("PRAGMA table_info(replies)").fetchall()
         names = {name for _, name, *_ in columns}
-        if "endpoint" not in names:
-            database.execute(
-                "ALTER TABLE replies ADD COLUMN endpoint TEXT NOT NULL DEFAULT ''"
-            )
+        for name in ("endpoint", "follows"):
+            if name not in names:
+                column = f"{name} TEXT NOT NULL DEFAULT ''"
+                database.execute(f"ALTER TABLE replies ADD COLUMN {column}")
         database.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -216,6 +218,7 @@ def check_entry(entry: LedgerEntry) -> LedgerEntry:
         entry.way,
         entry.raw,
         entry.endpoint,
+        entry.follows,
     )
     counts = (entry.prompt_tokens, entry.answer_tokens)
     numbers = (*counts, entry.latency, entry.at)

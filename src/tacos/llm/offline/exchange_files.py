@@ -226,4 +226,5 @@ class _Importer:
             way=self.way,
             raw=reply.body,
             endpoint=self.endpoint,
+            follows=question.follows,
         )

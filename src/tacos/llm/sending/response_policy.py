@@ -173,6 +173,7 @@ class ResponsePolicy:
             "online",
             body.decode("utf-8", "replace"),
             self.endpoint.name,
+            question.follows,
         )
         return Keep(entry, cost)
 
