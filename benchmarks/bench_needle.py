@@ -13,7 +13,7 @@ version was selected. Intervals are 95% (Wilson; rows of one pair are taken as i
 makes them too wide, if anything); random is 20 draws: their mean, and from the least to the
 greatest.
 
-Cross-fit: five judges, each fitted without the graded rows that share a text with a fifth of the
+Cross-fit: ten judges, each fitted without the graded rows that share a text with a tenth of the
 pairs (by instruction). Both versions of a pair are scored by the judge that saw neither; all other rows by the
 judge of the fold that their instruction falls into. `judge.reliability` is that of the shipped
 judge's card. The encoder and the tagger have never seen a preference.
@@ -166,7 +166,7 @@ def plain(text: str) -> str:
 
 
 def fold(text: str) -> int:
-    """0..4, by the text alone."""
+    """A fold below `graded_rows.N_FOLDS`, by the text alone."""
     return int(graded_rows.assign_group_folds([text])[0])
 
 
