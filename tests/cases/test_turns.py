@@ -74,6 +74,14 @@ def test_pairs_of_question_and_answer_stay_such() -> None:
     assert read_turns({"conversations": pairs})[2:] == QA
 
 
+def test_the_text_of_a_pair_may_be_missing_or_have_parts() -> None:
+    parts = [{"type": "text", "text": QUESTION}]
+    pairs = [["system", None], ["user", parts], ["assistant", ANSWER]]
+    assert read_turns({"messages": pairs}) == QA
+    reject = get_reject({"messages": [["user", QUESTION], ["assistant", None]]})
+    assert (reject.reason, reject.failure) == ("empty response", False)
+
+
 def test_pairs_in_a_prompt_and_on_a_line_of_their_own(tmp_path: Path) -> None:
     prompt = {"prompt": [["user", QUESTION]], "completion": [["assistant", ANSWER]]}
     assert read_turns(prompt) == QA

@@ -130,16 +130,16 @@ def is_message(value: Any) -> bool:
 
 
 def is_list_of_named_texts(value: Any, roles: Roles = NO_ROLES) -> bool:
-    """Whether a value is a list of pairs [speaker, text].
+    """Whether a value is a list of pairs [speaker, text], where a text may be null or parts.
 
-    >>> is_list_of_named_texts([["user", "Hi."], ["gpt", "Hello."]])
+    >>> is_list_of_named_texts([["user", "Hi."], ["gpt", None]])
     True
     >>> is_list_of_named_texts([["Hi.", "Hello."]])
     False
     """
     if not isinstance(value, list | tuple) or not value:
         return False
-    return all(is_pair_of_texts(pair) and is_role(pair[0], roles) for pair in value)
+    return all(_is_named_text(pair, roles) for pair in value)
 
 
 def is_pair_of_texts(message: Any) -> bool:
@@ -256,6 +256,13 @@ def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn
             yield _read_message(message, speaker, number, roles)
         else:
             yield from _read_exchange(message, number)
+
+
+def _is_named_text(pair: Any, roles: Roles) -> bool:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    speaker = pair[0]
+    return isinstance(speaker, str) and is_role(speaker, roles)
 
 
 def _is_answer(placed: PlacedTurn) -> bool:
