@@ -10,6 +10,7 @@ Objects and samples of models have no such order, so the row is refused.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
@@ -88,6 +89,8 @@ LISTS = (
     *SAMPLED_ANSWERS,
 )
 """Columns whose text is a list of answers, if it is the JSON of a list."""
+LIST_START = re.compile(r"\s*\[")
+"""How the JSON of a list begins."""
 NOT_NUMBERS = (
     *CHOSEN_ANSWERS,
     *REJECTED,
@@ -127,6 +130,9 @@ def find_answer(
     FoundAnswer(value='better', steps=(1, 'text'), n_answers=2, rated_by='score')
     """
     cell = row[column]
+    # Nearly all answers are plain texts.
+    if type(cell) is str and not LIST_START.match(cell):
+        return FoundAnswer(cell)
     is_number = isinstance(cell, int | float | Decimal) and not is_missing(cell)
     if is_number and normalise_name(column) in NOT_NUMBERS:
         raise UnusableRow(
@@ -175,7 +181,7 @@ def is_list_in_text(value: Any) -> bool:
     >>> is_list_in_text('["red", "blue"]'), is_list_in_text("[red, blue]")
     (True, False)
     """
-    if not isinstance(value, str) or not value.lstrip().startswith("["):
+    if not isinstance(value, str) or not LIST_START.match(value):
         return False
     try:
         answers = orjson.loads(value)
@@ -190,7 +196,7 @@ def is_list_in_text(value: Any) -> bool:
 def _load_list(row: Row, column: str) -> list[Any] | None:
     """The list of answers that a text is the JSON of; None if it is an answer itself."""
     text = row[column]
-    if not text.lstrip().startswith("["):
+    if not LIST_START.match(text):
         return None
     if normalise_name(column) not in LISTS and not _list_rating_columns(row, column):
         return None
@@ -349,7 +355,7 @@ def _list_rating_columns(row: Row, column: str) -> dict[str, Sequence[Any]]:
     found: dict[str, Sequence[Any]] = {}
     for rating in list_found_columns(chain.from_iterable(names), tuple(row)):
         value = row[rating]
-        if isinstance(value, str) and value.lstrip().startswith("["):
+        if isinstance(value, str) and LIST_START.match(value):
             try:
                 value = orjson.loads(value)
             except ValueError:

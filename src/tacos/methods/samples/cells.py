@@ -104,7 +104,8 @@ class UnusableRow(Exception):
         failure: bool = True,
     ) -> None:
         super().__init__(reason)
-        self.reason = reason
+        # A role or a column that it quotes may have several lines.
+        self.reason = " ".join(reason.splitlines())
         self.failure = failure
 
 

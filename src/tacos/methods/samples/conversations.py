@@ -173,7 +173,7 @@ def _read_exchange(
 
     question = _read_question(instruction, shape.instruction)
     about = read_input(row, shape)
-    question = join_instruction_and_input(question, about, shape.input)
+    question = "\n\n".join(text for text in (question, about) if text)
     answer = _read_answer(response, shape.response, roles, question)
     if _is_whole(answer):
         # The column of the answer holds the whole conversation, including its question.
