@@ -116,6 +116,19 @@ def test_a_number_is_no_chosen_answer(chosen: Any) -> None:
     assert failure
 
 
+@pytest.mark.parametrize("chosen", ["response_a", "Response A", "A", "b "])
+def test_a_name_is_no_chosen_answer(chosen: str) -> None:
+    row = {"prompt": QUESTION, "response_a": ANSWER, "response_b": WORSE}
+    reason, _ = refuse({**row, "chosen": chosen})
+    assert reason == (
+        f"chosen is {chosen.strip()!r}, not an answer: "
+        "name the column of the answer, --map response=COLUMN"
+    )
+    assert read({**row, "chosen": chosen}, response="response_a") == QA
+    for sums in ({"chosen": "4", "rejected": "5", "field_4": ""}, {"chosen": "4"}):
+        assert read({"prompt": "2 + 2?", **sums})[1] == ("assistant", "4")
+
+
 def test_a_preference_without_a_question_is_refused() -> None:
     assert refuse({"chosen": ANSWER, "rejected": WORSE, "output": THIRD}) == (
         "no question before the chosen answer",
@@ -407,6 +420,9 @@ def test_a_question_beside_an_instruction_is_asked() -> None:
     asked = f"Explain it to a child.\n\n{QUESTION}"
     assert read(row)[0] == ("user", asked)
     assert read({**row, "context": "Text."})[0] == ("user", f"{asked}\n\nText.")
+    both = {**row, "question": None, "input": "This.", "context": "That."}
+    assert read(both)[0] == ("user", "Explain it to a child.\n\nThat.\n\nThis.")
+    assert read({**both, "context": "This."})[0][1].endswith("child.\n\nThis.")
     # Many files have it within the instruction, too.
     assert read({**row, "instruction": asked})[0] == ("user", asked)
     assert read({**row, "question": None})[0] == ("user", "Explain it to a child.")

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from tacos.config import IngestSettings
 from tacos.methods.chats.chat import read_chat
 from tacos.methods.judging.refinement import extract_parts, rewrite_row
-from tacos.methods.samples import answers, column_names, message_fields, training_marks
+from tacos.methods.samples import (
+    answers,
+    column_names,
+    message_fields,
+    ratings,
+    training_marks,
+)
 from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.sample_parsing import parse_sample, samples_to_frame
 from tacos.records import Reject, Sample
@@ -24,14 +30,14 @@ NAMES = {
     for entry in names
     for name in ([entry] if isinstance(entry, str) else entry)
 }
-COLUMNS = sorted({*NAMES, *training_marks.LABELS, *answers.SCORES, "scores", "A", "B"})
+COLUMNS = sorted({*NAMES, *training_marks.LABELS, *ratings.SCORES, "scores", "A", "B"})
 FIELDS = sorted(
     {
         *message_fields.SPEAKERS,
         *message_fields.CONTENTS,
         *answers.ANSWER_TEXTS,
-        *answers.RANKS,
-        *answers.SCORES,
+        *ratings.RANKS,
+        *ratings.SCORES,
         *training_marks.WEIGHTS,
         *training_marks.MASKS,
         *[key for keys in message_fields.SIDES.values() for key in keys],

@@ -9,24 +9,19 @@ Objects and samples of models have no such order, so the row is refused.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
-from itertools import chain
 from typing import Any, NamedTuple
-
-import orjson
 
 from tacos.methods.samples.cells import (
     CALL_PARTS,
+    LIST_START,
     TEXT_PARTS,
     UnusableRow,
     is_blank,
     is_missing,
     load_json_cell,
-    read_number,
     render_json,
 )
 from tacos.methods.samples.column_names import (
@@ -34,7 +29,6 @@ from tacos.methods.samples.column_names import (
     REJECTED,
     SAMPLED_ANSWERS,
     find_first_column,
-    list_found_columns,
     normalise_name,
 )
 from tacos.methods.samples.messages import (
@@ -42,35 +36,16 @@ from tacos.methods.samples.messages import (
     is_message_list,
     unfold_messages,
 )
+from tacos.methods.samples.ratings import (
+    find_rating,
+    is_rating,
+    list_rating_columns,
+    read_worth,
+)
 
 Row = Mapping[str, Any]
 Steps = tuple[str | int, ...]
 
-RANKS = (
-    "rank",
-    "ranking",
-)
-"""Names of ranks: the lowest is best."""
-SCORES = (
-    "score",
-    "pm_score",
-    "overall_score",
-    "rating",
-    "overall_rating",
-    "quality",
-    "reward",
-    "votes",
-    "upvotes",
-    "selected",
-    "is_selected",
-    "accepted",
-    "is_accepted",
-    "chosen",
-    "is_chosen",
-    "correct",
-    "is_correct",
-)
-"""Names of scores, and of marks of the best answer: the highest is best."""
 ANSWER_TEXTS = (
     "text",
     "answer",
@@ -89,8 +64,9 @@ LISTS = (
     *SAMPLED_ANSWERS,
 )
 """Columns whose text is a list of answers, if it is the JSON of a list."""
-LIST_START = re.compile(r"\s*\[")
-"""How the JSON of a list begins."""
+NOT_AN_ANSWER = "not an answer: name the column of the answer, --map response=COLUMN"
+MAX_NAME = 30
+"""Longer texts name no column."""
 NOT_NUMBERS = (
     *CHOSEN_ANSWERS,
     *REJECTED,
@@ -130,15 +106,13 @@ def find_answer(
     FoundAnswer(value='better', steps=(1, 'text'), n_answers=2, rated_by='score')
     """
     cell = row[column]
+    if normalise_name(column) in CHOSEN_ANSWERS:
+        _refuse_reference(row, column)
     # Nearly all answers are plain texts.
     if type(cell) is str and not LIST_START.match(cell):
         return FoundAnswer(cell)
-    is_number = isinstance(cell, int | float | Decimal) and not is_missing(cell)
-    if is_number and normalise_name(column) in NOT_NUMBERS:
-        raise UnusableRow(
-            f"{column} is {type(cell).__name__}, not an answer: "
-            "name the column of the answer, --map response=COLUMN"
-        )
+    if _is_number(cell) and normalise_name(column) in NOT_NUMBERS:
+        raise UnusableRow(f"{column} is {type(cell).__name__}, {NOT_AN_ANSWER}")
     if is_message(cell):
         return FoundAnswer(cell)
     if isinstance(cell, Mapping):
@@ -153,6 +127,24 @@ def find_answer(
         (only,) = candidates
         return FoundAnswer(only.value, only.steps)
     return _choose_best(row, column, candidates)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not is_missing(value)
+
+
+def _refuse_reference(row: Row, column: str) -> None:
+    """Raise `UnusableRow` if what was chosen is the name of another column, or its end, such as the
+    A of response_a.
+    """
+    text = row[column]
+    if not isinstance(text, str) or len(text) > MAX_NAME:
+        return
+    names = {normalise_name(name) for name in row}
+    name = normalise_name(text)
+    is_end = bool(name) and any(column.endswith(f"_{name}") for column in names)
+    if name in names or (is_end and names.isdisjoint(REJECTED)):
+        raise UnusableRow(f"{column} is {text.strip()!r}, {NOT_AN_ANSWER}")
 
 
 def replace_answer(
@@ -176,18 +168,21 @@ def replace_answer(
 
 
 def is_list_in_text(value: Any) -> bool:
-    """Whether an answer is the JSON of several texts; a file of another format may have had a list.
+    """Whether an answer is the JSON of several texts, or Python's print of them; a file of another
+    format may have had a list.
 
-    >>> is_list_in_text('["red", "blue"]'), is_list_in_text("[red, blue]")
-    (True, False)
+    >>> texts = ('["red", "blue"]', "['red', 'blue']", "[red, blue]")
+    >>> [is_list_in_text(text) for text in texts]
+    [True, True, False]
     """
     if not isinstance(value, str) or not LIST_START.match(value):
         return False
     try:
-        answers = orjson.loads(value)
-    except ValueError:
+        answers = load_json_cell(value, "the answer")
+    except UnusableRow:
         return False
-    return len(answers) > 1 and _are_texts(answers)
+    is_list = isinstance(answers, list) and len(answers) > 1
+    return is_list and _are_texts(answers)
 
 
 # The answers of a cell
@@ -198,7 +193,7 @@ def _load_list(row: Row, column: str) -> list[Any] | None:
     text = row[column]
     if not LIST_START.match(text):
         return None
-    if normalise_name(column) not in LISTS and not _list_rating_columns(row, column):
+    if normalise_name(column) not in LISTS and not list_rating_columns(row, column):
         return None
     try:
         answers = load_json_cell(text, column)
@@ -259,7 +254,7 @@ def _is_one_answer(value: Sequence[Row]) -> bool:
     """
     if not any(is_message(answer) or _find_text_field(answer) for answer in value):
         return True
-    if _find_rating(value):
+    if find_rating(value):
         # Rated messages of one speaker are answers to the same question.
         speakers = {str(answer.get("role") or answer.get("from")) for answer in value}
         return len(speakers) > 1
@@ -301,22 +296,21 @@ def _choose_best(
 ) -> FoundAnswer:
     """The answer of the lowest rank or the highest score, or the first of several texts."""
     fields = [candidate.fields for candidate in candidates]
-    rated_by = _find_rating(fields)
+    rated_by = find_rating(fields)
     ratings: Sequence[Any] = [each.get(rated_by) for each in fields]
     if not rated_by:
-        beside = _list_rating_columns(row, column)
+        beside = list_rating_columns(row, column)
         if not beside:
             return _take_first(column, candidates)
         rated_by, ratings = next(iter(beside.items()))
-        if len(ratings) != len(candidates) or not any(map(_is_rating, ratings)):
+        if len(ratings) != len(candidates) or not any(map(is_rating, ratings)):
             raise UnusableRow(
                 f"{rated_by} does not say which of the answers in {column} is the best: "
                 f"name one, e.g. --map response={_spell_path(column, candidates[0])}"
             )
     if all(rating is False for rating in ratings):
         raise UnusableRow(f"no answer is right by {rated_by}", failure=False)
-    is_rank = normalise_name(rated_by).removesuffix("s") in RANKS
-    worths = [_read_worth(rating, is_rank) for rating in ratings]
+    worths = [read_worth(rating, rated_by) for rating in ratings]
     best = candidates[worths.index(max(worths))]
     return FoundAnswer(best.value, best.steps, len(candidates), rated_by)
 
@@ -336,54 +330,6 @@ def _take_first(
             f"name one, e.g. --map response={_spell_path(column, first)}"
         )
     return FoundAnswer(first.value, first.steps, len(candidates))
-
-
-def _find_rating(answers: Sequence[Row]) -> str:
-    """The field of the answers' ranks or scores, or ""."""
-    fields = dict.fromkeys(name for answer in answers for name in answer)
-    columns = tuple(fields)
-    for name in (*RANKS, *SCORES):
-        field = find_first_column((name,), columns)
-        if field and any(_is_rating(answer.get(field)) for answer in answers):
-            return field
-    return ""
-
-
-def _list_rating_columns(row: Row, column: str) -> dict[str, Sequence[Any]]:
-    """The columns beside the answers that hold a list of ranks or scores."""
-    names = [(name, f"{name}s") for name in (*RANKS, *SCORES)]
-    found: dict[str, Sequence[Any]] = {}
-    for rating in list_found_columns(chain.from_iterable(names), tuple(row)):
-        value = row[rating]
-        if isinstance(value, str) and LIST_START.match(value):
-            try:
-                value = orjson.loads(value)
-            except ValueError:
-                continue
-        if rating != column and _may_be_ratings(value):
-            found[rating] = value
-    return found
-
-
-def _may_be_ratings(value: Any) -> bool:
-    """Whether a value is a list of other things than texts and messages, such as those of a
-    preference.
-    """
-    if not isinstance(value, list | tuple) or not value or is_message_list(value):
-        return False
-    return any(_is_rating(item) or not isinstance(item, str) for item in value)
-
-
-def _is_rating(value: Any) -> bool:
-    return read_number(value) is not None
-
-
-def _read_worth(rating: Any, is_rank: bool) -> float:
-    """How good an answer is by its rank or score; one without comes last."""
-    number = read_number(rating)
-    if number is None:
-        return -math.inf
-    return -number if is_rank else number
 
 
 def _spell_path(column: str, candidate: _Candidate) -> str:

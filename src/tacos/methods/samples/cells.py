@@ -92,6 +92,8 @@ AROUND = " \t\r\n<>()[]{}\"'“”."
 """What may stand around a mark, as in `<none>` or `[N/A].`"""
 NOTHING = re.compile(r"""[\s\-\N{EN DASH}\N{EM DASH}_"'“”]*""")
 """Cells of dashes or quotation marks alone."""
+LIST_START = re.compile(r"\s*\[")
+"""How the JSON of a list begins."""
 EMPTY_JSON = ("[]", "{}")
 
 

@@ -171,9 +171,7 @@ def _read_exchange(
             before = _drop_last_answer(before)
         return before + answer
 
-    question = _read_question(instruction, shape.instruction)
-    about = read_input(row, shape)
-    question = "\n\n".join(text for text in (question, about) if text)
+    question = _read_whole_question(row, shape, instruction)
     answer = _read_answer(response, shape.response, roles, question)
     if _is_whole(answer):
         # The column of the answer holds the whole conversation, including its question.
@@ -187,18 +185,33 @@ def _read_exchange(
     return [Turn("user", question), *answer]
 
 
+def _read_whole_question(
+    row: Row,
+    shape: RowLayout,
+    instruction: Any,
+) -> str:
+    """The instruction, and below it what it is about."""
+    question = _read_question(instruction, shape.instruction)
+    about = read_input(row, shape)
+    return "\n\n".join(text for text in (question, about) if text)
+
+
 def read_input(row: Row, shape: RowLayout) -> str:
-    """What an instruction is about: the question and the input beside it, "" without them."""
+    """What an instruction is about: the input, and questions and contexts beside it, "" without
+    them.
+    """
+    instruction = row[shape.instruction]
+    known = instruction if isinstance(instruction, str) else ""
     texts = []
-    if shape.question:
-        question = cell_to_text(row[shape.question], shape.question)
-        instruction = row[shape.instruction]
+    for column in shape.more:
+        text = row[column]
         # Many files have the question within the instruction, too.
-        if not isinstance(instruction, str) or question.strip() not in instruction:
-            texts.append(question)
+        if isinstance(text, str) and text.strip() not in known:
+            texts.append(text)
     if shape.input:
         texts.append(cell_to_text(row[shape.input], shape.input))
-    return "\n\n".join(text for text in texts if not says_nothing(text))
+    given = dict.fromkeys(text for text in texts if not says_nothing(text))
+    return "\n\n".join(given)
 
 
 def _drop_last_answer(turns: Sequence[Turn]) -> list[Turn]:

@@ -109,7 +109,7 @@ def describe_layout(layout: RowLayout) -> str:
         layout.system,
         layout.history,
         layout.instruction,
-        layout.question,
+        *layout.more,
         layout.input,
     ]
     named = [name for name in before if name]

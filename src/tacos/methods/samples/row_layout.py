@@ -88,8 +88,7 @@ def choose_row_layout(
     layout = _choose_layout(row, tuple(row), settings)
     if layout is None or _lacks_value(row, layout):
         # In a table made of several, columns that are empty here hold the rows of another one.
-        filled = tuple(name for name, value in row.items() if not is_blank(value))
-        better = _choose_layout(row, filled, settings)
+        better = _choose_layout(row, _list_filled_columns(row), settings)
         if better is not None and not _is_final_answer(better, layout):
             return better
     if layout is not None:
@@ -156,6 +155,7 @@ def _find_chosen(row: Row, settings: IngestSettings) -> str:
     rejected = find_first_column(REJECTED, columns)
     if not chosen or not rejected:
         return ""
+    # The settings go first.
     if settings.response or settings.instruction == chosen:
         return ""
     # In a table made of several, both are empty in the rows of another one.
@@ -175,7 +175,7 @@ def _choose_preference_layout(
 
     `side` is "chosen" or "rejected".
     """
-    columns = tuple(name for name, value in row.items() if not is_blank(value))
+    columns = _list_filled_columns(row)
     named = (settings.instruction, settings.input, settings.system)
     if any(name and name not in row for name in named):
         raise UnusableRow(f"no question before the {side} answer")
@@ -204,13 +204,17 @@ def _choose_preference_layout(
             return layout
     if table is not None:
         return table._replace(is_preference=True)
-    # Beside one answer alone, the conversation may be the other one.
-    has_both = all(
-        find_first_column(names, columns) for names in (CHOSEN_ANSWERS, REJECTED)
-    )
-    if talks and has_both:
+    if talks and _has_both_answers(columns):
         return talks[0]
     raise UnusableRow(f"no question before the {side} answer")
+
+
+def _has_both_answers(columns: Columns) -> bool:
+    """Whether both answers of a preference are among the columns; beside one of them, a
+    conversation may hold the other one.
+    """
+    sides = (CHOSEN_ANSWERS, REJECTED)
+    return all(find_first_column(names, columns) for names in sides)
 
 
 def _ends_with_question(value: Any, roles: Roles) -> bool:
@@ -251,6 +255,11 @@ def _lacks_value(row: Row, layout: RowLayout) -> bool:
     if is_blank(row[layout.instruction]):
         return True
     return layout.format == "columns" and is_blank(row[layout.response])
+
+
+def _list_filled_columns(row: Row) -> Columns:
+    """The columns that hold something in this row."""
+    return tuple(name for name, value in row.items() if not is_blank(value))
 
 
 def _is_final_answer(layout: RowLayout, usual: RowLayout | None) -> bool:

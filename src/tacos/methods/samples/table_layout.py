@@ -19,6 +19,7 @@ from tacos.methods.samples.column_names import (
     SYSTEMS,
     Columns,
     find_first_column,
+    list_found_columns,
     normalise_name,
 )
 
@@ -39,8 +40,8 @@ class RowLayout(NamedTuple):
     response: str = ""
     system: str = ""
     history: str = ""
-    question: str = ""
-    """What an instruction is about, in a column of its own."""
+    more: Columns = ()
+    """Columns of texts that an instruction is about, beside `input`."""
     reasoning: str = ""
     """What leads to the answer and stands before it."""
     is_preference: bool = False
@@ -79,14 +80,12 @@ def choose_table_layout(
         answer = find_first_column(RESPONSES, columns, (question, input))
     if not question or not answer or format == "self-instruct":
         return None
-    contexts: Columns = CONTEXTS
-    if normalise_name(question) in DEFINITIONS:
-        contexts = (*CONTEXTS, "inputs")
+    contexts = _list_contexts(question)
     context = input or find_first_column(contexts, columns, (question, answer))
-    about = ""
-    # An instruction that is named by a setting is whole.
-    if not instruction and normalise_name(question) in GENERAL_INSTRUCTIONS:
-        about = find_first_column(QUESTIONS, columns, (answer, context))
+    more: Columns = ()
+    # What is named by a setting is whole.
+    if not instruction and not input:
+        more = _list_more(columns, question, answer, context)
     reasoning = ""
     if not response and normalise_name(answer) in FINAL_ANSWERS:
         reasoning = find_first_column(REASONINGS, columns)
@@ -97,9 +96,32 @@ def choose_table_layout(
         response=answer,
         system=system,
         history=find_first_column(HISTORIES, columns),
-        question=about,
+        more=more,
         reasoning=reasoning,
     )
+
+
+def _list_contexts(question: str) -> Columns:
+    """The names of what a question may be about."""
+    is_definition = normalise_name(question) in DEFINITIONS
+    return (*CONTEXTS, "inputs") if is_definition else CONTEXTS
+
+
+def _list_more(
+    columns: Columns,
+    question: str,
+    answer: str,
+    context: str,
+) -> Columns:
+    """The columns that belong to a question beside its context: others, and what a general
+    instruction is to be done with.
+    """
+    names = _list_contexts(question)
+    if normalise_name(question) in GENERAL_INSTRUCTIONS:
+        names = (*QUESTIONS, *names)
+    found = list_found_columns(names, columns)
+    used = (question, answer, context)
+    return tuple(name for name in found if name not in used)
 
 
 def _find_couple(columns: Columns) -> tuple[str, str]:
