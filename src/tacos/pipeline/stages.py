@@ -71,7 +71,7 @@ from tacos.records import (
 # fmt: off
 PIPELINE: Pipeline = (
     BatchStage(
-        "ingest", "samples", SAMPLES, version=6,
+        "ingest", "samples", SAMPLES, version=7,
         reads=("input",),
         uses=("ingest", "clean"),
         source=ingest.read_input_rows,
