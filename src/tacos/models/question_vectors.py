@@ -32,8 +32,8 @@ QUESTION = 0.7
 """The weight of the question's cosine; the rest is that of the whole sample's."""
 QUESTION_TOKENS = 128
 """What MiniLM reads of a question."""
-LIMITS = {"minilm": 0.8, "static": 0.75}
-"""The largest cosine of samples that are no near-duplicates, by the encoder of questions."""
+LIMIT = 0.75
+"""The largest cosine of samples that ask the same and are no near-duplicates."""
 FIRST_OTHER = 0x250
 """The first character after Latin letters."""
 MOST_OTHER = 0.3
@@ -55,7 +55,7 @@ class QuestionEncoder:
     @property
     def limit(self) -> float:
         """The cosine above which two samples are near-duplicates."""
-        return LIMITS[self.questions.name]
+        return LIMIT
 
     @property
     def fingerprint(self) -> str:

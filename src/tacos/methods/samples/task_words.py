@@ -55,7 +55,7 @@ FUNCTION = re.compile(
 )
 """Words that say nothing. Those that may tell two tasks apart are missing: from, not, all, or."""
 SAME = {"reason": "why", "advantage": "benefit", "effect": "impact"}
-N_ANSWER_WORDS = 3
+N_ANSWER_WORDS = 6
 """An answer of fewer words does not tell an exercise with other numbers from another task."""
 
 _WAYS = "(?:ways?|tips?|steps?|methods?|strateg(?:y|ies)|techniques?|approach(?:es)?)"

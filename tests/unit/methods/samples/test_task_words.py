@@ -100,20 +100,17 @@ def test_other_words_of_asking_are_the_same_task(one: str, two: str) -> None:
 
 
 def test_exercises_that_differ_in_numbers_alone_are_one_task() -> None:
-    """Issue 13, C7: five areas of triangles are one exercise; events of two years are two."""
-    one, two = (
-        "What is the area of a 3 by 4 field?",
-        "What is the area of a 5 by 6 field?",
-    )
-    assert ask_the_same(
-        one, two, ("The area is 12 square units.", "The area is 30 square units.")
-    )
+    """Issue 13, C7: five areas of triangles are one exercise; two sums and two years are not."""
+    one = "What is the area of a 3 by 4 field?"
+    two = "What is the area of a 5 by 6 field?"
+    worked = [f"The area of the field is {area} square units." for area in (12, 30)]
+    assert ask_the_same(one, two, (worked[0], worked[1]))
     assert not ask_the_same(one, two, ("12", "30"))
     assert not ask_the_same(
-        "Who won in 1998?",
-        "Who won in 2002?",
-        ("France won the cup.", "Brazil won the cup."),
+        "What is 2 times 3?", "What is 2 times 4?", ("It is 6.", "It is 8.")
     )
+    winners = ("France won the cup in that year.", "Brazil won the cup in that year.")
+    assert not ask_the_same("Who won in 1998?", "Who won in 2002?", winners)
 
 
 def test_tasks_at_the_end_of_a_long_text_differ() -> None:
