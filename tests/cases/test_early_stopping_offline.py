@@ -142,3 +142,43 @@ def test_the_first_of_several_files_says_enough(data: Path) -> None:
         assert imported is not None
         with pytest.raises(FailureRateError, match="refused"):
             workflow.check_import(imported, replies)
+
+
+def prepare_few(data: Path, server: FaultServer, n_bad: int) -> list[str]:
+    """Export the questions of a run of which few rows lack tags, and answer `n_bad` with junk."""
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    for row in rows[N_AGAIN:]:
+        row["tags"] = ["Rivers"]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    settings = load_settings(
+        select={"n": 5},
+        ingest={"tags": "tags"},
+        tag={"model": "llm", "max_failure_rate": 0.05},
+        llm={"base_url": server.url, "model": "tiny-1", "ask_again": False},
+    )
+    folder = data.parent
+    targets = OutputTargets(run=folder / "run")
+    run_selection(data, settings, targets, ledger=folder / "ledger", until="ingest")
+    asked, replies = folder / "asked.jsonl", folder / "replies.jsonl"
+    exported = workflow.export_requests(folder / "run", asked, ledger=folder / "ledger")
+    assert exported is not None
+    answer(asked, replies, server)
+    lines = replies.read_text().splitlines()
+    for number in range(n_bad):
+        line = json.loads(lines[number])
+        line["response"]["body"]["choices"][0]["message"]["content"] = "?"
+        lines[number] = json.dumps(line)
+    replies.write_text("\n".join(lines))
+    return lines
+
+
+def test_rows_with_tags_of_their_own_count_too(data: Path) -> None:
+    """7 of 20 answers are junk, but of 200 rows: 3.5%, where 5% may fail."""
+    folder = data.parent
+    with FaultServer() as server:
+        assert len(prepare_few(data, server, n_bad=7)) == N_AGAIN
+    imported = workflow.import_replies(
+        folder / "run", folder / "replies.jsonl", ledger=folder / "ledger"
+    )
+    assert imported is not None
+    workflow.check_import(imported, folder / "replies.jsonl")

@@ -71,6 +71,8 @@ class PendingRequests:
     """The questions themselves, in the order of the stage."""
     results: list[Reply | RenderedRequest]
     """What the ledger says to each of them."""
+    n_all: int
+    """All rows of the stage, those with an answer in the input too."""
 
     @property
     def n_open(self) -> int:
@@ -90,14 +92,32 @@ class PendingRequests:
 
     def check(self) -> None:
         """Raise `FailureRateError` where too many of the replies that are in cannot be used."""
-        check_replies(self.stage, self.settings, self.results)
+        check_replies(
+            self.stage,
+            self.settings,
+            self.firsts,
+            self.results,
+            self.n_all,
+        )
 
     def choose(
         self, results: Sequence[Reply | RenderedRequest]
     ) -> dict[str, RenderedRequest]:
         """Key -> request to send next, by what is known later. Raises as `check` does."""
-        check_replies(self.stage, self.settings, results)
-        return choose_open_requests(self.stage, self.settings, self.firsts, results)
+        check_replies(
+            self.stage,
+            self.settings,
+            self.firsts,
+            results,
+            self.n_all,
+        )
+        return choose_open_requests(
+            self.stage,
+            self.settings,
+            self.firsts,
+            results,
+            self.n_all,
+        )
 
 
 def load_run_settings(run: GivenRun) -> Settings:
@@ -254,7 +274,7 @@ def _advance_run(
         artifacts,
     )
     names = list_endpoint_models(settings)[step.stage.name]
-    questions = list(
+    rendered = list(
         _render_questions(
             step.stage,
             tables,
@@ -262,7 +282,7 @@ def _advance_run(
             names,
         )
     )
-    return _collect_open_requests(step, settings, questions, ledger, rules)
+    return _collect_open_requests(step, settings, rendered, ledger, rules)
 
 
 def _render_questions(
@@ -270,8 +290,9 @@ def _render_questions(
     tables: Tables,
     settings: Settings,
     names: Sequence[str],
-) -> Iterator[RenderedRequest]:
-    """The questions of a stage to models of the endpoint, as they are sent.
+) -> Iterator[RenderedRequest | None]:
+    """For each row of a stage the question to a model of the endpoint, as it is sent; None where
+    the input or another judge answers it.
 
     Requests of a panel name the judge that answers; all others go to the stage's only model.
     """
@@ -281,34 +302,37 @@ def _render_questions(
     for batch in stage.questions(tables, settings):
         for row in batch.iter_rows(named=True):
             if stage.given(row) is not None:
-                continue  # the input answers this one itself
+                yield None
+                continue
             request = stage.ask(
                 row,
                 template,
                 digest,
                 section,
             )
-            if not request.model or request.model in names:
-                yield render_request(
-                    request, request.model or names[0], settings.llm.body
-                )
+            if request.model and request.model not in names:
+                yield None
+                continue
+            yield render_request(request, request.model or names[0], settings.llm.body)
 
 
 def _collect_open_requests(
     step: Step,
     settings: Settings,
-    questions: list[RenderedRequest],
+    rendered: Sequence[RenderedRequest | None],
     ledger: Ledger,
     rules: ReplyRules,
 ) -> PendingRequests:
     """Look up the questions in the ledger, and collect those that are open."""
     assert isinstance(step.stage, PromptStage)
+    questions = [question for question in rendered if question is not None]
+    n_all = len(rendered)
     results: list[Reply | RenderedRequest] = []
     for start in range(0, len(questions), GROUP):
         group = questions[start : start + GROUP]
         results += resolve_questions(group, ledger, rules)
     # A re-ask after an unusable reply has a key of its own, which no question has.
-    still_open = choose_open_requests(step.stage, settings, questions, results)
+    still_open = choose_open_requests(step.stage, settings, questions, results, n_all)
     all_questions = {request.key: request for request in questions}
     return PendingRequests(
         step.artifact,
@@ -318,4 +342,5 @@ def _collect_open_requests(
         settings,
         questions,
         results,
+        n_all,
     )
