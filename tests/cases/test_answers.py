@@ -61,6 +61,8 @@ PREFERENCES = {
     "a conversation alone": {**PAIR, "messages": [USER, EARLIER]},
     "LLaMA-Factory": {"conversations": [USER, EARLIER], "chosen": ASSISTANT, "rejected": BAD},
     "LLaMA-Factory, open": {"conversations": [USER], "chosen": ASSISTANT, "rejected": BAD},
+    "a dialogue": {"dialogue": [USER], "chosen": ANSWER, "rejected": WORSE},
+    "turns": {"turns": [USER], "chosen": [ASSISTANT], "rejected": [BAD], "output": THIRD},
     "whole conversations": {"prompt": "x", "chosen": [USER, ASSISTANT], "rejected": [USER, BAD], "messages": [USER, EARLIER]},
     "Orca": {"input": QUESTION, **PAIR, "generations": [THIRD, THIRD], "rating": ["1", "2"]},
     "other names": {"instruction": QUESTION, "chosen_response": ANSWER, "rejected_response": WORSE, "output": THIRD},

@@ -52,6 +52,13 @@ MESSAGE_START = re.compile(
     r"""\s*\[\s*\{\s*["'](role|from|speaker|content|value)["']"""
 )
 """How the JSON of messages begins, or Python's print of them."""
+TALKS = (
+    *CONVERSATIONS,
+    *MAYBE_CONVERSATIONS,
+    "items",
+    "turns",
+)
+"""Columns whose messages an answer of a preference may follow."""
 CONVERSATION_FORMATS = ("sharegpt", "openai")
 N_SHOWN_IN_ROW = 8
 """Columns listed in the reject of a row."""
@@ -196,7 +203,7 @@ def _choose_preference_layout(
         return RowLayout("conversation", answer, system=system)
     talks = [
         RowLayout("conversation", name, "", answer, system, is_preference=True)
-        for name in list_found_columns(CONVERSATIONS, columns)
+        for name in list_found_columns(TALKS, columns)
         if holds_messages(row[name])
     ]
     for layout in talks:
