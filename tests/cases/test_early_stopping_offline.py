@@ -16,6 +16,7 @@ from tests.server.support import environment
 from tacos.config import load_settings
 from tacos.errors import FailureRateError
 from tacos.llm.chat.request_form import RequestForm
+from tacos.llm.ledger.ledger import open_ledger
 from tacos.llm.ledger.lookup import list_open_requests
 from tacos.llm.offline.exchange_files import ImportCounts, write_request_file
 from tacos.workflows import requests as workflow
@@ -182,3 +183,30 @@ def test_rows_with_tags_of_their_own_count_too(data: Path) -> None:
     )
     assert imported is not None
     workflow.check_import(imported, folder / "replies.jsonl")
+
+
+def test_a_key_in_a_reply_file_does_not_reach_the_ledger(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers repeat the key that they were sent, in files too."""
+    key = 'sk-"hunter2/hunter2'
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    folder = data.parent
+    with FaultServer() as server:
+        prepare_few(data, server, n_bad=0)
+    replies = folder / "replies.jsonl"
+    lines = replies.read_text().splitlines()
+    error = {"message": "x" * 280 + f" bad key {key}"}
+    first = json.loads(lines[0])
+    first["response"] = {"status_code": 401, "body": {"error": error}}
+    second = json.loads(lines[1])
+    second["response"]["body"]["model"] = key
+    replies.write_text("\n".join(map(json.dumps, [first, second])))
+    imported = workflow.import_replies(
+        folder / "run", replies, ledger=folder / "ledger"
+    )
+    assert imported is not None
+    assert "hunter2" not in imported.failures.describe()
+    with open_ledger(folder / "ledger") as book:
+        (entry,) = book.entries()
+    assert "hunter2" not in entry.model + entry.raw

@@ -12,7 +12,7 @@ from numbers import Real
 from pathlib import Path
 
 from tacos.config import LLMSettings
-from tacos.errors import FailureRateError, InputError
+from tacos.errors import ConfigError, FailureRateError, InputError
 from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.ledger.ledger import open_ledger
 from tacos.llm.ledger.lookup import resolve_questions
@@ -20,6 +20,7 @@ from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.offline import batch_api, exchange_files
 from tacos.llm.offline.exchange_files import ImportCounts
 from tacos.llm.offline.reply_lines import FailureCounts
+from tacos.llm.transport.endpoint import resolve_endpoint
 from tacos.workflows import arguments
 from tacos.workflows.pending_requests import (
     PendingRequests,
@@ -159,7 +160,12 @@ def import_replies(
         if pending is None:
             return None
         lines = exchange_files.read_exchange_lines(source)
-        stored = exchange_files.store_replies(lines, pending.questions, book)
+        stored = exchange_files.store_replies(
+            lines,
+            pending.questions,
+            book,
+            redact=_choose_redaction(run),
+        )
         # As soon as a part is in: too many unusable replies stop here, not after all parts.
         results = resolve_questions(pending.firsts, book, rules)
     error = None
@@ -168,6 +174,15 @@ def import_replies(
     except FailureRateError as failure:
         error = failure
     return ImportedReplies(pending.artifact, stored.counts, stored.failures, error)
+
+
+def _choose_redaction(run: GivenRun) -> Callable[[bytes], bytes]:
+    """What takes the secrets of the run's endpoint out of a reply file, as far as they are set."""
+    try:
+        return resolve_endpoint(load_run_settings(run).llm).redact_bytes
+    except ConfigError:
+        # A variable is not set here, so this machine has no such secret to hide.
+        return bytes
 
 
 def check_import(imported: ImportedReplies, replies: str | Path) -> None:
