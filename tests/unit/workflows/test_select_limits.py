@@ -281,12 +281,14 @@ def test_reselect_has_the_same_limits_and_says_so(place: Path) -> None:
     done = run(place, settings={"shortlist": {"rule": "all"}})
     again = done.reselect(20, "longest", per_source={"few": "<=3"}, match_length=True)
     assert sum(one.startswith("few") for one in again.table["id"]) == 3
-    gone = "few.jsonl:16"
-    assert gone not in again.table["id"].to_list()
+    # Its turn came when the quota was full; the shortest row's turn never came.
+    passed_by, never_asked = "few.jsonl:10", "few.jsonl:16"
+    assert not {passed_by, never_asked} & {*again.table["id"]}
     assert (
-        "the quota of the source few.jsonl was full (3 of 3 rows)"
-        in again.explain(gone)["verdict"]
+        "the quota of the source few.jsonl was full (3 rows) when its turn came"
+        in again.explain(passed_by)["verdict"]
     )
+    assert "20 rows came first" in again.explain(never_asked)["verdict"]
     code, printed = cli(
         "reselect",
         done.run,
