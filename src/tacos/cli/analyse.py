@@ -97,6 +97,7 @@ def analyse(  # noqa: PLR0913 - the options of the command
         None,
         yes=yes,
         models=_list_models(chosen),
+        ledger=ledger,
     )
     written = [] if output is None else _write_analysis(analysis, output)
     if as_json:

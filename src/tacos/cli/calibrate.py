@@ -68,6 +68,7 @@ def calibrate(  # noqa: PLR0913 - the options of the command
         None,
         yes=yes,
         models=_list_judges(chosen),
+        ledger=ledger,
     )
     if as_json:
         console.print_json(

@@ -85,7 +85,14 @@ def check_tags(  # noqa: PLR0913 - the options of the command
                 run, settings, answers or (), ask=ask, ledger=ledger, progress=bars
             )
 
-    checked = consent.run_with_consent(check, chosen, run, yes=yes, models=models)
+    checked = consent.run_with_consent(
+        check,
+        chosen,
+        run,
+        yes=yes,
+        models=models,
+        ledger=ledger,
+    )
     if as_json:
         console.print_json(checked.as_dict())
     else:

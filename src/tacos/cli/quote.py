@@ -104,6 +104,7 @@ def quote(  # noqa: PLR0913 - the options of the command
         None,
         yes=yes,
         models=list_endpoint_models(chosen),
+        ledger=ledger,
         n_questions=_count_pilot_questions(chosen, pilot, quality=quality),
     )
     if as_json:

@@ -61,6 +61,7 @@ def refine(  # noqa: PLR0913 - the options of the command
         run,
         yes=yes,
         models=_list_models(chosen),
+        ledger=ledger,
     )
     if as_json:
         console.print_json(refinement.as_dict())

@@ -18,6 +18,7 @@ from tacos.cli.shared import console
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
 from tacos.errors import ConfigError, OfflineError, OtherEndpointError
+from tacos.llm.ledger.ledger import has_ledger
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
@@ -59,17 +60,18 @@ def run_with_consent(
     *,
     yes: bool,
     models: StageModels,
+    ledger: Path | None = None,
     n_questions: int | None = None,
     may_be_known: bool = True,
 ) -> T:
     """Do what may send data, or use replies of another endpoint, once the user agrees to that.
 
     `work` is called with the settings; first without sending anything where `may_be_known`, since
-    the ledger may answer every question; and once more where it stopped to have the user asked.
+    the `ledger` may answer every question; and once more where it stopped to have the user asked.
     `n_questions` is the most that a pilot asks each model of a stage. Raises as `ask_consent` does.
     """
     is_asked = needs_consent(settings, run, yes=yes, models=models)
-    if is_asked and may_be_known:
+    if is_asked and may_be_known and has_ledger(ledger):
         with suppress(OfflineError, OtherEndpointError):
             return work(_change_llm(settings, offline=True))
     ask_consent(

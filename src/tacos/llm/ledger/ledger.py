@@ -83,6 +83,11 @@ def open_ledger(path: Path | str | None = None) -> Ledger:
     return Ledger(Path(path) if path else _default_ledger_path())
 
 
+def has_ledger(path: Path | None = None) -> bool:
+    """Whether the ledger at `path` exists; none is made."""
+    return (path or _default_ledger_path()).exists()
+
+
 def _default_ledger_path() -> Path:
     return platformdirs.user_data_path("tacos") / "ledger.sqlite"
 
