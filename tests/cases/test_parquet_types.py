@@ -96,7 +96,7 @@ def restore(
         samples += [(sample.id, sample.raw) for sample in found]
     rows = pl.DataFrame(samples, schema=["id", "raw"], orient="row")
     originals = keep_originals([source], folder, batch_size)
-    typed = original_types.restore_types(rows[picked], originals)
+    typed = original_types.restore_types(rows[picked].lazy(), originals)
     assert typed is not None
     return typed
 
@@ -327,7 +327,7 @@ def test_files_of_different_types_share_one_that_holds_both(tmp_path: Path) -> N
     )
     paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     originals = keep_originals(paths, tmp_path, 10)
-    typed = original_types.restore_types(rows, originals)
+    typed = original_types.restore_types(rows.lazy(), originals)
     assert typed is not None
     found = typed.read_frame()
     assert found.columns == ["instruction", "output", "n"]

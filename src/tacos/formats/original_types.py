@@ -43,7 +43,7 @@ class RowPiece:
     numbers: npt.NDArray[np.int64]
     """Of the rows, within the part."""
     raw: pl.Series
-    """The rows as JSON."""
+    """The rows as JSON, where they have no types."""
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,24 @@ class TypedRows:
 
 
 def restore_types(
-    rows: pl.DataFrame,
+    rows: pl.LazyFrame,
     parts: Sequence[Path],
 ) -> TypedRows | None:
     """The rows (`id`, and `raw` as JSON) in their order, with the types of their input.
 
-    `parts` are the original rows that ingest kept; None if no row is among them. Raises
-    `OutputError` where the inputs have columns of one name whose types do not go together.
+    `parts` are the original rows that ingest kept; None if no row is among them. Of `raw`, only
+    that of rows without types is read. Raises `OutputError` where the inputs have columns of one
+    name whose types do not go together.
     """
     heads = [read_original_head(part) for part in parts]
-    places = _locate_rows(rows["id"], heads)
-    if (places.part == NO_PART).all():
+    places = _locate_rows(rows.select("id").collect()["id"], heads)
+    is_untyped = places.part == NO_PART
+    if is_untyped.all():
         return None
-    pieces = _cut_pieces(rows["raw"], places, parts)
+    raw = pl.Series("raw", [], pl.String)
+    if is_untyped.any():
+        raw = rows.select("raw").collect()["raw"].filter(pl.Series(is_untyped))
+    pieces = _cut_pieces(raw, places, parts)
     schemas = [heads[number].schema for number in np.unique(places.part) if number >= 0]
     schemas += [_read_piece(piece).schema for piece in pieces if piece.part is None]
     return TypedRows(_join_schemas(schemas), pieces)
@@ -159,17 +164,19 @@ def _cut_pieces(
     places: _Places,
     parts: Sequence[Path],
 ) -> list[RowPiece]:
-    """The rows cut where the part changes."""
+    """The rows cut where the part changes; `raw` is that of the rows without types."""
     changes = np.flatnonzero(np.diff(places.part)) + 1
-    bounds = [0, *changes.tolist(), len(raw)]
+    bounds = [0, *changes.tolist(), len(places.part)]
     pieces = []
+    n_untyped = 0
     for first, end in pairwise(bounds):
         part = places.part[first]
-        piece = RowPiece(
-            None if part == NO_PART else parts[part],
-            places.number[first:end],
-            raw[first:end],
-        )
+        numbers = places.number[first:end]
+        if part == NO_PART:
+            piece = RowPiece(None, numbers, raw.slice(n_untyped, end - first))
+            n_untyped += end - first
+        else:
+            piece = RowPiece(parts[part], numbers, raw.clear())
         pieces.append(piece)
     return pieces
 

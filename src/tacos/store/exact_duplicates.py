@@ -15,18 +15,38 @@ ROW_BITS = 40
 """Of a row's number; the bits above are the file's number."""
 
 
+class RowNumbers:
+    """Ids of rows as numbers, (file, row) in one, so that an id takes 8 bytes."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+
+    def number(self, row_id: str) -> int:
+        """The id `<file>:<row>` as one number. Files count in order of first appearance."""
+        file, _, row = row_id.rpartition(":")
+        file_number = self._files.setdefault(file, len(self._files))
+        return file_number << ROW_BITS | int(row)
+
+    def number_all(self, row_ids: Iterable[str]) -> Rows:
+        """The numbers of ids."""
+        numbers = [self.number(row_id) for row_id in row_ids]
+        return np.array(numbers, dtype=np.int64)
+
+    def name(self, number: int) -> str:
+        """The id behind such a number."""
+        file = list(self._files)[number >> ROW_BITS]
+        row = number & (1 << ROW_BITS) - 1
+        return f"{file}:{row}"
+
+
 @dataclass
 class DuplicateFinder:
-    """Finds rows whose value in one column was seen before, across all batches of a stage.
-
-    Rows are remembered as (file, row) in one number, so an id takes 8 bytes.
-    """
+    """Finds rows whose value in one column was seen before, across all batches of a stage."""
 
     column: str
     stage: str
     seen: FirstOccurrences = field(default_factory=FirstOccurrences)
-    files: dict[str, int] = field(default_factory=dict)
-    """The number of each file, in order of first appearance."""
+    rows: RowNumbers = field(default_factory=RowNumbers)
 
     def drop(self, output: StageOutput) -> StageOutput:
         """`output` without the repeated rows, which become rejects that name the first one."""
@@ -47,8 +67,7 @@ class DuplicateFinder:
     def _find_first_rows(self, table: pl.DataFrame) -> Rows:
         """For each row the number of its first occurrence, or -1; of shape (rows,)."""
         hashes = hash_keys(table[self.column].to_list())
-        numbers = [self.number(row_id) for row_id in table["id"]]
-        return self.seen.check(hashes, np.array(numbers, dtype=np.int64))
+        return self.seen.check(hashes, self.rows.number_all(table["id"]))
 
     def _build_rejects(
         self,
@@ -61,20 +80,8 @@ class DuplicateFinder:
                 id=row_id,
                 stage=self.stage,
                 reason="duplicate",
-                raw=f"the same as {self.name(int(first_row))}",
+                raw=f"the same as {self.rows.name(int(first_row))}",
                 failure=False,
             )
             rejects.append(reject)
         return rejects
-
-    def number(self, row_id: str) -> int:
-        """The id `<file>:<row>` as one number."""
-        file, _, row = row_id.rpartition(":")
-        file_number = self.files.setdefault(file, len(self.files))
-        return file_number << ROW_BITS | int(row)
-
-    def name(self, number: int) -> str:
-        """The id behind such a number."""
-        file = list(self.files)[number >> ROW_BITS]
-        row = number & (1 << ROW_BITS) - 1
-        return f"{file}:{row}"

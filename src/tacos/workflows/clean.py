@@ -177,8 +177,13 @@ def _write_kept_rows(
         # Only rows with types need pyarrow, which takes long to import.
         from tacos.formats.original_types import restore_types
 
-        kept = _drop_ids(samples.scan().select("id", "raw").collect(), gone)
-        typed = restore_types(kept, samples.originals)
+        kept = samples.scan().join(
+            gone.lazy(),
+            on="id",
+            how="anti",
+            maintain_order="left",
+        )
+        typed = restore_types(kept.select("id", "raw"), samples.originals)
         if typed is not None:
             writing.write_typed_rows(typed, target)
             return n_kept
@@ -189,16 +194,8 @@ def _write_kept_rows(
 def _iterate_kept(samples: Artifact, gone: pl.DataFrame) -> Iterator[str]:
     """The rows that stay, as JSON."""
     for batch in samples.batches(("id", "raw")):
-        yield from _drop_ids(batch, gone)["raw"]
-
-
-def _drop_ids(rows: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
-    return rows.join(
-        gone,
-        on="id",
-        how="anti",
-        maintain_order="left",
-    )
+        kept = batch.join(gone, on="id", how="anti", maintain_order="left")
+        yield from kept["raw"]
 
 
 def _write_dropped_rows(
@@ -215,24 +212,16 @@ def _write_dropped_rows(
         .then(pl.lit("unreadable"))
         .otherwise(pl.lit("empty or repeated"))
     )
-    texts = samples.scan().select("id", row="raw")
-    of_rules = dropped.lazy().join(texts, on="id", how="left", maintain_order="left")
-    columns = ("id", pl.col("stage").alias("rule"), "reason")
-    table = pl.concat(
-        [
-            at_reading.select(*columns, pl.col("raw").alias("row")),
-            of_rules.select(*columns, "row").collect(),
-        ]
-    )
     dropped_file = target.with_name(f"{target.name}.dropped.jsonl")
-    writing.write_rows(table.iter_rows(named=True), dropped_file)
-    counts = Counter(table["rule"].to_list())
+    rows = _iterate_dropped(samples, at_reading, dropped)
+    writing.write_rows(rows, dropped_file)
+    counts = Counter(at_reading["stage"].to_list() + dropped["stage"].to_list())
     ordered = [rule for rule in RULES if rule in rules]
     return Cleaning(
         target,
         dropped_file,
         rules=tuple(ordered),
-        n_read=n_kept + table.height,
+        n_read=n_kept + at_reading.height + dropped.height,
         n_kept=n_kept,
         counts={
             **{
@@ -244,3 +233,25 @@ def _write_dropped_rows(
         },
         evaluation_sets=evaluation_sets,
     )
+
+
+def _iterate_dropped(
+    samples: Artifact,
+    at_reading: pl.DataFrame,
+    dropped: pl.DataFrame,
+) -> Iterator[dict[str, Any]]:
+    """The dropped rows with rule and reason: those that reading dropped, then in the order of the
+    input those that the rules did.
+    """
+    columns = ("id", pl.col("stage").alias("rule"), "reason")
+    unread = at_reading.select(*columns, row="raw")
+    yield from unread.iter_rows(named=True)
+    reasons = dropped.select(*columns)
+    for batch in samples.batches(("id", "raw")):
+        of_rules = batch.join(reasons, on="id", maintain_order="left")
+        yield from of_rules.select(
+            "id",
+            "rule",
+            "reason",
+            row="raw",
+        ).iter_rows(named=True)

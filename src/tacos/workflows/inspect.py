@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from tacos.config import Settings
@@ -232,8 +231,8 @@ class _RowCounter:
     def _find_repeated(self, samples: pl.DataFrame) -> list[str]:
         """The ids of samples whose question was asked before."""
         hashes = samples["instruction"].str.strip_chars().hash(seed=0).to_numpy()
-        numbers = [self._duplicates.number(row_id) for row_id in samples["id"]]
-        first_rows = self._questions.check(hashes, np.array(numbers, np.int64))
+        numbers = self._duplicates.rows.number_all(samples["id"])
+        first_rows = self._questions.check(hashes, numbers)
         is_repeated = pl.Series(first_rows != NONE)
         return samples.filter(is_repeated)["id"].to_list()
 

@@ -204,7 +204,7 @@ class Selection:
         # Only rows with types need pyarrow, which takes long to import.
         from tacos.formats.original_types import restore_types
 
-        return restore_types(self.in_input_order, originals)
+        return restore_types(self.in_input_order.lazy(), originals)
 
     @cached_property
     def summary(self) -> facts.RunSummary:

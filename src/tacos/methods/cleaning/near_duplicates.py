@@ -6,13 +6,13 @@ punctuation nor the order of sentences counts. Rows that agree on a whole band o
 similarity of at least `SIMILARITY`, of at least `SIDE_SIMILARITY` in question and answer each, and
 the same numbers: another number is another task.
 
-Memory: 4 bytes per word and 160 per row.
+Words and bands lie in temporary files, 4 bytes per word and 160 per row. Memory: 40 bytes per row,
+and 30 for each band that a row shares.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos.errors import ConfigError
+from tacos.methods.cleaning.spilled_numbers import SpilledNumbers
 
 SIMILARITY = 0.8
 SIDE_SIMILARITY = 0.6
@@ -61,9 +62,10 @@ class NearDuplicateFinder:
 
     def __init__(self) -> None:
         self._minhash = _load_minhash()
-        self._words: list[Words] = []
-        self._lengths: list[npt.NDArray[np.int64]] = []
-        self._keys: list[Keys] = []
+        self._words = SpilledNumbers(np.uint32)
+        self._keys = SpilledNumbers(np.uint64)
+        # Words of each row, chunk by chunk.
+        self._lengths: list[npt.NDArray[np.uint32]] = []
 
     def add(self, instructions: pl.Series, responses: pl.Series) -> None:
         """The next rows: two columns of texts."""
@@ -73,24 +75,33 @@ class NearDuplicateFinder:
                 responses.slice(first, CHUNK),
             )
             self._words.append(words)
-            self._lengths.append(lengths)
-            self._keys.append(self._compute_keys(words, lengths))
+            self._lengths.append(lengths.astype(np.uint32))
+            # Band after band, as they are read again.
+            self._keys.append(self._compute_keys(words, lengths).T)
 
     def find(self) -> list[NearDuplicate]:
         """The rows, counted from 0, that repeat an earlier row which repeats none itself."""
-        if not self._keys:
+        if not self._lengths:
             return []
-        words = np.concatenate(self._words)
         lengths = np.concatenate(self._lengths)
-        ends = np.cumsum(lengths)
-        keys = np.concatenate(self._keys)
-        rows, groups = _list_shared_bands(keys, lengths > 0)
-        return _walk_rows(
-            rows,
-            groups,
-            words,
-            np.concatenate([[0], ends]),
-        )
+        shared = _list_shared_bands(self._read_band, lengths > 0)
+        ends = np.cumsum(lengths, dtype=np.int64)
+
+        def read_words(row: int) -> Words:
+            n_words = int(lengths[row])
+            return self._words.read(int(ends[row]) - n_words, n_words)
+
+        return _walk_rows(shared, read_words)
+
+    def _read_band(self, band: int) -> Keys:
+        """The keys of one band, of all rows."""
+        keys = []
+        first = 0
+        for lengths in self._lengths:
+            n_rows = len(lengths)
+            keys.append(self._keys.read(first + band * n_rows, n_rows))
+            first += N_BANDS * n_rows
+        return np.concatenate(keys)
 
     def _compute_keys(self, words: Words, lengths: npt.NDArray[np.int64]) -> Keys:
         """One key per row and band; of shape (rows, `N_BANDS`)."""
@@ -198,63 +209,92 @@ def _tell_occurrences_apart(
     return (high_bits & np.uint32(0xFFFFFFFC)) | kinds
 
 
+class _SharedBands(NamedTuple):
+    """Rows that have the same key as others in a band: `rows[i]` is in the group `groups[i]`.
+
+    By row; of shape (pairs,). Group g has `sizes[g]` rows.
+    """
+
+    rows: npt.NDArray[np.uint32]
+    groups: npt.NDArray[np.uint32]
+    sizes: npt.NDArray[np.int64]
+
+
 def _list_shared_bands(
-    keys: Keys,
+    read_band: Callable[[int], Keys],
     has_words: npt.NDArray[np.bool_],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows and the numbers of the groups of equal keys that they share with others, by row."""
-    all_rows = []
-    all_groups = []
-    usable = np.flatnonzero(has_words)
+) -> _SharedBands:
+    """The groups of equal keys, band by band; rows without words are in none."""
+    found = []
+    n_groups = 0
     for band in range(N_BANDS):
-        _, group, sizes = np.unique(
-            keys[usable, band],
-            return_inverse=True,
-            return_counts=True,
-        )
-        is_shared = sizes[group] > 1
-        all_rows.append(usable[is_shared])
-        all_groups.append(group[is_shared] * N_BANDS + band)
-    rows = np.concatenate(all_rows)
-    order = np.argsort(rows, kind="stable")
-    return rows[order], np.concatenate(all_groups)[order]
+        rows, groups = _group_equal_keys(read_band(band))
+        usable = has_words[rows]
+        numbers = groups[usable] + np.uint32(n_groups)
+        found.append((rows[usable], numbers))
+        n_groups += int(groups.max(initial=0)) + 1
+    all_rows = np.concatenate([rows for rows, _ in found])
+    all_groups = np.concatenate([groups for _, groups in found])
+    order = np.argsort(all_rows, kind="stable")
+    return _SharedBands(
+        all_rows[order],
+        all_groups[order],
+        np.bincount(all_groups, minlength=n_groups),
+    )
+
+
+def _group_equal_keys(
+    keys: Keys,
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """The rows whose key another row has, and the number of the key of each."""
+    order = np.argsort(keys)
+    in_order = keys[order]
+    begins = np.ones(len(keys) + 1, np.bool_)
+    begins[1:-1] = in_order[1:] != in_order[:-1]
+    # Where a key stands alone it begins, and so does the next one.
+    is_shared = ~(begins[:-1] & begins[1:])
+    numbers = np.cumsum(begins[:-1][is_shared]) - 1
+    return order[is_shared].astype(np.uint32), numbers.astype(np.uint32)
 
 
 def _walk_rows(
-    rows: npt.NDArray[np.int64],
-    groups: npt.NDArray[np.int64],
-    words: Words,
-    bounds: npt.NDArray[np.int64],
+    shared: _SharedBands,
+    read_words: Callable[[int], Words],
 ) -> list[NearDuplicate]:
     """Compare each row with the earlier rows of its groups that are no near-duplicates."""
-    kept: defaultdict[int, list[int]] = defaultdict(list)
+    # Group g keeps its rows from place starts[g] on.
+    starts = np.cumsum(shared.sizes) - shared.sizes
+    n_kept = np.zeros(len(shared.sizes), np.uint8)
+    kept = np.empty(len(shared.rows), np.uint32)
     found = []
-    distinct, firsts = np.unique(rows, return_index=True)
-    lasts = np.append(firsts, len(rows))[1:].tolist()
-    for row, first, last in zip(distinct.tolist(), firsts.tolist(), lasts, strict=True):
-        own_groups = groups[first:last].tolist()
-        candidates = {other for group in own_groups for other in kept[group]}
-        duplicate = _find_original(row, sorted(candidates), words, bounds)
+    rows, firsts = np.unique(shared.rows, return_index=True)
+    lasts = np.append(firsts, len(shared.rows))[1:]
+    for row, first, last in zip(rows, firsts, lasts, strict=True):
+        own_groups = shared.groups[first:last].tolist()
+        candidates: set[int] = set()
+        for group in own_groups:
+            start = starts[group]
+            candidates.update(kept[start : start + n_kept[group]].tolist())
+        duplicate = _find_original(int(row), sorted(candidates), read_words)
         if duplicate is not None:
             found.append(duplicate)
             continue
         for group in own_groups:
-            if len(kept[group]) < MAX_COMPARED:
-                kept[group].append(row)
+            if n_kept[group] < MAX_COMPARED:
+                kept[starts[group] + n_kept[group]] = row
+                n_kept[group] += 1
     return found
 
 
 def _find_original(
     row: int,
     candidates: Sequence[int],
-    words: Words,
-    bounds: npt.NDArray[np.int64],
+    read_words: Callable[[int], Words],
 ) -> NearDuplicate | None:
     """The first candidate that the row repeats."""
-    own = words[bounds[row] : bounds[row + 1]]
+    own = read_words(row)
     for other in candidates:
-        theirs = words[bounds[other] : bounds[other + 1]]
-        similarity = compare_words(own, theirs)
+        similarity = compare_words(own, read_words(other))
         if similarity:
             return NearDuplicate(row, other, similarity)
     return None

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tacos.config import Settings
@@ -29,7 +31,7 @@ from tacos.methods.cleaning.rules import PRESETS, find_row_fault
 from tacos.methods.samples import sample_parsing
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Reject, StageOutput, build_reject_frame
-from tacos.store.exact_duplicates import DuplicateFinder
+from tacos.store.exact_duplicates import DuplicateFinder, RowNumbers
 
 TEXTS = ("id", "instruction", "response")
 MIN_LENGTH = 1
@@ -105,9 +107,8 @@ def find_unfit_rows(read: ReadBatches, rules: CleaningRules) -> pl.DataFrame:
     """
     rejects = [build_reject_frame()]
     normalised = DuplicateFinder("key", "duplicates")
-    near = NearDuplicateFinder() if "near-duplicates" in rules.names else None
+    near = _NearDuplicates() if "near-duplicates" in rules.names else None
     index = _build_index(rules.prompts, read)
-    ids: list[pl.Series] = []
     for batch in read():
         faults = list(_find_row_faults(batch, rules, index))
         found = build_reject_frame(faults)
@@ -119,10 +120,10 @@ def find_unfit_rows(read: ReadBatches, rules: CleaningRules) -> pl.DataFrame:
             table, repeated = _drop_repeated(table, normalised)
             rejects.append(repeated)
         if near is not None:
-            near.add(table["instruction"], table["response"])
-            ids.append(table["id"])
-    if near is not None and ids:
-        rejects.append(_list_near_duplicates(near, pl.concat(ids)))
+            near.add(table)
+    del normalised  # its memory is free for what follows
+    if near is not None:
+        rejects.append(near.list_rejects())
     return pl.concat(rejects)
 
 
@@ -218,11 +219,28 @@ def _drop_repeated(
     return output.table.drop("key"), rejects
 
 
-def _list_near_duplicates(finder: NearDuplicateFinder, ids: pl.Series) -> pl.DataFrame:
-    """The near-duplicates, as rejects that name the row they repeat."""
-    rejects = []
-    for found in finder.find():
-        original = ids[found.original]
-        reason = f"{found.similarity:.0%} the same as {original}"
-        rejects.append(Reject(ids[found.row], "near-duplicates", reason))
-    return build_reject_frame(rejects)
+class _NearDuplicates:
+    """Near-duplicates among samples that are added batch by batch."""
+
+    def __init__(self) -> None:
+        self._finder = NearDuplicateFinder()
+        self._rows = RowNumbers()
+        self._numbers: list[npt.NDArray[np.int64]] = []
+
+    def add(self, samples: pl.DataFrame) -> None:
+        """The next samples."""
+        self._finder.add(samples["instruction"], samples["response"])
+        self._numbers.append(self._rows.number_all(samples["id"]))
+
+    def list_rejects(self) -> pl.DataFrame:
+        """The near-duplicates, as rejects that name the row they repeat."""
+        if not self._numbers:
+            return build_reject_frame()
+        numbers = np.concatenate(self._numbers)
+        rejects = []
+        for found in self._finder.find():
+            original = self._rows.name(int(numbers[found.original]))
+            reason = f"{found.similarity:.0%} the same as {original}"
+            id = self._rows.name(int(numbers[found.row]))
+            rejects.append(Reject(id, "near-duplicates", reason))
+        return build_reject_frame(rejects)
