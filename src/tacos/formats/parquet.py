@@ -23,6 +23,8 @@ from tacos.formats.rows import RawRow, list_columns
 
 ROWS_OF_GROUP = 50_000
 """Rows of a row group that is written."""
+BATCH_BYTES = 1 << 24
+"""Of a batch that is read, however few rows that are."""
 READ_SIZE = 1 << 20
 """Bytes of a column that are read at a time, so that no row group is held whole."""
 
@@ -32,19 +34,29 @@ def read_parquet(
     name: str,
     batch_size: int,
 ) -> Iterator[pa.Table]:
-    """Tables of `batch_size` rows (the last one: the rest). Raises `InputError` where the file
-    cannot be read.
+    """Tables of `batch_size` rows (the last one: the rest), or of fewer where rows are long. Raises
+    `InputError` where the file cannot be read.
     """
     try:
         # An open file: to pyarrow, too, some names are more than names.
         with pa.OSFile(os.fspath(source)) as content:
             file = pq.ParquetFile(content, buffer_size=READ_SIZE)
             check_names(file.schema_arrow, name)
+            batch_size = _limit_batch(file.metadata, batch_size)
             batches = file.iter_batches(batch_size)
             tables = (pa.Table.from_batches([batch]) for batch in batches)
             yield from cut_tables(tables, batch_size)
     except (pa.ArrowException, OSError) as error:
         raise InputError(explain_unreadable(name, "Parquet", error)) from None
+
+
+def _limit_batch(metadata: pq.FileMetaData, batch_size: int) -> int:
+    """The rows of a batch of at most `BATCH_BYTES`, as far as the file knows its rows' size."""
+    n_groups = metadata.num_row_groups
+    sizes = [metadata.row_group(number).total_byte_size for number in range(n_groups)]
+    n_bytes = max(1, sum(sizes))
+    n_rows: int = metadata.num_rows * BATCH_BYTES // n_bytes
+    return max(1, min(batch_size, n_rows))
 
 
 def explain_unreadable(

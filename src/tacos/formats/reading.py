@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_RAW", "STDIN", "RowBatch", "digest_data", "read_ids", "read_rows"]
 
 BATCH_SIZE = 10_000
+BATCH_BYTES = 1 << 24
+"""Of text, after which a batch of fewer rows ends: memory is bounded for long rows, too."""
 Source = Any
 """A path or several, or Python data (see `python_objects`)."""
 
@@ -92,7 +94,8 @@ def _read_data(source: Any, name: str, batch_size: int) -> Iterator[RowBatch]:
         tables = cut_frame(source.lazy().collect(), batch_size)
         if tables is not None:
             return _number_tables(name, tables)
-    return _batch_items(name, iterate_data_rows(source), batch_size)
+    # Python data is in memory already.
+    return _batch_items(name, iterate_data_rows(source), batch_size, _CountedChunks())
 
 
 def _read_files(
@@ -256,8 +259,9 @@ def _read_stream(
         return
     head, chunks = peek_chunk(convert_to_utf8(chunks, name))
     container = detect_container(head, name)
-    rows = _parse_text_rows(chunks, container, name)
-    yield from _batch_items(name, rows, batch_size)
+    counted = _CountedChunks(chunks)
+    rows = _parse_text_rows(iter(counted), container, name)
+    yield from _batch_items(name, rows, batch_size, counted)
 
 
 def _read_table_stream(
@@ -312,15 +316,32 @@ def _explain_no_rows(name: str) -> str:
     return f"{name} holds no rows: give a data set with at least one"
 
 
+class _CountedChunks:
+    """Chunks of bytes, and how many bytes were taken so far."""
+
+    def __init__(self, chunks: Iterable[bytes] = ()) -> None:
+        self._chunks = chunks
+        self.n_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.n_bytes += len(chunk)
+            yield chunk
+
+
 def _batch_items(
     name: str,
     items: Iterable[Item],
     batch_size: int,
+    counted: _CountedChunks,
 ) -> Iterator[RowBatch]:
-    """Rows numbered and gathered into batches. Raises `InputError` when there are none at all."""
+    """Rows numbered and gathered into batches of `batch_size` rows, or of `BATCH_BYTES` of the text
+    that they come from. Raises `InputError` when there are none at all.
+    """
     rows: list[tuple[int, Row]] = []
     rejects: list[Reject] = []
     first = 0
+    first_byte = 0
     n_items = 0
     for n_items, item in enumerate(items, 1):
         number = n_items - 1  # malformed rows count, so a number is a place in the file
@@ -329,11 +350,13 @@ def _batch_items(
             rejects.append(reject)
         else:
             rows.append((number, item))  # type: ignore[arg-type]
-        if n_items - first == batch_size:
+        is_long = counted.n_bytes - first_byte >= BATCH_BYTES
+        if is_long or n_items - first == batch_size:
             yield RowBatch(name, first, rows, rejects)
             rows = []
             rejects = []
             first = n_items
+            first_byte = counted.n_bytes
     has_rest = n_items > first
     if has_rest:
         yield RowBatch(name, first, rows, rejects)

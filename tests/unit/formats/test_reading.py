@@ -18,6 +18,7 @@ import zstandard
 
 from tacos.errors import InputError
 from tacos.formats import reading
+from tacos.formats.writing import write_rows
 
 ROWS = [
     {"instruction": f"Name {i}.", "input": "", "output": f"Añ “{i}” {{[,\\\n"}
@@ -165,6 +166,27 @@ def test_batches_number_rows_from_0_and_name_their_file(tmp_path: Path) -> None:
         ("rows.json.gz", 20, 5),
     ]
     assert [number for batch in batches for number, _ in batch.rows] == list(range(25))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_batches_of_long_rows_are_small(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded by bytes, not only by rows."""
+    monkeypatch.setattr("tacos.formats.compression.CHUNK", 1_000)
+    monkeypatch.setattr("tacos.formats.reading.BATCH_BYTES", 5_000)
+    monkeypatch.setattr("tacos.formats.parquet.BATCH_BYTES", 5_000)
+    rng = random.Random(1)
+    rows = [
+        {"instruction": str(i), "output": rng.randbytes(500).hex()} for i in range(40)
+    ]
+    path = tmp_path / f"long{suffix}"
+    write_rows(rows, path)
+    batches = list(reading.read_rows(path))
+    assert max(len(batch.rows) for batch in batches) <= 7
+    numbers = [number for batch in batches for number, _ in batch.rows]
+    assert numbers == list(range(40))
+    assert [row for batch in batches for _, row in batch.rows] == rows
 
 
 def test_several_files_follow_each_other_under_their_own_names(tmp_path: Path) -> None:
