@@ -37,6 +37,13 @@ MinLength = Annotated[
 MaxLength = Annotated[
     int | None, typer.Option(help="drop responses of more characters")
 ]
+Mask = Annotated[
+    bool,
+    typer.Option(
+        "--mask",
+        help="keep the rows in which pii or secrets finds something, with [ITS KIND] instead",
+    ),
+]
 
 
 def clean(  # noqa: PLR0913 - the options of the command
@@ -48,6 +55,7 @@ def clean(  # noqa: PLR0913 - the options of the command
     against: options.Against = None,
     min_length: MinLength = None,
     max_length: MaxLength = None,
+    mask: Mask = False,
     settings: options.SettingsFile = None,
     sets: options.Sets = None,
     as_json: options.AsJson = False,
@@ -64,6 +72,8 @@ def clean(  # noqa: PLR0913 - the options of the command
       tacos clean data.jsonl -o clean.jsonl --preset strict --without lengths
 
       tacos clean data.jsonl -o clean.jsonl --against mt_bench.jsonl --against ifeval.jsonl
+
+      tacos clean data.jsonl -o clean.jsonl --rule pii --mask
     """
     of_reading = option_settings.build_settings(
         "robust",
@@ -80,6 +90,7 @@ def clean(  # noqa: PLR0913 - the options of the command
         against=against or (),
         min_length=min_length,
         max_length=max_length,
+        mask=mask,
         settings=of_reading,
     )
     if as_json:
@@ -99,6 +110,10 @@ def _print_cleaning(cleaning: Cleaning) -> None:
     for rule, n_rows in cleaning.counts.items():
         lines.append((rule, f"{n_rows:,} dropped"))
     lines.append(("rows kept", f"{cleaning.n_kept:,}"))
+    if cleaning.n_masked:
+        lines.append(("rows with something masked", f"{cleaning.n_masked:,}"))
+    for kind, n_places in cleaning.masked.items():
+        lines.append((f"{kind}, masked", f"{n_places:,} times"))
     console.print_pairs("", lines)
     console.print_line(f"rows: {cleaning.output}")
     console.print_line(f"dropped, with reasons: {cleaning.dropped_file}")

@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from tacos.config import Settings
 from tacos.errors import ConfigError
 from tacos.formats import sources, writing
 from tacos.methods.cleaning.rules import PRESETS, RULES
+from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES
 from tacos.pipeline.steps.cleaning import (
     MAX_LENGTH,
     MIN_LENGTH,
-    TEXTS,
     CleaningRules,
     EvaluationCounts,
     find_unfit_rows,
     read_evaluation_prompts,
 )
-from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import arguments
+from tacos.store.artifacts import Store
+from tacos.workflows import arguments, cleaned_rows
+from tacos.workflows.cleaned_rows import RowMasking
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
 from tacos.workflows.input_samples import read_samples
 
@@ -49,6 +48,10 @@ class Cleaning:
     """Rule -> rows that it dropped; "unreadable" and "empty or repeated" before any rule."""
     evaluation_sets: dict[str, EvaluationCounts]
     """File of an evaluation set -> what was looked for of it."""
+    masked: dict[str, int]
+    """What was masked in the rows that stayed ("e-mail address") -> in how many places."""
+    n_masked: int
+    """Rows that stayed with something masked."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -73,6 +76,7 @@ def clean(  # noqa: PLR0913 - the options of the command
     against: Any = (),
     min_length: int | None = None,
     max_length: int | None = None,
+    mask: bool = False,
     settings: GivenSettings = None,
 ) -> Cleaning:
     """Write the rows of a data set that no rule drops, and beside them the dropped ones.
@@ -87,10 +91,13 @@ def clean(  # noqa: PLR0913 - the options of the command
             "contamination".
         min_length: The fewest characters of a response; turns the rule "lengths" on.
         max_length: The most characters of a response; turns it on, too.
+        mask: Whether rows in which "pii" or "secrets" finds something stay, with what was found
+            replaced by its kind in brackets.
         settings: How rows are read (the section `ingest`).
 
     Raises:
-        ConfigError: A preset or rule is unknown, or a rule lacks its library.
+        ConfigError: A preset or rule is unknown, a rule lacks its library, or there is nothing
+            that could be masked.
         InputError: The data cannot be read.
         OutputError: The output cannot be written.
     """
@@ -105,28 +112,47 @@ def clean(  # noqa: PLR0913 - the options of the command
         raise ConfigError(
             "the rule contamination needs the evaluation sets: --against FILE"
         )
+    sensitive = [rule for rule in SENSITIVE_RULES if rule in chosen]
+    if mask and not sensitive:
+        raise ConfigError(
+            "nothing would be masked: name what is looked for, --rule pii or --rule secrets"
+        )
     target = arguments.to_path("output", output)
     writing.check_rows_writable(target)
     of_reading = resolve_settings(settings)
     prompts, evaluation_sets = read_evaluation_prompts(evaluation_files)
+    dropping = chosen.difference(sensitive) if mask else chosen
+    cleaning_rules = CleaningRules(dropping, bounds, prompts)
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
         source = sources.open_source(data, store.root)
         arguments.check_output_apart(target, source.files, data)
         samples = read_samples(source, _read_every_row(of_reading), store)
         dropped = find_unfit_rows(
-            lambda: samples.batches(TEXTS),
-            CleaningRules(chosen, bounds, prompts),
+            lambda: samples.batches(cleaning_rules.columns),
+            cleaning_rules,
         )
-        n_kept = _write_kept_rows(samples, dropped, target)
-        return _write_dropped_rows(
+        masking = RowMasking(sensitive if mask else ())
+        cleaned_rows.write_kept_rows(samples, dropped, target, masking)
+        dropped_file, counts = cleaned_rows.write_dropped_rows(
             samples,
             dropped,
             target,
-            chosen,
-            n_kept,
-            evaluation_sets,
+            RowMasking(sensitive),
         )
+        n_kept = int(samples.manifest["n_rows"]) - dropped.height
+    ordered = [rule for rule in RULES if rule in chosen]
+    return Cleaning(
+        target,
+        dropped_file,
+        rules=tuple(ordered),
+        n_read=n_kept + counts.total(),
+        n_kept=n_kept,
+        counts=_order_counts(counts, [rule for rule in ordered if rule in dropping]),
+        evaluation_sets=evaluation_sets,
+        masked=dict(masking.places.most_common()),
+        n_masked=masking.n_rows,
+    )
 
 
 def _choose_rules(
@@ -164,94 +190,7 @@ def _read_every_row(settings: Settings) -> Settings:
     return settings.model_copy(update={"ingest": ingest})
 
 
-def _write_kept_rows(
-    samples: Artifact,
-    dropped: pl.DataFrame,
-    target: Path,
-) -> int:
-    """Write the rows that stay; returns their number."""
-    gone = dropped.select("id")
-    n_dropped = gone.height
-    n_kept = int(samples.manifest["n_rows"]) - n_dropped
-    if writing.has_types(target) and samples.originals:
-        # Only rows with types need pyarrow, which takes long to import.
-        from tacos.formats.original_types import restore_types
-
-        kept = samples.scan().join(
-            gone.lazy(),
-            on="id",
-            how="anti",
-            maintain_order="left",
-        )
-        typed = restore_types(kept.select("id", "raw"), samples.originals)
-        if typed is not None:
-            writing.write_typed_rows(typed, target)
-            return n_kept
-    writing.write_rows(_iterate_kept(samples, gone), target)
-    return n_kept
-
-
-def _iterate_kept(samples: Artifact, gone: pl.DataFrame) -> Iterator[str]:
-    """The rows that stay, as JSON."""
-    for batch in samples.batches(("id", "raw")):
-        kept = batch.join(gone, on="id", how="anti", maintain_order="left")
-        yield from kept["raw"]
-
-
-def _write_dropped_rows(
-    samples: Artifact,
-    dropped: pl.DataFrame,
-    target: Path,
-    rules: Sequence[str] | frozenset[str],
-    n_kept: int,
-    evaluation_sets: dict[str, EvaluationCounts],
-) -> Cleaning:
-    """Write what was dropped beside the output, and count it."""
-    at_reading = samples.rejects().with_columns(
-        stage=pl.when("failure")
-        .then(pl.lit("unreadable"))
-        .otherwise(pl.lit("empty or repeated"))
-    )
-    dropped_file = target.with_name(f"{target.name}.dropped.jsonl")
-    rows = _iterate_dropped(samples, at_reading, dropped)
-    writing.write_rows(rows, dropped_file)
-    counts = Counter(at_reading["stage"].to_list() + dropped["stage"].to_list())
-    ordered = [rule for rule in RULES if rule in rules]
-    return Cleaning(
-        target,
-        dropped_file,
-        rules=tuple(ordered),
-        n_read=n_kept + at_reading.height + dropped.height,
-        n_kept=n_kept,
-        counts={
-            **{
-                name: counts[name]
-                for name in ("unreadable", "empty or repeated")
-                if counts[name]
-            },
-            **{name: counts[name] for name in ordered},
-        },
-        evaluation_sets=evaluation_sets,
-    )
-
-
-def _iterate_dropped(
-    samples: Artifact,
-    at_reading: pl.DataFrame,
-    dropped: pl.DataFrame,
-) -> Iterator[dict[str, Any]]:
-    """The dropped rows with rule and reason: those that reading dropped, then in the order of the
-    input those that the rules did.
-    """
-    columns = ("id", pl.col("stage").alias("rule"), "reason")
-    unread = at_reading.select(*columns, row="raw")
-    yield from unread.iter_rows(named=True)
-    reasons = dropped.select(*columns)
-    for batch in samples.batches(("id", "raw")):
-        of_rules = batch.join(reasons, on="id", maintain_order="left")
-        yield from of_rules.select(
-            "id",
-            "rule",
-            "reason",
-            row="raw",
-        ).iter_rows(named=True)
+def _order_counts(counts: Counter[str], rules: Sequence[str]) -> dict[str, int]:
+    """What was dropped as it was read, if anything, and by each rule."""
+    at_reading = [name for name in cleaned_rows.AT_READING if counts[name]]
+    return {name: counts[name] for name in (*at_reading, *rules)}

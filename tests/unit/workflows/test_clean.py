@@ -52,6 +52,7 @@ def test_light_drops_broken_refused_and_repeated_rows(tmp_path: Path) -> None:
     }
     assert cleaning.counts == {
         "empty or repeated": 2,
+        "secrets": 0,
         "encoding": 1,
         "refusals": 1,
         "duplicates": 1,
@@ -77,7 +78,7 @@ def test_every_rule_is_optional(tmp_path: Path) -> None:
         write_rows(tmp_path),
         tmp_path / "clean.jsonl",
         rules=["boilerplate"],
-        without=["refusals", "encoding"],
+        without=["refusals", "encoding", "secrets"],
         max_length=20,
     )
     assert cleaning.rules == ("boilerplate", "lengths", "duplicates")
@@ -221,4 +222,70 @@ def test_an_evaluation_set_that_is_mostly_broken_is_refused(tmp_path: Path) -> N
     with pytest.raises(InputError, match="30 of 31 rows are unreadable"):
         tacos.clean(
             write_rows(tmp_path), tmp_path / "clean.jsonl", against=[evaluation]
+        )
+
+
+KEY = "gh" + "p_" + "a1B2c3D4e5F6" * 3
+SENSITIVE: list[dict[str, Any]] = [
+    {"instruction": "Write to jane@corp.org.", "output": "Done.", "n": 1},
+    {"instruction": "Log in.", "output": f"The key is {KEY}.", "n": 2},
+    {"instruction": "Rest.", "output": "I do.", "n": 3},
+    {"instruction": "Rest.", "output": "As an AI model, I mail a@corp.org.", "n": 4},
+]
+
+
+def test_secrets_and_personal_data_are_never_written(tmp_path: Path) -> None:
+    cleaning = tacos.clean(
+        write_rows(tmp_path, SENSITIVE), tmp_path / "clean.jsonl", rules=["pii"]
+    )
+    assert list_dropped(cleaning) == {"0": "pii", "1": "secrets", "3": "pii"}
+    written = cleaning.dropped_file.read_text("utf-8")
+    assert KEY not in written
+    assert "corp.org" not in written
+    assert "GitHub key: ghp_…" in written
+    assert read_lines(cleaning.output) == [SENSITIVE[2]]
+
+
+def test_masked_rows_stay(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path, SENSITIVE)
+    code, printed = run_command(
+        "clean", rows, "-o", tmp_path / "clean.jsonl", "--rule", "pii", "--mask"
+    )
+    assert code == 0
+    assert "rows with something masked" in printed
+    assert read_lines(tmp_path / "clean.jsonl") == [
+        {**SENSITIVE[0], "instruction": "Write to [E-MAIL ADDRESS]."},
+        {**SENSITIVE[1], "output": "The key is [GITHUB KEY]."},
+        SENSITIVE[2],
+    ]
+    assert "corp.org" not in (tmp_path / "clean.jsonl.dropped.jsonl").read_text("utf-8")
+
+
+def test_masked_parquet_keeps_its_types(tmp_path: Path) -> None:
+    turns = [
+        {"from": "human", "value": "I am j@corp.org"},
+        {"from": "gpt", "value": ""},
+    ]
+    turns[1]["value"] = "Hello!"
+    table = pl.DataFrame({"conversations": [turns], "n": [1.5]}).cast({"n": pl.Float32})
+    table.write_parquet(tmp_path / "rows.parquet")
+    cleaning = tacos.clean(
+        tmp_path / "rows.parquet",
+        tmp_path / "clean.parquet",
+        rules=["pii"],
+        mask=True,
+    )
+    kept = pl.read_parquet(cleaning.output)
+    assert kept.schema == table.schema
+    assert kept["conversations"][0][0]["value"] == "I am [E-MAIL ADDRESS]"
+    assert (cleaning.n_masked, cleaning.masked) == (1, {"e-mail address": 1})
+
+
+def test_masking_without_a_rule_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--rule pii"):
+        tacos.clean(
+            write_rows(tmp_path),
+            tmp_path / "clean.jsonl",
+            without=["secrets"],
+            mask=True,
         )

@@ -1,7 +1,8 @@
 """The rules by which `tacos clean` drops rows, and its presets.
 
-Rules that read one row at a time are in `ROW_RULES`; the others compare rows with each other
-(`normalised_texts`, `near_duplicates`), with evaluation sets (`contamination`) or with bounds.
+Rules that read question and answer of one row are in `ROW_RULES`, those that read every text of a
+row in `SENSITIVE_RULES`; the others compare rows with each other (`normalised_texts`,
+`near_duplicates`), with evaluation sets (`contamination`) or with bounds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from tacos.methods.cleaning.boilerplate import find_boilerplate, find_refusal
 from tacos.methods.cleaning.broken_text import find_broken_text
+from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES
 
 RowRule = Callable[[str, str], str | None]
 """Instruction and response -> what is wrong with them, or None."""
@@ -19,10 +21,19 @@ ROW_RULES: Mapping[str, RowRule] = {
     "refusals": find_refusal,
     "boilerplate": find_boilerplate,
 }
-RULES = (*ROW_RULES, "lengths", "contamination", "duplicates", "near-duplicates")
+RULES = (
+    *SENSITIVE_RULES,
+    *ROW_RULES,
+    "lengths",
+    "contamination",
+    "duplicates",
+    "near-duplicates",
+)
+"""In the order in which they are applied: a row is dropped by the first that it breaks."""
 PRESETS = {
-    "light": ("encoding", "refusals", "duplicates"),
+    "light": ("secrets", "encoding", "refusals", "duplicates"),
     "strict": (
+        "secrets",
         "encoding",
         "refusals",
         "boilerplate",

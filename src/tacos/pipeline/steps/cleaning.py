@@ -27,13 +27,15 @@ from tacos.methods.cleaning.contamination import (
 )
 from tacos.methods.cleaning.near_duplicates import NearDuplicateFinder
 from tacos.methods.cleaning.normalised_texts import hash_normalised
-from tacos.methods.cleaning.rules import PRESETS, find_row_fault
+from tacos.methods.cleaning.rules import PRESETS, RULES, find_row_fault
+from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES, find_sensitive_text
 from tacos.methods.samples import sample_parsing
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Reject, StageOutput, build_reject_frame
 from tacos.store.exact_duplicates import DuplicateFinder, RowNumbers
 
 TEXTS = ("id", "instruction", "response")
+"""The columns of samples that rules read; rules for every text of a row read `raw`, too."""
 MIN_LENGTH = 1
 MAX_LENGTH = 32_768
 """Characters of a response, where the rule "lengths" is on and nothing else is said."""
@@ -51,6 +53,16 @@ class CleaningRules(NamedTuple):
     names: frozenset[str]
     bounds: tuple[int, int] = (MIN_LENGTH, MAX_LENGTH)
     prompts: Sequence[Prompt] = ()
+
+    @property
+    def sensitive(self) -> list[str]:
+        """Those that read every text of a row, in the order in which they are applied."""
+        return [rule for rule in RULES if rule in self.names & SENSITIVE_RULES.keys()]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of samples that they read."""
+        return (*TEXTS, "raw") if self.sensitive else TEXTS
 
 
 class EvaluationCounts(NamedTuple):
@@ -78,9 +90,10 @@ def find_unfit_samples(tables: Tables, settings: Settings) -> pl.DataFrame:
     prompts, _ = read_evaluation_prompts([*settings.clean.against])
     if prompts:
         names |= {"contamination"}
+    rules = CleaningRules(names, prompts=prompts)
     unfit = find_unfit_rows(
-        lambda: _read_texts(tables, settings),
-        CleaningRules(names, prompts=prompts),
+        lambda: _read_texts(tables, settings, rules.columns),
+        rules,
     )
     return unfit.select(
         "id",
@@ -91,19 +104,23 @@ def find_unfit_samples(tables: Tables, settings: Settings) -> pl.DataFrame:
     )
 
 
-def _read_texts(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+def _read_texts(
+    tables: Tables,
+    settings: Settings,
+    columns: Sequence[str],
+) -> Iterator[pl.DataFrame]:
     """The texts of the input's samples."""
     # Raw rows as `tacos.formats.reading` yields them, no table.
     source: Any = tables["input"]
     for batch in source.batches():
         samples, _ = sample_parsing.parse_sample_batch(batch, settings.ingest)
-        yield sample_parsing.samples_to_frame(samples).select(TEXTS)
+        yield sample_parsing.samples_to_frame(samples).select(columns)
 
 
 def find_unfit_rows(read: ReadBatches, rules: CleaningRules) -> pl.DataFrame:
     """The rows to drop by `records.REJECTS`: `stage` is the rule, `reason` what was found.
 
-    Each call of `read` reads the samples from the first on, with the columns `TEXTS`.
+    Each call of `read` reads the samples from the first on, with the columns of `rules`.
     """
     rejects = [build_reject_frame()]
     normalised = DuplicateFinder("key", "duplicates")
@@ -172,8 +189,10 @@ def _find_row_faults(
 ) -> Iterator[Reject]:
     """The rows that break a rule by themselves."""
     least, greatest = rules.bounds
-    for id_, instruction, response in batch.select(TEXTS).iter_rows():
-        fault = find_row_fault(instruction, response, rules.names)
+    sensitive = rules.sensitive
+    for id_, instruction, response, *raw in batch.select(rules.columns).iter_rows():
+        fault = find_sensitive_text(raw[0], sensitive) if sensitive else None
+        fault = fault or find_row_fault(instruction, response, rules.names)
         if fault is not None:
             rule, found = fault
             yield Reject(id_, rule, found)
