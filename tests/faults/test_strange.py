@@ -103,7 +103,7 @@ def test_a_reply_that_cannot_be_kept_stops_the_client(
     with FaultServer() as server:
         client = connect(server.url)
 
-        def broken(*_: object) -> int:
+        def broken(*_: object, **__: object) -> int:
             raise OverflowError("too large")
 
         monkeypatch.setattr(ledger, "write_entries", broken)

@@ -4,7 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.small_world import MODELS, long_response, make_rows, run_command
+from tests.small_world import (
+    MODELS,
+    WORDS,
+    long_response,
+    make_rows,
+    run_command,
+)
 
 import tacos
 from tacos.cli.shared import figures
@@ -45,12 +51,15 @@ def test_every_size_is_the_selection_that_reselect_makes(folder: Path) -> None:
 
 
 def test_repeats_are_skipped_as_by_reselect() -> None:
-    """Rows of a template, which are near-duplicates of each other."""
-    topics = ["tea", "cats", "rust", "law", "sql", "jazz"] * 10
-    rows = [
-        {"instruction": f"Write a note about {topic}, {n}.", "output": f"{topic} {n}."}
-        for n, topic in enumerate(topics)
-    ]
+    """Thirty questions, each asked in two ways."""
+    rows = []
+    for n in range(30):
+        topic = f"{WORDS[n % 8]} {WORDS[(n * 3 + n // 8) % 8]}"
+        answer = (
+            f"A {topic} of {n} is a {topic} that has {n} parts, all of them {topic}s."
+        )
+        rows.append({"instruction": f"Describe the {topic} {n}.", "output": answer})
+        rows.append({"instruction": f"Please describe {topic} {n}.", "output": answer})
     done = tacos.select(rows, n=40)
     everything = done.reselect(40)
     assert set(everything.table["id"]) == set(done.table["id"])

@@ -108,14 +108,14 @@ def hash_task(question: str, response: str) -> list[bytes]:
 
 
 def list_task_words(question: str) -> list[str]:
-    """The words that say which task it is, in their order.
+    """The words that say which task it is, in their order; "_" follows an A that is a name.
 
     >>> list_task_words("Can you give me five tips to reduce stress?")
     ['how', 'reduc', 'stres']
     >>> list_task_words("What are some ways of reducing stress?")
     ['how', 'reduc', 'stres']
     >>> list_task_words("Write a query that doesn't delete 3 rows: the rows of A")
-    ['make', 'query', 'not', 'delet', '3', 'row', 'the', 'rows', 'of', 'a']
+    ['make', 'query', 'not', 'delet', '3', 'row', 'the', 'rows', 'of', 'a', '_']
     """
     # The sign is a token, where an article is none.
     named = NAMED_A.sub("A_", question.strip())
