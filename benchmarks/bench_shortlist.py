@@ -40,6 +40,7 @@ import tacos
 from tacos.config import Settings, load_settings
 from tacos.models import judge
 from tacos.pipeline.steps import judgements, selection, shortlist
+from tacos.pipeline.steps import pairs as pair_steps
 from tacos.records import GRADES, VERDICTS, conform_table
 
 HERE = Path(__file__).resolve().parent
@@ -177,7 +178,7 @@ def run(world: World, arm: str, budget: float, seed: int) -> tuple[float, float]
     for number in range(settings.pair.n_rounds):
         if pairs:
             tables["pairs"] = MemoryTable(pl.concat(pairs))
-        new = judgements.pair_samples(tables, settings, None, number).table
+        new = pair_steps.pair_samples(tables, settings, None, number).table
         pairs.append(new)
         verdicts.append(answer(new, world.truth, random))
         tables["verdicts"] = MemoryTable(pl.concat(verdicts))

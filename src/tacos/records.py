@@ -246,6 +246,13 @@ class OriginalRows:
     table: pa.Table
 
 
+class SampleBatch(NamedTuple):
+    """Samples of an extended run: a table SAMPLES, and the rows as they were read."""
+
+    table: pl.DataFrame
+    original: OriginalRows | None = None
+
+
 class StageOutput(NamedTuple):
     """What a stage returns: its table, the rows it could not use, and notes for the manifest.
 
@@ -327,6 +334,11 @@ SAMPLES = _define_schema(
 )
 REJECTS = _define_schema(
     id=pl.String, stage=pl.String, reason=pl.String, raw=pl.String, failure=pl.Boolean
+)
+KNOWN = _define_schema(  # the samples that come from an extended run
+    id=pl.String,
+    content_hash=pl.String,
+    run=pl.UInt16,  # number of that run, from 0: its place in extend.runs
 )
 TAGS = _define_schema(
     id=pl.String,

@@ -383,7 +383,7 @@ class FaultServer:
         """Embeddings, last ones first, whose last digits depend on how many there are."""
         texts = body["input"]
         noise = 1e-9 * len(texts)
-        rows = [
+        rows: list[list[float | None]] = [
             [
                 value + noise
                 for value in vector(text, body.get("dimensions", self.behaviour.dim))

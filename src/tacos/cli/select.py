@@ -5,26 +5,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from tacos.cli.shared import consent, console, option_settings, options, outcome
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
-from tacos.errors import OfflineError, OtherEndpointError
+from tacos.errors import ConfigError, OfflineError, OtherEndpointError
 from tacos.formats.paths import choose_inputs
 from tacos.store.artifacts import Store
 from tacos.workflows import select as workflow
 from tacos.workflows.dry_run import StepForecast, forecast_run
-from tacos.workflows.selection import OutputTargets, Selection
+from tacos.workflows.extension import build_extension, check_preset
+from tacos.workflows.selection import OutputTargets, Selection, load
 
 
 def select(  # noqa: PLR0913 - the options of the command
+    context: typer.Context,
     data: options.Data = None,
     glob: options.Glob = None,
     maps: options.Map = None,
     preference: options.Preference = None,
     clean: options.Clean = None,
     against: options.Against = None,
+    extend: options.Extend = None,
+    renew: options.Renew = False,
     n: options.SizeOrNone = None,
     output: options.Selected = Path("selected.jsonl"),
     run: options.Run = None,
@@ -77,10 +84,14 @@ def select(  # noqa: PLR0913 - the options of the command
 
       tacos select data.jsonl -n 1000 --clean light --against mt_bench.jsonl
 
+      tacos select new.jsonl --extend out.jsonl.run -n 1000 -o more.jsonl
+
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     _set_up_logging(verbose=verbose)
-    inputs = choose_inputs(data or (), glob or ())
+    # A run can be extended by no rows: other runs may be.
+    is_empty = bool(extend) and not data and not glob
+    inputs = [] if is_empty else choose_inputs(data or (), glob or ())
     # Settings: only options that were given override the preset and the settings file.
     selecting = option_settings.parse_limits(
         quota_source,
@@ -94,18 +105,38 @@ def select(  # noqa: PLR0913 - the options of the command
         selecting["n"] = n
     if fill:
         selecting["fill"] = True
-    chosen = option_settings.build_settings(
-        preset,
-        settings,
-        sets,
-        EndpointOptions(llm, model, budget),
-        seed=seed,
-        select=selecting,
+    top: dict[str, Any] = {
+        "select": selecting,
         **option_settings.build_ingest_settings(maps, preference),
         **option_settings.build_clean_settings(clean, against),
         **option_settings.build_criteria_settings(criteria),
         **option_settings.build_normalise_settings(overrides, vocabulary),
-    )
+    }
+    endpoint = EndpointOptions(llm, model, budget)
+    if extend:
+        of_first = load(extend[0]).settings
+        check_preset(preset, of_first)
+        source = context.get_parameter_source("seed")
+        if source is not None and source.name == "COMMANDLINE":
+            top["seed"] = seed
+        chosen = option_settings.build_run_settings(
+            of_first,
+            settings,
+            sets,
+            endpoint,
+            **top,
+            **build_extension(extend, renew=renew),
+        )
+    else:
+        _refuse_renewal(renew=renew)
+        chosen = option_settings.build_settings(
+            preset,
+            settings,
+            sets,
+            endpoint,
+            seed=seed,
+            **top,
+        )
     chosen = workflow.add_id_lists(chosen, keep, exclude)
     directory = workflow.resolve_run_directory(run, output)
     if dry_run:
@@ -155,6 +186,12 @@ def _select_without_sending(
         return select_rows(settings, offline=True)
     except (OfflineError, OtherEndpointError):
         return None
+
+
+def _refuse_renewal(*, renew: bool) -> None:
+    """Raise `ConfigError` for `--renew` without a run to extend."""
+    if renew:
+        raise ConfigError("--renew needs a run to extend: name it (--extend RUN)")
 
 
 def _set_up_logging(*, verbose: bool) -> None:

@@ -123,6 +123,22 @@ class CleanSettings(SettingsSection):
         return self.preset != "off" or bool(self.against)
 
 
+class ExtendSettings(SettingsSection):
+    """An annotated pool that the input joins; see `tacos select --extend`."""
+
+    runs: tuple[str, ...] = ()
+    """Directories of runs whose rows, and what is known of them, belong to this run, too."""
+    renew: bool = False
+    """Whether the vocabulary and the clusters are made anew over all rows; else those of the first
+    of these runs stay.
+    """
+
+    @property
+    def keeps_vocabulary(self) -> bool:
+        """Whether tags are mapped onto the vocabulary of an earlier run."""
+        return bool(self.runs) and not self.renew
+
+
 class TagSettings(SettingsSection):
     """Open tagging; the sampling is that of the TACOS authors."""
 

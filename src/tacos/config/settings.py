@@ -14,6 +14,7 @@ from tacos.config.sections import (
     CheckSettings,
     CleanSettings,
     ClusterSettings,
+    ExtendSettings,
     IngestSettings,
     JudgeSettings,
     NormaliseSettings,
@@ -36,6 +37,7 @@ class Settings(SettingsSection):
     """The random seed: the same input, settings and seed give the same bytes."""
     ingest: IngestSettings = IngestSettings()
     clean: CleanSettings = CleanSettings()
+    extend: ExtendSettings = ExtendSettings()
     tag: TagSettings = TagSettings()
     cascade: CascadeSettings = CascadeSettings()
     normalise: NormaliseSettings = NormaliseSettings()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ import polars as pl
 from tacos.errors import InputError
 from tacos.formats import reading
 from tacos.formats.paths import STDIN
-from tacos.records import canonical_hash
+from tacos.records import Table, canonical_hash
 from tacos.store.files import digest_files
 
 
@@ -32,6 +32,11 @@ class InputSource:
     names: tuple[str, ...]
     files: tuple[Path, ...] = ()
     data: Any = None
+
+    @property
+    def old_tables(self) -> Mapping[str, Table]:
+        """None: these rows join no run."""
+        return {}
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """Batches of raw rows (`reading.RowBatch`)."""

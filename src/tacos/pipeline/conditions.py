@@ -12,6 +12,11 @@ def always_runs(settings: Settings) -> bool:
     return True
 
 
+def extends_runs(settings: Settings) -> bool:
+    """The input joins the rows of earlier runs."""
+    return bool(settings.extend.runs)
+
+
 def uses_comparisons(settings: Settings) -> bool:
     """Samples are compared, unless the input brings its own scores or the judge grades each sample
     alone.
@@ -50,6 +55,8 @@ def uses_itemset_rules(settings: Settings) -> bool:
 
 def uses_tag_matching(settings: Settings) -> bool:
     """A language model says which tags mean the same."""
+    if settings.extend.keeps_vocabulary:
+        return False
     return bool(settings.normalise.model) and not settings.normalise.vocabulary
 
 

@@ -28,6 +28,7 @@ from tacos.pipeline.stage_key import (
     read_used_settings,
 )
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Stage
+from tacos.pipeline.steps.ingest import N_READ_BEFORE
 from tacos.records import Model, Table, canonical_hash
 from tacos.store.artifacts import Artifact, Draft, Store
 
@@ -44,6 +45,11 @@ class Source(Table, Protocol):
 
     @property
     def digest(self) -> str: ...
+    @property
+    def old_tables(self) -> Mapping[str, Table]:
+        """Those of the runs that this one extends (`tacos.pipeline.old_tables`), by name."""
+        ...
+
     def heads(self, n_rows: int) -> Iterator[Any]:
         """The first `n_rows` rows of each file, as one batch."""
         ...
@@ -107,7 +113,7 @@ def run_plan(
     whatever its models raise.
     """
     steps = cut_plan(plan_steps(settings), until)
-    start = {"input": source}
+    start = {"input": source, **source.old_tables}
     return run_steps(
         steps,
         start,
@@ -161,7 +167,7 @@ def find_existing_artifacts(
         tables = gather_tables(
             step,
             steps,
-            {"input": source},
+            {"input": source, **source.old_tables},
             artifacts,
         )
         model = models.of(step.stage)
@@ -218,9 +224,11 @@ class _StepRunner:
         # Before the commit: an artifact that exists has passed its gate.
         rejects = draft.read_rejects()
         limit = read_failure_limit(step.stage, self.settings)
+        # Rows that an extended run has read say nothing about new ones.
+        n_rows = draft.n_rows() - notes.get(N_READ_BEFORE, 0)
         check_failure_rate(
             step.stage,
-            draft.n_rows(),
+            n_rows,
             rejects,
             limit,
         )

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tacos.methods.judging import comparisons, refinement
+from tacos.methods.judging import comparisons, known_answers, refinement
 from tacos.methods.tags import open_tags, tag_checks, tag_matching
 from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
 from tacos.pipeline.conditions import (
+    extends_runs,
     rewrites_instructions,
     uses_cascade,
     uses_close_judge,
@@ -35,8 +36,10 @@ from tacos.pipeline.steps import (
     check_tags,
     cleaning,
     clusters,
+    extension,
     ingest,
     judgements,
+    pairs,
     refine,
     selection,
     shortlist,
@@ -52,6 +55,7 @@ from tacos.records import (
     GUESSES,
     IMPLICATIONS,
     INSTRUCTIONS,
+    KNOWN,
     LABELS,
     MEMBERSHIPS,
     PAIRS,
@@ -80,6 +84,12 @@ PIPELINE: Pipeline = (
         work=ingest.ingest_batch,
         where="process", distinct="content_hash",
     ),
+    TableStage(
+        "recognise", "known", KNOWN, when=extends_runs,
+        reads=("samples", "old_samples"),
+        uses=(),
+        run=extension.recognise_samples,
+    ),
     PromptStage(
         "tag-sample", "sample_tags", TAGS, when=uses_cascade,
         reads=("samples",),
@@ -106,7 +116,7 @@ PIPELINE: Pipeline = (
     ),
     PromptStage(
         "tag", "tags", TAGS, version=2,
-        reads=("samples", "sample_tags", "guesses"),
+        reads=("samples", "sample_tags", "guesses", "old_tags", "known"),
         uses=("tag", "ingest.tags", "cascade.again"),
         template="tag",
         questions=cascade.build_cascade_questions,
@@ -136,13 +146,13 @@ PIPELINE: Pipeline = (
     ),
     TableStage(
         "normalise", "vocabulary", VOCABULARY, version=2,
-        reads=("tags", "tag_matches"),
+        reads=("tags", "tag_matches", "old_vocabulary", "known"),
         uses=("normalise",),
         run=tags.normalise_tags,
     ),
     TableStage(
         "imply", "implications", IMPLICATIONS, when=uses_itemset_rules,
-        reads=("tags", "vocabulary"),
+        reads=("tags", "vocabulary", "old_implications"),
         uses=("normalise.itemsets", "normalise.min_support", "normalise.min_confidence"),
         run=tags.mine_implications,
     ),
@@ -156,7 +166,7 @@ PIPELINE: Pipeline = (
     ),
     TableStage(
         "cluster", "clusters", CLUSTERS, version=4,
-        reads=("canonical_tags", "samples"),
+        reads=("canonical_tags", "samples", "old_clusters", "known"),
         uses=("cluster", "seed"),
         run=clusters.make_clusters,
     ),
@@ -170,17 +180,20 @@ PIPELINE: Pipeline = (
     ),
     PromptStage(
         "grade", "grades", GRADES, when=uses_grades,
-        reads=("samples",),
+        reads=("samples", "old_grades", "known"),
         uses=("judge.grading", "ingest.score"),
         template="grade", one_score_template="grade_one", section="judge",
         questions=judgements.build_grade_questions,
         ask=comparisons.ask_grade,
         parse=comparisons.parse_grade,
-        given=comparisons.copy_given_grade,
+        given=known_answers.reuse_known_grade,
     ),
     TableStage(
         "shortlist", "shortlist", SHORTLIST, version=2,
-        reads=("samples", "canonical_tags", "memberships", "clusters", "grades"),
+        reads=(
+            "samples", "canonical_tags", "memberships", "clusters", "grades", "old_shortlist",
+            "known",
+        ),
         uses=(
             "shortlist", "cluster.membership", "select.n", "select.quota", "select.exclude",
             "select.per_source", "select.per_tag", "select.match_length", "select.tag_price",
@@ -191,34 +204,36 @@ PIPELINE: Pipeline = (
     ),
     PromptStage(
         "reread", "close_grades", GRADES, when=uses_close_judge,
-        reads=("shortlist", "samples"),
+        reads=("shortlist", "samples", "old_close_grades", "known"),
         uses=("judge.grading",),
         template="grade", one_score_template="grade_one", section="judge",
         questions=judgements.build_reread_questions,
         ask=comparisons.ask_grade,
         parse=comparisons.parse_grade,
+        given=known_answers.reuse_reread_grade,
     ),
     (  # once per round
         TableStage(
             "pair", "pairs", PAIRS, version=3, when=uses_comparisons,
             reads=(
                 "shortlist", "pairs/before", "scores/before", "grades", "memberships", "clusters",
-                "canonical_tags", "samples",
+                "canonical_tags", "samples", "old_pairs", "known",
             ),
             uses=(
                 "pair", "judge.target", "judge.reliability", "cluster.membership", "select.n",
                 "select.quota", "select.tag_price", "seed",
             ),
-            run=judgements.pair_samples,
+            run=pairs.pair_samples,
         ),
         PromptStage(
             "judge", "verdicts", VERDICTS, when=uses_comparisons,
-            reads=("pairs/now", "samples"),
+            reads=("pairs/now", "samples", "old_verdicts", "known"),
             uses=("judge.asking",),
             template="judge", one_score_template="judge_one",
             questions=judgements.build_judge_questions,
             ask=comparisons.ask_comparison,
             parse=comparisons.parse_verdict,
+            given=known_answers.reuse_known_verdict,
         ),
         TableStage(
             "rate", "scores", SCORES, version=3,

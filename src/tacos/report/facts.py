@@ -22,6 +22,7 @@ from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.ingest import count_templates
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report import selection_facts
+from tacos.report.extension_facts import summarise_extension
 from tacos.report.judge_words import EMBEDDED
 from tacos.report.score_figures import (
     summarise_scores,
@@ -79,6 +80,8 @@ class RunSummary:
     """Where tags are mapped onto a published vocabulary: the figures of
     `tacos.methods.tags.published_vocabulary.summarise_drift`.
     """
+    extended: dict[str, Any] = field(default_factory=dict)
+    """Where the run extends others: see `tacos.report.extension_facts.summarise_extension`."""
     n_raw_tags: int = 0
     n_canonical_tags: int = 0
     templates: dict[str, int] = field(default_factory=dict)
@@ -175,6 +178,8 @@ def summarise_run(
         "replies": _list_reply_origins(artifacts),
         "spending": list_spending(artifacts),
     }
+    if "known" in artifacts:
+        figures["extended"] = summarise_extension(artifacts, settings)
     if "tagger" in artifacts and "tags" in artifacts:
         figures |= _summarise_cascade(artifacts)
     if "vocabulary" in artifacts:

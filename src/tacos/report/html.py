@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from tacos.methods.samples.last_question import find_last_question
 from tacos.report import figure_texts
+from tacos.report.extension_facts import describe_extension
 from tacos.report.facts import RunSummary
 from tacos.report.judge_words import NO_FACTS
 from tacos.report.score_figures import describe_length_correlation
@@ -52,6 +53,7 @@ def render_report(
         summary=summary,
         no_facts=NO_FACTS,
         spending=describe_spending(summary.spending),
+        extended=describe_extension(summary.extended) if summary.extended else "",
         figures=figure_texts.SUMMARY_FIGURES,
         request=describe_request(summary.request) if summary.request else "",
         most=max(sizes, default=1),

@@ -9,7 +9,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.methods.judging import cheap_picks
 from tacos.methods.judging.comparisons import average_grades
-from tacos.methods.judging.shortlist import BY_GRADE
+from tacos.methods.judging.shortlist import BY_GRADE, EXTENDED
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.report.facts import LEFT_OUT
 from tacos.report.judge_words import describe_reasons, name_judge
@@ -115,6 +115,8 @@ def _describe_cut(
         return f"a cluster has at most {settings.shortlist.cap:,} (shortlist.cap)"
     if rule == "random":
         return "chance drew others"
+    if rule == EXTENDED:
+        return "no judge had read it in the extended run, and only new rows are asked about"
     if rule == "stratified":
         cut = _find_cut_off(members)
         spread = "below it only the best of each cluster and length entered"

@@ -10,7 +10,6 @@ from typing import Any
 
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
-from tacos.formats import sources
 from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import (
     UserFunctions,
@@ -20,6 +19,7 @@ from tacos.pipeline.model_factory import (
 from tacos.pipeline.plan import Step, plan_steps
 from tacos.pipeline.run_loop import find_existing_artifacts
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows.extension import open_source
 from tacos.workflows.input_samples import count_run_questions, read_samples
 from tacos.workflows.reading_time import format_duration, measure_reading_time
 
@@ -81,10 +81,10 @@ def forecast_run(
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         scratch = Store(Path(folder))
         store = Store(run) if run else scratch
-        source = sources.open_source(data, scratch.root)
         # An empty ledger: a forecast asks nothing, and leaves the user's alone.
         no_replies = scratch.root / "ledger.sqlite"
         with open_models(settings, UserFunctions(), no_replies) as models:
+            source = open_source(data, scratch.root, settings, models)
             existing = find_existing_artifacts(
                 source,
                 settings,
@@ -103,7 +103,11 @@ def forecast_run(
                 )
                 seconds["reread"] = needed.seconds
         n_samples = samples.manifest["n_rows"]
-        n_questions = count_run_questions(samples, settings)
+        n_questions = count_run_questions(
+            samples,
+            settings,
+            source.old_tables.get("old_tags"),
+        )
     models_of = list_endpoint_models(settings)
     return [
         _forecast_step(

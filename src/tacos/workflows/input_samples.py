@@ -14,6 +14,7 @@ from tacos.methods.measures import request_counts
 from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.run_loop import Source, StageModels, run_plan
 from tacos.pipeline.steps import pool
+from tacos.records import Table
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows.silent_progress import SilentProgress
 
@@ -38,11 +39,21 @@ def read_samples(
     return outcome.artifacts["samples"]
 
 
-def count_run_questions(samples: Artifact, settings: Settings) -> dict[str, int]:
-    """Stage -> the most questions that a run over the samples asks."""
+def count_run_questions(
+    samples: Artifact,
+    settings: Settings,
+    old_tags: Table | None = None,
+) -> dict[str, int]:
+    """Stage -> the most questions that a run over the samples asks. Rows that an extended run has
+    tagged (`old_tags`, by content hash) are not tagged again.
+    """
     settings = resolve_judging(settings)
     is_user_turn = pl.col("turns").explode().struct.field("role").eq("user")
-    n_turns = samples.scan().select(is_user_turn.sum()).collect().item()
+    asked = samples.scan()
+    if old_tags is not None:
+        tagged = old_tags.scan().select(content_hash="id")
+        asked = asked.join(tagged, on="content_hash", how="anti")
+    n_turns = asked.select(is_user_turn.sum()).collect().item()
     n_selected = pool.count_requested_rows(samples, settings.select.size)
     return request_counts.count_questions(
         settings,

@@ -6,9 +6,9 @@ online run, and stops at the first stage with open questions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,9 @@ from tacos.pipeline.run_loop import (
 )
 from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.steps.pool import Tables
-from tacos.records import Encoder, Model, Reply
+from tacos.records import Encoder, Model, Reply, Table
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows.extension import open_old_tables
 from tacos.workflows.selection import STATE, GivenRun, find_run_directory
 from tacos.workflows.silent_progress import SilentProgress
 
@@ -154,7 +155,7 @@ def find_pending_requests(
     with store.lock():
         models = _build_replay_models(settings, ledger, rules)
         return _advance_run(
-            _DigestOnlySource(digest),
+            _DigestOnlySource(digest, open_old_tables(settings, models)),
             settings,
             store,
             models,
@@ -168,6 +169,7 @@ class _DigestOnlySource:
     """The input of a run that has read it already: only its digest is needed."""
 
     digest: str
+    old_tables: Mapping[str, Table] = field(default_factory=dict)
 
     def heads(self, n_rows: int) -> Iterator[Any]:
         """Raise `RunError`, as `batches` does."""
@@ -270,7 +272,7 @@ def _advance_run(
     tables = gather_tables(
         step,
         steps,
-        {"input": source},
+        {"input": source, **source.old_tables},
         artifacts,
     )
     names = list_endpoint_models(settings)[step.stage.name]

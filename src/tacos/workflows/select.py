@@ -18,10 +18,10 @@ from typing import Any
 
 import polars as pl
 
-from tacos.config import SelectSettings, Settings
+from tacos.config import ExtendSettings, SelectSettings, Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, RunError, TacosError
-from tacos.formats import reading, sources
+from tacos.formats import reading
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
 from tacos.pipeline import conditions
@@ -31,17 +31,32 @@ from tacos.pipeline.run_loop import Progress, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
-from tacos.workflows.given_settings import GivenSettings, resolve_settings
+from tacos.workflows.extension import (
+    ExtendedSource,
+    build_extension,
+    check_preset,
+    open_source,
+)
+from tacos.workflows.given_settings import (
+    GivenSettings,
+    resolve_run_settings,
+    resolve_settings,
+)
 from tacos.workflows.reading_time import measure_reading_time
 from tacos.workflows.selection import (
     STATE,
+    GivenRun,
     OutputTargets,
     Selection,
     TemporaryFolder,
     check_targets,
+    load,
     write_outputs,
 )
 from tacos.workflows.silent_progress import SilentProgress
+
+SEED = 1
+"""The random state where none is given."""
 
 
 def select(  # noqa: PLR0913 - the options of the command
@@ -51,13 +66,15 @@ def select(  # noqa: PLR0913 - the options of the command
     output: str | Path | None = None,
     run: str | Path | None = None,
     preset: str = "robust",
-    seed: int = 1,
+    seed: int = SEED,
     settings: GivenSettings = None,
     tagger: Tagger | None = None,
     judge: Judge | None = None,
     encoder: Any = None,
     selector: Selector | None = None,
     ledger: str | Path | None = None,
+    extend: GivenRun | Sequence[GivenRun] | None = None,
+    renew: bool = False,
 ) -> Selection:
     """Select n rows of a data set.
 
@@ -77,6 +94,10 @@ def select(  # noqa: PLR0913 - the options of the command
         encoder: A function from n texts to an array of shape (n, dim).
         selector: A function from the pool and n to the ids to select.
         ledger: The file of paid replies; in the user's data folder by default.
+        extend: A run, or several, that the data join: their rows and what is known of them belong
+            to the new run, too. The settings are then those of the first one, and `data` may be
+            empty.
+        renew: Whether an extended run's vocabulary and clusters are made anew over all rows.
 
     `tacos.models.user_functions` describes the four functions.
 
@@ -85,8 +106,21 @@ def select(  # noqa: PLR0913 - the options of the command
             to do.
         TypeError: An argument is of a wrong type.
     """
-    top = {"seed": seed, "select": {"n": n}}
-    chosen = resolve_settings(settings, preset, **top)
+    if extend is None:
+        top = {"seed": seed, "select": {"n": n}}
+        chosen = resolve_settings(settings, preset, **top)
+    else:
+        runs = arguments.list_items(extend)
+        of_first = load(runs[0]).settings
+        check_preset(preset, of_first)
+        joined = build_extension(runs, renew=renew)
+        # Arguments at their default were not given: the run's own hold.
+        given_seed = {} if seed == SEED else {"seed": seed}
+        defaults = {"select": {"n": n}, **given_seed, **joined}
+        chosen = resolve_run_settings(settings, of_first, defaults)
+        if isinstance(settings, Settings):
+            extension = ExtendSettings.model_validate(joined["extend"])
+            chosen = settings.model_copy(update={"extend": extension})
     targets = OutputTargets(
         arguments.to_optional_path("output", output),
         arguments.to_optional_path("run", run),
@@ -152,6 +186,8 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     ):
 
         def check(name: str, artifact: Artifact) -> None:
+            if name == "known" and isinstance(source, ExtendedSource):
+                source.check_replaced(artifact)
             # A run that is to stop early may have too few rows for the selection.
             if until in {None, "select"}:
                 _check_feasibility(name, artifact, settings)
@@ -166,7 +202,9 @@ def run_selection(  # noqa: PLR0913 - the options of the command
                 watcher.announce(needed.text())
 
         # Inside the lock: data from standard input are kept in the run directory.
-        source = sources.open_source(data, directory)
+        source = open_source(data, directory, settings, models)
+        for text in getattr(source, "anew", ()):
+            watcher.announce(text)
         if targets.output is not None:
             arguments.check_output_apart(targets.output, source.files, data)
         if not store.has_state(STATE):

@@ -176,6 +176,21 @@ Against = Annotated[
     ),
 ]
 
+Extend = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="a run whose rows, tags and judgements the data join; repeatable, and then the data "
+        "may be left out"
+    ),
+]
+Renew = Annotated[
+    bool,
+    typer.Option(
+        "--renew",
+        help="make an extended run's vocabulary and clusters anew over all rows",
+    ),
+]
+
 # Settings.
 Preset = Annotated[
     str, typer.Option(help="robust, or paper: the procedure of the authors of TACOS")

@@ -11,6 +11,7 @@ from tacos.cli.shared import console
 from tacos.llm.transport.endpoint_names import NOT_NOTED
 from tacos.methods.samples.reading_notes import describe_answers
 from tacos.report import figure_texts
+from tacos.report.extension_facts import describe_extension
 from tacos.report.facts import UNCLUSTERED, RunSummary
 from tacos.report.judge_words import NO_FACTS
 from tacos.report.score_figures import describe_length_correlation
@@ -86,6 +87,8 @@ def _format_input(summary: RunSummary) -> Lines:
     yield "rows read", f"{summary.n_read:,}"
     if summary.taken:
         yield "read as", _format_taken(summary.taken)
+    if summary.extended:
+        yield "extends", describe_extension(summary.extended)
     for stage, reasons in summary.rejects.items():
         if stage != "shortlist":  # has a line of its own
             yield f"rejected by {stage}", _format_reasons(reasons)

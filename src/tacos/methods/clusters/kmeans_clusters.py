@@ -163,6 +163,13 @@ def find_nearest_centre(
     return np.asarray(np.argmin(distances, axis=1), np.int64)
 
 
+def measure_distances(vectors: Vectors, centres: Vectors) -> Vectors:
+    """The Euclidean distance of each row to the centre nearest to it, shape (rows,)."""
+    nearest = find_nearest_centre(vectors, centres)
+    differences = vectors - centres[nearest]
+    return np.asarray(np.linalg.norm(differences, axis=1), np.float32)
+
+
 # Tables of clusters
 
 

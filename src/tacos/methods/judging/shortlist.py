@@ -48,6 +48,9 @@ Rule = Literal[
 ]
 BY_GRADE: frozenset[Rule] = frozenset({"stratified", "objective", "embedded-judge"})
 """The rules that read the cheap grades."""
+RESERVE = "reserve"
+EXTENDED = "extended"
+"""In place of a rule: a run that extends others asks about new rows only."""
 UNKNOWN = CheapGrades()
 MEMBER = ["cluster", "id"]
 
@@ -116,7 +119,7 @@ def shortlist_members(  # noqa: PLR0913 - every rule reads some of them
             rule,
             factor,
         )
-    rule_of_row = pl.when(is_by_rule).then(pl.lit(rule)).otherwise(pl.lit("reserve"))
+    rule_of_row = pl.when(is_by_rule).then(pl.lit(rule)).otherwise(pl.lit(RESERVE))
     kept = table.with_columns(rule=rule_of_row).filter(is_kept)
 
     capped = kept
@@ -124,6 +127,43 @@ def shortlist_members(  # noqa: PLR0913 - every rule reads some of them
         capped = kept.filter(_rank_in_cluster(kept, _rule_sort_keys(rule)) < cap)
     removed = _list_removed_rows(table, kept, capped, rule)
     return _select_shortlist_columns(capped), _select_shortlist_columns(removed)
+
+
+def join_old_shortlist(
+    kept: pl.DataFrame,
+    dropped: pl.DataFrame,
+    old: pl.DataFrame,
+    known: pl.Series,
+    positions: pl.DataFrame,
+    *,
+    homes: bool,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A shortlist and what it leaves out, where the rows of `known` ids come from earlier runs:
+    those on the shortlists of these runs, `old` (SHORTLIST), stay; other known rows enter only as a
+    reserve. New rows enter as the rule says.
+
+    A known row that the rule would take now is left out by `EXTENDED`. `positions` are those of all
+    samples; with `homes`, a row is in one cluster, which may be another one than in `old`.
+    """
+    key = ["id"] if homes else MEMBER
+    before = old.select(*key, old_rule="rule").unique(key, keep="first")
+    everyone = pl.concat(
+        [kept.with_columns(kept=True), dropped.with_columns(kept=False)]
+    )
+    table = everyone.join(before, on=key, how="left")
+    is_known = pl.col("id").is_in(known.implode())
+    was_listed = pl.col("old_rule").is_not_null()
+    is_reserve = pl.col("kept") & (pl.col("rule") == RESERVE)
+    enters = pl.when(is_known).then(was_listed | is_reserve).otherwise("kept")
+    placed = table.with_columns(enters=enters).join(positions, on="id")
+    ordered = placed.sort("cluster", "position", "id")
+    entered = ordered.filter("enters").with_columns(
+        rule=pl.when(is_known).then(pl.coalesce("old_rule", "rule")).otherwise("rule")
+    )
+    left = ordered.filter(~pl.col("enters")).with_columns(
+        rule=pl.when("kept").then(pl.lit(EXTENDED)).otherwise("rule")
+    )
+    return _select_shortlist_columns(entered), _select_shortlist_columns(left)
 
 
 def _draw_numbers(

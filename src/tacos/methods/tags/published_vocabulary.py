@@ -458,17 +458,22 @@ def summarise_drift(
         n_merged=n_in - n_out - n_dropped,
         n_dropped=n_dropped,
     )
-    drift = measure_drift(resolved, known)
-    figures: dict[str, Any] = {}
-    for name in VocabularyDrift.__dataclass_fields__:
-        figures[name] = getattr(drift, name)
-    figures["new_frequent"] = drift.new_frequent.head(N_SHOWN).rows()
+    figures = list_drift_figures(measure_drift(resolved, known))
     return {
         "alpha": known.alpha,
         "steps": [asdict(step)],
         "remarks": _compare_encoders(known, encoder),
         "drift": figures,
     }
+
+
+def list_drift_figures(drift: VocabularyDrift) -> dict[str, Any]:
+    """The drift as plain figures, with the most frequent new tags as (tag, count)."""
+    figures: dict[str, Any] = {}
+    for name in VocabularyDrift.__dataclass_fields__:
+        figures[name] = getattr(drift, name)
+    figures["new_frequent"] = drift.new_frequent.head(N_SHOWN).rows()
+    return figures
 
 
 def _compare_encoders(

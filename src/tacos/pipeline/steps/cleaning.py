@@ -31,7 +31,7 @@ from tacos.methods.cleaning.rules import PRESETS, RULES, find_row_fault
 from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES, find_sensitive_text
 from tacos.methods.samples import sample_parsing
 from tacos.pipeline.steps.pool import Tables
-from tacos.records import Reject, StageOutput, build_reject_frame
+from tacos.records import Reject, SampleBatch, StageOutput, build_reject_frame
 from tacos.store.exact_duplicates import DuplicateFinder, RowNumbers
 
 TEXTS = ("id", "instruction", "response")
@@ -113,6 +113,9 @@ def _read_texts(
     # Raw rows as `tacos.formats.reading` yields them, no table.
     source: Any = tables["input"]
     for batch in source.batches():
+        if isinstance(batch, SampleBatch):
+            yield batch.table.select(columns)
+            continue
         samples, _ = sample_parsing.parse_sample_batch(batch, settings.ingest)
         yield sample_parsing.samples_to_frame(samples).select(columns)
 

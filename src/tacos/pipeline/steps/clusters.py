@@ -23,6 +23,7 @@ from tacos.methods.clusters import (
     kmeans_clusters,
     sample_vectors,
 )
+from tacos.pipeline.steps.extension import list_known_ids
 from tacos.pipeline.steps.pool import Tables, count_rows
 from tacos.records import Encoder, StageOutput, Table
 
@@ -54,6 +55,8 @@ def make_clusters(
     number: int,
 ) -> StageOutput:
     """Clusters of samples by their embedding, or of canonical tags."""
+    if "old_clusters" in tables:
+        return _keep_clusters(tables, settings, encoder)
     if settings.cluster.by == "embedding":
         clusters = _cluster_embeddings(tables, settings, encoder)
     else:
@@ -108,6 +111,42 @@ def _have_centres(clusters: Table) -> bool:
     """Whether clusters are of samples."""
     n_centres = clusters.scan().select(pl.col("centre").count())
     return bool(n_centres.collect().item())
+
+
+# Clusters of an extended run
+
+
+def _keep_clusters(tables: Tables, settings: Settings, encoder: Encoder) -> StageOutput:
+    """The clusters as they were; where they have centres, the notes say how far old and new samples
+    lie from the nearest one, on average.
+    """
+    clusters = tables["old_clusters"].scan().collect()
+    notes: dict[str, Any] = {"n_clusters": clusters["cluster"].n_unique()}
+    if _have_centres(tables["old_clusters"]):
+        notes["drift"] = _measure_distances(tables, clusters, settings, encoder)
+    return StageOutput.without_rejects(clusters, notes)
+
+
+def _measure_distances(
+    tables: Tables, clusters: pl.DataFrame, settings: Settings, encoder: Encoder
+) -> dict[str, Any]:
+    """Distance and number of old and of new samples; of many samples, some at random."""
+    drawn = _draw_rows(tables["samples"], list(TEXTS), settings.seed)
+    drawn = _join_tags(tables["canonical_tags"], drawn)
+    tags = _encode_tags(tables["canonical_tags"], encoder)
+    vectors = _encode_samples(drawn, encoder, tags, settings.cluster.tag_weight)
+    is_placed = vectors.any(axis=1)
+    ordered = clusters.sort("cluster")["centre"].to_list()
+    centres = np.array(ordered, np.float32)
+    distance = kmeans_clusters.measure_distances(vectors, centres)
+    known_ids = list_known_ids(tables, first_run=True)
+    is_known = drawn["id"].is_in(known_ids.implode()).to_numpy()
+    figures: dict[str, Any] = {}
+    for name, is_one in (("old", is_known), ("new", ~is_known)):
+        found = distance[is_one & is_placed]
+        figures[f"n_{name}"] = len(found)
+        figures[name] = round(float(found.mean()), 4) if len(found) else None
+    return figures
 
 
 # Clusters of tags

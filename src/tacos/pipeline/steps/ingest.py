@@ -11,17 +11,22 @@ from tacos.config import IngestSettings, Settings
 from tacos.methods.samples import prompt_templates, sample_parsing
 from tacos.methods.samples.prompt_templates import PromptTemplate
 from tacos.pipeline.steps.pool import Tables
-from tacos.records import Sample, StageOutput, build_reject_frame
+from tacos.records import Sample, SampleBatch, StageOutput, build_reject_frame
 
 TEMPLATE = "template: "
 """How the note begins that counts the rows of a prompt template; the template's name follows."""
+
+N_READ_BEFORE = "n_read_before"
+"""The note that counts the rows of extended runs, which were read before."""
 
 Templates = Mapping[str, Sequence[PromptTemplate]]
 """File -> the prompt templates around its questions."""
 
 
 def read_input_rows(tables: Tables) -> Iterator[Any]:
-    """Batches of raw rows, as `tacos.formats.reading` yields them."""
+    """Batches of raw rows, as `tacos.formats.reading` yields them, and of samples that extended
+    runs have read.
+    """
     yield from tables["input"].batches()
 
 
@@ -47,7 +52,16 @@ def ingest_batch(
     templates: Templates,
     settings: Settings,
 ) -> StageOutput:
-    """Raw rows -> samples, row by row; their turns are without the templates."""
+    """Raw rows -> samples, row by row; their turns are without the templates. What is a sample
+    already stays as it is.
+    """
+    if isinstance(batch, SampleBatch):
+        return StageOutput(
+            batch.table,
+            build_reject_frame(),
+            {N_READ_BEFORE: batch.table.height},
+            batch.original,
+        )
     notes: Counter[str] = Counter()
     samples, rejects = sample_parsing.parse_sample_batch(batch, settings.ingest, notes)
     file_templates = templates.get(batch.file, ())

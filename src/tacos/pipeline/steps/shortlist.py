@@ -18,6 +18,7 @@ from tacos.methods.selecting import quotas
 from tacos.methods.selecting.limits import build_bounds
 from tacos.pipeline import conditions
 from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
 from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES, Tables
 from tacos.pipeline.steps.reliability import find_grade_reliability
 from tacos.records import StageOutput
@@ -74,6 +75,16 @@ def make_shortlist(
         _build_reserves(tables, settings, excluded, n),
         _describe_grades(tables, settings, rule),
     )
+    old = read_old_rows(tables, "old_shortlist", "id")
+    if old is not None and conditions.uses_comparisons(settings):
+        kept, dropped = shortlist.join_old_shortlist(
+            kept,
+            dropped,
+            old,
+            list_known_ids(tables),
+            samples.select("id", "position"),
+            homes=settings.cluster.membership == "home",
+        )
     # Why the others are left out
     by_rule = pl.concat_str(pl.lit("left out by rule "), "rule").alias("reason")
     by_list = pl.lit(EXCLUDED).alias("reason")

@@ -12,6 +12,7 @@ import polars as pl
 
 from tacos.config import NormaliseSettings, Settings
 from tacos.methods.tags import (
+    extended_vocabulary,
     itemset_rules,
     merge_steps,
     normalisation,
@@ -22,8 +23,15 @@ from tacos.methods.tags import (
     tag_matching,
     tag_pairs,
 )
+from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
 from tacos.pipeline.steps.pool import Tables
-from tacos.records import Encoder, StageOutput, Table
+from tacos.records import (
+    VOCABULARY,
+    Encoder,
+    StageOutput,
+    Table,
+    add_missing_columns,
+)
 
 N_QUESTIONS_PER_BATCH = 64
 
@@ -32,9 +40,10 @@ NamingRules = tuple[TagMapping, itemset_rules.ImplicationIndex]
 
 
 def build_tag_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
-    """One question per user turn, batch by batch."""
+    """One question per user turn, batch by batch; what an extended run has tagged is known."""
+    known = read_old_rows(tables, "old_tags", "id", key=("id", "turn"))
     for samples in tables["samples"].batches(["id", "turns", "given_tags"]):
-        yield open_tags.build_turn_questions(samples)
+        yield open_tags.build_turn_questions(samples, known)
 
 
 def read_tag_rows(tables: Tables) -> Iterator[pl.DataFrame]:
@@ -75,6 +84,8 @@ def normalise_tags(
     tables: Tables, settings: Settings, encoder: Encoder, number: int
 ) -> StageOutput:
     """Raw tags -> vocabulary, with the counts of each step in the notes."""
+    if "old_vocabulary" in tables:
+        return _extend_vocabulary(tables, settings.normalise, encoder)
     matches = None
     if "tag_matches" in tables:
         matches = tables["tag_matches"].scan().collect()
@@ -91,6 +102,9 @@ def mine_implications(
     tables: Tables, settings: Settings, tool: Any, number: int
 ) -> StageOutput:
     """Rules between sets of canonical tags."""
+    if "old_implications" in tables:
+        # They belong to the vocabulary, which stays, too.
+        return StageOutput.without_rejects(tables["old_implications"].scan().collect())
     config = settings.normalise
     mapping = _read_tag_mapping(tables)
     rules = itemset_rules.mine_implications(
@@ -188,6 +202,36 @@ def _apply_published_vocabulary(
     resolved = published_vocabulary.resolve_new_tags(counts, published, matcher)
     drift = published_vocabulary.summarise_drift(resolved, published, matcher_name)
     return tag_links.attach_parents(resolved, ()), drift
+
+
+def _extend_vocabulary(
+    tables: Tables, config: NormaliseSettings, encoder: Encoder
+) -> StageOutput:
+    """The vocabulary of an extended run with the tags of new rows, and how far these drift."""
+    # A committed table of a run, with a manifest.
+    table: Any = tables["old_vocabulary"]
+    old = add_missing_columns(table.scan().collect(), VOCABULARY)
+    alpha = table.manifest["notes"]["alpha"]
+    known_ids = list_known_ids(tables, first_run=True)
+    known = published_vocabulary.publish_vocabulary(
+        old,
+        len(known_ids),
+        alpha,
+        config,
+        encoder.name,
+    )
+    tags = tables["tags"].scan().select("id", "tags")
+    matcher = encoder if config.semantic != "off" else None
+    counts = _count_raw_tags([tags])
+    vocabulary = extended_vocabulary.extend_vocabulary(old, counts, known, matcher)
+    of_new_rows = tags.filter(~pl.col("id").is_in(known_ids.implode()))
+    drift = extended_vocabulary.describe_drift(
+        vocabulary,
+        old,
+        _count_raw_tags([of_new_rows]),
+        known,
+    )
+    return StageOutput.without_rejects(vocabulary, {"alpha": alpha, "drift": drift})
 
 
 def _count_raw_tags(tags: Iterable[pl.LazyFrame]) -> pl.DataFrame:

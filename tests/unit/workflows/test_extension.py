@@ -1,0 +1,157 @@
+"""`--extend` on the command line and in Python: inputs, outputs, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.small_world import MODELS, make_rows, run_command
+
+import tacos
+from tacos.errors import ConfigError, RunError
+
+GIVEN: dict[str, Any] = {
+    "settings": {"normalise": {"alpha": 1}, "cluster": {"k": 4}},
+    **MODELS,
+}
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two files of rows and a run over the first of them."""
+    folder = tmp_path_factory.mktemp("pool")
+    rows = make_rows(120)
+    for name, part in (("old", rows[:90]), ("new", rows[90:])):
+        text = "\n".join(json.dumps(row) for row in part)
+        (folder / f"{name}.jsonl").write_text(text)
+    code, printed = run_command(
+        "select",
+        folder / "old.jsonl",
+        "-n",
+        8,
+        "-o",
+        folder / "out.jsonl",
+        "--seed",
+        3,
+        "--set",
+        "cluster.k=4",
+    )
+    assert code == 0, printed
+    return folder
+
+
+def extend(pool: Path, *words: object) -> tuple[int, str]:
+    return run_command("select", *words, "--extend", pool / "out.jsonl.run")
+
+
+def test_settings_and_seed_are_those_of_the_extended_run(
+    pool: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "more.jsonl"
+    code, printed = extend(pool, pool / "new.jsonl", "-o", output)
+    assert code == 0, printed
+    assert "extends" in printed
+    assert len(output.read_text().splitlines()) == 8
+    done = tacos.load(tmp_path / "more.jsonl.run")
+    assert (done.settings.seed, done.settings.cluster.k) == (3, 4)
+    assert done.summary.extended["n_new"] == 30
+
+
+def test_no_new_rows_at_all_only_select_again(pool: Path, tmp_path: Path) -> None:
+    output = tmp_path / "same.jsonl"
+    code, printed = extend(pool, "-o", output)
+    assert code == 0, printed
+    assert output.read_bytes() == (pool / "out.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--run", "{pool}/out.jsonl.run"), "cannot be extended in its own directory"),
+        (("--preset", "paper"), "leave out --preset"),
+        (("--seed", 4), "add --renew"),
+        (("--set", "cluster.k=5"), "add --renew"),
+        (("--set", "cascade.sample=200"), "cascade.sample"),
+        (("--extend", "{pool}"), "no run.json"),
+    ],
+)
+def test_what_does_not_go_with_a_run_is_refused(
+    pool: Path, tmp_path: Path, words: tuple[Any, ...], told: str
+) -> None:
+    given = [str(word).replace("{pool}", str(pool)) for word in words]
+    code, printed = extend(pool, pool / "new.jsonl", "-o", tmp_path / "x.jsonl", *given)
+    assert code != 0
+    assert told in printed
+    assert "Traceback" not in printed
+
+
+def test_renewal_needs_a_run(pool: Path, tmp_path: Path) -> None:
+    code, printed = run_command(
+        "select", pool / "new.jsonl", "--renew", "-o", tmp_path / "x.jsonl"
+    )
+    assert (code, "--extend RUN" in printed) == (2, True)
+
+
+def test_types_of_parquet_rows_outlive_their_file(tmp_path: Path) -> None:
+    frame = pl.DataFrame(make_rows(60)).with_columns(
+        day=pl.lit("2026-11-26").str.to_date()
+    )
+    file = tmp_path / "old.parquet"
+    frame[:40].write_parquet(file)
+    old = tacos.select(file, 8, run=tmp_path / "old", **GIVEN)
+    file.unlink()
+    more = tacos.select(frame[40:], 20, extend=old, **GIVEN)
+    found = more.to_polars()
+    assert found.schema["day"] == pl.Date
+    assert found.height == 20
+    ids = set(more.table["id"].str.extract("(.*):"))
+    assert ids == {"old.parquet", "data"}
+
+
+def test_runs_over_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    runs = []
+    for number, part in enumerate((make_rows(60)[:30], make_rows(60)[20:])):
+        file = tmp_path / str(number) / "rows.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps(part))
+        runs.append(tacos.select(file, 5, run=file.parent / "run", **GIVEN))
+    both = tacos.select([], 5, extend=runs, **GIVEN)
+    samples = both.artifacts["samples"].scan().collect()
+    assert samples.height == 60
+    assert set(samples["source"]) == {"rows.json", "rows.json~2"}
+    assert (
+        samples["id"] == samples["source"] + ":" + samples["id"].str.extract(r"(\d+)$")
+    ).all()
+    assert sum(both.summary.rejects["samples"].values()) == 10
+
+
+def test_a_run_that_was_stopped_early_is_extended_by_what_it_has(
+    tmp_path: Path,
+) -> None:
+    rows = make_rows(60)
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(rows[:40]))
+    words = ("select", file, "-n", 5, "-o", tmp_path / "a.json", "--until", "tag")
+    assert run_command(*words)[0] == 0
+    run = tmp_path / "a.json.run"
+    with pytest.raises(RunError, match="has no vocabulary yet"):
+        tacos.select(rows[40:], 5, extend=run)
+    done = tacos.select(rows[40:], 5, extend=run, renew=True)
+    assert done.summary.extended["n_known"] == 40
+
+
+def test_bad_rows_among_the_new_ones_are_not_excused_by_old_ones(
+    tmp_path: Path,
+) -> None:
+    rows = make_rows(160)
+    old = tacos.select(rows[:140], 5, run=tmp_path / "old", **GIVEN)
+    broken = [*rows[140:], {"instruction": "What?", "output": 3}]
+    with pytest.raises(tacos.TacosError, match="1 of 21 rows failed"):
+        tacos.select(broken, 5, extend=old, **GIVEN)
+
+
+def test_another_preset_is_refused_in_python(tmp_path: Path) -> None:
+    old = tacos.select(make_rows(40), 5, run=tmp_path / "old", **GIVEN)
+    with pytest.raises(ConfigError, match="has the preset robust"):
+        tacos.select([], 5, extend=old, preset="paper", **GIVEN)
