@@ -10,18 +10,35 @@ from typing import Any
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.small_world import MODELS, make_rows
+from tests.small_world import MODELS, long_response, make_rows
 
 import tacos
+from tacos import config
 from tacos.methods.judging.pairing import joining_rows
+from tacos.pipeline.model_factory import UserFunctions
 from tacos.records import PAIRS, SHORTLIST
+from tacos.workflows.select import run_selection
+from tacos.workflows.selection import OutputTargets
 
-QUIET = settings(max_examples=6, deadline=None)
-ROWS = make_rows(90)
-GIVEN: dict[str, Any] = {
-    "settings": {"normalise": {"alpha": 1}, "cluster": {"k": 4}},
-    **MODELS,
-}
+QUIET = settings(max_examples=4, deadline=None)
+ROWS = make_rows(90, long_response)
+
+
+def select(folder: str, name: str, rows: list[Any], **extend: Any) -> tacos.Selection:
+    """8 rows by own functions, in one process."""
+    chosen = config.load_settings(
+        normalise={"alpha": 1},
+        cluster={"k": 4},
+        select={"n": 8},
+        extend=extend,
+    )
+    return run_selection(
+        rows,
+        chosen,
+        OutputTargets(run=Path(folder) / name),
+        own=UserFunctions(**MODELS),
+        workers=1,
+    )
 
 
 def read_by_content(done: tacos.Selection, name: str, column: str) -> dict[str, Any]:
@@ -36,9 +53,10 @@ def read_by_content(done: tacos.Selection, name: str, column: str) -> dict[str, 
 def test_renewed_extension_is_a_run_over_all_rows(cut: int) -> None:
     """No language model compares rows here, so nothing depends on what came first."""
     with tempfile.TemporaryDirectory() as folder:
-        old = tacos.select(ROWS[:cut], 8, run=Path(folder) / "old", **GIVEN)
-        more = tacos.select(ROWS[cut:], 8, extend=old, renew=True, **GIVEN)
-        whole = tacos.select(ROWS, 8, **GIVEN)
+        old = select(folder, "old", ROWS[:cut])
+        runs = [str(old.run)]
+        more = select(folder, "more", ROWS[cut:], runs=runs, renew=True)
+        whole = select(folder, "whole", ROWS)
         assert more.rows == whole.rows
         columns = ["rank", "cluster", "score", "rule", "content_hash"]
         assert more.table.select(columns).equals(whole.table.select(columns))
@@ -51,9 +69,9 @@ def test_what_is_said_of_one_row_does_not_depend_on_the_order(
 ) -> None:
     rows = random.Random(seed).sample(ROWS, len(ROWS))
     with tempfile.TemporaryDirectory() as folder:
-        old = tacos.select(rows[:cut], 8, run=Path(folder) / "old", **GIVEN)
-        more = tacos.select(rows[cut:], 8, extend=old, **GIVEN)
-        whole = tacos.select(ROWS, 8, **GIVEN)
+        old = select(folder, "old", rows[:cut])
+        more = select(folder, "more", rows[cut:], runs=[str(old.run)])
+        whole = select(folder, "whole", ROWS)
         for name, column in (("tags", "tags"), ("grades", "grade")):
             found = read_by_content(more, name, column)
             assert found == read_by_content(whole, name, column)

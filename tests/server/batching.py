@@ -162,7 +162,7 @@ def parts_of(kind: str, body: bytes) -> dict[str, bytes]:
     return {
         str(part.get_param("name", header="content-disposition")): bytes(
             part.get_payload(decode=True)
-        )  # type: ignore[arg-type]
+        )
         for part in form.walk()
         if not part.is_multipart()
     }

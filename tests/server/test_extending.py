@@ -71,6 +71,7 @@ def select(folder: Path, name: str, data: Any, chosen: Settings) -> tacos.Select
         OutputTargets(run=folder / name),
         own=OWN,
         ledger=folder / f"{name}.sqlite",
+        workers=1,
     )
 
 

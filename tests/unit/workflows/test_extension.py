@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.small_world import MODELS, make_rows, run_command
+from tests.small_world import MODELS, long_response, make_rows, run_command
 
 import tacos
 from tacos.errors import ConfigError, RunError
@@ -21,7 +21,7 @@ GIVEN: dict[str, Any] = {
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two files of rows and a run over the first of them."""
     folder = tmp_path_factory.mktemp("pool")
-    rows = make_rows(120)
+    rows = make_rows(120, long_response)
     for name, part in (("old", rows[:90]), ("new", rows[90:])):
         text = "\n".join(json.dumps(row) for row in part)
         (folder / f"{name}.jsonl").write_text(text)
@@ -94,7 +94,7 @@ def test_renewal_needs_a_run(pool: Path, tmp_path: Path) -> None:
 
 
 def test_types_of_parquet_rows_outlive_their_file(tmp_path: Path) -> None:
-    frame = pl.DataFrame(make_rows(60)).with_columns(
+    frame = pl.DataFrame(make_rows(60, long_response)).with_columns(
         day=pl.lit("2026-11-26").str.to_date()
     )
     file = tmp_path / "old.parquet"
@@ -111,7 +111,9 @@ def test_types_of_parquet_rows_outlive_their_file(tmp_path: Path) -> None:
 
 def test_runs_over_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     runs = []
-    for number, part in enumerate((make_rows(60)[:30], make_rows(60)[20:])):
+    for number, part in enumerate(
+        (make_rows(60, long_response)[:30], make_rows(60, long_response)[20:])
+    ):
         file = tmp_path / str(number) / "rows.json"
         file.parent.mkdir()
         file.write_text(json.dumps(part))
@@ -129,7 +131,7 @@ def test_runs_over_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_a_run_that_was_stopped_early_is_extended_by_what_it_has(
     tmp_path: Path,
 ) -> None:
-    rows = make_rows(60)
+    rows = make_rows(60, long_response)
     file = tmp_path / "rows.json"
     file.write_text(json.dumps(rows[:40]))
     words = ("select", file, "-n", 5, "-o", tmp_path / "a.json", "--until", "tag")
@@ -144,7 +146,7 @@ def test_a_run_that_was_stopped_early_is_extended_by_what_it_has(
 def test_bad_rows_among_the_new_ones_are_not_excused_by_old_ones(
     tmp_path: Path,
 ) -> None:
-    rows = make_rows(160)
+    rows = make_rows(160, long_response)
     old = tacos.select(rows[:140], 5, run=tmp_path / "old", **GIVEN)
     broken = [*rows[140:], {"instruction": "What?", "output": 3}]
     with pytest.raises(tacos.TacosError, match="1 of 21 rows failed"):
@@ -152,6 +154,6 @@ def test_bad_rows_among_the_new_ones_are_not_excused_by_old_ones(
 
 
 def test_another_preset_is_refused_in_python(tmp_path: Path) -> None:
-    old = tacos.select(make_rows(40), 5, run=tmp_path / "old", **GIVEN)
+    old = tacos.select(make_rows(40, long_response), 5, run=tmp_path / "old", **GIVEN)
     with pytest.raises(ConfigError, match="has the preset robust"):
         tacos.select([], 5, extend=old, preset="paper", **GIVEN)
