@@ -148,7 +148,7 @@ def test_bad_rows_among_the_new_ones_are_not_excused_by_old_ones(
 ) -> None:
     rows = make_rows(160, long_response)
     old = tacos.select(rows[:140], 5, run=tmp_path / "old", **GIVEN)
-    broken = [*rows[140:], {"instruction": "What?", "output": 3}]
+    broken = [*rows[140:], {"unknown": 1}]
     with pytest.raises(tacos.TacosError, match="1 of 21 rows failed"):
         tacos.select(broken, 5, extend=old, **GIVEN)
 
