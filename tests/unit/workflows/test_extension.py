@@ -101,10 +101,10 @@ def test_types_of_parquet_rows_outlive_their_file(tmp_path: Path) -> None:
     frame[:40].write_parquet(file)
     old = tacos.select(file, 8, run=tmp_path / "old", **GIVEN)
     file.unlink()
-    more = tacos.select(frame[40:], 20, extend=old, **GIVEN)
+    more = tacos.select(frame[40:], 50, extend=old, **GIVEN)
     found = more.to_polars()
     assert found.schema["day"] == pl.Date
-    assert found.height == 20
+    assert found.height == 50
     ids = set(more.table["id"].str.extract("(.*):"))
     assert ids == {"old.parquet", "data"}
 
