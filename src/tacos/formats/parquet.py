@@ -26,7 +26,7 @@ ROWS_OF_GROUP = 50_000
 BATCH_BYTES = 1 << 24
 """Of a batch that is read, however few rows that are."""
 READ_SIZE = 1 << 20
-"""Bytes of a column that are read at a time, so that no row group is held whole."""
+"""Bytes of a column that are read at a time. Nothing is read ahead: no row group is held whole."""
 
 
 def read_parquet(
@@ -40,7 +40,7 @@ def read_parquet(
     try:
         # An open file: to pyarrow, too, some names are more than names.
         with pa.OSFile(os.fspath(source)) as content:
-            file = pq.ParquetFile(content, buffer_size=READ_SIZE)
+            file = pq.ParquetFile(content, buffer_size=READ_SIZE, pre_buffer=False)
             check_names(file.schema_arrow, name)
             batch_size = _limit_batch(file.metadata, batch_size)
             batches = file.iter_batches(batch_size)
