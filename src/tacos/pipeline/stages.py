@@ -243,7 +243,7 @@ PIPELINE: Pipeline = (
         ),
     ),
     TableStage(
-        "select", "selection", SELECTION, version=8,
+        "select", "selection", SELECTION, version=9,
         reads=(
             "samples", "canonical_tags", "memberships", "clusters", "shortlist", "grades",
             "close_grades", "pairs/all", "verdicts/all", "scores/last",

@@ -40,7 +40,7 @@ from tacos.workflows.strategy_pool import (
 )
 
 NAME = "reselected"
-VERSION = 9
+VERSION = 10
 
 
 def reselect(  # noqa: PLR0913 - the options of the command

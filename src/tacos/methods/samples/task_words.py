@@ -1,10 +1,10 @@
 """Finds the words of a question that say which task it is, by which two questions ask the same.
 
-What any question may say tells nothing: function words; the words of asking with which a sentence
-begins ("can you give me a list of five"); "ways", "tips" or "steps" beside "how". Inflected forms
-are one word. All else counts, in its order: "from miles to kilometres" is another task than "from
-kilometres to miles", and so is any with another "not", "against", number, name, or sign of a sum or
-of code. Text that a question quotes, or that follows a colon or a line end, counts word for word.
+What any question may say tells nothing: articles, "of", "is" and the like; the words of asking with
+which a sentence begins ("can you give me a list of five"); "ways", "tips" or "steps" beside "how".
+Inflected forms are one word. All else counts, in its order: "from miles to kilometres" is another
+task than "from kilometres to miles", and so is any with another "by", "not", number, name, or sign.
+Text that a question quotes, or that follows a colon or a line end, counts word for word.
 
 What it does not know: synonyms. Questions that ask the same may have different words here; hardly
 those that ask different things the same ones.
@@ -47,17 +47,17 @@ NUMBERS = {
     "twelve": "12",
 }
 FUNCTION = re.compile(
-    "a|an|the|this|that|these|those|there|it|its|of|to|into|in|on|at|by|for|with|as|about|and"
-    "|i|you|we|one|me|what|which|whose|am|is|are|be|been|being|have|has|having|do|does|help|can"
-    "|could|will|would|should|may|might|please|m|re|ve|ll|d|s|ca|wo|some|several|various"
-    "|different|few|possible|certain|given|using|good|famous|common|main|major|essential"
-    "|effective|potential|brief|concept|term|notion|definition|meaning|process"
+    "a|an|the|of|for|with|and|what|which|whose|is|are|be|has|have|do|does|please|some|several"
+    "|various"
 )
-"""Words that say nothing. Those that may tell two tasks apart are missing: from, not, all, or."""
+"""Words that say nothing. All others may tell two tasks apart: by, to, about, I, it, was, not."""
 SAME = {"reason": "why", "advantage": "benefit", "effect": "impact"}
 N_ANSWER_WORDS = 6
 """An answer of fewer words does not tell an exercise with other numbers from another task."""
 
+_QUALITY = (
+    "(?:good|best|effective|easy|simple|possible|different|various|common|main|some) "
+)
 _WAYS = "(?:ways?|tips?|steps?|methods?|strateg(?:y|ies)|techniques?|approach(?:es)?)"
 _COUNT = rf"(?:\d+|{'|'.join(NUMBERS)}|a few|some|several)"
 _UNIT = (
@@ -75,19 +75,33 @@ OPENING = re.compile(
 )
 """The words of asking at the beginning of a sentence."""
 COUNT_OF_WAYS = re.compile(rf"\b{_COUNT} (?=(?:\w+ )?{_WAYS}\b)")
-WAYS = re.compile(rf"\b{_WAYS}\b")
+HOW = re.compile(
+    r"\bhow (?:to|(?:do|can|could|should|would) (?:i|you|we|one))\b"
+    rf"|\b(?:{_QUALITY})*{_WAYS}\b(?: (?:to|of|for|on)\b)?"
+)
+"""What asks how something is done."""
+FRAME = re.compile(
+    r"\bthe (?:concept|idea|term|notion|definition|meaning|process) of\b"
+    r"|(?P<code>\b(?:function|program|script|method|query)) (?:that|which|to)\b"
+)
+"""Words around what a question is about."""
+CONTRACTION = re.compile(r"(?<=\w)['’](?:m|re|ve|ll|d|s)\b")
 NAMED_A = re.compile(r"(?<=[\w,] )A\b")
 """No article: "vitamin A", "multiply A by B"."""
 NOT = re.compile(r"(?<=\w)n['’]t\b|(?<=can)not\b")
 LITERAL = re.compile(r"[\n:：\"“„«`]|(?<!\w)['‘]")
 """Where a text begins that is quoted, or that something is to be done to."""
-TOKEN = re.compile(
-    r"[^\W\d_]+|\d+(?:[.,:]\d+)*|(?<=\d)!|!(?==)"
-    # A minus is no hyphen: a letter is not on both sides of it.
-    r"|(?<![^\W\d_])[-−–]|[-−–](?![^\W\d_])"
-    # Signs of sums and code, but no punctuation
-    r"|[^\w\s.,;:!?'\"`´’‘“”„«»…—–−，。、；：！？「」《》-]|_"
+PUNCTUATION = re.compile(
+    r"(?<=[\w)\]\"”%])(?:[.,;:…?]|(?<!\d)!)+(?=\s|$)|[。，、；：！？「」《》]"
 )
+"""Signs behind the words of a sentence; all others count."""
+TOKEN = re.compile(
+    r"[^\W\d_]+|\d+(?:[.,:]\d+)*"
+    # A hyphen is no sign, but a minus is: a word of letters is not on both sides of it.
+    r"|(?<![^\W\d_]{2})[-−–]|[-−–](?![^\W\d_]{2})"
+    r"|[^\w\s'’\"“”−–—-]|_"
+)
+LITERAL_TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 VOWEL = re.compile("[aeiouyà-ÿ]")
 
 
@@ -115,17 +129,18 @@ def list_task_words(question: str) -> list[str]:
     >>> list_task_words("What are some ways of reducing stress?")
     ['how', 'reduc', 'stres']
     >>> list_task_words("Write a query that doesn't delete 3 rows: the rows of A")
-    ['make', 'query', 'not', 'delet', '3', 'row', 'the', 'rows', 'of', 'a', '_']
+    ['make', 'query', 'not', 'delet', '3', 'row', ':', 'the', 'rows', 'of', 'a', '_']
     """
     # The sign is a token, where an article is none.
     named = NAMED_A.sub("A_", question.strip())
-    text = NOT.sub(" not", named.casefold())
+    text = CONTRACTION.sub("", NOT.sub(" not", named.casefold()))
     literal = LITERAL.search(text)
     end = literal.start() if literal else len(text)
     asked = OPENING.sub(_shorten_opening, text[:end])
-    asked = WAYS.sub("how", COUNT_OF_WAYS.sub("", asked))
-    words = _list_content_words(asked) + TOKEN.findall(text[end:])
-    return words or TOKEN.findall(text) or [text]
+    asked = HOW.sub("how", COUNT_OF_WAYS.sub("", asked))
+    asked = PUNCTUATION.sub(" ", FRAME.sub(r"\g<code>", asked))
+    words = _list_content_words(asked) + LITERAL_TOKEN.findall(text[end:].rstrip(".!?"))
+    return words or LITERAL_TOKEN.findall(text) or [text]
 
 
 def _shorten_opening(opening: re.Match[str]) -> str:
@@ -159,7 +174,7 @@ def _find_base(word: str) -> str:
     """A word without the endings of plurals and verbs; the same for all of its forms."""
     if word in NUMBERS:
         return NUMBERS[word]
-    if word in (FIND, EXPLAIN, MAKE) or not word.isalpha():
+    if word in (FIND, EXPLAIN, MAKE, "news") or not word.isalpha():
         return word
     base = word
     if len(base) > 4 and base.endswith("ies"):

@@ -62,7 +62,33 @@ Write a function that returns a. | Write a function that returns b.
 Multiply A by B | Multiply B by A
 Is the sun bigger than the moon? | Is the moon bigger than the sun?
 Create an HTML form | Create an XML form
-Explain how to turn Wi-Fi on. | Explain how to turn Wi-Fi off."""
+Explain how to turn Wi-Fi on. | Explain how to turn Wi-Fi off.
+What does x[1:] return if x = [1, 2]? | What does x[:1] return if x = [1, 2]?
+Explain the code: if (!done) { stop(); } | Explain the code: if (done) { stop(); }
+Explain if (!done) in C. | Explain if (done) in C.
+Which punctuation mark is this? ; | Which punctuation mark is this? :
+Which operator is this: ? | Which operator is this: ;
+What is the name of the symbol ~? | What is the name of the symbol ^?
+Write a regex for a.b | Write a regex for ab
+Write a regex for a?b | Write a regex for ab?
+Simplify a-b | Simplify a b
+Add a comma: Lets eat grandma | Add a comma: Lets eat, grandma
+Reduce the price of 80 by 20. | Reduce the price of 80 to 20.
+Write a letter to the president about taxes. | Write a letter by the president about taxes.
+Write a poem by Robert Frost. | Write a poem about Robert Frost.
+Write a story where I win and you lose. | Write a story where you win and I lose.
+Give the plural of this. | Give the plural of that.
+Who is the president? | Who was the president?
+Can I take ibuprofen with alcohol? | Should I take ibuprofen with alcohol?
+What are the uses of vitamin D? | What are the uses of vitamins?
+Which element has the symbol I? | Which element has the symbol As?
+Which element has the symbol In? | Which element has the symbol At?
+Explain potential energy. | Explain energy.
+Explain common law. | Explain law.
+List the holidays in May. | List the holidays.
+List jobs in IT. | List jobs.
+Convert 5 m to inches | Convert 5 d to inches
+Write a news article about cats. | Write a new article about cats."""
 
 SAME_TASK = """
 What are some ways to reduce stress? | Give me five tips for reducing stress.
