@@ -37,6 +37,13 @@ MinLength = Annotated[
 MaxLength = Annotated[
     int | None, typer.Option(help="drop responses of more characters")
 ]
+Languages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--language",
+        help="drop rows that are certainly in another language than this (en, de, ...); repeatable",
+    ),
+]
 Mask = Annotated[
     bool,
     typer.Option(
@@ -55,6 +62,7 @@ def clean(  # noqa: PLR0913 - the options of the command
     against: options.Against = None,
     min_length: MinLength = None,
     max_length: MaxLength = None,
+    languages: Languages = None,
     mask: Mask = False,
     settings: options.SettingsFile = None,
     sets: options.Sets = None,
@@ -74,6 +82,8 @@ def clean(  # noqa: PLR0913 - the options of the command
       tacos clean data.jsonl -o clean.jsonl --against mt_bench.jsonl --against ifeval.jsonl
 
       tacos clean data.jsonl -o clean.jsonl --rule pii --mask
+
+      tacos clean data.jsonl -o clean.jsonl --language en --rule same-instruction
     """
     of_reading = option_settings.build_settings(
         "robust",
@@ -90,6 +100,7 @@ def clean(  # noqa: PLR0913 - the options of the command
         against=against or (),
         min_length=min_length,
         max_length=max_length,
+        languages=languages or (),
         mask=mask,
         settings=of_reading,
     )

@@ -107,6 +107,20 @@ class IngestSettings(SettingsSection):
     """A larger share of unreadable rows stops the run."""
 
 
+CleaningRule = Literal[
+    "secrets",
+    "pii",
+    "encoding",
+    "refusals",
+    "boilerplate",
+    "lengths",
+    "duplicates",
+    "near-duplicates",
+    "same-instruction",
+]
+"""The rules of `tacos clean` that need nothing but their name."""
+
+
 class CleanSettings(SettingsSection):
     """Rows that are left out as they are read; see `tacos clean`."""
 
@@ -116,11 +130,16 @@ class CleanSettings(SettingsSection):
     """Files of evaluation sets: rows with a prompt of theirs are left out. Given as a list of
     files; kept with a hash of each, so that a changed file is noticed.
     """
+    rules: tuple[CleaningRule, ...] = ()
+    """Rules beside those of the preset, such as `["pii", "same-instruction"]`."""
+    languages: tuple[str, ...] = ()
+    """Codes of languages, such as `["en", "de"]`: rows in other ones are left out."""
 
     @property
     def is_on(self) -> bool:
         """Whether any row may be left out."""
-        return self.preset != "off" or bool(self.against)
+        is_preset = self.preset != "off"
+        return is_preset or bool(self.against or self.rules or self.languages)
 
 
 class ExtendSettings(SettingsSection):

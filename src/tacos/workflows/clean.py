@@ -76,6 +76,7 @@ def clean(  # noqa: PLR0913 - the options of the command
     against: Any = (),
     min_length: int | None = None,
     max_length: int | None = None,
+    languages: Iterable[str] = (),
     mask: bool = False,
     settings: GivenSettings = None,
 ) -> Cleaning:
@@ -91,6 +92,8 @@ def clean(  # noqa: PLR0913 - the options of the command
             "contamination".
         min_length: The fewest characters of a response; turns the rule "lengths" on.
         max_length: The most characters of a response; turns it on, too.
+        languages: Codes of the languages whose rows stay, such as "en"; turns the rule "language"
+            on.
         mask: Whether rows in which "pii" or "secrets" finds something stay, with what was found
             replaced by its kind in brackets.
         settings: How rows are read (the section `ingest`).
@@ -117,12 +120,17 @@ def clean(  # noqa: PLR0913 - the options of the command
         raise ConfigError(
             "nothing would be masked: name what is looked for, --rule pii or --rule secrets"
         )
+    wanted = arguments.list_items(languages)
+    if wanted:
+        chosen |= {"language"}
+    elif "language" in chosen:
+        raise ConfigError("the rule language needs the languages: --language en")
     target = arguments.to_path("output", output)
     writing.check_rows_writable(target)
     of_reading = resolve_settings(settings)
     prompts, evaluation_sets = read_evaluation_prompts(evaluation_files)
     dropping = chosen.difference(sensitive) if mask else chosen
-    cleaning_rules = CleaningRules(dropping, bounds, prompts)
+    cleaning_rules = CleaningRules(dropping, bounds, prompts, wanted)
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
         source = sources.open_source(data, store.root)

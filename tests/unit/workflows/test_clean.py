@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 import pytest
@@ -10,7 +10,9 @@ from benchmarks.row_generator import generate_rows
 from tests.small_world import run_command
 
 import tacos
+from tacos.config.sections import CleaningRule
 from tacos.errors import ConfigError, InputError, OutputError
+from tacos.methods.cleaning.rules import RULES
 from tacos.workflows.clean import Cleaning
 
 ROWS: list[dict[str, Any]] = [
@@ -289,3 +291,56 @@ def test_masking_without_a_rule_is_one_line(tmp_path: Path) -> None:
             without=["secrets"],
             mask=True,
         )
+
+
+def test_only_rows_in_a_language_that_is_wanted_stay(tmp_path: Path) -> None:
+    pytest.importorskip("py3langid")
+    rows = [
+        {
+            "instruction": "Explain bread.",
+            "output": "It is baked from flour and water.",
+        },
+        {
+            "instruction": "Was ist Brot?",
+            "output": "Es wird aus Mehl gebacken, mit Hefe.",
+        },
+        {"instruction": "1 + 1", "output": "2"},
+    ]
+    source = write_rows(tmp_path, rows)
+    code, _ = run_command(
+        "clean", source, "-o", tmp_path / "clean.jsonl", "--language", "en"
+    )
+    assert code == 0
+    assert read_lines(tmp_path / "clean.jsonl") == [rows[0], rows[2]]
+    (dropped,) = read_lines(tmp_path / "clean.jsonl.dropped.jsonl")
+    assert dropped["rule"] == "language"
+    assert dropped["reason"].startswith("de with a probability of ")
+    with pytest.raises(ConfigError, match="--language en"):
+        tacos.clean(source, tmp_path / "clean.jsonl", rules=["language"])
+
+
+def test_the_best_answer_to_an_instruction_stays(tmp_path: Path) -> None:
+    bread = (
+        "Mix flour, water, salt and yeast, let the dough rise for an hour, and bake it."
+    )
+    rows = [
+        {"instruction": "How is bread made?", "output": "bread"},
+        {"instruction": "Name a colour.", "output": "Red is a colour."},
+        {"instruction": "how is bread made", "output": bread},
+        {"instruction": "How is bread made?", "output": "I am red, and so."},
+        {"instruction": "How is bread made?", "input": "Rye.", "output": "bread"},
+    ]
+    source = write_rows(tmp_path, rows)
+    cleaning = tacos.clean(source, tmp_path / "clean.jsonl", rules=["same-instruction"])
+    assert list_dropped(cleaning) == {"0": "same-instruction", "3": "same-instruction"}
+    reasons = [row["reason"] for row in read_lines(cleaning.dropped_file)]
+    start = "a better answer to the same instruction: rows.jsonl:2 ("
+    assert all(reason.startswith(start) for reason in reasons)
+    done = tacos.select(
+        source, n=2, settings={"clean": {"rules": ["same-instruction"]}}
+    )
+    assert done.artifacts["samples"].manifest["n_rows"] == 3
+
+
+def test_settings_know_the_rules_that_need_only_a_name() -> None:
+    assert {*get_args(CleaningRule), "language", "contamination"} == set(RULES)

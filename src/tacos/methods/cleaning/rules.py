@@ -2,7 +2,8 @@
 
 Rules that read question and answer of one row are in `ROW_RULES`, those that read every text of a
 row in `SENSITIVE_RULES`; the others compare rows with each other (`normalised_texts`,
-`near_duplicates`), with evaluation sets (`contamination`) or with bounds.
+`near_duplicates`, `tacos.pipeline.steps.worse_answers`), with evaluation sets (`contamination`),
+with the languages that are wanted (`languages`) or with bounds.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ RULES = (
     *SENSITIVE_RULES,
     *ROW_RULES,
     "lengths",
+    "language",
     "contamination",
     "duplicates",
     "near-duplicates",
+    "same-instruction",
 )
 """In the order in which they are applied: a row is dropped by the first that it breaks."""
 PRESETS = {
@@ -42,7 +45,9 @@ PRESETS = {
         "lengths",
     ),
 }
-"""Preset -> the rules that it applies; "contamination" comes with the files to compare with."""
+"""Preset -> the rules that it applies; "contamination" and "language" come with what
+they need to know.
+"""
 
 
 def find_row_fault(

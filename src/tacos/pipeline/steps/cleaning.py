@@ -25,11 +25,13 @@ from tacos.methods.cleaning.contamination import (
     list_evaluation_prompts,
     split_words,
 )
+from tacos.methods.cleaning.languages import LanguageFilter
 from tacos.methods.cleaning.near_duplicates import NearDuplicateFinder
 from tacos.methods.cleaning.normalised_texts import hash_normalised
 from tacos.methods.cleaning.rules import PRESETS, RULES, find_row_fault
 from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES, find_sensitive_text
 from tacos.methods.samples import sample_parsing
+from tacos.pipeline.steps import worse_answers
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Reject, SampleBatch, StageOutput, build_reject_frame
 from tacos.store.exact_duplicates import DuplicateFinder, RowNumbers
@@ -46,13 +48,14 @@ ReadBatches = Callable[[], Iterator[pl.DataFrame]]
 
 
 class CleaningRules(NamedTuple):
-    """The names of rules, the least and the greatest length of a response, and the prompts of
-    evaluation sets.
+    """The names of rules, the least and the greatest length of a response, the prompts of
+    evaluation sets, and the languages that are wanted.
     """
 
     names: frozenset[str]
     bounds: tuple[int, int] = (MIN_LENGTH, MAX_LENGTH)
     prompts: Sequence[Prompt] = ()
+    languages: Sequence[str] = ()
 
     @property
     def sensitive(self) -> list[str]:
@@ -63,6 +66,14 @@ class CleaningRules(NamedTuple):
     def columns(self) -> tuple[str, ...]:
         """The columns of samples that they read."""
         return (*TEXTS, "raw") if self.sensitive else TEXTS
+
+
+class _RowRules(NamedTuple):
+    """What the rules for single rows need, made once."""
+
+    rules: CleaningRules
+    prompts: PromptIndex | None
+    languages: LanguageFilter | None
 
 
 class EvaluationCounts(NamedTuple):
@@ -82,6 +93,7 @@ def find_unfit_samples(tables: Tables, settings: Settings) -> pl.DataFrame:
     if not settings.clean.is_on:
         return build_reject_frame()
     names = frozenset(PRESETS.get(settings.clean.preset, ()))
+    names = names.union(settings.clean.rules)
     for file, digest in settings.clean.against.items():
         if digest_file(Path(file)) != digest:
             raise ConfigError(
@@ -90,7 +102,10 @@ def find_unfit_samples(tables: Tables, settings: Settings) -> pl.DataFrame:
     prompts, _ = read_evaluation_prompts([*settings.clean.against])
     if prompts:
         names |= {"contamination"}
-    rules = CleaningRules(names, prompts=prompts)
+    languages = settings.clean.languages
+    if languages:
+        names |= {"language"}
+    rules = CleaningRules(names, prompts=prompts, languages=languages)
     unfit = find_unfit_rows(
         lambda: _read_texts(tables, settings, rules.columns),
         rules,
@@ -128,13 +143,16 @@ def find_unfit_rows(read: ReadBatches, rules: CleaningRules) -> pl.DataFrame:
     rejects = [build_reject_frame()]
     normalised = DuplicateFinder("key", "duplicates")
     near = _NearDuplicates() if "near-duplicates" in rules.names else None
-    index = _build_index(rules.prompts, read)
+    is_language_rule = "language" in rules.names
+    row_rules = _RowRules(
+        rules,
+        _build_index(rules.prompts, read),
+        LanguageFilter(rules.languages) if is_language_rule else None,
+    )
     for batch in read():
-        faults = list(_find_row_faults(batch, rules, index))
+        faults = list(_find_row_faults(batch, row_rules))
         found = build_reject_frame(faults)
-        table = batch.join(
-            found.select("id"), on="id", how="anti", maintain_order="left"
-        )
+        table = _drop_ids(batch, found.select("id"))
         rejects.append(found)
         if "duplicates" in rules.names:
             table, repeated = _drop_repeated(table, normalised)
@@ -144,7 +162,23 @@ def find_unfit_rows(read: ReadBatches, rules: CleaningRules) -> pl.DataFrame:
     del normalised  # its memory is free for what follows
     if near is not None:
         rejects.append(near.list_rejects())
+    if worse_answers.RULE in rules.names:
+        gone = pl.concat(rejects)["id"].to_frame()
+        rejects.append(
+            worse_answers.find_worse_answers(
+                lambda: (_drop_ids(batch, gone) for batch in read())
+            )
+        )
     return pl.concat(rejects)
+
+
+def _drop_ids(samples: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
+    return samples.join(
+        gone,
+        on="id",
+        how="anti",
+        maintain_order="left",
+    )
 
 
 def read_evaluation_prompts(
@@ -187,10 +221,10 @@ def read_evaluation_prompts(
 
 def _find_row_faults(
     batch: pl.DataFrame,
-    rules: CleaningRules,
-    index: PromptIndex | None,
+    row_rules: _RowRules,
 ) -> Iterator[Reject]:
     """The rows that break a rule by themselves."""
+    rules, index, languages = row_rules
     least, greatest = rules.bounds
     sensitive = rules.sensitive
     for id_, instruction, response, *raw in batch.select(rules.columns).iter_rows():
@@ -201,6 +235,10 @@ def _find_row_faults(
             yield Reject(id_, rule, found)
         elif "lengths" in rules.names and not least <= len(response) <= greatest:
             yield Reject(id_, "lengths", f"a response of {len(response):,} characters")
+        elif languages is not None and (
+            foreign := languages.find_foreign(instruction, response)
+        ):
+            yield Reject(id_, "language", foreign)
         elif index is not None and (match := index.find(instruction)):
             reason = (
                 f"{match.covered:.0%} of a prompt of {match.prompt.source}: "
