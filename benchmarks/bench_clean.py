@@ -1,17 +1,24 @@
 """Near-duplicates: 5,000 variants of Alpaca's rows planted behind it, and how many are found.
 
-    # or: python benchmarks/bench_clean.py [../shared/data/corpora/alpaca_data.json.gz]
+    # or: python benchmarks/bench_clean.py [--pairs] [FILE...]
     make bench-clean
 
 Variants are those of `benchmarks.row_generator`: case and punctuation, one word of the longest
-text, the order of the output's sentences. Where datasketch is installed, its MinHash LSH reads the
-same words with the same number of permutations, for the rows per second. Prints a line of JSON.
+text, the order of the output's sentences; and rows reworded by a table of synonyms, of which at
+least a twentieth of the words is another then. With `--pairs` the pairs that are found among the
+rows of some files are printed instead, to be read.
+
+For the rows per second, datasketch's MinHash LSH (the same words, as many permutations) and
+datatrove's MinHash (its own words and defaults, all four steps) read the first 5,000 rows where
+they are installed. Prints a line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,6 +28,7 @@ import numpy as np
 import polars as pl
 
 from row_generator import vary_row
+from tacos.config import IngestSettings
 from tacos.formats.reading import read_rows
 from tacos.methods.cleaning.near_duplicates import (
     BAND_WIDTH,
@@ -28,11 +36,32 @@ from tacos.methods.cleaning.near_duplicates import (
     NearDuplicateFinder,
     hash_words,
 )
+from tacos.methods.samples.sample_parsing import parse_sample_batch, samples_to_frame
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 ALPACA = DATA / "corpora" / "alpaca_data.json.gz"
 N_PLANTED = 5_000
-KINDS = ("case", "word", "order")
+N_TIMED = 5_000
+TEXTS = ("instruction", "response")
+KINDS = ("case", "word", "order", "paraphrase")
+LEAST_REWORDED = 0.05
+_SYNONYMS = """
+    create make, write compose, generate produce, describe depict, explain clarify, list enumerate,
+    find locate, identify spot, provide give, rewrite rephrase, important vital, help assist,
+    use employ, using with, used employed, large big, small little, many numerous, different various,
+    people persons, person individual, also too, because since, however but, such like, can could,
+    should ought, need require, needs requires, great excellent, good fine, new novel, old ancient,
+    quickly fast, begin start, ends stops, result outcome, results outcomes, allow let, allows lets,
+    increase raise, reduce lower, reducing lowering, increasing raising, ensure guarantee, way manner,
+    ways manners, often frequently, usually normally, main chief, difficult hard, easy simple,
+    children kids, job work, money funds, happy glad, sad unhappy, beautiful lovely, following next,
+    given stated, sentence phrase, story tale, improve better, show display, shows displays,
+    understand grasp, keep retain, buy purchase, choose pick, try attempt, essential crucial,
+    around about, including notably, more further, most nearly, by through, from out, very highly
+"""
+SYNONYMS = dict(pair.split() for pair in _SYNONYMS.split(","))
+"""Words and what stands for them in a reworded row; some fit loosely, which no rule here minds."""
+WORD = re.compile(r"(\w+)")
 Row = dict[str, str]
 
 
@@ -43,10 +72,29 @@ def plant_variants(rows: list[Row], seed: int = 1) -> list[tuple[str, Row]]:
     while len(planted) < N_PLANTED:
         kind = KINDS[len(planted) % len(KINDS)]
         row = rows[rng.integers(len(rows))]
-        varied = vary_row(row, kind, rng)
+        varied = reword(row) if kind == "paraphrase" else vary_row(row, kind, rng)
         if varied is not None and varied != row:
             planted.append((kind, varied))
     return planted
+
+
+def reword(row: Row) -> Row | None:
+    """The row with each word that has a synonym replaced; None where these are too few."""
+    n_words = 0
+    n_replaced = 0
+    reworded = {}
+    for name, text in row.items():
+        words = WORD.split(text)
+        replaced = [_replace_word(word) for word in words]
+        n_words += sum(word.isalnum() for word in words)
+        n_replaced += sum(map(str.__ne__, words, replaced))
+        reworded[name] = "".join(replaced)
+    return reworded if n_replaced >= LEAST_REWORDED * n_words else None
+
+
+def _replace_word(word: str) -> str:
+    synonym = SYNONYMS.get(word.lower(), word)
+    return synonym.capitalize() if word.istitle() else synonym
 
 
 def list_texts(rows: list[Row]) -> tuple[pl.Series, pl.Series]:
@@ -76,13 +124,67 @@ def time_datasketch(questions: pl.Series, answers: pl.Series) -> float | None:
     return len(texts) / (time.process_time() - start)
 
 
+def time_datatrove(questions: pl.Series, answers: pl.Series) -> float | None:
+    """Rows per second of CPU of datatrove's four steps; None where it is not installed."""
+    try:
+        from datatrove.data import Document
+        from datatrove.pipeline.dedup import (
+            MinhashDedupBuckets,
+            MinhashDedupCluster,
+            MinhashDedupFilter,
+            MinhashDedupSignature,
+        )
+    except ImportError:
+        return None
+    documents = [
+        Document(f"{question}\n{answer}", str(number))
+        for number, (question, answer) in enumerate(
+            zip(questions, answers, strict=True)
+        )
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        signatures, pairs, removed = (f"{folder}/{name}" for name in "spr")
+        sign = MinhashDedupSignature(signatures)
+        group = MinhashDedupBuckets(signatures, pairs)
+        start = time.process_time()
+        sign.run(documents)
+        for bucket in range(sign.config.num_buckets):
+            group.run(None, bucket, sign.config.num_buckets)
+        MinhashDedupCluster(pairs, removed).run()
+        kept = list(MinhashDedupFilter(removed).run(documents))
+        seconds = time.process_time() - start
+    assert len(kept) > len(documents) / 2
+    return len(documents) / seconds
+
+
+def print_pairs(files: list[Path]) -> None:
+    """The near-duplicates among the rows of files, each with the row that it repeats."""
+    texts = []
+    for file in files:
+        for batch in read_rows(file):
+            samples, _ = parse_sample_batch(batch, IngestSettings())
+            texts.append(samples_to_frame(samples).select("id", *TEXTS))
+    rows = pl.concat(texts)
+    finder = NearDuplicateFinder()
+    finder.add(rows["instruction"], rows["response"])
+    for found in finder.find():
+        print(f"--- similarity {found.similarity:.2f}")
+        for row in (found.original, found.row):
+            for text in rows.row(row):
+                print(text)
+
+
 def main() -> None:
     """Print recall by kind, the pairs that were not planted, and rows per second."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", nargs="?", default=ALPACA, type=Path)
+    parser.add_argument("files", nargs="*", default=[ALPACA], type=Path)
+    parser.add_argument("--pairs", action="store_true")
     options = parser.parse_args()
+    if options.pairs:
+        print_pairs(options.files)
+        return
     rows: list[Any] = [
-        row for batch in read_rows(options.file) for _, row in batch.rows
+        row for batch in read_rows(options.files[0]) for _, row in batch.rows
     ]
     planted = plant_variants(rows)
     questions, answers = list_texts([*rows, *(row for _, row in planted)])
@@ -96,13 +198,16 @@ def main() -> None:
     n_found = Counter(
         kind for number, (kind, _) in enumerate(planted, len(rows)) if number in found
     )
-    # A part is enough to time it.
-    of_datasketch = time_datasketch(questions.head(5_000), answers.head(5_000))
+    # A part is enough to time them.
+    timed = questions.head(N_TIMED), answers.head(N_TIMED)
+    of_datasketch = time_datasketch(*timed)
+    of_datatrove = time_datatrove(*timed)
     figures = {
         "recall": {kind: n_found[kind] / n_planted[kind] for kind in KINDS},
         "found among the rows themselves": sum(row < len(rows) for row in found),
         "rows per second of CPU": round(len(questions) / seconds),
         "datasketch, rows per second of CPU": of_datasketch and round(of_datasketch),
+        "datatrove, rows per second of CPU": of_datatrove and round(of_datatrove),
     }
     print(json.dumps(figures))
 

@@ -3,8 +3,8 @@
 A row is the multiset of its words, those of the question and of the answer apart, so neither case,
 punctuation nor the order of sentences counts. Rows that agree on a whole band of their MinHash
 (Broder, 1997; by the library rensa) are compared word by word: near-duplicates have a Jaccard
-similarity of at least `SIMILARITY`, of at least `SIDE_SIMILARITY` in question and answer each, and
-the same numbers: another number is another task.
+similarity of at least `SIMILARITY`, of at least `SIDE_SIMILARITY` in question and answer each, the
+same numbers, and the same signs (`SIGN`) in their questions: another number is another task.
 
 Words and bands lie in temporary files, 4 bytes per word and 160 per row. Memory: 40 bytes per row,
 and 30 for each band that a row shares.
@@ -37,6 +37,8 @@ CHUNK = 10_000
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}"
 WORD = rf"[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}--[{_UNSPACED}]]+"
 NUMBER = r"^\p{N}+$"
+SIGN = r"[<>=+%&|^{}]"
+"""Signs of sums and code. Those of a question count as numbers do: another sign, another task."""
 # Two bits of a word's hash say what it is.
 IS_NUMBER = 1
 IS_ANSWER = 2
@@ -136,14 +138,18 @@ def hash_words(
     """
     n_rows = len(instructions)
     sides = []
-    for texts, is_answer in ((instructions, 0), (responses, IS_ANSWER)):
-        found = texts.fill_null("").str.to_lowercase().str.extract_all(WORD)
+    for texts, pattern, kind in (
+        (instructions, WORD, 0),
+        (instructions, SIGN, IS_NUMBER),
+        (responses, WORD, IS_ANSWER),
+    ):
+        found = texts.fill_null("").str.to_lowercase().str.extract_all(pattern)
         n_words = found.list.len().to_numpy()
         owners = np.repeat(np.arange(n_rows), n_words)
         flat = found.filter(found.list.len() > 0).explode()
         is_number = flat.str.contains(NUMBER).to_numpy().astype(np.uint64)
         hashes = flat.hash(SEED).to_numpy() & np.uint64(0xFFFFFFFFFFFFFFFC)
-        sides.append((owners, hashes | is_number | np.uint64(is_answer)))
+        sides.append((owners, hashes | is_number | np.uint64(kind)))
     owners = np.concatenate([owner for owner, _ in sides])
     hashes = np.concatenate([side for _, side in sides])
     words = _tell_occurrences_apart(owners, hashes)

@@ -55,6 +55,24 @@ def test_other_tasks_are_none(question: str, answer: str) -> None:
     assert find((QUESTION, ANSWER), (question, answer)) == []
 
 
+@pytest.mark.parametrize(
+    "code, other",
+    [
+        ("if (n <= 1) return n;", "if (n >= 1) return n;"),
+        ("def f(n): return n + n", "function f(n) { return n + n }"),
+        ("x = a + b", "x = a"),
+    ],
+)
+def test_another_sign_in_the_code_of_a_question_is_another_task(
+    code: str,
+    other: str,
+) -> None:
+    question = f"Find and mend the error in the following code of a function: {code}"
+    repeated = question.replace("mend", "repair")
+    assert find((question, ANSWER), (question.replace(code, other), ANSWER)) == []
+    assert len(find((question, ANSWER), (repeated, ANSWER))) == 1
+
+
 def test_a_near_duplicate_of_a_dropped_row_names_the_first() -> None:
     found = find(
         (QUESTION, ANSWER), (f"{QUESTION} Now", ANSWER), (f"{QUESTION} now", ANSWER)
