@@ -331,3 +331,41 @@ def test_a_dry_run_counts_new_rows_only(tmp_path: Path, server: FaultServer) -> 
     steps = {step.artifact: step for step in forecast_run(NEW, chosen)}
     assert steps["tags"].n_questions == len(NEW)
     assert server.asked.total() == n_before
+
+
+def test_requests_of_an_extended_run_are_about_new_rows(
+    tmp_path: Path, server: FaultServer
+) -> None:
+    """The way by exchange files: the run has read its rows, and says what it asks next."""
+    sets = ("normalise.encoder=static",)
+    ledger = tmp_path / "ledger.sqlite"
+
+    def read_rows(name: str, data: Any, runs: tuple[Path, ...] = ()) -> Path:
+        run_selection(
+            data,
+            build_settings(server, *sets, runs=runs, renew=True),
+            OutputTargets(run=tmp_path / name),
+            ledger=ledger,
+            workers=1,
+            until="ingest" if runs else "tag",
+        )
+        return tmp_path / name
+
+    old = read_rows("old", OLD)
+    ledger.unlink()
+    more = read_rows("more", NEW, (old,))
+    pending = tacos.requests(more, ledger=ledger)
+    assert pending is not None
+    assert (pending.artifact, len(pending.open)) == ("tags", len(NEW))
+
+
+def test_rows_of_a_run_by_another_judge_compete_as_new_ones(
+    tmp_path: Path, server: FaultServer
+) -> None:
+    select(tmp_path, "one", OLD, build_settings(server))
+    select(tmp_path, "two", NEW, build_settings(server, "judge.temperature=0.5"))
+    runs = (tmp_path / "one", tmp_path / "two")
+    done = select(tmp_path, "both", [], build_settings(server, runs=runs))
+    scored = set(pl.read_parquet(done.artifacts["scores/3"].parts)["id"])
+    assert any(id_.startswith("data~2:") for id_ in scored)
+    assert done.artifacts["tags"].manifest["notes"]["n_asked"] == 0

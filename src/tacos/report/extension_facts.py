@@ -35,6 +35,7 @@ def summarise_extension(
 
 def describe_extension(figures: Mapping[str, Any]) -> str:
     """The figures in one sentence or two."""
+    # Runs are told by their folders, as a user names them.
     runs = " and ".join(figures["runs"])
     text = f"{figures['n_known']:,} rows of {runs}, {figures['n_new']:,} new"
     if figures["n_removed"]:

@@ -169,10 +169,12 @@ def open_source(
                 "another run (--run)"
             )
     files = [_list_files(run) for run in runs]
+    # Without data, the runs alone are merged.
     is_empty = data is None or (isinstance(data, list | tuple) and not data)
     new = None
     if not is_empty:
         new = _name_data(sources.open_source(data, directory), files)
+    # Only files can be given again: Python data have no name.
     given = set(new.names) if new and new.files else set()
     taken: set[str] = set()
     old = []

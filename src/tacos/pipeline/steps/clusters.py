@@ -139,7 +139,7 @@ def _measure_distances(
     ordered = clusters.sort("cluster")["centre"].to_list()
     centres = np.array(ordered, np.float32)
     distance = kmeans_clusters.measure_distances(vectors, centres)
-    known_ids = list_known_ids(tables, first_run=True)
+    known_ids = list_known_ids(tables)
     is_known = drawn["id"].is_in(known_ids.implode()).to_numpy()
     figures: dict[str, Any] = {}
     for name, is_one in (("old", is_known), ("new", ~is_known)):

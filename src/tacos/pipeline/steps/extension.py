@@ -6,6 +6,7 @@ there only in a run that extends others.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
@@ -15,6 +16,8 @@ from tacos.pipeline.steps.pool import Tables
 from tacos.records import KNOWN, StageOutput
 
 PRESENT = "__present"
+FIRST_RUN = (0,)
+"""The number of the run whose vocabulary and clusters stay."""
 
 
 def recognise_samples(
@@ -67,11 +70,7 @@ def read_old_rows(
     )
 
 
-def list_known_ids(tables: Tables, *, first_run: bool = False) -> pl.Series:
-    """The ids of the samples that an extended run has; of `first_run` only those that the first one
-    has.
-    """
+def list_known_ids(tables: Tables, runs: Collection[int] = FIRST_RUN) -> pl.Series:
+    """The ids of the samples that these extended runs have, by number."""
     known = tables["known"].scan().select("id", "run")
-    if first_run:
-        known = known.filter(pl.col("run") == 0)
-    return known.collect()["id"]
+    return known.filter(pl.col("run").is_in(list(runs))).collect()["id"]

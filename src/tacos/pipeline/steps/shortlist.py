@@ -81,7 +81,8 @@ def make_shortlist(
             kept,
             dropped,
             old,
-            list_known_ids(tables),
+            # Rows that another judge has judged are new to this one.
+            list_known_ids(tables, old["run"].unique().to_list()),
             samples.select("id", "position"),
             homes=settings.cluster.membership == "home",
         )

@@ -212,7 +212,7 @@ def _extend_vocabulary(
     table: Any = tables["old_vocabulary"]
     old = add_missing_columns(table.scan().collect(), VOCABULARY)
     alpha = table.manifest["notes"]["alpha"]
-    known_ids = list_known_ids(tables, first_run=True)
+    known_ids = list_known_ids(tables)
     known = published_vocabulary.publish_vocabulary(
         old,
         len(known_ids),
