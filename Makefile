@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-close test-slow test-llm-server check docs format bench wheel clean
+.PHONY: help setup demo test test-close test-slow fuzz test-llm-server check docs format bench wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -35,6 +35,9 @@ test-close: setup build/close/ready  ## run the tests that need the weights of S
 
 test-slow: setup  ## run the tests that take minutes
 	$(BIN)/pytest -m slow
+
+fuzz: setup  ## read 10,000 spoilt files of every format and layout
+	$(BIN)/python -m tests.fuzz.files 10000
 
 test-llm-server: setup  ## test against a real llama.cpp server, built once
 	$(UV) run --frozen --with 'gguf>=0.17' --with pip --with cmake --with ninja python scripts/llm_server.py check

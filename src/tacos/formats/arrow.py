@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from tacos.errors import InputError
-from tacos.formats.arrow_rows import check_names
+from tacos.formats.arrow_rows import check_batch, check_names
 from tacos.formats.detection import ARROW_FILE
 from tacos.formats.parquet import cut_tables, explain_unreadable
 
@@ -112,7 +112,7 @@ def _iterate_stream(content: Any, name: str) -> Iterator[pa.RecordBatch]:
     """The batches of a stream."""
     reader = pa.ipc.open_stream(content)
     check_names(reader.schema, name)
-    yield from reader
+    yield from map(check_batch, reader)
 
 
 def _iterate_file(source: Path, name: str) -> Iterator[pa.RecordBatch]:
@@ -121,7 +121,7 @@ def _iterate_file(source: Path, name: str) -> Iterator[pa.RecordBatch]:
         reader = pa.ipc.open_file(content)
         check_names(reader.schema, name)
         for number in range(reader.num_record_batches):
-            yield reader.get_batch(number)
+            yield check_batch(reader.get_batch(number))
 
 
 def _cut_batches(

@@ -58,6 +58,16 @@ def check_names(schema: pa.Schema, name: str) -> None:
             )
 
 
+def check_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, if its lengths, offsets and texts are what they should be.
+
+    pyarrow takes on trust what a file says of itself: the offsets of a damaged one lead out of
+    memory, and bytes that are not UTF-8 are no text. Raises `pa.ArrowInvalid`.
+    """
+    batch.validate(full=True)
+    return batch
+
+
 def list_rows(table: pa.Table) -> list[Row]:
     """The rows of a table, fields in its order. Times beyond Python's are ISO 8601 texts, maps are
     dicts, or lists of pairs where a key repeats.

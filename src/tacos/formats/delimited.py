@@ -14,6 +14,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import chain
 from typing import Any, Literal
 
@@ -50,7 +51,7 @@ def read_delimited(
         if isinstance(values, str):
             yield MalformedRow(line, f"malformed CSV: {values}", "")
         elif values == header:
-            yield MalformedRow(line, "the header again", ",".join(values))
+            yield _reject_values(line, "the header again", values)
         elif values:
             yield _build_row(header, values, line)
 
@@ -124,6 +125,8 @@ def _encode_cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
+    if isinstance(value, Decimal):
+        return str(value)
     return encode_json_value(value).decode()
 
 
@@ -170,6 +173,8 @@ def _check_header(header: list[str] | str | None, name: str) -> list[str]:
         raise InputError(
             f"{name}: the header is malformed ({header}); fix the first line"
         )
+    if not _is_text(header):
+        raise InputError(f"{name}: the header is not UTF-8: convert the file to it")
     uses = Counter(header)
     repeated_columns = [column for column in header if uses[column] > 1]
     if repeated_columns:
@@ -191,12 +196,26 @@ def _build_row(
     n_columns = len(header)
     if n_fields != n_columns:
         problem = f"{n_fields} fields where the header has {n_columns}"
-        return MalformedRow(line, problem, ",".join(values))
-    # Bytes that are not UTF-8 are lone surrogates by now (`_decode_lines`): they cannot be encoded.
+        return _reject_values(line, problem, values)
+    if not _is_text(values):
+        return _reject_values(line, "not UTF-8", values)
+    return dict(zip(header, values, strict=True))
+
+
+def _is_text(values: list[str]) -> bool:
+    """Whether all values were UTF-8: other bytes are lone surrogates by now (`_decode_lines`)."""
     try:
         "".join(values).encode()
     except UnicodeEncodeError:
-        joined = ",".join(values)
-        text = joined.encode("utf-8", "replace").decode()
-        return MalformedRow(line, "not UTF-8", text)
-    return dict(zip(header, values, strict=True))
+        return False
+    return True
+
+
+def _reject_values(
+    line: int,
+    problem: str,
+    values: list[str],
+) -> MalformedRow:
+    """A malformed row with its text, in which bytes that are not UTF-8 become question marks."""
+    text = ",".join(values).encode("utf-8", "replace").decode()
+    return MalformedRow(line, problem, text)

@@ -6,6 +6,7 @@ of JSON Lines, objects printed over several lines, and files whose suffix says n
 
 from __future__ import annotations
 
+import codecs
 from pathlib import PurePath
 from typing import Literal
 
@@ -105,7 +106,7 @@ def detect_container(head: bytes, name: str) -> Container:
 
     # Brackets say more than the suffix does.
     if text.startswith(b"["):
-        return "lines" if _has_list_per_line(text) else "array"
+        return "lines" if _has_list_per_line(text, kind) else "array"
     if text.startswith(b"{"):
         if _has_object_per_line(text, kind):
             return "lines"
@@ -134,10 +135,16 @@ def _has_object_per_line(text: bytes, kind: Kind) -> bool:
     return first_line.strip() != b"{"
 
 
-def _has_list_per_line(text: bytes) -> bool:
+def _has_list_per_line(text: bytes, kind: Kind) -> bool:
     """Whether text that begins with "[" has one list per line, each of them a row."""
     first_line, _, rest = text.partition(b"\n")
-    return rest.lstrip().startswith(b"[") and _is_complete_json(first_line)
+    # Files joined by `cat` have byte order marks in their middle.
+    second_line = rest.lstrip().removeprefix(codecs.BOM_UTF8)
+    if not second_line.startswith(b"["):
+        return False
+    # A malformed first line of JSON Lines, unless a list over several lines begins there.
+    is_closed = kind == "lines" and first_line.rstrip().endswith(b"]")
+    return is_closed or _is_complete_json(first_line)
 
 
 def _is_complete_json(line: bytes) -> bool:

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from tacos.errors import InputError
 from tacos.formats.compression import (
     convert_to_utf8,
     decompress_chunks,
@@ -31,6 +32,10 @@ FORMAT_NAMES = {
 """Container of `tacos.formats.detection` -> what people call it."""
 
 
+MAX_BLANK = 1 << 26
+"""Bytes of blanks at most before the first row (64 MiB)."""
+
+
 class FileFormat(NamedTuple):
     """What a file is; "" for no compression, and for an encoding that is not text or is UTF-8."""
 
@@ -53,24 +58,36 @@ def identify_file(path: Path, name: str) -> FileFormat:
     with open_input(path) as file:
         # Compression shows in the bytes as they are, the format in what they hold.
         compression = identify_compression(file.peek(8))  # type: ignore[attr-defined]
-        head, _ = peek_chunk(decompress_chunks(file, name))
+        head, _ = peek_chunk(decompress_chunks(file, name), name)
     refuse_stand_in(head, name)
     if is_parquet(head, name):
         return FileFormat("Parquet", compression)
     if is_arrow(head):
         return FileFormat("Arrow", compression)
-    text, _ = peek_chunk(convert_to_utf8([head], name))
+    text, _ = peek_chunk(convert_to_utf8([head], name), name)
     container = detect_container(text, name)
     return FileFormat(FORMAT_NAMES[container], compression, identify_encoding(head))
 
 
-def peek_chunk(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """What comes up to the first chunk that is not blank, and all chunks again."""
+def peek_chunk(
+    chunks: Iterator[bytes],
+    name: str,
+) -> tuple[bytes, Iterator[bytes]]:
+    """What comes up to the first chunk that is not blank, and all chunks again. Raises `InputError`
+    for a file that begins with more blanks than are kept.
+    """
     head: list[bytes] = []
+    n_bytes = 0
     # Chunks of blanks alone say nothing about the format.
     for chunk in chunks:
         head.append(chunk)
+        n_bytes += len(chunk)
         if chunk.strip():
             break
+        if n_bytes > MAX_BLANK:
+            raise InputError(
+                f"{name} begins with more than {MAX_BLANK >> 20} MiB of blanks: "
+                "remove them, or fetch the file again"
+            )
     every_chunk = chain(head, chunks)
     return b"".join(head), every_chunk

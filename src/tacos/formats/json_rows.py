@@ -30,7 +30,8 @@ HUGE = float(1 << 63)
 """orjson reads integers from about here on as floats."""
 LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15}|[eE][+-]?[0-9]{3}")
 """Every number with up to 15 digits and a small exponent survives as a double."""
-LINE_END = re.compile(rb"\s*[\r\n]\s*")
+STRING_OR_CONSTANT = re.compile(rb"""("(?:[^"\\]|\\.)*")|-?Infinity|NaN""", re.DOTALL)
+"""A text, in group 1, or what Python writes for a number that is none."""
 JSON_TYPES = {
     list: "a list",
     str: "a text",
@@ -56,6 +57,7 @@ def parse_json_row(piece: RowText) -> Item:
     try:
         value = orjson.loads(text)
     except ValueError as error:
+        text = _write_null(text)
         value = _parse_lenient(text)
         if value is None:
             problem = _explain_malformed(text, error)
@@ -77,7 +79,7 @@ def parse_json_row(piece: RowText) -> Item:
 
 def decode_rows(rows: Iterable[RawRow]) -> list[Mapping[str, Any]]:
     """Rows as mappings."""
-    return [row if isinstance(row, Mapping) else decode_row(row) for row in rows]
+    return [row if isinstance(row, Mapping) else decode_exactly(row) for row in rows]
 
 
 def decode_row(text: bytes | str) -> Row:
@@ -94,6 +96,19 @@ def decode_row(text: bytes | str) -> Row:
         with suppress(RecursionError):
             row = json.loads(text, parse_int=_parse_integer)
     return row
+
+
+def decode_exactly(text: bytes | str) -> Row:
+    """The values of a row that was read before, with every digit: what no double is becomes a
+    `Decimal`, so that an answer of 1e-400 is not read as 0.
+    """
+    encoded = text if isinstance(text, bytes) else text.encode()
+    # The standard library cannot read as deep as orjson.
+    with suppress(RecursionError):
+        if LONG_NUMBER.search(encoded) is not None:
+            row: Row = _load_exactly(encoded)
+            return row
+    return decode_row(text)
 
 
 def encode_json_row(row: RawRow) -> bytes:
@@ -168,37 +183,44 @@ def _shorten_json_error(error: ValueError) -> str:
     return "not UTF-8" if "UTF-8" in reason else reason
 
 
+def _write_null(text: bytes) -> bytes:
+    """The text with null in place of NaN and Infinity, as Python writes them."""
+    if b"NaN" not in text and b"Infinity" not in text:
+        return text
+    return STRING_OR_CONSTANT.sub(_keep_string, text)
+
+
+def _keep_string(match: re.Match[bytes]) -> bytes:
+    return match[1] or b"null"
+
+
 def _parse_lenient(text: bytes) -> Row | None:
-    """A row that only the standard library reads: one with NaN or Infinity, as Python writes them,
-    with null in their place, or with a number that is infinite as a double.
-    """
-    has_constants = b"NaN" in text or b"Infinity" in text
-    if not has_constants and LONG_NUMBER.search(text) is None:
+    """A row that had NaN or Infinity, or one with a number that is infinite as a double."""
+    with suppress(ValueError):
+        row = orjson.loads(text)
+        return row if isinstance(row, dict) else None
+    if LONG_NUMBER.search(text) is None:
         return None
     try:
-        row = json.loads(
-            text,
-            parse_constant=lambda constant: None,
-            parse_int=_parse_integer,
-        )
+        row = _load_exactly(text)
         # Fails on lone surrogates: they are not text.
-        json.dumps(row, ensure_ascii=False).encode()
-        if not has_constants and isinstance(row, dict):
-            return WrittenRow(row, _join_lines(text))
+        json.dumps(row, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) else None
+    return WrittenRow(row, _join_lines(text)) if isinstance(row, dict) else None
 
 
 def _keep_text(text: bytes) -> WrittenRow:
-    """The row with its text, whose numbers and keys its values cannot hold."""
+    """The row with its text, whose numbers and keys JSON parsers would not all keep."""
     written = _join_lines(text)
-    return WrittenRow(decode_row(written), written)
+    return WrittenRow(decode_exactly(written), written)
 
 
 def _join_lines(text: bytes) -> str:
     """The same JSON on one line: strings hold no line ends, only their escapes."""
-    return LINE_END.sub(b"", text.strip()).decode()
+    # bytes.splitlines() splits at line ends alone, not at what else ends a line of a text.
+    lines = [line.strip() for line in text.splitlines()]
+    return b"".join(lines).decode()
 
 
 def _may_lose(row: Row, text: bytes) -> bool:
@@ -261,6 +283,30 @@ def _keeps_everything(text: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return n_lost == 0
+
+
+def _load_exactly(text: bytes) -> Any:
+    """JSON with every digit. Raises `ValueError`, or `RecursionError`."""
+    return json.loads(text, parse_int=_parse_digits, parse_float=_parse_decimal)
+
+
+def _parse_digits(written: str) -> int | Decimal:
+    """An integer; of more than 4,300 digits, which Python refuses, a `Decimal`."""
+    try:
+        return int(written)
+    except ValueError:
+        return Decimal(written)
+
+
+def _parse_decimal(written: str) -> float | Decimal | str:
+    """A number with a point or an exponent; one that no `Decimal` holds as it is written."""
+    number = float(written)
+    if _is_exact(written, number):
+        return number
+    try:
+        return Decimal(written)
+    except InvalidOperation:
+        return written
 
 
 def _parse_integer(written: str) -> int | float:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tacos.errors import InputError, OutputError
-from tacos.formats.arrow_rows import check_names
+from tacos.formats.arrow_rows import check_batch, check_names
 from tacos.formats.json_rows import decode_rows
 from tacos.formats.rows import RawRow, list_columns
 
@@ -25,6 +26,10 @@ ROWS_OF_GROUP = 50_000
 """Rows of a row group that is written."""
 BATCH_BYTES = 1 << 24
 """Of a batch that is read, however few rows that are."""
+MAX_DEPTH = 60
+"""Levels of lists and objects within one another; Arrow has 64 of types."""
+MAX_FIELDS = 2_000
+"""Fields of the objects of a column; each object has all of them in Parquet."""
 READ_SIZE = 1 << 20
 """Bytes of a column that are read at a time. Nothing is read ahead: no row group is held whole."""
 
@@ -43,7 +48,7 @@ def read_parquet(
             file = pq.ParquetFile(content, buffer_size=READ_SIZE, pre_buffer=False)
             check_names(file.schema_arrow, name)
             batch_size = _limit_batch(file.metadata, batch_size)
-            batches = file.iter_batches(batch_size)
+            batches = map(check_batch, file.iter_batches(batch_size))
             tables = (pa.Table.from_batches([batch]) for batch in batches)
             yield from cut_tables(tables, batch_size)
     except (pa.ArrowException, OSError) as error:
@@ -157,11 +162,89 @@ def build_table(rows: Iterable[RawRow]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _build_column(name: str, values: list[Any]) -> pl.Series:
-    """One column. Raises `OutputError` for values of several types."""
+def _build_series(name: str, values: list[Any]) -> pl.Series:
+    """One column; raises what polars or pyarrow raises for values of several types."""
     try:
-        series = pl.Series(name, values, strict=True)
-    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        return pl.Series(name, values, strict=True)
+    except (TypeError, pl.exceptions.PolarsError):
+        if not any(isinstance(value, list | Mapping) for value in values):
+            raise
+    # pyarrow finds the type of a nested field also where the first row has null.
+    return pl.Series(name, pa.array(values))
+
+
+def _fill_fields(name: str, values: list[Any]) -> list[Any]:
+    """The values, whose objects have the fields of all objects in their place: polars keeps those
+    of the first object alone. Raises `OutputError` where there are too many fields.
+    """
+    objects = [value for value in values if isinstance(value, Mapping)]
+    lists = [value for value in values if isinstance(value, list)]
+    if objects:
+        filled = iter(_fill_objects(name, objects))
+        return [next(filled) if isinstance(each, Mapping) else each for each in values]
+    if lists:
+        items = iter(_fill_fields(name, list(chain.from_iterable(lists))))
+        return [
+            list(islice(items, len(each))) if isinstance(each, list) else each
+            for each in values
+        ]
+    return values
+
+
+def _fill_objects(
+    name: str,
+    objects: Sequence[Mapping[str, Any]],
+) -> Sequence[Mapping[str, Any]]:
+    """The objects with the same fields each."""
+    fields = list_columns(objects)
+    if not fields:
+        return objects
+    if len(fields) > MAX_FIELDS:
+        raise OutputError(
+            f"Parquet cannot store the column {name!r}, whose objects have more than "
+            f"{MAX_FIELDS:,} different fields: write .jsonl instead"
+        )
+    columns = []
+    for field in fields:
+        values = [each.get(field) for each in objects]
+        columns.append(_fill_fields(name, values))
+    return [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a value is nested deeper than Arrow can hold."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for each in level for inner in _list_inner(each)]
+        if not level:
+            return False
+    return True
+
+
+def _list_inner(value: Any) -> Iterable[Any]:
+    """The values within an object or a list."""
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _build_column(name: str, values: list[Any]) -> pl.Series:
+    """One column. Raises `OutputError` for values of several types, or nested too deeply."""
+    if any(_is_deep(value) for value in values):
+        raise OutputError(
+            f"Parquet cannot store the column {name!r}, which is nested more than {MAX_DEPTH} "
+            "levels deep: write .jsonl instead"
+        )
+    try:
+        series = _build_series(name, _fill_fields(name, values))
+    # A decimal of too many digits is a RuntimeError to polars.
+    except (
+        TypeError,
+        OverflowError,
+        RuntimeError,
+        pl.exceptions.PolarsError,
+        pa.ArrowException,
+    ):
         type_names = {type(value).__name__ for value in values if value is not None}
         types = " and ".join(sorted(type_names))
         raise OutputError(

@@ -251,13 +251,13 @@ def _read_stream(
 ) -> Iterator[RowBatch]:
     """Batches of a stream, whatever its format."""
     decompressed = decompress_chunks(file, name)
-    head, chunks = peek_chunk(decompressed)
+    head, chunks = peek_chunk(decompressed, name)
     refuse_stand_in(head, name)
     if is_parquet(head, name) or is_arrow(head):
         tables = _read_table_stream(chunks, head, name, batch_size)
         yield from _number_tables(name, tables)
         return
-    head, chunks = peek_chunk(convert_to_utf8(chunks, name))
+    head, chunks = peek_chunk(convert_to_utf8(chunks, name), name)
     container = detect_container(head, name)
     counted = _CountedChunks(chunks)
     rows = _parse_text_rows(iter(counted), container, name)

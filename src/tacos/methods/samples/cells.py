@@ -17,6 +17,8 @@ from typing import Any
 
 import orjson
 
+MAX_REASON = 400
+"""Characters of a reason; names of columns that it quotes may be of any length."""
 N_SHOWN = 40
 """Characters of an unknown role or part that its reason quotes."""
 TEXT_PARTS = (
@@ -106,8 +108,9 @@ class UnusableRow(Exception):
         failure: bool = True,
     ) -> None:
         super().__init__(reason)
-        # A role or a column that it quotes may have several lines.
-        self.reason = " ".join(reason.splitlines())
+        # A role or a column that it quotes may have several lines, or be as long as a text.
+        line = " ".join(reason.splitlines())
+        self.reason = line if len(line) <= MAX_REASON else f"{line[:MAX_REASON]}..."
         self.failure = failure
 
 

@@ -341,7 +341,7 @@ def _read_instance_turns(
     shape: RowLayout,
 ) -> list[Turn]:
     """An instance of a self-instruct task: one input row gives one output row."""
-    instance = choose_instance(row[shape.response])
+    instance = choose_instance(list_instances(row[shape.response]))
     instruction = cell_to_text(row[shape.instruction], shape.instruction)
     question = join_instruction_and_input(instruction, instance.get("input"), "input")
     output = instance.get("output")
@@ -352,12 +352,19 @@ def _read_instance_turns(
     ]
 
 
+def list_instances(value: Any) -> Any:
+    """The instances of a task; tables have them as JSON. Raises `UnusableRow`."""
+    if isinstance(value, str) and not is_blank(value):
+        return load_json_cell(value, "instances")
+    return value
+
+
 def choose_instance(instances: Any) -> dict[str, Any]:
     """The first instance of a self-instruct task that has an output, or else the first.
 
     Raises `UnusableRow` where there is none.
     """
-    if instances is None:
+    if is_blank(instances):
         raise UnusableRow("no answer of an assistant", failure=False)
     if not isinstance(instances, list):
         raise UnusableRow("instances is not a list of objects")

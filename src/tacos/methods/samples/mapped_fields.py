@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tacos.config import IngestSettings
+from tacos.methods.samples.cells import UnusableRow, load_json_cell, render_json
 
 Row = Mapping[str, Any]
 ABSENT = object()
@@ -98,7 +99,8 @@ def _follow_path(row: Row, path: str) -> Any:
 
 
 def _take_step(value: Any, step: str) -> Any:
-    """A field of an object, or an item of a list by its number."""
+    """A field of an object, or an item of a list by its number; tables have both as JSON."""
+    value = _decode_json(value)
     if isinstance(value, Mapping):
         return value.get(step, ABSENT)
     is_list = isinstance(value, list | tuple)
@@ -107,17 +109,32 @@ def _take_step(value: Any, step: str) -> Any:
     return ABSENT
 
 
+def _decode_json(value: Any) -> Any:
+    """The object or list of a text that is its JSON; anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return load_json_cell(value, "the field")
+    except UnusableRow:
+        return value
+
+
 def _set_value(
-    row: Any,
+    holder: Any,
     steps: Sequence[str],
     value: Any,
 ) -> None:
     """Put a value where a path leads to; where it leads nowhere, nothing is changed."""
-    *before, last = steps
-    place = row
-    for step in before:
-        place = _take_step(place, step)
-    if isinstance(place, dict) and last in place:
-        place[last] = value
-    elif isinstance(place, list) and _take_step(place, last) is not ABSENT:
-        place[int(last)] = value
+    step, *below = steps
+    inner = _take_step(holder, step)
+    if inner is ABSENT:
+        return
+    if below:
+        decoded = _decode_json(inner)
+        _set_value(decoded, below, value)
+        # JSON stays JSON.
+        value = inner if decoded is inner else render_json(decoded)
+    if isinstance(holder, dict):
+        holder[step] = value
+    elif isinstance(holder, list):
+        holder[int(step)] = value

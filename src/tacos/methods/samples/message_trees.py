@@ -10,11 +10,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tacos.methods.samples.cells import read_number
+from tacos.methods.samples.cells import UnusableRow, load_json_cell, read_number
 
 Message = Mapping[str, Any]
 
 REPLIES = "replies"
+
+
+def decode_tree(value: Any) -> Any:
+    """The tree in a text that is its JSON, as tables have it; anything else as it is."""
+    may_be_tree = isinstance(value, str) and f'"{REPLIES}"' in value
+    if not may_be_tree or not value.lstrip().startswith("{"):
+        return value
+    try:
+        return load_json_cell(value, "the tree")
+    except UnusableRow:
+        return value
 
 
 def is_message_tree(value: Any) -> bool:

@@ -155,9 +155,11 @@ def is_object_of_lists(value: Any) -> bool:
     >>> is_object_of_lists({"from": ["human", "gpt"], "value": ["Hi.", "Hello."]})
     True
     """
-    if not isinstance(value, Mapping) or len(value) < 2:
+    if not isinstance(value, Mapping):
         return False
-    columns = list(value.values())
+    columns = list(_list_columns(value).values())
+    if len(columns) < 2:
+        return False
     if not all(isinstance(column, list | tuple) for column in columns):
         return False
     lengths = {len(column) for column in columns}
@@ -310,11 +312,17 @@ def _read_exchange(message: Message, number: int) -> Iterator[PlacedTurn]:
         )
 
 
+def _list_columns(value: Message) -> dict[Any, Any]:
+    """The fields that hold something: in Parquet, one that another row has is null in this one."""
+    return {name: column for name, column in value.items() if column is not None}
+
+
 def _list_numbered_turns(value: Message) -> Sequence[Any]:
     """The messages of an object of turns {turn_1, turn_2, ...} or of lists, or a single one."""
     if is_object_of_lists(value):
-        rows = zip(*value.values(), strict=True)
-        return [dict(zip(value, row, strict=True)) for row in rows]
+        columns = _list_columns(value)
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
     numbers = {}
     for key in value:
         name = str(key).lower()

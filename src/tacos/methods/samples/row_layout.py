@@ -32,7 +32,7 @@ from tacos.methods.samples.column_names import (
     list_found_columns,
     normalise_name,
 )
-from tacos.methods.samples.message_trees import is_message_tree
+from tacos.methods.samples.message_trees import decode_tree, is_message_tree
 from tacos.methods.samples.messages import (
     JSON_START,
     ends_with_question,
@@ -254,7 +254,7 @@ def get_tree(row: Row, layout: RowLayout) -> Any:
     """The first message of a tree: in a column, or the row itself."""
     if normalise_name(layout.instruction) in REPLIES:
         return row
-    return row[layout.instruction]
+    return decode_tree(row[layout.instruction])
 
 
 def _lacks_value(row: Row, layout: RowLayout) -> bool:

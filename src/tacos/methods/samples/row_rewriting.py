@@ -26,6 +26,7 @@ from tacos.methods.samples.cells import (
 from tacos.methods.samples.conversations import (
     choose_instance,
     keep_answered_turns,
+    list_instances,
     read_input,
     read_turns,
 )
@@ -119,7 +120,7 @@ def rewrite_row(
         )
     elif layout.format == "self-instruct":
         row[layout.instruction] = instruction
-        choose_instance(row[layout.response])["output"] = response
+        row[layout.response] = _replace_output(row[layout.response], response)
     else:
         row[layout.instruction] = _replace_last_texts(
             row[layout.instruction],
@@ -142,7 +143,7 @@ def _read_input(
 ) -> str:
     """The text of a row's input; "" if there is none or it only says so."""
     if layout.format == "self-instruct":
-        instance = choose_instance(row[layout.response])
+        instance = choose_instance(list_instances(row[layout.response]))
         text = cell_to_text(instance.get("input"), "input")
     else:
         text = read_input(row, layout)
@@ -182,6 +183,13 @@ def _replace_columns(
         )
     else:
         row[layout.instruction] = instruction
+
+
+def _replace_output(value: Any, response: str) -> Any:
+    """The instances of a task (a list, or its JSON) with another output in the one that is read."""
+    instances = list_instances(value)
+    choose_instance(instances)["output"] = response
+    return render_json(instances) if isinstance(value, str) else instances
 
 
 def _replace_last_texts(
