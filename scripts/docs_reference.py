@@ -195,5 +195,20 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Called by mkdocs: links to files of the repository lead to the pages that show them."""
+    place = Path("docs", page.file.src_uri).parent
+
+    def lead_to_page(link: re.Match[str]) -> str:
+        file = os.path.normpath(place / link[1])
+        shown = {source: name for name, source in COPIES.items()}.get(file)
+        if shown is None:
+            return link[0]
+        target = os.path.relpath(Path("docs", shown), place)
+        return f"]({target}"
+
+    return re.sub(r"\]\((\.\./[^()#\s]+\.md)", lead_to_page, markdown)
+
+
 if __name__ == "__main__":
     print(PAGES[sys.argv[1]]())

@@ -331,7 +331,8 @@ def test_a_row_left_out_is_told_its_rank_the_cut_off_and_why(
     assert len(left_out) > 60
     form = re.compile(
         r"dropped: not shortlisted \(rule stratified\): rank \d+ of \d+ in cluster \d+ by the "
-        r"embedded judge's grade \((?P<grade>[\d.]+)\), and \d+ of its \d+ rows were; the cut-off "
+        r"embedded judge's grade for the shortlist, 82% value and 18% correctness "
+        r"\((?P<grade>[\d.]+)\), and \d+ of its \d+ rows were; the cut-off "
         r"was (?P<cut>[\d.]+) \(below it only the best of each cluster and length entered\); "
         r"(no fault is likely|likely faults, with their probabilities: .*)"
     )

@@ -280,9 +280,9 @@ def test_the_summary_says_what_was_read(tmp_path: Path) -> None:
     }
     lines = dict(format_summary(done.summary))
     assert lines["read as"] == (
-        "problem -> solution (3 rows); conversations (1 rows); "
-        "instruction -> output (1 rows); speakers: gpt as assistant, human as user; "
-        "the first of several answers in output (1 rows)"
+        "problem -> solution (3 rows); conversations (1 row); "
+        "instruction -> output (1 row); speakers: gpt as assistant, human as user; "
+        "the first of several answers in output (1 row)"
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from tacos.cli.shared import console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.counts import count_words
 from tacos.methods.cleaning.rules import PRESETS, RULES
 from tacos.workflows import clean as workflow
 from tacos.workflows.clean import Cleaning
@@ -114,7 +115,10 @@ def _print_cleaning(cleaning: Cleaning) -> None:
     """Print what each rule dropped."""
     lines = [("rows read", f"{cleaning.n_read:,}")]
     for file, counts in cleaning.evaluation_sets.items():
-        prompts = f"{counts.n_prompts:,} prompts of {counts.n_rows:,} rows"
+        prompts = (
+            f"{count_words(counts.n_prompts, 'prompt')} of "
+            f"{count_words(counts.n_rows, 'row')}"
+        )
         if counts.n_without:
             prompts += f", {counts.n_without:,} without one"
         lines.append((f"against {file}", prompts))

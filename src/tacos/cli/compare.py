@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from tacos.cli.shared import console, figures, option_settings, options
+from tacos.counts import count_words
 from tacos.report import figure_texts
 from tacos.report.facts import UNCLUSTERED
 from tacos.workflows import arguments
@@ -161,7 +162,7 @@ def _build_figures(
         lines.append((f"  {label} draw", figures))
     names = figure_texts.drop_repeated_figures(names, [line for _, line in lines])
     table = console.build_figure_table(
-        f"{title}: selections from one pool of {comparison.n_pool:,} rows",
+        f"{title}: selections from one pool of {count_words(comparison.n_pool, 'row')}",
         columns=["", *(figure_texts.LABELS[name] for name in names)],
     )
     for label, line in lines:

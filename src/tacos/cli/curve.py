@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tacos.cli.shared import console, figures, option_settings, options
+from tacos.counts import count_words
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.report import figure_texts
 from tacos.workflows import arguments
@@ -107,7 +108,7 @@ def _draw_curve(size_curve: SizeCurve, output: Path) -> None:
 def _print_curve(size_curve: SizeCurve) -> None:
     """Print the table and the answer."""
     table = console.build_figure_table(
-        f"{size_curve.strategy} over a pool of {size_curve.n_pool:,} rows",
+        f"{size_curve.strategy} over a pool of {count_words(size_curve.n_pool, 'row')}",
         columns=[figure_texts.LABELS[name] for name in COLUMNS],
         n_left=0,
     )

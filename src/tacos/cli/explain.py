@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,14 @@ RowId = Annotated[
         "or its content hash"
     ),
 ]
+RunOrSelected = Annotated[
+    Path,
+    typer.Argument(
+        help="the run directory, e.g. selected.jsonl.run, or a file beside it that select or "
+        "reselect wrote",
+        metavar="RUN|FILE",
+    ),
+]
 LEGEND = (
     "comparisons, as this row's score : the other's. After |, the judge's reasons: A is the row "
     "shown first"
@@ -26,7 +35,7 @@ PROSE = "prose is asked"
 
 
 def explain(
-    run: options.RunDirectory,
+    run: RunOrSelected,
     row: RowId,
     as_json: options.AsJson = False,
 ) -> None:
@@ -35,6 +44,8 @@ def explain(
     Example:
 
       tacos explain selected.jsonl.run data.jsonl:17
+
+      tacos explain mig.jsonl data.jsonl:17
     """
     trace = workflow.explain(run, row)
     if as_json:

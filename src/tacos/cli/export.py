@@ -10,6 +10,7 @@ import typer
 from tacos.cli.shared import console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
+from tacos.counts import count_words
 from tacos.formats.reading import STDIN
 from tacos.formats.templates import TEMPLATES
 from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS
@@ -139,11 +140,16 @@ def _print_check(check: ExportCheck) -> None:
             console.print_line(line)
     share = check.n_trained_characters / max(1, check.n_characters)
     lines = [
-        ("kept", f"{check.n_kept:,} of {check.n_rows:,} rows"),
-        ("trained on", f"{check.n_answers:,} answers, {share:.0%} of the characters"),
+        ("kept", f"{check.n_kept:,} of {count_words(check.n_rows, 'row')}"),
+        (
+            "trained on",
+            f"{count_words(check.n_answers, 'answer')}, {share:.0%} of the characters",
+        ),
     ]
     if check.n_cut:
-        lines.append(("cut", f"about {check.n_cut:,} rows (raise --max-tokens)"))
+        lines.append(
+            ("cut", f"about {count_words(check.n_cut, 'row')} (raise --max-tokens)")
+        )
     console.print_pairs("the trainer", lines)
     for reason, n_rows in check.reasons.items():
         console.print_line(f"{n_rows:,} x {reason}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tacos.cli.shared import console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
+from tacos.counts import count_words
 from tacos.formats.paths import choose_inputs
 from tacos.methods.measures.input_profile import (
     OddRows,
@@ -91,17 +92,22 @@ def _describe_files(found: Inspection) -> Lines:
 
 
 def _describe_file(file: InspectedFile) -> str:
-    lines = [f"{file.format}; {_count_rows(file.n_rows)}, {file.n_samples:,} usable"]
+    lines = [
+        f"{file.format}; {count_words(file.n_rows, 'row')}, {file.n_samples:,} usable"
+    ]
     read_as = file.read_as
     for columns, count in read_as.get("columns", {}).items():
-        lines.append(f"read as {columns} ({_count_rows(count)})")
+        lines.append(f"read as {columns} ({count_words(count, 'row')})")
     speakers = read_as.get("roles", {})
     if speakers:
         lines.append(f"speakers: {_join_counts(speakers)}")
     for text, count in describe_answers(read_as).items():
-        lines.append(f"{text} ({_count_rows(count)})")
+        lines.append(f"{text} ({count_words(count, 'row')})")
     for template, count in file.templates.items():
-        lines.append(f"prompt template {template!r} ({_count_rows(count)})")
+        lines.append(
+            f"prompt template {template!r} ({count_words(count, 'row')}): kept in the rows, "
+            "left out of tags and of the rows shown here"
+        )
     return "\n".join(lines)
 
 
@@ -128,7 +134,7 @@ def _describe_rows(found: Inspection) -> Lines:
         yield label, _describe_numbers(summarise_counts(counts))
     of = ""
     if profile.n_language_rows < profile.n_samples:
-        of = f" (of {profile.n_language_rows:,} rows)"
+        of = f" (of {count_words(profile.n_language_rows, 'row')})"
     yield f"language{of}", _join_counts(list_most_frequent(profile.languages))
 
 
@@ -150,10 +156,6 @@ def _join_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
 
 
-def _count_rows(n_rows: int) -> str:
-    return "1 row" if n_rows == 1 else f"{n_rows:,} rows"
-
-
 def _describe_odd(found: Inspection) -> Lines:
     """Odd rows by kind, with their first ids."""
     for kind, rows in found.profile.odd.items():
@@ -170,7 +172,7 @@ def _list_ids(rows: OddRows) -> str:
 def _describe_rejects(rejects: Mapping[str, RejectedRows]) -> Lines:
     """Rejects by reason, with the first rows."""
     for reason, rows in rejects.items():
-        lines = [_count_rows(rows.n_rows)]
+        lines = [count_words(rows.n_rows, "row")]
         for example in rows.examples:
             text = " ".join(example["text"].split())
             lines.append(f"{example['id']}: {text[:N_REJECT_CHARS]}")
@@ -183,13 +185,15 @@ def _describe_verdict(found: Inspection) -> str:
     limit = f"{found.max_failure_rate:.1%}"
     if not found.would_stop:
         return (
-            f"tacos select would use {found.n_samples:,} rows "
+            f"tacos select would use {count_words(found.n_samples, 'row')} "
             f"({share:.1%} unreadable, the limit is {limit})."
         )
     if not found.n_samples:
         return "tacos select would stop: no row is usable."
+    verb = "is" if found.n_failures == 1 else "are"
     return (
-        f"tacos select would stop: {found.n_failures:,} rows ({share:.1%}) are unreadable, "
+        f"tacos select would stop: {count_words(found.n_failures, 'row')} ({share:.1%}) {verb} "
+        "unreadable, "
         f"the limit is {limit}. Fix them, or go on without them: "
         "--set ingest.max_failure_rate=..."
     )

@@ -6,6 +6,7 @@ from tacos.cli.shared import consent, console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.shared.outcome import UP_TO_DATE
 from tacos.config import Settings
+from tacos.counts import count_words
 from tacos.pipeline.model_factory import list_endpoint_models, resolve_editor_model
 from tacos.workflows import refine as workflow
 from tacos.workflows.refine import Refinement
@@ -81,7 +82,7 @@ def _list_models(settings: Settings) -> dict[str, tuple[str, ...]]:
 def _print_refinement(refinement: Refinement) -> None:
     """Print what happened."""
     counts = refinement.counts
-    lines = [(status, f"{n_rows:,} rows") for status, n_rows in counts.items()]
+    lines = [(status, count_words(n_rows, "row")) for status, n_rows in counts.items()]
     # Judges prefer longer responses: whoever reads this should see if that is all that changed.
     if counts["rewritten"]:
         lengths = refinement.lengths()

@@ -12,12 +12,21 @@ from tacos.workflows import runs as workflow
 from tacos.workflows.selection import load
 
 app = typer.Typer(
-    help="List, show and remove runs.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show and remove runs; without a command, list those below the current folder.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
 )
 Folder = Annotated[
     Path, typer.Argument(help="where to look, with all folders below [default: here]")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="remove without asking")]
+
+
+@app.callback()
+def start(context: typer.Context) -> None:
+    """List, show and remove runs; without a command, list those below the current folder."""
+    if context.invoked_subcommand is None:
+        list_runs(Path())
 
 
 @app.command("list")

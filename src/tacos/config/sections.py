@@ -388,7 +388,9 @@ class ShortlistSettings(SettingsSection):
         "embedded-judge",
         "random",
     ] = "auto"
-    """`stratified`: the best by a cheap grade, and some of every kind (cluster and length); `auto`
+    """Has an effect only before comparisons and before the slow tier of the embedded judge: a judge
+    that grades every row, such as the embedded one without it, has every row on the shortlist.
+    `stratified`: the best by a cheap grade, and some of every kind (cluster and length); `auto`
     before a language model. `objective`: what the selection would take by that grade; `auto` before
     the slow tier of the embedded judge. `embedded-judge`: the best of each cluster by the grade;
     `auto` where `select.quota` gives clusters a share. `longest-per-tag-set`: the unwritten

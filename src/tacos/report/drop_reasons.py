@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tacos.counts import count_words
 from tacos.methods.selecting.gain_turns import ROUNDING, GainTurns, RowGain
 from tacos.methods.selecting.strategies import BY_SCORE
 from tacos.report.full_limits import (
@@ -48,7 +49,7 @@ def explain_drop(made: MadeSelection, row: str) -> str:
         preference = PREFERENCES[request.strategy]
         return (
             f"the strategy {request.strategy} did not take it: {preference}, and "
-            f"{made.table.height:,} rows came first"
+            f"{count_words(made.table.height, 'row')} came first"
         )
     return _explain_gain(made, row)
 

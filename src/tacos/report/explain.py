@@ -18,9 +18,12 @@ from tacos.report.keep_reasons import explain_keep
 from tacos.report.made_selection import MadeSelection
 from tacos.report.row_ids import describe_unknown_row
 from tacos.store.artifacts import Artifact
+from tacos.store.exact_duplicates import DUPLICATE
 
 Artifacts = Mapping[str, Artifact]
 Record = dict[str, Any]
+BY_RULE = (DUPLICATE, "clean: ")
+"""How the reasons of ingest begin that a rule gives: with what it found, not with the row."""
 
 
 def explain_row(
@@ -90,10 +93,11 @@ def _trace_reject(artifacts: Artifacts, row: str) -> dict[str, Any]:
     if rejects.is_empty():
         raise InputError(describe_unknown_row(artifacts["samples"], row))
     reject = rejects.row(0, named=True)
+    is_rule = reject["reason"].startswith(BY_RULE)
     return {
         "verdict": f"dropped at ingest: {reject['reason']}",
         "row": row,
-        "raw": clip_text(reject["raw"]),
+        "found" if is_rule else "raw": clip_text(reject["raw"]),
     }
 
 

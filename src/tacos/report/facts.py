@@ -18,6 +18,7 @@ from tacos.methods.judging import judge_health
 from tacos.methods.judging.comparisons import combine_verdicts
 from tacos.methods.samples.reading_notes import group_notes
 from tacos.models import close_judge, judge
+from tacos.pipeline import conditions
 from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.ingest import count_templates
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
@@ -93,6 +94,8 @@ class RunSummary:
     """"kept" and "left out": rule -> rows; a sample counts once in each cluster where it is
     compared.
     """
+    shortlist_note: str = ""
+    """Why every row is on it, where no setting of the shortlist decides."""
     n_graded: dict[str, int] = field(default_factory=dict)
     """Stage -> rows that it graded one by one, where such grades are the scores and no pair was
     compared: `grade`, and `reread` for the slow tier of the embedded judge.
@@ -188,6 +191,7 @@ def summarise_run(
         figures["clusters"] = _summarise_clusters(artifacts, settings)
     if "shortlist" in artifacts:
         figures |= _summarise_shortlist(artifacts["shortlist"])
+        figures["shortlist_note"] = _note_full_shortlist(settings)
     if _list_rounds(artifacts, "verdicts"):
         figures |= _summarise_judging(artifacts, settings)
     elif find_newest_scores(artifacts) and not settings.ingest.score:
@@ -372,6 +376,19 @@ def _summarise_shortlist(shortlist: Artifact) -> dict[str, Any]:
             "left out": left_out,
         },
     }
+
+
+def _note_full_shortlist(settings: Settings) -> str:
+    """Why no row was left out, and which setting has no effect for it; "" where rules decide."""
+    if conditions.uses_comparisons(settings) or conditions.uses_close_judge(settings):
+        return ""
+    note = "the judge grades every row"
+    if settings.ingest.score:
+        note = "the input scores every row"
+    rule = settings.shortlist.rule
+    if rule in {"auto", "all"}:
+        return note
+    return f"{note}, so shortlist.rule={rule} has no effect"
 
 
 # Judging

@@ -12,6 +12,8 @@ def describe_gain(gain: RowGain, *, names_tags: bool = False) -> str:
     'score 57.17 + 2.41 for 1 new tag (Poetry) = 59.58'
     >>> describe_gain(RowGain("a", 57.168, (), 0.0))
     'score 57.17'
+    >>> describe_gain(RowGain("a", 69.224, ("Poetry",), 4.194))
+    'score 69.22 + 4.20 for 1 new tag = 73.42'
     """
     n_new_tags = len(gain.new_tags)
     tags = f"{n_new_tags} new tag{'' if n_new_tags == 1 else 's'}"
@@ -21,4 +23,6 @@ def describe_gain(gain: RowGain, *, names_tags: bool = False) -> str:
         return f"{tags} (scores count for nothing here)"
     if not gain.worth:
         return f"score {gain.score:.2f}"
-    return f"score {gain.score:.2f} + {gain.worth:.2f} for {tags} = {gain.total:.2f}"
+    # Score and sum are compared with others, so what rounding leaves over is shown here.
+    worth = round(gain.total, 2) - round(gain.score, 2)
+    return f"score {gain.score:.2f} + {worth:.2f} for {tags} = {gain.total:.2f}"

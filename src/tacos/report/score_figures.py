@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from tacos.config import Settings
+from tacos.counts import count_words
 from tacos.methods.judging.comparisons import NUMBERS
 from tacos.methods.judging.judge_health import correlate_ranks
 from tacos.pipeline.steps.pool import (
@@ -193,7 +194,7 @@ def describe_length_correlation(figures: Mapping[str, Any]) -> str:
     over_pool = format_correlation(of_pool["value"])
     by_grades = "of which most rows have no grade"
     if of_pool["n"]:
-        by_grades = f"by the grades of all {of_pool['n']:,} rows"
+        by_grades = f"by the grades of all {count_words(of_pool['n'], 'row')}"
     return (
         f"{over_rated} over the {rated['n']:,} shortlisted rows, {over_pool} over the whole pool "
         f"({by_grades})"

@@ -38,8 +38,9 @@ def explain_place(
     members = _read_members(artifacts, settings, rule)
     cluster = int(reject["raw"].removeprefix("cluster "))
     own_cluster = members.filter(pl.col("cluster") == cluster)
+    weights = _describe_weights(artifacts, settings, row, rule)
     parts = [
-        _describe_rank(artifacts, own_cluster, row, cluster, rule),
+        _describe_rank(artifacts, own_cluster, row, cluster, rule, weights),
         _describe_cut(settings, members, own_cluster, row, rule),
     ]
     if rule in BY_GRADE:
@@ -80,6 +81,7 @@ def _describe_rank(
     row: str,
     cluster: int,
     rule: str,
+    weights: str,
 ) -> str:
     """The rank of the row in its cluster by grade, and how many of the cluster were shortlisted."""
     n_rows = own_cluster.height
@@ -97,7 +99,32 @@ def _describe_rank(
     n_better = int((own_cluster["grade"] > own_grade[0]).sum())
     return (
         f"not shortlisted (rule {rule}): rank {n_better + 1:,} of {n_rows:,} in cluster "
-        f"{cluster} by {judge}'s grade ({own_grade[0]:.1f}), and {taken}"
+        f"{cluster} by {judge}'s grade {weights}({own_grade[0]:.1f}), and {taken}"
+    )
+
+
+def _describe_weights(
+    artifacts: Artifacts,
+    settings: Settings,
+    row: str,
+    rule: str,
+) -> str:
+    """What the grade that a rule goes by is made of, where it is not the grade that the row is
+    told beside it; else "".
+    """
+    if rule != "stratified" or "grades" not in artifacts:
+        return ""
+    correctness = cheap_picks.combine_target(settings.judge.target)
+    if correctness == settings.judge.target:
+        return ""
+    grades = artifacts["grades"].scan().filter(pl.col("id") == row).collect()
+    means = average_grades(grades, settings.judge.target)
+    # A judge's only score is the same whatever the weights.
+    if means.is_empty() or means["value"].null_count():
+        return ""
+    return (
+        f"for the shortlist, {1 - correctness:.0%} value and {correctness:.0%} "
+        "correctness "
     )
 
 

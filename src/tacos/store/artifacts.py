@@ -242,7 +242,8 @@ class Store:
             ) from None
         except NotADirectoryError:
             raise RunError(
-                f"{self.root} is a file; a run is a folder, such as {self.root}.run"
+                f"{self.root} is a file; name the folder of the run that it was selected from, "
+                "such as selected.jsonl.run"
             ) from None
         except (OSError, ValueError) as error:
             raise RunError(

@@ -11,6 +11,8 @@ import polars as pl
 from tacos.records import Reject, StageOutput, build_reject_frame
 from tacos.store.seen_hashes import NONE, FirstOccurrences, Rows, hash_keys
 
+DUPLICATE = "duplicate"
+"""The reason of a reject, which names the first occurrence in place of its row."""
 ROW_BITS = 40
 """Of a row's number; the bits above are the file's number."""
 
@@ -79,7 +81,7 @@ class DuplicateFinder:
             reject = Reject(
                 id=row_id,
                 stage=self.stage,
-                reason="duplicate",
+                reason=DUPLICATE,
                 raw=f"the same as {self.rows.name(int(first_row))}",
                 failure=False,
             )

@@ -143,6 +143,7 @@ def clean(  # noqa: PLR0913 - the options of the command
         masking = RowMasking(sensitive if mask else ())
         cleaned_rows.write_kept_rows(samples, dropped, target, masking)
         dropped_file, counts = cleaned_rows.write_dropped_rows(
+            source,
             samples,
             dropped,
             target,

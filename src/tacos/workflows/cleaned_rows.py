@@ -14,8 +14,11 @@ import polars as pl
 from tacos.errors import OutputError
 from tacos.formats import writing
 from tacos.formats.json_rows import decode_row
+from tacos.formats.sources import InputSource
 from tacos.methods.cleaning.sensitive_rows import mask_row
+from tacos.methods.samples.sample_parsing import row_to_json
 from tacos.store.artifacts import Artifact
+from tacos.store.exact_duplicates import DUPLICATE
 
 if TYPE_CHECKING:
     from tacos.formats.original_types import TypedRows
@@ -76,6 +79,7 @@ def write_kept_rows(
 
 
 def write_dropped_rows(
+    source: InputSource,
     samples: Artifact,
     dropped: pl.DataFrame,
     target: Path,
@@ -87,7 +91,7 @@ def write_dropped_rows(
         stage=pl.when("failure").then(pl.lit(unreadable)).otherwise(pl.lit(unused))
     )
     dropped_file = target.with_name(f"{target.name}.dropped.jsonl")
-    rows = _iterate_dropped(samples, at_reading, dropped)
+    rows = _iterate_dropped(source, samples, at_reading, dropped)
     writing.write_rows(
         ({**row, "row": masking.mask(row["row"])} for row in rows),
         dropped_file,
@@ -132,16 +136,19 @@ def _iterate_kept(samples: Artifact, gone: pl.DataFrame) -> Iterator[str]:
 
 
 def _iterate_dropped(
+    source: InputSource,
     samples: Artifact,
     at_reading: pl.DataFrame,
     dropped: pl.DataFrame,
 ) -> Iterator[dict[str, Any]]:
-    """The dropped rows with rule and reason: those that reading dropped, then in the order of the
-    input those that the rules did.
+    """The dropped rows with rule and reason: those that reading dropped, repeated ones last, then
+    in the order of the input those that the rules did.
     """
     columns = ("id", pl.col("stage").alias("rule"), "reason")
-    unread = at_reading.select(*columns, row="raw")
+    is_repeated = pl.col("reason") == DUPLICATE
+    unread = at_reading.filter(~is_repeated).select(*columns, row="raw")
     yield from unread.iter_rows(named=True)
+    yield from _iterate_repeated(source, at_reading.filter(is_repeated))
     reasons = dropped.select(*columns)
     for batch in samples.batches(("id", "raw")):
         of_rules = batch.join(reasons, on="id", maintain_order="left")
@@ -151,3 +158,24 @@ def _iterate_dropped(
             "reason",
             row="raw",
         ).iter_rows(named=True)
+
+
+def _iterate_repeated(
+    source: InputSource,
+    repeated: pl.DataFrame,
+) -> Iterator[dict[str, Any]]:
+    """The rows that repeat an earlier one, read once more: nothing else keeps them."""
+    found = {entry["id"]: entry for entry in repeated.iter_rows(named=True)}
+    if not found:
+        return
+    for batch in source.batches():
+        for number, row in batch.rows:
+            entry = found.get(f"{batch.file}:{number}")
+            if entry is None:
+                continue
+            yield {
+                "id": entry["id"],
+                "rule": entry["stage"],
+                "reason": entry["raw"],
+                "row": row_to_json(row),
+            }

@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from tacos import amounts
+from tacos.counts import count_words
 from tacos.errors import InputError
 from tacos.methods.measures.selection_figures import FIGURES, MeasuredPool
 from tacos.methods.selecting import sizes
@@ -73,7 +74,7 @@ class SizeCurve:
             return f"up to the largest size here, {adding} still gains {rate} or more"
         row = self.table.row(by_predicate=pl.col("n") == self.knee, named=True)
         return (
-            f"beyond {self.knee:,} rows "
+            f"beyond {count_words(self.knee, 'row')} "
             f"({row['coverage']:.1%} of the tags, {row['tokens']:,} tokens), "
             f"{adding} gains under {rate}"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tacos.config import Settings
+from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
 from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import (
@@ -50,7 +51,7 @@ class StepForecast:
 
     def text(self) -> str:
         """One line for the terminal."""
-        rows = "" if self.n_rows is None else f", {self.n_rows:,} rows"
+        rows = "" if self.n_rows is None else f", {count_words(self.n_rows, 'row')}"
         if self.n_questions is None:
             return self.action + rows
         # Embedded models answer without an endpoint, so they have no name here.

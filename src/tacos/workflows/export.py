@@ -8,7 +8,7 @@ counted, and a file in the folder says why.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from typing import Any
 import orjson
 
 from tacos.config import IngestSettings
+from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError, OutputError
 from tacos.formats import reading, templates, trainer_folders, writing
 from tacos.formats.paths import is_run_folder
 from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS, LeftOutRow, TrainerFolder
 from tacos.methods.chats.chat import Chat, read_chat
+from tacos.methods.samples import prompt_templates
 from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.layout_detection import detect_layout
 from tacos.methods.samples.sample_parsing import row_to_json
@@ -157,7 +159,7 @@ def export(  # noqa: PLR0913 - the options of the command
         len(folder.rows),
         tuple(left_out),
         tuple(line.replace("FOLDER", str(target or "FOLDER")) for line in folder.usage),
-        tuple(_list_cautions(trainer, folder)),
+        tuple(_list_cautions(trainer, folder, pool.chats)),
         checked,
     )
 
@@ -271,6 +273,24 @@ def _write_folder(
     return tuple(contents)
 
 
+def _count_templates(chats: Sequence[Chat]) -> dict[str, int]:
+    """Prompt template -> rows whose first question stands in it, file by file."""
+    by_file: dict[str, list[str]] = {}
+    for chat in chats:
+        asked = (part.content for part in chat.messages if part.role == "user")
+        questions = by_file.setdefault(chat.id.rpartition(":")[0], [])
+        questions.append(next(asked))
+    counts: Counter[str] = Counter()
+    for questions in by_file.values():
+        head = questions[: prompt_templates.N_READ]
+        templates_found = prompt_templates.find_templates(head)
+        for question in questions if templates_found else ():
+            _, found = prompt_templates.strip_template(question, templates_found)
+            if found is not None:
+                counts[found.name] += 1
+    return dict(counts.most_common())
+
+
 def _encode_left_out(left_out: list[LeftOutRow]) -> Iterator[str]:
     """The rows left out as JSON lines."""
     for row in left_out:
@@ -278,8 +298,25 @@ def _encode_left_out(left_out: list[LeftOutRow]) -> Iterator[str]:
         yield f"{line.decode()}\n"
 
 
-def _list_cautions(trainer: str, folder: TrainerFolder) -> Iterator[str]:
+def _list_cautions(
+    trainer: str,
+    folder: TrainerFolder,
+    chats: Sequence[Chat],
+) -> Iterator[str]:
     """What the user must know before training."""
     n_rows = len(folder.rows)
+    written = set(folder.ids)
+    kept = [chat for chat in chats if chat.id in written]
+    n_reasoned = sum(chat.n_reasoned for chat in kept)
+    if n_reasoned:
+        yield (
+            f"reasoning_content of {count_words(n_reasoned, 'answer')} is not written; to train "
+            "on it, put it before the answer, as <think>...</think>"
+        )
+    for template, n_framed in _count_templates(kept).items():
+        yield (
+            f"prompt template {template!r} is kept in the questions of "
+            f"{count_words(n_framed, 'row')}; the chat template comes around it"
+        )
     if trainer == "messages" and n_rows < MANY:
         yield f"services that read messages ask for {MANY} rows or more; there are {n_rows}"

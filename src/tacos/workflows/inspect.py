@@ -29,6 +29,7 @@ from tacos.methods.measures.input_profile import (
     REPEATED_QUESTION,
     InputProfile,
     list_most_frequent,
+    name_speaker,
     summarise_counts,
 )
 from tacos.methods.samples.reading_notes import group_notes
@@ -205,6 +206,15 @@ def _identify_files(source: InputSource) -> dict[str, InspectedFile]:
     return files
 
 
+def _show_sample(sample: dict[str, Any]) -> dict[str, Any]:
+    """The id of a sample, and its turns by who speaks."""
+    turns = []
+    for turn in sample["turns"]:
+        role, text = name_speaker(turn["role"], turn["text"])
+        turns.append({**turn, "role": role, "text": text})
+    return {"id": sample["id"], "turns": turns}
+
+
 class _RowCounter:
     """Counts samples and rejects of one batch after another."""
 
@@ -221,7 +231,7 @@ class _RowCounter:
         samples = output.table
         n_missing = N_EXAMPLES - len(self.examples)
         shown = samples.head(n_missing).select("id", "turns")
-        self.examples += shown.to_dicts()
+        self.examples += [_show_sample(sample) for sample in shown.to_dicts()]
         self.profile.add(samples)
         self.profile.add_odd(REPEATED_QUESTION, self._find_repeated(samples))
         for reject in output.rejects.iter_rows(named=True):

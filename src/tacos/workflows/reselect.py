@@ -22,7 +22,7 @@ from tacos.pipeline.steps.selection import reject_incorrect_rows, reject_left_ou
 from tacos.records import SELECTION, canonical_hash, conform_table
 from tacos.report.selection_request import RESELECT
 from tacos.store.artifacts import LAYOUT, Artifact, Store
-from tacos.workflows import arguments
+from tacos.workflows import arguments, reselected_files
 from tacos.workflows.selection import (
     GivenRun,
     OutputTargets,
@@ -114,16 +114,11 @@ def run_reselection(
     pool = Pool(done.artifacts, done.settings, request.by)
     artifact, is_new = find_or_select(done.run, pool, request)
     # The settings of the result say what was selected, not what the run asked for.
-    selecting = done.settings.select.model_copy(
-        update={"n": artifact.manifest["n_rows"]}
-    )
-    settings = done.settings.model_copy(
-        update={"select": selecting, "seed": request.seed}
-    )
+    settings = reselected_files.describe_selection(done.settings, artifact)
     artifacts = {**done.artifacts, "selection": artifact}
     # The same request twice finds the selection of the first.
     made = [NAME] if is_new else []
-    return write_outputs(
+    written = write_outputs(
         Selection(
             done.run,
             settings,
@@ -133,6 +128,9 @@ def run_reselection(
         ),
         targets,
     )
+    if targets.output is not None:
+        reselected_files.note_file(done.run, targets.output, artifact)
+    return written
 
 
 def parse_limits(

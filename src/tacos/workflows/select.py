@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from tacos.config import ExtendSettings, SelectSettings, Settings
+from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, RunError, TacosError
 from tacos.formats import reading
@@ -322,7 +323,8 @@ def _check_size(samples: Artifact, wanted: SelectSettings) -> None:
         return
     if n_samples < wanted.size.value:
         raise InputError(
-            f"cannot select {wanted.n} rows: only {n_samples} usable rows in the input. "
+            f"cannot select {count_words(int(wanted.size.value), 'row')}: only "
+            f"{count_words(n_samples, 'usable row')} in the input. "
             "Ask for a smaller n (-n), or take all there are (select.fill, or --fill)"
         )
 
@@ -331,7 +333,7 @@ def _explain_no_sample(rejects: Mapping[str, int]) -> str:
     """Why no row can be used, and what to do."""
     reasons = []
     for reason, count in rejects.items():
-        rows = "1 row" if count == 1 else f"{count:,} rows"
+        rows = count_words(count, "row")
         reasons.append(f"{rows}: {reason}")
     return (
         f"no usable row in the input ({'; '.join(reasons)}). Every row needs a question and an "

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tacos.config import Settings, read_run_settings
+from tacos.counts import count_words
 from tacos.errors import InputError, RunError
 from tacos.formats import json_rows, writing
 from tacos.formats.paths import RUN_STATE
@@ -104,7 +105,7 @@ class Selection:
         if "selection" not in self.artifacts:
             return f"Selection(run={str(self.run)!r}, not finished)"
         n_rows = self.artifacts["selection"].manifest["n_rows"]
-        return f"Selection(run={str(self.run)!r}, {n_rows:,} rows)"
+        return f"Selection(run={str(self.run)!r}, {count_words(n_rows, 'row')})"
 
     @cached_property
     def table(self) -> pl.DataFrame:

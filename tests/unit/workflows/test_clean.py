@@ -73,6 +73,7 @@ def test_a_dropped_row_has_its_reason_and_itself(tmp_path: Path) -> None:
     assert dropped["refusals"]["reason"] == "As an AI language model"
     assert json.loads(dropped["refusals"]["row"]) == ROWS[2]
     assert dropped["duplicates"]["reason"].endswith("the same as rows.jsonl:0")
+    assert json.loads(dropped["duplicates"]["row"]) == ROWS[1]
 
 
 def test_every_rule_is_optional(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from tacos.counts import count_words
 
 # What is printed is people's data: [b] and :x: stand for themselves.
 out = Console(highlight=False, markup=False, emoji=False)
@@ -66,11 +69,12 @@ class ProgressBars:
 
 
 class ProgressLines:
-    """Progress of the loop as plain lines, for a log: one when a stage begins, one every
-    `SECONDS_BETWEEN_LINES` of a long stage, and one when a stage ends that took a while.
+    """Progress of the loop as plain lines, for a log: one when a stage ends and, where it takes
+    `SHORTEST_TOLD` or longer, one before it, with more every `SECONDS_BETWEEN_LINES`.
     """
 
     def __init__(self) -> None:
+        self._begin = threading.Timer(0.0, print)
         self._name = ""
         self._total: int | None = None
         self._n_done = 0
@@ -85,24 +89,37 @@ class ProgressLines:
         self._total = total
         self._n_done = 0
         self._started = time.monotonic()
-        rows = "" if total is None else f" {total:,} rows"
-        self._print(f"{name}:{rows} ...")
+        rows = "" if total is None else f" {count_words(total, 'row')}"
+        self.close()
+        self._begin = threading.Timer(
+            SHORTEST_TOLD, self._print, (f"{name}:{rows} ...",)
+        )
+        self._begin.daemon = True
+        self._begin.start()
 
     def advance(self, name: str, n_rows: int) -> None:
         self._n_done += n_rows
         now = time.monotonic()
-        if now - self._last_line < SECONDS_BETWEEN_LINES:
+        if now - max(self._last_line, self._started) < SECONDS_BETWEEN_LINES:
             return
-        of_all = "" if self._total is None else f" of {self._total:,}"
+        rows = count_words(self._n_done, "row")
+        if self._total is not None:
+            rows = f"{self._n_done:,} of {count_words(self._total, 'row')}"
         seconds = now - self._started
-        self._print(f"{name}: {self._n_done:,}{of_all} rows, {seconds:,.0f} s ...")
+        self._print(f"{name}: {rows}, {seconds:,.0f} s ...")
 
     def finish(self, name: str, n_rows: int, *, skipped: bool) -> None:
+        self.close()
         seconds = time.monotonic() - self._started
         # A stage that was up to date did not start.
-        if skipped or name != self._name or seconds < SHORTEST_TOLD:
+        if skipped or name != self._name:
             return
-        self._print(f"{name}: {n_rows:,} rows in {seconds:,.0f} s")
+        took = f" in {seconds:,.0f} s" if seconds >= SHORTEST_TOLD else ""
+        self._print(f"{name}: {count_words(n_rows, 'row')}{took}")
+
+    def close(self) -> None:
+        """Say no more that a stage has begun."""
+        self._begin.cancel()
 
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
@@ -116,7 +133,11 @@ def show_progress(*, show: bool) -> Iterator[ProgressBars | ProgressLines]:
     """
     # In a log file every redrawn bar would be a line.
     if show and not errors.is_terminal:
-        yield ProgressLines()
+        lines = ProgressLines()
+        try:
+            yield lines
+        finally:
+            lines.close()
         return
     columns = (
         TextColumn("{task.description:<16}"),

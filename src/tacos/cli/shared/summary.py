@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from tacos.cli.shared import console
+from tacos.counts import count_words
 from tacos.llm.transport.endpoint_names import NOT_NOTED
 from tacos.methods.samples.reading_notes import describe_answers
 from tacos.report import figure_texts
@@ -95,8 +96,8 @@ def _format_input(summary: RunSummary) -> Lines:
     for template, n_rows in summary.templates.items():
         yield (
             "template",
-            f"not tagged or encoded, around the instructions of {n_rows:,} rows: "
-            f"{template!r} (ingest.templates=false: kept)",
+            f"not tagged or encoded, but kept in the rows; around the instructions of "
+            f"{count_words(n_rows, 'row')}: {template!r} (ingest.templates=false: tagged, too)",
         )
 
 
@@ -113,7 +114,7 @@ def _format_replies(summary: RunSummary) -> Lines:
         if n_anew:
             yield (
                 f"replies to {stage}",
-                f"{n_anew:,} questions asked anew: earlier replies could not be used",
+                f"{count_words(n_anew, 'question')} asked anew: earlier replies could not be used",
             )
         for endpoint, n_replies in origins["other_endpoints"].items():
             source = f"by another endpoint: {endpoint}"
@@ -129,7 +130,9 @@ def _format_taken(taken: Mapping[str, Mapping[str, int]]) -> str:
     columns = taken.get("columns", {})
     names = list(columns)
     if len(names) > 1:
-        names = [f"{name} ({count:,} rows)" for name, count in columns.items()]
+        names = [
+            f"{name} ({count_words(count, 'row')})" for name, count in columns.items()
+        ]
     texts = ["; ".join(names[:N_REASONS])]
     if len(names) > N_REASONS:
         texts[0] += f"; and {len(names) - N_REASONS} more"
@@ -137,7 +140,7 @@ def _format_taken(taken: Mapping[str, Mapping[str, int]]) -> str:
     if roles:
         texts.append(f"speakers: {', '.join(roles)}")
     for text, count in describe_answers(taken).items():
-        texts.append(f"{text} ({count:,} rows)")
+        texts.append(f"{text} ({count_words(count, 'row')})")
     return "; ".join(texts)
 
 
@@ -146,7 +149,7 @@ def _format_tags(summary: RunSummary) -> Lines:
     if summary.n_raw_tags:
         text = f"{summary.n_raw_tags:,} raw -> {summary.n_canonical_tags:,} canonical"
         if summary.n_untagged:
-            text += f"; {summary.n_untagged:,} rows without a tag"
+            text += f"; {count_words(summary.n_untagged, 'row')} without a tag"
         yield "tags", text
     if summary.drift:
         yield "vocabulary", _format_drift(summary.drift)
@@ -168,7 +171,7 @@ def _format_selection(summary: RunSummary) -> Lines:
     """Rows selected, how certain their scores are, and what the scores are worth."""
     if not summary.selection:
         return
-    selected = f"{summary.n_selected:,} rows"
+    selected = count_words(summary.n_selected, "row")
     if summary.n_missing:
         n_requested = summary.n_selected + summary.n_missing
         selected = (
@@ -221,7 +224,7 @@ def _format_clusters(clusters: Sequence[Mapping[str, Any]]) -> str:
     n_left = sum(cluster["n_members"] for cluster in clusters)
     n_left -= sum(cluster["n_members"] for cluster in real)
     if not real:
-        return f"none; {n_left:,} rows in no cluster"
+        return f"none; {count_words(n_left, 'row')} in no cluster"
     largest = real[0]["n_members"]
     smallest = real[-1]["n_members"]
     names = []
@@ -229,9 +232,9 @@ def _format_clusters(clusters: Sequence[Mapping[str, Any]]) -> str:
         n_members = cluster["n_members"]
         names.append(f"{cluster['name']} ({n_members:,})")
     n_clusters = len(real)
-    sizes = f"{n_clusters:,}, of {smallest:,} to {largest:,} rows"
+    sizes = f"{n_clusters:,}, of {smallest:,} to {count_words(largest, 'row')}"
     if n_left:
-        sizes += f", {n_left:,} rows in none"
+        sizes += f", {count_words(n_left, 'row')} in none"
     return f"{sizes}; the largest: {'; '.join(names)}"
 
 
@@ -239,8 +242,10 @@ def _format_shortlist(summary: RunSummary) -> str:
     """How many rows are compared, and how many each rule left out."""
     kept = summary.shortlist["kept"]
     dropped = summary.shortlist["left out"]
-    text = f"{summary.n_shortlisted:,} rows"
-    if len(kept) > 1:
+    text = count_words(summary.n_shortlisted, "row")
+    if summary.shortlist_note:
+        text += f" ({summary.shortlist_note})"
+    elif len(kept) > 1:
         text += f" ({_join_rules(kept)})"
     left_out = _join_rules(dropped) or "none"
     return f"{text}; left out: {left_out}"
@@ -310,7 +315,7 @@ def _format_judging(summary: RunSummary) -> Lines:
 def _format_single_grades(summary: RunSummary) -> str:
     """Who graded how many rows one by one, and why no pairs were compared."""
     n_graded = summary.n_graded
-    texts = [f"{n_graded.get('grade', 0):,} rows, one by one"]
+    texts = [f"{count_words(n_graded.get('grade', 0), 'row')}, one by one"]
     if "reread" in n_graded:
         texts.append(f"{n_graded['reread']:,} of them again by the slow tier")
     if summary.lacks_close_tier:
@@ -327,7 +332,7 @@ def _format_scores(summary: RunSummary) -> Lines:
     """The judges' scores and how far they follow length."""
     for name, figures in summary.scores.items():
         mean = figure_texts.format_score(figures["mean"])
-        text = f"mean {mean} of {figures['n']:,} rows"
+        text = f"mean {mean} of {count_words(figures['n'], 'row')}"
         if figures["selected"] is not None:
             selected = figure_texts.format_score(figures["selected"])
             text += f", {selected} of those selected"

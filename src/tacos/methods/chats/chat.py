@@ -40,6 +40,8 @@ from tacos.records import Turn
 
 TOOL_MARK = "Tool: "
 """How a sample's turn begins that a tool gave."""
+REASONINGS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message, beside its content, with the reasoning before an answer."""
 TOOLS = ("tools", "functions")
 """Columns that declare the tools that the assistant may call."""
 
@@ -64,6 +66,8 @@ class ChatMessage:
     call_id: str = ""
     """The call that a tool's message answers."""
     is_trained: bool = True
+    has_reasoning: bool = False
+    """Whether the row has reasoning for it in a field of its own, which is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ class Chat:
     """The last question in its two parts, as the row has them; `input` may be empty."""
     is_table: bool = False
     """Whether the row holds its question and its answer in columns, and no list of messages."""
+
+    @property
+    def n_reasoned(self) -> int:
+        """Answers whose reasoning is in a field of its own."""
+        return sum(message.has_reasoning for message in self.messages)
 
     @property
     def n_trained(self) -> int:
@@ -204,6 +213,10 @@ def _restore_message(
         )
     if turn.role != "assistant":
         return message
+    message = replace(
+        message,
+        has_reasoning=any(not is_empty(value.get(field)) for field in REASONINGS),
+    )
     calls = _read_calls(value)
     if calls:
         content = content_to_text(_get_content(value))

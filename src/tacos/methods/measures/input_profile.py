@@ -15,6 +15,8 @@ import polars as pl
 
 from tacos.methods.samples.languages import guess_language
 
+TOOL_MARK = "Tool: "
+"""How a turn of the role system begins that a tool gave."""
 N_IDS = 3
 """Ids that are kept of each kind of odd rows."""
 N_LANGUAGE_ROWS = 1_000
@@ -68,7 +70,7 @@ class InputProfile:
 
     n_samples: int = 0
     roles: Counter[str] = field(default_factory=Counter)
-    """Role -> turns."""
+    """Role -> turns; those of tools apart."""
     n_questions: Counter[int] = field(default_factory=Counter)
     """Number of a user's turns in a row -> rows."""
     question_lengths: Counter[int] = field(default_factory=Counter)
@@ -90,8 +92,12 @@ class InputProfile:
             return
         self.n_samples += samples.height
         roles = pl.col("turns").list.eval(pl.element().struct.field("role"))
-        turns = samples.select(role=roles.explode())
-        self.roles.update(_count_values(turns["role"]))
+        turns = samples.select(pl.col("turns").explode()).unnest("turns")
+        is_tool = (pl.col("role") == "system") & pl.col("text").str.starts_with(
+            TOOL_MARK
+        )
+        speaker = pl.when(is_tool).then(pl.lit("tool")).otherwise("role")
+        self.roles.update(_count_values(turns.select(role=speaker)["role"]))
         asked = samples.select(n=roles.list.count_matches("user"))
         self.n_questions.update(_count_values(asked["n"]))
         lengths = samples.select(_QUESTION.str.len_chars(), _ANSWER.str.len_chars())
@@ -108,6 +114,17 @@ class InputProfile:
         if ids:
             rows = self.odd.setdefault(kind, OddRows())
             rows.add(ids)
+
+
+def name_speaker(role: str, text: str) -> tuple[str, str]:
+    """Who speaks in a turn, and the text: samples have what tools return as text of the system.
+
+    >>> name_speaker("system", "Tool: 12 mg")
+    ('tool', '12 mg')
+    """
+    if role == "system" and text.startswith(TOOL_MARK):
+        return "tool", text.removeprefix(TOOL_MARK)
+    return role, text
 
 
 def summarise_counts(counts: Mapping[int, int]) -> dict[str, float]:

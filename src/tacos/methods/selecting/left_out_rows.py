@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from tacos.counts import count_words
 from tacos.methods.selecting.limits import GroupBound, list_mates
 from tacos.methods.selecting.preference_walk import Admission
 
@@ -68,6 +69,6 @@ def list_passed_by(
         group = int(bound.groups[row])
         if bound.gives_way or ids[row] in taken:
             continue
-        raw = f"{bound.names[group]} was full ({bound.room[group]:,} rows)"
+        raw = f"{bound.names[group]} was full ({count_words(bound.room[group], 'row')})"
         entries.append((ids[row], PASSED_BY, raw))
     return pl.DataFrame(entries, schema=LEFT_OUT, orient="row")

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos.amounts import QuotaAmount
+from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting.preference_walk import GroupRoom, build_length_bands
 from tacos.methods.selecting.quotas import round_shares
@@ -178,7 +179,7 @@ def check_must_keep(
                 name = bound.names[group]
                 raise InputError(
                     f"the must-keep list alone exceeds {name} "
-                    f"({n_kept:,} rows, at most {room:,} allowed)"
+                    f"({count_words(n_kept, 'row')}, at most {room:,} allowed)"
                 )
 
 
@@ -255,7 +256,8 @@ def _check_source_total(
     total = n - n_left
     if n_left < 0:
         raise InputError(
-            f"the quotas of the sources come to {total:,} rows, more than the {n:,} to select"
+            f"the quotas of the sources come to {count_words(total, 'row')}, "
+            f"more than the {n:,} to select"
         )
     if n_left > 0 and not has_others:
         raise InputError(
@@ -529,7 +531,7 @@ class FullGroup(NamedTuple):
     @property
     def text(self) -> str:
         """What was full, and with how many rows."""
-        return f"{self.name} was full ({len(self.rows):,} of {self.room:,} rows)"
+        return f"{self.name} was full ({len(self.rows):,} of {count_words(self.room, 'row')})"
 
 
 def find_full_groups(

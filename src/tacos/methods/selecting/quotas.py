@@ -30,6 +30,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 
+from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting.gain_picks import GainTask, Pick, Step, pick_by_gain
 from tacos.records import SELECTION
@@ -98,8 +99,8 @@ def select_by_quota(
         picks = _pick_from_fill(picks, fill, n, exclude)
     if len(picks) < n:
         raise InputError(
-            f"you asked for {n} rows, but only {len(picks)} have a score; ask for fewer, judge "
-            "more, or take unjudged rows too (select.fill, or --fill)"
+            f"you asked for {count_words(n, 'row')}, but only {len(picks)} have a score; "
+            "ask for fewer, judge more, or take unjudged rows too (select.fill, or --fill)"
         )
     rows = [(rank, *pick) for rank, pick in enumerate(picks.values(), start=1)]
     return pl.DataFrame(
@@ -123,7 +124,7 @@ def check_keep_and_exclude(
     n_keep = len(set(keep))
     if n_keep > n:
         raise InputError(
-            f"the must-keep list has {n_keep} rows, more than the {n} to select"
+            f"the must-keep list has {count_words(n_keep, 'row')}, more than the {n} to select"
         )
 
 

@@ -32,6 +32,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
+from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError, hint_at_nearest
 from tacos.methods.selecting import (
     car,
@@ -191,7 +192,7 @@ def _raise_too_few(
     limits: Limits,
 ) -> NoReturn:
     """Raise `InputError`: the strategy can select only so many rows."""
-    problem = f"you asked for {n} rows, but {strategy} can select only {n_rows}"
+    problem = f"you asked for {count_words(n, 'row')}, but {strategy} can select only {n_rows}"
     if shortfall:
         problem += f"; not filled: {shortfall}"
     unscored = _explain_unscored(table, strategy)
