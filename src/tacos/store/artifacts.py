@@ -241,10 +241,11 @@ class Store:
                 "or finish it with the command that started it"
             ) from None
         except NotADirectoryError:
-            raise RunError(
-                f"{self.root} is a file; name the folder of the run that it was selected from, "
-                "such as selected.jsonl.run"
-            ) from None
+            own = self.root.with_name(f"{self.root.name}.run")
+            run = f"a run is a folder, such as {own}"
+            if not own.is_dir():
+                run = "name the folder of the run that it was selected from (tacos runs lists runs)"
+            raise RunError(f"{self.root} is a file; {run}") from None
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{self.root / name} cannot be read: {error}; remove it and run the command again"
