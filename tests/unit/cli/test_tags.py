@@ -111,6 +111,9 @@ def test_a_tag_with_a_line_break_stays_on_its_line(run: Path) -> None:
 
 def test_the_written_rows_given_for_the_run_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("{}")
+    _, unknown = tacos("tags", tmp_path / "out.jsonl")
+    assert "name the folder of the run" in unknown
+    (tmp_path / "out.jsonl.run").mkdir()
     code, printed = tacos("tags", tmp_path / "out.jsonl")
     assert (code, printed) == (
         2,
