@@ -15,7 +15,7 @@ from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 
 NOTES = "reselected.json"
-"""The file of a run: name of an output -> artifact, key and digest of the selection and of the file."""
+"""The file of a run: name of an output -> artifact and key of its selection, digest of the file."""
 
 
 def note_file(run: Path, file: Path, selection: Artifact) -> None:
