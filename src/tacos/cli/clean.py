@@ -128,7 +128,7 @@ def _print_cleaning(cleaning: Cleaning) -> None:
     if cleaning.n_masked:
         lines.append(("rows with something masked", f"{cleaning.n_masked:,}"))
     for kind, n_places in cleaning.masked.items():
-        lines.append((f"{kind}, masked", f"{n_places:,} times"))
+        lines.append((kind, f"{n_places:,} masked"))
     console.print_pairs("", lines)
     console.print_line(f"rows: {cleaning.output}")
     console.print_line(f"dropped, with reasons: {cleaning.dropped_file}")

@@ -17,6 +17,7 @@ from typing import Any
 from tacos.config import Settings
 from tacos.errors import ConfigError
 from tacos.formats import sources, writing
+from tacos.methods.cleaning.languages import LanguageFilter
 from tacos.methods.cleaning.rules import PRESETS, RULES
 from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES
 from tacos.pipeline.steps.cleaning import (
@@ -123,6 +124,8 @@ def clean(  # noqa: PLR0913 - the options of the command
     wanted = arguments.list_items(languages)
     if wanted:
         chosen |= {"language"}
+        # An unknown one is an error before anything is read.
+        LanguageFilter(wanted)
     elif "language" in chosen:
         raise ConfigError("the rule language needs the languages: --language en")
     target = arguments.to_path("output", output)

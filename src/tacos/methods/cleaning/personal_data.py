@@ -145,7 +145,7 @@ def _is_international_phone(number: str) -> bool:
         return False
     national = digits[code.end() :]
     if code[0] == "1":
-        is_number = re.fullmatch(r"[2-9]\d\d[2-9]\d{6}", national)
+        is_number = re.fullmatch(r"[2-9]\d{9}", national)
         return bool(is_number) and _is_american_phone(digits)
     return not _is_placeholder(national)
 
@@ -210,7 +210,7 @@ PATTERNS = (
         "phone number",
         _compile(
             rf"{_NO_DIGIT_BEFORE}(?:\+?1{_GAP}?)?"
-            rf"(?:\([2-9]\d\d\){_GAP}?|[2-9]\d\d[.-])[2-9]\d\d[.-]\d{{4}}{_NO_DIGIT_AFTER}"
+            rf"(?:\([2-9]\d\d\){_GAP}?|[2-9]\d\d[.-])\d{{3}}[.-]\d{{4}}{_NO_DIGIT_AFTER}"
         ),
         _is_american_phone,
     ),
