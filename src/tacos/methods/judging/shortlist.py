@@ -138,32 +138,25 @@ def join_old_shortlist(
     *,
     homes: bool,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A shortlist and what it leaves out, where the rows of `known` ids come from earlier runs:
-    those on the shortlists of these runs, `old` (SHORTLIST), stay; other known rows enter only as a
-    reserve. New rows enter as the rule says.
+    """A shortlist of all rows and what it leaves out, where the rows of `known` ids come from
+    earlier runs: of these, only rows on the shortlists of these runs, `old` (SHORTLIST), may stay,
+    and reserves. Others are left out by `EXTENDED`, since they would have to be judged.
 
-    A known row that the rule would take now is left out by `EXTENDED`. `positions` are those of all
-    samples; with `homes`, a row is in one cluster, which may be another one than in `old`.
+    `positions` are those of all samples; with `homes`, a row is in one cluster, which may be
+    another one than in `old`.
     """
     key = ["id"] if homes else MEMBER
-    before = old.select(*key, old_rule="rule").unique(key, keep="first")
-    everyone = pl.concat(
-        [kept.with_columns(kept=True), dropped.with_columns(kept=False)]
-    )
-    table = everyone.join(before, on=key, how="left")
-    is_known = pl.col("id").is_in(known.implode())
-    was_listed = pl.col("old_rule").is_not_null()
-    is_reserve = pl.col("kept") & (pl.col("rule") == RESERVE)
-    enters = pl.when(is_known).then(was_listed | is_reserve).otherwise("kept")
-    placed = table.with_columns(enters=enters).join(positions, on="id")
-    ordered = placed.sort("cluster", "position", "id")
-    entered = ordered.filter("enters").with_columns(
-        rule=pl.when(is_known).then(pl.coalesce("old_rule", "rule")).otherwise("rule")
-    )
-    left = ordered.filter(~pl.col("enters")).with_columns(
-        rule=pl.when("kept").then(pl.lit(EXTENDED)).otherwise("rule")
-    )
-    return _select_shortlist_columns(entered), _select_shortlist_columns(left)
+    before = old.select(*key, was_listed=True).unique(key, keep="first")
+    table = kept.join(before, on=key, how="left").join(positions, on="id")
+    is_new = ~pl.col("id").is_in(known.implode())
+    is_reserve = pl.col("rule") == RESERVE
+    enters = is_new | is_reserve | pl.col("was_listed").is_not_null()
+    placed = table.with_columns(enters=enters).sort("cluster", "position", "id")
+    entered = _select_shortlist_columns(placed.filter("enters"))
+    others = placed.filter(~pl.col("enters")).with_columns(rule=pl.lit(EXTENDED))
+    left = pl.concat([dropped, _select_shortlist_columns(others)])
+    ordered = left.join(positions, on="id").sort("cluster", "position", "id")
+    return entered, _select_shortlist_columns(ordered)
 
 
 def _draw_numbers(

@@ -99,7 +99,10 @@ def rate_samples(
         how="left",
         maintain_order="left",
     )
-    return StageOutput.without_rejects(conform_table(scores, SCORES), notes)
+    # Rows of an extended run may have verdicts without being on the shortlist.
+    shortlist = tables["shortlist"].scan().select("id").unique().collect()
+    listed = scores.join(shortlist, on="id", how="semi", maintain_order="left")
+    return StageOutput.without_rejects(conform_table(listed, SCORES), notes)
 
 
 def _rate_verdicts(
@@ -110,7 +113,7 @@ def _rate_verdicts(
     if config.method == "mean":
         return rating.average_raw_scores(verdicts), {}
 
-    homes = tables["shortlist"].scan().select("id", "cluster").collect()
+    homes = _list_homes(verdicts, tables)
     if config.method == "bradley-terry":
         lengths = None
         if config.length:
@@ -135,6 +138,17 @@ def _rate_verdicts(
         seed=settings.seed,
     )
     return ratings, {}
+
+
+def _list_homes(verdicts: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """id, cluster: the cluster of each shortlisted row, and of each other one with a verdict."""
+    homes = tables["shortlist"].scan().select("id", "cluster").collect()
+    sides = [
+        verdicts.select("cluster", id=pl.col(side)).select("id", "cluster")
+        for side in ("left", "right")
+    ]
+    others = pl.concat(sides).unique("id", keep="first", maintain_order=True)
+    return pl.concat([homes, others.join(homes, on="id", how="anti")])
 
 
 def average_grades(tables: Tables, settings: Settings) -> pl.DataFrame:

@@ -76,7 +76,8 @@ def _pair_joining_rows(
     old_rows = read_old_rows(tables, "old_pairs", "left", "right")
     assert old_rows is not None
     homes = settings.cluster.membership == "home"
-    old = joining_rows.adapt_old_pairs(old_rows, shortlist, homes=homes)
+    members = pool.read_memberships(tables, settings)
+    old = joining_rows.adapt_old_pairs(old_rows, members, homes=homes)
     rated = pl.concat([old["left"], old["right"]]).unique().to_list()
     part = _pick_part(shortlist, rated, settings, number)
     if settings.pair.method == "reference":

@@ -82,17 +82,17 @@ def find_references(asked: pl.DataFrame) -> dict[int, str]:
 
 def adapt_old_pairs(
     old: pl.DataFrame,
-    shortlist: pl.DataFrame,
+    members: pl.DataFrame,
     *,
     homes: bool,
 ) -> pl.DataFrame:
-    """The pairs of earlier runs as a first plan (PAIRS): those of two rows that are shortlisted,
-    numbered anew.
+    """The pairs of earlier runs as a first plan (PAIRS): those of two `members` (id, cluster),
+    numbered anew. They need not be on the shortlist: what was judged helps to rate those that are.
 
     `old` has the columns of PAIRS and `run`. A pair that several runs asked is the first one's.
     With `homes`, a row is in one cluster, and a pair in that of its left row.
     """
-    listed = shortlist.select("id", "cluster").unique("id", maintain_order=True)
+    listed = members.select("id", "cluster").unique("id", maintain_order=True)
     home = dict(listed.iter_rows())
     is_listed = pl.col("left").is_in(listed["id"].implode()) & pl.col("right").is_in(
         listed["id"].implode()
