@@ -14,7 +14,7 @@ from tacos.methods.measures.input_profile import (
     list_most_frequent,
     summarise_counts,
 )
-from tacos.methods.samples.reading_notes import describe_answers
+from tacos.methods.samples.reading_notes import describe_answers, describe_unread
 from tacos.workflows import inspect as workflow
 from tacos.workflows.inspect import InspectedFile, Inspection, RejectedRows
 
@@ -103,6 +103,9 @@ def _describe_file(file: InspectedFile) -> str:
         lines.append(f"speakers: {_join_counts(speakers)}")
     for text, count in describe_answers(read_as).items():
         lines.append(f"{text} ({count_words(count, 'row')})")
+    unread = describe_unread(read_as)
+    if unread:
+        lines.append(f"not read: {unread}")
     for template, count in file.templates.items():
         lines.append(
             f"prompt template {template!r} ({count_words(count, 'row')}): kept in the rows, "

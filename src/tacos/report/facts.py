@@ -63,8 +63,8 @@ class RunSummary:
     spending: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """What the answers to each stage cost: see `tacos.report.spending_figures.list_spending`."""
     taken: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Kind (`columns`, `roles`, `first_answers`, `best_answers`, `list_answers`) -> what was read
-    -> usable rows; duplicates count.
+    """Kind (`columns`, `roles`, `first_answers`, `best_answers`, `list_answers`, `not_read`)
+    -> what was read, or not -> usable rows; duplicates count.
     """
     tagged_by: dict[str, int] = field(default_factory=dict)
     """Model -> instructions with its tags; only for a cascade."""

@@ -10,6 +10,7 @@ import polars as pl
 from jinja2 import Environment, StrictUndefined, Template
 
 from tacos.methods.samples.last_question import find_last_question
+from tacos.methods.samples.reading_notes import describe_unread
 from tacos.report import figure_texts
 from tacos.report.extension_facts import describe_extension
 from tacos.report.facts import RunSummary
@@ -52,6 +53,7 @@ def render_report(
     return _load_template().render(
         summary=summary,
         no_facts=NO_FACTS,
+        unread=describe_unread(summary.taken),
         spending=describe_spending(summary.spending),
         extended=describe_extension(summary.extended) if summary.extended else "",
         figures=figure_texts.SUMMARY_FIGURES,

@@ -10,7 +10,7 @@ from rich.table import Table
 from tacos.cli.shared import console
 from tacos.counts import count_words
 from tacos.llm.transport.endpoint_names import NOT_NOTED
-from tacos.methods.samples.reading_notes import describe_answers
+from tacos.methods.samples.reading_notes import describe_answers, describe_unread
 from tacos.report import figure_texts
 from tacos.report.extension_facts import describe_extension
 from tacos.report.facts import UNCLUSTERED, RunSummary
@@ -90,6 +90,9 @@ def _format_input(summary: RunSummary) -> Lines:
         yield "read as", _format_taken(summary.taken)
     if summary.extended:
         yield "extends", describe_extension(summary.extended)
+    unread = describe_unread(summary.taken)
+    if unread:
+        yield "not read", unread
     for stage, reasons in summary.rejects.items():
         if stage != "shortlist":  # has a line of its own
             yield f"rejected by {stage}", _format_reasons(reasons)

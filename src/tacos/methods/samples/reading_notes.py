@@ -1,7 +1,7 @@
-"""What was taken of each row, for the summary: its columns, and who spoke.
+"""What was taken of each row, for the summary: its columns, who spoke, and what was left.
 
-A note is a text such as "columns: question -> answer" or "role: gpt as assistant"; a run counts
-the rows with each.
+A note is a text such as "columns: question -> answer", "role: gpt as assistant" or "not read:
+explanation"; a run counts the rows with each.
 """
 
 from __future__ import annotations
@@ -10,22 +10,31 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from tacos.methods.samples.answers import find_answer, is_list_in_text
+from tacos.config import IngestSettings
+from tacos.methods.samples.answers import (
+    FoundAnswer,
+    find_answer,
+    is_list_in_text,
+)
 from tacos.methods.samples.messages import ends_with_question, list_speakers
-from tacos.methods.samples.roles import Roles
 from tacos.methods.samples.table_layout import RowLayout
+from tacos.methods.samples.unread_columns import list_unread_columns
 
 COLUMNS = "columns: "
 ROLE = "role: "
 FIRST_ANSWER = "first of several answers: "
 BEST_ANSWER = "best of several answers: "
 LIST_ANSWER = "list in one text: "
+NOT_READ = "not read: "
+N_NOT_READ = 8
+"""Columns that were not read and are named."""
 KINDS = {
     "columns": COLUMNS,
     "roles": ROLE,
     "first_answers": FIRST_ANSWER,
     "best_answers": BEST_ANSWER,
     "list_answers": LIST_ANSWER,
+    "not_read": NOT_READ,
 }
 """Kind of note -> how its notes begin."""
 ANSWER_TEXTS = {
@@ -39,28 +48,34 @@ ANSWER_TEXTS = {
 def list_reading_notes(
     row: Mapping[str, Any],
     layout: RowLayout,
-    roles: Roles,
+    settings: IngestSettings,
 ) -> list[str]:
     """The notes on one row that was read."""
     columns = describe_layout(layout)
     notes = []
+    answer = None
     if layout.format == "conversation":
         messages = row[layout.instruction]
-        speakers = list_speakers(messages, roles)
+        speakers = list_speakers(messages, settings.roles)
         notes += [f"{ROLE}{speaker} as {role}" for speaker, role in speakers.items()]
         # The answer of a preference stands in a column of its own.
-        is_open = layout.response and ends_with_question(messages, roles)
+        is_open = layout.response and ends_with_question(messages, settings.roles)
         if is_open or layout.is_preference:
             columns += f" -> {layout.response}"
-            notes += _list_answer_notes(row, layout.response)
+            answer = find_answer(row, layout.response)
+        else:
+            layout = layout._replace(response="")
     elif layout.format == "columns":
-        notes += _list_answer_notes(row, layout.response)
+        answer = find_answer(row, layout.response)
+    if answer is not None:
+        notes += _list_answer_notes(answer, layout.response)
+    unread = list_unread_columns(row, layout, answer, settings)
+    notes += [NOT_READ + column for column in unread]
     return [COLUMNS + columns, *notes]
 
 
-def _list_answer_notes(row: Mapping[str, Any], column: str) -> list[str]:
+def _list_answer_notes(found: FoundAnswer, column: str) -> list[str]:
     """Which of several answers was taken."""
-    found = find_answer(row, column)
     if found.rated_by:
         return [f"{BEST_ANSWER}{column} by {found.rated_by}"]
     if found.n_answers > 1:
@@ -68,6 +83,18 @@ def _list_answer_notes(row: Mapping[str, Any], column: str) -> list[str]:
     if is_list_in_text(found.value):
         return [LIST_ANSWER + column]
     return []
+
+
+def describe_unread(grouped: Mapping[str, Mapping[str, int]]) -> str:
+    """The columns that were not read, most rows first; "" if there are none.
+
+    >>> describe_unread({"not_read": {"labels": 3, "explanation": 2}})
+    'labels, explanation'
+    """
+    names = list(grouped.get("not_read", {}))
+    n_more = len(names) - N_NOT_READ
+    shown = ", ".join(names[:N_NOT_READ])
+    return f"{shown} and {n_more:,} more" if n_more > 0 else shown
 
 
 def group_notes(notes: Mapping[str, Any]) -> dict[str, dict[str, int]]:

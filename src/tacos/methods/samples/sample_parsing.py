@@ -129,7 +129,7 @@ def parse_sample(
             failure=problem.failure,
         )
     if taken is not None:
-        taken.update(list_reading_notes(fields, layout, settings.roles))
+        taken.update(list_reading_notes(fields, layout, settings))
     # Tags and scores of the input, if the settings name their columns.
     tags = None
     if settings.tags:
