@@ -75,7 +75,7 @@ from tacos.records import (
 # fmt: off
 PIPELINE: Pipeline = (
     BatchStage(
-        "ingest", "samples", SAMPLES, version=7,
+        "ingest", "samples", SAMPLES, version=8,
         reads=("input",),
         uses=("ingest", "clean"),
         source=ingest.read_input_rows,

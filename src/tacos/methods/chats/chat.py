@@ -111,7 +111,7 @@ def read_chat(
     Raises `UnusableRow` with the reason for which ingesting rejects the row.
     """
     layout = choose_row_layout(row, settings)
-    refuse_bad_answer(row, settings)
+    refuse_bad_answer(row, layout, settings)
     turns = read_turns(row, layout, settings.roles)
     answered = keep_answered_turns(turns)
     messages = [ChatMessage(turn.role, turn.text) for turn in turns]

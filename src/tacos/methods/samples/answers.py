@@ -14,6 +14,10 @@ from copy import deepcopy
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from tacos.methods.samples.answer_references import (
+    NOT_AN_ANSWER,
+    refuse_reference,
+)
 from tacos.methods.samples.cells import (
     CALL_PARTS,
     LIST_START,
@@ -29,6 +33,7 @@ from tacos.methods.samples.column_names import (
     REJECTED,
     SAMPLED_ANSWERS,
     find_first_column,
+    list_found_columns,
     normalise_name,
 )
 from tacos.methods.samples.messages import (
@@ -39,6 +44,7 @@ from tacos.methods.samples.messages import (
 from tacos.methods.samples.ratings import (
     find_rating,
     is_rating,
+    is_unclear,
     list_rating_columns,
     read_worth,
 )
@@ -64,15 +70,29 @@ LISTS = (
     *SAMPLED_ANSWERS,
 )
 """Columns whose text is a list of answers, if it is the JSON of a list."""
-NOT_AN_ANSWER = "not an answer: name the column of the answer, --map response=COLUMN"
-MAX_NAME = 30
-"""Longer texts name no column."""
-NOT_NUMBERS = (
-    *CHOSEN_ANSWERS,
-    *REJECTED,
-    "generation",
+PREFERRED = frozenset(
+    {
+        *CHOSEN_ANSWERS,
+        *REJECTED,
+    }
 )
+"""Columns of the answers of a preference."""
+NOT_NUMBERS = PREFERRED | {"generation"}
 """Columns whose numbers and flags are no answers but refer to something else."""
+
+
+UNREAD_MARKS = (
+    "label",
+    "labels",
+    "best",
+    "best_answer",
+    "best_index",
+    "preference",
+    "correct_answer",
+    "correct_answer_index",
+    "correct_index",
+)
+"""Columns or fields that may say which of several answers is the best, in too many ways."""
 
 
 class FoundAnswer(NamedTuple):
@@ -106,8 +126,8 @@ def find_answer(
     FoundAnswer(value='better', steps=(1, 'text'), n_answers=2, rated_by='score')
     """
     cell = row[column]
-    if normalise_name(column) in CHOSEN_ANSWERS:
-        _refuse_reference(row, column)
+    if normalise_name(column) in PREFERRED:
+        refuse_reference(row, column)
     # Nearly all answers are plain texts.
     if type(cell) is str and not LIST_START.match(cell):
         return FoundAnswer(cell)
@@ -131,20 +151,6 @@ def find_answer(
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not is_missing(value)
-
-
-def _refuse_reference(row: Row, column: str) -> None:
-    """Raise `UnusableRow` if what was chosen is the name of another column, or its end, such as the
-    A of response_a.
-    """
-    text = row[column]
-    if not isinstance(text, str) or len(text) > MAX_NAME:
-        return
-    names = {normalise_name(name) for name in row}
-    name = normalise_name(text)
-    is_end = bool(name) and any(column.endswith(f"_{name}") for column in names)
-    if name in names or (is_end and names.isdisjoint(REJECTED)):
-        raise UnusableRow(f"{column} is {text.strip()!r}, {NOT_AN_ANSWER}")
 
 
 def replace_answer(
@@ -301,13 +307,18 @@ def _choose_best(
     if not rated_by:
         beside = list_rating_columns(row, column)
         if not beside:
-            return _take_first(column, candidates)
+            return _take_first(row, column, candidates)
         rated_by, ratings = next(iter(beside.items()))
         if len(ratings) != len(candidates) or not any(map(is_rating, ratings)):
             raise UnusableRow(
                 f"{rated_by} does not say which of the answers in {column} is the best: "
                 f"name one, e.g. --map response={_spell_path(column, candidates[0])}"
             )
+    if any(map(is_unclear, ratings)):
+        raise UnusableRow(
+            f"{rated_by} is not a number for each of the answers in {column}: "
+            f"name one, e.g. --map response={_spell_path(column, candidates[0])}"
+        )
     if all(rating is False for rating in ratings):
         raise UnusableRow(f"no answer is right by {rated_by}", failure=False)
     worths = [read_worth(rating, rated_by) for rating in ratings]
@@ -316,6 +327,7 @@ def _choose_best(
 
 
 def _take_first(
+    row: Row,
     column: str,
     candidates: Sequence[_Candidate],
 ) -> FoundAnswer:
@@ -324,6 +336,13 @@ def _take_first(
     is_sampled = normalise_name(column) in SAMPLED_ANSWERS
     # A step leads to a text of a list; several lead into objects.
     is_object = isinstance(first.steps[-1], str) or not isinstance(first.value, str)
+    # A mark that no rule reads may say that another one is right.
+    marks = list_found_columns(UNREAD_MARKS, (*row, *first.fields))
+    if marks and not is_sampled:
+        raise UnusableRow(
+            f"{marks[0]} may say which of the answers in {column} is the best: "
+            f"name one, e.g. --map response={_spell_path(column, first)}"
+        )
     if is_sampled or is_object:
         raise UnusableRow(
             f"{column} has several answers without scores: "

@@ -6,8 +6,9 @@ underscores: `Instruction `, `SYSTEM PROMPT` and `system_prompt` are the usual n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import product
 
 Columns = tuple[str, ...]
 
@@ -87,26 +88,63 @@ REASONINGS = (
     "chain_of_thought",
 )
 """What leads to a final answer that stands beside it."""
+EXPLANATIONS = (
+    "explanation",
+    "exp",
+    "thinking",
+    "thought",
+    "thoughts",
+    "reasoning_content",
+    "complex_cot",
+    "steps",
+    "reasoning_steps",
+)
+"""What leads to a bare answer, such as "7", that stands beside it."""
 CHOSEN = "chosen"
-CHOSEN_ANSWERS = (
-    CHOSEN,
-    "chosen_response",
-    "chosen_output",
-    "preferred_output",
-    "preferred_response",
-    "response_j",
+SIDES = (
+    "answer",
+    "response",
+    "output",
+    "completion",
+    "message",
+    "messages",
+    "text",
 )
-"""The better answer of a preference."""
-REJECTED = (
-    "rejected",
-    "rejected_response",
-    "dispreferred_output",
-    "non_preferred_output",
-    "rejected_output",
-    "dispreferred_response",
-    "response_k",
-)
-"""The worse answer of a preference."""
+"""What the names of the two sides of a preference are made with."""
+SIDE_WORDS = {
+    CHOSEN: ("rejected", "reject"),
+    "preferred": ("dispreferred", "non_preferred", "rejected"),
+    "accepted": ("rejected",),
+    "better": ("worse",),
+    "winner": ("loser",),
+    "winning": ("losing",),
+}
+"""Word for the better answer -> words for the worse one."""
+SIDE_LETTERS = {
+    "j": "k",
+    "w": "l",
+}
+"""The same for the ends of names, as in response_w."""
+
+
+def _iterate_preferences() -> Iterator[tuple[str, str]]:
+    """The names of the better and the worse answer: words alone come first."""
+    for word, opposites in SIDE_WORDS.items():
+        for opposite in opposites:
+            yield word, opposite
+    for word, opposites in SIDE_WORDS.items():
+        for opposite, side in product(opposites, SIDES):
+            yield f"{word}_{side}", f"{opposite}_{side}"
+            yield f"{side}_{word}", f"{side}_{opposite}"
+    for letter, opposite in SIDE_LETTERS.items():
+        for side in SIDES:
+            yield f"{side}_{letter}", f"{side}_{opposite}"
+
+
+PREFERENCES = tuple(_iterate_preferences())
+"""Names of the better and the worse answer of a preference."""
+CHOSEN_ANSWERS = tuple(dict.fromkeys(better for better, _ in PREFERENCES))
+REJECTED = tuple(dict.fromkeys(worse for _, worse in PREFERENCES))
 SAMPLED_ANSWERS = (
     "completions",
     "responses",
@@ -163,6 +201,11 @@ CHOICES = (
     "answer_choices",
 )
 """The choices of a question."""
+MAYBE_CHOICES = (
+    "candidates",
+    "endings",
+)
+"""Choices, where the answer is the letter or the number of one."""
 HISTORIES = (
     "history",
     "chat_history",
@@ -189,6 +232,22 @@ def find_first_column(
         if column and column not in used:
             return column
     return ""
+
+
+@lru_cache(maxsize=1024)
+def list_preferences(columns: Columns) -> tuple[tuple[str, str], ...]:
+    """The columns of a better and a worse answer, the usual names first; cached, as rows repeat
+    columns.
+
+    >>> list_preferences(("prompt", "answer", "Chosen Answer", "rejected_answer"))
+    (('Chosen Answer', 'rejected_answer'),)
+    """
+    by_name = _index_columns(columns)
+    return tuple(
+        (by_name[better], by_name[worse])
+        for better, worse in PREFERENCES
+        if better in by_name and worse in by_name
+    )
 
 
 def list_found_columns(names: Iterable[str], columns: Columns) -> Columns:

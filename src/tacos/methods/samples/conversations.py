@@ -32,6 +32,7 @@ from tacos.methods.samples.messages import (
     is_message_list,
     list_messages,
     read_conversation,
+    split_named_texts,
     unfold_messages,
 )
 from tacos.methods.samples.roles import NO_ROLES, Roles
@@ -113,6 +114,9 @@ def _read_messages(
     messages = list_messages(value, roles)
     _refuse_odd_texts(messages)
     turns = read_conversation(messages, roles)
+    if turns:
+        asked = "\n".join(turn.text for turn in turns if turn.role != "assistant")
+        refuse_hidden_choices(row, shape, asked, turns[-1].text)
     if not shape.response or not turns:
         return turns
     if shape.is_preference:
@@ -133,6 +137,7 @@ def _refuse_odd_texts(messages: Sequence[Any]) -> None:
     """
     n_texts = len(messages)
     is_odd = n_texts > 1 and n_texts % 2 == 1
+    is_odd = is_odd and not split_named_texts(messages)
     if is_odd and all(isinstance(text, str) for text in messages):
         raise UnusableRow(
             "a list of an odd number of texts does not say who speaks: "
@@ -176,7 +181,7 @@ def _read_exchange(
     if _is_whole(answer):
         # The column of the answer holds the whole conversation, including its question.
         return answer
-    refuse_hidden_choices(row, shape, question)
+    refuse_hidden_choices(row, shape, question, answer[-1].text if answer else "")
     if shape.reasoning:
         answer = _add_reasoning(row, shape, answer)
     dialogue = _read_open_dialogue(question)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tacos.methods.samples.cells import is_missing
 from tacos.methods.samples.column_names import normalise_name
-from tacos.methods.samples.roles import TurnRole
+from tacos.methods.samples.roles import TurnRole, find_role
 
 Message = Mapping[str, Any]
 
@@ -21,6 +21,11 @@ SPEAKERS = (
     "speaker",
     "author",
 )
+CALL_TYPES = (
+    "function_call",
+    "tool_call",
+)
+"""Types of items that are calls themselves."""
 CONTENTS = (
     "content",
     "value",
@@ -100,6 +105,24 @@ def get_first_field(
         if name in names and key != name and not is_missing(value):
             return key, value
     return found
+
+
+def get_speaker(message: Message) -> tuple[str, Any]:
+    """The field and the name of who speaks; ("", None) for an exchange.
+
+    OpenAI's items of calls of functions and their outputs have a type in place of a role.
+
+    >>> get_speaker({"type": "function_call_output", "output": "20 degrees"})
+    ('type', 'function_call_output')
+    """
+    field, speaker = get_first_field(message, SPEAKERS)
+    if field:
+        return field, speaker
+    kind = message.get("type")
+    is_item = isinstance(kind, str) and (
+        kind in CALL_TYPES or find_role(kind) == "tool"
+    )
+    return ("type", kind) if is_item else ("", None)
 
 
 def list_sides(message: Message) -> list[tuple[TurnRole, str, Any]]:

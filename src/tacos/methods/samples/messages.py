@@ -31,6 +31,7 @@ from tacos.methods.samples.message_fields import (
     SPEAKERS,
     Message,
     get_first_field,
+    get_speaker,
     list_sides,
     spell_speaker,
 )
@@ -54,6 +55,11 @@ from tacos.records import Turn
 ALTERNATING_ROLES: tuple[TurnRole, TurnRole] = ("user", "assistant")
 JSON_START = re.compile(r"""\s*(\[\s*[\[{"']|\{)""")
 """How the JSON of messages, or Python's print of them, begins."""
+NAMED_TEXT = re.compile(
+    r"\s*(Human|User|Assistant|AI|Bot|System)\s*:\s*",
+    re.IGNORECASE,
+)
+"""How a text begins that names its speaker."""
 TURN_KEY = re.compile(r"turn_?(\d+)")
 
 
@@ -142,6 +148,25 @@ def is_list_of_named_texts(value: Any, roles: Roles = NO_ROLES) -> bool:
     return all(_is_named_text(pair, roles) for pair in value)
 
 
+def split_named_texts(messages: Sequence[Any]) -> list[tuple[str, str]]:
+    """Speaker and text of texts that each begin with a speaker; none if one does not.
+
+    >>> split_named_texts(["Human: Hi.", "Assistant: Hello."])
+    [('Human', 'Hi.'), ('Assistant', 'Hello.')]
+    >>> split_named_texts(["Human: Hi.", "Hello."])
+    []
+    """
+    if len(messages) < 2:
+        return []
+    found = []
+    for message in messages:
+        match = NAMED_TEXT.match(message) if isinstance(message, str) else None
+        if match is None:
+            return []
+        found.append((match[1], message[match.end() :]))
+    return found
+
+
 def is_pair_of_texts(message: Any) -> bool:
     """Whether a message is [question, answer] or [speaker, text]."""
     if not isinstance(message, list | tuple) or len(message) != 2:
@@ -221,7 +246,7 @@ def list_speakers(value: Any, roles: Roles) -> dict[str, Role]:
     for message in list_messages(value, roles):
         if not isinstance(message, Mapping):
             continue
-        field, speaker = get_first_field(message, SPEAKERS)
+        field, speaker = get_speaker(message)
         if field:
             name = spell_speaker(speaker)
             found[name] = resolve_role(name, roles)
@@ -240,10 +265,19 @@ def ends_with_question(value: Any, roles: Roles) -> bool:
 
 def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn]:
     """The turns of all messages."""
+    named = split_named_texts(messages)
     for number, message in enumerate(messages):
+        if named:
+            speaker, text = named[number]
+            role = resolve_role(speaker, roles)
+            said = (
+                Turn("system", f"Tool: {text}") if role == "tool" else Turn(role, text)
+            )
+            yield PlacedTurn(said, number, "")
+            continue
         if isinstance(message, str):
-            role = ALTERNATING_ROLES[number % 2]
-            yield PlacedTurn(Turn(role, message), number, "")
+            alternating = ALTERNATING_ROLES[number % 2]
+            yield PlacedTurn(Turn(alternating, message), number, "")
             continue
         if is_pair_of_texts(message):
             for place, text in enumerate(message):
@@ -253,7 +287,7 @@ def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn
         if not isinstance(message, Mapping):
             type_name = type(message).__name__
             raise UnusableRow(f"a message is {type_name}, not an object")
-        field, speaker = get_first_field(message, SPEAKERS)
+        field, speaker = get_speaker(message)
         if field:
             yield _read_message(message, speaker, number, roles)
         else:

@@ -86,6 +86,13 @@ def is_rating(value: Any) -> bool:
     return read_number(value) is not None
 
 
+def is_unclear(rating: Any) -> bool:
+    """Whether a text holds digits but is no number, such as 1,234 or 4/5."""
+    if not isinstance(rating, str) or is_rating(rating):
+        return False
+    return any(map(str.isdigit, rating))
+
+
 def read_worth(rating: Any, rated_by: str) -> float:
     """How good an answer is by its rank or score; one without comes last.
 
@@ -96,4 +103,7 @@ def read_worth(rating: Any, rated_by: str) -> float:
     if number is None:
         return -math.inf
     is_rank = normalise_name(rated_by).removesuffix("s") in RANKS
+    # A rank of -1 stands for none.
+    if is_rank and number < 0:
+        return -math.inf
     return -number if is_rank else number

@@ -56,9 +56,7 @@ NAMES: dict[Role, tuple[str, ...]] = {
         "ipython",
         "environment",
         "function_response",
-        "function_result",
         "tool_response",
-        "tool_result",
     ),
 }
 ROLE_OF: Roles = {name: role for role, names in NAMES.items() for name in names}
@@ -67,6 +65,8 @@ MODEL = re.compile(
     r"|chatglm|glm|moss|baichuan|yi|phi|gemma|deepseek|command|grok|dolly|koala|falcon)"
     r"([-_.\d].*)?"
 )
+OUTPUT = re.compile(r".*_(output|result)s?")
+"""What a tool returned, whatever it is called, such as "command-output"."""
 MARKS = " \t\r\n:<>|[]#*"
 
 
@@ -79,6 +79,8 @@ def find_role(speaker: str) -> Role | None:
     """
     name = normalise_speaker(speaker)
     role = ROLE_OF.get(name)
+    if role is None and OUTPUT.fullmatch(name):
+        return "tool"
     if role is None and MODEL.fullmatch(name):
         return "assistant"
     return role

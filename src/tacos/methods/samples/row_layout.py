@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tacos.config import IngestSettings
+from tacos.methods.samples.answer_references import refuse_other_answer
 from tacos.methods.samples.cells import UnusableRow, is_blank
 from tacos.methods.samples.column_names import (
     CHOSEN,
@@ -20,6 +22,7 @@ from tacos.methods.samples.column_names import (
     CONVERSATIONS,
     FINAL_ANSWERS,
     MAYBE_CONVERSATIONS,
+    REASONINGS,
     REJECTED,
     REPLIES,
     RESPONSES,
@@ -30,6 +33,7 @@ from tacos.methods.samples.column_names import (
     Columns,
     find_first_column,
     list_found_columns,
+    list_preferences,
     normalise_name,
 )
 from tacos.methods.samples.message_trees import decode_tree, is_message_tree
@@ -60,6 +64,8 @@ TALKS = (
 )
 """Columns whose messages an answer of a preference may follow."""
 CONVERSATION_FORMATS = ("sharegpt", "openai")
+MAX_BARE = 5
+"""Words of an answer that is a mere result, such as "7"."""
 N_SHOWN_IN_ROW = 8
 """Columns listed in the reject of a row."""
 
@@ -92,19 +98,45 @@ def choose_row_layout(
     chosen = _find_chosen(row, settings)
     if chosen:
         return _choose_preference_layout(row, chosen, "chosen", settings)
+    layout = _choose_filled_layout(row, settings)
+    if layout is not None:
+        if not settings.response:
+            refuse_other_answer(row, layout.response)
+        return _drop_explanation(row, layout)
+    if not row:
+        raise UnusableRow("empty object", failure=False)
+    columns = list(row)[:N_SHOWN_IN_ROW]
+    shown = ", ".join(map(str, columns))
+    raise UnusableRow(f"no instruction and response in the columns {shown}")
+
+
+def _choose_filled_layout(row: Row, settings: IngestSettings) -> RowLayout | None:
+    """The layout among the columns of the row; among those that hold something, if it reads
+    nothing.
+    """
     layout = _choose_layout(row, tuple(row), settings)
     if layout is None or _lacks_value(row, layout):
         # In a table made of several, columns that are empty here hold the rows of another one.
         better = _choose_layout(row, _list_filled_columns(row), settings)
         if better is not None and not _is_final_answer(better, layout):
             return better
-    if layout is not None:
+    return layout
+
+
+def _drop_explanation(row: Row, layout: RowLayout) -> RowLayout:
+    """The layout without what would lead to an answer that says it all by itself."""
+    if not layout.reasoning:
         return layout
-    if not row:
-        raise UnusableRow("empty object", failure=False)
-    columns = list(row)[:N_SHOWN_IN_ROW]
-    shown = ", ".join(map(str, columns))
-    raise UnusableRow(f"no instruction and response in the columns {shown}")
+    is_final = normalise_name(layout.response) in FINAL_ANSWERS
+    if is_final and normalise_name(layout.reasoning) in REASONINGS:
+        return layout
+    answer = row[layout.response]
+    is_bare = not isinstance(answer, str) or len(answer.split()) <= MAX_BARE
+    steps = row[layout.reasoning]
+    # Steps may be objects of any kind.
+    is_list = isinstance(steps, list) and all(isinstance(step, str) for step in steps)
+    is_bare = is_bare and (is_list or isinstance(steps, str))
+    return layout if is_bare else layout._replace(reasoning="")
 
 
 def _choose_layout(
@@ -147,7 +179,8 @@ def _choose_layout(
 def _choose_rejected_layout(row: Row, settings: IngestSettings) -> RowLayout:
     """How to read the rejected answer of a preference."""
     columns = tuple(row)
-    rejected = settings.response or find_first_column(REJECTED, columns)
+    _, usual = _find_preference(row)
+    rejected = settings.response or usual or find_first_column(REJECTED, columns)
     if not rejected or is_blank(row.get(rejected)):
         raise UnusableRow("no rejected answer", failure=False)
     return _choose_preference_layout(row, rejected, "rejected", settings)
@@ -157,10 +190,8 @@ def _find_chosen(row: Row, settings: IngestSettings) -> str:
     """The column of the better answer of a preference; "" if the row is none or a setting names the
     answer.
     """
-    columns = tuple(row)
-    chosen = find_first_column(CHOSEN_ANSWERS, columns)
-    rejected = find_first_column(REJECTED, columns)
-    if not chosen or not rejected:
+    chosen, rejected = _find_preference(row)
+    if not chosen:
         return ""
     # The settings go first.
     if settings.response or settings.instruction == chosen:
@@ -169,6 +200,20 @@ def _find_chosen(row: Row, settings: IngestSettings) -> str:
     if is_blank(row[chosen]) and is_blank(row[rejected]):
         return ""
     return chosen
+
+
+def _find_preference(row: Row) -> tuple[str, str]:
+    """The columns of the better and the worse answer, ("", "") if the row is no preference."""
+    for chosen, rejected in list_preferences(tuple(row)):
+        is_usual = normalise_name(chosen) == CHOSEN
+        # Votes and flags, such as `accepted`, are no answers.
+        is_counted = any(
+            isinstance(row[side], int | float | Decimal) and not is_blank(row[side])
+            for side in (chosen, rejected)
+        )
+        if is_usual or not is_counted:
+            return chosen, rejected
+    return "", ""
 
 
 def _choose_preference_layout(

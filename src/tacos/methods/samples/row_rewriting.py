@@ -39,6 +39,7 @@ from tacos.methods.samples.messages import (
     is_message,
     is_message_list,
     place_turns,
+    split_named_texts,
 )
 from tacos.methods.samples.roles import Roles
 from tacos.methods.samples.row_layout import choose_row_layout
@@ -243,7 +244,9 @@ def _replace_message_text(
     """Put another text in the place of a turn's, in the form of the old one."""
     message = messages[place.number]
     if isinstance(message, str):
-        messages[place.number] = text
+        named = split_named_texts(messages)
+        mark = message.removesuffix(named[place.number][1]) if named else ""
+        messages[place.number] = mark + text
         return
     if not place.field:
         raise UnusableRow("its answer is a tool call", failure=False)

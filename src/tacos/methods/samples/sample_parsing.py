@@ -118,7 +118,7 @@ def parse_sample(
     try:
         fields = add_mapped_fields(row, settings)
         layout = choose_row_layout(fields, settings)
-        refuse_bad_answer(fields, settings)
+        refuse_bad_answer(fields, layout, settings)
         turns = keep_answered_turns(read_turns(fields, layout, settings.roles))
     except UnusableRow as problem:
         return Reject(

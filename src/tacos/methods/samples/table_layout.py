@@ -9,6 +9,7 @@ from tacos.methods.samples.column_names import (
     CONTEXTS,
     COUPLES,
     DEFINITIONS,
+    EXPLANATIONS,
     FINAL_ANSWERS,
     GENERAL_INSTRUCTIONS,
     HISTORIES,
@@ -24,6 +25,14 @@ from tacos.methods.samples.column_names import (
 )
 
 Row = Mapping[str, Any]
+
+
+BARE_ANSWERS = (
+    *FINAL_ANSWERS,
+    "response",
+    "output",
+)
+"""Columns whose answer may need what leads to it."""
 
 
 class RowLayout(NamedTuple):
@@ -87,8 +96,9 @@ def choose_table_layout(
     if not instruction and not input:
         more = _list_more(columns, question, answer, context)
     reasoning = ""
-    if not response and normalise_name(answer) in FINAL_ANSWERS:
-        reasoning = find_first_column(REASONINGS, columns)
+    if not response and normalise_name(answer) in BARE_ANSWERS:
+        names = (*REASONINGS, *EXPLANATIONS)
+        reasoning = find_first_column(names, columns)
     return RowLayout(
         "columns",
         question,
@@ -118,7 +128,9 @@ def _list_more(
     """
     names = _list_contexts(question)
     if normalise_name(question) in GENERAL_INSTRUCTIONS:
-        names = (*QUESTIONS, *names)
+        names = (*QUESTIONS, "prompt", *names)
+    elif normalise_name(question) == "prompt":
+        names = ("question", *names)
     found = list_found_columns(names, columns)
     used = (question, answer, context)
     return tuple(name for name in found if name not in used)

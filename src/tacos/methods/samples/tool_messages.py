@@ -8,7 +8,6 @@ output as `observation`. Tables have a column for calls in every message, most o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from tacos.methods.samples.cells import (
@@ -18,8 +17,7 @@ from tacos.methods.samples.cells import (
     is_empty,
     render_json,
 )
-
-Message = Mapping[str, Any]
+from tacos.methods.samples.message_fields import CALL_TYPES, Message
 
 OUTPUTS = (
     "observation",
@@ -28,6 +26,11 @@ OUTPUTS = (
     "response",
 )
 """Fields of a tool's message, beside its content, that may hold what it returned."""
+CALL_FIELDS = (
+    "name",
+    "arguments",
+)
+"""What an item says that is a call itself."""
 CALLS = (
     "tool_calls",
     "function_call",
@@ -64,6 +67,8 @@ def get_tool_calls(message: Message) -> Any:
     >>> get_tool_calls({"tool_calls": "[]", "function_call": {"name": "f"}})
     {'name': 'f'}
     """
+    if message.get("type") in CALL_TYPES and "name" in message:
+        return {name: message[name] for name in CALL_FIELDS if name in message}
     for name in CALLS:
         calls = message.get(name)
         if not is_empty(calls):

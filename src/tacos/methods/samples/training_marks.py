@@ -4,6 +4,7 @@ of rows (KTO).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -11,7 +12,12 @@ from typing import Any
 
 from tacos.config import IngestSettings
 from tacos.methods.samples.cells import UnusableRow
-from tacos.methods.samples.column_names import list_found_columns, normalise_name
+from tacos.methods.samples.column_names import (
+    find_first_column,
+    list_found_columns,
+    normalise_name,
+)
+from tacos.methods.samples.table_layout import RowLayout
 
 Message = Mapping[str, Any]
 
@@ -24,25 +30,44 @@ WEIGHTS = frozenset(
         "train",
         "training",
         "trainable",
+        "train_on_turn",
+        "calculate_loss",
+        "learn",
         "output_with_loss",
     }
 )
 """Fields of a message that say whether it is trained on: 0 and false mean no."""
 LOSS = "loss"
-"""As a flag, a weight; as a number, what some model's loss was."""
+"""As a flag or a whole number, a weight; as another number, what some model's loss was."""
 MASKS = frozenset(
     {
         "mask",
         "masked",
+        "no_loss",
+        "ignore",
     }
 )
-"""Fields of a message that is left out of training if they are true."""
-LABELS = (
-    "label",
+"""Fields of a message that is left out of training if they are true or 1."""
+FLAGS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+WHOLE = re.compile(r"-?\d+")
+LABEL = "label"
+"""Of KTO, whether the answer of a row is a good one; elsewhere, a class of any kind."""
+KTO_LABELS = (
     "kto_tag",
     "kto_label",
 )
-"""Columns that say whether the answer of a row is a good one: only true and false are read."""
+BAD = (
+    "false",
+    "0",
+)
+"""What the label of a bad answer is."""
 
 
 def is_trained(message: Message) -> bool:
@@ -56,24 +81,45 @@ def is_trained(message: Message) -> bool:
         value = _read_flag(message[field])
         if name in WEIGHTS and isinstance(value, int | float | Decimal) and value <= 0:
             return False
-        if name == LOSS and value is False:
+        if name == LOSS and isinstance(value, int) and value <= 0:
             return False
-        if name in MASKS and value is True:
+        if name in MASKS and isinstance(value, int) and value == 1:
             return False
     return True
 
 
 def refuse_bad_answer(
     row: Mapping[str, Any],
+    layout: RowLayout,
     settings: IngestSettings,
 ) -> None:
     """Raise `UnusableRow`, which is no failure, if a row's label says that its answer is bad."""
-    for column in list_found_columns(LABELS, tuple(row)):
+    # The worse answers are asked for.
+    if settings.preference == "rejected":
+        return
+    for column in list_kto_labels(row, layout):
         # A column that has another meaning by the settings is no label.
         if column in (settings.response, settings.tags, settings.score):
             continue
-        if _read_flag(row[column]) is False:
+        if str(row[column]).strip().lower() in BAD:
             raise UnusableRow(f"a bad answer: {column} is false", failure=False)
+
+
+def list_kto_labels(row: Mapping[str, Any], layout: RowLayout) -> tuple[str, ...]:
+    """The columns that say whether the answer is a good one.
+
+    TRL has them beside prompt and completion, LLaMA-Factory as a flag beside a conversation.
+    """
+    columns = tuple(row)
+    named = list_found_columns(KTO_LABELS, columns)
+    label = find_first_column((LABEL,), columns)
+    if not label:
+        return named
+    names = (normalise_name(layout.instruction), normalise_name(layout.response))
+    is_flag = str(row[label]).strip().lower() in ("true", "false")
+    is_talk = layout.format == "conversation" and is_flag
+    is_kto = names == ("prompt", "completion") or is_talk
+    return (*named, label) if is_kto else named
 
 
 def _read_flag(value: Any) -> Any:
@@ -81,8 +127,10 @@ def _read_flag(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip().lower()
-    if text in ("true", "false"):
-        return text == "true"
+    if text in FLAGS:
+        return FLAGS[text]
+    if WHOLE.fullmatch(text):
+        return int(text)
     try:
         return float(text)
     except ValueError:

@@ -20,6 +20,7 @@ from tacos.methods.samples.column_names import (
     normalise_name,
 )
 from tacos.methods.samples.table_layout import RowLayout
+from tacos.methods.samples.training_marks import list_kto_labels
 
 Row = Mapping[str, Any]
 
@@ -68,9 +69,11 @@ def list_unread_columns(
     # A tree is spread over the row.
     if layout.format == "tree":
         return []
-    used = _list_used_columns(layout, settings)
+    used = (*_list_used_columns(layout, settings), *list_kto_labels(row, layout))
     rated_by = answer.rated_by if answer is not None else ""
-    is_pair = layout.is_preference
+    sides = (*CHOSEN_ANSWERS, *REJECTED)
+    read = (layout.instruction, layout.response)
+    is_pair = any(normalise_name(column) in sides for column in read)
     found = []
     for column, is_telling in _list_other_columns(tuple(row), used, is_pair):
         value = row[column]
@@ -113,7 +116,8 @@ def _list_other_columns(
         is_side = is_pair and normalise_name(column) in (*CHOSEN_ANSWERS, *REJECTED)
         if column in taken or is_side:
             continue
-        words = WORDS.findall(CAMEL.sub("_", str(column)).lower().replace("_", " "))
+        split = CAMEL.sub("_", str(column))
+        words = WORDS.findall(f"{column} {split}".lower())
         if not _is_plain(words):
             found.append((column, any(map(TELLING.fullmatch, words))))
     return tuple(found)
