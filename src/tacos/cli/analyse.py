@@ -18,10 +18,19 @@ from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_mo
 from tacos.report import figure_texts
 from tacos.store import files
 from tacos.workflows import analyse as workflow
+from tacos.workflows import kept_files
 from tacos.workflows.analyse import Analysis
 
 N_FREQUENT = 8
 """Tags of each data set that are shown."""
+
+FIGURES = ("complexity-coverage", "rarefaction", "recall", "frequencies")
+FILES = (
+    *(f"{name}.csv" for name in workflow.TABLES),
+    "analysis.json",
+    *(f"{name}.svg" for name in FIGURES),
+)
+"""What is written into the folder."""
 
 DataSets = Annotated[
     list[str], typer.Argument(help="data files and run directories, any number")
@@ -76,6 +85,19 @@ def analyse(  # noqa: PLR0913 - the options of the command
         seed=seed,
         **option_settings.build_normalise_settings(overrides, vocabulary),
     )
+
+    files_read = option_settings.list_files_read(
+        settings,
+        sets,
+        overrides,
+        vocabulary,
+        ledger,
+    )
+    if output is not None:
+        kept_files.check_files_kept(
+            [output / name for name in FILES],
+            [*kept_files.list_data_files(data), *files_read],
+        )
 
     def analyse_data(settings: Settings) -> Analysis:
         # A folder that cannot be made is an error before the work, not after it.

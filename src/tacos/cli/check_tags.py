@@ -15,6 +15,7 @@ from tacos.config import Settings
 from tacos.errors import ConfigError
 from tacos.pipeline.model_factory import resolve_checker_model
 from tacos.workflows import check_tags as workflow
+from tacos.workflows import kept_files
 from tacos.workflows.check_tags import TagCheck
 from tacos.workflows.selection import load
 
@@ -67,6 +68,9 @@ def check_tags(  # noqa: PLR0913 - the options of the command
         load(run).settings, settings, sets, endpoint
     )
     if sheet is not None:
+        kept_files.check_files_kept(
+            [sheet], option_settings.list_files_read(settings, sets)
+        )
         n_cases = workflow.write_tag_sheet(run, sheet, chosen)
         _print_instructions(sheet, n_cases, chosen)
         return

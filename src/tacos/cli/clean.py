@@ -12,7 +12,9 @@ from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.counts import count_words
 from tacos.methods.cleaning.rules import PRESETS, RULES
 from tacos.workflows import clean as workflow
+from tacos.workflows import kept_files
 from tacos.workflows.clean import Cleaning
+from tacos.workflows.cleaned_rows import dropped_path
 
 Output = Annotated[
     Path,
@@ -91,6 +93,10 @@ def clean(  # noqa: PLR0913 - the options of the command
         settings,
         sets,
         EndpointOptions(None, None, None),
+    )
+    kept_files.check_files_kept(
+        [output, dropped_path(output)],
+        option_settings.list_files_read(settings, sets),
     )
     cleaning = workflow.clean(
         data,

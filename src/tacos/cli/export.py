@@ -15,6 +15,7 @@ from tacos.formats.reading import STDIN
 from tacos.formats.templates import TEMPLATES
 from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS
 from tacos.workflows import export as workflow
+from tacos.workflows import kept_files
 from tacos.workflows.export import Export
 from tacos.workflows.export_check import MARKS, ExportCheck
 from tacos.workflows.selection import load
@@ -81,6 +82,10 @@ def export(  # noqa: PLR0913 - the options of the command
       tacos export data.jsonl --for llama-factory -o train/
       tacos export data.jsonl --for trl --template mistral --check
     """
+    if output is not None:
+        kept_files.check_folder_kept(
+            output, option_settings.list_files_read(settings, sets)
+        )
     exported = workflow.export(
         data,
         trainer,

@@ -8,6 +8,7 @@ from tacos.cli.shared.outcome import UP_TO_DATE
 from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.pipeline.model_factory import list_endpoint_models, resolve_editor_model
+from tacos.workflows import kept_files
 from tacos.workflows import refine as workflow
 from tacos.workflows.refine import Refinement
 from tacos.workflows.selection import load
@@ -51,6 +52,13 @@ def refine(  # noqa: PLR0913 - the options of the command
         workflow.list_refine_defaults(of_run),
         **option_settings.build_criteria_settings(criteria),
     )
+
+    if output is not None:
+        kept_files.check_files_kept(
+            [output, workflow.changes_path(output)],
+            option_settings.list_files_read(settings, sets, criteria, ledger),
+            own=workflow.list_own_files(run),
+        )
 
     def refine_rows(settings: Settings) -> Refinement:
         with console.show_progress(show=not as_json) as bars:

@@ -137,6 +137,15 @@ def select(  # noqa: PLR0913 - the options of the command
             seed=seed,
             **top,
         )
+    files_read = option_settings.list_files_read(
+        settings,
+        sets,
+        keep,
+        exclude,
+        criteria,
+        overrides,
+        vocabulary,
+    )
     chosen = workflow.add_id_lists(chosen, keep, exclude)
     directory = workflow.resolve_run_directory(run, output)
     if dry_run:
@@ -154,6 +163,7 @@ def select(  # noqa: PLR0913 - the options of the command
                 progress=bars,
                 until=until,
                 offline=offline,
+                read=files_read,
             )
 
     models = consent.list_asked_models(chosen, until)

@@ -34,10 +34,10 @@ DEMANDS = {
     "bool_type": "true or false",
     "string_type": "text",
     "literal_error": "{expected}",
-    "greater_than": "above {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "below {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
 }
 """Pydantic's type of an error -> what the value must be."""
 OF_NUMBERS = frozenset(
@@ -242,8 +242,16 @@ def _list_demands(error: ValidationError) -> list[str]:
             continue
         if bounds is not None and each["type"] in OF_NUMBERS:
             demand = bounds
-        demands[demand.format(**each.get("ctx", {}))] = None
+        bound = {
+            name: _format_bound(value) for name, value in each.get("ctx", {}).items()
+        }
+        demands[demand.format(**bound)] = None
     return list(demands)
+
+
+def _format_bound(value: Any) -> str:
+    """A bound as people write it: 1 for 1.0, and no whole number as a power of ten."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _find_setting_bounds(setting: tuple[int | str, ...]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tacos.config.endpoints import EmbedSettings, LLMSettings
 from tacos.config.section import SettingsSection
@@ -27,13 +27,16 @@ from tacos.config.sections import (
 )
 from tacos.errors import ConfigError
 
+MAX_SEED = 2**32 - 1
+"""The largest seed that numpy, scikit-learn and polars all take."""
+
 
 class Settings(SettingsSection):
     """All settings of a run."""
 
     preset: str = "robust"
     """The preset that the settings start from."""
-    seed: int = 1
+    seed: int = Field(1, ge=0, le=MAX_SEED)
     """The random seed: the same input, settings and seed give the same bytes."""
     ingest: IngestSettings = IngestSettings()
     clean: CleanSettings = CleanSettings()

@@ -65,9 +65,9 @@ def open_input(path: Path, *, once: bool = False) -> Iterator[BinaryIO]:
 
     Raises `InputError` where that is impossible.
     """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: name a file in it")
-    try:
+    with explain_read_errors(path):
+        if path.is_dir():
+            raise InputError(f"{path} is a folder: name a file in it")
         mode = path.stat().st_mode
         is_pipe = stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
         if not stat.S_ISREG(mode) and not (once and is_pipe):
@@ -75,14 +75,21 @@ def open_input(path: Path, *, once: bool = False) -> Iterator[BinaryIO]:
                 f"{path} is not a regular file: pipe its content in and give - as the input"
             )
         file = path.open("rb")
+    with file:
+        yield file
+
+
+@contextmanager
+def explain_read_errors(path: Path) -> Iterator[None]:
+    """Turn failures to read a file into `InputError`s of one line."""
+    try:
+        yield
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror or error}; check the file and its permissions"
         ) from None
-    with file:
-        yield file
 
 
 def decompress_chunks(file: BinaryIO, name: str) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from tacos.errors import InputError
 from tacos.formats.compression import (
     convert_to_utf8,
     decompress_chunks,
+    explain_read_errors,
     identify_compression,
     identify_encoding,
     open_input,
@@ -55,7 +56,7 @@ class FileFormat(NamedTuple):
 
 def identify_file(path: Path, name: str) -> FileFormat:
     """The format of a file. Raises `InputError` where it cannot be opened or is no data set."""
-    with open_input(path) as file:
+    with open_input(path) as file, explain_read_errors(path):
         # Compression shows in the bytes as they are, the format in what they hold.
         compression = identify_compression(file.peek(8))  # type: ignore[attr-defined]
         head, _ = peek_chunk(decompress_chunks(file, name), name)

@@ -105,7 +105,14 @@ def _list_folder(folder: Path) -> list[Path]:
             f"{folder} is a run of tacos, not data: name the file that it selected from, "
             "or its output"
         )
-    files = sorted(_iterate_data_files(folder))
+    try:
+        files = sorted(_iterate_data_files(folder))
+    except OSError as error:
+        # To pass over a part of the data would be worse.
+        raise InputError(
+            f"{error.filename or folder} cannot be read: {error.strerror or error}; check its "
+            "permissions, or name the files one by one"
+        ) from None
     if not files:
         raise InputError(
             f"{folder} holds no data file: the names of such files end in "

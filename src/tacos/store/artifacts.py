@@ -28,7 +28,13 @@ from tacos.records import REJECTS, OriginalRows
 from tacos.store.files import digest_files
 from tacos.store.tables import read_table, scan_tables, write_table
 
-OWN_FILES = ("run.json", "stdin*", "consent-*.json", ".lock")
+OWN_FILES = (
+    "run.json",
+    "stdin.tmp",
+    f"stdin-{'[0-9a-f]' * 16}",
+    "consent-*.json",
+    ".lock",
+)
 """What tacos itself puts at the root of a run directory."""
 LAYOUT = 1
 """Version of the run directory's layout."""
@@ -232,7 +238,10 @@ class Store:
     def read_state(self, name: str) -> dict[str, Any]:
         """A small JSON file at the run's root. Raises `RunError` where it cannot be read."""
         try:
-            return dict(orjson.loads((self.root / name).read_bytes()))
+            state = orjson.loads((self.root / name).read_bytes())
+            if not isinstance(state, dict):
+                raise ValueError("it holds no object")
+            return state
         except FileNotFoundError:
             if not self.root.exists():
                 raise RunError(f"no such run: {self.root}") from None
@@ -247,8 +256,9 @@ class Store:
                 run = "name the folder of the run that it was selected from (tacos runs lists runs)"
             raise RunError(f"{self.root} is a file; {run}") from None
         except (OSError, ValueError) as error:
+            # It may be the file of another program: nobody is told to remove it.
             raise RunError(
-                f"{self.root / name} cannot be read: {error}; remove it and run the command again"
+                f"{self.root / name} cannot be read: {error}; name another directory"
             ) from None
 
     def has_state(self, name: str) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from tacos.config import Settings
+from tacos.config import Settings, load_settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
 from tacos.formats import reading, sources
@@ -130,7 +130,7 @@ def analyse(
     # A frame or a `datasets.Dataset` is iterable, too, but is one data set.
     data_sets = list(data) if isinstance(data, list | tuple) else [data]
     watcher = choose_progress(progress)
-    chosen = resolve_settings(settings, preset, seed=seed)
+    chosen = resolve_settings(settings, preset, seed=load_settings(seed=seed).seed)
     ledger_file = arguments.to_optional_path("ledger", ledger)
     with (
         tempfile.TemporaryDirectory(prefix="tacos-") as folder,

@@ -9,8 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tacos.errors import ConfigError, OutputError, hint_at_nearest
-from tacos.formats.paths import is_folder
+from tacos.errors import ConfigError, hint_at_nearest
 from tacos.formats.reading import check_file_name
 
 
@@ -66,36 +65,3 @@ def check_choice(what: str, value: Any, choices: Sequence[str]) -> Any:
             f"{hint_at_nearest(value, choices)}"
         )
     return value
-
-
-def check_output_apart(output: Path, inputs: Sequence[Path], data: Any) -> None:
-    """Raise `OutputError` if an output would replace one of the input's files, or lie in a folder
-    of the input.
-    """
-    _refuse_overwriting_inputs(output, inputs)
-    _refuse_output_among_inputs(output, data)
-
-
-def _refuse_overwriting_inputs(output: Path, inputs: Sequence[Path]) -> None:
-    """Raise `OutputError` if the output would replace an input."""
-    if not output.exists():
-        return
-    # `samefile` sees through links and other spellings of the path.
-    if any(path.exists() and output.samefile(path) for path in inputs):
-        raise OutputError(f"{output} is one of the inputs: name another output (-o)")
-
-
-def _refuse_output_among_inputs(output: Path, data: Any) -> None:
-    """Raise `OutputError` if the output lies in a folder that is read: the next run would read it,
-    too.
-    """
-    given = data if isinstance(data, list | tuple) else [data]
-    place = output.resolve()
-    for path in given:
-        if not isinstance(path, str | Path) or not is_folder(path):
-            continue
-        if place.is_relative_to(Path(path).resolve()):
-            raise OutputError(
-                f"{output} is in {path}, a folder of the input, which the next run would read: "
-                "name an output elsewhere (-o)"
-            )

@@ -27,7 +27,7 @@ from tacos.pipeline.run_loop import ConcatenatedTable, Progress, StageModels, ru
 from tacos.pipeline.stages import CHECKING
 from tacos.pipeline.steps.check_tags import read_case_texts
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import arguments
+from tacos.workflows import arguments, kept_files
 from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
 from tacos.workflows.selection import GivenRun, Selection, load
 from tacos.workflows.silent_progress import choose_progress
@@ -166,6 +166,7 @@ def write_tag_sheet(
             f"{sheet} exists, and somebody may have answered in it: "
             "choose another name, or remove it"
         )
+    kept_files.check_files_kept([sheet], [])
     done = load(run)
     chosen = resolve_run_settings(settings, done.settings)
     with _run_check_pipeline(done, chosen, DRAW, None, watcher) as artifacts:

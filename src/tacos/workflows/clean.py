@@ -29,9 +29,13 @@ from tacos.pipeline.steps.cleaning import (
     read_evaluation_prompts,
 )
 from tacos.store.artifacts import Store
-from tacos.workflows import arguments, cleaned_rows
+from tacos.workflows import arguments, cleaned_rows, kept_files
 from tacos.workflows.cleaned_rows import RowMasking
-from tacos.workflows.given_settings import GivenSettings, resolve_settings
+from tacos.workflows.given_settings import (
+    GivenSettings,
+    list_setting_files,
+    resolve_settings,
+)
 from tacos.workflows.input_samples import read_samples
 
 
@@ -130,6 +134,14 @@ def clean(  # noqa: PLR0913 - the options of the command
         raise ConfigError("the rule language needs the languages: --language en")
     target = arguments.to_path("output", output)
     writing.check_rows_writable(target)
+    kept_files.check_files_kept(
+        [target, cleaned_rows.dropped_path(target)],
+        [
+            *kept_files.list_data_files(data),
+            *kept_files.list_data_files(evaluation_files),
+            *list_setting_files(settings),
+        ],
+    )
     of_reading = resolve_settings(settings)
     prompts, evaluation_sets = read_evaluation_prompts(evaluation_files)
     dropping = chosen.difference(sensitive) if mask else chosen
@@ -137,7 +149,6 @@ def clean(  # noqa: PLR0913 - the options of the command
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
         source = sources.open_source(data, store.root)
-        arguments.check_output_apart(target, source.files, data)
         samples = read_samples(source, _read_every_row(of_reading), store)
         dropped = find_unfit_rows(
             lambda: samples.batches(cleaning_rules.columns),

@@ -50,6 +50,11 @@ class RowMasking:
         return masked
 
 
+def dropped_path(target: Path) -> Path:
+    """`<output>.dropped.jsonl`."""
+    return target.with_name(f"{target.name}.dropped.jsonl")
+
+
 def write_kept_rows(
     samples: Artifact,
     dropped: pl.DataFrame,
@@ -90,7 +95,7 @@ def write_dropped_rows(
     at_reading = samples.rejects().with_columns(
         stage=pl.when("failure").then(pl.lit(unreadable)).otherwise(pl.lit(unused))
     )
-    dropped_file = target.with_name(f"{target.name}.dropped.jsonl")
+    dropped_file = dropped_path(target)
     rows = _iterate_dropped(source, samples, at_reading, dropped)
     writing.write_rows(
         ({**row, "row": masking.mask(row["row"])} for row in rows),

@@ -29,7 +29,7 @@ from tacos.models.training.llm_imitation import (
 )
 from tacos.store import files, folders
 from tacos.store.artifacts import Artifact
-from tacos.workflows import arguments
+from tacos.workflows import arguments, kept_files
 from tacos.workflows.selection import GivenRun, Selection, load
 
 MIN_GRADED = 100
@@ -90,6 +90,7 @@ def distill(
     done = load(run)
     target = arguments.to_path("output", output)
     folders.check_folder(target, FILES)
+    kept_files.check_folder_kept(target, [])
     examples = {
         "tagger": _collect_tag_examples(done),
         "judge": _collect_judge_examples(done),

@@ -27,10 +27,11 @@ from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.layout_detection import detect_layout
 from tacos.methods.samples.sample_parsing import row_to_json
 from tacos.store import files, folders
-from tacos.workflows import arguments
+from tacos.workflows import arguments, kept_files
 from tacos.workflows.export_check import ExportCheck, check_folder
 from tacos.workflows.given_settings import (
     GivenSettings,
+    list_setting_files,
     resolve_run_settings,
     resolve_settings,
 )
@@ -131,6 +132,10 @@ def export(  # noqa: PLR0913 - the options of the command
         raise ConfigError(f"max_tokens is {max_tokens}: give at least 1")
     target = arguments.to_optional_path("output", output)
     if target is not None:
+        kept_files.check_folder_kept(
+            target,
+            [*kept_files.list_data_files(data), *list_setting_files(settings)],
+        )
         _check_target(target, force)
     elif not check:
         raise ConfigError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tacos import config
 from tacos.config import Settings
 from tacos.errors import ConfigError
+from tacos.workflows import arguments, kept_files
 
 GivenSettings = Settings | Mapping[str, Any] | None
 """All settings, or nested values such as `{"cluster": {"k": 20}}`, or None for the defaults."""
@@ -36,6 +38,27 @@ def resolve_settings(
         return given
     values = config.merge_layers(top, under)
     return config.load_settings(preset, **values)
+
+
+def list_setting_files(given: GivenSettings) -> list[Path]:
+    """The files that settings name: criteria, overrides, a vocabulary, evaluation sets.
+
+    >>> list_setting_files({"judge": {"criteria_file": "rubric.txt"}})
+    [PosixPath('rubric.txt')]
+    """
+    if isinstance(given, Settings):
+        return [Path(file) for file in given.clean.against]
+    files: list[Path] = []
+    for section in (given or {}).values():
+        if not isinstance(section, Mapping):
+            continue
+        for name, value in section.items():
+            if name.endswith("_file") and isinstance(value, str | Path) and value:
+                files.append(Path(value))
+        files += kept_files.list_data_files(
+            arguments.list_items(section.get("against", ()))
+        )
+    return files
 
 
 def _check_contradictions(

@@ -14,14 +14,20 @@ from tacos.errors import ConfigError
 from tacos.llm.cost import prices
 from tacos.llm.embedding.envelope import TASK as EMBEDDING
 from tacos.llm.ledger import lookup
-from tacos.llm.ledger.ledger import DailySpend, Ledger, LedgerSize, open_ledger
+from tacos.llm.ledger.ledger import (
+    DailySpend,
+    Ledger,
+    LedgerSize,
+    locate_ledger,
+    open_ledger,
+)
 from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import LedgerEntry
 from tacos.llm.offline import exchange_files
 from tacos.llm.transport.endpoint_names import NOT_NOTED
 from tacos.methods.judging import comparisons, refinement
 from tacos.methods.tags import open_tags, tag_checks
-from tacos.workflows import arguments
+from tacos.workflows import arguments, kept_files
 
 DAY = 86_400.0
 SEVERAL_ANSWERS = {
@@ -98,7 +104,9 @@ def ledger(
 def export_ledger(output: str | Path, ledger: str | Path | None = None) -> int:
     """Write every reply of a ledger as a line of JSON; returns how many there are."""
     target = arguments.to_path("output", output)
-    with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    kept_files.check_files_kept([target], [locate_ledger(ledger_file)])
+    with open_ledger(ledger_file) as book:
         return book.export(target)
 
 

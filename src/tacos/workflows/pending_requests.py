@@ -47,7 +47,8 @@ from tacos.pipeline.steps.pool import Tables
 from tacos.records import Encoder, Model, Reply, Table
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows.extension import open_old_tables
-from tacos.workflows.selection import STATE, GivenRun, find_run_directory
+from tacos.workflows.run_state import read_run_state
+from tacos.workflows.selection import GivenRun, find_run_directory
 from tacos.workflows.silent_progress import SilentProgress
 
 GROUP = 1000
@@ -123,7 +124,7 @@ class PendingRequests:
 
 def load_run_settings(run: GivenRun) -> Settings:
     """The settings that a run was made with. Raises `RunError` if there is no run."""
-    state = Store(find_run_directory(run)).read_state(STATE)
+    state = read_run_state(find_run_directory(run))
     return read_run_settings(state["settings"])
 
 
@@ -147,7 +148,7 @@ def find_pending_requests(
     """`requests` with an open ledger; `rules` are those of the run by default."""
     store = Store(run)
     # The settings of the run, not of the caller: other ones would ask other questions.
-    state = store.read_state(STATE)
+    state = read_run_state(store.root)
     settings = read_run_settings(state["settings"])
     digest = _find_samples(store, state).manifest["inputs"]["input"]
     if rules is None:

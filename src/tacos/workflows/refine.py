@@ -20,6 +20,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.formats import json_rows, writing
+from tacos.llm.ledger.ledger import locate_ledger
 from tacos.methods.judging import comparisons, refinement
 from tacos.pipeline.model_factory import list_endpoint_models, open_judges
 from tacos.pipeline.plan import plan_steps
@@ -27,12 +28,17 @@ from tacos.pipeline.run_loop import ConcatenatedTable, Progress, run_steps
 from tacos.pipeline.stages import REFINEMENT
 from tacos.records import REFINEMENTS, REJECTS, VERDICTS
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import arguments
-from tacos.workflows.given_settings import GivenSettings, resolve_run_settings
+from tacos.workflows import arguments, kept_files
+from tacos.workflows.given_settings import (
+    GivenSettings,
+    list_setting_files,
+    resolve_run_settings,
+)
 from tacos.workflows.selection import GivenRun, Selection, load
 from tacos.workflows.silent_progress import choose_progress
 
 STATE = "refine.json"
+REFINED = "refined.jsonl"
 ROW_COLUMNS = ("id", "content_hash", "instruction", "response", "raw")
 
 
@@ -117,8 +123,14 @@ def refine(
         settings, done.settings, list_refine_defaults(done.settings)
     )
     selected = done.in_input_order.select(ROW_COLUMNS)
-    target = arguments.to_optional_path("output", output) or done.run / "refined.jsonl"
+    target = arguments.to_optional_path("output", output) or done.run / REFINED
     writing.check_rows_writable(target)  # before anything is paid for
+    sidecar = changes_path(target)
+    kept_files.check_files_kept(
+        [target, sidecar],
+        [*list_setting_files(settings), locate_ledger(ledger_file)],
+        own=list_own_files(done.run),
+    )
     store = Store(done.run)
     steps = plan_steps(chosen, REFINEMENT)
     start = {
@@ -143,7 +155,6 @@ def refine(
         store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))
     rows = _apply_rewrites(selected, changes, outcome.artifacts)
     _write_rows(done, selected, rows, target)
-    sidecar = target.with_name(f"{target.name}.changes.jsonl")
     writing.write_rows(changes.iter_rows(named=True), sidecar)
     return Refinement(
         done.run,
@@ -152,6 +163,17 @@ def refine(
         changes,
         outcome.made,
     )
+
+
+def changes_path(target: Path) -> Path:
+    """`<output>.changes.jsonl`."""
+    return target.with_name(f"{target.name}.changes.jsonl")
+
+
+def list_own_files(run: Path) -> list[Path]:
+    """The files of a refinement that have their place in a run."""
+    rows = run / REFINED
+    return [rows, changes_path(rows)]
 
 
 def list_refine_defaults(of_run: Settings) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from pathlib import Path
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError, FailureRateError, InputError
 from tacos.llm.chat.request_form import RequestForm
-from tacos.llm.ledger.ledger import open_ledger
+from tacos.llm.ledger.ledger import locate_ledger, open_ledger
 from tacos.llm.ledger.lookup import resolve_questions
 from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.offline import batch_api, exchange_files
 from tacos.llm.offline.exchange_files import ImportCounts
 from tacos.llm.offline.reply_lines import FailureCounts
 from tacos.llm.transport.endpoint import resolve_endpoint
-from tacos.workflows import arguments
+from tacos.workflows import arguments, kept_files
 from tacos.workflows.pending_requests import (
     PendingRequests,
     build_run_rules,
@@ -120,6 +120,8 @@ def export_requests(
     Returns None, and writes nothing, if every question is answered. Raises as `requests` does.
     """
     target = arguments.to_path("output", output)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    kept_files.check_files_kept([target], [locate_ledger(ledger_file)])
     pending = requests(run, ledger=ledger, other_endpoints=other_endpoints)
     if pending is None:
         return None

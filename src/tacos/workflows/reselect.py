@@ -22,12 +22,13 @@ from tacos.pipeline.steps.selection import reject_incorrect_rows, reject_left_ou
 from tacos.records import SELECTION, canonical_hash, conform_table
 from tacos.report.selection_request import RESELECT
 from tacos.store.artifacts import LAYOUT, Artifact, Store
-from tacos.workflows import arguments, reselected_files
+from tacos.workflows import arguments, kept_files, reselected_files
 from tacos.workflows.selection import (
     GivenRun,
     OutputTargets,
     Selection,
     check_targets,
+    list_files_written,
     load,
     write_outputs,
 )
@@ -111,6 +112,7 @@ def run_reselection(
 ) -> Selection:
     """`reselect` by a complete request, as the command line does; a report is written if named."""
     check_targets(targets)
+    kept_files.check_files_kept(list_files_written(targets), [])
     pool = Pool(done.artifacts, done.settings, request.by)
     artifact, is_new = find_or_select(done.run, pool, request)
     # The settings of the result say what was selected, not what the run asked for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tacos.errors import RunError
-from tacos.formats.paths import is_run_folder
 from tacos.store.artifacts import Store
 from tacos.workflows import arguments
-from tacos.workflows.selection import STATE, GivenRun, find_run_directory
+from tacos.workflows.run_state import STATE, is_run, read_run_state
+from tacos.workflows.selection import GivenRun, find_run_directory
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,17 @@ def runs(
 ) -> list[RunOverview]:
     """List the runs in a folder and in all folders below it, sorted by path.
 
-    Hidden folders (`.git`, `.venv`) are left out, and a run is not searched for others.
-
-    Raises:
-        RunError: The state of a run cannot be read.
+    Hidden folders (`.git`, `.venv`) are left out, and a run is not searched for others. A
+    `run.json` that cannot be read or is of another program is passed over with a warning.
     """
     root = arguments.to_path("folder", folder)
-    return [_describe_run(directory) for directory in sorted(_find_runs(root))]
+    overviews = []
+    for directory in sorted(_find_runs(root)):
+        try:
+            overviews.append(_describe_run(directory))
+        except RunError:
+            log.warning("%s is not of a run of tacos: passed over", directory / STATE)
+    return overviews
 
 
 def remove_run(run: GivenRun) -> None:
@@ -60,7 +67,7 @@ def remove_run(run: GivenRun) -> None:
 
 def check_is_run(run: Path) -> None:
     """Raise `RunError` if a directory is not a run."""
-    if not is_run_folder(run):
+    if not is_run(run):
         raise RunError(f"{run} is not a run directory; nothing was removed")
 
 
@@ -68,9 +75,10 @@ def _find_runs(root: Path) -> Iterator[Path]:
     """The run directories at or below a folder, in the order of the file system."""
     for place, folders, files in os.walk(root):
         if STATE in files:
+            yield Path(place)
+        if STATE in files and is_run(Path(place)):
             # Its artifacts may be many folders: there is no run among them.
             folders.clear()
-            yield Path(place)
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
 
@@ -88,6 +96,6 @@ def _measure_folder(directory: Path) -> int:
 
 def _describe_run(directory: Path) -> RunOverview:
     """Read the overview of one run."""
-    state = Store(directory).read_state(STATE)
+    state = read_run_state(directory)
     n_bytes = _measure_folder(directory)
     return RunOverview(directory, state["status"], state["preset"], state["n"], n_bytes)

@@ -23,6 +23,7 @@ from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, RunError, TacosError
 from tacos.formats import reading
+from tacos.llm.ledger.ledger import locate_ledger
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
 from tacos.pipeline import conditions
@@ -31,7 +32,7 @@ from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import arguments
+from tacos.workflows import arguments, kept_files
 from tacos.workflows.extension import (
     ExtendedSource,
     build_extension,
@@ -40,17 +41,19 @@ from tacos.workflows.extension import (
 )
 from tacos.workflows.given_settings import (
     GivenSettings,
+    list_setting_files,
     resolve_run_settings,
     resolve_settings,
 )
 from tacos.workflows.reading_time import measure_reading_time
+from tacos.workflows.run_state import STATE
 from tacos.workflows.selection import (
-    STATE,
     GivenRun,
     OutputTargets,
     Selection,
     TemporaryFolder,
     check_targets,
+    list_files_written,
     load,
     write_outputs,
 )
@@ -141,6 +144,7 @@ def select(  # noqa: PLR0913 - the options of the command
         targets,
         own=own,
         ledger=arguments.to_optional_path("ledger", ledger),
+        read=list_setting_files(settings),
     )
 
 
@@ -155,12 +159,14 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     progress: Progress | None = None,
     until: str | None = None,
     offline: bool = False,
+    read: Sequence[Path] = (),
 ) -> Selection:
     """Select by complete settings, as the command line does.
 
     `ledger` defaults to the one in the user's data folder, `workers` to the number of cores;
     `until` is the last stage to run; with `offline`, a question that the ledger does not answer
-    raises `OfflineError`. Raises the exceptions of `tacos.errors`.
+    raises `OfflineError`; `read` are files that the settings and lists of ids came from, which no
+    output replaces. Raises the exceptions of `tacos.errors`.
     """
     # Fail before any work if the outputs cannot be written.
     check_targets(targets)
@@ -168,6 +174,16 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     settings = resolve_judging(settings, own_judge=own.judge is not None)
     watcher = progress or SilentProgress()
     directory = resolve_run_directory(targets.run, targets.output)
+    files_read = [*kept_files.list_data_files(data), *read]
+    files_read += [Path(file) for file in settings.clean.against]
+    if directory is not None:
+        kept_files.check_run_kept(directory, files_read)
+    kept_files.check_files_kept(
+        list_files_written(targets),
+        [*files_read, locate_ledger(ledger)],
+        run=directory,
+        own=[directory / kept_files.REPORT] if directory is not None else [],
+    )
     folder = None
     if directory is None:
         # Not removed at the end of the call: the result reads its tables from there.
@@ -206,8 +222,6 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         source = open_source(data, directory, settings, models)
         for text in getattr(source, "anew", ()):
             watcher.announce(text)
-        if targets.output is not None:
-            arguments.check_output_apart(targets.output, source.files, data)
         if not store.has_state(STATE):
             # From here on the directory is a run, even if its first stage is killed.
             unfinished = Selection(directory, settings, {})
@@ -230,7 +244,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             made=outcome.made,
             folder=folder,
         )
-        report = targets.report or directory / "report.html"
+        report = targets.report or directory / kept_files.REPORT
         done = write_outputs(done, replace(targets, report=report))
         store.write_state(STATE, _build_run_state(done, source.names))
         store.clear_drafts()

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tacos.config import Settings, read_run_settings
+from tacos.config import Settings, load_settings, read_run_settings
 from tacos.counts import count_words
 from tacos.errors import InputError, RunError
 from tacos.formats import json_rows, writing
-from tacos.formats.paths import RUN_STATE
 from tacos.formats.rows import RawRow
 from tacos.methods.selecting.strategies import Strategy
 from tacos.pipeline.steps.pool import find_newest_scores
@@ -28,14 +27,12 @@ from tacos.records import SCORES, add_missing_columns
 from tacos.report import explain, facts, html
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import arguments
+from tacos.workflows import arguments, kept_files
+from tacos.workflows.run_state import read_run_state
 
 if TYPE_CHECKING:
     from tacos.formats.original_types import TypedRows
     from tacos.workflows.strategy_pool import By
-
-STATE = RUN_STATE
-"""The file in a run directory that says what the run did last."""
 
 SAMPLE_COLUMNS = ("id", "content_hash", "length", "instruction", "response", "raw")
 SIDECAR_COLUMNS = (
@@ -220,6 +217,8 @@ class Selection:
             OutputError: The file cannot be written.
         """
         target = arguments.to_path("path", path)
+        own = [self.run / kept_files.REPORT]
+        kept_files.check_files_kept([target], [], own=own)
         page = html.render_report(
             self.summary,
             self.scores,
@@ -245,8 +244,10 @@ class Selection:
         )
 
     def seed_or(self, seed: int | None) -> int:
-        """The given seed, or the run's own."""
-        return self.settings.seed if seed is None else seed
+        """The given seed, or the run's own. Raises `ConfigError` for one out of range."""
+        if seed is None:
+            return self.settings.seed
+        return load_settings(seed=seed).seed
 
     def size_or(self, n: str | float | None) -> str | float:
         """The given size, or as many rows as the run itself selected (or would select)."""
@@ -303,8 +304,8 @@ def load(run: GivenRun) -> Selection:
     if isinstance(run, Selection):
         return run
     directory = find_run_directory(run)
+    state = read_run_state(directory)
     store = Store(directory)
-    state = store.read_state(STATE)
     artifacts = {}
     # An artifact may be gone, or of another version.
     for name, key in state["artifacts"].items():
@@ -340,6 +341,17 @@ def check_targets(targets: OutputTargets) -> None:
         writing.check_rows_writable(targets.output)
     if targets.report is not None:
         files.check_writable(targets.report)
+
+
+def list_files_written(targets: OutputTargets) -> list[Path]:
+    """The files that `write_outputs` writes, the sidecar among them."""
+    files_written = []
+    if targets.output is not None:
+        sidecar = writing.sidecar_path(targets.output)
+        files_written += [targets.output, sidecar]
+    if targets.report is not None:
+        files_written.append(targets.report)
+    return files_written
 
 
 def write_outputs(done: Selection, targets: OutputTargets) -> Selection:

@@ -16,7 +16,7 @@ from tacos.methods.tags import published_vocabulary, tag_lineage
 from tacos.methods.tags.tag_lineage import TagLineage
 from tacos.store import files
 from tacos.store.artifacts import Artifact
-from tacos.workflows import arguments
+from tacos.workflows import arguments, kept_files
 from tacos.workflows.selection import GivenRun, Selection, load
 
 
@@ -78,9 +78,11 @@ def publish_tags(
         OutputError: The file cannot be written.
         RunError: `run` is no run directory, or was stopped before its tags were normalised.
     """
+    target = arguments.to_path("output", output)
+    kept_files.check_files_kept([target], [])
     done = load(run)
     text = _render_vocabulary(done)
-    return _write_new_file(text, arguments.to_path("output", output))
+    return _write_new_file(text, target)
 
 
 def _find_vocabulary(done: Selection) -> Artifact:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tacos.errors import ConfigError
 from tacos.store import files
+from tacos.workflows import kept_files
 
 
 def check_figure_path(output: Path) -> None:
@@ -15,6 +16,7 @@ def check_figure_path(output: Path) -> None:
     """
     if output.suffix not in {".svg", ".png"}:
         raise ConfigError(f"{output}: figures must be .svg or .png")
+    kept_files.check_files_kept([output], [])
     files.check_writable(output)
 
 

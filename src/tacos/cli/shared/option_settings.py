@@ -10,7 +10,9 @@ from typing import Any
 
 from tacos import config
 from tacos.config import Settings
+from tacos.config.files import read_toml_file
 from tacos.errors import ConfigError, hint_at_nearest
+from tacos.workflows.given_settings import list_setting_files
 
 QUOTA = re.compile(r"(.+?)=?(<=|=)([^=]*)", re.DOTALL)
 """`NAME=part`, `NAME<=part` or `NAME=<=part`; the name may hold an equals sign."""
@@ -84,6 +86,24 @@ def build_run_settings(
         under=under,
         **top,
     )
+
+
+def list_files_read(
+    file: Path | None,
+    sets: Sequence[str] | None,
+    *others: Path | None,
+) -> list[Path]:
+    """The files that the settings of a command come from: the settings file, those that it and
+    `--set` name, and others. No output may replace one of them.
+    """
+    layers = [config.parse_set_option(text) for text in sets or ()]
+    files = [path for path in others if path is not None]
+    if file is not None:
+        files.append(file)
+        layers.append(read_toml_file(file))
+    for layer in layers:
+        files += list_setting_files(layer)
+    return files
 
 
 def build_criteria_settings(file: Path | None) -> dict[str, Any]:

@@ -80,15 +80,18 @@ def open_ledger(path: Path | str | None = None) -> Ledger:
     """The ledger at `path` (by default in the user's data folder), made if it does not exist.
     Raises `OutputError` where it cannot be opened.
     """
-    return Ledger(Path(path) if path else _default_ledger_path())
+    return Ledger(locate_ledger(path))
 
 
 def has_ledger(path: Path | None = None) -> bool:
     """Whether the ledger at `path` exists; none is made."""
-    return (path or _default_ledger_path()).exists()
+    return locate_ledger(path).exists()
 
 
-def _default_ledger_path() -> Path:
+def locate_ledger(path: Path | str | None = None) -> Path:
+    """The file of a ledger: `path`, or the one in the user's data folder."""
+    if path:
+        return Path(path)
     return platformdirs.user_data_path("tacos") / "ledger.sqlite"
 
 

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 
+MAX_SHOWN = 60
+"""Characters of a name that a message shows."""
+
 Columns = tuple[str, ...]
 
 SEPARATORS = str.maketrans(" -", "__")
@@ -254,6 +257,25 @@ def list_found_columns(names: Iterable[str], columns: Columns) -> Columns:
     """The columns that have one of the names, in the order of the names."""
     by_name = _index_columns(columns)
     return tuple(by_name[name] for name in names if name in by_name)
+
+
+def join_names(names: Iterable[object]) -> str:
+    """Names in a row as a message shows them: long ones clipped.
+
+    >>> join_names(["question", 3])
+    'question, 3'
+    """
+    return ", ".join(map(clip_name, names))
+
+
+def clip_name(name: object) -> str:
+    """A name as a message shows it: at most `MAX_SHOWN` characters.
+
+    >>> clip_name("x" * 100_000)[-7:]
+    'xxxx...'
+    """
+    text = str(name)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def normalise_name(column: object) -> str:

@@ -12,7 +12,9 @@ from tacos.errors import InputError
 from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.column_names import (
     INSTRUCTIONS,
+    clip_name,
     find_first_column,
+    join_names,
     list_found_columns,
     normalise_name,
 )
@@ -102,7 +104,7 @@ def _explain_single_object(row: Row, settings: IngestSettings) -> str:
     wrapper = _find_wrapper_field(row)
     if wrapper:
         return (
-            f"the rows are wrapped in an object, in its field {wrapper!r}; "
+            f"the rows are wrapped in an object, in its field {clip_name(wrapper)!r}; "
             "put the list of rows itself into the file"
         )
     # Rows by their ids, as `json.dump` writes a dict of them.
@@ -110,7 +112,7 @@ def _explain_single_object(row: Row, settings: IngestSettings) -> str:
     is_row = isinstance(first, Mapping) and _find_layout(first, settings) is not None
     if is_row or is_message_list(first):
         ids = [str(key) for key in list(row)[:N_SHOWN_IDS]]
-        shown = ", ".join(ids) + (", ..." if len(row) > N_SHOWN_IDS else "")
+        shown = join_names(ids) + (", ..." if len(row) > N_SHOWN_IDS else "")
         return (
             f"the file is one object with a row under each key ({shown}); "
             "write the rows alone, one per line or as a list"
@@ -206,7 +208,7 @@ def _explain_no_layout(
     settings: IngestSettings,
 ) -> str:
     """Which columns there are, and how to tell tacos which to read."""
-    shown = ", ".join(columns[:N_SHOWN])
+    shown = join_names(columns[:N_SHOWN])
     if len(columns) > N_SHOWN:
         shown += ", ..."
     named_columns = (

@@ -32,6 +32,7 @@ from tacos.methods.samples.column_names import (
     WORKED_ANSWERS,
     Columns,
     find_first_column,
+    join_names,
     list_found_columns,
     list_preferences,
     normalise_name,
@@ -106,7 +107,7 @@ def choose_row_layout(
     if not row:
         raise UnusableRow("empty object", failure=False)
     columns = list(row)[:N_SHOWN_IN_ROW]
-    shown = ", ".join(map(str, columns))
+    shown = join_names(columns)
     raise UnusableRow(f"no instruction and response in the columns {shown}")
 
 

@@ -31,6 +31,7 @@ from tacos.methods.cleaning.normalised_texts import hash_normalised
 from tacos.methods.cleaning.rules import PRESETS, RULES, find_row_fault
 from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES, find_sensitive_text
 from tacos.methods.samples import sample_parsing
+from tacos.methods.samples.column_names import join_names
 from tacos.pipeline.steps import worse_answers
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Reject, SampleBatch, StageOutput, build_reject_frame
@@ -206,7 +207,7 @@ def read_evaluation_prompts(
                 found += [Prompt(source, split_words(text)) for text in texts]
         if not found:
             raise InputError(
-                f"{file}: no prompts found; its fields are {', '.join(sorted(fields))}, "
+                f"{file}: no prompts found; its fields are {join_names(sorted(fields))}, "
                 "a field of prompts is called prompt, instruction, question or turns"
             )
         if n_without > MOST_WITHOUT * n_rows:
