@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-close test-slow fuzz test-llm-server check docs format bench wheel clean
+.PHONY: help setup demo test test-close test-slow fuzz test-llm-server check docs format bench wheel clean test-trainers
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -38,6 +38,25 @@ test-slow: setup  ## run the tests that take minutes
 
 fuzz: setup  ## read 10,000 spoilt files of every format and layout
 	$(BIN)/python -m tests.fuzz.files 10000
+
+# Trainers need releases of torch and transformers of their own, and are never installed beside tacos.
+build/trainers/%/ready: tests/trainers/%.txt
+	$(PYTHON) -m venv --clear build/trainers/$*
+	build/trainers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# These two need CUDA, which texts do not.
+build/trainers/llama-factory/complete: build/trainers/llama-factory/ready
+	build/trainers/llama-factory/bin/python -m pip uninstall --quiet --yes torchvision torchaudio
+	@touch $@
+
+# Axolotl's own requirements ask for CUDA; its loaders do without.
+build/trainers/axolotl/complete: build/trainers/axolotl/ready
+	build/trainers/axolotl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps 'axolotl==0.19.0'
+	@touch $@
+
+test-trainers: setup build/trainers/trl/ready build/trainers/llama-factory/complete build/trainers/axolotl/complete  ## let TRL, LLaMA-Factory and Axolotl read exported folders (8 GB)
+	$(BIN)/pytest -m trainers
 
 test-llm-server: setup  ## test against a real llama.cpp server, built once
 	$(UV) run --frozen --with 'gguf>=0.17' --with pip --with cmake --with ninja python scripts/llm_server.py check

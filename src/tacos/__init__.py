@@ -60,9 +60,6 @@ if TYPE_CHECKING:
 
     __version__: str
 
-DISTRIBUTION = "tacos-select"
-"""The name under which the package is installed; pyproject.toml says the same."""
-
 _NAMES_OF = {
     "errors": ("TacosError",),
     "workflows.analyse": ("analyse", "Analysis"),
@@ -106,20 +103,12 @@ __all__ = ["__version__", *sorted(_MODULE_OF)]
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used, so that `import tacos` costs nothing."""
     if name == "__version__":
-        return _read_version()
+        from tacos.version import read_version
+
+        return read_version()
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'tacos' has no attribute {name!r}")
     return getattr(import_module(f"tacos.{_MODULE_OF[name]}"), name)
-
-
-def _read_version() -> str:
-    """The version of the installed distribution; "unknown" if the source tree is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,7 @@ from scripts import docs_reference
 
 import tacos
 from tacos.formats.detection import COMPRESSED, FORMATS_READ, SUFFIXES
+from tacos.version import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "tacos"
@@ -109,7 +110,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     version = project["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
     assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
-    assert project["name"] == tacos.DISTRIBUTION
+    assert project["name"] == DISTRIBUTION
     assert "pip install tacos\n" not in (ROOT / "README.md").read_text("utf-8")
 
 

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tacos.cli.shared import console, option_settings, options
+from tacos.cli.shared import consent, console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
 from tacos.counts import count_words
+from tacos.formats import hub
 from tacos.formats.reading import STDIN
 from tacos.formats.templates import TEMPLATES
 from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS
@@ -53,7 +54,28 @@ MaxTokens = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="replace an older export in the folder")
+    bool,
+    typer.Option(
+        "--force", help="replace an older export in the folder, and on the hub"
+    ),
+]
+Push = Annotated[
+    str,
+    typer.Option(
+        help="the repository on the Hugging Face hub that gets rows and card; for --for datasets, "
+        "with the token in HF_TOKEN",
+        metavar="OWNER/NAME",
+    ),
+]
+Public = Annotated[
+    bool,
+    typer.Option("--public", help="let everybody read a new repository of --push"),
+]
+Source = Annotated[
+    str, typer.Option(help="where the pool comes from, for the card of --for datasets")
+]
+Licence = Annotated[
+    str, typer.Option(help="the pool's licence, for the card: cc-by-4.0, for example")
 ]
 
 
@@ -66,6 +88,11 @@ def export(  # noqa: PLR0913 - the options of the command
     max_tokens: MaxTokens = workflow.MAX_TOKENS,
     check: Check = False,
     force: Force = False,
+    push: Push = "",
+    public: Public = False,
+    source: Source = "",
+    licence: Licence = "",
+    yes: options.Yes = False,
     settings: options.SettingsFile = None,
     sets: options.Sets = None,
     as_json: options.AsJson = False,
@@ -81,10 +108,19 @@ def export(  # noqa: PLR0913 - the options of the command
       tacos export selected.jsonl.run --for trl -o train/
       tacos export data.jsonl --for llama-factory -o train/
       tacos export data.jsonl --for trl --template mistral --check
+      tacos export selected.jsonl.run --for datasets --push me/selected --licence cc-by-4.0
     """
     if output is not None:
         kept_files.check_folder_kept(
             output, option_settings.list_files_read(settings, sets)
+        )
+    if push:
+        hub.check_push(push)
+        consent.ask_push_consent(
+            hub.get_host(),
+            push,
+            public=public,
+            yes=yes,
         )
     exported = workflow.export(
         data,
@@ -96,6 +132,10 @@ def export(  # noqa: PLR0913 - the options of the command
         max_tokens=max_tokens,
         check=check,
         force=force,
+        push=push,
+        public=public,
+        source=source,
+        licence=licence,
     )
     if as_json:
         console.print_json(exported.as_dict())
@@ -130,6 +170,8 @@ def _print_export(exported: Export) -> None:
         console.print_line(caution)
     if exported.check is not None:
         _print_check(exported.check)
+    if exported.pushed:
+        console.print_line(f"pushed to {exported.pushed}")
     if exported.folder is None:
         return
     console.print_line(f"written to {exported.folder}: {', '.join(exported.files)}")

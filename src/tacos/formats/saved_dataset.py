@@ -59,10 +59,7 @@ def encode_saved_dataset(
 
     `rows` are TRL's, `columns` more columns of the same rows, or empty.
     """
-    table = _build_table(rows)
-    if columns:
-        more = pl.DataFrame(columns, infer_schema_length=None)
-        table = table.hstack(more.get_columns())
+    table = _build_table(rows, columns)
     data = io.BytesIO()
     table.write_ipc_stream(data, compat_level=pl.CompatLevel.oldest())
     content = data.getvalue()
@@ -91,7 +88,37 @@ def encode_saved_dataset(
     }
 
 
-def _build_table(rows: Sequence[TrainerRow]) -> pl.DataFrame:
+def encode_parquet(
+    rows: Sequence[TrainerRow],
+    columns: Sequence[Mapping[str, Any]],
+) -> bytes:
+    """The same table as one file of Parquet, as the hub keeps rows."""
+    data = io.BytesIO()
+    _build_table(rows, columns).write_parquet(data)
+    return data.getvalue()
+
+
+def list_column_names(
+    rows: Sequence[TrainerRow],
+    columns: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """The names of the table's columns."""
+    return [*rows[0], *(columns[0] if columns else ())]
+
+
+def _build_table(
+    rows: Sequence[TrainerRow],
+    columns: Sequence[Mapping[str, Any]],
+) -> pl.DataFrame:
+    """Rows and further columns of them as one table."""
+    table = _build_row_table(rows)
+    if not columns:
+        return table
+    more = pl.DataFrame(columns, infer_schema_length=None)
+    return table.hstack(more.get_columns())
+
+
+def _build_row_table(rows: Sequence[TrainerRow]) -> pl.DataFrame:
     """The rows with a type for each column: every message has the fields that any of them has."""
     names = list(rows[0])
     used = {

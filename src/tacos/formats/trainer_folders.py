@@ -6,6 +6,7 @@ axolotl        train.jsonl  axolotl.yaml  TEMPLATE.jinja
 messages       train.jsonl
 alpaca         train.json
 sharegpt       train.json
+datasets       data-00000-of-00001.arrow  dataset_info.json  state.json  README.md
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ LEFT_OUT = "left_out.jsonl"
 DATASET_INFO = "dataset_info.json"
 TRL_CONFIG = "sft.yaml"
 AXOLOTL_CONFIG = "axolotl.yaml"
+CARD = "README.md"
+CHATML_END = "<|im_end|>"
 FILES = (
     LINES,
     ARRAY,
@@ -45,6 +48,7 @@ FILES = (
     DATASET_INFO,
     TRL_CONFIG,
     AXOLOTL_CONFIG,
+    CARD,
     saved_dataset.DATA,
     saved_dataset.INFO,
     saved_dataset.STATE,
@@ -248,6 +252,9 @@ def _build_axolotl_folder(
         optional += "    message_field_training: train\n"
     if has_tools:
         optional += "    field_tools: tools\n"
+    # Where the model's own end of a text is another token, Axolotl would train on no end.
+    if template == "chatml":
+        optional += f'eot_tokens: ["{CHATML_END}"]\n'
     # Axolotl's own ChatML has no form for tools.
     if template == "chatml" and not has_tools:
         optional += "chat_template: chatml\n"

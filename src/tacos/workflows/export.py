@@ -8,7 +8,7 @@ counted, and a file in the folder says why.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,13 @@ from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError, OutputError
 from tacos.formats import reading, templates, trainer_folders, writing
 from tacos.formats.paths import is_run_folder
-from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS, LeftOutRow, TrainerFolder
+from tacos.formats.trainer_folders import (
+    CARD,
+    LEFT_OUT,
+    TRAINERS,
+    LeftOutRow,
+    TrainerFolder,
+)
 from tacos.methods.chats.chat import Chat, read_chat
 from tacos.methods.samples import prompt_templates
 from tacos.methods.samples.cells import UnusableRow
@@ -34,6 +40,12 @@ from tacos.workflows.given_settings import (
     list_setting_files,
     resolve_run_settings,
     resolve_settings,
+)
+from tacos.workflows.publication import (
+    PUBLISHED,
+    Publication,
+    describe_export,
+    push_export,
 )
 from tacos.workflows.selection import Selection, load
 
@@ -60,12 +72,13 @@ class Export:
     cautions: tuple[str, ...] = ()
     check: ExportCheck | None = None
     """What the trainer will make of the rows, where that was asked."""
+    pushed: str = ""
+    """The address of the data set on the hub, where it was pushed."""
 
     @property
     def reasons(self) -> dict[str, int]:
         """Why rows were left out -> rows, the most frequent first."""
-        reasons = Counter(row.reason for row in self.left_out)
-        return dict(reasons.most_common())
+        return _count_reasons(self.left_out)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -80,6 +93,7 @@ class Export:
             "usage": list(self.usage),
             "cautions": list(self.cautions),
             "check": None if self.check is None else self.check.as_dict(),
+            "pushed": self.pushed,
         }
 
 
@@ -91,6 +105,8 @@ class _Pool:
     left_out: list[LeftOutRow]
     columns: Mapping[str, Mapping[str, Any]]
     """Id -> score columns."""
+    done: Selection | None = None
+    """The run that selected the rows, if one did."""
 
 
 def export(  # noqa: PLR0913 - the options of the command
@@ -104,6 +120,10 @@ def export(  # noqa: PLR0913 - the options of the command
     max_tokens: int = MAX_TOKENS,
     check: bool = False,
     force: bool = False,
+    push: str = "",
+    public: bool = False,
+    source: str = "",
+    licence: str = "",
 ) -> Export:
     """Write rows as the folder that a trainer reads.
 
@@ -118,18 +138,25 @@ def export(  # noqa: PLR0913 - the options of the command
         columns: Whether scores, tags and clusters become columns `tacos_...`; of a run only.
         max_tokens: Where the trainer cuts long rows; goes into its configuration.
         check: Whether to read the rows as the trainer will: how many it keeps, what it trains on.
-        force: Whether an older export in the folder is replaced.
+        force: Whether an older export in the folder, and on the hub, is replaced.
+        push: The repository on the Hugging Face hub (OWNER/NAME) that gets the rows and their card;
+            for "datasets" only. The token is taken from the environment variable HF_TOKEN.
+        public: Whether a new repository can be read by everybody.
+        source: Where the pool comes from, for the card.
+        licence: The pool's licence, for the card: as the hub names it ("cc-by-4.0"), or any words.
 
     Raises:
-        ConfigError: The trainer or the template is unknown.
+        ConfigError: The trainer or the template is unknown, or the token is missing or refused.
         InputError: The data cannot be read, or no row can be written.
-        OutputError: The folder exists, or cannot be written.
+        OutputError: The folder or the repository exists, or cannot be written.
     """
     arguments.check_choice("trainer (--for)", trainer, TRAINERS)
     templates.read_template(template)
     arguments.check_type("max_tokens", max_tokens, int, "a number of tokens")
     if max_tokens < 1:
         raise ConfigError(f"max_tokens is {max_tokens}: give at least 1")
+    publication = Publication(push, public, source, licence)
+    publication.check(trainer)
     target = arguments.to_optional_path("output", output)
     if target is not None:
         kept_files.check_folder_kept(
@@ -137,7 +164,7 @@ def export(  # noqa: PLR0913 - the options of the command
             [*kept_files.list_data_files(data), *list_setting_files(settings)],
         )
         _check_target(target, force)
-    elif not check:
+    elif not check and not push:
         raise ConfigError(
             "nothing to do: name a folder with -o (output), or look first with --check"
         )
@@ -150,12 +177,30 @@ def export(  # noqa: PLR0913 - the options of the command
     )
     left_out = [*pool.left_out, *folder.left_out]
     _check_rows_left(folder, left_out, trainer)
+    added = [pool.columns[id_] for id_ in folder.ids] if pool.columns else []
+    if trainer == PUBLISHED:
+        folder.texts[CARD] = describe_export(
+            target.name if target else "",
+            folder,
+            added,
+            _count_reasons(left_out),
+            pool.done,
+            publication,
+        )
     names: tuple[str, ...] = ()
     if target is not None:
-        names = _write_folder(target, folder, left_out, pool.columns)
+        names = _write_folder(target, folder, left_out, added)
     checked = None
     if check:
         checked = check_folder(trainer, folder, template, max_tokens)
+    pushed = ""
+    if push:
+        pushed = push_export(
+            folder,
+            added,
+            publication,
+            replace=force,
+        )
     return Export(
         trainer,
         target,
@@ -164,8 +209,12 @@ def export(  # noqa: PLR0913 - the options of the command
         len(folder.rows),
         tuple(left_out),
         tuple(line.replace("FOLDER", str(target or "FOLDER")) for line in folder.usage),
-        tuple(_list_cautions(trainer, folder, pool.chats)),
+        (
+            *_list_cautions(trainer, folder, pool.chats),
+            *publication.list_cautions(),
+        ),
         checked,
+        pushed,
     )
 
 
@@ -212,7 +261,12 @@ def _read_selection(
             score_columns[score["id"]] = {
                 f"{writing.PREFIX}{name}": value for name, value in score.items()
             }
-    return _Pool(chats, left_out, score_columns)
+    return _Pool(
+        chats,
+        left_out,
+        score_columns,
+        done,
+    )
 
 
 def _add_chat(
@@ -256,8 +310,7 @@ def _check_rows_left(
     """Raise `InputError` if there is no row to write."""
     if folder.rows:
         return
-    reasons = Counter(row.reason for row in left_out)
-    reason = reasons.most_common(1)[0][0] if reasons else "there are none"
+    reason = next(iter(_count_reasons(left_out)), "there are none")
     raise InputError(f"no row can be written for {trainer}: {reason}")
 
 
@@ -265,10 +318,9 @@ def _write_folder(
     target: Path,
     folder: TrainerFolder,
     left_out: list[LeftOutRow],
-    columns: Mapping[str, Mapping[str, Any]],
+    added: Sequence[Mapping[str, Any]],
 ) -> tuple[str, ...]:
     """Write all files, and return their names."""
-    added = [columns[id_] for id_ in folder.ids] if columns else []
     contents = trainer_folders.encode_folder(folder, added)
     if left_out:
         contents[LEFT_OUT] = "".join(_encode_left_out(left_out)).encode()
@@ -294,6 +346,12 @@ def _count_templates(chats: Sequence[Chat]) -> dict[str, int]:
             if found is not None:
                 counts[found.name] += 1
     return dict(counts.most_common())
+
+
+def _count_reasons(left_out: Iterable[LeftOutRow]) -> dict[str, int]:
+    """Why rows were left out -> rows, the most frequent first."""
+    reasons = Counter(row.reason for row in left_out)
+    return dict(reasons.most_common())
 
 
 def _encode_left_out(left_out: list[LeftOutRow]) -> Iterator[str]:

@@ -15,7 +15,11 @@ from typing import Any
 from tacos.formats import templates, trainer_folders
 from tacos.formats.templates import RenderedChat, Span, TemplateRefusal
 from tacos.formats.trainer_folders import ARRAY, DATASET_INFO, TrainerFolder
-from tacos.methods.chats.trainer_reading import DroppedRow, read_trainer_row
+from tacos.methods.chats.trainer_reading import (
+    DroppedRow,
+    TrainerChat,
+    read_trainer_row,
+)
 
 CHARACTERS_PER_TOKEN = 4
 N_SHOWN = 3
@@ -79,14 +83,13 @@ def check_folder(
         except TemplateRefusal as refusal:
             reasons[f"template {template}: {refusal}"] += 1
             continue
-        is_long = len(rendered.text) > max_tokens * CHARACTERS_PER_TOKEN
-        # Axolotl leaves long rows out; the others cut them.
-        if is_long and trainer == "axolotl":
-            reasons[f"longer than about {max_tokens:,} tokens"] += 1
+        spans = _list_trained_spans(rendered, chat, folder)
+        reason = _explain_length(trainer, rendered, spans, max_tokens)
+        if reason:
+            reasons[reason] += 1
             continue
-        n_cut += is_long
-        pairs = zip(rendered.spans, chat.is_trained, strict=True)
-        kept.append((rendered, tuple(span for span, trained in pairs if trained)))
+        n_cut += len(rendered.text) > max_tokens * CHARACTERS_PER_TOKEN
+        kept.append((rendered, spans))
     return ExportCheck(
         n_rows=len(rows),
         n_kept=len(kept),
@@ -101,6 +104,35 @@ def check_folder(
             _mark_spans(rendered.text, spans) for rendered, spans in kept[:N_SHOWN]
         ),
     )
+
+
+def _list_trained_spans(
+    rendered: RenderedChat,
+    chat: TrainerChat,
+    folder: TrainerFolder,
+) -> tuple[Span, ...]:
+    """The spans of a rendered row that its trainer trains on."""
+    pairs = zip(rendered.spans, chat.is_trained, strict=True)
+    spans = [span for span, trained in pairs if trained]
+    if folder.layout == "prompt-completion":
+        # TRL trains on all that follows the prompt, also on what the template writes last.
+        spans[-1] = (spans[-1][0], len(rendered.text))
+    return tuple(spans)
+
+
+def _explain_length(
+    trainer: str,
+    rendered: RenderedChat,
+    spans: tuple[Span, ...],
+    max_tokens: int,
+) -> str:
+    """Why a trainer leaves out a row for its length, "" where it keeps the row, whole or cut."""
+    limit = max_tokens * CHARACTERS_PER_TOKEN
+    if trainer == "axolotl" and len(rendered.text) > limit:
+        return f"longer than about {max_tokens:,} tokens"
+    if trainer in ("trl", "datasets") and spans[0][0] >= limit:
+        return f"cut before the answer, at about {max_tokens:,} tokens"
+    return ""
 
 
 def _read_lines(text: str) -> list[dict[str, Any]]:

@@ -172,6 +172,26 @@ def test_llama_factory_reads_chats_with_its_own_roles(tmp_path: Path) -> None:
     assert rows[0]["messages"] == SYSTEM_CHAT
 
 
+def test_llama_factory_gets_tools_at_which_it_does_not_stop(tmp_path: Path) -> None:
+    """It looks up the properties of every tool, and joins the choices of each as texts."""
+    bare = {"name": "time"}
+    row = export_rows(
+        [{"messages": TOOL_CHAT, "tools": [TOOL, bare]}],
+        "llama-factory",
+        tmp_path / "out",
+    )[0]
+    wrapped, plain = json.loads(row["tools"])
+    empty = {"type": "object", "properties": {}}
+    assert wrapped["function"] == {"name": "weather", "parameters": empty}
+    assert plain == {"name": "time", "parameters": empty}
+    numbers = {"properties": {"n": {"type": "integer", "enum": [1, 2]}}}
+    odd = {"name": "roll", "parameters": numbers}
+    with pytest.raises(InputError, match="LLaMA-Factory cannot read"):
+        tacos.export(
+            [{"messages": TOOL_CHAT, "tools": [odd]}], "llama-factory", tmp_path / "odd"
+        )
+
+
 def test_results_of_calls_made_at_once_become_one_observation(tmp_path: Path) -> None:
     chat = [
         TOOL_CHAT[0],
@@ -224,6 +244,7 @@ def test_axolotl_is_told_where_messages_and_tools_are(tmp_path: Path) -> None:
     tacos.export(TABLE, "axolotl", tmp_path / "table")
     config = yaml.safe_load((tmp_path / "table" / "axolotl.yaml").read_text("utf-8"))
     assert config["chat_template"] == "chatml"
+    assert config["eot_tokens"] == ["<|im_end|>"]
     assert "chat_template_jinja" not in config
     assert rows[0]["messages"] == SYSTEM_CHAT
 
@@ -278,10 +299,13 @@ def test_sharegpt_names_speakers_as_sharegpt_does(tmp_path: Path) -> None:
 def test_an_export_read_again_has_the_same_messages(
     trainer: str, tmp_path: Path
 ) -> None:
-    tacos.export(CHATS, trainer, tmp_path / "out")
+    city = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tool = {"type": "function", "function": {"name": "weather", "parameters": city}}
+    chats = [CHATS[0], {**CHATS[1], "tools": [tool]}]
+    tacos.export(chats, trainer, tmp_path / "out")
     again = read_exported(tmp_path / "out")
     tacos.export(again, "messages", tmp_path / "again")
-    tacos.export(CHATS, "messages", tmp_path / "once")
+    tacos.export(chats, "messages", tmp_path / "once")
     for ours, theirs in zip(
         read_exported(tmp_path / "again"), read_exported(tmp_path / "once"), strict=True
     ):
@@ -393,7 +417,7 @@ def test_a_check_counts_what_the_trainer_keeps_and_marks_what_it_learns(
     assert exported.check is not None
     assert exported.check.n_kept == exported.check.n_rows == 2
     assert exported.check.shown[0] == (
-        "<|im_start|>user\nAdd.\n\n1 and 2<|im_end|>\n<|im_start|>assistant\n⟦3<|im_end|>⟧\n"
+        "<|im_start|>user\nAdd.\n\n1 and 2<|im_end|>\n<|im_start|>assistant\n⟦3<|im_end|>\n⟧"
     )
     code, output = run_command(
         "export", write_chats(tmp_path), "--for", "axolotl", "--check"
@@ -430,6 +454,11 @@ def test_a_check_finds_rows_that_are_skipped_or_cut() -> None:
     cut = tacos.export(long, "trl", check=True, max_tokens=1024).check
     assert cut is not None
     assert (cut.n_kept, cut.n_cut) == (1, 1)
+    asked = [{"instruction": "word " * 1000, "output": "No."}]
+    unanswered = tacos.export(asked, "trl", check=True, max_tokens=1024).check
+    assert unanswered is not None
+    assert unanswered.n_kept == 0
+    assert unanswered.reasons == {"cut before the answer, at about 1,024 tokens": 1}
     dropped = tacos.export(long, "axolotl", check=True, max_tokens=1024).check
     assert dropped is not None
     assert dropped.n_kept == 0

@@ -165,9 +165,37 @@ def ask_consent(
             _resolve_stage_endpoint(settings, stage).check_key()
     for host, stages in unapproved.items():
         _print_plan(host, stages, n_questions)
+    _confirm_sending(" and ".join(unapproved))
+    for host, stages in unapproved.items():
+        _record_consent(run, host, stages)
+
+
+def ask_push_consent(
+    host: str,
+    repository: str,
+    *,
+    public: bool,
+    yes: bool,
+) -> None:
+    """Ask for consent to push rows to a hub; it does not ask if that is this machine, or with
+    `yes`.
+
+    Raises `ConfigError` if there is no terminal to ask on, or if the answer is no.
+    """
+    if yes or _is_local_host(host):
+        return
+    visibility = "public" if public else "private"
+    console.errors.print(
+        f"push: every exported row will be sent to {host}, {visibility} data set {repository}",
+        soft_wrap=True,
+    )
+    _confirm_sending(host)
+
+
+def _confirm_sending(hosts: str) -> None:
+    """Ask after the plan was printed. Raises `ConfigError` unless the user agrees."""
     # The plan is printed all the same, so that a log says what --yes would allow.
     if not sys.stdin.isatty():
-        hosts = " and ".join(unapproved)
         raise ConfigError(
             "cannot ask for confirmation (no terminal); "
             f"pass --yes to allow sending data to {hosts}"
@@ -176,8 +204,6 @@ def ask_consent(
         agrees = typer.confirm("Continue?")
     if not agrees:
         raise ConfigError("stopped before anything was sent")
-    for host, stages in unapproved.items():
-        _record_consent(run, host, stages)
 
 
 def _find_unapproved(

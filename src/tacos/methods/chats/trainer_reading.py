@@ -191,4 +191,15 @@ def _decode_tools(tools: Any) -> tuple[Mapping[str, Any], ...]:
     """The declared tools, which may be JSON in a text."""
     if isinstance(tools, str):
         tools = orjson.loads(tools)
-    return tuple(tools or ())
+    return tuple(_decode_parameters(tool) for tool in tools or ())
+
+
+def _decode_parameters(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A declared tool; Axolotl takes parameters as JSON in a text."""
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        return tool
+    parameters = function.get("parameters")
+    if not isinstance(parameters, str):
+        return tool
+    return {**tool, "function": {**function, "parameters": orjson.loads(parameters)}}

@@ -38,6 +38,7 @@ TAGGED_NAMES = {
 CALL_NAME = "function_call"
 RESULT_SEPARATOR = "\n</tool_response>\n<tool_response>\n"
 """Joins results of calls made at once, as LLaMA-Factory's own reader of messages joins them."""
+UNREADABLE_TOOL = "a tool whose declaration LLaMA-Factory cannot read"
 UNTRAINED = "an answer of weight 0 before the last one, which this format cannot say"
 
 
@@ -159,7 +160,10 @@ def build_tagged_row(chat: Chat) -> TrainerRow:
     for message in merged:
         role, text = _name_message(message, TAGGED_NAMES)
         messages.append({"role": role, "content": text})
-    return {"messages": messages} | _build_tools_text(chat)
+    row: TrainerRow = {"messages": messages}
+    if chat.tools:
+        row["tools"] = render_json([_complete_tool(tool) for tool in chat.tools])
+    return row
 
 
 def fill_missing_fields(rows: Sequence[TrainerRow]) -> None:
@@ -210,6 +214,42 @@ def _declare_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
         parameters = declared["parameters"]
         declared["parameters"] = render_json(parameters)
     return {"type": "function", "function": declared}
+
+
+def _complete_tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool as LLaMA-Factory reads it: its reader stops at one without declared parameters.
+
+    Raises `UnusableRow` for one at which it stops all the same.
+    """
+    function = tool.get("function")
+    is_wrapped = isinstance(function, Mapping)
+    declared = dict(function) if isinstance(function, Mapping) else dict(tool)
+    parameters = declared.get("parameters") or {}
+    if not declared.get("name") or not isinstance(parameters, Mapping):
+        raise _refuse(UNREADABLE_TOOL)
+    complete = {"type": "object", **parameters}
+    complete["properties"] = parameters.get("properties") or {}
+    _check_parameters(complete)
+    declared["parameters"] = complete
+    return {**tool, "function": declared} if is_wrapped else declared
+
+
+def _check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Raise `UnusableRow` for parameters at which LLaMA-Factory's reader of tools stops."""
+    properties = parameters["properties"]
+    is_readable = isinstance(properties, Mapping) and isinstance(
+        parameters.get("required", []), list
+    )
+    if not is_readable:
+        raise _refuse(UNREADABLE_TOOL)
+    for declared in properties.values():
+        if not isinstance(declared, Mapping):
+            raise _refuse(UNREADABLE_TOOL)
+        choices = declared.get("enum") or []
+        items = declared.get("items") or {}
+        has_texts = all(isinstance(choice, str) for choice in choices)
+        if not has_texts or not isinstance(items, Mapping):
+            raise _refuse(UNREADABLE_TOOL)
 
 
 def _name_message(
