@@ -234,6 +234,10 @@ def test_rows_without_something_to_learn_are_counted_but_no_failures(
         ({"instruction": "q", "output": [1]}, "output is a list of int, not text"),
         (
             {"instruction": "q", "instances": "none"},
+            "instances is not JSON",
+        ),
+        (
+            {"instruction": "q", "instances": 5},
             "instances is not a list of objects",
         ),
         (
