@@ -174,10 +174,12 @@ def _check_texts(
     """Every text that is read stands in the row, and nobody says what another one does."""
     if not LAYOUTS[case.layout].is_exact:
         return
-    leaves = sorted(set(list_texts(row.value)), key=len, reverse=True)
+    found = set(list_texts(row.value))
     if "csv" in case.container or "tsv" in case.container:
         # A cell holds what is nested as JSON, which is a text like any other.
-        leaves = [write_json(value) for value in row.value.values()] + leaves
+        found |= {write_json(value) for value in row.value.values()}
+    # The longest first: 1 may be a text and stand within another one.
+    leaves = sorted(found, key=len, reverse=True)
     for role, text in turns:
         rest = _remove_texts(text, leaves)
         if LETTERS.search(rest):

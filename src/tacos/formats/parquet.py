@@ -26,8 +26,8 @@ ROWS_OF_GROUP = 50_000
 """Rows of a row group that is written."""
 BATCH_BYTES = 1 << 24
 """Of a batch that is read, however few rows that are."""
-MAX_DEPTH = 60
-"""Levels of lists and objects within one another; Arrow has 64 of types."""
+MAX_DEPTH = 30
+"""Levels of lists and objects within one another. pyarrow reads 100, of which a list takes three."""
 MAX_FIELDS = 2_000
 """Fields of the objects of a column; each object has all of them in Parquet."""
 READ_SIZE = 1 << 20
