@@ -27,7 +27,7 @@ ROWS_OF_GROUP = 50_000
 BATCH_BYTES = 1 << 24
 """Of a batch that is read, however few rows that are."""
 MAX_DEPTH = 30
-"""Levels of lists and objects within one another. pyarrow reads 100, of which a list takes three."""
+"""Levels of lists and objects within one another; pyarrow reads 100, and a list takes three."""
 MAX_FIELDS = 2_000
 """Fields of the objects of a column; each object has all of them in Parquet."""
 READ_SIZE = 1 << 20
