@@ -32,6 +32,7 @@ FOUND = {
     904: "bytes that are not UTF-8 in a CSV row with fields too many",
     4347: "nesting that Parquet cannot hold",
     4383: "a column name of thousands of letters in a reason",
+    2936: "objects nested deeper than Python calls",
     10053: "fields of nested objects that the first row lacks",
 }
 

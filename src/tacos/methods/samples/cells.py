@@ -169,11 +169,22 @@ def is_empty(value: Any) -> bool:
     >>> [is_empty(value) for value in ("[1]", [None], 0)]
     [False, False, False]
     """
+    # In Parquet, an object that a row lacks may have all its fields, each of them null. Objects may
+    # be nested deeper than Python calls.
+    pending = [value]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, Mapping):
+            pending.extend(each.values())
+        elif not _is_empty_cell(each):
+            return False
+    return True
+
+
+def _is_empty_cell(value: Any) -> bool:
+    """`is_empty` of what is no object."""
     if isinstance(value, str):
         return says_nothing(value) or value.strip() in EMPTY_JSON
-    # In Parquet, an object that a row lacks may have all its fields, each of them null.
-    if isinstance(value, Mapping):
-        return all(map(is_empty, value.values()))
     if isinstance(value, list | tuple):
         return not value
     return is_missing(value)

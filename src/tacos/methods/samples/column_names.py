@@ -278,6 +278,7 @@ def clip_name(name: object) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
+@lru_cache(maxsize=4096)
 def normalise_name(column: object) -> str:
     """How a column's name is compared.
 
