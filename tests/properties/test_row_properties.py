@@ -30,7 +30,17 @@ NAMES = {
     for entry in names
     for name in ([entry] if isinstance(entry, str) else entry)
 }
-COLUMNS = sorted({*NAMES, *training_marks.LABELS, *ratings.SCORES, "scores", "A", "B"})
+COLUMNS = sorted(
+    {
+        *NAMES,
+        training_marks.LABEL,
+        *training_marks.KTO_LABELS,
+        *ratings.SCORES,
+        "scores",
+        "A",
+        "B",
+    }
+)
 FIELDS = sorted(
     {
         *message_fields.SPEAKERS,

@@ -43,13 +43,17 @@ def resolve_settings(
 def list_setting_files(given: GivenSettings) -> list[Path]:
     """The files that settings name: criteria, overrides, a vocabulary, evaluation sets.
 
+    None for what are no settings.
+
     >>> list_setting_files({"judge": {"criteria_file": "rubric.txt"}})
     [PosixPath('rubric.txt')]
     """
     if isinstance(given, Settings):
         return [Path(file) for file in given.clean.against]
+    if not isinstance(given, Mapping):
+        return []
     files: list[Path] = []
-    for section in (given or {}).values():
+    for section in given.values():
         if not isinstance(section, Mapping):
             continue
         for name, value in section.items():

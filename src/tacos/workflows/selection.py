@@ -244,9 +244,13 @@ class Selection:
         )
 
     def seed_or(self, seed: int | None) -> int:
-        """The given seed, or the run's own. Raises `ConfigError` for one out of range."""
+        """The given seed, or the run's own.
+
+        Raises `ConfigError` for one out of range, `TypeError` for what is no number.
+        """
         if seed is None:
             return self.settings.seed
+        arguments.check_type("seed", seed, int, "a whole number")
         return load_settings(seed=seed).seed
 
     def size_or(self, n: str | float | None) -> str | float:
