@@ -34,12 +34,10 @@ from tacos.methods.samples.messages import PlacedTurn, list_messages, place_turn
 from tacos.methods.samples.roles import Role, Roles, resolve_role
 from tacos.methods.samples.row_layout import choose_row_layout, holds_messages
 from tacos.methods.samples.table_layout import Row, RowLayout
-from tacos.methods.samples.tool_messages import get_tool_calls
+from tacos.methods.samples.tool_messages import TOOL_MARK, get_tool_calls
 from tacos.methods.samples.training_marks import refuse_bad_answer
 from tacos.records import Turn
 
-TOOL_MARK = "Tool: "
-"""How a sample's turn begins that a tool gave."""
 REASONINGS = ("reasoning_content", "reasoning", "thinking")
 """Fields of a message, beside its content, with the reasoning before an answer."""
 TOOLS = ("tools", "functions")

@@ -14,9 +14,8 @@ from typing import Any
 import polars as pl
 
 from tacos.methods.samples.languages import guess_language
+from tacos.methods.samples.tool_messages import TOOL_MARK
 
-TOOL_MARK = "Tool: "
-"""How a turn of the role system begins that a tool gave."""
 N_IDS = 3
 """Ids that are kept of each kind of odd rows."""
 N_LANGUAGE_ROWS = 1_000

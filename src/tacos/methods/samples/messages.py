@@ -43,7 +43,11 @@ from tacos.methods.samples.roles import (
     is_role,
     resolve_role,
 )
-from tacos.methods.samples.tool_messages import render_tool_calls, render_tool_output
+from tacos.methods.samples.tool_messages import (
+    TOOL_MARK,
+    render_tool_calls,
+    render_tool_output,
+)
 from tacos.methods.samples.training_marks import is_trained
 from tacos.methods.samples.transcripts import (
     list_marks,
@@ -271,7 +275,9 @@ def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn
             speaker, text = named[number]
             role = resolve_role(speaker, roles)
             said = (
-                Turn("system", f"Tool: {text}") if role == "tool" else Turn(role, text)
+                Turn("system", f"{TOOL_MARK}{text}")
+                if role == "tool"
+                else Turn(role, text)
             )
             yield PlacedTurn(said, number, "")
             continue
@@ -316,7 +322,7 @@ def _read_message(
     field, content = get_first_field(message, CONTENTS)
     if role == "tool":
         text = render_tool_output(message, content)
-        return PlacedTurn(Turn("system", f"Tool: {text}"), number, "")
+        return PlacedTurn(Turn("system", f"{TOOL_MARK}{text}"), number, "")
     text = "" if is_blank(content) else content_to_text(content)
     calls = render_tool_calls(message)
     if calls:

@@ -19,6 +19,8 @@ from tacos.methods.samples.cells import (
 )
 from tacos.methods.samples.message_fields import CALL_TYPES, Message
 
+TOOL_MARK = "Tool: "
+"""How the turn of a tool begins, whose role is system."""
 OUTPUTS = (
     "observation",
     "output",
