@@ -154,7 +154,8 @@ def _format_reliability(found: ConfidenceInterval) -> str:
     return (
         f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f}, n = {found.n:,}); only if both "
         "rows of each pair were drawn at random from your data: "
-        f"--set judge.reliability={found.value:.3f}"
+        f"--set judge.reliability={found.value:.3f} "
+        f"--set judge.reliability_interval=[{found.low:.3f},{found.high:.3f}]"
     )
 
 

@@ -436,6 +436,9 @@ class PairSettings(SettingsSection):
         return self.rounds if self.method in {"chain+swiss", "active"} else 1
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class JudgeSettings(SettingsSection):
     """Comparative scoring in both orders (TACOS), or for ablations each sample alone (as in
     AlpaGasus).
@@ -460,11 +463,16 @@ class JudgeSettings(SettingsSection):
     slow tier). `auto`: where its weights are installed and `mode` is `auto`. `off`: the fast tier
     grades every row, and its grade is the score.
     """
-    reliability: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
+    reliability: Literal["auto"] | Share = "auto"
     """How much the scores say: the share of the variance of reference grades that they explain
     (`tacos calibrate` measures it). The less, the more diversity counts in the selection: 0 selects
     by tags alone, 1 by score alone. `auto`: as measured for the embedded judge; of a language
     model, what its own contradictions leave; else 0.5.
+    """
+    reliability_interval: tuple[Share, Share] | None = None
+    """Both ends of the 95% interval of a `reliability` that is set, as `tacos calibrate` prints
+    them. No row depends on it: with it the summary can say whether the selection is better than
+    random.
     """
     scores: Literal["two", "one"] = "two"
     """What a language model is asked for. `two`: the correctness and the value of each sample.
@@ -511,6 +519,18 @@ class JudgeSettings(SettingsSection):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_interval(self) -> JudgeSettings:
+        if self.reliability_interval is None:
+            return self
+        low, high = self.reliability_interval
+        if self.reliability == "auto" or not low <= self.reliability <= high:
+            raise ValueError(
+                "judge.reliability_interval must hold judge.reliability: set both, as "
+                "tacos calibrate prints them"
+            )
+        return self
+
     @property
     def panel(self) -> tuple[str, ...]:
         """The names of the judges, as they are set: one, or several."""
@@ -522,7 +542,8 @@ class JudgeSettings(SettingsSection):
         target, which combines numbers that the judge has given, how far they are trusted, and
         whether the shortlist is read a second time.
         """
-        return self.model_dump(mode="json", exclude={"target", "reliability", "close"})
+        others = {"target", "reliability", "reliability_interval", "close"}
+        return self.model_dump(mode="json", exclude=others)
 
     @property
     def grading(self) -> dict[str, Any]:

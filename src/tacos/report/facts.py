@@ -23,6 +23,7 @@ from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.ingest import count_templates
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report import selection_facts
+from tacos.report.better_than_random import judge_against_random
 from tacos.report.extension_facts import summarise_extension
 from tacos.report.judge_words import EMBEDDED
 from tacos.report.score_figures import (
@@ -126,6 +127,10 @@ class RunSummary:
     points of reference grades the same number of rows is expected to gain over random rows, by the
     judge's score ("gain") and by perfect scores ("perfect"); it does not rest on the scores.
     """
+    verdict: dict[str, Any] = field(default_factory=dict)
+    """Whether the selection is better than as many random rows, by a measure that is not the
+    judge's own word: see `tacos.report.better_than_random.RandomVerdict`.
+    """
     request: dict[str, Any] = field(default_factory=dict)
     """What the selection was asked for: strategy, scores, quotas and limits; see
     `tacos.report.selection_request.MadeRequest.as_dict`.
@@ -208,6 +213,7 @@ def summarise_run(
         figures |= selection_facts.summarise_selection(artifacts, settings)
         figures |= selection_facts.summarise_certainty(artifacts)
         figures |= selection_facts.summarise_worth(artifacts)
+        figures["verdict"] = judge_against_random(artifacts, settings).as_dict()
         figures["request"] = read_request(artifacts, settings).as_dict()
     return RunSummary(**figures)
 

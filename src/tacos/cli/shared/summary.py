@@ -194,6 +194,8 @@ def _format_selection(summary: RunSummary) -> Lines:
         yield "certainty", _format_certainty(summary.certainty)
     if summary.worth:
         yield "judge's worth", _format_worth(summary.worth)
+    if summary.verdict:
+        yield "verdict", summary.verdict["sentence"]
 
 
 def _format_drift(drift: Mapping[str, Any]) -> str:
@@ -382,20 +384,12 @@ def _format_certainty(certainty: Mapping[str, float | None]) -> str:
 
 
 def _format_worth(worth: Mapping[str, Any]) -> str:
-    """What the judge's scores are worth, and what random rows would have given."""
+    """What the judge's scores are worth."""
     if worth["reliability"] is None:
-        return (
-            f"unknown ({worth['basis']}), so random rows may be as good; "
-            "measure it with `tacos calibrate` and set judge.reliability"
-        )
-    # What a judge's own verdicts tell is an upper bound.
-    is_bound = worth["basis"].startswith("at most")
-    most = "at most " if is_bound else ""
+        return f"unknown ({worth['basis']})"
     return (
         f"its scores explain {worth['reliability']:.0%} of the differences in quality "
-        f"({worth['basis']}). Expect the best rows by score to be {most}{worth['gain']:.0f} points "
-        f"of 100 better than as many random rows; if scores told all, they would be "
-        f"{worth['perfect']:.0f} better"
+        f"({worth['basis']})"
     )
 
 

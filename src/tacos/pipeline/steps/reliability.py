@@ -36,6 +36,11 @@ class Reliability(NamedTuple):
     basis: str
 
     @property
+    def is_bound(self) -> bool:
+        """Whether it comes from the judge's own verdicts, which tell only an upper bound."""
+        return self.basis in {OF_VERDICTS, OF_REPEATS}
+
+    @property
     def weight(self) -> float:
         """The reliability that a selection goes by."""
         return ASSUMED if self.value is None else self.value
@@ -87,6 +92,24 @@ def find_grade_reliability(tables: Mapping[str, Table]) -> Reliability:
     if _find_model(tables, "grades") == shipped.name:
         return _read_own_card(shipped, [tables["grades"]])
     return Reliability(None, NOT_MEASURED)
+
+
+def list_held_out_shares(
+    tables: Mapping[str, Table], settings: Settings, reliability: Reliability
+) -> list[float]:
+    """The reliability on each data set of the card that `reliability` is from, none if it is from
+    no card, or if that is the card of another judge today.
+    """
+    if not reliability.basis.startswith(OF_CARD):
+        return []
+    cards = [close_judge.load_without_reader()]
+    if _find_model(tables, "close_grades") != close_judge.NAME:
+        cards = _list_embedded_judges(settings)
+    for embedded in cards:
+        if _read_card(embedded) == reliability:
+            by_kind = embedded.reliability
+            return [share for kind, share in by_kind.items() if kind != "all"]
+    return []
 
 
 def _name_scoring_model(tables: Mapping[str, Table]) -> str | None:

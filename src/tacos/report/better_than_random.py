@@ -1,0 +1,294 @@
+"""Whether a selection is better than as many random rows, and by what measure: one sentence.
+
+The scores of the judge that selected never answer this by themselves. What may answer:
+
+1. a reliability of that judge that was measured apart from this run: on graded rows that it had not
+   seen (the card of the embedded judge), or on labels (`judge.reliability_interval`);
+2. a judge that did not select: the embedded one, where it graded the rows that a language model
+   then compared.
+
+Where neither is there, the answer is "not known", and what would make it known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.counts import count_words
+from tacos.methods.measures import gain_over_random
+from tacos.methods.measures.gain_over_random import Gain
+from tacos.pipeline import conditions
+from tacos.pipeline.steps.pool import average_cheap_grades, find_newest_scores
+from tacos.pipeline.steps.reliability import (
+    AS_SET,
+    NOT_THIS_VERSION,
+    OF_INPUT,
+    Reliability,
+    find_grade_reliability,
+    find_reliability,
+    list_held_out_shares,
+)
+from tacos.report.judge_words import name_judge
+from tacos.report.selection_request import MadeRequest, read_request
+from tacos.store.artifacts import Artifact
+
+Artifacts = Mapping[str, Artifact]
+Answer = Literal["yes", "no", "not shown", "not known", "nothing left out"]
+
+HELD_OUT = "the judge's reliability on graded rows of {} data sets that it had not seen"
+LABELS = "the judge's reliability on labelled pairs"
+SECOND_JUDGE = "a judge that did not select"
+TO_KNOW = (
+    "label 100 random pairs of your rows, run `tacos calibrate` with this judge, and set "
+    "judge.reliability and judge.reliability_interval as it prints them"
+)
+
+
+@dataclass(frozen=True)
+class RandomVerdict:
+    """Whether a selection is better than random.
+
+    `gain`, `low` and `high` are points of 100 with a 95% interval, None where not known; they rest
+    on `n` selected rows and the `n_pool` rows that random ones were drawn from. `equal_length` is
+    the same (gain, low, high) among rows of equal length, where a second judge was asked.
+    """
+
+    answer: Answer
+    sentence: str
+    measure: str = ""
+    """What the answer rests on; "" where it is not known."""
+    remedy: str = ""
+    """What would make it known."""
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    n_pool: int = 0
+    equal_length: tuple[float, float, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def judge_against_random(artifacts: Artifacts, settings: Settings) -> RandomVerdict:
+    """The verdict on the selection of a run, or on one made of it by `tacos reselect`."""
+    rows = _collect_rows(artifacts, settings)
+    if rows["is_taken"].all():
+        n = count_words(rows.height, "row")
+        return RandomVerdict(
+            "nothing left out",
+            f"Nothing was left out of {n}, so there is no better or worse than random.",
+        )
+    by_grade = read_request(artifacts, settings).by == "grade"
+    if by_grade:
+        # Such a selection (`tacos reselect --by grade`) never looked at the scores.
+        rows = rows.with_columns(score="grade")
+    reliability = _find_reliability(artifacts, settings, by_grade=by_grade)
+    verdict = _judge_by_reliability(artifacts, settings, rows, reliability)
+    if verdict is None and not by_grade:
+        verdict = _judge_by_second_judge(artifacts, settings, rows)
+    return verdict or _admit_unknown(reliability)
+
+
+def _collect_rows(artifacts: Artifacts, settings: Settings) -> pl.DataFrame:
+    """id, length, is_taken, score (null: not rated) and grade (null: none) of every sample."""
+    taken = artifacts["selection"].scan().select("id", is_taken=pl.lit(True))
+    rows = artifacts["samples"].scan().select("id", "length").collect()
+    rows = rows.join(taken.unique("id").collect(), on="id", how="left")
+    rows = rows.with_columns(pl.col("is_taken").fill_null(value=False))
+    scores = _average_scores(artifacts)
+    rows = rows.join(scores, on="id", how="left")
+    if "grades" not in artifacts:
+        return rows.with_columns(grade=pl.lit(None, pl.Float64))
+    grades = average_cheap_grades(artifacts["grades"], settings)
+    return rows.join(grades.select("id", "grade"), on="id", how="left")
+
+
+def _average_scores(artifacts: Artifacts) -> pl.DataFrame:
+    """id, score: each row's score, less the mean of its component where there are several, as
+    scores of different components share no scale.
+    """
+    newest = find_newest_scores(artifacts)
+    if newest is None:
+        return pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
+    scores = artifacts[newest].scan().drop_nulls("score").collect()
+    score = pl.col("score")
+    if scores["component"].n_unique() > 1:
+        score -= score.mean().over("component")
+    # The preset paper scores a row once in each of its clusters.
+    return scores.select("id", score).group_by("id").agg(pl.col("score").mean())
+
+
+def _find_reliability(
+    artifacts: Artifacts, settings: Settings, *, by_grade: bool
+) -> Reliability | None:
+    """The reliability of the judge whose scores or grades the rows have; None without any."""
+    if by_grade:
+        return find_grade_reliability(artifacts)
+    newest = find_newest_scores(artifacts)
+    if newest is None:
+        return None
+    scores = artifacts[newest].scan().collect()
+    return find_reliability(artifacts, settings, scores)
+
+
+def _judge_by_reliability(
+    artifacts: Artifacts,
+    settings: Settings,
+    rows: pl.DataFrame,
+    reliability: Reliability | None,
+) -> RandomVerdict | None:
+    """By what was measured of the judge apart from this run; None where nothing was."""
+    if reliability is None or reliability.value is None:
+        return None
+    rated = rows.drop_nulls("score")
+    taken = rated.filter("is_taken")
+    is_set = reliability.basis == AS_SET
+    shares = list_held_out_shares(artifacts, settings, reliability)
+    gain = gain_over_random.predict_gain(
+        taken["score"].to_numpy(),
+        rated["score"].to_numpy(),
+        reliability.value,
+        shares,
+        settings.judge.reliability_interval if is_set else None,
+    )
+    if gain is None:
+        return None
+    answer = _choose_answer(gain)
+    where = LABELS if is_set else HELD_OUT.format(len(shares))
+    sentence = f"{_state_answer(answer)} {_describe_gain(gain, rows.height)}, going by {where}."
+    return _build_verdict(answer, sentence, where, gain)
+
+
+def _judge_by_second_judge(
+    artifacts: Artifacts, settings: Settings, rows: pl.DataFrame
+) -> RandomVerdict | None:
+    """By the grades of a judge that took no part in choosing among the rated rows."""
+    if not _is_second_judge(artifacts, settings):
+        return None
+    compared = rows.drop_nulls(["score", "grade"])
+    taken = compared.filter("is_taken")
+    if taken.is_empty() or taken.height == compared.height:
+        return None
+    gain = gain_over_random.measure_gain(
+        taken["grade"].to_numpy(),
+        compared["grade"].to_numpy(),
+    )
+    equal = gain_over_random.measure_gain_at_equal_length(
+        compared["grade"].to_numpy(),
+        compared["length"].to_numpy(),
+        compared["is_taken"].to_numpy(),
+    )
+    answer = _choose_answer(gain)
+    # A taste for length that both judges share is no merit.
+    if answer == "yes" and not equal.is_above:
+        answer = "not shown"
+    judge = name_judge(artifacts["grades"].model)
+    sentence = (
+        f"{_state_answer(answer)} {judge[0].upper()}{judge[1:]}, which did not choose among the "
+        f"rated rows, grades the {gain.n:,} selected {_compare(gain)} than as many random ones "
+        f"of the {gain.n_pool:,} rated; among rows of equal length {_compare(equal)}."
+    )
+    verdict = _build_verdict(answer, sentence, f"{SECOND_JUDGE}: {judge}", gain)
+    return replace(verdict, equal_length=(equal.value, equal.low, equal.high))
+
+
+def _is_second_judge(artifacts: Artifacts, settings: Settings) -> bool:
+    """Whether there are grades, of a judge that was measured, that no score and no choice among the
+    rated rows depends on.
+    """
+    if "grades" not in artifacts or not conditions.uses_comparisons(settings):
+        return False
+    if settings.rate.prior == "grades":
+        return False
+    asked: MadeRequest = read_request(artifacts, settings)
+    if asked.by != "score" or asked.selector or asked.strategy == "singleton":
+        return False
+    grader = artifacts["grades"].model
+    judges = [each.model for name, each in artifacts.items() if "verdicts" in name]
+    # The name of a panel holds those of its members.
+    if any(grader and judge and grader in judge for judge in judges):
+        return False
+    return find_grade_reliability(artifacts).value is not None
+
+
+def _choose_answer(gain: Gain) -> Answer:
+    """By where the interval lies."""
+    if gain.is_above:
+        return "yes"
+    return "no" if gain.is_below else "not shown"
+
+
+def _state_answer(answer: Answer) -> str:
+    """The beginning of the sentence."""
+    return f"Better than random: {answer}."
+
+
+def _describe_gain(gain: Gain, n_rows: int) -> str:
+    """What to expect of the rows, and of how many random ones they were drawn from."""
+    pool = "" if gain.n_pool == n_rows else f" of the {gain.n_pool:,} rated"
+    rows = count_words(gain.n, "row")
+    return f"Expect the {rows} to be {_compare(gain)} than as many random ones{pool}"
+
+
+def _compare(gain: Gain) -> str:
+    """Points with their interval.
+
+    >>> _compare(Gain(-1.5, -2.0, -1.0, 10, 100))
+    '1.5 points of 100 worse (95%: 1.0 to 2.0)'
+    >>> _compare(Gain(1.5, -0.5, 3.5, 10, 100))
+    '1.5 points of 100 better (95%: -0.5 to 3.5)'
+    """
+    if gain.value < 0:
+        figures = (-gain.value, -gain.high, -gain.low)
+        word = "worse"
+    else:
+        figures = (gain.value, gain.low, gain.high)
+        word = "better"
+    # + 0.0 shows no -0.0.
+    size, low, high = (f"{round(figure, 1) + 0.0:.1f}" for figure in figures)
+    return f"{size} points of 100 {word} (95%: {low} to {high})"
+
+
+def _build_verdict(
+    answer: Answer, sentence: str, measure: str, gain: Gain
+) -> RandomVerdict:
+    """A verdict with figures."""
+    remedy = "" if answer in {"yes", "no"} else TO_KNOW
+    return RandomVerdict(
+        answer,
+        sentence,
+        measure,
+        remedy,
+        gain.value,
+        gain.low,
+        gain.high,
+        gain.n,
+        gain.n_pool,
+    )
+
+
+def _admit_unknown(reliability: Reliability | None) -> RandomVerdict:
+    """What is missing, and what would make it known."""
+    if reliability is None:
+        reason = "the rows have no scores"
+    elif reliability.basis == OF_INPUT:
+        reason = "nobody measured the scores that came with the data"
+    elif reliability.basis == AS_SET:
+        reason = "judge.reliability was set without its interval"
+    elif reliability.basis == NOT_THIS_VERSION:
+        reason = reliability.basis
+    elif reliability.value is None:
+        reason = "nobody measured this judge"
+    elif reliability.is_bound:
+        reason = "nobody measured this judge, and its own scores cannot answer this"
+    else:
+        reason = "the judge was measured on too few data sets"
+    sentence = f"Better than random: not known; {reason}. To know it, {TO_KNOW}."
+    return RandomVerdict("not known", sentence, remedy=TO_KNOW)
