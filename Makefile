@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-close test-slow fuzz test-llm-server check docs format bench wheel clean test-trainers
+.PHONY: help setup browser demo test test-close test-slow test-browser fuzz test-llm-server check docs format bench wheel clean test-trainers
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -22,7 +22,10 @@ $(UV):
 demo: setup  ## select 50 rows of the bundled sample with the embedded models
 	$(BIN)/tacos select demo/sample.jsonl -n 50 -o demo/selected.jsonl --report demo/report.html
 
-test: setup  ## run the tests, as CI does
+browser: setup
+	bash scripts/install_chromium.sh
+
+test: setup browser  ## run the tests, as CI does
 	$(BIN)/pytest -n 2 -m "not slow"
 
 # Beside .venv, because with these weights `tacos select` reads twice, and slower.
@@ -33,7 +36,10 @@ build/close/ready: .venv/ready
 test-close: setup build/close/ready  ## run the tests that need the weights of SmolLM2 (98 MB)
 	PYTHONPATH=build/close $(BIN)/pytest -m close
 
-test-slow: setup  ## run the tests that take minutes
+test-browser: setup browser  ## look at the report and the page in chromium; screenshots in build/screens
+	$(BIN)/pytest tests/browser
+
+test-slow: setup browser  ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 
 fuzz: setup  ## read 10,000 spoilt files of every format and layout

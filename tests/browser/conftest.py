@@ -1,0 +1,44 @@
+"""A real browser for the report and the page."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+
+from tests.browser.screens import PageWatch
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window; skipped where there is none, unless TACOS_BROWSER=required.
+
+    Of a module, not of the session: its event loop would disturb tests that run their own.
+    """
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        try:
+            # Chromium refuses its sandbox to root.
+            chromium = playwright.chromium.launch(
+                executable_path=path, chromium_sandbox=os.geteuid() != 0
+            )
+        except PlaywrightError as error:
+            if os.environ.get("TACOS_BROWSER") == "required":
+                raise
+            reason = str(error).splitlines()[0]
+            pytest.skip(f"no chromium ({reason}); run scripts/install_chromium.sh")
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page_watch(browser: Browser) -> Iterator[PageWatch]:
+    """Opens pages; fails the test on any error, dialog, or request to elsewhere."""
+    watch = PageWatch(browser)
+    yield watch
+    watch.close()
+    assert watch.faults == []
