@@ -1,16 +1,13 @@
 """A real browser for the report and the page."""
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from tests.browser.screens import PageWatch
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from tests.browser.screens import PageWatch, open_browser
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +16,9 @@ def browser() -> Iterator[Browser]:
 
     Of a module, not of the session: its event loop would disturb tests that run their own.
     """
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
     with sync_playwright() as playwright:
         try:
-            # Chromium refuses its sandbox to root.
-            chromium = playwright.chromium.launch(
-                executable_path=path, chromium_sandbox=os.geteuid() != 0
-            )
+            chromium = open_browser(playwright)
         except PlaywrightError as error:
             if os.environ.get("TACOS_BROWSER") == "required":
                 raise

@@ -3,20 +3,41 @@ a screen reader or a keyboard cannot reach, nothing cut off on a phone.
 """
 
 import json
+import os
+import shutil
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Route
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Dialog,
+    Page,
+    Playwright,
+    Route,
+    sync_playwright,
+)
 
 SCREENS = Path(__file__).resolve().parents[2] / "build" / "screens"
 AXE = files("axe_playwright_python").joinpath("axe.min.js")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 GRAVE = ("serious", "critical")
 
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 WIDTHS = (1280, 390)
 """Pixels: a laptop's and a phone's"""
+
+
+def open_browser(playwright: Playwright) -> Browser:
+    """Chromium without a window: the machine's, or else Playwright's own."""
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    # Chromium refuses its sandbox to root.
+    return playwright.chromium.launch(
+        executable_path=path, chromium_sandbox=os.geteuid() != 0
+    )
 
 
 class PageWatch:
@@ -52,7 +73,9 @@ class PageWatch:
         )
         self._contexts.append(context)
         context.route("**/*", self._check_request)
-        context.expose_function("hacked", lambda what="": self.faults.append(f"{what} ran"))
+        context.expose_function(
+            "hacked", lambda what="": self.faults.append(f"{what} ran")
+        )
         page = context.new_page()
         page.on("console", self._check_message)
         page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
@@ -89,7 +112,9 @@ def assert_accessible(page: Page) -> None:
     # By evaluating, since the page's own policy refuses scripts that are not its own.
     page.evaluate(AXE.read_text("utf-8"))
     options = {"preload": False, "resultTypes": ["violations"]}
-    violations = page.evaluate("options => axe.run(document, options)", options)["violations"]
+    violations = page.evaluate("options => axe.run(document, options)", options)[
+        "violations"
+    ]
     grave = [
         f"{violation['id']} ({violation['impact']}): {violation['help']}: "
         + json.dumps([node["html"][:120] for node in violation["nodes"][:3]])
@@ -120,3 +145,25 @@ def _find_origin(url: str) -> str:
     host = rest.partition("/")[0]
     assert host.startswith("127.0.0.1:"), f"{url} is on no server of a test"
     return f"{scheme}://{host}/"
+
+
+def _look(browser: Browser, target: Path | str, name: str) -> None:
+    """Write a screenshot of each scheme and width, and print what is wrong with it."""
+    for scheme in SCHEMES:
+        for width in WIDTHS:
+            watch = PageWatch(browser)
+            page = watch.open(target, scheme=scheme, width=width)
+            print(take_screenshot(page, f"{name}-{scheme}-{width}"))
+            for check in (assert_accessible, assert_fits):
+                try:
+                    check(page)
+                except AssertionError as error:
+                    print(error)
+            watch.close()
+            print(*watch.faults, sep="\n")
+
+
+if __name__ == "__main__":
+    given, screen = sys.argv[1:]
+    with sync_playwright() as started:
+        _look(open_browser(started), given if "://" in given else Path(given), screen)
