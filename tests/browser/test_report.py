@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-
-import tacos
 from tests.browser.screens import (
     SCHEMES,
     WIDTHS,
@@ -15,6 +13,8 @@ from tests.browser.screens import (
     take_screenshot,
 )
 from tests.small_world import MODELS, long_response, make_rows
+
+import tacos
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-
 from tests.browser.screens import PageWatch, assert_accessible, assert_fits
 
 HEAD = '<!doctype html><html lang="en"><title>A page</title><main><h1>A page</h1>'
@@ -56,5 +55,5 @@ def test_a_page_wider_than_its_window_is_seen(
 ) -> None:
     (tmp_path / "page.html").write_text(HEAD + "<div style='width:500px'>wide</div>")
     page = page_watch.open(tmp_path / "page.html", width=390)
-    with pytest.raises(AssertionError, match="500 px wide|508 px wide"):
+    with pytest.raises(AssertionError, match="px wide in a window"):
         assert_fits(page)
