@@ -20,6 +20,8 @@ BLOCK = re.compile(r"(?<=<!-- map -->\n```text\n).*?(?=```\n)", re.DOTALL)
 ROOMS = {
     "cli": "one file per command: parse, call, print",
     "shared": "what commands share: options, consent, tables",
+    "web": "the local page: a peer of cli, calls workflows only",
+    "screens": "the answers of each screen, by path",
     "workflows": "what a command does, without printing",
     "report": "facts, charts, explanations, HTML",
     "pipeline": "the stages, and the loop that runs them",

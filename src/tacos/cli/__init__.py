@@ -32,6 +32,7 @@ from tacos.cli import (
     select,
     settings,
     tags,
+    ui,
 )
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.errors import TacosError
@@ -56,6 +57,10 @@ What did the run do? Where did this tag come from?
   tacos explain selected.jsonl.run data.jsonl:17
   tacos runs show selected.jsonl.run
   tacos tags selected.jsonl.run --tag "Poetry Writing"
+
+\b
+Look at all rows in the browser: search, filter, compare, ask what if.
+  tacos ui selected.jsonl.run
 
 \b
 Try other strategies and sizes, without calling any model:
@@ -117,6 +122,7 @@ app.command("export")(export.export)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
 app.command("tags")(tags.tags)
+app.command("ui")(ui.ui)
 app.command("settings")(settings.settings)
 app.add_typer(runs.app, name="runs")
 app.add_typer(ledger.app, name="ledger")

@@ -1,0 +1,98 @@
+"""Answers of the page: JSON of bounded size, and errors of one line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tacos.errors import TacosError
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 64 * 1024
+"""Bytes of a request's body."""
+MAX_ANSWER = 8 * 1024 * 1024
+"""Bytes of an answer; downloads are sent piece by piece and have limits of their own."""
+
+Given = TypeVar("Given", bound=BaseModel)
+
+
+class PageError(TacosError):
+    """A request of the page that cannot be answered."""
+
+
+async def answer(work: Callable[..., Any], *arguments: Any) -> Response:
+    """What `work` returns, as JSON; other requests are answered meanwhile."""
+    value = await run_in_threadpool(work, *arguments)
+    return write_json(value)
+
+
+def write_json(value: Any, status: int = 200) -> Response:
+    """A value as JSON. Raises `PageError` where it would be too large."""
+    content = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+    if len(content) > MAX_ANSWER:
+        raise PageError(
+            f"the answer has {len(content):,} bytes, more than the page takes: ask for less"
+        )
+    return Response(content, status, media_type="application/json")
+
+
+def read_query(request: Request, model: type[Given]) -> Given:
+    """The parameters of a URL. Raises `PageError` where they are not what the model says."""
+    given: dict[str, Any] = {}
+    for name in request.query_params:
+        values = request.query_params.getlist(name)
+        given[name] = values if len(values) > 1 else values[0]
+    return _check(given, model)
+
+
+async def read_body(request: Request, model: type[Given]) -> Given:
+    """The body of a request. Raises `PageError` where it is not what the model says."""
+    content = await request.body()
+    try:
+        given = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise PageError("the request is no JSON") from None
+    return _check(given, model)
+
+
+def _check(given: Any, model: type[Given]) -> Given:
+    """What was given, in the types of a model."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the request"
+        raise PageError(f"{place}: {first['msg']}") from None
+
+
+# Errors
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """What is wrong and what to do, on one line: the same sentence as in the terminal."""
+    return write_json({"error": str(error)}, status=400)
+
+
+async def answer_refusal(request: Request, error: Exception) -> Response:
+    """A status that Starlette answers with, such as 404."""
+    if not isinstance(error, HTTPException):
+        raise error
+    content = {"error": f"{error.detail}: {request.url.path}"}
+    response = write_json(content, error.status_code)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def answer_fault(request: Request, error: Exception) -> Response:
+    """A fault of tacos itself: no traceback leaves this process."""
+    text = "tacos could not answer this; the terminal says why"
+    return write_json({"error": text}, status=500)

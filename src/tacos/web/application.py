@@ -1,0 +1,53 @@
+"""The page's answers by path: its own static files, and JSON by screen."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from tacos.errors import TacosError
+from tacos.web import answers
+from tacos.web.guard import Door, Guard
+from tacos.web.screens import run
+from tacos.workflows.ui import RunView
+
+STATIC = Path(__file__).parent / "static"
+SCREENS = (run,)
+"""Modules with a function `build_routes`. A screen is one of them and, of the same name, a module
+in `static/screens/`; `static/app.js` lists these.
+"""
+
+
+def build_application(view: RunView, door: Door) -> ASGIApp:
+    """The page of a run behind its door."""
+    # Browsers run no module of another type, and some systems give it one.
+    mimetypes.add_type("text/javascript", ".js")
+    routes = [
+        Route("/", _send_page),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    for screen in SCREENS:
+        routes += screen.build_routes(view)
+    application = Starlette(
+        routes=routes,
+        exception_handlers={
+            TacosError: answers.answer_error,
+            HTTPException: answers.answer_refusal,
+            Exception: answers.answer_fault,
+        },
+        max_body_size=answers.MAX_BODY,
+    )
+    return Guard(application, door)
+
+
+async def _send_page(request: Request) -> Response:
+    """The one page, which holds no data."""
+    return FileResponse(STATIC / "page.html")
