@@ -99,7 +99,7 @@ def test_a_ledger_and_a_list_of_ids_may_have_any_name(name: str) -> None:
     assert size.n_bytes >= ledger.stat().st_size > 0
     keep = make_place(f"{name}.keep")
     keep.write_text("a.jsonl:1\n")
-    assert read_ids(keep) == {"a.jsonl:1"}
+    assert set(read_ids(keep)) == {"a.jsonl:1"}
 
 
 def test_only_one_module_gives_paths_to_polars() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tacos.cli.shared import console, option_settings, options, outcome
 from tacos.cli.shared.stopwatch import WATCH
+from tacos.formats import row_edits
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.workflows import arguments
 from tacos.workflows import reselect as workflow
@@ -22,6 +23,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     match_length: options.MatchLength = False,
     limit: options.Limit = None,
     min_correctness: options.MinCorrectness = None,
+    edits: options.Edits = None,
     by: options.By = "score",
     columns: options.Columns = False,
     as_json: options.AsJson = False,
@@ -31,8 +33,8 @@ def reselect(  # noqa: PLR0913 - the options of the command
 
     With -o, the rows and the sidecar are written as `tacos select` does; without it, only the
     summary is printed. The run's seed, --fill, must-keep and
-    exclude lists hold; its quotas and limits do not: repeat those that you want. The run's own
-    selection stays as it is.
+    exclude lists hold, apart from the rows of --edits; its quotas and limits do not: repeat those
+    that you want. The run's own selection stays as it is.
 
     Examples:
 
@@ -62,7 +64,9 @@ def reselect(  # noqa: PLR0913 - the options of the command
         arguments.check_choice("value of by (--by)", by, options.SCORES),
     )
     targets = OutputTargets(output, report=report, columns=columns)
-    done = workflow.run_reselection(of_run, request, targets)
+    by_hand = {} if edits is None else row_edits.read_edits(edits)
+    read = [] if edits is None else [edits]
+    done = workflow.run_reselection(of_run, request, targets, by_hand, read)
     outcome.print_outcome(done, as_json=as_json, seconds=WATCH.read())
     if output is None and not as_json:
         console.print_line("rows not saved: pass -o FILE to write them")

@@ -16,6 +16,7 @@ from tacos.config import Settings
 from tacos.errors import ConfigError, OfflineError, OtherEndpointError
 from tacos.formats.paths import choose_inputs
 from tacos.store.artifacts import Store
+from tacos.workflows import hand_edits
 from tacos.workflows import select as workflow
 from tacos.workflows.dry_run import StepForecast, forecast_run
 from tacos.workflows.extension import build_extension, check_preset
@@ -41,6 +42,7 @@ def select(  # noqa: PLR0913 - the options of the command
     sets: options.Sets = None,
     keep: options.Keep = None,
     exclude: options.Exclude = None,
+    edits: options.Edits = None,
     fill: options.Fill = False,
     quota_source: options.QuotaSource = None,
     quota_tag: options.QuotaTag = None,
@@ -142,11 +144,12 @@ def select(  # noqa: PLR0913 - the options of the command
         sets,
         keep,
         exclude,
+        edits,
         criteria,
         overrides,
         vocabulary,
     )
-    chosen = workflow.add_id_lists(chosen, keep, exclude)
+    chosen = hand_edits.add_hand_lists(chosen, keep, exclude, edits)
     directory = workflow.resolve_run_directory(run, output)
     if dry_run:
         _print_forecast(forecast_run(inputs, chosen, run=directory), as_json=as_json)

@@ -16,6 +16,7 @@ from tacos.config.section import SettingsSection
 from tacos.config.sections import (
     DEFAULT_TARGET,
     MIN_TAGGED,
+    CanonicaliseSettings,
     CascadeSettings,
     CheckSettings,
     ClusterSettings,
@@ -36,6 +37,7 @@ __all__ = [
     "DEFAULT_TARGET",
     "MIN_TAGGED",
     "PRESETS",
+    "CanonicaliseSettings",
     "CascadeSettings",
     "CheckSettings",
     "ClusterSettings",

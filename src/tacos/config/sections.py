@@ -334,6 +334,13 @@ class NormaliseSettings(SettingsSection):
         return self
 
 
+class CanonicaliseSettings(SettingsSection):
+    """The canonical tags of each row."""
+
+    tags: dict[str, tuple[str, ...]] = {}
+    """Content hash -> tags that a person has set in place of the row's own; see `--edits`."""
+
+
 class ClusterSettings(SettingsSection):
     """K-means over the embeddings of samples, or over tags, weighted by frequency (TACOS)."""
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from tacos.config.endpoints import EmbedSettings, LLMSettings
 from tacos.config.section import SettingsSection
 from tacos.config.sections import (
+    CanonicaliseSettings,
     CascadeSettings,
     CheckSettings,
     CleanSettings,
@@ -44,6 +45,7 @@ class Settings(SettingsSection):
     tag: TagSettings = TagSettings()
     cascade: CascadeSettings = CascadeSettings()
     normalise: NormaliseSettings = NormaliseSettings()
+    canonicalise: CanonicaliseSettings = CanonicaliseSettings()
     cluster: ClusterSettings = ClusterSettings()
     shortlist: ShortlistSettings = ShortlistSettings()
     pair: PairSettings = PairSettings()

@@ -141,20 +141,27 @@ def _read_tables(
     return read(path, name, batch_size)
 
 
-def read_ids(path: FilePath) -> set[str]:
-    """Ids or content hashes from a file: one per line, or JSON strings or objects with an `id` or
-    `content_hash`, one per line or in a list. Raises `InputError` for anything else.
+def read_ids(path: FilePath) -> dict[str, str]:
+    """Ids or content hashes from a file, each with its place in it ("keep.txt, line 3"): one per
+    line, or JSON strings or objects with an `id` or `content_hash`, one per line or in a list.
+    Raises `InputError` for anything else.
     """
     text = _read_text(path)
+    unit = "entry"
     try:
-        entries = json.loads(text)
+        value = json.loads(text)
+        entries = dict(enumerate(value if isinstance(value, list) else [value], 1))
     except ValueError:
         # Not one JSON value: then every line is an entry.
-        lines = [line.strip() for line in text.splitlines()]
-        entries = [_parse_id_line(line) for line in lines if line]
-    if not isinstance(entries, list):
-        entries = [entries]
-    return {_extract_id(entry, path) for entry in entries}
+        unit = "line"
+        entries = {}
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip():
+                entries[number] = _parse_id_line(line.strip())
+    places: dict[str, str] = {}
+    for number, entry in entries.items():
+        places.setdefault(_extract_id(entry, path), f"{path}, {unit} {number}")
+    return places
 
 
 def _read_text(path: FilePath) -> str:

@@ -158,8 +158,8 @@ PIPELINE: Pipeline = (
     ),
     BatchStage(
         "canonicalise", "canonical_tags", CANONICAL_TAGS,
-        reads=("tags", "vocabulary", "implications"),
-        uses=(),
+        reads=("tags", "vocabulary", "implications", "samples"),
+        uses=("canonicalise",),
         source=tags.read_tag_rows,
         prepare=tags.read_naming_rules,
         work=tags.canonicalise_batch,

@@ -30,7 +30,7 @@ from tacos.report.strategy_words import PREFERENCES
 def explain_drop(made: MadeSelection, row: str) -> str:
     """Why the sample with the id `row` is not in a selection."""
     if row in made.exclude:
-        return "it is on the exclude list"
+        return "by hand: it is on the exclude list"
 
     request = made.request
     needs_score = bool(request.selector) or request.strategy in BY_SCORE

@@ -44,10 +44,12 @@ def explain_row(
     row = sample["id"]
     trace: dict[str, Any] = {
         "row": row,
+        "content_hash": sample["content_hash"],
         "instruction": clip_text(find_last_question(sample["instruction"])),
         "response": clip_text(sample["response"]),
         "length": sample["length"],
         **_trace_tags(artifacts, row),
+        **_trace_hand_tags(settings, sample),
         **_trace_clusters(artifacts, row),
         **_trace_shortlist(artifacts, settings, row),
         **trace_scores(artifacts, settings, row),
@@ -115,6 +117,12 @@ def _trace_tags(artifacts: Artifacts, row: str) -> dict[str, Any]:
         "tagged_by": sorted(taggers),
         "tags": _trace_tag_moves(artifacts, raw_tags),
     }
+
+
+def _trace_hand_tags(settings: Settings, sample: Record) -> dict[str, Any]:
+    """The tags that a person has set in place of these, if one has."""
+    tags = settings.canonicalise.tags.get(sample["content_hash"])
+    return {} if tags is None else {"tags_by_hand": list(tags) or ["(no tag)"]}
 
 
 def _trace_tag_moves(

@@ -28,7 +28,7 @@ def _explain_taking(made: MadeSelection, entry: Record) -> str:
     request = made.request
     rule = entry["rule"]
     if rule == "must-keep":
-        return "it is on the must-keep list"
+        return "kept by hand, it is on the must-keep list"
     if request.selector:
         return f"your selector {request.selector} took it"
     if rule == "uncompared":

@@ -42,7 +42,9 @@ def _load_selection(run: GivenRun) -> Selection:
         return replace(
             done,
             settings=reselected_files.describe_selection(done.settings, selection),
-            artifacts={**done.artifacts, "selection": selection},
+            artifacts=reselected_files.gather_artifacts(
+                folder, done.artifacts, selection
+            ),
         )
     own_run = file.with_name(f"{file.name}.run")
     return load(own_run if own_run.is_dir() else file)

@@ -6,14 +6,17 @@ A selection is an artifact of the run, `reselected/<key>`; the run's own selecti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
 from tacos import amounts, config
+from tacos.formats import row_edits
+from tacos.formats.row_edits import Edits
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import BY_SCORE, Strategy
 from tacos.pipeline.manifest import Manifest
@@ -22,7 +25,7 @@ from tacos.pipeline.steps.selection import reject_incorrect_rows, reject_left_ou
 from tacos.records import SELECTION, canonical_hash, conform_table
 from tacos.report.selection_request import RESELECT
 from tacos.store.artifacts import LAYOUT, Artifact, Store
-from tacos.workflows import arguments, kept_files, reselected_files
+from tacos.workflows import arguments, hand_edits, kept_files, reselected_files
 from tacos.workflows.selection import (
     GivenRun,
     OutputTargets,
@@ -57,6 +60,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     min_correctness: float = 0.0,
     by: By = "score",
     output: str | Path | None = None,
+    edits: str | Path | None = None,
 ) -> Selection:
     """Select again from the annotated pool of a finished run, without calling any model.
 
@@ -76,9 +80,11 @@ def reselect(  # noqa: PLR0913 - the options of the command
         min_correctness: The correctness (1 to 100) below which rows are skipped; 0 skips none.
         by: Rank by "score" (compared rows have one) or by "grade" (every row has one).
         output: The file to write the rows to.
+        edits: A file of rows that a person keeps, drops or gives tags; see
+            `tacos.formats.row_edits`. Clusters stay as they are.
 
-    The run's must-keep and exclude lists and `select.fill` hold; its quotas and limits do not. The
-    run's own selection stays as it is.
+    The run's must-keep and exclude lists hold, apart from the rows of `edits`, and so does
+    `select.fill`; its quotas and limits do not. The run's own selection stays as it is.
 
     Raises:
         ConfigError: `n`, a quota or the limit is not valid.
@@ -102,17 +108,26 @@ def reselect(  # noqa: PLR0913 - the options of the command
         by,
     )
     targets = OutputTargets(arguments.to_optional_path("output", output))
-    return run_reselection(done, request, targets)
+    edits_file = arguments.to_optional_path("edits", edits)
+    by_hand: Edits = {} if edits_file is None else row_edits.read_edits(edits_file)
+    read = [] if edits_file is None else [edits_file]
+    return run_reselection(done, request, targets, by_hand, read)
 
 
 def run_reselection(
     done: Selection,
     request: SelectionRequest,
     targets: OutputTargets,
+    edits: Edits = MappingProxyType({}),
+    read: Sequence[Path] = (),
 ) -> Selection:
-    """`reselect` by a complete request, as the command line does; a report is written if named."""
+    """`reselect` by a complete request, as the command line does; a report is written if named.
+
+    `edits` are what a person decided of single rows, `read` the files that they come from.
+    """
     check_targets(targets)
-    kept_files.check_files_kept(list_files_written(targets), [])
+    kept_files.check_files_kept(list_files_written(targets), read)
+    done = hand_edits.edit_run(done, edits)
     pool = Pool(done.artifacts, done.settings, request.by)
     artifact, is_new = find_or_select(done.run, pool, request)
     # The settings of the result say what was selected, not what the run asked for.
@@ -181,6 +196,9 @@ def find_or_select(
     }
     if request.strategy in BY_SCORE and table["score"].count():
         notes["reliability"] = pool.reliability._asdict()
+    edited = reselected_files.note_edits(pool.settings, pool.tables)
+    if edited:
+        notes[reselected_files.EDITED] = edited
     if choice.n_given_way:
         notes["n_given_way"] = choice.n_given_way
     floor = request.limits.min_correctness

@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tacos.config import Settings
+from tacos.config import CanonicaliseSettings, Settings
 from tacos.formats.paths import is_run_folder
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 
+EDITED = "edited"
+"""The note of a selection with the edits by hand that it was made with."""
+EDITED_TAGS = "edited_tags"
+"""The artifact that takes the place of `canonical_tags` where tags were set by hand."""
 NOTES = "reselected.json"
 """The file of a run: name of an output -> artifact and key of its selection, digest of the file."""
 
@@ -50,10 +55,47 @@ def find_selection(file: Path) -> tuple[Path, Artifact] | None:
 
 
 def describe_selection(settings: Settings, selection: Artifact) -> Settings:
-    """The settings of a run with the size and the seed of another selection of it."""
-    selecting = settings.select.model_copy(update={"n": selection.manifest["n_rows"]})
-    seed = selection.manifest["settings"]["seed"]
-    return settings.model_copy(update={"select": selecting, "seed": seed})
+    """The settings of a run with the size, the seed and the edits of another selection of it."""
+    selecting: dict[str, Any] = {"n": selection.manifest["n_rows"]}
+    update: dict[str, Any] = {"seed": selection.manifest["settings"]["seed"]}
+    edited = selection.manifest["notes"].get(EDITED)
+    if edited:
+        selecting |= {name: tuple(edited[name]) for name in ("keep", "exclude")}
+        tags = {row: tuple(names) for row, names in edited["tags"].items()}
+        update["canonicalise"] = CanonicaliseSettings(tags=tags)
+    update["select"] = settings.select.model_copy(update=selecting)
+    return settings.model_copy(update=update)
+
+
+def note_edits(settings: Settings, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+    """What the manifest of a selection says of the rows that a person kept, dropped or gave tags;
+    nothing where there are none.
+    """
+    selecting = settings.select
+    tags = settings.canonicalise.tags
+    if not (selecting.keep or selecting.exclude or tags):
+        return {}
+    return {
+        "keep": selecting.keep,
+        "exclude": selecting.exclude,
+        "tags": tags,
+        "tags_key": artifacts["canonical_tags"].manifest["key"],
+    }
+
+
+def gather_artifacts(
+    run: Path,
+    artifacts: Mapping[str, Artifact],
+    selection: Artifact,
+) -> dict[str, Artifact]:
+    """The artifacts of a run that another selection of it was made from, and that selection."""
+    gathered = {**artifacts, "selection": selection}
+    edited = selection.manifest["notes"].get(EDITED)
+    if edited:
+        tags = Store(run).find(EDITED_TAGS, edited["tags_key"])
+        if tags is not None:
+            gathered["canonical_tags"] = tags
+    return gathered
 
 
 def _read_notes(run: Path) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from tacos.config import ExtendSettings, SelectSettings, Settings
 from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, RunError, TacosError
-from tacos.formats import reading
 from tacos.llm.ledger.ledger import locate_ledger
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
@@ -32,7 +31,7 @@ from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
-from tacos.workflows import arguments, kept_files
+from tacos.workflows import arguments, hand_edits, kept_files
 from tacos.workflows.extension import (
     ExtendedSource,
     build_extension,
@@ -79,6 +78,7 @@ def select(  # noqa: PLR0913 - the options of the command
     ledger: str | Path | None = None,
     extend: GivenRun | Sequence[GivenRun] | None = None,
     renew: bool = False,
+    edits: str | Path | None = None,
 ) -> Selection:
     """Select n rows of a data set.
 
@@ -102,6 +102,8 @@ def select(  # noqa: PLR0913 - the options of the command
             to the new run, too. The settings are then those of the first one, and `data` may be
             empty.
         renew: Whether an extended run's vocabulary and clusters are made anew over all rows.
+        edits: A file of rows that a person keeps, drops or gives tags; see
+            `tacos.formats.row_edits`.
 
     `tacos.models.user_functions` describes the four functions.
 
@@ -125,10 +127,15 @@ def select(  # noqa: PLR0913 - the options of the command
         if isinstance(settings, Settings):
             extension = ExtendSettings.model_validate(joined["extend"])
             chosen = settings.model_copy(update={"extend": extension})
+    edits_file = arguments.to_optional_path("edits", edits)
+    chosen = hand_edits.add_hand_lists(chosen, edits=edits_file)
     targets = OutputTargets(
         arguments.to_optional_path("output", output),
         arguments.to_optional_path("run", run),
     )
+    files_read = list_setting_files(settings)
+    if edits_file is not None:
+        files_read.append(edits_file)
     own = UserFunctions(
         tagger,
         judge,
@@ -144,7 +151,7 @@ def select(  # noqa: PLR0913 - the options of the command
         targets,
         own=own,
         ledger=arguments.to_optional_path("ledger", ledger),
-        read=list_setting_files(settings),
+        read=files_read,
     )
 
 
@@ -264,23 +271,6 @@ def resolve_run_directory(run: Path | None, output: Path | None) -> Path | None:
     return output.with_name(output.name + ".run") if output else None
 
 
-def add_id_lists(
-    settings: Settings,
-    keep: Path | None,
-    exclude: Path | None,
-) -> Settings:
-    """Settings with the ids of a must-keep and of an exclude file added."""
-    lists: dict[str, tuple[str, ...]] = {}
-    if keep is not None:
-        ids = sorted(reading.read_ids(keep))
-        lists["keep"] = (*settings.select.keep, *ids)
-    if exclude is not None:
-        ids = sorted(reading.read_ids(exclude))
-        lists["exclude"] = (*settings.select.exclude, *ids)
-    selecting = settings.select.model_copy(update=lists)
-    return settings.model_copy(update={"select": selecting})
-
-
 @contextmanager
 def _note_what_is_kept(directory: Path) -> Iterator[None]:
     """Let an error that leaves a run directory behind say so."""
@@ -315,6 +305,7 @@ def _check_feasibility(name: str, artifact: Artifact, settings: Settings) -> Non
         _check_tag_quotas(artifact, settings.select)
     if name == "samples":
         _check_size(artifact, settings.select)
+        hand_edits.check_hand_lists(artifact, settings)
 
 
 def _check_tag_quotas(canonical_tags: Artifact, wanted: SelectSettings) -> None:

@@ -274,6 +274,7 @@ class Selection:
         min_correctness: float = 0.0,
         by: By = "score",
         output: str | Path | None = None,
+        edits: str | Path | None = None,
     ) -> Selection:
         """Select again from the same annotated pool; see `tacos.reselect`."""
         # `reselect` builds on this module, so it can only be imported late.
@@ -291,6 +292,7 @@ class Selection:
             min_correctness=min_correctness,
             by=by,
             output=output,
+            edits=edits,
         )
 
 

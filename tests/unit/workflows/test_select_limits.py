@@ -273,7 +273,7 @@ def test_a_row_excluded_by_its_content_is_explained_as_such_also_in_another_sele
     assert (
         done.explain(content)["verdict"]
         == other.explain(content)["verdict"]
-        == "dropped: it is on the exclude list"
+        == "dropped: by hand: it is on the exclude list"
     )
 
 

@@ -124,6 +124,13 @@ Exclude = Annotated[
         help="a file of ids or content hashes that must not be selected, one per line"
     ),
 ]
+Edits = Annotated[
+    Path | None,
+    typer.Option(
+        help="a file of rows that a person keeps, drops or gives tags, one JSON object per line: "
+        "content_hash, decision (keep, drop), tags"
+    ),
+]
 
 # Quotas and limits.
 QUOTA = "=0.3 or =300 is met exactly, '<=30%' or '<=300' is an upper limit; repeatable"

@@ -6,7 +6,7 @@ A cascade of taggers has stages of its own before `tag`: see `tacos.pipeline.ste
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -23,7 +23,9 @@ from tacos.methods.tags import (
     tag_matching,
     tag_pairs,
 )
+from tacos.pipeline.steps import hand_tags
 from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
+from tacos.pipeline.steps.hand_tags import HandTags
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import (
     VOCABULARY,
@@ -36,7 +38,14 @@ from tacos.records import (
 N_QUESTIONS_PER_BATCH = 64
 
 TagMapping = Mapping[str, str | None]
-NamingRules = tuple[TagMapping, itemset_rules.ImplicationIndex]
+
+
+class NamingRules(NamedTuple):
+    """How raw tags become canonical ones."""
+
+    mapping: TagMapping
+    implied_by: itemset_rules.ImplicationIndex
+    by_hand: HandTags = hand_tags.NONE
 
 
 def build_tag_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
@@ -118,30 +127,48 @@ def mine_implications(
 def read_naming_rules(
     tables: Tables, settings: Settings, tool: Any = None
 ) -> NamingRules:
-    """The vocabulary, and the rules between sets of tags where the settings ask for them."""
+    """The vocabulary, the rules between sets of tags where the settings ask for them, and what a
+    person has set.
+    """
     rules = None
     if "implications" in tables:
         rules = tables["implications"].scan().collect()
-    return _read_tag_mapping(tables), itemset_rules.index_implications(rules)
+    by_content = settings.canonicalise.tags
+    by_hand = hand_tags.NONE
+    if by_content:
+        by_hand = hand_tags.find_hand_tags(
+            tables["samples"], tables["tags"], by_content
+        )
+    return NamingRules(
+        _read_tag_mapping(tables),
+        itemset_rules.index_implications(rules),
+        by_hand,
+    )
 
 
 def canonicalise_batch(
     batch: pl.DataFrame, naming: NamingRules, settings: Settings
 ) -> StageOutput:
-    """Raw tags -> canonical tags without those that others imply, one row per sample."""
-    mapping, implied_by = naming
-    canonical = canonicalise_tags(batch, mapping)
-    if not implied_by:
-        return StageOutput.without_rejects(canonical)
-
+    """Raw tags -> canonical tags without those that others imply, one row per sample; those set by
+    hand stand as they are.
+    """
+    canonical = canonicalise_tags(batch, naming.mapping)
     # The notes of all batches are added up.
-    kept = [
-        itemset_rules.drop_implied_tags(tags, implied_by)
-        for tags in canonical["tags"].to_list()
-    ]
-    thinned = _replace_tags(canonical, kept)
-    n_implied = _count_tag_occurrences(canonical) - _count_tag_occurrences(thinned)
-    return StageOutput.without_rejects(thinned, {"n_implied": n_implied})
+    notes = {}
+    if naming.implied_by:
+        kept = [
+            itemset_rules.drop_implied_tags(tags, naming.implied_by)
+            for tags in canonical["tags"].to_list()
+        ]
+        thinned = _replace_tags(canonical, kept)
+        n_before = _count_tag_occurrences(canonical)
+        notes["n_implied"] = n_before - _count_tag_occurrences(thinned)
+        canonical = thinned
+    if naming.by_hand.tags:
+        canonical = hand_tags.set_hand_tags(canonical, naming.by_hand)
+        is_by_hand = canonical["id"].is_in(list(naming.by_hand.tags))
+        notes["n_by_hand"] = int(is_by_hand.sum())
+    return StageOutput.without_rejects(canonical, notes)
 
 
 # Shared with `tacos.workflows.analyse`, which makes one vocabulary for several data sets.
