@@ -7,12 +7,14 @@ messages       train.jsonl
 alpaca         train.json
 sharegpt       train.json
 datasets       data-00000-of-00001.arrow  dataset_info.json  state.json  README.md
+
+Chats and rows are read one after another, several times, and are never in memory as a whole.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +25,7 @@ from tacos.methods.chats.chat import Chat
 from tacos.methods.chats.trainer_reading import read_trainer_row
 from tacos.methods.chats.trainer_rows import Layout, TrainerRow
 from tacos.methods.samples.cells import UnusableRow
+from tacos.store.spilled_values import SpilledValues
 
 TRAINERS = (
     "trl",
@@ -98,22 +101,35 @@ class TrainerFolder:
 
     layout: Layout
     rows_file: str
-    rows: list[TrainerRow] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
+    rows: SpilledValues[TrainerRow] = field(default_factory=SpilledValues)
+    """As they were built; `iterate_rows` has them as they are written."""
+    ids: SpilledValues[str] = field(default_factory=SpilledValues)
+    names: dict[str, None] = field(default_factory=dict)
+    """The fields that every row is written with, null where it has none, so that a loader finds the
+    same columns in each; empty where rows may differ.
+    """
     left_out: list[LeftOutRow] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     """Name of a file -> its text, for all files but the rows."""
     usage: tuple[str, ...] = ()
     """How the trainer is told to read the folder, a line each."""
 
+    def iterate_rows(self) -> Iterator[TrainerRow]:
+        """The rows as they are written."""
+        for row in self.rows:
+            yield trainer_rows.fill_missing_fields(row, self.names)
+
 
 def build_trainer_folder(
     trainer: str,
-    chats: Sequence[Chat],
+    chats: Iterable[Chat],
     template: str,
     max_tokens: int,
 ) -> TrainerFolder:
-    """The folder of a trainer; `max_tokens` is the length at which it cuts rows."""
+    """The folder of a trainer; `max_tokens` is the length at which it cuts rows.
+
+    The chats are read several times.
+    """
     if trainer == "trl":
         return _build_trl_folder(chats, template, max_tokens)
     if trainer == "datasets":
@@ -127,47 +143,59 @@ def build_trainer_folder(
         return _build_axolotl_folder(chats, template, max_tokens)
     if trainer == "messages":
         folder = TrainerFolder("messages", LINES)
-        _add_rows(folder, chats, trainer_rows.build_messages_row)
+        _add_rows(folder, chats, trainer_rows.build_messages_row, alike=False)
         return folder
     if trainer == "alpaca":
         return _build_alpaca_folder(chats, with_history=False)
     folder = TrainerFolder("sharegpt", ARRAY)
     _add_rows(folder, chats, trainer_rows.build_sharegpt_row)
-    trainer_rows.fill_missing_fields(folder.rows)
     return folder
 
 
 def encode_folder(
     folder: TrainerFolder,
     columns: Sequence[Mapping[str, Any]],
-) -> dict[str, bytes]:
-    """Name of a file -> its bytes; `columns` are more columns of the rows, or empty."""
-    contents = {name: text.encode() for name, text in folder.texts.items()}
+) -> dict[str, Iterable[bytes]]:
+    """Name of a file -> its bytes in pieces, each to be read once and in this order; `columns` are
+    more columns of the rows, or empty.
+    """
+    contents = {name: [text.encode()] for name, text in folder.texts.items()}
     if folder.rows_file == saved_dataset.DATA:
-        saved = saved_dataset.encode_saved_dataset(folder.rows, columns)
+        saved = saved_dataset.encode_saved_dataset(folder.iterate_rows, columns)
         return {**saved, **contents}
-    rows: list[Mapping[str, Any]] = list(folder.rows)
+    lines = encode_rows(folder, columns)
+    return {folder.rows_file: lines, **contents}
+
+
+def encode_rows(
+    folder: TrainerFolder,
+    columns: Sequence[Mapping[str, Any]] = (),
+) -> Iterator[bytes]:
+    """The text of the file of rows, row by row: JSON lines, or a list with a row per line."""
+    is_list = folder.rows_file == ARRAY
+    rows: Iterable[Mapping[str, Any]] = folder.iterate_rows()
     if columns:
-        rows = [{**row, **more} for row, more in zip(rows, columns, strict=True)]
-    return {folder.rows_file: encode_rows(folder, rows).encode(), **contents}
-
-
-def encode_rows(folder: TrainerFolder, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The text of the file of rows: JSON lines, or one list with a row per line."""
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-    if folder.rows_file == ARRAY:
-        return "[\n" + ",\n".join(lines) + "\n]\n"
-    return "".join(f"{line}\n" for line in lines)
+        pairs = zip(rows, columns, strict=True)
+        rows = ({**row, **more} for row, more in pairs)
+    if is_list:
+        yield b"[\n"
+    for number, row in enumerate(rows):
+        line = json.dumps(row, ensure_ascii=False)
+        if not is_list:
+            yield f"{line}\n".encode()
+        else:
+            yield f",\n{line}".encode() if number else line.encode()
+    if is_list:
+        yield b"\n]\n"
 
 
 def _build_trl_folder(
-    chats: Sequence[Chat],
+    chats: Iterable[Chat],
     template: str,
     max_tokens: int,
 ) -> TrainerFolder:
     """Rows and a configuration for `trl sft`."""
-    folder = _build_trl_rows(chats)
-    _leave_out_refused_rows(folder, template)
+    folder = _build_trl_rows(chats, template)
     if folder.layout == "prompt-completion":
         loss = "completion_only_loss: true  # of each row, its completion is trained on"
     else:
@@ -190,19 +218,22 @@ packing: false
     return folder
 
 
-def _build_trl_rows(chats: Sequence[Chat]) -> TrainerFolder:
+def _build_trl_rows(
+    chats: Iterable[Chat],
+    template: str | None = None,
+) -> TrainerFolder:
     """A folder with TRL's rows alone."""
     folder = TrainerFolder(trainer_rows.choose_trl_layout(chats), LINES)
     if folder.layout == "prompt-completion":
-        _add_rows(folder, chats, trainer_rows.build_prompt_completion_row)
+        build_row = trainer_rows.build_prompt_completion_row
     else:
-        _add_rows(folder, chats, trainer_rows.build_trl_messages_row)
-    trainer_rows.fill_missing_fields(folder.rows)
+        build_row = trainer_rows.build_trl_messages_row
+    _add_rows(folder, chats, build_row, template)
     return folder
 
 
 def _build_llama_factory_folder(
-    chats: Sequence[Chat],
+    chats: Iterable[Chat],
     max_tokens: int,
 ) -> TrainerFolder:
     """Rows and their entry in `dataset_info.json`."""
@@ -214,9 +245,8 @@ def _build_llama_factory_folder(
         name = "tacos_chat"
         folder = TrainerFolder("tagged", LINES)
         _add_rows(folder, chats, trainer_rows.build_tagged_row)
-        trainer_rows.fill_missing_fields(folder.rows)
         entry = CHAT_ENTRY
-        if any("tools" in row for row in folder.rows):
+        if "tools" in folder.names:
             entry = entry | {"columns": {"messages": "messages", "tools": "tools"}}
     folder.texts[DATASET_INFO] = json.dumps({name: entry}, indent=2) + "\n"
     folder.usage = (
@@ -228,7 +258,7 @@ def _build_llama_factory_folder(
 
 
 def _build_axolotl_folder(
-    chats: Sequence[Chat],
+    chats: Iterable[Chat],
     template: str,
     max_tokens: int,
 ) -> TrainerFolder:
@@ -243,10 +273,8 @@ def _build_axolotl_folder(
     def build_row(chat: Chat) -> TrainerRow:
         return trainer_rows.build_axolotl_row(chat, with_training)
 
-    _add_rows(folder, chats, build_row)
-    trainer_rows.fill_missing_fields(folder.rows)
-    _leave_out_refused_rows(folder, template)
-    has_tools = any("tools" in row for row in folder.rows)
+    _add_rows(folder, chats, build_row, template)
+    has_tools = "tools" in folder.names
     optional = ""
     if with_training:
         optional += "    message_field_training: train\n"
@@ -281,7 +309,7 @@ sequence_len: {max_tokens}  # tokens; longer rows are left out
 
 
 def _build_alpaca_folder(
-    chats: Sequence[Chat],
+    chats: Iterable[Chat],
     with_history: bool,
 ) -> TrainerFolder:
     """Rows in columns; with system and history wherever a row needs them."""
@@ -291,39 +319,48 @@ def _build_alpaca_folder(
     def build_row(chat: Chat) -> TrainerRow:
         return trainer_rows.build_alpaca_row(chat, with_history)
 
-    _add_rows(folder, chats, build_row)
+    _add_rows(folder, chats, build_row, alike=False)
     return folder
 
 
 def _add_rows(
     folder: TrainerFolder,
-    chats: Sequence[Chat],
+    chats: Iterable[Chat],
     build_row: Callable[[Chat], TrainerRow],
+    template: str | None = None,
+    *,
+    alike: bool = True,
 ) -> None:
-    """Add the row of each chat to the folder, or the reason why it has none."""
+    """Add the row of each chat to the folder, or the reason why it has none.
+
+    Rows that `template` has no form for are left out: the trainer would stop at them. `alike` rows
+    get the same fields.
+    """
+    refused = []
     for chat in chats:
         try:
             row = build_row(chat)
         except UnusableRow as problem:
             folder.left_out.append(LeftOutRow(chat.id, problem.reason))
-        else:
-            folder.rows.append(row)
-            folder.ids.append(chat.id)
+            continue
+        if alike:
+            folder.names.update(dict.fromkeys(row))
+        reason = _find_refusal(row, folder.layout, template)
+        if reason:
+            refused.append(LeftOutRow(chat.id, reason))
+            continue
+        folder.rows.append(row)
+        folder.ids.append(chat.id)
+    folder.left_out += refused
 
 
-def _leave_out_refused_rows(folder: TrainerFolder, template: str) -> None:
-    """Leave out rows that the template has no form for: the trainer would stop at them."""
-    rows: list[TrainerRow] = []
-    ids: list[str] = []
-    for id_, row in zip(folder.ids, folder.rows, strict=True):
-        chat = read_trainer_row(row, folder.layout, {})
-        try:
-            templates.render_chat(template, chat.messages, chat.tools)
-        except TemplateRefusal as refusal:
-            reason = f"template {template}: {refusal}"
-            folder.left_out.append(LeftOutRow(id_, reason))
-        else:
-            rows.append(row)
-            ids.append(id_)
-    folder.rows = rows
-    folder.ids = ids
+def _find_refusal(row: TrainerRow, layout: Layout, template: str | None) -> str:
+    """Why a template has no form for a row; "" where it has one."""
+    if template is None:
+        return ""
+    chat = read_trainer_row(row, layout, {})
+    try:
+        templates.render_chat(template, chat.messages, chat.tools)
+    except TemplateRefusal as refusal:
+        return f"template {template}: {refusal}"
+    return ""

@@ -8,7 +8,7 @@ counted, and a file in the folder says why.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from tacos.methods.samples.cells import UnusableRow
 from tacos.methods.samples.layout_detection import detect_layout
 from tacos.methods.samples.sample_parsing import row_to_json
 from tacos.store import files, folders
+from tacos.store.spilled_values import SpilledValues
 from tacos.workflows import arguments, kept_files
 from tacos.workflows.export_check import ExportCheck, check_folder
 from tacos.workflows.given_settings import (
@@ -101,7 +102,7 @@ class Export:
 class _Pool:
     """The rows to export, read as chats."""
 
-    chats: list[Chat]
+    chats: SpilledValues[Chat]
     left_out: list[LeftOutRow]
     columns: Mapping[str, Mapping[str, Any]]
     """Id -> score columns."""
@@ -177,7 +178,9 @@ def export(  # noqa: PLR0913 - the options of the command
     )
     left_out = [*pool.left_out, *folder.left_out]
     _check_rows_left(folder, left_out, trainer)
-    added = [pool.columns[id_] for id_ in folder.ids] if pool.columns else []
+    added = []
+    if pool.columns:
+        added = [pool.columns[id_] for id_ in folder.ids]
     if trainer == PUBLISHED:
         folder.texts[CARD] = describe_export(
             target.name if target else "",
@@ -231,7 +234,7 @@ def _read_pool(data: Any, settings: GivenSettings, columns: bool) -> _Pool:
             "--columns adds a run's scores: give a run, such as selected.jsonl.run"
         )
     ingest = resolve_settings(settings).ingest
-    chats: list[Chat] = []
+    chats: SpilledValues[Chat] = SpilledValues()
     left_out: list[LeftOutRow] = []
     for batch in reading.read_rows(data):
         if batch.first_row == 0 and batch.rows:
@@ -250,7 +253,7 @@ def _read_selection(
 ) -> _Pool:
     """The selected rows of a run, in the order of the input."""
     ingest = resolve_run_settings(settings, done.settings).ingest
-    chats: list[Chat] = []
+    chats: SpilledValues[Chat] = SpilledValues()
     left_out: list[LeftOutRow] = []
     ids = done.in_input_order["id"].to_list()
     for id_, row in zip(ids, done.rows, strict=True):
@@ -270,7 +273,7 @@ def _read_selection(
 
 
 def _add_chat(
-    chats: list[Chat],
+    chats: SpilledValues[Chat],
     left_out: list[LeftOutRow],
     row: Mapping[str, Any],
     id_: str,
@@ -323,29 +326,50 @@ def _write_folder(
     """Write all files, and return their names."""
     contents = trainer_folders.encode_folder(folder, added)
     if left_out:
-        contents[LEFT_OUT] = "".join(_encode_left_out(left_out)).encode()
+        contents[LEFT_OUT] = _encode_left_out(left_out)
     with folders.replace_folder(target, trainer_folders.FILES) as fresh:
-        for name, content in contents.items():
-            files.write_bytes(content, fresh / name)
+        for name, pieces in contents.items():
+            with files.replace_file(fresh / name) as file:
+                file.writelines(pieces)
     return tuple(contents)
 
 
-def _count_templates(chats: Sequence[Chat]) -> dict[str, int]:
-    """Prompt template -> rows whose first question stands in it, file by file."""
-    by_file: dict[str, list[str]] = {}
-    for chat in chats:
-        asked = (part.content for part in chat.messages if part.role == "user")
-        questions = by_file.setdefault(chat.id.rpartition(":")[0], [])
-        questions.append(next(asked))
+def _count_templates(
+    chats: SpilledValues[Chat],
+    refused: Collection[str],
+) -> dict[str, int]:
+    """Prompt template -> rows whose first question stands in it, file by file.
+
+    `refused` are the ids of chats that are not written.
+    """
+    heads: dict[str, list[str]] = {}
+    for file, question in _iterate_questions(chats, refused):
+        head = heads.setdefault(file, [])
+        if len(head) < prompt_templates.N_READ:
+            head.append(question)
+    templates_of = {
+        file: prompt_templates.find_templates(head) for file, head in heads.items()
+    }
+    if not any(templates_of.values()):
+        return {}
     counts: Counter[str] = Counter()
-    for questions in by_file.values():
-        head = questions[: prompt_templates.N_READ]
-        templates_found = prompt_templates.find_templates(head)
-        for question in questions if templates_found else ():
-            _, found = prompt_templates.strip_template(question, templates_found)
-            if found is not None:
-                counts[found.name] += 1
+    for file, question in _iterate_questions(chats, refused):
+        _, found = prompt_templates.strip_template(question, templates_of[file])
+        if found is not None:
+            counts[found.name] += 1
     return dict(counts.most_common())
+
+
+def _iterate_questions(
+    chats: Iterable[Chat],
+    refused: Collection[str],
+) -> Iterator[tuple[str, str]]:
+    """File and first question of each chat that is written."""
+    for chat in chats:
+        if chat.id in refused:
+            continue
+        asked = (part.content for part in chat.messages if part.role == "user")
+        yield chat.id.rpartition(":")[0], next(asked)
 
 
 def _count_reasons(left_out: Iterable[LeftOutRow]) -> dict[str, int]:
@@ -354,29 +378,28 @@ def _count_reasons(left_out: Iterable[LeftOutRow]) -> dict[str, int]:
     return dict(reasons.most_common())
 
 
-def _encode_left_out(left_out: list[LeftOutRow]) -> Iterator[str]:
+def _encode_left_out(left_out: list[LeftOutRow]) -> Iterator[bytes]:
     """The rows left out as JSON lines."""
     for row in left_out:
         line = orjson.dumps({"id": row.id, "reason": row.reason})
-        yield f"{line.decode()}\n"
+        yield line + b"\n"
 
 
 def _list_cautions(
     trainer: str,
     folder: TrainerFolder,
-    chats: Sequence[Chat],
+    chats: SpilledValues[Chat],
 ) -> Iterator[str]:
     """What the user must know before training."""
     n_rows = len(folder.rows)
-    written = set(folder.ids)
-    kept = [chat for chat in chats if chat.id in written]
-    n_reasoned = sum(chat.n_reasoned for chat in kept)
+    refused = {row.id for row in folder.left_out}
+    n_reasoned = sum(chat.n_reasoned for chat in chats if chat.id not in refused)
     if n_reasoned:
         yield (
             f"reasoning_content of {count_words(n_reasoned, 'answer')} is not written; to train "
             "on it, put it before the answer, as <think>...</think>"
         )
-    for template, n_framed in _count_templates(kept).items():
+    for template, n_framed in _count_templates(chats, refused).items():
         yield (
             f"prompt template {template!r} is kept in the questions of "
             f"{count_words(n_framed, 'row')}; the chat template comes around it"

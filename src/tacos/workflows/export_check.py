@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tacos.formats import templates, trainer_folders
 from tacos.formats.templates import RenderedChat, Span, TemplateRefusal
-from tacos.formats.trainer_folders import ARRAY, DATASET_INFO, TrainerFolder
+from tacos.formats.trainer_folders import DATASET_INFO, TrainerFolder
 from tacos.methods.chats.trainer_reading import (
     DroppedRow,
     TrainerChat,
@@ -67,13 +67,11 @@ def check_folder(
     max_tokens: int,
 ) -> ExportCheck:
     """Read the rows of a folder from the text that is written, as the trainer does."""
-    text = trainer_folders.encode_rows(folder, folder.rows)
-    rows = json.loads(text) if folder.rows_file == ARRAY else _read_lines(text)
     entry = _read_entry(folder)
     reasons: Counter[str] = Counter()
-    kept: list[tuple[RenderedChat, tuple[Span, ...]]] = []
-    n_cut = 0
-    for row in rows:
+    counts: Counter[str] = Counter()
+    shown: list[str] = []
+    for row in _read_rows(folder):
         try:
             chat = read_trainer_row(row, folder.layout, entry)
             rendered = templates.render_chat(template, chat.messages, chat.tools)
@@ -88,21 +86,22 @@ def check_folder(
         if reason:
             reasons[reason] += 1
             continue
-        n_cut += len(rendered.text) > max_tokens * CHARACTERS_PER_TOKEN
-        kept.append((rendered, spans))
+        counts["kept"] += 1
+        counts["answers"] += len(spans)
+        counts["characters"] += len(rendered.text)
+        counts["trained"] += sum(end - start for start, end in spans)
+        counts["cut"] += len(rendered.text) > max_tokens * CHARACTERS_PER_TOKEN
+        if len(shown) < N_SHOWN:
+            shown.append(_mark_spans(rendered.text, spans))
     return ExportCheck(
-        n_rows=len(rows),
-        n_kept=len(kept),
+        n_rows=len(folder.rows),
+        n_kept=counts["kept"],
         reasons=dict(reasons.most_common()),
-        n_answers=sum(len(spans) for _, spans in kept),
-        n_characters=sum(len(rendered.text) for rendered, _ in kept),
-        n_trained_characters=sum(
-            end - start for _, spans in kept for start, end in spans
-        ),
-        n_cut=n_cut,
-        shown=tuple(
-            _mark_spans(rendered.text, spans) for rendered, spans in kept[:N_SHOWN]
-        ),
+        n_answers=counts["answers"],
+        n_characters=counts["characters"],
+        n_trained_characters=counts["trained"],
+        n_cut=counts["cut"],
+        shown=tuple(shown),
     )
 
 
@@ -135,9 +134,13 @@ def _explain_length(
     return ""
 
 
-def _read_lines(text: str) -> list[dict[str, Any]]:
-    """Rows of JSON lines; only a line feed ends a line."""
-    return [json.loads(line) for line in text.split("\n") if line]
+def _read_rows(folder: TrainerFolder) -> Iterator[dict[str, Any]]:
+    """The rows, read back from the text of each."""
+    for line in trainer_folders.encode_rows(folder):
+        # What stands around rows: commas, brackets and line feeds.
+        text = line.strip(b"[],\n")
+        if text:
+            yield json.loads(text)
 
 
 def _read_entry(folder: TrainerFolder) -> Mapping[str, Any]:

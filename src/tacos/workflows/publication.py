@@ -67,7 +67,7 @@ def describe_export(
     facts = CardFacts(
         name=publication.repository.rpartition("/")[2] or name,
         n_rows=len(folder.rows),
-        columns=saved_dataset.list_column_names(folder.rows, columns),
+        columns=saved_dataset.list_column_names(folder.iterate_rows(), columns),
         version=read_version(),
         origin=Origin(publication.source, publication.licence),
         left_out=reasons,
@@ -86,7 +86,7 @@ def push_export(
 ) -> str:
     """Push rows and card to the hub, and return their address."""
     files = {
-        hub.DATA: saved_dataset.encode_parquet(folder.rows, columns),
+        hub.DATA: saved_dataset.encode_parquet(folder.iterate_rows, columns),
         CARD: folder.texts[CARD].encode(),
     }
     return hub.push_dataset(

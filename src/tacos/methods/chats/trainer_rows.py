@@ -11,7 +11,7 @@ src/llamafactory/data/converter.py, Axolotl's src/axolotl/utils/schemas/datasets
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -42,7 +42,7 @@ UNREADABLE_TOOL = "a tool whose declaration LLaMA-Factory cannot read"
 UNTRAINED = "an answer of weight 0 before the last one, which this format cannot say"
 
 
-def choose_trl_layout(chats: Sequence[Chat]) -> Layout:
+def choose_trl_layout(chats: Iterable[Chat]) -> Layout:
     """Prompt and completion where every chat trains on its last answer alone, else messages."""
     for chat in chats:
         if chat.n_trained != 1 or not chat.messages[-1].is_trained:
@@ -50,7 +50,7 @@ def choose_trl_layout(chats: Sequence[Chat]) -> Layout:
     return "prompt-completion"
 
 
-def choose_llama_factory_layout(chats: Sequence[Chat]) -> Layout:
+def choose_llama_factory_layout(chats: Iterable[Chat]) -> Layout:
     """Columns where every row came with columns and can be written so, else tagged messages."""
     for chat in chats:
         if not chat.is_table or chat.tools:
@@ -166,15 +166,13 @@ def build_tagged_row(chat: Chat) -> TrainerRow:
     return row
 
 
-def fill_missing_fields(rows: Sequence[TrainerRow]) -> None:
-    """Give each row all fields, so that a loader finds the same columns in every one.
+def fill_missing_fields(row: TrainerRow, names: Iterable[str]) -> TrainerRow:
+    """The row with all these fields, so that a loader finds the same columns in every one.
 
     A missing field is null: TRL reads an empty text as JSON, and fails.
     """
-    names = dict.fromkeys(name for row in rows for name in row)
-    for row in rows:
-        for name in names:
-            row.setdefault(name, None)
+    missing = [name for name in names if name not in row]
+    return {**row, **dict.fromkeys(missing)}
 
 
 # Parts
