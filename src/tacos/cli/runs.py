@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tacos.cli.shared import console, options, summary
+from tacos.cli.shared import console, options, outcome
 from tacos.workflows import runs as workflow
 from tacos.workflows.selection import load
 
@@ -49,11 +49,11 @@ def list_runs(folder: Folder = Path()) -> None:
 @app.command("show")
 def show_run(run: options.RunDirectory, as_json: options.AsJson = False) -> None:
     """Show what a run did."""
-    figures = load(run).summary
+    done = load(run)
     if as_json:
-        console.print_json(figures.as_dict())
+        console.print_json(done.summary.as_dict())
     else:
-        summary.print_summary(figures)
+        outcome.print_run(done)
 
 
 @app.command("remove")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,8 @@ UNSEEN = dict.fromkeys(
 SECONDS_BETWEEN_LINES = 30.0
 SHORTEST_TOLD = 1.0
 """Seconds from which on a log says how long a stage took."""
+HANGING_WIDTH = 8
+"""Characters of a label before a sentence."""
 HEAD_WIDTH = 9
 """Characters on a line of the head of a column of numbers."""
 
@@ -164,6 +166,23 @@ def print_text(text: str) -> None:
     as a sign.
     """
     out.print(text.translate(UNSEEN))
+
+
+def print_hanging(rows: Iterable[tuple[str, str]]) -> None:
+    """Print labels with sentences that are wrapped beside them; what a terminal would obey is shown
+    as a sign.
+    """
+    for label, text in rows:
+        head = f"{label.translate(UNSEEN):<{HANGING_WIDTH}} "
+        lines = textwrap.wrap(
+            text.translate(UNSEEN),
+            width=max(out.width, 2 * len(head)),
+            initial_indent=head,
+            subsequent_indent=" " * len(head),
+            break_on_hyphens=False,
+        )
+        for line in lines:
+            out.print(line, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tacos.cli.shared import console, summary
+from tacos.cli.shared.summary_lead import RunFiles
+from tacos.report.selection_request import RESELECT
+from tacos.workflows.run_state import read_run_state
 from tacos.workflows.selection import Selection
 
 UP_TO_DATE = "Nothing to do: all stages are up to date."
@@ -30,19 +35,36 @@ def print_outcome(
             }
         )
         return
-    summary.print_summary(done.summary, seconds)
+    print_run(done, seconds)
     if not done.made:
         console.print_line(UP_TO_DATE)
-    paths = {
-        "rows": done.output,
-        "scores and tags": done.sidecar,
-        "report": done.report_path,
-        "run": done.run,
-    }
-    # A run without an output has no files beside it.
-    for label, path in paths.items():
-        if path:
-            remark = ""
-            if path == done.output and done.replaced:
-                remark = " (took the place of an earlier file)"
-            console.print_line(f"{label}: {path}{remark}")
+
+
+def print_run(done: Selection, seconds: float | None = None) -> None:
+    """Print what a run did; `seconds` are those that a person waited for it."""
+    files = RunFiles(
+        done.run,
+        done.output,
+        done.sidecar,
+        done.report_path,
+        done.replaced,
+    )
+    row_id = done.table["id"][0] if done.summary.selection else ""
+    summary.print_summary(
+        done.summary,
+        _read_request(done),
+        files,
+        row_id=row_id,
+        waited=seconds,
+    )
+
+
+def _read_request(done: Selection) -> dict[str, Any]:
+    """`n` and `input`: what was asked of the run, or for a selection that was made of it."""
+    state = read_run_state(done.run)
+    asked = {"n": state["n"], "input": state.get("input", [])}
+    if "selection" in done.artifacts:
+        manifest = done.artifacts["selection"].manifest
+        if manifest["stage"] == RESELECT:
+            asked["n"] = manifest["settings"]["n"]
+    return asked
