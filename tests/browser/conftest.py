@@ -7,6 +7,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 from tests.browser.screens import PageWatch, open_browser
+from tests.hostile import select_hostile
+
+import tacos
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,14 @@ def browser() -> Iterator[Browser]:
             pytest.skip(f"no chromium ({reason}); run scripts/install_chromium.sh")
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def hostile_selection(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
+    """A run over sixty hostile samples; see `tests.hostile`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "sk-none")
+        return select_hostile(tmp_path_factory.mktemp("hostile"))
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ from tacos.cli import (
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.errors import TacosError
 from tacos.formats.reading import check_file_name
+from tacos.visible_text import clean_line
 
 HELP = """Select a small, diverse, high-quality subset of an instruction-tuning data set.
 
@@ -171,7 +172,9 @@ def run_app(started: float) -> None:
     except TacosError as error:
         # What the error leaves behind is noted on it.
         notes = getattr(error, "__notes__", [])
-        print(" ".join([f"tacos: {error}", *notes]), file=sys.stderr)
+        message = " ".join([f"tacos: {error}", *notes])
+        # It may quote a row.
+        print(clean_line(message), file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()

@@ -10,6 +10,7 @@ import typer
 
 from tacos.cli.shared import console, options
 from tacos.methods.tags.tag_lineage import TagLineage
+from tacos.visible_text import clean_line
 from tacos.workflows import tags as workflow
 from tacos.workflows.tags import TagVocabulary
 
@@ -129,8 +130,8 @@ def _print_vocabulary(
     shown = vocabulary.canonical_tags.head(top)
     for row in shown.iter_rows(named=True):
         # Here a line break is a part of a tag, and shown as a sign, too.
-        name = row["canonical"].translate(console.UNSEEN)
-        members = _format_members(row).translate(console.UNSEEN)
+        name = clean_line(row["canonical"])
+        members = clean_line(_format_members(row))
         rows.append((name, members))
     if rows:
         console.print_pairs("most frequent", rows)

@@ -18,6 +18,7 @@ from tacos.report.judge_words import NO_FACTS
 from tacos.report.score_figures import describe_length_correlation
 from tacos.report.selection_request import describe_request
 from tacos.report.spending_figures import describe_spending
+from tacos.visible_text import clean_text
 
 N_SHOWN = 200
 """Selected rows shown in full; the sidecar has all of them."""
@@ -100,6 +101,7 @@ def _load_template() -> Template:
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_clean_output,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -114,6 +116,11 @@ def _load_template() -> Template:
     }
     file = files("tacos.report").joinpath("report.html.jinja")
     return environment.from_string(file.read_text("utf-8"))
+
+
+def _clean_output(value: Any) -> Any:
+    """What a browser would obey, or leave out, is shown as a sign."""
+    return clean_text(value) if isinstance(value, str) else value
 
 
 def _format_figure(value: float | None, name: str) -> str:

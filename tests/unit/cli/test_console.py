@@ -117,3 +117,24 @@ def test_a_run_that_is_logged_names_its_stages_on_standard_error(
         assert "rows ..." not in done.stdout
         (tmp_path / "out.jsonl").unlink()
         shutil.rmtree(tmp_path / "out.jsonl.run")
+
+
+def test_a_figure_table_prints_no_character_that_a_terminal_obeys(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = console.build_figure_table("a\x1b[2Jtitle", ["na\x9bme", "rows"])
+    table.add_row("\x1b]0;title\a\u202e", "1")
+    console.out.print(table)
+    printed = capsys.readouterr().out
+    assert "a\N{REPLACEMENT CHARACTER}[2Jtitle" in printed
+    assert not set(printed) & set("\x1b\x9b\a\u202e")
+
+
+def test_printed_json_means_the_same_and_is_not_obeyed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    value = {"\x9bkey": "\u202e \x1b \u2028 \x7f ü"}
+    console.print_json(value)
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == value
+    assert not set(printed) & set("\x1b\x9b\x7f\u202e\u2028")

@@ -21,20 +21,25 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from tacos.counts import count_words
+from tacos.visible_text import clean_line, clean_text, escape_json
 
-# What is printed is people's data: [b] and :x: stand for themselves.
-out = Console(highlight=False, markup=False, emoji=False)
-errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
-CONTROL_CHARACTERS = (*range(32), *range(127, 160))
-# Marks that reverse the direction of text, and can make one text look like another.
-CHANGES_OF_DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-UNSEEN = dict.fromkeys(
-    [*CONTROL_CHARACTERS, *CHANGES_OF_DIRECTION], "\N{REPLACEMENT CHARACTER}"
-)
-"""Characters that a terminal would obey, as a translation table of `str.translate`."""
+class CleanConsole(Console):
+    """A console on which every text is people's data: what a terminal would obey is shown as a
+    sign, wherever the text stands, in a line, a table's cell or its title.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        # By this door come all texts, before they are measured and wrapped.
+        return super().render_str(clean_text(text), **options)
+
+
+# [b] and :x: stand for themselves, too.
+out = CleanConsole(highlight=False, markup=False, emoji=False)
+errors = CleanConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -125,7 +130,7 @@ class ProgressLines:
 
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
-        errors.print(text.translate(UNSEEN), soft_wrap=True)
+        errors.print(clean_line(text), soft_wrap=True)
 
 
 @contextmanager
@@ -158,14 +163,12 @@ def show_progress(*, show: bool) -> Iterator[ProgressBars | ProgressLines]:
 def print_line(text: str) -> None:
     """Print one line, however long; what a terminal would obey is shown as a sign."""
     # Not wrapped: a path that is broken in two cannot be copied.
-    out.print(text.translate(UNSEEN), soft_wrap=True)
+    out.print(clean_line(text), soft_wrap=True)
 
 
 def print_text(text: str) -> None:
-    """Print a sentence, wrapped to the width of the terminal; what a terminal would obey is shown
-    as a sign.
-    """
-    out.print(text.translate(UNSEEN))
+    """Print a sentence, wrapped to the width of the terminal."""
+    out.print(clean_line(text))
 
 
 def print_hanging(rows: Iterable[tuple[str, str]]) -> None:
@@ -186,10 +189,10 @@ def print_hanging(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON."""
+    """Print a value as indented JSON; what a terminal would obey is escaped."""
     # A key may be the number of a cluster.
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-    print(orjson.dumps(value, option=options).decode())
+    print(escape_json(orjson.dumps(value, option=options).decode()))
 
 
 def print_pairs(
@@ -206,16 +209,14 @@ def build_table(
     rows: Sequence[tuple[str, str]],
     label_width: int | None = None,
 ) -> Table:
-    """A table of two columns; what a terminal would obey in its cells is shown as a sign, but line
-    breaks are kept. Labels wider than `label_width` are folded.
+    """A table of two columns, whose cells keep their line breaks. Labels wider than `label_width`
+    are folded.
     """
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold", max_width=label_width, overflow="fold")
     table.add_column(overflow="fold")
     for label, text in rows:
-        clean_label = _clean_cell(label)
-        clean_text = _clean_cell(text)
-        table.add_row(clean_label, clean_text)
+        table.add_row(label, text)
     return table
 
 
@@ -233,8 +234,3 @@ def build_figure_table(
         head = textwrap.fill(column, HEAD_WIDTH, break_long_words=False)
         table.add_column(head, justify="right", overflow="fold")
     return table
-
-
-def _clean_cell(text: str) -> str:
-    """The text of a cell, each line cleaned."""
-    return "\n".join(line.translate(UNSEEN) for line in text.split("\n"))

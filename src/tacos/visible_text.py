@@ -1,0 +1,52 @@
+"""Text of people's data for screens: what a terminal or a page would obey is shown as a sign."""
+
+from __future__ import annotations
+
+CONTROL_CHARACTERS = (*range(32), *range(127, 160))
+# Two that some programs take for ends of lines
+SEPARATORS = (0x2028, 0x2029)
+# Marks that reverse the direction of text, and can make one text look like another
+CHANGES_OF_DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+# Halves of a character: no output can carry them
+SURROGATES = tuple(range(0xD800, 0xE000))
+SIGN = "\N{REPLACEMENT CHARACTER}"
+
+_IN_A_LINE = dict.fromkeys(
+    [*CONTROL_CHARACTERS, *SEPARATORS, *CHANGES_OF_DIRECTION, *SURROGATES],
+    SIGN,
+)
+_IN_A_TEXT = {
+    code: sign for code, sign in _IN_A_LINE.items() if chr(code) not in "\n\t"
+}
+# Inside a string of JSON, a character and its escape mean the same.
+_IN_JSON = {
+    code: f"\\u{code:04x}"
+    for code in (*range(127, 160), *SEPARATORS, *CHANGES_OF_DIRECTION)
+}
+
+
+def clean_line(text: str) -> str:
+    """A text for one line: its line breaks and tabs become signs, too.
+
+    >>> clean_line("red: \\x1b[31m, two\\nlines")
+    'red: �[31m, two�lines'
+    """
+    return text.translate(_IN_A_LINE)
+
+
+def clean_text(text: str) -> str:
+    """A text of several lines; line breaks and tabs are kept.
+
+    >>> clean_text("user \\u202eadmin\\n")
+    'user �admin\\n'
+    """
+    return text.translate(_IN_A_TEXT)
+
+
+def escape_json(text: str) -> str:
+    """JSON in which no character is left that a terminal would obey; it means the same.
+
+    >>> escape_json('"\\x9b31m"')
+    '"\\\\u009b31m"'
+    """
+    return text.translate(_IN_JSON)
