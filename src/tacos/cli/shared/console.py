@@ -176,9 +176,9 @@ def print_hanging(rows: Iterable[tuple[str, str]]) -> None:
     as a sign.
     """
     for label, text in rows:
-        head = f"{label.translate(UNSEEN):<{HANGING_WIDTH}} "
+        head = f"{clean_line(label):<{HANGING_WIDTH}} "
         lines = textwrap.wrap(
-            text.translate(UNSEEN),
+            clean_line(text),
             width=max(out.width, 2 * len(head)),
             initial_indent=head,
             subsequent_indent=" " * len(head),
