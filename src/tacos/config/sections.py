@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
 
 from tacos import amounts
+from tacos.addresses import is_elsewhere, redact_address
 from tacos.amounts import QuotaAmount, SelectionSize
 from tacos.config.files import digest_file, read_criteria_file, read_object_file
 from tacos.config.section import SettingsSection
@@ -49,11 +50,27 @@ def _normalise_tag_quotas(value: Any) -> Any:
 
 
 def _digest_files(value: Any) -> Any:
-    """File -> the hash of its content, of one file or several."""
+    """File -> the hash of its content, of one file or several; "" for those elsewhere, whose
+    version is looked up before a run.
+    """
     if isinstance(value, Mapping):
         return value
     files = [value] if isinstance(value, str | Path) else value
-    return {str(file): digest_file(Path(file)) for file in files}
+    return {str(file): _digest_one(file) for file in files}
+
+
+def _digest_one(file: str | Path) -> str:
+    """The hash of a file's content, "" for one elsewhere."""
+    if not is_elsewhere(file):
+        return digest_file(Path(file))
+    address = str(file)
+    # Settings are kept with the run.
+    if redact_address(address) != address:
+        raise ConfigError(
+            f"{redact_address(address)} was given with a login or a query, which settings must not "
+            "keep: download it first, and name the file"
+        )
+    return ""
 
 
 def _read_switch(value: Any, on: str) -> Any:

@@ -8,6 +8,10 @@
     paths           folders and patterns -> files
     identification  what a file is, in words
     compression     gzip, zstd, bzip2, xz and UTF-16/32 -> UTF-8
+    remote_inputs   addresses and names of the hub -> files elsewhere; what a run remembers of them
+    remote_files    files at addresses: found, opened, taken up where a connection breaks
+    hub_datasets    the commit and the files of a data set of the hub
+    saved_folders   which files of a folder saved by `datasets` hold the rows
     rows, json_rows what the formats share: rows, malformed rows, the JSON text of one row
 
 The rule: everything about a format is in its file, reading and writing alike. A file of a format

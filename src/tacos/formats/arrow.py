@@ -20,7 +20,11 @@ import pyarrow.types as pt
 from tacos.errors import InputError
 from tacos.formats.arrow_rows import check_batch, check_names
 from tacos.formats.detection import ARROW_FILE
-from tacos.formats.parquet import cut_tables, explain_unreadable
+from tacos.formats.parquet import (
+    cut_tables,
+    explain_unreadable,
+    open_for_arrow,
+)
 
 ROWS_OF_BATCH = 10_000
 """Rows of a batch that is written."""
@@ -50,7 +54,7 @@ def read_arrow_stream(
 
 
 def read_arrow_file(
-    source: Path,
+    source: Path | io.RawIOBase,
     name: str,
     batch_size: int,
 ) -> Iterator[pa.Table]:
@@ -115,9 +119,9 @@ def _iterate_stream(content: Any, name: str) -> Iterator[pa.RecordBatch]:
     yield from map(check_batch, reader)
 
 
-def _iterate_file(source: Path, name: str) -> Iterator[pa.RecordBatch]:
+def _iterate_file(source: Path | io.RawIOBase, name: str) -> Iterator[pa.RecordBatch]:
     """The batches of a file."""
-    with pa.OSFile(os.fspath(source)) as content:
+    with open_for_arrow(source) as content:
         reader = pa.ipc.open_file(content)
         check_names(reader.schema, name)
         for number in range(reader.num_record_batches):

@@ -16,7 +16,7 @@ from tacos.errors import InputError
 
 Kind = Literal["json", "lines", "csv", "tsv", "parquet", "arrow", ""]
 """What a suffix promises."""
-Container = Literal["array", "lines", "objects", "csv", "tsv"]
+TextContainer = Literal["array", "lines", "objects", "csv", "tsv"]
 """What a file of text is."""
 
 SUFFIXES: dict[str, Kind] = {
@@ -94,7 +94,7 @@ def is_arrow(head: bytes) -> bool:
     return head.startswith((ARROW_FILE, ARROW_STREAM))
 
 
-def detect_container(head: bytes, name: str) -> Container:
+def detect_container(head: bytes, name: str) -> TextContainer:
     """The container of a text file by its suffix and its first decoded bytes.
 
     Raises `InputError` where the file is empty or is no data set.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tacos.errors import InputError
 from tacos.formats.compression import (
@@ -22,6 +22,7 @@ from tacos.formats.detection import (
     is_parquet,
     refuse_stand_in,
 )
+from tacos.formats.remote_files import RemoteFile, open_remote
 
 FORMAT_NAMES = {
     "array": "JSON (a list of rows)",
@@ -57,9 +58,20 @@ class FileFormat(NamedTuple):
 def identify_file(path: Path, name: str) -> FileFormat:
     """The format of a file. Raises `InputError` where it cannot be opened or is no data set."""
     with open_input(path) as file, explain_read_errors(path):
-        # Compression shows in the bytes as they are, the format in what they hold.
-        compression = identify_compression(file.peek(8))  # type: ignore[attr-defined]
-        head, _ = peek_chunk(decompress_chunks(file, name), name)
+        return _identify_content(file, name)
+
+
+def identify_remote_file(remote: RemoteFile, name: str) -> FileFormat:
+    """The format of a file elsewhere. Raises `InputError` as `identify_file` does."""
+    with open_remote(remote) as file:
+        return _identify_content(file, name)
+
+
+def _identify_content(file: BinaryIO, name: str) -> FileFormat:
+    """The format by the beginning of an open file."""
+    # Compression shows in the bytes as they are, the format in what they hold.
+    compression = identify_compression(file.peek(8))  # type: ignore[attr-defined]
+    head, _ = peek_chunk(decompress_chunks(file, name), name)
     refuse_stand_in(head, name)
     if is_parquet(head, name):
         return FileFormat("Parquet", compression)

@@ -35,7 +35,7 @@ READ_SIZE = 1 << 20
 
 
 def read_parquet(
-    source: Path,
+    source: Path | io.RawIOBase,
     name: str,
     batch_size: int,
 ) -> Iterator[pa.Table]:
@@ -44,7 +44,7 @@ def read_parquet(
     """
     try:
         # An open file: to pyarrow, too, some names are more than names.
-        with pa.OSFile(os.fspath(source)) as content:
+        with open_for_arrow(source) as content:
             file = pq.ParquetFile(content, buffer_size=READ_SIZE, pre_buffer=False)
             check_names(file.schema_arrow, name)
             batch_size = _limit_batch(file.metadata, batch_size)
@@ -53,6 +53,13 @@ def read_parquet(
             yield from cut_tables(tables, batch_size)
     except (pa.ArrowException, OSError) as error:
         raise InputError(explain_unreadable(name, "Parquet", error)) from None
+
+
+def open_for_arrow(source: Path | io.RawIOBase) -> Any:
+    """A file, or an open one, as pyarrow reads it."""
+    if isinstance(source, io.RawIOBase):
+        return pa.PythonFile(source, mode="r")
+    return pa.OSFile(os.fspath(source))
 
 
 def _limit_batch(metadata: pq.FileMetaData, batch_size: int) -> int:

@@ -10,7 +10,9 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tacos.addresses import is_elsewhere, is_url
 from tacos.errors import InputError
+from tacos.formats import saved_folders
 from tacos.formats.detection import COMPRESSED, FORMATS_READ, SUFFIXES
 
 STDIN = "-"
@@ -44,7 +46,7 @@ def choose_inputs(
                 "no input: name files or folders, or a pattern with --glob PATTERN"
             )
         return list(paths)
-    folders = [path for path in paths if is_folder(path)]
+    folders = [path for path in paths if _is_any_folder(path)]
     files = [path for path in paths if path not in folders]
     matched: dict[str, None] = dict.fromkeys(files)
     for pattern in patterns:
@@ -82,20 +84,46 @@ def is_folder(path: FilePath) -> bool:
         return False
 
 
+def _is_any_folder(path: str) -> bool:
+    """Whether a path is a folder, here or elsewhere."""
+    if not is_elsewhere(path):
+        return is_folder(path)
+    if not is_url(path):
+        raise InputError(
+            f"--glob looks at paths: name {path} as hf://datasets/{path}/, or leave --glob out"
+        )
+    from tacos.formats.remote_files import is_remote_folder
+
+    return is_remote_folder(path)
+
+
 def _match_pattern(pattern: str, folders: Sequence[str]) -> list[str]:
     """The files that a pattern matches, sorted by name."""
-    found = []
+    if is_url(pattern):
+        folders = [""]
+    files: list[str] = []
     for folder in folders or [""]:
-        names = glob.glob(pattern, root_dir=folder or None, recursive=True)
-        found += [str(Path(folder, name)) for name in sorted(names)]
-    files = [path for path in found if Path(path).is_file()]
+        address = f"{folder.rstrip('/')}/{pattern}" if folder else pattern
+        if is_url(address):
+            from tacos.formats.remote_files import match_pattern
+
+            files += match_pattern(address)
+        else:
+            files += _match_local_pattern(pattern, folder)
     if not files:
-        places = ", ".join(folders) or "the working directory"
+        places = ", ".join(folders).strip() or "the working directory"
         raise InputError(
             f"no file matches --glob {pattern!r} in {places}: "
             "check the pattern (** stands for any folders), and quote it for the shell"
         )
     return files
+
+
+def _match_local_pattern(pattern: str, folder: str) -> list[str]:
+    """The files here that a pattern matches."""
+    names = glob.glob(pattern, root_dir=folder or None, recursive=True)
+    paths = [Path(folder, name) for name in sorted(names)]
+    return [str(path) for path in paths if path.is_file()]
 
 
 def _list_folder(folder: Path) -> list[Path]:
@@ -123,19 +151,36 @@ def _list_folder(folder: Path) -> list[Path]:
 
 def _iterate_data_files(folder: Path) -> Iterator[Path]:
     """The data files in a folder and below it; hidden ones and runs of tacos are passed over."""
+    listed = _read_saved_folder(folder)
     for path in folder.iterdir():
+        if listed is not None and path.name not in listed:
+            continue
         if path.name.startswith((".", "_")):
             continue
         if path.is_dir() and not is_run_folder(path):
             yield from _iterate_data_files(path)
-        elif path.is_file() and _may_hold_rows(path.name):
+        elif path.is_file() and may_hold_rows(path.name):
             yield path
 
 
-def _may_hold_rows(name: str) -> bool:
+def _read_saved_folder(folder: Path) -> list[str] | None:
+    """The files of rows in a folder that `datasets` has saved; None for any other.
+
+    Raises `InputError` for one of several splits.
+    """
+    splits = folder / saved_folders.SPLITS
+    if splits.is_file():
+        saved_folders.check_splits(splits.read_bytes(), str(folder))
+    state = folder / saved_folders.STATE
+    if not state.is_file():
+        return None
+    return saved_folders.read_data_files(state.read_bytes())
+
+
+def may_hold_rows(name: str) -> bool:
     """Whether the name of a file is that of data.
 
-    >>> _may_hold_rows("part-0.jsonl.zst"), _may_hold_rows("README.md")
+    >>> may_hold_rows("part-0.jsonl.zst"), may_hold_rows("README.md")
     (True, False)
     """
     if name in NOT_DATA or name.endswith(SCORES):

@@ -1,6 +1,7 @@
 """The door in: a data set as batches of rows, in bounded memory.
 
-A data set is a file of any known format, several files, standard input, or Python data. A batch
+A data set is a file of any known format, here or at an address, several files, standard input, or
+Python data. A batch
 names its file (as ids do) and holds `(row from 0, row)` pairs; blank lines are no rows. Malformed
 rows are `Reject`s that name their line; an exception (`InputError`) means that the file is no data
 set at all.
@@ -8,34 +9,44 @@ set at all.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import polars as pl
-
+from tacos.addresses import HUB, has_query, parse_hub_path
 from tacos.errors import InputError
 from tacos.formats.compression import convert_to_utf8, decompress_chunks, open_input
 from tacos.formats.delimited import read_delimited
 from tacos.formats.detection import (
     ARROW_FILE,
     PARQUET,
-    Container,
+    TextContainer,
     detect_container,
     is_arrow,
     is_parquet,
     refuse_stand_in,
 )
-from tacos.formats.identification import identify_file, peek_chunk
+from tacos.formats.identification import (
+    identify_file,
+    identify_remote_file,
+    peek_chunk,
+)
 from tacos.formats.json import read_json_array, read_json_objects
 from tacos.formats.jsonl import read_json_lines
-from tacos.formats.paths import STDIN, FilePath, expand_folders
-from tacos.formats.python_objects import digest_data, iterate_data_rows
+from tacos.formats.paths import STDIN, FilePath
+from tacos.formats.python_objects import cut_data_tables, digest_data, iterate_data_rows
+from tacos.formats.remote_files import (
+    RemoteFile,
+    open_remote,
+    open_remote_parts,
+)
+from tacos.formats.remote_inputs import InputFile, InputRecord, find_input_files
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, Row
 from tacos.records import OriginalRows, Reject
 
@@ -48,7 +59,9 @@ BATCH_SIZE = 10_000
 BATCH_BYTES = 1 << 24
 """Of text, after which a batch of fewer rows ends: memory is bounded for long rows, too."""
 Source = Any
-"""A path or several, or Python data (see `python_objects`)."""
+"""A path, an address or a data set of the hub, or several, or Python data (see
+`python_objects`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +100,16 @@ def read_rows(
 
 
 def _read_data(source: Any, name: str, batch_size: int) -> Iterator[RowBatch]:
-    """Batches of Python data; polars frames have types."""
-    if isinstance(source, pl.DataFrame | pl.LazyFrame):
-        from tacos.formats.parquet import cut_frame
-
-        tables = cut_frame(source.lazy().collect(), batch_size)
-        if tables is not None:
-            return _number_tables(name, tables)
+    """Batches of Python data; tables have types."""
+    tables = cut_data_tables(source, batch_size)
+    if tables is not None:
+        return _number_tables(name, tables)
     # Python data is in memory already.
     return _batch_items(name, iterate_data_rows(source), batch_size, _CountedChunks())
 
 
 def _read_files(
-    paths: Sequence[FilePath],
+    paths: Sequence[InputFile],
     names: Sequence[str],
     batch_size: int,
 ) -> Iterator[RowBatch]:
@@ -108,11 +118,14 @@ def _read_files(
 
 
 def read_file(
-    path: FilePath,
+    path: InputFile,
     name: str,
     batch_size: int,
 ) -> Iterator[RowBatch]:
     """Batches of one file, or of standard input."""
+    if isinstance(path, RemoteFile):
+        yield from _read_remote_file(path, name, batch_size)
+        return
     if str(path) == STDIN:
         yield from _read_stream(sys.stdin.buffer, name, batch_size)
         return
@@ -126,8 +139,27 @@ def read_file(
             yield from _read_stream(file, name, batch_size)
 
 
+def _read_remote_file(
+    remote: RemoteFile,
+    name: str,
+    batch_size: int,
+) -> Iterator[RowBatch]:
+    """Batches of a file elsewhere. Raises `InputError` if it changes meanwhile."""
+    with open_remote_parts(remote) as parts:
+        head = parts.read(8) or b""
+        # What needs to jump does so where it can; otherwise a temporary copy is made.
+        if remote.can_jump and head.startswith((PARQUET, ARROW_FILE)):
+            tables = _read_tables(parts, head, name, batch_size)
+            yield from _number_tables(name, tables)
+            remote.check_unchanged()
+            return
+    with open_remote(remote) as file:
+        yield from _read_stream(file, name, batch_size)
+    remote.check_unchanged()
+
+
 def _read_tables(
-    path: Path,
+    path: Path | io.RawIOBase,
     head: bytes,
     name: str,
     batch_size: int,
@@ -174,12 +206,15 @@ def _read_text(path: FilePath) -> str:
     return content.decode("utf-8", "replace")
 
 
-def list_input_paths(source: Source) -> list[FilePath] | None:
-    """The paths that a source names ("-" is standard input), or None when it is data. A folder
-    stands for the data files in it.
+def list_input_paths(
+    source: Source,
+    record: InputRecord | None = None,
+) -> list[InputFile] | None:
+    """The files that a source names ("-" is standard input), or None when it is data. A folder
+    stands for the data files in it. The record has what a run knows of files elsewhere.
     """
     if isinstance(source, FilePath):
-        return expand_folders([source])
+        return find_input_files([source], record)
     if not isinstance(source, list | tuple) or not source:
         return None
     # One entry that is no path makes all of them rows.
@@ -187,10 +222,10 @@ def list_input_paths(source: Source) -> list[FilePath] | None:
         is_path = isinstance(entry, FilePath)
         if not is_path:
             return None
-    return expand_folders(source)
+    return find_input_files(source, record)
 
 
-def name_files(paths: Sequence[FilePath]) -> list[str]:
+def name_files(paths: Sequence[InputFile]) -> list[str]:
     """The names of files in ids: the base name, after as many parent folders as it takes to tell
     the files apart. Raises `InputError` for a file named twice.
 
@@ -200,8 +235,11 @@ def name_files(paths: Sequence[FilePath]) -> list[str]:
     parts: list[tuple[str, ...]] = []
     seen: set[tuple[str, ...]] = set()
     for path in paths:
-        check_file_name(path)
-        part = _split_path(path)
+        if isinstance(path, RemoteFile):
+            part = _split_address(path, seen)
+        else:
+            check_file_name(path)
+            part = _split_path(path)
         # No folder would ever tell the two apart.
         if part in seen:
             raise InputError(f"{path} is named twice: name each file once")
@@ -237,17 +275,40 @@ def _shorten_names(parts: Sequence[tuple[str, ...]]) -> list[str]:
                 depths[number] += 1
 
 
+def _split_address(
+    file: RemoteFile, seen: Container[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The parts of an address, without the commit. Those that differ in their query alone are
+    numbered.
+    """
+    address = str(file)
+    place = parse_hub_path(address)
+    if place is not None:
+        address = f"{HUB}{place.repository}/{place.path}"
+    parts = tuple(part for part in address.split("/") if part)
+    if not has_query(file.address):
+        return parts
+    part = parts
+    number = 1
+    while part in seen:
+        number += 1
+        part = (*parts[:-1], f"{parts[-1]}~{number}")
+    return part
+
+
 def _split_path(path: FilePath) -> tuple[str, ...]:
     if str(path) == STDIN:
         return ("stdin",)
     return Path(os.path.abspath(path)).parts
 
 
-def check_readable(path: FilePath, name: str) -> None:
+def check_readable(path: InputFile, name: str) -> None:
     """Raise `InputError` for a file that cannot be opened or is no data set; standard input is not
     touched.
     """
-    if str(path) != STDIN:
+    if isinstance(path, RemoteFile):
+        identify_remote_file(path, name)
+    elif str(path) != STDIN:
         identify_file(Path(path), name)
 
 
@@ -287,7 +348,7 @@ def _read_table_stream(
 
 def _parse_text_rows(
     chunks: Iterator[bytes],
-    container: Container,
+    container: TextContainer,
     name: str,
 ) -> Iterator[Item]:
     """Rows of a format that is text."""

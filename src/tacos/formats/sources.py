@@ -1,11 +1,13 @@
 """The input of a run: its names, a digest of its content, and its rows batch by batch.
 
 Standard input can be read only once, so it is first copied into the run directory, under a name
-made from its content: the next command with the same content finds the same digest.
+made from its content: the next command with the same content finds the same digest. Files elsewhere
+are read where they are, and told apart by their version.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -17,9 +19,14 @@ from typing import Any
 
 import polars as pl
 
+from tacos.addresses import is_elsewhere
+from tacos.config import Settings
 from tacos.errors import InputError
 from tacos.formats import reading
 from tacos.formats.paths import STDIN
+from tacos.formats.python_objects import hold_data
+from tacos.formats.remote_files import BLOCK, RemoteFile, open_remote
+from tacos.formats.remote_inputs import InputFile, find_input_files, load_record
 from tacos.records import Table, canonical_hash
 from tacos.store.files import digest_files
 
@@ -30,8 +37,10 @@ class InputSource:
 
     digest: str
     names: tuple[str, ...]
-    files: tuple[Path, ...] = ()
+    files: tuple[Path | RemoteFile, ...] = ()
     data: Any = None
+    anew: tuple[str, ...] = ()
+    """What is to be said of inputs that have changed since the run read them."""
 
     @property
     def old_tables(self) -> Mapping[str, Table]:
@@ -63,32 +72,83 @@ class InputSource:
 
 def open_source(data: Any, run: Path) -> InputSource:
     """The source of a run in the directory `run`. Raises `InputError` for what cannot be read."""
-    paths = reading.list_input_paths(data)
+    record = load_record(run)
+    known = list(record.versions)
+    paths = reading.list_input_paths(data, record)
     if paths is None:
         return _open_data(data)
     names = reading.name_files(paths)
     files = [_locate_file(path, run) for path in paths]
     for name, file in zip(names, files, strict=True):
-        reading.check_readable(file, name)
+        # What a run has read before can be read.
+        if not (isinstance(file, RemoteFile) and file.version in known):
+            reading.check_readable(file, name)
     try:
-        # The names are in the ids of rows, so they belong to the content.
-        digest = canonical_hash([names, digest_files(files)])
+        digest = _digest_inputs(names, files)
     except OSError as error:
         raise InputError(
             f"{error.filename} cannot be read: {error.strerror}; check the file and its permissions"
         ) from None
+    record.save(run)
     return InputSource(
         digest=digest,
         names=tuple(names),
         files=tuple(files),
+        anew=tuple(
+            f"{name} has changed since this run read it: it is read again"
+            for name in record.changed
+        ),
     )
+
+
+def copy_record(run: Path, target: Path) -> None:
+    """Let a run in `target` read the same commits of the hub as the one in `run`."""
+    load_record(run).save(target)
+
+
+def pin_evaluation_sets(settings: Settings) -> Settings:
+    """Settings in which evaluation sets elsewhere have their version as digest, so that a changed
+    one is noticed. Raises `InputError` for what cannot be found.
+    """
+    digests = dict(settings.clean.against)
+    for name in digests:
+        if not is_elsewhere(name):
+            continue
+        files = [
+            file for file in find_input_files([name]) if isinstance(file, RemoteFile)
+        ]
+        digests[name] = canonical_hash([_read_version(file) for file in files])
+    if digests == settings.clean.against:
+        return settings
+    cleaning = settings.clean.model_copy(update={"against": digests})
+    return settings.model_copy(update={"clean": cleaning})
+
+
+def _digest_inputs(names: Sequence[str], files: Sequence[Path | RemoteFile]) -> str:
+    """A hash of names and contents. The names are in the ids of rows."""
+    here = [file for file in files if not isinstance(file, RemoteFile)]
+    elsewhere = [file for file in files if isinstance(file, RemoteFile)]
+    parts: list[Any] = [names, digest_files(here)]
+    if elsewhere:
+        parts.append([_read_version(file) for file in elsewhere])
+    return canonical_hash(parts)
+
+
+def _read_version(file: RemoteFile) -> str:
+    """What tells contents of a file apart; the content itself where its server says nothing."""
+    if file.version:
+        return file.version
+    digest = hashlib.blake2b(digest_size=16)
+    with open_remote(file) as content:
+        while chunk := content.read(BLOCK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _open_data(data: Any) -> InputSource:
     """The source of Python data."""
-    # An iterator can be read only once, but is read twice: for its digest and for its rows.
-    if isinstance(data, Iterator):
-        data = list(data)
+    # It is read twice: for its digest and for its rows.
+    data = hold_data(data)
     return InputSource(
         digest=reading.digest_data(data),
         names=("data",),
@@ -96,8 +156,10 @@ def _open_data(data: Any) -> InputSource:
     )
 
 
-def _locate_file(path: str | Path, run: Path) -> Path:
+def _locate_file(path: InputFile, run: Path) -> Path | RemoteFile:
     """The file of an input; standard input becomes one."""
+    if isinstance(path, RemoteFile):
+        return path
     if str(path) == STDIN:
         return _spool_stdin(run)
     return Path(path)

@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from tacos.addresses import is_url, redact_address
 from tacos.config import Settings, load_settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
@@ -167,6 +168,8 @@ def name_data_sets(data: Sequence[Any]) -> list[str]:
     for number, source in enumerate(data, 1):
         if isinstance(source, Selection):
             paths.append(source.run)
+        elif is_url(source):
+            paths.append(redact_address(source))
         elif isinstance(source, str | Path):
             paths.append(source)
         else:

@@ -11,6 +11,7 @@ from typing import Any
 from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
+from tacos.formats import sources
 from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import (
     UserFunctions,
@@ -77,7 +78,7 @@ def forecast_run(
     Raises `InputError` if the data cannot be read, `ConfigError` or `ModelError` if a model cannot
     be had.
     """
-    settings = resolve_judging(settings)
+    settings = resolve_judging(sources.pin_evaluation_sets(settings))
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         scratch = Store(Path(folder))
@@ -85,6 +86,8 @@ def forecast_run(
         # An empty ledger: a forecast asks nothing, and leaves the user's alone.
         no_replies = scratch.root / "ledger.sqlite"
         with open_models(settings, UserFunctions(), no_replies) as models:
+            if run:
+                sources.copy_record(run, scratch.root)
             source = open_source(data, scratch.root, settings, models)
             existing = find_existing_artifacts(
                 source,

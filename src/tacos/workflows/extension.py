@@ -17,6 +17,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.errors import ConfigError, InputError, RunError
 from tacos.formats import sources
+from tacos.formats.remote_files import RemoteFile
 from tacos.formats.sources import InputSource
 from tacos.pipeline import conditions
 from tacos.pipeline.old_tables import OldPart, OldTable
@@ -117,7 +118,7 @@ class ExtendedSource:
         return self.new.names if self.new else ()
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Path | RemoteFile, ...]:
         """The new files."""
         return self.new.files if self.new else ()
 
@@ -184,7 +185,8 @@ def open_source(
         replaced = frozenset(given.intersection(names))
         old.append(OldSamples(run.artifacts["samples"], renamed, replaced))
     tables, anew = _collect_old_tables(runs, settings, models)
-    return ExtendedSource(old, new, tables, tuple(anew))
+    changed = new.anew if new else ()
+    return ExtendedSource(old, new, tables, (*anew, *changed))
 
 
 def open_old_tables(settings: Settings, models: StageModels) -> Mapping[str, Table]:

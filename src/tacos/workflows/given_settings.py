@@ -49,7 +49,7 @@ def list_setting_files(given: GivenSettings) -> list[Path]:
     [PosixPath('rubric.txt')]
     """
     if isinstance(given, Settings):
-        return [Path(file) for file in given.clean.against]
+        return kept_files.list_data_files([*given.clean.against])
     if not isinstance(given, Mapping):
         return []
     files: list[Path] = []

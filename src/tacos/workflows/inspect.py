@@ -23,7 +23,8 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.formats import sources
-from tacos.formats.identification import identify_file
+from tacos.formats.identification import identify_file, identify_remote_file
+from tacos.formats.remote_files import RemoteFile
 from tacos.formats.sources import InputSource
 from tacos.methods.measures.input_profile import (
     REPEATED_QUESTION,
@@ -202,7 +203,11 @@ def _identify_files(source: InputSource) -> dict[str, InspectedFile]:
         return {name: InspectedFile(name, kind) for name in source.names}
     files = {}
     for name, path in zip(source.names, source.files, strict=True):
-        files[name] = InspectedFile(name, identify_file(path, name).text())
+        if isinstance(path, RemoteFile):
+            format_ = identify_remote_file(path, name)
+        else:
+            format_ = identify_file(path, name)
+        files[name] = InspectedFile(name, format_.text())
     return files
 
 

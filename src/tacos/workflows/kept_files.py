@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from tacos.addresses import is_elsewhere
 from tacos.errors import OutputError, RunError
 from tacos.formats.paths import (
     STDIN,
@@ -33,7 +34,8 @@ def list_data_files(data: Any) -> list[Path]:
     if not given or not all(isinstance(path, str | Path) for path in given):
         return []
     # A run is no data; what it holds is looked at as a place, not as a file.
-    named = [Path(path) for path in given if str(path) != STDIN]
+    here = [path for path in given if str(path) != STDIN and not is_elsewhere(path)]
+    named = [Path(path) for path in here]
     folders = [path for path in named if is_folder(path) and not is_run_folder(path)]
     files = [path for path in named if not is_folder(path)]
     return [*folders, *files, *map(Path, expand_folders(folders))]

@@ -22,6 +22,7 @@ from tacos.config import ExtendSettings, SelectSettings, Settings
 from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, RunError, TacosError
+from tacos.formats import sources
 from tacos.llm.ledger.ledger import locate_ledger
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
@@ -83,7 +84,9 @@ def select(  # noqa: PLR0913 - the options of the command
     """Select n rows of a data set.
 
     Args:
-        data: A path, several paths, a list of dicts, a polars frame or a `datasets.Dataset`.
+        data: A path, a URL or a data set of the Hugging Face hub ("OWNER/NAME:SPLIT"), or several;
+            a list of dicts, a frame of polars or pandas, a table of pyarrow, or a data set of
+            `datasets`.
         n: Rows (500), a share of the input ("10%", 0.1) or a token budget ("2Mtokens").
         output: The file to write the rows to; its suffix decides the format.
         run: The run directory; `<output>.run` by default. Without an output a temporary one, which
@@ -178,11 +181,12 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     # Fail before any work if the outputs cannot be written.
     check_targets(targets)
     own = own or UserFunctions()
+    settings = sources.pin_evaluation_sets(settings)
     settings = resolve_judging(settings, own_judge=own.judge is not None)
     watcher = progress or SilentProgress()
     directory = resolve_run_directory(targets.run, targets.output)
     files_read = [*kept_files.list_data_files(data), *read]
-    files_read += [Path(file) for file in settings.clean.against]
+    files_read += kept_files.list_data_files([*settings.clean.against])
     if directory is not None:
         kept_files.check_run_kept(directory, files_read)
     kept_files.check_files_kept(

@@ -8,11 +8,13 @@ import io
 import json
 import lzma
 import random
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
 import polars as pl
+import pyarrow as pa
 import pytest
 import zstandard
 
@@ -359,12 +361,62 @@ def test_python_data_is_read_alike(tmp_path: Path) -> None:
     assert read(pl.LazyFrame(ROWS)) == ROWS
 
 
-def test_a_data_set_of_datasets_is_read_alike() -> None:
+def test_tables_and_data_sets_of_datasets_are_read_alike() -> None:
     datasets = pytest.importorskip("datasets")
-    assert read(datasets.Dataset.from_list(ROWS)) == ROWS
-    assert "give one split of it" in problem(
-        datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS))
+    table = pa.Table.from_pylist(ROWS)
+    data_set = datasets.Dataset.from_list(ROWS)
+    twice = datasets.concatenate_datasets([data_set, data_set])
+    for data in (
+        table,
+        table.to_batches()[0],
+        table.to_reader(),
+        data_set,
+        twice.select(range(len(ROWS), 2 * len(ROWS))),
+        data_set.to_iterable_dataset(),
+        datasets.IterableDataset.from_generator(lambda: iter(ROWS)),
+        datasets.DatasetDict(train=data_set),
+    ):
+        assert read(data) == ROWS
+    digests = {
+        reading.digest_data(data)
+        for data in (ROWS, table, data_set, data_set.to_iterable_dataset())
+    }
+    assert len(digests) == 1
+    two = datasets.DatasetDict(train=data_set, test=data_set)
+    assert problem(two) == (
+        'the data have the splits train, test: give one of them, data["train"]'
     )
+
+
+def test_tables_and_data_sets_keep_their_types() -> None:
+    datasets = pytest.importorskip("datasets")
+    moment = datetime(2026, 1, 2, 3, 4, 5)
+    rows = [{**row, "made": moment, "score": 0.5} for row in ROWS]
+    table = pa.Table.from_pylist(rows)
+    for data in (
+        table,
+        datasets.Dataset(table),
+        datasets.DatasetDict(a=datasets.Dataset(table)),
+    ):
+        (batch,) = reading.read_rows(data)
+        assert batch.original is not None
+        assert batch.original.table.schema.types == table.schema.types
+
+
+def test_a_folder_saved_by_datasets_is_read_by_its_list(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    data_set = datasets.Dataset.from_list(ROWS)
+    data_set.save_to_disk(tmp_path / "one")
+    (tmp_path / "one" / "cache-1.arrow").write_bytes(b"old")
+    assert read(tmp_path / "one") == ROWS
+    splits = datasets.DatasetDict(train=data_set, test=data_set)
+    splits.save_to_disk(tmp_path / "two")
+    assert problem(tmp_path / "two") == (
+        f"{tmp_path}/two has the splits train, test: name one, such as {tmp_path}/two/train"
+    )
+    assert read(tmp_path / "two" / "test") == ROWS
+    datasets.DatasetDict(train=data_set).save_to_disk(tmp_path / "three")
+    assert read(tmp_path / "three") == ROWS
 
 
 def test_python_data_that_holds_no_rows_is_refused() -> None:

@@ -14,7 +14,9 @@ from tacos.methods.selecting.strategies import STRATEGIES
 Data = Annotated[
     list[str] | None,
     typer.Argument(
-        help=f"files ({FORMATS_READ}), folders of such files, or - for standard input",
+        help=f"files ({FORMATS_READ}), folders of such files, URLs (https://, s3://, gs://, az://, "
+        "hf://), data sets of the Hugging Face hub (OWNER/NAME, OWNER/NAME:SPLIT), or - for "
+        "standard input",
         show_default=False,
     ),
 ]
@@ -179,7 +181,8 @@ Clean = Annotated[
 Against = Annotated[
     list[str] | None,
     typer.Option(
-        help="leave rows out that contain a prompt of this evaluation set, a file; repeatable"
+        help="leave rows out that contain a prompt of this evaluation set: a file, a URL or a "
+        "data set of the hub; repeatable"
     ),
 ]
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tacos.addresses import is_elsewhere, redact_address
 from tacos.config import Settings
 from tacos.config.files import digest_file
 from tacos.errors import ConfigError, InputError
@@ -96,7 +97,7 @@ def find_unfit_samples(tables: Tables, settings: Settings) -> pl.DataFrame:
     names = frozenset(PRESETS.get(settings.clean.preset, ()))
     names = names.union(settings.clean.rules)
     for file, digest in settings.clean.against.items():
-        if digest_file(Path(file)) != digest:
+        if not is_elsewhere(file) and digest_file(Path(file)) != digest:
             raise ConfigError(
                 f"{file} has changed since these settings were made; name it again (--against)"
             )
@@ -192,6 +193,7 @@ def read_evaluation_prompts(
     prompts: list[Prompt] = []
     evaluation_sets: dict[str, EvaluationCounts] = {}
     for file in files:
+        shown = redact_address(str(file))
         found: list[Prompt] = []
         fields: set[str] = set()
         n_rows = 0
@@ -207,16 +209,16 @@ def read_evaluation_prompts(
                 found += [Prompt(source, split_words(text)) for text in texts]
         if not found:
             raise InputError(
-                f"{file}: no prompts found; its fields are {join_names(sorted(fields))}, "
+                f"{shown}: no prompts found; its fields are {join_names(sorted(fields))}, "
                 "a field of prompts is called prompt, instruction, question or turns"
             )
         if n_without > MOST_WITHOUT * n_rows:
             raise InputError(
-                f"{file}: {n_without:,} of {n_rows:,} rows are unreadable or have no prompt, "
+                f"{shown}: {n_without:,} of {n_rows:,} rows are unreadable or have no prompt, "
                 "so contamination by them would go unseen; mend the file, or leave these rows out"
             )
         prompts += found
-        evaluation_sets[str(file)] = EvaluationCounts(len(found), n_rows, n_without)
+        evaluation_sets[shown] = EvaluationCounts(len(found), n_rows, n_without)
     return prompts, evaluation_sets
 
 
