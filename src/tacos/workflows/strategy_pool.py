@@ -136,12 +136,13 @@ class Pool(AnnotatedPool):
         texts = repeats.QuestionTexts(
             self.tables["samples"],
             self.question_encoder,
-            self.table["id"].to_list(),
+            repeats.order_by_score(self.table),
         )
         return QuestionVectors(
             texts.hash_task,
             texts.encode,
             self.question_encoder.limit,
+            texts.foresee,
         )
 
     @cached_property

@@ -20,7 +20,7 @@ import polars as pl
 
 from tacos.methods.measures.tag_measures import count_expected_kinds
 from tacos.methods.selecting import coverage_floor
-from tacos.methods.selecting.objective import build_objective
+from tacos.methods.selecting.objective import Objective, build_objective
 from tacos.methods.selecting.preference_walk import Admission
 from tacos.methods.selecting.tag_coverage import (
     Row,
@@ -66,6 +66,8 @@ class LimitGate:
     asked: Admission
     spare: Admission | None = None
     has_given_way: bool = False
+    n_asked: int = 0
+    """Rows that were asked about, whatever the answer."""
 
     @property
     def admission(self) -> Admission:
@@ -79,6 +81,7 @@ class LimitGate:
         id_: str,
     ) -> bool:
         """Whether every limit has room for a row."""
+        self.n_asked += 1
         return self.admission.admits(self.row_of[id_])
 
     def take(
@@ -109,7 +112,8 @@ class GainTask(NamedTuple):
     """What is selected from: the judged rows `ranked` (id, cluster, score), the better of equal
     gains first, each with its `tags`; `pool_tags` are those of the whole pool, which random rows
     come from. `first` are the ids of groups that are served first, `unjudged` ids and clusters of
-    rows that may come in where judged ones are too few.
+    rows that may come in where judged ones are too few. `objective` has the quality of each row of
+    `ranked` where these are not all the judged rows, which decide what a score is worth.
     """
 
     ranked: pl.DataFrame
@@ -121,6 +125,7 @@ class GainTask(NamedTuple):
     first: frozenset[str] = frozenset()
     unjudged: Sequence[tuple[str, int | None]] = ()
     build_gate: Callable[[], LimitGate] | None = None
+    objective: Objective | None = None
 
 
 @dataclass
@@ -216,7 +221,10 @@ class _GainTaker:
     ) -> _GainTaker:
         """The rows of a task, the better of equal gains first."""
         score = task.ranked["score"].to_numpy()
-        quality, tag_price = build_objective(score, task.reliability, task.tag_price)
+        objective = task.objective
+        if objective is None:
+            objective = build_objective(score, task.reliability, task.tag_price)
+        quality, tag_price = objective
         ids = task.ranked["id"].to_list()
         clusters = task.ranked["cluster"].to_list()
         rows = list(zip(ids, clusters, quality.tolist(), strict=True))

@@ -33,10 +33,10 @@ def list_left_out(
     """The rows that the limits left out which give way (id, reason, raw), with the row taken
     instead.
     """
-    ids = table["id"].to_list()
+    ids = table["id"]
     taken = set(chosen.to_list())
-    row_of = {id_: row for row, id_ in enumerate(ids)}
-    places = np.array([row_of[id_] for id_ in chosen.to_list()], np.int64)
+    is_chosen = ids.is_in(chosen.implode())
+    places = is_chosen.arg_true().to_numpy().astype(np.int64)
     entries = {}
     for bound in bounds:
         if bound.gives_way:
@@ -61,7 +61,7 @@ def list_passed_by(
     chosen: pl.Series,
 ) -> pl.DataFrame:
     """The rows whose turn came when a quota or a band was full (id, reason, raw), with its name."""
-    ids = table["id"].to_list()
+    ids = table["id"]
     taken = set(chosen.to_list())
     entries = []
     for row, number in sorted(admission.passed.items()):

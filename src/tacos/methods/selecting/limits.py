@@ -489,11 +489,13 @@ def list_mates(
     """Each row whose group is full, with the row taken of that group."""
     row_of_group = dict(zip(bound.groups[taken].tolist(), taken.tolist(), strict=True))
     chosen = set(taken.tolist())
-    mates = []
-    for row, group in enumerate(bound.groups.tolist()):
-        if group in bound.room and group in row_of_group and row not in chosen:
-            mates.append((row, row_of_group[group]))
-    return mates
+    full = [group for group in row_of_group if group in bound.room]
+    mates = np.flatnonzero(np.isin(bound.groups, full)).tolist()
+    return [
+        (row, row_of_group[int(bound.groups[row])])
+        for row in mates
+        if row not in chosen
+    ]
 
 
 # Messages

@@ -238,10 +238,11 @@ def _order_by_size(sizes: Mapping[int, int]) -> list[int]:
 
 def pick_must_keep(
     ranked: pl.DataFrame,
-    keep: Iterable[str],
+    keep: Collection[str],
 ) -> dict[str, Pick]:
     """The must-keep rows, with their best score where they were judged."""
-    judged = ranked.select("id", "cluster", "score")
+    is_kept = pl.col("id").is_in(list(keep))
+    judged = ranked.filter(is_kept).select("id", "cluster", "score")
     best: dict[str, tuple[int, float]] = {}
     for id_, cluster, score in judged.iter_rows():
         # The rows are ranked: the first one of an id has its best score.

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from tacos.methods.selecting.near_duplicates import Encode, Nearest
 
 HashTask = Callable[[int], Sequence[bytes]]
+N_FORESEEN = 20_000
+"""Rows that are read ahead at most."""
 
 
 @dataclass
@@ -31,6 +34,7 @@ class RepeatedTasks:
     hash_task: HashTask
     encode: Encode
     limit: float
+    foresee_rows: Callable[[Sequence[int]], None] = lambda rows: None
     refused: dict[int, Nearest] = field(default_factory=dict)
     _taken: dict[bytes, list[int]] = field(default_factory=dict)
 
@@ -38,7 +42,8 @@ class RepeatedTasks:
         self,
         rows: Iterable[int],
     ) -> None:
-        """Nothing is made ahead: few rows share a key."""
+        """Say which rows will probably be asked about, the first ones first."""
+        self.foresee_rows(list(islice(rows, N_FORESEEN)))
 
     def admits(
         self,

@@ -24,12 +24,13 @@ Vectors = npt.NDArray[np.float32]
 class QuestionVectors:
     """By what two rows ask the same and are answered alike: rows for which `hash_task` has a key in
     common ask the same; `encode` gives the unit vectors of ids, shape (rows, dim), and a cosine
-    above `limit` is alike.
+    above `limit` is alike. `foresee` is told which ids will probably be asked about.
     """
 
     hash_task: Callable[[str], Sequence[bytes]]
     encode: Callable[[Sequence[str]], Vectors]
     limit: float
+    foresee: Callable[[Sequence[str]], None] = lambda ids: None
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,19 @@ class LimitSet:
         questions = self.extras.questions
         if questions is None:
             raise InputError("this limit needs embeddings of the questions")
-        ids = self.table["id"].to_list()
+        ids = self.table["id"]
 
         def encode(rows: Sequence[int]) -> Vectors:
-            return questions.encode([ids[row] for row in rows])
+            return questions.encode(ids[list(rows)].to_list())
+
+        def foresee(rows: Sequence[int]) -> None:
+            questions.foresee(ids[list(rows)].to_list())
 
         return RepeatedTasks(
             lambda row: questions.hash_task(ids[row]),
             encode,
             questions.limit,
+            foresee_rows=foresee,
         )
 
 

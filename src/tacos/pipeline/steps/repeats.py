@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from tacos.records import Table
 
 MAX_CHARS = 600
 """What is read of a question and of a response."""
+N_AHEAD = 1_000
+"""Rows whose texts are read with that of a row that nobody foresaw."""
 CONVERSATIONS = pl.Schema({"id": pl.String, "conversation": pl.UInt32})
 
 
@@ -34,6 +36,12 @@ def find_conversations(samples: Table) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CONVERSATIONS, orient="row")
 
 
+def order_by_score(rows: pl.DataFrame) -> pl.Series:
+    """The ids of rows with a score, the best first."""
+    order = rows["score"].arg_sort(descending=True, nulls_last=True)
+    return rows["id"].gather(order)
+
+
 def _read_turns(samples: Table, *, is_long: bool) -> Iterator[tuple[str, Turns]]:
     """The ids and turns of rows with more than one answer, or of the others."""
     roles = pl.col("turns").list.eval(pl.element().struct.field("role") == "assistant")
@@ -43,55 +51,76 @@ def _read_turns(samples: Table, *, is_long: bool) -> Iterator[tuple[str, Turns]]
         yield from wanted.select("id", "turns").iter_rows()
 
 
+class QuestionText(NamedTuple):
+    """What of a row is read to compare questions."""
+
+    instruction: str
+    response: str
+    is_single: bool
+    """Whether the row is one question and its answer."""
+
+
 @dataclass
 class QuestionTexts:
-    """The texts of rows that may be compared, read once; their keys and vectors, made once."""
+    """The texts of rows that may be compared; their keys and vectors, made once.
+
+    Few of them are compared: texts are read when they are asked for, with the texts of the rows
+    that come next in `ids`, and of those that were foreseen.
+    """
 
     samples: Table
     encoder: QuestionEncoder
-    ids: Sequence[str]
+    ids: pl.Series
+    """The rows, in the order in which they will probably be asked about."""
+    _n_ahead: int = N_AHEAD
+    _texts: dict[str, QuestionText] = field(default_factory=dict)
     _keys: dict[str, Sequence[bytes]] = field(default_factory=dict)
     _vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def hash_task(self, id_: str) -> Sequence[bytes]:
         """The keys of what a row asks."""
         if id_ not in self._keys:
-            instruction, response, _ = self._texts.row(self._places[id_])
-            self._keys[id_] = task_words.hash_task(instruction, response)
+            text = self._read(id_)
+            self._keys[id_] = task_words.hash_task(text.instruction, text.response)
         return self._keys[id_]
 
     def encode(self, ids: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors of rows, shape (rows, dim)."""
         new = [id_ for id_ in ids if id_ not in self._vectors]
         if new:
-            texts = self._texts[[self._places[id_] for id_ in new]]
+            texts = [self._read(id_) for id_ in new]
             vectors = self.encoder.encode(
-                [truncate_text(text, MAX_CHARS) for text in texts["instruction"]],
-                [truncate_text(text, MAX_CHARS) for text in texts["response"]],
-                texts["is_single"].to_list(),
+                [truncate_text(text.instruction, MAX_CHARS) for text in texts],
+                [truncate_text(text.response, MAX_CHARS) for text in texts],
+                [text.is_single for text in texts],
             )
             self._vectors.update(zip(new, vectors, strict=True))
         return np.stack([self._vectors[id_] for id_ in ids])
 
-    @cached_property
-    def _table(self) -> pl.DataFrame:
-        """id, instruction, response, is_single of the rows."""
-        wanted = pl.Series("id", self.ids, pl.String).unique()
+    def foresee(self, ids: Sequence[str]) -> None:
+        """Read the texts of rows that will probably be asked about."""
+        new = [id_ for id_ in ids if id_ not in self._texts]
+        if new:
+            self._read_texts(pl.Series("id", new, pl.String))
+
+    def _read(self, id_: str) -> QuestionText:
+        """The text of a row."""
+        if id_ not in self._texts:
+            place = (self.ids == id_).arg_max() or 0
+            ahead = self.ids.slice(place, self._n_ahead)
+            # The samples are read again each time: the next time, more of them.
+            self._n_ahead *= 2
+            self._read_texts(pl.concat([pl.Series("id", [id_], pl.String), ahead]))
+        return self._texts[id_]
+
+    def _read_texts(self, wanted: pl.Series) -> None:
+        """Read the texts of these rows."""
         is_single = pl.col("turns").list.len() == 2
-        return (
+        found = (
             self.samples.scan()
             .filter(pl.col("id").is_in(wanted.implode()))
-            .select("id", "instruction", "response", is_single=is_single)
+            .select("id", "instruction", "response", is_single)
             .collect()
         )
-
-    @cached_property
-    def _texts(self) -> pl.DataFrame:
-        """instruction, response, is_single of the rows."""
-        return self._table.drop("id")
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        """Row -> its place in the table."""
-        ids = self._table["id"].to_list()
-        return {id_: place for place, id_ in enumerate(ids)}
+        for id_, *text in found.iter_rows():
+            self._texts[id_] = QuestionText(*text)

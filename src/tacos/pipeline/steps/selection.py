@@ -149,24 +149,25 @@ class PoolSelection(AnnotatedPool):
         fill_ids = (
             [] if self.fill is None else self.remove_excluded(self.fill["id"].to_list())
         )
-        compared = [*self.scores["id"].to_list(), *self.keep, *fill_ids]
         vectors = None
         questions = None
         if config.limit == "auto":
             texts = repeats.QuestionTexts(
                 self.tables["samples"],
                 self.encoder,
-                compared,
+                repeats.order_by_score(self.scores),
             )
             questions = QuestionVectors(
                 texts.hash_task,
                 texts.encode,
                 self.encoder.limit,
+                texts.foresee,
             )
         elif config.limit < 1:
+            compared = [*self.scores["id"].to_list(), *self.keep, *fill_ids]
             vectors = self._encode_rows(set(compared))
         return StrategyInputs(
-            ids=self.pool["id"].to_list(),
+            ids=() if vectors is None else self.pool["id"].to_list(),
             vectors=vectors,
             scores=self.scores,
             sizes=self.cluster_sizes,
