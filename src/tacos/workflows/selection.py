@@ -122,9 +122,10 @@ class Selection:
                 f"{self.run} has no selection: it was stopped after stage {last}. "
                 "Run the same command without --until to finish it"
             )
-        chosen = self.artifacts["selection"].scan()
-        samples = self.artifacts["samples"].scan().select(SAMPLE_COLUMNS)
-        tags = self.artifacts["canonical_tags"].scan()
+        chosen = self.artifacts["selection"].scan().collect().lazy()
+        # Filtered first: a join would read the texts of the whole pool.
+        samples = self._filter_chosen("samples").select(SAMPLE_COLUMNS)
+        tags = self._filter_chosen("canonical_tags")
         with_numbers = self._join_numbers(chosen)
         with_texts = with_numbers.join(samples, on="id", how="left")
         with_tags = with_texts.join(tags, on="id", how="left")
@@ -137,10 +138,16 @@ class Selection:
         newest = find_newest_scores(self.artifacts)
         scores = pl.LazyFrame(schema=SCORES)
         if newest is not None:
-            scores = add_missing_columns(self.artifacts[newest].scan(), SCORES)
+            scores = add_missing_columns(self._filter_chosen(newest), SCORES)
         # A sample may have a score per cluster, but its numbers are the same in all of them.
         numbers = scores.select("id", "value", "correctness").unique("id")
         return chosen.join(numbers, on="id", how="left")
+
+    def _filter_chosen(self, name: str) -> pl.LazyFrame:
+        """The rows of a table that are about selected samples."""
+        chosen = self.artifacts["selection"].scan().select("id").collect()["id"]
+        is_chosen = pl.col("id").is_in(chosen.implode())
+        return self.artifacts[name].scan().filter(is_chosen)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -160,7 +167,9 @@ class Selection:
             InputError: The run has no selection.
         """
         ids = self.artifacts["samples"].scan().select("id")
-        order = ids.with_row_index("position").collect()
+        numbered = ids.with_row_index("position")
+        is_chosen = pl.col("id").is_in(self.table["id"].implode())
+        order = numbered.filter(is_chosen).collect()
         # The selection does not store where its rows stood in the input; the samples do.
         placed = self.table.join(order, on="id", how="left")
         in_order = placed.sort("position")
