@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
@@ -109,10 +110,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
     )
 
 
-@pytest.fixture(scope="session")
-def page(finished: tacos.Selection) -> Iterator[Page]:
-    """The page of that run."""
-    view = tacos.ui(finished.run)
+@contextmanager
+def serve(view: RunView) -> Iterator[Page]:
+    """The page of a run, while the context lasts."""
     with open_socket(None) as listener:
         door = Door.with_new_token(listener.getsockname()[1])
         server = build_server(build_application(view, door))
@@ -123,6 +123,13 @@ def page(finished: tacos.Selection) -> Iterator[Page]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@pytest.fixture(scope="session")
+def page(finished: tacos.Selection) -> Iterator[Page]:
+    """The page of that run."""
+    with serve(tacos.ui(finished.run)) as served:
+        yield served
 
 
 @pytest.fixture(scope="session")

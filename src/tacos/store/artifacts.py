@@ -83,9 +83,14 @@ class Artifact:
         for part in self.parts:
             yield read_table(part, columns)
 
+    @property
+    def reject_parts(self) -> list[Path]:
+        """The files of the rows that could not be used, in the order of the parts."""
+        return sorted(self.path.glob("rejects-*.parquet"))
+
     def rejects(self) -> pl.DataFrame:
         """The rows that could not be used (`records.REJECTS`)."""
-        parts = sorted(self.path.glob("rejects-*.parquet"))
+        parts = self.reject_parts
         if not parts:
             return pl.DataFrame(schema=REJECTS)
         return scan_tables(parts).collect()

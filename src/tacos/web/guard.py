@@ -120,7 +120,7 @@ class Guard:
             await answering(scope, receive, send_guarded)
         except Exception as error:
             # The answer has been sent; what was wrong is for the terminal, on one line.
-            log.error("%s %s: %r", scope["method"], scope["path"], error)
+            log.error("%s %r: %.500r", scope["method"], scope["path"], error)
 
     def _has_link(self, scope: Scope) -> bool:
         """Whether a request comes by the link with the token, from whatever page or program."""

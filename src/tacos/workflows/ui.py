@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from tacos.errors import InputError
+from tacos.workflows.row_search import RowSearch
+from tacos.workflows.row_story import tell_row
+from tacos.workflows.row_table import build_row_table
+from tacos.workflows.row_texts import RowTexts
 from tacos.workflows.selection import GivenRun, Selection, load
+from tacos.workflows.verdict_search import VerdictSearch
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as the page looks at it; it is only read."""
+    """A run as the page looks at it; it is only read.
+
+    Each part is made when it is first needed, then kept.
+    """
 
     selection: Selection
 
     def describe(self) -> dict[str, Any]:
         """The run's name, and its rows in numbers."""
         artifacts = self.selection.artifacts
+        samples = artifacts["samples"].manifest
         n_selected = None
         if "selection" in artifacts:
             n_selected = artifacts["selection"].manifest["n_rows"]
@@ -24,9 +35,47 @@ class RunView:
             "name": self.selection.run.absolute().name,
             "preset": self.selection.settings.preset,
             "seed": self.selection.settings.seed,
-            "n_samples": artifacts["samples"].manifest["n_rows"],
+            "n_rows": samples["n_rows"] + samples["n_rejects"],
+            "n_rejected": samples["n_rejects"],
             "n_selected": n_selected,
         }
+
+    @cached_property
+    def search(self) -> RowSearch:
+        """Finds rows."""
+        artifacts = self.selection.artifacts
+        table = build_row_table(artifacts, self.selection.settings)
+        return RowSearch(table, RowTexts(artifacts["samples"]))
+
+    @cached_property
+    def verdicts(self) -> VerdictSearch:
+        """Finds comparisons."""
+        return VerdictSearch(self.selection.artifacts, self.selection.settings)
+
+    def tell_row(self, row: str) -> dict[str, Any]:
+        """A row's full story; `row` is an id or a content hash.
+
+        Raises `InputError` if the input has no such row.
+        """
+        return tell_row(self.selection, self.search, row)
+
+    def show_pair(self, number: int, pair: int) -> dict[str, Any]:
+        """Both sides of a comparison, and every verdict on them.
+
+        Raises `InputError` if there is none.
+        """
+        shown = self.verdicts.read_pair(number, pair)
+        for side in ("left", "right"):
+            shown[side] = self._read_side(shown[side])
+        return shown
+
+    def _read_side(self, row: str) -> dict[str, Any]:
+        """One row of a comparison with its texts."""
+        position = self.search.table.find_position(row)
+        if position is None:
+            raise InputError(f"the input of this run has no row {row!r}")
+        entry = self.search.describe_rows([position])[0]
+        return entry | self.search.texts.read([position])[0]
 
 
 def ui(run: GivenRun) -> RunView:

@@ -72,8 +72,8 @@ def build_annotation_sheet(
             "case": case["case"],
             "task": case["task"],
             "question": QUESTIONS[case["task"]],
-            "tag": _escape_formula(case["tag"]),
-            "text": _escape_formula(text),
+            "tag": escape_formula(case["tag"]),
+            "text": escape_formula(text),
             "answer": "",
             "comment": "",
         }
@@ -92,7 +92,7 @@ def _render_instructions(instructions: Sequence[str]) -> str:
     return "\n\n".join(numbered)
 
 
-def _escape_formula(text: str) -> str:
+def escape_formula(text: str) -> str:
     """`text` such that a spreadsheet does not execute it."""
     if text.startswith(FORMULA):
         return ESCAPE + text
@@ -209,7 +209,7 @@ def _check_sheet(
     sheet_tags = sheet["tag"].cast(pl.String)
     for number, tag in zip(numbers, sheet_tags, strict=True):
         # Compared as written: a tag of the data may start with a formula, too.
-        expected = _escape_formula(tags.get(number, ""))
+        expected = escape_formula(tags.get(number, ""))
         is_same = _unescape_tag(tag or "") == _unescape_tag(expected)
         if number in tags and is_same:
             continue

@@ -1,14 +1,18 @@
 // Shows one screen at a time. The address after # says which one, and with what:
 // #/rows?text=poem&page=2. So links, the back button and reloading work.
 
+import { address } from "./address.js";
 import { getJson } from "./api.js";
 import { countWords, element, fill } from "./dom.js";
-import * as overview from "./screens/overview.js";
+import * as comparison from "./screens/comparison.js";
+import * as comparisons from "./screens/comparisons.js";
+import * as row from "./screens/row.js";
+import * as rows from "./screens/rows.js";
 
 // A screen is a module with `path` (its word in the address), `title`, `keys` (pairs of key and
-// meaning, for the help) and `show({ main, params, signal, say, keys })`: it fills `main`, gives
+// meaning, for the help), `isHidden` if no link leads to it, and `show({ main, params, signal, say, keys })`: it fills `main`, gives
 // `signal` to its requests, and may set `keys.onKey(event)`.
-const SCREENS = [overview];
+const SCREENS = [rows, row, comparisons, comparison];
 
 const KEYS = [
   ["?", "show or hide this help"],
@@ -20,13 +24,6 @@ const main = document.getElementById("main");
 const help = document.getElementById("help");
 let leave = new AbortController();
 let keys = {};
-
-/** The address of a screen. */
-export function address(path, params = {}) {
-  const kept = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const query = new URLSearchParams(kept).toString();
-  return query ? `#/${path}?${query}` : `#/${path}`;
-}
 
 /** Says something to who looks and to who listens. */
 function say(text) {
@@ -110,7 +107,7 @@ async function nameRun() {
   fill(
     document.getElementById("run"),
     element("strong", {}, run.name),
-    ` ${countWords(run.n_samples, "row")}, ${selected}`,
+    ` ${countWords(run.n_rows, "row")}, ${selected}`,
   );
 }
 

@@ -1,0 +1,69 @@
+"""A row's full story for the page: its texts, what became of it at each stage, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from tacos.records import SAMPLES, add_missing_columns
+from tacos.report.explain import explain_row
+from tacos.workflows.row_search import RowSearch
+from tacos.workflows.selection import Selection
+
+MAX_CHARS = 200_000
+"""Characters of one text that are shown."""
+
+
+def tell_row(selection: Selection, search: RowSearch, row: str) -> dict[str, Any]:
+    """`row`, `verdict` and `trace` as `tacos explain --json` has them, `entry` as in the list of
+    rows, `turns` of the conversation, and `raw`, the row as it was read.
+
+    A text of more than `MAX_CHARS` characters ends there, and says so.
+
+    Raises `InputError` if the input has no such row.
+    """
+    trace = explain_row(selection.artifacts, selection.settings, row)
+    row_id = trace.pop("row")
+    verdict = trace.pop("verdict")
+    position = search.table.find_position(row_id)
+    entry = None
+    if position is not None:
+        entry = search.describe_rows([position])[0]
+    return {
+        "row": row_id,
+        "verdict": verdict,
+        "trace": trace,
+        "entry": entry,
+        **_read_texts(selection, row_id),
+    }
+
+
+def _read_texts(selection: Selection, row_id: str) -> dict[str, Any]:
+    """The turns of a conversation and the row as it was read."""
+    samples = selection.artifacts["samples"]
+    is_row = pl.col("id") == row_id
+    # Runs of earlier versions know no templates.
+    complete = add_missing_columns(samples.scan(), SAMPLES)
+    found = complete.filter(is_row).select("turns", "raw", "framed").collect()
+    if found.is_empty():
+        rejected = samples.rejects().filter(is_row)["raw"]
+        return {"turns": [], "raw": _cut(rejected[0]), "framed": None}
+    row = found.row(0, named=True)
+    turns = [
+        {"role": turn["role"], "text": _cut(turn["text"])} for turn in row["turns"]
+    ]
+    framed = row["framed"]
+    return {
+        "turns": turns,
+        "raw": _cut(row["raw"]),
+        "framed": None if framed is None else _cut(framed),
+    }
+
+
+def _cut(text: str) -> str:
+    """The text, or its beginning."""
+    if len(text) <= MAX_CHARS:
+        return text
+    n_more = len(text) - MAX_CHARS
+    return f"{text[:MAX_CHARS]}\n[... {n_more:,} more characters]"
