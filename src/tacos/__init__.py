@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tacos.workflows.quote import quote as quote
     from tacos.workflows.refine import Refinement as Refinement
     from tacos.workflows.refine import refine as refine
+    from tacos.workflows.report import write_report as write_report
     from tacos.workflows.requests import export_requests as export_requests
     from tacos.workflows.requests import import_replies as import_replies
     from tacos.workflows.requests import requests as requests
@@ -82,6 +83,7 @@ _NAMES_OF = {
     ),
     "workflows.quote": ("quote", "Quote"),
     "workflows.refine": ("refine", "Refinement"),
+    "workflows.report": ("write_report",),
     "workflows.requests": (
         "requests",
         "export_requests",

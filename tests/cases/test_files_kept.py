@@ -166,6 +166,7 @@ def list_commands_into(run: Path, place: Path) -> list[Sequence[object]]:
         ["reselect", run, "-n", "5", "-o", place / "o.jsonl"],
         ["reselect", run, "-n", "5", "-o", place / "run.json"],
         ["reselect", run, "-n", "5", "--report", place / "report.html"],
+        ["report", run, "-o", place / "o.html"],
         ["refine", run, "--model", "m", "--yes", "-o", place / "o.jsonl"],
         ["compare", run, "-o", place / "o.svg"],
         ["curve", run, "-o", place / "o.svg"],
@@ -182,7 +183,7 @@ def list_commands_into(run: Path, place: Path) -> list[Sequence[object]]:
     ]
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(17))
 def test_no_output_lies_in_a_run(run: Path, number: int) -> None:
     data = run.parent / "data.jsonl"
     data.write_text(LINES)

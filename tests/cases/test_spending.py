@@ -81,7 +81,7 @@ def test_summary_report_and_json_say_what_each_stage_cost(data: Path) -> None:
     assert "paid for in all" in printed
     assert f"{figures['tag'][0]['requests']:,} requests" in printed
     report = (data.parent / "out.jsonl.run" / "report.html").read_text()
-    assert "<h2>Paid</h2>" in report
+    assert '<h2 id="spending-title">Paid</h2>' in report
     assert f"{figures['judge'][0]['requests']:,} requests" in report
 
 

@@ -136,7 +136,7 @@ def test_the_summary_report_and_explanations_of_an_extended_run(
     code, printed = run_command("runs", "show", tmp_path / "more")
     assert (code, "240 rows of" in " ".join(printed.split())) == (0, True)
     page = done.report(tmp_path / "report.html").read_text("utf-8")
-    assert "<h2>Extended</h2>" in page
+    assert "<h3>Extended</h3>" in page
 
     shortlisted = set(done.artifacts["shortlist"].scan().collect()["id"])
     left_out = [f"data:{i}" for i in range(240) if f"data:{i}" not in shortlisted]

@@ -178,8 +178,8 @@ def test_an_embedded_judge_in_a_panel_has_no_flips_to_count(
     assert judges["embedded"]["flip_rate"]["value"] is None
     assert judges["tiny-1"]["flip_rate"]["value"] == 0
     html = done.report(tmp_path / "report.html").read_text("utf-8")
-    assert '<th class="n">tiny-1</th>' in html
-    assert "<td>embedded and tiny-1</td>" in html
+    assert '<th scope="col" class="n">tiny-1</th>' in html
+    assert '<th scope="row">embedded and tiny-1</th>' in html
     assert [each["judges"] for each in done.summary.agreement] == [
         ["embedded", "tiny-1"]
     ]

@@ -26,6 +26,7 @@ from tacos.cli import (
     ledger,
     quote,
     refine,
+    report,
     requests,
     reselect,
     runs,
@@ -57,6 +58,7 @@ Why was this row kept or dropped (data.jsonl:17 is the 18th: ids count from 0)?
 What did the run do? Where did this tag come from?
   tacos explain selected.jsonl.run data.jsonl:17
   tacos runs show selected.jsonl.run
+  tacos report selected.jsonl.run -o report.html
   tacos tags selected.jsonl.run --tag "Poetry Writing"
 
 \b
@@ -117,6 +119,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("reselect")(reselect.reselect)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
+app.command("report")(report.report)
 app.command("distill")(distill.distill)
 app.command("refine")(refine.refine)
 app.command("export")(export.export)

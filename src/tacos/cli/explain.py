@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,14 +17,6 @@ RowId = Annotated[
         "or its content hash"
     ),
 ]
-RunOrSelected = Annotated[
-    Path,
-    typer.Argument(
-        help="the run directory, e.g. selected.jsonl.run, or a file beside it that select or "
-        "reselect wrote",
-        metavar="RUN|FILE",
-    ),
-]
 LEGEND = (
     "comparisons, as this row's score : the other's. After |, the judge's reasons: A is the row "
     "shown first"
@@ -35,7 +26,7 @@ PROSE = "prose is asked"
 
 
 def explain(
-    run: RunOrSelected,
+    run: options.RunOrSelected,
     row: RowId,
     as_json: options.AsJson = False,
 ) -> None:

@@ -1,105 +1,113 @@
-"""The HTML report: one file, no network, made from the same figures as the terminal's table."""
+"""The HTML report: one file, no network, from the same figures as the terminal's table.
+
+The page is put together from sections. Nothing in it can run but one script of our own, which its
+content security policy names by its hash; all that comes from data is escaped.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-import polars as pl
-from jinja2 import Environment, StrictUndefined, Template
+import orjson
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
-from tacos.methods.samples.last_question import find_last_question
-from tacos.methods.samples.reading_notes import describe_unread
 from tacos.report import figure_texts
-from tacos.report.extension_facts import describe_extension
-from tacos.report.facts import RunSummary
-from tacos.report.judge_words import NO_FACTS
+from tacos.report.page_parts import Section
+from tacos.report.report_input import ReportInput
 from tacos.report.score_figures import describe_length_correlation
-from tacos.report.selection_request import describe_request
-from tacos.report.spending_figures import describe_spending
+from tacos.report.sections.clusters import build_clusters
+from tacos.report.sections.distributions import build_distributions
+from tacos.report.sections.funnel import build_funnel
+from tacos.report.sections.judge import build_judge
+from tacos.report.sections.overview import build_overview
+from tacos.report.sections.pool_and_selection import build_pool_and_selection
+from tacos.report.sections.scores import build_scores
+from tacos.report.sections.selected_rows import build_selected_rows
+from tacos.report.sections.spending import build_spending
+from tacos.report.sections.tags import build_tags
+from tacos.version import read_version
 from tacos.visible_text import clean_text
 
-N_SHOWN = 200
-"""Selected rows shown in full; the sidecar has all of them."""
-N_BINS = 30
-
-
-SHOWN_COLUMNS = (
-    "rank",
-    "id",
-    "score",
-    "value",
-    "correctness",
-    "cluster",
-    "rule",
-    "tags",
-    "instruction",
-    "response",
+UNSAFE = str.maketrans(
+    {
+        "<": "\\u003c",
+        ">": "\\u003e",
+        "&": "\\u0026",
+    }
 )
+"""What could end a script element, as JSON may write it."""
 
 
-def render_report(
-    summary: RunSummary,
-    scores: pl.DataFrame,
-    rows: pl.DataFrame,
-) -> str:
-    """The report as HTML; `scores` and `rows` are the selection in input order."""
-    shown = rows.sort("rank").head(N_SHOWN).select(SHOWN_COLUMNS)
-    # Transcripts begin alike; what tells rows of a list apart is what is asked last.
-    questions = [find_last_question(text) for text in shown["instruction"]]
-    shown = shown.with_columns(question=pl.Series(questions, dtype=pl.String))
-    sizes = [cluster["n_members"] for cluster in summary.clusters]
-    # The template scales bars by the largest cluster.
-    return _load_template().render(
-        summary=summary,
-        no_facts=NO_FACTS,
-        unread=describe_unread(summary.taken),
-        spending=describe_spending(summary.spending),
-        extended=describe_extension(summary.extended) if summary.extended else "",
-        figures=figure_texts.SUMMARY_FIGURES,
-        request=describe_request(summary.request) if summary.request else "",
-        most=max(sizes, default=1),
-        scores=_build_histogram(scores["score"].drop_nulls()),
-        lengths=_build_histogram(scores["length"]),
-        rows=shown.to_dicts(),
-        n_more=rows.height - shown.height,
+def render_report(source: ReportInput) -> str:
+    """The report of a run as HTML."""
+    environment = _load_environment()
+    style = _read_template("style.css")
+    script = _read_template("script.js")
+    sections = [
+        {
+            "name": section.name,
+            "title": section.title,
+            "html": _render_section(environment, section),
+        }
+        for section in list_sections(source)
+    ]
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: blob:; "
+        f"style-src '{_hash_source(style)}'; script-src '{_hash_source(script)}'"
+    )
+    return environment.get_template("page").render(
+        summary=source.summary,
+        version=read_version(),
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+        sections=sections,
     )
 
 
-def _build_histogram(values: pl.Series) -> list[dict[str, Any]]:
-    """Bins of equal width: low, high, n, and the height as a share of the fullest bin's."""
-    if values.is_empty():
-        return []
-    low = float(values.min())  # type: ignore[arg-type]
-    high = float(values.max())  # type: ignore[arg-type]
-    # All values may be equal: then the first bin has them all.
-    width = (high - low) / N_BINS or 1.0
-    distances = values.cast(pl.Float64) - low
-    positions = distances / width
-    # The largest value belongs to the last bin, not to one of its own.
-    numbers = positions.floor().cast(pl.Int64).clip(0, N_BINS - 1)
-    counts = dict(numbers.value_counts().iter_rows())
-    fullest = max(counts.values())
-    bins = []
-    for number in range(N_BINS):
-        n = counts.get(number, 0)
-        bins.append(
-            {
-                "low": low + number * width,
-                "high": low + (number + 1) * width,
-                "n": n,
-                "share": n / fullest,
-            }
-        )
-    return bins
+def is_report(path: Path) -> bool:
+    """Whether a file is a report that this or an earlier version wrote."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    return b"<title>tacos: " in start
+
+
+def list_sections(source: ReportInput) -> list[Section]:
+    """The sections of a report in the order of the page, without those that have nothing to say."""
+    sections = [
+        build_overview(source),
+        build_funnel(source),
+        build_pool_and_selection(source),
+        build_scores(source),
+        build_judge(source),
+        build_tags(source),
+        build_clusters(source),
+        build_distributions(source),
+        build_selected_rows(source),
+        build_spending(source),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def _render_section(environment: Environment, section: Section) -> Markup:
+    """A section by its template, which sees nothing but the section's values."""
+    template = environment.get_template(section.name)
+    return Markup(template.render(section.values))
 
 
 @cache
-def _load_template() -> Template:
-    """The report's template; it escapes everything that is put into it."""
+def _load_environment() -> Environment:
+    """The templates; they escape everything that is put into them."""
     environment = Environment(
         autoescape=True,
+        loader=FunctionLoader(lambda name: _read_template(f"{name}.html.jinja")),
         undefined=StrictUndefined,
         finalize=_clean_output,
         trim_blocks=True,
@@ -111,18 +119,38 @@ def _load_template() -> Template:
         "figure": _format_figure,
         "label": figure_texts.LABELS.__getitem__,
         "length_correlation": describe_length_correlation,
+        "number": "{:,}".format,
         "score": figure_texts.format_score,
+        "script_json": _format_script_json,
         "share": figure_texts.format_share,
     }
-    file = files("tacos.report").joinpath("report.html.jinja")
-    return environment.from_string(file.read_text("utf-8"))
+    return environment
 
 
 def _clean_output(value: Any) -> Any:
-    """What a browser would obey, or leave out, is shown as a sign."""
-    return clean_text(value) if isinstance(value, str) else value
+    """What a browser would obey, or leave out, is shown as a sign; HTML of our own has none."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return clean_text(value)
+
+
+def _read_template(name: str) -> str:
+    """A file of the folder of templates."""
+    return files("tacos.report").joinpath("templates", name).read_text("utf-8")
+
+
+def _hash_source(text: str) -> str:
+    """How a content security policy names a text (CSP level 3, section 2.3.1)."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def _format_figure(value: float | None, name: str) -> str:
     """A figure of a selection; a filter's value comes first."""
     return figure_texts.format_figure(name, value)
+
+
+def _format_script_json(value: Mapping[str, Any]) -> Markup:
+    """JSON for a script element of a type that does not run."""
+    text = clean_text(orjson.dumps(value).decode())
+    return Markup(text.translate(UNSAFE))

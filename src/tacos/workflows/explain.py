@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from tacos.workflows import reselected_files
-from tacos.workflows.selection import GivenRun, Selection, load
+from tacos.workflows.selection import GivenRun
 
 
 def explain(
@@ -26,25 +23,5 @@ def explain(
         RunError: `run` is no run directory.
         TypeError: `row` is not a text.
     """
-    done = _load_selection(run)
+    done = reselected_files.load_selection(run)
     return done.explain(row)
-
-
-def _load_selection(run: GivenRun) -> Selection:
-    """The selection of a run, or the one that a file of rows holds."""
-    if not isinstance(run, str | PathLike) or not Path(run).is_file():
-        return load(run)
-    file = Path(run)
-    found = reselected_files.find_selection(file)
-    if found is not None:
-        folder, selection = found
-        done = load(folder)
-        return replace(
-            done,
-            settings=reselected_files.describe_selection(done.settings, selection),
-            artifacts=reselected_files.gather_artifacts(
-                folder, done.artifacts, selection
-            ),
-        )
-    own_run = file.with_name(f"{file.name}.run")
-    return load(own_run if own_run.is_dir() else file)

@@ -142,6 +142,7 @@ def run_reselection(
             artifacts,
             made=made,
             folder=done.folder,
+            inputs=done.inputs,
         ),
         targets,
     )

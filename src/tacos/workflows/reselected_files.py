@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tacos.config import CanonicaliseSettings, Settings
 from tacos.formats.paths import is_run_folder
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows.selection import GivenRun, Selection, load
 
 EDITED = "edited"
 """The note of a selection with the edits by hand that it was made with."""
@@ -37,6 +40,28 @@ def note_file(run: Path, file: Path, selection: Artifact) -> None:
     }
     with store.lock():
         store.write_state(NOTES, notes)
+
+
+def load_selection(run: GivenRun) -> Selection:
+    """The selection of a run, or the one that a file of rows beside its run holds.
+
+    Raises `RunError` and `TypeError` as `load` does.
+    """
+    if not isinstance(run, str | PathLike) or not Path(run).is_file():
+        return load(run)
+    file = Path(run)
+    found = find_selection(file)
+    if found is not None:
+        folder, selection = found
+        done = load(folder)
+        return replace(
+            done,
+            settings=describe_selection(done.settings, selection),
+            artifacts=gather_artifacts(folder, done.artifacts, selection),
+            output=file,
+        )
+    own_run = file.with_name(f"{file.name}.run")
+    return load(own_run if own_run.is_dir() else file)
 
 
 def find_selection(file: Path) -> tuple[Path, Artifact] | None:

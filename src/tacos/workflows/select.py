@@ -254,6 +254,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             outcome.artifacts,
             made=outcome.made,
             folder=folder,
+            inputs=tuple(source.names),
         )
         report = targets.report or directory / kept_files.REPORT
         done = write_outputs(done, replace(targets, report=report))

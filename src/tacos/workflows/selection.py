@@ -25,6 +25,7 @@ from tacos.methods.selecting.strategies import Strategy
 from tacos.pipeline.steps.pool import find_newest_scores
 from tacos.records import SCORES, add_missing_columns
 from tacos.report import explain, facts, html
+from tacos.report.report_input import ReportInput
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments, kept_files
@@ -94,6 +95,8 @@ class Selection:
     """The artifacts that this call made; empty if all were up to date."""
     folder: TemporaryFolder | None = field(default=None, compare=False)
     """What keeps the tables of a run without a directory of its own."""
+    inputs: tuple[str, ...] = ()
+    """What the run read, as it was named; empty for data that Python gave it."""
     replaced: bool = False
     """Whether `output` took the place of a file with another content."""
 
@@ -229,9 +232,15 @@ class Selection:
         own = [self.run / kept_files.REPORT]
         kept_files.check_files_kept([target], [], own=own)
         page = html.render_report(
-            self.summary,
-            self.scores,
-            self.in_input_order,
+            ReportInput(
+                self.run,
+                self.artifacts,
+                self.settings,
+                self.summary,
+                self.in_input_order,
+                self.inputs,
+                self.output,
+            )
         )
         return files.write_text(page, target)
 
@@ -336,6 +345,7 @@ def load(run: GivenRun) -> Selection:
         settings,
         artifacts,
         output,
+        inputs=tuple(state.get("input", ())),
     )
 
 

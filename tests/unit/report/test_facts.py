@@ -47,8 +47,8 @@ def test_their_figures_are_those_of_their_rows(done: tacos.Selection) -> None:
 
 def test_the_report_and_another_summary_show_the_same(done: tacos.Selection) -> None:
     html = (done.run / "report.html").read_text("utf-8")
-    assert "<th>random</th>" in html
-    assert "<th>longest</th>" in html
+    assert '<th scope="row">random</th>' in html
+    assert '<th scope="row">longest</th>' in html
     assert tacos.load(done.run).summary.selection == done.summary.selection
 
 

@@ -388,7 +388,7 @@ def test_a_cap_and_its_rows_are_in_summary_and_report(place: Path) -> None:
     assert found["kept"]["all"] + found["left out"]["cap"] == 160
     html = (done.run / "report.html").read_text("utf-8")
     assert (
-        f'<td>cap</td><td>left out</td><td class="n">{found["left out"]["cap"]}</td>'
+        f'<th scope="row">cap</th><td>left out</td><td class="n">{found["left out"]["cap"]}</td>'
         in html
     )
 

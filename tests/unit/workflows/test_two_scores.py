@@ -85,7 +85,7 @@ def test_a_row_is_explained_by_both_numbers(done: tacos.Selection) -> None:
 
 def test_the_report_has_both_numbers(done: tacos.Selection) -> None:
     html = (done.run / "report.html").read_text("utf-8")
-    assert "<th>correctness</th>" in html
+    assert '<th scope="row">correctness</th>' in html
     assert "is it worth imitating, with something to learn?" in html
     best = done.table.row(0, named=True)
     assert f"(value {best['value']:.1f}, correctness" in html

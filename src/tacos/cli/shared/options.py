@@ -50,6 +50,14 @@ RunDirectory = Annotated[
     Path,
     typer.Argument(help="the run directory, e.g. selected.jsonl.run", metavar="RUN"),
 ]
+RunOrSelected = Annotated[
+    Path,
+    typer.Argument(
+        help="the run directory, e.g. selected.jsonl.run, or a file beside it that select or "
+        "reselect wrote",
+        metavar="RUN|FILE",
+    ),
+]
 LedgerFile = Annotated[
     Path, typer.Argument(help="a file of exported replies, one per line")
 ]

@@ -1,0 +1,107 @@
+"""Figures of the report: a Vega-Lite chart becomes a static SVG that follows the page's colours.
+
+An SVG needs no script and no library, and prints. Charts name the page's colours (`INK`, `POOL`,
+...) wherever they name one; a colour scale takes its `range` from them. Scales that mix colours
+(sequential ones) cannot: they vary the opacity of one colour instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import vl_convert
+from markupsafe import Markup, escape
+
+from tacos.report.page_parts import DataTable, Figure, HoverPoint
+from tacos.visible_text import clean_text
+
+INK = "currentColor"
+MUTED = "var(--muted)"
+LINE = "var(--line)"
+PAPER = "var(--paper)"
+SELECTED = "var(--selected)"
+"""What was selected, in every figure."""
+POOL = "var(--pool)"
+RANDOM = "var(--random)"
+LONGEST = "var(--longest)"
+SERIES = tuple(f"var(--series-{number})" for number in range(1, 7))
+"""Further colours, for groups without a meaning of their own."""
+
+FONT = "system-ui, sans-serif"
+CONFIG = {
+    "aria": False,
+    "background": "transparent",
+    "font": FONT,
+    "axis": {
+        "domainColor": LINE,
+        "gridColor": LINE,
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "tickColor": LINE,
+        "titleColor": MUTED,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    },
+    "header": {"labelColor": INK, "titleColor": MUTED},
+    "legend": {
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "symbolOpacity": 1,
+        "titleColor": MUTED,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    },
+    "mark": {"color": SELECTED},
+    "rule": {"color": INK},
+    "text": {"color": INK, "fontSize": 12},
+    "title": {"color": INK, "fontSize": 13, "fontWeight": "normal"},
+    "view": {"stroke": None},
+}
+"""How every chart of the page looks; a chart's own settings come first."""
+OPENING_TAG = re.compile(r"<svg [^>]*?viewBox=(\"[^\"]*\")[^>]*>")
+
+
+def build_figure(
+    name: str,
+    title: str,
+    chart: Mapping[str, Any],
+    table: DataTable,
+    *,
+    caption: str,
+    basis: str,
+    points: Sequence[HoverPoint] = (),
+) -> Figure:
+    """A figure from a Vega-Lite chart and the table that says the same.
+
+    `points` are shown when a pointer comes near; they are in units of the SVG.
+    """
+    return Figure(
+        name,
+        title,
+        caption,
+        basis,
+        draw_svg(chart, title),
+        table,
+        points,
+    )
+
+
+def draw_svg(chart: Mapping[str, Any], title: str) -> Markup:
+    """A chart as an SVG that takes the width of its place, and its title as its name."""
+    # No address is allowed: a chart has its data inside it.
+    drawn = vl_convert.vegalite_to_svg(
+        dict(chart),
+        config=CONFIG,
+        allowed_base_urls=[],
+    )
+    start = OPENING_TAG.match(drawn)
+    if start is None:
+        raise ValueError("the chart was not drawn as SVG with a viewBox")
+    width = start.group(1).strip('"').split()[2]
+    tag = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox={start.group(1)} '
+        f'width="{width}" role="img" aria-label="{escape(title)}">'
+    )
+    return Markup(tag + clean_text(drawn[start.end() :]))

@@ -1,0 +1,51 @@
+"""What the sections of a report read: a run with its selection, and the tables that several of them
+need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.report.facts import RunSummary
+from tacos.report.made_selection import MadeSelection
+from tacos.report.selection_request import MadeRequest
+from tacos.store.artifacts import Artifact
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """A finished run; tables are read when a section first asks for them, then kept."""
+
+    run: Path
+    artifacts: Mapping[str, Artifact]
+    settings: Settings
+    summary: RunSummary
+    rows: pl.DataFrame
+    """The selection in input order, with its texts: `Selection.in_input_order`."""
+    inputs: tuple[str, ...] = ()
+    """The files that the run read, as they were named; empty where that is not known."""
+    output: Path | None = None
+    """The file of selected rows, if one was written."""
+
+    @cached_property
+    def made(self) -> MadeSelection:
+        """The selection as it was made: pool, scores, turns."""
+        return MadeSelection(self.artifacts, self.settings)
+
+    @cached_property
+    def request(self) -> MadeRequest:
+        """What the selection was asked for."""
+        return self.made.request
+
+    @cached_property
+    def samples(self) -> pl.DataFrame:
+        """id, source, length and is_selected of every usable row, in input order."""
+        columns = self.artifacts["samples"].scan().select("id", "source", "length")
+        is_selected = pl.col("id").is_in(self.rows["id"].implode())
+        return columns.with_columns(is_selected=is_selected).collect()

@@ -1,0 +1,37 @@
+"""The selected rows, best first, with their texts."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tacos.methods.samples.last_question import find_last_question
+from tacos.report.page_parts import Section
+from tacos.report.report_input import ReportInput
+
+N_SHOWN = 200
+"""Selected rows shown in full; the sidecar has all of them."""
+SHOWN_COLUMNS = (
+    "rank",
+    "id",
+    "score",
+    "value",
+    "correctness",
+    "cluster",
+    "rule",
+    "tags",
+    "instruction",
+    "response",
+)
+
+
+def build_selected_rows(source: ReportInput) -> Section:
+    """The first rows by rank."""
+    shown = source.rows.sort("rank").head(N_SHOWN).select(SHOWN_COLUMNS)
+    # Transcripts begin alike; what tells rows of a list apart is what is asked last.
+    questions = [find_last_question(text) for text in shown["instruction"]]
+    shown = shown.with_columns(question=pl.Series(questions, dtype=pl.String))
+    values = {
+        "rows": shown.to_dicts(),
+        "n_more": source.rows.height - shown.height,
+    }
+    return Section("selected-rows", "Selected rows, best first", values)

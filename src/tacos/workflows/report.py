@@ -1,0 +1,41 @@
+"""`tacos report`: the page that shows what a finished run chose, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tacos.errors import OutputError
+from tacos.report.html import is_report
+from tacos.workflows import arguments, kept_files, reselected_files
+from tacos.workflows.selection import GivenRun
+
+
+def write_report(
+    run: GivenRun,
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+) -> Path:
+    """Write the report of a finished run as one self-contained HTML file, and return its path.
+
+    Args:
+        run: A run directory, a selection, or a file of selected rows beside its run: that of
+            `select`, or one of `reselect`.
+        output: The file to write; that in the run directory by default, which then shows the run's
+            own selection.
+        force: Whether a file that is no report is replaced.
+
+    Raises:
+        InputError: The run has no selection.
+        OutputError: The file cannot be written, or is no report.
+        RunError: `run` is no run directory.
+        TypeError: An argument is of a wrong type.
+    """
+    given = arguments.to_optional_path("output", output)
+    done = reselected_files.load_selection(run)
+    target = given or done.run / kept_files.REPORT
+    if not force and target.is_file() and not is_report(target):
+        raise OutputError(
+            f"{target} exists and is no report: name another file (-o), or replace it with --force"
+        )
+    return done.report(target)
