@@ -61,6 +61,9 @@ CONFIG = {
 }
 """How every chart of the page looks; a chart's own settings come first."""
 OPENING_TAG = re.compile(r"<svg [^>]*?viewBox=(\"[^\"]*\")[^>]*>")
+ROLES_OF_PARTS = re.compile(
+    r' (?:role="graphics-[a-z]+"|aria-roledescription="[a-z -]+"|aria-hidden="true")'
+)
 
 
 def build_figure(
@@ -104,4 +107,6 @@ def draw_svg(chart: Mapping[str, Any], title: str) -> Markup:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox={start.group(1)} '
         f'width="{width}" role="img" aria-label="{escape(title)}">'
     )
-    return Markup(tag + clean_text(drawn[start.end() :]))
+    # It is one image: its parts have no names of their own.
+    parts = ROLES_OF_PARTS.sub("", drawn[start.end() :])
+    return Markup(tag + clean_text(parts))
