@@ -33,6 +33,7 @@ ROOMS = {
     "training": "how the embedded models are made",
     "smollm2": "a small language model that reads samples",
     "engines": "where a stage runs",
+    "annotating": "tasks for people, their labels and agreement",
     "methods": "pure: no files, network, clock or global random state",
     "config": "settings",
     "prompts": "prompt templates",

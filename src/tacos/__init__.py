@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tacos.errors import TacosError as TacosError
     from tacos.workflows.analyse import Analysis as Analysis
     from tacos.workflows.analyse import analyse as analyse
+    from tacos.workflows.annotate import Annotation as Annotation
+    from tacos.workflows.annotate import annotate as annotate
     from tacos.workflows.calibrate import calibrate as calibrate
     from tacos.workflows.check_tags import TagCheck as TagCheck
     from tacos.workflows.check_tags import check_tags as check_tags
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 _NAMES_OF = {
     "errors": ("TacosError",),
     "workflows.analyse": ("analyse", "Analysis"),
+    "workflows.annotate": ("annotate", "Annotation"),
     "workflows.calibrate": ("calibrate",),
     "workflows.check_tags": ("check_tags", "write_tag_sheet", "TagCheck"),
     "workflows.clean": ("clean", "Cleaning"),

@@ -14,6 +14,7 @@ import typer
 import tacos
 from tacos.cli import (
     analyse,
+    annotate,
     calibrate,
     check_tags,
     clean,
@@ -125,6 +126,7 @@ app.command("refine")(refine.refine)
 app.command("export")(export.export)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
+app.command("annotate")(annotate.annotate)
 app.command("tags")(tags.tags)
 app.command("ui")(ui.ui)
 app.command("settings")(settings.settings)

@@ -10,9 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tacos.counts import count_words
 from tacos.errors import RunError
 from tacos.store.artifacts import Store
 from tacos.workflows import arguments
+from tacos.workflows.annotation_tasks import FOLDER, open_journal
 from tacos.workflows.run_state import STATE, is_run, read_run_state
 from tacos.workflows.selection import GivenRun, find_run_directory
 
@@ -55,10 +57,17 @@ def remove_run(run: GivenRun) -> None:
     """Delete a run directory. Replies of an LLM stay in the ledger.
 
     Raises:
-        RunError: The directory is not a run, or another process works on it.
+        RunError: The directory is not a run, another process works on it, or it holds labels of
+            people, which nothing brings back.
     """
     directory = find_run_directory(run)
     check_is_run(directory)
+    n_labels = len(open_journal(directory).read())
+    if n_labels:
+        raise RunError(
+            f"{directory} holds {count_words(n_labels, 'label')} of people: export them (tacos "
+            f"annotate {directory} --export DIR), then remove {directory / FOLDER} first"
+        )
     store = Store(directory)
     with store.lock():
         # Locked, so that no running command loses its files half way.

@@ -13,14 +13,16 @@ two ratings on every item, or, for kappa, only one answer given at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Answer = TypeVar("Answer", bound=Hashable)
 Statistic = Callable[[Ints], float | None]
 """A figure computed from ratings, shape (items, raters)."""
 MISSING = -1
@@ -124,22 +126,21 @@ def bootstrap_interval(
 # Agreement
 
 
-def majority_answer(answers: Sequence[bool | None]) -> bool | None:
-    """The answer of more than half of those who answered; None for a tie or without answers.
+def majority_answer(answers: Sequence[Answer | None]) -> Answer | None:
+    """The answer of more than half of those who answered; None if there is none, or no answer.
 
     >>> majority_answer([True, True, False])
     True
     >>> majority_answer([True, False]) is None
     True
-    >>> majority_answer([None, False])
-    False
+    >>> majority_answer(["a", "b", None, "a", "tie"]) is None
+    True
     """
     valid = [answer for answer in answers if answer is not None]
-    n_yes = sum(valid)
-    n_no = len(valid) - n_yes
-    if n_yes == n_no:
+    if not valid:
         return None
-    return n_yes > n_no
+    [(answer, n_votes)] = Counter(valid).most_common(1)
+    return answer if 2 * n_votes > len(valid) else None
 
 
 def pairwise_agreement(
