@@ -1,4 +1,4 @@
-"""Text of people's data for screens: what a terminal or a page would obey is shown as a sign."""
+"""Text of people's data where it could be obeyed: a terminal, a page, JSON, a spreadsheet."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ SEPARATORS = (0x2028, 0x2029)
 CHANGES_OF_DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 # Halves of a character: no output can carry them
 SURROGATES = tuple(range(0xD800, 0xE000))
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""A spreadsheet takes a cell that starts so for a formula."""
+FORMULA_ESCAPE = "'"
 SIGN = "\N{REPLACEMENT CHARACTER}"
 
 _IN_A_LINE = dict.fromkeys(
@@ -50,3 +53,16 @@ def escape_json(text: str) -> str:
     '"\\\\u009b31m"'
     """
     return text.translate(_IN_JSON)
+
+
+def escape_formula(text: str) -> str:
+    """A cell of a table for people, such that a spreadsheet shows it and does not execute it.
+
+    Tables of data, which programs read again, keep their cells as they are.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+
+    >>> escape_formula("=1+1"), escape_formula("1+1")
+    ("'=1+1", '1+1')
+    """
+    return FORMULA_ESCAPE + text if text.startswith(FORMULAS) else text

@@ -17,6 +17,7 @@ from tacos.config import Settings
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.report import figure_texts
 from tacos.store import files
+from tacos.visible_text import escape_formula
 from tacos.workflows import analyse as workflow
 from tacos.workflows import kept_files
 from tacos.workflows.analyse import Analysis
@@ -142,7 +143,7 @@ def _write_analysis(analysis: Analysis, folder: Path) -> list[Path]:
 
     contents: dict[str, str] = {}
     for name, table in analysis.tables.items():
-        contents[f"{name}.csv"] = _flatten_parents(table).write_csv()
+        contents[f"{name}.csv"] = _encode_table(table)
     plain = analysis.as_dict()
     encoded = orjson.dumps(plain, option=orjson.OPT_INDENT_2)
     contents["analysis.json"] = encoded.decode()
@@ -158,12 +159,15 @@ def _write_analysis(analysis: Analysis, folder: Path) -> list[Path]:
     return paths
 
 
-def _flatten_parents(table: pl.DataFrame) -> pl.DataFrame:
-    """A table with the names of a tag's parents in one text, as CSV has no lists."""
-    if "parents" not in table.columns:
-        return table
-    names = pl.col("parents").list.eval(pl.element().struct.field("tag"))
-    return table.with_columns(parents=names.list.join("; "))
+def _encode_table(table: pl.DataFrame) -> str:
+    """A table as CSV for people: no cell is a formula, and the names of a tag's parents are one
+    text, as CSV has no lists.
+    """
+    if "parents" in table.columns:
+        names = pl.col("parents").list.eval(pl.element().struct.field("tag"))
+        table = table.with_columns(parents=names.list.join("; "))
+    texts = pl.col(pl.String).map_elements(escape_formula, return_dtype=pl.String)
+    return table.with_columns(texts).write_csv()
 
 
 def _print_analysis(analysis: Analysis) -> None:

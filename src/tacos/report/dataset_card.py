@@ -20,6 +20,7 @@ from tacos.report import figure_texts
 from tacos.report.facts import RunSummary
 from tacos.report.judge_words import NO_FACTS
 from tacos.report.selection_request import describe_request
+from tacos.visible_text import clean_line
 
 NOT_GIVEN = "not given"
 SIZES = (
@@ -33,6 +34,10 @@ SIZES = (
 LARGEST = "100M<n<1B"
 PRIVATE_SECTIONS = frozenset({"llm", "embed", "refine", "check"})
 """Sections of the settings that select nothing, or hold addresses."""
+MARKUP = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", "[": "\\[", "]": "\\]", "|": "\\|", "\\": "\\\\"}
+)
+"""What begins a link, HTML or a cell in Markdown, and what stands for it."""
 LICENCE_NAME = re.compile(r"[a-z0-9][a-z0-9.\-]*")
 """A licence as the hub names it."""
 MEANINGS = {
@@ -82,7 +87,7 @@ def build_card(facts: CardFacts) -> str:
     """The card as Markdown, with YAML in front."""
     sections = [
         _build_front_matter(facts),
-        f"# {facts.name}",
+        f"# {_escape_text(facts.name)}",
         _describe_rows(facts),
         _describe_selection(facts),
         _describe_figures(facts.summary),
@@ -258,29 +263,56 @@ def _describe_warnings(summary: RunSummary | None) -> str:
         warnings.append(NO_FACTS)
     if not warnings:
         return ""
-    lines = "\n".join(f"- {_join_lines(warning)}" for warning in warnings)
+    lines = "\n".join(f"- {_escape_text(warning)}" for warning in warnings)
     return f"## What to know\n\n{lines}"
 
 
 def _describe_columns(columns: Sequence[str]) -> str:
     """The columns of the rows."""
-    lines = [(f"`{name}`", MEANINGS.get(name, "")) for name in columns]
-    return "## Columns\n\n" + _build_table(("column", "meaning"), lines)
+    lines = [(_format_code(name), MEANINGS.get(name, "")) for name in columns]
+    return "## Columns\n\n" + _lay_out_table(("column", "meaning"), lines)
+
+
+def _format_code(name: str) -> str:
+    """A name as code in a cell, whatever it holds.
+
+    >>> _format_code("messages"), _format_code("a`b")
+    ('`messages`', '`` a`b ``')
+    """
+    longest = max(map(len, re.findall("`+", name)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if longest else ""
+    # In code Markdown knows no escape but that of a table's bar.
+    code = _join_lines(name).replace("|", "\\|")
+    return f"{fence}{space}{code}{space}{fence}"
 
 
 def _build_table(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
 ) -> str:
-    """A table in Markdown."""
+    """A table of texts in Markdown."""
+    escaped = [[_escape_text(cell) for cell in row] for row in rows]
+    return _lay_out_table(head, escaped)
+
+
+def _lay_out_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+) -> str:
+    """A table whose cells are Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_escape_cell, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _escape_cell(text: str) -> str:
-    """A text that stays in its cell."""
-    return _join_lines(text).replace("|", "\\|")
+def _escape_text(text: str) -> str:
+    """A text that may name people's data, in one line without links, images or HTML.
+
+    >>> print(_escape_text("<b> [x](javascript:0)"))
+    &lt;b> \\[x\\](javascript:0)
+    """
+    return _join_lines(text).translate(MARKUP)
 
 
 def _join_lines(text: str) -> str:
-    return " ".join(text.split())
+    return clean_line(" ".join(text.split()))

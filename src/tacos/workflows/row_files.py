@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from tacos.methods.tags.annotation_sheets import escape_formula
+from tacos.visible_text import escape_formula
 
 COLUMNS = (
     "id",

@@ -23,6 +23,7 @@ from tacos.methods.tags import annotation_sheets
 from tacos.methods.tags.annotation_sheets import SHEET
 from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
 from tacos.records import LABELS
+from tacos.visible_text import escape_formula
 
 LEFT = "a"
 RIGHT = "b"
@@ -142,7 +143,7 @@ def build_filled_sheet(
         max_chars=max(map(len, texts.values())),
     )
     given = [answers.get(case, ("", "")) for case in sheet["case"]]
-    comments = [annotation_sheets.escape_formula(comment) for _, comment in given]
+    comments = [escape_formula(comment) for _, comment in given]
     filled = sheet.with_columns(
         answer=pl.Series([answer for answer, _ in given], dtype=pl.String),
         comment=pl.Series(comments, dtype=pl.String),

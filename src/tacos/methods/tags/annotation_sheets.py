@@ -16,6 +16,7 @@ from tacos.errors import InputError
 from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags.tag_checks import CONSISTENCY, JUDGEMENTS, PRECISION
 from tacos.records import REJECTS
+from tacos.visible_text import FORMULA_ESCAPE, escape_formula
 
 QUESTIONS = {
     PRECISION: "Is this tag right for this instruction?",
@@ -35,9 +36,6 @@ NO = (
     "0",
     "wrong",
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that starts so for a formula."""
-ESCAPE = "'"
 N_SHOWN = 40
 """Characters of an unclear answer that its reason quotes."""
 SHEET = {
@@ -90,13 +88,6 @@ def _render_instructions(instructions: Sequence[str]) -> str:
         for number, instruction in enumerate(instructions, start=1)
     ]
     return "\n\n".join(numbered)
-
-
-def escape_formula(text: str) -> str:
-    """`text` such that a spreadsheet does not execute it."""
-    if text.startswith(FORMULA):
-        return ESCAPE + text
-    return text
 
 
 # Reading
@@ -222,4 +213,4 @@ def _check_sheet(
 
 def _unescape_tag(tag: str) -> str:
     """A tag as compared: programs may strip white space and the escape of formulas."""
-    return tag.strip().removeprefix(ESCAPE)
+    return tag.strip().removeprefix(FORMULA_ESCAPE)
