@@ -12,7 +12,7 @@ from scripts import docs_reference
 from tests.small_world import MODELS, long_response, make_rows, run_command
 
 import tacos
-from tacos.cli.shared import console
+from tacos.cli.shared import progress
 from tacos.errors import RunError
 
 ROOT = Path(__file__).parents[2]
@@ -124,7 +124,7 @@ def test_a_template_that_stays_is_said(tmp_path: Path) -> None:
 
 def test_a_short_stage_has_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Seven lines "samples: ..." never got an end."""
-    with console.show_progress(show=True) as lines:
+    with progress.show_progress(show=True) as lines:
         lines.start("samples", None)
         lines.finish("samples", 1, skipped=False)
     assert capsys.readouterr().err == "samples: 1 row\n"

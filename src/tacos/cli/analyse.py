@@ -10,7 +10,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from tacos.cli.shared import consent, console, option_settings, options
+from tacos.cli.shared import consent, console, option_settings, options, progress
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.tags import print_normalisation
 from tacos.config import Settings
@@ -104,7 +104,7 @@ def analyse(  # noqa: PLR0913 - the options of the command
         # A folder that cannot be made is an error before the work, not after it.
         if output is not None:
             files.make_folder(output)
-        with console.show_progress(show=not as_json) as bars:
+        with progress.show_progress(show=not as_json) as bars:
             return workflow.analyse(
                 data,
                 settings,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tacos.cli.shared import consent, console, option_settings, options
+from tacos.cli.shared import consent, console, option_settings, options, progress
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
 from tacos.methods.judging.calibration import FEW, Calibration
@@ -59,7 +59,7 @@ def calibrate(  # noqa: PLR0913 - the options of the command
     )
 
     def calibrate_judges(settings: Settings) -> list[Calibration]:
-        with console.show_progress(show=not as_json) as bars:
+        with progress.show_progress(show=not as_json) as bars:
             return workflow.calibrate(pairs, settings, ledger=ledger, progress=bars)
 
     calibrations = consent.run_with_consent(

@@ -9,7 +9,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from tacos.cli.shared import consent, console, option_settings, options
+from tacos.cli.shared import consent, console, option_settings, options, progress
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
 from tacos.errors import ConfigError
@@ -84,7 +84,7 @@ def check_tags(  # noqa: PLR0913 - the options of the command
         models["check"] = (resolve_checker_model(chosen),)
 
     def check(settings: Settings) -> TagCheck:
-        with console.show_progress(show=not as_json) as bars:
+        with progress.show_progress(show=not as_json) as bars:
             return workflow.check_tags(
                 run, settings, answers or (), ask=ask, ledger=ledger, progress=bars
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tacos.cli.shared import consent, console, option_settings, options
+from tacos.cli.shared import consent, console, option_settings, options, progress
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.shared.outcome import UP_TO_DATE
 from tacos.config import Settings
@@ -61,7 +61,7 @@ def refine(  # noqa: PLR0913 - the options of the command
         )
 
     def refine_rows(settings: Settings) -> Refinement:
-        with console.show_progress(show=not as_json) as bars:
+        with progress.show_progress(show=not as_json) as bars:
             return workflow.refine(run, settings, output, ledger=ledger, progress=bars)
 
     refinement = consent.run_with_consent(

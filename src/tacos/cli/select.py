@@ -9,7 +9,14 @@ from typing import Any
 
 import typer
 
-from tacos.cli.shared import consent, console, option_settings, options, outcome
+from tacos.cli.shared import (
+    consent,
+    console,
+    option_settings,
+    options,
+    outcome,
+    progress,
+)
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
@@ -156,7 +163,7 @@ def select(  # noqa: PLR0913 - the options of the command
         return
 
     def select_rows(settings: Settings, *, offline: bool = False) -> Selection:
-        with console.show_progress(show=not as_json) as bars:
+        with progress.show_progress(show=not as_json) as bars:
             return workflow.run_selection(
                 inputs,
                 settings,

@@ -131,6 +131,11 @@ class Client:
         return self._sender.tally
 
     @property
+    def tallies(self) -> tuple[ClientTally, ...]:
+        """Those of all clients that answer: its own."""
+        return (self.tally,)
+
+    @property
     def form(self) -> RequestForm:
         """The form of request that the server accepts."""
         return self._sender.policy.forms.form

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tacos.errors import TacosError
 from tacos.records import (
@@ -59,6 +59,14 @@ class JudgePanel:
     def pointwise_members(self) -> list[str]:
         """The names of the members that do not see the order of a pair."""
         return [name for name, model in self.members.items() if model.pointwise]
+
+    @property
+    def tallies(self) -> tuple[Any, ...]:
+        """Those of the clients among the members: what they have done so far."""
+        tallies: list[Any] = []
+        for member in self.members.values():
+            tallies += getattr(member, "tallies", ())
+        return tuple(tallies)
 
     def watch(self, watch: AnswerWatch) -> bool:
         """Report every question that costs money to `watch`; see `WatchableModel`.

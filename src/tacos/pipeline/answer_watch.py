@@ -67,6 +67,12 @@ class StageWatch:
                 self._n_failures[judge] += 1
             return self._judge()
 
+    @property
+    def n_answers(self) -> int:
+        """The questions that were answered one by one so far."""
+        with self._lock:
+            return self._n_answers.total()
+
     def count(self, n: int, n_failed: int) -> bool:
         """Note answers that were not reported one by one, of a model that cannot be watched.
         Returns whether the stage is to stop.

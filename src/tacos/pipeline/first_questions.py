@@ -44,6 +44,14 @@ class FirstQuestions:
     requests: Mapping[RowPlace, Request] = field(default_factory=dict)
     rows: Mapping[int, Row] = field(default_factory=dict)
     """The rows of these requests, by their place in line."""
+    n_drawn: int = 0
+
+    @property
+    def n_expected(self) -> int:
+        """About how many questions are asked: of those drawn, some have an answer already."""
+        if not self.n_drawn:
+            return 0
+        return round(self.n_all * len(self.requests) / self.n_drawn)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def draw_first_questions(
         )
         requests[place] = replace(request, place=number)
         rows[number] = row
-    return FirstQuestions(n_all, requests, rows)
+    return FirstQuestions(n_all, requests, rows, drawn.height)
 
 
 def draw_rows(

@@ -20,6 +20,7 @@ from tacos.engines.base import Engine
 from tacos.pipeline.failure_gate import check_failure_rate, read_failure_limit
 from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.plan import Step, cut_plan, plan_steps, resolve_inputs
+from tacos.pipeline.request_meter import RequestMeter
 from tacos.pipeline.stage_execution import StageInputs, execute_stage
 from tacos.pipeline.stage_key import (
     collect_digests,
@@ -61,6 +62,10 @@ class Progress(Protocol):
     def announce(self, text: str) -> None: ...
     def start(self, name: str, total: int | None) -> None: ...
     def advance(self, name: str, n_rows: int) -> None: ...
+    def follow(self, name: str, meter: RequestMeter) -> None:
+        """The meter says how far the questions to a language model have come, whenever asked."""
+        ...
+
     def finish(
         self,
         name: str,
@@ -218,6 +223,7 @@ class _StepRunner:
             engine=self.engine,
             draft=draft,
             advance=lambda n_rows: self.progress.advance(step.artifact, n_rows),
+            follow=lambda meter: self.progress.follow(step.artifact, meter),
         )
         notes = execute_stage(step.stage, inputs)
 

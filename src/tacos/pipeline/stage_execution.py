@@ -23,6 +23,7 @@ from tacos.pipeline.first_questions import (
     draw_first_questions,
 )
 from tacos.pipeline.reply_origins import count_origins, count_vector_origins
+from tacos.pipeline.request_meter import RequestMeter, list_tallies
 from tacos.pipeline.spending import (
     SpendingCounter,
     count_vector_spending,
@@ -67,6 +68,8 @@ class StageInputs:
     draft: Draft
     advance: Callable[[int], None]
     """Told how many rows are done."""
+    follow: Callable[[RequestMeter], None] = lambda meter: None
+    """Given what says how far the questions of a language model have come."""
 
 
 def execute_stage(stage: Stage, inputs: StageInputs) -> dict[str, Any]:
@@ -180,7 +183,10 @@ def _ask_first_questions(
     model: Model = inputs.tool
     settings = inputs.settings
     # What computes costs nothing, and is not stopped.
+    tallies = list_tallies(model)
     if model.where == "process" or not settings.llm.stop_early:
+        if tallies:
+            inputs.follow(RequestMeter(tallies))
         return StageWatch(stage, settings), False, FirstReplies()
     questions = stage.questions(inputs.tables, settings)
     if not isinstance(model, WatchableModel):
@@ -195,6 +201,8 @@ def _ask_first_questions(
     watch = StageWatch(stage, settings, first.n_all, first.rows)
     if not model.watch(watch):
         return watch, False, FirstReplies()
+    if tallies:
+        inputs.follow(RequestMeter(tallies, watch, first.n_expected))
     requests = list(first.requests.values())
     if not requests:
         return watch, True, FirstReplies()

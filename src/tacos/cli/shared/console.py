@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
-from tacos.counts import count_words
 from tacos.visible_text import clean_line, clean_text, escape_json
 
 
@@ -42,122 +29,10 @@ out = CleanConsole(highlight=False, markup=False, emoji=False)
 errors = CleanConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-SECONDS_BETWEEN_LINES = 30.0
-SHORTEST_TOLD = 1.0
-"""Seconds from which on a log says how long a stage took."""
 HANGING_WIDTH = 8
 """Characters of a label before a sentence."""
 HEAD_WIDTH = 9
 """Characters on a line of the head of a column of numbers."""
-
-
-class ProgressBars:
-    """Progress of the loop as bars; see `tacos.pipeline.run_loop.Progress`."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def announce(self, text: str) -> None:
-        # By the console of the bars, which moves them down and out of its way.
-        self._progress.console.print(text, soft_wrap=True)
-
-    def start(self, name: str, total: int | None) -> None:
-        self._tasks[name] = self._progress.add_task(name, total=total)
-
-    def advance(self, name: str, n_rows: int) -> None:
-        self._progress.advance(self._tasks[name], n_rows)
-
-    def finish(self, name: str, n_rows: int, *, skipped: bool) -> None:
-        # A stage that was up to date finishes without having started.
-        task = self._tasks.pop(name, None)
-        if task is not None:
-            self._progress.update(task, total=n_rows, completed=n_rows)
-
-
-class ProgressLines:
-    """Progress of the loop as plain lines, for a log: one when a stage ends and, where it takes
-    `SHORTEST_TOLD` or longer, one before it, with more every `SECONDS_BETWEEN_LINES`.
-    """
-
-    def __init__(self) -> None:
-        self._begin = threading.Timer(0.0, print)
-        self._name = ""
-        self._total: int | None = None
-        self._n_done = 0
-        self._started = 0.0
-        self._last_line = 0.0
-
-    def announce(self, text: str) -> None:
-        self._print(text)
-
-    def start(self, name: str, total: int | None) -> None:
-        self._name = name
-        self._total = total
-        self._n_done = 0
-        self._started = time.monotonic()
-        rows = "" if total is None else f" {count_words(total, 'row')}"
-        self.close()
-        self._begin = threading.Timer(
-            SHORTEST_TOLD, self._print, (f"{name}:{rows} ...",)
-        )
-        self._begin.daemon = True
-        self._begin.start()
-
-    def advance(self, name: str, n_rows: int) -> None:
-        self._n_done += n_rows
-        now = time.monotonic()
-        if now - max(self._last_line, self._started) < SECONDS_BETWEEN_LINES:
-            return
-        rows = count_words(self._n_done, "row")
-        if self._total is not None:
-            rows = f"{self._n_done:,} of {count_words(self._total, 'row')}"
-        seconds = now - self._started
-        self._print(f"{name}: {rows}, {seconds:,.0f} s ...")
-
-    def finish(self, name: str, n_rows: int, *, skipped: bool) -> None:
-        self.close()
-        seconds = time.monotonic() - self._started
-        # A stage that was up to date did not start.
-        if skipped or name != self._name:
-            return
-        took = f" in {seconds:,.0f} s" if seconds >= SHORTEST_TOLD else ""
-        self._print(f"{name}: {count_words(n_rows, 'row')}{took}")
-
-    def close(self) -> None:
-        """Say no more that a stage has begun."""
-        self._begin.cancel()
-
-    def _print(self, text: str) -> None:
-        self._last_line = time.monotonic()
-        errors.print(clean_line(text), soft_wrap=True)
-
-
-@contextmanager
-def show_progress(*, show: bool) -> Iterator[ProgressBars | ProgressLines]:
-    """Progress while the context lasts: bars in a terminal, plain lines where standard error is
-    none; without `show` only what is announced.
-    """
-    # In a log file every redrawn bar would be a line.
-    if show and not errors.is_terminal:
-        lines = ProgressLines()
-        try:
-            yield lines
-        finally:
-            lines.close()
-        return
-    columns = (
-        TextColumn("{task.description:<16}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=errors, disable=not show, transient=True
-    ) as progress:
-        yield ProgressBars(progress)
 
 
 def print_line(text: str) -> None:

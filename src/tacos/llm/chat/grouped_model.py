@@ -26,6 +26,7 @@ from tacos.llm.client import POLL, Client
 from tacos.llm.ledger.lookup import interpret_entry, note_origin
 from tacos.llm.ledger.reply_rules import ReplyRules
 from tacos.llm.ledger.schema import LedgerEntry
+from tacos.llm.sending.decisions import ClientTally
 from tacos.records import AnswerWatch, Reply, Request
 
 FIRST_GROUPS = 4
@@ -74,6 +75,11 @@ class GroupedModel:
         return (
             f"{self.client.fingerprint} per_request={self.per_request} {self.wording}"
         )
+
+    @property
+    def tallies(self) -> tuple[ClientTally, ...]:
+        """Those of all clients that answer: its client's."""
+        return self.client.tallies
 
     def watch(self, watch: AnswerWatch) -> bool:
         """See `WatchableModel`."""

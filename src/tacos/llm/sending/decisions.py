@@ -57,3 +57,5 @@ class ClientTally:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     usd: float = 0.0
+    is_priced: bool = True
+    """Whether a price is known; without one `usd` stays 0."""

@@ -99,6 +99,7 @@ class Sender:
         self.policy = ResponsePolicy(
             endpoint, settings, self.pace, price, form, receiver.learned
         )
+        self.policy.tally.is_priced = price is not None
         # requests without a result, in the order in which they came (a set would have none)
         self._unanswered: dict[InFlightRequest, None] = {}
         self._queue: deque[InFlightRequest] = deque()
