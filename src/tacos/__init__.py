@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from tacos.workflows.requests import requests as requests
     from tacos.workflows.requests import run_batch as run_batch
     from tacos.workflows.reselect import reselect as reselect
+    from tacos.workflows.run_difference import RunDifference as RunDifference
+    from tacos.workflows.run_difference import compare_runs as compare_runs
     from tacos.workflows.runs import remove_run as remove_run
     from tacos.workflows.runs import runs as runs
     from tacos.workflows.select import select as select
@@ -94,6 +96,7 @@ _NAMES_OF = {
         "run_batch",
     ),
     "workflows.reselect": ("reselect",),
+    "workflows.run_difference": ("compare_runs", "RunDifference"),
     "workflows.runs": ("runs", "remove_run"),
     "workflows.select": ("select",),
     "workflows.selection": ("load", "Selection"),

@@ -181,7 +181,7 @@ def summarise_run(
         "rejects": _list_rejects(artifacts),
         "templates": count_templates(samples.get("notes") or {}),
         "taken": group_notes(samples.get("notes", {})),
-        "models": _list_stage_models(artifacts),
+        "models": list_stage_models(artifacts),
         "seconds": _sum_stage_seconds(artifacts),
         "replies": _list_reply_origins(artifacts),
         "spending": list_spending(artifacts),
@@ -230,7 +230,7 @@ def _list_rejects(artifacts: Artifacts) -> dict[str, dict[str, int]]:
     return rejects
 
 
-def _list_stage_models(artifacts: Artifacts) -> dict[str, str]:
+def list_stage_models(artifacts: Artifacts) -> dict[str, str]:
     """Stage -> model.
 
     The stages of a cascade are left out: their tool is the shipped tagger, which they only start

@@ -39,6 +39,19 @@ def describe_spending(spending: Mapping[str, list[dict[str, Any]]]) -> dict[str,
     return texts
 
 
+def sum_dollars(spending: Mapping[str, list[dict[str, Any]]]) -> float | None:
+    """The dollars of all stages (`list_spending`), 0 where nothing was paid for; None where a price
+    is not known.
+    """
+    total = 0.0
+    for lines in spending.values():
+        for line in lines:
+            if line["usd"] is None:
+                return None
+            total += line["usd"]
+    return total
+
+
 def _add_line(total: dict[str, Any], line: Mapping[str, Any]) -> None:
     """Add the figures of another round."""
     for name in COUNTS:

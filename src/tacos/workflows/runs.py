@@ -7,16 +7,25 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tacos.counts import count_words
-from tacos.errors import RunError
+from tacos.errors import RunError, TacosError
+from tacos.report.facts import list_stage_models
+from tacos.report.selection_request import read_request
+from tacos.report.spending_figures import list_spending, sum_dollars
 from tacos.store.artifacts import Store
 from tacos.workflows import arguments
 from tacos.workflows.annotation_tasks import FOLDER, open_journal
 from tacos.workflows.run_state import STATE, is_run, read_run_state
-from tacos.workflows.selection import GivenRun, find_run_directory
+from tacos.workflows.selection import (
+    GivenRun,
+    Selection,
+    find_run_directory,
+    load,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +42,20 @@ class RunOverview:
     """The size that was asked for."""
     n_bytes: int
     """The size of the directory on disk."""
+    time: str = ""
+    """When it last wrote its state, in UTC as ISO 8601; "" where that is not noted."""
+    input: tuple[str, ...] = ()
+    """The files that it read."""
+    strategy: str = ""
+    """`tacos`, or the name of a selector of the user's own; "" before anything was selected."""
+    judge: str = ""
+    """The model that gave the scores; "" before anything was judged."""
+    usd: float | None = 0.0
+    """What its answers cost; None where a price is not known."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "run": str(self.run)}
 
 
 def runs(
@@ -106,5 +129,34 @@ def _measure_folder(directory: Path) -> int:
 def _describe_run(directory: Path) -> RunOverview:
     """Read the overview of one run."""
     state = read_run_state(directory)
-    n_bytes = _measure_folder(directory)
-    return RunOverview(directory, state["status"], state["preset"], state["n"], n_bytes)
+    done = _load_if_possible(directory)
+    overview = RunOverview(
+        run=directory,
+        status=state["status"],
+        preset=state["preset"],
+        n=state["n"],
+        n_bytes=_measure_folder(directory),
+        time=state.get("time", ""),
+        input=tuple(state.get("input", ())),
+    )
+    if done is None:
+        return overview
+    models = list_stage_models(done.artifacts)
+    strategy = ""
+    if "selection" in done.artifacts:
+        request = read_request(done.artifacts, done.settings)
+        strategy = request.selector or request.strategy
+    return replace(
+        overview,
+        strategy=strategy,
+        judge=models.get("judge") or models.get("reread") or models.get("grade", ""),
+        usd=sum_dollars(list_spending(done.artifacts)),
+    )
+
+
+def _load_if_possible(directory: Path) -> Selection | None:
+    """The run, None where it has not finished a stage or is of a later version."""
+    try:
+        return load(directory)
+    except TacosError:
+        return None
