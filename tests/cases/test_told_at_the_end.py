@@ -95,7 +95,7 @@ def test_the_embedded_judge_s_numbers_say_what_they_are(tmp_path: Path) -> None:
     assert table.count("checks no facts") == 1
     page = (tmp_path / "out.jsonl.run" / "report.html").read_text("utf-8")
     assert page.count("the embedded judge checks no facts") == 1
-    assert "points of 100 better than as many random rows; if scores told all" in table
+    assert "than as many random ones, going by the judge's reliability" in table
     assert "had not seen: 4% to 24% by data set" in table
     assert "the value follows the length of the response (rank correlation 0.8" in table
     assert "judge.scores=one changed nothing" in table

@@ -69,6 +69,7 @@ def call(name: str, folder: Path, /, **given: Any) -> Any:
         "output": folder / "output.csv",
         "trainer": "trl",
         "row": "data:1",
+        "other": folder / "other.run",
         "ledger": folder / "ledger.sqlite",
     }
     arguments = {**defaults, **given}
