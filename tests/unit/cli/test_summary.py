@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from tests.small_world import MODELS, long_response, make_rows
 
 import tacos
@@ -40,7 +39,7 @@ def print_at(
 ) -> list[str]:
     """The lines of a summary in a terminal of that width."""
     written = io.StringIO()
-    terminal = Console(
+    terminal = console.CleanConsole(
         file=written, width=width, highlight=False, markup=False, emoji=False
     )
     monkeypatch.setattr(console, "out", terminal)
@@ -159,6 +158,6 @@ def test_a_selection_made_again_says_its_own_size(
     done: tacos.Selection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = io.StringIO()
-    monkeypatch.setattr(console, "out", Console(file=written, width=80))
+    monkeypatch.setattr(console, "out", console.CleanConsole(file=written, width=80))
     outcome.print_run(tacos.reselect(done, n=7))
     assert written.getvalue().startswith("asked    7 of 160 rows")

@@ -68,7 +68,7 @@ def _build_settings_table(difference: RunDifference) -> Table:
         n_left=3,
     )
     for row in rows:
-        table.add_row(*(cell.translate(console.UNSEEN) for cell in row))
+        table.add_row(*row)
     return table
 
 
@@ -88,7 +88,7 @@ def _build_sources_table(difference: RunDifference) -> Table:
     table = console.build_figure_table("selected from", columns=["file", *HEADS])
     for source, shares in difference.sources.items():
         cells = [figure_texts.format_share(share) for share in shares]
-        table.add_row(source.translate(console.UNSEEN), *cells)
+        table.add_row(source, *cells)
     return table
 
 
