@@ -23,6 +23,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     match_length: options.MatchLength = False,
     limit: options.Limit = None,
     min_correctness: options.MinCorrectness = None,
+    tag_price: options.TagPrice = None,
     edits: options.Edits = None,
     by: options.By = "score",
     columns: options.Columns = False,
@@ -62,6 +63,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
         of_run.seed_or(seed),
         workflow.parse_limits(**limits),
         arguments.check_choice("value of by (--by)", by, options.SCORES),
+        tag_price,
     )
     targets = OutputTargets(output, report=report, columns=columns)
     by_hand = {} if edits is None else row_edits.read_edits(edits)

@@ -34,6 +34,8 @@ class MadeRequest:
     """The name of the user's own selector, if it chose."""
     reliability: float | None = None
     """The weight of the scores; None where the selection does not say."""
+    tag_price: float | None = None
+    """What a new tag was to be worth, if not what the settings of the run say."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; limits as users write them."""
@@ -49,6 +51,7 @@ class MadeRequest:
             "match_length": limits.match_length,
             "limit": limits.cosine,
             "min_correctness": limits.min_correctness,
+            "tag_price": self.tag_price,
         }
 
 
@@ -82,6 +85,8 @@ def read_request(
         quota=settings.select.quota if strategy == "tacos" else "none",
         limits=_read_limits(asked["limits"]),
         reliability=reliability,
+        # Selections of versions before 0.3 had no price of their own.
+        tag_price=asked.get("tag_price"),
     )
 
 
@@ -133,6 +138,8 @@ def describe_request(request: Mapping[str, Any]) -> str:
         parts.append("lengths as in the pool")
     if request["limit"] < 1:
         parts.append(f"no near-duplicates above a cosine of {request['limit']:g}")
+    if request["tag_price"] is not None:
+        parts.append(f"a new tag is worth {request['tag_price']:g} points")
     if request["min_correctness"]:
         parts.append(f"correctness at least {request['min_correctness']:g}")
     return "; ".join(parts)

@@ -16,11 +16,11 @@ from starlette.types import ASGIApp
 from tacos.errors import TacosError
 from tacos.web import answers
 from tacos.web.guard import Door, Guard
-from tacos.web.screens import comparisons, rows, run
+from tacos.web.screens import comparisons, rows, run, what_if
 from tacos.workflows.ui import RunView
 
 STATIC = Path(__file__).parent / "static"
-SCREENS = (run, rows, comparisons)
+SCREENS = (run, rows, comparisons, what_if)
 """Modules with a function `build_routes`. A screen is one of them and, of the same name, a module
 in `static/screens/`; `static/app.js` lists these.
 """

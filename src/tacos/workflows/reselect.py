@@ -61,6 +61,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     by: By = "score",
     output: str | Path | None = None,
     edits: str | Path | None = None,
+    tag_price: float | None = None,
 ) -> Selection:
     """Select again from the annotated pool of a finished run, without calling any model.
 
@@ -82,6 +83,8 @@ def reselect(  # noqa: PLR0913 - the options of the command
         output: The file to write the rows to.
         edits: A file of rows that a person keeps, drops or gives tags; see
             `tacos.formats.row_edits`. Clusters stay as they are.
+        tag_price: What a tag that no selected row has is worth to the strategy tacos, in points of
+            score; 0: only scores count. That of the run (`select.tag_price`) by default.
 
     The run's must-keep and exclude lists hold, apart from the rows of `edits`, and so does
     `select.fill`; its quotas and limits do not. The run's own selection stays as it is.
@@ -106,6 +109,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
         done.seed_or(seed),
         limits,
         by,
+        tag_price,
     )
     targets = OutputTargets(arguments.to_optional_path("output", output))
     edits_file = arguments.to_optional_path("edits", edits)
@@ -239,6 +243,9 @@ def _build_key(pool: Pool, request: SelectionRequest) -> str:
     digests = {name: pool.tables[name].digest for name in inputs if name in pool.tables}
     # "500", 500 and 500.0 are the same size.
     canonical_request = asdict(request) | {"n": asdict(amounts.parse_size(request.n))}
+    # Without a price of its own, a selection is the same as before there were any.
+    if request.tag_price is None:
+        del canonical_request["tag_price"]
     settings_of_run = [
         selecting.quota,
         selecting.tag_price,

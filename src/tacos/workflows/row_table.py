@@ -72,6 +72,13 @@ class RowTable:
         found = self.rows.filter(pl.col("id") == row)[POSITION]
         return None if found.is_empty() else int(found[0])
 
+    def find_positions(self, ids: Sequence[str]) -> list[int]:
+        """The positions of rows that there are, in the order of their ids."""
+        listed = pl.DataFrame({"id": ids}, schema={"id": pl.String})
+        found = self.rows.filter(pl.col("id").is_in(ids)).select("id", POSITION)
+        placed = listed.join(found, on="id", how="inner", maintain_order="left")
+        return placed[POSITION].to_list()
+
 
 def build_row_table(artifacts: Artifacts, settings: Settings) -> RowTable:
     """Read the narrow columns of a run, of whatever stages it has finished."""

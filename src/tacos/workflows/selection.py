@@ -293,6 +293,7 @@ class Selection:
         by: By = "score",
         output: str | Path | None = None,
         edits: str | Path | None = None,
+        tag_price: float | None = None,
     ) -> Selection:
         """Select again from the same annotated pool; see `tacos.reselect`."""
         # `reselect` builds on this module, so it can only be imported late.
@@ -311,6 +312,7 @@ class Selection:
             by=by,
             output=output,
             edits=edits,
+            tag_price=tag_price,
         )
 
 

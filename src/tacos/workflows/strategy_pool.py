@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos import amounts
-from tacos.config import Settings
+from tacos.config import Settings, load_settings
 from tacos.errors import InputError
 from tacos.methods.selecting import mig, sizes, strategies
 from tacos.methods.selecting.limits import Limits
@@ -58,14 +58,19 @@ class SelectionRequest:
     seed: int = 1
     limits: Limits = NONE
     by: By = "score"
+    tag_price: float | None = None
+    """What a new tag is worth to the strategy tacos, in place of the run's `select.tag_price`."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigError` for an unknown strategy or `by`, `TypeError` for a seed that is no
-        number.
+        """Raise `ConfigError` for an unknown strategy or `by` and for a price below 0, `TypeError`
+        for a seed or a price that is no number.
         """
         arguments.check_type("seed", self.seed, Integral, "a whole number")
         arguments.check_choice("strategy", self.strategy, strategies.STRATEGIES)
         arguments.check_choice("value of by (--by)", self.by, get_args(By))
+        if self.tag_price is not None:
+            arguments.check_type("tag_price", self.tag_price, Real, "a number")
+            load_settings(select={"tag_price": self.tag_price})
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,9 @@ class Pool(AnnotatedPool):
         # The properties below are computed when they are read, so each strategy pays for its own.
         needs_graph = request.strategy == "mig"
         needs_quotas = request.strategy == "tacos"
+        tag_price = request.tag_price
+        if tag_price is None:
+            tag_price = config.tag_price
         return StrategyInputs(
             ids=ids,
             vectors=vectors,
@@ -177,7 +185,7 @@ class Pool(AnnotatedPool):
             scores=self.scores if needs_quotas else None,
             sizes=self.cluster_sizes if needs_quotas else {},
             quota=config.quota,
-            tag_price=config.tag_price,
+            tag_price=tag_price,
             reliability=self.reliability.weight if needs_quotas else 1.0,
             fill=self._draw_fill_ids(request.seed) if needs_quotas else [],
             questions=self.questions if request.limits.questions else None,

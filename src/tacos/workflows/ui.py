@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import Any
 
 from tacos.errors import InputError
+from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.workflows.row_search import RowSearch
 from tacos.workflows.row_story import tell_row
 from tacos.workflows.row_table import build_row_table
 from tacos.workflows.row_texts import RowTexts
 from tacos.workflows.selection import GivenRun, Selection, load
 from tacos.workflows.verdict_search import VerdictSearch
+from tacos.workflows.what_if import Trials
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,24 @@ class RunView:
     def verdicts(self) -> VerdictSearch:
         """Finds comparisons."""
         return VerdictSearch(self.selection.artifacts, self.selection.settings)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """Tries other selections."""
+        return Trials(self.selection, self.search)
+
+    def list_choices(self) -> dict[str, Any]:
+        """What another selection can be asked for: strategies, and what the run asked for."""
+        selecting = self.selection.settings.select
+        return {
+            "strategies": STRATEGIES,
+            "n": self.selection.size_or(None),
+            "tag_price": selecting.tag_price,
+            "seed": self.selection.settings.seed,
+            "sources": self.search.list_filters()["source"],
+            "has_grades": "grades" in self.selection.artifacts,
+            "has_correctness": self.search.list_filters()["has_correctness"],
+        }
 
     def tell_row(self, row: str) -> dict[str, Any]:
         """A row's full story; `row` is an id or a content hash.

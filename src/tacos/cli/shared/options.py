@@ -180,6 +180,14 @@ MinCorrectness = Annotated[
         help="skip rows whose correctness, by the judge, is below this (1 to 100)"
     ),
 ]
+TagPrice = Annotated[
+    float | None,
+    typer.Option(
+        help="what a new tag is worth, in points of score; 0: only scores count "
+        "[default: as in the run]",
+        show_default=False,
+    ),
+]
 Clean = Annotated[
     str | None,
     typer.Option(

@@ -8,11 +8,12 @@ import * as comparison from "./screens/comparison.js";
 import * as comparisons from "./screens/comparisons.js";
 import * as row from "./screens/row.js";
 import * as rows from "./screens/rows.js";
+import * as whatIf from "./screens/what_if.js";
 
 // A screen is a module with `path` (its word in the address), `title`, `keys` (pairs of key and
 // meaning, for the help), `isHidden` if no link leads to it, and `show({ main, params, signal, say, keys })`: it fills `main`, gives
 // `signal` to its requests, and may set `keys.onKey(event)`.
-const SCREENS = [rows, row, comparisons, comparison];
+const SCREENS = [rows, row, comparisons, comparison, whatIf];
 
 const KEYS = [
   ["?", "show or hide this help"],
