@@ -39,6 +39,14 @@ test-close: setup build/close/ready  ## run the tests that need the weights of S
 test-browser: setup browser  ## look at the report and the page in chromium; screenshots in build/screens
 	$(BIN)/pytest tests/browser
 
+# Beside .venv, because moto brings forty packages that nothing else needs.
+build/s3/ready: .venv/ready
+	$(UV) pip install --quiet --python $(BIN)/python --target build/s3 's3fs>=2025.9' 'moto[server]>=5'
+	@touch $@
+
+test-s3: setup build/s3/ready  ## read inputs from a server of S3 on this machine
+	PYTHONPATH=build/s3 $(BIN)/pytest -m s3
+
 test-slow: setup browser  ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 

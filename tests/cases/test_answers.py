@@ -7,6 +7,7 @@ cannot be told is refused in one line that names the way out.
 
 import json
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +318,46 @@ def test_bad_answers_of_kto_are_left_out(column: str, label: Any) -> None:
         {"messages": [USER, BAD], column: label},
     ):
         assert refuse(row) == (f"a bad answer: {column} is false", False)
+
+
+@pytest.mark.parametrize("column", ["accepted", "is_correct", "isCorrect", "Correct"])
+@pytest.mark.parametrize("verdict", [False, "False"])
+def test_answers_that_a_row_calls_wrong_are_left_out(column: str, verdict: Any) -> None:
+    """They were named only, and judged like good ones."""
+    for row in (
+        {"question": QUESTION, "answer": WORSE, column: verdict},
+        {"messages": [USER, BAD], column: verdict},
+    ):
+        assert refuse(row) == (f"a bad answer: {column} is false", False)
+    assert read({"question": QUESTION, "answer": ANSWER, column: True}) == QA
+
+
+@pytest.mark.parametrize("verdict", [None, 0, 1, "no", "", {"by": "Ann"}])
+def test_what_is_no_flag_is_no_verdict(verdict: Any) -> None:
+    row = {"question": QUESTION, "answer": ANSWER, "is_correct": verdict}
+    assert read(row) == QA
+
+
+@pytest.mark.parametrize("other", ["prediction", "model_output", "generated_answer"])
+def test_a_verdict_about_another_answer_leaves_out_nothing(other: str) -> None:
+    """The true answer stands beside a prediction, which is the one that is wrong."""
+    row = {"question": QUESTION, "answer": ANSWER, other: WORSE, "is_correct": False}
+    assert read(row) == QA
+
+
+@pytest.mark.parametrize("weight", [0, 0.0, "0", "0.0", Decimal(0)])
+@pytest.mark.parametrize("column", ["weight", "sample_weight"])
+def test_rows_without_weight_are_left_out(column: str, weight: Any) -> None:
+    row = {"question": QUESTION, "answer": ANSWER, column: weight}
+    assert refuse(row) == (f"not to be trained on: {column} is 0", False)
+    for value in (1, 0.5, "2", None, "", False, -1):
+        assert read({**row, column: value}) == QA
+
+
+def test_a_mapped_column_is_no_verdict_and_no_weight() -> None:
+    row = {"question": QUESTION, "answer": ANSWER, "weight": 0, "correct": False}
+    assert refuse(row)
+    assert refuse(row, score="weight") == ("a bad answer: correct is false", False)
 
 
 @pytest.mark.parametrize("label", [True, "True", None, 1, "no", "toxic", ""])

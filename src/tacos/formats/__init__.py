@@ -10,6 +10,7 @@
     compression     gzip, zstd, bzip2, xz and UTF-16/32 -> UTF-8
     remote_inputs   addresses and names of the hub -> files elsewhere; what a run remembers of them
     remote_files    files at addresses: found, opened, taken up where a connection breaks
+    remote_failures which failures are waited for, and what a person is told
     hub_datasets    the commit and the files of a data set of the hub
     saved_folders   which files of a folder saved by `datasets` hold the rows
     rows, json_rows what the formats share: rows, malformed rows, the JSON text of one row

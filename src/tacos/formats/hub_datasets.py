@@ -14,7 +14,8 @@ from typing import Any
 from tacos.addresses import HubName, hide_secrets
 from tacos.errors import InputError
 from tacos.formats import hub
-from tacos.formats.remote_files import RemoteFile, find_file, try_again
+from tacos.formats.remote_failures import try_again
+from tacos.formats.remote_files import RemoteFile, find_file
 from tacos.formats.saved_folders import explain_splits
 
 INSTALL = "pip install 'tacos-select[datasets]'"

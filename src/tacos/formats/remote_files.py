@@ -9,46 +9,24 @@ from __future__ import annotations
 
 import io
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-from tacos.addresses import hide_secrets, parse_hub_path, redact_address
+from tacos.addresses import parse_hub_path, redact_address
 from tacos.errors import InputError
 from tacos.formats import hub
+from tacos.formats.remote_failures import EXTRAS, take_line, try_again
 from tacos.records import canonical_hash
 
 log = logging.getLogger(__name__)
 
 BLOCK = 1 << 21
 """Bytes that are asked for at a time."""
-WAITS = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each further try."""
 SILENCE = 60
 """Seconds without a byte after which a connection counts as broken."""
 WEB = ("http", "https")
-EXTRAS = {
-    "hf": "hub",
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gs",
-    "gcs": "gs",
-    "az": "az",
-    "abfs": "az",
-    "abfss": "az",
-    "adl": "az",
-}
-"""Scheme -> the extra that it needs; all others need `http`."""
-CREDENTIALS = {
-    "hub": "HF_TOKEN",
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for a public "
-    "bucket",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or FSSPEC_GS_TOKEN=anon for a public bucket",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-}
-"""Extra -> the environment variables by which one may read."""
 CHECKSUMS = (
     "ETag",
     "etag",
@@ -67,11 +45,6 @@ TIMES = (
     "created",
 )
 """What file systems call the time of the last change."""
-BUSY = (408, 425, 429)
-REFUSED = (401, 403)
-GONE = (404, 410)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -126,7 +99,7 @@ def connect(address: str) -> tuple[Any, str]:
         ) from None
     except ValueError as error:
         raise InputError(
-            f"{shown} cannot be opened: {_take_line(error)}; check the address"
+            f"{shown} cannot be opened: {take_line(error)}; check the address"
         ) from None
     return file_system, str(path)
 
@@ -189,7 +162,7 @@ def match_pattern(pattern: str) -> list[str]:
             return dict(file_system.glob(path, detail=True))
         except ValueError as error:
             raise InputError(
-                f"--glob {redact_address(pattern)}: {_take_line(error)}; write it another way"
+                f"--glob {redact_address(pattern)}: {take_line(error)}; write it another way"
             ) from None
 
     found = try_again(find_matches, pattern, is_first=True)
@@ -374,136 +347,3 @@ def _list_options(scheme: str) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=SILENCE)
         return {"client_kwargs": {"timeout": timeout}}
     return {}
-
-
-# Failures
-
-
-def try_again(
-    action: Callable[[], Result],
-    address: str,
-    *,
-    is_first: bool = False,
-) -> Result:
-    """The result of an action, tried again after failures that may pass.
-
-    A server that cannot be reached at the first contact is not waited for. Raises `InputError`.
-    """
-    for wait in (*WAITS, None):
-        try:
-            return action()
-        except InputError:
-            raise
-        except Exception as error:  # file systems raise what their libraries raise
-            if wait is None or not _may_pass(error, is_first=is_first):
-                raise _explain(error, address) from None
-            reason = hide_secrets(_take_line(error))
-            log.info("%s: %s; trying again", redact_address(address), reason)
-            time.sleep(wait)
-    raise AssertionError("the last try returns or raises")
-
-
-def _may_pass(error: Exception, *, is_first: bool) -> bool:
-    """Whether a failure may be gone at the next try."""
-    status = _find_status(error)
-    if status is not None:
-        return status in BUSY or status >= 500
-    if is_first and _is_unreachable(error):
-        return False
-    lasting = (
-        FileNotFoundError,
-        PermissionError,
-        IsADirectoryError,
-        NotImplementedError,
-    )
-    has_cause = error.__cause__ is not None
-    if isinstance(error, FileNotFoundError) and has_cause:
-        return True  # the web's file system calls every failure a missing file
-    return not isinstance(error, lasting) and not _lacks_credentials(error)
-
-
-def _explain(error: Exception, address: str) -> InputError:
-    """What went wrong, and what to do."""
-    shown = redact_address(address)
-    # What is no URL is the name of a data set of the hub.
-    scheme = address.partition("://")[0].lower() if "://" in address else "hf"
-    variables = CREDENTIALS.get(EXTRAS.get(scheme, ""), "")
-    status = _find_status(error)
-    is_missing = isinstance(error, FileNotFoundError) and error.__cause__ is None
-    if status in GONE or (status is None and is_missing):
-        text = f"{shown}: no such file; check the address"
-        if scheme == "hf":
-            text += f", and {variables} if the data set is private"
-        return InputError(text)
-    if (
-        status in REFUSED
-        or isinstance(error, PermissionError)
-        or _lacks_credentials(error)
-    ):
-        said = f" (HTTP {status})" if status else ""
-        advice = f"set {variables}" if variables else "check its login or signature"
-        return InputError(f"{shown}: access is refused{said}; {advice}")
-    if status is not None:
-        return InputError(
-            f"{shown} cannot be read: the server answers HTTP {status}; try again later"
-        )
-    reason = hide_secrets(_take_line(error.__cause__ or error))
-    return InputError(
-        f"{shown} cannot be reached or breaks off: {reason}; "
-        "check the network, and run the same command again"
-    )
-
-
-def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it comes from."""
-    seen: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in seen:
-        seen.append(cause)
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _find_status(error: BaseException) -> int | None:
-    """The HTTP status that an error comes from, if it is one."""
-    for cause in _iterate_causes(error):
-        response = getattr(cause, "response", None)
-        status = getattr(cause, "status", getattr(response, "status_code", None))
-        # Of other packages a code may be anything.
-        if type(cause).__module__.startswith("gcsfs"):
-            status = getattr(cause, "code", None)
-        if isinstance(status, int) and status >= 400:
-            return status
-    return None
-
-
-def _is_unreachable(error: BaseException) -> bool:
-    """Whether a server does not answer at all, or has no address."""
-    names = {type(cause).__name__ for cause in _iterate_causes(error)}
-    unreachable = {
-        "ClientConnectorError",
-        "ClientConnectorDNSError",
-        "ConnectError",
-        "ConnectionRefusedError",
-        "EndpointConnectionError",
-        "InvalidUrlClientError",
-        "gaierror",
-    }
-    return bool(names & unreachable)
-
-
-def _lacks_credentials(error: BaseException) -> bool:
-    """Whether a library had nothing to log in with."""
-    names = {type(cause).__name__ for cause in _iterate_causes(error)}
-    lacking = {
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "DefaultCredentialsError",
-    }
-    return bool(names & lacking)
-
-
-def _take_line(error: BaseException) -> str:
-    """The first line of an error, or its name."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -20,7 +20,11 @@ from tacos.methods.samples.column_names import (
     normalise_name,
 )
 from tacos.methods.samples.table_layout import RowLayout
-from tacos.methods.samples.training_marks import list_kto_labels
+from tacos.methods.samples.training_marks import (
+    list_kto_labels,
+    list_row_weights,
+    list_verdicts,
+)
 
 Row = Mapping[str, Any]
 
@@ -69,7 +73,12 @@ def list_unread_columns(
     # A tree is spread over the row.
     if layout.format == "tree":
         return []
-    used = (*_list_used_columns(layout, settings), *list_kto_labels(row, layout))
+    used = (
+        *_list_used_columns(layout, settings),
+        *list_kto_labels(row, layout),
+        *list_verdicts(row, layout),
+        *list_row_weights(row, layout),
+    )
     rated_by = answer.rated_by if answer is not None else ""
     sides = (*CHOSEN_ANSWERS, *REJECTED)
     read = (layout.instruction, layout.response)
