@@ -56,6 +56,19 @@ def test_a_second_judge_tells_what_the_selecting_one_cannot(
     assert "the embedded judge, which did not choose" in verdict["sentence"].lower()
 
 
+def test_tastes_are_told_of_a_judge_that_a_second_one_stands_beside(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    done = select_by_server(server, tmp_path)
+    tastes = done.summary.tastes
+    # The server's scores are hashes: they have no taste, and see no place.
+    assert tastes["place"][""]["points"] == 0
+    assert tastes["length"]["low"] < 0 < tastes["length"]["high"]
+    assert "sources" not in tastes, "there is but one"
+    page = (done.run / "report.html").read_text("utf-8")
+    assert "A response twice as long gets neither more nor less for certain" in page
+
+
 def test_a_second_judge_that_shaped_the_scores_is_not_asked(
     server: FaultServer, tmp_path: Path
 ) -> None:

@@ -170,7 +170,7 @@ def _judge_by_second_judge(
     artifacts: Artifacts, settings: Settings, rows: pl.DataFrame
 ) -> RandomVerdict | None:
     """By the grades of a judge that took no part in choosing among the rated rows."""
-    if not _is_second_judge(artifacts, settings):
+    if not is_second_judge(artifacts, settings):
         return None
     compared = rows.drop_nulls(["score", "grade"])
     taken = compared.filter("is_taken")
@@ -199,7 +199,7 @@ def _judge_by_second_judge(
     return replace(verdict, equal_length=(equal.value, equal.low, equal.high))
 
 
-def _is_second_judge(artifacts: Artifacts, settings: Settings) -> bool:
+def is_second_judge(artifacts: Artifacts, settings: Settings) -> bool:
     """Whether there are grades, of a judge that was measured, that no score and no choice among the
     rated rows depends on.
     """

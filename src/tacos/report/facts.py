@@ -25,6 +25,7 @@ from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report import selection_facts
 from tacos.report.better_than_random import judge_against_random
 from tacos.report.extension_facts import summarise_extension
+from tacos.report.judge_tastes import summarise_tastes
 from tacos.report.judge_words import EMBEDDED
 from tacos.report.score_figures import (
     summarise_scores,
@@ -108,6 +109,10 @@ class RunSummary:
     n_pairs: int = 0
     n_verdicts: int = 0
     diagnostics: dict[str, Any] = field(default_factory=dict)
+    tastes: dict[str, Any] = field(default_factory=dict)
+    """What the judge gives points for beside quality: see
+    `tacos.report.judge_tastes.summarise_tastes`.
+    """
     judges: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The same for each judge of a panel."""
     agreement: list[dict[str, Any]] = field(default_factory=list)
@@ -199,6 +204,8 @@ def summarise_run(
         figures["shortlist_note"] = _note_full_shortlist(settings)
     if _list_rounds(artifacts, "verdicts"):
         figures |= _summarise_judging(artifacts, settings)
+        if "selection" in artifacts:
+            figures["tastes"] = summarise_tastes(artifacts, settings)
     elif find_newest_scores(artifacts) and not settings.ingest.score:
         figures |= _summarise_grading(artifacts, settings)
     scores = summarise_scores(artifacts, settings)

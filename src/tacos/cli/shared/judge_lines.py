@@ -8,6 +8,7 @@ from typing import Any
 from tacos.counts import count_words
 from tacos.report import figure_texts
 from tacos.report.facts import RunSummary
+from tacos.report.judge_tastes import describe_tastes
 from tacos.report.judge_words import NO_FACTS
 from tacos.report.score_figures import describe_length_correlation
 
@@ -34,6 +35,9 @@ def format_judging(summary: RunSummary) -> Lines:
     for judge, rates in by_judge.items():
         label = f"judge {judge}".strip()
         yield label, _format_judge_rates(rates)
+    tastes = describe_tastes(summary.tastes)
+    if tastes:
+        yield "judge's taste", " ".join(tastes)
     for agreement in summary.agreement:
         judges = " and ".join(agreement["judges"])
         share = _format_rate(agreement)

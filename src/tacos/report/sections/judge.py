@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tacos.report.figure_texts import format_correlation, format_share
+from tacos.report.judge_tastes import describe_tastes
 from tacos.report.page_parts import DataTable, Section
 from tacos.report.report_input import ReportInput
 
@@ -37,6 +38,7 @@ def build_judge(source: ReportInput) -> Section | None:
     head = ("", *columns) if summary.judges else ("", "figure")
     values = {
         "summary": summary,
+        "tastes": describe_tastes(summary.tastes),
         "table": _build_table(head, list(LABELS), list(columns.values())),
         "numbers": _build_number_table(summary.diagnostics.get("numbers") or {}),
         "agreement": DataTable(
