@@ -1,16 +1,18 @@
 """Near-duplicates: 5,000 variants of Alpaca's rows planted behind it, and how many are found.
 
-    # or: python benchmarks/bench_clean.py [--pairs] [FILE...]
+    # or: python benchmarks/bench_clean.py [--pairs RULE] [FILE...]
     make bench-clean
 
 Variants are those of `benchmarks.row_generator`: case and punctuation, one word of the longest
 text, the order of the output's sentences; and rows reworded by a table of synonyms, of which at
-least a twentieth of the words is another then. With `--pairs` the pairs that are found among the
-rows of some files are printed instead, to be read.
+least a twentieth of the words is another then. With `--pairs RULE` (near-duplicates, or
+paraphrases, which are found by their embeddings) the pairs that are found among the rows of some
+files are printed instead, to be read.
 
 For the rows per second, datasketch's MinHash LSH (the same words, as many permutations) and
 datatrove's MinHash (its own words and defaults, all four steps) read the first 5,000 rows where
-they are installed. Prints a line of JSON.
+they are installed; so does text-dedup's with `--text-dedup PYTHON`, the Python of an environment
+of its own. Prints a line of JSON.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -36,7 +40,9 @@ from tacos.methods.cleaning.near_duplicates import (
     NearDuplicateFinder,
     hash_words,
 )
+from tacos.methods.cleaning.paraphrases import ParaphraseFinder, hash_details
 from tacos.methods.samples.sample_parsing import parse_sample_batch, samples_to_frame
+from tacos.models import encoder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 ALPACA = DATA / "corpora" / "alpaca_data.json.gz"
@@ -157,17 +163,83 @@ def time_datatrove(questions: pl.Series, answers: pl.Series) -> float | None:
     return len(documents) / seconds
 
 
-def print_pairs(files: list[Path]) -> None:
-    """The near-duplicates among the rows of files, each with the row that it repeats."""
+def time_text_dedup(
+    python: str | None, questions: pl.Series, answers: pl.Series
+) -> float | None:
+    """Rows per second of CPU of text-dedup's MinHash, start of the program left out; None where no
+    environment has it.
+    """
+    if python is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        few = _run_text_dedup(
+            python, Path(folder), questions.head(50), answers.head(50)
+        )
+        all_rows = _run_text_dedup(python, Path(folder), questions, answers)
+    return (len(questions) - 50) / (all_rows - few)
+
+
+def _run_text_dedup(
+    python: str, folder: Path, questions: pl.Series, answers: pl.Series
+) -> float:
+    """Seconds of CPU of one run over these rows."""
+    name = f"rows-{len(questions)}.jsonl"
+    rows = zip(questions, answers, strict=True)
+    lines = [json.dumps({"text": f"{one}\n{other}"}) for one, other in rows]
+    (folder / name).write_text("\n".join(lines))
+    options = {
+        "path": "json",
+        "data_files": name,
+        "split": "train",
+        "cache_dir": "cache",
+        "column": "text",
+        "output": f"kept-{len(questions)}",
+        "num_proc": "1",
+    }
+    words = [word for key, value in options.items() for word in (f"--{key}", value)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [python, "-m", "text_dedup.minhash", *words]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+
+
+def find_near_duplicates(questions: pl.Series, answers: pl.Series) -> list[Any]:
+    """By their words."""
+    finder = NearDuplicateFinder()
+    finder.add(questions, answers)
+    return finder.find()
+
+
+def find_paraphrases(questions: pl.Series, answers: pl.Series) -> list[Any]:
+    """By their embeddings."""
+    static = encoder.load("static")
+    finder = ParaphraseFinder(static.dim)
+    finder.add(
+        static.encode(questions.to_list()),
+        static.encode(answers.to_list()),
+        hash_details(questions, answers),
+    )
+    return finder.find()
+
+
+def print_pairs(files: list[Path], rule: str) -> None:
+    """What a rule finds among the rows of files, each with the row that it repeats; paraphrases
+    among the rows that are no near-duplicates.
+    """
     texts = []
     for file in files:
         for batch in read_rows(file):
             samples, _ = parse_sample_batch(batch, IngestSettings())
             texts.append(samples_to_frame(samples).select("id", *TEXTS))
     rows = pl.concat(texts)
-    finder = NearDuplicateFinder()
-    finder.add(rows["instruction"], rows["response"])
-    for found in finder.find():
+    pairs = find_near_duplicates(rows["instruction"], rows["response"])
+    if rule == "paraphrases":
+        gone = pl.Series([pair.row for pair in pairs], dtype=pl.UInt32)
+        rows = rows.with_row_index().filter(~pl.col("index").is_in(gone.implode()))
+        rows = rows.drop("index")
+        pairs = find_paraphrases(rows["instruction"], rows["response"])
+    for found in pairs:
         print(f"--- similarity {found.similarity:.2f}")
         for row in (found.original, found.row):
             for text in rows.row(row):
@@ -178,10 +250,11 @@ def main() -> None:
     """Print recall by kind, the pairs that were not planted, and rows per second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", default=[ALPACA], type=Path)
-    parser.add_argument("--pairs", action="store_true")
+    parser.add_argument("--pairs", choices=["near-duplicates", "paraphrases"])
+    parser.add_argument("--text-dedup", metavar="PYTHON")
     options = parser.parse_args()
     if options.pairs:
-        print_pairs(options.files)
+        print_pairs(options.files, options.pairs)
         return
     rows: list[Any] = [
         row for batch in read_rows(options.files[0]) for _, row in batch.rows
@@ -189,25 +262,38 @@ def main() -> None:
     planted = plant_variants(rows)
     questions, answers = list_texts([*rows, *(row for _, row in planted)])
     start = time.process_time()
-    finder = NearDuplicateFinder()
-    finder.add(questions, answers)
-    found = {each.row for each in finder.find()}
+    found = {each.row for each in find_near_duplicates(questions, answers)}
     seconds = time.process_time() - start
+    start = time.process_time()
+    paraphrases = {each.row for each in find_paraphrases(questions, answers)}
+    seconds_of_paraphrases = time.process_time() - start
 
-    n_planted = Counter(kind for kind, _ in planted)
-    n_found = Counter(
-        kind for number, (kind, _) in enumerate(planted, len(rows)) if number in found
-    )
+    def measure_recall(found: set[int]) -> dict[str, float]:
+        n_planted = Counter(kind for kind, _ in planted)
+        n_found = Counter(
+            kind
+            for number, (kind, _) in enumerate(planted, len(rows))
+            if number in found
+        )
+        return {kind: n_found[kind] / n_planted[kind] for kind in KINDS}
+
     # A part is enough to time them.
     timed = questions.head(N_TIMED), answers.head(N_TIMED)
     of_datasketch = time_datasketch(*timed)
     of_datatrove = time_datatrove(*timed)
+    of_text_dedup = time_text_dedup(options.text_dedup, *timed)
     figures = {
-        "recall": {kind: n_found[kind] / n_planted[kind] for kind in KINDS},
+        "recall": measure_recall(found),
+        "recall of paraphrases": measure_recall(paraphrases),
+        "recall of both": measure_recall(found | paraphrases),
         "found among the rows themselves": sum(row < len(rows) for row in found),
         "rows per second of CPU": round(len(questions) / seconds),
+        "paraphrases, rows per second of CPU": round(
+            len(questions) / seconds_of_paraphrases
+        ),
         "datasketch, rows per second of CPU": of_datasketch and round(of_datasketch),
         "datatrove, rows per second of CPU": of_datatrove and round(of_datatrove),
+        "text-dedup, rows per second of CPU": of_text_dedup and round(of_text_dedup),
     }
     print(json.dumps(figures))
 

@@ -133,6 +133,7 @@ CleaningRule = Literal[
     "lengths",
     "duplicates",
     "near-duplicates",
+    "paraphrases",
     "same-instruction",
 ]
 """The rules of `tacos clean` that need nothing but their name."""

@@ -1,6 +1,7 @@
 """`tacos clean`: what is dropped is counted and named, what stays is as it was."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -341,6 +342,24 @@ def test_the_best_answer_to_an_instruction_stays(tmp_path: Path) -> None:
         source, n=2, settings={"clean": {"rules": ["same-instruction"]}}
     )
     assert done.artifacts["samples"].manifest["n_rows"] == 3
+
+
+def test_paraphrases_of_rows_that_stay_are_dropped(tmp_path: Path) -> None:
+    rows = [
+        {"instruction": "What is the most common word in English?", "output": "The."},
+        {"instruction": "Which English word is the most common?", "output": "The."},
+        {"instruction": "Which English word is the most common?", "output": "Set 2."},
+        {"instruction": "What is the most common word in French?", "output": "Le."},
+    ]
+    source = write_rows(tmp_path, rows)
+    cleaning = tacos.clean(source, tmp_path / "clean.jsonl", rules=["paraphrases"])
+    assert list_dropped(cleaning) == {"1": "paraphrases"}
+    (dropped,) = read_lines(cleaning.dropped_file)
+    assert re.fullmatch(
+        r"rows\.jsonl:0 in other words \(cosine 0\.9\d\)", dropped["reason"]
+    )
+    done = tacos.select(source, n=2, settings={"clean": {"rules": ["paraphrases"]}})
+    assert done.artifacts["samples"].manifest["rejects"] == {"clean: paraphrases": 1}
 
 
 def test_settings_know_the_rules_that_need_only_a_name() -> None:

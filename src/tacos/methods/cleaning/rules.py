@@ -2,8 +2,8 @@
 
 Rules that read question and answer of one row are in `ROW_RULES`, those that read every text of a
 row in `SENSITIVE_RULES`; the others compare rows with each other (`normalised_texts`,
-`near_duplicates`, `tacos.pipeline.steps.worse_answers`), with evaluation sets (`contamination`),
-with the languages that are wanted (`languages`) or with bounds.
+`near_duplicates`, `paraphrases`, `tacos.pipeline.steps.worse_answers`), with evaluation sets
+(`contamination`), with the languages that are wanted (`languages`) or with bounds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ RULES = (
     "contamination",
     "duplicates",
     "near-duplicates",
+    "paraphrases",
     "same-instruction",
 )
 """In the order in which they are applied: a row is dropped by the first that it breaks."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ from tacos.methods.cleaning.rules import PRESETS, RULES, find_row_fault
 from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES, find_sensitive_text
 from tacos.methods.samples import sample_parsing
 from tacos.methods.samples.column_names import join_names
-from tacos.pipeline.steps import worse_answers
+from tacos.pipeline.steps import paraphrased_rows, worse_answers
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Reject, SampleBatch, StageOutput, build_reject_frame
 from tacos.store.exact_duplicates import DuplicateFinder, RowNumbers
@@ -164,14 +165,21 @@ def find_unfit_rows(read: ReadBatches, rules: CleaningRules) -> pl.DataFrame:
     del normalised  # its memory is free for what follows
     if near is not None:
         rejects.append(near.list_rejects())
-    if worse_answers.RULE in rules.names:
-        gone = pl.concat(rejects)["id"].to_frame()
-        rejects.append(
-            worse_answers.find_worse_answers(
-                lambda: (_drop_ids(batch, gone) for batch in read())
-            )
-        )
+    later_rules = {
+        paraphrased_rows.RULE: paraphrased_rows.find_paraphrases,
+        worse_answers.RULE: worse_answers.find_worse_answers,
+    }
+    for name, find in later_rules.items():
+        if name in rules.names:
+            gone = pl.concat(rejects)["id"].to_frame()
+            rejects.append(find(partial(_read_kept, read, gone)))
     return pl.concat(rejects)
+
+
+def _read_kept(read: ReadBatches, gone: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The samples without those that are gone."""
+    for batch in read():
+        yield _drop_ids(batch, gone)
 
 
 def _drop_ids(samples: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
