@@ -1,7 +1,7 @@
-"""Generated JSON Lines of 2 GB, compressed by zstd, through the commands that read a whole file: time
-and peak memory of each.
+"""Generated JSON Lines of 2 GB (`--bytes`: before compression), compressed by zstd, through the commands
+that read a whole file: time and peak memory of each.
 
-    # or: python benchmarks/bench_files.py --rows 1000000
+    # or: python benchmarks/bench_files.py --bytes 200MB --only inspect
     make bench-files
 
 The rows are those of `benchmarks.row_generator`. Peak memory is that of all processes together
@@ -27,23 +27,73 @@ from row_generator import generate_rows
 from tacos.formats.json_rows import encode_json_row
 from tacos.formats.writing import write_rows
 
-N_ROWS = 5_000_000
-"""Of about 400 bytes."""
+UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
+MOST_ROWS = 10**12
 
 
-def generate_file(path: Path, n_rows: int) -> int:
-    """Write the rows; returns the bytes of the text before compression."""
-    n_bytes = 0
+def parse_bytes(text: str) -> int:
+    """Bytes: 2GB, 300MB, 50kB.
+
+    >>> parse_bytes("2GB")
+    2000000000
+    """
+    number, unit = text[:-2], text[-2:]
+    if unit not in UNITS or not number.replace(".", "", 1).isdigit():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size: write 2GB, 300MB or 50kB"
+        )
+    return round(float(number) * UNITS[unit])
+
+
+def generate_file(path: Path, n_bytes: int) -> int:
+    """Write rows until their text, before compression, has so many bytes; returns their number."""
+    n_rows = 0
 
     def encode() -> Iterator[bytes]:
-        nonlocal n_bytes
-        for generated in generate_rows(n_rows):
+        nonlocal n_rows
+        n_written = 0
+        for generated in generate_rows(MOST_ROWS):
+            if n_written >= n_bytes:
+                return
             line = encode_json_row(generated.row)
-            n_bytes += len(line) + 1
+            n_written += len(line) + 1
+            n_rows += 1
             yield line
 
     write_rows(encode(), path)
-    return n_bytes
+    return n_rows
+
+
+def list_commands(source: Path, place: Path) -> dict[str, tuple[object, ...]]:
+    """Name -> words of each command; what they write goes to `place`."""
+    return {
+        "inspect": ("inspect", source),
+        "clean --preset light": (
+            "clean",
+            source,
+            "-o",
+            place / "light.jsonl.zst",
+            "--preset",
+            "light",
+        ),
+        "clean --preset strict": (
+            "clean",
+            source,
+            "-o",
+            place / "strict.jsonl.zst",
+            "--preset",
+            "strict",
+        ),
+        "export --for trl": ("export", source, "--for", "trl", "-o", place / "trl"),
+        "select --until ingest": (
+            "select",
+            source,
+            "-o",
+            place / "chosen.jsonl",
+            "--until",
+            "ingest",
+        ),
+    }
 
 
 def measure_command(*words: object) -> dict[str, Any]:
@@ -66,24 +116,21 @@ def measure_command(*words: object) -> dict[str, Any]:
 def main() -> None:
     """Print the figures of each command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=N_ROWS)
-    n_rows = parser.parse_args().rows
+    parser.add_argument("--bytes", type=parse_bytes, default="2GB", dest="n_bytes")
+    parser.add_argument("--only", nargs="+", help="names of commands, such as inspect")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         place = Path(folder)
         source = place / "rows.jsonl.zst"
-        n_bytes = generate_file(source, n_rows)
-        figures = {
+        n_rows = generate_file(source, options.n_bytes)
+        figures: dict[str, Any] = {
             "rows": n_rows,
-            "bytes": n_bytes,
+            "bytes": options.n_bytes,
             "bytes_compressed": source.stat().st_size,
-            "inspect": measure_command("inspect", source),
-            "clean --preset strict": measure_command(
-                "clean", source, "-o", place / "kept.jsonl.zst", "--preset", "strict"
-            ),
-            "select --until ingest": measure_command(
-                "select", source, "-o", place / "chosen.jsonl", "--until", "ingest"
-            ),
         }
+        for name, words in list_commands(source, place).items():
+            if options.only is None or name in options.only:
+                figures[name] = measure_command(*words)
     print(json.dumps(figures))
 
 
