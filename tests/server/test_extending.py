@@ -15,7 +15,9 @@ from tacos import config
 from tacos.config import Settings
 from tacos.errors import ConfigError, InputError
 from tacos.pipeline.model_factory import UserFunctions
+from tacos.workflows import quote
 from tacos.workflows.dry_run import forecast_run
+from tacos.workflows.input_samples import count_run_questions
 from tacos.workflows.select import run_selection
 from tacos.workflows.selection import OutputTargets
 
@@ -34,8 +36,11 @@ def make_rows(start: int, end: int) -> list[dict[str, Any]]:
     ]
 
 
+STATIC = "normalise.encoder=static"
+"""For commands, which know no functions of Python."""
 OLD = make_rows(0, 240)
 NEW = make_rows(240, 320)
+FEW = NEW[:16]
 
 
 @pytest.fixture
@@ -63,13 +68,19 @@ def build_settings(
     )
 
 
-def select(folder: Path, name: str, data: Any, chosen: Settings) -> tacos.Selection:
+def select(
+    folder: Path,
+    name: str,
+    data: Any,
+    chosen: Settings,
+    own: UserFunctions = OWN,
+) -> tacos.Selection:
     """A run with a ledger of its own: only a run that it extends can answer for it."""
     return run_selection(
         data,
         chosen,
         OutputTargets(run=folder / name),
-        own=OWN,
+        own=own,
         ledger=folder / f"{name}.sqlite",
         workers=1,
     )
@@ -145,6 +156,60 @@ def test_the_summary_report_and_explanations_of_an_extended_run(
     again = select(tmp_path, "more", NEW, chosen)
     assert again.made == []
     assert tacos.load(tmp_path / "more").reselect(8, "longest").table.height == 8
+
+
+def count_judged(done: tacos.Selection) -> int:
+    """Questions that the judge was asked by a run itself."""
+    names = [name for name in done.artifacts if name.startswith("verdicts/")]
+    notes = [done.artifacts[name].manifest["notes"] for name in names]
+    return sum(note["n_asked"] for note in notes)
+
+
+def test_a_quote_is_of_what_only_the_new_rows_cost(
+    tmp_path: Path, server: FaultServer
+) -> None:
+    select(tmp_path, "old", OLD, build_settings(server, STATIC), UserFunctions())
+    chosen = build_settings(server, STATIC, runs=(tmp_path / "old",))
+    alone = build_settings(server, STATIC)
+    with quote.open_samples([*OLD, *FEW], alone) as rows:
+        of_all = count_run_questions(rows.samples, alone)
+    with quote.open_samples(FEW, chosen) as rows:
+        counts = count_run_questions(rows.samples, chosen, rows.old_tables)
+        assert rows.samples.manifest["n_rows"] == 256
+        new = rows.new.scan().collect()
+        assert set(new["content_hash"]) == {
+            row["content_hash"]
+            for batch in rows.new.batches(["content_hash"])
+            for row in batch.to_dicts()
+        }
+        assert new.height == 16
+    # The pilots ask about new rows only.
+    before = set(server.asked)
+    quoted = tacos.quote(
+        FEW, chosen, pilot=4, ledger=tmp_path / "quote.sqlite", extend=None
+    )
+    assert [stage.stage for stage in quoted.stages] == ["tag", "judge"]
+    assert not before.intersection(set(server.asked) - before)
+    assert counts["tag"] == 16
+    assert of_all["tag"] == 256
+
+    done = select(tmp_path, "more", FEW, chosen, UserFunctions())
+    n_judged = count_judged(done)
+    assert 0 < n_judged <= counts["judge"] < of_all["judge"]
+    assert counts["judge"] <= 6 * n_judged
+
+
+def test_a_quote_of_no_new_rows_is_nothing(tmp_path: Path, server: FaultServer) -> None:
+    select(tmp_path, "old", OLD, build_settings(server, STATIC), UserFunctions())
+    asked = server.asked.total()
+    runs = tmp_path / "old"
+    code, printed = run_command("quote", "--extend", runs, "--yes", "--pilot", 2)
+    assert (code, "nothing to pay" in printed) == (0, True), printed
+    quoted = tacos.quote([], extend=runs, ledger=tmp_path / "quote.sqlite")
+    assert quoted.stages == []
+    assert server.asked.total() == asked
+    code, printed = run_command("quote", tmp_path / "x.jsonl", "--renew")
+    assert (code, "--extend RUN" in printed) == (2, True), printed
 
 
 def test_annotations_of_rows_do_not_depend_on_who_came_first(

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tacos.cli.shared import consent, console, option_settings, options
+from tacos.cli.shared import consent, console, extending, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
-from tacos.formats.paths import choose_inputs
 from tacos.llm.cost.forecast import BATCH_HOURS, ForecastRange, StageForecast
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.workflows import quote as workflow
@@ -46,10 +45,13 @@ FIGURES = (
 
 
 def quote(  # noqa: PLR0913 - the options of the command
+    context: typer.Context,
     data: options.Data = None,
     glob: options.Glob = None,
     maps: options.Map = None,
     preference: options.Preference = None,
+    extend: options.Extend = None,
+    renew: options.Renew = False,
     n: options.SizeOrNone = None,
     preset: options.Preset = "robust",
     seed: options.Seed = 1,
@@ -67,7 +69,8 @@ def quote(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """What would `tacos select` with the same options cost? A range, from a small paid pilot.
 
-    The pilot's replies stay in the ledger; the run reuses those for tagging.
+    The pilot's replies stay in the ledger; the run reuses those for tagging. With --extend, only
+    what is not known of the rows yet is counted.
 
     Examples:
 
@@ -80,16 +83,23 @@ def quote(  # noqa: PLR0913 - the options of the command
     \b
       tacos quote data.jsonl -n 1000 --llm http://localhost:8000/v1 \\
         --model my-model --price-in 0.1 --price-out 0.3
+
+      tacos quote new.jsonl --extend out.jsonl.run
     """
-    inputs = choose_inputs(data or (), glob or ())
-    chosen = option_settings.build_settings(
+    inputs = extending.choose_data(data, glob, extend)
+    chosen = extending.build_settings(
+        context,
+        extend,
         preset,
+        seed,
         settings,
         sets,
         EndpointOptions(llm, model),
-        seed=seed,
-        select={} if n is None else {"n": n},
-        **option_settings.build_ingest_settings(maps, preference),
+        {
+            "select": {} if n is None else {"n": n},
+            **option_settings.build_ingest_settings(maps, preference),
+        },
+        renew=renew,
     )
     chosen = _add_prices(chosen, price_in, price_out)
     quotation = consent.run_with_consent(
@@ -145,6 +155,9 @@ def _add_prices(
 
 def _print_quote(quotation: Quote, settings: Settings, pilot: int) -> None:
     """Print the table, and how to read it."""
+    if not quotation.stages:
+        console.print_line("nothing to pay: all that the run would ask is known")
+        return
     console.out.print(_build_quote_table(quotation.stages))
     # A line of the batch API is one request of one instruction.
     if settings.tag.per_request == 1:

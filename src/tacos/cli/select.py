@@ -12,6 +12,7 @@ import typer
 from tacos.cli.shared import (
     consent,
     console,
+    extending,
     option_settings,
     options,
     outcome,
@@ -20,14 +21,12 @@ from tacos.cli.shared import (
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
-from tacos.errors import ConfigError, OfflineError, OtherEndpointError
-from tacos.formats.paths import choose_inputs
+from tacos.errors import OfflineError, OtherEndpointError
 from tacos.store.artifacts import Store
 from tacos.workflows import hand_edits
 from tacos.workflows import select as workflow
 from tacos.workflows.dry_run import StepForecast, forecast_run
-from tacos.workflows.extension import build_extension, check_preset
-from tacos.workflows.selection import OutputTargets, Selection, load
+from tacos.workflows.selection import OutputTargets, Selection
 
 
 def select(  # noqa: PLR0913 - the options of the command
@@ -98,9 +97,7 @@ def select(  # noqa: PLR0913 - the options of the command
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     _set_up_logging(verbose=verbose)
-    # A run can be extended by no rows: other runs may be.
-    is_empty = bool(extend) and not data and not glob
-    inputs = [] if is_empty else choose_inputs(data or (), glob or ())
+    inputs = extending.choose_data(data, glob, extend)
     # Settings: only options that were given override the preset and the settings file.
     selecting = option_settings.parse_limits(
         quota_source,
@@ -122,30 +119,17 @@ def select(  # noqa: PLR0913 - the options of the command
         **option_settings.build_normalise_settings(overrides, vocabulary),
     }
     endpoint = EndpointOptions(llm, model, budget)
-    if extend:
-        of_first = load(extend[0]).settings
-        check_preset(preset, of_first)
-        source = context.get_parameter_source("seed")
-        if source is not None and source.name == "COMMANDLINE":
-            top["seed"] = seed
-        chosen = option_settings.build_run_settings(
-            of_first,
-            settings,
-            sets,
-            endpoint,
-            **top,
-            **build_extension(extend, renew=renew),
-        )
-    else:
-        _refuse_renewal(renew=renew)
-        chosen = option_settings.build_settings(
-            preset,
-            settings,
-            sets,
-            endpoint,
-            seed=seed,
-            **top,
-        )
+    chosen = extending.build_settings(
+        context,
+        extend,
+        preset,
+        seed,
+        settings,
+        sets,
+        endpoint,
+        top,
+        renew=renew,
+    )
     files_read = option_settings.list_files_read(
         settings,
         sets,
@@ -206,12 +190,6 @@ def _select_without_sending(
         return select_rows(settings, offline=True)
     except (OfflineError, OtherEndpointError):
         return None
-
-
-def _refuse_renewal(*, renew: bool) -> None:
-    """Raise `ConfigError` for `--renew` without a run to extend."""
-    if renew:
-        raise ConfigError("--renew needs a run to extend: name it (--extend RUN)")
 
 
 def _set_up_logging(*, verbose: bool) -> None:

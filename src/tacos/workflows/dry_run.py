@@ -110,7 +110,7 @@ def forecast_run(
         n_questions = count_run_questions(
             samples,
             settings,
-            source.old_tables.get("old_tags"),
+            source.old_tables,
         )
     models_of = list_endpoint_models(settings)
     return [

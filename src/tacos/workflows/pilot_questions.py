@@ -24,8 +24,7 @@ from tacos.models import tagger
 from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.stages import find_stage
 from tacos.pipeline.steps import pool
-from tacos.records import PAIRS, Request
-from tacos.store.artifacts import Artifact
+from tacos.records import PAIRS, Request, Table
 
 TAGGING = ("tag-sample", "tag")
 TEXTS = ("id", "instruction", "response")
@@ -34,7 +33,7 @@ TEXTS = ("id", "instruction", "response")
 def draw_pilot(
     stage: str,
     model: str,
-    samples: Artifact,
+    samples: Table,
     settings: Settings,
     k: int,
 ) -> list[Request]:
@@ -46,7 +45,7 @@ def draw_pilot(
 def _draw_requests(
     stage: str,
     model: str,
-    samples: Artifact,
+    samples: Table,
     settings: Settings,
     k: int,
 ) -> list[Request]:
@@ -69,7 +68,7 @@ def _draw_requests(
     )
 
 
-def _draw_tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
+def _draw_tag_pilot(samples: Table, settings: Settings, k: int) -> list[Request]:
     """k of the questions that tagging will ask, drawn at random."""
     # The run asks the same questions, and finds their replies in the ledger.
     rows = _reservoir_sample(_iterate_tag_questions(samples), k, settings.seed)
@@ -79,7 +78,7 @@ def _draw_tag_pilot(samples: Artifact, settings: Settings, k: int) -> list[Reque
     ]
 
 
-def _iterate_tag_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
+def _iterate_tag_questions(samples: Table) -> Iterator[dict[str, Any]]:
     """The questions of tagging that the input does not answer itself."""
     for batch in samples.batches():
         for row in open_tags.build_turn_questions(batch).iter_rows(named=True):
@@ -87,7 +86,7 @@ def _iterate_tag_questions(samples: Artifact) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def _draw_match_pilot(samples: Artifact, settings: Settings, k: int) -> list[Request]:
+def _draw_match_pilot(samples: Table, settings: Settings, k: int) -> list[Request]:
     """About k requests with pairs of tags: those of some rows."""
     config = settings.normalise
     n_pairs = k * config.pairs_per_request
@@ -103,7 +102,7 @@ def _draw_match_pilot(samples: Artifact, settings: Settings, k: int) -> list[Req
     ]
 
 
-def _draw_tag_names(samples: Artifact, settings: Settings, k: int) -> list[str]:
+def _draw_tag_names(samples: Table, settings: Settings, k: int) -> list[str]:
     """The tags of k rows, given in the input or else by the embedded tagger."""
     names: dict[str, None] = {}
     given = samples.scan().select("given_tags").head(k).collect()
@@ -115,7 +114,7 @@ def _draw_tag_names(samples: Artifact, settings: Settings, k: int) -> list[str]:
 
 
 def _draw_grade_pilot(
-    samples: Artifact,
+    samples: Table,
     settings: Settings,
     model: str,
     k: int,
@@ -142,7 +141,7 @@ def _draw_grade_pilot(
 
 
 def _draw_judge_pilot(
-    samples: Artifact,
+    samples: Table,
     settings: Settings,
     model: str,
     k: int,
@@ -187,7 +186,7 @@ def _find_prompt(name: str, settings: Settings) -> tuple[str, str]:
     return template, prompts.hash_template(template)
 
 
-def _iterate_texts(samples: Artifact) -> Iterator[dict[str, Any]]:
+def _iterate_texts(samples: Table) -> Iterator[dict[str, Any]]:
     """id, instruction and response of every sample, as judges read them."""
     for batch in pool.iterate_judged_texts(samples, TEXTS):
         yield from batch.iter_rows(named=True)

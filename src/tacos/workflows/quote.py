@@ -20,7 +20,6 @@ from tacos import llm
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, FailureRateError, LLMError
-from tacos.formats import sources
 from tacos.llm.chat import grouped_prompts
 from tacos.llm.chat.grouped_model import GroupedModel
 from tacos.llm.chat.messages import render_request
@@ -44,16 +43,31 @@ from tacos.pipeline.failure_gate import (
     suggest_remedy,
 )
 from tacos.pipeline.judging_mode import resolve_judging
-from tacos.pipeline.model_factory import list_endpoint_models
+from tacos.pipeline.model_factory import (
+    UserFunctions,
+    list_endpoint_models,
+    open_models,
+)
 from tacos.pipeline.stages import find_stage
-from tacos.records import Reply, Request
+from tacos.records import Reply, Request, Table
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
-from tacos.workflows.given_settings import GivenSettings, resolve_settings
+from tacos.workflows.extension import build_extension, check_preset, open_source
+from tacos.workflows.given_settings import (
+    GivenSettings,
+    resolve_run_settings,
+    resolve_settings,
+)
 from tacos.workflows.grouped_tagging_quality import QualityCost, measure_quality_cost
-from tacos.workflows.input_samples import count_run_questions, read_samples
+from tacos.workflows.input_samples import (
+    NewSamples,
+    count_run_questions,
+    list_known_samples,
+    read_samples,
+)
 from tacos.workflows.pilot_questions import TAGGING, draw_pilot
 from tacos.workflows.reading_time import ReadingTime, measure_reading_time
+from tacos.workflows.selection import GivenRun, load
 
 ONE_MODEL = (*TAGGING, "match")
 """Stages that ask one model only."""
@@ -61,6 +75,17 @@ ONE_MODEL = (*TAGGING, "match")
 
 N_UNWATCHED = 40
 """Questions of a pilot that are asked in full, so that the share that can be used is known."""
+
+
+@dataclass(frozen=True)
+class QuotedRows:
+    """The samples that a run would have, those that no run which it extends has, and the tables of
+    these runs (`tacos.pipeline.old_tables`).
+    """
+
+    samples: Artifact
+    new: Table
+    old_tables: Mapping[str, Table]
 
 
 @dataclass(frozen=True)
@@ -83,7 +108,7 @@ class Quote:
         }
 
 
-def quote(
+def quote(  # noqa: PLR0913 - the options of the command
     data: Any,
     settings: GivenSettings = None,
     *,
@@ -92,6 +117,8 @@ def quote(
     pilot: int = 20,
     quality: bool = False,
     ledger: str | Path | None = None,
+    extend: GivenRun | Sequence[GivenRun] | None = None,
+    renew: bool = False,
 ) -> Quote:
     """Forecast the requests, tokens, dollars and minutes of `tacos.select`, from a paid pilot.
 
@@ -103,6 +130,9 @@ def quote(
         pilot: Paid requests to send per stage.
         quality: Whether to measure what `tag.per_request` costs in quality, with more requests.
         ledger: The file of paid replies; in the user's data folder by default.
+        extend: A run, or several, that the data would join: only what their rows have not been
+            asked is forecast. The settings are then those of the first one.
+        renew: Whether an extended run's vocabulary and clusters would be made anew.
 
     Raises:
         ConfigError: No stage asks an endpoint, or the pilot has no request.
@@ -110,38 +140,57 @@ def quote(
         FailureRateError: Fewer answers of a pilot can be used than a stage's gate asks for.
         LLMError: The endpoint refuses.
     """
-    chosen = resolve_settings(settings, preset, select={"n": n})
+    if extend is None:
+        chosen = resolve_settings(settings, preset, select={"n": n})
+    else:
+        runs = arguments.list_items(extend)
+        of_first = load(runs[0]).settings
+        check_preset(preset, of_first)
+        joined = build_extension(runs, renew=renew)
+        chosen = resolve_run_settings(
+            settings, of_first, {"select": {"n": n}, **joined}
+        )
     arguments.check_type("pilot", pilot, Integral, "a number of requests")
     if pilot < 1:
         raise ConfigError(f"pilot is {pilot}; it needs at least 1 request per stage")
     ledger_file = arguments.to_optional_path("ledger", ledger)
     cost = None
-    with open_ledger(ledger_file) as book, open_samples(data, chosen) as samples:
+    with open_ledger(ledger_file) as book, open_samples(data, chosen) as rows:
         # First: it stops where the answers cannot be used.
-        stages = quote_stages(samples, chosen, book, pilot)
+        stages = quote_stages(rows, chosen, book, pilot)
         if quality:
-            cost = quote_quality_cost(samples, chosen, book, pilot)
-        return Quote(stages, cost, _quote_reading(samples, chosen))
+            cost = quote_quality_cost(rows, chosen, book, pilot)
+        return Quote(stages, cost, _quote_reading(rows.samples, chosen))
 
 
 @contextmanager
-def open_samples(data: Any, settings: Settings) -> Iterator[Artifact]:
-    """The samples of the data, while the context lasts. Raises `ConfigError` if no stage asks an
-    endpoint.
+def open_samples(data: Any, settings: Settings) -> Iterator[QuotedRows]:
+    """The samples of the data and of the runs that they join, while the context lasts.
+
+    Raises `ConfigError` if no stage asks an endpoint.
     """
     if not list_endpoint_models(settings):
         raise ConfigError(
             "nothing to quote: this run would not call a language model; "
             "name one (--model, llm.model) or a server (--llm, llm.base_url)"
         )
+    # What is taken over from another run depends on how the judge works.
+    settings = resolve_judging(settings)
     # A quote makes no run: what it reads is gone when it ends.
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
         store = Store(Path(folder))
-        yield read_samples(sources.open_source(data, store.root), settings, store)
+        # An empty ledger: models are opened for what they are, and asked nothing.
+        ledger = store.root / "ledger.sqlite"
+        with open_models(settings, UserFunctions(), ledger) as models:
+            source = open_source(data, store.root, settings, models)
+        samples = read_samples(source, settings, store)
+        known = list_known_samples(source.old_tables)
+        new = NewSamples(samples, known)
+        yield QuotedRows(samples, new, source.old_tables)
 
 
 def quote_stages(
-    samples: Artifact,
+    rows: QuotedRows,
     settings: Settings,
     ledger: Ledger,
     k: int = 20,
@@ -151,15 +200,17 @@ def quote_stages(
     Raises `FailureRateError` if more answers of a pilot cannot be used than a stage's gate allows,
     beyond chance.
     """
-    n_questions = count_run_questions(samples, settings)
+    n_questions = count_run_questions(rows.samples, settings, rows.old_tables)
     forecasts = []
     for stage, models in list_endpoint_models(settings).items():
         n_of_each_model = _count_model_questions(stage, n_questions, settings)
+        if not n_of_each_model:
+            continue  # what is known of old rows is all that the stage needs
         for model in models:
             requests = draw_pilot(
                 stage,
                 model,
-                samples,
+                rows.new,
                 settings,
                 k,
             )
@@ -179,7 +230,7 @@ def quote_stages(
 
 
 def quote_quality_cost(
-    samples: Artifact,
+    rows: QuotedRows,
     settings: Settings,
     ledger: Ledger,
     k: int = 20,
@@ -197,7 +248,7 @@ def quote_quality_cost(
     requests = draw_pilot(
         "tag",
         model,
-        samples,
+        rows.new,
         settings,
         k,
     )

@@ -8,9 +8,10 @@ larger than its shortlist allows.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tacos.config import CascadeSettings, NormaliseSettings, Settings
+from tacos.methods.judging.pairing.joining_rows import MIN_ANCHORS, ROWS_PER_ANCHOR
 from tacos.methods.tags import tag_matching
 
 PILOT = 10
@@ -29,15 +30,33 @@ SPARE = 100
 """Rows by which rounding up the share of each group may enlarge a shortlist."""
 
 
+class KnownRows(NamedTuple):
+    """What is known of the samples of a run that extends `n_runs` others: how many of them these
+    runs have, the answers to grading questions about them, whether they were compared, by the
+    judge that compares now, and how many clusters stay (None: they are made anew).
+    """
+
+    n_samples: int = 0
+    n_grades: int = 0
+    is_compared: bool = False
+    n_runs: int = 0
+    n_clusters: int | None = None
+
+
+NOTHING_KNOWN = KnownRows()
+
+
 def count_questions(
     settings: Settings,
     n_samples: int,
     n_turns: int,
     n_wanted: int,
+    known: KnownRows = NOTHING_KNOWN,
 ) -> dict[str, int]:
     """Stage -> largest number of questions over all rounds; stages without questions are absent.
 
-    `judge.mode` and `judge.close` are resolved; `n_wanted` is the size of the selection in rows.
+    `judge.mode` and `judge.close` are resolved; `n_turns` are those that have no tags, `n_wanted`
+    is the size of the selection in rows.
     """
     questions = _count_tag_questions(settings.cascade, n_turns)
     if settings.normalise.model and not settings.normalise.vocabulary:
@@ -45,7 +64,7 @@ def count_questions(
     n_judges = len(settings.judge.panel)
     n_verdicts = n_judges * settings.judge.repetitions
     if settings.judge.mode == "singleton":
-        questions["grade"] = n_verdicts * n_samples
+        questions["grade"] = n_verdicts * n_samples - known.n_grades
         if settings.judge.close == "on":
             n_reread = bound_reread_rows(settings, n_samples, n_wanted)
             questions["reread"] = n_reread
@@ -57,9 +76,18 @@ def count_questions(
         n_wanted,
     )
     n_requests = _bound_judge_requests(settings, n_shortlisted)
+    if known.is_compared:
+        n_joining = _bound_joining_requests(
+            settings,
+            n_samples,
+            n_wanted,
+            n_shortlisted,
+            known,
+        )
+        n_requests = min(n_requests, n_joining)
     questions["judge"] = n_requests * n_verdicts
     if settings.shortlist.rule not in UNGRADED:
-        questions["grade"] = n_samples
+        questions["grade"] = n_samples - known.n_grades
     return questions
 
 
@@ -162,6 +190,43 @@ def _bound_judge_requests(
     n_later_rounds = config.n_rounds - 1
     n_pairs = n_shortlisted + n_bridges + n_later_rounds * pairs_of_neighbours
     return 2 * n_pairs
+
+
+def _bound_joining_requests(
+    settings: Settings,
+    n_samples: int,
+    n_wanted: int,
+    n_shortlisted: int,
+    known: KnownRows,
+) -> int:
+    """The most requests per judge and repetition where known rows are not compared again.
+
+    New rows are compared with each other and with anchors, rows of several runs with each other.
+    """
+    n_clusters = known.n_clusters
+    if n_clusters is None:
+        n_clusters = _bound_clusters(settings)
+    n_clusters += 1  # that of the samples without a tag
+    n_new = n_samples - known.n_samples
+    # A row that is known may join, too, where a quota needs it.
+    n_reserved = math.ceil(settings.shortlist.factor * n_wanted) + SPARE
+    n_joining = n_new + _count_reserves(settings) * n_reserved
+    if settings.cluster.membership == "every":
+        n_joining *= MEMBERSHIPS_PER_SAMPLE
+    n_joining = min(n_joining, n_shortlisted)
+    n_links = 2 * settings.pair.bridges * n_clusters * (known.n_runs - 1)
+    if not n_joining:
+        return n_links
+    n_anchors = math.ceil(n_joining / ROWS_PER_ANCHOR) + (MIN_ANCHORS + 1) * n_clusters
+    is_by_cluster = settings.pair.method == "active" and settings.select.quota != "none"
+    # The cut of a cluster lies where all its rows say, so that later rounds may ask about all.
+    n_rows = n_shortlisted
+    if not is_by_cluster:
+        n_rows = min(n_shortlisted, n_joining + n_anchors)
+    # Anchors connect clusters as bridges do.
+    pair = settings.pair.model_copy(update={"bridges": 0})
+    unbridged = settings.model_copy(update={"pair": pair})
+    return _bound_judge_requests(unbridged, n_rows) + n_links
 
 
 def _bound_clusters(settings: Settings) -> int:
