@@ -107,6 +107,20 @@ def assign_clusters(
     return StageOutput.without_rejects(memberships)
 
 
+def encode_rows(
+    tables: Tables,
+    rows: pl.DataFrame,
+    encoder: Encoder,
+    tag_weight: float,
+) -> npt.NDArray[np.float32]:
+    """Vectors of some samples (id, instruction, response) as clusters are made of, shape
+    (rows, 2 dim).
+    """
+    with_tags = _join_tags(tables["canonical_tags"], rows)
+    tags = _encode_tags(tables["canonical_tags"], encoder)
+    return _encode_samples(with_tags, encoder, tags, tag_weight)
+
+
 def _have_centres(clusters: Table) -> bool:
     """Whether clusters are of samples."""
     n_centres = clusters.scan().select(pl.col("centre").count())
