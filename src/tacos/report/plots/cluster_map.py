@@ -70,7 +70,11 @@ def draw_cluster_map(
     y = _spread(places[:, 1], HEIGHT)
     is_selected = drawn["is_selected"].to_numpy()
     points = []
-    columns = (x.tolist(), y.tolist(), drawn.select("instruction", "cluster_name").rows())
+    columns = (
+        x.tolist(),
+        y.tolist(),
+        drawn.select("instruction", "cluster_name").rows(),
+    )
     for left, top, (instruction, name) in zip(*columns, strict=True):
         text = f"{clip_text(find_last_question(instruction), TEXT_LENGTH)} ({name})"
         points.append(HoverPoint(left, top, text))
@@ -164,9 +168,9 @@ def _place_names(drawn: pl.DataFrame, x: Floats, y: Floats) -> list[dict[str, An
 
 def _leaves_room(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two names do not cover each other."""
-    is_apart = abs(one["y"] - other["y"]) >= LINE
     n_characters = len(one["text"]) + len(other["text"])
-    return is_apart or abs(one["x"] - other["x"]) >= n_characters * CHARACTER / 2 + 4
+    is_beside = abs(one["x"] - other["x"]) >= n_characters * CHARACTER / 2 + 4
+    return bool(is_beside or abs(one["y"] - other["y"]) >= LINE)
 
 
 # Chart

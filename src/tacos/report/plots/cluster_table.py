@@ -81,7 +81,8 @@ def describe_clusters(pool: pl.DataFrame) -> ClusterTable:
     names = dict(labelled.unique("group").select("group", "cluster_name").iter_rows())
     ranked = _rank_rows(scored, low, high)
     groups = {
-        str(key[0]): rows for key, rows in ranked.partition_by("group", as_dict=True).items()
+        str(key[0]): rows
+        for key, rows in ranked.partition_by("group", as_dict=True).items()
     }
     clusters = []
     for group, figures in by_group.items():

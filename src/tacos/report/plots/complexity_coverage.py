@@ -65,7 +65,9 @@ def measure_random_range(tags: pl.Series, n: int, seed: int) -> RandomRange | No
     coverage = np.zeros(n_draws)
     mean_tags = np.zeros(n_draws)
     for draw in range(n_draws):
-        rows = rng.choice(len(lengths), min(n, len(lengths)), replace=False, shuffle=False)
+        rows = rng.choice(
+            len(lengths), min(n, len(lengths)), replace=False, shuffle=False
+        )
         is_covered = np.zeros(n_tags, bool)
         own = lengths[rows]
         # The places of all tags of the rows drawn, one row after the other
@@ -143,7 +145,9 @@ def _describe_finding(
     )
     if chance is not None:
         low, high = chance.coverage
-        text += f" ({format_share(low)} to {format_share(high)} in {LEVEL:.0%} of draws)"
+        text += (
+            f" ({format_share(low)} to {format_share(high)} in {LEVEL:.0%} of draws)"
+        )
     text += f", the longest {format_share(coverage['longest'])}. "
     text += _compare_with_chance(figures["selection"], chance)
     return text + " Up: more tags in a row. Right: more of the tags."
@@ -192,7 +196,10 @@ def _chart_points(
             "field": "name",
             "type": "nominal",
             "legend": None,
-            "scale": {"domain": names, "range": [STYLES[name][place] for name in names]},
+            "scale": {
+                "domain": names,
+                "range": [STYLES[name][place] for name in names],
+            },
         }
     layers: list[dict[str, Any]] = [
         {

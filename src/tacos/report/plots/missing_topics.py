@@ -1,5 +1,4 @@
-"""Topics that a selection has none of, or fewer or more rows of than chance gives: tags, clusters.
-"""
+"""Tags and clusters that a selection has none of, or fewer or more rows of than chance gives."""
 
 from __future__ import annotations
 

@@ -14,7 +14,12 @@ import polars as pl
 
 from tacos.counts import count_words
 from tacos.methods.judging.judge_health import Measurement, correlate_ranks
-from tacos.report.figure_texts import format_correlation, format_score, format_share
+from tacos.report.figure_texts import (
+    format_correlation,
+    format_figure,
+    format_score,
+    format_share,
+)
 from tacos.report.figures import INK, POOL, SELECTED, build_figure
 from tacos.report.page_parts import DataTable, Figure
 from tacos.report.plots.dots import (
@@ -157,19 +162,20 @@ def _format_measured(correlation: Measurement) -> str:
 
 def _compare_medians(rated: pl.DataFrame) -> str:
     """The median lengths of rated and of selected rows."""
-    selected = rated.filter("is_selected")["length"]
-    if selected.is_empty():
+    of_selected = rated.filter("is_selected")["length"].median()
+    if of_selected is None:
         return "No selected row has a score."
+    of_rated = rated["length"].median()
     return (
-        f"The median selected response has {selected.median():,.0f} characters, the median rated "
-        f"one {rated['length'].median():,.0f}."
+        f"The median selected response has {format_figure('median_length', of_selected)} "  # type: ignore[arg-type]
+        f"characters, the median rated one {format_figure('median_length', of_rated)}."  # type: ignore[arg-type]
     )
 
 
 # Drawing
 
 
-def _draw_scatter(  # noqa: PLR0913 - what a figure consists of
+def _draw_scatter(
     name: str,
     title: str,
     axes: tuple[Axis, Axis],
@@ -222,7 +228,9 @@ def _chart_scatter(
     """Dots and a line over axes, as Vega."""
     domains = [_find_domain(axis, rated[axis.column]) for axis in axes]
     places = []
-    for axis, domain, pixels in zip(axes, domains, ((0, WIDTH), (HEIGHT, 0)), strict=True):
+    for axis, domain, pixels in zip(
+        axes, domains, ((0, WIDTH), (HEIGHT, 0)), strict=True
+    ):
         ends = np.log10(domain) if axis.is_log else np.array(domain)
         values = axis.transform(drawn[axis.column])
         places.append(scale_places(values, (ends[0], ends[1]), pixels))

@@ -25,21 +25,19 @@ def list_share_cells(
     n_selected: int,
 ) -> list[tuple[str, ...]]:
     """The cells of each group of a table by `REPRESENTATION`, its name first."""
-    rows = []
-    for row in table.iter_rows(named=True):
-        rows.append(
-            (
-                row["group"],
-                f"{row['n_pool']:,}",
-                format_share(row["n_pool"] / max(n_pool, 1)),
-                f"{row['n_selected']:,}",
-                format_share(row["n_selected"] / max(n_selected, 1)),
-                f"{row['expected']:,.1f}",
-                format_ratio(row["ratio"]),
-                row["standing"],
-            )
+    return [
+        (
+            row["group"],
+            f"{row['n_pool']:,}",
+            format_share(row["n_pool"] / max(n_pool, 1)),
+            f"{row['n_selected']:,}",
+            format_share(row["n_selected"] / max(n_selected, 1)),
+            f"{row['expected']:,.1f}",
+            format_ratio(row["ratio"]),
+            row["standing"],
         )
-    return rows
+        for row in table.iter_rows(named=True)
+    ]
 
 
 def format_ratio(ratio: float | None) -> str:

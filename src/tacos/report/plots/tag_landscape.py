@@ -24,7 +24,6 @@ from tacos.report.plots.dots import VEGA
 from tacos.report.plots.share_texts import (
     SHARE_HEAD,
     SHARE_NUMBERS,
-    format_ratio,
     list_share_cells,
 )
 
@@ -97,14 +96,14 @@ def draw_normalisation(
     n_merged = sum(step["n_merged"] for step in steps)
     n_dropped = sum(step["n_dropped"] for step in steps)
     bars = [{"step": "raw tags", "n": n_raw, "text": f"{n_raw:,}"}]
-    for step in steps:
-        bars.append(
-            {
-                "step": f"after {step['name']}",
-                "n": step["n_out"],
-                "text": _describe_step(step),
-            }
-        )
+    bars += [
+        {
+            "step": f"after {step['name']}",
+            "n": step["n_out"],
+            "text": _describe_step(step),
+        }
+        for step in steps
+    ]
     caption = (
         f"{count_words(n_raw, 'raw tag')} became {n_canonical:,} canonical ones: "
         f"{n_merged:,} were merged into another, {n_dropped:,} were dropped."
@@ -143,7 +142,8 @@ def _describe_tiles(tags: pl.DataFrame) -> str:
     """Which tags the tiles are, and how much of the pool's tags they stand for."""
     if tags.height <= N_TILES:
         return "a row counts in each of its tags"
-    share = tags.head(N_TILES)["n_pool"].sum() / tags["n_pool"].sum()
+    n_drawn = int(tags.head(N_TILES)["n_pool"].sum())
+    share = n_drawn / int(tags["n_pool"].sum())
     return (
         f"drawn are the {N_TILES} most frequent, which are {share:.0%} of all tags given to rows, "
         "and a row counts in each of its tags"
@@ -191,17 +191,17 @@ def _chart_steps(bars: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _chart_tiles(shown: pl.DataFrame) -> dict[str, Any]:
     """A treemap, as Vega."""
     tiles: list[dict[str, Any]] = [{"id": "all", "parent": None}]
-    for tag in shown.iter_rows(named=True):
-        tiles.append(
-            {
-                "id": f"tag {tag['group']}",
-                "parent": "all",
-                "name": tag["group"],
-                "note": f"{tag['n_selected']:,} of {tag['n_pool']:,}",
-                "rows": tag["n_pool"],
-                "standing": tag["standing"],
-            }
-        )
+    tiles += [
+        {
+            "id": f"tag {tag['group']}",
+            "parent": "all",
+            "name": tag["group"],
+            "note": f"{tag['n_selected']:,} of {tag['n_pool']:,}",
+            "rows": tag["n_pool"],
+            "standing": tag["standing"],
+        }
+        for tag in shown.iter_rows(named=True)
+    ]
     layout = [
         {"type": "stratify", "key": "id", "parentKey": "parent"},
         {

@@ -71,7 +71,9 @@ def rank_merges(
         "step",
         "reason",
         chance=chances,
-        difference=pl.Series([_describe_difference(pair) for pair in words], dtype=pl.String),
+        difference=pl.Series(
+            [_describe_difference(pair) for pair in words], dtype=pl.String
+        ),
     ).with_columns(
         is_doubtful=(pl.col("chance") < DOUBTFUL).fill_null(value=False),
     )
@@ -87,19 +89,18 @@ def rank_merges(
 def tabulate_merges(merges: pl.DataFrame) -> DataTable:
     """The merges as a table for readers, cut to `N_LISTED`."""
     shown = merges.head(N_LISTED)
-    rows = []
-    for merge in shown.iter_rows(named=True):
-        rows.append(
-            (
-                merge["raw"],
-                merge["canonical"],
-                f"{merge['count']:,}",
-                merge["step"],
-                _format_chance(merge["chance"]),
-                merge["difference"],
-                _cut_step(merge["reason"]),
-            )
+    rows = [
+        (
+            merge["raw"],
+            merge["canonical"],
+            f"{merge['count']:,}",
+            merge["step"],
+            _format_chance(merge["chance"]),
+            merge["difference"],
+            _cut_step(merge["reason"]),
         )
+        for merge in shown.iter_rows(named=True)
+    ]
     return DataTable(
         (
             "raw tag",
@@ -139,7 +140,9 @@ def describe_merges(merges: pl.DataFrame) -> str:
     if worst.height:
         named = [
             f"{raw} -> {canonical} ({_format_chance(chance)})"
-            for raw, canonical, chance in worst.select("raw", "canonical", "chance").rows()
+            for raw, canonical, chance in worst.select(
+                "raw", "canonical", "chance"
+            ).rows()
         ]
         text += f". Least likely to mean the same: {', '.join(named)}"
     if n_unknown:

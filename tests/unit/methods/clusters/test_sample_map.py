@@ -29,9 +29,13 @@ def test_neighbours_on_the_plane_are_of_the_same_cluster() -> None:
 
 def test_alike_clusters_are_nearer_than_others() -> None:
     vectors, labels = make_blobs()
-    centres = np.stack([vectors[labels == one].mean(axis=0) for one in range(N_CLUSTERS)])
+    centres = np.stack(
+        [vectors[labels == one].mean(axis=0) for one in range(N_CLUSTERS)]
+    )
     places = place_samples(vectors, labels)
-    middles = np.stack([places[labels == one].mean(axis=0) for one in range(N_CLUSTERS)])
+    middles = np.stack(
+        [places[labels == one].mean(axis=0) for one in range(N_CLUSTERS)]
+    )
     upper = np.triu_indices(N_CLUSTERS, 1)
     before = np.linalg.norm(centres[:, None] - centres[None], axis=2)[upper]
     after = np.linalg.norm(middles[:, None] - middles[None], axis=2)[upper]
@@ -40,7 +44,9 @@ def test_alike_clusters_are_nearer_than_others() -> None:
 
 def test_the_same_samples_lie_at_the_same_places() -> None:
     vectors, labels = make_blobs()
-    assert np.array_equal(place_samples(vectors, labels), place_samples(vectors, labels))
+    assert np.array_equal(
+        place_samples(vectors, labels), place_samples(vectors, labels)
+    )
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2, 3, 4])

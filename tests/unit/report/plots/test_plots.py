@@ -88,9 +88,7 @@ def test_a_hostile_tag_is_text() -> None:
     drawn = [
         tag_landscape.draw_tag_landscape(table, 300, 60),
         draw_map(pool),
-        missing_topics.draw_representation(
-            _skew(table), "cluster", 300, 60
-        ),
+        missing_topics.draw_representation(_skew(table), "cluster", 300, 60),
     ]
     for figure in drawn:
         assert figure is not None
@@ -256,9 +254,7 @@ def test_the_caption_says_which_side_of_chance_the_selection_is_on(
         "random": measured.expect_random(60),
         "longest": chosen,
     }
-    figure = check_figure(
-        complexity_coverage.draw_complexity_coverage(figures, chance)
-    )
+    figure = check_figure(complexity_coverage.draw_complexity_coverage(figures, chance))
     assert said in figure.caption
     assert "40.0% to 60.0%" in figure.caption
     assert "60 rows each, of a pool of 300" in figure.basis
@@ -270,7 +266,10 @@ def test_the_caption_says_which_side_of_chance_the_selection_is_on(
 def test_the_caption_of_scores_says_how_far_they_follow_length() -> None:
     pool = make_pool()
     figure = check_figure(score_plots.draw_score_length(pool, pool))
-    assert "The score follows the length: longer responses have higher ones" in figure.caption
+    assert (
+        "The score follows the length: longer responses have higher ones"
+        in figure.caption
+    )
     assert "over 300 rows" in figure.caption
     shuffled = pool.with_columns(score=pool["correctness"])
     figure = check_figure(score_plots.draw_score_length(shuffled, shuffled))
@@ -343,7 +342,9 @@ def test_missing_topics_are_named_the_largest_first() -> None:
 
 
 def test_a_mix_like_the_pools_has_no_figure() -> None:
-    pool = pl.DataFrame({"group": ["a", "b"] * 40, "is_selected": [True, True, False, False] * 20})
+    pool = pl.DataFrame(
+        {"group": ["a", "b"] * 40, "is_selected": [True, True, False, False] * 20}
+    )
     table = measure_representation(pool)
     assert missing_topics.draw_representation(table, "tag", 80, 40) is None
 
@@ -358,4 +359,6 @@ def test_figures_are_the_same_every_time() -> None:
 
 def _skew(table: pl.DataFrame) -> pl.DataFrame:
     """A table in which every group has more rows than chance gives."""
-    return table.with_columns(standing=pl.lit("more"), n_selected=pl.col("n_selected") + 90)
+    return table.with_columns(
+        standing=pl.lit("more"), n_selected=pl.col("n_selected") + 90
+    )

@@ -64,7 +64,9 @@ def test_every_merge_is_listed_and_nothing_else(minilm: Encoder) -> None:
 def test_a_sentence_says_how_many_look_wrong_and_names_them(minilm: Encoder) -> None:
     merges = tag_merges.rank_merges(make_vocabulary(), minilm, signs=True)
     text = tag_merges.describe_merges(merges)
-    assert text.startswith("10 raw tags became another tag; 4 of the merges look doubtful")
+    assert text.startswith(
+        "10 raw tags became another tag; 4 of the merges look doubtful"
+    )
     assert "Gardening -> Tax Law (0%)" in text
     assert "Of 1 it was not estimated" in text
 

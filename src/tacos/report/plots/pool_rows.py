@@ -1,0 +1,47 @@
+"""The rows of a pool as figures read them: one table, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.pool import find_newest_scores, take_best_scores
+from tacos.report.facts import UNCLUSTERED
+from tacos.store.artifacts import Artifact
+
+
+def read_pool_rows(
+    artifacts: Mapping[str, Artifact],
+    settings: Settings,
+    selected: pl.Series,
+) -> pl.DataFrame:
+    """A row per usable sample, sorted by id: id, length, source, tags, cluster and cluster_name
+    (null and `UNCLUSTERED`: in none), score, value, correctness (null: not rated), is_selected.
+
+    `selected` are the ids of the selection. Raises `InputError` if the run has no scores.
+    """
+    rows = pool_steps.measure_pool(artifacts, settings).table
+    names = artifacts["clusters"].scan().select("cluster", cluster_name="name").unique()
+    newest = find_newest_scores(artifacts)
+    values = pl.DataFrame(schema={"id": pl.String, "value": pl.Float64})
+    if newest is not None:
+        scores = artifacts[newest].scan().collect()
+        values = take_best_scores(scores).select("id", "value")
+    return (
+        rows.join(values, on="id", how="left", maintain_order="left")
+        .join(names.collect(), on="cluster", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("cluster_name").fill_null(UNCLUSTERED),
+            is_selected=pl.col("id").is_in(selected.implode()),
+        )
+    )
+
+
+def read_texts(artifacts: Mapping[str, Artifact], ids: Collection[str]) -> pl.DataFrame:
+    """id, instruction, response of some samples, in the order of the input."""
+    wanted = pl.Series(list(ids), dtype=pl.String)
+    texts = artifacts["samples"].scan().select("id", "instruction", "response")
+    return texts.filter(pl.col("id").is_in(wanted.implode())).collect()
