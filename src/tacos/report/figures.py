@@ -1,4 +1,4 @@
-"""Figures of the report: a Vega-Lite chart becomes a static SVG that follows the page's colours.
+"""Figures of the report: a chart of Vega or Vega-Lite becomes a static SVG that follows the page's colours.
 
 An SVG needs no script and no library, and prints. Charts name the page's colours (`INK`, `POOL`,
 ...) wherever they name one; a colour scale takes its `range` from them. Scales that mix colours
@@ -76,7 +76,7 @@ def build_figure(
     basis: str,
     points: Sequence[HoverPoint] = (),
 ) -> Figure:
-    """A figure from a Vega-Lite chart and the table that says the same.
+    """A figure from a chart of Vega or Vega-Lite and the table that says the same.
 
     `points` are shown when a pointer comes near; they are in units of the SVG.
     """
@@ -94,11 +94,16 @@ def build_figure(
 def draw_svg(chart: Mapping[str, Any], title: str) -> Markup:
     """A chart as an SVG that takes the width of its place, and its title as its name."""
     # No address is allowed: a chart has its data inside it.
-    drawn = vl_convert.vegalite_to_svg(
-        dict(chart),
-        config=CONFIG,
-        allowed_base_urls=[],
-    )
+    if "/vega/" in chart["$schema"]:
+        # Vega has no argument for its looks.
+        styled = {"background": None, "config": CONFIG, **chart}
+        drawn = vl_convert.vega_to_svg(styled, allowed_base_urls=[])
+    else:
+        drawn = vl_convert.vegalite_to_svg(
+            dict(chart),
+            config=CONFIG,
+            allowed_base_urls=[],
+        )
     start = OPENING_TAG.match(drawn)
     if start is None:
         raise ValueError("the chart was not drawn as SVG with a viewBox")

@@ -30,8 +30,10 @@ from tacos.report.sections.overview import build_overview
 from tacos.report.sections.pool_and_selection import build_pool_and_selection
 from tacos.report.sections.scores import build_scores
 from tacos.report.sections.selected_rows import build_selected_rows
+from tacos.report.sections.sizes import build_sizes
 from tacos.report.sections.spending import build_spending
 from tacos.report.sections.tags import build_tags
+from tacos.report.sections.topics import build_topics
 from tacos.version import read_version
 from tacos.visible_text import clean_text
 
@@ -87,6 +89,8 @@ def list_sections(source: ReportInput) -> list[Section]:
         build_pool_and_selection(source),
         build_scores(source),
         build_judge(source),
+        build_topics(source),
+        build_sizes(source),
         build_tags(source),
         build_clusters(source),
         build_distributions(source),
@@ -152,5 +156,6 @@ def _format_figure(value: float | None, name: str) -> str:
 
 def _format_script_json(value: Mapping[str, Any]) -> Markup:
     """JSON for a script element of a type that does not run."""
-    text = clean_text(orjson.dumps(value).decode())
+    # A point with names is a list of three to the script.
+    text = clean_text(orjson.dumps(value, default=list).decode())
     return Markup(text.translate(UNSAFE))

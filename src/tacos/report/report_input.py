@@ -14,6 +14,9 @@ import polars as pl
 from tacos.config import Settings
 from tacos.report.facts import RunSummary
 from tacos.report.made_selection import MadeSelection
+from tacos.report.plots.cluster_map import choose_drawn
+from tacos.report.plots.pool_rows import read_pool_rows
+from tacos.report.plots.size_steps import SizeSteps
 from tacos.report.selection_request import MadeRequest
 from tacos.store.artifacts import Artifact
 
@@ -32,6 +35,8 @@ class ReportInput:
     """The files that the run read, as they were named; empty where that is not known."""
     output: Path | None = None
     """The file of selected rows, if one was written."""
+    size_steps: SizeSteps | None = None
+    """What other sizes would be like, where that was measured."""
 
     @cached_property
     def made(self) -> MadeSelection:
@@ -42,6 +47,16 @@ class ReportInput:
     def request(self) -> MadeRequest:
         """What the selection was asked for."""
         return self.made.request
+
+    @cached_property
+    def pool(self) -> pl.DataFrame:
+        """Every usable row in figures: see `tacos.report.plots.pool_rows.read_pool_rows`."""
+        return read_pool_rows(self.artifacts, self.settings, self.rows["id"])
+
+    @cached_property
+    def drawn(self) -> pl.DataFrame:
+        """The rows of `pool` that become dots: all, or some by chance."""
+        return choose_drawn(self.pool, self.settings.seed)
 
     @cached_property
     def samples(self) -> pl.DataFrame:

@@ -24,8 +24,8 @@ from tacos.formats.rows import RawRow
 from tacos.methods.selecting.strategies import Strategy
 from tacos.pipeline.steps.pool import find_newest_scores
 from tacos.records import SCORES, add_missing_columns
-from tacos.report import explain, facts, html
-from tacos.report.report_input import ReportInput
+from tacos.report import explain, facts
+from tacos.report.selection_request import read_request
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments, kept_files
@@ -231,6 +231,16 @@ class Selection:
         target = arguments.to_path("path", path)
         own = [self.run / kept_files.REPORT]
         kept_files.check_files_kept([target], [], own=own)
+        # What draws a report takes long to import, and most commands write none.
+        from tacos.report import html
+        from tacos.report.report_input import ReportInput
+        from tacos.workflows.size_steps import measure_size_steps
+
+        sizes = measure_size_steps(
+            self.artifacts,
+            self.settings,
+            read_request(self.artifacts, self.settings),
+        )
         page = html.render_report(
             ReportInput(
                 self.run,
@@ -240,6 +250,7 @@ class Selection:
                 self.in_input_order,
                 self.inputs,
                 self.output,
+                sizes,
             )
         )
         return files.write_text(page, target)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from tacos.report.figure_texts import LABELS, SUMMARY_FIGURES, format_figure
-from tacos.report.page_parts import DataTable, Section
+from tacos.report.page_parts import DataTable, Figure, Section
+from tacos.report.plots.complexity_coverage import (
+    draw_complexity_coverage,
+    measure_random_range,
+)
 from tacos.report.report_input import ReportInput
 
 
@@ -18,5 +22,17 @@ def build_pool_and_selection(source: ReportInput) -> Section:
     return Section(
         "pool-and-selection",
         "The selection beside pool, chance and length",
-        {"table": table},
+        {"table": table, "figure": _draw_diversity(source)},
     )
+
+
+def _draw_diversity(source: ReportInput) -> Figure | None:
+    """Coverage and tags per row as a figure; None where no row has a tag."""
+    chance = measure_random_range(
+        source.pool["tags"],
+        source.rows.height,
+        source.settings.seed,
+    )
+    if chance is None:
+        return None
+    return draw_complexity_coverage(source.summary.selection, chance)

@@ -1,26 +1,35 @@
-"""How raw tags became canonical ones, and who tagged."""
+"""The tags of the pool, how raw ones became canonical ones, and who tagged."""
 
 from __future__ import annotations
 
+from tacos.errors import ModelError
+from tacos.methods.measures.representation import measure_representation
+from tacos.methods.tags import tag_likeness
+from tacos.models import encoder
+from tacos.records import Encoder
 from tacos.report.page_parts import DataTable, Section
+from tacos.report.plots.tag_landscape import draw_normalisation, draw_tag_landscape
+from tacos.report.plots.tag_merges import (
+    describe_merges,
+    rank_merges,
+    tabulate_merges,
+)
 from tacos.report.report_input import ReportInput
 
 
-def build_tags(source: ReportInput) -> Section | None:
-    """The steps of normalisation and the models of a cascade; None for a run without either."""
+def build_tags(source: ReportInput) -> Section:
+    """The landscape of tags, the steps of normalisation with every merge, and the models of a
+    cascade.
+    """
     summary = source.summary
-    steps = [
-        (
-            step["name"],
-            f"{step['n_in']:,}",
-            f"{step['n_out']:,}",
-            f"{step['n_merged']:,}",
-            f"{step['n_dropped']:,}",
-        )
-        for step in summary.normalisation
-    ]
-    if not steps and not summary.tagged_by:
-        return None
+    vocabulary = source.artifacts["vocabulary"].scan().collect()
+    merges = rank_merges(vocabulary, _load_encoder(), source.settings.normalise.signs)
+    tags = measure_representation(source.pool.select("is_selected", group="tags"))
+    figures = []
+    if tags.height:
+        figures.append(draw_tag_landscape(tags, source.pool.height, source.rows.height))
+    if summary.normalisation:
+        figures.append(draw_normalisation(summary.normalisation, summary.n_samples))
     values = {
         "distilled": summary.distilled,
         "tagged_by": DataTable(
@@ -29,11 +38,18 @@ def build_tags(source: ReportInput) -> Section | None:
             frozenset({1}),
             "Cascade of taggers",
         ),
-        "steps": DataTable(
-            ("step", "tags in", "tags out", "merged", "dropped"),
-            steps,
-            frozenset({1, 2, 3, 4}),
-            "From raw to canonical tags",
-        ),
+        "figures": figures,
+        "merged": describe_merges(merges),
+        "merges": tabulate_merges(merges),
     }
     return Section("tags", "Tags", values)
+
+
+def _load_encoder() -> Encoder:
+    """The encoder that the likeness of tags is fitted to, or the static one where its weights are
+    not installed: its cosines are a little higher.
+    """
+    try:
+        return encoder.load(tag_likeness.ENCODER)
+    except ModelError:
+        return encoder.load("static")
