@@ -1,4 +1,4 @@
-"""Figures of the report: a chart of Vega or Vega-Lite becomes a static SVG that follows the page's colours.
+"""Figures of the report: a chart of Vega or Vega-Lite becomes an SVG in the colours of the page.
 
 An SVG needs no script and no library, and prints. Charts name the page's colours (`INK`, `POOL`,
 ...) wherever they name one; a colour scale takes its `range` from them. Scales that mix colours
