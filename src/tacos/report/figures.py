@@ -29,7 +29,8 @@ LONGEST = "var(--longest)"
 SERIES = tuple(f"var(--series-{number})" for number in range(1, 7))
 """Further colours, for groups without a meaning of their own."""
 
-FONT = "system-ui, sans-serif"
+FONT = "sans-serif"
+"""Texts are measured when a chart is drawn, so the font is one whose widths hardly vary."""
 CONFIG = {
     "aria": False,
     "background": "transparent",

@@ -21,8 +21,8 @@ FEWEST_DRAWS = 20
 N_ROWS_DRAWN = 4_000_000
 """Rows of all draws together: of large selections there are fewer draws."""
 LEVEL = 0.95
-WIDTH = 420
-HEIGHT = 280
+WIDTH = 284
+HEIGHT = 240
 STYLES = {
     "pool": (POOL, "square"),
     "selection": (SELECTED, "circle"),

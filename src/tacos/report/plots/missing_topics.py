@@ -27,9 +27,9 @@ N_BARS = 12
 N_NAMED = 5
 N_LISTED = 200
 """Rows of each table."""
-NAME_LIMIT = 190
+NAME_LIMIT = 160
 """Pixels of a name."""
-WIDTH = 300
+WIDTH = 170
 EXPECTED_TO_MISS = 5.3
 """Of so many expected rows there is none by chance once in 200 selections: exp(-5.3) = .005."""
 

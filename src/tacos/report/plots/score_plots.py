@@ -30,8 +30,8 @@ from tacos.report.plots.dots import (
     scale_places,
 )
 
-WIDTH = 460
-HEIGHT = 300
+WIDTH = 284
+HEIGHT = 260
 PADDING = {"left": 52, "right": 12, "top": 10, "bottom": 44}
 N_BINS = 10
 MIN_FOLLOWED = 0.3

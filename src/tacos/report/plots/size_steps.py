@@ -11,8 +11,8 @@ from tacos.report.figure_texts import format_figure, format_share
 from tacos.report.figures import INK, RANDOM, SELECTED, build_figure
 from tacos.report.page_parts import DataTable, Figure
 
-WIDTH = 250
-HEIGHT = 220
+WIDTH = 230
+HEIGHT = 200
 NAMED_SIZE = 2_000
 """A size that is always looked at: it is about where published selections stop."""
 

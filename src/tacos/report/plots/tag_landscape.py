@@ -172,7 +172,7 @@ def _chart_steps(bars: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "field": "n",
         "type": "quantitative",
         "axis": None,
-        "scale": {"domain": [0, max(longest, 1) * 1.7]},
+        "scale": {"domain": [0, max(longest, 1) * 2.2]},
     }
     drawn = {"mark": {"type": "bar", "color": SELECTED}, "encoding": {"x": x, "y": y}}
     text = {
@@ -182,7 +182,7 @@ def _chart_steps(bars: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "data": {"values": list(bars)},
-        "width": 340,
+        "width": 240,
         "height": {"step": 24},
         "layer": [drawn, text],
     }
