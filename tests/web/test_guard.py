@@ -266,3 +266,10 @@ def test_static_files_name_nothing_elsewhere_and_hold_nothing_inline() -> None:
         if file.suffix == ".js":
             sinks = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function"
             assert not re.search(sinks, text), file
+
+
+def test_every_module_of_the_page_is_named_in_it() -> None:
+    """A browser would find them one after another otherwise."""
+    page = (STATIC / "page.html").read_text("utf-8")
+    modules = {f"/static/{file.relative_to(STATIC)}" for file in STATIC.rglob("*.js")}
+    assert set(re.findall(r'(?:src|href)="(/static/[\w/]+\.js)"', page)) == modules

@@ -14,6 +14,8 @@ from tacos.cli.shared import console, options
 from tacos.errors import ConfigError
 from tacos.workflows import ui as workflow
 
+MANY_ROWS = 200_000
+"""Rows from which on a person waits some seconds."""
 INSTALL = "pip install 'tacos-select[ui]'"
 Port = Annotated[
     int | None,
@@ -46,6 +48,10 @@ def ui(
     """
     server = _load_server()
     view = workflow.ui(run)
+    n_rows = view.describe()["n_rows"]
+    if n_rows >= MANY_ROWS:
+        console.print_line(f"Reading what is known of {n_rows:,} rows ...")
+    view.prepare()
 
     def announce(url: str) -> None:
         console.print_line(f"Open {url}")

@@ -22,6 +22,8 @@ from tacos.store.exact_duplicates import DUPLICATE
 
 Artifacts = Mapping[str, Artifact]
 Record = dict[str, Any]
+TOLD = ("id", "content_hash", "instruction", "response", "length")
+"""The columns of a sample that its trace tells of."""
 BY_RULE = (DUPLICATE, "clean: ")
 """How the reasons of ingest begin that a rule gives: with what it found, not with the row."""
 
@@ -37,7 +39,8 @@ def explain_row(
     Raises `InputError` if the input has no such row.
     """
     is_row = (pl.col("id") == row) | (pl.col("content_hash") == row)
-    samples = artifacts["samples"].scan().filter(is_row).collect()
+    # The other columns are most of the file.
+    samples = artifacts["samples"].scan().filter(is_row).select(TOLD).collect()
     if samples.is_empty():
         return _trace_reject(artifacts, row)
     sample = samples.row(0, named=True)

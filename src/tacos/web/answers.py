@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,8 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tacos.errors import TacosError
-
-log = logging.getLogger(__name__)
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body."""
@@ -79,20 +76,18 @@ def _check(given: Any, model: type[Given]) -> Given:
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """What is wrong and what to do, on one line: the same sentence as in the terminal."""
-    return write_json({"error": str(error)}, status=400)
+    return write_error(str(error), 400)
 
 
 async def answer_refusal(request: Request, error: Exception) -> Response:
     """A status that Starlette answers with, such as 404."""
     if not isinstance(error, HTTPException):
         raise error
-    content = {"error": f"{error.detail}: {request.url.path}"}
-    response = write_json(content, error.status_code)
+    response = write_error(f"{error.detail}: {request.url.path}", error.status_code)
     response.headers.update(error.headers or {})
     return response
 
 
-async def answer_fault(request: Request, error: Exception) -> Response:
-    """A fault of tacos itself: no traceback leaves this process."""
-    text = "tacos could not answer this; the terminal says why"
-    return write_json({"error": text}, status=500)
+def write_error(text: str, status: int) -> Response:
+    """What is wrong, on one line. No traceback leaves this process."""
+    return write_json({"error": text}, status)

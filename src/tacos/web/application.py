@@ -16,11 +16,12 @@ from starlette.types import ASGIApp
 from tacos.errors import TacosError
 from tacos.web import answers
 from tacos.web.guard import Door, Guard
-from tacos.web.screens import comparisons, rows, run, what_if
+from tacos.web.screens import comparisons, diff, rows, run, what_if
 from tacos.workflows.ui import RunView
 
 STATIC = Path(__file__).parent / "static"
-SCREENS = (run, rows, comparisons, what_if)
+AGAIN = "start tacos ui with the run where it is now"
+SCREENS = (run, rows, comparisons, what_if, diff)
 """Modules with a function `build_routes`. A screen is one of them and, of the same name, a module
 in `static/screens/`; `static/app.js` lists these.
 """
@@ -36,12 +37,18 @@ def build_application(view: RunView, door: Door) -> ASGIApp:
     ]
     for screen in SCREENS:
         routes += screen.build_routes(view)
+
+    async def answer_fault(request: Request, error: Exception) -> Response:
+        if not view.is_there:
+            return answers.write_error(f"{view.selection.run} is gone: {AGAIN}", 410)
+        return answers.write_error("tacos failed here; the terminal says how", 500)
+
     application = Starlette(
         routes=routes,
         exception_handlers={
             TacosError: answers.answer_error,
             HTTPException: answers.answer_refusal,
-            Exception: answers.answer_fault,
+            Exception: answer_fault,
         },
         max_body_size=answers.MAX_BODY,
     )

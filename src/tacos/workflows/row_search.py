@@ -13,8 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tacos.methods.samples.last_question import find_last_question
 from tacos.report.judge_words import clip_text
-from tacos.workflows.row_table import POSITION, Labels, RowTable, State
+from tacos.workflows.row_table import (
+    POSITION,
+    Labels,
+    RowTable,
+    State,
+    build_row_table,
+)
 from tacos.workflows.row_texts import RowTexts
+from tacos.workflows.selection import Selection
 
 N_REMEMBERED = 16
 """Searches whose rows are kept, so that the next page costs no new search."""
@@ -209,6 +216,13 @@ class RowSearch:
             while len(self._found) > N_REMEMBERED:
                 self._found.popitem(last=False)
         return made
+
+
+def build_search(selection: Selection) -> RowSearch:
+    """Finds the rows of a run."""
+    samples = selection.artifacts["samples"]
+    table = build_row_table(selection.artifacts, selection.settings)
+    return RowSearch(table, RowTexts(samples))
 
 
 def _list_conditions(query: RowQuery) -> Iterator[pl.Expr]:

@@ -35,21 +35,25 @@ def tell_row(selection: Selection, search: RowSearch, row: str) -> dict[str, Any
         "verdict": verdict,
         "trace": trace,
         "entry": entry,
-        **_read_texts(selection, row_id),
+        **_read_texts(selection, search, row_id),
     }
 
 
-def _read_texts(selection: Selection, row_id: str) -> dict[str, Any]:
+def _read_texts(
+    selection: Selection,
+    search: RowSearch,
+    row_id: str,
+) -> dict[str, Any]:
     """The turns of a conversation and the row as it was read."""
-    samples = selection.artifacts["samples"]
-    is_row = pl.col("id") == row_id
+    position = search.table.find_position(row_id)
+    scan = None if position is None else search.texts.scan_sample(position)
+    if scan is None:
+        rejected = selection.artifacts["samples"].rejects()
+        raw = rejected.filter(pl.col("id") == row_id)["raw"]
+        return {"turns": [], "raw": _cut(raw[0]), "framed": None}
     # Runs of earlier versions know no templates.
-    complete = add_missing_columns(samples.scan(), SAMPLES)
-    found = complete.filter(is_row).select("turns", "raw", "framed").collect()
-    if found.is_empty():
-        rejected = samples.rejects().filter(is_row)["raw"]
-        return {"turns": [], "raw": _cut(rejected[0]), "framed": None}
-    row = found.row(0, named=True)
+    complete = add_missing_columns(scan, SAMPLES)
+    row = complete.select("turns", "raw", "framed").collect().row(0, named=True)
     turns = [
         {"role": turn["role"], "text": _cut(turn["text"])} for turn in row["turns"]
     ]

@@ -74,6 +74,14 @@ class RowTexts:
             texts[place] = row
         return texts
 
+    def scan_sample(self, position: int) -> pl.LazyFrame | None:
+        """All columns of one sample; None for a rejected row."""
+        number = int(np.searchsorted(self.starts, position, side="right")) - 1
+        if number >= len(self.samples.parts):
+            return None
+        table = scan_tables([self.parts[number]])
+        return table.slice(position - self.starts[number], 1)
+
     def _scan_rows(self, number: int, positions: npt.NDArray[np.int64]) -> pl.LazyFrame:
         """The texts of some rows of one file."""
         offsets = positions - self.starts[number]

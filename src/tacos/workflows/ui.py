@@ -8,10 +8,10 @@ from typing import Any
 
 from tacos.errors import InputError
 from tacos.methods.selecting.strategies import STRATEGIES
-from tacos.workflows.row_search import RowSearch
+from tacos.workflows.other_runs import OtherRuns
+from tacos.workflows.row_search import RowSearch, build_search
 from tacos.workflows.row_story import tell_row
-from tacos.workflows.row_table import build_row_table
-from tacos.workflows.row_texts import RowTexts
+from tacos.workflows.run_state import STATE
 from tacos.workflows.selection import GivenRun, Selection, load
 from tacos.workflows.verdict_search import VerdictSearch
 from tacos.workflows.what_if import Trials
@@ -25,6 +25,11 @@ class RunView:
     """
 
     selection: Selection
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the run still lies where it was."""
+        return (self.selection.run / STATE).is_file()
 
     def describe(self) -> dict[str, Any]:
         """The run's name, and its rows in numbers."""
@@ -42,12 +47,19 @@ class RunView:
             "n_selected": n_selected,
         }
 
+    def prepare(self) -> None:
+        """Read what every screen needs, so that nobody waits for it later."""
+        self.search.list_filters()
+
     @cached_property
     def search(self) -> RowSearch:
         """Finds rows."""
-        artifacts = self.selection.artifacts
-        table = build_row_table(artifacts, self.selection.settings)
-        return RowSearch(table, RowTexts(artifacts["samples"]))
+        return build_search(self.selection)
+
+    @cached_property
+    def others(self) -> OtherRuns:
+        """The runs beside this one."""
+        return OtherRuns(self.selection, self.search)
 
     @cached_property
     def verdicts(self) -> VerdictSearch:

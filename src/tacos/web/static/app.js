@@ -6,6 +6,7 @@ import { getJson } from "./api.js";
 import { countWords, element, fill } from "./dom.js";
 import * as comparison from "./screens/comparison.js";
 import * as comparisons from "./screens/comparisons.js";
+import * as diff from "./screens/diff.js";
 import * as row from "./screens/row.js";
 import * as rows from "./screens/rows.js";
 import * as whatIf from "./screens/what_if.js";
@@ -13,7 +14,7 @@ import * as whatIf from "./screens/what_if.js";
 // A screen is a module with `path` (its word in the address), `title`, `keys` (pairs of key and
 // meaning, for the help), `isHidden` if no link leads to it, and `show({ main, params, signal, say, keys })`: it fills `main`, gives
 // `signal` to its requests, and may set `keys.onKey(event)`.
-const SCREENS = [rows, row, comparisons, comparison, whatIf];
+const SCREENS = [rows, row, comparisons, comparison, whatIf, diff];
 
 const KEYS = [
   ["?", "show or hide this help"],
