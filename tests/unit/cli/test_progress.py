@@ -161,6 +161,7 @@ def test_bars_fit_the_terminal(
     frames = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
     lines = re.split(r"[\r\n]+", frames)
     assert max(map(len, lines)) <= width
+    assert any(re.match(r"tags .*52,002 in \d+:\d\d", line) for line in lines)
     last = [line for line in lines if line.startswith("verdicts/12")][-1]
     assert "1,999,999/2,000,000" in last
     if width >= 80:

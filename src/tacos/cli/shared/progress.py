@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from tacos.cli.shared.console import errors
-from tacos.cli.shared.stage_progress import StageProgress
+from tacos.cli.shared.stage_progress import StageProgress, format_clock
 from tacos.counts import count_words
 from tacos.pipeline.request_meter import RequestMeter
 from tacos.visible_text import clean_line
@@ -79,7 +79,8 @@ class StageColumn(ProgressColumn):
         stage = self._stages.get(task.id)
         if stage is None:
             # It has finished.
-            return Text(f"{task.completed:,.0f}", no_wrap=True, overflow="ellipsis")
+            took = format_clock(task.finished_time or 0.0)
+            return Text(f"{task.completed:,.0f} in {took}", no_wrap=True)
         figures = stage.measure(time.monotonic())
         return Text(figures.describe_short(), no_wrap=True, overflow="ellipsis")
 
