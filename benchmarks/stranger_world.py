@@ -60,6 +60,8 @@ RIGHT_MERGES = (
     ("Classification", "Text Classification"),
     ("Sentence Editing", "Text Editing"),
 )
+APART = 8.0
+"""Standard deviation of half the distance between correctness and value, in points."""
 MALFORMED = 0.005
 """Share of questions whose every answer is no JSON; the gates stop a run at 2%."""
 PRICE_IN = 0.15
@@ -194,8 +196,8 @@ class SimulatedModel(FaultServer):
         seen_b = self.world.perceive(*b, f"{order}|b")
         return {
             "analysis": explain_choice(seen_a - seen_b, len(a[1]), len(b[1])),
-            **split_numbers(seen_a, "_a"),
-            **split_numbers(seen_b, "_b"),
+            **split_numbers(seen_a, "_a", *a),
+            **split_numbers(seen_b, "_b", *b),
         }
 
 
@@ -223,11 +225,14 @@ def read_pair(text: str) -> tuple[str, ...]:
     return fold_pair(json.loads(left), json.loads(right))
 
 
-def split_numbers(seen: float, ending: str) -> dict[str, int]:
-    """Correctness and value, of which the judge's target makes what it saw."""
+def split_numbers(
+    seen: float, ending: str, instruction: str, response: str
+) -> dict[str, int]:
+    """Correctness and value, whose mean is what the judge saw."""
+    distance = 6 + APART * draw_normal("two numbers", instruction, response)
     return {
-        f"correctness{ending}": clip_score(seen + 6),
-        f"value{ending}": clip_score(seen - 6),
+        f"correctness{ending}": clip_score(seen + distance),
+        f"value{ending}": clip_score(seen - distance),
     }
 
 

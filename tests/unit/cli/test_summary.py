@@ -43,8 +43,8 @@ def print_at(
         file=written, width=width, highlight=False, markup=False, emoji=False
     )
     monkeypatch.setattr(console, "out", terminal)
-    asked = {"n": "5%", "input": [f"folder/{name}.jsonl" for name in "abcdef"]}
-    summary.print_summary(figures, asked, files, row_id="a.jsonl:3", waited=2.0)
+    inputs = [f"folder/{name}.jsonl" for name in "abcdef"]
+    summary.print_summary(figures, "5%", inputs, files, row_id="a.jsonl:3", waited=2.0)
     return written.getvalue().splitlines()
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tacos.cli.shared import console, summary
 from tacos.cli.shared.summary_lead import RunFiles
-from tacos.report.selection_request import RESELECT
+from tacos.report.lead_sentences import read_size
 from tacos.workflows.run_state import read_run_state
 from tacos.workflows.selection import Selection
 
@@ -52,19 +50,9 @@ def print_run(done: Selection, seconds: float | None = None) -> None:
     row_id = done.table["id"][0] if done.summary.selection else ""
     summary.print_summary(
         done.summary,
-        _read_request(done),
+        read_size(done.artifacts, done.settings),
+        read_run_state(done.run).get("input", []),
         files,
         row_id=row_id,
         waited=seconds,
     )
-
-
-def _read_request(done: Selection) -> dict[str, Any]:
-    """`n` and `input`: what was asked of the run, or for a selection that was made of it."""
-    state = read_run_state(done.run)
-    asked = {"n": state["n"], "input": state.get("input", [])}
-    if "selection" in done.artifacts:
-        manifest = done.artifacts["selection"].manifest
-        if manifest["stage"] == RESELECT:
-            asked["n"] = manifest["settings"]["n"]
-    return asked

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
@@ -24,7 +23,8 @@ LABEL_WIDTH = 24
 
 def print_summary(
     summary: RunSummary,
-    asked: Mapping[str, Any],
+    asked: str | int,
+    inputs: Sequence[str],
     files: RunFiles,
     *,
     row_id: str = "",
@@ -32,10 +32,10 @@ def print_summary(
 ) -> None:
     """Print a summary.
 
-    `asked` is the state of the run (`n`, `input`), `row_id` a row to ask about next, `waited` the
-    seconds that a person waited for the command.
+    `asked` is the size that was asked for, of the files `inputs`; `row_id` a row to ask about next;
+    `waited` the seconds that a person waited for the command.
     """
-    console.print_hanging(summary_lead.format_lead(summary, asked))
+    console.print_hanging(summary_lead.format_lead(summary, asked, inputs))
     for label, text in summary_lead.list_files(files):
         console.print_line(f"{label}: {text}")
     for command in summary_lead.suggest_commands(summary, files.run, row_id):
